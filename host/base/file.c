@@ -1,0 +1,266 @@
+/* Files. See file.h. */
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/memory.h"
+
+status file_map_open(file_map *map, const char *path)
+{
+    *map = (file_map){0};
+    /* O_NONBLOCK: opening a pipe that nobody writes to must not hang */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    struct stat info;
+    if (fd < 0 || fstat(fd, &info) != 0) {
+        int reason = errno;
+        if (fd >= 0) close(fd);
+        return fail(ERR_FILE, "%s: %s", path, strerror(reason));
+    }
+    if (!S_ISREG(info.st_mode)) {
+        close(fd);
+        return fail(ERR_FILE, "%s: is %s, expected a file", path,
+                    S_ISDIR(info.st_mode) ? "a folder" : "a device or pipe");
+    }
+    void *data = NULL;
+    if (info.st_size > 0)
+        data = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+    int reason = errno;
+    close(fd);
+    if (data == MAP_FAILED) return fail(ERR_FILE, "%s: %s", path, strerror(reason));
+    map->data = data;
+    map->size = (size_t)info.st_size;
+    return OK;
+}
+
+void file_map_close(file_map *map)
+{
+    if (map->data) munmap((void *)map->data, map->size);
+    *map = (file_map){0};
+}
+
+status file_read_text(char **out, const char *path, size_t limit)
+{
+    file_map map;
+    *out = NULL;
+    status st = file_map_open(&map, path);
+    if (st != OK) return st;
+    if (map.size > limit)
+        st = fail(ERR_FORMAT, "%s: %zu bytes, expected at most %zu", path, map.size, limit);
+    else if (map.size && memchr(map.data, 0, map.size))
+        st = fail(ERR_FORMAT, "%s: holds a NUL byte, expected text", path);
+    if (st == OK) st = memory_alloc(out, map.size + 1, 1);
+    if (st == OK && map.size) memcpy(*out, map.data, map.size);
+    file_map_close(&map);
+    return st;
+}
+
+bool file_exists(const char *path)
+{
+    struct stat info;
+    return stat(path, &info) == 0;
+}
+
+bool file_is_folder(const char *path)
+{
+    struct stat info;
+    return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+status file_join(char *out, size_t size, const char *folder, const char *name)
+{
+    size_t n = strlen(folder);
+    const char *slash = n && folder[n - 1] == '/' ? "" : "/";
+    int used = snprintf(out, size, "%s%s%s", folder, slash, name);
+    if (used < 0 || (size_t)used >= size)
+        return fail(ERR_LIMIT, "%.80s...: path too long", folder);
+    return OK;
+}
+
+/* ---- writing ---- */
+
+/* The handler may run between any two instructions: entries are published by the count alone, and
+ * the table only grows with signals blocked. */
+static char **temporaries;
+static size_t temporaries_capacity;
+static volatile sig_atomic_t n_temporaries;
+
+static const int guarded_signals[] = {SIGINT, SIGTERM, SIGHUP};
+enum { N_GUARDED = sizeof guarded_signals / sizeof *guarded_signals };
+
+static sigset_t hold_signals(void)
+{
+    sigset_t held, before;
+    sigemptyset(&held);
+    for (int i = 0; i < N_GUARDED; i++) sigaddset(&held, guarded_signals[i]);
+    pthread_sigmask(SIG_BLOCK, &held, &before);
+    return before;
+}
+
+static void release_signals(sigset_t before)
+{
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+static void leave(int signal_number)
+{
+    for (int i = 0; i < (int)n_temporaries; i++)
+        if (temporaries[i]) unlink(temporaries[i]);
+    static const char message[] = "\nditcl: interrupted\n";
+    ssize_t ignored = write(STDERR_FILENO, message, sizeof message - 1);
+    (void)ignored;
+    _exit(128 + signal_number);
+}
+
+void file_guard_signals(void)
+{
+    struct sigaction action = {.sa_handler = leave};
+    for (int i = 0; i < N_GUARDED; i++) {
+        struct sigaction before;
+        sigaction(guarded_signals[i], NULL, &before);
+        if (before.sa_handler == SIG_IGN) continue; /* nohup asked for that */
+        sigaction(guarded_signals[i], &action, NULL);
+    }
+}
+
+static status register_temporary(char *path)
+{
+    status st = memory_grow(&temporaries, &temporaries_capacity, (size_t)n_temporaries + 1,
+                            sizeof *temporaries);
+    if (st != OK) return st;
+    temporaries[n_temporaries] = path;
+    n_temporaries = n_temporaries + 1;
+    return OK;
+}
+
+static void forget_temporary(const char *path)
+{
+    int last = (int)n_temporaries - 1;
+    for (int i = last; i >= 0; i--) {
+        if (temporaries[i] != path) continue;
+        temporaries[i] = temporaries[last];
+        n_temporaries = last;
+        return;
+    }
+}
+
+/* folder = the part of path before the last slash, or "." */
+static status folder_of(char *folder, size_t size, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    int n = !slash ? 1 : slash == path ? 1 : (int)(slash - path);
+    int used = snprintf(folder, size, "%.*s", n, slash ? path : ".");
+    if (used < 0 || (size_t)used >= size)
+        return fail(ERR_LIMIT, "%.80s...: path too long", path);
+    return OK;
+}
+
+status file_out_check(const char *path)
+{
+    char folder[4096];
+    struct stat info;
+    status st = folder_of(folder, sizeof folder, path);
+    if (st != OK) return st;
+    size_t n = strlen(path);
+    if (n == 0) return fail(ERR_FILE, "the output name is empty");
+    if (stat(folder, &info) != 0)
+        return fail(ERR_FILE, "%s: cannot write: folder %s: %s", path, folder, strerror(errno));
+    if (!S_ISDIR(info.st_mode))
+        return fail(ERR_FILE, "%s: cannot write: %s is not a folder", path, folder);
+    if (path[n - 1] == '/' || file_is_folder(path))
+        return fail(ERR_FILE, "%s: is a folder, expected a file name", path);
+    if (stat(path, &info) == 0 && !S_ISREG(info.st_mode))
+        return fail(ERR_FILE, "%s: is a device or pipe, expected a file name", path);
+    if (access(folder, W_OK | X_OK) != 0)
+        return fail(ERR_FILE, "%s: cannot write: folder %s: %s", path, folder, strerror(errno));
+    const char *slash = strrchr(path, '/');
+    if (strlen(slash ? slash + 1 : path) > 200)
+        return fail(ERR_LIMIT, "%.80s...: file name too long", path);
+    return OK;
+}
+
+status file_out_open(file_out *out, const char *path)
+{
+    *out = (file_out){0};
+    status st = file_out_check(path);
+    if (st != OK) return st;
+    size_t n = strlen(path);
+    st = memory_strdup(&out->path, path);
+    if (st == OK) st = memory_alloc(&out->temporary, n + 32, 1);
+    if (st != OK) {
+        file_out_discard(out);
+        return st;
+    }
+    const char *slash = strrchr(path, '/');
+    int folder = slash ? (int)(slash - path) + 1 : 0;
+    snprintf(out->temporary, n + 32, "%.*s.%s.XXXXXX", folder, path, path + folder);
+    sigset_t before = hold_signals();
+    int fd = mkstemp(out->temporary);
+    if (fd < 0) {
+        st = fail(ERR_FILE, "%s: cannot write: %s", path, strerror(errno));
+        free(out->temporary);
+        out->temporary = NULL;
+    } else {
+        mode_t mask = umask(0);
+        umask(mask);
+        fchmod(fd, 0666 & ~mask);
+        st = register_temporary(out->temporary);
+        if (st == OK && !(out->stream = fdopen(fd, "wb")))
+            st = fail(ERR_FILE, "%s: cannot write: %s", path, strerror(errno));
+        if (!out->stream) close(fd);
+    }
+    release_signals(before);
+    if (st != OK) file_out_discard(out);
+    return st;
+}
+
+status file_out_finish(file_out *out)
+{
+    int bad = ferror(out->stream) | fflush(out->stream);
+    if (!bad && fsync(fileno(out->stream)) != 0 && errno != EINVAL && errno != EROFS) bad = 1;
+    int reason = errno;
+    if (fclose(out->stream) != 0) {
+        if (!bad) reason = errno;
+        bad = 1;
+    }
+    out->stream = NULL;
+    if (bad) return fail(ERR_FILE, "%s: cannot write: %s", out->path, strerror(reason));
+    return OK;
+}
+
+status file_out_commit(file_out *outs, size_t n)
+{
+    status st = OK;
+    sigset_t before = hold_signals();
+    for (size_t i = 0; i < n && st == OK; i++) {
+        if (rename(outs[i].temporary, outs[i].path) != 0) {
+            st = fail(ERR_FILE, "%s: cannot write: %s", outs[i].path, strerror(errno));
+            break;
+        }
+        forget_temporary(outs[i].temporary);
+        free(outs[i].temporary);
+        outs[i].temporary = NULL;
+    }
+    release_signals(before);
+    return st;
+}
+
+void file_out_discard(file_out *out)
+{
+    sigset_t before = hold_signals();
+    if (out->stream) fclose(out->stream);
+    if (out->temporary) {
+        unlink(out->temporary);
+        forget_temporary(out->temporary);
+        free(out->temporary);
+    }
+    free(out->path);
+    *out = (file_out){0};
+    release_signals(before);
+}

@@ -1,0 +1,52 @@
+/* Files: whole-file mapping for reading, whole-or-not-at-all writing.
+ *
+ * An output is written to a hidden temporary beside its final name and renamed when it is complete.
+ * Temporaries are registered, so that an interrupt removes them. */
+#ifndef DITCL_BASE_FILE_H
+#define DITCL_BASE_FILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include "base/status.h"
+
+typedef struct {
+    const unsigned char *data; /* size bytes, read only; null for an empty file */
+    size_t size;
+} file_map;
+
+/* Maps a regular file for reading. Messages begin with the path. */
+status file_map_open(file_map *map, const char *path);
+void file_map_close(file_map *map);
+
+/* *out = the file's text, NUL-terminated, freed with free(); more than limit bytes is an error, and
+ * so is a NUL byte inside. */
+status file_read_text(char **out, const char *path, size_t limit);
+
+bool file_exists(const char *path);
+bool file_is_folder(const char *path);
+/* out = folder/name; ERR_LIMIT when it does not fit. */
+status file_join(char *out, size_t size, const char *folder, const char *name);
+
+typedef struct {
+    FILE *stream; /* write here */
+    char *path, *temporary;
+} file_out;
+
+/* Checks, before any work, that path can be written: its folder exists and is writable, and path is
+ * no folder, device or pipe. */
+status file_out_check(const char *path);
+status file_out_open(file_out *out, const char *path);
+/* Flushes and closes the temporary; the final name is untouched until the commit. */
+status file_out_finish(file_out *out);
+/* Renames n finished outputs to their final names, with interrupts held back meanwhile. */
+status file_out_commit(file_out *outs, size_t n);
+/* Removes the temporary, if there is one still. Accepts zero and twice. */
+void file_out_discard(file_out *out);
+
+/* SIGINT, SIGTERM and SIGHUP remove registered temporaries and leave at once with 128 + signal
+ * (130 for Ctrl-C), whatever an OpenCL call is waiting for. */
+void file_guard_signals(void);
+
+#endif

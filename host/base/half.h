@@ -1,0 +1,44 @@
+/* 16-bit floating point storage, read exactly. */
+#ifndef DITCL_BASE_HALF_H
+#define DITCL_BASE_HALF_H
+
+#include <stdint.h>
+#include <string.h>
+
+static inline float float_from_bits(uint32_t bits)
+{
+    float f;
+    memcpy(&f, &bits, sizeof f);
+    return f;
+}
+
+static inline uint32_t float_bits(float f)
+{
+    uint32_t bits;
+    memcpy(&bits, &f, sizeof bits);
+    return bits;
+}
+
+/* IEEE binary16 -> float, subnormals, infinities and NaN included. */
+static inline float half_to_float(uint16_t h)
+{
+    uint32_t sign = (uint32_t)(h & 0x8000u) << 16, exponent = (h >> 10) & 31u, mantissa = h & 1023u;
+    if (exponent == 31) return float_from_bits(sign | 0x7f800000u | mantissa << 13);
+    if (exponent != 0) return float_from_bits(sign | (exponent + 112) << 23 | mantissa << 13);
+    float subnormal = (float)mantissa * 0x1p-24f;
+    return sign ? -subnormal : subnormal;
+}
+
+/* bfloat16 -> float: the upper half of the bits. */
+static inline float bf16_to_float(uint16_t b)
+{
+    return float_from_bits((uint32_t)b << 16);
+}
+
+/* Neither infinite nor NaN, whatever -ffast-math would say. */
+static inline int float_is_finite(float f)
+{
+    return (float_bits(f) & 0x7f800000u) != 0x7f800000u;
+}
+
+#endif

@@ -1,0 +1,57 @@
+/* Checked host memory. See memory.h. */
+#include "base/memory.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+bool size_mul(size_t a, size_t b, size_t *out)
+{
+    if (a != 0 && b > SIZE_MAX / a) return false;
+    *out = a * b;
+    return true;
+}
+
+bool size_add(size_t a, size_t b, size_t *out)
+{
+    if (b > SIZE_MAX - a) return false;
+    *out = a + b;
+    return true;
+}
+
+status memory_alloc(void *p, size_t count, size_t item_size)
+{
+    size_t bytes;
+    void *memory = NULL;
+    if (size_mul(count, item_size, &bytes)) memory = calloc(bytes ? bytes : 1, 1);
+    memcpy(p, &memory, sizeof memory);
+    if (!memory)
+        return fail(ERR_MEMORY, "out of memory: %zu x %zu bytes could not be had", count,
+                    item_size);
+    return OK;
+}
+
+status memory_grow(void *p, size_t *capacity, size_t need, size_t item_size)
+{
+    if (need <= *capacity) return OK;
+    size_t count = *capacity ? *capacity : 16, bytes;
+    while (count < need) {
+        if (count > SIZE_MAX / 2) return fail(ERR_MEMORY, "out of memory: %zu items", need);
+        count *= 2;
+    }
+    void *memory;
+    memcpy(&memory, p, sizeof memory);
+    if (!size_mul(count, item_size, &bytes) || !(memory = realloc(memory, bytes)))
+        return fail(ERR_MEMORY, "out of memory: %zu x %zu bytes could not be had", count,
+                    item_size);
+    memcpy(p, &memory, sizeof memory);
+    *capacity = count;
+    return OK;
+}
+
+status memory_strdup(char **out, const char *s)
+{
+    status st = memory_alloc(out, strlen(s) + 1, 1);
+    if (st == OK) strcpy(*out, s);
+    return st;
+}

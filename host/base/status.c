@@ -1,0 +1,67 @@
+/* The stored line of the last failure. See status.h. */
+#include "base/status.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { LINE_BYTES = 1000 };
+
+static _Thread_local char line[LINE_BYTES];
+static _Thread_local char hint[LINE_BYTES];
+
+/* A hostile file name or tensor name must not move the cursor or break the line. */
+static void make_printable(char *s)
+{
+    for (; *s; s++)
+        if ((unsigned char)*s < 0x20 || *s == 0x7f) *s = '?';
+}
+
+status fail(status code, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(line, sizeof line, fmt, args);
+    va_end(args);
+    make_printable(line);
+    hint[0] = 0;
+    return code;
+}
+
+status fail_in(status code, const char *fmt, ...)
+{
+    char joined[LINE_BYTES];
+    va_list args;
+    va_start(args, fmt);
+    int used = vsnprintf(joined, sizeof joined, fmt, args);
+    va_end(args);
+    if (used >= 0 && (size_t)used < sizeof joined - 3)
+        snprintf(joined + used, sizeof joined - (size_t)used, ": %s", line);
+    memcpy(line, joined, sizeof line);
+    make_printable(line);
+    return code;
+}
+
+void fail_hint(const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(hint, sizeof hint, fmt, args);
+    va_end(args);
+    make_printable(hint);
+}
+
+const char *fail_line(void)
+{
+    return line;
+}
+
+const char *fail_hint_line(void)
+{
+    return hint;
+}
+
+void fail_clear(void)
+{
+    line[0] = hint[0] = 0;
+}

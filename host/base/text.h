@@ -1,0 +1,35 @@
+/* Strings: a growing one, strict number parsing, case-insensitive search, edit distance. */
+#ifndef DITCL_BASE_TEXT_H
+#define DITCL_BASE_TEXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/status.h"
+
+/* A growing string; zero-initialise, free with text_free. data is never null after an append. */
+typedef struct {
+    char *data;
+    size_t length, capacity;
+} text;
+
+status text_append(text *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void text_free(text *t);
+
+/* Whole-string parsing: no blanks, no trailing characters, no overflow; false otherwise. */
+bool text_to_int(const char *s, int64_t *out);   /* decimal, optional '-' */
+bool text_to_uint(const char *s, uint64_t *out); /* decimal digits only */
+bool text_to_double(const char *s, double *out); /* finite */
+
+bool text_equal_nocase(const char *a, const char *b);
+bool text_prefix_nocase(const char *s, const char *prefix);
+bool text_contains_nocase(const char *s, const char *part);
+
+/* Levenshtein distance, ASCII case ignored; strings beyond 64 bytes count as far away. */
+int text_distance(const char *a, const char *b);
+
+/* Copies at most size - 1 bytes and terminates; cuts silently. */
+void text_copy(char *out, size_t size, const char *s);
+
+#endif

@@ -1,0 +1,27 @@
+/* numpy .npy files: versions 1 to 3, C order; '<f4', '<f2' and '<f8' are read, '<f4' is written. */
+#ifndef DITCL_FILES_NPY_H
+#define DITCL_FILES_NPY_H
+
+#include <stddef.h>
+
+#include "base/file.h"
+#include "base/status.h"
+
+enum { NPY_MAX_DIMS = 8 };
+
+typedef struct {
+    int n_dims;
+    size_t dims[NPY_MAX_DIMS];
+    size_t count;
+    float *data; /* converted to float32 */
+} npy;
+
+/* Reads and checks the file: magic, version, header grammar, type, order, shape products, exact
+ * length. Values beyond float32 or not finite are refused, with their index. */
+status npy_read(npy *array, const char *path);
+void npy_free(npy *array);
+
+/* Writes a float32 array, version 1, to an open output. */
+status npy_write(file_out *out, const float *data, int n_dims, const size_t *dims);
+
+#endif

@@ -1,0 +1,98 @@
+/* Configurations of transformer, VAE and scheduler: JSON files in diffusers' layout, read into
+ * checked structs. Everything that changes a picture is read; what is not supported is refused by
+ * name. No weights here. */
+#ifndef DITCL_MODEL_CONFIG_H
+#define DITCL_MODEL_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/status.h"
+
+/* Whose arithmetic a model is run with. */
+typedef enum { COMPAT_ORIGINAL, COMPAT_DIFFUSERS } compat;
+
+/* transformer/config.json (DiTTransformer2DModel, or the older Transformer2DModel with norm_type
+ * ada_norm_zero). */
+typedef struct {
+    int in_channels;  /* C */
+    int out_channels; /* C, or 2C with a learned-range variance */
+    int patch;        /* p: 2, 4 or 8 */
+    int depth;
+    int heads;
+    int head_dim;   /* d: at most 128 */
+    int width;      /* D = heads x head_dim, a multiple of 4 */
+    int n_classes;  /* the null class has this number */
+    int latent_size; /* latent rows = columns, a multiple of p */
+    float norm3_eps; /* of the norm before the MLP */
+} dit_config;
+
+/* vae/config.json (AutoencoderKL). */
+enum { VAE_MAX_LEVELS = 8 };
+typedef struct {
+    int in_channels, out_channels; /* of pictures */
+    int latent_channels;
+    int n_levels;
+    int channels[VAE_MAX_LEVELS]; /* block_out_channels */
+    int layers_per_block;         /* the decoder has one more */
+    int groups;                   /* norm_num_groups; divides every channel count */
+    float scaling_factor, shift_factor;
+    bool post_quant_conv, mid_attention;
+} vae_config;
+
+typedef enum { BETAS_LINEAR, BETAS_SCALED_LINEAR, BETAS_COSINE, BETAS_TRAINED } beta_schedule;
+typedef enum { PREDICT_EPSILON, PREDICT_SAMPLE, PREDICT_V } prediction;
+typedef enum { SPACING_LEADING, SPACING_TRAILING, SPACING_LINSPACE } spacing;
+typedef enum {
+    VARIANCE_FIXED_SMALL,
+    VARIANCE_FIXED_SMALL_LOG,
+    VARIANCE_FIXED_LARGE,
+    VARIANCE_FIXED_LARGE_LOG,
+    VARIANCE_LEARNED_RANGE
+} variance_kind;
+typedef enum { SAMPLER_DDPM, SAMPLER_DDIM } sampler_kind;
+
+/* scheduler/scheduler_config.json (DDIMScheduler or DDPMScheduler). */
+typedef struct {
+    sampler_kind sampler; /* what _class_name says */
+    bool sampler_known;   /* false: another class; class_name says which */
+    char class_name[80];
+    int n_train; /* num_train_timesteps */
+    double beta_start, beta_end;
+    beta_schedule betas;
+    double *trained_betas; /* n_train values when betas is BETAS_TRAINED, else null; owned */
+    prediction predicts;
+    spacing spaced;
+    int steps_offset;
+    bool set_alpha_to_one;
+    bool clip_sample;
+    double clip_sample_range;
+    variance_kind variance;
+} schedule_config;
+
+/* json: the file's text; path: for messages only. On failure *config is zero. */
+status config_parse_dit(dit_config *config, const char *json, const char *path);
+status config_parse_vae(vae_config *config, const char *json, const char *path);
+status config_parse_schedule(schedule_config *config, const char *json, const char *path);
+void config_free_schedule(schedule_config *config);
+
+/* The original program's: linear betas 1e-4..0.02 over 1000 steps, epsilon. */
+void config_original_schedule(schedule_config *config);
+
+/* id2label of model_index.json: numbers -> names, synonyms separated by commas. */
+typedef struct {
+    int n;        /* classes: 0 when the file has no id2label */
+    char **names; /* names[i]: all synonyms of class i as the file writes them, or null */
+} class_names;
+
+/* n_classes: entries outside 0..n_classes-1 are refused. */
+status config_parse_names(class_names *names, const char *json, const char *path, int n_classes);
+void config_free_names(class_names *names);
+
+/* Finds a class by what a user typed: a number (always allowed); else a name or synonym, exact
+ * before prefix, case ignored; a prefix must belong to one class. ERR_USAGE with suggestions (edit
+ * distance) else. */
+status config_find_class(int *class_number, const class_names *names, const char *typed,
+                         int n_classes);
+
+#endif
