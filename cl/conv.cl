@@ -1,0 +1,64 @@
+/* 3x3 convolution, stride 1, padding 1, over pictures [N][H][W][C].
+ *
+ * The input has a border of zeros (groupnorm_apply with PAD), so a pixel's linear index over the
+ * pitch W + 2 reaches every tap by a constant distance and the loop is a product's: PX pixels times
+ * NR = NV * VEC output channels in registers. Floor: 18 C_in C_out FLOP a pixel. */
+
+#define NR (NV * VEC)
+
+/* One item = PX neighbouring pixels, NR output channels. out, residual [N][H*W][Cout];
+ * x [N][x_pixels][Cin]; weight [ceil(Cout / NR)][9][Cin][NR], bias [ceil(Cout / NR) * NR], both
+ * padded with zeros. RESIDUAL: 0 or 1. */
+kernel void conv3x3(global float *out, global const float *x, global const float *weight,
+                    global const float *bias, global const float *residual, int height, int width,
+                    int x_pixels, int in_channels, int out_channels)
+{
+    int first = (int)get_global_id(0) * PX, panel = (int)get_global_id(1);
+    int n = (int)get_global_id(2), pitch = width + 2;
+    if (first >= height * pitch) return;
+    V sum[PX][NV];
+    #pragma unroll
+    for (int i = 0; i < PX; i++)
+        #pragma unroll
+        for (int j = 0; j < NV; j++) sum[i][j] = VLOAD(bias + panel * NR + j * VEC);
+    global const float *w = weight + (size_t)panel * 9 * in_channels * NR;
+    for (int tap = 0; tap < 9; tap++) {
+        global const float *in =
+            x + ((size_t)n * x_pixels + first + tap / 3 * pitch + tap % 3) * in_channels;
+        for (int c = 0; c < in_channels; c++, w += NR) {
+            V row[NV];
+            #pragma unroll
+            for (int j = 0; j < NV; j++) row[j] = VLOAD(w + j * VEC);
+            #pragma unroll
+            for (int i = 0; i < PX; i++) {
+                V value = in[(size_t)i * in_channels + c];
+                #pragma unroll
+                for (int j = 0; j < NV; j++) sum[i][j] = mad(value, row[j], sum[i][j]);
+            }
+        }
+    }
+    for (int i = 0; i < PX; i++) {
+        int at_row = (first + i) / pitch, at_column = (first + i) % pitch;
+        if (at_row >= height || at_column >= width) continue;
+        size_t to = (((size_t)n * height + at_row) * width + at_column) * out_channels;
+        for (int j = 0; j < NV; j++) {
+            int channel = panel * NR + j * VEC;
+            if (channel + VEC <= out_channels) {
+                V value = sum[i][j];
+#if RESIDUAL
+                value += VLOAD(residual + to + channel);
+#endif
+                VSTORE(value, out + to + channel);
+            } else {
+                float lane[VEC];
+                VSTORE(sum[i][j], lane);
+                for (int k = 0; k < VEC && channel + k < out_channels; k++) {
+#if RESIDUAL
+                    lane[k] += residual[to + channel + k];
+#endif
+                    out[to + channel + k] = lane[k];
+                }
+            }
+        }
+    }
+}

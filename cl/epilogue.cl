@@ -1,0 +1,35 @@
+/* What follows a product that came without an epilogue. Bound by memory.
+ *
+ * ACTIVATION: 0 none, 1 GELU (tanh form), 2 SiLU. GATE, RESIDUAL: 0 or 1. */
+
+inline float gelu_tanh(float x)
+{
+    /* x * (1 + tanh(u)) / 2 = x * sigmoid(2u) */
+    float u = x * (0.7978845608f + 0.0356774081f * x * x);
+    return x / (1.0f + exp(-2.0f * u));
+}
+
+/* One item = one value. c [M][N] in place: c = [residual +] [gate *] activation(c + bias).
+ * residual [residual_rows][N], row m % residual_rows; may be c's own successor, never c. gate: row
+ * rows[m / tokens] of `stride` floats, from gate_at on. */
+kernel void epilogue(global float *c, global const float *bias, global const float *residual,
+                     global const float *gate, global const int *rows, int n, int residual_rows,
+                     int tokens, int stride, int gate_at)
+{
+    int j = (int)get_global_id(0);
+    size_t m = get_global_id(1);
+    if (j >= n) return;
+    float x = c[m * n + j] + bias[j];
+#if ACTIVATION == 1
+    x = gelu_tanh(x);
+#elif ACTIVATION == 2
+    x = silu(x);
+#endif
+#if GATE
+    x *= gate[(size_t)rows[m / tokens] * stride + gate_at + j];
+#endif
+#if RESIDUAL
+    x += residual[m % residual_rows * n + j];
+#endif
+    c[m * n + j] = x;
+}

@@ -1,0 +1,35 @@
+/* Layer norm without affine weights, then (1 + scale) x + shift (paper 3.2, adaLN). Bound by
+ * memory: each token is read from memory once (the later passes find it in cache) and written
+ * once. */
+
+/* One work-group = one token. out, x [N*T][D]; modulation rows of `stride` floats, the row of batch
+ * item n being rows[n]; shift and scale begin shift_at and scale_at floats into a row. D is a
+ * multiple of 4. The variance is taken around the mean, in a second pass, so that a large mean
+ * costs no digits. */
+kernel void modulate(global float *out, global const float *x, global const float *modulation,
+                     global const int *rows, int width, int tokens, int stride, int shift_at,
+                     int scale_at, float epsilon)
+{
+#if WG > 1
+    local float scratch[WG];
+#endif
+    int me = (int)get_local_id(0), quads = width / 4;
+    size_t token = get_group_id(0);
+    global const float *in = x + token * width;
+    float4 sum4 = 0.0f;
+    for (int i = me; i < quads; i += WG) sum4 += vload4(i, in);
+    float mean = group_sum(sum4.x + sum4.y + sum4.z + sum4.w, scratch) / width;
+    sum4 = 0.0f;
+    for (int i = me; i < quads; i += WG) {
+        float4 off = vload4(i, in) - mean;
+        sum4 += off * off;
+    }
+    float variance = group_sum(sum4.x + sum4.y + sum4.z + sum4.w, scratch) / width;
+    float inverse = 1.0f / sqrt(variance + epsilon);
+    global const float *row = modulation + (size_t)rows[token / tokens] * stride;
+    for (int i = me; i < quads; i += WG) {
+        float4 normal = (vload4(i, in) - mean) * inverse;
+        vstore4(normal * (1.0f + vload4(i, row + scale_at)) + vload4(i, row + shift_at), i,
+                out + token * width);
+    }
+}

@@ -1,0 +1,30 @@
+/* Latents <-> tokens (paper 3.2, "Patchify", "Transformer decoder"). Bound by memory: each element
+ * is read and written once. */
+
+/* One item = one value of one patch vector, in the order (C, ph, pw) of the convolution's weights.
+ * out [N*T][C*p*p]; latents [pictures][C][size][size]; item b of the batch is picture
+ * first + b % pictures, so that both halves of a guided batch see the same latents. */
+kernel void patchify(global float *out, global const float *latents, int first, int pictures,
+                     int channels, int size, int patch)
+{
+    int k = (int)get_global_id(0), token = (int)get_global_id(1), b = (int)get_global_id(2);
+    int length = channels * patch * patch, columns = size / patch, tokens = columns * columns;
+    if (k >= length) return;
+    int c = k / (patch * patch), ph = k / patch % patch, pw = k % patch;
+    int y = token / columns * patch + ph, x = token % columns * patch + pw;
+    size_t from = ((size_t)(first + b % pictures) * channels + c) * size * size;
+    out[((size_t)b * tokens + token) * length + k] = latents[from + (size_t)y * size + x];
+}
+
+/* One item = one value of the result. out [N][C][size][size]; in [N*T][p*p*C], C fastest. */
+kernel void unpatchify(global float *out, global const float *in, int channels, int size,
+                       int patch)
+{
+    int i = (int)get_global_id(0), c = (int)get_global_id(1), n = (int)get_global_id(2);
+    if (i >= size * size) return;
+    int y = i / size, x = i % size, columns = size / patch;
+    size_t token = (size_t)n * columns * columns + y / patch * columns + x / patch;
+    int k = ((y % patch) * patch + x % patch) * channels + c;
+    out[((size_t)n * channels + c) * size * size + i] =
+        in[token * patch * patch * channels + k];
+}

@@ -1,0 +1,54 @@
+/* Guidance and one sampler update (paper 3.1; the formula of host/sample/schedule.h). Bound by
+ * memory: a few values per latent. */
+
+inline bool not_finite(float x)
+{
+    return (as_uint(x) & 0x7f800000u) == 0x7f800000u;
+}
+
+/* One item = one latent value. latents, noise [pictures][C][area], from picture `first` on, updated
+ * in place. model [batch][channels_out][area]: the conditional halves, then with GUIDED the
+ * unconditional ones. Guidance acts on channels below guided_channels; the others, and the
+ * variance, are the conditional prediction. row: x0_x x0_o eps_x eps_o clip to_x0 to_eps to_x noise
+ * log_min log_max, step * 11 floats into rows. flag[0] becomes 1 when a value is not finite.
+ * GUIDED, LEARNED (variance channels behind the first C), NOISY: 0 or 1. */
+kernel void step_update(global float *latents, global const float *model, global const float *noise,
+                        global const float *rows, global int *flag, int step, int first, int n,
+                        int channels, int channels_out, int area, float guidance,
+                        int guided_channels)
+{
+    int i = (int)get_global_id(0), c = (int)get_global_id(1), b = (int)get_global_id(2);
+    if (i >= area) return;
+    global const float *row = rows + step * 11;
+    size_t at = ((size_t)b * channels_out + c) * area + i;
+    size_t to = ((size_t)(first + b) * channels + c) * area + i;
+    float o = model[at];
+#if GUIDED
+    if (c < guided_channels) {
+        float free_o = model[at + (size_t)n * channels_out * area];
+        o = free_o + guidance * (o - free_o);
+    }
+#endif
+    float x = latents[to];
+    float x0 = row[0] * x + row[1] * o;
+    float epsilon = row[2] * x + row[3] * o;
+    if (row[4] > 0.0f) x0 = clamp(x0, -row[4], row[4]);
+    float next = row[5] * x0 + row[6] * epsilon + row[7] * x;
+#if NOISY
+    float s = row[8];
+#if LEARNED
+    float f = (model[at + (size_t)channels * area] + 1.0f) * 0.5f;
+    s *= exp(0.5f * (f * row[10] + (1.0f - f) * row[9]));
+#endif
+    next += s * noise[to];
+#endif
+    if (not_finite(next)) atomic_or(flag, 1);
+    latents[to] = next;
+}
+
+/* One item = one value: flag[0] becomes 1 when one of x [count] is not finite. */
+kernel void step_check(global const float *x, global int *flag, int count)
+{
+    int i = (int)get_global_id(0);
+    if (i < count && not_finite(x[i])) atomic_or(flag, 1);
+}

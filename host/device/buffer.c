@@ -1,0 +1,76 @@
+/* Device memory. See buffer.h. */
+#include "device/buffer.h"
+
+#include <assert.h>
+
+#include "device/opencl.h"
+
+enum { ELEMENT = 4 };
+
+status buffer_create(device *d, buf *b, size_t count, const char *what)
+{
+    *b = (buf){0};
+    status st = OK;
+    cl_int code;
+    if (count == 0) count = 1; /* no driver takes an empty buffer */
+    double megabytes = (double)count * ELEMENT / 1e6;
+    if (count > d->info.max_alloc_bytes / ELEMENT)
+        return fail(ERR_LIMIT, "%s needs a buffer of %.1f MB, the device's largest is %.1f MB",
+                    what, megabytes, (double)d->info.max_alloc_bytes / 1e6);
+    if (d->allocated_bytes + count * ELEMENT > d->info.memory_bytes)
+        return fail(ERR_LIMIT,
+                    "%s needs %.1f MB beside %.1f MB in use, the device has %.1f MB", what,
+                    megabytes, (double)d->allocated_bytes / 1e6,
+                    (double)d->info.memory_bytes / 1e6);
+    cl_mem memory =
+        clCreateBuffer(d->handles->context, CL_MEM_READ_WRITE, count * ELEMENT, NULL, &code);
+    CL_TRY("clCreateBuffer", code);
+    *b = (buf){memory, count};
+    d->allocated_bytes += count * ELEMENT;
+done:
+    return st == OK ? OK : fail_in(st, "%s (%.1f MB)", what, megabytes);
+}
+
+void buffer_release(device *d, buf *b)
+{
+    if (b->memory) {
+        clReleaseMemObject(b->memory);
+        d->allocated_bytes -= b->count * ELEMENT;
+    }
+    *b = (buf){0};
+}
+
+static status write_buffer(device *d, buf b, size_t first, const void *from, size_t count,
+                           cl_bool wait)
+{
+    status st = OK;
+    assert(first <= b.count && count <= b.count - first);
+    if (count == 0) return OK;
+    CL_TRY("clEnqueueWriteBuffer",
+           clEnqueueWriteBuffer(d->handles->queue, b.memory, wait, first * ELEMENT,
+                                count * ELEMENT, from, 0, NULL, NULL));
+done:
+    return st;
+}
+
+status buffer_upload(device *d, buf b, size_t first, const void *from, size_t count)
+{
+    return write_buffer(d, b, first, from, count, CL_TRUE);
+}
+
+status buffer_upload_later(device *d, buf b, size_t first, const void *from, size_t count)
+{
+    return write_buffer(d, b, first, from, count, CL_FALSE);
+}
+
+status buffer_download(device *d, buf b, size_t first, void *to, size_t count)
+{
+    status st = OK;
+    assert(first <= b.count && count <= b.count - first);
+    if (count == 0) return OK;
+    CL_TRY("clEnqueueReadBuffer",
+           clEnqueueReadBuffer(d->handles->queue, b.memory, CL_TRUE, first * ELEMENT,
+                               count * ELEMENT, to, 0, NULL, NULL));
+done:
+    return st;
+}

@@ -1,0 +1,27 @@
+/* Device memory. A buf is passed by value; its creator releases it. */
+#ifndef DITCL_DEVICE_BUFFER_H
+#define DITCL_DEVICE_BUFFER_H
+
+#include <stddef.h>
+
+#include "base/status.h"
+#include "device/device.h"
+
+typedef struct {
+    void *memory; /* null: no buffer */
+    size_t count; /* elements of 4 bytes: float or int */
+} buf;
+
+/* count 4-byte elements. Checked against the device's largest allocation and its memory before the
+ * driver is asked, since some drivers accept what they cannot give. `what` is for the message. */
+status buffer_create(device *d, buf *b, size_t count, const char *what);
+void buffer_release(device *d, buf *b);
+
+/* Elements first..first+count. Both wait. */
+status buffer_upload(device *d, buf b, size_t first, const void *from, size_t count);
+status buffer_download(device *d, buf b, size_t first, void *to, size_t count);
+
+/* Queues the copy and returns: `from` must stay as it is until the queue is finished. */
+status buffer_upload_later(device *d, buf b, size_t first, const void *from, size_t count);
+
+#endif

@@ -1,0 +1,112 @@
+/* Parses the .conf files of cl/devices. See conf.h. */
+#include "device/conf.h"
+
+#include <fnmatch.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "device/source.h"
+
+static const struct {
+    const char *name, *what;
+} quirk_table[] = {
+#define QUIRK(name, what) {#name, what},
+#include "device/quirks.def"
+#undef QUIRK
+};
+
+const char *quirk_name(quirk_id id)
+{
+    return quirk_table[id].name;
+}
+
+const char *quirk_meaning(quirk_id id)
+{
+    return quirk_table[id].what;
+}
+
+/* One "key=glob" of a match line. */
+static status match_one(bool *matches, char *word, const conf_subject *subject, const char *name,
+                        int line_number)
+{
+    char *equals = strchr(word, '=');
+    if (!equals)
+        return fail(ERR_FORMAT, "%s:%d: found \"%s\", expected key=pattern", name, line_number,
+                    word);
+    *equals = 0;
+    const char *value = !strcmp(word, "platform") ? subject->platform
+                        : !strcmp(word, "vendor") ? subject->vendor
+                        : !strcmp(word, "device") ? subject->device
+                        : !strcmp(word, "driver") ? subject->driver
+                                                  : NULL;
+    if (!value)
+        return fail(ERR_FORMAT,
+                    "%s:%d: found key \"%s\", expected platform, vendor, device or driver", name,
+                    line_number, word);
+    /* `?` stands for a blank too: words are split at blanks */
+    if (fnmatch(equals + 1, value, FNM_CASEFOLD) != 0) *matches = false;
+    return OK;
+}
+
+static status apply_quirk(quirks *q, const char *word, bool matches, const char *name,
+                          int line_number)
+{
+    for (int i = 0; i < N_QUIRKS; i++) {
+        if (strcmp(quirk_table[i].name, word) != 0) continue;
+        if (matches) {
+            q->has[i] = true;
+            q->from[i] = name;
+        }
+        return OK;
+    }
+    return fail(ERR_FORMAT, "%s:%d: unknown quirk \"%s\"", name, line_number, word);
+}
+
+static status apply_line(quirks *q, char *line, bool *matches, const conf_subject *subject,
+                         const char *name, int line_number)
+{
+    char *save, *hash = strchr(line, '#');
+    if (hash) *hash = 0;
+    char *word = strtok_r(line, " \t\r", &save);
+    if (!word) return OK;
+    status st = OK;
+    if (!strcmp(word, "match")) {
+        *matches = true;
+        while (st == OK && (word = strtok_r(NULL, " \t\r", &save)))
+            st = match_one(matches, word, subject, name, line_number);
+    } else if (!strcmp(word, "quirk")) {
+        while (st == OK && (word = strtok_r(NULL, " \t\r", &save)))
+            st = apply_quirk(q, word, *matches, name, line_number);
+    } else {
+        st = fail(ERR_FORMAT, "%s:%d: found \"%s\", expected match or quirk", name, line_number,
+                  word);
+    }
+    return st;
+}
+
+status conf_apply(quirks *q, const char *conf_text, const char *name, const conf_subject *subject)
+{
+    char *copy, *save;
+    status st = memory_strdup(&copy, conf_text);
+    bool matches = false;
+    int line_number = 0;
+    /* strtok_r would swallow empty lines and with them the count */
+    for (save = copy; st == OK && save; line_number++) {
+        char *line = strsep(&save, "\n");
+        st = apply_line(q, line, &matches, subject, name, line_number + 1);
+    }
+    free(copy);
+    return st;
+}
+
+status conf_apply_embedded(quirks *q, const conf_subject *subject)
+{
+    status st = OK;
+    for (const embedded_file *f = embedded_files; st == OK && f->name; f++) {
+        size_t n = strlen(f->name);
+        if (n < 5 || strcmp(f->name + n - 5, ".conf") != 0) continue;
+        st = conf_apply(q, f->data, f->name, subject);
+    }
+    return st;
+}

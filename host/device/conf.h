@@ -1,0 +1,38 @@
+/* Device knowledge as data: the .conf files of cl/devices. Grammar: cl/devices/README.md.
+ *
+ * A `match` line opens a section; `quirk` lines below it apply to the devices it matches. Unknown
+ * words are errors with file and line, never ignored. */
+#ifndef DITCL_DEVICE_CONF_H
+#define DITCL_DEVICE_CONF_H
+
+#include <stdbool.h>
+
+#include "base/status.h"
+
+typedef enum {
+#define QUIRK(name, what) QUIRK_##name,
+#include "device/quirks.def"
+#undef QUIRK
+    N_QUIRKS
+} quirk_id;
+
+typedef struct {
+    bool has[N_QUIRKS];
+    const char *from[N_QUIRKS]; /* the file that said so */
+} quirks;
+
+/* What a `match` line can test. */
+typedef struct {
+    const char *platform, *vendor, *device, *driver;
+} conf_subject;
+
+/* Applies the text of one file to *q. name is for messages. */
+status conf_apply(quirks *q, const char *conf_text, const char *name, const conf_subject *subject);
+
+/* Applies every file compiled into the program. */
+status conf_apply_embedded(quirks *q, const conf_subject *subject);
+
+const char *quirk_name(quirk_id id);
+const char *quirk_meaning(quirk_id id);
+
+#endif

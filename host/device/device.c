@@ -1,0 +1,322 @@
+/* Finds, chooses and opens OpenCL devices. See device.h. */
+#include "device/device.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "base/text.h"
+#include "device/opencl.h"
+#include "device/program.h"
+
+/* ---- asking ---- */
+
+/* A query that fails leaves 0 or "": gate on what is needed, not on what one driver refuses. */
+static void get_text(char *out, size_t size, cl_device_id id, cl_device_info what)
+{
+    char value[4096] = "";
+    size_t used = 0;
+    if (clGetDeviceInfo(id, what, sizeof value - 1, value, &used) != CL_SUCCESS) value[0] = 0;
+    char *from = value;
+    while (isspace((unsigned char)*from)) from++;
+    for (size_t n = strlen(from); n && isspace((unsigned char)from[n - 1]);) from[--n] = 0;
+    text_copy(out, size, from);
+}
+
+#define GET(id, what, value)                                                                       \
+    do {                                                                                           \
+        if (clGetDeviceInfo(id, what, sizeof(value), &(value), NULL) != CL_SUCCESS)                \
+            memset(&(value), 0, sizeof(value));                                                    \
+    } while (0)
+
+static bool has_extension(cl_device_id id, const char *extension)
+{
+    char *all = NULL;
+    size_t size = 0, n = strlen(extension);
+    bool found = false;
+    if (clGetDeviceInfo(id, CL_DEVICE_EXTENSIONS, 0, NULL, &size) == CL_SUCCESS && size &&
+        (all = calloc(size + 1, 1)) &&
+        clGetDeviceInfo(id, CL_DEVICE_EXTENSIONS, size, all, NULL) == CL_SUCCESS)
+        for (char *at = all; !found && (at = strstr(at, extension)); at += n)
+            found = (at == all || at[-1] == ' ') && (at[n] == ' ' || at[n] == 0);
+    free(all);
+    return found;
+}
+
+static status describe(device_info *info, cl_platform_id platform, cl_device_id id)
+{
+    char value[256] = "";
+    clGetPlatformInfo(platform, CL_PLATFORM_NAME, sizeof value - 1, value, NULL);
+    text_copy(info->platform, sizeof info->platform, value);
+    get_text(info->name, sizeof info->name, id, CL_DEVICE_NAME);
+    get_text(info->vendor, sizeof info->vendor, id, CL_DEVICE_VENDOR);
+    get_text(info->driver, sizeof info->driver, id, CL_DRIVER_VERSION);
+    get_text(info->version, sizeof info->version, id, CL_DEVICE_VERSION);
+
+    cl_device_type type;
+    cl_bool unified, available;
+    cl_uint units;
+    cl_ulong memory, max_alloc, local;
+    GET(id, CL_DEVICE_TYPE, type);
+    GET(id, CL_DEVICE_HOST_UNIFIED_MEMORY, unified);
+    GET(id, CL_DEVICE_AVAILABLE, available);
+    GET(id, CL_DEVICE_MAX_COMPUTE_UNITS, units);
+    GET(id, CL_DEVICE_GLOBAL_MEM_SIZE, memory);
+    GET(id, CL_DEVICE_MAX_MEM_ALLOC_SIZE, max_alloc);
+    GET(id, CL_DEVICE_LOCAL_MEM_SIZE, local);
+    GET(id, CL_DEVICE_MAX_WORK_GROUP_SIZE, info->max_work_group);
+    info->kinds[DEVICE_CPU] = type & CL_DEVICE_TYPE_CPU;
+    info->kinds[DEVICE_GPU] = type & CL_DEVICE_TYPE_GPU;
+    info->kinds[DEVICE_ACCELERATOR] = type & (CL_DEVICE_TYPE_ACCELERATOR | CL_DEVICE_TYPE_CUSTOM);
+    /* a device that claims to be everything is an emulator, and that is a CPU */
+    info->kind = info->kinds[DEVICE_CPU]   ? DEVICE_CPU
+                 : info->kinds[DEVICE_GPU] ? DEVICE_GPU
+                                           : DEVICE_ACCELERATOR;
+    info->unified_memory = unified;
+    info->available = available;
+    info->compute_units = units;
+    info->memory_bytes = memory;
+    info->max_alloc_bytes = max_alloc;
+    info->local_bytes = local;
+    info->fp16 = has_extension(id, "cl_khr_fp16");
+    info->subgroups =
+        has_extension(id, "cl_khr_subgroups") || has_extension(id, "cl_intel_subgroups");
+    info->platform_handle = platform;
+    info->device_handle = id;
+    return conf_apply_embedded(&info->quirk, &(conf_subject){.platform = info->platform,
+                                                             .vendor = info->vendor,
+                                                             .device = info->name,
+                                                             .driver = info->driver});
+}
+
+static status list_platform(device_list *list, size_t *capacity, cl_platform_id platform, int p)
+{
+    status st = OK;
+    cl_device_id *ids = NULL;
+    cl_uint n = 0;
+    if (clGetDeviceIDs(platform, CL_DEVICE_TYPE_ALL, 0, NULL, &n) != CL_SUCCESS || n == 0) {
+        char name[64] = "?";
+        clGetPlatformInfo(platform, CL_PLATFORM_NAME, sizeof name - 1, name, NULL);
+        size_t used = strlen(list->empty_platforms);
+        snprintf(list->empty_platforms + used, sizeof list->empty_platforms - used, "%s%s",
+                 used ? ", " : "", name);
+        list->n_empty_platforms++;
+        goto done;
+    }
+    TRY(memory_alloc(&ids, n, sizeof *ids));
+    CL_TRY("clGetDeviceIDs", clGetDeviceIDs(platform, CL_DEVICE_TYPE_ALL, n, ids, NULL));
+    for (cl_uint i = 0; i < n; i++) {
+        TRY(memory_grow(&list->items, capacity, (size_t)list->n + 1, sizeof *list->items));
+        device_info *info = &list->items[list->n];
+        *info = (device_info){.index = list->n};
+        snprintf(info->id, sizeof info->id, "%d:%u", p, i);
+        TRY(describe(info, platform, ids[i]));
+        list->n++;
+    }
+done:
+    free(ids);
+    return st;
+}
+
+status device_list_init(device_list *list)
+{
+    *list = (device_list){0};
+    status st = OK;
+    cl_platform_id *platforms = NULL;
+    cl_uint n = 0;
+    size_t capacity = 0;
+    if (clGetPlatformIDs(0, NULL, &n) != CL_SUCCESS || n == 0) goto done;
+    TRY(memory_alloc(&platforms, n, sizeof *platforms));
+    CL_TRY("clGetPlatformIDs", clGetPlatformIDs(n, platforms, NULL));
+    list->n_platforms = (int)n;
+    for (cl_uint p = 0; p < n; p++) TRY(list_platform(list, &capacity, platforms[p], (int)p));
+done:
+    free(platforms);
+    if (st != OK) device_list_free(list);
+    return st;
+}
+
+void device_list_free(device_list *list)
+{
+    free(list->items);
+    *list = (device_list){0};
+}
+
+/* ---- choosing ---- */
+
+static int rank(const device_info *info)
+{
+    int kind = info->kind == DEVICE_GPU           ? (info->unified_memory ? 2 : 3)
+               : info->kind == DEVICE_ACCELERATOR ? 1
+                                                  : 0;
+    return (info->available ? 16 : 0) + 2 * kind + (info->quirk.has[QUIRK_CHOOSE_LAST] ? 0 : 8);
+}
+
+static int best(const device_list *list, int kind)
+{
+    int found = -1;
+    for (int i = 0; i < list->n; i++) {
+        const device_info *info = &list->items[i];
+        if (kind >= 0 && !info->kinds[kind]) continue;
+        if (found < 0 || rank(info) > rank(&list->items[found])) found = i;
+    }
+    return found;
+}
+
+static bool exact_name(const device_info *info, const char *selector)
+{
+    return text_equal_nocase(info->name, selector);
+}
+
+static bool part_of_platform(const device_info *info, const char *selector)
+{
+    return text_contains_nocase(info->platform, selector);
+}
+
+static bool part_of_name(const device_info *info, const char *selector)
+{
+    return text_contains_nocase(info->name, selector);
+}
+
+/* "0: NAME (PLATFORM), 1: ..." of the devices that match, or of all. */
+static void name_them(char *out, size_t size, const device_list *list,
+                      bool (*match)(const device_info *, const char *), const char *selector)
+{
+    size_t used = 0;
+    for (int i = 0; i < list->n && used < size; i++) {
+        const device_info *info = &list->items[i];
+        if (match && !match(info, selector)) continue;
+        int n = snprintf(out + used, size - used, "%s%d: %s (%s)", used ? ", " : "", i, info->name,
+                         info->platform);
+        used += n > 0 ? (size_t)n : 0;
+    }
+}
+
+static status choose_by_text(int *index, const device_list *list, const char *selector)
+{
+    static bool (*const rules[])(const device_info *, const char *) = {exact_name, part_of_platform,
+                                                                      part_of_name};
+    char names[800] = "";
+    for (size_t r = 0; r < sizeof rules / sizeof *rules; r++) {
+        int n = 0;
+        for (int i = list->n - 1; i >= 0; i--)
+            if (rules[r](&list->items[i], selector)) {
+                n++;
+                *index = i;
+            }
+        if (n == 1) return OK;
+        if (n > 1) {
+            name_them(names, sizeof names, list, rules[r], selector);
+            return fail(ERR_USAGE, "--device %s: means several devices: %s", selector, names);
+        }
+    }
+    name_them(names, sizeof names, list, NULL, NULL);
+    return fail(ERR_USAGE, "--device %s: no such device; there are %s", selector, names);
+}
+
+static status no_device(const device_list *list)
+{
+    if (list->n_platforms == 0) {
+        fail(ERR_DEVICE, "no OpenCL platform found");
+    } else {
+        fail(ERR_DEVICE, "no OpenCL device found (platforms without devices: %s)",
+             list->empty_platforms);
+    }
+    fail_hint("install a driver: apt install pocl-opencl-icd (any CPU), intel-opencl-icd (Intel "
+              "GPU), mesa-opencl-icd (AMD GPU, with RUSTICL_ENABLE=radeonsi), nvidia-opencl-icd");
+    return ERR_DEVICE;
+}
+
+status device_choose(int *index, const device_list *list, const char *selector)
+{
+    static const char *const kind_names[] = {"cpu", "gpu", "accelerator"};
+    if (list->n == 0) return no_device(list);
+    if (!selector || !*selector) {
+        *index = best(list, -1);
+        return OK;
+    }
+    uint64_t number;
+    if (text_to_uint(selector, &number)) {
+        if (number >= (uint64_t)list->n)
+            return fail(ERR_USAGE, "--device %s: there are only the devices 0 to %d", selector,
+                        list->n - 1);
+        *index = (int)number;
+        return OK;
+    }
+    for (int i = 0; i < list->n; i++)
+        if (!strcmp(list->items[i].id, selector)) {
+            *index = i;
+            return OK;
+        }
+    for (int kind = 0; kind < N_DEVICE_KINDS; kind++) {
+        if (!text_equal_nocase(selector, kind_names[kind])) continue;
+        *index = best(list, kind);
+        if (*index >= 0) return OK;
+        char names[800] = "";
+        name_them(names, sizeof names, list, NULL, NULL);
+        return fail(ERR_USAGE, "--device %s: no device of this type; there are %s", selector,
+                    names);
+    }
+    return choose_by_text(index, list, selector);
+}
+
+/* ---- opening ---- */
+
+status device_open(device *d, const device_info *info)
+{
+    *d = (device){.info = *info};
+    status st = OK;
+    cl_int code;
+    /* some drivers claim several types; what they run like is data */
+    d->class = info->kind == DEVICE_CPU && !info->quirk.has[QUIRK_LANES_ARE_ITEMS] ? CLASS_CPU
+                                                                                   : CLASS_GPU;
+    const char *forced = getenv("DITCL_CLASS");
+    if (forced && !strcmp(forced, "gpu")) d->class = CLASS_GPU;
+    if (forced && !strcmp(forced, "cpu")) d->class = CLASS_CPU;
+    TRY(memory_alloc(&d->handles, 1, sizeof *d->handles));
+    d->handles->id = info->device_handle;
+    cl_context_properties properties[] = {CL_CONTEXT_PLATFORM,
+                                          (cl_context_properties)info->platform_handle, 0};
+    d->handles->context = clCreateContext(properties, 1, &d->handles->id, NULL, NULL, &code);
+    CL_TRY("clCreateContext", code);
+    d->handles->queue = clCreateCommandQueue(d->handles->context, d->handles->id, 0, &code);
+    CL_TRY("clCreateCommandQueue", code);
+done:
+    if (st != OK) {
+        fail_in(st, "device %d (%s)", info->index, info->name);
+        device_close(d);
+    }
+    return st;
+}
+
+void device_close(device *d)
+{
+    if (d->handles) {
+        program_free_all(d);
+        if (d->handles->queue) {
+            clFinish(d->handles->queue);
+            clReleaseCommandQueue(d->handles->queue);
+        }
+        if (d->handles->context) clReleaseContext(d->handles->context);
+        free(d->handles);
+    }
+    *d = (device){0};
+}
+
+status device_finish(device *d)
+{
+    status st = OK;
+    CL_TRY("clFinish", clFinish(d->handles->queue));
+done:
+    return st;
+}
+
+status device_flush(device *d)
+{
+    status st = OK;
+    CL_TRY("clFlush", clFlush(d->handles->queue));
+done:
+    return st;
+}

@@ -1,0 +1,72 @@
+/* OpenCL devices: find them, choose one by what a user typed, open it.
+ *
+ * Nothing above this folder sees <CL/cl.h>. A platform without devices is normal; a device may
+ * claim several types at once; vendor ids may belong to somebody else: see docs/devices.md. */
+#ifndef DITCL_DEVICE_DEVICE_H
+#define DITCL_DEVICE_DEVICE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/status.h"
+#include "device/conf.h"
+
+typedef enum { DEVICE_CPU, DEVICE_GPU, DEVICE_ACCELERATOR, N_DEVICE_KINDS } device_kind;
+
+/* How kernels are shaped for a device: one work-item per work-group and wide vectors, or
+ * work-groups that share tiles in local memory. */
+typedef enum { CLASS_CPU, CLASS_GPU, N_CLASSES } kernel_class;
+
+typedef struct {
+    int index;   /* over all platforms, as printed */
+    char id[24]; /* "platform:device", as clinfo counts */
+    char platform[128], name[128], vendor[128], driver[128], version[128];
+    device_kind kind;    /* the first of GPU, accelerator, CPU that the device claims */
+    bool kinds[N_DEVICE_KINDS];
+    bool unified_memory; /* shares the host's: an integrated GPU or a CPU */
+    unsigned compute_units;
+    uint64_t memory_bytes, max_alloc_bytes, local_bytes;
+    size_t max_work_group;
+    bool fp16, subgroups, available;
+    quirks quirk;
+    void *platform_handle, *device_handle;
+} device_info;
+
+typedef struct {
+    device_info *items;
+    int n;
+    int n_platforms, n_empty_platforms;
+    char empty_platforms[256]; /* names, for the message */
+} device_list;
+
+/* All devices of all platforms; none is no error. */
+status device_list_init(device_list *list);
+void device_list_free(device_list *list);
+
+/* *index = the device that selector names: an index; P:D; gpu, cpu or accelerator (best of that
+ * type); the exact name; else part of one platform's name; else part of one device's name. Null or
+ * "" chooses: discrete GPU, integrated GPU, accelerator, CPU, the vendors' platforms first.
+ * ERR_USAGE when several are left or none is meant, ERR_DEVICE when there is no device at all. */
+status device_choose(int *index, const device_list *list, const char *selector);
+
+typedef struct device_handles device_handles;
+typedef struct kernel kernel;
+
+/* An open device: one context, one in-order queue. */
+typedef struct {
+    device_info info;
+    kernel_class class;
+    device_handles *handles;
+    uint64_t allocated_bytes; /* by buffer_create, still held */
+} device;
+
+status device_open(device *d, const device_info *info);
+void device_close(device *d);
+
+/* Waits until all queued work is done; its errors surface here. */
+status device_finish(device *d);
+/* Hands queued work to the device without waiting. */
+status device_flush(device *d);
+
+#endif

@@ -1,0 +1,43 @@
+/* Sets arguments and queues kernels. See launch.h. */
+#include "device/launch.h"
+
+#include "device/opencl.h"
+
+static cl_int set_argument(kernel *k, cl_uint i, const arg *a)
+{
+    cl_mem memory = a->b.memory;
+    switch (a->kind) {
+    case ARG_BUF: return clSetKernelArg(k->handle, i, sizeof memory, memory ? &memory : NULL);
+    case ARG_INT: return clSetKernelArg(k->handle, i, sizeof a->i, &a->i);
+    case ARG_FLOAT: return clSetKernelArg(k->handle, i, sizeof a->f, &a->f);
+    }
+    return CL_INVALID_VALUE;
+}
+
+status launch_kernel(device *d, kernel *k, range global, range local, const arg *args,
+                     size_t n_args)
+{
+    status st = OK;
+    size_t group = 1;
+    if (n_args != k->n_args)
+        return fail(ERR_DEVICE, "kernel %s takes %u arguments, was given %zu", k->name, k->n_args,
+                    n_args);
+    for (int i = 0; i < 3; i++) {
+        if (global.size[i] == 0) global.size[i] = 1;
+        if (local.size[i] == 0) local.size[i] = 1;
+        group *= local.size[i];
+        if (global.size[i] % local.size[i] != 0)
+            return fail(ERR_DEVICE, "kernel %s: range %zu is no multiple of its group %zu",
+                        k->name, global.size[i], local.size[i]);
+    }
+    if (group > d->info.max_work_group)
+        return fail(ERR_LIMIT, "kernel %s: a work-group of %zu, the device allows %zu", k->name,
+                    group, d->info.max_work_group);
+    for (size_t i = 0; i < n_args; i++)
+        CL_TRY("clSetKernelArg", set_argument(k, (cl_uint)i, &args[i]));
+    CL_TRY("clEnqueueNDRangeKernel",
+           clEnqueueNDRangeKernel(d->handles->queue, k->handle, 3, NULL, global.size, local.size,
+                                  0, NULL, NULL));
+done:
+    return st == OK ? OK : fail_in(st, "kernel %s", k->name);
+}

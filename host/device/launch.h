@@ -1,0 +1,61 @@
+/* The one way a kernel runs: all arguments and the launch in one checked call.
+ *
+ *     launch(d, k, RANGE(ceil_div(n, 64) * 64), RANGE(64), ARG(out), ARG(in), ARG(n))
+ */
+#ifndef DITCL_DEVICE_LAUNCH_H
+#define DITCL_DEVICE_LAUNCH_H
+
+#include "base/status.h"
+#include "device/buffer.h"
+#include "device/device.h"
+
+typedef struct {
+    enum { ARG_BUF, ARG_INT, ARG_FLOAT } kind;
+    buf b;
+    int i;
+    float f;
+} arg;
+
+static inline arg arg_buf(buf b)
+{
+    return (arg){.kind = ARG_BUF, .b = b};
+}
+
+static inline arg arg_int(int i)
+{
+    return (arg){.kind = ARG_INT, .i = i};
+}
+
+static inline arg arg_float(float f)
+{
+    return (arg){.kind = ARG_FLOAT, .f = f};
+}
+
+#define ARG(x) _Generic((x), buf: arg_buf, int: arg_int, float: arg_float)(x)
+
+typedef struct {
+    size_t size[3]; /* 0 counts as 1 */
+} range;
+
+#define RANGE(...) ((range){{__VA_ARGS__}})
+
+static inline size_t ceil_div(size_t a, size_t b)
+{
+    return (a + b - 1) / b;
+}
+
+static inline size_t round_up(size_t a, size_t b)
+{
+    return ceil_div(a, b) * b;
+}
+
+#define launch(d, k, global, local, ...)                                                           \
+    launch_kernel(d, k, global, local, (const arg[]){__VA_ARGS__},                                 \
+                  sizeof((const arg[]){__VA_ARGS__}) / sizeof(arg))
+
+/* Queues the kernel. A null buffer is passed as a null pointer. An argument count or a work-group
+ * that does not fit is an error naming the kernel. */
+status launch_kernel(device *d, kernel *k, range global, range local, const arg *args,
+                     size_t n_args);
+
+#endif

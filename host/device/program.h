@@ -1,0 +1,16 @@
+/* Kernels: from the text in cl/ to something launch() takes, built once per set of options. */
+#ifndef DITCL_DEVICE_PROGRAM_H
+#define DITCL_DEVICE_PROGRAM_H
+
+#include "base/status.h"
+#include "device/device.h"
+
+/* *k = kernel `name` of cl/<file>, built with options ("-DD=72 -DWG=1"): names and integers only,
+ * since quoted options crash one compiler. Owned by the device. ERR_BUILD with the log's first
+ * error. */
+status program_get(device *d, kernel **k, const char *file, const char *name,
+                   const char *options_format, ...) __attribute__((format(printf, 5, 6)));
+
+void program_free_all(device *d);
+
+#endif

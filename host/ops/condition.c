@@ -1,0 +1,25 @@
+/* Launches cl/condition.cl. */
+#include "ops/op.h"
+#include "ops/ops.h"
+
+status op_condition_features(device *d, buf out, buf timesteps, buf frequencies, int rows,
+                             int half)
+{
+    kernel *k;
+    size_t group = (size_t)op_items(d);
+    status st = program_get(d, &k, "condition.cl", "condition_features", " ");
+    if (st != OK) return st;
+    return launch(d, k, RANGE(round_up(2 * (size_t)half, group), (size_t)rows), RANGE(group),
+                  ARG(out), ARG(timesteps), ARG(frequencies), ARG(half));
+}
+
+status op_condition_combine(device *d, buf out, buf embedded, buf table, buf labels, int rows,
+                            int width)
+{
+    kernel *k;
+    size_t group = (size_t)op_items(d);
+    status st = program_get(d, &k, "condition.cl", "condition_combine", " ");
+    if (st != OK) return st;
+    return launch(d, k, RANGE(round_up((size_t)width, group), (size_t)rows), RANGE(group),
+                  ARG(out), ARG(embedded), ARG(table), ARG(labels), ARG(width));
+}

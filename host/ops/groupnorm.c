@@ -1,0 +1,52 @@
+/* Launches cl/groupnorm.cl. */
+#include "ops/op.h"
+#include "ops/ops.h"
+
+enum { CHUNK_PIXELS = 256 };
+
+static size_t chunks_of(picture_shape s)
+{
+    return ceil_div((size_t)s.height * (size_t)s.width, CHUNK_PIXELS);
+}
+
+size_t groupnorm_scratch(picture_shape s, int groups)
+{
+    return (size_t)s.batch * chunks_of(s) * (size_t)groups * 2;
+}
+
+status op_groupnorm_statistics(device *d, buf affine, buf x, buf weight, buf bias, buf scratch,
+                               picture_shape s, int groups, float epsilon)
+{
+    kernel *partial, *join;
+    size_t group = (size_t)op_group(d, 32), batch = (size_t)s.batch, chunks = chunks_of(s);
+    int pixels = s.height * s.width, chunk_pixels = CHUNK_PIXELS;
+    status st =
+        program_get(d, &partial, "groupnorm.cl", "groupnorm_partial", "-DSTATISTICS");
+    if (st == OK) st = program_get(d, &join, "groupnorm.cl", "groupnorm_affine", "-DSTATISTICS");
+    if (st == OK)
+        st = launch(d, partial, RANGE(round_up((size_t)groups, group), chunks, batch),
+                    RANGE(group), ARG(scratch), ARG(x), ARG(pixels), ARG(chunk_pixels),
+                    ARG(s.channels), ARG(groups));
+    if (st == OK)
+        st = launch(d, join, RANGE(round_up((size_t)groups, group), batch), RANGE(group),
+                    ARG(affine), ARG(scratch), ARG(weight), ARG(bias), ARG(pixels),
+                    ARG(chunk_pixels), ARG((int)chunks), ARG(s.channels), ARG(groups),
+                    ARG(epsilon));
+    return st;
+}
+
+status op_groupnorm_apply(device *d, buf out, buf x, picture_shape s, const groupnorm_use *use)
+{
+    kernel *k;
+    size_t group = (size_t)op_items(d);
+    int height = s.height * use->up, width = s.width * use->up;
+    size_t pixels = use->pad ? conv_padded_pixels(d, height, width)
+                             : (size_t)height * (size_t)width;
+    status st = program_get(d, &k, "groupnorm.cl", "groupnorm_apply",
+                            "-DNORM=%d -DSILU=%d -DUP=%d -DPAD=%d", use->affine.memory != NULL,
+                            use->silu, use->up, use->pad);
+    if (st != OK) return st;
+    return launch(d, k, RANGE(round_up((size_t)s.channels, group), pixels, (size_t)s.batch),
+                  RANGE(group), ARG(out), ARG(x), ARG(use->affine), ARG(s.channels),
+                  ARG(s.height), ARG(s.width), ARG((int)pixels));
+}

@@ -1,0 +1,151 @@
+/* Every operator that runs on the device: what cl/<name>.cl computes, launched by ops/<name>.c and
+ * held to a double-precision reference by trials/<name>.c.
+ *
+ * Shapes: N batch, T tokens, D width, H heads, d head width, p patch, C channels. All data float32,
+ * row-major. Calls queue work and return; errors of the work itself surface at device_finish. */
+#ifndef DITCL_OPS_OPS_H
+#define DITCL_OPS_OPS_H
+
+#include <stdbool.h>
+
+#include "device/buffer.h"
+#include "device/device.h"
+
+/* ---- fill ---- */
+
+/* The first count elements of b = value. */
+status op_fill(device *d, buf b, size_t count, float value);
+
+/* ---- patchify: latents <-> tokens ---- */
+
+/* out [batch*T][C*p*p], patch vectors in the order (C, ph, pw); latents [>= first+pictures][C][size]
+ * [size]; item b of the batch reads picture first + b % pictures. */
+status op_patchify(device *d, buf out, buf latents, int first, int pictures, int batch,
+                   int channels, int size, int patch);
+
+/* out [batch][C][size][size]; in [batch*T][p*p*C], C fastest. */
+status op_unpatchify(device *d, buf out, buf in, int batch, int channels, int size, int patch);
+
+/* ---- condition: timestep and label -> conditioning vector ---- */
+
+/* out [rows][2*half]: cos, then sin, of timestep x frequency [half]. */
+status op_condition_features(device *d, buf out, buf timesteps, buf frequencies, int rows,
+                             int half);
+
+/* out [rows][D] = SiLU(embedded [rows][D] + table [labels[row]][D]); labels: int. */
+status op_condition_combine(device *d, buf out, buf embedded, buf table, buf labels, int rows,
+                            int width);
+
+/* ---- modulate: layer norm + adaLN ---- */
+
+/* Which modulation vectors belong to a batch: item n has row rows[n] (int) of `stride` floats. */
+typedef struct {
+    buf values, rows;
+    int stride;
+} modulation;
+
+/* out [batch*T][D] = layer norm(x) * (1 + scale) + shift; D a multiple of 4; shift and scale begin
+ * at these floats of a modulation row. */
+status op_modulate(device *d, buf out, buf x, const modulation *m, int batch, int tokens, int width,
+                   int shift_at, int scale_at, float epsilon);
+
+/* ---- gemm: products with fused epilogues ---- */
+
+typedef enum { ACTIVATION_NONE, ACTIVATION_GELU_TANH, ACTIVATION_SILU } activation;
+
+typedef struct {
+    activation act;
+    buf residual; /* null: none. [residual_rows][n], row m % residual_rows is added to row m */
+    int residual_rows;
+    const modulation *gate; /* null: none. The product's rows are multiplied before the residual */
+    int gate_at, tokens;    /* row m has the gate of batch item m / tokens */
+} gemm_epilogue;
+
+/* out [m][n] = [residual +] [gate *] act(a [m][k] x weight [n][k]^T + bias [n]). out must not be
+ * the residual or a. scratch: see gemm_scratch. e null: only the bias. */
+status op_gemm(device *d, buf out, buf a, buf weight, buf bias, int m, int n, int k,
+               const gemm_epilogue *e, buf scratch);
+
+/* Floats of scratch that op_gemm needs for the shape. */
+status gemm_scratch(device *d, size_t *count, int m, int n, int k);
+
+/* ---- attention ---- */
+
+typedef struct {
+    int batch, tokens, heads, head_dim;
+} attention_shape;
+
+/* Floats of scratch memory for keys and values in the layout the kernel wants. */
+status attention_scratch(device *d, size_t *keys, size_t *values, attention_shape s);
+
+/* out [N*T][H*d] = softmax(q k^T / sqrt(d)) v, from qkv [N*T][3*H*d] = q | k | v, each head-major.
+ * Any d. */
+status op_attention(device *d, buf out, buf qkv, buf keys, buf values, attention_shape s);
+
+/* ---- groupnorm, padding, upsampling (NHWC pictures) ---- */
+
+typedef struct {
+    int batch, height, width, channels;
+} picture_shape;
+
+/* Floats for the statistics of one group norm. */
+size_t groupnorm_scratch(picture_shape s, int groups);
+
+/* affine [N][C][2] = factor and offset that normalise x [N][H*W][C] over groups of channels, with
+ * weight and bias [C]. */
+status op_groupnorm_statistics(device *d, buf affine, buf x, buf weight, buf bias, buf scratch,
+                               picture_shape s, int groups, float epsilon);
+
+/* What is done to a picture on its way to the next operator. */
+typedef struct {
+    buf affine; /* null: no normalisation */
+    bool silu;
+    int up;   /* 1, or 2: nearest upsampling */
+    bool pad; /* for op_conv3x3 to read */
+} groupnorm_use;
+
+/* out [N][pixels][C], pixels = conv_padded_pixels of the upsampled size when padded, else up*h*up*w. */
+status op_groupnorm_apply(device *d, buf out, buf x, picture_shape s, const groupnorm_use *use);
+
+/* ---- conv: 3x3, stride 1, padding 1 ---- */
+
+/* Pixels of one padded picture of height x width. */
+size_t conv_padded_pixels(const device *d, int height, int width);
+
+/* Floats of packed weights and of padded bias. */
+size_t conv_weight_count(const device *d, int in_channels, int out_channels);
+size_t conv_bias_count(const device *d, int out_channels);
+
+/* Weights as stored [Cout][Cin][3][3] -> the kernel's layout, on the host; the same for the bias. */
+void conv_pack_weight(const device *d, float *packed, const float *weight, int in_channels,
+                      int out_channels);
+void conv_pack_bias(const device *d, float *packed, const float *bias, int out_channels);
+
+/* out [N][H*W][Cout] = conv(x) + bias [+ residual]; x padded [N][conv_padded_pixels][Cin]; s is the
+ * result's shape but channels, the input's. residual null: none; it must not be out. */
+status op_conv3x3(device *d, buf out, buf x, buf weight, buf bias, buf residual, picture_shape s,
+                  int out_channels);
+
+/* ---- step: guidance + sampler update ---- */
+
+enum { STEP_ROW_FLOATS = 11 };
+
+typedef struct {
+    int step;         /* row of the table */
+    int first, n;     /* pictures first..first+n of latents and noise */
+    int channels, channels_out, size;
+    bool guided, learned, noisy;
+    float guidance;
+    int guided_channels;
+} step_use;
+
+/* One update of latents [pictures][C][size][size] in place, from model [n or 2n][channels_out][size]
+ * [size], noise like latents, and a table of STEP_ROW_FLOATS per step (host/sample/schedule.h).
+ * flag (int) [1] becomes 1 when a value is not finite. */
+status op_step_update(device *d, buf latents, buf model, buf noise, buf rows, buf flag,
+                      const step_use *use);
+
+/* flag[0] becomes 1 when one of the first count values is not finite. */
+status op_step_check(device *d, buf x, size_t count, buf flag);
+
+#endif

@@ -1,0 +1,26 @@
+/* Launches cl/patchify.cl. */
+#include "ops/op.h"
+#include "ops/ops.h"
+
+status op_patchify(device *d, buf out, buf latents, int first, int pictures, int batch,
+                   int channels, int size, int patch)
+{
+    kernel *k;
+    size_t group = (size_t)op_items(d), length = (size_t)(channels * patch * patch);
+    size_t tokens = (size_t)(size / patch) * (size_t)(size / patch);
+    status st = program_get(d, &k, "patchify.cl", "patchify", " ");
+    if (st != OK) return st;
+    return launch(d, k, RANGE(round_up(length, group), tokens, (size_t)batch), RANGE(group),
+                  ARG(out), ARG(latents), ARG(first), ARG(pictures), ARG(channels), ARG(size),
+                  ARG(patch));
+}
+
+status op_unpatchify(device *d, buf out, buf in, int batch, int channels, int size, int patch)
+{
+    kernel *k;
+    size_t group = (size_t)op_items(d), area = (size_t)size * (size_t)size;
+    status st = program_get(d, &k, "patchify.cl", "unpatchify", " ");
+    if (st != OK) return st;
+    return launch(d, k, RANGE(round_up(area, group), (size_t)channels, (size_t)batch),
+                  RANGE(group), ARG(out), ARG(in), ARG(channels), ARG(size), ARG(patch));
+}
