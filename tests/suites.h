@@ -1,0 +1,11 @@
+/* Every suite of the test program, one prototype a line. main.c collects them. */
+#ifndef DITCL_TESTS_SUITES_H
+#define DITCL_TESTS_SUITES_H
+
+#include <check.h>
+
+Suite *suite_files(void);
+Suite *suite_rng(void);
+Suite *suite_text(void);
+
+#endif
