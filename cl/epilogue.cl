@@ -11,10 +11,10 @@ inline float gelu_tanh(float x)
 
 /* One item = one value. c [M][N] in place: c = [residual +] [gate *] activation(c + bias).
  * residual [residual_rows][N], row m % residual_rows; may be c's own successor, never c. gate: row
- * rows[m / tokens] of `stride` floats, from gate_at on. */
+ * first_row + rows[rows_at + m / tokens] of `stride` floats, from gate_at on. */
 kernel void epilogue(global float *c, global const float *bias, global const float *residual,
                      global const float *gate, global const int *rows, int n, int residual_rows,
-                     int tokens, int stride, int gate_at)
+                     int tokens, int stride, int first_row, int rows_at, int gate_at)
 {
     int j = (int)get_global_id(0);
     size_t m = get_global_id(1);
@@ -26,7 +26,7 @@ kernel void epilogue(global float *c, global const float *bias, global const flo
     x = silu(x);
 #endif
 #if GATE
-    x *= gate[(size_t)rows[m / tokens] * stride + gate_at + j];
+    x *= gate[(size_t)(first_row + rows[rows_at + m / tokens]) * stride + gate_at + j];
 #endif
 #if RESIDUAL
     x += residual[m % residual_rows * n + j];

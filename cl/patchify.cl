@@ -16,6 +16,17 @@ kernel void patchify(global float *out, global const float *latents, int first, 
     out[((size_t)b * tokens + token) * length + k] = latents[from + (size_t)y * size + x];
 }
 
+/* One item = one value of the result. out [area][C] = latents [C][area] of one picture * factor +
+ * offset: the decoder's scale and layout (NHWC). */
+kernel void to_pixels(global float *out, global const float *latents, int picture, int channels,
+                      int area, float factor, float offset)
+{
+    int i = (int)get_global_id(0), c = (int)get_global_id(1);
+    if (i >= area) return;
+    size_t from = ((size_t)picture * channels + c) * area;
+    out[(size_t)i * channels + c] = latents[from + i] * factor + offset;
+}
+
 /* One item = one value of the result. out [N][C][size][size]; in [N*T][p*p*C], C fastest. */
 kernel void unpatchify(global float *out, global const float *in, int channels, int size,
                        int patch)

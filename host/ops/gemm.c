@@ -22,7 +22,8 @@ static status finish_product(device *d, buf out, buf bias, int m, int n, const g
     if (st != OK) return st;
     return launch(d, k, RANGE(round_up((size_t)n, group), (size_t)m), RANGE(group), ARG(out),
                   ARG(bias), ARG(e->residual), ARG(gate->values), ARG(gate->rows), ARG(n),
-                  ARG(e->residual_rows), ARG(e->tokens), ARG(gate->stride), ARG(e->gate_at));
+                  ARG(e->residual_rows), ARG(e->tokens), ARG(gate->stride),
+                  ARG(gate->first_row), ARG(gate->rows_at), ARG(e->gate_at));
 }
 
 status op_gemm(device *d, buf out, buf a, buf weight, buf bias, int m, int n, int k,

@@ -11,5 +11,5 @@ status op_modulate(device *d, buf out, buf x, const modulation *m, int batch, in
     if (st != OK) return st;
     return launch(d, k, RANGE((size_t)batch * (size_t)tokens * group), RANGE(group), ARG(out),
                   ARG(x), ARG(m->values), ARG(m->rows), ARG(width), ARG(tokens), ARG(m->stride),
-                  ARG(shift_at), ARG(scale_at), ARG(epsilon));
+                  ARG(m->first_row), ARG(m->rows_at), ARG(shift_at), ARG(scale_at), ARG(epsilon));
 }

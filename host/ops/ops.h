@@ -26,6 +26,10 @@ status op_patchify(device *d, buf out, buf latents, int first, int pictures, int
 /* out [batch][C][size][size]; in [batch*T][p*p*C], C fastest. */
 status op_unpatchify(device *d, buf out, buf in, int batch, int channels, int size, int patch);
 
+/* out [area][C] = latents of one picture, [C][area], * factor + offset. */
+status op_to_pixels(device *d, buf out, buf latents, int picture, int channels, int area,
+                    float factor, float offset);
+
 /* ---- condition: timestep and label -> conditioning vector ---- */
 
 /* out [rows][2*half]: cos, then sin, of timestep x frequency [half]. */
@@ -38,10 +42,11 @@ status op_condition_combine(device *d, buf out, buf embedded, buf table, buf lab
 
 /* ---- modulate: layer norm + adaLN ---- */
 
-/* Which modulation vectors belong to a batch: item n has row rows[n] (int) of `stride` floats. */
+/* Which modulation vectors belong to a batch: item n has row first_row + rows[rows_at + n] (int) of
+ * `stride` floats. */
 typedef struct {
     buf values, rows;
-    int stride;
+    int stride, first_row, rows_at;
 } modulation;
 
 /* out [batch*T][D] = layer norm(x) * (1 + scale) + shift; D a multiple of 4; shift and scale begin

@@ -24,3 +24,15 @@ status op_unpatchify(device *d, buf out, buf in, int batch, int channels, int si
     return launch(d, k, RANGE(round_up(area, group), (size_t)channels, (size_t)batch),
                   RANGE(group), ARG(out), ARG(in), ARG(channels), ARG(size), ARG(patch));
 }
+
+status op_to_pixels(device *d, buf out, buf latents, int picture, int channels, int area,
+                    float factor, float offset)
+{
+    kernel *k;
+    size_t group = (size_t)op_items(d);
+    status st = program_get(d, &k, "patchify.cl", "to_pixels", " ");
+    if (st != OK) return st;
+    return launch(d, k, RANGE(round_up((size_t)area, group), (size_t)channels), RANGE(group),
+                  ARG(out), ARG(latents), ARG(picture), ARG(channels), ARG(area), ARG(factor),
+                  ARG(offset));
+}
