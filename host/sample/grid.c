@@ -1,0 +1,90 @@
+/* Picture sheets and rounding. See grid.h. */
+#include "sample/grid.h"
+
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "base/memory.h"
+
+enum { BORDER = 2, WHITE = 255 };
+
+/* NaN counts as low. */
+static float clamp(float x, float low, float high)
+{
+    return x > low ? (x < high ? x : high) : low;
+}
+
+/* torchvision's save_image(normalize=True, value_range=(-1, 1)): each statement rounds once. */
+static unsigned char round_original(float x)
+{
+    x = clamp(x, -1.0f, 1.0f);
+    x = x + 1.0f;
+    x = x / 2.0f;
+    x = x * 255.0f;
+    x = x + 0.5f;
+    return (unsigned char)clamp(x, 0.0f, 255.0f);
+}
+
+/* diffusers' pipeline and numpy_to_pil: numpy rounds half to even, which is rintf's way too. */
+static unsigned char round_diffusers(float x)
+{
+    x = x / 2.0f;
+    x = x + 0.5f;
+    x = clamp(x, 0.0f, 1.0f);
+    x = x * 255.0f;
+    return (unsigned char)rintf(x);
+}
+
+void grid_to_8bit(unsigned char *rgb, const float *image, int height, int width, rounding rule)
+{
+    size_t n = (size_t)height * (size_t)width;
+    for (size_t i = 0; i < n; i++)
+        for (size_t c = 0; c < 3; c++) {
+            float x = image[c * n + i];
+            rgb[3 * i + c] = rule == ROUND_ORIGINAL ? round_original(x) : round_diffusers(x);
+        }
+}
+
+int grid_columns(int n)
+{
+    int64_t first = 1;
+    while (first * first < n) first++;
+    /* the fewest empty places, as long as the sheet stays about twice as wide as high */
+    int64_t best = first, fewest = INT64_MAX;
+    for (int64_t columns = first; columns <= n; columns++) {
+        int64_t rows = (n + columns - 1) / columns, empty = rows * columns - n;
+        if (columns > 2 * rows + 1) break;
+        if (empty < fewest) {
+            fewest = empty;
+            best = columns;
+        }
+    }
+    return (int)best;
+}
+
+status grid_make(unsigned char **sheet, int *sheet_width, int *sheet_height,
+                 const unsigned char *pictures, int n, int columns, int width, int height)
+{
+    int64_t rows = (n + (int64_t)columns - 1) / columns;
+    int64_t across = columns * (int64_t)(width + BORDER) + BORDER;
+    int64_t down = rows * (height + BORDER) + BORDER;
+    size_t line = 3 * (size_t)width, bytes;
+    *sheet = NULL;
+    if (across > INT32_MAX || down > INT32_MAX ||
+        !size_mul(3 * (size_t)across, (size_t)down, &bytes))
+        return fail(ERR_LIMIT, "a sheet of %d pictures of %d x %d is too large", n, width, height);
+    status st = memory_alloc(sheet, bytes, 1);
+    if (st != OK) return st;
+    memset(*sheet, WHITE, bytes);
+    for (int i = 0; i < n; i++) {
+        size_t left = BORDER + (size_t)(i % columns) * (size_t)(width + BORDER);
+        size_t top = BORDER + (size_t)(i / columns) * (size_t)(height + BORDER);
+        for (int y = 0; y < height; y++)
+            memcpy(*sheet + 3 * ((top + (size_t)y) * (size_t)across + left),
+                   pictures + ((size_t)i * (size_t)height + (size_t)y) * line, line);
+    }
+    *sheet_width = (int)across;
+    *sheet_height = (int)down;
+    return OK;
+}
