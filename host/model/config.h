@@ -8,6 +8,7 @@
 #include <stddef.h>
 
 #include "base/status.h"
+#include "model/classes.h"
 
 /* Whose arithmetic a model is run with. */
 typedef enum { COMPAT_ORIGINAL, COMPAT_DIFFUSERS } compat;
@@ -78,21 +79,5 @@ void config_free_schedule(schedule_config *config);
 
 /* The original program's: linear betas 1e-4..0.02 over 1000 steps, epsilon. */
 void config_original_schedule(schedule_config *config);
-
-/* id2label of model_index.json: numbers -> names, synonyms separated by commas. */
-typedef struct {
-    int n;        /* classes: 0 when the file has no id2label */
-    char **names; /* names[i]: all synonyms of class i as the file writes them, or null */
-} class_names;
-
-/* n_classes: entries outside 0..n_classes-1 are refused. */
-status config_parse_names(class_names *names, const char *json, const char *path, int n_classes);
-void config_free_names(class_names *names);
-
-/* Finds a class by what a user typed: a number (always allowed); else a name or synonym, exact
- * before prefix, case ignored; a prefix must belong to one class. ERR_USAGE with suggestions (edit
- * distance) else. */
-status config_find_class(int *class_number, const class_names *names, const char *typed,
-                         int n_classes);
 
 #endif
