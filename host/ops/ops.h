@@ -71,6 +71,10 @@ typedef struct {
 status op_gemm(device *d, buf out, buf a, buf weight, buf bias, int m, int n, int k,
                const gemm_epilogue *e, buf scratch);
 
+/* The first use of a shape on a device: the whole product is held to a double-precision check
+ * (Freivalds); later calls with the shape return at once. */
+status gemm_check(device *d, int m, int n, int k);
+
 /* Floats of scratch that op_gemm needs for the shape. */
 status gemm_scratch(device *d, size_t *count, int m, int n, int k);
 

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/half.h"
 #include "base/memory.h"
 
 enum { BORDER = 2, WHITE = 255 };
@@ -44,6 +45,20 @@ void grid_to_8bit(unsigned char *rgb, const float *image, int height, int width,
             float x = image[c * n + i];
             rgb[3 * i + c] = rule == ROUND_ORIGINAL ? round_original(x) : round_diffusers(x);
         }
+}
+
+status grid_planes(float *planes, const float *pixels, int height, int width)
+{
+    size_t n = (size_t)height * (size_t)width;
+    for (size_t i = 0; i < n; i++)
+        for (size_t c = 0; c < 3; c++) {
+            float x = pixels[3 * i + c];
+            if (!float_is_finite(x))
+                return fail(ERR_DEVICE, "the decoder's picture is not finite at row %zu, column "
+                                        "%zu", i / (size_t)width, i % (size_t)width);
+            planes[c * n + i] = x;
+        }
+    return OK;
 }
 
 int grid_columns(int n)

@@ -15,6 +15,10 @@ typedef enum {
  * program's. */
 void grid_to_8bit(unsigned char *rgb, const float *image, int height, int width, rounding rule);
 
+/* planes [3][height][width] from pixels [height][width][3]; a value that is not finite is an error:
+ * no picture is made of it. */
+status grid_planes(float *planes, const float *pixels, int height, int width);
+
 /* Columns of a sheet of n pictures: near square, wider than high. */
 int grid_columns(int n);
 

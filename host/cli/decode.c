@@ -1,0 +1,190 @@
+/* ditcl decode: latents -> pictures, or the decoder's raw output. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "base/text.h"
+#include "cli/cli.h"
+#include "cli/output.h"
+#include "cli/progress.h"
+#include "files/npy.h"
+#include "model/vae.h"
+#include "sample/grid.h"
+
+typedef struct {
+    const char *model, *vae, *device, *latents, *out;
+    int compat, precision;
+    bool quiet, verbose;
+} decode_request;
+
+typedef struct {
+    const decode_request *q;
+    vae v;
+    npy latents;
+    int n, width, height;
+    buf on_device;
+} decoding;
+
+static bool is_npy(const char *path)
+{
+    size_t n = strlen(path);
+    return n > 4 && text_equal_nocase(path + n - 4, ".npy");
+}
+
+static status check_latents(const npy *a, const char *path, int channels)
+{
+    enum { LARGEST = 4096 };
+    if (a->n_dims == 4 && a->dims[0] >= 1 && a->dims[0] <= 1000000 &&
+        a->dims[1] == (size_t)channels && a->dims[2] >= 1 && a->dims[2] <= LARGEST &&
+        a->dims[3] >= 1 && a->dims[3] <= LARGEST)
+        return OK;
+    text found = {0};
+    status st = OK;
+    for (int i = 0; i < a->n_dims && st == OK; i++)
+        st = text_append(&found, "%s%zu", i ? "," : "", a->dims[i]);
+    if (st == OK)
+        st = fail(ERR_FORMAT, "%s: has shape [%s], expected [n,%d,h,w]", path,
+                  found.data ? found.data : "", channels);
+    text_free(&found);
+    return st;
+}
+
+/* planes [3][height][width] of picture i */
+static status decode_one(decoding *x, int i, float *pixels, float *planes)
+{
+    size_t count = (size_t)x->width * (size_t)x->height * 3;
+    buf image;
+    status st = vae_decode(&x->v, &image, x->on_device, i);
+    if (st == OK) st = buffer_download(x->v.d, image, 0, pixels, count);
+    if (st == OK) st = grid_planes(planes, pixels, x->height, x->width);
+    return st;
+}
+
+static status write_raw(decoding *x, float *pixels, progress *bar)
+{
+    size_t count = (size_t)x->width * (size_t)x->height * 3;
+    size_t dims[4] = {(size_t)x->n, 3, (size_t)x->height, (size_t)x->width};
+    float *all = NULL;
+    file_out file = {0};
+    status st = OK;
+    TRY(file_out_open(&file, x->q->out));
+    TRY(memory_alloc(&all, (size_t)x->n * count, sizeof *all));
+    for (int i = 0; i < x->n; i++) {
+        progress_update(bar, i, x->n);
+        TRY(decode_one(x, i, pixels, all + (size_t)i * count));
+    }
+    TRY(npy_write(&file, all, 4, dims));
+    TRY(file_out_finish(&file));
+    TRY(file_out_commit(&file, 1));
+done:
+    file_out_discard(&file);
+    free(all);
+    return st;
+}
+
+static status write_pictures(decoding *x, float *pixels, output *o, rounding rule, progress *bar)
+{
+    size_t count = (size_t)x->width * (size_t)x->height * 3;
+    float *planes = NULL;
+    unsigned char *rgb = NULL;
+    status st = OK;
+    TRY(memory_alloc(&planes, count, sizeof *planes));
+    TRY(memory_alloc(&rgb, count, 1));
+    TRY(output_size(o, x->width, x->height));
+    for (int i = 0; i < x->n; i++) {
+        progress_update(bar, i, x->n);
+        TRY(decode_one(x, i, pixels, planes));
+        grid_to_8bit(rgb, planes, x->height, x->width, rule);
+        TRY(output_add(o, rgb));
+    }
+    TRY(output_commit(o));
+done:
+    free(planes);
+    free(rgb);
+    return st;
+}
+
+/* The VAE on the device, and the latents beside it. */
+static status prepare(decoding *x, device *d, model *m)
+{
+    const npy *a = &x->latents;
+    status st = OK;
+    x->n = (int)a->dims[0];
+    TRY(vae_load(&x->v, d, m));
+    if (x->v.unknown && !x->q->quiet)
+        cli_warn("%s: unknown tensor %s is ignored", m->vae_weights.file.path, x->v.unknown);
+    TRY(vae_prepare(&x->v, (int)a->dims[2], (int)a->dims[3]));
+    x->height = (int)a->dims[2] * vae_scale(&m->vae);
+    x->width = (int)a->dims[3] * vae_scale(&m->vae);
+    TRY(buffer_create(d, &x->on_device, a->count, "latents"));
+    TRY(buffer_upload(d, x->on_device, 0, a->data, a->count));
+done:
+    return st;
+}
+
+static status decode(const decode_request *q)
+{
+    model m = {0};
+    device d = {0};
+    output o = {0};
+    decoding x = {.q = q};
+    progress bar = {0};
+    float *pixels = NULL;
+    status st = OK;
+    TRY(model_open(&m, &(model_request){.name = q->model, .vae = q->vae, .forced = -1}));
+    TRY(npy_read(&x.latents, q->latents));
+    TRY(check_latents(&x.latents, q->latents, m.vae.latent_channels));
+    if (is_npy(q->out)) TRY(file_out_check(q->out));
+    else TRY(output_open(&o, q->out, (int)x.latents.dims[0]));
+    TRY(cli_open_device(&d, q->device, q->quiet));
+    TRY(prepare(&x, &d, &m));
+    TRY(memory_alloc(&pixels, (size_t)x.width * (size_t)x.height * 3, sizeof *pixels));
+    progress_start(&bar, "decoding", q->quiet);
+    bool original = q->compat == COMPAT_ORIGINAL;
+    TRY(is_npy(q->out) ? write_raw(&x, pixels, &bar)
+                       : write_pictures(&x, pixels, &o,
+                                        original ? ROUND_ORIGINAL : ROUND_DIFFUSERS, &bar));
+done:
+    progress_end(&bar);
+    free(pixels);
+    output_close(&o);
+    buffer_release(&d, &x.on_device);
+    vae_free(&x.v);
+    npy_free(&x.latents);
+    device_close(&d);
+    model_close(&m);
+    return st;
+}
+
+status cli_decode(int argc, char **argv)
+{
+    static const char *const compats[] = {"original", "diffusers", NULL};
+    static const char *const precisions[] = {"auto", "fp32", NULL};
+    decode_request q = {.out = "ditcl.png", .compat = COMPAT_DIFFUSERS};
+    const option options[] = {
+        {"latents", 0, OPTION_TEXT, &q.latents, "F.npy",
+         "float32 [n,C,h,w] on the sampler's scale, as sample --latents-out writes it", 0, 0, NULL},
+        {"out", 'o', OPTION_TEXT, &q.out, "PATH",
+         "pictures, named as sample --out; or a .npy file: the decoder's raw output, float32 "
+         "[n,3,H,W] [ditcl.png]", 0, 0, NULL},
+        {"compat", 0, OPTION_CHOICE, &q.compat, "NAME",
+         "round to 8 bits as this program: original or diffusers [diffusers]", 0, 0, compats},
+        {"precision", 0, OPTION_CHOICE, &q.precision, "P",
+         "auto (the fastest of fp32's accuracy) or fp32 [auto]", 0, 0, precisions},
+        {"vae", 0, OPTION_TEXT, &q.vae, "PATH", "another VAE: a folder or a file", 0, 0, NULL},
+        OPTION_DEVICE(&q.device),
+        OPTION_QUIET(&q.quiet),
+        OPTION_VERBOSE(&q.verbose),
+        {0},
+    };
+    const char *const positional[] = {"MODEL", NULL};
+    const command c = {.name = "decode", .arguments = "MODEL --latents F.npy [--out PATH]",
+                       .summary = "Decodes latents with the VAE of a model. MODEL: as for sample, "
+                                  "or a VAE folder or file.",
+                       .positional = positional, .values = &q.model, .options = options};
+    bool helped;
+    status st = options_parse(&c, argc, argv, &helped);
+    if (st != OK || helped) return st;
+    if (!q.latents) return fail(ERR_USAGE, "ditcl decode: --latents F.npy is missing");
+    return decode(&q);
+}

@@ -1,0 +1,106 @@
+/* ditcl info: what a model is, and what it costs. */
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "model/flops.h"
+#include "model/model.h"
+#include "sample/pipeline.h"
+
+enum { STEPS = 50 };
+
+static json_t *vae_json(const vae_config *v)
+{
+    json_t *channels = json_array();
+    for (int i = 0; i < v->n_levels; i++)
+        json_array_append_new(channels, json_integer(v->channels[i]));
+    return json_pack("{s:i, s:o, s:i, s:i, s:f, s:i}", "latent_channels", v->latent_channels,
+                     "block_out_channels", channels, "layers_per_block", v->layers_per_block,
+                     "norm_num_groups", v->groups, "scaling_factor", (double)v->scaling_factor,
+                     "scale", vae_scale(v));
+}
+
+static status print_json(const model *m, double memory)
+{
+    const dit_config *c = &m->dit;
+    json_t *all = json_pack(
+        "{s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:b, s:I, s:f, s:I, s:o}",
+        "model", m->path, "arithmetic",
+        m->arithmetic == COMPAT_DIFFUSERS ? "diffusers" : "original", "width", c->width, "depth",
+        c->depth, "heads", c->heads, "head_dim", c->head_dim, "patch", c->patch, "in_channels",
+        c->in_channels, "out_channels", c->out_channels, "classes", c->n_classes, "latent_size",
+        c->latent_size, "image_size", c->latent_size * vae_scale(&m->vae), "learned_variance",
+        c->out_channels == 2 * c->in_channels, "parameters", (json_int_t)flops_parameters(c),
+        "gflops", flops_gflops(c), "memory_bytes", (json_int_t)memory, "vae", vae_json(&m->vae));
+    if (!all) return fail(ERR_MEMORY, "out of memory");
+    json_t *names = json_object();
+    for (int i = 0; i < m->classes.n; i++) {
+        char key[16];
+        snprintf(key, sizeof key, "%d", i);
+        if (m->classes.names[i])
+            json_object_set_new(names, key, json_string(m->classes.names[i]));
+    }
+    json_object_set_new(all, "class_names", names);
+    int bad = json_dumpf(all, stdout, JSON_INDENT(2));
+    json_decref(all);
+    printf("\n");
+    return bad ? fail(ERR_FILE, "cannot write to standard output") : OK;
+}
+
+static void print_text(const model *m, double memory)
+{
+    const dit_config *c = &m->dit;
+    int side = c->latent_size / c->patch, scale = vae_scale(&m->vae);
+    printf("%s\n", m->path);
+    printf("  transformer  width %d, %d blocks, %d heads of %d, patch %d: %d tokens\n", c->width,
+           c->depth, c->heads, c->head_dim, c->patch, side * side);
+    printf("  latents      %d x %d x %d, %s\n", c->in_channels, c->latent_size, c->latent_size,
+           c->out_channels == c->in_channels ? "no variance output" : "learned-range variance");
+    printf("  pictures     %d x %d\n", c->latent_size * scale, c->latent_size * scale);
+    printf("  arithmetic   %s\n", m->arithmetic == COMPAT_DIFFUSERS ? "diffusers" : "original");
+    printf("  parameters   %.2f M\n", (double)flops_parameters(c) / 1e6);
+    printf("  forward pass %.2f Gflops, as the paper counts (multiply-adds)\n", flops_gflops(c));
+    printf("  memory       %.0f MB on the device for one picture, %d steps, with guidance\n",
+           memory / 1e6, STEPS);
+    printf("  classes      %d\n", c->n_classes);
+    enum { SHOWN = 40 };
+    for (int i = 0; i < m->classes.n && i < SHOWN; i++)
+        if (m->classes.names[i]) printf("    %4d  %s\n", i, m->classes.names[i]);
+    if (m->classes.n > SHOWN) printf("          ... (--json prints all)\n");
+}
+
+status cli_info(int argc, char **argv)
+{
+    bool json = false, helped;
+    const char *name = NULL, *vae_path = NULL;
+    int heads = 0;
+    model m = {0};
+    const option options[] = {
+        {"vae", 0, OPTION_TEXT, &vae_path, "PATH", "the VAE of a single DiT file", 0, 0, NULL},
+        {"heads", 0, OPTION_INT, &heads, "H", "attention heads of a single DiT file", 1, 1024, NULL},
+        OPTION_JSON(&json),
+        {0},
+    };
+    const char *const positional[] = {"MODEL", NULL};
+    const command c = {
+        .name = "info",
+        .arguments = "MODEL [--json]",
+        .summary = "Describes a model: configuration, parameters, Gflops of a forward pass as the "
+                   "paper counts them, memory of a run.",
+        .positional = positional,
+        .values = &name,
+        .options = options,
+    };
+    status st = OK;
+    TRY(options_parse(&c, argc, argv, &helped));
+    if (helped) goto done;
+    TRY(model_open(&m, &(model_request){.name = name, .vae = vae_path, .heads = heads,
+                                        .forced = -1, .need_dit = true}));
+    double memory = run_memory(&m, 1, 2, STEPS, true, 1);
+    if (json) TRY(print_json(&m, memory));
+    else print_text(&m, memory);
+done:
+    model_close(&m);
+    return st;
+}

@@ -1,0 +1,246 @@
+/* Command-line options as data. See options.h. */
+#include "cli/options.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "base/text.h"
+
+void text_list_free(text_list *list)
+{
+    for (int i = 0; i < list->n; i++) free(list->items[i]);
+    free(list->items);
+    *list = (text_list){0};
+}
+
+static status list_add(text_list *list, const char *start, size_t length)
+{
+    status st = memory_grow(&list->items, &list->capacity, (size_t)list->n + 1,
+                            sizeof *list->items);
+    if (st == OK) st = memory_alloc(&list->items[list->n], length + 1, 1);
+    if (st != OK) return st;
+    memcpy(list->items[list->n++], start, length);
+    return OK;
+}
+
+/* "a, b" -> "a" and "b"; blanks around a part are dropped, an empty part is misuse. */
+static status list_split(text_list *list, const char *name, const char *value)
+{
+    for (const char *at = value;; at++) {
+        size_t n = strcspn(at, ","), end = n;
+        const char *start = at;
+        while (end && *start == ' ') start++, end--;
+        while (end && start[end - 1] == ' ') end--;
+        if (end == 0) return fail(ERR_USAGE, "--%s %s: has an empty part", name, value);
+        status st = list_add(list, start, end);
+        if (st != OK) return st;
+        at += n;
+        if (!*at) return OK;
+    }
+}
+
+const char *options_nearest(const char *typed, const char *const *names)
+{
+    const char *nearest = NULL;
+    int best = 3; /* farther is no typing error */
+    for (; *names; names++) {
+        int distance = text_distance(typed, *names);
+        if (distance < best && distance < (int)strlen(*names)) {
+            best = distance;
+            nearest = *names;
+        }
+    }
+    return nearest;
+}
+
+static status out_of_range(const option *o, const char *value)
+{
+    return fail(ERR_USAGE, "--%s %s: expected %s from %.15g to %.15g", o->name, value,
+                o->kind == OPTION_INT ? "a whole number" : "a number", o->least, o->most);
+}
+
+static status set_choice(const option *o, const char *value)
+{
+    text all = {0};
+    status st = OK;
+    for (int i = 0; o->choices[i]; i++) {
+        if (!strcmp(o->choices[i], value)) {
+            *(int *)o->value = i;
+            goto done;
+        }
+        TRY(text_append(&all, "%s%s", i ? ", " : "", o->choices[i]));
+    }
+    st = fail(ERR_USAGE, "--%s %s: expected one of %s", o->name, value, all.data);
+done:
+    text_free(&all);
+    return st;
+}
+
+static status set_value(const option *o, const char *value)
+{
+    int64_t number;
+    double real;
+    switch (o->kind) {
+    case OPTION_FLAG: *(bool *)o->value = true; return OK;
+    case OPTION_INT:
+        if (!text_to_int(value, &number) || (double)number < o->least || (double)number > o->most)
+            return out_of_range(o, value);
+        *(int *)o->value = (int)number;
+        return OK;
+    case OPTION_UINT64:
+        if (!text_to_uint(value, o->value))
+            return fail(ERR_USAGE, "--%s %s: expected a whole number from 0 to 2^64 - 1", o->name,
+                        value);
+        return OK;
+    case OPTION_DOUBLE:
+        if (!text_to_double(value, &real) || real < o->least || real > o->most)
+            return out_of_range(o, value);
+        *(double *)o->value = real;
+        return OK;
+    case OPTION_TEXT:
+        if (!*value) return fail(ERR_USAGE, "--%s: is empty", o->name);
+        *(const char **)o->value = value;
+        return OK;
+    case OPTION_LIST: return list_split(o->value, o->name, value);
+    case OPTION_CHOICE: return set_choice(o, value);
+    }
+    return OK;
+}
+
+/* ---- help ---- */
+
+static void print_wrapped(const char *words, int indent, int column)
+{
+    enum { RIGHT = 79 };
+    while (*words) {
+        int n = (int)strcspn(words, " ");
+        if (column > indent && column + 1 + n > RIGHT) {
+            printf("\n%*s", indent, "");
+            column = indent;
+        } else if (column > indent) {
+            putchar(' ');
+            column++;
+        }
+        printf("%.*s", n, words);
+        column += n;
+        words += n;
+        while (*words == ' ') words++;
+    }
+    putchar('\n');
+}
+
+static void print_option(const option *o)
+{
+    enum { INDENT = 28 };
+    char left[80], letter[8] = "    ";
+    if (o->letter) snprintf(letter, sizeof letter, "-%c, ", o->letter);
+    if (strlen(o->name) == 1)
+        snprintf(left, sizeof left, "  -%s %s", o->name, o->argument ? o->argument : "");
+    else
+        snprintf(left, sizeof left, "  %s--%s %s", letter, o->name, o->argument ? o->argument : "");
+    int used = printf("%s", left);
+    if (used > INDENT - 2) used = printf("\n") - 1;
+    printf("%*s", INDENT - used, "");
+    print_wrapped(o->help, INDENT, INDENT);
+}
+
+void options_help(const command *c)
+{
+    printf("usage: ditcl %s %s\n\n", c->name, c->arguments);
+    print_wrapped(c->summary, 0, 0);
+    printf("\n");
+    for (const option *o = c->options; o->name; o++) print_option(o);
+    printf("  -h, --help                show this help\n");
+    if (c->details) printf("\n%s", c->details);
+}
+
+/* ---- parsing ---- */
+
+static const option *find_option(const command *c, const char *name, size_t length)
+{
+    for (const option *o = c->options; o->name; o++)
+        if (strlen(o->name) == length && !strncmp(o->name, name, length)) return o;
+    return NULL;
+}
+
+static status unknown_option(const command *c, const char *typed)
+{
+    const char *names[64];
+    int n = 0;
+    for (const option *o = c->options; o->name && n < 63; o++) names[n++] = o->name;
+    names[n] = NULL;
+    char word[64];
+    snprintf(word, sizeof word, "%.*s", (int)strcspn(typed + strspn(typed, "-"), "="),
+             typed + strspn(typed, "-"));
+    const char *near = options_nearest(word, names);
+    fail(ERR_USAGE, "%s: ditcl %s has no such option", typed, c->name);
+    if (near) fail_hint("did you mean %s%s?", strlen(near) > 1 ? "--" : "-", near);
+    else fail_hint("ditcl %s --help lists them", c->name);
+    return ERR_USAGE;
+}
+
+/* One word that begins with '-'; *used = whether the next word was its value. */
+static status parse_option(const command *c, const char *word, const char *next, bool *used)
+{
+    const option *o = NULL;
+    const char *value = NULL;
+    *used = false;
+    if (word[1] == '-') {
+        size_t n = strcspn(word + 2, "=");
+        if (n > 1) o = find_option(c, word + 2, n);
+        if (word[2 + n] == '=') value = word + 3 + n;
+    } else {
+        for (const option *each = c->options; each->name && !o; each++)
+            if (each->letter == word[1] || (each->name[0] == word[1] && !each->name[1])) o = each;
+        if (o && word[2]) value = word + 2;
+        if (o && o->kind == OPTION_FLAG && value) o = NULL;
+    }
+    if (!o) return unknown_option(c, word);
+    if (o->kind == OPTION_FLAG) {
+        if (value) return fail(ERR_USAGE, "--%s takes no value", o->name);
+        return set_value(o, "");
+    }
+    if (!value) {
+        if (!next) return fail(ERR_USAGE, "%s: expected a value behind it", word);
+        value = next;
+        *used = true;
+    }
+    return set_value(o, value);
+}
+
+status options_parse(const command *c, int argc, char **argv, bool *helped)
+{
+    int given = 0;
+    bool only_words = false, used;
+    *helped = false;
+    for (int i = 0; i < argc; i++)
+        if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) {
+            options_help(c);
+            *helped = true;
+            return OK;
+        }
+    for (int i = 0; i < argc; i++) {
+        status st = OK;
+        if (!only_words && !strcmp(argv[i], "--")) {
+            only_words = true;
+        } else if (!only_words && argv[i][0] == '-' && argv[i][1]) {
+            st = parse_option(c, argv[i], i + 1 < argc ? argv[i + 1] : NULL, &used);
+            if (used) i++;
+        } else if (c->positional && c->positional[given]) {
+            c->values[given++] = argv[i];
+        } else if (c->rest) {
+            st = list_add(c->extra, argv[i], strlen(argv[i]));
+        } else {
+            st = fail(ERR_USAGE, "%s: ditcl %s takes no such word", argv[i], c->name);
+        }
+        if (st != OK) return st;
+    }
+    if (c->positional && c->positional[given]) {
+        fail(ERR_USAGE, "ditcl %s: %s is missing", c->name, c->positional[given]);
+        fail_hint("usage: ditcl %s %s", c->name, c->arguments);
+        return ERR_USAGE;
+    }
+    return OK;
+}

@@ -1,0 +1,57 @@
+/* Command-line options as data: parsing, --help and "did you mean" come from one table. */
+#ifndef DITCL_CLI_OPTIONS_H
+#define DITCL_CLI_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/status.h"
+
+typedef enum {
+    OPTION_FLAG,   /* bool */
+    OPTION_INT,    /* int, from least to most */
+    OPTION_UINT64, /* uint64_t */
+    OPTION_DOUBLE, /* double, from least to most */
+    OPTION_TEXT,   /* const char * */
+    OPTION_LIST,   /* text_list: repeatable, commas separate */
+    OPTION_CHOICE  /* int: index into choices, which end with a null */
+} option_kind;
+
+typedef struct {
+    char **items;
+    int n;
+    size_t capacity;
+} text_list;
+
+typedef struct {
+    const char *name; /* without dashes */
+    char letter;      /* 0: none */
+    option_kind kind;
+    void *value;          /* holds the default before */
+    const char *argument; /* how the help calls the value */
+    const char *help;
+    double least, most;
+    const char *const *choices;
+} option;
+
+typedef struct {
+    const char *name, *arguments, *summary;
+    const char *const *positional; /* names of what must be given, in order; ends with a null */
+    const char **values;           /* where they go */
+    const char *details;           /* paragraphs behind the options, examples among them */
+    const option *options;         /* ends with a null name */
+    bool rest;                     /* more words may follow; they go to extra */
+    text_list *extra;
+} command;
+
+/* Reads argv[0..argc) behind the command's name. *helped: --help was asked for and printed. */
+status options_parse(const command *c, int argc, char **argv, bool *helped);
+
+void options_help(const command *c);
+void text_list_free(text_list *list);
+
+/* out = the entry nearest to typed, or null when none is near. names end with a null. */
+const char *options_nearest(const char *typed, const char *const *names);
+
+#endif

@@ -1,0 +1,151 @@
+/* Where pictures go. See output.h. */
+#include "cli/output.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "base/text.h"
+#include "files/png.h"
+#include "sample/grid.h"
+
+enum { PATH_BYTES = 4096 };
+
+/* Digits of the one %d or %0Nd in path, or -1 when there is anything else behind a %. */
+static int series_digits(const char *path)
+{
+    const char *percent = strchr(path, '%');
+    int digits = 1;
+    const char *at = percent + 1;
+    if (*at == '0') {
+        at++;
+        if (!isdigit((unsigned char)*at) || *at == '0') return -1;
+        digits = *at++ - '0';
+    }
+    if (*at != 'd' || strchr(at, '%')) return -1;
+    return digits;
+}
+
+static status picture_path(const output *o, char *out, int i)
+{
+    char name[32];
+    if (o->kind == OUTPUT_FOLDER) {
+        snprintf(name, sizeof name, "%06d.png", i);
+        return file_join(out, PATH_BYTES, o->path, name);
+    }
+    if (o->kind != OUTPUT_SERIES) {
+        if (strlen(o->path) >= PATH_BYTES) return fail(ERR_USAGE, "--out: the name is too long");
+        text_copy(out, PATH_BYTES, o->path);
+        return OK;
+    }
+    const char *percent = strchr(o->path, '%'), *d = strchr(percent, 'd');
+    int used = snprintf(out, PATH_BYTES, "%.*s%0*d%s", (int)(percent - o->path), o->path,
+                        series_digits(o->path), i, d + 1);
+    return used < PATH_BYTES ? OK : fail(ERR_USAGE, "--out: the name is too long");
+}
+
+static status check_format(const char *path)
+{
+    static const char *const others[] = {".jpg", ".jpeg", ".webp", ".gif", ".bmp",
+                                         ".tif", ".tiff", ".npz",  ".ppm"};
+    size_t n = strlen(path);
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        size_t k = strlen(others[i]);
+        if (n > k && text_equal_nocase(path + n - k, others[i]))
+            return fail(ERR_USAGE, "--out %s: pictures are written as PNG, name them .png", path);
+    }
+    return OK;
+}
+
+status output_open(output *o, const char *path, int n)
+{
+    *o = (output){.path = path, .n = n};
+    char first[PATH_BYTES];
+    status st = OK;
+    size_t length = strlen(path);
+    if (strchr(path, '%')) {
+        o->kind = OUTPUT_SERIES;
+        if (series_digits(path) < 0)
+            return fail(ERR_USAGE, "--out %s: expected one %%d or %%0Nd and no other %%", path);
+    } else if (file_is_folder(path) || (length && path[length - 1] == '/')) {
+        o->kind = OUTPUT_FOLDER;
+    } else {
+        o->kind = n > 1 ? OUTPUT_SHEET : OUTPUT_FILE;
+    }
+    TRY(check_format(path));
+    TRY(picture_path(o, first, 0));
+    TRY(file_out_check(first));
+    /* one more: see output_extra */
+    TRY(memory_alloc(&o->files, (size_t)n + 1, sizeof *o->files));
+done:
+    return st;
+}
+
+status output_size(output *o, int width, int height)
+{
+    size_t bytes;
+    o->width = width;
+    o->height = height;
+    if (o->kind != OUTPUT_SHEET) return OK;
+    if (!size_mul((size_t)o->n, (size_t)width * (size_t)height * 3, &bytes) || bytes > 1u << 31) {
+        fail(ERR_LIMIT, "a sheet of %d pictures of %d x %d is too large", o->n, width, height);
+        fail_hint("write them one by one: --out FOLDER/ or --out NAME-%%03d.png");
+        return ERR_LIMIT;
+    }
+    return memory_alloc(&o->sheet, bytes, 1);
+}
+
+static status write_one(output *o, const char *path, const unsigned char *rgb, int width,
+                        int height)
+{
+    file_out *file = &o->files[o->n_files];
+    status st = file_out_open(file, path);
+    if (st != OK) return st;
+    o->n_files++;
+    st = png_write(file, rgb, width, height, o->notes);
+    return st == OK ? file_out_finish(file) : st;
+}
+
+status output_add(output *o, const unsigned char *rgb)
+{
+    char path[PATH_BYTES];
+    size_t bytes = (size_t)o->width * (size_t)o->height * 3;
+    int i = o->done++;
+    if (o->kind == OUTPUT_SHEET) {
+        memcpy(o->sheet + (size_t)i * bytes, rgb, bytes);
+        return OK;
+    }
+    status st = picture_path(o, path, i);
+    return st == OK ? write_one(o, path, rgb, o->width, o->height) : st;
+}
+
+file_out *output_extra(output *o)
+{
+    return &o->files[o->n_files++];
+}
+
+status output_commit(output *o)
+{
+    unsigned char *sheet = NULL;
+    int width, height;
+    status st = OK;
+    if (o->kind == OUTPUT_SHEET && o->sheet) {
+        TRY(grid_make(&sheet, &width, &height, o->sheet, o->n, grid_columns(o->n), o->width,
+                      o->height));
+        TRY(write_one(o, o->path, sheet, width, height));
+    }
+    TRY(file_out_commit(o->files, (size_t)o->n_files));
+done:
+    free(sheet);
+    return st;
+}
+
+void output_close(output *o)
+{
+    for (int i = 0; i < o->n_files; i++) file_out_discard(&o->files[i]);
+    free(o->files);
+    free(o->sheet);
+    *o = (output){0};
+}

@@ -1,0 +1,42 @@
+/* Where pictures go: one file, a numbered series, a folder, or one sheet. Nothing appears under its
+ * final name before everything is written. */
+#ifndef DITCL_CLI_OUTPUT_H
+#define DITCL_CLI_OUTPUT_H
+
+#include <stdbool.h>
+
+#include "base/file.h"
+#include "base/status.h"
+
+typedef struct {
+    const char *path;
+    enum { OUTPUT_FILE, OUTPUT_SERIES, OUTPUT_FOLDER, OUTPUT_SHEET } kind;
+    int n, done;
+    int width, height;        /* of a picture */
+    unsigned char *sheet;     /* all pictures, for OUTPUT_SHEET */
+    file_out *files;          /* finished, not yet committed */
+    int n_files;
+    const char *const *notes; /* PNG text: keyword, value, ..., null */
+} output;
+
+/* Understands path for n pictures and checks that it can be written. A name without % gets the
+ * picture, or a sheet of several; one %d or %0Nd numbers them from 0; a folder gets 000000.png and
+ * so on. */
+status output_open(output *o, const char *path, int n);
+
+/* Sizes are known later than the path is checked. */
+status output_size(output *o, int width, int height);
+
+/* The next picture, [height][width][3]. */
+status output_add(output *o, const unsigned char *rgb);
+
+/* Room for one more file that is committed with the pictures; open it with file_out_open. */
+file_out *output_extra(output *o);
+
+/* Writes the sheet, then gives every file its final name. */
+status output_commit(output *o);
+
+/* Removes what was not committed. */
+void output_close(output *o);
+
+#endif

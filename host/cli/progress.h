@@ -1,0 +1,19 @@
+/* A progress bar with step time and ETA: on a terminal only, silent in a pipe. */
+#ifndef DITCL_CLI_PROGRESS_H
+#define DITCL_CLI_PROGRESS_H
+
+#include <stdbool.h>
+
+typedef struct {
+    const char *what;
+    bool shown;
+    double started, drawn;
+} progress;
+
+void progress_start(progress *p, const char *what, bool quiet);
+/* done of total; draws at most ten times a second, and the last one. Fits run_request.progress. */
+void progress_update(void *p, int done, int total);
+/* Clears the bar. */
+void progress_end(progress *p);
+
+#endif

@@ -1,0 +1,330 @@
+/* ditcl sample: weights, a class and a seed -> pictures. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "cli/cli.h"
+#include "cli/output.h"
+#include "cli/progress.h"
+#include "files/npy.h"
+#include "sample/grid.h"
+#include "sample/pipeline.h"
+
+enum { ALL_BY_DEFAULT = 100 }; /* a model of more classes is not drawn whole unasked */
+
+typedef struct {
+    const char *model, *vae, *device, *steps, *latents_in, *latents_out, *out;
+    text_list classes;
+    int per_class, sampler, heads, compat, cfg_channels, precision, batch;
+    uint64_t seed;
+    double eta, guidance;
+    bool quiet, verbose;
+    /* found out */
+    int *labels;
+    int n;
+    npy initial;
+} sample_request;
+
+static const char *const samplers[] = {"ddpm", "ddim", NULL};
+static const char *const compats[] = {"original", "diffusers", NULL};
+static const char *const channel_choices[] = {"3", "all", NULL};
+static const char *const precisions[] = {"auto", "fp32", NULL};
+
+static const char details[] =
+    "MODEL is a folder in diffusers' layout, a name (looked up in $DITCL_MODELS,\n"
+    "./models and share/ditcl/models beside the program), or one DiT .safetensors\n"
+    "file with --vae, and --heads where the width is none of the paper's.\n"
+    "\n"
+    "A model is computed as the program it comes from computes it, noise included:\n"
+    "diffusers' folders as DiTPipeline with a torch generator on the CPU, original\n"
+    "files as sample.py. --compat forces one.\n"
+    "\n"
+    "Examples:\n"
+    "  ditcl sample emoji --class all --out sheet.png\n"
+    "  ditcl sample emoji --class cat,heart -n 4 --seed 7 --cfg 3 --out sheet.png\n"
+    "  ditcl sample DiT-XL-2-256 --class 207 --steps 250 --sampler ddpm --device gpu\n"
+    "  ditcl sample model.safetensors --vae vae/ --class 3 -n 100 --out folder/\n";
+
+static status add_label(sample_request *q, size_t *capacity, int label)
+{
+    for (int i = 0; i < q->per_class; i++) {
+        status st = memory_grow(&q->labels, capacity, (size_t)q->n + 1, sizeof *q->labels);
+        if (st != OK) return st;
+        if (q->n >= 1000000) return fail(ERR_USAGE, "more than 1000000 pictures are too many");
+        q->labels[q->n++] = label;
+    }
+    return OK;
+}
+
+/* Labels of all pictures, class-major. */
+static status choose_labels(sample_request *q, const model *m)
+{
+    size_t capacity = 0;
+    int classes = m->dit.n_classes, label;
+    status st = OK;
+    bool all = q->classes.n == 0;
+    if (all && classes > ALL_BY_DEFAULT) {
+        fail(ERR_USAGE, "which class? The model has %d", classes);
+        fail_hint("--class NUMBER or NAME; ditcl info MODEL lists the names");
+        return ERR_USAGE;
+    }
+    for (int i = 0; i < q->classes.n; i++) {
+        if (text_equal_nocase(q->classes.items[i], "all")) {
+            for (int c = 0; c < classes; c++) TRY(add_label(q, &capacity, c));
+            continue;
+        }
+        TRY(config_find_class(&label, &m->classes, q->classes.items[i], classes));
+        TRY(add_label(q, &capacity, label));
+    }
+    for (int c = 0; all && c < classes; c++) TRY(add_label(q, &capacity, c));
+done:
+    return st;
+}
+
+static status read_latents(sample_request *q, const model *m)
+{
+    if (!q->latents_in) return OK;
+    status st = npy_read(&q->initial, q->latents_in);
+    if (st != OK) return st;
+    const npy *a = &q->initial;
+    size_t size = (size_t)m->dit.latent_size;
+    if (a->n_dims != 4 || a->dims[0] != (size_t)q->n ||
+        a->dims[1] != (size_t)m->dit.in_channels || a->dims[2] != size || a->dims[3] != size) {
+        text found = {0};
+        for (int i = 0; i < a->n_dims && st == OK; i++)
+            st = text_append(&found, "%s%zu", i ? "," : "", a->dims[i]);
+        if (st == OK)
+            st = fail(ERR_FORMAT, "%s: has shape [%s], expected [%d,%d,%zu,%zu]", q->latents_in,
+                      found.data ? found.data : "", q->n, m->dit.in_channels, size, size);
+        text_free(&found);
+    }
+    return st;
+}
+
+/* What depends on the model: sampler and guided channels that were not given, and what does not go
+ * together. */
+static status settle(sample_request *q, const model *m, run_request *out)
+{
+    int sampler = q->sampler, channels = m->dit.in_channels;
+    if (sampler < 0 && m->arithmetic == COMPAT_DIFFUSERS && m->origin == COMPAT_DIFFUSERS) {
+        if (!m->schedule.sampler_known) {
+            fail(ERR_FORMAT, "%s: scheduler %s is not supported", m->path, m->schedule.class_name);
+            fail_hint("choose one: --sampler ddim or --sampler ddpm");
+            return ERR_FORMAT;
+        }
+        sampler = (int)m->schedule.sampler;
+    }
+    if (sampler < 0) sampler = m->arithmetic == COMPAT_ORIGINAL ? SAMPLER_DDPM : SAMPLER_DDIM;
+    if (q->eta != 0 && sampler != SAMPLER_DDIM)
+        return fail(ERR_USAGE, "--eta: only the ddim sampler has it");
+    bool three = q->cfg_channels < 0 ? m->arithmetic == COMPAT_ORIGINAL : q->cfg_channels == 0;
+    *out = (run_request){
+        .labels = q->labels,
+        .n = q->n,
+        .seed = q->seed,
+        .steps = q->steps,
+        .sampler = (sampler_kind)sampler,
+        .eta = q->eta,
+        .guidance = q->guidance,
+        .guided_channels = three && channels > 3 ? 3 : channels,
+        .initial_latents = q->initial.data,
+        .batch = q->batch,
+    };
+    return OK;
+}
+
+/* Decodes every picture and hands it to the output. */
+static status decode_all(vae *v, run *r, output *o, const sample_request *q)
+{
+    int width = v->width * vae_scale(&v->config), height = v->height * vae_scale(&v->config);
+    size_t pixels = (size_t)width * (size_t)height;
+    float *image = NULL;
+    unsigned char *rgb = NULL;
+    rounding rule =
+        r->m->arithmetic == COMPAT_DIFFUSERS ? ROUND_DIFFUSERS : ROUND_ORIGINAL;
+    progress bar;
+    buf decoded;
+    status st = OK;
+    TRY(memory_alloc(&image, pixels * 6, sizeof *image)); /* as the device has it, then planes */
+    TRY(memory_alloc(&rgb, pixels * 3, 1));
+    TRY(output_size(o, width, height));
+    progress_start(&bar, "decoding", q->quiet);
+    for (int i = 0; i < q->n; i++) {
+        float *planes = image + 3 * pixels;
+        progress_update(&bar, i, q->n);
+        TRY(vae_decode(v, &decoded, r->latents, i));
+        TRY(buffer_download(r->d, decoded, 0, image, pixels * 3));
+        TRY(grid_planes(planes, image, height, width));
+        grid_to_8bit(rgb, planes, height, width, rule);
+        TRY(output_add(o, rgb));
+    }
+done:
+    progress_end(&bar);
+    free(image);
+    free(rgb);
+    return st;
+}
+
+static status write_latents(const sample_request *q, run *r, output *o)
+{
+    const dit_config *c = &r->m->dit;
+    size_t size = (size_t)c->latent_size;
+    size_t dims[4] = {(size_t)q->n, (size_t)c->in_channels, size, size};
+    size_t count = dims[0] * dims[1] * size * size;
+    float *latents = NULL;
+    status st = OK;
+    if (!q->latents_out) return OK;
+    TRY(memory_alloc(&latents, count, sizeof *latents));
+    TRY(buffer_download(r->d, r->latents, 0, latents, count));
+    file_out *file = output_extra(o);
+    TRY(file_out_open(file, q->latents_out));
+    TRY(npy_write(file, latents, 4, dims));
+    TRY(file_out_finish(file));
+done:
+    free(latents);
+    return st;
+}
+
+static void describe(const sample_request *q, const run *r, const char *note)
+{
+    if (!q->verbose) return;
+    fprintf(stderr, "%s: %d pictures, %d at once, %d steps (%s, %s arithmetic), guidance %g%s\n",
+            note, q->n, r->batch, r->plan.n_rows, samplers[r->request.sampler],
+            compats[r->m->arithmetic], q->guidance, r->guided ? "" : " (off)");
+    fprintf(stderr, "  modulation of %d steps at a time, %.0f MB on the device\n", r->chunk_steps,
+            (double)r->d->allocated_bytes / 1e6);
+}
+
+/* How the pictures were made, for their PNG text. */
+static status make_note(text *note, const sample_request *q, const run *r)
+{
+    const char *model_name = strrchr(r->m->path, '/');
+    status st = text_append(note, "model %s, seed %llu, steps %s, sampler %s, cfg %g, %s "
+                            "arithmetic, device %s; class", model_name ? model_name + 1 : r->m->path,
+                            (unsigned long long)q->seed, q->steps, samplers[r->request.sampler],
+                            q->guidance, compats[r->m->arithmetic], r->d->info.name);
+    for (int i = 0; i < q->n && i < 100 && st == OK; i += q->per_class)
+        st = text_append(note, " %d", q->labels[i]);
+    return st;
+}
+
+static status sample_on(sample_request *q, model *m, device *d, output *o)
+{
+    run r = {0};
+    vae v = {0};
+    run_request request;
+    text note = {0};
+    progress bar;
+    double started = clock_seconds();
+    status st = OK;
+    TRY(settle(q, m, &request));
+    progress_start(&bar, "sampling", q->quiet);
+    request.progress = progress_update;
+    request.progress_context = &bar;
+    TRY(run_open(&r, d, m, &request));
+    TRY(vae_load(&v, d, m));
+    if (v.unknown && !q->quiet)
+        cli_warn("%s: unknown tensor %s is ignored", m->vae_weights.file.path, v.unknown);
+    TRY(vae_prepare(&v, m->dit.latent_size, m->dit.latent_size));
+    describe(q, &r, "loaded");
+    double loaded = clock_seconds();
+    bar.started = loaded;
+    TRY(run_sample(&r));
+    progress_end(&bar);
+    double sampled = clock_seconds();
+    TRY(make_note(&note, q, &r));
+    o->notes = (const char *const[]){"Software", "ditcl " DITCL_VERSION, "Comment", note.data, NULL};
+    TRY(decode_all(&v, &r, o, q));
+    TRY(write_latents(q, &r, o));
+    TRY(output_commit(o));
+    if (q->verbose)
+        fprintf(stderr, "  loading %.2f s, sampling %.2f s (%.3f s a step), decoding %.2f s\n",
+                loaded - started, sampled - loaded, (sampled - loaded) / r.plan.n_rows,
+                clock_seconds() - sampled);
+done:
+    progress_end(&bar);
+    o->notes = NULL;
+    text_free(&note);
+    vae_free(&v);
+    run_close(&r);
+    return st;
+}
+
+static status sample(sample_request *q)
+{
+    model m = {0};
+    device d = {0};
+    output o = {0};
+    status st = OK;
+    TRY(model_open(&m, &(model_request){.name = q->model, .vae = q->vae, .heads = q->heads,
+                                        .forced = q->compat, .need_dit = true}));
+    TRY(choose_labels(q, &m));
+    TRY(output_open(&o, q->out, q->n));
+    if (q->latents_out) TRY(file_out_check(q->latents_out));
+    TRY(read_latents(q, &m));
+    TRY(cli_open_device(&d, q->device, q->quiet));
+    TRY(sample_on(q, &m, &d, &o));
+done:
+    output_close(&o);
+    device_close(&d);
+    model_close(&m);
+    return st;
+}
+
+status cli_sample(int argc, char **argv)
+{
+    sample_request q = {.steps = "50", .out = "ditcl.png", .per_class = 1, .sampler = -1,
+                        .compat = -1, .cfg_channels = -1, .guidance = 4.0};
+    const option options[] = {
+        {"class", 'c', OPTION_LIST, &q.classes, "C",
+         "number or name, or the beginning of one; repeatable, commas separate; all "
+         "[all, if the model has at most 100]", 0, 0, NULL},
+        {"n", 0, OPTION_INT, &q.per_class, "N", "pictures of each class [1]", 1, 1000000, NULL},
+        {"out", 'o', OPTION_TEXT, &q.out, "PATH",
+         "a .png file: the picture, or one sheet of several; with one %d or %0Nd a numbered series; "
+         "a folder gets 000000.png and so on [ditcl.png]", 0, 0, NULL},
+        {"seed", 's', OPTION_UINT64, &q.seed, "S", "of the noise, as torch.manual_seed [0]", 0, 0, NULL},
+        {"steps", 0, OPTION_TEXT, &q.steps, "K",
+         "denoising steps [50]; original arithmetic also takes ddimK, that spacing", 0, 0, NULL},
+        {"sampler", 0, OPTION_CHOICE, &q.sampler, "NAME",
+         "ddpm or ddim [the folder's scheduler; ddpm for original files]", 0, 0, samplers},
+        {"eta", 0, OPTION_DOUBLE, &q.eta, "E", "ddim's noise, 0 to 1 [0]", 0, 1, NULL},
+        {"cfg", 0, OPTION_DOUBLE, &q.guidance, "G",
+         "classifier-free guidance scale; 1 is none [4]", 0, 1000, NULL},
+        {"cfg-channels", 0, OPTION_CHOICE, &q.cfg_channels, "3|all",
+         "latent channels that are guided [3 in original arithmetic, else all]", 0, 0,
+         channel_choices},
+        {"compat", 0, OPTION_CHOICE, &q.compat, "NAME",
+         "compute as this program: original or diffusers [the files' origin]", 0, 0, compats},
+        {"precision", 0, OPTION_CHOICE, &q.precision, "P",
+         "auto (the fastest of fp32's accuracy) or fp32 [auto]", 0, 0, precisions},
+        {"latents-in", 0, OPTION_TEXT, &q.latents_in, "F.npy",
+         "starting noise, float32 [n,C,h,w], instead of drawing it", 0, 0, NULL},
+        {"latents-out", 0, OPTION_TEXT, &q.latents_out, "F.npy",
+         "also write the final latents, before the VAE", 0, 0, NULL},
+        {"batch", 0, OPTION_INT, &q.batch, "B", "pictures computed at once [what fits]", 1, 4096, NULL},
+        {"vae", 0, OPTION_TEXT, &q.vae, "PATH",
+         "VAE of a single DiT file: a pipeline folder, a VAE folder or a file", 0, 0, NULL},
+        {"heads", 0, OPTION_INT, &q.heads, "H", "attention heads of a single DiT file", 1, 1024, NULL},
+        OPTION_DEVICE(&q.device),
+        OPTION_QUIET(&q.quiet),
+        OPTION_VERBOSE(&q.verbose),
+        {0},
+    };
+    const char *const positional[] = {"MODEL", NULL};
+    const command c = {.name = "sample", .arguments = "MODEL [--class C] [-n N] [--out PATH] ...",
+                       .summary = "Draws pictures of a class from a class-conditional diffusion "
+                                  "transformer.",
+                       .positional = positional, .values = &q.model, .details = details,
+                       .options = options};
+    bool helped;
+    status st = options_parse(&c, argc, argv, &helped);
+    if (st == OK && !helped) st = sample(&q);
+    text_list_free(&q.classes);
+    npy_free(&q.initial);
+    free(q.labels);
+    return st;
+}

@@ -1,0 +1,68 @@
+/* argv[1] -> command -> exit code. The only place that prints an error. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "cli/cli.h"
+
+static const struct {
+    const char *name;
+    status (*run)(int argc, char **argv);
+    const char *what;
+} commands[] = {
+    {"sample", cli_sample, "draw pictures of a class from a model"},
+    {"decode", cli_decode, "turn latents into pictures"},
+    {"info", cli_info, "describe a model: sizes, parameters, Gflops, memory"},
+    {"devices", cli_devices, "list the OpenCL devices"},
+    {"check", cli_check, "compare every kernel with its reference on a device"},
+};
+enum { N_COMMANDS = sizeof commands / sizeof *commands };
+
+static void print_help(void)
+{
+    printf("ditcl %s: diffusion transformers (DiT) on any OpenCL device\n\n"
+           "usage: ditcl COMMAND ...\n\n",
+           DITCL_VERSION);
+    for (int i = 0; i < N_COMMANDS; i++) printf("  %-9s %s\n", commands[i].name, commands[i].what);
+    printf("\nditcl COMMAND --help explains a command. For a start:\n\n"
+           "  ditcl sample emoji --class all --out pictures.png\n");
+}
+
+static status run(int argc, char **argv)
+{
+    const char *names[N_COMMANDS + 1] = {0};
+    if (argc < 2) {
+        fail(ERR_USAGE, "no command given");
+        fail_hint("ditcl --help lists them");
+        return ERR_USAGE;
+    }
+    if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {
+        print_help();
+        return OK;
+    }
+    if (!strcmp(argv[1], "--version")) {
+        printf("ditcl %s\n", DITCL_VERSION);
+        return OK;
+    }
+    for (int i = 0; i < N_COMMANDS; i++) {
+        if (!strcmp(argv[1], commands[i].name)) return commands[i].run(argc - 2, argv + 2);
+        names[i] = commands[i].name;
+    }
+    const char *near = options_nearest(argv[1], names);
+    fail(ERR_USAGE, "%s: no such command", argv[1]);
+    if (near) fail_hint("did you mean ditcl %s?", near);
+    else fail_hint("ditcl --help lists them");
+    return ERR_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+    file_guard_signals();
+    status st = run(argc, argv);
+    if (st == OK && (fflush(stdout) || ferror(stdout)))
+        st = fail(ERR_FILE, "cannot write to standard output");
+    if (st == OK) return 0;
+    fprintf(stderr, "ditcl: %s\n", fail_line());
+    if (*fail_hint_line()) fprintf(stderr, "       %s\n", fail_hint_line());
+    return st == ERR_USAGE ? 2 : 1;
+}

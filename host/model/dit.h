@@ -1,0 +1,85 @@
+/* The diffusion transformer (Peebles & Xie 2022, adaLN-Zero blocks): weights on the device, the
+ * modulation vectors of a run, the forward pass.
+ *
+ * The modulation depends on timestep and label alone, so it is computed before the steps that use
+ * it, for a chunk of (timestep, label) rows at once. */
+#ifndef DITCL_MODEL_DIT_H
+#define DITCL_MODEL_DIT_H
+
+#include "device/buffer.h"
+#include "model/model.h"
+#include "ops/ops.h"
+
+/* y = x W^T + b; W [out][in]. */
+typedef struct {
+    buf weight, bias;
+    int in, out;
+} linear;
+
+/* Timestep MLP and label table. */
+typedef struct {
+    linear time_1, time_2;
+    buf labels;
+} embedder;
+
+typedef struct {
+    linear adaln; /* on the device only while modulation is computed, unless kept */
+    linear qkv, projection, mlp_1, mlp_2;
+    buf modulation; /* [rows][6D] */
+} dit_block;
+
+typedef struct {
+    device *d;
+    model *m;
+    dit_config config;
+    int tokens;
+    linear patch, final_adaln, final;
+    buf positions, frequencies; /* [T][D], [128] */
+    embedder *embedders;        /* one, or one for each block where the file's copies differ */
+    int n_embedders;
+    dit_block *blocks;
+    bool keep_adaln; /* the run needs more than one chunk of rows */
+    /* conditioning of a chunk */
+    int row_capacity;
+    buf final_modulation; /* [rows][2D] */
+    buf timesteps, row_labels, features, hidden, embedded, conditioning;
+    float *host_timesteps;
+    int *host_labels;
+    /* a forward pass of up to `batch` items */
+    int batch, last_batch;
+    buf patches, x, y, normed, wide, keys, values, tokens_out, scratch;
+} dit;
+
+/* What a run will ask for: batches of `batch` items, the last perhaps of last_batch; chunks of at
+ * most `rows` modulation rows. keep_adaln: there is more than one chunk. */
+typedef struct {
+    int batch, last_batch, rows;
+    bool keep_adaln;
+} dit_run;
+
+/* Uploads everything, allocates everything, and checks every product's shape on the device. */
+status dit_load(dit *t, device *d, model *m, const dit_run *run);
+void dit_free(dit *t);
+
+/* Computes the modulation of n <= rows (timestep, label) pairs; they become rows 0..n-1. */
+status dit_modulate(dit *t, int n, const int *timesteps, const int *labels);
+
+/* out [batch][out_channels][size][size] = the network's prediction for pictures
+ * first..first+pictures of latents, item b of the batch being picture first + b % pictures with the
+ * modulation row first_row + rows[rows_at + b]. */
+status dit_forward(dit *t, buf out, buf latents, int first, int pictures, int batch, buf rows,
+                   int rows_at, int first_row);
+
+/* Bytes on the device: what is kept, per item of a batch, per row of a chunk. */
+typedef struct {
+    double weights, adaln, per_item, per_row;
+} dit_memory;
+dit_memory dit_plan(const dit_config *c);
+
+/* [T][D] of float: the fixed 2-D sine-cosine position embedding for a side of patches. */
+void dit_positions(float *out, int side, int width);
+
+/* out[128]: exp(-ln(10000) i / divisor), divisor 128 in the original, 127 in diffusers. */
+void dit_frequencies(float *out, compat arithmetic);
+
+#endif

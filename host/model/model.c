@@ -1,0 +1,353 @@
+/* Opens a model: finds its files, reads its configurations, checks what can be checked without
+ * reading values. See model.h. */
+#include "model/model.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/memory.h"
+#include "base/text.h"
+
+enum { JSON_BYTES = 16 << 20, PATH_BYTES = 4096 };
+
+/* ---- finding ---- */
+
+/* folder/../share/ditcl/models of the running program */
+static status beside_program(char *out, size_t size)
+{
+    char program[PATH_BYTES];
+    ssize_t n = readlink("/proc/self/exe", program, sizeof program - 1);
+    program[n > 0 ? n : 0] = 0;
+    char *slash = strrchr(program, '/');
+    if (slash) *slash = 0;
+    return file_join(out, size, program, "../share/ditcl/models");
+}
+
+/* out = the folder or file that name means. */
+static status find(char *out, const char *name)
+{
+    char shared[PATH_BYTES] = "";
+    const char *places[] = {getenv("DITCL_MODELS"), "models", shared};
+    if (!*name) return fail(ERR_USAGE, "MODEL is empty");
+    if (strlen(name) >= PATH_BYTES) return fail(ERR_USAGE, "MODEL: %.60s...: too long", name);
+    text_copy(out, PATH_BYTES, name);
+    if (file_exists(name)) return OK;
+    if (beside_program(shared, sizeof shared) != OK) shared[0] = 0;
+    if (!strchr(name, '/'))
+        for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+            if (!places[i] || !*places[i]) continue;
+            status st = file_join(out, PATH_BYTES, places[i], name);
+            if (st != OK) return st;
+            if (file_exists(out)) return OK;
+        }
+    fail(ERR_FILE, "%s: no such model, file or folder", name);
+    if (!strchr(name, '/'))
+        fail_hint("looked in the current folder, $DITCL_MODELS, ./models and %s", shared);
+    return ERR_FILE;
+}
+
+/* Reads folder/name as text; *json null when it is not there and may be absent. */
+static status read_json(char **json, char *path, const char *folder, const char *name,
+                        bool may_be_absent)
+{
+    *json = NULL;
+    status st = file_join(path, PATH_BYTES, folder, name);
+    if (st != OK || (may_be_absent && !file_exists(path))) return st;
+    return file_read_text(json, path, JSON_BYTES);
+}
+
+/* The weights of a diffusers sub-folder. */
+static status open_weights(weights *w, const char *folder)
+{
+    char path[PATH_BYTES], other[PATH_BYTES];
+    static const char *const others[] = {
+        "diffusion_pytorch_model.fp16.safetensors", "diffusion_pytorch_model.safetensors.index.json",
+        "diffusion_pytorch_model.bin", "diffusion_pytorch_model.fp16.bin"};
+    status st = file_join(path, sizeof path, folder, "diffusion_pytorch_model.safetensors");
+    if (st != OK) return st;
+    for (size_t i = 0; !file_exists(path) && i < sizeof others / sizeof *others; i++) {
+        st = file_join(other, sizeof other, folder, others[i]);
+        if (st != OK) return st;
+        if (file_exists(other))
+            return fail(ERR_FILE, "%s: not supported; expected diffusion_pytorch_model.safetensors",
+                        other);
+    }
+    return weights_open(w, path);
+}
+
+/* ---- the transformer ---- */
+
+static bool has_layer(const weights *w, naming spelling, layer which, int block)
+{
+    char name[NAME_BYTES];
+    name_layer(name, spelling, which, block, ".weight");
+    return weights_has(w, name);
+}
+
+static int width_heads(int width)
+{
+    static const int table[][2] = {{384, 6}, {768, 12}, {1024, 16}, {1152, 16}}; /* paper table 1 */
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+        if (table[i][0] == width) return table[i][1];
+    return 0;
+}
+
+/* dims of a tensor that must have n of them, each from 1 to most */
+static status dims_of(const weights *w, const char *name, int n, size_t most, const size_t **dims)
+{
+    const tensor *t = safetensors_find(&w->file, name);
+    char found[128];
+    if (!t) return fail(ERR_FORMAT, "%s: tensor %s is missing", w->file.path, name);
+    tensor_shape_text(found, sizeof found, t);
+    bool good = t->n_dims == n;
+    for (int i = 0; good && i < n; i++) good = t->dims[i] >= 1 && t->dims[i] <= most;
+    if (!good)
+        return fail(ERR_FORMAT, "%s: tensor %s is %s, expected %d sizes from 1 to %zu",
+                    w->file.path, name, found, n, most);
+    *dims = t->dims;
+    return OK;
+}
+
+static status check_inferred(const dit_config *c, const char *path)
+{
+    if (c->width % 4)
+        return fail(ERR_FORMAT, "%s: width %d, expected a multiple of 4", path, c->width);
+    if (c->patch != 2 && c->patch != 4 && c->patch != 8)
+        return fail(ERR_FORMAT, "%s: patch size %d, expected 2, 4 or 8", path, c->patch);
+    if (c->out_channels != c->in_channels && c->out_channels != 2 * c->in_channels)
+        return fail(ERR_FORMAT, "%s: %d output channels for %d input channels, expected %d or %d",
+                    path, c->out_channels, c->in_channels, c->in_channels, 2 * c->in_channels);
+    if (c->depth < 1) return fail(ERR_FORMAT, "%s: has no transformer block", path);
+    return OK;
+}
+
+static status choose_heads(dit_config *c, const char *path, int heads)
+{
+    c->heads = heads ? heads : width_heads(c->width);
+    if (c->heads == 0) {
+        fail(ERR_USAGE, "%s: a width of %d does not tell the number of heads", path, c->width);
+        fail_hint("give it: --heads H");
+        return ERR_USAGE;
+    }
+    if (c->width % c->heads || c->width / c->heads > 128)
+        return fail(ERR_USAGE, "--heads %d: a width of %d is not %d heads of at most 128 channels",
+                    c->heads, c->width, c->heads);
+    c->head_dim = c->width / c->heads;
+    return OK;
+}
+
+/* The rows of the position embedding say the latent size; files of diffusers hold none. */
+static status infer_size(dit_config *c, const weights *w, naming spelling)
+{
+    const size_t *dims;
+    if (spelling == NAMING_DIFFUSERS) {
+        c->latent_size = 32; /* the published 256-pixel models' */
+        return OK;
+    }
+    status st = dims_of(w, "pos_embed", 3, 1 << 20, &dims);
+    if (st != OK) return st;
+    int side = 1;
+    while ((size_t)side * (size_t)side < dims[1]) side++;
+    if ((size_t)side * (size_t)side != dims[1] || side > 1024)
+        return fail(ERR_FORMAT, "%s: pos_embed has %zu rows, expected a square up to 1024 x 1024",
+                    w->file.path, dims[1]);
+    c->latent_size = side * c->patch;
+    return OK;
+}
+
+static status infer_dit(dit_config *c, const weights *w, naming spelling, int heads)
+{
+    const size_t *dims;
+    char name[NAME_BYTES];
+    const char *path = w->file.path;
+    status st = OK;
+    *c = (dit_config){.norm3_eps = spelling == NAMING_DIFFUSERS ? 1e-5f : 1e-6f};
+    name_layer(name, spelling, LAYER_PATCH, 0, ".weight");
+    TRY(dims_of(w, name, 4, 16384, &dims));
+    c->width = (int)dims[0];
+    c->in_channels = (int)dims[1];
+    c->patch = (int)dims[2];
+    if (dims[1] > 64 || dims[3] != dims[2] || dims[2] > 8)
+        return fail(ERR_FORMAT, "%s: tensor %s: not a patch embedding of size 2, 4 or 8", path,
+                    name);
+    name_layer(name, spelling, LAYER_FINAL, 0, ".weight");
+    TRY(dims_of(w, name, 2, 16384, &dims));
+    c->out_channels = (int)dims[0] / (c->patch * c->patch);
+    name_layer(name, spelling, LAYER_LABELS, 0, ".weight");
+    TRY(dims_of(w, name, 2, 10000001, &dims));
+    c->n_classes = (int)dims[0] - 1;
+    if (c->n_classes < 1)
+        return fail(ERR_FORMAT, "%s: tensor %s has %zu rows, expected classes and the null class",
+                    path, name, dims[0]);
+    while (c->depth < 1024 && has_layer(w, spelling, LAYER_PROJECTION, c->depth)) c->depth++;
+    TRY(check_inferred(c, path));
+    TRY(choose_heads(c, path, heads));
+    TRY(infer_size(c, w, spelling));
+done:
+    return st;
+}
+
+static status open_dit_file(model *m, const model_request *request)
+{
+    status st = OK;
+    char folder[PATH_BYTES], path[PATH_BYTES], *json = NULL;
+    TRY(weights_open(&m->dit_weights, m->path));
+    m->spelling = has_layer(&m->dit_weights, NAMING_DIFFUSERS, LAYER_PATCH, 0) ? NAMING_DIFFUSERS
+                                                                               : NAMING_ORIGINAL;
+    m->origin = m->spelling == NAMING_DIFFUSERS ? COMPAT_DIFFUSERS : COMPAT_ORIGINAL;
+    if (m->spelling == NAMING_ORIGINAL && !has_layer(&m->dit_weights, NAMING_ORIGINAL, LAYER_PATCH, 0)) {
+        st = fail(ERR_FORMAT, "%s: no DiT: neither x_embedder.proj.weight nor pos_embed.proj.weight "
+                              "is in it", m->path);
+        goto done;
+    }
+    config_original_schedule(&m->schedule);
+    const char *slash = strrchr(m->path, '/');
+    snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - m->path) : 1,
+             slash ? m->path : ".");
+    if (m->spelling == NAMING_DIFFUSERS) { /* a config.json beside the file knows more */
+        m->schedule.sampler = SAMPLER_DDIM;
+        TRY(read_json(&json, path, folder, "config.json", true));
+    }
+    if (json) TRY(config_parse_dit(&m->dit, json, path));
+    else TRY(infer_dit(&m->dit, &m->dit_weights, m->spelling, request->heads));
+    if (!request->vae) {
+        fail(ERR_USAGE, "%s: is one DiT file, which holds no VAE", m->path);
+        fail_hint("give one: --vae FOLDER or FILE");
+        st = ERR_USAGE;
+    }
+done:
+    free(json);
+    return st;
+}
+
+static status open_pipeline(model *m, const model_request *request)
+{
+    status st = OK;
+    char path[PATH_BYTES], *json = NULL;
+    if (request->heads)
+        return fail(ERR_USAGE, "--heads: %s says it itself; only a single file needs it", m->path);
+    m->spelling = NAMING_DIFFUSERS;
+    m->origin = COMPAT_DIFFUSERS;
+    TRY(read_json(&json, path, m->path, "transformer/config.json", false));
+    TRY(config_parse_dit(&m->dit, json, path));
+    free(json);
+    TRY(read_json(&json, path, m->path, "scheduler/scheduler_config.json", false));
+    TRY(config_parse_schedule(&m->schedule, json, path));
+    free(json);
+    TRY(read_json(&json, path, m->path, "model_index.json", true));
+    if (json) TRY(config_parse_names(&m->classes, json, path, m->dit.n_classes));
+    TRY(file_join(path, sizeof path, m->path, "transformer"));
+    TRY(open_weights(&m->dit_weights, path));
+done:
+    free(json);
+    return st;
+}
+
+/* ---- the VAE ---- */
+
+static int count_parts(const weights *w, const char *format, int most)
+{
+    char name[NAME_BYTES];
+    int n = 0;
+    for (; n < most; n++) {
+        int used = 0;
+        for (const char *c = format; *c && used < NAME_BYTES - 16; c++)
+            used += *c == '#' ? snprintf(name + used, 12, "%d", n) : (name[used] = *c, 1);
+        name[used] = 0;
+        if (!weights_has(w, name)) break;
+    }
+    return n;
+}
+
+/* A bare VAE file: sizes from its tensors, the rest as Stable Diffusion has it. */
+static status infer_vae(vae_config *c, const weights *w)
+{
+    const size_t *dims;
+    char name[NAME_BYTES];
+    status st = OK;
+    *c = (vae_config){.in_channels = 3, .groups = 32, .scaling_factor = 0.18215f};
+    TRY(dims_of(w, "decoder.conv_in.weight", 4, 16384, &dims));
+    c->latent_channels = (int)dims[1];
+    TRY(dims_of(w, "decoder.conv_out.weight", 4, 16384, &dims));
+    c->out_channels = (int)dims[0];
+    c->post_quant_conv = weights_has(w, "post_quant_conv.weight");
+    c->mid_attention = weights_has(w, "decoder.mid_block.attentions.0.group_norm.weight");
+    c->n_levels = count_parts(w, "decoder.up_blocks.#.resnets.0.conv1.weight", VAE_MAX_LEVELS + 1);
+    if (c->n_levels < 1 || c->n_levels > VAE_MAX_LEVELS)
+        return fail(ERR_FORMAT, "%s: %d decoder levels, expected 1 to %d", w->file.path,
+                    c->n_levels, VAE_MAX_LEVELS);
+    c->layers_per_block = count_parts(w, "decoder.up_blocks.0.resnets.#.conv1.weight", 64) - 1;
+    for (int i = 0; i < c->n_levels; i++) {
+        snprintf(name, sizeof name, "decoder.up_blocks.%d.resnets.0.conv1.weight", i);
+        TRY(dims_of(w, name, 4, 16384, &dims));
+        c->channels[c->n_levels - 1 - i] = (int)dims[0];
+        if (dims[0] % (size_t)c->groups)
+            return fail(ERR_FORMAT, "%s: tensor %s has %zu channels, expected a multiple of %d",
+                        w->file.path, name, dims[0], c->groups);
+    }
+    if (c->layers_per_block < 1 || c->latent_channels > 64 || c->out_channels != 3)
+        return fail(ERR_FORMAT, "%s: not a KL-VAE of pictures: %d resnets a level, %d latent and "
+                    "%d picture channels", w->file.path, c->layers_per_block + 1,
+                    c->latent_channels, c->out_channels);
+done:
+    return st;
+}
+
+static status open_vae_folder(model *m, const char *folder)
+{
+    status st = OK;
+    char path[PATH_BYTES], *json = NULL;
+    TRY(read_json(&json, path, folder, "config.json", false));
+    TRY(config_parse_vae(&m->vae, json, path));
+    TRY(open_weights(&m->vae_weights, folder));
+done:
+    free(json);
+    return st;
+}
+
+static status open_vae(model *m, const char *where)
+{
+    char path[PATH_BYTES], folder[PATH_BYTES];
+    status st = find(path, where);
+    if (st != OK) return st;
+    if (!file_is_folder(path)) {
+        st = weights_open(&m->vae_weights, path);
+        return st == OK ? infer_vae(&m->vae, &m->vae_weights) : st;
+    }
+    st = file_join(folder, sizeof folder, path, "vae");
+    if (st != OK) return st;
+    return open_vae_folder(m, file_is_folder(folder) ? folder : path);
+}
+
+/* ---- both ---- */
+
+status model_open(model *m, const model_request *request)
+{
+    *m = (model){0};
+    status st = OK;
+    TRY(find(m->path, request->name));
+    bool folder = file_is_folder(m->path);
+    if (request->need_dit) {
+        TRY(folder ? open_pipeline(m, request) : open_dit_file(m, request));
+        m->arithmetic = request->forced >= 0 ? (compat)request->forced : m->origin;
+    }
+    TRY(open_vae(m, request->vae ? request->vae : m->path));
+    if (request->need_dit && m->vae.latent_channels != m->dit.in_channels)
+        st = fail(ERR_FORMAT, "%s: the VAE has %d latent channels, the transformer %d",
+                  m->vae_weights.file.path, m->vae.latent_channels, m->dit.in_channels);
+done:
+    if (st != OK) model_close(m);
+    return st;
+}
+
+void model_close(model *m)
+{
+    weights_close(&m->dit_weights);
+    weights_close(&m->vae_weights);
+    config_free_schedule(&m->schedule);
+    config_free_names(&m->classes);
+    *m = (model){0};
+}

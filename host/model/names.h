@@ -1,0 +1,33 @@
+/* How the two programs spell the same DiT tensor in their files. */
+#ifndef DITCL_MODEL_NAMES_H
+#define DITCL_MODEL_NAMES_H
+
+#include <stddef.h>
+
+typedef enum { NAMING_ORIGINAL, NAMING_DIFFUSERS } naming;
+
+/* A layer: its tensors are name.weight and name.bias. */
+typedef enum {
+    LAYER_PATCH,
+    LAYER_TIME_1,
+    LAYER_TIME_2,
+    LAYER_LABELS,
+    LAYER_ADALN,
+    LAYER_QKV, /* original only */
+    LAYER_Q,   /* diffusers only, as K and V */
+    LAYER_K,
+    LAYER_V,
+    LAYER_PROJECTION,
+    LAYER_MLP_1,
+    LAYER_MLP_2,
+    LAYER_FINAL_ADALN,
+    LAYER_FINAL,
+    N_LAYERS
+} layer;
+
+enum { NAME_BYTES = 128 };
+
+/* out = the layer's name, then suffix; block counts where the layer is one of many. */
+void name_layer(char out[NAME_BYTES], naming spelling, layer which, int block, const char *suffix);
+
+#endif

@@ -1,0 +1,426 @@
+/* The VAE's decoder. See vae.h. */
+#include "model/vae.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/memory.h"
+
+#define EPSILON 1e-6f /* of every group norm */
+
+/* ---- weights ---- */
+
+static void tensor_name(char out[NAME_BYTES], const char *prefix, const char *suffix)
+{
+    snprintf(out, NAME_BYTES, "%s%s", prefix, suffix);
+}
+
+static status load_norm(vae *v, norm *n, const char *prefix, int channels)
+{
+    char name[NAME_BYTES];
+    tensor_name(name, prefix, ".weight");
+    status st = weights_upload(v->w, v->d, &n->weight, name, SHAPE(channels));
+    tensor_name(name, prefix, ".bias");
+    return st == OK ? weights_upload(v->w, v->d, &n->bias, name, SHAPE(channels)) : st;
+}
+
+static status load_conv1x1(vae *v, conv *c, const char *prefix, int in, int out)
+{
+    char name[NAME_BYTES];
+    *c = (conv){.in = in, .out = out};
+    tensor_name(name, prefix, ".weight");
+    status st = weights_upload(v->w, v->d, &c->weight, name, SHAPE(out, in));
+    tensor_name(name, prefix, ".bias");
+    return st == OK ? weights_upload(v->w, v->d, &c->bias, name, SHAPE(out)) : st;
+}
+
+static status load_conv3x3(vae *v, conv *c, const char *prefix, int in, int out)
+{
+    char name[NAME_BYTES];
+    float *stored = NULL, *packed = NULL;
+    size_t n = conv_weight_count(v->d, in, out), n_bias = conv_bias_count(v->d, out);
+    status st = OK;
+    const tensor *found; /* the file decides what is allocated: look there first */
+    *c = (conv){.in = in, .out = out};
+    tensor_name(name, prefix, ".weight");
+    TRY(weights_find(v->w, &found, name, SHAPE(out, in, 3, 3)));
+    TRY(memory_alloc(&stored, (size_t)in * (size_t)out * 9, sizeof *stored));
+    TRY(memory_alloc(&packed, n > n_bias ? n : n_bias, sizeof *packed));
+    TRY(weights_read(v->w, stored, name, SHAPE(out, in, 3, 3)));
+    conv_pack_weight(v->d, packed, stored, in, out);
+    TRY(buffer_create(v->d, &c->weight, n, name));
+    TRY(buffer_upload(v->d, c->weight, 0, packed, n));
+    tensor_name(name, prefix, ".bias");
+    TRY(weights_read(v->w, stored, name, SHAPE(out)));
+    conv_pack_bias(v->d, packed, stored, out);
+    TRY(buffer_create(v->d, &c->bias, n_bias, name));
+    TRY(buffer_upload(v->d, c->bias, 0, packed, n_bias));
+done:
+    free(stored);
+    free(packed);
+    return st;
+}
+
+static status load_resnet(vae *v, resnet *r, const char *prefix, int in, int out)
+{
+    char name[NAME_BYTES];
+    status st = OK;
+    tensor_name(name, prefix, ".norm1");
+    TRY(load_norm(v, &r->norm_1, name, in));
+    tensor_name(name, prefix, ".conv1");
+    TRY(load_conv3x3(v, &r->conv_1, name, in, out));
+    tensor_name(name, prefix, ".norm2");
+    TRY(load_norm(v, &r->norm_2, name, out));
+    tensor_name(name, prefix, ".conv2");
+    TRY(load_conv3x3(v, &r->conv_2, name, out, out));
+    tensor_name(name, prefix, ".conv_shortcut");
+    if (in != out) TRY(load_conv1x1(v, &r->shortcut, name, in, out));
+done:
+    return st;
+}
+
+/* q, k and v as one matrix; files of 2022 and 2023 spell the four layers otherwise. */
+static status load_attention(vae *v, int channels)
+{
+    static const char *const spellings[2][4] = {{"to_q", "to_k", "to_v", "to_out.0"},
+                                                {"query", "key", "value", "proj_attn"}};
+    static const char prefix[] = "decoder.mid_block.attentions.0.";
+    char name[NAME_BYTES];
+    size_t c = (size_t)channels;
+    status st = OK;
+    snprintf(name, sizeof name, "%squery.weight", prefix);
+    const char *const *spelling = spellings[weights_has(v->w, name)];
+    snprintf(name, sizeof name, "%sgroup_norm", prefix);
+    TRY(load_norm(v, &v->mid_norm, name, channels));
+    v->mid_qkv = (conv){.in = channels, .out = 3 * channels};
+    TRY(buffer_create(v->d, &v->mid_qkv.weight, 3 * c * c, "qkv weights"));
+    TRY(buffer_create(v->d, &v->mid_qkv.bias, 3 * c, "qkv bias"));
+    for (size_t i = 0; i < 3; i++) {
+        snprintf(name, sizeof name, "%s%s.weight", prefix, spelling[i]);
+        TRY(weights_upload_part(v->w, v->d, v->mid_qkv.weight, i * c * c, name, SHAPE(c, c)));
+        snprintf(name, sizeof name, "%s%s.bias", prefix, spelling[i]);
+        TRY(weights_upload_part(v->w, v->d, v->mid_qkv.bias, i * c, name, SHAPE(c)));
+    }
+    snprintf(name, sizeof name, "%s%s", prefix, spelling[3]);
+    TRY(load_conv1x1(v, &v->mid_out, name, channels, channels));
+done:
+    return st;
+}
+
+/* The decoder goes through the levels from the narrowest picture, and widest channels, upwards. */
+static int level_channels(const vae_config *c, int level)
+{
+    return c->channels[c->n_levels - 1 - level];
+}
+
+static status load_level(vae *v, int level)
+{
+    const vae_config *c = &v->config;
+    int channels = level_channels(c, level), n = c->layers_per_block + 1;
+    int in = level_channels(c, level ? level - 1 : 0);
+    char name[NAME_BYTES];
+    status st = OK;
+    TRY(memory_alloc(&v->levels[level].resnets, (size_t)n, sizeof(resnet)));
+    for (int i = 0; i < n; i++) {
+        snprintf(name, sizeof name, "decoder.up_blocks.%d.resnets.%d", level, i);
+        TRY(load_resnet(v, &v->levels[level].resnets[i], name, i ? channels : in, channels));
+    }
+    snprintf(name, sizeof name, "decoder.up_blocks.%d.upsamplers.0.conv", level);
+    if (level + 1 < c->n_levels)
+        TRY(load_conv3x3(v, &v->levels[level].up, name, channels, channels));
+done:
+    return st;
+}
+
+static status load_all(vae *v)
+{
+    const vae_config *c = &v->config;
+    int first = level_channels(c, 0), last = level_channels(c, c->n_levels - 1);
+    size_t n_unknown;
+    status st = OK;
+    if (c->post_quant_conv)
+        TRY(load_conv1x1(v, &v->post_quant, "post_quant_conv", c->latent_channels,
+                         c->latent_channels));
+    TRY(load_conv3x3(v, &v->conv_in, "decoder.conv_in", c->latent_channels, first));
+    TRY(load_resnet(v, &v->mid_1, "decoder.mid_block.resnets.0", first, first));
+    if (c->mid_attention) TRY(load_attention(v, first));
+    TRY(load_resnet(v, &v->mid_2, "decoder.mid_block.resnets.1", first, first));
+    for (int i = 0; i < c->n_levels; i++) TRY(load_level(v, i));
+    TRY(load_norm(v, &v->norm_out, "decoder.conv_norm_out", last));
+    TRY(load_conv3x3(v, &v->conv_out, "decoder.conv_out", last, c->out_channels));
+    weights_ignore(v->w, "encoder."); /* known, and not needed here */
+    weights_ignore(v->w, "quant_conv.");
+    v->unknown = weights_unused(v->w, &n_unknown);
+done:
+    return st;
+}
+
+status vae_load(vae *v, device *d, model *m)
+{
+    *v = (vae){.d = d, .w = &m->vae_weights, .config = m->vae};
+    status st = load_all(v);
+    if (st != OK) vae_free(v);
+    return st;
+}
+
+/* ---- memory ---- */
+
+int vae_scale(const vae_config *c)
+{
+    return 1 << (c->n_levels - 1);
+}
+
+/* The largest picture of channels on the way up, in elements; with a border when padded. */
+static double largest_picture(const vae_config *c, int height, int width, double border)
+{
+    double most = 0;
+    for (int i = 0; i < c->n_levels; i++) {
+        /* a level's channels at its own size, and at the next one's after its upsampler */
+        double scale = (double)(1 << i), next = i + 1 < c->n_levels ? 2 : 1;
+        double in = level_channels(c, i ? i - 1 : 0), out = level_channels(c, i);
+        if (in < c->latent_channels) in = c->latent_channels;
+        if (out < c->out_channels) out = c->out_channels;
+        double area = (height * scale + border) * (width * scale + border) + 32;
+        double up = (height * scale * next + border) * (width * scale * next + border) + 32;
+        double need = area * in > up * out ? area * in : up * out;
+        if (need > most) most = need;
+    }
+    return most;
+}
+
+double vae_weight_bytes(const vae_config *c)
+{
+    double total = 0;
+    for (int i = 0; i < c->n_levels; i++) {
+        double in = level_channels(c, i ? i - 1 : 0), out = level_channels(c, i);
+        total += 9 * in * out + in * out + (2 * c->layers_per_block + 2) * 9 * out * out;
+    }
+    double first = level_channels(c, 0);
+    return 4 * (total + 4 * 9 * first * first + 4 * first * first);
+}
+
+double vae_activation_bytes(const vae_config *c, int height, int width)
+{
+    double tokens = (double)height * width, first = level_channels(c, 0);
+    return 4 * (3 * largest_picture(c, height, width, 0) + largest_picture(c, height, width, 2) +
+                (c->mid_attention ? 9 * tokens * first : 0));
+}
+
+/* The product of a 1x1 convolution over `pixels`: checked, and its scratch planned. */
+static status plan_1x1(vae *v, size_t *scratch, const conv *c, size_t pixels)
+{
+    size_t need = 0;
+    if (c->in == 0) return OK;
+    status st = gemm_check(v->d, (int)pixels, c->out, c->in);
+    if (st == OK) st = gemm_scratch(v->d, &need, (int)pixels, c->out, c->in);
+    if (need > *scratch) *scratch = need;
+    return st;
+}
+
+static status plan_products(vae *v, size_t *scratch, int height, int width)
+{
+    size_t pixels = (size_t)height * (size_t)width;
+    status st = OK;
+    TRY(plan_1x1(v, scratch, &v->post_quant, pixels));
+    TRY(plan_1x1(v, scratch, &v->mid_qkv, pixels));
+    TRY(plan_1x1(v, scratch, &v->mid_out, pixels));
+    for (int i = 0; i < v->config.n_levels; i++)
+        TRY(plan_1x1(v, scratch, &v->levels[i].resnets[0].shortcut, pixels << 2 * i));
+done:
+    return st;
+}
+
+static int max_channels(const vae_config *c)
+{
+    int most = c->latent_channels;
+    for (int i = 0; i < c->n_levels; i++)
+        if (c->channels[i] > most) most = c->channels[i];
+    return most;
+}
+
+status vae_prepare(vae *v, int height, int width)
+{
+    const vae_config *c = &v->config;
+    double picture = largest_picture(c, height, width, 0);
+    double padded = largest_picture(c, height, width, 2);
+    int scale = vae_scale(c), most = max_channels(c);
+    /* statistics of the largest picture; a smaller one needs fewer chunks */
+    picture_shape largest = {1, height * scale, width * scale, most};
+    attention_shape a = {1, height * width, 1, level_channels(c, 0)};
+    size_t scratch = 0, keys, values, tokens = (size_t)height * (size_t)width;
+    status st = OK;
+    if (padded > INT_MAX)
+        return fail(ERR_LIMIT, "decoding %d x %d pixels: a picture of %.0f values is too large",
+                    width * scale, height * scale, padded);
+    v->height = height;
+    v->width = width;
+    TRY(buffer_create(v->d, &v->x, (size_t)picture, "the decoder's picture"));
+    TRY(buffer_create(v->d, &v->y, (size_t)picture, "the decoder's picture"));
+    TRY(buffer_create(v->d, &v->z, (size_t)picture, "the decoder's picture"));
+    TRY(buffer_create(v->d, &v->padded, (size_t)padded, "the decoder's padded picture"));
+    TRY(buffer_create(v->d, &v->affine, 2 * (size_t)most, "group norm"));
+    TRY(buffer_create(v->d, &v->statistics, groupnorm_scratch(largest, c->groups), "group norm"));
+    if (c->mid_attention) {
+        TRY(attention_scratch(v->d, &keys, &values, a));
+        TRY(buffer_create(v->d, &v->qkv, tokens * 3 * (size_t)a.head_dim, "the decoder's qkv"));
+        TRY(buffer_create(v->d, &v->keys, keys, "the decoder's keys"));
+        TRY(buffer_create(v->d, &v->values, values, "the decoder's values"));
+    }
+    TRY(plan_products(v, &scratch, height, width));
+    if (scratch) TRY(buffer_create(v->d, &v->scratch, scratch, "scratch of the products"));
+done:
+    return st;
+}
+
+static void conv_free(device *d, conv *c)
+{
+    buffer_release(d, &c->weight);
+    buffer_release(d, &c->bias);
+}
+
+static void norm_free(device *d, norm *n)
+{
+    buffer_release(d, &n->weight);
+    buffer_release(d, &n->bias);
+}
+
+static void resnet_free(device *d, resnet *r)
+{
+    norm_free(d, &r->norm_1);
+    norm_free(d, &r->norm_2);
+    conv_free(d, &r->conv_1);
+    conv_free(d, &r->conv_2);
+    conv_free(d, &r->shortcut);
+}
+
+void vae_free(vae *v)
+{
+    device *d = v->d;
+    if (!d) return;
+    conv *convs[] = {&v->post_quant, &v->conv_in, &v->conv_out, &v->mid_qkv, &v->mid_out};
+    for (size_t i = 0; i < sizeof convs / sizeof *convs; i++) conv_free(d, convs[i]);
+    resnet_free(d, &v->mid_1);
+    resnet_free(d, &v->mid_2);
+    norm_free(d, &v->mid_norm);
+    norm_free(d, &v->norm_out);
+    for (int i = 0; i < VAE_MAX_LEVELS; i++) {
+        for (int j = 0; v->levels[i].resnets && j <= v->config.layers_per_block; j++)
+            resnet_free(d, &v->levels[i].resnets[j]);
+        free(v->levels[i].resnets);
+        conv_free(d, &v->levels[i].up);
+    }
+    buf *buffers[] = {&v->x,          &v->y,   &v->z,    &v->padded, &v->affine,
+                      &v->statistics, &v->qkv, &v->keys, &v->values, &v->scratch};
+    for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) buffer_release(d, buffers[i]);
+    *v = (vae){0};
+}
+
+/* ---- decoding ---- */
+
+static void swap(buf *a, buf *b)
+{
+    buf c = *a;
+    *a = *b;
+    *b = c;
+}
+
+/* padded = SiLU(group norm(from)), with a border for a convolution to read */
+static status norm_silu_pad(vae *v, buf from, const norm *n, picture_shape s)
+{
+    groupnorm_use use = {.affine = v->affine, .silu = true, .up = 1, .pad = true};
+    status st = op_groupnorm_statistics(v->d, v->affine, from, n->weight, n->bias, v->statistics,
+                                        s, v->config.groups, EPSILON);
+    return st == OK ? op_groupnorm_apply(v->d, v->padded, from, s, &use) : st;
+}
+
+static status conv_1x1(vae *v, buf out, buf in, const conv *c, picture_shape s, buf residual)
+{
+    int pixels = s.height * s.width;
+    gemm_epilogue e = {.residual = residual, .residual_rows = pixels};
+    return op_gemm(v->d, out, in, c->weight, c->bias, pixels, c->out, c->in, &e, v->scratch);
+}
+
+/* x = (x or its 1x1 shortcut) + conv(SiLU(norm(conv(SiLU(norm(x)))))) */
+static status forward_resnet(vae *v, const resnet *r, picture_shape *s)
+{
+    const buf none = {0};
+    picture_shape out = *s;
+    status st = OK;
+    out.channels = r->conv_1.out;
+    TRY(norm_silu_pad(v, v->x, &r->norm_1, *s));
+    TRY(op_conv3x3(v->d, v->y, v->padded, r->conv_1.weight, r->conv_1.bias, none, *s,
+                   out.channels));
+    TRY(norm_silu_pad(v, v->y, &r->norm_2, out));
+    if (r->shortcut.in) {
+        TRY(conv_1x1(v, v->z, v->x, &r->shortcut, *s, none));
+        swap(&v->x, &v->z);
+    }
+    TRY(op_conv3x3(v->d, v->y, v->padded, r->conv_2.weight, r->conv_2.bias, v->x, out,
+                   out.channels));
+    swap(&v->x, &v->y);
+    *s = out;
+done:
+    return st;
+}
+
+/* x += attention over all pixels, one head as wide as the channels */
+static status forward_attention(vae *v, picture_shape s)
+{
+    attention_shape a = {1, s.height * s.width, 1, s.channels};
+    groupnorm_use use = {.affine = v->affine, .up = 1};
+    const buf none = {0};
+    status st = OK;
+    TRY(op_groupnorm_statistics(v->d, v->affine, v->x, v->mid_norm.weight, v->mid_norm.bias,
+                                v->statistics, s, v->config.groups, EPSILON));
+    TRY(op_groupnorm_apply(v->d, v->y, v->x, s, &use));
+    TRY(conv_1x1(v, v->qkv, v->y, &v->mid_qkv, s, none));
+    TRY(op_attention(v->d, v->y, v->qkv, v->keys, v->values, a));
+    TRY(conv_1x1(v, v->z, v->y, &v->mid_out, s, v->x));
+    swap(&v->x, &v->z);
+done:
+    return st;
+}
+
+/* x = conv(x), padded and enlarged before */
+static status forward_conv(vae *v, const conv *c, picture_shape *s, int up)
+{
+    groupnorm_use use = {.up = up, .pad = true};
+    const buf none = {0};
+    status st = op_groupnorm_apply(v->d, v->padded, v->x, *s, &use);
+    s->height *= up;
+    s->width *= up;
+    if (st == OK)
+        st = op_conv3x3(v->d, v->y, v->padded, c->weight, c->bias, none, *s, c->out);
+    swap(&v->x, &v->y);
+    s->channels = c->out;
+    return st;
+}
+
+status vae_decode(vae *v, buf *image, buf latents, int picture)
+{
+    const vae_config *c = &v->config;
+    const buf none = {0};
+    picture_shape s = {1, v->height, v->width, c->latent_channels};
+    status st = OK;
+    TRY(op_to_pixels(v->d, v->x, latents, picture, c->latent_channels, v->height * v->width,
+                     1.0f / c->scaling_factor, c->shift_factor));
+    if (c->post_quant_conv) {
+        TRY(conv_1x1(v, v->y, v->x, &v->post_quant, s, none));
+        swap(&v->x, &v->y);
+    }
+    TRY(forward_conv(v, &v->conv_in, &s, 1));
+    TRY(forward_resnet(v, &v->mid_1, &s));
+    if (c->mid_attention) TRY(forward_attention(v, s));
+    TRY(forward_resnet(v, &v->mid_2, &s));
+    for (int i = 0; i < c->n_levels; i++) {
+        for (int j = 0; j <= c->layers_per_block; j++)
+            TRY(forward_resnet(v, &v->levels[i].resnets[j], &s));
+        if (v->levels[i].up.in) TRY(forward_conv(v, &v->levels[i].up, &s, 2));
+    }
+    TRY(norm_silu_pad(v, v->x, &v->norm_out, s));
+    TRY(op_conv3x3(v->d, v->y, v->padded, v->conv_out.weight, v->conv_out.bias, none, s, c->out_channels));
+    *image = v->y;
+done:
+    return st;
+}

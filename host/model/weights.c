@@ -1,0 +1,143 @@
+/* Tensors by name. See weights.h. */
+#include "model/weights.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/half.h"
+#include "base/memory.h"
+
+/* Floats converted at a time: weights pass through the host in pieces, never all at once. */
+enum { PIECE = 1 << 22 };
+
+status weights_open(weights *w, const char *path)
+{
+    *w = (weights){0};
+    status st = safetensors_open(&w->file, path);
+    if (st == OK) st = memory_alloc(&w->used, w->file.n_tensors, sizeof *w->used);
+    if (st != OK) weights_close(w);
+    return st;
+}
+
+void weights_close(weights *w)
+{
+    safetensors_close(&w->file);
+    free(w->used);
+    *w = (weights){0};
+}
+
+bool weights_has(const weights *w, const char *name)
+{
+    return safetensors_find(&w->file, name) != NULL;
+}
+
+static bool shape_fits(const tensor *t, const shape *expected)
+{
+    int n = t->n_dims > expected->n ? t->n_dims : expected->n;
+    for (int i = 0; i < n; i++) {
+        size_t found = i < t->n_dims ? t->dims[i] : 1;
+        size_t wanted = i < expected->n ? expected->dims[i] : 1;
+        if (found != wanted) return false;
+    }
+    return true;
+}
+
+static size_t shape_count(const shape *s)
+{
+    size_t count = 1;
+    for (int i = 0; i < s->n; i++) count *= s->dims[i];
+    return count;
+}
+
+status weights_find(weights *w, const tensor **t, const char *name, shape expected)
+{
+    const char *path = w->file.path;
+    char found[128], wanted[128];
+    *t = safetensors_find(&w->file, name);
+    if (!*t) return fail(ERR_FORMAT, "%s: tensor %s is missing", path, name);
+    tensor like = {.n_dims = expected.n};
+    memcpy(like.dims, expected.dims, sizeof expected.dims);
+    tensor_shape_text(wanted, sizeof wanted, &like);
+    tensor_shape_text(found, sizeof found, *t);
+    if (!shape_fits(*t, &expected))
+        return fail(ERR_FORMAT, "%s: tensor %s is %s, expected %s", path, name, found, wanted);
+    if ((*t)->type == DTYPE_OTHER)
+        return fail(ERR_FORMAT, "%s: tensor %s is of type %s, expected F32, F16 or BF16", path,
+                    name, (*t)->type_name);
+    w->used[*t - w->file.tensors] = true;
+    return OK;
+}
+
+static status convert(const weights *w, float *out, const tensor *t, size_t first, size_t count)
+{
+    tensor_to_float(out, t, first, count);
+    for (size_t i = 0; i < count; i++)
+        if (!float_is_finite(out[i]))
+            return fail(ERR_FORMAT, "%s: tensor %s: element %zu is %s, expected a finite number",
+                        w->file.path, t->name, first + i,
+                        (float_bits(out[i]) & 0x7fffff) ? "NaN" : "infinite");
+    return OK;
+}
+
+status weights_read(weights *w, float *out, const char *name, shape expected)
+{
+    const tensor *t;
+    status st = weights_find(w, &t, name, expected);
+    return st == OK ? convert(w, out, t, 0, t->count) : st;
+}
+
+status weights_upload_part(weights *w, device *d, buf b, size_t at, const char *name,
+                           shape expected)
+{
+    const tensor *t;
+    float *piece = NULL;
+    status st = OK;
+    TRY(weights_find(w, &t, name, expected));
+    assert(at + t->count <= b.count);
+    TRY(memory_alloc(&piece, t->count < PIECE ? t->count : PIECE, sizeof *piece));
+    for (size_t first = 0; first < t->count; first += PIECE) {
+        size_t n = t->count - first < PIECE ? t->count - first : PIECE;
+        TRY(convert(w, piece, t, first, n));
+        TRY(buffer_upload(d, b, at + first, piece, n));
+    }
+done:
+    free(piece);
+    return st;
+}
+
+status weights_upload(weights *w, device *d, buf *b, const char *name, shape expected)
+{
+    const tensor *t;
+    status st = weights_find(w, &t, name, expected);
+    if (st == OK) st = buffer_create(d, b, shape_count(&expected), name);
+    if (st == OK) st = weights_upload_part(w, d, *b, 0, name, expected);
+    return st;
+}
+
+bool weights_equal(const weights *w, const char *a, const char *b)
+{
+    const tensor *ta = safetensors_find(&w->file, a), *tb = safetensors_find(&w->file, b);
+    if (!ta || !tb || ta->type != tb->type || ta->type == DTYPE_OTHER || ta->count != tb->count)
+        return false;
+    size_t bytes = ta->count * (ta->type == DTYPE_F32 ? 4 : 2);
+    return bytes == 0 || memcmp(ta->data, tb->data, bytes) == 0;
+}
+
+void weights_ignore(weights *w, const char *prefix)
+{
+    for (size_t i = 0; i < w->file.n_tensors; i++)
+        if (strncmp(w->file.tensors[i].name, prefix, strlen(prefix)) == 0) w->used[i] = true;
+}
+
+const char *weights_unused(const weights *w, size_t *count)
+{
+    const char *first = NULL;
+    *count = 0;
+    for (size_t i = 0; i < w->file.n_tensors; i++) {
+        if (w->used[i]) continue;
+        if (!first) first = w->file.tensors[i].name;
+        ++*count;
+    }
+    return first;
+}

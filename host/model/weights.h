@@ -1,0 +1,53 @@
+/* Tensors of a safetensors file, by name: found, checked, converted to float32, uploaded. Tells at
+ * the end which tensors nobody asked for. */
+#ifndef DITCL_MODEL_WEIGHTS_H
+#define DITCL_MODEL_WEIGHTS_H
+
+#include <stdbool.h>
+
+#include "device/buffer.h"
+#include "files/safetensors.h"
+
+typedef struct {
+    safetensors file;
+    bool *used; /* per tensor */
+} weights;
+
+/* The shape a tensor must have; trailing sizes of 1 may be there or not (a 1x1 convolution is a
+ * matrix). */
+typedef struct {
+    int n;
+    size_t dims[4];
+} shape;
+
+#define SHAPE(...)                                                                                 \
+    ((shape){sizeof((size_t[]){__VA_ARGS__}) / sizeof(size_t), {__VA_ARGS__}})
+
+status weights_open(weights *w, const char *path);
+void weights_close(weights *w);
+
+bool weights_has(const weights *w, const char *name);
+
+/* *t = the tensor, its shape and type checked; marks it used. */
+status weights_find(weights *w, const tensor **t, const char *name, shape expected);
+
+/* out[0..count) = the whole tensor as float32; a value that is not finite is an error naming it. */
+status weights_read(weights *w, float *out, const char *name, shape expected);
+
+/* *b = a new buffer with the tensor. */
+status weights_upload(weights *w, device *d, buf *b, const char *name, shape expected);
+
+/* Writes the tensor into b from element `at` on. */
+status weights_upload_part(weights *w, device *d, buf b, size_t at, const char *name,
+                           shape expected);
+
+/* Both tensors hold the same bytes. */
+bool weights_equal(const weights *w, const char *a, const char *b);
+
+/* Marks every tensor whose name begins with prefix as used. */
+void weights_ignore(weights *w, const char *prefix);
+
+/* The first tensor nobody used, or null; *count = how many there are. */
+const char *weights_unused(const weights *w, size_t *count);
+
+#endif

@@ -1,0 +1,340 @@
+/* A run. See pipeline.h. */
+#include "sample/pipeline.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+
+/* Modulation vectors kept at once, at most (paper's XL/2: 387 MB for 250 steps and 2 labels). */
+static const double modulation_budget = 256e6;
+/* Activations of one batch, where nothing else is asked for. */
+static const double activation_budget = 384e6;
+
+enum { MOST_PICTURES_AT_ONCE = 16 };
+
+bool run_is_guided(compat arithmetic, double guidance)
+{
+    return arithmetic == COMPAT_DIFFUSERS ? guidance > 1.0 : guidance != 1.0;
+}
+
+/* ---- planning ---- */
+
+int run_default_batch(const device *d, const model *m, int n, bool guided)
+{
+    dit_memory need = dit_plan(&m->dit);
+    double item = need.per_item * (guided ? 2 : 1), budget = activation_budget;
+    if (d && (double)d->info.memory_bytes / 8 < budget) budget = (double)d->info.memory_bytes / 8;
+    int most = item > budget ? 1 : (int)(budget / item);
+    if (most > MOST_PICTURES_AT_ONCE) most = MOST_PICTURES_AT_ONCE;
+    if (most > n) most = n;
+    int groups = (n + most - 1) / most;
+    return (n + groups - 1) / groups; /* batches of equal size waste least */
+}
+
+static int chunk_rows(const model *m)
+{
+    double rows = modulation_budget / dit_plan(&m->dit).per_row;
+    return rows < 1 ? 1 : rows > 65536 ? 65536 : (int)rows;
+}
+
+double run_memory(const model *m, int n, int n_labels, int n_steps, bool guided, int batch)
+{
+    dit_memory need = dit_plan(&m->dit);
+    double size = m->dit.latent_size, picture = 4 * size * size * m->dit.in_channels;
+    double rows = (double)n_labels * n_steps, most = chunk_rows(m);
+    /* per step, one batch's labels are the least that must fit */
+    double least = batch + (guided ? 1 : 0);
+    bool chunked = rows > most;
+    if (chunked) rows = most > least ? most : least;
+    return need.weights + (chunked ? need.adaln : need.adaln / m->dit.depth) +
+           need.per_item * batch * (guided ? 2 : 1) + need.per_row * rows + picture * 2 * n +
+           vae_weight_bytes(&m->vae) +
+           vae_activation_bytes(&m->vae, m->dit.latent_size, m->dit.latent_size);
+}
+
+static int compare_ints(const void *a, const void *b)
+{
+    int x = *(const int *)a, y = *(const int *)b;
+    return (x > y) - (x < y);
+}
+
+/* out = the distinct values of n labels, in order; returns how many */
+static int distinct(int *out, const int *labels, int n)
+{
+    int count = 0;
+    if (n == 0) return 0;
+    memcpy(out, labels, (size_t)n * sizeof *out);
+    qsort(out, (size_t)n, sizeof *out, compare_ints);
+    for (int i = 0; i < n; i++)
+        if (i == 0 || out[i] != out[count - 1]) out[count++] = out[i];
+    return count;
+}
+
+static int index_of(const int *sorted, int n, int value)
+{
+    const int *at = bsearch(&value, sorted, (size_t)n, sizeof *sorted, compare_ints);
+    return (int)(at - sorted);
+}
+
+static int group_size(const run *r, int group)
+{
+    int left = r->request.n - group * r->batch;
+    return left < r->batch ? left : r->batch;
+}
+
+/* The labels that a group's chunk holds: all of the run's, or with by_group its own. */
+static int group_labels(const run *r, int group, int *out)
+{
+    if (!r->by_group) {
+        memcpy(out, r->classes, (size_t)r->n_classes * sizeof *out);
+        return r->n_classes;
+    }
+    int n = distinct(out, r->request.labels + group * r->batch, group_size(r, group));
+    return n;
+}
+
+/* Which chunk row (relative to the step's first) each item of each batch has. */
+static status plan_rows(run *r)
+{
+    int items = r->batch * (r->guided ? 2 : 1), *labels = NULL;
+    size_t room = (size_t)(r->n_classes > r->batch ? r->n_classes : r->batch) + 1;
+    status st = OK;
+    TRY(memory_alloc(&labels, room, sizeof *labels));
+    TRY(memory_alloc(&r->host_rows, (size_t)r->n_groups * (size_t)items, sizeof *r->host_rows));
+    for (int g = 0; g < r->n_groups; g++) {
+        int n = group_labels(r, g, labels), size = group_size(r, g);
+        int *rows = r->host_rows + (size_t)g * (size_t)items;
+        for (int i = 0; i < size; i++) {
+            rows[i] = index_of(labels, n, r->request.labels[g * r->batch + i]);
+            if (r->guided) rows[size + i] = n; /* the null class follows the labels */
+        }
+    }
+done:
+    free(labels);
+    return st;
+}
+
+static status plan_chunks(run *r, dit_run *needs)
+{
+    int null_class = r->guided ? 1 : 0;
+    status st = OK;
+    TRY(memory_alloc(&r->classes, (size_t)r->request.n, sizeof *r->classes));
+    r->n_classes = distinct(r->classes, r->request.labels, r->request.n);
+    int most = chunk_rows(r->m), a_step = r->n_classes + null_class;
+    r->by_group = a_step > most && r->n_groups > 1;
+    if (r->by_group) a_step = r->batch + null_class;
+    r->chunk_steps = r->by_group ? 1 : most / a_step;
+    if (r->chunk_steps < 1) r->chunk_steps = 1;
+    if (r->chunk_steps > r->plan.n_rows) r->chunk_steps = r->plan.n_rows;
+    needs->rows = r->chunk_steps * a_step;
+    needs->keep_adaln = r->by_group || r->chunk_steps < r->plan.n_rows;
+    TRY(memory_alloc(&r->chunk_timesteps, (size_t)needs->rows, sizeof *r->chunk_timesteps));
+    TRY(memory_alloc(&r->chunk_labels, (size_t)needs->rows, sizeof *r->chunk_labels));
+done:
+    return st;
+}
+
+/* ---- opening ---- */
+
+static void fill_table(const run *r, float *out)
+{
+    for (int i = 0; i < r->plan.n_rows; i++, out += STEP_ROW_FLOATS) {
+        const schedule_row *s = &r->plan.rows[i];
+        const float row[STEP_ROW_FLOATS] = {s->x0_x, s->x0_o, s->eps_x,   s->eps_o,
+                                            s->clip, s->to_x0, s->to_eps, s->to_x,
+                                            s->noise, s->log_min, s->log_max};
+        memcpy(out, row, sizeof row);
+    }
+}
+
+static size_t picture_values(const run *r)
+{
+    size_t size = (size_t)r->m->dit.latent_size;
+    return (size_t)r->m->dit.in_channels * size * size;
+}
+
+static status upload_start(run *r)
+{
+    size_t values = picture_values(r) * (size_t)r->request.n;
+    rng_seed(&r->generator, r->request.seed);
+    if (r->request.initial_latents)
+        return buffer_upload(r->d, r->latents, 0, r->request.initial_latents, values);
+    rng_randn(&r->generator, r->host_noise, values);
+    return buffer_upload(r->d, r->latents, 0, r->host_noise, values);
+}
+
+static status allocate(run *r)
+{
+    size_t values, drawn, steps = (size_t)r->plan.n_rows;
+    size_t items = (size_t)r->batch * (r->guided ? 2 : 1);
+    float *table = NULL;
+    status st = OK;
+    if (!size_mul(picture_values(r), (size_t)r->request.n, &values) ||
+        !size_mul(values, 2, &drawn))
+        return fail(ERR_LIMIT, "%d pictures are too many", r->request.n);
+    TRY(memory_alloc(&table, steps * STEP_ROW_FLOATS, sizeof *table));
+    TRY(memory_alloc(&r->host_noise, drawn, sizeof *r->host_noise));
+    TRY(buffer_create(r->d, &r->latents, values, "latents"));
+    TRY(buffer_create(r->d, &r->noise, values, "noise"));
+    TRY(buffer_create(r->d, &r->prediction,
+                      items * picture_values(r) / (size_t)r->m->dit.in_channels *
+                          (size_t)r->m->dit.out_channels, "predictions"));
+    TRY(buffer_create(r->d, &r->table, steps * STEP_ROW_FLOATS, "the sampler's table"));
+    TRY(buffer_create(r->d, &r->rows, (size_t)r->n_groups * items, "modulation rows"));
+    TRY(buffer_create(r->d, &r->flag, 1, "the check"));
+    fill_table(r, table);
+    TRY(buffer_upload(r->d, r->table, 0, table, steps * STEP_ROW_FLOATS));
+    TRY(buffer_upload(r->d, r->rows, 0, r->host_rows, (size_t)r->n_groups * items));
+    TRY(op_fill(r->d, r->flag, 1, 0.0f));
+    TRY(upload_start(r));
+done:
+    free(table);
+    return st;
+}
+
+static status check_memory(const run *r)
+{
+    double need = run_memory(r->m, r->request.n, r->n_classes + r->guided, r->plan.n_rows,
+                             r->guided, r->batch);
+    double have = (double)r->d->info.memory_bytes;
+    if (need <= have) return OK;
+    fail(ERR_LIMIT, "the run needs about %.0f MB, device %d (%s) has %.0f MB", need / 1e6,
+         r->d->info.index, r->d->info.name, have / 1e6);
+    fail_hint("try fewer pictures at once (--batch 1), a smaller model, or another device");
+    return ERR_LIMIT;
+}
+
+status run_open(run *r, device *d, model *m, const run_request *request)
+{
+    *r = (run){.d = d, .m = m, .request = *request};
+    status st = OK;
+    dit_run needs = {0};
+    r->guided = run_is_guided(m->arithmetic, request->guidance);
+    r->learned = m->dit.out_channels == 2 * m->dit.in_channels;
+    TRY(schedule_init(&r->plan, &m->schedule, m->arithmetic, request->sampler, request->steps,
+                      request->eta, r->learned));
+    r->batch = request->batch > 0 ? request->batch
+                                  : run_default_batch(d, m, request->n, r->guided);
+    if (r->batch > request->n) r->batch = request->n;
+    r->n_groups = (request->n + r->batch - 1) / r->batch;
+    TRY(plan_chunks(r, &needs));
+    TRY(check_memory(r));
+    TRY(plan_rows(r));
+    needs.batch = r->batch * (r->guided ? 2 : 1);
+    needs.last_batch = group_size(r, r->n_groups - 1) * (r->guided ? 2 : 1);
+    TRY(dit_load(&r->network, d, m, &needs));
+    TRY(allocate(r));
+    TRY(device_finish(d));
+done:
+    if (st != OK) run_close(r);
+    return st;
+}
+
+void run_close(run *r)
+{
+    if (!r->d) return;
+    dit_free(&r->network);
+    schedule_free(&r->plan);
+    buf *buffers[] = {&r->latents, &r->prediction, &r->noise, &r->table, &r->rows, &r->flag};
+    for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)
+        buffer_release(r->d, buffers[i]);
+    free(r->classes);
+    free(r->host_rows);
+    free(r->chunk_timesteps);
+    free(r->chunk_labels);
+    free(r->host_noise);
+    *r = (run){0};
+}
+
+/* ---- sampling ---- */
+
+/* Modulation of `steps` steps from `step` on for n labels and, when guided, the null class. */
+static status modulate(run *r, int step, int steps, const int *labels, int n)
+{
+    int rows = 0;
+    for (int s = step; s < step + steps; s++) {
+        for (int i = 0; i < n; i++, rows++) {
+            r->chunk_timesteps[rows] = r->plan.rows[s].timestep;
+            r->chunk_labels[rows] = labels[i];
+        }
+        if (!r->guided) continue;
+        r->chunk_timesteps[rows] = r->plan.rows[s].timestep;
+        r->chunk_labels[rows++] = r->m->dit.n_classes;
+    }
+    return dit_modulate(&r->network, rows, r->chunk_timesteps, r->chunk_labels);
+}
+
+/* Brings the modulation of this step, and group, to the device; *first_row is where it begins. */
+static status prepare_modulation(run *r, int step, int group, int *first_row)
+{
+    status st = OK;
+    if (r->by_group) {
+        int n = distinct(r->classes, r->request.labels + group * r->batch, group_size(r, group));
+        *first_row = 0;
+        return modulate(r, step, 1, r->classes, n);
+    }
+    if (step >= r->modulated_to) {
+        int steps = r->plan.n_rows - step;
+        if (steps > r->chunk_steps) steps = r->chunk_steps;
+        st = modulate(r, step, steps, r->classes, r->n_classes);
+        r->modulated_from = step;
+        r->modulated_to = step + steps;
+    }
+    *first_row = (step - r->modulated_from) * (r->n_classes + (r->guided ? 1 : 0));
+    return st;
+}
+
+/* Draws what the program of the model's origin would draw in this step. */
+static status draw_noise(run *r, int step)
+{
+    const schedule_row *row = &r->plan.rows[step];
+    size_t values = picture_values(r) * (size_t)r->request.n;
+    if (!row->draws) return OK;
+    rng_randn(&r->generator, r->host_noise, values * (r->guided ? 2 : 1));
+    if (row->noise == 0.0f) return OK;
+    /* the step ends with a finish, before host_noise is written again */
+    return buffer_upload_later(r->d, r->noise, 0, r->host_noise, values);
+}
+
+static status step_group(run *r, int step, int group)
+{
+    const schedule_row *row = &r->plan.rows[step];
+    const dit_config *c = &r->m->dit;
+    int n = group_size(r, group), halves = r->guided ? 2 : 1, first_row;
+    int rows_at = group * r->batch * halves, first = group * r->batch;
+    step_use use = {.step = step, .first = first, .n = n, .channels = c->in_channels,
+                    .channels_out = c->out_channels, .size = c->latent_size,
+                    .guided = r->guided, .learned = row->learned, .noisy = row->noise != 0.0f,
+                    .guidance = (float)r->request.guidance,
+                    .guided_channels = r->request.guided_channels};
+    status st = prepare_modulation(r, step, group, &first_row);
+    if (st == OK)
+        st = dit_forward(&r->network, r->prediction, r->latents, first, n, n * halves, r->rows,
+                         rows_at, first_row);
+    if (st == OK)
+        st = op_step_update(r->d, r->latents, r->prediction, r->noise, r->table, r->flag, &use);
+    return st;
+}
+
+status run_sample(run *r)
+{
+    const run_request *q = &r->request;
+    status st = OK;
+    int flag = 0;
+    if (q->progress) q->progress(q->progress_context, 0, r->plan.n_rows);
+    for (int step = 0; step < r->plan.n_rows; step++) {
+        TRY(draw_noise(r, step));
+        for (int group = 0; group < r->n_groups; group++) TRY(step_group(r, step, group));
+        TRY(buffer_download(r->d, r->flag, 0, &flag, 1));
+        if (flag) {
+            fail(ERR_DEVICE, "step %d of %d: the latents are no longer finite numbers", step + 1,
+                 r->plan.n_rows);
+            fail_hint("ditcl check shows whether this device computes right");
+            return ERR_DEVICE;
+        }
+        if (q->progress) q->progress(q->progress_context, step + 1, r->plan.n_rows);
+    }
+done:
+    return st;
+}

@@ -1,0 +1,66 @@
+/* A run: labels and a seed -> latents -> pictures, on one device.
+ *
+ * All pictures advance together, step by step, in batches that fit; so the noise is drawn as if they
+ * were one batch, however they are split. */
+#ifndef DITCL_SAMPLE_PIPELINE_H
+#define DITCL_SAMPLE_PIPELINE_H
+
+#include "model/dit.h"
+#include "model/vae.h"
+#include "sample/rng.h"
+#include "sample/schedule.h"
+
+typedef struct {
+    const int *labels; /* of the n pictures */
+    int n;
+    uint64_t seed;
+    const char *steps;
+    sampler_kind sampler;
+    double eta, guidance;
+    int guided_channels;          /* how many of the latent channels guidance acts on */
+    const float *initial_latents; /* null: drawn */
+    int batch;                    /* pictures computed at once; 0: what fits */
+    /* called after each step, and with step 0 before the first; may be null */
+    void (*progress)(void *context, int step, int n_steps);
+    void *progress_context;
+} run_request;
+
+typedef struct {
+    device *d;
+    model *m;
+    run_request request;
+    schedule plan;
+    dit network;
+    bool guided, learned;
+    int batch, n_groups; /* pictures of a batch; how many batches */
+    int *classes;        /* distinct labels, the null class last when guided */
+    int n_classes;
+    bool by_group; /* a chunk is one step of one group: too many labels for more */
+    int chunk_steps;
+    int *host_rows; /* [groups][batch items]: which of the chunk's labels an item has */
+    int *chunk_timesteps, *chunk_labels;
+    int modulated_from, modulated_to; /* steps whose modulation is on the device */
+    buf latents, prediction, noise, table, rows, flag;
+    float *host_noise;
+    rng generator;
+} run;
+
+/* Whether this guidance scale means two predictions a step: diffusers guides above 1 only, the
+ * original whenever the scale is not 1. */
+bool run_is_guided(compat arithmetic, double guidance);
+
+/* Bytes that a run needs on the device, VAE included. */
+double run_memory(const model *m, int n, int n_labels, int n_steps, bool guided, int batch);
+
+/* Pictures computed at once when nothing is asked for. */
+int run_default_batch(const device *d, const model *m, int n, bool guided);
+
+/* Loads the network and everything the run needs; after this nothing is allocated. */
+status run_open(run *r, device *d, model *m, const run_request *request);
+void run_close(run *r);
+
+/* Samples; r->latents then hold the result [n][C][size][size]. A value that is not finite stops
+ * the run with the step's number. */
+status run_sample(run *r);
+
+#endif
