@@ -35,9 +35,14 @@ status fail_in(status code, const char *fmt, ...)
     va_start(args, fmt);
     int used = vsnprintf(joined, sizeof joined, fmt, args);
     va_end(args);
-    if (used >= 0 && (size_t)used < sizeof joined - 3)
-        snprintf(joined + used, sizeof joined - (size_t)used, ": %s", line);
-    memcpy(line, joined, sizeof line);
+    if (used < 0) return code;
+    size_t front = strlen(joined), room = sizeof line - front;
+    if (room > 3) {
+        memmove(line + front + 2, line, room - 3);
+        memcpy(line, joined, front);
+        memcpy(line + front, ": ", 2);
+        line[sizeof line - 1] = 0;
+    }
     make_printable(line);
     return code;
 }
