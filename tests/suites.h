@@ -4,8 +4,10 @@
 
 #include <check.h>
 
+Suite *suite_config(void);
 Suite *suite_files(void);
 Suite *suite_rng(void);
+Suite *suite_schedule(void);
 Suite *suite_text(void);
 
 #endif

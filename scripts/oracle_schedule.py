@@ -1,0 +1,196 @@
+#!/usr/bin/env python3
+"""Makes tests/data/schedule.inc: what DDPM and DDIM do to six numbers.
+
+The network is a toy, o = 0.3 x cos(t/100) + 0.1 (and v = 0.8 sin(x/100 + t/70) for its variance
+channel); the noise is a formula. Rows with diffusers' arithmetic are stepped by diffusers' own
+schedulers, rows with the original's by a transcription of the published equations (Nichol & Dhariwal
+2021: cosine, learned range, respacing; Song et al. 2021: DDIM) in numpy.
+
+usage: oracle_schedule.py > tests/data/schedule.inc      (torch 2.15, diffusers 0.42.1)
+"""
+import json
+import math
+
+import numpy as np
+import torch
+from diffusers import DDIMScheduler, DDPMScheduler
+from diffusers.schedulers import scheduling_ddim, scheduling_ddpm
+
+WIDTH = 6
+F = np.float32
+
+
+def start():
+    return np.array([1.3 * math.cos(1.9 * j + 0.4) for j in range(WIDTH)], F)
+
+
+def noise(step):
+    return np.array([1.4 * math.sin(1.7 * step + 2.3 * j + 0.5) for j in range(WIDTH)], F)
+
+
+def toy(x, t):
+    return F(0.3 * math.cos(t / 100)) * x + F(0.1)
+
+
+def toy_variance(x, t):
+    return F(0.8) * np.sin(F(0.01) * x + F(t / 70))
+
+
+def run_diffusers(sampler, config, steps, eta, learned):
+    module = scheduling_ddpm if sampler == "ddpm" else scheduling_ddim
+    scheduler = (DDPMScheduler if sampler == "ddpm" else DDIMScheduler).from_config(dict(config))
+    scheduler.set_timesteps(int(steps))
+    timesteps = [int(t) for t in scheduler.timesteps]
+    x, draws = torch.from_numpy(start()).reshape(1, 1, WIDTH), []
+    for i, t in enumerate(scheduler.timesteps):
+        drawn = []
+
+        def supply(shape, **_):
+            drawn.append(shape)
+            return torch.from_numpy(noise(i)).reshape(shape)
+
+        module.randn_tensor = supply
+        values = x.numpy()
+        out = toy(values, int(t))
+        if learned and config.get("variance_type") == "learned_range":
+            out = np.concatenate([out, toy_variance(values, int(t))], 1)
+        extra = {"eta": eta} if sampler == "ddim" else {}
+        x = scheduler.step(torch.from_numpy(out), t, x, **extra).prev_sample
+        draws.append(bool(drawn))
+    return timesteps, draws, x.numpy().reshape(-1)
+
+
+def betas_original(config):
+    n = config.get("num_train_timesteps", 1000)
+    first, last = config.get("beta_start", 1e-4), config.get("beta_end", 0.02)
+    kind = config.get("beta_schedule", "linear")
+    if kind == "linear":
+        return np.linspace(first, last, n, dtype=np.float64)
+    if kind == "scaled_linear":
+        return np.linspace(first ** 0.5, last ** 0.5, n, dtype=np.float64) ** 2
+    bar = lambda u: math.cos((u + 0.008) / 1.008 * math.pi / 2) ** 2
+    return np.array([min(1 - bar((i + 1) / n) / bar(i / n), 0.999) for i in range(n)])
+
+
+def kept_timesteps(steps, n):
+    if steps.startswith("ddim"):
+        want = int(steps[4:])
+        stride = next(s for s in range(1, n) if len(range(0, n, s)) == want)
+        return list(range(0, n, stride))
+    want, at, kept = int(steps), 0.0, []
+    for _ in range(want):
+        kept.append(round(at))
+        at += (n - 1) / (want - 1)
+    return kept
+
+
+def run_original(sampler, config, steps, eta, learned):
+    betas = betas_original(config)
+    kept = kept_timesteps(steps, len(betas))
+    full = np.cumprod(1 - betas)[kept]
+    betas = 1 - full / np.append(1.0, full[:-1])
+    bar = np.cumprod(1 - betas)
+    before = np.append(1.0, bar[:-1])
+    posterior = betas * (1 - before) / (1 - bar)
+    clipped = np.log(np.append(posterior[1], posterior[1:]))
+    large = np.log(np.append(posterior[1], betas[1:]))
+    coef_x0 = betas * np.sqrt(before) / (1 - bar)
+    coef_x = (1 - before) * np.sqrt(1 - betas) / (1 - bar)
+    x, timesteps = start(), []
+    for i in reversed(range(len(kept))):
+        t, n = kept[i], noise(len(timesteps))
+        timesteps.append(t)
+        o = toy(x, t)
+        a, b = F(np.sqrt(1 / bar[i])), F(np.sqrt(1 / bar[i] - 1))
+        x0 = o if config.get("prediction_type") == "sample" else a * x - b * o
+        if sampler == "ddpm":
+            log_variance = F(large[i])
+            if learned:
+                f = (toy_variance(x, t) + F(1)) / F(2)
+                log_variance = f * F(np.log(betas[i])) + (F(1) - f) * F(clipped[i])
+            mean = F(coef_x0[i]) * x0 + F(coef_x[i]) * x
+            x = mean + F(i != 0) * np.exp(F(0.5) * log_variance) * n
+        else:
+            eps = (a * x - x0) / b
+            now, prev = F(bar[i]), F(before[i])
+            sigma = F(eta) * np.sqrt((F(1) - prev) / (F(1) - now)) * np.sqrt(F(1) - now / prev)
+            mean = x0 * np.sqrt(prev) + np.sqrt(F(1) - prev - sigma ** 2) * eps
+            x = mean + F(i != 0) * sigma * n
+    return timesteps, [True] * len(kept), x
+
+
+PLAIN = {"clip_sample": False}
+TRAINED = [0.001 + 0.0007 * i * i / 40 for i in range(40)]
+
+
+def cases():
+    every = ("1", "7", "10", "50", "250")
+    for steps in every:
+        yield "diffusers", "ddim", PLAIN, steps, 0.0, True
+        yield "diffusers", "ddim", PLAIN, steps, 0.7, False
+        yield "diffusers", "ddpm", PLAIN, steps, 0.0, False
+        yield "diffusers", "ddpm", {**PLAIN, "variance_type": "learned_range"}, steps, 0.0, True
+    for steps in ("2",) + every[1:] + ("1000",):
+        for sampler, eta in (("ddpm", 0.0), ("ddim", 0.0), ("ddim", 0.7)):
+            for learned in (True, False):
+                yield "original", sampler, {}, steps, eta, learned
+    for steps in ("ddim7", "ddim10", "ddim50", "ddim250"):
+        yield "original", "ddim", {}, steps, 0.0, True
+        yield "original", "ddpm", {}, steps, 0.0, True
+    for extra in ({"beta_schedule": "squaredcos_cap_v2"}, {"prediction_type": "sample"},
+                  {"num_train_timesteps": 300, "beta_end": 0.05},
+                  {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012}):
+        yield "original", "ddpm", extra, "10", 0.0, True
+        yield "original", "ddim", extra, "10", 0.3, True
+    variants = [
+        {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012},
+        {"beta_schedule": "squaredcos_cap_v2"}, {"trained_betas": TRAINED, "num_train_timesteps": 40},
+        {"prediction_type": "sample"}, {"prediction_type": "v_prediction"},
+        {"timestep_spacing": "trailing"}, {"timestep_spacing": "linspace"}, {"steps_offset": 1},
+        {"steps_offset": 3, "timestep_spacing": "trailing"},
+        {"set_alpha_to_one": False}, {"set_alpha_to_one": False, "steps_offset": 1},
+        {"clip_sample": True}, {"clip_sample": True, "clip_sample_range": 0.6},
+        {"clip_sample": True, "prediction_type": "sample"},
+        {"clip_sample": True, "prediction_type": "v_prediction"},
+        {"num_train_timesteps": 500, "beta_start": 0.001, "beta_end": 0.03},
+        {"num_train_timesteps": 16, "timestep_spacing": "trailing"},
+    ]
+    for extra in variants:
+        config = {**PLAIN, **extra}
+        for steps in ("10", "1"):
+            yield "diffusers", "ddim", config, steps, 0.0, True
+            yield "diffusers", "ddim", config, steps, 0.7, True
+            for variance in ("fixed_small", "learned_range"):
+                if "set_alpha_to_one" not in extra:
+                    yield "diffusers", "ddpm", {**config, "variance_type": variance}, steps, 0.0, True
+    for variance in ("fixed_small_log", "fixed_large"):
+        for extra in ({}, {"timestep_spacing": "trailing"}):
+            yield "diffusers", "ddpm", {**PLAIN, **extra, "variance_type": variance}, "10", 0.0, True
+    # numpy's arange gives 62 and 104 timesteps here, the last one -1
+    for steps in ("61", "103"):
+        config = {**PLAIN, "timestep_spacing": "trailing"}
+        yield "diffusers", "ddim", config, steps, 0.0, True
+        yield "diffusers", "ddpm", config, steps, 0.0, False
+    yield "diffusers", "ddim", {}, "10", 1.0, False  # defaults of the class: clips
+
+
+def main():
+    torch.set_num_threads(1)
+    print("/* Made by scripts/oracle_schedule.py: torch %s, diffusers %s. */" % (
+        torch.__version__.split("+")[0], __import__("diffusers").__version__))
+    for arithmetic, sampler, config, steps, eta, learned in cases():
+        name = "DDPMScheduler" if sampler == "ddpm" else "DDIMScheduler"
+        run = run_original if arithmetic == "original" else run_diffusers
+        timesteps, draws, x = run(sampler, config, steps, eta, learned)
+        assert np.isfinite(x).all(), (arithmetic, sampler, config, steps)
+        text = json.dumps({"_class_name": name, **config}).replace('"', '\\"')
+        print('{COMPAT_%s, SAMPLER_%s, "%s", "%s", %s, %d,' % (
+            arithmetic.upper(), sampler.upper(), text, steps, eta, learned))
+        print(" %d, %d, %d, %d, %d," % (
+            len(timesteps), timesteps[0], timesteps[-1],
+            sum((i + 1) * t for i, t in enumerate(timesteps)),
+            sum((i + 1) * d for i, d in enumerate(draws))))
+        print(" {%s}}," % ", ".join("%.9g" % v for v in x))
+
+
+main()

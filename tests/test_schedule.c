@@ -1,0 +1,175 @@
+/* Schedules against diffusers' own schedulers and a numpy transcription of the original's
+ * equations: trajectories of six numbers under a toy network (scripts/oracle_schedule.py made the
+ * expected values). The step below is the definition in schedule.h, written once more. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "sample/schedule.h"
+#include "suites.h"
+
+enum { WIDTH = 6 };
+
+typedef struct {
+    compat arithmetic;
+    sampler_kind sampler;
+    const char *config, *steps;
+    double eta;
+    bool learned;
+    int n_rows, first, last;
+    long long timesteps, draws; /* sums weighted by the row's number, from 1 */
+    float expected[WIDTH];
+} trajectory;
+
+static const trajectory trajectories[] = {
+#include "data/schedule.inc"
+};
+enum { N_TRAJECTORIES = sizeof trajectories / sizeof *trajectories };
+
+static float toy(float x, int t)
+{
+    return (float)(0.3 * cos(t / 100.0)) * x + 0.1f;
+}
+
+static float toy_variance(float x, int t)
+{
+    return 0.8f * sinf(0.01f * x + (float)(t / 70.0));
+}
+
+static float take_step(const schedule_row *r, float x, float n)
+{
+    float o = toy(x, r->timestep), f = (toy_variance(x, r->timestep) + 1) / 2;
+    float x0 = r->x0_x * x + r->x0_o * o, eps = r->eps_x * x + r->eps_o * o;
+    if (r->clip > 0) x0 = fminf(fmaxf(x0, -r->clip), r->clip);
+    float s = r->noise;
+    if (r->learned) s *= expf(0.5f * (f * r->log_max + (1 - f) * r->log_min));
+    return r->to_x0 * x0 + r->to_eps * eps + r->to_x * x + s * n;
+}
+
+/* Relative L2 distance of the trajectory's end. */
+static double run(const schedule *s, const trajectory *c)
+{
+    double difference = 0, norm = 0;
+    for (int j = 0; j < WIDTH; j++) {
+        float x = (float)(1.3 * cos(1.9 * j + 0.4));
+        for (int i = 0; i < s->n_rows; i++)
+            x = take_step(&s->rows[i], x, (float)(1.4 * sin(1.7 * i + 2.3 * j + 0.5)));
+        difference += pow(x - c->expected[j], 2);
+        norm += pow(c->expected[j], 2);
+    }
+    return sqrt(difference / norm);
+}
+
+/* Rounding alone: the largest error seen is 2.1e-6 (1000 steps). */
+START_TEST(test_trajectory)
+{
+    const trajectory *c = &trajectories[_i];
+    schedule_config config;
+    schedule s;
+    ck_assert_msg(config_parse_schedule(&config, c->config, "test") == OK, "%s", fail_line());
+    ck_assert_msg(
+        schedule_init(&s, &config, c->arithmetic, c->sampler, c->steps, c->eta, c->learned) == OK,
+        "%s steps %s: %s", c->config, c->steps, fail_line());
+    long long timesteps = 0, draws = 0;
+    for (int i = 0; i < s.n_rows; i++) {
+        timesteps += (i + 1LL) * s.rows[i].timestep;
+        if (s.rows[i].draws) draws += i + 1;
+    }
+    ck_assert_int_eq(s.n_rows, c->n_rows);
+    ck_assert_int_eq(s.rows[0].timestep, c->first);
+    ck_assert_int_eq(s.rows[s.n_rows - 1].timestep, c->last);
+    ck_assert_int_eq(timesteps, c->timesteps);
+    ck_assert_int_eq(draws, c->draws);
+    double error = run(&s, c);
+    ck_assert_msg(error < 1e-5, "%s %s eta %g steps %s: relative error %.2e",
+                  c->arithmetic == COMPAT_ORIGINAL ? "original" : "diffusers", c->config, c->eta,
+                  c->steps, error);
+    schedule_free(&s);
+    config_free_schedule(&config);
+}
+END_TEST
+
+/* A shipped spacing, number by number: facts of the published program. */
+START_TEST(test_known_spacings)
+{
+    schedule_config config;
+    schedule s;
+    config_original_schedule(&config);
+    ck_assert_int_eq(schedule_init(&s, &config, COMPAT_ORIGINAL, SAMPLER_DDPM, "50", 0, true), OK);
+    static const int begin[] = {0, 20, 41, 61, 82, 102}, end[] = {958, 979, 999};
+    for (int i = 0; i < 6; i++) ck_assert_int_eq(s.rows[49 - i].timestep, begin[i]);
+    for (int i = 0; i < 3; i++) ck_assert_int_eq(s.rows[2 - i].timestep, end[i]);
+    schedule_free(&s);
+    ck_assert_int_eq(schedule_init(&s, &config, COMPAT_ORIGINAL, SAMPLER_DDIM, "ddim50", 0, true),
+                     OK);
+    for (int i = 0; i < 50; i++) ck_assert_int_eq(s.rows[i].timestep, 980 - 20 * i);
+    schedule_free(&s);
+}
+END_TEST
+
+static const struct {
+    compat arithmetic;
+    sampler_kind sampler;
+    const char *config, *steps;
+    double eta;
+    bool learned;
+    status expected;
+    const char *word; /* must be in the message */
+} refusals[] = {
+    {COMPAT_DIFFUSERS, SAMPLER_DDIM, "", "0", 0, true, ERR_USAGE, "steps"},
+    {COMPAT_DIFFUSERS, SAMPLER_DDIM, "", "-5", 0, true, ERR_USAGE, "steps"},
+    {COMPAT_DIFFUSERS, SAMPLER_DDIM, "", "50x", 0, true, ERR_USAGE, "steps"},
+    {COMPAT_DIFFUSERS, SAMPLER_DDIM, "", "", 0, true, ERR_USAGE, "steps"},
+    {COMPAT_DIFFUSERS, SAMPLER_DDIM, "", "1001", 0, true, ERR_USAGE, "1000"},
+    {COMPAT_DIFFUSERS, SAMPLER_DDIM, "", "99999999999999999999999", 0, true, ERR_USAGE, "steps"},
+    {COMPAT_DIFFUSERS, SAMPLER_DDIM, "", "ddim50", 0, true, ERR_USAGE, "original"},
+    {COMPAT_DIFFUSERS, SAMPLER_DDIM, "", "10", -0.1, true, ERR_USAGE, "eta"},
+    {COMPAT_DIFFUSERS, SAMPLER_DDIM, "", "10", 1.1, true, ERR_USAGE, "eta"},
+    {COMPAT_DIFFUSERS, SAMPLER_DDIM, "", "10", NAN, true, ERR_USAGE, "eta"},
+    {COMPAT_DIFFUSERS, SAMPLER_DDIM, ",\"steps_offset\":1", "1000", 0, true, ERR_FORMAT,
+     "steps_offset"},
+    {COMPAT_DIFFUSERS, SAMPLER_DDPM, ",\"variance_type\":\"learned_range\"", "10", 0, false,
+     ERR_FORMAT, "learned_range"},
+    {COMPAT_DIFFUSERS, SAMPLER_DDPM, ",\"variance_type\":\"fixed_large_log\"", "10", 0, false,
+     ERR_FORMAT, "fixed_large_log"},
+    {COMPAT_DIFFUSERS, SAMPLER_DDIM, ",\"beta_start\":1e-30,\"beta_end\":1e-30", "10", 0.5, true,
+     ERR_FORMAT, "betas"},
+    {COMPAT_ORIGINAL, SAMPLER_DDPM, "", "1", 0, true, ERR_USAGE, "at least 2"},
+    {COMPAT_ORIGINAL, SAMPLER_DDIM, "", "1", 0, true, ERR_USAGE, "at least 2"},
+    {COMPAT_ORIGINAL, SAMPLER_DDIM, "", "1001", 0, true, ERR_USAGE, "1000"},
+    {COMPAT_ORIGINAL, SAMPLER_DDIM, "", "ddim300", 0, true, ERR_USAGE, "stride"},
+    {COMPAT_ORIGINAL, SAMPLER_DDIM, "", "ddim", 0, true, ERR_USAGE, "steps"},
+    {COMPAT_ORIGINAL, SAMPLER_DDIM, "", "ddim-5", 0, true, ERR_USAGE, "steps"},
+    {COMPAT_ORIGINAL, SAMPLER_DDPM, ",\"prediction_type\":\"v_prediction\"", "10", 0, true,
+     ERR_FORMAT, "v_prediction"},
+};
+
+START_TEST(test_refusal)
+{
+    char json[200];
+    schedule_config config;
+    schedule s;
+    snprintf(json, sizeof json, "{\"_class_name\":\"DDIMScheduler\"%s}", refusals[_i].config);
+    ck_assert_int_eq(config_parse_schedule(&config, json, "test"), OK);
+    status st = schedule_init(&s, &config, refusals[_i].arithmetic, refusals[_i].sampler,
+                              refusals[_i].steps, refusals[_i].eta, refusals[_i].learned);
+    ck_assert_int_eq(st, refusals[_i].expected);
+    ck_assert_ptr_null(s.rows);
+    ck_assert_msg(strstr(fail_line(), refusals[_i].word) != NULL, "%s", fail_line());
+    config_free_schedule(&config);
+}
+END_TEST
+
+Suite *suite_schedule(void)
+{
+    Suite *suite = suite_create("schedule");
+    TCase *tests = tcase_create("trajectories");
+    tcase_add_loop_test(tests, test_trajectory, 0, N_TRAJECTORIES);
+    tcase_add_test(tests, test_known_spacings);
+    suite_add_tcase(suite, tests);
+    tests = tcase_create("refusals");
+    tcase_add_loop_test(tests, test_refusal, 0, sizeof refusals / sizeof *refusals);
+    suite_add_tcase(suite, tests);
+    return suite;
+}
