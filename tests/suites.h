@@ -4,9 +4,12 @@
 
 #include <check.h>
 
+#undef fail /* an old name of ck_abort; ours is in base/status.h */
+
 Suite *suite_config(void);
 Suite *suite_files(void);
 Suite *suite_rng(void);
+Suite *suite_safetensors(void);
 Suite *suite_schedule(void);
 Suite *suite_text(void);
 

@@ -121,7 +121,7 @@ status png_write(file_out *out, const unsigned char *rgb, int width, int height,
                  const char *const *notes)
 {
     assert(width > 0 && height > 0);
-    if (((int64_t)width * 3 + 1) * height > RAW_MAX) /* stb counts bytes in int */
+    if (width > RAW_MAX / 4 || height > RAW_MAX / (3 * width + 1)) /* stb counts bytes in int */
         return fail(ERR_LIMIT, "%s: a picture of %d x %d is too large for one file", out->path,
                     width, height);
     int n_bytes = 0;

@@ -87,7 +87,7 @@ status grid_make(unsigned char **sheet, int *sheet_width, int *sheet_height,
     size_t line = 3 * (size_t)width, bytes;
     *sheet = NULL;
     if (across > INT32_MAX || down > INT32_MAX ||
-        !size_mul(3 * (size_t)across, (size_t)down, &bytes))
+        !size_mul(3 * (size_t)across, (size_t)down, &bytes) || bytes > INT32_MAX)
         return fail(ERR_LIMIT, "a sheet of %d pictures of %d x %d is too large", n, width, height);
     status st = memory_alloc(sheet, bytes, 1);
     if (st != OK) return st;

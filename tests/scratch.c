@@ -1,0 +1,84 @@
+/* See scratch.h. */
+#include "scratch.h"
+
+#include <dirent.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "suites.h"
+
+static char folder[200], path[4096];
+
+void scratch_open(void)
+{
+    const char *top = getenv("TMPDIR");
+    snprintf(folder, sizeof folder, "%.150s/ditcl-test-XXXXXX", top && *top ? top : "/tmp");
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+}
+
+static int remove_one(const char *name, const struct stat *info, int kind, struct FTW *where)
+{
+    (void)info, (void)kind, (void)where;
+    return remove(name);
+}
+
+void scratch_close(void)
+{
+    ck_assert_int_eq(nftw(folder, remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
+}
+
+const char *scratch_folder(void)
+{
+    return folder;
+}
+
+const char *scratch_path(const char *name)
+{
+    int used = snprintf(path, sizeof path, "%s/%s", folder, name);
+    ck_assert(used > 0 && (size_t)used < sizeof path);
+    return path;
+}
+
+const char *scratch_write(const char *name, const void *bytes, size_t n)
+{
+    FILE *stream = fopen(scratch_path(name), "wb");
+    ck_assert_ptr_nonnull(stream);
+    ck_assert_uint_eq(n ? fwrite(bytes, 1, n, stream) : 0, n);
+    ck_assert_int_eq(fclose(stream), 0);
+    return path;
+}
+
+int scratch_count(void)
+{
+    int n = 0;
+    DIR *d = opendir(folder);
+    ck_assert_ptr_nonnull(d);
+    for (struct dirent *e; (e = readdir(d));)
+        n += strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0;
+    closedir(d);
+    return n;
+}
+
+unsigned char *scratch_read(const char *name, size_t *size)
+{
+    file_map map;
+    ck_assert_int_eq(file_map_open(&map, name), OK);
+    unsigned char *bytes = malloc(map.size + 1);
+    ck_assert_ptr_nonnull(bytes);
+    memcpy(bytes, map.data, map.size);
+    *size = map.size;
+    file_map_close(&map);
+    return bytes;
+}
+
+void scratch_expect_message(const char *name, const char *part)
+{
+    const char *line = fail_line();
+    ck_assert_msg(strncmp(line, name, strlen(name)) == 0, "\"%s\" does not begin with %s", line,
+                  name);
+    ck_assert_msg(strstr(line, part) != NULL, "\"%s\" does not say \"%s\"", line, part);
+    ck_assert_ptr_null(strchr(line, '\n'));
+}
