@@ -180,6 +180,12 @@ static bool part_of_name(const device_info *info, const char *selector)
     return text_contains_nocase(info->name, selector);
 }
 
+/* PoCL's platform has a longer name; its devices' version says "PoCL". */
+static bool part_of_version(const device_info *info, const char *selector)
+{
+    return text_contains_nocase(info->version, selector);
+}
+
 /* "0: NAME (PLATFORM), 1: ..." of the devices that match, or of all. */
 static void name_them(char *out, size_t size, const device_list *list,
                       bool (*match)(const device_info *, const char *), const char *selector)
@@ -196,8 +202,8 @@ static void name_them(char *out, size_t size, const device_list *list,
 
 static status choose_by_text(int *index, const device_list *list, const char *selector)
 {
-    static bool (*const rules[])(const device_info *, const char *) = {exact_name, part_of_platform,
-                                                                      part_of_name};
+    static bool (*const rules[])(const device_info *, const char *) = {
+        exact_name, part_of_platform, part_of_name, part_of_version};
     char names[800] = "";
     for (size_t r = 0; r < sizeof rules / sizeof *rules; r++) {
         int n = 0;
