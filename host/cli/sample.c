@@ -194,8 +194,8 @@ static void describe(const sample_request *q, const run *r, const char *note)
     fprintf(stderr, "%s: %d pictures, %d at once, %d steps (%s, %s arithmetic), guidance %g%s\n",
             note, q->n, r->batch, r->plan.n_rows, samplers[r->request.sampler],
             compats[r->m->arithmetic], q->guidance, r->guided ? "" : " (off)");
-    fprintf(stderr, "  modulation of %d steps at a time, %.0f MB on the device\n", r->chunk_steps,
-            (double)r->d->allocated_bytes / 1e6);
+    fprintf(stderr, "  products by %s, modulation of %d steps at a time, %.0f MB on the device\n",
+            gemm_name(r->d), r->chunk_steps, (double)r->d->allocated_bytes / 1e6);
 }
 
 /* How the pictures were made, for their PNG text. */

@@ -39,45 +39,48 @@ void dit_frequencies(float *out, compat arithmetic)
 
 /* ---- weights ---- */
 
-static void linear_free(device *d, linear *l)
-{
-    buffer_release(d, &l->weight);
-    buffer_release(d, &l->bias);
-}
-
-static status load_linear(dit *t, linear *l, layer which, int block, int in, int out)
+/* The rows of one layer, or of several that are computed as one, from the file. */
+static status load_layers(dit *t, gemm_weight *l, const layer *parts, int n_parts, int block,
+                          int in, int out)
 {
     char name[NAME_BYTES];
     weights *w = &t->m->dit_weights;
-    *l = (linear){.in = in, .out = out};
-    name_layer(name, t->m->spelling, which, block, ".weight");
-    status st = weights_upload(w, t->d, &l->weight, name, SHAPE(out, in));
-    name_layer(name, t->m->spelling, which, block, ".bias");
-    return st == OK ? weights_upload(w, t->d, &l->bias, name, SHAPE(out)) : st;
+    float *matrix = NULL, *bias = NULL;
+    size_t rows = (size_t)out, columns = (size_t)in;
+    const tensor *found;
+    status st = OK;
+    for (int i = 0; i < n_parts; i++) { /* the file decides what is allocated: look there first */
+        name_layer(name, t->m->spelling, parts[i], block, ".weight");
+        TRY(weights_find(w, &found, name, SHAPE(rows, columns)));
+    }
+    TRY(memory_alloc(&matrix, (size_t)n_parts * rows * columns, sizeof *matrix));
+    TRY(memory_alloc(&bias, (size_t)n_parts * rows, sizeof *bias));
+    for (int i = 0; i < n_parts; i++) {
+        name_layer(name, t->m->spelling, parts[i], block, ".weight");
+        TRY(weights_read(w, matrix + (size_t)i * rows * columns, name, SHAPE(rows, columns)));
+        name_layer(name, t->m->spelling, parts[i], block, ".bias");
+        TRY(weights_read(w, bias + (size_t)i * rows, name, SHAPE(rows)));
+    }
+    TRY(gemm_weight_upload(t->d, l, matrix, bias, n_parts * out, in, name));
+done:
+    free(matrix);
+    free(bias);
+    return st;
+}
+
+static status load_linear(dit *t, gemm_weight *l, layer which, int block, int in, int out)
+{
+    return load_layers(t, l, &which, 1, block, in, out);
 }
 
 /* q, k and v as one matrix [3D][D], whichever way the file has them. */
-static status load_qkv(dit *t, linear *l, int block)
+static status load_qkv(dit *t, gemm_weight *l, int block)
 {
     static const layer parts[] = {LAYER_Q, LAYER_K, LAYER_V};
-    char name[NAME_BYTES];
-    weights *w = &t->m->dit_weights;
     int width = t->config.width;
-    size_t d = (size_t)width;
-    status st = OK;
     if (t->m->spelling == NAMING_ORIGINAL)
         return load_linear(t, l, LAYER_QKV, block, width, 3 * width);
-    *l = (linear){.in = width, .out = 3 * width};
-    TRY(buffer_create(t->d, &l->weight, 3 * d * d, "qkv weights"));
-    TRY(buffer_create(t->d, &l->bias, 3 * d, "qkv bias"));
-    for (size_t i = 0; i < 3; i++) {
-        name_layer(name, t->m->spelling, parts[i], block, ".weight");
-        TRY(weights_upload_part(w, t->d, l->weight, i * d * d, name, SHAPE(d, d)));
-        name_layer(name, t->m->spelling, parts[i], block, ".bias");
-        TRY(weights_upload_part(w, t->d, l->bias, i * d, name, SHAPE(d)));
-    }
-done:
-    return st;
+    return load_layers(t, l, parts, 3, block, width, width);
 }
 
 static status load_block(dit *t, int i)
@@ -187,20 +190,38 @@ static status check_unused(dit *t)
                 t->config.depth);
 }
 
+/* The patch embedding is a convolution in the file, and a product here. */
+static status load_patch(dit *t)
+{
+    const dit_config *c = &t->config;
+    char name[NAME_BYTES];
+    weights *w = &t->m->dit_weights;
+    int in = c->in_channels * c->patch * c->patch;
+    float *matrix = NULL, *bias = NULL;
+    status st = OK;
+    TRY(memory_alloc(&matrix, (size_t)c->width * (size_t)in, sizeof *matrix));
+    TRY(memory_alloc(&bias, (size_t)c->width, sizeof *bias));
+    name_layer(name, t->m->spelling, LAYER_PATCH, 0, ".weight");
+    TRY(weights_read(w, matrix, name, SHAPE(c->width, c->in_channels, c->patch, c->patch)));
+    name_layer(name, t->m->spelling, LAYER_PATCH, 0, ".bias");
+    TRY(weights_read(w, bias, name, SHAPE(c->width)));
+    TRY(gemm_weight_upload(t->d, &t->patch, matrix, bias, c->width, in, "patch embedding"));
+done:
+    free(matrix);
+    free(bias);
+    return st;
+}
+
 static status load_all(dit *t)
 {
     const dit_config *c = &t->config;
-    int patch_in = c->in_channels * c->patch * c->patch;
     char name[NAME_BYTES];
     const tensor *found;
     weights *w = &t->m->dit_weights;
     status st = OK;
-    t->patch = (linear){.in = patch_in, .out = c->width};
     name_layer(name, t->m->spelling, LAYER_PATCH, 0, ".weight");
-    TRY(weights_upload(w, t->d, &t->patch.weight, name,
-                       SHAPE(c->width, c->in_channels, c->patch, c->patch)));
-    name_layer(name, t->m->spelling, LAYER_PATCH, 0, ".bias");
-    TRY(weights_upload(w, t->d, &t->patch.bias, name, SHAPE(c->width)));
+    TRY(weights_find(w, &found, name, SHAPE(c->width, c->in_channels, c->patch, c->patch)));
+    TRY(load_patch(t));
     TRY(load_constants(t));
     TRY(load_embedders(t));
     for (int i = 0; i < c->depth; i++) TRY(load_block(t, i));
@@ -239,8 +260,8 @@ static status plan_products(dit *t, size_t *scratch)
 {
     const dit_config *c = &t->config;
     int rows = t->row_capacity, d = c->width;
-    const int of_tokens[][2] = {{d, t->patch.in}, {3 * d, d}, {d, d},
-                                {4 * d, d},       {d, 4 * d}, {t->final.out, d}};
+    const int of_tokens[][2] = {{d, t->patch.k}, {3 * d, d}, {d, d},
+                                {4 * d, d},       {d, 4 * d}, {t->final.n, d}};
     const int of_rows[][2] = {{d, FEATURES}, {d, d}, {BLOCK_PARTS * d, d}, {2 * d, d}};
     const int batches[] = {t->batch, t->last_batch};
     status st = OK;
@@ -272,7 +293,7 @@ static status allocate(dit *t)
     TRY(buffer_create(t->d, &t->hidden, rows * d, "conditioning"));
     TRY(buffer_create(t->d, &t->embedded, rows * d, "conditioning"));
     TRY(buffer_create(t->d, &t->conditioning, rows * d, "conditioning"));
-    TRY(buffer_create(t->d, &t->patches, tokens * (size_t)t->patch.in, "patches"));
+    TRY(buffer_create(t->d, &t->patches, tokens * (size_t)t->patch.k, "patches"));
     TRY(buffer_create(t->d, &t->x, tokens * d, "tokens"));
     TRY(buffer_create(t->d, &t->y, tokens * d, "tokens"));
     TRY(buffer_create(t->d, &t->normed, tokens * d, "tokens"));
@@ -280,7 +301,7 @@ static status allocate(dit *t)
     TRY(attention_scratch(t->d, &keys, &values, a));
     TRY(buffer_create(t->d, &t->keys, keys, "keys"));
     TRY(buffer_create(t->d, &t->values, values, "values"));
-    TRY(buffer_create(t->d, &t->tokens_out, tokens * (size_t)t->final.out, "output tokens"));
+    TRY(buffer_create(t->d, &t->tokens_out, tokens * (size_t)t->final.n, "output tokens"));
     TRY(plan_products(t, &scratch));
     if (scratch) TRY(buffer_create(t->d, &t->scratch, scratch, "scratch of the products"));
 done:
@@ -321,18 +342,18 @@ void dit_free(dit *t)
 {
     device *d = t->d;
     if (!d) return;
-    linear *layers[] = {&t->patch, &t->final_adaln, &t->final};
-    for (size_t i = 0; i < sizeof layers / sizeof *layers; i++) linear_free(d, layers[i]);
+    gemm_weight *layers[] = {&t->patch, &t->final_adaln, &t->final};
+    for (size_t i = 0; i < sizeof layers / sizeof *layers; i++) gemm_weight_free(d, layers[i]);
     for (int i = 0; t->embedders && i < t->n_embedders; i++) {
-        linear_free(d, &t->embedders[i].time_1);
-        linear_free(d, &t->embedders[i].time_2);
+        gemm_weight_free(d, &t->embedders[i].time_1);
+        gemm_weight_free(d, &t->embedders[i].time_2);
         buffer_release(d, &t->embedders[i].labels);
     }
     for (int i = 0; t->blocks && i < t->config.depth; i++) {
         dit_block *b = &t->blocks[i];
-        linear *of_block[] = {&b->adaln, &b->qkv, &b->projection, &b->mlp_1, &b->mlp_2};
+        gemm_weight *of_block[] = {&b->adaln, &b->qkv, &b->projection, &b->mlp_1, &b->mlp_2};
         for (size_t j = 0; j < sizeof of_block / sizeof *of_block; j++)
-            linear_free(d, of_block[j]);
+            gemm_weight_free(d, of_block[j]);
         buffer_release(d, &b->modulation);
     }
     buf *buffers[] = {&t->positions,  &t->frequencies,  &t->final_modulation, &t->timesteps,
@@ -350,9 +371,9 @@ void dit_free(dit *t)
 
 /* ---- conditioning ---- */
 
-static status product(dit *t, buf out, buf a, const linear *l, int m, const gemm_epilogue *e)
+static status product(dit *t, buf out, buf a, const gemm_weight *l, int m, const gemm_epilogue *e)
 {
-    return op_gemm(t->d, out, a, l->weight, l->bias, m, l->out, l->in, e, t->scratch);
+    return op_gemm(t->d, out, a, l, m, e, t->scratch);
 }
 
 /* conditioning [n][D] = SiLU(timestep MLP + label), paper 3.2 */
@@ -371,13 +392,13 @@ static status modulate_block(dit *t, int i, int n)
 {
     dit_block *b = &t->blocks[i];
     status st = OK;
-    if (!b->adaln.weight.memory)
+    if (!b->adaln.matrix.memory)
         TRY(load_linear(t, &b->adaln, LAYER_ADALN, i, t->config.width,
                         BLOCK_PARTS * t->config.width));
     TRY(product(t, b->modulation, t->conditioning, &b->adaln, n, NULL));
 done:
     /* the queue holds the buffers until it has used them */
-    if (!t->keep_adaln) linear_free(t->d, &b->adaln);
+    if (!t->keep_adaln) gemm_weight_free(t->d, &b->adaln);
     return st;
 }
 

@@ -10,21 +10,15 @@
 #include "model/model.h"
 #include "ops/ops.h"
 
-/* y = x W^T + b; W [out][in]. */
-typedef struct {
-    buf weight, bias;
-    int in, out;
-} linear;
-
 /* Timestep MLP and label table. */
 typedef struct {
-    linear time_1, time_2;
+    gemm_weight time_1, time_2;
     buf labels;
 } embedder;
 
 typedef struct {
-    linear adaln; /* on the device only while modulation is computed, unless kept */
-    linear qkv, projection, mlp_1, mlp_2;
+    gemm_weight adaln; /* on the device only while modulation is computed, unless kept */
+    gemm_weight qkv, projection, mlp_1, mlp_2;
     buf modulation; /* [rows][6D] */
 } dit_block;
 
@@ -33,7 +27,7 @@ typedef struct {
     model *m;
     dit_config config;
     int tokens;
-    linear patch, final_adaln, final;
+    gemm_weight patch, final_adaln, final;
     buf positions, frequencies; /* [T][D], [128] */
     embedder *embedders;        /* one, or one for each block where the file's copies differ */
     int n_embedders;

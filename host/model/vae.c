@@ -25,14 +25,36 @@ static status load_norm(vae *v, norm *n, const char *prefix, int channels)
     return st == OK ? weights_upload(v->w, v->d, &n->bias, name, SHAPE(channels)) : st;
 }
 
-static status load_conv1x1(vae *v, conv *c, const char *prefix, int in, int out)
+/* Matrices [out][in] of 1x1 convolutions, or of several that are computed as one. */
+static status load_1x1(vae *v, gemm_weight *c, const char *const *prefixes, int n, int in, int out)
 {
     char name[NAME_BYTES];
-    *c = (conv){.in = in, .out = out};
-    tensor_name(name, prefix, ".weight");
-    status st = weights_upload(v->w, v->d, &c->weight, name, SHAPE(out, in));
-    tensor_name(name, prefix, ".bias");
-    return st == OK ? weights_upload(v->w, v->d, &c->bias, name, SHAPE(out)) : st;
+    float *matrix = NULL, *bias = NULL;
+    size_t rows = (size_t)out, columns = (size_t)in;
+    const tensor *found;
+    status st = OK;
+    for (int i = 0; i < n; i++) { /* the file decides what is allocated: look there first */
+        tensor_name(name, prefixes[i], ".weight");
+        TRY(weights_find(v->w, &found, name, SHAPE(rows, columns)));
+    }
+    TRY(memory_alloc(&matrix, (size_t)n * rows * columns, sizeof *matrix));
+    TRY(memory_alloc(&bias, (size_t)n * rows, sizeof *bias));
+    for (int i = 0; i < n; i++) {
+        tensor_name(name, prefixes[i], ".weight");
+        TRY(weights_read(v->w, matrix + (size_t)i * rows * columns, name, SHAPE(rows, columns)));
+        tensor_name(name, prefixes[i], ".bias");
+        TRY(weights_read(v->w, bias + (size_t)i * rows, name, SHAPE(rows)));
+    }
+    TRY(gemm_weight_upload(v->d, c, matrix, bias, n * out, in, name));
+done:
+    free(matrix);
+    free(bias);
+    return st;
+}
+
+static status load_conv1x1(vae *v, gemm_weight *c, const char *prefix, int in, int out)
+{
+    return load_1x1(v, c, &prefix, 1, in, out);
 }
 
 static status load_conv3x3(vae *v, conv *c, const char *prefix, int in, int out)
@@ -86,24 +108,16 @@ static status load_attention(vae *v, int channels)
     static const char *const spellings[2][4] = {{"to_q", "to_k", "to_v", "to_out.0"},
                                                 {"query", "key", "value", "proj_attn"}};
     static const char prefix[] = "decoder.mid_block.attentions.0.";
-    char name[NAME_BYTES];
-    size_t c = (size_t)channels;
+    char names[4][NAME_BYTES], norm_name[NAME_BYTES];
+    const char *qkv[3] = {names[0], names[1], names[2]};
     status st = OK;
-    snprintf(name, sizeof name, "%squery.weight", prefix);
-    const char *const *spelling = spellings[weights_has(v->w, name)];
-    snprintf(name, sizeof name, "%sgroup_norm", prefix);
-    TRY(load_norm(v, &v->mid_norm, name, channels));
-    v->mid_qkv = (conv){.in = channels, .out = 3 * channels};
-    TRY(buffer_create(v->d, &v->mid_qkv.weight, 3 * c * c, "qkv weights"));
-    TRY(buffer_create(v->d, &v->mid_qkv.bias, 3 * c, "qkv bias"));
-    for (size_t i = 0; i < 3; i++) {
-        snprintf(name, sizeof name, "%s%s.weight", prefix, spelling[i]);
-        TRY(weights_upload_part(v->w, v->d, v->mid_qkv.weight, i * c * c, name, SHAPE(c, c)));
-        snprintf(name, sizeof name, "%s%s.bias", prefix, spelling[i]);
-        TRY(weights_upload_part(v->w, v->d, v->mid_qkv.bias, i * c, name, SHAPE(c)));
-    }
-    snprintf(name, sizeof name, "%s%s", prefix, spelling[3]);
-    TRY(load_conv1x1(v, &v->mid_out, name, channels, channels));
+    snprintf(names[0], NAME_BYTES, "%squery.weight", prefix);
+    const char *const *spelling = spellings[weights_has(v->w, names[0])];
+    for (int i = 0; i < 4; i++) snprintf(names[i], NAME_BYTES, "%s%s", prefix, spelling[i]);
+    snprintf(norm_name, sizeof norm_name, "%sgroup_norm", prefix);
+    TRY(load_norm(v, &v->mid_norm, norm_name, channels));
+    TRY(load_1x1(v, &v->mid_qkv, qkv, 3, channels, channels));
+    TRY(load_conv1x1(v, &v->mid_out, names[3], channels, channels));
 done:
     return st;
 }
@@ -208,12 +222,12 @@ double vae_activation_bytes(const vae_config *c, int height, int width)
 }
 
 /* The product of a 1x1 convolution over `pixels`: checked, and its scratch planned. */
-static status plan_1x1(vae *v, size_t *scratch, const conv *c, size_t pixels)
+static status plan_1x1(vae *v, size_t *scratch, const gemm_weight *c, size_t pixels)
 {
     size_t need = 0;
-    if (c->in == 0) return OK;
-    status st = gemm_check(v->d, (int)pixels, c->out, c->in);
-    if (st == OK) st = gemm_scratch(v->d, &need, (int)pixels, c->out, c->in);
+    if (c->k == 0) return OK;
+    status st = gemm_check(v->d, (int)pixels, c->n, c->k);
+    if (st == OK) st = gemm_scratch(v->d, &need, (int)pixels, c->n, c->k);
     if (need > *scratch) *scratch = need;
     return st;
 }
@@ -291,15 +305,18 @@ static void resnet_free(device *d, resnet *r)
     norm_free(d, &r->norm_2);
     conv_free(d, &r->conv_1);
     conv_free(d, &r->conv_2);
-    conv_free(d, &r->shortcut);
+    gemm_weight_free(d, &r->shortcut);
 }
 
 void vae_free(vae *v)
 {
     device *d = v->d;
     if (!d) return;
-    conv *convs[] = {&v->post_quant, &v->conv_in, &v->conv_out, &v->mid_qkv, &v->mid_out};
-    for (size_t i = 0; i < sizeof convs / sizeof *convs; i++) conv_free(d, convs[i]);
+    conv_free(d, &v->conv_in);
+    conv_free(d, &v->conv_out);
+    gemm_weight_free(d, &v->post_quant);
+    gemm_weight_free(d, &v->mid_qkv);
+    gemm_weight_free(d, &v->mid_out);
     resnet_free(d, &v->mid_1);
     resnet_free(d, &v->mid_2);
     norm_free(d, &v->mid_norm);
@@ -334,11 +351,12 @@ static status norm_silu_pad(vae *v, buf from, const norm *n, picture_shape s)
     return st == OK ? op_groupnorm_apply(v->d, v->padded, from, s, &use) : st;
 }
 
-static status conv_1x1(vae *v, buf out, buf in, const conv *c, picture_shape s, buf residual)
+static status conv_1x1(vae *v, buf out, buf in, const gemm_weight *c, picture_shape s,
+                       buf residual)
 {
     int pixels = s.height * s.width;
     gemm_epilogue e = {.residual = residual, .residual_rows = pixels};
-    return op_gemm(v->d, out, in, c->weight, c->bias, pixels, c->out, c->in, &e, v->scratch);
+    return op_gemm(v->d, out, in, c, pixels, &e, v->scratch);
 }
 
 /* x = (x or its 1x1 shortcut) + conv(SiLU(norm(conv(SiLU(norm(x)))))) */
@@ -352,7 +370,7 @@ static status forward_resnet(vae *v, const resnet *r, picture_shape *s)
     TRY(op_conv3x3(v->d, v->y, v->padded, r->conv_1.weight, r->conv_1.bias, none, *s,
                    out.channels));
     TRY(norm_silu_pad(v, v->y, &r->norm_2, out));
-    if (r->shortcut.in) {
+    if (r->shortcut.k) {
         TRY(conv_1x1(v, v->z, v->x, &r->shortcut, *s, none));
         swap(&v->x, &v->z);
     }

@@ -11,7 +11,7 @@ typedef struct {
     buf weight, bias;
 } norm;
 
-/* 3x3 weights are packed for the device; 1x1 are matrices [out][in]. */
+/* 3x3, packed for the device. A 1x1 convolution is a product. */
 typedef struct {
     buf weight, bias;
     int in, out;
@@ -20,7 +20,7 @@ typedef struct {
 typedef struct {
     norm norm_1, norm_2;
     conv conv_1, conv_2;
-    conv shortcut; /* 1x1; in is 0 where channels do not change */
+    gemm_weight shortcut; /* k is 0 where channels do not change */
 } resnet;
 
 enum { VAE_MAX_RESNETS = 65 };
@@ -34,10 +34,10 @@ typedef struct {
     device *d;
     weights *w;
     vae_config config;
-    conv post_quant, conv_in, conv_out;
+    conv conv_in, conv_out;
+    gemm_weight post_quant, mid_qkv, mid_out;
     resnet mid_1, mid_2;
     norm mid_norm, norm_out;
-    conv mid_qkv, mid_out;
     vae_level levels[VAE_MAX_LEVELS];
     /* for latents of one size */
     int height, width;

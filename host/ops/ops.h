@@ -66,10 +66,24 @@ typedef struct {
     int gate_at, tokens;    /* row m has the gate of batch item m / tokens */
 } gemm_epilogue;
 
-/* out [m][n] = [residual +] [gate *] act(a [m][k] x weight [n][k]^T + bias [n]). out must not be
- * the residual or a. scratch: see gemm_scratch. e null: only the bias. */
-status op_gemm(device *d, buf out, buf a, buf weight, buf bias, int m, int n, int k,
-               const gemm_epilogue *e, buf scratch);
+/* A layer's weights on the device, in the layout that its products want; known to gemm.c alone. */
+typedef struct {
+    buf matrix, bias;
+    int n, k;
+} gemm_weight;
+
+/* From matrix [n][k] and bias [n] of the host. what: for messages. */
+status gemm_weight_upload(device *d, gemm_weight *w, const float *matrix, const float *bias, int n,
+                          int k, const char *what);
+void gemm_weight_free(device *d, gemm_weight *w);
+
+/* out [m][n] = [residual +] [gate *] act(a [m][k] x matrix^T + bias). out must not be the residual
+ * or a. scratch: see gemm_scratch. e null: only the bias. */
+status op_gemm(device *d, buf out, buf a, const gemm_weight *w, int m, const gemm_epilogue *e,
+               buf scratch);
+
+/* Which implementation serves this device: "clblast", "cpu". */
+const char *gemm_name(const device *d);
 
 /* The first use of a shape on a device: the whole product is held to a double-precision check
  * (Freivalds); later calls with the shape return at once. */
