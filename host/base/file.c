@@ -124,7 +124,8 @@ void file_guard_signals(void)
     for (int i = 0; i < N_GUARDED; i++) {
         struct sigaction before;
         sigaction(guarded_signals[i], NULL, &before);
-        if (before.sa_handler == SIG_IGN) continue; /* nohup asked for that */
+        /* nohup asked for that */
+        if (guarded_signals[i] == SIGHUP && before.sa_handler == SIG_IGN) continue;
         sigaction(guarded_signals[i], &action, NULL);
     }
 }

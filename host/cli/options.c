@@ -55,9 +55,14 @@ const char *options_nearest(const char *typed, const char *const *names)
     return nearest;
 }
 
+static const char *dashes(const option *o)
+{
+    return o->name[1] ? "--" : "-";
+}
+
 static status out_of_range(const option *o, const char *value)
 {
-    return fail(ERR_USAGE, "--%s %s: expected %s from %.15g to %.15g", o->name, value,
+    return fail(ERR_USAGE, "%s%s %s: expected %s from %.15g to %.15g", dashes(o), o->name, value,
                 o->kind == OPTION_INT ? "a whole number" : "a number", o->least, o->most);
 }
 

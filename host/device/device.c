@@ -230,8 +230,8 @@ static status no_device(const device_list *list)
         fail(ERR_DEVICE, "no OpenCL device found (platforms without devices: %s)",
              list->empty_platforms);
     }
-    fail_hint("install a driver: apt install pocl-opencl-icd (any CPU), intel-opencl-icd (Intel "
-              "GPU), mesa-opencl-icd (AMD GPU, with RUSTICL_ENABLE=radeonsi), nvidia-opencl-icd");
+    fail_hint("install a driver: apt install pocl-opencl-icd runs on any CPU; apt search opencl-icd "
+              "lists those of GPUs");
     return ERR_DEVICE;
 }
 
