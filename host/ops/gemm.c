@@ -94,9 +94,10 @@ status gemm_scratch(device *d, size_t *count, int m, int n, int k)
 /* packed [ceil(n / panel)][k][panel] = weight [n][k], zeros beyond n */
 static void pack(float *packed, const float *weight, size_t n, size_t k, size_t panel)
 {
-    for (size_t p = 0; p < n; p += panel, packed += k * panel)
-        for (size_t j = 0; j < panel && p + j < n; j++)
-            for (size_t i = 0; i < k; i++) packed[i * panel + j] = weight[(p + j) * k + i];
+    for (size_t p = 0; p < n; p += panel)
+        for (size_t i = 0; i < k; i++, packed += panel)
+            for (size_t j = 0; j < panel && p + j < n; j++)
+                packed[j] = weight[(p + j) * k + i];
 }
 
 status gemm_weight_upload(device *d, gemm_weight *w, const float *matrix, const float *bias, int n,
