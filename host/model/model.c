@@ -333,6 +333,9 @@ status model_open(model *m, const model_request *request)
     if (request->need_dit) {
         TRY(folder ? open_pipeline(m, request) : open_dit_file(m, request));
         m->arithmetic = request->forced >= 0 ? (compat)request->forced : m->origin;
+        /* the scheduler that diffusers' conversion writes says nothing of a variance */
+        if (!folder && m->arithmetic == COMPAT_DIFFUSERS)
+            m->schedule.variance = VARIANCE_FIXED_SMALL;
     }
     TRY(open_vae(m, request->vae ? request->vae : m->path));
     if (request->need_dit && m->vae.latent_channels != m->dit.in_channels)

@@ -1,0 +1,270 @@
+/* Whole models against PyTorch and diffusers: every row of tests/data/cases.txt, on every wanted
+ * device. Forward passes through the model layer; sampling and decoding through the very commands
+ * that a user types. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "cli/cli.h"
+#include "device.h"
+#include "files/npy.h"
+#include "model/dit.h"
+#include "sample/pipeline.h"
+#include "scratch.h"
+#include "suites.h"
+
+static const char folder[] = DITCL_SOURCE_DIR "/tests/data";
+
+enum { COLUMNS = 17, PATH = 4096 };
+typedef enum {
+    KIND, NAME, MODEL, VAE, HEADS, CLASSES, N, SEED, STEPS, SAMPLER, ETA, CFG, CFG_CHANNELS, COMPAT,
+    LATENTS_IN, EXPECTED, TOLERANCE
+} column;
+
+typedef struct {
+    char *word[COLUMNS];
+} row;
+
+static bool given(const row *r, column c)
+{
+    return strcmp(r->word[c], "-") != 0;
+}
+
+static const char *data_path(char out[PATH], const char *name)
+{
+    ck_assert_int_eq(file_join(out, PATH, folder, name), OK);
+    return out;
+}
+
+/* Relative L2 error of got against the expected file. */
+static double error_of(const row *r, const float *got, size_t count)
+{
+    char path[PATH];
+    npy want;
+    double squares = 0, scale = 0;
+    ck_assert_msg(npy_read(&want, data_path(path, r->word[EXPECTED])) == OK, "%s", fail_line());
+    ck_assert_uint_eq(count, want.count);
+    for (size_t i = 0; i < count; i++) {
+        double off = (double)got[i] - (double)want.data[i];
+        squares += off * off;
+        scale += (double)want.data[i] * (double)want.data[i];
+    }
+    npy_free(&want);
+    return sqrt(squares / scale);
+}
+
+/* ---- one forward pass ---- */
+
+static int parse_labels(int *labels, const row *r)
+{
+    int n = 0;
+    for (const char *at = r->word[CLASSES]; at; at = strchr(at, ',')) {
+        if (*at == ',') at++;
+        labels[n++] = atoi(at);
+    }
+    return n;
+}
+
+static status forward_on(device *d, model *m, const row *r, float **got, size_t *count)
+{
+    char path[PATH];
+    npy x = {0};
+    int labels[16], timesteps[16], rows[16], n = parse_labels(labels, r);
+    dit t = {0};
+    buf latents = {0}, out = {0}, on_device = {0};
+    status st = OK;
+    for (int i = 0; i < n; i++) {
+        timesteps[i] = atoi(r->word[STEPS]);
+        rows[i] = i;
+    }
+    TRY(npy_read(&x, data_path(path, r->word[LATENTS_IN])));
+    *count = x.count / (size_t)m->dit.in_channels * (size_t)m->dit.out_channels;
+    TRY(memory_alloc(got, *count, sizeof **got));
+    TRY(dit_load(&t, d, m, &(dit_run){.batch = n, .last_batch = n, .rows = n}));
+    TRY(buffer_create(d, &latents, x.count, "latents"));
+    TRY(buffer_upload(d, latents, 0, x.data, x.count));
+    TRY(buffer_create(d, &on_device, (size_t)n, "rows"));
+    TRY(buffer_upload(d, on_device, 0, rows, (size_t)n));
+    TRY(buffer_create(d, &out, *count, "prediction"));
+    TRY(dit_modulate(&t, n, timesteps, labels));
+    TRY(dit_forward(&t, out, latents, 0, n, n, on_device, 0, 0));
+    TRY(buffer_download(d, out, 0, *got, *count));
+done:
+    buffer_release(d, &latents);
+    buffer_release(d, &out);
+    buffer_release(d, &on_device);
+    dit_free(&t);
+    npy_free(&x);
+    return st;
+}
+
+static double run_forward(const device_info *info, const row *r)
+{
+    char path[PATH], vae_path[PATH];
+    model_request request = {.name = data_path(path, r->word[MODEL]), .forced = -1,
+                             .need_dit = true};
+    if (given(r, VAE)) request.vae = data_path(vae_path, r->word[VAE]);
+    if (given(r, HEADS)) request.heads = atoi(r->word[HEADS]);
+    if (given(r, COMPAT)) request.forced = strcmp(r->word[COMPAT], "original") ? 1 : 0;
+    model m;
+    device d = {0};
+    float *got = NULL;
+    size_t count = 0;
+    status st = model_open(&m, &request);
+    if (st == OK) st = device_open(&d, info);
+    if (st == OK) st = forward_on(&d, &m, r, &got, &count);
+    ck_assert_msg(st == OK, "%s: %s", r->word[NAME], fail_line());
+    double error = error_of(r, got, count);
+    free(got);
+    device_close(&d);
+    model_close(&m);
+    return error;
+}
+
+/* ---- commands ---- */
+
+typedef struct {
+    char *word[48];
+    int n;
+} words;
+
+static void add(words *w, const char *value)
+{
+    ck_assert_int_lt(w->n, 48);
+    ck_assert_int_eq(memory_strdup(&w->word[w->n++], value), OK);
+}
+
+static void add_option(words *w, const row *r, const char *name, column c)
+{
+    if (!given(r, c)) return;
+    add(w, name);
+    add(w, r->word[c]);
+}
+
+static double run_command(const device_info *info, const row *r)
+{
+    char path[PATH], *out = NULL;
+    words w = {0};
+    bool decode = !strcmp(r->word[KIND], "decode");
+    ck_assert_int_eq(memory_strdup(&out, scratch_path("out.npy")), OK);
+    add(&w, data_path(path, r->word[MODEL]));
+    add(&w, "--quiet");
+    add(&w, "--device");
+    add(&w, info->id);
+    if (given(r, VAE)) {
+        add(&w, "--vae");
+        add(&w, data_path(path, r->word[VAE]));
+    }
+    if (given(r, LATENTS_IN)) {
+        add(&w, decode ? "--latents" : "--latents-in");
+        add(&w, data_path(path, r->word[LATENTS_IN]));
+    }
+    add(&w, decode ? "--out" : "--latents-out");
+    add(&w, out);
+    if (!decode) {
+        add(&w, "--out");
+        add(&w, scratch_path("out.png"));
+        add_option(&w, r, "--heads", HEADS);
+        add_option(&w, r, "--class", CLASSES);
+        add_option(&w, r, "-n", N);
+        add_option(&w, r, "--seed", SEED);
+        add_option(&w, r, "--steps", STEPS);
+        add_option(&w, r, "--sampler", SAMPLER);
+        if (!strcmp(r->word[SAMPLER], "ddim")) add_option(&w, r, "--eta", ETA);
+        add_option(&w, r, "--cfg", CFG);
+        add_option(&w, r, "--cfg-channels", CFG_CHANNELS);
+        add_option(&w, r, "--compat", COMPAT);
+    }
+    status st = (decode ? cli_decode : cli_sample)(w.n, w.word);
+    ck_assert_msg(st == OK, "%s: %s", r->word[NAME], fail_line());
+    npy got;
+    ck_assert_msg(npy_read(&got, out) == OK, "%s", fail_line());
+    double error = error_of(r, got.data, got.count);
+    npy_free(&got);
+    free(out);
+    for (int i = 0; i < w.n; i++) free(w.word[i]);
+    return error;
+}
+
+/* ---- the list ---- */
+
+/* One line of the list; false for comments. */
+static bool parse_row(row *r, char *line)
+{
+    char *save;
+    int n = 0;
+    if (*line == '#' || !*line) return false;
+    for (char *word = strtok_r(line, " ", &save); word; word = strtok_r(NULL, " ", &save)) {
+        ck_assert_int_lt(n, COLUMNS);
+        r->word[n++] = word;
+    }
+    ck_assert_int_eq(n, COLUMNS);
+    return true;
+}
+
+static void check_kind(const char *kind)
+{
+    const device_list *devices = wanted_devices();
+    char path[PATH], *list, *save;
+    const char *small = getenv("DITCL_TEST_SMALL");
+    ck_assert_msg(file_read_text(&list, data_path(path, "cases.txt"), 1 << 20) == OK, "%s",
+                  fail_line());
+    int n = 0, failed = 0;
+    double worst = 0;
+    for (char *line = strtok_r(list, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+        row r;
+        if (!parse_row(&r, line) || strcmp(r.word[KIND], kind)) continue;
+        /* an emulator is a thousand times slower: one case of each kind, the smallest model's */
+        if (small && *small == '1' && (n > 0 || !strstr(r.word[NAME], "plain32"))) continue;
+        for (int i = 0; i < devices->n; i++) {
+            double error = !strcmp(kind, "forward") ? run_forward(&devices->items[i], &r)
+                                                    : run_command(&devices->items[i], &r);
+            bool good = error <= atof(r.word[TOLERANCE]);
+            printf("%-7s %-14s %s  err %.1e / tol %s  %s\n", kind, r.word[NAME],
+                   devices->items[i].platform, error, r.word[TOLERANCE], good ? "ok" : "WRONG");
+            fflush(stdout);
+            if (error > worst) worst = error;
+            failed += !good;
+        }
+        n++;
+    }
+    printf("%s: %d cases, %d wrong, largest error %.1e\n", kind, n, failed, worst);
+    free(list);
+    ck_assert_int_gt(n, 0);
+    ck_assert_int_eq(failed, 0);
+}
+
+START_TEST(forward_passes_match)
+{
+    check_kind("forward");
+}
+END_TEST
+
+START_TEST(decoded_pictures_match)
+{
+    check_kind("decode");
+}
+END_TEST
+
+START_TEST(sampled_latents_match)
+{
+    check_kind("sample");
+}
+END_TEST
+
+Suite *suite_models(void)
+{
+    Suite *s = suite_create("models");
+    TCase *all = tcase_create("cases");
+    tcase_add_checked_fixture(all, scratch_open, scratch_close);
+    tcase_add_test(all, forward_passes_match);
+    tcase_add_test(all, decoded_pictures_match);
+    tcase_add_test(all, sampled_latents_match);
+    tcase_set_timeout(all, 0);
+    suite_add_tcase(s, all);
+    return s;
+}
