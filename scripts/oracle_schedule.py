@@ -3,8 +3,8 @@
 
 The network is a toy, o = 0.3 x cos(t/100) + 0.1 (and v = 0.8 sin(x/100 + t/70) for its variance
 channel); the noise is a formula. Rows with diffusers' arithmetic are stepped by diffusers' own
-schedulers, rows with the original's by a transcription of the published equations (Nichol & Dhariwal
-2021: cosine, learned range, respacing; Song et al. 2021: DDIM) in numpy.
+schedulers, rows with the original's by a transcription of the published equations (Nichol &
+Dhariwal 2021: cosine, learned range, respacing; Song et al. 2021: DDIM) in numpy.
 
 usage: oracle_schedule.py > tests/data/schedule.inc      (torch 2.15, diffusers 0.42.1)
 """
@@ -144,7 +144,8 @@ def cases():
         yield "original", "ddim", extra, "10", 0.3, True
     variants = [
         {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012},
-        {"beta_schedule": "squaredcos_cap_v2"}, {"trained_betas": TRAINED, "num_train_timesteps": 40},
+        {"beta_schedule": "squaredcos_cap_v2"},
+        {"trained_betas": TRAINED, "num_train_timesteps": 40},
         {"prediction_type": "sample"}, {"prediction_type": "v_prediction"},
         {"timestep_spacing": "trailing"}, {"timestep_spacing": "linspace"}, {"steps_offset": 1},
         {"steps_offset": 3, "timestep_spacing": "trailing"},
@@ -162,10 +163,12 @@ def cases():
             yield "diffusers", "ddim", config, steps, 0.7, True
             for variance in ("fixed_small", "learned_range"):
                 if "set_alpha_to_one" not in extra:
-                    yield "diffusers", "ddpm", {**config, "variance_type": variance}, steps, 0.0, True
+                    full = {**config, "variance_type": variance}
+                    yield "diffusers", "ddpm", full, steps, 0.0, True
     for variance in ("fixed_small_log", "fixed_large"):
         for extra in ({}, {"timestep_spacing": "trailing"}):
-            yield "diffusers", "ddpm", {**PLAIN, **extra, "variance_type": variance}, "10", 0.0, True
+            full = {**PLAIN, **extra, "variance_type": variance}
+            yield "diffusers", "ddpm", full, "10", 0.0, True
     # numpy's arange gives 62 and 104 timesteps here, the last one -1
     for steps in ("61", "103"):
         config = {**PLAIN, "timestep_spacing": "trailing"}
@@ -193,4 +196,5 @@ def main():
         print(" {%s}}," % ", ".join("%.9g" % v for v in x))
 
 
-main()
+if __name__ == "__main__":
+    main()

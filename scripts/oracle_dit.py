@@ -1,0 +1,206 @@
+"""The DiT and its two sampling loops, written from the equations: a second opinion in PyTorch.
+
+Peebles & Xie 2022 (adaLN-Zero blocks), Nichol & Dhariwal 2021 (respaced DDPM, learned range), Song
+et al. 2021 (DDIM), Ho & Salimans 2022 (guidance). Both namings of the weights are understood, so
+that a model can be run with either program's arithmetic. Used by oracle_models.py; nothing here is
+called by ditcl.
+"""
+import math
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from oracle_schedule import betas_original, kept_timesteps
+
+
+# ---- weights in either naming ----
+
+def position_embedding(side, width):
+    """First half of the channels: column; second half: row. Sines, then cosines."""
+    omega = 10000.0 ** -(np.arange(width // 4, dtype=np.float64) / (width // 4))
+    rows, columns = np.divmod(np.arange(side * side, dtype=np.float64), side)
+    parts = []
+    for at in (columns, rows):
+        angle = at[:, None] * omega[None]
+        parts += [np.sin(angle), np.cos(angle)]
+    return torch.from_numpy(np.concatenate(parts, 1).astype(np.float32))
+
+
+class Net:
+    """Plain tensors of one DiT. heads and latent size are not in the weights."""
+
+    def __init__(self, weights, heads, size):
+        w = {k: v.float() for k, v in weights.items()}
+        self.heads = heads
+        self.original = "x_embedder.proj.weight" in w
+        patch = "x_embedder.proj" if self.original else "pos_embed.proj"
+        self.patch_w, self.patch_b = w[patch + ".weight"], w[patch + ".bias"]
+        self.width, self.channels, self.patch = self.patch_w.shape[:3]
+        self.positions = w["pos_embed"][0] if self.original else position_embedding(
+            size // self.patch, self.width)
+        final = "final_layer.adaLN_modulation.1 final_layer.linear" if self.original else \
+            "proj_out_1 proj_out_2"
+        self.final_mod, self.final = (self.linear(w, name) for name in final.split())
+        self.channels_out = self.final[0].shape[0] // self.patch ** 2
+        self.blocks = []
+        while True:
+            block = self.block(w, len(self.blocks))
+            if block is None:
+                break
+            self.blocks.append(block)
+        self.null_class = self.blocks[0]["labels"].shape[0] - 1
+
+    @staticmethod
+    def linear(w, name):
+        return w[name + ".weight"], w[name + ".bias"]
+
+    def block(self, w, i):
+        if self.original:
+            names = {"mod": f"blocks.{i}.adaLN_modulation.1", "qkv": f"blocks.{i}.attn.qkv",
+                     "proj": f"blocks.{i}.attn.proj", "mlp1": f"blocks.{i}.mlp.fc1",
+                     "mlp2": f"blocks.{i}.mlp.fc2", "time1": "t_embedder.mlp.0",
+                     "time2": "t_embedder.mlp.2"}
+            labels = "y_embedder.embedding_table.weight"
+        else:
+            b = f"transformer_blocks.{i}."
+            emb = b + "norm1.emb."
+            names = {"mod": b + "norm1.linear", "proj": b + "attn1.to_out.0",
+                     "mlp1": b + "ff.net.0.proj", "mlp2": b + "ff.net.2",
+                     "time1": emb + "timestep_embedder.linear_1",
+                     "time2": emb + "timestep_embedder.linear_2"}
+            labels = emb + "class_embedder.embedding_table.weight"
+        if names["mod"] + ".weight" not in w:
+            return None
+        out = {key: self.linear(w, name) for key, name in names.items()}
+        if not self.original:
+            parts = [self.linear(w, b + "attn1.to_" + p) for p in "qkv"]
+            out["qkv"] = tuple(torch.cat(p) for p in zip(*parts))
+        out["labels"] = w[labels]
+        return out
+
+
+# ---- the network ----
+
+def condition(block, t, y, divisor):
+    frequencies = torch.exp(-math.log(10000.0) * torch.arange(128, dtype=torch.float32) / divisor)
+    angle = t.float()[:, None] * frequencies[None]
+    features = torch.cat([torch.cos(angle), torch.sin(angle)], 1).to(block["labels"].dtype)
+    time = F.linear(F.silu(F.linear(features, *block["time1"])), *block["time2"])
+    return time + block["labels"][y]
+
+
+def modulated_norm(x, shift, scale, eps):
+    return F.layer_norm(x, x.shape[-1:], eps=eps) * (1 + scale[:, None]) + shift[:, None]
+
+
+def attention(block, x, heads):
+    n, tokens, width = x.shape
+    q, k, v = F.linear(x, *block["qkv"]).reshape(n, tokens, 3, heads, width // heads).permute(
+        2, 0, 3, 1, 4)
+    weights = torch.softmax(q @ k.transpose(-1, -2) * (width // heads) ** -0.5, -1)
+    return F.linear((weights @ v).transpose(1, 2).reshape(n, tokens, width), *block["proj"])
+
+
+def forward(net, x, t, y, divisor=128, mlp_eps=1e-6):
+    """x [n,C,s,s], t [n], y [n] -> [n,C or 2C,s,s]. divisor 127 and mlp_eps 1e-5: diffusers."""
+    n, _, size, _ = x.shape
+    p, side = net.patch, size // net.patch
+    h = F.conv2d(x, net.patch_w, net.patch_b, stride=p).flatten(2).transpose(1, 2) + net.positions
+    for block in net.blocks:
+        c = F.silu(condition(block, t, y, divisor))
+        parts = F.linear(c, *block["mod"]).chunk(6, 1)
+        h = h + parts[2][:, None] * attention(block, modulated_norm(h, *parts[:2], 1e-6), net.heads)
+        inner = F.linear(modulated_norm(h, *parts[3:5], mlp_eps), *block["mlp1"])
+        h = h + parts[5][:, None] * F.linear(F.gelu(inner, approximate="tanh"), *block["mlp2"])
+    c = F.silu(condition(net.blocks[0], t, y, divisor))
+    shift, scale = F.linear(c, *net.final_mod).chunk(2, 1)
+    out = F.linear(modulated_norm(h, shift, scale, 1e-6), *net.final)
+    out = out.reshape(n, side, side, p, p, net.channels_out)
+    return out.permute(0, 5, 1, 3, 2, 4).reshape(n, net.channels_out, size, size)
+
+
+def guide(out, scale, channels):
+    """out: conditional half, then unconditional half; guided on the first `channels` channels."""
+    eps, rest = out[:, :channels], out[:, channels:]
+    cond, uncond = eps.chunk(2)
+    half = uncond + scale * (cond - uncond)
+    return torch.cat([torch.cat([half, half]), rest], 1)
+
+
+# ---- the original's sampling loop ----
+
+def original_tables(config, steps):
+    betas = betas_original(config)
+    kept = kept_timesteps(steps, len(betas))
+    full = np.cumprod(1 - betas)[kept]
+    betas = 1 - full / np.append(1.0, full[:-1])
+    bar = np.cumprod(1 - betas)
+    before = np.append(1.0, bar[:-1])
+    posterior = betas * (1 - before) / (1 - bar)
+    return {"kept": kept, "bar": bar, "before": before,
+            "min_log": np.log(np.append(posterior[1], posterior[1:])),
+            "max_log": np.log(betas),
+            "fixed": np.log(np.append(posterior[1], betas[1:])),
+            "to_x0": betas * np.sqrt(before) / (1 - bar),
+            "to_x": (1 - before) * np.sqrt(1 - betas) / (1 - bar),
+            "recip": np.sqrt(1 / bar), "recipm1": np.sqrt(1 / bar - 1)}
+
+
+def sample_original(network, config, case, x, y, null_class, channels, noise):
+    """network(x, t, y) -> output; x [n,C,s,s]; noise(like) draws. Returns the final x."""
+    table = original_tables(config, case["steps"])
+    f32 = lambda name, i: torch.tensor(table[name][i], dtype=torch.float64).float()
+    n, guided = len(x), case["cfg"] != 1
+    if guided:
+        x, y = torch.cat([x, x]), torch.cat([y, torch.full_like(y, null_class)])
+    for i in reversed(range(len(table["kept"]))):
+        t = torch.full((len(x),), table["kept"][i])
+        if guided:
+            half = x[:n]
+            out = guide(network(torch.cat([half, half]), t, y), case["cfg"], case["cfg_channels"])
+        else:
+            out = network(x, t, y)
+        o, v = out[:, :channels], out[:, channels:]
+        if config.get("prediction_type") == "sample":
+            x0 = o
+        else:
+            x0 = f32("recip", i) * x - f32("recipm1", i) * o
+        fresh, live = noise(x), float(i != 0)
+        if case["sampler"] == "ddpm":
+            log_variance = f32("fixed", i)
+            if v.shape[1]:
+                fraction = (v + 1) / 2
+                log_variance = fraction * f32("max_log", i) + (1 - fraction) * f32("min_log", i)
+            mean = f32("to_x0", i) * x0 + f32("to_x", i) * x
+            x = mean + live * torch.exp(0.5 * log_variance) * fresh
+        else:
+            eps = (f32("recip", i) * x - x0) / f32("recipm1", i)
+            now, before = f32("bar", i), f32("before", i)
+            ratio = (1 - before) / (1 - now) * (1 - now / before)
+            sigma = case["eta"] * torch.sqrt(ratio)
+            mean = x0 * torch.sqrt(before) + torch.sqrt(1 - before - sigma ** 2) * eps
+            x = mean + live * sigma * fresh
+    return x[:n]
+
+
+# ---- diffusers' sampling loop, around its own schedulers ----
+
+def sample_diffusers(network, scheduler, case, x, y, null_class, channels, generator):
+    """As DiTPipeline, with the null class of the model, eta, and learned ranges left whole."""
+    n, guided = len(x), case["cfg"] > 1
+    if guided:
+        x, y = torch.cat([x, x]), torch.cat([y, torch.full_like(y, null_class)])
+    scheduler.set_timesteps(int(case["steps"]))
+    learned = case["sampler"] == "ddpm" and scheduler.config.variance_type == "learned_range"
+    extra = {"eta": case["eta"]} if case["sampler"] == "ddim" else {}
+    for t in scheduler.timesteps:
+        if guided:
+            x = torch.cat([x[:n], x[:n]])
+        out = network(x, t.expand(len(x)), y)
+        if guided:
+            out = guide(out, case["cfg"], case["cfg_channels"])
+        if not learned:
+            out = out[:, :channels]
+        x = scheduler.step(out, t, x, generator=generator, **extra).prev_sample
+    return x[:n]
