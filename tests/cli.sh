@@ -1,0 +1,159 @@
+#!/bin/bash
+# The commands as a user types them: exit codes, one-line errors, names of outputs, nothing half
+# written. usage: tests/cli.sh PATH/ditcl
+set -u
+ditcl=$(readlink -f "${1:?usage: tests/cli.sh PATH/ditcl}")
+data=$(dirname "$(readlink -f "$0")")/data
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit 1
+passed=0 failed=0
+
+problem()
+{
+    echo "WRONG: $1"
+    failed=$((failed + 1))
+}
+
+# expect CODE "part of the message" COMMAND...: the exit code, a message of one line (a second with
+# a hint at most) that says the part, and no file left in the folder.
+expect()
+{
+    local code=$1 part=$2 got lines
+    shift 2
+    "$ditcl" "$@" >out 2>err
+    got=$?
+    lines=$(grep -vc '^device [0-9]*: ' err)
+    if [ "$got" -ne "$code" ]; then
+        problem "ditcl $*: exit code $got, expected $code: $(cat err)"
+    elif [ "$code" -ne 0 ] && { [ "$lines" -lt 1 ] || [ "$lines" -gt 2 ]; }; then
+        problem "ditcl $*: $lines lines on stderr: $(cat err)"
+    elif [ -n "$part" ] && ! grep -qiF -- "$part" out err; then
+        problem "ditcl $*: does not say \"$part\": $(cat err)"
+    elif [ "$code" -ne 0 ] && [ -n "$(find . -type f ! -name out ! -name err ! -path './keep/*')" ]; then
+        problem "ditcl $*: left files: $(find . -type f)"
+        find . -type f ! -name out ! -name err ! -path './keep/*' -delete
+    else
+        passed=$((passed + 1))
+    fi
+}
+
+# made NAME...: exactly these files are there now; they are removed
+made()
+{
+    local found
+    found=$(find . -type f ! -name out ! -name err ! -path './keep/*' -printf '%P\n' | sort | tr '\n' ' ')
+    if [ "$found" != "$(printf '%s\n' "$@" | sort | tr '\n' ' ')" ]; then
+        problem "files \"$found\", expected \"$*\""
+    else
+        passed=$((passed + 1))
+    fi
+    find . -type f ! -name out ! -name err ! -path './keep/*' -delete
+}
+
+model=$data/models/separate48
+fast="--steps 2 -q"
+mkdir keep folder
+
+# help and misuse of the command line
+expect 2 "no command"
+expect 0 "usage: ditcl" --help
+expect 0 "usage: ditcl sample" sample --help
+expect 0 "usage: ditcl decode" decode --help
+expect 0 "usage: ditcl devices" devices -h
+expect 0 "ditcl" --version
+expect 2 "did you mean ditcl sample" smaple
+expect 2 "MODEL is missing" sample
+expect 2 "did you mean --class" sample "$model" --clas 1
+expect 2 "expected a value" sample "$model" --class
+expect 2 "takes no value" sample "$model" --quiet=1
+expect 2 "no such word" sample "$model" more
+expect 2 "0 to 4" sample "$model" --class 5
+expect 2 "empty part" sample "$model" --class 1,,2
+expect 2 "--steps" info "$model" --steps 5
+expect 2 "steps" sample "$model" --steps 0
+expect 2 "steps" sample "$model" --steps 10x
+expect 2 "steps" sample "$model" --steps -3
+expect 2 "1000" sample "$model" --steps 1001
+expect 2 "-n" sample "$model" -n 0
+expect 2 "-n" sample "$model" -n 1.5
+expect 2 "seed" sample "$model" --seed -1
+expect 2 "seed" sample "$model" --seed 18446744073709551616
+expect 2 "cfg" sample "$model" --cfg nan
+expect 2 "cfg" sample "$model" --cfg 3x
+expect 2 "eta" sample "$model" --eta 1.1
+expect 2 "ddpm, ddim" sample "$model" --sampler euler
+expect 2 "3, all" sample "$model" --cfg-channels 4
+expect 2 "original, diffusers" sample "$model" --compat other
+expect 2 "auto, fp32" sample "$model" --precision fp16
+expect 2 "only the ddim" sample "$model" --sampler ddpm --eta 0.5
+expect 2 "no such device" sample "$model" --device nothing-like-this
+expect 2 "there are only" sample "$model" --device 99
+expect 2 "no such device" sample "$model" --device 9:9
+expect 2 "%d" sample "$model" --out 'a%s.png'
+expect 2 "%d" sample "$model" --out 'a%d%d.png'
+expect 2 "%d" sample "$model" --out 'a%5d.png'
+expect 2 "PNG" sample "$model" --out a.jpg
+expect 2 "--heads" sample "$model" --heads 2
+expect 2 "--heads H" sample "$data/models/original64.safetensors"
+expect 2 "holds no VAE" sample "$data/models/original64.safetensors" --heads 2
+expect 2 "latents" decode "$model"
+
+# files that cannot be read or written
+expect 1 "no such model" sample nothing-like-this
+expect 1 "folder" sample "$model" --out missing/a.png
+expect 1 "folder" sample "$model" --out missing/
+expect 1 "folder" sample "$model" --latents-out missing/a.npy
+expect 1 "device or pipe" sample "$model" --out /dev/null
+expect 1 "No such file" sample "$model" --latents-in missing.npy
+expect 1 "not a .npy" sample "$model" --latents-in "$model/model_index.json"
+expect 1 "shape" sample "$model" --class 1 --latents-in "$data/models/separate48-1.npy"
+expect 1 "shape" decode "$model" --latents "$data/models/separate48-1.npy"
+OCL_ICD_VENDORS=$work/keep expect 1 "no OpenCL" sample "$model"
+OCL_ICD_VENDORS=$work/keep expect 1 "install" devices
+
+# what a user gets
+expect 0 '"id": "0:0"' devices --json
+expect 0 '"gflops"' info "$model" --json
+expect 0 "parameters" info "$model"
+expect 0 "" sample "$model" $fast --class 1
+made ditcl.png
+expect 0 "" sample "$model" $fast --class 0,1 -n 2 --out sheet.png --latents-out l.npy
+made sheet.png l.npy
+expect 0 "" sample "$model" $fast --class 0 --class 1 --out 'p-%03d.png'
+made p-000.png p-001.png
+expect 0 "" sample "$model" $fast --class all --out folder
+made folder/000000.png folder/000001.png folder/000002.png folder/000003.png folder/000004.png
+expect 0 "" decode "$model" -q --latents "$data/models/separate48-z.npy" --out d.npy
+made d.npy
+expect 0 "" decode "$model" -q --latents "$data/models/separate48-z.npy" --out d.png
+made d.png
+DITCL_DEVICE=cpu expect 0 "" sample "$model" $fast --class 1
+made ditcl.png
+DITCL_MODELS=$data/models expect 0 "" sample separate48 $fast --class 1
+made ditcl.png
+
+# the same command draws the same bits; pictures do not depend on how they are batched
+"$ditcl" sample "$model" $fast --class all -n 3 --latents-out keep/a.npy --out keep/a.png
+"$ditcl" sample "$model" $fast --class all -n 3 --latents-out keep/b.npy --out keep/b.png
+cmp -s keep/a.npy keep/b.npy && cmp -s keep/a.png keep/b.png || problem "two runs differ"
+"$ditcl" sample "$model" $fast --class all -n 3 --batch 4 --latents-out keep/b.npy --out keep/b.png
+cmp -s keep/a.npy keep/b.npy || problem "latents depend on the batch"
+
+# Ctrl-C: out within a second, 130, nothing left behind
+for wait in 0.2 1; do
+    "$ditcl" sample "$model" --class all -n 50 --steps 1000 -q --out folder 2>err &
+    pid=$!
+    sleep $wait
+    start=$(date +%s%N)
+    kill -INT $pid
+    wait $pid
+    code=$?
+    spent=$((($(date +%s%N) - start) / 1000000))
+    [ $code -eq 130 ] || problem "interrupted after $wait s: exit code $code, expected 130"
+    [ $spent -lt 1000 ] || problem "interrupted after $wait s: left after $spent ms"
+    [ -z "$(ls -A folder)" ] || problem "interrupted after $wait s: left $(ls -A folder)"
+done
+
+echo "$passed passed, $failed failed"
+[ $failed -eq 0 ]
