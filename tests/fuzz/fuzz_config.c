@@ -1,0 +1,72 @@
+/* Any text as each of the JSON files of a model folder: refused with a message, or a struct whose
+ * numbers keep the promises of config.h, from which a schedule can be made or is refused. To build
+ * and run: see fuzz_safetensors.c. */
+#include <string.h>
+
+#include "input.h"
+#include "model/classes.h"
+#include "model/config.h"
+#include "sample/schedule.h"
+
+static void parse_dit(const char *json)
+{
+    dit_config c;
+    if (config_parse_dit(&c, json, "input") != OK) return;
+    if (c.heads < 1 || c.head_dim < 1 || c.head_dim > 128 || c.width % 4) abort();
+    if ((long long)c.heads * c.head_dim != c.width || c.depth < 1 || c.n_classes < 1) abort();
+    if (c.patch < 1 || c.latent_size < c.patch || c.latent_size % c.patch) abort();
+    if (c.out_channels != c.in_channels && c.out_channels != 2 * c.in_channels) abort();
+}
+
+static void parse_vae(const char *json)
+{
+    vae_config c;
+    if (config_parse_vae(&c, json, "input") != OK) return;
+    if (c.n_levels < 1 || c.n_levels > VAE_MAX_LEVELS || c.groups < 1) abort();
+    for (int i = 0; i < c.n_levels; i++)
+        if (c.channels[i] < 1 || c.channels[i] % c.groups) abort();
+    if (c.layers_per_block < 1 || c.latent_channels < 1 || c.scaling_factor == 0) abort();
+}
+
+static void parse_schedule(const char *json)
+{
+    schedule_config c;
+    schedule s;
+    if (config_parse_schedule(&c, json, "input") != OK) return;
+    if (c.n_train < 1 || !memchr(c.class_name, 0, sizeof c.class_name)) abort();
+    for (int sampler = 0; sampler < 2; sampler++)
+        for (int learned = 0; learned < 2; learned++)
+            if (schedule_init(&s, &c, COMPAT_DIFFUSERS, (sampler_kind)sampler, "5", 0.5,
+                              learned != 0) == OK) {
+                for (int i = 0; i < s.n_rows; i++)
+                    if (s.rows[i].timestep < 0 || s.rows[i].timestep >= c.n_train) abort();
+                schedule_free(&s);
+            }
+    config_free_schedule(&c);
+}
+
+static void parse_names(const char *json)
+{
+    class_names names;
+    int number = 0;
+    if (config_parse_names(&names, json, "input", 1000) != OK) return;
+    static const char *const typed[] = {"7", "a", "cat", "", "grey fox", ","};
+    for (size_t i = 0; i < sizeof typed / sizeof *typed; i++)
+        if (config_find_class(&number, &names, typed[i], 1000) == OK &&
+            (number < 0 || number >= 1000))
+            abort();
+    config_free_names(&names);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
+{
+    static void (*const parse[])(const char *) = {parse_dit, parse_vae, parse_schedule,
+                                                  parse_names};
+    char *json = malloc(size + 1);
+    if (!json) return 0;
+    if (size) memcpy(json, bytes, size);
+    json[size] = 0;
+    for (int i = 0; i < 4; i++) parse[i](json);
+    free(json);
+    return 0;
+}
