@@ -260,6 +260,30 @@ def import_weights(model, folder):
     model.load_state_dict({o: have[d].float() for d, o in key_map(len(model.blocks)).items()})
 
 
+# ---------------------------------------------------------------- several processes
+class Group:
+    """Gradient averaging over single-threaded processes.
+
+    On a busy processor this beats threads: threads wait for one another in every operation, processes once a step."""
+
+    def __init__(self, rank, size, store):
+        self.rank, self.size = rank, size
+        if size > 1:
+            torch.distributed.init_process_group("gloo", init_method="file://" + store, rank=rank, world_size=size)
+
+    def average(self, model, clock):
+        """Average all gradients; returns the first process's clock, which all of them go by."""
+        if self.size == 1:
+            return clock
+        grads = [p.grad for p in model.parameters()]
+        flat = torch.cat([g.flatten() for g in grads] + [torch.tensor([clock if self.rank == 0 else 0.0])])
+        torch.distributed.all_reduce(flat)
+        clock = float(flat[-1])
+        for g, part in zip(grads, (flat[:-1] / self.size).split([g.numel() for g in grads])):
+            g.copy_(part.view_as(g))
+        return clock
+
+
 # ---------------------------------------------------------------- data
 @torch.no_grad()
 def encode_all(vae, x, batch=64):
@@ -292,7 +316,7 @@ def make_latents(vae, data, copies, device, cache):
 
 
 # ---------------------------------------------------------------- main
-def main():
+def arguments():
     p = tc.parser(__doc__.splitlines()[0])
     tc.add_common_arguments(p)
     p.add_argument("--vae", required=True, help="exported vae/ folder")
@@ -301,7 +325,8 @@ def main():
     p.add_argument("--dim", type=int, default=256)
     p.add_argument("--depth", type=int, default=8)
     p.add_argument("--heads", type=int, default=4)
-    p.add_argument("--batch", type=int, default=128)
+    p.add_argument("--batch", type=int, default=128, help="pictures a step, all processes together")
+    p.add_argument("--processes", type=int, default=1, help="processes that share the batch (processor only)")
     p.add_argument("--optimizer", choices=("muon", "adamw"), default="muon")
     p.add_argument("--lr", type=float, default=8e-4, help="AdamW's learning rate")
     p.add_argument("--muon-lr", type=float, default=0.02)
@@ -317,15 +342,37 @@ def main():
     p.add_argument("--save-every", type=float, default=180, help="seconds between checkpoints")
     p.add_argument("--sheet-every", type=float, default=600, help="seconds between sample sheets and exports")
     p.add_argument("--max-steps", type=int, default=0, help="stop early (for speed measurements)")
-    args = p.parse_args()
-    dev = tc.setup(args)
+    return p.parse_args()
+
+
+def main():
+    args = arguments()
     os.makedirs(args.out, exist_ok=True)
+    store = os.path.abspath(os.path.join(args.out, "rendezvous"))
+    if args.processes > 1:
+        if os.path.exists(store):
+            os.remove(store)
+        torch.multiprocessing.spawn(work, (args, store), args.processes)
+    else:
+        work(0, args, store)
+
+
+def work(rank, args, store):
+    dev = tc.setup(args)
+    group = Group(rank, args.processes, store)
+    first, batch = rank == 0, args.batch // args.processes
+    log = tc.log if first else lambda text: None
     ckpt = os.path.join(args.out, "checkpoint.pt")
 
     from diffusers import AutoencoderKL
 
     vae = AutoencoderKL.from_pretrained(args.vae).to(dev).eval()
-    lat = make_latents(vae, tc.load_data(args.data), args.copies, dev, os.path.join(args.out, "latents.pt"))
+    cache = os.path.join(args.out, "latents.pt")
+    if first:
+        make_latents(vae, tc.load_data(args.data), args.copies, dev, cache)
+    if group.size > 1:
+        torch.distributed.barrier()
+    lat = torch.load(cache, map_location=dev)
     kinds, count = lat["mean"].shape[:2]
     # Between uniform over pictures and uniform over classes.
     per_class = torch.bincount(lat["label"]).float()
@@ -342,37 +389,42 @@ def main():
         for o, s in zip(opts, c["opt"]):
             o.load_state_dict(s)
         ema.weights, ema.step, step, spent = c["ema"], c["step"], c["step"], c["spent"]
-        tc.log(f"resumed at step {step}, {spent / 60:.1f} min")
-    sched = tc.Schedule(args.minutes, 200, 0.01, spent, args.hold)
+        log(f"resumed at step {step}, {spent / 60:.1f} min")
+    sched = tc.Schedule(args.minutes, 100, 0.01, spent, args.hold)
+    sched.elapsed_override = spent if group.size > 1 else None
     diff = Diffusion(dev)
     net = torch.compile(model) if args.compile else model
-    tc.log(f"{count} pictures, {kinds} kinds, {sum(q.numel() for q in model.parameters())} parameters")
+    torch.manual_seed(args.seed + 1000 * step + rank)  # same start everywhere, different draws
+    log(f"{count} pictures, {kinds} kinds, {sum(q.numel() for q in model.parameters())} parameters")
+
+    def clock_now():
+        return spent + time.time() - sched.start
 
     def save():
         tc.save_atomic(dict(model=model.state_dict(), opt=[o.state_dict() for o in opts], ema=ema.weights,
                             step=step, spent=sched.elapsed, config=model.config), ckpt)
 
-    def draw(guidance=3.0, per_class=3):
+    def draw(guidance=3.0, per_class=2):
         test = DiT(**model.config).to(dev).eval()
         test.load_state_dict(ema.weights)
-        y = torch.arange(test.classes).repeat_interleave(per_class)
+        y = torch.arange(test.classes).repeat(per_class)
         with torch.autocast(dev.type, torch.bfloat16, enabled=args.bf16):
-            z = diff.ddim(test, y, 50, guidance, torch.Generator().manual_seed(0))
+            z = diff.ddim(test, y, 25, guidance, torch.Generator().manual_seed(0))
         with torch.no_grad():
             x = vae.decode(z / vae.config.scaling_factor).sample
-        tc.sheet(tc.to_uint8(x), 12, os.path.join(args.out, f"sheet_{step:06d}.png"))
+        tc.sheet(tc.to_uint8(x), test.classes, os.path.join(args.out, f"sheet_{step:06d}.png"))
         export(ema.weights, model.config, args.vae, os.path.join(args.out, "model"))
-        tc.log(f"step {step}: sheet and export written")
+        log(f"step {step}: sheet and export written")
 
     last_save = last_log = last_sheet = t0 = time.time()
     s0, running = step, [0.0, 0.0]
     while not sched.done and not (args.max_steps and step >= args.max_steps):
-        i = torch.multinomial(weight, args.batch, replacement=True)
-        k = torch.where(torch.rand(args.batch, device=dev) < args.copy_share,
-                        torch.randint(2, kinds, (args.batch,), device=dev) if kinds > 2 else 0,
-                        torch.randint(0, 2, (args.batch,), device=dev))
-        x0 = lat["mean"][k, i] + lat["std"][k, i] * torch.randn_like(lat["mean"][0, : args.batch])
-        y = torch.where(torch.rand(args.batch, device=dev) < args.drop, model.classes, lat["label"][i])
+        i = torch.multinomial(weight, batch, replacement=True)
+        k = torch.where(torch.rand(batch, device=dev) < args.copy_share,
+                        torch.randint(2, kinds, (batch,), device=dev) if kinds > 2 else 0,
+                        torch.randint(0, 2, (batch,), device=dev))
+        x0 = lat["mean"][k, i] + lat["std"][k, i] * torch.randn_like(lat["mean"][0, : batch])
+        y = torch.where(torch.rand(batch, device=dev) < args.drop, model.classes, lat["label"][i])
         f = sched.factor(step)
         for g, lr in zip([g for o in opts for g in o.param_groups], base):
             g["lr"] = lr * f
@@ -381,27 +433,30 @@ def main():
         for o in opts:
             o.zero_grad(set_to_none=True)
         (simple + w * kl).backward()
+        clock = group.average(model, clock_now())
         norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         if torch.isfinite(norm):
             for o in opts:
                 o.step()
-        ema.update(model)
+        sched.elapsed_override = clock if group.size > 1 else None
+        if first:
+            ema.update(model)
         step += 1
         m = 0.99 if step - s0 > 100 else 1 - 1 / (step - s0)
         running = [m * r + (1 - m) * float(v.detach()) for r, v in zip(running, (simple, kl))]
         now = time.time()
         if now - last_log > 30:
-            tc.log(f"step {step} loss {running[0]:.4f} vlb {running[1]:.4f} lr x{f:.3f} grad {float(norm):.2f} "
-                   f"{(step - s0) * args.batch / (now - t0):.1f} images/s, {sched.elapsed / 60:.1f} min")
+            log(f"step {step} loss {running[0]:.4f} vlb {running[1]:.4f} lr x{f:.3f} grad {float(norm):.2f} "
+                f"{(step - s0) * args.batch / (now - t0):.1f} images/s, {sched.elapsed / 60:.1f} min")
             last_log = now
-        if now - last_save > args.save_every:
+        if first and now - last_save > args.save_every:
             save()
             last_save = now
-        if now - last_sheet > args.sheet_every:
+        if first and now - last_sheet > args.sheet_every:
             draw()
             last_sheet = time.time()
-    tc.log(f"{(step - s0) * args.batch / (time.time() - t0):.1f} images/s, loss {running[0]:.4f}")
-    if args.max_steps == 0:
+    log(f"{(step - s0) * args.batch / (time.time() - t0):.1f} images/s, loss {running[0]:.4f}")
+    if first and args.max_steps == 0:
         save()
         draw()
 
