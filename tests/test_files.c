@@ -454,6 +454,22 @@ START_TEST(rounding_layout)
 }
 END_TEST
 
+/* And back to planes, where what is not finite makes no picture. */
+START_TEST(planes_from_pixels)
+{
+    float pixels[18], planes[18];
+    static const uint32_t odd[3] = {0x7fc00000, 0x7f800000, 0xff800000};
+    for (int i = 0; i < 18; i++) pixels[i] = (float)i;
+    ck_assert_int_eq(grid_planes(planes, pixels, 2, 3), OK);
+    for (int i = 0; i < 6; i++)
+        for (int c = 0; c < 3; c++) ck_assert_float_eq(planes[6 * c + i], (float)(3 * i + c));
+    for (int k = 0; k < 3; k++) {
+        pixels[17] = float_from_bits(odd[k]);
+        ck_assert_int_ne(grid_planes(planes, pixels, 2, 3), OK);
+    }
+}
+END_TEST
+
 START_TEST(sheet_columns)
 {
     static const int known[][2] = {{1, 1}, {2, 2}, {3, 3}, {4, 2}, {6, 3}, {8, 4}, {9, 3}, {16, 4}};
@@ -505,6 +521,7 @@ Suite *suite_files(void)
     tcase_add_test(tc, full_disk);
     tcase_add_test(tc, rounding_rules);
     tcase_add_test(tc, rounding_layout);
+    tcase_add_test(tc, planes_from_pixels);
     tcase_add_test(tc, sheet_columns);
     tcase_add_test(tc, sheet_pixels);
     suite_add_tcase(suite, tc);

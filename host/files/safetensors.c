@@ -326,6 +326,8 @@ status safetensors_open(safetensors *file, const char *path)
     TRY(read_length(&length, &file->map, path));
     const unsigned char *text = file->map.data + LENGTH_BYTES;
     header = json_loadb((const char *)text, length, JSON_REJECT_DUPLICATES, &error);
+    if (!header && !*error.text) /* jansson says nothing about it */
+        TRY(fail(ERR_MEMORY, "%s: out of memory for a header of %zu bytes", path, length));
     if (!header) TRY(fail(ERR_FORMAT, "%s: header, byte %d: %s", path, error.position, error.text));
     TRY(read_tensors(file, header, text + length, file->map.size - LENGTH_BYTES - length));
 done:
