@@ -337,7 +337,7 @@ def arguments():
     p.add_argument("--copies", type=int, default=6, help="moved and tinted copies per picture")
     p.add_argument("--copy-share", type=float, default=0.4, help="share of draws taken from those copies")
     p.add_argument("--bf16", action="store_true", help="bfloat16 autocast")
-    p.add_argument("--compile", action="store_true", help="torch.compile the network")
+    p.add_argument("--compile", action="store_true", help="torch.compile the blocks")
     p.add_argument("--warm-start", metavar="DIR", help="start from the weights of an exported model folder")
     p.add_argument("--save-every", type=float, default=180, help="seconds between checkpoints")
     p.add_argument("--sheet-every", type=float, default=600, help="seconds between sample sheets and exports")
@@ -393,7 +393,9 @@ def work(rank, args, store):
     sched = tc.Schedule(args.minutes, 100, 0.01, spent, args.hold)
     sched.elapsed_override = spent if group.size > 1 else None
     diff = Diffusion(dev)
-    net = torch.compile(model) if args.compile else model
+    if args.compile:  # block by block: one block's code serves them all
+        for b in model.blocks:
+            b.compile()
     torch.manual_seed(args.seed + 1000 * step + rank)  # same start everywhere, different draws
     log(f"{count} pictures, {kinds} kinds, {sum(q.numel() for q in model.parameters())} parameters")
 
@@ -429,7 +431,7 @@ def work(rank, args, store):
         for g, lr in zip([g for o in opts for g in o.param_groups], base):
             g["lr"] = lr * f
         with torch.autocast(dev.type, torch.bfloat16, enabled=args.bf16):
-            simple, kl, w = diff.loss(net, x0, y, args.vlb)
+            simple, kl, w = diff.loss(model, x0, y, args.vlb)
         for o in opts:
             o.zero_grad(set_to_none=True)
         (simple + w * kl).backward()

@@ -135,7 +135,7 @@ static status decode(const decode_request *q)
     TRY(npy_read(&x.latents, q->latents));
     TRY(check_latents(&x.latents, q->latents, m.vae.latent_channels));
     if (is_npy(q->out)) TRY(file_out_check(q->out));
-    else TRY(output_open(&o, q->out, (int)x.latents.dims[0]));
+    else TRY(output_open(&o, q->out, (int)x.latents.dims[0], 1));
     TRY(cli_open_device(&d, q->device, q->quiet));
     TRY(prepare(&x, &d, &m));
     TRY(memory_alloc(&pixels, (size_t)x.width * (size_t)x.height * 3, sizeof *pixels));

@@ -96,13 +96,10 @@ status cli_devices(int argc, char **argv)
     TRY(options_parse(&c, argc, argv, &helped));
     if (helped) goto done;
     TRY(device_list_init(&list));
-    if (json) {
-        TRY(print_json(&list));
-        goto done;
-    }
+    if (json) TRY(print_json(&list));
     int any;
     TRY(device_choose(&any, &list, NULL)); /* says what to install when there is none */
-    print_table(&list, verbose);
+    if (!json) print_table(&list, verbose);
 done:
     device_list_free(&list);
     return st;

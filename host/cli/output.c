@@ -59,9 +59,9 @@ static status check_format(const char *path)
     return OK;
 }
 
-status output_open(output *o, const char *path, int n)
+status output_open(output *o, const char *path, int n, int unit)
 {
-    *o = (output){.path = path, .n = n};
+    *o = (output){.path = path, .n = n, .unit = unit};
     char first[PATH_BYTES];
     status st = OK;
     size_t length = strlen(path);
@@ -126,13 +126,22 @@ file_out *output_extra(output *o)
     return &o->files[o->n_files++];
 }
 
+/* The pictures of one class stay together in a row, where a row can hold them. */
+static int columns(const output *o)
+{
+    int near = grid_columns(o->n);
+    if (o->unit <= 1 || o->unit > 2 * near) return near;
+    int units = (near + o->unit / 2) / o->unit;
+    return (units ? units : 1) * o->unit;
+}
+
 status output_commit(output *o)
 {
     unsigned char *sheet = NULL;
     int width, height;
     status st = OK;
     if (o->kind == OUTPUT_SHEET && o->sheet) {
-        TRY(grid_make(&sheet, &width, &height, o->sheet, o->n, grid_columns(o->n), o->width,
+        TRY(grid_make(&sheet, &width, &height, o->sheet, o->n, columns(o), o->width,
                       o->height));
         TRY(write_one(o, o->path, sheet, width, height));
     }

@@ -12,6 +12,7 @@ typedef struct {
     const char *path;
     enum { OUTPUT_FILE, OUTPUT_SERIES, OUTPUT_FOLDER, OUTPUT_SHEET } kind;
     int n, done;
+    int unit; /* a sheet's rows hold whole units of so many pictures, where that is not too wide */
     int width, height;        /* of a picture */
     unsigned char *sheet;     /* all pictures, for OUTPUT_SHEET */
     file_out *files;          /* finished, not yet committed */
@@ -22,7 +23,7 @@ typedef struct {
 /* Understands path for n pictures and checks that it can be written. A name without % gets the
  * picture, or a sheet of several; one %d or %0Nd numbers them from 0; a folder gets 000000.png and
  * so on. */
-status output_open(output *o, const char *path, int n);
+status output_open(output *o, const char *path, int n, int unit);
 
 /* Sizes are known later than the path is checked. */
 status output_size(output *o, int width, int height);

@@ -262,7 +262,7 @@ static status sample(sample_request *q)
     TRY(model_open(&m, &(model_request){.name = q->model, .vae = q->vae, .heads = q->heads,
                                         .forced = q->compat, .need_dit = true}));
     TRY(choose_labels(q, &m));
-    TRY(output_open(&o, q->out, q->n));
+    TRY(output_open(&o, q->out, q->n, q->per_class));
     if (q->latents_out) TRY(file_out_check(q->latents_out));
     TRY(read_latents(q, &m));
     TRY(cli_open_device(&d, q->device, q->quiet));
