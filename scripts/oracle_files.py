@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""Makes tests/data/files and tests/data/rounding.inc, for tests/test_safetensors.c and test_files.c.
+"""Makes tests/data/files and tests/data/rounding.inc.
 
+For tests/test_safetensors.c and tests/test_files.c.
 tests/data/files: arrays written by the safetensors and numpy packages themselves. Value i of each
 tensor is (i - 3) * 0.75, which every floating type holds exactly.
 tests/data/rounding.inc: floats around every tie of the two float -> 8-bit rules, with what
