@@ -9,7 +9,6 @@
 #include "cli/progress.h"
 #include "files/npy.h"
 #include "model/vae.h"
-#include "sample/grid.h"
 
 typedef struct {
     const char *model, *vae, *device, *latents, *out;
@@ -49,58 +48,30 @@ static status check_latents(const npy *a, const char *path, int channels)
     return st;
 }
 
-/* planes [3][height][width] of picture i */
-static status decode_one(decoding *x, int i, float *pixels, float *planes)
-{
-    size_t count = (size_t)x->width * (size_t)x->height * 3;
-    buf image;
-    status st = vae_decode(&x->v, &image, x->on_device, i);
-    if (st == OK) st = buffer_download(x->v.d, image, 0, pixels, count);
-    if (st == OK) st = grid_planes(planes, pixels, x->height, x->width);
-    return st;
-}
-
-static status write_raw(decoding *x, float *pixels, progress *bar)
+static status write_raw(decoding *x)
 {
     size_t count = (size_t)x->width * (size_t)x->height * 3;
     size_t dims[4] = {(size_t)x->n, 3, (size_t)x->height, (size_t)x->width};
-    float *all = NULL;
+    float *all = NULL, *pixels = NULL;
     file_out file = {0};
+    progress bar;
     status st = OK;
+    progress_start(&bar, "decoding", x->q->quiet);
     TRY(file_out_open(&file, x->q->out));
     TRY(memory_alloc(&all, (size_t)x->n * count, sizeof *all));
+    TRY(memory_alloc(&pixels, count, sizeof *pixels));
     for (int i = 0; i < x->n; i++) {
-        progress_update(bar, i, x->n);
-        TRY(decode_one(x, i, pixels, all + (size_t)i * count));
+        progress_update(&bar, i, x->n);
+        TRY(output_planes(all + (size_t)i * count, pixels, &x->v, x->on_device, i));
     }
     TRY(npy_write(&file, all, 4, dims));
     TRY(file_out_finish(&file));
     TRY(file_out_commit(&file, 1));
 done:
+    progress_end(&bar);
     file_out_discard(&file);
     free(all);
-    return st;
-}
-
-static status write_pictures(decoding *x, float *pixels, output *o, rounding rule, progress *bar)
-{
-    size_t count = (size_t)x->width * (size_t)x->height * 3;
-    float *planes = NULL;
-    unsigned char *rgb = NULL;
-    status st = OK;
-    TRY(memory_alloc(&planes, count, sizeof *planes));
-    TRY(memory_alloc(&rgb, count, 1));
-    TRY(output_size(o, x->width, x->height));
-    for (int i = 0; i < x->n; i++) {
-        progress_update(bar, i, x->n);
-        TRY(decode_one(x, i, pixels, planes));
-        grid_to_8bit(rgb, planes, x->height, x->width, rule);
-        TRY(output_add(o, rgb));
-    }
-    TRY(output_commit(o));
-done:
-    free(planes);
-    free(rgb);
+    free(pixels);
     return st;
 }
 
@@ -128,8 +99,6 @@ static status decode(const decode_request *q)
     device d = {0};
     output o = {0};
     decoding x = {.q = q};
-    progress bar = {0};
-    float *pixels = NULL;
     status st = OK;
     TRY(model_open(&m, &(model_request){.name = q->model, .vae = q->vae, .forced = -1}));
     TRY(npy_read(&x.latents, q->latents));
@@ -138,15 +107,13 @@ static status decode(const decode_request *q)
     else TRY(output_open(&o, q->out, (int)x.latents.dims[0], 1));
     TRY(cli_open_device(&d, q->device, q->quiet));
     TRY(prepare(&x, &d, &m));
-    TRY(memory_alloc(&pixels, (size_t)x.width * (size_t)x.height * 3, sizeof *pixels));
-    progress_start(&bar, "decoding", q->quiet);
-    bool original = q->compat == COMPAT_ORIGINAL;
-    TRY(is_npy(q->out) ? write_raw(&x, pixels, &bar)
-                       : write_pictures(&x, pixels, &o,
-                                        original ? ROUND_ORIGINAL : ROUND_DIFFUSERS, &bar));
+    if (is_npy(q->out)) {
+        TRY(write_raw(&x));
+    } else {
+        TRY(output_decode(&o, &x.v, x.on_device, (compat)q->compat, q->quiet));
+        TRY(output_commit(&o));
+    }
 done:
-    progress_end(&bar);
-    free(pixels);
     output_close(&o);
     buffer_release(&d, &x.on_device);
     vae_free(&x.v);

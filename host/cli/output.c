@@ -8,6 +8,7 @@
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "cli/progress.h"
 #include "files/png.h"
 #include "sample/grid.h"
 
@@ -83,7 +84,8 @@ done:
     return st;
 }
 
-status output_size(output *o, int width, int height)
+/* Sizes are known later than the path is checked. */
+static status output_size(output *o, int width, int height)
 {
     size_t bytes;
     o->width = width;
@@ -108,7 +110,8 @@ static status write_one(output *o, const char *path, const unsigned char *rgb, i
     return st == OK ? file_out_finish(file) : st;
 }
 
-status output_add(output *o, const unsigned char *rgb)
+/* The next picture, [height][width][3]. */
+static status output_add(output *o, const unsigned char *rgb)
 {
     char path[PATH_BYTES];
     size_t bytes = (size_t)o->width * (size_t)o->height * 3;
@@ -119,6 +122,44 @@ status output_add(output *o, const unsigned char *rgb)
     }
     status st = picture_path(o, path, i);
     return st == OK ? write_one(o, path, rgb, o->width, o->height) : st;
+}
+
+status output_planes(float *planes, float *pixels, vae *v, buf latents, int picture)
+{
+    int scale = vae_scale(&v->config), height = v->height * scale, width = v->width * scale;
+    buf image;
+    status st = vae_decode(v, &image, latents, picture);
+    if (st == OK)
+        st = buffer_download(v->d, image, 0, pixels, (size_t)height * (size_t)width * 3);
+    return st == OK ? grid_planes(planes, pixels, height, width) : st;
+}
+
+status output_decode(output *o, vae *v, buf latents, compat arithmetic, bool quiet)
+{
+    int scale = vae_scale(&v->config), height = v->height * scale, width = v->width * scale;
+    size_t count = (size_t)height * (size_t)width * 3;
+    rounding rule = arithmetic == COMPAT_DIFFUSERS ? ROUND_DIFFUSERS : ROUND_ORIGINAL;
+    float *pixels = NULL, *planes = NULL;
+    unsigned char *rgb = NULL;
+    progress bar;
+    status st = OK;
+    progress_start(&bar, "decoding", quiet);
+    TRY(memory_alloc(&pixels, count, sizeof *pixels));
+    TRY(memory_alloc(&planes, count, sizeof *planes));
+    TRY(memory_alloc(&rgb, count, 1));
+    TRY(output_size(o, width, height));
+    for (int i = 0; i < o->n; i++) {
+        progress_update(&bar, i, o->n);
+        TRY(output_planes(planes, pixels, v, latents, i));
+        grid_to_8bit(rgb, planes, height, width, rule);
+        TRY(output_add(o, rgb));
+    }
+done:
+    progress_end(&bar);
+    free(pixels);
+    free(planes);
+    free(rgb);
+    return st;
 }
 
 file_out *output_extra(output *o)

@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "base/status.h"
+#include "model/vae.h"
 
 typedef struct {
     const char *path;
@@ -25,11 +26,11 @@ typedef struct {
  * so on. */
 status output_open(output *o, const char *path, int n, int unit);
 
-/* Sizes are known later than the path is checked. */
-status output_size(output *o, int width, int height);
+/* planes [3][H][W] of one picture of latents, through pixels [H][W][3]. */
+status output_planes(float *planes, float *pixels, vae *v, buf latents, int picture);
 
-/* The next picture, [height][width][3]. */
-status output_add(output *o, const unsigned char *rgb);
+/* Decodes the output's n pictures and adds them, rounded to 8 bits as the named program does. */
+status output_decode(output *o, vae *v, buf latents, compat arithmetic, bool quiet);
 
 /* Room for one more file that is committed with the pictures; open it with file_out_open. */
 file_out *output_extra(output *o);

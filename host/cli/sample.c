@@ -10,7 +10,6 @@
 #include "cli/output.h"
 #include "cli/progress.h"
 #include "files/npy.h"
-#include "sample/grid.h"
 #include "sample/pipeline.h"
 
 enum { ALL_BY_DEFAULT = 100 }; /* a model of more classes is not drawn whole unasked */
@@ -136,38 +135,6 @@ static status settle(sample_request *q, const model *m, run_request *out)
     return OK;
 }
 
-/* Decodes every picture and hands it to the output. */
-static status decode_all(vae *v, run *r, output *o, const sample_request *q)
-{
-    int width = v->width * vae_scale(&v->config), height = v->height * vae_scale(&v->config);
-    size_t pixels = (size_t)width * (size_t)height;
-    float *image = NULL;
-    unsigned char *rgb = NULL;
-    rounding rule =
-        r->m->arithmetic == COMPAT_DIFFUSERS ? ROUND_DIFFUSERS : ROUND_ORIGINAL;
-    progress bar;
-    buf decoded;
-    status st = OK;
-    TRY(memory_alloc(&image, pixels * 6, sizeof *image)); /* as the device has it, then planes */
-    TRY(memory_alloc(&rgb, pixels * 3, 1));
-    TRY(output_size(o, width, height));
-    progress_start(&bar, "decoding", q->quiet);
-    for (int i = 0; i < q->n; i++) {
-        float *planes = image + 3 * pixels;
-        progress_update(&bar, i, q->n);
-        TRY(vae_decode(v, &decoded, r->latents, i));
-        TRY(buffer_download(r->d, decoded, 0, image, pixels * 3));
-        TRY(grid_planes(planes, image, height, width));
-        grid_to_8bit(rgb, planes, height, width, rule);
-        TRY(output_add(o, rgb));
-    }
-done:
-    progress_end(&bar);
-    free(image);
-    free(rgb);
-    return st;
-}
-
 static status write_latents(const sample_request *q, run *r, output *o)
 {
     const dit_config *c = &r->m->dit;
@@ -237,7 +204,7 @@ static status sample_on(sample_request *q, model *m, device *d, output *o)
     double sampled = clock_seconds();
     TRY(make_note(&note, q, &r));
     o->notes = (const char *const[]){"Software", "ditcl " DITCL_VERSION, "Comment", note.data, NULL};
-    TRY(decode_all(&v, &r, o, q));
+    TRY(output_decode(o, &v, r.latents, m->arithmetic, q->quiet));
     TRY(write_latents(q, &r, o));
     TRY(output_commit(o));
     if (q->verbose)
