@@ -2,7 +2,7 @@
 """Random-weight models and what they must give: the expected values of the end-to-end tests.
 
 usage: oracle_models.py small tests/data    the committed set
-       oracle_models.py big FOLDER          a larger battery, about 600 MB, never committed
+       oracle_models.py big FOLDER          a larger battery, about 360 MB, never committed
 
 Folders in diffusers' layout are computed by diffusers' own DiTTransformer2DModel, schedulers and
 AutoencoderKL; original files, and either layout with the other's arithmetic, by oracle_dit.py. All
