@@ -36,7 +36,7 @@ def write_files(folder):
             "truths": torch.tensor([True, False, True]),
         },
         folder / "good.safetensors",
-        metadata={"format": "pt", "note": 'quotes " and \u00fcmlauts'},
+        metadata={"note": 'quotes " and \u00fcmlauts'},
     )
     (folder / "good.safetensors").chmod(0o644)
     for version in ((1, 0), (2, 0), (3, 0)):
