@@ -54,7 +54,7 @@ static status write_raw(decoding *x)
     size_t dims[4] = {(size_t)x->n, 3, (size_t)x->height, (size_t)x->width};
     float *all = NULL, *pixels = NULL;
     file_out file = {0};
-    progress bar;
+    progress bar = {0};
     status st = OK;
     progress_start(&bar, "decoding", x->q->quiet);
     TRY(file_out_open(&file, x->q->out));

@@ -141,7 +141,7 @@ status output_decode(output *o, vae *v, buf latents, compat arithmetic, bool qui
     rounding rule = arithmetic == COMPAT_DIFFUSERS ? ROUND_DIFFUSERS : ROUND_ORIGINAL;
     float *pixels = NULL, *planes = NULL;
     unsigned char *rgb = NULL;
-    progress bar;
+    progress bar = {0};
     status st = OK;
     progress_start(&bar, "decoding", quiet);
     TRY(memory_alloc(&pixels, count, sizeof *pixels));

@@ -184,7 +184,7 @@ static status sample_on(sample_request *q, model *m, device *d, output *o)
     vae v = {0};
     run_request request;
     text note = {0};
-    progress bar;
+    progress bar = {0};
     double started = clock_seconds();
     status st = OK;
     TRY(settle(q, m, &request));
