@@ -468,8 +468,6 @@ void config_original_schedule(schedule_config *config)
         .beta_end = 0.02,
         .set_alpha_to_one = true,
         .clip_sample_range = 1,
-        /* what diffusers' conversion of such a file ends up with; the original arithmetic learns
-         * its range wherever there are variance channels */
-        .variance = VARIANCE_FIXED_SMALL,
+        .variance = VARIANCE_LEARNED_RANGE,
     };
 }
