@@ -225,8 +225,11 @@ double vae_activation_bytes(const vae_config *c, int height, int width)
 static status plan_1x1(vae *v, size_t *scratch, const gemm_weight *c, size_t pixels)
 {
     size_t need = 0;
+    enum { ROWS = 4096 };
     if (c->k == 0) return OK;
-    status st = gemm_check(v->d, (int)pixels, c->n, c->k);
+    /* more rows are more of the same tiles; the remainder stays */
+    size_t checked = pixels > 2 * ROWS ? ROWS + pixels % ROWS : pixels;
+    status st = gemm_check(v->d, (int)checked, c->n, c->k);
     if (st == OK) st = gemm_scratch(v->d, &need, (int)pixels, c->n, c->k);
     if (need > *scratch) *scratch = need;
     return st;

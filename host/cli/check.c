@@ -1,0 +1,48 @@
+/* ditcl check: every kernel against its double-precision reference, on the user's own device. */
+#include <stdio.h>
+
+#include "cli/cli.h"
+#include "trials/trial.h"
+
+status cli_check(int argc, char **argv)
+{
+    const char *selector = NULL;
+    int seed = 1;
+    bool quick = false, helped;
+    text_list operators = {0};
+    const option options[] = {
+        {"seed", 's', OPTION_INT, &seed, "S", "of the random inputs [1]", 0, 2147483647, NULL},
+        {"quick", 0, OPTION_FLAG, &quick, NULL, "small shapes only, for emulators", 0, 0, NULL},
+        OPTION_DEVICE(&selector),
+        {0},
+    };
+    const command c = {
+        .name = "check",
+        .arguments = "[OPERATOR...] [--device SEL]",
+        .summary = "Compares the device's kernels with references in double precision: fresh "
+                   "random inputs, poisoned outputs, odd sizes. Names of operators (gemm, "
+                   "attention, conv, ...) choose among them.",
+        .options = options,
+        .rest = true,
+        .extra = &operators,
+    };
+    device d = {0};
+    int n_failed = 0;
+    status st = OK;
+    TRY(options_parse(&c, argc, argv, &helped));
+    if (helped) goto done;
+    TRY(cli_open_device(&d, selector, false));
+    TRY(trial_check_all(&d, (const char *const *)operators.items, operators.n, (unsigned)seed,
+                        quick, stdout, &n_failed));
+    if (n_failed) {
+        st = fail(ERR_DEVICE, "%d cases are wrong on device %d (%s)", n_failed, d.info.index,
+                  d.info.name);
+        fail_hint("please report it with the lines above and ditcl devices -v");
+    } else {
+        printf("all right\n");
+    }
+done:
+    device_close(&d);
+    text_list_free(&operators);
+    return st;
+}
