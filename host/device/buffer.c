@@ -2,10 +2,26 @@
 #include "device/buffer.h"
 
 #include <assert.h>
+#include <stdlib.h>
+#include <string.h>
 
+#include "base/memory.h"
 #include "device/opencl.h"
 
 enum { ELEMENT = 4 };
+
+/* Every byte 0xff: NaN as float, -1 as int. */
+static status poison(device *d, buf b)
+{
+    status st = OK;
+    unsigned char *ones = NULL;
+    TRY(memory_alloc(&ones, b.count, ELEMENT));
+    memset(ones, 0xff, b.count * ELEMENT);
+    TRY(buffer_upload(d, b, 0, ones, b.count));
+done:
+    free(ones);
+    return st;
+}
 
 status buffer_create(device *d, buf *b, size_t count, const char *what)
 {
@@ -27,8 +43,11 @@ status buffer_create(device *d, buf *b, size_t count, const char *what)
     CL_TRY("clCreateBuffer", code);
     *b = (buf){memory, count};
     d->allocated_bytes += count * ELEMENT;
+    if (d->info.quirk.has[QUIRK_POISON_BUFFERS]) TRY(poison(d, *b));
 done:
-    return st == OK ? OK : fail_in(st, "%s (%.1f MB)", what, megabytes);
+    if (st == OK) return OK;
+    buffer_release(d, b);
+    return fail_in(st, "%s (%.1f MB)", what, megabytes);
 }
 
 void buffer_release(device *d, buf *b)
