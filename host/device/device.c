@@ -308,6 +308,7 @@ void device_close(device *d)
         if (d->handles->context) clReleaseContext(d->handles->context);
         free(d->handles);
     }
+    free(d->products);
     *d = (device){0};
 }
 

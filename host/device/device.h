@@ -60,6 +60,10 @@ typedef struct {
     kernel_class class;
     device_handles *handles;
     uint64_t allocated_bytes; /* by buffer_create, still held */
+    struct {
+        int m, n, k;
+    } *products; /* shapes that ops/gemm_check.c found right here */
+    size_t n_products, products_capacity;
 } device;
 
 status device_open(device *d, const device_info *info);
