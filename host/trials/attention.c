@@ -1,0 +1,103 @@
+/* Trial of attention: softmax(q k^T / sqrt(d)) v per head, all scores of a query at once. */
+#include <math.h>
+
+#include "ops/ops.h"
+#include "trials/trial.h"
+
+enum { OUT, QKV, KEYS, VALUES };
+
+enum { MOST_TOKENS = 1024 };
+
+static const struct {
+    attention_shape s; /* N, T, H, d */
+    double deviation;  /* of q, k and v: large ones make one score win */
+} cases[] = {
+    {{1, 1, 1, 1}, 1.0},     {{1, 2, 1, 3}, 1.0},     {{2, 3, 2, 8}, 1.0},
+    {{1, 4, 1, 16}, 1.0},    {{1, 5, 3, 17}, 1.0},    {{3, 9, 2, 24}, 1.0},
+    {{2, 16, 3, 24}, 1.0},   {{1, 31, 2, 40}, 1.0},   {{2, 16, 5, 40}, 4.0},
+    {{1, 33, 2, 50}, 1.0},   {{2, 17, 2, 64}, 1.0},   {{1, 63, 2, 64}, 1.0},
+    {{1, 64, 2, 64}, 1.0},   {{1, 65, 2, 64}, 5.0},   {{2, 77, 3, 72}, 1.0},
+    {{1, 16, 3, 72}, 1.0},   {{1, 127, 1, 96}, 1.0},  {{1, 129, 1, 97}, 1.0},
+    {{2, 40, 2, 128}, 1.0},  {{2, 256, 4, 72}, 1.0},  {{1, 257, 2, 64}, 1.0},
+    {{1, 255, 2, 72}, 12.0}, {{1, 1024, 1, 64}, 1.0}, {{1, 9, 1, 128}, 1.0},
+    {{1, 64, 1, 128}, 1.0},  {{2, 25, 1, 256}, 1.0},  {{1, 64, 1, 384}, 1.0},
+    {{1, 16, 1, 512}, 1.0},  {{1, 256, 1, 512}, 1.0}, {{1, 300, 1, 500}, 1.0},
+};
+
+static size_t width(int i)
+{
+    return (size_t)cases[i].s.heads * (size_t)cases[i].s.head_dim;
+}
+
+static size_t rows(int i)
+{
+    return (size_t)cases[i].s.batch * (size_t)cases[i].s.tokens;
+}
+
+static void describe(trial_case *c, int i)
+{
+    attention_shape s = cases[i].s;
+    double deviation = cases[i].deviation;
+    snprintf(c->label, sizeof c->label, "N=%d T=%d H=%d d=%d sd=%g", s.batch, s.tokens, s.heads,
+             s.head_dim, deviation);
+    c->flops = 4.0 * (double)rows(i) * s.tokens * (double)width(i);
+    c->bytes = 16.0 * (double)(rows(i) * width(i));
+    /* a score of size sd^2 off by eps * sd^2 puts a weight off by as much */
+    c->tol = (tolerance){4.0 * fmax(1.0, deviation * deviation), sqrt(s.head_dim) + s.tokens};
+}
+
+static status prepare(trial_run *r, int i)
+{
+    status st = OK;
+    size_t keys, values;
+    TRY(attention_scratch(r->d, &keys, &values, cases[i].s));
+    TRY(trial_create(r, TRIAL_RESULT, "out", rows(i) * width(i)));
+    TRY(trial_normal(r, "qkv", rows(i) * 3 * width(i), 0.0, cases[i].deviation));
+    TRY(trial_create(r, TRIAL_SCRATCH, "keys", keys));
+    TRY(trial_create(r, TRIAL_SCRATCH, "values", values));
+done:
+    return st;
+}
+
+static status launch_case(trial_run *r, int i)
+{
+    const trial_array *a = r->arrays;
+    return op_attention(r->d, a[OUT].b, a[QKV].b, a[KEYS].b, a[VALUES].b, cases[i].s);
+}
+
+/* One query of one head: item n's rows begin at `item`, the head's columns at `column`. */
+static void one_query(double *out, double *scale, const float *item, size_t query, size_t column,
+                      int i)
+{
+    size_t T = (size_t)cases[i].s.tokens, d = (size_t)cases[i].s.head_dim, D = width(i);
+    const float *q = item + query * 3 * D + column;
+    double weights[MOST_TOKENS], highest = -INFINITY, sum = 0.0;
+    for (size_t t = 0; t < T; t++) {
+        const float *k = item + t * 3 * D + D + column;
+        double dot = 0.0;
+        for (size_t j = 0; j < d; j++) dot += (double)q[j] * (double)k[j];
+        weights[t] = dot / sqrt((double)d);
+        highest = fmax(highest, weights[t]);
+    }
+    for (size_t t = 0; t < T; t++) sum += weights[t] = exp(weights[t] - highest);
+    for (size_t t = 0; t < T; t++) {
+        const float *v = item + t * 3 * D + 2 * D + column;
+        for (size_t j = 0; j < d; j++) {
+            out[j] += weights[t] / sum * (double)v[j];
+            scale[j] += weights[t] / sum * fabs((double)v[j]);
+        }
+    }
+}
+
+static void expect(const trial_run *r, int i, int which, double *expected, double *scale)
+{
+    (void)which;
+    size_t T = (size_t)cases[i].s.tokens, D = width(i), d = (size_t)cases[i].s.head_dim;
+    for (size_t row = 0; row < rows(i); row++)
+        for (size_t column = 0; column < D; column += d)
+            one_query(expected + row * D + column, scale + row * D + column,
+                      r->arrays[QKV].values + row / T * T * 3 * D, row % T, column, i);
+}
+
+const trial trial_attention = {"attention", sizeof cases / sizeof *cases, describe, prepare,
+                               launch_case, expect, NULL};

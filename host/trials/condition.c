@@ -1,0 +1,84 @@
+/* Trial of condition: the sinusoids of DiT's timestep_embedding, with the angle rounded to float as
+ * there, and SiLU(t + y). */
+#include <math.h>
+
+#include "ops/ops.h"
+#include "trials/trial.h"
+
+enum { OUT, TIMESTEPS, FREQUENCIES };              /* features */
+enum { EMBEDDED = 1, TABLE = 2, LABELS = 3 };      /* combine */
+
+static const struct {
+    bool combine;
+    int rows, width; /* width: half the features, or D */
+} cases[] = {{false, 1, 1},   {false, 3, 5},    {false, 1, 128},  {false, 7, 63}, {false, 4, 64},
+             {false, 250, 128}, {true, 1, 4},   {true, 5, 48},    {true, 3, 200}, {true, 2, 216},
+             {true, 6, 144},  {true, 100, 1152}};
+
+enum { CLASSES = 11 };
+
+static void describe(trial_case *c, int i)
+{
+    double values = (double)cases[i].rows * cases[i].width;
+    snprintf(c->label, sizeof c->label, "%s R=%d %s=%d", cases[i].combine ? "combine" : "features",
+             cases[i].rows, cases[i].combine ? "D" : "half", cases[i].width);
+    c->flops = (cases[i].combine ? 10.0 : 40.0) * values;
+    c->bytes = (cases[i].combine ? 12.0 : 8.0) * values;
+    /* sine and cosine are within 4 ulp by the standard, exp within 3 and the division within 2.5 */
+    c->tol = (tolerance){8.0, 1.0};
+}
+
+static status prepare(trial_run *r, int i)
+{
+    status st = OK;
+    size_t rows = (size_t)cases[i].rows, width = (size_t)cases[i].width;
+    TRY(trial_create(r, TRIAL_RESULT, "out", rows * width * (cases[i].combine ? 1 : 2)));
+    if (cases[i].combine) {
+        TRY(trial_normal(r, "embedded", rows * width, 0.0, 3.0));
+        TRY(trial_normal(r, "table", CLASSES * width, 0.0, 3.0));
+        TRY(trial_ints(r, "labels", rows, CLASSES));
+        r->arrays[LABELS].ints[0] = CLASSES - 1;
+        goto done;
+    }
+    TRY(trial_ints(r, "timesteps", rows, 1000));
+    for (size_t j = 0; j < rows; j++)
+        r->arrays[TIMESTEPS].values[j] = (float)r->arrays[TIMESTEPS].ints[j];
+    r->arrays[TIMESTEPS].values[0] = 999.0f;
+    TRY(trial_create(r, TRIAL_INPUT, "frequencies", width));
+    for (size_t j = 0; j < width; j++)
+        r->arrays[FREQUENCIES].values[j] = (float)pow(10000.0, -(double)j / (double)width);
+done:
+    return st;
+}
+
+static status launch_case(trial_run *r, int i)
+{
+    const trial_array *a = r->arrays;
+    if (cases[i].combine)
+        return op_condition_combine(r->d, a[OUT].b, a[EMBEDDED].b, a[TABLE].b, a[LABELS].b,
+                                    cases[i].rows, cases[i].width);
+    return op_condition_features(r->d, a[OUT].b, a[TIMESTEPS].b, a[FREQUENCIES].b, cases[i].rows,
+                                 cases[i].width);
+}
+
+static void expect(const trial_run *r, int i, int which, double *expected, double *scale)
+{
+    (void)which, (void)scale;
+    const trial_array *a = r->arrays;
+    int width = cases[i].width;
+    for (int row = 0; row < cases[i].rows; row++)
+        for (int j = 0; j < width; j++) {
+            if (cases[i].combine) {
+                double x = (double)a[EMBEDDED].values[row * width + j] +
+                           (double)a[TABLE].values[a[LABELS].ints[row] * width + j];
+                expected[row * width + j] = x / (1.0 + exp(-x));
+            } else {
+                double angle = (double)(a[TIMESTEPS].values[row] * a[FREQUENCIES].values[j]);
+                expected[row * 2 * width + j] = cos(angle);
+                expected[row * 2 * width + width + j] = sin(angle);
+            }
+        }
+}
+
+const trial trial_condition = {"condition", sizeof cases / sizeof *cases, describe, prepare,
+                               launch_case, expect, NULL};
