@@ -8,9 +8,14 @@
 
 Suite *suite_config(void);
 Suite *suite_files(void);
+Suite *suite_models(void);
+Suite *suite_ops(void);
 Suite *suite_rng(void);
 Suite *suite_safetensors(void);
 Suite *suite_schedule(void);
 Suite *suite_text(void);
+
+/* What random inputs are made from: -s, else the clock. Printed at the start. */
+extern unsigned test_seed;
 
 #endif

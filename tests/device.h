@@ -1,0 +1,11 @@
+/* The devices that the device tests run on. */
+#ifndef DITCL_TESTS_DEVICE_H
+#define DITCL_TESTS_DEVICE_H
+
+#include "device/device.h"
+
+/* All devices whose platform's name contains DITCL_TEST_PLATFORM (all platforms without it). Fails
+ * the test when there is none. The list is found once and lives until the program ends. */
+const device_list *wanted_devices(void);
+
+#endif

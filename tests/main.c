@@ -1,0 +1,70 @@
+/* The test program: every suite in one Check runner.
+ *
+ *     ditcl-tests [-s SEED] unit|device|SUITE...
+ *
+ * unit: the suites without a device. device: those that need one; DITCL_TEST_PLATFORM is a part of
+ * the platform's name that must be there, DITCL_TEST_SMALL=1 shortens the shapes for an emulator. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/text.h"
+#include "suites.h"
+
+static const struct {
+    const char *name, *group;
+    Suite *(*make)(void);
+} suites[] = {
+    {"config", "unit", suite_config},
+    {"files", "unit", suite_files},
+    {"rng", "unit", suite_rng},
+    {"safetensors", "unit", suite_safetensors},
+    {"schedule", "unit", suite_schedule},
+    {"text", "unit", suite_text},
+    {"ops", "device", suite_ops},
+    {"models", "device", suite_models},
+};
+
+enum { N_SUITES = sizeof suites / sizeof *suites };
+
+unsigned test_seed;
+
+static int misused(void)
+{
+    fprintf(stderr, "usage: ditcl-tests [-s SEED] unit|device|SUITE...; suites:");
+    for (int i = 0; i < N_SUITES; i++) fprintf(stderr, " %s", suites[i].name);
+    fprintf(stderr, "\n");
+    return 2;
+}
+
+int main(int argc, char **argv)
+{
+    SRunner *runner = srunner_create(NULL);
+    uint64_t seed = (uint64_t)time(NULL) % 100000;
+    int n = 0;
+    for (int a = 1; a < argc; a++) {
+        int found = 0;
+        if (!strcmp(argv[a], "-s")) {
+            if (++a == argc || !text_to_uint(argv[a], &seed)) return misused();
+            continue;
+        }
+        for (int i = 0; i < N_SUITES; i++)
+            if (!strcmp(argv[a], suites[i].name) || !strcmp(argv[a], suites[i].group)) {
+                srunner_add_suite(runner, suites[i].make());
+                found++;
+            }
+        if (!found) return misused();
+        n += found;
+    }
+    if (!n) return misused();
+    test_seed = (unsigned)seed;
+    printf("seed %u\n", test_seed);
+    fflush(stdout);
+    /* an OpenCL device does not survive a fork */
+    srunner_set_fork_status(runner, CK_NOFORK);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,103 @@
+#!/bin/bash
+# Runs a command where only one OpenCL implementation can be seen:
+#
+#     tests/on.sh pocl|rusticl|intel|oclgrind COMMAND...
+#
+# Exit code: the command's; 77 with one loud line when the implementation is not there, or 1 when
+# DITCL_REQUIRE (such as "pocl rusticl intel oclgrind") names it. Intel's runtime for CPUs comes from
+# scripts/fetch-intel-opencl; installed, but not starting on this processor is 77 even if required.
+# On oclgrind the command's exit code is not enough: any finding fails the run.
+set -uo pipefail
+
+implementation=${1:?usage: tests/on.sh IMPLEMENTATION COMMAND...}
+shift
+vendors=/etc/OpenCL/vendors
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+mkdir "$tmp/icd"
+
+missing()
+{
+    for required in ${DITCL_REQUIRE:-}; do
+        if [ "$required" = "$implementation" ]; then
+            echo "*** $implementation is required and not there: $1 ***" >&2
+            exit 1
+        fi
+    done
+    echo "*** SKIPPED: $implementation is not there: $1 ***" >&2
+    exit 77
+}
+
+# Lets the loader see the driver files of $vendors that name the library, and no others.
+only()
+{
+    local file
+    for file in "$vendors"/*.icd; do
+        if grep -qi "$1" "$file" 2>/dev/null; then cp "$file" "$tmp/icd/"; fi
+    done
+    if [ -z "$(ls "$tmp/icd")" ]; then missing "apt install $2"; fi
+    export OCL_ICD_VENDORS=$tmp/icd
+}
+
+# Whether the loader, as the environment is now, finds a device.
+device_found()
+{
+    timeout 120 clinfo -l >"$tmp/clinfo" 2>&1 && grep -q 'Device #' "$tmp/clinfo"
+}
+
+if ! command -v clinfo >/dev/null; then missing "apt install clinfo"; fi
+
+case $implementation in
+pocl)
+    only pocl pocl-opencl-icd
+    export DITCL_TEST_PLATFORM='Portable Computing Language'
+    if ! device_found; then missing "PoCL shows no device"; fi
+    ;;
+rusticl)
+    only rusticl mesa-opencl-icd
+    export RUSTICL_ENABLE=llvmpipe DITCL_TEST_PLATFORM=rusticl
+    if ! device_found; then missing "rusticl shows no device on llvmpipe"; fi
+    ;;
+intel)
+    folder=${DITCL_INTEL_OPENCL:-${XDG_CACHE_HOME:-$HOME/.cache}/ditcl/intel-opencl}
+    if [ ! -f "$folder/ocl/libintelocl.so" ]; then missing "run scripts/fetch-intel-opencl"; fi
+    echo "$folder/ocl/libintelocl.so" >"$tmp/icd/intel.icd"
+    export OCL_ICD_VENDORS=$tmp/icd DITCL_TEST_PLATFORM='Intel(R) OpenCL'
+    export LD_LIBRARY_PATH=$folder/ocl${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+    if ! device_found; then
+        processor=$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)
+        echo "*** SKIPPED: Intel's runtime is installed but does not start on this processor" \
+            "($processor): $(tail -n 1 "$tmp/clinfo") ***" >&2
+        exit 77
+    fi
+    ;;
+oclgrind)
+    if ! command -v oclgrind >/dev/null; then missing "apt install oclgrind"; fi
+    export DITCL_TEST_PLATFORM=oclgrind DITCL_TEST_SMALL=1
+    # every process of the command opens the log anew, so it is a pipe
+    mkfifo "$tmp/pipe"
+    cat "$tmp/pipe" >"$tmp/log" &
+    reader=$!
+    exec 9>"$tmp/pipe"
+    oclgrind --check-api --data-races --uninitialized --global-mem-size 2147483648 \
+        --max-errors 20 --build-options -cl-opt-disable --log "$tmp/pipe" "$@"
+    code=$?
+    exec 9>&-
+    wait "$reader"
+    findings=$(grep -ciE 'invalid|error|race|uninitiali[sz]ed|divergence|exceed' "$tmp/log")
+    if [ "$findings" -gt 0 ]; then
+        echo "*** oclgrind: $findings lines of findings ***" >&2
+        head -n 200 "$tmp/log" >&2
+        if [ "$code" -eq 0 ]; then code=1; fi
+    elif [ "$code" -eq 0 ]; then
+        echo "oclgrind: no findings"
+    fi
+    exit "$code"
+    ;;
+*)
+    echo "tests/on.sh: $implementation is none of pocl, rusticl, intel, oclgrind" >&2
+    exit 2
+    ;;
+esac
+
+"$@"
