@@ -1,5 +1,5 @@
-/* Products for CPUs, epilogue included: one item owns MR rows and NR = NV * VEC columns in registers
- * and runs through the whole of K. Floor: 2 m n k FLOP.
+/* Products for CPUs, epilogue included: one item owns MR rows and NR = NV * VEC columns in
+ * registers and runs through the whole of K. Floor: 2 m n k FLOP.
  *
  * ACTIVATION: 0 none, 1 GELU (tanh form), 2 SiLU. GATE, RESIDUAL: 0 or 1. */
 

@@ -3,9 +3,9 @@
  * once. */
 
 /* One work-group = one token. out, x [N*T][D]; modulation rows of `stride` floats, the row of batch
- * item n being first_row + rows[rows_at + n]; shift and scale begin shift_at and scale_at floats into a row. D is a
- * multiple of 4. The variance is taken around the mean, in a second pass, so that a large mean
- * costs no digits. */
+ * item n being first_row + rows[rows_at + n]; shift and scale begin shift_at and scale_at floats
+ * into a row. D is a multiple of 4. The variance is taken around the mean, in a second pass, so
+ * that a large mean costs no digits. */
 kernel void modulate(global float *out, global const float *x, global const float *modulation,
                      global const int *rows, int width, int tokens, int stride, int first_row,
                      int rows_at, int shift_at, int scale_at, float epsilon)
@@ -26,7 +26,7 @@ kernel void modulate(global float *out, global const float *x, global const floa
     }
     float variance = group_sum(sum4.x + sum4.y + sum4.z + sum4.w, scratch) / width;
     float inverse = 1.0f / sqrt(variance + epsilon);
-    global const float *row = 
+    global const float *row =
         modulation + (size_t)(first_row + rows[rows_at + token / tokens]) * stride;
     for (int i = me; i < quads; i += WG) {
         float4 normal = (vload4(i, in) - mean) * inverse;

@@ -3,7 +3,7 @@
  *     ditcl-tests [-s SEED] unit|device|SUITE...
  *
  * unit: the suites without a device. device: those that need one; DITCL_TEST_PLATFORM is a part of
- * the platform's name that must be there, DITCL_TEST_SMALL=1 shortens the shapes for an emulator. */
+ * the platform's name that must be there, DITCL_TEST_SMALL=1 shortens the list for an emulator. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

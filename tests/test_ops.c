@@ -2,8 +2,12 @@
  * kernels must be right wherever they run. Knows no operator by name. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "device.h"
+#include "device/source.h"
+#include "ops/ops.h"
+#include "scratch.h"
 #include "suites.h"
 #include "trials/trial.h"
 
@@ -41,14 +45,85 @@ START_TEST(operators_match_their_references)
 }
 END_TEST
 
+/* ---- the check of products ---- */
+
+/* Copies cl/name to the scratch folder, with `marker` replaced by `spoilt` unless it is null. */
+static void copy_kernel(const char *name, const char *marker, const char *spoilt)
+{
+    char *source;
+    ck_assert_int_eq(source_read(&source, name), OK);
+    char *at = marker ? strstr(source, marker) : NULL;
+    ck_assert_msg(!marker || at, "cl/%s has no %s", name, marker);
+    size_t before = at ? (size_t)(at - source) : strlen(source);
+    size_t size = strlen(source) + (spoilt ? strlen(spoilt) : 0) + 1;
+    char *out = malloc(size);
+    ck_assert_ptr_nonnull(out);
+    snprintf(out, size, "%.*s%s%s", (int)before, source, at ? spoilt : "",
+             at ? at + strlen(marker) : "");
+    scratch_write(name, out, strlen(out));
+    free(out);
+    free(source);
+}
+
+static const int shapes[][3] = {{1, 1, 1}, {9, 33, 17}, {40, 144, 48}, {33, 50, 200}};
+
+static void check_products(const device_info *info, kernel_class class, status wanted)
+{
+    device d;
+    ck_assert_msg(device_open(&d, info) == OK, "%s", fail_line());
+    d.class = class;
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        const int *s = shapes[i];
+        char says[128];
+        ck_assert_msg(gemm_check(&d, s[0], s[1], s[2]) == wanted, "%s", fail_line());
+        if (wanted == OK) continue;
+        snprintf(says, sizeof says, "%s's product %dx%dx%d is wrong on this device", gemm_name(&d),
+                 s[0], s[1], s[2]);
+        ck_assert_msg(strstr(fail_line(), says), "%s", fail_line());
+    }
+    ck_assert_uint_eq(d.n_products, wanted == OK ? sizeof shapes / sizeof *shapes : 0);
+    device_close(&d);
+}
+
+START_TEST(right_products_pass_their_check)
+{
+    const device_list *devices = wanted_devices();
+    for (int i = 0; i < devices->n; i++) check_products(&devices->items[i], CLASS_GPU, OK);
+}
+END_TEST
+
+/* Spoils the product's last element by two parts in a hundred. */
+START_TEST(one_wrong_element_is_found)
+{
+    const device_list *devices = wanted_devices();
+    copy_kernel("prelude.clh", NULL, NULL);
+    copy_kernel("epilogue.cl", "c[m * n + j] = x;",
+                "c[m * n + j] = m + 1 == get_global_size(1) && j == n - 1 ? x * 1.02f : x;");
+    setenv("DITCL_CL_DIR", scratch_folder(), 1);
+    for (int i = 0; i < devices->n; i++) check_products(&devices->items[i], CLASS_GPU, ERR_DEVICE);
+}
+END_TEST
+
+static void forget_spoilt_kernels(void)
+{
+    unsetenv("DITCL_CL_DIR");
+    scratch_close();
+}
+
 Suite *suite_ops(void)
 {
     Suite *s = suite_create("ops");
+    TCase *products = tcase_create("products");
+    tcase_add_checked_fixture(products, scratch_open, forget_spoilt_kernels);
+    tcase_add_test(products, right_products_pass_their_check);
+    tcase_add_test(products, one_wrong_element_is_found);
+    tcase_set_timeout(products, 0);
     TCase *all = tcase_create("trials");
     int n = 0;
     while (trials[n]) n++;
     tcase_add_loop_test(all, operators_match_their_references, 0, n);
     tcase_set_timeout(all, 0);
+    suite_add_tcase(s, products);
     suite_add_tcase(s, all);
     return s;
 }

@@ -78,7 +78,8 @@ status cli_info(int argc, char **argv)
     model m = {0};
     const option options[] = {
         {"vae", 0, OPTION_TEXT, &vae_path, "PATH", "the VAE of a single DiT file", 0, 0, NULL},
-        {"heads", 0, OPTION_INT, &heads, "H", "attention heads of a single DiT file", 1, 1024, NULL},
+        {"heads", 0, OPTION_INT, &heads, "H", "attention heads of a single DiT file", 1, 1024,
+         NULL},
         OPTION_JSON(&json),
         {0},
     };

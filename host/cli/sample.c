@@ -170,7 +170,8 @@ static status make_note(text *note, const sample_request *q, const run *r)
 {
     const char *model_name = strrchr(r->m->path, '/');
     status st = text_append(note, "model %s, seed %llu, steps %s, sampler %s, cfg %g, %s "
-                            "arithmetic, device %s; class", model_name ? model_name + 1 : r->m->path,
+                            "arithmetic, device %s; class",
+                            model_name ? model_name + 1 : r->m->path,
                             (unsigned long long)q->seed, q->steps, samplers[r->request.sampler],
                             q->guidance, compats[r->m->arithmetic], r->d->info.name);
     for (int i = 0; i < q->n && i < 100 && st == OK; i += q->per_class)
@@ -203,7 +204,8 @@ static status sample_on(sample_request *q, model *m, device *d, output *o)
     progress_end(&bar);
     double sampled = clock_seconds();
     TRY(make_note(&note, q, &r));
-    o->notes = (const char *const[]){"Software", "ditcl " DITCL_VERSION, "Comment", note.data, NULL};
+    o->notes =
+        (const char *const[]){"Software", "ditcl " DITCL_VERSION, "Comment", note.data, NULL};
     TRY(output_decode(o, &v, r.latents, m->arithmetic, q->quiet));
     TRY(write_latents(q, &r, o));
     TRY(output_commit(o));
@@ -251,9 +253,10 @@ status cli_sample(int argc, char **argv)
          "[all, if the model has at most 100]", 0, 0, NULL},
         {"n", 0, OPTION_INT, &q.per_class, "N", "pictures of each class [1]", 1, 1000000, NULL},
         {"out", 'o', OPTION_TEXT, &q.out, "PATH",
-         "a .png file: the picture, or one sheet of several; with one %d or %0Nd a numbered series; "
-         "a folder gets 000000.png and so on [ditcl.png]", 0, 0, NULL},
-        {"seed", 's', OPTION_UINT64, &q.seed, "S", "of the noise, as torch.manual_seed [0]", 0, 0, NULL},
+         "a .png file: the picture, or one sheet of several; with one %d or %0Nd a numbered "
+         "series; a folder gets 000000.png and so on [ditcl.png]", 0, 0, NULL},
+        {"seed", 's', OPTION_UINT64, &q.seed, "S", "of the noise, as torch.manual_seed [0]", 0, 0,
+         NULL},
         {"steps", 0, OPTION_TEXT, &q.steps, "K",
          "denoising steps [50]; original arithmetic also takes ddimK, that spacing", 0, 0, NULL},
         {"sampler", 0, OPTION_CHOICE, &q.sampler, "NAME",
@@ -272,10 +275,12 @@ status cli_sample(int argc, char **argv)
          "starting noise, float32 [n,C,h,w], instead of drawing it", 0, 0, NULL},
         {"latents-out", 0, OPTION_TEXT, &q.latents_out, "F.npy",
          "also write the final latents, before the VAE", 0, 0, NULL},
-        {"batch", 0, OPTION_INT, &q.batch, "B", "pictures computed at once [what fits]", 1, 4096, NULL},
+        {"batch", 0, OPTION_INT, &q.batch, "B", "pictures computed at once [what fits]", 1, 4096,
+         NULL},
         {"vae", 0, OPTION_TEXT, &q.vae, "PATH",
          "VAE of a single DiT file: a pipeline folder, a VAE folder or a file", 0, 0, NULL},
-        {"heads", 0, OPTION_INT, &q.heads, "H", "attention heads of a single DiT file", 1, 1024, NULL},
+        {"heads", 0, OPTION_INT, &q.heads, "H", "attention heads of a single DiT file", 1, 1024,
+         NULL},
         OPTION_DEVICE(&q.device),
         OPTION_QUIET(&q.quiet),
         OPTION_VERBOSE(&q.verbose),

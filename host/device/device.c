@@ -180,7 +180,7 @@ static bool part_of_name(const device_info *info, const char *selector)
     return text_contains_nocase(info->name, selector);
 }
 
-/* PoCL's platform has a longer name; its devices' version says "PoCL". */
+/* A project's short name may be there and nowhere else, where its platform has a longer name. */
 static bool part_of_version(const device_info *info, const char *selector)
 {
     return text_contains_nocase(info->version, selector);
@@ -230,8 +230,8 @@ static status no_device(const device_list *list)
         fail(ERR_DEVICE, "no OpenCL device found (platforms without devices: %s)",
              list->empty_platforms);
     }
-    fail_hint("install a driver: apt install pocl-opencl-icd runs on any CPU; apt search opencl-icd "
-              "lists those of GPUs");
+    fail_hint("install a driver: apt install pocl-opencl-icd runs on any CPU; apt search "
+              "opencl-icd lists those of GPUs");
     return ERR_DEVICE;
 }
 

@@ -46,8 +46,8 @@ void device_list_free(device_list *list);
 
 /* *index = the device that selector names: an index; P:D; gpu, cpu or accelerator (best of that
  * type); the exact name; else part of one platform's name, one device's name, or one device's
- * version text ("pocl"). Null or
- * "" chooses: discrete GPU, integrated GPU, accelerator, CPU, the vendors' platforms first.
+ * version text. Null or "" chooses: discrete GPU, integrated GPU, accelerator, CPU, the vendors'
+ * platforms first.
  * ERR_USAGE when several are left or none is meant, ERR_DEVICE when there is no device at all. */
 status device_choose(int *index, const device_list *list, const char *selector);
 

@@ -31,7 +31,7 @@ void program_free_all(device *d)
     d->handles->kernels = NULL;
 }
 
-/* The whole log goes to stderr only on request; the message takes the first line that says error. */
+/* The whole log goes to stderr only on request; the message takes its first line with an error. */
 static status build_failed(device *d, const kernel *k, cl_int code)
 {
     size_t size = 0;

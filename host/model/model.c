@@ -64,8 +64,9 @@ static status open_weights(weights *w, const char *folder)
 {
     char path[PATH_BYTES], other[PATH_BYTES];
     static const char *const others[] = {
-        "diffusion_pytorch_model.fp16.safetensors", "diffusion_pytorch_model.safetensors.index.json",
-        "diffusion_pytorch_model.bin", "diffusion_pytorch_model.fp16.bin"};
+        "diffusion_pytorch_model.fp16.safetensors",
+        "diffusion_pytorch_model.safetensors.index.json", "diffusion_pytorch_model.bin",
+        "diffusion_pytorch_model.fp16.bin"};
     status st = file_join(path, sizeof path, folder, "diffusion_pytorch_model.safetensors");
     if (st != OK) return st;
     for (size_t i = 0; !file_exists(path) && i < sizeof others / sizeof *others; i++) {
@@ -198,9 +199,10 @@ static status open_dit_file(model *m, const model_request *request)
     m->spelling = has_layer(&m->dit_weights, NAMING_DIFFUSERS, LAYER_PATCH, 0) ? NAMING_DIFFUSERS
                                                                                : NAMING_ORIGINAL;
     m->origin = m->spelling == NAMING_DIFFUSERS ? COMPAT_DIFFUSERS : COMPAT_ORIGINAL;
-    if (m->spelling == NAMING_ORIGINAL && !has_layer(&m->dit_weights, NAMING_ORIGINAL, LAYER_PATCH, 0)) {
-        st = fail(ERR_FORMAT, "%s: no DiT: neither x_embedder.proj.weight nor pos_embed.proj.weight "
-                              "is in it", m->path);
+    if (m->spelling == NAMING_ORIGINAL &&
+        !has_layer(&m->dit_weights, NAMING_ORIGINAL, LAYER_PATCH, 0)) {
+        st = fail(ERR_FORMAT, "%s: no DiT: neither x_embedder.proj.weight nor "
+                              "pos_embed.proj.weight is in it", m->path);
         goto done;
     }
     config_original_schedule(&m->schedule);

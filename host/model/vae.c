@@ -440,7 +440,8 @@ status vae_decode(vae *v, buf *image, buf latents, int picture)
         if (v->levels[i].up.in) TRY(forward_conv(v, &v->levels[i].up, &s, 2));
     }
     TRY(norm_silu_pad(v, v->x, &v->norm_out, s));
-    TRY(op_conv3x3(v->d, v->y, v->padded, v->conv_out.weight, v->conv_out.bias, none, s, c->out_channels));
+    TRY(op_conv3x3(v->d, v->y, v->padded, v->conv_out.weight, v->conv_out.bias, none, s,
+                   c->out_channels));
     *image = v->y;
 done:
     return st;

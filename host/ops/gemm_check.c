@@ -1,5 +1,5 @@
-/* A product is not believed before it was right once on this device: libraries' kernels are known to
- * give wrong results on some. Freivalds (1977): C = A B^T holds if C v = A (B^T v) for random v,
+/* A product is not believed before it was right once on this device: libraries' kernels are known
+ * to give wrong results on some. Freivalds (1977): C = A B^T holds if C v = A (B^T v) for random v,
  * which costs mn + nk + mk instead of mnk. */
 #include <float.h>
 #include <math.h>

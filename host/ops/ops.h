@@ -18,8 +18,8 @@ status op_fill(device *d, buf b, size_t count, float value);
 
 /* ---- patchify: latents <-> tokens ---- */
 
-/* out [batch*T][C*p*p], patch vectors in the order (C, ph, pw); latents [>= first+pictures][C][size]
- * [size]; item b of the batch reads picture first + b % pictures. */
+/* out [batch*T][C*p*p], patch vectors in the order (C, ph, pw); latents
+ * [>= first+pictures][C][size][size]; item b of the batch reads picture first + b % pictures. */
 status op_patchify(device *d, buf out, buf latents, int first, int pictures, int batch,
                    int channels, int size, int patch);
 
@@ -127,7 +127,8 @@ typedef struct {
     bool pad; /* for op_conv3x3 to read */
 } groupnorm_use;
 
-/* out [N][pixels][C], pixels = conv_padded_pixels of the upsampled size when padded, else up*h*up*w. */
+/* out [N][pixels][C], pixels = conv_padded_pixels of the upsampled size when padded, else
+ * up*h*up*w. */
 status op_groupnorm_apply(device *d, buf out, buf x, picture_shape s, const groupnorm_use *use);
 
 /* ---- conv: 3x3, stride 1, padding 1 ---- */
@@ -139,7 +140,7 @@ size_t conv_padded_pixels(const device *d, int height, int width);
 size_t conv_weight_count(const device *d, int in_channels, int out_channels);
 size_t conv_bias_count(const device *d, int out_channels);
 
-/* Weights as stored [Cout][Cin][3][3] -> the kernel's layout, on the host; the same for the bias. */
+/* Weights as stored [Cout][Cin][3][3] -> the kernel's layout, on the host; likewise the bias. */
 void conv_pack_weight(const device *d, float *packed, const float *weight, int in_channels,
                       int out_channels);
 void conv_pack_bias(const device *d, float *packed, const float *bias, int out_channels);
@@ -162,8 +163,9 @@ typedef struct {
     int guided_channels;
 } step_use;
 
-/* One update of latents [pictures][C][size][size] in place, from model [n or 2n][channels_out][size]
- * [size], noise like latents, and a table of STEP_ROW_FLOATS per step (host/sample/schedule.h).
+/* One update of latents [pictures][C][size][size] in place, from model
+ * [n or 2n][channels_out][size][size], noise like latents, and a table of STEP_ROW_FLOATS per step
+ * (host/sample/schedule.h).
  * flag (int) [1] becomes 1 when a value is not finite. */
 status op_step_update(device *d, buf latents, buf model, buf noise, buf rows, buf flag,
                       const step_use *use);

@@ -1,7 +1,7 @@
 /* A run: labels and a seed -> latents -> pictures, on one device.
  *
- * All pictures advance together, step by step, in batches that fit; so the noise is drawn as if they
- * were one batch, however they are split. */
+ * All pictures advance together, step by step, in batches that fit; so the noise is drawn as if
+ * they were one batch, however they are split. */
 #ifndef DITCL_SAMPLE_PIPELINE_H
 #define DITCL_SAMPLE_PIPELINE_H
 

@@ -35,8 +35,8 @@ typedef struct {
     int n_rows;
 } schedule;
 
-/* steps: "50"; with COMPAT_ORIGINAL also "ddim50" (the spacing of that name). learned: the model has
- * variance channels. eta: DDIM's. ERR_USAGE for steps that cannot be, ERR_FORMAT for a
+/* steps: "50"; with COMPAT_ORIGINAL also "ddim50" (the spacing of that name). learned: the model
+ * has variance channels. eta: DDIM's. ERR_USAGE for steps that cannot be, ERR_FORMAT for a
  * configuration that cannot be sampled so. */
 status schedule_init(schedule *s, const schedule_config *config, compat arithmetic,
                      sampler_kind sampler, const char *steps, double eta, bool learned);

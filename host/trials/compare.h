@@ -20,8 +20,8 @@ typedef struct {
     double got, expected;
 } comparison;
 
-/* scale[i] > 0: the magnitude that element i was rounded at. 0: |expected[i]| or the root mean square
- * of all finite expected values, whichever is larger. */
+/* scale[i] > 0: the magnitude that element i was rounded at. 0: |expected[i]| or the root mean
+ * square of all finite expected values, whichever is larger. */
 comparison compare(const double *got, const double *expected, const double *scale, size_t count,
                    tolerance t);
 

@@ -80,8 +80,8 @@ typedef struct {
     double worst;  /* largest err / tol among the cases with a tolerance */
 } trial_tally;
 
-/* Every case of one trial; small: only those an emulator does in seconds. Lines go to out unless
- * null, those of failures always when it is given. The status is about the device, not the results. */
+/* Every case of one trial; small: only those an emulator does in seconds. out, unless null, gets a
+ * line for each failure, with verbose for each case. The status is about the device alone. */
 status trial_check(device *d, const trial *t, unsigned seed, bool small, bool verbose, FILE *out,
                    trial_tally *tally);
 

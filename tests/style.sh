@@ -1,0 +1,101 @@
+#!/bin/bash
+# The rules of this code that a compiler does not hold anyone to. Prints every line that breaks one.
+#
+#     tests/style.sh
+set -u
+shopt -s lastpipe # rule() runs in this shell and can count
+cd "$(dirname "$0")/.."
+broken=0
+
+# Lines on stdin break the rule that is named.
+rule()
+{
+    local lines
+    lines=$(cat)
+    if [ -n "$lines" ]; then
+        echo "--- $1"
+        echo "$lines"
+        broken=1
+    fi
+}
+
+code=$(find host cl tests -name data -prune -o \( -name '*.c' -o -name '*.h' -o -name '*.cl' \
+    -o -name '*.clh' -o -name '*.def' \) -print | sort)
+
+# ---- layers: each folder of host/ may include these ----
+layers()
+{
+    case $1 in
+    base) echo base ;;
+    files) echo base files ;;
+    device) echo base device ;;
+    ops) echo base device ops ;;
+    trials) echo base device ops trials ;;
+    model) echo base files device ops model ;;
+    sample) echo base files device ops model sample ;;
+    cli) echo base files device ops trials model sample cli ;;
+    esac
+}
+
+for folder in host/*/; do
+    layer=$(basename "$folder")
+    allowed=$(layers "$layer")
+    if [ -z "$allowed" ]; then
+        echo "$folder" | rule "a folder that no layer is known for"
+        continue
+    fi
+    grep -nE '^#include "' "$folder"* | grep -vE "#include \"(${allowed// /|})/" |
+        rule "$layer/ may include ${allowed// /\/, }/ only, as written from host/"
+done
+grep -nE '^#include "' host/main.c | grep -vE '"(base|cli)/' | rule "main.c may include base/, cli/"
+grep -nE '^#include "ops/' host/ops/*.c | grep -vE '"ops/(op|ops)\.h"' |
+    rule "no operator includes another"
+grep -rnE '#include <(CL/|clblast)' host cl tests | grep -v '^host/device/' |
+    rule "OpenCL's and CLBlast's headers are for host/device/ only"
+
+# ---- vendors: data in cl/devices/, never a word in the code. Extensions' and packages' names are
+# what they are; the tests name the implementations that they run on ----
+vendors='nvidia|geforce|amd|radeon|intel|adreno|qualcomm|mali|apple|powervr|imagination'
+vendors="\\b($vendors|pocl|mesa|rusticl|llvmpipe|oclgrind|clover)\\b"
+grep -niE "$vendors" $(echo "$code" | grep -v '^tests/') |
+    sed -E 's/(cl|CL)_(intel|nv|amd|arm|qcom)_[a-zA-Z0-9_]+//g; s/[a-z]+-opencl-icd//g' |
+    grep -iE ":.*$vendors" | rule "a vendor's name outside cl/devices/"
+
+# ---- sizes ----
+for file in $code; do
+    lines=$(wc -l <"$file")
+    if [ "$lines" -gt 700 ]; then echo "$file: $lines lines"; fi
+done | rule "a file of more than 700 lines"
+# in characters, not bytes
+LC_ALL=C.UTF-8 grep -nE '^.{101,}$' $code | rule "a line of more than 100 columns"
+grep -nP '\t| +$' $code | rule "a tab, or blanks at the end of a line"
+
+# ---- names ----
+git ls-files | grep -iE '(^|/)(utils?|common|misc|helpers?|core)(\.[a-z]+|/)' |
+    rule "a name that says nothing"
+
+# ---- quirks ----
+for quirk in $(sed -n 's/^QUIRK(\([A-Z_]*\),.*/\1/p' host/device/quirks.def); do
+    if ! grep -rq --include='*.c' "QUIRK_$quirk\b" host && ! grep -rq "QUIRK_$quirk\b" cl; then
+        echo "host/device/quirks.def: $quirk"
+    fi
+done | rule "a quirk that nobody reads"
+
+# ---- kernels: what is compiled everywhere ----
+grep -nE '\bdouble\b|\bprintf *\(|\bhalf +[a-z]' cl/*.cl cl/*.clh |
+    rule "doubles, half arithmetic and printf are not in every OpenCL 1.2"
+for stem in $(ls host/trials/*.c | xargs -n 1 basename | sed 's/\.c$//'); do
+    case $stem in trial | compare) continue ;; esac
+    for file in host/ops/$stem.c; do
+        if [ ! -f "$file" ]; then echo "host/trials/$stem.c has no $file"; fi
+    done
+done | rule "an operator has one stem everywhere"
+for file in cl/*.cl; do
+    if ! grep -q "\"$(basename "$file")\"" host/ops/*.c; then echo "$file"; fi
+done | rule "a kernel file that no operator launches"
+for file in host/ops/*.c; do
+    stem=$(basename "$file" .c)
+    if [ "$stem" != gemm_check ] && [ ! -f "host/trials/$stem.c" ]; then echo "$file"; fi
+done | rule "an operator without a trial"
+
+exit $broken
