@@ -336,6 +336,7 @@ def arguments():
     p.add_argument("--vlb", type=float, default=0.1, help="weight of the variance loss")
     p.add_argument("--copies", type=int, default=6, help="moved and tinted copies per picture")
     p.add_argument("--copy-share", type=float, default=0.4, help="share of draws taken from those copies")
+    p.add_argument("--favour", nargs="*", default=[], metavar="CLASS=FACTOR", help="draw a class more or less often")
     p.add_argument("--bf16", action="store_true", help="bfloat16 autocast")
     p.add_argument("--compile", action="store_true", help="torch.compile the blocks")
     p.add_argument("--warm-start", metavar="DIR", help="start from the weights of an exported model folder")
@@ -377,6 +378,8 @@ def work(rank, args, store):
     # Between uniform over pictures and uniform over classes.
     per_class = torch.bincount(lat["label"]).float()
     weight = per_class[lat["label"]] ** -0.5
+    for name, factor in (f.rsplit("=", 1) for f in args.favour):
+        weight[lat["label"] == list(tc.CLASSES).index(name)] *= float(factor)
     model = DiT(args.dim, args.depth, args.heads, classes=len(tc.CLASSES)).to(dev)
     if args.warm_start:
         import_weights(model, args.warm_start)
