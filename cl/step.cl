@@ -11,7 +11,7 @@ inline bool not_finite(float x)
  * unconditional ones. Guidance acts on channels below guided_channels; the others, and the
  * variance, are the conditional prediction. row: x0_x x0_o eps_x eps_o clip to_x0 to_eps to_x noise
  * log_min log_max, step * 11 floats into rows. flag[0] becomes 1 when a value is not finite.
- * GUIDED, LEARNED (variance channels behind the first C), NOISY: 0 or 1. */
+ * GUIDED, LEARNED (variance channels behind the first C): 0 or 1. */
 kernel void step_update(global float *latents, global const float *model, global const float *noise,
                         global const float *rows, global int *flag, int step, int first, int n,
                         int channels, int channels_out, int area, float guidance,
@@ -34,21 +34,14 @@ kernel void step_update(global float *latents, global const float *model, global
     float epsilon = row[2] * x + row[3] * o;
     if (row[4] > 0.0f) x0 = clamp(x0, -row[4], row[4]);
     float next = row[5] * x0 + row[6] * epsilon + row[7] * x;
-#if NOISY
-    float s = row[8];
+    float s = row[8]; /* the same for all items; noise may be unset where it is 0 */
+    if (s != 0.0f) {
 #if LEARNED
-    float f = (model[at + (size_t)channels * area] + 1.0f) * 0.5f;
-    s *= exp(0.5f * (f * row[10] + (1.0f - f) * row[9]));
+        float f = (model[at + (size_t)channels * area] + 1.0f) * 0.5f;
+        s *= exp(0.5f * (f * row[10] + (1.0f - f) * row[9]));
 #endif
-    next += s * noise[to];
-#endif
+        next += s * noise[to];
+    }
     if (not_finite(next)) atomic_or(flag, 1);
     latents[to] = next;
-}
-
-/* One item = one value: flag[0] becomes 1 when one of x [count] is not finite. */
-kernel void step_check(global const float *x, global int *flag, int count)
-{
-    int i = (int)get_global_id(0);
-    if (i < count && not_finite(x[i])) atomic_or(flag, 1);
 }

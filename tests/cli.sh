@@ -53,7 +53,7 @@ made()
 
 model=$data/models/separate48
 fast="--steps 2 -q"
-mkdir keep folder
+mkdir keep folder series0
 
 # help and misuse of the command line
 expect 2 "no command"
@@ -94,6 +94,8 @@ expect 2 "%d" sample "$model" --out 'a%s.png'
 expect 2 "%d" sample "$model" --out 'a%d%d.png'
 expect 2 "%d" sample "$model" --out 'a%5d.png'
 expect 2 "PNG" sample "$model" --out a.jpg
+expect 2 "PNG" sample "$model" --out a.npy
+expect 2 "picture's name" sample "$model" --out a.png --latents-out a.png
 expect 2 "--heads" sample "$model" --heads 2
 expect 2 "--heads H" sample "$data/models/original64.safetensors"
 expect 2 "holds no VAE" sample "$data/models/original64.safetensors" --heads 2
@@ -104,6 +106,8 @@ expect 1 "no such model" sample nothing-like-this
 expect 1 "folder" sample "$model" --out missing/a.png
 expect 1 "folder" sample "$model" --out missing/
 expect 1 "folder" sample "$model" --latents-out missing/a.npy
+expect 1 "folder" sample "$model" --class 1,2 --out 'series%d/a.png'
+expect 1 "too large" sample "$model" --class 1 -n 900000 --out a.png
 expect 1 "device or pipe" sample "$model" --out /dev/null
 expect 1 "No such file" sample "$model" --latents-in missing.npy
 expect 1 "not a .npy" sample "$model" --latents-in "$model/model_index.json"

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/memory.h"
@@ -91,6 +92,10 @@ static char **temporaries;
 static size_t temporaries_capacity;
 static volatile sig_atomic_t n_temporaries;
 
+/* Set while a thread changes the table or renames: the handler may run in another thread, one of an
+ * OpenCL runtime, and waits. The holder itself has its signals blocked, so that ends. */
+static volatile sig_atomic_t holding;
+
 static const int guarded_signals[] = {SIGINT, SIGTERM, SIGHUP};
 enum { N_GUARDED = sizeof guarded_signals / sizeof *guarded_signals };
 
@@ -100,16 +105,19 @@ static sigset_t hold_signals(void)
     sigemptyset(&held);
     for (int i = 0; i < N_GUARDED; i++) sigaddset(&held, guarded_signals[i]);
     pthread_sigmask(SIG_BLOCK, &held, &before);
+    holding = 1;
     return before;
 }
 
 static void release_signals(sigset_t before)
 {
+    holding = 0;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
 static void leave(int signal_number)
 {
+    while (holding) nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
     for (int i = 0; i < (int)n_temporaries; i++)
         if (temporaries[i]) unlink(temporaries[i]);
     static const char message[] = "\nditcl: interrupted\n";

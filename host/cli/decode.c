@@ -1,4 +1,5 @@
 /* ditcl decode: latents -> pictures, or the decoder's raw output. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -104,9 +105,14 @@ static status decode(const decode_request *q)
     TRY(npy_read(&x.latents, q->latents));
     TRY(check_latents(&x.latents, q->latents, m.vae.latent_channels));
     if (is_npy(q->out)) TRY(file_out_check(q->out));
-    else TRY(output_open(&o, q->out, (int)x.latents.dims[0], 1));
+    else TRY(output_open(&o, q->out, (int)x.latents.dims[0], 1,
+                         (int)x.latents.dims[3] * vae_scale(&m.vae),
+                         (int)x.latents.dims[2] * vae_scale(&m.vae)));
     TRY(cli_open_device(&d, q->device, q->quiet));
     TRY(prepare(&x, &d, &m));
+    if (q->verbose)
+        fprintf(stderr, "loaded: %d pictures of %d x %d, %.0f MB on the device\n", x.n, x.width,
+                x.height, (double)d.allocated_bytes / 1e6);
     if (is_npy(q->out)) {
         TRY(write_raw(&x));
     } else {

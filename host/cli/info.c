@@ -24,9 +24,11 @@ static json_t *vae_json(const vae_config *v)
 static status print_json(const model *m, double memory)
 {
     const dit_config *c = &m->dit;
+    json_t *path = json_string(m->path);
+    if (!path) path = json_string("(a name that is not UTF-8)");
     json_t *all = json_pack(
-        "{s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:b, s:I, s:f, s:I, s:o}",
-        "model", m->path, "arithmetic",
+        "{s:o, s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:b, s:I, s:f, s:I, s:o}",
+        "model", path, "arithmetic",
         m->arithmetic == COMPAT_DIFFUSERS ? "diffusers" : "original", "width", c->width, "depth",
         c->depth, "heads", c->heads, "head_dim", c->head_dim, "patch", c->patch, "in_channels",
         c->in_channels, "out_channels", c->out_channels, "classes", c->n_classes, "latent_size",
@@ -98,6 +100,8 @@ status cli_info(int argc, char **argv)
     if (helped) goto done;
     TRY(model_open(&m, &(model_request){.name = name, .vae = vae_path, .heads = heads,
                                         .forced = -1, .need_dit = true}));
+    TRY(dit_check(&m));
+    TRY(vae_check(&m));
     double memory = run_memory(&m, 1, 2, STEPS, true, 1);
     if (json) TRY(print_json(&m, memory));
     else print_text(&m, memory);

@@ -2,6 +2,7 @@
 #include "cli/output.h"
 
 #include <ctype.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,7 +51,7 @@ static status picture_path(const output *o, char *out, int i)
 static status check_format(const char *path)
 {
     static const char *const others[] = {".jpg", ".jpeg", ".webp", ".gif", ".bmp",
-                                         ".tif", ".tiff", ".npz",  ".ppm"};
+                                         ".tif", ".tiff", ".npz",  ".npy", ".ppm"};
     size_t n = strlen(path);
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
         size_t k = strlen(others[i]);
@@ -60,10 +61,35 @@ static status check_format(const char *path)
     return OK;
 }
 
-status output_open(output *o, const char *path, int n, int unit)
+/* The pictures of one class stay together in a row, where a row can hold them. */
+static int columns(const output *o)
 {
-    *o = (output){.path = path, .n = n, .unit = unit};
-    char first[PATH_BYTES];
+    int near = grid_columns(o->n);
+    if (o->unit <= 1 || o->unit > 2 * near) return near;
+    int units = (near + o->unit / 2) / o->unit;
+    return (units ? units : 1) * o->unit;
+}
+
+/* A sheet must be one that a PNG writer takes; that is known before any work. */
+static status make_sheet(output *o)
+{
+    enum { LARGEST = 1 << 29 }; /* bytes of one picture that png_write takes */
+    double across = columns(o), down = ceil(o->n / across);
+    double bytes = (across * (o->width + 2) + 2) * (down * (o->height + 2) + 2) * 3;
+    if (o->kind != OUTPUT_SHEET) return OK;
+    if (bytes > LARGEST) {
+        fail(ERR_LIMIT, "a sheet of %d pictures of %d x %d is too large", o->n, o->width,
+             o->height);
+        fail_hint("write them one by one: --out FOLDER/ or --out NAME-%%03d.png");
+        return ERR_LIMIT;
+    }
+    return memory_alloc(&o->sheet, (size_t)o->n * (size_t)o->width * (size_t)o->height, 3);
+}
+
+status output_open(output *o, const char *path, int n, int unit, int width, int height)
+{
+    *o = (output){.path = path, .n = n, .unit = unit, .width = width, .height = height};
+    char name[PATH_BYTES];
     status st = OK;
     size_t length = strlen(path);
     if (strchr(path, '%')) {
@@ -76,27 +102,15 @@ status output_open(output *o, const char *path, int n, int unit)
         o->kind = n > 1 ? OUTPUT_SHEET : OUTPUT_FILE;
     }
     TRY(check_format(path));
-    TRY(picture_path(o, first, 0));
-    TRY(file_out_check(first));
+    for (int i = 0; i < (o->kind == OUTPUT_SHEET ? 1 : n); i++) {
+        TRY(picture_path(o, name, i));
+        TRY(file_out_check(name));
+    }
+    TRY(make_sheet(o));
     /* one more: see output_extra */
     TRY(memory_alloc(&o->files, (size_t)n + 1, sizeof *o->files));
 done:
     return st;
-}
-
-/* Sizes are known later than the path is checked. */
-static status output_size(output *o, int width, int height)
-{
-    size_t bytes;
-    o->width = width;
-    o->height = height;
-    if (o->kind != OUTPUT_SHEET) return OK;
-    if (!size_mul((size_t)o->n, (size_t)width * (size_t)height * 3, &bytes) || bytes > 1u << 31) {
-        fail(ERR_LIMIT, "a sheet of %d pictures of %d x %d is too large", o->n, width, height);
-        fail_hint("write them one by one: --out FOLDER/ or --out NAME-%%03d.png");
-        return ERR_LIMIT;
-    }
-    return memory_alloc(&o->sheet, bytes, 1);
 }
 
 static status write_one(output *o, const char *path, const unsigned char *rgb, int width,
@@ -147,7 +161,6 @@ status output_decode(output *o, vae *v, buf latents, compat arithmetic, bool qui
     TRY(memory_alloc(&pixels, count, sizeof *pixels));
     TRY(memory_alloc(&planes, count, sizeof *planes));
     TRY(memory_alloc(&rgb, count, 1));
-    TRY(output_size(o, width, height));
     for (int i = 0; i < o->n; i++) {
         progress_update(&bar, i, o->n);
         TRY(output_planes(planes, pixels, v, latents, i));
@@ -165,15 +178,6 @@ done:
 file_out *output_extra(output *o)
 {
     return &o->files[o->n_files++];
-}
-
-/* The pictures of one class stay together in a row, where a row can hold them. */
-static int columns(const output *o)
-{
-    int near = grid_columns(o->n);
-    if (o->unit <= 1 || o->unit > 2 * near) return near;
-    int units = (near + o->unit / 2) / o->unit;
-    return (units ? units : 1) * o->unit;
 }
 
 status output_commit(output *o)

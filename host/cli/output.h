@@ -21,10 +21,10 @@ typedef struct {
     const char *const *notes; /* PNG text: keyword, value, ..., null */
 } output;
 
-/* Understands path for n pictures and checks that it can be written. A name without % gets the
- * picture, or a sheet of several; one %d or %0Nd numbers them from 0; a folder gets 000000.png and
- * so on. */
-status output_open(output *o, const char *path, int n, int unit);
+/* Understands path for n pictures of width x height and checks that all can be written. A name
+ * without % gets the picture, or a sheet of several; one %d or %0Nd numbers them from 0; a folder
+ * gets 000000.png and so on. */
+status output_open(output *o, const char *path, int n, int unit, int width, int height);
 
 /* planes [3][H][W] of one picture of latents, through pixels [H][W][3]. */
 status output_planes(float *planes, float *pixels, vae *v, buf latents, int picture);

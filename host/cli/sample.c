@@ -231,8 +231,13 @@ static status sample(sample_request *q)
     TRY(model_open(&m, &(model_request){.name = q->model, .vae = q->vae, .heads = q->heads,
                                         .forced = q->compat, .need_dit = true}));
     TRY(choose_labels(q, &m));
-    TRY(output_open(&o, q->out, q->n, q->per_class));
+    int side = m.dit.latent_size * vae_scale(&m.vae);
+    TRY(output_open(&o, q->out, q->n, q->per_class, side, side));
     if (q->latents_out) TRY(file_out_check(q->latents_out));
+    if (q->latents_out && !strcmp(q->latents_out, q->out)) {
+        st = fail(ERR_USAGE, "--latents-out %s: is the picture's name too", q->out);
+        goto done;
+    }
     TRY(read_latents(q, &m));
     TRY(cli_open_device(&d, q->device, q->quiet));
     TRY(sample_on(q, &m, &d, &o));

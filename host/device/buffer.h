@@ -17,6 +17,13 @@ typedef struct {
 status buffer_create(device *d, buf *b, size_t count, const char *what);
 void buffer_release(device *d, buf *b);
 
+static inline void buffer_swap(buf *a, buf *b)
+{
+    buf c = *a;
+    *a = *b;
+    *b = c;
+}
+
 /* Elements first..first+count. Both wait. */
 status buffer_upload(device *d, buf b, size_t first, const void *from, size_t count);
 status buffer_download(device *d, buf b, size_t first, void *to, size_t count);

@@ -22,6 +22,8 @@ static void get_text(char *out, size_t size, cl_device_id id, cl_device_info wha
     char *from = value;
     while (isspace((unsigned char)*from)) from++;
     for (size_t n = strlen(from); n && isspace((unsigned char)from[n - 1]);) from[--n] = 0;
+    for (char *c = from; *c; c++) /* JSON wants UTF-8, and a terminal no control characters */
+        if (!isascii((unsigned char)*c) || iscntrl((unsigned char)*c)) *c = '?';
     text_copy(out, size, from);
 }
 
@@ -151,7 +153,7 @@ static int rank(const device_info *info)
     int kind = info->kind == DEVICE_GPU           ? (info->unified_memory ? 2 : 3)
                : info->kind == DEVICE_ACCELERATOR ? 1
                                                   : 0;
-    return (info->available ? 16 : 0) + 2 * kind + (info->quirk.has[QUIRK_CHOOSE_LAST] ? 0 : 8);
+    return (info->available ? 16 : 0) + 2 * kind + (info->quirk.has[QUIRK_CHOOSE_LAST] ? 0 : 1);
 }
 
 static int best(const device_list *list, int kind)
@@ -183,7 +185,8 @@ static bool part_of_name(const device_info *info, const char *selector)
 /* A project's short name may be there and nowhere else, where its platform has a longer name. */
 static bool part_of_version(const device_info *info, const char *selector)
 {
-    return text_contains_nocase(info->version, selector);
+    const char *behind = strncmp(info->version, "OpenCL ", 7) ? "" : strchr(info->version + 7, ' ');
+    return behind && text_contains_nocase(behind, selector);
 }
 
 /* "0: NAME (PLATFORM), 1: ..." of the devices that match, or of all. */
@@ -316,14 +319,6 @@ status device_finish(device *d)
 {
     status st = OK;
     CL_TRY("clFinish", clFinish(d->handles->queue));
-done:
-    return st;
-}
-
-status device_flush(device *d)
-{
-    status st = OK;
-    CL_TRY("clFlush", clFlush(d->handles->queue));
 done:
     return st;
 }

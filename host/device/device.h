@@ -71,7 +71,5 @@ void device_close(device *d);
 
 /* Waits until all queued work is done; its errors surface here. */
 status device_finish(device *d);
-/* Hands queued work to the device without waiting. */
-status device_flush(device *d);
 
 #endif

@@ -13,7 +13,6 @@ struct kernel {
     cl_program program;
     cl_kernel handle;
     cl_uint n_args;
-    size_t max_work_items; /* CL_KERNEL_WORK_GROUP_SIZE; a hint on some drivers */
     struct kernel *next;
 };
 

@@ -71,9 +71,6 @@ static status build(device *d, kernel *k)
     CL_TRY("clCreateKernel", code);
     CL_TRY("clGetKernelInfo", clGetKernelInfo(k->handle, CL_KERNEL_NUM_ARGS, sizeof k->n_args,
                                               &k->n_args, NULL));
-    if (clGetKernelWorkGroupInfo(k->handle, d->handles->id, CL_KERNEL_WORK_GROUP_SIZE,
-                                 sizeof k->max_work_items, &k->max_work_items, NULL) != CL_SUCCESS)
-        k->max_work_items = 0;
 done:
     free(prelude);
     free(source);

@@ -333,7 +333,7 @@ static status read_vae(const reader *r, vae_config *c)
     TRY(must_be_absent(r, "latents_std"));
     TRY(must_be_absent(r, "quantization_config"));
     TRY(read_int(r, "in_channels", 3, 1, MAX_PICTURE_CHANNELS, &c->in_channels));
-    TRY(read_int(r, "out_channels", 3, 1, MAX_PICTURE_CHANNELS, &c->out_channels));
+    TRY(read_int(r, "out_channels", 3, 3, 3, &c->out_channels));
     TRY(read_int(r, "latent_channels", 4, 1, MAX_LATENT_CHANNELS, &c->latent_channels));
     TRY(read_int(r, "layers_per_block", 1, 1, MAX_VAE_LAYERS, &c->layers_per_block));
     TRY(read_int(r, "norm_num_groups", 32, 1, MAX_VAE_CHANNELS, &c->groups));

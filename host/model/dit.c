@@ -53,6 +53,11 @@ static status load_layers(dit *t, gemm_weight *l, const layer *parts, int n_part
         name_layer(name, t->m->spelling, parts[i], block, ".weight");
         TRY(weights_find(w, &found, name, SHAPE(rows, columns)));
     }
+    for (int i = 0; i < n_parts; i++) {
+        name_layer(name, t->m->spelling, parts[i], block, ".bias");
+        TRY(weights_find(w, &found, name, SHAPE(rows)));
+    }
+    if (!t->d) goto done; /* see dit_check */
     TRY(memory_alloc(&matrix, (size_t)n_parts * rows * columns, sizeof *matrix));
     TRY(memory_alloc(&bias, (size_t)n_parts * rows, sizeof *bias));
     for (int i = 0; i < n_parts; i++) {
@@ -162,6 +167,13 @@ static status load_constants(dit *t)
     size_t tokens = (size_t)t->tokens, width = (size_t)t->config.width;
     float frequencies[HALF], *positions = NULL;
     status st = OK;
+    if (!t->d) {
+        buf none;
+        return t->m->spelling == NAMING_DIFFUSERS
+                   ? OK
+                   : weights_upload(&t->m->dit_weights, NULL, &none, "pos_embed",
+                                    SHAPE(1, tokens, width));
+    }
     dit_frequencies(frequencies, t->m->arithmetic);
     TRY(buffer_create(t->d, &t->frequencies, HALF, "frequencies"));
     TRY(buffer_upload(t->d, t->frequencies, 0, frequencies, HALF));
@@ -198,7 +210,13 @@ static status load_patch(dit *t)
     weights *w = &t->m->dit_weights;
     int in = c->in_channels * c->patch * c->patch;
     float *matrix = NULL, *bias = NULL;
+    const tensor *found;
     status st = OK;
+    name_layer(name, t->m->spelling, LAYER_PATCH, 0, ".bias");
+    TRY(weights_find(w, &found, name, SHAPE(c->width)));
+    name_layer(name, t->m->spelling, LAYER_PATCH, 0, ".weight");
+    TRY(weights_find(w, &found, name, SHAPE(c->width, c->in_channels, c->patch, c->patch)));
+    if (!t->d) goto done; /* see dit_check */
     TRY(memory_alloc(&matrix, (size_t)c->width * (size_t)in, sizeof *matrix));
     TRY(memory_alloc(&bias, (size_t)c->width, sizeof *bias));
     name_layer(name, t->m->spelling, LAYER_PATCH, 0, ".weight");
@@ -219,8 +237,6 @@ static status load_all(dit *t)
     const tensor *found;
     weights *w = &t->m->dit_weights;
     status st = OK;
-    name_layer(name, t->m->spelling, LAYER_PATCH, 0, ".weight");
-    TRY(weights_find(w, &found, name, SHAPE(c->width, c->in_channels, c->patch, c->patch)));
     TRY(load_patch(t));
     TRY(load_constants(t));
     TRY(load_embedders(t));
@@ -282,6 +298,8 @@ static status allocate(dit *t)
     size_t tokens = (size_t)t->batch * (size_t)t->tokens, keys, values, scratch = 0;
     attention_shape a = {t->batch, t->tokens, c->heads, c->head_dim};
     status st = OK;
+    /* first, since the check needs memory of its own for a moment */
+    TRY(plan_products(t, &scratch));
     TRY(memory_alloc(&t->host_timesteps, rows, sizeof *t->host_timesteps));
     TRY(memory_alloc(&t->host_labels, rows, sizeof *t->host_labels));
     for (int i = 0; i < c->depth; i++)
@@ -302,7 +320,6 @@ static status allocate(dit *t)
     TRY(buffer_create(t->d, &t->keys, keys, "keys"));
     TRY(buffer_create(t->d, &t->values, values, "values"));
     TRY(buffer_create(t->d, &t->tokens_out, tokens * (size_t)t->final.n, "output tokens"));
-    TRY(plan_products(t, &scratch));
     if (scratch) TRY(buffer_create(t->d, &t->scratch, scratch, "scratch of the products"));
 done:
     return st;
@@ -323,6 +340,16 @@ dit_memory dit_plan(const dit_config *c)
     };
 }
 
+status dit_check(model *m)
+{
+    int side = m->dit.latent_size / m->dit.patch;
+    dit t = {.m = m, .config = m->dit, .tokens = side * side};
+    status st = memory_alloc(&t.blocks, (size_t)t.config.depth, sizeof *t.blocks);
+    if (st == OK) st = load_all(&t);
+    dit_free(&t);
+    return st;
+}
+
 status dit_load(dit *t, device *d, model *m, const dit_run *run)
 {
     int side = m->dit.latent_size / m->dit.patch;
@@ -341,7 +368,6 @@ status dit_load(dit *t, device *d, model *m, const dit_run *run)
 void dit_free(dit *t)
 {
     device *d = t->d;
-    if (!d) return;
     gemm_weight *layers[] = {&t->patch, &t->final_adaln, &t->final};
     for (size_t i = 0; i < sizeof layers / sizeof *layers; i++) gemm_weight_free(d, layers[i]);
     for (int i = 0; t->embedders && i < t->n_embedders; i++) {
@@ -428,13 +454,6 @@ done:
 
 /* ---- forward ---- */
 
-static void swap(buf *a, buf *b)
-{
-    buf c = *a;
-    *a = *b;
-    *b = c;
-}
-
 /* One adaLN-Zero block on x (paper figure 3): x += gate * attention(modulated norm), then the same
  * around the MLP. m: the block's modulation. */
 static status forward_block(dit *t, const dit_block *b, const modulation *m, int batch)
@@ -451,14 +470,14 @@ static status forward_block(dit *t, const dit_block *b, const modulation *m, int
     TRY(product(t, t->wide, t->normed, &b->qkv, rows, NULL));
     TRY(op_attention(t->d, t->normed, t->wide, t->keys, t->values, a));
     TRY(product(t, t->y, t->normed, &b->projection, rows, &gated));
-    swap(&t->x, &t->y);
+    buffer_swap(&t->x, &t->y);
     TRY(op_modulate(t->d, t->normed, t->x, m, batch, t->tokens, d, SHIFT_MLP * d, SCALE_MLP * d,
                     c->norm3_eps));
     TRY(product(t, t->wide, t->normed, &b->mlp_1, rows, &gelu));
     gated.residual = t->x;
     gated.gate_at = GATE_MLP * d;
     TRY(product(t, t->y, t->wide, &b->mlp_2, rows, &gated));
-    swap(&t->x, &t->y);
+    buffer_swap(&t->x, &t->y);
 done:
     return st;
 }

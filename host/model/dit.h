@@ -51,6 +51,10 @@ typedef struct {
     bool keep_adaln;
 } dit_run;
 
+/* Compares the file with the configuration: every tensor there, of the right shape and type, and no
+ * other. Reads no values. */
+status dit_check(model *m);
+
 /* Uploads everything, allocates everything, and checks every product's shape on the device. */
 status dit_load(dit *t, device *d, model *m, const dit_run *run);
 void dit_free(dit *t);

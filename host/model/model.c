@@ -2,6 +2,7 @@
  * reading values. See model.h. */
 #include "model/model.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,7 +35,10 @@ static status find(char *out, const char *name)
     if (!*name) return fail(ERR_USAGE, "MODEL is empty");
     if (strlen(name) >= PATH_BYTES) return fail(ERR_USAGE, "MODEL: %.60s...: too long", name);
     text_copy(out, PATH_BYTES, name);
-    if (file_exists(name)) return OK;
+    if (file_exists(name)) {
+        for (size_t n = strlen(out); n > 1 && out[n - 1] == '/';) out[--n] = 0;
+        return OK;
+    }
     if (beside_program(shared, sizeof shared) != OK) shared[0] = 0;
     if (!strchr(name, '/'))
         for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
@@ -187,6 +191,10 @@ static status infer_dit(dit_config *c, const weights *w, naming spelling, int he
     TRY(check_inferred(c, path));
     TRY(choose_heads(c, path, heads));
     TRY(infer_size(c, w, spelling));
+    long long side = c->latent_size / c->patch;
+    if (side * side * c->width * 4 > INT_MAX)
+        st = fail(ERR_LIMIT, "%s: %lld tokens of width %d are too many for one picture", path,
+                  side * side, c->width);
 done:
     return st;
 }
@@ -212,6 +220,10 @@ static status open_dit_file(model *m, const model_request *request)
     if (m->spelling == NAMING_DIFFUSERS) { /* a config.json beside the file knows more */
         m->schedule.sampler = SAMPLER_DDIM;
         TRY(read_json(&json, path, folder, "config.json", true));
+    }
+    if (json && request->heads) {
+        st = fail(ERR_USAGE, "--heads: %s says it already", path);
+        goto done;
     }
     if (json) TRY(config_parse_dit(&m->dit, json, path));
     else TRY(infer_dit(&m->dit, &m->dit_weights, m->spelling, request->heads));

@@ -1,9 +1,11 @@
 /* The VAE's decoder. See vae.h. */
 #include "model/vae.h"
 
+#include <assert.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/memory.h"
 
@@ -13,7 +15,10 @@
 
 static void tensor_name(char out[NAME_BYTES], const char *prefix, const char *suffix)
 {
-    snprintf(out, NAME_BYTES, "%s%s", prefix, suffix);
+    size_t n = strlen(prefix), m = strlen(suffix);
+    assert(n + m < NAME_BYTES); /* the longest is half of that */
+    memcpy(out, prefix, n);
+    memcpy(out + n, suffix, m + 1);
 }
 
 static status load_norm(vae *v, norm *n, const char *prefix, int channels)
@@ -37,6 +42,11 @@ static status load_1x1(vae *v, gemm_weight *c, const char *const *prefixes, int 
         tensor_name(name, prefixes[i], ".weight");
         TRY(weights_find(v->w, &found, name, SHAPE(rows, columns)));
     }
+    for (int i = 0; i < n; i++) {
+        tensor_name(name, prefixes[i], ".bias");
+        TRY(weights_find(v->w, &found, name, SHAPE(rows)));
+    }
+    if (!v->d) goto done; /* see vae_check */
     TRY(memory_alloc(&matrix, (size_t)n * rows * columns, sizeof *matrix));
     TRY(memory_alloc(&bias, (size_t)n * rows, sizeof *bias));
     for (int i = 0; i < n; i++) {
@@ -61,12 +71,15 @@ static status load_conv3x3(vae *v, conv *c, const char *prefix, int in, int out)
 {
     char name[NAME_BYTES];
     float *stored = NULL, *packed = NULL;
-    size_t n = conv_weight_count(v->d, in, out), n_bias = conv_bias_count(v->d, out);
     status st = OK;
     const tensor *found; /* the file decides what is allocated: look there first */
     *c = (conv){.in = in, .out = out};
+    tensor_name(name, prefix, ".bias");
+    TRY(weights_find(v->w, &found, name, SHAPE(out)));
     tensor_name(name, prefix, ".weight");
     TRY(weights_find(v->w, &found, name, SHAPE(out, in, 3, 3)));
+    if (!v->d) goto done; /* see vae_check */
+    size_t n = conv_weight_count(v->d, in, out), n_bias = conv_bias_count(v->d, out);
     TRY(memory_alloc(&stored, (size_t)in * (size_t)out * 9, sizeof *stored));
     TRY(memory_alloc(&packed, n > n_bias ? n : n_bias, sizeof *packed));
     TRY(weights_read(v->w, stored, name, SHAPE(out, in, 3, 3)));
@@ -167,6 +180,14 @@ static status load_all(vae *v)
     weights_ignore(v->w, "quant_conv.");
     v->unknown = weights_unused(v->w, &n_unknown);
 done:
+    return st;
+}
+
+status vae_check(model *m)
+{
+    vae v = {.w = &m->vae_weights, .config = m->vae};
+    status st = load_all(&v);
+    vae_free(&v);
     return st;
 }
 
@@ -272,6 +293,8 @@ status vae_prepare(vae *v, int height, int width)
                     width * scale, height * scale, padded);
     v->height = height;
     v->width = width;
+    /* first, since the check needs memory of its own for a moment */
+    TRY(plan_products(v, &scratch, height, width));
     TRY(buffer_create(v->d, &v->x, (size_t)picture, "the decoder's picture"));
     TRY(buffer_create(v->d, &v->y, (size_t)picture, "the decoder's picture"));
     TRY(buffer_create(v->d, &v->z, (size_t)picture, "the decoder's picture"));
@@ -284,7 +307,6 @@ status vae_prepare(vae *v, int height, int width)
         TRY(buffer_create(v->d, &v->keys, keys, "the decoder's keys"));
         TRY(buffer_create(v->d, &v->values, values, "the decoder's values"));
     }
-    TRY(plan_products(v, &scratch, height, width));
     if (scratch) TRY(buffer_create(v->d, &v->scratch, scratch, "scratch of the products"));
 done:
     return st;
@@ -314,7 +336,6 @@ static void resnet_free(device *d, resnet *r)
 void vae_free(vae *v)
 {
     device *d = v->d;
-    if (!d) return;
     conv_free(d, &v->conv_in);
     conv_free(d, &v->conv_out);
     gemm_weight_free(d, &v->post_quant);
@@ -337,13 +358,6 @@ void vae_free(vae *v)
 }
 
 /* ---- decoding ---- */
-
-static void swap(buf *a, buf *b)
-{
-    buf c = *a;
-    *a = *b;
-    *b = c;
-}
 
 /* padded = SiLU(group norm(from)), with a border for a convolution to read */
 static status norm_silu_pad(vae *v, buf from, const norm *n, picture_shape s)
@@ -375,11 +389,11 @@ static status forward_resnet(vae *v, const resnet *r, picture_shape *s)
     TRY(norm_silu_pad(v, v->y, &r->norm_2, out));
     if (r->shortcut.k) {
         TRY(conv_1x1(v, v->z, v->x, &r->shortcut, *s, none));
-        swap(&v->x, &v->z);
+        buffer_swap(&v->x, &v->z);
     }
     TRY(op_conv3x3(v->d, v->y, v->padded, r->conv_2.weight, r->conv_2.bias, v->x, out,
                    out.channels));
-    swap(&v->x, &v->y);
+    buffer_swap(&v->x, &v->y);
     *s = out;
 done:
     return st;
@@ -398,7 +412,7 @@ static status forward_attention(vae *v, picture_shape s)
     TRY(conv_1x1(v, v->qkv, v->y, &v->mid_qkv, s, none));
     TRY(op_attention(v->d, v->y, v->qkv, v->keys, v->values, a));
     TRY(conv_1x1(v, v->z, v->y, &v->mid_out, s, v->x));
-    swap(&v->x, &v->z);
+    buffer_swap(&v->x, &v->z);
 done:
     return st;
 }
@@ -413,7 +427,7 @@ static status forward_conv(vae *v, const conv *c, picture_shape *s, int up)
     s->width *= up;
     if (st == OK)
         st = op_conv3x3(v->d, v->y, v->padded, c->weight, c->bias, none, *s, c->out);
-    swap(&v->x, &v->y);
+    buffer_swap(&v->x, &v->y);
     s->channels = c->out;
     return st;
 }
@@ -428,7 +442,7 @@ status vae_decode(vae *v, buf *image, buf latents, int picture)
                      1.0f / c->scaling_factor, c->shift_factor));
     if (c->post_quant_conv) {
         TRY(conv_1x1(v, v->y, v->x, &v->post_quant, s, none));
-        swap(&v->x, &v->y);
+        buffer_swap(&v->x, &v->y);
     }
     TRY(forward_conv(v, &v->conv_in, &s, 1));
     TRY(forward_resnet(v, &v->mid_1, &s));

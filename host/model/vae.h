@@ -23,8 +23,6 @@ typedef struct {
     gemm_weight shortcut; /* k is 0 where channels do not change */
 } resnet;
 
-enum { VAE_MAX_RESNETS = 65 };
-
 typedef struct {
     resnet *resnets; /* layers_per_block + 1 */
     conv up;         /* in is 0 on the last level */
@@ -44,6 +42,10 @@ typedef struct {
     buf x, y, z, padded, affine, statistics, qkv, keys, values, scratch;
     const char *unknown; /* the first tensor that is no part of a known VAE, or null */
 } vae;
+
+/* Compares the file with the configuration: every tensor of the decoder there, of the right shape
+ * and type. Reads no values. */
+status vae_check(model *m);
 
 /* Uploads the decoder's weights. Owned by the model: tensor memory must stay mapped meanwhile. */
 status vae_load(vae *v, device *d, model *m);

@@ -110,6 +110,7 @@ status weights_upload(weights *w, device *d, buf *b, const char *name, shape exp
 {
     const tensor *t;
     status st = weights_find(w, &t, name, expected);
+    if (!d) return st;
     if (st == OK) st = buffer_create(d, b, shape_count(&expected), name);
     if (st == OK) st = weights_upload_part(w, d, *b, 0, name, expected);
     return st;

@@ -34,7 +34,7 @@ status weights_find(weights *w, const tensor **t, const char *name, shape expect
 /* out[0..count) = the whole tensor as float32; a value that is not finite is an error naming it. */
 status weights_read(weights *w, float *out, const char *name, shape expected);
 
-/* *b = a new buffer with the tensor. */
+/* *b = a new buffer with the tensor. d null: the tensor is only looked for and checked. */
 status weights_upload(weights *w, device *d, buf *b, const char *name, shape expected);
 
 /* Writes the tensor into b from element `at` on. */

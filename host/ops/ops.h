@@ -158,7 +158,7 @@ typedef struct {
     int step;         /* row of the table */
     int first, n;     /* pictures first..first+n of latents and noise */
     int channels, channels_out, size;
-    bool guided, learned, noisy;
+    bool guided, learned;
     float guidance;
     int guided_channels;
 } step_use;
@@ -169,8 +169,5 @@ typedef struct {
  * flag (int) [1] becomes 1 when a value is not finite. */
 status op_step_update(device *d, buf latents, buf model, buf noise, buf rows, buf flag,
                       const step_use *use);
-
-/* flag[0] becomes 1 when one of the first count values is not finite. */
-status op_step_check(device *d, buf x, size_t count, buf flag);
 
 #endif

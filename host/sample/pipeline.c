@@ -218,6 +218,8 @@ status run_open(run *r, device *d, model *m, const run_request *request)
                                   : run_default_batch(d, m, request->n, r->guided);
     if (r->batch > request->n) r->batch = request->n;
     r->n_groups = (request->n + r->batch - 1) / r->batch;
+    TRY(dit_check(m));
+    TRY(vae_check(m));
     TRY(plan_chunks(r, &needs));
     TRY(check_memory(r));
     TRY(plan_rows(r));
@@ -234,6 +236,7 @@ done:
 void run_close(run *r)
 {
     if (!r->d) return;
+    device_finish(r->d); /* an upload may still read the noise */
     dit_free(&r->network);
     schedule_free(&r->plan);
     buf *buffers[] = {&r->latents, &r->prediction, &r->noise, &r->table, &r->rows, &r->flag};
@@ -305,7 +308,7 @@ static status step_group(run *r, int step, int group)
     int rows_at = group * r->batch * halves, first = group * r->batch;
     step_use use = {.step = step, .first = first, .n = n, .channels = c->in_channels,
                     .channels_out = c->out_channels, .size = c->latent_size,
-                    .guided = r->guided, .learned = row->learned, .noisy = row->noise != 0.0f,
+                    .guided = r->guided, .learned = row->learned,
                     .guidance = (float)r->request.guidance,
                     .guided_channels = r->request.guided_channels};
     status st = prepare_modulation(r, step, group, &first_row);
