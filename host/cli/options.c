@@ -44,10 +44,10 @@ static status list_split(text_list *list, const char *name, const char *value)
 const char *options_nearest(const char *typed, const char *const *names)
 {
     const char *nearest = NULL;
-    int best = 3; /* farther is no typing error */
+    int best = 2 + (int)strlen(typed) / 4; /* farther is no typing error */
     for (; *names; names++) {
         int distance = text_distance(typed, *names);
-        if (distance < best && distance < (int)strlen(*names)) {
+        if (distance < best && distance < (int)strlen(*names) - 1) {
             best = distance;
             nearest = *names;
         }

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/memory.h"
 #include "base/text.h"
@@ -48,17 +49,12 @@ static status picture_path(const output *o, char *out, int i)
     return used < PATH_BYTES ? OK : fail(ERR_USAGE, "--out: the name is too long");
 }
 
+/* Only a name that says it is a picture may replace a file; one without an extension may be new. */
 static status check_format(const char *path)
 {
-    static const char *const others[] = {".jpg", ".jpeg", ".webp", ".gif", ".bmp",
-                                         ".tif", ".tiff", ".npz",  ".npy", ".ppm"};
-    size_t n = strlen(path);
-    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
-        size_t k = strlen(others[i]);
-        if (n > k && text_equal_nocase(path + n - k, others[i]))
-            return fail(ERR_USAGE, "--out %s: pictures are written as PNG, name them .png", path);
-    }
-    return OK;
+    const char *slash = strrchr(path, '/'), *dot = strrchr(slash ? slash : path, '.');
+    if (dot ? text_equal_nocase(dot, ".png") : !file_exists(path) && strcmp(path, "-")) return OK;
+    return fail(ERR_USAGE, "--out %s: pictures are written as PNG, name them .png", path);
 }
 
 /* The pictures of one class stay together in a row, where a row can hold them. */
@@ -101,11 +97,11 @@ status output_open(output *o, const char *path, int n, int unit, int width, int 
     } else {
         o->kind = n > 1 ? OUTPUT_SHEET : OUTPUT_FILE;
     }
-    TRY(check_format(path));
     for (int i = 0; i < (o->kind == OUTPUT_SHEET ? 1 : n); i++) {
         TRY(picture_path(o, name, i));
         TRY(file_out_check(name));
     }
+    if (o->kind != OUTPUT_FOLDER) TRY(check_format(path));
     TRY(make_sheet(o));
     /* one more: see output_extra */
     TRY(memory_alloc(&o->files, (size_t)n + 1, sizeof *o->files));
@@ -191,6 +187,8 @@ status output_commit(output *o)
         TRY(write_one(o, o->path, sheet, width, height));
     }
     TRY(file_out_commit(o->files, (size_t)o->n_files));
+    if (isatty(STDERR_FILENO))
+        fprintf(stderr, "wrote %s (%d picture%s)\n", o->path, o->n, o->n > 1 ? "s" : "");
 done:
     free(sheet);
     return st;

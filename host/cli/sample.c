@@ -45,7 +45,7 @@ static const char details[] =
     "  ditcl sample emoji --class all --out sheet.png\n"
     "  ditcl sample emoji --class cat,heart -n 4 --seed 7 --cfg 3 --out sheet.png\n"
     "  ditcl sample DiT-XL-2-256 --class 207 --steps 250 --sampler ddpm --device gpu\n"
-    "  ditcl sample model.safetensors --vae vae/ --class 3 -n 100 --out folder/\n";
+    "  mkdir out; ditcl sample model.safetensors --vae vae/ --class 3 -n 100 --out out/\n";
 
 static status add_label(sample_request *q, size_t *capacity, int label)
 {
@@ -158,8 +158,8 @@ done:
 static void describe(const sample_request *q, const run *r, const char *note)
 {
     if (!q->verbose) return;
-    fprintf(stderr, "%s: %d pictures, %d at once, %d steps (%s, %s arithmetic), guidance %g%s\n",
-            note, q->n, r->batch, r->plan.n_rows, samplers[r->request.sampler],
+    fprintf(stderr, "%s: %d picture%s, %d at once, %d steps (%s, %s arithmetic), guidance %g%s\n",
+            note, q->n, q->n > 1 ? "s" : "", r->batch, r->plan.n_rows, samplers[r->request.sampler],
             compats[r->m->arithmetic], q->guidance, r->guided ? "" : " (off)");
     fprintf(stderr, "  products by %s, modulation of %d steps at a time, %.0f MB on the device\n",
             gemm_name(r->d), r->chunk_steps, (double)r->d->allocated_bytes / 1e6);
@@ -179,25 +179,35 @@ static status make_note(text *note, const sample_request *q, const run *r)
     return st;
 }
 
-static status sample_on(sample_request *q, model *m, device *d, output *o)
+/* Settles the request and sees that its schedule can be, before any device is opened. */
+static status check_request(sample_request *q, const model *m, run_request *out)
+{
+    schedule s = {0};
+    status st = settle(q, m, out);
+    if (st == OK)
+        st = schedule_init(&s, &m->schedule, m->arithmetic, out->sampler, out->steps, out->eta,
+                           m->dit.out_channels == 2 * m->dit.in_channels);
+    schedule_free(&s);
+    return st;
+}
+
+static status sample_on(sample_request *q, run_request *request, model *m, device *d, output *o)
 {
     run r = {0};
     vae v = {0};
-    run_request request;
     text note = {0};
     progress bar = {0};
     double started = clock_seconds();
     status st = OK;
-    TRY(settle(q, m, &request));
     progress_start(&bar, "sampling", q->quiet);
-    request.progress = progress_update;
-    request.progress_context = &bar;
-    TRY(run_open(&r, d, m, &request));
+    request->progress = progress_update;
+    request->progress_context = &bar;
+    TRY(run_open(&r, d, m, request));
     TRY(vae_load(&v, d, m));
     if (v.unknown && !q->quiet)
         cli_warn("%s: unknown tensor %s is ignored", m->vae_weights.file.path, v.unknown);
     TRY(vae_prepare(&v, m->dit.latent_size, m->dit.latent_size));
-    describe(q, &r, "loaded");
+    describe(q, &r, "to draw");
     double loaded = clock_seconds();
     bar.started = loaded;
     TRY(run_sample(&r));
@@ -227,6 +237,7 @@ static status sample(sample_request *q)
     model m = {0};
     device d = {0};
     output o = {0};
+    run_request request;
     status st = OK;
     TRY(model_open(&m, &(model_request){.name = q->model, .vae = q->vae, .heads = q->heads,
                                         .forced = q->compat, .need_dit = true}));
@@ -239,8 +250,9 @@ static status sample(sample_request *q)
         goto done;
     }
     TRY(read_latents(q, &m));
+    TRY(check_request(q, &m, &request));
     TRY(cli_open_device(&d, q->device, q->quiet));
-    TRY(sample_on(q, &m, &d, &o));
+    TRY(sample_on(q, &request, &m, &d, &o));
 done:
     output_close(&o);
     device_close(&d);
@@ -259,7 +271,7 @@ status cli_sample(int argc, char **argv)
         {"n", 0, OPTION_INT, &q.per_class, "N", "pictures of each class [1]", 1, 1000000, NULL},
         {"out", 'o', OPTION_TEXT, &q.out, "PATH",
          "a .png file: the picture, or one sheet of several; with one %d or %0Nd a numbered "
-         "series; a folder gets 000000.png and so on [ditcl.png]", 0, 0, NULL},
+         "series; a folder that is there gets 000000.png and so on [ditcl.png]", 0, 0, NULL},
         {"seed", 's', OPTION_UINT64, &q.seed, "S", "of the noise, as torch.manual_seed [0]", 0, 0,
          NULL},
         {"steps", 0, OPTION_TEXT, &q.steps, "K",

@@ -174,9 +174,12 @@ static void suggest(const class_names *names, const char *typed)
         best[at].distance = distance;
         strcpy(best[at].name, name);
     }
-    if (n == 1) fail_hint("did you mean %s?", best[0].name);
-    if (n == 2) fail_hint("did you mean %s or %s?", best[0].name, best[1].name);
-    if (n == 3) fail_hint("did you mean %s, %s or %s?", best[0].name, best[1].name, best[2].name);
+    if (n == 1) fail_hint("did you mean \"%s\"?", best[0].name);
+    if (n == 2) fail_hint("did you mean \"%s\" or \"%s\"?", best[0].name, best[1].name);
+    if (n == 3)
+        fail_hint("did you mean \"%s\", \"%s\" or \"%s\"?", best[0].name, best[1].name,
+                  best[2].name);
+    if (n == 0) fail_hint("ditcl info MODEL lists them");
 }
 
 static status find_number(int *class_number, const char *typed, int n_classes)

@@ -63,6 +63,19 @@ static status read_json(char **json, char *path, const char *folder, const char 
     return file_read_text(json, path, JSON_BYTES);
 }
 
+/* A config.json beside a single file knows more than its tensors, if it is of the right class. */
+static status read_json_beside(char **json, char *path, const char *file, const char *class_name)
+{
+    char folder[PATH_BYTES];
+    const char *slash = strrchr(file, '/');
+    snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - file) : 1, slash ? file : ".");
+    status st = read_json(json, path, folder, "config.json", true);
+    if (st != OK || !*json || strstr(*json, class_name)) return st;
+    free(*json);
+    *json = NULL;
+    return OK;
+}
+
 /* The weights of a diffusers sub-folder. */
 static status open_weights(weights *w, const char *folder)
 {
@@ -202,7 +215,7 @@ done:
 static status open_dit_file(model *m, const model_request *request)
 {
     status st = OK;
-    char folder[PATH_BYTES], path[PATH_BYTES], *json = NULL;
+    char path[PATH_BYTES], *json = NULL;
     TRY(weights_open(&m->dit_weights, m->path));
     m->spelling = has_layer(&m->dit_weights, NAMING_DIFFUSERS, LAYER_PATCH, 0) ? NAMING_DIFFUSERS
                                                                                : NAMING_ORIGINAL;
@@ -214,12 +227,9 @@ static status open_dit_file(model *m, const model_request *request)
         goto done;
     }
     config_original_schedule(&m->schedule);
-    const char *slash = strrchr(m->path, '/');
-    snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - m->path) : 1,
-             slash ? m->path : ".");
-    if (m->spelling == NAMING_DIFFUSERS) { /* a config.json beside the file knows more */
+    if (m->spelling == NAMING_DIFFUSERS) {
         m->schedule.sampler = SAMPLER_DDIM;
-        TRY(read_json(&json, path, folder, "config.json", true));
+        TRY(read_json_beside(&json, path, m->path, "Transformer2DModel"));
     }
     if (json && request->heads) {
         st = fail(ERR_USAGE, "--heads: %s says it already", path);
@@ -245,7 +255,11 @@ static status open_pipeline(model *m, const model_request *request)
         return fail(ERR_USAGE, "--heads: %s says it itself; only a single file needs it", m->path);
     m->spelling = NAMING_DIFFUSERS;
     m->origin = COMPAT_DIFFUSERS;
-    TRY(read_json(&json, path, m->path, "transformer/config.json", false));
+    st = read_json(&json, path, m->path, "transformer/config.json", false);
+    if (st != OK) {
+        fail_hint("MODEL is a folder that holds transformer/, vae/ and scheduler/, or a DiT file");
+        goto done;
+    }
     TRY(config_parse_dit(&m->dit, json, path));
     free(json);
     TRY(read_json(&json, path, m->path, "scheduler/scheduler_config.json", false));
@@ -328,8 +342,13 @@ static status open_vae(model *m, const char *where)
     status st = find(path, where);
     if (st != OK) return st;
     if (!file_is_folder(path)) {
+        char config_path[PATH_BYTES], *json = NULL;
         st = weights_open(&m->vae_weights, path);
-        return st == OK ? infer_vae(&m->vae, &m->vae_weights) : st;
+        if (st == OK) st = read_json_beside(&json, config_path, path, "AutoencoderKL");
+        if (st == OK && json) st = config_parse_vae(&m->vae, json, config_path);
+        else if (st == OK) st = infer_vae(&m->vae, &m->vae_weights);
+        free(json);
+        return st;
     }
     st = file_join(folder, sizeof folder, path, "vae");
     if (st != OK) return st;
