@@ -11,22 +11,22 @@
 #include "suites.h"
 #include "trials/trial.h"
 
-static const char *const class_names[N_CLASSES] = {[CLASS_CPU] = "cpu", [CLASS_GPU] = "gpu"};
+static const char *const classes[N_CLASSES] = {[CLASS_CPU] = "cpu", [CLASS_GPU] = "gpu"};
 
-/* class null: the device's own, which is returned. */
-static kernel_class check_one(const device_info *info, const kernel_class *class, const trial *t)
+/* Returns the class that CLASS_AUTO was. */
+static kernel_class check_one(const device_info *info, kernel_class class, const trial *t)
 {
     device d;
     trial_tally tally;
     const char *small = getenv("DITCL_TEST_SMALL");
-    ck_assert_msg(device_open(&d, info) == OK, "%s", fail_line());
-    if (class) d.class = *class;
+    const device_settings settings = {.class = class};
+    ck_assert_msg(device_open(&d, info, &settings) == OK, "%s", fail_line());
     kernel_class used = d.class;
     status st = trial_check(&d, t, test_seed, small && *small == '1', getenv("DITCL_TEST_VERBOSE"),
                             stdout, &tally);
     device_close(&d);
     printf("%s %-10s %s class: %3d cases, %d wrong, largest err/tol %.2f\n", info->platform,
-           t->name, class_names[used], tally.cases, tally.failed, tally.worst);
+           t->name, classes[used], tally.cases, tally.failed, tally.worst);
     fflush(stdout);
     ck_assert_msg(st == OK, "%s", fail_line());
     ck_assert_int_gt(tally.cases, 0);
@@ -38,9 +38,8 @@ START_TEST(operators_match_their_references)
 {
     const device_list *devices = wanted_devices();
     for (int i = 0; i < devices->n; i++) {
-        kernel_class own = check_one(&devices->items[i], NULL, trials[_i]);
-        const kernel_class gpu = CLASS_GPU;
-        if (own != gpu) check_one(&devices->items[i], &gpu, trials[_i]);
+        kernel_class own = check_one(&devices->items[i], CLASS_AUTO, trials[_i]);
+        if (own != CLASS_GPU) check_one(&devices->items[i], CLASS_GPU, trials[_i]);
     }
 }
 END_TEST
@@ -70,8 +69,8 @@ static const int shapes[][3] = {{1, 1, 1}, {9, 33, 17}, {40, 144, 48}, {33, 50, 
 static void check_products(const device_info *info, kernel_class class, status wanted)
 {
     device d;
-    ck_assert_msg(device_open(&d, info) == OK, "%s", fail_line());
-    d.class = class;
+    const device_settings settings = {.class = class};
+    ck_assert_msg(device_open(&d, info, &settings) == OK, "%s", fail_line());
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
         const int *s = shapes[i];
         char says[128];

@@ -6,14 +6,14 @@
 
 status cli_check(int argc, char **argv)
 {
-    const char *selector = NULL;
+    device_choice on = {0};
     int seed = 1;
     bool quick = false, helped;
     text_list operators = {0};
     const option options[] = {
         {"seed", 's', OPTION_INT, &seed, "S", "of the random inputs [1]", 0, 2147483647, NULL},
         {"quick", 0, OPTION_FLAG, &quick, NULL, "small shapes only, for emulators", 0, 0, NULL},
-        OPTION_DEVICE(&selector),
+        OPTIONS_DEVICE(&on),
         {0},
     };
     const command c = {
@@ -31,7 +31,7 @@ status cli_check(int argc, char **argv)
     status st = OK;
     TRY(options_parse(&c, argc, argv, &helped));
     if (helped) goto done;
-    TRY(cli_open_device(&d, selector, false));
+    TRY(cli_open_device(&d, &on, false));
     TRY(trial_check_all(&d, (const char *const *)operators.items, operators.n, (unsigned)seed,
                         quick, stdout, &n_failed));
     if (n_failed) {

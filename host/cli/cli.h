@@ -13,11 +13,27 @@ status cli_decode(int argc, char **argv);
 status cli_info(int argc, char **argv);
 status cli_check(int argc, char **argv);
 
-/* Options that several commands have, as table rows. */
-#define OPTION_DEVICE(where)                                                                       \
-    {"device", 0, OPTION_TEXT, where, "SEL",                                                       \
+/* Which device, and how it computes. */
+typedef struct {
+    const char *selector;
+    int class, precision; /* kernel_class, precision */
+    bool no_cache;
+} device_choice;
+
+extern const char *const cli_classes[];     /* "auto", "cpu", "gpu", null */
+extern const char *const cli_precisions[]; /* "auto", "fp32", "bf16", null */
+
+/* Options that several commands have, as table rows. where: a device_choice. */
+#define OPTIONS_DEVICE(where)                                                                      \
+    {"device", 0, OPTION_TEXT, &(where)->selector, "SEL",                                          \
      "an index of `ditcl devices`, P:D, gpu, cpu, accelerator, or part of a platform's or "        \
-     "device's name [DITCL_DEVICE, else the best]", 0, 0, NULL}
+     "device's name [DITCL_DEVICE, else the best]", 0, 0, NULL},                                   \
+    {"precision", 0, OPTION_CHOICE, &(where)->precision, "P",                                      \
+     "of products: auto (the fastest of fp32's accuracy), fp32 (no other arithmetic) or bf16 "     \
+     "(bfloat16 inputs, fp32 sums, where the device has them) [auto]", 0, 0, cli_precisions},     \
+    {"class", 0, OPTION_CHOICE, &(where)->class, "C",                                              \
+     "kernels made for this class of device: auto, cpu or gpu [auto]", 0, 0, cli_classes},         \
+    {"no-cache", 0, OPTION_FLAG, &(where)->no_cache, NULL, "build every program anew", 0, 0, NULL}
 #define OPTION_QUIET(where)                                                                        \
     {"quiet", 'q', OPTION_FLAG, where, NULL, "print errors only", 0, 0, NULL}
 #define OPTION_VERBOSE(where)                                                                      \
@@ -25,9 +41,9 @@ status cli_check(int argc, char **argv);
 #define OPTION_JSON(where)                                                                         \
     {"json", 0, OPTION_FLAG, where, NULL, "print JSON, for programs", 0, 0, NULL}
 
-/* Opens the device that selector, else DITCL_DEVICE, names; an automatic choice is named on stderr
- * unless quiet. */
-status cli_open_device(device *d, const char *selector, bool quiet);
+/* Opens the device that the selector, else DITCL_DEVICE, names; an automatic choice is named on
+ * stderr unless quiet. */
+status cli_open_device(device *d, const device_choice *choice, bool quiet);
 
 /* Prints "ditcl: warning: ..." on stderr. */
 void cli_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

@@ -12,8 +12,9 @@
 #include "model/vae.h"
 
 typedef struct {
-    const char *model, *vae, *device, *latents, *out;
-    int compat, precision;
+    const char *model, *vae, *latents, *out;
+    device_choice on;
+    int compat;
     bool quiet, verbose;
 } decode_request;
 
@@ -108,7 +109,7 @@ static status decode(const decode_request *q)
     else TRY(output_open(&o, q->out, (int)x.latents.dims[0], 1,
                          (int)x.latents.dims[3] * vae_scale(&m.vae),
                          (int)x.latents.dims[2] * vae_scale(&m.vae)));
-    TRY(cli_open_device(&d, q->device, q->quiet));
+    TRY(cli_open_device(&d, &q->on, q->quiet));
     TRY(prepare(&x, &d, &m));
     if (q->verbose)
         fprintf(stderr, "loaded: %d pictures of %d x %d, %.0f MB on the device\n", x.n, x.width,
@@ -132,7 +133,6 @@ done:
 status cli_decode(int argc, char **argv)
 {
     static const char *const compats[] = {"original", "diffusers", NULL};
-    static const char *const precisions[] = {"auto", "fp32", NULL};
     decode_request q = {.out = "ditcl.png", .compat = COMPAT_DIFFUSERS};
     const option options[] = {
         {"latents", 0, OPTION_TEXT, &q.latents, "F.npy",
@@ -142,10 +142,8 @@ status cli_decode(int argc, char **argv)
          "[n,3,H,W] [ditcl.png]", 0, 0, NULL},
         {"compat", 0, OPTION_CHOICE, &q.compat, "NAME",
          "round to 8 bits as this program: original or diffusers [diffusers]", 0, 0, compats},
-        {"precision", 0, OPTION_CHOICE, &q.precision, "P",
-         "auto (the fastest of fp32's accuracy) or fp32 [auto]", 0, 0, precisions},
         {"vae", 0, OPTION_TEXT, &q.vae, "PATH", "another VAE: a folder or a file", 0, 0, NULL},
-        OPTION_DEVICE(&q.device),
+        OPTIONS_DEVICE(&q.on),
         OPTION_QUIET(&q.quiet),
         OPTION_VERBOSE(&q.verbose),
         {0},

@@ -18,15 +18,24 @@ void cli_warn(const char *fmt, ...)
     va_end(args);
 }
 
-status cli_open_device(device *d, const char *selector, bool quiet)
+const char *const cli_classes[] = {
+    [CLASS_AUTO] = "auto", [CLASS_CPU] = "cpu", [CLASS_GPU] = "gpu", [N_CLASSES] = NULL};
+const char *const cli_precisions[] = {[PRECISION_AUTO] = "auto", [PRECISION_FP32] = "fp32",
+                                       [PRECISION_BF16] = "bf16", [N_PRECISIONS] = NULL};
+
+status cli_open_device(device *d, const device_choice *choice, bool quiet)
 {
+    const char *selector = choice->selector;
+    device_settings settings = {.class = (kernel_class)choice->class,
+                                .precision = (precision)choice->precision,
+                                .no_cache = choice->no_cache};
     device_list list;
     int index = 0;
     status st = device_list_init(&list);
     if (st != OK) return st;
     if (!selector) selector = getenv("DITCL_DEVICE");
     TRY(device_choose(&index, &list, selector));
-    TRY(device_open(d, &list.items[index]));
+    TRY(device_open(d, &list.items[index], &settings));
     if (!quiet && (!selector || !*selector))
         fprintf(stderr, "device %d: %s (%s)\n", index, d->info.name, d->info.platform);
 done:

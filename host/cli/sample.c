@@ -15,9 +15,10 @@
 enum { ALL_BY_DEFAULT = 100 }; /* a model of more classes is not drawn whole unasked */
 
 typedef struct {
-    const char *model, *vae, *device, *steps, *latents_in, *latents_out, *out;
+    const char *model, *vae, *steps, *latents_in, *latents_out, *out;
+    device_choice on;
     text_list classes;
-    int per_class, sampler, heads, compat, cfg_channels, precision, batch;
+    int per_class, sampler, heads, compat, cfg_channels, batch;
     uint64_t seed;
     double eta, guidance;
     bool quiet, verbose;
@@ -30,7 +31,6 @@ typedef struct {
 static const char *const samplers[] = {"ddpm", "ddim", NULL};
 static const char *const compats[] = {"original", "diffusers", NULL};
 static const char *const channel_choices[] = {"3", "all", NULL};
-static const char *const precisions[] = {"auto", "fp32", NULL};
 
 static const char details[] =
     "MODEL is a folder in diffusers' layout, a name (looked up in $DITCL_MODELS,\n"
@@ -251,7 +251,7 @@ static status sample(sample_request *q)
     }
     TRY(read_latents(q, &m));
     TRY(check_request(q, &m, &request));
-    TRY(cli_open_device(&d, q->device, q->quiet));
+    TRY(cli_open_device(&d, &q->on, q->quiet));
     TRY(sample_on(q, &request, &m, &d, &o));
 done:
     output_close(&o);
@@ -286,8 +286,6 @@ status cli_sample(int argc, char **argv)
          channel_choices},
         {"compat", 0, OPTION_CHOICE, &q.compat, "NAME",
          "compute as this program: original or diffusers [the files' origin]", 0, 0, compats},
-        {"precision", 0, OPTION_CHOICE, &q.precision, "P",
-         "auto (the fastest of fp32's accuracy) or fp32 [auto]", 0, 0, precisions},
         {"latents-in", 0, OPTION_TEXT, &q.latents_in, "F.npy",
          "starting noise, float32 [n,C,h,w], instead of drawing it", 0, 0, NULL},
         {"latents-out", 0, OPTION_TEXT, &q.latents_out, "F.npy",
@@ -298,7 +296,7 @@ status cli_sample(int argc, char **argv)
          "VAE of a single DiT file: a pipeline folder, a VAE folder or a file", 0, 0, NULL},
         {"heads", 0, OPTION_INT, &q.heads, "H", "attention heads of a single DiT file", 1, 1024,
          NULL},
-        OPTION_DEVICE(&q.device),
+        OPTIONS_DEVICE(&q.on),
         OPTION_QUIET(&q.quiet),
         OPTION_VERBOSE(&q.verbose),
         {0},

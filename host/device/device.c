@@ -2,9 +2,11 @@
 #include "device/device.h"
 
 #include <ctype.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/memory.h"
 #include "base/text.h"
@@ -69,6 +71,7 @@ static status describe(device_info *info, cl_platform_id platform, cl_device_id 
     GET(id, CL_DEVICE_MAX_MEM_ALLOC_SIZE, max_alloc);
     GET(id, CL_DEVICE_LOCAL_MEM_SIZE, local);
     GET(id, CL_DEVICE_MAX_WORK_GROUP_SIZE, info->max_work_group);
+    GET(id, CL_DEVICE_NATIVE_VECTOR_WIDTH_FLOAT, info->native_vector);
     info->kinds[DEVICE_CPU] = type & CL_DEVICE_TYPE_CPU;
     info->kinds[DEVICE_GPU] = type & CL_DEVICE_TYPE_GPU;
     info->kinds[DEVICE_ACCELERATOR] = type & (CL_DEVICE_TYPE_ACCELERATOR | CL_DEVICE_TYPE_CUSTOM);
@@ -122,9 +125,21 @@ done:
     return st;
 }
 
+/* Makes CPU implementations keep their threads apart: woken on one processor, two of them take
+ * twice as long (measured). Not where the process was confined to some processors,
+ * since the threads would be bound to others. */
+static void pin_threads(void)
+{
+    cpu_set_t mine;
+    if (sched_getaffinity(0, sizeof mine, &mine) == 0 &&
+        CPU_COUNT(&mine) == sysconf(_SC_NPROCESSORS_CONF))
+        setenv("POCL_AFFINITY", "1", 0);
+}
+
 status device_list_init(device_list *list)
 {
     *list = (device_list){0};
+    pin_threads();
     status st = OK;
     cl_platform_id *platforms = NULL;
     cl_uint n = 0;
@@ -273,17 +288,23 @@ status device_choose(int *index, const device_list *list, const char *selector)
 
 /* ---- opening ---- */
 
-status device_open(device *d, const device_info *info)
+/* What shapes the kernels: the class, the processor's features, the width of its vectors. */
+static void suit(device *d)
 {
-    *d = (device){.info = *info};
+    const device_info *info = &d->info;
+    /* some drivers claim several types; what they run like is data */
+    bool items = info->kind != DEVICE_CPU || info->quirk.has[QUIRK_LANES_ARE_ITEMS];
+    d->class = d->settings.class != CLASS_AUTO ? d->settings.class : items ? CLASS_GPU : CLASS_CPU;
+    d->vector_width = info->native_vector >= 16 ? 16 : info->native_vector >= 8 ? 8 : 4;
+    if (!items) features_detect(d->feature);
+}
+
+status device_open(device *d, const device_info *info, const device_settings *settings)
+{
+    *d = (device){.info = *info, .settings = settings ? *settings : (device_settings){0}};
     status st = OK;
     cl_int code;
-    /* some drivers claim several types; what they run like is data */
-    d->class = info->kind == DEVICE_CPU && !info->quirk.has[QUIRK_LANES_ARE_ITEMS] ? CLASS_CPU
-                                                                                   : CLASS_GPU;
-    const char *forced = getenv("DITCL_CLASS");
-    if (forced && !strcmp(forced, "gpu")) d->class = CLASS_GPU;
-    if (forced && !strcmp(forced, "cpu")) d->class = CLASS_CPU;
+    suit(d);
     TRY(memory_alloc(&d->handles, 1, sizeof *d->handles));
     d->handles->id = info->device_handle;
     cl_context_properties properties[] = {CL_CONTEXT_PLATFORM,

@@ -11,12 +11,24 @@
 
 #include "base/status.h"
 #include "device/conf.h"
+#include "device/features.h"
 
 typedef enum { DEVICE_CPU, DEVICE_GPU, DEVICE_ACCELERATOR, N_DEVICE_KINDS } device_kind;
 
 /* How kernels are shaped for a device: one work-item per work-group and wide vectors, or
  * work-groups that share tiles in local memory. */
-typedef enum { CLASS_CPU, CLASS_GPU, N_CLASSES } kernel_class;
+typedef enum { CLASS_AUTO, CLASS_CPU, CLASS_GPU, N_CLASSES } kernel_class;
+
+/* Arithmetic of products: the fastest whose results are fp32's (relative error of a product at most
+ * 1e-5); true fp32; bfloat16 inputs with fp32 sums. */
+typedef enum { PRECISION_AUTO, PRECISION_FP32, PRECISION_BF16, N_PRECISIONS } precision;
+
+/* What a user may choose; zeros are the defaults. */
+typedef struct {
+    kernel_class class; /* CLASS_AUTO: as suits the device */
+    precision precision;
+    bool no_cache; /* build every program anew */
+} device_settings;
 
 typedef struct {
     int index;   /* over all platforms, as printed */
@@ -28,6 +40,7 @@ typedef struct {
     unsigned compute_units;
     uint64_t memory_bytes, max_alloc_bytes, local_bytes;
     size_t max_work_group;
+    unsigned native_vector; /* floats the device says it works on at once */
     bool fp16, subgroups, available;
     quirks quirk;
     void *platform_handle, *device_handle;
@@ -57,7 +70,10 @@ typedef struct kernel kernel;
 /* An open device: one context, one in-order queue. */
 typedef struct {
     device_info info;
-    kernel_class class;
+    device_settings settings;
+    kernel_class class; /* never CLASS_AUTO */
+    bool feature[N_FEATURES];
+    int vector_width; /* floats: 16, 8 or 4 */
     device_handles *handles;
     uint64_t allocated_bytes; /* by buffer_create, still held */
     struct {
@@ -66,7 +82,8 @@ typedef struct {
     size_t n_products, products_capacity;
 } device;
 
-status device_open(device *d, const device_info *info);
+/* settings null: the defaults. */
+status device_open(device *d, const device_info *info, const device_settings *settings);
 void device_close(device *d);
 
 /* Waits until all queued work is done; its errors surface here. */

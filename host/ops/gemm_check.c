@@ -86,7 +86,7 @@ static status check(device *d, size_t m, size_t n, size_t k)
     }
     TRY(multiply(d, &w, m, n, k));
     double error = error_of(&w, m, n, k);
-    if (error <= GRANTED * FLT_EPSILON * sqrt((double)k)) goto done;
+    if (error <= GRANTED * 2.0 * gemm_unit_error(d) * sqrt((double)k)) goto done;
     st = fail(ERR_DEVICE, "%s's product %zux%zux%zu is wrong on this device (relative error %.1e)",
               gemm_name(d), m, n, k, error);
     fail_hint("please report the device (ditcl devices); DITCL_GEMM=%s may work",

@@ -1,0 +1,28 @@
+/* Between gemm.c, which chooses, and the implementations of products, one file each. */
+#ifndef DITCL_OPS_GEMM_H
+#define DITCL_OPS_GEMM_H
+
+#include "ops/ops.h"
+
+typedef struct {
+    const char *name;
+    /* Whether this device, as it was opened, can be served. */
+    bool (*fits)(const device *d);
+    /* Weights on the device, in 4-byte elements; host packing of weight [n][k] to that layout.
+     * packed comes zeroed. */
+    size_t (*packed_count)(const device *d, int n, int k);
+    void (*pack)(const device *d, void *packed, const float *weight, int n, int k);
+    status (*scratch)(device *d, size_t *count, int m, int n, int k);
+    /* As op_gemm. */
+    status (*product)(device *d, buf out, buf a, const gemm_weight *w, int m,
+                      const gemm_epilogue *e, buf scratch);
+    /* Relative error of one rounded input: FLT_EPSILON / 2, or more where inputs are narrower. */
+    double unit_error;
+} gemm_implementation;
+
+extern const gemm_implementation gemm_clblast, gemm_cpu;
+
+/* Of a gemm_epilogue without a gate. */
+extern const modulation gemm_no_gate;
+
+#endif

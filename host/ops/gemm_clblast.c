@@ -1,0 +1,47 @@
+/* Products by CLBlast, followed by cl/epilogue.cl. */
+#include <float.h>
+#include <string.h>
+
+#include "device/clblast.h"
+#include "ops/gemm.h"
+#include "ops/op.h"
+
+static bool fits(const device *d)
+{
+    (void)d;
+    return true;
+}
+
+static size_t packed_count(const device *d, int n, int k)
+{
+    (void)d;
+    return (size_t)n * (size_t)k;
+}
+
+/* as stored */
+static void pack(const device *d, void *packed, const float *weight, int n, int k)
+{
+    memcpy(packed, weight, packed_count(d, n, k) * sizeof *weight);
+}
+
+static status product(device *d, buf out, buf a, const gemm_weight *w, int m,
+                      const gemm_epilogue *e, buf scratch)
+{
+    const modulation *gate = e->gate ? e->gate : &gemm_no_gate;
+    kernel *k;
+    size_t group = (size_t)op_items(d);
+    status st = clblast_sgemm(d, out, a, w->matrix, m, w->n, w->k, scratch);
+    if (st == OK)
+        st = program_get(d, &k, "epilogue.cl", "epilogue",
+                         "-DACTIVATION=%d -DGATE=%d -DRESIDUAL=%d", (int)e->act, e->gate != NULL,
+                         e->residual.memory != NULL);
+    if (st != OK) return st;
+    return launch(d, k, RANGE(round_up((size_t)w->n, group), (size_t)m), RANGE(group), ARG(out),
+                  ARG(w->bias), ARG(e->residual), ARG(gate->values), ARG(gate->rows), ARG(w->n),
+                  ARG(e->residual_rows), ARG(e->tokens), ARG(gate->stride), ARG(gate->first_row),
+                  ARG(gate->rows_at), ARG(e->gate_at));
+}
+
+const gemm_implementation gemm_clblast = {
+    .name = "clblast", .fits = fits, .packed_count = packed_count, .pack = pack,
+    .scratch = clblast_scratch, .product = product, .unit_error = FLT_EPSILON / 2};
