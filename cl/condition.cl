@@ -17,5 +17,5 @@ kernel void condition_combine(global float *out, global const float *embedded,
     int k = (int)get_global_id(0), r = (int)get_global_id(1);
     if (k >= width) return;
     size_t i = (size_t)r * width + k;
-    out[i] = silu(embedded[i] + table[(size_t)labels[r] * width + k]);
+    out[i] = siluv(embedded[i] + table[(size_t)labels[r] * width + k]);
 }

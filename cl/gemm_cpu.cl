@@ -8,10 +8,9 @@
 inline V activate(V x)
 {
 #if ACTIVATION == 1
-    V u = x * (0.7978845608f + 0.0356774081f * x * x);
-    return x / (1.0f + exp(-2.0f * u));
+    return gelu_tanhv(x);
 #elif ACTIVATION == 2
-    return x / (1.0f + exp(-x));
+    return siluv(x);
 #else
     return x;
 #endif

@@ -7,7 +7,7 @@ status op_condition_features(device *d, buf out, buf timesteps, buf frequencies,
 {
     kernel *k;
     size_t group = (size_t)op_items(d);
-    status st = program_get(d, &k, "condition.cl", "condition_features", " ");
+    status st = program_get(d, &k, "condition.cl", "condition_features", "-DVEC=1");
     if (st != OK) return st;
     return launch(d, k, RANGE(round_up(2 * (size_t)half, group), (size_t)rows), RANGE(group),
                   ARG(out), ARG(timesteps), ARG(frequencies), ARG(half));
@@ -18,7 +18,7 @@ status op_condition_combine(device *d, buf out, buf embedded, buf table, buf lab
 {
     kernel *k;
     size_t group = (size_t)op_items(d);
-    status st = program_get(d, &k, "condition.cl", "condition_combine", " ");
+    status st = program_get(d, &k, "condition.cl", "condition_combine", "-DVEC=1");
     if (st != OK) return st;
     return launch(d, k, RANGE(round_up((size_t)width, group), (size_t)rows), RANGE(group),
                   ARG(out), ARG(embedded), ARG(table), ARG(labels), ARG(width));
