@@ -14,6 +14,7 @@ static const struct {
     {"decode", cli_decode, "turn latents into pictures"},
     {"info", cli_info, "describe a model: sizes, parameters, Gflops, memory"},
     {"devices", cli_devices, "list the OpenCL devices"},
+    {"bench", cli_bench, "measure operators, passes and the device they run on"},
     {"check", cli_check, "compare every kernel with its reference on a device"},
 };
 enum { N_COMMANDS = sizeof commands / sizeof *commands };

@@ -12,6 +12,7 @@ status cli_sample(int argc, char **argv);
 status cli_decode(int argc, char **argv);
 status cli_info(int argc, char **argv);
 status cli_check(int argc, char **argv);
+status cli_bench(int argc, char **argv);
 
 /* Which device, and how it computes. */
 typedef struct {

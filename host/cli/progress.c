@@ -36,6 +36,11 @@ void progress_update(void *context, int done, int total)
     fflush(stderr);
 }
 
+void progress_say(progress *p, const char *line)
+{
+    if (p->shown) fprintf(stderr, "\r%s: %s\033[K", p->what, line);
+}
+
 void progress_end(progress *p)
 {
     if (p->shown) fprintf(stderr, "\r\033[K");

@@ -13,6 +13,8 @@ typedef struct {
 void progress_start(progress *p, const char *what, bool quiet);
 /* done of total; draws at most ten times a second, and the last one. Fits run_request.progress. */
 void progress_update(void *p, int done, int total);
+/* Shows a line instead of a bar. */
+void progress_say(progress *p, const char *line);
 /* Clears the bar. */
 void progress_end(progress *p);
 

@@ -66,6 +66,7 @@ status device_choose(int *index, const device_list *list, const char *selector);
 
 typedef struct device_handles device_handles;
 typedef struct kernel kernel;
+struct record;
 
 /* An open device: one context, one in-order queue. */
 typedef struct {
@@ -75,6 +76,7 @@ typedef struct {
     bool feature[N_FEATURES];
     int vector_width; /* floats: 16, 8 or 4 */
     device_handles *handles;
+    struct record *recorder;  /* null, or takes down what is queued: record.h */
     uint64_t allocated_bytes; /* by buffer_create, still held */
     struct {
         int m, n, k;

@@ -2,6 +2,7 @@
 #include "device/launch.h"
 
 #include "device/opencl.h"
+#include "device/record.h"
 
 static cl_int set_argument(kernel *k, cl_uint i, const arg *a)
 {
@@ -33,6 +34,7 @@ status launch_kernel(device *d, kernel *k, range global, range local, const arg 
     if (group > d->info.max_work_group)
         return fail(ERR_LIMIT, "kernel %s: a work-group of %zu, the device allows %zu", k->name,
                     group, d->info.max_work_group);
+    if (d->recorder) record_launch(d, k, global, local, args, n_args);
     for (size_t i = 0; i < n_args; i++)
         CL_TRY("clSetKernelArg", set_argument(k, (cl_uint)i, &args[i]));
     CL_TRY("clEnqueueNDRangeKernel",

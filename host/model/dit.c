@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "device/record.h"
 
 enum { HALF = 128, FEATURES = 2 * HALF }; /* timestep embedding, paper 3.2 */
 
@@ -397,8 +398,11 @@ void dit_free(dit *t)
 
 /* ---- conditioning ---- */
 
-static status product(dit *t, buf out, buf a, const gemm_weight *l, int m, const gemm_epilogue *e)
+/* name: for the profile. */
+static status product(dit *t, const char *name, buf out, buf a, const gemm_weight *l, int m,
+                      const gemm_epilogue *e)
 {
+    record_name(t->d, name);
     return op_gemm(t->d, out, a, l, m, e, t->scratch);
 }
 
@@ -406,8 +410,8 @@ static status product(dit *t, buf out, buf a, const gemm_weight *l, int m, const
 static status condition(dit *t, const embedder *e, int n)
 {
     gemm_epilogue silu = {.act = ACTIVATION_SILU};
-    status st = product(t, t->hidden, t->features, &e->time_1, n, &silu);
-    if (st == OK) st = product(t, t->embedded, t->hidden, &e->time_2, n, NULL);
+    status st = product(t, "time_1", t->hidden, t->features, &e->time_1, n, &silu);
+    if (st == OK) st = product(t, "time_2", t->embedded, t->hidden, &e->time_2, n, NULL);
     if (st == OK)
         st = op_condition_combine(t->d, t->conditioning, t->embedded, e->labels, t->row_labels, n,
                                   t->config.width);
@@ -421,7 +425,7 @@ static status modulate_block(dit *t, int i, int n)
     if (!b->adaln.matrix.memory)
         TRY(load_linear(t, &b->adaln, LAYER_ADALN, i, t->config.width,
                         BLOCK_PARTS * t->config.width));
-    TRY(product(t, b->modulation, t->conditioning, &b->adaln, n, NULL));
+    TRY(product(t, "adaln", b->modulation, t->conditioning, &b->adaln, n, NULL));
 done:
     /* the queue holds the buffers until it has used them */
     if (!t->keep_adaln) gemm_weight_free(t->d, &b->adaln);
@@ -443,7 +447,7 @@ status dit_modulate(dit *t, int n, const int *timesteps, const int *labels)
     TRY(op_condition_features(t->d, t->features, t->timesteps, t->frequencies, n, HALF));
     /* the final layer takes block 0's conditioning, as does every block when there is only one */
     TRY(condition(t, &t->embedders[0], n));
-    TRY(product(t, t->final_modulation, t->conditioning, &t->final_adaln, n, NULL));
+    TRY(product(t, "final_adaln", t->final_modulation, t->conditioning, &t->final_adaln, n, NULL));
     for (int i = 0; i < t->config.depth; i++) {
         if (i > 0 && t->n_embedders > 1) TRY(condition(t, &t->embedders[i], n));
         TRY(modulate_block(t, i, n));
@@ -467,16 +471,16 @@ static status forward_block(dit *t, const dit_block *b, const modulation *m, int
     status st = OK;
     TRY(op_modulate(t->d, t->normed, t->x, m, batch, t->tokens, d, SHIFT_MSA * d, SCALE_MSA * d,
                     1e-6f));
-    TRY(product(t, t->wide, t->normed, &b->qkv, rows, NULL));
+    TRY(product(t, "qkv", t->wide, t->normed, &b->qkv, rows, NULL));
     TRY(op_attention(t->d, t->normed, t->wide, t->keys, t->values, a));
-    TRY(product(t, t->y, t->normed, &b->projection, rows, &gated));
+    TRY(product(t, "proj", t->y, t->normed, &b->projection, rows, &gated));
     buffer_swap(&t->x, &t->y);
     TRY(op_modulate(t->d, t->normed, t->x, m, batch, t->tokens, d, SHIFT_MLP * d, SCALE_MLP * d,
                     c->norm3_eps));
-    TRY(product(t, t->wide, t->normed, &b->mlp_1, rows, &gelu));
+    TRY(product(t, "fc1", t->wide, t->normed, &b->mlp_1, rows, &gelu));
     gated.residual = t->x;
     gated.gate_at = GATE_MLP * d;
-    TRY(product(t, t->y, t->wide, &b->mlp_2, rows, &gated));
+    TRY(product(t, "fc2", t->y, t->wide, &b->mlp_2, rows, &gated));
     buffer_swap(&t->x, &t->y);
 done:
     return st;
@@ -494,7 +498,7 @@ status dit_forward(dit *t, buf out, buf latents, int first, int pictures, int ba
     status st = OK;
     TRY(op_patchify(t->d, t->patches, latents, first, pictures, batch, c->in_channels,
                     c->latent_size, c->patch));
-    TRY(product(t, t->x, t->patches, &t->patch, m, &add_positions));
+    TRY(product(t, "patch_embed", t->x, t->patches, &t->patch, m, &add_positions));
     for (int i = 0; i < c->depth; i++) {
         of_block.values = t->blocks[i].modulation;
         TRY(forward_block(t, &t->blocks[i], &of_block, batch));
@@ -502,7 +506,7 @@ status dit_forward(dit *t, buf out, buf latents, int first, int pictures, int ba
     of_final.values = t->final_modulation;
     of_final.stride = 2 * d;
     TRY(op_modulate(t->d, t->normed, t->x, &of_final, batch, t->tokens, d, 0, d, 1e-6f));
-    TRY(product(t, t->tokens_out, t->normed, &t->final, m, NULL));
+    TRY(product(t, "final", t->tokens_out, t->normed, &t->final, m, NULL));
     TRY(op_unpatchify(t->d, out, t->tokens_out, batch, c->out_channels, c->latent_size, c->patch));
 done:
     return st;

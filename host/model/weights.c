@@ -2,6 +2,7 @@
 #include "model/weights.h"
 
 #include <assert.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,6 +19,12 @@ status weights_open(weights *w, const char *path)
     if (st == OK) st = memory_alloc(&w->used, w->file.n_tensors, sizeof *w->used);
     if (st != OK) weights_close(w);
     return st;
+}
+
+status weights_generate(weights *w, const char *what)
+{
+    *w = (weights){.generated = true};
+    return memory_strdup(&w->file.path, what);
 }
 
 void weights_close(weights *w)
@@ -54,6 +61,13 @@ status weights_find(weights *w, const tensor **t, const char *name, shape expect
 {
     const char *path = w->file.path;
     char found[128], wanted[128];
+    if (w->generated) {
+        w->made = (tensor){.name = (char *)name, .type = DTYPE_F32, .n_dims = expected.n,
+                           .count = shape_count(&expected)};
+        memcpy(w->made.dims, expected.dims, sizeof expected.dims);
+        *t = &w->made;
+        return OK;
+    }
     *t = safetensors_find(&w->file, name);
     if (!*t) return fail(ERR_FORMAT, "%s: tensor %s is missing", path, name);
     tensor like = {.n_dims = expected.n};
@@ -69,8 +83,32 @@ status weights_find(weights *w, const tensor **t, const char *name, shape expect
     return OK;
 }
 
+/* Uniform values of variance 1 / inputs; lowbias32 (Wellons 2018) of seed and place. */
+static void generate(float *restrict out, const tensor *t, size_t first, size_t count)
+{
+    uint32_t seed = 2166136261u; /* FNV-1a of the name */
+    double inputs = 1;
+    for (const char *c = t->name; *c; c++) seed = (seed ^ (unsigned char)*c) * 16777619u;
+    for (int i = 1; i < t->n_dims; i++) inputs *= (double)t->dims[i];
+    if (t->n_dims == 1) inputs = 1024;
+    const char *suffix = strrchr(t->name, '.');
+    float offset = t->n_dims == 1 && suffix && !strcmp(suffix, ".weight") ? 1.0f : 0.0f;
+    float scale = (float)(sqrt(3.0 / inputs) / 2147483648.0);
+    for (size_t i = 0; i < count; i++) {
+        uint32_t x = (uint32_t)(first + i) + seed;
+        x = (x ^ x >> 16) * 0x7feb352du;
+        x = (x ^ x >> 15) * 0x846ca68bu;
+        x ^= x >> 16;
+        out[i] = (float)(int32_t)x * scale + offset;
+    }
+}
+
 static status convert(const weights *w, float *out, const tensor *t, size_t first, size_t count)
 {
+    if (w->generated) {
+        generate(out, t, first, count);
+        return OK;
+    }
     tensor_to_float(out, t, first, count);
     for (size_t i = 0; i < count; i++)
         if (!float_is_finite(out[i]))
@@ -118,6 +156,7 @@ status weights_upload(weights *w, device *d, buf *b, const char *name, shape exp
 
 bool weights_equal(const weights *w, const char *a, const char *b)
 {
+    if (w->generated) return true; /* one embedder serves all blocks */
     const tensor *ta = safetensors_find(&w->file, a), *tb = safetensors_find(&w->file, b);
     if (!ta || !tb || ta->type != tb->type || ta->type == DTYPE_OTHER || ta->count != tb->count)
         return false;

@@ -10,7 +10,9 @@
 
 typedef struct {
     safetensors file;
-    bool *used; /* per tensor */
+    bool *used;     /* per tensor */
+    bool generated; /* there is no file: see weights_generate */
+    tensor made;    /* the generated tensor that was found last */
 } weights;
 
 /* The shape a tensor must have; trailing sizes of 1 may be there or not (a 1x1 convolution is a
@@ -24,11 +26,17 @@ typedef struct {
     ((shape){sizeof((size_t[]){__VA_ARGS__}) / sizeof(size_t), {__VA_ARGS__}})
 
 status weights_open(weights *w, const char *path);
+/* Weights without a file, for measurements: any tensor is there, in the shape that is asked for,
+ * with values that depend on its name and their place in it alone. Their variance is one over the
+ * number of inputs of an output; a vector of weights is near one. Nothing is kept. what: for
+ * messages. */
+status weights_generate(weights *w, const char *what);
 void weights_close(weights *w);
 
 bool weights_has(const weights *w, const char *name);
 
-/* *t = the tensor, its shape and type checked; marks it used. */
+/* *t = the tensor, its shape and type checked; marks it used. A generated one is valid until the
+ * next. */
 status weights_find(weights *w, const tensor **t, const char *name, shape expected);
 
 /* out[0..count) = the whole tensor as float32; a value that is not finite is an error naming it. */

@@ -46,6 +46,10 @@ status op_attention(device *d, buf out, buf qkv, buf keys, buf values, attention
     size_t heads = (size_t)s.heads, batch = (size_t)s.batch, group = (size_t)t.group;
     float scale = 1.0f / sqrtf((float)s.head_dim);
     kernel *pack, *k;
+    double rows = (double)s.batch * s.tokens, width = (double)s.heads * s.head_dim;
+    record_work(d, "attention",
+                (work){.flops = 4 * rows * s.tokens * width, .bytes = 16 * rows * width},
+                "N=%d T=%d H=%d d=%d", s.batch, s.tokens, s.heads, s.head_dim);
     status st = program_get(d, &pack, "attention.cl", "attention_pack", "-DPACK -DD=%d -DDP=%d",
                             s.head_dim, t.head_padded);
     if (st == OK)

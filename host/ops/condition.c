@@ -7,6 +7,8 @@ status op_condition_features(device *d, buf out, buf timesteps, buf frequencies,
 {
     kernel *k;
     size_t group = (size_t)op_items(d);
+    record_work(d, "condition_features", (work){.bytes = 8.0 * rows * half}, "%dx%d", rows,
+                2 * half);
     status st = program_get(d, &k, "condition.cl", "condition_features", "-DVEC=1");
     if (st != OK) return st;
     return launch(d, k, RANGE(round_up(2 * (size_t)half, group), (size_t)rows), RANGE(group),
@@ -18,6 +20,8 @@ status op_condition_combine(device *d, buf out, buf embedded, buf table, buf lab
 {
     kernel *k;
     size_t group = (size_t)op_items(d);
+    record_work(d, "condition_combine", (work){.bytes = 12.0 * rows * width}, "%dx%d", rows,
+                width);
     status st = program_get(d, &k, "condition.cl", "condition_combine", "-DVEC=1");
     if (st != OK) return st;
     return launch(d, k, RANGE(round_up((size_t)width, group), (size_t)rows), RANGE(group),

@@ -66,6 +66,12 @@ status op_conv3x3(device *d, buf out, buf x, buf weight, buf bias, buf residual,
 {
     tiling t = choose(d);
     kernel *k;
+    double area = (double)s.batch * s.height * s.width, in = s.channels, to = out_channels;
+    record_work(d, "conv3x3",
+                (work){.flops = 18 * area * in * to,
+                       .bytes = 4 * (area * (in + (residual.memory ? 2 : 1) * to) + 9 * in * to)},
+                "%dx%d %d->%d%s", s.height, s.width, s.channels, out_channels,
+                residual.memory ? " residual" : "");
     int pixels = (int)conv_padded_pixels(d, s.height, s.width);
     size_t group = (size_t)t.group;
     size_t tiles = ceil_div((size_t)s.height * ((size_t)s.width + 2), (size_t)t.pixels);

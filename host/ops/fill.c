@@ -9,6 +9,7 @@ status op_fill(device *d, buf b, size_t count, float value)
 {
     kernel *k;
     size_t group = (size_t)op_items(d);
+    record_work(d, "fill", (work){.bytes = 4.0 * (double)count}, "%zu", count);
     status st = program_get(d, &k, "fill.cl", "fill", " ");
     if (st != OK || count == 0) return st;
     if (count > INT_MAX - group) return fail(ERR_LIMIT, "fill: %zu elements are too many", count);

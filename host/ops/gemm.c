@@ -1,6 +1,7 @@
 /* Matrix products with their epilogues: which implementation serves, and its weights. */
 #include "ops/gemm.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -70,9 +71,25 @@ void gemm_weight_free(device *d, gemm_weight *w)
     buffer_release(d, &w->bias);
 }
 
+static void announce(device *d, const gemm_implementation *g, const gemm_weight *w, int m,
+                     const gemm_epilogue *e)
+{
+    static const char *const names[] = {"", " gelu", " silu"};
+    double rows = m, n = w->n, k = w->k, flops = 2 * rows * n * k;
+    double values = rows * k + n * k + rows * n;
+    if (e->residual.memory) values += fmin(e->residual_rows, rows) * n;
+    record_work(d, "gemm",
+                (work){.flops = flops, .executed = flops * (g->products ? g->products : 1),
+                       .bytes = 4 * values, .on = g->on},
+                "%dx%dx%d%s%s%s", m, w->n, w->k, names[e->act], e->gate ? " gate" : "",
+                e->residual.memory ? " residual" : "");
+}
+
 status op_gemm(device *d, buf out, buf a, const gemm_weight *w, int m, const gemm_epilogue *e,
                buf scratch)
 {
     static const gemm_epilogue none = {0};
-    return choose(d)->product(d, out, a, w, m, e ? e : &none, scratch);
+    const gemm_implementation *g = choose(d);
+    if (d->recorder) announce(d, g, w, m, e ? e : &none);
+    return g->product(d, out, a, w, m, e ? e : &none, scratch);
 }

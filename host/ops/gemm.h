@@ -2,6 +2,7 @@
 #ifndef DITCL_OPS_GEMM_H
 #define DITCL_OPS_GEMM_H
 
+#include "device/record.h"
 #include "ops/ops.h"
 
 typedef struct {
@@ -18,6 +19,9 @@ typedef struct {
                       const gemm_epilogue *e, buf scratch);
     /* Relative error of one rounded input: FLT_EPSILON / 2, or more where inputs are narrower. */
     double unit_error;
+    /* What it computes on, and how many products it makes of one (0: one). */
+    unit on;
+    int products;
 } gemm_implementation;
 
 extern const gemm_implementation gemm_clblast, gemm_cpu;

@@ -20,6 +20,9 @@ status op_groupnorm_statistics(device *d, buf affine, buf x, buf weight, buf bia
     kernel *partial, *join;
     size_t group = (size_t)op_group(d, 32), batch = (size_t)s.batch, chunks = chunks_of(s);
     int pixels = s.height * s.width, chunk_pixels = CHUNK_PIXELS;
+    record_work(d, "groupnorm_statistics",
+                (work){.bytes = 4.0 * s.batch * pixels * s.channels}, "%dx%d %d", s.height,
+                s.width, s.channels);
     status st =
         program_get(d, &partial, "groupnorm.cl", "groupnorm_partial", "-DSTATISTICS");
     if (st == OK) st = program_get(d, &join, "groupnorm.cl", "groupnorm_affine", "-DSTATISTICS");
@@ -42,6 +45,12 @@ status op_groupnorm_apply(device *d, buf out, buf x, picture_shape s, const grou
     int height = s.height * use->up, width = s.width * use->up;
     size_t pixels = use->pad ? conv_padded_pixels(d, height, width)
                              : (size_t)height * (size_t)width;
+    double channels = (double)s.batch * s.channels;
+    record_work(d, "groupnorm_apply",
+                (work){.bytes = 4 * channels * ((double)pixels + (double)s.height * s.width)},
+                "%dx%d %d%s%s%s%s", s.height, s.width, s.channels,
+                use->affine.memory ? " norm" : "", use->silu ? " silu" : "",
+                use->up > 1 ? " up" : "", use->pad ? " pad" : "");
     status st = program_get(d, &k, "groupnorm.cl", "groupnorm_apply",
                             "-DNORM=%d -DSILU=%d -DUP=%d -DPAD=%d", use->affine.memory != NULL,
                             use->silu, use->up, use->pad);

@@ -7,6 +7,8 @@ status op_modulate(device *d, buf out, buf x, const modulation *m, int batch, in
 {
     kernel *k;
     size_t group = (size_t)op_group(d, 64);
+    record_work(d, "modulate", (work){.bytes = 8.0 * batch * tokens * width}, "%dx%d",
+                batch * tokens, width);
     status st = program_get(d, &k, "modulate.cl", "modulate", "-DWG=%zu", group);
     if (st != OK) return st;
     return launch(d, k, RANGE((size_t)batch * (size_t)tokens * group), RANGE(group), ARG(out),

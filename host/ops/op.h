@@ -1,10 +1,11 @@
-/* What operators share: work-group sizes. */
+/* What operators share: work-group sizes. Each announces its work by record_work. */
 #ifndef DITCL_OPS_OP_H
 #define DITCL_OPS_OP_H
 
 #include "device/device.h"
 #include "device/launch.h"
 #include "device/program.h"
+#include "device/record.h"
 
 /* Largest power of two that is at most `wanted` and that the device allows; 1 for the cpu class. */
 static inline int op_group(const device *d, int wanted)

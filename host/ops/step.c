@@ -8,6 +8,10 @@ status op_step_update(device *d, buf latents, buf model, buf noise, buf rows, bu
     kernel *k;
     size_t group = (size_t)op_items(d);
     int area = use->size * use->size;
+    double read = (use->guided ? 2.0 : 1.0) * use->channels_out + use->channels;
+    record_work(d, "update",
+                (work){.bytes = 4.0 * use->n * area * (read + 2.0 * use->channels)},
+                "%dx%dx%dx%d", use->n, use->channels, use->size, use->size);
     status st = program_get(d, &k, "step.cl", "step_update", "-DGUIDED=%d -DLEARNED=%d",
                             use->guided, use->learned);
     if (st != OK) return st;

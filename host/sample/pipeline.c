@@ -154,9 +154,12 @@ static size_t picture_values(const run *r)
     return (size_t)r->m->dit.in_channels * size * size;
 }
 
-static status upload_start(run *r)
+status run_restart(run *r)
 {
     size_t values = picture_values(r) * (size_t)r->request.n;
+    if (r->modulated_from > 0) r->modulated_from = r->modulated_to = 0; /* the first chunk left */
+    status st = op_fill(r->d, r->flag, 1, 0.0f);
+    if (st != OK) return st;
     rng_seed(&r->generator, r->request.seed);
     if (r->request.initial_latents)
         return buffer_upload(r->d, r->latents, 0, r->request.initial_latents, values);
@@ -186,8 +189,7 @@ static status allocate(run *r)
     fill_table(r, table);
     TRY(buffer_upload(r->d, r->table, 0, table, steps * STEP_ROW_FLOATS));
     TRY(buffer_upload(r->d, r->rows, 0, r->host_rows, (size_t)r->n_groups * items));
-    TRY(op_fill(r->d, r->flag, 1, 0.0f));
-    TRY(upload_start(r));
+    TRY(run_restart(r));
 done:
     free(table);
     return st;
@@ -320,22 +322,40 @@ static status step_group(run *r, int step, int group)
     return st;
 }
 
+status run_modulate(run *r)
+{
+    status st = OK;
+    int first_row;
+    r->modulated_from = r->modulated_to = 0;
+    for (int step = 0; step < r->plan.n_rows && st == OK; step += r->chunk_steps)
+        for (int group = 0; group < (r->by_group ? r->n_groups : 1) && st == OK; group++)
+            st = prepare_modulation(r, step, group, &first_row);
+    return st;
+}
+
+status run_step(run *r, int step)
+{
+    status st = OK;
+    int flag = 0;
+    TRY(draw_noise(r, step));
+    for (int group = 0; group < r->n_groups; group++) TRY(step_group(r, step, group));
+    TRY(buffer_download(r->d, r->flag, 0, &flag, 1));
+    if (flag) {
+        st = fail(ERR_DEVICE, "step %d of %d: the latents are no longer finite numbers", step + 1,
+                  r->plan.n_rows);
+        fail_hint("ditcl check shows whether this device computes right");
+    }
+done:
+    return st;
+}
+
 status run_sample(run *r)
 {
     const run_request *q = &r->request;
     status st = OK;
-    int flag = 0;
     if (q->progress) q->progress(q->progress_context, 0, r->plan.n_rows);
     for (int step = 0; step < r->plan.n_rows; step++) {
-        TRY(draw_noise(r, step));
-        for (int group = 0; group < r->n_groups; group++) TRY(step_group(r, step, group));
-        TRY(buffer_download(r->d, r->flag, 0, &flag, 1));
-        if (flag) {
-            fail(ERR_DEVICE, "step %d of %d: the latents are no longer finite numbers", step + 1,
-                 r->plan.n_rows);
-            fail_hint("ditcl check shows whether this device computes right");
-            return ERR_DEVICE;
-        }
+        TRY(run_step(r, step));
         if (q->progress) q->progress(q->progress_context, step + 1, r->plan.n_rows);
     }
 done:

@@ -59,6 +59,12 @@ int run_default_batch(const device *d, const model *m, int n, bool guided);
 status run_open(run *r, device *d, model *m, const run_request *request);
 void run_close(run *r);
 
+/* The parts of run_sample, for measurements: back to the starting noise; the modulation of all
+ * steps; one step, whose modulation is computed before when it is not there yet. */
+status run_restart(run *r);
+status run_modulate(run *r);
+status run_step(run *r, int step);
+
 /* Samples; r->latents then hold the result [n][C][size][size]. A value that is not finite stops
  * the run with the step's number. */
 status run_sample(run *r);

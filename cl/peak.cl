@@ -1,0 +1,39 @@
+/* What a device can do at most, for trials/peak.c: multiply-adds without memory, a plain copy, an
+ * empty kernel.
+ *
+ * VEC: floats of a vector. CHAINS: sums that do not wait for each other. PER: vectors an item
+ * copies. */
+
+/* out [items] = sums of nonsense: n times CHAINS * VEC multiply-adds an item, in registers. */
+kernel __attribute__((reqd_work_group_size(WG, 1, 1)))
+void peak_fma(global float *out, float factor, float term, int n)
+{
+    V sum[CHAINS], all = (V)(0.0f);
+    #pragma unroll
+    for (int i = 0; i < CHAINS; i++) sum[i] = (V)(term * (float)(i + 1));
+    for (int j = 0; j < n; j++)
+        #pragma unroll
+        for (int i = 0; i < CHAINS; i++) sum[i] = mad(sum[i], (V)(factor), (V)(term));
+    #pragma unroll
+    for (int i = 0; i < CHAINS; i++) all += sum[i];
+    float lane[VEC], total = 0.0f;
+    VSTORE(all, lane);
+    for (int i = 0; i < VEC; i++) total += lane[i];
+    out[get_global_id(0)] = total;
+}
+
+/* to = from, `vectors` vectors; a work-group copies WG * PER vectors that follow each other. */
+kernel __attribute__((reqd_work_group_size(WG, 1, 1)))
+void peak_copy(global float *to, global const float *from, int vectors)
+{
+    int first = (int)get_group_id(0) * WG * PER + (int)get_local_id(0);
+    int end = min(first + WG * PER, vectors);
+    for (int i = first; i < end; i += WG) {
+        size_t at = (size_t)i * VEC;
+        VSTORE(VLOAD(from + at), to + at);
+    }
+}
+
+kernel void peak_nothing(global float *out)
+{
+}

@@ -1,0 +1,62 @@
+/* Measurements of a model on a device: whole passes as they really run, and every operator in them,
+ * queued again with the buffers and weights of the pass. Prints nothing. */
+#ifndef DITCL_BENCH_BENCH_H
+#define DITCL_BENCH_BENCH_H
+
+#include "device/record.h"
+#include "model/model.h"
+#include "trials/measure.h"
+#include "trials/peak.h"
+
+/* Whole passes. The batch of a forward pass is 2: one picture with guidance. */
+typedef enum {
+    PART_FORWARD,    /* the transformer, once */
+    PART_MODULATION, /* conditioning of a 50-step run: every step, label and null class */
+    PART_STEP,       /* forward, guidance, update, and the check that ends a step */
+    PART_VAE_DECODE, /* one picture */
+    N_PARTS
+} bench_part;
+
+extern const char *const bench_part_names[]; /* ends with a null */
+
+typedef struct {
+    char name[RECORD_NAME + 4], shape[RECORD_SHAPE];
+    bench_part part;
+    bool whole;  /* the part itself, not an operator in it */
+    int calls;   /* of the operator in its part */
+    timing t;    /* of one call */
+    double flops, executed[N_UNITS], bytes; /* of one call */
+    double copy_gbs; /* operators without arithmetic: what a copy of so many bytes reaches */
+} bench_row;
+
+typedef struct {
+    peaks peak;
+    bench_row *rows;
+    int n;
+    size_t capacity;
+} bench;
+
+typedef struct {
+    model *m;
+    const char *const *only; /* null: everything. Names of parts and operators; ends with a null */
+    int repeat;              /* 0: as many repetitions as the time allows */
+    void (*progress)(void *context, const char *what); /* may be null */
+    void *progress_context;
+} bench_request;
+
+/* ERR_USAGE when a name is neither a part's nor an operator's; for a look before any work. */
+status bench_known(const char *name);
+
+status bench_run(bench *b, device *d, const bench_request *request);
+void bench_free(bench *b);
+
+/* Nominal billions of operations a second, the executed ones, and billions of bytes. */
+double bench_gflops(const bench_row *r);
+double bench_executed_gflops(const bench_row *r);
+double bench_gbs(const bench_row *r);
+
+/* Time at the measured peaks over the time taken: executed arithmetic, each kind at the peak of its
+ * unit; for a row without arithmetic its bytes, at the speed of a copy of as many. */
+double bench_fraction(const bench *b, const bench_row *r);
+
+#endif

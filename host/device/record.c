@@ -1,0 +1,107 @@
+/* Takes down what is queued. See record.h. */
+#include "device/record.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "base/text.h"
+#include "device/clblast.h"
+
+/* A kernel with its arguments, or, k being null, a product c = a b^T of CLBlast. */
+typedef struct recorded_launch {
+    kernel *k;
+    range global, local;
+    arg *args;
+    size_t n_args;
+    buf c, a, b, scratch;
+    int size[3];
+} recorded_launch;
+
+void record_start(record *r, device *d)
+{
+    *r = (record){0};
+    d->recorder = r;
+}
+
+status record_stop(record *r, device *d)
+{
+    d->recorder = NULL;
+    return r->failed;
+}
+
+void record_free(record *r)
+{
+    for (size_t i = 0; i < r->n_launches; i++) free(r->launches[i].args);
+    free(r->launches);
+    free(r->operators);
+    *r = (record){0};
+}
+
+void record_name(device *d, const char *name)
+{
+    if (d->recorder) d->recorder->next_name = name;
+}
+
+void record_work(device *d, const char *name, work w, const char *shape, ...)
+{
+    record *r = d->recorder;
+    va_list args;
+    if (!r || r->failed != OK) return;
+    r->failed = memory_grow(&r->operators, &r->capacity, r->n + 1, sizeof *r->operators);
+    if (r->failed != OK) return;
+    recorded *o = &r->operators[r->n++];
+    *o = (recorded){.done = w, .first = r->n_launches};
+    if (w.executed == 0) o->done.executed = w.flops;
+    text_copy(o->name, sizeof o->name, r->next_name ? r->next_name : name);
+    r->next_name = NULL;
+    va_start(args, shape);
+    vsnprintf(o->shape, sizeof o->shape, shape, args);
+    va_end(args);
+}
+
+/* Room for one more launch of the operator that was announced last. */
+static recorded_launch *add(record *r)
+{
+    if (!r || r->failed != OK || r->n == 0) return NULL;
+    r->failed = memory_grow(&r->launches, &r->launches_capacity, r->n_launches + 1,
+                            sizeof *r->launches);
+    if (r->failed != OK) return NULL;
+    recorded_launch *l = &r->launches[r->n_launches++];
+    *l = (recorded_launch){0};
+    r->operators[r->n - 1].n++;
+    return l;
+}
+
+void record_launch(device *d, kernel *k, range global, range local, const arg *args,
+                   size_t n_args)
+{
+    recorded_launch *l = add(d->recorder);
+    if (!l) return;
+    *l = (recorded_launch){.k = k, .global = global, .local = local, .n_args = n_args};
+    d->recorder->failed = memory_alloc(&l->args, n_args, sizeof *args);
+    if (l->args) memcpy(l->args, args, n_args * sizeof *args);
+}
+
+void record_product(device *d, buf c, buf a, buf b, const int size[3], buf scratch)
+{
+    recorded_launch *l = add(d->recorder);
+    if (!l) return;
+    *l = (recorded_launch){.c = c, .a = a, .b = b, .scratch = scratch};
+    memcpy(l->size, size, sizeof l->size);
+}
+
+status record_replay(const record *r, device *d, size_t index)
+{
+    const recorded *o = &r->operators[index];
+    status st = OK;
+    for (size_t i = o->first; i < o->first + o->n && st == OK; i++) {
+        const recorded_launch *l = &r->launches[i];
+        st = l->k ? launch_kernel(d, l->k, l->global, l->local, l->args, l->n_args)
+                  : clblast_sgemm(d, l->c, l->a, l->b, l->size[0], l->size[1], l->size[2],
+                                  l->scratch);
+    }
+    return st;
+}

@@ -1,0 +1,21 @@
+/* What a device can do at most, measured on it: the roofs that operators are held against. */
+#ifndef DITCL_TRIALS_PEAK_H
+#define DITCL_TRIALS_PEAK_H
+
+#include "device/device.h"
+
+typedef struct {
+    double fp32_gflops; /* independent multiply-adds on full vectors, two operations each */
+    double bf16_gflops; /* of the unit that multiplies bfloat16; 0: no such unit is used */
+    double copy_gbs;    /* bytes read and written a second, far beyond the caches */
+    double launch_us;   /* an empty kernel among many in the queue */
+    double finish_us;   /* an empty kernel, waited for */
+} peaks;
+
+status peak_measure(device *d, peaks *p);
+
+/* *gbs = bytes read and written a second by a copy that moves so many bytes, again and again; small
+ * ones stay in a cache. */
+status peak_copy(device *d, double *gbs, double bytes);
+
+#endif
