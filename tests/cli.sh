@@ -54,6 +54,7 @@ made()
 model=$data/models/separate48
 fast="--steps 2 -q"
 mkdir keep folder series0
+export XDG_CACHE_HOME=$work/keep/cache
 
 # help and misuse of the command line
 expect 2 "no command"
@@ -146,6 +147,23 @@ made ditcl.png
 cmp -s keep/a.npy keep/b.npy && cmp -s keep/a.png keep/b.png || problem "two runs differ"
 "$ditcl" sample "$model" $fast --class all -n 3 --batch 4 --latents-out keep/b.npy --out keep/b.png
 cmp -s keep/a.npy keep/b.npy || problem "latents depend on the batch"
+
+# programs from the cache on disk, or built by two processes at once, or damaged there, draw the same
+[ -n "$(ls keep/cache/ditcl)" ] || problem "no program was stored"
+"$ditcl" sample "$model" $fast --class all -n 3 --no-cache --latents-out keep/b.npy --out keep/b.png
+cmp -s keep/a.npy keep/b.npy || problem "latents depend on the cache"
+rm -r keep/cache/ditcl
+for i in 1 2; do
+    "$ditcl" sample "$model" $fast --class all -n 3 --latents-out keep/t$i.npy --out keep/t$i.png &
+done
+wait
+for i in 1 2; do cmp -s keep/a.npy keep/t$i.npy || problem "two at once draw something else"; done
+for file in keep/cache/ditcl/*; do printf 'x' | dd of="$file" bs=1 seek=100 conv=notrunc 2>err; done
+expect 0 "built anew: " sample "$model" --steps 2 -v --class all -n 3 --latents-out keep/b.npy --out keep/b.png
+cmp -s keep/a.npy keep/b.npy || problem "latents depend on a damaged cache"
+XDG_CACHE_HOME=/proc POCL_CACHE_DIR=$work/keep/pocl expect 0 "not stored" sample "$model" --steps 2 -v --class 1 --out keep/b.png
+env -u XDG_CACHE_HOME -u HOME "$ditcl" sample "$model" $fast --class 1 --out keep/b.png ||
+    problem "without HOME: exit code $?"
 
 # Ctrl-C: out within a second, 130, nothing left behind
 for wait in 0.2 1; do

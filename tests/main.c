@@ -16,12 +16,14 @@ static const struct {
     const char *name, *group;
     Suite *(*make)(void);
 } suites[] = {
+    {"cache", "unit", suite_cache},
     {"config", "unit", suite_config},
     {"files", "unit", suite_files},
     {"rng", "unit", suite_rng},
     {"safetensors", "unit", suite_safetensors},
     {"schedule", "unit", suite_schedule},
     {"text", "unit", suite_text},
+    {"program", "device", suite_program},
     {"ops", "device", suite_ops},
     {"models", "device", suite_models},
 };

@@ -6,10 +6,12 @@
 
 #undef fail /* an old name of ck_abort; ours is in base/status.h */
 
+Suite *suite_cache(void);
 Suite *suite_config(void);
 Suite *suite_files(void);
 Suite *suite_models(void);
 Suite *suite_ops(void);
+Suite *suite_program(void);
 Suite *suite_rng(void);
 Suite *suite_safetensors(void);
 Suite *suite_schedule(void);

@@ -115,7 +115,7 @@ static double run_forward(const device_info *info, const row *r)
     float *got = NULL;
     size_t count = 0;
     status st = model_open(&m, &request);
-    if (st == OK) st = device_open(&d, info, NULL);
+    if (st == OK) st = device_open(&d, info, &(device_settings){.no_cache = true});
     if (st == OK) st = forward_on(&d, &m, r, &got, &count);
     ck_assert_msg(st == OK, "%s: %s", r->word[NAME], fail_line());
     double error = error_of(r, got, count);

@@ -19,7 +19,7 @@ static kernel_class check_one(const device_info *info, kernel_class class, const
     device d;
     trial_tally tally;
     const char *small = getenv("DITCL_TEST_SMALL");
-    const device_settings settings = {.class = class};
+    const device_settings settings = {.class = class, .no_cache = true};
     ck_assert_msg(device_open(&d, info, &settings) == OK, "%s", fail_line());
     kernel_class used = d.class;
     status st = trial_check(&d, t, test_seed, small && *small == '1', getenv("DITCL_TEST_VERBOSE"),
@@ -69,7 +69,7 @@ static const int shapes[][3] = {{1, 1, 1}, {9, 33, 17}, {40, 144, 48}, {33, 50, 
 static void check_products(const device_info *info, kernel_class class, status wanted)
 {
     device d;
-    const device_settings settings = {.class = class};
+    const device_settings settings = {.class = class, .no_cache = true};
     ck_assert_msg(device_open(&d, info, &settings) == OK, "%s", fail_line());
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
         const int *s = shapes[i];

@@ -84,6 +84,41 @@ status file_join(char *out, size_t size, const char *folder, const char *name)
     return OK;
 }
 
+/* ---- the user's folders ---- */
+
+status file_user_folder(char *out, size_t size, user_folder which)
+{
+    static const struct {
+        const char *variable, *below_home;
+    } places[] = {[FOLDER_CACHE] = {"XDG_CACHE_HOME", ".cache"},
+                  [FOLDER_CONFIG] = {"XDG_CONFIG_HOME", ".config"}};
+    char top[4096];
+    const char *named = getenv(places[which].variable), *home = getenv("HOME");
+    if (named && *named == '/') return file_join(out, size, named, "ditcl"); /* relative: ignored */
+    if (!home || *home != '/')
+        return fail(ERR_FILE, "neither %s nor HOME names a folder", places[which].variable);
+    status st = file_join(top, sizeof top, home, places[which].below_home);
+    return st == OK ? file_join(out, size, top, "ditcl") : st;
+}
+
+status file_make_folders(const char *path)
+{
+    char *copy;
+    status st = memory_strdup(&copy, path);
+    if (st != OK) return st;
+    for (char *at = copy + 1; st == OK; at++) {
+        at += strcspn(at, "/");
+        char end = *at;
+        *at = 0;
+        if (mkdir(copy, 0700) != 0 && !file_is_folder(copy))
+            st = fail(ERR_FILE, "%s: cannot make this folder: %s", copy, strerror(errno));
+        if (!end) break;
+        *at = '/';
+    }
+    free(copy);
+    return st;
+}
+
 /* ---- writing ---- */
 
 /* The handler may run between any two instructions: entries are published by the count alone, and

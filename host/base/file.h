@@ -29,6 +29,14 @@ bool file_is_folder(const char *path);
 /* out = folder/name; ERR_LIMIT when it does not fit. */
 status file_join(char *out, size_t size, const char *folder, const char *name);
 
+/* out = the folder "ditcl" in the user's for caches (XDG_CACHE_HOME, else ~/.cache) or for settings
+ * (XDG_CONFIG_HOME, else ~/.config). Nothing is made. ERR_FILE where the environment names none. */
+typedef enum { FOLDER_CACHE, FOLDER_CONFIG } user_folder;
+status file_user_folder(char *out, size_t size, user_folder which);
+
+/* Makes the folder and those above it, where they are not there, for this user alone. */
+status file_make_folders(const char *path);
+
 typedef struct {
     FILE *stream; /* write here */
     char *path, *temporary;

@@ -18,7 +18,7 @@ status cli_bench(int argc, char **argv);
 typedef struct {
     const char *selector;
     int class, precision; /* kernel_class, precision */
-    bool no_cache;
+    bool no_cache, verbose;
 } device_choice;
 
 extern const char *const cli_classes[];     /* "auto", "cpu", "gpu", null */

@@ -95,7 +95,7 @@ done:
     return st;
 }
 
-static status decode(const decode_request *q)
+static status decode(decode_request *q)
 {
     model m = {0};
     device d = {0};
@@ -109,6 +109,7 @@ static status decode(const decode_request *q)
     else TRY(output_open(&o, q->out, (int)x.latents.dims[0], 1,
                          (int)x.latents.dims[3] * vae_scale(&m.vae),
                          (int)x.latents.dims[2] * vae_scale(&m.vae)));
+    q->on.verbose = q->verbose;
     TRY(cli_open_device(&d, &q->on, q->quiet));
     TRY(prepare(&x, &d, &m));
     if (q->verbose)

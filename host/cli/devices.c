@@ -23,12 +23,18 @@ const char *const cli_classes[] = {
 const char *const cli_precisions[] = {[PRECISION_AUTO] = "auto", [PRECISION_FP32] = "fp32",
                                        [PRECISION_BF16] = "bf16", [N_PRECISIONS] = NULL};
 
+static void print_note(const char *line)
+{
+    fprintf(stderr, "  %s\n", line);
+}
+
 status cli_open_device(device *d, const device_choice *choice, bool quiet)
 {
     const char *selector = choice->selector;
     device_settings settings = {.class = (kernel_class)choice->class,
                                 .precision = (precision)choice->precision,
-                                .no_cache = choice->no_cache};
+                                .no_cache = choice->no_cache,
+                                .note = choice->verbose ? print_note : NULL};
     device_list list;
     int index = 0;
     status st = device_list_init(&list);

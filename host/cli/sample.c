@@ -251,6 +251,7 @@ static status sample(sample_request *q)
     }
     TRY(read_latents(q, &m));
     TRY(check_request(q, &m, &request));
+    q->on.verbose = q->verbose;
     TRY(cli_open_device(&d, &q->on, q->quiet));
     TRY(sample_on(q, &request, &m, &d, &o));
 done:

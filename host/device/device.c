@@ -305,6 +305,8 @@ status device_open(device *d, const device_info *info, const device_settings *se
     status st = OK;
     cl_int code;
     suit(d);
+    /* kernels that are being edited would only fill it */
+    if (getenv("DITCL_CL_DIR")) d->settings.no_cache = true;
     TRY(memory_alloc(&d->handles, 1, sizeof *d->handles));
     d->handles->id = info->device_handle;
     cl_context_properties properties[] = {CL_CONTEXT_PLATFORM,
@@ -324,11 +326,10 @@ done:
 void device_close(device *d)
 {
     if (d->handles) {
+        if (d->handles->queue) clFinish(d->handles->queue);
+        program_store_all(d);
         program_free_all(d);
-        if (d->handles->queue) {
-            clFinish(d->handles->queue);
-            clReleaseCommandQueue(d->handles->queue);
-        }
+        if (d->handles->queue) clReleaseCommandQueue(d->handles->queue);
         if (d->handles->context) clReleaseContext(d->handles->context);
         free(d->handles);
     }

@@ -28,6 +28,9 @@ typedef struct {
     kernel_class class; /* CLASS_AUTO: as suits the device */
     precision precision;
     bool no_cache; /* build every program anew */
+    /* Called with a line on what happened unasked, such as a cached program that was refused; null:
+     * nobody listens. */
+    void (*note)(const char *line);
 } device_settings;
 
 typedef struct {
@@ -78,6 +81,9 @@ typedef struct {
     device_handles *handles;
     struct record *recorder;  /* null, or takes down what is queued: record.h */
     uint64_t allocated_bytes; /* by buffer_create, still held */
+    struct {
+        int built, loaded, refused, stored; /* from source, from the cache; cached but no good */
+    } programs;
     struct {
         int m, n, k;
     } *products; /* shapes that ops/gemm_check.c found right here */

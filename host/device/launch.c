@@ -40,6 +40,7 @@ status launch_kernel(device *d, kernel *k, range global, range local, const arg 
     CL_TRY("clEnqueueNDRangeKernel",
            clEnqueueNDRangeKernel(d->handles->queue, k->handle, 3, NULL, global.size, local.size,
                                   0, NULL, NULL));
+    k->launched = true;
 done:
     return st == OK ? OK : fail_in(st, "kernel %s", k->name);
 }

@@ -5,11 +5,14 @@
 
 #include <CL/cl.h>
 
+#include "base/hash.h"
 #include "base/status.h"
 #include "device/device.h"
 
 struct kernel {
-    char *file, *name, *options; /* its key */
+    char *file, *name, *options; /* its key in memory */
+    hash128 key;                 /* and on disk */
+    bool unstored, launched;     /* built from source and not on disk yet; has run */
     cl_program program;
     cl_kernel handle;
     cl_uint n_args;

@@ -8,6 +8,7 @@
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "device/cache.h"
 #include "device/opencl.h"
 #include "device/source.h"
 
@@ -50,32 +51,162 @@ static status build_failed(device *d, const kernel *k, cl_int code)
     return ERR_BUILD;
 }
 
-static status build(device *d, kernel *k)
+/* ---- the cache on disk ---- */
+
+/* What a program's binary depends on. */
+static hash128 key_of(const device *d, const kernel *k, const text *source)
+{
+    char version[256] = "", numbers[64] = "";
+    hash_work w;
+    clGetPlatformInfo(d->info.platform_handle, CL_PLATFORM_VERSION, sizeof version - 1, version,
+                      NULL);
+    int n = snprintf(numbers, sizeof numbers, "%zu %u", sizeof(void *), d->info.native_vector);
+    for (int i = 0; i < N_FEATURES; i++)
+        n += snprintf(numbers + n, sizeof numbers - (size_t)n, " %d", d->feature[i]);
+    const char *const parts[] = {"ditcl " DITCL_VERSION, numbers, d->info.platform, version,
+                                 d->info.vendor, d->info.name, d->info.driver, d->info.version,
+                                 k->file, k->options, source->data};
+    hash_start(&w);
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) hash_add_text(&w, parts[i]);
+    return hash_end(&w);
+}
+
+static void note(const device *d, const kernel *k, const char *what)
+{
+    char line[1200];
+    snprintf(line, sizeof line, "cl/%s %s: %s: %s", k->file, k->name, what, fail_line());
+    if (d->settings.note) d->settings.note(line);
+}
+
+static status open_kernel(kernel *k)
 {
     status st = OK;
-    char *prelude = NULL, *source = NULL;
-    text whole = {0};
     cl_int code;
-    TRY(source_read(&prelude, "prelude.clh"));
-    TRY(source_read(&source, k->file));
-    TRY(text_append(&whole, "%s\n#line 1 \"cl/%s\"\n%s", prelude, k->file, source));
-    const char *pointer = whole.data;
-    k->program = clCreateProgramWithSource(d->handles->context, 1, &pointer, &whole.length, &code);
+    k->handle = clCreateKernel(k->program, k->name, &code);
+    CL_TRY("clCreateKernel", code);
+    CL_TRY("clGetKernelInfo", clGetKernelInfo(k->handle, CL_KERNEL_NUM_ARGS, sizeof k->n_args,
+                                              &k->n_args, NULL));
+done:
+    return st;
+}
+
+/* ERR_FILE when there is none, anything else when it is no good. */
+static status load_stored(device *d, kernel *k)
+{
+    unsigned char *binary = NULL;
+    size_t size = 0;
+    cl_int code, of_binary = CL_SUCCESS;
+    status st = OK;
+    TRY(cache_read(&binary, &size, k->key));
+    const unsigned char *pointer = binary;
+    k->program = clCreateProgramWithBinary(d->handles->context, 1, &d->handles->id, &size,
+                                           &pointer, &of_binary, &code);
+    CL_TRY("clCreateProgramWithBinary", code != CL_SUCCESS ? code : of_binary);
+    code = clBuildProgram(k->program, 1, &d->handles->id, k->options, NULL, NULL);
+    if (code != CL_SUCCESS) TRY(build_failed(d, k, code));
+    st = open_kernel(k);
+done:
+    free(binary);
+    if (st == OK || !k->program) return st;
+    clReleaseProgram(k->program);
+    k->program = NULL;
+    return st == ERR_FILE ? ERR_DEVICE : st;
+}
+
+static status store(device *d, kernel *k)
+{
+    unsigned char *binary = NULL;
+    size_t size = 0;
+    status st = OK;
+    CL_TRY("clGetProgramInfo",
+           clGetProgramInfo(k->program, CL_PROGRAM_BINARY_SIZES, sizeof size, &size, NULL));
+    if (size == 0) TRY(fail(ERR_DEVICE, "the driver gives no binary"));
+    if (size > CACHE_FILE_BYTES) TRY(fail(ERR_LIMIT, "a binary of %zu bytes", size));
+    TRY(memory_alloc(&binary, size, 1));
+    unsigned char *pointers[1] = {binary};
+    CL_TRY("clGetProgramInfo",
+           clGetProgramInfo(k->program, CL_PROGRAM_BINARIES, sizeof pointers, pointers, NULL));
+    TRY(cache_write(k->key, binary, size));
+    d->programs.stored++;
+done:
+    free(binary);
+    return st;
+}
+
+void program_store_all(device *d)
+{
+    for (kernel *k = d->handles->kernels; k; k = k->next) {
+        if (!k->unstored || !k->launched) continue;
+        for (kernel *other = k; other; other = other->next)
+            if (other->program == k->program) other->unstored = false;
+        if (store(d, k) == OK) continue;
+        note(d, k, "not stored in the cache");
+        return; /* nor would the next be */
+    }
+}
+
+/* ---- building ---- */
+
+static status build_source(device *d, kernel *k, const text *source)
+{
+    status st = OK;
+    cl_int code;
+    const char *pointer = source->data;
+    k->program = clCreateProgramWithSource(d->handles->context, 1, &pointer, &source->length,
+                                           &code);
     CL_TRY("clCreateProgramWithSource", code);
     code = clBuildProgram(k->program, 1, &d->handles->id, k->options, NULL, NULL);
     if (code != CL_SUCCESS) {
         st = build_failed(d, k, code);
         goto done;
     }
-    k->handle = clCreateKernel(k->program, k->name, &code);
-    CL_TRY("clCreateKernel", code);
-    CL_TRY("clGetKernelInfo", clGetKernelInfo(k->handle, CL_KERNEL_NUM_ARGS, sizeof k->n_args,
-                                              &k->n_args, NULL));
+    d->programs.built++;
+    k->unstored = !d->settings.no_cache;
+    TRY(open_kernel(k));
+done:
+    return st;
+}
+
+/* From the cache on disk if it is there, else from source. */
+static status build(device *d, kernel *k)
+{
+    status st = OK, stored = ERR_FILE;
+    char *prelude = NULL, *body = NULL;
+    text source = {0};
+    TRY(source_read(&prelude, "prelude.clh"));
+    TRY(source_read(&body, k->file));
+    TRY(text_append(&source, "%s\n#line 1 \"cl/%s\"\n%s", prelude, k->file, body));
+    k->key = key_of(d, k, &source);
+    if (!d->settings.no_cache) stored = load_stored(d, k);
+    if (stored == OK) {
+        d->programs.loaded++;
+        goto done;
+    }
+    if (stored != ERR_FILE) {
+        d->programs.refused++;
+        note(d, k, "built anew");
+        cache_forget(k->key);
+    }
+    TRY(build_source(d, k, &source));
 done:
     free(prelude);
-    free(source);
-    text_free(&whole);
+    free(body);
+    text_free(&source);
     return st;
+}
+
+/* Another kernel of a program that is there, or a new program. */
+static status find_program(device *d, kernel *k)
+{
+    for (kernel *other = d->handles->kernels; other; other = other->next) {
+        if (strcmp(other->file, k->file) != 0 || strcmp(other->options, k->options) != 0) continue;
+        clRetainProgram(other->program);
+        k->program = other->program;
+        k->key = other->key;
+        k->unstored = other->unstored;
+        return open_kernel(k);
+    }
+    return build(d, k);
 }
 
 status program_get(device *d, kernel **out, const char *file, const char *name,
@@ -99,7 +230,7 @@ status program_get(device *d, kernel **out, const char *file, const char *name,
     TRY(memory_strdup(&k->file, file));
     TRY(memory_strdup(&k->name, name));
     TRY(memory_strdup(&k->options, options));
-    TRY(build(d, k));
+    TRY(find_program(d, k));
     k->next = d->handles->kernels;
     d->handles->kernels = k;
     *out = k;

@@ -1,4 +1,5 @@
-/* Kernels: from the text in cl/ to something launch() takes, built once per set of options. */
+/* Kernels: from the text in cl/ to something launch() takes, built once per set of options, and not
+ * even that where device/cache.h has the program. */
 #ifndef DITCL_DEVICE_PROGRAM_H
 #define DITCL_DEVICE_PROGRAM_H
 
@@ -10,6 +11,11 @@
  * error. */
 status program_get(device *d, kernel **k, const char *file, const char *name,
                    const char *options_format, ...) __attribute__((format(printf, 5, 6)));
+
+/* Writes what was built and has run since to the cache on disk. For the end: some drivers compile a
+ * kernel again for the work-group it is launched with, and put that into the binary too, and some
+ * compile once more when they are asked for one. A cache that cannot be written is no error. */
+void program_store_all(device *d);
 
 void program_free_all(device *d);
 
