@@ -16,6 +16,7 @@ Suite *suite_rng(void);
 Suite *suite_safetensors(void);
 Suite *suite_schedule(void);
 Suite *suite_text(void);
+Suite *suite_tiles(void);
 
 /* What random inputs are made from: -s, else the clock. Printed at the start. */
 extern unsigned test_seed;
