@@ -6,6 +6,7 @@
  * Whatever it does not know, and whatever the processor would refuse, ends the process by SIGILL
  * as it would without it. Source: Intel 64 and IA-32 Architectures Software Developer's Manual,
  * volume 1 chapter 18 and the pages of the instructions in volume 2. Needs AVX2 and FMA. */
+#include <dlfcn.h>
 #include <errno.h>
 #include <immintrin.h>
 #include <signal.h>
@@ -235,18 +236,42 @@ static bool execute(const instruction *i)
 
 /* ---- the way in ---- */
 
+#define EXPORT __attribute__((visibility("default")))
+
+typedef int sigaction_function(int, const struct sigaction *, struct sigaction *);
+
+static sigaction_function *real_sigaction; /* found at the first call, maybe before install() */
+
+static sigaction_function *next_sigaction(void)
+{
+    void *found;
+    if (!real_sigaction) {
+        found = dlsym(RTLD_NEXT, "sigaction");
+        memcpy(&real_sigaction, &found, sizeof found);
+    }
+    return real_sigaction;
+}
+
 static void on_illegal(int signal_number, siginfo_t *info, void *context)
 {
     ucontext_t *u = context;
     const uint8_t *code = (const uint8_t *)u->uc_mcontext.gregs[REG_RIP];
     instruction i;
+    const struct sigaction fatal = {.sa_handler = SIG_DFL};
     (void)info;
     if (decode(&i, u, code) && execute(&i)) {
         u->uc_mcontext.gregs[REG_RIP] += i.length;
         return;
     }
-    /* raised again on return, now for good */
-    signal(signal_number, SIG_DFL);
+    real_sigaction(signal_number, &fatal, NULL); /* raised again on return, now for good */
+}
+
+/* In place of libc's: compilers' libraries would put their handlers of crashes before ours. */
+EXPORT int sigaction(int number, const struct sigaction *new_action, struct sigaction *old_action)
+{
+    if (number != SIGILL || !new_action) return next_sigaction()(number, new_action, old_action);
+    if (old_action) *old_action = (struct sigaction){.sa_handler = SIG_DFL};
+    return 0;
 }
 
 static long call_kernel(long number, const long a[6])
@@ -267,7 +292,7 @@ static long call_kernel(long number, const long a[6])
 }
 
 /* In place of libc's: arch_prctl(ARCH_REQ_XCOMP_PERM, tile data) succeeds. */
-__attribute__((visibility("default"))) long syscall(long number, ...)
+EXPORT long syscall(long number, ...)
 {
     enum { REQUEST_PERMISSION = 0x1023, TILE_DATA = 18 };
     long a[6];
@@ -284,5 +309,5 @@ __attribute__((constructor)) static void install(void)
     struct sigaction action = {.sa_sigaction = on_illegal, .sa_flags = SA_SIGINFO};
     if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return;
     sigemptyset(&action.sa_mask);
-    sigaction(SIGILL, &action, NULL);
+    next_sigaction()(SIGILL, &action, NULL);
 }

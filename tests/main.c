@@ -26,6 +26,7 @@ static const struct {
     {"program", "device", suite_program},
     {"ops", "device", suite_ops},
     {"models", "device", suite_models},
+    {"matrix", "emulator", suite_matrix},
     {"tiles", "emulator", suite_tiles}, /* with tests/amx_emulator.c preloaded */
 };
 

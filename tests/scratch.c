@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "device/source.h"
 #include "suites.h"
 
 static char folder[200], path[4096];
@@ -49,6 +50,23 @@ const char *scratch_write(const char *name, const void *bytes, size_t n)
     ck_assert_uint_eq(n ? fwrite(bytes, 1, n, stream) : 0, n);
     ck_assert_int_eq(fclose(stream), 0);
     return path;
+}
+
+void scratch_kernel(const char *name, const char *marker, const char *spoilt)
+{
+    char *source;
+    ck_assert_int_eq(source_read(&source, name), OK);
+    char *at = marker ? strstr(source, marker) : NULL;
+    ck_assert_msg(!marker || at, "cl/%s has no %s", name, marker);
+    size_t before = at ? (size_t)(at - source) : strlen(source);
+    size_t size = strlen(source) + (spoilt ? strlen(spoilt) : 0) + 1;
+    char *out = malloc(size);
+    ck_assert_ptr_nonnull(out);
+    snprintf(out, size, "%.*s%s%s", (int)before, source, at ? spoilt : "",
+             at ? at + strlen(marker) : "");
+    scratch_write(name, out, strlen(out));
+    free(out);
+    free(source);
 }
 
 int scratch_count(void)

@@ -15,6 +15,9 @@ const char *scratch_path(const char *name);
 /* Writes a file into the folder and returns its path. */
 const char *scratch_write(const char *name, const void *bytes, size_t n);
 
+/* Copies cl/name into the folder, its first `marker` (unless null) replaced by `spoilt`. */
+void scratch_kernel(const char *name, const char *marker, const char *spoilt);
+
 /* A whole file, freed with free(), with room for one byte more. */
 unsigned char *scratch_read(const char *name, size_t *size);
 

@@ -9,6 +9,7 @@
 Suite *suite_cache(void);
 Suite *suite_config(void);
 Suite *suite_files(void);
+Suite *suite_matrix(void);
 Suite *suite_models(void);
 Suite *suite_ops(void);
 Suite *suite_program(void);

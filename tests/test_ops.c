@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "device.h"
-#include "device/source.h"
 #include "ops/ops.h"
 #include "scratch.h"
 #include "suites.h"
@@ -46,24 +45,6 @@ END_TEST
 
 /* ---- the check of products ---- */
 
-/* Copies cl/name to the scratch folder, with `marker` replaced by `spoilt` unless it is null. */
-static void copy_kernel(const char *name, const char *marker, const char *spoilt)
-{
-    char *source;
-    ck_assert_int_eq(source_read(&source, name), OK);
-    char *at = marker ? strstr(source, marker) : NULL;
-    ck_assert_msg(!marker || at, "cl/%s has no %s", name, marker);
-    size_t before = at ? (size_t)(at - source) : strlen(source);
-    size_t size = strlen(source) + (spoilt ? strlen(spoilt) : 0) + 1;
-    char *out = malloc(size);
-    ck_assert_ptr_nonnull(out);
-    snprintf(out, size, "%.*s%s%s", (int)before, source, at ? spoilt : "",
-             at ? at + strlen(marker) : "");
-    scratch_write(name, out, strlen(out));
-    free(out);
-    free(source);
-}
-
 static const int shapes[][3] = {{1, 1, 1}, {9, 33, 17}, {40, 144, 48}, {33, 50, 200}};
 
 static void check_products(const device_info *info, kernel_class class, status wanted)
@@ -95,8 +76,8 @@ END_TEST
 START_TEST(one_wrong_element_is_found)
 {
     const device_list *devices = wanted_devices();
-    copy_kernel("prelude.clh", NULL, NULL);
-    copy_kernel("epilogue.cl", "c[m * n + j] = x;",
+    scratch_kernel("prelude.clh", NULL, NULL);
+    scratch_kernel("epilogue.cl", "c[m * n + j] = x;",
                 "c[m * n + j] = m + 1 == get_global_size(1) && j == n - 1 ? x * 1.02f : x;");
     setenv("DITCL_CL_DIR", scratch_folder(), 1);
     for (int i = 0; i < devices->n; i++) check_products(&devices->items[i], CLASS_GPU, ERR_DEVICE);

@@ -123,7 +123,8 @@ START_TEST(every_address_is_understood)
 }
 END_TEST
 
-static tile_config beside = {.palette = 1, .bytes = {[3] = 64, [5] = 20}, .rows = {[3] = 16, [5] = 7}};
+static tile_config beside = {
+    .palette = 1, .bytes = {[3] = 64, [5] = 20}, .rows = {[3] = 16, [5] = 7}};
 
 START_TEST(configurations_are_kept_and_given_back)
 {
@@ -212,7 +213,10 @@ static void check_product(int M, int N, int K, bool wild)
     tile_config config = {.palette = 1};
     for (int i = 0; i < 16; i++)
         for (int j = 0; j < 16; j++) {
-            for (int e = 0; e < 2; e++) a[i][j][e] = random_bf16(wild), b[i][j][e] = random_bf16(wild);
+            for (int e = 0; e < 2; e++) {
+                a[i][j][e] = random_bf16(wild);
+                b[i][j][e] = random_bf16(wild);
+            }
             c[i][j] = expected[i][j] = bf16_to_float(random_bf16(wild)) * 1.001f;
         }
     config.rows[0] = config.rows[2] = (uint8_t)M;

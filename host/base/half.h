@@ -35,6 +35,14 @@ static inline float bf16_to_float(uint16_t b)
     return float_from_bits((uint32_t)b << 16);
 }
 
+/* float -> bfloat16, nearest even; NaN stays NaN. */
+static inline uint16_t float_to_bf16(float f)
+{
+    uint32_t bits = float_bits(f);
+    if ((bits & 0x7fffffffu) > 0x7f800000u) return (uint16_t)(bits >> 16 | 0x40u);
+    return (uint16_t)((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
+}
+
 /* Neither infinite nor NaN, whatever -ffast-math would say. */
 static inline int float_is_finite(float f)
 {

@@ -11,6 +11,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "device/opencl.h"
+#include "device/probe.h"
 #include "device/program.h"
 
 /* ---- asking ---- */
@@ -289,14 +290,20 @@ status device_choose(int *index, const device_list *list, const char *selector)
 /* ---- opening ---- */
 
 /* What shapes the kernels: the class, the processor's features, the width of its vectors. */
-static void suit(device *d)
+static status suit(device *d)
 {
+    status st = OK;
     const device_info *info = &d->info;
     /* some drivers claim several types; what they run like is data */
     bool items = info->kind != DEVICE_CPU || info->quirk.has[QUIRK_LANES_ARE_ITEMS];
     d->class = d->settings.class != CLASS_AUTO ? d->settings.class : items ? CLASS_GPU : CLASS_CPU;
     d->vector_width = info->native_vector >= 16 ? 16 : info->native_vector >= 8 ? 8 : 4;
-    if (!items) features_detect(d->feature);
+    if (items || info->quirk.has[QUIRK_NO_ASSEMBLY]) goto done;
+    TRY(features_detect(d->feature));
+    if (info->quirk.has[QUIRK_NO_VECTOR_ASSEMBLY] || d->vector_width < 16)
+        d->feature[FEATURE_AVX512_BF16] = false;
+done:
+    return st;
 }
 
 status device_open(device *d, const device_info *info, const device_settings *settings)
@@ -304,7 +311,7 @@ status device_open(device *d, const device_info *info, const device_settings *se
     *d = (device){.info = *info, .settings = settings ? *settings : (device_settings){0}};
     status st = OK;
     cl_int code;
-    suit(d);
+    TRY(suit(d));
     /* kernels that are being edited would only fill it */
     if (getenv("DITCL_CL_DIR")) d->settings.no_cache = true;
     TRY(memory_alloc(&d->handles, 1, sizeof *d->handles));
@@ -315,6 +322,7 @@ status device_open(device *d, const device_info *info, const device_settings *se
     CL_TRY("clCreateContext", code);
     d->handles->queue = clCreateCommandQueue(d->handles->context, d->handles->id, 0, &code);
     CL_TRY("clCreateCommandQueue", code);
+    TRY(probe_features(d));
 done:
     if (st != OK) {
         fail_in(st, "device %d (%s)", info->index, info->name);

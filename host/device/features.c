@@ -1,8 +1,16 @@
-/* Asks the processor. See features.h. */
+/* Asks the processor and the system. See features.h. */
 #include "device/features.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
 
 #if defined __x86_64__
 #include <cpuid.h>
+#if defined __linux__
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 #endif
 
 static const char *const names[N_FEATURES] = {
@@ -15,12 +23,72 @@ const char *feature_name(feature_id id)
     return names[id];
 }
 
-void features_detect(bool has[N_FEATURES])
-{
-    for (int i = 0; i < N_FEATURES; i++) has[i] = false;
 #if defined __x86_64__
+
+/* The system saves all these parts of a thread's registers (XCR0). */
+static bool system_saves(uint64_t parts)
+{
+    unsigned a, b, c, d, low, high;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c >> 27 & 1)) return false;
+    __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    return (((uint64_t)high << 32 | low) & parts) == parts;
+}
+
+static void ask_processor(bool has[N_FEATURES])
+{
+    const uint64_t vectors = 0xe6, tiles = 3u << 17; /* wide registers and masks; tiles */
     unsigned a, b, c, d;
     if (__get_cpuid_count(7, 1, &a, &b, &c, &d))
-        has[FEATURE_AVX512_BF16] = __builtin_cpu_supports("avx512f") && (a >> 5 & 1);
+        has[FEATURE_AVX512_BF16] = (a >> 5 & 1) && system_saves(vectors);
+    if (__get_cpuid_count(7, 0, &a, &b, &c, &d))
+        has[FEATURE_AMX_BF16] = (d >> 24 & 1) && (d >> 22 & 1) && system_saves(tiles);
+}
+
+#else
+
+static void ask_processor(bool has[N_FEATURES])
+{
+    (void)has;
+}
+
 #endif
+
+/* Without the permission the first tile instruction ends the process. It holds for all threads,
+ * those that run included. */
+static bool tiles_permitted(void)
+{
+#if defined __x86_64__ && defined __linux__ && defined SYS_arch_prctl
+    enum { REQUEST_PERMISSION = 0x1023, TILE_DATA = 18 }; /* Documentation/arch/x86/xstate.rst */
+    return syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) == 0;
+#else
+    return false;
+#endif
+}
+
+static status apply_claim(bool has[N_FEATURES], const char *word, size_t length)
+{
+    for (int i = 0; i < N_FEATURES && length > 1 && strchr("+-", *word); i++)
+        if (strlen(names[i]) == length - 1 && !memcmp(names[i], word + 1, length - 1)) {
+            has[i] = *word == '+';
+            return OK;
+        }
+    return fail(ERR_USAGE, "DITCL_FEATURES: found \"%.*s\", expected + or - and %s or %s",
+                (int)length, word, names[FEATURE_AVX512_BF16], names[FEATURE_AMX_BF16]);
+}
+
+status features_detect(bool has[N_FEATURES])
+{
+    status st = OK;
+    const char *claims = getenv("DITCL_FEATURES");
+    memset(has, 0, N_FEATURES * sizeof *has);
+    ask_processor(has);
+    for (bool more = claims && *claims; more;) {
+        size_t length = strcspn(claims, ",");
+        TRY(apply_claim(has, claims, length));
+        more = claims[length] == ',';
+        claims += length + 1;
+    }
+    if (has[FEATURE_AMX_BF16]) has[FEATURE_AMX_BF16] = tiles_permitted();
+done:
+    return st;
 }

@@ -4,6 +4,8 @@
 
 #include <stdbool.h>
 
+#include "base/status.h"
+
 typedef enum {
     FEATURE_AVX512_BF16, /* dot products of bfloat16 pairs in vector registers */
     FEATURE_AMX_BF16,    /* matrix tiles of bfloat16, and the system's permission to use them */
@@ -12,7 +14,10 @@ typedef enum {
 
 const char *feature_name(feature_id id);
 
-/* Fills has[] for kernels that run on this machine's own processor. */
-void features_detect(bool has[N_FEATURES]);
+/* Fills has[] for kernels that run on this machine's own processor: what the processor claims, the
+ * system saves on a switch of threads, and, of what needs one, the permission that this call asks
+ * for. For tests, DITCL_FEATURES=+NAME,-NAME claims and disclaims features first, the permission
+ * still being asked for; ERR_USAGE when it names none. */
+status features_detect(bool has[N_FEATURES]);
 
 #endif

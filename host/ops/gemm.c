@@ -9,7 +9,8 @@
 #include "device/launch.h"
 
 /* The first that fits serves. */
-static const gemm_implementation *const table[] = {&gemm_cpu, &gemm_clblast};
+static const gemm_implementation *const table[] = {&gemm_matrix, &gemm_matrix_three, &gemm_cpu,
+                                                 &gemm_clblast};
 
 const modulation gemm_no_gate = {0};
 
@@ -31,9 +32,9 @@ const char *gemm_name(const device *d)
     return choose(d)->name;
 }
 
-double gemm_unit_error(const device *d)
+double gemm_input_error(const device *d)
 {
-    return choose(d)->unit_error;
+    return choose(d)->input_error;
 }
 
 status gemm_scratch(device *d, size_t *count, int m, int n, int k)

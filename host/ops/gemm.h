@@ -17,14 +17,14 @@ typedef struct {
     /* As op_gemm. */
     status (*product)(device *d, buf out, buf a, const gemm_weight *w, int m,
                       const gemm_epilogue *e, buf scratch);
-    /* Relative error of one rounded input: FLT_EPSILON / 2, or more where inputs are narrower. */
-    double unit_error;
+    /* Relative error of one input at most, where inputs are rounded to less than fp32 has. */
+    double input_error;
     /* What it computes on, and how many products it makes of one (0: one). */
     unit on;
     int products;
 } gemm_implementation;
 
-extern const gemm_implementation gemm_clblast, gemm_cpu;
+extern const gemm_implementation gemm_clblast, gemm_cpu, gemm_matrix, gemm_matrix_three;
 
 /* Of a gemm_epilogue without a gate. */
 extern const modulation gemm_no_gate;

@@ -44,4 +44,4 @@ static status product(device *d, buf out, buf a, const gemm_weight *w, int m,
 
 const gemm_implementation gemm_clblast = {
     .name = "clblast", .fits = fits, .packed_count = packed_count, .pack = pack,
-    .scratch = clblast_scratch, .product = product, .unit_error = FLT_EPSILON / 2};
+    .scratch = clblast_scratch, .product = product};

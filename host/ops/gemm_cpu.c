@@ -1,6 +1,4 @@
 /* Products by cl/gemm_cpu.cl: one item a tile, epilogue included. */
-#include <float.h>
-
 #include "ops/gemm.h"
 #include "ops/op.h"
 
@@ -105,4 +103,4 @@ static status product(device *d, buf out, buf a, const gemm_weight *w, int m,
 
 const gemm_implementation gemm_cpu = {
     .name = "cpu", .fits = fits, .packed_count = packed_count, .pack = pack,
-    .scratch = scratch_count, .product = product, .unit_error = FLT_EPSILON / 2};
+    .scratch = scratch_count, .product = product};

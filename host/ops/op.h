@@ -4,6 +4,7 @@
 
 #include "device/device.h"
 #include "device/launch.h"
+#include "device/probe.h"
 #include "device/program.h"
 #include "device/record.h"
 

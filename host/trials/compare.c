@@ -17,6 +17,12 @@ static double root_mean_square(const double *x, size_t count)
     return n && squares > 0.0 ? sqrt(squares / (double)n) : 1.0;
 }
 
+tolerance compare_narrow(tolerance t, double input_error)
+{
+    t.c += 12.0 * input_error / (FLT_EPSILON * sqrt(t.k));
+    return t;
+}
+
 comparison compare(const double *got, const double *expected, const double *scale, size_t count,
                    tolerance t)
 {

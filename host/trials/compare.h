@@ -20,6 +20,12 @@ typedef struct {
     double got, expected;
 } comparison;
 
+/* t for sums of products whose inputs are rounded to less than fp32 has, with this relative error
+ * of one at most: 12 times that is added. Random mantissas make it 0.6 for a product of two, the
+ * errors of K terms add up as the terms do, the largest of a million results is 5 deviations off,
+ * and a gate or an activation's slope may take four times that. */
+tolerance compare_narrow(tolerance t, double input_error);
+
 /* scale[i] > 0: the magnitude that element i was rounded at. 0: |expected[i]| or the root mean
  * square of all finite expected values, whichever is larger. */
 comparison compare(const double *got, const double *expected, const double *scale, size_t count,

@@ -57,6 +57,7 @@ static status prepare(trial_run *r, int i)
     status st = OK;
     size_t m = (size_t)cases[i].m, n = (size_t)cases[i].n, k = (size_t)cases[i].k, scratch;
     size_t items = cases[i].tokens ? (m - 1) / (size_t)cases[i].tokens + 1 : 0;
+    r->input_error = gemm_input_error(r->d);
     TRY(gemm_scratch(r->d, &scratch, cases[i].m, cases[i].n, cases[i].k));
     TRY(trial_create(r, TRIAL_RESULT, "out", m * n));
     TRY(trial_normal(r, "a", m * k, 0.0, 1.0));

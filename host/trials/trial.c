@@ -211,7 +211,9 @@ status trial_check(device *d, const trial *t, unsigned seed, bool small, bool ve
         t->describe(&c, i);
         if (small && c.flops + c.bytes > SMALL_WORK) continue;
         r.random = ((uint64_t)seed << 16) + (uint64_t)i;
+        r.input_error = 0.0;
         TRY(t->prepare(&r, i));
+        if (r.input_error > 0.0) c.tol = compare_narrow(c.tol, r.input_error);
         TRY(launch_twice(&r, t, i, c.tol, &v));
         bool ok = v.worst.ok && !v.broken;
         tally->cases++;

@@ -39,6 +39,7 @@ typedef struct {
     trial_array arrays[TRIAL_ARRAYS]; /* in the order of their creation */
     int n_arrays;
     void *state; /* what a trial keeps beside arrays; see release */
+    double input_error; /* set by prepare where the device takes narrower inputs; compare_narrow */
 } trial_run;
 
 typedef struct {

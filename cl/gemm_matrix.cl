@@ -1,0 +1,225 @@
+/* Products on matrix tiles (prelude.clh), epilogue included: bf16 inputs, fp32 sums.
+ *
+ * PARTS 1: inputs are rounded to bf16. PARTS 2: each input is the sum of two bf16 numbers, high and
+ * low, and a product is three: high low + high high + low high, within 2^-17 or so of fp32's.
+ *
+ * a and weight come packed in tiles of 1 KB; a block is 32 rows x NC = 16 NT columns, whose sums
+ * stay in tiles while k runs. The epilogue of a block is done between the tile instructions of the
+ * next: the two use other parts of the processor. Floor: 2 m n k FLOP of the tile unit, three times
+ * that with PARTS 2; its loads come from the second cache, which sets the pace, so a work-group's
+ * rows of a must stay in it: k is cut into chunks, and the sums of all blocks are kept between
+ * them. The order of sums does not depend on that.
+ *
+ * NT: 3 (PARTS 1 only) or 2. HELD: blocks whose sums are kept, 1 where k is one chunk.
+ * ACTIVATION: 0 none, 1 GELU (tanh form), 2 SiLU. GATE, RESIDUAL: 0 or 1. */
+
+enum { NC = 16 * NT, ROWS = 32, STEP_A = 1024 * PARTS, STEP_W = 32 * NC * PARTS };
+
+/* 16 values, or the first `count` of a row's end and zeros. */
+inline float16 load_row(global const float *from, int count)
+{
+    if (count >= 16) return *(global const float16_any *)from;
+    float lane[16];
+    for (int j = 0; j < 16; j++) lane[j] = j < count ? from[j] : 0.0f;
+    return vload16(0, lane);
+}
+
+/* ---- activations ---- */
+
+/* packed [ceil(m / 32)][steps][PARTS][32 rows][32] = a [m][k] as bf16, zeros beyond m and k;
+ * steps = ceil(k / 32). One work-group = one item = 32 rows, STEPS steps. */
+#ifdef STEPS
+kernel __attribute__((reqd_work_group_size(1, 1, 1)))
+void gemm_matrix_pack(global ushort *packed, global const float *a, int m, int k, int steps)
+{
+    int first = (int)get_group_id(1) * ROWS, step = (int)get_group_id(0) * STEPS;
+    int behind = min(step + STEPS, steps);
+    packed += ((size_t)get_group_id(1) * steps) * STEP_A;
+    for (int i = 0; i < ROWS; i++)
+        for (int s = step; s < behind; s++)
+            for (int part = 0; part < 2; part++) {
+                int column = 32 * s + 16 * part;
+                float16 x = first + i < m
+                                ? load_row(a + (size_t)(first + i) * k + column, k - column)
+                                : 0.0f;
+                ushort16 high = to_bf16(x);
+                global ushort *to = packed + (size_t)s * STEP_A + i * 32 + 16 * part;
+                *(global ushort16_any *)to = high;
+#if PARTS == 2
+                *(global ushort16_any *)(to + 1024) = to_bf16(x - from_bf16(high));
+#endif
+            }
+}
+#else
+
+/* ---- products ---- */
+
+typedef struct {
+    global float *out;
+    global const float *bias, *residual, *gate;
+    global const int *rows;
+    int m, n, residual_rows, tokens, stride, column;
+} target;
+
+inline void store_row(global float *to, float16 x, int count)
+{
+    if (count >= 16) {
+        *(global float16_any *)to = x;
+        return;
+    }
+    float lane[16];
+    vstore16(x, 0, lane);
+    for (int j = 0; j < count; j++) to[j] = lane[j];
+}
+
+/* Row `row` of out, NC columns, from its sums. */
+inline __attribute__((always_inline)) void finish_row(const target *t, const float *sums, int row)
+{
+    size_t at = (size_t)row * t->n + t->column;
+#if GATE
+    global const float *gate = t->gate + (size_t)t->rows[row / t->tokens] * t->stride + t->column;
+#endif
+#if RESIDUAL
+    global const float *residual =
+        t->residual + (size_t)(row % t->residual_rows) * t->n + t->column;
+#endif
+    #pragma unroll
+    for (int j = 0; j < NC; j += 16) {
+        int left = t->n - t->column - j;
+        if (left <= 0) break;
+        float16 x = *(const float16 *)(sums + j) + *(global const float16_any *)(t->bias + j);
+#if ACTIVATION == 1
+        x = gelu_tanhv(x);
+#elif ACTIVATION == 2
+        x = siluv(x);
+#endif
+#if GATE
+        x *= load_row(gate + j, left);
+#endif
+#if RESIDUAL
+        x += load_row(residual + j, left);
+#endif
+        store_row(t->out + at + j, x, left);
+    }
+}
+
+/* All products of one step of k, 32 terms: sums in tiles 0 to 2 NT - 1, the upper 16 rows first. */
+#if PARTS == 2
+#define STEP(a, w)                                                                                 \
+    TILE_LOAD(4, a, 0, 64);                                                                        \
+    TILE_LOAD(6, w, 2048, 64);                                                                     \
+    TILE_PRODUCT(0, 4, 6);                                                                         \
+    TILE_LOAD(5, a, 1024, 64);                                                                     \
+    TILE_PRODUCT(2, 5, 6);                                                                         \
+    TILE_LOAD(7, w, 3072, 64);                                                                     \
+    TILE_PRODUCT(1, 4, 7);                                                                         \
+    TILE_PRODUCT(3, 5, 7);                                                                         \
+    TILE_LOAD(6, w, 0, 64);                                                                        \
+    TILE_PRODUCT(0, 4, 6);                                                                         \
+    TILE_PRODUCT(2, 5, 6);                                                                         \
+    TILE_LOAD(7, w, 1024, 64);                                                                     \
+    TILE_PRODUCT(1, 4, 7);                                                                         \
+    TILE_PRODUCT(3, 5, 7);                                                                         \
+    TILE_LOAD(4, a, 2048, 64);                                                                     \
+    TILE_PRODUCT(0, 4, 6);                                                                         \
+    TILE_PRODUCT(1, 4, 7);                                                                         \
+    TILE_LOAD(5, a, 3072, 64);                                                                     \
+    TILE_PRODUCT(2, 5, 6);                                                                         \
+    TILE_PRODUCT(3, 5, 7)
+#elif NT == 3
+#define STEP(a, w)                                                                                 \
+    TILE_LOAD(6, a, 0, 64);                                                                        \
+    TILE_LOAD(7, w, 0, 64);                                                                        \
+    TILE_PRODUCT(0, 6, 7);                                                                         \
+    TILE_LOAD(7, w, 1024, 64);                                                                     \
+    TILE_PRODUCT(1, 6, 7);                                                                         \
+    TILE_LOAD(7, w, 2048, 64);                                                                     \
+    TILE_PRODUCT(2, 6, 7);                                                                         \
+    TILE_LOAD(6, a, 1024, 64);                                                                     \
+    TILE_PRODUCT(5, 6, 7);                                                                         \
+    TILE_LOAD(7, w, 1024, 64);                                                                     \
+    TILE_PRODUCT(4, 6, 7);                                                                         \
+    TILE_LOAD(7, w, 0, 64);                                                                        \
+    TILE_PRODUCT(3, 6, 7)
+#else
+#define STEP(a, w)                                                                                 \
+    TILE_LOAD(4, a, 0, 64);                                                                        \
+    TILE_LOAD(6, w, 0, 64);                                                                        \
+    TILE_PRODUCT(0, 4, 6);                                                                         \
+    TILE_LOAD(7, w, 1024, 64);                                                                     \
+    TILE_PRODUCT(1, 4, 7);                                                                         \
+    TILE_LOAD(5, a, 1024, 64);                                                                     \
+    TILE_PRODUCT(2, 5, 6);                                                                         \
+    TILE_PRODUCT(3, 5, 7)
+#endif
+
+/* F(tile, where its 16 x 16 sums are in [32][NC]) for all of a block. */
+#if NT == 3
+#define EACH_SUM(F, sums)                                                                          \
+    F(0, (sums), 4 * NC);                                                                          \
+    F(1, (sums) + 16, 4 * NC);                                                                     \
+    F(2, (sums) + 32, 4 * NC);                                                                     \
+    F(3, (sums) + 16 * NC, 4 * NC);                                                                \
+    F(4, (sums) + 16 * NC + 16, 4 * NC);                                                           \
+    F(5, (sums) + 16 * NC + 32, 4 * NC)
+#else
+#define EACH_SUM(F, sums)                                                                          \
+    F(0, (sums), 4 * NC);                                                                          \
+    F(1, (sums) + 16, 4 * NC);                                                                     \
+    F(2, (sums) + 16 * NC, 4 * NC);                                                                \
+    F(3, (sums) + 16 * NC + 16, 4 * NC)
+#endif
+#define CLEAR(tile, sums, pitch) TILE_ZERO(tile)
+
+/* out [m][n] = [residual +] [gate *] activation(a x weight + bias); a from gemm_matrix_pack, weight
+ * [ceil(n / NC)][steps][PARTS][NT][16 pairs][16][2], bias padded to NC. residual and gate as
+ * in epilogue.cl. One work-group = one item = NC columns of `blocks` blocks of rows; work-groups of
+ * the same rows follow each other. */
+kernel __attribute__((reqd_work_group_size(1, 1, 1)))
+void gemm_matrix(global float *out, global const ushort *a, global const ushort *weight,
+                 global const float *bias, global const float *residual, global const float *gate,
+                 global const int *rows, int m, int n, int steps, int chunk, int blocks,
+                 int residual_rows, int tokens, int stride, int first_row, int rows_at, int gate_at)
+{
+    int strip = (int)get_group_id(0), first = (int)get_group_id(1) * blocks;
+    int behind = min(first + blocks, (m + ROWS - 1) / ROWS);
+    const target t = {out, bias + strip * NC, residual, gate + (size_t)first_row * stride + gate_at,
+                      rows + rows_at, m, n, residual_rows, tokens, stride, strip * NC};
+    float sums[HELD * ROWS * NC] __attribute__((aligned(64)));
+    global const ushort *w = weight + (size_t)strip * steps * STEP_W;
+    TILES_BEGIN();
+    int row = 0, end = 0; /* rows that have their sums, in `ready`, and wait for their epilogue */
+    const float *ready = sums;
+    for (int done = 0; done < steps; done += chunk) {
+        int here = min(chunk, steps - done), per_step = (ROWS + here - 1) / here;
+        /* the weights that come next, a few lines at each step */
+        global const ushort *next = w + (size_t)(done + here) * STEP_W;
+        int lines = (NC * PARTS + behind - first - 1) / (behind - first);
+        if ((int)get_group_id(0) + 1 == (int)get_num_groups(0) && done + here == steps) next = w;
+        for (int block = first; block < behind; block++) {
+            float *held = sums + (HELD > 1 ? (block - first) * ROWS * NC : 0);
+            global const ushort *x = a + ((size_t)block * steps + done) * STEP_A;
+            global const ushort *y = w + (size_t)done * STEP_W;
+            if (done) {
+                EACH_SUM(TILE_RELOAD, held);
+            } else {
+                EACH_SUM(CLEAR, held);
+            }
+            for (int s = 0; s < here; s++, x += STEP_A, y += STEP_W) {
+                STEP(x, y);
+                for (int line = 0; line < lines; line++, next += 32)
+                    __builtin_prefetch((const void *)(size_t)next, 0, 2);
+                for (int i = 0; i < per_step && row < end; i++, row++, ready += NC)
+                    finish_row(&t, ready, row);
+            }
+            EACH_SUM(TILE_STORE, held);
+            if (done + here < steps) continue;
+            row = block * ROWS;
+            end = min(row + ROWS, m);
+            ready = held;
+        }
+    }
+    for (; row < end; row++, ready += NC) finish_row(&t, ready, row);
+    TILES_END();
+}
+#endif

@@ -1,0 +1,17 @@
+/* What a processor's feature must show before kernels rely on it. */
+
+/* sums [16][16] = a x b of bf16 [16 rows][32] and [16 pairs][16 columns][2]; rounded [16] = values
+ * [16] as bf16. One item. */
+kernel __attribute__((reqd_work_group_size(1, 1, 1)))
+void probe_tiles(global float *sums, global ushort *rounded, global const ushort *a,
+                 global const ushort *b, global const float *values)
+{
+    TILES_BEGIN();
+    TILE_ZERO(0);
+    TILE_LOAD(1, a, 0, 64);
+    TILE_LOAD(2, b, 0, 64);
+    TILE_PRODUCT(0, 1, 2);
+    TILE_STORE(0, sums, 64);
+    TILES_END();
+    *(global ushort16_any *)rounded = to_bf16(*(global const float16_any *)values);
+}

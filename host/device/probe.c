@@ -1,0 +1,100 @@
+/* Launches cl/probe.cl. See probe.h. */
+#include "device/probe.h"
+
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "base/half.h"
+#include "device/buffer.h"
+#include "device/launch.h"
+#include "device/program.h"
+
+enum { ROWS = 16, PAIRS = 16, COLUMNS = 16, TILE = ROWS * PAIRS, VALUES = 16 };
+
+const char *probe_tile_options(const device *d)
+{
+    return d->feature[FEATURE_AVX512_BF16] ? "-DVEC=16 -DTILES -DVECTOR_ASSEMBLY=1"
+                                           : "-DVEC=16 -DTILES -DVECTOR_ASSEMBLY=0";
+}
+
+/* Ties on both sides, the largest and smallest, and what is no number. */
+static const float values[VALUES] = {
+    0x1.01p0f, 0x1.03p0f,  -0x1.01p0f,    0x1.0100002p0f, 0x1.00fffep0f, 3.14159274f,
+    -1e-30f,   1e30f,      0x1.fefffep127f, -65504.0f,    0.0f,          INFINITY,
+    -INFINITY, 0x1p-126f,  1.0f / 3.0f,   NAN};
+
+/* The two factors of the product. */
+static int left(int i)
+{
+    return i * 5 % 7 - 3;
+}
+
+static int right(int i)
+{
+    return i * 3 % 11 - 5;
+}
+
+/* Sums of small integers: exact in every arithmetic. */
+static bool as_expected(const float *sums, const uint16_t *rounded)
+{
+    for (int m = 0; m < ROWS; m++)
+        for (int n = 0; n < COLUMNS; n++) {
+            int sum = 0;
+            for (int k = 0; k < 2 * PAIRS; k++)
+                sum += left(m * 2 * PAIRS + k) * right((k / 2 * COLUMNS + n) * 2 + k % 2);
+            if (sums[m * COLUMNS + n] != (float)sum) return false;
+        }
+    for (int i = 0; i < VALUES; i++)
+        if (isnan(values[i]) ? !isnan(bf16_to_float(rounded[i]))
+                             : rounded[i] != float_to_bf16(values[i]))
+            return false;
+    return true;
+}
+
+static status run_tiles(device *d, bool *is_right)
+{
+    status st = OK;
+    kernel *k;
+    uint16_t a[2 * TILE], b[2 * TILE], rounded[VALUES];
+    float sums[ROWS * COLUMNS];
+    buf sums_buf = {0}, rounded_buf = {0}, a_buf = {0}, b_buf = {0}, values_buf = {0};
+    for (int i = 0; i < 2 * TILE; i++) {
+        a[i] = float_to_bf16((float)left(i));
+        b[i] = float_to_bf16((float)right(i));
+    }
+    TRY(program_get(d, &k, "probe.cl", "probe_tiles", "%s", probe_tile_options(d)));
+    TRY(buffer_create(d, &sums_buf, ROWS * COLUMNS, "a probe"));
+    TRY(buffer_create(d, &rounded_buf, VALUES / 2, "a probe"));
+    TRY(buffer_create(d, &a_buf, TILE, "a probe"));
+    TRY(buffer_create(d, &b_buf, TILE, "a probe"));
+    TRY(buffer_create(d, &values_buf, VALUES, "a probe"));
+    TRY(buffer_upload(d, a_buf, 0, a, TILE));
+    TRY(buffer_upload(d, b_buf, 0, b, TILE));
+    TRY(buffer_upload(d, values_buf, 0, values, VALUES));
+    TRY(launch(d, k, RANGE(1), RANGE(1), ARG(sums_buf), ARG(rounded_buf), ARG(a_buf), ARG(b_buf),
+               ARG(values_buf)));
+    TRY(buffer_download(d, sums_buf, 0, sums, ROWS * COLUMNS));
+    TRY(buffer_download(d, rounded_buf, 0, rounded, VALUES / 2));
+    *is_right = as_expected(sums, rounded);
+done:
+    buffer_release(d, &sums_buf);
+    buffer_release(d, &rounded_buf);
+    buffer_release(d, &a_buf);
+    buffer_release(d, &b_buf);
+    buffer_release(d, &values_buf);
+    return st;
+}
+
+status probe_features(device *d)
+{
+    bool is_right = false;
+    if (!d->feature[FEATURE_AMX_BF16] || d->class != CLASS_CPU ||
+        d->settings.precision == PRECISION_FP32)
+        return OK;
+    status st = run_tiles(d, &is_right);
+    if (st == ERR_MEMORY) return st;
+    if (st != OK) fail_clear(); /* what cannot be built is not there */
+    d->feature[FEATURE_AMX_BF16] = st == OK && is_right;
+    return OK;
+}

@@ -1,0 +1,16 @@
+/* A feature is believed when a small kernel has shown it. */
+#ifndef DITCL_DEVICE_PROBE_H
+#define DITCL_DEVICE_PROBE_H
+
+#include "base/status.h"
+#include "device/device.h"
+
+/* Runs what the features of an open device are for, on data whose exact results are known; a
+ * feature that does not build or gives anything else is taken away. Only features that the
+ * device's settings can use are run. */
+status probe_features(device *d);
+
+/* Options for kernels with matrix tiles: "-DVEC=16 -DTILES ...". */
+const char *probe_tile_options(const device *d);
+
+#endif

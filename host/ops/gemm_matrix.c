@@ -1,0 +1,184 @@
+/* Products by cl/gemm_matrix.cl on matrix tiles of bf16: one product of rounded inputs, or three
+ * that keep 16 bits of each input. */
+#include "base/half.h"
+#include "ops/gemm.h"
+#include "ops/op.h"
+
+enum {
+    STEP = 32,      /* terms of k in a tile product */
+    ROWS = 32,      /* of a block */
+    BLOCKS = 8,     /* of a work-group at most: with STEPS, what the second cache holds of a */
+    STEPS = 36,     /* of a chunk of k */
+    PACK_STEPS = 4, /* of a work-group that packs */
+};
+
+/* Columns of a block: two tiles, or three where that wastes less than it saves. */
+static int columns(int parts, int n)
+{
+    size_t two = round_up((size_t)n, 32), three = round_up((size_t)n, 48);
+    return parts == 1 && three * 20 <= two * 21 ? 48 : 32;
+}
+
+static bool has_tiles(const device *d)
+{
+    return d->class == CLASS_CPU && d->feature[FEATURE_AMX_BF16];
+}
+
+/* ---- weights ---- */
+
+static size_t packed_count(int parts, int n, int k)
+{
+    size_t wide = round_up((size_t)n, (size_t)columns(parts, n));
+    return wide * round_up((size_t)k, STEP) * (size_t)parts / 2;
+}
+
+/* Where weight [column][i] is within a step of a strip: [tile][pair][16 columns][2] */
+static size_t place(size_t column, size_t i)
+{
+    return column / 16 * 512 + i / 2 * 32 + column % 16 * 2 + i % 2;
+}
+
+/* packed [ceil(n / width)][ceil(k / 32)][parts][width / 16][16 pairs][16][2] */
+static void pack(int parts, uint16_t *packed, const float *weight, int n, int k)
+{
+    size_t N = (size_t)n, K = (size_t)k, width = (size_t)columns(parts, n);
+    size_t part = STEP * width, step = part * (size_t)parts;
+    for (size_t strip = 0; strip < N; strip += width, packed += ceil_div(K, STEP) * step)
+        for (size_t j = 0; j < width && strip + j < N; j++)
+            for (size_t i = 0; i < K; i++) {
+                float x = weight[(strip + j) * K + i];
+                uint16_t *to = packed + i / STEP * step + place(j, i % STEP);
+                *to = float_to_bf16(x);
+                if (parts == 2) to[part] = float_to_bf16(x - bf16_to_float(*to));
+            }
+}
+
+/* ---- products ---- */
+
+static size_t steps(int k)
+{
+    return ceil_div((size_t)k, STEP);
+}
+
+/* The packed activations. */
+static size_t scratch_count(int parts, int m, int k)
+{
+    return round_up((size_t)m, ROWS) * steps(k) * STEP * (size_t)parts / 2;
+}
+
+static status pack_rows(device *d, buf packed, buf a, int parts, int m, int k)
+{
+    kernel *pack_kernel;
+    status st = program_get(d, &pack_kernel, "gemm_matrix.cl", "gemm_matrix_pack",
+                            "%s -DNT=2 -DPARTS=%d -DSTEPS=%d", probe_tile_options(d), parts,
+                            PACK_STEPS);
+    if (st != OK) return st;
+    return launch(d, pack_kernel,
+                  RANGE(ceil_div(steps(k), PACK_STEPS), ceil_div((size_t)m, ROWS)), RANGE(1),
+                  ARG(packed), ARG(a), ARG(m), ARG(k), ARG((int)steps(k)));
+}
+
+/* Blocks of rows of a work-group: few enough that every core gets some work-groups. */
+static int blocks_together(const device *d, size_t blocks, size_t strips)
+{
+    int together = BLOCKS;
+    while (together > 1 &&
+           ceil_div(blocks, (size_t)together) * strips < 4 * (size_t)d->info.compute_units)
+        together /= 2;
+    return together;
+}
+
+static status product(device *d, int parts, buf out, buf a, const gemm_weight *w, int m,
+                      const gemm_epilogue *e, buf scratch)
+{
+    const modulation *gate = e->gate ? e->gate : &gemm_no_gate;
+    kernel *k;
+    int width = columns(parts, w->n), all = (int)steps(w->k);
+    int chunks = (all + STEPS - 1) / STEPS, chunk = (all + chunks - 1) / chunks;
+    size_t blocks = ceil_div((size_t)m, ROWS), strips = ceil_div((size_t)w->n, (size_t)width);
+    int together = blocks_together(d, blocks, strips);
+    status st = pack_rows(d, scratch, a, parts, m, w->k);
+    if (st == OK)
+        st = program_get(d, &k, "gemm_matrix.cl", "gemm_matrix",
+                         "%s -DNT=%d -DPARTS=%d -DHELD=%d -DACTIVATION=%d -DGATE=%d -DRESIDUAL=%d",
+                         probe_tile_options(d), width / 16, parts, chunks > 1 ? BLOCKS : 1,
+                         (int)e->act, e->gate != NULL, e->residual.memory != NULL);
+    if (st != OK) return st;
+    return launch(d, k, RANGE(strips, ceil_div(blocks, (size_t)together)), RANGE(1), ARG(out),
+                  ARG(scratch), ARG(w->matrix), ARG(w->bias), ARG(e->residual), ARG(gate->values),
+                  ARG(gate->rows), ARG(m), ARG(w->n), ARG(all), ARG(chunk), ARG(together),
+                  ARG(e->residual_rows), ARG(e->tokens), ARG(gate->stride), ARG(gate->first_row),
+                  ARG(gate->rows_at), ARG(e->gate_at));
+}
+
+/* ---- the two rows of the table ---- */
+
+static bool fits_one(const device *d)
+{
+    return has_tiles(d) && d->settings.precision == PRECISION_BF16;
+}
+
+static size_t packed_count_one(const device *d, int n, int k)
+{
+    (void)d;
+    return packed_count(1, n, k);
+}
+
+static void pack_one(const device *d, void *packed, const float *weight, int n, int k)
+{
+    (void)d;
+    pack(1, packed, weight, n, k);
+}
+
+static status scratch_one(device *d, size_t *count, int m, int n, int k)
+{
+    (void)d, (void)n;
+    *count = scratch_count(1, m, k);
+    return OK;
+}
+
+static status product_one(device *d, buf out, buf a, const gemm_weight *w, int m,
+                          const gemm_epilogue *e, buf scratch)
+{
+    return product(d, 1, out, a, w, m, e, scratch);
+}
+
+const gemm_implementation gemm_matrix = {
+    .name = "amx_bf16", .fits = fits_one, .packed_count = packed_count_one, .pack = pack_one,
+    .scratch = scratch_one, .product = product_one, .input_error = 0x1p-9,
+    .on = UNIT_BF16};
+
+static bool fits_three(const device *d)
+{
+    return has_tiles(d) && d->settings.precision == PRECISION_AUTO;
+}
+
+static size_t packed_count_three(const device *d, int n, int k)
+{
+    (void)d;
+    return packed_count(2, n, k);
+}
+
+static void pack_three(const device *d, void *packed, const float *weight, int n, int k)
+{
+    (void)d;
+    pack(2, packed, weight, n, k);
+}
+
+static status scratch_three(device *d, size_t *count, int m, int n, int k)
+{
+    (void)d, (void)n;
+    *count = scratch_count(2, m, k);
+    return OK;
+}
+
+static status product_three(device *d, buf out, buf a, const gemm_weight *w, int m,
+                            const gemm_epilogue *e, buf scratch)
+{
+    return product(d, 2, out, a, w, m, e, scratch);
+}
+
+const gemm_implementation gemm_matrix_three = {
+    .name = "amx_bf16x3", .fits = fits_three, .packed_count = packed_count_three,
+    .pack = pack_three, .scratch = scratch_three, .product = product_three,
+    .input_error = 0x1p-18, .on = UNIT_BF16, .products = 3};
