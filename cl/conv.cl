@@ -4,11 +4,24 @@
  * pitch W + 2 reaches every tap by a constant distance and the loop is a product's: PX pixels times
  * NR = NV * VEC output channels in registers. Floor: 18 C_in C_out FLOP a pixel. */
 
+#ifdef PACK
+/* One item = one packed value. packed [ceil(Cout / wide)][9][Cin][wide], zero beyond Cout, from
+ * stored [Cout][Cin][3][3]. */
+kernel void conv_pack(global float *packed, global const float *stored, int in_channels,
+                      int out_channels, int wide)
+{
+    int i = (int)get_global_id(0), tap = (int)get_global_id(1), panel = (int)get_global_id(2);
+    int c = i / wide, o = panel * wide + i % wide;
+    if (c >= in_channels) return;
+    packed[((size_t)panel * 9 + tap) * in_channels * wide + i] =
+        o < out_channels ? stored[((size_t)o * in_channels + c) * 9 + tap] : 0.0f;
+}
+#else
+
 #define NR (NV * VEC)
 
 /* One item = PX neighbouring pixels, NR output channels. out, residual [N][H*W][Cout];
- * x [N][x_pixels][Cin]; weight [ceil(Cout / NR)][9][Cin][NR], bias [ceil(Cout / NR) * NR], both
- * padded with zeros. RESIDUAL: 0 or 1. */
+ * x [N][x_pixels][Cin]; weight as packed, bias [ceil(Cout / NR) * NR]. RESIDUAL: 0 or 1. */
 kernel void conv3x3(global float *out, global const float *x, global const float *weight,
                     global const float *bias, global const float *residual, int height, int width,
                     int x_pixels, int in_channels, int out_channels)
@@ -62,3 +75,4 @@ kernel void conv3x3(global float *out, global const float *x, global const float
         }
     }
 }
+#endif

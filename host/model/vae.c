@@ -67,33 +67,26 @@ static status load_conv1x1(vae *v, gemm_weight *c, const char *prefix, int in, i
     return load_1x1(v, c, &prefix, 1, in, out);
 }
 
-static status load_conv3x3(vae *v, conv *c, const char *prefix, int in, int out)
+static status load_conv3x3(vae *v, conv_weight *c, const char *prefix, int in, int out, int up)
 {
-    char name[NAME_BYTES];
-    float *stored = NULL, *packed = NULL;
+    char name[NAME_BYTES], bias_name[NAME_BYTES];
+    float *weight = NULL, *bias = NULL;
     status st = OK;
     const tensor *found; /* the file decides what is allocated: look there first */
-    *c = (conv){.in = in, .out = out};
-    tensor_name(name, prefix, ".bias");
-    TRY(weights_find(v->w, &found, name, SHAPE(out)));
+    *c = (conv_weight){.in = in, .out = out, .up = up};
+    tensor_name(bias_name, prefix, ".bias");
+    TRY(weights_find(v->w, &found, bias_name, SHAPE(out)));
     tensor_name(name, prefix, ".weight");
     TRY(weights_find(v->w, &found, name, SHAPE(out, in, 3, 3)));
     if (!v->d) goto done; /* see vae_check */
-    size_t n = conv_weight_count(v->d, in, out), n_bias = conv_bias_count(v->d, out);
-    TRY(memory_alloc(&stored, (size_t)in * (size_t)out * 9, sizeof *stored));
-    TRY(memory_alloc(&packed, n > n_bias ? n : n_bias, sizeof *packed));
-    TRY(weights_read(v->w, stored, name, SHAPE(out, in, 3, 3)));
-    conv_pack_weight(v->d, packed, stored, in, out);
-    TRY(buffer_create(v->d, &c->weight, n, name));
-    TRY(buffer_upload(v->d, c->weight, 0, packed, n));
-    tensor_name(name, prefix, ".bias");
-    TRY(weights_read(v->w, stored, name, SHAPE(out)));
-    conv_pack_bias(v->d, packed, stored, out);
-    TRY(buffer_create(v->d, &c->bias, n_bias, name));
-    TRY(buffer_upload(v->d, c->bias, 0, packed, n_bias));
+    TRY(memory_alloc(&weight, (size_t)in * (size_t)out * 9, sizeof *weight));
+    TRY(memory_alloc(&bias, (size_t)out, sizeof *bias));
+    TRY(weights_read(v->w, weight, name, SHAPE(out, in, 3, 3)));
+    TRY(weights_read(v->w, bias, bias_name, SHAPE(out)));
+    TRY(conv_weight_upload(v->d, c, weight, bias, in, out, up, name));
 done:
-    free(stored);
-    free(packed);
+    free(weight);
+    free(bias);
     return st;
 }
 
@@ -104,11 +97,11 @@ static status load_resnet(vae *v, resnet *r, const char *prefix, int in, int out
     tensor_name(name, prefix, ".norm1");
     TRY(load_norm(v, &r->norm_1, name, in));
     tensor_name(name, prefix, ".conv1");
-    TRY(load_conv3x3(v, &r->conv_1, name, in, out));
+    TRY(load_conv3x3(v, &r->conv_1, name, in, out, 1));
     tensor_name(name, prefix, ".norm2");
     TRY(load_norm(v, &r->norm_2, name, out));
     tensor_name(name, prefix, ".conv2");
-    TRY(load_conv3x3(v, &r->conv_2, name, out, out));
+    TRY(load_conv3x3(v, &r->conv_2, name, out, out, 1));
     tensor_name(name, prefix, ".conv_shortcut");
     if (in != out) TRY(load_conv1x1(v, &r->shortcut, name, in, out));
 done:
@@ -155,7 +148,7 @@ static status load_level(vae *v, int level)
     }
     snprintf(name, sizeof name, "decoder.up_blocks.%d.upsamplers.0.conv", level);
     if (level + 1 < c->n_levels)
-        TRY(load_conv3x3(v, &v->levels[level].up, name, channels, channels));
+        TRY(load_conv3x3(v, &v->levels[level].up, name, channels, channels, 2));
 done:
     return st;
 }
@@ -169,13 +162,13 @@ static status load_all(vae *v)
     if (c->post_quant_conv)
         TRY(load_conv1x1(v, &v->post_quant, "post_quant_conv", c->latent_channels,
                          c->latent_channels));
-    TRY(load_conv3x3(v, &v->conv_in, "decoder.conv_in", c->latent_channels, first));
+    TRY(load_conv3x3(v, &v->conv_in, "decoder.conv_in", c->latent_channels, first, 1));
     TRY(load_resnet(v, &v->mid_1, "decoder.mid_block.resnets.0", first, first));
     if (c->mid_attention) TRY(load_attention(v, first));
     TRY(load_resnet(v, &v->mid_2, "decoder.mid_block.resnets.1", first, first));
     for (int i = 0; i < c->n_levels; i++) TRY(load_level(v, i));
     TRY(load_norm(v, &v->norm_out, "decoder.conv_norm_out", last));
-    TRY(load_conv3x3(v, &v->conv_out, "decoder.conv_out", last, c->out_channels));
+    TRY(load_conv3x3(v, &v->conv_out, "decoder.conv_out", last, c->out_channels, 1));
     weights_ignore(v->w, "encoder."); /* known, and not needed here */
     weights_ignore(v->w, "quant_conv.");
     v->unknown = weights_unused(v->w, &n_unknown);
@@ -226,13 +219,14 @@ static double largest_picture(const vae_config *c, int height, int width, double
 
 double vae_weight_bytes(const vae_config *c)
 {
+    const double taps = 16; /* in the largest layout; as stored, 9 */
     double total = 0;
     for (int i = 0; i < c->n_levels; i++) {
         double in = level_channels(c, i ? i - 1 : 0), out = level_channels(c, i);
-        total += 9 * in * out + in * out + (2 * c->layers_per_block + 2) * 9 * out * out;
+        total += taps * in * out + in * out + (2 * c->layers_per_block + 2) * taps * out * out;
     }
     double first = level_channels(c, 0);
-    return 4 * (total + 4 * 9 * first * first + 4 * first * first);
+    return 4 * (total + 4 * taps * first * first + 4 * first * first);
 }
 
 double vae_activation_bytes(const vae_config *c, int height, int width)
@@ -269,6 +263,34 @@ done:
     return st;
 }
 
+static status plan_conv(vae *v, size_t *scratch, const conv_weight *c, int height, int width)
+{
+    size_t need = 0;
+    status st = conv_scratch(v->d, &need, c, (picture_shape){1, height, width, c->in});
+    if (need > *scratch) *scratch = need;
+    return st;
+}
+
+static status plan_convs(vae *v, size_t *scratch, int height, int width)
+{
+    status st = OK;
+    TRY(plan_conv(v, scratch, &v->conv_in, height, width));
+    TRY(plan_conv(v, scratch, &v->mid_1.conv_1, height, width));
+    for (int i = 0; i < v->config.n_levels; i++) {
+        const vae_level *l = &v->levels[i];
+        for (int j = 0; j < 2; j++) { /* those after the second are like it */
+            TRY(plan_conv(v, scratch, &l->resnets[j].conv_1, height << i, width << i));
+            TRY(plan_conv(v, scratch, &l->resnets[j].conv_2, height << i, width << i));
+        }
+        if (l->up.in) TRY(plan_conv(v, scratch, &l->up, height << i, width << i));
+    }
+    height <<= v->config.n_levels - 1;
+    width <<= v->config.n_levels - 1;
+    TRY(plan_conv(v, scratch, &v->conv_out, height, width));
+done:
+    return st;
+}
+
 static int max_channels(const vae_config *c)
 {
     int most = c->latent_channels;
@@ -295,10 +317,10 @@ status vae_prepare(vae *v, int height, int width)
     v->width = width;
     /* first, since the check needs memory of its own for a moment */
     TRY(plan_products(v, &scratch, height, width));
+    TRY(plan_convs(v, &scratch, height, width));
     TRY(buffer_create(v->d, &v->x, (size_t)picture, "the decoder's picture"));
     TRY(buffer_create(v->d, &v->y, (size_t)picture, "the decoder's picture"));
     TRY(buffer_create(v->d, &v->z, (size_t)picture, "the decoder's picture"));
-    TRY(buffer_create(v->d, &v->padded, (size_t)padded, "the decoder's padded picture"));
     TRY(buffer_create(v->d, &v->affine, 2 * (size_t)most, "group norm"));
     TRY(buffer_create(v->d, &v->statistics, groupnorm_scratch(largest, c->groups), "group norm"));
     if (c->mid_attention) {
@@ -307,15 +329,9 @@ status vae_prepare(vae *v, int height, int width)
         TRY(buffer_create(v->d, &v->keys, keys, "the decoder's keys"));
         TRY(buffer_create(v->d, &v->values, values, "the decoder's values"));
     }
-    if (scratch) TRY(buffer_create(v->d, &v->scratch, scratch, "scratch of the products"));
+    if (scratch) TRY(buffer_create(v->d, &v->scratch, scratch, "the decoder's scratch"));
 done:
     return st;
-}
-
-static void conv_free(device *d, conv *c)
-{
-    buffer_release(d, &c->weight);
-    buffer_release(d, &c->bias);
 }
 
 static void norm_free(device *d, norm *n)
@@ -328,16 +344,16 @@ static void resnet_free(device *d, resnet *r)
 {
     norm_free(d, &r->norm_1);
     norm_free(d, &r->norm_2);
-    conv_free(d, &r->conv_1);
-    conv_free(d, &r->conv_2);
+    conv_weight_free(d, &r->conv_1);
+    conv_weight_free(d, &r->conv_2);
     gemm_weight_free(d, &r->shortcut);
 }
 
 void vae_free(vae *v)
 {
     device *d = v->d;
-    conv_free(d, &v->conv_in);
-    conv_free(d, &v->conv_out);
+    conv_weight_free(d, &v->conv_in);
+    conv_weight_free(d, &v->conv_out);
     gemm_weight_free(d, &v->post_quant);
     gemm_weight_free(d, &v->mid_qkv);
     gemm_weight_free(d, &v->mid_out);
@@ -349,23 +365,24 @@ void vae_free(vae *v)
         for (int j = 0; v->levels[i].resnets && j <= v->config.layers_per_block; j++)
             resnet_free(d, &v->levels[i].resnets[j]);
         free(v->levels[i].resnets);
-        conv_free(d, &v->levels[i].up);
+        conv_weight_free(d, &v->levels[i].up);
     }
-    buf *buffers[] = {&v->x,          &v->y,   &v->z,    &v->padded, &v->affine,
-                      &v->statistics, &v->qkv, &v->keys, &v->values, &v->scratch};
+    buf *buffers[] = {&v->x,   &v->y,    &v->z,      &v->affine, &v->statistics,
+                      &v->qkv, &v->keys, &v->values, &v->scratch};
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) buffer_release(d, buffers[i]);
     *v = (vae){0};
 }
 
 /* ---- decoding ---- */
 
-/* padded = SiLU(group norm(from)), with a border for a convolution to read */
-static status norm_silu_pad(vae *v, buf from, const norm *n, picture_shape s)
+/* out = [residual +] conv(SiLU(group norm(x))) */
+static status norm_silu_conv(vae *v, buf out, buf x, const norm *n, const conv_weight *c,
+                             picture_shape s, buf residual)
 {
-    groupnorm_use use = {.affine = v->affine, .silu = true, .up = 1, .pad = true};
-    status st = op_groupnorm_statistics(v->d, v->affine, from, n->weight, n->bias, v->statistics,
-                                        s, v->config.groups, EPSILON);
-    return st == OK ? op_groupnorm_apply(v->d, v->padded, from, s, &use) : st;
+    conv_use use = {.affine = v->affine, .silu = true, .residual = residual};
+    status st = op_groupnorm_statistics(v->d, v->affine, x, n->weight, n->bias, v->statistics, s,
+                                        v->config.groups, EPSILON);
+    return st == OK ? op_conv3x3(v->d, out, x, c, s, &use, v->scratch) : st;
 }
 
 static status conv_1x1(vae *v, buf out, buf in, const gemm_weight *c, picture_shape s,
@@ -383,17 +400,13 @@ static status forward_resnet(vae *v, const resnet *r, picture_shape *s)
     picture_shape out = *s;
     status st = OK;
     out.channels = r->conv_1.out;
-    TRY(norm_silu_pad(v, v->x, &r->norm_1, *s));
-    TRY(op_conv3x3(v->d, v->y, v->padded, r->conv_1.weight, r->conv_1.bias, none, *s,
-                   out.channels));
-    TRY(norm_silu_pad(v, v->y, &r->norm_2, out));
+    TRY(norm_silu_conv(v, v->y, v->x, &r->norm_1, &r->conv_1, *s, none));
     if (r->shortcut.k) {
         TRY(conv_1x1(v, v->z, v->x, &r->shortcut, *s, none));
         buffer_swap(&v->x, &v->z);
     }
-    TRY(op_conv3x3(v->d, v->y, v->padded, r->conv_2.weight, r->conv_2.bias, v->x, out,
-                   out.channels));
-    buffer_swap(&v->x, &v->y);
+    TRY(norm_silu_conv(v, v->z, v->y, &r->norm_2, &r->conv_2, out, v->x));
+    buffer_swap(&v->x, &v->z);
     *s = out;
 done:
     return st;
@@ -417,17 +430,14 @@ done:
     return st;
 }
 
-/* x = conv(x), padded and enlarged before */
-static status forward_conv(vae *v, const conv *c, picture_shape *s, int up)
+/* x = conv(x), enlarged before */
+static status forward_conv(vae *v, const conv_weight *c, picture_shape *s)
 {
-    groupnorm_use use = {.up = up, .pad = true};
-    const buf none = {0};
-    status st = op_groupnorm_apply(v->d, v->padded, v->x, *s, &use);
-    s->height *= up;
-    s->width *= up;
-    if (st == OK)
-        st = op_conv3x3(v->d, v->y, v->padded, c->weight, c->bias, none, *s, c->out);
+    const conv_use plain = {0};
+    status st = op_conv3x3(v->d, v->y, v->x, c, *s, &plain, v->scratch);
     buffer_swap(&v->x, &v->y);
+    s->height *= c->up;
+    s->width *= c->up;
     s->channels = c->out;
     return st;
 }
@@ -444,18 +454,16 @@ status vae_decode(vae *v, buf *image, buf latents, int picture)
         TRY(conv_1x1(v, v->y, v->x, &v->post_quant, s, none));
         buffer_swap(&v->x, &v->y);
     }
-    TRY(forward_conv(v, &v->conv_in, &s, 1));
+    TRY(forward_conv(v, &v->conv_in, &s));
     TRY(forward_resnet(v, &v->mid_1, &s));
     if (c->mid_attention) TRY(forward_attention(v, s));
     TRY(forward_resnet(v, &v->mid_2, &s));
     for (int i = 0; i < c->n_levels; i++) {
         for (int j = 0; j <= c->layers_per_block; j++)
             TRY(forward_resnet(v, &v->levels[i].resnets[j], &s));
-        if (v->levels[i].up.in) TRY(forward_conv(v, &v->levels[i].up, &s, 2));
+        if (v->levels[i].up.in) TRY(forward_conv(v, &v->levels[i].up, &s));
     }
-    TRY(norm_silu_pad(v, v->x, &v->norm_out, s));
-    TRY(op_conv3x3(v->d, v->y, v->padded, v->conv_out.weight, v->conv_out.bias, none, s,
-                   c->out_channels));
+    TRY(norm_silu_conv(v, v->y, v->x, &v->norm_out, &v->conv_out, s, none));
     *image = v->y;
 done:
     return st;

@@ -11,35 +11,30 @@ typedef struct {
     buf weight, bias;
 } norm;
 
-/* 3x3, packed for the device. A 1x1 convolution is a product. */
-typedef struct {
-    buf weight, bias;
-    int in, out;
-} conv;
-
+/* A 1x1 convolution is a product. */
 typedef struct {
     norm norm_1, norm_2;
-    conv conv_1, conv_2;
+    conv_weight conv_1, conv_2;
     gemm_weight shortcut; /* k is 0 where channels do not change */
 } resnet;
 
 typedef struct {
     resnet *resnets; /* layers_per_block + 1 */
-    conv up;         /* in is 0 on the last level */
+    conv_weight up;         /* in is 0 on the last level */
 } vae_level;
 
 typedef struct {
     device *d;
     weights *w;
     vae_config config;
-    conv conv_in, conv_out;
+    conv_weight conv_in, conv_out;
     gemm_weight post_quant, mid_qkv, mid_out;
     resnet mid_1, mid_2;
     norm mid_norm, norm_out;
     vae_level levels[VAE_MAX_LEVELS];
     /* for latents of one size */
     int height, width;
-    buf x, y, z, padded, affine, statistics, qkv, keys, values, scratch;
+    buf x, y, z, affine, statistics, qkv, keys, values, scratch;
     const char *unknown; /* the first tensor that is no part of a known VAE, or null */
 } vae;
 

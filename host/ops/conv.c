@@ -1,86 +1,97 @@
-/* Launches cl/conv.cl; packs its weights. */
+/* 3x3 convolutions: which implementation serves a layer, and the layer's weights. */
+#include "ops/conv.h"
+
+#include <stdlib.h>
 #include <string.h>
 
-#include "ops/op.h"
-#include "ops/ops.h"
+#include "base/memory.h"
+#include "device/launch.h"
 
-typedef struct {
-    int vec, vectors, pixels, group; /* VEC NV PX WG */
-} tiling;
+/* The first that fits serves. */
+static const conv_implementation *const table[] = {&conv_winograd, &conv_direct};
 
-static tiling choose(const device *d)
+/* DITCL_CONV names another than the first that fits, to compare them. */
+static const conv_implementation *choose(const device *d, int in, int out, int up)
 {
-    static const tiling by_class[N_CLASSES] = {
-        [CLASS_CPU] = {.vec = 16, .vectors = 2, .pixels = 12, .group = 1},
-        [CLASS_GPU] = {.vec = 4, .vectors = 2, .pixels = 4, .group = 64},
-    };
-    tiling t = by_class[d->class];
-    t.group = op_group(d, t.group);
-    return t;
+    const char *forced = getenv("DITCL_CONV");
+    const conv_implementation *first = NULL;
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        if (!table[i]->fits(d, in, out, up)) continue;
+        if (forced && !strcmp(table[i]->name, forced)) return table[i];
+        if (!first) first = table[i];
+    }
+    return first; /* the direct one fits everywhere */
 }
 
-static size_t panel(const device *d)
+static const conv_implementation *of(const device *d, const conv_weight *w)
 {
-    tiling t = choose(d);
-    return (size_t)(t.vec * t.vectors);
+    return choose(d, w->in, w->out, w->up);
 }
 
-size_t conv_padded_pixels(const device *d, int height, int width)
+const char *conv_name(const device *d, int in, int out, int up)
 {
-    /* behind the border, what the last item reads beyond its own pixels */
-    return ((size_t)height + 2) * ((size_t)width + 2) + (size_t)choose(d).pixels + 1;
+    return choose(d, in, out, up)->name;
 }
 
-size_t conv_weight_count(const device *d, int in_channels, int out_channels)
+double conv_unit_error(const device *d, int in, int out, int up)
 {
-    return round_up((size_t)out_channels, panel(d)) * 9 * (size_t)in_channels;
+    return choose(d, in, out, up)->unit_error;
 }
 
-size_t conv_bias_count(const device *d, int out_channels)
+status conv_scratch(device *d, size_t *count, const conv_weight *w, picture_shape s)
 {
-    return round_up((size_t)out_channels, panel(d));
+    return of(d, w)->scratch(d, count, w, s);
 }
 
-void conv_pack_weight(const device *d, float *packed, const float *weight, int in_channels,
-                      int out_channels)
+enum { BIAS_SLACK = 64 }; /* kernels read a bias for each channel of the last panel */
+
+status conv_weight_upload(device *d, conv_weight *w, const float *weight, const float *bias, int in,
+                          int out, int up, const char *what)
 {
-    size_t nr = panel(d), in = (size_t)in_channels, out = (size_t)out_channels;
-    for (size_t p = 0; p < ceil_div(out, nr); p++)
-        for (size_t tap = 0; tap < 9; tap++)
-            for (size_t c = 0; c < in; c++)
-                for (size_t j = 0; j < nr; j++) {
-                    size_t o = p * nr + j;
-                    *packed++ = o < out ? weight[(o * in + c) * 9 + tap] : 0.0f;
-                }
+    const conv_implementation *c = choose(d, in, out, up);
+    size_t n_stored = (size_t)in * (size_t)out * 9, n_bias = (size_t)out + BIAS_SLACK;
+    float *padded = NULL;
+    buf stored = {0};
+    status st = OK;
+    *w = (conv_weight){.in = in, .out = out, .up = up};
+    TRY(memory_alloc(&padded, n_bias, sizeof *padded));
+    memcpy(padded, bias, (size_t)out * sizeof *padded);
+    TRY(buffer_create(d, &w->matrix, c->packed_count(d, in, out, up), what));
+    TRY(buffer_create(d, &w->bias, n_bias, what));
+    TRY(buffer_upload(d, w->bias, 0, padded, n_bias));
+    TRY(buffer_create(d, &stored, n_stored, what));
+    TRY(buffer_upload(d, stored, 0, weight, n_stored));
+    TRY(c->pack(d, w, stored));
+    TRY(device_finish(d)); /* before the stored weights go */
+done:
+    free(padded);
+    buffer_release(d, &stored);
+    if (st != OK) conv_weight_free(d, w);
+    return st;
 }
 
-void conv_pack_bias(const device *d, float *packed, const float *bias, int out_channels)
+void conv_weight_free(device *d, conv_weight *w)
 {
-    size_t n = (size_t)out_channels;
-    memset(packed, 0, conv_bias_count(d, out_channels) * sizeof *packed);
-    memcpy(packed, bias, n * sizeof *packed);
+    buffer_release(d, &w->matrix);
+    buffer_release(d, &w->bias);
 }
 
-status op_conv3x3(device *d, buf out, buf x, buf weight, buf bias, buf residual, picture_shape s,
-                  int out_channels)
+status op_conv3x3(device *d, buf out, buf x, const conv_weight *w, picture_shape s,
+                  const conv_use *use, buf scratch)
 {
-    tiling t = choose(d);
-    kernel *k;
-    double area = (double)s.batch * s.height * s.width, in = s.channels, to = out_channels;
+    return of(d, w)->run(d, out, x, w, s, use, scratch);
+}
+
+void conv_record(device *d, const conv_weight *w, picture_shape s, const conv_use *use,
+                 double executed, unit on)
+{
+    double area = (double)s.batch * s.height * s.width, grown = area * w->up * w->up;
+    double in = w->in, out = w->out, moved = use->residual.memory ? 2 * out : out;
     record_work(d, "conv3x3",
-                (work){.flops = 18 * area * in * to,
-                       .bytes = 4 * (area * (in + (residual.memory ? 2 : 1) * to) + 9 * in * to)},
-                "%dx%d %d->%d%s", s.height, s.width, s.channels, out_channels,
-                residual.memory ? " residual" : "");
-    int pixels = (int)conv_padded_pixels(d, s.height, s.width);
-    size_t group = (size_t)t.group;
-    size_t tiles = ceil_div((size_t)s.height * ((size_t)s.width + 2), (size_t)t.pixels);
-    status st = program_get(d, &k, "conv.cl", "conv3x3", "-DVEC=%d -DNV=%d -DPX=%d -DRESIDUAL=%d",
-                            t.vec, t.vectors, t.pixels, residual.memory != NULL);
-    if (st != OK) return st;
-    return launch(d, k,
-                  RANGE(round_up(tiles, group), ceil_div((size_t)out_channels, panel(d)),
-                        (size_t)s.batch),
-                  RANGE(group), ARG(out), ARG(x), ARG(weight), ARG(bias), ARG(residual),
-                  ARG(s.height), ARG(s.width), ARG(pixels), ARG(s.channels), ARG(out_channels));
+                (work){.flops = 18 * grown * in * out,
+                       .executed = executed,
+                       .bytes = 4 * (area * in + grown * moved + 9 * in * out),
+                       .on = on},
+                "%dx%d %d->%d%s%s", s.height * w->up, s.width * w->up, w->in, w->out,
+                w->up == 2 ? " up" : "", use->residual.memory ? " residual" : "");
 }

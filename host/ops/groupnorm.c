@@ -41,10 +41,9 @@ status op_groupnorm_statistics(device *d, buf affine, buf x, buf weight, buf bia
 status op_groupnorm_apply(device *d, buf out, buf x, picture_shape s, const groupnorm_use *use)
 {
     kernel *k;
-    size_t group = (size_t)op_items(d);
-    int height = s.height * use->up, width = s.width * use->up;
-    size_t pixels = use->pad ? conv_padded_pixels(d, height, width)
-                             : (size_t)height * (size_t)width;
+    size_t group = (size_t)op_items(d), border = use->pad ? 2 : 0;
+    size_t height = (size_t)(s.height * use->up), width = (size_t)(s.width * use->up);
+    size_t pixels = (height + border) * (width + border) + (size_t)use->slack;
     double channels = (double)s.batch * s.channels;
     record_work(d, "groupnorm_apply",
                 (work){.bytes = 4 * channels * ((double)pixels + (double)s.height * s.width)},

@@ -125,32 +125,47 @@ status op_groupnorm_statistics(device *d, buf affine, buf x, buf weight, buf bia
 typedef struct {
     buf affine; /* null: no normalisation */
     bool silu;
-    int up;   /* 1, or 2: nearest upsampling */
-    bool pad; /* for op_conv3x3 to read */
+    int up;    /* 1, or 2: nearest upsampling */
+    bool pad;  /* a border of zeros around each picture */
+    int slack; /* zero pixels behind the border; 0 without one */
 } groupnorm_use;
 
-/* out [N][pixels][C], pixels = conv_padded_pixels of the upsampled size when padded, else
- * up*h*up*w. */
+/* out [N][pixels][C], pixels = (up*h + 2)*(up*w + 2) + slack when padded, else up*h * up*w. */
 status op_groupnorm_apply(device *d, buf out, buf x, picture_shape s, const groupnorm_use *use);
 
 /* ---- conv: 3x3, stride 1, padding 1 ---- */
 
-/* Pixels of one padded picture of height x width. */
-size_t conv_padded_pixels(const device *d, int height, int width);
+/* A layer's weights on the device, in the layout that its convolution wants; known to conv.c
+ * alone. */
+typedef struct {
+    buf matrix, bias;
+    int in, out; /* channels */
+    int up;      /* 1, or 2: the input is enlarged before, nearest neighbour */
+} conv_weight;
 
-/* Floats of packed weights and of padded bias. */
-size_t conv_weight_count(const device *d, int in_channels, int out_channels);
-size_t conv_bias_count(const device *d, int out_channels);
+/* What happens to the input on the way in (norm, SiLU, then enlarging) and to the result. */
+typedef struct {
+    buf affine; /* null: no normalisation. [N][Cin][2], from op_groupnorm_statistics */
+    bool silu;
+    buf residual; /* null: none. Laid out as the result; it must not be the result */
+} conv_use;
 
-/* Weights as stored [Cout][Cin][3][3] -> the kernel's layout, on the host; likewise the bias. */
-void conv_pack_weight(const device *d, float *packed, const float *weight, int in_channels,
-                      int out_channels);
-void conv_pack_bias(const device *d, float *packed, const float *bias, int out_channels);
+/* From weight [out][in][3][3] and bias [out] of the host. Waits. what: for messages. */
+status conv_weight_upload(device *d, conv_weight *w, const float *weight, const float *bias, int in,
+                          int out, int up, const char *what);
+void conv_weight_free(device *d, conv_weight *w);
 
-/* out [N][H*W][Cout] = conv(x) + bias [+ residual]; x padded [N][conv_padded_pixels][Cin]; s is the
- * result's shape but channels, the input's. residual null: none; it must not be out. */
-status op_conv3x3(device *d, buf out, buf x, buf weight, buf bias, buf residual, picture_shape s,
-                  int out_channels);
+/* out [N][up*H * up*W][Cout] = conv(enlarge(SiLU(norm(x)))) + bias [+ residual]; x [N][H*W][Cin] of
+ * shape s, untouched. scratch: see conv_scratch. */
+status op_conv3x3(device *d, buf out, buf x, const conv_weight *w, picture_shape s,
+                  const conv_use *use, buf scratch);
+
+/* Floats of scratch that op_conv3x3 needs for the shape. */
+status conv_scratch(device *d, size_t *count, const conv_weight *w, picture_shape s);
+
+/* Which implementation serves a layer, and the relative error of one of its rounded inputs. */
+const char *conv_name(const device *d, int in, int out, int up);
+double conv_unit_error(const device *d, int in, int out, int up);
 
 /* ---- step: guidance + sampler update ---- */
 

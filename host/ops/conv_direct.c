@@ -1,0 +1,99 @@
+/* Convolutions by cl/conv.cl, tap by tap: on every device, for any channels. The input is
+ * normalised, enlarged and padded by op_groupnorm_apply before. */
+#include <float.h>
+
+#include "ops/conv.h"
+#include "ops/op.h"
+
+typedef struct {
+    int vec, vectors, pixels, group; /* VEC NV PX WG */
+} tiling;
+
+static tiling choose(const device *d, int out)
+{
+    tiling t = {4, 2, 4, op_group(d, 64)};
+    if (d->class == CLASS_CPU) {
+        if (out <= 4) /* a colour picture: a wide panel would be empty for the most part */
+            t = (tiling){4, 1, 12, 1};
+        else if (d->vector_width == 16)
+            t = (tiling){16, 2, 12, 1};
+        else
+            t = (tiling){d->vector_width, 2, 6, 1};
+    }
+    return t;
+}
+
+static bool fits(const device *d, int in, int out, int up)
+{
+    (void)d, (void)in, (void)out, (void)up;
+    return true;
+}
+
+static size_t panel(const device *d, int out)
+{
+    tiling t = choose(d, out);
+    return (size_t)(t.vec * t.vectors);
+}
+
+static size_t packed_count(const device *d, int in, int out, int up)
+{
+    (void)up;
+    return round_up((size_t)out, panel(d, out)) * 9 * (size_t)in;
+}
+
+static status pack(device *d, const conv_weight *w, buf stored)
+{
+    kernel *k;
+    int width = (int)panel(d, w->out);
+    size_t group = (size_t)op_items(d), count = packed_count(d, w->in, w->out, w->up);
+    status st = program_get(d, &k, "conv.cl", "conv_pack", "-DPACK");
+    if (st != OK) return st;
+    return launch(d, k, RANGE(round_up((size_t)(w->in * width), group), 9,
+                              count / (9 * (size_t)w->in * (size_t)width)),
+                  RANGE(group), ARG(w->matrix), ARG(stored), ARG(w->in), ARG(w->out), ARG(width));
+}
+
+/* behind the border, what the last item reads beyond its own pixels */
+static int slack(const device *d, int out)
+{
+    return choose(d, out).pixels + 1;
+}
+
+static size_t padded_pixels(const device *d, const conv_weight *w, picture_shape s)
+{
+    return ((size_t)(s.height * w->up) + 2) * ((size_t)(s.width * w->up) + 2) +
+           (size_t)slack(d, w->out);
+}
+
+static status scratch_count(device *d, size_t *count, const conv_weight *w, picture_shape s)
+{
+    *count = (size_t)s.batch * padded_pixels(d, w, s) * (size_t)w->in;
+    return OK;
+}
+
+static status run(device *d, buf out, buf x, const conv_weight *w, picture_shape s,
+                  const conv_use *use, buf scratch)
+{
+    tiling t = choose(d, w->out);
+    kernel *k;
+    groupnorm_use before = {use->affine, use->silu, w->up, true, slack(d, w->out)};
+    int pixels = (int)padded_pixels(d, w, s), height = s.height * w->up, width = s.width * w->up;
+    size_t group = (size_t)t.group;
+    size_t tiles = ceil_div((size_t)height * ((size_t)width + 2), (size_t)t.pixels);
+    status st = op_groupnorm_apply(d, scratch, x, s, &before);
+    if (st == OK)
+        st = program_get(d, &k, "conv.cl", "conv3x3", "-DVEC=%d -DNV=%d -DPX=%d -DRESIDUAL=%d",
+                         t.vec, t.vectors, t.pixels, use->residual.memory != NULL);
+    if (st != OK) return st;
+    conv_record(d, w, s, use, 0, UNIT_FP32);
+    return launch(d, k,
+                  RANGE(round_up(tiles, group), ceil_div((size_t)w->out, panel(d, w->out)),
+                        (size_t)s.batch),
+                  RANGE(group), ARG(out), ARG(scratch), ARG(w->matrix), ARG(w->bias),
+                  ARG(use->residual), ARG(height), ARG(width), ARG(pixels), ARG(w->in),
+                  ARG(w->out));
+}
+
+const conv_implementation conv_direct = {
+    .name = "direct", .fits = fits, .packed_count = packed_count, .pack = pack,
+    .scratch = scratch_count, .run = run, .unit_error = FLT_EPSILON / 2};

@@ -1,0 +1,131 @@
+/* Convolutions by cl/conv_winograd.cl: minimal filtering, for CPUs, channels in whole vectors. */
+#include <float.h>
+
+#include "ops/conv.h"
+#include "ops/op.h"
+
+/* What may be tried: none of it changes a bit of the result. */
+typedef struct {
+    int vectors;       /* NV, of output channels */
+    int rows;          /* MR at most, tiles in registers */
+    int unroll;        /* KU */
+    int block_kib;     /* of transformed input that is to stay in the second-level cache */
+} tuning;
+
+/* By the width of the device's vectors: as many sums as fill its registers. */
+static tuning tuned(const device *d)
+{
+    if (d->vector_width == 16) return (tuning){2, 13, 4, 512};
+    return (tuning){2, 6, 4, 512};
+}
+
+enum { MAX_BLOCK = 64, GROUPS_PER_UNIT = 4 };
+
+/* How a layer of a picture is cut. A block of tiles keeps its transformed input in cache; an item
+ * is a block and one of `splits` shares of the panels. */
+typedef struct {
+    int elements, block_h, block_w, rows, row_blocks;
+    size_t items, groups, splits;
+} cut;
+
+static int elements_of(int up)
+{
+    return up == 2 ? 9 : 16; /* 7 products vanish */
+}
+
+static size_t panel(const device *d)
+{
+    return (size_t)(tuned(d).vectors * d->vector_width);
+}
+
+static bool fits(const device *d, int in, int out, int up)
+{
+    (void)up;
+    return d->class == CLASS_CPU && in % d->vector_width == 0 && out % d->vector_width == 0;
+}
+
+static size_t packed_count(const device *d, int in, int out, int up)
+{
+    return round_up((size_t)out, panel(d)) * (size_t)elements_of(up) * (size_t)in;
+}
+
+static status pack(device *d, const conv_weight *w, buf stored)
+{
+    kernel *k;
+    int width = (int)panel(d);
+    status st = program_get(d, &k, "conv_winograd.cl", "conv_winograd_pack", "-DPACK -DUP=%d",
+                            w->up);
+    if (st != OK) return st;
+    size_t chunks = (size_t)(w->in / d->vector_width);
+    return launch(d, k, RANGE(chunks, ceil_div((size_t)w->out, panel(d))), RANGE(1),
+                  ARG(w->matrix), ARG(stored), ARG(w->in), ARG(w->out), ARG(width),
+                  ARG(d->vector_width));
+}
+
+/* Blocks of 2^i tiles, as square as it goes, that fit into the cache and are not much larger than
+ * the picture. */
+static cut plan(const device *d, const conv_weight *w, picture_shape s)
+{
+    tuning t = tuned(d);
+    size_t units = d->info.compute_units ? d->info.compute_units : 1;
+    size_t panels = ceil_div((size_t)w->out, panel(d));
+    size_t high = ceil_div((size_t)(s.height * w->up), 2);
+    size_t wide = ceil_div((size_t)(s.width * w->up), 2);
+    cut c = {.elements = elements_of(w->up), .block_h = 1, .block_w = 1, .splits = 1};
+    size_t budget = (size_t)t.block_kib * 256 / (size_t)(c.elements * w->in), block = 1;
+    while (block * 2 <= budget && block * 2 <= MAX_BLOCK) {
+        bool taller = c.block_h < c.block_w && (size_t)c.block_h < high;
+        if (!taller && (size_t)c.block_w >= wide && (size_t)c.block_h >= high) break;
+        if (taller || (size_t)c.block_w >= wide) c.block_h *= 2;
+        else c.block_w *= 2;
+        block *= 2;
+    }
+    c.row_blocks = (int)ceil_div(block, (size_t)t.rows);
+    c.rows = (int)ceil_div(block, (size_t)c.row_blocks);
+    size_t blocks = (size_t)s.batch * ceil_div(high, (size_t)c.block_h) *
+                    ceil_div(wide, (size_t)c.block_w);
+    while (blocks * c.splits < 2 * units && c.splits * 2 <= panels) c.splits *= 2;
+    c.items = blocks * c.splits;
+    c.groups = c.items < GROUPS_PER_UNIT * units ? c.items : GROUPS_PER_UNIT * units;
+    return c;
+}
+
+static status scratch_count(device *d, size_t *count, const conv_weight *w, picture_shape s)
+{
+    cut c = plan(d, w, s);
+    *count = c.groups * (size_t)(c.elements * c.row_blocks * c.rows) * ((size_t)w->in + panel(d));
+    return OK;
+}
+
+/* The products, and the additions of the transforms around them. */
+static double executed(const conv_weight *w, picture_shape s)
+{
+    double tiles = s.batch * (double)ceil_div((size_t)(s.height * w->up), 2) *
+                   (double)ceil_div((size_t)(s.width * w->up), 2);
+    double before = w->up == 2 ? 12 : 32, after = w->up == 2 ? 10 : 24;
+    return tiles * (2.0 * elements_of(w->up) * w->in * w->out + before * w->in + after * w->out);
+}
+
+static status run(device *d, buf out, buf x, const conv_weight *w, picture_shape s,
+                  const conv_use *use, buf scratch)
+{
+    cut c = plan(d, w, s);
+    tuning t = tuned(d);
+    kernel *k;
+    int with_residual = use->residual.memory != NULL;
+    status st = program_get(d, &k, "conv_winograd.cl", "conv_winograd",
+                            "-DVEC=%d -DNV=%d -DMR=%d -DBH=%d -DBW=%d -DKU=%d -DUP=%d -DNORM=%d "
+                            "-DSILU=%d",
+                            d->vector_width, t.vectors, c.rows, c.block_h, c.block_w, t.unroll,
+                            w->up, use->affine.memory != NULL, use->silu);
+    if (st != OK) return st;
+    conv_record(d, w, s, use, executed(w, s), UNIT_FP32);
+    return launch(d, k, RANGE(c.groups), RANGE(1), ARG(out), ARG(x), ARG(w->matrix), ARG(w->bias),
+                  ARG(use->affine), ARG(use->residual), ARG(scratch), ARG(with_residual),
+                  ARG(s.height), ARG(s.width), ARG(w->in), ARG(w->out), ARG((int)c.splits),
+                  ARG((int)c.items));
+}
+
+const conv_implementation conv_winograd = {
+    .name = "winograd", .fits = fits, .packed_count = packed_count, .pack = pack,
+    .scratch = scratch_count, .run = run, .unit_error = FLT_EPSILON / 2};
