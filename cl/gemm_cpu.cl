@@ -5,7 +5,21 @@
  * whatever MR, NV, KC and KU are. Floor: 2 m n k FLOP.
  *
  * ACTIVATION: 0 none, 1 GELU (tanh form), 2 SiLU. GATE, RESIDUAL, PREFETCH: 0 or 1. K: the depth,
- * known to the compiler so that rows are constant distances apart. KU: steps of K unrolled. */
+ * known to the compiler so that rows are constant distances apart. KU: steps of K unrolled.
+ * BF16: inputs are pairs of bfloat16, multiplied and added by one instruction; K counts pairs. */
+
+#ifdef BF16
+typedef int element;
+#define VE int16
+#define VE_LOAD(p) (*(global const VE_ANY *)(p))
+#define MULTIPLY(x, b, sum) dot_pairs(x, b, sum)
+typedef int VE_ANY __attribute__((ext_vector_type(16), aligned(4)));
+#else
+typedef float element;
+#define VE V
+#define VE_LOAD(p) VLOAD(p)
+#define MULTIPLY(x, b, sum) mad(x, b, sum)
+#endif
 
 #define NR (NV * VEC)
 #define LINE 16 /* floats of a cache line */
@@ -103,8 +117,8 @@ inline void load_sums(V sum[MR][NV], global const float *out, int n, int row, in
 /* MR rows of a from `row` on, of which `rows` exist, times the part of the panel that begins at w:
  * `depth` steps of K from `begin` on. full: rows is MR, and the compiler sees it. next: what to
  * fetch meanwhile of the panel that follows. */
-inline void tile(global float *out, global const float *a, global const float *w,
-                 global const float *next, epilogue e, int row, int rows, bool full, int column,
+inline void tile(global float *out, global const element *a, global const element *w,
+                 global const element *next, epilogue e, int row, int rows, bool full, int column,
                  int begin, int depth)
 {
     V sum[MR][NV], rest[MR][NV];
@@ -128,14 +142,14 @@ inline void tile(global float *out, global const float *a, global const float *w
         FETCH_FAR(next);
         #pragma unroll
         for (int u = 0; u < KU; u++) {
-            V b[NV];
+            VE b[NV];
             #pragma unroll
-            for (int j = 0; j < NV; j++) b[j] = VLOAD(w + u * NR + j * VEC);
+            for (int j = 0; j < NV; j++) b[j] = VE_LOAD(w + u * NR + j * VEC);
             #pragma unroll
             for (int i = 0; i < MR; i++) {
-                V x = a[at[i] + u];
+                VE x = a[at[i] + u];
                 #pragma unroll
-                for (int j = 0; j < NV; j++) sum[i][j] = mad(x, b[j], sum[i][j]);
+                for (int j = 0; j < NV; j++) sum[i][j] = MULTIPLY(x, b[j], sum[i][j]);
             }
         }
     }
@@ -143,9 +157,10 @@ inline void tile(global float *out, global const float *a, global const float *w
     for (; k < depth; k++, a++, w += NR)
         #pragma unroll
         for (int i = 0; i < MR; i++) {
-            V x = a[at[i]];
+            VE x = a[at[i]];
             #pragma unroll
-            for (int j = 0; j < NV; j++) sum[i][j] = mad(x, VLOAD(w + j * VEC), sum[i][j]);
+            for (int j = 0; j < NV; j++)
+                sum[i][j] = MULTIPLY(x, VE_LOAD(w + j * VEC), sum[i][j]);
         }
 #endif
     /* rest, unlike sum, may lie in memory: the loops over it are not unrolled */
@@ -162,21 +177,40 @@ inline void tile(global float *out, global const float *a, global const float *w
  * epilogue.cl. One work-group = one item = one panel x block_rows rows; the next group has the next
  * panel, so that the rows stay in cache. KC is a multiple of KU, block_rows of MR. */
 kernel __attribute__((reqd_work_group_size(1, 1, 1)))
-void gemm_cpu(global float *out, global const float *a, global const float *weight,
+void gemm_cpu(global float *out, global const element *a, global const element *weight,
               global const float *bias, global const float *residual, global const float *gate,
               global const int *rows, int m, int n, int block_rows, int residual_rows, int tokens,
               int stride, int first_row, int rows_at, int gate_at)
 {
     int column = (int)get_group_id(0) * NR, first = (int)get_group_id(1) * block_rows;
     int end = min(first + block_rows, m);
-    global const float *panel = weight + (size_t)column * K;
+    global const element *panel = weight + (size_t)column * K;
     epilogue e = {bias, residual, gate, rows, n, residual_rows, tokens, stride, first_row, rows_at,
                   gate_at};
     for (int k = 0; k < K; k += KC) {
         int depth = min(KC, K - k), row = first;
-        global const float *w = panel + (size_t)k * NR, *next = w + (size_t)depth * NR;
+        global const element *w = panel + (size_t)k * NR, *next = w + (size_t)depth * NR;
         for (; row + MR <= end; row += MR, next += KC / KU * LINE)
             tile(out, a, w, next, e, row, MR, true, column, k, depth);
         if (row < end) tile(out, a, w, next, e, row, end - row, false, column, k, depth);
     }
 }
+
+#ifdef BF16
+/* packed [m][K] = a [m][width] in pairs of bfloat16; width is 2 K or one less. One item = a row. */
+kernel void gemm_cpu_round(global int *packed, global const float *a, int width)
+{
+    packed += get_global_id(0) * K;
+    a += get_global_id(0) * width;
+    int k = 0;
+    for (; k + 16 <= width; k += 16)
+        *(global ushort16_any *)(packed + k / 2) = to_bf16(*(global const float16_any *)(a + k));
+    if (k == width) return;
+    float lane[16];
+    for (int j = 0; j < 16; j++) lane[j] = k + j < width ? a[k + j] : 0.0f;
+    ushort rounded[16];
+    vstore16(to_bf16(vload16(0, lane)), 0, rounded);
+    for (int j = 0; k / 2 + j < K; j++)
+        packed[k / 2 + j] = rounded[2 * j] | rounded[2 * j + 1] << 16;
+}
+#endif

@@ -12,10 +12,12 @@
 
 enum { ROWS = 16, PAIRS = 16, COLUMNS = 16, TILE = ROWS * PAIRS, VALUES = 16 };
 
+const char probe_pair_options[] = "-DVEC=16 -DBF16 -DVECTOR_ASSEMBLY=1";
+
 const char *probe_tile_options(const device *d)
 {
-    return d->feature[FEATURE_AVX512_BF16] ? "-DVEC=16 -DTILES -DVECTOR_ASSEMBLY=1"
-                                           : "-DVEC=16 -DTILES -DVECTOR_ASSEMBLY=0";
+    return d->feature[FEATURE_AVX512_BF16] ? "-DVEC=16 -DTILES -DBF16 -DVECTOR_ASSEMBLY=1"
+                                           : "-DVEC=16 -DTILES -DBF16 -DVECTOR_ASSEMBLY=0";
 }
 
 /* Ties on both sides, the largest and smallest, and what is no number. */
@@ -52,7 +54,7 @@ static bool as_expected(const float *sums, const uint16_t *rounded)
     return true;
 }
 
-static status run_tiles(device *d, bool *is_right)
+static status run(device *d, bool *is_right, const char *name, const char *options)
 {
     status st = OK;
     kernel *k;
@@ -63,7 +65,7 @@ static status run_tiles(device *d, bool *is_right)
         a[i] = float_to_bf16((float)left(i));
         b[i] = float_to_bf16((float)right(i));
     }
-    TRY(program_get(d, &k, "probe.cl", "probe_tiles", "%s", probe_tile_options(d)));
+    TRY(program_get(d, &k, "probe.cl", name, "%s", options));
     TRY(buffer_create(d, &sums_buf, ROWS * COLUMNS, "a probe"));
     TRY(buffer_create(d, &rounded_buf, VALUES / 2, "a probe"));
     TRY(buffer_create(d, &a_buf, TILE, "a probe"));
@@ -86,15 +88,22 @@ done:
     return st;
 }
 
-status probe_features(device *d)
+/* What cannot be built or is wrong is not there. */
+static status probe(device *d, feature_id feature, const char *name, const char *options)
 {
     bool is_right = false;
-    if (!d->feature[FEATURE_AMX_BF16] || d->class != CLASS_CPU ||
-        d->settings.precision == PRECISION_FP32)
-        return OK;
-    status st = run_tiles(d, &is_right);
+    if (!d->feature[feature]) return OK;
+    status st = run(d, &is_right, name, options);
     if (st == ERR_MEMORY) return st;
-    if (st != OK) fail_clear(); /* what cannot be built is not there */
-    d->feature[FEATURE_AMX_BF16] = st == OK && is_right;
+    if (st != OK) fail_clear();
+    d->feature[feature] = st == OK && is_right;
     return OK;
+}
+
+status probe_features(device *d)
+{
+    if (d->class != CLASS_CPU || d->settings.precision == PRECISION_FP32) return OK;
+    status st = probe(d, FEATURE_AVX512_BF16, "probe_pairs", probe_pair_options);
+    if (st == OK) st = probe(d, FEATURE_AMX_BF16, "probe_tiles", probe_tile_options(d));
+    return st;
 }

@@ -10,6 +10,9 @@
  * device's settings can use are run. */
 status probe_features(device *d);
 
+/* Options for kernels with vectors of bfloat16 pairs. */
+extern const char probe_pair_options[];
+
 /* Options for kernels with matrix tiles: "-DVEC=16 -DTILES ...". */
 const char *probe_tile_options(const device *d);
 

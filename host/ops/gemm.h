@@ -24,7 +24,8 @@ typedef struct {
     int products;
 } gemm_implementation;
 
-extern const gemm_implementation gemm_clblast, gemm_cpu, gemm_matrix, gemm_matrix_three;
+extern const gemm_implementation gemm_clblast, gemm_cpu, gemm_cpu_pairs, gemm_matrix,
+    gemm_matrix_three;
 
 /* Of a gemm_epilogue without a gate. */
 extern const modulation gemm_no_gate;

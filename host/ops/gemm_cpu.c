@@ -1,4 +1,6 @@
-/* Products by cl/gemm_cpu.cl: one item a tile, epilogue included. */
+/* Products by cl/gemm_cpu.cl: one item a block of rows, epilogue included; in fp32, or of bfloat16
+ * pairs with fp32 sums. */
+#include "base/half.h"
 #include "ops/gemm.h"
 #include "ops/op.h"
 
@@ -78,20 +80,20 @@ static int block_rows(tiling t, int m)
     return (int)round_up(ceil_div((size_t)m, blocks), (size_t)t.rows);
 }
 
-static status product(device *d, buf out, buf a, const gemm_weight *w, int m,
-                      const gemm_epilogue *e, buf scratch)
+/* Of a [m][depth] of floats or pairs, whose kind `kind` tells the kernel. */
+static status multiply(device *d, buf out, buf a, const gemm_weight *w, int m, int depth,
+                       const char *kind, const gemm_epilogue *e)
 {
     const modulation *gate = e->gate ? e->gate : &gemm_no_gate;
     tiling t = choose(d);
     int rows = block_rows(t, m);
     kernel *k;
-    (void)scratch;
     status st = program_get(d, &k, "gemm_cpu.cl", "gemm_cpu",
                             "-DVEC=%d -DNV=%d -DMR=%d -DKU=%d -DK=%d -DKC=%d -DPREFETCH=%d "
-                            "-DACTIVATION=%d -DGATE=%d -DRESIDUAL=%d",
-                            t.vec, panel_vectors(t, w->n), t.rows, t.unroll, w->k,
-                            part_depth(t, w->k), t.prefetch, (int)e->act, e->gate != NULL,
-                            e->residual.memory != NULL);
+                            "-DACTIVATION=%d -DGATE=%d -DRESIDUAL=%d%s",
+                            t.vec, panel_vectors(t, w->n), t.rows, t.unroll, depth,
+                            part_depth(t, depth), t.prefetch, (int)e->act, e->gate != NULL,
+                            e->residual.memory != NULL, kind);
     if (st != OK) return st;
     return launch(d, k,
                   RANGE(ceil_div((size_t)w->n, panel(d, w->n)), ceil_div((size_t)m, (size_t)rows)),
@@ -101,6 +103,70 @@ static status product(device *d, buf out, buf a, const gemm_weight *w, int m,
                   ARG(gate->rows_at), ARG(e->gate_at));
 }
 
+static status product(device *d, buf out, buf a, const gemm_weight *w, int m,
+                      const gemm_epilogue *e, buf scratch)
+{
+    (void)scratch;
+    return multiply(d, out, a, w, m, w->k, "", e);
+}
+
 const gemm_implementation gemm_cpu = {
     .name = "cpu", .fits = fits, .packed_count = packed_count, .pack = pack,
     .scratch = scratch_count, .product = product};
+
+/* ---- bfloat16 pairs ---- */
+
+static const char pair_options[] = " -DBF16 -DVECTOR_ASSEMBLY=1";
+
+static bool fits_pairs(const device *d)
+{
+    return fits(d) && d->vector_width == 16 && d->feature[FEATURE_AVX512_BF16] &&
+           d->settings.precision == PRECISION_BF16;
+}
+
+static int n_pairs(int k)
+{
+    return k / 2 + k % 2;
+}
+
+static size_t packed_count_pairs(const device *d, int n, int k)
+{
+    return packed_count(d, n, n_pairs(k));
+}
+
+/* packed [ceil(n / panel)][pairs][panel][2] */
+static void pack_pairs(const device *d, void *packed, const float *weight, int n, int k)
+{
+    size_t width = panel(d, n), columns = (size_t)n, depth = (size_t)k;
+    uint16_t *to = packed;
+    for (size_t p = 0; p < columns; p += width, to += width * 2 * (size_t)n_pairs(k))
+        for (size_t j = 0; j < width && p + j < columns; j++)
+            for (size_t i = 0; i < depth; i++)
+                to[(i / 2 * width + j) * 2 + i % 2] = float_to_bf16(weight[(p + j) * depth + i]);
+}
+
+/* The activations in pairs. */
+static status scratch_count_pairs(device *d, size_t *count, int m, int n, int k)
+{
+    (void)d, (void)n;
+    *count = (size_t)m * (size_t)n_pairs(k);
+    return OK;
+}
+
+static status product_pairs(device *d, buf out, buf a, const gemm_weight *w, int m,
+                            const gemm_epilogue *e, buf scratch)
+{
+    int depth = n_pairs(w->k);
+    kernel *k;
+    status st = program_get(d, &k, "gemm_cpu.cl", "gemm_cpu_round",
+                            "-DVEC=16 -DNV=1 -DMR=1 -DKU=1 -DK=%d -DKC=1 -DPREFETCH=0 "
+                            "-DACTIVATION=0 -DGATE=0 -DRESIDUAL=0%s", depth, pair_options);
+    if (st == OK) st = launch(d, k, RANGE((size_t)m), RANGE(1), ARG(scratch), ARG(a), ARG(w->k));
+    if (st == OK) st = multiply(d, out, scratch, w, m, depth, pair_options, e);
+    return st;
+}
+
+const gemm_implementation gemm_cpu_pairs = {
+    .name = "avx512_bf16", .fits = fits_pairs, .packed_count = packed_count_pairs,
+    .pack = pack_pairs, .scratch = scratch_count_pairs, .product = product_pairs,
+    .input_error = 0x1p-9, .on = UNIT_BF16};
