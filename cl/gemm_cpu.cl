@@ -114,26 +114,12 @@ inline void load_sums(V sum[MR][NV], global const float *out, int n, int row, in
                                   n - column - j * VEC);
 }
 
-/* MR rows of a from `row` on, of which `rows` exist, times the part of the panel that begins at w:
- * `depth` steps of K from `begin` on. full: rows is MR, and the compiler sees it. next: what to
- * fetch meanwhile of the panel that follows. */
-inline void tile(global float *out, global const element *a, global const element *w,
-                 global const element *next, epilogue e, int row, int rows, bool full, int column,
-                 int begin, int depth)
+/* sum += the rows of a that begin at `at`, times `depth` steps of a panel from w on. Fetched
+ * meanwhile: the rows behind these, and what is at `next`. */
+inline __attribute__((always_inline)) void accumulate(V sum[MR][NV], global const element *a,
+                                                      const int at[MR], global const element *w,
+                                                      global const element *next, int depth)
 {
-    V sum[MR][NV], rest[MR][NV];
-    int at[MR]; /* rows that do not exist are computed as the last one, and not stored */
-    a += (size_t)row * K + begin;
-    if (begin > 0) load_sums(rest, out, e.n, row, rows, column);
-    #pragma unroll
-    for (int i = 0; i < MR; i++) {
-        at[i] = (full ? i : min(i, rows - 1)) * K;
-        #pragma unroll
-        for (int j = 0; j < NV; j++) {
-            sum[i][j] = begin > 0 ? rest[i][j] : VLOAD(e.bias + column + j * VEC);
-            FETCH_OUT(out + (size_t)(row + i) * e.n + column + j * VEC);
-        }
-    }
     int k = 0;
     for (; k + KU <= depth; k += KU, a += KU, w += KU * NR, next += LINE) {
         #pragma unroll
@@ -163,6 +149,30 @@ inline void tile(global float *out, global const element *a, global const elemen
                 sum[i][j] = MULTIPLY(x, VE_LOAD(w + j * VEC), sum[i][j]);
         }
 #endif
+}
+
+#ifndef STRASSEN
+
+/* MR rows of a from `row` on, of which `rows` exist, times the part of the panel that begins at w:
+ * `depth` steps of K from `begin` on. full: rows is MR, and the compiler sees it. next: what to
+ * fetch meanwhile of the panel that follows. */
+inline void tile(global float *out, global const element *a, global const element *w,
+                 global const element *next, epilogue e, int row, int rows, bool full, int column,
+                 int begin, int depth)
+{
+    V sum[MR][NV], rest[MR][NV];
+    int at[MR]; /* rows that do not exist are computed as the last one, and not stored */
+    if (begin > 0) load_sums(rest, out, e.n, row, rows, column);
+    #pragma unroll
+    for (int i = 0; i < MR; i++) {
+        at[i] = (full ? i : min(i, rows - 1)) * K;
+        #pragma unroll
+        for (int j = 0; j < NV; j++) {
+            sum[i][j] = begin > 0 ? rest[i][j] : VLOAD(e.bias + column + j * VEC);
+            FETCH_OUT(out + (size_t)(row + i) * e.n + column + j * VEC);
+        }
+    }
+    accumulate(sum, a + (size_t)row * K + begin, at, w, next, depth);
     /* rest, unlike sum, may lie in memory: the loops over it are not unrolled */
     #pragma unroll
     for (int i = 0; i < MR; i++)
@@ -212,5 +222,145 @@ kernel void gemm_cpu_round(global int *packed, global const float *a, int width)
     vstore16(to_bf16(vload16(0, lane)), 0, rounded);
     for (int j = 0; k / 2 + j < K; j++)
         packed[k / 2 + j] = rounded[2 * j] | rounded[2 * j + 1] << 16;
+}
+#endif
+
+#else
+
+/* Seven products of halves instead of eight (Strassen 1969, in Winograd's form with 15 additions).
+ * Halves of a [2h][K]: A11 A12 above A21 A22; of a pair of panels: B11 B12 above B21 B22; of out,
+ * the same rows and the same columns: C11 C12 above C21 C22. Sums of halves of a come from
+ * gemm_strassen_sums, those of panels are made by the work-group that needs them, in memory of its
+ * own. Floor: 7/4 m n k FLOP. */
+#define H (K / 2)
+
+/* sums [2][h][K] = S1 | S2 above S3 | S4, where S1 = A21 + A22, S2 = S1 - A11, S3 = A11 - A21,
+ * S4 = A12 - S2. One item = one row. */
+kernel void gemm_strassen_sums(global float *sums, global const float *a, int h)
+{
+    size_t row = get_global_id(0) * K, below = (size_t)h * K;
+    for (int k = 0; k < H; k += VEC) {
+        global const float *from = a + row + k;
+        V a11 = VLOAD(from), a12 = VLOAD(from + H), a21 = VLOAD(from + below);
+        V s1 = a21 + VLOAD(from + below + H), s2 = s1 - a11;
+        global float *to = sums + row + k;
+        VSTORE(s1, to);
+        VSTORE(s2, to + H);
+        VSTORE(a11 - a21, to + below);
+        VSTORE(a12 - s2, to + below + H);
+    }
+}
+
+/* t [H][NR] = T1 = B12 - B11, T2 = B22 - T1, T3 = B22 - B12 or T4 = T2 - B21; the panels p1 and p2
+ * hold B11 over B21 and B12 over B22. */
+inline void panel_sums(global float *t, global const float *p1, global const float *p2, int which)
+{
+    for (int k = 0; k < H * NR; k += VEC) {
+        V b12 = VLOAD(p2 + k), x = which == 3 ? b12 : b12 - VLOAD(p1 + k);
+        if (which > 1) x = VLOAD(p2 + H * NR + k) - x;
+        if (which == 4) x -= VLOAD(p1 + H * NR + k);
+        VSTORE(x, t + k);
+    }
+}
+
+/* x = what out holds there + sign * x [+ bias] */
+inline void add_sums(V x[MR][NV], global const float *out, epilogue e, int row, int column,
+                     float sign, bool bias)
+{
+    V rest[MR][NV];
+    load_sums(rest, out, e.n, row, MR, column);
+    for (int i = 0; i < MR; i++)
+        for (int j = 0; j < NV; j++) {
+            x[i][j] = mad(sign, x[i][j], rest[i][j]);
+            if (bias) x[i][j] += VLOAD(e.bias + column + j * VEC);
+        }
+}
+
+/* What a tile x of product p adds to: row and row + h, column and column + NR. Between products C12
+ * holds U2 = A11 B11 + S2 T2, C21 and C22 hold U3 = U2 + S3 T3. */
+inline void combine(global float *out, V x[MR][NV], epilogue e, int p, int row, int h, int column)
+{
+    V same[MR][NV];
+    int below = row + h, right = column + NR;
+    switch (p) {
+    case 0: /* A11 B11 */
+        store_sums(out, x, e.n, row, MR, column);
+        store_sums(out, x, e.n, row, MR, right);
+        break;
+    case 1: /* A12 B21 */
+        add_sums(x, out, e, row, column, 1.0f, true);
+        finish(out, x, e, row, MR, column);
+        break;
+    case 2: /* S2 T2 */
+        add_sums(x, out, e, row, right, 1.0f, false);
+        store_sums(out, x, e.n, row, MR, right);
+        break;
+    case 3: /* S3 T3 */
+        add_sums(x, out, e, row, right, 1.0f, false);
+        store_sums(out, x, e.n, below, MR, column);
+        store_sums(out, x, e.n, below, MR, right);
+        break;
+    case 4: /* S1 T1 */
+        for (int i = 0; i < MR; i++)
+            for (int j = 0; j < NV; j++) same[i][j] = x[i][j];
+        add_sums(x, out, e, row, right, 1.0f, false);
+        store_sums(out, x, e.n, row, MR, right);
+        add_sums(same, out, e, below, right, 1.0f, true);
+        finish(out, same, e, below, MR, right);
+        break;
+    case 5: /* S4 B22 */
+        add_sums(x, out, e, row, right, 1.0f, true);
+        finish(out, x, e, row, MR, right);
+        break;
+    default: /* A22 T4 */
+        add_sums(x, out, e, below, column, -1.0f, true);
+        finish(out, x, e, below, MR, column);
+    }
+}
+
+/* out [2h][n] as gemm_cpu's. scratch: what gemm_strassen_sums gave, then [groups][H][NR]. One
+ * work-group = one item = a pair of panels x block_rows rows of each half. n is a multiple of
+ * 2 NR, h and block_rows are multiples of MR, K of 2 KU and 2 VEC. */
+kernel __attribute__((reqd_work_group_size(1, 1, 1)))
+void gemm_strassen(global float *out, global const float *a, global float *scratch,
+                   global const float *weight, global const float *bias,
+                   global const float *residual, global const float *gate, global const int *rows,
+                   int h, int n, int block_rows, int residual_rows, int tokens, int stride,
+                   int first_row, int rows_at, int gate_at)
+{
+    int column = (int)get_group_id(0) * 2 * NR, first = (int)get_group_id(1) * block_rows;
+    int end = min(first + block_rows, h), at[MR];
+    size_t group = get_group_id(1) * get_num_groups(0) + get_group_id(0), below = (size_t)h * K;
+    global const float *p1 = weight + (size_t)column * K, *p2 = p1 + (size_t)NR * K;
+    global const float *sums = scratch;
+    global float *t = scratch + 2 * below + group * H * NR;
+    epilogue e = {bias, residual, gate, rows, n, residual_rows, tokens, stride, first_row, rows_at,
+                  gate_at};
+    #pragma unroll
+    for (int i = 0; i < MR; i++) at[i] = i * K;
+    for (int p = 0; p < 7; p++) {
+        global const float *left = p == 0   ? a
+                                   : p == 1 ? a + H
+                                   : p == 2 ? sums + H
+                                   : p == 3 ? sums + below
+                                   : p == 4 ? sums
+                                   : p == 5 ? sums + below + H
+                                            : a + below + H;
+        global const float *w = p == 0 ? p1 : p == 1 ? p1 + H * NR : p == 5 ? p2 + H * NR : t;
+        if (w == t) panel_sums(t, p1, p2, p == 2 ? 2 : p == 3 ? 3 : p == 4 ? 1 : 4);
+        for (int row = first; row < end; row += MR) {
+            V sum[MR][NV], x[MR][NV];
+            #pragma unroll
+            for (int i = 0; i < MR; i++)
+                #pragma unroll
+                for (int j = 0; j < NV; j++) sum[i][j] = 0.0f;
+            accumulate(sum, left + (size_t)row * K, at, w, w, H);
+            #pragma unroll
+            for (int i = 0; i < MR; i++)
+                #pragma unroll
+                for (int j = 0; j < NV; j++) x[i][j] = sum[i][j];
+            combine(out, x, e, p, row, h, column);
+        }
+    }
 }
 #endif

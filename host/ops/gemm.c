@@ -10,7 +10,8 @@
 
 /* The first that fits serves. */
 static const gemm_implementation *const table[] = {&gemm_matrix, &gemm_matrix_three,
-                                                   &gemm_cpu_pairs, &gemm_cpu, &gemm_clblast};
+                                                   &gemm_cpu_pairs, &gemm_cpu_strassen, &gemm_cpu,
+                                                   &gemm_clblast};
 
 const modulation gemm_no_gate = {0};
 
@@ -80,7 +81,8 @@ static void announce(device *d, const gemm_implementation *g, const gemm_weight 
     double values = rows * k + n * k + rows * n;
     if (e->residual.memory) values += fmin(e->residual_rows, rows) * n;
     record_work(d, "gemm",
-                (work){.flops = flops, .executed = flops * (g->products ? g->products : 1),
+                (work){.flops = flops,
+                       .executed = flops * (g->products ? g->products(d, m, w->n, w->k) : 1),
                        .bytes = 4 * values, .on = g->on},
                 "%dx%dx%d%s%s%s", m, w->n, w->k, names[e->act], e->gate ? " gate" : "",
                 e->residual.memory ? " residual" : "");

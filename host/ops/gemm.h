@@ -19,13 +19,13 @@ typedef struct {
                       const gemm_epilogue *e, buf scratch);
     /* Relative error of one input at most, where inputs are rounded to less than fp32 has. */
     double input_error;
-    /* What it computes on, and how many products it makes of one (0: one). */
+    /* What it computes on, and how many products it makes of one (null: one). */
     unit on;
-    int products;
+    double (*products)(const device *d, int m, int n, int k);
 } gemm_implementation;
 
-extern const gemm_implementation gemm_clblast, gemm_cpu, gemm_cpu_pairs, gemm_matrix,
-    gemm_matrix_three;
+extern const gemm_implementation gemm_clblast, gemm_cpu, gemm_cpu_pairs,
+    gemm_cpu_strassen, gemm_matrix, gemm_matrix_three;
 
 /* Of a gemm_epilogue without a gate. */
 extern const modulation gemm_no_gate;

@@ -1,5 +1,7 @@
-/* Products by cl/gemm_cpu.cl: one item a block of rows, epilogue included; in fp32, or of bfloat16
- * pairs with fp32 sums. */
+/* Products by cl/gemm_cpu.cl: one item a block of rows, epilogue included; in fp32, directly or by
+ * seven products of halves, or of bfloat16 pairs with fp32 sums. */
+#include <stdio.h>
+
 #include "base/half.h"
 #include "ops/gemm.h"
 #include "ops/op.h"
@@ -113,6 +115,84 @@ static status product(device *d, buf out, buf a, const gemm_weight *w, int m,
 const gemm_implementation gemm_cpu = {
     .name = "cpu", .fits = fits, .packed_count = packed_count, .pack = pack,
     .scratch = scratch_count, .product = product};
+
+/* ---- seven products of halves ---- */
+
+enum { HALF_ROWS = 256, LEAST_ROWS = 128, LEAST_DEPTH = 256 };
+
+static bool fits_strassen(const device *d)
+{
+    return fits(d) && d->settings.precision == PRECISION_AUTO;
+}
+
+/* Whether a product has halves that are worth it; others are done directly. */
+static bool halves(const device *d, int m, int n, int k)
+{
+    tiling t = choose(d);
+    return m % (2 * t.rows) == 0 && m >= LEAST_ROWS && k % (2 * t.vec) == 0 &&
+           k % (2 * t.unroll) == 0 && k >= LEAST_DEPTH &&
+           (size_t)n % (2 * panel(d, n)) == 0;
+}
+
+static double products_strassen(const device *d, int m, int n, int k)
+{
+    return halves(d, m, n, k) ? 7.0 / 8.0 : 1.0;
+}
+
+static size_t half_blocks(int m)
+{
+    return ceil_div((size_t)m / 2, HALF_ROWS);
+}
+
+static size_t panel_pairs(const device *d, int n)
+{
+    return (size_t)n / (2 * panel(d, n));
+}
+
+/* The sums of halves of the activations, then of the work-groups' panels. */
+static status scratch_strassen(device *d, size_t *count, int m, int n, int k)
+{
+    size_t depth = (size_t)k;
+    *count = 0;
+    if (halves(d, m, n, k))
+        *count = (size_t)m * depth +
+                 panel_pairs(d, n) * half_blocks(m) * panel(d, n) * (depth / 2);
+    return OK;
+}
+
+static status product_strassen(device *d, buf out, buf a, const gemm_weight *w, int m,
+                               const gemm_epilogue *e, buf scratch)
+{
+    if (!halves(d, m, w->n, w->k)) return product(d, out, a, w, m, e, scratch);
+    const modulation *gate = e->gate ? e->gate : &gemm_no_gate;
+    tiling t = choose(d);
+    int half = m / 2, rows;
+    kernel *sum, *k;
+    char options[128];
+    snprintf(options, sizeof options,
+             "-DSTRASSEN -DVEC=%d -DNV=%d -DMR=%d -DKU=%d -DK=%d -DPREFETCH=%d", t.vec, t.vectors,
+             t.rows, t.unroll, w->k, t.prefetch);
+    rows = (int)round_up(ceil_div((size_t)half, half_blocks(m)), (size_t)t.rows);
+    status st = program_get(d, &sum, "gemm_cpu.cl", "gemm_strassen_sums",
+                            "%s -DACTIVATION=0 -DGATE=0 -DRESIDUAL=0", options);
+    if (st == OK)
+        st = program_get(d, &k, "gemm_cpu.cl", "gemm_strassen",
+                         "%s -DACTIVATION=%d -DGATE=%d -DRESIDUAL=%d", options, (int)e->act,
+                         e->gate != NULL, e->residual.memory != NULL);
+    if (st == OK)
+        st = launch(d, sum, RANGE((size_t)half), RANGE(1), ARG(scratch), ARG(a), ARG(half));
+    if (st != OK) return st;
+    return launch(d, k, RANGE(panel_pairs(d, w->n), half_blocks(m)), RANGE(1), ARG(out), ARG(a),
+                  ARG(scratch), ARG(w->matrix), ARG(w->bias), ARG(e->residual),
+                  ARG(gate->values), ARG(gate->rows), ARG(half), ARG(w->n), ARG(rows),
+                  ARG(e->residual_rows), ARG(e->tokens), ARG(gate->stride), ARG(gate->first_row),
+                  ARG(gate->rows_at), ARG(e->gate_at));
+}
+
+const gemm_implementation gemm_cpu_strassen = {
+    .name = "cpu_strassen", .fits = fits_strassen, .packed_count = packed_count, .pack = pack,
+    .scratch = scratch_strassen, .product = product_strassen, .products = products_strassen,
+    .input_error = 0x1p-22};
 
 /* ---- bfloat16 pairs ---- */
 
