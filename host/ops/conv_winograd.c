@@ -4,19 +4,25 @@
 #include "ops/conv.h"
 #include "ops/op.h"
 
-/* What may be tried: none of it changes a bit of the result. */
 typedef struct {
-    int vectors;       /* NV, of output channels */
-    int rows;          /* MR at most, tiles in registers */
-    int unroll;        /* KU */
-    int block_kib;     /* of transformed input that is to stay in the second-level cache */
-} tuning;
+    int vec, vectors; /* VEC NV: a panel of output channels */
+    int rows;         /* MR at most: tiles in registers */
+    int unroll;       /* KU */
+    int block_kib;    /* of transformed input, to stay in a second-level cache with room to spare */
+} tiling;
 
-/* By the width of the device's vectors: as many sums as fill its registers. */
-static tuning tuned(const device *d)
+/* Candidates by the width of the device's vectors, good ones first: as many sums as registers
+ * hold. All give the same bits. */
+static const tiling tilings[] = {
+    {16, 2, 13, 4, 512}, {16, 2, 13, 4, 1024}, {16, 2, 13, 2, 512}, {16, 2, 8, 4, 512},
+    {8, 2, 6, 4, 512},   {8, 2, 6, 4, 1024},   {8, 3, 4, 4, 512},   {4, 2, 6, 4, 512},
+};
+
+static tiling choose(const device *d)
 {
-    if (d->vector_width == 16) return (tuning){2, 13, 4, 512};
-    return (tuning){2, 6, 4, 512};
+    size_t i = 0;
+    while (tilings[i].vec != d->vector_width) i++;
+    return tilings[i];
 }
 
 enum { MAX_BLOCK = 64, GROUPS_PER_UNIT = 4 };
@@ -33,9 +39,17 @@ static int elements_of(int up)
     return up == 2 ? 9 : 16; /* 7 products vanish */
 }
 
-static size_t panel(const device *d)
+/* Vectors of a panel: fewer where there are fewer output channels. */
+static int panel_vectors(const device *d, int out)
 {
-    return (size_t)(tuned(d).vectors * d->vector_width);
+    tiling t = choose(d);
+    int needed = (out + t.vec - 1) / t.vec;
+    return needed < t.vectors ? needed : t.vectors;
+}
+
+static size_t panel(const device *d, int out)
+{
+    return (size_t)(panel_vectors(d, out) * d->vector_width);
 }
 
 static bool fits(const device *d, int in, int out, int up)
@@ -46,18 +60,18 @@ static bool fits(const device *d, int in, int out, int up)
 
 static size_t packed_count(const device *d, int in, int out, int up)
 {
-    return round_up((size_t)out, panel(d)) * (size_t)elements_of(up) * (size_t)in;
+    return round_up((size_t)out, panel(d, out)) * (size_t)elements_of(up) * (size_t)in;
 }
 
 static status pack(device *d, const conv_weight *w, buf stored)
 {
     kernel *k;
-    int width = (int)panel(d);
+    int width = (int)panel(d, w->out);
     status st = program_get(d, &k, "conv_winograd.cl", "conv_winograd_pack", "-DPACK -DUP=%d",
                             w->up);
     if (st != OK) return st;
     size_t chunks = (size_t)(w->in / d->vector_width);
-    return launch(d, k, RANGE(chunks, ceil_div((size_t)w->out, panel(d))), RANGE(1),
+    return launch(d, k, RANGE(chunks, ceil_div((size_t)w->out, panel(d, w->out))), RANGE(1),
                   ARG(w->matrix), ARG(stored), ARG(w->in), ARG(w->out), ARG(width),
                   ARG(d->vector_width));
 }
@@ -66,9 +80,9 @@ static status pack(device *d, const conv_weight *w, buf stored)
  * the picture. */
 static cut plan(const device *d, const conv_weight *w, picture_shape s)
 {
-    tuning t = tuned(d);
+    tiling t = choose(d);
     size_t units = d->info.compute_units ? d->info.compute_units : 1;
-    size_t panels = ceil_div((size_t)w->out, panel(d));
+    size_t panels = ceil_div((size_t)w->out, panel(d, w->out));
     size_t high = ceil_div((size_t)(s.height * w->up), 2);
     size_t wide = ceil_div((size_t)(s.width * w->up), 2);
     cut c = {.elements = elements_of(w->up), .block_h = 1, .block_w = 1, .splits = 1};
@@ -93,7 +107,8 @@ static cut plan(const device *d, const conv_weight *w, picture_shape s)
 static status scratch_count(device *d, size_t *count, const conv_weight *w, picture_shape s)
 {
     cut c = plan(d, w, s);
-    *count = c.groups * (size_t)(c.elements * c.row_blocks * c.rows) * ((size_t)w->in + panel(d));
+    *count = c.groups * (size_t)(c.elements * c.row_blocks * c.rows) *
+             ((size_t)w->in + panel(d, w->out));
     return OK;
 }
 
@@ -110,14 +125,14 @@ static status run(device *d, buf out, buf x, const conv_weight *w, picture_shape
                   const conv_use *use, buf scratch)
 {
     cut c = plan(d, w, s);
-    tuning t = tuned(d);
+    tiling t = choose(d);
     kernel *k;
     int with_residual = use->residual.memory != NULL;
     status st = program_get(d, &k, "conv_winograd.cl", "conv_winograd",
                             "-DVEC=%d -DNV=%d -DMR=%d -DBH=%d -DBW=%d -DKU=%d -DUP=%d -DNORM=%d "
                             "-DSILU=%d",
-                            d->vector_width, t.vectors, c.rows, c.block_h, c.block_w, t.unroll,
-                            w->up, use->affine.memory != NULL, use->silu);
+                            d->vector_width, panel_vectors(d, w->out), c.rows, c.block_h,
+                            c.block_w, t.unroll, w->up, use->affine.memory != NULL, use->silu);
     if (st != OK) return st;
     conv_record(d, w, s, use, executed(w, s), UNIT_FP32);
     return launch(d, k, RANGE(c.groups), RANGE(1), ARG(out), ARG(x), ARG(w->matrix), ARG(w->bias),
