@@ -1,14 +1,15 @@
-/* softmax(Q K^T / sqrt(d)) V with the scores of QR queries and BK keys at a time in local memory:
- * the T x T scores never reach global memory (online softmax, Milakov & Gimelshein 2018).
+/* softmax(Q K^T / sqrt(d)) V where items share a work-group, with the scores of QR queries and BK
+ * keys at a time in local memory: the T x T scores never reach global memory (online softmax,
+ * Milakov & Gimelshein 2018).
  *
  * Floor: 4 T^2 d FLOP a head. D: head size. VEC, WG: see the prelude. QR: queries of a work-group.
  * KV: vectors of keys an item scores at once. DB: vectors of a value row an item sums at once. */
 
 #ifdef PACK
-/* One item = one key of one head. K transposed to kt [N*H][D][TP], V padded to v [N*H][TP][DP],
- * zeros in the padding. q, k and v lie at 0, H*D and 2*H*D in rows of 3*H*D floats. */
-kernel void attention_pack(global float *kt, global float *v, global const float *qkv, int tokens,
-                           int tokens_padded)
+/* One item = one key of one head. K transposed to kt [N*H][D][TP], behind it V padded to
+ * [N*H][TP][DP], zeros in the padding. q, k and v lie at 0, H*D and 2*H*D in rows of
+ * 3*H*D floats. */
+kernel void attention_pack(global float *kt, global const float *qkv, int tokens, int tokens_padded)
 {
     int key = (int)get_global_id(0), h = (int)get_global_id(1), n = (int)get_global_id(2);
     int heads = (int)get_global_size(1);
@@ -16,6 +17,7 @@ kernel void attention_pack(global float *kt, global float *v, global const float
     size_t head = (size_t)n * heads + h;
     global const float *row = qkv + ((size_t)n * tokens + key) * 3 * heads * D + h * D;
     global float *kt_column = kt + head * D * tokens_padded + key;
+    global float *v = kt + get_global_size(2) * heads * D * tokens_padded;
     global float *v_row = v + (head * tokens_padded + key) * DP;
     bool real = key < tokens;
     for (int c = 0; c < D; c++)
@@ -62,14 +64,15 @@ inline void score(local float *s, global const float *q, const int *query_at,
 
 /* One work-group = QR queries of one head. out [N*T][H*D]; qkv as in attention_pack. */
 kernel __attribute__((reqd_work_group_size(WG, 1, 1)))
-void attention(global float *out, global const float *qkv, global const float *kt,
-               global const float *v, int tokens, int tokens_padded, float scale)
+void attention(global float *out, global const float *qkv, global const float *kt, int tokens,
+               int tokens_padded, float scale)
 {
     local float s[QR * BK];
     local float row_max[QR], row_sum[QR], row_scale[QR];
     int me = (int)get_local_id(0), h = (int)get_group_id(1), n = (int)get_group_id(2);
     int heads = (int)get_num_groups(1), first = (int)get_group_id(0) * QR;
     size_t head = (size_t)n * heads + h;
+    global const float *v = kt + get_num_groups(2) * heads * D * tokens_padded;
     kt += head * D * tokens_padded;
     v += head * tokens_padded * DP;
     global const float *q = qkv + (size_t)n * tokens * 3 * heads * D + h * D;

@@ -296,7 +296,7 @@ static status allocate(dit *t)
 {
     const dit_config *c = &t->config;
     size_t rows = (size_t)t->row_capacity, d = (size_t)c->width;
-    size_t tokens = (size_t)t->batch * (size_t)t->tokens, keys, values, scratch = 0;
+    size_t tokens = (size_t)t->batch * (size_t)t->tokens, scores, scratch = 0;
     attention_shape a = {t->batch, t->tokens, c->heads, c->head_dim};
     status st = OK;
     /* first, since the check needs memory of its own for a moment */
@@ -317,9 +317,8 @@ static status allocate(dit *t)
     TRY(buffer_create(t->d, &t->y, tokens * d, "tokens"));
     TRY(buffer_create(t->d, &t->normed, tokens * d, "tokens"));
     TRY(buffer_create(t->d, &t->wide, tokens * 4 * d, "MLP activations"));
-    TRY(attention_scratch(t->d, &keys, &values, a));
-    TRY(buffer_create(t->d, &t->keys, keys, "keys"));
-    TRY(buffer_create(t->d, &t->values, values, "values"));
+    TRY(attention_scratch(t->d, &scores, a));
+    TRY(buffer_create(t->d, &t->scores, scores, "scratch of attention"));
     TRY(buffer_create(t->d, &t->tokens_out, tokens * (size_t)t->final.n, "output tokens"));
     if (scratch) TRY(buffer_create(t->d, &t->scratch, scratch, "scratch of the products"));
 done:
@@ -386,8 +385,8 @@ void dit_free(dit *t)
     buf *buffers[] = {&t->positions,  &t->frequencies,  &t->final_modulation, &t->timesteps,
                       &t->row_labels, &t->features,     &t->hidden,           &t->embedded,
                       &t->patches,    &t->conditioning, &t->x,                &t->y,
-                      &t->normed,     &t->wide,         &t->keys,             &t->values,
-                      &t->tokens_out, &t->scratch};
+                      &t->normed,     &t->wide,         &t->scores,           &t->tokens_out,
+                      &t->scratch};
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) buffer_release(d, buffers[i]);
     free(t->embedders);
     free(t->blocks);
@@ -472,7 +471,7 @@ static status forward_block(dit *t, const dit_block *b, const modulation *m, int
     TRY(op_modulate(t->d, t->normed, t->x, m, batch, t->tokens, d, SHIFT_MSA * d, SCALE_MSA * d,
                     1e-6f));
     TRY(product(t, "qkv", t->wide, t->normed, &b->qkv, rows, NULL));
-    TRY(op_attention(t->d, t->normed, t->wide, t->keys, t->values, a));
+    TRY(op_attention(t->d, t->normed, t->wide, t->scores, a));
     TRY(product(t, "proj", t->y, t->normed, &b->projection, rows, &gated));
     buffer_swap(&t->x, &t->y);
     TRY(op_modulate(t->d, t->normed, t->x, m, batch, t->tokens, d, SHIFT_MLP * d, SCALE_MLP * d,

@@ -41,7 +41,7 @@ typedef struct {
     int *host_labels;
     /* a forward pass of up to `batch` items */
     int batch, last_batch;
-    buf patches, x, y, normed, wide, keys, values, tokens_out, scratch;
+    buf patches, x, y, normed, wide, scores, tokens_out, scratch;
 } dit;
 
 /* What a run will ask for: batches of `batch` items, the last perhaps of last_batch; chunks of at

@@ -308,7 +308,7 @@ status vae_prepare(vae *v, int height, int width)
     /* statistics of the largest picture; a smaller one needs fewer chunks */
     picture_shape largest = {1, height * scale, width * scale, most};
     attention_shape a = {1, height * width, 1, level_channels(c, 0)};
-    size_t scratch = 0, keys, values, tokens = (size_t)height * (size_t)width;
+    size_t scratch = 0, scores, tokens = (size_t)height * (size_t)width;
     status st = OK;
     if (padded > INT_MAX)
         return fail(ERR_LIMIT, "decoding %d x %d pixels: a picture of %.0f values is too large",
@@ -324,10 +324,9 @@ status vae_prepare(vae *v, int height, int width)
     TRY(buffer_create(v->d, &v->affine, 2 * (size_t)most, "group norm"));
     TRY(buffer_create(v->d, &v->statistics, groupnorm_scratch(largest, c->groups), "group norm"));
     if (c->mid_attention) {
-        TRY(attention_scratch(v->d, &keys, &values, a));
+        TRY(attention_scratch(v->d, &scores, a));
         TRY(buffer_create(v->d, &v->qkv, tokens * 3 * (size_t)a.head_dim, "the decoder's qkv"));
-        TRY(buffer_create(v->d, &v->keys, keys, "the decoder's keys"));
-        TRY(buffer_create(v->d, &v->values, values, "the decoder's values"));
+        TRY(buffer_create(v->d, &v->scores, scores, "scratch of the decoder's attention"));
     }
     if (scratch) TRY(buffer_create(v->d, &v->scratch, scratch, "the decoder's scratch"));
 done:
@@ -368,7 +367,7 @@ void vae_free(vae *v)
         conv_weight_free(d, &v->levels[i].up);
     }
     buf *buffers[] = {&v->x,   &v->y,    &v->z,      &v->affine, &v->statistics,
-                      &v->qkv, &v->keys, &v->values, &v->scratch};
+                      &v->qkv, &v->scores, &v->scratch};
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) buffer_release(d, buffers[i]);
     *v = (vae){0};
 }
@@ -423,7 +422,7 @@ static status forward_attention(vae *v, picture_shape s)
                                 v->statistics, s, v->config.groups, EPSILON));
     TRY(op_groupnorm_apply(v->d, v->y, v->x, s, &use));
     TRY(conv_1x1(v, v->qkv, v->y, &v->mid_qkv, s, none));
-    TRY(op_attention(v->d, v->y, v->qkv, v->keys, v->values, a));
+    TRY(op_attention(v->d, v->y, v->qkv, v->scores, a));
     TRY(conv_1x1(v, v->z, v->y, &v->mid_out, s, v->x));
     buffer_swap(&v->x, &v->z);
 done:

@@ -34,7 +34,7 @@ typedef struct {
     vae_level levels[VAE_MAX_LEVELS];
     /* for latents of one size */
     int height, width;
-    buf x, y, z, affine, statistics, qkv, keys, values, scratch;
+    buf x, y, z, affine, statistics, qkv, scores, scratch;
     const char *unknown; /* the first tensor that is no part of a known VAE, or null */
 } vae;
 

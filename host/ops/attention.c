@@ -1,9 +1,87 @@
-/* Launches cl/attention.cl: packs keys and values, then one pass with online softmax. */
+/* Launches cl/attention_cpu.cl, or cl/attention.cl where lanes are items: it packs keys and values
+ * first. Both make one pass with online softmax. */
 #include <limits.h>
 #include <math.h>
 
 #include "ops/op.h"
 #include "ops/ops.h"
+
+/* ---- cpu class ---- */
+
+typedef struct {
+    int vec, query_vectors, keys, channels, block; /* VEC QV KR DR BK */
+    int tiles, splits; /* query tiles of a work-group, work-groups of a head */
+    size_t head_padded, block_floats, tile_floats;
+} cpu_tiling;
+
+/* Register tiles by vector width: `rows` keys, or channels, times query_vectors vectors of queries
+ * fit the registers that such processors have. */
+static const struct cpu_rows {
+    int vec, query_vectors, rows;
+} cpu_rows[] = {
+    {16, 2, 13}, /* 32 registers */
+    {8, 2, 6},   /* 16 */
+    {4, 4, 4},
+};
+
+enum { BLOCK_KEYS = 64 }; /* about: keys of a block */
+
+/* Channels of a tile: those that need the least work for d, padding and loads included. */
+static int best_channels(int d, int most)
+{
+    int best = most;
+    for (int n = most; n > most / 2; n--)
+        if (ceil_div((size_t)d, (size_t)n) * (size_t)(n + 1) <
+            ceil_div((size_t)d, (size_t)best) * (size_t)(best + 1))
+            best = n;
+    return best;
+}
+
+/* Query tiles of a work-group so that the last one of all ends soonest, where bringing keys and
+ * values together costs a third of a tile. */
+static void split(cpu_tiling *t, const device *d, attention_shape s, size_t all)
+{
+    size_t units = d->info.compute_units ? d->info.compute_units : 1, best = 0;
+    for (size_t splits = 1; splits <= all; splits++) {
+        size_t tiles = ceil_div(all, splits), groups = ceil_div(all, tiles);
+        size_t rounds = ceil_div(groups * (size_t)s.heads * (size_t)s.batch, units);
+        size_t cost = rounds * (3 * tiles + 1);
+        if (best && cost >= best) continue;
+        best = cost;
+        t->tiles = (int)tiles;
+        t->splits = (int)groups;
+    }
+}
+
+static cpu_tiling choose_cpu(const device *d, attention_shape s)
+{
+    const struct cpu_rows *r = cpu_rows;
+    while (r->vec != d->vector_width) r++;
+    cpu_tiling t = {.vec = r->vec, .query_vectors = r->query_vectors, .keys = r->rows};
+    t.channels = best_channels(s.head_dim, r->rows);
+    t.block = (int)round_up(BLOCK_KEYS, (size_t)t.keys);
+    size_t queries = (size_t)(t.vec * t.query_vectors), head = (size_t)s.head_dim;
+    size_t block = (size_t)t.block, padded = round_up(head, (size_t)t.channels);
+    split(&t, d, s, ceil_div((size_t)s.tokens, queries));
+    t.block_floats = block * (head + padded + queries);
+    t.tile_floats = (head + padded + 2) * queries;
+    return t;
+}
+
+static status op_attention_cpu(device *d, buf out, buf qkv, buf scratch, attention_shape s)
+{
+    cpu_tiling t = choose_cpu(d, s);
+    float factor = 1.44269504f / sqrtf((float)s.head_dim); /* scores are powers of two */
+    kernel *k;
+    status st = program_get(d, &k, "attention_cpu.cl", "attention_cpu",
+                            "-DD=%d -DVEC=%d -DQV=%d -DKR=%d -DDR=%d -DBK=%d", s.head_dim, t.vec,
+                            t.query_vectors, t.keys, t.channels, t.block);
+    if (st != OK) return st;
+    return launch(d, k, RANGE((size_t)t.splits, (size_t)s.heads, (size_t)s.batch), RANGE(1),
+                  ARG(out), ARG(qkv), ARG(scratch), ARG(s.tokens), ARG(t.tiles), ARG(factor));
+}
+
+/* ---- gpu class ---- */
 
 typedef struct {
     int vec, queries, key_vectors, group, value_vectors; /* VEC QR KV WG DB */
@@ -12,44 +90,20 @@ typedef struct {
 
 static tiling choose(const device *d, attention_shape s)
 {
-    static const tiling by_class[N_CLASSES] = {
-        [CLASS_CPU] = {.vec = 16, .queries = 4, .key_vectors = 4, .group = 1},
-        [CLASS_GPU] = {.vec = 4, .queries = 8, .key_vectors = 1, .group = 64},
-    };
-    tiling t = by_class[d->class];
+    tiling t = {.vec = 4, .queries = 8, .key_vectors = 1, .group = 64, .value_vectors = 1};
     t.group = op_group(d, t.group);
-    int vectors = (int)ceil_div((size_t)s.head_dim, (size_t)t.vec);
-    /* a whole value row in registers where it fits, else blocks of four vectors */
-    t.value_vectors = d->class == CLASS_GPU ? 1 : vectors <= 6 ? vectors : 4;
-    t.head_padded = (int)round_up((size_t)vectors, (size_t)t.value_vectors) * t.vec;
+    t.head_padded = (int)round_up((size_t)s.head_dim, (size_t)t.vec);
     t.tokens_padded =
         (int)round_up((size_t)s.tokens, (size_t)(t.group * t.key_vectors * t.vec));
     return t;
 }
 
-status attention_scratch(device *d, size_t *keys, size_t *values, attention_shape s)
-{
-    tiling t = choose(d, s);
-    size_t heads = (size_t)s.batch * (size_t)s.heads;
-    *keys = heads * (size_t)s.head_dim * (size_t)t.tokens_padded;
-    *values = heads * (size_t)t.head_padded * (size_t)t.tokens_padded;
-    /* the kernel's offsets within one batch item are ints */
-    if ((size_t)s.tokens * 3 * (size_t)s.heads * (size_t)s.head_dim > INT_MAX)
-        return fail(ERR_LIMIT, "attention over %d tokens of %d channels is too large", s.tokens,
-                    s.heads * s.head_dim);
-    return OK;
-}
-
-status op_attention(device *d, buf out, buf qkv, buf keys, buf values, attention_shape s)
+static status op_attention_gpu(device *d, buf out, buf qkv, buf scratch, attention_shape s)
 {
     tiling t = choose(d, s);
     size_t heads = (size_t)s.heads, batch = (size_t)s.batch, group = (size_t)t.group;
     float scale = 1.0f / sqrtf((float)s.head_dim);
     kernel *pack, *k;
-    double rows = (double)s.batch * s.tokens, width = (double)s.heads * s.head_dim;
-    record_work(d, "attention",
-                (work){.flops = 4 * rows * s.tokens * width, .bytes = 16 * rows * width},
-                "N=%d T=%d H=%d d=%d", s.batch, s.tokens, s.heads, s.head_dim);
     status st = program_get(d, &pack, "attention.cl", "attention_pack", "-DPACK -DD=%d -DDP=%d",
                             s.head_dim, t.head_padded);
     if (st == OK)
@@ -60,12 +114,36 @@ status op_attention(device *d, buf out, buf qkv, buf keys, buf values, attention
     size_t items = (size_t)op_items(d);
     if (st == OK)
         st = launch(d, pack, RANGE(round_up((size_t)t.tokens_padded, items), heads, batch),
-                    RANGE(items), ARG(keys), ARG(values), ARG(qkv), ARG(s.tokens),
-                    ARG(t.tokens_padded));
+                    RANGE(items), ARG(scratch), ARG(qkv), ARG(s.tokens), ARG(t.tokens_padded));
     if (st == OK)
         st = launch(d, k,
                     RANGE(ceil_div((size_t)s.tokens, (size_t)t.queries) * group, heads, batch),
-                    RANGE(group), ARG(out), ARG(qkv), ARG(keys), ARG(values), ARG(s.tokens),
+                    RANGE(group), ARG(out), ARG(qkv), ARG(scratch), ARG(s.tokens),
                     ARG(t.tokens_padded), ARG(scale));
     return st;
+}
+
+/* ---- either ---- */
+
+status attention_scratch(device *d, size_t *count, attention_shape s)
+{
+    size_t heads = (size_t)s.batch * (size_t)s.heads;
+    /* the kernels' offsets within one batch item are ints */
+    if ((size_t)s.tokens * 3 * (size_t)s.heads * (size_t)s.head_dim > INT_MAX)
+        return fail(ERR_LIMIT, "attention over %d tokens of %d channels is too large", s.tokens,
+                    s.heads * s.head_dim);
+    if (d->class == CLASS_CPU) {
+        cpu_tiling t = choose_cpu(d, s);
+        *count = heads * (size_t)t.splits * (t.block_floats + (size_t)t.tiles * t.tile_floats);
+    } else {
+        tiling t = choose(d, s);
+        *count = heads * (size_t)(s.head_dim + t.head_padded) * (size_t)t.tokens_padded;
+    }
+    return OK;
+}
+
+status op_attention(device *d, buf out, buf qkv, buf scratch, attention_shape s)
+{
+    return d->class == CLASS_CPU ? op_attention_cpu(d, out, qkv, scratch, s)
+                                 : op_attention_gpu(d, out, qkv, scratch, s);
 }

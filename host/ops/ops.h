@@ -100,12 +100,12 @@ typedef struct {
     int batch, tokens, heads, head_dim;
 } attention_shape;
 
-/* Floats of scratch memory for keys and values in the layout the kernel wants. */
-status attention_scratch(device *d, size_t *keys, size_t *values, attention_shape s);
+/* Floats of scratch memory: keys and values in the layout the kernel wants, and unfinished sums. */
+status attention_scratch(device *d, size_t *count, attention_shape s);
 
 /* out [N*T][H*d] = softmax(q k^T / sqrt(d)) v, from qkv [N*T][3*H*d] = q | k | v, each head-major.
  * Any d. */
-status op_attention(device *d, buf out, buf qkv, buf keys, buf values, attention_shape s);
+status op_attention(device *d, buf out, buf qkv, buf scratch, attention_shape s);
 
 /* ---- groupnorm, padding, upsampling (NHWC pictures) ---- */
 

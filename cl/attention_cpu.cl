@@ -1,0 +1,225 @@
+/* softmax(Q K^T / sqrt(d)) V for CPUs, without reductions across lanes: queries are the lanes.
+ * Scores are kept transposed, keys x queries, so that keys and values are single numbers that
+ * multiply whole vectors, maxima and sums go down columns, and only the queries and the result
+ * are transposed. Keys come in blocks of BK, joined by online softmax (Milakov & Gimelshein 2018),
+ * each copied together once for all queries of a work-group.
+ *
+ * Floor: 4 T^2 d FLOP a head. D: head size. VEC: see the prelude. QV: vectors of queries of a
+ * register tile. KR: keys of a tile of scores. DR: channels of a tile of results. BK: a multiple
+ * of KR. None of KR, DR, QV changes the order of a sum. */
+
+#define NQ (QV * VEC)              /* queries of a tile */
+#define DP ((D + DR - 1) / DR * DR) /* padded head size */
+
+/* vload16 and vstore16 may fall apart into pieces: a vector that lies anywhere is read in one */
+typedef V loose_v __attribute__((aligned(4)));
+#define LOAD(p) (*(global const loose_v *)(p))
+#define STORE(v, p) (*(global loose_v *)(p) = (v))
+
+/* Where the parts of a work-group's scratch begin, and how large its query tiles' states are. */
+#define VALUES_AT (BK * D)
+#define SCORES_AT (VALUES_AT + BK * DP)
+#define TILES_AT (SCORES_AT + BK * NQ)
+#define TILE_SIZE ((D + DP + 2) * NQ) /* Q^T, sums^T, maxima, sums of weights */
+
+/* t [VEC] as a matrix, transposed: log2(VEC) times, the first rows interleaved with the others */
+inline void transpose(V *t)
+{
+    #pragma unroll
+    for (int round = 1; round < VEC; round *= 2) {
+        V u[VEC];
+        #pragma unroll
+        for (int i = 0; i < VEC / 2; i++) {
+            u[2 * i].even = t[i].lo;
+            u[2 * i].odd = t[i + VEC / 2].lo;
+            u[2 * i + 1].even = t[i].hi;
+            u[2 * i + 1].odd = t[i + VEC / 2].hi;
+        }
+        #pragma unroll
+        for (int i = 0; i < VEC; i++) t[i] = u[i];
+    }
+}
+
+/* to [D][NQ] = factor times the queries first.. (the last one stands for those beyond) */
+inline void gather_queries(global float *to, global const float *q, int stride, int first,
+                           int tokens, float factor)
+{
+#if D >= VEC
+    for (int j = 0; j < QV; j++)
+        for (int c = 0; c < D; c += VEC) {
+            int at = min(c, D - VEC);
+            V t[VEC];
+            #pragma unroll
+            for (int i = 0; i < VEC; i++)
+                t[i] = LOAD(q + (size_t)min(first + j * VEC + i, tokens - 1) * stride + at);
+            transpose(t);
+            #pragma unroll
+            for (int i = 0; i < VEC; i++) STORE(t[i] * factor, to + (at + i) * NQ + j * VEC);
+        }
+#else
+    for (int i = 0; i < NQ; i++)
+        for (int c = 0; c < D; c++)
+            to[c * NQ + i] = factor * q[(size_t)min(first + i, tokens - 1) * stride + c];
+#endif
+}
+
+/* out rows first.. = sums^T [D][NQ] / totals [NQ] */
+inline void scatter_results(global float *out, global const float *sums,
+                            global const float *totals, int stride, int first, int tokens)
+{
+#if D >= VEC
+    for (int j = 0; j < QV; j++) {
+        V inverse = 1.0f / LOAD(totals + j * VEC);
+        for (int c = 0; c < D; c += VEC) {
+            int at = min(c, D - VEC);
+            V t[VEC];
+            #pragma unroll
+            for (int i = 0; i < VEC; i++) t[i] = LOAD(sums + (at + i) * NQ + j * VEC) * inverse;
+            transpose(t);
+            #pragma unroll
+            for (int i = 0; i < VEC; i++)
+                if (first + j * VEC + i < tokens)
+                    STORE(t[i], out + (size_t)(first + j * VEC + i) * stride + at);
+        }
+    }
+#else
+    for (int i = 0; i < NQ && first + i < tokens; i++)
+        for (int c = 0; c < D; c++)
+            out[(size_t)(first + i) * stride + c] = sums[c * NQ + i] / totals[i];
+#endif
+}
+
+/* Rows of D floats, `stride` apart, to rows `pitch` apart; the last row of `count` stands for those
+ * up to `padded`. */
+inline void gather_rows(global float *to, global const float *from, int stride, int pitch,
+                        int count, int padded)
+{
+    for (int k = 0; k < padded; k++, to += pitch) {
+        global const float *row = from + (size_t)min(k, count - 1) * stride;
+#if D >= VEC
+        #pragma unroll
+        for (int c = 0; c < D; c += VEC) {
+            int at = min(c, D - VEC);
+            STORE(LOAD(row + at), to + at);
+        }
+#else
+        for (int c = 0; c < D; c++) to[c] = row[c];
+#endif
+        for (int c = D; c < pitch; c++) to[c] = 0.0f;
+    }
+}
+
+/* Scores of all keys of a block (rounded up to tiles), keys x queries; top: their maxima. */
+inline void score(global float *restrict s, V *top, global const float *restrict k,
+                  global const float *restrict q, int keys)
+{
+    for (int first = 0; first < keys; first += KR, k += KR * D, s += KR * NQ) {
+        V sum[KR][QV];
+        #pragma unroll
+        for (int i = 0; i < KR; i++)
+            #pragma unroll
+            for (int j = 0; j < QV; j++) sum[i][j] = 0.0f;
+        for (int c = 0; c < D; c++) {
+            V x[QV];
+            #pragma unroll
+            for (int j = 0; j < QV; j++) x[j] = LOAD(q + c * NQ + j * VEC);
+            #pragma unroll
+            for (int i = 0; i < KR; i++) {
+                V y = k[i * D + c];
+                #pragma unroll
+                for (int j = 0; j < QV; j++) sum[i][j] = mad(y, x[j], sum[i][j]);
+            }
+        }
+        #pragma unroll
+        for (int i = 0; i < KR; i++)
+            #pragma unroll
+            for (int j = 0; j < QV; j++) {
+                STORE(sum[i][j], s + i * NQ + j * VEC);
+                top[j] = sum[i][j] > top[j] ? sum[i][j] : top[j];
+            }
+    }
+}
+
+/* Scores to weights; *total grows by their sums. */
+inline void weigh(global float *s, V *total, const V *top, int keys)
+{
+    for (int k = 0; k < keys; k++)
+        #pragma unroll
+        for (int j = 0; j < QV; j++) {
+            V e = exp2v(LOAD(s + k * NQ + j * VEC) - top[j]);
+            STORE(e, s + k * NQ + j * VEC);
+            total[j] += e;
+        }
+}
+
+/* sums^T [DP][NQ] = sums^T * factor + V^T x weights */
+inline void add_values(global float *restrict sums, global const float *restrict v,
+                       global const float *restrict s, const V *factor, int keys, bool fresh)
+{
+    for (int c = 0; c < DP; c += DR, v += DR, sums += DR * NQ) {
+        V sum[DR][QV];
+        #pragma unroll
+        for (int i = 0; i < DR; i++)
+            #pragma unroll
+            for (int j = 0; j < QV; j++)
+                sum[i][j] = fresh ? (V)(0.0f) : LOAD(sums + i * NQ + j * VEC) * factor[j];
+        for (int k = 0; k < keys; k++) {
+            V x[QV];
+            #pragma unroll
+            for (int j = 0; j < QV; j++) x[j] = LOAD(s + k * NQ + j * VEC);
+            #pragma unroll
+            for (int i = 0; i < DR; i++) {
+                V y = v[k * DP + i];
+                #pragma unroll
+                for (int j = 0; j < QV; j++) sum[i][j] = mad(y, x[j], sum[i][j]);
+            }
+        }
+        #pragma unroll
+        for (int i = 0; i < DR; i++)
+            #pragma unroll
+            for (int j = 0; j < QV; j++) STORE(sum[i][j], sums + i * NQ + j * VEC);
+    }
+}
+
+/* One work-group, of one item = `tiles` tiles of NQ queries of one head. out [N*T][H*D];
+ * qkv [N*T][3*H*D] = q | k | v. scratch: TILES_AT + tiles * TILE_SIZE floats a work-group. factor:
+ * what makes scores powers of two. */
+kernel __attribute__((reqd_work_group_size(1, 1, 1)))
+void attention_cpu(global float *out, global const float *qkv, global float *scratch, int tokens,
+                   int tiles, float factor)
+{
+    int h = (int)get_group_id(1), n = (int)get_group_id(2), heads = (int)get_num_groups(1);
+    int first = (int)get_group_id(0) * tiles * NQ, stride = 3 * heads * D;
+    size_t group = ((size_t)n * heads + h) * get_num_groups(0) + get_group_id(0);
+    scratch += group * (TILES_AT + (size_t)tiles * TILE_SIZE);
+    qkv += (size_t)n * tokens * stride + h * D;
+    out += (size_t)n * tokens * heads * D + h * D;
+    tiles = min(tiles, (tokens - first + NQ - 1) / NQ);
+    for (int block = 0; block < tokens; block += BK) {
+        int keys = min(BK, tokens - block);
+        global const float *from = qkv + (size_t)block * stride + heads * D;
+        gather_rows(scratch, from, stride, D, keys, (keys + KR - 1) / KR * KR);
+        gather_rows(scratch + VALUES_AT, from + heads * D, stride, DP, keys, keys);
+        global float *q = scratch + TILES_AT, *s = scratch + SCORES_AT;
+        for (int t = 0; t < tiles; t++, q += TILE_SIZE) {
+            global float *sums = q + D * NQ, *tops = sums + DP * NQ, *totals = tops + NQ;
+            V top[QV], total[QV], shrink[QV];
+            if (block == 0) gather_queries(q, qkv, stride, first + t * NQ, tokens, factor);
+            #pragma unroll
+            for (int j = 0; j < QV; j++) top[j] = block ? LOAD(tops + j * VEC) : (V)(-INFINITY);
+            score(s, top, scratch, q, keys);
+            #pragma unroll
+            for (int j = 0; j < QV; j++) {
+                shrink[j] = block ? exp2v(LOAD(tops + j * VEC) - top[j]) : (V)(0.0f);
+                total[j] = block ? LOAD(totals + j * VEC) * shrink[j] : (V)(0.0f);
+                STORE(top[j], tops + j * VEC);
+            }
+            weigh(s, total, top, keys);
+            #pragma unroll
+            for (int j = 0; j < QV; j++) STORE(total[j], totals + j * VEC);
+            add_values(sums, scratch + VALUES_AT, s, shrink, keys, block == 0);
+            if (block + BK >= tokens)
+                scatter_results(out, sums, totals, heads * D, first + t * NQ, tokens);
+        }
+    }
+}
