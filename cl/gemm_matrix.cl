@@ -15,15 +15,6 @@
 
 enum { NC = 16 * NT, ROWS = 32, STEP_A = 1024 * PARTS, STEP_W = 32 * NC * PARTS };
 
-/* 16 values, or the first `count` of a row's end and zeros. */
-inline float16 load_row(global const float *from, int count)
-{
-    if (count >= 16) return *(global const float16_any *)from;
-    float lane[16];
-    for (int j = 0; j < 16; j++) lane[j] = j < count ? from[j] : 0.0f;
-    return vload16(0, lane);
-}
-
 /* ---- activations ---- */
 
 /* packed [ceil(m / 32)][steps][PARTS][32 rows][32] = a [m][k] as bf16, zeros beyond m and k;
@@ -40,7 +31,7 @@ void gemm_matrix_pack(global ushort *packed, global const float *a, int m, int k
             for (int part = 0; part < 2; part++) {
                 int column = 32 * s + 16 * part;
                 float16 x = first + i < m
-                                ? load_row(a + (size_t)(first + i) * k + column, k - column)
+                                ? load_some(a + (size_t)(first + i) * k + column, k - column)
                                 : 0.0f;
                 ushort16 high = to_bf16(x);
                 global ushort *to = packed + (size_t)s * STEP_A + i * 32 + 16 * part;
@@ -60,17 +51,6 @@ typedef struct {
     global const int *rows;
     int m, n, residual_rows, tokens, stride, column;
 } target;
-
-inline void store_row(global float *to, float16 x, int count)
-{
-    if (count >= 16) {
-        *(global float16_any *)to = x;
-        return;
-    }
-    float lane[16];
-    vstore16(x, 0, lane);
-    for (int j = 0; j < count; j++) to[j] = lane[j];
-}
 
 /* Row `row` of out, NC columns, from its sums. */
 inline __attribute__((always_inline)) void finish_row(const target *t, const float *sums, int row)
@@ -94,12 +74,12 @@ inline __attribute__((always_inline)) void finish_row(const target *t, const flo
         x = siluv(x);
 #endif
 #if GATE
-        x *= load_row(gate + j, left);
+        x *= load_some(gate + j, left);
 #endif
 #if RESIDUAL
-        x += load_row(residual + j, left);
+        x += load_some(residual + j, left);
 #endif
-        store_row(t->out + at + j, x, left);
+        store_some(t->out + at + j, x, left);
     }
 }
 

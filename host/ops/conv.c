@@ -8,7 +8,8 @@
 #include "device/launch.h"
 
 /* The first that fits serves. */
-static const conv_implementation *const table[] = {&conv_winograd, &conv_direct};
+static const conv_implementation *const table[] = {&conv_matrix, &conv_matrix_three,
+                                                 &conv_winograd, &conv_direct};
 
 /* DITCL_CONV names another than the first that fits, to compare them. */
 static const conv_implementation *choose(const device *d, int in, int out, int up)
@@ -33,9 +34,9 @@ const char *conv_name(const device *d, int in, int out, int up)
     return choose(d, in, out, up)->name;
 }
 
-double conv_unit_error(const device *d, int in, int out, int up)
+double conv_input_error(const device *d, int in, int out, int up)
 {
-    return choose(d, in, out, up)->unit_error;
+    return choose(d, in, out, up)->input_error;
 }
 
 status conv_scratch(device *d, size_t *count, const conv_weight *w, picture_shape s)

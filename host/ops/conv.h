@@ -17,8 +17,8 @@ typedef struct {
     /* As op_conv3x3. */
     status (*run)(device *d, buf out, buf x, const conv_weight *w, picture_shape s,
                   const conv_use *use, buf scratch);
-    /* Relative error of one rounded input: FLT_EPSILON / 2, or more where inputs are narrower. */
-    double unit_error;
+    /* Relative error of one input at most, where inputs are rounded to less than fp32 has. */
+    double input_error;
 } conv_implementation;
 
 /* For run, ahead of its last launches: announces the layer's work. executed: operations really
@@ -26,6 +26,6 @@ typedef struct {
 void conv_record(device *d, const conv_weight *w, picture_shape s, const conv_use *use,
                  double executed, unit on);
 
-extern const conv_implementation conv_winograd, conv_direct;
+extern const conv_implementation conv_direct, conv_winograd, conv_matrix, conv_matrix_three;
 
 #endif

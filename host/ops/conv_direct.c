@@ -1,7 +1,5 @@
 /* Convolutions by cl/conv.cl, tap by tap: on every device, for any channels. The input is
  * normalised, enlarged and padded by op_groupnorm_apply before. */
-#include <float.h>
-
 #include "ops/conv.h"
 #include "ops/op.h"
 
@@ -96,4 +94,4 @@ static status run(device *d, buf out, buf x, const conv_weight *w, picture_shape
 
 const conv_implementation conv_direct = {
     .name = "direct", .fits = fits, .packed_count = packed_count, .pack = pack,
-    .scratch = scratch_count, .run = run, .unit_error = FLT_EPSILON / 2};
+    .scratch = scratch_count, .run = run};

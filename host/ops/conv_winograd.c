@@ -1,6 +1,4 @@
 /* Convolutions by cl/conv_winograd.cl: minimal filtering, for CPUs, channels in whole vectors. */
-#include <float.h>
-
 #include "ops/conv.h"
 #include "ops/op.h"
 
@@ -143,4 +141,4 @@ static status run(device *d, buf out, buf x, const conv_weight *w, picture_shape
 
 const conv_implementation conv_winograd = {
     .name = "winograd", .fits = fits, .packed_count = packed_count, .pack = pack,
-    .scratch = scratch_count, .run = run, .unit_error = FLT_EPSILON / 2};
+    .scratch = scratch_count, .run = run};

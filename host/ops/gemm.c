@@ -15,15 +15,15 @@ static const gemm_implementation *const table[] = {&gemm_matrix, &gemm_matrix_th
 
 const modulation gemm_no_gate = {0};
 
-/* DITCL_GEMM names another than the first, to compare them. */
+/* DITCL_GEMM names another than the first, to compare them; but units must be there. */
 static const gemm_implementation *choose(const device *d)
 {
     const char *forced = getenv("DITCL_GEMM");
     const gemm_implementation *first = NULL;
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
-        bool named = forced && !strcmp(table[i]->name, forced);
-        if (named) return table[i];
-        if (!first && table[i]->fits(d)) first = table[i];
+        bool named = forced && !strcmp(table[i]->name, forced), fits = table[i]->fits(d);
+        if (named && (fits || table[i]->on == UNIT_FP32)) return table[i];
+        if (!first && fits) first = table[i];
     }
     return first; /* CLBlast fits everywhere */
 }

@@ -19,15 +19,21 @@ static int columns(int parts, int n)
     return parts == 1 && three * 20 <= two * 21 ? 48 : 32;
 }
 
-static bool has_tiles(const device *d)
+static bool fits_one(const device *d)
 {
-    return d->class == CLASS_CPU && d->feature[FEATURE_AMX_BF16];
+    return op_tile_parts(d) == 1;
+}
+
+static bool fits_three(const device *d)
+{
+    return op_tile_parts(d) == 2;
 }
 
 /* ---- weights ---- */
 
-static size_t packed_count(int parts, int n, int k)
+static size_t packed_count(const device *d, int n, int k)
 {
+    int parts = op_tile_parts(d);
     size_t wide = round_up((size_t)n, (size_t)columns(parts, n));
     return wide * round_up((size_t)k, STEP) * (size_t)parts / 2;
 }
@@ -39,8 +45,10 @@ static size_t place(size_t column, size_t i)
 }
 
 /* packed [ceil(n / width)][ceil(k / 32)][parts][width / 16][16 pairs][16][2] */
-static void pack(int parts, uint16_t *packed, const float *weight, int n, int k)
+static void pack(const device *d, void *out, const float *weight, int n, int k)
 {
+    uint16_t *packed = out;
+    int parts = op_tile_parts(d);
     size_t N = (size_t)n, K = (size_t)k, width = (size_t)columns(parts, n);
     size_t part = STEP * width, step = part * (size_t)parts;
     for (size_t strip = 0; strip < N; strip += width, packed += ceil_div(K, STEP) * step)
@@ -61,9 +69,11 @@ static size_t steps(int k)
 }
 
 /* The packed activations. */
-static size_t scratch_count(int parts, int m, int k)
+static status scratch_count(device *d, size_t *count, int m, int n, int k)
 {
-    return round_up((size_t)m, ROWS) * steps(k) * STEP * (size_t)parts / 2;
+    (void)n;
+    *count = round_up((size_t)m, ROWS) * steps(k) * STEP * (size_t)op_tile_parts(d) / 2;
+    return OK;
 }
 
 static status pack_rows(device *d, buf packed, buf a, int parts, int m, int k)
@@ -88,12 +98,12 @@ static int blocks_together(const device *d, size_t blocks, size_t strips)
     return together;
 }
 
-static status product(device *d, int parts, buf out, buf a, const gemm_weight *w, int m,
+static status product(device *d, buf out, buf a, const gemm_weight *w, int m,
                       const gemm_epilogue *e, buf scratch)
 {
     const modulation *gate = e->gate ? e->gate : &gemm_no_gate;
     kernel *k;
-    int width = columns(parts, w->n), all = (int)steps(w->k);
+    int parts = op_tile_parts(d), width = columns(parts, w->n), all = (int)steps(w->k);
     int chunks = (all + STEPS - 1) / STEPS, chunk = (all + chunks - 1) / chunks;
     size_t blocks = ceil_div((size_t)m, ROWS), strips = ceil_div((size_t)w->n, (size_t)width);
     int together = blocks_together(d, blocks, strips);
@@ -111,80 +121,17 @@ static status product(device *d, int parts, buf out, buf a, const gemm_weight *w
                   ARG(gate->rows_at), ARG(e->gate_at));
 }
 
-/* ---- the two rows of the table ---- */
-
-static bool fits_one(const device *d)
-{
-    return has_tiles(d) && d->settings.precision == PRECISION_BF16;
-}
-
-static size_t packed_count_one(const device *d, int n, int k)
-{
-    (void)d;
-    return packed_count(1, n, k);
-}
-
-static void pack_one(const device *d, void *packed, const float *weight, int n, int k)
-{
-    (void)d;
-    pack(1, packed, weight, n, k);
-}
-
-static status scratch_one(device *d, size_t *count, int m, int n, int k)
-{
-    (void)d, (void)n;
-    *count = scratch_count(1, m, k);
-    return OK;
-}
-
-static status product_one(device *d, buf out, buf a, const gemm_weight *w, int m,
-                          const gemm_epilogue *e, buf scratch)
-{
-    return product(d, 1, out, a, w, m, e, scratch);
-}
-
-const gemm_implementation gemm_matrix = {
-    .name = "amx_bf16", .fits = fits_one, .packed_count = packed_count_one, .pack = pack_one,
-    .scratch = scratch_one, .product = product_one, .input_error = 0x1p-9,
-    .on = UNIT_BF16};
-
 static double three(const device *d, int m, int n, int k)
 {
     (void)d, (void)m, (void)n, (void)k;
     return 3.0;
 }
 
-static bool fits_three(const device *d)
-{
-    return has_tiles(d) && d->settings.precision == PRECISION_AUTO;
-}
-
-static size_t packed_count_three(const device *d, int n, int k)
-{
-    (void)d;
-    return packed_count(2, n, k);
-}
-
-static void pack_three(const device *d, void *packed, const float *weight, int n, int k)
-{
-    (void)d;
-    pack(2, packed, weight, n, k);
-}
-
-static status scratch_three(device *d, size_t *count, int m, int n, int k)
-{
-    (void)d, (void)n;
-    *count = scratch_count(2, m, k);
-    return OK;
-}
-
-static status product_three(device *d, buf out, buf a, const gemm_weight *w, int m,
-                            const gemm_epilogue *e, buf scratch)
-{
-    return product(d, 2, out, a, w, m, e, scratch);
-}
+const gemm_implementation gemm_matrix = {
+    .name = "amx_bf16", .fits = fits_one, .packed_count = packed_count, .pack = pack,
+    .scratch = scratch_count, .product = product, .input_error = 0x1p-9, .on = UNIT_BF16};
 
 const gemm_implementation gemm_matrix_three = {
-    .name = "amx_bf16x3", .fits = fits_three, .packed_count = packed_count_three,
-    .pack = pack_three, .scratch = scratch_three, .product = product_three,
-    .input_error = 0x1p-18, .on = UNIT_BF16, .products = three};
+    .name = "amx_bf16x3", .fits = fits_three, .packed_count = packed_count, .pack = pack,
+    .scratch = scratch_count, .product = product, .input_error = 0x1p-18, .on = UNIT_BF16,
+    .products = three};

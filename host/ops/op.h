@@ -17,6 +17,15 @@ static inline int op_group(const device *d, int wanted)
     return group;
 }
 
+/* How many bf16 numbers kernels with matrix tiles make of an input: 1, or 2 for what fp32 holds; 0
+ * where tiles are not to be used. */
+static inline int op_tile_parts(const device *d)
+{
+    if (d->class != CLASS_CPU || !d->feature[FEATURE_AMX_BF16]) return 0;
+    if (d->settings.precision == PRECISION_FP32) return 0;
+    return d->settings.precision == PRECISION_BF16 ? 1 : 2;
+}
+
 /* Range of one item per element along the first dimension: groups of 64 suit every device here,
  * since a cpu vectorises over the items of such simple kernels. */
 static inline int op_items(const device *d)

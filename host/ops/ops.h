@@ -163,9 +163,10 @@ status op_conv3x3(device *d, buf out, buf x, const conv_weight *w, picture_shape
 /* Floats of scratch that op_conv3x3 needs for the shape. */
 status conv_scratch(device *d, size_t *count, const conv_weight *w, picture_shape s);
 
-/* Which implementation serves a layer, and the relative error of one of its rounded inputs. */
+/* Which implementation serves a layer, and the relative error that it makes in one input: 0 where
+ * it takes fp32 as it is. */
 const char *conv_name(const device *d, int in, int out, int up);
-double conv_unit_error(const device *d, int in, int out, int up);
+double conv_input_error(const device *d, int in, int out, int up);
 
 /* ---- step: guidance + sampler update ---- */
 

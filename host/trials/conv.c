@@ -67,6 +67,7 @@ static status prepare(trial_run *r, int i)
     conv_weight *w;
     TRY(memory_alloc(&w, 1, sizeof *w));
     r->state = w;
+    r->input_error = conv_input_error(r->d, in, out, cases[i].up);
     TRY(trial_create(r, TRIAL_RESULT, "out", batch * out_pixels(i) * Co));
     TRY(trial_normal(r, "x", batch * pixels(i) * C, 0.0, 1.0));
     TRY(trial_normal(r, "affine", batch * C * 2, 0.0, 1.0));

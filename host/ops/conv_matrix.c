@@ -1,0 +1,121 @@
+/* Convolutions by cl/conv_matrix.cl on matrix tiles of bf16: one product of rounded inputs, or
+ * three that keep 16 bits of each input. The first launch lays the picture out, normalised. */
+#include "ops/conv.h"
+#include "ops/op.h"
+
+enum {
+    PLANE = 32,  /* channels, of the input and of the result, that are worked on together */
+    BLOCKS = 16, /* blocks of pixels of a work-group at most */
+};
+
+static bool fits_one(const device *d, int in, int out, int up)
+{
+    (void)in, (void)out, (void)up;
+    return op_tile_parts(d) == 1;
+}
+
+static bool fits_three(const device *d, int in, int out, int up)
+{
+    (void)in, (void)out, (void)up;
+    return op_tile_parts(d) == 2;
+}
+
+/* Of a block: as the kernel has it. */
+static size_t block_pixels(const device *d)
+{
+    return op_tile_parts(d) == 1 ? 48 : 32;
+}
+
+static size_t planes(int channels)
+{
+    return ceil_div((size_t)channels, PLANE);
+}
+
+/* Taps of all phases. */
+static size_t taps(int up)
+{
+    return up == 2 ? 16 : 9;
+}
+
+/* ---- weights ---- */
+
+static size_t packed_count(const device *d, int in, int out, int up)
+{
+    return taps(up) * planes(in) * planes(out) * PLANE * PLANE * (size_t)op_tile_parts(d) / 2;
+}
+
+static status get(device *d, kernel **k, const char *name, int up, const char *options)
+{
+    return program_get(d, k, "conv_matrix.cl", name, "%s -DPARTS=%d -DUP=%d %s",
+                       probe_tile_options(d), op_tile_parts(d), up, options);
+}
+
+static status pack(device *d, const conv_weight *w, buf stored)
+{
+    kernel *k;
+    status st = get(d, &k, "conv_matrix_pack", w->up, "-DWEIGHTS");
+    if (st != OK) return st;
+    return launch(d, k, RANGE(planes(w->out), planes(w->in)), RANGE(1), ARG(w->matrix),
+                  ARG(stored), ARG(w->in), ARG(w->out));
+}
+
+/* ---- pictures ---- */
+
+/* Of a laid out picture: the border, and behind it what the last block reads beyond its own. */
+static size_t padded_pixels(const device *d, picture_shape s)
+{
+    return ((size_t)s.height + 2) * ((size_t)s.width + 2) + block_pixels(d);
+}
+
+static status scratch_count(device *d, size_t *count, const conv_weight *w, picture_shape s)
+{
+    *count = (size_t)s.batch * planes(w->in) * padded_pixels(d, s) * PLANE *
+             (size_t)op_tile_parts(d) / 2;
+    return OK;
+}
+
+static status lay_out(device *d, buf packed, buf x, picture_shape s, const conv_use *use)
+{
+    static const char *const options[2][2] = {
+        {"-DPICTURE -DNORM=0 -DSILU=0", "-DPICTURE -DNORM=0 -DSILU=1"},
+        {"-DPICTURE -DNORM=1 -DSILU=0", "-DPICTURE -DNORM=1 -DSILU=1"}};
+    kernel *k;
+    status st =
+        get(d, &k, "conv_matrix_picture", 1, options[use->affine.memory != NULL][use->silu]);
+    if (st != OK) return st;
+    return launch(d, k, RANGE((size_t)s.height + 2, (size_t)s.batch), RANGE(1), ARG(packed), ARG(x),
+                  ARG(use->affine), ARG(s.height), ARG(s.width), ARG((int)padded_pixels(d, s)),
+                  ARG(s.channels));
+}
+
+static status run(device *d, buf out, buf x, const conv_weight *w, picture_shape s,
+                  const conv_use *use, buf scratch)
+{
+    kernel *k;
+    size_t phases = (size_t)(w->up * w->up), strips = planes(w->out), block = block_pixels(d);
+    size_t blocks = ceil_div((size_t)s.height * ((size_t)s.width + 2) - 2, block);
+    size_t others = strips * phases * (size_t)s.batch, together = BLOCKS;
+    while (together > 1 && ceil_div(blocks, together) * others < 4 * (size_t)d->info.compute_units)
+        together /= 2;
+    double products = op_tile_parts(d) == 1 ? 1 : 3;
+    double multiplied = (double)(s.batch * (double)blocks * (double)block);
+    multiplied *= (double)(taps(w->up) * planes(w->in) * strips * PLANE * PLANE);
+    conv_record(d, w, s, use, 2 * products * multiplied, UNIT_BF16);
+    status st = lay_out(d, scratch, x, s, use);
+    if (st == OK)
+        st = get(d, &k, "conv_matrix", w->up,
+                 use->residual.memory ? "-DRESIDUAL=1" : "-DRESIDUAL=0");
+    if (st != OK) return st;
+    return launch(d, k, RANGE(ceil_div(blocks, together), strips, (size_t)s.batch * phases),
+                  RANGE(1), ARG(out), ARG(scratch), ARG(w->matrix), ARG(w->bias),
+                  ARG(use->residual), ARG(s.height), ARG(s.width), ARG((int)padded_pixels(d, s)),
+                  ARG(w->in), ARG(w->out), ARG((int)together));
+}
+
+const conv_implementation conv_matrix = {
+    .name = "amx_bf16", .fits = fits_one, .packed_count = packed_count, .pack = pack,
+    .scratch = scratch_count, .run = run, .input_error = 0x1p-9};
+
+const conv_implementation conv_matrix_three = {
+    .name = "amx_bf16x3", .fits = fits_three, .packed_count = packed_count, .pack = pack,
+    .scratch = scratch_count, .run = run, .input_error = 0x1p-18};
