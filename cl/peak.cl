@@ -34,6 +34,34 @@ void peak_copy(global float *to, global const float *from, int vectors)
     }
 }
 
+#ifdef TILES
+/* out [groups][16][16] = n times six products of tiles, two operations a multiply-add; from: one
+ * tile, both factors. */
+kernel __attribute__((reqd_work_group_size(1, 1, 1)))
+void peak_tiles(global float *out, global const float *from, int n)
+{
+    TILES_BEGIN();
+    TILE_ZERO(0);
+    TILE_ZERO(1);
+    TILE_ZERO(2);
+    TILE_ZERO(3);
+    TILE_ZERO(4);
+    TILE_ZERO(5);
+    TILE_LOAD(6, from, 0, 64);
+    TILE_LOAD(7, from, 0, 64);
+    for (int i = 0; i < n; i++) {
+        TILE_PRODUCT(0, 6, 7);
+        TILE_PRODUCT(1, 6, 7);
+        TILE_PRODUCT(2, 6, 7);
+        TILE_PRODUCT(3, 6, 7);
+        TILE_PRODUCT(4, 6, 7);
+        TILE_PRODUCT(5, 6, 7);
+    }
+    TILE_STORE(0, out + get_group_id(0) * 256, 64);
+    TILES_END();
+}
+#endif
+
 kernel void peak_nothing(global float *out)
 {
 }

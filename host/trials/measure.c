@@ -53,7 +53,7 @@ status measure(device *d, timing *t, const measured *what, double seconds, int r
     status st = OK;
     *t = (timing){0};
     TRY(repetition(d, what, 1, &one)); /* builds kernels, touches memory */
-    if (one < 1.0) TRY(repetition(d, what, 1, &one));
+    if (one < 0.1) TRY(repetition(d, what, 1, &one));
     while (one < REPETITION_SECONDS && calls < most) {
         double more = ceil(1.2 * calls * REPETITION_SECONDS / fmax(one, 1e-6));
         calls = more < most ? (int)fmax(more, calls + 1) : most;

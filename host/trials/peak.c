@@ -1,6 +1,7 @@
 /* A device's own peaks. See peak.h. */
 #include "trials/peak.h"
 
+#include "device/probe.h"
 #include "ops/op.h"
 #include "ops/ops.h"
 #include "trials/measure.h"
@@ -15,15 +16,14 @@ typedef struct {
 
 /* A multiply-add takes 4 or 5 cycles and two may start in each: 12 sums keep them busy, and fit
  * the registers of the narrowest vectors. */
-static shaping choose(const device *d)
+static shaping choose(const device *d, kernel_class class)
 {
-    if (d->class == CLASS_CPU) return (shaping){d->vector_width, 12, 1, 1024};
-    return (shaping){4, 4, op_group(d, 128), 1};
+    if (class == CLASS_CPU) return (shaping){d->vector_width, 12, 1, 1024};
+    return (shaping){4, 4, op_items(d), 1};
 }
 
-static status get(device *d, kernel **k, const char *name)
+static status get(device *d, kernel **k, const char *name, shaping s)
 {
-    shaping s = choose(d);
     return program_get(d, k, "peak.cl", name, "-DVEC=%d -DCHAINS=%d -DWG=%d -DPER=%d", s.vec,
                        s.chains, s.group, s.per);
 }
@@ -44,25 +44,69 @@ static status queue_fma(void *context)
     return launch(l->d, l->k, l->global, l->local, ARG(l->to), ARG(0.5f), ARG(0.5f), ARG(l->n));
 }
 
-static status fma_peak(device *d, double *gflops)
+static status queue_tiles(void *context)
 {
-    shaping s = choose(d);
-    size_t group = (size_t)s.group, units = d->info.compute_units ? d->info.compute_units : 1;
-    size_t items = units * 16 * group * (d->class == CLASS_CPU ? 1 : 4);
-    launching l = {.d = d, .global = RANGE(items), .local = RANGE(group), .n = 1 << 10};
+    const launching *l = context;
+    return launch(l->d, l->k, l->global, l->local, ARG(l->to), ARG(l->from), ARG(l->n));
+}
+
+/* *gflops = of launches long enough, each doing so many operations per unit of l->n. */
+static status arithmetic_peak(launching *l, status (*queue)(void *), double operations,
+                              double *gflops)
+{
     timing t = {0};
-    measured what = {.queue = queue_fma, .context = &l, .most_calls = 1};
+    measured what = {.queue = queue, .context = l, .most_calls = 1};
     status st = OK;
-    TRY(get(d, &l.k, "peak_fma"));
-    TRY(buffer_create(d, &l.to, items, "the measurement of the peak"));
-    for (; l.n < 1 << 28; l.n *= 2) {
-        TRY(measure(d, &t, &what, 0, 1));
+    for (l->n = 1 << 6; l->n < 1 << 28; l->n *= 2) {
+        TRY(measure(l->d, &t, &what, 0, 1));
         if (t.best >= LAUNCH_SECONDS) break;
     }
-    TRY(measure(d, &t, &what, 0, 9));
-    *gflops = 2.0 * (double)items * l.n * s.chains * s.vec / t.best / 1e9;
+    TRY(measure(l->d, &t, &what, 0, 9));
+    *gflops = operations * l->n / t.best / 1e9;
+done:
+    return st;
+}
+
+/* Work-groups that share out evenly. */
+static size_t many_groups(const device *d)
+{
+    return (d->info.compute_units ? d->info.compute_units : 1) * 16;
+}
+
+static status fma_peak(device *d, kernel_class class, double *gflops)
+{
+    shaping s = choose(d, class);
+    size_t group = (size_t)s.group;
+    size_t items = many_groups(d) * group * (class == CLASS_CPU ? 1 : 4);
+    launching l = {.d = d, .global = RANGE(items), .local = RANGE(group)};
+    status st = OK;
+    TRY(get(d, &l.k, "peak_fma", s));
+    TRY(buffer_create(d, &l.to, items, "the measurement of the peak"));
+    TRY(arithmetic_peak(&l, queue_fma, 2.0 * (double)items * s.chains * s.vec, gflops));
 done:
     buffer_release(d, &l.to);
+    return st;
+}
+
+/* Products of tiles, all in registers; nothing where there are none. */
+static status tile_peak(device *d, double *gflops)
+{
+    enum { PRODUCTS = 6, OPERATIONS = 2 * 16 * 16 * 32, TILE = 256 };
+    size_t groups = many_groups(d);
+    launching l = {.d = d, .global = RANGE(groups), .local = RANGE(1)};
+    status st = OK;
+    if (d->class != CLASS_CPU || !d->feature[FEATURE_AMX_BF16] ||
+        d->settings.precision == PRECISION_FP32)
+        return OK;
+    TRY(program_get(d, &l.k, "peak.cl", "peak_tiles", "%s -DCHAINS=1 -DWG=1 -DPER=1",
+                    probe_tile_options(d)));
+    TRY(buffer_create(d, &l.to, groups * TILE, "the measurement of the peak"));
+    TRY(buffer_create(d, &l.from, TILE, "the measurement of the peak"));
+    TRY(op_fill(d, l.from, TILE, 0x1.01p-100f)); /* bf16 numbers that stay small */
+    TRY(arithmetic_peak(&l, queue_tiles, (double)groups * PRODUCTS * OPERATIONS, gflops));
+done:
+    buffer_release(d, &l.to);
+    buffer_release(d, &l.from);
     return st;
 }
 
@@ -74,14 +118,14 @@ static status queue_copy(void *context)
 
 status peak_copy(device *d, double *gbs, double bytes)
 {
-    shaping s = choose(d);
+    shaping s = choose(d, d->class);
     size_t vectors = (size_t)(bytes / 2 / 4) / (size_t)s.vec + 1, part = (size_t)(s.group * s.per);
     timing t;
     launching l = {.d = d, .local = RANGE((size_t)s.group), .n = (int)vectors};
     measured what = {.queue = queue_copy, .context = &l};
     status st = OK;
     l.global = RANGE(ceil_div(vectors, part) * (size_t)s.group);
-    TRY(get(d, &l.k, "peak_copy"));
+    TRY(get(d, &l.k, "peak_copy", s));
     TRY(buffer_create(d, &l.to, vectors * (size_t)s.vec, "the measurement of copies"));
     TRY(buffer_create(d, &l.from, vectors * (size_t)s.vec, "the measurement of copies"));
     TRY(op_fill(d, l.from, l.from.count, 1.0f));
@@ -113,7 +157,7 @@ static status launch_costs(device *d, peaks *p)
     measured waited = {.queue = finish_nothing, .context = &l};
     timing t;
     status st = OK;
-    TRY(get(d, &l.k, "peak_nothing"));
+    TRY(get(d, &l.k, "peak_nothing", choose(d, d->class)));
     TRY(buffer_create(d, &l.to, 1, "an empty kernel"));
     TRY(measure(d, &t, &queued, 0.05, 0));
     p->launch_us = t.median * 1e6;
@@ -124,6 +168,20 @@ done:
     return st;
 }
 
+status peak_raise(device *d, peaks *p)
+{
+    static const kernel_class classes[] = {CLASS_CPU, CLASS_GPU};
+    double fp32 = 0, bf16 = 0;
+    status st = OK;
+    for (size_t i = 0; i < sizeof classes / sizeof *classes && st == OK; i++) {
+        st = fma_peak(d, classes[i], &fp32); /* the device's own, whatever class is forced */
+        if (fp32 > p->fp32_gflops) p->fp32_gflops = fp32;
+    }
+    if (st == OK) st = tile_peak(d, &bf16);
+    if (bf16 > p->bf16_gflops) p->bf16_gflops = bf16;
+    return st;
+}
+
 status peak_measure(device *d, peaks *p)
 {
     double far = FAR_BYTES, most = (double)d->info.memory_bytes / 16;
@@ -131,7 +189,7 @@ status peak_measure(device *d, peaks *p)
     *p = (peaks){0};
     if (far > most) far = most;
     if (far > (double)d->info.max_alloc_bytes) far = (double)d->info.max_alloc_bytes;
-    TRY(fma_peak(d, &p->fp32_gflops));
+    TRY(peak_raise(d, p));
     TRY(peak_copy(d, &p->copy_gbs, 2 * far));
     TRY(launch_costs(d, p));
 done:

@@ -13,6 +13,8 @@ typedef struct {
 } peaks;
 
 status peak_measure(device *d, peaks *p);
+/* Measures the rates of arithmetic again and keeps the higher ones. */
+status peak_raise(device *d, peaks *p);
 
 /* *gbs = bytes read and written a second by a copy that moves so many bytes, again and again; small
  * ones stay in a cache. */

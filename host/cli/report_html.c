@@ -1,0 +1,380 @@
+/* The page of ditcl bench: a roofline plot (Williams, Waterman & Patterson 2009) and the table, in
+ * one file that needs no other. Everything from outside is escaped. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "cli/report.h"
+
+static const char style[] =
+    ":root{--page:#f6f7f9;--card:#fff;--ink:#1c2330;--soft:#5d6778;--line:#dde1e8;--grid:#eceff3;"
+    "--forward:#2563c9;--modulation:#0f8a70;--step:#8146c0;--vae_decode:#d2601a;--roof:#1c2330;"
+    "--shadow:0 1px 3px rgba(20,30,50,.08)}\n"
+    "@media(prefers-color-scheme:dark){:root{--page:#12151b;--card:#1b1f28;--ink:#e6e9ef;"
+    "--soft:#98a2b3;--line:#2e3440;--grid:#252a34;--forward:#6ea4ff;--modulation:#4cc9ab;"
+    "--step:#bd90f0;--vae_decode:#ff9c5b;--roof:#e6e9ef;--shadow:none}}\n"
+    "*{box-sizing:border-box}body{margin:0;background:var(--page);color:var(--ink);"
+    "font:15px/1.5 system-ui,'Segoe UI',Roboto,sans-serif}"
+    "main{max-width:1240px;margin:0 auto;padding:32px 20px 56px}"
+    "h1{font-size:26px;line-height:1.25;margin:0 0 4px;overflow-wrap:anywhere}"
+    "h2{font-size:17px;margin:0 0 12px}p{margin:0 0 8px;color:var(--soft)}"
+    "section{background:var(--card);border:1px solid var(--line);border-radius:12px;"
+    "padding:20px;margin-top:20px;box-shadow:var(--shadow)}\n"
+    ".cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(210px,1fr));gap:12px;"
+    "margin-top:12px}p+.cards{margin-top:20px}"
+    ".cards div{background:var(--card);border:1px solid var(--line);"
+    "border-radius:12px;padding:12px 16px;box-shadow:var(--shadow)}"
+    ".cards b{display:block;font-size:21px;line-height:1.3;font-variant-numeric:tabular-nums}"
+    ".cards span{color:var(--soft);font-size:13px}.cards i{font-style:normal;color:var(--soft);"
+    "font-size:13px;display:block}\n"
+    "svg{display:block;width:100%;height:auto}svg text{fill:var(--soft);font-size:13px;"
+    "font-family:inherit}.grid{stroke:var(--grid)}.roof{stroke:var(--roof);stroke-width:2;"
+    "fill:none}.slope{stroke-dasharray:6 5}svg .name{fill:var(--ink);paint-order:stroke;"
+    "stroke:var(--card);stroke-width:3px}svg .big{font-weight:600}"
+    ".point{stroke:var(--card);stroke-width:1.5;fill-opacity:.82;cursor:default}"
+    ".point:hover,.point:focus{fill-opacity:1;stroke:var(--ink);outline:none}\n"
+    ".legend{display:flex;flex-wrap:wrap;gap:4px 20px;color:var(--soft);font-size:13px;"
+    "margin-top:8px}.legend i{display:inline-block;width:10px;height:10px;border-radius:5px;"
+    "margin-right:6px}\n"
+    ".wide{overflow-x:auto}table{border-collapse:collapse;width:100%;font-size:14px;"
+    "font-variant-numeric:tabular-nums}th{font-weight:600;text-align:right;color:var(--soft);"
+    "font-size:13px}th,td{padding:5px 10px;border-bottom:1px solid var(--grid);"
+    "white-space:nowrap;text-align:right}th:nth-child(-n+2),td:nth-child(-n+2){text-align:left}"
+    "td:nth-child(2){color:var(--soft)}tr.whole td{font-weight:600;border-top:1px solid "
+    "var(--line)}tr:not(.whole) td:first-child{padding-left:26px}"
+    ".bar{position:relative;min-width:86px}.bar i{position:absolute;left:0;bottom:2px;height:3px;"
+    "border-radius:2px;max-width:100%}\n"
+    "#tip{position:fixed;display:none;pointer-events:none;background:var(--ink);"
+    "color:var(--card);padding:6px 10px;border-radius:8px;font-size:13px;max-width:340px;"
+    "white-space:pre-line;z-index:9}\n";
+
+static const char script[] =
+    "const tip=document.getElementById('tip');"
+    "function show(e){const b=e.target.getBoundingClientRect();tip.textContent="
+    "e.target.dataset.tip;tip.style.display='block';"
+    "const w=tip.offsetWidth,x=Math.min(innerWidth-w-8,Math.max(8,b.left+b.width/2-w/2));"
+    "tip.style.left=x+'px';const y=b.top-tip.offsetHeight-8;"
+    "tip.style.top=(y<4?b.bottom+8:y)+'px'}"
+    "function hide(){tip.style.display='none'}"
+    "for(const p of document.querySelectorAll('[data-tip]')){p.onpointerenter=show;"
+    "p.onpointerleave=hide;p.onfocus=show;p.onblur=hide}\n";
+
+/* Text from outside: markup and control characters lose their meaning. */
+static void escaped(FILE *out, const char *words)
+{
+    for (const char *c = words; *c; c++) {
+        if (*c == '&') fputs("&amp;", out);
+        else if (*c == '<') fputs("&lt;", out);
+        else if (*c == '>') fputs("&gt;", out);
+        else if (*c == '"') fputs("&quot;", out);
+        else if ((unsigned char)*c < 32 || *c == 127) fputc('?', out);
+        else fputc(*c, out);
+    }
+}
+
+/* ---- the plot ---- */
+
+enum { WIDTH = 1040, HEIGHT = 560, LEFT = 72, RIGHT = 20, TOP = 18, BOTTOM = 56 };
+enum { MOST_LABELS = 256 };
+
+/* Ranges of both axes, as decimal logarithms. */
+typedef struct {
+    FILE *out;
+    const report *r;
+    double x0, x1, y0, y1;
+    struct {
+        double left, top, right, bottom;
+    } taken[MOST_LABELS]; /* by labels */
+    int n_taken;
+} plot;
+
+static double at_x(const plot *p, double intensity)
+{
+    return LEFT + (log10(intensity) - p->x0) / (p->x1 - p->x0) * (WIDTH - LEFT - RIGHT);
+}
+
+static double at_y(const plot *p, double gflops)
+{
+    return HEIGHT - BOTTOM - (log10(gflops) - p->y0) / (p->y1 - p->y0) * (HEIGHT - TOP - BOTTOM);
+}
+
+static double intensity(const bench_row *row)
+{
+    return bench_executed_gflops(row) * row->t.median * 1e9 / row->bytes;
+}
+
+static bool plotted(const bench_row *row)
+{
+    return row->flops > 0 && row->bytes > 0 && row->t.median > 0;
+}
+
+static void choose_ranges(plot *p)
+{
+    const peaks *k = &p->r->b->peak;
+    double top = fmax(k->fp32_gflops, k->bf16_gflops), ridge = k->fp32_gflops / k->copy_gbs;
+    double low_x = ridge / 4, high_x = ridge * 8, low_y = k->fp32_gflops / 20;
+    if (k->bf16_gflops > 0) high_x = fmax(high_x, 4 * k->bf16_gflops / k->copy_gbs);
+    for (int i = 0; i < p->r->b->n; i++) {
+        const bench_row *row = &p->r->b->rows[i];
+        if (!plotted(row)) continue;
+        low_x = fmin(low_x, intensity(row) / 1.6);
+        high_x = fmax(high_x, intensity(row) * 1.6);
+        low_y = fmin(low_y, bench_executed_gflops(row) / 1.6);
+        top = fmax(top, bench_executed_gflops(row));
+    }
+    p->x0 = log10(low_x), p->x1 = log10(high_x);
+    p->y0 = log10(low_y), p->y1 = log10(top * 1.6);
+}
+
+static void draw_grid(const plot *p)
+{
+    static const int steps[] = {1, 2, 5};
+    for (int e = -6; e < 9; e++)
+        for (int i = 0; i < 3; i++) {
+            double value = steps[i] * pow(10, e), l = log10(value);
+            if (l >= p->x0 && l <= p->x1) {
+                fprintf(p->out, "<path class=grid d='M%.1f %dV%d'/>", at_x(p, value), TOP,
+                        HEIGHT - BOTTOM);
+                fprintf(p->out, "<text x=%.1f y=%d text-anchor=middle>%g</text>\n", at_x(p, value),
+                        HEIGHT - BOTTOM + 20, value);
+            }
+            if (l >= p->y0 && l <= p->y1) {
+                fprintf(p->out, "<path class=grid d='M%d %.1fH%d'/>", LEFT, at_y(p, value),
+                        WIDTH - RIGHT);
+                fprintf(p->out, "<text x=%d y=%.1f text-anchor=end>%g</text>\n", LEFT - 10,
+                        at_y(p, value) + 4, value);
+            }
+        }
+    fprintf(p->out, "<text x=%d y=%d text-anchor=middle>operations done per byte read or written"
+            "</text>", (LEFT + WIDTH - RIGHT) / 2, HEIGHT - 10);
+    fprintf(p->out, "<text transform='translate(18 %d)rotate(-90)' text-anchor=middle>GFLOP/s"
+            "</text>\n", (TOP + HEIGHT - BOTTOM) / 2);
+}
+
+static bool is_free(const plot *p, double left, double top, double right, double bottom)
+{
+    if (left < LEFT || right > WIDTH || top < TOP || bottom > HEIGHT - BOTTOM) return false;
+    for (int i = 0; i < p->n_taken; i++)
+        if (left < p->taken[i].right && right > p->taken[i].left && top < p->taken[i].bottom &&
+            bottom > p->taken[i].top)
+            return false;
+    return true;
+}
+
+static void take(plot *p, double left, double top, double right, double bottom)
+{
+    if (p->n_taken == MOST_LABELS) return;
+    p->taken[p->n_taken].left = left, p->taken[p->n_taken].right = right;
+    p->taken[p->n_taken].top = top, p->taken[p->n_taken++].bottom = bottom;
+}
+
+/* A flat roof from where the slope of the memory meets it. */
+static void draw_roof(plot *p, const char *name, double gflops)
+{
+    double ridge = gflops / p->r->b->peak.copy_gbs;
+    double from = fmax(at_x(p, ridge), LEFT);
+    fprintf(p->out, "<path class=roof d='M%.1f %.1fH%d'/>", from, at_y(p, gflops), WIDTH - RIGHT);
+    fprintf(p->out, "<text x=%d y=%.1f text-anchor=end>%s %.0f GFLOP/s</text>\n",
+            WIDTH - RIGHT - 4, at_y(p, gflops) - 8, name, gflops);
+    take(p, from, at_y(p, gflops) - 2, WIDTH, at_y(p, gflops) + 2);
+    take(p, WIDTH - 180, at_y(p, gflops) - 22, WIDTH, at_y(p, gflops));
+}
+
+static void draw_slope(const plot *p)
+{
+    const peaks *k = &p->r->b->peak;
+    double top = fmax(k->fp32_gflops, k->bf16_gflops), gbs = k->copy_gbs;
+    double x = fmax(pow(10, p->x0), pow(10, p->y0) / gbs), end = top / gbs;
+    fprintf(p->out, "<path class='roof slope' d='M%.1f %.1fL%.1f %.1f'/>", at_x(p, x),
+            at_y(p, x * gbs), at_x(p, end), at_y(p, top));
+    double x1 = at_x(p, x), y1 = at_y(p, x * gbs), x2 = at_x(p, end), y2 = at_y(p, top);
+    double middle_x = x1 + 0.45 * (x2 - x1), middle_y = y1 + 0.45 * (y2 - y1);
+    fprintf(p->out, "<text transform='translate(%.1f %.1f)rotate(%.1f)' text-anchor=middle>copy "
+            "%.1f GB/s</text>\n", middle_x - 8, middle_y - 8,
+            atan2(y2 - y1, x2 - x1) * 180 / 3.14159265358979, gbs);
+}
+
+static double radius(const plot *p, const bench_row *row)
+{
+    double share = row->whole ? 1 : report_share(p->r, row);
+    return row->whole ? 9 : share < 0 ? 6 : 4 + 10 * sqrt(fmin(share, 1));
+}
+
+static void draw_point(const plot *p, const bench_row *row)
+{
+    char rate[40];
+    double x = at_x(p, intensity(row)), y = at_y(p, bench_executed_gflops(row)),
+           s = radius(p, row), share = row->whole ? -1 : report_share(p->r, row);
+    report_rate(rate, sizeof rate, row);
+    if (row->whole)
+        fprintf(p->out, "<path d='M%.1f %.1fl%.1f %.1fl%.1f %.1fl%.1f %.1fz'", x, y - s, s, s, -s,
+                s, -s, -s);
+    else
+        fprintf(p->out, "<circle cx=%.1f cy=%.1f r=%.1f", x, y, s);
+    fprintf(p->out, " class=point tabindex=0 style='fill:var(--%s)' data-tip=\"",
+            bench_part_names[row->part]);
+    escaped(p->out, row->name);
+    fputc(' ', p->out);
+    escaped(p->out, row->shape);
+    fprintf(p->out, "\n%.3f ms, %s\n%.1f %% of peak", row->t.median * 1e3, rate,
+            100 * bench_fraction(p->r->b, row));
+    if (share >= 0)
+        fprintf(p->out, "\n%d calls, %.1f %% of %s", row->calls, 100 * share,
+                bench_part_names[row->part]);
+    fprintf(p->out, "\"/>\n");
+}
+
+/* Beside its point where nothing else is; the pointer tells the rest. */
+static void draw_label(plot *p, const bench_row *row)
+{
+    enum { LINE = 15 };
+    double x = at_x(p, intensity(row)), y = at_y(p, bench_executed_gflops(row));
+    double s = radius(p, row) + 3, wide = (row->whole ? 8.4 : 7.4) * (double)strlen(row->name);
+    const double places[][2] = {{x + s, y - 7},       {x - s - wide, y - 7}, {x - wide / 2, y + s},
+                                {x - wide / 2, y - s - LINE}, {x + s, y + 5},
+                                {x - s - wide, y + 5}, {x + s, y - 20}, {x - s - wide, y - 20}};
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        double left = places[i][0], top = places[i][1];
+        if (!is_free(p, left, top, left + wide, top + LINE)) continue;
+        take(p, left, top, left + wide, top + LINE);
+        fprintf(p->out, "<text class='name%s' x=%.1f y=%.1f>", row->whole ? " big" : "", left,
+                top + 12);
+        escaped(p->out, row->name);
+        fprintf(p->out, "</text>\n");
+        return;
+    }
+}
+
+/* The name's first row in the plot, or one that takes longer. */
+static bool stands_for_its_name(const bench *b, int i)
+{
+    const bench_row *row = &b->rows[i];
+    for (int j = 0; j < b->n; j++) {
+        const bench_row *other = &b->rows[j];
+        double mine = row->calls * row->t.median, its = other->calls * other->t.median;
+        if (j != i && plotted(other) && !strcmp(other->name, row->name) &&
+            (its > mine || (its == mine && j < i)))
+            return false;
+    }
+    return true;
+}
+
+static void write_plot(FILE *out, const report *r)
+{
+    const bench *b = r->b;
+    plot p = {.out = out, .r = r};
+    choose_ranges(&p);
+    fprintf(out, "<svg viewBox='0 0 %d %d' role=img aria-label='roofline plot'>\n", WIDTH, HEIGHT);
+    draw_grid(&p);
+    draw_slope(&p);
+    draw_roof(&p, "fp32", b->peak.fp32_gflops);
+    if (b->peak.bf16_gflops > 0) draw_roof(&p, "bf16", b->peak.bf16_gflops);
+    for (int whole = 0; whole < 2; whole++) /* passes above their operators */
+        for (int i = 0; i < b->n; i++) {
+            const bench_row *row = &b->rows[i];
+            if (row->whole != (whole == 1) || !plotted(row)) continue;
+            double x = at_x(&p, intensity(row)), y = at_y(&p, bench_executed_gflops(row));
+            draw_point(&p, row);
+            double s = 0.8 * radius(&p, row);
+            take(&p, x - s, y - s, x + s, y + s);
+        }
+    for (int whole = 1; whole >= 0; whole--)
+        for (int i = 0; i < b->n; i++)
+            if (b->rows[i].whole == (whole == 1) && plotted(&b->rows[i]) &&
+                stands_for_its_name(b, i))
+                draw_label(&p, &b->rows[i]);
+    fprintf(out, "</svg>\n<div class=legend>");
+    for (int i = 0; i < N_PARTS; i++)
+        fprintf(out, "<span><i style='background:var(--%s)'></i>%s</span>", bench_part_names[i],
+                bench_part_names[i]);
+    fprintf(out, "<span>&#9670; a whole pass</span><span>&#9679; an operator; the larger, the more "
+                 "of its pass's time</span></div>\n");
+}
+
+/* ---- the rest of the page ---- */
+
+static void card(FILE *out, const char *name, double value, const char *unit_name,
+                 const char *below)
+{
+    fprintf(out, "<div><span>%s</span><b>%.*f %s</b><i>%s</i></div>\n", name,
+            value < 100 ? 1 : 0, value, unit_name, below);
+}
+
+static void write_cards(FILE *out, const report *r)
+{
+    const peaks *p = &r->b->peak;
+    char below[64];
+    fprintf(out, "<div class=cards>\n");
+    for (int i = 0; i < r->b->n; i++) {
+        const bench_row *row = &r->b->rows[i];
+        if (!row->whole) continue;
+        snprintf(below, sizeof below, "%.1f %% of peak", 100 * bench_fraction(r->b, row));
+        card(out, row->name, row->t.median * 1e3, "ms", below);
+    }
+    fprintf(out, "</div>\n<div class=cards>\n");
+    card(out, "fp32 peak", p->fp32_gflops, "GFLOP/s", "multiply-adds in registers");
+    if (p->bf16_gflops > 0)
+        card(out, "bf16 peak", p->bf16_gflops, "GFLOP/s", "tile products in registers");
+    card(out, "copy", p->copy_gbs, "GB/s", "read and written, far from caches");
+    snprintf(below, sizeof below, "%.1f &micro;s when waited for", p->finish_us);
+    card(out, "empty kernel", p->launch_us, "&micro;s", below);
+    fprintf(out, "</div>\n");
+}
+
+static void bar(FILE *out, double share, const char *color)
+{
+    if (share < 0) {
+        fprintf(out, "<td></td>");
+        return;
+    }
+    fprintf(out, "<td class=bar>%.1f %%<i style='width:%.1f%%;background:var(--%s)'></i></td>",
+            100 * share, 100 * fmin(share, 1), color);
+}
+
+static void write_row(FILE *out, const report *r, const bench_row *row)
+{
+    char rate[40];
+    report_rate(rate, sizeof rate, row);
+    fprintf(out, "<tr%s><td>", row->whole ? " class=whole" : "");
+    escaped(out, row->name);
+    fprintf(out, "</td><td>");
+    escaped(out, row->shape);
+    fprintf(out, "</td><td>%d</td><td>%.3f</td><td>%.3f &ndash; %.3f</td><td>%s</td>", row->calls,
+            row->t.median * 1e3, row->t.low * 1e3, row->t.high * 1e3, rate);
+    bar(out, bench_fraction(r->b, row), bench_part_names[row->part]);
+    bar(out, row->whole ? -1 : report_share(r, row), bench_part_names[row->part]);
+    fprintf(out, "</tr>\n");
+}
+
+status report_html(const report *r, FILE *out)
+{
+    const device_info *i = &r->d->info;
+    fprintf(out, "<!doctype html>\n<html lang=en><head><meta charset=utf-8>"
+                 "<meta name=viewport content='width=device-width,initial-scale=1'>"
+                 "<title>ditcl bench</title>\n<style>%s</style></head>\n<body><main>\n<h1>", style);
+    escaped(out, r->model);
+    fprintf(out, "</h1>\n<p>");
+    escaped(out, i->name);
+    fprintf(out, " &middot; ");
+    escaped(out, i->platform);
+    fputc(' ', out);
+    escaped(out, i->driver);
+    fprintf(out, " &middot; %u compute units &middot; %s kernels &middot; precision %s</p>\n",
+            i->compute_units, cli_classes[r->d->class], cli_precisions[r->d->settings.precision]);
+    write_cards(out, r);
+    fprintf(out, "<section><h2>Roofline</h2>\n");
+    write_plot(out, r);
+    fprintf(out, "</section>\n<section><h2>Measurements</h2><div class=wide><table><thead><tr><th>"
+                 "<th>shape<th>calls<th>ms<th>quartiles<th>rate<th>of peak<th>of time</tr></thead>"
+                 "<tbody>\n");
+    for (int k = 0; k < r->b->n; k++) write_row(out, r, &r->b->rows[k]);
+    fprintf(out, "</tbody></table></div>\n<p style='margin-top:12px'>Medians of wall-clock time, "
+                 "from queueing to the end. An operator is queued for its layers in turn, each "
+                 "with its own weights. The fraction of peak counts the arithmetic really done, "
+                 "each kind at its unit's measured peak; operators without arithmetic are held "
+                 "against a copy of as many bytes. A rate in brackets is that of the operations "
+                 "really done.</p></section>\n</main><div id=tip></div>\n<script>%s</script>"
+                 "</body></html>\n", script);
+    return OK; /* file_out_finish notices what could not be written */
+}
