@@ -62,6 +62,24 @@ void peak_tiles(global float *out, global const float *from, int n)
 }
 #endif
 
+#if defined BF16 && VECTOR_ASSEMBLY
+/* out [groups][256]: n times CHAINS dot products of 16 pairs; from: 16 pairs, both factors. */
+kernel __attribute__((reqd_work_group_size(1, 1, 1)))
+void peak_pairs(global float *out, global const float *from, int n)
+{
+    int16 pairs = as_int16(vload16(0, from));
+    float16 sum[CHAINS], all = 0.0f;
+    #pragma unroll
+    for (int i = 0; i < CHAINS; i++) sum[i] = (float)i;
+    for (int j = 0; j < n; j++)
+        #pragma unroll
+        for (int i = 0; i < CHAINS; i++) sum[i] = dot_pairs(pairs, pairs, sum[i]);
+    #pragma unroll
+    for (int i = 0; i < CHAINS; i++) all += sum[i];
+    vstore16(all, 0, out + get_group_id(0) * 256);
+}
+#endif
+
 kernel void peak_nothing(global float *out)
 {
 }

@@ -44,7 +44,7 @@ static status queue_fma(void *context)
     return launch(l->d, l->k, l->global, l->local, ARG(l->to), ARG(0.5f), ARG(0.5f), ARG(l->n));
 }
 
-static status queue_tiles(void *context)
+static status queue_bf16(void *context)
 {
     const launching *l = context;
     return launch(l->d, l->k, l->global, l->local, ARG(l->to), ARG(l->from), ARG(l->n));
@@ -88,22 +88,39 @@ done:
     return st;
 }
 
-/* Products of tiles, all in registers; nothing where there are none. */
-static status tile_peak(device *d, double *gflops)
+/* Units that multiply bfloat16: the kernel that keeps one busy, and its operations per round of an
+ * item. */
+typedef struct {
+    const char *kernel, *options;
+    double operations;
+} bf16_unit;
+
+/* False where the device, as it was opened, uses none. */
+static bool find_bf16_unit(const device *d, bf16_unit *u)
 {
-    enum { PRODUCTS = 6, OPERATIONS = 2 * 16 * 16 * 32, TILE = 256 };
+    enum { CHAINS = 12, TILES = 6 };
+    if (d->class != CLASS_CPU || d->settings.precision == PRECISION_FP32) return false;
+    if (d->feature[FEATURE_AMX_BF16]) {
+        *u = (bf16_unit){"peak_tiles", probe_tile_options(d), TILES * 2.0 * 16 * 16 * 32};
+        return true;
+    }
+    *u = (bf16_unit){"peak_pairs", probe_pair_options, CHAINS * 2.0 * 32};
+    return d->feature[FEATURE_AVX512_BF16] && d->settings.precision == PRECISION_BF16;
+}
+
+static status bf16_peak(device *d, double *gflops)
+{
+    enum { TILE = 256 };
+    bf16_unit u;
     size_t groups = many_groups(d);
     launching l = {.d = d, .global = RANGE(groups), .local = RANGE(1)};
     status st = OK;
-    if (d->class != CLASS_CPU || !d->feature[FEATURE_AMX_BF16] ||
-        d->settings.precision == PRECISION_FP32)
-        return OK;
-    TRY(program_get(d, &l.k, "peak.cl", "peak_tiles", "%s -DCHAINS=1 -DWG=1 -DPER=1",
-                    probe_tile_options(d)));
+    if (!find_bf16_unit(d, &u)) return OK;
+    TRY(program_get(d, &l.k, "peak.cl", u.kernel, "%s -DCHAINS=12 -DWG=1 -DPER=1", u.options));
     TRY(buffer_create(d, &l.to, groups * TILE, "the measurement of the peak"));
     TRY(buffer_create(d, &l.from, TILE, "the measurement of the peak"));
-    TRY(op_fill(d, l.from, TILE, 0x1.01p-100f)); /* bf16 numbers that stay small */
-    TRY(arithmetic_peak(&l, queue_tiles, (double)groups * PRODUCTS * OPERATIONS, gflops));
+    TRY(op_fill(d, l.from, TILE, 0x1.01p-20f)); /* in halves: bf16 numbers that stay small */
+    TRY(arithmetic_peak(&l, queue_bf16, (double)groups * u.operations, gflops));
 done:
     buffer_release(d, &l.to);
     buffer_release(d, &l.from);
@@ -177,7 +194,7 @@ status peak_raise(device *d, peaks *p)
         st = fma_peak(d, classes[i], &fp32); /* the device's own, whatever class is forced */
         if (fp32 > p->fp32_gflops) p->fp32_gflops = fp32;
     }
-    if (st == OK) st = tile_peak(d, &bf16);
+    if (st == OK) st = bf16_peak(d, &bf16);
     if (bf16 > p->bf16_gflops) p->bf16_gflops = bf16;
     return st;
 }
