@@ -22,7 +22,8 @@ static void count_note(const char *line)
     notes++;
 }
 
-static const device_settings listening = {.note = count_note};
+/* true fp32: no probe of other arithmetic is built */
+static const device_settings listening = {.precision = PRECISION_FP32, .note = count_note};
 
 /* Two kernels of one program and one of another; what they compute is right. */
 static device run(const device_info *info, const device_settings *settings)
@@ -105,7 +106,8 @@ static int fill_cache(const device_info *info)
 START_TEST(built_once)
 {
     const device_list *devices = wanted_devices();
-    const device_settings off = {.note = count_note, .no_cache = true};
+    const device_settings off = {
+        .precision = PRECISION_FP32, .note = count_note, .no_cache = true};
     for (int i = 0; i < devices->n; i++) {
         const device_info *info = &devices->items[i];
         int n = fill_cache(info);

@@ -15,6 +15,7 @@
 #include "base/file.h"
 #include "base/half.h"
 #include "base/memory.h"
+#include "base/parallel.h"
 #include "base/text.h"
 #include "scratch.h"
 
@@ -390,6 +391,68 @@ START_TEST(reading)
 }
 END_TEST
 
+/* ---- threads ---- */
+
+enum { ITEMS = 1000, FAILS_FROM = 700 };
+
+typedef struct {
+    int calls[ITEMS];
+    int inside[PARALLEL_THREADS];
+    bool fails, shared;
+} shared_work;
+
+static status count_call(void *context, size_t i, int thread)
+{
+    shared_work *w = context;
+    w->calls[i]++;
+    w->shared |= w->inside[thread]++ != 0;
+    w->inside[thread]--;
+    if (!w->fails || i < FAILS_FROM) return OK;
+    fail(ERR_FORMAT, "item %zu", i);
+    fail_hint("hint %zu", i);
+    return ERR_FORMAT;
+}
+
+START_TEST(sharing_work)
+{
+    shared_work w = {0};
+    ck_assert_int_ge(parallel_threads(), 1);
+    ck_assert_int_le(parallel_threads(), PARALLEL_THREADS);
+    ck_assert_int_eq(parallel_for(0, count_call, &w), OK);
+    ck_assert_int_eq(parallel_for(ITEMS, count_call, &w), OK);
+    for (int i = 0; i < ITEMS; i++) ck_assert_int_eq(w.calls[i], 1);
+    ck_assert(!w.shared);
+    for (int round = 0; round < 20; round++) { /* whoever comes first, the lowest is told */
+        w = (shared_work){.fails = true};
+        fail_clear();
+        ck_assert_int_eq(parallel_for(ITEMS, count_call, &w), ERR_FORMAT);
+        ck_assert_str_eq(fail_line(), "item 700");
+        ck_assert_str_eq(fail_hint_line(), "hint 700");
+        for (int i = 0; i <= FAILS_FROM; i++) ck_assert_int_eq(w.calls[i], 1);
+        ck_assert_int_eq(w.calls[ITEMS - 1], 0); /* no more is begun */
+    }
+}
+END_TEST
+
+START_TEST(forgetting_pages)
+{
+    enum { SIZE = 3 << 14 };
+    unsigned char *bytes = malloc(SIZE);
+    file_map map;
+    ck_assert_ptr_nonnull(bytes);
+    for (int i = 0; i < SIZE; i++) bytes[i] = (unsigned char)(i * 31 >> 4);
+    scratch_write("a", bytes, SIZE);
+    ck_assert_int_eq(file_map_open(&map, scratch_path("a")), OK);
+    ck_assert_mem_eq(map.data, bytes, SIZE);
+    file_map_forget(&map, map.data + 5000, 9000);
+    file_map_forget(&map, map.data + SIZE - 1, 1);
+    file_map_forget(&map, map.data + SIZE, 0);
+    ck_assert_mem_eq(map.data, bytes, SIZE); /* only forgotten, not lost */
+    file_map_close(&map);
+    free(bytes);
+}
+END_TEST
+
 Suite *suite_text(void)
 {
     Suite *suite = suite_create("text");
@@ -409,6 +472,8 @@ Suite *suite_text(void)
     tcase_add_test(tc, write_refused);
     tcase_add_test(tc, write_interrupted);
     tcase_add_test(tc, reading);
+    tcase_add_test(tc, sharing_work);
+    tcase_add_test(tc, forgetting_pages);
     suite_add_tcase(suite, tc);
     return suite;
 }

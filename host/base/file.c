@@ -46,6 +46,13 @@ void file_map_close(file_map *map)
     *map = (file_map){0};
 }
 
+void file_map_forget(const file_map *map, const unsigned char *data, size_t size)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), first = (size_t)(data - map->data);
+    size_t begin = first / page * page; /* neighbours on the same page are read again */
+    if (size) madvise((void *)(map->data + begin), first + size - begin, MADV_DONTNEED);
+}
+
 status file_read_text(char **out, const char *path, size_t limit)
 {
     file_map map;

@@ -19,6 +19,8 @@ typedef struct {
 /* Maps a regular file for reading. Messages begin with the path. */
 status file_map_open(file_map *map, const char *path);
 void file_map_close(file_map *map);
+/* size bytes from data on will not be read soon: their pages need not count as this process's. */
+void file_map_forget(const file_map *map, const unsigned char *data, size_t size);
 
 /* *out = the file's text, NUL-terminated, freed with free(); more than limit bytes is an error, and
  * so is a NUL byte inside. */

@@ -19,14 +19,15 @@ static inline uint32_t float_bits(float f)
     return bits;
 }
 
-/* IEEE binary16 -> float, subnormals, infinities and NaN included. */
+/* IEEE binary16 -> float, subnormals, infinities and NaN included. Without a branch, so that loops
+ * over it become vectors. */
 static inline float half_to_float(uint16_t h)
 {
-    uint32_t sign = (uint32_t)(h & 0x8000u) << 16, exponent = (h >> 10) & 31u, mantissa = h & 1023u;
-    if (exponent == 31) return float_from_bits(sign | 0x7f800000u | mantissa << 13);
-    if (exponent != 0) return float_from_bits(sign | (exponent + 112) << 23 | mantissa << 13);
-    float subnormal = (float)mantissa * 0x1p-24f;
-    return sign ? -subnormal : subnormal;
+    uint32_t sign = (uint32_t)(h & 0x8000u) << 16, rest = (uint32_t)(h & 0x7fffu) << 13;
+    uint32_t normal = rest + (112u << 23);
+    uint32_t subnormal = float_bits(float_from_bits(rest + (113u << 23)) - 0x1p-14f);
+    uint32_t bits = rest < 1u << 23 ? subnormal : normal;
+    return float_from_bits(sign | (rest >= 31u << 23 ? rest | 0x7f800000u : bits));
 }
 
 /* bfloat16 -> float: the upper half of the bits. */

@@ -90,7 +90,7 @@ done:
     return st;
 }
 
-static status run_bench(const bench_options *q)
+static status run_bench(bench_options *q)
 {
     model m = {0};
     device d = {0};
@@ -101,6 +101,7 @@ static status run_bench(const bench_options *q)
     TRY(check_options(q));
     if (q->html) TRY(file_out_check(q->html));
     TRY(open_model(&m, q));
+    q->on.verbose = q->verbose;
     TRY(cli_open_device(&d, &q->on, q->quiet));
     TRY(measure_all(q, &b, &d, &m));
     if (q->html) {

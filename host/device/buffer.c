@@ -77,6 +77,26 @@ status buffer_upload(device *d, buf b, size_t first, const void *from, size_t co
     return write_buffer(d, b, first, from, count, CL_TRUE);
 }
 
+status buffer_map(device *d, buf b, void **p)
+{
+    status st = OK;
+    cl_int code;
+    *p = clEnqueueMapBuffer(d->handles->queue, b.memory, CL_TRUE, CL_MAP_WRITE_INVALIDATE_REGION, 0,
+                            b.count * ELEMENT, 0, NULL, NULL, &code);
+    CL_TRY("clEnqueueMapBuffer", code);
+done:
+    return st;
+}
+
+status buffer_unmap(device *d, buf b, void *p)
+{
+    status st = OK;
+    CL_TRY("clEnqueueUnmapMemObject",
+           clEnqueueUnmapMemObject(d->handles->queue, b.memory, p, 0, NULL, NULL));
+done:
+    return st;
+}
+
 status buffer_upload_later(device *d, buf b, size_t first, const void *from, size_t count)
 {
     return write_buffer(d, b, first, from, count, CL_FALSE);

@@ -28,6 +28,12 @@ static inline void buffer_swap(buf *a, buf *b)
 status buffer_upload(device *d, buf b, size_t first, const void *from, size_t count);
 status buffer_download(device *d, buf b, size_t first, void *to, size_t count);
 
+/* *p = the host's view of all of b, to be written; what b held is lost. Until buffer_unmap, which
+ * must follow, nothing else may use b. Waits. Where the device shares the host's memory, this is
+ * the buffer itself. */
+status buffer_map(device *d, buf b, void **p);
+status buffer_unmap(device *d, buf b, void *p);
+
 /* Queues the copy and returns: `from` must stay as it is until the queue is finished. */
 status buffer_upload_later(device *d, buf b, size_t first, const void *from, size_t count);
 

@@ -40,6 +40,9 @@ void safetensors_close(safetensors *file);
 /* Null when there is none. */
 const tensor *safetensors_find(const safetensors *file, const char *name);
 
+/* Of its elements; the type must not be DTYPE_OTHER. */
+size_t tensor_bytes(const tensor *t);
+
 /* "[3456,1152]" into out. */
 void tensor_shape_text(char *out, size_t size, const tensor *t);
 

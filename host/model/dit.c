@@ -7,6 +7,8 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/parallel.h"
+#include "model/linear.h"
 #include "device/record.h"
 
 enum { HALF = 128, FEATURES = 2 * HALF }; /* timestep embedding, paper 3.2 */
@@ -42,41 +44,20 @@ void dit_frequencies(float *out, compat arithmetic)
 
 /* The rows of one layer, or of several that are computed as one, from the file. */
 static status load_layers(dit *t, gemm_weight *l, const layer *parts, int n_parts, int block,
-                          int in, int out)
+                          shape each)
 {
-    char name[NAME_BYTES];
-    weights *w = &t->m->dit_weights;
-    float *matrix = NULL, *bias = NULL;
-    size_t rows = (size_t)out, columns = (size_t)in;
-    const tensor *found;
-    status st = OK;
-    for (int i = 0; i < n_parts; i++) { /* the file decides what is allocated: look there first */
-        name_layer(name, t->m->spelling, parts[i], block, ".weight");
-        TRY(weights_find(w, &found, name, SHAPE(rows, columns)));
-    }
+    char names[LINEAR_PARTS][NAME_BYTES];
+    const char *pointers[LINEAR_PARTS];
     for (int i = 0; i < n_parts; i++) {
-        name_layer(name, t->m->spelling, parts[i], block, ".bias");
-        TRY(weights_find(w, &found, name, SHAPE(rows)));
+        name_layer(names[i], t->m->spelling, parts[i], block, "");
+        pointers[i] = names[i];
     }
-    if (!t->d) goto done; /* see dit_check */
-    TRY(memory_alloc(&matrix, (size_t)n_parts * rows * columns, sizeof *matrix));
-    TRY(memory_alloc(&bias, (size_t)n_parts * rows, sizeof *bias));
-    for (int i = 0; i < n_parts; i++) {
-        name_layer(name, t->m->spelling, parts[i], block, ".weight");
-        TRY(weights_read(w, matrix + (size_t)i * rows * columns, name, SHAPE(rows, columns)));
-        name_layer(name, t->m->spelling, parts[i], block, ".bias");
-        TRY(weights_read(w, bias + (size_t)i * rows, name, SHAPE(rows)));
-    }
-    TRY(gemm_weight_upload(t->d, l, matrix, bias, n_parts * out, in, name));
-done:
-    free(matrix);
-    free(bias);
-    return st;
+    return linear_load(&t->m->dit_weights, t->d, l, pointers, n_parts, each);
 }
 
 static status load_linear(dit *t, gemm_weight *l, layer which, int block, int in, int out)
 {
-    return load_layers(t, l, &which, 1, block, in, out);
+    return load_layers(t, l, &which, 1, block, SHAPE((size_t)out, (size_t)in));
 }
 
 /* q, k and v as one matrix [3D][D], whichever way the file has them. */
@@ -86,7 +67,7 @@ static status load_qkv(dit *t, gemm_weight *l, int block)
     int width = t->config.width;
     if (t->m->spelling == NAMING_ORIGINAL)
         return load_linear(t, l, LAYER_QKV, block, width, 3 * width);
-    return load_layers(t, l, parts, 3, block, width, width);
+    return load_layers(t, l, parts, 3, block, SHAPE((size_t)width, (size_t)width));
 }
 
 static status load_block(dit *t, int i)
@@ -103,21 +84,32 @@ done:
     return st;
 }
 
-/* Every block of a diffusers file has its own copy of the embedders; equal copies count once. */
-static bool embedders_differ(dit *t)
+/* ERR_FORMAT where a block's copies are not block 0's. */
+static status compare_embedder(void *context, size_t block, int thread)
 {
     static const layer layers[] = {LAYER_TIME_1, LAYER_TIME_2, LAYER_LABELS};
     static const char *const suffixes[] = {".weight", ".bias"};
     char first[NAME_BYTES], other[NAME_BYTES];
-    if (t->m->spelling == NAMING_ORIGINAL) return false;
-    for (int block = 1; block < t->config.depth; block++)
-        for (int i = 0; i < 3; i++)
-            for (int s = 0; s < (layers[i] == LAYER_LABELS ? 1 : 2); s++) {
-                name_layer(first, t->m->spelling, layers[i], 0, suffixes[s]);
-                name_layer(other, t->m->spelling, layers[i], block, suffixes[s]);
-                if (!weights_equal(&t->m->dit_weights, first, other)) return true;
-            }
-    return false;
+    const dit *t = context;
+    (void)thread;
+    for (int i = 0; i < 3; i++)
+        for (int s = 0; s < (layers[i] == LAYER_LABELS ? 1 : 2); s++) {
+            name_layer(first, t->m->spelling, layers[i], 0, suffixes[s]);
+            name_layer(other, t->m->spelling, layers[i], (int)block, suffixes[s]);
+            if (!weights_equal(&t->m->dit_weights, first, other))
+                return fail(ERR_FORMAT, "%s differs from %s", other, first);
+        }
+    return OK;
+}
+
+/* Every block of a diffusers file has its own copy of the embedders; equal copies count once. Not
+ * worth reading them where nothing is loaded. */
+static bool embedders_differ(dit *t)
+{
+    if (t->m->spelling == NAMING_ORIGINAL || !t->d) return false;
+    bool differ = parallel_for((size_t)t->config.depth, compare_embedder, t) != OK;
+    if (differ) fail_clear();
+    return differ;
 }
 
 /* Copies equal to block 0's are not uploaded, but their shapes still have to be right. */
@@ -207,28 +199,9 @@ static status check_unused(dit *t)
 static status load_patch(dit *t)
 {
     const dit_config *c = &t->config;
-    char name[NAME_BYTES];
-    weights *w = &t->m->dit_weights;
-    int in = c->in_channels * c->patch * c->patch;
-    float *matrix = NULL, *bias = NULL;
-    const tensor *found;
-    status st = OK;
-    name_layer(name, t->m->spelling, LAYER_PATCH, 0, ".bias");
-    TRY(weights_find(w, &found, name, SHAPE(c->width)));
-    name_layer(name, t->m->spelling, LAYER_PATCH, 0, ".weight");
-    TRY(weights_find(w, &found, name, SHAPE(c->width, c->in_channels, c->patch, c->patch)));
-    if (!t->d) goto done; /* see dit_check */
-    TRY(memory_alloc(&matrix, (size_t)c->width * (size_t)in, sizeof *matrix));
-    TRY(memory_alloc(&bias, (size_t)c->width, sizeof *bias));
-    name_layer(name, t->m->spelling, LAYER_PATCH, 0, ".weight");
-    TRY(weights_read(w, matrix, name, SHAPE(c->width, c->in_channels, c->patch, c->patch)));
-    name_layer(name, t->m->spelling, LAYER_PATCH, 0, ".bias");
-    TRY(weights_read(w, bias, name, SHAPE(c->width)));
-    TRY(gemm_weight_upload(t->d, &t->patch, matrix, bias, c->width, in, "patch embedding"));
-done:
-    free(matrix);
-    free(bias);
-    return st;
+    const layer which = LAYER_PATCH;
+    size_t in = (size_t)c->in_channels, side = (size_t)c->patch;
+    return load_layers(t, &t->patch, &which, 1, 0, SHAPE((size_t)c->width, in, side, side));
 }
 
 static status load_all(dit *t)
@@ -368,7 +341,7 @@ status dit_load(dit *t, device *d, model *m, const dit_run *run)
 void dit_free(dit *t)
 {
     device *d = t->d;
-    gemm_weight *layers[] = {&t->patch, &t->final_adaln, &t->final};
+    gemm_weight *layers[] = {&t->patch, &t->adaln, &t->final_adaln, &t->final};
     for (size_t i = 0; i < sizeof layers / sizeof *layers; i++) gemm_weight_free(d, layers[i]);
     for (int i = 0; t->embedders && i < t->n_embedders; i++) {
         gemm_weight_free(d, &t->embedders[i].time_1);
@@ -420,14 +393,12 @@ static status condition(dit *t, const embedder *e, int n)
 static status modulate_block(dit *t, int i, int n)
 {
     dit_block *b = &t->blocks[i];
+    gemm_weight *adaln = t->keep_adaln ? &b->adaln : &t->adaln;
     status st = OK;
-    if (!b->adaln.matrix.memory)
-        TRY(load_linear(t, &b->adaln, LAYER_ADALN, i, t->config.width,
-                        BLOCK_PARTS * t->config.width));
-    TRY(product(t, "adaln", b->modulation, t->conditioning, &b->adaln, n, NULL));
+    if (!t->keep_adaln)
+        TRY(load_linear(t, adaln, LAYER_ADALN, i, t->config.width, BLOCK_PARTS * t->config.width));
+    TRY(product(t, "adaln", b->modulation, t->conditioning, adaln, n, NULL));
 done:
-    /* the queue holds the buffers until it has used them */
-    if (!t->keep_adaln) gemm_weight_free(t->d, &b->adaln);
     return st;
 }
 
@@ -452,6 +423,7 @@ status dit_modulate(dit *t, int n, const int *timesteps, const int *labels)
         TRY(modulate_block(t, i, n));
     }
 done:
+    gemm_weight_free(t->d, &t->adaln); /* the queue holds it until it is used */
     return st;
 }
 

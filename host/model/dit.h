@@ -17,7 +17,7 @@ typedef struct {
 } embedder;
 
 typedef struct {
-    gemm_weight adaln; /* on the device only while modulation is computed, unless kept */
+    gemm_weight adaln; /* only where it is kept */
     gemm_weight qkv, projection, mlp_1, mlp_2;
     buf modulation; /* [rows][6D] */
 } dit_block;
@@ -28,6 +28,7 @@ typedef struct {
     dit_config config;
     int tokens;
     gemm_weight patch, final_adaln, final;
+    gemm_weight adaln; /* of one block after another, while modulation is computed */
     buf positions, frequencies; /* [T][D], [128] */
     embedder *embedders;        /* one, or one for each block where the file's copies differ */
     int n_embedders;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "model/linear.h"
 
 #define EPSILON 1e-6f /* of every group norm */
 
@@ -33,33 +34,7 @@ static status load_norm(vae *v, norm *n, const char *prefix, int channels)
 /* Matrices [out][in] of 1x1 convolutions, or of several that are computed as one. */
 static status load_1x1(vae *v, gemm_weight *c, const char *const *prefixes, int n, int in, int out)
 {
-    char name[NAME_BYTES];
-    float *matrix = NULL, *bias = NULL;
-    size_t rows = (size_t)out, columns = (size_t)in;
-    const tensor *found;
-    status st = OK;
-    for (int i = 0; i < n; i++) { /* the file decides what is allocated: look there first */
-        tensor_name(name, prefixes[i], ".weight");
-        TRY(weights_find(v->w, &found, name, SHAPE(rows, columns)));
-    }
-    for (int i = 0; i < n; i++) {
-        tensor_name(name, prefixes[i], ".bias");
-        TRY(weights_find(v->w, &found, name, SHAPE(rows)));
-    }
-    if (!v->d) goto done; /* see vae_check */
-    TRY(memory_alloc(&matrix, (size_t)n * rows * columns, sizeof *matrix));
-    TRY(memory_alloc(&bias, (size_t)n * rows, sizeof *bias));
-    for (int i = 0; i < n; i++) {
-        tensor_name(name, prefixes[i], ".weight");
-        TRY(weights_read(v->w, matrix + (size_t)i * rows * columns, name, SHAPE(rows, columns)));
-        tensor_name(name, prefixes[i], ".bias");
-        TRY(weights_read(v->w, bias + (size_t)i * rows, name, SHAPE(rows)));
-    }
-    TRY(gemm_weight_upload(v->d, c, matrix, bias, n * out, in, name));
-done:
-    free(matrix);
-    free(bias);
-    return st;
+    return linear_load(v->w, v->d, c, prefixes, n, SHAPE((size_t)out, (size_t)in));
 }
 
 static status load_conv1x1(vae *v, gemm_weight *c, const char *prefix, int in, int out)

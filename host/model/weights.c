@@ -8,9 +8,10 @@
 
 #include "base/half.h"
 #include "base/memory.h"
+#include "base/parallel.h"
 
-/* Floats converted at a time: weights pass through the host in pieces, never all at once. */
-enum { PIECE = 1 << 22 };
+/* Floats converted at a time. */
+enum { PIECE = 1 << 17 };
 
 status weights_open(weights *w, const char *path)
 {
@@ -103,26 +104,51 @@ static void generate(float *restrict out, const tensor *t, size_t first, size_t 
     }
 }
 
-static status convert(const weights *w, float *out, const tensor *t, size_t first, size_t count)
+status weights_read_part(const weights *w, float *out, const tensor *t, size_t first,
+                         size_t count)
 {
     if (w->generated) {
         generate(out, t, first, count);
         return OK;
     }
     tensor_to_float(out, t, first, count);
-    for (size_t i = 0; i < count; i++)
-        if (!float_is_finite(out[i]))
-            return fail(ERR_FORMAT, "%s: tensor %s: element %zu is %s, expected a finite number",
-                        w->file.path, t->name, first + i,
-                        (float_bits(out[i]) & 0x7fffff) ? "NaN" : "infinite");
-    return OK;
+    uint32_t wrong = 0;
+    for (size_t i = 0; i < count; i++) wrong |= !float_is_finite(out[i]);
+    if (!wrong) return OK;
+    size_t i = 0;
+    while (float_is_finite(out[i])) i++;
+    return fail(ERR_FORMAT, "%s: tensor %s: element %zu is %s, expected a finite number",
+                w->file.path, t->name, first + i,
+                (float_bits(out[i]) & 0x7fffff) ? "NaN" : "infinite");
+}
+
+typedef struct {
+    const weights *w;
+    const tensor *t;
+    float *out;
+} reading;
+
+static status read_piece(void *context, size_t i, int thread)
+{
+    const reading *r = context;
+    size_t first = i * PIECE, left = r->t->count - first;
+    (void)thread;
+    return weights_read_part(r->w, r->out + first, r->t, first, left < PIECE ? left : PIECE);
 }
 
 status weights_read(weights *w, float *out, const char *name, shape expected)
 {
     const tensor *t;
     status st = weights_find(w, &t, name, expected);
-    return st == OK ? convert(w, out, t, 0, t->count) : st;
+    if (st == OK)
+        st = parallel_for((t->count + PIECE - 1) / PIECE, read_piece, &(reading){w, t, out});
+    if (st == OK) weights_forget(w, t);
+    return st;
+}
+
+void weights_forget(const weights *w, const tensor *t)
+{
+    if (!w->generated) file_map_forget(&w->file.map, t->data, tensor_bytes(t));
 }
 
 status weights_upload_part(weights *w, device *d, buf b, size_t at, const char *name,
@@ -136,9 +162,10 @@ status weights_upload_part(weights *w, device *d, buf b, size_t at, const char *
     TRY(memory_alloc(&piece, t->count < PIECE ? t->count : PIECE, sizeof *piece));
     for (size_t first = 0; first < t->count; first += PIECE) {
         size_t n = t->count - first < PIECE ? t->count - first : PIECE;
-        TRY(convert(w, piece, t, first, n));
+        TRY(weights_read_part(w, piece, t, first, n));
         TRY(buffer_upload(d, b, at + first, piece, n));
     }
+    weights_forget(w, t);
 done:
     free(piece);
     return st;
@@ -160,8 +187,10 @@ bool weights_equal(const weights *w, const char *a, const char *b)
     const tensor *ta = safetensors_find(&w->file, a), *tb = safetensors_find(&w->file, b);
     if (!ta || !tb || ta->type != tb->type || ta->type == DTYPE_OTHER || ta->count != tb->count)
         return false;
-    size_t bytes = ta->count * (ta->type == DTYPE_F32 ? 4 : 2);
-    return bytes == 0 || memcmp(ta->data, tb->data, bytes) == 0;
+    size_t bytes = tensor_bytes(ta);
+    bool equal = bytes == 0 || memcmp(ta->data, tb->data, bytes) == 0;
+    weights_forget(w, tb);
+    return equal;
 }
 
 void weights_ignore(weights *w, const char *prefix)

@@ -42,6 +42,14 @@ status weights_find(weights *w, const tensor **t, const char *name, shape expect
 /* out[0..count) = the whole tensor as float32; a value that is not finite is an error naming it. */
 status weights_read(weights *w, float *out, const char *name, shape expected);
 
+/* out[0..count) = elements first..first+count of a tensor that weights_find gave; likewise. Several
+ * threads may call it. */
+status weights_read_part(const weights *w, float *out, const tensor *t, size_t first,
+                         size_t count);
+
+/* The tensor has been read: its file's pages need not stay in this process's memory. */
+void weights_forget(const weights *w, const tensor *t);
+
 /* *b = a new buffer with the tensor. d null: the tensor is only looked for and checked. */
 status weights_upload(weights *w, device *d, buf *b, const char *name, shape expected);
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/parallel.h"
 #include "device/launch.h"
 
 /* The first that fits serves. */
@@ -45,26 +46,75 @@ status gemm_scratch(device *d, size_t *count, int m, int n, int k)
 
 enum { BIAS_SLACK = 64 }; /* kernels read a bias for each column of the last panel */
 
+/* What the threads that pack share. */
+typedef struct {
+    const device *d;
+    const gemm_implementation *g;
+    const gemm_rows *rows;
+    void *packed;
+    float *panels; /* [threads][panel][k]: rows on their way */
+    int panel, n, k;
+} packing;
+
+static status pack_panel(void *context, size_t i, int thread)
+{
+    const packing *p = context;
+    float *rows = p->panels + (size_t)thread * (size_t)p->panel * (size_t)p->k;
+    int first = (int)i * p->panel, left = p->n - first;
+    int count = left < p->panel ? left : p->panel;
+    status st = p->rows->read(p->rows->context, rows, first, count);
+    if (st == OK) p->g->pack(p->d, p->packed, rows, first, count, p->n, p->k);
+    return st;
+}
+
+status gemm_weight_load(device *d, gemm_weight *w, const gemm_rows *rows, const float *bias, int n,
+                        int k, const char *what)
+{
+    const gemm_implementation *g = choose(d);
+    packing p = {d, g, rows, NULL, NULL, (int)g->panel(d, n), n, k};
+    size_t padded = (size_t)n + BIAS_SLACK, panel = (size_t)p.panel;
+    float *all_biases = NULL;
+    status st = OK;
+    if (w->n != n || w->k != k || !w->matrix.memory) {
+        gemm_weight_free(d, w);
+        *w = (gemm_weight){.n = n, .k = k};
+        TRY(buffer_create(d, &w->matrix, g->packed_count(d, n, k), what));
+        TRY(buffer_create(d, &w->bias, padded, what));
+    }
+    TRY(memory_alloc(&p.panels, panel * (size_t)k, (size_t)parallel_threads() * sizeof(float)));
+    TRY(buffer_map(d, w->matrix, &p.packed));
+    st = parallel_for(ceil_div((size_t)n, panel), pack_panel, &p);
+    status unmapped = buffer_unmap(d, w->matrix, p.packed);
+    if (st == OK) st = unmapped;
+    if (st != OK) goto done;
+    TRY(memory_alloc(&all_biases, padded, sizeof *all_biases));
+    memcpy(all_biases, bias, (size_t)n * sizeof *bias);
+    TRY(buffer_upload(d, w->bias, 0, all_biases, padded));
+done:
+    free(all_biases);
+    free(p.panels);
+    if (st != OK) gemm_weight_free(d, w);
+    return st;
+}
+
+typedef struct {
+    const float *matrix;
+    size_t k;
+} in_memory;
+
+static status copy_rows(void *context, float *out, int first, int count)
+{
+    const in_memory *m = context;
+    memcpy(out, m->matrix + (size_t)first * m->k, (size_t)count * m->k * sizeof *out);
+    return OK;
+}
+
 status gemm_weight_upload(device *d, gemm_weight *w, const float *matrix, const float *bias, int n,
                           int k, const char *what)
 {
-    const gemm_implementation *g = choose(d);
-    size_t count = g->packed_count(d, n, k), padded = (size_t)n + BIAS_SLACK;
-    float *packed = NULL;
-    status st = OK;
-    *w = (gemm_weight){.n = n, .k = k};
-    TRY(buffer_create(d, &w->matrix, count, what));
-    TRY(buffer_create(d, &w->bias, padded, what));
-    TRY(memory_alloc(&packed, count > padded ? count : padded, sizeof *packed));
-    g->pack(d, packed, matrix, n, k);
-    TRY(buffer_upload(d, w->matrix, 0, packed, count));
-    memset(packed, 0, padded * sizeof *packed);
-    memcpy(packed, bias, (size_t)n * sizeof *packed);
-    TRY(buffer_upload(d, w->bias, 0, packed, padded));
-done:
-    free(packed);
-    if (st != OK) gemm_weight_free(d, w);
-    return st;
+    in_memory m = {matrix, (size_t)k};
+    *w = (gemm_weight){0};
+    return gemm_weight_load(d, w, &(gemm_rows){copy_rows, &m}, bias, n, k, what);
 }
 
 void gemm_weight_free(device *d, gemm_weight *w)

@@ -9,10 +9,14 @@ typedef struct {
     const char *name;
     /* Whether this device, as it was opened, can be served. */
     bool (*fits)(const device *d);
-    /* Weights on the device, in 4-byte elements; host packing of weight [n][k] to that layout.
-     * packed comes zeroed. */
+    /* Weights on the device, in 4-byte elements. They are packed on the host, a panel at a time and
+     * several at once: `panel` rows of weight [n][k], of which the last may have fewer. pack writes
+     * all that belongs to the panel that begins at row `first`, from its count rows [count][k];
+     * packed is the whole. */
     size_t (*packed_count)(const device *d, int n, int k);
-    void (*pack)(const device *d, void *packed, const float *weight, int n, int k);
+    size_t (*panel)(const device *d, int n);
+    void (*pack)(const device *d, void *packed, const float *rows, int first, int count, int n,
+                 int k);
     status (*scratch)(device *d, size_t *count, int m, int n, int k);
     /* As op_gemm. */
     status (*product)(device *d, buf out, buf a, const gemm_weight *w, int m,

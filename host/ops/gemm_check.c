@@ -1,123 +1,165 @@
 /* A product is not believed before it was right once on this device: libraries' kernels are known
  * to give wrong results on some. Freivalds (1977): C = A B^T holds if C v = A (B^T v) for random v,
- * which costs mn + nk + mk instead of mnk. */
+ * which costs mn + nk + mk instead of mnk. The inputs are functions of their place, so that threads
+ * make them where they are needed, and nobody keeps them. */
 #include <float.h>
 #include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/half.h"
 #include "base/memory.h"
+#include "base/parallel.h"
 #include "ops/ops.h"
 
 /* An error in one element e of row i moves (C v)[i] by |e|, since v is +-1: beyond c eps sqrt(k) of
  * a row sum's size, sqrt(nk) / 3, it is seen. Correct products stay below 1.5 eps sqrt(k). */
 static const double GRANTED = 8.0;
 
+enum { BLOCK = 64 };
+enum { SEED_A = 0x0d17c1, SEED_B = 0x51ab3d, SEED_V = 0x7e11a5 };
+
 typedef struct {
-    float *a, *b, *c, *bias; /* [m][k] [n][k] [m][n] [n] */
-    double *v, *bv;          /* [n], B^T v [k] */
+    device *d;
+    size_t m, n, k;
+    bool coarse; /* inputs are from what bf16 holds: nothing is rounded, the check stays sharp */
+    float *c;    /* [m][n] */
+    double *v, *bv;             /* [n], B^T v [k] */
+    double worst[PARALLEL_THREADS]; /* of a row's error, by thread */
     buf a_buf, c_buf, scratch;
     gemm_weight weight;
 } workspace;
 
-static double uniform(uint64_t *state)
+/* lowbias32 (Wellons 2018) of a place and a seed */
+static inline uint32_t random_bits(uint32_t place, uint32_t seed)
 {
-    /* splitmix64 (Steele, Lea & Flood 2014), in [-1, 1) */
-    uint64_t z = *state += 0x9e3779b97f4a7c15u;
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-    return (double)((z ^ z >> 31) >> 11) * 0x1p-52 - 1.0;
+    uint32_t x = place + seed;
+    x = (x ^ x >> 16) * 0x7feb352du;
+    x = (x ^ x >> 15) * 0x846ca68bu;
+    return x ^ x >> 16;
 }
 
-/* Coarse inputs are drawn from what bf16 holds: nothing is rounded, and the check stays sharp. */
-static bool is_coarse(const device *d)
+/* out[0..count) = elements first.. of an input, in [-1, 1) */
+static void make_inputs(float *restrict out, const workspace *w, uint32_t seed, size_t first,
+                        size_t count)
 {
-    return gemm_input_error(d) >= 0x1p-9;
+    int drop = w->coarse ? 24 : 0;
+    float scale = w->coarse ? 0x1p-7f : 0x1p-31f;
+    for (size_t i = 0; i < count; i++)
+        out[i] = (float)((int32_t)random_bits((uint32_t)(first + i), seed) >> drop) * scale;
 }
 
-static float input(const device *d, uint64_t *state)
+static status weight_rows(void *context, float *out, int first, int count)
 {
-    float x = (float)uniform(state);
-    return is_coarse(d) ? bf16_to_float(float_to_bf16(x)) : x;
+    const workspace *w = context;
+    make_inputs(out, w, SEED_B, (size_t)first * w->k, (size_t)count * w->k);
+    return OK;
 }
 
-static double granted(const device *d, size_t k)
+/* One block of B^T v. */
+static status project(void *context, size_t i, int thread)
 {
-    return GRANTED * (FLT_EPSILON * sqrt((double)k) + (is_coarse(d) ? 0 : 2 * gemm_input_error(d)));
+    workspace *w = context;
+    size_t first = i * BLOCK, count = w->k - first < BLOCK ? w->k - first : BLOCK;
+    float row[BLOCK];
+    (void)thread;
+    for (size_t j = 0; j < w->n; j++) {
+        make_inputs(row, w, SEED_B, j * w->k + first, count);
+        for (size_t l = 0; l < count; l++) w->bv[first + l] += w->v[j] * (double)row[l];
+    }
+    return OK;
 }
 
-/* The real path: upload, op_gemm, download. */
-static status multiply(device *d, workspace *w, size_t m, size_t n, size_t k)
+static status upload_inputs(workspace *w)
 {
+    void *mapped;
     status st = OK;
-    size_t scratch;
-    TRY(gemm_scratch(d, &scratch, (int)m, (int)n, (int)k));
-    TRY(gemm_weight_upload(d, &w->weight, w->b, w->bias, (int)n, (int)k, "a product's check"));
-    TRY(buffer_create(d, &w->a_buf, m * k, "a product's check"));
-    TRY(buffer_create(d, &w->c_buf, m * n, "a product's check"));
-    TRY(buffer_create(d, &w->scratch, scratch, "a product's check"));
-    TRY(buffer_upload(d, w->a_buf, 0, w->a, m * k));
-    TRY(buffer_upload(d, w->c_buf, 0, w->c, m * n));
-    TRY(op_gemm(d, w->c_buf, w->a_buf, &w->weight, (int)m, NULL, w->scratch));
-    TRY(buffer_download(d, w->c_buf, 0, w->c, m * n));
+    TRY(buffer_map(w->d, w->a_buf, &mapped));
+    make_inputs(mapped, w, SEED_A, 0, w->m * w->k);
+    TRY(buffer_unmap(w->d, w->a_buf, mapped));
+    TRY(buffer_map(w->d, w->c_buf, &mapped));
+    for (size_t i = 0; i < w->m * w->n; i++) ((float *)mapped)[i] = NAN; /* each must be written */
+    TRY(buffer_unmap(w->d, w->c_buf, mapped));
 done:
     return st;
 }
 
-/* Largest |C v - A (B^T v)| relative to the size of a row's sum; infinite for a result that is not
- * finite. */
-static double error_of(const workspace *w, size_t m, size_t n, size_t k)
+/* The real path: weights packed, op_gemm, download. */
+static status multiply(workspace *w)
 {
-    double worst = 0.0;
-    for (size_t i = 0; i < m; i++) {
-        double cv = 0.0, abv = 0.0;
-        for (size_t j = 0; j < n; j++) cv += (double)w->c[i * n + j] * w->v[j];
-        for (size_t j = 0; j < k; j++) abv += (double)w->a[i * k + j] * w->bv[j];
-        double off = fabs(cv - abv);
-        if (!(off <= DBL_MAX)) return INFINITY;
-        worst = fmax(worst, off);
+    int m = (int)w->m, n = (int)w->n, k = (int)w->k;
+    const gemm_rows rows = {weight_rows, w};
+    float *no_bias = NULL;
+    size_t scratch;
+    status st = OK;
+    TRY(memory_alloc(&no_bias, w->n, sizeof *no_bias));
+    TRY(gemm_scratch(w->d, &scratch, m, n, k));
+    TRY(gemm_weight_load(w->d, &w->weight, &rows, no_bias, n, k, "a product's check"));
+    TRY(buffer_create(w->d, &w->a_buf, w->m * w->k, "a product's check"));
+    TRY(buffer_create(w->d, &w->c_buf, w->m * w->n, "a product's check"));
+    TRY(buffer_create(w->d, &w->scratch, scratch, "a product's check"));
+    TRY(upload_inputs(w));
+    TRY(op_gemm(w->d, w->c_buf, w->a_buf, &w->weight, m, NULL, w->scratch));
+    TRY(buffer_download(w->d, w->c_buf, 0, w->c, w->m * w->n));
+done:
+    free(no_bias);
+    return st;
+}
+
+/* |C v - A (B^T v)| of row i; infinite for a result that is not finite. */
+static status compare_row(void *context, size_t i, int thread)
+{
+    workspace *w = context;
+    double cv = 0.0, abv = 0.0;
+    float inputs[BLOCK];
+    for (size_t j = 0; j < w->n; j++) cv += (double)w->c[i * w->n + j] * w->v[j];
+    for (size_t first = 0; first < w->k; first += BLOCK) {
+        size_t count = w->k - first < BLOCK ? w->k - first : BLOCK;
+        make_inputs(inputs, w, SEED_A, i * w->k + first, count);
+        for (size_t l = 0; l < count; l++) abv += (double)inputs[l] * w->bv[first + l];
     }
-    return worst / (sqrt((double)n * (double)k) / 3.0);
+    double off = fabs(cv - abv);
+    w->worst[thread] = fmax(w->worst[thread], off <= DBL_MAX ? off : INFINITY);
+    return OK;
+}
+
+/* *error = the largest of a row, relative to the size of a row's sum. */
+static status measure(workspace *w, double *error)
+{
+    status st = OK;
+    *error = 0.0;
+    TRY(memory_alloc(&w->c, w->m * w->n, sizeof *w->c));
+    TRY(memory_alloc(&w->v, w->n, sizeof *w->v));
+    TRY(memory_alloc(&w->bv, w->k, sizeof *w->bv));
+    for (size_t j = 0; j < w->n; j++)
+        w->v[j] = random_bits((uint32_t)j, SEED_V) & 1u ? -1.0 : 1.0;
+    TRY(parallel_for((w->k + BLOCK - 1) / BLOCK, project, w));
+    TRY(multiply(w));
+    TRY(parallel_for(w->m, compare_row, w));
+    for (int t = 0; t < PARALLEL_THREADS; t++) *error = fmax(*error, w->worst[t]);
+    *error /= sqrt((double)w->n * (double)w->k) / 3.0;
+done:
+    return st;
 }
 
 static status check(device *d, size_t m, size_t n, size_t k)
 {
-    status st = OK;
-    workspace w = {0};
-    uint64_t random = 0x0d17c1u + m * 31 + n * 37 + k * 41;
-    TRY(memory_alloc(&w.a, m * k, sizeof *w.a));
-    TRY(memory_alloc(&w.b, n * k, sizeof *w.b));
-    TRY(memory_alloc(&w.c, m * n, sizeof *w.c));
-    TRY(memory_alloc(&w.bias, n, sizeof *w.bias));
-    TRY(memory_alloc(&w.v, n, sizeof *w.v));
-    TRY(memory_alloc(&w.bv, k, sizeof *w.bv));
-    for (size_t i = 0; i < m * k; i++) w.a[i] = input(d, &random);
-    for (size_t i = 0; i < m * n; i++) w.c[i] = NAN; /* each element must be written */
-    for (size_t j = 0; j < n; j++) {
-        w.v[j] = uniform(&random) < 0.0 ? -1.0 : 1.0;
-        for (size_t i = 0; i < k; i++) {
-            w.b[j * k + i] = input(d, &random);
-            w.bv[i] += w.v[j] * (double)w.b[j * k + i];
-        }
+    double input_error = gemm_input_error(d), error;
+    workspace w = {.d = d, .m = m, .n = n, .k = k, .coarse = input_error >= 0x1p-9};
+    double granted = GRANTED * (FLT_EPSILON * sqrt((double)k) + (w.coarse ? 0 : 2 * input_error));
+    status st = measure(&w, &error);
+    if (st == OK && error > granted) {
+        st = fail(ERR_DEVICE,
+                  "%s's product %zux%zux%zu is wrong on this device (relative error %.1e)",
+                  gemm_name(d), m, n, k, error);
+        fail_hint("please report the device (ditcl devices); DITCL_GEMM=%s may work",
+                  !strcmp(gemm_name(d), "clblast") ? "cpu" : "clblast");
     }
-    TRY(multiply(d, &w, m, n, k));
-    double error = error_of(&w, m, n, k);
-    if (error <= granted(d, k)) goto done;
-    st = fail(ERR_DEVICE, "%s's product %zux%zux%zu is wrong on this device (relative error %.1e)",
-              gemm_name(d), m, n, k, error);
-    fail_hint("please report the device (ditcl devices); DITCL_GEMM=%s may work",
-              !strcmp(gemm_name(d), "clblast") ? "cpu" : "clblast");
-done:
     buffer_release(d, &w.a_buf);
     buffer_release(d, &w.c_buf);
     buffer_release(d, &w.scratch);
     gemm_weight_free(d, &w.weight);
-    free(w.a);
-    free(w.b);
     free(w.c);
-    free(w.bias);
     free(w.v);
     free(w.bv);
     return st;

@@ -18,10 +18,19 @@ static size_t packed_count(const device *d, int n, int k)
     return (size_t)n * (size_t)k;
 }
 
-/* as stored */
-static void pack(const device *d, void *packed, const float *weight, int n, int k)
+static size_t panel(const device *d, int n)
 {
-    memcpy(packed, weight, packed_count(d, n, k) * sizeof *weight);
+    (void)d;
+    return n < 64 ? (size_t)n : 64;
+}
+
+/* as stored */
+static void pack(const device *d, void *packed, const float *rows, int first, int count, int n,
+                 int k)
+{
+    (void)d, (void)n;
+    memcpy((float *)packed + (size_t)first * (size_t)k, rows,
+           (size_t)count * (size_t)k * sizeof *rows);
 }
 
 static status product(device *d, buf out, buf a, const gemm_weight *w, int m,
@@ -43,5 +52,5 @@ static status product(device *d, buf out, buf a, const gemm_weight *w, int m,
 }
 
 const gemm_implementation gemm_clblast = {
-    .name = "clblast", .fits = fits, .packed_count = packed_count, .pack = pack,
+    .name = "clblast", .fits = fits, .packed_count = packed_count, .panel = panel, .pack = pack,
     .scratch = clblast_scratch, .product = product};

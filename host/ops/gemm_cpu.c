@@ -1,6 +1,7 @@
 /* Products by cl/gemm_cpu.cl: one item a block of rows, epilogue included; in fp32, directly or by
  * seven products of halves, or of bfloat16 pairs with fp32 sums. */
 #include <stdio.h>
+#include <string.h>
 
 #include "base/half.h"
 #include "ops/gemm.h"
@@ -50,15 +51,19 @@ static size_t packed_count(const device *d, int n, int k)
     return round_up((size_t)n, panel(d, n)) * (size_t)k;
 }
 
-/* packed [ceil(n / panel)][k][panel] */
-static void pack(const device *d, void *packed, const float *weight, int n, int k)
+/* packed [ceil(n / panel)][k][panel], padded with zeros */
+static void pack(const device *d, void *packed, const float *rows, int first, int count, int n,
+                 int k)
 {
-    size_t width = panel(d, n), columns = (size_t)n, depth = (size_t)k;
-    float *to = packed;
-    for (size_t p = 0; p < columns; p += width)
-        for (size_t i = 0; i < depth; i++, to += width)
-            for (size_t j = 0; j < width && p + j < columns; j++)
-                to[j] = weight[(p + j) * depth + i];
+    enum { LINE = 16 }; /* floats of a row that one cache line holds */
+    size_t width = panel(d, n), depth = (size_t)k, columns = (size_t)count;
+    float *to = (float *)packed + (size_t)first * depth;
+    if (columns < width) memset(to, 0, width * depth * sizeof *to);
+    for (size_t i = 0; i < depth; i += LINE) {
+        size_t end = i + LINE < depth ? i + LINE : depth;
+        for (size_t j = 0; j < columns; j++)
+            for (size_t l = i; l < end; l++) to[l * width + j] = rows[j * depth + l];
+    }
 }
 
 static status scratch_count(device *d, size_t *count, int m, int n, int k)
@@ -89,6 +94,7 @@ static status multiply(device *d, buf out, buf a, const gemm_weight *w, int m, i
     const modulation *gate = e->gate ? e->gate : &gemm_no_gate;
     tiling t = choose(d);
     int rows = block_rows(t, m);
+    size_t panels = ceil_div((size_t)w->n, panel(d, w->n));
     kernel *k;
     status st = program_get(d, &k, "gemm_cpu.cl", "gemm_cpu",
                             "-DVEC=%d -DNV=%d -DMR=%d -DKU=%d -DK=%d -DKC=%d -DPREFETCH=%d "
@@ -98,9 +104,9 @@ static status multiply(device *d, buf out, buf a, const gemm_weight *w, int m, i
                             e->residual.memory != NULL, kind);
     if (st != OK) return st;
     return launch(d, k,
-                  RANGE(ceil_div((size_t)w->n, panel(d, w->n)), ceil_div((size_t)m, (size_t)rows)),
-                  RANGE(1), ARG(out), ARG(a), ARG(w->matrix), ARG(w->bias), ARG(e->residual),
-                  ARG(gate->values), ARG(gate->rows), ARG(m), ARG(w->n), ARG(rows),
+                  RANGE(panels, ceil_div((size_t)m, (size_t)rows)), RANGE(1), ARG(out), ARG(a),
+                  ARG(w->matrix), ARG(w->bias), ARG(e->residual), ARG(gate->values),
+                  ARG(gate->rows), ARG(m), ARG(w->n), ARG(rows),
                   ARG(e->residual_rows), ARG(e->tokens), ARG(gate->stride), ARG(gate->first_row),
                   ARG(gate->rows_at), ARG(e->gate_at));
 }
@@ -113,7 +119,7 @@ static status product(device *d, buf out, buf a, const gemm_weight *w, int m,
 }
 
 const gemm_implementation gemm_cpu = {
-    .name = "cpu", .fits = fits, .packed_count = packed_count, .pack = pack,
+    .name = "cpu", .fits = fits, .packed_count = packed_count, .panel = panel, .pack = pack,
     .scratch = scratch_count, .product = product};
 
 /* ---- seven products of halves ---- */
@@ -190,9 +196,9 @@ static status product_strassen(device *d, buf out, buf a, const gemm_weight *w, 
 }
 
 const gemm_implementation gemm_cpu_strassen = {
-    .name = "cpu_strassen", .fits = fits_strassen, .packed_count = packed_count, .pack = pack,
-    .scratch = scratch_strassen, .product = product_strassen, .products = products_strassen,
-    .input_error = 0x1p-22};
+    .name = "cpu_strassen", .fits = fits_strassen, .packed_count = packed_count,
+    .panel = panel, .pack = pack, .scratch = scratch_strassen, .product = product_strassen,
+    .products = products_strassen, .input_error = 0x1p-22};
 
 /* ---- bfloat16 pairs ---- */
 
@@ -214,15 +220,20 @@ static size_t packed_count_pairs(const device *d, int n, int k)
     return packed_count(d, n, n_pairs(k));
 }
 
-/* packed [ceil(n / panel)][pairs][panel][2] */
-static void pack_pairs(const device *d, void *packed, const float *weight, int n, int k)
+/* packed [ceil(n / panel)][pairs][panel][2], padded with zeros */
+static void pack_pairs(const device *d, void *packed, const float *rows, int first, int count,
+                       int n, int k)
 {
-    size_t width = panel(d, n), columns = (size_t)n, depth = (size_t)k;
-    uint16_t *to = packed;
-    for (size_t p = 0; p < columns; p += width, to += width * 2 * (size_t)n_pairs(k))
-        for (size_t j = 0; j < width && p + j < columns; j++)
-            for (size_t i = 0; i < depth; i++)
-                to[(i / 2 * width + j) * 2 + i % 2] = float_to_bf16(weight[(p + j) * depth + i]);
+    enum { LINE = 32 };
+    size_t width = panel(d, n), depth = (size_t)k, pairs = (size_t)n_pairs(k);
+    uint16_t *to = (uint16_t *)packed + (size_t)first * 2 * pairs;
+    memset(to, 0, width * 2 * pairs * sizeof *to);
+    for (size_t i = 0; i < depth; i += LINE) {
+        size_t end = i + LINE < depth ? i + LINE : depth;
+        for (size_t j = 0; j < (size_t)count; j++)
+            for (size_t l = i; l < end; l++)
+                to[(l / 2 * width + j) * 2 + l % 2] = float_to_bf16(rows[j * depth + l]);
+    }
 }
 
 /* The activations in pairs. */
@@ -248,5 +259,5 @@ static status product_pairs(device *d, buf out, buf a, const gemm_weight *w, int
 
 const gemm_implementation gemm_cpu_pairs = {
     .name = "avx512_bf16", .fits = fits_pairs, .packed_count = packed_count_pairs,
-    .pack = pack_pairs, .scratch = scratch_count_pairs, .product = product_pairs,
+    .panel = panel, .pack = pack_pairs, .scratch = scratch_count_pairs, .product = product_pairs,
     .input_error = 0x1p-9, .on = UNIT_BF16};

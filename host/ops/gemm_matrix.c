@@ -1,5 +1,7 @@
 /* Products by cl/gemm_matrix.cl on matrix tiles of bf16: one product of rounded inputs, or three
  * that keep 16 bits of each input. */
+#include <string.h>
+
 #include "base/half.h"
 #include "ops/gemm.h"
 #include "ops/op.h"
@@ -38,27 +40,43 @@ static size_t packed_count(const device *d, int n, int k)
     return wide * round_up((size_t)k, STEP) * (size_t)parts / 2;
 }
 
-/* Where weight [column][i] is within a step of a strip: [tile][pair][16 columns][2] */
-static size_t place(size_t column, size_t i)
+static size_t panel(const device *d, int n)
 {
-    return column / 16 * 512 + i / 2 * 32 + column % 16 * 2 + i % 2;
+    return (size_t)columns(op_tile_parts(d), n);
 }
 
-/* packed [ceil(n / width)][ceil(k / 32)][parts][width / 16][16 pairs][16][2] */
-static void pack(const device *d, void *out, const float *weight, int n, int k)
+/* 32 terms of 16 rows of length k, or fewer, as a tile [16 pairs][16 rows][2]; rests: what rounding
+ * left of them, likewise, or null. Both come zeroed. */
+static void pack_tile(uint16_t *tile, uint16_t *rests, const float *rows, size_t count,
+                      size_t terms, size_t k)
 {
-    uint16_t *packed = out;
+    for (size_t j = 0; j < count; j++)
+        for (size_t i = 0; i < terms; i++) {
+            float x = rows[j * k + i];
+            uint16_t rounded = float_to_bf16(x);
+            size_t at = i / 2 * 32 + j * 2 + i % 2;
+            tile[at] = rounded;
+            if (rests) rests[at] = float_to_bf16(x - bf16_to_float(rounded));
+        }
+}
+
+/* packed [ceil(n / width)][ceil(k / 32)][parts][width / 16] tiles, padded with zeros */
+static void pack(const device *d, void *out, const float *rows, int first, int count, int n, int k)
+{
+    enum { TILE = 512, SIDE = 16 };
     int parts = op_tile_parts(d);
-    size_t N = (size_t)n, K = (size_t)k, width = (size_t)columns(parts, n);
-    size_t part = STEP * width, step = part * (size_t)parts;
-    for (size_t strip = 0; strip < N; strip += width, packed += ceil_div(K, STEP) * step)
-        for (size_t j = 0; j < width && strip + j < N; j++)
-            for (size_t i = 0; i < K; i++) {
-                float x = weight[(strip + j) * K + i];
-                uint16_t *to = packed + i / STEP * step + place(j, i % STEP);
-                *to = float_to_bf16(x);
-                if (parts == 2) to[part] = float_to_bf16(x - bf16_to_float(*to));
-            }
+    uint16_t *packed = out;
+    size_t K = (size_t)k, width = (size_t)columns(parts, n), part = STEP * width;
+    size_t step = part * (size_t)parts;
+    packed += (size_t)first / width * ceil_div(K, STEP) * step;
+    memset(packed, 0, ceil_div(K, STEP) * step * sizeof *packed);
+    for (size_t i = 0; i < K; i += STEP, packed += step)
+        for (size_t j = 0; j < (size_t)count; j += SIDE) {
+            uint16_t *tile = packed + j / SIDE * TILE;
+            size_t side = (size_t)count - j < SIDE ? (size_t)count - j : SIDE;
+            pack_tile(tile, parts == 2 ? tile + part : NULL, rows + j * K + i, side,
+                      K - i < STEP ? K - i : STEP, K);
+        }
 }
 
 /* ---- products ---- */
@@ -128,10 +146,12 @@ static double three(const device *d, int m, int n, int k)
 }
 
 const gemm_implementation gemm_matrix = {
-    .name = "amx_bf16", .fits = fits_one, .packed_count = packed_count, .pack = pack,
+    .name = "amx_bf16", .fits = fits_one, .packed_count = packed_count, .panel = panel,
+    .pack = pack,
     .scratch = scratch_count, .product = product, .input_error = 0x1p-9, .on = UNIT_BF16};
 
 const gemm_implementation gemm_matrix_three = {
-    .name = "amx_bf16x3", .fits = fits_three, .packed_count = packed_count, .pack = pack,
+    .name = "amx_bf16x3", .fits = fits_three, .packed_count = packed_count, .panel = panel,
+    .pack = pack,
     .scratch = scratch_count, .product = product, .input_error = 0x1p-18, .on = UNIT_BF16,
     .products = three};

@@ -72,7 +72,18 @@ typedef struct {
     int n, k;
 } gemm_weight;
 
-/* From matrix [n][k] and bias [n] of the host. what: for messages. */
+/* Where the rows of a matrix [n][k] come from: out [count][k] = rows first..first+count. Called by
+ * several threads at once. */
+typedef struct {
+    status (*read)(void *context, float *out, int first, int count);
+    void *context;
+} gemm_rows;
+
+/* Packs rows and bias [n] for the device without a copy of the whole matrix. *w: zeros, or a layer
+ * of this shape, whose memory is used again, behind what is queued. what: for messages. */
+status gemm_weight_load(device *d, gemm_weight *w, const gemm_rows *rows, const float *bias, int n,
+                        int k, const char *what);
+/* The same from matrix [n][k]. */
 status gemm_weight_upload(device *d, gemm_weight *w, const float *matrix, const float *bias, int n,
                           int k, const char *what);
 void gemm_weight_free(device *d, gemm_weight *w);
