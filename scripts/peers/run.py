@@ -64,11 +64,11 @@ def processor():
 
 
 def environment(threads):
-    """For every process: the same processors, and pinned threads where a library needs telling."""
+    """For every process: the same processors and number of threads. OpenMP's threads are not bound:
+    the binding would reach the main thread, and by it every thread of the other libraries."""
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
-    os.environ.update(OMP_NUM_THREADS=str(threads), OMP_PROC_BIND="close", OMP_PLACES="cores",
-                      POCL_MAX_PTHREAD_COUNT=str(threads), POCL_AFFINITY="1",
-                      TOKENIZERS_PARALLELISM="false")
+    os.environ.update(OMP_NUM_THREADS=str(threads), POCL_AFFINITY="1",
+                      POCL_MAX_PTHREAD_COUNT=str(threads))
 
 
 @contextmanager
@@ -90,7 +90,7 @@ class Peer:
     """A worker process; stopped but for its turns."""
 
     def __init__(self, name, subject, precision, a):
-        self.name, self.turns, self.why = name, [], None
+        self.name, self.turns, self.cores, self.why = name, [], [], None
         self.errors = a.folder / f"{name}.stderr"
         command = [sys.executable, HERE / "worker.py", name, subject, precision, str(a.threads),
                    a.folder]
@@ -106,18 +106,19 @@ class Peer:
         if line:
             self.process.send_signal(signal.SIGSTOP)
             return json.loads(line)
-        self.process.wait()
+        rc = self.process.wait()
         lines = self.errors.read_text().strip().splitlines()
-        self.why = lines[-1] if lines else f"exit status {self.process.returncode}"
+        self.why = f"ended by signal {-rc}" if rc < 0 else lines[-1] if lines else f"exit {rc}"
         return {}
 
     def turn(self, seconds):
         self.process.send_signal(signal.SIGCONT)
         self.process.stdin.write(f"{seconds}\n")
         self.process.stdin.flush()
-        times = self.answer()
-        if times:
-            self.turns.append(statistics.median(times))
+        answer = self.answer()
+        if answer:
+            self.turns.append(statistics.median(answer["ms"]))
+            self.cores.append(answer["cores"])
 
     def end(self):
         if self.process.poll() is None:
@@ -127,7 +128,7 @@ class Peer:
 
 class Ours:
     """ditcl bench, a process for each turn."""
-    output = None
+    output, cores = None, []
 
     def __init__(self, subject, precision, a):
         self.name, self.turns, self.why, self.bench = f"ditcl {precision}", [], None, {}
@@ -164,12 +165,12 @@ def measure(subject, precision, a):
                 begin = time.monotonic()
                 all_of_them.append(Peer(name, subject, precision, a))
                 say(f"{subject} {precision} {name}: loaded in {time.monotonic() - begin:.0f} s")
-        for r in range(a.rounds):
-            for one in all_of_them:
-                if not one.why:
-                    with hold(a.lock, alone=True):
-                        one.turn(a.seconds)
-                say(f"{subject} {precision} {one.name}: {one.why or f'{one.turns[-1]:.1f} ms'}")
+        for _ in range(a.rounds):
+            with hold(a.lock, alone=True):
+                for one in (x for x in all_of_them if not x.why):
+                    one.turn(a.seconds)
+            say(f"{subject} {precision}: " + ", ".join(
+                f"{x.name} {x.why or f'{x.turns[-1]:.1f} ms'}" for x in all_of_them))
     finally:
         for one in all_of_them:
             one.end()
@@ -202,13 +203,15 @@ def rows(results, references):
     lines = []
     for one in results:
         if not one.turns:
-            lines.append([one.name, "-", "-", "-", "-", one.why or ""])
+            lines.append([one.name, "-", "-", "-", "-", "-", one.why or ""])
             continue
         ms = statistics.median(one.turns)
         far = "-" if one.output is None or references is None else \
             f"{distance(one.output, references):.1e}"
         lines.append([one.name, f"{ms:.1f}", f"{min(one.turns):.1f} to {max(one.turns):.1f}",
-                      f"{ms / base:.2f}" if base else "-", far, one.setting])
+                      f"{ms / base:.2f}" if base else "-",
+                      f"{statistics.median(one.cores):.2f}" if one.cores else "-", far,
+                      one.setting])
     return lines
 
 
@@ -242,9 +245,8 @@ def page(measured, a):
                         f"| {best:.1f} | {best / ms:.2f} times as fast |")
     for (subject, precision), results in measured.items():
         base = reference({x.name: x for x in measured.get((subject, "fp32"), [])})
-        text += ["", f"## {subject}, {precision}", "",
-                 "| | ms | lowest to highest | relative time | relative L2 | setting |",
-                 "| --- " * 6 + "|"]
+        text += ["", f"## {subject}, {precision}", "", "| | ms | lowest to highest | relative time "
+                 "| cores busy | relative L2 | setting |", "| --- " * 7 + "|"]
         text += ["| " + " | ".join(line) + " |" for line in rows(results, base)]
     return "\n".join(text) + "\n"
 

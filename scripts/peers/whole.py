@@ -150,7 +150,8 @@ def main():
     p = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     p.add_argument("--peers", default="ditcl,torch,openvino", help="[%(default)s]")
     p.add_argument("--ours", default=str(run.TOP / "build/ditcl"), metavar="CMD")
-    p.add_argument("--precision", default="fp32", help="fp32, bf16, or auto: the peers in fp32 then [%(default)s]")
+    p.add_argument("--precision", default="fp32",
+                   help="fp32, bf16, or auto: the peers in fp32 then [%(default)s]")
     p.add_argument("--steps", type=int, default=10, help="[%(default)s]")
     p.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     p.add_argument("--rounds", type=int, default=3, help="[%(default)s]")

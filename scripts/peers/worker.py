@@ -6,7 +6,8 @@ usage: worker.py PEER[+OPTION...] SUBJECT PRECISION THREADS FOLDER
 PEER: torch, compile, onnxruntime, openvino. SUBJECT: see models.py. PRECISION: fp32 or bf16.
 FOLDER: where exported models are kept. Options: channels_last, max-autotune, opsetN, nopin.
 stdout, a line of JSON each: {"setting", "output": file.npy} when loaded; then, for every line
-"SECONDS" on stdin, the milliseconds of as many runs as fit, after one that is not counted.
+"SECONDS" on stdin, {"ms": of each of as many runs as fit, after one that is not counted, "cores":
+processors kept busy}.
 """
 import gc
 import json
@@ -106,12 +107,14 @@ class Job:
 
 def measure(run, seconds):
     run()  # wakes the threads and warms the caches
-    times, end = [], time.perf_counter() + seconds
+    start, busy = time.perf_counter(), time.process_time()
+    times, end = [], start + seconds
     while not times or time.perf_counter() + times[-1] / 2000 < end:
         begin = time.perf_counter()
         run()
         times.append((time.perf_counter() - begin) * 1e3)
-    return times
+    busy = time.process_time() - busy
+    return {"ms": times, "cores": busy / (time.perf_counter() - start)}
 
 
 def main():
