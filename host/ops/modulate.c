@@ -1,6 +1,23 @@
-/* Launches cl/modulate.cl. */
+/* Launches cl/modulate_cpu.cl, or cl/modulate.cl where items share a token. */
 #include "ops/op.h"
 #include "ops/ops.h"
+
+/* Work-groups of several tokens, eight for each unit. */
+static status modulate_cpu(device *d, buf out, buf x, const modulation *m, int batch, int tokens,
+                           int width, int shift_at, int scale_at, float epsilon)
+{
+    enum { GROUPS = 8 };
+    kernel *k;
+    int all = batch * tokens;
+    size_t units = d->info.compute_units ? d->info.compute_units : 1;
+    int count = (int)ceil_div((size_t)all, GROUPS * units);
+    status st = program_get(d, &k, "modulate_cpu.cl", "modulate_cpu", "-DVEC=%d -DWIDTH=%d",
+                            d->vector_width, width);
+    if (st != OK) return st;
+    return launch(d, k, RANGE(ceil_div((size_t)all, (size_t)count)), RANGE(1), ARG(out), ARG(x),
+                  ARG(m->values), ARG(m->rows), ARG(all), ARG(count), ARG(tokens), ARG(m->stride),
+                  ARG(m->first_row), ARG(m->rows_at), ARG(shift_at), ARG(scale_at), ARG(epsilon));
+}
 
 status op_modulate(device *d, buf out, buf x, const modulation *m, int batch, int tokens, int width,
                    int shift_at, int scale_at, float epsilon)
@@ -9,6 +26,8 @@ status op_modulate(device *d, buf out, buf x, const modulation *m, int batch, in
     size_t group = (size_t)op_group(d, 64);
     record_work(d, "modulate", (work){.bytes = 8.0 * batch * tokens * width}, "%dx%d",
                 batch * tokens, width);
+    if (d->class == CLASS_CPU)
+        return modulate_cpu(d, out, x, m, batch, tokens, width, shift_at, scale_at, epsilon);
     status st = program_get(d, &k, "modulate.cl", "modulate", "-DWG=%zu", group);
     if (st != OK) return st;
     return launch(d, k, RANGE((size_t)batch * (size_t)tokens * group), RANGE(group), ARG(out),

@@ -1,0 +1,68 @@
+/* modulate.cl for CPUs: one item runs along whole tokens with vectors. Bound by memory: a token is
+ * read from memory once, is in the nearest cache for the second and third pass, and is written
+ * once. WIDTH: floats of a token. */
+
+#define UNITS 4 /* sums at a time, which hide an addition's latency */
+#define BODY (WIDTH / VEC * VEC)
+
+/* vload16 and vstore16 may fall apart into pieces: a vector that lies anywhere is moved in one */
+typedef V loose_v __attribute__((aligned(4)));
+#define LOAD(p) (*(global const loose_v *)(p))
+#define STORE(v, p) (*(global loose_v *)(p) = (v))
+
+inline float lanes(V x)
+{
+    float lane[VEC], sum = 0.0f;
+    VSTORE(x, lane);
+    #pragma unroll
+    for (int i = 0; i < VEC; i++) sum += lane[i];
+    return sum;
+}
+
+/* Sum of x - mean, or of its squares. */
+inline float sum_of(global const float *x, float mean, bool squared)
+{
+    V sum[UNITS];
+    float rest = 0.0f;
+    int i = 0;
+    #pragma unroll
+    for (int u = 0; u < UNITS; u++) sum[u] = 0.0f;
+    for (; i + UNITS * VEC <= WIDTH; i += UNITS * VEC)
+        #pragma unroll
+        for (int u = 0; u < UNITS; u++) {
+            V off = LOAD(x + i + u * VEC) - mean;
+            sum[u] = squared ? mad(off, off, sum[u]) : sum[u] + off;
+        }
+    for (; i + VEC <= WIDTH; i += VEC) {
+        V off = LOAD(x + i) - mean;
+        sum[0] = squared ? mad(off, off, sum[0]) : sum[0] + off;
+    }
+    for (; i < WIDTH; i++) {
+        float off = x[i] - mean;
+        rest += squared ? off * off : off;
+    }
+    return rest + lanes((sum[0] + sum[1]) + (sum[2] + sum[3]));
+}
+
+/* One work-group, of one item = `count` tokens. Arguments as in modulate.cl, of `all` tokens. */
+kernel __attribute__((reqd_work_group_size(1, 1, 1)))
+void modulate_cpu(global float *out, global const float *x, global const float *modulation,
+                  global const int *rows, int all, int count, int tokens, int stride,
+                  int first_row, int rows_at, int shift_at, int scale_at, float epsilon)
+{
+    int first = (int)get_group_id(0) * count, end = min(first + count, all);
+    for (int token = first; token < end; token++) {
+        global const float *in = x + (size_t)token * WIDTH;
+        global float *to = out + (size_t)token * WIDTH;
+        global const float *row =
+            modulation + (size_t)(first_row + rows[rows_at + token / tokens]) * stride;
+        global const float *shift = row + shift_at, *scale = row + scale_at;
+        float mean = sum_of(in, 0.0f, false) / WIDTH;
+        float inverse = 1.0f / sqrt(sum_of(in, mean, true) / WIDTH + epsilon);
+        for (int i = 0; i < BODY; i += VEC)
+            STORE(mad((LOAD(in + i) - mean) * inverse, 1.0f + LOAD(scale + i), LOAD(shift + i)),
+                  to + i);
+        for (int i = BODY; i < WIDTH; i++)
+            to[i] = mad((in[i] - mean) * inverse, 1.0f + scale[i], shift[i]);
+    }
+}
