@@ -102,5 +102,8 @@ for file in host/ops/*.c; do
     stem=$(basename "$file" .c)
     if [ ! -f "host/trials/${stem%%_*}.c" ]; then echo "$file"; fi
 done | rule "an operator without a trial"
+for file in $(grep -lE '^status op_' host/ops/*.c); do
+    if ! grep -q 'record_work(' "$file"; then echo "$file"; fi
+done | rule "an operator that does not announce its work (device/record.h)"
 
 exit $broken
