@@ -101,6 +101,18 @@ expect 2 "--heads" sample "$model" --heads 2
 expect 2 "--heads H" sample "$data/models/original64.safetensors"
 expect 2 "holds no VAE" sample "$data/models/original64.safetensors" --heads 2
 expect 2 "latents" decode "$model"
+expect 0 "usage: ditcl bench" bench --help
+expect 2 "no MODEL and no --arch" bench
+expect 2 "one MODEL" bench "$model" emoji
+expect 2 "MODEL already" bench "$model" --arch DiT-S/2
+expect 2 "DiT-XL/2" bench --arch DiT-XL/3
+expect 2 "256, 512" bench --arch DiT-S/2 --image-size 300
+expect 2 "only --arch" bench "$model" --image-size 256
+expect 2 "only a MODEL" bench --arch DiT-S/2 --heads 2
+expect 2 "forward, modulation" bench "$model" --only nonsense
+expect 2 "empty part" bench "$model" --only forward,
+expect 2 "repeat" bench "$model" --repeat 0
+expect 2 ".html" bench "$model" --html notes.txt
 
 # files that cannot be read or written
 expect 1 "no such model" sample nothing-like-this
@@ -110,6 +122,8 @@ expect 1 "folder" sample "$model" --latents-out missing/a.npy
 expect 1 "folder" sample "$model" --class 1,2 --out 'series%d/a.png'
 expect 1 "too large" sample "$model" --class 1 -n 900000 --out a.png
 expect 1 "device or pipe" sample "$model" --out /dev/null
+expect 1 "folder" bench "$model" --html missing/page.html
+expect 1 "no such model" bench nothing-like-this --html page.html
 expect 1 "No such file" sample "$model" --latents-in missing.npy
 expect 1 "not a .npy" sample "$model" --latents-in "$model/model_index.json"
 expect 1 "shape" sample "$model" --class 1 --latents-in "$data/models/separate48-1.npy"
@@ -140,6 +154,21 @@ DITCL_DEVICE=cpu expect 0 "" sample "$model" $fast --class 1
 made ditcl.png
 DITCL_MODELS=$data/models expect 0 "" sample separate48 $fast --class 1
 made ditcl.png
+
+# what ditcl bench measures: names, operations, a page that is whole; never a time
+judge=$(dirname "$data")/bench.py
+ln -s "$model" 'keep/a <b>&"c'
+expect 0 "" bench 'keep/a <b>&"c' -v --json --repeat 1 --precision fp32 --html page.html
+if python3 "$judge" report out page.html 'keep/a <b>&"c'; then passed=$((passed + 1)); else
+    problem "ditcl bench --json --html"
+fi
+made page.html
+cp out keep/all.json
+expect 0 "" bench "$model" --json --repeat 1 --precision fp32 --only "$(python3 "$judge" names keep/all.json)"
+if python3 "$judge" same keep/all.json out; then passed=$((passed + 1)); else
+    problem "ditcl bench --only with every name"
+fi
+expect 0 "GFLOP/s" bench "$model" -q -v --repeat 1 --only forward,qkv
 
 # the same command draws the same bits; pictures do not depend on how they are batched
 "$ditcl" sample "$model" $fast --class all -n 3 --latents-out keep/a.npy --out keep/a.png

@@ -19,6 +19,7 @@ static const struct {
     {"cache", "unit", suite_cache},
     {"config", "unit", suite_config},
     {"files", "unit", suite_files},
+    {"paper", "unit", suite_paper},
     {"rng", "unit", suite_rng},
     {"safetensors", "unit", suite_safetensors},
     {"schedule", "unit", suite_schedule},

@@ -13,6 +13,7 @@ Suite *suite_matrix(void);
 Suite *suite_models(void);
 Suite *suite_ops(void);
 Suite *suite_program(void);
+Suite *suite_paper(void);
 Suite *suite_rng(void);
 Suite *suite_safetensors(void);
 Suite *suite_schedule(void);
