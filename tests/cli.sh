@@ -54,7 +54,7 @@ made()
 model=$data/models/separate48
 fast="--steps 2 -q"
 mkdir keep folder series0
-export XDG_CACHE_HOME=$work/keep/cache
+export XDG_CACHE_HOME=$work/keep/cache XDG_CONFIG_HOME=$work/keep/config DITCL_FIT=off
 
 # help and misuse of the command line
 expect 2 "no command"
@@ -193,6 +193,18 @@ cmp -s keep/a.npy keep/b.npy || problem "latents depend on a damaged cache"
 XDG_CACHE_HOME=/proc POCL_CACHE_DIR=$work/keep/pocl expect 0 "not stored" sample "$model" --steps 2 -v --class 1 --out keep/b.png
 env -u XDG_CACHE_HOME -u HOME "$ditcl" sample "$model" $fast --class 1 --out keep/b.png ||
     problem "without HOME: exit code $?"
+
+# what suits the device is measured once, and a damaged memory of it is named and not in the way
+unset DITCL_FIT
+expect 0 "measuring" sample "$model" --steps 2 --class all -n 3 --latents-out keep/b.npy --out keep/b.png
+cmp -s keep/a.npy keep/b.npy || problem "latents depend on what was measured"
+expect 0 "" sample "$model" --steps 2 --class 1 --out keep/b.png
+grep -q measuring err && problem "measured twice: $(cat err)"
+for file in keep/config/ditcl/devices/*.conf; do echo "tune gemm" >>"$file"; done
+expect 0 ".conf:6: ignored: no values" sample "$model" --steps 2 --class 1 --out keep/b.png
+expect 0 "" sample "$model" --steps 2 --class 1 -q --out keep/b.png
+[ -s err ] && problem "-q says: $(cat err)"
+export DITCL_FIT=off
 
 # Ctrl-C: out within a second, 130, nothing left behind
 for wait in 0.2 1; do

@@ -15,6 +15,8 @@ vendors=/etc/OpenCL/vendors
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 mkdir "$tmp/icd"
+# the same kernels each time: neither what was measured on this machine before, nor anew
+export DITCL_FIT=off XDG_CONFIG_HOME=$tmp/config
 
 missing()
 {

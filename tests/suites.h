@@ -9,6 +9,7 @@
 Suite *suite_cache(void);
 Suite *suite_config(void);
 Suite *suite_files(void);
+Suite *suite_fit(void);
 Suite *suite_matrix(void);
 Suite *suite_models(void);
 Suite *suite_ops(void);
@@ -17,6 +18,7 @@ Suite *suite_paper(void);
 Suite *suite_rng(void);
 Suite *suite_safetensors(void);
 Suite *suite_schedule(void);
+Suite *suite_store(void);
 Suite *suite_text(void);
 Suite *suite_tiles(void);
 

@@ -102,6 +102,7 @@ static status run_bench(bench_options *q)
     if (q->html) TRY(file_out_check(q->html));
     TRY(open_model(&m, q));
     q->on.verbose = q->verbose;
+    q->on.measured = true;
     TRY(cli_open_device(&d, &q->on, q->quiet));
     TRY(measure_all(q, &b, &d, &m));
     if (q->html) {

@@ -19,6 +19,7 @@ typedef struct {
     const char *selector;
     int class, precision; /* kernel_class, precision */
     bool no_cache, verbose;
+    bool measured; /* the command is worth measuring what suits the device, where that is unknown */
 } device_choice;
 
 extern const char *const cli_classes[];     /* "auto", "cpu", "gpu", null */

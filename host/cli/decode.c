@@ -110,6 +110,7 @@ static status decode(decode_request *q)
                          (int)x.latents.dims[3] * vae_scale(&m.vae),
                          (int)x.latents.dims[2] * vae_scale(&m.vae)));
     q->on.verbose = q->verbose;
+    q->on.measured = true;
     TRY(cli_open_device(&d, &q->on, q->quiet));
     TRY(prepare(&x, &d, &m));
     if (q->verbose)

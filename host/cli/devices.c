@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "cli/cli.h"
+#include "trials/fit.h"
 
 static const char *const kind_names[] = {"cpu", "gpu", "accelerator"};
 
@@ -28,13 +29,24 @@ static void print_note(const char *line)
     fprintf(stderr, "  %s\n", line);
 }
 
+static void print_warning(const char *line)
+{
+    cli_warn("%s", line);
+}
+
+static void print_line(const char *line)
+{
+    fprintf(stderr, "ditcl: %s\n", line);
+}
+
 status cli_open_device(device *d, const device_choice *choice, bool quiet)
 {
     const char *selector = choice->selector;
     device_settings settings = {.class = (kernel_class)choice->class,
                                 .precision = (precision)choice->precision,
                                 .no_cache = choice->no_cache,
-                                .note = choice->verbose ? print_note : NULL};
+                                .note = choice->verbose ? print_note : NULL,
+                                .warn = quiet ? NULL : print_warning};
     device_list list;
     int index = 0;
     status st = device_list_init(&list);
@@ -44,6 +56,7 @@ status cli_open_device(device *d, const device_choice *choice, bool quiet)
     TRY(device_open(d, &list.items[index], &settings));
     if (!quiet && (!selector || !*selector))
         fprintf(stderr, "device %d: %s (%s)\n", index, d->info.name, d->info.platform);
+    fit_device(d, choice->measured, quiet ? NULL : print_line);
 done:
     device_list_free(&list);
     return st;

@@ -252,6 +252,7 @@ static status sample(sample_request *q)
     TRY(read_latents(q, &m));
     TRY(check_request(q, &m, &request));
     q->on.verbose = q->verbose;
+    q->on.measured = true;
     TRY(cli_open_device(&d, &q->on, q->quiet));
     TRY(sample_on(q, &request, &m, &d, &o));
 done:

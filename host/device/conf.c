@@ -26,9 +26,8 @@ const char *quirk_meaning(quirk_id id)
     return quirk_table[id].what;
 }
 
-/* One "key=glob" of a match line. */
-static status match_one(bool *matches, char *word, const conf_subject *subject, const char *name,
-                        int line_number)
+status conf_match(bool *matches, char *word, const conf_subject *subject, const char *name,
+                  int line_number)
 {
     char *equals = strchr(word, '=');
     if (!equals)
@@ -74,13 +73,13 @@ static status apply_line(quirks *q, char *line, bool *matches, const conf_subjec
     if (!strcmp(word, "match")) {
         *matches = true;
         while (st == OK && (word = strtok_r(NULL, " \t\r", &save)))
-            st = match_one(matches, word, subject, name, line_number);
+            st = conf_match(matches, word, subject, name, line_number);
     } else if (!strcmp(word, "quirk")) {
         while (st == OK && (word = strtok_r(NULL, " \t\r", &save)))
             st = apply_quirk(q, word, *matches, name, line_number);
-    } else {
-        st = fail(ERR_FORMAT, "%s:%d: found \"%s\", expected match or quirk", name, line_number,
-                  word);
+    } else if (strcmp(word, "tune") != 0) {
+        st = fail(ERR_FORMAT, "%s:%d: found \"%s\", expected match, quirk or tune", name,
+                  line_number, word);
     }
     return st;
 }

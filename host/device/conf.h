@@ -1,7 +1,7 @@
 /* Device knowledge as data: the .conf files of cl/devices. Grammar: cl/devices/README.md.
  *
- * A `match` line opens a section; `quirk` lines below it apply to the devices it matches. Unknown
- * words are errors with file and line, never ignored. */
+ * A `match` line opens a section; `quirk` lines below it apply to the devices it matches; `tune`
+ * lines are for device/store.h. Unknown words are errors with file and line, never ignored. */
 #ifndef DITCL_DEVICE_CONF_H
 #define DITCL_DEVICE_CONF_H
 
@@ -25,6 +25,10 @@ typedef struct {
 typedef struct {
     const char *platform, *vendor, *device, *driver;
 } conf_subject;
+
+/* *matches = false where one word of a match line, "key=pattern", is not true of the subject. */
+status conf_match(bool *matches, char *word, const conf_subject *subject, const char *name,
+                  int line_number);
 
 /* Applies the text of one file to *q. name is for messages. */
 status conf_apply(quirks *q, const char *conf_text, const char *name, const conf_subject *subject);

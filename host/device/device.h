@@ -31,6 +31,7 @@ typedef struct {
     /* Called with a line on what happened unasked, such as a cached program that was refused; null:
      * nobody listens. */
     void (*note)(const char *line);
+    void (*warn)(const char *line); /* likewise: something is wrong, but not in the way */
 } device_settings;
 
 typedef struct {
@@ -71,6 +72,8 @@ typedef struct device_handles device_handles;
 typedef struct kernel kernel;
 struct record;
 
+enum { DEVICE_CHOICES = 8 };
+
 /* An open device: one context, one in-order queue. */
 typedef struct {
     device_info info;
@@ -78,6 +81,7 @@ typedef struct {
     kernel_class class; /* never CLASS_AUTO */
     bool feature[N_FEATURES];
     int vector_width; /* floats: 16, 8 or 4 */
+    int choice[DEVICE_CHOICES]; /* by tunable_id of ops/ops.h: which candidate, 0 the first */
     device_handles *handles;
     struct record *recorder;  /* null, or takes down what is queued: record.h */
     uint64_t allocated_bytes; /* by buffer_create, still held */

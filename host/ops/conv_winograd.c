@@ -1,4 +1,6 @@
 /* Convolutions by cl/conv_winograd.cl: minimal filtering, for CPUs, channels in whole vectors. */
+#include <string.h>
+
 #include "ops/conv.h"
 #include "ops/op.h"
 
@@ -16,11 +18,17 @@ static const tiling tilings[] = {
     {8, 2, 6, 4, 512},   {8, 2, 6, 4, 1024},   {8, 3, 4, 4, 512},   {4, 2, 6, 4, 512},
 };
 
+/* The first of those for this width. */
+static const tiling *candidates(const device *d)
+{
+    const tiling *t = tilings;
+    while (t->vec != d->vector_width) t++;
+    return t;
+}
+
 static tiling choose(const device *d)
 {
-    size_t i = 0;
-    while (tilings[i].vec != d->vector_width) i++;
-    return tilings[i];
+    return candidates(d)[d->choice[TUNABLE_CONV]];
 }
 
 enum { MAX_BLOCK = 64, GROUPS_PER_UNIT = 4 };
@@ -142,3 +150,31 @@ static status run(device *d, buf out, buf x, const conv_weight *w, picture_shape
 const conv_implementation conv_winograd = {
     .name = "winograd", .fits = fits, .packed_count = packed_count, .pack = pack,
     .scratch = scratch_count, .run = run};
+
+/* ---- the choice ---- */
+
+/* Null where another file's kernels serve a wide layer. */
+static const char *shape(const device *d)
+{
+    enum { WIDE = 512 };
+    return strcmp(conv_name(d, WIDE, WIDE, 1), conv_winograd.name) ? NULL : conv_winograd.name;
+}
+
+static int count(const device *d)
+{
+    const tiling *first = candidates(d), *end = tilings + sizeof tilings / sizeof *tilings;
+    int n = 0;
+    while (first + n < end && first[n].vec == d->vector_width) n++;
+    return n;
+}
+
+static void values(const device *d, int i, int out[TUNABLE_VALUES])
+{
+    const tiling *t = candidates(d) + i;
+    const int all[TUNABLE_VALUES] = {t->vectors, t->rows, t->unroll, t->block_kib, 0};
+    memcpy(out, all, sizeof all);
+}
+
+const tunable conv_winograd_tunable = {
+    .op = "conv", .file = "conv_winograd.cl", .names = {"NV", "MR", "KU", "BLOCK_KIB"},
+    .shape = shape, .candidates = count, .values = values};

@@ -21,11 +21,17 @@ static const tiling tilings[] = {
     {4, 3, 8, 4, 576, 0},
 };
 
+/* The first of those for this width. */
+static const tiling *candidates(const device *d)
+{
+    const tiling *t = tilings;
+    while (t->vec != d->vector_width) t++;
+    return t;
+}
+
 static tiling choose(const device *d)
 {
-    size_t i = 0;
-    while (tilings[i].vec != d->vector_width) i++;
-    return tilings[i];
+    return candidates(d)[d->choice[TUNABLE_GEMM]];
 }
 
 static bool fits(const device *d)
@@ -261,3 +267,35 @@ const gemm_implementation gemm_cpu_pairs = {
     .name = "avx512_bf16", .fits = fits_pairs, .packed_count = packed_count_pairs,
     .panel = panel, .pack = pack_pairs, .scratch = scratch_count_pairs, .product = product_pairs,
     .input_error = 0x1p-9, .on = UNIT_BF16};
+
+/* ---- the choice ---- */
+
+/* Null where another file's kernels serve. */
+static const char *shape(const device *d)
+{
+    static const gemm_implementation *const mine[] = {&gemm_cpu, &gemm_cpu_strassen,
+                                                      &gemm_cpu_pairs};
+    const char *name = gemm_name(d);
+    for (size_t i = 0; i < sizeof mine / sizeof *mine; i++)
+        if (!strcmp(mine[i]->name, name)) return name;
+    return NULL;
+}
+
+static int count(const device *d)
+{
+    const tiling *first = candidates(d), *end = tilings + sizeof tilings / sizeof *tilings;
+    int n = 0;
+    while (first + n < end && first[n].vec == d->vector_width) n++;
+    return n;
+}
+
+static void values(const device *d, int i, int out[TUNABLE_VALUES])
+{
+    const tiling *t = candidates(d) + i;
+    const int all[TUNABLE_VALUES] = {t->vectors, t->rows, t->unroll, t->depth, t->prefetch};
+    memcpy(out, all, sizeof all);
+}
+
+const tunable gemm_cpu_tunable = {
+    .op = "gemm", .file = "gemm_cpu.cl", .names = {"NV", "MR", "KU", "KC", "PREFETCH"},
+    .shape = shape, .candidates = count, .values = values};

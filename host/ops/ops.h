@@ -11,6 +11,26 @@
 #include "device/buffer.h"
 #include "device/device.h"
 
+/* ---- choices that are measured on a device ---- */
+
+typedef enum { TUNABLE_GEMM, TUNABLE_CONV, N_TUNABLES } tunable_id;
+
+enum { TUNABLE_VALUES = 5 };
+
+/* Candidates of one file of kernels. All of them give the same bits on shapes they share. The
+ * device's choice[] must be made before weights are packed, since that follows it. */
+typedef struct {
+    const char *op, *file;             /* "gemm", "gemm_cpu.cl" */
+    const char *names[TUNABLE_VALUES]; /* of the values */
+    /* Which implementation the candidates are of, on this device; null where it has no choice. */
+    const char *(*shape)(const device *d);
+    int (*candidates)(const device *d);
+    /* Those of candidate i, in the order of the names. */
+    void (*values)(const device *d, int i, int values[TUNABLE_VALUES]);
+} tunable;
+
+extern const tunable gemm_cpu_tunable, conv_winograd_tunable;
+
 /* ---- fill ---- */
 
 /* The first count elements of b = value. */

@@ -1,0 +1,330 @@
+/* Measured choices. See store.h. */
+#include "device/store.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/hash.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "device/conf.h"
+#include "device/source.h"
+
+enum { PATH_BYTES = 4096, MOST_BYTES = 1 << 20, MOST_VALUE = 1 << 30 };
+static const char blanks[] = " \t\r";
+
+/* ---- names ---- */
+
+/* "Some CPU (TM) @ 2" -> "some-cpu-tm-2.conf" */
+static void file_name(char *out, size_t size, const char *of)
+{
+    size_t n = 0;
+    for (const char *c = of; *c && n + 8 < size; c++) {
+        if (isalnum((unsigned char)*c)) out[n++] = (char)tolower((unsigned char)*c);
+        else if (n && out[n - 1] != '-') out[n++] = '-';
+    }
+    while (n && out[n - 1] == '-') n--;
+    snprintf(out + n, size - n, n ? ".conf" : "device.conf");
+}
+
+status store_path(char *out, size_t size, const device_info *info)
+{
+    char top[PATH_BYTES], folder[PATH_BYTES], name[100];
+    status st = file_user_folder(top, sizeof top, FOLDER_CONFIG);
+    if (st == OK) st = file_join(folder, sizeof folder, top, "devices");
+    file_name(name, sizeof name, info->name);
+    return st == OK ? file_join(out, size, folder, name) : st;
+}
+
+status store_kernels(char out[STORE_HASH], const char *file)
+{
+    char *prelude = NULL, *body = NULL, whole[HASH_TEXT];
+    hash_work w;
+    status st = OK;
+    TRY(source_read(&prelude, "prelude.clh"));
+    TRY(source_read(&body, file));
+    hash_start(&w);
+    hash_add_text(&w, prelude);
+    hash_add_text(&w, body);
+    hash_text(whole, hash_end(&w));
+    text_copy(out, STORE_HASH, whole);
+done:
+    free(prelude);
+    free(body);
+    return st;
+}
+
+/* ---- lines in memory ---- */
+
+void store_free(store *s)
+{
+    free(s->lines);
+    *s = (store){0};
+}
+
+store_line *store_find(const store *s, const char *op, const char *shape)
+{
+    for (size_t i = 0; i < s->n; i++)
+        if (!strcmp(s->lines[i].op, op) && !strcmp(s->lines[i].shape, shape)) return &s->lines[i];
+    return NULL;
+}
+
+status store_put(store *s, const store_line *line)
+{
+    store_line *there = store_find(s, line->op, line->shape);
+    if (!there) {
+        status st = memory_grow(&s->lines, &s->capacity, s->n + 1, sizeof *s->lines);
+        if (st != OK) return st;
+        there = &s->lines[s->n++];
+    }
+    *there = *line;
+    return OK;
+}
+
+void store_drop(store *s, store_line *line)
+{
+    *line = s->lines[--s->n];
+}
+
+/* ---- parsing ---- */
+
+typedef enum { SECTION_NONE, SECTION_OURS, SECTION_OTHER_PLATFORM, SECTION_IGNORED } section;
+
+typedef struct {
+    store *s;
+    conf_subject subject;
+    const char *name; /* of the file, for messages */
+    int line;
+    bool shipped; /* may speak of other devices */
+    void (*warn)(const char *line);
+    section now;
+} parser;
+
+static void ignored(parser *p, const char *why)
+{
+    char line[1200];
+    if (p->s->n_ignored++ >= STORE_WARNINGS || !p->warn) return;
+    snprintf(line, sizeof line, "%s:%d: ignored: %s", p->name, p->line, why);
+    p->warn(line);
+}
+
+/* Whether key=pattern is true of this device, for each key. */
+static void parse_match(parser *p, char **save)
+{
+    bool platform = true, this_device = true, driver = true;
+    char *word;
+    while ((word = strtok_r(NULL, blanks, save))) {
+        bool *which = !strncmp(word, "driver=", 7)     ? &driver
+                      : !strncmp(word, "platform=", 9) ? &platform
+                                                       : &this_device;
+        if (conf_match(which, word, &p->subject, p->name, p->line) != OK) {
+            p->now = SECTION_IGNORED;
+            ignored(p, fail_line());
+            return;
+        }
+    }
+    p->now = !platform               ? SECTION_OTHER_PLATFORM
+             : this_device && driver ? SECTION_OURS
+                                     : SECTION_IGNORED;
+    if (p->now != SECTION_IGNORED || p->shipped) return;
+    ignored(p, this_device ? "measured with another driver" : "measured on another device");
+}
+
+static bool made_of(const char *word, int (*kind)(int))
+{
+    if (!*word || strlen(word) >= STORE_WORD) return false;
+    for (; *word; word++)
+        if (!kind((unsigned char)*word) && !isdigit((unsigned char)*word) && *word != '_')
+            return false;
+    return true;
+}
+
+static bool parse_hash(char out[STORE_HASH], const char *value)
+{
+    if (strlen(value) != STORE_HASH - 1 || strspn(value, "0123456789abcdef") != STORE_HASH - 1)
+        return false;
+    text_copy(out, STORE_HASH, value);
+    return true;
+}
+
+/* "MR=8" */
+static bool parse_value(store_line *line, const char *word, const char *equals)
+{
+    int64_t value;
+    store_value *v = &line->values[line->n_values];
+    if (line->n_values == STORE_VALUES || (size_t)(equals - word) >= sizeof v->name) return false;
+    snprintf(v->name, sizeof v->name, "%.*s", (int)(equals - word), word);
+    if (!made_of(v->name, isupper) || !text_to_int(equals + 1, &value)) return false;
+    if (value < 0 || value > MOST_VALUE) return false;
+    v->value = (int)value;
+    line->n_values++;
+    return true;
+}
+
+/* "gemm cpu kernels=... MR=8"; null, or what is wrong with it. */
+static const char *parse_tune(store_line *line, char **save)
+{
+    char *word = strtok_r(NULL, blanks, save);
+    *line = (store_line){0};
+    if (!word || !made_of(word, islower)) return "no operator behind tune";
+    text_copy(line->op, sizeof line->op, word);
+    while ((word = strtok_r(NULL, blanks, save))) {
+        const char *equals = strchr(word, '=');
+        size_t used = strlen(line->shape);
+        if (equals && !strncmp(word, "kernels=", 8)) {
+            if (!parse_hash(line->kernels, equals + 1)) return "kernels= is no hash";
+        } else if (equals) {
+            if (!parse_value(line, word, equals)) return "a value is not as NAME=1";
+        } else {
+            int n = snprintf(line->shape + used, sizeof line->shape - used, "%s%s",
+                             used ? " " : "", word);
+            if (!made_of(word, islower) || (size_t)n >= sizeof line->shape - used)
+                return "a word is neither a shape nor NAME=1";
+        }
+    }
+    return line->n_values ? NULL : "no values";
+}
+
+static void parse_line(parser *p, char *text_line)
+{
+    char *save, *hash = strchr(text_line, '#');
+    if (hash) *hash = 0;
+    char *word = strtok_r(text_line, blanks, &save);
+    if (!word) return;
+    if (!strcmp(word, "match")) {
+        parse_match(p, &save);
+    } else if (!strcmp(word, "tune")) {
+        store_line line;
+        const char *wrong = parse_tune(&line, &save);
+        if (!wrong && p->now == SECTION_NONE) wrong = "no match line above";
+        if (wrong) {
+            ignored(p, wrong);
+        } else if (p->now == SECTION_OURS) {
+            const char *slash = strrchr(p->name, '/');
+            line.shipped = p->shipped;
+            snprintf(line.from, sizeof line.from, "%.50s:%d", slash ? slash + 1 : p->name, p->line);
+            if (store_put(p->s, &line) != OK) ignored(p, fail_line());
+        }
+    } else if (!p->shipped) {
+        ignored(p, "expected match or tune");
+    }
+}
+
+static void parse_text(parser *p, char *all)
+{
+    p->line = 0;
+    p->now = SECTION_NONE;
+    for (char *next = all; next;) {
+        p->line++;
+        parse_line(p, strsep(&next, "\n"));
+    }
+}
+
+/* ---- files ---- */
+
+static void load_shipped(parser *p)
+{
+    for (const embedded_file *f = embedded_files; f->name; f++) {
+        size_t n = strlen(f->name);
+        char *copy;
+        if (n < 5 || strcmp(f->name + n - 5, ".conf") != 0) continue;
+        if (memory_strdup(&copy, f->data) != OK) return;
+        p->name = f->name;
+        p->shipped = true;
+        parse_text(p, copy);
+        free(copy);
+    }
+}
+
+static conf_subject subject_of(const device_info *info)
+{
+    return (conf_subject){.platform = info->platform, .vendor = info->vendor,
+                          .device = info->name, .driver = info->driver};
+}
+
+void store_load(store *s, const device_info *info, void (*warn)(const char *line))
+{
+    char path[PATH_BYTES], *all = NULL, line[100];
+    parser p = {.s = s, .subject = subject_of(info), .warn = warn};
+    *s = (store){0};
+    load_shipped(&p);
+    if (store_path(path, sizeof path, info) != OK || !file_exists(path)) return;
+    p.name = path;
+    p.shipped = false;
+    if (file_read_text(&all, path, MOST_BYTES) != OK) ignored(&p, fail_line());
+    else parse_text(&p, all);
+    free(all);
+    if (s->n_ignored > STORE_WARNINGS && warn) {
+        snprintf(line, sizeof line, "and %d lines more", s->n_ignored - STORE_WARNINGS);
+        warn(line);
+    }
+}
+
+/* out = value as a pattern that means it alone: words end at blanks, and some characters match. */
+static const char *pattern(char out[256], const char *value)
+{
+    text_copy(out, 256, value);
+    for (char *c = out; *c; c++)
+        if (strchr(" *[]\\#", *c)) *c = '?';
+    return out;
+}
+
+/* What the user's file says of other platforms, as it is. */
+static status keep_others(text *out, const char *path, const device_info *info)
+{
+    store none = {0};
+    parser p = {.s = &none, .subject = subject_of(info), .name = path};
+    char *all = NULL, copy[1000];
+    if (!file_exists(path) || file_read_text(&all, path, MOST_BYTES) != OK) return OK;
+    status st = OK;
+    for (char *next = all; st == OK && next;) {
+        const char *line = strsep(&next, "\n");
+        text_copy(copy, sizeof copy, line);
+        parse_line(&p, copy);
+        if (p.now == SECTION_OTHER_PLATFORM && strlen(line) < sizeof copy)
+            st = text_append(out, "%s\n", line);
+    }
+    free(all);
+    store_free(&none);
+    return st;
+}
+
+static status append_line(text *out, const store_line *line)
+{
+    status st = text_append(out, "tune   %s%s%s", line->op, *line->shape ? " " : "", line->shape);
+    if (st == OK && *line->kernels) st = text_append(out, " kernels=%s", line->kernels);
+    for (int i = 0; st == OK && i < line->n_values; i++)
+        st = text_append(out, " %s=%d", line->values[i].name, line->values[i].value);
+    return st == OK ? text_append(out, "\n") : st;
+}
+
+status store_save(const store *s, const device_info *info)
+{
+    char path[PATH_BYTES], folder[PATH_BYTES], platform[256], name[256], driver[256];
+    text all = {0};
+    file_out out = {0};
+    status st = OK;
+    TRY(store_path(path, sizeof path, info));
+    TRY(text_append(&all,
+                    "# Choices that ditcl measured on this device, for this driver and these "
+                    "kernels.\n# Delete the file, or a line, to have them measured anew.\n"
+                    "match  platform=%s device=%s driver=%s\n",
+                    pattern(platform, info->platform), pattern(name, info->name),
+                    pattern(driver, info->driver)));
+    for (size_t i = 0; i < s->n; i++)
+        if (!s->lines[i].shipped) TRY(append_line(&all, &s->lines[i]));
+    TRY(keep_others(&all, path, info));
+    snprintf(folder, sizeof folder, "%.*s", (int)(strrchr(path, '/') - path), path);
+    TRY(file_make_folders(folder));
+    TRY(file_out_open(&out, path));
+    fputs(all.data, out.stream);
+    TRY(file_out_finish(&out));
+    TRY(file_out_commit(&out, 1));
+done:
+    file_out_discard(&out);
+    text_free(&all);
+    return st;
+}

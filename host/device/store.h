@@ -1,0 +1,64 @@
+/* Choices measured on one device, kept between runs in a text file that can be read and edited,
+ * <the user's settings>/ditcl/devices/<device>.conf, in the grammar of cl/devices/README.md:
+ *
+ *     match  platform=... device=... driver=...
+ *     tune   gemm cpu kernels=0123456789abcdef NV=3 MR=8
+ *
+ * A line counts only for the device, the driver and the kernels' text it was measured with. What
+ * cannot be used is named once and ignored. What the values mean, is known above. */
+#ifndef DITCL_DEVICE_STORE_H
+#define DITCL_DEVICE_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/status.h"
+#include "device/device.h"
+
+enum { STORE_WORD = 32, STORE_VALUES = 8, STORE_HASH = 17 };
+
+typedef struct {
+    char name[STORE_WORD]; /* upper case: the kernel's -D option */
+    int value;
+} store_value;
+
+typedef struct {
+    char op[STORE_WORD], shape[2 * STORE_WORD]; /* words behind it, joined by blanks; or "" */
+    char kernels[STORE_HASH];                   /* hash of their text; "": any */
+    store_value values[STORE_VALUES];
+    int n_values;
+    bool shipped;  /* compiled into the program: not written */
+    char from[64]; /* "pthread-cpu.conf:3" */
+} store_line;
+
+typedef struct {
+    store_line *lines; /* of this device and driver */
+    size_t n, capacity;
+    int n_ignored;
+} store;
+
+/* Reads the lines for this device: those compiled into the program, then the user's, of which a
+ * later one replaces an earlier one. No file is no error. warn (null: nobody) is told what is
+ * ignored, at most STORE_WARNINGS lines. */
+enum { STORE_WARNINGS = 8 };
+void store_load(store *s, const device_info *info, void (*warn)(const char *line));
+void store_free(store *s);
+
+/* The line for this operator and shape, or null. */
+store_line *store_find(const store *s, const char *op, const char *shape);
+/* Adds the line, or replaces the one for its operator and shape. */
+status store_put(store *s, const store_line *line);
+/* Removes one of s's lines. */
+void store_drop(store *s, store_line *line);
+
+/* Writes the user's file anew: s's lines that are not shipped, and what it says of other
+ * platforms. */
+status store_save(const store *s, const device_info *info);
+
+/* The hash of the text that cl/<file> is built from, prelude included. */
+status store_kernels(char out[STORE_HASH], const char *file);
+
+/* The file's path; nothing is made. */
+status store_path(char *out, size_t size, const device_info *info);
+
+#endif
