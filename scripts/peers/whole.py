@@ -41,11 +41,15 @@ def make_model(folder):
     np.save(folder / "noise.npy", noise.numpy())
 
     class Forward(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.dit = dit
+
         def forward(self, x, t, y):
-            return dit(x, timestep=t, class_labels=y, return_dict=False)[0]
+            return self.dit(x, timestep=t, class_labels=y, return_dict=False)[0]
 
     for name, network, example in (
-            ("dit", Forward(), (noise.repeat(2, 1, 1, 1), torch.tensor([1, 1]),
+            ("dit", Forward().eval(), (noise.repeat(2, 1, 1, 1), torch.tensor([1, 1]),
                                 torch.tensor([LABEL, 1000]))),
             ("vae", Decoder(vae), (noise,))):
         with torch.inference_mode():
@@ -61,7 +65,7 @@ def draw_torch(folder, precision, steps, out):
     import torch
     from diffusers import DiTPipeline
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-    pipe = DiTPipeline.from_pretrained(folder / "model", torch_dtype=dtype)
+    pipe = DiTPipeline.from_pretrained(folder / "model", dtype=dtype)
     pipe.vae.to(memory_format=torch.channels_last)
     pipe.set_progress_bar_config(disable=True)
     generator = torch.manual_seed(SEED)
