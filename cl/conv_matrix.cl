@@ -122,27 +122,7 @@ void conv_matrix_picture(global ushort *packed, global const float *x, global co
  * channels. */
 #if PARTS == 2
 enum { PIXELS = 32 };
-#define STEP(x, w)                                                                                 \
-    TILE_LOAD(4, x, 0, 128);                                                                       \
-    TILE_LOAD(6, w, 2048, 64);                                                                     \
-    TILE_PRODUCT(0, 4, 6);                                                                         \
-    TILE_LOAD(5, x, 2048, 128);                                                                    \
-    TILE_PRODUCT(2, 5, 6);                                                                         \
-    TILE_LOAD(7, w, 3072, 64);                                                                     \
-    TILE_PRODUCT(1, 4, 7);                                                                         \
-    TILE_PRODUCT(3, 5, 7);                                                                         \
-    TILE_LOAD(6, w, 0, 64);                                                                        \
-    TILE_PRODUCT(0, 4, 6);                                                                         \
-    TILE_PRODUCT(2, 5, 6);                                                                         \
-    TILE_LOAD(7, w, 1024, 64);                                                                     \
-    TILE_PRODUCT(1, 4, 7);                                                                         \
-    TILE_PRODUCT(3, 5, 7);                                                                         \
-    TILE_LOAD(4, x, 64, 128);                                                                      \
-    TILE_PRODUCT(0, 4, 6);                                                                         \
-    TILE_PRODUCT(1, 4, 7);                                                                         \
-    TILE_LOAD(5, x, 2112, 128);                                                                    \
-    TILE_PRODUCT(2, 5, 6);                                                                         \
-    TILE_PRODUCT(3, 5, 7)
+#define STEP(x, w) TILE_PRODUCTS_3(x, 128, 2048, 64, 2112, w)
 #define EACH_SUM(F)                                                                                \
     F(0, 0);                                                                                       \
     F(1, 16);                                                                                      \

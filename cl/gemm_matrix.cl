@@ -85,27 +85,7 @@ inline __attribute__((always_inline)) void finish_row(const target *t, const flo
 
 /* All products of one step of k, 32 terms: sums in tiles 0 to 2 NT - 1, the upper 16 rows first. */
 #if PARTS == 2
-#define STEP(a, w)                                                                                 \
-    TILE_LOAD(4, a, 0, 64);                                                                        \
-    TILE_LOAD(6, w, 2048, 64);                                                                     \
-    TILE_PRODUCT(0, 4, 6);                                                                         \
-    TILE_LOAD(5, a, 1024, 64);                                                                     \
-    TILE_PRODUCT(2, 5, 6);                                                                         \
-    TILE_LOAD(7, w, 3072, 64);                                                                     \
-    TILE_PRODUCT(1, 4, 7);                                                                         \
-    TILE_PRODUCT(3, 5, 7);                                                                         \
-    TILE_LOAD(6, w, 0, 64);                                                                        \
-    TILE_PRODUCT(0, 4, 6);                                                                         \
-    TILE_PRODUCT(2, 5, 6);                                                                         \
-    TILE_LOAD(7, w, 1024, 64);                                                                     \
-    TILE_PRODUCT(1, 4, 7);                                                                         \
-    TILE_PRODUCT(3, 5, 7);                                                                         \
-    TILE_LOAD(4, a, 2048, 64);                                                                     \
-    TILE_PRODUCT(0, 4, 6);                                                                         \
-    TILE_PRODUCT(1, 4, 7);                                                                         \
-    TILE_LOAD(5, a, 3072, 64);                                                                     \
-    TILE_PRODUCT(2, 5, 6);                                                                         \
-    TILE_PRODUCT(3, 5, 7)
+#define STEP(a, w) TILE_PRODUCTS_3(a, 64, 1024, 2048, 3072, w)
 #elif NT == 3
 #define STEP(a, w)                                                                                 \
     TILE_LOAD(6, a, 0, 64);                                                                        \
