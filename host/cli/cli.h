@@ -23,7 +23,7 @@ typedef struct {
 } device_choice;
 
 extern const char *const cli_classes[];     /* "auto", "cpu", "gpu", null */
-extern const char *const cli_precisions[]; /* "auto", "fp32", "bf16", null */
+extern const char *const cli_precisions[]; /* "auto", "fp32", "bf16", "fp16", null */
 
 /* Options that several commands have, as table rows. where: a device_choice. */
 #define OPTIONS_DEVICE(where)                                                                      \

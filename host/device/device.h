@@ -20,8 +20,11 @@ typedef enum { DEVICE_CPU, DEVICE_GPU, DEVICE_ACCELERATOR, N_DEVICE_KINDS } devi
 typedef enum { CLASS_AUTO, CLASS_CPU, CLASS_GPU, N_CLASSES } kernel_class;
 
 /* Arithmetic of products: the fastest whose results are fp32's (relative error of a product at most
- * 1e-5); true fp32; bfloat16 inputs with fp32 sums. */
-typedef enum { PRECISION_AUTO, PRECISION_FP32, PRECISION_BF16, N_PRECISIONS } precision;
+ * 1e-5); true fp32; inputs rounded to bfloat16 or to half, with fp32 sums. Where a device's kernels
+ * have no such inputs, fp32's serve. */
+typedef enum {
+    PRECISION_AUTO, PRECISION_FP32, PRECISION_BF16, PRECISION_FP16, N_PRECISIONS
+} precision;
 
 /* What a user may choose; zeros are the defaults. */
 typedef struct {
