@@ -29,7 +29,7 @@ typedef struct {
 } gemm_implementation;
 
 extern const gemm_implementation gemm_clblast, gemm_cpu, gemm_cpu_pairs,
-    gemm_cpu_strassen, gemm_matrix, gemm_matrix_three;
+    gemm_cpu_strassen, gemm_gpu, gemm_gpu_half, gemm_matrix, gemm_matrix_three;
 
 /* Of a gemm_epilogue without a gate. */
 extern const modulation gemm_no_gate;
