@@ -1,16 +1,15 @@
-/* Products for GPUs, epilogue included. A work-group makes a tile of MT rows and NT columns in steps
- * of KT; the step's parts of a and of the weights lie in local memory, from where each item adds to
- * its own MR x NR sums. Floor: 2 m n k FLOP.
+/* Products for GPUs, epilogue included. A work-group makes a tile of MT rows and NT columns in
+ * steps of KT; the step's parts of a and of the weights lie in local memory, from where each item
+ * adds to its own MR x NR sums. Floor: 2 m n k FLOP.
  *
- * VEC: width of loads. KU: steps of K unrolled. LA, LB: whether rows of a and columns of the weights
- * go through local memory, or every item reads them itself. DB: whether the next step's parts are
- * fetched while this one's are multiplied. PAD: floats behind each local row of a, which is stored
- * transposed, so that its columns lie in several banks.
- * SG: whether a sub-group of SG_SIZE items reads each value of its rows once and passes it round.
+ * VEC: width of loads. KU: steps of K unrolled. LA, LB: whether rows of a and columns of the
+ * weights go through local memory, or every item reads them itself. DB: whether the next step's
+ * parts are fetched while this one's are multiplied. PAD: floats behind each local row of a, which
+ * is stored transposed, so that its columns lie in several banks.
  * HALF: weights are stored in 16 bits. a stays as it is, so nothing overflows, and sums are fp32.
  *
- * Of the shape: AV: width of loads from a. TAIL: K is no multiple of KT. WHOLE: rows of out are whole
- * vectors. ACTIVATION: 0 none, 1 GELU (tanh form), 2 SiLU. GATE, RESIDUAL: 0 or 1.
+ * Of the shape: AV: width of loads from a. TAIL: K is no multiple of KT. WHOLE: rows of out are
+ * whole vectors. ACTIVATION: 0 none, 1 GELU (tanh form), 2 SiLU. GATE, RESIDUAL: 0 or 1.
  *
  * An element is one chain of K additions: the same bits whatever the tile. */
 
@@ -262,8 +261,8 @@ inline void finish(global float *out, V sum[MR][NV], epilogue e, int row, int m,
 }
 
 /* out [m][n] = [residual +] [gate *] activation(a [m][depth] x weight^T + bias). weight
- * [ceil(n / PANEL)][padded_depth][PANEL], zeros in the padding. residual and gate as in epilogue.cl.
- * Work-groups: (columns, rows) of tiles. */
+ * [ceil(n / PANEL)][padded_depth][PANEL], zeros in the padding. residual and gate as in
+ * epilogue.cl. Work-groups: (columns, rows) of tiles. */
 kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1)))
 void gemm_gpu(global float *out, global const float *a, global const WEIGHT *weight,
               global const float *bias, global const float *residual, global const float *gate,
@@ -272,7 +271,8 @@ void gemm_gpu(global float *out, global const float *a, global const WEIGHT *wei
 {
     int me = (int)get_local_id(0), tx = me % TX, ty = me / TX;
     int first = (int)get_group_id(1) * MT, column = (int)get_group_id(0) * NT;
-    global const WEIGHT *w = weight + (size_t)(column / PANEL) * PANEL * padded_depth + column % PANEL;
+    global const WEIGHT *w =
+        weight + (size_t)(column / PANEL) * PANEL * padded_depth + column % PANEL;
     V sum[MR][NV];
     int at[MR];
     factors f;

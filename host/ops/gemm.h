@@ -4,6 +4,7 @@
 
 #include "device/record.h"
 #include "ops/ops.h"
+#include "ops/tuning.h"
 
 typedef struct {
     const char *name;
@@ -30,6 +31,9 @@ typedef struct {
 
 extern const gemm_implementation gemm_clblast, gemm_cpu, gemm_cpu_pairs,
     gemm_cpu_strassen, gemm_gpu, gemm_gpu_half, gemm_matrix, gemm_matrix_three;
+
+extern const tuning gemm_gpu_tuning, gemm_gpu_half_tuning;
+extern const int *gemm_gpu_forced; /* for tests: these values instead of the stored ones */
 
 /* Of a gemm_epilogue without a gate. */
 extern const modulation gemm_no_gate;

@@ -5,7 +5,6 @@
 #include "base/half.h"
 #include "ops/gemm.h"
 #include "ops/op.h"
-#include "ops/tuning.h"
 
 #define TUNABLES(T)                                                                                \
     T(MT, "rows of a work-group's tile", 4, 8, 16, 32, 64, 128)                                    \
@@ -27,9 +26,9 @@ enum {
     MAX_FLOATS = 160,  /* in an item's registers, about: the rest of 256 is for addresses */
 };
 
-/* For common desktop devices first, then larger ones for those with many registers, then for few rows
- * or columns, then for devices with little or no local memory and small work-groups: the last fits
- * everywhere. Not yet measured on such devices. */
+/* For common desktop devices first, then larger ones for those with many registers, then for few
+ * rows or columns, then for devices with little or no local memory and small work-groups: the last
+ * fits everywhere. Not yet measured on such devices. */
 static const int known[][TUNING_VALUES] = {
     /* MT NT KT MR NR VEC KU LA LB DB PAD */
     {64, 64, 16, 8, 4, 4, 8, 1, 1, 1, 4},   {128, 128, 8, 8, 8, 4, 8, 1, 1, 1, 4},
@@ -171,7 +170,7 @@ static status scratch_count(device *d, size_t *count, int m, int n, int k)
     return OK;
 }
 
-const int *gemm_gpu_forced; /* tests */
+const int *gemm_gpu_forced;
 
 static status multiply(device *d, buf out, buf a, const gemm_weight *w, int m,
                        const gemm_epilogue *e, const tuning *t, bool half)
