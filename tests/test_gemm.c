@@ -14,8 +14,9 @@ extern const trial trial_gemm;
 static const char *const chosen[] = {"131x132x36", "65x63x65", "128x96x256"};
 static const char *const chosen_small[] = {"7x13x11 bias residual", "32x32x31"};
 
-/* trial_gemm, of which only some cases are run. */
+/* trial_gemm, of which only some cases are run, with these values (null: the default). */
 static int cases[64];
+static const int *values_now;
 
 static void describe(trial_case *c, int i)
 {
@@ -24,7 +25,10 @@ static void describe(trial_case *c, int i)
 
 static status prepare(trial_run *r, int i)
 {
-    return trial_gemm.prepare(r, cases[i]);
+    status st = trial_gemm.prepare(r, cases[i]);
+    /* these implementations pack in one way for all */
+    if (st == OK && values_now) ((gemm_weight *)r->state)->use.values = values_now;
+    return st;
 }
 
 static status launch_case(trial_run *r, int i)
@@ -67,9 +71,9 @@ static void check_values(device *d, const tuning *t, const int *values, int n_ca
     char text[TUNING_OPTIONS];
     trial some = is_small() ? some_cases(chosen_small, 2) : some_cases(chosen, n_cases);
     tuning_options(text, t, values);
-    gemm_gpu_forced = values;
+    values_now = values;
     status st = trial_check(d, &some, test_seed, is_small(), false, stdout, &tally);
-    gemm_gpu_forced = NULL;
+    values_now = NULL;
     ck_assert_msg(st == OK, "%s: %s", text, fail_line());
     ck_assert_msg(tally.failed == 0, "%s: %d wrong", text, tally.failed);
     ck_assert_int_eq(tally.cases, some.n_cases);
@@ -79,14 +83,14 @@ static const int any_shape[TUNING_SIZES] = {4096, 4096, 4096, 0};
 
 static const tuning *tuning_of(device *d)
 {
-    return d->settings.precision == PRECISION_FP16 ? &gemm_gpu_half_tuning : &gemm_gpu_tuning;
+    return (d->settings.precision == PRECISION_FP16 ? gemm_gpu_half : gemm_gpu).tuned;
 }
 
 static void open_gpu(device *d, const device_info *info, precision p)
 {
     const device_settings settings = {.class = CLASS_GPU, .precision = p, .no_cache = true};
     ck_assert_msg(device_open(d, info, &settings) == OK, "%s", fail_line());
-    ck_assert_str_eq(gemm_name(d), tuning_of(d)->kind);
+    ck_assert_str_eq(gemm_name(d, 64, 64, 64), tuning_of(d)->kind);
 }
 
 static const precision precisions[] = {PRECISION_FP32, PRECISION_FP16};
@@ -144,7 +148,7 @@ END_TEST
 /* A tuner may try anything that fits. */
 START_TEST(known_values_are_choices)
 {
-    const tuning *both[] = {&gemm_gpu_tuning, &gemm_gpu_half_tuning};
+    const tuning *both[] = {gemm_gpu.tuned, gemm_gpu_half.tuned};
     for (int b = 0; b < 2; b++)
         for (int s = 0; s < both[b]->n_known; s++)
             for (int v = 0; v < both[b]->n; v++) {

@@ -33,9 +33,6 @@ typedef struct gemm_implementation {
 extern const gemm_implementation gemm_clblast, gemm_cpu, gemm_cpu_pairs,
     gemm_cpu_strassen, gemm_gpu, gemm_gpu_half, gemm_matrix, gemm_matrix_three;
 
-extern const tuning gemm_gpu_tuning, gemm_gpu_half_tuning;
-extern const int *gemm_gpu_forced; /* for tests: these values instead of the stored ones */
-
 /* What serves a shape: as DITCL_GEMM names it, else as it is stored for the device, else the first
  * that fits. */
 gemm_choice gemm_choose(const device *d, int m, int n, int k);

@@ -68,7 +68,7 @@ static int floats_of_item(const int *v)
     return v[MR] * v[NR] + step * v[MR] + v[NR] + on_way;
 }
 
-static bool values_fit(const device *d, const int *v, const int *shape)
+static bool fits_values(const device *d, const int *v, const int *shape)
 {
     int m = shape[0], n = shape[1];
     return divides(v[MR], v[MT]) && divides(v[NR], v[NT]) && divides(v[VEC], v[NR]) &&
@@ -80,15 +80,10 @@ static bool values_fit(const device *d, const int *v, const int *shape)
            (v[MT] == 4 || v[MT] < 2 * m) && (v[NT] == 8 || v[NT] < 2 * n);
 }
 
-const tuning gemm_gpu_tuning = {
-    .op = "gemm", .kind = "gpu", .file = "gemm_gpu.cl", .tunables = tunables,
-    .n = N_TUNABLES_HERE, .known = known, .n_known = sizeof known / sizeof *known,
-    .fits = values_fit};
-
-const tuning gemm_gpu_half_tuning = {
-    .op = "gemm", .kind = "gpu_fp16", .file = "gemm_gpu.cl", .tunables = tunables,
-    .n = N_TUNABLES_HERE, .known = known, .n_known = sizeof known / sizeof *known,
-    .fits = values_fit};
+#define TUNED(kind)                                                                                \
+    {"gemm", kind, "gemm_gpu.cl", tunables, N_TUNABLES_HERE, known,                                \
+     sizeof known / sizeof *known, fits_values}
+static const tuning tuned = TUNED("gpu"), tuned_half = TUNED("gpu_fp16");
 
 static bool fits(const device *d)
 {
@@ -100,9 +95,9 @@ static bool fits_half(const device *d)
     return fits(d) && d->settings.precision == PRECISION_FP16;
 }
 
-static size_t panel(const device *d, int n)
+static size_t panel(const device *d, const int *values, int n)
 {
-    (void)d, (void)n;
+    (void)d, (void)values, (void)n;
     return PANEL;
 }
 
@@ -111,25 +106,25 @@ static size_t padded_depth(int k)
     return round_up((size_t)k, DEPTH);
 }
 
-static size_t packed_count(const device *d, int n, int k)
+static size_t packed_count(const device *d, const int *values, int n, int k)
 {
-    (void)d;
+    (void)d, (void)values;
     return round_up((size_t)n, PANEL) * padded_depth(k);
 }
 
-static size_t packed_count_half(const device *d, int n, int k)
+static size_t packed_count_half(const device *d, const int *values, int n, int k)
 {
-    return packed_count(d, n, k) / 2;
+    return packed_count(d, values, n, k) / 2;
 }
 
 enum { LINE = 16 }; /* floats of a row that one cache line holds */
 
 /* packed [ceil(n / PANEL)][padded depth][PANEL], padded with zeros: whatever the values, so that
  * they may change. */
-static void pack(const device *d, void *packed, const float *rows, int first, int count, int n,
-                 int k)
+static void pack(const device *d, const int *values, void *packed, const float *rows, int first,
+                 int count, int n, int k)
 {
-    (void)d, (void)n;
+    (void)d, (void)values, (void)n;
     size_t depth = (size_t)k, padded = padded_depth(k), columns = (size_t)count;
     float *to = (float *)packed + (size_t)first * padded;
     memset(columns < PANEL ? to : to + depth * PANEL, 0,
@@ -148,10 +143,10 @@ static uint16_t to_half(float x)
     return float_to_half(x > largest ? largest : x < -largest ? -largest : x);
 }
 
-static void pack_half(const device *d, void *packed, const float *rows, int first, int count, int n,
-                      int k)
+static void pack_half(const device *d, const int *values, void *packed, const float *rows,
+                      int first, int count, int n, int k)
 {
-    (void)d, (void)n;
+    (void)d, (void)values, (void)n;
     size_t depth = (size_t)k, padded = padded_depth(k), columns = (size_t)count;
     uint16_t *to = (uint16_t *)packed + (size_t)first * padded;
     memset(columns < PANEL ? to : to + depth * PANEL, 0,
@@ -163,26 +158,22 @@ static void pack_half(const device *d, void *packed, const float *rows, int firs
     }
 }
 
-static status scratch_count(device *d, size_t *count, int m, int n, int k)
+static status scratch_count(device *d, const int *values, size_t *count, int m, int n, int k)
 {
-    (void)d, (void)m, (void)n, (void)k;
+    (void)d, (void)values, (void)m, (void)n, (void)k;
     *count = 0;
     return OK;
 }
 
-const int *gemm_gpu_forced;
-
 static status multiply(device *d, buf out, buf a, const gemm_weight *w, int m,
-                       const gemm_epilogue *e, const tuning *t, bool half)
+                       const gemm_epilogue *e, bool half)
 {
     const modulation *gate = e->gate ? e->gate : &gemm_no_gate;
-    const int *v = tuning_values_for(d, t, (const int[]){m, w->n, w->k, 0});
-    if (gemm_gpu_forced) v = gemm_gpu_forced;
+    const int *v = w->use.values;
     char values[TUNING_OPTIONS];
     kernel *k;
-    if (!v) return fail(ERR_LIMIT, "no tile of a product fits this device");
-    tuning_options(values, t, v);
-    status st = program_get(d, &k, t->file, "gemm_gpu",
+    tuning_options(values, &tuned, v);
+    status st = program_get(d, &k, "gemm_gpu.cl", "gemm_gpu",
                             "-DHALF=%d -DAV=%d -DTAIL=%d -DWHOLE=%d -DACTIVATION=%d -DGATE=%d "
                             "-DRESIDUAL=%d%s",
                             half, w->k % v[VEC] ? 1 : v[VEC], w->k % v[KT] != 0,
@@ -202,20 +193,20 @@ static status product(device *d, buf out, buf a, const gemm_weight *w, int m,
                       const gemm_epilogue *e, buf scratch)
 {
     (void)scratch;
-    return multiply(d, out, a, w, m, e, &gemm_gpu_tuning, false);
+    return multiply(d, out, a, w, m, e, false);
 }
 
 static status product_half(device *d, buf out, buf a, const gemm_weight *w, int m,
                            const gemm_epilogue *e, buf scratch)
 {
     (void)scratch;
-    return multiply(d, out, a, w, m, e, &gemm_gpu_half_tuning, true);
+    return multiply(d, out, a, w, m, e, true);
 }
 
 const gemm_implementation gemm_gpu = {
-    .name = "gpu", .fits = fits, .packed_count = packed_count, .panel = panel, .pack = pack,
+    .tuned = &tuned, .fits = fits, .packed_count = packed_count, .panel = panel, .pack = pack,
     .scratch = scratch_count, .product = product};
 
 const gemm_implementation gemm_gpu_half = {
-    .name = "gpu_fp16", .fits = fits_half, .packed_count = packed_count_half, .panel = panel,
+    .tuned = &tuned_half, .fits = fits_half, .packed_count = packed_count_half, .panel = panel,
     .pack = pack_half, .scratch = scratch_count, .product = product_half, .input_error = 0x1p-11};
