@@ -50,7 +50,7 @@ for folder in host/*/; do
 done
 grep -nE '^#include "' host/main.c | grep -vE '"(base|cli)/' | rule "main.c may include base/, cli/"
 # an operator of several files has a header of its own: gemm_cpu.c may include gemm.h
-grep -nE '^#include "ops/' host/ops/*.c | grep -vE '"ops/(op|ops)\.h"' |
+grep -nE '^#include "ops/' host/ops/*.c | grep -vE '"ops/(op|ops|tuning)\.h"' |
     grep -vE '^host/ops/([a-z0-9]+)(_[a-z0-9_]+)?\.c:.*"ops/\1\.h"' |
     rule "no operator includes another"
 grep -rnE '#include <(CL/|clblast)' host cl tests | grep -v '^host/device/' |
