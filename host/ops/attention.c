@@ -107,10 +107,11 @@ static status op_attention_cpu(device *d, buf out, buf qkv, buf scratch, attenti
 
 int attention_kinds(const device *d, const int *shape, const tuning *out[TUNING_KINDS])
 {
+    int n = 0;
     (void)shape;
-    if (d && d->class != CLASS_CPU) return 0;
-    out[0] = &tuned;
-    return 1;
+    if (!d || d->class == CLASS_CPU) out[n++] = &tuned;
+    if (!d || d->class == CLASS_GPU) out[n++] = &attention_gpu_tuning;
+    return n;
 }
 
 status attention_scratch(device *d, size_t *count, attention_shape s)

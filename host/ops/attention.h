@@ -5,7 +5,6 @@
 #include "ops/ops.h"
 #include "ops/tuning.h"
 
-/* Shape: tokens, heads, head_dim, batch. */
 extern const tuning attention_gpu_tuning;
 
 /* As op_attention; without scratch. */

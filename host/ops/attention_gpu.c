@@ -18,7 +18,7 @@
     T(HALF, "whether what is staged is rounded to half", 0, 1)
 DECLARE_TUNABLES(TUNABLES);
 
-enum { TOKENS, HEADS, HEAD_DIM, BATCH };
+enum { BATCH, TOKENS, HEADS, HEAD_DIM };
 
 /* Registers that the compiler finds for an item, and for a whole work-group. */
 enum { ITEM_REGISTERS = 240, GROUP_REGISTERS = 65536 };
@@ -103,7 +103,7 @@ double attention_gpu_input_error(const device *d)
 
 status attention_gpu(device *d, buf out, buf qkv, attention_shape s)
 {
-    const int shape[TUNING_SIZES] = {s.tokens, s.heads, s.head_dim, s.batch};
+    const int shape[TUNING_SIZES] = {s.batch, s.tokens, s.heads, s.head_dim};
     const int *v = tuning_values_for(d, &attention_gpu_tuning, shape);
     float factor = 1.44269504f / sqrtf((float)s.head_dim); /* scores are powers of two */
     char options[TUNING_OPTIONS];
