@@ -44,6 +44,9 @@ typedef struct {
     bool (*fits)(const device *d, const int *values, const int *shape);
 } tuning;
 
+/* All of them; ends with null. */
+extern const tuning *const tunings[];
+
 /* The values to use for a shape (TUNING_SIZES numbers, zeros behind): those stored for it on this
  * device, else the first known ones that fit. Null where none fit. They live as long as the
  * device. */
