@@ -6,15 +6,15 @@
 
 #include "base/file.h"
 #include "device.h"
-#include "device/store.h"
 #include "ops/ops.h"
 #include "scratch.h"
 #include "suites.h"
 #include "trials/fit.h"
+#include "trials/stored.h"
 #include "trials/trial.h"
 
-static const tunable *const tunables[N_TUNABLES] = {
-    [TUNABLE_GEMM] = &gemm_cpu_tunable, [TUNABLE_CONV] = &conv_winograd_tunable};
+enum { GEMM, CONV, N_OPERATORS };
+static const int shapes[N_OPERATORS][TUNING_SIZES] = {{256, 768, 2304}, {1024, 256, 256, 1}};
 
 static int said, warned;
 static char last_warning[300];
@@ -54,29 +54,52 @@ static device open_one(const device_info *info, precision p)
     return d;
 }
 
-static bool has_choice(const device *d, int t)
+/* What serves, and its known values that fit. */
+typedef struct {
+    const tuning *t;
+    const int *values[64];
+    int n;
+} candidates;
+
+static candidates find(const device *d, int op)
 {
-    return d->class == CLASS_CPU && tunables[t]->shape(d) && tunables[t]->candidates(d) > 1;
+    static int (*const kinds[])(const device *, const int *, const tuning **) = {gemm_kinds,
+                                                                                conv_kinds};
+    const tuning *all[TUNING_KINDS];
+    candidates c = {0};
+    ck_assert_int_gt(kinds[op](d, shapes[op], all), 0);
+    c.t = all[0];
+    for (int i = 0; i < c.t->n_known && c.n < 64; i++)
+        if (c.t->fits(d, c.t->known[i], shapes[op])) c.values[c.n++] = c.t->known[i];
+    return c;
+}
+
+/* Whether the device uses these values, of a candidate. */
+static bool uses(const device *d, const candidates *c, int op, int which)
+{
+    const int *v = tuning_values_for(d, c->t, shapes[op]);
+    return v && !memcmp(v, c->values[which], sizeof(int[TUNING_VALUES]));
 }
 
 START_TEST(every_candidate_is_right)
 {
     const device_list *devices = wanted_devices();
     for (int i = 0; i < devices->n; i++)
-        for (int t = 0; t < N_TUNABLES; t++) {
+        for (int op = 0; op < N_OPERATORS; op++) {
             device d = open_one(&devices->items[i], PRECISION_FP32);
-            int n = has_choice(&d, t) ? tunables[t]->candidates(&d) : 0;
+            int n = find(&d, op).n;
             device_close(&d);
             for (int c = 1; c < n; c++) { /* the first is what all other tests take */
                 d = open_one(&devices->items[i], PRECISION_FP32);
-                d.choice[t] = c;
+                candidates all = find(&d, op);
+                ck_assert_int_eq(tuning_set(&d, all.t, NULL, all.values[c]), OK);
                 trial_tally tally;
-                for (int op = 0; trials[op]; op++) {
-                    if (strcmp(trials[op]->name, tunables[t]->op) != 0) continue;
-                    ck_assert_msg(trial_check(&d, trials[op], test_seed, true, NULL, stdout,
+                for (int t = 0; trials[t]; t++) {
+                    if (strcmp(trials[t]->name, all.t->op) != 0) continue;
+                    ck_assert_msg(trial_check(&d, trials[t], test_seed, true, NULL, stdout,
                                               &tally) == OK, "%s", fail_line());
                     ck_assert_int_gt(tally.cases, 0);
-                    ck_assert_msg(tally.failed == 0, "%s: candidate %d", tunables[t]->op, c);
+                    ck_assert_msg(tally.failed == 0, "%s: candidate %d", all.t->op, c);
                 }
                 device_close(&d);
             }
@@ -84,38 +107,28 @@ START_TEST(every_candidate_is_right)
 }
 END_TEST
 
-/* A store whose line for tunable t names candidate c, but for a change. */
-static void write_store(const device *d, int t, int c, const char *kernels, int more)
+/* A store whose line names candidate c, but for a change. */
+static void write_store(const device *d, const candidates *all, int c, const char *kernels,
+                        int more)
 {
-    int values[TUNABLE_VALUES];
+    int values[TUNING_VALUES];
     store s = {0};
-    store_line line = {0};
-    tunables[t]->values(d, c, values);
-    snprintf(line.op, sizeof line.op, "%s", tunables[t]->op);
-    snprintf(line.shape, sizeof line.shape, "%s", tunables[t]->shape(d));
-    if (kernels) snprintf(line.kernels, sizeof line.kernels, "%s", kernels);
-    else ck_assert_int_eq(store_kernels(line.kernels, tunables[t]->file), OK);
-    for (int i = 0; i < TUNABLE_VALUES && tunables[t]->names[i]; i++, line.n_values++) {
-        snprintf(line.values[i].name, sizeof line.values[i].name, "%s", tunables[t]->names[i]);
-        line.values[i].value = values[i] + more;
-    }
-    ck_assert_int_eq(store_put(&s, &line), OK);
+    memcpy(values, all->values[c], sizeof values);
+    values[all->t->n - 1] += more;
+    ck_assert_int_eq(stored_put(&s, d, all->t, NULL, values), OK);
+    if (kernels) snprintf(s.lines[0].kernels, STORE_HASH, "%s", kernels);
     ck_assert_msg(store_save(&s, &d->info) == OK, "%s", fail_line());
     store_free(&s);
 }
 
-/* Products' weights are packed for panels of as many vectors as the candidate has. */
-static void expect_panels(device *d, int c)
+/* Products' weights are packed with the candidate's values. */
+static void expect_packed(device *d, const int *values)
 {
     enum { COLUMNS = 1000, DEPTH = 8 };
     static const float zeros[COLUMNS * DEPTH];
     gemm_weight w;
-    int values[TUNABLE_VALUES];
-    gemm_cpu_tunable.values(d, c, values);
-    ck_assert_str_eq(gemm_cpu_tunable.names[0], "NV");
-    size_t panel = (size_t)(values[0] * d->vector_width);
-    ck_assert_int_eq(gemm_weight_upload(d, &w, zeros, zeros, COLUMNS, DEPTH, "test"), OK);
-    ck_assert_uint_eq(w.matrix.count, (COLUMNS + panel - 1) / panel * panel * DEPTH);
+    ck_assert_int_eq(gemm_weight_upload(d, &w, zeros, zeros, 256, COLUMNS, DEPTH, "test"), OK);
+    ck_assert_mem_eq(w.use.values, values, sizeof(int[TUNING_VALUES]));
     gemm_weight_free(d, &w);
 }
 
@@ -123,15 +136,16 @@ START_TEST(a_stored_choice_is_used)
 {
     const device_list *devices = wanted_devices();
     for (int i = 0; i < devices->n; i++)
-        for (int t = 0; t < N_TUNABLES; t++) {
+        for (int op = 0; op < N_OPERATORS; op++) {
             device d = open_one(&devices->items[i], PRECISION_FP32);
-            for (int c = 0; has_choice(&d, t) && c < tunables[t]->candidates(&d); c++) {
-                write_store(&d, t, c, NULL, 0);
-                d.choice[t] = 0;
+            candidates all = find(&d, op);
+            for (int c = 0; c < all.n; c++) {
+                write_store(&d, &all, c, NULL, 0);
+                tuning_forget(&d);
                 fit_device(&d, false, say);
-                ck_assert_int_eq(d.choice[t], c);
+                ck_assert(uses(&d, &all, op, c));
                 ck_assert_int_eq(warned, 0);
-                if (t == TUNABLE_GEMM) expect_panels(&d, c);
+                if (op == GEMM) expect_packed(&d, all.values[c]);
             }
             device_close(&d);
         }
@@ -143,20 +157,21 @@ START_TEST(outdated_choices_are_ignored)
 {
     const device_list *devices = wanted_devices();
     for (int i = 0; i < devices->n; i++)
-        for (int t = 0; t < N_TUNABLES; t++) {
+        for (int op = 0; op < N_OPERATORS; op++) {
             device d = open_one(&devices->items[i], PRECISION_FP32);
-            if (has_choice(&d, t)) {
+            candidates all = find(&d, op);
+            if (all.n > 1) {
                 warned = 0;
-                write_store(&d, t, 1, "0123456789abcdef", 0);
+                write_store(&d, &all, 1, "0123456789abcdef", 0);
                 fit_device(&d, false, say);
                 ck_assert_int_eq(warned, 1);
                 ck_assert_msg(strstr(last_warning, "other kernels"), "%s", last_warning);
-                ck_assert_int_eq(d.choice[t], 0);
-                write_store(&d, t, 1, NULL, 1);
+                ck_assert(uses(&d, &all, op, 0));
+                write_store(&d, &all, 1, NULL, 7);
                 fit_device(&d, false, say);
                 ck_assert_int_eq(warned, 2);
                 ck_assert_msg(strstr(last_warning, "no such candidate"), "%s", last_warning);
-                ck_assert_int_eq(d.choice[t], 0);
+                ck_assert(uses(&d, &all, op, 0));
             }
             device_close(&d);
         }
@@ -170,25 +185,28 @@ START_TEST(what_is_measured_is_stored)
         char path[4096];
         const device_info *info = &devices->items[i];
         device d = open_one(info, PRECISION_FP32);
-        bool any = false, emulated = d.info.quirk.has[QUIRK_POISON_BUFFERS];
-        for (int t = 0; t < N_TUNABLES; t++) any |= has_choice(&d, t);
+        bool emulated = d.info.quirk.has[QUIRK_POISON_BUFFERS];
+        int chosen[N_OPERATORS][TUNING_VALUES];
         setenv("DITCL_FIT", "off", 1);
         said = 0;
         fit_device(&d, true, say);
         ck_assert_int_eq(said, 0);
         unsetenv("DITCL_FIT");
         fit_device(&d, true, say);
-        ck_assert_int_eq(said, any && !emulated ? 1 : 0);
+        ck_assert_int_eq(said, !emulated); /* that it measures, or that tune would */
         ck_assert_int_eq(store_path(path, sizeof path, info), OK);
-        ck_assert_int_eq(file_exists(path), any && !emulated);
-        int chosen[DEVICE_CHOICES];
-        memcpy(chosen, d.choice, sizeof chosen);
+        ck_assert_int_eq(file_exists(path), !emulated);
+        for (int op = 0; op < N_OPERATORS; op++)
+            memcpy(chosen[op], tuning_values_for(&d, find(&d, op).t, shapes[op]),
+                   sizeof chosen[op]);
         device_close(&d);
         for (int again = 0; again < 2; again++) {
             d = open_one(info, PRECISION_FP32);
             fit_device(&d, true, say);
-            ck_assert_int_eq(said, any && !emulated ? 1 : 0); /* not measured again */
-            ck_assert_mem_eq(chosen, d.choice, sizeof chosen);
+            ck_assert_int_eq(said, !emulated); /* not measured again */
+            for (int op = 0; op < N_OPERATORS; op++)
+                ck_assert_mem_eq(tuning_values_for(&d, find(&d, op).t, shapes[op]), chosen[op],
+                                 sizeof chosen[op]);
             device_close(&d);
         }
         ck_assert_int_eq(warned, 0);

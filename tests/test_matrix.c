@@ -34,8 +34,8 @@ static void check_operators(const device_info *info, precision p, const char *cl
 {
     device d;
     open_claiming(&d, info, p, claim);
-    ck_assert_str_eq(gemm_name(&d), products[p]);
-    ck_assert_str_eq(conv_name(&d, 64, 64, 1), products[p]);
+    ck_assert_str_eq(gemm_name(&d, 64, 64, 64), products[p]);
+    ck_assert_str_eq(conv_name(&d, (conv_layer){64, 64, 64, 1}), products[p]);
     for (int t = 0; trials[t]; t++)
         for (int i = 0; i < N_OPERATORS; i++) {
             trial_tally tally;
@@ -73,10 +73,10 @@ START_TEST(true_fp32_and_other_classes_never_use_tiles)
         const device_settings fp32 = {.precision = PRECISION_FP32};
         const device_settings items = {.class = CLASS_GPU};
         ck_assert_msg(device_open(&d, &devices->items[i], &fp32) == OK, "%s", fail_line());
-        ck_assert_str_eq(gemm_name(&d), "cpu");
+        ck_assert_str_eq(gemm_name(&d, 64, 64, 64), "cpu");
         device_close(&d);
         ck_assert_msg(device_open(&d, &devices->items[i], &items) == OK, "%s", fail_line());
-        ck_assert_str_eq(gemm_name(&d), "clblast");
+        ck_assert_str_eq(gemm_name(&d, 64, 64, 64), "clblast");
         device_close(&d);
     }
 }
@@ -103,7 +103,7 @@ START_TEST(a_probe_that_fails_takes_the_feature_away)
         device d;
         open_claiming(&d, &devices->items[i], PRECISION_BF16, claims[0]);
         ck_assert(!d.feature[FEATURE_AMX_BF16]);
-        ck_assert_str_ne(gemm_name(&d), products[PRECISION_BF16]);
+        ck_assert_str_ne(gemm_name(&d, 64, 64, 64), products[PRECISION_BF16]);
         device_close(&d);
     }
 }
@@ -117,7 +117,8 @@ static void check_products(const device_info *info, precision p, status wanted)
     open_claiming(&d, info, p, claims[0]);
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
         const int *s = shapes[i];
-        ck_assert_msg(gemm_check(&d, s[0], s[1], s[2]) == wanted, "%dx%dx%d: %s", s[0], s[1], s[2],
+        const gemm_weight w = {.n = s[1], .k = s[2]};
+        ck_assert_msg(gemm_check(&d, &w, s[0]) == wanted, "%dx%dx%d: %s", s[0], s[1], s[2],
                       fail_line());
     }
     device_close(&d);

@@ -161,7 +161,7 @@ static double run_command(const device_info *info, const row *r, precision p)
     add(&w, "--device");
     add(&w, info->id);
     add(&w, "--precision");
-    add(&w, cli_precisions[p]);
+    add(&w, precision_names[p]);
     if (given(r, VAE)) {
         add(&w, "--vae");
         add(&w, data_path(path, r->word[VAE]));
@@ -223,7 +223,7 @@ static bool check_row(const device_info *info, const row *r, precision p, bool n
                                            : atof(r->word[TOLERANCE]) * (narrow ? AUTO_FACTOR : 1);
     bool good = error <= tolerance;
     printf("%-7s %-14s %s %s  err %.1e / tol %.0e  %s\n", r->word[KIND], r->word[NAME],
-           info->platform, cli_precisions[p], error, tolerance, good ? "ok" : "WRONG");
+           info->platform, precision_names[p], error, tolerance, good ? "ok" : "WRONG");
     fflush(stdout);
     if (error > *worst) *worst = error;
     return good;
@@ -241,7 +241,7 @@ static by_precision *find_narrow(const device_list *devices)
             device d;
             const device_settings settings = {.precision = (precision)p};
             ck_assert_msg(device_open(&d, &devices->items[i], &settings) == OK, "%s", fail_line());
-            narrow[i][p] = gemm_input_error(&d) > 0;
+            narrow[i][p] = gemm_input_error(&d, 64, 64, 64) > 0;
             device_close(&d);
         }
     return narrow;

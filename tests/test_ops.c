@@ -55,10 +55,11 @@ static void check_products(const device_info *info, kernel_class class, status w
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
         const int *s = shapes[i];
         char says[128];
-        ck_assert_msg(gemm_check(&d, s[0], s[1], s[2]) == wanted, "%s", fail_line());
+        const gemm_weight w = {.n = s[1], .k = s[2]};
+        ck_assert_msg(gemm_check(&d, &w, s[0]) == wanted, "%s", fail_line());
         if (wanted == OK) continue;
-        snprintf(says, sizeof says, "%s's product %dx%dx%d is wrong on this device", gemm_name(&d),
-                 s[0], s[1], s[2]);
+        snprintf(says, sizeof says, "%s's product %dx%dx%d is wrong on this device",
+                 gemm_name(&d, s[0], s[1], s[2]), s[0], s[1], s[2]);
         ck_assert_msg(strstr(fail_line(), says), "%s", fail_line());
     }
     ck_assert_uint_eq(d.n_products, wanted == OK ? sizeof shapes / sizeof *shapes : 0);

@@ -23,9 +23,6 @@ typedef struct {
     bool measured; /* the command is worth measuring what suits the device, where that is unknown */
 } device_choice;
 
-extern const char *const cli_classes[];     /* "auto", "cpu", "gpu", null */
-extern const char *const cli_precisions[]; /* "auto", "fp32", "bf16", "fp16", null */
-
 /* Options that several commands have, as table rows. where: a device_choice. */
 #define OPTIONS_DEVICE(where)                                                                      \
     {"device", 0, OPTION_TEXT, &(where)->selector, "SEL",                                          \
@@ -33,9 +30,10 @@ extern const char *const cli_precisions[]; /* "auto", "fp32", "bf16", "fp16", nu
      "device's name [DITCL_DEVICE, else the best]", 0, 0, NULL},                                   \
     {"precision", 0, OPTION_CHOICE, &(where)->precision, "P",                                      \
      "of products: auto (the fastest of fp32's accuracy), fp32 (no other arithmetic) or bf16 "     \
-     "(bfloat16 inputs, fp32 sums, where the device has them) [auto]", 0, 0, cli_precisions},     \
+     "(bfloat16 inputs, fp32 sums, where the device has them) [auto]", 0, 0, precision_names},     \
     {"class", 0, OPTION_CHOICE, &(where)->class, "C",                                              \
-     "kernels made for this class of device: auto, cpu or gpu [auto]", 0, 0, cli_classes},         \
+     "kernels made for this class of device: auto, cpu or gpu [auto]", 0, 0,                   \
+     kernel_class_names},                                                                          \
     {"no-cache", 0, OPTION_FLAG, &(where)->no_cache, NULL, "build every program anew", 0, 0, NULL}
 #define OPTION_QUIET(where)                                                                        \
     {"quiet", 'q', OPTION_FLAG, where, NULL, "print errors only", 0, 0, NULL}

@@ -19,12 +19,6 @@ void cli_warn(const char *fmt, ...)
     va_end(args);
 }
 
-const char *const cli_classes[] = {
-    [CLASS_AUTO] = "auto", [CLASS_CPU] = "cpu", [CLASS_GPU] = "gpu", [N_CLASSES] = NULL};
-const char *const cli_precisions[] = {[PRECISION_AUTO] = "auto", [PRECISION_FP32] = "fp32",
-                                       [PRECISION_BF16] = "bf16",
-                                       [PRECISION_FP16] = "fp16", [N_PRECISIONS] = NULL};
-
 static void print_note(const char *line)
 {
     fprintf(stderr, "  %s\n", line);

@@ -23,8 +23,8 @@ static const struct {
 };
 enum { N_PAPERS = sizeof papers / sizeof *papers };
 
-/* Which programs: those of the kernels' first choices; those of all sets of values known to be good
- * too; those of each value's extremes too. */
+/* Which programs: those that the device begins with; those of every implementation with each set
+ * of values that is known to be good, too; those of each value's extremes, too. */
 typedef enum { SETS_DEFAULT, SETS_KNOWN, SETS_ALL } wanted_sets;
 static const char *const set_names[] = {"default", "known", "all", NULL};
 static const char *const precisions[] = {"fp32", "fp16", NULL};
@@ -34,6 +34,8 @@ typedef struct {
     text_list models, features;
     const char *out;
     int local_kilobytes, work_group, units, sets, precision; /* precision: -1, or an index */
+    const tuning *t; /* null, or what serves its operator, with the values */
+    const int *values;
     device_info limits;
     bool feature[N_FEATURES];
     pretended all;
@@ -73,17 +75,24 @@ done:
     return st;
 }
 
+static status open_device(writing *w, device *d, int precision_index)
+{
+    device_settings settings = {.class = CLASS_GPU, .precision = precision_of[precision_index],
+                                .no_cache = true};
+    status st = device_pretend(d, &w->all, &w->limits, &settings);
+    memcpy(d->feature, w->feature, sizeof d->feature);
+    w->all.precision = precisions[precision_index];
+    w->all.serving = w->t;
+    if (st == OK && w->t) st = tuning_set(d, w->t, NULL, w->values);
+    return st;
+}
+
 static status queue_model(writing *w, int precision_index, model *m, bool decoder)
 {
     device d = {0};
-    device_settings settings = {.class = CLASS_GPU, .precision = precision_of[precision_index],
-                                .no_cache = true};
-    status st = OK;
-    TRY(device_pretend(&d, &w->all, &w->limits, &settings));
-    memcpy(d.feature, w->feature, sizeof d.feature);
-    TRY(queue_network(&d, m));
-    if (decoder) TRY(queue_decoder(&d, m));
-done:
+    status st = open_device(w, &d, precision_index);
+    if (st == OK) st = queue_network(&d, m);
+    if (st == OK && decoder) st = queue_decoder(&d, m);
     device_close(&d);
     return st;
 }
@@ -104,22 +113,29 @@ static status queue_named(writing *w, int precision_index, const char *name)
     return st;
 }
 
-/* Some papers' sizes, and with `named` the models that were named. */
-static status queue_all(writing *w, int n_papers, bool named)
+/* The largest paper's network and the decoder: most of the shapes there are. */
+static status queue_largest(writing *w, int precision_index)
 {
-    status st = OK;
     model m = {0};
-    for (int p = 0; precisions[p]; p++) {
-        if (w->precision >= 0 && w->precision != p) continue;
-        for (int i = 0; i < n_papers; i++) {
-            TRY(paper_model(&m, paper_index(papers[i].name), papers[i].image_size));
-            m.dit.depth = 1; /* all blocks are alike */
-            TRY(queue_model(w, p, &m, papers[i].vae));
-            model_close(&m);
-        }
-        for (int i = 0; named && i < w->models.n; i++)
-            TRY(queue_named(w, p, w->models.items[i]));
+    status st = paper_model(&m, paper_index(papers[0].name), papers[0].image_size);
+    m.dit.depth = 1; /* all blocks are alike */
+    if (st == OK) st = queue_model(w, precision_index, &m, true);
+    model_close(&m);
+    return st;
+}
+
+static status queue_all(writing *w, int precision_index)
+{
+    model m = {0};
+    status st = OK;
+    for (int i = 0; i < N_PAPERS; i++) {
+        TRY(paper_model(&m, paper_index(papers[i].name), papers[i].image_size));
+        m.dit.depth = 1;
+        TRY(queue_model(w, precision_index, &m, papers[i].vae));
+        model_close(&m);
     }
+    for (int i = 0; i < w->models.n; i++)
+        TRY(queue_named(w, precision_index, w->models.items[i]));
 done:
     model_close(&m);
     return st;
@@ -127,48 +143,80 @@ done:
 
 /* ---- the sets ---- */
 
-static status queue_known(writing *w, const tuning *t)
+static status queue_known(writing *w, int precision_index)
 {
     status st = OK;
     w->all.set = "known";
-    w->all.tuning = t;
-    for (int i = 0; i < t->n_known && st == OK; i++) {
-        w->all.values = t->known[i];
-        st = queue_all(w, N_PAPERS, true);
+    for (int i = 0; i < w->t->n_known && st == OK; i++) {
+        w->values = w->t->known[i];
+        st = queue_largest(w, precision_index);
     }
-    w->all.tuning = NULL;
     return st;
 }
 
 /* Each value's least and greatest choice, the others as in the first known set. */
-static status queue_extremes(writing *w, const tuning *t)
+static status queue_extremes(writing *w, int precision_index)
 {
     status st = OK;
-    int values[TUNING_VALUES] = {0};
+    int values[TUNING_VALUES];
     w->all.set = "extreme";
-    w->all.tuning = t;
-    w->all.values = values;
-    for (int i = 0; i < 2 * t->n && st == OK; i++) {
-        const tuning_value *v = &t->tunables[i / 2];
+    w->values = values;
+    for (int i = 0; i < 2 * w->t->n && st == OK; i++) {
+        const tuning_value *v = &w->t->tunables[i / 2];
         int extreme = v->choices[0];
         for (int j = 1; j < v->n; j++)
             if (i % 2 ? v->choices[j] > extreme : v->choices[j] < extreme) extreme = v->choices[j];
-        memcpy(values, t->known[0], sizeof values);
+        memcpy(values, w->t->known[0], sizeof values);
         if (values[i / 2] == extreme) continue;
         values[i / 2] = extreme;
-        st = queue_all(w, 1, false);
+        st = queue_largest(w, precision_index);
     }
-    w->all.tuning = NULL;
+    return st;
+}
+
+/* Shapes that every implementation for this class takes. */
+static const struct {
+    const char *op;
+    int shape[TUNING_SIZES];
+} usual[] = {{"gemm", {512, 3456, 1152}}, {"attention", {2, 256, 16, 72}},
+             {"conv", {4096, 512, 512, 1}}};
+
+/* kinds = what can serve the operator on this device; returns how many. */
+static int find_kinds(const device *d, const tuned_operator *o, const tuning *kinds[TUNING_KINDS])
+{
+    for (size_t i = 0; i < sizeof usual / sizeof *usual; i++)
+        if (!strcmp(usual[i].op, o->op)) return o->kinds(d, usual[i].shape, kinds);
+    return 0;
+}
+
+static status queue_operator(writing *w, const tuned_operator *o, int precision_index)
+{
+    const tuning *kinds[TUNING_KINDS];
+    device d = {0};
+    status st = open_device(w, &d, precision_index);
+    int n = st == OK ? find_kinds(&d, o, kinds) : 0;
+    device_close(&d);
+    for (int i = 0; i < n && st == OK; i++) {
+        w->t = kinds[i];
+        st = queue_known(w, precision_index);
+        if (st == OK && w->sets == SETS_ALL) st = queue_extremes(w, precision_index);
+        w->t = NULL;
+    }
     return st;
 }
 
 static status queue_sets(writing *w)
 {
     status st = OK;
-    w->all.set = "default";
-    TRY(queue_all(w, N_PAPERS, true));
-    for (int i = 0; w->sets >= SETS_KNOWN && tunings[i]; i++) TRY(queue_known(w, tunings[i]));
-    for (int i = 0; w->sets >= SETS_ALL && tunings[i]; i++) TRY(queue_extremes(w, tunings[i]));
+    for (int p = 0; precisions[p]; p++) {
+        if (w->precision >= 0 && w->precision != p) continue;
+        w->all.set = "default";
+        TRY(queue_all(w, p));
+    }
+    for (int p = 0; precisions[p] && w->sets != SETS_DEFAULT; p++) {
+        if (w->precision >= 0 && w->precision != p) continue;
+        for (const tuned_operator *o = tuned_operators; o->op; o++) TRY(queue_operator(w, o, p));
+    }
 done:
     return st;
 }
@@ -205,6 +253,28 @@ static void set_limits(writing *w)
     snprintf(l->name, sizeof l->name, "a device that is not there");
 }
 
+/* The tuning whose kernels are in the file; null where there are none. */
+static const tuning *tuning_of(const char *file)
+{
+    const tuning *kinds[TUNING_KINDS];
+    for (const tuned_operator *o = tuned_operators; o->op; o++)
+        for (int i = 0, n = o->kinds(NULL, NULL, kinds); i < n; i++)
+            if (kinds[i]->file && !strcmp(kinds[i]->file, file)) return kinds[i];
+    return NULL;
+}
+
+/* " -DMT=64 -DNT=64": of the options, those of tunables. */
+static void write_values(FILE *to, const pretended_kernel *k)
+{
+    const tuning *t = tuning_of(k->file);
+    char word[64];
+    for (int i = 0; t && i < t->n; i++) {
+        snprintf(word, sizeof word, "-D%s=", t->tunables[i].name);
+        const char *at = strstr(k->options, word);
+        if (at) fprintf(to, " %.*s", (int)strcspn(at, " "), at);
+    }
+}
+
 /* folder/index.tsv: a line for each kernel, after one that names the columns. */
 static status write_index(const writing *w)
 {
@@ -213,11 +283,13 @@ static status write_index(const writing *w)
     status st = OK;
     TRY(file_join(path, sizeof path, w->out, "index.tsv"));
     TRY(file_out_open(&out, path));
-    fprintf(out.stream, "source\tfile\tkernel\tset\twork_group\toptions\n");
+    fprintf(out.stream, "source\tfile\tkernel\tset\tprecision\twork_group\tvalues\toptions\n");
     for (size_t i = 0; i < w->all.n; i++) {
         const pretended_kernel *k = &w->all.kernels[i];
-        fprintf(out.stream, "%s\t%s\t%s\t%s\t%zu\t%s\n", strrchr(k->path, '/') + 1, k->file,
-                k->name, k->set, k->group, k->options);
+        fprintf(out.stream, "%s\t%s\t%s\t%s\t%s\t%zu\t", strrchr(k->path, '/') + 1, k->file,
+                k->name, k->set, k->precision, k->group);
+        write_values(out.stream, k);
+        fprintf(out.stream, "\t%s\n", k->options);
     }
     TRY(file_out_finish(&out));
     TRY(file_out_commit(&out, 1));

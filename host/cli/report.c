@@ -86,8 +86,8 @@ void report_table(const report *r, bool profile)
     const device *d = r->d;
     const peaks *p = &r->b->peak;
     printf("%s on %s (%s %s), %s kernels, precision %s\n", r->model, d->info.name,
-           d->info.platform, d->info.driver, cli_classes[d->class],
-           cli_precisions[d->settings.precision]);
+           d->info.platform, d->info.driver, kernel_class_names[d->class],
+           precision_names[d->settings.precision]);
     printf("peaks: fp32 %.1f GFLOP/s", p->fp32_gflops);
     if (p->bf16_gflops > 0) printf(", bf16 %.1f GFLOP/s", p->bf16_gflops);
     printf(", copy %.1f GB/s, launch %.1f us queued, %.1f us waited for\n\n", p->copy_gbs,
@@ -133,9 +133,9 @@ status report_json(const report *r)
     if (!path) path = json_string("(a name that is not UTF-8)");
     json_t *all = json_pack("{s:s, s:s, s:s, s:s, s:i, s:o, s:s, s:o, s:o}", "device",
                             d->info.name, "platform", d->info.platform, "driver", d->info.driver,
-                            "class", cli_classes[d->class], "threads",
+                            "class", kernel_class_names[d->class], "threads",
                             (int)d->info.compute_units, "model", path, "precision",
-                            cli_precisions[d->settings.precision], "peak",
+                            precision_names[d->settings.precision], "peak",
                             peak_json(&r->b->peak), "results", rows);
     if (!all) return fail(ERR_MEMORY, "out of memory");
     int bad = json_dumpf(all, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6));

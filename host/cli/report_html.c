@@ -361,7 +361,8 @@ status report_html(const report *r, FILE *out)
     fputc(' ', out);
     escaped(out, i->driver);
     fprintf(out, " &middot; %u compute units &middot; %s kernels &middot; precision %s</p>\n",
-            i->compute_units, cli_classes[r->d->class], cli_precisions[r->d->settings.precision]);
+            i->compute_units, kernel_class_names[r->d->class],
+            precision_names[r->d->settings.precision]);
     write_cards(out, r);
     fprintf(out, "<section><h2>Roofline</h2>\n");
     write_plot(out, r);

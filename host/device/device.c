@@ -289,6 +289,12 @@ status device_choose(int *index, const device_list *list, const char *selector)
 
 /* ---- opening ---- */
 
+const char *const kernel_class_names[] = {
+    [CLASS_AUTO] = "auto", [CLASS_CPU] = "cpu", [CLASS_GPU] = "gpu", [N_CLASSES] = NULL};
+const char *const precision_names[] = {[PRECISION_AUTO] = "auto", [PRECISION_FP32] = "fp32",
+                                       [PRECISION_BF16] = "bf16", [PRECISION_FP16] = "fp16",
+                                       [N_PRECISIONS] = NULL};
+
 /* What shapes the kernels: the class, the processor's features, the width of its vectors. */
 static status suit(device *d)
 {
@@ -342,6 +348,11 @@ void device_close(device *d)
         free(d->handles);
     }
     free(d->products);
+    while (d->tuned) {
+        device_tuned *next = d->tuned->next;
+        free(d->tuned);
+        d->tuned = next;
+    }
     *d = (device){0};
 }
 

@@ -18,6 +18,7 @@ typedef enum { DEVICE_CPU, DEVICE_GPU, DEVICE_ACCELERATOR, N_DEVICE_KINDS } devi
 /* How kernels are shaped for a device: one work-item per work-group and wide vectors, or
  * work-groups that share tiles in local memory. */
 typedef enum { CLASS_AUTO, CLASS_CPU, CLASS_GPU, N_CLASSES } kernel_class;
+extern const char *const kernel_class_names[]; /* "auto", "cpu", "gpu", null */
 
 /* Arithmetic of products: the fastest whose results are fp32's (relative error of a product at most
  * 1e-5); true fp32; inputs rounded to bfloat16 or to half, with fp32 sums. Where a device's kernels
@@ -25,6 +26,7 @@ typedef enum { CLASS_AUTO, CLASS_CPU, CLASS_GPU, N_CLASSES } kernel_class;
 typedef enum {
     PRECISION_AUTO, PRECISION_FP32, PRECISION_BF16, PRECISION_FP16, N_PRECISIONS
 } precision;
+extern const char *const precision_names[]; /* "auto", "fp32", "bf16", "fp16", null */
 
 /* What a user may choose; zeros are the defaults. */
 typedef struct {
@@ -75,7 +77,10 @@ typedef struct device_handles device_handles;
 typedef struct kernel kernel;
 struct record;
 
-enum { DEVICE_CHOICES = 8 };
+/* Values that were measured to suit the device; the rest of one is known to ops/tuning.c. */
+typedef struct device_tuned {
+    struct device_tuned *next;
+} device_tuned;
 
 /* An open device: one context, one in-order queue. */
 typedef struct {
@@ -84,7 +89,7 @@ typedef struct {
     kernel_class class; /* never CLASS_AUTO */
     bool feature[N_FEATURES];
     int vector_width; /* floats: 16, 8 or 4 */
-    int choice[DEVICE_CHOICES]; /* by tunable_id of ops/ops.h: which candidate, 0 the first */
+    device_tuned *tuned; /* the newest first */
     device_handles *handles;
     struct record *recorder;  /* null, or takes down what is queued: record.h */
     struct pretended *pretended; /* null, or the device is not there: pretend.h */
@@ -94,6 +99,7 @@ typedef struct {
     } programs;
     struct {
         int m, n, k;
+        const void *by, *values;
     } *products; /* shapes that ops/gemm_check.c found right here */
     size_t n_products, products_capacity;
 } device;

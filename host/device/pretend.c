@@ -78,7 +78,7 @@ status pretend_kernel(pretended *p, const char *file, const char *name, const ch
     bool new_program = !find(p, file, NULL, options);
     TRY(memory_grow(&p->kernels, &p->capacity, p->n + 1, sizeof *p->kernels));
     pretended_kernel *k = &p->kernels[p->n++];
-    *k = (pretended_kernel){.set = p->set};
+    *k = (pretended_kernel){.set = p->set, .precision = p->precision};
     TRY(memory_strdup(&k->file, file));
     TRY(memory_strdup(&k->name, name));
     TRY(memory_strdup(&k->options, options));

@@ -164,7 +164,8 @@ static bool parse_value(store_line *line, const char *word, const char *equals)
     return true;
 }
 
-/* "gemm cpu kernels=... MR=8"; null, or what is wrong with it. */
+/* "gemm cpu kernels=... MR=8"; null, or what is wrong with it. A line that only names what serves a
+ * shape needs no values. */
 static const char *parse_tune(store_line *line, char **save)
 {
     char *word = strtok_r(NULL, blanks, save);
@@ -176,6 +177,9 @@ static const char *parse_tune(store_line *line, char **save)
         size_t used = strlen(line->shape);
         if (equals && !strncmp(word, "kernels=", 8)) {
             if (!parse_hash(line->kernels, equals + 1)) return "kernels= is no hash";
+        } else if (equals && !strncmp(word, "use=", 4)) {
+            if (!made_of(equals + 1, islower)) return "use= names no implementation";
+            text_copy(line->use, sizeof line->use, equals + 1);
         } else if (equals) {
             if (!parse_value(line, word, equals)) return "a value is not as NAME=1";
         } else {
@@ -185,7 +189,7 @@ static const char *parse_tune(store_line *line, char **save)
                 return "a word is neither a shape nor NAME=1";
         }
     }
-    return line->n_values ? NULL : "no values";
+    return line->n_values || *line->use ? NULL : "no values";
 }
 
 static void parse_line(parser *p, char *text_line)
@@ -263,6 +267,12 @@ void store_load(store *s, const device_info *info, void (*warn)(const char *line
     }
 }
 
+bool store_empty(const store *s, const device_info *info)
+{
+    char path[PATH_BYTES];
+    return s->n == 0 && store_path(path, sizeof path, info) == OK && !file_exists(path);
+}
+
 /* out = value as a pattern that means it alone: words end at blanks, and some characters match. */
 static const char *pattern(char out[256], const char *value)
 {
@@ -295,6 +305,7 @@ static status keep_others(text *out, const char *path, const device_info *info)
 static status append_line(text *out, const store_line *line)
 {
     status st = text_append(out, "tune   %s%s%s", line->op, *line->shape ? " " : "", line->shape);
+    if (st == OK && *line->use) st = text_append(out, " use=%s", line->use);
     if (st == OK && *line->kernels) st = text_append(out, " kernels=%s", line->kernels);
     for (int i = 0; st == OK && i < line->n_values; i++)
         st = text_append(out, " %s=%d", line->values[i].name, line->values[i].value);

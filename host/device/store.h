@@ -3,6 +3,7 @@
  *
  *     match  platform=... device=... driver=...
  *     tune   gemm cpu kernels=0123456789abcdef NV=3 MR=8
+ *     tune   gemm gpu auto 512x4608x1152 use=gpu kernels=0123456789abcdef MT=64 NT=128
  *
  * A line counts only for the device, the driver and the kernels' text it was measured with. What
  * cannot be used is named once and ignored. What the values mean, is known above. */
@@ -15,7 +16,7 @@
 #include "base/status.h"
 #include "device/device.h"
 
-enum { STORE_WORD = 32, STORE_VALUES = 8, STORE_HASH = 17 };
+enum { STORE_WORD = 32, STORE_VALUES = 16, STORE_HASH = 17 };
 
 typedef struct {
     char name[STORE_WORD]; /* upper case: the kernel's -D option */
@@ -24,6 +25,7 @@ typedef struct {
 
 typedef struct {
     char op[STORE_WORD], shape[2 * STORE_WORD]; /* words behind it, joined by blanks; or "" */
+    char use[STORE_WORD];                       /* the implementation that serves it; or "" */
     char kernels[STORE_HASH];                   /* hash of their text; "": any */
     store_value values[STORE_VALUES];
     int n_values;
@@ -43,6 +45,9 @@ typedef struct {
 enum { STORE_WARNINGS = 8 };
 void store_load(store *s, const device_info *info, void (*warn)(const char *line));
 void store_free(store *s);
+
+/* Whether nothing was ever measured here: there is no file of the user's, nor a shipped line. */
+bool store_empty(const store *s, const device_info *info);
 
 /* The line for this operator and shape, or null. */
 store_line *store_find(const store *s, const char *op, const char *shape);

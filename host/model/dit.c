@@ -42,6 +42,14 @@ void dit_frequencies(float *out, compat arithmetic)
 
 /* ---- weights ---- */
 
+/* Rows of the products with a layer: all tokens of a batch, or a chunk of conditioning vectors. */
+static int rows_of(const dit *t, layer which)
+{
+    bool conditioning = which == LAYER_TIME_1 || which == LAYER_TIME_2 || which == LAYER_ADALN ||
+                        which == LAYER_FINAL_ADALN;
+    return conditioning ? t->row_capacity : t->batch * t->tokens;
+}
+
 /* The rows of one layer, or of several that are computed as one, from the file. */
 static status load_layers(dit *t, gemm_weight *l, const layer *parts, int n_parts, int block,
                           shape each)
@@ -52,7 +60,7 @@ static status load_layers(dit *t, gemm_weight *l, const layer *parts, int n_part
         name_layer(names[i], t->m->spelling, parts[i], block, "");
         pointers[i] = names[i];
     }
-    return linear_load(&t->m->dit_weights, t->d, l, pointers, n_parts, each);
+    return linear_load(&t->m->dit_weights, t->d, l, rows_of(t, parts[0]), pointers, n_parts, each);
 }
 
 static status load_linear(dit *t, gemm_weight *l, layer which, int block, int in, int out)
@@ -237,30 +245,30 @@ static size_t max_size(size_t a, size_t b)
 }
 
 /* Checks a product's shape on the device and makes room for its scratch memory. */
-static status plan_product(dit *t, size_t *scratch, int m, int n, int k)
+static status plan_product(dit *t, size_t *scratch, const gemm_weight *w, int m)
 {
     size_t need;
-    status st = gemm_check(t->d, m, n, k);
-    if (st == OK) st = gemm_scratch(t->d, &need, m, n, k);
+    status st = gemm_check(t->d, w, m);
+    if (st == OK) st = gemm_scratch(t->d, &need, w, m);
     if (st == OK) *scratch = max_size(*scratch, need);
     return st;
 }
 
 static status plan_products(dit *t, size_t *scratch)
 {
-    const dit_config *c = &t->config;
-    int rows = t->row_capacity, d = c->width;
-    const int of_tokens[][2] = {{d, t->patch.k}, {3 * d, d}, {d, d},
-                                {4 * d, d},       {d, 4 * d}, {t->final.n, d}};
-    const int of_rows[][2] = {{d, FEATURES}, {d, d}, {BLOCK_PARTS * d, d}, {2 * d, d}};
+    const dit_block *b = &t->blocks[0]; /* the others are like it */
+    const gemm_weight adaln = {.n = BLOCK_PARTS * t->config.width, .k = t->config.width};
+    const gemm_weight *of_tokens[] = {&t->patch, &b->qkv, &b->projection, &b->mlp_1, &b->mlp_2,
+                                      &t->final};
+    const gemm_weight *of_rows[] = {&t->embedders[0].time_1, &t->embedders[0].time_2,
+                                    t->keep_adaln ? &b->adaln : &adaln, &t->final_adaln};
     const int batches[] = {t->batch, t->last_batch};
     status st = OK;
-    for (size_t b = 0; b < 2; b++)
+    for (size_t j = 0; j < 2; j++)
         for (size_t i = 0; i < sizeof of_tokens / sizeof *of_tokens; i++)
-            TRY(plan_product(t, scratch, batches[b] * t->tokens, of_tokens[i][0],
-                             of_tokens[i][1]));
+            TRY(plan_product(t, scratch, of_tokens[i], batches[j] * t->tokens));
     for (size_t i = 0; i < sizeof of_rows / sizeof *of_rows; i++)
-        TRY(plan_product(t, scratch, rows, of_rows[i][0], of_rows[i][1]));
+        TRY(plan_product(t, scratch, of_rows[i], t->row_capacity));
 done:
     return st;
 }

@@ -34,7 +34,8 @@ static status load_norm(vae *v, norm *n, const char *prefix, int channels)
 /* Matrices [out][in] of 1x1 convolutions, or of several that are computed as one. */
 static status load_1x1(vae *v, gemm_weight *c, const char *const *prefixes, int n, int in, int out)
 {
-    return linear_load(v->w, v->d, c, prefixes, n, SHAPE((size_t)out, (size_t)in));
+    return linear_load(v->w, v->d, c, v->side * v->side, prefixes, n,
+                       SHAPE((size_t)out, (size_t)in));
 }
 
 static status load_conv1x1(vae *v, gemm_weight *c, const char *prefix, int in, int out)
@@ -58,7 +59,8 @@ static status load_conv3x3(vae *v, conv_weight *c, const char *prefix, int in, i
     TRY(memory_alloc(&bias, (size_t)out, sizeof *bias));
     TRY(weights_read(v->w, weight, name, SHAPE(out, in, 3, 3)));
     TRY(weights_read(v->w, bias, bias_name, SHAPE(out)));
-    TRY(conv_weight_upload(v->d, c, weight, bias, in, out, up, name));
+    TRY(conv_weight_upload(v->d, c, weight, bias,
+                           (conv_layer){v->side * v->side, in, out, up}, name));
 done:
     free(weight);
     free(bias);
@@ -124,6 +126,7 @@ static status load_level(vae *v, int level)
     snprintf(name, sizeof name, "decoder.up_blocks.%d.upsamplers.0.conv", level);
     if (level + 1 < c->n_levels)
         TRY(load_conv3x3(v, &v->levels[level].up, name, channels, channels, 2));
+    if (level + 1 < c->n_levels) v->side *= 2;
 done:
     return st;
 }
@@ -161,7 +164,7 @@ status vae_check(model *m)
 
 status vae_load(vae *v, device *d, model *m)
 {
-    *v = (vae){.d = d, .w = &m->vae_weights, .config = m->vae};
+    *v = (vae){.d = d, .w = &m->vae_weights, .config = m->vae, .side = m->dit.latent_size};
     status st = load_all(v);
     if (st != OK) vae_free(v);
     return st;
@@ -219,8 +222,8 @@ static status plan_1x1(vae *v, size_t *scratch, const gemm_weight *c, size_t pix
     if (c->k == 0) return OK;
     /* more rows are more of the same tiles; the remainder stays */
     size_t checked = pixels > 2 * ROWS ? ROWS + pixels % ROWS : pixels;
-    status st = gemm_check(v->d, (int)checked, c->n, c->k);
-    if (st == OK) st = gemm_scratch(v->d, &need, (int)pixels, c->n, c->k);
+    status st = gemm_check(v->d, c, (int)checked);
+    if (st == OK) st = gemm_scratch(v->d, &need, c, (int)pixels);
     if (need > *scratch) *scratch = need;
     return st;
 }

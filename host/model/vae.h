@@ -27,6 +27,7 @@ typedef struct {
     device *d;
     weights *w;
     vae_config config;
+    int side; /* of the pictures that a layer being loaded will see, as the model draws them */
     conv_weight conv_in, conv_out;
     gemm_weight post_quant, mid_qkv, mid_out;
     resnet mid_1, mid_2;

@@ -2,11 +2,20 @@
  * first. Both make one pass with online softmax. */
 #include <limits.h>
 #include <math.h>
+#include <string.h>
 
 #include "ops/op.h"
 #include "ops/ops.h"
 
 /* ---- cpu class ---- */
+
+#define TUNABLES(T)                                                                                \
+    T(VEC, "floats of a vector", 4, 8, 16)                                                         \
+    T(QV, "vectors of queries in registers", 1, 2, 3, 4)                                           \
+    T(KR, "keys in registers", 2, 3, 4, 5, 6, 8, 10, 12, 13, 14)                                   \
+    T(DR, "channels in registers; 0: those that leave the least idle", 0, 4, 6, 8, 9, 10, 12, 13)  \
+    T(BK, "keys of a block, about", 32, 48, 64, 96, 128)
+DECLARE_TUNABLES(TUNABLES);
 
 typedef struct {
     int vec, query_vectors, keys, channels, block; /* VEC QV KR DR BK */
@@ -14,17 +23,28 @@ typedef struct {
     size_t head_padded, block_floats, tile_floats;
 } cpu_tiling;
 
-/* Register tiles by vector width: `rows` keys, or channels, times query_vectors vectors of queries
- * fit the registers that such processors have. With 8 floats, 4 rows were faster than 5 or 6. */
-static const struct cpu_rows {
-    int vec, query_vectors, rows;
-} cpu_rows[] = {
-    {16, 2, 13}, /* 32 registers */
-    {8, 2, 4},   /* 16 */
-    {4, 4, 4},
-};
+/* Keys, or channels, times QV vectors of queries fit the registers that such processors have. With
+ * 8 floats, 4 rows were faster than 5 or 6. */
+static const int known[][TUNING_VALUES] = {{16, 2, 13, 0, 64}, {16, 1, 13, 0, 64},
+                                           {8, 2, 4, 0, 64},   {8, 1, 4, 0, 64},
+                                           {4, 4, 4, 0, 64},   {4, 1, 4, 0, 64}};
 
-enum { BLOCK_KEYS = 64 }; /* about: keys of a block */
+static bool fits_values(const device *d, const int *v, const int *shape)
+{
+    int registers = d->vector_width == 8 ? 16 : 32, rows = v[KR] > v[DR] ? v[KR] : v[DR];
+    if (shape[1] <= v[VEC] && v[QV] > 1) return false; /* few queries: fewer idle lanes */
+    return v[VEC] == d->vector_width && v[QV] * rows + v[QV] + 1 <= registers &&
+           v[BK] >= v[KR] && v[DR] <= shape[3];
+}
+
+static const tuning tuned = {"attention", "cpu", "attention_cpu.cl", tunables, N_TUNABLES_HERE,
+                             known, sizeof known / sizeof *known, fits_values};
+
+static void sizes(int shape[TUNING_SIZES], attention_shape s)
+{
+    const int all[TUNING_SIZES] = {s.batch, s.tokens, s.heads, s.head_dim};
+    memcpy(shape, all, sizeof all);
+}
 
 /* Channels of a tile: those that need the least work for d, padding and loads included. */
 static int best_channels(int d, int most)
@@ -55,12 +75,12 @@ static void split(cpu_tiling *t, const device *d, attention_shape s, size_t all)
 
 static cpu_tiling choose_cpu(const device *d, attention_shape s)
 {
-    const struct cpu_rows *r = cpu_rows;
-    while (r->vec != d->vector_width) r++;
-    cpu_tiling t = {.vec = r->vec, .keys = r->rows};
-    t.query_vectors = s.tokens <= r->vec ? 1 : r->query_vectors; /* few queries: fewer idle lanes */
-    t.channels = best_channels(s.head_dim, r->rows);
-    t.block = (int)round_up(BLOCK_KEYS, (size_t)t.keys);
+    int shape[TUNING_SIZES];
+    sizes(shape, s);
+    const int *v = tuning_values_for(d, &tuned, shape);
+    cpu_tiling t = {.vec = v[VEC], .query_vectors = v[QV], .keys = v[KR]};
+    t.channels = v[DR] ? v[DR] : best_channels(s.head_dim, v[KR]);
+    t.block = (int)round_up((size_t)v[BK], (size_t)t.keys);
     size_t queries = (size_t)(t.vec * t.query_vectors), head = (size_t)s.head_dim;
     size_t block = (size_t)t.block, padded = round_up(head, (size_t)t.channels);
     split(&t, d, s, ceil_div((size_t)s.tokens, queries));
@@ -125,6 +145,14 @@ static status op_attention_gpu(device *d, buf out, buf qkv, buf scratch, attenti
 }
 
 /* ---- either ---- */
+
+int attention_kinds(const device *d, const int *shape, const tuning *out[TUNING_KINDS])
+{
+    (void)shape;
+    if (d && d->class != CLASS_CPU) return 0;
+    out[0] = &tuned;
+    return 1;
+}
 
 status attention_scratch(device *d, size_t *count, attention_shape s)
 {

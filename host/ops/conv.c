@@ -11,58 +11,71 @@
 static const conv_implementation *const table[] = {&conv_matrix, &conv_matrix_three,
                                                  &conv_winograd, &conv_direct};
 
-/* DITCL_CONV names another than the first that fits, to compare them. */
-static const conv_implementation *choose(const device *d, int in, int out, int up)
+enum { N_IMPLEMENTATIONS = sizeof table / sizeof *table };
+
+/* As DITCL_CONV names it, else as it is stored, else the first that fits: the direct one fits
+ * everywhere. */
+static conv_weight choose(const device *d, conv_layer l)
 {
     const char *forced = getenv("DITCL_CONV");
-    const conv_implementation *first = NULL;
-    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
-        if (!table[i]->fits(d, in, out, up)) continue;
-        if (forced && !strcmp(table[i]->name, forced)) return table[i];
-        if (!first) first = table[i];
-    }
-    return first; /* the direct one fits everywhere */
+    const int shape[TUNING_SIZES] = {l.pixels, l.in, l.out, l.up};
+    const tuning *stored = tuning_serving(d, "conv", shape);
+    conv_weight w = {.in = l.in, .out = l.out, .up = l.up};
+    for (int pass = 0; pass < 3; pass++)
+        for (int i = 0; i < N_IMPLEMENTATIONS; i++) {
+            const tuning *t = table[i]->tuned;
+            if (pass == 0 && (!forced || strcmp(t->kind, forced) != 0)) continue;
+            if (pass == 1 && t != stored) continue;
+            w.by = table[i];
+            w.values = tuning_values_for(d, t, shape);
+            if (w.values && table[i]->fits(d, l.in, l.out, l.up)) return w;
+        }
+    return w;
 }
 
-static const conv_implementation *of(const device *d, const conv_weight *w)
+int conv_kinds(const device *d, const int *shape, const tuning *out[TUNING_KINDS])
 {
-    return choose(d, w->in, w->out, w->up);
+    int n = 0;
+    for (int i = 0; i < N_IMPLEMENTATIONS; i++)
+        if (!d || (table[i]->fits(d, shape[1], shape[2], shape[3]) &&
+                   tuning_values_for(d, table[i]->tuned, shape)))
+            out[n++] = table[i]->tuned;
+    return n;
 }
 
-const char *conv_name(const device *d, int in, int out, int up)
+const char *conv_name(const device *d, conv_layer like)
 {
-    return choose(d, in, out, up)->name;
+    return choose(d, like).by->tuned->kind;
 }
 
-double conv_input_error(const device *d, int in, int out, int up)
+double conv_input_error(const device *d, conv_layer like)
 {
-    return choose(d, in, out, up)->input_error;
+    return choose(d, like).by->input_error;
 }
 
 status conv_scratch(device *d, size_t *count, const conv_weight *w, picture_shape s)
 {
-    return of(d, w)->scratch(d, count, w, s);
+    return w->by->scratch(d, count, w, s);
 }
 
 enum { BIAS_SLACK = 64 }; /* kernels read a bias for each channel of the last panel */
 
-status conv_weight_upload(device *d, conv_weight *w, const float *weight, const float *bias, int in,
-                          int out, int up, const char *what)
+status conv_weight_upload(device *d, conv_weight *w, const float *weight, const float *bias,
+                          conv_layer like, const char *what)
 {
-    const conv_implementation *c = choose(d, in, out, up);
-    size_t n_stored = (size_t)in * (size_t)out * 9, n_bias = (size_t)out + BIAS_SLACK;
+    size_t out = (size_t)like.out, n_stored = (size_t)like.in * out * 9, n_bias = out + BIAS_SLACK;
     float *padded = NULL;
     buf stored = {0};
     status st = OK;
-    *w = (conv_weight){.in = in, .out = out, .up = up};
+    *w = choose(d, like);
     TRY(memory_alloc(&padded, n_bias, sizeof *padded));
-    memcpy(padded, bias, (size_t)out * sizeof *padded);
-    TRY(buffer_create(d, &w->matrix, c->packed_count(d, in, out, up), what));
+    memcpy(padded, bias, out * sizeof *padded);
+    TRY(buffer_create(d, &w->matrix, w->by->packed_count(d, w), what));
     TRY(buffer_create(d, &w->bias, n_bias, what));
     TRY(buffer_upload(d, w->bias, 0, padded, n_bias));
     TRY(buffer_create(d, &stored, n_stored, what));
     TRY(buffer_upload(d, stored, 0, weight, n_stored));
-    TRY(c->pack(d, w, stored));
+    TRY(w->by->pack(d, w, stored));
     TRY(device_finish(d)); /* before the stored weights go */
 done:
     free(padded);
@@ -80,7 +93,7 @@ void conv_weight_free(device *d, conv_weight *w)
 status op_conv3x3(device *d, buf out, buf x, const conv_weight *w, picture_shape s,
                   const conv_use *use, buf scratch)
 {
-    return of(d, w)->run(d, out, x, w, s, use, scratch);
+    return w->by->run(d, out, x, w, s, use, scratch);
 }
 
 void conv_record(device *d, const conv_weight *w, picture_shape s, const conv_use *use,

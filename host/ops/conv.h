@@ -5,12 +5,13 @@
 #include "device/record.h"
 #include "ops/ops.h"
 
-typedef struct {
-    const char *name;
+/* The values of its tunables are w->values, w->in and so on being there before all else. */
+typedef struct conv_implementation {
+    const tuning *tuned; /* its name is the kind */
     /* Whether this device, as it was opened, can be served with layers of these channels. */
     bool (*fits)(const device *d, int in, int out, int up);
     /* Weights on the device, in 4-byte elements. */
-    size_t (*packed_count)(const device *d, int in, int out, int up);
+    size_t (*packed_count)(const device *d, const conv_weight *w);
     /* Queues: w->matrix in that layout from stored [out][in][3][3]. */
     status (*pack)(device *d, const conv_weight *w, buf stored);
     status (*scratch)(device *d, size_t *count, const conv_weight *w, picture_shape s);

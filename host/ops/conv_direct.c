@@ -33,17 +33,16 @@ static size_t panel(const device *d, int out)
     return (size_t)(t.vec * t.vectors);
 }
 
-static size_t packed_count(const device *d, int in, int out, int up)
+static size_t packed_count(const device *d, const conv_weight *w)
 {
-    (void)up;
-    return round_up((size_t)out, panel(d, out)) * 9 * (size_t)in;
+    return round_up((size_t)w->out, panel(d, w->out)) * 9 * (size_t)w->in;
 }
 
 static status pack(device *d, const conv_weight *w, buf stored)
 {
     kernel *k;
     int width = (int)panel(d, w->out);
-    size_t group = (size_t)op_items(d), count = packed_count(d, w->in, w->out, w->up);
+    size_t group = (size_t)op_items(d), count = packed_count(d, w);
     status st = program_get(d, &k, "conv.cl", "conv_pack", "-DPACK");
     if (st != OK) return st;
     return launch(d, k, RANGE(round_up((size_t)(w->in * width), group), 9,
@@ -92,6 +91,8 @@ static status run(device *d, buf out, buf x, const conv_weight *w, picture_shape
                   ARG(w->out));
 }
 
+static const tuning nothing = TUNING_NOTHING("conv", "direct", "conv.cl");
+
 const conv_implementation conv_direct = {
-    .name = "direct", .fits = fits, .packed_count = packed_count, .pack = pack,
+    .tuned = &nothing, .fits = fits, .packed_count = packed_count, .pack = pack,
     .scratch = scratch_count, .run = run};

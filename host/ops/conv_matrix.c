@@ -39,9 +39,10 @@ static size_t taps(int up)
 
 /* ---- weights ---- */
 
-static size_t packed_count(const device *d, int in, int out, int up)
+static size_t packed_count(const device *d, const conv_weight *w)
 {
-    return taps(up) * planes(in) * planes(out) * PLANE * PLANE * (size_t)op_tile_parts(d) / 2;
+    return taps(w->up) * planes(w->in) * planes(w->out) * PLANE * PLANE *
+           (size_t)op_tile_parts(d) / 2;
 }
 
 static status get(device *d, kernel **k, const char *name, int up, const char *options)
@@ -112,10 +113,13 @@ static status run(device *d, buf out, buf x, const conv_weight *w, picture_shape
                   ARG(w->in), ARG(w->out), ARG((int)together));
 }
 
+static const tuning one = TUNING_NOTHING("conv", "amx_bf16", "conv_matrix.cl");
+static const tuning three = TUNING_NOTHING("conv", "amx_bf16x3", "conv_matrix.cl");
+
 const conv_implementation conv_matrix = {
-    .name = "amx_bf16", .fits = fits_one, .packed_count = packed_count, .pack = pack,
+    .tuned = &one, .fits = fits_one, .packed_count = packed_count, .pack = pack,
     .scratch = scratch_count, .run = run, .input_error = 0x1p-9};
 
 const conv_implementation conv_matrix_three = {
-    .name = "amx_bf16x3", .fits = fits_three, .packed_count = packed_count, .pack = pack,
+    .tuned = &three, .fits = fits_three, .packed_count = packed_count, .pack = pack,
     .scratch = scratch_count, .run = run, .input_error = 0x1p-18};

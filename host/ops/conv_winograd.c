@@ -1,34 +1,40 @@
 /* Convolutions by cl/conv_winograd.cl: minimal filtering, for CPUs, channels in whole vectors. */
-#include <string.h>
-
 #include "ops/conv.h"
 #include "ops/op.h"
 
+#define TUNABLES(T)                                                                                \
+    T(VEC, "floats of a vector", 4, 8, 16)                                                         \
+    T(NV, "vectors of a panel of output channels", 1, 2, 3, 4)                                     \
+    T(MR, "tiles in registers, at most", 2, 3, 4, 5, 6, 8, 10, 12, 13, 14)                         \
+    T(KU, "terms of a sum done together", 1, 2, 4, 8)                                              \
+    T(BLOCK_KIB, "of transformed input, to stay in a second-level cache with room to spare", 128,  \
+      256, 512, 1024, 2048)
+DECLARE_TUNABLES(TUNABLES);
+
 typedef struct {
-    int vec, vectors; /* VEC NV: a panel of output channels */
-    int rows;         /* MR at most: tiles in registers */
-    int unroll;       /* KU */
-    int block_kib;    /* of transformed input, to stay in a second-level cache with room to spare */
+    int vec, vectors, rows, unroll, block_kib; /* VEC NV MR KU BLOCK_KIB */
 } tiling;
 
-/* Candidates by the width of the device's vectors, good ones first: as many sums as registers
- * hold. All give the same bits. */
-static const tiling tilings[] = {
+/* By the width of the device's vectors: as many sums as registers hold. All give the same bits. */
+static const int known[][TUNING_VALUES] = {
     {16, 2, 13, 4, 512}, {16, 2, 13, 4, 1024}, {16, 2, 13, 2, 512}, {16, 2, 8, 4, 512},
     {8, 2, 6, 4, 512},   {8, 2, 6, 4, 1024},   {8, 3, 4, 4, 512},   {4, 2, 6, 4, 512},
 };
 
-/* The first of those for this width. */
-static const tiling *candidates(const device *d)
+static bool fits_values(const device *d, const int *v, const int *shape)
 {
-    const tiling *t = tilings;
-    while (t->vec != d->vector_width) t++;
-    return t;
+    int registers = d->vector_width == 8 ? 16 : 32;
+    (void)shape;
+    return v[VEC] == d->vector_width && v[NV] * v[MR] + v[NV] + 1 <= registers;
 }
 
-static tiling choose(const device *d)
+static const tuning tuned = {"conv", "winograd", "conv_winograd.cl", tunables, N_TUNABLES_HERE,
+                             known, sizeof known / sizeof *known, fits_values};
+
+static tiling choose(const conv_weight *w)
 {
-    return candidates(d)[d->choice[TUNABLE_CONV]];
+    const int *v = w->values;
+    return (tiling){v[VEC], v[NV], v[MR], v[KU], v[BLOCK_KIB]};
 }
 
 enum { MAX_BLOCK = 64, GROUPS_PER_UNIT = 4 };
@@ -46,16 +52,16 @@ static int elements_of(int up)
 }
 
 /* Vectors of a panel: fewer where there are fewer output channels. */
-static int panel_vectors(const device *d, int out)
+static int panel_vectors(const conv_weight *w)
 {
-    tiling t = choose(d);
-    int needed = (out + t.vec - 1) / t.vec;
+    tiling t = choose(w);
+    int needed = (w->out + t.vec - 1) / t.vec;
     return needed < t.vectors ? needed : t.vectors;
 }
 
-static size_t panel(const device *d, int out)
+static size_t panel(const conv_weight *w)
 {
-    return (size_t)(panel_vectors(d, out) * d->vector_width);
+    return (size_t)(panel_vectors(w) * choose(w).vec);
 }
 
 static bool fits(const device *d, int in, int out, int up)
@@ -64,20 +70,21 @@ static bool fits(const device *d, int in, int out, int up)
     return d->class == CLASS_CPU && in % d->vector_width == 0 && out % d->vector_width == 0;
 }
 
-static size_t packed_count(const device *d, int in, int out, int up)
+static size_t packed_count(const device *d, const conv_weight *w)
 {
-    return round_up((size_t)out, panel(d, out)) * (size_t)elements_of(up) * (size_t)in;
+    (void)d;
+    return round_up((size_t)w->out, panel(w)) * (size_t)elements_of(w->up) * (size_t)w->in;
 }
 
 static status pack(device *d, const conv_weight *w, buf stored)
 {
     kernel *k;
-    int width = (int)panel(d, w->out);
+    int width = (int)panel(w);
     status st = program_get(d, &k, "conv_winograd.cl", "conv_winograd_pack", "-DPACK -DUP=%d",
                             w->up);
     if (st != OK) return st;
     size_t chunks = (size_t)(w->in / d->vector_width);
-    return launch(d, k, RANGE(chunks, ceil_div((size_t)w->out, panel(d, w->out))), RANGE(1),
+    return launch(d, k, RANGE(chunks, ceil_div((size_t)w->out, panel(w))), RANGE(1),
                   ARG(w->matrix), ARG(stored), ARG(w->in), ARG(w->out), ARG(width),
                   ARG(d->vector_width));
 }
@@ -86,9 +93,9 @@ static status pack(device *d, const conv_weight *w, buf stored)
  * the picture. */
 static cut plan(const device *d, const conv_weight *w, picture_shape s)
 {
-    tiling t = choose(d);
+    tiling t = choose(w);
     size_t units = d->info.compute_units ? d->info.compute_units : 1;
-    size_t panels = ceil_div((size_t)w->out, panel(d, w->out));
+    size_t panels = ceil_div((size_t)w->out, panel(w));
     size_t high = ceil_div((size_t)(s.height * w->up), 2);
     size_t wide = ceil_div((size_t)(s.width * w->up), 2);
     cut c = {.elements = elements_of(w->up), .block_h = 1, .block_w = 1, .splits = 1};
@@ -114,7 +121,7 @@ static status scratch_count(device *d, size_t *count, const conv_weight *w, pict
 {
     cut c = plan(d, w, s);
     *count = c.groups * (size_t)(c.elements * c.row_blocks * c.rows) *
-             ((size_t)w->in + panel(d, w->out));
+             ((size_t)w->in + panel(w));
     return OK;
 }
 
@@ -131,13 +138,13 @@ static status run(device *d, buf out, buf x, const conv_weight *w, picture_shape
                   const conv_use *use, buf scratch)
 {
     cut c = plan(d, w, s);
-    tiling t = choose(d);
+    tiling t = choose(w);
     kernel *k;
     int with_residual = use->residual.memory != NULL;
     status st = program_get(d, &k, "conv_winograd.cl", "conv_winograd",
                             "-DVEC=%d -DNV=%d -DMR=%d -DBH=%d -DBW=%d -DKU=%d -DUP=%d -DNORM=%d "
                             "-DSILU=%d",
-                            d->vector_width, panel_vectors(d, w->out), c.rows, c.block_h,
+                            d->vector_width, panel_vectors(w), c.rows, c.block_h,
                             c.block_w, t.unroll, w->up, use->affine.memory != NULL, use->silu);
     if (st != OK) return st;
     conv_record(d, w, s, use, executed(w, s), UNIT_FP32);
@@ -148,33 +155,5 @@ static status run(device *d, buf out, buf x, const conv_weight *w, picture_shape
 }
 
 const conv_implementation conv_winograd = {
-    .name = "winograd", .fits = fits, .packed_count = packed_count, .pack = pack,
+    .tuned = &tuned, .fits = fits, .packed_count = packed_count, .pack = pack,
     .scratch = scratch_count, .run = run};
-
-/* ---- the choice ---- */
-
-/* Null where another file's kernels serve a wide layer. */
-static const char *shape(const device *d)
-{
-    enum { WIDE = 512 };
-    return strcmp(conv_name(d, WIDE, WIDE, 1), conv_winograd.name) ? NULL : conv_winograd.name;
-}
-
-static int count(const device *d)
-{
-    const tiling *first = candidates(d), *end = tilings + sizeof tilings / sizeof *tilings;
-    int n = 0;
-    while (first + n < end && first[n].vec == d->vector_width) n++;
-    return n;
-}
-
-static void values(const device *d, int i, int out[TUNABLE_VALUES])
-{
-    const tiling *t = candidates(d) + i;
-    const int all[TUNABLE_VALUES] = {t->vectors, t->rows, t->unroll, t->block_kib, 0};
-    memcpy(out, all, sizeof all);
-}
-
-const tunable conv_winograd_tunable = {
-    .op = "conv", .file = "conv_winograd.cl", .names = {"NV", "MR", "KU", "BLOCK_KIB"},
-    .shape = shape, .candidates = count, .values = values};

@@ -16,32 +16,69 @@ static const gemm_implementation *const table[] = {&gemm_matrix, &gemm_matrix_th
 
 const modulation gemm_no_gate = {0};
 
+enum { N_IMPLEMENTATIONS = sizeof table / sizeof *table };
+
 /* DITCL_GEMM names another than the first, to compare them; but units must be there. */
-static const gemm_implementation *choose(const device *d)
+static const gemm_implementation *forced(const device *d)
 {
-    const char *forced = getenv("DITCL_GEMM");
-    const gemm_implementation *first = NULL;
-    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
-        bool named = forced && !strcmp(table[i]->name, forced), fits = table[i]->fits(d);
-        if (named && (fits || table[i]->on == UNIT_FP32)) return table[i];
-        if (!first && fits) first = table[i];
+    const char *name = getenv("DITCL_GEMM");
+    for (int i = 0; name && i < N_IMPLEMENTATIONS; i++)
+        if (!strcmp(table[i]->tuned->kind, name) &&
+            (table[i]->fits(d) || table[i]->on == UNIT_FP32))
+            return table[i];
+    return NULL;
+}
+
+static const gemm_implementation *stored(const device *d, const int *shape)
+{
+    const tuning *t = tuning_serving(d, "gemm", shape);
+    for (int i = 0; t && i < N_IMPLEMENTATIONS; i++)
+        if (table[i]->tuned == t && table[i]->fits(d)) return table[i];
+    return NULL;
+}
+
+gemm_choice gemm_choose(const device *d, int m, int n, int k)
+{
+    const int shape[TUNING_SIZES] = {m, n, k};
+    const gemm_implementation *first[] = {forced(d), stored(d, shape)};
+    gemm_choice c = {0};
+    for (int i = 0; i < 2 + N_IMPLEMENTATIONS; i++) {
+        c.by = i < 2 ? first[i] : table[i - 2];
+        if (!c.by || (i >= 2 && !c.by->fits(d))) continue;
+        c.values = tuning_values_for(d, c.by->tuned, shape);
+        if (c.values) break; /* CLBlast fits everywhere */
     }
-    return first; /* CLBlast fits everywhere */
+    return c;
 }
 
-const char *gemm_name(const device *d)
+gemm_choice gemm_choice_of(const device *d, const gemm_weight *w, int m)
 {
-    return choose(d)->name;
+    return w->use.by ? w->use : gemm_choose(d, m, w->n, w->k);
 }
 
-double gemm_input_error(const device *d)
+int gemm_kinds(const device *d, const int *shape, const tuning *out[TUNING_KINDS])
 {
-    return choose(d)->input_error;
+    int n = 0;
+    for (int i = 0; i < N_IMPLEMENTATIONS; i++)
+        if (!d || (table[i]->fits(d) && tuning_values_for(d, table[i]->tuned, shape)))
+            out[n++] = table[i]->tuned;
+    return n;
 }
 
-status gemm_scratch(device *d, size_t *count, int m, int n, int k)
+const char *gemm_name(const device *d, int m, int n, int k)
 {
-    return choose(d)->scratch(d, count, m, n, k);
+    return gemm_choose(d, m, n, k).by->tuned->kind;
+}
+
+double gemm_input_error(const device *d, int m, int n, int k)
+{
+    return gemm_choose(d, m, n, k).by->input_error;
+}
+
+status gemm_scratch(device *d, size_t *count, const gemm_weight *w, int m)
+{
+    gemm_choice c = gemm_choice_of(d, w, m);
+    return c.by->scratch(d, c.values, count, m, w->n, w->k);
 }
 
 enum { BIAS_SLACK = 64 }; /* kernels read a bias for each column of the last panel */
@@ -49,7 +86,7 @@ enum { BIAS_SLACK = 64 }; /* kernels read a bias for each column of the last pan
 /* What the threads that pack share. */
 typedef struct {
     const device *d;
-    const gemm_implementation *g;
+    gemm_choice use;
     const gemm_rows *rows;
     void *packed;
     float *panels; /* [threads][panel][k]: rows on their way */
@@ -63,22 +100,24 @@ static status pack_panel(void *context, size_t i, int thread)
     int first = (int)i * p->panel, left = p->n - first;
     int count = left < p->panel ? left : p->panel;
     status st = p->rows->read(p->rows->context, rows, first, count);
-    if (st == OK) p->g->pack(p->d, p->packed, rows, first, count, p->n, p->k);
+    if (st == OK)
+        p->use.by->pack(p->d, p->use.values, p->packed, rows, first, count, p->n, p->k);
     return st;
 }
 
-status gemm_weight_load(device *d, gemm_weight *w, const gemm_rows *rows, const float *bias, int n,
-                        int k, const char *what)
+status gemm_weight_pack(device *d, gemm_weight *w, gemm_choice use, const gemm_rows *rows,
+                        const float *bias, int n, int k, const char *what)
 {
-    const gemm_implementation *g = choose(d);
-    packing p = {d, g, rows, NULL, NULL, (int)g->panel(d, n), n, k};
+    const gemm_implementation *g = use.by;
+    packing p = {d, use, rows, NULL, NULL, (int)g->panel(d, use.values, n), n, k};
+    bool same = w->use.by == use.by && w->use.values == use.values;
     size_t padded = (size_t)n + BIAS_SLACK, panel = (size_t)p.panel;
     float *all_biases = NULL;
     status st = OK;
-    if (w->n != n || w->k != k || !w->matrix.memory) {
+    if (w->n != n || w->k != k || !same || !w->matrix.memory) {
         gemm_weight_free(d, w);
-        *w = (gemm_weight){.n = n, .k = k};
-        TRY(buffer_create(d, &w->matrix, g->packed_count(d, n, k), what));
+        *w = (gemm_weight){.n = n, .k = k, .use = use};
+        TRY(buffer_create(d, &w->matrix, g->packed_count(d, use.values, n, k), what));
         TRY(buffer_create(d, &w->bias, padded, what));
     }
     TRY(memory_alloc(&p.panels, panel * (size_t)k, (size_t)parallel_threads() * sizeof(float)));
@@ -97,6 +136,12 @@ done:
     return st;
 }
 
+status gemm_weight_load(device *d, gemm_weight *w, const gemm_rows *rows, const float *bias, int m,
+                        int n, int k, const char *what)
+{
+    return gemm_weight_pack(d, w, gemm_choose(d, m, n, k), rows, bias, n, k, what);
+}
+
 typedef struct {
     const float *matrix;
     size_t k;
@@ -109,30 +154,32 @@ static status copy_rows(void *context, float *out, int first, int count)
     return OK;
 }
 
-status gemm_weight_upload(device *d, gemm_weight *w, const float *matrix, const float *bias, int n,
-                          int k, const char *what)
+status gemm_weight_upload(device *d, gemm_weight *w, const float *matrix, const float *bias, int m,
+                          int n, int k, const char *what)
 {
-    in_memory m = {matrix, (size_t)k};
+    in_memory from = {matrix, (size_t)k};
     *w = (gemm_weight){0};
-    return gemm_weight_load(d, w, &(gemm_rows){copy_rows, &m}, bias, n, k, what);
+    return gemm_weight_load(d, w, &(gemm_rows){copy_rows, &from}, bias, m, n, k, what);
 }
 
 void gemm_weight_free(device *d, gemm_weight *w)
 {
     buffer_release(d, &w->matrix);
     buffer_release(d, &w->bias);
+    w->use = (gemm_choice){0};
 }
 
-static void announce(device *d, const gemm_implementation *g, const gemm_weight *w, int m,
-                     const gemm_epilogue *e)
+static void announce(device *d, const gemm_weight *w, int m, const gemm_epilogue *e)
 {
+    const gemm_implementation *g = w->use.by;
     static const char *const names[] = {"", " gelu", " silu"};
     double rows = m, n = w->n, k = w->k, flops = 2 * rows * n * k;
+    double times = g->products ? g->products(d, w->use.values, m, w->n, w->k) : 1;
     double values = rows * k + n * k + rows * n;
     if (e->residual.memory) values += fmin(e->residual_rows, rows) * n;
     record_work(d, "gemm",
                 (work){.flops = flops,
-                       .executed = flops * (g->products ? g->products(d, m, w->n, w->k) : 1),
+                       .executed = flops * times,
                        .bytes = 4 * values, .on = g->on},
                 "%dx%dx%d%s%s%s", m, w->n, w->k, names[e->act], e->gate ? " gate" : "",
                 e->residual.memory ? " residual" : "");
@@ -142,7 +189,6 @@ status op_gemm(device *d, buf out, buf a, const gemm_weight *w, int m, const gem
                buf scratch)
 {
     static const gemm_epilogue none = {0};
-    const gemm_implementation *g = choose(d);
-    if (d->recorder) announce(d, g, w, m, e ? e : &none);
-    return g->product(d, out, a, w, m, e ? e : &none, scratch);
+    if (d->recorder) announce(d, w, m, e ? e : &none);
+    return w->use.by->product(d, out, a, w, m, e ? e : &none, scratch);
 }

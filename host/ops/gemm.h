@@ -5,31 +5,41 @@
 #include "device/record.h"
 #include "ops/ops.h"
 
-typedef struct {
-    const char *name;
+/* values: of its tunables. All that is packed, and every product with it, has the same. */
+typedef struct gemm_implementation {
+    const tuning *tuned; /* its name is the kind */
     /* Whether this device, as it was opened, can be served. */
     bool (*fits)(const device *d);
     /* Weights on the device, in 4-byte elements. They are packed on the host, a panel at a time and
      * several at once: `panel` rows of weight [n][k], of which the last may have fewer. pack writes
      * all that belongs to the panel that begins at row `first`, from its count rows [count][k];
      * packed is the whole. */
-    size_t (*packed_count)(const device *d, int n, int k);
-    size_t (*panel)(const device *d, int n);
-    void (*pack)(const device *d, void *packed, const float *rows, int first, int count, int n,
-                 int k);
-    status (*scratch)(device *d, size_t *count, int m, int n, int k);
-    /* As op_gemm. */
+    size_t (*packed_count)(const device *d, const int *values, int n, int k);
+    size_t (*panel)(const device *d, const int *values, int n);
+    void (*pack)(const device *d, const int *values, void *packed, const float *rows, int first,
+                 int count, int n, int k);
+    status (*scratch)(device *d, const int *values, size_t *count, int m, int n, int k);
+    /* As op_gemm; the values are w->use.values. */
     status (*product)(device *d, buf out, buf a, const gemm_weight *w, int m,
                       const gemm_epilogue *e, buf scratch);
     /* Relative error of one input at most, where inputs are rounded to less than fp32 has. */
     double input_error;
     /* What it computes on, and how many products it makes of one (null: one). */
     unit on;
-    double (*products)(const device *d, int m, int n, int k);
+    double (*products)(const device *d, const int *values, int m, int n, int k);
 } gemm_implementation;
 
 extern const gemm_implementation gemm_clblast, gemm_cpu, gemm_cpu_pairs,
     gemm_cpu_strassen, gemm_matrix, gemm_matrix_three;
+
+/* What serves a shape: as DITCL_GEMM names it, else as it is stored for the device, else the first
+ * that fits. */
+gemm_choice gemm_choose(const device *d, int m, int n, int k);
+/* The choice of a layer, made for m rows where it is not loaded yet. */
+gemm_choice gemm_choice_of(const device *d, const gemm_weight *w, int m);
+/* As gemm_weight_load, for a choice. */
+status gemm_weight_pack(device *d, gemm_weight *w, gemm_choice use, const gemm_rows *rows,
+                        const float *bias, int n, int k, const char *what);
 
 /* Of a gemm_epilogue without a gate. */
 extern const modulation gemm_no_gate;

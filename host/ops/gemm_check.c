@@ -10,7 +10,7 @@
 
 #include "base/memory.h"
 #include "base/parallel.h"
-#include "ops/ops.h"
+#include "ops/gemm.h"
 
 /* An error in one element e of row i moves (C v)[i] by |e|, since v is +-1: beyond c eps sqrt(k) of
  * a row sum's size, sqrt(nk) / 3, it is seen. Correct products stay below 1.5 eps sqrt(k). */
@@ -27,6 +27,7 @@ typedef struct {
     double *v, *bv;             /* [n], B^T v [k] */
     double worst[PARALLEL_THREADS]; /* of a row's error, by thread */
     buf a_buf, c_buf, scratch;
+    gemm_choice use;
     gemm_weight weight;
 } workspace;
 
@@ -93,8 +94,8 @@ static status multiply(workspace *w)
     size_t scratch;
     status st = OK;
     TRY(memory_alloc(&no_bias, w->n, sizeof *no_bias));
-    TRY(gemm_scratch(w->d, &scratch, m, n, k));
-    TRY(gemm_weight_load(w->d, &w->weight, &rows, no_bias, n, k, "a product's check"));
+    TRY(gemm_weight_pack(w->d, &w->weight, w->use, &rows, no_bias, n, k, "a product's check"));
+    TRY(gemm_scratch(w->d, &scratch, &w->weight, m));
     TRY(buffer_create(w->d, &w->a_buf, w->m * w->k, "a product's check"));
     TRY(buffer_create(w->d, &w->c_buf, w->m * w->n, "a product's check"));
     TRY(buffer_create(w->d, &w->scratch, scratch, "a product's check"));
@@ -133,9 +134,9 @@ static status measure(workspace *w, double *error)
     TRY(memory_alloc(&w->bv, w->k, sizeof *w->bv));
     for (size_t j = 0; j < w->n; j++)
         w->v[j] = random_bits((uint32_t)j, SEED_V) & 1u ? -1.0 : 1.0;
+    if (w->d->pretended) return multiply(w); /* nothing runs */
     TRY(parallel_for((w->k + BLOCK - 1) / BLOCK, project, w));
     TRY(multiply(w));
-    if (w->d->pretended) goto done; /* nothing ran */
     TRY(parallel_for(w->m, compare_row, w));
     for (int t = 0; t < PARALLEL_THREADS; t++) *error = fmax(*error, w->worst[t]);
     *error /= sqrt((double)w->n * (double)w->k) / 3.0;
@@ -143,18 +144,19 @@ done:
     return st;
 }
 
-static status check(device *d, size_t m, size_t n, size_t k)
+static status check(device *d, gemm_choice use, size_t m, size_t n, size_t k)
 {
-    double input_error = gemm_input_error(d), error;
-    workspace w = {.d = d, .m = m, .n = n, .k = k, .coarse = input_error >= 0x1p-9};
+    const char *name = use.by->tuned->kind;
+    double input_error = use.by->input_error, error;
+    workspace w = {.d = d, .use = use, .m = m, .n = n, .k = k, .coarse = input_error >= 0x1p-9};
     double granted = GRANTED * (FLT_EPSILON * sqrt((double)k) + (w.coarse ? 0 : 2 * input_error));
     status st = measure(&w, &error);
     if (st == OK && error > granted) {
         st = fail(ERR_DEVICE,
                   "%s's product %zux%zux%zu is wrong on this device (relative error %.1e)",
-                  gemm_name(d), m, n, k, error);
+                  name, m, n, k, error);
         fail_hint("please report the device (ditcl devices); DITCL_GEMM=%s may work",
-                  !strcmp(gemm_name(d), "clblast") ? "cpu" : "clblast");
+                  !strcmp(name, "clblast") ? "cpu" : "clblast");
     }
     buffer_release(d, &w.a_buf);
     buffer_release(d, &w.c_buf);
@@ -166,16 +168,21 @@ static status check(device *d, size_t m, size_t n, size_t k)
     return st;
 }
 
-status gemm_check(device *d, int m, int n, int k)
+status gemm_check(device *d, const gemm_weight *w, int m)
 {
+    gemm_choice use = gemm_choice_of(d, w, m);
     status st = OK;
     for (size_t i = 0; i < d->n_products; i++)
-        if (d->products[i].m == m && d->products[i].n == n && d->products[i].k == k) return OK;
-    TRY(check(d, (size_t)m, (size_t)n, (size_t)k));
+        if (d->products[i].m == m && d->products[i].n == w->n && d->products[i].k == w->k &&
+            d->products[i].by == use.by && d->products[i].values == use.values)
+            return OK;
+    TRY(check(d, use, (size_t)m, (size_t)w->n, (size_t)w->k));
     TRY(memory_grow(&d->products, &d->products_capacity, d->n_products + 1, sizeof *d->products));
     d->products[d->n_products].m = m;
-    d->products[d->n_products].n = n;
-    d->products[d->n_products++].k = k;
+    d->products[d->n_products].n = w->n;
+    d->products[d->n_products].by = use.by;
+    d->products[d->n_products].values = use.values;
+    d->products[d->n_products++].k = w->k;
 done:
     return st;
 }

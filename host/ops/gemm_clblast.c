@@ -12,25 +12,31 @@ static bool fits(const device *d)
     return true;
 }
 
-static size_t packed_count(const device *d, int n, int k)
+static size_t packed_count(const device *d, const int *values, int n, int k)
 {
-    (void)d;
+    (void)d, (void)values;
     return (size_t)n * (size_t)k;
 }
 
-static size_t panel(const device *d, int n)
+static size_t panel(const device *d, const int *values, int n)
 {
-    (void)d;
+    (void)d, (void)values;
     return n < 64 ? (size_t)n : 64;
 }
 
 /* as stored */
-static void pack(const device *d, void *packed, const float *rows, int first, int count, int n,
-                 int k)
+static void pack(const device *d, const int *values, void *packed, const float *rows, int first,
+                 int count, int n, int k)
 {
-    (void)d, (void)n;
+    (void)d, (void)values, (void)n;
     memcpy((float *)packed + (size_t)first * (size_t)k, rows,
            (size_t)count * (size_t)k * sizeof *rows);
+}
+
+static status scratch_count(device *d, const int *values, size_t *count, int m, int n, int k)
+{
+    (void)values;
+    return clblast_scratch(d, count, m, n, k);
 }
 
 static status product(device *d, buf out, buf a, const gemm_weight *w, int m,
@@ -51,6 +57,8 @@ static status product(device *d, buf out, buf a, const gemm_weight *w, int m,
                   ARG(gate->rows_at), ARG(e->gate_at));
 }
 
+static const tuning nothing = TUNING_NOTHING("gemm", "clblast", "epilogue.cl");
+
 const gemm_implementation gemm_clblast = {
-    .name = "clblast", .fits = fits, .packed_count = packed_count, .panel = panel, .pack = pack,
-    .scratch = clblast_scratch, .product = product};
+    .tuned = &nothing, .fits = fits, .packed_count = packed_count, .panel = panel, .pack = pack,
+    .scratch = scratch_count, .product = product};

@@ -7,31 +7,45 @@
 #include "ops/gemm.h"
 #include "ops/op.h"
 
+#define TUNABLES(T)                                                                                \
+    T(VEC, "floats of a vector", 4, 8, 16)                                                         \
+    T(NV, "vectors of a panel of columns", 1, 2, 3, 4)                                             \
+    T(MR, "rows in registers", 2, 3, 4, 5, 6, 8, 10, 12, 13, 14)                                   \
+    T(KU, "terms of a sum done together", 1, 2, 4, 8)                                              \
+    T(KC, "terms of a pass", 288, 384, 576, 768, 1152, 1536, 2304)                                 \
+    T(PREFETCH, "whether the panel is asked for ahead", 0, 1)
+DECLARE_TUNABLES(TUNABLES);
+
 typedef struct {
     int vec, vectors, rows, unroll, depth, prefetch; /* VEC NV MR KU KC PREFETCH */
 } tiling;
 
 enum { BLOCK_ROWS = 128 }; /* of a work-group, about: with KC floats each they fill half a cache */
 
-/* Candidates by the width of the device's vectors, good ones first: as many sums as registers
- * hold. All give the same bits. */
-static const tiling tilings[] = {
+/* By the width of the device's vectors: as many sums as registers hold. All give the same bits. */
+static const int known[][TUNING_VALUES] = {
     {16, 3, 8, 4, 1152, 1}, {16, 3, 8, 4, 1152, 0}, {16, 2, 14, 2, 1152, 0}, {16, 2, 12, 4, 576, 1},
     {8, 2, 6, 4, 1152, 1},  {8, 2, 6, 4, 576, 0},   {8, 3, 4, 4, 1152, 0},   {4, 2, 6, 4, 576, 0},
     {4, 3, 8, 4, 576, 0},
 };
 
-/* The first of those for this width. */
-static const tiling *candidates(const device *d)
+/* The sums, a row of the panel and a value of the activations stay in registers. */
+static bool fits_values(const device *d, const int *v, const int *shape)
 {
-    const tiling *t = tilings;
-    while (t->vec != d->vector_width) t++;
-    return t;
+    int registers = d->vector_width == 8 ? 16 : 32;
+    (void)shape;
+    return v[VEC] == d->vector_width && v[NV] * v[MR] + v[NV] + 1 <= registers;
 }
 
-static tiling choose(const device *d)
+#define TUNED(kind)                                                                                \
+    {"gemm", kind, "gemm_cpu.cl", tunables, N_TUNABLES_HERE, known,                                \
+     sizeof known / sizeof *known, fits_values}
+static const tuning tuned = TUNED("cpu"), tuned_strassen = TUNED("cpu_strassen"),
+                    tuned_pairs = TUNED("avx512_bf16");
+
+static tiling choose(const int *v)
 {
-    return candidates(d)[d->choice[TUNABLE_GEMM]];
+    return (tiling){v[VEC], v[NV], v[MR], v[KU], v[KC], v[PREFETCH]};
 }
 
 static bool fits(const device *d)
@@ -46,23 +60,24 @@ static int panel_vectors(tiling t, int n)
     return needed < t.vectors ? needed : t.vectors;
 }
 
-static size_t panel(const device *d, int n)
+static size_t panel(const device *d, const int *values, int n)
 {
-    tiling t = choose(d);
+    tiling t = choose(values);
+    (void)d;
     return (size_t)(t.vec * panel_vectors(t, n));
 }
 
-static size_t packed_count(const device *d, int n, int k)
+static size_t packed_count(const device *d, const int *values, int n, int k)
 {
-    return round_up((size_t)n, panel(d, n)) * (size_t)k;
+    return round_up((size_t)n, panel(d, values, n)) * (size_t)k;
 }
 
 /* packed [ceil(n / panel)][k][panel], padded with zeros */
-static void pack(const device *d, void *packed, const float *rows, int first, int count, int n,
-                 int k)
+static void pack(const device *d, const int *values, void *packed, const float *rows, int first,
+                 int count, int n, int k)
 {
     enum { LINE = 16 }; /* floats of a row that one cache line holds */
-    size_t width = panel(d, n), depth = (size_t)k, columns = (size_t)count;
+    size_t width = panel(d, values, n), depth = (size_t)k, columns = (size_t)count;
     float *to = (float *)packed + (size_t)first * depth;
     if (columns < width) memset(to, 0, width * depth * sizeof *to);
     for (size_t i = 0; i < depth; i += LINE) {
@@ -72,9 +87,9 @@ static void pack(const device *d, void *packed, const float *rows, int first, in
     }
 }
 
-static status scratch_count(device *d, size_t *count, int m, int n, int k)
+static status scratch_count(device *d, const int *values, size_t *count, int m, int n, int k)
 {
-    (void)d, (void)m, (void)n, (void)k;
+    (void)d, (void)values, (void)m, (void)n, (void)k;
     *count = 0;
     return OK;
 }
@@ -98,9 +113,9 @@ static status multiply(device *d, buf out, buf a, const gemm_weight *w, int m, i
                        const char *kind, const gemm_epilogue *e)
 {
     const modulation *gate = e->gate ? e->gate : &gemm_no_gate;
-    tiling t = choose(d);
+    tiling t = choose(w->use.values);
     int rows = block_rows(t, m);
-    size_t panels = ceil_div((size_t)w->n, panel(d, w->n));
+    size_t panels = ceil_div((size_t)w->n, panel(d, w->use.values, w->n));
     kernel *k;
     status st = program_get(d, &k, "gemm_cpu.cl", "gemm_cpu",
                             "-DVEC=%d -DNV=%d -DMR=%d -DKU=%d -DK=%d -DKC=%d -DPREFETCH=%d "
@@ -125,7 +140,7 @@ static status product(device *d, buf out, buf a, const gemm_weight *w, int m,
 }
 
 const gemm_implementation gemm_cpu = {
-    .name = "cpu", .fits = fits, .packed_count = packed_count, .panel = panel, .pack = pack,
+    .tuned = &tuned, .fits = fits, .packed_count = packed_count, .panel = panel, .pack = pack,
     .scratch = scratch_count, .product = product};
 
 /* ---- seven products of halves ---- */
@@ -138,17 +153,17 @@ static bool fits_strassen(const device *d)
 }
 
 /* Whether a product has halves that are worth it; others are done directly. */
-static bool halves(const device *d, int m, int n, int k)
+static bool halves(const device *d, const int *values, int m, int n, int k)
 {
-    tiling t = choose(d);
+    tiling t = choose(values);
     return m % (2 * t.rows) == 0 && m >= LEAST_ROWS && k % (2 * t.vec) == 0 &&
            k % (2 * t.unroll) == 0 && k >= LEAST_DEPTH &&
-           (size_t)n % (2 * panel(d, n)) == 0;
+           (size_t)n % (2 * panel(d, values, n)) == 0;
 }
 
-static double products_strassen(const device *d, int m, int n, int k)
+static double products_strassen(const device *d, const int *values, int m, int n, int k)
 {
-    return halves(d, m, n, k) ? 7.0 / 8.0 : 1.0;
+    return halves(d, values, m, n, k) ? 7.0 / 8.0 : 1.0;
 }
 
 static size_t half_blocks(int m)
@@ -156,28 +171,28 @@ static size_t half_blocks(int m)
     return ceil_div((size_t)m / 2, HALF_ROWS);
 }
 
-static size_t panel_pairs(const device *d, int n)
+static size_t panel_pairs(const device *d, const int *values, int n)
 {
-    return (size_t)n / (2 * panel(d, n));
+    return (size_t)n / (2 * panel(d, values, n));
 }
 
 /* The sums of halves of the activations, then of the work-groups' panels. */
-static status scratch_strassen(device *d, size_t *count, int m, int n, int k)
+static status scratch_strassen(device *d, const int *values, size_t *count, int m, int n, int k)
 {
     size_t depth = (size_t)k;
     *count = 0;
-    if (halves(d, m, n, k))
+    if (halves(d, values, m, n, k))
         *count = (size_t)m * depth +
-                 panel_pairs(d, n) * half_blocks(m) * panel(d, n) * (depth / 2);
+                 panel_pairs(d, values, n) * half_blocks(m) * panel(d, values, n) * (depth / 2);
     return OK;
 }
 
 static status product_strassen(device *d, buf out, buf a, const gemm_weight *w, int m,
                                const gemm_epilogue *e, buf scratch)
 {
-    if (!halves(d, m, w->n, w->k)) return product(d, out, a, w, m, e, scratch);
+    if (!halves(d, w->use.values, m, w->n, w->k)) return product(d, out, a, w, m, e, scratch);
     const modulation *gate = e->gate ? e->gate : &gemm_no_gate;
-    tiling t = choose(d);
+    tiling t = choose(w->use.values);
     int half = m / 2, rows;
     kernel *sum, *k;
     char options[128];
@@ -194,7 +209,8 @@ static status product_strassen(device *d, buf out, buf a, const gemm_weight *w, 
     if (st == OK)
         st = launch(d, sum, RANGE((size_t)half), RANGE(1), ARG(scratch), ARG(a), ARG(half));
     if (st != OK) return st;
-    return launch(d, k, RANGE(panel_pairs(d, w->n), half_blocks(m)), RANGE(1), ARG(out), ARG(a),
+    return launch(d, k, RANGE(panel_pairs(d, w->use.values, w->n), half_blocks(m)), RANGE(1),
+                  ARG(out), ARG(a),
                   ARG(scratch), ARG(w->matrix), ARG(w->bias), ARG(e->residual),
                   ARG(gate->values), ARG(gate->rows), ARG(half), ARG(w->n), ARG(rows),
                   ARG(e->residual_rows), ARG(e->tokens), ARG(gate->stride), ARG(gate->first_row),
@@ -202,7 +218,7 @@ static status product_strassen(device *d, buf out, buf a, const gemm_weight *w, 
 }
 
 const gemm_implementation gemm_cpu_strassen = {
-    .name = "cpu_strassen", .fits = fits_strassen, .packed_count = packed_count,
+    .tuned = &tuned_strassen, .fits = fits_strassen, .packed_count = packed_count,
     .panel = panel, .pack = pack, .scratch = scratch_strassen, .product = product_strassen,
     .products = products_strassen, .input_error = 0x1p-22};
 
@@ -221,17 +237,17 @@ static int n_pairs(int k)
     return k / 2 + k % 2;
 }
 
-static size_t packed_count_pairs(const device *d, int n, int k)
+static size_t packed_count_pairs(const device *d, const int *values, int n, int k)
 {
-    return packed_count(d, n, n_pairs(k));
+    return packed_count(d, values, n, n_pairs(k));
 }
 
 /* packed [ceil(n / panel)][pairs][panel][2], padded with zeros */
-static void pack_pairs(const device *d, void *packed, const float *rows, int first, int count,
-                       int n, int k)
+static void pack_pairs(const device *d, const int *values, void *packed, const float *rows,
+                       int first, int count, int n, int k)
 {
     enum { LINE = 32 };
-    size_t width = panel(d, n), depth = (size_t)k, pairs = (size_t)n_pairs(k);
+    size_t width = panel(d, values, n), depth = (size_t)k, pairs = (size_t)n_pairs(k);
     uint16_t *to = (uint16_t *)packed + (size_t)first * 2 * pairs;
     memset(to, 0, width * 2 * pairs * sizeof *to);
     for (size_t i = 0; i < depth; i += LINE) {
@@ -243,9 +259,9 @@ static void pack_pairs(const device *d, void *packed, const float *rows, int fir
 }
 
 /* The activations in pairs. */
-static status scratch_count_pairs(device *d, size_t *count, int m, int n, int k)
+static status scratch_count_pairs(device *d, const int *values, size_t *count, int m, int n, int k)
 {
-    (void)d, (void)n;
+    (void)d, (void)values, (void)n;
     *count = (size_t)m * (size_t)n_pairs(k);
     return OK;
 }
@@ -264,38 +280,6 @@ static status product_pairs(device *d, buf out, buf a, const gemm_weight *w, int
 }
 
 const gemm_implementation gemm_cpu_pairs = {
-    .name = "avx512_bf16", .fits = fits_pairs, .packed_count = packed_count_pairs,
+    .tuned = &tuned_pairs, .fits = fits_pairs, .packed_count = packed_count_pairs,
     .panel = panel, .pack = pack_pairs, .scratch = scratch_count_pairs, .product = product_pairs,
     .input_error = 0x1p-9, .on = UNIT_BF16};
-
-/* ---- the choice ---- */
-
-/* Null where another file's kernels serve. */
-static const char *shape(const device *d)
-{
-    static const gemm_implementation *const mine[] = {&gemm_cpu, &gemm_cpu_strassen,
-                                                      &gemm_cpu_pairs};
-    const char *name = gemm_name(d);
-    for (size_t i = 0; i < sizeof mine / sizeof *mine; i++)
-        if (!strcmp(mine[i]->name, name)) return name;
-    return NULL;
-}
-
-static int count(const device *d)
-{
-    const tiling *first = candidates(d), *end = tilings + sizeof tilings / sizeof *tilings;
-    int n = 0;
-    while (first + n < end && first[n].vec == d->vector_width) n++;
-    return n;
-}
-
-static void values(const device *d, int i, int out[TUNABLE_VALUES])
-{
-    const tiling *t = candidates(d) + i;
-    const int all[TUNABLE_VALUES] = {t->vectors, t->rows, t->unroll, t->depth, t->prefetch};
-    memcpy(out, all, sizeof all);
-}
-
-const tunable gemm_cpu_tunable = {
-    .op = "gemm", .file = "gemm_cpu.cl", .names = {"NV", "MR", "KU", "KC", "PREFETCH"},
-    .shape = shape, .candidates = count, .values = values};

@@ -33,15 +33,17 @@ static bool fits_three(const device *d)
 
 /* ---- weights ---- */
 
-static size_t packed_count(const device *d, int n, int k)
+static size_t packed_count(const device *d, const int *values, int n, int k)
 {
+    (void)values;
     int parts = op_tile_parts(d);
     size_t wide = round_up((size_t)n, (size_t)columns(parts, n));
     return wide * round_up((size_t)k, STEP) * (size_t)parts / 2;
 }
 
-static size_t panel(const device *d, int n)
+static size_t panel(const device *d, const int *values, int n)
 {
+    (void)values;
     return (size_t)columns(op_tile_parts(d), n);
 }
 
@@ -61,11 +63,13 @@ static void pack_tile(uint16_t *tile, uint16_t *rests, const float *rows, size_t
 }
 
 /* packed [ceil(n / width)][ceil(k / 32)][parts][width / 16] tiles, padded with zeros */
-static void pack(const device *d, void *out, const float *rows, int first, int count, int n, int k)
+static void pack(const device *d, const int *values, void *out, const float *rows, int first,
+                 int count, int n, int k)
 {
     enum { TILE = 512, SIDE = 16 };
     int parts = op_tile_parts(d);
     uint16_t *packed = out;
+    (void)values;
     size_t K = (size_t)k, width = (size_t)columns(parts, n), part = STEP * width;
     size_t step = part * (size_t)parts;
     packed += (size_t)first / width * ceil_div(K, STEP) * step;
@@ -87,9 +91,9 @@ static size_t steps(int k)
 }
 
 /* The packed activations. */
-static status scratch_count(device *d, size_t *count, int m, int n, int k)
+static status scratch_count(device *d, const int *values, size_t *count, int m, int n, int k)
 {
-    (void)n;
+    (void)values, (void)n;
     *count = round_up((size_t)m, ROWS) * steps(k) * STEP * (size_t)op_tile_parts(d) / 2;
     return OK;
 }
@@ -139,19 +143,22 @@ static status product(device *d, buf out, buf a, const gemm_weight *w, int m,
                   ARG(gate->rows_at), ARG(e->gate_at));
 }
 
-static double three(const device *d, int m, int n, int k)
+static double three(const device *d, const int *values, int m, int n, int k)
 {
-    (void)d, (void)m, (void)n, (void)k;
+    (void)d, (void)values, (void)m, (void)n, (void)k;
     return 3.0;
 }
 
+static const tuning one = TUNING_NOTHING("gemm", "amx_bf16", "gemm_matrix.cl");
+static const tuning of_three = TUNING_NOTHING("gemm", "amx_bf16x3", "gemm_matrix.cl");
+
 const gemm_implementation gemm_matrix = {
-    .name = "amx_bf16", .fits = fits_one, .packed_count = packed_count, .panel = panel,
+    .tuned = &one, .fits = fits_one, .packed_count = packed_count, .panel = panel,
     .pack = pack,
     .scratch = scratch_count, .product = product, .input_error = 0x1p-9, .on = UNIT_BF16};
 
 const gemm_implementation gemm_matrix_three = {
-    .name = "amx_bf16x3", .fits = fits_three, .packed_count = packed_count, .panel = panel,
+    .tuned = &of_three, .fits = fits_three, .packed_count = packed_count, .panel = panel,
     .pack = pack,
     .scratch = scratch_count, .product = product, .input_error = 0x1p-18, .on = UNIT_BF16,
     .products = three};

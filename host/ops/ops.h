@@ -10,26 +10,12 @@
 
 #include "device/buffer.h"
 #include "device/device.h"
+#include "ops/tuning.h"
 
-/* ---- choices that are measured on a device ---- */
-
-typedef enum { TUNABLE_GEMM, TUNABLE_CONV, N_TUNABLES } tunable_id;
-
-enum { TUNABLE_VALUES = 5 };
-
-/* Candidates of one file of kernels. All of them give the same bits on shapes they share. The
- * device's choice[] must be made before weights are packed, since that follows it. */
-typedef struct {
-    const char *op, *file;             /* "gemm", "gemm_cpu.cl" */
-    const char *names[TUNABLE_VALUES]; /* of the values */
-    /* Which implementation the candidates are of, on this device; null where it has no choice. */
-    const char *(*shape)(const device *d);
-    int (*candidates)(const device *d);
-    /* Those of candidate i, in the order of the names. */
-    void (*values)(const device *d, int i, int values[TUNABLE_VALUES]);
-} tunable;
-
-extern const tunable gemm_cpu_tunable, conv_winograd_tunable;
+/* What serves each operator, first what serves by default: see tuned_operators. */
+int gemm_kinds(const device *d, const int *shape, const tuning *out[TUNING_KINDS]);
+int attention_kinds(const device *d, const int *shape, const tuning *out[TUNING_KINDS]);
+int conv_kinds(const device *d, const int *shape, const tuning *out[TUNING_KINDS]);
 
 /* ---- fill ---- */
 
@@ -86,10 +72,18 @@ typedef struct {
     int gate_at, tokens;    /* row m has the gate of batch item m / tokens */
 } gemm_epilogue;
 
-/* A layer's weights on the device, in the layout that its products want; known to gemm.c alone. */
+/* What serves a product, and the values of its tunables. */
+typedef struct {
+    const struct gemm_implementation *by;
+    const int *values; /* they live as long as the device */
+} gemm_choice;
+
+/* A layer's weights on the device, in the layout that its products want; known to gemm.c alone.
+ * With n and k alone it stands for a layer that is not loaded yet. */
 typedef struct {
     buf matrix, bias;
     int n, k;
+    gemm_choice use; /* made when it was loaded: the layout follows it */
 } gemm_weight;
 
 /* Where the rows of a matrix [n][k] come from: out [count][k] = rows first..first+count. Called by
@@ -99,13 +93,14 @@ typedef struct {
     void *context;
 } gemm_rows;
 
-/* Packs rows and bias [n] for the device without a copy of the whole matrix. *w: zeros, or a layer
- * of this shape, whose memory is used again, behind what is queued. what: for messages. */
-status gemm_weight_load(device *d, gemm_weight *w, const gemm_rows *rows, const float *bias, int n,
-                        int k, const char *what);
+/* Packs rows and bias [n] for the device without a copy of the whole matrix, for what suits
+ * products of m rows; others are right too. *w: zeros, or a layer of this shape, whose memory is
+ * used again, behind what is queued. what: for messages. */
+status gemm_weight_load(device *d, gemm_weight *w, const gemm_rows *rows, const float *bias, int m,
+                        int n, int k, const char *what);
 /* The same from matrix [n][k]. */
-status gemm_weight_upload(device *d, gemm_weight *w, const float *matrix, const float *bias, int n,
-                          int k, const char *what);
+status gemm_weight_upload(device *d, gemm_weight *w, const float *matrix, const float *bias, int m,
+                          int n, int k, const char *what);
 void gemm_weight_free(device *d, gemm_weight *w);
 
 /* out [m][n] = [residual +] [gate *] act(a [m][k] x matrix^T + bias). out must not be the residual
@@ -113,17 +108,17 @@ void gemm_weight_free(device *d, gemm_weight *w);
 status op_gemm(device *d, buf out, buf a, const gemm_weight *w, int m, const gemm_epilogue *e,
                buf scratch);
 
-/* Which implementation serves this device, such as "clblast" or "cpu", and the relative error that
- * it makes in one input: 0 where it takes fp32 as it is. */
-const char *gemm_name(const device *d);
-double gemm_input_error(const device *d);
+/* Which implementation serves a shape, such as "clblast" or "cpu", and the relative error that it
+ * makes in one input: 0 where it takes fp32 as it is. */
+const char *gemm_name(const device *d, int m, int n, int k);
+double gemm_input_error(const device *d, int m, int n, int k);
 
-/* The first use of a shape on a device: the whole product is held to a double-precision check
- * (Freivalds); later calls with the shape return at once. */
-status gemm_check(device *d, int m, int n, int k);
+/* The first use of a shape, and of what serves it for this layer, on a device: the whole product is
+ * held to a double-precision check (Freivalds); later calls return at once. */
+status gemm_check(device *d, const gemm_weight *w, int m);
 
-/* Floats of scratch that op_gemm needs for the shape. */
-status gemm_scratch(device *d, size_t *count, int m, int n, int k);
+/* Floats of scratch that op_gemm needs for products of m rows with the layer. */
+status gemm_scratch(device *d, size_t *count, const gemm_weight *w, int m);
 
 /* ---- attention ---- */
 
@@ -172,6 +167,8 @@ typedef struct {
     buf matrix, bias;
     int in, out; /* channels */
     int up;      /* 1, or 2: the input is enlarged before, nearest neighbour */
+    const struct conv_implementation *by; /* chosen when it was loaded: the layout follows it */
+    const int *values;                    /* of its tunables */
 } conv_weight;
 
 /* What happens to the input on the way in (norm, SiLU, then enlarging) and to the result. */
@@ -181,9 +178,15 @@ typedef struct {
     buf residual; /* null: none. Laid out as the result; it must not be the result */
 } conv_use;
 
-/* From weight [out][in][3][3] and bias [out] of the host. Waits. what: for messages. */
-status conv_weight_upload(device *d, conv_weight *w, const float *weight, const float *bias, int in,
-                          int out, int up, const char *what);
+/* A layer, and about how many pixels a picture that comes in will have. */
+typedef struct {
+    int pixels, in, out, up;
+} conv_layer;
+
+/* From weight [out][in][3][3] and bias [out] of the host, for what suits the layer. Waits. what:
+ * for messages. */
+status conv_weight_upload(device *d, conv_weight *w, const float *weight, const float *bias,
+                          conv_layer like, const char *what);
 void conv_weight_free(device *d, conv_weight *w);
 
 /* out [N][up*H * up*W][Cout] = conv(enlarge(SiLU(norm(x)))) + bias [+ residual]; x [N][H*W][Cin] of
@@ -196,8 +199,8 @@ status conv_scratch(device *d, size_t *count, const conv_weight *w, picture_shap
 
 /* Which implementation serves a layer, and the relative error that it makes in one input: 0 where
  * it takes fp32 as it is. */
-const char *conv_name(const device *d, int in, int out, int up);
-double conv_input_error(const device *d, int in, int out, int up);
+const char *conv_name(const device *d, conv_layer like);
+double conv_input_error(const device *d, conv_layer like);
 
 /* ---- step: guidance + sampler update ---- */
 

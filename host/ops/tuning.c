@@ -2,15 +2,55 @@
 #include "ops/tuning.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
+#include "base/memory.h"
+#include "base/text.h"
 #include "device/pretend.h"
+#include "ops/ops.h"
 
-const tuning *const tunings[] = {NULL};
+/* Values that were laid on a device. */
+typedef struct {
+    device_tuned link; /* first */
+    const tuning *t;
+    int shape[TUNING_SIZES]; /* zeros: any */
+    int values[TUNING_VALUES];
+} tuned;
+
+const tuned_operator tuned_operators[] = {{"gemm", 3, gemm_kinds},
+                                          {"attention", 4, attention_kinds},
+                                          {"conv", 4, conv_kinds},
+                                          {NULL, 0, NULL}};
+
+const int tuning_nothing[1][TUNING_VALUES] = {{0}};
+
+bool tuning_fits_always(const device *d, const int *values, const int *shape)
+{
+    (void)d, (void)values, (void)shape;
+    return true;
+}
+
+static const tuned *of(const device_tuned *link)
+{
+    return (const tuned *)(const void *)link;
+}
+
+static bool same_shape(const int *a, const int *b)
+{
+    return !memcmp(a, b, TUNING_SIZES * sizeof *a);
+}
+
+static const int any_shape[TUNING_SIZES] = {0};
 
 const int *tuning_values_for(const device *d, const tuning *t, const int *shape)
 {
-    const pretended *p = d->pretended;
-    if (p && p->tuning == t && t->fits(d, p->values, shape)) return p->values;
+    const int *const wanted[] = {shape, any_shape};
+    for (int i = 0; i < 2; i++)
+        for (const device_tuned *l = d->tuned; l; l = l->next)
+            if (of(l)->t == t && same_shape(of(l)->shape, wanted[i]) &&
+                t->fits(d, of(l)->values, shape))
+                return of(l)->values;
     for (int i = 0; i < t->n_known; i++)
         if (t->fits(d, t->known[i], shape)) return t->known[i];
     return NULL;
@@ -23,4 +63,75 @@ void tuning_options(char out[TUNING_OPTIONS], const tuning *t, const int *values
     for (int i = 0; i < t->n && used < TUNING_OPTIONS; i++)
         used += (size_t)snprintf(out + used, TUNING_OPTIONS - used, " -D%s=%d",
                                  t->tunables[i].name, values[i]);
+}
+
+/* ---- which implementation serves ---- */
+
+const tuning *tuning_serving(const device *d, const char *op, const int *shape)
+{
+    const tuning *pretended_one = d->pretended ? d->pretended->serving : NULL;
+    if (pretended_one && !strcmp(pretended_one->op, op)) return pretended_one;
+    for (const device_tuned *l = d->tuned; l; l = l->next)
+        if (!strcmp(of(l)->t->op, op) && same_shape(of(l)->shape, shape)) return of(l)->t;
+    return NULL;
+}
+
+/* ---- stored values ---- */
+
+status tuning_set(device *d, const tuning *t, const int *shape, const int *values)
+{
+    tuned *new;
+    status st = memory_alloc(&new, 1, sizeof *new);
+    if (st != OK) return st;
+    new->t = t;
+    memcpy(new->shape, shape ? shape : any_shape, sizeof new->shape);
+    memcpy(new->values, values, sizeof new->values);
+    new->link.next = d->tuned;
+    d->tuned = &new->link;
+    return OK;
+}
+
+void tuning_forget(device *d)
+{
+    while (d->tuned) {
+        device_tuned *next = d->tuned->next;
+        free(d->tuned);
+        d->tuned = next;
+    }
+}
+
+bool tuning_valid(const device *d, const tuning *t, const int *values, const int *shape)
+{
+    for (int i = 0; i < t->n; i++) {
+        bool found = false;
+        for (int j = 0; j < t->tunables[i].n; j++)
+            found |= t->tunables[i].choices[j] == values[i];
+        if (!found) return false;
+    }
+    return !shape || t->fits(d, values, shape);
+}
+
+void tuning_shape_text(char out[TUNING_SHAPE], const int *shape)
+{
+    int n = TUNING_SIZES, used = 0;
+    while (n > 1 && shape[n - 1] == 0) n--;
+    for (int i = 0; i < n; i++)
+        used += snprintf(out + used, TUNING_SHAPE - (size_t)used, "%s%d", i ? "x" : "", shape[i]);
+}
+
+bool tuning_shape_parse(int shape[TUNING_SIZES], const char *from)
+{
+    char copy[TUNING_SHAPE], *next = copy;
+    int n = 0;
+    memset(shape, 0, TUNING_SIZES * sizeof *shape);
+    if (strlen(from) >= sizeof copy) return false;
+    text_copy(copy, sizeof copy, from);
+    while (next) {
+        int64_t value;
+        const char *part = strsep(&next, "x");
+        if (n == TUNING_SIZES || !text_to_int(part, &value) || value < 1 || value > 1 << 30)
+            return false;
+        shape[n++] = (int)value;
+    }
+    return n > 1;
 }

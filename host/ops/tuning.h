@@ -1,13 +1,16 @@
-/* What can be chosen about a file of kernels, declared once: the kernel's -D option, the choices, the
- * key in the store of tuned values and the name on the host all come from one list,
+/* What can be chosen about a file of kernels, declared once: the kernel's -D option, the choices,
+ * the key in the store of tuned values and the name on the host all come from one list,
  *
  *     #define TUNABLES(T)                                                \
  *         T(MT, "rows of a work-group's tile", 32, 64, 128)              \
  *         T(NT, "columns of a work-group's tile", 32, 64, 128)
  *     DECLARE_TUNABLES(TUNABLES);
  *
- * after which values[MT] is the chosen one. Shapes are what an operator's work is keyed by, such as
- * m, n, k of a product; see each tuning. */
+ * after which values[MT] is the chosen one. Shapes are what an operator's work is keyed by:
+ *
+ *     gemm       m, n, k
+ *     attention  batch, tokens, heads, head width
+ *     conv       pixels of one input picture, channels in, channels out, up */
 #ifndef DITCL_OPS_TUNING_H
 #define DITCL_OPS_TUNING_H
 
@@ -16,7 +19,8 @@
 
 #include "device/device.h"
 
-enum { TUNING_VALUES = 12, TUNING_CHOICES = 10, TUNING_SIZES = 4, TUNING_OPTIONS = 320 };
+enum { TUNING_VALUES = 16, TUNING_CHOICES = 10, TUNING_SIZES = 4, TUNING_OPTIONS = 320 };
+enum { TUNING_KINDS = 12, TUNING_SHAPE = 48 };
 
 typedef struct {
     const char *name, *what;
@@ -40,19 +44,55 @@ typedef struct {
     const int (*known)[TUNING_VALUES];
     int n_known;
     /* Whether the device can run these values for this shape: local memory, work-group size,
-     * registers, divisibility. Guards every launch, so it must not ask the driver. */
+     * registers, divisibility. Guards every launch, so it must not ask the driver. Weights that are
+     * packed for one number of rows are used with others: it must not depend on m of a product, nor
+     * on a picture's pixels, but where the kernels are slow and not wrong. */
     bool (*fits)(const device *d, const int *values, const int *shape);
 } tuning;
 
-/* All of them; ends with null. */
-extern const tuning *const tunings[];
+/* Of an implementation with nothing to choose. */
+#define TUNING_NOTHING(op, kind, file)                                                             \
+    {op, kind, file, NULL, 0, tuning_nothing, 1, tuning_fits_always}
+extern const int tuning_nothing[1][TUNING_VALUES];
+bool tuning_fits_always(const device *d, const int *values, const int *shape);
 
 /* The values to use for a shape (TUNING_SIZES numbers, zeros behind): those stored for it on this
- * device, else the first known ones that fit. Null where none fit. They live as long as the
- * device. */
+ * device, else those stored for any shape, else the first known ones that fit. Null where none fit.
+ * They live as long as the device. */
 const int *tuning_values_for(const device *d, const tuning *t, const int *shape);
 
 /* out = " -DMT=64 -DNT=64", for program_get. */
 void tuning_options(char out[TUNING_OPTIONS], const tuning *t, const int *values);
+
+/* ---- which implementation serves ---- */
+
+/* The one that was stored for this shape, or null. */
+const tuning *tuning_serving(const device *d, const char *op, const int *shape);
+
+/* An operator that can be tuned. kinds: fills out with its implementations that this device, in its
+ * class and precision, can run for a shape, the one that serves by default first; returns how many.
+ * d null: all there are. */
+typedef struct {
+    const char *op;
+    int n_sizes;
+    int (*kinds)(const device *d, const int *shape, const tuning *out[TUNING_KINDS]);
+} tuned_operator;
+
+extern const tuned_operator tuned_operators[]; /* ends with a null op */
+
+/* ---- stored values ---- */
+
+/* From here on these values are used for the shape, and t serves it; shape null: they are used for
+ * shapes that have none of their own. */
+status tuning_set(device *d, const tuning *t, const int *shape, const int *values);
+/* Forgets all of them. No weights may be held that were packed for them. */
+void tuning_forget(device *d);
+
+/* Whether each value is among its choices, and they fit the shape (null: not asked). */
+bool tuning_valid(const device *d, const tuning *t, const int *values, const int *shape);
+
+/* "512x4608x1152", and back; false where the text is none. */
+void tuning_shape_text(char out[TUNING_SHAPE], const int *shape);
+bool tuning_shape_parse(int shape[TUNING_SIZES], const char *from);
 
 #endif

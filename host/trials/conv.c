@@ -67,15 +67,16 @@ static status prepare(trial_run *r, int i)
     conv_weight *w;
     TRY(memory_alloc(&w, 1, sizeof *w));
     r->state = w;
-    r->input_error = conv_input_error(r->d, in, out, cases[i].up);
+    const conv_layer like = {s.height * s.width, in, out, cases[i].up};
+    r->input_error = conv_input_error(r->d, like);
     TRY(trial_create(r, TRIAL_RESULT, "out", batch * out_pixels(i) * Co));
     TRY(trial_normal(r, "x", batch * pixels(i) * C, 0.0, 1.0));
     TRY(trial_normal(r, "affine", batch * C * 2, 0.0, 1.0));
     TRY(trial_normal(r, "residual", batch * out_pixels(i) * Co, 0.0, 1.0));
     TRY(trial_normal(r, "weight", Co * C * 9, 0.0, 1.0 / sqrt(9.0 * in)));
     TRY(trial_normal(r, "bias", Co, 0.0, 1.0));
-    TRY(conv_weight_upload(r->d, w, r->arrays[WEIGHT].values, r->arrays[BIAS].values, in, out,
-                           cases[i].up, "weight"));
+    TRY(conv_weight_upload(r->d, w, r->arrays[WEIGHT].values, r->arrays[BIAS].values, like,
+                           "weight"));
     TRY(conv_scratch(r->d, &scratch, w, s));
     TRY(trial_create(r, TRIAL_SCRATCH, "scratch", scratch));
 done:

@@ -8,9 +8,8 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
-#include "base/text.h"
-#include "device/store.h"
 #include "ops/ops.h"
+#include "trials/stored.h"
 
 enum {
     MOST = 8, /* candidates */
@@ -33,6 +32,9 @@ typedef struct {
 
 typedef struct {
     device *d;
+    const tuning *t; /* whose values compete */
+    const int *values[MOST];
+    int n_values;
     buf in, out;
     size_t n_in, n_out;
     float *host; /* the larger of in, out and weights */
@@ -43,7 +45,8 @@ typedef struct {
 } contest;
 
 typedef struct {
-    const tunable *t;
+    int (*kinds)(const device *d, const int *shape, const tuning *out[TUNING_KINDS]);
+    int shape[TUNING_SIZES];
     double share; /* of the time: some take long to build */
     size_t n_in, n_out, n_weights;
     status (*prepare)(contest *c, entry *e);
@@ -58,8 +61,9 @@ static status prepare_product(contest *c, entry *e)
     size_t scratch;
     status st = OK;
     TRY(memory_alloc(&no_bias, COLUMNS, sizeof *no_bias));
-    TRY(gemm_weight_upload(c->d, &e->product, c->host, no_bias, COLUMNS, DEPTH, "fitting"));
-    TRY(gemm_scratch(c->d, &scratch, ROWS, COLUMNS, DEPTH));
+    TRY(gemm_weight_upload(c->d, &e->product, c->host, no_bias, ROWS, COLUMNS, DEPTH,
+                           "fitting"));
+    TRY(gemm_scratch(c->d, &scratch, &e->product, ROWS));
     TRY(buffer_create(c->d, &e->scratch, scratch, "fitting"));
 done:
     free(no_bias);
@@ -72,6 +76,7 @@ static status queue_product(contest *c, entry *e)
 }
 
 static const picture_shape picture = {1, SIDE, SIDE, CHANNELS};
+static const conv_layer layer = {SIDE * SIDE, CHANNELS, CHANNELS, 1};
 
 static status prepare_layer(contest *c, entry *e)
 {
@@ -79,7 +84,7 @@ static status prepare_layer(contest *c, entry *e)
     size_t scratch;
     status st = OK;
     TRY(memory_alloc(&no_bias, CHANNELS, sizeof *no_bias));
-    TRY(conv_weight_upload(c->d, &e->layer, c->host, no_bias, CHANNELS, CHANNELS, 1, "fitting"));
+    TRY(conv_weight_upload(c->d, &e->layer, c->host, no_bias, layer, "fitting"));
     TRY(conv_scratch(c->d, &scratch, &e->layer, picture));
     TRY(buffer_create(c->d, &e->scratch, scratch, "fitting"));
 done:
@@ -93,14 +98,36 @@ static status queue_layer(contest *c, entry *e)
     return op_conv3x3(c->d, c->out, c->in, &e->layer, picture, &plain, e->scratch);
 }
 
-static const fitting fittings[N_TUNABLES] = {
-    [TUNABLE_GEMM] = {.t = &gemm_cpu_tunable, .share = 0.75, .n_in = ROWS * DEPTH,
-                      .n_out = ROWS * COLUMNS, .n_weights = COLUMNS * DEPTH,
-                      .prepare = prepare_product, .queue = queue_product},
-    [TUNABLE_CONV] = {.t = &conv_winograd_tunable, .share = 0.25, .n_in = SIDE * SIDE * CHANNELS,
-                      .n_out = SIDE * SIDE * CHANNELS, .n_weights = CHANNELS * CHANNELS * 9,
-                      .prepare = prepare_layer, .queue = queue_layer},
+static const fitting fittings[] = {
+    {.kinds = gemm_kinds, .shape = {ROWS, COLUMNS, DEPTH}, .share = 0.75, .n_in = ROWS * DEPTH,
+     .n_out = ROWS * COLUMNS, .n_weights = COLUMNS * DEPTH, .prepare = prepare_product,
+     .queue = queue_product},
+    {.kinds = conv_kinds, .shape = {SIDE * SIDE, CHANNELS, CHANNELS, 1}, .share = 0.25,
+     .n_in = SIDE * SIDE * CHANNELS, .n_out = SIDE * SIDE * CHANNELS,
+     .n_weights = CHANNELS * CHANNELS * 9, .prepare = prepare_layer, .queue = queue_layer},
 };
+enum { N_FITTINGS = sizeof fittings / sizeof *fittings };
+
+/* The implementation that serves, where its values can be chosen; else null. */
+static const tuning *serving(const device *d, const fitting *f)
+{
+    const tuning *all[TUNING_KINDS];
+    const char *name = f->kinds == conv_kinds ? conv_name(d, layer)
+                                              : gemm_name(d, ROWS, COLUMNS, DEPTH);
+    int n = f->kinds(d, f->shape, all);
+    for (int i = 0; i < n; i++)
+        if (!strcmp(all[i]->kind, name)) return all[i];
+    return NULL;
+}
+
+/* Known values of t that fit; returns how many. */
+static int candidates(const device *d, const fitting *f, const tuning *t, const int *out[MOST])
+{
+    int n = 0;
+    for (int i = 0; i < t->n_known && n < MOST; i++)
+        if (t->fits(d, t->known[i], f->shape)) out[n++] = t->known[i];
+    return n;
+}
 
 /* ---- the contest ---- */
 
@@ -170,135 +197,60 @@ static status time_once(contest *c, const fitting *f, entry *e)
     return st;
 }
 
-/* The candidates in turn, as many as there is time to build; then rounds of all, in turn. */
-static status compete(contest *c, const fitting *f, int *choice)
+/* The candidates in turn, as many as there is time to build; then rounds of all, in turn. A
+ * candidate's weights keep the values that were there when they were packed. */
+static status compete(contest *c, const fitting *f)
 {
     enum { SHARE = 3 }; /* one in SHARE of what is left is for the rounds */
-    int candidates = f->t->candidates(c->d);
     double longest = 0.0, build_until = c->until - (c->until - clock_seconds()) / SHARE;
     status st = OK;
-    for (int i = 0; i < candidates && i < MOST; i++, c->n++) {
+    for (int i = 0; i < c->n_values; i++, c->n++) {
         double before = clock_seconds();
         if (i > 0 && before + longest > build_until) break;
-        *choice = i;
+        TRY(tuning_set(c->d, c->t, NULL, c->values[i]));
         TRY(enter(c, f, i));
         double spent = clock_seconds() - before;
         if (spent > longest) longest = spent;
     }
     for (int round = 0; round < ROUNDS && c->n > 1; round++)
-        for (*choice = 0; *choice < c->n; ++*choice) {
+        for (int i = 0; i < c->n; i++) {
             if (round > 0 && clock_seconds() > c->until) break;
-            if (c->entries[*choice].competes) TRY(time_once(c, f, &c->entries[*choice]));
+            if (c->entries[i].competes) TRY(time_once(c, f, &c->entries[i]));
         }
 done:
-    *choice = 0;
     return st;
 }
 
-static void note_times(const contest *c, const fitting *f)
+static void note_times(const contest *c)
 {
     for (int i = 0; i < c->n && c->d->settings.note; i++) {
         const entry *e = &c->entries[i];
         char line[160], time[40];
         snprintf(time, sizeof time, "%.2f ms", e->best * 1e3);
-        snprintf(line, sizeof line, "%s, candidate %d of %d: %s", f->t->op, i + 1,
-                 f->t->candidates(c->d),
+        snprintf(line, sizeof line, "%s, candidate %d of %d: %s", c->t->op, i + 1, c->n_values,
                  !e->competes ? "other bits" : c->n == 1 ? "no time for others" : time);
         c->d->settings.note(line);
     }
 }
 
-/* d->choice[which] = the fastest, else the first. */
-static void measure_one(device *d, const fitting *f, int which, double until)
+/* From here on the device uses the fastest, else the first: *values. */
+static void measure_one(device *d, const fitting *f, const tuning *t, double until,
+                        const int **values)
 {
-    contest c = {.d = d, .until = until};
+    contest c = {.d = d, .t = t, .until = until};
     int best = 0;
+    c.n_values = candidates(d, f, t, c.values);
     status st = open_contest(&c, f);
-    if (st == OK) st = compete(&c, f, &d->choice[which]);
+    if (st == OK) st = compete(&c, f);
     for (int i = 1; st == OK && i < c.n; i++)
         if (c.entries[i].competes && c.entries[i].best < c.entries[best].best) best = i;
     if (c.entries[best].best > c.entries[0].best * WORTH) best = 0;
-    note_times(&c, f);
+    note_times(&c);
     device_finish(d);
     close_contest(&c);
-    d->choice[which] = best;
+    *values = c.values[best];
     if (st != OK) fail_clear();
-}
-
-/* ---- the store ---- */
-
-static void warn(const device *d, const store_line *line, const char *what)
-{
-    char told[200];
-    if (!d->settings.warn) return;
-    snprintf(told, sizeof told, "%s: ignored: %s", line->from, what);
-    d->settings.warn(told);
-}
-
-/* The candidate that a line means, or -1. */
-static int candidate_of(const device *d, const tunable *t, const store_line *line)
-{
-    int n = t->candidates(d), n_names = 0;
-    while (n_names < TUNABLE_VALUES && t->names[n_names]) n_names++;
-    for (int i = 0; i < n && line->n_values == n_names; i++) {
-        int values[TUNABLE_VALUES], same = 0;
-        t->values(d, i, values);
-        for (int j = 0; j < n_names; j++)
-            same += line->values[j].value == values[j] &&
-                    !strcmp(line->values[j].name, t->names[j]);
-        if (same == n_names) return i;
-    }
-    return -1;
-}
-
-/* Whether the store has a choice that can be used; a line that cannot is dropped. */
-static bool use_stored(device *d, store *s, int which, const char *shape)
-{
-    const tunable *t = fittings[which].t;
-    char kernels[STORE_HASH];
-    store_line *line = store_find(s, t->op, shape);
-    if (!line || store_kernels(kernels, t->file) != OK) return false;
-    int i = candidate_of(d, t, line);
-    bool old = *line->kernels && strcmp(line->kernels, kernels) != 0;
-    if (!old && i >= 0) {
-        d->choice[which] = i;
-        return true;
-    }
-    warn(d, line, old ? "measured with other kernels" : "no such candidate");
-    store_drop(s, line);
-    return false;
-}
-
-static void put_choice(device *d, store *s, int which, const char *shape)
-{
-    const tunable *t = fittings[which].t;
-    store_line line = {0};
-    int values[TUNABLE_VALUES];
-    if (store_kernels(line.kernels, t->file) != OK) return;
-    text_copy(line.op, sizeof line.op, t->op);
-    text_copy(line.shape, sizeof line.shape, shape);
-    t->values(d, d->choice[which], values);
-    for (int i = 0; i < TUNABLE_VALUES && t->names[i]; i++) {
-        text_copy(line.values[i].name, sizeof line.values[i].name, t->names[i]);
-        line.values[i].value = values[i];
-        line.n_values++;
-    }
-    store_put(s, &line);
-}
-
-/* Lines of operators that nobody knows. */
-static void name_unknown(const device *d, store *s)
-{
-    for (size_t i = 0; i < s->n;) {
-        bool known = false;
-        for (int t = 0; t < N_TUNABLES; t++) known |= !strcmp(s->lines[i].op, fittings[t].t->op);
-        if (known) {
-            i++;
-            continue;
-        }
-        warn(d, &s->lines[i], "no such operator");
-        store_drop(s, &s->lines[i]);
-    }
+    if (tuning_set(d, t, NULL, *values) != OK) fail_clear();
 }
 
 /* ---- all of it ---- */
@@ -311,40 +263,46 @@ static bool measurable(const device *d)
            !d->info.quirk.has[QUIRK_POISON_BUFFERS];
 }
 
-static void measure_missing(device *d, store *s, const char *const missing[N_TUNABLES],
-                            void (*say)(const char *line))
+static void measure_missing(device *d, store *s, const tuning *const missing[N_FITTINGS])
 {
     bool no_cache = d->settings.no_cache;
     double start = clock_seconds(), all = 0.0, done = 0.0;
-    for (int t = 0; t < N_TUNABLES; t++) all += missing[t] ? fittings[t].share : 0.0;
-    if (say) say("measuring which kernels suit this device, once, for at most 3 seconds");
+    for (int f = 0; f < N_FITTINGS; f++) all += missing[f] ? fittings[f].share : 0.0;
     d->settings.no_cache = true; /* most of these programs are not needed again */
-    for (int t = 0; t < N_TUNABLES; t++) {
-        if (!missing[t]) continue;
-        done += fittings[t].share;
-        measure_one(d, &fittings[t], t, start + FIT_SECONDS * done / all);
-        put_choice(d, s, t, missing[t]);
+    for (int f = 0; f < N_FITTINGS; f++) {
+        const int *values;
+        if (!missing[f]) continue;
+        done += fittings[f].share;
+        measure_one(d, &fittings[f], missing[f], start + FIT_SECONDS * done / all, &values);
+        if (stored_put(s, d, missing[f], NULL, values) != OK) fail_clear();
     }
     d->settings.no_cache = no_cache;
-    if (store_save(s, &d->info) != OK && d->settings.note) d->settings.note(fail_line());
-    fail_clear();
 }
 
 void fit_device(device *d, bool measure, void (*say)(const char *line))
 {
-    const char *missing[N_TUNABLES] = {0};
+    const tuning *missing[N_FITTINGS] = {0};
+    const int *values[MOST];
     int n_missing = 0;
     store s;
     store_load(&s, &d->info, d->settings.warn);
-    name_unknown(d, &s);
-    for (int t = 0; t < N_TUNABLES; t++) {
-        const tunable *of = fittings[t].t;
-        const char *shape = d->class == CLASS_CPU ? of->shape(d) : NULL;
-        if (!shape || of->candidates(d) < 2 || use_stored(d, &s, t, shape)) continue;
-        missing[t] = shape;
+    bool unknown = store_empty(&s, &d->info);
+    stored_use(d, &s);
+    for (int f = 0; f < N_FITTINGS; f++) {
+        const tuning *t = serving(d, &fittings[f]);
+        if (!t || stored_any(&s, t) || candidates(d, &fittings[f], t, values) < 2) continue;
+        missing[f] = t;
         n_missing++;
     }
-    if (measure && n_missing && measurable(d)) measure_missing(d, &s, missing, say);
+    if (measure && measurable(d) && (n_missing || (unknown && say))) {
+        if (say && n_missing)
+            say("measuring which kernels suit this device, once, for at most 3 seconds; "
+                "`ditcl tune MODEL` does it thoroughly");
+        else if (say)
+            say("`ditcl tune MODEL` measures which kernels suit this device best");
+        measure_missing(d, &s, missing);
+        if (store_save(&s, &d->info) != OK && d->settings.note) d->settings.note(fail_line());
+    }
     store_free(&s);
     fail_clear();
 }

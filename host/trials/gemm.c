@@ -59,8 +59,9 @@ static status prepare(trial_run *r, int i)
     status st = OK;
     size_t m = (size_t)cases[i].m, n = (size_t)cases[i].n, k = (size_t)cases[i].k, scratch;
     size_t items = cases[i].tokens ? (m - 1) / (size_t)cases[i].tokens + 1 : 0;
-    r->input_error = gemm_input_error(r->d);
-    TRY(gemm_scratch(r->d, &scratch, cases[i].m, cases[i].n, cases[i].k));
+    const gemm_weight like = {.n = cases[i].n, .k = cases[i].k};
+    r->input_error = gemm_input_error(r->d, cases[i].m, cases[i].n, cases[i].k);
+    TRY(gemm_scratch(r->d, &scratch, &like, cases[i].m));
     TRY(trial_create(r, TRIAL_RESULT, "out", m * n));
     TRY(trial_normal(r, "a", m * k, 0.0, 1.0));
     TRY(trial_normal(r, "weight", n * k, 0.0, 1.0 / sqrt((double)k)));
@@ -73,7 +74,7 @@ static status prepare(trial_run *r, int i)
     TRY(trial_create(r, TRIAL_SCRATCH, "scratch", scratch));
     TRY(memory_alloc(&r->state, 1, sizeof(gemm_weight)));
     TRY(gemm_weight_upload(r->d, r->state, r->arrays[WEIGHT].values, r->arrays[BIAS].values,
-                           cases[i].n, cases[i].k, "packed weight"));
+                           cases[i].m, cases[i].n, cases[i].k, "packed weight"));
 done:
     return st;
 }

@@ -1,0 +1,139 @@
+/* Stored values. See stored.h. */
+#include "trials/stored.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/text.h"
+
+static const tuned_operator *find_operator(const char *op)
+{
+    for (const tuned_operator *o = tuned_operators; o->op; o++)
+        if (!strcmp(o->op, op)) return o;
+    return NULL;
+}
+
+/* The implementation of this name among those for the shape; d null: among all. */
+static const tuning *find_kind(const tuned_operator *o, const device *d, const int *shape,
+                               const char *kind)
+{
+    const tuning *all[TUNING_KINDS];
+    int n = o->kinds(d, shape, all);
+    for (int i = 0; i < n; i++)
+        if (!strcmp(all[i]->kind, kind)) return all[i];
+    return NULL;
+}
+
+void stored_key(char out[2 * STORE_WORD], const device *d, const int *shape)
+{
+    char sizes[TUNING_SHAPE];
+    tuning_shape_text(sizes, shape);
+    snprintf(out, 2 * STORE_WORD, "%.8s %.8s %.40s", kernel_class_names[d->class],
+             precision_names[d->settings.precision], sizes);
+}
+
+const char *stored_values(int values[TUNING_VALUES], const tuning *t, const store_line *line)
+{
+    char kernels[STORE_HASH];
+    if (store_kernels(kernels, t->file) != OK) return "its kernels are not there";
+    if (*line->kernels && strcmp(line->kernels, kernels) != 0)
+        return "measured with other kernels";
+    memset(values, 0, TUNING_VALUES * sizeof *values);
+    for (int i = 0; i < t->n; i++) {
+        int found = -1;
+        for (int j = 0; j < line->n_values; j++)
+            if (!strcmp(line->values[j].name, t->tunables[i].name)) found = j;
+        if (found < 0) return "no such candidate: a value is missing";
+        values[i] = line->values[found].value;
+    }
+    if (line->n_values != t->n) return "no such candidate: a value too many";
+    if (!tuning_valid(NULL, t, values, NULL)) return "no such candidate: not among the choices";
+    return NULL;
+}
+
+/* ---- one line ---- */
+
+static const char *use_for_any(device *d, const tuned_operator *o, const store_line *line)
+{
+    int values[TUNING_VALUES];
+    const tuning *t = find_kind(o, NULL, NULL, line->shape);
+    if (!t || *line->use) return "no such implementation";
+    const char *wrong = stored_values(values, t, line);
+    if (wrong) return wrong;
+    return tuning_set(d, t, NULL, values) == OK ? NULL : fail_line();
+}
+
+static bool is_one_of(const char *word, const char *const *names)
+{
+    for (; *names; names++)
+        if (!strcmp(*names, word)) return true;
+    return false;
+}
+
+static const char *use_for_shape(device *d, const tuned_operator *o, const store_line *line)
+{
+    char class[STORE_WORD], inputs[STORE_WORD], sizes[STORE_WORD + 8], rest;
+    int shape[TUNING_SIZES], values[TUNING_VALUES], n = 0;
+    if (sscanf(line->shape, "%31s %31s %39s %c", class, inputs, sizes, &rest) != 3 ||
+        !is_one_of(class, kernel_class_names) || !is_one_of(inputs, precision_names) ||
+        !tuning_shape_parse(shape, sizes))
+        return "no such shape";
+    while (n < TUNING_SIZES && shape[n]) n++;
+    if (n != o->n_sizes) return "no such shape";
+    const tuning *t = find_kind(o, NULL, NULL, line->use);
+    if (!t) return "no such implementation";
+    const char *wrong = stored_values(values, t, line);
+    if (wrong) return wrong;
+    if (strcmp(class, kernel_class_names[d->class]) != 0 ||
+        strcmp(inputs, precision_names[d->settings.precision]) != 0)
+        return NULL; /* of another run */
+    if (find_kind(o, d, shape, line->use) != t) return "not for this device";
+    if (!t->fits(d, values, shape)) return "more than this device has";
+    return tuning_set(d, t, shape, values) == OK ? NULL : fail_line();
+}
+
+void stored_use(device *d, store *s)
+{
+    for (size_t i = 0; i < s->n;) {
+        store_line *line = &s->lines[i];
+        const tuned_operator *o = find_operator(line->op);
+        const char *wrong = !o                          ? "no such operator"
+                            : strchr(line->shape, ' ') ? use_for_shape(d, o, line)
+                                                        : use_for_any(d, o, line);
+        if (!wrong) {
+            i++;
+            continue;
+        }
+        if (d->settings.warn && !line->shipped) {
+            char told[300];
+            snprintf(told, sizeof told, "%s: ignored: %s", line->from, wrong);
+            d->settings.warn(told);
+        }
+        store_drop(s, line);
+    }
+}
+
+/* ---- new lines ---- */
+
+bool stored_any(const store *s, const tuning *t)
+{
+    return store_find(s, t->op, t->kind) != NULL;
+}
+
+status stored_put(store *s, const device *d, const tuning *t, const int *shape, const int *values)
+{
+    store_line line = {.n_values = t->n};
+    status st = store_kernels(line.kernels, t->file);
+    if (st != OK) return st;
+    text_copy(line.op, sizeof line.op, t->op);
+    text_copy(line.shape, sizeof line.shape, t->kind);
+    if (shape) {
+        stored_key(line.shape, d, shape);
+        text_copy(line.use, sizeof line.use, t->kind);
+    }
+    for (int i = 0; i < t->n; i++) {
+        text_copy(line.values[i].name, sizeof line.values[i].name, t->tunables[i].name);
+        line.values[i].value = values[i];
+    }
+    return store_put(s, &line);
+}

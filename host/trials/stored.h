@@ -1,0 +1,28 @@
+/* Between the store's lines, which are text, and the values of tunables that operators use. Two
+ * kinds of lines:
+ *
+ *     tune gemm cpu VEC=16 ...                              this implementation, any shape
+ *     tune gemm gpu auto 512x4608x1152 use=clblast ...     class, precision, shape: what serves */
+#ifndef DITCL_TRIALS_STORED_H
+#define DITCL_TRIALS_STORED_H
+
+#include "device/store.h"
+#include "ops/tuning.h"
+
+/* Lays the values of s's lines on the device. A line that cannot be used is told to
+ * d->settings.warn and dropped; those of another class or precision stay, unused. */
+void stored_use(device *d, store *s);
+
+/* Whether s has values of this implementation for any shape. */
+bool stored_any(const store *s, const tuning *t);
+
+/* Adds a line, of this device's class and precision where it is for a shape; null: for any. */
+status stored_put(store *s, const device *d, const tuning *t, const int *shape, const int *values);
+
+/* The line of a shape: the words behind the operator. */
+void stored_key(char out[2 * STORE_WORD], const device *d, const int *shape);
+
+/* values = the line's, for t; null, or why they cannot be used. */
+const char *stored_values(int values[TUNING_VALUES], const tuning *t, const store_line *line);
+
+#endif
