@@ -15,6 +15,7 @@ static const struct {
     {"info", cli_info, "describe a model: sizes, parameters, Gflops, memory"},
     {"devices", cli_devices, "list the OpenCL devices"},
     {"bench", cli_bench, "measure operators, passes and the device they run on"},
+    {"kernels", cli_kernels, "write down what would be built for a device, for its compiler"},
     {"check", cli_check, "compare every kernel with its reference on a device"},
 };
 enum { N_COMMANDS = sizeof commands / sizeof *commands };

@@ -13,6 +13,7 @@ status cli_decode(int argc, char **argv);
 status cli_info(int argc, char **argv);
 status cli_check(int argc, char **argv);
 status cli_bench(int argc, char **argv);
+status cli_kernels(int argc, char **argv);
 
 /* Which device, and how it computes. */
 typedef struct {

@@ -92,6 +92,7 @@ typedef struct {
     device_tuned *tuned; /* the newest first */
     device_handles *handles;
     struct record *recorder;  /* null, or takes down what is queued: record.h */
+    struct pretended *pretended; /* null, or the device is not there: pretend.h */
     uint64_t allocated_bytes; /* by buffer_create, still held */
     struct {
         int built, loaded, refused, stored; /* from source, from the cache; cached but no good */
