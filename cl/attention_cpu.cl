@@ -22,24 +22,6 @@ typedef V loose_v __attribute__((aligned(4)));
 #define TILES_AT (SCORES_AT + BK * NQ)
 #define TILE_SIZE ((D + DP + 2) * NQ) /* Q^T, sums^T, maxima, sums of weights */
 
-/* t [VEC] as a matrix, transposed: log2(VEC) times, the first rows interleaved with the others */
-inline void transpose(V *t)
-{
-    #pragma unroll
-    for (int round = 1; round < VEC; round *= 2) {
-        V u[VEC];
-        #pragma unroll
-        for (int i = 0; i < VEC / 2; i++) {
-            u[2 * i].even = t[i].lo;
-            u[2 * i].odd = t[i + VEC / 2].lo;
-            u[2 * i + 1].even = t[i].hi;
-            u[2 * i + 1].odd = t[i + VEC / 2].hi;
-        }
-        #pragma unroll
-        for (int i = 0; i < VEC; i++) t[i] = u[i];
-    }
-}
-
 /* to [D][NQ] = factor times the queries first.. (the last one stands for those beyond) */
 inline void gather_queries(global float *to, global const float *q, int stride, int first,
                            int tokens, float factor)

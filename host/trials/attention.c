@@ -66,8 +66,9 @@ static status prepare(trial_run *r, int i)
     status st = OK;
     size_t scratch;
     double deviation = isnan(cases[i].deviation) ? 1.0 : cases[i].deviation;
-    /* as for the tolerance: a score's error counts as often as scores exceed 1 */
-    r->input_error = attention_input_error(r->d) * fmax(1.0, deviation * deviation);
+    /* a score of size sd^2 is off by its inputs' error times as much, x, and a weight by e^x - 1 */
+    r->input_error = attention_input_error(r->d, cases[i].s);
+    if (deviation > 1.0) r->input_error = expm1(r->input_error * deviation * deviation);
     TRY(attention_scratch(r->d, &scratch, cases[i].s));
     TRY(trial_create(r, TRIAL_RESULT, "out", rows(i) * width(i)));
     TRY(trial_normal(r, "qkv", rows(i) * 3 * width(i), 0.0, deviation));
