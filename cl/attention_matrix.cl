@@ -69,7 +69,8 @@ inline void pack_keys(global ushort *to, global const float *from, int stride, i
         }
 }
 
-/* to [STEPS][BK / 32][2][16 pairs of keys][16 channels][2] from values' rows, zeros beyond count. */
+/* to [STEPS][BK / 32][2][16 pairs of keys][16 channels][2] from values' rows, zeros beyond
+ * count. */
 inline void pack_values(global ushort *to, global const float *from, int stride, int count)
 {
     for (int pair = 0; pair < (count + 31) / 32 * 16; pair++) {
@@ -100,7 +101,8 @@ inline float total_of(float16 x)
 }
 
 /* scores [32][BK] = queries x keys */
-inline void score(global float *scores, global const ushort *q, global const ushort *keys, int count)
+inline void score(global float *scores, global const ushort *q, global const ushort *keys,
+                  int count)
 {
     for (int key = 0; key < count; key += 32, keys += STEPS * STEP) {
         TILE_ZERO(0);

@@ -8,8 +8,8 @@
 #include "ops/op.h"
 
 /* The first that fits serves, unless another was stored. */
-static const attention_implementation *const table[] = {&attention_matrix, &attention_cpu,
-                                                        &attention_gpu};
+static const attention_implementation *const table[] = {
+    &attention_matrix, &attention_cpu_pairs, &attention_cpu, &attention_gpu};
 
 enum { N_IMPLEMENTATIONS = sizeof table / sizeof *table };
 

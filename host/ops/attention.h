@@ -17,7 +17,8 @@ typedef struct {
     unit on;
 } attention_implementation;
 
-extern const attention_implementation attention_cpu, attention_gpu, attention_matrix;
+extern const attention_implementation attention_cpu, attention_cpu_pairs, attention_gpu,
+    attention_matrix;
 
 void attention_sizes(int shape[TUNING_SIZES], attention_shape s);
 

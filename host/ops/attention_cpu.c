@@ -32,8 +32,10 @@ static bool fits_values(const device *d, const int *v, const int *shape)
            v[BK] >= v[KR] && v[DR] <= shape[3];
 }
 
-static const tuning tuned = {"attention", "cpu", "attention_cpu.cl", tunables, N_TUNABLES_HERE,
-                             known, sizeof known / sizeof *known, fits_values};
+#define TUNED(kind)                                                                                \
+    {"attention", kind, "attention_cpu.cl", tunables, N_TUNABLES_HERE, known,                      \
+     sizeof known / sizeof *known, fits_values}
+static const tuning tuned = TUNED("cpu"), tuned_pairs = TUNED("avx512_bf16");
 
 /* Channels of a tile: those that need the least work for d, padding and loads included. */
 static int best_channels(int d, int most)
@@ -46,33 +48,41 @@ static int best_channels(int d, int most)
     return best;
 }
 
-static tiling choose(const device *d, attention_shape s)
+/* pair: numbers of an element: 2 where they are bf16, else 1. */
+static tiling choose(const device *d, attention_shape s, size_t pair)
 {
     int shape[TUNING_SIZES];
     attention_sizes(shape, s);
-    const int *v = tuning_values_for(d, &tuned, shape);
+    const int *v = tuning_values_for(d, pair == 2 ? &tuned_pairs : &tuned, shape);
     tiling t = {.vec = v[VEC], .query_vectors = v[QV], .keys = v[KR]};
     t.channels = v[DR] ? v[DR] : best_channels(s.head_dim, v[KR]);
     t.block = (int)round_up((size_t)v[BK], (size_t)t.keys);
     size_t queries = (size_t)(t.vec * t.query_vectors), head = (size_t)s.head_dim;
     size_t block = (size_t)t.block, padded = round_up(head, (size_t)t.channels);
+    size_t elements = ceil_div(head, pair);
     attention_split(&t.tiles, &t.splits, d, s, ceil_div((size_t)s.tokens, queries));
-    t.block_floats = block * (head + padded + queries);
-    t.tile_floats = (head + padded + 2) * queries;
+    t.block_floats = block * (elements + queries) + ceil_div(block, pair) * padded;
+    t.tile_floats = (elements + padded + 2) * queries;
     return t;
 }
 
-static status run(device *d, buf out, buf qkv, buf scratch, attention_shape s)
+static status launch_tiling(device *d, const tiling *t, const char *kind, buf out, buf qkv,
+                            buf scratch, attention_shape s)
 {
-    tiling t = choose(d, s);
     float factor = 1.44269504f / sqrtf((float)s.head_dim); /* scores are powers of two */
     kernel *k;
     status st = program_get(d, &k, "attention_cpu.cl", "attention_cpu",
-                            "-DD=%d -DVEC=%d -DQV=%d -DKR=%d -DDR=%d -DBK=%d", s.head_dim, t.vec,
-                            t.query_vectors, t.keys, t.channels, t.block);
+                            "-DD=%d -DVEC=%d -DQV=%d -DKR=%d -DDR=%d -DBK=%d%s", s.head_dim,
+                            t->vec, t->query_vectors, t->keys, t->channels, t->block, kind);
     if (st != OK) return st;
-    return launch(d, k, RANGE((size_t)t.splits, (size_t)s.heads, (size_t)s.batch), RANGE(1),
-                  ARG(out), ARG(qkv), ARG(scratch), ARG(s.tokens), ARG(t.tiles), ARG(factor));
+    return launch(d, k, RANGE((size_t)t->splits, (size_t)s.heads, (size_t)s.batch), RANGE(1),
+                  ARG(out), ARG(qkv), ARG(scratch), ARG(s.tokens), ARG(t->tiles), ARG(factor));
+}
+
+static size_t scratch_of(const tiling *t, attention_shape s)
+{
+    return (size_t)s.batch * (size_t)s.heads * (size_t)t->splits *
+           (t->block_floats + (size_t)t->tiles * t->tile_floats);
 }
 
 static bool fits(const device *d)
@@ -82,11 +92,50 @@ static bool fits(const device *d)
 
 static status scratch_count(device *d, size_t *count, attention_shape s)
 {
-    tiling t = choose(d, s);
-    *count = (size_t)s.batch * (size_t)s.heads * (size_t)t.splits *
-             (t.block_floats + (size_t)t.tiles * t.tile_floats);
+    tiling t = choose(d, s, 1);
+    *count = scratch_of(&t, s);
     return OK;
+}
+
+static status run(device *d, buf out, buf qkv, buf scratch, attention_shape s)
+{
+    tiling t = choose(d, s, 1);
+    return launch_tiling(d, &t, "", out, qkv, scratch, s);
 }
 
 const attention_implementation attention_cpu = {
     .tuned = &tuned, .fits = fits, .scratch = scratch_count, .run = run};
+
+/* ---- bfloat16 pairs ---- */
+
+static bool fits_pairs(const device *d)
+{
+    return fits(d) && d->vector_width == 16 && d->feature[FEATURE_AVX512_BF16] &&
+           d->settings.precision == PRECISION_BF16;
+}
+
+static status scratch_count_pairs(device *d, size_t *count, attention_shape s)
+{
+    tiling t = choose(d, s, 2);
+    *count = scratch_of(&t, s);
+    return OK;
+}
+
+static status run_pairs(device *d, buf out, buf qkv, buf scratch, attention_shape s)
+{
+    tiling t = choose(d, s, 2);
+    return launch_tiling(d, &t, " -DBF16 -DVECTOR_ASSEMBLY=1", out, qkv, scratch, s);
+}
+
+static double input_error_pairs(const device *d)
+{
+    (void)d;
+    return 0x1p-9;
+}
+
+const attention_implementation attention_cpu_pairs = {.tuned = &tuned_pairs,
+                                                      .fits = fits_pairs,
+                                                      .scratch = scratch_count_pairs,
+                                                      .run = run_pairs,
+                                                      .input_error = input_error_pairs,
+                                                      .on = UNIT_BF16};
