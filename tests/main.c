@@ -28,6 +28,7 @@ static const struct {
     {"program", "device", suite_program},
     {"fit", "device", suite_fit},
     {"ops", "device", suite_ops},
+    {"variants", "device", suite_variants},
     {"models", "device", suite_models},
     {"matrix", "emulator", suite_matrix},
     {"tiles", "emulator", suite_tiles}, /* with tests/amx_emulator.c preloaded */
