@@ -64,6 +64,20 @@ inline V row_vector(global const float *row, int at)
     return VLOAD(row + at * VEC);
 }
 
+inline void store_vector(global float *row, int at, V x)
+{
+#if D % VEC != 0
+    if (at == DV - 1) {
+        float lane[VEC];
+        VSTORE(x, lane);
+        for (int j = 0; j < VEC; j++)
+            if (at * VEC + j < D) row[at * VEC + j] = lane[j];
+        return;
+    }
+#endif
+    VSTORE(x, row + at * VEC);
+}
+
 /* `vectors` vectors, from `first` on, of the rows of a tile; zeros for the rows from `real` on. */
 inline void stage(local TILE *to, int pitch, global const float *from, int row_pitch, int rows,
                   int real, int first, int vectors)
@@ -156,6 +170,9 @@ void attention(global float *out, global const float *qkv, int tokens, float fac
             barrier(CLK_LOCAL_MEM_FENCE);
 #endif
             int some = min(CV, DV - c);
+#if !SQ || !SK
+            #pragma unroll 1 /* some compilers run out of registers for loads ahead */
+#endif
             for (int at = 0; at < some; at++) {
                 V key[RK];
                 #pragma unroll
@@ -233,6 +250,7 @@ void attention(global float *out, global const float *qkv, int tokens, float fac
             barrier(CLK_LOCAL_MEM_FENCE);
             int begin = 0, end = keys;
 #endif
+            #pragma unroll 1
             for (int key = begin; key < end; key += 4) {
                 float weight[4][RQ];
                 #pragma unroll
@@ -267,22 +285,15 @@ void attention(global float *out, global const float *qkv, int tokens, float fac
     #pragma unroll
     for (int i = 0; i < RQ; i++) weights[(mine + i) * PITCH_P + column] = total[i];
     barrier(CLK_LOCAL_MEM_FENCE);
+    #pragma unroll
     for (int i = 0; i < RQ; i++) {
-        if (first + mine + i >= tokens) continue;
         float all = 0.0f;
         for (int j = 0; j < WK; j++) all += weights[(mine + i) * PITCH_P + j];
-        global float *to = out + ((size_t)n * tokens + first + mine + i) * heads * D + h * D;
-        for (int j = 0; j < DI; j++) {
-            int at = j * WK + column;
-            if (at >= DV) continue;
-            V x = sum[i][j] / all;
-            if (D % VEC == 0) {
-                VSTORE(x, to + at * VEC);
-                continue;
-            }
-            float lane[VEC];
-            VSTORE(x, lane);
-            for (int e = 0; e < VEC && at * VEC + e < D; e++) to[at * VEC + e] = lane[e];
-        }
+        int row = first + mine + i;
+        global float *to = out + ((size_t)n * tokens + row) * heads * D + h * D;
+        #pragma unroll
+        for (int j = 0; j < DI; j++)
+            if (row < tokens && j * WK + column < DV)
+                store_vector(to, j * WK + column, sum[i][j] / all);
     }
 }

@@ -65,6 +65,8 @@ static bool fits_values(const device *d, const int *v, const int *shape)
     if (v[VEC] > 4 && !v[WIDE]) return false; /* no sum of more than four lanes in a row */
     if (v[HALF] && d->settings.precision != PRECISION_FP16) return false;
     if (v[HALF] && !v[SQ] && !v[SK] && !v[VC]) return false; /* the same as without */
+    /* a tile that is empty for the most part */
+    if (v[BQ] > 16 && v[BQ] >= 2 * shape[TOKENS]) return false;
     if ((size_t)group(v) > d->info.max_work_group) return false;
     if (local_bytes(v, shape) > d->info.local_bytes) return false;
     /* an item by itself is for processors: its sums may lie in memory */
@@ -75,15 +77,18 @@ static bool fits_values(const device *d, const int *v, const int *shape)
 
 static const int known[][TUNING_VALUES] = {
     /* BQ, BK, RQ, RK, VEC, DC, SQ, SK, VC, WIDE, HALF */
-    {64, 64, 4, 4, 4, 128, 1, 1, 32, 0, 1},
+    {64, 64, 4, 4, 4, 128, 1, 1, 16, 0, 1},
+    {64, 64, 4, 4, 4, 24, 2, 1, 16, 0, 1},
     {32, 32, 2, 2, 4, 64, 2, 1, 8, 0, 1},
-    {64, 32, 4, 2, 4, 24, 1, 1, 16, 0, 0},
-    {32, 32, 2, 2, 4, 128, 1, 1, 32, 0, 0},
+    {64, 64, 4, 4, 4, 24, 1, 1, 16, 0, 0}, /* 48 KB of local memory */
+    {64, 64, 4, 4, 4, 24, 2, 1, 16, 0, 0}, /* 32 KB */
+    {64, 32, 4, 2, 4, 32, 2, 1, 8, 0, 0},
     {32, 32, 2, 2, 4, 32, 2, 1, 8, 0, 0},
     {16, 32, 1, 2, 4, 32, 2, 1, 8, 0, 0},
     {16, 32, 2, 2, 4, 64, 0, 1, 4, 0, 0},
-    {8, 32, 1, 2, 4, 32, 0, 0, 0, 0, 0},
-    {2, 32, 1, 1, 4, 64, 0, 1, 0, 0, 0},
+    {8, 32, 1, 2, 4, 32, 0, 0, 0, 0, 0}, /* hardly any */
+    {2, 32, 1, 1, 4, 64, 0, 0, 0, 0, 0},
+    {4, 4, 4, 4, 16, 128, 0, 0, 0, 1, 0}, /* an item by itself */
     {4, 4, 4, 4, 4, 128, 0, 0, 0, 1, 0},
 };
 
