@@ -88,6 +88,9 @@ status tuning_set(device *d, const tuning *t, const int *shape, const int *value
 /* Forgets all of them. No weights may be held that were packed for them. */
 void tuning_forget(device *d);
 
+/* Whether any values of t are used on the device. */
+bool tuning_used(const device *d, const tuning *t);
+
 /* Whether each value is among its choices, and they fit the shape (null: not asked). */
 bool tuning_valid(const device *d, const tuning *t, const int *values, const int *shape);
 
