@@ -18,6 +18,9 @@ enum {
     DRAWS = 4000,   /* until one that fits and was not tried */
 };
 static const double BETTER = 0.97;        /* of the best's time: less may be noise */
+static const double CONFIRMED = 0.99;     /* of the time without a search: at most, in the end */
+static const double CONFIRMING = 0.15;    /* of the budget */
+static const double BEHIND = 1.7;         /* times the best: see hopeless */
 static const double LIMIT_SECONDS = 20.0; /* of one candidate: its build, check and runs */
 
 typedef struct {
@@ -51,20 +54,32 @@ static bool is_new(search *s, search_row *r, const candidate *c)
     return false;
 }
 
-/* The known values of all implementations in turn, best guess first: the very first is what serves
- * without a search. */
+/* Whether an implementation was far behind for every shape so far: what time there is goes to the
+ * others first. */
+static bool hopeless(const search *s, const tuning *t)
+{
+    bool any = false;
+    for (int i = 0; i < s->n; i++)
+        for (int k = 0; k < s->rows[i].n_kinds; k++) {
+            const search_best *b = &s->rows[i].kinds[k];
+            if (b->t != t || b->seconds <= 0.0) continue;
+            if (b->seconds < BEHIND * s->rows[i].best.seconds) return false;
+            any = true;
+        }
+    return any && !s->thorough;
+}
+
+/* The known values of one implementation after the other, best guess first: the very first is what
+ * serves without a search. */
 static bool propose_known(search *s, search_row *r, candidate *c)
 {
-    int most = 0;
-    for (int k = 0; k < r->n_kinds; k++)
-        if (r->kinds[k].t->n_known > most) most = r->kinds[k].t->n_known;
-    while (r->seeds < most * r->n_kinds) {
-        int i = r->seeds / r->n_kinds;
-        const tuning *t = r->kinds[r->seeds % r->n_kinds].t;
-        c->kind = r->seeds++ % r->n_kinds;
-        if (i >= t->n_known) continue;
-        memcpy(c->values, t->known[i], sizeof c->values);
-        if (is_new(s, r, c)) return true;
+    for (; r->seeding < r->n_kinds; r->seeding++, r->seeds = 0) {
+        const tuning *t = r->kinds[r->seeding].t;
+        c->kind = r->seeding;
+        while (r->seeds < t->n_known && !hopeless(s, t)) {
+            memcpy(c->values, t->known[r->seeds++], sizeof c->values);
+            if (is_new(s, r, c)) return true;
+        }
     }
     return false;
 }
@@ -113,7 +128,7 @@ static int choose_kind(search *s, const search_row *r)
     double best_score = 0.0;
     for (int k = 0; k < r->n_kinds; k++) {
         const search_best *b = &r->kinds[k];
-        if (b->t->n == 0 || b->full) continue;
+        if (b->t->n == 0 || b->full || hopeless(s, b->t)) continue;
         double near = b->seconds > 0.0 && r->best.t ? r->best.seconds / b->seconds : 0.3;
         double score = near * near * (0.1 + (double)(draw(s) >> 11) * 0x1p-53);
         if (best < 0 || score > best_score) best = k, best_score = score;
@@ -142,10 +157,17 @@ static bool propose_chance(search *s, search_row *r, candidate *c)
 
 static bool propose(search *s, search_row *r, candidate *c)
 {
-    return propose_known(s, r, c) || propose_shared(s, r, c) || propose_chance(s, r, c);
+    return (r->best.t && propose_shared(s, r, c)) || propose_known(s, r, c) ||
+           propose_chance(s, r, c);
 }
 
 /* ---- what is kept ---- */
+
+static bool left_out(const tuning *t, const char *without, bool whole)
+{
+    return without && (whole ? !strcmp(t->kind, without)
+                             : !strncmp(t->kind, without, strlen(without)));
+}
 
 /* What the rows' winners come to where kinds that begin like `without`, or are it, are not used;
  * winners null: not asked for. */
@@ -154,16 +176,14 @@ static double settle(const search *s, const char *without, bool whole, search_be
     double sum = 0.0;
     for (int i = 0; i < s->n; i++) {
         const search_row *r = &s->rows[i];
-        search_best w = {0};
-        for (int k = 0; k < r->n_kinds; k++) {
+        search_best w = r->best;
+        if (w.t && left_out(w.t, without, whole)) w.t = NULL;
+        for (int k = 0; k < r->n_kinds && r->best.t && w.t != r->best.t; k++) {
             const search_best *b = &r->kinds[k];
-            bool out = without && (whole ? !strcmp(b->t->kind, without)
-                                         : !strncmp(b->t->kind, without, strlen(without)));
-            if (out || b->seconds <= 0.0) continue;
-            /* what is within the noise of the best found is left as it is */
-            if (!w.t || b->seconds < w.seconds) w = *b;
+            if (b->seconds > 0.0 && !left_out(b->t, without, whole) &&
+                (!w.t || b->seconds < w.seconds))
+                w = *b;
         }
-        if (r->best.t && w.t == r->best.t) w = r->best;
         if (winners) winners[i] = w;
         sum += r->calls * (w.t ? w.seconds : r->default_seconds);
     }
@@ -202,31 +222,28 @@ static status save(search *s, bool finally)
         if (finally) s->rows[i].best = *w;
     }
     TRY(store_save(&s->stored, &s->d->info));
-    s->saved = true;
 done:
     free(winners);
     return st;
 }
 
 /* A right candidate. held: what the best took beside it, or 0. Returns whether it is better. */
-static bool take_time(search *s, search_row *r, const candidate *c, double seconds, double held)
+static bool take_time(search_row *r, const candidate *c, double seconds, double held)
 {
     search_best *kind = &r->kinds[c->kind];
-    if (held > 0.0) seconds *= r->best.seconds / held; /* as if the clock had not moved */
-    bool first = !r->best.t, better = first || seconds < BETTER * r->best.seconds;
+    double beside = held > 0.0 ? held : r->best.seconds;
     r->tried++;
     r->since++;
     if (kind->seconds <= 0.0 || seconds < kind->seconds) {
         kind->seconds = seconds;
         memcpy(kind->values, c->values, sizeof kind->values);
     }
-    if (r->tried == 1 && c->kind == 0 && r->seeds <= r->n_kinds) r->default_seconds = seconds;
-    if (!better) return false;
+    if (r->tried == 1 && c->kind == 0) r->default_seconds = seconds;
+    if (r->best.t && seconds >= BETTER * beside) return false;
     r->since = 0;
     r->unheld = false;
     r->best = (search_best){.t = kind->t, .seconds = seconds};
     memcpy(r->best.values, c->values, sizeof r->best.values);
-    (void)s;
     return true;
 }
 
@@ -313,12 +330,8 @@ static status try_candidate(search *s, search_row *r, const candidate *c)
     r->failed += outcome == TRIED_FAILED || outcome == TRIED_DIED;
     if (outcome == TRIED_TIME) {
         if (held <= 0.0) s->held = false;
-        bool better = take_time(s, r, c, seconds, held);
-        seconds = held > 0.0 ? seconds * r->best.seconds / held : seconds;
-        if (better) {
-            seconds = r->best.seconds;
-            hold(s);
-        }
+        bool better = take_time(r, c, seconds, held);
+        if (better) hold(s);
         TRY(tried_end(&s->log, outcome, seconds));
         if (better) TRY(save(s, false));
     } else {
@@ -345,7 +358,7 @@ static void remember(search *s)
             memcpy(c.values, e->values, sizeof c.values);
             r->wrong += e->outcome == TRIED_WRONG;
             r->failed += e->outcome == TRIED_FAILED || e->outcome == TRIED_DIED;
-            if (e->outcome == TRIED_TIME) take_time(s, r, &c, e->seconds, 0.0);
+            if (e->outcome == TRIED_TIME) take_time(r, &c, e->seconds, 0.0);
         }
     }
 }
@@ -383,7 +396,7 @@ static search_row *most_to_gain(search *s)
 
 static double left(const search *s)
 {
-    return s->start + s->budget - clock_seconds();
+    return s->until - clock_seconds();
 }
 
 static status try_some(search *s, search_row *r)
@@ -428,6 +441,49 @@ static void prepare(search *s)
     }
 }
 
+/* ---- the end ---- */
+
+/* Once more the best and what serves without a search, in turns: a lucky time is no gain. */
+static status confirm(search *s, search_row *r)
+{
+    enum { ROUNDS = 2 };
+    const tuning *t = r->kinds[0].t;
+    int values[TUNING_VALUES];
+    char line[WORKER_LINE];
+    double seconds, held, worst = 0.0; /* of the best's time over the default's */
+    worker_answer answer;
+    status st = OK;
+    const int *known = tuning_values_for(s->d, t, r->shape);
+    if (!r->best.t || !known || r->default_seconds <= 0.0) return OK;
+    memcpy(values, known, sizeof values);
+    if (t == r->best.t && !memcmp(values, r->best.values, sizeof values)) return OK;
+    for (int round = 0; round < ROUNDS; round++) {
+        if (!start_child(s, r, &st)) return st;
+        hold_best(s, r);
+        if (!start_child(s, r, &st) || !s->held) return st;
+        if (!ask(s, t, values, line, 3 * s->limit, &answer)) return st;
+        if (sscanf(line, "time %lf %lf", &seconds, &held) != 2 || held <= 0.0) return st;
+        if (held / seconds > worst) {
+            worst = held / seconds;
+            r->best.seconds = held;
+            r->default_seconds = seconds;
+        }
+    }
+    if (worst <= CONFIRMED) return st;
+    r->kinds[0].seconds = r->best.seconds = r->default_seconds;
+    r->best.t = t;
+    memcpy(r->kinds[0].values, values, sizeof values);
+    memcpy(r->best.values, values, sizeof values);
+    return st;
+}
+
+/* For a second pass, over what the first left out. */
+static void begin_again(search_row *r)
+{
+    r->done = r->n_kinds == 0;
+    r->seeding = r->seeds = 0;
+}
+
 status search_run(search *s)
 {
     search_row *r;
@@ -438,7 +494,16 @@ status search_run(search *s)
     tuning_forget(s->d);
     TRY(tried_open(&s->log, s->d));
     remember(s);
-    while (left(s) > 0.0 && (r = most_to_gain(s))) TRY(try_some(s, r));
+    s->until = s->start + s->budget * (1.0 - CONFIRMING);
+    for (int pass = 0; pass < 2; pass++, s->thorough = true) {
+        while (left(s) > 0.0 && (r = most_to_gain(s))) TRY(try_some(s, r));
+        for (int i = 0; i < s->n && pass == 0; i++) begin_again(&s->rows[i]);
+    }
+    s->until = s->start + s->budget;
+    for (int i = 0; i < s->n && left(s) > 0.0; i++) {
+        if (s->progress) s->progress(s->progress_context, s, &s->rows[i]);
+        TRY(confirm(s, &s->rows[i]));
+    }
     TRY(save(s, true));
 done:
     worker_stop(&s->child);

@@ -26,7 +26,8 @@ typedef struct {
     int n_kinds;
     double default_seconds; /* of what serves without a search; 0: unknown */
     int tried, refused, failed, wrong;
-    int seeds, since; /* known candidates done; right ones since the last that was better */
+    int seeding, seeds; /* of known values: which implementation's, and how many of them */
+    int since;          /* right ones since the last that was better */
     bool done, unheld; /* unheld: the child cannot hold the best */
 } search_row;
 
@@ -43,8 +44,8 @@ typedef struct search {
     tried log;
     worker child;
     const search_row *open; /* what the child has the shape of */
-    bool held, saved;
-    double start, limit;
+    bool held, thorough; /* thorough: nothing is left out any more */
+    double start, until, limit;
     uint64_t random;
 } search;
 

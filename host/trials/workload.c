@@ -9,7 +9,10 @@
 #include "base/memory.h"
 #include "base/parallel.h"
 
-enum { PAD = 67 }; /* canaries behind the result */
+enum {
+    PAD = 67,                /* canaries behind the result */
+    CACHED_FLOATS = 8 << 20, /* of weights, that a cache may keep */
+};
 static const float CANARY = 12345.678f;
 
 typedef struct workload_kind {
@@ -77,9 +80,11 @@ static void product_expect(const workload *w, int row, double *out)
 static status product_enter(workload *w, workload_entry *e, size_t *scratch)
 {
     const int *s = w->shape;
-    status st = gemm_weight_upload(w->d, &e->product, w->weights, w->bias, s[0], s[1], s[2],
-                                   "a candidate");
-    return st == OK ? gemm_scratch(w->d, scratch, &e->product, s[0]) : st;
+    status st = OK;
+    for (int i = 0; i < e->n && st == OK; i++)
+        st = gemm_weight_upload(w->d, &e->products[i], w->weights, w->bias, s[0], s[1], s[2],
+                                "a candidate");
+    return st == OK ? gemm_scratch(w->d, scratch, &e->products[0], s[0]) : st;
 }
 
 static status product_queue(workload *w, workload_entry *e)
@@ -88,7 +93,7 @@ static status product_queue(workload *w, workload_entry *e)
     const gemm_epilogue use = {.act = ACTIVATION_GELU_TANH, .residual = w->b_residual,
                                .residual_rows = w->shape[0], .gate = &gate,
                                .tokens = w->shape[0]};
-    return op_gemm(w->d, w->b_out, w->b_in, &e->product, w->shape[0], &use, e->scratch);
+    return op_gemm(w->d, w->b_out, w->b_in, &e->products[e->next], w->shape[0], &use, e->scratch);
 }
 
 /* ---- attention ---- */
@@ -204,15 +209,18 @@ static void conv_expect(const workload *w, int row, double *out)
 static status conv_enter(workload *w, workload_entry *e, size_t *scratch)
 {
     const int *s = w->shape;
-    status st = conv_weight_upload(w->d, &e->layer, w->weights, w->bias,
-                                   (conv_layer){s[0], s[1], s[2], s[3]}, "a candidate");
-    return st == OK ? conv_scratch(w->d, scratch, &e->layer, picture_of(w)) : st;
+    status st = OK;
+    for (int i = 0; i < e->n && st == OK; i++)
+        st = conv_weight_upload(w->d, &e->layers[i], w->weights, w->bias,
+                                (conv_layer){s[0], s[1], s[2], s[3]}, "a candidate");
+    return st == OK ? conv_scratch(w->d, scratch, &e->layers[0], picture_of(w)) : st;
 }
 
 static status conv_queue(workload *w, workload_entry *e)
 {
     const conv_use use = {w->b_factors, true, w->b_residual};
-    return op_conv3x3(w->d, w->b_out, w->b_in, &e->layer, picture_of(w), &use, e->scratch);
+    return op_conv3x3(w->d, w->b_out, w->b_in, &e->layers[e->next], picture_of(w), &use,
+                      e->scratch);
 }
 
 /* ---- all of them ---- */
@@ -296,8 +304,8 @@ void workload_close(workload *w)
 
 status workload_enter(workload *w, workload_entry *e)
 {
-    size_t scratch = 0;
-    *e = (workload_entry){0};
+    size_t scratch = 0, copies = w->n_weights ? CACHED_FLOATS / w->n_weights + 1 : 1;
+    *e = (workload_entry){.n = copies < WORKLOAD_COPIES ? (int)copies : WORKLOAD_COPIES};
     status st = w->kind->enter(w, e, &scratch);
     if (st == OK && scratch) st = buffer_create(w->d, &e->scratch, scratch, "a candidate");
     if (st != OK) workload_leave(w, e);
@@ -306,13 +314,16 @@ status workload_enter(workload *w, workload_entry *e)
 
 void workload_leave(workload *w, workload_entry *e)
 {
-    gemm_weight_free(w->d, &e->product);
-    conv_weight_free(w->d, &e->layer);
+    for (int i = 0; i < WORKLOAD_COPIES; i++) {
+        gemm_weight_free(w->d, &e->products[i]);
+        conv_weight_free(w->d, &e->layers[i]);
+    }
     buffer_release(w->d, &e->scratch);
 }
 
 status workload_queue(workload *w, workload_entry *e)
 {
+    e->next = (e->next + 1) % e->n;
     return w->kind->queue(w, e);
 }
 
@@ -354,7 +365,7 @@ status workload_check(workload *w, workload_entry *e, const char **wrong)
     TRY(workload_queue(w, e));
     TRY(buffer_download(w->d, w->b_out, 0, w->found, w->n_out + PAD));
     *wrong = judge(w);
-    if (!*wrong && e->product.n) TRY(gemm_check(w->d, &e->product, w->shape[0]));
+    if (!*wrong && e->products[0].n) TRY(gemm_check(w->d, &e->products[0], w->shape[0]));
 done:
     return st;
 }

@@ -8,12 +8,15 @@
 
 #include "ops/ops.h"
 
-enum { WORKLOAD_ROWS = 48 };
+enum { WORKLOAD_ROWS = 48, WORKLOAD_COPIES = 8 };
 
-/* Weights and scratch memory, as the values want them that were there when it was entered. */
+/* Weights and scratch memory, as the values want them that were there when it was entered. The
+ * weights are there several times and used in turns: in a model each layer has its own, which no
+ * cache has kept. */
 typedef struct {
-    gemm_weight product;
-    conv_weight layer;
+    gemm_weight products[WORKLOAD_COPIES];
+    conv_weight layers[WORKLOAD_COPIES];
+    int n, next;
     buf scratch;
 } workload_entry;
 
