@@ -6,6 +6,8 @@
  * weights go through local memory, or every item reads them itself. DB: whether the next step's
  * parts are fetched while this one's are multiplied. PAD: floats behind each local row of a, which
  * is stored transposed, so that its columns lie in several banks.
+ * SG: whether items of a sub-group, SG_SIZE neighbours along the columns, each read a part of their
+ * common rows and pass it round.
  * HALF: weights are stored in 16 bits. a stays as it is, so nothing overflows, and sums are fp32.
  *
  * Of the shape: AV: width of loads from a. TAIL: K is no multiple of KT. WHOLE: rows of out are
@@ -106,7 +108,7 @@ inline void keep_b(local float *tile, V part[B_LOADS], int me)
 /* ---- sums ---- */
 
 /* Steps of K whose values of a are read at once. */
-#if LA
+#if LA || SG
 #define STEP 1
 #else
 #define STEP AV
@@ -158,15 +160,60 @@ typedef struct {
 #define B_ROW PANEL
 #endif
 
+#if SG
+/* Steps of K of which each item of a sub-group holds one. */
+#if SG_SIZE < KT
+#define PASSED SG_SIZE
+#else
+#define PASSED KT
+#endif
+
+/* A compiler that takes no orders may have made sub-groups of another size. */
+inline bool passes(void)
+{
+#if SUBGROUPS_REQUIRED
+    return true;
+#else
+    return get_max_sub_group_size() == SG_SIZE;
+#endif
+}
+
+inline void hold_rows(float held[MR], factors f, const int at[MR], int k)
+{
+    int step = k + (int)get_sub_group_local_id() % PASSED;
+    #pragma unroll
+    for (int i = 0; i < MR; i++)
+        held[i] = TAIL && step >= f.depth ? 0.0f : f.a[at[i] + step];
+}
+
+/* x = the items' rows at step k + u, of which item u has a part. */
+inline void pass_rows(float x[MR], const float held[MR], factors f, const int at[MR], int k, int u)
+{
+    #pragma unroll
+    for (int i = 0; i < MR; i++)
+        x[i] = passes()                  ? sub_group_broadcast(held[i], (uint)u)
+               : TAIL && k + u >= f.depth ? 0.0f
+                                          : f.a[at[i] + k + u];
+}
+#endif
+
 /* at: where the item's rows begin, if they are not in local memory. */
 inline void accumulate(V sum[MR][NV], factors f, const int at[MR], int tx, int k)
 {
+#if SG
+    float held[MR];
+#endif
     for (int kk = 0; kk < KT; kk += KU) {
+#if SG
+        if (kk % PASSED == 0) hold_rows(held, f, at, k + kk);
+#endif
         #pragma unroll
         for (int u = 0; u < KU; u += STEP) {
             float x[STEP * MR];
 #if LA
             read_rows(x, f.a + (kk + u) * A_ROW);
+#elif SG
+            pass_rows(x, held, f, at, k + kk / PASSED * PASSED, kk % PASSED + u);
 #else
             #pragma unroll
             for (int i = 0; i < MR; i++) {
@@ -263,6 +310,9 @@ inline void finish(global float *out, V sum[MR][NV], epilogue e, int row, int m,
 /* out [m][n] = [residual +] [gate *] activation(a [m][depth] x weight^T + bias). weight
  * [ceil(n / PANEL)][padded_depth][PANEL], zeros in the padding. residual and gate as in
  * epilogue.cl. Work-groups: (columns, rows) of tiles. */
+#if SG
+SUBGROUP_SIZE(SG_SIZE)
+#endif
 kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1)))
 void gemm_gpu(global float *out, global const float *a, global const WEIGHT *weight,
               global const float *bias, global const float *residual, global const float *gate,

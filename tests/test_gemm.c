@@ -145,6 +145,34 @@ START_TEST(every_choice_is_right)
 }
 END_TEST
 
+/* Where compilers take no orders, sub-groups may turn out otherwise than they were probed. */
+START_TEST(subgroups_of_another_size_are_right)
+{
+    const device_list *devices = wanted_devices();
+    for (int i = 0; i < devices->n; i++) {
+        device d;
+        int n = 0;
+        open_gpu(&d, &devices->items[i], PRECISION_AUTO);
+        const tuning *t = tuning_of(&d);
+        if (d.feature[FEATURE_SUBGROUPS])
+            printf("%s: sub-groups of %d, %s\n", d.info.platform, d.subgroups.size,
+                   d.subgroups.required ? "required" : "as the compiler likes");
+        d.subgroups.required = false;
+        for (int s = 0; s < t->n_known; s++) {
+            char options[TUNING_OPTIONS];
+            tuning_options(options, t, t->known[s]);
+            for (d.subgroups.size = 4; d.subgroups.size <= 32; d.subgroups.size *= 2)
+                if (strstr(options, "-DSG=1") && t->fits(&d, t->known[s], any_shape)) {
+                    check_values(&d, t, t->known[s], 2);
+                    n++;
+                }
+        }
+        if (d.feature[FEATURE_SUBGROUPS]) ck_assert_int_gt(n, 0);
+        device_close(&d);
+    }
+}
+END_TEST
+
 /* A tuner may try anything that fits. */
 START_TEST(known_values_are_choices)
 {
@@ -205,6 +233,7 @@ Suite *suite_gemm(void)
     tcase_add_test(c, known_values_are_choices);
     tcase_add_loop_test(c, every_known_set_is_right, 0, 2);
     tcase_add_loop_test(c, every_choice_is_right, 0, 2);
+    tcase_add_test(c, subgroups_of_another_size_are_right);
     tcase_add_test(c, weak_devices_are_served);
     tcase_set_timeout(c, 0);
     suite_add_tcase(s, c);

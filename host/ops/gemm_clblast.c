@@ -92,12 +92,13 @@ static bool fits_direct(const device *d, const int *v, const int *shape)
            (uint64_t)floats * sizeof(float) <= d->info.local_bytes;
 }
 
-static const tuning shipped = TUNING_NOTHING("gemm", "clblast", "epilogue.cl");
+static const tuning shipped = {
+    "gemm", "clblast", "epilogue.cl", NULL, 0, tuning_nothing, 1, tuning_fits_always, "clblast_"};
 static const tuning xgemm = {"gemm", "clblast_xgemm", "epilogue.cl", tunables, N_TUNABLES_HERE,
-                             known, sizeof known / sizeof *known, fits_xgemm};
+                             known, sizeof known / sizeof *known, fits_xgemm, NULL};
 static const tuning direct = {"gemm", "clblast_direct", "epilogue.cl", direct_tunables, N_DIRECT,
                               known_direct, sizeof known_direct / sizeof *known_direct,
-                              fits_direct};
+                              fits_direct, NULL};
 
 static clblast_parameters parameters(const tuning *t, const int *values)
 {

@@ -17,7 +17,8 @@
     T(LA, "activations go through local memory", 0, 1)                                             \
     T(LB, "weights go through local memory", 0, 1)                                                 \
     T(DB, "two stages in local memory: one fetched, one used", 0, 1)                               \
-    T(PAD, "floats behind a local row of activations", 0, 1, 2, 4)
+    T(PAD, "floats behind a local row of activations", 0, 1, 2, 4)                                 \
+    T(SG, "activations are passed round in a sub-group", 0, 1)
 DECLARE_TUNABLES(TUNABLES);
 
 enum {
@@ -30,7 +31,7 @@ enum {
  * rows or columns, then for devices with little or no local memory and small work-groups: the last
  * fits everywhere. Not yet measured on such devices. */
 static const int known[][TUNING_VALUES] = {
-    /* MT NT KT MR NR VEC KU LA LB DB PAD */
+    /* MT NT KT MR NR VEC KU LA LB DB PAD SG */
     {64, 64, 16, 8, 4, 4, 8, 1, 1, 1, 4},   {128, 128, 8, 8, 8, 4, 8, 1, 1, 1, 4},
     {128, 64, 16, 8, 4, 4, 8, 1, 1, 0, 4},  {64, 128, 16, 8, 8, 4, 4, 1, 1, 0, 1},
     {64, 64, 16, 8, 8, 4, 4, 1, 1, 0, 4},   {64, 64, 32, 4, 4, 4, 4, 1, 1, 0, 2},
@@ -38,6 +39,7 @@ static const int known[][TUNING_VALUES] = {
     {16, 64, 16, 4, 4, 4, 8, 1, 1, 1, 4},   {16, 32, 16, 4, 2, 2, 8, 1, 1, 1, 2},
     {8, 64, 32, 2, 4, 4, 8, 1, 1, 0, 1},    {4, 64, 32, 1, 4, 4, 8, 1, 0, 0, 0},
     {4, 32, 32, 1, 2, 2, 8, 1, 0, 0, 0},    {64, 64, 16, 8, 8, 4, 4, 0, 1, 0, 0},
+    {64, 128, 16, 8, 4, 4, 8, 0, 0, 0, 0, 1}, {64, 64, 16, 8, 4, 4, 4, 0, 1, 0, 0, 1},
     {64, 64, 4, 8, 8, 4, 4, 0, 0, 0, 0},    {32, 32, 4, 4, 4, 4, 4, 0, 0, 0, 0},
     {16, 16, 8, 4, 4, 4, 4, 1, 1, 0, 0},    {16, 16, 4, 4, 4, 4, 4, 0, 0, 0, 0},
     {8, 16, 4, 4, 4, 4, 4, 0, 0, 0, 0},     {8, 8, 4, 4, 4, 4, 4, 0, 0, 0, 0},
@@ -63,9 +65,16 @@ static uint64_t local_bytes(const int *v)
 /* Sums, both factors of a step, and what is on its way to local memory. */
 static int floats_of_item(const int *v)
 {
-    int step = v[LA] ? 1 : v[VEC];
+    int step = v[LA] ? 1 : v[SG] ? 2 : v[VEC];
     int on_way = (v[LA] * v[MT] + v[LB] * v[NT]) * v[KT] / items(v);
     return v[MR] * v[NR] + step * v[MR] + v[NR] + on_way;
+}
+
+/* A sub-group's items must have the same rows. */
+static bool subgroups_fit(const device *d, const int *v)
+{
+    return !v[LA] && d->feature[FEATURE_SUBGROUPS] && d->subgroups.size > 0 &&
+           divides(d->subgroups.size, v[NT] / v[NR]) && v[KU] <= d->subgroups.size;
 }
 
 static bool fits_values(const device *d, const int *v, const int *shape)
@@ -74,6 +83,7 @@ static bool fits_values(const device *d, const int *v, const int *shape)
     return divides(v[MR], v[MT]) && divides(v[NR], v[NT]) && divides(v[VEC], v[NR]) &&
            divides(v[KU], v[KT]) && (v[LA] || divides(v[VEC], v[KU])) && divides(v[VEC], v[KT]) &&
            (v[LA] || v[LB] || !v[DB]) && (v[LA] || !v[PAD]) &&
+           (!v[SG] || subgroups_fit(d, v)) &&
            (size_t)items(v) <= d->info.max_work_group && local_bytes(v) <= d->info.local_bytes &&
            floats_of_item(v) <= MAX_FLOATS &&
            /* no tile of which more than half is for nothing, while there are smaller ones */
@@ -82,7 +92,7 @@ static bool fits_values(const device *d, const int *v, const int *shape)
 
 #define TUNED(kind)                                                                                \
     {"gemm", kind, "gemm_gpu.cl", tunables, N_TUNABLES_HERE, known,                                \
-     sizeof known / sizeof *known, fits_values}
+     sizeof known / sizeof *known, fits_values, NULL}
 static const tuning tuned = TUNED("gpu"), tuned_half = TUNED("gpu_fp16");
 
 static bool fits(const device *d)
@@ -170,15 +180,16 @@ static status multiply(device *d, buf out, buf a, const gemm_weight *w, int m,
 {
     const modulation *gate = e->gate ? e->gate : &gemm_no_gate;
     const int *v = w->use.values;
-    char values[TUNING_OPTIONS];
+    char values[TUNING_OPTIONS], subgroups[PROBE_OPTIONS] = "";
     kernel *k;
+    if (v[SG]) probe_subgroup_options(subgroups, d);
     tuning_options(values, &tuned, v);
     status st = program_get(d, &k, "gemm_gpu.cl", "gemm_gpu",
                             "-DHALF=%d -DAV=%d -DTAIL=%d -DWHOLE=%d -DACTIVATION=%d -DGATE=%d "
-                            "-DRESIDUAL=%d%s",
+                            "-DRESIDUAL=%d%s %s",
                             half, w->k % v[VEC] ? 1 : v[VEC], w->k % v[KT] != 0,
                             w->n % v[VEC] == 0, (int)e->act, e->gate != NULL,
-                            e->residual.memory != NULL, values);
+                            e->residual.memory != NULL, values, subgroups);
     if (st != OK) return st;
     return launch(d, k,
                   RANGE(ceil_div((size_t)w->n, (size_t)v[NT]) * (size_t)items(v),
