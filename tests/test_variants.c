@@ -221,7 +221,8 @@ static void check_less(bench *b, const device_info *info)
 static const struct {
     const char *op, *kind;
     precision p;
-} variants[] = {{"attention", "gpu", PRECISION_FP32}, {"attention", "gpu", PRECISION_FP16}};
+} variants[] = {{"attention", "gpu", PRECISION_FP32}, {"attention", "gpu", PRECISION_FP16},
+                {"conv", "gpu", PRECISION_FP32},      {"conv", "gpu_fp16", PRECISION_FP16}};
 
 enum { N_VARIANTS = sizeof variants / sizeof *variants };
 
