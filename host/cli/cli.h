@@ -13,6 +13,9 @@ status cli_decode(int argc, char **argv);
 status cli_info(int argc, char **argv);
 status cli_check(int argc, char **argv);
 status cli_bench(int argc, char **argv);
+status cli_tune(int argc, char **argv);
+/* A child of tune; not for people. */
+status cli_tune_worker(int argc, char **argv);
 status cli_kernels(int argc, char **argv);
 
 /* Which device, and how it computes. */
@@ -20,6 +23,7 @@ typedef struct {
     const char *selector;
     int class, precision; /* kernel_class, precision */
     bool no_cache, verbose;
+    bool bare;     /* without what was measured before */
     bool measured; /* the command is worth measuring what suits the device, where that is unknown */
 } device_choice;
 

@@ -38,7 +38,7 @@ static bool fits_values(const device *d, const int *v, const int *shape)
 }
 
 static const tuning tuned = {"attention", "cpu", "attention_cpu.cl", tunables, N_TUNABLES_HERE,
-                             known, sizeof known / sizeof *known, fits_values};
+                             known, sizeof known / sizeof *known, fits_values, NULL};
 
 static void sizes(int shape[TUNING_SIZES], attention_shape s)
 {

@@ -30,6 +30,7 @@ typedef struct gemm_implementation {
 } gemm_implementation;
 
 extern const gemm_implementation gemm_clblast, gemm_cpu, gemm_cpu_pairs,
+    gemm_clblast_xgemm, gemm_clblast_direct,
     gemm_cpu_strassen, gemm_matrix, gemm_matrix_three;
 
 /* What serves a shape: as DITCL_GEMM names it, else as it is stored for the device, else the first

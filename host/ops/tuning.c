@@ -100,6 +100,13 @@ void tuning_forget(device *d)
     }
 }
 
+bool tuning_used(const device *d, const tuning *t)
+{
+    for (const device_tuned *l = d->tuned; l; l = l->next)
+        if (of(l)->t == t) return true;
+    return false;
+}
+
 bool tuning_valid(const device *d, const tuning *t, const int *values, const int *shape)
 {
     for (int i = 0; i < t->n; i++) {
