@@ -1,6 +1,21 @@
-/* What a processor's feature must show before kernels rely on it. */
+/* What a feature must show before kernels rely on it. */
 
-#ifdef TILES
+#ifdef SUBGROUPS
+/* Of one work-group of 64: each item's place in its sub-group, the sub-group's size, and the sum of
+ * (u + 1) * x over its sub-group's items u. x [64] */
+SUBGROUP_SIZE(SG_SIZE)
+kernel __attribute__((reqd_work_group_size(64, 1, 1)))
+void probe_subgroups(global int *places, global int *sizes, global float *sums,
+                     global const float *x)
+{
+    int me = (int)get_local_id(0), size = (int)get_max_sub_group_size();
+    float mine = x[me], sum = 0.0f;
+    for (int u = 0; u < size; u++) sum += (float)(u + 1) * sub_group_broadcast(mine, (uint)u);
+    places[me] = (int)get_sub_group_local_id();
+    sizes[me] = size;
+    sums[me] = sum;
+}
+#elif defined TILES
 /* sums [16][16] = a x b of bf16 [16 rows][32] and [16 pairs][16 columns][2]; rounded [16] = values
  * [16] as bf16. One item. */
 kernel __attribute__((reqd_work_group_size(1, 1, 1)))

@@ -304,8 +304,8 @@ static status suit(device *d)
     bool items = info->kind != DEVICE_CPU || info->quirk.has[QUIRK_LANES_ARE_ITEMS];
     d->class = d->settings.class != CLASS_AUTO ? d->settings.class : items ? CLASS_GPU : CLASS_CPU;
     d->vector_width = info->native_vector >= 16 ? 16 : info->native_vector >= 8 ? 8 : 4;
-    if (items || info->quirk.has[QUIRK_NO_ASSEMBLY]) goto done;
-    TRY(features_detect(d->feature));
+    d->feature[FEATURE_SUBGROUPS] = info->subgroups;
+    TRY(features_detect(d->feature, !items && !info->quirk.has[QUIRK_NO_ASSEMBLY]));
     if (info->quirk.has[QUIRK_NO_VECTOR_ASSEMBLY] || d->vector_width < 16)
         d->feature[FEATURE_AVX512_BF16] = false;
 done:

@@ -89,6 +89,10 @@ typedef struct {
     kernel_class class; /* never CLASS_AUTO */
     bool feature[N_FEATURES];
     int vector_width; /* floats: 16, 8 or 4 */
+    struct {
+        int size;      /* of a sub-group, where there is FEATURE_SUBGROUPS */
+        bool required; /* kernels can ask for this size */
+    } subgroups;
     device_tuned *tuned; /* the newest first */
     device_handles *handles;
     struct record *recorder;  /* null, or takes down what is queued: record.h */
