@@ -1,165 +1,299 @@
-/* softmax(Q K^T / sqrt(d)) V where items share a work-group, with the scores of QR queries and BK
- * keys at a time in local memory: the T x T scores never reach global memory (online softmax,
- * Milakov & Gimelshein 2018).
+/* softmax(Q K^T / sqrt(d)) V in one pass where items share a work-group: the scores of BQ queries
+ * and BK keys at a time become weights in local memory, never in global (online softmax, Milakov &
+ * Gimelshein 2018; tiles, Dao et al. 2022).
  *
- * Floor: 4 T^2 d FLOP a head. D: head size. VEC, WG: see the prelude. QR: queries of a work-group.
- * KV: vectors of keys an item scores at once. DB: vectors of a value row an item sums at once. */
+ * Floor: 4 T^2 d FLOP a head. D: head size. BQ, BK: queries and keys of a tile. RQ, RK: those of an
+ * item's scores. VEC: channels that are read and summed at once. DC: channels of keys that are
+ * staged at a time. SQ: queries are read from global memory (0), staged whole (1) or with the keys
+ * (2). SK: keys are staged. VC: keys whose values are staged at a time, 0 none. WIDE: a score is
+ * summed in a vector's lanes. HALF: what is staged is rounded to half. */
 
-#ifdef PACK
-/* One item = one key of one head. K transposed to kt [N*H][D][TP], behind it V padded to
- * [N*H][TP][DP], zeros in the padding. q, k and v lie at 0, H*D and 2*H*D in rows of
- * 3*H*D floats. */
-kernel void attention_pack(global float *kt, global const float *qkv, int tokens, int tokens_padded)
-{
-    int key = (int)get_global_id(0), h = (int)get_global_id(1), n = (int)get_global_id(2);
-    int heads = (int)get_global_size(1);
-    if (key >= tokens_padded) return;
-    size_t head = (size_t)n * heads + h;
-    global const float *row = qkv + ((size_t)n * tokens + key) * 3 * heads * D + h * D;
-    global float *kt_column = kt + head * D * tokens_padded + key;
-    global float *v = kt + get_global_size(2) * heads * D * tokens_padded;
-    global float *v_row = v + (head * tokens_padded + key) * DP;
-    bool real = key < tokens;
-    for (int c = 0; c < D; c++)
-        kt_column[(size_t)c * tokens_padded] = real ? row[heads * D + c] : 0.0f;
-    for (int c = 0; c < DP; c++) v_row[c] = real && c < D ? row[2 * heads * D + c] : 0.0f;
-}
+#define WQ (BQ / RQ)                /* rows of items, */
+#define WK (BK / RK)                /* and columns */
+#define GROUP (WQ * WK)
+#define DV ((D + VEC - 1) / VEC)    /* vectors of a head */
+#define DI ((DV + WK - 1) / WK)     /* those that an item sums */
+#define CV (DC / VEC < DV ? DC / VEC : DV)
+#define PITCH_K ((CV + 1) * VEC)    /* a vector more, so that neighbours use other banks */
+#define PITCH_Q (SQ == 1 ? (DV + 1) * VEC : PITCH_K)
+#define PITCH_P (BK + 4)
+#define LOWEST -1e30f               /* finite, so that no difference of two is NaN */
+
+#if HALF
+#define TILE ushort
+#define AS_HALF(p) ((local half *)(p))
+#if VEC == 1
+#define TILE_LOAD_V(p) vload_half(0, AS_HALF(p))
+#define TILE_STORE_V(v, p) vstore_half(v, 0, AS_HALF(p))
+#elif VEC == 4
+#define TILE_LOAD_V(p) vload_half4(0, AS_HALF(p))
+#define TILE_STORE_V(v, p) vstore_half4(v, 0, AS_HALF(p))
+#elif VEC == 8
+#define TILE_LOAD_V(p) vload_half8(0, AS_HALF(p))
+#define TILE_STORE_V(v, p) vstore_half8(v, 0, AS_HALF(p))
 #else
-
-#define BK (WG * KV * VEC)   /* keys of a block */
-#define DV (DP / VEC)        /* vectors of a value row */
-#define DI ((DV / DB + WG - 1) / WG) /* blocks of DB vectors that one item owns */
-
-/* Scores of QR queries against this item's keys, into s. */
-inline void score(local float *s, global const float *q, const int *query_at,
-                  global const float *kt, int tokens_padded, int key, int tokens, float scale)
-{
-    V sum[QR][KV];
-    #pragma unroll
-    for (int i = 0; i < QR; i++)
-        #pragma unroll
-        for (int j = 0; j < KV; j++) sum[i][j] = 0.0f;
-    for (int c = 0; c < D; c++) {
-        V k[KV];
-        #pragma unroll
-        for (int j = 0; j < KV; j++)
-            k[j] = VLOAD(kt + (size_t)c * tokens_padded + key + j * WG * VEC);
-        #pragma unroll
-        for (int i = 0; i < QR; i++) {
-            V x = q[query_at[i] + c];
-            #pragma unroll
-            for (int j = 0; j < KV; j++) sum[i][j] = mad(x, k[j], sum[i][j]);
-        }
-    }
-    #pragma unroll
-    for (int j = 0; j < KV; j++) {
-        int at = key + j * WG * VEC;
-        VI beyond = (at + V_IOTA) >= tokens;
-        #pragma unroll
-        for (int i = 0; i < QR; i++)
-            VSTORE(select(sum[i][j] * scale, (V)(-1e30f), beyond),
-                   s + i * BK + (int)get_local_id(0) * VEC + j * WG * VEC);
-    }
-}
-
-/* One work-group = QR queries of one head. out [N*T][H*D]; qkv as in attention_pack. */
-kernel __attribute__((reqd_work_group_size(WG, 1, 1)))
-void attention(global float *out, global const float *qkv, global const float *kt, int tokens,
-               int tokens_padded, float scale)
-{
-    local float s[QR * BK];
-    local float row_max[QR], row_sum[QR], row_scale[QR];
-    int me = (int)get_local_id(0), h = (int)get_group_id(1), n = (int)get_group_id(2);
-    int heads = (int)get_num_groups(1), first = (int)get_group_id(0) * QR;
-    size_t head = (size_t)n * heads + h;
-    global const float *v = kt + get_num_groups(2) * heads * D * tokens_padded;
-    kt += head * D * tokens_padded;
-    v += head * tokens_padded * DP;
-    global const float *q = qkv + (size_t)n * tokens * 3 * heads * D + h * D;
-    int query_at[QR];
-    #pragma unroll
-    for (int i = 0; i < QR; i++) query_at[i] = min(first + i, tokens - 1) * 3 * heads * D;
-
-    V sum[DI][QR][DB];
-    for (int j = 0; j < DI; j++)
-        #pragma unroll
-        for (int i = 0; i < QR; i++)
-            #pragma unroll
-            for (int b = 0; b < DB; b++) sum[j][i][b] = 0.0f;
-    for (int i = me; i < QR; i += WG) {
-        row_max[i] = -1e30f;
-        row_sum[i] = 0.0f;
-    }
-    for (int block = 0; block < tokens; block += BK) {
-        score(s, q, query_at, kt, tokens_padded, block + me * VEC, tokens, scale);
-        barrier(CLK_LOCAL_MEM_FENCE);
-        for (int i = me; i < QR; i += WG) {
-            local float *row = s + i * BK;
-            V top = VLOAD(row);
-            for (int k = VEC; k < BK; k += VEC) top = fmax(top, VLOAD(row + k));
-            float new_max = row_max[i], lane[VEC];
-            VSTORE(top, lane);
-            #pragma unroll
-            for (int k = 0; k < VEC; k++) new_max = fmax(new_max, lane[k]);
-            V total = 0.0f;
-            for (int k = 0; k < BK; k += VEC) {
-                V e = exp(VLOAD(row + k) - new_max);
-                total += e;
-                VSTORE(e, row + k);
-            }
-            VSTORE(total, lane);
-            float row_total = 0.0f;
-            #pragma unroll
-            for (int k = 0; k < VEC; k++) row_total += lane[k];
-            row_scale[i] = exp(row_max[i] - new_max);
-            row_sum[i] = row_sum[i] * row_scale[i] + row_total;
-            row_max[i] = new_max;
-        }
-        barrier(CLK_LOCAL_MEM_FENCE);
-        int keys = min(BK, tokens - block);
-        for (int j = 0; j < DI; j++) {
-            int column = (j * WG + me) * DB * VEC;
-            if (column < DP) {
-                V part[QR][DB];
-                #pragma unroll
-                for (int i = 0; i < QR; i++)
-                    #pragma unroll
-                    for (int b = 0; b < DB; b++) part[i][b] = sum[j][i][b] * row_scale[i];
-                for (int k = 0; k < keys; k++) {
-                    V value[DB];
-                    #pragma unroll
-                    for (int b = 0; b < DB; b++)
-                        value[b] = VLOAD(v + (size_t)(block + k) * DP + column + b * VEC);
-                    #pragma unroll
-                    for (int i = 0; i < QR; i++) {
-                        V weight = s[i * BK + k];
-                        #pragma unroll
-                        for (int b = 0; b < DB; b++) part[i][b] = mad(weight, value[b], part[i][b]);
-                    }
-                }
-                #pragma unroll
-                for (int i = 0; i < QR; i++)
-                    #pragma unroll
-                    for (int b = 0; b < DB; b++) sum[j][i][b] = part[i][b];
-            }
-        }
-        barrier(CLK_LOCAL_MEM_FENCE);
-    }
-    for (int j = 0; j < DI; j++) {
-        int column = (j * WG + me) * DB * VEC;
-        for (int i = 0; i < QR; i++) {
-            if (first + i >= tokens) continue;
-            global float *to = out + ((size_t)n * tokens + first + i) * heads * D + h * D;
-            float inverse = 1.0f / row_sum[i];
-            for (int b = 0; b < DB; b++) {
-                float lane[VEC];
-                VSTORE(sum[j][i][b] * inverse, lane);
-                for (int k = 0; k < VEC; k++) {
-                    int c = column + b * VEC + k;
-                    if (c < D) to[c] = lane[k];
-                }
-            }
-        }
-    }
-}
+#define TILE_LOAD_V(p) vload_half16(0, AS_HALF(p))
+#define TILE_STORE_V(v, p) vstore_half16(v, 0, AS_HALF(p))
 #endif
+#else
+#define TILE float
+#define TILE_LOAD_V(p) VLOAD(p)
+#define TILE_STORE_V(v, p) VSTORE(v, p)
+#endif
+
+/* What is beyond half becomes its largest number; what is no number stays so. */
+inline V fit(V x)
+{
+#if HALF
+    return fabs(x) < (V)(INFINITY) ? clamp(x, (V)(-65504.0f), (V)(65504.0f)) : x;
+#else
+    return x;
+#endif
+}
+
+/* Vector `at` of a row of D channels, zeros behind the last. */
+inline V row_vector(global const float *row, int at)
+{
+#if D % VEC != 0
+    if (at == DV - 1) {
+        float lane[VEC];
+        for (int j = 0; j < VEC; j++) lane[j] = at * VEC + j < D ? row[at * VEC + j] : 0.0f;
+        return VLOAD(lane);
+    }
+#endif
+    return VLOAD(row + at * VEC);
+}
+
+inline void store_vector(global float *row, int at, V x)
+{
+#if D % VEC != 0
+    if (at == DV - 1) {
+        float lane[VEC];
+        VSTORE(x, lane);
+        for (int j = 0; j < VEC; j++)
+            if (at * VEC + j < D) row[at * VEC + j] = lane[j];
+        return;
+    }
+#endif
+    VSTORE(x, row + at * VEC);
+}
+
+/* `vectors` vectors, from `first` on, of the rows of a tile; zeros for the rows from `real` on. */
+inline void stage(local TILE *to, int pitch, global const float *from, int row_pitch, int rows,
+                  int real, int first, int vectors)
+{
+    for (int i = (int)get_local_id(0); i < rows * vectors; i += GROUP) {
+        int row = i / vectors, at = i % vectors;
+        if (first + at >= DV) continue;
+        V x = row < real ? row_vector(from + (size_t)row * row_pitch, first + at) : (V)(0.0f);
+        TILE_STORE_V(fit(x), to + row * pitch + at * VEC);
+    }
+}
+
+inline float lane_sum(V x)
+{
+#if VEC == 1
+    return x;
+#else
+#if VEC == 16
+    float8 y = x.lo + x.hi;
+    float4 z = y.lo + y.hi;
+#elif VEC == 8
+    float4 z = x.lo + x.hi;
+#else
+    float4 z = x;
+#endif
+    return (z.x + z.y) + (z.z + z.w);
+#endif
+}
+
+#if WIDE
+#define SCORE V
+#define DOT(a, b, sum) mad(a, b, sum)
+#define SCORE_SUM(x) lane_sum(x)
+#elif VEC == 1
+#define SCORE float
+#define DOT(a, b, sum) mad(a, b, sum)
+#define SCORE_SUM(x) (x)
+#else
+#define SCORE float
+#define DOT(a, b, sum)                                                                             \
+    mad((a).w, (b).w, mad((a).z, (b).z, mad((a).y, (b).y, mad((a).x, (b).x, sum))))
+#define SCORE_SUM(x) (x)
+#endif
+
+/* out [N*T][H*D]; q, k and v lie at 0, H*D and 2*H*D in rows of qkv [N*T][3*H*D], each head-major.
+ * factor: what makes scores powers of two. One work-group = BQ queries of one head. */
+kernel __attribute__((reqd_work_group_size(GROUP, 1, 1)))
+void attention(global float *out, global const float *qkv, int tokens, float factor)
+{
+    local float weights[BQ * PITCH_P];
+#if SQ
+    local TILE q_tile[BQ * PITCH_Q];
+#endif
+#if SK || VC
+    local TILE kv_tile[SK * BK * PITCH_K > VC * DV * VEC ? SK * BK * PITCH_K : VC * DV * VEC];
+#endif
+    int me = (int)get_local_id(0), mine = me / WK * RQ, column = me % WK;
+    int h = (int)get_group_id(1), n = (int)get_group_id(2), heads = (int)get_num_groups(1);
+    int first = (int)get_group_id(0) * BQ, pitch = 3 * heads * D;
+    global const float *q = qkv + (size_t)n * tokens * pitch + h * D;
+    global const float *k = q + heads * D, *v = k + heads * D;
+
+    V sum[RQ][DI];
+    float top[RQ], total[RQ]; /* total: of this item's keys */
+    #pragma unroll
+    for (int i = 0; i < RQ; i++) {
+        #pragma unroll
+        for (int j = 0; j < DI; j++) sum[i][j] = 0.0f;
+        top[i] = LOWEST;
+        total[i] = 0.0f;
+    }
+#if SQ == 1
+    stage(q_tile, PITCH_Q, q + (size_t)first * pitch, pitch, BQ, tokens - first, 0, DV);
+#endif
+    for (int block = 0; block < tokens; block += BK) {
+        SCORE score[RQ][RK];
+        #pragma unroll
+        for (int i = 0; i < RQ; i++)
+            #pragma unroll
+            for (int j = 0; j < RK; j++) score[i][j] = 0.0f;
+        for (int c = 0; c < DV; c += CV) {
+            barrier(CLK_LOCAL_MEM_FENCE);
+#if SQ == 2
+            stage(q_tile, PITCH_Q, q + (size_t)first * pitch, pitch, BQ, tokens - first, c, CV);
+#endif
+#if SK
+            stage(kv_tile, PITCH_K, k + (size_t)block * pitch, pitch, BK, tokens - block, c, CV);
+#endif
+#if SK || SQ == 2
+            barrier(CLK_LOCAL_MEM_FENCE);
+#endif
+            int some = min(CV, DV - c);
+#if !SQ || !SK
+            #pragma unroll 1 /* some compilers run out of registers for loads ahead */
+#endif
+            for (int at = 0; at < some; at++) {
+                V key[RK];
+                #pragma unroll
+                for (int j = 0; j < RK; j++)
+#if SK
+                    key[j] = TILE_LOAD_V(kv_tile + (j * WK + column) * PITCH_K + at * VEC);
+#else
+                    key[j] = fit(row_vector(
+                        k + (size_t)min(block + j * WK + column, tokens - 1) * pitch, c + at));
+#endif
+                #pragma unroll
+                for (int i = 0; i < RQ; i++) {
+#if SQ == 1
+                    V query = TILE_LOAD_V(q_tile + (mine + i) * PITCH_Q + (c + at) * VEC);
+#elif SQ
+                    V query = TILE_LOAD_V(q_tile + (mine + i) * PITCH_Q + at * VEC);
+#else
+                    V query = fit(row_vector(
+                        q + (size_t)min(first + mine + i, tokens - 1) * pitch, c + at));
+#endif
+                    #pragma unroll
+                    for (int j = 0; j < RK; j++) score[i][j] = DOT(query, key[j], score[i][j]);
+                }
+            }
+        }
+
+        /* The highest score of each row: of this item's keys, then of its row of items. */
+        float s[RQ][RK];
+        #pragma unroll
+        for (int i = 0; i < RQ; i++) {
+            float high = LOWEST;
+            #pragma unroll
+            for (int j = 0; j < RK; j++) {
+                bool real = block + j * WK + column < tokens;
+                s[i][j] = real ? SCORE_SUM(score[i][j]) * factor : LOWEST;
+                high = fmax(high, s[i][j]);
+            }
+            weights[(mine + i) * PITCH_P + column] = high;
+        }
+        barrier(CLK_LOCAL_MEM_FENCE);
+        float shrink[RQ];
+        #pragma unroll
+        for (int i = 0; i < RQ; i++) {
+            float high = top[i];
+            for (int j = 0; j < WK; j++) high = fmax(high, weights[(mine + i) * PITCH_P + j]);
+            shrink[i] = exp2(top[i] - high);
+            top[i] = high;
+        }
+        barrier(CLK_LOCAL_MEM_FENCE);
+        #pragma unroll
+        for (int i = 0; i < RQ; i++) {
+            float part = 0.0f;
+            #pragma unroll
+            for (int j = 0; j < RK; j++) {
+                float weight = exp2(s[i][j] - top[i]);
+                weights[(mine + i) * PITCH_P + j * WK + column] = weight;
+                part += weight;
+            }
+            total[i] = mad(total[i], shrink[i], part);
+            #pragma unroll
+            for (int j = 0; j < DI; j++) sum[i][j] *= shrink[i];
+        }
+
+        /* sum += weights x values, four keys at a time; weights beyond the tokens are 0. */
+        int keys = min(BK, tokens - block);
+#if VC
+        for (int begin = 0; begin < keys; begin += VC) {
+            if (begin) barrier(CLK_LOCAL_MEM_FENCE);
+            stage(kv_tile, DV * VEC, v + (size_t)(block + begin) * pitch, pitch, VC,
+                  tokens - block - begin, 0, DV);
+            barrier(CLK_LOCAL_MEM_FENCE);
+            int end = min(begin + VC, keys);
+#else
+        {
+            barrier(CLK_LOCAL_MEM_FENCE);
+            int begin = 0, end = keys;
+#endif
+            #pragma unroll 1
+            for (int key = begin; key < end; key += 4) {
+                float weight[4][RQ];
+                #pragma unroll
+                for (int i = 0; i < RQ; i++) {
+                    float4 four = vload4(0, weights + (mine + i) * PITCH_P + key);
+                    weight[0][i] = four.x;
+                    weight[1][i] = four.y;
+                    weight[2][i] = four.z;
+                    weight[3][i] = four.w;
+                }
+                #pragma unroll
+                for (int e = 0; e < 4; e++)
+                    #pragma unroll
+                    for (int j = 0; j < DI; j++) {
+                        /* an item without a vector of its own repeats the last one's work */
+                        int at = min(j * WK + column, DV - 1);
+#if VC
+                        V value = TILE_LOAD_V(kv_tile + ((key + e - begin) * DV + at) * VEC);
+#else
+                        V value = fit(row_vector(
+                            v + (size_t)min(block + key + e, tokens - 1) * pitch, at));
+#endif
+                        #pragma unroll
+                        for (int i = 0; i < RQ; i++)
+                            sum[i][j] = mad((V)(weight[e][i]), value, sum[i][j]);
+                    }
+            }
+        }
+    }
+
+    barrier(CLK_LOCAL_MEM_FENCE);
+    #pragma unroll
+    for (int i = 0; i < RQ; i++) weights[(mine + i) * PITCH_P + column] = total[i];
+    barrier(CLK_LOCAL_MEM_FENCE);
+    #pragma unroll
+    for (int i = 0; i < RQ; i++) {
+        float all = 0.0f;
+        for (int j = 0; j < WK; j++) all += weights[(mine + i) * PITCH_P + j];
+        int row = first + mine + i;
+        global float *to = out + ((size_t)n * tokens + row) * heads * D + h * D;
+        #pragma unroll
+        for (int j = 0; j < DI; j++)
+            if (row < tokens && j * WK + column < DV)
+                store_vector(to, j * WK + column, sum[i][j] / all);
+    }
+}

@@ -29,6 +29,7 @@ static const struct {
     {"fit", "device", suite_fit},
     {"gemm", "device", suite_gemm},
     {"ops", "device", suite_ops},
+    {"variants", "device", suite_variants},
     {"models", "device", suite_models},
     {"matrix", "emulator", suite_matrix},
     {"tiles", "emulator", suite_tiles}, /* with tests/amx_emulator.c preloaded */

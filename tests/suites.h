@@ -22,6 +22,7 @@ Suite *suite_schedule(void);
 Suite *suite_store(void);
 Suite *suite_text(void);
 Suite *suite_tiles(void);
+Suite *suite_variants(void);
 
 /* What random inputs are made from: -s, else the clock. Printed at the start. */
 extern unsigned test_seed;

@@ -1,11 +1,12 @@
-/* Launches cl/attention_cpu.cl, or cl/attention.cl where lanes are items: it packs keys and values
- * first. Both make one pass with online softmax. */
+/* Launches cl/attention_cpu.cl, or has attention_gpu.c launch cl/attention.cl where lanes are items.
+ * Both make one pass with online softmax. */
+#include "ops/attention.h"
+
 #include <limits.h>
 #include <math.h>
 #include <string.h>
 
 #include "ops/op.h"
-#include "ops/ops.h"
 
 /* ---- cpu class ---- */
 
@@ -102,56 +103,15 @@ static status op_attention_cpu(device *d, buf out, buf qkv, buf scratch, attenti
                   ARG(out), ARG(qkv), ARG(scratch), ARG(s.tokens), ARG(t.tiles), ARG(factor));
 }
 
-/* ---- gpu class ---- */
-
-typedef struct {
-    int vec, queries, key_vectors, group, value_vectors; /* VEC QR KV WG DB */
-    int head_padded, tokens_padded;                      /* DP TP */
-} tiling;
-
-static tiling choose(const device *d, attention_shape s)
-{
-    tiling t = {.vec = 4, .queries = 8, .key_vectors = 1, .group = 64, .value_vectors = 1};
-    t.group = op_group(d, t.group);
-    t.head_padded = (int)round_up((size_t)s.head_dim, (size_t)t.vec);
-    t.tokens_padded =
-        (int)round_up((size_t)s.tokens, (size_t)(t.group * t.key_vectors * t.vec));
-    return t;
-}
-
-static status op_attention_gpu(device *d, buf out, buf qkv, buf scratch, attention_shape s)
-{
-    tiling t = choose(d, s);
-    size_t heads = (size_t)s.heads, batch = (size_t)s.batch, group = (size_t)t.group;
-    float scale = 1.0f / sqrtf((float)s.head_dim);
-    kernel *pack, *k;
-    status st = program_get(d, &pack, "attention.cl", "attention_pack", "-DPACK -DD=%d -DDP=%d",
-                            s.head_dim, t.head_padded);
-    if (st == OK)
-        st = program_get(d, &k, "attention.cl", "attention",
-                         "-DD=%d -DDP=%d -DVEC=%d -DQR=%d -DKV=%d -DWG=%d -DDB=%d", s.head_dim,
-                         t.head_padded, t.vec, t.queries, t.key_vectors, t.group,
-                         t.value_vectors);
-    size_t items = (size_t)op_items(d);
-    if (st == OK)
-        st = launch(d, pack, RANGE(round_up((size_t)t.tokens_padded, items), heads, batch),
-                    RANGE(items), ARG(scratch), ARG(qkv), ARG(s.tokens), ARG(t.tokens_padded));
-    if (st == OK)
-        st = launch(d, k,
-                    RANGE(ceil_div((size_t)s.tokens, (size_t)t.queries) * group, heads, batch),
-                    RANGE(group), ARG(out), ARG(qkv), ARG(scratch), ARG(s.tokens),
-                    ARG(t.tokens_padded), ARG(scale));
-    return st;
-}
-
 /* ---- either ---- */
 
 int attention_kinds(const device *d, const int *shape, const tuning *out[TUNING_KINDS])
 {
+    int n = 0;
     (void)shape;
-    if (d && d->class != CLASS_CPU) return 0;
-    out[0] = &tuned;
-    return 1;
+    if (!d || d->class == CLASS_CPU) out[n++] = &tuned;
+    if (!d || d->class == CLASS_GPU) out[n++] = &attention_gpu_tuning;
+    return n;
 }
 
 status attention_scratch(device *d, size_t *count, attention_shape s)
@@ -165,8 +125,7 @@ status attention_scratch(device *d, size_t *count, attention_shape s)
         cpu_tiling t = choose_cpu(d, s);
         *count = heads * (size_t)t.splits * (t.block_floats + (size_t)t.tiles * t.tile_floats);
     } else {
-        tiling t = choose(d, s);
-        *count = heads * (size_t)(s.head_dim + t.head_padded) * (size_t)t.tokens_padded;
+        *count = 0;
     }
     return OK;
 }
@@ -178,5 +137,10 @@ status op_attention(device *d, buf out, buf qkv, buf scratch, attention_shape s)
                 (work){.flops = 4 * rows * s.tokens * width, .bytes = 16 * rows * width},
                 "N=%d T=%d H=%d d=%d", s.batch, s.tokens, s.heads, s.head_dim);
     return d->class == CLASS_CPU ? op_attention_cpu(d, out, qkv, scratch, s)
-                                 : op_attention_gpu(d, out, qkv, scratch, s);
+                                 : attention_gpu(d, out, qkv, s);
+}
+
+double attention_input_error(const device *d)
+{
+    return d->class == CLASS_GPU ? attention_gpu_input_error(d) : 0.0;
 }

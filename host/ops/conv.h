@@ -27,6 +27,7 @@ typedef struct conv_implementation {
 void conv_record(device *d, const conv_weight *w, picture_shape s, const conv_use *use,
                  double executed, unit on);
 
-extern const conv_implementation conv_direct, conv_winograd, conv_matrix, conv_matrix_three;
+extern const conv_implementation conv_direct, conv_winograd, conv_matrix, conv_matrix_three,
+    conv_gpu, conv_gpu_half;
 
 #endif

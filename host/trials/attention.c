@@ -65,10 +65,12 @@ static status prepare(trial_run *r, int i)
 {
     status st = OK;
     size_t scratch;
+    double deviation = isnan(cases[i].deviation) ? 1.0 : cases[i].deviation;
+    /* as for the tolerance: a score's error counts as often as scores exceed 1 */
+    r->input_error = attention_input_error(r->d) * fmax(1.0, deviation * deviation);
     TRY(attention_scratch(r->d, &scratch, cases[i].s));
     TRY(trial_create(r, TRIAL_RESULT, "out", rows(i) * width(i)));
-    TRY(trial_normal(r, "qkv", rows(i) * 3 * width(i), 0.0,
-                     isnan(cases[i].deviation) ? 1.0 : cases[i].deviation));
+    TRY(trial_normal(r, "qkv", rows(i) * 3 * width(i), 0.0, deviation));
     if (isnan(cases[i].deviation)) spoil(r->arrays[QKV].values, i);
     TRY(trial_create(r, TRIAL_SCRATCH, "scratch", scratch));
 done:

@@ -32,6 +32,8 @@ static const struct {
     {{1, 19, 18, 256}, 32, true, true, true, 1},   {{1, 9, 7, 512}, 64, false, false, false, 1},
     {{1, 6, 5, 512}, 32, false, false, false, 2},  {{3, 20, 20, 16}, 16, true, true, true, 1},
     {{2, 5, 4, 8}, 12, true, true, true, 1},       {{1, 4, 3, 8}, 8, true, true, false, 2},
+    {{1, 8, 16, 16}, 64, true, false, true, 1},    {{1, 9, 17, 20}, 68, false, true, true, 1},
+    {{2, 5, 9, 12}, 20, true, true, true, 2},      {{1, 3, 33, 5}, 8, true, true, false, 2},
 };
 
 static size_t pixels(int i)

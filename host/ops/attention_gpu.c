@@ -1,0 +1,127 @@
+/* Launches cl/attention.cl: tiles of queries and keys, shared by the items of a work-group. */
+#include <math.h>
+
+#include "ops/attention.h"
+#include "ops/op.h"
+
+#define TUNABLES(T)                                                                                \
+    T(BQ, "queries of a work-group's tile", 1, 2, 4, 8, 16, 32, 64, 128)                           \
+    T(BK, "keys of a work-group's tile", 4, 8, 16, 32, 64, 128)                                    \
+    T(RQ, "queries of an item", 1, 2, 4, 8)                                                        \
+    T(RK, "keys of an item", 1, 2, 4, 8)                                                           \
+    T(VEC, "channels that are read and summed at once", 1, 4, 8, 16)                               \
+    T(DC, "channels of keys that are staged at a time", 16, 24, 32, 48, 64, 128)                   \
+    T(SQ, "queries: not staged, staged whole, or with the keys", 0, 1, 2)                          \
+    T(SK, "whether keys are staged", 0, 1)                                                         \
+    T(VC, "keys whose values are staged at a time, 0 none", 0, 4, 8, 16, 32, 64)                   \
+    T(WIDE, "whether a score is summed in a vector's lanes", 0, 1)                                 \
+    T(HALF, "whether what is staged is rounded to half", 0, 1)
+DECLARE_TUNABLES(TUNABLES);
+
+enum { BATCH, TOKENS, HEADS, HEAD_DIM };
+
+/* Registers that the compiler finds for an item, and for a whole work-group. */
+enum { ITEM_REGISTERS = 240, GROUP_REGISTERS = 65536 };
+
+static int vectors(const int *v, const int *shape) /* of a head */
+{
+    return (int)ceil_div((size_t)shape[HEAD_DIM], (size_t)v[VEC]);
+}
+
+static int columns(const int *v)
+{
+    return v[BK] / v[RK];
+}
+
+static int group(const int *v)
+{
+    return v[BQ] / v[RQ] * columns(v);
+}
+
+/* As declared in the kernel. */
+static size_t local_bytes(const int *v, const int *shape)
+{
+    size_t head = (size_t)vectors(v, shape), chunk = (size_t)(v[DC] / v[VEC]);
+    size_t vec = (size_t)v[VEC], queries = (size_t)v[BQ], keys = (size_t)v[BK];
+    if (chunk > head) chunk = head;
+    size_t of_q = v[SQ] ? queries * ((v[SQ] == 1 ? head : chunk) + 1) * vec : 0;
+    size_t of_k = v[SK] ? keys * (chunk + 1) * vec : 0, of_v = (size_t)v[VC] * head * vec;
+    return queries * (keys + 4) * 4 + (of_q + (of_k > of_v ? of_k : of_v)) * (v[HALF] ? 2 : 4);
+}
+
+/* Sums, scores twice, and what is multiplied, in 4 bytes each. */
+static int registers(const int *v, const int *shape)
+{
+    int owned = (int)ceil_div((size_t)vectors(v, shape), (size_t)columns(v));
+    int scores = v[RQ] * v[RK] * (v[WIDE] ? v[VEC] + 1 : 1);
+    int loads = (v[RK] + 1) * v[VEC], weights = 4 * v[RQ] + v[VEC];
+    return v[RQ] * owned * v[VEC] + scores + (loads > weights ? loads : weights) + 3 * v[RQ] + 24;
+}
+
+static bool fits(const device *d, const int *v, const int *shape)
+{
+    if (v[BQ] % v[RQ] != 0 || v[BK] % v[RK] != 0 || v[DC] % v[VEC] != 0) return false;
+    if (v[VC] && v[BK] % v[VC] != 0) return false;
+    if (v[VEC] > 4 && !v[WIDE]) return false; /* no sum of more than four lanes in a row */
+    if (v[HALF] && d->settings.precision != PRECISION_FP16) return false;
+    if (v[HALF] && !v[SQ] && !v[SK] && !v[VC]) return false; /* the same as without */
+    /* a tile that is empty for the most part */
+    if (v[BQ] > 16 && v[BQ] >= 2 * shape[TOKENS]) return false;
+    if ((size_t)group(v) > d->info.max_work_group) return false;
+    if (local_bytes(v, shape) > d->info.local_bytes) return false;
+    /* an item by itself is for processors: its sums may lie in memory */
+    if (group(v) == 1) return v[RQ] * v[RK] <= 16;
+    return registers(v, shape) <= ITEM_REGISTERS &&
+           registers(v, shape) * group(v) <= GROUP_REGISTERS;
+}
+
+static const int known[][TUNING_VALUES] = {
+    /* BQ, BK, RQ, RK, VEC, DC, SQ, SK, VC, WIDE, HALF */
+    {64, 64, 4, 4, 4, 128, 1, 1, 16, 0, 1},
+    {64, 64, 4, 4, 4, 24, 2, 1, 16, 0, 1},
+    {32, 32, 2, 2, 4, 64, 2, 1, 8, 0, 1},
+    {64, 64, 4, 4, 4, 24, 1, 1, 16, 0, 0}, /* 48 KB of local memory */
+    {64, 64, 4, 4, 4, 24, 2, 1, 16, 0, 0}, /* 32 KB */
+    {64, 32, 4, 2, 4, 32, 2, 1, 8, 0, 0},
+    {32, 32, 2, 2, 4, 32, 2, 1, 8, 0, 0},
+    {16, 32, 1, 2, 4, 32, 2, 1, 8, 0, 0},
+    {16, 32, 2, 2, 4, 64, 0, 1, 4, 0, 0},
+    {8, 32, 1, 2, 4, 32, 0, 0, 0, 0, 0}, /* hardly any */
+    {2, 32, 1, 1, 4, 64, 0, 0, 0, 0, 0},
+    {4, 4, 4, 4, 16, 128, 0, 0, 0, 1, 0}, /* an item by itself */
+    {4, 4, 4, 4, 4, 128, 0, 0, 0, 1, 0},
+};
+
+const tuning attention_gpu_tuning = {.op = "attention",
+                                     .kind = "gpu",
+                                     .file = "attention.cl",
+                                     .tunables = tunables,
+                                     .n = N_TUNABLES_HERE,
+                                     .known = known,
+                                     .n_known = sizeof known / sizeof *known,
+                                     .fits = fits};
+
+double attention_gpu_input_error(const device *d)
+{
+    return d->settings.precision == PRECISION_FP16 ? 0x1p-11 : 0.0;
+}
+
+status attention_gpu(device *d, buf out, buf qkv, attention_shape s)
+{
+    const int shape[TUNING_SIZES] = {s.batch, s.tokens, s.heads, s.head_dim};
+    const int *v = tuning_values_for(d, &attention_gpu_tuning, shape);
+    float factor = 1.44269504f / sqrtf((float)s.head_dim); /* scores are powers of two */
+    char options[TUNING_OPTIONS];
+    kernel *k;
+    if (!v)
+        return fail(ERR_LIMIT, "attention of heads of %d channels does not fit this device",
+                    s.head_dim);
+    tuning_options(options, &attention_gpu_tuning, v);
+    status st = program_get(d, &k, "attention.cl", "attention", "-DD=%d%s", s.head_dim, options);
+    if (st != OK) return st;
+    size_t items = (size_t)group(v);
+    return launch(d, k,
+                  RANGE(ceil_div((size_t)s.tokens, (size_t)v[BQ]) * items, (size_t)s.heads,
+                        (size_t)s.batch),
+                  RANGE(items), ARG(out), ARG(qkv), ARG(s.tokens), ARG(factor));
+}

@@ -1,0 +1,147 @@
+/* Launches cl/conv_gpu.cl: tiles of pixels and channels, shared by the items of a work-group. The
+ * input is normalised, activated and enlarged as it is staged, so there is no scratch memory. */
+#include "ops/conv.h"
+#include "ops/op.h"
+
+#define TUNABLES(T)                                                                                \
+    T(TX, "columns of a work-group's pixels", 2, 4, 8, 16, 32)                                     \
+    T(TY, "rows of a work-group's pixels", 1, 2, 4, 8, 16)                                         \
+    T(BC, "output channels of a work-group's tile", 4, 8, 16, 32, 64, 128)                         \
+    T(RP, "pixels of an item", 1, 2, 4, 8)                                                         \
+    T(RC, "output channels of an item", 4, 8, 16, 32)                                              \
+    T(VEC, "output channels of a vector", 4, 8, 16)                                                \
+    T(CC, "input channels that are staged at a time", 4, 8, 16, 32)                                \
+    T(ST, "taps whose weights are staged at a time, 0 none", 0, 1, 3, 9)
+DECLARE_TUNABLES(TUNABLES);
+
+enum { PIXELS, IN, OUT, UP }; /* of a shape */
+
+/* Registers that the compiler finds for an item, and for a whole work-group. */
+enum { ITEM_REGISTERS = 240, GROUP_REGISTERS = 65536 };
+
+static int group(const int *v)
+{
+    return v[TX] * v[TY] / v[RP] * (v[BC] / v[RC]);
+}
+
+/* As declared in the kernel. */
+static size_t local_bytes(const int *v, int up)
+{
+    int width = (v[TX] + up - 1) / up + 2, height = (v[TY] + up - 1) / up + 2;
+    return sizeof(float) *
+           (size_t)(width * height * (v[CC] + 4) + v[ST] * v[CC] * v[BC]);
+}
+
+static bool fits_values(const device *d, const int *v, const int *shape)
+{
+    int registers = v[RP] * v[RC] + 5 * v[RP] + v[RC] + v[VEC] + 32;
+    if (v[TX] * v[TY] % v[RP] != 0 || v[BC] % v[RC] != 0 || v[RC] % v[VEC] != 0) return false;
+    /* a tile that is empty for the most part */
+    if ((v[BC] > 16 && v[BC] >= 2 * shape[OUT]) || (v[CC] > 4 && v[CC] >= 2 * shape[IN]))
+        return false;
+    if ((size_t)group(v) > d->info.max_work_group) return false;
+    if (local_bytes(v, shape[UP]) > d->info.local_bytes) return false;
+    /* an item by itself is for processors: its sums may lie in memory */
+    if (group(v) == 1) return v[RP] * v[RC] <= 256;
+    return registers <= ITEM_REGISTERS && registers * group(v) <= GROUP_REGISTERS;
+}
+
+static const int known[][TUNING_VALUES] = {
+    /* TX, TY, BC, RP, RC, VEC, CC, ST */
+    {16, 8, 64, 8, 4, 4, 16, 1}, {8, 8, 64, 4, 8, 4, 16, 3}, {8, 8, 64, 8, 4, 4, 16, 1},
+    {8, 8, 32, 4, 4, 4, 8, 3},   {8, 8, 16, 2, 4, 4, 16, 3}, {16, 8, 4, 1, 4, 4, 16, 3},
+    {8, 8, 16, 4, 4, 4, 4, 1},   {8, 4, 16, 4, 4, 4, 8, 0},  {8, 2, 4, 1, 4, 4, 4, 0},
+    {4, 4, 4, 4, 4, 4, 4, 0},    {8, 1, 32, 8, 32, 16, 8, 0}, {8, 1, 8, 8, 8, 4, 4, 0},
+    {4, 1, 4, 4, 4, 4, 4, 0},
+};
+
+#define TUNING(kind)                                                                               \
+    {"conv", kind, "conv_gpu.cl", tunables, N_TUNABLES_HERE, known,                                \
+     sizeof known / sizeof *known, fits_values}
+
+static const tuning tuned = TUNING("gpu"), tuned_half = TUNING("gpu_fp16");
+
+static bool fits(const device *d, int in, int out, int up)
+{
+    (void)in, (void)out, (void)up;
+    return d->class == CLASS_GPU;
+}
+
+static bool fits_half(const device *d, int in, int out, int up)
+{
+    return fits(d, in, out, up) && d->settings.precision == PRECISION_FP16;
+}
+
+static int is_half(const conv_weight *w)
+{
+    return w->by->tuned == &tuned_half;
+}
+
+static size_t in_padded(const conv_weight *w)
+{
+    return round_up((size_t)w->in, 4);
+}
+
+static size_t out_padded(const conv_weight *w)
+{
+    return round_up((size_t)w->out, (size_t)w->values[VEC]);
+}
+
+static size_t packed_count(const device *d, const conv_weight *w)
+{
+    (void)d;
+    return ceil_div(9 * in_padded(w) * out_padded(w), is_half(w) ? 2 : 1);
+}
+
+static status pack(device *d, const conv_weight *w, buf stored)
+{
+    kernel *k;
+    size_t group = (size_t)op_items(d), in = in_padded(w), out = out_padded(w);
+    status st = program_get(d, &k, "conv_gpu.cl", "conv_gpu_pack", "-DPACK -DVEC=4 -DHALF=%d",
+                            is_half(w));
+    if (st != OK) return st;
+    return launch(d, k, RANGE(round_up(out, group), in, 9), RANGE(group), ARG(w->matrix),
+                  ARG(stored), ARG(w->in), ARG((int)in), ARG(w->out), ARG((int)out));
+}
+
+static status scratch_count(device *d, size_t *count, const conv_weight *w, picture_shape s)
+{
+    (void)d, (void)w, (void)s;
+    *count = 0;
+    return OK;
+}
+
+static status run(device *d, buf out, buf x, const conv_weight *w, picture_shape s,
+                  const conv_use *use, buf scratch)
+{
+    const int *v = w->values;
+    char options[TUNING_OPTIONS];
+    kernel *k;
+    (void)scratch;
+    tuning_options(options, w->by->tuned, v);
+    status st = program_get(d, &k, "conv_gpu.cl", "conv_gpu",
+                            "-DUP=%d -DNORM=%d -DSILU=%d -DRESIDUAL=%d -DHALF=%d -DIN_WHOLE=%d "
+                            "-DOUT_WHOLE=%d%s",
+                            w->up, use->affine.memory != NULL, use->silu,
+                            use->residual.memory != NULL, is_half(w), w->in % 4 == 0,
+                            w->out % v[VEC] == 0, options);
+    if (st != OK) return st;
+    size_t tiles_x = ceil_div((size_t)(s.width * w->up), (size_t)v[TX]);
+    size_t tiles_y = ceil_div((size_t)(s.height * w->up), (size_t)v[TY]), items = (size_t)group(v);
+    conv_record(d, w, s, use, 0, UNIT_FP32);
+    return launch(d, k,
+                  RANGE(tiles_x * tiles_y * items, ceil_div((size_t)w->out, (size_t)v[BC]),
+                        (size_t)s.batch),
+                  RANGE(items), ARG(out), ARG(x), ARG(use->affine), ARG(w->matrix), ARG(w->bias),
+                  ARG(use->residual), ARG(s.height), ARG(s.width), ARG((int)tiles_x), ARG(w->in),
+                  ARG(w->out), ARG((int)out_padded(w)));
+}
+
+const conv_implementation conv_gpu = {
+    .tuned = &tuned, .fits = fits, .packed_count = packed_count, .pack = pack,
+    .scratch = scratch_count, .run = run};
+
+/* weights of half, everything else in fp32 */
+const conv_implementation conv_gpu_half = {
+    .tuned = &tuned_half, .fits = fits_half, .packed_count = packed_count, .pack = pack,
+    .scratch = scratch_count, .run = run, .input_error = 0x1p-11};
