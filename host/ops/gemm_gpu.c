@@ -92,7 +92,7 @@ static bool fits_values(const device *d, const int *v, const int *shape)
 
 #define TUNED(kind)                                                                                \
     {"gemm", kind, "gemm_gpu.cl", tunables, N_TUNABLES_HERE, known,                                \
-     sizeof known / sizeof *known, fits_values}
+     sizeof known / sizeof *known, fits_values, NULL}
 static const tuning tuned = TUNED("gpu"), tuned_half = TUNED("gpu_fp16");
 
 static bool fits(const device *d)
