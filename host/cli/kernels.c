@@ -33,7 +33,8 @@ static const precision precision_of[] = {PRECISION_AUTO, PRECISION_FP16};
 typedef struct {
     text_list models, features;
     const char *out;
-    int local_kilobytes, work_group, units, sets, precision; /* precision: -1, or an index */
+    int local_kilobytes, work_group, units, subgroup_size;
+    int sets, precision; /* precision: -1, or an index */
     const tuning *t; /* null, or what serves its operator, with the values */
     const int *values;
     device_info limits;
@@ -81,6 +82,10 @@ static status open_device(writing *w, device *d, int precision_index)
                                 .no_cache = true};
     status st = device_pretend(d, &w->all, &w->limits, &settings);
     memcpy(d->feature, w->feature, sizeof d->feature);
+    if (w->feature[FEATURE_SUBGROUPS]) {
+        d->subgroups.size = w->subgroup_size;
+        d->subgroups.required = true;
+    }
     w->all.precision = precisions[precision_index];
     w->all.serving = w->t;
     if (st == OK && w->t) st = tuning_set(d, w->t, NULL, w->values);
@@ -231,7 +236,6 @@ static status read_features(writing *w)
         while (j < N_FEATURES && strcmp(feature_name((feature_id)j), name) != 0) j++;
         if (j < N_FEATURES) w->feature[j] = true;
         else if (!strcmp(name, "fp16")) w->limits.fp16 = true;
-        else if (!strcmp(name, "subgroups")) w->limits.subgroups = true;
         else
             return fail(ERR_USAGE, "--features %s: expected fp16, subgroups or a feature of a "
                                    "processor", name);
@@ -250,6 +254,7 @@ static void set_limits(writing *w)
     l->local_bytes = (uint64_t)w->local_kilobytes << 10;
     l->max_work_group = (size_t)w->work_group;
     l->native_vector = 1;
+    l->subgroups = w->feature[FEATURE_SUBGROUPS];
     snprintf(l->name, sizeof l->name, "a device that is not there");
 }
 
@@ -320,7 +325,8 @@ done:
 
 status cli_kernels(int argc, char **argv)
 {
-    writing w = {.local_kilobytes = 32, .work_group = 256, .units = 16, .precision = -1};
+    writing w = {.local_kilobytes = 32, .work_group = 256, .units = 16,
+                 .subgroup_size = 16, .precision = -1};
     const option options[] = {
         {"out", 'o', OPTION_TEXT, &w.out, "DIR", "where they go", 0, 0, NULL},
         {"sets", 0, OPTION_CHOICE, &w.sets, "S",
@@ -334,6 +340,8 @@ status cli_kernels(int argc, char **argv)
         {"work-group", 0, OPTION_INT, &w.work_group, "N", "work-items at most [256]", 1, 8192,
          NULL},
         {"units", 0, OPTION_INT, &w.units, "N", "compute units [16]", 1, 65536, NULL},
+        {"subgroup-size", 0, OPTION_INT, &w.subgroup_size, "N",
+         "items of a sub-group, where there are such [16]", 4, 128, NULL},
         {"features", 0, OPTION_LIST, &w.features, "NAME",
          "what the device has: fp16, subgroups; commas separate [nothing]", 0, 0, NULL},
         {0},
