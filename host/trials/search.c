@@ -404,7 +404,7 @@ static double expected(const search_row *r, double rate)
 {
     double guess = workload_flops(r->op, r->shape) / rate;
     if (!r->best.t) return r->calls * guess / (1.0 + 8.0 * (r->failed + r->wrong));
-    return r->calls * r->best.seconds / (8.0 + r->since);
+    return r->calls * r->best.seconds / (4.0 + r->since + 0.5 * r->tried);
 }
 
 static search_row *most_to_gain(search *s)
