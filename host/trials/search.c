@@ -14,7 +14,7 @@
 enum {
     ENOUGH = 100,   /* right candidates of a shape, */
     NO_BETTER = 60, /* and so many of them since the last better one: it is done */
-    CHUNK = 8,      /* candidates of a shape before another may be worth more */
+    CHUNK = 4,      /* candidates of a shape before another may be worth more */
     DRAWS = 4000,   /* until one that fits and was not tried */
 };
 static const double BETTER = 0.97;        /* of the best's time: less may be noise */
@@ -398,12 +398,13 @@ static double rate_of(const search *s)
     return seconds > 0.0 ? flops / seconds : 1e9;
 }
 
-/* About a share of the shape's time in a run: less, the longer nothing better was found. */
+/* About a share of the shape's time in a run: less, the longer nothing better was found; all of it
+ * where nothing is known yet. */
 static double expected(const search_row *r, double rate)
 {
     double guess = workload_flops(r->op, r->shape) / rate;
-    if (!r->best.t) return r->calls * guess / (r->failed + r->wrong > 8 ? 50.0 : 2.0);
-    return r->calls * r->best.seconds / (8.0 + r->since);
+    if (!r->best.t) return r->calls * guess / (1.0 + 8.0 * (r->failed + r->wrong));
+    return r->calls * r->best.seconds / (4.0 + r->since + 0.5 * r->tried);
 }
 
 static search_row *most_to_gain(search *s)
