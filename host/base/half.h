@@ -41,6 +41,13 @@ static inline uint16_t float_to_half(float f)
     return (uint16_t)(sign | (rest + 0xfffu + (rest >> 13 & 1u) - (112u << 23)) >> 13);
 }
 
+/* The same, but the largest half instead of infinity. */
+static inline uint16_t float_to_half_finite(float f)
+{
+    const float largest = 65504.0f;
+    return float_to_half(f > largest ? largest : f < -largest ? -largest : f);
+}
+
 /* bfloat16 -> float: the upper half of the bits. */
 static inline float bf16_to_float(uint16_t b)
 {

@@ -17,6 +17,7 @@ static const char *const names[N_FEATURES] = {
     [FEATURE_AVX512_BF16] = "avx512_bf16",
     [FEATURE_AMX_BF16] = "amx_bf16",
     [FEATURE_SUBGROUPS] = "subgroups",
+    [FEATURE_MMA] = "mma",
 };
 
 const char *feature_name(feature_id id)
@@ -70,12 +71,12 @@ static status apply_claim(bool has[N_FEATURES], bool own, const char *word, size
 {
     for (int i = 0; i < N_FEATURES && length > 1 && strchr("+-", *word); i++)
         if (strlen(names[i]) == length - 1 && !memcmp(names[i], word + 1, length - 1)) {
-            has[i] = *word == '+' && (own || i == FEATURE_SUBGROUPS);
+            has[i] = *word == '+' && (own || i >= FEATURE_SUBGROUPS);
             return OK;
         }
-    return fail(ERR_USAGE, "DITCL_FEATURES: found \"%.*s\", expected + or - and %s, %s or %s",
+    return fail(ERR_USAGE, "DITCL_FEATURES: found \"%.*s\", expected + or - and %s, %s, %s or %s",
                 (int)length, word, names[FEATURE_AVX512_BF16], names[FEATURE_AMX_BF16],
-                names[FEATURE_SUBGROUPS]);
+                names[FEATURE_SUBGROUPS], names[FEATURE_MMA]);
 }
 
 status features_detect(bool has[N_FEATURES], bool own_processor)

@@ -10,6 +10,7 @@ typedef enum {
     FEATURE_AVX512_BF16, /* dot products of bfloat16 pairs in vector registers */
     FEATURE_AMX_BF16,    /* matrix tiles of bfloat16, and the system's permission to use them */
     FEATURE_SUBGROUPS,   /* items of a work-group that pass values round without local memory */
+    FEATURE_MMA,         /* matrix units that 32 items share, reached by inline assembly */
     N_FEATURES
 } feature_id;
 

@@ -170,9 +170,62 @@ static status probe_subgroups(device *d)
     return OK;
 }
 
+/* ---- matrix units that 32 items share ---- */
+
+enum { MMA_M = 16, MMA_N = 8, MMA_K = 16, MMA_ITEMS = 32 };
+
+const char *probe_mma_options(const device *d)
+{
+    return d->info.mma ? "-DVEC=2 -DMMA_UNITS" : "-DVEC=2 -DMMA_UNITS -DMMA_EMULATED";
+}
+
+static status run_mma(device *d, bool *is_right)
+{
+    status st = OK;
+    kernel *k;
+    float a[MMA_M * MMA_K], b[MMA_K * MMA_N], c[MMA_M * MMA_N];
+    buf a_buf = {0}, b_buf = {0}, c_buf = {0};
+    *is_right = true;
+    for (int i = 0; i < MMA_M * MMA_K; i++) a[i] = (float)left(i);
+    for (int i = 0; i < MMA_K * MMA_N; i++) b[i] = (float)right(i);
+    TRY(program_get(d, &k, "probe.cl", "probe_mma", "%s", probe_mma_options(d)));
+    TRY(buffer_create(d, &a_buf, MMA_M * MMA_K, "a probe"));
+    TRY(buffer_create(d, &b_buf, MMA_K * MMA_N, "a probe"));
+    TRY(buffer_create(d, &c_buf, MMA_M * MMA_N, "a probe"));
+    TRY(buffer_upload(d, a_buf, 0, a, MMA_M * MMA_K));
+    TRY(buffer_upload(d, b_buf, 0, b, MMA_K * MMA_N));
+    TRY(launch(d, k, RANGE(MMA_ITEMS), RANGE(MMA_ITEMS), ARG(c_buf), ARG(a_buf), ARG(b_buf)));
+    TRY(buffer_download(d, c_buf, 0, c, MMA_M * MMA_N));
+    for (int i = 0; i < MMA_M * MMA_N; i++) {
+        int sum = 0;
+        for (int l = 0; l < MMA_K; l++)
+            sum += left(i / MMA_N * MMA_K + l) * right(l * MMA_N + i % MMA_N);
+        *is_right &= c[i] == (float)sum;
+    }
+done:
+    buffer_release(d, &a_buf);
+    buffer_release(d, &b_buf);
+    buffer_release(d, &c_buf);
+    return st;
+}
+
+static status probe_mma(device *d)
+{
+    bool is_right = false;
+    if (!d->feature[FEATURE_MMA] || d->settings.precision != PRECISION_FP16) return OK;
+    status st = run_mma(d, &is_right);
+    if (st == ERR_MEMORY) return st;
+    if (st != OK) fail_clear();
+    d->feature[FEATURE_MMA] = st == OK && is_right;
+    return OK;
+}
+
 status probe_features(device *d)
 {
-    if (d->class == CLASS_GPU) return probe_subgroups(d);
+    if (d->class == CLASS_GPU) {
+        status gpu = probe_subgroups(d);
+        return gpu == OK ? probe_mma(d) : gpu;
+    }
     if (d->class != CLASS_CPU || d->settings.precision == PRECISION_FP32) return OK;
     status st = probe(d, FEATURE_AVX512_BF16, "probe_pairs", probe_pair_options);
     if (st == OK) st = probe(d, FEATURE_AMX_BF16, "probe_tiles", probe_tile_options(d));

@@ -146,13 +146,7 @@ static void pack(const device *d, const int *values, void *packed, const float *
     }
 }
 
-/* The largest half instead of infinity. */
-static uint16_t to_half(float x)
-{
-    const float largest = 65504.0f;
-    return float_to_half(x > largest ? largest : x < -largest ? -largest : x);
-}
-
+/* The largest half stands for infinity. */
 static void pack_half(const device *d, const int *values, void *packed, const float *rows,
                       int first, int count, int n, int k)
 {
@@ -164,7 +158,8 @@ static void pack_half(const device *d, const int *values, void *packed, const fl
     for (size_t i = 0; i < depth; i += LINE) {
         size_t end = i + LINE < depth ? i + LINE : depth;
         for (size_t j = 0; j < columns; j++)
-            for (size_t l = i; l < end; l++) to[l * PANEL + j] = to_half(rows[j * depth + l]);
+            for (size_t l = i; l < end; l++)
+                to[l * PANEL + j] = float_to_half_finite(rows[j * depth + l]);
     }
 }
 
