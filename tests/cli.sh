@@ -86,7 +86,7 @@ expect 2 "eta" sample "$model" --eta 1.1
 expect 2 "ddpm, ddim" sample "$model" --sampler euler
 expect 2 "3, all" sample "$model" --cfg-channels 4
 expect 2 "original, diffusers" sample "$model" --compat other
-expect 2 "auto, fp32" sample "$model" --precision fp16
+expect 2 "auto, fp32" sample "$model" --precision fp8
 expect 2 "only the ddim" sample "$model" --sampler ddpm --eta 0.5
 expect 2 "no such device" sample "$model" --device nothing-like-this
 expect 2 "there are only" sample "$model" --device 99

@@ -62,10 +62,10 @@ status clblast_scratch(device *d, const clblast_parameters *p, size_t *count, in
 status clblast_sgemm(device *d, const clblast_parameters *p, buf c, buf a, buf b, int m, int n,
                      int k, buf scratch)
 {
-    status st = d->pretended ? OK : apply(d, p);
-    if (st != OK) return st;
     if (d->recorder) record_product(d, p, c, a, b, (const int[]){m, n, k}, scratch);
     if (d->pretended) return OK;
+    status st = apply(d, p);
+    if (st != OK) return st;
     CLBlastStatusCode code = CLBlastSgemmWithTempBuffer(
         CLBlastLayoutRowMajor, CLBlastTransposeNo, CLBlastTransposeYes, (size_t)m, (size_t)n,
         (size_t)k, 1.0f, a.memory, 0, (size_t)k, b.memory, 0, (size_t)k, 0.0f, c.memory, 0,

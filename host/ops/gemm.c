@@ -11,8 +11,9 @@
 
 /* The first that fits serves. */
 static const gemm_implementation *const table[] = {
-    &gemm_matrix,   &gemm_matrix_three, &gemm_cpu_pairs, &gemm_cpu_strassen,  &gemm_cpu,
-    &gemm_gpu_half, &gemm_gpu,          &gemm_clblast,   &gemm_clblast_xgemm, &gemm_clblast_direct};
+    &gemm_matrix,        &gemm_matrix_three,  &gemm_cpu_pairs, &gemm_cpu_strassen,
+    &gemm_cpu,           &gemm_gpu_half,      &gemm_gpu,       &gemm_clblast,
+    &gemm_clblast_xgemm, &gemm_clblast_direct};
 
 const modulation gemm_no_gate = {0};
 

@@ -22,7 +22,7 @@ enum { SEED_A = 0x0d17c1, SEED_B = 0x51ab3d, SEED_V = 0x7e11a5 };
 typedef struct {
     device *d;
     size_t m, n, k;
-    bool coarse; /* inputs are from what bf16 and half hold: none is rounded, the check is sharp */
+    bool coarse; /* inputs are what bf16 and half hold: nothing is rounded, the check is sharp */
     float *c;    /* [m][n] */
     double *v, *bv;             /* [n], B^T v [k] */
     double worst[PARALLEL_THREADS]; /* of a row's error, by thread */

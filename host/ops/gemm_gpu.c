@@ -73,7 +73,7 @@ static int floats_of_item(const int *v)
 /* A sub-group's items must have the same rows. */
 static bool subgroups_fit(const device *d, const int *v)
 {
-    return !v[LA] && d->feature[FEATURE_SUBGROUPS] &&
+    return !v[LA] && d->feature[FEATURE_SUBGROUPS] && d->subgroups.size > 0 &&
            divides(d->subgroups.size, v[NT] / v[NR]) && v[KU] <= d->subgroups.size;
 }
 

@@ -20,7 +20,7 @@
 #include "device/device.h"
 
 enum { TUNING_VALUES = 16, TUNING_CHOICES = 10, TUNING_SIZES = 4, TUNING_OPTIONS = 320 };
-enum { TUNING_KINDS = 12, TUNING_SHAPE = 48 };
+enum { TUNING_KINDS = 16, TUNING_SHAPE = 48 };
 
 typedef struct {
     const char *name, *what;

@@ -14,7 +14,7 @@
 enum {
     ENOUGH = 100,   /* right candidates of a shape, */
     NO_BETTER = 60, /* and so many of them since the last better one: it is done */
-    CHUNK = 8,      /* candidates of a shape before another may be worth more */
+    CHUNK = 4,      /* candidates of a shape before another may be worth more */
     DRAWS = 4000,   /* until one that fits and was not tried */
 };
 static const double BETTER = 0.97;        /* of the best's time: less may be noise */
@@ -176,7 +176,7 @@ static double settle(const search *s, const char *without, bool whole, search_be
     double sum = 0.0;
     for (int i = 0; i < s->n; i++) {
         const search_row *r = &s->rows[i];
-        search_best w = r->best;
+        search_best w = r->best; /* the decision of a race, not of times from other moments */
         if (w.t && left_out(w.t, without, whole)) w.t = NULL;
         for (int k = 0; k < r->n_kinds && r->best.t && w.t != r->best.t; k++) {
             const search_best *b = &r->kinds[k];
@@ -191,35 +191,57 @@ static double settle(const search *s, const char *without, bool whole, search_be
 }
 
 /* CLBlast as shipped and with other parameters exclude each other: whichever is less in all. */
-static status choose_winners(search *s, search_best *winners)
+static void choose_winners(const search *s, search_best *winners, const char **without, bool *whole)
 {
     const tuning *alone = NULL;
+    *without = NULL;
+    *whole = false;
     for (int i = 0; i < s->n; i++)
         for (int k = 0; k < s->rows[i].n_kinds; k++)
             if (s->rows[i].kinds[k].t->excludes) alone = s->rows[i].kinds[k].t;
-    if (!alone) {
-        settle(s, NULL, false, winners);
-    } else if (settle(s, alone->kind, true, NULL) <= settle(s, alone->excludes, false, NULL)) {
-        settle(s, alone->kind, true, winners);
-    } else {
-        settle(s, alone->excludes, false, winners);
+    if (alone) {
+        *whole = settle(s, alone->kind, true, NULL) <= settle(s, alone->excludes, false, NULL);
+        *without = *whole ? alone->kind : alone->excludes;
     }
-    return OK;
+    settle(s, *without, *whole, winners);
+}
+
+/* Lines that are about to be written anew, or that what is written excludes. */
+static void drop_old(search *s, const char *without, bool whole)
+{
+    for (size_t i = 0; i < s->stored.n;) {
+        store_line *line = &s->stored.lines[i];
+        const char *kind = *line->use ? line->use : line->shape;
+        bool drop = without && (whole ? !strcmp(kind, without)
+                                      : !strncmp(kind, without, strlen(without)));
+        for (int j = 0; j < s->n && !drop; j++) {
+            char key[2 * STORE_WORD];
+            const search_row *r = &s->rows[j];
+            if (strcmp(line->op, r->op) != 0) continue;
+            stored_key(key, s->d, r->shape);
+            drop = !strcmp(line->shape, key);
+        }
+        if (drop) store_drop(&s->stored, line);
+        else i++;
+    }
 }
 
 /* Writes what is best so far; for other shapes, what is best where most of the work is. */
 static status save(search *s, bool finally)
 {
     search_best *winners = NULL;
+    const char *without;
+    bool whole;
     status st = OK;
     TRY(memory_alloc(&winners, (size_t)s->n, sizeof *winners));
-    TRY(choose_winners(s, winners));
+    choose_winners(s, winners, &without, &whole);
+    drop_old(s, without, whole);
     for (int i = s->n - 1; i >= 0; i--) { /* the heaviest come first, and so count last */
         const search_best *w = &winners[i];
+        if (finally) s->rows[i].best = *w;
         if (!w->t) continue;
         TRY(stored_put(&s->stored, s->d, w->t, s->rows[i].shape, w->values));
         if (w->t->n) TRY(stored_put(&s->stored, s->d, w->t, NULL, w->values));
-        if (finally) s->rows[i].best = *w;
     }
     TRY(store_save(&s->stored, &s->d->info));
 done:
@@ -376,12 +398,13 @@ static double rate_of(const search *s)
     return seconds > 0.0 ? flops / seconds : 1e9;
 }
 
-/* About a share of the shape's time in a run: less, the longer nothing better was found. */
+/* About a share of the shape's time in a run: less, the longer nothing better was found; all of it
+ * where nothing is known yet. */
 static double expected(const search_row *r, double rate)
 {
     double guess = workload_flops(r->op, r->shape) / rate;
-    if (!r->best.t) return r->calls * guess / (r->failed + r->wrong > 8 ? 50.0 : 2.0);
-    return r->calls * r->best.seconds / (8.0 + r->since);
+    if (!r->best.t) return r->calls * guess / (1.0 + 8.0 * (r->failed + r->wrong));
+    return r->calls * r->best.seconds / (4.0 + r->since + 0.5 * r->tried);
 }
 
 static search_row *most_to_gain(search *s)
