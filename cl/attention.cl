@@ -41,7 +41,7 @@
 #define TILE_STORE_V(v, p) VSTORE(v, p)
 #endif
 
-/* What is beyond half becomes its largest number; what is no number stays so. */
+/* The largest number of HALF stands for what is beyond; what is no number stays so. */
 inline V fit(V x)
 {
 #if HALF

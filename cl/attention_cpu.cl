@@ -6,45 +6,59 @@
  *
  * Floor: 4 T^2 d FLOP a head. D: head size. VEC: see the prelude. QV: vectors of queries of a
  * register tile. KR: keys of a tile of scores. DR: channels of a tile of results. BK: a multiple
- * of KR. None of KR, DR, QV changes the order of a sum. */
+ * of KR. None of KR, DR, QV changes the order of a sum.
+ * BF16: queries, keys, values and weights are rounded to bfloat16 and go in pairs, of channels for
+ * the scores and of keys for the results: one instruction multiplies and adds both. */
 
 #define NQ (QV * VEC)              /* queries of a tile */
 #define DP ((D + DR - 1) / DR * DR) /* padded head size */
+
+#ifdef BF16
+#define PAIR 2
+typedef int element;
+#define VE int16
+typedef int VE_ANY __attribute__((ext_vector_type(16), aligned(4)));
+#define MULTIPLY(x, y, sum) dot_pairs(x, y, sum)
+#else
+#define PAIR 1
+typedef float element;
+#define VE V
+#define VE_ANY loose_v
+#define MULTIPLY(x, y, sum) mad(x, y, sum)
+#endif
+#define DE ((D + PAIR - 1) / PAIR)           /* elements of a query or key */
+#define KEYS_E(keys) (((keys) + PAIR - 1) / PAIR) /* elements of so many keys */
 
 /* vload16 and vstore16 may fall apart into pieces: a vector that lies anywhere is read in one */
 typedef V loose_v __attribute__((aligned(4)));
 #define LOAD(p) (*(global const loose_v *)(p))
 #define STORE(v, p) (*(global loose_v *)(p) = (v))
+#define LOAD_E(p) (*(global const VE_ANY *)(p))
+#define STORE_E(v, p) (*(global VE_ANY *)(p) = (v))
 
 /* Where the parts of a work-group's scratch begin, and how large its query tiles' states are. */
-#define VALUES_AT (BK * D)
-#define SCORES_AT (VALUES_AT + BK * DP)
+#define VALUES_AT (BK * DE)
+#define SCORES_AT (VALUES_AT + KEYS_E(BK) * DP)
 #define TILES_AT (SCORES_AT + BK * NQ)
-#define TILE_SIZE ((D + DP + 2) * NQ) /* Q^T, sums^T, maxima, sums of weights */
+#define TILE_SIZE ((DE + DP + 2) * NQ) /* Q^T, sums^T, maxima, sums of weights */
 
-/* t [VEC] as a matrix, transposed: log2(VEC) times, the first rows interleaved with the others */
-inline void transpose(V *t)
+#ifdef BF16
+inline int16 pairs_of(float16 first, float16 second)
 {
-    #pragma unroll
-    for (int round = 1; round < VEC; round *= 2) {
-        V u[VEC];
-        #pragma unroll
-        for (int i = 0; i < VEC / 2; i++) {
-            u[2 * i].even = t[i].lo;
-            u[2 * i].odd = t[i + VEC / 2].lo;
-            u[2 * i + 1].even = t[i].hi;
-            u[2 * i + 1].odd = t[i + VEC / 2].hi;
-        }
-        #pragma unroll
-        for (int i = 0; i < VEC; i++) t[i] = u[i];
-    }
+    return convert_int16(to_bf16(first)) | convert_int16(to_bf16(second)) << 16;
 }
 
-/* to [D][NQ] = factor times the queries first.. (the last one stands for those beyond) */
-inline void gather_queries(global float *to, global const float *q, int stride, int first,
+inline int pair_of(float first, float second)
+{
+    return pairs_of((float16)(first), (float16)(second)).s0;
+}
+#endif
+
+/* to [DE][NQ] = factor times the queries first.. (the last one stands for those beyond) */
+inline void gather_queries(global element *to, global const float *q, int stride, int first,
                            int tokens, float factor)
 {
-#if D >= VEC
+#if D >= VEC && D % PAIR == 0
     for (int j = 0; j < QV; j++)
         for (int c = 0; c < D; c += VEC) {
             int at = min(c, D - VEC);
@@ -54,12 +68,25 @@ inline void gather_queries(global float *to, global const float *q, int stride, 
                 t[i] = LOAD(q + (size_t)min(first + j * VEC + i, tokens - 1) * stride + at);
             transpose(t);
             #pragma unroll
-            for (int i = 0; i < VEC; i++) STORE(t[i] * factor, to + (at + i) * NQ + j * VEC);
+            for (int i = 0; i < VEC; i += PAIR)
+#ifdef BF16
+                STORE_E(pairs_of(t[i] * factor, t[i + 1] * factor),
+                        to + (at + i) / 2 * NQ + j * VEC);
+#else
+                STORE(t[i] * factor, to + (at + i) * NQ + j * VEC);
+#endif
         }
 #else
-    for (int i = 0; i < NQ; i++)
-        for (int c = 0; c < D; c++)
-            to[c * NQ + i] = factor * q[(size_t)min(first + i, tokens - 1) * stride + c];
+    for (int i = 0; i < NQ; i++) {
+        global const float *row = q + (size_t)min(first + i, tokens - 1) * stride;
+        for (int c = 0; c < D; c += PAIR)
+#ifdef BF16
+            to[c / 2 * NQ + i] =
+                pair_of(factor * row[c], c + 1 < D ? factor * row[c + 1] : 0.0f);
+#else
+            to[c * NQ + i] = factor * row[c];
+#endif
+    }
 #endif
 }
 
@@ -89,6 +116,38 @@ inline void scatter_results(global float *out, global const float *sums,
 #endif
 }
 
+#ifdef BF16
+
+/* to [padded][DE] pairs of channels; the last row of `count` stands for those up to `padded`. */
+inline void gather_keys(global int *to, global const float *from, int stride, int count, int padded)
+{
+    for (int k = 0; k < padded; k++, to += DE) {
+        global const float *row = from + (size_t)min(k, count - 1) * stride;
+        int c = 0;
+        for (; c + 16 <= D; c += 16)
+            *(global ushort16_any *)(to + c / 2) = to_bf16(*(global const float16_any *)(row + c));
+        for (; c < D; c += 2) to[c / 2] = pair_of(row[c], c + 1 < D ? row[c + 1] : 0.0f);
+    }
+}
+
+/* to [KEYS_E(count)][DP] pairs of keys, zeros beyond them. */
+inline void gather_values(global int *to, global const float *from, int stride, int count)
+{
+    for (int k = 0; k < count; k += 2, to += DP, from += 2 * stride) {
+        global const float *next = from + (k + 1 < count ? stride : 0);
+        int c = 0;
+        for (; c + 16 <= D; c += 16) {
+            float16 second = *(global const float16_any *)(next + c);
+            if (k + 1 == count) second = 0.0f;
+            STORE_E(pairs_of(*(global const float16_any *)(from + c), second), to + c);
+        }
+        for (; c < D; c++) to[c] = pair_of(from[c], k + 1 < count ? next[c] : 0.0f);
+        for (; c < DP; c++) to[c] = 0;
+    }
+}
+
+#else
+
 /* Rows of D floats, `stride` apart, to rows `pitch` apart; the last row of `count` stands for those
  * up to `padded`. */
 inline void gather_rows(global float *to, global const float *from, int stride, int pitch,
@@ -109,25 +168,37 @@ inline void gather_rows(global float *to, global const float *from, int stride, 
     }
 }
 
-/* Scores of all keys of a block (rounded up to tiles), keys x queries; top: their maxima. */
-inline void score(global float *restrict s, V *top, global const float *restrict k,
-                  global const float *restrict q, int keys)
+inline void gather_keys(global float *to, global const float *from, int stride, int count,
+                        int padded)
 {
-    for (int first = 0; first < keys; first += KR, k += KR * D, s += KR * NQ) {
+    gather_rows(to, from, stride, D, count, padded);
+}
+
+inline void gather_values(global float *to, global const float *from, int stride, int count)
+{
+    gather_rows(to, from, stride, DP, count, count);
+}
+#endif
+
+/* Scores of all keys of a block (rounded up to tiles), keys x queries; top: their maxima. */
+inline void score(global float *restrict s, V *top, global const element *restrict k,
+                  global const element *restrict q, int keys)
+{
+    for (int first = 0; first < keys; first += KR, k += KR * DE, s += KR * NQ) {
         V sum[KR][QV];
         #pragma unroll
         for (int i = 0; i < KR; i++)
             #pragma unroll
             for (int j = 0; j < QV; j++) sum[i][j] = 0.0f;
-        for (int c = 0; c < D; c++) {
-            V x[QV];
+        for (int c = 0; c < DE; c++) {
+            VE x[QV];
             #pragma unroll
-            for (int j = 0; j < QV; j++) x[j] = LOAD(q + c * NQ + j * VEC);
+            for (int j = 0; j < QV; j++) x[j] = LOAD_E(q + c * NQ + j * VEC);
             #pragma unroll
             for (int i = 0; i < KR; i++) {
-                V y = k[i * D + c];
+                VE y = k[i * DE + c];
                 #pragma unroll
-                for (int j = 0; j < QV; j++) sum[i][j] = mad(y, x[j], sum[i][j]);
+                for (int j = 0; j < QV; j++) sum[i][j] = MULTIPLY(y, x[j], sum[i][j]);
             }
         }
         #pragma unroll
@@ -140,21 +211,29 @@ inline void score(global float *restrict s, V *top, global const float *restrict
     }
 }
 
-/* Scores to weights; *total grows by their sums. */
+/* Scores to weights, BF16: pairs of them [KEYS_E(keys)][NQ]; *total grows by their sums. */
 inline void weigh(global float *s, V *total, const V *top, int keys)
 {
-    for (int k = 0; k < keys; k++)
+    for (int k = 0; k < keys; k += PAIR)
         #pragma unroll
         for (int j = 0; j < QV; j++) {
-            V e = exp2v(LOAD(s + k * NQ + j * VEC) - top[j]);
-            STORE(e, s + k * NQ + j * VEC);
+            global float *at = s + k * NQ + j * VEC;
+            V e = exp2v(LOAD(at) - top[j]);
             total[j] += e;
+#ifdef BF16
+            V f = 0.0f;
+            if (k + 1 < keys) f = exp2v(LOAD(at + NQ) - top[j]);
+            total[j] += f;
+            STORE_E(pairs_of(e, f), (global int *)s + k / 2 * NQ + j * VEC);
+#else
+            STORE(e, at);
+#endif
         }
 }
 
 /* sums^T [DP][NQ] = sums^T * factor + V^T x weights */
-inline void add_values(global float *restrict sums, global const float *restrict v,
-                       global const float *restrict s, const V *factor, int keys, bool fresh)
+inline void add_values(global float *restrict sums, global const element *restrict v,
+                       global const element *restrict s, const V *factor, int keys, bool fresh)
 {
     for (int c = 0; c < DP; c += DR, v += DR, sums += DR * NQ) {
         V sum[DR][QV];
@@ -163,15 +242,15 @@ inline void add_values(global float *restrict sums, global const float *restrict
             #pragma unroll
             for (int j = 0; j < QV; j++)
                 sum[i][j] = fresh ? (V)(0.0f) : LOAD(sums + i * NQ + j * VEC) * factor[j];
-        for (int k = 0; k < keys; k++) {
-            V x[QV];
+        for (int k = 0; k < KEYS_E(keys); k++) {
+            VE x[QV];
             #pragma unroll
-            for (int j = 0; j < QV; j++) x[j] = LOAD(s + k * NQ + j * VEC);
+            for (int j = 0; j < QV; j++) x[j] = LOAD_E(s + k * NQ + j * VEC);
             #pragma unroll
             for (int i = 0; i < DR; i++) {
-                V y = v[k * DP + i];
+                VE y = v[k * DP + i];
                 #pragma unroll
-                for (int j = 0; j < QV; j++) sum[i][j] = mad(y, x[j], sum[i][j]);
+                for (int j = 0; j < QV; j++) sum[i][j] = MULTIPLY(y, x[j], sum[i][j]);
             }
         }
         #pragma unroll
@@ -198,16 +277,19 @@ void attention_cpu(global float *out, global const float *qkv, global float *scr
     for (int block = 0; block < tokens; block += BK) {
         int keys = min(BK, tokens - block);
         global const float *from = qkv + (size_t)block * stride + heads * D;
-        gather_rows(scratch, from, stride, D, keys, (keys + KR - 1) / KR * KR);
-        gather_rows(scratch + VALUES_AT, from + heads * D, stride, DP, keys, keys);
+        global element *of_keys = (global element *)scratch, *of_values = of_keys + VALUES_AT;
+        gather_keys(of_keys, from, stride, keys, (keys + KR - 1) / KR * KR);
+        gather_values(of_values, from + heads * D, stride, keys);
         global float *q = scratch + TILES_AT, *s = scratch + SCORES_AT;
         for (int t = 0; t < tiles; t++, q += TILE_SIZE) {
-            global float *sums = q + D * NQ, *tops = sums + DP * NQ, *totals = tops + NQ;
+            global element *of_queries = (global element *)q;
+            global float *sums = q + DE * NQ, *tops = sums + DP * NQ, *totals = tops + NQ;
             V top[QV], total[QV], shrink[QV];
-            if (block == 0) gather_queries(q, qkv, stride, first + t * NQ, tokens, factor);
+            if (block == 0)
+                gather_queries(of_queries, qkv, stride, first + t * NQ, tokens, factor);
             #pragma unroll
             for (int j = 0; j < QV; j++) top[j] = block ? LOAD(tops + j * VEC) : (V)(-INFINITY);
-            score(s, top, scratch, q, keys);
+            score(s, top, of_keys, of_queries, keys);
             #pragma unroll
             for (int j = 0; j < QV; j++) {
                 shrink[j] = block ? exp2v(LOAD(tops + j * VEC) - top[j]) : (V)(0.0f);
@@ -217,7 +299,7 @@ void attention_cpu(global float *out, global const float *qkv, global float *scr
             weigh(s, total, top, keys);
             #pragma unroll
             for (int j = 0; j < QV; j++) STORE(total[j], totals + j * VEC);
-            add_values(sums, scratch + VALUES_AT, s, shrink, keys, block == 0);
+            add_values(sums, of_values, (global const element *)s, shrink, keys, block == 0);
             if (block + BK >= tokens)
                 scatter_results(out, sums, totals, heads * D, first + t * NQ, tokens);
         }

@@ -338,6 +338,7 @@ void gemm_strassen(global float *out, global const float *a, global float *scrat
                   gate_at};
     #pragma unroll
     for (int i = 0; i < MR; i++) at[i] = i * K;
+    bool last = get_group_id(0) + 1 == get_num_groups(0);
     for (int p = 0; p < 7; p++) {
         global const float *left = p == 0   ? a
                                    : p == 1 ? a + H
@@ -348,13 +349,26 @@ void gemm_strassen(global float *out, global const float *a, global float *scrat
                                             : a + below + H;
         global const float *w = p == 0 ? p1 : p == 1 ? p1 + H * NR : p == 5 ? p2 + H * NR : t;
         if (w == t) panel_sums(t, p1, p2, p == 2 ? 2 : p == 3 ? 3 : p == 4 ? 1 : 4);
+        /* the parts of the panels that come next */
+        global const float *next = p == 0 ? p1 + H * NR : p == 1 ? p2 : p2 + 2 * H * NR;
+        global const float *behind = p == 1 ? next + 2 * H * NR : next + H * NR;
+        if ((p > 1 && p < 6) || (p == 6 && last)) behind = next;
         for (int row = first; row < end; row += MR) {
             V sum[MR][NV], x[MR][NV];
             #pragma unroll
             for (int i = 0; i < MR; i++)
                 #pragma unroll
                 for (int j = 0; j < NV; j++) sum[i][j] = 0.0f;
-            accumulate(sum, left + (size_t)row * K, at, w, w, H);
+            for (int i = 0; i < MR; i++)
+                for (int j = 0; j < NV; j++) {
+                    int c = column + j * VEC;
+                    if (p == 1 || p == 0) FETCH_OUT(out + (size_t)(row + i) * n + c);
+                    if (p == 0 || (p > 1 && p < 6)) FETCH_OUT(out + (size_t)(row + i) * n + c + NR);
+                    if (p == 3 || p == 6) FETCH_OUT(out + (size_t)(row + h + i) * n + c);
+                    if (p == 3 || p == 4) FETCH_OUT(out + (size_t)(row + h + i) * n + c + NR);
+                }
+            accumulate(sum, left + (size_t)row * K, at, w, next < behind ? next : w, H);
+            next += H / KU * LINE;
             #pragma unroll
             for (int i = 0; i < MR; i++)
                 #pragma unroll

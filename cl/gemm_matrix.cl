@@ -102,15 +102,7 @@ inline __attribute__((always_inline)) void finish_row(const target *t, const flo
     TILE_LOAD(7, w, 0, 64);                                                                        \
     TILE_PRODUCT(3, 6, 7)
 #else
-#define STEP(a, w)                                                                                 \
-    TILE_LOAD(4, a, 0, 64);                                                                        \
-    TILE_LOAD(6, w, 0, 64);                                                                        \
-    TILE_PRODUCT(0, 4, 6);                                                                         \
-    TILE_LOAD(7, w, 1024, 64);                                                                     \
-    TILE_PRODUCT(1, 4, 7);                                                                         \
-    TILE_LOAD(5, a, 1024, 64);                                                                     \
-    TILE_PRODUCT(2, 5, 6);                                                                         \
-    TILE_PRODUCT(3, 5, 7)
+#define STEP(a, w) TILE_PRODUCTS(a, 64, 1024, w)
 #endif
 
 /* F(tile, where its 16 x 16 sums are in [32][NC]) for all of a block. */

@@ -2,11 +2,12 @@
  * with vectors of channels. Bound by memory. */
 
 #ifdef STATISTICS
-#define BLOCK 4 /* vectors of channels in registers */
+#define BLOCK 4  /* vectors of channels in registers */
+#define FIRSTS 8 /* pixels: one alone may lie far out */
 
 /* One item = one chunk of pixels, all channels: partial [N][chunks][2][C] = each channel's mean and
- * sum of squares around it, from differences to the chunk's first pixel, so that no digits are lost
- * to a large mean. */
+ * sum of squares around it, from differences to the mean of the chunk's first pixels, so that no
+ * digits are lost to a large mean. */
 kernel void groupnorm_partial_rows(global float *partial, global const float *x, int pixels,
                                    int chunk_pixels, int channels)
 {
@@ -15,13 +16,15 @@ kernel void groupnorm_partial_rows(global float *partial, global const float *x,
     int begin = chunk * chunk_pixels, count = min(chunk_pixels, pixels - begin);
     global const float *in = x + ((size_t)n * pixels + begin) * channels;
     global float *to = partial + ((size_t)n * chunks + chunk) * 2 * channels;
-    float each = 1.0f / count;
+    int firsts = min(count, FIRSTS);
+    float each = 1.0f / count, part = 1.0f / firsts;
     for (int c = 0; c < channels; c += BLOCK * VEC) {
         int some = min(BLOCK, (channels - c) / VEC);
         V first[BLOCK], sum[BLOCK], squares[BLOCK];
         for (int j = 0; j < BLOCK; j++) {
-            first[j] = j < some ? VLOAD(in + c + j * VEC) : (V)(0.0f);
-            sum[j] = squares[j] = 0.0f;
+            first[j] = sum[j] = squares[j] = 0.0f;
+            for (int p = 0; p < firsts && j < some; p++)
+                first[j] += VLOAD(in + (size_t)p * channels + c + j * VEC) * part;
         }
         global const float *from = in + c;
         if (some == BLOCK)

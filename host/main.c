@@ -15,6 +15,8 @@ static const struct {
     {"info", cli_info, "describe a model: sizes, parameters, Gflops, memory"},
     {"devices", cli_devices, "list the OpenCL devices"},
     {"bench", cli_bench, "measure operators, passes and the device they run on"},
+    {"tune", cli_tune, "find the fastest kernels for a device and a model"},
+    {"kernels", cli_kernels, "write down what would be built for a device, for its compiler"},
     {"check", cli_check, "compare every kernel with its reference on a device"},
 };
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
@@ -45,6 +47,7 @@ static status run(int argc, char **argv)
         printf("ditcl %s\n", DITCL_VERSION);
         return OK;
     }
+    if (!strcmp(argv[1], "tune-worker")) return cli_tune_worker(argc - 2, argv + 2);
     for (int i = 0; i < N_COMMANDS; i++) {
         if (!strcmp(argv[1], commands[i].name)) return commands[i].run(argc - 2, argv + 2);
         names[i] = commands[i].name;

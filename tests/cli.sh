@@ -86,7 +86,7 @@ expect 2 "eta" sample "$model" --eta 1.1
 expect 2 "ddpm, ddim" sample "$model" --sampler euler
 expect 2 "3, all" sample "$model" --cfg-channels 4
 expect 2 "original, diffusers" sample "$model" --compat other
-expect 2 "auto, fp32" sample "$model" --precision fp16
+expect 2 "auto, fp32" sample "$model" --precision fp8
 expect 2 "only the ddim" sample "$model" --sampler ddpm --eta 0.5
 expect 2 "no such device" sample "$model" --device nothing-like-this
 expect 2 "there are only" sample "$model" --device 99
@@ -108,6 +108,22 @@ expect 2 "MODEL already" bench "$model" --arch DiT-S/2
 expect 2 "DiT-XL/2" bench --arch DiT-XL/3
 expect 2 "256, 512" bench --arch DiT-S/2 --image-size 300
 expect 2 "only --arch" bench "$model" --image-size 256
+expect 0 "usage: ditcl kernels" kernels --help
+expect 2 "no --out" kernels
+expect 2 "default, known, all" kernels --out keep/kernels --sets best
+expect 2 "fp16, subgroups" kernels --out keep/kernels --features fp61
+expect 2 "1 to 1024" kernels --out keep/kernels --local-memory 0
+expect 2 "256" kernels --out keep/kernels --work-group 256x
+expect 1 "no such model" kernels not-there --out keep/kernels
+[ -e keep/kernels/index.tsv ] && problem "kernels: an index after a failure"
+expect 1 "cannot make this folder" kernels --out out/kernels
+expect 1 "/proc" kernels --out /proc/kernels
+expect 0 " kernels in keep/kernels" kernels "$model" --out keep/kernels --sets known
+sed 1d keep/kernels/index.tsv | cut -f 1,3 | while read -r source name; do
+    grep -q "void $name(" "keep/kernels/$source" || echo "$source: no kernel $name"
+done >keep/missing
+[ -s keep/missing ] && problem "kernels: $(cat keep/missing)"
+[ "$(wc -l <keep/kernels/index.tsv)" -gt 20 ] || problem "kernels: a short index"
 expect 2 "only a MODEL" bench --arch DiT-S/2 --heads 2
 expect 2 "forward, modulation" bench "$model" --only nonsense
 expect 2 "empty part" bench "$model" --only forward,

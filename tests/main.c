@@ -27,6 +27,7 @@ static const struct {
     {"text", "unit", suite_text},
     {"program", "device", suite_program},
     {"fit", "device", suite_fit},
+    {"gemm", "device", suite_gemm},
     {"ops", "device", suite_ops},
     {"variants", "device", suite_variants},
     {"models", "device", suite_models},

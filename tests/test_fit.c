@@ -178,6 +178,158 @@ START_TEST(outdated_choices_are_ignored)
 }
 END_TEST
 
+/* ---- shapes ---- */
+
+static status put_for_shape(device *d, const tuning *t, const int *shape, const int *values,
+                            const char *from, const char *to)
+{
+    store s = {0};
+    text all = {0};
+    status st = OK;
+    TRY(stored_put(&s, d, t, shape, values));
+    if (from) { /* as an editor would */
+        char line[400], *at;
+        TRY(store_save(&s, &d->info));
+        TRY(store_text(&s, &d->info, &all));
+        char path[4096];
+        TRY(store_path(path, sizeof path, &d->info));
+        ck_assert_ptr_nonnull(at = strstr(all.data, from));
+        snprintf(line, sizeof line, "%s%s", to, at + strlen(from));
+        *at = 0;
+        FILE *f = fopen(path, "w");
+        ck_assert_ptr_nonnull(f);
+        fputs(all.data, f);
+        fputs(line, f);
+        fclose(f);
+    } else {
+        TRY(store_save(&s, &d->info));
+    }
+done:
+    text_free(&all);
+    store_free(&s);
+    return st;
+}
+
+/* The last known values of the last implementation that fits serve the shape, and no other. */
+START_TEST(a_choice_for_a_shape_is_used_there_alone)
+{
+    const device_list *devices = wanted_devices();
+    for (int i = 0; i < devices->n; i++) {
+        device d = open_one(&devices->items[i], PRECISION_AUTO);
+        const tuning *all[TUNING_KINDS];
+        const int *shape = shapes[GEMM], other[TUNING_SIZES] = {256, 768, 2000};
+        int n = gemm_kinds(&d, shape, all);
+        const tuning *t = all[n - 1];
+        const int *values = t->known[t->n_known - 1];
+        const char *before = gemm_name(&d, other[0], other[1], other[2]);
+        ck_assert(t->fits(&d, values, shape));
+        ck_assert_msg(put_for_shape(&d, t, shape, values, NULL, NULL) == OK, "%s", fail_line());
+        fit_device(&d, false, say);
+        ck_assert_int_eq(warned, 0);
+        ck_assert_str_eq(gemm_name(&d, shape[0], shape[1], shape[2]), t->kind);
+        ck_assert_mem_eq(tuning_values_for(&d, t, shape), values, sizeof(int[TUNING_VALUES]));
+        if (strncmp(before, "clblast", 7)) /* as shipped is not beside other parameters */
+            ck_assert_str_eq(gemm_name(&d, other[0], other[1], other[2]), before);
+        device_close(&d);
+        d = open_one(&devices->items[i], PRECISION_BF16); /* not its precision */
+        fit_device(&d, false, say);
+        ck_assert_int_eq(warned, 0);
+        ck_assert_ptr_null(tuning_serving(&d, "gemm", shape));
+        device_close(&d);
+    }
+}
+END_TEST
+
+static const struct {
+    const char *from, *to, *says;
+} bad_choices[] = {
+    {"256x768x2304", "256x768", "no such shape"},
+    {"256x768x2304", "256x768x2304x1", "no such shape"},
+    {"256x768x2304", "0x768x2304", "no such shape"},
+    {" auto ", " fp9 ", "no such shape"},
+    {"gemm ", "gem ", "no such operator"},
+    {"use=", "use=x", "no such implementation"},
+    {" WGD=", " WGX=", "a value is missing"},
+    {" WGD=", " X=1 WGD=", "a value too many"},
+    {" WGD=", " WGD=1", "not among the choices"},
+    {" PADA=", " PADA=7", "not among the choices"},
+    {" WGD=64 MDIMCD=16", " WGD=8 MDIMCD=16", "more than this device has"},
+    {"kernels=", "kernels=0123456789abcdef #", "other kernels"},
+};
+
+START_TEST(bad_choices_are_ignored)
+{
+    const device_list *devices = wanted_devices();
+    for (int i = 0; i < devices->n; i++) {
+        device d = open_one(&devices->items[i], PRECISION_AUTO);
+        const tuning *all[TUNING_KINDS], *t = NULL;
+        const int *shape = shapes[GEMM];
+        for (int n = gemm_kinds(&d, shape, all) - 1; n >= 0 && !t; n--)
+            if (!strcmp(all[n]->kind, "clblast_direct")) t = all[n];
+        ck_assert_ptr_nonnull(t);
+        const char *before = gemm_name(&d, shape[0], shape[1], shape[2]);
+        warned = 0;
+        ck_assert_msg(put_for_shape(&d, t, shape, t->known[t->n_known - 1], bad_choices[_i].from,
+                                    bad_choices[_i].to) == OK, "%s", fail_line());
+        fit_device(&d, false, say);
+        ck_assert_int_eq(warned, 1);
+        ck_assert_msg(strstr(last_warning, bad_choices[_i].says), "%s: %s", bad_choices[_i].to,
+                      last_warning);
+        ck_assert_str_eq(gemm_name(&d, shape[0], shape[1], shape[2]), before);
+        device_close(&d);
+    }
+}
+END_TEST
+
+/* Values that fit are right, whichever they are: some of each implementation, by chance. */
+static void check_some(const device_info *info, kernel_class class, const tuned_operator *o,
+                       const trial *trial_of)
+{
+    enum { EACH = 3, DRAWS = 3000 };
+    const int shape[TUNING_SIZES] = {64, 64, 64, o->n_sizes == 4 ? 1 : 0};
+    const device_settings settings = {.class = class, .no_cache = true};
+    const tuning *all[TUNING_KINDS];
+    device d;
+    srand(test_seed);
+    ck_assert_int_eq(device_open(&d, info, &settings), OK);
+    int n = o->kinds(&d, shape, all);
+    for (int k = 0; k < n; k++)
+        for (int i = 0, found = 0; i < DRAWS && found < EACH && all[k]->n; i++) {
+            int values[TUNING_VALUES] = {0};
+            trial_tally tally;
+            for (int v = 0; v < all[k]->n; v++)
+                values[v] = all[k]->tunables[v].choices[rand() % all[k]->tunables[v].n];
+            if (!tuning_valid(&d, all[k], values, shape)) continue;
+            found++;
+            tuning_forget(&d);
+            setenv(strcmp(o->op, "conv") ? "DITCL_GEMM" : "DITCL_CONV", all[k]->kind, 1);
+            ck_assert_int_eq(tuning_set(&d, all[k], NULL, values), OK);
+            ck_assert_msg(trial_check(&d, trial_of, test_seed, true, NULL, stdout, &tally) == OK,
+                          "%s", fail_line());
+            char options[TUNING_OPTIONS];
+            tuning_options(options, all[k], values);
+            ck_assert_msg(tally.failed == 0, "%s %s%s", o->op, all[k]->kind, options);
+        }
+    unsetenv("DITCL_GEMM");
+    unsetenv("DITCL_CONV");
+    device_close(&d);
+}
+
+START_TEST(values_that_fit_are_right)
+{
+    const device_list *devices = wanted_devices();
+    const char *small = getenv("DITCL_TEST_SMALL");
+    const tuned_operator *o = &tuned_operators[_i];
+    if (small && *small == '1') return; /* an emulator takes too long */
+    for (int i = 0; i < devices->n; i++)
+        for (int t = 0; trials[t]; t++) {
+            if (strcmp(trials[t]->name, o->op) != 0) continue;
+            check_some(&devices->items[i], CLASS_AUTO, o, trials[t]);
+            check_some(&devices->items[i], CLASS_GPU, o, trials[t]);
+        }
+}
+END_TEST
+
 START_TEST(what_is_measured_is_stored)
 {
     const device_list *devices = wanted_devices();
@@ -223,6 +375,10 @@ Suite *suite_fit(void)
     tcase_add_test(tc, outdated_choices_are_ignored);
     tcase_add_test(tc, what_is_measured_is_stored);
     tcase_add_test(tc, every_candidate_is_right);
+    tcase_add_test(tc, a_choice_for_a_shape_is_used_there_alone);
+    tcase_add_loop_test(tc, bad_choices_are_ignored, 0,
+                        sizeof bad_choices / sizeof *bad_choices);
+    tcase_add_loop_test(tc, values_that_fit_are_right, 0, 3);
     tcase_set_timeout(tc, 0);
     suite_add_tcase(s, tc);
     return s;

@@ -1,35 +1,73 @@
 /* Every trial on every wanted device, in the kernel class that suits it and in the gpu class, whose
- * kernels must be right wherever they run. Knows no operator by name. */
+ * kernels must be right wherever they run, in each precision that has kernels of its own. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "device.h"
 #include "ops/ops.h"
+#include "ops/tuning.h"
 #include "scratch.h"
 #include "suites.h"
 #include "trials/trial.h"
 
-static const char *const classes[N_CLASSES] = {[CLASS_CPU] = "cpu", [CLASS_GPU] = "gpu"};
-
-/* Returns the class that CLASS_AUTO was. */
-static kernel_class check_one(const device_info *info, kernel_class class, const trial *t)
+static void open_device(device *d, const device_info *info, kernel_class class, precision p)
 {
-    device d;
+    const device_settings settings = {.class = class, .precision = p, .no_cache = true};
+    ck_assert_msg(device_open(d, info, &settings) == OK, "%s", fail_line());
+}
+
+static void check_one(device *d, const trial *t)
+{
     trial_tally tally;
     const char *small = getenv("DITCL_TEST_SMALL");
-    const device_settings settings = {.class = class, .no_cache = true};
-    ck_assert_msg(device_open(&d, info, &settings) == OK, "%s", fail_line());
-    kernel_class used = d.class;
-    status st = trial_check(&d, t, test_seed, small && *small == '1', getenv("DITCL_TEST_VERBOSE"),
+    status st = trial_check(d, t, test_seed, small && *small == '1', getenv("DITCL_TEST_VERBOSE"),
                             stdout, &tally);
-    device_close(&d);
-    printf("%s %-10s %s class: %3d cases, %d wrong, largest err/tol %.2f\n", info->platform,
-           t->name, classes[used], tally.cases, tally.failed, tally.worst);
+    printf("%s %-10s %s class, %s: %3d cases, %d wrong, largest err/tol %.2f\n",
+           d->info.platform, t->name, kernel_class_names[d->class],
+           precision_names[d->settings.precision], tally.cases, tally.failed, tally.worst);
     fflush(stdout);
     ck_assert_msg(st == OK, "%s", fail_line());
     ck_assert_int_gt(tally.cases, 0);
     ck_assert_int_eq(tally.failed, 0);
+}
+
+/* What serves an operator, and with which values: shapes that every implementation takes. */
+typedef struct {
+    const tuning *t;
+    const int *values;
+} serving;
+
+static serving serving_of(const device *d, const char *op)
+{
+    static const int shapes[][TUNING_SIZES] = {{512, 3456, 1152}, {2, 256, 16, 72},
+                                               {4096, 512, 512, 1}};
+    serving s = {NULL, NULL};
+    for (int i = 0; tuned_operators[i].op; i++) {
+        const tuning *kinds[TUNING_KINDS];
+        if (strcmp(tuned_operators[i].op, op) != 0) continue;
+        ck_assert_int_gt(tuned_operators[i].kinds(d, shapes[i], kinds), 0);
+        s = (serving){kinds[0], tuning_values_for(d, kinds[0], shapes[i])};
+    }
+    return s;
+}
+
+/* In each precision in which something else serves. Returns the class that CLASS_AUTO is. */
+static kernel_class check_precisions(const device_info *info, kernel_class class, const trial *t)
+{
+    serving seen[N_PRECISIONS];
+    kernel_class used = class;
+    for (int p = 0; p < N_PRECISIONS; p++) {
+        device d;
+        bool again = false;
+        open_device(&d, info, class, (precision)p);
+        used = d.class;
+        seen[p] = serving_of(&d, t->name);
+        for (int i = 0; i < p; i++)
+            again |= seen[i].t == seen[p].t && seen[i].values == seen[p].values;
+        if (!again) check_one(&d, t);
+        device_close(&d);
+    }
     return used;
 }
 
@@ -37,8 +75,8 @@ START_TEST(operators_match_their_references)
 {
     const device_list *devices = wanted_devices();
     for (int i = 0; i < devices->n; i++) {
-        kernel_class own = check_one(&devices->items[i], CLASS_AUTO, trials[_i]);
-        if (own != CLASS_GPU) check_one(&devices->items[i], CLASS_GPU, trials[_i]);
+        kernel_class own = check_precisions(&devices->items[i], CLASS_AUTO, trials[_i]);
+        if (own != CLASS_GPU) check_precisions(&devices->items[i], CLASS_GPU, trials[_i]);
     }
 }
 END_TEST
@@ -73,13 +111,13 @@ START_TEST(right_products_pass_their_check)
 }
 END_TEST
 
-/* Spoils the product's last element by two parts in a hundred. */
+/* Spoils the last row's last vector by two parts in a hundred. */
 START_TEST(one_wrong_element_is_found)
 {
     const device_list *devices = wanted_devices();
     scratch_kernel("prelude.clh", NULL, NULL);
-    scratch_kernel("epilogue.cl", "c[m * n + j] = x;",
-                "c[m * n + j] = m + 1 == get_global_size(1) && j == n - 1 ? x * 1.02f : x;");
+    scratch_kernel("gemm_gpu.cl", "STORE(x, to + at);",
+                   "STORE((row + i + 1 == m && at + VEC >= e.n ? x * 1.02f : x), to + at);");
     setenv("DITCL_CL_DIR", scratch_folder(), 1);
     for (int i = 0; i < devices->n; i++) check_products(&devices->items[i], CLASS_GPU, ERR_DEVICE);
 }

@@ -228,10 +228,10 @@ START_TEST(written_and_read)
     ck_assert_int_eq(store_find(&s, "gemm", "")->values[0].value, 1); /* theirs is kept */
     store_free(&s);
     size_t size;
-    char *text = (char *)scratch_read(scratch_path(file), &size);
-    text[size] = 0;
-    ck_assert(strstr(text, "# theirs"));
-    free(text);
+    char *all = (char *)scratch_read(scratch_path(file), &size);
+    all[size] = 0;
+    ck_assert(strstr(all, "# theirs"));
+    free(all);
     ck_assert_int_eq(scratch_count(), 1); /* no temporary */
 }
 END_TEST

@@ -222,6 +222,29 @@ START_TEST(halves)
 }
 END_TEST
 
+/* Each half comes back; between two neighbours the nearer, in the middle the even one. */
+START_TEST(rounding_to_half)
+{
+    for (unsigned h = 0; h < 0x7c00; h++) {
+        float low = half_to_float((uint16_t)h);
+        float high = h + 1 < 0x7c00 ? half_to_float((uint16_t)(h + 1)) : 65536.0f;
+        float middle = low + (high - low) / 2; /* exact */
+        ck_assert_uint_eq(float_to_half(low), h);
+        ck_assert_uint_eq(float_to_half(-low), h | 0x8000u);
+        ck_assert_uint_eq(float_to_half(middle), h + (h & 1));
+        ck_assert_uint_eq(float_to_half(nextafterf(middle, 0.0f)), h);
+        ck_assert_uint_eq(float_to_half(nextafterf(middle, INFINITY)), h + 1);
+    }
+    ck_assert_uint_eq(float_to_half(INFINITY), 0x7c00);
+    ck_assert_uint_eq(float_to_half(-1e30f), 0xfc00);
+    ck_assert(isnan(half_to_float(float_to_half(NAN))));
+    ck_assert_uint_eq(float_to_half_finite(1e30f), 0x7bff);
+    ck_assert_uint_eq(float_to_half_finite(-INFINITY), 0xfbff);
+    ck_assert_uint_eq(float_to_half_finite(0.5f), 0x3800);
+    ck_assert(isnan(half_to_float(float_to_half_finite(NAN))));
+}
+END_TEST
+
 START_TEST(bfloats)
 {
     for (unsigned b = 0; b < 65536; b++) {
@@ -466,6 +489,7 @@ Suite *suite_text(void)
     tcase_add_test(tc, failure_line);
     tcase_add_test(tc, sizes);
     tcase_add_test(tc, halves);
+    tcase_add_test(tc, rounding_to_half);
     tcase_add_test(tc, bfloats);
     tcase_add_test(tc, write_whole);
     tcase_add_test(tc, write_discarded);

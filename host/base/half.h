@@ -30,6 +30,24 @@ static inline float half_to_float(uint16_t h)
     return float_from_bits(sign | (rest >= 31u << 23 ? rest | 0x7f800000u : bits));
 }
 
+/* float -> IEEE binary16, nearest even: infinite from 65520 on; NaN stays NaN. */
+static inline uint16_t float_to_half(float f)
+{
+    uint32_t bits = float_bits(f), sign = bits >> 16 & 0x8000u, rest = bits & 0x7fffffffu;
+    if (rest > 0x7f800000u) return (uint16_t)(sign | 0x7e00u);
+    if (rest >= float_bits(65520.0f)) return (uint16_t)(sign | 0x7c00u);
+    if (rest < float_bits(0x1p-14f)) /* the sum's last bit is a subnormal's */
+        return (uint16_t)(sign | (float_bits(float_from_bits(rest) + 0.5f) - float_bits(0.5f)));
+    return (uint16_t)(sign | (rest + 0xfffu + (rest >> 13 & 1u) - (112u << 23)) >> 13);
+}
+
+/* The same, but the largest half instead of infinity. */
+static inline uint16_t float_to_half_finite(float f)
+{
+    const float largest = 65504.0f;
+    return float_to_half(f > largest ? largest : f < -largest ? -largest : f);
+}
+
 /* bfloat16 -> float: the upper half of the bits. */
 static inline float bf16_to_float(uint16_t b)
 {

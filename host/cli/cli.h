@@ -13,12 +13,17 @@ status cli_decode(int argc, char **argv);
 status cli_info(int argc, char **argv);
 status cli_check(int argc, char **argv);
 status cli_bench(int argc, char **argv);
+status cli_kernels(int argc, char **argv);
+status cli_tune(int argc, char **argv);
+/* A child of tune; not for people. */
+status cli_tune_worker(int argc, char **argv);
 
 /* Which device, and how it computes. */
 typedef struct {
     const char *selector;
     int class, precision; /* kernel_class, precision */
     bool no_cache, verbose;
+    bool bare;     /* without what was measured before */
     bool measured; /* the command is worth measuring what suits the device, where that is unknown */
 } device_choice;
 
@@ -28,8 +33,9 @@ typedef struct {
      "an index of `ditcl devices`, P:D, gpu, cpu, accelerator, or part of a platform's or "        \
      "device's name [DITCL_DEVICE, else the best]", 0, 0, NULL},                                   \
     {"precision", 0, OPTION_CHOICE, &(where)->precision, "P",                                      \
-     "of products: auto (the fastest of fp32's accuracy), fp32 (no other arithmetic) or bf16 "     \
-     "(bfloat16 inputs, fp32 sums, where the device has them) [auto]", 0, 0, precision_names},     \
+     "of products: auto (the fastest of fp32's accuracy), fp32 (no other arithmetic), bf16 or "    \
+     "fp16 (inputs in 16 bits, sums in fp32, where the device has kernels for them) [auto]",       \
+     0, 0, precision_names},                                                                       \
     {"class", 0, OPTION_CHOICE, &(where)->class, "C",                                              \
      "kernels made for this class of device: auto, cpu or gpu [auto]", 0, 0,                   \
      kernel_class_names},                                                                          \

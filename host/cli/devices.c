@@ -51,7 +51,7 @@ status cli_open_device(device *d, const device_choice *choice, bool quiet)
     TRY(device_open(d, &list.items[index], &settings));
     if (!quiet && (!selector || !*selector))
         fprintf(stderr, "device %d: %s (%s)\n", index, d->info.name, d->info.platform);
-    fit_device(d, choice->measured, quiet ? NULL : print_line);
+    if (!choice->bare) fit_device(d, choice->measured, quiet ? NULL : print_line);
 done:
     device_list_free(&list);
     return st;

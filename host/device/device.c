@@ -50,6 +50,16 @@ static bool has_extension(cl_device_id id, const char *extension)
     return found;
 }
 
+/* Compute capability 8.0 or more, of the only drivers that take such assembly. */
+static bool has_mma(cl_device_id id)
+{
+    enum { CAPABILITY_MAJOR = 0x4000 }; /* cl_ext.h: CL_DEVICE_COMPUTE_CAPABILITY_MAJOR_NV */
+    cl_uint major = 0;
+    if (!has_extension(id, "cl_nv_device_attribute_query")) return false;
+    return clGetDeviceInfo(id, CAPABILITY_MAJOR, sizeof major, &major, NULL) == CL_SUCCESS &&
+           major >= 8;
+}
+
 static status describe(device_info *info, cl_platform_id platform, cl_device_id id)
 {
     char value[256] = "";
@@ -89,6 +99,7 @@ static status describe(device_info *info, cl_platform_id platform, cl_device_id 
     info->fp16 = has_extension(id, "cl_khr_fp16");
     info->subgroups =
         has_extension(id, "cl_khr_subgroups") || has_extension(id, "cl_intel_subgroups");
+    info->mma = has_mma(id);
     info->platform_handle = platform;
     info->device_handle = id;
     return conf_apply_embedded(&info->quirk, &(conf_subject){.platform = info->platform,
@@ -304,8 +315,9 @@ static status suit(device *d)
     bool items = info->kind != DEVICE_CPU || info->quirk.has[QUIRK_LANES_ARE_ITEMS];
     d->class = d->settings.class != CLASS_AUTO ? d->settings.class : items ? CLASS_GPU : CLASS_CPU;
     d->vector_width = info->native_vector >= 16 ? 16 : info->native_vector >= 8 ? 8 : 4;
-    if (items || info->quirk.has[QUIRK_NO_ASSEMBLY]) goto done;
-    TRY(features_detect(d->feature));
+    d->feature[FEATURE_SUBGROUPS] = info->subgroups;
+    d->feature[FEATURE_MMA] = info->mma;
+    TRY(features_detect(d->feature, !items && !info->quirk.has[QUIRK_NO_ASSEMBLY]));
     if (info->quirk.has[QUIRK_NO_VECTOR_ASSEMBLY] || d->vector_width < 16)
         d->feature[FEATURE_AVX512_BF16] = false;
 done:
@@ -359,6 +371,7 @@ void device_close(device *d)
 status device_finish(device *d)
 {
     status st = OK;
+    if (d->pretended) return OK;
     CL_TRY("clFinish", clFinish(d->handles->queue));
 done:
     return st;

@@ -51,6 +51,7 @@ typedef struct {
     size_t max_work_group;
     unsigned native_vector; /* floats the device says it works on at once */
     bool fp16, subgroups, available;
+    bool mma; /* claims the matrix units that kernels know: see FEATURE_MMA */
     quirks quirk;
     void *platform_handle, *device_handle;
 } device_info;
@@ -89,9 +90,14 @@ typedef struct {
     kernel_class class; /* never CLASS_AUTO */
     bool feature[N_FEATURES];
     int vector_width; /* floats: 16, 8 or 4 */
+    struct {
+        int size;      /* of a sub-group, where there is FEATURE_SUBGROUPS */
+        bool required; /* kernels can ask for this size */
+    } subgroups;
     device_tuned *tuned; /* the newest first */
     device_handles *handles;
     struct record *recorder;  /* null, or takes down what is queued: record.h */
+    struct pretended *pretended; /* null, or the device is not there: pretend.h */
     uint64_t allocated_bytes; /* by buffer_create, still held */
     struct {
         int built, loaded, refused, stored; /* from source, from the cache; cached but no good */

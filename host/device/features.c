@@ -16,6 +16,8 @@
 static const char *const names[N_FEATURES] = {
     [FEATURE_AVX512_BF16] = "avx512_bf16",
     [FEATURE_AMX_BF16] = "amx_bf16",
+    [FEATURE_SUBGROUPS] = "subgroups",
+    [FEATURE_MMA] = "mma",
 };
 
 const char *feature_name(feature_id id)
@@ -65,26 +67,26 @@ static bool tiles_permitted(void)
 #endif
 }
 
-static status apply_claim(bool has[N_FEATURES], const char *word, size_t length)
+static status apply_claim(bool has[N_FEATURES], bool own, const char *word, size_t length)
 {
     for (int i = 0; i < N_FEATURES && length > 1 && strchr("+-", *word); i++)
         if (strlen(names[i]) == length - 1 && !memcmp(names[i], word + 1, length - 1)) {
-            has[i] = *word == '+';
+            has[i] = *word == '+' && (own || i >= FEATURE_SUBGROUPS);
             return OK;
         }
-    return fail(ERR_USAGE, "DITCL_FEATURES: found \"%.*s\", expected + or - and %s or %s",
-                (int)length, word, names[FEATURE_AVX512_BF16], names[FEATURE_AMX_BF16]);
+    return fail(ERR_USAGE, "DITCL_FEATURES: found \"%.*s\", expected + or - and %s, %s, %s or %s",
+                (int)length, word, names[FEATURE_AVX512_BF16], names[FEATURE_AMX_BF16],
+                names[FEATURE_SUBGROUPS], names[FEATURE_MMA]);
 }
 
-status features_detect(bool has[N_FEATURES])
+status features_detect(bool has[N_FEATURES], bool own_processor)
 {
     status st = OK;
     const char *claims = getenv("DITCL_FEATURES");
-    memset(has, 0, N_FEATURES * sizeof *has);
-    ask_processor(has);
+    if (own_processor) ask_processor(has);
     for (bool more = claims && *claims; more;) {
         size_t length = strcspn(claims, ",");
-        TRY(apply_claim(has, claims, length));
+        TRY(apply_claim(has, own_processor, claims, length));
         more = claims[length] == ',';
         claims += length + 1;
     }

@@ -1,4 +1,4 @@
-/* What a device's processor can do beyond OpenCL 1.2, found out before a kernel relies on it. */
+/* What a device can do beyond OpenCL 1.2, found out before a kernel relies on it. */
 #ifndef DITCL_DEVICE_FEATURES_H
 #define DITCL_DEVICE_FEATURES_H
 
@@ -9,15 +9,18 @@
 typedef enum {
     FEATURE_AVX512_BF16, /* dot products of bfloat16 pairs in vector registers */
     FEATURE_AMX_BF16,    /* matrix tiles of bfloat16, and the system's permission to use them */
+    FEATURE_SUBGROUPS,   /* items of a work-group that pass values round without local memory */
+    FEATURE_MMA,         /* matrix units that 32 items share, reached by inline assembly */
     N_FEATURES
 } feature_id;
 
 const char *feature_name(feature_id id);
 
-/* Fills has[] for kernels that run on this machine's own processor: what the processor claims, the
- * system saves on a switch of threads, and, of what needs one, the permission that this call asks
- * for. For tests, DITCL_FEATURES=+NAME,-NAME claims and disclaims features first, the permission
- * still being asked for; ERR_USAGE when it names none. */
-status features_detect(bool has[N_FEATURES]);
+/* Adds to what the driver says. Where kernels run on this machine's own processor: what the
+ * processor claims, the system saves on a switch of threads, and, of what needs one, the permission
+ * that this call asks for. For tests, DITCL_FEATURES=+NAME,-NAME claims and disclaims features
+ * first, the permission still being asked for, and a processor's only where kernels run on it;
+ * ERR_USAGE when it names none. */
+status features_detect(bool has[N_FEATURES], bool own_processor);
 
 #endif

@@ -24,6 +24,8 @@ struct device_handles {
     cl_context context;
     cl_command_queue queue;
     struct kernel *kernels; /* built so far */
+    const char *clblast_kernel; /* what clblast.c had CLBlast use last; null: as shipped */
+    const int *clblast_values;
 };
 
 /* "CL_OUT_OF_RESOURCES", or "error -9999". */

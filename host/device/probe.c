@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/half.h"
@@ -100,8 +101,131 @@ static status probe(device *d, feature_id feature, const char *name, const char 
     return OK;
 }
 
+/* ---- sub-groups ---- */
+
+enum { ITEMS = 64 };
+
+void probe_subgroup_options(char out[PROBE_OPTIONS], const device *d)
+{
+    snprintf(out, PROBE_OPTIONS, "-DSUBGROUPS -DSUBGROUPS_REQUIRED=%d -DSG_SIZE=%d",
+             d->subgroups.required, d->subgroups.size);
+}
+
+/* The size that all had, if neighbours make a sub-group and its items are in order; else 0. */
+static int size_seen(const int *places, const int *sizes, const float *sums)
+{
+    int size = sizes[0];
+    if (size < 4 || size > ITEMS || ITEMS % size != 0) return 0;
+    for (int i = 0; i < ITEMS; i++) {
+        int sum = 0;
+        for (int u = 0; u < size; u++) sum += (u + 1) * left(i - i % size + u);
+        if (sizes[i] != size || places[i] != i % size || sums[i] != (float)sum) return 0;
+    }
+    return size;
+}
+
+static status run_subgroups(device *d, int *size)
+{
+    status st = OK;
+    kernel *k;
+    int places[ITEMS], sizes[ITEMS];
+    float x[ITEMS], sums[ITEMS];
+    char options[PROBE_OPTIONS];
+    buf b[4] = {0};
+    *size = 0;
+    for (int i = 0; i < ITEMS; i++) x[i] = (float)left(i);
+    probe_subgroup_options(options, d);
+    TRY(program_get(d, &k, "probe.cl", "probe_subgroups", "%s", options));
+    for (int i = 0; i < 4; i++) TRY(buffer_create(d, &b[i], ITEMS, "a probe"));
+    TRY(buffer_upload(d, b[3], 0, x, ITEMS));
+    TRY(launch(d, k, RANGE(ITEMS), RANGE(ITEMS), ARG(b[0]), ARG(b[1]), ARG(b[2]), ARG(b[3])));
+    TRY(buffer_download(d, b[0], 0, places, ITEMS));
+    TRY(buffer_download(d, b[1], 0, sizes, ITEMS));
+    TRY(buffer_download(d, b[2], 0, sums, ITEMS));
+    *size = size_seen(places, sizes, sums);
+done:
+    for (int i = 0; i < 4; i++) buffer_release(d, &b[i]);
+    return st;
+}
+
+/* The first size that compilers take orders for, else the one they like. */
+static status probe_subgroups(device *d)
+{
+    static const int wanted[] = {16, 32, 8, 0};
+    if (!d->feature[FEATURE_SUBGROUPS]) return OK;
+    d->feature[FEATURE_SUBGROUPS] = false;
+    for (int i = 0; i < (int)(sizeof wanted / sizeof *wanted); i++) {
+        int size;
+        d->subgroups.size = wanted[i];
+        d->subgroups.required = wanted[i] > 0;
+        status st = run_subgroups(d, &size);
+        if (st == ERR_MEMORY) return st;
+        if (st != OK) fail_clear();
+        if (st != OK || !size || (wanted[i] && size != wanted[i])) continue;
+        d->subgroups.size = size;
+        d->feature[FEATURE_SUBGROUPS] = true;
+        return OK;
+    }
+    d->subgroups.size = 0;
+    return OK;
+}
+
+/* ---- matrix units that 32 items share ---- */
+
+enum { MMA_M = 16, MMA_N = 8, MMA_K = 16, MMA_ITEMS = 32 };
+
+const char *probe_mma_options(const device *d)
+{
+    return d->info.mma ? "-DVEC=2 -DMMA_UNITS" : "-DVEC=2 -DMMA_UNITS -DMMA_EMULATED";
+}
+
+static status run_mma(device *d, bool *is_right)
+{
+    status st = OK;
+    kernel *k;
+    float a[MMA_M * MMA_K], b[MMA_K * MMA_N], c[MMA_M * MMA_N];
+    buf a_buf = {0}, b_buf = {0}, c_buf = {0};
+    *is_right = true;
+    for (int i = 0; i < MMA_M * MMA_K; i++) a[i] = (float)left(i);
+    for (int i = 0; i < MMA_K * MMA_N; i++) b[i] = (float)right(i);
+    TRY(program_get(d, &k, "probe.cl", "probe_mma", "%s", probe_mma_options(d)));
+    TRY(buffer_create(d, &a_buf, MMA_M * MMA_K, "a probe"));
+    TRY(buffer_create(d, &b_buf, MMA_K * MMA_N, "a probe"));
+    TRY(buffer_create(d, &c_buf, MMA_M * MMA_N, "a probe"));
+    TRY(buffer_upload(d, a_buf, 0, a, MMA_M * MMA_K));
+    TRY(buffer_upload(d, b_buf, 0, b, MMA_K * MMA_N));
+    TRY(launch(d, k, RANGE(MMA_ITEMS), RANGE(MMA_ITEMS), ARG(c_buf), ARG(a_buf), ARG(b_buf)));
+    TRY(buffer_download(d, c_buf, 0, c, MMA_M * MMA_N));
+    for (int i = 0; i < MMA_M * MMA_N; i++) {
+        int sum = 0;
+        for (int l = 0; l < MMA_K; l++)
+            sum += left(i / MMA_N * MMA_K + l) * right(l * MMA_N + i % MMA_N);
+        *is_right &= c[i] == (float)sum;
+    }
+done:
+    buffer_release(d, &a_buf);
+    buffer_release(d, &b_buf);
+    buffer_release(d, &c_buf);
+    return st;
+}
+
+static status probe_mma(device *d)
+{
+    bool is_right = false;
+    if (!d->feature[FEATURE_MMA] || d->settings.precision != PRECISION_FP16) return OK;
+    status st = run_mma(d, &is_right);
+    if (st == ERR_MEMORY) return st;
+    if (st != OK) fail_clear();
+    d->feature[FEATURE_MMA] = st == OK && is_right;
+    return OK;
+}
+
 status probe_features(device *d)
 {
+    if (d->class == CLASS_GPU) {
+        status gpu = probe_subgroups(d);
+        return gpu == OK ? probe_mma(d) : gpu;
+    }
     if (d->class != CLASS_CPU || d->settings.precision == PRECISION_FP32) return OK;
     status st = probe(d, FEATURE_AVX512_BF16, "probe_pairs", probe_pair_options);
     if (st == OK) st = probe(d, FEATURE_AMX_BF16, "probe_tiles", probe_tile_options(d));

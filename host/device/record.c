@@ -8,7 +8,6 @@
 
 #include "base/memory.h"
 #include "base/text.h"
-#include "device/clblast.h"
 
 /* A kernel with its arguments, or, k being null, a product c = a b^T of CLBlast. */
 typedef struct recorded_launch {
@@ -18,6 +17,7 @@ typedef struct recorded_launch {
     size_t n_args;
     buf c, a, b, scratch;
     int size[3];
+    clblast_parameters parameters;
 } recorded_launch;
 
 void record_start(record *r, device *d)
@@ -85,11 +85,12 @@ void record_launch(device *d, kernel *k, range global, range local, const arg *a
     if (l->args) memcpy(l->args, args, n_args * sizeof *args);
 }
 
-void record_product(device *d, buf c, buf a, buf b, const int size[3], buf scratch)
+void record_product(device *d, const clblast_parameters *p, buf c, buf a, buf b,
+                    const int size[3], buf scratch)
 {
     recorded_launch *l = add(d->recorder);
     if (!l) return;
-    *l = (recorded_launch){.c = c, .a = a, .b = b, .scratch = scratch};
+    *l = (recorded_launch){.c = c, .a = a, .b = b, .scratch = scratch, .parameters = *p};
     memcpy(l->size, size, sizeof l->size);
 }
 
@@ -100,8 +101,8 @@ status record_replay(const record *r, device *d, size_t index)
     for (size_t i = o->first; i < o->first + o->n && st == OK; i++) {
         const recorded_launch *l = &r->launches[i];
         st = l->k ? launch_kernel(d, l->k, l->global, l->local, l->args, l->n_args)
-                  : clblast_sgemm(d, l->c, l->a, l->b, l->size[0], l->size[1], l->size[2],
-                                  l->scratch);
+                  : clblast_sgemm(d, &l->parameters, l->c, l->a, l->b, l->size[0], l->size[1],
+                                  l->size[2], l->scratch);
     }
     return st;
 }

@@ -6,6 +6,7 @@
 
 #include <stddef.h>
 
+#include "device/clblast.h"
 #include "device/launch.h"
 
 /* Which arithmetic unit a product runs on; each has its own peak. */
@@ -57,6 +58,7 @@ status record_replay(const record *r, device *d, size_t index);
 /* For this folder: what launch.c and clblast.c queue. */
 void record_launch(device *d, kernel *k, range global, range local, const arg *args,
                    size_t n_args);
-void record_product(device *d, buf c, buf a, buf b, const int size[3], buf scratch);
+void record_product(device *d, const clblast_parameters *p, buf c, buf a, buf b,
+                    const int size[3], buf scratch);
 
 #endif

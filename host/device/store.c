@@ -249,22 +249,37 @@ static conf_subject subject_of(const device_info *info)
                           .device = info->name, .driver = info->driver};
 }
 
+static status read_file(parser *p, const char *path)
+{
+    char *all = NULL, line[100];
+    status st = file_read_text(&all, path, MOST_BYTES);
+    p->name = path;
+    p->shipped = false;
+    if (st == OK) parse_text(p, all);
+    free(all);
+    if (p->s->n_ignored > STORE_WARNINGS && p->warn) {
+        snprintf(line, sizeof line, "and %d lines more", p->s->n_ignored - STORE_WARNINGS);
+        p->warn(line);
+    }
+    return st;
+}
+
 void store_load(store *s, const device_info *info, void (*warn)(const char *line))
 {
-    char path[PATH_BYTES], *all = NULL, line[100];
+    char path[PATH_BYTES];
     parser p = {.s = s, .subject = subject_of(info), .warn = warn};
     *s = (store){0};
     load_shipped(&p);
     if (store_path(path, sizeof path, info) != OK || !file_exists(path)) return;
-    p.name = path;
-    p.shipped = false;
-    if (file_read_text(&all, path, MOST_BYTES) != OK) ignored(&p, fail_line());
-    else parse_text(&p, all);
-    free(all);
-    if (s->n_ignored > STORE_WARNINGS && warn) {
-        snprintf(line, sizeof line, "and %d lines more", s->n_ignored - STORE_WARNINGS);
-        warn(line);
-    }
+    if (read_file(&p, path) != OK) ignored(&p, fail_line());
+}
+
+status store_read(store *s, const char *path, const device_info *info,
+                  void (*warn)(const char *line))
+{
+    parser p = {.s = s, .subject = subject_of(info), .warn = warn};
+    *s = (store){0};
+    return read_file(&p, path);
 }
 
 bool store_empty(const store *s, const device_info *info)
@@ -312,30 +327,61 @@ static status append_line(text *out, const store_line *line)
     return st == OK ? text_append(out, "\n") : st;
 }
 
-status store_save(const store *s, const device_info *info)
+status store_text(const store *s, const device_info *info, text *out)
 {
-    char path[PATH_BYTES], folder[PATH_BYTES], platform[256], name[256], driver[256];
-    text all = {0};
+    char platform[256], name[256], driver[256];
+    status st = text_append(out,
+                            "# Choices that ditcl measured on this device, for this driver and "
+                            "these kernels.\n# Delete the file, or a line, to have them measured "
+                            "anew.\nmatch  platform=%s device=%s driver=%s\n",
+                            pattern(platform, info->platform), pattern(name, info->name),
+                            pattern(driver, info->driver));
+    for (size_t i = 0; st == OK && i < s->n; i++)
+        if (!s->lines[i].shipped) st = append_line(out, &s->lines[i]);
+    return st;
+}
+
+static status write_whole(const char *path, const text *all)
+{
+    char folder[PATH_BYTES];
     file_out out = {0};
     status st = OK;
-    TRY(store_path(path, sizeof path, info));
-    TRY(text_append(&all,
-                    "# Choices that ditcl measured on this device, for this driver and these "
-                    "kernels.\n# Delete the file, or a line, to have them measured anew.\n"
-                    "match  platform=%s device=%s driver=%s\n",
-                    pattern(platform, info->platform), pattern(name, info->name),
-                    pattern(driver, info->driver)));
-    for (size_t i = 0; i < s->n; i++)
-        if (!s->lines[i].shipped) TRY(append_line(&all, &s->lines[i]));
-    TRY(keep_others(&all, path, info));
     snprintf(folder, sizeof folder, "%.*s", (int)(strrchr(path, '/') - path), path);
     TRY(file_make_folders(folder));
     TRY(file_out_open(&out, path));
-    fputs(all.data, out.stream);
+    fputs(all->data, out.stream);
     TRY(file_out_finish(&out));
     TRY(file_out_commit(&out, 1));
 done:
     file_out_discard(&out);
+    return st;
+}
+
+status store_save(const store *s, const device_info *info)
+{
+    char path[PATH_BYTES];
+    text all = {0};
+    status st = OK;
+    TRY(store_path(path, sizeof path, info));
+    TRY(store_text(s, info, &all));
+    TRY(keep_others(&all, path, info));
+    TRY(write_whole(path, &all));
+done:
+    text_free(&all);
+    return st;
+}
+
+status store_forget(const device_info *info)
+{
+    char path[PATH_BYTES];
+    text all = {0};
+    status st = OK;
+    TRY(store_path(path, sizeof path, info));
+    TRY(keep_others(&all, path, info));
+    if (all.length) TRY(write_whole(path, &all));
+    else if (file_exists(path) && remove(path) != 0)
+        st = fail(ERR_FILE, "%s: cannot be removed", path);
+done:
     text_free(&all);
     return st;
 }

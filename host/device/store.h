@@ -14,6 +14,7 @@
 #include <stddef.h>
 
 #include "base/status.h"
+#include "base/text.h"
 #include "device/device.h"
 
 enum { STORE_WORD = 32, STORE_VALUES = 16, STORE_HASH = 17 };
@@ -55,6 +56,15 @@ store_line *store_find(const store *s, const char *op, const char *shape);
 status store_put(store *s, const store_line *line);
 /* Removes one of s's lines. */
 void store_drop(store *s, store_line *line);
+
+/* Reads the lines of one file for this device, as store_load does the user's. ERR_FILE where it
+ * cannot be read. */
+status store_read(store *s, const char *path, const device_info *info,
+                  void (*warn)(const char *line));
+/* Appends s's lines as a file, but for what is shipped. */
+status store_text(const store *s, const device_info *info, text *out);
+/* Removes what the user's file says of this device's platform. */
+status store_forget(const device_info *info);
 
 /* Writes the user's file anew: s's lines that are not shipped, and what it says of other
  * platforms. */

@@ -60,6 +60,10 @@ static status load_layers(dit *t, gemm_weight *l, const layer *parts, int n_part
         name_layer(names[i], t->m->spelling, parts[i], block, "");
         pointers[i] = names[i];
     }
+    size_t k = 1;
+    for (int i = 1; i < each.n; i++) k *= each.dims[i];
+    const int product[TUNING_SIZES] = {rows_of(t, parts[0]), n_parts * (int)each.dims[0], (int)k};
+    if (t->visitor) t->visitor->see(t->visitor->context, "gemm", product);
     return linear_load(&t->m->dit_weights, t->d, l, rows_of(t, parts[0]), pointers, n_parts, each);
 }
 
@@ -321,14 +325,28 @@ dit_memory dit_plan(const dit_config *c)
     };
 }
 
-status dit_check(model *m)
+static status look(model *m, int batch, int rows, const layer_visitor *v)
 {
     int side = m->dit.latent_size / m->dit.patch;
-    dit t = {.m = m, .config = m->dit, .tokens = side * side};
+    dit t = {.m = m, .config = m->dit, .tokens = side * side, .batch = batch,
+             .row_capacity = rows, .keep_adaln = v != NULL, .visitor = v};
     status st = memory_alloc(&t.blocks, (size_t)t.config.depth, sizeof *t.blocks);
     if (st == OK) st = load_all(&t);
+    const int attention[TUNING_SIZES] = {batch, t.tokens, m->dit.heads, m->dit.head_dim};
+    for (int i = 0; v && st == OK && i < m->dit.depth; i++)
+        v->see(v->context, "attention", attention);
     dit_free(&t);
     return st;
+}
+
+status dit_check(model *m)
+{
+    return look(m, 0, 0, NULL);
+}
+
+status dit_visit(model *m, int batch, int rows, const layer_visitor *v)
+{
+    return look(m, batch, rows, v);
 }
 
 status dit_load(dit *t, device *d, model *m, const dit_run *run)

@@ -7,6 +7,7 @@
 #define DITCL_MODEL_DIT_H
 
 #include "device/buffer.h"
+#include "model/linear.h"
 #include "model/model.h"
 #include "ops/ops.h"
 
@@ -40,6 +41,7 @@ typedef struct {
     buf timesteps, row_labels, features, hidden, embedded, conditioning;
     float *host_timesteps;
     int *host_labels;
+    const layer_visitor *visitor; /* null, or while layers are only looked at */
     /* a forward pass of up to `batch` items */
     int batch, last_batch;
     buf patches, x, y, normed, wide, scores, tokens_out, scratch;
@@ -55,6 +57,10 @@ typedef struct {
 /* Compares the file with the configuration: every tensor there, of the right shape and type, and no
  * other. Reads no values. */
 status dit_check(model *m);
+
+/* Shows v every product and attention of a forward pass of `batch` items, and of the modulation of
+ * a chunk of `rows`, each as often as it is called. */
+status dit_visit(model *m, int batch, int rows, const layer_visitor *v);
 
 /* Uploads everything, allocates everything, and checks every product's shape on the device. */
 status dit_load(dit *t, device *d, model *m, const dit_run *run);

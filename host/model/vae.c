@@ -34,6 +34,8 @@ static status load_norm(vae *v, norm *n, const char *prefix, int channels)
 /* Matrices [out][in] of 1x1 convolutions, or of several that are computed as one. */
 static status load_1x1(vae *v, gemm_weight *c, const char *const *prefixes, int n, int in, int out)
 {
+    const int product[TUNING_SIZES] = {v->side * v->side, n * out, in};
+    if (v->visitor) v->visitor->see(v->visitor->context, "gemm", product);
     return linear_load(v->w, v->d, c, v->side * v->side, prefixes, n,
                        SHAPE((size_t)out, (size_t)in));
 }
@@ -54,6 +56,8 @@ static status load_conv3x3(vae *v, conv_weight *c, const char *prefix, int in, i
     TRY(weights_find(v->w, &found, bias_name, SHAPE(out)));
     tensor_name(name, prefix, ".weight");
     TRY(weights_find(v->w, &found, name, SHAPE(out, in, 3, 3)));
+    const int sizes[TUNING_SIZES] = {v->side * v->side, in, out, up};
+    if (v->visitor) v->visitor->see(v->visitor->context, "conv", sizes);
     if (!v->d) goto done; /* see vae_check */
     TRY(memory_alloc(&weight, (size_t)in * (size_t)out * 9, sizeof *weight));
     TRY(memory_alloc(&bias, (size_t)out, sizeof *bias));
@@ -154,12 +158,26 @@ done:
     return st;
 }
 
-status vae_check(model *m)
+static status look(model *m, const layer_visitor *visitor)
 {
-    vae v = {.w = &m->vae_weights, .config = m->vae};
+    vae v = {.w = &m->vae_weights, .config = m->vae, .side = m->dit.latent_size,
+             .visitor = visitor};
+    int side = v.side, width = level_channels(&m->vae, 0);
+    const int attention[TUNING_SIZES] = {1, side * side, 1, width};
+    if (visitor && m->vae.mid_attention) visitor->see(visitor->context, "attention", attention);
     status st = load_all(&v);
     vae_free(&v);
     return st;
+}
+
+status vae_check(model *m)
+{
+    return look(m, NULL);
+}
+
+status vae_visit(model *m, const layer_visitor *v)
+{
+    return look(m, v);
 }
 
 status vae_load(vae *v, device *d, model *m)

@@ -4,6 +4,7 @@
 #define DITCL_MODEL_VAE_H
 
 #include "device/buffer.h"
+#include "model/linear.h"
 #include "model/model.h"
 #include "ops/ops.h"
 
@@ -27,6 +28,7 @@ typedef struct {
     device *d;
     weights *w;
     vae_config config;
+    const layer_visitor *visitor; /* null, or while layers are only looked at */
     int side; /* of the pictures that a layer being loaded will see, as the model draws them */
     conv_weight conv_in, conv_out;
     gemm_weight post_quant, mid_qkv, mid_out;
@@ -42,6 +44,9 @@ typedef struct {
 /* Compares the file with the configuration: every tensor of the decoder there, of the right shape
  * and type. Reads no values. */
 status vae_check(model *m);
+
+/* Shows v every product, attention and convolution of decoding one picture. */
+status vae_visit(model *m, const layer_visitor *v);
 
 /* Uploads the decoder's weights. Owned by the model: tensor memory must stay mapped meanwhile. */
 status vae_load(vae *v, device *d, model *m);

@@ -1,14 +1,29 @@
-/* Between attention.c, which chooses, and attention for work-groups that share local memory. */
+/* Between attention.c, which chooses, and the implementations of attention, one file each. */
 #ifndef DITCL_OPS_ATTENTION_H
 #define DITCL_OPS_ATTENTION_H
 
+#include "device/record.h"
 #include "ops/ops.h"
 #include "ops/tuning.h"
 
-extern const tuning attention_gpu_tuning;
+typedef struct {
+    const tuning *tuned; /* its name is its kind */
+    bool (*fits)(const device *d);
+    status (*scratch)(device *d, size_t *count, attention_shape s);
+    /* As op_attention. */
+    status (*run)(device *d, buf out, buf qkv, buf scratch, attention_shape s);
+    /* Relative error of one input at most; null: it takes fp32 as it is. */
+    double (*input_error)(const device *d);
+    unit on;
+} attention_implementation;
 
-/* As op_attention; without scratch. */
-status attention_gpu(device *d, buf out, buf qkv, attention_shape s);
-double attention_gpu_input_error(const device *d);
+extern const attention_implementation attention_cpu, attention_cpu_pairs, attention_gpu,
+    attention_matrix;
+
+void attention_sizes(int shape[TUNING_SIZES], attention_shape s);
+
+/* `all` query tiles of a head are shared by *splits work-groups of *tiles, so that the last one of
+ * all ends soonest, where bringing keys and values together costs a third of a tile. */
+void attention_split(int *tiles, int *splits, const device *d, attention_shape s, size_t all);
 
 #endif

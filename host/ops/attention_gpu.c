@@ -58,7 +58,7 @@ static int registers(const int *v, const int *shape)
     return v[RQ] * owned * v[VEC] + scores + (loads > weights ? loads : weights) + 3 * v[RQ] + 24;
 }
 
-static bool fits(const device *d, const int *v, const int *shape)
+static bool fits_values(const device *d, const int *v, const int *shape)
 {
     if (v[BQ] % v[RQ] != 0 || v[BK] % v[RK] != 0 || v[DC] % v[VEC] != 0) return false;
     if (v[VC] && v[BK] % v[VC] != 0) return false;
@@ -92,31 +92,44 @@ static const int known[][TUNING_VALUES] = {
     {4, 4, 4, 4, 4, 128, 0, 0, 0, 1, 0},
 };
 
-const tuning attention_gpu_tuning = {.op = "attention",
+static const tuning tuned = {.op = "attention",
                                      .kind = "gpu",
                                      .file = "attention.cl",
                                      .tunables = tunables,
                                      .n = N_TUNABLES_HERE,
                                      .known = known,
                                      .n_known = sizeof known / sizeof *known,
-                                     .fits = fits};
+                                     .fits = fits_values};
 
-double attention_gpu_input_error(const device *d)
+static double input_error(const device *d)
 {
     return d->settings.precision == PRECISION_FP16 ? 0x1p-11 : 0.0;
 }
 
-status attention_gpu(device *d, buf out, buf qkv, attention_shape s)
+static bool fits(const device *d)
 {
+    return d->class == CLASS_GPU;
+}
+
+static status scratch_count(device *d, size_t *count, attention_shape s)
+{
+    (void)d, (void)s;
+    *count = 0;
+    return OK;
+}
+
+static status run(device *d, buf out, buf qkv, buf scratch, attention_shape s)
+{
+    (void)scratch;
     const int shape[TUNING_SIZES] = {s.batch, s.tokens, s.heads, s.head_dim};
-    const int *v = tuning_values_for(d, &attention_gpu_tuning, shape);
+    const int *v = tuning_values_for(d, &tuned, shape);
     float factor = 1.44269504f / sqrtf((float)s.head_dim); /* scores are powers of two */
     char options[TUNING_OPTIONS];
     kernel *k;
     if (!v)
         return fail(ERR_LIMIT, "attention of heads of %d channels does not fit this device",
                     s.head_dim);
-    tuning_options(options, &attention_gpu_tuning, v);
+    tuning_options(options, &tuned, v);
     status st = program_get(d, &k, "attention.cl", "attention", "-DD=%d%s", s.head_dim, options);
     if (st != OK) return st;
     size_t items = (size_t)group(v);
@@ -125,3 +138,9 @@ status attention_gpu(device *d, buf out, buf qkv, attention_shape s)
                         (size_t)s.batch),
                   RANGE(items), ARG(out), ARG(qkv), ARG(s.tokens), ARG(factor));
 }
+
+const attention_implementation attention_gpu = {.tuned = &tuned,
+                                                .fits = fits,
+                                                .scratch = scratch_count,
+                                                .run = run,
+                                                .input_error = input_error};

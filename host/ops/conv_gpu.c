@@ -57,7 +57,7 @@ static const int known[][TUNING_VALUES] = {
 
 #define TUNING(kind)                                                                               \
     {"conv", kind, "conv_gpu.cl", tunables, N_TUNABLES_HERE, known,                                \
-     sizeof known / sizeof *known, fits_values}
+     sizeof known / sizeof *known, fits_values, NULL}
 
 static const tuning tuned = TUNING("gpu"), tuned_half = TUNING("gpu_fp16");
 

@@ -4,6 +4,7 @@
 
 #include "device/record.h"
 #include "ops/ops.h"
+#include "ops/tuning.h"
 
 /* values: of its tunables. All that is packed, and every product with it, has the same. */
 typedef struct gemm_implementation {
@@ -30,7 +31,8 @@ typedef struct gemm_implementation {
 } gemm_implementation;
 
 extern const gemm_implementation gemm_clblast, gemm_cpu, gemm_cpu_pairs,
-    gemm_cpu_strassen, gemm_matrix, gemm_matrix_three;
+    gemm_cpu_strassen, gemm_clblast_xgemm, gemm_clblast_direct, gemm_gpu, gemm_gpu_half,
+    gemm_mma, gemm_matrix, gemm_matrix_three;
 
 /* What serves a shape: as DITCL_GEMM names it, else as it is stored for the device, else the first
  * that fits. */

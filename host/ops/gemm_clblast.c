@@ -1,4 +1,5 @@
-/* Products by CLBlast, followed by cl/epilogue.cl. */
+/* Products by CLBlast, as shipped or with parameters that were searched for on this device, and
+ * cl/epilogue.cl behind it. */
 #include <float.h>
 #include <string.h>
 
@@ -6,7 +7,119 @@
 #include "ops/gemm.h"
 #include "ops/op.h"
 
+/* ---- parameters, by CLBlast's rules (its src/tuning/kernels/xgemm.hpp, xgemm_direct.hpp) ---- */
+
+/* Its other kernel of this name, GEMMK=1, is wrong where MWG and NWG differ. */
+#define TUNABLES(T)                                                                                \
+    T(MWG, "rows of a work-group's tile", 16, 32, 64, 128)                                         \
+    T(NWG, "columns of a work-group's tile", 16, 32, 64, 128)                                      \
+    T(KWG, "depth of a tile", 16, 32)                                                              \
+    T(MDIMC, "items along the rows", 4, 8, 16, 32)                                                 \
+    T(NDIMC, "items along the columns", 4, 8, 16, 32)                                              \
+    T(MDIMA, "items along the rows, as they load a", 4, 8, 16, 32)                                 \
+    T(NDIMB, "items along the columns, as they load b", 4, 8, 16, 32)                              \
+    T(KWI, "unrolling", 2, 8)                                                                      \
+    T(VWM, "floats of a vector along the rows", 1, 2, 4, 8)                                        \
+    T(VWN, "floats of a vector along the columns", 1, 2, 4, 8)                                     \
+    T(STRM, "whether an item's rows lie apart", 0, 1)                                              \
+    T(STRN, "whether an item's columns lie apart", 0, 1)                                           \
+    T(SA, "whether a goes through local memory", 0, 1)                                             \
+    T(SB, "whether b goes through local memory", 0, 1)                                             \
+    T(GEMMK, "which of its kernels", 0)                                                            \
+    T(KREG, "registers along k, of the other kernel", 1)
+DECLARE_TUNABLES(TUNABLES);
+
+static const int known[][TUNING_VALUES] = {
+    {64, 64, 16, 8, 8, 8, 8, 2, 4, 4, 0, 0, 1, 1, 0, 1},
+    {128, 64, 16, 16, 8, 16, 8, 2, 4, 4, 0, 0, 1, 1, 0, 1},
+    {64, 64, 32, 16, 16, 16, 16, 8, 2, 2, 0, 0, 1, 1, 0, 1},
+    {128, 128, 16, 16, 16, 16, 16, 8, 4, 4, 0, 0, 1, 1, 0, 1},
+    {64, 64, 32, 8, 8, 8, 8, 2, 8, 8, 0, 0, 0, 0, 0, 1},
+    {128, 128, 32, 8, 8, 8, 8, 2, 8, 8, 1, 1, 0, 0, 0, 1},
+    {32, 32, 16, 8, 8, 8, 8, 2, 1, 1, 0, 0, 0, 0, 0, 1},
+    {16, 16, 16, 4, 4, 4, 4, 2, 1, 1, 0, 0, 0, 0, 0, 1},
+};
+
+enum { MOST_SUMS = 128 }; /* of an item: more do not stay in registers anywhere */
+
+static bool whole(int a, int b)
+{
+    return a % b == 0;
+}
+
+static bool fits_xgemm(const device *d, const int *v, const int *shape)
+{
+    int items = v[MDIMC] * v[NDIMC];
+    int floats = v[SA] * v[KWG] * v[MWG] + v[SB] * v[KWG] * v[NWG];
+    (void)shape;
+    return whole(v[KWG], v[KWI]) && whole(v[MWG], v[MDIMC] * v[VWM]) &&
+           whole(v[NWG], v[NDIMC] * v[VWN]) && whole(v[MWG], v[MDIMA] * v[VWM]) &&
+           whole(v[NWG], v[NDIMB] * v[VWN]) && whole(items, v[MDIMA]) && whole(items, v[NDIMB]) &&
+           whole(v[KWG], items / v[MDIMA]) && whole(v[KWG], items / v[NDIMB]) &&
+           v[MWG] * v[NWG] / items <= MOST_SUMS && (size_t)items <= d->info.max_work_group &&
+           (uint64_t)floats * sizeof(float) <= d->info.local_bytes;
+}
+
+#define DIRECT_TUNABLES(T)                                                                         \
+    T(WGD, "rows and columns of a work-group's tile", 8, 16, 32, 64)                               \
+    T(MDIMCD, "items along the rows", 8, 16, 32)                                                   \
+    T(NDIMCD, "items along the columns", 8, 16, 32)                                                \
+    T(MDIMAD, "items along the rows, as they load a", 8, 16, 32)                                   \
+    T(NDIMBD, "items along the columns, as they load b", 8, 16, 32)                                \
+    T(KWID, "unrolling", 2, 8, 16)                                                                 \
+    T(VWMD, "floats of a vector along the rows", 1, 2, 4, 8)                                       \
+    T(VWND, "floats of a vector along the columns", 1, 2, 4, 8)                                    \
+    T(PADA, "padding of a in local memory", 0, 1)                                                  \
+    T(PADB, "padding of b in local memory", 0, 1)
+enum { DIRECT_TUNABLES(TUNING_ENUM) N_DIRECT };
+static const tuning_value direct_tunables[] = {DIRECT_TUNABLES(TUNING_ROW)};
+
+static const int known_direct[][TUNING_VALUES] = {{8, 8, 8, 8, 8, 2, 1, 1, 1, 1},
+                                                  {32, 8, 8, 8, 8, 2, 1, 1, 1, 1},
+                                                  {32, 16, 8, 16, 8, 2, 2, 4, 1, 1},
+                                                  {64, 16, 16, 16, 16, 8, 4, 4, 0, 0}};
+
+static bool fits_direct(const device *d, const int *v, const int *shape)
+{
+    int items = v[MDIMCD] * v[NDIMCD];
+    int floats = v[WGD] * (v[WGD] + v[PADA]) + v[WGD] * (v[WGD] + v[PADB]);
+    (void)shape;
+    return whole(v[WGD], v[KWID]) && whole(v[WGD], v[MDIMCD] * v[VWMD]) &&
+           whole(v[WGD], v[NDIMCD] * v[VWND]) && whole(v[WGD], v[MDIMAD] * v[VWMD]) &&
+           whole(v[WGD], v[NDIMBD] * v[VWND]) && whole(items, v[MDIMAD]) &&
+           whole(items, v[NDIMBD]) && whole(v[WGD], items / v[MDIMAD]) &&
+           whole(v[WGD], items / v[NDIMBD]) && (size_t)items <= d->info.max_work_group &&
+           (uint64_t)floats * sizeof(float) <= d->info.local_bytes;
+}
+
+static const tuning shipped = {
+    "gemm", "clblast", "epilogue.cl", NULL, 0, tuning_nothing, 1, tuning_fits_always, "clblast_"};
+static const tuning xgemm = {"gemm", "clblast_xgemm", "epilogue.cl", tunables, N_TUNABLES_HERE,
+                             known, sizeof known / sizeof *known, fits_xgemm, NULL};
+static const tuning direct = {"gemm", "clblast_direct", "epilogue.cl", direct_tunables, N_DIRECT,
+                              known_direct, sizeof known_direct / sizeof *known_direct,
+                              fits_direct, NULL};
+
+static clblast_parameters parameters(const tuning *t, const int *values)
+{
+    static const char *names[2][TUNING_VALUES]; /* the same at each call */
+    clblast_parameters p = {.values = values, .n = t->n};
+    if (t == &shipped) return (clblast_parameters){0};
+    p.kernel = t == &xgemm ? "Xgemm" : "XgemmDirect";
+    p.names = names[t == &xgemm];
+    for (int i = 0; i < t->n; i++) names[t == &xgemm][i] = t->tunables[i].name;
+    return p;
+}
+
+/* ---- implementations ---- */
+
+/* What is as shipped is gone where others are used: products would depend on their order. */
 static bool fits(const device *d)
+{
+    return !tuning_used(d, &xgemm) && !tuning_used(d, &direct);
+}
+
+static bool fits_always(const device *d)
 {
     (void)d;
     return true;
@@ -33,19 +146,36 @@ static void pack(const device *d, const int *values, void *packed, const float *
            (size_t)count * (size_t)k * sizeof *rows);
 }
 
-static status scratch_count(device *d, const int *values, size_t *count, int m, int n, int k)
+static status scratch(device *d, const tuning *t, const int *values, size_t *count, int m, int n,
+                      int k)
 {
-    (void)values;
-    return clblast_scratch(d, count, m, n, k);
+    clblast_parameters p = parameters(t, values);
+    return clblast_scratch(d, &p, count, m, n, k);
+}
+
+static status scratch_shipped(device *d, const int *values, size_t *count, int m, int n, int k)
+{
+    return scratch(d, &shipped, values, count, m, n, k);
+}
+
+static status scratch_xgemm(device *d, const int *values, size_t *count, int m, int n, int k)
+{
+    return scratch(d, &xgemm, values, count, m, n, k);
+}
+
+static status scratch_direct(device *d, const int *values, size_t *count, int m, int n, int k)
+{
+    return scratch(d, &direct, values, count, m, n, k);
 }
 
 static status product(device *d, buf out, buf a, const gemm_weight *w, int m,
-                      const gemm_epilogue *e, buf scratch)
+                      const gemm_epilogue *e, buf room)
 {
+    clblast_parameters p = parameters(w->use.by->tuned, w->use.values);
     const modulation *gate = e->gate ? e->gate : &gemm_no_gate;
     kernel *k;
     size_t group = (size_t)op_items(d);
-    status st = clblast_sgemm(d, out, a, w->matrix, m, w->n, w->k, scratch);
+    status st = clblast_sgemm(d, &p, out, a, w->matrix, m, w->n, w->k, room);
     if (st == OK)
         st = program_get(d, &k, "epilogue.cl", "epilogue",
                          "-DACTIVATION=%d -DGATE=%d -DRESIDUAL=%d", (int)e->act, e->gate != NULL,
@@ -57,8 +187,14 @@ static status product(device *d, buf out, buf a, const gemm_weight *w, int m,
                   ARG(gate->rows_at), ARG(e->gate_at));
 }
 
-static const tuning nothing = TUNING_NOTHING("gemm", "clblast", "epilogue.cl");
-
 const gemm_implementation gemm_clblast = {
-    .tuned = &nothing, .fits = fits, .packed_count = packed_count, .panel = panel, .pack = pack,
-    .scratch = scratch_count, .product = product};
+    .tuned = &shipped, .fits = fits, .packed_count = packed_count, .panel = panel, .pack = pack,
+    .scratch = scratch_shipped, .product = product};
+
+const gemm_implementation gemm_clblast_xgemm = {
+    .tuned = &xgemm, .fits = fits_always, .packed_count = packed_count, .panel = panel,
+    .pack = pack, .scratch = scratch_xgemm, .product = product};
+
+const gemm_implementation gemm_clblast_direct = {
+    .tuned = &direct, .fits = fits_always, .packed_count = packed_count, .panel = panel,
+    .pack = pack, .scratch = scratch_direct, .product = product};

@@ -7,6 +7,7 @@
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "device/pretend.h"
 #include "ops/ops.h"
 
 /* Values that were laid on a device. */
@@ -68,6 +69,8 @@ void tuning_options(char out[TUNING_OPTIONS], const tuning *t, const int *values
 
 const tuning *tuning_serving(const device *d, const char *op, const int *shape)
 {
+    const tuning *pretended_one = d->pretended ? d->pretended->serving : NULL;
+    if (pretended_one && !strcmp(pretended_one->op, op)) return pretended_one;
     for (const device_tuned *l = d->tuned; l; l = l->next)
         if (!strcmp(of(l)->t->op, op) && same_shape(of(l)->shape, shape)) return of(l)->t;
     return NULL;
@@ -95,6 +98,13 @@ void tuning_forget(device *d)
         free(d->tuned);
         d->tuned = next;
     }
+}
+
+bool tuning_used(const device *d, const tuning *t)
+{
+    for (const device_tuned *l = d->tuned; l; l = l->next)
+        if (of(l)->t == t) return true;
+    return false;
 }
 
 bool tuning_valid(const device *d, const tuning *t, const int *values, const int *shape)

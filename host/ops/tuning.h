@@ -20,7 +20,7 @@
 #include "device/device.h"
 
 enum { TUNING_VALUES = 16, TUNING_CHOICES = 10, TUNING_SIZES = 4, TUNING_OPTIONS = 320 };
-enum { TUNING_KINDS = 12, TUNING_SHAPE = 48 };
+enum { TUNING_KINDS = 16, TUNING_SHAPE = 48 };
 
 typedef struct {
     const char *name, *what;
@@ -48,11 +48,13 @@ typedef struct {
      * packed for one number of rows are used with others: it must not depend on m of a product, nor
      * on a picture's pixels, but where the kernels are slow and not wrong. */
     bool (*fits)(const device *d, const int *values, const int *shape);
+    /* Kinds that begin like this cannot be used in the same process; null: none. */
+    const char *excludes;
 } tuning;
 
 /* Of an implementation with nothing to choose. */
 #define TUNING_NOTHING(op, kind, file)                                                             \
-    {op, kind, file, NULL, 0, tuning_nothing, 1, tuning_fits_always}
+    {op, kind, file, NULL, 0, tuning_nothing, 1, tuning_fits_always, NULL}
 extern const int tuning_nothing[1][TUNING_VALUES];
 bool tuning_fits_always(const device *d, const int *values, const int *shape);
 
@@ -87,6 +89,9 @@ extern const tuned_operator tuned_operators[]; /* ends with a null op */
 status tuning_set(device *d, const tuning *t, const int *shape, const int *values);
 /* Forgets all of them. No weights may be held that were packed for them. */
 void tuning_forget(device *d);
+
+/* Whether any values of t are used on the device. */
+bool tuning_used(const device *d, const tuning *t);
 
 /* Whether each value is among its choices, and they fit the shape (null: not asked). */
 bool tuning_valid(const device *d, const tuning *t, const int *values, const int *shape);

@@ -358,6 +358,7 @@ status run_sample(run *r)
         TRY(run_step(r, step));
         if (q->progress) q->progress(q->progress_context, step + 1, r->plan.n_rows);
     }
+    dit_free(&r->network); /* each step has waited for its work */
 done:
     return st;
 }

@@ -66,7 +66,7 @@ status run_modulate(run *r);
 status run_step(run *r, int step);
 
 /* Samples; r->latents then hold the result [n][C][size][size]. A value that is not finite stops
- * the run with the step's number. */
+ * the run with the step's number. The network then leaves the device, to make room for decoding. */
 status run_sample(run *r);
 
 #endif

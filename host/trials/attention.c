@@ -66,8 +66,11 @@ static status prepare(trial_run *r, int i)
     status st = OK;
     size_t scratch;
     double deviation = isnan(cases[i].deviation) ? 1.0 : cases[i].deviation;
+    double error = attention_input_error(r->d, cases[i].s);
+    /* where inputs are narrow, not so large that rounding says which score wins */
+    if (error > 0.0) deviation = fmin(deviation, sqrt(0.1 / error));
     /* as for the tolerance: a score's error counts as often as scores exceed 1 */
-    r->input_error = attention_input_error(r->d) * fmax(1.0, deviation * deviation);
+    r->input_error = error * fmax(1.0, deviation * deviation);
     TRY(attention_scratch(r->d, &scratch, cases[i].s));
     TRY(trial_create(r, TRIAL_RESULT, "out", rows(i) * width(i)));
     TRY(trial_normal(r, "qkv", rows(i) * 3 * width(i), 0.0, deviation));

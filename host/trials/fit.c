@@ -8,8 +8,8 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
-#include "ops/ops.h"
 #include "trials/stored.h"
+#include "trials/workload.h"
 
 enum {
     MOST = 8, /* candidates */
@@ -131,17 +131,6 @@ static int candidates(const device *d, const fitting *f, const tuning *t, const 
 
 /* ---- the contest ---- */
 
-/* lowbias32 (Wellons 2018), in [-1, 1) */
-static void make_values(float *out, size_t n, uint32_t seed)
-{
-    for (size_t i = 0; i < n; i++) {
-        uint32_t x = (uint32_t)i + seed;
-        x = (x ^ x >> 16) * 0x7feb352du;
-        x = (x ^ x >> 15) * 0x846ca68bu;
-        out[i] = (float)(int32_t)(x ^ x >> 16) * 0x1p-31f;
-    }
-}
-
 static status open_contest(contest *c, const fitting *f)
 {
     size_t most = f->n_in > f->n_out ? f->n_in : f->n_out;
@@ -153,7 +142,7 @@ static status open_contest(contest *c, const fitting *f)
     TRY(memory_alloc(&c->bits, c->n_out, sizeof *c->bits));
     TRY(buffer_create(c->d, &c->in, c->n_in, "fitting"));
     TRY(buffer_create(c->d, &c->out, c->n_out, "fitting"));
-    make_values(c->host, c->n_in, 1);
+    workload_values(c->host, c->n_in, 1);
     TRY(buffer_upload(c->d, c->in, 0, c->host, c->n_in));
 done:
     return st;
@@ -177,7 +166,7 @@ static status enter(contest *c, const fitting *f, int i)
 {
     entry *e = &c->entries[i];
     status st = OK;
-    make_values(c->host, f->n_weights, 2);
+    workload_values(c->host, f->n_weights, 2);
     TRY(f->prepare(c, e));
     TRY(f->queue(c, e));
     TRY(buffer_download(c->d, c->out, 0, i ? c->host : c->bits, c->n_out));
@@ -290,7 +279,7 @@ void fit_device(device *d, bool measure, void (*say)(const char *line))
     stored_use(d, &s);
     for (int f = 0; f < N_FITTINGS; f++) {
         const tuning *t = serving(d, &fittings[f]);
-        if (!t || stored_any(&s, t) || candidates(d, &fittings[f], t, values) < 2) continue;
+        if (!t || stored_any(&s, d, t) || candidates(d, &fittings[f], t, values) < 2) continue;
         missing[f] = t;
         n_missing++;
     }

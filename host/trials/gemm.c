@@ -33,6 +33,9 @@ static const struct {
     {1024, 128, 512, NONE, 0, 0}, {9, 50, 3001, SILU, 9, 2},
     {128, 96, 256, NONE, 0, 0},   {144, 180, 288, GELU, 0, 0},  {144, 192, 288, GELU, 0, 0},
     {672, 384, 320, NONE, 336, 96},
+    /* rows and columns at the edges of tiles, depths that end within a step */
+    {131, 132, 36, SILU, 131, 44}, {129, 127, 40, GELU, 0, 3},  {15, 257, 31, NONE, 5, 0},
+    {4, 130, 34, SILU, 4, 2},      {17, 8, 68, NONE, 17, 17},   {257, 9, 12, GELU, 257, 64},
 };
 
 enum { FIRST_ROW = 1, ROWS_AT = 2, N_ROWS = 5, GATE_AT = 3 };

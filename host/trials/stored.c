@@ -115,9 +115,16 @@ void stored_use(device *d, store *s)
 
 /* ---- new lines ---- */
 
-bool stored_any(const store *s, const tuning *t)
+bool stored_any(const store *s, const device *d, const tuning *t)
 {
-    return store_find(s, t->op, t->kind) != NULL;
+    char start[2 * STORE_WORD];
+    snprintf(start, sizeof start, "%s %s ", kernel_class_names[d->class],
+             precision_names[d->settings.precision]);
+    for (size_t i = 0; i < s->n; i++)
+        if (!strcmp(s->lines[i].op, t->op) && (!strcmp(s->lines[i].shape, t->kind) ||
+                                               !strncmp(s->lines[i].shape, start, strlen(start))))
+            return true;
+    return false;
 }
 
 status stored_put(store *s, const device *d, const tuning *t, const int *shape, const int *values)

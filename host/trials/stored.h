@@ -13,8 +13,9 @@
  * d->settings.warn and dropped; those of another class or precision stay, unused. */
 void stored_use(device *d, store *s);
 
-/* Whether s has values of this implementation for any shape. */
-bool stored_any(const store *s, const tuning *t);
+/* Whether s has values of this implementation for any shape, or a choice for some shape of its
+ * operator in the device's class and precision. */
+bool stored_any(const store *s, const device *d, const tuning *t);
 
 /* Adds a line, of this device's class and precision where it is for a shape; null: for any. */
 status stored_put(store *s, const device *d, const tuning *t, const int *shape, const int *values);

@@ -1,0 +1,402 @@
+/* Products for GPUs, epilogue included. A work-group makes a tile of MT rows and NT columns in
+ * steps of KT; the step's parts of a and of the weights lie in local memory, from where each item
+ * adds to its own MR x NR sums. Floor: 2 m n k FLOP.
+ *
+ * VEC: width of loads. KU: steps of K unrolled. LA, LB: whether rows of a and columns of the
+ * weights go through local memory, or every item reads them itself. DB: whether the next step's
+ * parts are fetched while this one's are multiplied. PAD: floats behind each local row of a, which
+ * is stored transposed, so that its columns lie in several banks.
+ * SG: whether items of a sub-group, SG_SIZE neighbours along the columns, each read a part of their
+ * common rows and pass it round.
+ * HALF: weights are stored in 16 bits. a stays as it is, so nothing overflows, and sums are fp32.
+ *
+ * Of the shape: AV: width of loads from a. TAIL: K is no multiple of KT. WHOLE: rows of out are
+ * whole vectors. ACTIVATION: 0 none, 1 GELU (tanh form), 2 SiLU. GATE, RESIDUAL: 0 or 1.
+ *
+ * An element is one chain of K additions: the same bits whatever the tile. */
+
+#define PANEL 128 /* columns of a panel of weights */
+#define TX (NT / NR)
+#define ITEMS (TX * (MT / MR))
+#define NV (NR / VEC)
+#define A_ROW (MT + PAD)
+#define A_TILE (KT * A_ROW)
+#define B_TILE (KT * NT)
+#define COLUMN(j) (((j) * TX + tx) * VEC) /* an item's j-th vector: neighbours read neighbours */
+
+#if HALF
+#define WEIGHT half
+#if VEC == 4
+#define WEIGHT_LOAD(p) vloada_half4(0, p)
+#elif VEC == 2
+#define WEIGHT_LOAD(p) vloada_half2(0, p)
+#else
+#define WEIGHT_LOAD(p) vload_half(0, p)
+#endif
+#else
+#define WEIGHT float
+#define WEIGHT_LOAD(p) (*(global const V *)(p))
+#endif
+
+/* AV steps of one row of a */
+#if AV == 1
+#define VA float
+#define SPREAD(to, pitch, v) (to)[0] = v
+#else
+#define VA V
+#if AV == 2
+#define SPREAD(to, pitch, v) (to)[0] = (v).x, (to)[pitch] = (v).y
+#else
+#define SPREAD(to, pitch, v)                                                                       \
+    (to)[0] = (v).x, (to)[pitch] = (v).y, (to)[2 * (pitch)] = (v).z, (to)[3 * (pitch)] = (v).w
+#endif
+#endif
+#define VA_LOAD(p) (*(global const VA *)(p))
+
+/* ---- from global memory to local ---- */
+
+/* An item's share of one step: vectors me, me + ITEMS, ... */
+#define A_VECTORS (MT * (KT / AV))
+#define B_VECTORS (KT * (NT / VEC))
+#define A_LOADS ((A_VECTORS + ITEMS - 1) / ITEMS)
+#define B_LOADS ((B_VECTORS + ITEMS - 1) / ITEMS)
+#define MINE(v, vectors) ((vectors) % ITEMS == 0 || (v) < (vectors))
+
+/* Rows that do not exist are read as the last one; steps that do not exist as 0. */
+inline void fetch_a(VA part[A_LOADS], global const float *a, int me, int rows, int k, int depth)
+{
+    #pragma unroll
+    for (int l = 0; l < A_LOADS; l++) {
+        int v = me + l * ITEMS, row = min(v / (KT / AV), rows - 1), at = k + v % (KT / AV) * AV;
+        if (!MINE(v, A_VECTORS)) continue;
+        part[l] = TAIL && at >= depth ? (VA)(0.0f) : VA_LOAD(a + (size_t)row * depth + at);
+    }
+}
+
+inline void keep_a(local float *tile, VA part[A_LOADS], int me)
+{
+    #pragma unroll
+    for (int l = 0; l < A_LOADS; l++) {
+        int v = me + l * ITEMS;
+        if (!MINE(v, A_VECTORS)) continue;
+        local float *to = tile + v % (KT / AV) * AV * A_ROW + v / (KT / AV);
+        SPREAD(to, A_ROW, part[l]);
+    }
+}
+
+/* The weights are padded with zeros. */
+inline void fetch_b(V part[B_LOADS], global const WEIGHT *w, int me, int k)
+{
+    #pragma unroll
+    for (int l = 0; l < B_LOADS; l++) {
+        int v = me + l * ITEMS;
+        if (!MINE(v, B_VECTORS)) continue;
+        part[l] = WEIGHT_LOAD(w + (k + v / (NT / VEC)) * PANEL + v % (NT / VEC) * VEC);
+    }
+}
+
+inline void keep_b(local float *tile, V part[B_LOADS], int me)
+{
+    #pragma unroll
+    for (int l = 0; l < B_LOADS; l++) {
+        int v = me + l * ITEMS;
+        if (!MINE(v, B_VECTORS)) continue;
+        *(local V *)(tile + v / (NT / VEC) * NT + v % (NT / VEC) * VEC) = part[l];
+    }
+}
+
+/* ---- sums ---- */
+
+/* Steps of K whose values of a are read at once. */
+#if LA || SG
+#define STEP 1
+#else
+#define STEP AV
+#endif
+
+/* x = MR neighbours in a local row of a. */
+#if LA
+inline void read_rows(float x[MR], local const float *from)
+{
+#if MR % 4 == 0 && VEC == 4 && PAD % 4 == 0
+    #pragma unroll
+    for (int i = 0; i < MR; i += 4) {
+        float4 v = *(local const float4 *)(from + i);
+        x[i] = v.x, x[i + 1] = v.y, x[i + 2] = v.z, x[i + 3] = v.w;
+    }
+#elif MR % 2 == 0 && VEC > 1 && PAD % 2 == 0
+    #pragma unroll
+    for (int i = 0; i < MR; i += 2) {
+        float2 v = *(local const float2 *)(from + i);
+        x[i] = v.x, x[i + 1] = v.y;
+    }
+#else
+    #pragma unroll
+    for (int i = 0; i < MR; i++) x[i] = from[i];
+#endif
+}
+#endif
+
+/* Where the two factors of a step of KT are. */
+typedef struct {
+#if LA
+    local const float *a; /* [KT][A_ROW], from the item's rows on */
+#else
+    global const float *a; /* the work-group's first row */
+    int depth;
+#endif
+#if LB
+    local const float *b; /* [KT][NT] */
+#else
+    global const WEIGHT *b; /* [..][PANEL] */
+#endif
+} factors;
+
+#if LB
+#define B_LOAD(p) (*(local const V *)(p))
+#define B_ROW NT
+#else
+#define B_LOAD(p) WEIGHT_LOAD(p)
+#define B_ROW PANEL
+#endif
+
+#if SG
+/* Steps of K of which each item of a sub-group holds one. */
+#if SG_SIZE < KT
+#define PASSED SG_SIZE
+#else
+#define PASSED KT
+#endif
+
+/* A compiler that takes no orders may have made sub-groups of another size. */
+inline bool passes(void)
+{
+#if SUBGROUPS_REQUIRED
+    return true;
+#else
+    return get_max_sub_group_size() == SG_SIZE;
+#endif
+}
+
+inline void hold_rows(float held[MR], factors f, const int at[MR], int k)
+{
+    int step = k + (int)get_sub_group_local_id() % PASSED;
+    #pragma unroll
+    for (int i = 0; i < MR; i++)
+        held[i] = TAIL && step >= f.depth ? 0.0f : f.a[at[i] + step];
+}
+
+/* x = the items' rows at step k + u, of which item u has a part. */
+inline void pass_rows(float x[MR], const float held[MR], factors f, const int at[MR], int k, int u)
+{
+    #pragma unroll
+    for (int i = 0; i < MR; i++)
+        x[i] = passes()                  ? sub_group_broadcast(held[i], (uint)u)
+               : TAIL && k + u >= f.depth ? 0.0f
+                                          : f.a[at[i] + k + u];
+}
+#endif
+
+/* at: where the item's rows begin, if they are not in local memory. */
+inline void accumulate(V sum[MR][NV], factors f, const int at[MR], int tx, int k)
+{
+#if SG
+    float held[MR];
+#endif
+    for (int kk = 0; kk < KT; kk += KU) {
+#if SG
+        if (kk % PASSED == 0) hold_rows(held, f, at, k + kk);
+#endif
+        #pragma unroll
+        for (int u = 0; u < KU; u += STEP) {
+            float x[STEP * MR];
+#if LA
+            read_rows(x, f.a + (kk + u) * A_ROW);
+#elif SG
+            pass_rows(x, held, f, at, k + kk / PASSED * PASSED, kk % PASSED + u);
+#else
+            #pragma unroll
+            for (int i = 0; i < MR; i++) {
+                VA v = TAIL && k + kk + u >= f.depth ? (VA)(0.0f)
+                                                     : VA_LOAD(f.a + at[i] + k + kk + u);
+                SPREAD(x + i, MR, v);
+            }
+#endif
+            #pragma unroll
+            for (int s = 0; s < STEP; s++) {
+                V b[NV];
+                #pragma unroll
+                for (int j = 0; j < NV; j++) b[j] = B_LOAD(f.b + (kk + u + s) * B_ROW + COLUMN(j));
+                #pragma unroll
+                for (int i = 0; i < MR; i++)
+                    #pragma unroll
+                    for (int j = 0; j < NV; j++)
+                        sum[i][j] = mad((V)(x[s * MR + i]), b[j], sum[i][j]);
+            }
+        }
+    }
+}
+
+/* ---- what becomes of finished sums; see epilogue.cl ---- */
+
+typedef struct {
+    global const float *bias, *residual, *gate;
+    global const int *rows;
+    int n, residual_rows, tokens, stride, first_row, rows_at, gate_at;
+} epilogue;
+
+#if WHOLE
+#define LOAD(p) (*(global const V *)(p))
+#define STORE(v, p) (*(global V *)(p) = (v))
+#define GATE_LOAD(p) VLOAD(p) /* begins anywhere */
+#else
+/* A vector near the end of a row: `left` of its elements exist. */
+inline V load_part(global const float *from, int left)
+{
+    float lane[VEC];
+    #pragma unroll
+    for (int j = 0; j < VEC; j++) lane[j] = j < left ? from[j] : 0.0f;
+    return VLOAD(lane);
+}
+
+inline void store_part(V v, global float *to, int left)
+{
+    float lane[VEC];
+    VSTORE(v, lane);
+    #pragma unroll
+    for (int j = 0; j < VEC; j++)
+        if (j < left) to[j] = lane[j];
+}
+
+#define LOAD(p) load_part(p, e.n - at)
+#define STORE(v, p) store_part(v, p, e.n - at)
+#define GATE_LOAD(p) LOAD(p)
+#endif
+
+inline void finish(global float *out, V sum[MR][NV], epilogue e, int row, int m, int column, int tx)
+{
+    #pragma unroll
+    for (int i = 0; i < MR; i++) {
+        if (row + i >= m) continue;
+        global float *to = out + (size_t)(row + i) * e.n;
+#if GATE
+        global const float *gate = e.gate + e.gate_at +
+            (size_t)(e.first_row + e.rows[e.rows_at + (row + i) / e.tokens]) * e.stride;
+#endif
+#if RESIDUAL
+        global const float *residual = e.residual + (size_t)((row + i) % e.residual_rows) * e.n;
+#endif
+        #pragma unroll
+        for (int j = 0; j < NV; j++) {
+            int at = column + COLUMN(j);
+            if (at >= e.n) continue;
+            V x = sum[i][j] + LOAD(e.bias + at);
+#if ACTIVATION == 1
+            x = gelu_tanhv(x);
+#elif ACTIVATION == 2
+            x = siluv(x);
+#endif
+#if GATE
+            x *= GATE_LOAD(gate + at);
+#endif
+#if RESIDUAL
+            x += LOAD(residual + at);
+#endif
+            STORE(x, to + at);
+        }
+    }
+}
+
+/* out [m][n] = [residual +] [gate *] activation(a [m][depth] x weight^T + bias). weight
+ * [ceil(n / PANEL)][padded_depth][PANEL], zeros in the padding. residual and gate as in
+ * epilogue.cl. Work-groups: (columns, rows) of tiles. */
+#if SG
+SUBGROUP_SIZE(SG_SIZE)
+#endif
+kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1)))
+void gemm_gpu(global float *out, global const float *a, global const WEIGHT *weight,
+              global const float *bias, global const float *residual, global const float *gate,
+              global const int *rows, int m, int n, int depth, int padded_depth, int residual_rows,
+              int tokens, int stride, int first_row, int rows_at, int gate_at)
+{
+    int me = (int)get_local_id(0), tx = me % TX, ty = me / TX;
+    int first = (int)get_group_id(1) * MT, column = (int)get_group_id(0) * NT;
+    global const WEIGHT *w =
+        weight + (size_t)(column / PANEL) * PANEL * padded_depth + column % PANEL;
+    V sum[MR][NV];
+    int at[MR];
+    factors f;
+    a += (size_t)first * depth;
+    #pragma unroll
+    for (int i = 0; i < MR; i++) {
+        at[i] = min(ty * MR + i, m - first - 1) * depth;
+        #pragma unroll
+        for (int j = 0; j < NV; j++) sum[i][j] = 0.0f;
+    }
+#if LA
+    local float a_tile[(1 + DB) * A_TILE] __attribute__((aligned(16)));
+    VA a_part[A_LOADS];
+#define FETCH_A(k) fetch_a(a_part, a, me, m - first, k, depth)
+#define KEEP_A(stage) keep_a(a_tile + (stage) * A_TILE, a_part, me)
+#define TAKE_A(stage, k) f.a = a_tile + (stage) * A_TILE + ty * MR
+#else
+#define FETCH_A(k)
+#define KEEP_A(stage)
+#define TAKE_A(stage, k) f.a = a, f.depth = depth
+#endif
+#if LB
+    local float b_tile[(1 + DB) * B_TILE] __attribute__((aligned(16)));
+    V b_part[B_LOADS];
+#define FETCH_B(k) fetch_b(b_part, w, me, k)
+#define KEEP_B(stage) keep_b(b_tile + (stage) * B_TILE, b_part, me)
+#define TAKE_B(stage, k) f.b = b_tile + (stage) * B_TILE
+#else
+#define FETCH_B(k)
+#define KEEP_B(stage)
+#define TAKE_B(stage, k) f.b = w + (k) * PANEL
+#endif
+
+#if !LA && !LB
+    for (int k = 0; k < depth; k += KT) {
+        TAKE_A(0, k);
+        TAKE_B(0, k);
+        accumulate(sum, f, at, tx, k);
+    }
+#elif DB
+    int stage = 0;
+    FETCH_A(0);
+    FETCH_B(0);
+    KEEP_A(0);
+    KEEP_B(0);
+    for (int k = 0; k < depth; k += KT, stage = 1 - stage) {
+        bool more = k + KT < depth;
+        barrier(CLK_LOCAL_MEM_FENCE); /* this stage is complete, and nobody reads the other */
+        if (more) {
+            FETCH_A(k + KT);
+            FETCH_B(k + KT);
+        }
+        TAKE_A(stage, k);
+        TAKE_B(stage, k);
+        accumulate(sum, f, at, tx, k);
+        if (more) {
+            KEEP_A(1 - stage);
+            KEEP_B(1 - stage);
+        }
+    }
+#else
+    for (int k = 0; k < depth; k += KT) {
+        FETCH_A(k);
+        FETCH_B(k);
+        barrier(CLK_LOCAL_MEM_FENCE); /* nobody reads the step before */
+        KEEP_A(0);
+        KEEP_B(0);
+        barrier(CLK_LOCAL_MEM_FENCE);
+        TAKE_A(0, k);
+        TAKE_B(0, k);
+        accumulate(sum, f, at, tx, k);
+    }
+#endif
+    epilogue e = {bias, residual, gate, rows, n, residual_rows, tokens, stride, first_row, rows_at,
+                  gate_at};
+    finish(out, sum, e, first + ty * MR, m, column, tx);
+}

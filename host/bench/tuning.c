@@ -1,0 +1,131 @@
+/* A model's shapes and passes, for tuning. See tuning.h. */
+#include "bench/tuning.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "model/dit.h"
+#include "model/vae.h"
+#include "sample/pipeline.h"
+
+enum { STEPS = 50, BATCH = 2, CHUNK = STEPS * BATCH };
+
+/* ---- shapes ---- */
+
+typedef struct {
+    const char *const *only;
+    search_row *rows;
+    size_t n, capacity;
+    bool decoder;
+    status st;
+} shapes;
+
+static bool wanted(const shapes *s, const char *op)
+{
+    bool found = !s->only;
+    for (int i = 0; s->only && s->only[i]; i++) found |= !strcmp(s->only[i], op);
+    return found;
+}
+
+static void see(void *context, const char *op, const int sizes[TUNING_SIZES])
+{
+    shapes *s = context;
+    /* the modulation of all steps is one chunk */
+    bool once = s->decoder || (!strcmp(op, "gemm") && sizes[0] == CHUNK);
+    double calls = once ? 1.0 : STEPS;
+    if (s->st != OK || !wanted(s, op)) return;
+    for (size_t i = 0; i < s->n; i++)
+        if (!strcmp(s->rows[i].op, op) &&
+            !memcmp(s->rows[i].shape, sizes, sizeof s->rows[i].shape)) {
+            s->rows[i].calls += calls;
+            return;
+        }
+    s->st = memory_grow(&s->rows, &s->capacity, s->n + 1, sizeof *s->rows);
+    if (s->st != OK) return;
+    search_row *r = &s->rows[s->n++];
+    *r = (search_row){.op = op, .calls = calls};
+    memcpy(r->shape, sizes, sizeof r->shape);
+}
+
+status tuning_shapes(model *m, const char *const *only, search_row **rows, int *n)
+{
+    shapes s = {.only = only};
+    const layer_visitor v = {see, &s};
+    status st = dit_visit(m, BATCH, CHUNK, &v);
+    s.decoder = true;
+    if (st == OK) st = vae_visit(m, &v);
+    if (st == OK) st = s.st;
+    *rows = s.rows;
+    *n = (int)s.n;
+    return st;
+}
+
+/* ---- forward passes ---- */
+
+status tuning_serve_forward(device *d, model *m, FILE *in, FILE *out)
+{
+    static const int label = 0;
+    char line[WORKER_LINE];
+    run r = {0};
+    status st = OK;
+    TRY(run_open(&r, d, m,
+                 &(run_request){.labels = &label, .n = 1, .steps = "50", .guidance = 4.0,
+                                .sampler = m->schedule.sampler, .batch = 1,
+                                .guided_channels = m->dit.in_channels}));
+    TRY(dit_forward(&r.network, r.prediction, r.latents, 0, 1, BATCH, r.rows, 0, 0));
+    TRY(device_finish(d));
+    fprintf(out, "ready\n");
+    fflush(out);
+    while (fgets(line, sizeof line, in)) {
+        double start = clock_seconds();
+        TRY(dit_forward(&r.network, r.prediction, r.latents, 0, 1, BATCH, r.rows, 0, 0));
+        TRY(device_finish(d));
+        fprintf(out, "%.9g\n", clock_seconds() - start);
+        fflush(out);
+    }
+done:
+    run_close(&r);
+    return st;
+}
+
+static int compare_doubles(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+status tuning_compare(forward_gain *g, const char *const *untuned, const char *const *tuned,
+                      double seconds)
+{
+    enum { MOST = 51, LEAST = 3 };
+    static const double LOAD_SECONDS = 600.0, PASS_SECONDS = 120.0;
+    const char *const *args[2] = {untuned, tuned};
+    double all[2][MOST], start;
+    char line[WORKER_LINE];
+    worker children[2] = {0};
+    status st = OK;
+    int n = 0;
+    *g = (forward_gain){0};
+    for (int i = 0; i < 2; i++) {
+        TRY(worker_start(&children[i], args[i]));
+        if (worker_hear(&children[i], line, LOAD_SECONDS) != WORKER_SAID)
+            TRY(fail(ERR_DEVICE, "a forward pass %s tuned values failed", i ? "with" : "without"));
+    }
+    start = clock_seconds();
+    while (n < MOST && (n < LEAST || clock_seconds() - start < seconds)) {
+        for (int i = 0; i < 2; i++) {
+            if (!worker_say(&children[i], "pass") ||
+                worker_hear(&children[i], line, PASS_SECONDS) != WORKER_SAID)
+                TRY(fail(ERR_DEVICE, "a forward pass took too long"));
+            all[i][n] = atof(line);
+        }
+        n++;
+    }
+    for (int i = 0; i < 2; i++) qsort(all[i], (size_t)n, sizeof **all, compare_doubles);
+    *g = (forward_gain){all[0][n / 2], all[1][n / 2], n};
+done:
+    for (int i = 0; i < 2; i++) worker_stop(&children[i]);
+    return st;
+}

@@ -1,0 +1,365 @@
+/* ditcl kernels: the programs that would be built for a device, written down for its compiler. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/memory.h"
+#include "cli/cli.h"
+#include "device/pretend.h"
+#include "model/paper.h"
+#include "ops/tuning.h"
+#include "sample/pipeline.h"
+
+/* Paper's sizes whose shapes stand for all: the largest, in both sizes of pictures, and two whose
+ * sides are odd multiples. */
+static const struct {
+    const char *name;
+    int image_size;
+    bool vae;
+} papers[] = {
+    {"DiT-XL/2", 256, true}, {"DiT-XL/2", 512, true}, {"DiT-B/4", 256, false},
+    {"DiT-S/8", 256, false},
+};
+enum { N_PAPERS = sizeof papers / sizeof *papers };
+
+/* Which programs: those that the device begins with; those of every implementation with each set
+ * of values that is known to be good, too; those of each value's extremes, too. */
+typedef enum { SETS_DEFAULT, SETS_KNOWN, SETS_ALL } wanted_sets;
+static const char *const set_names[] = {"default", "known", "all", NULL};
+static const char *const precisions[] = {"fp32", "fp16", NULL};
+static const precision precision_of[] = {PRECISION_AUTO, PRECISION_FP16};
+
+typedef struct {
+    text_list models, features;
+    const char *out;
+    int local_kilobytes, work_group, units, subgroup_size;
+    int sets, precision; /* precision: -1, or an index */
+    const tuning *t; /* null, or what serves its operator, with the values */
+    const int *values;
+    device_info limits;
+    bool feature[N_FEATURES];
+    pretended all;
+} writing;
+
+/* ---- what is asked of the device ---- */
+
+/* One forward pass with guidance, the modulation before it, the update behind it. */
+static status queue_network(device *d, model *m)
+{
+    static const int label = 0;
+    run r = {0};
+    status st = OK;
+    TRY(run_open(&r, d, m, &(run_request){.labels = &label, .n = 1, .steps = "50",
+                                          .guidance = 4.0, .sampler = m->schedule.sampler,
+                                          .batch = 1, .guided_channels = m->dit.in_channels}));
+    TRY(run_modulate(&r));
+    TRY(run_step(&r, 0));
+done:
+    run_close(&r);
+    return st;
+}
+
+static status queue_decoder(device *d, model *m)
+{
+    vae v = {0};
+    buf latents = {0}, image;
+    int size = m->dit.latent_size;
+    status st = OK;
+    TRY(vae_load(&v, d, m));
+    TRY(vae_prepare(&v, size, size));
+    TRY(buffer_create(d, &latents, (size_t)(m->vae.latent_channels * size * size), "latents"));
+    TRY(vae_decode(&v, &image, latents, 0));
+done:
+    buffer_release(d, &latents);
+    vae_free(&v);
+    return st;
+}
+
+static status open_device(writing *w, device *d, int precision_index)
+{
+    device_settings settings = {.class = CLASS_GPU, .precision = precision_of[precision_index],
+                                .no_cache = true};
+    status st = device_pretend(d, &w->all, &w->limits, &settings);
+    memcpy(d->feature, w->feature, sizeof d->feature);
+    if (w->feature[FEATURE_SUBGROUPS]) {
+        d->subgroups.size = w->subgroup_size;
+        d->subgroups.required = true;
+    }
+    w->all.precision = precisions[precision_index];
+    w->all.serving = w->t;
+    if (st == OK && w->t) st = tuning_set(d, w->t, NULL, w->values);
+    return st;
+}
+
+static status queue_model(writing *w, int precision_index, model *m, bool decoder)
+{
+    device d = {0};
+    status st = open_device(w, &d, precision_index);
+    if (st == OK) st = queue_network(&d, m);
+    if (st == OK && decoder) st = queue_decoder(&d, m);
+    device_close(&d);
+    return st;
+}
+
+static int paper_index(const char *name)
+{
+    int i = 0;
+    while (strcmp(paper_names[i], name) != 0) i++;
+    return i;
+}
+
+static status queue_named(writing *w, int precision_index, const char *name)
+{
+    model m = {0};
+    status st = model_open(&m, &(model_request){.name = name, .forced = -1, .need_dit = true});
+    if (st == OK) st = queue_model(w, precision_index, &m, true);
+    model_close(&m);
+    return st;
+}
+
+/* The largest paper's network and the decoder: most of the shapes there are. */
+static status queue_largest(writing *w, int precision_index)
+{
+    model m = {0};
+    status st = paper_model(&m, paper_index(papers[0].name), papers[0].image_size);
+    m.dit.depth = 1; /* all blocks are alike */
+    if (st == OK) st = queue_model(w, precision_index, &m, true);
+    model_close(&m);
+    return st;
+}
+
+static status queue_all(writing *w, int precision_index)
+{
+    model m = {0};
+    status st = OK;
+    for (int i = 0; i < N_PAPERS; i++) {
+        TRY(paper_model(&m, paper_index(papers[i].name), papers[i].image_size));
+        m.dit.depth = 1;
+        TRY(queue_model(w, precision_index, &m, papers[i].vae));
+        model_close(&m);
+    }
+    for (int i = 0; i < w->models.n; i++)
+        TRY(queue_named(w, precision_index, w->models.items[i]));
+done:
+    model_close(&m);
+    return st;
+}
+
+/* ---- the sets ---- */
+
+static status queue_known(writing *w, int precision_index)
+{
+    status st = OK;
+    w->all.set = "known";
+    for (int i = 0; i < w->t->n_known && st == OK; i++) {
+        w->values = w->t->known[i];
+        st = queue_largest(w, precision_index);
+    }
+    return st;
+}
+
+/* Each value's least and greatest choice, the others as in the first known set. */
+static status queue_extremes(writing *w, int precision_index)
+{
+    status st = OK;
+    int values[TUNING_VALUES];
+    w->all.set = "extreme";
+    w->values = values;
+    for (int i = 0; i < 2 * w->t->n && st == OK; i++) {
+        const tuning_value *v = &w->t->tunables[i / 2];
+        int extreme = v->choices[0];
+        for (int j = 1; j < v->n; j++)
+            if (i % 2 ? v->choices[j] > extreme : v->choices[j] < extreme) extreme = v->choices[j];
+        memcpy(values, w->t->known[0], sizeof values);
+        if (values[i / 2] == extreme) continue;
+        values[i / 2] = extreme;
+        st = queue_largest(w, precision_index);
+    }
+    return st;
+}
+
+/* Shapes that every implementation for this class takes. */
+static const struct {
+    const char *op;
+    int shape[TUNING_SIZES];
+} usual[] = {{"gemm", {512, 3456, 1152}}, {"attention", {2, 256, 16, 72}},
+             {"conv", {4096, 512, 512, 1}}};
+
+/* kinds = what can serve the operator on this device; returns how many. */
+static int find_kinds(const device *d, const tuned_operator *o, const tuning *kinds[TUNING_KINDS])
+{
+    for (size_t i = 0; i < sizeof usual / sizeof *usual; i++)
+        if (!strcmp(usual[i].op, o->op)) return o->kinds(d, usual[i].shape, kinds);
+    return 0;
+}
+
+static status queue_operator(writing *w, const tuned_operator *o, int precision_index)
+{
+    const tuning *kinds[TUNING_KINDS];
+    device d = {0};
+    status st = open_device(w, &d, precision_index);
+    int n = st == OK ? find_kinds(&d, o, kinds) : 0;
+    device_close(&d);
+    for (int i = 0; i < n && st == OK; i++) {
+        w->t = kinds[i];
+        st = queue_known(w, precision_index);
+        if (st == OK && w->sets == SETS_ALL) st = queue_extremes(w, precision_index);
+        w->t = NULL;
+    }
+    return st;
+}
+
+static status queue_sets(writing *w)
+{
+    status st = OK;
+    for (int p = 0; precisions[p]; p++) {
+        if (w->precision >= 0 && w->precision != p) continue;
+        w->all.set = "default";
+        TRY(queue_all(w, p));
+    }
+    for (int p = 0; precisions[p] && w->sets != SETS_DEFAULT; p++) {
+        if (w->precision >= 0 && w->precision != p) continue;
+        for (const tuned_operator *o = tuned_operators; o->op; o++) TRY(queue_operator(w, o, p));
+    }
+done:
+    return st;
+}
+
+/* ---- the command ---- */
+
+static status read_features(writing *w)
+{
+    for (int i = 0; i < w->features.n; i++) {
+        const char *name = w->features.items[i];
+        int j = 0;
+        while (j < N_FEATURES && strcmp(feature_name((feature_id)j), name) != 0) j++;
+        if (j < N_FEATURES) w->feature[j] = true;
+        else if (!strcmp(name, "fp16")) w->limits.fp16 = true;
+        else
+            return fail(ERR_USAGE, "--features %s: expected fp16, subgroups or a feature of a "
+                                   "processor", name);
+    }
+    return OK;
+}
+
+static void set_limits(writing *w)
+{
+    const uint64_t memory = (uint64_t)1 << 40;
+    device_info *l = &w->limits;
+    l->kind = DEVICE_GPU;
+    l->kinds[DEVICE_GPU] = l->available = true;
+    l->compute_units = (unsigned)w->units;
+    l->memory_bytes = l->max_alloc_bytes = memory;
+    l->local_bytes = (uint64_t)w->local_kilobytes << 10;
+    l->max_work_group = (size_t)w->work_group;
+    l->native_vector = 1;
+    l->subgroups = w->feature[FEATURE_SUBGROUPS];
+    snprintf(l->name, sizeof l->name, "a device that is not there");
+}
+
+/* The tuning whose kernels are in the file; null where there are none. */
+static const tuning *tuning_of(const char *file)
+{
+    const tuning *kinds[TUNING_KINDS];
+    for (const tuned_operator *o = tuned_operators; o->op; o++)
+        for (int i = 0, n = o->kinds(NULL, NULL, kinds); i < n; i++)
+            if (kinds[i]->file && !strcmp(kinds[i]->file, file)) return kinds[i];
+    return NULL;
+}
+
+/* " -DMT=64 -DNT=64": of the options, those of tunables. */
+static void write_values(FILE *to, const pretended_kernel *k)
+{
+    const tuning *t = tuning_of(k->file);
+    char word[64];
+    for (int i = 0; t && i < t->n; i++) {
+        snprintf(word, sizeof word, "-D%s=", t->tunables[i].name);
+        const char *at = strstr(k->options, word);
+        if (at) fprintf(to, " %.*s", (int)strcspn(at, " "), at);
+    }
+}
+
+/* folder/index.tsv: a line for each kernel, after one that names the columns. */
+static status write_index(const writing *w)
+{
+    char path[4096];
+    file_out out = {0};
+    status st = OK;
+    TRY(file_join(path, sizeof path, w->out, "index.tsv"));
+    TRY(file_out_open(&out, path));
+    fprintf(out.stream, "source\tfile\tkernel\tset\tprecision\twork_group\tvalues\toptions\n");
+    for (size_t i = 0; i < w->all.n; i++) {
+        const pretended_kernel *k = &w->all.kernels[i];
+        fprintf(out.stream, "%s\t%s\t%s\t%s\t%s\t%zu\t", strrchr(k->path, '/') + 1, k->file,
+                k->name, k->set, k->precision, k->group);
+        write_values(out.stream, k);
+        fprintf(out.stream, "\t%s\n", k->options);
+    }
+    TRY(file_out_finish(&out));
+    TRY(file_out_commit(&out, 1));
+done:
+    file_out_discard(&out);
+    return st;
+}
+
+static status run_kernels(writing *w)
+{
+    status st = OK;
+    if (!w->out) {
+        fail(ERR_USAGE, "ditcl kernels: no --out");
+        fail_hint("for example: ditcl kernels --out kernels");
+        return ERR_USAGE;
+    }
+    TRY(read_features(w));
+    set_limits(w);
+    TRY(file_make_folders(w->out));
+    w->all.folder = w->out;
+    TRY(queue_sets(w));
+    TRY(write_index(w));
+    printf("%zu kernels in %s\n", w->all.n, w->out);
+done:
+    pretended_free(&w->all);
+    return st;
+}
+
+status cli_kernels(int argc, char **argv)
+{
+    writing w = {.local_kilobytes = 32, .work_group = 256, .units = 16,
+                 .subgroup_size = 16, .precision = -1};
+    const option options[] = {
+        {"out", 'o', OPTION_TEXT, &w.out, "DIR", "where they go", 0, 0, NULL},
+        {"sets", 0, OPTION_CHOICE, &w.sets, "S",
+         "of the kernels' tunable values: default (what the device would begin with), known (all "
+         "that are known to be good, too) or all (each value's extremes, too) [default]", 0, 0,
+         set_names},
+        {"precision", 0, OPTION_CHOICE, &w.precision, "P", "fp32 or fp16 only [both]", 0, 0,
+         precisions},
+        {"local-memory", 0, OPTION_INT, &w.local_kilobytes, "KB", "of a work-group [32]", 1, 1024,
+         NULL},
+        {"work-group", 0, OPTION_INT, &w.work_group, "N", "work-items at most [256]", 1, 8192,
+         NULL},
+        {"units", 0, OPTION_INT, &w.units, "N", "compute units [16]", 1, 65536, NULL},
+        {"subgroup-size", 0, OPTION_INT, &w.subgroup_size, "N",
+         "items of a sub-group, where there are such [16]", 4, 128, NULL},
+        {"features", 0, OPTION_LIST, &w.features, "NAME",
+         "what the device has: fp16, subgroups; commas separate [nothing]", 0, 0, NULL},
+        {0},
+    };
+    const command c = {
+        .name = "kernels",
+        .arguments = "[MODEL...] --out DIR",
+        .summary = "Writes down the programs that would be built for a GPU of these limits, which "
+                   "need not be there: the sources as its compiler would get them, and index.tsv "
+                   "with the options, at the shapes of the paper's models and the named ones.",
+        .options = options,
+        .rest = true,
+        .extra = &w.models,
+    };
+    bool helped;
+    status st = options_parse(&c, argc, argv, &helped);
+    if (st == OK && !helped) st = run_kernels(&w);
+    text_list_free(&w.models);
+    text_list_free(&w.features);
+    return st;
+}

@@ -1,0 +1,411 @@
+/* ditcl tune: the fastest kernels for a device and a model's shapes, measured and kept. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/memory.h"
+#include "bench/tuning.h"
+#include "cli/cli.h"
+#include "cli/progress.h"
+#include "model/dit.h"
+#include "model/paper.h"
+#include "model/vae.h"
+#include "trials/contest.h"
+#include "trials/peak.h"
+#include "trials/stored.h"
+#include "trials/workload.h"
+
+typedef struct {
+    text_list words, only;
+    const char *vae, *budget, *export, *import;
+    int heads, arch, image_size; /* arch, image_size: -1, or an index of their choices */
+    device_choice on;
+    bool show, forget, quiet, verbose;
+    double seconds; /* of the budget */
+} tune_options;
+
+static const char *const image_sizes[] = {"256", "512", NULL};
+
+/* ---- what was asked for ---- */
+
+/* "90", "90s", "2m", "1.5h" */
+static status parse_budget(tune_options *q)
+{
+    char number[32];
+    double value, unit = 1.0;
+    text_copy(number, sizeof number, q->budget);
+    size_t n = strlen(number);
+    char last = n ? number[n - 1] : 0;
+    if (last == 's' || last == 'm' || last == 'h') {
+        unit = last == 'h' ? 3600.0 : last == 'm' ? 60.0 : 1.0;
+        number[n - 1] = 0;
+    }
+    if (!text_to_double(number, &value) || value * unit < 1.0 || value * unit > 1e6)
+        return fail(ERR_USAGE, "--budget %s: expected a time such as 90s, 2m or 1h", q->budget);
+    q->seconds = value * unit;
+    return OK;
+}
+
+static bool with_store(const tune_options *q)
+{
+    return q->show || q->forget || q->export || q->import;
+}
+
+static status check_options(tune_options *q)
+{
+    if (q->words.n > 1)
+        return fail(ERR_USAGE, "%s: ditcl tune takes one MODEL", q->words.items[1]);
+    if (q->show + q->forget + (q->export != NULL) + (q->import != NULL) > 1)
+        return fail(ERR_USAGE, "ditcl tune: one of --show, --export, --import and --forget");
+    if (with_store(q) && (q->words.n || q->arch >= 0))
+        return fail(ERR_USAGE, "ditcl tune: nothing is measured with --show, --export, --import "
+                               "or --forget; they take no model");
+    if (!with_store(q) && q->words.n == 0 && q->arch < 0) {
+        fail(ERR_USAGE, "ditcl tune: no MODEL and no --arch");
+        fail_hint("for example: ditcl tune --arch DiT-XL/2 --budget 2m");
+        return ERR_USAGE;
+    }
+    if (q->words.n == 1 && q->arch >= 0)
+        return fail(ERR_USAGE, "--arch %s: there is a MODEL already: %s", paper_names[q->arch],
+                    q->words.items[0]);
+    if (q->arch < 0 && q->image_size >= 0)
+        return fail(ERR_USAGE, "--image-size: only --arch needs it");
+    for (int i = 0; i < q->only.n; i++) {
+        const tuned_operator *o = tuned_operators;
+        while (o->op && strcmp(o->op, q->only.items[i]) != 0) o++;
+        if (!o->op)
+            return fail(ERR_USAGE, "--only %s: expected gemm, attention or conv",
+                        q->only.items[i]);
+    }
+    return parse_budget(q);
+}
+
+static status open_model(model *m, const tune_options *q)
+{
+    if (q->arch >= 0) return paper_model(m, q->arch, q->image_size == 1 ? 512 : 256);
+    status st = model_open(m, &(model_request){.name = q->words.items[0], .vae = q->vae,
+                                               .heads = q->heads, .forced = -1, .need_dit = true});
+    if (st == OK) st = dit_check(m);
+    if (st == OK) st = vae_check(m);
+    return st;
+}
+
+/* ---- children ---- */
+
+enum { MOST_WORDS = 24 };
+
+typedef struct {
+    const char *words[MOST_WORDS];
+    char index[16], heads[16];
+} child_words;
+
+/* What a child is called with, to do the same on the same device. */
+static void make_words(child_words *w, const tune_options *q, const device *d, const char *mode,
+                       bool with_model)
+{
+    int n = 0;
+    snprintf(w->index, sizeof w->index, "%d", d->info.index);
+    snprintf(w->heads, sizeof w->heads, "%d", q->heads);
+    const char *all[] = {"tune-worker", "--device", w->index, "--class",
+                         kernel_class_names[q->on.class], "--precision",
+                         precision_names[q->on.precision], "--mode", mode};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) w->words[n++] = all[i];
+    if (with_model && q->arch >= 0) {
+        w->words[n++] = "--arch";
+        w->words[n++] = paper_names[q->arch];
+        if (q->image_size >= 0) w->words[n++] = "--image-size";
+        if (q->image_size >= 0) w->words[n++] = image_sizes[q->image_size];
+    } else if (with_model) {
+        if (q->vae) w->words[n++] = "--vae", w->words[n++] = q->vae;
+        if (q->heads) w->words[n++] = "--heads", w->words[n++] = w->heads;
+        w->words[n++] = "--";
+        w->words[n++] = q->words.items[0];
+    }
+    w->words[n] = NULL;
+}
+
+enum { MODE_CANDIDATES, MODE_TUNED, MODE_UNTUNED };
+static const char *const modes[] = {"candidates", "tuned", "untuned", NULL};
+
+status cli_tune_worker(int argc, char **argv)
+{
+    tune_options q = {.arch = -1, .image_size = -1};
+    int mode = 0;
+    const option options[] = {
+        {"mode", 0, OPTION_CHOICE, &mode, "M", "what it does", 0, 0, modes},
+        {"arch", 0, OPTION_CHOICE, &q.arch, "NAME", "as tune's", 0, 0, paper_names},
+        {"image-size", 0, OPTION_CHOICE, &q.image_size, "N", "as tune's", 0, 0, image_sizes},
+        {"vae", 0, OPTION_TEXT, &q.vae, "PATH", "as tune's", 0, 0, NULL},
+        {"heads", 0, OPTION_INT, &q.heads, "H", "as tune's", 1, 1024, NULL},
+        OPTIONS_DEVICE(&q.on),
+        {0},
+    };
+    const command c = {.name = "tune-worker", .arguments = "", .summary = "A child of ditcl tune.",
+                       .options = options, .rest = true, .extra = &q.words};
+    bool helped;
+    device d = {0};
+    model m = {0};
+    FILE *replies = NULL;
+    status st = OK;
+    TRY(options_parse(&c, argc, argv, &helped));
+    replies = helped ? NULL : fdopen(WORKER_REPLIES, "w");
+    if (!replies) TRY(fail(ERR_USAGE, "ditcl tune-worker is for ditcl tune alone"));
+    q.on.bare = mode != MODE_TUNED;
+    q.on.no_cache = mode == MODE_CANDIDATES; /* most are not needed again */
+    TRY(cli_open_device(&d, &q.on, true));
+    if (mode == MODE_CANDIDATES) {
+        TRY(contest_serve(&d, stdin, replies));
+    } else {
+        TRY(open_model(&m, &q));
+        TRY(tuning_serve_forward(&d, &m, stdin, replies));
+    }
+done:
+    if (replies) fclose(replies);
+    device_close(&d);
+    model_close(&m);
+    text_list_free(&q.words);
+    return st;
+}
+
+/* ---- the search ---- */
+
+static void name_of(char *out, size_t size, const search_row *r)
+{
+    char sizes[TUNING_SHAPE];
+    tuning_shape_text(sizes, r->shape);
+    snprintf(out, size, "%s %s", r->op, sizes);
+}
+
+static void show(void *context, const search *s, const search_row *now)
+{
+    enum { CELLS = 20 };
+    char line[200], bar[CELLS + 1], name[80], best[60] = "";
+    double spent = clock_seconds() - s->start;
+    int done = (int)(spent / s->budget * CELLS), n = 0;
+    for (int i = 0; i < CELLS; i++) bar[i] = i < done ? '#' : '.';
+    bar[CELLS] = 0;
+    name_of(name, sizeof name, now);
+    for (int i = 0; i < s->n; i++) n += s->rows[i].tried;
+    if (now->best.t && now->default_seconds > 0.0)
+        snprintf(best, sizeof best, ": %.3g ms, x%.2f", now->best.seconds * 1e3,
+                 now->default_seconds / now->best.seconds);
+    snprintf(line, sizeof line, "[%s] %.0f of %.0f s, %d tried; %s%s", bar, spent, s->budget,
+             n, name, best);
+    progress_say(context, line);
+}
+
+static void print_winner(const search_best *b)
+{
+    printf("%s", b->t->kind);
+    for (int i = 0; i < b->t->n; i++) printf(" %s=%d", b->t->tunables[i].name, b->values[i]);
+    printf("\n");
+}
+
+static void print_table(const search *s, const peaks *p)
+{
+    printf("%-28s %6s %10s %7s %6s %5s %7s %6s %5s  %s\n", "operator", "calls", "ms", "of peak",
+           "gain", "tried", "refused", "failed", "wrong", "winner");
+    for (int i = 0; i < s->n; i++) {
+        const search_row *r = &s->rows[i];
+        char name[80];
+        name_of(name, sizeof name, r);
+        printf("%-28s %6.0f ", name, r->calls);
+        if (r->best.t) {
+            double rate = workload_flops(r->op, r->shape) / r->best.seconds / 1e9;
+            printf("%10.3f %6.1f%% ", r->best.seconds * 1e3, 100.0 * rate / p->fp32_gflops);
+        } else {
+            printf("%10s %7s ", "-", "-");
+        }
+        if (r->best.t && r->default_seconds > 0.0)
+            printf("x%-5.2f ", r->default_seconds / r->best.seconds);
+        else printf("%6s ", "-");
+        printf("%5d %7d %6d %5d  ", r->tried, r->refused, r->failed, r->wrong);
+        if (r->best.t) print_winner(&r->best);
+        else printf("not measured\n");
+    }
+}
+
+/* The whole forward pass, in two children that take turns. */
+static void print_gain(const tune_options *q, const device *d, const search *s)
+{
+    child_words untuned, tuned;
+    forward_gain g;
+    const double least = 3.0, share = 0.1; /* seconds, of the budget */
+    make_words(&untuned, q, d, modes[MODE_UNTUNED], true);
+    make_words(&tuned, q, d, modes[MODE_TUNED], true);
+    double seconds = s->budget * share > least ? s->budget * share : least;
+    if (tuning_compare(&g, untuned.words, tuned.words, seconds) != OK) {
+        cli_warn("the gain of a forward pass is not known: %s", fail_line());
+        fail_clear();
+        return;
+    }
+    printf("\nforward pass: %.1f ms untuned, %.1f ms tuned (x%.2f; medians of %d in turns)\n",
+           g.untuned * 1e3, g.tuned * 1e3, g.untuned / g.tuned, g.passes);
+}
+
+static status search_on(const tune_options *q, device *d, model *m)
+{
+    const char **only = NULL;
+    child_words words;
+    progress line;
+    search s = {.d = d, .budget = q->seconds, .worker = words.words,
+                .progress = show, .progress_context = &line};
+    peaks p = {0};
+    status st = OK;
+    progress_start(&line, "tuning", q->quiet);
+    make_words(&words, q, d, modes[MODE_CANDIDATES], false);
+    TRY(memory_alloc(&only, (size_t)q->only.n + 1, sizeof *only));
+    for (int i = 0; i < q->only.n; i++) only[i] = q->only.items[i];
+    TRY(tuning_shapes(m, q->only.n ? only : NULL, &s.rows, &s.n));
+    TRY(search_run(&s));
+    progress_say(&line, "the device's peak");
+    TRY(peak_measure(d, &p));
+    progress_end(&line);
+    print_table(&s, &p);
+    fflush(stdout);
+    progress_start(&line, "tuning", q->quiet);
+    progress_say(&line, "whole forward passes, untuned and tuned");
+    print_gain(q, d, &s);
+done:
+    progress_end(&line);
+    search_close(&s);
+    free(s.rows);
+    free(only);
+    return st;
+}
+
+/* ---- the store ---- */
+
+static void warn(const char *line)
+{
+    cli_warn("%s", line);
+}
+
+static status import_lines(const tune_options *q, device *d, store *s)
+{
+    store new = {0};
+    status st = OK;
+    TRY(store_read(&new, q->import, &d->info, warn));
+    stored_use(d, &new);
+    if (new.n == 0)
+        TRY(fail(ERR_FORMAT, "%s: no line can be used on device %d (%s)", q->import,
+                 d->info.index, d->info.name));
+    for (size_t i = 0; i < new.n; i++) TRY(store_put(s, &new.lines[i]));
+    TRY(store_save(s, &d->info));
+    if (!q->quiet)
+        fprintf(stderr, "%zu line%s imported\n", new.n, new.n == 1 ? "" : "s");
+done:
+    store_free(&new);
+    return st;
+}
+
+static status export_lines(const char *path, const text *all)
+{
+    file_out out = {0};
+    status st = OK;
+    TRY(file_out_check(path));
+    TRY(file_out_open(&out, path));
+    fputs(all->data, out.stream);
+    TRY(file_out_finish(&out));
+    TRY(file_out_commit(&out, 1));
+done:
+    file_out_discard(&out);
+    return st;
+}
+
+static status use_store(const tune_options *q, device *d)
+{
+    store s = {0};
+    text all = {0};
+    status st = OK;
+    store_load(&s, &d->info, warn);
+    stored_use(d, &s);
+    TRY(store_text(&s, &d->info, &all));
+    if (q->forget) {
+        tried_forget(&d->info);
+        TRY(store_forget(&d->info));
+    } else if (q->import) {
+        TRY(import_lines(q, d, &s));
+    } else if (q->export) {
+        TRY(export_lines(q->export, &all));
+    } else {
+        fputs(all.data, stdout);
+    }
+done:
+    text_free(&all);
+    store_free(&s);
+    return st;
+}
+
+/* ---- the command ---- */
+
+static status run_tune(tune_options *q)
+{
+    model m = {0};
+    device d = {0};
+    status st = OK;
+    TRY(check_options(q));
+    q->on.bare = true;
+    q->on.verbose = q->verbose;
+    if (!with_store(q)) TRY(open_model(&m, q));
+    TRY(cli_open_device(&d, &q->on, q->quiet));
+    d.settings.warn = warn;
+    if (with_store(q)) TRY(use_store(q, &d));
+    else if (d.info.quirk.has[QUIRK_POISON_BUFFERS])
+        st = fail(ERR_DEVICE, "device %d (%s) is an emulator: its times say nothing",
+                  d.info.index, d.info.name);
+    else TRY(search_on(q, &d, &m));
+done:
+    device_close(&d);
+    model_close(&m);
+    return st;
+}
+
+status cli_tune(int argc, char **argv)
+{
+    tune_options q = {.arch = -1, .image_size = -1, .budget = "2m"};
+    const option options[] = {
+        {"budget", 0, OPTION_TEXT, &q.budget, "TIME", "how long to search: 90s, 2m, 1h [2m]", 0,
+         0, NULL},
+        {"arch", 0, OPTION_CHOICE, &q.arch, "NAME",
+         "a size of the paper, DiT-S/2 to DiT-XL/8, instead of a MODEL", 0, 0, paper_names},
+        {"image-size", 0, OPTION_CHOICE, &q.image_size, "N", "pictures of --arch: 256 or 512 [256]",
+         0, 0, image_sizes},
+        {"only", 0, OPTION_LIST, &q.only, "NAME",
+         "these operators: gemm, attention, conv; commas separate [all]", 0, 0, NULL},
+        {"show", 0, OPTION_FLAG, &q.show, NULL, "print what is stored for the device", 0, 0, NULL},
+        {"export", 0, OPTION_TEXT, &q.export, "FILE", "write that to a file", 0, 0, NULL},
+        {"import", 0, OPTION_TEXT, &q.import, "FILE",
+         "store the lines of a file that can be used on the device", 0, 0, NULL},
+        {"forget", 0, OPTION_FLAG, &q.forget, NULL, "remove what is stored for the device", 0, 0,
+         NULL},
+        {"vae", 0, OPTION_TEXT, &q.vae, "PATH", "the VAE of a single DiT file", 0, 0, NULL},
+        {"heads", 0, OPTION_INT, &q.heads, "H", "attention heads of a single DiT file", 1, 1024,
+         NULL},
+        OPTIONS_DEVICE(&q.on),
+        OPTION_QUIET(&q.quiet),
+        OPTION_VERBOSE(&q.verbose),
+        {0},
+    };
+    const command c = {
+        .name = "tune",
+        .arguments = "[MODEL | --arch NAME] [--budget TIME]",
+        .summary = "Tries kernels and their parameters for the shapes that a model has, on one "
+                   "device, and stores the fastest that compute right; runs on this device use "
+                   "them from then on. It can be stopped at any time and goes on from there.",
+        .details = "Each candidate runs in a child process and is held to a reference in double "
+                   "precision before its\ntime counts. What is found belongs to the kernel class "
+                   "and the precision it was asked for, and to\nshapes: those of one picture with "
+                   "guidance. gain is over what serves without tuning.\n",
+        .options = options,
+        .rest = true,
+        .extra = &q.words,
+    };
+    bool helped;
+    status st = options_parse(&c, argc, argv, &helped);
+    if (st == OK && !helped) st = run_tune(&q);
+    text_list_free(&q.words);
+    text_list_free(&q.only);
+    return st;
+}

@@ -1,0 +1,141 @@
+/* Launches cl/attention_cpu.cl: a work-group is one item with tiles of queries in its registers. */
+#include <math.h>
+
+#include "ops/attention.h"
+#include "ops/op.h"
+
+#define TUNABLES(T)                                                                                \
+    T(VEC, "floats of a vector", 4, 8, 16)                                                         \
+    T(QV, "vectors of queries in registers", 1, 2, 3, 4)                                           \
+    T(KR, "keys in registers", 2, 3, 4, 5, 6, 8, 10, 12, 13, 14)                                   \
+    T(DR, "channels in registers; 0: those that leave the least idle", 0, 4, 6, 8, 9, 10, 12, 13)  \
+    T(BK, "keys of a block, about", 32, 48, 64, 96, 128)
+DECLARE_TUNABLES(TUNABLES);
+
+typedef struct {
+    int vec, query_vectors, keys, channels, block; /* VEC QV KR DR BK */
+    int tiles, splits; /* query tiles of a work-group, work-groups of a head */
+    size_t head_padded, block_floats, tile_floats;
+} tiling;
+
+/* Keys, or channels, times QV vectors of queries fit the registers that such processors have. With
+ * 8 floats, 4 rows were faster than 5 or 6. */
+static const int known[][TUNING_VALUES] = {{16, 2, 13, 0, 64}, {16, 1, 13, 0, 64},
+                                           {8, 2, 4, 0, 64},   {8, 1, 4, 0, 64},
+                                           {4, 4, 4, 0, 64},   {4, 1, 4, 0, 64}};
+
+static bool fits_values(const device *d, const int *v, const int *shape)
+{
+    int registers = d->vector_width == 8 ? 16 : 32, rows = v[KR] > v[DR] ? v[KR] : v[DR];
+    if (shape[1] <= v[VEC] && v[QV] > 1) return false; /* few queries: fewer idle lanes */
+    return v[VEC] == d->vector_width && v[QV] * rows + v[QV] + 1 <= registers &&
+           v[BK] >= v[KR] && v[DR] <= shape[3];
+}
+
+#define TUNED(kind)                                                                                \
+    {"attention", kind, "attention_cpu.cl", tunables, N_TUNABLES_HERE, known,                      \
+     sizeof known / sizeof *known, fits_values, NULL}
+static const tuning tuned = TUNED("cpu"), tuned_pairs = TUNED("avx512_bf16");
+
+/* Channels of a tile: those that need the least work for d, padding and loads included. */
+static int best_channels(int d, int most)
+{
+    int best = most;
+    for (int n = most; n > most / 2; n--)
+        if (ceil_div((size_t)d, (size_t)n) * (size_t)(n + 1) <
+            ceil_div((size_t)d, (size_t)best) * (size_t)(best + 1))
+            best = n;
+    return best;
+}
+
+/* pair: numbers of an element: 2 where they are bf16, else 1. */
+static tiling choose(const device *d, attention_shape s, size_t pair)
+{
+    int shape[TUNING_SIZES];
+    attention_sizes(shape, s);
+    const int *v = tuning_values_for(d, pair == 2 ? &tuned_pairs : &tuned, shape);
+    tiling t = {.vec = v[VEC], .query_vectors = v[QV], .keys = v[KR]};
+    t.channels = v[DR] ? v[DR] : best_channels(s.head_dim, v[KR]);
+    t.block = (int)round_up((size_t)v[BK], (size_t)t.keys);
+    size_t queries = (size_t)(t.vec * t.query_vectors), head = (size_t)s.head_dim;
+    size_t block = (size_t)t.block, padded = round_up(head, (size_t)t.channels);
+    size_t elements = ceil_div(head, pair);
+    attention_split(&t.tiles, &t.splits, d, s, ceil_div((size_t)s.tokens, queries));
+    t.block_floats = block * (elements + queries) + ceil_div(block, pair) * padded;
+    t.tile_floats = (elements + padded + 2) * queries;
+    return t;
+}
+
+static status launch_tiling(device *d, const tiling *t, const char *kind, buf out, buf qkv,
+                            buf scratch, attention_shape s)
+{
+    float factor = 1.44269504f / sqrtf((float)s.head_dim); /* scores are powers of two */
+    kernel *k;
+    status st = program_get(d, &k, "attention_cpu.cl", "attention_cpu",
+                            "-DD=%d -DVEC=%d -DQV=%d -DKR=%d -DDR=%d -DBK=%d%s", s.head_dim,
+                            t->vec, t->query_vectors, t->keys, t->channels, t->block, kind);
+    if (st != OK) return st;
+    return launch(d, k, RANGE((size_t)t->splits, (size_t)s.heads, (size_t)s.batch), RANGE(1),
+                  ARG(out), ARG(qkv), ARG(scratch), ARG(s.tokens), ARG(t->tiles), ARG(factor));
+}
+
+static size_t scratch_of(const tiling *t, attention_shape s)
+{
+    return (size_t)s.batch * (size_t)s.heads * (size_t)t->splits *
+           (t->block_floats + (size_t)t->tiles * t->tile_floats);
+}
+
+static bool fits(const device *d)
+{
+    return d->class == CLASS_CPU;
+}
+
+static status scratch_count(device *d, size_t *count, attention_shape s)
+{
+    tiling t = choose(d, s, 1);
+    *count = scratch_of(&t, s);
+    return OK;
+}
+
+static status run(device *d, buf out, buf qkv, buf scratch, attention_shape s)
+{
+    tiling t = choose(d, s, 1);
+    return launch_tiling(d, &t, "", out, qkv, scratch, s);
+}
+
+const attention_implementation attention_cpu = {
+    .tuned = &tuned, .fits = fits, .scratch = scratch_count, .run = run};
+
+/* ---- bfloat16 pairs ---- */
+
+static bool fits_pairs(const device *d)
+{
+    return fits(d) && d->vector_width == 16 && d->feature[FEATURE_AVX512_BF16] &&
+           d->settings.precision == PRECISION_BF16;
+}
+
+static status scratch_count_pairs(device *d, size_t *count, attention_shape s)
+{
+    tiling t = choose(d, s, 2);
+    *count = scratch_of(&t, s);
+    return OK;
+}
+
+static status run_pairs(device *d, buf out, buf qkv, buf scratch, attention_shape s)
+{
+    tiling t = choose(d, s, 2);
+    return launch_tiling(d, &t, " -DBF16 -DVECTOR_ASSEMBLY=1", out, qkv, scratch, s);
+}
+
+static double input_error_pairs(const device *d)
+{
+    (void)d;
+    return 0x1p-9;
+}
+
+const attention_implementation attention_cpu_pairs = {.tuned = &tuned_pairs,
+                                                      .fits = fits_pairs,
+                                                      .scratch = scratch_count_pairs,
+                                                      .run = run_pairs,
+                                                      .input_error = input_error_pairs,
+                                                      .on = UNIT_BF16};

@@ -1,0 +1,73 @@
+/* Launches cl/attention_matrix.cl: matrix tiles of bf16. */
+#include <math.h>
+
+#include "ops/attention.h"
+#include "ops/op.h"
+
+enum { STEP = 32 }; /* queries of a tile, keys and channels of a step */
+
+/* Scores and weights of a block of keys, and its keys and values, stay in the second cache. */
+#define TUNABLES(T) T(BK, "keys of a block", 256, 512, 1024)
+DECLARE_TUNABLES(TUNABLES);
+
+static const int known[][TUNING_VALUES] = {{512}, {256}, {1024}};
+
+static const tuning tuned = {"attention", "amx_bf16", "attention_matrix.cl", tunables,
+                             N_TUNABLES_HERE, known, sizeof known / sizeof *known,
+                             tuning_fits_always, NULL};
+
+static bool fits(const device *d)
+{
+    return op_tile_parts(d) == 1;
+}
+
+typedef struct {
+    int block, tiles, splits; /* BK; query tiles of a work-group, work-groups of a head */
+    size_t floats;            /* of a work-group's scratch, as the kernel lays it out */
+} tiling;
+
+static tiling choose(const device *d, attention_shape s)
+{
+    int shape[TUNING_SIZES];
+    attention_sizes(shape, s);
+    size_t all = ceil_div((size_t)s.tokens, STEP), width = round_up((size_t)s.head_dim, STEP);
+    tiling t = {.block = tuning_values_for(d, &tuned, shape)[BK]};
+    if ((size_t)t.block > all * STEP) t.block = (int)(all * STEP);
+    size_t block = (size_t)t.block;
+    attention_split(&t.tiles, &t.splits, d, s, all);
+    t.floats = block * width + block * STEP / 2 + block * STEP +
+               (size_t)t.tiles * (STEP * width / 2 + STEP * width + 2 * STEP);
+    return t;
+}
+
+static status scratch_count(device *d, size_t *count, attention_shape s)
+{
+    tiling t = choose(d, s);
+    *count = (size_t)s.batch * (size_t)s.heads * (size_t)t.splits * t.floats;
+    return OK;
+}
+
+static status run(device *d, buf out, buf qkv, buf scratch, attention_shape s)
+{
+    tiling t = choose(d, s);
+    float factor = 1.44269504f / sqrtf((float)s.head_dim); /* scores are powers of two */
+    kernel *k;
+    status st = program_get(d, &k, "attention_matrix.cl", "attention_matrix", "%s -DD=%d -DBK=%d",
+                            probe_tile_options(d), s.head_dim, t.block);
+    if (st != OK) return st;
+    return launch(d, k, RANGE((size_t)t.splits, (size_t)s.heads, (size_t)s.batch), RANGE(1),
+                  ARG(out), ARG(qkv), ARG(scratch), ARG(s.tokens), ARG(t.tiles), ARG(factor));
+}
+
+static double input_error(const device *d)
+{
+    (void)d;
+    return 0x1p-9;
+}
+
+const attention_implementation attention_matrix = {.tuned = &tuned,
+                                                   .fits = fits,
+                                                   .scratch = scratch_count,
+                                                   .run = run,
+                                                   .input_error = input_error,
+                                                   .on = UNIT_BF16};

@@ -1,0 +1,218 @@
+/* Products by cl/gemm_gpu.cl: tiles in local memory, epilogue included; weights in fp32, or in half
+ * where that is wanted, with fp32 sums. */
+#include <string.h>
+
+#include "base/half.h"
+#include "ops/gemm.h"
+#include "ops/op.h"
+
+#define TUNABLES(T)                                                                                \
+    T(MT, "rows of a work-group's tile", 4, 8, 16, 32, 64, 128)                                    \
+    T(NT, "columns of a work-group's tile", 8, 16, 32, 64, 128)                                    \
+    T(KT, "steps of the depth in local memory at once", 4, 8, 16, 32)                              \
+    T(MR, "rows that one item sums", 1, 2, 4, 8)                                                   \
+    T(NR, "columns that one item sums", 1, 2, 4, 8)                                                \
+    T(VEC, "floats that one load brings", 1, 2, 4)                                                 \
+    T(KU, "steps of the depth unrolled", 1, 2, 4, 8, 16)                                           \
+    T(LA, "activations go through local memory", 0, 1)                                             \
+    T(LB, "weights go through local memory", 0, 1)                                                 \
+    T(DB, "two stages in local memory: one fetched, one used", 0, 1)                               \
+    T(PAD, "floats behind a local row of activations", 0, 1, 2, 4)                                 \
+    T(SG, "activations are passed round in a sub-group", 0, 1)
+DECLARE_TUNABLES(TUNABLES);
+
+enum {
+    PANEL = 128,       /* columns of packed weights: a multiple of every NT */
+    DEPTH = 32,        /* packed rows are a multiple of it: of every KT */
+    MAX_FLOATS = 160,  /* in an item's registers, about: the rest of 256 is for addresses */
+};
+
+/* For common desktop devices first, then larger ones for those with many registers, then for few
+ * rows or columns, then for devices with little or no local memory and small work-groups: the last
+ * fits everywhere. Not yet measured on such devices. */
+static const int known[][TUNING_VALUES] = {
+    /* MT NT KT MR NR VEC KU LA LB DB PAD SG */
+    {64, 64, 16, 8, 4, 4, 8, 1, 1, 1, 4},   {128, 128, 8, 8, 8, 4, 8, 1, 1, 1, 4},
+    {128, 64, 16, 8, 4, 4, 8, 1, 1, 0, 4},  {64, 128, 16, 8, 8, 4, 4, 1, 1, 0, 1},
+    {64, 64, 16, 8, 8, 4, 4, 1, 1, 0, 4},   {64, 64, 32, 4, 4, 4, 4, 1, 1, 0, 2},
+    {32, 64, 16, 4, 4, 4, 8, 1, 1, 1, 4},   {32, 32, 16, 4, 4, 4, 8, 1, 1, 1, 4},
+    {16, 64, 16, 4, 4, 4, 8, 1, 1, 1, 4},   {16, 32, 16, 4, 2, 2, 8, 1, 1, 1, 2},
+    {8, 64, 32, 2, 4, 4, 8, 1, 1, 0, 1},    {4, 64, 32, 1, 4, 4, 8, 1, 0, 0, 0},
+    {4, 32, 32, 1, 2, 2, 8, 1, 0, 0, 0},    {64, 64, 16, 8, 8, 4, 4, 0, 1, 0, 0},
+    {64, 128, 16, 8, 4, 4, 8, 0, 0, 0, 0, 1}, {64, 64, 16, 8, 4, 4, 4, 0, 1, 0, 0, 1},
+    {64, 64, 4, 8, 8, 4, 4, 0, 0, 0, 0},    {32, 32, 4, 4, 4, 4, 4, 0, 0, 0, 0},
+    {16, 16, 8, 4, 4, 4, 4, 1, 1, 0, 0},    {16, 16, 4, 4, 4, 4, 4, 0, 0, 0, 0},
+    {8, 16, 4, 4, 4, 4, 4, 0, 0, 0, 0},     {8, 8, 4, 4, 4, 4, 4, 0, 0, 0, 0},
+    {4, 8, 4, 4, 4, 4, 4, 0, 0, 0, 0},      {4, 8, 4, 4, 8, 4, 4, 0, 0, 0, 0},
+};
+
+static bool divides(int a, int b)
+{
+    return b % a == 0;
+}
+
+static int items(const int *v)
+{
+    return v[MT] / v[MR] * (v[NT] / v[NR]);
+}
+
+static uint64_t local_bytes(const int *v)
+{
+    int a = v[LA] * (v[MT] + v[PAD]), b = v[LB] * v[NT];
+    return (uint64_t)((a + b) * v[KT] * (1 + v[DB])) * sizeof(float);
+}
+
+/* Sums, both factors of a step, and what is on its way to local memory. */
+static int floats_of_item(const int *v)
+{
+    int step = v[LA] ? 1 : v[SG] ? 2 : v[VEC];
+    int on_way = (v[LA] * v[MT] + v[LB] * v[NT]) * v[KT] / items(v);
+    return v[MR] * v[NR] + step * v[MR] + v[NR] + on_way;
+}
+
+/* A sub-group's items must have the same rows. */
+static bool subgroups_fit(const device *d, const int *v)
+{
+    return !v[LA] && d->feature[FEATURE_SUBGROUPS] && d->subgroups.size > 0 &&
+           divides(d->subgroups.size, v[NT] / v[NR]) && v[KU] <= d->subgroups.size;
+}
+
+static bool fits_values(const device *d, const int *v, const int *shape)
+{
+    int m = shape[0], n = shape[1];
+    return divides(v[MR], v[MT]) && divides(v[NR], v[NT]) && divides(v[VEC], v[NR]) &&
+           divides(v[KU], v[KT]) && (v[LA] || divides(v[VEC], v[KU])) && divides(v[VEC], v[KT]) &&
+           (v[LA] || v[LB] || !v[DB]) && (v[LA] || !v[PAD]) &&
+           (!v[SG] || subgroups_fit(d, v)) &&
+           (size_t)items(v) <= d->info.max_work_group && local_bytes(v) <= d->info.local_bytes &&
+           floats_of_item(v) <= MAX_FLOATS &&
+           /* no tile of which more than half is for nothing, while there are smaller ones */
+           (v[MT] == 4 || v[MT] < 2 * m) && (v[NT] == 8 || v[NT] < 2 * n);
+}
+
+#define TUNED(kind)                                                                                \
+    {"gemm", kind, "gemm_gpu.cl", tunables, N_TUNABLES_HERE, known,                                \
+     sizeof known / sizeof *known, fits_values, NULL}
+static const tuning tuned = TUNED("gpu"), tuned_half = TUNED("gpu_fp16");
+
+static bool fits(const device *d)
+{
+    return d->class == CLASS_GPU;
+}
+
+static bool fits_half(const device *d)
+{
+    return fits(d) && d->settings.precision == PRECISION_FP16;
+}
+
+static size_t panel(const device *d, const int *values, int n)
+{
+    (void)d, (void)values, (void)n;
+    return PANEL;
+}
+
+static size_t padded_depth(int k)
+{
+    return round_up((size_t)k, DEPTH);
+}
+
+static size_t packed_count(const device *d, const int *values, int n, int k)
+{
+    (void)d, (void)values;
+    return round_up((size_t)n, PANEL) * padded_depth(k);
+}
+
+static size_t packed_count_half(const device *d, const int *values, int n, int k)
+{
+    return packed_count(d, values, n, k) / 2;
+}
+
+enum { LINE = 16 }; /* floats of a row that one cache line holds */
+
+/* packed [ceil(n / PANEL)][padded depth][PANEL], padded with zeros: whatever the values, so that
+ * they may change. */
+static void pack(const device *d, const int *values, void *packed, const float *rows, int first,
+                 int count, int n, int k)
+{
+    (void)d, (void)values, (void)n;
+    size_t depth = (size_t)k, padded = padded_depth(k), columns = (size_t)count;
+    float *to = (float *)packed + (size_t)first * padded;
+    memset(columns < PANEL ? to : to + depth * PANEL, 0,
+           (columns < PANEL ? padded : padded - depth) * PANEL * sizeof *to);
+    for (size_t i = 0; i < depth; i += LINE) {
+        size_t end = i + LINE < depth ? i + LINE : depth;
+        for (size_t j = 0; j < columns; j++)
+            for (size_t l = i; l < end; l++) to[l * PANEL + j] = rows[j * depth + l];
+    }
+}
+
+/* The largest half stands for infinity. */
+static void pack_half(const device *d, const int *values, void *packed, const float *rows,
+                      int first, int count, int n, int k)
+{
+    (void)d, (void)values, (void)n;
+    size_t depth = (size_t)k, padded = padded_depth(k), columns = (size_t)count;
+    uint16_t *to = (uint16_t *)packed + (size_t)first * padded;
+    memset(columns < PANEL ? to : to + depth * PANEL, 0,
+           (columns < PANEL ? padded : padded - depth) * PANEL * sizeof *to);
+    for (size_t i = 0; i < depth; i += LINE) {
+        size_t end = i + LINE < depth ? i + LINE : depth;
+        for (size_t j = 0; j < columns; j++)
+            for (size_t l = i; l < end; l++)
+                to[l * PANEL + j] = float_to_half_finite(rows[j * depth + l]);
+    }
+}
+
+static status scratch_count(device *d, const int *values, size_t *count, int m, int n, int k)
+{
+    (void)d, (void)values, (void)m, (void)n, (void)k;
+    *count = 0;
+    return OK;
+}
+
+static status multiply(device *d, buf out, buf a, const gemm_weight *w, int m,
+                       const gemm_epilogue *e, bool half)
+{
+    const modulation *gate = e->gate ? e->gate : &gemm_no_gate;
+    const int *v = w->use.values;
+    char values[TUNING_OPTIONS], subgroups[PROBE_OPTIONS] = "";
+    kernel *k;
+    if (v[SG]) probe_subgroup_options(subgroups, d);
+    tuning_options(values, &tuned, v);
+    status st = program_get(d, &k, "gemm_gpu.cl", "gemm_gpu",
+                            "-DHALF=%d -DAV=%d -DTAIL=%d -DWHOLE=%d -DACTIVATION=%d -DGATE=%d "
+                            "-DRESIDUAL=%d%s %s",
+                            half, w->k % v[VEC] ? 1 : v[VEC], w->k % v[KT] != 0,
+                            w->n % v[VEC] == 0, (int)e->act, e->gate != NULL,
+                            e->residual.memory != NULL, values, subgroups);
+    if (st != OK) return st;
+    return launch(d, k,
+                  RANGE(ceil_div((size_t)w->n, (size_t)v[NT]) * (size_t)items(v),
+                        ceil_div((size_t)m, (size_t)v[MT])),
+                  RANGE((size_t)items(v)), ARG(out), ARG(a), ARG(w->matrix), ARG(w->bias),
+                  ARG(e->residual), ARG(gate->values), ARG(gate->rows), ARG(m), ARG(w->n),
+                  ARG(w->k), ARG((int)padded_depth(w->k)), ARG(e->residual_rows), ARG(e->tokens),
+                  ARG(gate->stride), ARG(gate->first_row), ARG(gate->rows_at), ARG(e->gate_at));
+}
+
+static status product(device *d, buf out, buf a, const gemm_weight *w, int m,
+                      const gemm_epilogue *e, buf scratch)
+{
+    (void)scratch;
+    return multiply(d, out, a, w, m, e, false);
+}
+
+static status product_half(device *d, buf out, buf a, const gemm_weight *w, int m,
+                           const gemm_epilogue *e, buf scratch)
+{
+    (void)scratch;
+    return multiply(d, out, a, w, m, e, true);
+}
+
+const gemm_implementation gemm_gpu = {
+    .tuned = &tuned, .fits = fits, .packed_count = packed_count, .panel = panel, .pack = pack,
+    .scratch = scratch_count, .product = product};
+
+const gemm_implementation gemm_gpu_half = {
+    .tuned = &tuned_half, .fits = fits_half, .packed_count = packed_count_half, .panel = panel,
+    .pack = pack_half, .scratch = scratch_count, .product = product_half, .input_error = 0x1p-11};

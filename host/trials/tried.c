@@ -1,0 +1,171 @@
+/* What was tried. See tried.h. */
+#include "trials/tried.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/hash.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "device/store.h"
+
+enum { PATH_BYTES = 4096, MOST_BYTES = 1 << 24, KEY = 256 };
+
+static status path_of(char out[PATH_BYTES], const device_info *info)
+{
+    status st = store_path(out, PATH_BYTES - 16, info);
+    if (st == OK) strcpy(strrchr(out, '.'), ".tried");
+    return st;
+}
+
+/* "gemm gpu auto 512x4608x1152 gpu DRIVER+KERNELS" */
+static status key_of(char out[KEY], const device *d, const tuning *t, const int *shape)
+{
+    char sizes[TUNING_SHAPE], kernels[STORE_HASH], both[HASH_TEXT];
+    hash_work w;
+    status st = store_kernels(kernels, t->file);
+    if (st != OK) return st;
+    hash_start(&w);
+    hash_add_text(&w, d->info.platform);
+    hash_add_text(&w, d->info.driver);
+    hash_add_text(&w, kernels);
+    hash_text(both, hash_end(&w));
+    tuning_shape_text(sizes, shape);
+    snprintf(out, KEY, "%s %s %s %s %s %.16s", t->op, kernel_class_names[d->class],
+             precision_names[d->settings.precision], sizes, t->kind, both);
+    return OK;
+}
+
+/* ---- reading ---- */
+
+/* "try KEY v v v"; false where it is of something else. */
+static bool parse_try(const tried *l, tried_entry *e, const char *line)
+{
+    char op[32], sizes[TUNING_SHAPE], kind[32], key[KEY];
+    const tuning *all[TUNING_KINDS];
+    const tuned_operator *o = tuned_operators;
+    *e = (tried_entry){.outcome = TRIED_DIED};
+    if (sscanf(line, "%31s %*s %*s %47s %31s", op, sizes, kind) != 3) return false;
+    while (o->op && strcmp(o->op, op) != 0) o++;
+    if (!o->op || !tuning_shape_parse(e->shape, sizes)) return false;
+    for (int i = o->kinds(NULL, NULL, all) - 1; i >= 0; i--)
+        if (!strcmp(all[i]->kind, kind)) e->t = all[i];
+    if (!e->t || key_of(key, l->d, e->t, e->shape) != OK) return false;
+    size_t n = strlen(key);
+    if (strncmp(line, key, n) != 0) return false;
+    for (int i = 0; i < e->t->n; i++) {
+        int used = 0;
+        if (sscanf(line + n, " %d%n", &e->values[i], &used) != 1) return false;
+        n += (size_t)used;
+    }
+    return tuning_valid(l->d, e->t, e->values, e->shape);
+}
+
+static void parse_was(tried_entry *e, const char *line)
+{
+    if (!strcmp(line, "wrong")) e->outcome = TRIED_WRONG;
+    else if (!strcmp(line, "failed")) e->outcome = TRIED_FAILED;
+    else if (text_to_double(line, &e->seconds) && e->seconds > 0.0) e->outcome = TRIED_TIME;
+}
+
+static status read_all(tried *l, char *all)
+{
+    bool ours = false;
+    for (char *next = all; next;) {
+        char *line = strsep(&next, "\n");
+        if (!strncmp(line, "try ", 4)) {
+            status st = memory_grow(&l->items, &l->capacity, l->n + 1, sizeof *l->items);
+            if (st != OK) return st;
+            ours = parse_try(l, &l->items[l->n], line + 4);
+            l->n += ours;
+        } else if (!strncmp(line, "was ", 4) && ours) {
+            parse_was(&l->items[l->n - 1], line + 4);
+            ours = false;
+        }
+    }
+    return OK;
+}
+
+/* ---- all of it ---- */
+
+status tried_open(tried *l, const device *d)
+{
+    char path[PATH_BYTES], folder[PATH_BYTES], *all = NULL;
+    status st = OK;
+    *l = (tried){.d = d};
+    TRY(path_of(path, &d->info));
+    if (file_exists(path)) {
+        if (file_read_text(&all, path, MOST_BYTES) == OK) TRY(read_all(l, all));
+        else fail_clear(); /* damaged: begun anew behind it */
+    }
+    text_copy(folder, sizeof folder, path);
+    *strrchr(folder, '/') = 0;
+    TRY(file_make_folders(folder));
+    l->file = fopen(path, "ae");
+    if (!l->file) st = fail(ERR_FILE, "%s: cannot be written", path);
+    else fputs("\n", l->file); /* behind a line that was cut */
+done:
+    free(all);
+    if (st != OK) tried_close(l);
+    return st;
+}
+
+void tried_close(tried *l)
+{
+    if (l->file) fclose(l->file);
+    free(l->items);
+    *l = (tried){0};
+}
+
+const tried_entry *tried_find(const tried *l, const tuning *t, const int *shape,
+                              const int *values)
+{
+    for (size_t i = 0; i < l->n; i++)
+        if (l->items[i].t == t && !memcmp(l->items[i].shape, shape, sizeof l->items[i].shape) &&
+            !memcmp(l->items[i].values, values, sizeof l->items[i].values))
+            return &l->items[i];
+    return NULL;
+}
+
+static status write_down(tried *l)
+{
+    if (fputs("\n", l->file) < 0 || fflush(l->file) != 0)
+        return fail(ERR_FILE, "what was tried cannot be written down");
+    fsync(fileno(l->file));
+    return OK;
+}
+
+status tried_begin(tried *l, const tuning *t, const int *shape, const int *values)
+{
+    char key[KEY];
+    status st = memory_grow(&l->items, &l->capacity, l->n + 1, sizeof *l->items);
+    if (st == OK) st = key_of(key, l->d, t, shape);
+    if (st != OK) return st;
+    tried_entry *e = &l->items[l->n++];
+    *e = (tried_entry){.t = t, .outcome = TRIED_DIED};
+    memcpy(e->shape, shape, sizeof e->shape);
+    memcpy(e->values, values, sizeof e->values);
+    fprintf(l->file, "try %s", key);
+    for (int i = 0; i < t->n; i++) fprintf(l->file, " %d", values[i]);
+    return write_down(l);
+}
+
+status tried_end(tried *l, tried_outcome outcome, double seconds)
+{
+    tried_entry *e = &l->items[l->n - 1];
+    e->outcome = outcome;
+    e->seconds = seconds;
+    if (outcome == TRIED_TIME) fprintf(l->file, "was %.9g", seconds);
+    else fprintf(l->file, "was %s", outcome == TRIED_WRONG    ? "wrong"
+                                    : outcome == TRIED_FAILED ? "failed"
+                                                              : "died");
+    return write_down(l);
+}
+
+void tried_forget(const device_info *info)
+{
+    char path[PATH_BYTES];
+    if (path_of(path, info) == OK) remove(path);
+}

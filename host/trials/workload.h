@@ -1,0 +1,57 @@
+/* One operator at one of a model's shapes, run with whatever values the device has for it and held
+ * to a reference in double precision: what `ditcl tune` tries candidates on.
+ *
+ * All of a result must be finite numbers, nothing beyond its end may change, and rows of it, the
+ * first and the last among them, must be right; products as a whole (ops/gemm_check.c). */
+#ifndef DITCL_TRIALS_WORKLOAD_H
+#define DITCL_TRIALS_WORKLOAD_H
+
+#include "ops/ops.h"
+
+enum { WORKLOAD_ROWS = 48, WORKLOAD_COPIES = 8 };
+
+/* Weights and scratch memory, as the values want them that were there when it was entered. The
+ * weights are there several times and used in turns: in a model each layer has its own, which no
+ * cache has kept. */
+typedef struct {
+    gemm_weight products[WORKLOAD_COPIES];
+    conv_weight layers[WORKLOAD_COPIES];
+    int n, next;
+    buf scratch;
+} workload_entry;
+
+typedef struct workload {
+    device *d;
+    const struct workload_kind *kind;
+    int shape[TUNING_SIZES];
+    float *in, *weights, *bias, *residual, *factors, *found;
+    size_t n_in, n_weights, n_bias, n_residual, n_factors, n_out;
+    buf b_in, b_out, b_residual, b_factors, b_rows;
+    /* the rows that are compared: where in the result, and what is expected there */
+    int n_rows;
+    size_t row_floats, place[WORKLOAD_ROWS];
+    double *expected;
+} workload;
+
+/* op and shape as of a tuned_operator. */
+status workload_open(workload *w, device *d, const char *op, const int *shape);
+void workload_close(workload *w);
+
+/* Operations that the formula counts. */
+double workload_flops(const char *op, const int *shape);
+
+status workload_enter(workload *w, workload_entry *e);
+void workload_leave(workload *w, workload_entry *e);
+
+/* Queues the operator once. */
+status workload_queue(workload *w, workload_entry *e);
+
+/* Runs it on a poisoned result. *wrong = null, or what is wrong with the result. */
+status workload_check(workload *w, workload_entry *e, const char **wrong);
+/* Another build without the epilogue, for what is to be kept: products as a whole. */
+status workload_check_whole(workload *w, workload_entry *e);
+
+/* out[i] in [-1, 1): lowbias32 (Wellons 2018) */
+void workload_values(float *out, size_t n, uint32_t seed);
+
+#endif

@@ -1,0 +1,48 @@
+#!/bin/bash
+# scripts/compile_gpu must see a kernel that is broken: one kernel is, in three ways, and each must
+# fail by the message it should; whole, it passes. usage: tests/compile_gpu.sh PATH/ditcl
+set -u
+ditcl=$(readlink -f "${1:?usage: tests/compile_gpu.sh PATH/ditcl}")
+root=$(dirname "$(readlink -f "$0")")/..
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+passed=0 failed=0
+
+# expect CODE "part of what is printed" "line put into the kernel" FAMILY
+expect()
+{
+    local code=$1 part=$2 line=$3 family=$4 got
+    rm -rf "$work/cl"
+    cp -r "$root/cl" "$work/cl"
+    sed -i "s|^{\$|&\n$line|" "$work/cl/fill.cl"
+    DITCL_CL_DIR=$work/cl DITCL_REQUIRE_COMPILERS=$family "$root/scripts/compile_gpu" \
+        --ditcl "$ditcl" --cache "$work/cache" --sets default --only fill --target "$family" \
+        >"$work/out" 2>&1
+    got=$?
+    if [ "$got" -ne "$code" ] || ! grep -qF -- "$part" "$work/out"; then
+        echo "WRONG: $family, \"$line\": exit code $got, expected $code and \"$part\":"
+        cat "$work/out"
+        failed=$((failed + 1))
+    else
+        passed=$((passed + 1))
+    fi
+}
+
+# more values at once than there are registers; more local memory than there is
+unroll='\n#pragma unroll\n    for (int i = 0; i < 600; i++)'
+spill="    int x[600];$unroll x[i] = out[i * 7];\n    barrier(CLK_GLOBAL_MEM_FENCE);"
+spill="$spill$unroll out[i * 5] = x[i];"
+big='    local int y[COUNT];\n    y[get_local_id(0)] = bits;\n    barrier(CLK_LOCAL_MEM_FENCE);'
+big="$big\n    out[1] = y[get_local_id(0) ^ 1];"
+bigger=${big/COUNT/20000}
+big=${big/COUNT/10000}
+for family in intel amd nvidia spirv; do
+    expect 0 "0 failed" "" $family
+    expect 1 "does not compile" "    nonsense;" $family
+done
+expect 1 "spills" "$spill" amd
+expect 1 "40000 bytes of local memory" "$big" nvidia
+expect 1 "local memory (80000) exceeds" "$bigger" amd
+
+echo "$passed passed, $failed failed"
+[ $failed -eq 0 ]

@@ -1,0 +1,234 @@
+/* Tiles of products for GPUs: every set of values that a device may be given is right there, and
+ * every device is given one. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "device.h"
+#include "ops/gemm.h"
+#include "suites.h"
+#include "trials/trial.h"
+
+extern const trial trial_gemm;
+
+static const char *const chosen[] = {"131x132x36", "65x63x65", "128x96x256"};
+static const char *const chosen_small[] = {"7x13x11 bias residual", "32x32x31"};
+
+/* trial_gemm, of which only some cases are run, with these values (null: the default). */
+static int cases[64];
+static const int *values_now;
+
+static void describe(trial_case *c, int i)
+{
+    trial_gemm.describe(c, cases[i]);
+}
+
+static status prepare(trial_run *r, int i)
+{
+    status st = trial_gemm.prepare(r, cases[i]);
+    /* these implementations pack in one way for all */
+    if (st == OK && values_now) ((gemm_weight *)r->state)->use.values = values_now;
+    return st;
+}
+
+static status launch_case(trial_run *r, int i)
+{
+    return (trial_gemm.launch)(r, cases[i]);
+}
+
+static void expect(const trial_run *r, int i, int which, double *expected, double *scale)
+{
+    trial_gemm.expect(r, cases[i], which, expected, scale);
+}
+
+static trial some_cases(const char *const *labels, int n)
+{
+    trial t = trial_gemm;
+    t.n_cases = 0;
+    t.describe = describe;
+    t.prepare = prepare;
+    t.launch = launch_case;
+    t.expect = expect;
+    for (int l = 0; l < n; l++)
+        for (int i = 0; i < trial_gemm.n_cases; i++) {
+            trial_case c = {0};
+            trial_gemm.describe(&c, i);
+            if (!strncmp(c.label, labels[l], strlen(labels[l]))) cases[t.n_cases++] = i;
+        }
+    ck_assert_int_eq(t.n_cases, n);
+    return t;
+}
+
+static bool is_small(void)
+{
+    const char *small = getenv("DITCL_TEST_SMALL");
+    return small && *small == '1';
+}
+
+static void check_values(device *d, const tuning *t, const int *values, int n_cases)
+{
+    trial_tally tally;
+    char text[TUNING_OPTIONS];
+    trial some = is_small() ? some_cases(chosen_small, 2) : some_cases(chosen, n_cases);
+    tuning_options(text, t, values);
+    values_now = values;
+    status st = trial_check(d, &some, test_seed, is_small(), false, stdout, &tally);
+    values_now = NULL;
+    ck_assert_msg(st == OK, "%s: %s", text, fail_line());
+    ck_assert_msg(tally.failed == 0, "%s: %d wrong", text, tally.failed);
+    ck_assert_int_eq(tally.cases, some.n_cases);
+}
+
+static const int any_shape[TUNING_SIZES] = {4096, 4096, 4096, 0};
+
+enum { N_KINDS = 3 };
+static const gemm_implementation *const kinds[N_KINDS] = {&gemm_gpu, &gemm_gpu_half, &gemm_mma};
+
+/* Matrix units are emulated where the device has none. */
+static const tuning *open_gpu(device *d, const device_info *info, int kind)
+{
+    const device_settings settings = {.class = CLASS_GPU, .no_cache = true,
+                                      .precision = kind ? PRECISION_FP16 : PRECISION_FP32};
+    setenv("DITCL_FEATURES", kinds[kind] == &gemm_mma ? "+mma" : "-mma", 1);
+    status st = device_open(d, info, &settings);
+    unsetenv("DITCL_FEATURES");
+    ck_assert_msg(st == OK, "%s", fail_line());
+    ck_assert_str_eq(gemm_name(d, 64, 64, 64), kinds[kind]->tuned->kind);
+    return kinds[kind]->tuned;
+}
+
+/* ---- the values ---- */
+
+START_TEST(every_known_set_is_right)
+{
+    const device_list *devices = wanted_devices();
+    for (int i = 0; i < devices->n; i++) {
+        device d;
+        int n = 0;
+        const tuning *t = open_gpu(&d, &devices->items[i], _i);
+        for (int s = 0; s < t->n_known && (!is_small() || n < 3); s++)
+            if (t->fits(&d, t->known[s], any_shape)) {
+                check_values(&d, t, t->known[s], _i ? 1 : 2);
+                n++;
+            }
+        printf("%s %s: %d of %d known sets\n", d.info.platform, t->kind, n, t->n_known);
+        ck_assert_int_gt(n, 0);
+        device_close(&d);
+    }
+}
+END_TEST
+
+/* From the default, each one's every choice. */
+START_TEST(every_choice_is_right)
+{
+    const device_list *devices = wanted_devices();
+    for (int i = 0; i < devices->n; i++) {
+        device d;
+        int n = 0;
+        const tuning *t = open_gpu(&d, &devices->items[i], _i);
+        const int *first = tuning_values_for(&d, t, any_shape);
+        ck_assert_ptr_nonnull(first);
+        for (int v = 0; v < t->n; v++)
+            for (int c = 0; c < t->tunables[v].n; c++) {
+                int values[TUNING_VALUES];
+                memcpy(values, first, sizeof values);
+                values[v] = t->tunables[v].choices[c];
+                if (values[v] == first[v] || !t->fits(&d, values, any_shape)) continue;
+                if (is_small() && n % 6) continue;
+                /* the rest is no concern of weights */
+                if (_i == 1 && !strchr("VL", *t->tunables[v].name)) continue;
+                check_values(&d, t, values, 1 + (n % 2 && !_i));
+                n++;
+            }
+        printf("%s %s: %d sets beside the default\n", d.info.platform, t->kind, n);
+        device_close(&d);
+    }
+}
+END_TEST
+
+/* Where compilers take no orders, sub-groups may turn out otherwise than they were probed. */
+START_TEST(subgroups_of_another_size_are_right)
+{
+    const device_list *devices = wanted_devices();
+    for (int i = 0; i < devices->n; i++) {
+        device d;
+        int n = 0;
+        const tuning *t = open_gpu(&d, &devices->items[i], 0);
+        if (d.feature[FEATURE_SUBGROUPS])
+            printf("%s: sub-groups of %d, %s\n", d.info.platform, d.subgroups.size,
+                   d.subgroups.required ? "required" : "as the compiler likes");
+        d.subgroups.required = false;
+        for (int s = 0; s < t->n_known; s++) {
+            char options[TUNING_OPTIONS];
+            tuning_options(options, t, t->known[s]);
+            for (d.subgroups.size = 4; d.subgroups.size <= 32; d.subgroups.size *= 2)
+                if (strstr(options, "-DSG=1") && t->fits(&d, t->known[s], any_shape)) {
+                    check_values(&d, t, t->known[s], 2);
+                    n++;
+                }
+        }
+        if (d.feature[FEATURE_SUBGROUPS]) ck_assert_int_gt(n, 0);
+        device_close(&d);
+    }
+}
+END_TEST
+
+/* A tuner may try anything that fits. */
+START_TEST(known_values_are_choices)
+{
+    const tuning *t = kinds[_i]->tuned;
+    for (int s = 0; s < t->n_known; s++)
+        ck_assert_msg(tuning_valid(NULL, t, t->known[s], NULL), "%s, set %d", t->kind, s);
+}
+END_TEST
+
+/* ---- weak devices ---- */
+
+START_TEST(weak_devices_are_served)
+{
+    static const struct {
+        size_t group;
+        uint64_t local;
+    } limits[] = {{1, 0},      {1, 32768},   {2, 0},      {8, 16384},   {16, 1024},
+                  {32, 32768}, {64, 32768},  {64, 16384}, {128, 32768}, {256, 0},
+                  {256, 8192}, {256, 32768}, {1024, 65536}};
+    static const int shapes[][3] = {{1, 1, 1}, {2, 6912, 1152}, {3, 9, 5}, {40, 16, 24},
+                                    {512, 1152, 1152}};
+    const device_list *devices = wanted_devices();
+    for (int i = 0; i < devices->n; i++) {
+        device d;
+        const int *before = NULL;
+        const tuning *t = open_gpu(&d, &devices->items[i], 0);
+        for (size_t l = 0; l < sizeof limits / sizeof *limits; l++) {
+            trial_tally tally;
+            trial some = some_cases(is_small() ? chosen_small : chosen, 2);
+            d.info.max_work_group = limits[l].group;
+            d.info.local_bytes = limits[l].local;
+            for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
+                ck_assert_msg(tuning_values_for(&d, t, shapes[s]), "groups of %zu, %d bytes",
+                              limits[l].group, (int)limits[l].local);
+            const int *now = tuning_values_for(&d, t, any_shape);
+            if (now == before || (is_small() && l % 4)) continue;
+            before = now;
+            ck_assert_msg(trial_check(&d, &some, test_seed, is_small(), false, stdout, &tally) ==
+                              OK, "%s", fail_line());
+            ck_assert_int_eq(tally.failed, 0);
+        }
+        device_close(&d);
+    }
+}
+END_TEST
+
+Suite *suite_gemm(void)
+{
+    Suite *s = suite_create("gemm");
+    TCase *c = tcase_create("tiles");
+    tcase_add_loop_test(c, known_values_are_choices, 0, N_KINDS);
+    tcase_add_loop_test(c, every_known_set_is_right, 0, N_KINDS);
+    tcase_add_loop_test(c, every_choice_is_right, 0, N_KINDS);
+    tcase_add_test(c, subgroups_of_another_size_are_right);
+    tcase_add_test(c, weak_devices_are_served);
+    tcase_set_timeout(c, 0);
+    suite_add_tcase(s, c);
+    return s;
+}

@@ -1,0 +1,182 @@
+#!/bin/bash
+# ditcl tune as a user runs it: what it keeps, what it never keeps, and what happens to a run that is
+# killed. Knows no time. usage: tests/tune.sh PATH/ditcl
+set -u
+ditcl=$(readlink -f "${1:?usage: tests/tune.sh PATH/ditcl}")
+here=$(dirname "$(readlink -f "$0")")
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit 1
+passed=0 failed=0
+export XDG_CACHE_HOME=$work/cache XDG_CONFIG_HOME=$work/config DITCL_FIT=off
+model=$here/data/models/separate48
+store=$work/config/ditcl/devices
+
+problem()
+{
+    echo "WRONG: $1"
+    failed=$((failed + 1))
+}
+
+# expect CODE "part of the message" ARGUMENT...
+expect()
+{
+    local code=$1 part=$2 got
+    shift 2
+    "$ditcl" "$@" >out 2>err
+    got=$?
+    if [ "$got" -ne "$code" ]; then
+        problem "ditcl $*: exit code $got, expected $code: $(cat err)"
+    elif [ -n "$part" ] && ! grep -qiF -- "$part" out err; then
+        problem "ditcl $*: does not say \"$part\": $(cat out err)"
+    else
+        passed=$((passed + 1))
+    fi
+}
+
+# says TEXT FILE, or says not TEXT FILE
+says()
+{
+    local want=0
+    if [ "$1" = not ]; then want=1 && shift; fi
+    grep -q -- "$1" "$2"
+    if [ $? -eq $want ]; then passed=$((passed + 1)); else problem "$2 about $1: $(cat "$2")"; fi
+}
+
+# latents NAME: draws with what is stored now
+latents()
+{
+    "$ditcl" sample "$model" --steps 2 --class 1 --latents-out "$1.npy" --out x.png >out 2>err ||
+        problem "sampling $1: $(cat err)"
+}
+
+# near A B: the same floats, but for the order of sums
+near()
+{
+    python3 - "$1" "$2" <<'END'
+import array, sys
+a, b = (array.array('f', open(name, 'rb').read()[128:]) for name in sys.argv[1:])
+sys.exit(len(a) != len(b) or not all(abs(x - y) <= 1e-3 * (1 + abs(x)) for x, y in zip(a, b)))
+END
+}
+
+# misuse
+expect 0 "usage: ditcl tune" tune --help
+expect 2 "no MODEL and no --arch" tune
+expect 2 "one MODEL" tune "$model" emoji
+expect 2 "MODEL already" tune "$model" --arch DiT-S/2
+expect 2 "such as 90s" tune "$model" --budget soon
+expect 2 "such as 90s" tune "$model" --budget 0
+expect 2 "gemm, attention or conv" tune "$model" --only qkv
+expect 2 "one of --show" tune --show --forget
+expect 2 "take no model" tune --show "$model"
+expect 2 "for ditcl tune alone" tune-worker --mode candidates
+expect 1 "no such model" tune nothing-like-this
+expect 1 "No such file" tune --import missing.conf
+
+# the best is kept, is shown, and is used without a word
+latents untuned
+expect 0 "forward pass" tune "$model" --budget 6s -q
+says "^attention \|^gemm \|^conv " out
+expect 0 "use=" tune --show
+cp out shown
+expect 0 "" tune --export keep.conf
+cmp -s shown keep.conf || problem "exported something else"
+latents tuned
+grep -v "^device 0" err && problem "tuned sampling says: $(cat err)"
+expect 0 "" tune --forget
+[ -z "$(ls "$store")" ] || problem "not forgotten: $(ls "$store")"
+expect 0 "imported" tune --import keep.conf
+expect 0 "" tune --show
+cmp -s out keep.conf || problem "imported something else"
+latents again
+near untuned.npy again.npy || problem "tuned kernels draw something else"
+cmp -s tuned.npy again.npy || problem "the same store draws something else"
+echo rubbish >bad.conf
+expect 1 "no line can be used" tune --import bad.conf
+says "bad.conf:1: ignored" err
+
+# a damaged store is named, is not in the way, and changes no result
+file=$(ls "$store"/*.conf)
+damage()
+{
+    cp keep.conf "$file"
+    "$@" "$file"
+    latents damaged
+    near untuned.npy damaged.npy || problem "$*: draws something else"
+    says "ignored" err
+}
+damage sed -i 's/=[0-9]*$/=12345/'                          # no choice
+damage sed -i 's/kernels=[0-9a-f]\{4\}/kernels=ffff/'       # other kernels
+damage sed -i 's/kernels=[0-9a-f]\{4\}/kernels=/'           # no hash
+damage sed -i 's/ use=[a-z_]*/ use=nothing/'                # no implementation
+damage sed -i 's/^tune   [a-z]*/tune   nonsense/'           # no operator
+damage sed -i 's/driver=[^ ]*/driver=0.0/'                  # another driver
+damage sed -i 's/device=[^ ]*/device=Other/'                # another device
+damage sed -i '/^match/d'                                   # nobody's
+damage sed -i 's/ [0-9]*x[0-9]*x/ 0x-7x/'                   # no shape
+damage sed -i 's/ [A-Z_]*=[0-9]*/ X=1 &/'                   # a value too many
+damage truncate -s 250                                      # cut
+scramble()
+{
+    dd if=/dev/urandom of="$1" bs=64 count=8 seek=3 conv=notrunc status=none
+}
+damage scramble
+cp keep.conf "$file"
+
+# a run killed half way leaves nobody behind and goes on from there
+"$ditcl" tune --forget
+"$ditcl" tune "$model" --budget 60s --only attention,conv -q >out 2>err &
+pid=$!
+for _ in $(seq 150); do
+    if [ "$(grep -c '^was' "$store"/*.tried 2>/dev/null)" -ge 3 ] 2>/dev/null; then break; fi
+    sleep 0.1
+done
+children=$(pgrep -P $pid)
+kill -9 $pid
+wait $pid 2>/dev/null
+sleep 0.5
+for child in $children; do
+    if grep -q '^State:.[^Z]' "/proc/$child/status" 2>/dev/null; then problem "child $child is left behind"; fi
+done
+[ "$(grep -c '^tune' "$store"/*.conf)" -ge 1 ] || problem "a killed run kept nothing"
+expect 0 "forward pass" tune "$model" --budget 5s --only attention,conv -q
+[ -z "$(grep '^try' "$store"/*.tried | sort | uniq -d)" ] || problem "a candidate was tried twice"
+
+# an interrupt: 130, results kept
+"$ditcl" tune "$model" --budget 60s --only attention -q >out 2>err &
+pid=$!
+sleep 1
+kill -INT $pid
+wait $pid
+code=$?
+[ $code -eq 130 ] || problem "interrupted: exit code $code, expected 130"
+[ "$(grep -c '^tune' "$store"/*.conf)" -ge 1 ] || problem "an interrupt lost what was found"
+
+# candidates that die or hang are counted, and the run goes on
+for fault in die hang; do
+    "$ditcl" tune --forget
+    DITCL_TUNE_FAULT=$fault DITCL_TUNE_LIMIT=2 expect 0 "forward pass" tune "$model" --budget 8s --only attention -q
+    if ! awk '/^attention/ { n += $8 } END { exit !(n > 0) }' out; then
+        problem "$fault: no candidate failed: $(cat out)"
+    fi
+    expect 0 "use=" tune --show
+done
+
+# kernels that are wrong, or do not compile, are never chosen
+mkdir spoilt
+cp "$here"/../cl/*.cl "$here"/../cl/*.clh spoilt
+sed 's/^#define MULTIPLY(x, b, sum) mad(.*$/#if KU == 4\n&\n#elif KU == 2\nno C\n#else\n#define MULTIPLY(x, b, sum) mad(x, b, (sum) * 1.01f)\n#endif/' \
+    "$here"/../cl/gemm_cpu.cl >spoilt/gemm_cpu.cl
+"$ditcl" tune --forget
+DITCL_CL_DIR=$work/spoilt expect 0 "forward pass" tune "$model" --budget 15s --only gemm -q
+if ! awk '/^gemm/ { n += $8 + $9 } END { exit !(n > 0) }' out; then
+    problem "no candidate was wrong: $(cat out)"
+fi
+grep -q '^tune.*use=cpu' "$store"/*.conf || problem "nothing was chosen"
+if grep '^tune.*use=cpu' "$store"/*.conf | grep -qv 'KU=4'; then
+    problem "a wrong kernel was chosen: $(cat "$store"/*.conf)"
+fi
+
+echo "$passed passed, $failed failed"
+[ $failed -eq 0 ]
