@@ -125,8 +125,8 @@ static bool fits_any(const bench *b, const int *values)
     return false;
 }
 
-/* The lowest and the highest choice of each tunable that fit, all others as in the base. In a second
- * precision of every other tunable, by the seed: most of the time goes into building kernels. */
+/* The lowest and the highest choice of each tunable that fit, all others as in the base. In a
+ * second precision of every other tunable, by the seed: most of the time goes into building. */
 static void check_extremes(bench *b, const int *base)
 {
     bool second = b->d.settings.precision != PRECISION_FP32;
