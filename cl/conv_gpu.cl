@@ -3,9 +3,9 @@
  * and its border, is normalised, activated and staged CC channels at a time, and serves all taps.
  *
  * Floor: 18 C_in C_out FLOP a pixel. RP, RC: pixels and channels of an item. VEC: channels of a
- * vector. ST: taps whose weights are staged at a time, 0 none. UP: 2 enlarges the input by indexing,
- * nearest neighbour, else 1. NORM, SILU: what happens to the input. HALF: weights lie in memory as
- * half. IN_WHOLE, OUT_WHOLE: channels come in fours, in vectors. */
+ * vector. ST: taps whose weights are staged at a time, 0 none. UP: 2 enlarges the input by
+ * indexing, nearest neighbour, else 1. NORM, SILU: what happens to the input. HALF: weights lie in
+ * memory as half. IN_WHOLE, OUT_WHOLE: channels come in fours, in vectors. */
 
 #if HALF
 #define WEIGHT ushort
