@@ -155,8 +155,24 @@ static bool propose_chance(search *s, search_row *r, candidate *c)
     return false;
 }
 
+/* The best guess of an implementation that no shape has tried. */
+static bool propose_unseen(search *s, search_row *r, candidate *c)
+{
+    for (c->kind = 0; c->kind < r->n_kinds; c->kind++) {
+        const tuning *t = r->kinds[c->kind].t;
+        const int *known = tuning_values_for(s->d, t, r->shape);
+        bool seen = !known;
+        for (size_t i = 0; i < s->log.n; i++) seen |= s->log.items[i].t == t;
+        if (seen) continue;
+        memcpy(c->values, known, sizeof c->values);
+        if (is_new(s, r, c)) return true;
+    }
+    return false;
+}
+
 static bool propose(search *s, search_row *r, candidate *c)
 {
+    if (r->best.t && propose_unseen(s, r, c)) return true;
     return (r->best.t && propose_shared(s, r, c)) || propose_known(s, r, c) ||
            propose_chance(s, r, c);
 }
