@@ -49,13 +49,14 @@ static size_t local_bytes(const int *v, const int *shape)
     return queries * (keys + 4) * 4 + (of_q + (of_k > of_v ? of_k : of_v)) * (v[HALF] ? 2 : 4);
 }
 
-/* Sums, scores twice, and what is multiplied, in 4 bytes each. */
+/* Sums, scores twice, and what is multiplied, in 4 bytes each; halves are unpacked ahead. */
 static int registers(const int *v, const int *shape)
 {
     int owned = (int)ceil_div((size_t)vectors(v, shape), (size_t)columns(v));
     int scores = v[RQ] * v[RK] * (v[WIDE] ? v[VEC] + 1 : 1);
     int loads = (v[RK] + 1) * v[VEC], weights = 4 * v[RQ] + v[VEC];
-    return v[RQ] * owned * v[VEC] + scores + (loads > weights ? loads : weights) + 3 * v[RQ] + 24;
+    return v[RQ] * owned * v[VEC] + scores + (loads > weights ? loads : weights) + 3 * v[RQ] + 24 +
+           (v[HALF] ? 48 : 0);
 }
 
 static bool fits_values(const device *d, const int *v, const int *shape)
