@@ -63,7 +63,8 @@
 #define MINE(v, vectors) ((vectors) % ITEMS == 0 || (v) < (vectors))
 
 /* Rows that do not exist are read as the last one; steps that do not exist as 0. */
-inline void fetch_a(VA part[A_LOADS], global const float *a, int me, int rows, int k, int depth)
+static inline void fetch_a(VA part[A_LOADS], global const float *a, int me, int rows, int k,
+                           int depth)
 {
     #pragma unroll
     for (int l = 0; l < A_LOADS; l++) {
@@ -73,7 +74,7 @@ inline void fetch_a(VA part[A_LOADS], global const float *a, int me, int rows, i
     }
 }
 
-inline void keep_a(local float *tile, VA part[A_LOADS], int me)
+static inline void keep_a(local float *tile, VA part[A_LOADS], int me)
 {
     #pragma unroll
     for (int l = 0; l < A_LOADS; l++) {
@@ -85,7 +86,7 @@ inline void keep_a(local float *tile, VA part[A_LOADS], int me)
 }
 
 /* The weights are padded with zeros. */
-inline void fetch_b(V part[B_LOADS], global const WEIGHT *w, int me, int k)
+static inline void fetch_b(V part[B_LOADS], global const WEIGHT *w, int me, int k)
 {
     #pragma unroll
     for (int l = 0; l < B_LOADS; l++) {
@@ -95,7 +96,7 @@ inline void fetch_b(V part[B_LOADS], global const WEIGHT *w, int me, int k)
     }
 }
 
-inline void keep_b(local float *tile, V part[B_LOADS], int me)
+static inline void keep_b(local float *tile, V part[B_LOADS], int me)
 {
     #pragma unroll
     for (int l = 0; l < B_LOADS; l++) {
@@ -116,7 +117,7 @@ inline void keep_b(local float *tile, V part[B_LOADS], int me)
 
 /* x = MR neighbours in a local row of a. */
 #if LA
-inline void read_rows(float x[MR], local const float *from)
+static inline void read_rows(float x[MR], local const float *from)
 {
 #if MR % 4 == 0 && VEC == 4 && PAD % 4 == 0
     #pragma unroll
@@ -169,7 +170,7 @@ typedef struct {
 #endif
 
 /* A compiler that takes no orders may have made sub-groups of another size. */
-inline bool passes(void)
+static inline bool passes(void)
 {
 #if SUBGROUPS_REQUIRED
     return true;
@@ -178,7 +179,7 @@ inline bool passes(void)
 #endif
 }
 
-inline void hold_rows(float held[MR], factors f, const int at[MR], int k)
+static inline void hold_rows(float held[MR], factors f, const int at[MR], int k)
 {
     int step = k + (int)get_sub_group_local_id() % PASSED;
     #pragma unroll
@@ -187,7 +188,8 @@ inline void hold_rows(float held[MR], factors f, const int at[MR], int k)
 }
 
 /* x = the items' rows at step k + u, of which item u has a part. */
-inline void pass_rows(float x[MR], const float held[MR], factors f, const int at[MR], int k, int u)
+static inline void pass_rows(float x[MR], const float held[MR], factors f, const int at[MR], int k,
+                             int u)
 {
     #pragma unroll
     for (int i = 0; i < MR; i++)
@@ -198,7 +200,7 @@ inline void pass_rows(float x[MR], const float held[MR], factors f, const int at
 #endif
 
 /* at: where the item's rows begin, if they are not in local memory. */
-inline void accumulate(V sum[MR][NV], factors f, const int at[MR], int tx, int k)
+static inline void accumulate(V sum[MR][NV], factors f, const int at[MR], int tx, int k)
 {
 #if SG
     float held[MR];
@@ -251,7 +253,7 @@ typedef struct {
 #define GATE_LOAD(p) VLOAD(p) /* begins anywhere */
 #else
 /* A vector near the end of a row: `left` of its elements exist. */
-inline V load_part(global const float *from, int left)
+static inline V load_part(global const float *from, int left)
 {
     float lane[VEC];
     #pragma unroll
@@ -259,7 +261,7 @@ inline V load_part(global const float *from, int left)
     return VLOAD(lane);
 }
 
-inline void store_part(V v, global float *to, int left)
+static inline void store_part(V v, global float *to, int left)
 {
     float lane[VEC];
     VSTORE(v, lane);
@@ -273,7 +275,8 @@ inline void store_part(V v, global float *to, int left)
 #define GATE_LOAD(p) LOAD(p)
 #endif
 
-inline void finish(global float *out, V sum[MR][NV], epilogue e, int row, int m, int column, int tx)
+static inline void finish(global float *out, V sum[MR][NV], epilogue e, int row, int m, int column,
+                          int tx)
 {
     #pragma unroll
     for (int i = 0; i < MR; i++) {
