@@ -42,7 +42,7 @@
 #endif
 
 /* The largest number of HALF stands for what is beyond; what is no number stays so. */
-static inline V fit(V x)
+INLINE V fit(V x)
 {
 #if HALF
     return fabs(x) < (V)(INFINITY) ? clamp(x, (V)(-65504.0f), (V)(65504.0f)) : x;
@@ -52,7 +52,7 @@ static inline V fit(V x)
 }
 
 /* Vector `at` of a row of D channels, zeros behind the last. */
-static inline V row_vector(global const float *row, int at)
+INLINE V row_vector(global const float *row, int at)
 {
 #if D % VEC != 0
     if (at == DV - 1) {
@@ -64,7 +64,7 @@ static inline V row_vector(global const float *row, int at)
     return VLOAD(row + at * VEC);
 }
 
-static inline void store_vector(global float *row, int at, V x)
+INLINE void store_vector(global float *row, int at, V x)
 {
 #if D % VEC != 0
     if (at == DV - 1) {
@@ -79,8 +79,8 @@ static inline void store_vector(global float *row, int at, V x)
 }
 
 /* `vectors` vectors, from `first` on, of the rows of a tile; zeros for the rows from `real` on. */
-static inline void stage(local TILE *to, int pitch, global const float *from, int row_pitch,
-                         int rows, int real, int first, int vectors)
+INLINE void stage(local TILE *to, int pitch, global const float *from, int row_pitch,
+                  int rows, int real, int first, int vectors)
 {
     for (int i = (int)get_local_id(0); i < rows * vectors; i += GROUP) {
         int row = i / vectors, at = i % vectors;
@@ -90,7 +90,7 @@ static inline void stage(local TILE *to, int pitch, global const float *from, in
     }
 }
 
-static inline float lane_sum(V x)
+INLINE float lane_sum(V x)
 {
     float lane[VEC], sum = 0.0f;
     VSTORE(x, lane);

@@ -43,20 +43,20 @@ typedef V loose_v __attribute__((aligned(4)));
 #define TILE_SIZE ((DE + DP + 2) * NQ) /* Q^T, sums^T, maxima, sums of weights */
 
 #ifdef BF16
-static inline int16 pairs_of(float16 first, float16 second)
+INLINE int16 pairs_of(float16 first, float16 second)
 {
     return convert_int16(to_bf16(first)) | convert_int16(to_bf16(second)) << 16;
 }
 
-static inline int pair_of(float first, float second)
+INLINE int pair_of(float first, float second)
 {
     return pairs_of((float16)(first), (float16)(second)).s0;
 }
 #endif
 
 /* to [DE][NQ] = factor times the queries first.. (the last one stands for those beyond) */
-static inline void gather_queries(global element *to, global const float *q, int stride, int first,
-                                  int tokens, float factor)
+INLINE void gather_queries(global element *to, global const float *q, int stride, int first,
+                           int tokens, float factor)
 {
 #if D >= VEC && D % PAIR == 0
     for (int j = 0; j < QV; j++)
@@ -91,8 +91,8 @@ static inline void gather_queries(global element *to, global const float *q, int
 }
 
 /* out rows first.. = sums^T [D][NQ] / totals [NQ] */
-static inline void scatter_results(global float *out, global const float *sums,
-                                   global const float *totals, int stride, int first, int tokens)
+INLINE void scatter_results(global float *out, global const float *sums,
+                            global const float *totals, int stride, int first, int tokens)
 {
 #if D >= VEC
     for (int j = 0; j < QV; j++) {
@@ -119,8 +119,8 @@ static inline void scatter_results(global float *out, global const float *sums,
 #ifdef BF16
 
 /* to [padded][DE] pairs of channels; the last row of `count` stands for those up to `padded`. */
-static inline void gather_keys(global int *to, global const float *from, int stride, int count,
-                               int padded)
+INLINE void gather_keys(global int *to, global const float *from, int stride, int count,
+                        int padded)
 {
     for (int k = 0; k < padded; k++, to += DE) {
         global const float *row = from + (size_t)min(k, count - 1) * stride;
@@ -132,7 +132,7 @@ static inline void gather_keys(global int *to, global const float *from, int str
 }
 
 /* to [KEYS_E(count)][DP] pairs of keys, zeros beyond them. */
-static inline void gather_values(global int *to, global const float *from, int stride, int count)
+INLINE void gather_values(global int *to, global const float *from, int stride, int count)
 {
     for (int k = 0; k < count; k += 2, to += DP, from += 2 * stride) {
         global const float *next = from + (k + 1 < count ? stride : 0);
@@ -151,8 +151,8 @@ static inline void gather_values(global int *to, global const float *from, int s
 
 /* Rows of D floats, `stride` apart, to rows `pitch` apart; the last row of `count` stands for those
  * up to `padded`. */
-static inline void gather_rows(global float *to, global const float *from, int stride, int pitch,
-                               int count, int padded)
+INLINE void gather_rows(global float *to, global const float *from, int stride, int pitch,
+                        int count, int padded)
 {
     for (int k = 0; k < padded; k++, to += pitch) {
         global const float *row = from + (size_t)min(k, count - 1) * stride;
@@ -169,21 +169,21 @@ static inline void gather_rows(global float *to, global const float *from, int s
     }
 }
 
-static inline void gather_keys(global float *to, global const float *from, int stride, int count,
-                               int padded)
+INLINE void gather_keys(global float *to, global const float *from, int stride, int count,
+                        int padded)
 {
     gather_rows(to, from, stride, D, count, padded);
 }
 
-static inline void gather_values(global float *to, global const float *from, int stride, int count)
+INLINE void gather_values(global float *to, global const float *from, int stride, int count)
 {
     gather_rows(to, from, stride, DP, count, count);
 }
 #endif
 
 /* Scores of all keys of a block (rounded up to tiles), keys x queries; top: their maxima. */
-static inline void score(global float *restrict s, V *top, global const element *restrict k,
-                         global const element *restrict q, int keys)
+INLINE void score(global float *restrict s, V *top, global const element *restrict k,
+                  global const element *restrict q, int keys)
 {
     for (int first = 0; first < keys; first += KR, k += KR * DE, s += KR * NQ) {
         V sum[KR][QV];
@@ -213,7 +213,7 @@ static inline void score(global float *restrict s, V *top, global const element 
 }
 
 /* Scores to weights, BF16: pairs of them [KEYS_E(keys)][NQ]; *total grows by their sums. */
-static inline void weigh(global float *s, V *total, const V *top, int keys)
+INLINE void weigh(global float *s, V *total, const V *top, int keys)
 {
     for (int k = 0; k < keys; k += PAIR)
         #pragma unroll
@@ -233,9 +233,9 @@ static inline void weigh(global float *s, V *total, const V *top, int keys)
 }
 
 /* sums^T [DP][NQ] = sums^T * factor + V^T x weights */
-static inline void add_values(global float *restrict sums, global const element *restrict v,
-                              global const element *restrict s, const V *factor, int keys,
-                              bool fresh)
+INLINE void add_values(global float *restrict sums, global const element *restrict v,
+                       global const element *restrict s, const V *factor, int keys,
+                       bool fresh)
 {
     for (int c = 0; c < DP; c += DR, v += DR, sums += DR * NQ) {
         V sum[DR][QV];

@@ -27,7 +27,7 @@ enum {
 #define WRITTEN() __asm__ volatile("" ::: "memory")
 
 /* Channels c to c + 15 of a row; zeros beyond D. */
-static inline float16 channels(global const float *row, int c)
+INLINE float16 channels(global const float *row, int c)
 {
 #if D % 16 == 8
     if (c + 8 == D) return (float16)(vload8(0, row + c), (float8)(0.0f));
@@ -37,8 +37,8 @@ static inline float16 channels(global const float *row, int c)
 
 /* to [STEPS][2][16 rows][32] = factor * 32 rows from `from` on, `stride` apart; the last of `count`
  * stands for those beyond. */
-static inline void pack_queries(global ushort *to, global const float *from, int stride, int count,
-                                float factor)
+INLINE void pack_queries(global ushort *to, global const float *from, int stride, int count,
+                         float factor)
 {
     for (int i = 0; i < ROWS; i++) {
         global const float *row = from + (size_t)min(i, count - 1) * stride;
@@ -49,7 +49,7 @@ static inline void pack_queries(global ushort *to, global const float *from, int
 }
 
 /* to [ceil(count / 32)][STEPS][2][16 pairs][16 keys][2] from keys' rows, zeros beyond count. */
-static inline void pack_keys(global ushort *to, global const float *from, int stride, int count)
+INLINE void pack_keys(global ushort *to, global const float *from, int stride, int count)
 {
     for (int key = 0; key < count; key += 16)
         for (int s = 0; s < STEPS; s++) {
@@ -71,7 +71,7 @@ static inline void pack_keys(global ushort *to, global const float *from, int st
 
 /* to [STEPS][BK / 32][2][16 pairs of keys][16 channels][2] from values' rows, zeros beyond
  * count. */
-static inline void pack_values(global ushort *to, global const float *from, int stride, int count)
+INLINE void pack_values(global ushort *to, global const float *from, int stride, int count)
 {
     for (int pair = 0; pair < (count + 31) / 32 * 16; pair++) {
         global const float *first = from + (size_t)(2 * pair) * stride, *second = first + stride;
@@ -86,14 +86,14 @@ static inline void pack_values(global ushort *to, global const float *from, int 
     }
 }
 
-static inline float highest(float16 x)
+INLINE float highest(float16 x)
 {
     float8 y = fmax(x.lo, x.hi);
     float4 z = fmax(y.lo, y.hi);
     return fmax(fmax(z.x, z.y), fmax(z.z, z.w));
 }
 
-static inline float total_of(float16 x)
+INLINE float total_of(float16 x)
 {
     float8 y = x.lo + x.hi;
     float4 z = y.lo + y.hi;
@@ -101,8 +101,8 @@ static inline float total_of(float16 x)
 }
 
 /* scores [32][BK] = queries x keys */
-static inline void score(global float *scores, global const ushort *q, global const ushort *keys,
-                         int count)
+INLINE void score(global float *scores, global const ushort *q, global const ushort *keys,
+                  int count)
 {
     for (int key = 0; key < count; key += 32, keys += STEPS * STEP) {
         TILE_ZERO(0);
@@ -122,8 +122,8 @@ static inline void score(global float *scores, global const ushort *q, global co
 
 /* Scores of one query to weights [keys / 32][2][16 rows][32] in bf16; beyond count they are 0. Its
  * state and sums follow. */
-static inline void weigh(global ushort *weights, global const float *scores, global float *state,
-                         global float *sums, int count, bool fresh)
+INLINE void weigh(global ushort *weights, global const float *scores, global float *state,
+                  global float *sums, int count, bool fresh)
 {
     float16 top = -INFINITY, total = 0.0f;
     int whole = count / 16 * 16;
@@ -150,8 +150,8 @@ static inline void weigh(global ushort *weights, global const float *scores, glo
 }
 
 /* sums [32][WIDTH] (+)= weights x values */
-static inline void add_values(global float *sums, global const ushort *weights,
-                              global const ushort *values, int count, bool fresh)
+INLINE void add_values(global float *sums, global const ushort *weights,
+                       global const ushort *values, int count, bool fresh)
 {
     for (int s = 0; s < STEPS; s++, sums += 32, values += BK / 32 * STEP) {
         if (fresh) {

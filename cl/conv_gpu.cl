@@ -51,8 +51,8 @@ kernel void conv_gpu_pack(global WEIGHT *packed, global const float *stored, int
 #define PATCH(at) (UP == 2 ? (at) >> 1 : (at)) /* the input's row or column, of the enlarged one */
 
 /* Channels c..c+3 of a pixel as the convolution wants them, zeros behind the last. */
-static inline float4 input(global const float *pixel, global const float *affine, int c,
-                           int channels)
+INLINE float4 input(global const float *pixel, global const float *affine, int c,
+                    int channels)
 {
 #if IN_WHOLE
     float4 x = vload4(0, pixel + c);
@@ -78,8 +78,8 @@ static inline float4 input(global const float *pixel, global const float *affine
 }
 
 /* CC channels from c on of the patch that begins at pixel (top, left). */
-static inline void stage_patch(local float *to, global const float *x, global const float *affine,
-                               int top, int left, int height, int width, int c, int channels)
+INLINE void stage_patch(local float *to, global const float *x, global const float *affine,
+                        int top, int left, int height, int width, int c, int channels)
 {
     for (int i = (int)get_local_id(0); i < PH * PW * (CC / 4); i += GROUP) {
         int pixel = i / (CC / 4), at = i % (CC / 4) * 4;
@@ -94,8 +94,8 @@ static inline void stage_patch(local float *to, global const float *x, global co
 
 #if ST
 /* BC output channels of `rows` input channels of ST taps: [ST][CC][BC]. */
-static inline void stage_weights(local float *to, global const WEIGHT *weight, int rows,
-                                 int in_padded, int out_channel, int out_padded)
+INLINE void stage_weights(local float *to, global const WEIGHT *weight, int rows,
+                          int in_padded, int out_channel, int out_padded)
 {
     for (int i = (int)get_local_id(0); i < ST * CC * (BC / VEC); i += GROUP) {
         int row = i / (BC / VEC), at = i % (BC / VEC) * VEC, tap = row / CC;

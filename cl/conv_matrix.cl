@@ -27,7 +27,7 @@ enum {
 
 /* The weight that meets tap i of TAPS along one axis: `stride` apart in stored. Phase 0 sees pixels
  * -1, 0, 0 of the small picture, phase 1 sees 0, 0, 1. */
-static inline float folded(const float *tap, int stride, int phase, int i)
+INLINE float folded(const float *tap, int stride, int phase, int i)
 {
 #if UP == 2
     if (phase == i) return phase ? tap[2 * stride] : tap[0];
@@ -163,7 +163,7 @@ typedef struct {
     int y, x;
 } target;
 
-static inline __attribute__((always_inline)) void finish_pixel(target *t, const float *sums)
+INLINE void finish_pixel(target *t, const float *sums)
 {
     if (t->x < t->width) {
         size_t at = ((size_t)(t->y * UP) * t->wide + t->x * UP) * t->channels;

@@ -15,7 +15,7 @@
 #ifdef PACK
 /* Element i of a filter of three taps `stride` apart. Enlarging doubles the input of the element in
  * the middle: the doubling is here. */
-static inline float filter(const float *tap, int stride, int i)
+INLINE float filter(const float *tap, int stride, int i)
 {
     float first = tap[0], middle = tap[stride], last = tap[2 * stride];
     if (i == 0) return first;
@@ -60,8 +60,8 @@ typedef V loose_v __attribute__((aligned(4)));
 
 /* VEC channels of the block's pixels and their neighbours, zero outside of the picture. x and
  * affine begin at the channels; y0, x0 is the corner's pixel. */
-static inline void stage(V *to, global const float *x, global const float *affine, int y0, int x0,
-                         int height, int width, int channels)
+INLINE void stage(V *to, global const float *x, global const float *affine, int y0, int x0,
+                  int height, int width, int channels)
 {
 #if NORM
     float factors[VEC], offsets[VEC];
@@ -105,7 +105,7 @@ static inline void stage(V *to, global const float *x, global const float *affin
 #endif
 
 /* VEC channels of every tile. to [ELEMENTS][ROW_BLOCKS][chunks][MR][VEC] at their chunk. */
-static inline void transform(global float *to, const V *pixels, int chunks)
+INLINE void transform(global float *to, const V *pixels, int chunks)
 {
     for (int t = 0; t < TILES; t++) {
         const V *corner = pixels + t / BW * STEP * STAGE_W + t % BW * STEP;
@@ -130,8 +130,8 @@ static inline void transform(global float *to, const V *pixels, int chunks)
 }
 
 /* to [MR][NR] = a [chunks][MR][VEC] x b [chunks * VEC][NR] */
-static inline void multiply(global float *to, global const float *a, global const float *b,
-                            int chunks)
+INLINE void multiply(global float *to, global const float *a, global const float *b,
+                     int chunks)
 {
     V sum[MR][NV];
     #pragma unroll
@@ -170,7 +170,7 @@ static inline void multiply(global float *to, global const float *a, global cons
 #endif
 
 /* VEC channels of one tile's results, [2][2]. products [ELEMENTS][ROWS][NR] at the tile. */
-static inline void collect(V *result, global const float *products)
+INLINE void collect(V *result, global const float *products)
 {
     V half_way[2][EDGE];
     #pragma unroll

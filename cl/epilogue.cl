@@ -2,7 +2,7 @@
  *
  * ACTIVATION: 0 none, 1 GELU (tanh form), 2 SiLU. GATE, RESIDUAL: 0 or 1. */
 
-static inline float gelu_tanh(float x)
+INLINE float gelu_tanh(float x)
 {
     /* x * (1 + tanh(u)) / 2 = x * sigmoid(2u) */
     float u = x * (0.7978845608f + 0.0356774081f * x * x);

@@ -35,7 +35,7 @@ typedef float element;
 #define FETCH_OUT(p)
 #endif
 
-static inline V activate(V x)
+INLINE V activate(V x)
 {
 #if ACTIVATION == 1
     return gelu_tanhv(x);
@@ -47,7 +47,7 @@ static inline V activate(V x)
 }
 
 /* A vector near the end of a row: `left` of its elements and what is behind them exist. */
-static inline void store_part(global float *to, V value, int left)
+INLINE void store_part(global float *to, V value, int left)
 {
     if (left >= VEC) {
         VSTORE(value, to);
@@ -58,7 +58,7 @@ static inline void store_part(global float *to, V value, int left)
     for (int j = 0; j < left; j++) to[j] = lane[j];
 }
 
-static inline V load_part(global const float *from, int left)
+INLINE V load_part(global const float *from, int left)
 {
     if (left >= VEC) return VLOAD(from);
     float lane[VEC];
@@ -73,8 +73,8 @@ typedef struct {
     int n, residual_rows, tokens, stride, first_row, rows_at, gate_at;
 } epilogue;
 
-static inline void finish(global float *out, V sum[MR][NV], epilogue e, int row, int rows,
-                          int column)
+INLINE void finish(global float *out, V sum[MR][NV], epilogue e, int row, int rows,
+                   int column)
 {
     for (int i = 0; i < rows; i++, row++) {
         global float *to = out + (size_t)row * e.n + column;
@@ -99,8 +99,8 @@ static inline void finish(global float *out, V sum[MR][NV], epilogue e, int row,
     }
 }
 
-static inline void store_sums(global float *out, V sum[MR][NV], int n, int row, int rows,
-                              int column)
+INLINE void store_sums(global float *out, V sum[MR][NV], int n, int row, int rows,
+                       int column)
 {
     for (int i = 0; i < rows; i++)
         for (int j = 0; j < NV; j++)
@@ -108,8 +108,8 @@ static inline void store_sums(global float *out, V sum[MR][NV], int n, int row, 
                        n - column - j * VEC);
 }
 
-static inline void load_sums(V sum[MR][NV], global const float *out, int n, int row, int rows,
-                             int column)
+INLINE void load_sums(V sum[MR][NV], global const float *out, int n, int row, int rows,
+                      int column)
 {
     for (int i = 0; i < MR; i++)
         for (int j = 0; j < NV; j++)
@@ -119,10 +119,10 @@ static inline void load_sums(V sum[MR][NV], global const float *out, int n, int 
 
 /* sum += the rows of a that begin at `at`, times `depth` steps of a panel from w on. Fetched
  * meanwhile: the rows behind these, and what is at `next`. */
-static inline __attribute__((always_inline)) void accumulate(V sum[MR][NV], global const element *a,
-                                                             const int at[MR],
-                                                             global const element *w,
-                                                             global const element *next, int depth)
+INLINE void accumulate(V sum[MR][NV], global const element *a,
+                       const int at[MR],
+                       global const element *w,
+                       global const element *next, int depth)
 {
     int k = 0;
     for (; k + KU <= depth; k += KU, a += KU, w += KU * NR, next += LINE) {
@@ -160,9 +160,9 @@ static inline __attribute__((always_inline)) void accumulate(V sum[MR][NV], glob
 /* MR rows of a from `row` on, of which `rows` exist, times the part of the panel that begins at w:
  * `depth` steps of K from `begin` on. full: rows is MR, and the compiler sees it. next: what to
  * fetch meanwhile of the panel that follows. */
-static inline void tile(global float *out, global const element *a, global const element *w,
-                        global const element *next, epilogue e, int row, int rows, bool full,
-                        int column, int begin, int depth)
+INLINE void tile(global float *out, global const element *a, global const element *w,
+                 global const element *next, epilogue e, int row, int rows, bool full,
+                 int column, int begin, int depth)
 {
     V sum[MR][NV], rest[MR][NV];
     int at[MR]; /* rows that do not exist are computed as the last one, and not stored */
@@ -257,8 +257,8 @@ kernel void gemm_strassen_sums(global float *sums, global const float *a, int h)
 
 /* t [H][NR] = T1 = B12 - B11, T2 = B22 - T1, T3 = B22 - B12 or T4 = T2 - B21; the panels p1 and p2
  * hold B11 over B21 and B12 over B22. */
-static inline void panel_sums(global float *t, global const float *p1, global const float *p2,
-                              int which)
+INLINE void panel_sums(global float *t, global const float *p1, global const float *p2,
+                       int which)
 {
     for (int k = 0; k < H * NR; k += VEC) {
         V b12 = VLOAD(p2 + k), x = which == 3 ? b12 : b12 - VLOAD(p1 + k);
@@ -269,8 +269,8 @@ static inline void panel_sums(global float *t, global const float *p1, global co
 }
 
 /* x = what out holds there + sign * x [+ bias] */
-static inline void add_sums(V x[MR][NV], global const float *out, epilogue e, int row, int column,
-                            float sign, bool bias)
+INLINE void add_sums(V x[MR][NV], global const float *out, epilogue e, int row, int column,
+                     float sign, bool bias)
 {
     V rest[MR][NV];
     load_sums(rest, out, e.n, row, MR, column);
@@ -283,8 +283,8 @@ static inline void add_sums(V x[MR][NV], global const float *out, epilogue e, in
 
 /* What a tile x of product p adds to: row and row + h, column and column + NR. Between products C12
  * holds U2 = A11 B11 + S2 T2, C21 and C22 hold U3 = U2 + S3 T3. */
-static inline void combine(global float *out, V x[MR][NV], epilogue e, int p, int row, int h,
-                           int column)
+INLINE void combine(global float *out, V x[MR][NV], epilogue e, int p, int row, int h,
+                    int column)
 {
     V same[MR][NV];
     int below = row + h, right = column + NR;

@@ -63,8 +63,8 @@
 #define MINE(v, vectors) ((vectors) % ITEMS == 0 || (v) < (vectors))
 
 /* Rows that do not exist are read as the last one; steps that do not exist as 0. */
-static inline void fetch_a(VA part[A_LOADS], global const float *a, int me, int rows, int k,
-                           int depth)
+INLINE void fetch_a(VA part[A_LOADS], global const float *a, int me, int rows, int k,
+                    int depth)
 {
     #pragma unroll
     for (int l = 0; l < A_LOADS; l++) {
@@ -74,7 +74,7 @@ static inline void fetch_a(VA part[A_LOADS], global const float *a, int me, int 
     }
 }
 
-static inline void keep_a(local float *tile, VA part[A_LOADS], int me)
+INLINE void keep_a(local float *tile, VA part[A_LOADS], int me)
 {
     #pragma unroll
     for (int l = 0; l < A_LOADS; l++) {
@@ -86,7 +86,7 @@ static inline void keep_a(local float *tile, VA part[A_LOADS], int me)
 }
 
 /* The weights are padded with zeros. */
-static inline void fetch_b(V part[B_LOADS], global const WEIGHT *w, int me, int k)
+INLINE void fetch_b(V part[B_LOADS], global const WEIGHT *w, int me, int k)
 {
     #pragma unroll
     for (int l = 0; l < B_LOADS; l++) {
@@ -96,7 +96,7 @@ static inline void fetch_b(V part[B_LOADS], global const WEIGHT *w, int me, int 
     }
 }
 
-static inline void keep_b(local float *tile, V part[B_LOADS], int me)
+INLINE void keep_b(local float *tile, V part[B_LOADS], int me)
 {
     #pragma unroll
     for (int l = 0; l < B_LOADS; l++) {
@@ -117,7 +117,7 @@ static inline void keep_b(local float *tile, V part[B_LOADS], int me)
 
 /* x = MR neighbours in a local row of a. */
 #if LA
-static inline void read_rows(float x[MR], local const float *from)
+INLINE void read_rows(float x[MR], local const float *from)
 {
 #if MR % 4 == 0 && VEC == 4 && PAD % 4 == 0
     #pragma unroll
@@ -170,7 +170,7 @@ typedef struct {
 #endif
 
 /* A compiler that takes no orders may have made sub-groups of another size. */
-static inline bool passes(void)
+INLINE bool passes(void)
 {
 #if SUBGROUPS_REQUIRED
     return true;
@@ -179,7 +179,7 @@ static inline bool passes(void)
 #endif
 }
 
-static inline void hold_rows(float held[MR], factors f, const int at[MR], int k)
+INLINE void hold_rows(float held[MR], factors f, const int at[MR], int k)
 {
     int step = k + (int)get_sub_group_local_id() % PASSED;
     #pragma unroll
@@ -188,8 +188,8 @@ static inline void hold_rows(float held[MR], factors f, const int at[MR], int k)
 }
 
 /* x = the items' rows at step k + u, of which item u has a part. */
-static inline void pass_rows(float x[MR], const float held[MR], factors f, const int at[MR], int k,
-                             int u)
+INLINE void pass_rows(float x[MR], const float held[MR], factors f, const int at[MR], int k,
+                      int u)
 {
     #pragma unroll
     for (int i = 0; i < MR; i++)
@@ -200,7 +200,7 @@ static inline void pass_rows(float x[MR], const float held[MR], factors f, const
 #endif
 
 /* at: where the item's rows begin, if they are not in local memory. */
-static inline void accumulate(V sum[MR][NV], factors f, const int at[MR], int tx, int k)
+INLINE void accumulate(V sum[MR][NV], factors f, const int at[MR], int tx, int k)
 {
 #if SG
     float held[MR];
@@ -253,7 +253,7 @@ typedef struct {
 #define GATE_LOAD(p) VLOAD(p) /* begins anywhere */
 #else
 /* A vector near the end of a row: `left` of its elements exist. */
-static inline V load_part(global const float *from, int left)
+INLINE V load_part(global const float *from, int left)
 {
     float lane[VEC];
     #pragma unroll
@@ -261,7 +261,7 @@ static inline V load_part(global const float *from, int left)
     return VLOAD(lane);
 }
 
-static inline void store_part(V v, global float *to, int left)
+INLINE void store_part(V v, global float *to, int left)
 {
     float lane[VEC];
     VSTORE(v, lane);
@@ -275,8 +275,8 @@ static inline void store_part(V v, global float *to, int left)
 #define GATE_LOAD(p) LOAD(p)
 #endif
 
-static inline void finish(global float *out, V sum[MR][NV], epilogue e, int row, int m, int column,
-                          int tx)
+INLINE void finish(global float *out, V sum[MR][NV], epilogue e, int row, int m, int column,
+                   int tx)
 {
     #pragma unroll
     for (int i = 0; i < MR; i++) {

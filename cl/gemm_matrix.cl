@@ -53,8 +53,8 @@ typedef struct {
 } target;
 
 /* Row `row` of out, NC columns, from its sums. */
-static inline __attribute__((always_inline)) void finish_row(const target *t, const float *sums,
-                                                             int row)
+INLINE void finish_row(const target *t, const float *sums,
+                       int row)
 {
     size_t at = (size_t)row * t->n + t->column;
 #if GATE

@@ -26,8 +26,8 @@
 #define MINE(v, vectors) ((vectors) % ITEMS == 0 || (v) < (vectors))
 
 /* Rows that do not exist are read as the last one; steps that do not exist as 0. */
-static inline void fetch_a(VA part[A_LOADS], global const float *a, int me, int rows, int k,
-                           int depth)
+INLINE void fetch_a(VA part[A_LOADS], global const float *a, int me, int rows, int k,
+                    int depth)
 {
     #pragma unroll
     for (int l = 0; l < A_LOADS; l++) {
@@ -40,7 +40,7 @@ static inline void fetch_a(VA part[A_LOADS], global const float *a, int me, int 
 }
 
 /* Rounded to half: the largest instead of infinity; NaN stays NaN. */
-static inline void keep_a(local ushort *tile, VA part[A_LOADS], int me)
+INLINE void keep_a(local ushort *tile, VA part[A_LOADS], int me)
 {
     const VA largest = (VA)(65504.0f);
     #pragma unroll
@@ -59,8 +59,8 @@ static inline void keep_a(local ushort *tile, VA part[A_LOADS], int me)
     }
 }
 
-static inline void fetch_b(uint4 part[B_LOADS], global const ushort *w, int me, int k,
-                           int padded_depth)
+INLINE void fetch_b(uint4 part[B_LOADS], global const ushort *w, int me, int k,
+                    int padded_depth)
 {
     #pragma unroll
     for (int l = 0; l < B_LOADS; l++) {
@@ -71,7 +71,7 @@ static inline void fetch_b(uint4 part[B_LOADS], global const ushort *w, int me, 
     }
 }
 
-static inline void keep_b(local ushort *tile, uint4 part[B_LOADS], int me)
+INLINE void keep_b(local ushort *tile, uint4 part[B_LOADS], int me)
 {
     #pragma unroll
     for (int l = 0; l < B_LOADS; l++) {
@@ -82,8 +82,8 @@ static inline void keep_b(local ushort *tile, uint4 part[B_LOADS], int me)
 }
 
 /* a, b: from the item's first row and column on, see MMA for what it has of a fragment. */
-static inline void accumulate(float sum[FM][FN][4], local const uint *a, local const uint *b,
-                              MMA_EXCHANGE exchange)
+INLINE void accumulate(float sum[FM][FN][4], local const uint *a, local const uint *b,
+                       MMA_EXCHANGE exchange)
 {
     #pragma unroll
     for (int k = 0; k < KT / 2; k += 8) {
@@ -116,12 +116,12 @@ typedef struct {
     int n, residual_rows, tokens, stride, first_row, rows_at, gate_at;
 } epilogue;
 
-static inline float2 load_pair(global const float *from, int left)
+INLINE float2 load_pair(global const float *from, int left)
 {
     return (float2)(from[0], left > 1 ? from[1] : 0.0f);
 }
 
-static inline void store_pair(float2 v, global float *to, int left)
+INLINE void store_pair(float2 v, global float *to, int left)
 {
 #if WHOLE
     *(global float2 *)to = v;
@@ -131,7 +131,7 @@ static inline void store_pair(float2 v, global float *to, int left)
 #endif
 }
 
-static inline void finish(global float *out, float2 x, epilogue e, int row, int at)
+INLINE void finish(global float *out, float2 x, epilogue e, int row, int at)
 {
     int left = e.n - at;
     if (left <= 0) return;

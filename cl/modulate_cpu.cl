@@ -10,7 +10,7 @@ typedef V loose_v __attribute__((aligned(4)));
 #define LOAD(p) (*(global const loose_v *)(p))
 #define STORE(v, p) (*(global loose_v *)(p) = (v))
 
-static inline float lanes(V x)
+INLINE float lanes(V x)
 {
     float lane[VEC], sum = 0.0f;
     VSTORE(x, lane);
@@ -20,7 +20,7 @@ static inline float lanes(V x)
 }
 
 /* Sum of x - mean, or of its squares. */
-static inline float sum_of(global const float *x, float mean, bool squared)
+INLINE float sum_of(global const float *x, float mean, bool squared)
 {
     V sum[UNITS];
     float rest = 0.0f;

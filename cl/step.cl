@@ -1,7 +1,7 @@
 /* Guidance and one sampler update (paper 3.1; the formula of host/sample/schedule.h). Bound by
  * memory: a few values per latent. */
 
-static inline bool not_finite(float x)
+INLINE bool not_finite(float x)
 {
     return (as_uint(x) & 0x7f800000u) == 0x7f800000u;
 }
