@@ -92,19 +92,11 @@ inline void stage(local TILE *to, int pitch, global const float *from, int row_p
 
 inline float lane_sum(V x)
 {
-#if VEC == 1
-    return x;
-#else
-#if VEC == 16
-    float8 y = x.lo + x.hi;
-    float4 z = y.lo + y.hi;
-#elif VEC == 8
-    float4 z = x.lo + x.hi;
-#else
-    float4 z = x;
-#endif
-    return (z.x + z.y) + (z.z + z.w);
-#endif
+    float lane[VEC], sum = 0.0f;
+    VSTORE(x, lane);
+    #pragma unroll
+    for (int j = 0; j < VEC; j++) sum += lane[j];
+    return sum;
 }
 
 #if WIDE

@@ -179,19 +179,23 @@ static void close_bench(bench *b, const char *what)
     unsetenv("DITCL_CONV");
 }
 
+/* In a second precision, only the sets that the first does not have: where its kernels are others,
+ * they are of another kind. On an emulator the default and every fourth behind it. */
 static void check_sets(bench *b, const device_info *info, precision p)
 {
     const int *base = NULL;
+    int step = emulated() ? 4 : 1, n = 0;
+    bool same_kernels = p != PRECISION_FP32 && !strcmp(b->kind, "gpu");
     open_bench(b, info, p);
     for (int i = 0; i < b->t->n_known; i++) {
         if (!fits_any(b, b->t->known[i])) continue;
         if (!base) base = b->t->known[i];
         b->d.settings.precision = PRECISION_FP32;
-        bool checked = p != PRECISION_FP32 && fits_any(b, b->t->known[i]);
+        bool checked = same_kernels && fits_any(b, b->t->known[i]);
         b->d.settings.precision = p;
-        if (!checked) check_values(b, b->t->known[i], 1);
+        if (!checked && n++ % step == 0) check_values(b, b->t->known[i], 1);
     }
-    ck_assert_ptr_nonnull(base);
+    ck_assert_int_gt(b->sets, 0);
     if (!emulated()) check_extremes(b, base);
     close_bench(b, p == PRECISION_FP16 ? "fp16" : "fp32");
 }
@@ -208,7 +212,7 @@ static void check_less(bench *b, const device_info *info)
     for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
         if (limits[i].local_bytes < full.local_bytes) b->d.info.local_bytes = limits[i].local_bytes;
         if (limits[i].group < full.max_work_group) b->d.info.max_work_group = limits[i].group;
-        int left = 1, shape[TUNING_SIZES];
+        int left = !emulated() || i > 2, shape[TUNING_SIZES];
         for (int tried = 0; tried < whole->n_cases && left; tried++) {
             chosen = b->next = (b->next + 1) % whole->n_cases;
             if (!case_shape(shape, chosen)) continue;
