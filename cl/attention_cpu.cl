@@ -182,8 +182,8 @@ INLINE void gather_values(global float *to, global const float *from, int stride
 #endif
 
 /* Scores of all keys of a block (rounded up to tiles), keys x queries; top: their maxima. */
-INLINE void score(global float *restrict s, V *top, global const element *restrict k,
-                  global const element *restrict q, int keys)
+INLINE void score(global float *s, V *top, global const element *k,
+                  global const element *q, int keys)
 {
     for (int first = 0; first < keys; first += KR, k += KR * DE, s += KR * NQ) {
         V sum[KR][QV];
@@ -233,8 +233,8 @@ INLINE void weigh(global float *s, V *total, const V *top, int keys)
 }
 
 /* sums^T [DP][NQ] = sums^T * factor + V^T x weights */
-INLINE void add_values(global float *restrict sums, global const element *restrict v,
-                       global const element *restrict s, const V *factor, int keys,
+INLINE void add_values(global float *sums, global const element *v,
+                       global const element *s, const V *factor, int keys,
                        bool fresh)
 {
     for (int c = 0; c < DP; c += DR, v += DR, sums += DR * NQ) {
