@@ -1,0 +1,81 @@
+/* From timestep and label to the modulation of a run, and the fixed tables. See dit.h. */
+#include <math.h>
+
+#include "model/dit_parts.h"
+
+/* ---- constants ---- */
+
+void dit_positions(float *out, int side, int width)
+{
+    int quarter = width / 4;
+    for (int token = 0; token < side * side; token++)
+        for (int half = 0; half < 2; half++) {
+            double at = half == 0 ? token % side : token / side; /* columns first, then rows */
+            float *to = out + (size_t)token * (size_t)width + half * 2 * quarter;
+            for (int i = 0; i < quarter; i++) {
+                double omega = pow(10000.0, -(double)i / quarter);
+                to[i] = (float)sin(at * omega);
+                to[quarter + i] = (float)cos(at * omega);
+            }
+        }
+}
+
+void dit_frequencies(float *out, compat arithmetic)
+{
+    /* in float32, as both programs compute them */
+    float divisor = arithmetic == COMPAT_DIFFUSERS ? HALF - 1 : HALF;
+    for (int i = 0; i < HALF; i++) out[i] = expf((float)(-log(10000.0)) * (float)i / divisor);
+}
+
+/* ---- conditioning ---- */
+
+/* conditioning [n][D] = SiLU(timestep MLP + label), paper 3.2 */
+static status condition(dit *t, const embedder *e, int n)
+{
+    gemm_epilogue silu = {.act = ACTIVATION_SILU};
+    status st = dit_product(t, "time_1", t->hidden, t->features, &e->time_1, n, &silu);
+    if (st == OK) st = dit_product(t, "time_2", t->embedded, t->hidden, &e->time_2, n, NULL);
+    if (st == OK)
+        st = op_condition_combine(t->d, t->conditioning, t->embedded, e->labels, t->row_labels, n,
+                                  t->config.width);
+    return st;
+}
+
+static status modulate_block(dit *t, int i, int n)
+{
+    dit_block *b = &t->blocks[i];
+    gemm_weight *adaln = t->keep_adaln ? &b->adaln : &t->adaln;
+    status st = OK;
+    if (!t->keep_adaln)
+        TRY(dit_load_linear(t, adaln, LAYER_ADALN, i, t->config.width,
+                            BLOCK_PARTS * t->config.width));
+    TRY(dit_product(t, "adaln", b->modulation, t->conditioning, adaln, n, NULL));
+done:
+    return st;
+}
+
+status dit_modulate(dit *t, int n, const int *timesteps, const int *labels)
+{
+    status st = OK;
+    /* always a full chunk, so that the products have the shapes that were planned */
+    int last = n - 1;
+    n = t->row_capacity;
+    for (int i = 0; i < n; i++) {
+        t->host_timesteps[i] = (float)timesteps[i < last ? i : last];
+        t->host_labels[i] = labels[i < last ? i : last];
+    }
+    TRY(buffer_upload(t->d, t->timesteps, 0, t->host_timesteps, (size_t)n));
+    TRY(buffer_upload(t->d, t->row_labels, 0, t->host_labels, (size_t)n));
+    TRY(op_condition_features(t->d, t->features, t->timesteps, t->frequencies, n, HALF));
+    /* the final layer takes block 0's conditioning, as does every block when there is only one */
+    TRY(condition(t, &t->embedders[0], n));
+    TRY(dit_product(t, "final_adaln", t->final_modulation, t->conditioning, &t->final_adaln, n,
+                    NULL));
+    for (int i = 0; i < t->config.depth; i++) {
+        if (i > 0 && t->n_embedders > 1) TRY(condition(t, &t->embedders[i], n));
+        TRY(modulate_block(t, i, n));
+    }
+done:
+    gemm_weight_free(t->d, &t->adaln); /* the queue holds it until it is used */
+    return st;
+}

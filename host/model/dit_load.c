@@ -1,0 +1,232 @@
+/* The transformer's weights, from the file to the device. See dit.h. */
+#include <stdlib.h>
+
+#include "base/memory.h"
+#include "base/parallel.h"
+#include "model/dit_parts.h"
+
+/* Rows of the products with a layer: all tokens of a batch, or a chunk of conditioning vectors. */
+static int rows_of(const dit *t, layer which)
+{
+    bool conditioning = which == LAYER_TIME_1 || which == LAYER_TIME_2 || which == LAYER_ADALN ||
+                        which == LAYER_FINAL_ADALN;
+    return conditioning ? t->row_capacity : t->batch * t->tokens;
+}
+
+/* The rows of one layer, or of several that are computed as one, from the file. */
+static status load_layers(dit *t, gemm_weight *l, const layer *parts, int n_parts, int block,
+                          shape each)
+{
+    char names[LINEAR_PARTS][NAME_BYTES];
+    const char *pointers[LINEAR_PARTS];
+    for (int i = 0; i < n_parts; i++) {
+        name_layer(names[i], t->m->spelling, parts[i], block, "");
+        pointers[i] = names[i];
+    }
+    size_t k = 1;
+    for (int i = 1; i < each.n; i++) k *= each.dims[i];
+    const int product[TUNING_SIZES] = {rows_of(t, parts[0]), n_parts * (int)each.dims[0], (int)k};
+    if (t->visitor) t->visitor->see(t->visitor->context, "gemm", product);
+    return linear_load(&t->m->dit_weights, t->d, l, rows_of(t, parts[0]), pointers, n_parts, each);
+}
+
+status dit_load_linear(dit *t, gemm_weight *l, layer which, int block, int in, int out)
+{
+    return load_layers(t, l, &which, 1, block, SHAPE((size_t)out, (size_t)in));
+}
+
+/* q, k and v as one matrix [3D][D], whichever way the file has them. */
+static status load_qkv(dit *t, gemm_weight *l, int block)
+{
+    static const layer parts[] = {LAYER_Q, LAYER_K, LAYER_V};
+    int width = t->config.width;
+    if (t->m->spelling == NAMING_ORIGINAL)
+        return dit_load_linear(t, l, LAYER_QKV, block, width, 3 * width);
+    return load_layers(t, l, parts, 3, block, SHAPE((size_t)width, (size_t)width));
+}
+
+static status load_block(dit *t, int i)
+{
+    dit_block *b = &t->blocks[i];
+    int width = t->config.width;
+    status st = OK;
+    TRY(load_qkv(t, &b->qkv, i));
+    TRY(dit_load_linear(t, &b->projection, LAYER_PROJECTION, i, width, width));
+    TRY(dit_load_linear(t, &b->mlp_1, LAYER_MLP_1, i, width, 4 * width));
+    TRY(dit_load_linear(t, &b->mlp_2, LAYER_MLP_2, i, 4 * width, width));
+    if (t->keep_adaln)
+        TRY(dit_load_linear(t, &b->adaln, LAYER_ADALN, i, width, BLOCK_PARTS * width));
+done:
+    return st;
+}
+
+/* ERR_FORMAT where a block's copies are not block 0's. */
+static status compare_embedder(void *context, size_t block, int thread)
+{
+    static const layer layers[] = {LAYER_TIME_1, LAYER_TIME_2, LAYER_LABELS};
+    static const char *const suffixes[] = {".weight", ".bias"};
+    char first[NAME_BYTES], other[NAME_BYTES];
+    const dit *t = context;
+    (void)thread;
+    for (int i = 0; i < 3; i++)
+        for (int s = 0; s < (layers[i] == LAYER_LABELS ? 1 : 2); s++) {
+            name_layer(first, t->m->spelling, layers[i], 0, suffixes[s]);
+            name_layer(other, t->m->spelling, layers[i], (int)block, suffixes[s]);
+            if (!weights_equal(&t->m->dit_weights, first, other))
+                return fail(ERR_FORMAT, "%s differs from %s", other, first);
+        }
+    return OK;
+}
+
+/* Every block of a diffusers file has its own copy of the embedders; equal copies count once. Not
+ * worth reading them where nothing is loaded. */
+static bool embedders_differ(dit *t)
+{
+    if (t->m->spelling == NAMING_ORIGINAL || !t->d) return false;
+    bool differ = parallel_for((size_t)t->config.depth, compare_embedder, t) != OK;
+    if (differ) fail_clear();
+    return differ;
+}
+
+/* Copies equal to block 0's are not uploaded, but their shapes still have to be right. */
+static status check_embedder_copies(dit *t)
+{
+    char name[NAME_BYTES];
+    const tensor *found;
+    weights *w = &t->m->dit_weights;
+    size_t d = (size_t)t->config.width, rows = (size_t)t->config.n_classes + 1;
+    const struct {
+        layer which;
+        const char *suffix;
+        shape expected;
+    } parts[] = {{LAYER_TIME_1, ".weight", SHAPE(d, FEATURES)}, {LAYER_TIME_1, ".bias", SHAPE(d)},
+                 {LAYER_TIME_2, ".weight", SHAPE(d, d)},        {LAYER_TIME_2, ".bias", SHAPE(d)},
+                 {LAYER_LABELS, ".weight", SHAPE(rows, d)}};
+    for (int block = 1; block < t->config.depth; block++)
+        for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+            name_layer(name, t->m->spelling, parts[i].which, block, parts[i].suffix);
+            status st = weights_find(w, &found, name, parts[i].expected);
+            if (st != OK) return st;
+        }
+    return OK;
+}
+
+static status load_embedders(dit *t)
+{
+    char name[NAME_BYTES];
+    int width = t->config.width, classes = t->config.n_classes;
+    status st = OK;
+    if (t->m->spelling == NAMING_DIFFUSERS) TRY(check_embedder_copies(t));
+    t->n_embedders = embedders_differ(t) ? t->config.depth : 1;
+    TRY(memory_alloc(&t->embedders, (size_t)t->n_embedders, sizeof *t->embedders));
+    for (int i = 0; i < t->n_embedders; i++) {
+        embedder *e = &t->embedders[i];
+        TRY(dit_load_linear(t, &e->time_1, LAYER_TIME_1, i, FEATURES, width));
+        TRY(dit_load_linear(t, &e->time_2, LAYER_TIME_2, i, width, width));
+        name_layer(name, t->m->spelling, LAYER_LABELS, i, ".weight");
+        TRY(weights_upload(&t->m->dit_weights, t->d, &e->labels, name,
+                           SHAPE((size_t)classes + 1, width)));
+    }
+done:
+    return st;
+}
+
+static status load_constants(dit *t)
+{
+    size_t tokens = (size_t)t->tokens, width = (size_t)t->config.width;
+    float frequencies[HALF], *positions = NULL;
+    status st = OK;
+    if (!t->d) {
+        buf none;
+        return t->m->spelling == NAMING_DIFFUSERS
+                   ? OK
+                   : weights_upload(&t->m->dit_weights, NULL, &none, "pos_embed",
+                                    SHAPE(1, tokens, width));
+    }
+    dit_frequencies(frequencies, t->m->arithmetic);
+    TRY(buffer_create(t->d, &t->frequencies, HALF, "frequencies"));
+    TRY(buffer_upload(t->d, t->frequencies, 0, frequencies, HALF));
+    if (t->m->spelling == NAMING_ORIGINAL) {
+        TRY(weights_upload(&t->m->dit_weights, t->d, &t->positions, "pos_embed",
+                           SHAPE(1, tokens, width)));
+    } else {
+        TRY(memory_alloc(&positions, tokens * width, sizeof *positions));
+        dit_positions(positions, t->config.latent_size / t->config.patch, t->config.width);
+        TRY(buffer_create(t->d, &t->positions, tokens * width, "position embedding"));
+        TRY(buffer_upload(t->d, t->positions, 0, positions, tokens * width));
+    }
+done:
+    free(positions);
+    return st;
+}
+
+/* A tensor nobody asked for means that this is another network than we think. */
+static status check_unused(dit *t)
+{
+    size_t count;
+    const char *name = weights_unused(&t->m->dit_weights, &count);
+    if (!name) return OK;
+    return fail(ERR_FORMAT, "%s: unknown tensor %s%s; expected an adaLN-Zero DiT of %d blocks",
+                t->m->dit_weights.file.path, name, count > 1 ? " and others" : "",
+                t->config.depth);
+}
+
+/* The patch embedding is a convolution in the file, and a product here. */
+static status load_patch(dit *t)
+{
+    const dit_config *c = &t->config;
+    const layer which = LAYER_PATCH;
+    size_t in = (size_t)c->in_channels, side = (size_t)c->patch;
+    return load_layers(t, &t->patch, &which, 1, 0, SHAPE((size_t)c->width, in, side, side));
+}
+
+status dit_load_weights(dit *t)
+{
+    const dit_config *c = &t->config;
+    char name[NAME_BYTES];
+    const tensor *found;
+    weights *w = &t->m->dit_weights;
+    status st = OK;
+    TRY(load_patch(t));
+    TRY(load_constants(t));
+    TRY(load_embedders(t));
+    for (int i = 0; i < c->depth; i++) TRY(load_block(t, i));
+    TRY(dit_load_linear(t, &t->final_adaln, LAYER_FINAL_ADALN, 0, c->width, 2 * c->width));
+    TRY(dit_load_linear(t, &t->final, LAYER_FINAL, 0, c->width,
+                    c->patch * c->patch * c->out_channels));
+    for (int i = 0; i < c->depth; i++) { /* loaded when used, known already */
+        name_layer(name, t->m->spelling, LAYER_ADALN, i, ".weight");
+        TRY(weights_find(w, &found, name, SHAPE(BLOCK_PARTS * c->width, c->width)));
+        name_layer(name, t->m->spelling, LAYER_ADALN, i, ".bias");
+        TRY(weights_find(w, &found, name, SHAPE(BLOCK_PARTS * c->width)));
+    }
+    TRY(check_unused(t));
+done:
+    return st;
+}
+
+/* ---- looking at a model without a device ---- */
+
+static status look(model *m, int batch, int rows, const layer_visitor *v)
+{
+    int side = m->dit.latent_size / m->dit.patch;
+    dit t = {.m = m, .config = m->dit, .tokens = side * side, .batch = batch,
+             .row_capacity = rows, .keep_adaln = v != NULL, .visitor = v};
+    status st = memory_alloc(&t.blocks, (size_t)t.config.depth, sizeof *t.blocks);
+    if (st == OK) st = dit_load_weights(&t);
+    const int attention[TUNING_SIZES] = {batch, t.tokens, m->dit.heads, m->dit.head_dim};
+    for (int i = 0; v && st == OK && i < m->dit.depth; i++)
+        v->see(v->context, "attention", attention);
+    dit_free(&t);
+    return st;
+}
+
+status dit_check(model *m)
+{
+    return look(m, 0, 0, NULL);
+}
+
+status dit_visit(model *m, int batch, int rows, const layer_visitor *v)
+{
+    return look(m, batch, rows, v);
+}
