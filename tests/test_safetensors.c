@@ -43,14 +43,14 @@ static const char *write_tensors(const char *header, size_t n_header, size_t n_d
 
 static void refuse_tensors(const char *path, const char *part)
 {
-    safetensors file;
+    tensor_file file;
     fail_clear();
     status st = safetensors_open(&file, path);
     ck_assert_msg(st == ERR_FORMAT || st == ERR_FILE, "accepted; expected \"%s\"", part);
     scratch_expect_message(path, part);
     ck_assert_ptr_null(file.tensors);
-    ck_assert_ptr_null(file.map.data);
-    safetensors_close(&file);
+    ck_assert_ptr_null(file.maps);
+    tensor_file_close(&file);
 }
 
 START_TEST(tensors_good)
@@ -64,7 +64,7 @@ START_TEST(tensors_good)
         {"f16", "F16", "[5]", DTYPE_F16, 5},        {"f32", "F32", "[2,3,4]", DTYPE_F32, 24},
         {"integers", "I64", "[6]", DTYPE_OTHER, 6}, {"scalar", "F32", "[]", DTYPE_F32, 1},
         {"truths", "BOOL", "[3]", DTYPE_OTHER, 3}};
-    safetensors file;
+    tensor_file file;
     ck_assert_int_eq(safetensors_open(&file, DATA "good.safetensors"), OK);
     ck_assert_uint_eq(file.n_tensors, 7);
     for (size_t i = 0; i < 7; i++) {
@@ -76,7 +76,7 @@ START_TEST(tensors_good)
         ck_assert_str_eq(shape, expected[i].shape);
         ck_assert_int_eq(t->type, expected[i].type);
         ck_assert_uint_eq(t->count, expected[i].count);
-        ck_assert_ptr_eq(safetensors_find(&file, expected[i].name), t);
+        ck_assert_ptr_eq(tensor_find(&file, expected[i].name), t);
         for (size_t k = 0; k < t->count && t->type != DTYPE_OTHER; k++) {
             float value = 99;
             tensor_to_float(&value, t, k, 1);
@@ -84,13 +84,13 @@ START_TEST(tensors_good)
         }
     }
     float middle[5];
-    tensor_to_float(middle, safetensors_find(&file, "f32"), 7, 5);
+    tensor_to_float(middle, tensor_find(&file, "f32"), 7, 5);
     for (size_t k = 0; k < 5; k++) ck_assert_float_eq(middle[k], ramp(7 + k));
-    ck_assert_ptr_null(safetensors_find(&file, "f3"));
-    ck_assert_ptr_null(safetensors_find(&file, "zz"));
-    ck_assert_ptr_null(safetensors_find(&file, "__metadata__"));
-    safetensors_close(&file);
-    safetensors_close(&file);
+    ck_assert_ptr_null(tensor_find(&file, "f3"));
+    ck_assert_ptr_null(tensor_find(&file, "zz"));
+    ck_assert_ptr_null(tensor_find(&file, "__metadata__"));
+    tensor_file_close(&file);
+    tensor_file_close(&file);
 }
 END_TEST
 
@@ -124,7 +124,7 @@ static const struct {
 
 START_TEST(tensors_odd)
 {
-    safetensors file;
+    tensor_file file;
     const char *header = odd_tensors[_i].header;
     status st =
         safetensors_open(&file, write_tensors(header, strlen(header), odd_tensors[_i].n_data));
@@ -138,7 +138,7 @@ START_TEST(tensors_odd)
             ck_assert_float_eq(value, 0.0f);
         }
     }
-    safetensors_close(&file);
+    tensor_file_close(&file);
 }
 END_TEST
 
@@ -297,7 +297,7 @@ END_TEST
 START_TEST(tensors_cut_and_changed)
 {
     size_t size;
-    safetensors file;
+    tensor_file file;
     unsigned char *bytes = scratch_read(DATA "good.safetensors", &size);
     for (size_t n = 0; n < size; n++) {
         fail_clear();
@@ -319,7 +319,7 @@ START_TEST(tensors_cut_and_changed)
                     if (t->count && t->type != DTYPE_OTHER)
                         tensor_to_float(&value, t, t->count - 1, 1);
                 }
-            safetensors_close(&file);
+            tensor_file_close(&file);
             bytes[n] = before;
         }
     free(bytes);
@@ -346,12 +346,12 @@ START_TEST(tensors_hostile_size)
                                      header.length ? "," : "{", i, i, i + 1),
                          OK);
     ck_assert_int_eq(text_append(&header, "}"), OK);
-    safetensors file;
+    tensor_file file;
     const char *path = write_tensors(header.data, header.length, MANY);
     ck_assert_int_eq(safetensors_open(&file, path), OK);
     ck_assert_uint_eq(file.n_tensors, MANY);
-    ck_assert_ptr_nonnull(safetensors_find(&file, "aaaaaaaaaaaaaaaa4321"));
-    safetensors_close(&file);
+    ck_assert_ptr_nonnull(tensor_find(&file, "aaaaaaaaaaaaaaaa4321"));
+    tensor_file_close(&file);
     refuse_tensors(write_tensors(header.data, header.length, MANY + 1), "left over");
     ck_assert_double_lt(clock_seconds() - start, 30);
     text_free(&header);

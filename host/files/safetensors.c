@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/half.h"
 #include "base/memory.h"
 
 enum { LENGTH_BYTES = 8, HEADER_MAX = 100000000 };
@@ -31,7 +30,7 @@ static const struct {
     {"F8_E5M2", 8, DTYPE_OTHER},     {"F8_E4M3", 8, DTYPE_OTHER},     {"F8_E8M0", 8, DTYPE_OTHER},
     {"F8_E4M3FNUZ", 8, DTYPE_OTHER}, {"F8_E5M2FNUZ", 8, DTYPE_OTHER}, {"I16", 16, DTYPE_OTHER},
     {"U16", 16, DTYPE_OTHER},        {"I32", 32, DTYPE_OTHER},        {"U32", 32, DTYPE_OTHER},
-    {"C64", 64, DTYPE_OTHER},        {"F64", 64, DTYPE_OTHER},        {"I64", 64, DTYPE_OTHER},
+    {"C64", 64, DTYPE_OTHER},        {"F64", 64, DTYPE_F64},        {"I64", 64, DTYPE_OTHER},
     {"U64", 64, DTYPE_OTHER},
 };
 enum { N_TYPES = sizeof types / sizeof *types };
@@ -209,16 +208,24 @@ static status read_entry(tensor *t, extent *place, const char *name, json_t *ent
 
 /* ---- the whole header ---- */
 
-static status check_metadata(json_t *metadata, const char *path)
+static status read_metadata(tensor_file *file, json_t *metadata, const char *path)
 {
     if (!json_is_object(metadata))
         return fail(ERR_FORMAT, "%s: __metadata__ is %s, expected an object", path,
                     kind_of(metadata));
-    for (void *i = json_object_iter(metadata); i; i = json_object_iter_next(metadata, i))
-        if (!json_is_string(json_object_iter_value(i)))
+    status st = memory_alloc(&file->notes, json_object_size(metadata), sizeof *file->notes);
+    for (void *i = json_object_iter(metadata); i && st == OK;
+         i = json_object_iter_next(metadata, i)) {
+        const char *key = json_object_iter_key(i);
+        const json_t *value = json_object_iter_value(i);
+        if (!json_is_string(value))
             return fail(ERR_FORMAT, "%s: __metadata__: \"%.80s\" is %s, expected a string", path,
-                        json_object_iter_key(i), kind_of(json_object_iter_value(i)));
-    return OK;
+                        key, kind_of(value));
+        tensor_note *note = &file->notes[file->n_notes++];
+        st = memory_strdup(&note->key, key);
+        if (st == OK) st = memory_strdup(&note->value, json_string_value(value));
+    }
+    return st;
 }
 
 static int by_place(const void *a, const void *b)
@@ -226,12 +233,6 @@ static int by_place(const void *a, const void *b)
     const extent *x = a, *y = b;
     if (x->begin != y->begin) return x->begin < y->begin ? -1 : 1;
     return x->end < y->end ? -1 : x->end > y->end;
-}
-
-static int by_name(const void *a, const void *b)
-{
-    const tensor *x = a, *y = b;
-    return strcmp(x->name, y->name);
 }
 
 /* The extents, put in order, must tile [0, data_size). Empty tensors may lie anywhere between. */
@@ -259,8 +260,8 @@ static status check_extents(extent *places, size_t n, size_t data_size, const ch
     return OK;
 }
 
-static status read_tensors(safetensors *file, json_t *header, const unsigned char *data,
-                           size_t data_size)
+static status read_tensors(tensor_file *file, json_t *header, const unsigned char *data,
+                           size_t data_size, const char *path)
 {
     status st = OK;
     extent *places = NULL;
@@ -271,14 +272,14 @@ static status read_tensors(safetensors *file, json_t *header, const unsigned cha
         const char *name = json_object_iter_key(i);
         json_t *entry = json_object_iter_value(i);
         if (strcmp(name, "__metadata__") == 0) {
-            TRY(check_metadata(entry, file->path));
+            TRY(read_metadata(file, entry, path));
             continue;
         }
         size_t at = file->n_tensors++;
-        TRY(read_entry(&file->tensors[at], &places[at], name, entry, data, data_size, file->path));
+        TRY(read_entry(&file->tensors[at], &places[at], name, entry, data, data_size, path));
     }
-    TRY(check_extents(places, file->n_tensors, data_size, file->path));
-    if (file->n_tensors) qsort(file->tensors, file->n_tensors, sizeof *file->tensors, by_name);
+    TRY(check_extents(places, file->n_tensors, data_size, path));
+    TRY(tensor_file_sort(file));
 done:
     free(places);
     return st;
@@ -317,84 +318,30 @@ static status read_length(size_t *length, const file_map *map, const char *path)
     return OK;
 }
 
-status safetensors_open(safetensors *file, const char *path)
+status safetensors_read(tensor_file *file, const file_map *map, const char *path)
 {
     status st = OK;
     json_t *header = NULL;
     json_error_t error;
     size_t length = 0;
-    *file = (safetensors){0};
-    TRY(memory_strdup(&file->path, path));
-    TRY(file_map_open(&file->map, path));
-    TRY(read_length(&length, &file->map, path));
-    const unsigned char *text = file->map.data + LENGTH_BYTES;
+    TRY(read_length(&length, map, path));
+    const unsigned char *text = map->data + LENGTH_BYTES;
     header = json_loadb((const char *)text, length, JSON_REJECT_DUPLICATES, &error);
     if (!header && !*error.text) /* jansson says nothing about it */
         TRY(fail(ERR_MEMORY, "%s: out of memory for a header of %zu bytes", path, length));
     if (!header) TRY(fail(ERR_FORMAT, "%s: header, byte %d: %s", path, error.position, error.text));
-    TRY(read_tensors(file, header, text + length, file->map.size - LENGTH_BYTES - length));
+    TRY(read_tensors(file, header, text + length, map->size - LENGTH_BYTES - length, path));
 done:
     json_decref(header);
-    if (st != OK) safetensors_close(file);
     return st;
 }
 
-void safetensors_close(safetensors *file)
+status safetensors_open(tensor_file *file, const char *path)
 {
-    for (size_t i = 0; i < file->n_tensors; i++) free(file->tensors[i].name);
-    free(file->tensors);
-    file_map_close(&file->map);
-    free(file->path);
-    *file = (safetensors){0};
-}
-
-/* ---- use ---- */
-
-const tensor *safetensors_find(const safetensors *file, const char *name)
-{
-    size_t low = 0, high = file->n_tensors;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        int order = strcmp(name, file->tensors[middle].name);
-        if (order == 0) return &file->tensors[middle];
-        if (order < 0)
-            high = middle;
-        else
-            low = middle + 1;
-    }
-    return NULL;
-}
-
-void tensor_shape_text(char *out, size_t size, const tensor *t)
-{
-    size_t used = 0;
-    if (size == 0) return;
-    out[0] = 0;
-    for (int i = 0; i < t->n_dims && used < size; i++) {
-        int n = snprintf(out + used, size - used, "%s%zu", i ? "," : "[", t->dims[i]);
-        used += n > 0 ? (size_t)n : 0;
-    }
-    if (used < size) snprintf(out + used, size - used, "%s", t->n_dims ? "]" : "[]");
-}
-
-size_t tensor_bytes(const tensor *t)
-{
-    return t->count * (t->type == DTYPE_F32 ? 4 : 2);
-}
-
-/* Loops that a compiler turns into vectors: one for each type, over 16- and 32-bit loads. */
-void tensor_to_float(float *restrict out, const tensor *t, size_t first, size_t count)
-{
-    const unsigned char *p = t->data + (t->type == DTYPE_F32 ? 4 : 2) * first;
-    if (t->type == DTYPE_F32) {
-        for (size_t i = 0; i < count; i++)
-            out[i] = float_from_bits((uint32_t)p[4 * i] | (uint32_t)p[4 * i + 1] << 8 |
-                                     (uint32_t)p[4 * i + 2] << 16 | (uint32_t)p[4 * i + 3] << 24);
-    } else if (t->type == DTYPE_F16) {
-        for (size_t i = 0; i < count; i++)
-            out[i] = half_to_float((uint16_t)(p[2 * i] | p[2 * i + 1] << 8));
-    } else {
-        for (size_t i = 0; i < count; i++)
-            out[i] = bf16_to_float((uint16_t)(p[2 * i] | p[2 * i + 1] << 8));
-    }
+    *file = (tensor_file){0};
+    status st = memory_strdup(&file->path, path);
+    if (st == OK) st = tensor_file_map(file, path);
+    if (st == OK) st = safetensors_read(file, &file->maps[0], path);
+    if (st != OK) tensor_file_close(file);
+    return st;
 }

@@ -6,47 +6,38 @@
 #ifndef DITCL_FILES_SAFETENSORS_H
 #define DITCL_FILES_SAFETENSORS_H
 
-#include <stddef.h>
-#include <stdint.h>
+#include "files/tensors.h"
 
-#include "base/file.h"
-#include "base/status.h"
+/* Opens and checks the file. ERR_FILE or ERR_FORMAT; messages begin with the path. Closed with
+ * tensor_file_close. */
+status safetensors_open(tensor_file *file, const char *path);
 
-typedef enum { DTYPE_F32, DTYPE_F16, DTYPE_BF16, DTYPE_OTHER } dtype;
+/* The tensors of a file that is mapped already, map being the file's last; file holds no others. On
+ * failure the caller closes. path: for messages. */
+status safetensors_read(tensor_file *file, const file_map *map, const char *path);
 
-enum { TENSOR_MAX_DIMS = 8 };
-
+/* A file being written: first the table, then every tensor's values in the table's order, in pieces
+ * of any size. It gets its final name with file_out_commit(&w->out, 1), or together with others. */
 typedef struct {
-    char *name;
-    dtype type;
-    char type_name[12]; /* as the header spells it, for messages */
-    int n_dims;
-    size_t dims[TENSOR_MAX_DIMS];
-    size_t count;              /* elements */
-    const unsigned char *data; /* inside the mapping; unaligned */
-} tensor;
+    file_out out;
+    const tensor *table; /* the caller's: name, type, n_dims and dims; no DTYPE_OTHER or F64 */
+    size_t n, at;        /* tensors; the one being written */
+    size_t left;         /* elements that it still lacks */
+} safetensors_writer;
 
-typedef struct {
-    char *path;
-    file_map map;
-    tensor *tensors; /* sorted by name */
-    size_t n_tensors;
-} safetensors;
+/* notes: n_notes strings for __metadata__, as UTF-8; may be null. Accepts what safetensors_open
+ * would, and checks before any work that path can be written. */
+status safetensors_create(safetensors_writer *w, const char *path, const tensor *table, size_t n,
+                          const tensor_note *notes, size_t n_notes);
 
-/* Opens and checks the file. ERR_FILE or ERR_FORMAT; messages begin with the path. */
-status safetensors_open(safetensors *file, const char *path);
-void safetensors_close(safetensors *file);
+/* The next count elements, rounded to their tensor's type; one that is finite and would become
+ * infinite is an error. All of one tensor: a call does not cross into the next. */
+status safetensors_append(safetensors_writer *w, const float *values, size_t count);
 
-/* Null when there is none. */
-const tensor *safetensors_find(const safetensors *file, const char *name);
+/* After the last value: closes the file. ERR_FILE when it could not be written. */
+status safetensors_finish(safetensors_writer *w);
 
-/* Of its elements; the type must not be DTYPE_OTHER. */
-size_t tensor_bytes(const tensor *t);
-
-/* "[3456,1152]" into out. */
-void tensor_shape_text(char *out, size_t size, const tensor *t);
-
-/* out[0..count) = elements first..first+count of t as float32; type must not be DTYPE_OTHER. */
-void tensor_to_float(float *out, const tensor *t, size_t first, size_t count);
+/* Removes what was not committed. Accepts zero and twice. */
+void safetensors_discard(safetensors_writer *w);
 
 #endif

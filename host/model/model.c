@@ -76,24 +76,20 @@ static status read_json_beside(char **json, char *path, const char *file, const 
     return OK;
 }
 
-/* The weights of a diffusers sub-folder. */
-static status open_weights(weights *w, const char *folder)
+/* path = the weights of a diffusers sub-folder, looked for in diffusers' own order. */
+static status find_weights(char *path, const char *folder)
 {
-    char path[PATH_BYTES], other[PATH_BYTES];
-    static const char *const others[] = {
-        "diffusion_pytorch_model.fp16.safetensors",
-        "diffusion_pytorch_model.safetensors.index.json", "diffusion_pytorch_model.bin",
-        "diffusion_pytorch_model.fp16.bin"};
-    status st = file_join(path, sizeof path, folder, "diffusion_pytorch_model.safetensors");
-    if (st != OK) return st;
-    for (size_t i = 0; !file_exists(path) && i < sizeof others / sizeof *others; i++) {
-        st = file_join(other, sizeof other, folder, others[i]);
-        if (st != OK) return st;
-        if (file_exists(other))
-            return fail(ERR_FILE, "%s: not supported; expected diffusion_pytorch_model.safetensors",
-                        other);
+    static const char *const names[] = {
+        "diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.safetensors.index.json",
+        "diffusion_pytorch_model.bin", "diffusion_pytorch_model.bin.index.json",
+        "diffusion_pytorch_model.fp16.safetensors", "diffusion_pytorch_model.fp16.bin"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        status st = file_join(path, PATH_BYTES, folder, names[i]);
+        if (st != OK || file_exists(path)) return st;
     }
-    return weights_open(w, path);
+    fail(ERR_FILE, "%s: holds no weights", folder);
+    fail_hint("expected %s or .bin, or several with an .index.json", names[0]);
+    return ERR_FILE;
 }
 
 /* ---- the transformer ---- */
@@ -116,7 +112,7 @@ static int width_heads(int width)
 /* dims of a tensor that must have n of them, each from 1 to most */
 static status dims_of(const weights *w, const char *name, int n, size_t most, const size_t **dims)
 {
-    const tensor *t = safetensors_find(&w->file, name);
+    const tensor *t = tensor_find(&w->file, name);
     char found[128];
     if (!t) return fail(ERR_FORMAT, "%s: tensor %s is missing", w->file.path, name);
     tensor_shape_text(found, sizeof found, t);
@@ -250,7 +246,7 @@ done:
 static status open_pipeline(model *m, const model_request *request)
 {
     status st = OK;
-    char path[PATH_BYTES], *json = NULL;
+    char path[PATH_BYTES], folder[PATH_BYTES], *json = NULL;
     if (request->heads)
         return fail(ERR_USAGE, "--heads: %s says it itself; only a single file needs it", m->path);
     m->spelling = NAMING_DIFFUSERS;
@@ -267,14 +263,33 @@ static status open_pipeline(model *m, const model_request *request)
     free(json);
     TRY(read_json(&json, path, m->path, "model_index.json", true));
     if (json) TRY(config_parse_names(&m->classes, json, path, m->dit.n_classes));
-    TRY(file_join(path, sizeof path, m->path, "transformer"));
-    TRY(open_weights(&m->dit_weights, path));
+    TRY(file_join(folder, sizeof folder, m->path, "transformer"));
+    TRY(find_weights(path, folder));
+    TRY(weights_open(&m->dit_weights, path));
 done:
     free(json);
     return st;
 }
 
 /* ---- the VAE ---- */
+
+/* Whatever program wrote the file, its tensors get diffusers' names of now. */
+static status open_vae_weights(weights *w, const char *path)
+{
+    static const char inside[] = "first_stage_model."; /* of a whole Stable Diffusion file */
+    int n_levels = 0;
+    bool whole = false;
+    status st = weights_open(w, path);
+    if (st != OK) return st;
+    for (size_t i = 0; i < w->file.n_tensors; i++)
+        whole |= strncmp(w->file.tensors[i].name, inside, sizeof inside - 1) == 0;
+    if (whole) st = weights_keep(w, inside);
+    for (size_t i = 0; i < w->file.n_tensors; i++) {
+        int n = name_vae_levels(w->file.tensors[i].name);
+        if (n > n_levels) n_levels = n;
+    }
+    return st == OK ? weights_rename(w, name_vae, n_levels) : st;
+}
 
 static int count_parts(const weights *w, const char *format, int most)
 {
@@ -330,7 +345,8 @@ static status open_vae_folder(model *m, const char *folder)
     char path[PATH_BYTES], *json = NULL;
     TRY(read_json(&json, path, folder, "config.json", false));
     TRY(config_parse_vae(&m->vae, json, path));
-    TRY(open_weights(&m->vae_weights, folder));
+    TRY(find_weights(path, folder));
+    TRY(open_vae_weights(&m->vae_weights, path));
 done:
     free(json);
     return st;
@@ -343,7 +359,7 @@ static status open_vae(model *m, const char *where)
     if (st != OK) return st;
     if (!file_is_folder(path)) {
         char config_path[PATH_BYTES], *json = NULL;
-        st = weights_open(&m->vae_weights, path);
+        st = open_vae_weights(&m->vae_weights, path);
         if (st == OK) st = read_json_beside(&json, config_path, path, "AutoencoderKL");
         if (st == OK && json) st = config_parse_vae(&m->vae, json, config_path);
         else if (st == OK) st = infer_vae(&m->vae, &m->vae_weights);

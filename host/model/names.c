@@ -1,4 +1,4 @@
-/* Spellings of DiT tensors. See names.h. */
+/* Spellings of tensors. See names.h. */
 #include "model/names.h"
 
 #include <assert.h>
@@ -38,4 +38,80 @@ void name_layer(char out[NAME_BYTES], naming spelling, layer which, int block, c
                  suffix);
     else
         snprintf(out, NAME_BYTES, "%s%s", pattern, suffix);
+}
+
+/* ---- VAE ---- */
+
+/* Beginnings behind "encoder." or "decoder."; '#' stands for a number, '^' for one that counts
+ * levels from the other end. */
+static const struct {
+    const char *theirs, *ours;
+} vae_table[] = {
+    {"down.#.block.#.", "down_blocks.#.resnets.#."},
+    {"down.#.downsample.", "down_blocks.#.downsamplers.0."},
+    {"up.^.block.#.", "up_blocks.^.resnets.#."},
+    {"up.^.upsample.", "up_blocks.^.upsamplers.0."},
+    {"mid.block_1.", "mid_block.resnets.0."},
+    {"mid.block_2.", "mid_block.resnets.1."},
+    {"mid.attn_1.norm.", "mid_block.attentions.0.group_norm."},
+    {"mid.attn_1.q.", "mid_block.attentions.0.to_q."},
+    {"mid.attn_1.k.", "mid_block.attentions.0.to_k."},
+    {"mid.attn_1.v.", "mid_block.attentions.0.to_v."},
+    {"mid.attn_1.proj_out.", "mid_block.attentions.0.to_out.0."},
+    {"norm_out.", "conv_norm_out."},
+    {"mid_block.attentions.0.query.", "mid_block.attentions.0.to_q."},
+    {"mid_block.attentions.0.key.", "mid_block.attentions.0.to_k."},
+    {"mid_block.attentions.0.value.", "mid_block.attentions.0.to_v."},
+    {"mid_block.attentions.0.proj_attn.", "mid_block.attentions.0.to_out.0."},
+};
+
+/* A number of at most three digits; the place behind it, or null. */
+static const char *read_number(int *number, const char *s)
+{
+    int digits = 0;
+    for (*number = 0; s[digits] >= '0' && s[digits] <= '9' && digits < 4; digits++)
+        *number = 10 * *number + s[digits] - '0';
+    return digits >= 1 && digits <= 3 ? s + digits : NULL;
+}
+
+/* The place in name behind what matches the pattern, and the pattern's numbers; or null. */
+static const char *match(int numbers[2], const char *pattern, const char *name)
+{
+    for (int n = 0; *pattern && name; pattern++) {
+        if (*pattern == '#' || *pattern == '^') name = read_number(&numbers[n++], name);
+        else if (*pattern == *name) name++;
+        else return NULL;
+    }
+    return name;
+}
+
+bool name_vae(char out[NAME_BYTES], const char *name, int n_levels)
+{
+    static const char theirs[] = "nin_shortcut.", ours[] = "conv_shortcut.";
+    enum { PREFIX = 8 };
+    int numbers[2], n = 0;
+    if (strlen(name) >= NAME_BYTES / 2) return false;
+    if (strncmp(name, "encoder.", PREFIX) && strncmp(name, "decoder.", PREFIX)) return false;
+    for (size_t i = 0; i < sizeof vae_table / sizeof *vae_table; i++) {
+        const char *rest = match(numbers, vae_table[i].theirs, name + PREFIX);
+        if (!rest) continue;
+        int used = snprintf(out, NAME_BYTES, "%.*s", PREFIX, name);
+        for (const char *c = vae_table[i].ours; *c; c++) {
+            if (*c == '^') numbers[n] = n_levels - 1 - numbers[n];
+            if (*c == '#' || *c == '^')
+                used += snprintf(out + used, NAME_BYTES - (size_t)used, "%d", numbers[n++]);
+            else out[used++] = *c;
+        }
+        bool shortcut = strncmp(rest, theirs, sizeof theirs - 1) == 0;
+        snprintf(out + used, NAME_BYTES - (size_t)used, "%s%s", shortcut ? ours : "",
+                 rest + (shortcut ? sizeof theirs - 1 : 0));
+        return true;
+    }
+    return false;
+}
+
+int name_vae_levels(const char *name)
+{
+    int numbers[2];
+    return match(numbers, "decoder.up.#.", name) ? numbers[0] + 1 : 0;
 }

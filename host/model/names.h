@@ -1,7 +1,8 @@
-/* How the two programs spell the same DiT tensor in their files. */
+/* How different programs spell the same tensor in their files. */
 #ifndef DITCL_MODEL_NAMES_H
 #define DITCL_MODEL_NAMES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 typedef enum { NAMING_ORIGINAL, NAMING_DIFFUSERS } naming;
@@ -29,5 +30,13 @@ enum { NAME_BYTES = 128 };
 
 /* out = the layer's name, then suffix; block counts where the layer is one of many. */
 void name_layer(char out[NAME_BYTES], naming spelling, layer which, int block, const char *suffix);
+
+/* A VAE's tensor as the Latent Diffusion program (encoder.down.0.block.1.conv1.bias) or diffusers
+ * before 2023 (query for to_q) spells it: out = diffusers' spelling of now. n_levels: of the
+ * decoder, which the former counts from the last. False, and out unchanged, where the name is no
+ * such. */
+bool name_vae(char out[NAME_BYTES], const char *name, int n_levels);
+/* Levels of the decoder in that program's spelling that this name is evidence of, or 0. */
+int name_vae_levels(const char *name);
 
 #endif

@@ -89,18 +89,15 @@ done:
     return st;
 }
 
-/* q, k and v as one matrix; files of 2022 and 2023 spell the four layers otherwise. */
+/* q, k and v as one matrix. */
 static status load_attention(vae *v, int channels)
 {
-    static const char *const spellings[2][4] = {{"to_q", "to_k", "to_v", "to_out.0"},
-                                                {"query", "key", "value", "proj_attn"}};
+    static const char *const layers[4] = {"to_q", "to_k", "to_v", "to_out.0"};
     static const char prefix[] = "decoder.mid_block.attentions.0.";
     char names[4][NAME_BYTES], norm_name[NAME_BYTES];
     const char *qkv[3] = {names[0], names[1], names[2]};
     status st = OK;
-    snprintf(names[0], NAME_BYTES, "%squery.weight", prefix);
-    const char *const *spelling = spellings[weights_has(v->w, names[0])];
-    for (int i = 0; i < 4; i++) snprintf(names[i], NAME_BYTES, "%s%s", prefix, spelling[i]);
+    for (int i = 0; i < 4; i++) snprintf(names[i], NAME_BYTES, "%s%s", prefix, layers[i]);
     snprintf(norm_name, sizeof norm_name, "%sgroup_norm", prefix);
     TRY(load_norm(v, &v->mid_norm, norm_name, channels));
     TRY(load_1x1(v, &v->mid_qkv, qkv, 3, channels, channels));

@@ -9,6 +9,7 @@
 #include "base/half.h"
 #include "base/memory.h"
 #include "base/parallel.h"
+#include "files/safetensors.h"
 
 /* Floats converted at a time. */
 enum { PIECE = 1 << 17 };
@@ -30,14 +31,46 @@ status weights_generate(weights *w, const char *what)
 
 void weights_close(weights *w)
 {
-    safetensors_close(&w->file);
+    tensor_file_close(&w->file);
     free(w->used);
     *w = (weights){0};
 }
 
+status weights_keep(weights *w, const char *prefix)
+{
+    size_t length = strlen(prefix), kept = 0;
+    tensor_file *f = &w->file;
+    for (size_t i = 0; i < f->n_tensors; i++) {
+        char *name = f->tensors[i].name;
+        if (strncmp(name, prefix, length) != 0) {
+            free(name);
+            continue;
+        }
+        memmove(name, name + length, strlen(name + length) + 1);
+        f->tensors[kept++] = f->tensors[i];
+    }
+    f->n_tensors = kept;
+    return tensor_file_sort(f);
+}
+
+status weights_rename(weights *w, bool (*rename)(char *out, const char *name, int n), int n)
+{
+    char name[NAME_BYTES];
+    for (size_t i = 0; i < w->file.n_tensors; i++) {
+        tensor *t = &w->file.tensors[i];
+        char *copy;
+        if (!rename(name, t->name, n)) continue;
+        status st = memory_strdup(&copy, name);
+        if (st != OK) return st;
+        free(t->name);
+        t->name = copy;
+    }
+    return tensor_file_sort(&w->file);
+}
+
 bool weights_has(const weights *w, const char *name)
 {
-    return safetensors_find(&w->file, name) != NULL;
+    return tensor_find(&w->file, name) != NULL;
 }
 
 static bool shape_fits(const tensor *t, const shape *expected)
@@ -69,7 +102,7 @@ status weights_find(weights *w, const tensor **t, const char *name, shape expect
         *t = &w->made;
         return OK;
     }
-    *t = safetensors_find(&w->file, name);
+    *t = tensor_find(&w->file, name);
     if (!*t) return fail(ERR_FORMAT, "%s: tensor %s is missing", path, name);
     tensor like = {.n_dims = expected.n};
     memcpy(like.dims, expected.dims, sizeof expected.dims);
@@ -78,7 +111,7 @@ status weights_find(weights *w, const tensor **t, const char *name, shape expect
     if (!shape_fits(*t, &expected))
         return fail(ERR_FORMAT, "%s: tensor %s is %s, expected %s", path, name, found, wanted);
     if ((*t)->type == DTYPE_OTHER)
-        return fail(ERR_FORMAT, "%s: tensor %s is of type %s, expected F32, F16 or BF16", path,
+        return fail(ERR_FORMAT, "%s: tensor %s is of type %s, expected F32, F16, BF16 or F64", path,
                     name, (*t)->type_name);
     w->used[*t - w->file.tensors] = true;
     return OK;
@@ -148,7 +181,7 @@ status weights_read(weights *w, float *out, const char *name, shape expected)
 
 void weights_forget(const weights *w, const tensor *t)
 {
-    if (!w->generated) file_map_forget(&w->file.map, t->data, tensor_bytes(t));
+    if (!w->generated) tensor_forget(&w->file, t);
 }
 
 status weights_upload_part(weights *w, device *d, buf b, size_t at, const char *name,
@@ -184,9 +217,10 @@ status weights_upload(weights *w, device *d, buf *b, const char *name, shape exp
 bool weights_equal(const weights *w, const char *a, const char *b)
 {
     if (w->generated) return true; /* one embedder serves all blocks */
-    const tensor *ta = safetensors_find(&w->file, a), *tb = safetensors_find(&w->file, b);
+    const tensor *ta = tensor_find(&w->file, a), *tb = tensor_find(&w->file, b);
     if (!ta || !tb || ta->type != tb->type || ta->type == DTYPE_OTHER || ta->count != tb->count)
         return false;
+    if (ta->strided || tb->strided) return false; /* or equal in another order: not worth it */
     size_t bytes = tensor_bytes(ta);
     bool equal = bytes == 0 || memcmp(ta->data, tb->data, bytes) == 0;
     weights_forget(w, tb);

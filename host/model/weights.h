@@ -1,4 +1,4 @@
-/* Tensors of a safetensors file, by name: found, checked, converted to float32, uploaded. Tells at
+/* Tensors of a file, by name: found, checked, converted to float32, uploaded. Tells at
  * the end which tensors nobody asked for. */
 #ifndef DITCL_MODEL_WEIGHTS_H
 #define DITCL_MODEL_WEIGHTS_H
@@ -6,10 +6,11 @@
 #include <stdbool.h>
 
 #include "device/buffer.h"
-#include "files/safetensors.h"
+#include "files/tensors.h"
+#include "model/names.h"
 
 typedef struct {
-    safetensors file;
+    tensor_file file;
     bool *used;     /* per tensor */
     bool generated; /* there is no file: see weights_generate */
     tensor made;    /* the generated tensor that was found last */
@@ -32,6 +33,11 @@ status weights_open(weights *w, const char *path);
  * messages. */
 status weights_generate(weights *w, const char *what);
 void weights_close(weights *w);
+
+/* Forgets every tensor but those whose name begins with prefix, which it loses. Before any use. */
+status weights_keep(weights *w, const char *prefix);
+/* Gives tensors other names, out having NAME_BYTES, where rename says so. Before any use. */
+status weights_rename(weights *w, bool (*rename)(char *out, const char *name, int n), int n);
 
 bool weights_has(const weights *w, const char *name);
 

@@ -12,7 +12,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
-    safetensors file;
+    tensor_file file;
     char shape[64];
     size_t n_bytes = 0;
     volatile float sum = 0;
@@ -23,10 +23,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     }
     for (size_t i = 0; i < file.n_tensors; i++) {
         const tensor *t = &file.tensors[i];
-        if (safetensors_find(&file, t->name) != t) abort();
+        if (tensor_find(&file, t->name) != t) abort();
         tensor_shape_text(shape, sizeof shape, t);
         if (t->type == DTYPE_OTHER) continue;
-        n_bytes += t->count * (t->type == DTYPE_F32 ? 4 : 2);
+        n_bytes += tensor_bytes(t);
         for (size_t k = 0; k < t->count; k++) {
             float value;
             tensor_to_float(&value, t, k, 1);
@@ -34,6 +34,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
         }
     }
     if (n_bytes > size) abort(); /* they overlap */
-    safetensors_close(&file);
+    tensor_file_close(&file);
     return 0;
 }

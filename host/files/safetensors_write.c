@@ -1,0 +1,136 @@
+/* Writing safetensors. See safetensors.h. */
+#include <assert.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/half.h"
+#include "base/memory.h"
+#include "files/safetensors.h"
+
+enum { ALIGNMENT = 8, PIECE = 4096 };
+
+static json_t *entry(const tensor *t, size_t begin, size_t bytes)
+{
+    static const char *const names[] = {
+        [DTYPE_F32] = "F32", [DTYPE_F16] = "F16", [DTYPE_BF16] = "BF16"};
+    json_t *shape = json_array();
+    for (int i = 0; i < t->n_dims; i++)
+        json_array_append_new(shape, json_integer((json_int_t)t->dims[i]));
+    return json_pack("{s:s, s:o, s:[I, I]}", "dtype", names[t->type], "shape", shape,
+                     "data_offsets", (json_int_t)begin, (json_int_t)(begin + bytes));
+}
+
+static size_t elements(const tensor *t)
+{
+    size_t count = 1;
+    for (int i = 0; i < t->n_dims; i++) count *= t->dims[i];
+    return count;
+}
+
+/* *text = the header, padded so that the data begins at a multiple of 8. */
+static status header_text(char **text, const tensor *table, size_t n, const tensor_note *notes,
+                          size_t n_notes)
+{
+    size_t at = 0;
+    bool good = true;
+    json_t *header = json_object(), *metadata = json_object();
+    *text = NULL;
+    for (size_t i = 0; i < n_notes; i++)
+        good &= !json_object_set_new(metadata, notes[i].key, json_string(notes[i].value));
+    if (n_notes) good &= !json_object_set(header, "__metadata__", metadata);
+    for (size_t i = 0; i < n; i++) {
+        size_t bytes = elements(&table[i]) * dtype_bytes(table[i].type);
+        assert(table[i].type <= DTYPE_BF16 && !json_object_get(header, table[i].name));
+        good &= !json_object_set_new(header, table[i].name, entry(&table[i], at, bytes));
+        at += bytes;
+    }
+    char *plain = good ? json_dumps(header, JSON_COMPACT) : NULL;
+    json_decref(metadata);
+    json_decref(header);
+    size_t length = plain ? strlen(plain) : 0, padding = ALIGNMENT - length % ALIGNMENT;
+    status st = plain ? memory_alloc(text, length + padding + 1, 1)
+                      : fail(ERR_FORMAT, "a tensor's name or a note is not UTF-8");
+    if (st == OK) {
+        memcpy(*text, plain, length);
+        memset(*text + length, ' ', padding);
+    }
+    free(plain);
+    return st;
+}
+
+static status check_stream(const safetensors_writer *w)
+{
+    if (!ferror(w->out.stream)) return OK;
+    return fail(ERR_FILE, "%s: cannot write", w->out.path);
+}
+
+/* Goes on to the next tensor that has elements. */
+static void advance(safetensors_writer *w)
+{
+    while (w->left == 0 && w->at < w->n)
+        if (++w->at < w->n) w->left = elements(&w->table[w->at]);
+}
+
+status safetensors_create(safetensors_writer *w, const char *path, const tensor *table, size_t n,
+                          const tensor_note *notes, size_t n_notes)
+{
+    char *text = NULL;
+    unsigned char length[8];
+    status st = OK;
+    *w = (safetensors_writer){.table = table, .n = n, .left = n ? elements(&table[0]) : 0};
+    TRY(header_text(&text, table, n, notes, n_notes));
+    TRY(file_out_open(&w->out, path));
+    uint64_t bytes = strlen(text);
+    for (int i = 0; i < 8; i++) length[i] = (unsigned char)(bytes >> 8 * i);
+    fwrite(length, 1, sizeof length, w->out.stream);
+    fwrite(text, 1, bytes, w->out.stream);
+    TRY(check_stream(w));
+    advance(w);
+done:
+    free(text);
+    if (st != OK) safetensors_discard(w);
+    return st;
+}
+
+/* out = one value's bytes, little-endian; false when it is too large for the type. */
+static bool put(unsigned char *out, dtype type, float value)
+{
+    uint32_t bits = type == DTYPE_F32   ? float_bits(value)
+                    : type == DTYPE_F16 ? float_to_half(value)
+                                        : float_to_bf16(value);
+    for (size_t i = 0; i < dtype_bytes(type); i++) out[i] = (unsigned char)(bits >> 8 * i);
+    if (type == DTYPE_F32 || !float_is_finite(value)) return true;
+    return type == DTYPE_F16 ? (bits & 0x7c00) != 0x7c00 : (bits & 0x7f80) != 0x7f80;
+}
+
+status safetensors_append(safetensors_writer *w, const float *values, size_t count)
+{
+    unsigned char piece[PIECE * 4];
+    assert(count <= w->left);
+    if (count == 0) return OK;
+    const tensor *t = &w->table[w->at];
+    size_t size = dtype_bytes(t->type);
+    for (size_t first = 0; first < count; first += PIECE) {
+        size_t n = count - first < PIECE ? count - first : PIECE;
+        for (size_t i = 0; i < n; i++)
+            if (!put(piece + i * size, t->type, values[first + i]))
+                return fail(ERR_FORMAT, "tensor %.200s: %g is too large for 16 bits", t->name,
+                            (double)values[first + i]);
+        fwrite(piece, size, n, w->out.stream);
+    }
+    w->left -= count;
+    advance(w);
+    return check_stream(w);
+}
+
+status safetensors_finish(safetensors_writer *w)
+{
+    assert(w->at == w->n && w->left == 0);
+    return file_out_finish(&w->out);
+}
+
+void safetensors_discard(safetensors_writer *w)
+{
+    file_out_discard(&w->out);
+}

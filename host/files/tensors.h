@@ -1,0 +1,68 @@
+/* What a file of weights holds, whatever its format: tensors by name, whose values stay in the
+ * mapped file. */
+#ifndef DITCL_FILES_TENSORS_H
+#define DITCL_FILES_TENSORS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/file.h"
+#include "base/status.h"
+
+typedef enum { DTYPE_F32, DTYPE_F16, DTYPE_BF16, DTYPE_F64, DTYPE_OTHER } dtype;
+
+enum { TENSOR_MAX_DIMS = 8 };
+
+typedef struct {
+    char *name;
+    dtype type;
+    char type_name[20]; /* as the file spells it, for messages */
+    int n_dims;
+    size_t dims[TENSOR_MAX_DIMS];
+    size_t count;              /* elements */
+    const unsigned char *data; /* inside a mapping; unaligned */
+    bool strided;              /* the elements lie otherwise than in row-major order: */
+    size_t strides[TENSOR_MAX_DIMS]; /* only then; in elements */
+} tensor;
+
+/* A note that a file carries: safetensors' __metadata__. */
+typedef struct {
+    char *key, *value;
+} tensor_note;
+
+typedef struct {
+    char *path;
+    file_map *maps;
+    size_t n_maps;
+    tensor *tensors; /* sorted by name */
+    size_t n_tensors;
+    tensor_note *notes;
+    size_t n_notes;
+} tensor_file;
+
+/* Maps one more file. */
+status tensor_file_map(tensor_file *file, const char *path);
+/* Sorts by name; two of one name are an error. */
+status tensor_file_sort(tensor_file *file);
+void tensor_file_close(tensor_file *file);
+
+/* Null when there is none. */
+const tensor *tensor_find(const tensor_file *file, const char *name);
+const char *tensor_file_note(const tensor_file *file, const char *key);
+
+/* Pages of the tensor's values need not stay in this process's memory. */
+void tensor_forget(const tensor_file *file, const tensor *t);
+
+/* Bytes of one element; the type must not be DTYPE_OTHER. */
+size_t dtype_bytes(dtype type);
+/* From the first element's begin to the last one's end in the file. */
+size_t tensor_bytes(const tensor *t);
+
+/* "[3456,1152]" into out. */
+void tensor_shape_text(char *out, size_t size, const tensor *t);
+
+/* out[0..count) = elements first..first+count of t as float32; type must not be DTYPE_OTHER. */
+void tensor_to_float(float *out, const tensor *t, size_t first, size_t count);
+
+#endif
