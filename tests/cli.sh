@@ -97,6 +97,13 @@ expect 2 "%d" sample "$model" --out 'a%5d.png'
 expect 2 "PNG" sample "$model" --out a.jpg
 expect 2 "PNG" sample "$model" --out a.npy
 expect 2 "picture's name" sample "$model" --out a.png --latents-out a.png
+expect 2 "picture's name" sample "$model" --out a.png --noise-out a.png
+expect 2 "latents' name" sample "$model" --latents-out a.npy --noise-out a.npy
+expect 2 "torch-cpu, torch-cpu-scalar" sample "$model" --rng cuda
+expect 2 "multiprocessors" sample "$model" --rng torch-cuda:0
+expect 2 "multiprocessors" sample "$model" --rng torch-cuda:68x100
+expect 2 "torch-cuda:108" sample "$model" --rng torch-cuda --class 0 -n 65
+expect 2 "torch-cuda:108" sample "$model" --rng torch-cuda --class 0 -n 40 --sampler ddpm --compat original
 expect 2 "--heads" sample "$model" --heads 2
 expect 2 "--heads H" sample "$data/models/original64.safetensors"
 expect 2 "holds no VAE" sample "$data/models/original64.safetensors" --heads 2
@@ -143,6 +150,9 @@ expect 1 "no such model" bench nothing-like-this --html page.html
 expect 1 "No such file" sample "$model" --latents-in missing.npy
 expect 1 "not a .npy" sample "$model" --latents-in "$model/model_index.json"
 expect 1 "shape" sample "$model" --class 1 --latents-in "$data/models/separate48-1.npy"
+expect 1 "[10,1,4,8,8]" sample "$model" --class 1 --steps 10 --noise-in "$data/models/separate48-in.npy"
+expect 1 "No such file" sample "$model" --noise-in missing.npy
+expect 1 "folder" sample "$model" --noise-out missing/a.npy
 expect 1 "shape" decode "$model" --latents "$data/models/separate48-1.npy"
 OCL_ICD_VENDORS=$work/keep expect 1 "no OpenCL" sample "$model"
 OCL_ICD_VENDORS=$work/keep expect 1 "install" devices
@@ -192,6 +202,27 @@ expect 0 "GFLOP/s" bench "$model" -q -v --repeat 1 --only forward,qkv
 cmp -s keep/a.npy keep/b.npy && cmp -s keep/a.png keep/b.png || problem "two runs differ"
 "$ditcl" sample "$model" $fast --class all -n 3 --batch 4 --latents-out keep/b.npy --out keep/b.png
 cmp -s keep/a.npy keep/b.npy || problem "latents depend on the batch"
+
+# noise that was written and is read again draws the same, whatever would be drawn instead; streams
+# differ, and a GPU of enough threads is as good as any
+noisy="$model --steps 4 -q --class 1,2 --sampler ddpm --out keep/n.png"
+expect 0 "" sample $noisy --seed 3 --noise-out keep/noise.npy --latents-out keep/n1.npy
+expect 0 "" sample $noisy --seed 3 --noise-in keep/noise.npy --rng torch-cuda --latents-out keep/n2.npy
+cmp -s keep/n1.npy keep/n2.npy && problem "--rng draws the same start"
+"$ditcl" sample "$model" --steps 4 -q --class 1,2 --sampler ddim --latents-in keep/n2.npy --noise-out keep/none.npy \
+    --latents-out keep/n1.npy --out keep/n.png
+[ "$(tail -c +129 keep/none.npy | tr -d '\0' | wc -c)" -eq 0 ] || problem "noise where none is"
+expect 0 "" sample $noisy --latents-in keep/n2.npy --noise-in keep/noise.npy --latents-out keep/n3.npy
+expect 0 "" sample $noisy --latents-in keep/n2.npy --seed 7 --rng torch-cuda:2 \
+    --noise-in keep/noise.npy --noise-out keep/again.npy --latents-out keep/n4.npy
+cmp -s keep/n3.npy keep/n4.npy || problem "--noise-in draws something else"
+cmp -s keep/noise.npy keep/again.npy || problem "--noise-out differs from --noise-in"
+expect 0 "" sample $noisy --rng torch-cuda --latents-out keep/n1.npy
+expect 0 "" sample $noisy --rng torch-cuda:108x1536 --latents-out keep/n2.npy
+cmp -s keep/n1.npy keep/n2.npy || problem "a GPU with threads for all draws something else"
+expect 0 "" sample $noisy --rng torch-cuda:1x256 --latents-out keep/n2.npy
+cmp -s keep/n1.npy keep/n2.npy && problem "a smaller GPU draws the same"
+expect 0 "" sample $noisy --rng torch-cpu-scalar --latents-out keep/n2.npy
 
 # programs from the cache on disk, or built by two processes at once, or damaged there, draw the same
 [ -n "$(ls keep/cache/ditcl)" ] || problem "no program was stored"

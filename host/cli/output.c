@@ -1,6 +1,7 @@
 /* Where pictures go. See output.h. */
 #include "cli/output.h"
 
+#include <assert.h>
 #include <ctype.h>
 #include <math.h>
 #include <stdio.h>
@@ -103,8 +104,8 @@ status output_open(output *o, const char *path, int n, int unit, int width, int 
     }
     if (o->kind != OUTPUT_FOLDER) TRY(check_format(path));
     TRY(make_sheet(o));
-    /* one more: see output_extra */
-    TRY(memory_alloc(&o->files, (size_t)n + 1, sizeof *o->files));
+    /* more: see output_extra */
+    TRY(memory_alloc(&o->files, (size_t)n + OUTPUT_EXTRAS, sizeof *o->files));
 done:
     return st;
 }
@@ -173,6 +174,8 @@ done:
 
 file_out *output_extra(output *o)
 {
+    assert(o->extras < OUTPUT_EXTRAS);
+    o->extras++;
     return &o->files[o->n_files++];
 }
 

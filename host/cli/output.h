@@ -17,7 +17,7 @@ typedef struct {
     int width, height;        /* of a picture */
     unsigned char *sheet;     /* all pictures, for OUTPUT_SHEET */
     file_out *files;          /* finished, not yet committed */
-    int n_files;
+    int n_files, extras;
     const char *const *notes; /* PNG text: keyword, value, ..., null */
 } output;
 
@@ -32,7 +32,10 @@ status output_planes(float *planes, float *pixels, vae *v, buf latents, int pict
 /* Decodes the output's n pictures and adds them, rounded to 8 bits as the named program does. */
 status output_decode(output *o, vae *v, buf latents, compat arithmetic, bool quiet);
 
-/* Room for one more file that is committed with the pictures; open it with file_out_open. */
+enum { OUTPUT_EXTRAS = 2 };
+
+/* Room for one more file that is committed with the pictures, OUTPUT_EXTRAS at most; open it with
+ * file_out_open. */
 file_out *output_extra(output *o);
 
 /* Writes the sheet, then gives every file its final name. */

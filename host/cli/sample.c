@@ -15,7 +15,7 @@
 enum { ALL_BY_DEFAULT = 100 }; /* a model of more classes is not drawn whole unasked */
 
 typedef struct {
-    const char *model, *vae, *steps, *latents_in, *latents_out, *out;
+    const char *model, *vae, *steps, *rng, *latents_in, *latents_out, *noise_in, *noise_out, *out;
     device_choice on;
     text_list classes;
     int per_class, sampler, heads, compat, cfg_channels, batch;
@@ -25,7 +25,8 @@ typedef struct {
     /* found out */
     int *labels;
     int n;
-    npy initial;
+    npy initial, noise;
+    float *kept_noise;
 } sample_request;
 
 static const char *const samplers[] = {"ddpm", "ddim", NULL};
@@ -83,24 +84,62 @@ done:
     return st;
 }
 
+/* Reads an array that must have this shape. */
+static status read_array(npy *a, const char *path, int n_dims, const size_t *dims)
+{
+    text found = {0}, expected = {0};
+    status st = npy_read(a, path);
+    bool same = st == OK && a->n_dims == n_dims;
+    for (int i = 0; i < n_dims && same; i++) same = a->dims[i] == dims[i];
+    if (same || st != OK) return st;
+    TRY(text_append(&found, "[")); /* a scalar has no dimensions */
+    for (int i = 0; i < a->n_dims; i++)
+        TRY(text_append(&found, "%s%zu", i ? "," : "", a->dims[i]));
+    for (int i = 0; i < n_dims; i++)
+        TRY(text_append(&expected, "%s%zu", i ? "," : "", dims[i]));
+    st = fail(ERR_FORMAT, "%s: has shape %s], expected [%s]", path, found.data, expected.data);
+done:
+    text_free(&found);
+    text_free(&expected);
+    return st;
+}
+
+/* steps, n, C, h, w: the shape of all steps' noise; behind its first that of the latents. */
+static void noise_shape(size_t dims[5], const sample_request *q, const model *m, int steps)
+{
+    dims[0] = (size_t)steps;
+    dims[1] = (size_t)q->n;
+    dims[2] = (size_t)m->dit.in_channels;
+    dims[3] = dims[4] = (size_t)m->dit.latent_size;
+}
+
 static status read_latents(sample_request *q, const model *m)
 {
-    if (!q->latents_in) return OK;
-    status st = npy_read(&q->initial, q->latents_in);
-    if (st != OK) return st;
-    const npy *a = &q->initial;
-    size_t size = (size_t)m->dit.latent_size;
-    if (a->n_dims != 4 || a->dims[0] != (size_t)q->n ||
-        a->dims[1] != (size_t)m->dit.in_channels || a->dims[2] != size || a->dims[3] != size) {
-        text found = {0};
-        for (int i = 0; i < a->n_dims && st == OK; i++)
-            st = text_append(&found, "%s%zu", i ? "," : "", a->dims[i]);
-        if (st == OK)
-            st = fail(ERR_FORMAT, "%s: has shape [%s], expected [%d,%d,%zu,%zu]", q->latents_in,
-                      found.data ? found.data : "", q->n, m->dit.in_channels, size, size);
-        text_free(&found);
+    size_t dims[5];
+    noise_shape(dims, q, m, 0);
+    return q->latents_in ? read_array(&q->initial, q->latents_in, 4, dims + 1) : OK;
+}
+
+/* The steps' noise: what is given, room for what is kept, and whether the rest can be drawn. */
+static status prepare_noise(sample_request *q, const model *m, run_request *out, const schedule *s)
+{
+    size_t dims[5], count = 1;
+    noise_shape(dims, q, m, s->n_rows);
+    if (q->noise_in) {
+        status st = read_array(&q->noise, q->noise_in, 5, dims);
+        if (st != OK) return st;
+        out->given_noise = q->noise.data;
     }
-    return st;
+    if (q->noise_out) {
+        for (int i = 0; i < 5; i++)
+            if (!size_mul(count, dims[i], &count))
+                return fail(ERR_LIMIT, "--noise-out: the noise of %d pictures and %d steps is more "
+                                       "than memory can address", q->n, s->n_rows);
+        status st = memory_alloc(&q->kept_noise, count, sizeof *q->kept_noise);
+        if (st != OK) return st;
+        out->kept_noise = q->kept_noise;
+    }
+    return run_check_source(m, out, s);
 }
 
 /* What depends on the model: sampler and guided channels that were not given, and what does not go
@@ -132,24 +171,31 @@ static status settle(sample_request *q, const model *m, run_request *out)
         .initial_latents = q->initial.data,
         .batch = q->batch,
     };
-    return OK;
+    return rng_source_parse(&out->source, q->rng);
 }
 
-static status write_latents(const sample_request *q, run *r, output *o)
+static status write_array(output *o, const char *path, const float *values, int n_dims,
+                          const size_t *dims)
 {
-    const dit_config *c = &r->m->dit;
-    size_t size = (size_t)c->latent_size;
-    size_t dims[4] = {(size_t)q->n, (size_t)c->in_channels, size, size};
-    size_t count = dims[0] * dims[1] * size * size;
+    file_out *file = output_extra(o);
+    status st = file_out_open(file, path);
+    if (st == OK) st = npy_write(file, values, n_dims, dims);
+    return st == OK ? file_out_finish(file) : st;
+}
+
+static status write_arrays(const sample_request *q, run *r, output *o)
+{
+    size_t dims[5];
     float *latents = NULL;
     status st = OK;
-    if (!q->latents_out) return OK;
-    TRY(memory_alloc(&latents, count, sizeof *latents));
-    TRY(buffer_download(r->d, r->latents, 0, latents, count));
-    file_out *file = output_extra(o);
-    TRY(file_out_open(file, q->latents_out));
-    TRY(npy_write(file, latents, 4, dims));
-    TRY(file_out_finish(file));
+    noise_shape(dims, q, r->m, r->plan.n_rows);
+    if (q->latents_out) {
+        size_t count = dims[1] * dims[2] * dims[3] * dims[4];
+        TRY(memory_alloc(&latents, count, sizeof *latents));
+        TRY(buffer_download(r->d, r->latents, 0, latents, count));
+        TRY(write_array(o, q->latents_out, latents, 4, dims + 1));
+    }
+    if (q->noise_out) TRY(write_array(o, q->noise_out, q->kept_noise, 5, dims));
 done:
     free(latents);
     return st;
@@ -171,10 +217,12 @@ static void describe(const sample_request *q, const run *r, const char *note)
 static status make_note(text *note, const sample_request *q, const run *r)
 {
     const char *model_name = strrchr(r->m->path, '/');
-    status st = text_append(note, "model %s, seed %llu, steps %s, sampler %s, cfg %g, %s "
+    bool same = r->request.source.kind == RNG_TORCH_CPU;
+    status st = text_append(note, "model %s, seed %llu%s%s, steps %s, sampler %s, cfg %g, %s "
                             "arithmetic, device %s; class",
                             model_name ? model_name + 1 : r->m->path,
-                            (unsigned long long)q->seed, q->steps, samplers[r->request.sampler],
+                            (unsigned long long)q->seed, same ? "" : " of ",
+                            same ? "" : q->rng, q->steps, samplers[r->request.sampler],
                             q->guidance, compats[r->m->arithmetic], r->d->info.name);
     for (int i = 0; i < q->n && i < 100 && st == OK; i += q->per_class)
         st = text_append(note, " %d", q->labels[i]);
@@ -189,6 +237,7 @@ static status check_request(sample_request *q, const model *m, run_request *out)
     if (st == OK)
         st = schedule_init(&s, &m->schedule, m->arithmetic, out->sampler, out->steps, out->eta,
                            m->dit.out_channels == 2 * m->dit.in_channels);
+    if (st == OK) st = prepare_noise(q, m, out, &s);
     schedule_free(&s);
     return st;
 }
@@ -219,7 +268,7 @@ static status sample_on(sample_request *q, run_request *request, model *m, devic
     o->notes =
         (const char *const[]){"Software", "ditcl " DITCL_VERSION, "Comment", note.data, NULL};
     TRY(output_decode(o, &v, r.latents, m->arithmetic, q->quiet));
-    TRY(write_latents(q, &r, o));
+    TRY(write_arrays(q, &r, o));
     TRY(output_commit(o));
     if (q->verbose)
         fprintf(stderr, "  loading %.2f s, sampling %.2f s (%.3f s a step), decoding %.2f s\n",
@@ -234,6 +283,23 @@ done:
     return st;
 }
 
+/* Arrays can be written, each under a name of its own. */
+static status check_outputs(const sample_request *q)
+{
+    const char *names[] = {q->latents_out, q->noise_out};
+    const char *const options[] = {"--latents-out", "--noise-out"};
+    for (int i = 0; i < 2; i++) {
+        if (!names[i]) continue;
+        if (!strcmp(names[i], q->out))
+            return fail(ERR_USAGE, "%s %s: is the picture's name too", options[i], q->out);
+        status st = file_out_check(names[i]);
+        if (st != OK) return st;
+    }
+    if (names[0] && names[1] && !strcmp(names[0], names[1]))
+        return fail(ERR_USAGE, "--noise-out %s: is the latents' name too", names[1]);
+    return OK;
+}
+
 static status sample(sample_request *q)
 {
     model m = {0};
@@ -246,11 +312,7 @@ static status sample(sample_request *q)
     TRY(choose_labels(q, &m));
     int side = m.dit.latent_size * vae_scale(&m.vae);
     TRY(output_open(&o, q->out, q->n, q->per_class, side, side));
-    if (q->latents_out) TRY(file_out_check(q->latents_out));
-    if (q->latents_out && !strcmp(q->latents_out, q->out)) {
-        st = fail(ERR_USAGE, "--latents-out %s: is the picture's name too", q->out);
-        goto done;
-    }
+    TRY(check_outputs(q));
     TRY(read_latents(q, &m));
     TRY(check_request(q, &m, &request));
     q->on.verbose = q->verbose;
@@ -266,8 +328,8 @@ done:
 
 status cli_sample(int argc, char **argv)
 {
-    sample_request q = {.steps = "50", .out = "ditcl.png", .per_class = 1, .sampler = -1,
-                        .compat = -1, .cfg_channels = -1, .guidance = 4.0};
+    sample_request q = {.steps = "50", .rng = "torch-cpu", .out = "ditcl.png", .per_class = 1,
+                        .sampler = -1, .compat = -1, .cfg_channels = -1, .guidance = 4.0};
     const option options[] = {
         {"class", 'c', OPTION_LIST, &q.classes, "C",
          "number or name, or the beginning of one; repeatable, commas separate; all "
@@ -278,6 +340,10 @@ status cli_sample(int argc, char **argv)
          "series; a folder that is there gets 000000.png and so on [ditcl.png]", 0, 0, NULL},
         {"seed", 's', OPTION_UINT64, &q.seed, "S", "of the noise, as torch.manual_seed [0]", 0, 0,
          NULL},
+        {"rng", 0, OPTION_TEXT, &q.rng, "NAME",
+         "whose randn: torch-cpu; torch-cpu-scalar, that of a processor without AVX2; "
+         "torch-cuda:SMs or SMsxTHREADS, that of a GPU of so many multiprocessors, which hold 2048 "
+         "threads each where not said [torch-cpu]", 0, 0, NULL},
         {"steps", 0, OPTION_TEXT, &q.steps, "K",
          "denoising steps [50]; original arithmetic also takes ddimK, that spacing", 0, 0, NULL},
         {"sampler", 0, OPTION_CHOICE, &q.sampler, "NAME",
@@ -294,6 +360,10 @@ status cli_sample(int argc, char **argv)
          "starting noise, float32 [n,C,h,w], instead of drawing it", 0, 0, NULL},
         {"latents-out", 0, OPTION_TEXT, &q.latents_out, "F.npy",
          "also write the final latents, before the VAE", 0, 0, NULL},
+        {"noise-in", 0, OPTION_TEXT, &q.noise_in, "F.npy",
+         "noise of the steps, float32 [steps,n,C,h,w], instead of drawing it", 0, 0, NULL},
+        {"noise-out", 0, OPTION_TEXT, &q.noise_out, "F.npy",
+         "also write the noise that the steps added", 0, 0, NULL},
         {"batch", 0, OPTION_INT, &q.batch, "B", "pictures computed at once [what fits]", 1, 4096,
          NULL},
         {"vae", 0, OPTION_TEXT, &q.vae, "PATH",
@@ -316,6 +386,8 @@ status cli_sample(int argc, char **argv)
     if (st == OK && !helped) st = sample(&q);
     text_list_free(&q.classes);
     npy_free(&q.initial);
+    npy_free(&q.noise);
+    free(q.kept_noise);
     free(q.labels);
     return st;
 }

@@ -18,6 +18,17 @@ bool run_is_guided(compat arithmetic, double guidance)
     return arithmetic == COMPAT_DIFFUSERS ? guidance > 1.0 : guidance != 1.0;
 }
 
+status run_check_source(const model *m, const run_request *request, const schedule *plan)
+{
+    size_t size = (size_t)m->dit.latent_size, most = 0;
+    size_t values = (size_t)request->n * (size_t)m->dit.in_channels * size * size;
+    if (!request->initial_latents) most = values;
+    for (int i = 0; i < plan->n_rows && !request->given_noise; i++)
+        if (plan->rows[i].draws)
+            most = values * (run_is_guided(m->arithmetic, request->guidance) ? 2 : 1);
+    return rng_source_check(&request->source, most);
+}
+
 /* ---- planning ---- */
 
 int run_default_batch(const device *d, const model *m, int n, bool guided)
@@ -160,7 +171,7 @@ status run_restart(run *r)
     if (r->modulated_from > 0) r->modulated_from = r->modulated_to = 0; /* the first chunk left */
     status st = op_fill(r->d, r->flag, 1, 0.0f);
     if (st != OK) return st;
-    rng_seed(&r->generator, r->request.seed);
+    rng_seed_source(&r->generator, &r->request.source, r->request.seed);
     if (r->request.initial_latents)
         return buffer_upload(r->d, r->latents, 0, r->request.initial_latents, values);
     rng_randn(&r->generator, r->host_noise, values);
@@ -290,16 +301,19 @@ static status prepare_modulation(run *r, int step, int group, int *first_row)
     return st;
 }
 
-/* Draws what the program of the model's origin would draw in this step. */
+/* Draws what the program of the model's origin would draw in this step, or takes what was given. */
 static status draw_noise(run *r, int step)
 {
     const schedule_row *row = &r->plan.rows[step];
-    size_t values = picture_values(r) * (size_t)r->request.n;
-    if (!row->draws) return OK;
-    rng_randn(&r->generator, r->host_noise, values * (r->guided ? 2 : 1));
-    if (row->noise == 0.0f) return OK;
+    const run_request *q = &r->request;
+    size_t values = picture_values(r) * (size_t)q->n, at = (size_t)step * values;
+    const float *noise = q->given_noise ? q->given_noise + at : r->host_noise;
+    if (row->draws && !q->given_noise)
+        rng_randn(&r->generator, r->host_noise, values * (r->guided ? 2 : 1));
+    bool used = row->noise != 0.0f;
+    if (q->kept_noise && used) memcpy(q->kept_noise + at, noise, values * sizeof *noise);
     /* the step ends with a finish, before host_noise is written again */
-    return buffer_upload_later(r->d, r->noise, 0, r->host_noise, values);
+    return used ? buffer_upload_later(r->d, r->noise, 0, noise, values) : OK;
 }
 
 static status step_group(run *r, int step, int group)

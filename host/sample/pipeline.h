@@ -14,11 +14,14 @@ typedef struct {
     const int *labels; /* of the n pictures */
     int n;
     uint64_t seed;
+    rng_source source; /* whose numbers are drawn; zero: PyTorch's on the CPU */
     const char *steps;
     sampler_kind sampler;
     double eta, guidance;
     int guided_channels;          /* how many of the latent channels guidance acts on */
     const float *initial_latents; /* null: drawn */
+    const float *given_noise;     /* [steps][n][C][size][size], of the steps; null: drawn */
+    float *kept_noise;            /* as much, for what was used: zeros where none was; or null */
     int batch;                    /* pictures computed at once; 0: what fits */
     /* called after each step, and with step 0 before the first; may be null */
     void (*progress)(void *context, int step, int n_steps);
@@ -48,6 +51,9 @@ typedef struct {
 /* Whether this guidance scale means two predictions a step: diffusers guides above 1 only, the
  * original whenever the scale is not 1. */
 bool run_is_guided(compat arithmetic, double guidance);
+
+/* Whether every draw of the run is one that its source defines. */
+status run_check_source(const model *m, const run_request *request, const schedule *plan);
 
 /* Bytes that a run needs on the device, VAE included. */
 double run_memory(const model *m, int n, int n_labels, int n_steps, bool guided, int batch);

@@ -1,4 +1,4 @@
-/* PyTorch's CPU stream. See rng.h.
+/* PyTorch's CPU stream, and which stream is meant. See rng.h.
  *
  * mt19937 with torch's two ways to normal values (aten/src/ATen/native/cpu/DistributionTemplates.h,
  * core/DistributionsHelper.h). The block path's logarithm, sine and cosine are those of its AVX2
@@ -21,8 +21,11 @@
 
 #include <float.h>
 #include <math.h>
+#include <stdbool.h>
+#include <string.h>
 
 #include "base/half.h"
+#include "base/text.h"
 
 _Static_assert(FLT_EVAL_METHOD == 0, "float arithmetic must round to float at every step");
 
@@ -30,11 +33,77 @@ enum { STATE = 624, SHIFT = 397, BLOCK = 16, PAIRS = BLOCK / 2 };
 
 static const double two_pi = 6.283185307179586476925;
 
+/* ---- which stream ---- */
+
+enum { LEAST_THREADS = 256, MOST_THREADS = 1 << 16, MOST_PROCESSORS = 1 << 16 };
+/* All GPUs but the smallest hold so many threads. */
+static const size_t same_everywhere = 16384;
+/* Beyond it a tensor's bytes need 64-bit indices, and PyTorch draws it in parts. */
+static const size_t most_at_once = ((size_t)1 << 29) - 1;
+
+static const char cuda_name[] = "torch-cuda";
+
+/* "68" or "68x1536" */
+static bool parse_gpu(rng_source *source, const char *typed)
+{
+    char processors[16];
+    uint64_t number;
+    size_t n = strcspn(typed, "x");
+    if (n >= sizeof processors) return false;
+    memcpy(processors, typed, n);
+    processors[n] = 0;
+    if (!text_to_uint(processors, &number) || number < 1 || number > MOST_PROCESSORS) return false;
+    source->processors = (int)number;
+    if (!typed[n]) return true;
+    if (!text_to_uint(typed + n + 1, &number) || number < LEAST_THREADS || number > MOST_THREADS)
+        return false;
+    source->threads = (int)number;
+    return true;
+}
+
+status rng_source_parse(rng_source *source, const char *typed)
+{
+    *source = (rng_source){.kind = RNG_TORCH_CPU, .threads = 2048};
+    if (!strcmp(typed, "torch-cpu")) return OK;
+    source->kind = RNG_TORCH_CPU_SCALAR;
+    if (!strcmp(typed, "torch-cpu-scalar")) return OK;
+    source->kind = RNG_TORCH_CUDA;
+    if (!strcmp(typed, cuda_name)) return OK;
+    size_t n = strlen(cuda_name);
+    if (!strncmp(typed, cuda_name, n) && typed[n] == ':') {
+        if (parse_gpu(source, typed + n + 1)) return OK;
+        return fail(ERR_USAGE, "--rng %.60s: expected the GPU's multiprocessors, as in %s:108, or "
+                               "with the threads of each, as in %s:68x1536",
+                    typed, cuda_name, cuda_name);
+    }
+    return fail(ERR_USAGE, "--rng %.60s: expected torch-cpu, torch-cpu-scalar, torch-cuda or "
+                           "torch-cuda:SMs", typed);
+}
+
+status rng_source_check(const rng_source *source, size_t n)
+{
+    if (source->kind != RNG_TORCH_CUDA) return OK;
+    if (n > most_at_once)
+        return fail(ERR_LIMIT, "--rng %s: %zu values at once are more than %zu", cuda_name, n,
+                    most_at_once);
+    if (source->processors > 0 || n <= same_everywhere) return OK;
+    fail(ERR_USAGE, "--rng %s: GPUs draw %zu values at once in an order that depends on their size",
+         cuda_name, n);
+    fail_hint("name its multiprocessors, and the threads of each where that is not 2048: "
+              "--rng torch-cuda:108 or torch-cuda:68x1536");
+    return ERR_USAGE;
+}
+
 /* ---- uniform ---- */
 
 void rng_seed(rng *r, uint64_t seed)
 {
-    *r = (rng){.left = 1};
+    rng_seed_source(r, &(rng_source){.kind = RNG_TORCH_CPU}, seed);
+}
+
+void rng_seed_source(rng *r, const rng_source *source, uint64_t seed)
+{
+    *r = (rng){.source = *source, .left = 1, .key = seed};
     r->state[0] = (uint32_t)seed;
     for (uint32_t i = 1; i < STATE; i++) {
         uint32_t before = r->state[i - 1];
@@ -161,17 +230,34 @@ static void normal_block(float *d)
     }
 }
 
+/* The same where there is no vector kernel. The angle is rounded once. */
+static void normal_block_scalar(float *d)
+{
+    for (int i = 0; i < PAIRS; i++) {
+        float radius = sqrtf(-2.0f * logf(1.0f - d[i]));
+        float angle = (float)(two_pi * (double)d[i + PAIRS]);
+        d[i] = radius * cosf(angle);
+        d[i + PAIRS] = radius * sinf(angle);
+    }
+}
+
 void rng_randn(rng *r, float *out, size_t n)
 {
+    void (*normal)(float *) =
+        r->source.kind == RNG_TORCH_CPU_SCALAR ? normal_block_scalar : normal_block;
+    if (r->source.kind == RNG_TORCH_CUDA) {
+        philox_randn(r, out, n);
+        return;
+    }
     if (n < BLOCK) {
         for (size_t i = 0; i < n; i++) out[i] = normal_single(r);
         return;
     }
     for (size_t i = 0; i < n; i++) out[i] = uniform_float(r);
-    for (size_t i = 0; i + BLOCK <= n; i += BLOCK) normal_block(out + i);
+    for (size_t i = 0; i + BLOCK <= n; i += BLOCK) normal(out + i);
     if (n % BLOCK) { /* the last sixteen are drawn again, some for the second time */
         float *tail = out + n - BLOCK;
         for (int i = 0; i < BLOCK; i++) tail[i] = uniform_float(r);
-        normal_block(tail);
+        normal(tail);
     }
 }
