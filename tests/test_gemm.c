@@ -219,6 +219,37 @@ START_TEST(weak_devices_are_served)
 }
 END_TEST
 
+/* Parameters count by what they are, not by where they lie: the scratch memory of this kernel holds
+ * whole tiles. */
+START_TEST(changed_parameters_are_applied)
+{
+    const device_list *devices = wanted_devices();
+    const tuning *all[TUNING_KINDS], *t = NULL;
+    for (int i = gemm_kinds(NULL, NULL, all) - 1; i >= 0; i--)
+        if (!strcmp(all[i]->kind, "clblast_xgemm")) t = all[i];
+    ck_assert_ptr_nonnull(t);
+    for (int i = 0; i < devices->n && !is_small(); i++) {
+        device d;
+        const char *names[TUNING_VALUES];
+        int values[TUNING_VALUES];
+        size_t large, small, again;
+        const clblast_parameters p = {"Xgemm", names, values, t->n};
+        const device_settings settings = {.class = CLASS_GPU, .no_cache = true};
+        ck_assert_int_eq(device_open(&d, &devices->items[i], &settings), OK);
+        for (int v = 0; v < t->n; v++) names[v] = t->tunables[v].name;
+        memcpy(values, t->known[3], sizeof values); /* tiles of 128 */
+        ck_assert_msg(clblast_scratch(&d, &p, &large, 130, 130, 130) == OK, "%s", fail_line());
+        memcpy(values, t->known[7], sizeof values); /* tiles of 16 */
+        ck_assert_msg(clblast_scratch(&d, &p, &small, 130, 130, 130) == OK, "%s", fail_line());
+        ck_assert_uint_lt(small, large);
+        memcpy(values, t->known[3], sizeof values);
+        ck_assert_msg(clblast_scratch(&d, &p, &again, 130, 130, 130) == OK, "%s", fail_line());
+        ck_assert_uint_eq(again, large);
+        device_close(&d);
+    }
+}
+END_TEST
+
 Suite *suite_gemm(void)
 {
     Suite *s = suite_create("gemm");
@@ -228,6 +259,10 @@ Suite *suite_gemm(void)
     tcase_add_loop_test(c, every_choice_is_right, 0, N_KINDS);
     tcase_add_test(c, subgroups_of_another_size_are_right);
     tcase_add_test(c, weak_devices_are_served);
+    tcase_set_timeout(c, 0);
+    suite_add_tcase(s, c);
+    c = tcase_create("clblast");
+    tcase_add_test(c, changed_parameters_are_applied);
     tcase_set_timeout(c, 0);
     suite_add_tcase(s, c);
     return s;

@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "device/store.h"
+#include "ops/tuning.h"
 #include "scratch.h"
 #include "suites.h"
 
@@ -253,6 +254,61 @@ START_TEST(no_place)
 }
 END_TEST
 
+/* ---- which of several serves ---- */
+
+static const tuning *find_kind(const char *op, const char *kind)
+{
+    const tuning *all[TUNING_KINDS];
+    for (const tuned_operator *o = tuned_operators; o->op; o++) {
+        if (strcmp(o->op, op) != 0) continue;
+        for (int i = o->kinds(NULL, NULL, all) - 1; i >= 0; i--)
+            if (!strcmp(all[i]->kind, kind)) return all[i];
+    }
+    ck_abort_msg("no %s %s", op, kind);
+    return NULL;
+}
+
+/* Rows for which nothing was stored are served as the nearest for which something was; lines come
+ * in any order. */
+START_TEST(nearest_rows_serve)
+{
+    static const struct {
+        int m, found; /* of the line */
+    } cases[] = {{512, 512},   {500, 512},   {2048, 2048}, {1000, 512}, {1024, 512},
+                 {1025, 2048}, {9999, 2048}, {65, 64},     {1, 512 /* fits the least rows */}};
+    static const int orders[][3] = {{64, 512, 2048}, {2048, 512, 64}, {512, 2048, 64}};
+    const tuning *gpu = find_kind("gemm", "gpu"), *other = find_kind("gemm", "clblast_direct");
+    for (size_t o = 0; o < sizeof orders / sizeof *orders; o++) {
+        device d = {.class = CLASS_GPU,
+                    .info = {.max_work_group = 1024, .local_bytes = 65536, .compute_units = 1}};
+        ck_assert_int_eq(tuning_set(&d, gpu, NULL, gpu->known[5]), OK);
+        for (int i = 0; i < 3; i++) {
+            int m = orders[o][i];
+            const int shape[TUNING_SIZES] = {m, 1152, 384};
+            const tuning *t = m == 512 ? other : gpu;
+            const int *values = m == 512 ? t->known[0] : t->known[m == 64 ? 0 : 1];
+            ck_assert_int_eq(tuning_set(&d, t, shape, values), OK);
+        }
+        for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+            const int shape[TUNING_SIZES] = {cases[i].m, 1152, 384};
+            const tuning *t = tuning_serving(&d, "gemm", shape);
+            ck_assert_msg(t == (cases[i].found == 512 ? other : gpu), "order %zu: m %d", o,
+                          cases[i].m);
+            ck_assert_mem_eq(tuning_values_for(&d, t, shape),
+                             t->known[t == other || cases[i].found == 64 ? 0 : 1],
+                             sizeof(int[TUNING_VALUES]));
+        }
+        const int columns[TUNING_SIZES] = {512, 1153, 384}, depth[TUNING_SIZES] = {512, 1152, 383};
+        ck_assert_ptr_null(tuning_serving(&d, "gemm", columns));
+        ck_assert_ptr_null(tuning_serving(&d, "gemm", depth));
+        ck_assert_ptr_null(tuning_serving(&d, "conv", columns));
+        ck_assert_mem_eq(tuning_values_for(&d, gpu, depth), gpu->known[5],
+                         sizeof(int[TUNING_VALUES]));
+        tuning_forget(&d);
+    }
+}
+END_TEST
+
 Suite *suite_store(void)
 {
     Suite *s = suite_create("store");
@@ -265,6 +321,7 @@ Suite *suite_store(void)
     tcase_add_test(tc, damaged_files);
     tcase_add_test(tc, written_and_read);
     tcase_add_test(tc, no_place);
+    tcase_add_test(tc, nearest_rows_serve);
     suite_add_tcase(s, tc);
     return s;
 }

@@ -20,6 +20,12 @@ static status override(device *d, const char *kernel_name, int n, const char *co
     return OK;
 }
 
+static bool in_use(const device_handles *h, const clblast_parameters *p)
+{
+    return h->clblast_kernel && !strcmp(h->clblast_kernel, p->kernel) &&
+           !memcmp(h->clblast_values, p->values, (size_t)p->n * sizeof *p->values);
+}
+
 /* The library has one set for a device: a change costs a fraction of a millisecond, and what was
  * built for a set before is kept. */
 static status apply(device *d, const clblast_parameters *p)
@@ -28,16 +34,18 @@ static status apply(device *d, const clblast_parameters *p)
     size_t values[CLBLAST_PARAMETERS], limit;
     device_handles *h = d->handles;
     status st = OK;
-    if (!p->kernel || (h->clblast_kernel == p->kernel && h->clblast_values == p->values)) return OK;
+    if (!p->kernel) return OK;
     if (p->n > CLBLAST_PARAMETERS) return fail(ERR_LIMIT, "CLBlast: %d parameters", p->n);
+    if (in_use(h, p)) return OK;
     for (int i = 0; i < p->n; i++) values[i] = (size_t)p->values[i];
     /* products below the cube of this are the other kernel's */
     limit = !strcmp(p->kernel, "XgemmDirect") ? 1 << 20 : 1;
-    if (h->clblast_kernel != p->kernel) TRY(override(d, "GemmRoutine", 1, limit_name, &limit));
-    h->clblast_kernel = NULL;
+    if (!h->clblast_kernel || strcmp(h->clblast_kernel, p->kernel) != 0)
+        TRY(override(d, "GemmRoutine", 1, limit_name, &limit));
+    h->clblast_kernel = NULL; /* what is there if the next fails */
     TRY(override(d, p->kernel, p->n, p->names, values));
     h->clblast_kernel = p->kernel;
-    h->clblast_values = p->values;
+    memcpy(h->clblast_values, p->values, (size_t)p->n * sizeof *p->values);
 done:
     return st;
 }

@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/hash.h"
 #include "base/status.h"
 #include "device/conf.h"
 #include "device/features.h"
@@ -104,8 +105,9 @@ typedef struct {
     } programs;
     struct {
         int m, n, k;
-        const void *by, *values;
-    } *products; /* shapes that ops/gemm_check.c found right here */
+        const void *by;
+        hash128 values;
+    } *products; /* what ops/gemm_check.c found right here */
     size_t n_products, products_capacity;
 } device;
 

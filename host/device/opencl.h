@@ -7,6 +7,7 @@
 
 #include "base/hash.h"
 #include "base/status.h"
+#include "device/clblast.h"
 #include "device/device.h"
 
 struct kernel {
@@ -24,8 +25,9 @@ struct device_handles {
     cl_context context;
     cl_command_queue queue;
     struct kernel *kernels; /* built so far */
-    const char *clblast_kernel; /* what clblast.c had CLBlast use last; null: as shipped */
-    const int *clblast_values;
+    /* what clblast.c had CLBlast use last; kernel null: as shipped */
+    const char *clblast_kernel;
+    int clblast_values[CLBLAST_PARAMETERS];
 };
 
 /* "CL_OUT_OF_RESOURCES", or "error -9999". */

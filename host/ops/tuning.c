@@ -43,14 +43,44 @@ static bool same_shape(const int *a, const int *b)
 
 static const int any_shape[TUNING_SIZES] = {0};
 
+/* How many times one shape is the other, where they differ in their first size alone: a product's
+ * rows, an attention's batch, a convolution's pixels. 0 where they differ in others. */
+static double times_apart(const int *a, const int *b)
+{
+    if (memcmp(a + 1, b + 1, (TUNING_SIZES - 1) * sizeof *a) != 0 || !a[0] || !b[0]) return 0.0;
+    return a[0] > b[0] ? (double)a[0] / b[0] : (double)b[0] / a[0];
+}
+
+/* What was stored for the shape, else for the one that is nearest in its first size (of two that
+ * are as near, the smaller); null where there is none, or none that fits. t null: any
+ * implementation of op. */
+static const tuned *find_nearest(const device *d, const char *op, const tuning *t,
+                                 const int *shape)
+{
+    const tuned *nearest = NULL;
+    double least = 0.0;
+    for (const device_tuned *l = d->tuned; l; l = l->next) {
+        const tuned *this = of(l);
+        double apart = times_apart(this->shape, shape);
+        if (apart == 0.0 || (t ? this->t != t : strcmp(this->t->op, op) != 0)) continue;
+        if (nearest && (apart > least ||
+                        (apart == least && this->shape[0] >= nearest->shape[0])))
+            continue;
+        if (!this->t->fits(d, this->values, shape)) continue;
+        nearest = this;
+        least = apart;
+    }
+    return nearest;
+}
+
 const int *tuning_values_for(const device *d, const tuning *t, const int *shape)
 {
-    const int *const wanted[] = {shape, any_shape};
-    for (int i = 0; i < 2; i++)
-        for (const device_tuned *l = d->tuned; l; l = l->next)
-            if (of(l)->t == t && same_shape(of(l)->shape, wanted[i]) &&
-                t->fits(d, of(l)->values, shape))
-                return of(l)->values;
+    const tuned *nearest = find_nearest(d, t->op, t, shape);
+    if (nearest) return nearest->values;
+    for (const device_tuned *l = d->tuned; l; l = l->next)
+        if (of(l)->t == t && same_shape(of(l)->shape, any_shape) &&
+            t->fits(d, of(l)->values, shape))
+            return of(l)->values;
     for (int i = 0; i < t->n_known; i++)
         if (t->fits(d, t->known[i], shape)) return t->known[i];
     return NULL;
@@ -71,9 +101,8 @@ const tuning *tuning_serving(const device *d, const char *op, const int *shape)
 {
     const tuning *pretended_one = d->pretended ? d->pretended->serving : NULL;
     if (pretended_one && !strcmp(pretended_one->op, op)) return pretended_one;
-    for (const device_tuned *l = d->tuned; l; l = l->next)
-        if (!strcmp(of(l)->t->op, op) && same_shape(of(l)->shape, shape)) return of(l)->t;
-    return NULL;
+    const tuned *nearest = find_nearest(d, op, NULL, shape);
+    return nearest ? nearest->t : NULL;
 }
 
 /* ---- stored values ---- */

@@ -59,8 +59,9 @@ extern const int tuning_nothing[1][TUNING_VALUES];
 bool tuning_fits_always(const device *d, const int *values, const int *shape);
 
 /* The values to use for a shape (TUNING_SIZES numbers, zeros behind): those stored for it on this
- * device, else those stored for any shape, else the first known ones that fit. Null where none fit.
- * They live as long as the device. */
+ * device, or for the shape that is nearest in its first size and has the same others, else those
+ * stored for any shape, else the first known ones that fit. Null where none fit. They live as long
+ * as the device. */
 const int *tuning_values_for(const device *d, const tuning *t, const int *shape);
 
 /* out = " -DMT=64 -DNT=64", for program_get. */
@@ -68,7 +69,7 @@ void tuning_options(char out[TUNING_OPTIONS], const tuning *t, const int *values
 
 /* ---- which implementation serves ---- */
 
-/* The one that was stored for this shape, or null. */
+/* The one that was stored for this shape, or for the nearest as above; or null. */
 const tuning *tuning_serving(const device *d, const char *op, const int *shape);
 
 /* An operator that can be tuned. kinds: fills out with its implementations that this device, in its
