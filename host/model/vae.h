@@ -1,5 +1,6 @@
-/* The KL-VAE's decoder in Stable Diffusion's topology (Rombach et al. 2022): latents -> picture.
- * Pictures are NHWC on the device; one is decoded at a time. */
+/* The KL-VAE in Stable Diffusion's topology (Rombach et al. 2022), one half at a time: the decoder,
+ * latents -> picture, or the encoder, picture -> latents. Pictures are NHWC on the device; one is
+ * computed at a time. */
 #ifndef DITCL_MODEL_VAE_H
 #define DITCL_MODEL_VAE_H
 
@@ -20,8 +21,10 @@ typedef struct {
 } resnet;
 
 typedef struct {
-    resnet *resnets; /* layers_per_block + 1 */
-    conv_weight up;         /* in is 0 on the last level */
+    resnet *resnets;
+    int n_resnets;    /* layers_per_block, and one more in the decoder */
+    conv_weight up;   /* decoder; in is 0 on the last level */
+    gemm_weight down; /* encoder; k is 0 on the last level */
 } vae_level;
 
 typedef struct {
@@ -31,15 +34,17 @@ typedef struct {
     const layer_visitor *visitor; /* null, or while layers are only looked at */
     int side; /* of the pictures that a layer being loaded will see, as the model draws them */
     conv_weight conv_in, conv_out;
-    gemm_weight post_quant, mid_qkv, mid_out;
+    gemm_weight quant, mid_qkv, mid_out; /* quant: the decoder's first layer, the encoder's last */
     resnet mid_1, mid_2;
     norm mid_norm, norm_out;
     vae_level levels[VAE_MAX_LEVELS];
-    /* for latents of one size */
-    int height, width;
+    /* for pictures of one size */
+    int height, width; /* of the latents */
     buf x, y, z, affine, statistics, qkv, scores, scratch;
     const char *unknown; /* the first tensor that is no part of a known VAE, or null */
 } vae;
+
+/* ---- the decoder ---- */
 
 /* Compares the file with the configuration: every tensor of the decoder there, of the right shape
  * and type. Reads no values. */
@@ -53,17 +58,38 @@ status vae_load(vae *v, device *d, model *m);
 
 /* Allocates for latents of height x width, and checks the products' shapes on the device. */
 status vae_prepare(vae *v, int height, int width);
-void vae_free(vae *v);
 
 /* image [8h*8w][3] (as many times larger as the levels say) = decoder of picture `picture` of
  * latents [..][C][height][width] on the sampler's scale. Returns the device buffer that holds it,
  * valid until the next call. */
 status vae_decode(vae *v, buf *image, buf latents, int picture);
 
+/* ---- the encoder ---- */
+
+/* As vae_check, for the encoder; ERR_FORMAT when the file holds none. */
+status vae_check_encoder(model *m);
+
+/* As vae_load and vae_prepare; height and width are those of the latents too. */
+status vae_load_encoder(vae *v, device *d, model *m);
+status vae_prepare_encoder(vae *v, int height, int width);
+
+/* moments [2C][height][width] = encoder of pixels [H][W][3] in [-1, 1], both on the host: the means
+ * and the logarithms of the variances of the latents' distribution. */
+status vae_encode(vae *v, float *moments, const float *pixels);
+
+/* latents [C][area] on the sampler's scale: the distribution's mean, or with noise, [C][area] of
+ * the standard normal distribution, the sample that it makes. */
+void vae_sample(float *latents, const float *moments, const float *noise, const vae_config *c,
+                size_t area);
+
+/* ---- both ---- */
+
+void vae_free(vae *v);
+
 /* Pixels of a picture a side, over pixels of its latents. */
 int vae_scale(const vae_config *c);
 
-/* Bytes on the device: weights, and activations of one picture. */
+/* Bytes on the device: weights, and activations of one picture, of the decoder. */
 double vae_weight_bytes(const vae_config *c);
 double vae_activation_bytes(const vae_config *c, int height, int width);
 

@@ -1,0 +1,288 @@
+/* Layers of the VAE. See vae_layers.h. */
+#include "model/vae_layers.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+
+#define EPSILON 1e-6f /* of every group norm */
+
+/* ---- weights ---- */
+
+static void tensor_name(char out[NAME_BYTES], const char *prefix, const char *suffix)
+{
+    size_t n = strlen(prefix), m = strlen(suffix);
+    assert(n + m < NAME_BYTES); /* the longest is half of that */
+    memcpy(out, prefix, n);
+    memcpy(out + n, suffix, m + 1);
+}
+
+status vae_load_norm(vae *v, norm *n, const char *prefix, int channels)
+{
+    char name[NAME_BYTES];
+    tensor_name(name, prefix, ".weight");
+    status st = weights_upload(v->w, v->d, &n->weight, name, SHAPE(channels));
+    tensor_name(name, prefix, ".bias");
+    return st == OK ? weights_upload(v->w, v->d, &n->bias, name, SHAPE(channels)) : st;
+}
+
+/* Matrices [out][in] of 1x1 convolutions, or of several that are computed as one. */
+static status load_1x1(vae *v, gemm_weight *c, const char *const *prefixes, int n, int in, int out)
+{
+    const int product[TUNING_SIZES] = {v->side * v->side, n * out, in};
+    if (v->visitor) v->visitor->see(v->visitor->context, "gemm", product);
+    return linear_load(v->w, v->d, c, v->side * v->side, prefixes, n,
+                       SHAPE((size_t)out, (size_t)in));
+}
+
+status vae_load_conv1x1(vae *v, gemm_weight *c, const char *prefix, int in, int out)
+{
+    return load_1x1(v, c, &prefix, 1, in, out);
+}
+
+status vae_load_conv3x3(vae *v, conv_weight *c, const char *prefix, int in, int out, int up)
+{
+    char name[NAME_BYTES], bias_name[NAME_BYTES];
+    float *weight = NULL, *bias = NULL;
+    status st = OK;
+    const tensor *found; /* the file decides what is allocated: look there first */
+    *c = (conv_weight){.in = in, .out = out, .up = up};
+    tensor_name(bias_name, prefix, ".bias");
+    TRY(weights_find(v->w, &found, bias_name, SHAPE(out)));
+    tensor_name(name, prefix, ".weight");
+    TRY(weights_find(v->w, &found, name, SHAPE(out, in, 3, 3)));
+    const int sizes[TUNING_SIZES] = {v->side * v->side, in, out, up};
+    if (v->visitor) v->visitor->see(v->visitor->context, "conv", sizes);
+    if (!v->d) goto done; /* see vae_check */
+    TRY(memory_alloc(&weight, (size_t)in * (size_t)out * 9, sizeof *weight));
+    TRY(memory_alloc(&bias, (size_t)out, sizeof *bias));
+    TRY(weights_read(v->w, weight, name, SHAPE(out, in, 3, 3)));
+    TRY(weights_read(v->w, bias, bias_name, SHAPE(out)));
+    TRY(conv_weight_upload(v->d, c, weight, bias,
+                           (conv_layer){v->side * v->side, in, out, up}, name));
+done:
+    free(weight);
+    free(bias);
+    return st;
+}
+
+status vae_load_resnet(vae *v, resnet *r, const char *prefix, int in, int out)
+{
+    char name[NAME_BYTES];
+    status st = OK;
+    tensor_name(name, prefix, ".norm1");
+    TRY(vae_load_norm(v, &r->norm_1, name, in));
+    tensor_name(name, prefix, ".conv1");
+    TRY(vae_load_conv3x3(v, &r->conv_1, name, in, out, 1));
+    tensor_name(name, prefix, ".norm2");
+    TRY(vae_load_norm(v, &r->norm_2, name, out));
+    tensor_name(name, prefix, ".conv2");
+    TRY(vae_load_conv3x3(v, &r->conv_2, name, out, out, 1));
+    tensor_name(name, prefix, ".conv_shortcut");
+    if (in != out) TRY(vae_load_conv1x1(v, &r->shortcut, name, in, out));
+done:
+    return st;
+}
+
+/* q, k and v as one matrix. */
+static status load_attention(vae *v, const char *half, int channels)
+{
+    static const char *const layers[4] = {"to_q", "to_k", "to_v", "to_out.0"};
+    static const char prefix[] = "mid_block.attentions.0.";
+    char names[4][NAME_BYTES], norm_name[NAME_BYTES];
+    const char *qkv[3] = {names[0], names[1], names[2]};
+    status st = OK;
+    for (int i = 0; i < 4; i++)
+        snprintf(names[i], NAME_BYTES, "%s.%s%s", half, prefix, layers[i]);
+    snprintf(norm_name, sizeof norm_name, "%s.%sgroup_norm", half, prefix);
+    TRY(vae_load_norm(v, &v->mid_norm, norm_name, channels));
+    TRY(load_1x1(v, &v->mid_qkv, qkv, 3, channels, channels));
+    TRY(vae_load_conv1x1(v, &v->mid_out, names[3], channels, channels));
+done:
+    return st;
+}
+
+status vae_load_middle(vae *v, const char *half, int channels)
+{
+    char name[NAME_BYTES];
+    status st = OK;
+    snprintf(name, sizeof name, "%s.mid_block.resnets.0", half);
+    TRY(vae_load_resnet(v, &v->mid_1, name, channels, channels));
+    if (v->config.mid_attention) TRY(load_attention(v, half, channels));
+    snprintf(name, sizeof name, "%s.mid_block.resnets.1", half);
+    TRY(vae_load_resnet(v, &v->mid_2, name, channels, channels));
+done:
+    return st;
+}
+
+/* ---- memory ---- */
+
+status vae_plan_product(vae *v, size_t *scratch, const gemm_weight *c, size_t pixels)
+{
+    size_t need = 0;
+    enum { ROWS = 4096 };
+    if (c->k == 0) return OK;
+    /* more rows are more of the same tiles; the remainder stays */
+    size_t checked = pixels > 2 * ROWS ? ROWS + pixels % ROWS : pixels;
+    status st = gemm_check(v->d, c, (int)checked);
+    if (st == OK) st = gemm_scratch(v->d, &need, c, (int)pixels);
+    if (need > *scratch) *scratch = need;
+    return st;
+}
+
+status vae_plan_conv(vae *v, size_t *scratch, const conv_weight *c, int height, int width)
+{
+    size_t need = 0;
+    status st = conv_scratch(v->d, &need, c, (picture_shape){1, height, width, c->in});
+    if (need > *scratch) *scratch = need;
+    return st;
+}
+
+static int max_channels(const vae_config *c)
+{
+    int most = c->latent_channels;
+    for (int i = 0; i < c->n_levels; i++)
+        if (c->channels[i] > most) most = c->channels[i];
+    return most;
+}
+
+status vae_allocate(vae *v, double values, int height, int width, size_t scratch)
+{
+    const vae_config *c = &v->config;
+    int most = max_channels(c);
+    /* statistics of the largest picture; a smaller one needs fewer chunks */
+    picture_shape largest = {1, height, width, most};
+    attention_shape a = {1, v->height * v->width, 1, c->channels[c->n_levels - 1]};
+    size_t scores, tokens = (size_t)v->height * (size_t)v->width;
+    status st = OK;
+    TRY(buffer_create(v->d, &v->x, (size_t)values, "the VAE's picture"));
+    TRY(buffer_create(v->d, &v->y, (size_t)values, "the VAE's picture"));
+    TRY(buffer_create(v->d, &v->z, (size_t)values, "the VAE's picture"));
+    TRY(buffer_create(v->d, &v->affine, 2 * (size_t)most, "group norm"));
+    TRY(buffer_create(v->d, &v->statistics, groupnorm_scratch(largest, c->groups), "group norm"));
+    if (c->mid_attention) {
+        TRY(attention_scratch(v->d, &scores, a));
+        TRY(buffer_create(v->d, &v->qkv, tokens * 3 * (size_t)a.head_dim, "the VAE's qkv"));
+        TRY(buffer_create(v->d, &v->scores, scores, "scratch of the VAE's attention"));
+    }
+    if (scratch) TRY(buffer_create(v->d, &v->scratch, scratch, "the VAE's scratch"));
+done:
+    return st;
+}
+
+static void norm_free(device *d, norm *n)
+{
+    buffer_release(d, &n->weight);
+    buffer_release(d, &n->bias);
+}
+
+static void resnet_free(device *d, resnet *r)
+{
+    norm_free(d, &r->norm_1);
+    norm_free(d, &r->norm_2);
+    conv_weight_free(d, &r->conv_1);
+    conv_weight_free(d, &r->conv_2);
+    gemm_weight_free(d, &r->shortcut);
+}
+
+void vae_free(vae *v)
+{
+    device *d = v->d;
+    conv_weight_free(d, &v->conv_in);
+    conv_weight_free(d, &v->conv_out);
+    gemm_weight_free(d, &v->quant);
+    gemm_weight_free(d, &v->mid_qkv);
+    gemm_weight_free(d, &v->mid_out);
+    resnet_free(d, &v->mid_1);
+    resnet_free(d, &v->mid_2);
+    norm_free(d, &v->mid_norm);
+    norm_free(d, &v->norm_out);
+    for (int i = 0; i < VAE_MAX_LEVELS; i++) {
+        for (int j = 0; v->levels[i].resnets && j < v->levels[i].n_resnets; j++)
+            resnet_free(d, &v->levels[i].resnets[j]);
+        free(v->levels[i].resnets);
+        conv_weight_free(d, &v->levels[i].up);
+        gemm_weight_free(d, &v->levels[i].down);
+    }
+    buf *buffers[] = {&v->x,   &v->y,    &v->z,      &v->affine, &v->statistics,
+                      &v->qkv, &v->scores, &v->scratch};
+    for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) buffer_release(d, buffers[i]);
+    *v = (vae){0};
+}
+
+/* ---- a picture on its way ---- */
+
+status vae_norm_conv(vae *v, buf out, buf x, const norm *n, const conv_weight *c,
+                             picture_shape s, buf residual)
+{
+    conv_use use = {.affine = v->affine, .silu = true, .residual = residual};
+    status st = op_groupnorm_statistics(v->d, v->affine, x, n->weight, n->bias, v->statistics, s,
+                                        v->config.groups, EPSILON);
+    return st == OK ? op_conv3x3(v->d, out, x, c, s, &use, v->scratch) : st;
+}
+
+status vae_forward_1x1(vae *v, buf out, buf in, const gemm_weight *c, picture_shape s,
+                       buf residual)
+{
+    int pixels = s.height * s.width;
+    gemm_epilogue e = {.residual = residual, .residual_rows = pixels};
+    return op_gemm(v->d, out, in, c, pixels, &e, v->scratch);
+}
+
+/* x = (x or its 1x1 shortcut) + conv(SiLU(norm(conv(SiLU(norm(x)))))) */
+status vae_forward_resnet(vae *v, const resnet *r, picture_shape *s)
+{
+    const buf none = {0};
+    picture_shape out = *s;
+    status st = OK;
+    out.channels = r->conv_1.out;
+    TRY(vae_norm_conv(v, v->y, v->x, &r->norm_1, &r->conv_1, *s, none));
+    if (r->shortcut.k) {
+        TRY(vae_forward_1x1(v, v->z, v->x, &r->shortcut, *s, none));
+        buffer_swap(&v->x, &v->z);
+    }
+    TRY(vae_norm_conv(v, v->z, v->y, &r->norm_2, &r->conv_2, out, v->x));
+    buffer_swap(&v->x, &v->z);
+    *s = out;
+done:
+    return st;
+}
+
+/* x += attention over all pixels, one head as wide as the channels */
+static status forward_attention(vae *v, picture_shape s)
+{
+    attention_shape a = {1, s.height * s.width, 1, s.channels};
+    groupnorm_use use = {.affine = v->affine, .up = 1};
+    const buf none = {0};
+    status st = OK;
+    TRY(op_groupnorm_statistics(v->d, v->affine, v->x, v->mid_norm.weight, v->mid_norm.bias,
+                                v->statistics, s, v->config.groups, EPSILON));
+    TRY(op_groupnorm_apply(v->d, v->y, v->x, s, &use));
+    TRY(vae_forward_1x1(v, v->qkv, v->y, &v->mid_qkv, s, none));
+    TRY(op_attention(v->d, v->y, v->qkv, v->scores, a));
+    TRY(vae_forward_1x1(v, v->z, v->y, &v->mid_out, s, v->x));
+    buffer_swap(&v->x, &v->z);
+done:
+    return st;
+}
+
+status vae_forward_conv(vae *v, const conv_weight *c, picture_shape *s)
+{
+    const conv_use plain = {0};
+    status st = op_conv3x3(v->d, v->y, v->x, c, *s, &plain, v->scratch);
+    buffer_swap(&v->x, &v->y);
+    s->height *= c->up;
+    s->width *= c->up;
+    s->channels = c->out;
+    return st;
+}
+
+status vae_forward_middle(vae *v, picture_shape *s)
+{
+    status st = vae_forward_resnet(v, &v->mid_1, s);
+    if (st == OK && v->config.mid_attention) st = forward_attention(v, *s);
+    return st == OK ? vae_forward_resnet(v, &v->mid_2, s) : st;
+}
