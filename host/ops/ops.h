@@ -208,6 +208,23 @@ status conv_scratch(device *d, size_t *count, const conv_weight *w, picture_shap
 const char *conv_name(const device *d, conv_layer like);
 double conv_input_error(const device *d, conv_layer like);
 
+/* ---- downsample: 3x3 convolution, stride 2 ---- */
+
+/* Memory for one convolution after another: patches [rows][9 Cin], the product's scratch, and where
+ * a picture's pixels are more than rows, part [rows][Cout]. */
+typedef struct {
+    int rows;
+    buf patches, part, product;
+} downsample_room;
+
+/* How many of the result's pixels to compute at once, so that patches stay small; x of shape s. */
+int downsample_rows(picture_shape s);
+
+/* out [H/2 * W/2][Cout] = conv(x) + bias; x [H*W][Cin] of shape s, one picture, which ends in a row
+ * and a column of zeros more. w: the layer as a matrix [Cout][Cin*3*3]. */
+status op_downsample(device *d, buf out, buf x, const gemm_weight *w, picture_shape s,
+                     const downsample_room *room);
+
 /* ---- step: guidance + sampler update ---- */
 
 enum { STEP_ROW_FLOATS = 11 };
