@@ -345,6 +345,7 @@ static status read_vae(const reader *r, vae_config *c)
         TRY(read_number(r, "shift_factor", 0, -1e6, 1e6, &shift));
     c->scaling_factor = (float)scale;
     c->shift_factor = (float)shift;
+    TRY(read_bool(r, "use_quant_conv", true, &c->quant_conv));
     TRY(read_bool(r, "use_post_quant_conv", true, &c->post_quant_conv));
     TRY(read_bool(r, "mid_block_add_attention", true, &c->mid_attention));
 done:

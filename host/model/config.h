@@ -38,7 +38,7 @@ typedef struct {
     int layers_per_block;         /* the decoder has one more */
     int groups;                   /* norm_num_groups; divides every channel count */
     float scaling_factor, shift_factor;
-    bool post_quant_conv, mid_attention;
+    bool quant_conv, post_quant_conv, mid_attention;
 } vae_config;
 
 typedef enum { BETAS_LINEAR, BETAS_SCALED_LINEAR, BETAS_COSINE, BETAS_TRAINED } beta_schedule;

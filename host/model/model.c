@@ -316,6 +316,7 @@ static status infer_vae(vae_config *c, const weights *w)
     c->latent_channels = (int)dims[1];
     TRY(dims_of(w, "decoder.conv_out.weight", 4, 16384, &dims));
     c->out_channels = (int)dims[0];
+    c->quant_conv = weights_has(w, "quant_conv.weight");
     c->post_quant_conv = weights_has(w, "post_quant_conv.weight");
     c->mid_attention = weights_has(w, "decoder.mid_block.attentions.0.group_norm.weight");
     c->n_levels = count_parts(w, "decoder.up_blocks.#.resnets.0.conv1.weight", VAE_MAX_LEVELS + 1);

@@ -23,6 +23,7 @@ static const vae_config stable_diffusion_vae = {
     .layers_per_block = 2,
     .groups = 32,
     .scaling_factor = 0.18215f,
+    .quant_conv = true,
     .post_quant_conv = true,
     .mid_attention = true,
 };

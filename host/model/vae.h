@@ -40,7 +40,8 @@ typedef struct {
     vae_level levels[VAE_MAX_LEVELS];
     /* for pictures of one size */
     int height, width; /* of the latents */
-    buf x, y, z, affine, statistics, qkv, scores, scratch;
+    buf x, y, z, affine, statistics, qkv, scores, scratch, patches;
+    size_t n_patches; /* floats of patches, where the encoder makes pictures smaller */
     const char *unknown; /* the first tensor that is no part of a known VAE, or null */
 } vae;
 

@@ -1,0 +1,251 @@
+/* The VAE's encoder. See vae.h. */
+#include <limits.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/half.h"
+#include "base/memory.h"
+#include "model/vae_layers.h"
+
+/* ---- weights ---- */
+
+/* Channels that come into a level. */
+static int level_in(const vae_config *c, int level)
+{
+    return c->channels[level ? level - 1 : 0];
+}
+
+static int rows_at_once(const vae *v, int level)
+{
+    picture_shape s = {1, v->side, v->side, v->config.channels[level]};
+    return downsample_rows(s);
+}
+
+static status load_level(vae *v, int level)
+{
+    const vae_config *c = &v->config;
+    vae_level *l = &v->levels[level];
+    const char *down;
+    size_t channels = (size_t)c->channels[level];
+    char name[NAME_BYTES];
+    status st = OK;
+    TRY(memory_alloc(&l->resnets, (size_t)c->layers_per_block, sizeof *l->resnets));
+    l->n_resnets = c->layers_per_block;
+    for (int i = 0; i < l->n_resnets; i++) {
+        snprintf(name, sizeof name, "encoder.down_blocks.%d.resnets.%d", level, i);
+        TRY(vae_load_resnet(v, &l->resnets[i], name, i ? c->channels[level] : level_in(c, level),
+                            c->channels[level]));
+    }
+    if (level + 1 == c->n_levels) goto done;
+    snprintf(name, sizeof name, "encoder.down_blocks.%d.downsamplers.0.conv", level);
+    down = name;
+    TRY(linear_load(v->w, v->d, &l->down, rows_at_once(v, level), &down, 1,
+                    SHAPE(channels, channels, 3, 3)));
+    v->side /= 2;
+done:
+    return st;
+}
+
+/* Another topology's layers would be left out. */
+static status check_unused(vae *v)
+{
+    size_t n_unknown;
+    weights_ignore(v->w, "decoder.");
+    weights_ignore(v->w, "post_quant_conv.");
+    v->unknown = weights_unused(v->w, &n_unknown);
+    if (!v->unknown || strncmp(v->unknown, "encoder.", strlen("encoder.")) != 0) return OK;
+    return fail(ERR_FORMAT, "%s: unknown tensor %s: not an encoder of DownEncoderBlock2D",
+                v->w->file.path, v->unknown);
+}
+
+static status load_all(vae *v)
+{
+    const vae_config *c = &v->config;
+    int last = c->channels[c->n_levels - 1], moments = 2 * c->latent_channels;
+    status st = OK;
+    if (!v->w->generated && !weights_has(v->w, "encoder.conv_in.weight"))
+        return fail(ERR_FORMAT, "%s: holds no encoder: this VAE can only decode",
+                    v->w->file.path);
+    if (c->in_channels != 3)
+        return fail(ERR_FORMAT, "%s: its encoder takes pictures of %d channels, expected 3",
+                    v->w->file.path, c->in_channels);
+    TRY(vae_load_conv3x3(v, &v->conv_in, "encoder.conv_in", c->in_channels, c->channels[0], 1));
+    for (int i = 0; i < c->n_levels; i++) TRY(load_level(v, i));
+    TRY(vae_load_middle(v, "encoder", last));
+    TRY(vae_load_norm(v, &v->norm_out, "encoder.conv_norm_out", last));
+    TRY(vae_load_conv3x3(v, &v->conv_out, "encoder.conv_out", last, moments, 1));
+    if (c->quant_conv) TRY(vae_load_conv1x1(v, &v->quant, "quant_conv", moments, moments));
+    TRY(check_unused(v));
+done:
+    return st;
+}
+
+static vae of_model(device *d, model *m)
+{
+    int side = m->dit.latent_size ? m->dit.latent_size * vae_scale(&m->vae) : 256;
+    return (vae){.d = d, .w = &m->vae_weights, .config = m->vae, .side = side};
+}
+
+status vae_check_encoder(model *m)
+{
+    vae v = of_model(NULL, m);
+    status st = load_all(&v);
+    vae_free(&v);
+    return st;
+}
+
+status vae_load_encoder(vae *v, device *d, model *m)
+{
+    *v = of_model(d, m);
+    status st = load_all(v);
+    if (st != OK) vae_free(v);
+    return st;
+}
+
+/* ---- memory ---- */
+
+/* The largest picture of channels on the way down, in elements; with a border when padded. */
+static double largest_picture(const vae_config *c, int height, int width, double border)
+{
+    double most = 0, moments = 2.0 * c->latent_channels;
+    for (int i = 0; i < c->n_levels; i++) {
+        double channels = c->channels[i] > level_in(c, i) ? c->channels[i] : level_in(c, i);
+        if (i == 0 && channels < c->in_channels) channels = c->in_channels;
+        if (i + 1 == c->n_levels && channels < moments) channels = moments;
+        double need = ((height >> i) + border) * ((width >> i) + border) * channels;
+        if (need > most) most = need;
+    }
+    return most + 32 * (double)c->channels[c->n_levels - 1];
+}
+
+/* The last product of a picture may be of fewer rows. */
+static status plan_downsample(vae *v, size_t *scratch, const gemm_weight *c, picture_shape s)
+{
+    int pixels = s.height / 2 * (s.width / 2), rows = downsample_rows(s);
+    if ((size_t)rows * 9 * (size_t)s.channels > v->n_patches)
+        v->n_patches = (size_t)rows * 9 * (size_t)s.channels;
+    status st = vae_plan_product(v, scratch, c, (size_t)rows);
+    if (st == OK && pixels % rows)
+        st = vae_plan_product(v, scratch, c, (size_t)(pixels % rows));
+    return st;
+}
+
+static status plan_level(vae *v, size_t *scratch, int level, int height, int width)
+{
+    const vae_level *l = &v->levels[level];
+    size_t pixels = (size_t)height * (size_t)width;
+    status st = OK;
+    TRY(vae_plan_product(v, scratch, &l->resnets[0].shortcut, pixels));
+    for (int i = 0; i < l->n_resnets && i < 2; i++) { /* those after the second are like it */
+        TRY(vae_plan_conv(v, scratch, &l->resnets[i].conv_1, height, width));
+        TRY(vae_plan_conv(v, scratch, &l->resnets[i].conv_2, height, width));
+    }
+    if (l->down.k)
+        TRY(plan_downsample(v, scratch, &l->down,
+                            (picture_shape){1, height, width, v->config.channels[level]}));
+done:
+    return st;
+}
+
+status vae_prepare_encoder(vae *v, int height, int width)
+{
+    const vae_config *c = &v->config;
+    int scale = vae_scale(c), full_height = height * scale, full_width = width * scale;
+    size_t scratch = 0, pixels = (size_t)height * (size_t)width;
+    double padded = largest_picture(c, full_height, full_width, 2);
+    status st = OK;
+    if (padded > INT_MAX)
+        return fail(ERR_LIMIT, "encoding %d x %d pixels: a picture of %.0f values is too large",
+                    full_width, full_height, padded);
+    v->height = height;
+    v->width = width;
+    TRY(vae_plan_conv(v, &scratch, &v->conv_in, full_height, full_width));
+    for (int i = 0; i < c->n_levels; i++)
+        TRY(plan_level(v, &scratch, i, full_height >> i, full_width >> i));
+    TRY(vae_plan_conv(v, &scratch, &v->mid_1.conv_1, height, width));
+    TRY(vae_plan_product(v, &scratch, &v->mid_qkv, pixels));
+    TRY(vae_plan_product(v, &scratch, &v->mid_out, pixels));
+    TRY(vae_plan_conv(v, &scratch, &v->conv_out, height, width));
+    TRY(vae_plan_product(v, &scratch, &v->quant, pixels));
+    TRY(vae_allocate(v, largest_picture(c, full_height, full_width, 0), full_height, full_width,
+                     scratch));
+    if (v->n_patches)
+        TRY(buffer_create(v->d, &v->patches, v->n_patches, "patches of the encoder"));
+done:
+    return st;
+}
+
+/* ---- encoding ---- */
+
+static status forward_level(vae *v, const vae_level *l, picture_shape *s)
+{
+    status st = OK;
+    for (int i = 0; i < l->n_resnets; i++) TRY(vae_forward_resnet(v, &l->resnets[i], s));
+    if (!l->down.k) goto done;
+    const downsample_room room = {downsample_rows(*s), v->patches, v->z, v->scratch};
+    TRY(op_downsample(v->d, v->y, v->x, &l->down, *s, &room));
+    buffer_swap(&v->x, &v->y);
+    s->height /= 2;
+    s->width /= 2;
+done:
+    return st;
+}
+
+/* v->x, the picture, becomes its moments [h*w][2C]. */
+static status forward(vae *v)
+{
+    const vae_config *c = &v->config;
+    const buf none = {0};
+    int scale = vae_scale(c);
+    picture_shape s = {1, v->height * scale, v->width * scale, c->in_channels};
+    status st = OK;
+    TRY(vae_forward_conv(v, &v->conv_in, &s));
+    for (int i = 0; i < c->n_levels; i++) TRY(forward_level(v, &v->levels[i], &s));
+    TRY(vae_forward_middle(v, &s));
+    TRY(vae_norm_conv(v, v->y, v->x, &v->norm_out, &v->conv_out, s, none));
+    buffer_swap(&v->x, &v->y);
+    if (c->quant_conv) {
+        TRY(vae_forward_1x1(v, v->y, v->x, &v->quant, s, none));
+        buffer_swap(&v->x, &v->y);
+    }
+done:
+    return st;
+}
+
+status vae_encode(vae *v, float *moments, const float *pixels)
+{
+    size_t scale = (size_t)vae_scale(&v->config), area = (size_t)v->height * (size_t)v->width;
+    size_t channels = 2 * (size_t)v->config.latent_channels, count = area * channels;
+    float *rows = NULL;
+    status st = OK;
+    TRY(memory_alloc(&rows, count, sizeof *rows));
+    TRY(buffer_upload(v->d, v->x, 0, pixels, area * scale * scale * 3));
+    TRY(forward(v));
+    TRY(buffer_download(v->d, v->x, 0, rows, count));
+    for (size_t i = 0; i < count; i++) {
+        if (!float_is_finite(rows[i]))
+            TRY(fail(ERR_DEVICE, "the encoder's moments are not finite at row %zu, column %zu",
+                     i / channels / (size_t)v->width, i / channels % (size_t)v->width));
+        moments[i % channels * area + i / channels] = rows[i];
+    }
+done:
+    free(rows);
+    return st;
+}
+
+void vae_sample(float *latents, const float *moments, const float *noise, const vae_config *c,
+                size_t area)
+{
+    const float least = -30, most = 20; /* of the variance's logarithm */
+    size_t count = area * (size_t)c->latent_channels;
+    for (size_t i = 0; i < count; i++) {
+        float z = moments[i];
+        if (noise) {
+            float log_variance = fminf(fmaxf(moments[count + i], least), most);
+            z += expf(0.5f * log_variance) * noise[i];
+        }
+        latents[i] = (z - c->shift_factor) * c->scaling_factor;
+    }
+}
