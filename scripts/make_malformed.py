@@ -271,7 +271,7 @@ def missing_files(c):
         os.remove(f"{c.copy(case, name)}/{name}")
     for name in ("transformer", "vae", "scheduler"):
         shutil.rmtree(f"{c.copy('absent_' + name, name)}/{name}")
-    path = c.copy("only_bin", ".bin") + "/transformer/"
+    path = c.copy("only_bin", "", 0) + "/transformer/"
     os.rename(path + WEIGHTS, path + "diffusion_pytorch_model.bin")
     path = c.copy("sharded", "index.json") + "/transformer/"
     os.rename(path + WEIGHTS, path + WEIGHTS + ".index.json")
@@ -307,7 +307,7 @@ def single_files(c):
     c.single("single_wrapped", "", lambda t: {"model." + k: v for k, v in t.items()})
     with open(c.folder + "/dit.pt", "wb") as f:
         f.write(b"PK\x03\x04" + bytes(1000))
-    c.row("single_pt", 1, "zip file", "sample @/dit.pt --vae @/good --heads 1 --class 0 -q")
+    c.row("single_pt", 1, "zip archive", "sample @/dit.pt --vae @/good --heads 1 --class 0 -q")
     whole = "sample @/single_good.safetensors --heads 1 --class 0 -q"
     c.row("single_no_vae", 2, "--vae", whole)
     c.row("single_vae_absent", 1, "no_such_vae", whole + " --vae @/no_such_vae")

@@ -294,9 +294,6 @@ static status read_length(size_t *length, const file_map *map, const char *path)
         return fail(ERR_FORMAT, "%s: is %zu bytes long, expected a safetensors file", path,
                     map->size);
     for (int i = LENGTH_BYTES - 1; i >= 0; i--) n = n << 8 | map->data[i];
-    if (memcmp(map->data, "PK\3\4", 4) == 0)
-        return fail(ERR_FORMAT, "%s: is a zip file, as PyTorch's .pt and .bin are; expected "
-                                "safetensors", path);
     if (n > HEADER_MAX) {
         fail(ERR_FORMAT,
              "%s: header length is %" PRIu64 ", expected at most %d; is it a "

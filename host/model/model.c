@@ -87,8 +87,8 @@ static status find_weights(char *path, const char *folder)
         status st = file_join(path, PATH_BYTES, folder, names[i]);
         if (st != OK || file_exists(path)) return st;
     }
-    fail(ERR_FILE, "%s: holds no weights", folder);
-    fail_hint("expected %s or .bin, or several with an .index.json", names[0]);
+    fail(ERR_FILE, "%s/%s: no such file", folder, names[0]);
+    fail_hint("nor is there a .bin, or several files with an .index.json");
     return ERR_FILE;
 }
 

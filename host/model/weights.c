@@ -9,7 +9,7 @@
 #include "base/half.h"
 #include "base/memory.h"
 #include "base/parallel.h"
-#include "files/safetensors.h"
+#include "files/checkpoint.h"
 
 /* Floats converted at a time. */
 enum { PIECE = 1 << 17 };
@@ -17,7 +17,7 @@ enum { PIECE = 1 << 17 };
 status weights_open(weights *w, const char *path)
 {
     *w = (weights){0};
-    status st = safetensors_open(&w->file, path);
+    status st = checkpoint_open(&w->file, path);
     if (st == OK) st = memory_alloc(&w->used, w->file.n_tensors, sizeof *w->used);
     if (st != OK) weights_close(w);
     return st;

@@ -1,0 +1,63 @@
+/* A pickle (protocols 2 to 5) as a graph of plain nodes. Nothing is executed, imported or built: a
+ * call is a node that says which function was to be called, and with what. So every class is
+ * tolerated, and none is known here. Nodes, stack, memo and the number of items are bounded; cycles
+ * may be there. */
+#ifndef DITCL_FILES_PICKLE_H
+#define DITCL_FILES_PICKLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/status.h"
+
+typedef enum {
+    PICKLE_OTHER, /* None, floats, bytes, sets: nothing that we look into */
+    PICKLE_INT,   /* booleans too */
+    PICKLE_TEXT,
+    PICKLE_TUPLE,
+    PICKLE_LIST,
+    PICKLE_DICT,
+    PICKLE_CLASS,     /* a class or function, by its name */
+    PICKLE_CALL,      /* the result of calling one; may have items as a dictionary has */
+    PICKLE_PERSISTENT /* what the program that reads it is to supply */
+} pickle_kind;
+
+typedef struct {
+    const char *at; /* in the pickle, without a NUL */
+    size_t length;
+} pickle_span;
+
+typedef uint32_t pickle_ref; /* a node's number */
+
+typedef struct {
+    pickle_kind kind;
+    pickle_ref function, arguments; /* of PICKLE_CALL; arguments: PICKLE_PERSISTENT's id */
+    union {
+        int64_t integer;
+        struct {
+            pickle_span text, module; /* of PICKLE_TEXT and PICKLE_CLASS */
+        };
+        struct { /* elements; or key, value, key, value ... */
+            pickle_ref *items;
+            size_t n_items, capacity;
+        };
+    };
+} pickle_node;
+
+typedef struct {
+    pickle_node *nodes;
+    size_t n_nodes, node_capacity;
+    pickle_ref root;
+    size_t n_items; /* of all nodes */
+} pickle;
+
+/* Reads one pickle from the beginning of data; *used = its bytes, if used is not null. where: for
+ * messages. */
+status pickle_read(pickle *p, const unsigned char *data, size_t size, const char *where,
+                   size_t *used);
+void pickle_free(pickle *p);
+
+bool pickle_text_is(pickle_span text, const char *expected);
+
+#endif

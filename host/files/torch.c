@@ -1,0 +1,478 @@
+/* Files of torch.save. See torch.h.
+ *
+ * A tensor is a call of torch._utils._rebuild_tensor_v2 with a storage, an offset, sizes and
+ * strides; a storage is a persistent id (kind, type, key, location, elements). The archive has its
+ * bytes in the entry data/KEY, the older format behind the pickles. */
+#include "files/torch.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "files/pickle.h"
+#include "files/zip.h"
+
+enum { MAX_PICKLE = 1 << 26, MAX_NESTING = 3 };
+
+#define TEXT(s) (int)((s).length < 100 ? (s).length : 100), (s).at
+
+static const struct {
+    const char *storage, *name;
+    size_t bytes;
+    dtype type;
+} types[] = {
+    {"FloatStorage", "F32", 4, DTYPE_F32},
+    {"HalfStorage", "F16", 2, DTYPE_F16},
+    {"BFloat16Storage", "BF16", 2, DTYPE_BF16},
+    {"DoubleStorage", "F64", 8, DTYPE_F64},
+    {"LongStorage", "I64", 8, DTYPE_OTHER},
+    {"IntStorage", "I32", 4, DTYPE_OTHER},
+    {"ShortStorage", "I16", 2, DTYPE_OTHER},
+    {"CharStorage", "I8", 1, DTYPE_OTHER},
+    {"ByteStorage", "U8", 1, DTYPE_OTHER},
+    {"BoolStorage", "BOOL", 1, DTYPE_OTHER},
+    {"ComplexFloatStorage", "C64", 8, DTYPE_OTHER},
+    {"ComplexDoubleStorage", "C128", 16, DTYPE_OTHER},
+    {"UntypedStorage", "bytes", 1, DTYPE_OTHER},
+};
+enum { N_TYPES = sizeof types / sizeof *types };
+
+typedef struct {
+    pickle_span key;
+    int type; /* in the table */
+    size_t count, bytes;
+    const unsigned char *data; /* null until it is found */
+} storage;
+
+typedef struct {
+    tensor_file *file;
+    const char *path;
+    pickle p;
+    storage *storages; /* sorted by key */
+    size_t n_storages;
+} reading;
+
+/* ---- looking at nodes ---- */
+
+static const pickle_node *node(const reading *r, pickle_ref ref)
+{
+    return &r->p.nodes[ref];
+}
+
+static const pickle_node *item(const reading *r, const pickle_node *n, size_t i)
+{
+    return node(r, n->items[i]);
+}
+
+static bool is_class(const pickle_node *n, const char *module, const char *name)
+{
+    return n->kind == PICKLE_CLASS && pickle_text_is(n->module, module) &&
+           pickle_text_is(n->text, name);
+}
+
+/* A dictionary, or an object of a class that may be one: it has items. */
+static bool is_dictionary(const pickle_node *n)
+{
+    return n->kind == PICKLE_DICT || (n->kind == PICKLE_CALL && n->n_items);
+}
+
+static const pickle_node *get(const reading *r, const pickle_node *dictionary, const char *key)
+{
+    for (size_t i = 0; i + 1 < dictionary->n_items; i += 2) {
+        const pickle_node *k = item(r, dictionary, i);
+        if (k->kind == PICKLE_TEXT && pickle_text_is(k->text, key))
+            return item(r, dictionary, i + 1);
+    }
+    return NULL;
+}
+
+/* The arguments of _rebuild_tensor_v2 (or its first version) if that is what n calls; null
+ * otherwise. Parameters and tensors with attributes wrap such a call. */
+static const pickle_node *rebuilt(const reading *r, const pickle_node *n)
+{
+    for (int depth = 0; depth < MAX_NESTING && n->kind == PICKLE_CALL; depth++) {
+        const pickle_node *f = node(r, n->function), *a = node(r, n->arguments);
+        if (is_class(f, "torch._tensor", "_rebuild_from_type_v2") && a->n_items >= 3) {
+            f = item(r, a, 0);
+            a = item(r, a, 2);
+        }
+        if (a->kind != PICKLE_TUPLE) return NULL;
+        if (is_class(f, "torch._utils", "_rebuild_tensor_v2") ||
+            is_class(f, "torch._utils", "_rebuild_tensor"))
+            return a;
+        bool parameter = is_class(f, "torch._utils", "_rebuild_parameter") ||
+                         is_class(f, "torch._utils", "_rebuild_parameter_with_state") ||
+                         is_class(f, "torch.nn.parameter", "Parameter");
+        if (!parameter || a->n_items < 1) return NULL;
+        n = item(r, a, 0);
+    }
+    return NULL;
+}
+
+static bool has_tensors(const reading *r, const pickle_node *dictionary)
+{
+    for (size_t i = 0; i + 1 < dictionary->n_items; i += 2)
+        if (item(r, dictionary, i)->kind == PICKLE_TEXT &&
+            rebuilt(r, item(r, dictionary, i + 1)))
+            return true;
+    return false;
+}
+
+/* The state dictionary in or below n, or null. */
+static const pickle_node *state_dictionary(const reading *r, const pickle_node *n, int depth)
+{
+    static const char *const keys[] = {"ema", "model", "state_dict"};
+    if (!is_dictionary(n)) return NULL;
+    for (size_t i = 0; i < sizeof keys / sizeof *keys && depth < MAX_NESTING; i++) {
+        const pickle_node *inner = get(r, n, keys[i]);
+        const pickle_node *found = inner ? state_dictionary(r, inner, depth + 1) : NULL;
+        if (found) return found;
+    }
+    return has_tensors(r, n) ? n : NULL;
+}
+
+/* ---- storages ---- */
+
+static int by_key(const void *a, const void *b)
+{
+    const storage *x = a, *y = b;
+    size_t n = x->key.length < y->key.length ? x->key.length : y->key.length;
+    int order = memcmp(x->key.at, y->key.at, n);
+    if (order) return order;
+    return x->key.length < y->key.length ? -1 : x->key.length > y->key.length;
+}
+
+static status read_storage(const reading *r, storage *s, const pickle_node *persistent)
+{
+    const pickle_node *id = node(r, persistent->arguments);
+    if (id->kind != PICKLE_TUPLE || id->n_items < 5 || item(r, id, 0)->kind != PICKLE_TEXT ||
+        !pickle_text_is(item(r, id, 0)->text, "storage") || item(r, id, 1)->kind != PICKLE_CLASS ||
+        item(r, id, 2)->kind != PICKLE_TEXT || item(r, id, 4)->kind != PICKLE_INT)
+        return fail(ERR_FORMAT, "%s: pickle: a persistent id that is no storage", r->path);
+    *s = (storage){.key = item(r, id, 2)->text};
+    pickle_span name = item(r, id, 1)->text;
+    while (s->type < N_TYPES && !pickle_text_is(name, types[s->type].storage)) s->type++;
+    if (s->type == N_TYPES)
+        return fail(ERR_FORMAT, "%s: pickle: storage %.*s is a %.*s, which is not known", r->path,
+                    TEXT(s->key), TEXT(name));
+    int64_t count = item(r, id, 4)->integer;
+    if (count < 0 || (uint64_t)count > SIZE_MAX ||
+        !size_mul((size_t)count, types[s->type].bytes, &s->bytes))
+        return fail(ERR_FORMAT, "%s: pickle: storage %.*s has %lld elements", r->path,
+                    TEXT(s->key), (long long)count);
+    s->count = (size_t)count;
+    if (id->n_items > 5 && item(r, id, 5)->kind != PICKLE_OTHER)
+        return fail(ERR_FORMAT, "%s: pickle: storage %.*s is a view of another: too old a file",
+                    r->path, TEXT(s->key));
+    return OK;
+}
+
+/* Every storage that the pickle mentions, once. */
+static status list_storages(reading *r)
+{
+    size_t n = 0, kept = 0;
+    status st = OK;
+    for (size_t i = 0; i < r->p.n_nodes; i++) n += r->p.nodes[i].kind == PICKLE_PERSISTENT;
+    TRY(memory_alloc(&r->storages, n, sizeof *r->storages));
+    n = 0;
+    for (size_t i = 0; i < r->p.n_nodes; i++)
+        if (r->p.nodes[i].kind == PICKLE_PERSISTENT)
+            TRY(read_storage(r, &r->storages[n++], &r->p.nodes[i]));
+    if (n) qsort(r->storages, n, sizeof *r->storages, by_key);
+    for (size_t i = 0; i < n; i++) {
+        const storage *s = &r->storages[i], *last = kept ? &r->storages[kept - 1] : NULL;
+        if (last && by_key(last, s) == 0) {
+            if (last->type != s->type || last->count != s->count)
+                TRY(fail(ERR_FORMAT, "%s: pickle: storage %.*s has two types or sizes", r->path,
+                         TEXT(s->key)));
+            continue;
+        }
+        r->storages[kept++] = *s;
+    }
+    r->n_storages = kept;
+done:
+    return st;
+}
+
+static storage *find_storage(const reading *r, pickle_span key)
+{
+    const storage wanted = {.key = key};
+    if (!r->n_storages) return NULL;
+    return bsearch(&wanted, r->storages, r->n_storages, sizeof wanted, by_key);
+}
+
+/* ---- tensors ---- */
+
+/* Sizes or strides: n integers from 0. */
+static bool read_sizes(const reading *r, size_t out[TENSOR_MAX_DIMS], const pickle_node *tuple)
+{
+    if (tuple->kind != PICKLE_TUPLE || tuple->n_items > TENSOR_MAX_DIMS) return false;
+    for (size_t i = 0; i < tuple->n_items; i++) {
+        const pickle_node *n = item(r, tuple, i);
+        if (n->kind != PICKLE_INT || n->integer < 0) return false;
+        out[i] = (size_t)n->integer;
+    }
+    return true;
+}
+
+/* Row-major? Strides of sizes of 1 do not count. */
+static bool is_plain(const tensor *t)
+{
+    size_t expected = 1;
+    for (int i = t->n_dims - 1; i >= 0; i--) {
+        if (t->dims[i] != 1 && t->strides[i] != expected) return false;
+        expected *= t->dims[i];
+    }
+    return true;
+}
+
+/* Checks offset, sizes and strides against the storage. */
+static status place_tensor(const reading *r, tensor *t, const storage *s, int64_t first)
+{
+    size_t last = (size_t)first, reach;
+    bool good = first >= 0;
+    char shape[200];
+    t->count = 1;
+    for (int i = 0; i < t->n_dims; i++) good = good && size_mul(t->count, t->dims[i], &t->count);
+    for (int i = 0; good && t->count && i < t->n_dims; i++)
+        good = size_mul(t->dims[i] - 1, t->strides[i], &reach) && size_add(last, reach, &last);
+    tensor_shape_text(shape, sizeof shape, t);
+    if (!good || (t->count && last >= s->count) || (size_t)first > s->count)
+        return fail(ERR_FORMAT, "%s: tensor %.200s of shape %s leaves its storage of %zu elements",
+                    r->path, t->name, shape, s->count);
+    if (t->count > s->count)
+        return fail(ERR_FORMAT,
+                    "%s: tensor %.200s of shape %s repeats elements of a storage of %zu", r->path,
+                    t->name, shape, s->count);
+    if (!s->data)
+        return fail(ERR_FORMAT, "%s: tensor %.200s: its storage %.*s is not in the file", r->path,
+                    t->name, TEXT(s->key));
+    t->data = s->data + (t->count ? (size_t)first : 0) * types[s->type].bytes;
+    t->strided = t->count && !is_plain(t);
+    return OK;
+}
+
+static status read_tensor(const reading *r, tensor *t, const pickle_node *arguments)
+{
+    const pickle_node *kept = arguments->n_items >= 4 ? item(r, arguments, 0) : NULL;
+    const storage *s = NULL;
+    if (kept && kept->kind == PICKLE_PERSISTENT) /* list_storages has checked it */
+        s = find_storage(r, item(r, node(r, kept->arguments), 2)->text);
+    if (!s || item(r, arguments, 1)->kind != PICKLE_INT ||
+        !read_sizes(r, t->dims, item(r, arguments, 2)) ||
+        !read_sizes(r, t->strides, item(r, arguments, 3)) ||
+        item(r, arguments, 2)->n_items != item(r, arguments, 3)->n_items)
+        return fail(ERR_FORMAT,
+                    "%s: tensor %.200s: expected a storage, an offset, and at most %d sizes and "
+                    "strides", r->path, t->name, TENSOR_MAX_DIMS);
+    t->n_dims = (int)item(r, arguments, 2)->n_items;
+    t->type = types[s->type].type;
+    strcpy(t->type_name, types[s->type].name);
+    return place_tensor(r, t, s, item(r, arguments, 1)->integer);
+}
+
+static status read_tensors(reading *r)
+{
+    const pickle_node *d = state_dictionary(r, node(r, r->p.root), 0);
+    if (!d) {
+        fail(ERR_FORMAT, "%s: holds no state dictionary: tensors by name", r->path);
+        fail_hint("a whole pickled module is none: torch.save(model.state_dict(), ...)");
+        return ERR_FORMAT;
+    }
+    status st = memory_alloc(&r->file->tensors, d->n_items / 2, sizeof *r->file->tensors);
+    for (size_t i = 0; st == OK && i + 1 < d->n_items; i += 2) {
+        const pickle_node *key = item(r, d, i), *arguments = rebuilt(r, item(r, d, i + 1));
+        if (key->kind != PICKLE_TEXT || !arguments) continue;
+        tensor *t = &r->file->tensors[r->file->n_tensors++];
+        st = memory_alloc(&t->name, key->text.length + 1, 1);
+        if (st != OK) break;
+        memcpy(t->name, key->text.at, key->text.length);
+        if (strlen(t->name) != key->text.length)
+            st = fail(ERR_FORMAT, "%s: tensor %.200s has a NUL in its name", r->path, t->name);
+        else
+            st = read_tensor(r, t, arguments);
+    }
+    return st == OK ? tensor_file_sort(r->file) : st;
+}
+
+static void reading_free(reading *r)
+{
+    pickle_free(&r->p);
+    free(r->storages);
+}
+
+/* ---- the archive ---- */
+
+bool torch_is_archive(const file_map *map)
+{
+    return map->size >= 4 && memcmp(map->data, "PK\3\4", 4) == 0;
+}
+
+/* The one entry FOLDER/data.pkl; *prefix = bytes of FOLDER/. */
+static status find_pickle(const zip *z, const zip_entry **found, size_t *prefix, const char *path)
+{
+    static const char name[] = "data.pkl";
+    const size_t n = sizeof name - 1;
+    *found = NULL;
+    for (size_t i = 0; i < z->n; i++) {
+        const zip_entry *e = &z->entries[i];
+        if (e->name_length < n || memcmp(e->name + e->name_length - n, name, n) != 0) continue;
+        if (e->name_length > n && e->name[e->name_length - n - 1] != '/') continue;
+        if (*found) return fail(ERR_FORMAT, "%s: zip archive: two entries %s", path, name);
+        *found = e;
+        *prefix = e->name_length - n;
+    }
+    if (!*found)
+        return fail(ERR_FORMAT, "%s: zip archive without data.pkl: not from torch.save", path);
+    if ((*found)->size > MAX_PICKLE)
+        return fail(ERR_FORMAT, "%s: zip archive: data.pkl has %zu bytes, expected at most %d",
+                    path, (*found)->size, MAX_PICKLE);
+    return OK;
+}
+
+/* The entry PREFIX/folder/key, or null. */
+static status find_part(const zip *z, const zip_entry **found, const zip_entry *beside,
+                        size_t prefix, const char *folder, pickle_span key)
+{
+    char *name;
+    size_t n = strlen(folder);
+    status st = memory_alloc(&name, prefix + n + key.length, 1);
+    if (st != OK) return st;
+    memcpy(name, beside->name, prefix);
+    memcpy(name + prefix, folder, n);
+    memcpy(name + prefix + n, key.at, key.length);
+    *found = zip_find(z, name, prefix + n + key.length);
+    free(name);
+    return OK;
+}
+
+static status place_storages(reading *r, const zip *z, const zip_entry *pickled, size_t prefix)
+{
+    for (size_t i = 0; i < r->n_storages; i++) {
+        storage *s = &r->storages[i];
+        const zip_entry *e;
+        status st = find_part(z, &e, pickled, prefix, "data/", s->key);
+        if (st != OK) return st;
+        if (e && e->size != s->bytes)
+            return fail(ERR_FORMAT,
+                        "%s: zip archive: entry data/%.*s has %zu bytes, expected %zu", r->path,
+                        TEXT(s->key), e->size, s->bytes);
+        if (e) s->data = e->data;
+    }
+    return OK;
+}
+
+status torch_read_archive(tensor_file *file, const file_map *map, const char *path)
+{
+    reading r = {.file = file, .path = path};
+    zip z;
+    const zip_entry *pickled, *order;
+    size_t prefix = 0;
+    status st = OK;
+    TRY(zip_read(&z, map, path));
+    TRY(find_pickle(&z, &pickled, &prefix, path));
+    TRY(find_part(&z, &order, pickled, prefix, "byteorder", (pickle_span){"", 0}));
+    if (order && (order->size != 6 || memcmp(order->data, "little", 6) != 0))
+        TRY(fail(ERR_FORMAT, "%s: its byte order is not little", path));
+    TRY(pickle_read(&r.p, pickled->data, pickled->size, path, NULL));
+    TRY(list_storages(&r));
+    TRY(place_storages(&r, &z, pickled, prefix));
+    TRY(read_tensors(&r));
+done:
+    reading_free(&r);
+    zip_free(&z);
+    return st;
+}
+
+/* ---- the older format ---- */
+
+/* A pickle of the number 0x1950a86a20f9469cfc6c, in protocol 2 or above. */
+static const unsigned char magic[] = {0x8a, 10,   0x6c, 0xfc, 0x9c, 0x46, 0xf9,
+                                      0x20, 0x6a, 0xa8, 0x50, 0x19, '.'};
+
+/* Bytes of that pickle at the beginning of the file, or 0; from protocol 4 on it is in a frame. */
+static size_t magic_bytes(const file_map *map)
+{
+    const unsigned char *p = map->data;
+    size_t before = map->size > 2 && p[2] == 0x95 ? 11 : 2;
+    if (map->size < before + sizeof magic || p[0] != 0x80) return 0;
+    return memcmp(p + before, magic, sizeof magic) == 0 ? before + sizeof magic : 0;
+}
+
+bool torch_is_legacy(const file_map *map)
+{
+    return magic_bytes(map) != 0;
+}
+
+/* The next pickle of the file from *at on. */
+static status next_pickle(pickle *p, const file_map *map, size_t *at, const char *path)
+{
+    size_t used = 0, left = map->size - *at;
+    status st = pickle_read(p, map->data + *at, left < MAX_PICKLE ? left : MAX_PICKLE, path, &used);
+    *at += used;
+    return st;
+}
+
+/* The version of the format, and the machine that wrote it. */
+static status check_system(const file_map *map, size_t *at, const char *path)
+{
+    reading r = {.path = path};
+    status st = OK;
+    TRY(next_pickle(&r.p, map, at, path));
+    if (node(&r, r.p.root)->kind != PICKLE_INT || node(&r, r.p.root)->integer != 1001)
+        TRY(fail(ERR_FORMAT, "%s: torch.save of another version than 1001", path));
+    pickle_free(&r.p);
+    TRY(next_pickle(&r.p, map, at, path));
+    const pickle_node *system = node(&r, r.p.root);
+    const pickle_node *little = is_dictionary(system) ? get(&r, system, "little_endian") : NULL;
+    if (!little || little->kind != PICKLE_INT || little->integer != 1)
+        TRY(fail(ERR_FORMAT, "%s: its byte order is not little", path));
+done:
+    pickle_free(&r.p);
+    return st;
+}
+
+/* Behind the list of keys, for each of them: the number of elements, and the elements. */
+static status place_stream(reading *r, const reading *keys, const file_map *map, size_t at)
+{
+    const pickle_node *list = node(keys, keys->p.root);
+    if (list->kind != PICKLE_LIST)
+        return fail(ERR_FORMAT, "%s: pickle: its storages' keys are no list", r->path);
+    for (size_t i = 0; i < list->n_items; i++) {
+        const pickle_node *key = item(keys, list, i);
+        storage *s = key->kind == PICKLE_TEXT ? find_storage(r, key->text) : NULL;
+        if (!s || s->data)
+            return fail(ERR_FORMAT, "%s: storage %zu of the file is not the pickle's", r->path, i);
+        if (map->size - at < 8 || map->size - at - 8 < s->bytes)
+            return fail(ERR_FORMAT, "%s: storage %.*s leaves the file; cut short?", r->path,
+                        TEXT(s->key));
+        uint64_t count = 0;
+        for (int k = 7; k >= 0; k--) count = count << 8 | map->data[at + (size_t)k];
+        if (count != s->count)
+            return fail(ERR_FORMAT, "%s: storage %.*s has %llu elements, expected %zu", r->path,
+                        TEXT(s->key), (unsigned long long)count, s->count);
+        s->data = map->data + at + 8;
+        at += 8 + s->bytes;
+    }
+    if (at != map->size)
+        return fail(ERR_FORMAT, "%s: %zu bytes are left over behind the last storage", r->path,
+                    map->size - at);
+    return OK;
+}
+
+status torch_read_legacy(tensor_file *file, const file_map *map, const char *path)
+{
+    reading r = {.file = file, .path = path}, keys = {.path = path};
+    size_t at = magic_bytes(map);
+    status st = OK;
+    TRY(check_system(map, &at, path));
+    TRY(next_pickle(&r.p, map, &at, path));
+    TRY(list_storages(&r));
+    TRY(next_pickle(&keys.p, map, &at, path));
+    TRY(place_stream(&r, &keys, map, at));
+    TRY(read_tensors(&r));
+done:
+    reading_free(&r);
+    reading_free(&keys);
+    return st;
+}
