@@ -1,6 +1,6 @@
 /* The directory of a zip archive, as PyTorch writes them: entries are stored, not compressed, so
- * that each is a piece of the mapped file. Sizes, places, names and overlaps are checked on reading;
- * what is compressed or encrypted is refused by name. Zip64 is understood. */
+ * that each is a piece of the mapped file. Sizes, places, names and overlaps are checked before any
+ * is used; what is compressed or encrypted is refused by name. Zip64 is understood. */
 #ifndef DITCL_FILES_ZIP_H
 #define DITCL_FILES_ZIP_H
 
