@@ -12,6 +12,7 @@ static const struct {
 } commands[] = {
     {"sample", cli_sample, "draw pictures of a class from a model"},
     {"decode", cli_decode, "turn latents into pictures"},
+    {"encode", cli_encode, "turn a picture into latents"},
     {"info", cli_info, "describe a model: sizes, parameters, Gflops, memory"},
     {"devices", cli_devices, "list the OpenCL devices"},
     {"bench", cli_bench, "measure operators, passes and the device they run on"},

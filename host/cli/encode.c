@@ -1,0 +1,182 @@
+/* ditcl encode: a picture -> latents, and how well they keep it. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/memory.h"
+#include "cli/cli.h"
+#include "cli/output.h"
+#include "files/npy.h"
+#include "sample/grid.h"
+#include "sample/picture.h"
+#include "sample/rng.h"
+
+typedef struct {
+    const char *words[2]; /* IN.png OUT.npy */
+    const char *vae;
+    device_choice on;
+    bool fit, sample, quiet, verbose;
+    uint64_t seed;
+} encode_request;
+
+static const char details[] =
+    "--vae is a VAE's folder or file, or a model that has one.\n"
+    "\n"
+    "What is printed at the end compares the picture with what the decoder makes of\n"
+    "its latents: the peak signal to noise ratio of 8-bit values (not with -q).\n"
+    "\n"
+    "Examples:\n"
+    "  ditcl encode cat.png cat.npy --vae emoji\n"
+    "  ditcl decode emoji --latents cat.npy --out again.png\n";
+
+/* The picture, of sizes that the VAE halves without a rest. */
+static status read_picture(png *p, const encode_request *q, int scale)
+{
+    status st = png_read(p, q->words[0]);
+    if (st != OK) return st;
+    int width = p->width / scale * scale, height = p->height / scale * scale;
+    if (width == p->width && height == p->height) return OK;
+    if (q->fit && width && height) {
+        picture_crop(p, width, height);
+        return OK;
+    }
+    fail(ERR_USAGE, "%s: is %d x %d pixels, this VAE takes multiples of %d", q->words[0], p->width,
+         p->height, scale);
+    if (width && height) fail_hint("--fit keeps the middle %d x %d", width, height);
+    return ERR_USAGE;
+}
+
+/* What the decoder makes of the latents, against the picture. */
+static status compare(double *psnr, device *d, model *m, const png *p, const float *latents)
+{
+    int scale = vae_scale(&m->vae), height = p->height / scale, width = p->width / scale;
+    size_t count = (size_t)p->width * (size_t)p->height * 3;
+    size_t values = (size_t)width * (size_t)height * (size_t)m->vae.latent_channels;
+    vae v = {0};
+    buf on_device = {0};
+    float *planes = NULL, *pixels = NULL;
+    unsigned char *rgb = NULL;
+    status st = OK;
+    TRY(memory_alloc(&planes, count, sizeof *planes));
+    TRY(memory_alloc(&pixels, count, sizeof *pixels));
+    TRY(memory_alloc(&rgb, count, 1));
+    TRY(vae_load(&v, d, m));
+    TRY(vae_prepare(&v, height, width));
+    TRY(buffer_create(d, &on_device, values, "latents"));
+    TRY(buffer_upload(d, on_device, 0, latents, values));
+    TRY(output_planes(planes, pixels, &v, on_device, 0));
+    grid_to_8bit(rgb, planes, p->height, p->width, ROUND_DIFFUSERS);
+    *psnr = picture_psnr(rgb, p->rgb, count);
+done:
+    buffer_release(d, &on_device);
+    vae_free(&v);
+    free(planes);
+    free(pixels);
+    free(rgb);
+    return st;
+}
+
+/* latents = those of the picture; what they keep of it is told. */
+static status encode_on(const encode_request *q, device *d, model *m, const png *p,
+                        float *latents)
+{
+    int scale = vae_scale(&m->vae);
+    size_t area = (size_t)(p->width / scale) * (size_t)(p->height / scale);
+    size_t count = area * (size_t)m->vae.latent_channels;
+    float *moments = NULL, *noise = NULL;
+    double psnr;
+    rng generator;
+    status st = OK;
+    TRY(memory_alloc(&moments, 2 * count, sizeof *moments));
+    TRY(memory_alloc(&noise, count, sizeof *noise));
+    TRY(picture_encode(moments, d, m, p));
+    rng_seed(&generator, q->seed);
+    rng_randn(&generator, noise, count);
+    vae_sample(latents, moments, q->sample ? noise : NULL, &m->vae, area);
+    if (q->quiet) goto done;
+    TRY(compare(&psnr, d, m, p, latents));
+    printf("%s: [1,%d,%d,%d]; decoded again: PSNR %.2f dB\n", q->words[1], m->vae.latent_channels,
+           p->height / scale, p->width / scale, psnr);
+done:
+    free(moments);
+    free(noise);
+    return st;
+}
+
+static status write_latents(const encode_request *q, const float *latents, const png *p,
+                            const vae_config *c)
+{
+    size_t scale = (size_t)vae_scale(c);
+    size_t dims[4] = {1, (size_t)c->latent_channels, (size_t)p->height / scale,
+                      (size_t)p->width / scale};
+    file_out file = {0};
+    status st = OK;
+    TRY(file_out_open(&file, q->words[1]));
+    TRY(npy_write(&file, latents, 4, dims));
+    TRY(file_out_finish(&file));
+    TRY(file_out_commit(&file, 1));
+done:
+    file_out_discard(&file);
+    return st;
+}
+
+static status encode(encode_request *q)
+{
+    model m = {0};
+    device d = {0};
+    png p = {0};
+    float *latents = NULL;
+    status st = OK;
+    TRY(model_open(&m, &(model_request){.name = q->vae, .forced = -1}));
+    TRY(vae_check_encoder(&m));
+    if (!q->quiet) TRY(vae_check(&m));
+    TRY(read_picture(&p, q, vae_scale(&m.vae)));
+    TRY(file_out_check(q->words[1]));
+    q->on.verbose = q->verbose;
+    q->on.measured = true;
+    TRY(cli_open_device(&d, &q->on, q->quiet));
+    TRY(memory_alloc(&latents, (size_t)p.width * (size_t)p.height,
+                     (size_t)m.vae.latent_channels * sizeof *latents));
+    TRY(encode_on(q, &d, &m, &p, latents));
+    TRY(write_latents(q, latents, &p, &m.vae));
+done:
+    free(latents);
+    png_free(&p);
+    device_close(&d);
+    model_close(&m);
+    return st;
+}
+
+status cli_encode(int argc, char **argv)
+{
+    encode_request q = {0};
+    const option options[] = {
+        {"vae", 0, OPTION_TEXT, &q.vae, "PATH", "whose encoder: a VAE's folder or file, or a model",
+         0, 0, NULL},
+        {"fit", 0, OPTION_FLAG, &q.fit, NULL,
+         "keep the middle of a picture whose sizes are no multiples of what the VAE needs", 0, 0,
+         NULL},
+        {"sample", 0, OPTION_FLAG, &q.sample, NULL,
+         "draw from the latents' distribution instead of taking its mean", 0, 0, NULL},
+        {"seed", 's', OPTION_UINT64, &q.seed, "S", "of --sample, as torch.manual_seed [0]", 0, 0,
+         NULL},
+        OPTIONS_DEVICE(&q.on),
+        OPTION_QUIET(&q.quiet),
+        OPTION_VERBOSE(&q.verbose),
+        {0},
+    };
+    const char *const positional[] = {"IN.png", "OUT.npy", NULL};
+    const command c = {.name = "encode", .arguments = "IN.png OUT.npy --vae PATH [--sample] ...",
+                       .summary = "Encodes a picture with a VAE: float32 [1,C,h,w] on the "
+                                  "sampler's scale, as decode and sample take it.",
+                       .positional = positional, .values = q.words, .details = details,
+                       .options = options};
+    bool helped;
+    status st = options_parse(&c, argc, argv, &helped);
+    if (st != OK || helped) return st;
+    if (!q.vae) {
+        fail(ERR_USAGE, "ditcl encode: --vae PATH is missing");
+        fail_hint("a VAE's folder or file, or a model such as emoji");
+        return ERR_USAGE;
+    }
+    return encode(&q);
+}
