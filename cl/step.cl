@@ -10,16 +10,18 @@ INLINE bool not_finite(float x)
  * in place. model [batch][channels_out][area]: the conditional halves, then with GUIDED the
  * unconditional ones. Guidance acts on channels below guided_channels; the others, and the
  * variance, are the conditional prediction. row: x0_x x0_o eps_x eps_o clip to_x0 to_eps to_x noise
- * log_min log_max, step * 11 floats into rows. flag[0] becomes 1 when a value is not finite.
- * GUIDED, LEARNED (variance channels behind the first C): 0 or 1. */
-kernel void step_update(global float *latents, global const float *model, global const float *noise,
-                        global const float *rows, global int *flag, int step, int first, int n,
+ * log_min log_max to_kept keep_x0 keep_eps keep_x, step * 15 floats into rows. kept, like latents, is
+ * what one step leaves for the next. flag[0] becomes 1 when a value is not finite.
+ * GUIDED, LEARNED (variance channels behind the first C), KEPT: 0 or 1. */
+kernel void step_update(global float *latents, global float *kept, global const float *model,
+                        global const float *noise, global const float *rows, global int *flag,
+                        int step, int first, int n,
                         int channels, int channels_out, int area, float guidance,
                         int guided_channels)
 {
     int i = (int)get_global_id(0), c = (int)get_global_id(1), b = (int)get_global_id(2);
     if (i >= area) return;
-    global const float *row = rows + step * 11;
+    global const float *row = rows + step * 15;
     size_t at = ((size_t)b * channels_out + c) * area + i;
     size_t to = ((size_t)(first + b) * channels + c) * area + i;
     float o = model[at];
@@ -34,6 +36,10 @@ kernel void step_update(global float *latents, global const float *model, global
     float epsilon = row[2] * x + row[3] * o;
     if (row[4] > 0.0f) x0 = clamp(x0, -row[4], row[4]);
     float next = row[5] * x0 + row[6] * epsilon + row[7] * x;
+#if KEPT
+    if (row[11] != 0.0f) next += row[11] * kept[to]; /* unset before the first step that keeps */
+    kept[to] = row[12] * x0 + row[13] * epsilon + row[14] * x;
+#endif
     float s = row[8]; /* the same for all items; noise may be unset where it is 0 */
     if (s != 0.0f) {
 #if LEARNED

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Makes tests/data/schedule.inc: what DDPM and DDIM do to six numbers.
+"""Makes tests/data/schedule.inc: what every sampler does to six numbers.
 
 The network is a toy, o = 0.3 x cos(t/100) + 0.1 (and v = 0.8 sin(x/100 + t/70) for its variance
 channel); the noise is a formula. Rows with diffusers' arithmetic are stepped by diffusers' own
 schedulers, rows with the original's by a transcription of the published equations (Nichol &
-Dhariwal 2021: cosine, learned range, respacing; Song et al. 2021: DDIM) in numpy.
+Dhariwal 2021: cosine, learned range, respacing; Song et al. 2021: DDIM) in numpy. A scheduler of
+another class than the configuration's is made by from_config, as pipelines make it.
 
 usage: oracle_schedule.py > tests/data/schedule.inc      (torch 2.15, diffusers 0.42.1)
 """
@@ -13,10 +14,13 @@ import math
 
 import numpy as np
 import torch
-from diffusers import DDIMScheduler, DDPMScheduler
+from diffusers import (DDIMInverseScheduler, DDIMScheduler, DDPMScheduler,
+                       DPMSolverMultistepScheduler, EulerDiscreteScheduler, HeunDiscreteScheduler)
 from diffusers.schedulers import scheduling_ddim, scheduling_ddpm
 
 WIDTH = 6
+CLASSES = {"ddpm": DDPMScheduler, "ddim": DDIMScheduler, "dpm": DPMSolverMultistepScheduler,
+           "euler": EulerDiscreteScheduler, "heun": HeunDiscreteScheduler}
 F = np.float32
 
 
@@ -36,12 +40,13 @@ def toy_variance(x, t):
     return F(0.8) * np.sin(F(0.01) * x + F(t / 70))
 
 
-def run_diffusers(sampler, config, steps, eta, learned):
+def run_diffusers(sampler, config, steps, eta, learned, invert):
     module = scheduling_ddpm if sampler == "ddpm" else scheduling_ddim
-    scheduler = (DDPMScheduler if sampler == "ddpm" else DDIMScheduler).from_config(dict(config))
+    kind = DDIMInverseScheduler if invert else CLASSES[sampler]
+    scheduler = kind.from_config(dict(config))
     scheduler.set_timesteps(int(steps))
-    timesteps = [int(t) for t in scheduler.timesteps]
-    x, draws = torch.from_numpy(start()).reshape(1, 1, WIDTH), []
+    timesteps = [float(t) for t in scheduler.timesteps]
+    x, draws = torch.from_numpy(start()).reshape(1, 1, WIDTH) * scheduler.init_noise_sigma, []
     for i, t in enumerate(scheduler.timesteps):
         drawn = []
 
@@ -50,11 +55,11 @@ def run_diffusers(sampler, config, steps, eta, learned):
             return torch.from_numpy(noise(i)).reshape(shape)
 
         module.randn_tensor = supply
-        values = x.numpy()
-        out = toy(values, int(t))
-        if learned and config.get("variance_type") == "learned_range":
-            out = np.concatenate([out, toy_variance(values, int(t))], 1)
-        extra = {"eta": eta} if sampler == "ddim" else {}
+        values = scheduler.scale_model_input(x, t).numpy()
+        out = toy(values, float(t))
+        if learned and sampler == "ddpm" and config.get("variance_type") == "learned_range":
+            out = np.concatenate([out, toy_variance(values, float(t))], 1)
+        extra = {"eta": eta} if sampler == "ddim" and not invert else {}
         x = scheduler.step(torch.from_numpy(out), t, x, **extra).prev_sample
         draws.append(bool(drawn))
     return timesteps, draws, x.numpy().reshape(-1)
@@ -77,32 +82,36 @@ def kept_timesteps(steps, n):
         want = int(steps[4:])
         stride = next(s for s in range(1, n) if len(range(0, n, s)) == want)
         return list(range(0, n, stride))
-    want, at, kept = int(steps), 0.0, []
-    for _ in range(want):
-        kept.append(round(at))
-        at += (n - 1) / (want - 1)
+    kept, first, sections = [], 0, [int(s) for s in steps.split(",")]
+    for i, want in enumerate(sections):
+        size, at = n // len(sections) + (i < n % len(sections)), 0.0
+        for _ in range(want):
+            kept.append(first + round(at))
+            at += (size - 1) / (want - 1) if want > 1 else 1
+        first += size
     return kept
 
 
-def run_original(sampler, config, steps, eta, learned):
+def run_original(sampler, config, steps, eta, learned, invert):
     betas = betas_original(config)
     kept = kept_timesteps(steps, len(betas))
     full = np.cumprod(1 - betas)[kept]
     betas = 1 - full / np.append(1.0, full[:-1])
     bar = np.cumprod(1 - betas)
-    before = np.append(1.0, bar[:-1])
+    before, after = np.append(1.0, bar[:-1]), np.append(bar[1:], 0.0)
     posterior = betas * (1 - before) / (1 - bar)
     clipped = np.log(np.append(posterior[1], posterior[1:]))
     large = np.log(np.append(posterior[1], betas[1:]))
     coef_x0 = betas * np.sqrt(before) / (1 - bar)
     coef_x = (1 - before) * np.sqrt(1 - betas) / (1 - bar)
     x, timesteps = start(), []
-    for i in reversed(range(len(kept))):
+    for i in range(len(kept)) if invert else reversed(range(len(kept))):
         t, n = kept[i], noise(len(timesteps))
         timesteps.append(t)
         o = toy(x, t)
         a, b = F(np.sqrt(1 / bar[i])), F(np.sqrt(1 / bar[i] - 1))
         x0 = o if config.get("prediction_type") == "sample" else a * x - b * o
+        eps = (a * x - x0) / b
         if sampler == "ddpm":
             log_variance = F(large[i])
             if learned:
@@ -110,13 +119,14 @@ def run_original(sampler, config, steps, eta, learned):
                 log_variance = f * F(np.log(betas[i])) + (F(1) - f) * F(clipped[i])
             mean = F(coef_x0[i]) * x0 + F(coef_x[i]) * x
             x = mean + F(i != 0) * np.exp(F(0.5) * log_variance) * n
+        elif invert:
+            x = x0 * np.sqrt(F(after[i])) + np.sqrt(F(1) - F(after[i])) * eps
         else:
-            eps = (a * x - x0) / b
             now, prev = F(bar[i]), F(before[i])
             sigma = F(eta) * np.sqrt((F(1) - prev) / (F(1) - now)) * np.sqrt(F(1) - now / prev)
             mean = x0 * np.sqrt(prev) + np.sqrt(F(1) - prev - sigma ** 2) * eps
             x = mean + F(i != 0) * sigma * n
-    return timesteps, [True] * len(kept), x
+    return timesteps, [not invert] * len(kept), x
 
 
 PLAIN = {"clip_sample": False}
@@ -177,19 +187,81 @@ def cases():
     yield "diffusers", "ddim", {}, "10", 1.0, False  # defaults of the class: clips
 
 
+# a configuration of DDIM as old folders have it, without the keys that came later
+OLD = {"num_train_timesteps": 1000, "beta_start": 0.0001, "beta_end": 0.02,
+       "beta_schedule": "linear", "clip_sample": False}
+
+
+def solver_cases():
+    """DPM-Solver++, Euler and Heun."""
+    variants = [
+        OLD, {}, {"prediction_type": "sample"}, {"prediction_type": "v_prediction"},
+        {"beta_schedule": "squaredcos_cap_v2"}, {"timestep_spacing": "leading"},
+        {"timestep_spacing": "leading", "steps_offset": 1}, {"timestep_spacing": "trailing"},
+        {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012},
+        {"clip_sample": True, "clip_sample_range": 2.0},
+        {"trained_betas": TRAINED, "num_train_timesteps": 40},
+        {"clip_sample": True, "prediction_type": "v_prediction"}]
+    for sampler in ("dpm", "euler", "heun"):
+        for config in variants:
+            yield "diffusers", sampler, config, "10", 0.0, True, "DDIMScheduler"
+        for steps in ("1", "2", "14", "15", "25", "50"):
+            yield "diffusers", sampler, OLD, steps, 0.0, True, "DDIMScheduler"
+        yield "diffusers", sampler, {"timestep_spacing": "trailing"}, "61", 0.0, True, None
+        yield "original", sampler, OLD, "20", 0.0, True, "DDIMScheduler"
+    for extra in ({"solver_order": 1}, {"solver_type": "heun"}, {"lower_order_final": False},
+                  {"euler_at_final": True}, {"final_sigmas_type": "sigma_min"},
+                  {"final_sigmas_type": "sigma_min", "lower_order_final": False},
+                  {"final_sigmas_type": "sigma_min", "euler_at_final": True}):
+        for steps in ("10", "20"):
+            yield "diffusers", "dpm", extra, steps, 0.0, True, None
+    yield "diffusers", "euler", {"final_sigmas_type": "sigma_min"}, "10", 0.0, True, None
+    yield "diffusers", "ddim", {}, "10", 0.0, True, "HeunDiscreteScheduler"
+
+
+def inverse_cases():
+    for steps in ("1", "7", "50"):
+        yield "diffusers", PLAIN, steps
+    for extra in ({"prediction_type": "v_prediction"}, {"timestep_spacing": "trailing"},
+                  {"set_alpha_to_one": False}, {"steps_offset": 1}, {"clip_sample": True},
+                  {"beta_schedule": "squaredcos_cap_v2"},
+                  {"prediction_type": "sample", "set_alpha_to_one": False}):
+        yield "diffusers", {**PLAIN, **extra}, "10"
+    for steps in ("2", "10", "250", "ddim50", "10,15,20"):
+        yield "original", {}, steps
+    yield "original", {"prediction_type": "sample"}, "10"
+
+
+def section_cases():
+    for steps in ("10,15,20", "3,1", "0,2", "1,1,1", "40,30,20,10,5,5,0"):
+        yield "original", "ddpm", {}, steps, 0.0, True
+        yield "original", "ddim", {"beta_schedule": "squaredcos_cap_v2"}, steps, 0.5, True
+
+
+def all_cases():
+    names = {"ddpm": "DDPMScheduler", "ddim": "DDIMScheduler", "dpm": "DPMSolverMultistepScheduler",
+             "euler": "EulerDiscreteScheduler", "heun": "HeunDiscreteScheduler"}
+    for case in list(cases()) + list(section_cases()):
+        yield (*case, False, names[case[1]])
+    for *case, name in solver_cases():
+        yield (*case, False, name or names[case[1]])
+    for arithmetic, config, steps in inverse_cases():
+        yield arithmetic, "ddim", config, steps, 0.0, True, True, "DDIMScheduler"
+
+
 def main():
     torch.set_num_threads(1)
     print("/* Made by scripts/oracle_schedule.py: torch %s, diffusers %s. */" % (
         torch.__version__.split("+")[0], __import__("diffusers").__version__))
-    for arithmetic, sampler, config, steps, eta, learned in cases():
-        name = "DDPMScheduler" if sampler == "ddpm" else "DDIMScheduler"
-        run = run_original if arithmetic == "original" else run_diffusers
-        timesteps, draws, x = run(sampler, config, steps, eta, learned)
+    for arithmetic, sampler, config, steps, eta, learned, invert, name in all_cases():
+        plain = arithmetic == "original" and sampler in ("ddpm", "ddim")
+        run = run_original if plain else run_diffusers
+        timesteps, draws, x = run(sampler, config, steps, eta, learned, invert)
         assert np.isfinite(x).all(), (arithmetic, sampler, config, steps)
         text = json.dumps({"_class_name": name, **config}).replace('"', '\\"')
-        print('{COMPAT_%s, SAMPLER_%s, "%s", "%s", %s, %d,' % (
-            arithmetic.upper(), sampler.upper(), text, steps, eta, learned))
-        print(" %d, %d, %d, %d, %d," % (
+        print('{COMPAT_%s, SAMPLER_%s, "%s", "%s", %s, %d, %d,' % (
+            arithmetic.upper(), sampler.upper(), text, steps, eta, learned, invert))
+        print(" %d, %.9g, %.9g, %.17g, %d," % (
             len(timesteps), timesteps[0], timesteps[-1],
             sum((i + 1) * t for i, t in enumerate(timesteps)),
             sum((i + 1) * d for i, d in enumerate(draws))))

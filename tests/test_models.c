@@ -78,12 +78,13 @@ static status forward_on(device *d, model *m, const row *r, float **got, size_t 
 {
     char path[PATH];
     npy x = {0};
-    int labels[16], timesteps[16], rows[16], n = parse_labels(labels, r);
+    float timesteps[16];
+    int labels[16], rows[16], n = parse_labels(labels, r);
     dit t = {0};
     buf latents = {0}, out = {0}, on_device = {0};
     status st = OK;
     for (int i = 0; i < n; i++) {
-        timesteps[i] = atoi(r->word[STEPS]);
+        timesteps[i] = (float)atof(r->word[STEPS]);
         rows[i] = i;
     }
     TRY(npy_read(&x, data_path(path, r->word[LATENTS_IN])));

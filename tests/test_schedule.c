@@ -16,9 +16,10 @@ typedef struct {
     sampler_kind sampler;
     const char *config, *steps;
     double eta;
-    bool learned;
-    int n_rows, first, last;
-    long long timesteps, draws; /* sums weighted by the row's number, from 1 */
+    bool learned, invert;
+    int n_rows;
+    double first, last, timesteps; /* the last is a sum weighted by the row's number, from 1 */
+    long long draws;               /* another one */
     float expected[WIDTH];
 } trajectory;
 
@@ -27,24 +28,27 @@ static const trajectory trajectories[] = {
 };
 enum { N_TRAJECTORIES = sizeof trajectories / sizeof *trajectories };
 
-static float toy(float x, int t)
+static float toy(float x, float t)
 {
-    return (float)(0.3 * cos(t / 100.0)) * x + 0.1f;
+    return (float)(0.3 * cos((double)t / 100.0)) * x + 0.1f;
 }
 
-static float toy_variance(float x, int t)
+static float toy_variance(float x, float t)
 {
-    return 0.8f * sinf(0.01f * x + (float)(t / 70.0));
+    return 0.8f * sinf(0.01f * x + (float)((double)t / 70.0));
 }
 
-static float take_step(const schedule_row *r, float x, float n)
+static float take_step(const schedule_row *r, float x, float n, float *kept)
 {
     float o = toy(x, r->timestep), f = (toy_variance(x, r->timestep) + 1) / 2;
     float x0 = r->x0_x * x + r->x0_o * o, eps = r->eps_x * x + r->eps_o * o;
     if (r->clip > 0) x0 = fminf(fmaxf(x0, -r->clip), r->clip);
     float s = r->noise;
     if (r->learned) s *= expf(0.5f * (f * r->log_max + (1 - f) * r->log_min));
-    return r->to_x0 * x0 + r->to_eps * eps + r->to_x * x + s * n;
+    float next = r->to_x0 * x0 + r->to_eps * eps + r->to_x * x + s * n;
+    if (r->to_kept != 0) next += r->to_kept * *kept;
+    *kept = r->keep_x0 * x0 + r->keep_eps * eps + r->keep_x * x;
+    return next;
 }
 
 /* Relative L2 distance of the trajectory's end. */
@@ -52,9 +56,9 @@ static double run(const schedule *s, const trajectory *c)
 {
     double difference = 0, norm = 0;
     for (int j = 0; j < WIDTH; j++) {
-        float x = (float)(1.3 * cos(1.9 * j + 0.4));
+        float x = (float)(1.3 * cos(1.9 * j + 0.4)) * s->initial_scale, kept = NAN;
         for (int i = 0; i < s->n_rows; i++)
-            x = take_step(&s->rows[i], x, (float)(1.4 * sin(1.7 * i + 2.3 * j + 0.5)));
+            x = take_step(&s->rows[i], x, (float)(1.4 * sin(1.7 * i + 2.3 * j + 0.5)), &kept);
         difference += pow(x - c->expected[j], 2);
         norm += pow(c->expected[j], 2);
     }
@@ -68,22 +72,25 @@ START_TEST(test_trajectory)
     schedule_config config;
     schedule s;
     ck_assert_msg(config_parse_schedule(&config, c->config, "test") == OK, "%s", fail_line());
-    ck_assert_msg(
-        schedule_init(&s, &config, c->arithmetic, c->sampler, c->steps, c->eta, c->learned) == OK,
-        "%s steps %s: %s", c->config, c->steps, fail_line());
-    long long timesteps = 0, draws = 0;
+    const schedule_options options = {c->arithmetic, c->sampler, c->steps,
+                                      c->eta,        c->learned, c->invert};
+    ck_assert_msg(schedule_init(&s, &config, &options) == OK, "%s steps %s: %s", c->config,
+                  c->steps, fail_line());
+    double timesteps = 0;
+    long long draws = 0;
     for (int i = 0; i < s.n_rows; i++) {
-        timesteps += (i + 1LL) * s.rows[i].timestep;
+        timesteps += (i + 1.0) * (double)s.rows[i].timestep;
         if (s.rows[i].draws) draws += i + 1;
     }
     ck_assert_int_eq(s.n_rows, c->n_rows);
-    ck_assert_int_eq(s.rows[0].timestep, c->first);
-    ck_assert_int_eq(s.rows[s.n_rows - 1].timestep, c->last);
-    ck_assert_int_eq(timesteps, c->timesteps);
+    ck_assert_double_eq((double)s.rows[0].timestep, c->first);
+    ck_assert_double_eq((double)s.rows[s.n_rows - 1].timestep, c->last);
+    ck_assert_double_eq_tol(timesteps, c->timesteps, 1e-12 * c->timesteps);
     ck_assert_int_eq(draws, c->draws);
     double error = run(&s, c);
-    ck_assert_msg(error < 1e-5, "%s %s eta %g steps %s: relative error %.2e",
-                  c->arithmetic == COMPAT_ORIGINAL ? "original" : "diffusers", c->config, c->eta,
+    ck_assert_msg(error < 1e-5, "%s %s %s%s eta %g steps %s: relative error %.2e",
+                  c->arithmetic == COMPAT_ORIGINAL ? "original" : "diffusers",
+                  sampler_names[c->sampler], c->invert ? "inverted " : "", c->config, c->eta,
                   c->steps, error);
     schedule_free(&s);
     config_free_schedule(&config);
@@ -96,14 +103,16 @@ START_TEST(test_known_spacings)
     schedule_config config;
     schedule s;
     config_original_schedule(&config);
-    ck_assert_int_eq(schedule_init(&s, &config, COMPAT_ORIGINAL, SAMPLER_DDPM, "50", 0, true), OK);
+    schedule_options options = {COMPAT_ORIGINAL, SAMPLER_DDPM, "50", .learned = true};
+    ck_assert_int_eq(schedule_init(&s, &config, &options), OK);
     static const int begin[] = {0, 20, 41, 61, 82, 102}, end[] = {958, 979, 999};
-    for (int i = 0; i < 6; i++) ck_assert_int_eq(s.rows[49 - i].timestep, begin[i]);
-    for (int i = 0; i < 3; i++) ck_assert_int_eq(s.rows[2 - i].timestep, end[i]);
+    for (int i = 0; i < 6; i++) ck_assert_int_eq((int)s.rows[49 - i].timestep, begin[i]);
+    for (int i = 0; i < 3; i++) ck_assert_int_eq((int)s.rows[2 - i].timestep, end[i]);
     schedule_free(&s);
-    ck_assert_int_eq(schedule_init(&s, &config, COMPAT_ORIGINAL, SAMPLER_DDIM, "ddim50", 0, true),
-                     OK);
-    for (int i = 0; i < 50; i++) ck_assert_int_eq(s.rows[i].timestep, 980 - 20 * i);
+    options.sampler = SAMPLER_DDIM;
+    options.steps = "ddim50";
+    ck_assert_int_eq(schedule_init(&s, &config, &options), OK);
+    for (int i = 0; i < 50; i++) ck_assert_int_eq((int)s.rows[i].timestep, 980 - 20 * i);
     schedule_free(&s);
 }
 END_TEST
@@ -114,35 +123,53 @@ static const struct {
     const char *config, *steps;
     double eta;
     bool learned;
+    bool invert;
     status expected;
     const char *word; /* must be in the message */
 } refusals[] = {
-    {COMPAT_DIFFUSERS, SAMPLER_DDIM, "", "0", 0, true, ERR_USAGE, "steps"},
-    {COMPAT_DIFFUSERS, SAMPLER_DDIM, "", "-5", 0, true, ERR_USAGE, "steps"},
-    {COMPAT_DIFFUSERS, SAMPLER_DDIM, "", "50x", 0, true, ERR_USAGE, "steps"},
-    {COMPAT_DIFFUSERS, SAMPLER_DDIM, "", "", 0, true, ERR_USAGE, "steps"},
-    {COMPAT_DIFFUSERS, SAMPLER_DDIM, "", "1001", 0, true, ERR_USAGE, "1000"},
-    {COMPAT_DIFFUSERS, SAMPLER_DDIM, "", "99999999999999999999999", 0, true, ERR_USAGE, "steps"},
-    {COMPAT_DIFFUSERS, SAMPLER_DDIM, "", "ddim50", 0, true, ERR_USAGE, "original"},
-    {COMPAT_DIFFUSERS, SAMPLER_DDIM, "", "10", -0.1, true, ERR_USAGE, "eta"},
-    {COMPAT_DIFFUSERS, SAMPLER_DDIM, "", "10", 1.1, true, ERR_USAGE, "eta"},
-    {COMPAT_DIFFUSERS, SAMPLER_DDIM, "", "10", NAN, true, ERR_USAGE, "eta"},
-    {COMPAT_DIFFUSERS, SAMPLER_DDIM, ",\"steps_offset\":1", "1000", 0, true, ERR_FORMAT,
+    {COMPAT_DIFFUSERS, SAMPLER_DDIM, "", "0", 0, true, false, ERR_USAGE, "steps"},
+    {COMPAT_DIFFUSERS, SAMPLER_DDIM, "", "-5", 0, true, false, ERR_USAGE, "steps"},
+    {COMPAT_DIFFUSERS, SAMPLER_DDIM, "", "50x", 0, true, false, ERR_USAGE, "steps"},
+    {COMPAT_DIFFUSERS, SAMPLER_DDIM, "", "", 0, true, false, ERR_USAGE, "steps"},
+    {COMPAT_DIFFUSERS, SAMPLER_DDIM, "", "1001", 0, true, false, ERR_USAGE, "1000"},
+    {COMPAT_DIFFUSERS, SAMPLER_DDIM, "", "99999999999999999999999", 0, true, false, ERR_USAGE, "steps"},
+    {COMPAT_DIFFUSERS, SAMPLER_DDIM, "", "ddim50", 0, true, false, ERR_USAGE, "original"},
+    {COMPAT_DIFFUSERS, SAMPLER_DDIM, "", "10", -0.1, true, false, ERR_USAGE, "eta"},
+    {COMPAT_DIFFUSERS, SAMPLER_DDIM, "", "10", 1.1, true, false, ERR_USAGE, "eta"},
+    {COMPAT_DIFFUSERS, SAMPLER_DDIM, "", "10", NAN, true, false, ERR_USAGE, "eta"},
+    {COMPAT_DIFFUSERS, SAMPLER_DDIM, ",\"steps_offset\":1", "1000", 0, true, false, ERR_FORMAT,
      "steps_offset"},
-    {COMPAT_DIFFUSERS, SAMPLER_DDPM, ",\"variance_type\":\"learned_range\"", "10", 0, false,
+    {COMPAT_DIFFUSERS, SAMPLER_DDPM, ",\"variance_type\":\"learned_range\"", "10", 0, false, false,
      ERR_FORMAT, "learned_range"},
-    {COMPAT_DIFFUSERS, SAMPLER_DDPM, ",\"variance_type\":\"fixed_large_log\"", "10", 0, false,
+    {COMPAT_DIFFUSERS, SAMPLER_DDPM, ",\"variance_type\":\"fixed_large_log\"", "10", 0, false, false,
      ERR_FORMAT, "fixed_large_log"},
-    {COMPAT_DIFFUSERS, SAMPLER_DDIM, ",\"beta_start\":1e-30,\"beta_end\":1e-30", "10", 0.5, true,
+    {COMPAT_DIFFUSERS, SAMPLER_DDIM, ",\"beta_start\":1e-30,\"beta_end\":1e-30", "10", 0.5, true, false,
      ERR_FORMAT, "betas"},
-    {COMPAT_ORIGINAL, SAMPLER_DDPM, "", "1", 0, true, ERR_USAGE, "at least 2"},
-    {COMPAT_ORIGINAL, SAMPLER_DDIM, "", "1", 0, true, ERR_USAGE, "at least 2"},
-    {COMPAT_ORIGINAL, SAMPLER_DDIM, "", "1001", 0, true, ERR_USAGE, "1000"},
-    {COMPAT_ORIGINAL, SAMPLER_DDIM, "", "ddim300", 0, true, ERR_USAGE, "stride"},
-    {COMPAT_ORIGINAL, SAMPLER_DDIM, "", "ddim", 0, true, ERR_USAGE, "steps"},
-    {COMPAT_ORIGINAL, SAMPLER_DDIM, "", "ddim-5", 0, true, ERR_USAGE, "steps"},
-    {COMPAT_ORIGINAL, SAMPLER_DDPM, ",\"prediction_type\":\"v_prediction\"", "10", 0, true,
+    {COMPAT_ORIGINAL, SAMPLER_DDPM, "", "1", 0, true, false, ERR_USAGE, "at least 2"},
+    {COMPAT_ORIGINAL, SAMPLER_DDIM, "", "1", 0, true, false, ERR_USAGE, "at least 2"},
+    {COMPAT_ORIGINAL, SAMPLER_DDIM, "", "1001", 0, true, false, ERR_USAGE, "1000"},
+    {COMPAT_ORIGINAL, SAMPLER_DDIM, "", "ddim300", 0, true, false, ERR_USAGE, "stride"},
+    {COMPAT_ORIGINAL, SAMPLER_DDIM, "", "ddim", 0, true, false, ERR_USAGE, "steps"},
+    {COMPAT_ORIGINAL, SAMPLER_DDIM, "", "ddim-5", 0, true, false, ERR_USAGE, "steps"},
+    {COMPAT_ORIGINAL, SAMPLER_DDPM, ",\"prediction_type\":\"v_prediction\"", "10", 0, true, false,
      ERR_FORMAT, "v_prediction"},
+    {COMPAT_ORIGINAL, SAMPLER_DDPM, "", "1,0", 0, true, false, ERR_USAGE, "at least 2"},
+    {COMPAT_ORIGINAL, SAMPLER_DDPM, "", ",", 0, true, false, ERR_USAGE, "between the commas"},
+    {COMPAT_ORIGINAL, SAMPLER_DDPM, "", "10,,10", 0, true, false, ERR_USAGE, "between"},
+    {COMPAT_ORIGINAL, SAMPLER_DDPM, "", "10,10,", 0, true, false, ERR_USAGE, "between"},
+    {COMPAT_ORIGINAL, SAMPLER_DDPM, "", "10,-1", 0, true, false, ERR_USAGE, "between"},
+    {COMPAT_ORIGINAL, SAMPLER_DDPM, "", "10,99999999999999999999999", 0, true, false, ERR_USAGE,
+     "steps"},
+    {COMPAT_ORIGINAL, SAMPLER_DDPM, "", "10,501", 0, true, false, ERR_USAGE, "section 2 has 500"},
+    {COMPAT_DIFFUSERS, SAMPLER_DDPM, "", "10,10", 0, true, false, ERR_USAGE, "original"},
+    {COMPAT_ORIGINAL, SAMPLER_EULER, "", "10,10", 0, true, false, ERR_USAGE, "original"},
+    {COMPAT_ORIGINAL, SAMPLER_DPM, "", "ddim10", 0, true, false, ERR_USAGE, "original"},
+    {COMPAT_DIFFUSERS, SAMPLER_DDPM, "", "10", 0, true, true, ERR_USAGE, "inverted"},
+    {COMPAT_DIFFUSERS, SAMPLER_DDIM, "", "10", 0.5, true, true, ERR_USAGE, "eta"},
+    {COMPAT_DIFFUSERS, SAMPLER_DDIM, ",\"timestep_spacing\":\"linspace\"", "10", 0, true, true,
+     ERR_FORMAT, "linspace"},
+    {COMPAT_DIFFUSERS, SAMPLER_DDIM, ",\"prediction_type\":\"sample\"", "10", 0, true, true,
+     ERR_FORMAT, "sample"},
 };
 
 START_TEST(test_refusal)
@@ -152,8 +179,10 @@ START_TEST(test_refusal)
     schedule s;
     snprintf(json, sizeof json, "{\"_class_name\":\"DDIMScheduler\"%s}", refusals[_i].config);
     ck_assert_int_eq(config_parse_schedule(&config, json, "test"), OK);
-    status st = schedule_init(&s, &config, refusals[_i].arithmetic, refusals[_i].sampler,
-                              refusals[_i].steps, refusals[_i].eta, refusals[_i].learned);
+    const schedule_options options = {refusals[_i].arithmetic, refusals[_i].sampler,
+                                      refusals[_i].steps,      refusals[_i].eta,
+                                      refusals[_i].learned,    refusals[_i].invert};
+    status st = schedule_init(&s, &config, &options);
     ck_assert_int_eq(st, refusals[_i].expected);
     ck_assert_ptr_null(s.rows);
     ck_assert_msg(strstr(fail_line(), refusals[_i].word) != NULL, "%s", fail_line());

@@ -135,6 +135,12 @@ static status output_add(output *o, const unsigned char *rgb)
     return st == OK ? write_one(o, path, rgb, o->width, o->height) : st;
 }
 
+status output_open_arrays(output *o)
+{
+    *o = (output){0};
+    return memory_alloc(&o->files, OUTPUT_EXTRAS, sizeof *o->files);
+}
+
 status output_planes(float *planes, float *pixels, vae *v, buf latents, int picture)
 {
     int scale = vae_scale(&v->config), height = v->height * scale, width = v->width * scale;
@@ -190,7 +196,7 @@ status output_commit(output *o)
         TRY(write_one(o, o->path, sheet, width, height));
     }
     TRY(file_out_commit(o->files, (size_t)o->n_files));
-    if (isatty(STDERR_FILENO))
+    if (o->n > 0 && isatty(STDERR_FILENO))
         fprintf(stderr, "wrote %s (%d picture%s)\n", o->path, o->n, o->n > 1 ? "s" : "");
 done:
     free(sheet);

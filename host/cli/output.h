@@ -26,6 +26,9 @@ typedef struct {
  * gets 000000.png and so on. */
 status output_open(output *o, const char *path, int n, int unit, int width, int height);
 
+/* No pictures, only further files. */
+status output_open_arrays(output *o);
+
 /* planes [3][H][W] of one picture of latents, through pixels [H][W][3]. */
 status output_planes(float *planes, float *pixels, vae *v, buf latents, int picture);
 

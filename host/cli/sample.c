@@ -16,12 +16,13 @@ enum { ALL_BY_DEFAULT = 100 }; /* a model of more classes is not drawn whole una
 
 typedef struct {
     const char *model, *vae, *steps, *rng, *latents_in, *latents_out, *noise_in, *noise_out, *out;
+    const char *interval;
     device_choice on;
     text_list classes;
     int per_class, sampler, heads, compat, cfg_channels, batch;
     uint64_t seed;
     double eta, guidance;
-    bool quiet, verbose;
+    bool quiet, verbose, invert;
     /* found out */
     int *labels;
     int n;
@@ -29,7 +30,6 @@ typedef struct {
     float *kept_noise;
 } sample_request;
 
-static const char *const samplers[] = {"ddpm", "ddim", NULL};
 static const char *const compats[] = {"original", "diffusers", NULL};
 static const char *const channel_choices[] = {"3", "all", NULL};
 
@@ -142,15 +142,29 @@ static status prepare_noise(sample_request *q, const model *m, run_request *out,
     return run_check_source(m, out, s);
 }
 
+/* LO,HI */
+static status read_interval(const char *typed, run_request *out)
+{
+    char low[40];
+    size_t comma = strcspn(typed, ",");
+    snprintf(low, sizeof low, "%.*s", (int)comma, typed);
+    if (comma >= sizeof low || !typed[comma] || !text_to_double(low, &out->guided_from) ||
+        !text_to_double(typed + comma + 1, &out->guided_to) || out->guided_from > out->guided_to)
+        return fail(ERR_USAGE, "--guidance-interval %.60s: expected two timesteps, LO,HI", typed);
+    out->guided_within = true;
+    return OK;
+}
+
 /* What depends on the model: sampler and guided channels that were not given, and what does not go
  * together. */
 static status settle(sample_request *q, const model *m, run_request *out)
 {
     int sampler = q->sampler, channels = m->dit.in_channels;
+    if (sampler < 0 && q->invert) sampler = SAMPLER_DDIM;
     if (sampler < 0 && m->arithmetic == COMPAT_DIFFUSERS && m->origin == COMPAT_DIFFUSERS) {
         if (!m->schedule.sampler_known) {
             fail(ERR_FORMAT, "%s: scheduler %s is not supported", m->path, m->schedule.class_name);
-            fail_hint("choose one: --sampler ddim or --sampler ddpm");
+            fail_hint("choose one: --sampler ddim, ddpm, dpm++, euler or heun");
             return ERR_FORMAT;
         }
         sampler = (int)m->schedule.sampler;
@@ -158,6 +172,9 @@ static status settle(sample_request *q, const model *m, run_request *out)
     if (sampler < 0) sampler = m->arithmetic == COMPAT_ORIGINAL ? SAMPLER_DDPM : SAMPLER_DDIM;
     if (q->eta != 0 && sampler != SAMPLER_DDIM)
         return fail(ERR_USAGE, "--eta: only the ddim sampler has it");
+    if (q->invert && (!q->latents_in || !q->latents_out))
+        return fail(ERR_USAGE, "--invert: takes latents to noise, with --latents-in and "
+                               "--latents-out");
     bool three = q->cfg_channels < 0 ? m->arithmetic == COMPAT_ORIGINAL : q->cfg_channels == 0;
     *out = (run_request){
         .labels = q->labels,
@@ -169,9 +186,11 @@ static status settle(sample_request *q, const model *m, run_request *out)
         .guidance = q->guidance,
         .guided_channels = three && channels > 3 ? 3 : channels,
         .initial_latents = q->initial.data,
+        .invert = q->invert,
         .batch = q->batch,
     };
-    return rng_source_parse(&out->source, q->rng);
+    status st = rng_source_parse(&out->source, q->rng);
+    return st == OK && q->interval ? read_interval(q->interval, out) : st;
 }
 
 static status write_array(output *o, const char *path, const float *values, int n_dims,
@@ -206,7 +225,7 @@ static void describe(const sample_request *q, const run *r, const char *note)
     int width = r->m->dit.width;
     if (!q->verbose) return;
     fprintf(stderr, "%s: %d picture%s, %d at once, %d steps (%s, %s arithmetic), guidance %g%s\n",
-            note, q->n, q->n > 1 ? "s" : "", r->batch, r->plan.n_rows, samplers[r->request.sampler],
+            note, q->n, q->n > 1 ? "s" : "", r->batch, r->plan.n_rows, sampler_names[r->request.sampler],
             compats[r->m->arithmetic], q->guidance, r->guided ? "" : " (off)");
     fprintf(stderr, "  products by %s, modulation of %d steps at a time, %.0f MB on the device\n",
             gemm_name(r->d, r->network.batch * r->network.tokens, 3 * width, width),
@@ -222,7 +241,7 @@ static status make_note(text *note, const sample_request *q, const run *r)
                             "arithmetic, device %s; class",
                             model_name ? model_name + 1 : r->m->path,
                             (unsigned long long)q->seed, same ? "" : " of ",
-                            same ? "" : q->rng, q->steps, samplers[r->request.sampler],
+                            same ? "" : q->rng, q->steps, sampler_names[r->request.sampler],
                             q->guidance, compats[r->m->arithmetic], r->d->info.name);
     for (int i = 0; i < q->n && i < 100 && st == OK; i += q->per_class)
         st = text_append(note, " %d", q->labels[i]);
@@ -234,9 +253,7 @@ static status check_request(sample_request *q, const model *m, run_request *out)
 {
     schedule s = {0};
     status st = settle(q, m, out);
-    if (st == OK)
-        st = schedule_init(&s, &m->schedule, m->arithmetic, out->sampler, out->steps, out->eta,
-                           m->dit.out_channels == 2 * m->dit.in_channels);
+    if (st == OK) st = run_schedule(&s, m, out);
     if (st == OK) st = prepare_noise(q, m, out, &s);
     schedule_free(&s);
     return st;
@@ -267,7 +284,7 @@ static status sample_on(sample_request *q, run_request *request, model *m, devic
     TRY(make_note(&note, q, &r));
     o->notes =
         (const char *const[]){"Software", "ditcl " DITCL_VERSION, "Comment", note.data, NULL};
-    TRY(output_decode(o, &v, r.latents, m->arithmetic, q->quiet));
+    if (!q->invert) TRY(output_decode(o, &v, r.latents, m->arithmetic, q->quiet));
     TRY(write_arrays(q, &r, o));
     TRY(output_commit(o));
     if (q->verbose)
@@ -311,7 +328,8 @@ static status sample(sample_request *q)
                                         .forced = q->compat, .need_dit = true}));
     TRY(choose_labels(q, &m));
     int side = m.dit.latent_size * vae_scale(&m.vae);
-    TRY(output_open(&o, q->out, q->n, q->per_class, side, side));
+    TRY(q->invert ? output_open_arrays(&o)
+                  : output_open(&o, q->out, q->n, q->per_class, side, side));
     TRY(check_outputs(q));
     TRY(read_latents(q, &m));
     TRY(check_request(q, &m, &request));
@@ -345,15 +363,23 @@ status cli_sample(int argc, char **argv)
          "torch-cuda:SMs or SMsxTHREADS, that of a GPU of so many multiprocessors, which hold 2048 "
          "threads each where not said [torch-cpu]", 0, 0, NULL},
         {"steps", 0, OPTION_TEXT, &q.steps, "K",
-         "denoising steps [50]; original arithmetic also takes ddimK, that spacing", 0, 0, NULL},
+         "denoising steps [50]; original arithmetic also takes ddimK, that spacing, and A,B,C: so "
+         "many in each of equal sections of the timesteps, from picture to noise", 0, 0, NULL},
         {"sampler", 0, OPTION_CHOICE, &q.sampler, "NAME",
-         "ddpm or ddim [the folder's scheduler; ddpm for original files]", 0, 0, samplers},
+         "ddpm, ddim, dpm++ (DPM-Solver++ 2M), euler or heun (two predictions a step) [the "
+         "folder's scheduler; ddpm for original files]", 0, 0, sampler_names},
         {"eta", 0, OPTION_DOUBLE, &q.eta, "E", "ddim's noise, 0 to 1 [0]", 0, 1, NULL},
         {"cfg", 0, OPTION_DOUBLE, &q.guidance, "G",
          "classifier-free guidance scale; 1 is none [4]", 0, 1000, NULL},
         {"cfg-channels", 0, OPTION_CHOICE, &q.cfg_channels, "3|all",
          "latent channels that are guided [3 in original arithmetic, else all]", 0, 0,
          channel_choices},
+        {"guidance-interval", 0, OPTION_TEXT, &q.interval, "LO,HI",
+         "guidance only in steps whose timestep, as the network is told it, is in LO..HI; the "
+         "others take one prediction instead of two [all steps]", 0, 0, NULL},
+        {"invert", 0, OPTION_FLAG, &q.invert, NULL,
+         "from picture to noise: DDIM's steps backwards, from --latents-in to --latents-out; makes "
+         "no picture", 0, 0, NULL},
         {"compat", 0, OPTION_CHOICE, &q.compat, "NAME",
          "compute as this program: original or diffusers [the files' origin]", 0, 0, compats},
         {"latents-in", 0, OPTION_TEXT, &q.latents_in, "F.npy",

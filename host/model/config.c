@@ -398,6 +398,8 @@ static status read_betas(const reader *r, schedule_config *c)
     if (trained && !json_is_null(trained)) return read_trained_betas(r, trained, c);
     TRY(read_word(r, "beta_schedule", BETAS_LINEAR, names, &which));
     c->betas = (beta_schedule)which;
+    c->given.beta_start = json_object_get(r->root, "beta_start") != NULL;
+    c->given.beta_end = json_object_get(r->root, "beta_end") != NULL;
     TRY(read_number(r, "beta_start", 0.0001, 0, 1, &c->beta_start));
     TRY(read_number(r, "beta_end", 0.02, 0, 1, &c->beta_end));
 done:
@@ -418,6 +420,46 @@ static status read_variance(const reader *r, schedule_config *c)
     return st;
 }
 
+/* What diffusers' solvers of differential equations have beyond DDPM and DDIM. */
+static status read_solver(const reader *r, schedule_config *c)
+{
+    static const char *const none[] = {
+        "use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas", "use_lu_lambdas",
+        "use_flow_sigmas",   "use_dynamic_shifting"};
+    static const char *const algorithms[] = {"dpmsolver++", NULL}, *const linear[] = {"linear", NULL},
+                      *const discrete[] = {"discrete", NULL},
+                      *const solvers[] = {"midpoint", "heun", NULL},
+                      *const ends[] = {"zero", "sigma_min", NULL};
+    status st = OK;
+    int which;
+    for (size_t i = 0; i < sizeof none / sizeof *none; i++)
+        if (!json_is_null(json_object_get(r->root, none[i]))) TRY(must_be_bool(r, none[i], false));
+    TRY(read_word(r, "algorithm_type", 0, algorithms, &which));
+    TRY(read_word(r, "interpolation_type", 0, linear, &which));
+    TRY(read_word(r, "timestep_type", 0, discrete, &which));
+    TRY(must_be_absent(r, "sigma_min"));
+    TRY(must_be_absent(r, "sigma_max"));
+    TRY(must_be_absent(r, "lambda_min_clipped")); /* its default -Infinity is read as null */
+    TRY(read_int(r, "solver_order", 2, 1, 2, &c->solver_order));
+    TRY(read_word(r, "solver_type", 0, solvers, &which));
+    c->solver_heun = which == 1;
+    TRY(read_bool(r, "lower_order_final", true, &c->lower_order_final));
+    TRY(read_bool(r, "euler_at_final", false, &c->euler_at_final));
+    TRY(read_word(r, "final_sigmas_type", 0, ends, &which));
+    c->final_sigma_min = which == 1;
+done:
+    return st;
+}
+
+static const struct {
+    const char *name;
+    sampler_kind sampler;
+} scheduler_classes[] = {{"DDPMScheduler", SAMPLER_DDPM},
+                         {"DDIMScheduler", SAMPLER_DDIM},
+                         {"DPMSolverMultistepScheduler", SAMPLER_DPM},
+                         {"EulerDiscreteScheduler", SAMPLER_EULER},
+                         {"HeunDiscreteScheduler", SAMPLER_HEUN}};
+
 static status read_schedule(const reader *r, schedule_config *c)
 {
     static const char *const predictions[] = {"epsilon", "sample", "v_prediction", NULL};
@@ -425,31 +467,68 @@ static status read_schedule(const reader *r, schedule_config *c)
     status st = OK;
     int which;
     TRY(read_class(r, c->class_name, sizeof c->class_name));
-    c->sampler = strcmp(c->class_name, "DDPMScheduler") ? SAMPLER_DDIM : SAMPLER_DDPM;
-    c->sampler_known = c->sampler == SAMPLER_DDPM || !strcmp(c->class_name, "DDIMScheduler");
+    c->sampler = SAMPLER_DDIM;
+    for (size_t i = 0; i < sizeof scheduler_classes / sizeof *scheduler_classes; i++)
+        if (!strcmp(c->class_name, scheduler_classes[i].name)) {
+            c->sampler = scheduler_classes[i].sampler;
+            c->sampler_known = true;
+        }
     TRY(must_be_bool(r, "thresholding", false));
     TRY(read_betas(r, c));
     TRY(read_word(r, "prediction_type", PREDICT_EPSILON, predictions, &which));
     c->predicts = (prediction)which;
+    c->given.spacing = json_object_get(r->root, "timestep_spacing") != NULL;
     TRY(read_word(r, "timestep_spacing", SPACING_LEADING, spacings, &which));
     c->spaced = (spacing)which;
     TRY(read_int(r, "steps_offset", 0, 0, c->n_train - 1, &c->steps_offset));
     TRY(read_bool(r, "set_alpha_to_one", true, &c->set_alpha_to_one));
+    c->given.clip_sample = json_object_get(r->root, "clip_sample") != NULL;
     TRY(read_bool(r, "clip_sample", true, &c->clip_sample));
     TRY(read_number(r, "clip_sample_range", 1, 0, 1e6, &c->clip_sample_range));
     TRY(read_variance(r, c));
+    TRY(read_solver(r, c));
+    config_settle_schedule(c, c->sampler);
 done:
+    return st;
+}
+
+void config_settle_schedule(schedule_config *c, sampler_kind sampler)
+{
+    bool solver = sampler != SAMPLER_DDPM && sampler != SAMPLER_DDIM;
+    bool heun = sampler == SAMPLER_HEUN;
+    if (!c->given.beta_start) c->beta_start = heun ? 0.00085 : 0.0001;
+    if (!c->given.beta_end) c->beta_end = heun ? 0.012 : 0.02;
+    if (!c->given.spacing) c->spaced = solver ? SPACING_LINSPACE : SPACING_LEADING;
+    if (!c->given.clip_sample) c->clip_sample = !solver;
+    if (heun) c->final_sigma_min = false; /* a key that it does not have */
+}
+
+/* Python writes minus infinity, which JSON does not have, where a limit is none: *out = a copy that
+ * says null. */
+static status without_infinity(char **out, const char *json)
+{
+    static const char word[] = "-Infinity";
+    bool quoted = false;
+    status st = memory_strdup(out, json);
+    for (char *c = st == OK ? *out : ""; *c; c++) {
+        if (quoted && *c == '\\' && c[1]) c++;
+        else if (*c == '"') quoted = !quoted;
+        else if (!quoted && !strncmp(c, word, sizeof word - 1)) memcpy(c, "null     ", sizeof word - 1);
+    }
     return st;
 }
 
 status config_parse_schedule(schedule_config *config, const char *json, const char *path)
 {
-    reader r;
+    reader r = {0};
+    char *standard = NULL;
     *config = (schedule_config){0};
-    status st = reader_open(&r, json, path);
+    status st = without_infinity(&standard, json);
+    if (st == OK) st = reader_open(&r, standard, path);
     if (st == OK) st = read_schedule(&r, config);
     if (st != OK) config_free_schedule(config);
     reader_close(&r);
+    free(standard);
     return st;
 }
 
@@ -470,5 +549,8 @@ void config_original_schedule(schedule_config *config)
         .set_alpha_to_one = true,
         .clip_sample_range = 1,
         .variance = VARIANCE_LEARNED_RANGE,
+        .solver_order = 2,
+        .lower_order_final = true,
+        .given = {.beta_start = true, .beta_end = true, .clip_sample = true},
     };
 }

@@ -51,9 +51,16 @@ typedef enum {
     VARIANCE_FIXED_LARGE_LOG,
     VARIANCE_LEARNED_RANGE
 } variance_kind;
-typedef enum { SAMPLER_DDPM, SAMPLER_DDIM } sampler_kind;
+typedef enum {
+    SAMPLER_DDPM,
+    SAMPLER_DDIM,
+    SAMPLER_DPM, /* DPM-Solver++ 2M */
+    SAMPLER_EULER,
+    SAMPLER_HEUN,
+    N_SAMPLERS
+} sampler_kind;
 
-/* scheduler/scheduler_config.json (DDIMScheduler or DDPMScheduler). */
+/* scheduler/scheduler_config.json of a diffusers scheduler that one of the samplers is. */
 typedef struct {
     sampler_kind sampler; /* what _class_name says */
     bool sampler_known;   /* false: another class; class_name says which */
@@ -69,6 +76,15 @@ typedef struct {
     bool clip_sample;
     double clip_sample_range;
     variance_kind variance;
+    /* of solvers of differential equations */
+    int solver_order; /* 1 or 2 */
+    bool solver_heun; /* the second order's correction; else midpoint */
+    bool lower_order_final, euler_at_final;
+    bool final_sigma_min; /* sampling ends at the first level, not at 0 */
+    /* keys that the file has: others have defaults that depend on the sampler */
+    struct {
+        bool beta_start, beta_end, spacing, clip_sample;
+    } given;
 } schedule_config;
 
 /* json: the file's text; path: for messages only. On failure *config is zero. */
@@ -76,6 +92,10 @@ status config_parse_dit(dit_config *config, const char *json, const char *path);
 status config_parse_vae(vae_config *config, const char *json, const char *path);
 status config_parse_schedule(schedule_config *config, const char *json, const char *path);
 void config_free_schedule(schedule_config *config);
+
+/* Gives keys that the file does not have the defaults of this sampler's class, as diffusers does
+ * when it makes one scheduler from another one's configuration. */
+void config_settle_schedule(schedule_config *config, sampler_kind sampler);
 
 /* The original program's: linear betas 1e-4..0.02 over 1000 steps, epsilon. */
 void config_original_schedule(schedule_config *config);

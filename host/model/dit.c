@@ -14,6 +14,18 @@ static size_t max_size(size_t a, size_t b)
     return a > b ? a : b;
 }
 
+/* The sizes that forward passes will have; returns how many. */
+enum { MOST_BATCHES = 4 };
+static int batches_of(const dit *t, int out[MOST_BATCHES])
+{
+    out[0] = t->batch;
+    out[1] = t->last_batch;
+    if (!t->halves) return 2;
+    out[2] = t->batch / 2;
+    out[3] = t->last_batch / 2;
+    return MOST_BATCHES;
+}
+
 /* Checks a product's shape on the device and makes room for its scratch memory. */
 static status plan_product(dit *t, size_t *scratch, const gemm_weight *w, int m)
 {
@@ -32,9 +44,9 @@ static status plan_products(dit *t, size_t *scratch)
                                       &t->final};
     const gemm_weight *of_rows[] = {&t->embedders[0].time_1, &t->embedders[0].time_2,
                                     t->keep_adaln ? &b->adaln : &adaln, &t->final_adaln};
-    const int batches[] = {t->batch, t->last_batch};
+    int batches[MOST_BATCHES], n = batches_of(t, batches);
     status st = OK;
-    for (size_t j = 0; j < 2; j++)
+    for (int j = 0; j < n; j++)
         for (size_t i = 0; i < sizeof of_tokens / sizeof *of_tokens; i++)
             TRY(plan_product(t, scratch, of_tokens[i], batches[j] * t->tokens));
     for (size_t i = 0; i < sizeof of_rows / sizeof *of_rows; i++)
@@ -47,8 +59,8 @@ static status allocate(dit *t)
 {
     const dit_config *c = &t->config;
     size_t rows = (size_t)t->row_capacity, d = (size_t)c->width;
-    size_t tokens = (size_t)t->batch * (size_t)t->tokens, scores, scratch = 0;
-    attention_shape a = {t->batch, t->tokens, c->heads, c->head_dim};
+    size_t tokens = (size_t)t->batch * (size_t)t->tokens, scores = 0, scratch = 0;
+    int batches[MOST_BATCHES], n_batches = batches_of(t, batches);
     status st = OK;
     /* first, since the check needs memory of its own for a moment */
     TRY(plan_products(t, &scratch));
@@ -68,7 +80,12 @@ static status allocate(dit *t)
     TRY(buffer_create(t->d, &t->y, tokens * d, "tokens"));
     TRY(buffer_create(t->d, &t->normed, tokens * d, "tokens"));
     TRY(buffer_create(t->d, &t->wide, tokens * 4 * d, "MLP activations"));
-    TRY(attention_scratch(t->d, &scores, a));
+    for (int i = 0; i < n_batches; i++) {
+        size_t need;
+        attention_shape a = {batches[i], t->tokens, c->heads, c->head_dim};
+        TRY(attention_scratch(t->d, &need, a));
+        scores = max_size(scores, need);
+    }
     TRY(buffer_create(t->d, &t->scores, scores, "scratch of attention"));
     TRY(buffer_create(t->d, &t->tokens_out, tokens * (size_t)t->final.n, "output tokens"));
     if (scratch) TRY(buffer_create(t->d, &t->scratch, scratch, "scratch of the products"));
@@ -95,8 +112,8 @@ status dit_load(dit *t, device *d, model *m, const dit_run *run)
 {
     int side = m->dit.latent_size / m->dit.patch;
     *t = (dit){.d = d, .m = m, .config = m->dit, .tokens = side * side,
-               .batch = run->batch, .last_batch = run->last_batch, .row_capacity = run->rows,
-               .keep_adaln = run->keep_adaln};
+               .batch = run->batch, .last_batch = run->last_batch, .halves = run->halves,
+               .row_capacity = run->rows, .keep_adaln = run->keep_adaln};
     if (m->arithmetic == COMPAT_ORIGINAL) t->config.norm3_eps = 1e-6f;
     else if (m->origin == COMPAT_ORIGINAL) t->config.norm3_eps = 1e-5f; /* diffusers' default */
     status st = memory_alloc(&t->blocks, (size_t)t->config.depth, sizeof *t->blocks);

@@ -44,14 +44,16 @@ typedef struct {
     const layer_visitor *visitor; /* null, or while layers are only looked at */
     /* a forward pass of up to `batch` items */
     int batch, last_batch;
+    bool halves;
     buf patches, x, y, normed, wide, scores, tokens_out, scratch;
 } dit;
 
 /* What a run will ask for: batches of `batch` items, the last perhaps of last_batch; chunks of at
- * most `rows` modulation rows. keep_adaln: there is more than one chunk. */
+ * most `rows` modulation rows. keep_adaln: there is more than one chunk. halves: half of either
+ * batch too, where some steps have no guidance. */
 typedef struct {
     int batch, last_batch, rows;
-    bool keep_adaln;
+    bool keep_adaln, halves;
 } dit_run;
 
 /* Compares the file with the configuration: every tensor there, of the right shape and type, and no
@@ -67,7 +69,7 @@ status dit_load(dit *t, device *d, model *m, const dit_run *run);
 void dit_free(dit *t);
 
 /* Computes the modulation of n <= rows (timestep, label) pairs; they become rows 0..n-1. */
-status dit_modulate(dit *t, int n, const int *timesteps, const int *labels);
+status dit_modulate(dit *t, int n, const float *timesteps, const int *labels);
 
 /* out [batch][out_channels][size][size] = the network's prediction for pictures
  * first..first+pictures of latents, item b of the batch being picture first + b % pictures with the

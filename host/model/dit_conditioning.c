@@ -54,14 +54,14 @@ done:
     return st;
 }
 
-status dit_modulate(dit *t, int n, const int *timesteps, const int *labels)
+status dit_modulate(dit *t, int n, const float *timesteps, const int *labels)
 {
     status st = OK;
     /* always a full chunk, so that the products have the shapes that were planned */
     int last = n - 1;
     n = t->row_capacity;
     for (int i = 0; i < n; i++) {
-        t->host_timesteps[i] = (float)timesteps[i < last ? i : last];
+        t->host_timesteps[i] = timesteps[i < last ? i : last];
         t->host_labels[i] = labels[i < last ? i : last];
     }
     TRY(buffer_upload(t->d, t->timesteps, 0, t->host_timesteps, (size_t)n));

@@ -227,22 +227,22 @@ status op_downsample(device *d, buf out, buf x, const gemm_weight *w, picture_sh
 
 /* ---- step: guidance + sampler update ---- */
 
-enum { STEP_ROW_FLOATS = 11 };
+enum { STEP_ROW_FLOATS = 15 };
 
 typedef struct {
     int step;         /* row of the table */
     int first, n;     /* pictures first..first+n of latents and noise */
     int channels, channels_out, size;
-    bool guided, learned;
+    bool guided, learned, kept;
     float guidance;
     int guided_channels;
 } step_use;
 
 /* One update of latents [pictures][C][size][size] in place, from model
  * [n or 2n][channels_out][size][size], noise like latents, and a table of STEP_ROW_FLOATS per step
- * (host/sample/schedule.h).
- * flag (int) [1] becomes 1 when a value is not finite. */
-status op_step_update(device *d, buf latents, buf model, buf noise, buf rows, buf flag,
+ * (host/sample/schedule.h). kept: like latents, what a step leaves for the next; looked at only
+ * where use says so, else any buffer. flag (int) [1] becomes 1 when a value is not finite. */
+status op_step_update(device *d, buf latents, buf kept, buf model, buf noise, buf rows, buf flag,
                       const step_use *use);
 
 #endif

@@ -29,6 +29,29 @@ status run_check_source(const model *m, const run_request *request, const schedu
     return rng_source_check(&request->source, most);
 }
 
+status run_schedule(schedule *s, const model *m, const run_request *request)
+{
+    const schedule_options options = {
+        .arithmetic = m->arithmetic, .sampler = request->sampler, .steps = request->steps,
+        .eta = request->eta, .invert = request->invert,
+        .learned = m->dit.out_channels == 2 * m->dit.in_channels};
+    return schedule_init(s, &m->schedule, &options);
+}
+
+static bool in_interval(const run *r, int step)
+{
+    double t = (double)r->plan.rows[step].timestep;
+    const run_request *q = &r->request;
+    return !q->guided_within || (t >= q->guided_from && t <= q->guided_to);
+}
+
+static int count_guided(const run *r)
+{
+    int count = 0;
+    for (int i = r->request.first_step; i < r->plan.n_rows; i++) count += in_interval(r, i);
+    return count;
+}
+
 /* ---- planning ---- */
 
 int run_default_batch(const device *d, const model *m, int n, bool guided)
@@ -59,7 +82,7 @@ double run_memory(const model *m, int n, int n_labels, int n_steps, bool guided,
     bool chunked = rows > most;
     if (chunked) rows = most > least ? most : least;
     return need.weights + (chunked ? need.adaln : need.adaln / m->dit.depth) +
-           need.per_item * batch * (guided ? 2 : 1) + need.per_row * rows + picture * 2 * n +
+           need.per_item * batch * (guided ? 2 : 1) + need.per_row * rows + picture * 3 * n +
            vae_weight_bytes(&m->vae) +
            vae_activation_bytes(&m->vae, m->dit.latent_size, m->dit.latent_size);
 }
@@ -137,9 +160,10 @@ static status plan_chunks(run *r, dit_run *needs)
     if (r->by_group) a_step = r->batch + null_class;
     r->chunk_steps = r->by_group ? 1 : most / a_step;
     if (r->chunk_steps < 1) r->chunk_steps = 1;
-    if (r->chunk_steps > r->plan.n_rows) r->chunk_steps = r->plan.n_rows;
+    int steps = r->plan.n_rows - r->request.first_step;
+    if (r->chunk_steps > steps) r->chunk_steps = steps;
     needs->rows = r->chunk_steps * a_step;
-    needs->keep_adaln = r->by_group || r->chunk_steps < r->plan.n_rows;
+    needs->keep_adaln = r->by_group || r->chunk_steps < steps;
     TRY(memory_alloc(&r->chunk_timesteps, (size_t)needs->rows, sizeof *r->chunk_timesteps));
     TRY(memory_alloc(&r->chunk_labels, (size_t)needs->rows, sizeof *r->chunk_labels));
 done:
@@ -154,7 +178,8 @@ static void fill_table(const run *r, float *out)
         const schedule_row *s = &r->plan.rows[i];
         const float row[STEP_ROW_FLOATS] = {s->x0_x, s->x0_o, s->eps_x,   s->eps_o,
                                             s->clip, s->to_x0, s->to_eps, s->to_x,
-                                            s->noise, s->log_min, s->log_max};
+                                            s->noise, s->log_min, s->log_max, s->to_kept,
+                                            s->keep_x0, s->keep_eps, s->keep_x};
         memcpy(out, row, sizeof row);
     }
 }
@@ -171,10 +196,14 @@ status run_restart(run *r)
     if (r->modulated_from > 0) r->modulated_from = r->modulated_to = 0; /* the first chunk left */
     status st = op_fill(r->d, r->flag, 1, 0.0f);
     if (st != OK) return st;
+    const float *start = r->request.initial_latents;
+    float scale = r->plan.initial_scale;
     rng_seed_source(&r->generator, &r->request.source, r->request.seed);
-    if (r->request.initial_latents)
-        return buffer_upload(r->d, r->latents, 0, r->request.initial_latents, values);
-    rng_randn(&r->generator, r->host_noise, values);
+    if (start && (scale == 1.0f || r->request.first_step > 0))
+        return buffer_upload(r->d, r->latents, 0, start, values);
+    if (!start) rng_randn(&r->generator, r->host_noise, values);
+    for (size_t i = 0; scale != 1.0f && i < values; i++)
+        r->host_noise[i] = (start ? start : r->host_noise)[i] * scale;
     return buffer_upload(r->d, r->latents, 0, r->host_noise, values);
 }
 
@@ -190,6 +219,7 @@ static status allocate(run *r)
     TRY(memory_alloc(&table, steps * STEP_ROW_FLOATS, sizeof *table));
     TRY(memory_alloc(&r->host_noise, drawn, sizeof *r->host_noise));
     TRY(buffer_create(r->d, &r->latents, values, "latents"));
+    if (r->plan.keeps) TRY(buffer_create(r->d, &r->kept, values, "what a step keeps"));
     TRY(buffer_create(r->d, &r->noise, values, "noise"));
     TRY(buffer_create(r->d, &r->prediction,
                       items * picture_values(r) / (size_t)r->m->dit.in_channels *
@@ -225,8 +255,10 @@ status run_open(run *r, device *d, model *m, const run_request *request)
     dit_run needs = {0};
     r->guided = run_is_guided(m->arithmetic, request->guidance);
     r->learned = m->dit.out_channels == 2 * m->dit.in_channels;
-    TRY(schedule_init(&r->plan, &m->schedule, m->arithmetic, request->sampler, request->steps,
-                      request->eta, r->learned));
+    TRY(run_schedule(&r->plan, m, request));
+    TRY(schedule_begin(&r->plan, request->first_step));
+    /* guided: in some step at least */
+    r->guided = r->guided && count_guided(r) > 0;
     r->batch = request->batch > 0 ? request->batch
                                   : run_default_batch(d, m, request->n, r->guided);
     if (r->batch > request->n) r->batch = request->n;
@@ -238,6 +270,7 @@ status run_open(run *r, device *d, model *m, const run_request *request)
     TRY(plan_rows(r));
     needs.batch = r->batch * (r->guided ? 2 : 1);
     needs.last_batch = group_size(r, r->n_groups - 1) * (r->guided ? 2 : 1);
+    needs.halves = r->guided && count_guided(r) < r->plan.n_rows - request->first_step;
     TRY(dit_load(&r->network, d, m, &needs));
     TRY(allocate(r));
     TRY(device_finish(d));
@@ -252,7 +285,8 @@ void run_close(run *r)
     device_finish(r->d); /* an upload may still read the noise */
     dit_free(&r->network);
     schedule_free(&r->plan);
-    buf *buffers[] = {&r->latents, &r->prediction, &r->noise, &r->table, &r->rows, &r->flag};
+    buf *buffers[] = {&r->latents, &r->kept, &r->prediction, &r->noise,
+                      &r->table,   &r->rows, &r->flag};
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)
         buffer_release(r->d, buffers[i]);
     free(r->classes);
@@ -320,11 +354,12 @@ static status step_group(run *r, int step, int group)
 {
     const schedule_row *row = &r->plan.rows[step];
     const dit_config *c = &r->m->dit;
-    int n = group_size(r, group), halves = r->guided ? 2 : 1, first_row;
-    int rows_at = group * r->batch * halves, first = group * r->batch;
+    bool guided = r->guided && in_interval(r, step);
+    int n = group_size(r, group), halves = guided ? 2 : 1, first_row;
+    int rows_at = group * r->batch * (r->guided ? 2 : 1), first = group * r->batch;
     step_use use = {.step = step, .first = first, .n = n, .channels = c->in_channels,
                     .channels_out = c->out_channels, .size = c->latent_size,
-                    .guided = r->guided, .learned = row->learned,
+                    .guided = guided, .learned = row->learned, .kept = r->plan.keeps,
                     .guidance = (float)r->request.guidance,
                     .guided_channels = r->request.guided_channels};
     status st = prepare_modulation(r, step, group, &first_row);
@@ -332,7 +367,8 @@ static status step_group(run *r, int step, int group)
         st = dit_forward(&r->network, r->prediction, r->latents, first, n, n * halves, r->rows,
                          rows_at, first_row);
     if (st == OK)
-        st = op_step_update(r->d, r->latents, r->prediction, r->noise, r->table, r->flag, &use);
+        st = op_step_update(r->d, r->latents, r->plan.keeps ? r->kept : r->latents, r->prediction,
+                            r->noise, r->table, r->flag, &use);
     return st;
 }
 
@@ -341,7 +377,8 @@ status run_modulate(run *r)
     status st = OK;
     int first_row;
     r->modulated_from = r->modulated_to = 0;
-    for (int step = 0; step < r->plan.n_rows && st == OK; step += r->chunk_steps)
+    for (int step = r->request.first_step; step < r->plan.n_rows && st == OK;
+         step += r->chunk_steps)
         for (int group = 0; group < (r->by_group ? r->n_groups : 1) && st == OK; group++)
             st = prepare_modulation(r, step, group, &first_row);
     return st;
@@ -367,10 +404,11 @@ status run_sample(run *r)
 {
     const run_request *q = &r->request;
     status st = OK;
-    if (q->progress) q->progress(q->progress_context, 0, r->plan.n_rows);
-    for (int step = 0; step < r->plan.n_rows; step++) {
-        TRY(run_step(r, step));
-        if (q->progress) q->progress(q->progress_context, step + 1, r->plan.n_rows);
+    int first = q->first_step, n = r->plan.n_rows - first;
+    if (q->progress) q->progress(q->progress_context, 0, n);
+    for (int i = 0; i < n; i++) {
+        TRY(run_step(r, first + i));
+        if (q->progress) q->progress(q->progress_context, i + 1, n);
     }
     dit_free(&r->network); /* each step has waited for its work */
 done:

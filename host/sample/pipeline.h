@@ -18,10 +18,17 @@ typedef struct {
     const char *steps;
     sampler_kind sampler;
     double eta, guidance;
-    int guided_channels;          /* how many of the latent channels guidance acts on */
-    const float *initial_latents; /* null: drawn */
-    const float *given_noise;     /* [steps][n][C][size][size], of the steps; null: drawn */
-    float *kept_noise;            /* as much, for what was used: zeros where none was; or null */
+    int guided_channels; /* how many of the latent channels guidance acts on */
+    /* Guidance only from one timestep to another, as the network is told them, both included;
+     * the other steps cost one prediction. */
+    bool guided_within;
+    double guided_from, guided_to;
+    bool invert; /* from picture to noise */
+    /* null: drawn. Standard normal noise; with first_step or invert, the latents there */
+    const float *initial_latents;
+    const float *given_noise; /* [steps][n][C][size][size], of the steps; null: drawn */
+    float *kept_noise;        /* as much, for what was used: zeros where none was; or null */
+    int first_step; /* steps before it are left out */
     int batch;                    /* pictures computed at once; 0: what fits */
     /* called after each step, and with step 0 before the first; may be null */
     void (*progress)(void *context, int step, int n_steps);
@@ -41,9 +48,10 @@ typedef struct {
     bool by_group; /* a chunk is one step of one group: too many labels for more */
     int chunk_steps;
     int *host_rows; /* [groups][batch items]: which of the chunk's labels an item has */
-    int *chunk_timesteps, *chunk_labels;
+    float *chunk_timesteps;
+    int *chunk_labels;
     int modulated_from, modulated_to; /* steps whose modulation is on the device */
-    buf latents, prediction, noise, table, rows, flag;
+    buf latents, kept, prediction, noise, table, rows, flag;
     float *host_noise;
     rng generator;
 } run;
@@ -54,6 +62,9 @@ bool run_is_guided(compat arithmetic, double guidance);
 
 /* Whether every draw of the run is one that its source defines. */
 status run_check_source(const model *m, const run_request *request, const schedule *plan);
+
+/* The schedule that a request means for a model. */
+status run_schedule(schedule *s, const model *m, const run_request *request);
 
 /* Bytes that a run needs on the device, VAE included. */
 double run_memory(const model *m, int n, int n_labels, int n_steps, bool guided, int batch);

@@ -5,7 +5,10 @@
 #include "ops/ops.h"
 #include "trials/trial.h"
 
-enum { LATENTS, FLAG, MODEL, NOISE, ROWS };
+enum { LATENTS, FLAG, MODEL, NOISE, ROWS, KEPT };
+
+/* What a step does with what the one before kept. */
+typedef enum { KEEPS_NOTHING, KEEPS_FIRST, KEEPS } keeping;
 
 enum { STEPS = 3, STEP = 1, FIRST = 1, BEHIND = 1 };
 
@@ -17,20 +20,24 @@ static const struct {
     int guided; /* channels under guidance, 0: none */
     float clip;
     ailment ill;
+    keeping keeps;
 } cases[] = {
-    {1, 1, 1, false, false, 0, 0.0f, SOUND},
-    {1, 4, 4, false, false, 0, 1.0f, SOUND},
-    {2, 4, 5, false, true, 0, 0.0f, SOUND},
-    {2, 4, 5, true, true, 0, 0.0f, SOUND},
-    {3, 4, 3, true, false, 0, 1.0f, SOUND},
-    {2, 4, 4, false, false, 3, 0.0f, SOUND},
-    {2, 4, 4, false, true, 4, 1.0f, SOUND},
-    {3, 4, 5, true, true, 3, 0.0f, SOUND},
-    {2, 4, 9, true, true, 4, 1.5f, SOUND},
-    {2, 4, 32, true, true, 3, 0.0f, SOUND},
-    {2, 4, 32, true, false, 4, 0.0f, SOUND},
-    {2, 4, 5, true, true, 3, 0.0f, NAN_INSIDE},
-    {1, 4, 5, false, false, 0, 0.0f, INFINITE_INSIDE},
+    {1, 1, 1, false, false, 0, 0.0f, SOUND, KEEPS_NOTHING},
+    {1, 4, 4, false, false, 0, 1.0f, SOUND, KEEPS_NOTHING},
+    {2, 4, 5, false, true, 0, 0.0f, SOUND, KEEPS_NOTHING},
+    {2, 4, 5, true, true, 0, 0.0f, SOUND, KEEPS_NOTHING},
+    {3, 4, 3, true, false, 0, 1.0f, SOUND, KEEPS_NOTHING},
+    {2, 4, 4, false, false, 3, 0.0f, SOUND, KEEPS_NOTHING},
+    {2, 4, 4, false, true, 4, 1.0f, SOUND, KEEPS_NOTHING},
+    {3, 4, 5, true, true, 3, 0.0f, SOUND, KEEPS_NOTHING},
+    {2, 4, 9, true, true, 4, 1.5f, SOUND, KEEPS_NOTHING},
+    {2, 4, 32, true, true, 3, 0.0f, SOUND, KEEPS_NOTHING},
+    {2, 4, 32, true, false, 4, 0.0f, SOUND, KEEPS_NOTHING},
+    {2, 4, 5, true, true, 3, 0.0f, NAN_INSIDE, KEEPS_NOTHING},
+    {1, 4, 5, false, false, 0, 0.0f, INFINITE_INSIDE, KEEPS_NOTHING},
+    {2, 4, 5, false, false, 0, 1.0f, SOUND, KEEPS},
+    {2, 4, 5, false, false, 3, 0.0f, SOUND, KEEPS_FIRST},
+    {3, 4, 9, true, true, 4, 1.5f, SOUND, KEEPS},
 };
 
 static const float guidance = 4.0f;
@@ -55,9 +62,11 @@ static void describe(trial_case *c, int i)
     static const char *const ills[] = {"", " NaN", " Inf"};
     double values = (double)cases[i].n * (double)picture(i);
     const char *ill = ills[cases[i].ill];
-    snprintf(c->label, sizeof c->label, "N=%d C=%d size=%d%s%s guided=%d clip=%g%s",
+    static const char *const kept[] = {"", " keeps first", " keeps"};
+    snprintf(c->label, sizeof c->label, "N=%d C=%d size=%d%s%s guided=%d clip=%g%s%s",
              cases[i].n, cases[i].channels, cases[i].size, cases[i].learned ? " learned" : "",
-             cases[i].noisy ? " noisy" : "", cases[i].guided, (double)cases[i].clip, ill);
+             cases[i].noisy ? " noisy" : "", cases[i].guided, (double)cases[i].clip, ill,
+             kept[cases[i].keeps]);
     c->flops = 30.0 * values;
     c->bytes = 20.0 * values;
     c->tol = (tolerance){4.0, 8.0};
@@ -68,10 +77,12 @@ static status make_rows(trial_run *r, int i)
 {
     status st = trial_normal(r, "rows", STEPS * STEP_ROW_FLOATS, 0.0, 1.0);
     if (st != OK) return st;
-    /* x0_x x0_o eps_x eps_o clip to_x0 to_eps to_x noise log_min log_max */
+    bool reads = cases[i].keeps == KEEPS;
+    /* x0_x x0_o eps_x eps_o clip to_x0 to_eps to_x noise log_min log_max to_kept keep_x0 keep_eps
+     * keep_x */
     const float row[STEP_ROW_FLOATS] = {1.9f, -1.6f, 0.1f,  0.9f,  cases[i].clip, 0.13f,
                                         0.2f, 0.8f,  cases[i].noisy ? 0.15f : 0.0f,
-                                        -4.5f, -3.9f};
+                                        -4.5f, -3.9f, reads ? 0.7f : 0.0f, 0.6f, -0.4f, 0.3f};
     for (int j = 0; j < STEP_ROW_FLOATS; j++)
         r->arrays[ROWS].values[STEP * STEP_ROW_FLOATS + j] = row[j];
     return OK;
@@ -97,6 +108,10 @@ static status prepare(trial_run *r, int i)
     for (size_t j = 0; !cases[i].noisy && j < pictures * picture(i); j++)
         r->arrays[NOISE].values[j] = NAN; /* a quiet step must not look at it */
     TRY(make_rows(r, i));
+    TRY(trial_normal(r, "kept", pictures * picture(i), 0.0, 1.0));
+    r->arrays[KEPT].role = TRIAL_RESULT;
+    for (size_t j = 0; cases[i].keeps == KEEPS_FIRST && j < n * picture(i); j++)
+        r->arrays[KEPT].values[FIRST * picture(i) + j] = NAN; /* nothing was kept yet */
     make_ill(r, r->arrays[LATENTS].values + FIRST * picture(i), n * picture(i), cases[i].ill);
 done:
     return st;
@@ -113,13 +128,15 @@ static status launch_case(trial_run *r, int i)
                     .size = cases[i].size,
                     .guided = cases[i].guided > 0,
                     .learned = cases[i].learned,
+                    .kept = cases[i].keeps != KEEPS_NOTHING,
                     .guidance = guidance,
                     .guided_channels = cases[i].guided};
-    return op_step_update(r->d, a[LATENTS].b, a[MODEL].b, a[NOISE].b, a[ROWS].b, a[FLAG].b, &use);
+    return op_step_update(r->d, a[LATENTS].b, a[KEPT].b, a[MODEL].b, a[NOISE].b, a[ROWS].b,
+                          a[FLAG].b, &use);
 }
 
-/* Picture b of the batch, channel c, value j of it. */
-static double update(const trial_run *r, int i, size_t b, size_t c, size_t j)
+/* Picture b of the batch, channel c, value j of it: the new latent; *kept: what is kept. */
+static double update(const trial_run *r, int i, size_t b, size_t c, size_t j, double *kept)
 {
     const float *row = r->arrays[ROWS].values + STEP * STEP_ROW_FLOATS;
     const float *model = r->arrays[MODEL].values;
@@ -133,8 +150,10 @@ static double update(const trial_run *r, int i, size_t b, size_t c, size_t j)
     }
     double x0 = (double)row[0] * x + (double)row[1] * o, limit = (double)cases[i].clip;
     if (limit > 0.0) x0 = x0 > limit ? limit : x0 < -limit ? -limit : x0;
-    double next = (double)row[5] * x0 + (double)row[6] * ((double)row[2] * x + (double)row[3] * o) +
-                  (double)row[7] * x;
+    double epsilon = (double)row[2] * x + (double)row[3] * o;
+    double next = (double)row[5] * x0 + (double)row[6] * epsilon + (double)row[7] * x;
+    if (cases[i].keeps == KEEPS) next += (double)row[11] * (double)r->arrays[KEPT].values[at];
+    *kept = (double)row[12] * x0 + (double)row[13] * epsilon + (double)row[14] * x;
     double sigma = (double)row[8];
     if (cases[i].learned) {
         double f = ((double)model[(b * outputs + C + c) * area(i) + j] + 1.0) / 2.0;
@@ -150,12 +169,15 @@ static void expect(const trial_run *r, int i, int which, double *expected, doubl
         expected[0] = cases[i].ill != SOUND;
         return;
     }
-    for (size_t j = 0; j < r->arrays[LATENTS].count; j++)
-        expected[j] = (double)r->arrays[LATENTS].values[j];
+    for (size_t j = 0; j < r->arrays[which].count; j++)
+        expected[j] = (double)r->arrays[which].values[j];
+    if (which == KEPT && cases[i].keeps == KEEPS_NOTHING) return;
     for (size_t b = 0; b < (size_t)cases[i].n; b++)
         for (size_t c = 0; c < (size_t)cases[i].channels; c++)
-            for (size_t j = 0; j < area(i); j++)
-                expected[(FIRST + b) * picture(i) + c * area(i) + j] = update(r, i, b, c, j);
+            for (size_t j = 0; j < area(i); j++) {
+                double kept, next = update(r, i, b, c, j, &kept);
+                expected[(FIRST + b) * picture(i) + c * area(i) + j] = which == KEPT ? kept : next;
+            }
 }
 
 const trial trial_step = {"step", sizeof cases / sizeof *cases, describe, prepare, launch_case,

@@ -34,14 +34,17 @@ static void parse_schedule(const char *json)
     schedule s;
     if (config_parse_schedule(&c, json, "input") != OK) return;
     if (c.n_train < 1 || !memchr(c.class_name, 0, sizeof c.class_name)) abort();
-    for (int sampler = 0; sampler < 2; sampler++)
-        for (int learned = 0; learned < 2; learned++)
-            if (schedule_init(&s, &c, COMPAT_DIFFUSERS, (sampler_kind)sampler, "5", 0.5,
-                              learned != 0) == OK) {
-                for (int i = 0; i < s.n_rows; i++)
-                    if (s.rows[i].timestep < 0 || s.rows[i].timestep >= c.n_train) abort();
-                schedule_free(&s);
-            }
+    for (int kind = 0; kind < 4 * N_SAMPLERS; kind++) {
+        const schedule_options options = {.arithmetic = COMPAT_DIFFUSERS,
+                                          .sampler = (sampler_kind)(kind / 4), .steps = "5",
+                                          .eta = kind & 2 ? 0 : 0.5, .learned = kind & 1,
+                                          .invert = kind / 4 == SAMPLER_DDIM && kind & 2};
+        if (schedule_init(&s, &c, &options) != OK) continue;
+        /* -1 is what diffusers has behind some trailing spacings */
+        for (int i = 0; i < s.n_rows; i++)
+            if (!(s.rows[i].timestep >= -1 && s.rows[i].timestep < (float)(2 * c.n_train))) abort();
+        schedule_free(&s);
+    }
     config_free_schedule(&c);
 }
 

@@ -1,0 +1,61 @@
+/* What the files of samplers share: schedule.c finds the sampler and checks what it made. A new one
+ * is a file with a function that fills the rows, and a line in schedule.c's table. */
+#ifndef DITCL_SAMPLE_SAMPLER_H
+#define DITCL_SAMPLE_SAMPLER_H
+
+#include "sample/schedule.h"
+
+typedef struct {
+    schedule_config config; /* with the sampler's own defaults; not owned */
+    schedule_options options;
+    const char *steps; /* as typed, for messages */
+    int n_steps;       /* the number in it, 0 with sections */
+    bool strided;      /* "ddimN" */
+    bool sections;     /* "a,b,c" */
+} sampling;
+
+/* ---- the samplers: each allocates s->rows and fills them ---- */
+
+status sampler_original(schedule *s, const sampling *q);  /* DDPM, DDIM */
+status sampler_diffusers(schedule *s, const sampling *q); /* DDPM, DDIM */
+status sampler_dpm(schedule *s, const sampling *q);
+status sampler_euler(schedule *s, const sampling *q);
+status sampler_heun(schedule *s, const sampling *q);
+
+/* ---- betas.c: tables that samplers start from ---- */
+
+double beta_double(const schedule_config *c, int i);
+
+/* out [n_train] = the cumulative products of 1 - beta, as diffusers' schedulers have them. */
+status products_float(float **out, const schedule_config *c);
+
+/* numpy's linspace. */
+double linspace_double(double first, double last, int n, int i);
+
+/* torch's linspace in float32: from both ends to the middle. */
+float linspace_float(float first, float last, int n, int i);
+
+/* numpy's arange(n_train, 0, -n_train / n_steps), rounded, minus 1: its length is a rounded
+ * quotient, so there may be one timestep more, which is -1. */
+int trailing_count(int n_train, int n_steps);
+int trailing_timestep(int n_train, int n_steps, int i);
+
+/* ---- sigmas.c: noise levels as spread / signal ---- */
+
+typedef struct {
+    float *timesteps, *levels; /* n and n + 1 of them, the last one is where sampling ends */
+    int n;
+} sigmas;
+
+/* diffusers' table of levels; *out has n_train of them. */
+status sigmas_table(float **out, const schedule_config *c);
+/* The level at a timestep between whole ones, as numpy's interp. */
+double sigma_at(const float *table, int n_train, double timestep);
+/* Allocates n timesteps, and levels; the last level as the configuration wants it. */
+status sigmas_alloc(sigmas *s, int n, const schedule_config *c, const float *table);
+void sigmas_free(sigmas *s);
+
+/* x0 of x = signal data + spread noise from the prediction. */
+void predict_x0(schedule_row *row, prediction predicts, float signal, float spread);
+
+#endif

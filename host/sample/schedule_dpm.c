@@ -1,0 +1,75 @@
+/* DPM-Solver++ 2M (Lu et al. 2022, algorithm 2), as diffusers' DPMSolverMultistepScheduler, 0.42.1,
+ * has it: each step extrapolates from this and the last x0, in float32. */
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/memory.h"
+#include "sample/sampler.h"
+
+enum { FEW_STEPS = 15 }; /* below so many, lower_order_final counts */
+
+/* The noise level's signal, spread and half log signal-to-noise ratio. */
+typedef struct {
+    float alpha, sigma, lambda;
+} level;
+
+static level level_of(float sigma)
+{
+    level l = {.alpha = 1 / sqrtf(sigma * sigma + 1)};
+    l.sigma = sigma * l.alpha;
+    l.lambda = sigma > 0 ? logf(l.alpha) - logf(l.sigma) : INFINITY;
+    return l;
+}
+
+static double timestep_of(const sampling *q, int i)
+{
+    const schedule_config *c = &q->config;
+    int up = q->n_steps - i; /* counted from 0, which is not visited */
+    switch (c->spaced) {
+    case SPACING_LEADING: return up * (c->n_train / (q->n_steps + 1)) + c->steps_offset;
+    case SPACING_TRAILING: return trailing_timestep(c->n_train, q->n_steps, i);
+    default: return rint(linspace_double(0, c->n_train - 1, q->n_steps + 1, up));
+    }
+}
+
+static void dpm_row(schedule_row *row, const sampling *q, const sigmas *s, int i)
+{
+    const schedule_config *c = &q->config;
+    level now = level_of(s->levels[i]), next = level_of(s->levels[i + 1]);
+    float h = next.lambda - now.lambda, step = next.alpha * (expf(-h) - 1);
+    bool last = i == s->n - 1 && (c->euler_at_final || !c->final_sigma_min ||
+                                  (c->lower_order_final && s->n < FEW_STEPS));
+    *row = (schedule_row){.timestep = s->timesteps[i], .signal = now.alpha, .spread = now.sigma};
+    predict_x0(row, c->predicts, now.alpha, now.sigma);
+    row->to_x = next.sigma / now.sigma;
+    row->to_x0 = -step;
+    row->keep_x0 = 1;
+    if (i == 0 || last || c->solver_order == 1) return;
+    float h_before = now.lambda - level_of(s->levels[i - 1]).lambda, r = h_before / h;
+    float slope = c->solver_heun ? next.alpha * ((expf(-h) - 1) / h + 1) : -0.5f * step;
+    row->to_x0 += slope / r;
+    row->to_kept = -slope / r;
+}
+
+status sampler_dpm(schedule *s, const sampling *q)
+{
+    status st = OK;
+    const schedule_config *c = &q->config;
+    float *table = NULL;
+    sigmas levels = {0};
+    int n = c->spaced == SPACING_TRAILING ? trailing_count(c->n_train, q->n_steps) : q->n_steps;
+    TRY(sigmas_table(&table, c));
+    TRY(sigmas_alloc(&levels, n, c, table));
+    for (int i = 0; i < n; i++) {
+        double t = timestep_of(q, i);
+        levels.timesteps[i] = (float)t;
+        levels.levels[i] = (float)sigma_at(table, c->n_train, t);
+    }
+    TRY(memory_alloc(&s->rows, (size_t)n, sizeof *s->rows));
+    s->n_rows = n;
+    for (int i = 0; i < n; i++) dpm_row(&s->rows[i], q, &levels, i);
+done:
+    sigmas_free(&levels);
+    free(table);
+    return st;
+}

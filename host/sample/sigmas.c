@@ -1,0 +1,53 @@
+/* Noise levels as spread / signal, which diffusers' solvers of differential equations count in. */
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/memory.h"
+#include "sample/sampler.h"
+
+status sigmas_table(float **out, const schedule_config *c)
+{
+    status st = products_float(out, c);
+    for (int i = 0; st == OK && i < c->n_train; i++)
+        (*out)[i] = sqrtf((1 - (*out)[i]) / (*out)[i]);
+    return st;
+}
+
+double sigma_at(const float *table, int n_train, double timestep)
+{
+    if (!(timestep > 0)) return (double)table[0];
+    if (timestep >= n_train - 1) return (double)table[n_train - 1];
+    int below = (int)timestep;
+    double slope = (double)table[below + 1] - (double)table[below];
+    return slope * (timestep - below) + (double)table[below];
+}
+
+status sigmas_alloc(sigmas *s, int n, const schedule_config *c, const float *table)
+{
+    *s = (sigmas){.n = n};
+    status st = memory_alloc(&s->timesteps, (size_t)n, sizeof *s->timesteps);
+    if (st == OK) st = memory_alloc(&s->levels, (size_t)n + 1, sizeof *s->levels);
+    if (st == OK && c->final_sigma_min) s->levels[n] = table[0];
+    return st;
+}
+
+void sigmas_free(sigmas *s)
+{
+    free(s->timesteps);
+    free(s->levels);
+    *s = (sigmas){0};
+}
+
+void predict_x0(schedule_row *row, prediction predicts, float signal, float spread)
+{
+    switch (predicts) {
+    case PREDICT_SAMPLE: row->x0_o = 1; break;
+    case PREDICT_V:
+        row->x0_x = signal;
+        row->x0_o = -spread;
+        break;
+    default:
+        row->x0_x = 1 / signal;
+        row->x0_o = -spread / signal;
+    }
+}
