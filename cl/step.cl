@@ -10,8 +10,8 @@ INLINE bool not_finite(float x)
  * in place. model [batch][channels_out][area]: the conditional halves, then with GUIDED the
  * unconditional ones. Guidance acts on channels below guided_channels; the others, and the
  * variance, are the conditional prediction. row: x0_x x0_o eps_x eps_o clip to_x0 to_eps to_x noise
- * log_min log_max to_kept keep_x0 keep_eps keep_x, step * 15 floats into rows. kept, like latents, is
- * what one step leaves for the next. flag[0] becomes 1 when a value is not finite.
+ * log_min log_max to_kept keep_x0 keep_eps keep_x, step * 15 floats into rows. kept, like latents,
+ * is what one step leaves for the next. flag[0] becomes 1 when a value is not finite.
  * GUIDED, LEARNED (variance channels behind the first C), KEPT: 0 or 1. */
 kernel void step_update(global float *latents, global float *kept, global const float *model,
                         global const float *noise, global const float *rows, global int *flag,

@@ -83,7 +83,16 @@ expect 2 "seed" sample "$model" --seed 18446744073709551616
 expect 2 "cfg" sample "$model" --cfg nan
 expect 2 "cfg" sample "$model" --cfg 3x
 expect 2 "eta" sample "$model" --eta 1.1
-expect 2 "ddpm, ddim" sample "$model" --sampler euler
+expect 2 "ddpm, ddim, dpm++, euler" sample "$model" --sampler plms
+expect 2 "ddim sampler" sample "$model" --sampler euler --eta 0.5
+expect 2 "between the commas" sample "$model" --compat original --steps 10,x
+expect 2 "original arithmetic" sample "$model" --steps 10,10
+expect 2 "LO,HI" sample "$model" --guidance-interval 5
+expect 2 "LO,HI" sample "$model" --guidance-interval 5,3
+expect 2 "LO,HI" sample "$model" --guidance-interval 5,x
+expect 2 "--latents-in" sample "$model" --class 1 --invert
+expect 2 "cannot be inverted" sample "$model" --class 1 --invert --sampler heun --latents-in "$data/models/separate48-in.npy" --latents-out n.npy
+expect 2 "eta" sample "$model" --class 1 --invert --eta 0.5 --latents-in "$data/models/separate48-in.npy" --latents-out n.npy
 expect 2 "3, all" sample "$model" --cfg-channels 4
 expect 2 "original, diffusers" sample "$model" --compat other
 expect 2 "auto, fp32" sample "$model" --precision fp8

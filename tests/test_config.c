@@ -11,6 +11,7 @@
 #define DIT "{\"_class_name\":\"DiTTransformer2DModel\""
 #define VAE "{\"_class_name\":\"AutoencoderKL\""
 #define DDIM "{\"_class_name\":\"DDIMScheduler\""
+#define DPM "{\"_class_name\":\"DPMSolverMultistepScheduler\""
 
 /* ---- what is read ---- */
 
@@ -95,12 +96,18 @@ START_TEST(test_schedule_values)
                        "[0.1,0.25],\"num_train_timesteps\":2,\"clip_sample\":false,"
                        "\"variance_type\":null,\"steps_offset\":1}";
     ck_assert_msg(config_parse_schedule(&c, json, "test") == OK, "%s", fail_line());
-    ck_assert(!c.sampler_known);
-    ck_assert_str_eq(c.class_name, "DPMSolverMultistepScheduler");
+    ck_assert(c.sampler_known && c.sampler == SAMPLER_DPM);
+    ck_assert(c.spaced == SPACING_LINSPACE && c.solver_order == 2 && c.lower_order_final);
     ck_assert(c.betas == BETAS_TRAINED && c.trained_betas[1] == 0.25);
     ck_assert(!c.clip_sample && c.steps_offset == 1);
     config_free_schedule(&c);
     ck_assert_ptr_null(c.trained_betas);
+    /* as Python writes it; inside a string it is text */
+    json = "{\"_class_name\":\"My-Infinity\\\"-Infinity\",\"lambda_min_clipped\": -Infinity}";
+    ck_assert_msg(config_parse_schedule(&c, json, "test") == OK, "%s", fail_line());
+    ck_assert(!c.sampler_known);
+    ck_assert_str_eq(c.class_name, "My-Infinity\"-Infinity");
+    config_free_schedule(&c);
 }
 END_TEST
 
@@ -203,6 +210,19 @@ static const struct {
     {'s', DDIM ",\"clip_sample\":\"yes\"}", "clip_sample"},
     {'s', DDIM ",\"clip_sample_range\":0}", "clip_sample_range"},
     {'s', DDIM ",\"variance_type\":\"learned\"}", "variance_type"},
+    {'s', DPM ",\"algorithm_type\":\"sde-dpmsolver++\"}", "algorithm_type"},
+    {'s', DPM ",\"solver_order\":3}", "solver_order"},
+    {'s', DPM ",\"solver_type\":\"bh1\"}", "solver_type"},
+    {'s', DPM ",\"use_karras_sigmas\":true}", "use_karras_sigmas"},
+    {'s', DPM ",\"use_flow_sigmas\":1}", "use_flow_sigmas"},
+    {'s', DPM ",\"lower_order_final\":null}", "lower_order_final"},
+    {'s', DPM ",\"final_sigmas_type\":\"max\"}", "final_sigmas_type"},
+    {'s', DPM ",\"lambda_min_clipped\":-5.1}", "lambda_min_clipped"},
+    {'s', DPM ",\"sigma_max\":80}", "sigma_max"},
+    {'s', DPM ",\"interpolation_type\":\"log_linear\"}", "interpolation_type"},
+    {'s', DPM ",\"timestep_type\":\"continuous\"}", "timestep_type"},
+    {'s', DPM ",\"solver_order\":-Infinity}", "solver_order"},
+    {'s', DPM ",\"solver_order\":Infinity}", "JSON"},
 };
 
 START_TEST(test_refusal)

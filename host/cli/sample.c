@@ -225,8 +225,9 @@ static void describe(const sample_request *q, const run *r, const char *note)
     int width = r->m->dit.width;
     if (!q->verbose) return;
     fprintf(stderr, "%s: %d picture%s, %d at once, %d steps (%s, %s arithmetic), guidance %g%s\n",
-            note, q->n, q->n > 1 ? "s" : "", r->batch, r->plan.n_rows, sampler_names[r->request.sampler],
-            compats[r->m->arithmetic], q->guidance, r->guided ? "" : " (off)");
+            note, q->n, q->n > 1 ? "s" : "", r->batch, r->plan.n_rows,
+            sampler_names[r->request.sampler], compats[r->m->arithmetic], q->guidance,
+            r->guided ? "" : " (off)");
     fprintf(stderr, "  products by %s, modulation of %d steps at a time, %.0f MB on the device\n",
             gemm_name(r->d, r->network.batch * r->network.tokens, 3 * width, width),
             r->chunk_steps, (double)r->d->allocated_bytes / 1e6);

@@ -426,10 +426,10 @@ static status read_solver(const reader *r, schedule_config *c)
     static const char *const none[] = {
         "use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas", "use_lu_lambdas",
         "use_flow_sigmas",   "use_dynamic_shifting"};
-    static const char *const algorithms[] = {"dpmsolver++", NULL}, *const linear[] = {"linear", NULL},
-                      *const discrete[] = {"discrete", NULL},
-                      *const solvers[] = {"midpoint", "heun", NULL},
-                      *const ends[] = {"zero", "sigma_min", NULL};
+    static const char *const algorithms[] = {"dpmsolver++", NULL};
+    static const char *const linear[] = {"linear", NULL}, *const discrete[] = {"discrete", NULL};
+    static const char *const solvers[] = {"midpoint", "heun", NULL};
+    static const char *const ends[] = {"zero", "sigma_min", NULL};
     status st = OK;
     int which;
     for (size_t i = 0; i < sizeof none / sizeof *none; i++)
@@ -511,9 +511,12 @@ static status without_infinity(char **out, const char *json)
     bool quoted = false;
     status st = memory_strdup(out, json);
     for (char *c = st == OK ? *out : ""; *c; c++) {
-        if (quoted && *c == '\\' && c[1]) c++;
-        else if (*c == '"') quoted = !quoted;
-        else if (!quoted && !strncmp(c, word, sizeof word - 1)) memcpy(c, "null     ", sizeof word - 1);
+        if (quoted && *c == '\\' && c[1])
+            c++;
+        else if (*c == '"')
+            quoted = !quoted;
+        else if (!quoted && !strncmp(c, word, sizeof word - 1))
+            memcpy(c, "null     ", sizeof word - 1);
     }
     return st;
 }

@@ -1,7 +1,7 @@
-/* Euler's and Heun's methods on the noise levels (Karras et al. 2022, algorithm 1 without churn), as
- * diffusers' EulerDiscreteScheduler and HeunDiscreteScheduler, 0.42.1, have them. There the sample
- * is y = data + sigma * noise and the network takes y / sqrt(sigma^2 + 1), which is what our latents
- * are; so the rows scale on the way in and out. */
+/* Euler's and Heun's methods on the noise levels (Karras et al. 2022, algorithm 1 without churn),
+ * as diffusers' EulerDiscreteScheduler and HeunDiscreteScheduler, 0.42.1, have them. There the
+ * sample is y = data + sigma * noise and the network takes y / sqrt(sigma^2 + 1), which is what our
+ * latents are; so the rows scale on the way in and out. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -39,7 +39,7 @@ done:
     return st;
 }
 
-/* An evaluation at a level, whose result will be scaled for another one; 0: for nobody. */
+/* An evaluation of the network at a level. */
 static schedule_row row_at(const sampling *q, const sigmas *s, int i)
 {
     float sigma = s->levels[i], scale = sqrtf(sigma * sigma + 1);

@@ -33,10 +33,11 @@ static status mark_sections(unsigned char *kept, const sampling *q, int *n)
         int size = n_train / n_sections + (i < n_train % n_sections ? 1 : 0);
         snprintf(word, sizeof word, "%.*s", (int)strcspn(at, ","), at);
         if (strcspn(at, ",") >= sizeof word || !text_to_uint(word, &count))
-            return fail(ERR_USAGE, "steps \"%.60s\": expected numbers between the commas", q->steps);
+            return fail(ERR_USAGE, "steps \"%.60s\": expected numbers between the commas",
+                        q->steps);
         if (count > (uint64_t)size)
-            return fail(ERR_USAGE, "steps %.60s: section %d has %d timesteps, not %s", q->steps, i + 1,
-                        size, word);
+            return fail(ERR_USAGE, "steps %.60s: section %d has %d timesteps, not %s", q->steps,
+                        i + 1, size, word);
         mark_spread(kept, first, size, (int)count);
         first += size;
         *n += (int)count;
