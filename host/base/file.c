@@ -1,6 +1,7 @@
 /* Files. See file.h. */
 #include "base/file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -162,6 +163,8 @@ static void leave(int signal_number)
     while (holding) nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
     for (int i = 0; i < (int)n_temporaries; i++)
         if (temporaries[i]) unlink(temporaries[i]);
+    for (int i = (int)n_temporaries - 1; i >= 0; i--) /* folders, which are empty now */
+        if (temporaries[i]) rmdir(temporaries[i]);
     static const char message[] = "\nditcl: interrupted\n";
     ssize_t ignored = write(STDERR_FILENO, message, sizeof message - 1);
     (void)ignored;
@@ -285,10 +288,10 @@ status file_out_finish(file_out *out)
     return OK;
 }
 
-status file_out_commit(file_out *outs, size_t n)
+/* With signals held back. */
+static status rename_outs(file_out *outs, size_t n)
 {
     status st = OK;
-    sigset_t before = hold_signals();
     for (size_t i = 0; i < n && st == OK; i++) {
         if (rename(outs[i].temporary, outs[i].path) != 0) {
             st = fail(ERR_FILE, "%s: cannot write: %s", outs[i].path, strerror(errno));
@@ -298,6 +301,13 @@ status file_out_commit(file_out *outs, size_t n)
         free(outs[i].temporary);
         outs[i].temporary = NULL;
     }
+    return st;
+}
+
+status file_out_commit(file_out *outs, size_t n)
+{
+    sigset_t before = hold_signals();
+    status st = rename_outs(outs, n);
     release_signals(before);
     return st;
 }
@@ -313,5 +323,116 @@ void file_out_discard(file_out *out)
     }
     free(out->path);
     *out = (file_out){0};
+    release_signals(before);
+}
+
+/* ---- a folder ---- */
+
+/* Not there, or a folder without anything in it. */
+static status check_new(const char *path)
+{
+    int n = 0;
+    DIR *folder = opendir(path);
+    if (!folder && !file_exists(path)) return OK;
+    if (!folder) return fail(ERR_FILE, "%s: is there already, expected a new folder's name", path);
+    for (struct dirent *e; (e = readdir(folder)) && n < 3;) n++;
+    closedir(folder);
+    if (n <= 2) return OK; /* itself and the one above */
+    return fail(ERR_FILE, "%s: is there already and not empty, expected a new folder's name", path);
+}
+
+/* Makes the folder, by mkdtemp where unique, and registers it. */
+static status make_folder(char *path, bool unique)
+{
+    mode_t mask = umask(0);
+    umask(mask);
+    bool made = unique ? mkdtemp(path) != NULL && chmod(path, 0777 & ~mask) == 0
+                       : mkdir(path, 0777) == 0;
+    if (!made) return fail(ERR_FILE, "%s: cannot write: %s", path, strerror(errno));
+    status st = register_temporary(path);
+    if (st != OK) rmdir(path);
+    return st;
+}
+
+status folder_out_open(folder_out *out, const char *path)
+{
+    char folder[4096];
+    status st = OK;
+    size_t n = strlen(path);
+    *out = (folder_out){0};
+    while (n > 1 && path[n - 1] == '/') n--;
+    TRY(memory_strdup(&out->path, path));
+    out->path[n] = 0;
+    const char *slash = strrchr(out->path, '/');
+    size_t before = slash ? (size_t)(slash - out->path) + 1 : 0;
+    if (n == 0) TRY(fail(ERR_FILE, "the output name is empty"));
+    if (n - before > 200) TRY(fail(ERR_LIMIT, "%.80s...: file name too long", path));
+    TRY(check_new(out->path));
+    TRY(folder_of(folder, sizeof folder, out->path));
+    if (!file_is_folder(folder) || access(folder, W_OK | X_OK) != 0)
+        TRY(fail(ERR_FILE, "%s: cannot write: folder %s: %s", out->path, folder,
+                 file_exists(folder) && !file_is_folder(folder) ? "is none" : strerror(errno)));
+    TRY(memory_alloc(&out->temporary, n + 32, 1));
+    snprintf(out->temporary, n + 32, "%.*s.%s.XXXXXX", (int)before, out->path, out->path + before);
+    sigset_t signals = hold_signals();
+    st = make_folder(out->temporary, true);
+    release_signals(signals);
+    if (st != OK) {
+        free(out->temporary);
+        out->temporary = NULL;
+    }
+done:
+    if (st != OK) folder_out_discard(out);
+    return st;
+}
+
+status folder_out_add(folder_out *out, const char *name)
+{
+    char path[4096], *copy = NULL;
+    status st = out->n_parts < FOLDER_PARTS ? file_join(path, sizeof path, out->temporary, name)
+                                            : fail(ERR_LIMIT, "%s: too many folders", out->path);
+    if (st == OK) st = memory_strdup(&copy, path);
+    if (st != OK) return st;
+    sigset_t signals = hold_signals();
+    st = make_folder(copy, false);
+    if (st == OK) out->parts[out->n_parts++] = copy;
+    else free(copy);
+    release_signals(signals);
+    return st;
+}
+
+/* The folders are no temporaries any more. */
+static void forget_folder(folder_out *out)
+{
+    for (int i = 0; i < out->n_parts; i++) forget_temporary(out->parts[i]);
+    forget_temporary(out->temporary);
+    free(out->temporary);
+    out->temporary = NULL;
+}
+
+status folder_out_commit(folder_out *out, file_out *outs, size_t n)
+{
+    sigset_t before = hold_signals();
+    status st = rename_outs(outs, n);
+    if (st == OK && rename(out->temporary, out->path) != 0)
+        st = fail(ERR_FILE, "%s: cannot write: %s", out->path, strerror(errno));
+    for (size_t i = 0; st != OK && i < n; i++)
+        if (!outs[i].temporary) unlink(outs[i].path);
+    if (st == OK) forget_folder(out);
+    release_signals(before);
+    return st;
+}
+
+void folder_out_discard(folder_out *out)
+{
+    sigset_t before = hold_signals();
+    for (int i = out->n_parts - 1; out->temporary && i >= 0; i--) rmdir(out->parts[i]);
+    if (out->temporary) {
+        rmdir(out->temporary);
+        forget_folder(out);
+    }
+    for (int i = 0; i < out->n_parts; i++) free(out->parts[i]);
+    free(out->path);
+    *out = (folder_out){0};
     release_signals(before);
 }

@@ -55,6 +55,22 @@ status file_out_commit(file_out *outs, size_t n);
 /* Removes the temporary, if there is one still. Accepts zero and twice. */
 void file_out_discard(file_out *out);
 
+/* A new folder with sub-folders: made under a hidden name, and renamed when all is in it. */
+enum { FOLDER_PARTS = 8 };
+typedef struct {
+    char *path, *temporary, *parts[FOLDER_PARTS];
+    int n_parts;
+} folder_out;
+
+/* path must not be there, or be an empty folder; the one it is to be in must be. */
+status folder_out_open(folder_out *out, const char *path);
+/* Makes a folder in it; its path is out->parts[0] for the first and so on. */
+status folder_out_add(folder_out *out, const char *name);
+/* Renames n finished outputs, which are in it, and the folder, as file_out_commit does. */
+status folder_out_commit(folder_out *out, file_out *outs, size_t n);
+/* Removes the hidden folder, whose files must be discarded before. Accepts zero and twice. */
+void folder_out_discard(folder_out *out);
+
 /* SIGINT, SIGTERM and SIGHUP remove registered temporaries and leave at once with 128 + signal
  * (130 for Ctrl-C), whatever an OpenCL call is waiting for. */
 void file_guard_signals(void);

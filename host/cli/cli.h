@@ -11,6 +11,7 @@ status cli_devices(int argc, char **argv);
 status cli_sample(int argc, char **argv);
 status cli_decode(int argc, char **argv);
 status cli_encode(int argc, char **argv);
+status cli_convert(int argc, char **argv);
 status cli_info(int argc, char **argv);
 status cli_check(int argc, char **argv);
 status cli_bench(int argc, char **argv);

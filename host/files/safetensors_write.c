@@ -1,5 +1,6 @@
 /* Writing safetensors. See safetensors.h. */
 #include <assert.h>
+#include <errno.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
@@ -62,7 +63,7 @@ static status header_text(char **text, const tensor *table, size_t n, const tens
 static status check_stream(const safetensors_writer *w)
 {
     if (!ferror(w->out.stream)) return OK;
-    return fail(ERR_FILE, "%s: cannot write", w->out.path);
+    return fail(ERR_FILE, "%s: cannot write: %s", w->out.path, strerror(errno));
 }
 
 /* Goes on to the next tensor that has elements. */

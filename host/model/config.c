@@ -29,6 +29,8 @@ enum {
     MAX_TRAIN_STEPS = 100000
 };
 
+const char *const compat_names[] = {"original", "diffusers", NULL};
+
 /* A parsed file and the name it goes by in messages. */
 typedef struct {
     json_t *root;
@@ -259,6 +261,17 @@ status config_parse_dit(dit_config *config, const char *json, const char *path)
     status st = reader_open(&r, json, path);
     if (st == OK) st = read_dit(&r, config);
     if (st != OK) *config = (dit_config){0};
+    reader_close(&r);
+    return st;
+}
+
+status config_parse_origin(compat *origin, const char *json, const char *path)
+{
+    reader r;
+    int which = (int)*origin;
+    status st = reader_open(&r, json, path);
+    if (st == OK) st = read_word(&r, CONFIG_ORIGIN, which, compat_names, &which);
+    if (st == OK) *origin = (compat)which;
     reader_close(&r);
     return st;
 }

@@ -12,6 +12,7 @@
 
 /* Whose arithmetic a model is run with. */
 typedef enum { COMPAT_ORIGINAL, COMPAT_DIFFUSERS } compat;
+extern const char *const compat_names[]; /* by compat; ends with a null */
 
 /* transformer/config.json (DiTTransformer2DModel, or the older Transformer2DModel with norm_type
  * ada_norm_zero). */
@@ -89,6 +90,10 @@ typedef struct {
 
 /* json: the file's text; path: for messages only. On failure *config is zero. */
 status config_parse_dit(dit_config *config, const char *json, const char *path);
+/* *origin = what a converted transformer's configuration says under CONFIG_ORIGIN, a key that
+ * diffusers passes over; unchanged where it says nothing. */
+#define CONFIG_ORIGIN "_ditcl_arithmetic"
+status config_parse_origin(compat *origin, const char *json, const char *path);
 status config_parse_vae(vae_config *config, const char *json, const char *path);
 status config_parse_schedule(schedule_config *config, const char *json, const char *path);
 void config_free_schedule(schedule_config *config);

@@ -131,23 +131,31 @@ done:
     return st;
 }
 
+/* The tensor that holds the position embedding, or null where it is to be computed. Converted
+ * folders keep one that is not the formula's. */
+static const char *positions_name(const model *m)
+{
+    if (m->spelling == NAMING_ORIGINAL) return NAME_POSITIONS;
+    return weights_has(&m->dit_weights, NAME_POSITIONS_KEPT) ? NAME_POSITIONS_KEPT : NULL;
+}
+
 static status load_constants(dit *t)
 {
+    const char *name = positions_name(t->m);
     size_t tokens = (size_t)t->tokens, width = (size_t)t->config.width;
     float frequencies[HALF], *positions = NULL;
     status st = OK;
     if (!t->d) {
         buf none;
-        return t->m->spelling == NAMING_DIFFUSERS
-                   ? OK
-                   : weights_upload(&t->m->dit_weights, NULL, &none, "pos_embed",
-                                    SHAPE(1, tokens, width));
+        return name ? weights_upload(&t->m->dit_weights, NULL, &none, name,
+                                     SHAPE(1, tokens, width))
+                    : OK;
     }
     dit_frequencies(frequencies, t->m->arithmetic);
     TRY(buffer_create(t->d, &t->frequencies, HALF, "frequencies"));
     TRY(buffer_upload(t->d, t->frequencies, 0, frequencies, HALF));
-    if (t->m->spelling == NAMING_ORIGINAL) {
-        TRY(weights_upload(&t->m->dit_weights, t->d, &t->positions, "pos_embed",
+    if (name) {
+        TRY(weights_upload(&t->m->dit_weights, t->d, &t->positions, name,
                            SHAPE(1, tokens, width)));
     } else {
         TRY(memory_alloc(&positions, tokens * width, sizeof *positions));

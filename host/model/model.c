@@ -208,66 +208,99 @@ done:
     return st;
 }
 
+/* A copy of what the file carries, where it carries it. */
+static status read_note(model *m, model_text which, const char *key)
+{
+    const char *value = tensor_file_note(&m->dit_weights.file, key);
+    return value ? memory_strdup(&m->texts[which], value) : OK;
+}
+
+static status read_notes(model *m)
+{
+    status st = read_note(m, TEXT_DIT, NOTE_DIT);
+    if (st == OK) st = read_note(m, TEXT_SCHEDULE, NOTE_SCHEDULE);
+    return st == OK ? read_note(m, TEXT_INDEX, NOTE_INDEX) : st;
+}
+
+/* The arithmetic is the origin's unless another is forced; in the original one, a scheduler's
+ * configuration does not count, since the program has none. */
+static status read_origin(model *m, const model_request *request, const char *path)
+{
+    status st = m->texts[TEXT_DIT] ? config_parse_origin(&m->origin, m->texts[TEXT_DIT], path) : OK;
+    m->arithmetic = request->forced >= 0 ? (compat)request->forced : m->origin;
+    config_original_schedule(&m->schedule);
+    /* the scheduler that diffusers' conversion writes says nothing of a variance */
+    if (m->arithmetic == COMPAT_DIFFUSERS) m->schedule.variance = VARIANCE_FIXED_SMALL;
+    if (m->spelling == NAMING_DIFFUSERS) m->schedule.sampler = SAMPLER_DDIM;
+    return st;
+}
+
+static bool schedule_counts(const model *m)
+{
+    return m->texts[TEXT_SCHEDULE] &&
+           (m->origin == COMPAT_DIFFUSERS || m->arithmetic == COMPAT_DIFFUSERS);
+}
+
 static status open_dit_file(model *m, const model_request *request)
 {
     status st = OK;
-    char path[PATH_BYTES], *json = NULL;
+    char path[PATH_BYTES];
     TRY(weights_open(&m->dit_weights, m->path));
     m->spelling = has_layer(&m->dit_weights, NAMING_DIFFUSERS, LAYER_PATCH, 0) ? NAMING_DIFFUSERS
                                                                                : NAMING_ORIGINAL;
     m->origin = m->spelling == NAMING_DIFFUSERS ? COMPAT_DIFFUSERS : COMPAT_ORIGINAL;
     if (m->spelling == NAMING_ORIGINAL &&
-        !has_layer(&m->dit_weights, NAMING_ORIGINAL, LAYER_PATCH, 0)) {
-        st = fail(ERR_FORMAT, "%s: no DiT: neither x_embedder.proj.weight nor "
-                              "pos_embed.proj.weight is in it", m->path);
-        goto done;
-    }
-    config_original_schedule(&m->schedule);
-    if (m->spelling == NAMING_DIFFUSERS) {
-        m->schedule.sampler = SAMPLER_DDIM;
-        TRY(read_json_beside(&json, path, m->path, "Transformer2DModel"));
-    }
-    if (json && request->heads) {
-        st = fail(ERR_USAGE, "--heads: %s says it already", path);
-        goto done;
-    }
-    if (json) TRY(config_parse_dit(&m->dit, json, path));
+        !has_layer(&m->dit_weights, NAMING_ORIGINAL, LAYER_PATCH, 0))
+        TRY(fail(ERR_FORMAT, "%s: no DiT: neither x_embedder.proj.weight nor "
+                             "pos_embed.proj.weight is in it", m->path));
+    text_copy(path, sizeof path, m->path);
+    TRY(read_notes(m));
+    if (!m->texts[TEXT_DIT] && m->spelling == NAMING_DIFFUSERS)
+        TRY(read_json_beside(&m->texts[TEXT_DIT], path, m->path, "Transformer2DModel"));
+    if (m->texts[TEXT_DIT] && request->heads)
+        TRY(fail(ERR_USAGE, "--heads: %s says it already", path));
+    TRY(read_origin(m, request, path));
+    if (m->texts[TEXT_DIT]) TRY(config_parse_dit(&m->dit, m->texts[TEXT_DIT], path));
     else TRY(infer_dit(&m->dit, &m->dit_weights, m->spelling, request->heads));
-    if (!request->vae) {
+    if (schedule_counts(m))
+        TRY(config_parse_schedule(&m->schedule, m->texts[TEXT_SCHEDULE], m->path));
+    if (m->texts[TEXT_INDEX])
+        TRY(config_parse_names(&m->classes, m->texts[TEXT_INDEX], m->path, m->dit.n_classes));
+    if (!request->vae && request->vae_use == VAE_NEEDED) {
         fail(ERR_USAGE, "%s: is one DiT file, which holds no VAE", m->path);
         fail_hint("give one: --vae FOLDER or FILE");
         st = ERR_USAGE;
     }
 done:
-    free(json);
     return st;
 }
 
 static status open_pipeline(model *m, const model_request *request)
 {
     status st = OK;
-    char path[PATH_BYTES], folder[PATH_BYTES], *json = NULL;
+    char path[PATH_BYTES], folder[PATH_BYTES];
     if (request->heads)
         return fail(ERR_USAGE, "--heads: %s says it itself; only a single file needs it", m->path);
     m->spelling = NAMING_DIFFUSERS;
     m->origin = COMPAT_DIFFUSERS;
-    st = read_json(&json, path, m->path, "transformer/config.json", false);
+    st = read_json(&m->texts[TEXT_DIT], path, m->path, "transformer/config.json", false);
     if (st != OK) {
         fail_hint("MODEL is a folder that holds transformer/, vae/ and scheduler/, or a DiT file");
         goto done;
     }
-    TRY(config_parse_dit(&m->dit, json, path));
-    free(json);
-    TRY(read_json(&json, path, m->path, "scheduler/scheduler_config.json", false));
-    TRY(config_parse_schedule(&m->schedule, json, path));
-    free(json);
-    TRY(read_json(&json, path, m->path, "model_index.json", true));
-    if (json) TRY(config_parse_names(&m->classes, json, path, m->dit.n_classes));
+    TRY(read_origin(m, request, path));
+    TRY(config_parse_dit(&m->dit, m->texts[TEXT_DIT], path));
+    TRY(read_json(&m->texts[TEXT_SCHEDULE], path, m->path, "scheduler/scheduler_config.json",
+                  false));
+    if (schedule_counts(m))
+        TRY(config_parse_schedule(&m->schedule, m->texts[TEXT_SCHEDULE], path));
+    TRY(read_json(&m->texts[TEXT_INDEX], path, m->path, "model_index.json", true));
+    if (m->texts[TEXT_INDEX])
+        TRY(config_parse_names(&m->classes, m->texts[TEXT_INDEX], path, m->dit.n_classes));
     TRY(file_join(folder, sizeof folder, m->path, "transformer"));
     TRY(find_weights(path, folder));
     TRY(weights_open(&m->dit_weights, path));
 done:
-    free(json);
     return st;
 }
 
@@ -343,32 +376,42 @@ done:
 static status open_vae_folder(model *m, const char *folder)
 {
     status st = OK;
-    char path[PATH_BYTES], *json = NULL;
-    TRY(read_json(&json, path, folder, "config.json", false));
-    TRY(config_parse_vae(&m->vae, json, path));
+    char path[PATH_BYTES];
+    TRY(read_json(&m->texts[TEXT_VAE], path, folder, "config.json", false));
+    TRY(config_parse_vae(&m->vae, m->texts[TEXT_VAE], path));
     TRY(find_weights(path, folder));
     TRY(open_vae_weights(&m->vae_weights, path));
 done:
-    free(json);
     return st;
 }
 
-static status open_vae(model *m, const char *where)
+static status open_vae_file(model *m, const char *path)
+{
+    status st = OK;
+    char config_path[PATH_BYTES];
+    TRY(open_vae_weights(&m->vae_weights, path));
+    TRY(read_json_beside(&m->texts[TEXT_VAE], config_path, path, "AutoencoderKL"));
+    if (m->texts[TEXT_VAE]) TRY(config_parse_vae(&m->vae, m->texts[TEXT_VAE], config_path));
+    else TRY(infer_vae(&m->vae, &m->vae_weights));
+done:
+    return st;
+}
+
+/* where: null, or what --vae names. */
+static status open_vae(model *m, const char *where, vae_need need)
 {
     char path[PATH_BYTES], folder[PATH_BYTES];
-    status st = find(path, where);
-    if (st != OK) return st;
+    status st = find(path, where ? where : m->path);
+    if (st != OK || need == VAE_UNUSED) return st;
+    m->has_vae = true;
     if (!file_is_folder(path)) {
-        char config_path[PATH_BYTES], *json = NULL;
-        st = open_vae_weights(&m->vae_weights, path);
-        if (st == OK) st = read_json_beside(&json, config_path, path, "AutoencoderKL");
-        if (st == OK && json) st = config_parse_vae(&m->vae, json, config_path);
-        else if (st == OK) st = infer_vae(&m->vae, &m->vae_weights);
-        free(json);
-        return st;
+        m->has_vae = where || need == VAE_NEEDED; /* else it is the DiT's file */
+        return m->has_vae ? open_vae_file(m, path) : OK;
     }
     st = file_join(folder, sizeof folder, path, "vae");
     if (st != OK) return st;
+    m->has_vae = where || need == VAE_NEEDED || file_is_folder(folder);
+    if (!m->has_vae) return OK;
     return open_vae_folder(m, file_is_folder(folder) ? folder : path);
 }
 
@@ -379,16 +422,10 @@ status model_open(model *m, const model_request *request)
     *m = (model){0};
     status st = OK;
     TRY(find(m->path, request->name));
-    bool folder = file_is_folder(m->path);
-    if (request->need_dit) {
-        TRY(folder ? open_pipeline(m, request) : open_dit_file(m, request));
-        m->arithmetic = request->forced >= 0 ? (compat)request->forced : m->origin;
-        /* the scheduler that diffusers' conversion writes says nothing of a variance */
-        if (!folder && m->arithmetic == COMPAT_DIFFUSERS)
-            m->schedule.variance = VARIANCE_FIXED_SMALL;
-    }
-    TRY(open_vae(m, request->vae ? request->vae : m->path));
-    if (request->need_dit && m->vae.latent_channels != m->dit.in_channels)
+    if (request->need_dit)
+        TRY(file_is_folder(m->path) ? open_pipeline(m, request) : open_dit_file(m, request));
+    TRY(open_vae(m, request->vae, request->vae_use));
+    if (request->need_dit && m->has_vae && m->vae.latent_channels != m->dit.in_channels)
         st = fail(ERR_FORMAT, "%s: the VAE has %d latent channels, the transformer %d",
                   m->vae_weights.file.path, m->vae.latent_channels, m->dit.in_channels);
 done:
@@ -402,5 +439,6 @@ void model_close(model *m)
     weights_close(&m->vae_weights);
     config_free_schedule(&m->schedule);
     config_free_names(&m->classes);
+    for (int i = 0; i < N_TEXTS; i++) free(m->texts[i]);
     *m = (model){0};
 }

@@ -6,16 +6,28 @@
 #include "model/names.h"
 #include "model/weights.h"
 
+/* The configurations as they were read, for a copy of the model. */
+typedef enum { TEXT_DIT, TEXT_SCHEDULE, TEXT_INDEX, TEXT_VAE, N_TEXTS } model_text;
+
+/* Notes in a single file that hold them; the index is the pipeline's, with the classes' names. */
+#define NOTE_DIT "ditcl.transformer"
+#define NOTE_SCHEDULE "ditcl.scheduler"
+#define NOTE_INDEX "ditcl.model_index"
+
+typedef enum { VAE_NEEDED, VAE_IF_THERE, VAE_UNUSED } vae_need;
+
 typedef struct {
     char path[4096];
     naming spelling;   /* of the DiT's tensors */
-    compat origin;     /* whose files they are */
+    compat origin;     /* for whose arithmetic they were made */
     compat arithmetic; /* whose arithmetic is used: the origin's, unless forced */
     dit_config dit;
     vae_config vae;
     schedule_config schedule;
     class_names classes;
     weights dit_weights, vae_weights;
+    bool has_vae;
+    char *texts[N_TEXTS]; /* null where there is none */
 } model;
 
 typedef struct {
@@ -24,6 +36,7 @@ typedef struct {
     int heads;        /* 0: not given */
     int forced;       /* -1, or a compat */
     bool need_dit;    /* false: only the VAE is wanted (decode) */
+    vae_need vae_use;
 } model_request;
 
 status model_open(model *m, const model_request *request);

@@ -28,6 +28,10 @@ typedef enum {
 
 enum { NAME_BYTES = 128 };
 
+/* The position embedding: in original files, and where a converted folder keeps it for us. */
+#define NAME_POSITIONS "pos_embed"
+#define NAME_POSITIONS_KEPT "pos_embed.pos_embed"
+
 /* out = the layer's name, then suffix; block counts where the layer is one of many. */
 void name_layer(char out[NAME_BYTES], naming spelling, layer which, int block, const char *suffix);
 

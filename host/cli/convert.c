@@ -1,0 +1,80 @@
+/* ditcl convert: a model in another layout. */
+#include <string.h>
+
+#include "base/text.h"
+#include "cli/cli.h"
+#include "model/convert.h"
+#include "model/dit.h"
+#include "model/vae.h"
+
+static bool ends_with(const char *path, const char *suffix)
+{
+    size_t n = strlen(path), m = strlen(suffix);
+    return n > m && text_equal_nocase(path + n - m, suffix);
+}
+
+/* *file: one file, not a folder. */
+static status check_out(const char *out, bool *file)
+{
+    static const char *const others[] = {".pt", ".pth", ".bin", ".ckpt", ".json", ".png"};
+    *file = ends_with(out, ".safetensors");
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        if (ends_with(out, others[i]))
+            return fail(ERR_USAGE, "%s: only .safetensors files and folders are written", out);
+    return *file ? file_out_check(out) : OK;
+}
+
+static status convert(const char *in, const char *out, const char *vae_path, int heads, dtype type)
+{
+    model m = {0};
+    bool file;
+    status st = OK;
+    TRY(check_out(out, &file));
+    if (file && vae_path)
+        return fail(ERR_USAGE, "--vae: one DiT file holds no VAE, only a folder does");
+    TRY(model_open(&m, &(model_request){.name = in, .vae = vae_path, .heads = heads, .forced = -1,
+                                        .need_dit = true,
+                                        .vae_use = file ? VAE_UNUSED : VAE_IF_THERE}));
+    TRY(dit_check(&m));
+    if (m.has_vae) TRY(vae_check(&m));
+    TRY(file ? convert_to_file(&m, out, type) : convert_to_folder(&m, out, type));
+done:
+    model_close(&m);
+    return st;
+}
+
+status cli_convert(int argc, char **argv)
+{
+    static const char *const types[] = {"fp32", "fp16", "bf16", "as-is", NULL};
+    static const dtype by_choice[] = {DTYPE_F32, DTYPE_F16, DTYPE_BF16, DTYPE_OTHER};
+    const char *names[2] = {0}, *vae_path = NULL;
+    int heads = 0, type = 3;
+    const option options[] = {
+        {"vae", 0, OPTION_TEXT, &vae_path, "PATH", "put this VAE, a folder or file, into a folder",
+         0, 0, NULL},
+        {"heads", 0, OPTION_INT, &heads, "H", "attention heads of a single DiT file", 1, 1024,
+         NULL},
+        {"dtype", 0, OPTION_CHOICE, &type, "T",
+         "of what is written: fp32, fp16, bf16, or as-is, each tensor's own [as-is]", 0, 0, types},
+        {0},
+    };
+    const char *const positional[] = {"IN", "OUT", NULL};
+    const command c = {
+        .name = "convert",
+        .arguments = "IN OUT [--vae PATH] [--heads H] [--dtype T]",
+        .summary = "Writes a model in another layout. IN: any model that sample reads. OUT: a new "
+                   "folder in diffusers' layout; or a .safetensors file, which gets the "
+                   "transformer in the original program's naming. Either says whose arithmetic the model was "
+                   "made for, and draws what IN draws.",
+        .positional = positional,
+        .values = names,
+        .details = "examples:\n"
+                   "  ditcl convert DiT-XL-2-256x256.pt DiT-XL-2-256 --vae vae.ckpt\n"
+                   "  ditcl convert DiT-XL-2-256 DiT-XL-2-256.safetensors --dtype fp16\n",
+        .options = options,
+    };
+    bool helped;
+    status st = options_parse(&c, argc, argv, &helped);
+    if (st != OK || helped) return st;
+    return convert(names[0], names[1], vae_path, heads, by_choice[type]);
+}

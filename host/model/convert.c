@@ -1,0 +1,250 @@
+/* Converting models. See convert.h. */
+#include "model/convert.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "files/safetensors.h"
+#include "model/convert_rows.h"
+#include "model/vae.h"
+
+enum { PIECE = 1 << 17, PATH_BYTES = 4096, MAX_FILES = 6 };
+
+static const char weights_name[] = "diffusion_pytorch_model.safetensors";
+
+/* ---- values ---- */
+
+static status write_tensor(safetensors_writer *w, float *piece, const row_source *source,
+                           const tensor *t)
+{
+    for (size_t at = 0; at < source->count; at += PIECE) {
+        size_t n = source->count - at < PIECE ? source->count - at : PIECE;
+        status st = weights_read_part(source->w, piece, t, source->first + at, n);
+        if (st == OK) st = safetensors_append(w, piece, n);
+        if (st != OK) return st;
+    }
+    return OK;
+}
+
+static status write_row(safetensors_writer *w, float *piece, const row_source *source)
+{
+    if (source->given) return safetensors_append(w, source->given, source->count);
+    for (int i = 0; i < source->n; i++) {
+        status st = write_tensor(w, piece, source, source->from[i]);
+        if (st != OK) return st;
+        /* a part's neighbours are read next, and again from the file */
+        weights_forget(source->w, source->from[i]);
+    }
+    return OK;
+}
+
+/* Writes and finishes; the caller commits w->out, or discards w. */
+static status write_weights(safetensors_writer *w, const char *path, const convert_rows *r,
+                            const tensor_note *notes, size_t n_notes)
+{
+    float *piece = NULL;
+    status st = OK;
+    TRY(safetensors_create(w, path, r->table, r->n, notes, n_notes));
+    TRY(memory_alloc(&piece, PIECE, sizeof *piece));
+    for (size_t i = 0; i < r->n; i++) TRY(write_row(w, piece, &r->sources[i]));
+    TRY(safetensors_finish(w));
+done:
+    free(piece);
+    return st;
+}
+
+/* ---- configurations ---- */
+
+/* The configuration that was read, else made of what was inferred; null when memory ran out. */
+static json_t *parsed(const model *m, model_text which, json_t *otherwise)
+{
+    json_t *json = m->texts[which] ? json_loads(m->texts[which], 0, NULL) : NULL;
+    if (!json) return otherwise;
+    json_decref(otherwise);
+    return json;
+}
+
+static json_t *dit_json(const model *m)
+{
+    const dit_config *c = &m->dit;
+    json_t *json = parsed(m, TEXT_DIT, json_pack(
+        "{s:s, s:s, s:b, s:i, s:f, s:i, s:b, s:f, s:i, s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:b}",
+        "_class_name", "DiTTransformer2DModel", "activation_fn", "gelu-approximate",
+        "attention_bias", 1, "attention_head_dim", c->head_dim, "dropout", 0.0, "in_channels",
+        c->in_channels, "norm_elementwise_affine", 0, "norm_eps",
+        m->origin == COMPAT_ORIGINAL ? 1e-6 : 1e-5, "norm_num_groups", 32, "norm_type",
+        "ada_norm_zero", "num_attention_heads", c->heads, "num_embeds_ada_norm", c->n_classes,
+        "num_layers", c->depth, "out_channels", c->out_channels, "patch_size", c->patch,
+        "sample_size", c->latent_size, "upcast_attention", 0));
+    json_object_set_new(json, CONFIG_ORIGIN, json_string(compat_names[m->origin]));
+    return json;
+}
+
+/* As diffusers' own conversion of an original file has it. */
+static json_t *schedule_json(const model *m)
+{
+    return parsed(m, TEXT_SCHEDULE, json_pack(
+        "{s:s, s:f, s:s, s:f, s:b, s:i, s:s, s:b, s:i, s:s}", "_class_name", "DDIMScheduler",
+        "beta_end", 0.02, "beta_schedule", "linear", "beta_start", 0.0001, "clip_sample", 0,
+        "num_train_timesteps", 1000, "prediction_type", "epsilon", "set_alpha_to_one", 1,
+        "steps_offset", 0, "timestep_spacing", "leading"));
+}
+
+/* The double that its decimal digits say: 0.18215, not the nearest float's. */
+static double in_digits(float value)
+{
+    char digits[32];
+    snprintf(digits, sizeof digits, "%.7g", (double)value);
+    return strtod(digits, NULL);
+}
+
+static json_t *vae_json(const model *m)
+{
+    const vae_config *c = &m->vae;
+    json_t *channels = json_array(), *down = json_array(), *up = json_array();
+    for (int i = 0; i < c->n_levels; i++) {
+        json_array_append_new(channels, json_integer(c->channels[i]));
+        json_array_append_new(down, json_string("DownEncoderBlock2D"));
+        json_array_append_new(up, json_string("UpDecoderBlock2D"));
+    }
+    return parsed(m, TEXT_VAE, json_pack(
+        "{s:s, s:s, s:o, s:o, s:o, s:i, s:i, s:i, s:i, s:i, s:f, s:i, s:b, s:b, s:b}",
+        "_class_name", "AutoencoderKL", "act_fn", "silu", "block_out_channels", channels,
+        "down_block_types", down, "up_block_types", up, "in_channels", c->in_channels,
+        "latent_channels", c->latent_channels, "layers_per_block", c->layers_per_block,
+        "norm_num_groups", c->groups, "out_channels", c->out_channels, "scaling_factor",
+        in_digits(c->scaling_factor), "sample_size", m->dit.latent_size * vae_scale(c),
+        "use_quant_conv", weights_has(&m->vae_weights, "quant_conv.weight"),
+        "use_post_quant_conv", c->post_quant_conv, "mid_block_add_attention", c->mid_attention));
+}
+
+static json_t *index_json(const model *m, const json_t *schedule)
+{
+    const char *scheduler = json_string_value(json_object_get(schedule, "_class_name"));
+    json_t *json = parsed(m, TEXT_INDEX, json_pack("{s:s}", "_class_name", "DiTPipeline"));
+    json_object_set_new(json, "scheduler", json_pack("[s, s]", "diffusers", scheduler));
+    json_object_set_new(json, "transformer",
+                        json_pack("[s, s]", "diffusers", "DiTTransformer2DModel"));
+    json_object_set_new(json, "vae", m->has_vae ? json_pack("[s, s]", "diffusers", "AutoencoderKL")
+                                                : json_pack("[n, n]"));
+    return json;
+}
+
+/* ---- one file ---- */
+
+/* Takes json over. */
+static status add_note(tensor_note *notes, size_t *n, const char *key, json_t *json)
+{
+    char *value = json ? json_dumps(json, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+    json_decref(json);
+    if (!value) return fail(ERR_MEMORY, "out of memory for a configuration");
+    status st = memory_strdup(&notes[*n].key, key);
+    notes[(*n)++].value = value;
+    return st;
+}
+
+status convert_to_file(model *m, const char *out, dtype type)
+{
+    convert_rows rows = {.type = type};
+    safetensors_writer w = {0};
+    tensor_note notes[4] = {{0}};
+    size_t n = 0;
+    status st = OK;
+    TRY(convert_dit_rows(&rows, m, NAMING_ORIGINAL));
+    TRY(memory_strdup(&notes[n].key, "format"));
+    TRY(memory_strdup(&notes[n++].value, "pt"));
+    TRY(add_note(notes, &n, NOTE_DIT, dit_json(m)));
+    if (m->texts[TEXT_SCHEDULE]) TRY(add_note(notes, &n, NOTE_SCHEDULE, schedule_json(m)));
+    if (m->texts[TEXT_INDEX])
+        TRY(add_note(notes, &n, NOTE_INDEX, parsed(m, TEXT_INDEX, NULL)));
+    TRY(write_weights(&w, out, &rows, notes, n));
+    TRY(file_out_commit(&w.out, 1));
+done:
+    safetensors_discard(&w);
+    for (size_t i = 0; i < sizeof notes / sizeof *notes; i++) {
+        free(notes[i].key);
+        free(notes[i].value);
+    }
+    convert_rows_free(&rows);
+    return st;
+}
+
+/* ---- a folder ---- */
+
+typedef struct {
+    folder_out folder;
+    file_out files[MAX_FILES];
+    size_t n;
+} output;
+
+/* A configuration as diffusers writes them; takes json over. */
+static status write_json(output *o, const char *folder, const char *name, json_t *json)
+{
+    char path[PATH_BYTES];
+    file_out *file = &o->files[o->n];
+    status st = OK;
+    if (!json) return fail(ERR_MEMORY, "out of memory for %s", name);
+    TRY(file_join(path, sizeof path, folder, name));
+    TRY(file_out_open(file, path));
+    o->n++;
+    if (json_dumpf(json, file->stream, JSON_INDENT(2) | JSON_SORT_KEYS) != 0 ||
+        fputc('\n', file->stream) == EOF)
+        TRY(fail(ERR_FILE, "%s: cannot write", path));
+    TRY(file_out_finish(file));
+done:
+    json_decref(json);
+    return st;
+}
+
+static status write_tensors(output *o, const char *folder, const convert_rows *rows)
+{
+    static char format[] = "format", pytorch[] = "pt"; /* which diffusers asks for */
+    const tensor_note note = {format, pytorch};
+    char path[PATH_BYTES];
+    safetensors_writer w = {0};
+    status st = file_join(path, sizeof path, folder, weights_name);
+    if (st == OK) st = write_weights(&w, path, rows, &note, 1);
+    if (st == OK) o->files[o->n++] = w.out;
+    else safetensors_discard(&w);
+    return st;
+}
+
+static status write_folder(output *o, model *m, const convert_rows rows[2])
+{
+    status st = OK;
+    json_t *schedule = schedule_json(m);
+    TRY(folder_out_add(&o->folder, "transformer"));
+    TRY(folder_out_add(&o->folder, "scheduler"));
+    if (m->has_vae) TRY(folder_out_add(&o->folder, "vae"));
+    char *const *parts = o->folder.parts;
+    TRY(write_json(o, o->folder.temporary, "model_index.json", index_json(m, schedule)));
+    TRY(write_json(o, parts[0], "config.json", dit_json(m)));
+    TRY(write_json(o, parts[1], "scheduler_config.json", json_incref(schedule)));
+    if (m->has_vae) TRY(write_json(o, parts[2], "config.json", vae_json(m)));
+    TRY(write_tensors(o, parts[0], &rows[0]));
+    if (m->has_vae) TRY(write_tensors(o, parts[2], &rows[1]));
+done:
+    json_decref(schedule);
+    return st;
+}
+
+status convert_to_folder(model *m, const char *out, dtype type)
+{
+    convert_rows rows[2] = {{.type = type}, {.type = type}}; /* transformer, VAE */
+    output o = {0};
+    status st = OK;
+    TRY(folder_out_open(&o.folder, out));
+    TRY(convert_dit_rows(&rows[0], m, NAMING_DIFFUSERS));
+    if (m->has_vae) TRY(convert_vae_rows(&rows[1], m));
+    TRY(write_folder(&o, m, rows));
+    TRY(folder_out_commit(&o.folder, o.files, o.n));
+done:
+    for (size_t i = 0; i < o.n; i++) file_out_discard(&o.files[i]);
+    folder_out_discard(&o.folder);
+    convert_rows_free(&rows[0]);
+    convert_rows_free(&rows[1]);
+    return st;
+}
