@@ -44,7 +44,7 @@ static device run(const device_info *info, const device_settings *settings)
     ck_assert_int_eq(buffer_download(&d, back, 0, found, COUNT), OK);
     for (int i = 0; i < COUNT; i++) ck_assert_float_eq(found[i], 3.0f);
     ck_assert_msg(op_patchify(&d, tokens, picture, 0, 1, 1, 1, SIDE, 2) == OK, "%s", fail_line());
-    ck_assert_msg(op_unpatchify(&d, back, tokens, 1, 1, SIDE, 2) == OK, "%s", fail_line());
+    ck_assert_msg(op_unpatchify(&d, back, tokens, 1, 1, SIDE, 2, 0) == OK, "%s", fail_line());
     ck_assert_int_eq(buffer_download(&d, back, 0, found, COUNT), OK);
     for (int i = 0; i < COUNT; i++) ck_assert_float_eq(found[i], values[i]);
     buffer_release(&d, &picture);

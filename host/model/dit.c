@@ -212,7 +212,7 @@ status dit_forward(dit *t, buf out, buf latents, int first, int pictures, int ba
     of_final.stride = 2 * d;
     TRY(op_modulate(t->d, t->normed, t->x, &of_final, batch, t->tokens, d, 0, d, 1e-6f));
     TRY(dit_product(t, "final", t->tokens_out, t->normed, &t->final, m, NULL));
-    TRY(op_unpatchify(t->d, out, t->tokens_out, batch, c->out_channels, c->latent_size, c->patch));
+    TRY(op_unpatchify(t->d, out, t->tokens_out, batch, c->out_channels, c->latent_size, c->patch, 0));
 done:
     return st;
 }

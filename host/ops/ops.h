@@ -29,14 +29,23 @@ status op_fill(device *d, buf b, size_t count, float value);
 status op_patchify(device *d, buf out, buf latents, int first, int pictures, int batch,
                    int channels, int size, int patch);
 
-/* out [batch][C][size][size]; in [batch*T][p*p*C], C fastest. */
-status op_unpatchify(device *d, buf out, buf in, int batch, int channels, int size, int patch);
+/* out [batch][C][size][size]; in [batch][skip+T][p*p*C], C fastest: the first `skip` tokens of each
+ * item are none of the picture's. */
+status op_unpatchify(device *d, buf out, buf in, int batch, int channels, int size, int patch,
+                     int skip);
 
 /* out [area][C] = latents of one picture, [C][area], * factor + offset. */
 status op_to_pixels(device *d, buf out, buf latents, int picture, int channels, int area,
                     float factor, float offset);
 
-/* ---- condition: timestep and label -> conditioning vector ---- */
+/* ---- condition: timestep and label -> conditioning vector, or two tokens ---- */
+
+/* Which vectors of the conditioning belong to a batch: item n has row first_row + rows[rows_at + n]
+ * (int) of `stride` floats; with a stride of 0 all items share one. */
+typedef struct {
+    buf values, rows;
+    int stride, first_row, rows_at;
+} modulation;
 
 /* out [rows][2*half]: cos, then sin, of timestep x frequency [half]. */
 status op_condition_features(device *d, buf out, buf timesteps, buf frequencies, int rows,
@@ -46,14 +55,16 @@ status op_condition_features(device *d, buf out, buf timesteps, buf frequencies,
 status op_condition_combine(device *d, buf out, buf embedded, buf table, buf labels, int rows,
                             int width);
 
-/* ---- modulate: layer norm + adaLN ---- */
+/* out [rows][2][D] = embedded [rows][D], then table [labels[row]][D]. */
+status op_condition_tokens(device *d, buf out, buf embedded, buf table, buf labels, int rows,
+                           int width);
 
-/* Which modulation vectors belong to a batch: item n has row first_row + rows[rows_at + n] (int) of
- * `stride` floats. */
-typedef struct {
-    buf values, rows;
-    int stride, first_row, rows_at;
-} modulation;
+/* out [batch][2+T][D] = the two tokens of each item's row of context, then its own of
+ * x [batch][T][D]. The stride of context is not used: rows are [2][D]. */
+status op_condition_prepend(device *d, buf out, buf x, const modulation *context, int batch,
+                            int tokens, int width);
+
+/* ---- modulate: layer norm + adaLN ---- */
 
 /* out [batch*T][D] = layer norm(x) * (1 + scale) + shift; D a multiple of 4; shift and scale begin
  * at these floats of a modulation row. */
@@ -138,6 +149,12 @@ status op_attention(device *d, buf out, buf qkv, buf scratch, attention_shape s)
 
 /* The relative error that it makes in one input: 0 where it takes fp32 as it is. */
 double attention_input_error(const device *d, attention_shape s);
+
+/* ---- cross: attention of all tokens to two keys ---- */
+
+/* out [N*T][H*d] = softmax(q k^T / sqrt(d)) v, from q [N*T][H*d] and rows [2][k | v][H*d] of keys
+ * and values, one for each item. */
+status op_cross(device *d, buf out, buf q, const modulation *keys_values, attention_shape s);
 
 /* ---- groupnorm, padding, upsampling (NHWC pictures) ---- */
 

@@ -17,7 +17,8 @@ status op_patchify(device *d, buf out, buf latents, int first, int pictures, int
                   ARG(patch));
 }
 
-status op_unpatchify(device *d, buf out, buf in, int batch, int channels, int size, int patch)
+status op_unpatchify(device *d, buf out, buf in, int batch, int channels, int size, int patch,
+                     int skip)
 {
     kernel *k;
     size_t group = (size_t)op_items(d), area = (size_t)size * (size_t)size;
@@ -26,7 +27,7 @@ status op_unpatchify(device *d, buf out, buf in, int batch, int channels, int si
     status st = program_get(d, &k, "patchify.cl", "unpatchify", " ");
     if (st != OK) return st;
     return launch(d, k, RANGE(round_up(area, group), (size_t)channels, (size_t)batch),
-                  RANGE(group), ARG(out), ARG(in), ARG(channels), ARG(size), ARG(patch));
+                  RANGE(group), ARG(out), ARG(in), ARG(channels), ARG(size), ARG(patch), ARG(skip));
 }
 
 status op_to_pixels(device *d, buf out, buf latents, int picture, int channels, int area,

@@ -1,32 +1,52 @@
 /* Trial of condition: the sinusoids of DiT's timestep_embedding, with the angle rounded to float as
- * there, and SiLU(t + y); where the latter's table is zero, over all that e^x can be. */
+ * there; SiLU(t + y), where its table is zero over all that e^x can be; t and y as two tokens, and
+ * those before a picture's own. */
 #include <math.h>
 
 #include "ops/ops.h"
 #include "trials/trial.h"
 
-enum { OUT, TIMESTEPS, FREQUENCIES };              /* features */
-enum { EMBEDDED = 1, TABLE = 2, LABELS = 3 };      /* combine */
+typedef enum { FEATURES, COMBINE, TOKENS, PREPEND } kind;
+
+enum { OUT, TIMESTEPS, FREQUENCIES };         /* features */
+enum { EMBEDDED = 1, TABLE = 2, LABELS = 3 }; /* combine, tokens */
+enum { X = 1, CONTEXT = 2, ROWS = 3 };        /* prepend */
 
 static const struct {
-    bool combine;
-    int rows, width; /* width: half the features, or D */
+    kind kind;
+    int rows, width; /* width: half the features, or D; rows: prepend's batch */
+    int tokens;      /* prepend's T */
     bool wide;       /* values from far below to far above, not finite ones among them */
-} cases[] = {{false, 1, 1, 0},     {false, 3, 5, 0},   {false, 1, 128, 0}, {false, 7, 63, 0},
-             {false, 4, 64, 0},    {false, 250, 128, 0}, {true, 1, 4, 0},    {true, 5, 48, 0},
-             {true, 3, 200, 0},    {true, 2, 216, 0},  {true, 6, 144, 0},  {true, 100, 1152, 0},
-             {true, 7, 4000, 1}};
+} cases[] = {
+    {FEATURES, 1, 1, 0, false},     {FEATURES, 3, 5, 0, false},     {FEATURES, 1, 128, 0, false},
+    {FEATURES, 7, 63, 0, false},    {FEATURES, 4, 64, 0, false},    {FEATURES, 250, 128, 0, false},
+    {COMBINE, 1, 4, 0, false},      {COMBINE, 5, 48, 0, false},     {COMBINE, 3, 200, 0, false},
+    {COMBINE, 2, 216, 0, false},    {COMBINE, 6, 144, 0, false},    {COMBINE, 100, 1152, 0, false},
+    {COMBINE, 7, 4000, 0, true},    {TOKENS, 1, 4, 0, false},       {TOKENS, 5, 52, 0, false},
+    {TOKENS, 3, 1152, 0, false},    {PREPEND, 1, 4, 1, false},      {PREPEND, 3, 52, 9, false},
+    {PREPEND, 2, 200, 16, false},   {PREPEND, 2, 1152, 49, false},
+};
 
 enum { CLASSES = 11 };
+enum { FIRST_ROW = 2, ROWS_AT = 3, N_ROWS = 5 }; /* rows FIRST_ROW.. of the context */
+
+/* Results of a row. */
+static int results(int i)
+{
+    const int of[] = {2, 1, 2, cases[i].tokens + 2};
+    return of[cases[i].kind] * cases[i].width;
+}
 
 static void describe(trial_case *c, int i)
 {
-    double values = (double)cases[i].rows * cases[i].width;
-    snprintf(c->label, sizeof c->label, "%s R=%d %s=%d%s",
-             cases[i].combine ? "combine" : "features", cases[i].rows,
-             cases[i].combine ? "D" : "half", cases[i].width, cases[i].wide ? " wide" : "");
-    c->flops = (cases[i].combine ? 10.0 : 40.0) * values;
-    c->bytes = (cases[i].combine ? 12.0 : 8.0) * values;
+    static const char *const names[] = {"features", "combine", "tokens", "prepend"};
+    double values = (double)cases[i].rows * results(i);
+    snprintf(c->label, sizeof c->label, "%s R=%d %s=%d T=%d%s", names[cases[i].kind],
+             cases[i].rows, cases[i].kind == FEATURES ? "half" : "D", cases[i].width,
+             cases[i].tokens, cases[i].wide ? " wide" : "");
+    c->bytes = (cases[i].kind == COMBINE ? 12.0 : cases[i].kind == FEATURES ? 4.0 : 8.0) * values;
+    if (cases[i].kind >= TOKENS) return; /* copies: bit for bit */
+    c->flops = (cases[i].kind == COMBINE ? 10.0 : 20.0) * values;
     /* sine and cosine are within 4 ulp by the standard, exp within 3 and the division within 2.5 */
     c->tol = (tolerance){cases[i].wide ? 5.0 : 8.0, 1.0};
 }
@@ -41,19 +61,9 @@ static void widen(float *x, size_t count)
     for (size_t i = 0; i < N; i++) x[i * 5 + 1] = special[i];
 }
 
-static status prepare(trial_run *r, int i)
+static status prepare_features(trial_run *r, size_t rows, size_t width)
 {
     status st = OK;
-    size_t rows = (size_t)cases[i].rows, width = (size_t)cases[i].width;
-    TRY(trial_create(r, TRIAL_RESULT, "out", rows * width * (cases[i].combine ? 1 : 2)));
-    if (cases[i].combine) {
-        TRY(trial_normal(r, "embedded", rows * width, 0.0, 3.0));
-        TRY(trial_normal(r, "table", CLASSES * width, 0.0, cases[i].wide ? 0.0 : 3.0));
-        if (cases[i].wide) widen(r->arrays[EMBEDDED].values, rows * width);
-        TRY(trial_ints(r, "labels", rows, CLASSES));
-        r->arrays[LABELS].ints[0] = CLASSES - 1;
-        goto done;
-    }
     TRY(trial_ints(r, "timesteps", rows, 1000));
     for (size_t j = 0; j < rows; j++)
         r->arrays[TIMESTEPS].values[j] = (float)r->arrays[TIMESTEPS].ints[j];
@@ -65,34 +75,83 @@ done:
     return st;
 }
 
+static status prepare_prepend(trial_run *r, int i, size_t rows, size_t width)
+{
+    status st = OK;
+    TRY(trial_normal(r, "x", rows * (size_t)cases[i].tokens * width, 0.0, 1.0));
+    TRY(trial_normal(r, "context", (FIRST_ROW + N_ROWS) * 2 * width, 0.0, 1.0));
+    TRY(trial_ints(r, "rows", ROWS_AT + rows, N_ROWS));
+    r->arrays[ROWS].ints[ROWS_AT] = N_ROWS - 1; /* the last row is reached */
+done:
+    return st;
+}
+
+static status prepare(trial_run *r, int i)
+{
+    status st = OK;
+    size_t rows = (size_t)cases[i].rows, width = (size_t)cases[i].width;
+    TRY(trial_create(r, TRIAL_RESULT, "out", rows * (size_t)results(i)));
+    if (cases[i].kind == FEATURES) return prepare_features(r, rows, width);
+    if (cases[i].kind == PREPEND) return prepare_prepend(r, i, rows, width);
+    TRY(trial_normal(r, "embedded", rows * width, 0.0, 3.0));
+    TRY(trial_normal(r, "table", CLASSES * width, 0.0, cases[i].wide ? 0.0 : 3.0));
+    if (cases[i].wide) widen(r->arrays[EMBEDDED].values, rows * width);
+    TRY(trial_ints(r, "labels", rows, CLASSES));
+    r->arrays[LABELS].ints[0] = CLASSES - 1;
+done:
+    return st;
+}
+
 static status launch_case(trial_run *r, int i)
 {
     const trial_array *a = r->arrays;
-    if (cases[i].combine)
-        return op_condition_combine(r->d, a[OUT].b, a[EMBEDDED].b, a[TABLE].b, a[LABELS].b,
-                                    cases[i].rows, cases[i].width);
-    return op_condition_features(r->d, a[OUT].b, a[TIMESTEPS].b, a[FREQUENCIES].b, cases[i].rows,
-                                 cases[i].width);
+    int rows = cases[i].rows, width = cases[i].width;
+    const modulation context = {.values = a[CONTEXT].b, .rows = a[ROWS].b,
+                                .first_row = FIRST_ROW, .rows_at = ROWS_AT};
+    switch (cases[i].kind) {
+    case FEATURES:
+        return op_condition_features(r->d, a[OUT].b, a[TIMESTEPS].b, a[FREQUENCIES].b, rows, width);
+    case COMBINE:
+        return op_condition_combine(r->d, a[OUT].b, a[EMBEDDED].b, a[TABLE].b, a[LABELS].b, rows,
+                                    width);
+    case TOKENS:
+        return op_condition_tokens(r->d, a[OUT].b, a[EMBEDDED].b, a[TABLE].b, a[LABELS].b, rows,
+                                   width);
+    case PREPEND: break;
+    }
+    return op_condition_prepend(r->d, a[OUT].b, a[X].b, &context, rows, cases[i].tokens, width);
+}
+
+/* One result of a row: which of its `results`, and its number in width. */
+static double value(const trial_run *r, int i, int row, int part, int j)
+{
+    const trial_array *a = r->arrays;
+    int width = cases[i].width, tokens = cases[i].tokens;
+    if (cases[i].kind == FEATURES) {
+        double angle = (double)(a[TIMESTEPS].values[row] * a[FREQUENCIES].values[j]);
+        return part ? sin(angle) : cos(angle);
+    }
+    if (cases[i].kind == PREPEND) {
+        int at = (FIRST_ROW + a[ROWS].ints[ROWS_AT + row]) * 2 + part;
+        if (part < 2) return (double)a[CONTEXT].values[at * width + j];
+        return (double)a[X].values[(row * tokens + part - 2) * width + j];
+    }
+    double t = (double)a[EMBEDDED].values[row * width + j];
+    double y = (double)a[TABLE].values[a[LABELS].ints[row] * width + j];
+    if (cases[i].kind == TOKENS) return part ? y : t;
+    return (t + y) / (1.0 + exp(-(t + y)));
 }
 
 static void expect(const trial_run *r, int i, int which, double *expected, double *scale)
 {
     (void)which;
-    const trial_array *a = r->arrays;
     int width = cases[i].width;
-    for (int row = 0; row < cases[i].rows; row++)
-        for (int j = 0; j < width; j++) {
-            if (cases[i].combine) {
-                double x = (double)a[EMBEDDED].values[row * width + j] +
-                           (double)a[TABLE].values[a[LABELS].ints[row] * width + j];
-                expected[row * width + j] = x / (1.0 + exp(-x));
-                if (cases[i].wide) scale[row * width + j] = fabs(expected[row * width + j]);
-            } else {
-                double angle = (double)(a[TIMESTEPS].values[row] * a[FREQUENCIES].values[j]);
-                expected[row * 2 * width + j] = cos(angle);
-                expected[row * 2 * width + width + j] = sin(angle);
+    for (int row = 0, at = 0; row < cases[i].rows; row++)
+        for (int part = 0; part < results(i) / width; part++)
+            for (int j = 0; j < width; j++, at++) {
+                expected[at] = value(r, i, row, part, j);
+                if (cases[i].wide) scale[at] = fabs(expected[at]);
             }
-        }
 }
 
 const trial trial_condition = {"condition", sizeof cases / sizeof *cases, describe, prepare,

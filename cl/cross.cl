@@ -1,0 +1,25 @@
+/* Cross-attention of every token to two keys: the embedded timestep and the embedded label (paper
+ * 3.2, "Cross-attention block"). Bound by memory: queries are read and results written once. */
+
+/* One item = one head of one token. out, q [N*T][H*d]; keys and values in rows of `stride` floats,
+ * [2][k | v][H*d], the row of batch item n being first_row + rows[rows_at + n]. scale: d^-1/2. */
+kernel void cross_attention(global float *out, global const float *q,
+                            global const float *keys_values, global const int *rows, int tokens,
+                            int heads, int d, int stride, int first_row, int rows_at, float scale)
+{
+    int i = (int)get_global_id(0), n = (int)get_global_id(1), width = heads * d;
+    if (i >= tokens * heads) return;
+    size_t at = ((size_t)n * tokens * heads + i) * d;
+    global const float *k0 = keys_values + (size_t)(first_row + rows[rows_at + n]) * stride +
+                             i % heads * d;
+    global const float *v0 = k0 + width, *k1 = v0 + width, *v1 = k1 + width;
+    float score0 = 0.0f, score1 = 0.0f;
+    for (int j = 0; j < d; j++) {
+        score0 = mad(q[at + j], k0[j], score0);
+        score1 = mad(q[at + j], k1[j], score1);
+    }
+    /* the softmax of two: either weight is 1 / (1 + e^difference), and never NaN */
+    float off = (score1 - score0) * scale;
+    float weight0 = 1.0f / (1.0f + exp(off)), weight1 = 1.0f / (1.0f + exp(-off));
+    for (int j = 0; j < d; j++) out[at + j] = mad(weight0, v0[j], weight1 * v1[j]);
+}
