@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Runs ditcl over a manifest of oracle_models.py and prints each case's relative L2 error.
+"""Runs ditcl over a manifest of oracle_models.py or oracle_compat.py and prints each case's error:
+relative L2, or of pictures the part of their values that differs (by more than 1: all of it).
 
 usage: check_models.py DITCL FOLDER/cases.txt [--only TEXT] [-- further options of ditcl]
 
@@ -25,20 +26,34 @@ def read(path):
 
 def command(program, row, folder, out):
     at = lambda name: os.path.join(folder, name)
-    args = [program, row["kind"], at(row["model"]), "-q"]
+    picture = row["kind"] == "picture"
+    args = [program, "sample" if picture else row["kind"], at(row["model"]), "-q"]
     if row["vae"] != "-":
         args += ["--vae", at(row["vae"])]
     if row["kind"] == "decode":
         return args + ["--latents", at(row["latents_in"]), "--out", out]
     if row["heads"] != "-":
         args += ["--heads", row["heads"]]
-    args += ["--class", row["classes"], "--latents-out", out, "--out", out + ".png"]
+    args += ["--class", row["classes"]]
+    args += ["--out", os.path.dirname(out)] if picture else \
+        ["--latents-out", out, "--out", out + ".png"]
     if row["latents_in"] != "-":
         args += ["--latents-in", at(row["latents_in"])]
     for column, option in GIVEN.items():
         if row[column] != "-" and not (column == "eta" and row["sampler"] == "ddpm"):
             args += [option, row[column]]
     return args
+
+
+def compare_pictures(folder, expected):
+    from PIL import Image
+    load = lambda path: np.asarray(Image.open(path)).astype(int)
+    got = np.concatenate([load(f"{folder}/{name}") for name in sorted(os.listdir(folder))])
+    want = load(expected)
+    if got.shape != want.shape:
+        return None, f"shape {got.shape}, expected {want.shape}"
+    off = np.abs(got - want)
+    return (1.0 if off.max() > 1 else np.count_nonzero(off) / off.size), ""
 
 
 def run(program, row, folder, extra):
@@ -48,6 +63,8 @@ def run(program, row, folder, extra):
                               text=True)
         if done.returncode:
             return None, done.stderr.strip()
+        if row["kind"] == "picture":
+            return compare_pictures(scratch, os.path.join(folder, row["expected"]))
         got = np.load(out).astype(np.float64)
     want = np.load(os.path.join(folder, row["expected"])).astype(np.float64)
     if got.shape != want.shape:

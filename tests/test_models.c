@@ -1,10 +1,13 @@
-/* Whole models against PyTorch and diffusers: every row of tests/data/cases.txt, on every wanted
- * device. Forward passes through the model layer; sampling and decoding through the very commands
- * that a user types. */
+/* Whole models against PyTorch, diffusers and the original program: every row of
+ * tests/data/cases.txt and compat/cases.txt, on every wanted device. Forward passes through the
+ * model layer; sampling and decoding through the very commands that a user types. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+
+#include <stb_image.h>
 
 #include "base/file.h"
 #include "base/memory.h"
@@ -18,7 +21,8 @@
 #include "scratch.h"
 #include "suites.h"
 
-static const char folder[] = DITCL_SOURCE_DIR "/tests/data";
+/* Where the list is that is being worked through; its paths are relative to it. */
+static const char *folder;
 
 /* Where products are not fp32's: with bf16 inputs, and in what auto may use, beside the tolerance
  * of fp32. */
@@ -151,12 +155,58 @@ static void add_option(words *w, const row *r, const char *name, column c)
     add(w, r->word[c]);
 }
 
+static void add_sampling(words *w, const row *r)
+{
+    add_option(w, r, "--heads", HEADS);
+    add_option(w, r, "--class", CLASSES);
+    add_option(w, r, "-n", N);
+    add_option(w, r, "--seed", SEED);
+    add_option(w, r, "--steps", STEPS);
+    add_option(w, r, "--sampler", SAMPLER);
+    if (!strcmp(r->word[SAMPLER], "ddim")) add_option(w, r, "--eta", ETA);
+    add_option(w, r, "--cfg", CFG);
+    add_option(w, r, "--cfg-channels", CFG_CHANNELS);
+    add_option(w, r, "--compat", COMPAT);
+}
+
+/* The part of the pictures' values that differs from the expected ones, which stand one above the
+ * other; 1 when any is off by more than 1. */
+static double picture_error(const row *r, const char *pictures)
+{
+    char path[PATH];
+    int width, height, channels, n_pictures = 0, most = 0;
+    size_t n_off = 0, at = 0;
+    unsigned char *want = stbi_load(data_path(path, r->word[EXPECTED]), &width, &height, &channels,
+                                    3);
+    ck_assert_msg(want && channels == 3, "%s: %s", path, want ? "no colours" : "cannot be read");
+    size_t count = (size_t)width * (size_t)height * 3;
+    while (at < count) {
+        char name[32];
+        int w, h;
+        snprintf(name, sizeof name, "%06d.png", n_pictures++);
+        ck_assert_int_eq(file_join(path, PATH, pictures, name), OK);
+        unsigned char *got = stbi_load(path, &w, &h, &channels, 3);
+        ck_assert_msg(got && w == width && (size_t)w * (size_t)h * 3 <= count - at, "%s: %d x %d",
+                      path, w, h);
+        for (size_t i = 0; i < (size_t)w * (size_t)h * 3; i++, at++) {
+            int off = abs((int)got[i] - (int)want[at]);
+            n_off += off > 0;
+            if (off > most) most = off;
+        }
+        stbi_image_free(got);
+        remove(path);
+    }
+    stbi_image_free(want);
+    printf("%zu of %zu values differ, by %d at most: ", n_off, count, most);
+    return most > 1 ? 1 : (double)n_off / (double)count;
+}
+
 static double run_command(const device_info *info, const row *r, precision p)
 {
     char path[PATH], *out = NULL;
     words w = {0};
-    bool decode = !strcmp(r->word[KIND], "decode");
-    ck_assert_int_eq(memory_strdup(&out, scratch_path("out.npy")), OK);
+    bool decode = !strcmp(r->word[KIND], "decode"), picture = !strcmp(r->word[KIND], "picture");
+    ck_assert_int_eq(memory_strdup(&out, scratch_path(picture ? "pictures" : "out.npy")), OK);
     add(&w, data_path(path, r->word[MODEL]));
     add(&w, "--quiet");
     add(&w, "--device");
@@ -171,28 +221,25 @@ static double run_command(const device_info *info, const row *r, precision p)
         add(&w, decode ? "--latents" : "--latents-in");
         add(&w, data_path(path, r->word[LATENTS_IN]));
     }
-    add(&w, decode ? "--out" : "--latents-out");
+    if (picture) mkdir(out, 0700); /* may be there */
+    add(&w, decode || picture ? "--out" : "--latents-out");
     add(&w, out);
-    if (!decode) {
+    if (!decode && !picture) {
         add(&w, "--out");
         add(&w, scratch_path("out.png"));
-        add_option(&w, r, "--heads", HEADS);
-        add_option(&w, r, "--class", CLASSES);
-        add_option(&w, r, "-n", N);
-        add_option(&w, r, "--seed", SEED);
-        add_option(&w, r, "--steps", STEPS);
-        add_option(&w, r, "--sampler", SAMPLER);
-        if (!strcmp(r->word[SAMPLER], "ddim")) add_option(&w, r, "--eta", ETA);
-        add_option(&w, r, "--cfg", CFG);
-        add_option(&w, r, "--cfg-channels", CFG_CHANNELS);
-        add_option(&w, r, "--compat", COMPAT);
     }
+    if (!decode) add_sampling(&w, r);
     status st = (decode ? cli_decode : cli_sample)(w.n, w.word);
     ck_assert_msg(st == OK, "%s: %s", r->word[NAME], fail_line());
-    npy got;
-    ck_assert_msg(npy_read(&got, out) == OK, "%s", fail_line());
-    double error = error_of(r, got.data, got.count);
-    npy_free(&got);
+    double error;
+    if (picture) {
+        error = picture_error(r, out);
+    } else {
+        npy got;
+        ck_assert_msg(npy_read(&got, out) == OK, "%s", fail_line());
+        error = error_of(r, got.data, got.count);
+        npy_free(&got);
+    }
     free(out);
     for (int i = 0; i < w.n; i++) free(w.word[i]);
     return error;
@@ -248,12 +295,13 @@ static by_precision *find_narrow(const device_list *devices)
     return narrow;
 }
 
-static void check_kind(const char *kind)
+static void check_kind(const char *kind, const char *where, const char *for_emulator)
 {
     const device_list *devices = wanted_devices();
     char path[PATH], *list, *save;
     const char *small = getenv("DITCL_TEST_SMALL");
     by_precision *narrow = find_narrow(devices);
+    folder = where;
     ck_assert_msg(file_read_text(&list, data_path(path, "cases.txt"), 1 << 20) == OK, "%s",
                   fail_line());
     int n = 0, failed = 0;
@@ -262,12 +310,12 @@ static void check_kind(const char *kind)
         row r;
         if (!parse_row(&r, line) || strcmp(r.word[KIND], kind)) continue;
         /* an emulator is a thousand times slower: one case of each kind, the smallest model's */
-        if (small && *small == '1' && (n > 0 || !strstr(r.word[NAME], "plain32"))) continue;
+        if (small && *small == '1' && (n > 0 || !strstr(r.word[NAME], for_emulator))) continue;
         for (int i = 0; i < devices->n; i++) {
             const device_info *info = &devices->items[i];
             const bool *differs = narrow[i];
             failed += !check_row(info, &r, PRECISION_AUTO, differs[PRECISION_AUTO], &worst);
-            if (differs[PRECISION_BF16])
+            if (differs[PRECISION_BF16] && strcmp(kind, "picture")) /* far more than rounding */
                 failed += !check_row(info, &r, PRECISION_BF16, true, &worst);
         }
         n++;
@@ -279,21 +327,30 @@ static void check_kind(const char *kind)
     ck_assert_int_eq(failed, 0);
 }
 
+static const char models[] = DITCL_SOURCE_DIR "/tests/data";
+
 START_TEST(forward_passes_match)
 {
-    check_kind("forward");
+    check_kind("forward", models, "plain32");
 }
 END_TEST
 
 START_TEST(decoded_pictures_match)
 {
-    check_kind("decode");
+    check_kind("decode", models, "plain32");
 }
 END_TEST
 
 START_TEST(sampled_latents_match)
 {
-    check_kind("sample");
+    check_kind("sample", models, "plain32");
+}
+END_TEST
+
+/* The same noise gives the same picture, whosever arithmetic it is (scripts/oracle_compat.py). */
+START_TEST(pictures_equal_the_programs)
+{
+    check_kind("picture", DITCL_SOURCE_DIR "/tests/data/compat", "single-50");
 }
 END_TEST
 
@@ -307,5 +364,10 @@ Suite *suite_models(void)
     tcase_add_test(all, sampled_latents_match);
     tcase_set_timeout(all, 0);
     suite_add_tcase(s, all);
+    TCase *pictures = tcase_create("pictures");
+    tcase_add_checked_fixture(pictures, scratch_open, scratch_close);
+    tcase_add_test(pictures, pictures_equal_the_programs);
+    tcase_set_timeout(pictures, 0);
+    suite_add_tcase(s, pictures);
     return s;
 }
