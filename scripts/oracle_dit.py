@@ -1,9 +1,9 @@
 """The DiT and its two sampling loops, written from the equations: a second opinion in PyTorch.
 
-Peebles & Xie 2022 (adaLN-Zero blocks), Nichol & Dhariwal 2021 (respaced DDPM, learned range), Song
-et al. 2021 (DDIM), Ho & Salimans 2022 (guidance). Both namings of the weights are understood, so
-that a model can be run with either program's arithmetic. Used by oracle_models.py; nothing here is
-called by ditcl.
+Peebles & Xie 2022 (all four designs of section 3.2), Nichol & Dhariwal 2021 (respaced DDPM, learned
+range), Song et al. 2021 (DDIM), Ho & Salimans 2022 (guidance). Both namings of the weights are
+understood, so that a model can be run with either program's arithmetic. Used by oracle_models.py;
+nothing here is called by ditcl.
 """
 import math
 
@@ -39,9 +39,13 @@ class Net:
         self.width, self.channels, self.patch = self.patch_w.shape[:3]
         self.positions = w["pos_embed"][0] if self.original else position_embedding(
             size // self.patch, self.width)
-        final = "final_layer.adaLN_modulation.1 final_layer.linear" if self.original else \
-            "proj_out_1 proj_out_2"
-        self.final_mod, self.final = (self.linear(w, name) for name in final.split())
+        self.final = self.linear(w, "final_layer.linear" if self.original else "proj_out_2")
+        self.final_mod = self.final_norm = None
+        if "final_layer.norm_final.weight" in w:
+            self.final_norm = self.linear(w, "final_layer.norm_final")
+        else:
+            self.final_mod = self.linear(
+                w, "final_layer.adaLN_modulation.1" if self.original else "proj_out_1")
         self.channels_out = self.final[0].shape[0] // self.patch ** 2
         self.blocks = []
         while True:
@@ -57,10 +61,16 @@ class Net:
 
     def block(self, w, i):
         if self.original:
-            names = {"mod": f"blocks.{i}.adaLN_modulation.1", "qkv": f"blocks.{i}.attn.qkv",
+            names = {"qkv": f"blocks.{i}.attn.qkv",
                      "proj": f"blocks.{i}.attn.proj", "mlp1": f"blocks.{i}.mlp.fc1",
                      "mlp2": f"blocks.{i}.mlp.fc2", "time1": "t_embedder.mlp.0",
                      "time2": "t_embedder.mlp.2"}
+            others = {"mod": f"blocks.{i}.adaLN_modulation.1", "norm1": f"blocks.{i}.norm1",
+                      "norm_cross": f"blocks.{i}.norm_cross", "norm2": f"blocks.{i}.norm2",
+                      "cross_q": f"blocks.{i}.cross_attn.q",
+                      "cross_kv": f"blocks.{i}.cross_attn.kv",
+                      "cross_proj": f"blocks.{i}.cross_attn.proj"}
+            names |= {key: name for key, name in others.items() if name + ".weight" in w}
             labels = "y_embedder.embedding_table.weight"
         else:
             b = f"transformer_blocks.{i}."
@@ -70,7 +80,7 @@ class Net:
                      "time1": emb + "timestep_embedder.linear_1",
                      "time2": emb + "timestep_embedder.linear_2"}
             labels = emb + "class_embedder.embedding_table.weight"
-        if names["mod"] + ".weight" not in w:
+        if names["proj"] + ".weight" not in w:
             return None
         out = {key: self.linear(w, name) for key, name in names.items()}
         if not self.original:
@@ -82,12 +92,17 @@ class Net:
 
 # ---- the network ----
 
-def condition(block, t, y, divisor):
+def embed(block, t, y, divisor):
+    """The two conditions, [n,D] each."""
     frequencies = torch.exp(-math.log(10000.0) * torch.arange(128, dtype=torch.float32) / divisor)
     angle = t.float()[:, None] * frequencies[None]
     features = torch.cat([torch.cos(angle), torch.sin(angle)], 1).to(block["labels"].dtype)
     time = F.linear(F.silu(F.linear(features, *block["time1"])), *block["time2"])
-    return time + block["labels"][y]
+    return time, block["labels"][y]
+
+
+def condition(block, t, y, divisor):
+    return sum(embed(block, t, y, divisor))
 
 
 def modulated_norm(x, shift, scale, eps):
@@ -102,20 +117,62 @@ def attention(block, x, heads):
     return F.linear((weights @ v).transpose(1, 2).reshape(n, tokens, width), *block["proj"])
 
 
+def cross_attention(block, x, context, heads):
+    """x [n,T,D] attends to context [n,2,D]."""
+    split = lambda z: z.unflatten(-1, (heads, -1)).transpose(1, 2)
+    k, v = F.linear(context, *block["cross_kv"]).chunk(2, -1)
+    out = F.scaled_dot_product_attention(split(F.linear(x, *block["cross_q"])), split(k), split(v))
+    return F.linear(out.transpose(1, 2).flatten(2), *block["cross_proj"])
+
+
+def mlp(block, x):
+    inner = F.gelu(F.linear(x, *block["mlp1"]), approximate="tanh")
+    return F.linear(inner, *block["mlp2"])
+
+
+def adaln_block(block, h, c, heads, mlp_eps):
+    """adaLN-Zero: six parts; adaLN: four, and no gates."""
+    parts = F.linear(c, *block["mod"]).unflatten(1, (-1, h.shape[-1])).unbind(1)
+    ones = torch.ones_like(c)
+    if len(parts) == 6:
+        shift1, scale1, gate1, shift2, scale2, gate2 = parts
+    else:
+        (shift1, scale1, shift2, scale2), gate1, gate2 = parts, ones, ones
+    h = h + gate1[:, None] * attention(block, modulated_norm(h, shift1, scale1, 1e-6), heads)
+    return h + gate2[:, None] * mlp(block, modulated_norm(h, shift2, scale2, mlp_eps))
+
+
+def plain_block(block, h, context, heads, mlp_eps):
+    """Affine norms; between the two halves of a cross-attention design one more."""
+    norm = lambda key, eps: F.layer_norm(h, h.shape[-1:], *block[key], eps)
+    h = h + attention(block, norm("norm1", 1e-6), heads)
+    if "norm_cross" in block:
+        h = h + cross_attention(block, norm("norm_cross", 1e-6), context, heads)
+    return h + mlp(block, norm("norm2", mlp_eps))
+
+
 def forward(net, x, t, y, divisor=128, mlp_eps=1e-6):
     """x [n,C,s,s], t [n], y [n] -> [n,C or 2C,s,s]. divisor 127 and mlp_eps 1e-5: diffusers."""
     n, _, size, _ = x.shape
     p, side = net.patch, size // net.patch
     h = F.conv2d(x, net.patch_w, net.patch_b, stride=p).flatten(2).transpose(1, 2) + net.positions
+    context = torch.stack(embed(net.blocks[0], t, y, divisor), 1)
+    in_context = net.final_norm is not None and "norm_cross" not in net.blocks[0]
+    if in_context:
+        h = torch.cat([context, h], 1)
     for block in net.blocks:
-        c = F.silu(condition(block, t, y, divisor))
-        parts = F.linear(c, *block["mod"]).chunk(6, 1)
-        h = h + parts[2][:, None] * attention(block, modulated_norm(h, *parts[:2], 1e-6), net.heads)
-        inner = F.linear(modulated_norm(h, *parts[3:5], mlp_eps), *block["mlp1"])
-        h = h + parts[5][:, None] * F.linear(F.gelu(inner, approximate="tanh"), *block["mlp2"])
-    c = F.silu(condition(net.blocks[0], t, y, divisor))
-    shift, scale = F.linear(c, *net.final_mod).chunk(2, 1)
-    out = F.linear(modulated_norm(h, shift, scale, 1e-6), *net.final)
+        if net.final_norm is None:
+            h = adaln_block(block, h, F.silu(condition(block, t, y, divisor)), net.heads, mlp_eps)
+        else:
+            h = plain_block(block, h, context, net.heads, mlp_eps)
+    if in_context:
+        h = h[:, 2:]
+    if net.final_norm is None:
+        c = F.silu(condition(net.blocks[0], t, y, divisor))
+        h = modulated_norm(h, *F.linear(c, *net.final_mod).chunk(2, 1), 1e-6)
+    else:
+        h = F.layer_norm(h, h.shape[-1:], *net.final_norm, 1e-6)
+    out = F.linear(h, *net.final)
     out = out.reshape(n, side, side, p, p, net.channels_out)
     return out.permute(0, 5, 1, 3, 2, 4).reshape(n, net.channels_out, size, size)
 

@@ -60,15 +60,28 @@ def build_class(spec):
 
 def original_shapes(spec):
     d, p, out = spec["width"], spec["patch"], 8 if spec["learned"] else 4
+    design = spec.get("design", "adaLN-Zero")
+    parts = {"adaLN-Zero": 6, "adaLN": 4}.get(design, 0)
     shapes = {"x_embedder.proj.weight": (d, 4, p, p), "x_embedder.proj.bias": (d,),
               "y_embedder.embedding_table.weight": (spec["classes"] + 1, d)}
     linears = {"t_embedder.mlp.0": (d, 256), "t_embedder.mlp.2": (d, d),
-               "final_layer.adaLN_modulation.1": (2 * d, d), "final_layer.linear": (p * p * out, d)}
+               "final_layer.linear": (p * p * out, d)}
+    norms = [] if parts else ["final_layer.norm_final"]
+    if parts:
+        linears["final_layer.adaLN_modulation.1"] = (2 * d, d)
     for i in range(spec["depth"]):
         b = f"blocks.{i}."
         linears |= {b + "attn.qkv": (3 * d, d), b + "attn.proj": (d, d), b + "mlp.fc1": (4 * d, d),
-                    b + "mlp.fc2": (d, 4 * d), b + "adaLN_modulation.1": (6 * d, d)}
-    for name, shape in linears.items():
+                    b + "mlp.fc2": (d, 4 * d)}
+        if parts:
+            linears[b + "adaLN_modulation.1"] = (parts * d, d)
+        else:
+            norms += [b + "norm1", b + "norm2"]
+        if design == "cross-attention":
+            norms.append(b + "norm_cross")
+            linears |= {b + "cross_attn.q": (d, d), b + "cross_attn.kv": (2 * d, d),
+                        b + "cross_attn.proj": (d, d)}
+    for name, shape in list(linears.items()) + [(name, (d,)) for name in norms]:
         shapes |= {name + ".weight": shape, name + ".bias": shape[:1]}
     return shapes
 
@@ -86,8 +99,11 @@ def random_dit(spec):
             w[name] = normal(g, shape, 0.2)
         elif "embedding_table" in name:
             w[name] = normal(g, shape, 0.7)
+        elif len(shape) == 1:
+            w[name] = normal(g, shape, 0.4, 1.0)
         else:
-            gain = 1.4 if ".qkv" in name or ".to_q" in name or ".to_k" in name else 1.0
+            sharp = (".qkv", ".to_q", ".to_k", "cross_attn.q", "cross_attn.kv")
+            gain = 1.4 if any(part in name for part in sharp) else 1.0
             gain = 1.5 if "mlp.0." in name or "linear_1." in name else gain
             w[name] = normal(g, shape, gain / np.prod(shape[1:]) ** 0.5)
     if original:  # a stored table need not be the formula's: it must be the one used
@@ -231,7 +247,8 @@ class Model:
         if not self.original:
             self.whole = build_class(spec)
             self.whole.load_state_dict({k: v.float() for k, v in weights.items()})
-        self.check_transcription(weights)
+        if "design" not in spec:  # diffusers has only adaLN-Zero
+            self.check_transcription(weights)
 
     def check_transcription(self, weights):
         """Our network against diffusers' class, in diffusers' arithmetic."""

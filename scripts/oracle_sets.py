@@ -46,6 +46,12 @@ def small_plain(m):
     m.sample([1], seed=3, sampler="ddpm", cfg=1.5, compat="original")
 
 
+def small_design(m):
+    last = m.spec["classes"] - 1
+    m.forward(321, [last, 0, 1])
+    m.sample([1, 0], sampler="ddpm" if m.spec["learned"] else "ddim", cfg=2.0)
+
+
 def small():
     yield dit("separate48", "diffusers", 48, 2, 2, 2, 8, 5, "f16",
               vae((8, 16), 1, 4, "f16", encoder=True), separate=True,
@@ -60,6 +66,12 @@ def small():
               scheduler={"clip_sample": True, "clip_sample_range": 2.0,
                          "timestep_spacing": "trailing", "beta_schedule": "scaled_linear",
                          "beta_start": 0.00085, "beta_end": 0.012}), small_plain
+    yield dit("adaln40", "original", 40, 5, 2, 2, 8, 4, "f16", vae((4,), 1, 2, "f16"),
+              design="adaLN"), small_design
+    yield dit("cross36", "original", 36, 3, 2, 2, 6, 3, "bf16", vae((4,), 1, 2, "f16"),
+              design="cross-attention"), small_design
+    yield dit("context52", "original", 52, 4, 2, 2, 10, 3, "f16", vae((4,), 1, 2, "f16"),
+              learned=False, design="in-context"), small_design
 
 
 # ---- the battery ----
@@ -136,4 +148,12 @@ def big():
               learned=False), usual
     yield dit("o216", "original", 216, 3, 2, 2, 18, 30, "f32", vae((8, 16), 1, 8, "f32")), usual
     yield dit("o1152", "original", 1152, 16, 2, 2, 16, 1000, "bf16", vae(SD, 2, 32, "f32")), usual
+    yield dit("a384", "original", 384, 6, 3, 2, 32, 1000, "f32", vae(SD, 2, 32, "f32", bare=True),
+              design="adaLN"), usual
+    yield dit("c384", "original", 384, 6, 3, 2, 32, 1000, "f32", vae((8, 16), 1, 8, "f32"),
+              design="cross-attention"), usual
+    yield dit("i384", "original", 384, 6, 3, 2, 32, 1000, "f32", vae((8, 16), 1, 8, "f32"),
+              design="in-context"), usual
+    yield dit("c140", "original", 140, 7, 2, 4, 28, 9, "f32", vae((8, 16), 1, 8, "f32"),
+              learned=False, design="cross-attention"), usual
     yield dit("o100", "original", 100, 10, 2, 2, 16, 8, "f32", vae((8, 16), 1, 4, "f32")), usual

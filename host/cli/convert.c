@@ -64,8 +64,8 @@ status cli_convert(int argc, char **argv)
         .arguments = "IN OUT [--vae PATH] [--heads H] [--dtype T]",
         .summary = "Writes a model in another layout. IN: any model that sample reads. OUT: a new "
                    "folder in diffusers' layout; or a .safetensors file, which gets the "
-                   "transformer in the original program's naming. Either says whose arithmetic the model was "
-                   "made for, and draws what IN draws.",
+                   "transformer in the original program's naming. Either says whose arithmetic "
+                   "the model was made for, and draws what IN draws.",
         .positional = positional,
         .values = names,
         .details = "examples:\n"

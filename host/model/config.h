@@ -9,6 +9,7 @@
 
 #include "base/status.h"
 #include "model/classes.h"
+#include "model/design.h"
 
 /* Whose arithmetic a model is run with. */
 typedef enum { COMPAT_ORIGINAL, COMPAT_DIFFUSERS } compat;
@@ -27,6 +28,7 @@ typedef struct {
     int n_classes;  /* the null class has this number */
     int latent_size; /* latent rows = columns, a multiple of p */
     float norm3_eps; /* of the norm before the MLP */
+    conditioning_design design; /* of JSON files always adaLN-Zero */
 } dit_config;
 
 /* vae/config.json (AutoencoderKL). */

@@ -190,6 +190,12 @@ status convert_dit_rows(convert_rows *r, model *m, naming spelling)
     const renaming x = {r, &m->dit_weights, m->spelling, spelling};
     const tensor_file *file = &m->dit_weights.file;
     status st = OK;
+    if (m->spelling != spelling && m->dit.design != DESIGN_ADALN_ZERO) {
+        fail(ERR_FORMAT, "%s: the design is %s, which diffusers' layout does not have", m->path,
+             designs[m->dit.design].name);
+        fail_hint("convert it to one file: OUT.safetensors");
+        return ERR_FORMAT;
+    }
     if (m->spelling != spelling) return rename_all(&x, m);
     for (size_t i = 0; st == OK && i < file->n_tensors; i++) /* dit_check knows them all */
         st = copy_row(r, x.w, file->tensors[i].name, file->tensors[i].name);

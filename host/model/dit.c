@@ -36,21 +36,64 @@ static status plan_product(dit *t, size_t *scratch, const gemm_weight *w, int m)
     return st;
 }
 
+/* What does not depend on the batch: the conditioning of a chunk. */
+static status plan_conditioning(dit *t, size_t *scratch)
+{
+    const design_facts *f = &designs[t->config.design];
+    bool cross = t->config.design == DESIGN_CROSS_ATTENTION;
+    int d = t->config.width, rows = t->row_capacity;
+    const gemm_weight unloaded = {.n = cross ? 2 * d : f->parts * d, .k = d};
+    status st = OK;
+    TRY(plan_product(t, scratch, &t->embedders[0].time_1, rows));
+    TRY(plan_product(t, scratch, &t->embedders[0].time_2, rows));
+    if (f->adaln) TRY(plan_product(t, scratch, &t->final_adaln, rows));
+    if (dit_has_conditioner(&t->config))
+        TRY(plan_product(t, scratch, t->keep_adaln ? &t->blocks[0].conditioner : &unloaded,
+                         cross ? 2 * rows : rows));
+done:
+    return st;
+}
+
 static status plan_products(dit *t, size_t *scratch)
 {
     const dit_block *b = &t->blocks[0]; /* the others are like it */
-    const gemm_weight adaln = {.n = BLOCK_PARTS * t->config.width, .k = t->config.width};
-    const gemm_weight *of_tokens[] = {&t->patch, &b->qkv, &b->projection, &b->mlp_1, &b->mlp_2,
-                                      &t->final};
-    const gemm_weight *of_rows[] = {&t->embedders[0].time_1, &t->embedders[0].time_2,
-                                    t->keep_adaln ? &b->adaln : &adaln, &t->final_adaln};
+    const gemm_weight *of_tokens[] = {&b->qkv,   &b->projection, &b->cross_q, &b->cross_projection,
+                                      &b->mlp_1, &b->mlp_2,      &t->final};
     int batches[MOST_BATCHES], n = batches_of(t, batches);
     status st = OK;
-    for (int j = 0; j < n; j++)
+    for (int j = 0; j < n; j++) {
+        TRY(plan_product(t, scratch, &t->patch, batches[j] * t->n_patches));
         for (size_t i = 0; i < sizeof of_tokens / sizeof *of_tokens; i++)
-            TRY(plan_product(t, scratch, of_tokens[i], batches[j] * t->tokens));
-    for (size_t i = 0; i < sizeof of_rows / sizeof *of_rows; i++)
-        TRY(plan_product(t, scratch, of_rows[i], t->row_capacity));
+            if (of_tokens[i]->n) /* a layer of the design */
+                TRY(plan_product(t, scratch, of_tokens[i], batches[j] * t->tokens));
+    }
+    TRY(plan_conditioning(t, scratch));
+done:
+    return st;
+}
+
+/* Of a chunk of rows. */
+static status allocate_conditioning(dit *t)
+{
+    const design_facts *f = &designs[t->config.design];
+    size_t rows = (size_t)t->row_capacity, d = (size_t)t->config.width;
+    status st = OK;
+    TRY(memory_alloc(&t->host_timesteps, rows, sizeof *t->host_timesteps));
+    TRY(memory_alloc(&t->host_labels, rows, sizeof *t->host_labels));
+    for (int i = 0; i < t->config.depth; i++) {
+        dit_block *b = &t->blocks[i];
+        if (f->adaln)
+            TRY(buffer_create(t->d, &b->modulation, rows * (size_t)f->parts * d, "modulation"));
+        if (t->config.design == DESIGN_CROSS_ATTENTION)
+            TRY(buffer_create(t->d, &b->keys_values, rows * 4 * d, "keys and values"));
+    }
+    if (f->adaln) TRY(buffer_create(t->d, &t->final_modulation, rows * 2 * d, "modulation"));
+    TRY(buffer_create(t->d, &t->timesteps, rows, "timesteps"));
+    TRY(buffer_create(t->d, &t->row_labels, rows, "labels"));
+    TRY(buffer_create(t->d, &t->features, rows * FEATURES, "timestep features"));
+    TRY(buffer_create(t->d, &t->hidden, rows * d, "conditioning"));
+    TRY(buffer_create(t->d, &t->embedded, rows * d, "conditioning"));
+    TRY(buffer_create(t->d, &t->conditioning, rows * d * (f->adaln ? 1 : 2), "conditioning"));
 done:
     return st;
 }
@@ -58,23 +101,13 @@ done:
 static status allocate(dit *t)
 {
     const dit_config *c = &t->config;
-    size_t rows = (size_t)t->row_capacity, d = (size_t)c->width;
-    size_t tokens = (size_t)t->batch * (size_t)t->tokens, scores = 0, scratch = 0;
+    size_t d = (size_t)c->width, scores = 0, scratch = 0;
+    size_t tokens = (size_t)t->batch * (size_t)t->tokens;
     int batches[MOST_BATCHES], n_batches = batches_of(t, batches);
     status st = OK;
     /* first, since the check needs memory of its own for a moment */
     TRY(plan_products(t, &scratch));
-    TRY(memory_alloc(&t->host_timesteps, rows, sizeof *t->host_timesteps));
-    TRY(memory_alloc(&t->host_labels, rows, sizeof *t->host_labels));
-    for (int i = 0; i < c->depth; i++)
-        TRY(buffer_create(t->d, &t->blocks[i].modulation, rows * BLOCK_PARTS * d, "modulation"));
-    TRY(buffer_create(t->d, &t->final_modulation, rows * 2 * d, "modulation"));
-    TRY(buffer_create(t->d, &t->timesteps, rows, "timesteps"));
-    TRY(buffer_create(t->d, &t->row_labels, rows, "labels"));
-    TRY(buffer_create(t->d, &t->features, rows * FEATURES, "timestep features"));
-    TRY(buffer_create(t->d, &t->hidden, rows * d, "conditioning"));
-    TRY(buffer_create(t->d, &t->embedded, rows * d, "conditioning"));
-    TRY(buffer_create(t->d, &t->conditioning, rows * d, "conditioning"));
+    TRY(allocate_conditioning(t));
     TRY(buffer_create(t->d, &t->patches, tokens * (size_t)t->patch.k, "patches"));
     TRY(buffer_create(t->d, &t->x, tokens * d, "tokens"));
     TRY(buffer_create(t->d, &t->y, tokens * d, "tokens"));
@@ -95,25 +128,38 @@ done:
 
 dit_memory dit_plan(const dit_config *c)
 {
-    double d = c->width, side = c->latent_size / c->patch, tokens = side * side, depth = c->depth;
+    const design_facts *f = &designs[c->design];
+    double d = c->width, side = c->latent_size / c->patch, depth = c->depth;
+    double patches = side * side, tokens = patches + f->context;
     double patch_in = (double)c->in_channels * c->patch * c->patch;
     double out = (double)c->out_channels * c->patch * c->patch;
+    bool cross = c->design == DESIGN_CROSS_ATTENTION;
     double block = 12 * d * d + 9 * d, shared = (FEATURES + d + c->n_classes + 3) * d;
+    double final = f->adaln ? 2 * d + 2 : 2, row = cross ? 4 * d : f->adaln ? f->parts * d : 0;
+    if (!f->adaln) block += f->parts * d;
+    if (cross) block += 2 * d * d + 2 * d;
     return (dit_memory){
-        .weights = 4 * (depth * block + shared + (patch_in + tokens + 2 * d + 3 + out) * d + out),
-        .adaln = 4 * depth * (6 * d * d + 6 * d),
+        .weights = 4 * (depth * block + shared + (patch_in + patches + final + 1 + out) * d + out),
+        .adaln = 4 * depth * (cross ? 2 * d * d + 2 * d : f->adaln ? f->parts * (d * d + d) : 0),
         /* x, y, normed, wide (4), keys, values, and the products' padded copies (about 9) */
         .per_item = 4 * tokens * (18 * d + patch_in + 2 * out),
-        .per_row = 4 * (depth * 6 * d + 2 * d + 3 * d + FEATURES),
+        .per_row = 4 * (depth * row + 2 * d + 3 * d + FEATURES),
     };
+}
+
+void dit_sizes(dit *t)
+{
+    t->config = t->m->dit;
+    int side = t->config.latent_size / t->config.patch;
+    t->n_patches = side * side;
+    t->tokens = t->n_patches + designs[t->config.design].context;
 }
 
 status dit_load(dit *t, device *d, model *m, const dit_run *run)
 {
-    int side = m->dit.latent_size / m->dit.patch;
-    *t = (dit){.d = d, .m = m, .config = m->dit, .tokens = side * side,
-               .batch = run->batch, .last_batch = run->last_batch, .halves = run->halves,
-               .row_capacity = run->rows, .keep_adaln = run->keep_adaln};
+    *t = (dit){.d = d, .m = m, .batch = run->batch, .last_batch = run->last_batch,
+               .halves = run->halves, .row_capacity = run->rows, .keep_adaln = run->keep_adaln};
+    dit_sizes(t);
     if (m->arithmetic == COMPAT_ORIGINAL) t->config.norm3_eps = 1e-6f;
     else if (m->origin == COMPAT_ORIGINAL) t->config.norm3_eps = 1e-5f; /* diffusers' default */
     status st = memory_alloc(&t->blocks, (size_t)t->config.depth, sizeof *t->blocks);
@@ -126,7 +172,7 @@ status dit_load(dit *t, device *d, model *m, const dit_run *run)
 void dit_free(dit *t)
 {
     device *d = t->d;
-    gemm_weight *layers[] = {&t->patch, &t->adaln, &t->final_adaln, &t->final};
+    gemm_weight *layers[] = {&t->patch, &t->conditioner, &t->final_adaln, &t->final};
     for (size_t i = 0; i < sizeof layers / sizeof *layers; i++) gemm_weight_free(d, layers[i]);
     for (int i = 0; t->embedders && i < t->n_embedders; i++) {
         gemm_weight_free(d, &t->embedders[i].time_1);
@@ -135,10 +181,12 @@ void dit_free(dit *t)
     }
     for (int i = 0; t->blocks && i < t->config.depth; i++) {
         dit_block *b = &t->blocks[i];
-        gemm_weight *of_block[] = {&b->adaln, &b->qkv, &b->projection, &b->mlp_1, &b->mlp_2};
+        gemm_weight *of_block[] = {&b->conditioner, &b->qkv,   &b->projection,      &b->mlp_1,
+                                   &b->mlp_2,       &b->cross_q, &b->cross_projection};
         for (size_t j = 0; j < sizeof of_block / sizeof *of_block; j++)
             gemm_weight_free(d, of_block[j]);
         buffer_release(d, &b->modulation);
+        buffer_release(d, &b->keys_values);
     }
     buf *buffers[] = {&t->positions,  &t->frequencies,  &t->final_modulation, &t->timesteps,
                       &t->row_labels, &t->features,     &t->hidden,           &t->embedded,
@@ -163,31 +211,77 @@ status dit_product(dit *t, const char *name, buf out, buf a, const gemm_weight *
     return op_gemm(t->d, out, a, l, m, e, t->scratch);
 }
 
-/* One adaLN-Zero block on x (paper figure 3): x += gate * attention(modulated norm), then the same
- * around the MLP. m: the block's modulation. */
+/* x += [gate *] layer(a); gate_at: in widths, -1 for none. */
+static status add_product(dit *t, const char *name, buf a, const gemm_weight *l, int rows,
+                          const modulation *m, int gate_at)
+{
+    gemm_epilogue e = {.residual = t->x, .residual_rows = rows, .tokens = t->tokens};
+    if (gate_at >= 0) {
+        e.gate = m;
+        e.gate_at = gate_at * t->config.width;
+    }
+    status st = dit_product(t, name, t->y, a, l, rows, &e);
+    if (st == OK) buffer_swap(&t->x, &t->y);
+    return st;
+}
+
+/* normed = the layer norm of x, modulated; at: in widths. */
+static status norm(dit *t, const modulation *m, int batch, int at, float epsilon)
+{
+    int d = t->config.width;
+    return op_modulate(t->d, t->normed, t->x, m, batch, t->tokens, d, at * d, (at + 1) * d,
+                       epsilon);
+}
+
+/* x += cross-attention to the tokens of timestep and label. */
+static status cross_attend(dit *t, const dit_block *b, const modulation *m, int batch)
+{
+    const dit_config *c = &t->config;
+    int rows = batch * t->tokens;
+    attention_shape a = {batch, t->tokens, c->heads, c->head_dim};
+    modulation keys_values = *m;
+    status st = OK;
+    keys_values.values = b->keys_values;
+    keys_values.stride = 4 * c->width;
+    TRY(norm(t, m, batch, designs[c->design].cross, 1e-6f));
+    TRY(dit_product(t, "cross_q", t->wide, t->normed, &b->cross_q, rows, NULL));
+    TRY(op_cross(t->d, t->normed, t->wide, &keys_values, a));
+    TRY(add_product(t, "cross_proj", t->normed, &b->cross_projection, rows, NULL, -1));
+done:
+    return st;
+}
+
+/* One block on x (paper figure 3): x += [gate *] attention(modulated norm), then the same around
+ * the MLP. m: the block's modulation. */
 static status forward_block(dit *t, const dit_block *b, const modulation *m, int batch)
 {
     const dit_config *c = &t->config;
-    int d = c->width, rows = batch * t->tokens;
+    const design_facts *f = &designs[c->design];
+    int rows = batch * t->tokens;
     attention_shape a = {batch, t->tokens, c->heads, c->head_dim};
     gemm_epilogue gelu = {.act = ACTIVATION_GELU_TANH};
-    gemm_epilogue gated = {.residual = t->x, .residual_rows = rows, .gate = m,
-                           .gate_at = GATE_MSA * d, .tokens = t->tokens};
     status st = OK;
-    TRY(op_modulate(t->d, t->normed, t->x, m, batch, t->tokens, d, SHIFT_MSA * d, SCALE_MSA * d,
-                    1e-6f));
+    TRY(norm(t, m, batch, f->attention, 1e-6f));
     TRY(dit_product(t, "qkv", t->wide, t->normed, &b->qkv, rows, NULL));
     TRY(op_attention(t->d, t->normed, t->wide, t->scores, a));
-    TRY(dit_product(t, "proj", t->y, t->normed, &b->projection, rows, &gated));
-    buffer_swap(&t->x, &t->y);
-    TRY(op_modulate(t->d, t->normed, t->x, m, batch, t->tokens, d, SHIFT_MLP * d, SCALE_MLP * d,
-                    c->norm3_eps));
+    TRY(add_product(t, "proj", t->normed, &b->projection, rows, m, f->attention_gate));
+    if (f->cross >= 0) TRY(cross_attend(t, b, m, batch));
+    TRY(norm(t, m, batch, f->mlp, c->norm3_eps));
     TRY(dit_product(t, "fc1", t->wide, t->normed, &b->mlp_1, rows, &gelu));
-    gated.residual = t->x;
-    gated.gate_at = GATE_MLP * d;
-    TRY(dit_product(t, "fc2", t->y, t->wide, &b->mlp_2, rows, &gated));
-    buffer_swap(&t->x, &t->y);
+    TRY(add_product(t, "fc2", t->wide, &b->mlp_2, rows, m, f->mlp_gate));
 done:
+    return st;
+}
+
+/* x = the embedded patches, behind the tokens of the context where there are any. */
+static status embed(dit *t, int batch, const modulation *context)
+{
+    gemm_epilogue add_positions = {.residual = t->positions, .residual_rows = t->n_patches};
+    bool alone = t->tokens == t->n_patches;
+    status st = dit_product(t, "patch_embed", alone ? t->x : t->y, t->patches, &t->patch,
+                            batch * t->n_patches, &add_positions);
+    if (st == OK && !alone)
+        st = op_condition_prepend(t->d, t->x, t->y, context, batch, t->n_patches, t->config.width);
     return st;
 }
 
@@ -195,24 +289,27 @@ status dit_forward(dit *t, buf out, buf latents, int first, int pictures, int ba
                    int rows_at, int first_row)
 {
     const dit_config *c = &t->config;
-    int d = c->width, m = batch * t->tokens;
-    modulation of_block = {.rows = rows, .stride = BLOCK_PARTS * d, .first_row = first_row,
-                           .rows_at = rows_at};
-    modulation of_final = of_block;
-    gemm_epilogue add_positions = {.residual = t->positions, .residual_rows = t->tokens};
+    const design_facts *f = &designs[c->design];
+    int d = c->width;
+    /* without adaLN the norms are the same for all: a stride of 0 */
+    modulation m = {.rows = rows, .stride = f->adaln ? f->parts * d : 0, .first_row = first_row,
+                    .rows_at = rows_at};
+    modulation context = m;
     status st = OK;
+    context.values = t->conditioning;
     TRY(op_patchify(t->d, t->patches, latents, first, pictures, batch, c->in_channels,
                     c->latent_size, c->patch));
-    TRY(dit_product(t, "patch_embed", t->x, t->patches, &t->patch, m, &add_positions));
+    TRY(embed(t, batch, &context));
     for (int i = 0; i < c->depth; i++) {
-        of_block.values = t->blocks[i].modulation;
-        TRY(forward_block(t, &t->blocks[i], &of_block, batch));
+        m.values = t->blocks[i].modulation;
+        TRY(forward_block(t, &t->blocks[i], &m, batch));
     }
-    of_final.values = t->final_modulation;
-    of_final.stride = 2 * d;
-    TRY(op_modulate(t->d, t->normed, t->x, &of_final, batch, t->tokens, d, 0, d, 1e-6f));
-    TRY(dit_product(t, "final", t->tokens_out, t->normed, &t->final, m, NULL));
-    TRY(op_unpatchify(t->d, out, t->tokens_out, batch, c->out_channels, c->latent_size, c->patch, 0));
+    m.values = t->final_modulation;
+    m.stride = f->adaln ? 2 * d : 0;
+    TRY(norm(t, &m, batch, 0, 1e-6f));
+    TRY(dit_product(t, "final", t->tokens_out, t->normed, &t->final, batch * t->tokens, NULL));
+    TRY(op_unpatchify(t->d, out, t->tokens_out, batch, c->out_channels, c->latent_size, c->patch,
+                      f->context));
 done:
     return st;
 }

@@ -1,8 +1,8 @@
-/* The diffusion transformer (Peebles & Xie 2022, adaLN-Zero blocks): weights on the device, the
- * modulation vectors of a run, the forward pass.
+/* The diffusion transformer (Peebles & Xie 2022) in its four designs: weights on the device, the
+ * conditioning of a run, the forward pass.
  *
- * The modulation depends on timestep and label alone, so it is computed before the steps that use
- * it, for a chunk of (timestep, label) rows at once. */
+ * The modulation, or what takes its place, depends on timestep and label alone, so it is computed
+ * before the steps that use it, for a chunk of (timestep, label) rows at once. */
 #ifndef DITCL_MODEL_DIT_H
 #define DITCL_MODEL_DIT_H
 
@@ -18,18 +18,21 @@ typedef struct {
 } embedder;
 
 typedef struct {
-    gemm_weight adaln; /* only where it is kept */
+    gemm_weight conditioner; /* only where it is kept */
     gemm_weight qkv, projection, mlp_1, mlp_2;
-    buf modulation; /* [rows][6D] */
+    gemm_weight cross_q, cross_projection;
+    buf modulation;  /* [rows][parts x D]; without adaLN one row */
+    buf keys_values; /* of the cross-attention: [rows][2][k | v][D] */
 } dit_block;
 
 typedef struct {
     device *d;
     model *m;
     dit_config config;
-    int tokens;
+    int n_patches;
+    int tokens; /* of a batch item: the patches, and before them those of the context */
     gemm_weight patch, final_adaln, final;
-    gemm_weight adaln; /* of one block after another, while modulation is computed */
+    gemm_weight conditioner; /* of one block after another, while modulation is computed */
     buf positions, frequencies; /* [T][D], [128] */
     embedder *embedders;        /* one, or one for each block where the file's copies differ */
     int n_embedders;
@@ -37,8 +40,9 @@ typedef struct {
     bool keep_adaln; /* the run needs more than one chunk of rows */
     /* conditioning of a chunk */
     int row_capacity;
-    buf final_modulation; /* [rows][2D] */
-    buf timesteps, row_labels, features, hidden, embedded, conditioning;
+    buf final_modulation; /* [rows][2D]; without adaLN one row */
+    buf timesteps, row_labels, features, hidden, embedded;
+    buf conditioning; /* [rows][D], or of designs without adaLN two tokens [rows][2][D] */
     float *host_timesteps;
     int *host_labels;
     const layer_visitor *visitor; /* null, or while layers are only looked at */
@@ -49,8 +53,9 @@ typedef struct {
 } dit;
 
 /* What a run will ask for: batches of `batch` items, the last perhaps of last_batch; chunks of at
- * most `rows` modulation rows. keep_adaln: there is more than one chunk. halves: half of either
- * batch too, where some steps have no guidance. */
+ * most `rows` modulation rows. keep_adaln: there is more than one chunk, so what computes them (or
+ * the cross-attention's keys and values) is needed again. halves: half of either batch too, where
+ * some steps have no guidance. */
 typedef struct {
     int batch, last_batch, rows;
     bool keep_adaln, halves;
@@ -77,7 +82,8 @@ status dit_modulate(dit *t, int n, const float *timesteps, const int *labels);
 status dit_forward(dit *t, buf out, buf latents, int first, int pictures, int batch, buf rows,
                    int rows_at, int first_row);
 
-/* Bytes on the device: what is kept, per item of a batch, per row of a chunk. */
+/* Bytes on the device: what is kept, what computes the rows of all blocks, per item of a batch, per
+ * row of a chunk. */
 typedef struct {
     double weights, adaln, per_item, per_row;
 } dit_memory;

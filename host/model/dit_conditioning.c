@@ -29,27 +29,31 @@ void dit_frequencies(float *out, compat arithmetic)
 
 /* ---- conditioning ---- */
 
-/* conditioning [n][D] = SiLU(timestep MLP + label), paper 3.2 */
+/* The conditioning of n rows: SiLU(timestep MLP + label), or both as tokens (paper 3.2). */
 static status condition(dit *t, const embedder *e, int n)
 {
     gemm_epilogue silu = {.act = ACTIVATION_SILU};
+    int d = t->config.width;
     status st = dit_product(t, "time_1", t->hidden, t->features, &e->time_1, n, &silu);
     if (st == OK) st = dit_product(t, "time_2", t->embedded, t->hidden, &e->time_2, n, NULL);
-    if (st == OK)
-        st = op_condition_combine(t->d, t->conditioning, t->embedded, e->labels, t->row_labels, n,
-                                  t->config.width);
-    return st;
+    if (st != OK) return st;
+    if (designs[t->config.design].adaln)
+        return op_condition_combine(t->d, t->conditioning, t->embedded, e->labels, t->row_labels,
+                                    n, d);
+    return op_condition_tokens(t->d, t->conditioning, t->embedded, e->labels, t->row_labels, n, d);
 }
 
-static status modulate_block(dit *t, int i, int n)
+/* A block's modulation, or the keys and values of its cross-attention. */
+static status condition_block(dit *t, int i, int n)
 {
     dit_block *b = &t->blocks[i];
-    gemm_weight *adaln = t->keep_adaln ? &b->adaln : &t->adaln;
+    gemm_weight *w = t->keep_adaln ? &b->conditioner : &t->conditioner;
     status st = OK;
-    if (!t->keep_adaln)
-        TRY(dit_load_linear(t, adaln, LAYER_ADALN, i, t->config.width,
-                            BLOCK_PARTS * t->config.width));
-    TRY(dit_product(t, "adaln", b->modulation, t->conditioning, adaln, n, NULL));
+    if (!t->keep_adaln) TRY(dit_load_conditioner(t, w, i));
+    if (designs[t->config.design].adaln)
+        TRY(dit_product(t, "adaln", b->modulation, t->conditioning, w, n, NULL));
+    else
+        TRY(dit_product(t, "cross_kv", b->keys_values, t->conditioning, w, 2 * n, NULL));
 done:
     return st;
 }
@@ -69,13 +73,15 @@ status dit_modulate(dit *t, int n, const float *timesteps, const int *labels)
     TRY(op_condition_features(t->d, t->features, t->timesteps, t->frequencies, n, HALF));
     /* the final layer takes block 0's conditioning, as does every block when there is only one */
     TRY(condition(t, &t->embedders[0], n));
-    TRY(dit_product(t, "final_adaln", t->final_modulation, t->conditioning, &t->final_adaln, n,
-                    NULL));
+    if (designs[t->config.design].adaln)
+        TRY(dit_product(t, "final_adaln", t->final_modulation, t->conditioning, &t->final_adaln, n,
+                        NULL));
+    if (!dit_has_conditioner(&t->config)) goto done;
     for (int i = 0; i < t->config.depth; i++) {
         if (i > 0 && t->n_embedders > 1) TRY(condition(t, &t->embedders[i], n));
-        TRY(modulate_block(t, i, n));
+        TRY(condition_block(t, i, n));
     }
 done:
-    gemm_weight_free(t->d, &t->adaln); /* the queue holds it until it is used */
+    gemm_weight_free(t->d, &t->conditioner); /* the queue holds it until it is used */
     return st;
 }

@@ -8,9 +8,15 @@
 /* Rows of the products with a layer: all tokens of a batch, or a chunk of conditioning vectors. */
 static int rows_of(const dit *t, layer which)
 {
-    bool conditioning = which == LAYER_TIME_1 || which == LAYER_TIME_2 || which == LAYER_ADALN ||
-                        which == LAYER_FINAL_ADALN;
-    return conditioning ? t->row_capacity : t->batch * t->tokens;
+    switch (which) {
+    case LAYER_TIME_1:
+    case LAYER_TIME_2:
+    case LAYER_ADALN:
+    case LAYER_FINAL_ADALN: return t->row_capacity;
+    case LAYER_CROSS_KV: return 2 * t->row_capacity;
+    case LAYER_PATCH: return t->batch * t->n_patches;
+    default: return t->batch * t->tokens;
+    }
 }
 
 /* The rows of one layer, or of several that are computed as one, from the file. */
@@ -30,7 +36,7 @@ static status load_layers(dit *t, gemm_weight *l, const layer *parts, int n_part
     return linear_load(&t->m->dit_weights, t->d, l, rows_of(t, parts[0]), pointers, n_parts, each);
 }
 
-status dit_load_linear(dit *t, gemm_weight *l, layer which, int block, int in, int out)
+static status load_linear(dit *t, gemm_weight *l, layer which, int block, int in, int out)
 {
     return load_layers(t, l, &which, 1, block, SHAPE((size_t)out, (size_t)in));
 }
@@ -41,8 +47,64 @@ static status load_qkv(dit *t, gemm_weight *l, int block)
     static const layer parts[] = {LAYER_Q, LAYER_K, LAYER_V};
     int width = t->config.width;
     if (t->m->spelling == NAMING_ORIGINAL)
-        return dit_load_linear(t, l, LAYER_QKV, block, width, 3 * width);
+        return load_linear(t, l, LAYER_QKV, block, width, 3 * width);
     return load_layers(t, l, parts, 3, block, SHAPE((size_t)width, (size_t)width));
+}
+
+bool dit_has_conditioner(const dit_config *c)
+{
+    return designs[c->design].adaln || c->design == DESIGN_CROSS_ATTENTION;
+}
+
+status dit_load_conditioner(dit *t, gemm_weight *l, int block)
+{
+    int width = t->config.width, parts = designs[t->config.design].parts;
+    if (t->config.design == DESIGN_CROSS_ATTENTION)
+        return load_linear(t, l, LAYER_CROSS_KV, block, width, 2 * width);
+    return load_linear(t, l, LAYER_ADALN, block, width, parts * width);
+}
+
+/* An affine layer norm, which is a modulation of one row: shift, then scale. at: in widths. */
+static status load_norm(dit *t, buf row, int at, layer which, int block)
+{
+    char name[NAME_BYTES];
+    const tensor *found;
+    weights *w = &t->m->dit_weights;
+    size_t width = (size_t)t->config.width;
+    float *values = NULL;
+    status st = OK;
+    name_layer(name, t->m->spelling, which, block, ".weight");
+    TRY(weights_find(w, &found, name, SHAPE(width)));
+    if (t->d) {
+        TRY(memory_alloc(&values, 2 * width, sizeof *values));
+        TRY(weights_read(w, values + width, name, SHAPE(width)));
+        /* the norm is multiplied by 1 + scale: a weight near 0 keeps its place, not all its bits */
+        for (size_t i = width; i < 2 * width; i++) values[i] -= 1.0f;
+    }
+    name_layer(name, t->m->spelling, which, block, ".bias");
+    TRY(weights_find(w, &found, name, SHAPE(width)));
+    if (t->d) {
+        TRY(weights_read(w, values, name, SHAPE(width)));
+        TRY(buffer_upload(t->d, row, (size_t)at * width, values, 2 * width));
+    }
+done:
+    free(values);
+    return st;
+}
+
+static status load_norms(dit *t, int i)
+{
+    dit_block *b = &t->blocks[i];
+    const design_facts *f = &designs[t->config.design];
+    status st = OK;
+    if (t->d)
+        TRY(buffer_create(t->d, &b->modulation, (size_t)(f->parts * t->config.width),
+                          "layer norms"));
+    TRY(load_norm(t, b->modulation, f->attention, LAYER_NORM_ATTENTION, i));
+    if (f->cross >= 0) TRY(load_norm(t, b->modulation, f->cross, LAYER_NORM_CROSS, i));
+    TRY(load_norm(t, b->modulation, f->mlp, LAYER_NORM_MLP, i));
+done:
+    return st;
 }
 
 static status load_block(dit *t, int i)
@@ -51,11 +113,16 @@ static status load_block(dit *t, int i)
     int width = t->config.width;
     status st = OK;
     TRY(load_qkv(t, &b->qkv, i));
-    TRY(dit_load_linear(t, &b->projection, LAYER_PROJECTION, i, width, width));
-    TRY(dit_load_linear(t, &b->mlp_1, LAYER_MLP_1, i, width, 4 * width));
-    TRY(dit_load_linear(t, &b->mlp_2, LAYER_MLP_2, i, 4 * width, width));
-    if (t->keep_adaln)
-        TRY(dit_load_linear(t, &b->adaln, LAYER_ADALN, i, width, BLOCK_PARTS * width));
+    TRY(load_linear(t, &b->projection, LAYER_PROJECTION, i, width, width));
+    if (t->config.design == DESIGN_CROSS_ATTENTION) {
+        TRY(load_linear(t, &b->cross_q, LAYER_CROSS_Q, i, width, width));
+        TRY(load_linear(t, &b->cross_projection, LAYER_CROSS_PROJECTION, i, width, width));
+    }
+    TRY(load_linear(t, &b->mlp_1, LAYER_MLP_1, i, width, 4 * width));
+    TRY(load_linear(t, &b->mlp_2, LAYER_MLP_2, i, 4 * width, width));
+    if (!designs[t->config.design].adaln) TRY(load_norms(t, i));
+    if (t->keep_adaln && dit_has_conditioner(&t->config))
+        TRY(dit_load_conditioner(t, &b->conditioner, i));
 done:
     return st;
 }
@@ -121,8 +188,8 @@ static status load_embedders(dit *t)
     TRY(memory_alloc(&t->embedders, (size_t)t->n_embedders, sizeof *t->embedders));
     for (int i = 0; i < t->n_embedders; i++) {
         embedder *e = &t->embedders[i];
-        TRY(dit_load_linear(t, &e->time_1, LAYER_TIME_1, i, FEATURES, width));
-        TRY(dit_load_linear(t, &e->time_2, LAYER_TIME_2, i, width, width));
+        TRY(load_linear(t, &e->time_1, LAYER_TIME_1, i, FEATURES, width));
+        TRY(load_linear(t, &e->time_2, LAYER_TIME_2, i, width, width));
         name_layer(name, t->m->spelling, LAYER_LABELS, i, ".weight");
         TRY(weights_upload(&t->m->dit_weights, t->d, &e->labels, name,
                            SHAPE((size_t)classes + 1, width)));
@@ -142,7 +209,7 @@ static const char *positions_name(const model *m)
 static status load_constants(dit *t)
 {
     const char *name = positions_name(t->m);
-    size_t tokens = (size_t)t->tokens, width = (size_t)t->config.width;
+    size_t tokens = (size_t)t->n_patches, width = (size_t)t->config.width;
     float frequencies[HALF], *positions = NULL;
     status st = OK;
     if (!t->d) {
@@ -174,9 +241,9 @@ static status check_unused(dit *t)
     size_t count;
     const char *name = weights_unused(&t->m->dit_weights, &count);
     if (!name) return OK;
-    return fail(ERR_FORMAT, "%s: unknown tensor %s%s; expected an adaLN-Zero DiT of %d blocks",
+    return fail(ERR_FORMAT, "%s: unknown tensor %s%s; expected a DiT of %d blocks, %s",
                 t->m->dit_weights.file.path, name, count > 1 ? " and others" : "",
-                t->config.depth);
+                t->config.depth, designs[t->config.design].name);
 }
 
 /* The patch embedding is a convolution in the file, and a product here. */
@@ -188,26 +255,46 @@ static status load_patch(dit *t)
     return load_layers(t, &t->patch, &which, 1, 0, SHAPE((size_t)c->width, in, side, side));
 }
 
-status dit_load_weights(dit *t)
+static status load_final(dit *t)
 {
     const dit_config *c = &t->config;
-    char name[NAME_BYTES];
-    const tensor *found;
-    weights *w = &t->m->dit_weights;
+    status st = OK;
+    if (designs[c->design].adaln) {
+        TRY(load_linear(t, &t->final_adaln, LAYER_FINAL_ADALN, 0, c->width, 2 * c->width));
+    } else {
+        if (t->d)
+            TRY(buffer_create(t->d, &t->final_modulation, 2 * (size_t)c->width, "layer norm"));
+        TRY(load_norm(t, t->final_modulation, 0, LAYER_NORM_FINAL, 0));
+    }
+    TRY(load_linear(t, &t->final, LAYER_FINAL, 0, c->width,
+                    c->patch * c->patch * c->out_channels));
+done:
+    return st;
+}
+
+/* What is loaded when it is used has to be known already. */
+static status check_conditioners(dit *t)
+{
+    dit only_look = *t;
+    gemm_weight none = {0};
+    status st = OK;
+    only_look.d = NULL;
+    only_look.visitor = NULL;
+    if (!dit_has_conditioner(&t->config)) return OK;
+    for (int i = 0; i < t->config.depth && st == OK; i++)
+        st = dit_load_conditioner(&only_look, &none, i);
+    return st;
+}
+
+status dit_load_weights(dit *t)
+{
     status st = OK;
     TRY(load_patch(t));
     TRY(load_constants(t));
     TRY(load_embedders(t));
-    for (int i = 0; i < c->depth; i++) TRY(load_block(t, i));
-    TRY(dit_load_linear(t, &t->final_adaln, LAYER_FINAL_ADALN, 0, c->width, 2 * c->width));
-    TRY(dit_load_linear(t, &t->final, LAYER_FINAL, 0, c->width,
-                    c->patch * c->patch * c->out_channels));
-    for (int i = 0; i < c->depth; i++) { /* loaded when used, known already */
-        name_layer(name, t->m->spelling, LAYER_ADALN, i, ".weight");
-        TRY(weights_find(w, &found, name, SHAPE(BLOCK_PARTS * c->width, c->width)));
-        name_layer(name, t->m->spelling, LAYER_ADALN, i, ".bias");
-        TRY(weights_find(w, &found, name, SHAPE(BLOCK_PARTS * c->width)));
-    }
+    for (int i = 0; i < t->config.depth; i++) TRY(load_block(t, i));
+    TRY(load_final(t));
+    TRY(check_conditioners(t));
     TRY(check_unused(t));
 done:
     return st;
@@ -217,9 +304,8 @@ done:
 
 static status look(model *m, int batch, int rows, const layer_visitor *v)
 {
-    int side = m->dit.latent_size / m->dit.patch;
-    dit t = {.m = m, .config = m->dit, .tokens = side * side, .batch = batch,
-             .row_capacity = rows, .keep_adaln = v != NULL, .visitor = v};
+    dit t = {.m = m, .batch = batch, .row_capacity = rows, .keep_adaln = v != NULL, .visitor = v};
+    dit_sizes(&t);
     status st = memory_alloc(&t.blocks, (size_t)t.config.depth, sizeof *t.blocks);
     if (st == OK) st = dit_load_weights(&t);
     const int attention[TUNING_SIZES] = {batch, t.tokens, m->dit.heads, m->dit.head_dim};

@@ -172,6 +172,19 @@ static status infer_size(dit_config *c, const weights *w, naming spelling)
     return OK;
 }
 
+/* Only files in the original's naming have other designs than adaLN-Zero. */
+static conditioning_design infer_design(const weights *w, naming spelling, int width)
+{
+    char name[NAME_BYTES];
+    if (spelling != NAMING_ORIGINAL) return DESIGN_ADALN_ZERO;
+    name_layer(name, spelling, LAYER_ADALN, 0, ".weight");
+    const tensor *t = tensor_find(&w->file, name);
+    size_t plain = (size_t)designs[DESIGN_ADALN].parts * (size_t)width;
+    if (t) return t->n_dims && t->dims[0] == plain ? DESIGN_ADALN : DESIGN_ADALN_ZERO;
+    if (has_layer(w, spelling, LAYER_CROSS_Q, 0)) return DESIGN_CROSS_ATTENTION;
+    return has_layer(w, spelling, LAYER_NORM_ATTENTION, 0) ? DESIGN_IN_CONTEXT : DESIGN_ADALN_ZERO;
+}
+
 static status infer_dit(dit_config *c, const weights *w, naming spelling, int heads)
 {
     const size_t *dims;
@@ -197,6 +210,7 @@ static status infer_dit(dit_config *c, const weights *w, naming spelling, int he
         return fail(ERR_FORMAT, "%s: tensor %s has %zu rows, expected classes and the null class",
                     path, name, dims[0]);
     while (c->depth < 1024 && has_layer(w, spelling, LAYER_PROJECTION, c->depth)) c->depth++;
+    c->design = infer_design(w, spelling, c->width);
     TRY(check_inferred(c, path));
     TRY(choose_heads(c, path, heads));
     TRY(infer_size(c, w, spelling));

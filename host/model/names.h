@@ -14,6 +14,13 @@ typedef enum {
     LAYER_TIME_2,
     LAYER_LABELS,
     LAYER_ADALN,
+    LAYER_NORM_ATTENTION, /* the affine norms of designs without adaLN; original only, as CROSS */
+    LAYER_NORM_CROSS,
+    LAYER_NORM_MLP,
+    LAYER_NORM_FINAL,
+    LAYER_CROSS_Q,
+    LAYER_CROSS_KV,
+    LAYER_CROSS_PROJECTION,
     LAYER_QKV, /* original only */
     LAYER_Q,   /* diffusers only, as K and V */
     LAYER_K,
