@@ -28,7 +28,7 @@ typedef struct {
     int n_classes;  /* the null class has this number */
     int latent_size; /* latent rows = columns, a multiple of p */
     float norm3_eps; /* of the norm before the MLP */
-    conditioning_design design; /* of JSON files always adaLN-Zero */
+    conditioning_design design; /* JSON does not say it: the tensors do */
 } dit_config;
 
 /* vae/config.json (AutoencoderKL). */

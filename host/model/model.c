@@ -210,7 +210,6 @@ static status infer_dit(dit_config *c, const weights *w, naming spelling, int he
         return fail(ERR_FORMAT, "%s: tensor %s has %zu rows, expected classes and the null class",
                     path, name, dims[0]);
     while (c->depth < 1024 && has_layer(w, spelling, LAYER_PROJECTION, c->depth)) c->depth++;
-    c->design = infer_design(w, spelling, c->width);
     TRY(check_inferred(c, path));
     TRY(choose_heads(c, path, heads));
     TRY(infer_size(c, w, spelling));
@@ -276,6 +275,7 @@ static status open_dit_file(model *m, const model_request *request)
     TRY(read_origin(m, request, path));
     if (m->texts[TEXT_DIT]) TRY(config_parse_dit(&m->dit, m->texts[TEXT_DIT], path));
     else TRY(infer_dit(&m->dit, &m->dit_weights, m->spelling, request->heads));
+    m->dit.design = infer_design(&m->dit_weights, m->spelling, m->dit.width);
     if (schedule_counts(m))
         TRY(config_parse_schedule(&m->schedule, m->texts[TEXT_SCHEDULE], m->path));
     if (m->texts[TEXT_INDEX])
