@@ -16,6 +16,7 @@ static const struct {
     const char *name, *group;
     Suite *(*make)(void);
 } suites[] = {
+    {"begin", "unit", suite_begin},
     {"cache", "unit", suite_cache},
     {"config", "unit", suite_config},
     {"files", "unit", suite_files},
@@ -31,6 +32,7 @@ static const struct {
     {"ops", "device", suite_ops},
     {"variants", "device", suite_variants},
     {"models", "device", suite_models},
+    {"pictures", "device", suite_pictures},
     {"matrix", "emulator", suite_matrix},
     {"tiles", "emulator", suite_tiles}, /* with tests/amx_emulator.c preloaded */
 };

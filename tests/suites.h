@@ -6,6 +6,7 @@
 
 #undef fail /* an old name of ck_abort; ours is in base/status.h */
 
+Suite *suite_begin(void);
 Suite *suite_cache(void);
 Suite *suite_config(void);
 Suite *suite_files(void);
@@ -14,6 +15,7 @@ Suite *suite_gemm(void);
 Suite *suite_matrix(void);
 Suite *suite_models(void);
 Suite *suite_ops(void);
+Suite *suite_pictures(void);
 Suite *suite_program(void);
 Suite *suite_paper(void);
 Suite *suite_rng(void);

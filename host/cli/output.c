@@ -14,6 +14,7 @@
 #include "cli/progress.h"
 #include "files/png.h"
 #include "sample/grid.h"
+#include "sample/image.h"
 
 enum { PATH_BYTES = 4096 };
 
@@ -141,6 +142,14 @@ status output_open_arrays(output *o)
     return memory_alloc(&o->files, OUTPUT_EXTRAS, sizeof *o->files);
 }
 
+/* What a mask keeps is kept to the bit, whatever the VAE makes of it. */
+static void keep_known(const output *o, unsigned char *rgb)
+{
+    size_t pixels = (size_t)o->width * (size_t)o->height;
+    for (size_t i = 0; o->known && i < pixels; i++)
+        if (!image_is_white(o->white + 3 * i)) memcpy(rgb + 3 * i, o->known + 3 * i, 3);
+}
+
 status output_planes(float *planes, float *pixels, vae *v, buf latents, int picture)
 {
     int scale = vae_scale(&v->config), height = v->height * scale, width = v->width * scale;
@@ -168,6 +177,7 @@ status output_decode(output *o, vae *v, buf latents, compat arithmetic, bool qui
         progress_update(&bar, i, o->n);
         TRY(output_planes(planes, pixels, v, latents, i));
         grid_to_8bit(rgb, planes, height, width, rule);
+        keep_known(o, rgb);
         TRY(output_add(o, rgb));
     }
 done:

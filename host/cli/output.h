@@ -15,6 +15,8 @@ typedef struct {
     int n, done;
     int unit; /* a sheet's rows hold whole units of so many pictures, where that is not too wide */
     int width, height;        /* of a picture */
+    /* null, or [height][width][3]: where white is not white, pictures become those of known */
+    const unsigned char *known, *white;
     unsigned char *sheet;     /* all pictures, for OUTPUT_SHEET */
     file_out *files;          /* finished, not yet committed */
     int n_files, extras;

@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "cli/cli.h"
+#include "cli/given.h"
 #include "cli/output.h"
 #include "cli/progress.h"
 #include "files/npy.h"
@@ -23,6 +24,7 @@ typedef struct {
     uint64_t seed;
     double eta, guidance;
     bool quiet, verbose, invert;
+    given begin;
     /* found out */
     int *labels;
     int n;
@@ -46,6 +48,8 @@ static const char details[] =
     "  ditcl sample emoji --class all --out sheet.png\n"
     "  ditcl sample emoji --class cat,heart -n 4 --seed 7 --cfg 3 --out sheet.png\n"
     "  ditcl sample DiT-XL-2-256 --class 207 --steps 250 --sampler ddpm --device gpu\n"
+    "  ditcl sample emoji --class heart --image cat.png --strength 0.6 --out heart.png\n"
+    "  ditcl sample emoji --class cat,heart --interpolate 8 --out between.png\n"
     "  mkdir out; ditcl sample model.safetensors --vae vae/ --class 3 -n 100 --out out/\n";
 
 static status add_label(sample_request *q, size_t *capacity, int label)
@@ -80,6 +84,7 @@ static status choose_labels(sample_request *q, const model *m)
         TRY(add_label(q, &capacity, label));
     }
     for (int c = 0; all && c < classes; c++) TRY(add_label(q, &capacity, c));
+    TRY(given_labels(&q->begin, &q->labels, &q->n, m));
 done:
     return st;
 }
@@ -244,9 +249,10 @@ static status make_note(text *note, const sample_request *q, const run *r)
                             (unsigned long long)q->seed, same ? "" : " of ",
                             same ? "" : q->rng, q->steps, sampler_names[r->request.sampler],
                             q->guidance, compats[r->m->arithmetic], r->d->info.name);
-    for (int i = 0; i < q->n && i < 100 && st == OK; i += q->per_class)
+    int last = q->n - 1, step = q->begin.frames ? last : q->per_class;
+    for (int i = 0; i < q->n && i < 100 && st == OK; i += step)
         st = text_append(note, " %d", q->labels[i]);
-    return st;
+    return st == OK ? given_note(note, &q->begin) : st;
 }
 
 /* Settles the request and sees that its schedule can be, before any device is opened. */
@@ -255,6 +261,7 @@ static status check_request(sample_request *q, const model *m, run_request *out)
     schedule s = {0};
     status st = settle(q, m, out);
     if (st == OK) st = run_schedule(&s, m, out);
+    if (st == OK) st = given_request(&q->begin, out, m, &s);
     if (st == OK) st = prepare_noise(q, m, out, &s);
     schedule_free(&s);
     return st;
@@ -271,6 +278,7 @@ static status sample_on(sample_request *q, run_request *request, model *m, devic
     progress_start(&bar, "sampling", q->quiet);
     request->progress = progress_update;
     request->progress_context = &bar;
+    TRY(given_encode(&q->begin, request, d, m));
     TRY(run_open(&r, d, m, request));
     TRY(vae_load(&v, d, m));
     if (v.unknown && !q->quiet)
@@ -283,6 +291,8 @@ static status sample_on(sample_request *q, run_request *request, model *m, devic
     progress_end(&bar);
     double sampled = clock_seconds();
     TRY(make_note(&note, q, &r));
+    o->known = q->begin.mask ? q->begin.picture.rgb : NULL;
+    o->white = q->begin.white.rgb;
     o->notes =
         (const char *const[]){"Software", "ditcl " DITCL_VERSION, "Comment", note.data, NULL};
     if (!q->invert) TRY(output_decode(o, &v, r.latents, m->arithmetic, q->quiet));
@@ -325,14 +335,17 @@ static status sample(sample_request *q)
     output o = {0};
     run_request request;
     status st = OK;
+    TRY(given_check(&q->begin));
     TRY(model_open(&m, &(model_request){.name = q->model, .vae = q->vae, .heads = q->heads,
                                         .forced = q->compat, .need_dit = true}));
     TRY(choose_labels(q, &m));
     int side = m.dit.latent_size * vae_scale(&m.vae);
     TRY(q->invert ? output_open_arrays(&o)
-                  : output_open(&o, q->out, q->n, q->per_class, side, side));
+                  : output_open(&o, q->out, q->n, q->begin.frames ? q->n : q->per_class, side,
+                                side));
     TRY(check_outputs(q));
     TRY(read_latents(q, &m));
+    TRY(given_read(&q->begin, &m));
     TRY(check_request(q, &m, &request));
     q->on.verbose = q->verbose;
     q->on.measured = true;
@@ -348,7 +361,8 @@ done:
 status cli_sample(int argc, char **argv)
 {
     sample_request q = {.steps = "50", .rng = "torch-cpu", .out = "ditcl.png", .per_class = 1,
-                        .sampler = -1, .compat = -1, .cfg_channels = -1, .guidance = 4.0};
+                        .sampler = -1, .compat = -1, .cfg_channels = -1, .guidance = 4.0,
+                        .begin.strength = -1};
     const option options[] = {
         {"class", 'c', OPTION_LIST, &q.classes, "C",
          "number or name, or the beginning of one; repeatable, commas separate; all "
@@ -391,6 +405,7 @@ status cli_sample(int argc, char **argv)
          "noise of the steps, float32 [steps,n,C,h,w], instead of drawing it", 0, 0, NULL},
         {"noise-out", 0, OPTION_TEXT, &q.noise_out, "F.npy",
          "also write the noise that the steps added", 0, 0, NULL},
+        OPTIONS_GIVEN(&q.begin),
         {"batch", 0, OPTION_INT, &q.batch, "B", "pictures computed at once [what fits]", 1, 4096,
          NULL},
         {"vae", 0, OPTION_TEXT, &q.vae, "PATH",
@@ -414,6 +429,7 @@ status cli_sample(int argc, char **argv)
     text_list_free(&q.classes);
     npy_free(&q.initial);
     npy_free(&q.noise);
+    given_free(&q.begin);
     free(q.kept_noise);
     free(q.labels);
     return st;

@@ -158,7 +158,8 @@ void dit_sizes(dit *t)
 status dit_load(dit *t, device *d, model *m, const dit_run *run)
 {
     *t = (dit){.d = d, .m = m, .batch = run->batch, .last_batch = run->last_batch,
-               .halves = run->halves, .row_capacity = run->rows, .keep_adaln = run->keep_adaln};
+               .halves = run->halves, .row_capacity = run->rows, .keep_adaln = run->keep_adaln,
+               .mixes = run->mixes, .n_mixes = run->n_mixes};
     dit_sizes(t);
     if (m->arithmetic == COMPAT_ORIGINAL) t->config.norm3_eps = 1e-6f;
     else if (m->origin == COMPAT_ORIGINAL) t->config.norm3_eps = 1e-5f; /* diffusers' default */

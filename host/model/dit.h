@@ -17,6 +17,12 @@ typedef struct {
     buf labels;
 } embedder;
 
+/* A label between two: its embedding is (1 - share) * that of `from` + share * that of `to`. */
+typedef struct {
+    int from, to;
+    float share;
+} label_mix;
+
 typedef struct {
     gemm_weight conditioner; /* only where it is kept */
     gemm_weight qkv, projection, mlp_1, mlp_2;
@@ -38,6 +44,8 @@ typedef struct {
     int n_embedders;
     dit_block *blocks;
     bool keep_adaln; /* the run needs more than one chunk of rows */
+    const label_mix *mixes; /* see dit_run */
+    int n_mixes;
     /* conditioning of a chunk */
     int row_capacity;
     buf final_modulation; /* [rows][2D]; without adaLN one row */
@@ -55,10 +63,12 @@ typedef struct {
 /* What a run will ask for: batches of `batch` items, the last perhaps of last_batch; chunks of at
  * most `rows` modulation rows. keep_adaln: there is more than one chunk, so what computes them (or
  * the cross-attention's keys and values) is needed again. halves: half of either batch too, where
- * some steps have no guidance. */
+ * some steps have no guidance. mixes [n_mixes] are the labels behind the null class. */
 typedef struct {
     int batch, last_batch, rows;
     bool keep_adaln, halves;
+    const label_mix *mixes;
+    int n_mixes;
 } dit_run;
 
 /* Compares the file with the configuration: every tensor there, of the right shape and type, and no

@@ -178,6 +178,32 @@ static status check_embedder_copies(dit *t)
     return OK;
 }
 
+/* Writes the mixed labels' embeddings behind the others. */
+static status append_mixes(dit *t, buf *labels, const label_mix *mixes, int n)
+{
+    size_t width = (size_t)t->config.width, rows = (size_t)t->config.n_classes + 1;
+    float *table = NULL;
+    buf larger = {0};
+    status st = OK;
+    if (!t->d || !n) return OK;
+    TRY(memory_alloc(&table, (rows + (size_t)n) * width, sizeof *table));
+    TRY(buffer_download(t->d, *labels, 0, table, rows * width));
+    for (size_t i = 0; i < (size_t)n; i++) {
+        const float *from = table + (size_t)mixes[i].from * width;
+        const float *to = table + (size_t)mixes[i].to * width;
+        for (size_t j = 0; j < width; j++)
+            table[(rows + i) * width + j] =
+                (1.0f - mixes[i].share) * from[j] + mixes[i].share * to[j];
+    }
+    TRY(buffer_create(t->d, &larger, (rows + (size_t)n) * width, "labels"));
+    TRY(buffer_upload(t->d, larger, 0, table, (rows + (size_t)n) * width));
+    buffer_swap(labels, &larger);
+done:
+    buffer_release(t->d, &larger);
+    free(table);
+    return st;
+}
+
 static status load_embedders(dit *t)
 {
     char name[NAME_BYTES];
@@ -193,6 +219,7 @@ static status load_embedders(dit *t)
         name_layer(name, t->m->spelling, LAYER_LABELS, i, ".weight");
         TRY(weights_upload(&t->m->dit_weights, t->d, &e->labels, name,
                            SHAPE((size_t)classes + 1, width)));
+        TRY(append_mixes(t, &e->labels, t->mixes, t->n_mixes));
     }
 done:
     return st;

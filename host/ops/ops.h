@@ -262,4 +262,15 @@ typedef struct {
 status op_step_update(device *d, buf latents, buf kept, buf model, buf noise, buf rows, buf flag,
                       const step_use *use);
 
+/* ---- blend: a part of a picture is kept ---- */
+
+typedef struct {
+    int n, channels, size;
+    float signal, spread; /* of the image, and of the noise in it */
+} blend_use;
+
+/* Where mask [size][size] is 0, latents [n][C][size][size] become signal * image [C][size][size] +
+ * spread * noise, which is like latents; where it is 1 they stay. */
+status op_blend(device *d, buf latents, buf image, buf noise, buf mask, const blend_use *use);
+
 #endif

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "sample/image.h"
 
 /* Modulation vectors kept at once, at most (paper's XL/2: 387 MB for 250 steps and 2 labels). */
 static const double modulation_budget = 256e6;
@@ -199,9 +200,10 @@ status run_restart(run *r)
     const float *start = r->request.initial_latents;
     float scale = r->plan.initial_scale;
     rng_seed_source(&r->generator, &r->request.source, r->request.seed);
-    if (start && (scale == 1.0f || r->request.first_step > 0))
+    if (start && !r->request.image && (scale == 1.0f || r->request.first_step > 0))
         return buffer_upload(r->d, r->latents, 0, start, values);
     if (!start) rng_randn(&r->generator, r->host_noise, values);
+    if (r->request.image) return image_begin(r, start ? start : r->host_noise);
     for (size_t i = 0; scale != 1.0f && i < values; i++)
         r->host_noise[i] = (start ? start : r->host_noise)[i] * scale;
     return buffer_upload(r->d, r->latents, 0, r->host_noise, values);
@@ -230,6 +232,7 @@ static status allocate(run *r)
     fill_table(r, table);
     TRY(buffer_upload(r->d, r->table, 0, table, steps * STEP_ROW_FLOATS));
     TRY(buffer_upload(r->d, r->rows, 0, r->host_rows, (size_t)r->n_groups * items));
+    TRY(image_allocate(r));
     TRY(run_restart(r));
 done:
     free(table);
@@ -270,6 +273,8 @@ status run_open(run *r, device *d, model *m, const run_request *request)
     TRY(plan_rows(r));
     needs.batch = r->batch * (r->guided ? 2 : 1);
     needs.last_batch = group_size(r, r->n_groups - 1) * (r->guided ? 2 : 1);
+    needs.mixes = request->mixes;
+    needs.n_mixes = request->n_mixes;
     needs.halves = r->guided && count_guided(r) < r->plan.n_rows - request->first_step;
     TRY(dit_load(&r->network, d, m, &needs));
     TRY(allocate(r));
@@ -284,6 +289,7 @@ void run_close(run *r)
     if (!r->d) return;
     device_finish(r->d); /* an upload may still read the noise */
     dit_free(&r->network);
+    image_release(r);
     schedule_free(&r->plan);
     buf *buffers[] = {&r->latents, &r->kept, &r->prediction, &r->noise,
                       &r->table,   &r->rows, &r->flag};
@@ -390,6 +396,7 @@ status run_step(run *r, int step)
     int flag = 0;
     TRY(draw_noise(r, step));
     for (int group = 0; group < r->n_groups; group++) TRY(step_group(r, step, group));
+    TRY(image_keep(r, step));
     TRY(buffer_download(r->d, r->flag, 0, &flag, 1));
     if (flag) {
         st = fail(ERR_DEVICE, "step %d of %d: the latents are no longer finite numbers", step + 1,

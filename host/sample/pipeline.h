@@ -29,6 +29,12 @@ typedef struct {
     const float *given_noise; /* [steps][n][C][size][size], of the steps; null: drawn */
     float *kept_noise;        /* as much, for what was used: zeros where none was; or null */
     int first_step; /* steps before it are left out */
+    /* null, or the latents [C][size][size] of a picture that all begin as, noised to first_step's
+     * level by the noise, which initial_latents are then too; see image.h */
+    const float *image;
+    const float *mask;       /* null, or [size][size]: 0 where the picture is kept, else 1 */
+    const label_mix *mixes;  /* labels behind the null class, see dit_run */
+    int n_mixes;
     int batch;                    /* pictures computed at once; 0: what fits */
     /* called after each step, and with step 0 before the first; may be null */
     void (*progress)(void *context, int step, int n_steps);
@@ -52,6 +58,7 @@ typedef struct {
     int *chunk_labels;
     int modulated_from, modulated_to; /* steps whose modulation is on the device */
     buf latents, kept, prediction, noise, table, rows, flag;
+    buf image, image_noise, mask; /* see image.h */
     float *host_noise;
     rng generator;
 } run;

@@ -16,13 +16,15 @@ enum {
 /* Operations and bytes that an emulator, at some hundred thousand a second, gets through. */
 static const double SMALL_WORK = 3.5e5;
 
-extern const trial trial_attention, trial_condition, trial_conv, trial_cross, trial_downsample,
-    trial_fill, trial_gemm, trial_groupnorm, trial_modulate, trial_patchify, trial_step;
+extern const trial trial_attention, trial_blend, trial_condition, trial_conv, trial_cross,
+    trial_downsample, trial_fill, trial_gemm, trial_groupnorm, trial_modulate, trial_patchify,
+    trial_step;
 
 const trial *const trials[] = {&trial_fill,       &trial_patchify,  &trial_condition,
                                &trial_modulate,   &trial_gemm,      &trial_attention,
                                &trial_cross,      &trial_groupnorm, &trial_conv,
-                               &trial_downsample, &trial_step,      NULL};
+                               &trial_downsample, &trial_step,      &trial_blend,
+                               NULL};
 
 /* ---- inputs ---- */
 

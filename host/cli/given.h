@@ -1,0 +1,58 @@
+/* What a user gives a run to begin with, beside noise: a picture, a mask, the two ends of a way. */
+#ifndef DITCL_CLI_GIVEN_H
+#define DITCL_CLI_GIVEN_H
+
+#include "base/text.h"
+#include "cli/cli.h"
+#include "sample/pipeline.h"
+#include "sample/picture.h"
+
+typedef struct {
+    const char *image, *mask, *seed_to;
+    double strength; /* negative: not given */
+    bool fit;
+    int frames; /* of an interpolation; 0: none */
+    /* found out */
+    png picture, white;
+    float *latents, *kept; /* of the picture, and its mask on the latents' grid */
+    label_mix *mixes;
+    int n_mixes;
+    float *noise; /* of an interpolation's frames */
+} given;
+
+#define OPTIONS_GIVEN(where)                                                                       \
+    {"image", 0, OPTION_TEXT, &(where)->image, "IN.png",                                           \
+     "begin with this picture, noised, instead of noise: a variation of it", 0, 0, NULL},          \
+    {"strength", 0, OPTION_DOUBLE, &(where)->strength, "S",                                        \
+     "how much of the picture is drawn anew: int(S x steps) steps are made [0.6, or 1 with "       \
+     "--mask]", 0, 1, NULL},                                                                       \
+    {"mask", 0, OPTION_TEXT, &(where)->mask, "M.png",                                              \
+     "draw only where this picture is white; keep the rest of --image", 0, 0, NULL},               \
+    {"fit", 0, OPTION_FLAG, &(where)->fit, NULL,                                                   \
+     "scale --image and --mask to the model's size and keep their middle", 0, 0, NULL},            \
+    {"interpolate", 0, OPTION_INT, &(where)->frames, "N",                                          \
+     "N pictures from one class to another of two, or from --seed to --seed-to", 2, 1000, NULL},   \
+    {"seed-to", 0, OPTION_TEXT, &(where)->seed_to, "S",                                            \
+     "the seed of the last picture's noise, for --interpolate", 0, 0, NULL}
+
+/* Which of these options go together. */
+status given_check(const given *g);
+
+/* The pictures, of a model's size, and the mask on its latents' grid; no device. */
+status given_read(given *g, model *m);
+
+/* The chosen labels [*n], of one or two classes, become those of an interpolation's frames. */
+status given_labels(given *g, int **labels, int *n, const model *m);
+
+/* Puts what was read into a request that is otherwise complete; plan: its schedule. */
+status given_request(given *g, run_request *request, const model *m, const schedule *plan);
+
+/* Encodes the picture, before the run is opened. */
+status given_encode(given *g, run_request *request, device *d, model *m);
+
+/* Adds what was given to a note about how a picture was made. */
+status given_note(text *note, const given *g);
+
+void given_free(given *g);
+
+#endif
