@@ -122,6 +122,18 @@ expect 2 "no MODEL and no --arch" bench
 expect 2 "one MODEL" bench "$model" emoji
 expect 2 "MODEL already" bench "$model" --arch DiT-S/2
 expect 2 "DiT-XL/2" bench --arch DiT-XL/3
+expect 2 "DiT-XL, then" bench --arch DiT-S/2-incontext
+expect 2 "MODEL is missing" info
+expect 2 "one MODEL" info "$model" emoji
+expect 2 "MODEL already" info "$model" --arch DiT-S/2
+expect 2 "expected DiT-S" info --arch DiT-S
+expect 2 "256, 512" info --arch DiT-S/2 --image-size 1024
+expect 2 "only --arch" info "$model" --image-size 256
+expect 2 "only a MODEL" info --arch DiT-S/2 --heads 6
+expect 0 "32963360 (32.96 M)" info --arch DiT-S/2
+expect 0 "137.63 Gflops" info --arch DiT-XL/2-cross-attention
+expect 0 '"parameters": 676014368' info --arch DiT-XL/2 --image-size 512 --json
+expect 0 '"design": "in-context"' info --arch DiT-B/8-in-context --json
 expect 2 "256, 512" bench --arch DiT-S/2 --image-size 300
 expect 2 "only --arch" bench "$model" --image-size 256
 expect 0 "usage: ditcl kernels" kernels --help

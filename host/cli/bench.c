@@ -13,13 +13,11 @@
 
 typedef struct {
     text_list words, only;
-    const char *vae, *html;
-    int heads, arch, image_size, repeat; /* arch, image_size: -1, or an index of their choices */
+    const char *vae, *html, *arch;
+    int heads, image_size, repeat; /* image_size: -1, or an index of its choices */
     device_choice on;
     bool json, quiet, verbose;
 } bench_options;
-
-static const char *const image_sizes[] = {"256", "512", NULL};
 
 /* ---- what was asked for ---- */
 
@@ -34,17 +32,17 @@ static status check_options(const bench_options *q)
 {
     if (q->words.n > 1)
         return fail(ERR_USAGE, "%s: ditcl bench takes one MODEL", q->words.items[1]);
-    if (q->words.n == 0 && q->arch < 0) {
+    if (q->words.n == 0 && !q->arch) {
         fail(ERR_USAGE, "ditcl bench: no MODEL and no --arch");
         fail_hint("for example: ditcl bench --arch DiT-XL/2 --image-size 256");
         return ERR_USAGE;
     }
-    if (q->words.n == 1 && q->arch >= 0)
-        return fail(ERR_USAGE, "--arch %s: there is a MODEL already: %s", paper_names[q->arch],
+    if (q->words.n == 1 && q->arch)
+        return fail(ERR_USAGE, "--arch %s: there is a MODEL already: %s", q->arch,
                     q->words.items[0]);
-    if (q->arch < 0 && q->image_size >= 0)
+    if (!q->arch && q->image_size >= 0)
         return fail(ERR_USAGE, "--image-size: only --arch needs it");
-    if (q->arch >= 0 && (q->vae || q->heads))
+    if (q->arch && (q->vae || q->heads))
         return fail(ERR_USAGE, "--%s: only a MODEL needs it", q->vae ? "vae" : "heads");
     if (q->html && !is_html(q->html))
         return fail(ERR_USAGE, "--html %s: expected a name that ends in .html", q->html);
@@ -57,7 +55,7 @@ static status check_options(const bench_options *q)
 
 static status open_model(model *m, const bench_options *q)
 {
-    if (q->arch >= 0) return paper_model(m, q->arch, q->image_size == 1 ? 512 : 256);
+    if (q->arch) return paper_model(m, q->arch, q->image_size == PAPER_512 ? 512 : 256);
     status st = model_open(m, &(model_request){.name = q->words.items[0], .vae = q->vae,
                                                .heads = q->heads, .forced = -1, .need_dit = true});
     if (st == OK) st = dit_check(m);
@@ -123,13 +121,14 @@ done:
 
 status cli_bench(int argc, char **argv)
 {
-    bench_options q = {.arch = -1, .image_size = -1};
+    bench_options q = {.image_size = -1};
     const option options[] = {
-        {"arch", 0, OPTION_CHOICE, &q.arch, "NAME",
-         "a size of the paper with generated weights, DiT-S/2 to DiT-XL/8, and Stable Diffusion's "
-         "decoder, instead of a MODEL", 0, 0, paper_names},
+        {"arch", 0, OPTION_TEXT, &q.arch, "NAME",
+         "a network of the paper with generated weights, DiT-S/2 to DiT-XL/8 (adaLN-Zero; "
+         "-in-context, -cross-attention or -adaLN behind it: the other designs), and Stable "
+         "Diffusion's decoder, instead of a MODEL", 0, 0, NULL},
         {"image-size", 0, OPTION_CHOICE, &q.image_size, "N", "pictures of --arch: 256 or 512 [256]",
-         0, 0, image_sizes},
+         0, 0, paper_image_sizes},
         {"only", 0, OPTION_LIST, &q.only, "NAME",
          "measure these: forward, modulation, step, vae_decode, or operators such as qkv; commas "
          "separate [everything]", 0, 0, NULL},

@@ -5,7 +5,7 @@
 
 #include "cli/cli.h"
 #include "model/flops.h"
-#include "model/model.h"
+#include "model/paper.h"
 #include "sample/pipeline.h"
 
 enum { STEPS = 50 };
@@ -27,12 +27,14 @@ static status print_json(const model *m, double memory)
     json_t *path = json_string(m->path);
     if (!path) path = json_string("(a name that is not UTF-8)");
     json_t *all = json_pack(
-        "{s:o, s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:b, s:I, s:f, s:I, s:o}",
+        "{s:o, s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:b, s:I, s:f, s:I, "
+        "s:o}",
         "model", path, "arithmetic",
-        m->arithmetic == COMPAT_DIFFUSERS ? "diffusers" : "original", "width", c->width, "depth",
-        c->depth, "heads", c->heads, "head_dim", c->head_dim, "patch", c->patch, "in_channels",
-        c->in_channels, "out_channels", c->out_channels, "classes", c->n_classes, "latent_size",
-        c->latent_size, "image_size", c->latent_size * vae_scale(&m->vae), "learned_variance",
+        m->arithmetic == COMPAT_DIFFUSERS ? "diffusers" : "original", "design",
+        designs[c->design].name, "width", c->width, "depth", c->depth, "heads", c->heads,
+        "head_dim", c->head_dim, "patch", c->patch, "in_channels", c->in_channels, "out_channels",
+        c->out_channels, "classes", c->n_classes, "latent_size", c->latent_size, "image_size",
+        c->latent_size * vae_scale(&m->vae), "learned_variance",
         c->out_channels == 2 * c->in_channels, "parameters", (json_int_t)flops_parameters(c),
         "gflops", flops_gflops(c), "memory_bytes", (json_int_t)memory, "vae", vae_json(&m->vae));
     if (!all) return fail(ERR_MEMORY, "out of memory");
@@ -57,11 +59,13 @@ static void print_text(const model *m, double memory)
     printf("%s\n", m->path);
     printf("  transformer  width %d, %d blocks, %d heads of %d, patch %d: %d tokens\n", c->width,
            c->depth, c->heads, c->head_dim, c->patch, side * side);
+    printf("  conditioning %s\n", designs[c->design].name);
     printf("  latents      %d x %d x %d, %s\n", c->in_channels, c->latent_size, c->latent_size,
            c->out_channels == c->in_channels ? "no variance output" : "learned-range variance");
     printf("  pictures     %d x %d\n", c->latent_size * scale, c->latent_size * scale);
     printf("  arithmetic   %s\n", m->arithmetic == COMPAT_DIFFUSERS ? "diffusers" : "original");
-    printf("  parameters   %.2f M\n", (double)flops_parameters(c) / 1e6);
+    printf("  parameters   %llu (%.2f M)\n", (unsigned long long)flops_parameters(c),
+           (double)flops_parameters(c) / 1e6);
     printf("  forward pass %.2f Gflops, as the paper counts (multiply-adds)\n", flops_gflops(c));
     printf("  memory       %.0f MB on the device for one picture, %d steps, with guidance\n",
            memory / 1e6, STEPS);
@@ -72,40 +76,77 @@ static void print_text(const model *m, double memory)
     if (m->classes.n > SHOWN) printf("          ... (--json prints all)\n");
 }
 
-status cli_info(int argc, char **argv)
+typedef struct {
+    text_list words;
+    const char *vae, *arch;
+    int heads, image_size; /* image_size: -1, or an index of its choices */
+    bool json;
+} info_options;
+
+static status open_model(model *m, const info_options *q)
 {
-    bool json = false, helped;
-    const char *name = NULL, *vae_path = NULL;
-    int heads = 0;
+    if (q->words.n > 1)
+        return fail(ERR_USAGE, "%s: ditcl info takes one MODEL", q->words.items[1]);
+    if (q->words.n == 0 && !q->arch) {
+        fail(ERR_USAGE, "ditcl info: MODEL is missing");
+        fail_hint("usage: ditcl info MODEL, or ditcl info --arch DiT-XL/2");
+        return ERR_USAGE;
+    }
+    if (q->words.n == 1 && q->arch)
+        return fail(ERR_USAGE, "--arch %s: there is a MODEL already: %s", q->arch,
+                    q->words.items[0]);
+    if (!q->arch && q->image_size >= 0)
+        return fail(ERR_USAGE, "--image-size: only --arch needs it");
+    if (q->arch && (q->vae || q->heads))
+        return fail(ERR_USAGE, "--%s: only a MODEL needs it", q->vae ? "vae" : "heads");
+    if (q->arch) return paper_model(m, q->arch, q->image_size == PAPER_512 ? 512 : 256);
+    return model_open(m, &(model_request){.name = q->words.items[0], .vae = q->vae,
+                                          .heads = q->heads, .forced = -1, .need_dit = true});
+}
+
+static status run_info(const info_options *q)
+{
     model m = {0};
-    const option options[] = {
-        {"vae", 0, OPTION_TEXT, &vae_path, "PATH", "the VAE of a single DiT file", 0, 0, NULL},
-        {"heads", 0, OPTION_INT, &heads, "H", "attention heads of a single DiT file", 1, 1024,
-         NULL},
-        OPTION_JSON(&json),
-        {0},
-    };
-    const char *const positional[] = {"MODEL", NULL};
-    const command c = {
-        .name = "info",
-        .arguments = "MODEL [--json]",
-        .summary = "Describes a model: configuration, parameters, Gflops of a forward pass as the "
-                   "paper counts them, memory of a run.",
-        .positional = positional,
-        .values = &name,
-        .options = options,
-    };
     status st = OK;
-    TRY(options_parse(&c, argc, argv, &helped));
-    if (helped) goto done;
-    TRY(model_open(&m, &(model_request){.name = name, .vae = vae_path, .heads = heads,
-                                        .forced = -1, .need_dit = true}));
+    TRY(open_model(&m, q));
     TRY(dit_check(&m));
     TRY(vae_check(&m));
     double memory = run_memory(&m, 1, 2, STEPS, true, 1);
-    if (json) TRY(print_json(&m, memory));
+    if (q->json) TRY(print_json(&m, memory));
     else print_text(&m, memory);
 done:
     model_close(&m);
+    return st;
+}
+
+status cli_info(int argc, char **argv)
+{
+    info_options q = {.image_size = -1};
+    const option options[] = {
+        {"arch", 0, OPTION_TEXT, &q.arch, "NAME",
+         "a network of the paper instead of a MODEL: DiT-S/2 to DiT-XL/8 (adaLN-Zero; -in-context, "
+         "-cross-attention or -adaLN behind it: the other designs), with Stable Diffusion's VAE",
+         0, 0, NULL},
+        {"image-size", 0, OPTION_CHOICE, &q.image_size, "N", "pictures of --arch: 256 or 512 [256]",
+         0, 0, paper_image_sizes},
+        {"vae", 0, OPTION_TEXT, &q.vae, "PATH", "the VAE of a single DiT file", 0, 0, NULL},
+        {"heads", 0, OPTION_INT, &q.heads, "H", "attention heads of a single DiT file", 1, 1024,
+         NULL},
+        OPTION_JSON(&q.json),
+        {0},
+    };
+    const command c = {
+        .name = "info",
+        .arguments = "[MODEL | --arch NAME] [--json]",
+        .summary = "Describes a model: configuration, parameters, Gflops of a forward pass as the "
+                   "paper counts them, memory of a run.",
+        .options = options,
+        .rest = true,
+        .extra = &q.words,
+    };
+    bool helped;
+    status st = options_parse(&c, argc, argv, &helped);
+    if (st == OK && !helped) st = run_info(&q);
+    text_list_free(&q.words);
     return st;
 }

@@ -11,15 +11,16 @@
 #include "ops/tuning.h"
 #include "sample/pipeline.h"
 
-/* Paper's sizes whose shapes stand for all: the largest, in both sizes of pictures, and two whose
- * sides are odd multiples. */
+/* Paper's networks whose shapes stand for all: the largest, in both sizes of pictures, two whose
+ * sides are odd multiples, and the designs that have operators of their own. */
 static const struct {
     const char *name;
     int image_size;
     bool vae;
 } papers[] = {
     {"DiT-XL/2", 256, true}, {"DiT-XL/2", 512, true}, {"DiT-B/4", 256, false},
-    {"DiT-S/8", 256, false},
+    {"DiT-S/8", 256, false}, {"DiT-B/4-cross-attention", 256, false},
+    {"DiT-B/4-in-context", 256, false},
 };
 enum { N_PAPERS = sizeof papers / sizeof *papers };
 
@@ -102,13 +103,6 @@ static status queue_model(writing *w, int precision_index, model *m, bool decode
     return st;
 }
 
-static int paper_index(const char *name)
-{
-    int i = 0;
-    while (strcmp(paper_names[i], name) != 0) i++;
-    return i;
-}
-
 static status queue_named(writing *w, int precision_index, const char *name)
 {
     model m = {0};
@@ -122,7 +116,7 @@ static status queue_named(writing *w, int precision_index, const char *name)
 static status queue_largest(writing *w, int precision_index)
 {
     model m = {0};
-    status st = paper_model(&m, paper_index(papers[0].name), papers[0].image_size);
+    status st = paper_model(&m, papers[0].name, papers[0].image_size);
     m.dit.depth = 1; /* all blocks are alike */
     if (st == OK) st = queue_model(w, precision_index, &m, true);
     model_close(&m);
@@ -134,7 +128,7 @@ static status queue_all(writing *w, int precision_index)
     model m = {0};
     status st = OK;
     for (int i = 0; i < N_PAPERS; i++) {
-        TRY(paper_model(&m, paper_index(papers[i].name), papers[i].image_size));
+        TRY(paper_model(&m, papers[i].name, papers[i].image_size));
         m.dit.depth = 1;
         TRY(queue_model(w, precision_index, &m, papers[i].vae));
         model_close(&m);

@@ -18,14 +18,12 @@
 
 typedef struct {
     text_list words, only;
-    const char *vae, *budget, *export, *import;
-    int heads, arch, image_size; /* arch, image_size: -1, or an index of their choices */
+    const char *vae, *budget, *export, *import, *arch;
+    int heads, image_size; /* image_size: -1, or an index of its choices */
     device_choice on;
     bool show, forget, quiet, verbose;
     double seconds; /* of the budget */
 } tune_options;
-
-static const char *const image_sizes[] = {"256", "512", NULL};
 
 /* ---- what was asked for ---- */
 
@@ -58,18 +56,18 @@ static status check_options(tune_options *q)
         return fail(ERR_USAGE, "%s: ditcl tune takes one MODEL", q->words.items[1]);
     if (q->show + q->forget + (q->export != NULL) + (q->import != NULL) > 1)
         return fail(ERR_USAGE, "ditcl tune: one of --show, --export, --import and --forget");
-    if (with_store(q) && (q->words.n || q->arch >= 0))
+    if (with_store(q) && (q->words.n || q->arch))
         return fail(ERR_USAGE, "ditcl tune: nothing is measured with --show, --export, --import "
                                "or --forget; they take no model");
-    if (!with_store(q) && q->words.n == 0 && q->arch < 0) {
+    if (!with_store(q) && q->words.n == 0 && !q->arch) {
         fail(ERR_USAGE, "ditcl tune: no MODEL and no --arch");
         fail_hint("for example: ditcl tune --arch DiT-XL/2 --budget 2m");
         return ERR_USAGE;
     }
-    if (q->words.n == 1 && q->arch >= 0)
-        return fail(ERR_USAGE, "--arch %s: there is a MODEL already: %s", paper_names[q->arch],
+    if (q->words.n == 1 && q->arch)
+        return fail(ERR_USAGE, "--arch %s: there is a MODEL already: %s", q->arch,
                     q->words.items[0]);
-    if (q->arch < 0 && q->image_size >= 0)
+    if (!q->arch && q->image_size >= 0)
         return fail(ERR_USAGE, "--image-size: only --arch needs it");
     for (int i = 0; i < q->only.n; i++) {
         const tuned_operator *o = tuned_operators;
@@ -83,7 +81,7 @@ static status check_options(tune_options *q)
 
 static status open_model(model *m, const tune_options *q)
 {
-    if (q->arch >= 0) return paper_model(m, q->arch, q->image_size == 1 ? 512 : 256);
+    if (q->arch) return paper_model(m, q->arch, q->image_size == PAPER_512 ? 512 : 256);
     status st = model_open(m, &(model_request){.name = q->words.items[0], .vae = q->vae,
                                                .heads = q->heads, .forced = -1, .need_dit = true});
     if (st == OK) st = dit_check(m);
@@ -111,11 +109,11 @@ static void make_words(child_words *w, const tune_options *q, const device *d, c
                          kernel_class_names[q->on.class], "--precision",
                          precision_names[q->on.precision], "--mode", mode};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) w->words[n++] = all[i];
-    if (with_model && q->arch >= 0) {
+    if (with_model && q->arch) {
         w->words[n++] = "--arch";
-        w->words[n++] = paper_names[q->arch];
+        w->words[n++] = q->arch;
         if (q->image_size >= 0) w->words[n++] = "--image-size";
-        if (q->image_size >= 0) w->words[n++] = image_sizes[q->image_size];
+        if (q->image_size >= 0) w->words[n++] = paper_image_sizes[q->image_size];
     } else if (with_model) {
         if (q->vae) w->words[n++] = "--vae", w->words[n++] = q->vae;
         if (q->heads) w->words[n++] = "--heads", w->words[n++] = w->heads;
@@ -130,12 +128,12 @@ static const char *const modes[] = {"candidates", "tuned", "untuned", NULL};
 
 status cli_tune_worker(int argc, char **argv)
 {
-    tune_options q = {.arch = -1, .image_size = -1};
+    tune_options q = {.image_size = -1};
     int mode = 0;
     const option options[] = {
         {"mode", 0, OPTION_CHOICE, &mode, "M", "what it does", 0, 0, modes},
-        {"arch", 0, OPTION_CHOICE, &q.arch, "NAME", "as tune's", 0, 0, paper_names},
-        {"image-size", 0, OPTION_CHOICE, &q.image_size, "N", "as tune's", 0, 0, image_sizes},
+        {"arch", 0, OPTION_TEXT, &q.arch, "NAME", "as tune's", 0, 0, NULL},
+        {"image-size", 0, OPTION_CHOICE, &q.image_size, "N", "as tune's", 0, 0, paper_image_sizes},
         {"vae", 0, OPTION_TEXT, &q.vae, "PATH", "as tune's", 0, 0, NULL},
         {"heads", 0, OPTION_INT, &q.heads, "H", "as tune's", 1, 1024, NULL},
         OPTIONS_DEVICE(&q.on),
@@ -364,14 +362,15 @@ done:
 
 status cli_tune(int argc, char **argv)
 {
-    tune_options q = {.arch = -1, .image_size = -1, .budget = "2m"};
+    tune_options q = {.image_size = -1, .budget = "2m"};
     const option options[] = {
         {"budget", 0, OPTION_TEXT, &q.budget, "TIME", "how long to search: 90s, 2m, 1h [2m]", 0,
          0, NULL},
-        {"arch", 0, OPTION_CHOICE, &q.arch, "NAME",
-         "a size of the paper, DiT-S/2 to DiT-XL/8, instead of a MODEL", 0, 0, paper_names},
+        {"arch", 0, OPTION_TEXT, &q.arch, "NAME",
+         "a network of the paper, DiT-S/2 to DiT-XL/8 (adaLN-Zero; -in-context, -cross-attention "
+         "or -adaLN behind it: the other designs), instead of a MODEL", 0, 0, NULL},
         {"image-size", 0, OPTION_CHOICE, &q.image_size, "N", "pictures of --arch: 256 or 512 [256]",
-         0, 0, image_sizes},
+         0, 0, paper_image_sizes},
         {"only", 0, OPTION_LIST, &q.only, "NAME",
          "these operators: gemm, attention, conv; commas separate [all]", 0, 0, NULL},
         {"show", 0, OPTION_FLAG, &q.show, NULL, "print what is stored for the device", 0, 0, NULL},

@@ -1,17 +1,72 @@
-/* The paper's sizes. See paper.h. */
+/* The paper's networks. See paper.h. */
 #include "model/paper.h"
+
+#include <stdio.h>
+#include <string.h>
 
 #include "base/text.h"
 
-const char *const paper_names[] = {"DiT-S/2", "DiT-S/4", "DiT-S/8",  "DiT-B/2",  "DiT-B/4",
-                                   "DiT-B/8", "DiT-L/2", "DiT-L/4",  "DiT-L/8",  "DiT-XL/2",
-                                   "DiT-XL/4", "DiT-XL/8", NULL};
+const char *const paper_image_sizes[] = {"256", "512", NULL};
 
-/* Three patch sizes of each size follow each other in the names. */
 static const struct {
+    const char *name;
     int depth, width, heads;
-} sizes[] = {{12, 384, 6}, {12, 768, 12}, {24, 1024, 16}, {28, 1152, 16}};
+} sizes[] = {{"S", 12, 384, 6}, {"B", 12, 768, 12}, {"L", 24, 1024, 16}, {"XL", 28, 1152, 16}};
 static const int patches[] = {2, 4, 8};
+
+enum {
+    N_SIZES = sizeof sizes / sizeof *sizes,
+    N_PATCHES = sizeof patches / sizeof *patches,
+    N_NAMES = N_DESIGNS * N_SIZES * N_PATCHES
+};
+
+/* What the name of this number stands for. */
+static void parts_of(int i, conditioning_design *design, int *size, int *patch)
+{
+    *design = (conditioning_design)(i / (N_SIZES * N_PATCHES));
+    *size = i / N_PATCHES % N_SIZES;
+    *patch = patches[i % N_PATCHES];
+}
+
+static bool is_name(const char *name, int i)
+{
+    char whole[64];
+    conditioning_design design;
+    int size, patch;
+    parts_of(i, &design, &size, &patch);
+    bool published = design == DESIGN_ADALN_ZERO;
+    snprintf(whole, sizeof whole, "DiT-%s/%d%s%s", sizes[size].name, patch, published ? "" : "-",
+             published ? "" : designs[design].name);
+    return !strcmp(whole, name);
+}
+
+status paper_config(dit_config *c, const char *name, int image_size)
+{
+    conditioning_design design;
+    int i = 0, size, patch;
+    while (i < N_NAMES && !is_name(name, i)) i++;
+    if (i == N_NAMES) {
+        fail(ERR_USAGE, "--arch %s: expected DiT-S, DiT-B, DiT-L or DiT-XL, then /2, /4 or /8, and "
+                        "perhaps -in-context, -cross-attention or -adaLN", name);
+        fail_hint("for example: DiT-XL/2, or DiT-B/4-in-context");
+        return ERR_USAGE;
+    }
+    parts_of(i, &design, &size, &patch);
+    *c = (dit_config){
+        .in_channels = 4,
+        .out_channels = 8,
+        .patch = patch,
+        .depth = sizes[size].depth,
+        .heads = sizes[size].heads,
+        .head_dim = sizes[size].width / sizes[size].heads,
+        .width = sizes[size].width,
+        .n_classes = 1000,
+        .latent_size = image_size / 8,
+        .norm3_eps = 1e-6f,
+        .design = design,
+    };
+    return OK;
+}
 
 /* stabilityai/sd-vae-ft-mse and its siblings */
 static const vae_config stable_diffusion_vae = {
@@ -28,26 +83,16 @@ static const vae_config stable_diffusion_vae = {
     .mid_attention = true,
 };
 
-status paper_model(model *m, int index, int image_size)
+status paper_model(model *m, const char *name, int image_size)
 {
-    int size = index / 3;
     *m = (model){.spelling = NAMING_ORIGINAL, .origin = COMPAT_ORIGINAL,
-                 .arithmetic = COMPAT_ORIGINAL, .vae = stable_diffusion_vae};
-    m->dit = (dit_config){
-        .in_channels = 4,
-        .out_channels = 8,
-        .patch = patches[index % 3],
-        .depth = sizes[size].depth,
-        .heads = sizes[size].heads,
-        .head_dim = sizes[size].width / sizes[size].heads,
-        .width = sizes[size].width,
-        .n_classes = 1000,
-        .latent_size = image_size / 8,
-        .norm3_eps = 1e-6f,
-    };
-    text_copy(m->path, sizeof m->path, paper_names[index]);
+                 .arithmetic = COMPAT_ORIGINAL, .has_vae = true,
+                 .vae = stable_diffusion_vae};
+    status st = paper_config(&m->dit, name, image_size);
+    if (st != OK) return st;
+    text_copy(m->path, sizeof m->path, name);
     config_original_schedule(&m->schedule);
-    status st = weights_generate(&m->dit_weights, paper_names[index]);
+    st = weights_generate(&m->dit_weights, m->path);
     if (st == OK) st = weights_generate(&m->vae_weights, "Stable Diffusion's VAE");
     if (st != OK) model_close(m);
     return st;

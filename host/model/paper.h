@@ -1,14 +1,20 @@
-/* The sizes of the paper (Peebles & Xie 2022, table 1) with Stable Diffusion's VAE, as models
- * without files: their weights are generated. For measurements, not for pictures. */
+/* The networks of the paper (Peebles & Xie 2022, table 1 and the four designs of section 3.2) with
+ * Stable Diffusion's VAE, as models without files: their weights are generated. For measurements,
+ * not for pictures. */
 #ifndef DITCL_MODEL_PAPER_H
 #define DITCL_MODEL_PAPER_H
 
 #include "model/model.h"
 
-extern const char *const paper_names[]; /* "DiT-S/2", ..., "DiT-XL/8", null */
+extern const char *const paper_image_sizes[]; /* "256", "512", null */
+enum { PAPER_256, PAPER_512 };
 
-/* The size of this index for square pictures of image_size pixels, a multiple of 64. Closed with
- * model_close. */
-status paper_model(model *m, int index, int image_size);
+/* The configuration of a name: DiT-S/2 to DiT-XL/8, which are the published design, adaLN-Zero; or
+ * with a suffix -in-context, -cross-attention or -adaLN. For square pictures of image_size pixels,
+ * a multiple of 64. ERR_USAGE for another name, as of --arch. */
+status paper_config(dit_config *c, const char *name, int image_size);
+
+/* The same as a model. Closed with model_close. */
+status paper_model(model *m, const char *name, int image_size);
 
 #endif
