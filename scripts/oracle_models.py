@@ -19,10 +19,11 @@ import zlib
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, DDPMScheduler, DiTTransformer2DModel
+from diffusers import AutoencoderKL, DDIMInverseScheduler, DiTTransformer2DModel
 from safetensors.torch import save_file
 
 import oracle_dit
+import oracle_schedule
 from oracle_dit import Net, position_embedding, sample_diffusers, sample_original
 
 DTYPES = {"f32": torch.float32, "f16": torch.float16, "bf16": torch.bfloat16}

@@ -18,6 +18,8 @@ from diffusers import (DDIMInverseScheduler, DDIMScheduler, DDPMScheduler,
                        DPMSolverMultistepScheduler, EulerDiscreteScheduler, HeunDiscreteScheduler)
 from diffusers.schedulers import scheduling_ddim, scheduling_ddpm
 
+from oracle_sit import sample_sit
+
 WIDTH = 6
 CLASSES = {"ddpm": DDPMScheduler, "ddim": DDIMScheduler, "dpm": DPMSolverMultistepScheduler,
            "euler": EulerDiscreteScheduler, "heun": HeunDiscreteScheduler}
@@ -238,6 +240,33 @@ def section_cases():
         yield "original", "ddim", {"beta_schedule": "squaredcos_cap_v2"}, steps, 0.5, True
 
 
+def run_sit(sampler, config, steps, diffusion, invert):
+    x = torch.from_numpy(start())
+    network = lambda x, t: torch.from_numpy(toy(x.numpy(), float(t)))
+    case = {"sampler": sampler, "steps": steps, "diffusion": diffusion, "invert": invert}
+    times, draws, x = sample_sit(network, config, case, x, lambda i: torch.from_numpy(noise(i)))
+    return times, draws, x.numpy()
+
+
+def sit_cases():
+    velocity = [{}, {"path_type": "GVP"}, {"path_type": "VP"}]
+    others = [{**path, "prediction": p} for path in velocity for p in ("noise", "score")]
+    for config in velocity + others:
+        for sampler in ("euler", "heun", "sde"):
+            yield sampler, config, "10", "sigma", False
+    for steps in ("2", "3", "50", "250"):
+        for sampler in ("euler", "heun", "sde"):
+            yield sampler, {"path_type": "Linear", "prediction": "velocity"}, steps, "sigma", False
+    for form in ("constant", "linear", "decreasing", "increasing-decreasing"):
+        yield "sde", {}, "10", form, False
+        yield "sde", {"path_type": "GVP"}, "10", form, False
+    for config in [{"path_type": "VP"}] + others:
+        yield "sde", config, "20", "sbdm", False
+    for sampler in ("euler", "heun"):
+        for config in [{}, {"path_type": "GVP"}, {"prediction": "noise"}, {"path_type": "VP"}]:
+            yield sampler, config, "10", "sigma", True
+
+
 def all_cases():
     names = {"ddpm": "DDPMScheduler", "ddim": "DDIMScheduler", "dpm": "DPMSolverMultistepScheduler",
              "euler": "EulerDiscreteScheduler", "heun": "HeunDiscreteScheduler"}
@@ -249,6 +278,20 @@ def all_cases():
         yield arithmetic, "ddim", config, steps, 0.0, True, True, "DDIMScheduler"
 
 
+def write(arithmetic, sampler, config, steps, eta, learned, invert, diffusion, result):
+    timesteps, draws, x = result
+    assert np.isfinite(x).all(), (arithmetic, sampler, config, steps)
+    text = json.dumps(config).replace('"', '\\"')
+    print('{COMPAT_%s, SAMPLER_%s, "%s", "%s", %s, %d, %d, DIFFUSION_%s,' % (
+        arithmetic.upper(), sampler.upper(), text, steps, eta, learned, invert,
+        diffusion.upper().replace("-", "_")))
+    print(" %d, %.9g, %.9g, %.17g, %d," % (
+        len(timesteps), timesteps[0], timesteps[-1],
+        sum((i + 1) * t for i, t in enumerate(timesteps)),
+        sum((i + 1) * d for i, d in enumerate(draws))))
+    print(" {%s}}," % ", ".join("%.9g" % v for v in x))
+
+
 def main():
     torch.set_num_threads(1)
     print("/* Made by scripts/oracle_schedule.py: torch %s, diffusers %s. */" % (
@@ -256,16 +299,11 @@ def main():
     for arithmetic, sampler, config, steps, eta, learned, invert, name in all_cases():
         plain = arithmetic == "original" and sampler in ("ddpm", "ddim")
         run = run_original if plain else run_diffusers
-        timesteps, draws, x = run(sampler, config, steps, eta, learned, invert)
-        assert np.isfinite(x).all(), (arithmetic, sampler, config, steps)
-        text = json.dumps({"_class_name": name, **config}).replace('"', '\\"')
-        print('{COMPAT_%s, SAMPLER_%s, "%s", "%s", %s, %d, %d,' % (
-            arithmetic.upper(), sampler.upper(), text, steps, eta, learned, invert))
-        print(" %d, %.9g, %.9g, %.17g, %d," % (
-            len(timesteps), timesteps[0], timesteps[-1],
-            sum((i + 1) * t for i, t in enumerate(timesteps)),
-            sum((i + 1) * d for i, d in enumerate(draws))))
-        print(" {%s}}," % ", ".join("%.9g" % v for v in x))
+        write(arithmetic, sampler, {"_class_name": name, **config}, steps, eta, learned, invert,
+              "sigma", run(sampler, config, steps, eta, learned, invert))
+    for sampler, config, steps, diffusion, invert in sit_cases():
+        write("original", sampler, {"_class_name": "SiT", **config}, steps, 0.0, True, invert,
+              diffusion, run_sit(sampler, config, steps, diffusion, invert))
 
 
 if __name__ == "__main__":

@@ -223,6 +223,8 @@ static const struct {
     {'s', DPM ",\"timestep_type\":\"continuous\"}", "timestep_type"},
     {'s', DPM ",\"solver_order\":-Infinity}", "solver_order"},
     {'s', DPM ",\"solver_order\":Infinity}", "JSON"},
+    {'s', "{\"_class_name\":\"SiT\",\"path_type\":\"linear\"}", "path_type"},
+    {'s', "{\"_class_name\":\"SiT\",\"prediction\":\"v\"}", "prediction"},
 };
 
 START_TEST(test_refusal)

@@ -17,6 +17,7 @@ typedef struct {
     const char *config, *steps;
     double eta;
     bool learned, invert;
+    diffusion_form diffusion;
     int n_rows;
     double first, last, timesteps; /* the last is a sum weighted by the row's number, from 1 */
     long long draws;               /* another one */
@@ -72,8 +73,8 @@ START_TEST(test_trajectory)
     schedule_config config;
     schedule s;
     ck_assert_msg(config_parse_schedule(&config, c->config, "test") == OK, "%s", fail_line());
-    const schedule_options options = {c->arithmetic, c->sampler, c->steps,
-                                      c->eta,        c->learned, c->invert};
+    const schedule_options options = {c->arithmetic, c->sampler, c->steps,    c->eta,
+                                      c->learned,    c->invert,  c->diffusion};
     ck_assert_msg(schedule_init(&s, &config, &options) == OK, "%s steps %s: %s", c->config,
                   c->steps, fail_line());
     double timesteps = 0;
@@ -83,9 +84,11 @@ START_TEST(test_trajectory)
         if (s.rows[i].draws) draws += i + 1;
     }
     ck_assert_int_eq(s.n_rows, c->n_rows);
-    ck_assert_double_eq((double)s.rows[0].timestep, c->first);
-    ck_assert_double_eq((double)s.rows[s.n_rows - 1].timestep, c->last);
-    ck_assert_double_eq_tol(timesteps, c->timesteps, 1e-12 * c->timesteps + 1e-12);
+    ck_assert_float_eq(s.rows[0].timestep, (float)c->first);
+    ck_assert_float_eq(s.rows[s.n_rows - 1].timestep, (float)c->last);
+    /* torch spreads times between 0 and 1 with another last bit */
+    double rounding = config.flow ? 1e-6 : 1e-12;
+    ck_assert_double_eq_tol(timesteps, c->timesteps, rounding * c->timesteps + 1e-12);
     ck_assert_int_eq(draws, c->draws);
     double error = run(&s, c);
     ck_assert_msg(error < 1e-5, "%s %s %s%s eta %g steps %s: relative error %.2e",
@@ -145,7 +148,7 @@ static const struct {
     {COMPAT_DIFFUSERS, SAMPLER_DDPM, ",\"variance_type\":\"fixed_large_log\"", "10", 0, false,
      false, ERR_FORMAT, "fixed_large_log"},
     {COMPAT_DIFFUSERS, SAMPLER_DDIM, ",\"beta_start\":1e-30,\"beta_end\":1e-30", "10", 0.5, true,
-     false, ERR_FORMAT, "betas"},
+     false, ERR_FORMAT, "finite"},
     {COMPAT_ORIGINAL, SAMPLER_DDPM, "", "1", 0, true, false, ERR_USAGE, "at least 2"},
     {COMPAT_ORIGINAL, SAMPLER_DDIM, "", "1", 0, true, false, ERR_USAGE, "at least 2"},
     {COMPAT_ORIGINAL, SAMPLER_DDIM, "", "1001", 0, true, false, ERR_USAGE, "1000"},
@@ -173,6 +176,44 @@ static const struct {
      ERR_FORMAT, "sample"},
 };
 
+static const struct {
+    sampler_kind sampler;
+    const char *config, *steps;
+    bool invert;
+    diffusion_form diffusion;
+    const char *word;
+} flow_refusals[] = {
+    {SAMPLER_DDPM, "", "10", false, DIFFUSION_SIGMA, "euler, heun or sde"},
+    {SAMPLER_DDIM, "", "10", true, DIFFUSION_SIGMA, "SiT"},
+    {SAMPLER_DPM, "", "10", false, DIFFUSION_SIGMA, "dpm++"},
+    {SAMPLER_SDE, "", "10", true, DIFFUSION_SIGMA, "inverted"},
+    {SAMPLER_HEUN, "", "10", false, DIFFUSION_LINEAR, "sde"},
+    {SAMPLER_HEUN, "", "1", false, DIFFUSION_SIGMA, "at least 2"},
+    {SAMPLER_HEUN, "", "0", false, DIFFUSION_SIGMA, "steps"},
+    {SAMPLER_HEUN, "", "ddim10", false, DIFFUSION_SIGMA, "original"},
+    {SAMPLER_HEUN, "", "5,5", false, DIFFUSION_SIGMA, "original"},
+    {SAMPLER_SDE, "", "10", false, DIFFUSION_SBDM, "finite"},
+    {SAMPLER_EULER, ",\"path_type\":\"VP\",\"prediction\":\"noise\"", "10", true,
+     DIFFUSION_SIGMA, "finite"},
+};
+
+START_TEST(test_flow_refusal)
+{
+    char json[200];
+    schedule_config config;
+    schedule s;
+    snprintf(json, sizeof json, "{\"_class_name\":\"SiT\"%s}", flow_refusals[_i].config);
+    ck_assert_int_eq(config_parse_schedule(&config, json, "test"), OK);
+    const schedule_options options = {.sampler = flow_refusals[_i].sampler,
+                                      .steps = flow_refusals[_i].steps,
+                                      .invert = flow_refusals[_i].invert,
+                                      .diffusion = flow_refusals[_i].diffusion};
+    ck_assert_int_ne(schedule_init(&s, &config, &options), OK);
+    ck_assert_ptr_null(s.rows);
+    ck_assert_msg(strstr(fail_line(), flow_refusals[_i].word) != NULL, "%s", fail_line());
+}
+END_TEST
+
 START_TEST(test_refusal)
 {
     char json[200];
@@ -180,9 +221,9 @@ START_TEST(test_refusal)
     schedule s;
     snprintf(json, sizeof json, "{\"_class_name\":\"DDIMScheduler\"%s}", refusals[_i].config);
     ck_assert_int_eq(config_parse_schedule(&config, json, "test"), OK);
-    const schedule_options options = {refusals[_i].arithmetic, refusals[_i].sampler,
-                                      refusals[_i].steps,      refusals[_i].eta,
-                                      refusals[_i].learned,    refusals[_i].invert};
+    const schedule_options options = {
+        refusals[_i].arithmetic, refusals[_i].sampler, refusals[_i].steps, refusals[_i].eta,
+        refusals[_i].learned,    refusals[_i].invert,  DIFFUSION_SIGMA};
     status st = schedule_init(&s, &config, &options);
     ck_assert_int_eq(st, refusals[_i].expected);
     ck_assert_ptr_null(s.rows);
@@ -200,6 +241,7 @@ Suite *suite_schedule(void)
     suite_add_tcase(suite, tests);
     tests = tcase_create("refusals");
     tcase_add_loop_test(tests, test_refusal, 0, sizeof refusals / sizeof *refusals);
+    tcase_add_loop_test(tests, test_flow_refusal, 0, sizeof flow_refusals / sizeof *flow_refusals);
     suite_add_tcase(suite, tests);
     return suite;
 }

@@ -21,6 +21,7 @@ typedef struct {
     device_choice on;
     text_list classes;
     int per_class, sampler, heads, compat, cfg_channels, batch;
+    int model_type, path, prediction, diffusion;
     uint64_t seed;
     double eta, guidance;
     bool quiet, verbose, invert;
@@ -33,6 +34,7 @@ typedef struct {
 } sample_request;
 
 static const char *const compats[] = {"original", "diffusers", NULL};
+static const char *const model_types[] = {"dit", "sit", NULL};
 static const char *const channel_choices[] = {"3", "all", NULL};
 
 static const char details[] =
@@ -165,6 +167,7 @@ static status read_interval(const char *typed, run_request *out)
 static status settle(sample_request *q, const model *m, run_request *out)
 {
     int sampler = q->sampler, channels = m->dit.in_channels;
+    if (sampler < 0 && m->schedule.flow) sampler = (int)m->schedule.sampler;
     if (sampler < 0 && q->invert) sampler = SAMPLER_DDIM;
     if (sampler < 0 && m->arithmetic == COMPAT_DIFFUSERS && m->origin == COMPAT_DIFFUSERS) {
         if (!m->schedule.sampler_known) {
@@ -175,6 +178,8 @@ static status settle(sample_request *q, const model *m, run_request *out)
         sampler = (int)m->schedule.sampler;
     }
     if (sampler < 0) sampler = m->arithmetic == COMPAT_ORIGINAL ? SAMPLER_DDPM : SAMPLER_DDIM;
+    if (q->diffusion >= 0 && sampler != SAMPLER_SDE)
+        return fail(ERR_USAGE, "--diffusion: only the sde sampler has it");
     if (q->eta != 0 && sampler != SAMPLER_DDIM)
         return fail(ERR_USAGE, "--eta: only the ddim sampler has it");
     if (q->invert && (!q->latents_in || !q->latents_out))
@@ -192,6 +197,7 @@ static status settle(sample_request *q, const model *m, run_request *out)
         .guided_channels = three && channels > 3 ? 3 : channels,
         .initial_latents = q->initial.data,
         .invert = q->invert,
+        .diffusion = (diffusion_form)(q->diffusion < 0 ? 0 : q->diffusion),
         .batch = q->batch,
     };
     status st = rng_source_parse(&out->source, q->rng);
@@ -336,8 +342,12 @@ static status sample(sample_request *q)
     run_request request;
     status st = OK;
     TRY(given_check(&q->begin));
+    if (q->model_type != 1 && (q->path || q->prediction))
+        return fail(ERR_USAGE, "--path and --prediction: only --model-type sit has them");
     TRY(model_open(&m, &(model_request){.name = q->model, .vae = q->vae, .heads = q->heads,
-                                        .forced = q->compat, .need_dit = true}));
+                                        .forced = q->compat, .need_dit = true,
+                                        .flow = q->model_type == 1, .path = (flow_path)q->path,
+                                        .predicts = flow_predictions[q->prediction]}));
     TRY(choose_labels(q, &m));
     int side = m.dit.latent_size * vae_scale(&m.vae);
     TRY(q->invert ? output_open_arrays(&o)
@@ -361,8 +371,8 @@ done:
 status cli_sample(int argc, char **argv)
 {
     sample_request q = {.steps = "50", .rng = "torch-cpu", .out = "ditcl.png", .per_class = 1,
-                        .sampler = -1, .compat = -1, .cfg_channels = -1, .guidance = 4.0,
-                        .begin.strength = -1};
+                        .sampler = -1, .diffusion = -1, .compat = -1, .cfg_channels = -1,
+                        .guidance = 4.0, .begin.strength = -1};
     const option options[] = {
         {"class", 'c', OPTION_LIST, &q.classes, "C",
          "number or name, or the beginning of one; repeatable, commas separate; all "
@@ -379,10 +389,12 @@ status cli_sample(int argc, char **argv)
          "threads each where not said [torch-cpu]", 0, 0, NULL},
         {"steps", 0, OPTION_TEXT, &q.steps, "K",
          "denoising steps [50]; original arithmetic also takes ddimK, that spacing, and A,B,C: so "
-         "many in each of equal sections of the timesteps, from picture to noise", 0, 0, NULL},
+         "many in each of equal sections of the timesteps, from picture to noise; of SiT the "
+         "path's points, both ends included", 0, 0, NULL},
         {"sampler", 0, OPTION_CHOICE, &q.sampler, "NAME",
-         "ddpm, ddim, dpm++ (DPM-Solver++ 2M), euler or heun (two predictions a step) [the "
-         "folder's scheduler; ddpm for original files]", 0, 0, sampler_names},
+         "ddpm, ddim, dpm++ (DPM-Solver++ 2M), euler or heun (two predictions a step); of SiT "
+         "euler, heun or sde (Euler-Maruyama) [the folder's scheduler; ddpm for original files; "
+         "heun for SiT]", 0, 0, sampler_names},
         {"eta", 0, OPTION_DOUBLE, &q.eta, "E", "ddim's noise, 0 to 1 [0]", 0, 1, NULL},
         {"cfg", 0, OPTION_DOUBLE, &q.guidance, "G",
          "classifier-free guidance scale; 1 is none [4]", 0, 1000, NULL},
@@ -390,11 +402,22 @@ status cli_sample(int argc, char **argv)
          "latent channels that are guided [3 in original arithmetic, else all]", 0, 0,
          channel_choices},
         {"guidance-interval", 0, OPTION_TEXT, &q.interval, "LO,HI",
-         "guidance only in steps whose timestep, as the network is told it, is in LO..HI; the "
-         "others take one prediction instead of two [all steps]", 0, 0, NULL},
+         "guidance only in steps whose timestep, as the network is told it, is in LO..HI (DiT: "
+         "999 is noise, 0 the picture; SiT: 0 is noise, 1 the picture); the others take one "
+         "prediction instead of two [all steps]", 0, 0, NULL},
         {"invert", 0, OPTION_FLAG, &q.invert, NULL,
-         "from picture to noise: DDIM's steps backwards, from --latents-in to --latents-out; makes "
-         "no picture", 0, 0, NULL},
+         "from picture to noise: DDIM's steps, or SiT's euler or heun, backwards, from "
+         "--latents-in to --latents-out; makes no picture", 0, 0, NULL},
+        {"diffusion", 0, OPTION_CHOICE, &q.diffusion, "FORM",
+         "noise of the sde sampler: sigma, constant, sbdm, linear, decreasing or "
+         "increasing-decreasing [sigma]", 0, 0, diffusion_names},
+        {"model-type", 0, OPTION_CHOICE, &q.model_type, "dit|sit",
+         "what a single file is; SiT has the same tensors [dit]", 0, 0, model_types},
+        {"path", 0, OPTION_CHOICE, &q.path, "PATH",
+         "of a single SiT file: Linear, GVP or VP [Linear]", 0, 0, flow_path_names},
+        {"prediction", 0, OPTION_CHOICE, &q.prediction, "WHAT",
+         "of a single SiT file: velocity, noise or score [velocity]", 0, 0,
+         flow_prediction_names},
         {"compat", 0, OPTION_CHOICE, &q.compat, "NAME",
          "compute as this program: original or diffusers [the files' origin]", 0, 0, compats},
         {"latents-in", 0, OPTION_TEXT, &q.latents_in, "F.npy",

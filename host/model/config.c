@@ -473,6 +473,31 @@ static const struct {
                          {"EulerDiscreteScheduler", SAMPLER_EULER},
                          {"HeunDiscreteScheduler", SAMPLER_HEUN}};
 
+const char *const flow_path_names[] = {"Linear", "GVP", "VP", NULL};
+const char *const flow_prediction_names[] = {"velocity", "noise", "score", NULL};
+const prediction flow_predictions[] = {PREDICT_VELOCITY, PREDICT_EPSILON, PREDICT_SCORE};
+
+void config_flow_schedule(schedule_config *config, flow_path path, prediction predicts)
+{
+    *config = (schedule_config){.sampler = SAMPLER_HEUN,
+                                .sampler_known = true,
+                                .flow = true,
+                                .path = path,
+                                .predicts = predicts,
+                                .n_train = MAX_TRAIN_STEPS};
+}
+
+static status read_flow(const reader *r, schedule_config *c)
+{
+    int path, predicts;
+    status st = read_word(r, "path_type", PATH_LINEAR, flow_path_names, &path);
+    if (st == OK) st = read_word(r, "prediction", 0, flow_prediction_names, &predicts);
+    if (st != OK) return st;
+    config_flow_schedule(c, (flow_path)path, flow_predictions[predicts]);
+    text_copy(c->class_name, sizeof c->class_name, "SiT");
+    return OK;
+}
+
 static status read_schedule(const reader *r, schedule_config *c)
 {
     static const char *const predictions[] = {"epsilon", "sample", "v_prediction", NULL};
@@ -480,6 +505,7 @@ static status read_schedule(const reader *r, schedule_config *c)
     status st = OK;
     int which;
     TRY(read_class(r, c->class_name, sizeof c->class_name));
+    if (!strcmp(c->class_name, "SiT")) return read_flow(r, c);
     c->sampler = SAMPLER_DDIM;
     for (size_t i = 0; i < sizeof scheduler_classes / sizeof *scheduler_classes; i++)
         if (!strcmp(c->class_name, scheduler_classes[i].name)) {

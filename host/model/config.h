@@ -45,7 +45,14 @@ typedef struct {
 } vae_config;
 
 typedef enum { BETAS_LINEAR, BETAS_SCALED_LINEAR, BETAS_COSINE, BETAS_TRAINED } beta_schedule;
-typedef enum { PREDICT_EPSILON, PREDICT_SAMPLE, PREDICT_V } prediction;
+typedef enum {
+    PREDICT_EPSILON, /* the noise */
+    PREDICT_SAMPLE,
+    PREDICT_V,
+    PREDICT_VELOCITY, /* SiT's: of the path from noise to data */
+    PREDICT_SCORE
+} prediction;
+typedef enum { PATH_LINEAR, PATH_GVP, PATH_VP } flow_path;
 typedef enum { SPACING_LEADING, SPACING_TRAILING, SPACING_LINSPACE } spacing;
 typedef enum {
     VARIANCE_FIXED_SMALL,
@@ -60,15 +67,19 @@ typedef enum {
     SAMPLER_DPM, /* DPM-Solver++ 2M */
     SAMPLER_EULER,
     SAMPLER_HEUN,
+    SAMPLER_SDE, /* Euler-Maruyama along SiT's path */
     N_SAMPLERS
 } sampler_kind;
 
-/* scheduler/scheduler_config.json of a diffusers scheduler that one of the samplers is. */
+/* scheduler/scheduler_config.json of a diffusers scheduler that one of the samplers is, or with
+ * _class_name SiT, which diffusers does not know: then only flow, path and predicts count. */
 typedef struct {
     sampler_kind sampler; /* what _class_name says */
     bool sampler_known;   /* false: another class; class_name says which */
     char class_name[80];
-    int n_train; /* num_train_timesteps */
+    bool flow; /* SiT: the network is told a time from 0 (noise) to 1 (data) */
+    flow_path path;
+    int n_train; /* num_train_timesteps; of SiT, the most steps */
     double beta_start, beta_end;
     beta_schedule betas;
     double *trained_betas; /* n_train values when betas is BETAS_TRAINED, else null; owned */
@@ -106,5 +117,11 @@ void config_settle_schedule(schedule_config *config, sampler_kind sampler);
 
 /* The original program's: linear betas 1e-4..0.02 over 1000 steps, epsilon. */
 void config_original_schedule(schedule_config *config);
+
+/* SiT's. The names are those of its program's options, as are the keys of a file. */
+void config_flow_schedule(schedule_config *config, flow_path path, prediction predicts);
+extern const char *const flow_path_names[], *const flow_prediction_names[];
+/* of flow_prediction_names */
+extern const prediction flow_predictions[];
 
 #endif

@@ -250,8 +250,9 @@ static status read_origin(model *m, const model_request *request, const char *pa
 
 static bool schedule_counts(const model *m)
 {
-    return m->texts[TEXT_SCHEDULE] &&
-           (m->origin == COMPAT_DIFFUSERS || m->arithmetic == COMPAT_DIFFUSERS);
+    const char *schedule = m->texts[TEXT_SCHEDULE];
+    return schedule && (m->origin == COMPAT_DIFFUSERS || m->arithmetic == COMPAT_DIFFUSERS ||
+                        strstr(schedule, "\"SiT\""));
 }
 
 static status open_dit_file(model *m, const model_request *request)
@@ -431,6 +432,24 @@ static status open_vae(model *m, const char *where, vae_need need)
 
 /* ---- both ---- */
 
+/* SiT has but one arithmetic, that of DiT's original program. */
+static status settle_flow(model *m, const model_request *request)
+{
+    if (request->flow) {
+        if (file_is_folder(m->path))
+            return fail(ERR_USAGE, "--model-type: %s says it itself, in scheduler/"
+                                   "scheduler_config.json; only a single file needs it", m->path);
+        config_free_schedule(&m->schedule);
+        config_flow_schedule(&m->schedule, request->path, request->predicts);
+    }
+    if (!m->schedule.flow) return OK;
+    if (request->forced == COMPAT_DIFFUSERS)
+        return fail(ERR_USAGE, "--compat diffusers: %s is a SiT, which diffusers does not have",
+                    m->path);
+    m->arithmetic = COMPAT_ORIGINAL;
+    return OK;
+}
+
 status model_open(model *m, const model_request *request)
 {
     *m = (model){0};
@@ -438,6 +457,7 @@ status model_open(model *m, const model_request *request)
     TRY(find(m->path, request->name));
     if (request->need_dit)
         TRY(file_is_folder(m->path) ? open_pipeline(m, request) : open_dit_file(m, request));
+    if (request->need_dit) TRY(settle_flow(m, request));
     TRY(open_vae(m, request->vae, request->vae_use));
     if (request->need_dit && m->has_vae && m->vae.latent_channels != m->dit.in_channels)
         st = fail(ERR_FORMAT, "%s: the VAE has %d latent channels, the transformer %d",

@@ -37,6 +37,9 @@ typedef struct {
     int forced;       /* -1, or a compat */
     bool need_dit;    /* false: only the VAE is wanted (decode) */
     vae_need vae_use;
+    bool flow;        /* a single file is a SiT, which its tensors do not say */
+    flow_path path;
+    prediction predicts;
 } model_request;
 
 status model_open(model *m, const model_request *request);

@@ -34,7 +34,7 @@ status run_schedule(schedule *s, const model *m, const run_request *request)
 {
     const schedule_options options = {
         .arithmetic = m->arithmetic, .sampler = request->sampler, .steps = request->steps,
-        .eta = request->eta, .invert = request->invert,
+        .eta = request->eta, .invert = request->invert, .diffusion = request->diffusion,
         .learned = m->dit.out_channels == 2 * m->dit.in_channels};
     return schedule_init(s, &m->schedule, &options);
 }

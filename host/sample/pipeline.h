@@ -24,6 +24,7 @@ typedef struct {
     bool guided_within;
     double guided_from, guided_to;
     bool invert; /* from picture to noise */
+    diffusion_form diffusion; /* of the sde sampler */
     /* null: drawn. Standard normal noise; with first_step or invert, the latents there */
     const float *initial_latents;
     const float *given_noise; /* [steps][n][C][size][size], of the steps; null: drawn */

@@ -21,6 +21,7 @@ status sampler_diffusers(schedule *s, const sampling *q); /* DDPM, DDIM */
 status sampler_dpm(schedule *s, const sampling *q);
 status sampler_euler(schedule *s, const sampling *q);
 status sampler_heun(schedule *s, const sampling *q);
+status sampler_flow(schedule *s, const sampling *q); /* Euler, Heun, Euler-Maruyama for SiT */
 
 /* ---- betas.c: tables that samplers start from ---- */
 

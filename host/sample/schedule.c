@@ -9,19 +9,26 @@
 #include "base/text.h"
 #include "sample/sampler.h"
 
-const char *const sampler_names[] = {"ddpm", "ddim", "dpm++", "euler", "heun", NULL};
+const char *const sampler_names[] = {"ddpm", "ddim", "dpm++", "euler", "heun", "sde", NULL};
 
 typedef status sampler(schedule *s, const sampling *q);
 
-/* Of each kind: in the original's arithmetic, and in diffusers'. The original program has but two;
- * its models are sampled by the others as diffusers does. */
-static sampler *const samplers[][2] = {
-    [SAMPLER_DDPM] = {sampler_original, sampler_diffusers},
-    [SAMPLER_DDIM] = {sampler_original, sampler_diffusers},
-    [SAMPLER_DPM] = {sampler_dpm, sampler_dpm},
-    [SAMPLER_EULER] = {sampler_euler, sampler_euler},
-    [SAMPLER_HEUN] = {sampler_heun, sampler_heun},
+/* Of each kind: in the original's arithmetic, in diffusers', and for SiT; null: none. The original
+ * program has but two; its models are sampled by the others as diffusers does. */
+static sampler *const samplers[N_SAMPLERS][3] = {
+    [SAMPLER_DDPM] = {sampler_original, sampler_diffusers, NULL},
+    [SAMPLER_DDIM] = {sampler_original, sampler_diffusers, NULL},
+    [SAMPLER_DPM] = {sampler_dpm, sampler_dpm, NULL},
+    [SAMPLER_EULER] = {sampler_euler, sampler_euler, sampler_flow},
+    [SAMPLER_HEUN] = {sampler_heun, sampler_heun, sampler_flow},
+    [SAMPLER_SDE] = {NULL, NULL, sampler_flow},
 };
+
+static sampler *find(const sampling *q)
+{
+    const schedule_options *o = &q->options;
+    return samplers[o->sampler][q->config.flow ? 2 : o->arithmetic == COMPAT_DIFFUSERS];
+}
 
 static status parse_steps(sampling *q)
 {
@@ -60,7 +67,7 @@ static status check_rows(const schedule *s)
         for (size_t k = 0; k < sizeof all / sizeof *all; k++)
             if (!float_is_finite(all[k]))
                 return fail(ERR_FORMAT,
-                            "the scheduler's betas leave no finite coefficients at timestep %g",
+                            "the scheduler's values leave no finite coefficients at timestep %g",
                             (double)r->timestep);
     }
     return OK;
@@ -69,15 +76,22 @@ static status check_rows(const schedule *s)
 static status check_options(const sampling *q)
 {
     const schedule_options *o = &q->options;
-    bool original = samplers[o->sampler][o->arithmetic == COMPAT_DIFFUSERS] == sampler_original;
+    bool invertible = o->sampler == SAMPLER_DDIM || (q->config.flow && o->sampler != SAMPLER_SDE);
+    if (!find(q))
+        return fail(ERR_USAGE, "the %s sampler is not for %s models: expected %s",
+                    sampler_names[o->sampler], q->config.flow ? "SiT" : "DiT",
+                    q->config.flow ? "euler, heun or sde" : "ddpm, ddim, dpm++, euler or heun");
+    if (o->diffusion != DIFFUSION_SIGMA && o->sampler != SAMPLER_SDE)
+        return fail(ERR_USAGE, "diffusion %s: only the sde sampler has it",
+                    diffusion_names[o->diffusion]);
     if (o->sampler == SAMPLER_DDIM && !(o->eta >= 0 && o->eta <= 1))
         return fail(ERR_USAGE, "eta %g: expected 0 to 1", o->eta);
-    if (o->invert && o->sampler != SAMPLER_DDIM)
-        return fail(ERR_USAGE, "the %s sampler cannot be inverted, ddim can",
-                    sampler_names[o->sampler]);
+    if (o->invert && !invertible)
+        return fail(ERR_USAGE, "the %s sampler cannot be inverted, %s can",
+                    sampler_names[o->sampler], q->config.flow ? "euler and heun" : "ddim");
     if (o->invert && o->eta > 0)
         return fail(ERR_USAGE, "eta %g: only ddim without noise (eta 0) can be inverted", o->eta);
-    if ((q->strided || q->sections) && !original)
+    if ((q->strided || q->sections) && find(q) != sampler_original)
         return fail(ERR_USAGE,
                     "steps %.60s: this spacing belongs to ddpm and ddim in the original "
                     "arithmetic; type a number",
@@ -92,8 +106,7 @@ status schedule_init(schedule *s, const schedule_config *config, const schedule_
     config_settle_schedule(&q.config, options->sampler);
     status st = parse_steps(&q);
     if (st == OK) st = check_options(&q);
-    if (st == OK)
-        st = samplers[options->sampler][options->arithmetic == COMPAT_DIFFUSERS](s, &q);
+    if (st == OK) st = find(&q)(s, &q);
     if (st == OK) st = check_rows(s);
     for (int i = 0; st == OK && i < s->n_rows; i++) s->keeps |= s->rows[i].to_kept != 0;
     if (st != OK) schedule_free(s);

@@ -44,17 +44,30 @@ typedef struct {
     float initial_scale; /* of the standard normal noise that sampling starts from */
 } schedule;
 
+/* How much noise a walk along SiT's path has. */
+typedef enum {
+    DIFFUSION_SIGMA,
+    DIFFUSION_CONSTANT,
+    DIFFUSION_SBDM,
+    DIFFUSION_LINEAR,
+    DIFFUSION_DECREASING,
+    DIFFUSION_INCREASING_DECREASING
+} diffusion_form;
+
 typedef struct {
     compat arithmetic;
     sampler_kind sampler;
-    const char *steps; /* "50"; the original's DDPM and DDIM also "ddim50" and "10,15,20" */
-    double eta;        /* DDIM's */
-    bool learned;      /* the model has variance channels */
-    bool invert;       /* from picture to noise: DDIM alone */
+    /* "50"; the original's DDPM and DDIM also "ddim50" and "10,15,20". Of SiT the points of the
+     * path, both ends included */
+    const char *steps;
+    double eta;   /* DDIM's */
+    bool learned; /* the model has variance channels */
+    bool invert;  /* from picture to noise: DDIM, and SiT without noise */
+    diffusion_form diffusion;
 } schedule_options;
 
-/* By sampler_kind, as a user types them; ends with a null. */
-extern const char *const sampler_names[];
+/* By sampler_kind and diffusion_form, as a user types them; ends with a null. */
+extern const char *const sampler_names[], *const diffusion_names[];
 
 /* ERR_USAGE for options that cannot be, ERR_FORMAT for a configuration that cannot be sampled
  * so. */

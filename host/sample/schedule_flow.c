@@ -1,0 +1,161 @@
+/* SiT (Ma et al. 2024): a path x_t = alpha(t) data + sigma(t) noise from noise (t = 0) to data
+ * (t = 1), walked along its probability flow or with noise, as the program published with the paper
+ * and torchdiffeq's fixed-grid solvers do it, in float32. */
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/memory.h"
+#include "sample/sampler.h"
+
+enum { MIN_POINTS = 2 };
+
+static const float pi = 3.14159265358979323846f;
+static const float vp_least = 0.1f, vp_most = 20.0f; /* beta of the VP path */
+static const double singular = 1e-3; /* kept from ends where a prediction means nothing */
+static const double last_step = 0.04; /* the end of a walk with noise is one step without */
+
+const char *const diffusion_names[] = {"sigma",  "constant",   "sbdm",
+                                       "linear", "decreasing", "increasing-decreasing", NULL};
+
+/* A point of the path; drift and score are combinations of x and the model's output. */
+typedef struct {
+    float t, alpha, sigma;
+    float drift_x, drift_o, score_x, score_o, diffusion;
+} point;
+
+/* alpha and sigma, their slopes, slope of alpha over alpha, and what SBDM's diffusion is. */
+typedef struct {
+    float alpha, alpha_slope, sigma, sigma_slope, ratio, variance;
+} coefficients;
+
+static coefficients path_at(flow_path path, float t)
+{
+    coefficients c = {.alpha = t, .alpha_slope = 1, .sigma = 1 - t, .sigma_slope = -1};
+    c.ratio = 1 / t;
+    if (path == PATH_GVP) {
+        float angle = t * pi / 2;
+        c.alpha = sinf(angle);
+        c.alpha_slope = pi / 2 * cosf(angle);
+        c.sigma = cosf(angle);
+        c.sigma_slope = -pi / 2 * sinf(angle);
+        c.ratio = pi / (2 * tanf(angle));
+    }
+    if (path == PATH_VP) {
+        float rest = 1 - t, range = vp_most - vp_least;
+        float log_alpha = -0.25f * rest * rest * range - 0.5f * rest * vp_least;
+        float square = expf(2 * log_alpha);
+        c.ratio = 0.5f * rest * range + 0.5f * vp_least;
+        c.alpha = expf(log_alpha);
+        c.alpha_slope = c.alpha * c.ratio;
+        c.sigma = sqrtf(1 - square);
+        c.sigma_slope = square * (2 * c.ratio) / (-2 * c.sigma);
+        c.variance = c.ratio;
+        return c;
+    }
+    c.variance = c.ratio * (c.sigma * c.sigma) - c.sigma * c.sigma_slope;
+    return c;
+}
+
+static float diffusion_at(diffusion_form form, const coefficients *c, float t)
+{
+    float wave;
+    switch (form) {
+    case DIFFUSION_CONSTANT: return 1;
+    case DIFFUSION_SBDM: return c->variance;
+    case DIFFUSION_LINEAR: return 1 - t;
+    case DIFFUSION_DECREASING: wave = cosf(pi * t) + 1; return 0.25f * wave * wave;
+    case DIFFUSION_INCREASING_DECREASING: wave = sinf(pi * t); return wave * wave;
+    default: return c->sigma;
+    }
+}
+
+static point point_at(const sampling *q, float t)
+{
+    coefficients c = path_at(q->config.path, t);
+    point p = {.t = t, .alpha = c.alpha, .sigma = c.sigma, .drift_o = 1, .score_o = 1};
+    if (q->config.predicts == PREDICT_VELOCITY) {
+        float ratio = c.alpha / c.alpha_slope;
+        float variance = c.sigma * c.sigma - ratio * c.sigma_slope * c.sigma;
+        p.score_x = -1 / variance;
+        p.score_o = ratio / variance;
+    } else {
+        if (q->config.predicts == PREDICT_EPSILON) p.score_o = -1 / c.sigma;
+        p.drift_x = c.ratio;
+        p.drift_o = c.variance * p.score_o;
+    }
+    p.diffusion = diffusion_at(q->options.diffusion, &c, t);
+    return p;
+}
+
+/* From where to where the path is walked. */
+static void interval(double *from, double *to, const sampling *q)
+{
+    bool noisy = q->options.sampler == SAMPLER_SDE;
+    bool velocity = q->config.predicts == PREDICT_VELOCITY, vp = q->config.path == PATH_VP;
+    *from = !velocity && !vp ? singular : 0;
+    *to = vp || !velocity ? 1 - singular : 1;
+    if (noisy) *to = 1 - last_step;
+    if (q->options.invert) {
+        *from = 1 - *from;
+        *to = 1 - *to;
+    }
+}
+
+static schedule_row row_at(const point *p)
+{
+    return (schedule_row){.timestep = p->t, .signal = p->alpha, .spread = p->sigma, .eps_o = 1};
+}
+
+/* x + drift * dt, the drift with or without that of the noise */
+static void walk(schedule_row *row, const point *p, float dt, bool noisy)
+{
+    float more = noisy ? p->diffusion : 0;
+    row->to_x = 1 + dt * (p->drift_x + (noisy ? more * p->score_x : 0));
+    row->to_eps = dt * (p->drift_o + (noisy ? more * p->score_o : 0));
+}
+
+/* The second evaluation of Heun's method, to what the first one kept. */
+static void heun(schedule_row *first, schedule_row *second, const point *at, const point *next,
+                 float dt)
+{
+    first->keep_x = 1 + dt / 2 * at->drift_x;
+    first->keep_eps = dt / 2 * at->drift_o;
+    *second = row_at(next);
+    second->between = true;
+    second->to_kept = 1;
+    second->to_x = dt / 2 * next->drift_x;
+    second->to_eps = dt / 2 * next->drift_o;
+}
+
+status sampler_flow(schedule *s, const sampling *q)
+{
+    status st = OK;
+    double from, to;
+    bool noisy = q->options.sampler == SAMPLER_SDE, twice = q->options.sampler == SAMPLER_HEUN;
+    int n = q->n_steps, rows = twice ? 2 * (n - 1) : noisy ? n : n - 1;
+    if (n < MIN_POINTS)
+        return fail(ERR_USAGE, "steps %s: the path needs at least %d points", q->steps, MIN_POINTS);
+    interval(&from, &to, q);
+    TRY(memory_alloc(&s->rows, (size_t)rows, sizeof *s->rows));
+    s->n_rows = rows;
+    for (int i = 0; i < n - 1; i++) {
+        schedule_row *row = &s->rows[twice ? 2 * i : i];
+        point at = point_at(q, linspace_float((float)from, (float)to, n, i));
+        point next = point_at(q, linspace_float((float)from, (float)to, n, i + 1));
+        float dt = next.t - at.t;
+        if (noisy) /* one stride for all */
+            dt = linspace_float((float)from, (float)to, n, 1) - (float)from;
+        *row = row_at(&at);
+        walk(row, &at, dt, noisy);
+        row->draws = noisy;
+        if (noisy) row->noise = sqrtf(2 * at.diffusion) * sqrtf(dt);
+        if (twice) heun(row, row + 1, &at, &next, dt);
+    }
+    if (noisy) {
+        point end = point_at(q, (float)to);
+        s->rows[n - 1] = row_at(&end);
+        walk(&s->rows[n - 1], &end, (float)last_step, true);
+    }
+done:
+    return st;
+}
