@@ -40,9 +40,9 @@ def command(program, row, folder, out):
     if row["latents_in"] != "-":
         args += ["--latents-in", at(row["latents_in"])]
     for column, option in GIVEN.items():
-        if row[column] != "-" and not (column == "eta" and row["sampler"] == "ddpm"):
+        if row[column] != "-" and not (column == "eta" and row["sampler"] != "ddim"):
             args += [option, row[column]]
-    return args
+    return args + (row["more"].split(";") if row["more"] != "-" else [])
 
 
 def compare_pictures(folder, expected):

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+import oracle_sit
 from oracle_schedule import betas_original, kept_timesteps
 
 
@@ -185,6 +186,19 @@ def guide(out, scale, channels):
     return torch.cat([torch.cat([half, half]), rest], 1)
 
 
+def predict(network, x, t, y, case, guided, n):
+    """One prediction for both halves of x; outside the interval without guidance."""
+    low, high = case.get("interval") or (-math.inf, math.inf)
+    when = torch.as_tensor(t).expand(len(x))
+    if not guided:
+        return network(x, when, y)
+    if low <= float(t) <= high:
+        half = torch.cat([x[:n], x[:n]])
+        return guide(network(half, when, y), case["cfg"], case["cfg_channels"])
+    alone = network(x[:n], when[:n], y[:n])
+    return torch.cat([alone, alone])
+
+
 # ---- the original's sampling loop ----
 
 def original_tables(config, steps):
@@ -193,9 +207,9 @@ def original_tables(config, steps):
     full = np.cumprod(1 - betas)[kept]
     betas = 1 - full / np.append(1.0, full[:-1])
     bar = np.cumprod(1 - betas)
-    before = np.append(1.0, bar[:-1])
+    before, after = np.append(1.0, bar[:-1]), np.append(bar[1:], 0.0)
     posterior = betas * (1 - before) / (1 - bar)
-    return {"kept": kept, "bar": bar, "before": before,
+    return {"kept": kept, "bar": bar, "before": before, "after": after,
             "min_log": np.log(np.append(posterior[1], posterior[1:])),
             "max_log": np.log(betas),
             "fixed": np.log(np.append(posterior[1], betas[1:])),
@@ -211,18 +225,18 @@ def sample_original(network, config, case, x, y, null_class, channels, noise):
     n, guided = len(x), case["cfg"] != 1
     if guided:
         x, y = torch.cat([x, x]), torch.cat([y, torch.full_like(y, null_class)])
-    for i in reversed(range(len(table["kept"]))):
-        t = torch.full((len(x),), table["kept"][i])
-        if guided:
-            half = x[:n]
-            out = guide(network(torch.cat([half, half]), t, y), case["cfg"], case["cfg_channels"])
-        else:
-            out = network(x, t, y)
+    order = range(len(table["kept"]))
+    for i in order if case.get("invert") else reversed(order):
+        out = predict(network, x, table["kept"][i], y, case, guided, n)
         o, v = out[:, :channels], out[:, channels:]
         if config.get("prediction_type") == "sample":
             x0 = o
         else:
             x0 = f32("recip", i) * x - f32("recipm1", i) * o
+        if case.get("invert"):
+            eps, after = (f32("recip", i) * x - x0) / f32("recipm1", i), f32("after", i)
+            x = x0 * torch.sqrt(after) + torch.sqrt(1 - after) * eps
+            continue
         fresh, live = noise(x), float(i != 0)
         if case["sampler"] == "ddpm":
             log_variance = f32("fixed", i)
@@ -250,14 +264,25 @@ def sample_diffusers(network, scheduler, case, x, y, null_class, channels, gener
         x, y = torch.cat([x, x]), torch.cat([y, torch.full_like(y, null_class)])
     scheduler.set_timesteps(int(case["steps"]))
     learned = case["sampler"] == "ddpm" and scheduler.config.variance_type == "learned_range"
-    extra = {"eta": case["eta"]} if case["sampler"] == "ddim" else {}
+    extra = {"eta": case["eta"]} if case["sampler"] == "ddim" and not case.get("invert") else {}
+    if case["sampler"] in ("ddpm", "ddim") and not case.get("invert"):
+        extra["generator"] = generator
+    x = x * scheduler.init_noise_sigma
     for t in scheduler.timesteps:
         if guided:
             x = torch.cat([x[:n], x[:n]])
-        out = network(x, t.expand(len(x)), y)
-        if guided:
-            out = guide(out, case["cfg"], case["cfg_channels"])
+        out = predict(network, scheduler.scale_model_input(x, t), t, y, case, guided, n)
         if not learned:
             out = out[:, :channels]
-        x = scheduler.step(out, t, x, generator=generator, **extra).prev_sample
+        x = scheduler.step(out, t, x, **extra).prev_sample
     return x[:n]
+
+
+# ---- SiT's sampling loop ----
+
+def sample_sit(network, config, case, x, y, null_class, channels, noise):
+    n, guided = len(x), case["cfg"] != 1
+    if guided:
+        x, y = torch.cat([x, x]), torch.cat([y, torch.full_like(y, null_class)])
+    ask = lambda x, t: predict(network, x, t, y, case, guided, n)[:, :channels]
+    return oracle_sit.sample_sit(ask, config, case, x, lambda i: noise(x))[2][:n]

@@ -23,12 +23,12 @@ from diffusers import AutoencoderKL, DDIMInverseScheduler, DiTTransformer2DModel
 from safetensors.torch import save_file
 
 import oracle_dit
-import oracle_schedule
-from oracle_dit import Net, position_embedding, sample_diffusers, sample_original
+from oracle_dit import Net, position_embedding, sample_diffusers, sample_original, sample_sit
+from oracle_schedule import CLASSES
 
 DTYPES = {"f32": torch.float32, "f16": torch.float16, "bf16": torch.bfloat16}
 COLUMNS = ("kind name model vae heads classes n seed steps sampler eta cfg cfg_channels compat "
-           "latents_in expected tolerance").split()
+           "latents_in expected tolerance more").split()
 OLD_NAMES = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}
 
 
@@ -207,6 +207,10 @@ def scheduler_config(spec):
             **spec.get("scheduler", {})}
 
 
+def is_sit(spec):
+    return spec.get("scheduler", {}).get("_class_name") == "SiT"
+
+
 def write_dit(root, spec, weights):
     """Returns the path that MODEL takes."""
     path = f"{root}/{spec['name']}"
@@ -215,7 +219,7 @@ def write_dit(root, spec, weights):
         return path + ".safetensors"
     write_json(path + "/transformer/config.json", dit_config(spec))
     save_file(weights, path + "/transformer/diffusion_pytorch_model.safetensors", {"format": "pt"})
-    config = scheduler_config(spec)
+    config = spec["scheduler"] if is_sit(spec) else scheduler_config(spec)
     write_json(path + "/scheduler/scheduler_config.json", config)
     index = {"_class_name": "DiTPipeline", "_diffusers_version": "0.42.1",
              "scheduler": ["diffusers", config["_class_name"]],
@@ -307,27 +311,42 @@ class Model:
         self.save("decode", pixels, n=n, latents_in=self.save_array("z", z), tolerance="1e-5")
 
     def sample(self, classes, n=1, seed=0, steps="10", sampler="ddim", eta=0.0, cfg=4.0,
-               cfg_channels=None, compat=None, latents_in=False):
-        own = "original" if self.original else "diffusers"
+               cfg_channels=None, compat=None, latents_in=False, interval=None, invert=False,
+               sit=None, diffusion=None):
+        """sit: a configuration of SiT, for an original file; a folder says it itself."""
+        own = "original" if self.original or is_sit(self.spec) else "diffusers"
         arithmetic = compat or own
         wanted = range(self.spec["classes"]) if classes == "all" else classes
         y = torch.tensor([c for c in wanted for _ in range(n)])
         case = {"steps": steps, "sampler": sampler, "eta": eta, "cfg": cfg,
-                "cfg_channels": cfg_channels or (3 if arithmetic == "original" else 4)}
+                "cfg_channels": cfg_channels or (3 if arithmetic == "original" else 4),
+                "interval": interval, "invert": invert, "diffusion": diffusion}
         g = torch.Generator().manual_seed(seed)
         shape = (len(y), 4, self.spec["size"], self.spec["size"])
         given = self.save_array("in", self.example(len(y), "in")) if latents_in else "-"
         x = self.example(len(y), "in") if latents_in else torch.randn(shape, generator=g)
         config = {"clip_sample": False} if self.original else scheduler_config(self.spec)
-        if arithmetic == "original":
-            x = sample_original(self.network(arithmetic), config, case, x, y, self.net.null_class,
-                                4, lambda like: torch.randn(like.shape, generator=g))
+        draw = lambda like: torch.randn(like.shape, generator=g)
+        network, null = self.network(arithmetic), self.net.null_class
+        if sit is not None or is_sit(self.spec):
+            x = sample_sit(network, sit or config, case, x, y, null, 4, draw)
+        elif arithmetic == "original" and sampler in ("ddpm", "ddim"):
+            x = sample_original(network, config, case, x, y, null, 4, draw)
         else:
-            kind = DDPMScheduler if sampler == "ddpm" else DDIMScheduler
-            x = sample_diffusers(self.network(arithmetic), kind.from_config(config), case, x, y,
-                                 self.net.null_class, 4, g)
+            kind = DDIMInverseScheduler if invert else CLASSES[sampler]
+            if sampler == "dpm":  # with a learned variance it would take three channels only
+                config = {k: v for k, v in config.items() if k != "variance_type"}
+            x = sample_diffusers(network, kind.from_config(config), case, x, y, null, 4, g)
+        more = [f"--guidance-interval={interval[0]},{interval[1]}"] if interval else []
+        more += ["--invert"] if invert else []
+        more += [f"--diffusion={diffusion}"] if diffusion else []
+        if sit is not None:
+            more += ["--model-type=sit"]
+            more += [f"--path={sit['path_type']}"] if "path_type" in sit else []
+            more += [f"--prediction={sit['prediction']}"] if "prediction" in sit else []
         self.save("sample", x, classes=classes if classes == "all" else ",".join(map(str, classes)),
-                  n=n, seed=seed, steps=steps, sampler=sampler, eta=eta, cfg=cfg,
+                  n=n, seed=seed, steps=steps, sampler="dpm++" if sampler == "dpm" else sampler,
+                  eta=eta, cfg=cfg, more=";".join(more) or "-",
                   cfg_channels={None: "-", 4: "all", 3: "3"}[cfg_channels], compat=compat or "-",
                   latents_in=given)
 

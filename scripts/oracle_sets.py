@@ -23,6 +23,12 @@ def small_separate(m):
     m.sample([2], seed=3, eta=0.7, cfg=3.0, latents_in=True)
     m.sample([0, 3], seed=8, sampler="ddpm", compat="original")
     m.sample([3], n=2, seed=9, eta=0.7, cfg=1.5, cfg_channels=4, compat="original")
+    m.sample([0, 3], seed=21, sampler="dpm", cfg=3.0)
+    m.sample([1, 4], seed=22, sampler="euler", cfg=2.0)
+    m.sample([2], seed=23, sampler="heun", cfg=2.0)
+    m.sample([2], seed=24, sampler="heun", cfg=1.0, latents_in=True, steps="6")
+    m.sample([2], cfg=1.0, latents_in=True, invert=True)
+    m.sample([0, 3], n=2, seed=25, sampler="ddpm", cfg=4.0, interval=(200, 700))
 
 
 def small_original(m):
@@ -35,6 +41,13 @@ def small_original(m):
     m.sample([1], seed=4, sampler="ddpm", cfg=3.0, latents_in=True)
     m.sample([0, 2], seed=5, compat="diffusers")
     m.sample([1], seed=6, sampler="ddpm", cfg=2.0, compat="diffusers")
+    m.sample([1, 2], seed=7, sampler="ddpm", steps="2,3,5")
+    m.sample([0], seed=8, sampler="dpm", cfg=2.0)
+    m.sample([1], cfg=1.5, latents_in=True, invert=True)
+    m.sample([0, 1], seed=9, sampler="sde", cfg=1.5, sit={})
+    m.sample([2], seed=10, sampler="euler", cfg=4.0, interval=(0.25, 0.8), sit={})
+    m.sample([1], seed=11, sampler="heun", cfg=1.5,
+             sit={"path_type": "VP", "prediction": "noise"})
 
 
 def small_plain(m):
@@ -50,6 +63,13 @@ def small_design(m):
     last = m.spec["classes"] - 1
     m.forward(321, [last, 0, 1])
     m.sample([1, 0], sampler="ddpm" if m.spec["learned"] else "ddim", cfg=2.0)
+
+
+def small_sit(m):
+    m.sample([1, 3], seed=1, sampler="sde", cfg=1.5, diffusion="decreasing")
+    m.sample([2], n=2, seed=2, sampler="heun", cfg=1.0)
+    m.sample([0], seed=3, sampler="euler", cfg=4.0, cfg_channels=4)
+    m.sample([0], sampler="heun", cfg=1.0, latents_in=True, invert=True)
 
 
 def small():
@@ -72,6 +92,10 @@ def small():
               design="cross-attention"), small_design
     yield dit("context52", "original", 52, 4, 2, 2, 10, 3, "f16", vae((4,), 1, 2, "f16"),
               learned=False, design="in-context"), small_design
+    yield dit("sit24", "diffusers", 24, 2, 2, 2, 8, 4, "f16",
+              vae((4,), 1, 4, "f16"),
+              scheduler={"_class_name": "SiT", "path_type": "GVP", "prediction": "velocity"}), \
+        small_sit
 
 
 # ---- the battery ----

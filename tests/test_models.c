@@ -28,10 +28,10 @@ static const char *folder;
  * of fp32. */
 static const double BF16_TOLERANCE = 5e-2, AUTO_FACTOR = 5;
 
-enum { COLUMNS = 17, PATH = 4096 };
+enum { COLUMNS = 18, PATH = 4096 };
 typedef enum {
     KIND, NAME, MODEL, VAE, HEADS, CLASSES, N, SEED, STEPS, SAMPLER, ETA, CFG, CFG_CHANNELS, COMPAT,
-    LATENTS_IN, EXPECTED, TOLERANCE
+    LATENTS_IN, EXPECTED, TOLERANCE, MORE
 } column;
 
 typedef struct {
@@ -172,6 +172,14 @@ static void add_sampling(words *w, const row *r)
     add_option(w, r, "--cfg", CFG);
     add_option(w, r, "--cfg-channels", CFG_CHANNELS);
     add_option(w, r, "--compat", COMPAT);
+    for (const char *at = given(r, MORE) ? r->word[MORE] : ""; *at;) {
+        char word[80];
+        size_t length = strcspn(at, ";");
+        ck_assert_uint_lt(length, sizeof word);
+        snprintf(word, sizeof word, "%.*s", (int)length, at);
+        add(w, word);
+        at += length + (at[length] == ';');
+    }
 }
 
 /* The part of the pictures' values that differs from the expected ones, which stand one above the
