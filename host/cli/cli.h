@@ -5,6 +5,7 @@
 #include "base/status.h"
 #include "cli/options.h"
 #include "device/device.h"
+#include "model/model.h"
 
 /* A command: its words behind its name. */
 status cli_devices(int argc, char **argv);
@@ -48,6 +49,23 @@ typedef struct {
     {"verbose", 'v', OPTION_FLAG, where, NULL, "say what is done and how long it takes", 0, 0, NULL}
 #define OPTION_JSON(where)                                                                         \
     {"json", 0, OPTION_FLAG, where, NULL, "print JSON, for programs", 0, 0, NULL}
+
+/* What a single file is, where its tensors do not say it. */
+typedef struct {
+    int type, path, prediction;
+} type_choice;
+
+#define OPTIONS_TYPE(where)                                                                        \
+    {"model-type", 0, OPTION_CHOICE, &(where)->type, "dit|sit",                                    \
+     "what a single file is; SiT has the same tensors [dit]", 0, 0, cli_model_types},              \
+    {"path", 0, OPTION_CHOICE, &(where)->path, "PATH",                                             \
+     "of a single SiT file: Linear, GVP or VP [Linear]", 0, 0, flow_path_names},                   \
+    {"prediction", 0, OPTION_CHOICE, &(where)->prediction, "WHAT",                                 \
+     "of a single SiT file: velocity, noise or score [velocity]", 0, 0, flow_prediction_names}
+extern const char *const cli_model_types[];
+
+/* Puts the choice into a request. */
+status cli_settle_type(model_request *request, const type_choice *choice);
 
 /* Opens the device that the selector, else DITCL_DEVICE, names; an automatic choice is named on
  * stderr unless quiet. */

@@ -24,17 +24,18 @@ static status check_out(const char *out, bool *file)
     return *file ? file_out_check(out) : OK;
 }
 
-static status convert(const char *in, const char *out, const char *vae_path, int heads, dtype type)
+static status convert(const char *out, const model_request *in, const type_choice *what, dtype type)
 {
     model m = {0};
     bool file;
     status st = OK;
     TRY(check_out(out, &file));
-    if (file && vae_path)
+    if (file && in->vae)
         return fail(ERR_USAGE, "--vae: one DiT file holds no VAE, only a folder does");
-    TRY(model_open(&m, &(model_request){.name = in, .vae = vae_path, .heads = heads, .forced = -1,
-                                        .need_dit = true,
-                                        .vae_use = file ? VAE_UNUSED : VAE_IF_THERE}));
+    model_request of = *in;
+    of.vae_use = file ? VAE_UNUSED : VAE_IF_THERE;
+    TRY(cli_settle_type(&of, what));
+    TRY(model_open(&m, &of));
     TRY(dit_check(&m));
     if (m.has_vae) TRY(vae_check(&m));
     TRY(file ? convert_to_file(&m, out, type) : convert_to_folder(&m, out, type));
@@ -49,6 +50,7 @@ status cli_convert(int argc, char **argv)
     static const dtype by_choice[] = {DTYPE_F32, DTYPE_F16, DTYPE_BF16, DTYPE_OTHER};
     const char *names[2] = {0}, *vae_path = NULL;
     int heads = 0, type = 3;
+    type_choice what = {0};
     const option options[] = {
         {"vae", 0, OPTION_TEXT, &vae_path, "PATH", "put this VAE, a folder or file, into a folder",
          0, 0, NULL},
@@ -56,6 +58,7 @@ status cli_convert(int argc, char **argv)
          NULL},
         {"dtype", 0, OPTION_CHOICE, &type, "T",
          "of what is written: fp32, fp16, bf16, or as-is, each tensor's own [as-is]", 0, 0, types},
+        OPTIONS_TYPE(&what),
         {0},
     };
     const char *const positional[] = {"IN", "OUT", NULL};
@@ -76,5 +79,7 @@ status cli_convert(int argc, char **argv)
     bool helped;
     status st = options_parse(&c, argc, argv, &helped);
     if (st != OK || helped) return st;
-    return convert(names[0], names[1], vae_path, heads, by_choice[type]);
+    const model_request in = {.name = names[0], .vae = vae_path, .heads = heads, .forced = -1,
+                              .need_dit = true};
+    return convert(names[1], &in, &what, by_choice[type]);
 }

@@ -21,7 +21,8 @@ typedef struct {
     device_choice on;
     text_list classes;
     int per_class, sampler, heads, compat, cfg_channels, batch;
-    int model_type, path, prediction, diffusion;
+    int diffusion;
+    type_choice type;
     uint64_t seed;
     double eta, guidance;
     bool quiet, verbose, invert;
@@ -34,7 +35,6 @@ typedef struct {
 } sample_request;
 
 static const char *const compats[] = {"original", "diffusers", NULL};
-static const char *const model_types[] = {"dit", "sit", NULL};
 static const char *const channel_choices[] = {"3", "all", NULL};
 
 static const char details[] =
@@ -341,13 +341,11 @@ static status sample(sample_request *q)
     output o = {0};
     run_request request;
     status st = OK;
+    model_request of = {.name = q->model, .vae = q->vae, .heads = q->heads, .forced = q->compat,
+                        .need_dit = true};
     TRY(given_check(&q->begin));
-    if (q->model_type != 1 && (q->path || q->prediction))
-        return fail(ERR_USAGE, "--path and --prediction: only --model-type sit has them");
-    TRY(model_open(&m, &(model_request){.name = q->model, .vae = q->vae, .heads = q->heads,
-                                        .forced = q->compat, .need_dit = true,
-                                        .flow = q->model_type == 1, .path = (flow_path)q->path,
-                                        .predicts = flow_predictions[q->prediction]}));
+    TRY(cli_settle_type(&of, &q->type));
+    TRY(model_open(&m, &of));
     TRY(choose_labels(q, &m));
     int side = m.dit.latent_size * vae_scale(&m.vae);
     TRY(q->invert ? output_open_arrays(&o)
@@ -411,13 +409,7 @@ status cli_sample(int argc, char **argv)
         {"diffusion", 0, OPTION_CHOICE, &q.diffusion, "FORM",
          "noise of the sde sampler: sigma, constant, sbdm, linear, decreasing or "
          "increasing-decreasing [sigma]", 0, 0, diffusion_names},
-        {"model-type", 0, OPTION_CHOICE, &q.model_type, "dit|sit",
-         "what a single file is; SiT has the same tensors [dit]", 0, 0, model_types},
-        {"path", 0, OPTION_CHOICE, &q.path, "PATH",
-         "of a single SiT file: Linear, GVP or VP [Linear]", 0, 0, flow_path_names},
-        {"prediction", 0, OPTION_CHOICE, &q.prediction, "WHAT",
-         "of a single SiT file: velocity, noise or score [velocity]", 0, 0,
-         flow_prediction_names},
+        OPTIONS_TYPE(&q.type),
         {"compat", 0, OPTION_CHOICE, &q.compat, "NAME",
          "compute as this program: original or diffusers [the files' origin]", 0, 0, compats},
         {"latents-in", 0, OPTION_TEXT, &q.latents_in, "F.npy",

@@ -544,7 +544,7 @@ void config_settle_schedule(schedule_config *c, sampler_kind sampler)
 
 /* Python writes minus infinity, which JSON does not have, where a limit is none: *out = a copy that
  * says null. */
-static status without_infinity(char **out, const char *json)
+status config_standard_json(char **out, const char *json)
 {
     static const char word[] = "-Infinity";
     bool quoted = false;
@@ -565,7 +565,7 @@ status config_parse_schedule(schedule_config *config, const char *json, const ch
     reader r = {0};
     char *standard = NULL;
     *config = (schedule_config){0};
-    status st = without_infinity(&standard, json);
+    status st = config_standard_json(&standard, json);
     if (st == OK) st = reader_open(&r, standard, path);
     if (st == OK) st = read_schedule(&r, config);
     if (st != OK) config_free_schedule(config);

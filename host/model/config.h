@@ -111,6 +111,9 @@ status config_parse_vae(vae_config *config, const char *json, const char *path);
 status config_parse_schedule(schedule_config *config, const char *json, const char *path);
 void config_free_schedule(schedule_config *config);
 
+/* *out = a copy in which what Python writes for minus infinity is null. */
+status config_standard_json(char **out, const char *json);
+
 /* Gives keys that the file does not have the defaults of this sampler's class, as diffusers does
  * when it makes one scheduler from another one's configuration. */
 void config_settle_schedule(schedule_config *config, sampler_kind sampler);

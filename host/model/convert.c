@@ -61,7 +61,11 @@ done:
 /* The configuration that was read, else made of what was inferred; null when memory ran out. */
 static json_t *parsed(const model *m, model_text which, json_t *otherwise)
 {
-    json_t *json = m->texts[which] ? json_loads(m->texts[which], 0, NULL) : NULL;
+    char *text = NULL;
+    json_t *json = NULL;
+    if (m->texts[which] && config_standard_json(&text, m->texts[which]) == OK)
+        json = json_loads(text, 0, NULL);
+    free(text);
     if (!json) return otherwise;
     json_decref(otherwise);
     return json;
@@ -86,11 +90,22 @@ static json_t *dit_json(const model *m)
 /* As diffusers' own conversion of an original file has it. */
 static json_t *schedule_json(const model *m)
 {
-    return parsed(m, TEXT_SCHEDULE, json_pack(
+    const schedule_config *c = &m->schedule;
+    if (c->flow) {
+        int predicts = 0;
+        while (flow_predictions[predicts] != c->predicts) predicts++;
+        return json_pack("{s:s, s:s, s:s}", "_class_name", "SiT", "path_type",
+                         flow_path_names[c->path], "prediction", flow_prediction_names[predicts]);
+    }
+    json_t *json = parsed(m, TEXT_SCHEDULE, json_pack(
         "{s:s, s:f, s:s, s:f, s:b, s:i, s:s, s:b, s:i, s:s}", "_class_name", "DDIMScheduler",
         "beta_end", 0.02, "beta_schedule", "linear", "beta_start", 0.0001, "clip_sample", 0,
         "num_train_timesteps", 1000, "prediction_type", "epsilon", "set_alpha_to_one", 1,
         "steps_offset", 0, "timestep_spacing", "leading"));
+    /* null stands for minus infinity, its default, which JSON cannot say */
+    if (json_is_null(json_object_get(json, "lambda_min_clipped")))
+        json_object_del(json, "lambda_min_clipped");
+    return json;
 }
 
 /* The double that its decimal digits say: 0.18215, not the nearest float's. */
@@ -157,7 +172,8 @@ status convert_to_file(model *m, const char *out, dtype type)
     TRY(memory_strdup(&notes[n].key, "format"));
     TRY(memory_strdup(&notes[n++].value, "pt"));
     TRY(add_note(notes, &n, NOTE_DIT, dit_json(m)));
-    if (m->texts[TEXT_SCHEDULE]) TRY(add_note(notes, &n, NOTE_SCHEDULE, schedule_json(m)));
+    if (m->texts[TEXT_SCHEDULE] || m->schedule.flow)
+        TRY(add_note(notes, &n, NOTE_SCHEDULE, schedule_json(m)));
     if (m->texts[TEXT_INDEX])
         TRY(add_note(notes, &n, NOTE_INDEX, parsed(m, TEXT_INDEX, NULL)));
     TRY(write_weights(&w, out, &rows, notes, n));
