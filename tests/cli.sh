@@ -85,6 +85,13 @@ expect 2 "cfg" sample "$model" --cfg 3x
 expect 2 "eta" sample "$model" --eta 1.1
 expect 2 "ddpm, ddim, dpm++, euler" sample "$model" --sampler plms
 expect 2 "ddim sampler" sample "$model" --sampler euler --eta 0.5
+expect 2 "sde sampler" sample "$model" --sampler ddim --diffusion linear
+expect 2 "not for DiT" sample "$model" --class 1 --sampler sde
+expect 2 "not for SiT" sample "$data/models/sit24" --class 1 --sampler dpm++
+expect 2 "says it itself" sample "$model" --model-type sit
+expect 2 "only --model-type sit" sample "$model" --path VP
+expect 2 "Linear, GVP, VP" sample "$model" --path linear
+expect 2 "is a SiT" sample "$data/models/sit24" --compat diffusers
 expect 2 "between the commas" sample "$model" --compat original --steps 10,x
 expect 2 "original arithmetic" sample "$model" --steps 10,10
 expect 2 "LO,HI" sample "$model" --guidance-interval 5
@@ -244,6 +251,29 @@ cmp -s keep/n1.npy keep/n2.npy || problem "a GPU with threads for all draws some
 expect 0 "" sample $noisy --rng torch-cuda:1x256 --latents-out keep/n2.npy
 cmp -s keep/n1.npy keep/n2.npy && problem "a smaller GPU draws the same"
 expect 0 "" sample $noisy --rng torch-cpu-scalar --latents-out keep/n2.npy
+
+# latents -> noise -> latents, and what is written; SiT by a folder, by an option, and converted
+there="--class 1 --cfg 1 -q"
+emoji=$(dirname "$data")/../models/emoji
+expect 0 "" sample "$emoji" $there --sampler ddim --latents-out keep/emoji-in.npy --out keep/b.png
+cp "$data/models/sit24-in.npy" keep
+for way in "$emoji --sampler ddim --steps 100" "$data/models/sit24 --sampler heun --steps 60"; do
+    from=keep/$(basename "${way%% *}")-in.npy
+    expect 0 "" sample $way $there --invert --latents-in "$from" --latents-out keep/noise.npy
+    [ -e ditcl.png ] && problem "--invert made a picture"
+    expect 0 "" sample $way $there --latents-in keep/noise.npy --latents-out keep/back.npy --out keep/b.png
+    if ! python3 "$(dirname "$data")/near.py" keep/back.npy "$from" 0.05; then
+        problem "there and back by $way"
+    fi
+done
+sit=$data/models/original64.safetensors single="--vae $data/models/original64-vae.safetensors --heads 1"
+expect 0 "" sample "$sit" $single --class 1 -q --model-type sit --path GVP --sampler sde --latents-out keep/s1.npy --out keep/b.png
+expect 0 "" convert "$sit" keep/sit $single --model-type sit --path GVP
+expect 0 "" sample keep/sit --class 1 -q --sampler sde --latents-out keep/s2.npy --out keep/b.png
+cmp -s keep/s1.npy keep/s2.npy || problem "a converted SiT draws something else"
+expect 0 "" convert keep/sit keep/sit.safetensors
+expect 0 "" sample keep/sit.safetensors --vae keep/sit --class 1 -q --sampler sde --latents-out keep/s2.npy --out keep/b.png
+cmp -s keep/s1.npy keep/s2.npy || problem "a SiT converted twice draws something else"
 
 # programs from the cache on disk, or built by two processes at once, or damaged there, draw the same
 [ -n "$(ls keep/cache/ditcl)" ] || problem "no program was stored"
