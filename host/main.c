@@ -14,6 +14,7 @@ static const struct {
     {"decode", cli_decode, "turn latents into pictures"},
     {"encode", cli_encode, "turn a picture into latents"},
     {"info", cli_info, "describe a model: sizes, parameters, Gflops, memory"},
+    {"init", cli_init, "write a network with fresh weights"},
     {"convert", cli_convert, "write a model in another layout"},
     {"devices", cli_devices, "list the OpenCL devices"},
     {"bench", cli_bench, "measure operators, passes and the device they run on"},

@@ -96,8 +96,8 @@ class Cases:
         with open(path, "w" if not isinstance(text, bytes) else "wb") as f:
             f.write(text if isinstance(text, (str, bytes)) else json.dumps(config))
 
-    def single(self, name, word, change, code=1, heads="--heads 1"):
-        tensors = {k: list(v) for k, v in self.original.items()}
+    def single(self, name, word, change, code=1, heads="--heads 1", source=None):
+        tensors = {k: list(v) for k, v in (source or self.original).items()}
         tensors = change(tensors) or tensors
         with open(f"{self.folder}/{name}.safetensors", "wb") as f:
             f.write(assemble(header_of(tensors), tensors))
@@ -119,6 +119,15 @@ def setter(name, index, value):
 
 def dropper(name):
     return lambda tensors: {k: v for k, v in tensors.items() if k != name}
+
+
+def shortened(name):
+    """One row less of a tensor of two bytes a value."""
+    def change(tensors):
+        dtype, shape, data = tensors[name]
+        row = 2 * (shape[1] if len(shape) > 1 else 1)
+        tensors[name] = [dtype, [shape[0] - 1] + list(shape[1:]), data[:-row]]
+    return change
 
 
 def patch(data, at, value):
@@ -372,12 +381,34 @@ def run(folder, program, rows):
     return wrong
 
 
+def other_designs(c):
+    for model, heads, names in (
+            ("adaln40", 5, ["blocks.1.adaLN_modulation.1.weight",
+                            "final_layer.adaLN_modulation.1.bias"]),
+            ("cross36", 3, ["blocks.1.norm_cross.weight", "blocks.0.norm2.bias",
+                            "blocks.1.cross_attn.kv.weight", "blocks.0.cross_attn.proj.bias",
+                            "final_layer.norm_final.weight"]),
+            ("context52", 4, ["blocks.1.norm1.bias", "blocks.0.norm2.weight",
+                              "final_layer.norm_final.bias"])):
+        source = load(f"{c.good}/{model}.safetensors")
+        more = {"heads": f"--heads {heads}", "source": source}
+        c.single(f"{model}_good", "", lambda t: None, 0, **more)
+        for i, name in enumerate(names):
+            c.single(f"{model}_missing_{i}", name, dropper(name), **more)
+            c.single(f"{model}_short_{i}", name, shortened(name), **more)
+        c.single(f"{model}_unknown", "blocks.0.norm3.weight", lambda t: t.update(
+            {"blocks.0.norm3.weight": ["F32", [1], bytes(4)]}), **more)
+        bias = "blocks.0.attn.proj.bias"
+        nan = b"\xff\xff"
+        c.single(f"{model}_nan", bias, setter(bias, 2, lambda d: patch(d, 2, nan)), **more)
+
+
 def main():
     if len(sys.argv) not in (3, 5):
         sys.exit(__doc__)
     cases = Cases(sys.argv[1], sys.argv[2])
     for make in (broken_files, broken_headers, broken_tensors, broken_configs, missing_files,
-                 single_files, broken_latents):
+                 single_files, other_designs, broken_latents):
         make(cases)
     with open(sys.argv[2] + "/malformed.txt", "w") as f:
         f.writelines("\t".join(map(str, row)) + "\n" for row in cases.rows)

@@ -130,6 +130,20 @@ expect 2 "one MODEL" bench "$model" emoji
 expect 2 "MODEL already" bench "$model" --arch DiT-S/2
 expect 2 "DiT-XL/2" bench --arch DiT-XL/3
 expect 2 "DiT-XL, then" bench --arch DiT-S/2-incontext
+expect 0 "usage: ditcl init" init --help
+expect 2 "OUT.safetensors is missing" init --arch DiT-S/8
+expect 2 "no --arch" init a.safetensors
+expect 2 "expected DiT-S" init --arch DiT-S/3 a.safetensors
+expect 2 "only .safetensors" init --arch DiT-S/8 a.pt
+expect 2 "only .safetensors" init --arch DiT-S/8 .safetensors
+expect 2 "fp32, fp16" init --arch DiT-S/8 --dtype fp8 a.safetensors
+expect 2 "256, 512" init --arch DiT-S/8 --image-size 128 a.safetensors
+expect 2 "1 to 10000000" init --arch DiT-S/8 --num-classes 0 a.safetensors
+expect 2 "seed" init --arch DiT-S/8 --seed -1 a.safetensors
+expect 1 "folder" init --arch DiT-S/8 missing/a.safetensors
+expect 0 "" init --arch DiT-S/8-in-context --dtype fp16 --num-classes 5 --seed 2 keep/new.safetensors
+expect 0 "conditioning in-context" info keep/new.safetensors --vae "$data/models/separate48"
+rm keep/new.safetensors
 expect 2 "MODEL is missing" info
 expect 2 "one MODEL" info "$model" emoji
 expect 2 "MODEL already" info "$model" --arch DiT-S/2

@@ -20,6 +20,7 @@ static const struct {
     {"cache", "unit", suite_cache},
     {"config", "unit", suite_config},
     {"files", "unit", suite_files},
+    {"init", "unit", suite_init},
     {"paper", "unit", suite_paper},
     {"rng", "unit", suite_rng},
     {"safetensors", "unit", suite_safetensors},

@@ -12,6 +12,7 @@ Suite *suite_config(void);
 Suite *suite_files(void);
 Suite *suite_fit(void);
 Suite *suite_gemm(void);
+Suite *suite_init(void);
 Suite *suite_matrix(void);
 Suite *suite_models(void);
 Suite *suite_ops(void);

@@ -14,6 +14,7 @@ status cli_decode(int argc, char **argv);
 status cli_encode(int argc, char **argv);
 status cli_convert(int argc, char **argv);
 status cli_info(int argc, char **argv);
+status cli_init(int argc, char **argv);
 status cli_check(int argc, char **argv);
 status cli_bench(int argc, char **argv);
 status cli_kernels(int argc, char **argv);

@@ -29,6 +29,12 @@ status weights_generate(weights *w, const char *what)
     return memory_strdup(&w->file.path, what);
 }
 
+void weights_watch(weights *w, void (*watch)(void *context, const tensor *t), void *context)
+{
+    w->watch = watch;
+    w->watch_context = context;
+}
+
 void weights_close(weights *w)
 {
     tensor_file_close(&w->file);
@@ -100,6 +106,7 @@ status weights_find(weights *w, const tensor **t, const char *name, shape expect
                            .count = shape_count(&expected)};
         memcpy(w->made.dims, expected.dims, sizeof expected.dims);
         *t = &w->made;
+        if (w->watch) w->watch(w->watch_context, *t);
         return OK;
     }
     *t = tensor_find(&w->file, name);

@@ -14,6 +14,8 @@ typedef struct {
     bool *used;     /* per tensor */
     bool generated; /* there is no file: see weights_generate */
     tensor made;    /* the generated tensor that was found last */
+    void (*watch)(void *context, const tensor *t); /* see weights_watch */
+    void *watch_context;
 } weights;
 
 /* The shape a tensor must have; trailing sizes of 1 may be there or not (a 1x1 convolution is a
@@ -33,6 +35,9 @@ status weights_open(weights *w, const char *path);
  * messages. */
 status weights_generate(weights *w, const char *what);
 void weights_close(weights *w);
+
+/* Tells watch of each generated tensor that is asked for, until it is null. */
+void weights_watch(weights *w, void (*watch)(void *context, const tensor *t), void *context);
 
 /* Forgets every tensor but those whose name begins with prefix, which it loses. Before any use. */
 status weights_keep(weights *w, const char *prefix);
