@@ -203,6 +203,8 @@ OCL_ICD_VENDORS=$work/keep expect 1 "install" devices
 expect 0 '"id": "0:0"' devices --json
 expect 0 '"gflops"' info "$model" --json
 expect 0 "parameters" info "$model"
+expect 0 "heun, SiT: GVP path, velocity" info "$data/models/sit24"
+expect 0 '"model_type": "sit"' info "$data/models/sit24" --json
 expect 0 "" sample "$model" $fast --class 1
 made ditcl.png
 expect 2 "PNG" sample "$model" --out out

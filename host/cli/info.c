@@ -46,10 +46,26 @@ static status print_json(const model *m, double memory)
             json_object_set_new(names, key, json_string(m->classes.names[i]));
     }
     json_object_set_new(all, "class_names", names);
+    json_object_set_new(all, "model_type", json_string(m->schedule.flow ? "sit" : "dit"));
     int bad = json_dumpf(all, stdout, JSON_INDENT(2));
     json_decref(all);
     printf("\n");
     return bad ? fail(ERR_FILE, "cannot write to standard output") : OK;
+}
+
+/* What sample takes unless told otherwise, and what a SiT predicts along which path. */
+static void print_sampler(const model *m)
+{
+    const schedule_config *c = &m->schedule;
+    int predicts = 0;
+    if (!c->flow) {
+        printf("  sampler      %s\n",
+               c->sampler_known ? sampler_names[c->sampler] : "none: give one to sample");
+        return;
+    }
+    while (flow_predictions[predicts] != c->predicts) predicts++;
+    printf("  sampler      %s, SiT: %s path, %s prediction\n", sampler_names[c->sampler],
+           flow_path_names[c->path], flow_prediction_names[predicts]);
 }
 
 static void print_text(const model *m, double memory)
@@ -64,6 +80,7 @@ static void print_text(const model *m, double memory)
            c->out_channels == c->in_channels ? "no variance output" : "learned-range variance");
     printf("  pictures     %d x %d\n", c->latent_size * scale, c->latent_size * scale);
     printf("  arithmetic   %s\n", m->arithmetic == COMPAT_DIFFUSERS ? "diffusers" : "original");
+    print_sampler(m);
     printf("  parameters   %llu (%.2f M)\n", (unsigned long long)flops_parameters(c),
            (double)flops_parameters(c) / 1e6);
     printf("  forward pass %.2f Gflops, as the paper counts (multiply-adds)\n", flops_gflops(c));
