@@ -34,6 +34,7 @@ static const struct {
     {"variants", "device", suite_variants},
     {"models", "device", suite_models},
     {"pictures", "device", suite_pictures},
+    {"compat", "device", suite_compat},
     {"matrix", "emulator", suite_matrix},
     {"tiles", "emulator", suite_tiles}, /* with tests/amx_emulator.c preloaded */
 };
