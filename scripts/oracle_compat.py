@@ -9,7 +9,8 @@ uses the folder's VAE. Each is sampled with 50 and 250 steps by
 - diffusers' own DiTPipeline, with DDIM, and with DDPM, which draws noise in every step; the original
   file is first converted, as diffusers' convert_dit_to_diffusers.py does it;
 - a transcription of the original's sample.py: oracle_dit.py's network and sampling loop in its order
-  of draws (seeded after the weights are loaded, as in its notebook), its VAE and its save_image. With
+  of draws (seeded after the weights are loaded, as in its notebook), its VAE and its save_image; once
+  with the noise of a small GPU. With
   the original program's folder given (models.py, diffusion/), its own code must draw the same.
 
 Both want 1000 classes: both have the null class 1000 written in. The last layer is fitted to denoise
@@ -29,6 +30,7 @@ import oracle_dit
 from oracle_dit import Net, modulated_norm, sample_original
 from oracle_models import (COLUMNS, DTYPES, HEAD, build_class, generator, normal, random_dit,
                            renamed, write_dit, write_vae)
+from oracle_rng import cuda_draw
 from oracle_sets import dit, vae
 
 CLASSES = [207, 360, 387, 974]
@@ -115,13 +117,26 @@ def save_image(samples):
     return x.mul(255).add(0.5).clamp(0, 255).permute(0, 2, 3, 1).to(torch.uint8).numpy()
 
 
-def sample_py(net, decoder, steps, cfg, seed, forward=oracle_dit.forward):
+class CudaStream:
+    """torch.randn on a GPU so small that every draw needs several values of each thread."""
+    processors, threads, offset = 2, 256, 0
+
+    def __init__(self, seed):
+        self.seed = seed
+
+    def __call__(self, shape):
+        values, self.offset = cuda_draw(self.processors, self.threads, self.seed, self.offset,
+                                        int(np.prod(shape)))
+        return torch.from_numpy(values).float().reshape(shape)
+
+
+def sample_py(net, decoder, steps, cfg, seed, forward=oracle_dit.forward, randn=torch.randn):
     n = len(CLASSES)
     torch.manual_seed(seed)
-    z = torch.randn(n, 4, net.size, net.size)
+    z = randn((n, 4, net.size, net.size))
     case = {"steps": str(steps), "sampler": "ddpm", "cfg": cfg, "cfg_channels": 3}
     z = sample_original(lambda x, t, y: forward(net, x, t, y), {}, case, z, torch.tensor(CLASSES),
-                        NULL, 4, torch.randn_like)
+                        NULL, 4, lambda like: randn(like.shape))
     return save_image(decoder.decode(z / 0.18215).sample)
 
 
@@ -251,6 +266,14 @@ class Writer:
         report("with the other program's timestep frequencies", wrong, pictures)
 
 
+    def sample_py_cuda(self, name, spec, weights, decoder, steps, seed, **row):
+        net = Net(weights, spec["heads"], spec["size"])
+        net.size = spec["size"]
+        pictures = sample_py(net, decoder, steps, 4.0, seed, randn=CudaStream(seed))
+        self.save(name, pictures, sampler="ddpm", steps=steps, seed=seed, cfg=4.0,
+                  more=f"--rng;torch-cuda:{CudaStream.processors}x{CudaStream.threads}", **row)
+
+
 def quiet(pipe):
     pipe.set_progress_bar_config(disable=True)
     return pipe
@@ -286,6 +309,8 @@ def main():
                       decoder, steps, 3, **one)
         out.sample_py(f"folder-original-{steps}", folder, {k: v.float() for k, v in weights.items()},
                       decoder, steps, 4, model="folder", compat="original")
+    out.sample_py_cuda("single-cuda-50", single, {k: v.float() for k, v in single_weights.items()},
+                       decoder, 50, 5, **one)
     with open(root + "/cases.txt", "w") as f:
         f.write(HEAD.replace("oracle_models", "oracle_compat") + " ".join(COLUMNS) + "\n" +
                 "\n".join(out.rows) + "\n")
