@@ -64,47 +64,50 @@ status dit_load_conditioner(dit *t, gemm_weight *l, int block)
     return load_linear(t, l, LAYER_ADALN, block, width, parts * width);
 }
 
-/* An affine layer norm, which is a modulation of one row: shift, then scale. at: in widths. */
-static status load_norm(dit *t, buf row, int at, layer which, int block)
+/* An affine layer norm, which is a modulation: shift, then scale. to: in the host's row, null where
+ * the tensors are only looked for. */
+static status read_norm(dit *t, float *to, layer which, int block)
 {
     char name[NAME_BYTES];
     const tensor *found;
     weights *w = &t->m->dit_weights;
     size_t width = (size_t)t->config.width;
+    status st = OK;
+    name_layer(name, t->m->spelling, which, block, ".bias");
+    TRY(to ? weights_read(w, to, name, SHAPE(width)) : weights_find(w, &found, name, SHAPE(width)));
+    name_layer(name, t->m->spelling, which, block, ".weight");
+    if (!to) return weights_find(w, &found, name, SHAPE(width));
+    TRY(weights_read(w, to + width, name, SHAPE(width)));
+    /* the norm is multiplied by 1 + scale: a weight near 0 keeps its place, not all its bits */
+    for (size_t i = width; i < 2 * width; i++) to[i] -= 1.0f;
+done:
+    return st;
+}
+
+/* *row = a modulation of so many parts, made of norms that begin at `at`, in widths. */
+static status load_norms(dit *t, buf *row, int parts, const layer *which, const int *at, int n,
+                         int block)
+{
+    size_t width = (size_t)t->config.width, count = (size_t)parts * width;
     float *values = NULL;
     status st = OK;
-    name_layer(name, t->m->spelling, which, block, ".weight");
-    TRY(weights_find(w, &found, name, SHAPE(width)));
-    if (t->d) {
-        TRY(memory_alloc(&values, 2 * width, sizeof *values));
-        TRY(weights_read(w, values + width, name, SHAPE(width)));
-        /* the norm is multiplied by 1 + scale: a weight near 0 keeps its place, not all its bits */
-        for (size_t i = width; i < 2 * width; i++) values[i] -= 1.0f;
-    }
-    name_layer(name, t->m->spelling, which, block, ".bias");
-    TRY(weights_find(w, &found, name, SHAPE(width)));
-    if (t->d) {
-        TRY(weights_read(w, values, name, SHAPE(width)));
-        TRY(buffer_upload(t->d, row, (size_t)at * width, values, 2 * width));
-    }
+    if (t->d) TRY(memory_alloc(&values, count, sizeof *values));
+    for (int i = 0; i < n; i++)
+        TRY(read_norm(t, values ? values + (size_t)at[i] * width : NULL, which[i], block));
+    if (!t->d) goto done;
+    TRY(buffer_create(t->d, row, count, "layer norms"));
+    TRY(buffer_upload(t->d, *row, 0, values, count));
 done:
     free(values);
     return st;
 }
 
-static status load_norms(dit *t, int i)
+static status load_block_norms(dit *t, int i)
 {
-    dit_block *b = &t->blocks[i];
+    static const layer which[] = {LAYER_NORM_ATTENTION, LAYER_NORM_MLP, LAYER_NORM_CROSS};
     const design_facts *f = &designs[t->config.design];
-    status st = OK;
-    if (t->d)
-        TRY(buffer_create(t->d, &b->modulation, (size_t)(f->parts * t->config.width),
-                          "layer norms"));
-    TRY(load_norm(t, b->modulation, f->attention, LAYER_NORM_ATTENTION, i));
-    if (f->cross >= 0) TRY(load_norm(t, b->modulation, f->cross, LAYER_NORM_CROSS, i));
-    TRY(load_norm(t, b->modulation, f->mlp, LAYER_NORM_MLP, i));
-done:
-    return st;
+    const int at[] = {f->attention, f->mlp, f->cross};
+    return load_norms(t, &t->blocks[i].modulation, f->parts, which, at, f->cross < 0 ? 2 : 3, i);
 }
 
 static status load_block(dit *t, int i)
@@ -120,7 +123,7 @@ static status load_block(dit *t, int i)
     }
     TRY(load_linear(t, &b->mlp_1, LAYER_MLP_1, i, width, 4 * width));
     TRY(load_linear(t, &b->mlp_2, LAYER_MLP_2, i, 4 * width, width));
-    if (!designs[t->config.design].adaln) TRY(load_norms(t, i));
+    if (!designs[t->config.design].adaln) TRY(load_block_norms(t, i));
     if (t->keep_adaln && dit_has_conditioner(&t->config))
         TRY(dit_load_conditioner(t, &b->conditioner, i));
 done:
@@ -289,9 +292,9 @@ static status load_final(dit *t)
     if (designs[c->design].adaln) {
         TRY(load_linear(t, &t->final_adaln, LAYER_FINAL_ADALN, 0, c->width, 2 * c->width));
     } else {
-        if (t->d)
-            TRY(buffer_create(t->d, &t->final_modulation, 2 * (size_t)c->width, "layer norm"));
-        TRY(load_norm(t, t->final_modulation, 0, LAYER_NORM_FINAL, 0));
+        const layer which = LAYER_NORM_FINAL;
+        const int at = 0;
+        TRY(load_norms(t, &t->final_modulation, 2, &which, &at, 1, 0));
     }
     TRY(load_linear(t, &t->final, LAYER_FINAL, 0, c->width,
                     c->patch * c->patch * c->out_channels));
