@@ -143,6 +143,7 @@ expect 2 "seed" init --arch DiT-S/8 --seed -1 a.safetensors
 expect 1 "folder" init --arch DiT-S/8 missing/a.safetensors
 expect 0 "" init --arch DiT-S/8-in-context --dtype fp16 --num-classes 5 --seed 2 keep/new.safetensors
 expect 0 "conditioning in-context" info keep/new.safetensors --vae "$data/models/separate48"
+expect 0 "no VAE in this file" info keep/new.safetensors
 rm keep/new.safetensors
 expect 2 "MODEL is missing" info
 expect 2 "one MODEL" info "$model" emoji

@@ -27,8 +27,7 @@ static status print_json(const model *m, double memory)
     json_t *path = json_string(m->path);
     if (!path) path = json_string("(a name that is not UTF-8)");
     json_t *all = json_pack(
-        "{s:o, s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:b, s:I, s:f, s:I, "
-        "s:o}",
+        "{s:o, s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:b, s:I, s:f, s:I}",
         "model", path, "arithmetic",
         m->arithmetic == COMPAT_DIFFUSERS ? "diffusers" : "original", "design",
         designs[c->design].name, "width", c->width, "depth", c->depth, "heads", c->heads,
@@ -71,21 +70,23 @@ static void print_sampler(const model *m)
 static void print_text(const model *m, double memory)
 {
     const dit_config *c = &m->dit;
-    int side = c->latent_size / c->patch, scale = vae_scale(&m->vae);
+    int side = c->latent_size / c->patch;
     printf("%s\n", m->path);
     printf("  transformer  width %d, %d blocks, %d heads of %d, patch %d: %d tokens\n", c->width,
            c->depth, c->heads, c->head_dim, c->patch, side * side);
     printf("  conditioning %s\n", designs[c->design].name);
     printf("  latents      %d x %d x %d, %s\n", c->in_channels, c->latent_size, c->latent_size,
            c->out_channels == c->in_channels ? "no variance output" : "learned-range variance");
-    printf("  pictures     %d x %d\n", c->latent_size * scale, c->latent_size * scale);
+    int pixels = m->has_vae ? c->latent_size * vae_scale(&m->vae) : 0;
+    if (pixels) printf("  pictures     %d x %d\n", pixels, pixels);
+    else printf("  pictures     no VAE in this file: --vae names the one that decodes them\n");
     printf("  arithmetic   %s\n", m->arithmetic == COMPAT_DIFFUSERS ? "diffusers" : "original");
     print_sampler(m);
     printf("  parameters   %llu (%.2f M)\n", (unsigned long long)flops_parameters(c),
            (double)flops_parameters(c) / 1e6);
     printf("  forward pass %.2f Gflops, as the paper counts (multiply-adds)\n", flops_gflops(c));
-    printf("  memory       %.0f MB on the device for one picture, %d steps, with guidance\n",
-           memory / 1e6, STEPS);
+    printf("  memory       %.0f MB on the device for one picture, %d steps, with guidance%s\n",
+           memory / 1e6, STEPS, m->has_vae ? "" : ", without VAE");
     printf("  classes      %d\n", c->n_classes);
     enum { SHOWN = 40 };
     for (int i = 0; i < m->classes.n && i < SHOWN; i++)
@@ -118,7 +119,8 @@ static status open_model(model *m, const info_options *q)
         return fail(ERR_USAGE, "--%s: only a MODEL needs it", q->vae ? "vae" : "heads");
     if (q->arch) return paper_model(m, q->arch, q->image_size == PAPER_512 ? 512 : 256);
     return model_open(m, &(model_request){.name = q->words.items[0], .vae = q->vae,
-                                          .heads = q->heads, .forced = -1, .need_dit = true});
+                                          .heads = q->heads, .forced = -1, .need_dit = true,
+                                          .vae_use = VAE_IF_THERE});
 }
 
 static status run_info(const info_options *q)
@@ -127,7 +129,7 @@ static status run_info(const info_options *q)
     status st = OK;
     TRY(open_model(&m, q));
     TRY(dit_check(&m));
-    TRY(vae_check(&m));
+    if (m.has_vae) TRY(vae_check(&m));
     double memory = run_memory(&m, 1, 2, STEPS, true, 1);
     if (q->json) TRY(print_json(&m, memory));
     else print_text(&m, memory);

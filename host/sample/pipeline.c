@@ -84,8 +84,8 @@ double run_memory(const model *m, int n, int n_labels, int n_steps, bool guided,
     if (chunked) rows = most > least ? most : least;
     return need.weights + (chunked ? need.adaln : need.adaln / m->dit.depth) +
            need.per_item * batch * (guided ? 2 : 1) + need.per_row * rows + picture * 3 * n +
-           vae_weight_bytes(&m->vae) +
-           vae_activation_bytes(&m->vae, m->dit.latent_size, m->dit.latent_size);
+           (m->has_vae ? vae_weight_bytes(&m->vae) + vae_activation_bytes(&m->vae,
+                             m->dit.latent_size, m->dit.latent_size) : 0);
 }
 
 static int compare_ints(const void *a, const void *b)
