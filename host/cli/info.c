@@ -56,10 +56,12 @@ static status print_json(const model *m, double memory)
 static void print_sampler(const model *m)
 {
     const schedule_config *c = &m->schedule;
+    sampler_kind sampler;
     int predicts = 0;
     if (!c->flow) {
-        printf("  sampler      %s\n",
-               c->sampler_known ? sampler_names[c->sampler] : "none: give one to sample");
+        bool known = model_sampler(&sampler, m) == OK;
+        if (!known) fail_clear();
+        printf("  sampler      %s\n", known ? sampler_names[sampler] : "none: give one to sample");
         return;
     }
     while (flow_predictions[predicts] != c->predicts) predicts++;

@@ -166,18 +166,12 @@ static status read_interval(const char *typed, run_request *out)
  * together. */
 static status settle(sample_request *q, const model *m, run_request *out)
 {
-    int sampler = q->sampler, channels = m->dit.in_channels;
-    if (sampler < 0 && m->schedule.flow) sampler = (int)m->schedule.sampler;
-    if (sampler < 0 && q->invert) sampler = SAMPLER_DDIM;
-    if (sampler < 0 && m->arithmetic == COMPAT_DIFFUSERS && m->origin == COMPAT_DIFFUSERS) {
-        if (!m->schedule.sampler_known) {
-            fail(ERR_FORMAT, "%s: scheduler %s is not supported", m->path, m->schedule.class_name);
-            fail_hint("choose one: --sampler ddim, ddpm, dpm++, euler or heun");
-            return ERR_FORMAT;
-        }
-        sampler = (int)m->schedule.sampler;
-    }
-    if (sampler < 0) sampler = m->arithmetic == COMPAT_ORIGINAL ? SAMPLER_DDPM : SAMPLER_DDIM;
+    int channels = m->dit.in_channels;
+    sampler_kind sampler = SAMPLER_DDIM; /* the one that runs backwards */
+    status st = OK;
+    if (q->sampler >= 0) sampler = (sampler_kind)q->sampler;
+    else if (!q->invert || m->schedule.flow) st = model_sampler(&sampler, m);
+    if (st != OK) return st;
     if (q->diffusion >= 0 && sampler != SAMPLER_SDE)
         return fail(ERR_USAGE, "--diffusion: only the sde sampler has it");
     if (q->eta != 0 && sampler != SAMPLER_DDIM)
@@ -191,7 +185,7 @@ static status settle(sample_request *q, const model *m, run_request *out)
         .n = q->n,
         .seed = q->seed,
         .steps = q->steps,
-        .sampler = (sampler_kind)sampler,
+        .sampler = sampler,
         .eta = q->eta,
         .guidance = q->guidance,
         .guided_channels = three && channels > 3 ? 3 : channels,
@@ -200,7 +194,7 @@ static status settle(sample_request *q, const model *m, run_request *out)
         .diffusion = (diffusion_form)(q->diffusion < 0 ? 0 : q->diffusion),
         .batch = q->batch,
     };
-    status st = rng_source_parse(&out->source, q->rng);
+    st = rng_source_parse(&out->source, q->rng);
     return st == OK && q->interval ? read_interval(q->interval, out) : st;
 }
 

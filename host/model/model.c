@@ -467,6 +467,20 @@ done:
     return st;
 }
 
+status model_sampler(sampler_kind *sampler, const model *m)
+{
+    const schedule_config *c = &m->schedule;
+    bool own = m->arithmetic == COMPAT_DIFFUSERS && m->origin == COMPAT_DIFFUSERS;
+    *sampler = m->arithmetic == COMPAT_ORIGINAL ? SAMPLER_DDPM : SAMPLER_DDIM;
+    if (c->flow || (own && c->sampler_known)) *sampler = c->sampler;
+    else if (own) {
+        fail(ERR_FORMAT, "%s: scheduler %s is not supported", m->path, c->class_name);
+        fail_hint("choose one: --sampler ddim, ddpm, dpm++, euler or heun");
+        return ERR_FORMAT;
+    }
+    return OK;
+}
+
 void model_close(model *m)
 {
     weights_close(&m->dit_weights);

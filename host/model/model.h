@@ -45,4 +45,8 @@ typedef struct {
 status model_open(model *m, const model_request *request);
 void model_close(model *m);
 
+/* What a model is sampled with unless told otherwise. ERR_FORMAT where its scheduler is none of
+ * ours. */
+status model_sampler(sampler_kind *sampler, const model *m);
+
 #endif
