@@ -324,14 +324,15 @@ done:
 /* Whatever program wrote the file, its tensors get diffusers' names of now. */
 static status open_vae_weights(weights *w, const char *path)
 {
-    static const char inside[] = "first_stage_model."; /* of a whole Stable Diffusion file */
+    static const char *const inside[] = {"first_stage_model.", "vae."}; /* a whole model's file */
     int n_levels = 0;
-    bool whole = false;
     status st = weights_open(w, path);
-    if (st != OK) return st;
-    for (size_t i = 0; i < w->file.n_tensors; i++)
-        whole |= strncmp(w->file.tensors[i].name, inside, sizeof inside - 1) == 0;
-    if (whole) st = weights_keep(w, inside);
+    for (size_t k = 0; k < sizeof inside / sizeof *inside && st == OK; k++) {
+        bool whole = false;
+        for (size_t i = 0; i < w->file.n_tensors; i++)
+            whole |= strncmp(w->file.tensors[i].name, inside[k], strlen(inside[k])) == 0;
+        if (whole) st = weights_keep(w, inside[k]);
+    }
     for (size_t i = 0; i < w->file.n_tensors; i++) {
         int n = name_vae_levels(w->file.tensors[i].name);
         if (n > n_levels) n_levels = n;

@@ -1,0 +1,192 @@
+#!/usr/bin/env python3
+"""Makes tests/data/checkpoints and tests/fuzz/corpus/torch: the same few tensors in every format of
+weights, written by PyTorch and safetensors themselves, and a VAE as Stable Diffusion files have it.
+For tests/test_checkpoints.c and tests/cli.sh.
+
+    scripts/oracle_checkpoints.py     (needs torch, diffusers, safetensors)
+"""
+import argparse
+import collections
+import json
+import pathlib
+import shutil
+import sys
+import types
+
+import torch
+from diffusers.loaders.single_file_utils import convert_ldm_vae_checkpoint
+from safetensors.torch import load_file, save_file
+
+TESTS = pathlib.Path(__file__).resolve().parent.parent / "tests"
+DATA = TESTS / "data" / "checkpoints"
+
+
+class Unknown:
+    """A class that no reader knows, as a training framework leaves them in its files."""
+
+    def __init__(self):
+        self.state, self.numbers = {"epoch": 3}, {1, 2.5, None, b"\0"}
+
+
+class Mapping(dict):
+    """A dictionary of a class that no reader knows."""
+
+
+def tensors():
+    ramp = lambda *s: ((torch.arange(torch.Size(s).numel()) - 3) * 0.75).reshape(s)
+    return {"blocks.0.weight": ramp(3, 4), "blocks.0.bias": ramp(4).half(),
+            "final.weight": ramp(2, 3, 2, 2).bfloat16(), "scale": ramp(1).reshape(()),
+            "empty": torch.zeros(0, 3), "table": ramp(5, 2).double()}
+
+
+def otherwise_laid(w):
+    """The same values: views of one storage, transposed, channels last, behind an offset."""
+    out = dict(w)
+    room = torch.full((40,), 99.0)
+    out["blocks.0.weight"] = room[7:19].view(4, 3).t()
+    out["blocks.0.weight"].copy_(w["blocks.0.weight"])
+    out["scale"] = room[30]
+    out["scale"].copy_(w["scale"])
+    out["final.weight"] = w["final.weight"].contiguous(memory_format=torch.channels_last)
+    out["table"] = torch.cat([w["table"], -w["table"]], 1)[:, :2]
+    return out
+
+
+def trained(w):
+    """As train.py of the original program saves: the average is what counts."""
+    layer = torch.nn.Linear(2, 2)
+    optimizer = torch.optim.AdamW(layer.parameters())
+    layer(torch.ones(1, 2)).sum().backward()
+    optimizer.step()
+    average = collections.OrderedDict(w)
+    average._metadata = {"": {"version": 1}}
+    return {"model": {k: v * 0 for k, v in w.items()}, "ema": average,
+            "opt": optimizer.state_dict(), "args": argparse.Namespace(model="DiT-XL/2", lr=1e-4)}
+
+
+def sharded(w, extension, save):
+    """Two files and an index, as diffusers writes them."""
+    names, index = list(w), {}
+    for i, part in enumerate((names[:3], names[3:])):
+        name = f"diffusion_pytorch_model-0000{i + 1}-of-00002.{extension}"
+        save({k: w[k] for k in part}, str(DATA / name))
+        index.update({k: name for k in part})
+    with open(DATA / f"diffusion_pytorch_model.{extension}.index.json", "w") as f:
+        json.dump({"metadata": {"total_size": 1}, "weight_map": index}, f)
+
+
+def write_formats():
+    w = tensors()
+    save_file(w, str(DATA / "expected.safetensors"))
+    old = dict(_use_new_zipfile_serialization=False)
+    torch.save(w, DATA / "plain.pt")
+    torch.save(trained(w), DATA / "trained.pt")
+    torch.save({"state_dict": Mapping({"module." + k: torch.nn.Parameter(v)
+                                       for k, v in w.items()}),
+                "callbacks": Unknown(), "epoch": 3}, DATA / "framework.ckpt")
+    torch.save({"module._orig_mod." + k: v for k, v in otherwise_laid(w).items()},
+               DATA / "strided.bin")
+    torch.save({"model": w, "other": [Unknown(), (), 1 << 70]}, DATA / "protocol5.pth",
+               pickle_protocol=5)
+    torch.save(trained(w), DATA / "legacy.pt", **old)
+    torch.save(otherwise_laid(w), DATA / "legacy4.pth", pickle_protocol=4, **old)
+    sharded(w, "safetensors", save_file)
+    sharded(w, "bin", torch.save)
+
+
+# ---- a VAE in the naming of the Latent Diffusion program ----
+
+def resnet(prefix, wide):
+    names = [f"{prefix}.{part}" for part in ("norm1", "conv1", "norm2", "conv2")]
+    return names + ([f"{prefix}.nin_shortcut"] if wide else [])
+
+
+def layers(half, levels, n):
+    """Its layers, in the order of diffusers' own; the first level of `up` is the last's."""
+    down = half == "encoder"
+    names = [f"{half}.conv_in", f"{half}.norm_out", f"{half}.conv_out"]
+    for i in range(levels):
+        kind = f"{half}.{'down' if down else 'up'}.{i}"
+        for j in range(n if down else n + 1):
+            names += resnet(f"{kind}.block.{j}", j == 0)
+        names += [f"{kind}.{'downsample' if down else 'upsample'}.conv"]
+    for part in ("block_1", "block_2"):
+        names += resnet(f"{half}.mid.{part}", False)
+    return names + [f"{half}.mid.attn_1.{part}" for part in ("norm", "q", "k", "v", "proj_out")]
+
+
+def name_pairs(levels, n):
+    """(theirs, diffusers') of every layer, by diffusers' own conversion."""
+    names = layers("encoder", levels, n) + layers("decoder", levels, n)
+    names += ["quant_conv", "post_quant_conv"]
+    numbered = {f"{k}.{s}": torch.tensor([i * 2.0 + (s == "bias")]).reshape(1, 1, 1, 1)
+                for i, k in enumerate(names) for s in ("weight", "bias")}
+    config = {"down_block_types": [0] * levels, "up_block_types": [0] * levels}
+    found = convert_ldm_vae_checkpoint(dict(numbered), config)
+    theirs = {int(v): k for k, v in numbered.items()}
+    assert len(found) == len(numbered), (len(found), len(numbered))
+    return sorted((theirs[int(v.reshape(()))], k) for k, v in found.items())
+
+
+def write_vae():
+    """plain32's VAE inside a whole Stable Diffusion file, and alone, in a folder with its config."""
+    source = TESTS / "data" / "models" / "plain32" / "vae"
+    w = load_file(str(source / "diffusion_pytorch_model.safetensors"))
+    olds = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
+    back = {ours: theirs for theirs, ours in name_pairs(3, 1)}
+    out = {}
+    for name, value in w.items():
+        for old, new in olds.items():
+            name = name.replace(f"attentions.0.{old}.", f"attentions.0.{new}.")
+        matrix = ".attentions.0.to_" in name and name.endswith("weight")
+        out[back[name]] = value[:, :, None, None] if matrix else value
+    folder = DATA / "vae"
+    folder.mkdir()
+    shutil.copy(source / "config.json", folder)
+    save_file({k: v.contiguous() for k, v in out.items()}, str(folder / "alone.safetensors"))
+    whole = {"first_stage_model." + k: v for k, v in out.items()}
+    whole |= {"model.diffusion_model.out.2.weight": torch.ones(2, 2),
+              "cond_stage_model.transformer.position_ids": torch.arange(3)}
+    torch.save({"state_dict": whole, "pytorch-lightning_version": "1.4.2",
+                "callbacks": {Unknown: Unknown()}}, folder / "stable.ckpt")
+
+
+def write_names():
+    with open(TESTS / "data" / "vae_names.inc", "w") as f:
+        f.write("/* A VAE's tensors as the Latent Diffusion program and diffusers call them, by "
+                "diffusers' own\n * conversion. Made by scripts/oracle_checkpoints.py. */\n")
+        for theirs, ours in name_pairs(4, 2):
+            f.write(f'{{"{theirs}",\n "{ours}"}},\n')
+
+
+def write_corpus():
+    """Pickles of archives, and whole files of the older format: see tests/fuzz/fuzz_torch.c."""
+    import zipfile
+    folder = TESTS / "fuzz" / "corpus" / "torch"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for name in ("trained.pt", "framework.ckpt", "strided.bin", "protocol5.pth"):
+        with zipfile.ZipFile(DATA / name) as z:
+            pickled = next(n for n in z.namelist() if n.endswith("data.pkl"))
+            (folder / name.split(".")[0]).write_bytes(b"p" + z.read(pickled))
+    (folder / "archive").write_bytes(b"f" + (DATA / "plain.pt").read_bytes())
+    (folder / "legacy").write_bytes(b"f" + (DATA / "legacy4.pth").read_bytes())
+
+
+def main():
+    # whoever runs this: the classes are of the module that the file names
+    module = types.ModuleType("framework")
+    for kind in (Unknown, Mapping):
+        kind.__module__ = "framework"
+        setattr(module, kind.__name__, kind)
+    sys.modules["framework"] = module
+    shutil.rmtree(DATA, ignore_errors=True)
+    DATA.mkdir(parents=True)
+    torch.manual_seed(0)
+    write_formats()
+    write_vae()
+    write_names()
+    write_corpus()
+
+
+main()
