@@ -18,6 +18,7 @@ static const struct {
 } suites[] = {
     {"begin", "unit", suite_begin},
     {"cache", "unit", suite_cache},
+    {"checkpoints", "unit", suite_checkpoints},
     {"config", "unit", suite_config},
     {"files", "unit", suite_files},
     {"init", "unit", suite_init},

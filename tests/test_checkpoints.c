@@ -1,0 +1,322 @@
+/* Files of weights: the same tensors in every format that PyTorch writes, and every way to lie in
+ * one of them. tests/data/checkpoints is made by scripts/oracle_checkpoints.py. */
+#include "suites.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "files/checkpoint.h"
+#include "files/pickle.h"
+#include "files/safetensors.h"
+#include "model/names.h"
+#include "scratch.h"
+
+#define DATA DITCL_SOURCE_DIR "/tests/data/checkpoints/"
+
+/* ---- good files ---- */
+
+static void expect_values(const tensor *got, const tensor *want)
+{
+    char shape[64], wanted[64];
+    tensor_shape_text(shape, sizeof shape, got);
+    tensor_shape_text(wanted, sizeof wanted, want);
+    ck_assert_str_eq(shape, wanted);
+    ck_assert_str_eq(got->type_name, want->type_name);
+    for (size_t first = 0; first < want->count; first++) { /* from every element on */
+        float a[64] = {0}, b[64] = {0};
+        tensor_to_float(a, got, first, want->count - first);
+        tensor_to_float(b, want, first, want->count - first);
+        for (size_t i = 0; i < want->count - first; i++) ck_assert_float_eq(a[i], b[i]);
+    }
+}
+
+static void expect_file(const char *path, const char *expected)
+{
+    tensor_file got, want;
+    ck_assert_msg(checkpoint_open(&got, path) == OK, "%s", fail_line());
+    ck_assert_msg(checkpoint_open(&want, expected) == OK, "%s", fail_line());
+    ck_assert_uint_eq(got.n_tensors, want.n_tensors);
+    for (size_t i = 0; i < want.n_tensors; i++) {
+        ck_assert_str_eq(got.tensors[i].name, want.tensors[i].name);
+        expect_values(&got.tensors[i], &want.tensors[i]);
+        tensor_forget(&got, &got.tensors[i]);
+    }
+    tensor_file_close(&got);
+    tensor_file_close(&want);
+}
+
+static const char *const formats[] = {
+    "plain.pt", "trained.pt", "framework.ckpt", "strided.bin", "protocol5.pth", "legacy.pt",
+    "legacy4.pth", "diffusion_pytorch_model.safetensors.index.json",
+    "diffusion_pytorch_model.bin.index.json"};
+
+START_TEST(formats_agree)
+{
+    char path[4096];
+    snprintf(path, sizeof path, DATA "%s", formats[_i]);
+    expect_file(path, DATA "expected.safetensors");
+}
+END_TEST
+
+/* Every shorter file is refused, and every changed byte is survived. */
+START_TEST(cut_and_changed)
+{
+    static const unsigned char changes[] = {0, 0xff, '.', '(', 'R', 'h', 0x80};
+    char name[4096];
+    size_t size;
+    tensor_file file;
+    snprintf(name, sizeof name, DATA "%s", formats[_i]);
+    if (strstr(name, ".json")) return;
+    unsigned char *bytes = scratch_read(name, &size);
+    for (size_t n = 0; n < size; n += 1 + n / 64) {
+        fail_clear();
+        const char *path = scratch_write("a.pt", bytes, n);
+        ck_assert_msg(checkpoint_open(&file, path) == ERR_FORMAT, "%zu of %zu bytes", n, size);
+        scratch_expect_message(path, "");
+    }
+    for (size_t n = 0; n < size; n++) {
+        unsigned char before = bytes[n];
+        bytes[n] = changes[n % sizeof changes];
+        if (checkpoint_open(&file, scratch_write("a.pt", bytes, size)) == OK)
+            for (size_t i = 0; i < file.n_tensors; i++) {
+                float value;
+                const tensor *t = &file.tensors[i];
+                if (t->count && t->type != DTYPE_OTHER) tensor_to_float(&value, t, t->count - 1, 1);
+            }
+        tensor_file_close(&file);
+        bytes[n] = before;
+    }
+    free(bytes);
+}
+END_TEST
+
+/* ---- pickles ---- */
+
+#define PICKLE(text, message) {text, sizeof text - 1, message}
+
+static const struct {
+    const char *bytes;
+    size_t n;
+    const char *message;
+} bad_pickles[] = {
+    PICKLE("", "ends too soon"),
+    PICKLE("\x80\x02", "ends too soon"),
+    PICKLE("\x80\x01N.", "a protocol that is not 2 to 5"),
+    PICKLE("\x80\x06N.", "a protocol that is not 2 to 5"),
+    PICKLE("\x80\x02.", "takes more from its stack"),
+    PICKLE("\x80\x02(.", "takes more from its stack"),
+    PICKLE("\x80\x02\x85.", "takes more from its stack"),
+    PICKLE("\x80\x02(\x85.", "takes a mark for a value"),
+    PICKLE("\x80\x02Nt.", "no mark"),
+    PICKLE("\x80\x02}NNu.", "no mark"),
+    PICKLE("\x80\x02}(Nu.", "a key without a value"),
+    PICKLE("\x80\x02(Nd.", "a key without a value"),
+    PICKLE("\x80\x02Na.", "takes more from its stack"),
+    PICKLE("\x80\x02K\x01Na.", "adds to what is no container"),
+    PICKLE("\x80\x02]NNs.", "adds to what is no container"),
+    PICKLE("\x80\x02(u.", "takes more from its stack"),
+    PICKLE("\x80\x02h\x00.", "never remembered"),
+    PICKLE("\x80\x02q\x00.", "remembers what is not there"),
+    PICKLE("\x80\x02Nq\x05h\x04.", "never remembered"),
+    PICKLE("\x80\x02Nr\xff\xff\xff\xff.", "its memo is too large"),
+    PICKLE("\x80\x02X\xff\xff\xff\xff.", "ends too soon"),
+    PICKLE("\x80\x02\x8d\xff\xff\xff\xff\xff\xff\xff\xff.", "ends too soon"),
+    PICKLE("\x80\x02\x8a\x7f.", "ends too soon"),
+    PICKLE("\x80\x02" "cposix\nsystem", "ends too soon"),
+    PICKLE("\x80\x02" "cposix\nsystem\nNR.", "arguments are no tuple"),
+    PICKLE("\x80\x02NN\x93.", "a class whose name is no text"),
+    PICKLE("\x80\x02iposix\nsystem\n.", "opcode 0x69 is not supported"),
+    PICKLE("\x80\x02\x82\x01.", "opcode 0x82 is not supported"),
+    PICKLE("\x80\x02Pname\n.", "opcode 0x50 is not supported"),
+};
+
+START_TEST(pickles_bad)
+{
+    pickle p;
+    fail_clear();
+    status st = pickle_read(&p, (const unsigned char *)bad_pickles[_i].bytes, bad_pickles[_i].n,
+                            "file", NULL);
+    ck_assert_int_eq(st, ERR_FORMAT);
+    scratch_expect_message("file", bad_pickles[_i].message);
+    ck_assert_ptr_null(p.nodes);
+}
+END_TEST
+
+/* A dictionary that holds itself, and what would be run elsewhere is only named here. */
+START_TEST(pickles_odd)
+{
+    static const char cycle[] = "\x80\x02}q\x00X\x05\x00\x00\x00modelh\x00s.";
+    static const char command[] = "\x80\x02" "cposix\nsystem\nX\x04\x00\x00\x00true\x85R.";
+    pickle p;
+    size_t used;
+    ck_assert_int_eq(pickle_read(&p, (const unsigned char *)cycle, sizeof cycle, "a", &used), OK);
+    ck_assert_uint_eq(used, sizeof cycle - 1);
+    ck_assert_uint_eq(p.nodes[p.root].items[1], p.root);
+    pickle_free(&p);
+    ck_assert_int_eq(pickle_read(&p, (const unsigned char *)command, sizeof command, "a", NULL),
+                     OK);
+    ck_assert_int_eq(p.nodes[p.root].kind, PICKLE_CALL);
+    ck_assert(pickle_text_is(p.nodes[p.nodes[p.root].function].text, "system"));
+    pickle_free(&p);
+    pickle_free(&p);
+}
+END_TEST
+
+/* Bombs end soon, in little memory: deep nesting, and one list that is copied again and again. */
+START_TEST(pickles_hostile_size)
+{
+    enum { MANY = 3000000 };
+    unsigned char *bytes = malloc(MANY + 400000);
+    pickle p;
+    ck_assert_ptr_nonnull(bytes);
+    memset(bytes, '(', MANY);
+    ck_assert_int_eq(pickle_read(&p, bytes, MANY, "a", NULL), ERR_FORMAT);
+    scratch_expect_message("a", "stack is too deep");
+    memset(bytes, ']', MANY);
+    for (size_t i = 0; i < MANY; i++) bytes[i] = i % 2 ? 'a' : ']'; /* [] into nothing */
+    bytes[0] = ']';
+    bytes[1] = ']';
+    for (size_t i = 2; i < MANY; i += 2) memcpy(bytes + i, "a]", 2);
+    ck_assert_int_eq(pickle_read(&p, bytes, MANY, "a", NULL), ERR_FORMAT);
+    scratch_expect_message("a", "ends too soon");
+
+    static const char head[] = "\x80\x02" "ccollections\nOrderedDict\nq\x00](";
+    static const char again[] = "h\x00h\x01\x85R0";
+    size_t n = sizeof head - 1;
+    memcpy(bytes, head, n);
+    for (int i = 0; i < 100000; i++, n += 3) memcpy(bytes + n, "NN\x86", 3);
+    memcpy(bytes + n, "eq\x01", 3);
+    n += 3;
+    for (int i = 0; i < 10000; i++, n += sizeof again - 1)
+        memcpy(bytes + n, again, sizeof again - 1);
+    ck_assert_int_eq(pickle_read(&p, bytes, n, "a", NULL), ERR_FORMAT);
+    scratch_expect_message("a", "too many values");
+    free(bytes);
+}
+END_TEST
+
+/* ---- an index ---- */
+
+static const struct {
+    const char *json, *message;
+} bad_indexes[] = {
+    {"", "not valid JSON"},
+    {"[]", "no weight_map"},
+    {"{\"weight_map\": []}", "no weight_map"},
+    {"{\"weight_map\": {}}", "no weight_map"},
+    {"{\"weight_map\": {\"a\": 1}}", "expected a file beside it"},
+    {"{\"weight_map\": {\"a\": \"\"}}", "expected a file beside it"},
+    {"{\"weight_map\": {\"a\": \"..\"}}", "expected a file beside it"},
+    {"{\"weight_map\": {\"a\": \"../a.safetensors\"}}", "expected a file beside it"},
+    {"{\"weight_map\": {\"a\": \"/etc/passwd\"}}", "expected a file beside it"},
+    {"{\"weight_map\": {\"a\": \"none.bin\"}}", "No such file"},
+    {"{\"weight_map\": {\"a\": \"x.index.json\"}}", "x.index.json: header length"},
+    {"{\"weight_map\": {\"b\": \"one.safetensors\"}}", "tensor b is in none of its files"},
+    {"{\"weight_map\": {\"a\": \"one.safetensors\", \"c\": \"two.safetensors\"}}",
+     "tensor a is there twice"},
+};
+
+START_TEST(indexes_bad)
+{
+    static const char one[] = "\x40\0\0\0\0\0\0\0{\"a\":{\"dtype\":\"U8\",\"shape\":[0],"
+                              "\"data_offsets\":[0,0]}}              ";
+    tensor_file file;
+    scratch_write("one.safetensors", one, 8 + 0x40);
+    scratch_write("two.safetensors", one, 8 + 0x40);
+    const char *json = bad_indexes[_i].json;
+    const char *path = scratch_write("x.index.json", json, strlen(json));
+    fail_clear();
+    ck_assert_int_ne(checkpoint_open(&file, path), OK);
+    scratch_expect_message(scratch_folder(), bad_indexes[_i].message);
+    ck_assert_ptr_null(file.maps);
+}
+END_TEST
+
+/* ---- writing ---- */
+
+START_TEST(writes_what_is_read)
+{
+    static char note_key[] = "who", note_value[] = "\xc3\xa4 \"b\"";
+    const float values[12] = {0, 1, -2.5f, 65504, 1e-8f, 3, 4, 5, 6, 7, 8, 9};
+    const tensor table[] = {{.name = "b", .type = DTYPE_F32, .n_dims = 2, .dims = {3, 4}},
+                            {.name = "none", .type = DTYPE_F16, .n_dims = 2, .dims = {0, 7}},
+                            {.name = "a", .type = DTYPE_F16, .n_dims = 1, .dims = {4}},
+                            {.name = "one", .type = DTYPE_BF16, .n_dims = 0}};
+    const tensor_note note = {note_key, note_value};
+    char path[4096];
+    safetensors_writer w;
+    tensor_file file;
+    snprintf(path, sizeof path, "%s", scratch_path("w.safetensors"));
+    ck_assert_int_eq(safetensors_create(&w, path, table, 4, &note, 1), OK);
+    ck_assert_int_eq(safetensors_append(&w, values, 5), OK);
+    ck_assert_int_eq(safetensors_append(&w, values + 5, 7), OK);
+    ck_assert_int_eq(safetensors_append(&w, values, 4), OK);
+    ck_assert_int_eq(safetensors_append(&w, values + 2, 1), OK);
+    ck_assert_int_eq(safetensors_finish(&w), OK);
+    ck_assert_int_eq(scratch_count(), 1); /* the hidden one */
+    ck_assert_int_eq(file_out_commit(&w.out, 1), OK);
+    safetensors_discard(&w);
+    ck_assert_msg(checkpoint_open(&file, path) == OK, "%s", fail_line());
+    ck_assert_uint_eq(file.n_tensors, 4);
+    ck_assert_str_eq(tensor_file_note(&file, "who"), note_value);
+    for (size_t i = 0; i < 12; i++) {
+        float got = -1;
+        tensor_to_float(&got, tensor_find(&file, "b"), i, 1);
+        ck_assert_float_eq(got, values[i]);
+    }
+    tensor_file_close(&file);
+    const float large = 65520;
+    ck_assert_int_eq(safetensors_create(&w, path, table + 2, 1, NULL, 0), OK);
+    ck_assert_int_eq(safetensors_append(&w, &large, 1), ERR_FORMAT);
+    scratch_expect_message("tensor a: ", "65520 is too large for 16 bits");
+    safetensors_discard(&w);
+    ck_assert_int_eq(scratch_count(), 1); /* the first one, whole */
+}
+END_TEST
+
+/* ---- names of a VAE ---- */
+
+static const struct {
+    const char *theirs, *ours;
+} vae_names[] = {
+#include "data/vae_names.inc"
+};
+
+START_TEST(vae_names_agree)
+{
+    int levels = 0;
+    for (size_t i = 0; i < sizeof vae_names / sizeof *vae_names; i++) {
+        int n = name_vae_levels(vae_names[i].theirs);
+        levels = n > levels ? n : levels;
+    }
+    ck_assert_int_eq(levels, 4);
+    for (size_t i = 0; i < sizeof vae_names / sizeof *vae_names; i++) {
+        char out[NAME_BYTES];
+        snprintf(out, sizeof out, "%s", vae_names[i].theirs);
+        name_vae(out, vae_names[i].theirs, levels);
+        ck_assert_str_eq(out, vae_names[i].ours);
+        ck_assert(!name_vae(out, vae_names[i].ours, levels));
+    }
+}
+END_TEST
+
+#define COUNT(a) (int)(sizeof a / sizeof *a)
+
+Suite *suite_checkpoints(void)
+{
+    Suite *suite = suite_create("checkpoints");
+    TCase *tc = tcase_create("checkpoints");
+    tcase_set_timeout(tc, 60);
+    tcase_add_checked_fixture(tc, scratch_open, scratch_close);
+    tcase_add_loop_test(tc, formats_agree, 0, COUNT(formats));
+    tcase_add_loop_test(tc, cut_and_changed, 0, COUNT(formats));
+    tcase_add_loop_test(tc, pickles_bad, 0, COUNT(bad_pickles));
+    tcase_add_test(tc, pickles_odd);
+    tcase_add_test(tc, pickles_hostile_size);
+    tcase_add_loop_test(tc, indexes_bad, 0, COUNT(bad_indexes));
+    tcase_add_test(tc, writes_what_is_read);
+    tcase_add_test(tc, vae_names_agree);
+    suite_add_tcase(suite, tc);
+    return suite;
+}
