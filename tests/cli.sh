@@ -92,6 +92,7 @@ expect 2 "says it itself" sample "$model" --model-type sit
 expect 2 "only --model-type sit" sample "$model" --path VP
 expect 2 "Linear, GVP, VP" sample "$model" --path linear
 expect 2 "is a SiT" sample "$data/models/sit24" --compat diffusers
+expect 2 "timestep 500 twice" sample "$model" --class 1 --sampler dpm++ --steps 1000
 expect 2 "between the commas" sample "$model" --compat original --steps 10,x
 expect 2 "original arithmetic" sample "$model" --steps 10,10
 expect 2 "LO,HI" sample "$model" --guidance-interval 5
@@ -100,6 +101,13 @@ expect 2 "LO,HI" sample "$model" --guidance-interval 5,x
 expect 2 "--latents-in" sample "$model" --class 1 --invert
 expect 2 "cannot be inverted" sample "$model" --class 1 --invert --sampler heun --latents-in "$data/models/separate48-in.npy" --latents-out n.npy
 expect 2 "eta" sample "$model" --class 1 --invert --eta 0.5 --latents-in "$data/models/separate48-in.npy" --latents-out n.npy
+expect 2 "of what picture" sample "$model" --mask "$data/pictures/mask.png"
+given="--image $data/pictures/given.png"
+expect 2 "leaves none of 10 steps" sample "$model" --class 1 --sampler heun --steps 10 $given --strength 0.05
+expect 2 "has no place" sample "$model" --class 1 --invert $given --latents-in "$data/models/separate48-in.npy" --latents-out n.npy
+expect 2 "only --interpolate" sample "$model" --class 1 --seed-to 2
+expect 2 "two classes, or one" sample "$model" --class 1,2,3 --interpolate 4
+expect 2 "-n 2" sample "$model" --class 1 --interpolate 4 --seed-to 2 -n 2
 expect 2 "3, all" sample "$model" --cfg-channels 4
 expect 2 "original, diffusers" sample "$model" --compat other
 expect 2 "auto, fp32" sample "$model" --precision fp8

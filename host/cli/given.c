@@ -138,11 +138,13 @@ status given_request(given *g, run_request *request, const model *m, const sched
 {
     size_t size = (size_t)m->dit.latent_size;
     status st = OK;
+    if (g->image && request->invert)
+        return fail(ERR_USAGE, "--invert: begins with --latents-in, --image has no place");
     if (g->image) {
         request->first_step = image_first_step(plan, strength_of(g));
         if (request->first_step == plan->n_rows)
             return fail(ERR_USAGE, "--strength %g: leaves none of %d steps to make", strength_of(g),
-                        plan->n_rows);
+                        schedule_steps(plan));
     }
     if (!g->frames) return OK;
     if (request->initial_latents)

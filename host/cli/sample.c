@@ -230,7 +230,7 @@ static void describe(const sample_request *q, const run *r, const char *note)
     int width = r->m->dit.width;
     if (!q->verbose) return;
     fprintf(stderr, "%s: %d picture%s, %d at once, %d steps (%s, %s arithmetic), guidance %g%s\n",
-            note, q->n, q->n > 1 ? "s" : "", r->batch, r->plan.n_rows,
+            note, q->n, q->n > 1 ? "s" : "", r->batch, r->plan.n_rows - r->request.first_step,
             sampler_names[r->request.sampler], compats[r->m->arithmetic], q->guidance,
             r->guided ? "" : " (off)");
     fprintf(stderr, "  products by %s, modulation of %d steps at a time, %.0f MB on the device\n",
@@ -289,7 +289,7 @@ static status sample_on(sample_request *q, run_request *request, model *m, devic
     bar.started = loaded;
     TRY(run_sample(&r));
     progress_end(&bar);
-    double sampled = clock_seconds();
+    double sampled = clock_seconds(), rows = r.plan.n_rows - r.request.first_step;
     TRY(make_note(&note, q, &r));
     o->known = q->begin.mask ? q->begin.picture.rgb : NULL;
     o->white = q->begin.white.rgb;
@@ -300,7 +300,7 @@ static status sample_on(sample_request *q, run_request *request, model *m, devic
     TRY(output_commit(o));
     if (q->verbose)
         fprintf(stderr, "  loading %.2f s, sampling %.2f s (%.3f s a step), decoding %.2f s\n",
-                loaded - started, sampled - loaded, (sampled - loaded) / r.plan.n_rows,
+                loaded - started, sampled - loaded, (sampled - loaded) / rows,
                 clock_seconds() - sampled);
 done:
     progress_end(&bar);
@@ -338,6 +338,9 @@ static status sample(sample_request *q)
     model_request of = {.name = q->model, .vae = q->vae, .heads = q->heads, .forced = q->compat,
                         .need_dit = true};
     TRY(given_check(&q->begin));
+    if (q->begin.frames && q->per_class > 1)
+        return fail(ERR_USAGE, "-n %d: --interpolate says how many pictures there are",
+                    q->per_class);
     TRY(cli_settle_type(&of, &q->type));
     TRY(model_open(&m, &of));
     TRY(choose_labels(q, &m));

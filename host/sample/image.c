@@ -7,8 +7,7 @@
 
 int image_first_step(const schedule *s, double strength)
 {
-    int steps = 0, row = 0;
-    for (int i = 0; i < s->n_rows; i++) steps += !s->rows[i].between;
+    int steps = schedule_steps(s), row = 0;
     int left = (int)(steps * strength);
     if (left < 1) return s->n_rows;
     for (int skipped = 0; skipped < steps - left || s->rows[row].between; row++)

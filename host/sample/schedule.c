@@ -124,6 +124,13 @@ status schedule_begin(schedule *s, int row)
     return OK;
 }
 
+int schedule_steps(const schedule *s)
+{
+    int steps = 0;
+    for (int i = 0; i < s->n_rows; i++) steps += !s->rows[i].between;
+    return steps;
+}
+
 void schedule_free(schedule *s)
 {
     free(s->rows);

@@ -74,6 +74,9 @@ extern const char *const sampler_names[], *const diffusion_names[];
 status schedule_init(schedule *s, const schedule_config *config, const schedule_options *options);
 void schedule_free(schedule *s);
 
+/* Steps, of which some have two rows. */
+int schedule_steps(const schedule *s);
+
 /* Sampling begins at this row, without what rows before it would have kept. */
 status schedule_begin(schedule *s, int row);
 

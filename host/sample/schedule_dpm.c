@@ -51,6 +51,16 @@ static void dpm_row(schedule_row *row, const sampling *q, const sigmas *s, int i
     row->to_kept = -slope / r;
 }
 
+/* The second order divides by the last step's length. */
+static status check_distinct(const sampling *q, const sigmas *s)
+{
+    for (int i = 1; i + 1 < s->n && q->config.solver_order == 2; i++)
+        if (s->levels[i] == s->levels[i - 1])
+            return fail(ERR_USAGE, "steps %d: too many for dpm++, which would visit timestep %g "
+                                   "twice", q->n_steps, (double)s->timesteps[i]);
+    return OK;
+}
+
 status sampler_dpm(schedule *s, const sampling *q)
 {
     status st = OK;
@@ -65,6 +75,7 @@ status sampler_dpm(schedule *s, const sampling *q)
         levels.timesteps[i] = (float)t;
         levels.levels[i] = (float)sigma_at(table, c->n_train, t);
     }
+    TRY(check_distinct(q, &levels));
     TRY(memory_alloc(&s->rows, (size_t)n, sizeof *s->rows));
     s->n_rows = n;
     for (int i = 0; i < n; i++) dpm_row(&s->rows[i], q, &levels, i);
