@@ -88,6 +88,7 @@ expect 2 "ddim sampler" sample "$model" --sampler euler --eta 0.5
 expect 2 "sde sampler" sample "$model" --sampler ddim --diffusion linear
 expect 2 "not for DiT" sample "$model" --class 1 --sampler sde
 expect 2 "not for SiT" sample "$data/models/sit24" --class 1 --sampler dpm++
+expect 2 "diffusion sbdm" sample "$data/models/sit24" --class 1 --sampler sde --diffusion sbdm
 expect 2 "says it itself" sample "$model" --model-type sit
 expect 2 "only --model-type sit" sample "$model" --path VP
 expect 2 "Linear, GVP, VP" sample "$model" --path linear

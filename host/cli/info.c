@@ -27,7 +27,8 @@ static status print_json(const model *m, double memory)
     json_t *path = json_string(m->path);
     if (!path) path = json_string("(a name that is not UTF-8)");
     json_t *all = json_pack(
-        "{s:o, s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:b, s:I, s:f, s:I}",
+        "{s:o, s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:b, s:I, s:f, s:I, "
+        "s:o}",
         "model", path, "arithmetic",
         m->arithmetic == COMPAT_DIFFUSERS ? "diffusers" : "original", "design",
         designs[c->design].name, "width", c->width, "depth", c->depth, "heads", c->heads,

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "base/half.h"
 #include "base/memory.h"
 #include "sample/sampler.h"
 
@@ -136,6 +137,9 @@ status sampler_flow(schedule *s, const sampling *q)
     if (n < MIN_POINTS)
         return fail(ERR_USAGE, "steps %s: the path needs at least %d points", q->steps, MIN_POINTS);
     interval(&from, &to, q);
+    if (noisy && !float_is_finite(point_at(q, (float)from).diffusion))
+        return fail(ERR_USAGE, "diffusion %s: infinite where this path begins; choose another",
+                    diffusion_names[q->options.diffusion]);
     TRY(memory_alloc(&s->rows, (size_t)rows, sizeof *s->rows));
     s->n_rows = rows;
     for (int i = 0; i < n - 1; i++) {
