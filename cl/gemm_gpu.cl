@@ -38,41 +38,22 @@
 #define WEIGHT_LOAD(p) (*(global const V *)(p))
 #endif
 
-/* AV steps of one row of a */
+#include "gemm_tiles.clh"
+
+/* AV steps of one row of a, `pitch` apart */
 #if AV == 1
-#define VA float
 #define SPREAD(to, pitch, v) (to)[0] = v
-#else
-#define VA V
-#if AV == 2
+#elif AV == 2
 #define SPREAD(to, pitch, v) (to)[0] = (v).x, (to)[pitch] = (v).y
 #else
 #define SPREAD(to, pitch, v)                                                                       \
     (to)[0] = (v).x, (to)[pitch] = (v).y, (to)[2 * (pitch)] = (v).z, (to)[3 * (pitch)] = (v).w
 #endif
-#endif
-#define VA_LOAD(p) (*(global const VA *)(p))
 
 /* ---- from global memory to local ---- */
 
-/* An item's share of one step: vectors me, me + ITEMS, ... */
-#define A_VECTORS (MT * (KT / AV))
 #define B_VECTORS (KT * (NT / VEC))
-#define A_LOADS ((A_VECTORS + ITEMS - 1) / ITEMS)
-#define B_LOADS ((B_VECTORS + ITEMS - 1) / ITEMS)
-#define MINE(v, vectors) ((vectors) % ITEMS == 0 || (v) < (vectors))
-
-/* Rows that do not exist are read as the last one; steps that do not exist as 0. */
-INLINE void fetch_a(VA part[A_LOADS], global const float *a, int me, int rows, int k,
-                    int depth)
-{
-    #pragma unroll
-    for (int l = 0; l < A_LOADS; l++) {
-        int v = me + l * ITEMS, row = min(v / (KT / AV), rows - 1), at = k + v % (KT / AV) * AV;
-        if (!MINE(v, A_VECTORS)) continue;
-        part[l] = TAIL && at >= depth ? (VA)(0.0f) : VA_LOAD(a + (size_t)row * depth + at);
-    }
-}
+#define B_LOADS LOADS(B_VECTORS)
 
 INLINE void keep_a(local float *tile, VA part[A_LOADS], int me)
 {
@@ -239,74 +220,18 @@ INLINE void accumulate(V sum[MR][NV], factors f, const int at[MR], int tx, int k
     }
 }
 
-/* ---- what becomes of finished sums; see epilogue.cl ---- */
+/* ---- what becomes of finished sums ---- */
 
-typedef struct {
-    global const float *bias, *residual, *gate;
-    global const int *rows;
-    int n, residual_rows, tokens, stride, first_row, rows_at, gate_at;
-} epilogue;
-
-#if WHOLE
-#define LOAD(p) (*(global const V *)(p))
-#define STORE(v, p) (*(global V *)(p) = (v))
-#define GATE_LOAD(p) VLOAD(p) /* begins anywhere */
-#else
-/* A vector near the end of a row: `left` of its elements exist. */
-INLINE V load_part(global const float *from, int left)
-{
-    float lane[VEC];
-    #pragma unroll
-    for (int j = 0; j < VEC; j++) lane[j] = j < left ? from[j] : 0.0f;
-    return VLOAD(lane);
-}
-
-INLINE void store_part(V v, global float *to, int left)
-{
-    float lane[VEC];
-    VSTORE(v, lane);
-    #pragma unroll
-    for (int j = 0; j < VEC; j++)
-        if (j < left) to[j] = lane[j];
-}
-
-#define LOAD(p) load_part(p, e.n - at)
-#define STORE(v, p) store_part(v, p, e.n - at)
-#define GATE_LOAD(p) LOAD(p)
-#endif
-
-INLINE void finish(global float *out, V sum[MR][NV], epilogue e, int row, int m, int column,
-                   int tx)
+INLINE void finish_rows(global float *out, V sum[MR][NV], epilogue e, int row, int m, int column,
+                        int tx)
 {
     #pragma unroll
     for (int i = 0; i < MR; i++) {
         if (row + i >= m) continue;
-        global float *to = out + (size_t)(row + i) * e.n;
-#if GATE
-        global const float *gate = e.gate + e.gate_at +
-            (size_t)(e.first_row + e.rows[e.rows_at + (row + i) / e.tokens]) * e.stride;
-#endif
-#if RESIDUAL
-        global const float *residual = e.residual + (size_t)((row + i) % e.residual_rows) * e.n;
-#endif
+        epilogue_row r;
+        find_row(&r, out, e, row + i);
         #pragma unroll
-        for (int j = 0; j < NV; j++) {
-            int at = column + COLUMN(j);
-            if (at >= e.n) continue;
-            V x = sum[i][j] + LOAD(e.bias + at);
-#if ACTIVATION == 1
-            x = gelu_tanhv(x);
-#elif ACTIVATION == 2
-            x = siluv(x);
-#endif
-#if GATE
-            x *= GATE_LOAD(gate + at);
-#endif
-#if RESIDUAL
-            x += LOAD(residual + at);
-#endif
-            STORE(x, to + at);
-        }
+        for (int j = 0; j < NV; j++) finish(r, sum[i][j], e, column + COLUMN(j));
     }
 }
 
@@ -401,5 +326,5 @@ void gemm_gpu(global float *out, global const float *a, global const WEIGHT *wei
 #endif
     epilogue e = {bias, residual, gate, rows, n, residual_rows, tokens, stride, first_row, rows_at,
                   gate_at};
-    finish(out, sum, e, first + ty * MR, m, column, tx);
+    finish_rows(out, sum, e, first + ty * MR, m, column, tx);
 }

@@ -1,43 +1,24 @@
-/* Products on matrix units, epilogue included: both factors in half, sums in fp32. A work-group
- * makes a tile of MT rows and NT columns in steps of KT, each 32 of its items WM x WN of it.
- * Floor: 2 m n k FLOP.
+/* Products on matrix units (units.clh), epilogue included: both factors in half, sums in fp32. A
+ * work-group makes a tile of MT rows and NT columns in steps of KT, each unit's items WM x WN of
+ * it. Floor: 2 m n k FLOP.
  *
  * DB: whether the next step's parts are fetched while this one's are multiplied. Of the shape: AV:
- * width of loads from a. TAIL: K is no multiple of KT. WHOLE: n is even. ACTIVATION: 0 none, 1 GELU
- * (tanh form), 2 SiLU. GATE, RESIDUAL: 0 or 1. VEC is 2: what an item has of a row of results. */
+ * width of loads from a. TAIL: K is no multiple of KT. WHOLE: rows of out are whole vectors.
+ * ACTIVATION: 0 none, 1 GELU (tanh form), 2 SiLU. GATE, RESIDUAL: 0 or 1. VEC: of the unit: what an
+ * item has of a row of results. */
 
-#define UNIT 32 /* items that work on one fragment */
-#define ITEMS (UNIT * (MT / WM) * (NT / WN))
-#define FM (WM / 16)
-#define FN (WN / 8)
+#include "units.clh"
+
+#define ITEMS (UNIT_ITEMS * (MT / WM) * (NT / WN))
+#define FM (WM / UNIT_M)
+#define FN (WN / UNIT_N)
 #define ROW (KT + 8)  /* halves of a local row: a fragment's rows begin in different banks */
 #define WORDS (ROW / 2)
 
-#if AV == 4
-#define VA float4
-#else
-#define VA float
-#endif
+#include "gemm_tiles.clh"
 
-#define A_VECTORS (MT * (KT / AV))
 #define B_VECTORS (NT * (KT / 8))
-#define A_LOADS ((A_VECTORS + ITEMS - 1) / ITEMS)
-#define B_LOADS ((B_VECTORS + ITEMS - 1) / ITEMS)
-#define MINE(v, vectors) ((vectors) % ITEMS == 0 || (v) < (vectors))
-
-/* Rows that do not exist are read as the last one; steps that do not exist as 0. */
-INLINE void fetch_a(VA part[A_LOADS], global const float *a, int me, int rows, int k,
-                    int depth)
-{
-    #pragma unroll
-    for (int l = 0; l < A_LOADS; l++) {
-        int v = me + l * ITEMS, row = min(v / (KT / AV), rows - 1), at = k + v % (KT / AV) * AV;
-        if (!MINE(v, A_VECTORS)) continue;
-        part[l] = TAIL && at >= depth
-                      ? (VA)(0.0f)
-                      : *(global const VA *)(a + (size_t)row * depth + at);
-    }
-}
+#define B_LOADS LOADS(B_VECTORS)
 
 /* Rounded to half: the largest instead of infinity; NaN stays NaN. */
 INLINE void keep_a(local ushort *tile, VA part[A_LOADS], int me)
@@ -52,9 +33,9 @@ INLINE void keep_a(local ushort *tile, VA part[A_LOADS], int me)
         x = x > largest ? largest : x;
         x = x < -largest ? -largest : x;
 #if AV == 4
-        *(local uint2 *)to = (uint2)(mma_pack(x.x, x.y), mma_pack(x.z, x.w));
+        unit_round4(to, x);
 #else
-        *to = (ushort)mma_pack(x, 0.0f);
+        unit_round(to, x);
 #endif
     }
 }
@@ -81,78 +62,49 @@ INLINE void keep_b(local ushort *tile, uint4 part[B_LOADS], int me)
     }
 }
 
-/* a, b: from the item's first row and column on, see MMA for what it has of a fragment. */
-INLINE void accumulate(float sum[FM][FN][4], local const uint *a, local const uint *b,
-                       MMA_EXCHANGE exchange)
+/* a, b: from the unit's first row and column on. */
+INLINE void accumulate(unit_c sum[FM][FN], local const uint *a, local const uint *b, int lane,
+                       UNIT_EXCHANGE exchange)
 {
     #pragma unroll
-    for (int k = 0; k < KT / 2; k += 8) {
-        uint x[FM][4], y[FN][2];
+    for (int k = 0; k < KT / 2; k += UNIT_K / 2) {
+        unit_b y[FN];
+        #pragma unroll
+        for (int j = 0; j < FN; j++) unit_load_b(&y[j], b + j * UNIT_N * WORDS + k, WORDS, lane);
         #pragma unroll
         for (int i = 0; i < FM; i++) {
-            local const uint *from = a + i * 16 * WORDS + k;
-            x[i][0] = from[0];
-            x[i][1] = from[8 * WORDS];
-            x[i][2] = from[4];
-            x[i][3] = from[8 * WORDS + 4];
-        }
-        #pragma unroll
-        for (int j = 0; j < FN; j++) {
-            y[j][0] = b[j * 8 * WORDS + k];
-            y[j][1] = b[j * 8 * WORDS + k + 4];
-        }
-        #pragma unroll
-        for (int i = 0; i < FM; i++)
+            unit_a x;
+            unit_load_a(&x, a + i * UNIT_M * WORDS + k, WORDS, lane);
             #pragma unroll
-            for (int j = 0; j < FN; j++) MMA(sum[i][j], x[i], y[j], exchange);
+            for (int j = 0; j < FN; j++) unit_multiply(&sum[i][j], x, y[j], exchange);
+        }
     }
 }
 
-/* ---- what becomes of finished sums; see epilogue.cl ---- */
-
-typedef struct {
-    global const float *bias, *residual, *gate;
-    global const int *rows;
-    int n, residual_rows, tokens, stride, first_row, rows_at, gate_at;
-} epilogue;
-
-INLINE float2 load_pair(global const float *from, int left)
+/* row, column: of the unit's first sum. */
+INLINE void finish_fragments(global float *out, unit_c sum[FM][FN], epilogue e, int row, int m,
+                             int column, int lane)
 {
-    return (float2)(from[0], left > 1 ? from[1] : 0.0f);
-}
-
-INLINE void store_pair(float2 v, global float *to, int left)
-{
-#if WHOLE
-    *(global float2 *)to = v;
-#else
-    to[0] = v.x;
-    if (left > 1) to[1] = v.y;
-#endif
-}
-
-INLINE void finish(global float *out, float2 x, epilogue e, int row, int at)
-{
-    int left = e.n - at;
-    if (left <= 0) return;
-    x += load_pair(e.bias + at, left);
-#if ACTIVATION == 1
-    x = gelu_tanhv(x);
-#elif ACTIVATION == 2
-    x = siluv(x);
-#endif
-#if GATE
-    x *= load_pair(e.gate + e.gate_at + at + (size_t)(e.first_row +
-                   e.rows[e.rows_at + row / e.tokens]) * e.stride, left);
-#endif
-#if RESIDUAL
-    x += load_pair(e.residual + (size_t)(row % e.residual_rows) * e.n + at, left);
-#endif
-    store_pair(x, out + (size_t)row * e.n + at, left);
+    #pragma unroll
+    for (int i = 0; i < FM; i++) {
+        float x[FN][UNIT_C];
+        #pragma unroll
+        for (int j = 0; j < FN; j++) unit_values(x[j], sum[i][j]);
+        #pragma unroll
+        for (int c = 0; c < UNIT_C; c += VEC) {
+            int at = row + i * UNIT_M + UNIT_ROW(lane, c);
+            if (at >= m) continue;
+            epilogue_row r;
+            find_row(&r, out, e, at);
+            #pragma unroll
+            for (int j = 0; j < FN; j++)
+                finish(r, VLOAD(x[j] + c), e, column + j * UNIT_N + UNIT_COLUMN(lane, c));
+        }
+    }
 }
 
 /* As gemm_gpu's; weight [n padded to 128][padded_depth] of half, zeros in the padding. */
-kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1)))
+UNIT_KERNEL kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1)))
 void gemm_mma(global float *out, global const float *a, global const ushort *weight,
               global const float *bias, global const float *residual, global const float *gate,
               global const int *rows, int m, int n, int depth, int padded_depth, int residual_rows,
@@ -160,12 +112,11 @@ void gemm_mma(global float *out, global const float *a, global const ushort *wei
 {
     local ushort a_tile[(1 + DB) * MT * ROW] __attribute__((aligned(16)));
     local ushort b_tile[(1 + DB) * NT * ROW] __attribute__((aligned(16)));
-    MMA_DECLARE(exchange, ITEMS)
-    int me = (int)get_local_id(0), unit = me / UNIT, lane = me % UNIT;
+    UNIT_DECLARE(exchange, ITEMS)
+    int me = (int)get_local_id(0), unit = me / UNIT_ITEMS, lane = me % UNIT_ITEMS, stage = 0;
     int first = (int)get_group_id(1) * MT, column = (int)get_group_id(0) * NT;
     int row = unit / (NT / WN) * WM, wide = unit % (NT / WN) * WN; /* in the tile */
-    int at = lane / 4 * WORDS + lane % 4, stage = 0;
-    float sum[FM][FN][4];
+    unit_c sum[FM][FN];
     VA a_part[A_LOADS];
     uint4 b_part[B_LOADS];
     a += (size_t)first * depth;
@@ -173,9 +124,7 @@ void gemm_mma(global float *out, global const float *a, global const ushort *wei
     #pragma unroll
     for (int i = 0; i < FM; i++)
         #pragma unroll
-        for (int j = 0; j < FN; j++)
-            #pragma unroll
-            for (int c = 0; c < 4; c++) sum[i][j][c] = 0.0f;
+        for (int j = 0; j < FN; j++) sum[i][j] = (unit_c)(0.0f);
     fetch_a(a_part, a, me, m - first, 0, depth);
     fetch_b(b_part, weight, me, 0, padded_depth);
     for (int k = 0; k < depth; k += KT) {
@@ -190,23 +139,13 @@ void gemm_mma(global float *out, global const float *a, global const ushort *wei
             fetch_a(a_part, a, me, m - first, k + KT, depth);
             fetch_b(b_part, weight, me, k + KT, padded_depth);
         }
-        accumulate(sum, (local const uint *)a_now + row * WORDS + at,
-                   (local const uint *)b_now + wide * WORDS + at, exchange);
+        accumulate(sum, (local const uint *)a_now + row * WORDS,
+                   (local const uint *)b_now + wide * WORDS, lane, exchange);
 #if DB
         stage = 1 - stage; /* who is here waits for the others before it writes this one again */
 #endif
     }
     epilogue e = {bias, residual, gate, rows, n, residual_rows, tokens, stride, first_row, rows_at,
                   gate_at};
-    #pragma unroll
-    for (int i = 0; i < FM; i++)
-        #pragma unroll
-        for (int c = 0; c < 4; c += 2) {
-            int r = first + row + i * 16 + lane / 4 + c / 2 * 8;
-            if (r >= m) continue;
-            #pragma unroll
-            for (int j = 0; j < FN; j++)
-                finish(out, (float2)(sum[i][j][c], sum[i][j][c + 1]), e, r,
-                       column + wide + j * 8 + lane % 4 * 2);
-        }
+    finish_fragments(out, sum, e, first + row, m, column + wide, lane);
 }

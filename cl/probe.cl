@@ -15,23 +15,40 @@ void probe_subgroups(global int *places, global int *sizes, global float *sums,
     sizes[me] = size;
     sums[me] = sum;
 }
-#elif defined MMA_UNITS
-/* c [16][8] = a [16][16] x b [16][8], integers. One work-group of 32. */
-kernel __attribute__((reqd_work_group_size(32, 1, 1)))
-void probe_mma(global float *c, global const float *a, global const float *b)
+#elif defined MATRIX_UNITS
+#include "units.clh"
+
+/* c [UNIT_M][UNIT_N] = a [UNIT_M][STEPS] x b [UNIT_N][STEPS]^T, integers, in two products. One
+ * work-group of a unit's items. */
+#define STEPS (2 * UNIT_K)
+#define WORDS (STEPS / 2 + 4)
+
+UNIT_KERNEL
+kernel __attribute__((reqd_work_group_size(UNIT_ITEMS, 1, 1)))
+void probe_unit(global float *c, global const float *a, global const float *b)
 {
-    MMA_DECLARE(exchange, 32)
-    int lane = (int)get_local_id(0), g = lane / 4, t = lane % 4 * 2;
-    float sum[4] = {0.0f, 0.0f, 0.0f, 0.0f};
-    uint x[4], y[2];
-    for (int i = 0; i < 4; i++) {
-        global const float *from = a + (g + i % 2 * 8) * 16 + t + i / 2 * 8;
-        x[i] = mma_pack(from[0], from[1]);
+    local uint a_tile[UNIT_M * WORDS] __attribute__((aligned(16)));
+    local uint b_tile[UNIT_N * WORDS] __attribute__((aligned(16)));
+    UNIT_DECLARE(exchange, UNIT_ITEMS)
+    int lane = (int)get_local_id(0);
+    unit_c sum = (unit_c)(0.0f);
+    float values[UNIT_C];
+    for (int i = lane; i < UNIT_M * STEPS; i += UNIT_ITEMS)
+        unit_round((local ushort *)a_tile + i / STEPS * 2 * WORDS + i % STEPS, a[i]);
+    for (int i = lane; i < UNIT_N * STEPS / 4; i += UNIT_ITEMS)
+        unit_round4((local ushort *)b_tile + i / (STEPS / 4) * 2 * WORDS + i % (STEPS / 4) * 4,
+                    vload4(i, b));
+    barrier(CLK_LOCAL_MEM_FENCE);
+    for (int k = 0; k < STEPS / 2; k += UNIT_K / 2) {
+        unit_a x;
+        unit_b y;
+        unit_load_a(&x, a_tile + k, WORDS, lane);
+        unit_load_b(&y, b_tile + k, WORDS, lane);
+        unit_multiply(&sum, x, y, exchange);
     }
-    for (int i = 0; i < 2; i++)
-        y[i] = mma_pack(b[(t + i * 8) * 8 + g], b[(t + i * 8 + 1) * 8 + g]);
-    MMA(sum, x, y, exchange);
-    for (int i = 0; i < 4; i++) c[(g + i / 2 * 8) * 8 + t + i % 2] = sum[i];
+    unit_values(values, sum);
+    for (int i = 0; i < UNIT_C; i++)
+        c[UNIT_ROW(lane, i) * UNIT_N + UNIT_COLUMN(lane, i)] = values[i];
 }
 #elif defined TILES
 /* sums [16][16] = a x b of bf16 [16 rows][32] and [16 pairs][16 columns][2]; rounded [16] = values

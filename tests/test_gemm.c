@@ -5,7 +5,9 @@
 #include <string.h>
 
 #include "device.h"
+#include "device/units.h"
 #include "ops/gemm.h"
+#include "scratch.h"
 #include "suites.h"
 #include "trials/trial.h"
 
@@ -81,20 +83,34 @@ static void check_values(device *d, const tuning *t, const int *values, int n_ca
 
 static const int any_shape[TUNING_SIZES] = {4096, 4096, 4096, 0};
 
-enum { N_KINDS = 3 };
-static const gemm_implementation *const kinds[N_KINDS] = {&gemm_gpu, &gemm_gpu_half, &gemm_mma};
+/* Matrix units are emulated where the device has none: of these the one of `unit` is. */
+static const struct {
+    const gemm_implementation *by;
+    const char *unit;
+} kinds[] = {
+    {&gemm_gpu, ""},        {&gemm_gpu_half, ""},   {&gemm_mma, ",+mma"},
+    {&gemm_mma, ",+dpas8"}, {&gemm_mma, ",+dpas16"}, {&gemm_mma, ",+wmma"},
+    {&gemm_mma, ",+wmma2"}, {&gemm_mma, ",+mfma"},
+};
+enum { N_KINDS = sizeof kinds / sizeof *kinds, KINDS_IN_FULL = 3 };
 
-/* Matrix units are emulated where the device has none. */
+static void claim(const char *kind)
+{
+    char features[80];
+    snprintf(features, sizeof features, "-mma,-dpas8,-dpas16,-wmma,-wmma2,-mfma%s", kind);
+    setenv("DITCL_FEATURES", features, 1);
+}
+
 static const tuning *open_gpu(device *d, const device_info *info, int kind)
 {
     const device_settings settings = {.class = CLASS_GPU, .no_cache = true,
                                       .precision = kind ? PRECISION_FP16 : PRECISION_FP32};
-    setenv("DITCL_FEATURES", kinds[kind] == &gemm_mma ? "+mma" : "-mma", 1);
+    claim(kinds[kind].unit);
     status st = device_open(d, info, &settings);
     unsetenv("DITCL_FEATURES");
     ck_assert_msg(st == OK, "%s", fail_line());
-    ck_assert_str_eq(gemm_name(d, 64, 64, 64), kinds[kind]->tuned->kind);
-    return kinds[kind]->tuned;
+    ck_assert_str_eq(gemm_name(d, 64, 64, 64), kinds[kind].by->tuned->kind);
+    return kinds[kind].by->tuned;
 }
 
 /* ---- the values ---- */
@@ -176,11 +192,61 @@ END_TEST
 /* A tuner may try anything that fits. */
 START_TEST(known_values_are_choices)
 {
-    const tuning *t = kinds[_i]->tuned;
+    const tuning *t = kinds[_i].by->tuned;
     for (int s = 0; s < t->n_known; s++)
         ck_assert_msg(tuning_valid(NULL, t, t->known[s], NULL), "%s, set %d", t->kind, s);
 }
 END_TEST
+
+/* ---- what makes a unit be believed ---- */
+
+static int notes;
+
+static void count_notes(const char *line)
+{
+    notes += strstr(line, "matrix units (") && strstr(line, "not used");
+}
+
+static const struct {
+    const char *file, *marker, *spoilt;
+} wrong_units[] = {
+    {"probe.cl", "UNIT_COLUMN(lane, i)] =", "UNIT_COLUMN(lane, i)] = 1 +"},
+    {"probe.cl", "unit_values(values, sum);", "does not compile"},
+    {"units.clh", "#define UNIT_K 16", "#define UNIT_K 8"},
+};
+
+/* Whichever unit: without it, halves go the other way. */
+START_TEST(a_probe_that_fails_takes_the_unit_away)
+{
+    const device_list *devices = wanted_devices();
+    const device_settings settings = {.class = CLASS_GPU, .precision = PRECISION_FP16,
+                                      .note = count_notes};
+    scratch_kernel("prelude.clh", NULL, NULL);
+    scratch_kernel("probe.cl", NULL, NULL);
+    scratch_kernel("units.clh", NULL, NULL);
+    scratch_kernel(wrong_units[_i].file, wrong_units[_i].marker, wrong_units[_i].spoilt);
+    setenv("DITCL_CL_DIR", scratch_folder(), 1);
+    for (int i = 0; i < devices->n; i++)
+        for (int k = 0; k < N_KINDS; k++) {
+            device d;
+            if (kinds[k].by != &gemm_mma) continue;
+            notes = 0;
+            claim(kinds[k].unit);
+            ck_assert_msg(device_open(&d, &devices->items[i], &settings) == OK, "%s", fail_line());
+            unsetenv("DITCL_FEATURES");
+            ck_assert_ptr_null(unit_of(&d));
+            ck_assert_int_eq(notes, 1);
+            ck_assert_str_eq(gemm_name(&d, 64, 64, 64), "gpu_fp16");
+            device_close(&d);
+        }
+}
+END_TEST
+
+static void forget_spoilt_kernels(void)
+{
+    unsetenv("DITCL_CL_DIR");
+    scratch_close();
+}
 
 /* ---- weak devices ---- */
 
@@ -256,10 +322,16 @@ Suite *suite_gemm(void)
     TCase *c = tcase_create("tiles");
     tcase_add_loop_test(c, known_values_are_choices, 0, N_KINDS);
     tcase_add_loop_test(c, every_known_set_is_right, 0, N_KINDS);
-    tcase_add_loop_test(c, every_choice_is_right, 0, N_KINDS);
+    tcase_add_loop_test(c, every_choice_is_right, 0, KINDS_IN_FULL);
     tcase_add_test(c, subgroups_of_another_size_are_right);
     tcase_add_test(c, weak_devices_are_served);
     tcase_set_timeout(c, 0);
+    TCase *units = tcase_create("units");
+    tcase_add_checked_fixture(units, scratch_open, forget_spoilt_kernels);
+    tcase_add_loop_test(units, a_probe_that_fails_takes_the_unit_away, 0,
+                        sizeof wrong_units / sizeof *wrong_units);
+    tcase_set_timeout(units, 0);
+    suite_add_tcase(s, units);
     suite_add_tcase(s, c);
     c = tcase_create("clblast");
     tcase_add_test(c, changed_parameters_are_applied);

@@ -116,8 +116,10 @@ START_TEST(one_wrong_element_is_found)
 {
     const device_list *devices = wanted_devices();
     scratch_kernel("prelude.clh", NULL, NULL);
-    scratch_kernel("gemm_gpu.cl", "STORE(x, to + at);",
-                   "STORE((row + i + 1 == m && at + VEC >= e.n ? x * 1.02f : x), to + at);");
+    scratch_kernel("gemm_tiles.clh", NULL, NULL);
+    scratch_kernel("gemm_gpu.cl", "finish(r, sum[i][j], e,",
+                   "finish(r, row + i + 1 == m && column + COLUMN(j) + VEC >= e.n"
+                   " ? sum[i][j] * 1.02f : sum[i][j], e,");
     setenv("DITCL_CL_DIR", scratch_folder(), 1);
     for (int i = 0; i < devices->n; i++) check_products(&devices->items[i], CLASS_GPU, ERR_DEVICE);
 }

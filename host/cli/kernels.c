@@ -226,13 +226,13 @@ static status read_features(writing *w)
 {
     for (int i = 0; i < w->features.n; i++) {
         const char *name = w->features.items[i];
-        int j = 0;
-        while (j < N_FEATURES && strcmp(feature_name((feature_id)j), name) != 0) j++;
-        if (j < N_FEATURES) w->feature[j] = true;
+        int j = feature_find(name, strlen(name));
+        if (j >= 0) w->feature[j] = w->limits.claims[j] = true;
         else if (!strcmp(name, "fp16")) w->limits.fp16 = true;
         else
-            return fail(ERR_USAGE, "--features %s: expected fp16, subgroups or a feature of a "
-                                   "processor", name);
+            return fail(ERR_USAGE, "--features %s: expected fp16, subgroups, matrix units (mma, "
+                                   "dpas8, dpas16, wmma, wmma2, mfma) or a feature of a processor",
+                        name);
     }
     return OK;
 }
@@ -337,7 +337,8 @@ status cli_kernels(int argc, char **argv)
         {"subgroup-size", 0, OPTION_INT, &w.subgroup_size, "N",
          "items of a sub-group, where there are such [16]", 4, 128, NULL},
         {"features", 0, OPTION_LIST, &w.features, "NAME",
-         "what the device has: fp16, subgroups; commas separate [nothing]", 0, 0, NULL},
+         "what the device has: fp16, subgroups, matrix units (mma, dpas8, dpas16, wmma, wmma2, "
+         "mfma); commas separate [nothing]", 0, 0, NULL},
         {0},
     };
     const command c = {

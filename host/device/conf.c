@@ -62,6 +62,17 @@ static status apply_quirk(quirks *q, const char *word, bool matches, const char 
     return fail(ERR_FORMAT, "%s:%d: unknown quirk \"%s\"", name, line_number, word);
 }
 
+/* A processor's features are asked of the processor. */
+static status apply_feature(quirks *q, const char *word, bool matches, const char *name,
+                            int line_number)
+{
+    int i = feature_find(word, strlen(word));
+    if (i <= FEATURE_SUBGROUPS)
+        return fail(ERR_FORMAT, "%s:%d: unknown feature \"%s\"", name, line_number, word);
+    if (matches) q->feature[i] = true;
+    return OK;
+}
+
 static status apply_line(quirks *q, char *line, bool *matches, const conf_subject *subject,
                          const char *name, int line_number)
 {
@@ -77,8 +88,11 @@ static status apply_line(quirks *q, char *line, bool *matches, const conf_subjec
     } else if (!strcmp(word, "quirk")) {
         while (st == OK && (word = strtok_r(NULL, " \t\r", &save)))
             st = apply_quirk(q, word, *matches, name, line_number);
+    } else if (!strcmp(word, "has")) {
+        while (st == OK && (word = strtok_r(NULL, " \t\r", &save)))
+            st = apply_feature(q, word, *matches, name, line_number);
     } else if (strcmp(word, "tune") != 0) {
-        st = fail(ERR_FORMAT, "%s:%d: found \"%s\", expected match, quirk or tune", name,
+        st = fail(ERR_FORMAT, "%s:%d: found \"%s\", expected match, quirk, has or tune", name,
                   line_number, word);
     }
     return st;

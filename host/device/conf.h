@@ -1,13 +1,15 @@
 /* Device knowledge as data: the .conf files of cl/devices. Grammar: cl/devices/README.md.
  *
- * A `match` line opens a section; `quirk` lines below it apply to the devices it matches; `tune`
- * lines are for device/store.h. Unknown words are errors with file and line, never ignored. */
+ * A `match` line opens a section; `quirk` and `has` lines below it apply to the devices it matches;
+ * `tune` lines are for device/store.h. Unknown words are errors with file and line, never
+ * ignored. */
 #ifndef DITCL_DEVICE_CONF_H
 #define DITCL_DEVICE_CONF_H
 
 #include <stdbool.h>
 
 #include "base/status.h"
+#include "device/features.h"
 
 typedef enum {
 #define QUIRK(name, what) QUIRK_##name,
@@ -19,6 +21,7 @@ typedef enum {
 typedef struct {
     bool has[N_QUIRKS];
     const char *from[N_QUIRKS]; /* the file that said so */
+    bool feature[N_FEATURES];   /* that the driver does not tell of */
 } quirks;
 
 /* What a `match` line can test. */

@@ -60,6 +60,18 @@ static bool has_mma(cl_device_id id)
            major >= 8;
 }
 
+/* The smallest size of sub-groups, which is the one that shares a unit; 0: it has none. */
+static int dpas_size(cl_device_id id)
+{
+    enum { SIZES = 0x4108, N = 16 }; /* cl_ext.h: CL_DEVICE_SUB_GROUP_SIZES_INTEL */
+    size_t sizes[N], bytes = 0, least = 0;
+    if (!has_extension(id, "cl_intel_subgroup_matrix_multiply_accumulate")) return 0;
+    if (clGetDeviceInfo(id, SIZES, sizeof sizes, sizes, &bytes) != CL_SUCCESS) return 0;
+    for (size_t i = 0; i < bytes / sizeof *sizes; i++)
+        if (!least || sizes[i] < least) least = sizes[i];
+    return (int)least;
+}
+
 static status describe(device_info *info, cl_platform_id platform, cl_device_id id)
 {
     char value[256] = "";
@@ -99,13 +111,17 @@ static status describe(device_info *info, cl_platform_id platform, cl_device_id 
     info->fp16 = has_extension(id, "cl_khr_fp16");
     info->subgroups =
         has_extension(id, "cl_khr_subgroups") || has_extension(id, "cl_intel_subgroups");
-    info->mma = has_mma(id);
     info->platform_handle = platform;
     info->device_handle = id;
-    return conf_apply_embedded(&info->quirk, &(conf_subject){.platform = info->platform,
-                                                             .vendor = info->vendor,
-                                                             .device = info->name,
-                                                             .driver = info->driver});
+    status st = conf_apply_embedded(&info->quirk, &(conf_subject){.platform = info->platform,
+                                                                  .vendor = info->vendor,
+                                                                  .device = info->name,
+                                                                  .driver = info->driver});
+    memcpy(info->claims, info->quirk.feature, sizeof info->claims);
+    info->claims[FEATURE_MMA] |= has_mma(id);
+    info->claims[FEATURE_DPAS8] |= dpas_size(id) == 8;
+    info->claims[FEATURE_DPAS16] |= dpas_size(id) == 16;
+    return st;
 }
 
 static status list_platform(device_list *list, size_t *capacity, cl_platform_id platform, int p)
@@ -315,8 +331,8 @@ static status suit(device *d)
     bool items = info->kind != DEVICE_CPU || info->quirk.has[QUIRK_LANES_ARE_ITEMS];
     d->class = d->settings.class != CLASS_AUTO ? d->settings.class : items ? CLASS_GPU : CLASS_CPU;
     d->vector_width = info->native_vector >= 16 ? 16 : info->native_vector >= 8 ? 8 : 4;
+    memcpy(d->feature, info->claims, sizeof d->feature);
     d->feature[FEATURE_SUBGROUPS] = info->subgroups;
-    d->feature[FEATURE_MMA] = info->mma;
     TRY(features_detect(d->feature, !items && !info->quirk.has[QUIRK_NO_ASSEMBLY]));
     if (info->quirk.has[QUIRK_NO_VECTOR_ASSEMBLY] || d->vector_width < 16)
         d->feature[FEATURE_AVX512_BF16] = false;

@@ -52,7 +52,7 @@ typedef struct {
     size_t max_work_group;
     unsigned native_vector; /* floats the device says it works on at once */
     bool fp16, subgroups, available;
-    bool mma; /* claims the matrix units that kernels know: see FEATURE_MMA */
+    bool claims[N_FEATURES]; /* of matrix units: what the driver or a file of cl/devices says */
     quirks quirk;
     void *platform_handle, *device_handle;
 } device_info;

@@ -2,6 +2,7 @@
 #include "device/features.h"
 
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,11 +19,23 @@ static const char *const names[N_FEATURES] = {
     [FEATURE_AMX_BF16] = "amx_bf16",
     [FEATURE_SUBGROUPS] = "subgroups",
     [FEATURE_MMA] = "mma",
+    [FEATURE_DPAS8] = "dpas8",
+    [FEATURE_DPAS16] = "dpas16",
+    [FEATURE_WMMA] = "wmma",
+    [FEATURE_WMMA2] = "wmma2",
+    [FEATURE_MFMA] = "mfma",
 };
 
 const char *feature_name(feature_id id)
 {
     return names[id];
+}
+
+int feature_find(const char *name, size_t length)
+{
+    for (int i = 0; i < N_FEATURES; i++)
+        if (strlen(names[i]) == length && !memcmp(names[i], name, length)) return i;
+    return -1;
 }
 
 #if defined __x86_64__
@@ -67,16 +80,26 @@ static bool tiles_permitted(void)
 #endif
 }
 
+/* "a, b or c", of all. */
+static void list_names(char out[160])
+{
+    size_t used = 0;
+    for (int i = 0; i < N_FEATURES; i++)
+        used += (size_t)snprintf(out + used, 160 - used, "%s%s",
+                                 i == 0 ? "" : i == N_FEATURES - 1 ? " or " : ", ", names[i]);
+}
+
 static status apply_claim(bool has[N_FEATURES], bool own, const char *word, size_t length)
 {
-    for (int i = 0; i < N_FEATURES && length > 1 && strchr("+-", *word); i++)
-        if (strlen(names[i]) == length - 1 && !memcmp(names[i], word + 1, length - 1)) {
-            has[i] = *word == '+' && (own || i >= FEATURE_SUBGROUPS);
-            return OK;
-        }
-    return fail(ERR_USAGE, "DITCL_FEATURES: found \"%.*s\", expected + or - and %s, %s, %s or %s",
-                (int)length, word, names[FEATURE_AVX512_BF16], names[FEATURE_AMX_BF16],
-                names[FEATURE_SUBGROUPS], names[FEATURE_MMA]);
+    char all[160];
+    int i = length > 1 && strchr("+-", *word) ? feature_find(word + 1, length - 1) : -1;
+    if (i >= 0) {
+        has[i] = *word == '+' && (own || i >= FEATURE_SUBGROUPS);
+        return OK;
+    }
+    list_names(all);
+    return fail(ERR_USAGE, "DITCL_FEATURES: found \"%.*s\", expected + or - and %s", (int)length,
+                word, all);
 }
 
 status features_detect(bool has[N_FEATURES], bool own_processor)

@@ -3,6 +3,7 @@
 #define DITCL_DEVICE_FEATURES_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "base/status.h"
 
@@ -10,11 +11,19 @@ typedef enum {
     FEATURE_AVX512_BF16, /* dot products of bfloat16 pairs in vector registers */
     FEATURE_AMX_BF16,    /* matrix tiles of bfloat16, and the system's permission to use them */
     FEATURE_SUBGROUPS,   /* items of a work-group that pass values round without local memory */
-    FEATURE_MMA,         /* matrix units that 32 items share, reached by inline assembly */
+    /* matrix units that items share: device/units.h, cl/units.clh */
+    FEATURE_MMA,
+    FEATURE_DPAS8,
+    FEATURE_DPAS16,
+    FEATURE_WMMA,
+    FEATURE_WMMA2,
+    FEATURE_MFMA,
     N_FEATURES
 } feature_id;
 
 const char *feature_name(feature_id id);
+/* The feature of this name, or -1; length: of the name. */
+int feature_find(const char *name, size_t length);
 
 /* Adds to what the driver says. Where kernels run on this machine's own processor: what the
  * processor claims, the system saves on a switch of threads, and, of what needs one, the permission

@@ -10,6 +10,7 @@
 #include "device/buffer.h"
 #include "device/launch.h"
 #include "device/program.h"
+#include "device/units.h"
 
 enum { ROWS = 16, PAIRS = 16, COLUMNS = 16, TILE = ROWS * PAIRS, VALUES = 16 };
 
@@ -170,36 +171,37 @@ static status probe_subgroups(device *d)
     return OK;
 }
 
-/* ---- matrix units that 32 items share ---- */
+/* ---- matrix units that items share ---- */
 
-enum { MMA_M = 16, MMA_N = 8, MMA_K = 16, MMA_ITEMS = 32 };
+enum { UNIT_STEPS = 2 * UNIT_DEPTH, UNIT_MOST = 16 };
 
-const char *probe_mma_options(const device *d)
-{
-    return d->info.mma ? "-DVEC=2 -DMMA_UNITS" : "-DVEC=2 -DMMA_UNITS -DMMA_EMULATED";
-}
-
-static status run_mma(device *d, bool *is_right)
+/* c [m][n] of two products with a [m][UNIT_STEPS] and b [n][UNIT_STEPS]. */
+static status run_unit(device *d, const matrix_unit *u, bool *is_right)
 {
     status st = OK;
     kernel *k;
-    float a[MMA_M * MMA_K], b[MMA_K * MMA_N], c[MMA_M * MMA_N];
+    char options[UNIT_OPTIONS];
+    float a[UNIT_MOST * UNIT_STEPS], b[UNIT_MOST * UNIT_STEPS], c[UNIT_MOST * UNIT_MOST];
     buf a_buf = {0}, b_buf = {0}, c_buf = {0};
+    size_t n_a = (size_t)(u->m * UNIT_STEPS), n_b = (size_t)(u->n * UNIT_STEPS);
+    size_t n_c = (size_t)(u->m * u->n);
+    for (size_t i = 0; i < n_a; i++) a[i] = (float)left((int)i);
+    for (size_t i = 0; i < n_b; i++) b[i] = (float)right((int)i);
+    unit_options(options, d, u);
+    TRY(program_get(d, &k, "probe.cl", "probe_unit", "%s", options));
+    TRY(buffer_create(d, &a_buf, n_a, "a probe"));
+    TRY(buffer_create(d, &b_buf, n_b, "a probe"));
+    TRY(buffer_create(d, &c_buf, n_c, "a probe"));
+    TRY(buffer_upload(d, a_buf, 0, a, n_a));
+    TRY(buffer_upload(d, b_buf, 0, b, n_b));
+    TRY(launch(d, k, RANGE((size_t)u->items), RANGE((size_t)u->items), ARG(c_buf), ARG(a_buf),
+               ARG(b_buf)));
+    TRY(buffer_download(d, c_buf, 0, c, n_c));
     *is_right = true;
-    for (int i = 0; i < MMA_M * MMA_K; i++) a[i] = (float)left(i);
-    for (int i = 0; i < MMA_K * MMA_N; i++) b[i] = (float)right(i);
-    TRY(program_get(d, &k, "probe.cl", "probe_mma", "%s", probe_mma_options(d)));
-    TRY(buffer_create(d, &a_buf, MMA_M * MMA_K, "a probe"));
-    TRY(buffer_create(d, &b_buf, MMA_K * MMA_N, "a probe"));
-    TRY(buffer_create(d, &c_buf, MMA_M * MMA_N, "a probe"));
-    TRY(buffer_upload(d, a_buf, 0, a, MMA_M * MMA_K));
-    TRY(buffer_upload(d, b_buf, 0, b, MMA_K * MMA_N));
-    TRY(launch(d, k, RANGE(MMA_ITEMS), RANGE(MMA_ITEMS), ARG(c_buf), ARG(a_buf), ARG(b_buf)));
-    TRY(buffer_download(d, c_buf, 0, c, MMA_M * MMA_N));
-    for (int i = 0; i < MMA_M * MMA_N; i++) {
+    for (int i = 0; i < u->m * u->n; i++) {
         int sum = 0;
-        for (int l = 0; l < MMA_K; l++)
-            sum += left(i / MMA_N * MMA_K + l) * right(l * MMA_N + i % MMA_N);
+        for (int l = 0; l < UNIT_STEPS; l++)
+            sum += left(i / u->n * UNIT_STEPS + l) * right(i % u->n * UNIT_STEPS + l);
         *is_right &= c[i] == (float)sum;
     }
 done:
@@ -209,14 +211,26 @@ done:
     return st;
 }
 
-static status probe_mma(device *d)
+static void note_absent(const device *d, const matrix_unit *u, status st)
 {
-    bool is_right = false;
-    if (!d->feature[FEATURE_MMA] || d->settings.precision != PRECISION_FP16) return OK;
-    status st = run_mma(d, &is_right);
-    if (st == ERR_MEMORY) return st;
-    if (st != OK) fail_clear();
-    d->feature[FEATURE_MMA] = st == OK && is_right;
+    char line[1200];
+    snprintf(line, sizeof line, "matrix units (%s): not used: %s", feature_name(u->feature),
+             st == OK ? "their probe gave wrong products" : fail_line());
+    if (d->settings.note) d->settings.note(line);
+}
+
+/* Only kernels with halves use them. */
+static status probe_units(device *d)
+{
+    for (const matrix_unit *u = matrix_units; u->option; u++) {
+        bool is_right = false;
+        if (!d->feature[u->feature] || d->settings.precision != PRECISION_FP16) continue;
+        status st = run_unit(d, u, &is_right);
+        if (st == ERR_MEMORY) return st;
+        d->feature[u->feature] = st == OK && is_right;
+        if (!d->feature[u->feature]) note_absent(d, u, st);
+        if (st != OK) fail_clear();
+    }
     return OK;
 }
 
@@ -224,7 +238,7 @@ status probe_features(device *d)
 {
     if (d->class == CLASS_GPU) {
         status gpu = probe_subgroups(d);
-        return gpu == OK ? probe_mma(d) : gpu;
+        return gpu == OK ? probe_units(d) : gpu;
     }
     if (d->class != CLASS_CPU || d->settings.precision == PRECISION_FP32) return OK;
     status st = probe(d, FEATURE_AVX512_BF16, "probe_pairs", probe_pair_options);

@@ -17,10 +17,6 @@ extern const char probe_pair_options[];
 enum { PROBE_OPTIONS = 64 };
 void probe_subgroup_options(char out[PROBE_OPTIONS], const device *d);
 
-/* Options for kernels with matrix units that 32 items share; emulated, where the feature was
- * claimed for a device that does not say that it has them. */
-const char *probe_mma_options(const device *d);
-
 /* Options for kernels with matrix tiles: "-DVEC=16 -DTILES ...". */
 const char *probe_tile_options(const device *d);
 

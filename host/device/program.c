@@ -168,25 +168,12 @@ done:
     return st;
 }
 
-static status read_source(text *source, const kernel *k)
-{
-    status st = OK;
-    char *prelude = NULL, *body = NULL;
-    TRY(source_read(&prelude, "prelude.clh"));
-    TRY(source_read(&body, k->file));
-    TRY(text_append(source, "%s\n#line 1 \"cl/%s\"\n%s", prelude, k->file, body));
-done:
-    free(prelude);
-    free(body);
-    return st;
-}
-
 /* From the cache on disk if it is there, else from source. */
 static status build(device *d, kernel *k)
 {
     status st = OK, stored = ERR_FILE;
     text source = {0};
-    TRY(read_source(&source, k));
+    TRY(source_program(&source, k->file));
     if (d->pretended) {
         st = pretend_kernel(d->pretended, k->file, k->name, k->options, &source);
         goto done;

@@ -5,6 +5,7 @@
 #include <stddef.h>
 
 #include "base/status.h"
+#include "base/text.h"
 
 typedef struct {
     const char *name; /* as below cl/: "attention.cl" */
@@ -16,5 +17,9 @@ extern const embedded_file embedded_files[]; /* ends with a null name */
 
 /* *out = the file's text, freed with free(). */
 status source_read(char **out, const char *name);
+
+/* Adds the text of a program: the prelude, then the file, its lines #include "NAME.clh" replaced by
+ * that file's text. */
+status source_program(text *out, const char *file);
 
 #endif

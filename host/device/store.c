@@ -41,19 +41,17 @@ status store_path(char *out, size_t size, const device_info *info)
 
 status store_kernels(char out[STORE_HASH], const char *file)
 {
-    char *prelude = NULL, *body = NULL, whole[HASH_TEXT];
+    char whole[HASH_TEXT];
+    text source = {0};
     hash_work w;
     status st = OK;
-    TRY(source_read(&prelude, "prelude.clh"));
-    TRY(source_read(&body, file));
+    TRY(source_program(&source, file));
     hash_start(&w);
-    hash_add_text(&w, prelude);
-    hash_add_text(&w, body);
+    hash_add_text(&w, source.data);
     hash_text(whole, hash_end(&w));
     text_copy(out, STORE_HASH, whole);
 done:
-    free(prelude);
-    free(body);
+    text_free(&source);
     return st;
 }
 

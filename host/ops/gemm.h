@@ -43,6 +43,30 @@ gemm_choice gemm_choice_of(const device *d, const gemm_weight *w, int m);
 status gemm_weight_pack(device *d, gemm_weight *w, gemm_choice use, const gemm_rows *rows,
                         const float *bias, int n, int k, const char *what);
 
+/* ---- products that make tiles in local memory: gemm_tiles.c ---- */
+
+/* Weights are packed for all tiles in one way: columns of a panel, a multiple of every tile's;
+ * padded steps, a multiple of every KT. */
+enum { GEMM_PANEL = 128, GEMM_DEPTH = 32, GEMM_TILES_OPTIONS = 100 };
+
+size_t gemm_tiles_panel(const device *d, const int *values, int n);
+size_t gemm_tiles_depth(int k); /* padded */
+size_t gemm_tiles_count_half(const device *d, const int *values, int n, int k);
+status gemm_no_scratch(device *d, const int *values, size_t *count, int m, int n, int k);
+
+/* The options of the shape. kt: steps of a tile; load, vector: floats of a load from a where K
+ * allows, and of one vector of results. */
+void gemm_tiles_options(char out[GEMM_TILES_OPTIONS], const gemm_weight *w,
+                        const gemm_epilogue *e, int kt, int load, int vector);
+
+typedef struct {
+    int rows, columns, items;
+} gemm_tile;
+
+/* The arguments of cl/gemm_gpu.cl and cl/gemm_mma.cl. */
+status gemm_tiles_launch(device *d, kernel *k, buf out, buf a, const gemm_weight *w, int m,
+                         const gemm_epilogue *e, gemm_tile t);
+
 /* Of a gemm_epilogue without a gate. */
 extern const modulation gemm_no_gate;
 

@@ -21,11 +21,7 @@
     T(SG, "activations are passed round in a sub-group", 0, 1)
 DECLARE_TUNABLES(TUNABLES);
 
-enum {
-    PANEL = 128,       /* columns of packed weights: a multiple of every NT */
-    DEPTH = 32,        /* packed rows are a multiple of it: of every KT */
-    MAX_FLOATS = 160,  /* in an item's registers, about: the rest of 256 is for addresses */
-};
+enum { MAX_FLOATS = 160 }; /* in an item's registers, about: the rest of 256 is for addresses */
 
 /* For common desktop devices first, then larger ones for those with many registers, then for few
  * rows or columns, then for devices with little or no local memory and small work-groups: the last
@@ -105,94 +101,65 @@ static bool fits_half(const device *d)
     return fits(d) && d->settings.precision == PRECISION_FP16;
 }
 
-static size_t panel(const device *d, const int *values, int n)
-{
-    (void)d, (void)values, (void)n;
-    return PANEL;
-}
-
-static size_t padded_depth(int k)
-{
-    return round_up((size_t)k, DEPTH);
-}
-
 static size_t packed_count(const device *d, const int *values, int n, int k)
 {
-    (void)d, (void)values;
-    return round_up((size_t)n, PANEL) * padded_depth(k);
-}
-
-static size_t packed_count_half(const device *d, const int *values, int n, int k)
-{
-    return packed_count(d, values, n, k) / 2;
+    return 2 * gemm_tiles_count_half(d, values, n, k);
 }
 
 enum { LINE = 16 }; /* floats of a row that one cache line holds */
 
-/* packed [ceil(n / PANEL)][padded depth][PANEL], padded with zeros: whatever the values, so that
- * they may change. */
+/* packed [ceil(n / GEMM_PANEL)][padded depth][GEMM_PANEL], padded with zeros: whatever the values,
+ * so that they may change. In half the largest stands for infinity. */
+static void pack_as(void *packed, const float *rows, int first, int count, int k, bool half)
+{
+    size_t depth = (size_t)k, padded = gemm_tiles_depth(k), columns = (size_t)count;
+    size_t size = half ? sizeof(uint16_t) : sizeof(float);
+    void *to = (char *)packed + (size_t)first * padded * size;
+    float *to_float = to;
+    uint16_t *to_half = to;
+    if (columns < GEMM_PANEL) memset(to, 0, padded * GEMM_PANEL * size);
+    else memset((char *)to + depth * GEMM_PANEL * size, 0, (padded - depth) * GEMM_PANEL * size);
+    for (size_t i = 0; i < depth; i += LINE) {
+        size_t end = i + LINE < depth ? i + LINE : depth;
+        for (size_t j = 0; j < columns; j++) {
+            const float *row = rows + j * depth;
+            if (half)
+                for (size_t l = i; l < end; l++)
+                    to_half[l * GEMM_PANEL + j] = float_to_half_finite(row[l]);
+            else
+                for (size_t l = i; l < end; l++) to_float[l * GEMM_PANEL + j] = row[l];
+        }
+    }
+}
+
 static void pack(const device *d, const int *values, void *packed, const float *rows, int first,
                  int count, int n, int k)
 {
     (void)d, (void)values, (void)n;
-    size_t depth = (size_t)k, padded = padded_depth(k), columns = (size_t)count;
-    float *to = (float *)packed + (size_t)first * padded;
-    memset(columns < PANEL ? to : to + depth * PANEL, 0,
-           (columns < PANEL ? padded : padded - depth) * PANEL * sizeof *to);
-    for (size_t i = 0; i < depth; i += LINE) {
-        size_t end = i + LINE < depth ? i + LINE : depth;
-        for (size_t j = 0; j < columns; j++)
-            for (size_t l = i; l < end; l++) to[l * PANEL + j] = rows[j * depth + l];
-    }
+    pack_as(packed, rows, first, count, k, false);
 }
 
-/* The largest half stands for infinity. */
 static void pack_half(const device *d, const int *values, void *packed, const float *rows,
                       int first, int count, int n, int k)
 {
     (void)d, (void)values, (void)n;
-    size_t depth = (size_t)k, padded = padded_depth(k), columns = (size_t)count;
-    uint16_t *to = (uint16_t *)packed + (size_t)first * padded;
-    memset(columns < PANEL ? to : to + depth * PANEL, 0,
-           (columns < PANEL ? padded : padded - depth) * PANEL * sizeof *to);
-    for (size_t i = 0; i < depth; i += LINE) {
-        size_t end = i + LINE < depth ? i + LINE : depth;
-        for (size_t j = 0; j < columns; j++)
-            for (size_t l = i; l < end; l++)
-                to[l * PANEL + j] = float_to_half_finite(rows[j * depth + l]);
-    }
-}
-
-static status scratch_count(device *d, const int *values, size_t *count, int m, int n, int k)
-{
-    (void)d, (void)values, (void)m, (void)n, (void)k;
-    *count = 0;
-    return OK;
+    pack_as(packed, rows, first, count, k, true);
 }
 
 static status multiply(device *d, buf out, buf a, const gemm_weight *w, int m,
                        const gemm_epilogue *e, bool half)
 {
-    const modulation *gate = e->gate ? e->gate : &gemm_no_gate;
     const int *v = w->use.values;
-    char values[TUNING_OPTIONS], subgroups[PROBE_OPTIONS] = "";
+    char values[TUNING_OPTIONS], shape[GEMM_TILES_OPTIONS], subgroups[PROBE_OPTIONS] = "";
     kernel *k;
     if (v[SG]) probe_subgroup_options(subgroups, d);
     tuning_options(values, &tuned, v);
-    status st = program_get(d, &k, "gemm_gpu.cl", "gemm_gpu",
-                            "-DHALF=%d -DAV=%d -DTAIL=%d -DWHOLE=%d -DACTIVATION=%d -DGATE=%d "
-                            "-DRESIDUAL=%d%s %s",
-                            half, w->k % v[VEC] ? 1 : v[VEC], w->k % v[KT] != 0,
-                            w->n % v[VEC] == 0, (int)e->act, e->gate != NULL,
-                            e->residual.memory != NULL, values, subgroups);
-    if (st != OK) return st;
-    return launch(d, k,
-                  RANGE(ceil_div((size_t)w->n, (size_t)v[NT]) * (size_t)items(v),
-                        ceil_div((size_t)m, (size_t)v[MT])),
-                  RANGE((size_t)items(v)), ARG(out), ARG(a), ARG(w->matrix), ARG(w->bias),
-                  ARG(e->residual), ARG(gate->values), ARG(gate->rows), ARG(m), ARG(w->n),
-                  ARG(w->k), ARG((int)padded_depth(w->k)), ARG(e->residual_rows), ARG(e->tokens),
-                  ARG(gate->stride), ARG(gate->first_row), ARG(gate->rows_at), ARG(e->gate_at));
+    gemm_tiles_options(shape, w, e, v[KT], v[VEC], v[VEC]);
+    status st = program_get(d, &k, "gemm_gpu.cl", "gemm_gpu", "-DHALF=%d %s%s %s", half, shape,
+                            values, subgroups);
+    return st == OK ? gemm_tiles_launch(d, k, out, a, w, m, e,
+                                        (gemm_tile){v[MT], v[NT], items(v)})
+                    : st;
 }
 
 static status product(device *d, buf out, buf a, const gemm_weight *w, int m,
@@ -210,9 +177,10 @@ static status product_half(device *d, buf out, buf a, const gemm_weight *w, int 
 }
 
 const gemm_implementation gemm_gpu = {
-    .tuned = &tuned, .fits = fits, .packed_count = packed_count, .panel = panel, .pack = pack,
-    .scratch = scratch_count, .product = product};
+    .tuned = &tuned, .fits = fits, .packed_count = packed_count,
+    .panel = gemm_tiles_panel, .pack = pack, .scratch = gemm_no_scratch, .product = product};
 
 const gemm_implementation gemm_gpu_half = {
-    .tuned = &tuned_half, .fits = fits_half, .packed_count = packed_count_half, .panel = panel,
-    .pack = pack_half, .scratch = scratch_count, .product = product_half, .input_error = 0x1p-11};
+    .tuned = &tuned_half, .fits = fits_half, .packed_count = gemm_tiles_count_half,
+    .panel = gemm_tiles_panel, .pack = pack_half, .scratch = gemm_no_scratch,
+    .product = product_half, .input_error = 0x1p-11};

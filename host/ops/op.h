@@ -7,6 +7,7 @@
 #include "device/probe.h"
 #include "device/program.h"
 #include "device/record.h"
+#include "device/units.h"
 
 /* Largest power of two that is at most `wanted` and that the device allows; 1 for the cpu class. */
 static inline int op_group(const device *d, int wanted)
