@@ -12,7 +12,9 @@ goes on the great circle. Torch 2.15, diffusers 0.42.1.
 """
 import os
 import shutil
+import struct
 import sys
+import zlib
 
 import numpy as np
 import torch
@@ -95,6 +97,45 @@ def encode_cases(out):
         noise = torch.randn(z.shape, generator=torch.Generator().manual_seed(5))
         out.case(spec["name"] + "-sample", "encode", latents_of(vae, rgb, noise), "1e-5",
                  words + " --sample --seed 5")
+
+
+# ---- files ----
+
+def file_cases(root):
+    """png/: each picture beside KIND-rgb.png, what it must be read as; and scaled ones, by Pillow."""
+    folder = f"{root}/pictures/png"
+    os.makedirs(folder)
+    rgb = picture("kinds", 5, 7)
+    g = np.random.default_rng(1)
+    alpha = g.integers(0, 256, (5, 7, 1)).astype("u1")
+    grey = rgb[..., 0]
+    deep = (grey.astype("u2") << 8) + g.integers(0, 256, grey.shape).astype("u2")
+    palette = Image.fromarray(rgb).quantize(9)
+    over = (rgb.astype(int) * alpha + 255 * (255 - alpha.astype(int)) + 127) // 255
+    thin = (grey > 128) * np.uint8(255)
+    for name, image, want in [
+            ("grey", Image.fromarray(grey), np.stack([grey] * 3, -1)),
+            ("grey-1-bit", Image.fromarray(thin).convert("1"), np.stack([thin] * 3, -1)),
+            ("grey-16-bit", Image.fromarray(deep), np.stack([grey] * 3, -1)),
+            ("palette", palette, np.array(palette.convert("RGB"))),
+            ("alpha", Image.fromarray(np.concatenate([rgb, alpha], -1)), over.astype("u1"))]:
+        image.save(f"{folder}/{name}.png")
+        Image.fromarray(want).save(f"{folder}/{name}-rgb.png")
+    head = b"\x89PNG\r\n\x1a\n"
+    chunk = lambda kind, data: (struct.pack(">I", len(data)) + kind + data +
+                                struct.pack(">I", zlib.crc32(kind + data)))
+    size = struct.pack(">IIBBBBB", 1, 1, 8, 2, 0, 0, 0)
+    with open(f"{folder}/bomb.png", "wb") as f:  # one pixel, 16 MB of it
+        f.write(head + chunk(b"IHDR", size) + chunk(b"IDAT", zlib.compress(bytes(1 << 24), 9)) +
+                chunk(b"IEND", b""))
+    big = Image.fromarray(picture("scaled", 41, 57))
+    big.save(f"{folder}/scaled.png")
+    for width, height in [(16, 16), (57, 20), (100, 90)]:
+        share = min(57 / width, 41 / height)
+        left, top = (57 - share * width) / 2, (41 - share * height) / 2
+        box = (left, top, left + share * width, top + share * height)
+        big.resize((width, height), Image.BILINEAR, box).save(
+            f"{folder}/scaled-{width}x{height}.png")
 
 
 # ---- runs that begin with a picture ----
@@ -266,6 +307,7 @@ def main():
     torch.set_num_threads(1)
     torch.set_grad_enabled(False)
     out = Writer(sys.argv[1])
+    file_cases(out.root)
     encode_cases(out)
     model = Model(out.root)
     picture_cases(out, model)

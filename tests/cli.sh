@@ -133,6 +133,20 @@ expect 2 "--heads" sample "$model" --heads 2
 expect 2 "--heads H" sample "$data/models/original64.safetensors"
 expect 2 "holds no VAE" sample "$data/models/original64.safetensors" --heads 2
 expect 2 "latents" decode "$model"
+expect 0 "usage: ditcl encode" encode --help
+expect 2 "IN.png is missing" encode
+expect 2 "OUT.npy is missing" encode a.png
+expect 2 "--vae PATH is missing" encode a.png a.npy
+expect 2 "of what picture" sample "$model" --mask a.png
+expect 2 "of what picture" sample "$model" --strength 0.5
+expect 2 "of what picture" sample "$model" --fit
+expect 2 "0 to 1" sample "$model" --image a.png --strength 1.5
+expect 2 "two classes" sample "$model" --class 1 --interpolate 3
+expect 2 "two classes" sample "$model" --class 1 -n 2 --interpolate 3
+expect 2 "two classes" sample "$model" --class 1,2,3 --interpolate 3 --seed-to 5
+expect 2 "2 to 1000" sample "$model" --class 1,2 --interpolate 1
+expect 2 "only --interpolate" sample "$model" --class 1,2 --seed-to 4
+expect 2 "an integer" sample "$model" --class 1,2 --interpolate 3 --seed-to -4
 expect 0 "usage: ditcl bench" bench --help
 expect 2 "no MODEL and no --arch" bench
 expect 2 "one MODEL" bench "$model" emoji
@@ -206,6 +220,27 @@ expect 1 "[10,1,4,8,8]" sample "$model" --class 1 --steps 10 --noise-in "$data/m
 expect 1 "No such file" sample "$model" --noise-in missing.npy
 expect 1 "folder" sample "$model" --noise-out missing/a.npy
 expect 1 "shape" decode "$model" --latents "$data/models/separate48-1.npy"
+pictures=$data/pictures
+expect 1 "No such file" encode missing.png a.npy --vae "$model"
+expect 1 "not a PNG" encode "$model/model_index.json" a.npy --vae "$model"
+expect 1 "damaged" encode "$pictures/png/bomb.png" a.npy --vae "$model"
+expect 1 "no such model" encode "$pictures/given.png" a.npy --vae nothing-like-this
+expect 1 "holds no encoder" encode "$pictures/given.png" a.npy --vae "$data/models/plain32"
+expect 1 "folder" encode "$pictures/given.png" missing/a.npy --vae "$model"
+expect 2 "multiples of 2" encode "$pictures/png/grey.png" a.npy --vae "$model"
+expect 1 "not a PNG" sample "$model" --class 1 --image "$model/model_index.json"
+expect 1 "holds no encoder" sample "$data/models/plain32" --class 1 --image "$pictures/given.png"
+expect 2 "draws 16 x 16" sample "$model" --class 1 --image "$pictures/png/grey.png"
+expect 2 "draws 16 x 16" sample "$model" --class 1 --image "$pictures/given.png" --mask "$pictures/png/grey.png"
+expect 2 "leaves none" sample "$model" --class 1 --image "$pictures/given.png" --strength 0.05 --steps 10
+python3 - >keep/black.png <<'END'
+import struct, sys, zlib
+chunk = lambda kind, data: (struct.pack(">I", len(data)) + kind + data +
+                            struct.pack(">I", zlib.crc32(kind + data)))
+sys.stdout.buffer.write(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 16, 16, 8, 0, 0, 0, 0)) +
+                        chunk(b"IDAT", zlib.compress(bytes(17 * 16))) + chunk(b"IEND", b""))
+END
+expect 2 "nothing in it is white" sample "$model" --class 1 --image "$pictures/given.png" --mask keep/black.png
 OCL_ICD_VENDORS=$work/keep expect 1 "no OpenCL" sample "$model"
 OCL_ICD_VENDORS=$work/keep expect 1 "install" devices
 
@@ -230,6 +265,18 @@ expect 0 "" decode "$model" -q --latents "$data/models/separate48-z.npy" --out d
 made d.npy
 expect 0 "" decode "$model" -q --latents "$data/models/separate48-z.npy" --out d.png
 made d.png
+expect 0 "PSNR" encode "$pictures/given.png" a.npy --vae "$model"
+made a.npy
+expect 0 "" encode "$pictures/png/grey.png" a.npy --vae "$model" --fit --sample --seed 3 -q
+[ -s out ] && problem "encode -q says: $(cat out)"
+expect 0 "" decode "$model" -q --latents a.npy --out a.png
+made a.npy a.png
+expect 0 "" sample "$model" --steps 4 -q --class 1,2 --image "$pictures/png/scaled.png" --fit --strength 0.5
+made ditcl.png
+expect 0 "" sample "$model" $fast --class 1,2 -n 2 --image "$pictures/given.png" --mask "$pictures/mask.png" --out folder
+made folder/000000.png folder/000001.png folder/000002.png folder/000003.png
+expect 0 "" sample "$model" $fast --class 1,4 --interpolate 5 --seed-to 4 --out folder
+made folder/000000.png folder/000001.png folder/000002.png folder/000003.png folder/000004.png
 DITCL_DEVICE=cpu expect 0 "" sample "$model" $fast --class 1
 made ditcl.png
 DITCL_MODELS=$data/models expect 0 "" sample separate48 $fast --class 1

@@ -13,6 +13,7 @@
 #include "files/npy.h"
 #include "sample/image.h"
 #include "sample/interpolate.h"
+#include "sample/picture.h"
 #include "scratch.h"
 #include "suites.h"
 
@@ -75,6 +76,96 @@ START_TEST(a_mask_is_reduced_to_the_latents)
 }
 END_TEST
 
+static const char *data_path(char out[PATH], const char *name)
+{
+    ck_assert_int_eq(file_join(out, PATH, folder, name), OK);
+    return out;
+}
+
+static void read_good(png *p, const char *name)
+{
+    char path[PATH];
+    ck_assert_msg(png_read(p, data_path(path, name)) == OK, "%s", fail_line());
+}
+
+/* Largest difference of two pictures of one size. */
+static int difference(const png *a, const png *b)
+{
+    int most = 0;
+    ck_assert_int_eq(a->width, b->width);
+    ck_assert_int_eq(a->height, b->height);
+    for (int i = 0; i < a->width * a->height * 3; i++)
+        if (abs(a->rgb[i] - b->rgb[i]) > most) most = abs(a->rgb[i] - b->rgb[i]);
+    return most;
+}
+
+START_TEST(every_kind_of_png_is_read)
+{
+    static const char *const kinds[] = {"grey", "grey-1-bit", "grey-16-bit", "palette", "alpha"};
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        char name[80];
+        png p, want;
+        snprintf(name, sizeof name, "pictures/png/%s.png", kinds[i]);
+        read_good(&p, name);
+        snprintf(name, sizeof name, "pictures/png/%s-rgb.png", kinds[i]);
+        read_good(&want, name);
+        ck_assert_msg(difference(&p, &want) == 0, "%s", kinds[i]);
+        png_free(&p);
+        png_free(&want);
+        png_free(&want);
+    }
+}
+END_TEST
+
+START_TEST(pictures_are_scaled_as_pillow_does)
+{
+    static const int sizes[][2] = {{16, 16}, {57, 20}, {100, 90}};
+    for (int i = 0; i < 3; i++) {
+        char name[80];
+        png p, want;
+        read_good(&p, "pictures/png/scaled.png");
+        snprintf(name, sizeof name, "pictures/png/scaled-%dx%d.png", sizes[i][0], sizes[i][1]);
+        read_good(&want, name);
+        ck_assert_int_eq(picture_fit(&p, sizes[i][0], sizes[i][1]), OK);
+        ck_assert_int_le(difference(&p, &want), 1); /* Pillow rounds between rows and columns */
+        png_free(&p);
+        png_free(&want);
+    }
+}
+END_TEST
+
+static void refuse(const unsigned char *bytes, size_t size, const char *part)
+{
+    png p;
+    scratch_write("bad.png", bytes, size);
+    fail_clear();
+    ck_assert_msg(png_read(&p, scratch_path("bad.png")) != OK, "accepted; expected \"%s\"", part);
+    scratch_expect_message(scratch_path("bad.png"), part);
+    ck_assert_ptr_null(p.rgb);
+}
+
+START_TEST(broken_pictures_are_refused)
+{
+    enum { WIDTH_AT = 16, DATA_AT = 41 };
+    char path[PATH];
+    png p;
+    size_t size;
+    unsigned char *bytes = scratch_read(data_path(path, "pictures/png/scaled.png"), &size);
+    for (size_t n = 0; n < size; n += n < 60 ? 1 : 97)
+        refuse(bytes, n, n < 33 ? "not a PNG" : "damaged");
+    bytes[DATA_AT + 4] ^= 0x55;
+    refuse(bytes, size, "damaged");
+    bytes[WIDTH_AT] = 0x7f;
+    refuse(bytes, size, "expected 1 to 16384 a side");
+    memset(bytes + WIDTH_AT, 0, 4);
+    refuse(bytes, size, "expected 1 to 16384 a side");
+    free(bytes);
+    ck_assert_int_ne(png_read(&p, data_path(path, "pictures/png/bomb.png")), OK);
+    ck_assert_ptr_null(p.rgb);
+    ck_assert_int_ne(png_read(&p, folder), OK);
+}
+END_TEST
+
 /* ---- the list ---- */
 
 typedef struct {
@@ -119,6 +210,26 @@ static double relative_error(const char *got_path, const char *expected)
     return sqrt(squares / scale);
 }
 
+/* Where the mask is black the picture is the given one to the bit; elsewhere it was drawn. */
+static void check_kept(void)
+{
+    png got, known, white;
+    int differ = 0;
+    ck_assert_msg(png_read(&got, scratch_path("out.png")) == OK, "%s", fail_line());
+    read_good(&known, "pictures/given.png");
+    read_good(&white, "pictures/mask.png");
+    ck_assert_int_eq(got.width, known.width);
+    for (int i = 0; i < got.width * got.height; i++) {
+        bool same = !memcmp(got.rgb + 3 * i, known.rgb + 3 * i, 3);
+        if (!image_is_white(white.rgb + 3 * i)) ck_assert_msg(same, "pixel %d", i);
+        differ += !same;
+    }
+    ck_assert_int_gt(differ, 0);
+    png_free(&got);
+    png_free(&known);
+    png_free(&white);
+}
+
 /* line: name command expected tolerance words... Returns whether it is right. */
 static bool check_line(char *line, const device_info *info, double factor)
 {
@@ -140,6 +251,7 @@ static bool check_line(char *line, const device_info *info, double factor)
     }
     status st = encode ? cli_encode(w.n, w.word) : cli_sample(w.n, w.word);
     ck_assert_msg(st == OK, "%s: %s", name, fail_line());
+    if (!strcmp(name, "inpainting-original")) check_kept();
     double error = relative_error(out, expected), most = atof(tolerance) * factor;
     printf("%-8s %-20s %s  err %.1e / tol %.0e  %s\n", verb, name, info->platform, error, most,
            error <= most ? "ok" : "WRONG");
@@ -184,6 +296,10 @@ Suite *suite_begin(void)
     tcase_add_test(all, noise_goes_on_a_circle);
     tcase_add_test(all, a_strength_leaves_as_many_steps_as_diffusers);
     tcase_add_test(all, a_mask_is_reduced_to_the_latents);
+    tcase_add_checked_fixture(all, scratch_open, scratch_close);
+    tcase_add_test(all, every_kind_of_png_is_read);
+    tcase_add_test(all, pictures_are_scaled_as_pillow_does);
+    tcase_add_test(all, broken_pictures_are_refused);
     suite_add_tcase(s, all);
     return s;
 }

@@ -9,6 +9,7 @@
 #include "device/pretend.h"
 #include "model/paper.h"
 #include "ops/tuning.h"
+#include "ops/ops.h"
 #include "sample/pipeline.h"
 
 /* Paper's networks whose shapes stand for all: the largest, in both sizes of pictures, two whose
@@ -77,6 +78,31 @@ done:
     return st;
 }
 
+/* What a run that begins with a picture and a mask needs beside the network. */
+static status queue_encoder(device *d, model *m)
+{
+    int size = m->dit.latent_size, scale = vae_scale(&m->vae);
+    size_t area = (size_t)size * (size_t)size, values = area * (size_t)m->vae.latent_channels;
+    vae v = {0};
+    buf latents = {0};
+    float *pixels = NULL, *moments = NULL;
+    status st = OK;
+    TRY(memory_alloc(&pixels, area * (size_t)scale * (size_t)scale * 3, sizeof *pixels));
+    TRY(memory_alloc(&moments, 2 * values, sizeof *moments));
+    TRY(vae_load_encoder(&v, d, m));
+    TRY(vae_prepare_encoder(&v, size, size));
+    TRY(vae_encode(&v, moments, pixels));
+    TRY(buffer_create(d, &latents, values, "latents"));
+    TRY(op_blend(d, latents, latents, latents, latents,
+                 &(blend_use){1, m->vae.latent_channels, size, 1, 0}));
+done:
+    buffer_release(d, &latents);
+    vae_free(&v);
+    free(pixels);
+    free(moments);
+    return st;
+}
+
 static status open_device(writing *w, device *d, int precision_index)
 {
     device_settings settings = {.class = CLASS_GPU, .precision = precision_of[precision_index],
@@ -99,6 +125,7 @@ static status queue_model(writing *w, int precision_index, model *m, bool decode
     status st = open_device(w, &d, precision_index);
     if (st == OK) st = queue_network(&d, m);
     if (st == OK && decoder) st = queue_decoder(&d, m);
+    if (st == OK && decoder && vae_has_encoder(m)) st = queue_encoder(&d, m);
     device_close(&d);
     return st;
 }

@@ -179,6 +179,9 @@ static status settle(sample_request *q, const model *m, run_request *out)
     if (q->invert && (!q->latents_in || !q->latents_out))
         return fail(ERR_USAGE, "--invert: takes latents to noise, with --latents-in and "
                                "--latents-out");
+    if (q->invert && (q->begin.image || q->begin.frames))
+        return fail(ERR_USAGE, "--invert: begins with --latents-in, so --image and --interpolate "
+                               "have no place");
     bool three = q->cfg_channels < 0 ? m->arithmetic == COMPAT_ORIGINAL : q->cfg_channels == 0;
     *out = (run_request){
         .labels = q->labels,

@@ -67,6 +67,9 @@ status vae_decode(vae *v, buf *image, buf latents, int picture);
 
 /* ---- the encoder ---- */
 
+/* A file may hold the decoder alone. */
+bool vae_has_encoder(const model *m);
+
 /* As vae_check, for the encoder; ERR_FORMAT when the file holds none. */
 status vae_check_encoder(model *m);
 

@@ -60,12 +60,22 @@ static status check_unused(vae *v)
                 v->w->file.path, v->unknown);
 }
 
+static bool has_encoder(const weights *w)
+{
+    return w->generated || weights_has(w, "encoder.conv_in.weight");
+}
+
+bool vae_has_encoder(const model *m)
+{
+    return has_encoder(&m->vae_weights);
+}
+
 static status load_all(vae *v)
 {
     const vae_config *c = &v->config;
     int last = c->channels[c->n_levels - 1], moments = 2 * c->latent_channels;
     status st = OK;
-    if (!v->w->generated && !weights_has(v->w, "encoder.conv_in.weight"))
+    if (!has_encoder(v->w))
         return fail(ERR_FORMAT, "%s: holds no encoder: this VAE can only decode",
                     v->w->file.path);
     if (c->in_channels != 3)

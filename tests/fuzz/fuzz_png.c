@@ -1,0 +1,19 @@
+/* Any bytes as a PNG file: refused with a message, or a picture whose every value can be read. To
+ * build and run: see fuzz_safetensors.c. */
+#include "files/png.h"
+#include "input.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
+{
+    png p;
+    volatile unsigned sum = 0;
+    fail_clear();
+    if (png_read(&p, input_file(bytes, size)) != OK) {
+        if (p.rgb || !*fail_line()) abort();
+        return 0;
+    }
+    if (p.width < 1 || p.height < 1) abort();
+    for (size_t i = 0; i < (size_t)p.width * (size_t)p.height * 3; i++) sum += p.rgb[i];
+    png_free(&p);
+    return 0;
+}
