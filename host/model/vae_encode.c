@@ -181,6 +181,8 @@ status vae_prepare_encoder(vae *v, int height, int width)
     TRY(vae_plan_product(v, &scratch, &v->quant, pixels));
     TRY(vae_allocate(v, largest_picture(c, full_height, full_width, 0), full_height, full_width,
                      scratch));
+    TRY(buffer_create(v->d, &v->pixels, (size_t)full_height * (size_t)full_width * 3,
+                      "the encoder's picture"));
     if (v->n_patches)
         TRY(buffer_create(v->d, &v->patches, v->n_patches, "patches of the encoder"));
 done:
@@ -203,15 +205,17 @@ done:
     return st;
 }
 
-/* v->x, the picture, becomes its moments [h*w][2C]. */
+/* v->x = the moments [h*w][2C] of v->pixels. */
 static status forward(vae *v)
 {
     const vae_config *c = &v->config;
     const buf none = {0};
+    const conv_use plain = {0};
     int scale = vae_scale(c);
     picture_shape s = {1, v->height * scale, v->width * scale, c->in_channels};
     status st = OK;
-    TRY(vae_forward_conv(v, &v->conv_in, &s));
+    TRY(op_conv3x3(v->d, v->x, v->pixels, &v->conv_in, s, &plain, v->scratch));
+    s.channels = v->conv_in.out;
     for (int i = 0; i < c->n_levels; i++) TRY(forward_level(v, &v->levels[i], &s));
     TRY(vae_forward_middle(v, &s));
     TRY(vae_norm_conv(v, v->y, v->x, &v->norm_out, &v->conv_out, s, none));
@@ -231,7 +235,7 @@ status vae_encode(vae *v, float *moments, const float *pixels)
     float *rows = NULL;
     status st = OK;
     TRY(memory_alloc(&rows, count, sizeof *rows));
-    TRY(buffer_upload(v->d, v->x, 0, pixels, area * scale * scale * 3));
+    TRY(buffer_upload(v->d, v->pixels, 0, pixels, area * scale * scale * 3));
     TRY(forward(v));
     TRY(buffer_download(v->d, v->x, 0, rows, count));
     for (size_t i = 0; i < count; i++) {

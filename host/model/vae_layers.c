@@ -208,7 +208,8 @@ void vae_free(vae *v)
         gemm_weight_free(d, &v->levels[i].down);
     }
     buf *buffers[] = {&v->x,   &v->y,    &v->z,      &v->affine, &v->statistics,
-                      &v->qkv, &v->scores, &v->scratch, &v->patches};
+                      &v->qkv, &v->scores, &v->scratch, &v->patches,
+                      &v->pixels};
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) buffer_release(d, buffers[i]);
     *v = (vae){0};
 }
