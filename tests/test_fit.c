@@ -4,12 +4,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "device.h"
+#include "device/span.h"
 #include "ops/ops.h"
 #include "scratch.h"
 #include "suites.h"
+#include "trials/contest.h"
 #include "trials/fit.h"
+#include "trials/measure.h"
 #include "trials/stored.h"
 #include "trials/trial.h"
 
@@ -153,6 +157,7 @@ START_TEST(a_stored_choice_is_used)
 }
 END_TEST
 
+/* What serves then is what is shipped, where there is something, else the first that is known. */
 START_TEST(outdated_choices_are_ignored)
 {
     const device_list *devices = wanted_devices();
@@ -160,18 +165,22 @@ START_TEST(outdated_choices_are_ignored)
         for (int op = 0; op < N_OPERATORS; op++) {
             device d = open_one(&devices->items[i], PRECISION_FP32);
             candidates all = find(&d, op);
+            int shipped[TUNING_VALUES];
+            stored_use_shipped(&d);
+            memcpy(shipped, tuning_values_for(&d, all.t, shapes[op]), sizeof shipped);
+            tuning_forget(&d);
             if (all.n > 1) {
                 warned = 0;
                 write_store(&d, &all, 1, "0123456789abcdef", 0);
                 fit_device(&d, false, say);
                 ck_assert_int_eq(warned, 1);
                 ck_assert_msg(strstr(last_warning, "other kernels"), "%s", last_warning);
-                ck_assert(uses(&d, &all, op, 0));
+                ck_assert_mem_eq(tuning_values_for(&d, all.t, shapes[op]), shipped, sizeof shipped);
                 write_store(&d, &all, 1, NULL, 7);
                 fit_device(&d, false, say);
                 ck_assert_int_eq(warned, 2);
                 ck_assert_msg(strstr(last_warning, "no such candidate"), "%s", last_warning);
-                ck_assert(uses(&d, &all, op, 0));
+                ck_assert_mem_eq(tuning_values_for(&d, all.t, shapes[op]), shipped, sizeof shipped);
             }
             device_close(&d);
         }
@@ -369,6 +378,62 @@ START_TEST(what_is_measured_is_stored)
 }
 END_TEST
 
+/* ---- between a search and its child ---- */
+
+START_TEST(times_are_read)
+{
+    static const char *const bad[] = {"", "ready", "wrong time 1 1 wall 1 1", "time",
+                                      "time 1 1", "time 0 1 wall 1 1", "time -1 1 wall 1 1"};
+    contest_time t;
+    ck_assert(contest_parse(&t, "time 0.5 0.25 device 1e9 2e9"));
+    ck_assert(t.seconds == 0.5 && t.held == 0.25 && t.by_device);
+    ck_assert(t.executed[UNIT_FP32] == 1e9 && t.executed[UNIT_BF16] == 2e9);
+    ck_assert(contest_parse(&t, "time 0.5 0 wall 1e9 0") && !t.by_device && t.held == 0.0);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) ck_assert(!contest_parse(&t, bad[i]));
+}
+END_TEST
+
+/* A device's clock counts where it can be right. */
+START_TEST(clocks_are_checked)
+{
+    ck_assert(measure_believes(0.99, 1.0) && measure_believes(1.0, 1.0));
+    ck_assert(!measure_believes(0.0, 1.0) && !measure_believes(0.4, 1.0));
+    ck_assert(!measure_believes(1.1, 1.0) && !measure_believes(1e9, 1.0));
+}
+END_TEST
+
+/* The device's own clock, of something that takes a while: what it says is believed, or is nothing
+ * and then the wall clock's counts; without profiling it says nothing. */
+START_TEST(spans_are_measured)
+{
+    const device_list *devices = wanted_devices();
+    for (int i = 0; i < devices->n; i++)
+        for (int profiled = 0; profiled < 2; profiled++) {
+            const device_settings settings = {.no_cache = true, .profiled = profiled};
+            enum { COUNT = 1 << 20 };
+            device d;
+            buf b = {0};
+            span s;
+            ck_assert_int_eq(device_open(&d, &devices->items[i], &settings), OK);
+            ck_assert_int_eq(buffer_create(&d, &b, COUNT, "test"), OK);
+            ck_assert_int_eq(op_fill(&d, b, COUNT, 1.0f), OK); /* builds it */
+            ck_assert_int_eq(device_finish(&d), OK);
+            double start = clock_seconds();
+            span_begin(&s, &d);
+            for (int n = 0; n < 20; n++) ck_assert_int_eq(op_fill(&d, b, COUNT, 1.0f), OK);
+            span_end(&s, &d);
+            ck_assert_int_eq(device_finish(&d), OK);
+            double wall = clock_seconds() - start, by_device = span_seconds(&s);
+            printf("%s: %.3f ms, its own clock %.3f ms\n", d.info.platform, wall * 1e3,
+                   by_device * 1e3);
+            ck_assert(profiled ? by_device >= 0.0 : by_device == 0.0);
+            ck_assert(span_seconds(&s) == 0.0); /* freed */
+            buffer_release(&d, &b);
+            device_close(&d);
+        }
+}
+END_TEST
+
 Suite *suite_fit(void)
 {
     Suite *s = suite_create("fit");
@@ -383,6 +448,11 @@ Suite *suite_fit(void)
                         sizeof bad_choices / sizeof *bad_choices);
     tcase_add_loop_test(tc, values_that_fit_are_right, 0, 3);
     tcase_set_timeout(tc, 0);
+    suite_add_tcase(s, tc);
+    tc = tcase_create("times");
+    tcase_add_test(tc, times_are_read);
+    tcase_add_test(tc, clocks_are_checked);
+    tcase_add_test(tc, spans_are_measured);
     suite_add_tcase(s, tc);
     return s;
 }

@@ -10,6 +10,7 @@
 #include "ops/tuning.h"
 #include "scratch.h"
 #include "suites.h"
+#include "trials/stored.h"
 
 static const device_info info = {.platform = "Some Platform", .vendor = "V",
                                  .name = "A CPU (TM) [x] @ 2.0", .driver = "1.2 #3"};
@@ -214,7 +215,7 @@ START_TEST(written_and_read)
     n_warnings = 0;
     store_load(&s, &info, keep_warning);
     ck_assert_msg(n_warnings == 0, "%s", warnings); /* rubbish and the old driver's are gone */
-    ck_assert_uint_eq(s.n, 2);
+    ck_assert_uint_eq(s.n, 2); /* nor what is shipped */
     ck_assert_int_eq(store_find(&s, "gemm", "cpu")->values[0].value, 9);
     ck_assert_int_eq(store_find(&s, "conv", "d72 f16")->values[1].value, 1 << 30);
     store_drop(&s, store_find(&s, "gemm", "cpu"));
@@ -237,6 +238,65 @@ START_TEST(written_and_read)
 }
 END_TEST
 
+/* A user's line goes before the shipped one, which is there again when the user's is dropped. */
+START_TEST(shipped_lines_stay)
+{
+    store s = load(MATCH "tune gemm cpu MR=8\n");
+    const store_line shipped = {.op = "gemm", .shape = "cpu", .n_values = 1,
+                                .values = {{"MR", 4}}, .shipped = true};
+    ck_assert_int_eq(store_put(&s, &shipped), OK);
+    ck_assert_int_eq(store_put(&s, &shipped), OK);
+    ck_assert_uint_eq(s.n, 2);
+    ck_assert_int_eq(store_find(&s, "gemm", "cpu")->values[0].value, 8);
+    store_drop(&s, store_find(&s, "gemm", "cpu"));
+    ck_assert_int_eq(store_find(&s, "gemm", "cpu")->values[0].value, 4);
+    ck_assert(store_exists(&info));
+    const device_info other = {.name = "Another"};
+    ck_assert(!store_exists(&other));
+    store_free(&s);
+}
+END_TEST
+
+static const tuning *find_kind(const char *op, const char *kind)
+{
+    const tuning *all[TUNING_KINDS];
+    for (const tuned_operator *o = tuned_operators; o->op; o++) {
+        if (strcmp(o->op, op) != 0) continue;
+        for (int i = o->kinds(NULL, NULL, all) - 1; i >= 0; i--)
+            if (!strcmp(all[i]->kind, kind)) return all[i];
+    }
+    ck_abort_msg("no %s %s", op, kind);
+    return NULL;
+}
+
+/* Nobody is told of a shipped line that cannot be used, so none may be there. */
+START_TEST(shipped_lines_are_choices)
+{
+    static const device_info families[] = {
+        {.platform = "rusticl", .name = "llvmpipe (LLVM 15.0.6, 256 bits)", .driver = "0"},
+        {.platform = "Portable Computing Language", .name = "pthread-some", .driver = "0"},
+        {.platform = "Portable Computing Language", .name = "cpu-some", .driver = "9"},
+        {.platform = "Intel(R) OpenCL", .name = "Some CPU", .driver = "0"}};
+    const device_info gpu = {.platform = "rusticl", .name = "Some GPU"};
+    store s;
+    for (size_t i = 0; i < sizeof families / sizeof *families; i++) {
+        store_shipped(&s, &families[i]);
+        ck_assert_msg(s.n >= 2, "%s: %zu", families[i].platform, s.n);
+        for (size_t l = 0; l < s.n; l++) {
+            int values[TUNING_VALUES];
+            const tuning *t = find_kind(s.lines[l].op, s.lines[l].shape);
+            const char *wrong = stored_values(values, t, &s.lines[l]);
+            ck_assert_msg(!wrong, "%s: %s", s.lines[l].from, wrong);
+            ck_assert_str_eq(s.lines[l].kernels, ""); /* of any version */
+        }
+        store_free(&s);
+    }
+    store_shipped(&s, &gpu);
+    ck_assert_uint_eq(s.n, 0);
+    store_free(&s);
+}
+END_TEST
+
 START_TEST(no_place)
 {
     store s = {0};
@@ -255,18 +315,6 @@ START_TEST(no_place)
 END_TEST
 
 /* ---- which of several serves ---- */
-
-static const tuning *find_kind(const char *op, const char *kind)
-{
-    const tuning *all[TUNING_KINDS];
-    for (const tuned_operator *o = tuned_operators; o->op; o++) {
-        if (strcmp(o->op, op) != 0) continue;
-        for (int i = o->kinds(NULL, NULL, all) - 1; i >= 0; i--)
-            if (!strcmp(all[i]->kind, kind)) return all[i];
-    }
-    ck_abort_msg("no %s %s", op, kind);
-    return NULL;
-}
 
 /* Rows for which nothing was stored are served as the nearest for which something was; lines come
  * in any order. */
@@ -320,6 +368,8 @@ Suite *suite_store(void)
     tcase_add_test(tc, sections);
     tcase_add_test(tc, damaged_files);
     tcase_add_test(tc, written_and_read);
+    tcase_add_test(tc, shipped_lines_stay);
+    tcase_add_test(tc, shipped_lines_are_choices);
     tcase_add_test(tc, no_place);
     tcase_add_test(tc, nearest_rows_serve);
     suite_add_tcase(s, tc);

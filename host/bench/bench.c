@@ -452,11 +452,6 @@ double bench_gbs(const bench_row *r)
 
 double bench_fraction(const bench *b, const bench_row *r)
 {
-    const double peak[N_UNITS] = {[UNIT_FP32] = b->peak.fp32_gflops,
-                                  [UNIT_BF16] = b->peak.bf16_gflops};
-    double ideal = 0;
     if (r->flops <= 0) return r->copy_gbs > 0 ? bench_gbs(r) / r->copy_gbs : 0;
-    for (int i = 0; i < N_UNITS; i++)
-        if (r->executed[i] > 0 && peak[i] > 0) ideal += r->executed[i] / (peak[i] * 1e9);
-    return ideal / r->t.median;
+    return peak_fraction(&b->peak, r->executed, r->t.median);
 }

@@ -28,6 +28,7 @@ typedef struct {
     int class, precision; /* kernel_class, precision */
     bool no_cache, verbose;
     bool bare;     /* without what was measured before */
+    bool profiled; /* the queue keeps times */
     bool measured; /* the command is worth measuring what suits the device, where that is unknown */
 } device_choice;
 

@@ -6,6 +6,7 @@
 
 #include "cli/cli.h"
 #include "trials/fit.h"
+#include "trials/stored.h"
 
 static const char *const kind_names[] = {"cpu", "gpu", "accelerator"};
 
@@ -40,6 +41,7 @@ status cli_open_device(device *d, const device_choice *choice, bool quiet)
     device_settings settings = {.class = (kernel_class)choice->class,
                                 .precision = (precision)choice->precision,
                                 .no_cache = choice->no_cache,
+                                .profiled = choice->profiled,
                                 .note = choice->verbose ? print_note : NULL,
                                 .warn = quiet ? NULL : print_warning};
     device_list list;
@@ -51,7 +53,8 @@ status cli_open_device(device *d, const device_choice *choice, bool quiet)
     TRY(device_open(d, &list.items[index], &settings));
     if (!quiet && (!selector || !*selector))
         fprintf(stderr, "device %d: %s (%s)\n", index, d->info.name, d->info.platform);
-    if (!choice->bare) fit_device(d, choice->measured, quiet ? NULL : print_line);
+    if (choice->bare) stored_use_shipped(d);
+    else fit_device(d, choice->measured, quiet ? NULL : print_line);
 done:
     device_list_free(&list);
     return st;

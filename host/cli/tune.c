@@ -14,7 +14,6 @@
 #include "trials/contest.h"
 #include "trials/peak.h"
 #include "trials/stored.h"
-#include "trials/workload.h"
 
 typedef struct {
     text_list words, only;
@@ -31,17 +30,17 @@ typedef struct {
 static status parse_budget(tune_options *q)
 {
     char number[32];
-    double value, unit = 1.0;
+    double value, scale = 1.0;
     text_copy(number, sizeof number, q->budget);
     size_t n = strlen(number);
     char last = n ? number[n - 1] : 0;
     if (last == 's' || last == 'm' || last == 'h') {
-        unit = last == 'h' ? 3600.0 : last == 'm' ? 60.0 : 1.0;
+        scale = last == 'h' ? 3600.0 : last == 'm' ? 60.0 : 1.0;
         number[n - 1] = 0;
     }
-    if (!text_to_double(number, &value) || value * unit < 1.0 || value * unit > 1e6)
+    if (!text_to_double(number, &value) || value * scale < 1.0 || value * scale > 1e6)
         return fail(ERR_USAGE, "--budget %s: expected a time such as 90s, 2m or 1h", q->budget);
-    q->seconds = value * unit;
+    q->seconds = value * scale;
     return OK;
 }
 
@@ -150,7 +149,7 @@ status cli_tune_worker(int argc, char **argv)
     replies = helped ? NULL : fdopen(WORKER_REPLIES, "w");
     if (!replies) TRY(fail(ERR_USAGE, "ditcl tune-worker is for ditcl tune alone"));
     q.on.bare = mode != MODE_TUNED;
-    q.on.no_cache = mode == MODE_CANDIDATES; /* most are not needed again */
+    q.on.no_cache = q.on.profiled = mode == MODE_CANDIDATES; /* most are not needed again */
     TRY(cli_open_device(&d, &q.on, true));
     if (mode == MODE_CANDIDATES) {
         TRY(contest_serve(&d, stdin, replies));
@@ -210,8 +209,8 @@ static void print_table(const search *s, const peaks *p)
         name_of(name, sizeof name, r);
         printf("%-28s %6.0f ", name, r->calls);
         if (r->best.t) {
-            double rate = workload_flops(r->op, r->shape) / r->best.seconds / 1e9;
-            printf("%10.3f %6.1f%% ", r->best.seconds * 1e3, 100.0 * rate / p->fp32_gflops);
+            double part = peak_fraction(p, r->best.executed, r->best.seconds);
+            printf("%10.3f %6.1f%% ", r->best.seconds * 1e3, 100.0 * part);
         } else {
             printf("%10s %7s ", "-", "-");
         }
@@ -261,6 +260,10 @@ static status search_on(const tune_options *q, device *d, model *m)
     TRY(peak_measure(d, &p));
     progress_end(&line);
     print_table(&s, &p);
+    if (q->verbose)
+        printf("\nof %d times, %d are the device's own, the rest the wall clock's: where it has no "
+               "clock, or the two disagree\n",
+               s.by_device + s.by_wall, s.by_device);
     fflush(stdout);
     progress_start(&line, "tuning", q->quiet);
     progress_say(&line, "whole forward passes, untuned and tuned");

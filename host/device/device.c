@@ -354,7 +354,8 @@ status device_open(device *d, const device_info *info, const device_settings *se
                                           (cl_context_properties)info->platform_handle, 0};
     d->handles->context = clCreateContext(properties, 1, &d->handles->id, NULL, NULL, &code);
     CL_TRY("clCreateContext", code);
-    d->handles->queue = clCreateCommandQueue(d->handles->context, d->handles->id, 0, &code);
+    cl_command_queue_properties kept = d->settings.profiled ? CL_QUEUE_PROFILING_ENABLE : 0;
+    d->handles->queue = clCreateCommandQueue(d->handles->context, d->handles->id, kept, &code);
     CL_TRY("clCreateCommandQueue", code);
     TRY(probe_features(d));
 done:

@@ -34,6 +34,7 @@ typedef struct {
     kernel_class class; /* CLASS_AUTO: as suits the device */
     precision precision;
     bool no_cache; /* build every program anew */
+    bool profiled; /* the queue keeps times, where it can: span.h */
     /* Called with a line on what happened unasked, such as a cached program that was refused; null:
      * nobody listens. */
     void (*note)(const char *line);

@@ -63,16 +63,24 @@ void store_free(store *s)
     *s = (store){0};
 }
 
-store_line *store_find(const store *s, const char *op, const char *shape)
+static store_line *find(const store *s, const char *op, const char *shape, bool shipped)
 {
     for (size_t i = 0; i < s->n; i++)
-        if (!strcmp(s->lines[i].op, op) && !strcmp(s->lines[i].shape, shape)) return &s->lines[i];
+        if (s->lines[i].shipped == shipped && !strcmp(s->lines[i].op, op) &&
+            !strcmp(s->lines[i].shape, shape))
+            return &s->lines[i];
     return NULL;
+}
+
+store_line *store_find(const store *s, const char *op, const char *shape)
+{
+    store_line *users = find(s, op, shape, false);
+    return users ? users : find(s, op, shape, true);
 }
 
 status store_put(store *s, const store_line *line)
 {
-    store_line *there = store_find(s, line->op, line->shape);
+    store_line *there = find(s, line->op, line->shape, line->shipped);
     if (!there) {
         status st = memory_grow(&s->lines, &s->capacity, s->n + 1, sizeof *s->lines);
         if (st != OK) return st;
@@ -262,12 +270,18 @@ static status read_file(parser *p, const char *path)
     return st;
 }
 
+void store_shipped(store *s, const device_info *info)
+{
+    parser p = {.s = s, .subject = subject_of(info)};
+    *s = (store){0};
+    load_shipped(&p);
+}
+
 void store_load(store *s, const device_info *info, void (*warn)(const char *line))
 {
     char path[PATH_BYTES];
     parser p = {.s = s, .subject = subject_of(info), .warn = warn};
-    *s = (store){0};
-    load_shipped(&p);
+    store_shipped(s, info);
     if (store_path(path, sizeof path, info) != OK || !file_exists(path)) return;
     if (read_file(&p, path) != OK) ignored(&p, fail_line());
 }
@@ -280,10 +294,10 @@ status store_read(store *s, const char *path, const device_info *info,
     return read_file(&p, path);
 }
 
-bool store_empty(const store *s, const device_info *info)
+bool store_exists(const device_info *info)
 {
     char path[PATH_BYTES];
-    return s->n == 0 && store_path(path, sizeof path, info) == OK && !file_exists(path);
+    return store_path(path, sizeof path, info) == OK && file_exists(path);
 }
 
 /* out = value as a pattern that means it alone: words end at blanks, and some characters match. */

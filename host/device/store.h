@@ -40,19 +40,22 @@ typedef struct {
     int n_ignored;
 } store;
 
-/* Reads the lines for this device: those compiled into the program, then the user's, of which a
- * later one replaces an earlier one. No file is no error. warn (null: nobody) is told what is
+/* Reads the lines for this device: those compiled into the program and the user's; of each, a later
+ * one replaces an earlier one. No file is no error. warn (null: nobody) is told what is
  * ignored, at most STORE_WARNINGS lines. */
 enum { STORE_WARNINGS = 8 };
 void store_load(store *s, const device_info *info, void (*warn)(const char *line));
+/* Only those compiled into the program. */
+void store_shipped(store *s, const device_info *info);
 void store_free(store *s);
 
-/* Whether nothing was ever measured here: there is no file of the user's, nor a shipped line. */
-bool store_empty(const store *s, const device_info *info);
+/* Whether there is a file of the user's. */
+bool store_exists(const device_info *info);
 
-/* The line for this operator and shape, or null. */
+/* The line for this operator and shape, the user's before a shipped one; or null. */
 store_line *store_find(const store *s, const char *op, const char *shape);
-/* Adds the line, or replaces the one for its operator and shape. */
+/* Adds the line, or replaces the one for its operator and shape; shipped ones stay beside the
+ * user's. */
 status store_put(store *s, const store_line *line);
 /* Removes one of s's lines. */
 void store_drop(store *s, store_line *line);

@@ -275,7 +275,7 @@ void fit_device(device *d, bool measure, void (*say)(const char *line))
     int n_missing = 0;
     store s;
     store_load(&s, &d->info, d->settings.warn);
-    bool unknown = store_empty(&s, &d->info);
+    bool unknown = !store_exists(&d->info);
     stored_use(d, &s);
     for (int f = 0; f < N_FITTINGS; f++) {
         const tuning *t = serving(d, &fittings[f]);

@@ -24,6 +24,11 @@ done:
     return st;
 }
 
+bool measure_believes(double by_device, double wall)
+{
+    return by_device >= 0.5 * wall && by_device <= 1.02 * wall;
+}
+
 static int compare_doubles(const void *a, const void *b)
 {
     double x = *(const double *)a, y = *(const double *)b;

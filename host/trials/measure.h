@@ -1,5 +1,5 @@
 /* How long something takes: wall-clock time of queueing and finishing, repeated until the middle of
- * the repetitions says something. */
+ * the repetitions says something; and what to make of a device's own clock. */
 #ifndef DITCL_TRIALS_MEASURE_H
 #define DITCL_TRIALS_MEASURE_H
 
@@ -20,6 +20,10 @@ typedef struct {
     status (*before)(void *before_context);
     void *before_context;
 } measured;
+
+/* Whether the device's own time of something can be true: it is not longer than the wall clock's,
+ * but for what clocks differ, nor less than half of it. Some devices' times are all zero. */
+bool measure_believes(double by_device, double wall);
 
 /* One call to warm up, then repetitions of at least ten milliseconds, five of them or more until
  * `seconds` have passed; but three where one takes as long. repeat > 0: so many. */

@@ -199,6 +199,15 @@ status peak_raise(device *d, peaks *p)
     return st;
 }
 
+double peak_fraction(const peaks *p, const double executed[N_UNITS], double seconds)
+{
+    const double peak[N_UNITS] = {[UNIT_FP32] = p->fp32_gflops, [UNIT_BF16] = p->bf16_gflops};
+    double ideal = 0.0;
+    for (int i = 0; i < N_UNITS; i++)
+        if (executed[i] > 0 && peak[i] > 0) ideal += executed[i] / (peak[i] * 1e9);
+    return ideal / seconds;
+}
+
 status peak_measure(device *d, peaks *p)
 {
     double far = FAR_BYTES, most = (double)d->info.memory_bytes / 16;

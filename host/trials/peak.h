@@ -3,6 +3,7 @@
 #define DITCL_TRIALS_PEAK_H
 
 #include "device/device.h"
+#include "device/record.h"
 
 typedef struct {
     double fp32_gflops; /* independent multiply-adds on full vectors, two operations each */
@@ -11,6 +12,10 @@ typedef struct {
     double launch_us;   /* an empty kernel among many in the queue */
     double finish_us;   /* an empty kernel, waited for */
 } peaks;
+
+/* The least time that so many operations on each unit take, over the time they took; 0 where a
+ * unit's peak is not known. */
+double peak_fraction(const peaks *p, const double executed[N_UNITS], double seconds);
 
 status peak_measure(device *d, peaks *p);
 /* Measures the rates of arithmetic again and keeps the higher ones. */

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "trials/propose.h"
 #include "trials/stored.h"
 #include "trials/workload.h"
 
@@ -15,167 +16,11 @@ enum {
     ENOUGH = 100,   /* right candidates of a shape, */
     NO_BETTER = 60, /* and so many of them since the last better one: it is done */
     CHUNK = 4,      /* candidates of a shape before another may be worth more */
-    DRAWS = 4000,   /* until one that fits and was not tried */
 };
 static const double BETTER = 0.97;        /* of the best's time: less may be noise */
 static const double CONFIRMED = 0.99;     /* of the time without a search: at most, in the end */
 static const double CONFIRMING = 0.15;    /* of the budget */
-static const double BEHIND = 1.7;         /* times the best: see hopeless */
 static const double LIMIT_SECONDS = 20.0; /* of one candidate: its build, check and runs */
-
-typedef struct {
-    int kind; /* of the row's */
-    int values[TUNING_VALUES];
-} candidate;
-
-/* ---- chance ---- */
-
-static uint64_t draw(search *s)
-{
-    uint64_t z = s->random += 0x9e3779b97f4a7c15u; /* splitmix64 (Steele, Lea & Flood 2014) */
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-    return z ^ z >> 31;
-}
-
-static int below(search *s, int n)
-{
-    return (int)(draw(s) % (uint64_t)n);
-}
-
-/* ---- candidates ---- */
-
-static bool is_new(search *s, search_row *r, const candidate *c)
-{
-    const tuning *t = r->kinds[c->kind].t;
-    if (tried_find(&s->log, t, r->shape, c->values)) return false;
-    if (tuning_valid(s->d, t, c->values, r->shape)) return true;
-    r->refused++;
-    return false;
-}
-
-/* Whether an implementation was far behind for every shape so far: what time there is goes to the
- * others first. */
-static bool hopeless(const search *s, const tuning *t)
-{
-    bool any = false;
-    for (int i = 0; i < s->n; i++)
-        for (int k = 0; k < s->rows[i].n_kinds; k++) {
-            const search_best *b = &s->rows[i].kinds[k];
-            if (b->t != t || b->seconds <= 0.0) continue;
-            if (b->seconds < BEHIND * s->rows[i].best.seconds) return false;
-            any = true;
-        }
-    return any && !s->thorough;
-}
-
-/* The known values of one implementation after the other, best guess first: the very first is what
- * serves without a search. */
-static bool propose_known(search *s, search_row *r, candidate *c)
-{
-    for (; r->seeding < r->n_kinds; r->seeding++, r->seeds = 0) {
-        const tuning *t = r->kinds[r->seeding].t;
-        c->kind = r->seeding;
-        while (r->seeds < t->n_known && !hopeless(s, t)) {
-            memcpy(c->values, t->known[r->seeds++], sizeof c->values);
-            if (is_new(s, r, c)) return true;
-        }
-    }
-    return false;
-}
-
-/* What is best for another shape. */
-static bool propose_shared(search *s, search_row *r, candidate *c)
-{
-    for (int i = 0; i < s->n; i++) {
-        const search_row *other = &s->rows[i];
-        if (other == r || !other->best.t || strcmp(other->op, r->op) != 0) continue;
-        for (c->kind = 0; c->kind < r->n_kinds; c->kind++) {
-            if (r->kinds[c->kind].t != other->best.t) continue;
-            memcpy(c->values, other->best.values, sizeof c->values);
-            if (tuning_valid(s->d, other->best.t, c->values, r->shape) && is_new(s, r, c))
-                return true;
-        }
-    }
-    return false;
-}
-
-static int index_of(const tuning_value *v, int value)
-{
-    int i = 0;
-    while (i + 1 < v->n && v->choices[i] != value) i++;
-    return i;
-}
-
-/* The best of its kind with one value, or a few, a step or more away. */
-static void mutate(search *s, const search_best *b, candidate *c)
-{
-    memcpy(c->values, b->values, sizeof c->values);
-    for (int changes = 1 + below(s, 3); changes > 0; changes--) {
-        int which = below(s, b->t->n);
-        const tuning_value *v = &b->t->tunables[which];
-        int at = index_of(v, c->values[which]), step = below(s, 4) ? 1 : 2;
-        at += below(s, 2) ? step : -step;
-        if (at < 0 || at >= v->n) at = below(s, v->n);
-        c->values[which] = v->choices[at];
-    }
-}
-
-/* Of the implementations that have values to choose, one that is near the best more often. */
-static int choose_kind(search *s, const search_row *r)
-{
-    int best = -1;
-    double best_score = 0.0;
-    for (int k = 0; k < r->n_kinds; k++) {
-        const search_best *b = &r->kinds[k];
-        if (b->t->n == 0 || b->full || hopeless(s, b->t)) continue;
-        double near = b->seconds > 0.0 && r->best.t ? r->best.seconds / b->seconds : 0.3;
-        double score = near * near * (0.1 + (double)(draw(s) >> 11) * 0x1p-53);
-        if (best < 0 || score > best_score) best = k, best_score = score;
-    }
-    return best;
-}
-
-static bool propose_chance(search *s, search_row *r, candidate *c)
-{
-    while ((c->kind = choose_kind(s, r)) >= 0) {
-        search_best *b = &r->kinds[c->kind];
-        for (int i = 0; i < DRAWS; i++) {
-            if (b->seconds > 0.0 && below(s, 4)) {
-                mutate(s, b, c);
-            } else {
-                memset(c->values, 0, sizeof c->values);
-                for (int v = 0; v < b->t->n; v++)
-                    c->values[v] = b->t->tunables[v].choices[below(s, b->t->tunables[v].n)];
-            }
-            if (is_new(s, r, c)) return true;
-        }
-        b->full = true;
-    }
-    return false;
-}
-
-/* The best guess of an implementation that no shape has tried. */
-static bool propose_unseen(search *s, search_row *r, candidate *c)
-{
-    for (c->kind = 0; c->kind < r->n_kinds; c->kind++) {
-        const tuning *t = r->kinds[c->kind].t;
-        const int *known = tuning_values_for(s->d, t, r->shape);
-        bool seen = !known;
-        for (size_t i = 0; i < s->log.n; i++) seen |= s->log.items[i].t == t;
-        if (seen) continue;
-        memcpy(c->values, known, sizeof c->values);
-        if (is_new(s, r, c)) return true;
-    }
-    return false;
-}
-
-static bool propose(search *s, search_row *r, candidate *c)
-{
-    if (r->best.t && propose_unseen(s, r, c)) return true;
-    return (r->best.t && propose_shared(s, r, c)) || propose_known(s, r, c) ||
-           propose_chance(s, r, c);
-}
 
 /* ---- what is kept ---- */
 
@@ -265,23 +110,28 @@ done:
     return st;
 }
 
-/* A right candidate. held: what the best took beside it, or 0. Returns whether it is better. */
-static bool take_time(search_row *r, const candidate *c, double seconds, double held)
+/* *b = values of its kind that took so long. */
+static void set_best(search_best *b, const int *values, const contest_time *time)
+{
+    b->seconds = time->seconds;
+    memcpy(b->values, values, sizeof b->values);
+    memcpy(b->executed, time->executed, sizeof b->executed);
+}
+
+/* A right candidate. Returns whether it is better. */
+static bool take_time(search_row *r, const candidate *c, const contest_time *time)
 {
     search_best *kind = &r->kinds[c->kind];
-    double beside = held > 0.0 ? held : r->best.seconds;
+    double beside = time->held > 0.0 ? time->held : r->best.seconds;
     r->tried++;
     r->since++;
-    if (kind->seconds <= 0.0 || seconds < kind->seconds) {
-        kind->seconds = seconds;
-        memcpy(kind->values, c->values, sizeof kind->values);
-    }
-    if (r->tried == 1 && c->kind == 0) r->default_seconds = seconds;
-    if (r->best.t && seconds >= BETTER * beside) return false;
+    if (kind->seconds <= 0.0 || time->seconds < kind->seconds) set_best(kind, c->values, time);
+    if (r->tried == 1 && c->kind == 0) r->default_seconds = time->seconds;
+    if (r->best.t && time->seconds >= BETTER * beside) return false;
     r->since = 0;
     r->unheld = false;
-    r->best = (search_best){.t = kind->t, .seconds = seconds};
-    memcpy(r->best.values, c->values, sizeof r->best.values);
+    r->best = (search_best){.t = kind->t};
+    set_best(&r->best, c->values, time);
     return true;
 }
 
@@ -333,12 +183,12 @@ static void hold(search *s)
 static void hold_best(search *s, search_row *r)
 {
     char line[WORKER_LINE];
-    double seconds, beside;
+    contest_time time;
     worker_answer answer;
     if (s->held || !r->best.t || r->unheld) return;
     r->unheld = true; /* unless it works */
     if (!ask(s, r->best.t, r->best.values, line, 3 * s->limit, &answer)) return;
-    if (sscanf(line, "time %lf %lf", &seconds, &beside) != 2) return;
+    if (!contest_parse(&time, line)) return;
     r->unheld = false;
     hold(s);
 }
@@ -347,7 +197,9 @@ static status try_candidate(search *s, search_row *r, const candidate *c)
 {
     const tuning *t = r->kinds[c->kind].t;
     char line[WORKER_LINE] = "";
-    double seconds = 0.0, held = 0.0;
+    /* libraries build several programs at first */
+    double limit = r->kinds[c->kind].seconds > 0.0 ? s->limit : 3 * s->limit;
+    contest_time time;
     worker_answer answer;
     tried_outcome outcome = TRIED_DIED;
     status st = OK;
@@ -356,24 +208,25 @@ static status try_candidate(search *s, search_row *r, const candidate *c)
         if (!start_child(s, r, &st)) break;
         hold_best(s, r);
         if (!start_child(s, r, &st)) break;
-        if (!ask(s, t, c->values, line, r->best.t ? s->limit : 3 * s->limit, &answer)) break;
+        if (!ask(s, t, c->values, line, limit, &answer)) break;
         if (strcmp(line, "again") != 0) break;
         worker_stop(&s->child);
     }
     if (st != OK) goto done;
-    if (sscanf(line, "time %lf %lf", &seconds, &held) == 2 && seconds > 0.0) outcome = TRIED_TIME;
+    if (contest_parse(&time, line)) outcome = TRIED_TIME;
     else if (!strncmp(line, "wrong", 5)) outcome = TRIED_WRONG;
     else if (!strncmp(line, "failed", 6)) outcome = TRIED_FAILED;
     r->wrong += outcome == TRIED_WRONG;
     r->failed += outcome == TRIED_FAILED || outcome == TRIED_DIED;
     if (outcome == TRIED_TIME) {
-        if (held <= 0.0) s->held = false;
-        bool better = take_time(r, c, seconds, held);
+        *(time.by_device ? &s->by_device : &s->by_wall) += 1;
+        if (time.held <= 0.0) s->held = false;
+        bool better = take_time(r, c, &time);
         if (better) hold(s);
-        TRY(tried_end(&s->log, outcome, seconds));
+        TRY(tried_end(&s->log, outcome, &time));
         if (better) TRY(save(s, false));
     } else {
-        TRY(tried_end(&s->log, outcome, 0.0));
+        TRY(tried_end(&s->log, outcome, NULL));
     }
 done:
     return st;
@@ -396,7 +249,7 @@ static void remember(search *s)
             memcpy(c.values, e->values, sizeof c.values);
             r->wrong += e->outcome == TRIED_WRONG;
             r->failed += e->outcome == TRIED_FAILED || e->outcome == TRIED_DIED;
-            if (e->outcome == TRIED_TIME) take_time(r, &c, e->seconds, 0.0);
+            if (e->outcome == TRIED_TIME) take_time(r, &c, &e->time);
         }
     }
 }
@@ -462,13 +315,23 @@ static int by_weight(const void *a, const void *b)
     return (wx < wy) - (wx > wy);
 }
 
+/* What serves without a search comes first. */
+static void begin_with_serving(const device *d, search_row *r)
+{
+    const tuning *serving = tuning_serving(d, r->op, r->shape);
+    for (int k = 1; k < r->n_kinds; k++) {
+        if (r->kinds[k].t != serving) continue;
+        r->kinds[k].t = r->kinds[0].t;
+        r->kinds[0].t = serving;
+    }
+}
+
 static void prepare(search *s)
 {
     const char *limit = getenv("DITCL_TUNE_LIMIT");
     s->start = clock_seconds();
     s->limit = limit ? atof(limit) : LIMIT_SECONDS;
     s->random = 0x0d17c1;
-    tuning_forget(s->d); /* what serves without a search comes first */
     qsort(s->rows, (size_t)s->n, sizeof *s->rows, by_weight);
     for (int i = 0; i < s->n; i++) {
         search_row *r = &s->rows[i];
@@ -477,6 +340,7 @@ static void prepare(search *s)
             if (!strcmp(o->op, r->op)) r->n_kinds = o->kinds(s->d, r->shape, all);
         for (int k = 0; k < r->n_kinds; k++) r->kinds[k].t = all[k];
         r->done = r->n_kinds == 0;
+        begin_with_serving(s->d, r);
     }
 }
 
@@ -489,7 +353,8 @@ static status confirm(search *s, search_row *r)
     const tuning *t = r->kinds[0].t;
     int values[TUNING_VALUES];
     char line[WORKER_LINE];
-    double seconds, held, worst = 0.0; /* of the best's time over the default's */
+    contest_time time = {0};
+    double worst = 0.0; /* of the best's time over the default's */
     worker_answer answer;
     status st = OK;
     const int *known = tuning_values_for(s->d, t, r->shape);
@@ -501,18 +366,18 @@ static status confirm(search *s, search_row *r)
         hold_best(s, r);
         if (!start_child(s, r, &st) || !s->held) return st;
         if (!ask(s, t, values, line, 3 * s->limit, &answer)) return st;
-        if (sscanf(line, "time %lf %lf", &seconds, &held) != 2 || held <= 0.0) return st;
-        if (held / seconds > worst) {
-            worst = held / seconds;
-            r->best.seconds = held;
-            r->default_seconds = seconds;
+        if (!contest_parse(&time, line) || time.held <= 0.0) return st;
+        if (time.held / time.seconds > worst) {
+            worst = time.held / time.seconds;
+            r->best.seconds = time.held;
+            r->default_seconds = time.seconds;
         }
     }
     if (worst <= CONFIRMED) return st;
-    r->kinds[0].seconds = r->best.seconds = r->default_seconds;
+    time.seconds = r->default_seconds;
+    set_best(&r->kinds[0], values, &time);
     r->best.t = t;
-    memcpy(r->kinds[0].values, values, sizeof values);
-    memcpy(r->best.values, values, sizeof values);
+    set_best(&r->best, values, &time);
     return st;
 }
 
@@ -527,10 +392,11 @@ status search_run(search *s)
 {
     search_row *r;
     status st = OK;
-    prepare(s);
     store_load(&s->stored, &s->d->info, NULL);
     stored_use(s->d, &s->stored); /* drops what cannot be used */
     tuning_forget(s->d);
+    stored_use_shipped(s->d);
+    prepare(s);
     TRY(tried_open(&s->log, s->d));
     remember(s);
     s->until = s->start + s->budget * (1.0 - CONFIRMING);

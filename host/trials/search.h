@@ -7,6 +7,7 @@
 
 #include "device/store.h"
 #include "ops/tuning.h"
+#include "trials/contest.h"
 #include "trials/tried.h"
 #include "trials/worker.h"
 
@@ -15,6 +16,7 @@ typedef struct {
     const tuning *t;
     int values[TUNING_VALUES];
     double seconds; /* of one call; 0: none was right */
+    double executed[N_UNITS]; /* operations that it really does, by unit; zeros: unknown */
     bool full;      /* nothing is left to try of it */
 } search_best;
 
@@ -44,13 +46,14 @@ typedef struct search {
     tried log;
     worker child;
     const search_row *open; /* what the child has the shape of */
+    int by_device, by_wall; /* times: the device's own, and the wall clock's for want of them */
     bool held, thorough; /* thorough: nothing is left out any more */
     double start, until, limit;
     uint64_t random;
 } search;
 
 /* Everything there is to try for the budget. The status is about files and children; what a
- * candidate does is counted. The device holds no stored values afterwards. */
+ * candidate does is counted. The device holds shipped values alone afterwards. */
 status search_run(search *s);
 void search_close(search *s);
 

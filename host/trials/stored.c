@@ -92,10 +92,14 @@ static const char *use_for_shape(device *d, const tuned_operator *o, const store
     return tuning_set(d, t, shape, values) == OK ? NULL : fail_line();
 }
 
-void stored_use(device *d, store *s)
+static void use_lines(device *d, store *s, bool shipped)
 {
     for (size_t i = 0; i < s->n;) {
         store_line *line = &s->lines[i];
+        if (line->shipped != shipped) {
+            i++;
+            continue;
+        }
         const tuned_operator *o = find_operator(line->op);
         const char *wrong = !o                          ? "no such operator"
                             : strchr(line->shape, ' ') ? use_for_shape(d, o, line)
@@ -111,6 +115,20 @@ void stored_use(device *d, store *s)
         }
         store_drop(s, line);
     }
+}
+
+void stored_use(device *d, store *s)
+{
+    use_lines(d, s, true); /* what is laid last counts */
+    use_lines(d, s, false);
+}
+
+void stored_use_shipped(device *d)
+{
+    store s;
+    store_shipped(&s, &d->info);
+    stored_use(d, &s);
+    store_free(&s);
 }
 
 /* ---- new lines ---- */

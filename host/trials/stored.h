@@ -13,6 +13,9 @@
  * d->settings.warn and dropped; those of another class or precision stay, unused. */
 void stored_use(device *d, store *s);
 
+/* Lays only the lines on it that are compiled into the program. */
+void stored_use_shipped(device *d);
+
 /* Whether s has values of this implementation for any shape, or a choice for some shape of its
  * operator in the device's class and precision. */
 bool stored_any(const store *s, const device *d, const tuning *t);

@@ -67,7 +67,10 @@ static void parse_was(tried_entry *e, const char *line)
 {
     if (!strcmp(line, "wrong")) e->outcome = TRIED_WRONG;
     else if (!strcmp(line, "failed")) e->outcome = TRIED_FAILED;
-    else if (text_to_double(line, &e->seconds) && e->seconds > 0.0) e->outcome = TRIED_TIME;
+    else if (sscanf(line, "%lf %lf %lf", &e->time.seconds, &e->time.executed[UNIT_FP32],
+                    &e->time.executed[UNIT_BF16]) >= 1 &&
+             e->time.seconds > 0.0 && e->time.seconds < 1e6)
+        e->outcome = TRIED_TIME;
 }
 
 static status read_all(tried *l, char *all)
@@ -152,12 +155,14 @@ status tried_begin(tried *l, const tuning *t, const int *shape, const int *value
     return write_down(l);
 }
 
-status tried_end(tried *l, tried_outcome outcome, double seconds)
+status tried_end(tried *l, tried_outcome outcome, const contest_time *time)
 {
     tried_entry *e = &l->items[l->n - 1];
     e->outcome = outcome;
-    e->seconds = seconds;
-    if (outcome == TRIED_TIME) fprintf(l->file, "was %.9g", seconds);
+    if (time) e->time = *time;
+    if (outcome == TRIED_TIME)
+        fprintf(l->file, "was %.9g %.9g %.9g", time->seconds, time->executed[UNIT_FP32],
+                time->executed[UNIT_BF16]);
     else fprintf(l->file, "was %s", outcome == TRIED_WRONG    ? "wrong"
                                     : outcome == TRIED_FAILED ? "failed"
                                                               : "died");

@@ -8,6 +8,7 @@
 
 #include "device/device.h"
 #include "ops/tuning.h"
+#include "trials/contest.h"
 
 typedef enum { TRIED_TIME, TRIED_WRONG, TRIED_FAILED, TRIED_DIED } tried_outcome;
 
@@ -15,7 +16,7 @@ typedef struct {
     const tuning *t;
     int shape[TUNING_SIZES], values[TUNING_VALUES];
     tried_outcome outcome;
-    double seconds;
+    contest_time time; /* held is not kept */
 } tried_entry;
 
 typedef struct {
@@ -35,7 +36,8 @@ const tried_entry *tried_find(const tried *l, const tuning *t, const int *shape,
 
 /* On disk when it returns. */
 status tried_begin(tried *l, const tuning *t, const int *shape, const int *values);
-status tried_end(tried *l, tried_outcome outcome, double seconds);
+/* time: where there is one. */
+status tried_end(tried *l, tried_outcome outcome, const contest_time *time);
 
 /* Removes the file. */
 void tried_forget(const device_info *info);
