@@ -168,6 +168,7 @@ expect 0 "" init --arch DiT-S/8-in-context --dtype fp16 --num-classes 5 --seed 2
 expect 0 "conditioning in-context" info keep/new.safetensors --vae "$data/models/separate48"
 expect 0 "no VAE in this file" info keep/new.safetensors
 rm keep/new.safetensors
+expect 0 '"vae": null' info keep/new.safetensors --json
 expect 2 "MODEL is missing" info
 expect 2 "one MODEL" info "$model" emoji
 expect 2 "MODEL already" info "$model" --arch DiT-S/2

@@ -10,8 +10,11 @@
 
 enum { STEPS = 50 };
 
-static json_t *vae_json(const vae_config *v)
+/* null where there is none */
+static json_t *vae_json(const model *m)
 {
+    const vae_config *v = &m->vae;
+    if (!m->has_vae) return json_null();
     json_t *channels = json_array();
     for (int i = 0; i < v->n_levels; i++)
         json_array_append_new(channels, json_integer(v->channels[i]));
@@ -27,16 +30,17 @@ static status print_json(const model *m, double memory)
     json_t *path = json_string(m->path);
     if (!path) path = json_string("(a name that is not UTF-8)");
     json_t *all = json_pack(
-        "{s:o, s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:b, s:I, s:f, s:I, "
+        "{s:o, s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:o, s:b, s:I, s:f, s:I, "
         "s:o}",
         "model", path, "arithmetic",
         m->arithmetic == COMPAT_DIFFUSERS ? "diffusers" : "original", "design",
         designs[c->design].name, "width", c->width, "depth", c->depth, "heads", c->heads,
         "head_dim", c->head_dim, "patch", c->patch, "in_channels", c->in_channels, "out_channels",
         c->out_channels, "classes", c->n_classes, "latent_size", c->latent_size, "image_size",
-        c->latent_size * vae_scale(&m->vae), "learned_variance",
-        c->out_channels == 2 * c->in_channels, "parameters", (json_int_t)flops_parameters(c),
-        "gflops", flops_gflops(c), "memory_bytes", (json_int_t)memory, "vae", vae_json(&m->vae));
+        m->has_vae ? json_integer(c->latent_size * vae_scale(&m->vae)) : json_null(),
+        "learned_variance", c->out_channels == 2 * c->in_channels, "parameters",
+        (json_int_t)flops_parameters(c), "gflops", flops_gflops(c), "memory_bytes",
+        (json_int_t)memory, "vae", vae_json(m));
     if (!all) return fail(ERR_MEMORY, "out of memory");
     json_t *names = json_object();
     for (int i = 0; i < m->classes.n; i++) {
