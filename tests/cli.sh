@@ -349,6 +349,39 @@ expect 0 "" convert keep/sit keep/sit.safetensors
 expect 0 "" sample keep/sit.safetensors --vae keep/sit --class 1 -q --sampler sde --latents-out keep/s2.npy --out keep/b.png
 cmp -s keep/s1.npy keep/s2.npy || problem "a SiT converted twice draws something else"
 
+# convert: bad arguments, an output that is there, there and back
+original=$data/models/original64.safetensors
+expect 2 "IN is missing" convert
+expect 1 "no such model" convert nothing keep/new
+expect 2 "only .safetensors" convert "$original" new.pt
+expect 2 "holds no VAE" convert "$original" new.safetensors $single
+expect 1 "folder nowhere" convert "$original" nowhere/new $single
+mkdir keep/full keep/empty && touch keep/full/file && ln -s nowhere keep/link
+expect 1 "not empty" convert "$original" keep/full $single
+expect 1 "new folder's name" convert "$original" keep/link $single
+expect 1 "new folder's name" convert "$original" keep/empty/. $single
+expect 0 "" convert "$original" keep/there $single
+expect 0 "" convert keep/there keep/back.safetensors
+expect 0 "" convert keep/back.safetensors keep/again --vae keep/there
+cmp -s keep/{there,again}/transformer/diffusion_pytorch_model.safetensors ||
+    problem "there and back is another transformer"
+cmp -s keep/{there,again}/vae/diffusion_pytorch_model.safetensors ||
+    problem "there and back is another VAE"
+# an attention matrix of the encoder that is a 3x3 convolution: kept as it is
+python3 - "$data/models/original64-vae.safetensors" keep/odd.safetensors <<'END'
+import json, struct, sys
+data = open(sys.argv[1], "rb").read()
+end = 8 + struct.unpack("<Q", data[:8])[0]
+header, values = json.loads(data[8:end]), data[end:]
+header["encoder.mid_block.attentions.0.to_q.weight"] = {
+    "dtype": "F32", "shape": [4, 4, 3, 3], "data_offsets": [len(values), len(values) + 576]}
+text = json.dumps(header).encode()
+text += b" " * (-len(text) % 8)
+open(sys.argv[2], "wb").write(struct.pack("<Q", len(text)) + text + values + bytes(576))
+END
+expect 0 "" convert "$original" keep/odd --vae keep/odd.safetensors --heads 1
+expect 0 "" info keep/odd
+
 # programs from the cache on disk, or built by two processes at once, or damaged there, draw the same
 [ -n "$(ls keep/cache/ditcl)" ] || problem "no program was stored"
 "$ditcl" sample "$model" $fast --class all -n 3 --no-cache --latents-out keep/b.npy --out keep/b.png

@@ -332,8 +332,12 @@ void file_out_discard(file_out *out)
 static status check_new(const char *path)
 {
     int n = 0;
+    struct stat info;
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    if (!strcmp(name, ".") || !strcmp(name, "..")) /* nothing can be renamed to these */
+        return fail(ERR_FILE, "%s: is there already, expected a new folder's name", path);
     DIR *folder = opendir(path);
-    if (!folder && !file_exists(path)) return OK;
+    if (!folder && lstat(path, &info) != 0) return OK; /* a link to nowhere is there, too */
     if (!folder) return fail(ERR_FILE, "%s: is there already, expected a new folder's name", path);
     for (struct dirent *e; (e = readdir(folder)) && n < 3;) n++;
     closedir(folder);

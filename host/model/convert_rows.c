@@ -221,7 +221,8 @@ status convert_vae_rows(convert_rows *r, const model *m)
             continue;
         st = copy_row(r, w, t->name, t->name);
         /* a matrix now, and a 1x1 convolution in files of the other program */
-        if (st == OK && strstr(t->name, ".attentions.0.to_") && t->n_dims == 4)
+        if (st == OK && strstr(t->name, ".attentions.0.to_") && t->n_dims == 4 &&
+            t->dims[2] == 1 && t->dims[3] == 1)
             r->table[r->n - 1].n_dims = 2;
     }
     return st;
