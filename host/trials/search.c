@@ -127,6 +127,7 @@ static bool take_time(search_row *r, const candidate *c, const contest_time *tim
     r->since++;
     if (kind->seconds <= 0.0 || time->seconds < kind->seconds) set_best(kind, c->values, time);
     if (r->tried == 1 && c->kind == 0) r->default_seconds = time->seconds;
+    if (r->best.t && beside < r->best.seconds) r->best.seconds = beside; /* a better moment */
     if (r->best.t && time->seconds >= BETTER * beside) return false;
     r->since = 0;
     r->unheld = false;
