@@ -35,3 +35,9 @@ const device_list *wanted_devices(void)
     ck_assert_msg(wanted.n > 0, "no OpenCL device on a platform called \"%s\"", platform);
     return &wanted;
 }
+
+bool emulated(void)
+{
+    const char *small = getenv("DITCL_TEST_SMALL");
+    return small && *small == '1';
+}

@@ -8,4 +8,7 @@
  * the test when there is none. The list is found once and lives until the program ends. */
 const device_list *wanted_devices(void);
 
+/* DITCL_TEST_SMALL=1: on an emulator, a thousand times slower. */
+bool emulated(void);
+
 #endif

@@ -1,9 +1,12 @@
 /* The test program: every suite in one Check runner.
  *
- *     ditcl-tests [-s SEED] unit|device|SUITE...
+ *     ditcl-tests [-s SEED] unit|device|kernels|sets|models|SUITE...
  *
- * unit: the suites without a device. device: those that need one; DITCL_TEST_PLATFORM is a part of
- * the platform's name that must be there, DITCL_TEST_SMALL=1 shortens the list for an emulator. */
+ * unit: the suites without a device. device: those that need one, which are kernels, sets (of tuned
+ * values) and models; DITCL_TEST_PLATFORM is a part of the platform's name that must be there,
+ * DITCL_TEST_SMALL=1 shortens the list for an emulator, DITCL_TEST_SETS=some leaves most sets to
+ * chance. */
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +16,7 @@
 #include "suites.h"
 
 static const struct {
-    const char *name, *group;
+    const char *name, *groups;
     Suite *(*make)(void);
 } suites[] = {
     {"begin", "unit", suite_begin},
@@ -28,14 +31,14 @@ static const struct {
     {"schedule", "unit", suite_schedule},
     {"store", "unit", suite_store},
     {"text", "unit", suite_text},
-    {"program", "device", suite_program},
-    {"fit", "device", suite_fit},
-    {"gemm", "device", suite_gemm},
-    {"ops", "device", suite_ops},
-    {"variants", "device", suite_variants},
-    {"models", "device", suite_models},
-    {"pictures", "device", suite_pictures},
-    {"compat", "device", suite_compat},
+    {"program", "device kernels", suite_program},
+    {"fit", "device sets", suite_fit},
+    {"gemm", "device sets", suite_gemm},
+    {"ops", "device kernels", suite_ops},
+    {"variants", "device sets", suite_variants},
+    {"models", "device models", suite_models},
+    {"pictures", "device models", suite_pictures},
+    {"compat", "device models", suite_compat},
     {"matrix", "emulator", suite_matrix},
     {"tiles", "emulator", suite_tiles}, /* with tests/amx_emulator.c preloaded */
 };
@@ -52,6 +55,14 @@ static int misused(void)
     return 2;
 }
 
+/* One of the words of `groups`. */
+static bool in_group(const char *groups, const char *word)
+{
+    size_t n = strlen(word), first = strcspn(groups, " ");
+    if (n == first && !strncmp(groups, word, n)) return true;
+    return groups[first] && !strcmp(groups + first + 1, word);
+}
+
 int main(int argc, char **argv)
 {
     SRunner *runner = srunner_create(NULL);
@@ -64,7 +75,7 @@ int main(int argc, char **argv)
             continue;
         }
         for (int i = 0; i < N_SUITES; i++)
-            if (!strcmp(argv[a], suites[i].name) || !strcmp(argv[a], suites[i].group)) {
+            if (!strcmp(argv[a], suites[i].name) || in_group(suites[i].groups, argv[a])) {
                 srunner_add_suite(runner, suites[i].make());
                 found++;
             }

@@ -7,6 +7,7 @@
 #include "device.h"
 #include "device/units.h"
 #include "ops/gemm.h"
+#include "part.h"
 #include "scratch.h"
 #include "suites.h"
 #include "trials/trial.h"
@@ -16,65 +17,41 @@ extern const trial trial_gemm;
 static const char *const chosen[] = {"131x132x36", "65x63x65", "128x96x256"};
 static const char *const chosen_small[] = {"7x13x11 bias residual", "32x32x31"};
 
-/* trial_gemm, of which only some cases are run, with these values (null: the default). */
-static int cases[64];
+/* The trial of these cases, with these values (null: the default). */
+static trial part;
 static const int *values_now;
-
-static void describe(trial_case *c, int i)
-{
-    trial_gemm.describe(c, cases[i]);
-}
 
 static status prepare(trial_run *r, int i)
 {
-    status st = trial_gemm.prepare(r, cases[i]);
+    status st = part.prepare(r, i);
     /* these implementations pack in one way for all */
     if (st == OK && values_now) ((gemm_weight *)r->state)->use.values = values_now;
     return st;
 }
 
-static status launch_case(trial_run *r, int i)
-{
-    return (trial_gemm.launch)(r, cases[i]);
-}
-
-static void expect(const trial_run *r, int i, int which, double *expected, double *scale)
-{
-    trial_gemm.expect(r, cases[i], which, expected, scale);
-}
-
 static trial some_cases(const char *const *labels, int n)
 {
-    trial t = trial_gemm;
-    t.n_cases = 0;
-    t.describe = describe;
-    t.prepare = prepare;
-    t.launch = launch_case;
-    t.expect = expect;
+    int cases[PART_CASES], found = 0;
     for (int l = 0; l < n; l++)
         for (int i = 0; i < trial_gemm.n_cases; i++) {
             trial_case c = {0};
             trial_gemm.describe(&c, i);
-            if (!strncmp(c.label, labels[l], strlen(labels[l]))) cases[t.n_cases++] = i;
+            if (!strncmp(c.label, labels[l], strlen(labels[l]))) cases[found++] = i;
         }
-    ck_assert_int_eq(t.n_cases, n);
+    ck_assert_int_eq(found, n);
+    trial t = part = part_of(&trial_gemm, cases, n);
+    t.prepare = prepare;
     return t;
-}
-
-static bool is_small(void)
-{
-    const char *small = getenv("DITCL_TEST_SMALL");
-    return small && *small == '1';
 }
 
 static void check_values(device *d, const tuning *t, const int *values, int n_cases)
 {
     trial_tally tally;
     char text[TUNING_OPTIONS];
-    trial some = is_small() ? some_cases(chosen_small, 2) : some_cases(chosen, n_cases);
+    trial some = emulated() ? some_cases(chosen_small, 2) : some_cases(chosen, n_cases);
     tuning_options(text, t, values);
     values_now = values;
-    status st = trial_check(d, &some, test_seed, is_small(), false, stdout, &tally);
+    status st = trial_check(d, &some, test_seed, emulated(), false, stdout, &tally);
     values_now = NULL;
     ck_assert_msg(st == OK, "%s: %s", text, fail_line());
     ck_assert_msg(tally.failed == 0, "%s: %d wrong", text, tally.failed);
@@ -120,10 +97,10 @@ START_TEST(every_known_set_is_right)
     const device_list *devices = wanted_devices();
     for (int i = 0; i < devices->n; i++) {
         device d;
-        int n = 0;
+        int n = 0, fitting = 0;
         const tuning *t = open_gpu(&d, &devices->items[i], _i);
-        for (int s = 0; s < t->n_known && (!is_small() || n < 3); s++)
-            if (t->fits(&d, t->known[s], any_shape)) {
+        for (int s = 0; s < t->n_known; s++)
+            if (t->fits(&d, t->known[s], any_shape) && part_takes(fitting++)) {
                 check_values(&d, t, t->known[s], _i ? 1 : 2);
                 n++;
             }
@@ -140,7 +117,7 @@ START_TEST(every_choice_is_right)
     const device_list *devices = wanted_devices();
     for (int i = 0; i < devices->n; i++) {
         device d;
-        int n = 0;
+        int n = 0, fitting = 0;
         const tuning *t = open_gpu(&d, &devices->items[i], _i);
         const int *first = tuning_values_for(&d, t, any_shape);
         ck_assert_ptr_nonnull(first);
@@ -150,9 +127,9 @@ START_TEST(every_choice_is_right)
                 memcpy(values, first, sizeof values);
                 values[v] = t->tunables[v].choices[c];
                 if (values[v] == first[v] || !t->fits(&d, values, any_shape)) continue;
-                if (is_small() && n % 6) continue;
                 /* the rest is no concern of weights */
                 if (_i == 1 && !strchr("VL", *t->tunables[v].name)) continue;
+                if (!part_takes(fitting++)) continue;
                 check_values(&d, t, values, 1 + (n % 2 && !_i));
                 n++;
             }
@@ -267,16 +244,16 @@ START_TEST(weak_devices_are_served)
         const tuning *t = open_gpu(&d, &devices->items[i], 0);
         for (size_t l = 0; l < sizeof limits / sizeof *limits; l++) {
             trial_tally tally;
-            trial some = some_cases(is_small() ? chosen_small : chosen, 2);
+            trial some = some_cases(emulated() ? chosen_small : chosen, 2);
             d.info.max_work_group = limits[l].group;
             d.info.local_bytes = limits[l].local;
             for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
                 ck_assert_msg(tuning_values_for(&d, t, shapes[s]), "groups of %zu, %d bytes",
                               limits[l].group, (int)limits[l].local);
             const int *now = tuning_values_for(&d, t, any_shape);
-            if (now == before || (is_small() && l % 4)) continue;
+            if (now == before || (emulated() && l % 4)) continue;
             before = now;
-            ck_assert_msg(trial_check(&d, &some, test_seed, is_small(), false, stdout, &tally) ==
+            ck_assert_msg(trial_check(&d, &some, test_seed, emulated(), false, stdout, &tally) ==
                               OK, "%s", fail_line());
             ck_assert_int_eq(tally.failed, 0);
         }
@@ -294,7 +271,7 @@ START_TEST(changed_parameters_are_applied)
     for (int i = gemm_kinds(NULL, NULL, all) - 1; i >= 0; i--)
         if (!strcmp(all[i]->kind, "clblast_xgemm")) t = all[i];
     ck_assert_ptr_nonnull(t);
-    for (int i = 0; i < devices->n && !is_small(); i++) {
+    for (int i = 0; i < devices->n && !emulated(); i++) {
         device d;
         const char *names[TUNING_VALUES];
         int values[TUNING_VALUES];

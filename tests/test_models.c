@@ -320,7 +320,6 @@ static void check_kind(const char *kind, const char *where, const char *const *f
 {
     const device_list *devices = wanted_devices();
     char path[PATH], *list, *save;
-    const char *small = getenv("DITCL_TEST_SMALL");
     by_precision *narrow = find_narrow(devices);
     folder = where;
     ck_assert_msg(file_read_text(&list, data_path(path, "cases.txt"), 1 << 20) == OK, "%s",
@@ -331,7 +330,7 @@ static void check_kind(const char *kind, const char *where, const char *const *f
         row r;
         if (!parse_row(&r, line) || strcmp(r.word[KIND], kind)) continue;
         /* an emulator is a thousand times slower */
-        if (small && *small == '1' && !is_next(&r, for_emulator, n)) continue;
+        if (emulated() && !is_next(&r, for_emulator, n)) continue;
         for (int i = 0; i < devices->n; i++) {
             const device_info *info = &devices->items[i];
             const bool *differs = narrow[i];
@@ -375,8 +374,7 @@ END_TEST
 /* The same noise gives the same picture, whosever arithmetic it is (scripts/oracle_compat.py). */
 START_TEST(pictures_equal_the_programs)
 {
-    const char *small = getenv("DITCL_TEST_SMALL");
-    if (small && *small == '1') {
+    if (emulated()) {
         printf("*** SKIPPED: 50 steps and more take an emulator hours ***\n");
         return;
     }

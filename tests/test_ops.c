@@ -20,8 +20,7 @@ static void open_device(device *d, const device_info *info, kernel_class class, 
 static void check_one(device *d, const trial *t)
 {
     trial_tally tally;
-    const char *small = getenv("DITCL_TEST_SMALL");
-    status st = trial_check(d, t, test_seed, small && *small == '1', getenv("DITCL_TEST_VERBOSE"),
+    status st = trial_check(d, t, test_seed, emulated(), getenv("DITCL_TEST_VERBOSE"),
                             stdout, &tally);
     printf("%s %-10s %s class, %s: %3d cases, %d wrong, largest err/tol %.2f\n",
            d->info.platform, t->name, kernel_class_names[d->class],

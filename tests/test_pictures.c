@@ -264,7 +264,6 @@ static bool check_line(char *line, const device_info *info, double factor)
 START_TEST(commands_match_their_oracle)
 {
     const device_list *devices = wanted_devices();
-    const char *small = getenv("DITCL_TEST_SMALL");
     char path[PATH], *list, *save;
     int n = 0, failed = 0;
     ck_assert_int_eq(file_join(path, PATH, folder, "pictures.txt"), OK);
@@ -278,7 +277,7 @@ START_TEST(commands_match_their_oracle)
         for (char *line = strtok_r(list, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
             if (*line == '#') continue;
             /* an emulator is a thousand times slower */
-            if (small && *small == '1' && strncmp(line, "no-quant-s", 10) != 0) continue;
+            if (emulated() && strncmp(line, "no-quant-s", 10) != 0) continue;
             failed += !check_line(line, &devices->items[i], factor);
             n++;
         }

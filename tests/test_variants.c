@@ -8,69 +8,23 @@
 #include "device.h"
 #include "ops/ops.h"
 #include "ops/tuning.h"
+#include "part.h"
 #include "suites.h"
 #include "trials/trial.h"
 
 /* Operations and bytes of a case: enough for several tiles, and what is quick. */
 static const double LEAST_WORK = 2e4, MOST_WORK = 2e6, MOST_WORK_EMULATED = 3.5e5;
 
-static bool emulated(void)
-{
-    const char *small = getenv("DITCL_TEST_SMALL");
-    return small && *small == '1';
-}
-
-/* ---- one case of a trial, as a trial ---- */
-
 static const trial *whole;
-static int chosen;
+static int chosen; /* case */
 
-static void describe(trial_case *c, int i)
-{
-    (void)i;
-    whole->describe(c, chosen);
-}
-
-static status prepare(trial_run *r, int i)
-{
-    (void)i;
-    return whole->prepare(r, chosen);
-}
-
-static status launch_case(trial_run *r, int i)
-{
-    (void)i;
-    return whole->launch(r, chosen);
-}
-
-static void expect(const trial_run *r, int i, int which, double *expected, double *scale)
-{
-    (void)i;
-    whole->expect(r, chosen, which, expected, scale);
-}
-
-static void release(trial_run *r)
-{
-    if (whole->release) whole->release(r);
-}
-
-/* What a case is tuned by, from its label; false where it is too small or too large. */
+/* What case i is tuned by; false where it is too small or too large. */
 static bool case_shape(int shape[TUNING_SIZES], int i)
 {
-    trial_case c = {0};
-    int n, h, w, in, out;
-    whole->describe(&c, i);
-    double work = c.flops + c.bytes;
-    if (work < (emulated() ? LEAST_WORK / 4 : LEAST_WORK)) return false;
-    if (work > (emulated() ? MOST_WORK_EMULATED : MOST_WORK)) return false;
-    if (sscanf(c.label, "N=%d T=%d H=%d d=%d", &shape[0], &shape[1], &shape[2], &shape[3]) == 4)
-        return true;
-    ck_assert_int_eq(sscanf(c.label, "N=%d %dx%d C=%d->%d", &n, &h, &w, &in, &out), 5);
-    shape[0] = h * w;
-    shape[1] = in;
-    shape[2] = out;
-    shape[3] = strstr(c.label, " up") ? 2 : 1;
-    return true;
+    double work;
+    part_shape(shape, &work, whole, i);
+    return work >= (emulated() ? LEAST_WORK / 4 : LEAST_WORK) &&
+           work <= (emulated() ? MOST_WORK_EMULATED : MOST_WORK);
 }
 
 /* ---- what is run ---- */
@@ -92,7 +46,7 @@ static void say_values(const bench *b, const int *values)
 
 static void check_case(bench *b, const int *values)
 {
-    const trial one = {whole->name, 1, describe, prepare, launch_case, expect, release};
+    const trial one = part_of(whole, &chosen, 1);
     trial_tally tally;
     status st = trial_check(&b->d, &one, test_seed, emulated(), getenv("DITCL_TEST_VERBOSE"),
                             stdout, &tally);
@@ -130,6 +84,7 @@ static bool fits_any(const bench *b, const int *values)
 static void check_extremes(bench *b, const int *base)
 {
     bool second = b->d.settings.precision != PRECISION_FP32;
+    int n = 0;
     for (int i = second && test_seed % 2; i < b->t->n; i += 1 + second)
         for (int down = 0; down < 2; down++) {
             const tuning_value *tunable = &b->t->tunables[i];
@@ -139,7 +94,7 @@ static void check_extremes(bench *b, const int *base)
                 values[i] = tunable->choices[down ? tunable->n - 1 - j : j];
                 if (values[i] == base[i]) break; /* checked */
                 if (!fits_any(b, values)) continue;
-                check_values(b, values, 1);
+                if (part_takes(n++)) check_values(b, values, 1);
                 break;
             }
         }
@@ -155,8 +110,7 @@ static void find(bench *b)
         for (int j = 0; j < n; j++)
             if (!strcmp(kinds[j]->kind, b->kind)) b->t = kinds[j];
     }
-    for (int i = 0; trials[i]; i++)
-        if (!strcmp(trials[i]->name, b->op)) whole = trials[i];
+    whole = part_whole(b->op);
     ck_assert_ptr_nonnull(b->t);
 }
 
@@ -180,11 +134,11 @@ static void close_bench(bench *b, const char *what)
 }
 
 /* In a second precision, only the sets that the first does not have: where its kernels are others,
- * they are of another kind. On an emulator the default and every fourth behind it. */
+ * they are of another kind. */
 static void check_sets(bench *b, const device_info *info, precision p)
 {
     const int *base = NULL;
-    int step = emulated() ? 4 : 1, n = 0;
+    int n = 0;
     bool same_kernels = p != PRECISION_FP32 && !strcmp(b->kind, "gpu");
     open_bench(b, info, p);
     for (int i = 0; i < b->t->n_known; i++) {
@@ -193,7 +147,7 @@ static void check_sets(bench *b, const device_info *info, precision p)
         b->d.settings.precision = PRECISION_FP32;
         bool checked = same_kernels && fits_any(b, b->t->known[i]);
         b->d.settings.precision = p;
-        if (!checked && n++ % step == 0) check_values(b, b->t->known[i], 1);
+        if (!checked && part_takes(n++)) check_values(b, b->t->known[i], 1);
     }
     ck_assert_int_gt(b->sets, 0);
     if (!emulated()) check_extremes(b, base);

@@ -1,0 +1,72 @@
+/* See part.h. */
+#include "part.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "device.h"
+#include "suites.h"
+
+static const trial *whole_now;
+static int cases_now[PART_CASES];
+
+const trial *part_whole(const char *op)
+{
+    int i = 0;
+    while (trials[i] && strcmp(trials[i]->name, op) != 0) i++;
+    ck_assert_msg(trials[i] != NULL, "no trial is called %s", op);
+    return trials[i];
+}
+
+static void describe(trial_case *c, int i)
+{
+    whole_now->describe(c, cases_now[i]);
+}
+
+static status prepare(trial_run *r, int i)
+{
+    return whole_now->prepare(r, cases_now[i]);
+}
+
+static status launch_case(trial_run *r, int i)
+{
+    return (whole_now->launch)(r, cases_now[i]);
+}
+
+static void expect(const trial_run *r, int i, int which, double *expected, double *scale)
+{
+    whole_now->expect(r, cases_now[i], which, expected, scale);
+}
+
+trial part_of(const trial *whole, const int *cases, int n)
+{
+    ck_assert_int_le(n, PART_CASES);
+    whole_now = whole;
+    memcpy(cases_now, cases, (size_t)n * sizeof *cases);
+    return (trial){whole->name, n, describe, prepare, launch_case, expect, whole->release};
+}
+
+void part_shape(int shape[TUNING_SIZES], double *work, const trial *whole, int i)
+{
+    trial_case c = {0};
+    int n, h, w;
+    whole->describe(&c, i);
+    *work = c.flops + c.bytes;
+    if (sscanf(c.label, "N=%d T=%d H=%d d=%d", &shape[0], &shape[1], &shape[2], &shape[3]) == 4)
+        return;
+    if (sscanf(c.label, "N=%d %dx%d C=%d->%d", &n, &h, &w, &shape[1], &shape[2]) == 5) {
+        shape[0] = h * w;
+        shape[3] = strstr(c.label, " up") ? 2 : 1;
+        return;
+    }
+    ck_assert_int_eq(sscanf(c.label, "%dx%dx%d", &shape[0], &shape[1], &shape[2]), 3);
+    shape[3] = 0;
+}
+
+bool part_takes(int n)
+{
+    const char *sets = getenv("DITCL_TEST_SETS");
+    int one_in = emulated() ? 6 : sets && !strcmp(sets, "some") ? 3 : 1;
+    return n == 0 || (n + (int)(test_seed % 997)) % one_in == 0;
+}

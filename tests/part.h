@@ -1,0 +1,23 @@
+/* Some cases of a trial, as a trial of its own: for what is repeated with many sets of values. */
+#ifndef DITCL_TESTS_PART_H
+#define DITCL_TESTS_PART_H
+
+#include "ops/tuning.h"
+#include "trials/trial.h"
+
+enum { PART_CASES = 64 };
+
+/* The trial of this operator; the test fails where there is none. */
+const trial *part_whole(const char *op);
+
+/* `whole`, of which these cases are run. One at a time: it ends with the next call. */
+trial part_of(const trial *whole, const int *cases, int n);
+
+/* What case i is tuned by, and the operations and bytes that it takes. */
+void part_shape(int shape[TUNING_SIZES], double *work, const trial *whole, int i);
+
+/* Whether set of values number n, of many, is shown to this implementation: the first always, the
+ * others by the seed; all of them, unless it is an emulator or DITCL_TEST_SETS is "some". */
+bool part_takes(int n);
+
+#endif
