@@ -91,7 +91,7 @@ static bool uses(const device *d, const candidates *c, int op, int which)
 static trial some_cases(const device *d, const tuned_operator *o, const tuning *t,
                         const int *values)
 {
-    enum { SOME = 5, DRAWS = 1000 };
+    enum { SOME = 4, DRAWS = 1000 };
     static const double MOST_WORK = 4e6;
     const trial *whole = part_whole(o->op);
     int cases[SOME], n = 0;
@@ -99,11 +99,11 @@ static trial some_cases(const device *d, const tuned_operator *o, const tuning *
         const tuning *all[TUNING_KINDS];
         int shape[TUNING_SIZES], i = rand() % whole->n_cases;
         bool serves = false;
-        double work;
-        part_shape(shape, &work, whole, i);
+        double amount;
+        part_shape(shape, &amount, whole, i);
         for (int k = o->kinds(d, shape, all) - 1; k >= 0; k--) serves |= all[k] == t;
         for (int c = 0; c < n; c++) serves &= cases[c] != i;
-        if (serves && work <= (emulated() ? MOST_WORK / 12 : MOST_WORK) &&
+        if (serves && amount <= (emulated() ? MOST_WORK / 12 : MOST_WORK) &&
             tuning_valid(d, t, values, shape))
             cases[n++] = i;
     }
@@ -326,7 +326,7 @@ END_TEST
 /* Values that fit are right, whichever they are: some of each implementation, by chance. */
 static void check_some(const device_info *info, kernel_class class, const tuned_operator *o)
 {
-    enum { EACH = 3, DRAWS = 3000 };
+    enum { EACH = 2, DRAWS = 3000 };
     const int shape[TUNING_SIZES] = {64, 64, 64, o->n_sizes == 4 ? 1 : 0};
     const device_settings settings = {.class = class, .no_cache = true};
     const tuning *all[TUNING_KINDS];
