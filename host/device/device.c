@@ -330,6 +330,9 @@ static status suit(device *d)
     /* some drivers claim several types; what they run like is data */
     bool items = info->kind != DEVICE_CPU || info->quirk.has[QUIRK_LANES_ARE_ITEMS];
     d->class = d->settings.class != CLASS_AUTO ? d->settings.class : items ? CLASS_GPU : CLASS_CPU;
+    if (d->class == CLASS_CPU && info->quirk.has[QUIRK_LOOPS_ARE_CUT])
+        TRY(fail(ERR_USAGE, "its driver cuts long loops short, which kernels of the cpu class "
+                            "have: leave the class to ditcl"));
     d->vector_width = info->native_vector >= 16 ? 16 : info->native_vector >= 8 ? 8 : 4;
     memcpy(d->feature, info->claims, sizeof d->feature);
     d->feature[FEATURE_SUBGROUPS] = info->subgroups;
