@@ -105,7 +105,7 @@ expect 2 "eta" sample "$model" --class 1 --invert --eta 0.5 --latents-in "$data/
 expect 2 "of what picture" sample "$model" --mask "$data/pictures/mask.png"
 given="--image $data/pictures/given.png"
 expect 2 "leaves none of 10 steps" sample "$model" --class 1 --sampler heun --steps 10 $given --strength 0.05
-expect 2 "has no place" sample "$model" --class 1 --invert $given --latents-in "$data/models/separate48-in.npy" --latents-out n.npy
+expect 2 "have no place" sample "$model" --class 1 --invert $given --latents-in "$data/models/separate48-in.npy" --latents-out n.npy
 expect 2 "only --interpolate" sample "$model" --class 1 --seed-to 2
 expect 2 "two classes, or one" sample "$model" --class 1,2,3 --interpolate 4
 expect 2 "-n 2" sample "$model" --class 1 --interpolate 4 --seed-to 2 -n 2
@@ -142,7 +142,7 @@ expect 2 "of what picture" sample "$model" --strength 0.5
 expect 2 "of what picture" sample "$model" --fit
 expect 2 "0 to 1" sample "$model" --image a.png --strength 1.5
 expect 2 "two classes" sample "$model" --class 1 --interpolate 3
-expect 2 "two classes" sample "$model" --class 1 -n 2 --interpolate 3
+expect 2 "how many pictures" sample "$model" --class 1 -n 2 --interpolate 3
 expect 2 "two classes" sample "$model" --class 1,2,3 --interpolate 3 --seed-to 5
 expect 2 "2 to 1000" sample "$model" --class 1,2 --interpolate 1
 expect 2 "only --interpolate" sample "$model" --class 1,2 --seed-to 4
@@ -167,8 +167,8 @@ expect 1 "folder" init --arch DiT-S/8 missing/a.safetensors
 expect 0 "" init --arch DiT-S/8-in-context --dtype fp16 --num-classes 5 --seed 2 keep/new.safetensors
 expect 0 "conditioning in-context" info keep/new.safetensors --vae "$data/models/separate48"
 expect 0 "no VAE in this file" info keep/new.safetensors
-rm keep/new.safetensors
 expect 0 '"vae": null' info keep/new.safetensors --json
+rm keep/new.safetensors
 expect 2 "MODEL is missing" info
 expect 2 "one MODEL" info "$model" emoji
 expect 2 "MODEL already" info "$model" --arch DiT-S/2
