@@ -97,6 +97,7 @@ START_TEST(a_probe_that_fails_takes_the_feature_away)
 {
     const device_list *devices = wanted_devices();
     scratch_kernel("prelude.clh", NULL, NULL);
+    scratch_kernel("units.clh", NULL, NULL);
     scratch_kernel(wrong_probes[_i].file, wrong_probes[_i].marker, wrong_probes[_i].spoilt);
     setenv("DITCL_CL_DIR", scratch_folder(), 1);
     for (int i = 0; i < devices->n; i++) {
@@ -139,6 +140,7 @@ START_TEST(one_wrong_row_is_found)
 {
     const device_list *devices = wanted_devices();
     scratch_kernel("prelude.clh", NULL, NULL);
+    scratch_kernel("units.clh", NULL, NULL);
     scratch_kernel("probe.cl", NULL, NULL);
     scratch_kernel("gemm_matrix.cl", "store_some(t->out + at + j, x,",
                    "store_some(t->out + at + j, row + 1 == t->m ? x * 1.02f : x,");
