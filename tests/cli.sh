@@ -169,7 +169,7 @@ expect 0 "conditioning in-context" info keep/new.safetensors --vae "$data/models
 expect 0 "no VAE in this file" info keep/new.safetensors
 expect 0 '"vae": null' info keep/new.safetensors --json
 rm keep/new.safetensors
-expect 2 "MODEL is missing" info
+expect 2 "no MODEL and no --arch" info
 expect 2 "one MODEL" info "$model" emoji
 expect 2 "MODEL already" info "$model" --arch DiT-S/2
 expect 2 "expected DiT-S" info --arch DiT-S

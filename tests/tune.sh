@@ -64,6 +64,7 @@ END
 expect 0 "usage: ditcl tune" tune --help
 expect 2 "no MODEL and no --arch" tune
 expect 2 "one MODEL" tune "$model" emoji
+expect 2 "only a MODEL" tune --arch DiT-S/2 --heads 3
 expect 2 "MODEL already" tune "$model" --arch DiT-S/2
 expect 2 "such as 90s" tune "$model" --budget soon
 expect 2 "such as 90s" tune "$model" --budget 0

@@ -30,24 +30,13 @@ static bool is_html(const char *path)
 
 static status check_options(const bench_options *q)
 {
-    if (q->words.n > 1)
-        return fail(ERR_USAGE, "%s: ditcl bench takes one MODEL", q->words.items[1]);
-    if (q->words.n == 0 && !q->arch) {
-        fail(ERR_USAGE, "ditcl bench: no MODEL and no --arch");
-        fail_hint("for example: ditcl bench --arch DiT-XL/2 --image-size 256");
-        return ERR_USAGE;
-    }
-    if (q->words.n == 1 && q->arch)
-        return fail(ERR_USAGE, "--arch %s: there is a MODEL already: %s", q->arch,
-                    q->words.items[0]);
-    if (!q->arch && q->image_size >= 0)
-        return fail(ERR_USAGE, "--image-size: only --arch needs it");
-    if (q->arch && (q->vae || q->heads))
-        return fail(ERR_USAGE, "--%s: only a MODEL needs it", q->vae ? "vae" : "heads");
+    status st = cli_check_subject("bench", &(subject){&q->words, q->arch, q->vae, q->image_size,
+                                                     q->heads});
+    if (st != OK) return st;
     if (q->html && !is_html(q->html))
         return fail(ERR_USAGE, "--html %s: expected a name that ends in .html", q->html);
     for (int i = 0; i < q->only.n; i++) {
-        status st = bench_known(q->only.items[i]);
+        st = bench_known(q->only.items[i]);
         if (st != OK) return st;
     }
     return OK;

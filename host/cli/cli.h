@@ -69,6 +69,16 @@ extern const char *const cli_model_types[];
 /* Puts the choice into a request. */
 status cli_settle_type(model_request *request, const type_choice *choice);
 
+/* MODEL, or --arch NAME and perhaps --image-size (-1: not given), with the options of a MODEL. */
+typedef struct {
+    const text_list *words;
+    const char *arch, *vae;
+    int image_size, heads;
+} subject;
+
+/* ERR_USAGE where these say none, two, or what has no place beside the other. */
+status cli_check_subject(const char *verb, const subject *s);
+
 /* Opens the device that the selector, else DITCL_DEVICE, names; an automatic choice is named on
  * stderr unless quiet. */
 status cli_open_device(device *d, const device_choice *choice, bool quiet);

@@ -110,20 +110,9 @@ typedef struct {
 
 static status open_model(model *m, const info_options *q)
 {
-    if (q->words.n > 1)
-        return fail(ERR_USAGE, "%s: ditcl info takes one MODEL", q->words.items[1]);
-    if (q->words.n == 0 && !q->arch) {
-        fail(ERR_USAGE, "ditcl info: MODEL is missing");
-        fail_hint("usage: ditcl info MODEL, or ditcl info --arch DiT-XL/2");
-        return ERR_USAGE;
-    }
-    if (q->words.n == 1 && q->arch)
-        return fail(ERR_USAGE, "--arch %s: there is a MODEL already: %s", q->arch,
-                    q->words.items[0]);
-    if (!q->arch && q->image_size >= 0)
-        return fail(ERR_USAGE, "--image-size: only --arch needs it");
-    if (q->arch && (q->vae || q->heads))
-        return fail(ERR_USAGE, "--%s: only a MODEL needs it", q->vae ? "vae" : "heads");
+    status st = cli_check_subject("info", &(subject){&q->words, q->arch, q->vae, q->image_size,
+                                                     q->heads});
+    if (st != OK) return st;
     if (q->arch) return paper_model(m, q->arch, q->image_size == PAPER_512 ? 512 : 256);
     return model_open(m, &(model_request){.name = q->words.items[0], .vae = q->vae,
                                           .heads = q->heads, .forced = -1, .need_dit = true,

@@ -51,23 +51,15 @@ static bool with_store(const tune_options *q)
 
 static status check_options(tune_options *q)
 {
-    if (q->words.n > 1)
-        return fail(ERR_USAGE, "%s: ditcl tune takes one MODEL", q->words.items[1]);
     if (q->show + q->forget + (q->export != NULL) + (q->import != NULL) > 1)
         return fail(ERR_USAGE, "ditcl tune: one of --show, --export, --import and --forget");
     if (with_store(q) && (q->words.n || q->arch))
         return fail(ERR_USAGE, "ditcl tune: nothing is measured with --show, --export, --import "
                                "or --forget; they take no model");
-    if (!with_store(q) && q->words.n == 0 && !q->arch) {
-        fail(ERR_USAGE, "ditcl tune: no MODEL and no --arch");
-        fail_hint("for example: ditcl tune --arch DiT-XL/2 --budget 2m");
-        return ERR_USAGE;
-    }
-    if (q->words.n == 1 && q->arch)
-        return fail(ERR_USAGE, "--arch %s: there is a MODEL already: %s", q->arch,
-                    q->words.items[0]);
-    if (!q->arch && q->image_size >= 0)
-        return fail(ERR_USAGE, "--image-size: only --arch needs it");
+    status st = with_store(q) ? OK
+                              : cli_check_subject("tune", &(subject){&q->words, q->arch, q->vae,
+                                                                     q->image_size, q->heads});
+    if (st != OK) return st;
     for (int i = 0; i < q->only.n; i++) {
         const tuned_operator *o = tuned_operators;
         while (o->op && strcmp(o->op, q->only.items[i]) != 0) o++;
