@@ -189,7 +189,7 @@ static const struct {
 } wrong_units[] = {
     {"probe.cl", "UNIT_COLUMN(lane, i)] =", "UNIT_COLUMN(lane, i)] = 1 +"},
     {"probe.cl", "unit_values(values, sum);", "does not compile"},
-    {"units.clh", "#define UNIT_K 16", "#define UNIT_K 8"},
+    {"units.clh", "unit_c c)\n{", "unit_c c)\n{ c += 1.0f;"},
 };
 
 /* Whichever unit: without it, halves go the other way. */
