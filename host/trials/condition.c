@@ -10,7 +10,7 @@ typedef enum { FEATURES, COMBINE, TOKENS, PREPEND } kind;
 
 enum { OUT, TIMESTEPS, FREQUENCIES };         /* features */
 enum { EMBEDDED = 1, TABLE = 2, LABELS = 3 }; /* combine, tokens */
-enum { X = 1, CONTEXT = 2, ROWS = 3 };        /* prepend */
+enum { X = 1, CONTEXT = 2 };                  /* prepend */
 
 static const struct {
     kind kind;
@@ -28,7 +28,6 @@ static const struct {
 };
 
 enum { CLASSES = 11 };
-enum { FIRST_ROW = 2, ROWS_AT = 3, N_ROWS = 5 }; /* rows FIRST_ROW.. of the context */
 
 /* Results of a row. */
 static int results(int i)
@@ -79,9 +78,7 @@ static status prepare_prepend(trial_run *r, int i, size_t rows, size_t width)
 {
     status st = OK;
     TRY(trial_normal(r, "x", rows * (size_t)cases[i].tokens * width, 0.0, 1.0));
-    TRY(trial_normal(r, "context", (FIRST_ROW + N_ROWS) * 2 * width, 0.0, 1.0));
-    TRY(trial_ints(r, "rows", ROWS_AT + rows, N_ROWS));
-    r->arrays[ROWS].ints[ROWS_AT] = N_ROWS - 1; /* the last row is reached */
+    TRY(trial_table(r, "context", 2 * cases[i].width, rows));
 done:
     return st;
 }
@@ -106,8 +103,6 @@ static status launch_case(trial_run *r, int i)
 {
     const trial_array *a = r->arrays;
     int rows = cases[i].rows, width = cases[i].width;
-    const modulation context = {.values = a[CONTEXT].b, .rows = a[ROWS].b,
-                                .first_row = FIRST_ROW, .rows_at = ROWS_AT};
     switch (cases[i].kind) {
     case FEATURES:
         return op_condition_features(r->d, a[OUT].b, a[TIMESTEPS].b, a[FREQUENCIES].b, rows, width);
@@ -119,6 +114,7 @@ static status launch_case(trial_run *r, int i)
                                    width);
     case PREPEND: break;
     }
+    modulation context = trial_modulation(r, CONTEXT, 2 * width);
     return op_condition_prepend(r->d, a[OUT].b, a[X].b, &context, rows, cases[i].tokens, width);
 }
 
@@ -132,8 +128,7 @@ static double value(const trial_run *r, int i, int row, int part, int j)
         return part ? sin(angle) : cos(angle);
     }
     if (cases[i].kind == PREPEND) {
-        int at = (FIRST_ROW + a[ROWS].ints[ROWS_AT + row]) * 2 + part;
-        if (part < 2) return (double)a[CONTEXT].values[at * width + j];
+        if (part < 2) return (double)trial_row(r, CONTEXT, 2 * width, row)[part * width + j];
         return (double)a[X].values[(row * tokens + part - 2) * width + j];
     }
     double t = (double)a[EMBEDDED].values[row * width + j];

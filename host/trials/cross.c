@@ -4,7 +4,7 @@
 #include "ops/ops.h"
 #include "trials/trial.h"
 
-enum { OUT, Q, KEYS_VALUES, ROWS };
+enum { OUT, Q, KEYS_VALUES };
 
 static const struct {
     attention_shape s; /* N, T, H, d */
@@ -16,11 +16,15 @@ static const struct {
     {{1, 5, 3, 36}, 1e18},
 };
 
-enum { FIRST_ROW = 2, ROWS_AT = 3, N_ROWS = 7 }; /* rows FIRST_ROW.. of keys and values */
-
 static int width(int i)
 {
     return cases[i].s.heads * cases[i].s.head_dim;
+}
+
+/* Two times k | v. */
+static int stride(int i)
+{
+    return 4 * width(i);
 }
 
 static size_t values(int i)
@@ -46,13 +50,10 @@ static status prepare(trial_run *r, int i)
     size_t batch = (size_t)cases[i].s.batch, D = (size_t)width(i);
     TRY(trial_create(r, TRIAL_RESULT, "out", values(i)));
     TRY(trial_normal(r, "q", values(i), 0.0, cases[i].deviation));
-    TRY(trial_normal(r, "keys and values", (FIRST_ROW + N_ROWS) * 4 * D, 0.0, 1.0));
-    for (size_t row = 0; row < (FIRST_ROW + N_ROWS) * 2; row++) /* k of k | v */
-        for (size_t j = 0; j < D; j++)
-            r->arrays[KEYS_VALUES].values[row * 2 * D + j] *= (float)cases[i].deviation;
-    TRY(trial_ints(r, "rows", ROWS_AT + batch, N_ROWS));
-    for (size_t n = 0; n < batch; n++) /* neighbours differ, the last row is reached */
-        r->arrays[ROWS].ints[ROWS_AT + n] = (int)((N_ROWS - 1 + n * 3) % N_ROWS);
+    TRY(trial_table(r, "keys and values", stride(i), batch));
+    const trial_array *table = &r->arrays[KEYS_VALUES];
+    for (size_t j = 0; j < table->count; j++)
+        if (j / D % 2 == 0) table->values[j] *= (float)cases[i].deviation; /* k of k | v */
 done:
     return st;
 }
@@ -60,7 +61,7 @@ done:
 static status launch_case(trial_run *r, int i)
 {
     const trial_array *a = r->arrays;
-    modulation m = {a[KEYS_VALUES].b, a[ROWS].b, 4 * width(i), FIRST_ROW, ROWS_AT};
+    modulation m = trial_modulation(r, KEYS_VALUES, stride(i));
     return op_cross(r->d, a[OUT].b, a[Q].b, &m, cases[i].s);
 }
 
@@ -70,9 +71,8 @@ static void expect(const trial_run *r, int i, int which, double *expected, doubl
     const trial_array *a = r->arrays;
     int T = cases[i].s.tokens, H = cases[i].s.heads, d = cases[i].s.head_dim, D = width(i);
     for (int head = 0; head < cases[i].s.batch * T * H; head++) {
-        int row = FIRST_ROW + a[ROWS].ints[ROWS_AT + head / H / T];
         const float *q = a[Q].values + head * d;
-        const float *first = a[KEYS_VALUES].values + row * 4 * D + head % H * d;
+        const float *first = trial_row(r, KEYS_VALUES, stride(i), head / H / T) + head % H * d;
         double score[2] = {0.0, 0.0}, weight[2];
         for (int key = 0; key < 2; key++)
             for (int j = 0; j < d; j++)

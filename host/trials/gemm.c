@@ -38,7 +38,7 @@ static const struct {
     {4, 130, 34, SILU, 4, 2},      {17, 8, 68, NONE, 17, 17},   {257, 9, 12, GELU, 257, 64},
 };
 
-enum { FIRST_ROW = 1, ROWS_AT = 2, N_ROWS = 5, GATE_AT = 3 };
+enum { GATE_AT = 3 };
 
 static int stride(int i)
 {
@@ -70,10 +70,7 @@ static status prepare(trial_run *r, int i)
     TRY(trial_normal(r, "weight", n * k, 0.0, 1.0 / sqrt((double)k)));
     TRY(trial_normal(r, "bias", n, 0.0, 1.0));
     TRY(trial_normal(r, "residual", (size_t)cases[i].residual_rows * n, 0.0, 1.0));
-    TRY(trial_normal(r, "gate", (FIRST_ROW + N_ROWS) * (size_t)stride(i), 0.0, 1.0));
-    TRY(trial_ints(r, "rows", ROWS_AT + items, N_ROWS));
-    for (size_t j = 0; j < items; j++) /* neighbours differ, the last row is reached */
-        r->arrays[ROWS].ints[ROWS_AT + j] = (int)((N_ROWS - 1 + j * 3) % N_ROWS);
+    TRY(trial_table(r, "gate", stride(i), items));
     TRY(trial_create(r, TRIAL_SCRATCH, "scratch", scratch));
     TRY(memory_alloc(&r->state, 1, sizeof(gemm_weight)));
     TRY(gemm_weight_upload(r->d, r->state, r->arrays[WEIGHT].values, r->arrays[BIAS].values,
@@ -91,7 +88,7 @@ static void release(trial_run *r)
 static status launch_case(trial_run *r, int i)
 {
     const trial_array *a = r->arrays;
-    modulation gate = {a[GATE].b, a[ROWS].b, stride(i), FIRST_ROW, ROWS_AT};
+    modulation gate = trial_modulation(r, GATE, stride(i));
     gemm_epilogue e = {.act = cases[i].act,
                        .residual = cases[i].residual_rows ? a[RESIDUAL].b : (buf){0},
                        .residual_rows = cases[i].residual_rows,
@@ -131,8 +128,7 @@ static void expect(const trial_run *r, int i, int which, double *expected, doubl
             }
             y = activate(y, cases[i].act);
             if (tokens) {
-                int row = FIRST_ROW + a[ROWS].ints[ROWS_AT + m / tokens];
-                double gate = (double)a[GATE].values[row * stride(i) + GATE_AT + n];
+                double gate = (double)trial_row(r, GATE, stride(i), m / tokens)[GATE_AT + n];
                 y *= gate;
                 squares *= gate * gate;
             }

@@ -4,7 +4,7 @@
 #include "ops/ops.h"
 #include "trials/trial.h"
 
-enum { OUT, X, VALUES, ROWS };
+enum { OUT, X, VALUES };
 
 static const struct {
     int batch, tokens, width;
@@ -14,7 +14,6 @@ static const struct {
              {4, 64, 384, 0.0}, {2, 33, 1152, 0.0}, {3, 5, 48, 100.0}, {2, 33, 1152, 1000.0},
              {1, 4, 16, -1e4}};
 
-enum { FIRST_ROW = 2, ROWS_AT = 3, N_ROWS = 7 }; /* rows FIRST_ROW.. of the modulation table */
 static const float epsilon = 1e-6f;
 
 /* shift, scale, gate twice: the second shift and scale are used */
@@ -40,10 +39,7 @@ static status prepare(trial_run *r, int i)
     size_t values = batch * (size_t)cases[i].tokens * (size_t)cases[i].width;
     TRY(trial_create(r, TRIAL_RESULT, "out", values));
     TRY(trial_normal(r, "x", values, cases[i].mean, 1.0));
-    TRY(trial_normal(r, "modulation", (FIRST_ROW + N_ROWS) * (size_t)stride(i), 0.0, 1.0));
-    TRY(trial_ints(r, "rows", ROWS_AT + batch, N_ROWS));
-    for (size_t n = 0; n < batch; n++) /* neighbours differ, the last row is reached */
-        r->arrays[ROWS].ints[ROWS_AT + n] = (int)((N_ROWS - 1 + n * 3) % N_ROWS);
+    TRY(trial_table(r, "modulation", stride(i), batch));
 done:
     return st;
 }
@@ -52,7 +48,7 @@ static status launch_case(trial_run *r, int i)
 {
     const trial_array *a = r->arrays;
     int D = cases[i].width;
-    modulation m = {a[VALUES].b, a[ROWS].b, stride(i), FIRST_ROW, ROWS_AT};
+    modulation m = trial_modulation(r, VALUES, stride(i));
     return op_modulate(r->d, a[OUT].b, a[X].b, &m, cases[i].batch, cases[i].tokens, D, 3 * D,
                        4 * D, epsilon);
 }
@@ -64,9 +60,8 @@ static void expect(const trial_run *r, int i, int which, double *expected, doubl
     int D = cases[i].width, T = cases[i].tokens;
     for (int token = 0; token < cases[i].batch * T; token++) {
         const float *x = a[X].values + token * D;
-        int row = FIRST_ROW + a[ROWS].ints[ROWS_AT + token / T];
-        const float *shift = a[VALUES].values + row * stride(i) + 3 * D;
-        const float *factor = a[VALUES].values + row * stride(i) + 4 * D;
+        const float *shift = trial_row(r, VALUES, stride(i), token / T) + 3 * D;
+        const float *factor = shift + D;
         double mean = 0.0, variance = 0.0;
         for (int j = 0; j < D; j++) mean += (double)x[j] / D;
         for (int j = 0; j < D; j++) variance += pow((double)x[j] - mean, 2.0) / D;

@@ -87,6 +87,32 @@ status trial_ints(trial_run *r, const char *what, size_t count, int limit)
     return OK;
 }
 
+/* Rows before the first that is meant, and numbers before the first item's, are skipped. */
+enum { FIRST_ROW = 2, ROWS_AT = 3, N_ROWS = 7 };
+
+status trial_table(trial_run *r, const char *what, int stride, size_t items)
+{
+    status st = OK;
+    TRY(trial_normal(r, what, (FIRST_ROW + N_ROWS) * (size_t)stride, 0.0, 1.0));
+    TRY(trial_ints(r, "rows", ROWS_AT + items, N_ROWS));
+    int *rows = r->arrays[r->n_arrays - 1].ints + ROWS_AT;
+    for (size_t i = 0; i < items; i++) rows[i] = (int)((N_ROWS - 1 + i * 3) % N_ROWS);
+done:
+    return st;
+}
+
+modulation trial_modulation(const trial_run *r, int table, int stride)
+{
+    const trial_array *a = &r->arrays[table];
+    return (modulation){a[0].b, a[1].b, stride, FIRST_ROW, ROWS_AT};
+}
+
+const float *trial_row(const trial_run *r, int table, int stride, int item)
+{
+    const trial_array *a = &r->arrays[table];
+    return a[0].values + (FIRST_ROW + a[1].ints[ROWS_AT + item]) * stride;
+}
+
 /* ---- one launch and its judgement ---- */
 
 /* What a case came to, beyond the numbers: broken is null or what else went wrong. */

@@ -12,6 +12,7 @@
 
 #include "device/buffer.h"
 #include "device/device.h"
+#include "ops/ops.h"
 #include "trials/compare.h"
 
 enum { TRIAL_ARRAYS = 10, TRIAL_LABEL = 80 };
@@ -73,6 +74,14 @@ status trial_normal(trial_run *r, const char *what, size_t count, double mean, d
 status trial_ints(trial_run *r, const char *what, size_t count, int limit);
 status trial_create(trial_run *r, trial_role role, const char *what, size_t count);
 double trial_uniform(trial_run *r); /* [0, 1) */
+
+/* Two arrays: normally distributed rows of `stride` values, and the numbers of the rows that
+ * `items` items have. Neighbours' differ, and the last row is somebody's. */
+status trial_table(trial_run *r, const char *what, int stride, size_t items);
+/* The table that is arrays[table] and arrays[table + 1], as operators take it. */
+modulation trial_modulation(const trial_run *r, int table, int stride);
+/* An item's row of it. */
+const float *trial_row(const trial_run *r, int table, int stride, int item);
 
 /* ---- the verb check ---- */
 
