@@ -59,11 +59,6 @@ int attention_kinds(const device *d, const int *shape, const tuning *out[TUNING_
     return n;
 }
 
-const char *attention_name(const device *d, attention_shape s)
-{
-    return choose(d, s)->tuned->kind;
-}
-
 status attention_scratch(device *d, size_t *count, attention_shape s)
 {
     /* the kernels' offsets within one batch item are ints */

@@ -140,9 +140,6 @@ typedef struct {
 /* Floats of scratch memory: keys and values in the layout the kernel wants, and unfinished sums. */
 status attention_scratch(device *d, size_t *count, attention_shape s);
 
-/* Which implementation serves, such as "cpu". */
-const char *attention_name(const device *d, attention_shape s);
-
 /* out [N*T][H*d] = softmax(q k^T / sqrt(d)) v, from qkv [N*T][3*H*d] = q | k | v, each head-major.
  * Any d. */
 status op_attention(device *d, buf out, buf qkv, buf scratch, attention_shape s);
