@@ -134,7 +134,6 @@ done:
 
 status cli_decode(int argc, char **argv)
 {
-    static const char *const compats[] = {"original", "diffusers", NULL};
     decode_request q = {.out = "ditcl.png", .compat = COMPAT_DIFFUSERS};
     const option options[] = {
         {"latents", 0, OPTION_TEXT, &q.latents, "F.npy",
@@ -143,7 +142,7 @@ status cli_decode(int argc, char **argv)
          "pictures, named as sample --out; or a .npy file: the decoder's raw output, float32 "
          "[n,3,H,W] [ditcl.png]", 0, 0, NULL},
         {"compat", 0, OPTION_CHOICE, &q.compat, "NAME",
-         "round to 8 bits as this program: original or diffusers [diffusers]", 0, 0, compats},
+         "round to 8 bits as this program: original or diffusers [diffusers]", 0, 0, compat_names},
         {"vae", 0, OPTION_TEXT, &q.vae, "PATH", "another VAE: a folder or a file", 0, 0, NULL},
         OPTIONS_DEVICE(&q.on),
         OPTION_QUIET(&q.quiet),

@@ -33,7 +33,7 @@ static status print_json(const model *m, double memory)
         "{s:o, s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:o, s:b, s:I, s:f, s:I, "
         "s:o}",
         "model", path, "arithmetic",
-        m->arithmetic == COMPAT_DIFFUSERS ? "diffusers" : "original", "design",
+        compat_names[m->arithmetic], "design",
         designs[c->design].name, "width", c->width, "depth", c->depth, "heads", c->heads,
         "head_dim", c->head_dim, "patch", c->patch, "in_channels", c->in_channels, "out_channels",
         c->out_channels, "classes", c->n_classes, "latent_size", c->latent_size, "image_size",
@@ -87,7 +87,7 @@ static void print_text(const model *m, double memory)
     int pixels = m->has_vae ? c->latent_size * vae_scale(&m->vae) : 0;
     if (pixels) printf("  pictures     %d x %d\n", pixels, pixels);
     else printf("  pictures     no VAE in this file: --vae names the one that decodes them\n");
-    printf("  arithmetic   %s\n", m->arithmetic == COMPAT_DIFFUSERS ? "diffusers" : "original");
+    printf("  arithmetic   %s\n", compat_names[m->arithmetic]);
     print_sampler(m);
     printf("  parameters   %llu (%.2f M)\n", (unsigned long long)flops_parameters(c),
            (double)flops_parameters(c) / 1e6);

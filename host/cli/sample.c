@@ -34,7 +34,6 @@ typedef struct {
     float *kept_noise;
 } sample_request;
 
-static const char *const compats[] = {"original", "diffusers", NULL};
 static const char *const channel_choices[] = {"3", "all", NULL};
 
 static const char details[] =
@@ -234,7 +233,7 @@ static void describe(const sample_request *q, const run *r, const char *note)
     if (!q->verbose) return;
     fprintf(stderr, "%s: %d picture%s, %d at once, %d steps (%s, %s arithmetic), guidance %g%s\n",
             note, q->n, q->n > 1 ? "s" : "", r->batch, r->plan.n_rows - r->request.first_step,
-            sampler_names[r->request.sampler], compats[r->m->arithmetic], q->guidance,
+            sampler_names[r->request.sampler], compat_names[r->m->arithmetic], q->guidance,
             r->guided ? "" : " (off)");
     fprintf(stderr, "  products by %s, modulation of %d steps at a time, %.0f MB on the device\n",
             gemm_name(r->d, r->network.batch * r->network.tokens, 3 * width, width),
@@ -251,7 +250,7 @@ static status make_note(text *note, const sample_request *q, const run *r)
                             model_name ? model_name + 1 : r->m->path,
                             (unsigned long long)q->seed, same ? "" : " of ",
                             same ? "" : q->rng, q->steps, sampler_names[r->request.sampler],
-                            q->guidance, compats[r->m->arithmetic], r->d->info.name);
+                            q->guidance, compat_names[r->m->arithmetic], r->d->info.name);
     int last = q->n - 1, step = q->begin.frames ? last : q->per_class;
     for (int i = 0; i < q->n && i < 100 && st == OK; i += step)
         st = text_append(note, " %d", q->labels[i]);
@@ -411,7 +410,7 @@ status cli_sample(int argc, char **argv)
          "increasing-decreasing [sigma]", 0, 0, diffusion_names},
         OPTIONS_TYPE(&q.type),
         {"compat", 0, OPTION_CHOICE, &q.compat, "NAME",
-         "compute as this program: original or diffusers [the files' origin]", 0, 0, compats},
+         "compute as this program: original or diffusers [the files' origin]", 0, 0, compat_names},
         {"latents-in", 0, OPTION_TEXT, &q.latents_in, "F.npy",
          "starting noise, float32 [n,C,h,w], instead of drawing it", 0, 0, NULL},
         {"latents-out", 0, OPTION_TEXT, &q.latents_out, "F.npy",
