@@ -6,6 +6,7 @@
 #include "cli/options.h"
 #include "device/device.h"
 #include "model/model.h"
+#include "model/paper.h"
 
 /* A command: its words behind its name. */
 status cli_devices(int argc, char **argv);
@@ -69,15 +70,30 @@ extern const char *const cli_model_types[];
 /* Puts the choice into a request. */
 status cli_settle_type(model_request *request, const type_choice *choice);
 
-/* MODEL, or --arch NAME and perhaps --image-size (-1: not given), with the options of a MODEL. */
+/* What is described or measured: MODEL, the only word, with the options of a single file; or a
+ * network of the paper. */
 typedef struct {
-    const text_list *words;
+    text_list words;
     const char *arch, *vae;
-    int image_size, heads;
+    int image_size; /* an index of paper_image_sizes; -1: not given */
+    int heads;
 } subject;
+
+#define OPTIONS_SUBJECT(where)                                                                     \
+    {"arch", 0, OPTION_TEXT, &(where)->arch, "NAME",                                               \
+     "a network of the paper instead of a MODEL: DiT-S/2 to DiT-XL/8 (adaLN-Zero; -in-context, "   \
+     "-cross-attention or -adaLN behind it: the other designs), with Stable Diffusion's VAE",      \
+     0, 0, NULL},                                                                                  \
+    {"image-size", 0, OPTION_CHOICE, &(where)->image_size, "N",                                    \
+     "pictures of --arch: 256 or 512 [256]", 0, 0, paper_image_sizes},                             \
+    {"vae", 0, OPTION_TEXT, &(where)->vae, "PATH", "the VAE of a single DiT file", 0, 0, NULL},    \
+    {"heads", 0, OPTION_INT, &(where)->heads, "H", "attention heads of a single DiT file", 1,      \
+     1024, NULL}
 
 /* ERR_USAGE where these say none, two, or what has no place beside the other. */
 status cli_check_subject(const char *verb, const subject *s);
+/* Its tensors are checked. */
+status cli_open_subject(model *m, const subject *s, vae_need need);
 
 /* Opens the device that the selector, else DITCL_DEVICE, names; an automatic choice is named on
  * stderr unless quiet. */

@@ -5,7 +5,6 @@
 
 #include "cli/cli.h"
 #include "model/flops.h"
-#include "model/paper.h"
 #include "sample/pipeline.h"
 
 enum { STEPS = 50 };
@@ -102,30 +101,16 @@ static void print_text(const model *m, double memory)
 }
 
 typedef struct {
-    text_list words;
-    const char *vae, *arch;
-    int heads, image_size; /* image_size: -1, or an index of its choices */
+    subject of;
     bool json;
 } info_options;
-
-static status open_model(model *m, const info_options *q)
-{
-    status st = cli_check_subject("info", &(subject){&q->words, q->arch, q->vae, q->image_size,
-                                                     q->heads});
-    if (st != OK) return st;
-    if (q->arch) return paper_model(m, q->arch, q->image_size == PAPER_512 ? 512 : 256);
-    return model_open(m, &(model_request){.name = q->words.items[0], .vae = q->vae,
-                                          .heads = q->heads, .forced = -1, .need_dit = true,
-                                          .vae_use = VAE_IF_THERE});
-}
 
 static status run_info(const info_options *q)
 {
     model m = {0};
     status st = OK;
-    TRY(open_model(&m, q));
-    TRY(dit_check(&m));
-    if (m.has_vae) TRY(vae_check(&m));
+    TRY(cli_check_subject("info", &q->of));
+    TRY(cli_open_subject(&m, &q->of, VAE_IF_THERE));
     double memory = run_memory(&m, 1, 2, STEPS, true, 1);
     if (q->json) TRY(print_json(&m, memory));
     else print_text(&m, memory);
@@ -136,17 +121,9 @@ done:
 
 status cli_info(int argc, char **argv)
 {
-    info_options q = {.image_size = -1};
+    info_options q = {.of.image_size = -1};
     const option options[] = {
-        {"arch", 0, OPTION_TEXT, &q.arch, "NAME",
-         "a network of the paper instead of a MODEL: DiT-S/2 to DiT-XL/8 (adaLN-Zero; -in-context, "
-         "-cross-attention or -adaLN behind it: the other designs), with Stable Diffusion's VAE",
-         0, 0, NULL},
-        {"image-size", 0, OPTION_CHOICE, &q.image_size, "N", "pictures of --arch: 256 or 512 [256]",
-         0, 0, paper_image_sizes},
-        {"vae", 0, OPTION_TEXT, &q.vae, "PATH", "the VAE of a single DiT file", 0, 0, NULL},
-        {"heads", 0, OPTION_INT, &q.heads, "H", "attention heads of a single DiT file", 1, 1024,
-         NULL},
+        OPTIONS_SUBJECT(&q.of),
         OPTION_JSON(&q.json),
         {0},
     };
@@ -157,11 +134,11 @@ status cli_info(int argc, char **argv)
                    "paper counts them, memory of a run.",
         .options = options,
         .rest = true,
-        .extra = &q.words,
+        .extra = &q.of.words,
     };
     bool helped;
     status st = options_parse(&c, argc, argv, &helped);
     if (st == OK && !helped) st = run_info(&q);
-    text_list_free(&q.words);
+    text_list_free(&q.of.words);
     return st;
 }

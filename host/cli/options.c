@@ -17,11 +17,12 @@ void text_list_free(text_list *list)
 
 static status list_add(text_list *list, const char *start, size_t length)
 {
-    status st = memory_grow(&list->items, &list->capacity, (size_t)list->n + 1,
+    status st = memory_grow(&list->items, &list->capacity, (size_t)list->n + 2,
                             sizeof *list->items);
     if (st == OK) st = memory_alloc(&list->items[list->n], length + 1, 1);
     if (st != OK) return st;
     memcpy(list->items[list->n++], start, length);
+    list->items[list->n] = NULL;
     return OK;
 }
 

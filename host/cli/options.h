@@ -19,7 +19,7 @@ typedef enum {
 } option_kind;
 
 typedef struct {
-    char **items;
+    char **items; /* a null behind them; null where there are none */
     int n;
     size_t capacity;
 } text_list;

@@ -1,21 +1,33 @@
 /* What is described or measured: a model, or a network of the paper. */
 #include "cli/cli.h"
+#include "model/dit.h"
+#include "model/vae.h"
 
 status cli_check_subject(const char *verb, const subject *s)
 {
-    if (s->words->n > 1)
-        return fail(ERR_USAGE, "%s: ditcl %s takes one MODEL", s->words->items[1], verb);
-    if (s->words->n == 0 && !s->arch) {
+    if (s->words.n > 1)
+        return fail(ERR_USAGE, "%s: ditcl %s takes one MODEL", s->words.items[1], verb);
+    if (s->words.n == 0 && !s->arch) {
         fail(ERR_USAGE, "ditcl %s: no MODEL and no --arch", verb);
         fail_hint("for example: ditcl %s --arch DiT-XL/2", verb);
         return ERR_USAGE;
     }
-    if (s->words->n == 1 && s->arch)
+    if (s->words.n == 1 && s->arch)
         return fail(ERR_USAGE, "--arch %s: there is a MODEL already: %s", s->arch,
-                    s->words->items[0]);
+                    s->words.items[0]);
     if (!s->arch && s->image_size >= 0)
         return fail(ERR_USAGE, "--image-size: only --arch needs it");
     if (s->arch && (s->vae || s->heads))
         return fail(ERR_USAGE, "--%s: only a MODEL needs it", s->vae ? "vae" : "heads");
     return OK;
+}
+
+status cli_open_subject(model *m, const subject *s, vae_need need)
+{
+    if (s->arch) return paper_model(m, s->arch, s->image_size == PAPER_512 ? 512 : 256);
+    status st = model_open(m, &(model_request){.name = s->words.items[0], .vae = s->vae,
+                                               .heads = s->heads, .forced = -1, .need_dit = true,
+                                               .vae_use = need});
+    if (st == OK) st = dit_check(m);
+    return st == OK && m->has_vae ? vae_check(m) : st;
 }

@@ -4,21 +4,18 @@
 
 #include "base/clock.h"
 #include "base/file.h"
-#include "base/memory.h"
+#include "base/text.h"
 #include "bench/tuning.h"
 #include "cli/cli.h"
 #include "cli/progress.h"
-#include "model/dit.h"
-#include "model/paper.h"
-#include "model/vae.h"
 #include "trials/contest.h"
 #include "trials/peak.h"
 #include "trials/stored.h"
 
 typedef struct {
-    text_list words, only;
-    const char *vae, *budget, *export, *import, *arch;
-    int heads, image_size; /* image_size: -1, or an index of its choices */
+    subject of;
+    text_list only;
+    const char *budget, *export, *import;
     device_choice on;
     bool show, forget, quiet, verbose;
     double seconds; /* of the budget */
@@ -53,12 +50,10 @@ static status check_options(tune_options *q)
 {
     if (q->show + q->forget + (q->export != NULL) + (q->import != NULL) > 1)
         return fail(ERR_USAGE, "ditcl tune: one of --show, --export, --import and --forget");
-    if (with_store(q) && (q->words.n || q->arch))
+    if (with_store(q) && (q->of.words.n || q->of.arch))
         return fail(ERR_USAGE, "ditcl tune: nothing is measured with --show, --export, --import "
                                "or --forget; they take no model");
-    status st = with_store(q) ? OK
-                              : cli_check_subject("tune", &(subject){&q->words, q->arch, q->vae,
-                                                                     q->image_size, q->heads});
+    status st = with_store(q) ? OK : cli_check_subject("tune", &q->of);
     if (st != OK) return st;
     for (int i = 0; i < q->only.n; i++) {
         const tuned_operator *o = tuned_operators;
@@ -68,16 +63,6 @@ static status check_options(tune_options *q)
                         q->only.items[i]);
     }
     return parse_budget(q);
-}
-
-static status open_model(model *m, const tune_options *q)
-{
-    if (q->arch) return paper_model(m, q->arch, q->image_size == PAPER_512 ? 512 : 256);
-    status st = model_open(m, &(model_request){.name = q->words.items[0], .vae = q->vae,
-                                               .heads = q->heads, .forced = -1, .need_dit = true});
-    if (st == OK) st = dit_check(m);
-    if (st == OK) st = vae_check(m);
-    return st;
 }
 
 /* ---- children ---- */
@@ -95,21 +80,22 @@ static void make_words(child_words *w, const tune_options *q, const device *d, c
 {
     int n = 0;
     snprintf(w->index, sizeof w->index, "%d", d->info.index);
-    snprintf(w->heads, sizeof w->heads, "%d", q->heads);
+    snprintf(w->heads, sizeof w->heads, "%d", q->of.heads);
     const char *all[] = {"tune-worker", "--device", w->index, "--class",
                          kernel_class_names[q->on.class], "--precision",
                          precision_names[q->on.precision], "--mode", mode};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) w->words[n++] = all[i];
-    if (with_model && q->arch) {
+    const subject *of = &q->of;
+    if (with_model && of->arch) {
         w->words[n++] = "--arch";
-        w->words[n++] = q->arch;
-        if (q->image_size >= 0) w->words[n++] = "--image-size";
-        if (q->image_size >= 0) w->words[n++] = paper_image_sizes[q->image_size];
+        w->words[n++] = of->arch;
+        if (of->image_size >= 0) w->words[n++] = "--image-size";
+        if (of->image_size >= 0) w->words[n++] = paper_image_sizes[of->image_size];
     } else if (with_model) {
-        if (q->vae) w->words[n++] = "--vae", w->words[n++] = q->vae;
-        if (q->heads) w->words[n++] = "--heads", w->words[n++] = w->heads;
+        if (of->vae) w->words[n++] = "--vae", w->words[n++] = of->vae;
+        if (of->heads) w->words[n++] = "--heads", w->words[n++] = w->heads;
         w->words[n++] = "--";
-        w->words[n++] = q->words.items[0];
+        w->words[n++] = of->words.items[0];
     }
     w->words[n] = NULL;
 }
@@ -119,19 +105,16 @@ static const char *const modes[] = {"candidates", "tuned", "untuned", NULL};
 
 status cli_tune_worker(int argc, char **argv)
 {
-    tune_options q = {.image_size = -1};
+    tune_options q = {.of.image_size = -1};
     int mode = 0;
     const option options[] = {
         {"mode", 0, OPTION_CHOICE, &mode, "M", "what it does", 0, 0, modes},
-        {"arch", 0, OPTION_TEXT, &q.arch, "NAME", "as tune's", 0, 0, NULL},
-        {"image-size", 0, OPTION_CHOICE, &q.image_size, "N", "as tune's", 0, 0, paper_image_sizes},
-        {"vae", 0, OPTION_TEXT, &q.vae, "PATH", "as tune's", 0, 0, NULL},
-        {"heads", 0, OPTION_INT, &q.heads, "H", "as tune's", 1, 1024, NULL},
+        OPTIONS_SUBJECT(&q.of),
         OPTIONS_DEVICE(&q.on),
         {0},
     };
     const command c = {.name = "tune-worker", .arguments = "", .summary = "A child of ditcl tune.",
-                       .options = options, .rest = true, .extra = &q.words};
+                       .options = options, .rest = true, .extra = &q.of.words};
     bool helped;
     device d = {0};
     model m = {0};
@@ -146,14 +129,14 @@ status cli_tune_worker(int argc, char **argv)
     if (mode == MODE_CANDIDATES) {
         TRY(contest_serve(&d, stdin, replies));
     } else {
-        TRY(open_model(&m, &q));
+        TRY(cli_open_subject(&m, &q.of, VAE_NEEDED));
         TRY(tuning_serve_forward(&d, &m, stdin, replies));
     }
 done:
     if (replies) fclose(replies);
     device_close(&d);
     model_close(&m);
-    text_list_free(&q.words);
+    text_list_free(&q.of.words);
     return st;
 }
 
@@ -235,7 +218,6 @@ static void print_gain(const tune_options *q, const device *d, const search *s)
 
 static status search_on(const tune_options *q, device *d, model *m)
 {
-    const char **only = NULL;
     child_words words;
     progress line;
     search s = {.d = d, .budget = q->seconds, .worker = words.words,
@@ -244,9 +226,7 @@ static status search_on(const tune_options *q, device *d, model *m)
     status st = OK;
     progress_start(&line, "tuning", q->quiet);
     make_words(&words, q, d, modes[MODE_CANDIDATES], false);
-    TRY(memory_alloc(&only, (size_t)q->only.n + 1, sizeof *only));
-    for (int i = 0; i < q->only.n; i++) only[i] = q->only.items[i];
-    TRY(tuning_shapes(m, q->only.n ? only : NULL, &s.rows, &s.n));
+    TRY(tuning_shapes(m, (const char *const *)q->only.items, &s.rows, &s.n));
     TRY(search_run(&s));
     progress_say(&line, "the device's peak");
     TRY(peak_measure(d, &p));
@@ -264,7 +244,6 @@ done:
     progress_end(&line);
     search_close(&s);
     free(s.rows);
-    free(only);
     return st;
 }
 
@@ -341,7 +320,7 @@ static status run_tune(tune_options *q)
     TRY(check_options(q));
     q->on.bare = true;
     q->on.verbose = q->verbose;
-    if (!with_store(q)) TRY(open_model(&m, q));
+    if (!with_store(q)) TRY(cli_open_subject(&m, &q->of, VAE_NEEDED));
     TRY(cli_open_device(&d, &q->on, q->quiet));
     d.settings.warn = warn;
     if (with_store(q)) TRY(use_store(q, &d));
@@ -357,15 +336,10 @@ done:
 
 status cli_tune(int argc, char **argv)
 {
-    tune_options q = {.image_size = -1, .budget = "2m"};
+    tune_options q = {.of.image_size = -1, .budget = "2m"};
     const option options[] = {
         {"budget", 0, OPTION_TEXT, &q.budget, "TIME", "how long to search: 90s, 2m, 1h [2m]", 0,
          0, NULL},
-        {"arch", 0, OPTION_TEXT, &q.arch, "NAME",
-         "a network of the paper, DiT-S/2 to DiT-XL/8 (adaLN-Zero; -in-context, -cross-attention "
-         "or -adaLN behind it: the other designs), instead of a MODEL", 0, 0, NULL},
-        {"image-size", 0, OPTION_CHOICE, &q.image_size, "N", "pictures of --arch: 256 or 512 [256]",
-         0, 0, paper_image_sizes},
         {"only", 0, OPTION_LIST, &q.only, "NAME",
          "these operators: gemm, attention, conv; commas separate [all]", 0, 0, NULL},
         {"show", 0, OPTION_FLAG, &q.show, NULL, "print what is stored for the device", 0, 0, NULL},
@@ -374,9 +348,7 @@ status cli_tune(int argc, char **argv)
          "store the lines of a file that can be used on the device", 0, 0, NULL},
         {"forget", 0, OPTION_FLAG, &q.forget, NULL, "remove what is stored for the device", 0, 0,
          NULL},
-        {"vae", 0, OPTION_TEXT, &q.vae, "PATH", "the VAE of a single DiT file", 0, 0, NULL},
-        {"heads", 0, OPTION_INT, &q.heads, "H", "attention heads of a single DiT file", 1, 1024,
-         NULL},
+        OPTIONS_SUBJECT(&q.of),
         OPTIONS_DEVICE(&q.on),
         OPTION_QUIET(&q.quiet),
         OPTION_VERBOSE(&q.verbose),
@@ -394,12 +366,12 @@ status cli_tune(int argc, char **argv)
                    "guidance. gain is over what serves without tuning.\n",
         .options = options,
         .rest = true,
-        .extra = &q.words,
+        .extra = &q.of.words,
     };
     bool helped;
     status st = options_parse(&c, argc, argv, &helped);
     if (st == OK && !helped) st = run_tune(&q);
-    text_list_free(&q.words);
+    text_list_free(&q.of.words);
     text_list_free(&q.only);
     return st;
 }
