@@ -26,10 +26,9 @@ static const int known[][TUNING_VALUES] = {{16, 2, 13, 0, 64}, {16, 1, 13, 0, 64
 
 static bool fits_values(const device *d, const int *v, const int *shape)
 {
-    int registers = d->vector_width == 8 ? 16 : 32, rows = v[KR] > v[DR] ? v[KR] : v[DR];
+    int rows = v[KR] > v[DR] ? v[KR] : v[DR];
     if (shape[1] <= v[VEC] && v[QV] > 1) return false; /* few queries: fewer idle lanes */
-    return v[VEC] == d->vector_width && v[QV] * rows + v[QV] + 1 <= registers &&
-           v[BK] >= v[KR] && v[DR] <= shape[3];
+    return op_sums_stay(d, v[VEC], v[QV], rows) && v[BK] >= v[KR] && v[DR] <= shape[3];
 }
 
 #define TUNED(kind)                                                                                \

@@ -23,9 +23,8 @@ static const int known[][TUNING_VALUES] = {
 
 static bool fits_values(const device *d, const int *v, const int *shape)
 {
-    int registers = d->vector_width == 8 ? 16 : 32;
     (void)shape;
-    return v[VEC] == d->vector_width && v[NV] * v[MR] + v[NV] + 1 <= registers;
+    return op_sums_stay(d, v[VEC], v[NV], v[MR]);
 }
 
 static const tuning tuned = {"conv", "winograd", "conv_winograd.cl", tunables, N_TUNABLES_HERE,
@@ -51,12 +50,10 @@ static int elements_of(int up)
     return up == 2 ? 9 : 16; /* 7 products vanish */
 }
 
-/* Vectors of a panel: fewer where there are fewer output channels. */
 static int panel_vectors(const conv_weight *w)
 {
     tiling t = choose(w);
-    int needed = (w->out + t.vec - 1) / t.vec;
-    return needed < t.vectors ? needed : t.vectors;
+    return op_panel_vectors(w->out, t.vec, t.vectors);
 }
 
 static size_t panel(const conv_weight *w)

@@ -29,12 +29,10 @@ static const int known[][TUNING_VALUES] = {
     {4, 3, 8, 4, 576, 0},
 };
 
-/* The sums, a row of the panel and a value of the activations stay in registers. */
 static bool fits_values(const device *d, const int *v, const int *shape)
 {
-    int registers = d->vector_width == 8 ? 16 : 32;
     (void)shape;
-    return v[VEC] == d->vector_width && v[NV] * v[MR] + v[NV] + 1 <= registers;
+    return op_sums_stay(d, v[VEC], v[NV], v[MR]);
 }
 
 #define TUNED(kind)                                                                                \
@@ -53,11 +51,9 @@ static bool fits(const device *d)
     return d->class == CLASS_CPU;
 }
 
-/* Vectors of a panel: fewer where a product has fewer columns. */
 static int panel_vectors(tiling t, int n)
 {
-    int needed = (n + t.vec - 1) / t.vec;
-    return needed < t.vectors ? needed : t.vectors;
+    return op_panel_vectors(n, t.vec, t.vectors);
 }
 
 static size_t panel(const device *d, const int *values, int n)

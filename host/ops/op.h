@@ -1,4 +1,4 @@
-/* What operators share: work-group sizes. Each announces its work by record_work. */
+/* What operators share: sizes of work-groups and panels. Each announces its work by record_work. */
 #ifndef DITCL_OPS_OP_H
 #define DITCL_OPS_OP_H
 
@@ -25,6 +25,21 @@ static inline int op_tile_parts(const device *d)
     if (d->class != CLASS_CPU || !d->feature[FEATURE_AMX_BF16]) return 0;
     if (d->settings.precision == PRECISION_FP32) return 0;
     return d->settings.precision == PRECISION_BF16 ? 1 : 2;
+}
+
+/* Whether the device's vectors have `width` floats, and an item of the cpu class keeps in registers
+ * what its innermost loop needs: rows x vectors sums, a row of vectors and one value. */
+static inline bool op_sums_stay(const device *d, int width, int vectors, int rows)
+{
+    int registers = d->vector_width == 8 ? 16 : 32;
+    return width == d->vector_width && vectors * rows + vectors + 1 <= registers;
+}
+
+/* Vectors of a panel of n columns: fewer than `most` where there are fewer columns. */
+static inline int op_panel_vectors(int n, int width, int most)
+{
+    int needed = (n + width - 1) / width;
+    return needed < most ? needed : most;
 }
 
 /* Range of one item per element along the first dimension: groups of 64 suit every device here,
