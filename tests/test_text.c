@@ -139,6 +139,19 @@ END_TEST
 
 /* ---- status ---- */
 
+START_TEST(shapes_are_cut_where_they_do_not_fit)
+{
+    const size_t dims[] = {1234, 5678, 9};
+    char out[8];
+    text_shape(out, sizeof out, dims, 3);
+    ck_assert_str_eq(out, "[1234,5");
+    text_shape(out, sizeof out, dims, 0);
+    ck_assert_str_eq(out, "[]");
+    text_shape(out, 1, dims, 3);
+    ck_assert_str_eq(out, "");
+}
+END_TEST
+
 START_TEST(failure_line)
 {
     char longest[3000];
@@ -486,6 +499,7 @@ Suite *suite_text(void)
     tcase_add_test(tc, compare_names);
     tcase_add_test(tc, edit_distance);
     tcase_add_test(tc, growing_text);
+    tcase_add_test(tc, shapes_are_cut_where_they_do_not_fit);
     tcase_add_test(tc, failure_line);
     tcase_add_test(tc, sizes);
     tcase_add_test(tc, halves);

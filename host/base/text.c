@@ -113,3 +113,15 @@ void text_copy(char *out, size_t size, const char *s)
 {
     snprintf(out, size, "%s", s);
 }
+
+void text_shape(char *out, size_t size, const size_t *dims, int n_dims)
+{
+    size_t used = 0;
+    if (size == 0) return;
+    out[0] = 0;
+    for (int i = 0; i < n_dims && used < size; i++) {
+        int n = snprintf(out + used, size - used, "%s%zu", i ? "," : "[", dims[i]);
+        used += n > 0 ? (size_t)n : 0;
+    }
+    if (used < size) snprintf(out + used, size - used, "%s", n_dims ? "]" : "[]");
+}

@@ -29,6 +29,9 @@ bool text_contains_nocase(const char *s, const char *part);
 /* Levenshtein distance, ASCII case ignored; strings beyond 64 bytes count as far away. */
 int text_distance(const char *a, const char *b);
 
+/* "[3456,1152]" into out; cut where it does not fit. */
+void text_shape(char *out, size_t size, const size_t *dims, int n_dims);
+
 /* Copies at most size - 1 bytes and terminates; cuts silently. */
 void text_copy(char *out, size_t size, const char *s);
 

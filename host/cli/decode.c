@@ -39,15 +39,9 @@ static status check_latents(const npy *a, const char *path, int channels)
         a->dims[1] == (size_t)channels && a->dims[2] >= 1 && a->dims[2] <= LARGEST &&
         a->dims[3] >= 1 && a->dims[3] <= LARGEST)
         return OK;
-    text found = {0};
-    status st = OK;
-    for (int i = 0; i < a->n_dims && st == OK; i++)
-        st = text_append(&found, "%s%zu", i ? "," : "", a->dims[i]);
-    if (st == OK)
-        st = fail(ERR_FORMAT, "%s: has shape [%s], expected [n,%d,h,w]", path,
-                  found.data ? found.data : "", channels);
-    text_free(&found);
-    return st;
+    char found[256];
+    text_shape(found, sizeof found, a->dims, a->n_dims);
+    return fail(ERR_FORMAT, "%s: has shape %s, expected [n,%d,h,w]", path, found, channels);
 }
 
 static status write_raw(decoding *x)

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/text.h"
 
 enum { LENGTH_BYTES = 8, HEADER_MAX = 100000000 };
 
@@ -137,7 +138,7 @@ static status read_shape(tensor *t, size_t *bytes, unsigned bits, const json_t *
         t->n_dims = (int)i + 1;
         fits = fits && size_mul(t->count, t->dims[i], &t->count);
     }
-    tensor_shape_text(shape, sizeof shape, t);
+    text_shape(shape, sizeof shape, t->dims, t->n_dims);
     if (!fits || !size_mul(t->count, bits, &total))
         return fail(ERR_FORMAT, "%s: tensor " NAME " is %s %s, more than memory can address", path,
                     t->name, t->type_name, shape);
@@ -172,7 +173,7 @@ static status read_offsets(extent *place, const tensor *t, size_t bytes, const j
                     "expected at most %zu; cut short?",
                     path, t->name, place->begin, place->end, data_size);
     if (place->end - place->begin != bytes) {
-        tensor_shape_text(shape, sizeof shape, t);
+        text_shape(shape, sizeof shape, t->dims, t->n_dims);
         return fail(ERR_FORMAT,
                     "%s: tensor " NAME " has %zu bytes (data_offsets [%zu,%zu]), "
                     "expected %zu for %s %s",
@@ -322,12 +323,12 @@ status safetensors_read(tensor_file *file, const file_map *map, const char *path
     json_error_t error;
     size_t length = 0;
     TRY(read_length(&length, map, path));
-    const unsigned char *text = map->data + LENGTH_BYTES;
-    header = json_loadb((const char *)text, length, JSON_REJECT_DUPLICATES, &error);
+    const unsigned char *json = map->data + LENGTH_BYTES;
+    header = json_loadb((const char *)json, length, JSON_REJECT_DUPLICATES, &error);
     if (!header && !*error.text) /* jansson says nothing about it */
         TRY(fail(ERR_MEMORY, "%s: out of memory for a header of %zu bytes", path, length));
     if (!header) TRY(fail(ERR_FORMAT, "%s: header, byte %d: %s", path, error.position, error.text));
-    TRY(read_tensors(file, header, text + length, map->size - LENGTH_BYTES - length, path));
+    TRY(read_tensors(file, header, json + length, map->size - LENGTH_BYTES - length, path));
 done:
     json_decref(header);
     return st;

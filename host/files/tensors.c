@@ -88,18 +88,6 @@ void tensor_forget(const tensor_file *file, const tensor *t)
     }
 }
 
-void tensor_shape_text(char *out, size_t size, const tensor *t)
-{
-    size_t used = 0;
-    if (size == 0) return;
-    out[0] = 0;
-    for (int i = 0; i < t->n_dims && used < size; i++) {
-        int n = snprintf(out + used, size - used, "%s%zu", i ? "," : "[", t->dims[i]);
-        used += n > 0 ? (size_t)n : 0;
-    }
-    if (used < size) snprintf(out + used, size - used, "%s", t->n_dims ? "]" : "[]");
-}
-
 size_t dtype_bytes(dtype type)
 {
     return type == DTYPE_F64 ? 8 : type == DTYPE_F32 ? 4 : 2;

@@ -59,9 +59,6 @@ size_t dtype_bytes(dtype type);
 /* From the first element's begin to the last one's end in the file. */
 size_t tensor_bytes(const tensor *t);
 
-/* "[3456,1152]" into out. */
-void tensor_shape_text(char *out, size_t size, const tensor *t);
-
 /* out[0..count) = elements first..first+count of t as float32; type must not be DTYPE_OTHER. */
 void tensor_to_float(float *out, const tensor *t, size_t first, size_t count);
 

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/text.h"
 #include "files/pickle.h"
 #include "files/zip.h"
 
@@ -236,7 +237,7 @@ static status place_tensor(const reading *r, tensor *t, const storage *s, int64_
     for (int i = 0; i < t->n_dims; i++) good = good && size_mul(t->count, t->dims[i], &t->count);
     for (int i = 0; good && t->count && i < t->n_dims; i++)
         good = size_mul(t->dims[i] - 1, t->strides[i], &reach) && size_add(last, reach, &last);
-    tensor_shape_text(shape, sizeof shape, t);
+    text_shape(shape, sizeof shape, t->dims, t->n_dims);
     if (!good || (t->count && last >= s->count) || (size_t)first > s->count)
         return fail(ERR_FORMAT, "%s: tensor %.200s of shape %s leaves its storage of %zu elements",
                     r->path, t->name, shape, s->count);

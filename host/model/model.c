@@ -115,7 +115,7 @@ static status dims_of(const weights *w, const char *name, int n, size_t most, co
     const tensor *t = tensor_find(&w->file, name);
     char found[128];
     if (!t) return fail(ERR_FORMAT, "%s: tensor %s is missing", w->file.path, name);
-    tensor_shape_text(found, sizeof found, t);
+    text_shape(found, sizeof found, t->dims, t->n_dims);
     bool good = t->n_dims == n;
     for (int i = 0; good && i < n; i++) good = t->dims[i] >= 1 && t->dims[i] <= most;
     if (!good)

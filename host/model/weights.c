@@ -9,6 +9,7 @@
 #include "base/half.h"
 #include "base/memory.h"
 #include "base/parallel.h"
+#include "base/text.h"
 #include "files/checkpoint.h"
 
 /* Floats converted at a time. */
@@ -111,10 +112,8 @@ status weights_find(weights *w, const tensor **t, const char *name, shape expect
     }
     *t = tensor_find(&w->file, name);
     if (!*t) return fail(ERR_FORMAT, "%s: tensor %s is missing", path, name);
-    tensor like = {.n_dims = expected.n};
-    memcpy(like.dims, expected.dims, sizeof expected.dims);
-    tensor_shape_text(wanted, sizeof wanted, &like);
-    tensor_shape_text(found, sizeof found, *t);
+    text_shape(wanted, sizeof wanted, expected.dims, expected.n);
+    text_shape(found, sizeof found, (*t)->dims, (*t)->n_dims);
     if (!shape_fits(*t, &expected))
         return fail(ERR_FORMAT, "%s: tensor %s is %s, expected %s", path, name, found, wanted);
     if ((*t)->type == DTYPE_OTHER)

@@ -7,6 +7,7 @@
  * FOUND is an empty folder outside the tree, where libFuzzer keeps what reaches new code. */
 #include <string.h>
 
+#include "base/text.h"
 #include "files/safetensors.h"
 #include "input.h"
 
@@ -24,7 +25,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     for (size_t i = 0; i < file.n_tensors; i++) {
         const tensor *t = &file.tensors[i];
         if (tensor_find(&file, t->name) != t) abort();
-        tensor_shape_text(shape, sizeof shape, t);
+        text_shape(shape, sizeof shape, t->dims, t->n_dims);
         if (t->type == DTYPE_OTHER) continue;
         n_bytes += tensor_bytes(t);
         for (size_t k = 0; k < t->count; k++) {
