@@ -8,12 +8,13 @@
  * is stored transposed, so that its columns lie in several banks.
  * SG: whether items of a sub-group, SG_SIZE neighbours along the columns, each read a part of their
  * common rows and pass it round.
+ * SPLIT: parts of the depth that are summed apart, see gemm_tiles.clh.
  * HALF: weights are stored in 16 bits. a stays as it is, so nothing overflows, and sums are fp32.
  *
  * Of the shape: AV: width of loads from a. TAIL: K is no multiple of KT. WHOLE: rows of out are
  * whole vectors. ACTIVATION: 0 none, 1 GELU (tanh form), 2 SiLU. GATE, RESIDUAL: 0 or 1.
  *
- * An element is one chain of K additions: the same bits whatever the tile. */
+ * An element is one chain of additions for each part: the same bits whatever the tile. */
 
 #define PANEL 128 /* columns of a panel of weights */
 #define TX (NT / NR)
@@ -237,7 +238,7 @@ INLINE void finish_rows(global float *out, V sum[MR][NV], epilogue e, int row, i
 
 /* out [m][n] = [residual +] [gate *] activation(a [m][depth] x weight^T + bias). weight
  * [ceil(n / PANEL)][padded_depth][PANEL], zeros in the padding. residual and gate as in
- * epilogue.cl. Work-groups: (columns, rows) of tiles. */
+ * epilogue.cl. Work-groups: (columns, rows) of tiles, parts of the depth. */
 #if SG
 SUBGROUP_SIZE(SG_SIZE)
 #endif
@@ -249,6 +250,7 @@ void gemm_gpu(global float *out, global const float *a, global const WEIGHT *wei
 {
     int me = (int)get_local_id(0), tx = me % TX, ty = me / TX;
     int first = (int)get_group_id(1) * MT, column = (int)get_group_id(0) * NT;
+    const int from = PART_FROM, end = PART_END;
     global const WEIGHT *w =
         weight + (size_t)(column / PANEL) * PANEL * padded_depth + column % PANEL;
     V sum[MR][NV];
@@ -285,19 +287,19 @@ void gemm_gpu(global float *out, global const float *a, global const WEIGHT *wei
 #endif
 
 #if !LA && !LB
-    for (int k = 0; k < depth; k += KT) {
+    for (int k = from; k < end; k += KT) {
         TAKE_A(0, k);
         TAKE_B(0, k);
         accumulate(sum, f, at, tx, k);
     }
 #elif DB
     int stage = 0;
-    FETCH_A(0);
-    FETCH_B(0);
+    FETCH_A(from);
+    FETCH_B(from);
     KEEP_A(0);
     KEEP_B(0);
-    for (int k = 0; k < depth; k += KT, stage = 1 - stage) {
-        bool more = k + KT < depth;
+    for (int k = from; k < end; k += KT, stage = 1 - stage) {
+        bool more = k + KT < end;
         barrier(CLK_LOCAL_MEM_FENCE); /* this stage is complete, and nobody reads the other */
         if (more) {
             FETCH_A(k + KT);
@@ -312,7 +314,7 @@ void gemm_gpu(global float *out, global const float *a, global const WEIGHT *wei
         }
     }
 #else
-    for (int k = 0; k < depth; k += KT) {
+    for (int k = from; k < end; k += KT) {
         FETCH_A(k);
         FETCH_B(k);
         barrier(CLK_LOCAL_MEM_FENCE); /* nobody reads the step before */
@@ -326,5 +328,5 @@ void gemm_gpu(global float *out, global const float *a, global const WEIGHT *wei
 #endif
     epilogue e = {bias, residual, gate, rows, n, residual_rows, tokens, stride, first_row, rows_at,
                   gate_at};
-    finish_rows(out, sum, e, first + ty * MR, m, column, tx);
+    finish_rows(out + PART * m * n, sum, e, first + ty * MR, m, column, tx);
 }

@@ -2,10 +2,11 @@
  * work-group makes a tile of MT rows and NT columns in steps of KT, each unit's items WM x WN of
  * it. Floor: 2 m n k FLOP.
  *
- * DB: whether the next step's parts are fetched while this one's are multiplied. Of the shape: AV:
- * width of loads from a. TAIL: K is no multiple of KT. WHOLE: rows of out are whole vectors.
- * ACTIVATION: 0 none, 1 GELU (tanh form), 2 SiLU. GATE, RESIDUAL: 0 or 1. VEC: of the unit: what an
- * item has of a row of results. */
+ * DB: whether the next step's parts are fetched while this one's are multiplied. SPLIT: parts of
+ * the depth that are summed apart, see gemm_tiles.clh. Of the shape: AV: width of loads from a.
+ * TAIL: K is no multiple of KT. WHOLE: rows of out are whole vectors. ACTIVATION: 0 none, 1 GELU
+ * (tanh form), 2 SiLU. GATE, RESIDUAL: 0 or 1. VEC: of the unit: what an item has of a row of
+ * results. */
 
 #include "units.clh"
 
@@ -115,6 +116,7 @@ void gemm_mma(global float *out, global const float *a, global const ushort *wei
     UNIT_DECLARE(exchange, ITEMS)
     int me = (int)get_local_id(0), unit = me / UNIT_ITEMS, lane = me % UNIT_ITEMS, stage = 0;
     int first = (int)get_group_id(1) * MT, column = (int)get_group_id(0) * NT;
+    const int from = PART_FROM, end = PART_END;
     int row = unit / (NT / WN) * WM, wide = unit % (NT / WN) * WN; /* in the tile */
     unit_c sum[FM][FN];
     VA a_part[A_LOADS];
@@ -125,9 +127,9 @@ void gemm_mma(global float *out, global const float *a, global const ushort *wei
     for (int i = 0; i < FM; i++)
         #pragma unroll
         for (int j = 0; j < FN; j++) sum[i][j] = (unit_c)(0.0f);
-    fetch_a(a_part, a, me, m - first, 0, depth);
-    fetch_b(b_part, weight, me, 0, padded_depth);
-    for (int k = 0; k < depth; k += KT) {
+    fetch_a(a_part, a, me, m - first, from, depth);
+    fetch_b(b_part, weight, me, from, padded_depth);
+    for (int k = from; k < end; k += KT) {
         local ushort *a_now = a_tile + stage * MT * ROW, *b_now = b_tile + stage * NT * ROW;
 #if !DB
         barrier(CLK_LOCAL_MEM_FENCE); /* nobody reads the step before */
@@ -135,7 +137,7 @@ void gemm_mma(global float *out, global const float *a, global const ushort *wei
         keep_a(a_now, a_part, me);
         keep_b(b_now, b_part, me);
         barrier(CLK_LOCAL_MEM_FENCE);
-        if (k + KT < depth) {
+        if (k + KT < end) {
             fetch_a(a_part, a, me, m - first, k + KT, depth);
             fetch_b(b_part, weight, me, k + KT, padded_depth);
         }
@@ -147,5 +149,5 @@ void gemm_mma(global float *out, global const float *a, global const ushort *wei
     }
     epilogue e = {bias, residual, gate, rows, n, residual_rows, tokens, stride, first_row, rows_at,
                   gate_at};
-    finish_fragments(out, sum, e, first + row, m, column + wide, lane);
+    finish_fragments(out + PART * m * n, sum, e, first + row, m, column + wide, lane);
 }

@@ -21,12 +21,24 @@ static const char *const chosen_small[] = {"7x13x11 bias residual", "32x32x31"};
 static trial part;
 static const int *values_now;
 
+/* These implementations pack in one way for all values; scratch memory they need more or less. */
 static status prepare(trial_run *r, int i)
 {
+    trial_case c = {0};
+    size_t needed;
+    int m;
     status st = part.prepare(r, i);
-    /* these implementations pack in one way for all */
-    if (st == OK && values_now) ((gemm_weight *)r->state)->use.values = values_now;
-    return st;
+    if (st != OK || !values_now) return st;
+    gemm_weight *w = r->state;
+    w->use.values = values_now;
+    part.describe(&c, i);
+    ck_assert_int_eq(sscanf(c.label, "%d", &m), 1);
+    ck_assert_int_eq(gemm_scratch(r->d, &needed, w, m), OK);
+    trial_array *last = &r->arrays[--r->n_arrays];
+    ck_assert_str_eq(last->what, "scratch");
+    buffer_release(r->d, &last->b);
+    free(last->values);
+    return trial_create(r, TRIAL_SCRATCH, "scratch", needed);
 }
 
 static trial some_cases(const char *const *labels, int n)
@@ -59,6 +71,16 @@ static void check_values(device *d, const tuning *t, const int *values, int n_ca
 }
 
 static const int any_shape[TUNING_SIZES] = {4096, 4096, 4096, 0};
+
+/* Whether the values can run: on a device of enough compute units, any split of the depth. */
+static bool can_run(device *d, const tuning *t, const int *values)
+{
+    unsigned units = d->info.compute_units;
+    d->info.compute_units = 1 << 20;
+    bool can = t->fits(d, values, any_shape);
+    d->info.compute_units = units;
+    return can;
+}
 
 /* Matrix units are emulated where the device has none: of these the one of `unit` is. */
 static const struct {
@@ -100,7 +122,7 @@ START_TEST(every_known_set_is_right)
         int n = 0, fitting = 0;
         const tuning *t = open_gpu(&d, &devices->items[i], _i);
         for (int s = 0; s < t->n_known; s++)
-            if (t->fits(&d, t->known[s], any_shape) && part_takes(fitting++)) {
+            if (can_run(&d, t, t->known[s]) && part_takes(fitting++)) {
                 check_values(&d, t, t->known[s], _i ? 1 : 2);
                 n++;
             }
@@ -126,7 +148,7 @@ START_TEST(every_choice_is_right)
                 int values[TUNING_VALUES];
                 memcpy(values, first, sizeof values);
                 values[v] = t->tunables[v].choices[c];
-                if (values[v] == first[v] || !t->fits(&d, values, any_shape)) continue;
+                if (values[v] == first[v] || !can_run(&d, t, values)) continue;
                 /* the rest is no concern of weights */
                 if (_i == 1 && !strchr("VL", *t->tunables[v].name)) continue;
                 if (!part_takes(fitting++)) continue;
@@ -262,6 +284,38 @@ START_TEST(weak_devices_are_served)
 }
 END_TEST
 
+/* Into how many parts a device of so many compute units splits the depth, untuned. */
+START_TEST(depth_is_split_where_tiles_are_few)
+{
+    static const struct {
+        int shape[TUNING_SIZES];
+        unsigned units;
+        const char *split;
+    } wanted[] = {
+        {{32, 1152, 4608}, 132, "-DSPLIT=8"}, {{32, 1152, 4608}, 40, "-DSPLIT=4"},
+        {{32, 1152, 4608}, 2, "-DSPLIT=1"},   {{32, 1152, 512}, 132, "-DSPLIT=4"},
+        {{32, 1152, 255}, 132, "-DSPLIT=1"},  {{2, 6912, 1152}, 132, "-DSPLIT=2"},
+        {{64, 32, 1152}, 132, "-DSPLIT=8"},   {{9, 50, 3001}, 16, "-DSPLIT=8"},
+        {{32, 1152, 4608}, 0, "-DSPLIT=1"},   {{512, 4608, 1152}, 132, "-DSPLIT=1"},
+        {{4096, 1152, 4608}, 132, "-DSPLIT=1"},
+    };
+    const device_list *devices = wanted_devices();
+    for (int i = 0; i < devices->n; i++) {
+        device d;
+        const tuning *t = open_gpu(&d, &devices->items[i], _i);
+        for (size_t s = 0; s < sizeof wanted / sizeof *wanted; s++) {
+            char options[TUNING_OPTIONS], shape[TUNING_SHAPE];
+            d.info.compute_units = wanted[s].units;
+            tuning_shape_text(shape, wanted[s].shape);
+            tuning_options(options, t, tuning_values_for(&d, t, wanted[s].shape));
+            ck_assert_msg(strstr(options, wanted[s].split), "%s, %u units: %s", shape,
+                          wanted[s].units, options);
+        }
+        device_close(&d);
+    }
+}
+END_TEST
+
 /* Parameters count by what they are, not by where they lie: the scratch memory of this kernel holds
  * whole tiles. */
 START_TEST(changed_parameters_are_applied)
@@ -299,16 +353,23 @@ Suite *suite_gemm(void)
     TCase *c = tcase_create("tiles");
     tcase_add_loop_test(c, known_values_are_choices, 0, N_KINDS);
     tcase_add_loop_test(c, every_known_set_is_right, 0, N_KINDS);
+    tcase_set_timeout(c, 0);
+    suite_add_tcase(s, c);
+    c = tcase_create("choices");
     tcase_add_loop_test(c, every_choice_is_right, 0, KINDS_IN_FULL);
+    tcase_set_timeout(c, 0);
+    suite_add_tcase(s, c);
+    c = tcase_create("limits");
     tcase_add_test(c, subgroups_of_another_size_are_right);
     tcase_add_test(c, weak_devices_are_served);
+    tcase_add_loop_test(c, depth_is_split_where_tiles_are_few, 0, KINDS_IN_FULL);
     tcase_set_timeout(c, 0);
-    TCase *units = tcase_create("units");
-    tcase_add_checked_fixture(units, scratch_open, forget_spoilt_kernels);
-    tcase_add_loop_test(units, a_probe_that_fails_takes_the_unit_away, 0,
+    suite_add_tcase(s, c);
+    c = tcase_create("units");
+    tcase_add_checked_fixture(c, scratch_open, forget_spoilt_kernels);
+    tcase_add_loop_test(c, a_probe_that_fails_takes_the_unit_away, 0,
                         sizeof wrong_units / sizeof *wrong_units);
-    tcase_set_timeout(units, 0);
-    suite_add_tcase(s, units);
+    tcase_set_timeout(c, 0);
     suite_add_tcase(s, c);
     c = tcase_create("clblast");
     tcase_add_test(c, changed_parameters_are_applied);

@@ -103,6 +103,8 @@ done:
     return st;
 }
 
+enum { MANY_UNITS = 1 << 20 };
+
 static status open_device(writing *w, device *d, int precision_index)
 {
     device_settings settings = {.class = CLASS_GPU, .precision = precision_of[precision_index],
@@ -113,6 +115,7 @@ static status open_device(writing *w, device *d, int precision_index)
         d->subgroups.size = w->subgroup_size;
         d->subgroups.required = true;
     }
+    if (w->t) d->info.compute_units = MANY_UNITS; /* sets for few rows serve the usual ones, too */
     w->all.precision = precisions[precision_index];
     w->all.serving = w->t;
     if (st == OK && w->t) st = tuning_set(d, w->t, NULL, w->values);

@@ -52,20 +52,30 @@ enum { GEMM_PANEL = 128, GEMM_DEPTH = 32, GEMM_TILES_OPTIONS = 100 };
 size_t gemm_tiles_panel(const device *d, const int *values, int n);
 size_t gemm_tiles_depth(int k); /* padded */
 size_t gemm_tiles_count_half(const device *d, const int *values, int n, int k);
-status gemm_no_scratch(device *d, const int *values, size_t *count, int m, int n, int k);
-
-/* The options of the shape. kt: steps of a tile; load, vector: floats of a load from a where K
- * allows, and of one vector of results. */
-void gemm_tiles_options(char out[GEMM_TILES_OPTIONS], const gemm_weight *w,
-                        const gemm_epilogue *e, int kt, int load, int vector);
 
 typedef struct {
-    int rows, columns, items;
+    int rows, columns, steps, items;
+    int split; /* parts of the depth, each by a work-group of its own */
 } gemm_tile;
 
-/* The arguments of cl/gemm_gpu.cl and cl/gemm_mma.cl. */
+/* Whether so many parts are worth making: none is short, and half of them would leave compute
+ * units without a tile. */
+bool gemm_tiles_split_fits(const device *d, gemm_tile t, const int *shape);
+/* Floats of sums that wait for their epilogue. */
+size_t gemm_tiles_scratch(gemm_tile t, int m, int n, int k);
+
+/* The options of the shape. load, vector: floats of a load from a where K allows, and of one vector
+ * of results. */
+void gemm_tiles_options(char out[GEMM_TILES_OPTIONS], const gemm_weight *w,
+                        const gemm_epilogue *e, gemm_tile t, int load, int vector);
+
+/* The product by a kernel with the arguments of cl/gemm_gpu.cl. */
 status gemm_tiles_launch(device *d, kernel *k, buf out, buf a, const gemm_weight *w, int m,
-                         const gemm_epilogue *e, gemm_tile t);
+                         const gemm_epilogue *e, gemm_tile t, buf scratch);
+
+/* out = the epilogue of sums [parts][m][n]; one part may be out itself. */
+status gemm_finish(device *d, buf out, buf sums, int parts, const gemm_weight *w, int m,
+                   const gemm_epilogue *e);
 
 /* Of a gemm_epilogue without a gate. */
 extern const modulation gemm_no_gate;

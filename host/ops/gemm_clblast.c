@@ -172,19 +172,8 @@ static status product(device *d, buf out, buf a, const gemm_weight *w, int m,
                       const gemm_epilogue *e, buf room)
 {
     clblast_parameters p = parameters(w->use.by->tuned, w->use.values);
-    const modulation *gate = e->gate ? e->gate : &gemm_no_gate;
-    kernel *k;
-    size_t group = (size_t)op_items(d);
     status st = clblast_sgemm(d, &p, out, a, w->matrix, m, w->n, w->k, room);
-    if (st == OK)
-        st = program_get(d, &k, "epilogue.cl", "epilogue",
-                         "-DACTIVATION=%d -DGATE=%d -DRESIDUAL=%d", (int)e->act, e->gate != NULL,
-                         e->residual.memory != NULL);
-    if (st != OK) return st;
-    return launch(d, k, RANGE(round_up((size_t)w->n, group), (size_t)m), RANGE(group), ARG(out),
-                  ARG(w->bias), ARG(e->residual), ARG(gate->values), ARG(gate->rows), ARG(w->n),
-                  ARG(e->residual_rows), ARG(e->tokens), ARG(gate->stride), ARG(gate->first_row),
-                  ARG(gate->rows_at), ARG(e->gate_at));
+    return st == OK ? gemm_finish(d, out, out, 1, w, m, e) : st;
 }
 
 const gemm_implementation gemm_clblast = {

@@ -18,28 +18,37 @@
     T(LB, "weights go through local memory", 0, 1)                                                 \
     T(DB, "two stages in local memory: one fetched, one used", 0, 1)                               \
     T(PAD, "floats behind a local row of activations", 0, 1, 2, 4)                                 \
-    T(SG, "activations are passed round in a sub-group", 0, 1)
+    T(SG, "activations are passed round in a sub-group", 0, 1)                                     \
+    T(SPLIT, "parts of the depth that are summed apart", 1, 2, 4, 8)
 DECLARE_TUNABLES(TUNABLES);
 
 enum { MAX_FLOATS = 160 }; /* in an item's registers, about: the rest of 256 is for addresses */
 
 /* For common desktop devices first, then larger ones for those with many registers, then for few
- * rows or columns, then for devices with little or no local memory and small work-groups: the last
- * fits everywhere. Not yet measured on such devices. */
+ * rows or columns, whose depth is split where that keeps more compute units busy, then for devices
+ * with little or no local memory and small work-groups, of which the last fits everywhere; last
+ * what a tuner may want. Not yet measured on such devices. */
 static const int known[][TUNING_VALUES] = {
-    /* MT NT KT MR NR VEC KU LA LB DB PAD SG */
-    {64, 64, 16, 8, 4, 4, 8, 1, 1, 1, 4},   {128, 128, 8, 8, 8, 4, 8, 1, 1, 1, 4},
-    {128, 64, 16, 8, 4, 4, 8, 1, 1, 0, 4},  {64, 128, 16, 8, 8, 4, 4, 1, 1, 0, 1},
-    {64, 64, 16, 8, 8, 4, 4, 1, 1, 0, 4},   {64, 64, 32, 4, 4, 4, 4, 1, 1, 0, 2},
-    {32, 64, 16, 4, 4, 4, 8, 1, 1, 1, 4},   {32, 32, 16, 4, 4, 4, 8, 1, 1, 1, 4},
-    {16, 64, 16, 4, 4, 4, 8, 1, 1, 1, 4},   {16, 32, 16, 4, 2, 2, 8, 1, 1, 1, 2},
-    {8, 64, 32, 2, 4, 4, 8, 1, 1, 0, 1},    {4, 64, 32, 1, 4, 4, 8, 1, 0, 0, 0},
-    {4, 32, 32, 1, 2, 2, 8, 1, 0, 0, 0},    {64, 64, 16, 8, 8, 4, 4, 0, 1, 0, 0},
-    {64, 128, 16, 8, 4, 4, 8, 0, 0, 0, 0, 1}, {64, 64, 16, 8, 4, 4, 4, 0, 1, 0, 0, 1},
-    {64, 64, 4, 8, 8, 4, 4, 0, 0, 0, 0},    {32, 32, 4, 4, 4, 4, 4, 0, 0, 0, 0},
-    {16, 16, 8, 4, 4, 4, 4, 1, 1, 0, 0},    {16, 16, 4, 4, 4, 4, 4, 0, 0, 0, 0},
-    {8, 16, 4, 4, 4, 4, 4, 0, 0, 0, 0},     {8, 8, 4, 4, 4, 4, 4, 0, 0, 0, 0},
-    {4, 8, 4, 4, 4, 4, 4, 0, 0, 0, 0},      {4, 8, 4, 4, 8, 4, 4, 0, 0, 0, 0},
+    /* MT NT KT MR NR VEC KU LA LB DB PAD SG SPLIT */
+    {64, 64, 16, 8, 4, 4, 8, 1, 1, 1, 4, 0, 1},   {128, 128, 8, 8, 8, 4, 8, 1, 1, 1, 4, 0, 1},
+    {128, 64, 16, 8, 4, 4, 8, 1, 1, 0, 4, 0, 1},  {64, 128, 16, 8, 8, 4, 4, 1, 1, 0, 1, 0, 1},
+    {64, 64, 16, 8, 8, 4, 4, 1, 1, 0, 4, 0, 1},   {64, 64, 32, 4, 4, 4, 4, 1, 1, 0, 2, 0, 1},
+    {32, 64, 16, 4, 4, 4, 8, 1, 1, 1, 4, 0, 8},   {32, 64, 16, 4, 4, 4, 8, 1, 1, 1, 4, 0, 4},
+    {32, 64, 16, 4, 4, 4, 8, 1, 1, 1, 4, 0, 2},   {32, 64, 16, 4, 4, 4, 8, 1, 1, 1, 4, 0, 1},
+    {32, 32, 16, 4, 4, 4, 8, 1, 1, 1, 4, 0, 8},   {32, 32, 16, 4, 4, 4, 8, 1, 1, 1, 4, 0, 4},
+    {32, 32, 16, 4, 4, 4, 8, 1, 1, 1, 4, 0, 1},   {16, 64, 16, 4, 4, 4, 8, 1, 1, 1, 4, 0, 8},
+    {16, 64, 16, 4, 4, 4, 8, 1, 1, 1, 4, 0, 4},   {16, 64, 16, 4, 4, 4, 8, 1, 1, 1, 4, 0, 1},
+    {16, 32, 16, 4, 2, 2, 8, 1, 1, 1, 2, 0, 1},   {8, 64, 32, 2, 4, 4, 8, 1, 1, 0, 1, 0, 8},
+    {8, 64, 32, 2, 4, 4, 8, 1, 1, 0, 1, 0, 4},    {8, 64, 32, 2, 4, 4, 8, 1, 1, 0, 1, 0, 1},
+    {4, 64, 32, 1, 4, 4, 8, 1, 0, 0, 0, 0, 8},    {4, 64, 32, 1, 4, 4, 8, 1, 0, 0, 0, 0, 4},
+    {4, 64, 32, 1, 4, 4, 8, 1, 0, 0, 0, 0, 2},    {4, 64, 32, 1, 4, 4, 8, 1, 0, 0, 0, 0, 1},
+    {4, 32, 32, 1, 2, 2, 8, 1, 0, 0, 0, 0, 1},    {64, 64, 16, 8, 8, 4, 4, 0, 1, 0, 0, 0, 1},
+    {64, 128, 16, 8, 4, 4, 8, 0, 0, 0, 0, 1, 1},  {64, 64, 16, 8, 4, 4, 4, 0, 1, 0, 0, 1, 1},
+    {64, 64, 4, 8, 8, 4, 4, 0, 0, 0, 0, 0, 1},    {32, 32, 4, 4, 4, 4, 4, 0, 0, 0, 0, 0, 1},
+    {16, 16, 8, 4, 4, 4, 4, 1, 1, 0, 0, 0, 1},    {16, 16, 4, 4, 4, 4, 4, 0, 0, 0, 0, 0, 1},
+    {8, 16, 4, 4, 4, 4, 4, 0, 0, 0, 0, 0, 1},     {8, 8, 4, 4, 4, 4, 4, 0, 0, 0, 0, 0, 1},
+    {4, 8, 4, 4, 4, 4, 4, 0, 0, 0, 0, 0, 1},      {4, 8, 4, 4, 8, 4, 4, 0, 0, 0, 0, 0, 1},
+    {64, 64, 16, 8, 4, 4, 8, 1, 1, 1, 4, 0, 4},   {64, 64, 16, 8, 4, 4, 8, 1, 1, 1, 4, 0, 2},
 };
 
 static bool divides(int a, int b)
@@ -50,6 +59,11 @@ static bool divides(int a, int b)
 static int items(const int *v)
 {
     return v[MT] / v[MR] * (v[NT] / v[NR]);
+}
+
+static gemm_tile tile(const int *v)
+{
+    return (gemm_tile){v[MT], v[NT], v[KT], items(v), v[SPLIT]};
 }
 
 static uint64_t local_bytes(const int *v)
@@ -81,7 +95,7 @@ static bool fits_values(const device *d, const int *v, const int *shape)
            (v[LA] || v[LB] || !v[DB]) && (v[LA] || !v[PAD]) &&
            (!v[SG] || subgroups_fit(d, v)) &&
            (size_t)items(v) <= d->info.max_work_group && local_bytes(v) <= d->info.local_bytes &&
-           floats_of_item(v) <= MAX_FLOATS &&
+           floats_of_item(v) <= MAX_FLOATS && gemm_tiles_split_fits(d, tile(v), shape) &&
            /* no tile of which more than half is for nothing, while there are smaller ones */
            (v[MT] == 4 || v[MT] < 2 * m) && (v[NT] == 8 || v[NT] < 2 * n);
 }
@@ -146,41 +160,44 @@ static void pack_half(const device *d, const int *values, void *packed, const fl
     pack_as(packed, rows, first, count, k, true);
 }
 
+static status scratch_for(device *d, const int *values, size_t *count, int m, int n, int k)
+{
+    (void)d;
+    *count = gemm_tiles_scratch(tile(values), m, n, k);
+    return OK;
+}
+
 static status multiply(device *d, buf out, buf a, const gemm_weight *w, int m,
-                       const gemm_epilogue *e, bool half)
+                       const gemm_epilogue *e, buf scratch, bool half)
 {
     const int *v = w->use.values;
     char values[TUNING_OPTIONS], shape[GEMM_TILES_OPTIONS], subgroups[PROBE_OPTIONS] = "";
     kernel *k;
     if (v[SG]) probe_subgroup_options(subgroups, d);
     tuning_options(values, &tuned, v);
-    gemm_tiles_options(shape, w, e, v[KT], v[VEC], v[VEC]);
+    gemm_tiles_options(shape, w, e, tile(v), v[VEC], v[VEC]);
     status st = program_get(d, &k, "gemm_gpu.cl", "gemm_gpu", "-DHALF=%d %s%s %s", half, shape,
                             values, subgroups);
-    return st == OK ? gemm_tiles_launch(d, k, out, a, w, m, e,
-                                        (gemm_tile){v[MT], v[NT], items(v)})
-                    : st;
+    return st == OK ? gemm_tiles_launch(d, k, out, a, w, m, e, tile(v), scratch) : st;
 }
 
 static status product(device *d, buf out, buf a, const gemm_weight *w, int m,
                       const gemm_epilogue *e, buf scratch)
 {
-    (void)scratch;
-    return multiply(d, out, a, w, m, e, false);
+    return multiply(d, out, a, w, m, e, scratch, false);
 }
 
 static status product_half(device *d, buf out, buf a, const gemm_weight *w, int m,
                            const gemm_epilogue *e, buf scratch)
 {
-    (void)scratch;
-    return multiply(d, out, a, w, m, e, true);
+    return multiply(d, out, a, w, m, e, scratch, true);
 }
 
 const gemm_implementation gemm_gpu = {
     .tuned = &tuned, .fits = fits, .packed_count = packed_count,
-    .panel = gemm_tiles_panel, .pack = pack, .scratch = gemm_no_scratch, .product = product};
+    .panel = gemm_tiles_panel, .pack = pack, .scratch = scratch_for, .product = product};
 
 const gemm_implementation gemm_gpu_half = {
     .tuned = &tuned_half, .fits = fits_half, .packed_count = gemm_tiles_count_half,
-    .panel = gemm_tiles_panel, .pack = pack_half, .scratch = gemm_no_scratch,
+    .panel = gemm_tiles_panel, .pack = pack_half, .scratch = scratch_for,
     .product = product_half, .input_error = 0x1p-11};

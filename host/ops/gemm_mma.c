@@ -11,20 +11,26 @@
     T(KT, "steps of the depth in local memory at once", 16, 32)                                    \
     T(WM, "rows that a unit's items make together", 8, 16, 32, 64)                                 \
     T(WN, "columns that a unit's items make together", 8, 16, 32, 64)                              \
-    T(DB, "two stages in local memory: one fetched, one used", 0, 1)
+    T(DB, "two stages in local memory: one fetched, one used", 0, 1)                           \
+    T(SPLIT, "parts of the depth that are summed apart", 1, 2, 4, 8)
 DECLARE_TUNABLES(TUNABLES);
 
-/* Large tiles that hold the units busy, then smaller ones for few rows or columns; which of them a
- * device's units can make follows from their sizes. Not yet measured on a device that has any. */
+/* Large tiles that hold the units busy, then smaller ones for few rows or columns, whose depth is
+ * split where that keeps more compute units busy; which of them a device's units can make follows
+ * from their sizes. The last are for a tuner. Not yet measured on a device that has any. */
 static const int known[][TUNING_VALUES] = {
-    /* MT NT KT WM WN DB */
-    {128, 128, 32, 64, 64, 1}, {64, 128, 32, 32, 32, 1}, {128, 128, 32, 64, 32, 1},
-    {128, 64, 32, 32, 32, 1},  {64, 64, 32, 32, 32, 1},  {128, 64, 32, 32, 16, 1},
-    {64, 64, 32, 32, 16, 0},   {64, 64, 32, 16, 16, 1},  {32, 64, 32, 32, 16, 1},
-    {32, 64, 16, 32, 16, 1},   {32, 64, 16, 16, 16, 1},  {32, 32, 32, 16, 16, 1},
-    {32, 32, 16, 16, 16, 1},   {16, 64, 32, 16, 16, 1},  {16, 64, 16, 16, 16, 1},
-    {16, 16, 32, 16, 16, 1},   {16, 16, 32, 16, 8, 1},   {16, 16, 16, 16, 16, 0},
-    {8, 16, 16, 8, 16, 0},     {16, 8, 16, 16, 8, 0},    {8, 8, 16, 8, 8, 0},
+    /* MT NT KT WM WN DB SPLIT */
+    {128, 128, 32, 64, 64, 1, 1}, {64, 128, 32, 32, 32, 1, 1}, {128, 128, 32, 64, 32, 1, 1},
+    {128, 64, 32, 32, 32, 1, 1},  {64, 64, 32, 32, 32, 1, 1},  {128, 64, 32, 32, 16, 1, 1},
+    {64, 64, 32, 32, 16, 0, 1},   {64, 64, 32, 16, 16, 1, 1},  {32, 64, 32, 32, 16, 1, 8},
+    {32, 64, 32, 32, 16, 1, 4},   {32, 64, 32, 32, 16, 1, 2},  {32, 64, 32, 32, 16, 1, 1},
+    {32, 64, 16, 32, 16, 1, 1},   {32, 64, 16, 16, 16, 1, 1},  {32, 32, 32, 16, 16, 1, 8},
+    {32, 32, 32, 16, 16, 1, 4},   {32, 32, 32, 16, 16, 1, 1},  {32, 32, 16, 16, 16, 1, 1},
+    {16, 64, 32, 16, 16, 1, 8},   {16, 64, 32, 16, 16, 1, 4},  {16, 64, 32, 16, 16, 1, 2},
+    {16, 64, 32, 16, 16, 1, 1},   {16, 64, 16, 16, 16, 1, 1},  {16, 16, 32, 16, 16, 1, 1},
+    {16, 16, 32, 16, 8, 1, 1},    {16, 16, 16, 16, 16, 0, 1},  {8, 16, 16, 8, 16, 0, 1},
+    {16, 8, 16, 16, 8, 0, 1},     {8, 8, 16, 8, 8, 0, 1},      {64, 64, 32, 32, 32, 1, 4},
+    {64, 64, 32, 32, 32, 1, 2},
 };
 
 static bool divides(int a, int b)
@@ -35,6 +41,11 @@ static bool divides(int a, int b)
 static int items(const matrix_unit *u, const int *v)
 {
     return u->items * (v[MT] / v[WM]) * (v[NT] / v[WN]);
+}
+
+static gemm_tile tile(const matrix_unit *u, const int *v)
+{
+    return (gemm_tile){v[MT], v[NT], v[KT], items(u, v), v[SPLIT]};
 }
 
 /* An emulation's exchange included, which only tests have. */
@@ -59,6 +70,7 @@ static bool fits_values(const device *d, const int *v, const int *shape)
     return u && divides(v[WM], v[MT]) && divides(v[WN], v[NT]) && divides(u->m, v[WM]) &&
            divides(u->n, v[WN]) && (size_t)items(u, v) <= d->info.max_work_group &&
            local_bytes(d, u, v) <= d->info.local_bytes && floats_of_item(u, v) <= u->floats &&
+           gemm_tiles_split_fits(d, tile(u, v), shape) &&
            /* no tile of which more than half is for nothing, while there are smaller ones */
            (v[MT] == u->m || v[MT] < 2 * m) && (v[NT] == u->n || v[NT] < 2 * n);
 }
@@ -85,6 +97,12 @@ static void pack(const device *d, const int *values, void *packed, const float *
             to[j * padded + l] = float_to_half_finite(rows[j * depth + l]);
 }
 
+static status scratch_for(device *d, const int *values, size_t *count, int m, int n, int k)
+{
+    *count = gemm_tiles_scratch(tile(unit_of(d), values), m, n, k);
+    return OK;
+}
+
 static status product(device *d, buf out, buf a, const gemm_weight *w, int m,
                       const gemm_epilogue *e, buf scratch)
 {
@@ -92,17 +110,14 @@ static status product(device *d, buf out, buf a, const gemm_weight *w, int m,
     const matrix_unit *u = unit_of(d);
     char values[TUNING_OPTIONS], shape[GEMM_TILES_OPTIONS], units[UNIT_OPTIONS];
     kernel *k;
-    (void)scratch;
     tuning_options(values, &tuned, v);
-    gemm_tiles_options(shape, w, e, v[KT], 4, u->vector);
+    gemm_tiles_options(shape, w, e, tile(u, v), 4, u->vector);
     unit_options(units, d, u);
     status st = program_get(d, &k, "gemm_mma.cl", "gemm_mma", "%s %s%s", units, shape, values);
-    return st == OK ? gemm_tiles_launch(d, k, out, a, w, m, e,
-                                        (gemm_tile){v[MT], v[NT], items(u, v)})
-                    : st;
+    return st == OK ? gemm_tiles_launch(d, k, out, a, w, m, e, tile(u, v), scratch) : st;
 }
 
 const gemm_implementation gemm_mma = {
     .tuned = &tuned, .fits = fits, .packed_count = gemm_tiles_count_half,
-    .panel = gemm_tiles_panel, .pack = pack, .scratch = gemm_no_scratch, .product = product,
+    .panel = gemm_tiles_panel, .pack = pack, .scratch = scratch_for, .product = product,
     .input_error = 0x1p-11};
