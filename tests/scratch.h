@@ -6,7 +6,7 @@
 
 /* Fixtures: tcase_add_checked_fixture(tc, scratch_open, scratch_close). */
 void scratch_open(void);
-void scratch_close(void);
+void scratch_close(void); /* kernels are no longer read from it */
 
 /* The folder itself, and a file in it; the text is valid until the next call. */
 const char *scratch_folder(void);

@@ -241,12 +241,6 @@ START_TEST(a_probe_that_fails_takes_the_unit_away)
 }
 END_TEST
 
-static void forget_spoilt_kernels(void)
-{
-    unsetenv("DITCL_CL_DIR");
-    scratch_close();
-}
-
 /* ---- weak devices ---- */
 
 START_TEST(weak_devices_are_served)
@@ -366,7 +360,7 @@ Suite *suite_gemm(void)
     tcase_set_timeout(c, 0);
     suite_add_tcase(s, c);
     c = tcase_create("units");
-    tcase_add_checked_fixture(c, scratch_open, forget_spoilt_kernels);
+    tcase_add_checked_fixture(c, scratch_open, scratch_close);
     tcase_add_loop_test(c, a_probe_that_fails_takes_the_unit_away, 0,
                         sizeof wrong_units / sizeof *wrong_units);
     tcase_set_timeout(c, 0);

@@ -169,17 +169,11 @@ START_TEST(claims_are_read_strictly)
 }
 END_TEST
 
-static void forget_spoilt_kernels(void)
-{
-    unsetenv("DITCL_CL_DIR");
-    scratch_close();
-}
-
 Suite *suite_matrix(void)
 {
     Suite *s = suite_create("matrix");
     TCase *c = tcase_create("trust");
-    tcase_add_checked_fixture(c, scratch_open, forget_spoilt_kernels);
+    tcase_add_checked_fixture(c, scratch_open, scratch_close);
     tcase_add_test(c, claims_are_read_strictly);
     tcase_add_test(c, true_fp32_and_other_classes_never_use_tiles);
     tcase_add_loop_test(c, a_probe_that_fails_takes_the_feature_away, 0,

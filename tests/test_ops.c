@@ -124,17 +124,11 @@ START_TEST(one_wrong_element_is_found)
 }
 END_TEST
 
-static void forget_spoilt_kernels(void)
-{
-    unsetenv("DITCL_CL_DIR");
-    scratch_close();
-}
-
 Suite *suite_ops(void)
 {
     Suite *s = suite_create("ops");
     TCase *products = tcase_create("products");
-    tcase_add_checked_fixture(products, scratch_open, forget_spoilt_kernels);
+    tcase_add_checked_fixture(products, scratch_open, scratch_close);
     tcase_add_test(products, right_products_pass_their_check);
     tcase_add_test(products, one_wrong_element_is_found);
     tcase_set_timeout(products, 0);

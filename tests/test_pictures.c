@@ -10,7 +10,7 @@
 #include "base/memory.h"
 #include "cli/cli.h"
 #include "device.h"
-#include "files/npy.h"
+#include "listed.h"
 #include "sample/image.h"
 #include "sample/interpolate.h"
 #include "sample/picture.h"
@@ -19,10 +19,7 @@
 
 static const char folder[] = DITCL_SOURCE_DIR "/tests/data";
 
-enum { PATH = 4096, WORDS = 48 };
-
-/* Where products are not fp32's, beside the tolerance of fp32: as in test_models.c. */
-static const double AUTO_FACTOR = 5;
+enum { PATH = 4096 };
 
 /* ---- without a device ---- */
 
@@ -168,46 +165,12 @@ END_TEST
 
 /* ---- the list ---- */
 
-typedef struct {
-    char *word[WORDS];
-    int n;
-} words;
-
-static void add(words *w, const char *value)
-{
-    ck_assert_int_lt(w->n, WORDS);
-    ck_assert_int_eq(memory_strdup(&w->word[w->n++], value), OK);
-}
-
 /* A word of the list: "@..." is a file of tests/data, OUT the array that is asked for. */
 static void add_listed(words *w, const char *word, const char *out)
 {
     char path[PATH];
     if (!strcmp(word, "OUT")) word = out;
-    if (*word == '@') {
-        ck_assert_int_eq(file_join(path, PATH, folder, word + 1), OK);
-        word = path;
-    }
-    add(w, word);
-}
-
-static double relative_error(const char *got_path, const char *expected)
-{
-    char path[PATH];
-    npy got, want;
-    double squares = 0, scale = 0;
-    ck_assert_int_eq(file_join(path, PATH, folder, expected), OK);
-    ck_assert_msg(npy_read(&want, path) == OK, "%s", fail_line());
-    ck_assert_msg(npy_read(&got, got_path) == OK, "%s", fail_line());
-    ck_assert_uint_eq(got.count, want.count);
-    for (size_t i = 0; i < want.count; i++) {
-        double off = (double)got.data[i] - (double)want.data[i];
-        squares += off * off;
-        scale += (double)want.data[i] * (double)want.data[i];
-    }
-    npy_free(&got);
-    npy_free(&want);
-    return sqrt(squares / scale);
+    words_add(w, *word == '@' ? data_path(path, word + 1) : word);
 }
 
 /* Where the mask is black the picture is the given one to the bit; elsewhere it was drawn. */
@@ -235,28 +198,30 @@ static bool check_line(char *line, const device_info *info, double factor)
 {
     char *save, *name = strtok_r(line, " ", &save), *verb = strtok_r(NULL, " ", &save);
     char *expected = strtok_r(NULL, " ", &save), *tolerance = strtok_r(NULL, " ", &save), *out;
+    char path[PATH];
     words w = {0};
     bool encode = !strcmp(verb, "encode");
     ck_assert_int_eq(memory_strdup(&out, scratch_path("out.npy")), OK);
     for (char *word = strtok_r(NULL, " ", &save); word; word = strtok_r(NULL, " ", &save))
         add_listed(&w, word, out);
-    add(&w, "--quiet");
-    add(&w, "--device");
-    add(&w, info->id);
+    words_add(&w, "--quiet");
+    words_add(&w, "--device");
+    words_add(&w, info->id);
     if (!encode) {
-        add(&w, "--latents-out");
-        add(&w, out);
-        add(&w, "--out");
-        add(&w, scratch_path("out.png"));
+        words_add(&w, "--latents-out");
+        words_add(&w, out);
+        words_add(&w, "--out");
+        words_add(&w, scratch_path("out.png"));
     }
     status st = encode ? cli_encode(w.n, w.word) : cli_sample(w.n, w.word);
     ck_assert_msg(st == OK, "%s: %s", name, fail_line());
     if (!strcmp(name, "inpainting-original")) check_kept();
-    double error = relative_error(out, expected), most = atof(tolerance) * factor;
+    double error = listed_file_error(out, data_path(path, expected));
+    double most = atof(tolerance) * factor;
     printf("%-8s %-20s %s  err %.1e / tol %.0e  %s\n", verb, name, info->platform, error, most,
            error <= most ? "ok" : "WRONG");
     fflush(stdout);
-    for (int i = 0; i < w.n; i++) free(w.word[i]);
+    words_free(&w);
     free(out);
     return error <= most;
 }
@@ -266,7 +231,7 @@ START_TEST(commands_match_their_oracle)
     const device_list *devices = wanted_devices();
     char path[PATH], *list, *save;
     int n = 0, failed = 0;
-    ck_assert_int_eq(file_join(path, PATH, folder, "pictures.txt"), OK);
+    data_path(path, "pictures.txt");
     for (int i = 0; i < devices->n; i++) {
         device d;
         ck_assert_msg(device_open(&d, &devices->items[i], &(device_settings){0}) == OK, "%s",

@@ -1,0 +1,23 @@
+/* What tests that work through a list of commands share. */
+#ifndef DITCL_TESTS_LISTED_H
+#define DITCL_TESTS_LISTED_H
+
+#include <stddef.h>
+
+/* What auto may use where products are not fp32's, beside the tolerance of fp32. */
+enum { AUTO_FACTOR = 5 };
+
+/* A command's words; zero-initialise. */
+typedef struct {
+    char *word[48];
+    int n;
+} words;
+
+void words_add(words *w, const char *value);
+void words_free(words *w);
+
+/* Relative L2 error of got [count], or of the array in a file, against the one that is expected. */
+double listed_error(const float *got, size_t count, const char *expected);
+double listed_file_error(const char *got, const char *expected);
+
+#endif
