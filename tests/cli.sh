@@ -382,6 +382,13 @@ END
 expect 0 "" convert "$original" keep/odd --vae keep/odd.safetensors --heads 1
 expect 0 "" info keep/odd
 
+# one VAE in diffusers' layout, in Latent Diffusion's, and inside a Stable Diffusion file
+for kind in models/plain32 checkpoints/vae/alone.safetensors checkpoints/vae/stable.ckpt; do
+    expect 0 "" decode "$data/$kind" --latents "$data/models/plain32-z.npy" --out keep/vae.npy -q
+    [ -e keep/vae1.npy ] || cp keep/vae.npy keep/vae1.npy
+    cmp -s keep/vae.npy keep/vae1.npy || problem "$kind decodes to something else"
+done
+
 # programs from the cache on disk, or built by two processes at once, or damaged there, draw the same
 [ -n "$(ls keep/cache/ditcl)" ] || problem "no program was stored"
 "$ditcl" sample "$model" $fast --class all -n 3 --no-cache --latents-out keep/b.npy --out keep/b.png
