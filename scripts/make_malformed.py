@@ -381,6 +381,68 @@ def run(folder, program, rows):
     return wrong
 
 
+def pickled(*parts):
+    """A pickle; text becomes its opcode."""
+    return b"\x80\x02" + b"".join(p if isinstance(p, bytes) else
+                                  b"X" + struct.pack("<I", len(p)) + p.encode() for p in parts)
+
+
+def torch_tensors(n):
+    """A file of torch.save's older format with n tensors of two values, all in one storage."""
+    magic = b"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."
+    tensor = (b"ctorch._utils\n_rebuild_tensor_v2\n(q\x01(", "storage",
+              b"ctorch\nFloatStorage\n", "0", "cpu", b"K\x02NtQK\x00K\x02\x85K\x01\x85\x89NtRq\x02")
+    names = [x for i in range(n) for x in (f"t{i}", b"h\x02")]
+    first = pickled(*tensor)[2:].replace(b"(q\x01", b"(")
+    body = b"\x80\x02}(" + pickled("t")[2:] + first + pickled(*names)[2:] + b"u."
+    return (pickled(magic) + pickled(b"M\xe9\x03.") + pickled(b"}", "little_endian", b"\x88s.") +
+            body + pickled(b"]", "0", b"a.") + struct.pack("<Q2f", 2, 1.0, 2.0))
+
+
+def far_archive():
+    """A zip archive whose only entry is said to be at 2^63."""
+    name, place = b"a/data.pkl", b"\x01\0\x08\0" + struct.pack("<Q", 2 ** 63)
+    central = (b"PK\1\2" + struct.pack("<6H3I5H2I", 45, 45, 0, 0, 0, 0, 0, 0, 0, len(name),
+                                       len(place), 0, 0, 0, 0, 2 ** 32 - 1) + name + place)
+    return (b"PK\3\4" + bytes(40) + central +
+            b"PK\5\6" + struct.pack("<4H2IH", 0, 0, 1, 1, len(central), 44, 0))
+
+
+def hostile_sizes(c):
+    """Small files that would need much time or memory if they were believed."""
+    entries = {f"t{i}": {"dtype": "U8", "shape": [0], "data_offsets": [0, 0]} for i in range(120000)}
+    c.raw("many_tensors", "120000 tensors", assemble(entries, {}))
+    c.raw("many_values", "more than 1048576 values", assemble(b"{\"a\":[" + b"[]," * 1100000, {}))
+    index = json.dumps({"weight_map": {f"{i:x}": "" for i in range(1100000)}})
+    for name, text in (("many_indexed", index), ("many_lists", "[" + "{}," * 900000)):
+        path = c.copy(name, "more than 1048576 values") + "/transformer/"
+        os.remove(path + WEIGHTS)
+        with open(path + WEIGHTS + ".index.json", "w") as f:
+            f.write(text)
+    c.config("config_many", "more than 1048576 values", "model_index.json",
+             lambda d: "[" + "{}," * 900000)
+    for name, word, data in (("torch_few", "x_embedder.proj.weight", torch_tensors(3)),
+                             ("torch_many", "100001 tensors", torch_tensors(100000)),
+                             ("torch_far", "not where it should be", far_archive())):
+        with open(f"{c.folder}/{name}.pt", "wb") as f:
+            f.write(data)
+        c.row(name, 1, word, f"sample @/{name}.pt --vae @/good --heads 1 --class 0 -q")
+    # pictures whose pixels an int cannot count
+    path = c.copy("huge_pictures", "131072 pixels a side")
+    for file, more in (("transformer", {"sample_size": 1024}),
+                       ("vae", {"block_out_channels": [8] * 8,
+                                "up_block_types": ["UpDecoderBlock2D"] * 8})):
+        with open(f"{path}/{file}/config.json") as f:
+            config = json.load(f)
+        with open(f"{path}/{file}/config.json", "w") as f:
+            json.dump({**config, **more}, f)
+    side = 129
+    c.single("huge_positions", "latents of 1032 a side", lambda t: t.update({
+        "x_embedder.proj.weight": ["BF16", [64, 4, 8, 8], bytes(64 * 4 * 64 * 2)],
+        "final_layer.linear.weight": ["BF16", [512, 64], bytes(512 * 64 * 2)],
+        "pos_embed": ["BF16", [1, side * side, 64], bytes(side * side * 128)]}))
+
+
 def other_designs(c):
     for model, heads, names in (
             ("adaln40", 5, ["blocks.1.adaLN_modulation.1.weight",
@@ -408,7 +470,7 @@ def main():
         sys.exit(__doc__)
     cases = Cases(sys.argv[1], sys.argv[2])
     for make in (broken_files, broken_headers, broken_tensors, broken_configs, missing_files,
-                 single_files, other_designs, broken_latents):
+                 single_files, other_designs, hostile_sizes, broken_latents):
         make(cases)
     with open(sys.argv[2] + "/malformed.txt", "w") as f:
         f.writelines("\t".join(map(str, row)) + "\n" for row in cases.rows)

@@ -82,6 +82,12 @@ bool file_is_folder(const char *path)
     return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
 }
 
+bool file_is_same(const char *a, const char *b)
+{
+    struct stat x, y;
+    return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
 status file_join(char *out, size_t size, const char *folder, const char *name)
 {
     size_t n = strlen(folder);
@@ -239,25 +245,22 @@ status file_out_check(const char *path)
     return OK;
 }
 
-status file_out_open(file_out *out, const char *path)
+/* The folder of path is known to be there. */
+static status open_at(file_out *out, const char *path, const char *shown)
 {
-    *out = (file_out){0};
-    status st = file_out_check(path);
-    if (st != OK) return st;
+    status st = OK;
     size_t n = strlen(path);
-    st = memory_strdup(&out->path, path);
-    if (st == OK) st = memory_alloc(&out->temporary, n + 32, 1);
-    if (st != OK) {
-        file_out_discard(out);
-        return st;
-    }
+    *out = (file_out){0};
+    TRY(memory_strdup(&out->path, path));
+    TRY(memory_strdup(&out->shown, shown));
+    TRY(memory_alloc(&out->temporary, n + 32, 1));
     const char *slash = strrchr(path, '/');
     int folder = slash ? (int)(slash - path) + 1 : 0;
     snprintf(out->temporary, n + 32, "%.*s.%s.XXXXXX", folder, path, path + folder);
     sigset_t before = hold_signals();
     int fd = mkstemp(out->temporary);
     if (fd < 0) {
-        st = fail(ERR_FILE, "%s: cannot write: %s", path, strerror(errno));
+        st = fail(ERR_FILE, "%s: cannot write: %s", shown, strerror(errno));
         free(out->temporary);
         out->temporary = NULL;
     } else {
@@ -266,16 +269,25 @@ status file_out_open(file_out *out, const char *path)
         fchmod(fd, 0666 & ~mask);
         st = register_temporary(out->temporary);
         if (st == OK && !(out->stream = fdopen(fd, "wb")))
-            st = fail(ERR_FILE, "%s: cannot write: %s", path, strerror(errno));
+            st = fail(ERR_FILE, "%s: cannot write: %s", shown, strerror(errno));
         if (!out->stream) close(fd);
     }
     release_signals(before);
+done:
     if (st != OK) file_out_discard(out);
     return st;
 }
 
+status file_out_open(file_out *out, const char *path)
+{
+    *out = (file_out){0};
+    status st = file_out_check(path);
+    return st == OK ? open_at(out, path, path) : st;
+}
+
 status file_out_finish(file_out *out)
 {
+    errno = EIO; /* where a write failed long ago */
     int bad = ferror(out->stream) | fflush(out->stream);
     if (!bad && fsync(fileno(out->stream)) != 0 && errno != EINVAL && errno != EROFS) bad = 1;
     int reason = errno;
@@ -284,24 +296,21 @@ status file_out_finish(file_out *out)
         bad = 1;
     }
     out->stream = NULL;
-    if (bad) return fail(ERR_FILE, "%s: cannot write: %s", out->path, strerror(reason));
+    if (bad) return fail(ERR_FILE, "%s: cannot write: %s", out->shown, strerror(reason));
     return OK;
 }
 
 /* With signals held back. */
 static status rename_outs(file_out *outs, size_t n)
 {
-    status st = OK;
-    for (size_t i = 0; i < n && st == OK; i++) {
-        if (rename(outs[i].temporary, outs[i].path) != 0) {
-            st = fail(ERR_FILE, "%s: cannot write: %s", outs[i].path, strerror(errno));
-            break;
-        }
+    for (size_t i = n; i-- > 0;) { /* the last one is found first, however many there are */
+        if (rename(outs[i].temporary, outs[i].path) != 0)
+            return fail(ERR_FILE, "%s: cannot write: %s", outs[i].shown, strerror(errno));
         forget_temporary(outs[i].temporary);
         free(outs[i].temporary);
         outs[i].temporary = NULL;
     }
-    return st;
+    return OK;
 }
 
 status file_out_commit(file_out *outs, size_t n)
@@ -322,6 +331,7 @@ void file_out_discard(file_out *out)
         free(out->temporary);
     }
     free(out->path);
+    free(out->shown);
     *out = (file_out){0};
     release_signals(before);
 }
@@ -345,14 +355,14 @@ static status check_new(const char *path)
     return fail(ERR_FILE, "%s: is there already and not empty, expected a new folder's name", path);
 }
 
-/* Makes the folder, by mkdtemp where unique, and registers it. */
-static status make_folder(char *path, bool unique)
+/* Makes the folder, by mkdtemp where unique, and registers it. shown: for messages. */
+static status make_folder(char *path, bool unique, const char *shown)
 {
     mode_t mask = umask(0);
     umask(mask);
     bool made = unique ? mkdtemp(path) != NULL && chmod(path, 0777 & ~mask) == 0
                        : mkdir(path, 0777) == 0;
-    if (!made) return fail(ERR_FILE, "%s: cannot write: %s", path, strerror(errno));
+    if (!made) return fail(ERR_FILE, "%s: cannot write: %s", shown, strerror(errno));
     status st = register_temporary(path);
     if (st != OK) rmdir(path);
     return st;
@@ -379,7 +389,7 @@ status folder_out_open(folder_out *out, const char *path)
     TRY(memory_alloc(&out->temporary, n + 32, 1));
     snprintf(out->temporary, n + 32, "%.*s.%s.XXXXXX", (int)before, out->path, out->path + before);
     sigset_t signals = hold_signals();
-    st = make_folder(out->temporary, true);
+    st = make_folder(out->temporary, true, out->path);
     release_signals(signals);
     if (st != OK) {
         free(out->temporary);
@@ -398,11 +408,22 @@ status folder_out_add(folder_out *out, const char *name)
     if (st == OK) st = memory_strdup(&copy, path);
     if (st != OK) return st;
     sigset_t signals = hold_signals();
-    st = make_folder(copy, false);
+    st = make_folder(copy, false, out->path);
     if (st == OK) out->parts[out->n_parts++] = copy;
     else free(copy);
     release_signals(signals);
     return st;
+}
+
+status folder_out_file(const folder_out *out, file_out *file, int part, const char *name)
+{
+    char path[4096], shown[4096];
+    const char *folder = part < 0 ? out->temporary : out->parts[part];
+    *file = (file_out){0};
+    status st = file_join(path, sizeof path, folder, name);
+    size_t hidden = strlen(out->temporary);
+    if (st == OK) st = file_join(shown, sizeof shown, out->path, path + hidden + 1);
+    return st == OK ? open_at(file, path, shown) : st;
 }
 
 /* The folders are no temporaries any more. */

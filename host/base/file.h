@@ -28,6 +28,8 @@ status file_read_text(char **out, const char *path, size_t limit);
 
 bool file_exists(const char *path);
 bool file_is_folder(const char *path);
+/* Both are there and one, whatever their names. */
+bool file_is_same(const char *a, const char *b);
 /* out = folder/name; ERR_LIMIT when it does not fit. */
 status file_join(char *out, size_t size, const char *folder, const char *name);
 
@@ -42,6 +44,7 @@ status file_make_folders(const char *path);
 typedef struct {
     FILE *stream; /* write here */
     char *path, *temporary;
+    char *shown; /* what messages call it: the path, or in a hidden folder the one to be */
 } file_out;
 
 /* Checks, before any work, that path can be written: its folder exists and is writable, and path is
@@ -66,6 +69,8 @@ typedef struct {
 status folder_out_open(folder_out *out, const char *path);
 /* Makes a folder in it; its path is out->parts[0] for the first and so on. */
 status folder_out_add(folder_out *out, const char *name);
+/* Opens a file in the folder, or in its part of this number where that is not negative. */
+status folder_out_file(const folder_out *out, file_out *file, int part, const char *name);
 /* Renames n finished outputs, which are in it, and the folder, as file_out_commit does. */
 status folder_out_commit(folder_out *out, file_out *outs, size_t n);
 /* Removes the hidden folder, whose files must be discarded before. Accepts zero and twice. */

@@ -1,12 +1,12 @@
 /* Any file of weights. See checkpoint.h. */
 #include "files/checkpoint.h"
 
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/memory.h"
+#include "files/json.h"
 #include "files/safetensors.h"
 #include "files/torch.h"
 
@@ -32,21 +32,23 @@ done:
 /* An array of n and another of m items become one. Nothing is freed on failure. */
 static status join(void *p, size_t n, const void *more, size_t m, size_t item_size)
 {
-    unsigned char *all, *before;
-    memcpy(&before, p, sizeof before);
-    status st = memory_alloc(&all, n + m, item_size);
-    if (st != OK) return st;
-    if (n) memcpy(all, before, n * item_size);
-    if (m) memcpy(all + n * item_size, more, m * item_size);
-    free(before);
-    memcpy(p, &all, sizeof all);
+    unsigned char *all;
+    size_t capacity = n;
+    status st = memory_grow(p, &capacity, n + m, item_size);
+    if (st != OK || !m) return st;
+    memcpy(&all, p, sizeof all);
+    memcpy(all + n * item_size, more, m * item_size);
     return OK;
 }
 
 /* Moves the tensors and mappings of one file into another; `from` is empty afterwards. */
 static status take_over(tensor_file *file, tensor_file *from)
 {
-    status st = join(&file->maps, file->n_maps, from->maps, from->n_maps, sizeof *from->maps);
+    status st = OK;
+    if (from->n_tensors > TENSORS_MAX - file->n_tensors)
+        st = fail(ERR_FORMAT, "%s: its files hold more than %d tensors", file->path, TENSORS_MAX);
+    if (st == OK)
+        st = join(&file->maps, file->n_maps, from->maps, from->n_maps, sizeof *from->maps);
     if (st == OK) {
         file->n_maps += from->n_maps;
         from->n_maps = 0;
@@ -107,12 +109,10 @@ static status open_index(tensor_file *file, const char *path)
     status st = OK;
     char *json = NULL;
     json_t *root = NULL;
-    json_error_t error;
     *file = (tensor_file){0};
     TRY(memory_strdup(&file->path, path));
     TRY(file_read_text(&json, path, INDEX_BYTES));
-    root = json_loads(json, JSON_REJECT_DUPLICATES, &error);
-    if (!root) TRY(fail(ERR_FORMAT, "%s: not valid JSON: %s", path, error.text));
+    TRY(json_read(&root, json, strlen(json), path, NULL));
     json_t *map = json_object_get(root, "weight_map");
     if (!json_is_object(map) || json_object_size(map) == 0)
         TRY(fail(ERR_FORMAT, "%s: holds no weight_map, expected an index of weights", path));
@@ -137,13 +137,16 @@ static status strip_names(tensor_file *file)
     enum { N = sizeof wrappers / sizeof *wrappers };
     bool changed = false;
     for (size_t i = 0; i < file->n_tensors; i++) {
-        char *name = file->tensors[i].name;
-        for (int k = 0; k < N; k++) {
+        char *name = file->tensors[i].name, *rest = name;
+        for (int k = 0; k < N; k++) { /* in any order: each may be in the other */
             size_t n = strlen(wrappers[k]);
-            if (strncmp(name, wrappers[k], n) != 0) continue;
-            memmove(name, name + n, strlen(name + n) + 1);
-            changed = true;
+            if (strncmp(rest, wrappers[k], n) != 0) continue;
+            rest += n;
+            k = -1;
         }
+        if (rest == name) continue;
+        memmove(name, rest, strlen(rest) + 1);
+        changed = true;
     }
     return changed ? tensor_file_sort(file) : OK;
 }

@@ -7,8 +7,8 @@
 #include "base/memory.h"
 
 enum {
-    MAX_NODES = 1 << 22,
-    MAX_ITEMS = 1 << 24,
+    MAX_NODES = 1 << 20, /* a tensor is about ten */
+    MAX_ITEMS = 1 << 22,
     MAX_STACK = 1 << 20,
     MARK = -1 /* on the stack, as a pickle_ref */
 };

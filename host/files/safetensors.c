@@ -6,7 +6,6 @@
 #include "files/safetensors.h"
 
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +13,7 @@
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "files/json.h"
 
 enum { LENGTH_BYTES = 8, HEADER_MAX = 100000000 };
 
@@ -267,6 +267,8 @@ static status read_tensors(tensor_file *file, json_t *header, const unsigned cha
     status st = OK;
     extent *places = NULL;
     size_t n = json_object_size(header);
+    if (n > TENSORS_MAX + 1)
+        return fail(ERR_FORMAT, "%s: holds %zu tensors, expected at most %d", path, n, TENSORS_MAX);
     TRY(memory_alloc(&file->tensors, n, sizeof *file->tensors));
     TRY(memory_alloc(&places, n, sizeof *places));
     for (void *i = json_object_iter(header); i; i = json_object_iter_next(header, i)) {
@@ -320,14 +322,10 @@ status safetensors_read(tensor_file *file, const file_map *map, const char *path
 {
     status st = OK;
     json_t *header = NULL;
-    json_error_t error;
     size_t length = 0;
     TRY(read_length(&length, map, path));
     const unsigned char *json = map->data + LENGTH_BYTES;
-    header = json_loadb((const char *)json, length, JSON_REJECT_DUPLICATES, &error);
-    if (!header && !*error.text) /* jansson says nothing about it */
-        TRY(fail(ERR_MEMORY, "%s: out of memory for a header of %zu bytes", path, length));
-    if (!header) TRY(fail(ERR_FORMAT, "%s: header, byte %d: %s", path, error.position, error.text));
+    TRY(json_read(&header, (const char *)json, length, path, "header"));
     TRY(read_tensors(file, header, json + length, map->size - LENGTH_BYTES - length, path));
 done:
     json_decref(header);

@@ -26,15 +26,20 @@ typedef struct {
 } safetensors_writer;
 
 /* notes: n_notes strings for __metadata__, as UTF-8; may be null. Accepts what safetensors_open
- * would, and checks before any work that path can be written. */
+ * would, and checks before any work that path can be written. safetensors_begin: w->out is open
+ * already, and discarded on failure. */
+status safetensors_begin(safetensors_writer *w, const tensor *table, size_t n,
+                         const tensor_note *notes, size_t n_notes);
 status safetensors_create(safetensors_writer *w, const char *path, const tensor *table, size_t n,
                           const tensor_note *notes, size_t n_notes);
 
 /* The next count elements, rounded to their tensor's type; one that is finite and would become
- * infinite is an error. All of one tensor: a call does not cross into the next. */
+ * infinite is an error, and so are more than it has. All of one tensor: a call does not cross into
+ * the next. */
 status safetensors_append(safetensors_writer *w, const float *values, size_t count);
 
-/* After the last value: closes the file. ERR_FILE when it could not be written. */
+/* After the last value: closes the file. ERR_FILE when it could not be written, ERR_FORMAT when
+ * values are missing. */
 status safetensors_finish(safetensors_writer *w);
 
 /* Removes what was not committed. Accepts zero and twice. */

@@ -1,5 +1,4 @@
 /* Writing safetensors. See safetensors.h. */
-#include <assert.h>
 #include <errno.h>
 #include <jansson.h>
 #include <stdlib.h>
@@ -42,8 +41,8 @@ static status header_text(char **text, const tensor *table, size_t n, const tens
     if (n_notes) good &= !json_object_set(header, "__metadata__", metadata);
     for (size_t i = 0; i < n; i++) {
         size_t bytes = elements(&table[i]) * dtype_bytes(table[i].type);
-        assert(table[i].type <= DTYPE_BF16 && !json_object_get(header, table[i].name));
-        good &= !json_object_set_new(header, table[i].name, entry(&table[i], at, bytes));
+        good = good && table[i].type <= DTYPE_BF16 && !json_object_get(header, table[i].name) &&
+               !json_object_set_new(header, table[i].name, entry(&table[i], at, bytes));
         at += bytes;
     }
     char *plain = good ? json_dumps(header, JSON_COMPACT) : NULL;
@@ -51,7 +50,7 @@ static status header_text(char **text, const tensor *table, size_t n, const tens
     json_decref(header);
     size_t length = plain ? strlen(plain) : 0, padding = ALIGNMENT - length % ALIGNMENT;
     status st = plain ? memory_alloc(text, length + padding + 1, 1)
-                      : fail(ERR_FORMAT, "a tensor's name or a note is not UTF-8");
+                      : fail(ERR_FORMAT, "a tensor's name or a note is not UTF-8, or there twice");
     if (st == OK) {
         memcpy(*text, plain, length);
         memset(*text + length, ' ', padding);
@@ -63,7 +62,7 @@ static status header_text(char **text, const tensor *table, size_t n, const tens
 static status check_stream(const safetensors_writer *w)
 {
     if (!ferror(w->out.stream)) return OK;
-    return fail(ERR_FILE, "%s: cannot write: %s", w->out.path, strerror(errno));
+    return fail(ERR_FILE, "%s: cannot write: %s", w->out.shown, strerror(errno));
 }
 
 /* Goes on to the next tensor that has elements. */
@@ -76,12 +75,22 @@ static void advance(safetensors_writer *w)
 status safetensors_create(safetensors_writer *w, const char *path, const tensor *table, size_t n,
                           const tensor_note *notes, size_t n_notes)
 {
+    *w = (safetensors_writer){0};
+    status st = file_out_open(&w->out, path);
+    return st == OK ? safetensors_begin(w, table, n, notes, n_notes) : st;
+}
+
+status safetensors_begin(safetensors_writer *w, const tensor *table, size_t n,
+                         const tensor_note *notes, size_t n_notes)
+{
     char *text = NULL;
     unsigned char length[8];
     status st = OK;
-    *w = (safetensors_writer){.table = table, .n = n, .left = n ? elements(&table[0]) : 0};
+    w->table = table;
+    w->n = n;
+    w->at = 0;
+    w->left = n ? elements(&table[0]) : 0;
     TRY(header_text(&text, table, n, notes, n_notes));
-    TRY(file_out_open(&w->out, path));
     uint64_t bytes = strlen(text);
     for (int i = 0; i < 8; i++) length[i] = (unsigned char)(bytes >> 8 * i);
     fwrite(length, 1, sizeof length, w->out.stream);
@@ -108,16 +117,18 @@ static bool put(unsigned char *out, dtype type, float value)
 status safetensors_append(safetensors_writer *w, const float *values, size_t count)
 {
     unsigned char piece[PIECE * 4];
-    assert(count <= w->left);
     if (count == 0) return OK;
+    if (count > w->left)
+        return fail(ERR_FORMAT, "%s: tensor %.200s: more values than its shape has", w->out.shown,
+                    w->at < w->n ? w->table[w->at].name : "behind the last");
     const tensor *t = &w->table[w->at];
     size_t size = dtype_bytes(t->type);
     for (size_t first = 0; first < count; first += PIECE) {
         size_t n = count - first < PIECE ? count - first : PIECE;
         for (size_t i = 0; i < n; i++)
             if (!put(piece + i * size, t->type, values[first + i]))
-                return fail(ERR_FORMAT, "tensor %.200s: %g is too large for 16 bits", t->name,
-                            (double)values[first + i]);
+                return fail(ERR_FORMAT, "%s: tensor %.200s: %g is too large for 16 bits",
+                            w->out.shown, t->name, (double)values[first + i]);
         fwrite(piece, size, n, w->out.stream);
     }
     w->left -= count;
@@ -127,7 +138,9 @@ status safetensors_append(safetensors_writer *w, const float *values, size_t cou
 
 status safetensors_finish(safetensors_writer *w)
 {
-    assert(w->at == w->n && w->left == 0);
+    if (w->at < w->n)
+        return fail(ERR_FORMAT, "%s: tensor %.200s: fewer values than its shape has", w->out.shown,
+                    w->table[w->at].name);
     return file_out_finish(&w->out);
 }
 

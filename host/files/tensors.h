@@ -12,7 +12,9 @@
 
 typedef enum { DTYPE_F32, DTYPE_F16, DTYPE_BF16, DTYPE_F64, DTYPE_OTHER } dtype;
 
-enum { TENSOR_MAX_DIMS = 8 };
+/* The most of a file, or of files that belong together: published ones have a few thousand, the
+ * largest in many files 92000. */
+enum { TENSOR_MAX_DIMS = 8, TENSORS_MAX = 100000 };
 
 typedef struct {
     char *name;

@@ -280,6 +280,9 @@ static status read_tensors(reading *r)
         fail_hint("a whole pickled module is none: torch.save(model.state_dict(), ...)");
         return ERR_FORMAT;
     }
+    if (d->n_items / 2 > TENSORS_MAX)
+        return fail(ERR_FORMAT, "%s: holds %zu tensors, expected at most %d", r->path,
+                    d->n_items / 2, TENSORS_MAX);
     status st = memory_alloc(&r->file->tensors, d->n_items / 2, sizeof *r->file->tensors);
     for (size_t i = 0; st == OK && i + 1 < d->n_items; i += 2) {
         const pickle_node *key = item(r, d, i), *arguments = rebuilt(r, item(r, d, i + 1));

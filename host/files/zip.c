@@ -106,10 +106,10 @@ static bool read_extra(const unsigned char *extra, size_t length, uint64_t *valu
 static status read_local(const archive *a, zip_entry *e, uint64_t place, uint64_t size,
                          uint64_t limit)
 {
-    const unsigned char *local = a->data + place;
-    if (place > limit || limit - place < LOCAL || !is(local, "PK\3\4"))
+    if (place > limit || limit - place < LOCAL || !is(a->data + place, "PK\3\4"))
         return fail(ERR_FORMAT, "%s: zip archive: entry %.*s is not where it should be", a->path,
                     NAME(e));
+    const unsigned char *local = a->data + place;
     uint64_t n_name = load(local + 26, 2), before = LOCAL + n_name + load(local + 28, 2);
     if (before > limit - place || size > limit - place - before)
         return fail(ERR_FORMAT, "%s: zip archive: entry %.*s leaves the file; cut short?", a->path,

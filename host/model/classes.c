@@ -5,7 +5,6 @@
 #include "model/classes.h"
 
 #include <ctype.h>
-#include <jansson.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +12,7 @@
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "files/json.h"
 
 /* Names longer than this are never looked up. */
 enum { NAME_BYTES = 256, MAX_SUGGESTIONS = 3 };
@@ -61,12 +61,10 @@ done:
 status config_parse_names(class_names *names, const char *json, const char *path, int n_classes)
 {
     status st = OK;
-    json_error_t error;
+    json_t *root;
     *names = (class_names){0};
-    json_t *root = json_loads(json, JSON_REJECT_DUPLICATES, &error);
-    if (!root)
-        return fail(ERR_FORMAT, "%s: not valid JSON: %s (line %d, column %d)", path, error.text,
-                    error.line, error.column);
+    st = json_read(&root, json, strlen(json), path, NULL);
+    if (st != OK) return st;
     json_t *map = json_object_get(root, "id2label");
     if (!json_is_object(root))
         st = fail(ERR_FORMAT, "%s: holds no JSON object ({...}) at the top level", path);

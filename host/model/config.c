@@ -16,7 +16,6 @@ enum {
     MAX_HEAD_DIM = 128,
     MAX_DEPTH = 1024,
     MAX_CLASSES = 10000000,
-    MAX_LATENT_SIZE = 1024,
     MAX_LATENT_CHANNELS = 64,
     MAX_VAE_CHANNELS = 8192,
     MAX_VAE_LAYERS = 16,
@@ -112,8 +111,8 @@ static status read_dit(const reader *r, dit_config *c)
     TRY(read_int(r, "in_channels", 4, 1, MAX_LATENT_CHANNELS, &c->in_channels));
     TRY(read_out_channels(r, c));
     TRY(read_int(r, "num_layers", 28, 1, MAX_DEPTH, &c->depth));
-    TRY(read_int(r, "sample_size", 32, 1, MAX_LATENT_SIZE, &c->latent_size));
-    TRY(read_int(r, "patch_size", 2, 1, MAX_LATENT_SIZE, &c->patch));
+    TRY(read_int(r, "sample_size", 32, 1, CONFIG_MAX_LATENT_SIZE, &c->latent_size));
+    TRY(read_int(r, "patch_size", 2, 1, CONFIG_MAX_LATENT_SIZE, &c->patch));
     TRY(read_int(r, "num_embeds_ada_norm", 1000, 1, MAX_CLASSES, &c->n_classes));
     TRY(read_number(r, "norm_eps", 1e-5, 0, 1, &eps));
     c->norm3_eps = (float)eps;

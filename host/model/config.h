@@ -15,6 +15,8 @@
 typedef enum { COMPAT_ORIGINAL, COMPAT_DIFFUSERS } compat;
 extern const char *const compat_names[]; /* by compat; ends with a null */
 
+enum { CONFIG_MAX_LATENT_SIZE = 1024 };
+
 /* transformer/config.json (DiTTransformer2DModel, or the older Transformer2DModel with norm_type
  * ada_norm_zero). */
 typedef struct {

@@ -1,17 +1,18 @@
 /* Converting models. See convert.h. */
 #include "model/convert.h"
 
-#include <jansson.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/memory.h"
+#include "files/json.h"
 #include "files/safetensors.h"
 #include "model/convert_rows.h"
 #include "model/vae.h"
 
-enum { PIECE = 1 << 17, PATH_BYTES = 4096, MAX_FILES = 6 };
+enum { PIECE = 1 << 17, MAX_FILES = 6 };
 
 static const char weights_name[] = "diffusion_pytorch_model.safetensors";
 
@@ -41,13 +42,13 @@ static status write_row(safetensors_writer *w, float *piece, const row_source *s
     return OK;
 }
 
-/* Writes and finishes; the caller commits w->out, or discards w. */
-static status write_weights(safetensors_writer *w, const char *path, const convert_rows *r,
-                            const tensor_note *notes, size_t n_notes)
+/* Writes to what is open and finishes; the caller commits w->out, or discards w. */
+static status write_weights(safetensors_writer *w, const convert_rows *r, const tensor_note *notes,
+                            size_t n_notes)
 {
     float *piece = NULL;
     status st = OK;
-    TRY(safetensors_create(w, path, r->table, r->n, notes, n_notes));
+    TRY(safetensors_begin(w, r->table, r->n, notes, n_notes));
     TRY(memory_alloc(&piece, PIECE, sizeof *piece));
     for (size_t i = 0; i < r->n; i++) TRY(write_row(w, piece, &r->sources[i]));
     TRY(safetensors_finish(w));
@@ -61,14 +62,9 @@ done:
 /* The configuration that was read, else made of what was inferred; null when memory ran out. */
 static json_t *parsed(const model *m, model_text which, json_t *otherwise)
 {
-    char *text = NULL;
-    json_t *json = NULL;
-    if (m->texts[which] && config_standard_json(&text, m->texts[which]) == OK)
-        json = json_loads(text, 0, NULL);
-    free(text);
-    if (!json) return otherwise;
+    if (!m->texts[which]) return otherwise;
     json_decref(otherwise);
-    return json;
+    return json_loads(m->texts[which], 0, NULL);
 }
 
 static json_t *dit_json(const model *m)
@@ -87,25 +83,41 @@ static json_t *dit_json(const model *m)
     return json;
 }
 
-/* As diffusers' own conversion of an original file has it. */
-static json_t *schedule_json(const model *m)
+static json_t *flow_json(const schedule_config *c)
 {
-    const schedule_config *c = &m->schedule;
-    if (c->flow) {
-        int predicts = 0;
-        while (flow_predictions[predicts] != c->predicts) predicts++;
-        return json_pack("{s:s, s:s, s:s}", "_class_name", "SiT", "path_type",
-                         flow_path_names[c->path], "prediction", flow_prediction_names[predicts]);
-    }
-    json_t *json = parsed(m, TEXT_SCHEDULE, json_pack(
-        "{s:s, s:f, s:s, s:f, s:b, s:i, s:s, s:b, s:i, s:s}", "_class_name", "DDIMScheduler",
-        "beta_end", 0.02, "beta_schedule", "linear", "beta_start", 0.0001, "clip_sample", 0,
-        "num_train_timesteps", 1000, "prediction_type", "epsilon", "set_alpha_to_one", 1,
-        "steps_offset", 0, "timestep_spacing", "leading"));
+    int predicts = 0;
+    while (flow_predictions[predicts] != c->predicts) predicts++;
+    return json_pack("{s:s, s:s, s:s}", "_class_name", "SiT", "path_type",
+                     flow_path_names[c->path], "prediction", flow_prediction_names[predicts]);
+}
+
+/* *json = the scheduler's; where the model has none, as diffusers' own conversion of an original
+ * file has it. In the original's arithmetic nobody has looked into it yet. */
+static status schedule_json(json_t **json, const model *m)
+{
+    const char *given = m->schedule.flow ? NULL : m->texts[TEXT_SCHEDULE];
+    char *text = NULL;
+    status st = OK;
+    *json = m->schedule.flow
+                ? flow_json(&m->schedule)
+                : json_pack("{s:s, s:f, s:s, s:f, s:b, s:i, s:s, s:b, s:i, s:s}", "_class_name",
+                            "DDIMScheduler", "beta_end", 0.02, "beta_schedule", "linear",
+                            "beta_start", 0.0001, "clip_sample", 0, "num_train_timesteps", 1000,
+                            "prediction_type", "epsilon", "set_alpha_to_one", 1, "steps_offset", 0,
+                            "timestep_spacing", "leading");
+    if (!given) goto done;
+    json_decref(*json);
+    *json = NULL;
+    TRY(config_standard_json(&text, given));
+    TRY(json_read(json, text, strlen(text), m->path, "the scheduler's configuration"));
+    if (!json_is_string(json_object_get(*json, "_class_name")))
+        TRY(fail(ERR_FORMAT, "%s: the scheduler's configuration: _class_name is missing", m->path));
     /* null stands for minus infinity, its default, which JSON cannot say */
-    if (json_is_null(json_object_get(json, "lambda_min_clipped")))
-        json_object_del(json, "lambda_min_clipped");
-    return json;
+    if (json_is_null(json_object_get(*json, "lambda_min_clipped")))
+        json_object_del(*json, "lambda_min_clipped");
+done:
+    free(text);
+    return st;
 }
 
 /* The double that its decimal digits say: 0.18215, not the nearest float's. */
@@ -166,17 +178,21 @@ status convert_to_file(model *m, const char *out, dtype type)
     convert_rows rows = {.type = type};
     safetensors_writer w = {0};
     tensor_note notes[4] = {{0}};
+    json_t *schedule = NULL;
     size_t n = 0;
     status st = OK;
     TRY(convert_dit_rows(&rows, m, NAMING_ORIGINAL));
     TRY(memory_strdup(&notes[n].key, "format"));
     TRY(memory_strdup(&notes[n++].value, "pt"));
     TRY(add_note(notes, &n, NOTE_DIT, dit_json(m)));
-    if (m->texts[TEXT_SCHEDULE] || m->schedule.flow)
-        TRY(add_note(notes, &n, NOTE_SCHEDULE, schedule_json(m)));
+    if (m->texts[TEXT_SCHEDULE] || m->schedule.flow) {
+        TRY(schedule_json(&schedule, m));
+        TRY(add_note(notes, &n, NOTE_SCHEDULE, schedule));
+    }
     if (m->texts[TEXT_INDEX])
         TRY(add_note(notes, &n, NOTE_INDEX, parsed(m, TEXT_INDEX, NULL)));
-    TRY(write_weights(&w, out, &rows, notes, n));
+    TRY(file_out_open(&w.out, out));
+    TRY(write_weights(&w, &rows, notes, n));
     TRY(file_out_commit(&w.out, 1));
 done:
     safetensors_discard(&w);
@@ -190,6 +206,8 @@ done:
 
 /* ---- a folder ---- */
 
+enum { PART_DIT, PART_SCHEDULE, PART_VAE, N_PARTS };
+
 typedef struct {
     folder_out folder;
     file_out files[MAX_FILES];
@@ -197,32 +215,29 @@ typedef struct {
 } output;
 
 /* A configuration as diffusers writes them; takes json over. */
-static status write_json(output *o, const char *folder, const char *name, json_t *json)
+static status write_json(output *o, int part, const char *name, json_t *json)
 {
-    char path[PATH_BYTES];
     file_out *file = &o->files[o->n];
     status st = OK;
     if (!json) return fail(ERR_MEMORY, "out of memory for %s", name);
-    TRY(file_join(path, sizeof path, folder, name));
-    TRY(file_out_open(file, path));
+    TRY(folder_out_file(&o->folder, file, part, name));
     o->n++;
     if (json_dumpf(json, file->stream, JSON_INDENT(2) | JSON_SORT_KEYS) != 0 ||
         fputc('\n', file->stream) == EOF)
-        TRY(fail(ERR_FILE, "%s: cannot write", path));
+        TRY(fail(ERR_FILE, "%s: cannot write: %s", file->shown, strerror(errno)));
     TRY(file_out_finish(file));
 done:
     json_decref(json);
     return st;
 }
 
-static status write_tensors(output *o, const char *folder, const convert_rows *rows)
+static status write_tensors(output *o, int part, const convert_rows *rows)
 {
     static char format[] = "format", pytorch[] = "pt"; /* which diffusers asks for */
     const tensor_note note = {format, pytorch};
-    char path[PATH_BYTES];
     safetensors_writer w = {0};
-    status st = file_join(path, sizeof path, folder, weights_name);
-    if (st == OK) st = write_weights(&w, path, rows, &note, 1);
+    status st = folder_out_file(&o->folder, &w.out, part, weights_name);
+    if (st == OK) st = write_weights(&w, rows, &note, 1);
     if (st == OK) o->files[o->n++] = w.out;
     else safetensors_discard(&w);
     return st;
@@ -230,18 +245,18 @@ static status write_tensors(output *o, const char *folder, const convert_rows *r
 
 static status write_folder(output *o, model *m, const convert_rows rows[2])
 {
+    static const char *const names[N_PARTS] = {"transformer", "scheduler", "vae"};
     status st = OK;
-    json_t *schedule = schedule_json(m);
-    TRY(folder_out_add(&o->folder, "transformer"));
-    TRY(folder_out_add(&o->folder, "scheduler"));
-    if (m->has_vae) TRY(folder_out_add(&o->folder, "vae"));
-    char *const *parts = o->folder.parts;
-    TRY(write_json(o, o->folder.temporary, "model_index.json", index_json(m, schedule)));
-    TRY(write_json(o, parts[0], "config.json", dit_json(m)));
-    TRY(write_json(o, parts[1], "scheduler_config.json", json_incref(schedule)));
-    if (m->has_vae) TRY(write_json(o, parts[2], "config.json", vae_json(m)));
-    TRY(write_tensors(o, parts[0], &rows[0]));
-    if (m->has_vae) TRY(write_tensors(o, parts[2], &rows[1]));
+    json_t *schedule = NULL;
+    TRY(schedule_json(&schedule, m));
+    for (int i = 0; i < (m->has_vae ? N_PARTS : PART_VAE); i++)
+        TRY(folder_out_add(&o->folder, names[i]));
+    TRY(write_json(o, -1, "model_index.json", index_json(m, schedule)));
+    TRY(write_json(o, PART_DIT, "config.json", dit_json(m)));
+    TRY(write_json(o, PART_SCHEDULE, "scheduler_config.json", json_incref(schedule)));
+    if (m->has_vae) TRY(write_json(o, PART_VAE, "config.json", vae_json(m)));
+    TRY(write_tensors(o, PART_DIT, &rows[0]));
+    if (m->has_vae) TRY(write_tensors(o, PART_VAE, &rows[1]));
 done:
     json_decref(schedule);
     return st;

@@ -82,6 +82,8 @@ static status join_rows(const renaming *x, int block, const char *suffix)
     name_layer(name, x->to, LAYER_QKV, block, suffix);
     tensor like = *source.from[0];
     like.dims[0] *= ROW_PARTS;
+    for (int i = 1; i < ROW_PARTS; i++) /* of several types: what loses nothing */
+        if (source.from[i]->type != like.type) like.type = DTYPE_F32;
     source.count = source.from[0]->count;
     return add_row(x->r, name, &like, source);
 }

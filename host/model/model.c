@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "model/vae.h"
 
 enum { JSON_BYTES = 16 << 20, PATH_BYTES = 4096 };
 
@@ -169,7 +170,9 @@ static status infer_size(dit_config *c, const weights *w, naming spelling)
         return fail(ERR_FORMAT, "%s: pos_embed has %zu rows, expected a square up to 1024 x 1024",
                     w->file.path, dims[1]);
     c->latent_size = side * c->patch;
-    return OK;
+    if (c->latent_size <= CONFIG_MAX_LATENT_SIZE) return OK;
+    return fail(ERR_LIMIT, "%s: pos_embed has %zu rows: latents of %d a side, expected at most %d",
+                w->file.path, dims[1], c->latent_size, CONFIG_MAX_LATENT_SIZE);
 }
 
 /* Only files in the original's naming have other designs than adaLN-Zero. */
@@ -409,6 +412,7 @@ static status open_vae_file(model *m, const char *path)
     TRY(read_json_beside(&m->texts[TEXT_VAE], config_path, path, "AutoencoderKL"));
     if (m->texts[TEXT_VAE]) TRY(config_parse_vae(&m->vae, m->texts[TEXT_VAE], config_path));
     else TRY(infer_vae(&m->vae, &m->vae_weights));
+    m->vae_assumed = !m->texts[TEXT_VAE];
 done:
     return st;
 }
@@ -451,6 +455,20 @@ static status settle_flow(model *m, const model_request *request)
     return OK;
 }
 
+/* Sizes of pictures are products of both configurations'. */
+static status check_together(const model *m)
+{
+    enum { LARGEST_SIDE = 1 << 14 };
+    int side = m->dit.latent_size * vae_scale(&m->vae);
+    if (m->vae.latent_channels != m->dit.in_channels)
+        return fail(ERR_FORMAT, "%s: the VAE has %d latent channels, the transformer %d",
+                    m->vae_weights.file.path, m->vae.latent_channels, m->dit.in_channels);
+    if (side > LARGEST_SIDE)
+        return fail(ERR_LIMIT, "%s: draws pictures of %d pixels a side, expected at most %d",
+                    m->path, side, LARGEST_SIDE);
+    return OK;
+}
+
 status model_open(model *m, const model_request *request)
 {
     *m = (model){0};
@@ -460,9 +478,7 @@ status model_open(model *m, const model_request *request)
         TRY(file_is_folder(m->path) ? open_pipeline(m, request) : open_dit_file(m, request));
     if (request->need_dit) TRY(settle_flow(m, request));
     TRY(open_vae(m, request->vae, request->vae_use));
-    if (request->need_dit && m->has_vae && m->vae.latent_channels != m->dit.in_channels)
-        st = fail(ERR_FORMAT, "%s: the VAE has %d latent channels, the transformer %d",
-                  m->vae_weights.file.path, m->vae.latent_channels, m->dit.in_channels);
+    if (request->need_dit && m->has_vae) TRY(check_together(m));
 done:
     if (st != OK) model_close(m);
     return st;

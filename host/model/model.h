@@ -27,6 +27,7 @@ typedef struct {
     class_names classes;
     weights dit_weights, vae_weights;
     bool has_vae;
+    bool vae_assumed; /* a bare file: its groups and scaling factor are Stable Diffusion's */
     char *texts[N_TEXTS]; /* null where there is none */
 } model;
 

@@ -9,11 +9,9 @@
 
 status read_open(reader *r, const char *json, const char *path)
 {
-    json_error_t error;
-    *r = (reader){json_loads(json, JSON_REJECT_DUPLICATES, &error), path};
-    if (!r->root)
-        return fail(ERR_FORMAT, "%s: not valid JSON: %s (line %d, column %d)", path, error.text,
-                    error.line, error.column);
+    *r = (reader){.path = path};
+    status st = json_read(&r->root, json, strlen(json), path, NULL);
+    if (st != OK) return st;
     if (!json_is_object(r->root))
         return fail(ERR_FORMAT, "%s: holds no JSON object ({...}) at the top level", path);
     return OK;

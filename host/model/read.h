@@ -4,11 +4,11 @@
 #ifndef DITCL_MODEL_READ_H
 #define DITCL_MODEL_READ_H
 
-#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 
 #include "base/status.h"
+#include "files/json.h"
 
 /* A parsed file and the name it goes by in messages. */
 typedef struct {

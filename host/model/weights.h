@@ -68,7 +68,7 @@ status weights_upload(weights *w, device *d, buf *b, const char *name, shape exp
 status weights_upload_part(weights *w, device *d, buf b, size_t at, const char *name,
                            shape expected);
 
-/* Both tensors hold the same bytes. */
+/* Both tensors hold the same values, in whatever order they lie in the file. */
 bool weights_equal(const weights *w, const char *a, const char *b);
 
 /* Marks every tensor whose name begins with prefix as used. */

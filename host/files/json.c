@@ -1,0 +1,38 @@
+/* JSON from outside. See json.h. */
+#include "files/json.h"
+
+#include <stdbool.h>
+
+/* A tensor in a header is about ten values: room for 100000. */
+enum { MOST_VALUES = 1 << 20 };
+
+/* No fewer than the values in the text: all that opens a container or parts two values. */
+static size_t count_values(const char *text, size_t size)
+{
+    size_t n = 0;
+    bool quoted = false;
+    for (size_t i = 0; i < size; i++) {
+        char c = text[i];
+        if (quoted && c == '\\') i++;
+        else if (c == '"') quoted = !quoted;
+        else if (!quoted) n += c == '{' || c == '[' || c == ',';
+    }
+    return n;
+}
+
+status json_read(json_t **root, const char *text, size_t size, const char *path, const char *part)
+{
+    json_error_t error;
+    *root = NULL;
+    if (count_values(text, size) > MOST_VALUES)
+        return fail(ERR_FORMAT, "%s: %s%sholds more than %d values, far more than any known file",
+                    path, part ? part : "", part ? " " : "", MOST_VALUES);
+    *root = json_loadb(text, size, JSON_REJECT_DUPLICATES, &error);
+    if (*root) return OK;
+    if (!*error.text) /* jansson says nothing about it */
+        return fail(ERR_MEMORY, "%s: out of memory for %zu bytes of JSON", path, size);
+    if (part)
+        return fail(ERR_FORMAT, "%s: %s, byte %d: %s", path, part, error.position, error.text);
+    return fail(ERR_FORMAT, "%s: not valid JSON: %s (line %d, column %d)", path, error.text,
+                error.line, error.column);
+}
