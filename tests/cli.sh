@@ -100,6 +100,7 @@ expect 2 "LO,HI" sample "$model" --guidance-interval 5
 expect 2 "LO,HI" sample "$model" --guidance-interval 5,3
 expect 2 "LO,HI" sample "$model" --guidance-interval 5,x
 expect 2 "--latents-in" sample "$model" --class 1 --invert
+expect 2 "makes no picture" sample "$model" --class 1 --invert --latents-in "$data/models/separate48-in.npy" --latents-out n.npy --out n.png
 expect 2 "cannot be inverted" sample "$model" --class 1 --invert --sampler heun --latents-in "$data/models/separate48-in.npy" --latents-out n.npy
 expect 2 "eta" sample "$model" --class 1 --invert --eta 0.5 --latents-in "$data/models/separate48-in.npy" --latents-out n.npy
 expect 2 "of what picture" sample "$model" --mask "$data/pictures/mask.png"
@@ -266,6 +267,16 @@ expect 0 "" decode "$model" -q --latents "$data/models/separate48-z.npy" --out d
 made d.npy
 expect 0 "" decode "$model" -q --latents "$data/models/separate48-z.npy" --out d.png
 made d.png
+touch keep/notes.txt
+expect 2 "only a .npy file is replaced" sample "$model" --class 1 --latents-out keep/notes.txt
+expect 2 "only a .npy file is replaced" encode "$pictures/given.png" keep/notes.txt --vae "$model"
+expect 2 "--seed: only --sample" encode "$pictures/given.png" a.npy --vae "$model" --seed 1
+expect 2 "--rng: only --sample" encode "$pictures/given.png" a.npy --vae "$model" --rng torch-cuda
+expect 2 "torch-cpu, torch-cpu-scalar" encode "$pictures/given.png" a.npy --vae "$model" --sample --rng cuda
+for rng in torch-cpu torch-cuda; do
+    expect 0 "" encode "$pictures/given.png" keep/$rng.npy --vae "$model" --sample --rng $rng -q
+done
+cmp -s keep/torch-cpu.npy keep/torch-cuda.npy && problem "encode --rng draws the same"
 expect 0 "PSNR" encode "$pictures/given.png" a.npy --vae "$model"
 made a.npy
 expect 0 "" encode "$pictures/png/grey.png" a.npy --vae "$model" --fit --sample --seed 3 -q
@@ -307,6 +318,18 @@ cmp -s keep/a.npy keep/b.npy || problem "latents depend on the batch"
 
 # noise that was written and is read again draws the same, whatever would be drawn instead; streams
 # differ, and a GPU of enough threads is as good as any
+# what a picture says of itself
+expect 0 "" sample "$model" -q --steps 6 --class 1,3 -n 2 --seed 9 --sampler ddim --eta 0.25 --cfg 2.5 \
+    --cfg-channels 3 --guidance-interval 100,900 --rng torch-cuda --out keep/n.png
+said="seed 9 of torch-cuda, steps 6, sampler ddim, eta 0.25, cfg 2.5 of 3 channels from 100 to 900, "
+grep -qaF "${said}diffusers arithmetic, precision auto, device" keep/n.png || problem "notes: $(strings keep/n.png | grep model)"
+grep -qaF "; class 1 3, 2 pictures of each" keep/n.png || problem "notes: $(strings keep/n.png | grep model)"
+expect 0 "" sample "$data/models/sit24" -q --steps 3 --class 1 --sampler sde --diffusion linear --out keep/n.png
+grep -qaF "model sit24, SiT, path GVP, prediction velocity, seed 0, steps 3, sampler sde, diffusion linear" keep/n.png ||
+    problem "notes: $(strings keep/n.png | grep model)"
+expect 0 "no step's timestep is in it" sample "$model" --steps 2 --class 1 --guidance-interval 600,700 --out keep/n.png
+expect 0 "--cfg 1 guides nothing" sample "$model" --steps 2 --class 1 --guidance-interval 0,999 --cfg 1 --out keep/n.png
+
 noisy="$model --steps 4 -q --class 1,2 --sampler ddpm --out keep/n.png"
 expect 0 "" sample $noisy --seed 3 --noise-out keep/noise.npy --latents-out keep/n1.npy
 expect 0 "" sample $noisy --seed 3 --noise-in keep/noise.npy --rng torch-cuda --latents-out keep/n2.npy
@@ -361,6 +384,50 @@ expect 1 "not empty" convert "$original" keep/full $single
 expect 1 "new folder's name" convert "$original" keep/link $single
 expect 1 "new folder's name" convert "$original" keep/empty/. $single
 expect 0 "" convert "$original" keep/there $single
+cp "$original" keep/same.safetensors && ln keep/same.safetensors keep/linked.safetensors
+expect 2 "is the file that is read" convert keep/same.safetensors keep/linked.safetensors --heads 1
+# a full disk, or a limit: the message names what was asked for, and nothing is left
+(
+    failed=0
+    ulimit -f 64
+    trap '' XFSZ
+    expect 1 "keep/large/transformer/diffusion_pytorch_model.safetensors: cannot write: File too large" \
+        convert "$original" keep/large $single
+    expect 1 "keep/large.safetensors: cannot write" convert keep/there keep/large.safetensors
+    exit $failed
+) || failed=$((failed + $?))
+[ -z "$(find keep -name '*large*')" ] || problem "left $(find keep -name '*large*')"
+# a scheduler's configuration that nobody needs must still be one
+cp -r keep/there keep/classless
+echo '{"beta_end": 0.02}' >keep/classless/scheduler/scheduler_config.json
+expect 0 "" info keep/classless
+expect 1 "_class_name is missing" convert keep/classless keep/new
+expect 1 "_class_name is missing" convert keep/classless keep/new.safetensors
+echo '[' >keep/classless/scheduler/scheduler_config.json
+expect 1 "the scheduler's configuration, byte" convert keep/classless keep/new
+# queries in half precision and keys in single: together they lose nothing
+python3 - "$data/models/plain32" keep/mixed <<'END'
+import json, os, shutil, struct, sys
+shutil.copytree(*sys.argv[1:])
+path = sys.argv[2] + "/transformer/diffusion_pytorch_model.safetensors"
+data = open(path, "rb").read()
+end = 8 + struct.unpack("<Q", data[:8])[0]
+header, values = json.loads(data[8:end]), data[end:]
+out, blob = {}, b""
+for name, entry in header.items():
+    if name == "__metadata__": continue
+    piece = values[slice(*entry["data_offsets"])]
+    if "to_q" in name:
+        n = len(piece) // 4
+        piece, entry["dtype"] = struct.pack(f"<{n}e", *struct.unpack(f"<{n}f", piece)), "F16"
+    out[name] = {**entry, "data_offsets": [len(blob), len(blob) + len(piece)]}
+    blob += piece
+text = json.dumps(out).encode()
+open(path, "wb").write(struct.pack("<Q", len(text)) + text + blob)
+END
+expect 0 "" convert keep/mixed keep/mixed.safetensors
+head -c 100000 keep/mixed.safetensors | grep -qa '"blocks.0.attn.qkv.weight":{"dtype":"F32"' ||
+    problem "convert: keys lost bits beside queries of 16"
 expect 0 "" convert keep/there keep/back.safetensors
 expect 0 "" convert keep/back.safetensors keep/again --vae keep/there
 cmp -s keep/{there,again}/transformer/diffusion_pytorch_model.safetensors ||
@@ -380,6 +447,7 @@ text += b" " * (-len(text) % 8)
 open(sys.argv[2], "wb").write(struct.pack("<Q", len(text)) + text + values + bytes(576))
 END
 expect 0 "" convert "$original" keep/odd --vae keep/odd.safetensors --heads 1
+expect 0 "a bare VAE: 32 groups" decode "$data/models/original64-vae.safetensors" -v --latents "$data/models/separate48-z.npy" --out keep/b.png
 expect 0 "" info keep/odd
 
 # one VAE in diffusers' layout, in Latent Diffusion's, and inside a Stable Diffusion file

@@ -95,6 +95,9 @@ status cli_check_subject(const char *verb, const subject *s);
 /* Its tensors are checked. */
 status cli_open_subject(model *m, const subject *s, vae_need need);
 
+/* With -v: what is assumed of a VAE that does not say it. */
+void cli_tell_vae(const model *m, bool verbose);
+
 /* Opens the device that the selector, else DITCL_DEVICE, names; an automatic choice is named on
  * stderr unless quiet. */
 status cli_open_device(device *d, const device_choice *choice, bool quiet);

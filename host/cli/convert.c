@@ -36,6 +36,8 @@ static status convert(const char *out, const model_request *in, const type_choic
     of.vae_use = file ? VAE_UNUSED : VAE_IF_THERE;
     TRY(cli_settle_type(&of, what));
     TRY(model_open(&m, &of));
+    if (file && file_is_same(out, m.dit_weights.file.path))
+        TRY(fail(ERR_USAGE, "%s: is the file that is read, expected another name", out));
     TRY(dit_check(&m));
     if (m.has_vae) TRY(vae_check(&m));
     TRY(file ? convert_to_file(&m, out, type) : convert_to_folder(&m, out, type));
@@ -67,7 +69,8 @@ status cli_convert(int argc, char **argv)
         .arguments = "IN OUT [--vae PATH] [--heads H] [--dtype T]",
         .summary = "Writes a model in another layout. IN: any model that sample reads. OUT: a new "
                    "folder in diffusers' layout; or a .safetensors file, which gets the "
-                   "transformer in the original program's naming. Either says whose arithmetic "
+                   "transformer in the original program's naming and replaces one of that name. "
+                   "Either says whose arithmetic "
                    "the model was made for, and draws what IN draws.",
         .positional = positional,
         .values = names,

@@ -12,10 +12,11 @@
 
 typedef struct {
     const char *words[2]; /* IN.png OUT.npy */
-    const char *vae;
+    const char *vae, *rng;
     device_choice on;
     bool fit, sample, quiet, verbose;
     uint64_t seed;
+    rng_source source;
 } encode_request;
 
 static const char details[] =
@@ -43,6 +44,12 @@ static status read_picture(png *p, const encode_request *q, int scale)
          p->height, scale);
     if (width && height) fail_hint("--fit keeps the middle %d x %d", width, height);
     return ERR_USAGE;
+}
+
+static size_t area_of(const png *p, const vae_config *c)
+{
+    size_t scale = (size_t)vae_scale(c);
+    return (size_t)p->width / scale * ((size_t)p->height / scale);
 }
 
 /* What the decoder makes of the latents, against the picture. */
@@ -75,27 +82,23 @@ done:
     return st;
 }
 
-/* latents = those of the picture; what they keep of it is told. */
-static status encode_on(const encode_request *q, device *d, model *m, const png *p,
+/* latents = those of the picture; *psnr, unless quiet, what they keep of it. */
+static status encode_on(double *psnr, const encode_request *q, device *d, model *m, const png *p,
                         float *latents)
 {
-    int scale = vae_scale(&m->vae);
-    size_t area = (size_t)(p->width / scale) * (size_t)(p->height / scale);
-    size_t count = area * (size_t)m->vae.latent_channels;
+    size_t area = area_of(p, &m->vae), count = area * (size_t)m->vae.latent_channels;
     float *moments = NULL, *noise = NULL;
-    double psnr;
     rng generator;
     status st = OK;
     TRY(memory_alloc(&moments, 2 * count, sizeof *moments));
-    TRY(memory_alloc(&noise, count, sizeof *noise));
     TRY(picture_encode(moments, d, m, p));
-    rng_seed(&generator, q->seed);
-    rng_randn(&generator, noise, count);
-    vae_sample(latents, moments, q->sample ? noise : NULL, &m->vae, area);
-    if (q->quiet) goto done;
-    TRY(compare(&psnr, d, m, p, latents));
-    printf("%s: [1,%d,%d,%d]; decoded again: PSNR %.2f dB\n", q->words[1], m->vae.latent_channels,
-           p->height / scale, p->width / scale, psnr);
+    if (q->sample) {
+        TRY(memory_alloc(&noise, count, sizeof *noise));
+        rng_seed_source(&generator, &q->source, q->seed);
+        rng_randn(&generator, noise, count);
+    }
+    vae_sample(latents, moments, noise, &m->vae, area);
+    if (!q->quiet) TRY(compare(psnr, d, m, p, latents));
 done:
     free(moments);
     free(noise);
@@ -119,25 +122,42 @@ done:
     return st;
 }
 
+/* What was asked for goes together, and the output is none that is to be kept. */
+static status check(encode_request *q)
+{
+    status st = rng_source_parse(&q->source, q->rng);
+    if (st != OK) return st;
+    if (!q->sample && (q->seed || q->source.kind != RNG_TORCH_CPU))
+        return fail(ERR_USAGE, "--%s: only --sample draws", q->seed ? "seed" : "rng");
+    return output_check_array(q->words[1]);
+}
+
 static status encode(encode_request *q)
 {
     model m = {0};
     device d = {0};
     png p = {0};
     float *latents = NULL;
+    double psnr = 0;
     status st = OK;
+    TRY(check(q));
     TRY(model_open(&m, &(model_request){.name = q->vae, .forced = -1}));
     TRY(vae_check_encoder(&m));
     if (!q->quiet) TRY(vae_check(&m));
     TRY(read_picture(&p, q, vae_scale(&m.vae)));
-    TRY(file_out_check(q->words[1]));
+    size_t values = area_of(&p, &m.vae) * (size_t)m.vae.latent_channels;
+    if (q->sample) TRY(rng_source_check(&q->source, values));
+    cli_tell_vae(&m, q->verbose);
     q->on.verbose = q->verbose;
     q->on.measured = true;
     TRY(cli_open_device(&d, &q->on, q->quiet));
-    TRY(memory_alloc(&latents, (size_t)p.width * (size_t)p.height,
-                     (size_t)m.vae.latent_channels * sizeof *latents));
-    TRY(encode_on(q, &d, &m, &p, latents));
+    TRY(memory_alloc(&latents, values, sizeof *latents));
+    TRY(encode_on(&psnr, q, &d, &m, &p, latents));
     TRY(write_latents(q, latents, &p, &m.vae));
+    if (!q->quiet)
+        printf("%s: [1,%d,%d,%d]; decoded again: PSNR %.2f dB\n", q->words[1],
+               m.vae.latent_channels, p.height / vae_scale(&m.vae), p.width / vae_scale(&m.vae),
+               psnr);
 done:
     free(latents);
     png_free(&p);
@@ -148,7 +168,7 @@ done:
 
 status cli_encode(int argc, char **argv)
 {
-    encode_request q = {0};
+    encode_request q = {.rng = "torch-cpu"};
     const option options[] = {
         {"vae", 0, OPTION_TEXT, &q.vae, "PATH", "whose encoder: a VAE's folder or file, or a model",
          0, 0, NULL},
@@ -159,6 +179,8 @@ status cli_encode(int argc, char **argv)
          "draw from the latents' distribution instead of taking its mean", 0, 0, NULL},
         {"seed", 's', OPTION_UINT64, &q.seed, "S", "of --sample, as torch.manual_seed [0]", 0, 0,
          NULL},
+        {"rng", 0, OPTION_TEXT, &q.rng, "NAME",
+         "of --sample, whose randn: as of sample [torch-cpu]", 0, 0, NULL},
         OPTIONS_DEVICE(&q.on),
         OPTION_QUIET(&q.quiet),
         OPTION_VERBOSE(&q.verbose),

@@ -65,7 +65,7 @@ status cli_init(int argc, char **argv)
         .name = "init",
         .arguments = "--arch NAME [--seed S] OUT.safetensors",
         .summary = "Writes a network with fresh weights, as training begins with: one DiT file in "
-                   "the original program's naming.",
+                   "the original program's naming, which replaces one of that name.",
         .positional = positional,
         .values = &q.out,
         .details = "The same seed gives the same weights. ditcl convert makes a folder of a file\n"

@@ -59,6 +59,15 @@ static status check_format(const char *path)
     return fail(ERR_USAGE, "--out %s: pictures are written as PNG, name them .png", path);
 }
 
+status output_check_array(const char *path)
+{
+    size_t n = strlen(path);
+    status st = file_out_check(path);
+    if (st != OK || !file_exists(path) || (n > 4 && text_equal_nocase(path + n - 4, ".npy")))
+        return st;
+    return fail(ERR_USAGE, "%s: is there already; only a .npy file is replaced by an array", path);
+}
+
 /* The pictures of one class stay together in a row, where a row can hold them. */
 static int columns(const output *o)
 {
@@ -215,7 +224,7 @@ done:
 
 void output_close(output *o)
 {
-    for (int i = 0; i < o->n_files; i++) file_out_discard(&o->files[i]);
+    for (int i = o->n_files; i-- > 0;) file_out_discard(&o->files[i]);
     free(o->files);
     free(o->sheet);
     *o = (output){0};

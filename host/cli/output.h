@@ -28,6 +28,9 @@ typedef struct {
  * gets 000000.png and so on. */
 status output_open(output *o, const char *path, int n, int unit, int width, int height);
 
+/* An array can be written under this name: only one that says so may replace a file. */
+status output_check_array(const char *path);
+
 /* No pictures, only further files. */
 status output_open_arrays(output *o);
 

@@ -25,7 +25,7 @@ typedef struct {
     type_choice type;
     uint64_t seed;
     double eta, guidance;
-    bool quiet, verbose, invert;
+    bool quiet, verbose, invert, out_given;
     given begin;
     /* found out */
     int *labels;
@@ -178,6 +178,8 @@ static status settle(sample_request *q, const model *m, run_request *out)
     if (q->invert && (!q->latents_in || !q->latents_out))
         return fail(ERR_USAGE, "--invert: takes latents to noise, with --latents-in and "
                                "--latents-out");
+    if (q->invert && q->out_given)
+        return fail(ERR_USAGE, "--invert: makes no picture, so --out has no place");
     if (q->invert && (q->begin.image || q->begin.frames))
         return fail(ERR_USAGE, "--invert: begins with --latents-in, so --image and --interpolate "
                                "have no place");
@@ -240,21 +242,82 @@ static void describe(const sample_request *q, const run *r, const char *note)
             r->chunk_steps, (double)r->d->allocated_bytes / 1e6);
 }
 
-/* How the pictures were made, for their PNG text. */
+static const char *last_part(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+/* What the files do not say themselves: another VAE, heads, a SiT's path. */
+static status note_model(text *note, const sample_request *q, const model *m)
+{
+    status st = OK;
+    int predicts = 0;
+    TRY(text_append(note, "model %s, ", last_part(m->path)));
+    if (q->vae) TRY(text_append(note, "VAE %s, ", last_part(m->vae_weights.file.path)));
+    if (q->heads) TRY(text_append(note, "heads %d, ", q->heads));
+    if (!m->schedule.flow) goto done;
+    while (flow_predictions[predicts] != m->schedule.predicts) predicts++;
+    TRY(text_append(note, "SiT, path %s, prediction %s, ", flow_path_names[m->schedule.path],
+                    flow_prediction_names[predicts]));
+done:
+    return st;
+}
+
+/* Where noise comes from, and how much of it there is in a step. */
+static status note_noise(text *note, const sample_request *q, const run *r)
+{
+    status st = OK;
+    TRY(text_append(note, "seed %llu", (unsigned long long)q->seed));
+    if (r->request.source.kind != RNG_TORCH_CPU) TRY(text_append(note, " of %s", q->rng));
+    if (q->latents_in) TRY(text_append(note, ", first noise %s", last_part(q->latents_in)));
+    if (q->noise_in) TRY(text_append(note, ", steps' noise %s", last_part(q->noise_in)));
+    TRY(text_append(note, ", steps %s, sampler %s", q->steps, sampler_names[r->request.sampler]));
+    if (r->request.sampler == SAMPLER_DDIM) TRY(text_append(note, ", eta %.9g", q->eta));
+    if (r->request.sampler == SAMPLER_SDE)
+        TRY(text_append(note, ", diffusion %s", diffusion_names[r->request.diffusion]));
+done:
+    return st;
+}
+
+/* How the pictures were made, for their PNG text: enough to draw them again. */
 static status make_note(text *note, const sample_request *q, const run *r)
 {
-    const char *model_name = strrchr(r->m->path, '/');
-    bool same = r->request.source.kind == RNG_TORCH_CPU;
-    status st = text_append(note, "model %s, seed %llu%s%s, steps %s, sampler %s, cfg %g, %s "
-                            "arithmetic, device %s; class",
-                            model_name ? model_name + 1 : r->m->path,
-                            (unsigned long long)q->seed, same ? "" : " of ",
-                            same ? "" : q->rng, q->steps, sampler_names[r->request.sampler],
-                            q->guidance, compat_names[r->m->arithmetic], r->d->info.name);
-    int last = q->n - 1, step = q->begin.frames ? last : q->per_class;
-    for (int i = 0; i < q->n && i < 100 && st == OK; i += step)
-        st = text_append(note, " %d", q->labels[i]);
-    return st == OK ? given_note(note, &q->begin) : st;
+    enum { MOST_CLASSES = 4096 };
+    const run_request *u = &r->request;
+    int each = q->begin.frames ? 1 : q->per_class, last = q->n - 1;
+    int step = q->begin.frames ? last : each;
+    status st = OK;
+    TRY(note_model(note, q, r->m));
+    TRY(note_noise(note, q, r));
+    TRY(text_append(note, ", cfg %.9g", q->guidance));
+    if (u->guided_channels < r->m->dit.in_channels)
+        TRY(text_append(note, " of %d channels", u->guided_channels));
+    if (u->guided_within)
+        TRY(text_append(note, " from %.9g to %.9g", u->guided_from, u->guided_to));
+    TRY(text_append(note, ", %s arithmetic, precision %s, device %s; class",
+                    compat_names[r->m->arithmetic], precision_names[q->on.precision],
+                    r->d->info.name));
+    for (int i = 0; i < q->n && i / step < MOST_CLASSES; i += step)
+        TRY(text_append(note, " %d", q->labels[i]));
+    if (each > 1) TRY(text_append(note, ", %d pictures of each", each));
+    TRY(given_note(note, &q->begin));
+done:
+    return st;
+}
+
+/* An interval that guides nothing is no mistake for certain, but most likely one. */
+static void warn_unguided(const sample_request *q, const model *m, const run_request *u,
+                          const schedule *s)
+{
+    bool any = false;
+    for (int i = 0; i < s->n_rows; i++) any |= run_guides_at(u, (double)s->rows[i].timestep);
+    if (q->quiet || !u->guided_within) return;
+    if (!run_is_guided(m->arithmetic, q->guidance))
+        cli_warn("--guidance-interval: --cfg %g guides nothing", q->guidance);
+    else if (!any)
+        cli_warn("--guidance-interval %s: no step's timestep is in it, so nothing is guided",
+                 q->interval);
 }
 
 /* Settles the request and sees that its schedule can be, before any device is opened. */
@@ -263,6 +326,7 @@ static status check_request(sample_request *q, const model *m, run_request *out)
     schedule s = {0};
     status st = settle(q, m, out);
     if (st == OK) st = run_schedule(&s, m, out);
+    if (st == OK) warn_unguided(q, m, out, &s);
     if (st == OK) st = given_request(&q->begin, out, m, &s);
     if (st == OK) st = prepare_noise(q, m, out, &s);
     schedule_free(&s);
@@ -322,7 +386,7 @@ static status check_outputs(const sample_request *q)
         if (!names[i]) continue;
         if (!strcmp(names[i], q->out))
             return fail(ERR_USAGE, "%s %s: is the picture's name too", options[i], q->out);
-        status st = file_out_check(names[i]);
+        status st = output_check_array(names[i]);
         if (st != OK) return st;
     }
     if (names[0] && names[1] && !strcmp(names[0], names[1]))
@@ -339,6 +403,8 @@ static status sample(sample_request *q)
     status st = OK;
     model_request of = {.name = q->model, .vae = q->vae, .heads = q->heads, .forced = q->compat,
                         .need_dit = true};
+    q->out_given = q->out != NULL;
+    if (!q->out_given) q->out = "ditcl.png";
     TRY(given_check(&q->begin));
     if (q->begin.frames && q->per_class > 1)
         return fail(ERR_USAGE, "-n %d: --interpolate says how many pictures there are",
@@ -354,6 +420,7 @@ static status sample(sample_request *q)
     TRY(read_latents(q, &m));
     TRY(given_read(&q->begin, &m));
     TRY(check_request(q, &m, &request));
+    cli_tell_vae(&m, q->verbose);
     q->on.verbose = q->verbose;
     q->on.measured = true;
     TRY(cli_open_device(&d, &q->on, q->quiet));
@@ -367,7 +434,7 @@ done:
 
 status cli_sample(int argc, char **argv)
 {
-    sample_request q = {.steps = "50", .rng = "torch-cpu", .out = "ditcl.png", .per_class = 1,
+    sample_request q = {.steps = "50", .rng = "torch-cpu", .per_class = 1,
                         .sampler = -1, .diffusion = -1, .compat = -1, .cfg_channels = -1,
                         .guidance = 4.0, .begin.strength = -1};
     const option options[] = {
@@ -404,7 +471,8 @@ status cli_sample(int argc, char **argv)
          "prediction instead of two [all steps]", 0, 0, NULL},
         {"invert", 0, OPTION_FLAG, &q.invert, NULL,
          "from picture to noise: DDIM's steps, or SiT's euler or heun, backwards, from "
-         "--latents-in to --latents-out; makes no picture", 0, 0, NULL},
+         "--latents-in to --latents-out; makes no picture. What is drawn from that noise comes "
+         "near the picture with --cfg 1 both ways", 0, 0, NULL},
         {"diffusion", 0, OPTION_CHOICE, &q.diffusion, "FORM",
          "noise of the sde sampler: sigma, constant, sbdm, linear, decreasing or "
          "increasing-decreasing [sigma]", 0, 0, diffusion_names},

@@ -1,4 +1,6 @@
 /* The options that say what a single file is. */
+#include <stdio.h>
+
 #include "cli/cli.h"
 
 const char *const cli_model_types[] = {"dit", "sit", NULL};
@@ -11,4 +13,12 @@ status cli_settle_type(model_request *request, const type_choice *choice)
     if (!request->flow && (choice->path || choice->prediction))
         return fail(ERR_USAGE, "--path and --prediction: only --model-type sit has them");
     return OK;
+}
+
+void cli_tell_vae(const model *m, bool verbose)
+{
+    if (!verbose || !m->vae_assumed) return;
+    fprintf(stderr, "%s: a bare VAE: %d groups and a scaling factor of %g are assumed (a "
+                    "config.json beside it says others)\n", m->vae_weights.file.path,
+            m->vae.groups, (double)m->vae.scaling_factor);
 }

@@ -144,6 +144,7 @@ dit_memory dit_plan(const dit_config *c)
         /* x, y, normed, wide (4), keys, values, and the products' padded copies (about 9) */
         .per_item = 4 * tokens * (18 * d + patch_in + 2 * out),
         .per_row = 4 * (depth * row + 2 * d + 3 * d + FEATURES),
+        .embedder = 4 * shared,
     };
 }
 
@@ -159,7 +160,7 @@ status dit_load(dit *t, device *d, model *m, const dit_run *run)
 {
     *t = (dit){.d = d, .m = m, .batch = run->batch, .last_batch = run->last_batch,
                .halves = run->halves, .row_capacity = run->rows, .keep_adaln = run->keep_adaln,
-               .mixes = run->mixes, .n_mixes = run->n_mixes};
+               .mixes = run->mixes, .n_mixes = run->n_mixes, .n_embedders = run->n_embedders};
     dit_sizes(t);
     if (m->arithmetic == COMPAT_ORIGINAL) t->config.norm3_eps = 1e-6f;
     else if (m->origin == COMPAT_ORIGINAL) t->config.norm3_eps = 1e-5f; /* diffusers' default */

@@ -69,7 +69,12 @@ typedef struct {
     bool keep_adaln, halves;
     const label_mix *mixes;
     int n_mixes;
+    int n_embedders; /* as dit_count_embedders says; 0: it is asked again */
 } dit_run;
+
+/* How many embedders a run needs: one, or one for each block where the file's copies differ. Reads
+ * their values. */
+int dit_count_embedders(model *m);
 
 /* Compares the file with the configuration: every tensor there, of the right shape and type, and no
  * other. Reads no values. */
@@ -92,10 +97,10 @@ status dit_modulate(dit *t, int n, const float *timesteps, const int *labels);
 status dit_forward(dit *t, buf out, buf latents, int first, int pictures, int batch, buf rows,
                    int rows_at, int first_row);
 
-/* Bytes on the device: what is kept, what computes the rows of all blocks, per item of a batch, per
- * row of a chunk. */
+/* Bytes on the device: what is kept, with one embedder; what computes the rows of all blocks; per
+ * item of a batch; per row of a chunk; of another embedder. */
 typedef struct {
-    double weights, adaln, per_item, per_row;
+    double weights, adaln, per_item, per_row, embedder;
 } dit_memory;
 dit_memory dit_plan(const dit_config *c);
 

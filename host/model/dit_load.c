@@ -136,26 +136,25 @@ static status compare_embedder(void *context, size_t block, int thread)
     static const layer layers[] = {LAYER_TIME_1, LAYER_TIME_2, LAYER_LABELS};
     static const char *const suffixes[] = {".weight", ".bias"};
     char first[NAME_BYTES], other[NAME_BYTES];
-    const dit *t = context;
+    const model *m = context;
     (void)thread;
     for (int i = 0; i < 3; i++)
         for (int s = 0; s < (layers[i] == LAYER_LABELS ? 1 : 2); s++) {
-            name_layer(first, t->m->spelling, layers[i], 0, suffixes[s]);
-            name_layer(other, t->m->spelling, layers[i], (int)block, suffixes[s]);
-            if (!weights_equal(&t->m->dit_weights, first, other))
+            name_layer(first, m->spelling, layers[i], 0, suffixes[s]);
+            name_layer(other, m->spelling, layers[i], (int)block, suffixes[s]);
+            if (!weights_equal(&m->dit_weights, first, other))
                 return fail(ERR_FORMAT, "%s differs from %s", other, first);
         }
     return OK;
 }
 
-/* Every block of a diffusers file has its own copy of the embedders; equal copies count once. Not
- * worth reading them where nothing is loaded. */
-static bool embedders_differ(dit *t)
+/* Every block of a diffusers file has its own copy of the embedders; equal copies count once. */
+int dit_count_embedders(model *m)
 {
-    if (t->m->spelling == NAMING_ORIGINAL || !t->d) return false;
-    bool differ = parallel_for((size_t)t->config.depth, compare_embedder, t) != OK;
+    if (m->spelling == NAMING_ORIGINAL) return 1;
+    bool differ = parallel_for((size_t)m->dit.depth, compare_embedder, m) != OK;
     if (differ) fail_clear();
-    return differ;
+    return differ ? m->dit.depth : 1;
 }
 
 /* Copies equal to block 0's are not uploaded, but their shapes still have to be right. */
@@ -213,7 +212,8 @@ static status load_embedders(dit *t)
     int width = t->config.width, classes = t->config.n_classes;
     status st = OK;
     if (t->m->spelling == NAMING_DIFFUSERS) TRY(check_embedder_copies(t));
-    t->n_embedders = embedders_differ(t) ? t->config.depth : 1;
+    /* not worth reading them where nothing is loaded */
+    if (t->n_embedders < 1) t->n_embedders = t->d ? dit_count_embedders(t->m) : 1;
     TRY(memory_alloc(&t->embedders, (size_t)t->n_embedders, sizeof *t->embedders));
     for (int i = 0; i < t->n_embedders; i++) {
         embedder *e = &t->embedders[i];

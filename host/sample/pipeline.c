@@ -39,11 +39,14 @@ status run_schedule(schedule *s, const model *m, const run_request *request)
     return schedule_init(s, &m->schedule, &options);
 }
 
+bool run_guides_at(const run_request *q, double timestep)
+{
+    return !q->guided_within || (timestep >= q->guided_from && timestep <= q->guided_to);
+}
+
 static bool in_interval(const run *r, int step)
 {
-    double t = (double)r->plan.rows[step].timestep;
-    const run_request *q = &r->request;
-    return !q->guided_within || (t >= q->guided_from && t <= q->guided_to);
+    return run_guides_at(&r->request, (double)r->plan.rows[step].timestep);
 }
 
 static int count_guided(const run *r)
@@ -239,10 +242,20 @@ done:
     return st;
 }
 
-static status check_memory(const run *r)
+/* What run_memory does not know: further embedders, mixed labels, and what a mask needs. */
+static double further_memory(const run *r, int n_embedders)
+{
+    double picture = 4 * (double)picture_values(r), channels = r->m->dit.in_channels;
+    double mixes = 4 * (double)r->request.n_mixes * r->m->dit.width;
+    double masked = picture * (r->request.n + 1 + 1 / channels);
+    return (n_embedders - 1) * dit_plan(&r->m->dit).embedder + n_embedders * mixes +
+           (r->request.mask ? masked : 0);
+}
+
+static status check_memory(const run *r, int n_embedders)
 {
     double need = run_memory(r->m, r->request.n, r->n_classes + r->guided, r->plan.n_rows,
-                             r->guided, r->batch);
+                             r->guided, r->batch) + further_memory(r, n_embedders);
     double have = (double)r->d->info.memory_bytes;
     if (need <= have) return OK;
     fail(ERR_LIMIT, "the run needs about %.0f MB, device %d (%s) has %.0f MB", need / 1e6,
@@ -269,7 +282,8 @@ status run_open(run *r, device *d, model *m, const run_request *request)
     TRY(dit_check(m));
     TRY(vae_check(m));
     TRY(plan_chunks(r, &needs));
-    TRY(check_memory(r));
+    needs.n_embedders = dit_count_embedders(m);
+    TRY(check_memory(r, needs.n_embedders));
     TRY(plan_rows(r));
     needs.batch = r->batch * (r->guided ? 2 : 1);
     needs.last_batch = group_size(r, r->n_groups - 1) * (r->guided ? 2 : 1);

@@ -68,13 +68,17 @@ typedef struct {
  * original whenever the scale is not 1. */
 bool run_is_guided(compat arithmetic, double guidance);
 
+/* Whether the step with this timestep is one that the request wants guided. */
+bool run_guides_at(const run_request *request, double timestep);
+
 /* Whether every draw of the run is one that its source defines. */
 status run_check_source(const model *m, const run_request *request, const schedule *plan);
 
 /* The schedule that a request means for a model. */
 status run_schedule(schedule *s, const model *m, const run_request *request);
 
-/* Bytes that a run needs on the device, VAE included. */
+/* Bytes that a run needs on the device, VAE included; of a plain one: no mask, no mixed labels, and
+ * one embedder. */
 double run_memory(const model *m, int n, int n_labels, int n_steps, bool guided, int batch);
 
 /* Pictures computed at once when nothing is asked for. */
