@@ -57,6 +57,7 @@ INLINE V row_vector(global const float *row, int at)
 #if D % VEC != 0
     if (at == DV - 1) {
         float lane[VEC];
+        #pragma unroll
         for (int j = 0; j < VEC; j++) lane[j] = at * VEC + j < D ? row[at * VEC + j] : 0.0f;
         return VLOAD(lane);
     }
@@ -70,6 +71,7 @@ INLINE void store_vector(global float *row, int at, V x)
     if (at == DV - 1) {
         float lane[VEC];
         VSTORE(x, lane);
+        #pragma unroll
         for (int j = 0; j < VEC; j++)
             if (at * VEC + j < D) row[at * VEC + j] = lane[j];
         return;

@@ -223,11 +223,30 @@ START_TEST(some_set_fits_every_device)
 }
 END_TEST
 
+/* A decoder's attention over the tokens of 1024 x 1024 pixels goes round fewer loops than a driver
+ * cuts; one of far more is refused. */
+START_TEST(no_loop_is_cut)
+{
+    bench b = {.op = "attention", .kind = "gpu"};
+    device d = {.class = CLASS_GPU, .vector_width = 4};
+    const int decoder[TUNING_SIZES] = {1, 128 * 128, 1, 512};
+    const int more[TUNING_SIZES] = {1, 1 << 18, 1, 512};
+    find(&b);
+    d.info.local_bytes = 32768;
+    d.info.max_work_group = 1024;
+    ck_assert_ptr_nonnull(tuning_values_for(&d, b.t, more));
+    d.info.quirk.has[QUIRK_LOOPS_ARE_CUT] = true;
+    ck_assert_ptr_nonnull(tuning_values_for(&d, b.t, decoder));
+    ck_assert_ptr_null(tuning_values_for(&d, b.t, more));
+}
+END_TEST
+
 Suite *suite_variants(void)
 {
     Suite *s = suite_create("variants");
     TCase *all = tcase_create("variants");
     tcase_add_loop_test(all, some_set_fits_every_device, 0, N_VARIANTS);
+    tcase_add_test(all, no_loop_is_cut);
     tcase_add_loop_test(all, every_set_of_values_is_right, 0, N_VARIANTS);
     tcase_add_loop_test(all, devices_with_less_are_served, 0, N_VARIANTS);
     tcase_set_timeout(all, 0);
