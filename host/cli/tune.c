@@ -1,4 +1,5 @@
 /* ditcl tune: the fastest kernels for a device and a model's shapes, measured and kept. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,11 +24,13 @@ typedef struct {
 
 /* ---- what was asked for ---- */
 
-/* "90", "90s", "2m", "1.5h" */
+/* "90", "90s", "2m", "1.5h"; "full": until nothing better is likely */
 static status parse_budget(tune_options *q)
 {
     char number[32];
     double value, scale = 1.0;
+    q->seconds = INFINITY;
+    if (!strcmp(q->budget, "full")) return OK;
     text_copy(number, sizeof number, q->budget);
     size_t n = strlen(number);
     char last = n ? number[n - 1] : 0;
@@ -36,7 +39,8 @@ static status parse_budget(tune_options *q)
         number[n - 1] = 0;
     }
     if (!text_to_double(number, &value) || value * scale < 1.0 || value * scale > 1e6)
-        return fail(ERR_USAGE, "--budget %s: expected a time such as 90s, 2m or 1h", q->budget);
+        return fail(ERR_USAGE, "--budget %s: expected a time such as 90s, 2m or 1h, or full",
+                    q->budget);
     q->seconds = value * scale;
     return OK;
 }
@@ -149,21 +153,32 @@ static void name_of(char *out, size_t size, const search_row *r)
     snprintf(out, size, "%s %s", r->op, sizes);
 }
 
-static void show(void *context, const search *s, const search_row *now)
+/* "[####....] 31 of 120 s", or "31 s" where it takes as long as it takes */
+static void show_spent(char *out, size_t size, const search *s)
 {
     enum { CELLS = 20 };
-    char line[200], bar[CELLS + 1], name[80], best[60] = "";
+    char bar[CELLS + 1];
     double spent = clock_seconds() - s->start;
-    int done = (int)(spent / s->budget * CELLS), n = 0;
-    for (int i = 0; i < CELLS; i++) bar[i] = i < done ? '#' : '.';
+    if (isinf(s->budget)) {
+        snprintf(out, size, "%.0f s", spent);
+        return;
+    }
+    for (int i = 0; i < CELLS; i++) bar[i] = i < spent / s->budget * CELLS ? '#' : '.';
     bar[CELLS] = 0;
+    snprintf(out, size, "[%s] %.0f of %.0f s", bar, spent, s->budget);
+}
+
+static void show(void *context, const search *s, const search_row *now)
+{
+    char line[200], spent[60], name[80], best[60] = "";
+    int n = 0;
+    show_spent(spent, sizeof spent, s);
     name_of(name, sizeof name, now);
     for (int i = 0; i < s->n; i++) n += s->rows[i].tried;
     if (now->best.t && now->default_seconds > 0.0)
         snprintf(best, sizeof best, ": %.3g ms, x%.2f", now->best.seconds * 1e3,
                  now->default_seconds / now->best.seconds);
-    snprintf(line, sizeof line, "[%s] %.0f of %.0f s, %d tried; %s%s", bar, spent, s->budget,
-             n, name, best);
+    snprintf(line, sizeof line, "%s, %d tried; %s%s", spent, n, name, best);
     progress_say(context, line);
 }
 
@@ -198,15 +213,30 @@ static void print_table(const search *s, const peaks *p)
     }
 }
 
+/* How much of what there is was tried. */
+static void print_classes(const search *s)
+{
+    printf("\n%-22s %6s %6s %6s %9s\n", "shapes", "number", "trials", "right", "of");
+    for (int i = 0; i < s->n_classes; i++) {
+        const search_class *c = &s->classes[i];
+        printf("%-22s %6d %6d %6d %9ld\n", c->name, c->shapes, c->trials, c->right,
+               search_exist(s, i));
+    }
+    printf("right: different candidates that were right; of: those that fit the heaviest such "
+           "shape\n%s\n",
+           s->complete ? "nothing better is likely: the search is complete"
+                       : "the search ended with its budget; it goes on from here when repeated");
+}
+
 /* The whole forward pass, in two children that take turns. */
 static void print_gain(const tune_options *q, const device *d, const search *s)
 {
     child_words untuned, tuned;
     forward_gain g;
-    const double least = 3.0, share = 0.1; /* seconds, of the budget */
+    const double least = 3.0, most = 30.0, share = 0.1; /* seconds, of the budget */
     make_words(&untuned, q, d, modes[MODE_UNTUNED], true);
     make_words(&tuned, q, d, modes[MODE_TUNED], true);
-    double seconds = s->budget * share > least ? s->budget * share : least;
+    double seconds = fmin(fmax(s->budget * share, least), most);
     if (tuning_compare(&g, untuned.words, tuned.words, seconds) != OK) {
         cli_warn("the gain of a forward pass is not known: %s", fail_line());
         fail_clear();
@@ -227,11 +257,14 @@ static status search_on(const tune_options *q, device *d, model *m)
     progress_start(&line, "tuning", q->quiet);
     make_words(&words, q, d, modes[MODE_CANDIDATES], false);
     TRY(tuning_shapes(m, (const char *const *)q->only.items, &s.rows, &s.n));
+    progress_say(&line, "the device's peak");
+    TRY(peak_raise(d, &p));
     TRY(search_run(&s));
     progress_say(&line, "the device's peak");
-    TRY(peak_measure(d, &p));
+    TRY(peak_raise(d, &p)); /* it may have been slower at first, or be now */
     progress_end(&line);
     print_table(&s, &p);
+    print_classes(&s);
     if (q->verbose)
         printf("\nof %d times, %d are the device's own, the rest the wall clock's: where it has no "
                "clock, or the two disagree\n",
@@ -338,8 +371,8 @@ status cli_tune(int argc, char **argv)
 {
     tune_options q = {.of.image_size = -1, .budget = "2m"};
     const option options[] = {
-        {"budget", 0, OPTION_TEXT, &q.budget, "TIME", "how long to search: 90s, 2m, 1h [2m]", 0,
-         0, NULL},
+        {"budget", 0, OPTION_TEXT, &q.budget, "TIME", "how long to search: 90s, 2m, 1h; or full, "
+         "until nothing better is likely [2m]", 0, 0, NULL},
         {"only", 0, OPTION_LIST, &q.only, "NAME",
          "these operators: gemm, attention, conv; commas separate [all]", 0, 0, NULL},
         {"show", 0, OPTION_FLAG, &q.show, NULL, "print what is stored for the device", 0, 0, NULL},
@@ -363,7 +396,11 @@ status cli_tune(int argc, char **argv)
         .details = "Each candidate runs in a child process and is held to a reference in double "
                    "precision before its\ntime counts. What is found belongs to the kernel class "
                    "and the precision it was asked for, and to\nshapes: those of one picture with "
-                   "guidance. gain is over what serves without tuning.\n",
+                   "guidance. gain is over what serves without tuning.\n\n"
+                   "--budget full ends when each class of shapes, such as products of few rows or "
+                   "3x3 convolutions,\nhad a hundred different candidates that were right, or all "
+                   "there are, and none of its last 60\ntrials was better. The last table says how "
+                   "many there were, of how many sets of values.\n",
         .options = options,
         .rest = true,
         .extra = &q.of.words,

@@ -69,6 +69,7 @@ static const tuned *find_nearest(const device *d, const char *op, const tuning *
         if (!this->t->fits(d, this->values, shape)) continue;
         nearest = this;
         least = apart;
+        if (apart == 1.0) break; /* what was laid last counts */
     }
     return nearest;
 }
@@ -107,14 +108,29 @@ const tuning *tuning_serving(const device *d, const char *op, const int *shape)
 
 /* ---- stored values ---- */
 
+/* Takes what was laid before out of the device's list, to be laid anew; null: it was not. */
+static tuned *take_out(device *d, const tuning *t, const int *shape, const int *values)
+{
+    for (device_tuned **l = &d->tuned; *l; l = &(*l)->next) {
+        tuned *this = (tuned *)(void *)*l;
+        if (this->t != t || !same_shape(this->shape, shape) ||
+            memcmp(this->values, values, sizeof this->values) != 0)
+            continue;
+        *l = (*l)->next;
+        return this;
+    }
+    return NULL;
+}
+
 status tuning_set(device *d, const tuning *t, const int *shape, const int *values)
 {
-    tuned *new;
-    status st = memory_alloc(&new, 1, sizeof *new);
+    const int *for_shape = shape ? shape : any_shape;
+    tuned *new = take_out(d, t, for_shape, values);
+    status st = new ? OK : memory_alloc(&new, 1, sizeof *new);
     if (st != OK) return st;
     new->t = t;
-    memcpy(new->shape, shape ? shape : any_shape, sizeof new->shape);
-    memcpy(new->values, values, sizeof new->values);
+    memcpy(new->shape, for_shape, sizeof new->shape);
+    memmove(new->values, values, sizeof new->values); /* it may be its own */
     new->link.next = d->tuned;
     d->tuned = &new->link;
     return OK;
@@ -145,6 +161,27 @@ bool tuning_valid(const device *d, const tuning *t, const int *values, const int
         if (!found) return false;
     }
     return !shape || t->fits(d, values, shape);
+}
+
+/* The next set of choices, at: an index of each; false behind the last. */
+static bool next_choices(const tuning *t, int at[TUNING_VALUES])
+{
+    for (int i = 0; i < t->n; i++) {
+        if (++at[i] < t->tunables[i].n) return true;
+        at[i] = 0;
+    }
+    return false;
+}
+
+long tuning_count(const device *d, const tuning *t, const int *shape)
+{
+    int at[TUNING_VALUES] = {0}, values[TUNING_VALUES] = {0};
+    long n = 0;
+    do {
+        for (int i = 0; i < t->n; i++) values[i] = t->tunables[i].choices[at[i]];
+        n += t->fits(d, values, shape);
+    } while (next_choices(t, at));
+    return n;
 }
 
 void tuning_shape_text(char out[TUNING_SHAPE], const int *shape)

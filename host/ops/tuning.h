@@ -97,6 +97,9 @@ bool tuning_used(const device *d, const tuning *t);
 /* Whether each value is among its choices, and they fit the shape (null: not asked). */
 bool tuning_valid(const device *d, const tuning *t, const int *values, const int *shape);
 
+/* How many sets of choices fit the shape. */
+long tuning_count(const device *d, const tuning *t, const int *shape);
+
 /* "512x4608x1152", and back; false where the text is none. */
 void tuning_shape_text(char out[TUNING_SHAPE], const int *shape);
 bool tuning_shape_parse(int shape[TUNING_SIZES], const char *from);

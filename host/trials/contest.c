@@ -14,10 +14,10 @@
 
 enum { FIRST = 3, ROUNDS = 5, MOST_CALLS = 200 };
 /* Of one time in a round; of running before that, for a clock that must rise first. */
-static const double SAMPLE_SECONDS = 0.01, WARM_SECONDS = 0.3, WARM_CPU_SECONDS = 0.03;
-/* A candidate this much slower than the one that is held is not measured again: at once; and where
- * its best time is so far behind the other's worst. */
-static const double HOPELESS = 1.5, BEHIND = 1.1;
+static const double SAMPLE_SECONDS = 0.01, WARM_SECONDS = 0.3, WARM_CPU_SECONDS = 0.02;
+/* A candidate this much slower than the one that is held is not measured again: at once; or where
+ * its best time of a round is so far behind the other's. */
+static const double HOPELESS = 1.5, BEHIND = 1.15;
 
 typedef struct {
     device *d;
@@ -28,6 +28,7 @@ typedef struct {
         int values[TUNING_VALUES];
         workload_entry run;
     } last, held;
+    double executed[N_UNITS]; /* by one call of the last */
 } contest;
 
 typedef struct entry entry;
@@ -87,61 +88,78 @@ static int compare_doubles(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Rounds in turns, of so many calls each; fewer where the candidate stays far behind. *rounds = how
- * many there were; *believed: the device's own times can be true, all of them. */
+/* Rounds in turns, of so many calls each, until `most` seconds have passed; fewer where all of the
+ * candidate's are slower than all of the other's. *rounds = how many there were; *believed: the
+ * device's own times can be true, all of them. */
 static status run_rounds(contest *c, entry *const entries[2], const int calls[2], int n,
-                         int *rounds, taken all[2][ROUNDS], bool *believed)
+                         double most, int *rounds, taken all[2][ROUNDS], bool *believed)
 {
-    double best = INFINITY, worst = 0.0; /* of the candidate, of the other */
+    double best = INFINITY, worst = 0.0, start = clock_seconds();
     status st = OK;
     *believed = true;
-    for (int round = 0; round < *rounds; round++) {
+    for (*rounds = 0; *rounds < ROUNDS;) {
         for (int i = 0; i < n; i++) {
-            taken *t = &all[i][round];
+            taken *t = &all[i][*rounds];
             TRY(run(c, entries[i], calls[i], t));
             *believed &= measure_believes(t->device, t->wall);
         }
-        best = fmin(best, all[0][round].wall);
-        if (n == 2) worst = fmax(worst, all[1][round].wall);
-        if (n == 2 && round > 0 && best > BEHIND * worst) *rounds = round + 1;
+        best = fmin(best, all[0][*rounds].wall);
+        if (n == 2) worst = fmax(worst, all[1][*rounds].wall);
+        ++*rounds;
+        if (n == 2 && best > (*rounds > 1 ? 1.0 : BEHIND) * worst) break;
+        if (clock_seconds() - start > most) break;
     }
+done:
+    return st;
+}
+
+/* The least of some runs of each, in turns: a long one may be chance. */
+static status run_first(contest *c, entry *const entries[2], int n, double first[2])
+{
+    taken one;
+    status st = OK;
+    first[0] = first[1] = INFINITY;
+    for (int k = 0; k < FIRST; k++) {
+        for (int i = 0; i < n; i++) {
+            if (k > 0 && first[i] >= SAMPLE_SECONDS) continue;
+            TRY(run(c, entries[i], 1, &one));
+            first[i] = fmin(first[i], one.wall);
+        }
+        if (n == 2 && first[0] > 2 * HOPELESS * first[1]) break;
+    }
+    if (n == 1) first[1] = 0.0;
 done:
     return st;
 }
 
 /* Medians, by the device's clock where it can be believed: of the candidate, and of the one that is
  * held, if any. */
-static status measure_both(contest *c, contest_time *time)
+static status measure_both(contest *c, contest_time *time, double most)
 {
     entry *const entries[2] = {&c->last, &c->held};
-    taken one, first[2] = {{0}}, all[2][ROUNDS];
-    double warm = c->d->info.kind == DEVICE_CPU ? WARM_CPU_SECONDS : WARM_SECONDS, medians[2] = {0};
-    int n = c->held.t ? 2 : 1, calls[2] = {1, 1}, rounds = ROUNDS;
+    taken one, all[2][ROUNDS];
+    double warm = c->d->info.kind == DEVICE_CPU ? WARM_CPU_SECONDS : WARM_SECONDS, first[2];
+    int n = c->held.t ? 2 : 1, calls[2] = {1, 1}, rounds;
+    double start = clock_seconds();
     status st = OK;
-    for (double start = clock_seconds(); clock_seconds() - start < warm;)
-        TRY(run(c, entries[n - 1], 1, &one));
+    *time = (contest_time){0};
+    TRY(run_first(c, entries, n, first));
+    time->seconds = first[0];
+    time->held = first[1];
+    if (n == 2 && first[0] > HOPELESS * first[1]) goto done;
+    while (clock_seconds() - start < warm) TRY(run(c, entries[n - 1], 1, &one));
     for (int i = 0; i < n; i++) {
-        first[i].wall = INFINITY; /* the least of some: a long one may be chance */
-        for (int k = 0; k < FIRST && (k == 0 || first[i].wall < SAMPLE_SECONDS); k++) {
-            TRY(run(c, entries[i], 1, &one));
-            first[i].wall = fmin(first[i].wall, one.wall);
-        }
-        double wanted = ceil(SAMPLE_SECONDS / fmax(first[i].wall, 1e-6));
+        double wanted = ceil(SAMPLE_SECONDS / fmax(first[i], 1e-6));
         calls[i] = wanted < MOST_CALLS ? (int)wanted : MOST_CALLS;
     }
-    *time = (contest_time){.seconds = first[0].wall, .held = first[1].wall};
-    if (n == 2 && first[0].wall > HOPELESS * first[1].wall) goto done;
-    if (first[0].wall > 0.5) rounds = 3;
-    TRY(run_rounds(c, entries, calls, n, &rounds, all, &time->by_device));
+    TRY(run_rounds(c, entries, calls, n, most, &rounds, all, &time->by_device));
     for (int i = 0; i < n; i++) {
         double sorted[ROUNDS];
         for (int r = 0; r < rounds; r++)
             sorted[r] = time->by_device ? all[i][r].device : all[i][r].wall;
         qsort(sorted, (size_t)rounds, sizeof *sorted, compare_doubles);
-        medians[i] = sorted[rounds / 2];
+        *(i ? &time->held : &time->seconds) = sorted[(rounds - 1) / 2];
     }
-    time->seconds = medians[0];
-    time->held = medians[1];
 done:
     return st;
 }
@@ -187,14 +205,32 @@ static bool is_kind_of_now(const contest *c, const tuning *t)
     return find_kind(all, c->op->kinds(c->d, c->w.shape, all), t->kind) != NULL;
 }
 
+/* Whether it was not excluded by another that this process has used. */
+static bool can_run(contest *c, const tuning *t)
+{
+    if (!is_kind_of_now(c, t)) return false;
+    if (c->held.t && !is_kind_of_now(c, c->held.t)) leave(c, &c->held);
+    return true;
+}
+
+static status enter(contest *c, entry *e, const tuning *t, const int *values)
+{
+    status st = workload_enter(&c->w, &e->run);
+    if (st != OK) return st;
+    e->t = t;
+    memcpy(e->values, values, sizeof e->values);
+    return OK;
+}
+
 /* What one call really does: taken down while its result is checked. */
-static status check(contest *c, contest_time *time, const char **wrong)
+static status check(contest *c, const char **wrong)
 {
     record r;
     record_start(&r, c->d);
     status st = workload_check(&c->w, &c->last.run, wrong), taken_down = record_stop(&r, c->d);
+    memset(c->executed, 0, sizeof c->executed);
     for (size_t i = 0; i < r.n; i++)
-        time->executed[r.operators[i].done.on] += r.operators[i].done.executed;
+        c->executed[r.operators[i].done.on] += r.operators[i].done.executed;
     record_free(&r);
     return st == OK ? taken_down : st;
 }
@@ -217,48 +253,97 @@ static void answer(const contest_time *time, FILE *out)
             time->executed[UNIT_BF16]);
 }
 
-static void try_one(contest *c, char *words, FILE *out)
+static void answer_failure(FILE *out)
+{
+    fprintf(out, "%s %.300s\n", strstr(fail_line(), "is wrong") ? "wrong" : "failed",
+            fail_line());
+    fail_clear();
+}
+
+static void build(contest *c, char *words, FILE *out)
 {
     const tuning *t = NULL;
     int values[TUNING_VALUES];
     const char *wrong = NULL;
-    contest_time time = {0}, done_once = {0};
     status st = OK;
     leave(c, &c->last);
     TRY(parse(c, words, &t, values));
     TRY(tuning_set(c->d, t, c->w.shape, values));
-    if (!is_kind_of_now(c, t)) {
+    if (!can_run(c, t)) {
         fprintf(out, "again\n");
         return;
     }
-    if (c->held.t && !is_kind_of_now(c, c->held.t)) leave(c, &c->held);
     misbehave();
-    TRY(workload_enter(&c->w, &c->last.run));
-    c->last.t = t;
-    memcpy(c->last.values, values, sizeof values);
-    TRY(check(c, &done_once, &wrong));
-    if (wrong) {
-        fprintf(out, "wrong %s\n", wrong);
-        return;
-    }
-    TRY(measure_both(c, &time));
-    if (time.held <= 0.0 || time.seconds < time.held)
-        TRY(workload_check_whole(&c->w, &c->last.run));
-    memcpy(time.executed, done_once.executed, sizeof time.executed);
-    answer(&time, out);
+    TRY(enter(c, &c->last, t, values));
+    TRY(check(c, &wrong));
+    if (wrong) fprintf(out, "wrong %s\n", wrong);
+    else fprintf(out, "right\n");
 done:
-    if (st != OK)
-        fprintf(out, "%s %.300s\n", strstr(fail_line(), "is wrong") ? "wrong" : "failed",
-                fail_line());
-    fail_clear();
+    if (st != OK) answer_failure(out);
 }
 
-static void hold(contest *c, FILE *out)
+static void measure_last(contest *c, double most, FILE *out)
+{
+    contest_time time;
+    status st = OK;
+    if (!c->last.t) TRY(fail(ERR_USAGE, "no candidate"));
+    TRY(measure_both(c, &time, most));
+    if (time.held <= 0.0 || time.seconds < CONTEST_BETTER * time.held)
+        TRY(workload_check_whole(&c->w, &c->last.run));
+    memcpy(time.executed, c->executed, sizeof time.executed);
+    answer(&time, out);
+done:
+    if (st != OK) answer_failure(out);
+}
+
+static void hold_last(contest *c, FILE *out)
 {
     leave(c, &c->held);
     c->held = c->last;
     c->last = (entry){0};
     fprintf(out, "held\n");
+}
+
+static void hold_other(contest *c, char *words, FILE *out)
+{
+    const tuning *t = NULL;
+    int values[TUNING_VALUES];
+    const char *wrong = NULL;
+    status st = OK;
+    leave(c, &c->held);
+    TRY(parse(c, words, &t, values));
+    TRY(tuning_set(c->d, t, c->w.shape, values));
+    if (!can_run(c, t)) {
+        fprintf(out, "again\n");
+        return;
+    }
+    TRY(enter(c, &c->held, t, values));
+    TRY(workload_check(&c->w, &c->held.run, &wrong));
+    if (wrong) TRY(fail(ERR_DEVICE, "%s", wrong));
+    fprintf(out, "held\n");
+done:
+    if (st == OK) return;
+    leave(c, &c->held);
+    answer_failure(out);
+}
+
+static void obey(contest *c, char *line, FILE *out)
+{
+    if (!strncmp(line, "shape ", 6)) {
+        if (open_shape(c, line + 6) == OK) fprintf(out, "ready\n");
+        else answer_failure(out);
+    } else if (!strncmp(line, "build ", 6)) {
+        build(c, line + 6, out);
+    } else if (!strncmp(line, "time ", 5)) {
+        measure_last(c, atof(line + 5), out);
+    } else if (!strcmp(line, "hold")) {
+        hold_last(c, out);
+    } else if (!strncmp(line, "hold ", 5)) {
+        hold_other(c, line + 5, out);
+    } else {
+        fprintf(out, "failed no such line\n");
+    }
+    fflush(out);
 }
 
 status contest_serve(device *d, FILE *in, FILE *out)
@@ -267,18 +352,7 @@ status contest_serve(device *d, FILE *in, FILE *out)
     char line[WORKER_LINE];
     while (fgets(line, sizeof line, in)) {
         line[strcspn(line, "\n")] = 0;
-        if (!strncmp(line, "shape ", 6)) {
-            status st = open_shape(&c, line + 6);
-            if (st == OK) fprintf(out, "ready\n");
-            else fprintf(out, "failed %.300s\n", fail_line());
-        } else if (!strncmp(line, "try ", 4)) {
-            try_one(&c, line + 4, out);
-        } else if (!strcmp(line, "hold")) {
-            hold(&c, out);
-        } else {
-            fprintf(out, "failed no such line\n");
-        }
-        fflush(out);
+        obey(&c, line, out);
     }
     close_shape(&c);
     return OK;

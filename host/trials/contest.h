@@ -2,10 +2,14 @@
  * the best so far. Lines it understands, and its one line of answer to each:
  *
  *     shape gemm 512x4608x1152         ready | failed WHY
- *     try gpu 64 128 16 ...            time ... | wrong WHY | failed WHY | again
+ *     build gpu 64 128 16 ...          right | wrong WHY | failed WHY | again
+ *     time SECONDS                     time ... | wrong WHY | failed WHY
  *     hold                             held
+ *     hold gpu 64 128 16 ...           held | failed WHY | again
  *
- * hold: the last candidate takes its place. again: only a fresh child can try this one. */
+ * build makes a candidate and checks one result; time measures it and the one that is held, in
+ * turns, for about SECONDS at most. hold: the candidate, or another known to be right, takes
+ * the held one's place. again: only a fresh child can do this. */
 #ifndef DITCL_TRIALS_CONTEST_H
 #define DITCL_TRIALS_CONTEST_H
 
@@ -13,6 +17,9 @@
 
 #include "device/device.h"
 #include "device/record.h"
+
+/* A candidate must take less than this part of the best's time to be better: less may be noise. */
+#define CONTEST_BETTER 0.97
 
 /* Of one call: what a line that begins with "time" says. */
 typedef struct {

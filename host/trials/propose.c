@@ -16,7 +16,7 @@ static uint64_t draw(search *s)
     return z ^ z >> 31;
 }
 
-static int below(search *s, int n)
+int draw_below(search *s, int n)
 {
     return (int)(draw(s) % (uint64_t)n);
 }
@@ -66,6 +66,26 @@ static bool propose_known(search *s, search_row *r, candidate *c)
     return false;
 }
 
+bool propose_like(const search *s, const search_row *r, candidate *c)
+{
+    enum { FEW = 4 };
+    if (!r->best.t || r->tried + r->failed + r->wrong >= FEW) return false;
+    for (int i = 0; i < s->n; i++) {
+        const search_best *b = &s->rows[i].best;
+        if (s->rows[i].class != r->class || !b->t) continue;
+        for (int k = 0; k < r->n_kinds; k++) {
+            if (r->kinds[k].t != b->t || !tuning_valid(s->d, b->t, b->values, r->shape) ||
+                tried_find(&s->log, b->t, r->shape, b->values))
+                continue;
+            if (!c) return true;
+            c->kind = k;
+            memcpy(c->values, b->values, sizeof c->values);
+            return true;
+        }
+    }
+    return false;
+}
+
 /* What is best for another shape. */
 static bool propose_shared(search *s, search_row *r, candidate *c)
 {
@@ -93,12 +113,12 @@ static int index_of(const tuning_value *v, int value)
 static void mutate(search *s, const search_best *b, candidate *c)
 {
     memcpy(c->values, b->values, sizeof c->values);
-    for (int changes = 1 + below(s, 3); changes > 0; changes--) {
-        int which = below(s, b->t->n);
+    for (int changes = 1 + draw_below(s, 3); changes > 0; changes--) {
+        int which = draw_below(s, b->t->n);
         const tuning_value *v = &b->t->tunables[which];
-        int at = index_of(v, c->values[which]), step = below(s, 4) ? 1 : 2;
-        at += below(s, 2) ? step : -step;
-        if (at < 0 || at >= v->n) at = below(s, v->n);
+        int at = index_of(v, c->values[which]), step = draw_below(s, 4) ? 1 : 2;
+        at += draw_below(s, 2) ? step : -step;
+        if (at < 0 || at >= v->n) at = draw_below(s, v->n);
         c->values[which] = v->choices[at];
     }
 }
@@ -123,12 +143,12 @@ static bool propose_chance(search *s, search_row *r, candidate *c)
     while ((c->kind = choose_kind(s, r)) >= 0) {
         search_best *b = &r->kinds[c->kind];
         for (int i = 0; i < DRAWS; i++) {
-            if (b->seconds > 0.0 && below(s, 4)) {
+            if (b->seconds > 0.0 && draw_below(s, 4)) {
                 mutate(s, b, c);
             } else {
                 memset(c->values, 0, sizeof c->values);
                 for (int v = 0; v < b->t->n; v++)
-                    c->values[v] = b->t->tunables[v].choices[below(s, b->t->tunables[v].n)];
+                    c->values[v] = b->t->tunables[v].choices[draw_below(s, b->t->tunables[v].n)];
             }
             if (is_new(s, r, c)) return true;
         }
@@ -189,7 +209,9 @@ static bool propose_built(search *s, search_row *r, candidate *c)
 
 bool propose(search *s, search_row *r, candidate *c)
 {
-    if (r->best.t && propose_unseen(s, r, c)) return true;
+    enum { FIRST = 8 }; /* before libraries, which take long to build */
+    if (propose_like(s, r, c)) return true;
+    if (r->tried + r->failed + r->wrong >= FIRST && propose_unseen(s, r, c)) return true;
     return (r->best.t && propose_shared(s, r, c)) || propose_known(s, r, c) ||
-           (below(s, 4) && propose_built(s, r, c)) || propose_chance(s, r, c);
+           (s->quick && propose_built(s, r, c)) || propose_chance(s, r, c);
 }

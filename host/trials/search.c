@@ -8,19 +8,24 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "base/parallel.h"
 #include "trials/propose.h"
 #include "trials/stored.h"
 #include "trials/workload.h"
 
 enum {
-    ENOUGH = 100,   /* right candidates of a shape, */
-    NO_BETTER = 60, /* and so many of them since the last better one: it is done */
-    CHUNK = 4,      /* candidates of a shape before another may be worth more */
+    ENOUGH = 100,   /* different right candidates of a class of shapes, */
+    NO_BETTER = 60, /* and so many trials since a better one: it is done */
+    ENOUGH_FAILED = 30, /* of a shape that none was right for */
+    CHUNK = 6,      /* candidates of a shape before another may be worth more */
 };
-static const double BETTER = 0.97;        /* of the best's time: less may be noise */
 static const double CONFIRMED = 0.99;     /* of the time without a search: at most, in the end */
-static const double CONFIRMING = 0.15;    /* of the budget */
-static const double LIMIT_SECONDS = 20.0; /* of one candidate: its build, check and runs */
+static const double CONFIRMING = 0.1;     /* of the budget */
+/* Of one candidate, its build and check or its runs: a part of the budget, within these. */
+static const double LIMIT_PART = 1.0 / 6.0, LIMIT_LEAST = 10.0, LIMIT_SECONDS = 20.0;
+static const double UNKNOWN = 5.0; /* of a shape's time: what may be gained before any is known */
+/* And of measuring it, about. */
+static const double MOST_PART = 0.005, MOST_LEAST = 0.15, MOST_SECONDS = 2.0;
 
 /* ---- what is kept ---- */
 
@@ -119,116 +124,121 @@ static void set_best(search_best *b, const int *values, const contest_time *time
 }
 
 /* A right candidate. Returns whether it is better. */
-static bool take_time(search_row *r, const candidate *c, const contest_time *time)
+static bool take_time(search_row *r, int which, const int *values, const contest_time *time)
 {
-    search_best *kind = &r->kinds[c->kind];
+    search_best *kind = &r->kinds[which];
     double beside = time->held > 0.0 ? time->held : r->best.seconds;
     r->tried++;
     r->since++;
-    if (kind->seconds <= 0.0 || time->seconds < kind->seconds) set_best(kind, c->values, time);
-    if (r->tried == 1 && c->kind == 0) r->default_seconds = time->seconds;
+    if (kind->seconds <= 0.0 || time->seconds < kind->seconds) set_best(kind, values, time);
+    if (r->tried == 1 && which == 0) r->default_seconds = time->seconds;
     if (r->best.t && beside < r->best.seconds) r->best.seconds = beside; /* a better moment */
-    if (r->best.t && time->seconds >= BETTER * beside) return false;
+    if (r->best.t && time->seconds >= CONTEST_BETTER * beside) return false;
     r->since = 0;
     r->unheld = false;
     r->best = (search_best){.t = kind->t};
-    set_best(&r->best, c->values, time);
+    set_best(&r->best, values, time);
     return true;
 }
 
-/* ---- the child ---- */
-
-static bool start_child(search *s, const search_row *r, status *st)
+/* A trial of a row's class that has ended. */
+static void count_trial(search *s, const search_row *r, size_t entry, bool better)
 {
-    char sizes[TUNING_SHAPE], line[WORKER_LINE];
-    if (!s->child.pid) {
-        *st = worker_start(&s->child, s->worker);
-        s->open = NULL;
+    tried_entry *e = &s->log.items[entry];
+    search_class *class = &s->classes[r->class];
+    class->trials++;
+    class->since = better ? 0 : class->since + 1;
+    if (e->outcome != TRIED_TIME) return;
+    for (size_t i = 0; i < s->log.n; i++) { /* right for another shape of the class before? */
+        const tried_entry *other = &s->log.items[i];
+        if (other->counted == r->class + 1 && other->t == e->t &&
+            !memcmp(other->values, e->values, sizeof e->values))
+            return;
     }
-    if (*st != OK) return false;
-    if (s->open == r) return true;
-    tuning_shape_text(sizes, r->shape);
-    s->held = false;
-    if (worker_say(&s->child, "shape %s %s", r->op, sizes) &&
-        worker_hear(&s->child, line, 3 * s->limit) == WORKER_SAID && !strcmp(line, "ready")) {
-        s->open = r;
-        return true;
-    }
-    worker_stop(&s->child);
-    return false;
+    e->counted = r->class + 1;
+    class->right++;
 }
 
-static bool ask(search *s, const tuning *t, const int *values, char line[WORKER_LINE],
-                double seconds, worker_answer *answer)
+/* ---- the children ---- */
+
+/* What a child must hold: the row's best, if that is possible. */
+static choice best_of(const search_row *r)
 {
-    char words[WORKER_LINE];
-    int used = snprintf(words, sizeof words, "try %s", t->kind);
-    for (int i = 0; i < t->n; i++)
-        used += snprintf(words + used, sizeof words - (size_t)used, " %d", values[i]);
-    *answer = WORKER_DIED;
-    if (worker_say(&s->child, "%s", words)) *answer = worker_hear(&s->child, line, seconds);
-    if (*answer == WORKER_SAID) return true;
-    worker_stop(&s->child);
-    return false;
+    choice best = {.t = r->unheld ? NULL : r->best.t};
+    memcpy(best.values, r->best.values, sizeof best.values);
+    return best;
 }
 
-static void hold(search *s)
+static status begin_trial(search *s, search_child *w, search_row *r, const candidate *c)
 {
-    char line[WORKER_LINE];
-    s->held = worker_say(&s->child, "hold") &&
-              worker_hear(&s->child, line, s->limit) == WORKER_SAID;
-    if (!s->held) worker_stop(&s->child);
-}
-
-/* Has the child hold the row's best, measured anew. */
-static void hold_best(search *s, search_row *r)
-{
-    char line[WORKER_LINE];
-    contest_time time;
-    worker_answer answer;
-    if (s->held || !r->best.t || r->unheld) return;
-    r->unheld = true; /* unless it works */
-    if (!ask(s, r->best.t, r->best.values, line, 3 * s->limit, &answer)) return;
-    if (!contest_parse(&time, line)) return;
-    r->unheld = false;
-    hold(s);
-}
-
-static status try_candidate(search *s, search_row *r, const candidate *c)
-{
-    const tuning *t = r->kinds[c->kind].t;
-    char line[WORKER_LINE] = "";
-    /* libraries build several programs at first */
-    double limit = r->kinds[c->kind].seconds > 0.0 ? s->limit : 3 * s->limit;
-    contest_time time;
-    worker_answer answer;
-    tried_outcome outcome = TRIED_DIED;
     status st = OK;
-    TRY(tried_begin(&s->log, t, r->shape, c->values));
-    for (int round = 0; round < 2; round++) {
-        if (!start_child(s, r, &st)) break;
-        hold_best(s, r);
-        if (!start_child(s, r, &st)) break;
-        if (!ask(s, t, c->values, line, limit, &answer)) break;
-        if (strcmp(line, "again") != 0) break;
-        worker_stop(&s->child);
+    choice beside = best_of(r);
+    w->row = r;
+    w->kind = c->kind;
+    w->candidate = (choice){.t = r->kinds[c->kind].t};
+    memcpy(w->candidate.values, c->values, sizeof c->values);
+    TRY(tried_begin(&s->log, &w->entry, w->candidate.t, r->shape, c->values));
+    TRY(contestant_start(&w->at, s->worker));
+    contestant_build(&w->at, r->op, r->shape, &beside, &w->candidate);
+    w->busy = true;
+    r->busy++;
+done:
+    return st;
+}
+
+/* The candidate's own answer: where a fresh child is needed, from that. */
+static status hear_built(search *s, search_child *w, contestant_answer *answer)
+{
+    search_row *r = w->row;
+    /* libraries build several programs at first */
+    double limit = r->kinds[w->kind].seconds > 0.0 ? s->limit : 3 * s->limit;
+    status st = OK;
+    *answer = contestant_built(&w->at, limit);
+    for (int round = 0; round < 2 && *answer >= CONTESTANT_AGAIN; round++) {
+        if (*answer == CONTESTANT_NOT_HELD && round > 0) r->unheld = true;
+        choice beside = best_of(r);
+        TRY(contestant_start(&w->at, s->worker));
+        contestant_build(&w->at, r->op, r->shape, &beside, &w->candidate);
+        *answer = contestant_built(&w->at, limit);
     }
-    if (st != OK) goto done;
-    if (contest_parse(&time, line)) outcome = TRIED_TIME;
-    else if (!strncmp(line, "wrong", 5)) outcome = TRIED_WRONG;
-    else if (!strncmp(line, "failed", 6)) outcome = TRIED_FAILED;
+done:
+    return st;
+}
+
+/* Beside the row's best, which another child may have found meanwhile. */
+static contestant_answer measure_trial(search *s, search_child *w, contest_time *time)
+{
+    search_row *r = w->row;
+    choice beside = best_of(r);
+    if (beside.t && !contestant_holds(&w->at, &beside) &&
+        !contestant_hold_other(&w->at, &beside, 3 * s->limit)) {
+        r->unheld = true;
+        if (!w->at.child.pid) return CONTESTANT_DIED;
+    }
+    return contestant_time(&w->at, time, s->most, 3 * s->limit);
+}
+
+static status end_trial(search *s, search_child *w, contestant_answer answer,
+                        const contest_time *time)
+{
+    static const tried_outcome outcomes[] = {TRIED_TIME,   TRIED_WRONG, TRIED_FAILED,
+                                             TRIED_DIED,   TRIED_DIED,  TRIED_DIED};
+    tried_outcome outcome = outcomes[answer];
+    search_row *r = w->row;
+    bool right = outcome == TRIED_TIME, better = false;
+    status st = OK;
+    w->busy = false;
+    r->busy--;
     r->wrong += outcome == TRIED_WRONG;
     r->failed += outcome == TRIED_FAILED || outcome == TRIED_DIED;
-    if (outcome == TRIED_TIME) {
-        *(time.by_device ? &s->by_device : &s->by_wall) += 1;
-        if (time.held <= 0.0) s->held = false;
-        bool better = take_time(r, c, &time);
-        if (better) hold(s);
-        TRY(tried_end(&s->log, outcome, &time));
-        if (better) TRY(save(s, false));
-    } else {
-        TRY(tried_end(&s->log, outcome, NULL));
+    if (right) {
+        *(time->by_device ? &s->by_device : &s->by_wall) += 1;
+        better = take_time(r, w->kind, w->candidate.values, time);
+        if (better) contestant_hold(&w->at, &w->candidate, s->limit);
     }
+    TRY(tried_end(&s->log, w->entry, outcome, right ? time : NULL));
+    count_trial(s, r, w->entry, better);
+    if (better) TRY(save(s, false));
 done:
     return st;
 }
@@ -250,7 +260,8 @@ static void remember(search *s)
             memcpy(c.values, e->values, sizeof c.values);
             r->wrong += e->outcome == TRIED_WRONG;
             r->failed += e->outcome == TRIED_FAILED || e->outcome == TRIED_DIED;
-            if (e->outcome == TRIED_TIME) take_time(r, &c, &e->time);
+            bool better = e->outcome == TRIED_TIME && take_time(r, c.kind, c.values, &e->time);
+            count_trial(s, r, i, better);
         }
     }
 }
@@ -268,22 +279,24 @@ static double rate_of(const search *s)
     return seconds > 0.0 ? flops / seconds : 1e9;
 }
 
-/* About a share of the shape's time in a run: less, the longer nothing better was found; all of it
- * where nothing is known yet. */
-static double expected(const search_row *r, double rate)
+/* About a share of the shape's time in a run: several times that where nothing is known yet, all of
+ * it where what is best for its like was not tried; less, the longer nothing better was found. */
+static double expected(const search *s, const search_row *r, double rate)
 {
-    double guess = workload_flops(r->op, r->shape) / rate;
-    if (!r->best.t) return r->calls * guess / (1.0 + 8.0 * (r->failed + r->wrong));
-    return r->calls * r->best.seconds / (4.0 + r->since + 0.5 * r->tried);
+    double guess = UNKNOWN * workload_flops(r->op, r->shape) / rate;
+    if (!r->best.t) return r->busy ? 0.0 : r->calls * guess / (1.0 + 8.0 * (r->failed + r->wrong));
+    double all = r->calls * r->best.seconds;
+    return propose_like(s, r, NULL) ? all : all / (4.0 + 0.5 * r->since + r->tried);
 }
 
 static search_row *most_to_gain(search *s)
 {
     search_row *best = NULL;
-    double rate = rate_of(s);
-    for (int i = 0; i < s->n; i++)
-        if (!s->rows[i].done && (!best || expected(&s->rows[i], rate) > expected(best, rate)))
-            best = &s->rows[i];
+    double most = 0.0, rate = rate_of(s);
+    for (int i = 0; i < s->n; i++) {
+        double gain = s->rows[i].done ? 0.0 : expected(s, &s->rows[i], rate);
+        if (gain > most) most = gain, best = &s->rows[i];
+    }
     return best;
 }
 
@@ -292,17 +305,61 @@ static double left(const search *s)
     return s->until - clock_seconds();
 }
 
-static status try_some(search *s, search_row *r)
+/* The next candidate for a row; false: there is none, or enough were tried. */
+static bool next_candidate(search *s, search_row *r, candidate *c)
 {
-    int n = r->tried == 0 ? 1 : CHUNK;
+    const search_class *class = &s->classes[r->class];
+    bool enough = r->best.t && class->right >= ENOUGH && class->since >= NO_BETTER;
+    bool hopeless = !r->best.t && r->failed + r->wrong >= ENOUGH_FAILED;
+    r->done = hopeless || !(enough ? propose_like(s, r, c) : propose(s, r, c));
+    return !r->done;
+}
+
+/* Gives a child its next candidate, of the shape it is at or of what has most to gain. */
+static status begin_next(search *s, search_child *w)
+{
+    search_row *r = w->stay > 0 && w->row->best.t && !w->row->done ? w->row : NULL;
+    candidate c;
     status st = OK;
-    for (int i = 0; i < n && left(s) > 0.0; i++) {
-        candidate c;
-        if (r->tried >= ENOUGH && r->since >= NO_BETTER) r->done = true;
-        if (!r->done && !propose(s, r, &c)) r->done = true;
-        if (r->done) break;
-        if (s->progress) s->progress(s->progress_context, s, r);
-        TRY(try_candidate(s, r, &c));
+    if (left(s) <= 0.0) return OK;
+    for (;; r = NULL) {
+        if (!r) {
+            r = most_to_gain(s);
+            w->stay = r && r->best.t ? CHUNK : 1;
+        }
+        if (!r) return OK;
+        if (next_candidate(s, r, &c)) break;
+    }
+    w->stay--;
+    if (s->progress) s->progress(s->progress_context, s, r);
+    TRY(begin_trial(s, w, r, &c));
+done:
+    return st;
+}
+
+/* A candidate for each child. Where the device is a processor, all have built theirs before any is
+ * measured: times of a processor that builds say nothing. *any: there was one. */
+static status turn(search *s, bool *any)
+{
+    contestant_answer answers[SEARCH_CHILDREN] = {0};
+    status st = OK;
+    *any = false;
+    s->quick = draw_below(s, 4) > 0; /* for all: nobody waits for one that builds */
+    for (int i = 0; i < s->n_children; i++)
+        if (!s->children[i].busy) TRY(begin_next(s, &s->children[i]));
+    for (int i = 0; i < s->n_children; i++) {
+        search_child *w = &s->children[i];
+        if (w->busy && s->d->info.kind == DEVICE_CPU) TRY(hear_built(s, w, &answers[i]));
+    }
+    for (int i = 0; i < s->n_children; i++) {
+        search_child *w = &s->children[i];
+        contest_time time = {0};
+        if (!w->busy) continue;
+        *any = true;
+        if (s->d->info.kind != DEVICE_CPU) TRY(hear_built(s, w, &answers[i]));
+        if (answers[i] == CONTESTANT_RIGHT) answers[i] = measure_trial(s, w, &time);
+        TRY(end_trial(s, w, answers[i], &time));
+        if (s->d->info.kind != DEVICE_CPU) TRY(begin_next(s, w));
     }
 done:
     return st;
@@ -327,11 +384,27 @@ static void begin_with_serving(const device *d, search_row *r)
     }
 }
 
+static int find_class(search *s, const char *name)
+{
+    int i = 0;
+    while (i < s->n_classes && strcmp(s->classes[i].name, name) != 0) i++;
+    if (i == s->n_classes && i + 1 < SEARCH_CLASSES) s->classes[s->n_classes++].name = name;
+    return i;
+}
+
+static double between(double least, double x, double most)
+{
+    return fmax(least, fmin(x, most));
+}
+
 static void prepare(search *s)
 {
     const char *limit = getenv("DITCL_TUNE_LIMIT");
+    int threads = parallel_threads();
     s->start = clock_seconds();
-    s->limit = limit ? atof(limit) : LIMIT_SECONDS;
+    s->limit = limit ? atof(limit) : between(LIMIT_LEAST, s->budget * LIMIT_PART, LIMIT_SECONDS);
+    s->most = between(MOST_LEAST, s->budget * MOST_PART, MOST_SECONDS);
+    s->n_children = threads < SEARCH_CHILDREN ? threads : SEARCH_CHILDREN;
     s->random = 0x0d17c1;
     qsort(s->rows, (size_t)s->n, sizeof *s->rows, by_weight);
     for (int i = 0; i < s->n; i++) {
@@ -341,8 +414,19 @@ static void prepare(search *s)
             if (!strcmp(o->op, r->op)) r->n_kinds = o->kinds(s->d, r->shape, all);
         for (int k = 0; k < r->n_kinds; k++) r->kinds[k].t = all[k];
         r->done = r->n_kinds == 0;
+        r->class = find_class(s, workload_class(r->op, r->shape));
+        s->classes[r->class].shapes++;
         begin_with_serving(s->d, r);
     }
+}
+
+long search_exist(const search *s, int class)
+{
+    const search_row *r = s->rows;
+    long n = 0;
+    while (r->class != class) r++;
+    for (int k = 0; k < r->n_kinds; k++) n += tuning_count(s->d, r->kinds[k].t, r->shape);
+    return n;
 }
 
 /* ---- the end ---- */
@@ -351,34 +435,37 @@ static void prepare(search *s)
 static status confirm(search *s, search_row *r)
 {
     enum { ROUNDS = 2 };
-    const tuning *t = r->kinds[0].t;
-    int values[TUNING_VALUES];
-    char line[WORKER_LINE];
+    search_child *w = &s->children[0];
+    const int *known = tuning_values_for(s->d, r->kinds[0].t, r->shape);
+    choice beside = best_of(r), serving = {.t = r->kinds[0].t};
+    contestant_answer answer;
     contest_time time = {0};
     double worst = 0.0; /* of the best's time over the default's */
-    worker_answer answer;
     status st = OK;
-    const int *known = tuning_values_for(s->d, t, r->shape);
-    if (!r->best.t || !known || r->default_seconds <= 0.0) return OK;
-    memcpy(values, known, sizeof values);
-    if (t == r->best.t && !memcmp(values, r->best.values, sizeof values)) return OK;
+    if (!beside.t || !known || r->default_seconds <= 0.0) return OK;
+    memcpy(serving.values, known, sizeof serving.values);
+    if (serving.t == beside.t && !memcmp(known, beside.values, sizeof beside.values)) return OK;
+    w->row = r;
+    w->kind = 0;
+    w->candidate = serving;
+    TRY(contestant_start(&w->at, s->worker));
+    contestant_build(&w->at, r->op, r->shape, &beside, &serving);
+    TRY(hear_built(s, w, &answer));
     for (int round = 0; round < ROUNDS; round++) {
-        if (!start_child(s, r, &st)) return st;
-        hold_best(s, r);
-        if (!start_child(s, r, &st) || !s->held) return st;
-        if (!ask(s, t, values, line, 3 * s->limit, &answer)) return st;
-        if (!contest_parse(&time, line) || time.held <= 0.0) return st;
+        if (answer == CONTESTANT_RIGHT) answer = measure_trial(s, w, &time);
+        if (answer != CONTESTANT_RIGHT || time.held <= 0.0) return OK;
         if (time.held / time.seconds > worst) {
             worst = time.held / time.seconds;
             r->best.seconds = time.held;
             r->default_seconds = time.seconds;
         }
     }
-    if (worst <= CONFIRMED) return st;
+    if (worst <= CONFIRMED) return OK;
     time.seconds = r->default_seconds;
-    set_best(&r->kinds[0], values, &time);
-    r->best.t = t;
-    set_best(&r->best, values, &time);
+    set_best(&r->kinds[0], serving.values, &time);
+    r->best.t = serving.t;
+    set_best(&r->best, serving.values, &time);
+done:
     return st;
 }
 
@@ -389,9 +476,14 @@ static void begin_again(search_row *r)
     r->seeding = r->seeds = 0;
 }
 
+static void stop_children(search *s)
+{
+    for (int i = 0; i < SEARCH_CHILDREN; i++) contestant_stop(&s->children[i].at);
+}
+
 status search_run(search *s)
 {
-    search_row *r;
+    bool any = true;
     status st = OK;
     store_load(&s->stored, &s->d->info, NULL);
     stored_use(s->d, &s->stored); /* drops what cannot be used */
@@ -401,10 +493,11 @@ status search_run(search *s)
     TRY(tried_open(&s->log, s->d));
     remember(s);
     s->until = s->start + s->budget * (1.0 - CONFIRMING);
-    for (int pass = 0; pass < 2; pass++, s->thorough = true) {
-        while (left(s) > 0.0 && (r = most_to_gain(s))) TRY(try_some(s, r));
+    for (int pass = 0; pass < 2; pass++, s->thorough = any = true) {
+        while (any) TRY(turn(s, &any));
         for (int i = 0; i < s->n && pass == 0; i++) begin_again(&s->rows[i]);
     }
+    s->complete = left(s) > 0.0;
     s->until = s->start + s->budget;
     for (int i = 0; i < s->n && left(s) > 0.0; i++) {
         if (s->progress) s->progress(s->progress_context, s, &s->rows[i]);
@@ -412,13 +505,13 @@ status search_run(search *s)
     }
     TRY(save(s, true));
 done:
-    worker_stop(&s->child);
+    stop_children(s);
     return st;
 }
 
 void search_close(search *s)
 {
-    worker_stop(&s->child);
+    stop_children(s);
     tried_close(&s->log);
     store_free(&s->stored);
 }

@@ -1,6 +1,7 @@
 /* What was tried. See tried.h. */
 #include "trials/tried.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -40,7 +41,7 @@ static status key_of(char out[KEY], const device *d, const tuning *t, const int 
 
 /* ---- reading ---- */
 
-/* "try KEY v v v"; false where it is of something else. */
+/* "KEY v v v"; false where it is of something else. */
 static bool parse_try(const tried *l, tried_entry *e, const char *line)
 {
     char op[32], sizes[TUNING_SHAPE], kind[32], key[KEY];
@@ -73,20 +74,41 @@ static void parse_was(tried_entry *e, const char *line)
         e->outcome = TRIED_TIME;
 }
 
+/* The number that a line begins with; *rest = behind it, or null where there is none. */
+static unsigned number_of(const char *line, const char **rest)
+{
+    char *end;
+    unsigned long number = strtoul(line, &end, 10);
+    *rest = end > line && *end == ' ' && number <= UINT_MAX ? end + 1 : NULL;
+    return (unsigned)number;
+}
+
+static void read_was(tried *l, unsigned number, const char *line)
+{
+    for (size_t i = l->n; i > 0; i--) {
+        if (l->items[i - 1].number != number) continue;
+        parse_was(&l->items[i - 1], line);
+        return;
+    }
+}
+
 static status read_all(tried *l, char *all)
 {
-    bool ours = false;
     for (char *next = all; next;) {
-        char *line = strsep(&next, "\n");
-        if (!strncmp(line, "try ", 4)) {
-            status st = memory_grow(&l->items, &l->capacity, l->n + 1, sizeof *l->items);
-            if (st != OK) return st;
-            ours = parse_try(l, &l->items[l->n], line + 4);
-            l->n += ours;
-        } else if (!strncmp(line, "was ", 4) && ours) {
-            parse_was(&l->items[l->n - 1], line + 4);
-            ours = false;
+        const char *line = strsep(&next, "\n"), *rest;
+        bool began = !strncmp(line, "try ", 4);
+        if (!began && strncmp(line, "was ", 4) != 0) continue;
+        unsigned number = number_of(line + 4, &rest);
+        if (!rest) continue;
+        if (!began) {
+            read_was(l, number, rest);
+            continue;
         }
+        if (number >= l->numbers) l->numbers = number + 1;
+        status st = memory_grow(&l->items, &l->capacity, l->n + 1, sizeof *l->items);
+        if (st != OK) return st;
+        if (!parse_try(l, &l->items[l->n], rest)) continue;
+        l->items[l->n++].number = number;
     }
     return OK;
 }
@@ -140,32 +162,32 @@ static status write_down(tried *l)
     return OK;
 }
 
-status tried_begin(tried *l, const tuning *t, const int *shape, const int *values)
+status tried_begin(tried *l, size_t *which, const tuning *t, const int *shape, const int *values)
 {
     char key[KEY];
     status st = memory_grow(&l->items, &l->capacity, l->n + 1, sizeof *l->items);
     if (st == OK) st = key_of(key, l->d, t, shape);
     if (st != OK) return st;
-    tried_entry *e = &l->items[l->n++];
-    *e = (tried_entry){.t = t, .outcome = TRIED_DIED};
+    tried_entry *e = &l->items[*which = l->n++];
+    *e = (tried_entry){.t = t, .outcome = TRIED_DIED, .number = l->numbers++};
     memcpy(e->shape, shape, sizeof e->shape);
     memcpy(e->values, values, sizeof e->values);
-    fprintf(l->file, "try %s", key);
+    fprintf(l->file, "try %u %s", e->number, key);
     for (int i = 0; i < t->n; i++) fprintf(l->file, " %d", values[i]);
     return write_down(l);
 }
 
-status tried_end(tried *l, tried_outcome outcome, const contest_time *time)
+status tried_end(tried *l, size_t which, tried_outcome outcome, const contest_time *time)
 {
-    tried_entry *e = &l->items[l->n - 1];
+    static const char *const names[] = {"", "wrong", "failed", "died"};
+    tried_entry *e = &l->items[which];
     e->outcome = outcome;
     if (time) e->time = *time;
+    fprintf(l->file, "was %u ", e->number);
     if (outcome == TRIED_TIME)
-        fprintf(l->file, "was %.9g %.9g %.9g", time->seconds, time->executed[UNIT_FP32],
+        fprintf(l->file, "%.9g %.9g %.9g", time->seconds, time->executed[UNIT_FP32],
                 time->executed[UNIT_BF16]);
-    else fprintf(l->file, "was %s", outcome == TRIED_WRONG    ? "wrong"
-                                    : outcome == TRIED_FAILED ? "failed"
-                                                              : "died");
+    else fputs(names[outcome], l->file);
     return write_down(l);
 }
 

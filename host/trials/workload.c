@@ -17,6 +17,7 @@ static const float CANARY = 12345.678f;
 
 typedef struct workload_kind {
     const char *op;
+    const char *(*class)(const int *s);
     double (*flops)(const int *s);
     void (*sizes)(workload *w); /* n_*, n_rows, row_floats, place */
     void (*expect)(const workload *w, int row, double *out);
@@ -47,6 +48,14 @@ static void set_rows(workload *w, size_t of)
 }
 
 /* ---- products: residual + gate * gelu(a w^T + b) ---- */
+
+enum { FEW = 128, NARROW = 64 }; /* fewer than these */
+
+static const char *product_class(const int *s)
+{
+    return s[0] < FEW ? "products of few rows"
+           : s[1] < NARROW || s[2] < NARROW ? "narrow products" : "products";
+}
 
 static double product_flops(const int *s)
 {
@@ -101,6 +110,11 @@ static status product_queue(workload *w, workload_entry *e)
 static attention_shape attention_of(const workload *w)
 {
     return (attention_shape){w->shape[0], w->shape[1], w->shape[2], w->shape[3]};
+}
+
+static const char *attention_class(const int *s)
+{
+    return s[3] > 128 ? "attention, wide heads" : "attention";
 }
 
 static double attention_flops(const int *s)
@@ -161,6 +175,12 @@ static picture_shape picture_of(const workload *w)
     int pixels = w->shape[0], height = (int)sqrt((double)pixels);
     while (pixels % height) height--;
     return (picture_shape){1, height, pixels / height, w->shape[1]};
+}
+
+static const char *conv_class(const int *s)
+{
+    return s[1] < NARROW || s[2] < NARROW ? "3x3, few channels"
+           : s[3] == 1 ? "3x3 convolutions" : "3x3, enlarging";
 }
 
 static double conv_flops(const int *s)
@@ -226,10 +246,11 @@ static status conv_queue(workload *w, workload_entry *e)
 /* ---- all of them ---- */
 
 static const workload_kind kinds[] = {
-    {"gemm", product_flops, product_sizes, product_expect, product_enter, product_queue},
-    {"attention", attention_flops, attention_sizes, attention_expect, attention_enter,
-     attention_queue},
-    {"conv", conv_flops, conv_sizes, conv_expect, conv_enter, conv_queue},
+    {"gemm", product_class, product_flops, product_sizes, product_expect, product_enter,
+     product_queue},
+    {"attention", attention_class, attention_flops, attention_sizes, attention_expect,
+     attention_enter, attention_queue},
+    {"conv", conv_class, conv_flops, conv_sizes, conv_expect, conv_enter, conv_queue},
 };
 
 static const workload_kind *find(const char *op)
@@ -237,6 +258,12 @@ static const workload_kind *find(const char *op)
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
         if (!strcmp(kinds[i].op, op)) return &kinds[i];
     return NULL;
+}
+
+const char *workload_class(const char *op, const int *shape)
+{
+    const workload_kind *k = find(op);
+    return k ? k->class(shape) : "";
 }
 
 double workload_flops(const char *op, const int *shape)

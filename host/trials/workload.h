@@ -37,6 +37,9 @@ typedef struct workload {
 status workload_open(workload *w, device *d, const char *op, const int *shape);
 void workload_close(workload *w);
 
+/* What shapes are called whose kernels are much alike: "products", "products of few rows". */
+const char *workload_class(const char *op, const int *shape);
+
 /* Operations that the formula counts. */
 double workload_flops(const char *op, const int *shape);
 
