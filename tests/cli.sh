@@ -64,6 +64,14 @@ expect 0 "usage: ditcl decode" decode --help
 expect 0 "usage: ditcl devices" devices -h
 expect 0 "ditcl" --version
 expect 2 "did you mean ditcl sample" smaple
+# what --help lists, some page explains
+root=$(dirname "$data")/..
+for command in sample decode encode info init convert devices bench tune kernels check; do
+    for word in $("$ditcl" $command --help | grep -oE '^ +(-[a-z], )?--[a-z-]+' | grep -oE -- '--[a-z-]+'); do
+        grep -qE -- "$word\b" "$root/README.md" "$root"/docs/*.md "$root/cl/devices/README.md" ||
+            [ "$word" = --help ] || problem "ditcl $command $word is in no page"
+    done
+done
 expect 2 "MODEL is missing" sample
 expect 2 "did you mean --class" sample "$model" --clas 1
 expect 2 "expected a value" sample "$model" --class
