@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 
 import oracle_sit
-from oracle_schedule import betas_original, kept_timesteps
+from oracle_schedule import original_tables
 
 
 # ---- weights in either naming ----
@@ -200,23 +200,6 @@ def predict(network, x, t, y, case, guided, n):
 
 
 # ---- the original's sampling loop ----
-
-def original_tables(config, steps):
-    betas = betas_original(config)
-    kept = kept_timesteps(steps, len(betas))
-    full = np.cumprod(1 - betas)[kept]
-    betas = 1 - full / np.append(1.0, full[:-1])
-    bar = np.cumprod(1 - betas)
-    before, after = np.append(1.0, bar[:-1]), np.append(bar[1:], 0.0)
-    posterior = betas * (1 - before) / (1 - bar)
-    return {"kept": kept, "bar": bar, "before": before, "after": after,
-            "min_log": np.log(np.append(posterior[1], posterior[1:])),
-            "max_log": np.log(betas),
-            "fixed": np.log(np.append(posterior[1], betas[1:])),
-            "to_x0": betas * np.sqrt(before) / (1 - bar),
-            "to_x": (1 - before) * np.sqrt(1 - betas) / (1 - bar),
-            "recip": np.sqrt(1 / bar), "recipm1": np.sqrt(1 / bar - 1)}
-
 
 def sample_original(network, config, case, x, y, null_class, channels, noise):
     """network(x, t, y) -> output; x [n,C,s,s]; noise(like) draws. Returns the final x."""

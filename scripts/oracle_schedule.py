@@ -94,7 +94,7 @@ def kept_timesteps(steps, n):
     return kept
 
 
-def run_original(sampler, config, steps, eta, learned, invert):
+def original_tables(config, steps):
     betas = betas_original(config)
     kept = kept_timesteps(steps, len(betas))
     full = np.cumprod(1 - betas)[kept]
@@ -102,29 +102,38 @@ def run_original(sampler, config, steps, eta, learned, invert):
     bar = np.cumprod(1 - betas)
     before, after = np.append(1.0, bar[:-1]), np.append(bar[1:], 0.0)
     posterior = betas * (1 - before) / (1 - bar)
-    clipped = np.log(np.append(posterior[1], posterior[1:]))
-    large = np.log(np.append(posterior[1], betas[1:]))
-    coef_x0 = betas * np.sqrt(before) / (1 - bar)
-    coef_x = (1 - before) * np.sqrt(1 - betas) / (1 - bar)
+    return {"kept": kept, "bar": bar, "before": before, "after": after,
+            "min_log": np.log(np.append(posterior[1], posterior[1:])),
+            "max_log": np.log(betas),
+            "fixed": np.log(np.append(posterior[1], betas[1:])),
+            "to_x0": betas * np.sqrt(before) / (1 - bar),
+            "to_x": (1 - before) * np.sqrt(1 - betas) / (1 - bar),
+            "recip": np.sqrt(1 / bar), "recipm1": np.sqrt(1 / bar - 1)}
+
+
+def run_original(sampler, config, steps, eta, learned, invert):
+    table = original_tables(config, steps)
+    f = lambda name, i: F(table[name][i])
+    kept = table["kept"]
     x, timesteps = start(), []
     for i in range(len(kept)) if invert else reversed(range(len(kept))):
         t, n = kept[i], noise(len(timesteps))
         timesteps.append(t)
         o = toy(x, t)
-        a, b = F(np.sqrt(1 / bar[i])), F(np.sqrt(1 / bar[i] - 1))
+        a, b = f("recip", i), f("recipm1", i)
         x0 = o if config.get("prediction_type") == "sample" else a * x - b * o
         eps = (a * x - x0) / b
         if sampler == "ddpm":
-            log_variance = F(large[i])
+            log_variance = f("fixed", i)
             if learned:
-                f = (toy_variance(x, t) + F(1)) / F(2)
-                log_variance = f * F(np.log(betas[i])) + (F(1) - f) * F(clipped[i])
-            mean = F(coef_x0[i]) * x0 + F(coef_x[i]) * x
+                part = (toy_variance(x, t) + F(1)) / F(2)
+                log_variance = part * f("max_log", i) + (F(1) - part) * f("min_log", i)
+            mean = f("to_x0", i) * x0 + f("to_x", i) * x
             x = mean + F(i != 0) * np.exp(F(0.5) * log_variance) * n
         elif invert:
-            x = x0 * np.sqrt(F(after[i])) + np.sqrt(F(1) - F(after[i])) * eps
+            x = x0 * np.sqrt(f("after", i)) + np.sqrt(F(1) - f("after", i)) * eps
         else:
-            now, prev = F(bar[i]), F(before[i])
+            now, prev = f("bar", i), f("before", i)
             sigma = F(eta) * np.sqrt((F(1) - prev) / (F(1) - now)) * np.sqrt(F(1) - now / prev)
             mean = x0 * np.sqrt(prev) + np.sqrt(F(1) - prev - sigma ** 2) * eps
             x = mean + F(i != 0) * sigma * n
