@@ -6,35 +6,31 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "cli/arrays.h"
 #include "cli/cli.h"
 #include "cli/given.h"
+#include "cli/method.h"
 #include "cli/output.h"
 #include "cli/progress.h"
-#include "files/npy.h"
 #include "sample/pipeline.h"
 
 enum { ALL_BY_DEFAULT = 100 }; /* a model of more classes is not drawn whole unasked */
 
 typedef struct {
-    const char *model, *vae, *steps, *rng, *latents_in, *latents_out, *noise_in, *noise_out, *out;
-    const char *interval;
+    const char *model, *vae, *rng, *out;
     device_choice on;
     text_list classes;
-    int per_class, sampler, heads, compat, cfg_channels, batch;
-    int diffusion;
+    int per_class, heads, compat, batch;
     type_choice type;
     uint64_t seed;
-    double eta, guidance;
-    bool quiet, verbose, invert, out_given;
+    bool quiet, verbose, out_given;
+    method how;
+    arrays files;
     given begin;
     /* found out */
     int *labels;
     int n;
-    npy initial, noise;
-    float *kept_noise;
 } sample_request;
-
-static const char *const channel_choices[] = {"3", "all", NULL};
 
 static const char details[] =
     "MODEL is a folder in diffusers' layout, a name (looked up in $DITCL_MODELS,\n"
@@ -90,143 +86,28 @@ done:
     return st;
 }
 
-/* Reads an array that must have this shape. */
-static status read_array(npy *a, const char *path, int n_dims, const size_t *dims)
-{
-    text found = {0}, expected = {0};
-    status st = npy_read(a, path);
-    bool same = st == OK && a->n_dims == n_dims;
-    for (int i = 0; i < n_dims && same; i++) same = a->dims[i] == dims[i];
-    if (same || st != OK) return st;
-    TRY(text_append(&found, "[")); /* a scalar has no dimensions */
-    for (int i = 0; i < a->n_dims; i++)
-        TRY(text_append(&found, "%s%zu", i ? "," : "", a->dims[i]));
-    for (int i = 0; i < n_dims; i++)
-        TRY(text_append(&expected, "%s%zu", i ? "," : "", dims[i]));
-    st = fail(ERR_FORMAT, "%s: has shape %s], expected [%s]", path, found.data, expected.data);
-done:
-    text_free(&found);
-    text_free(&expected);
-    return st;
-}
-
-/* steps, n, C, h, w: the shape of all steps' noise; behind its first that of the latents. */
-static void noise_shape(size_t dims[5], const sample_request *q, const model *m, int steps)
-{
-    dims[0] = (size_t)steps;
-    dims[1] = (size_t)q->n;
-    dims[2] = (size_t)m->dit.in_channels;
-    dims[3] = dims[4] = (size_t)m->dit.latent_size;
-}
-
-static status read_latents(sample_request *q, const model *m)
-{
-    size_t dims[5];
-    noise_shape(dims, q, m, 0);
-    return q->latents_in ? read_array(&q->initial, q->latents_in, 4, dims + 1) : OK;
-}
-
-/* The steps' noise: what is given, room for what is kept, and whether the rest can be drawn. */
-static status prepare_noise(sample_request *q, const model *m, run_request *out, const schedule *s)
-{
-    size_t dims[5], count = 1;
-    noise_shape(dims, q, m, s->n_rows);
-    if (q->noise_in) {
-        status st = read_array(&q->noise, q->noise_in, 5, dims);
-        if (st != OK) return st;
-        out->given_noise = q->noise.data;
-    }
-    if (q->noise_out) {
-        for (int i = 0; i < 5; i++)
-            if (!size_mul(count, dims[i], &count))
-                return fail(ERR_LIMIT, "--noise-out: the noise of %d pictures and %d steps is more "
-                                       "than memory can address", q->n, s->n_rows);
-        status st = memory_alloc(&q->kept_noise, count, sizeof *q->kept_noise);
-        if (st != OK) return st;
-        out->kept_noise = q->kept_noise;
-    }
-    return run_check_source(m, out, s);
-}
-
-/* LO,HI */
-static status read_interval(const char *typed, run_request *out)
-{
-    char low[40];
-    size_t comma = strcspn(typed, ",");
-    snprintf(low, sizeof low, "%.*s", (int)comma, typed);
-    if (comma >= sizeof low || !typed[comma] || !text_to_double(low, &out->guided_from) ||
-        !text_to_double(typed + comma + 1, &out->guided_to) || out->guided_from > out->guided_to)
-        return fail(ERR_USAGE, "--guidance-interval %.60s: expected two timesteps, LO,HI", typed);
-    out->guided_within = true;
-    return OK;
-}
-
-/* What depends on the model: sampler and guided channels that were not given, and what does not go
- * together. */
+/* What is drawn and how, and what does not go together. */
 static status settle(sample_request *q, const model *m, run_request *out)
 {
-    int channels = m->dit.in_channels;
-    sampler_kind sampler = SAMPLER_DDIM; /* the one that runs backwards */
-    status st = OK;
-    if (q->sampler >= 0) sampler = (sampler_kind)q->sampler;
-    else if (!q->invert || m->schedule.flow) st = model_sampler(&sampler, m);
-    if (st != OK) return st;
-    if (q->diffusion >= 0 && sampler != SAMPLER_SDE)
-        return fail(ERR_USAGE, "--diffusion: only the sde sampler has it");
-    if (q->eta != 0 && sampler != SAMPLER_DDIM)
-        return fail(ERR_USAGE, "--eta: only the ddim sampler has it");
-    if (q->invert && (!q->latents_in || !q->latents_out))
-        return fail(ERR_USAGE, "--invert: takes latents to noise, with --latents-in and "
-                               "--latents-out");
-    if (q->invert && q->out_given)
-        return fail(ERR_USAGE, "--invert: makes no picture, so --out has no place");
-    if (q->invert && (q->begin.image || q->begin.frames))
-        return fail(ERR_USAGE, "--invert: begins with --latents-in, so --image and --interpolate "
-                               "have no place");
-    bool three = q->cfg_channels < 0 ? m->arithmetic == COMPAT_ORIGINAL : q->cfg_channels == 0;
+    const arrays *files = &q->files;
     *out = (run_request){
         .labels = q->labels,
         .n = q->n,
         .seed = q->seed,
-        .steps = q->steps,
-        .sampler = sampler,
-        .eta = q->eta,
-        .guidance = q->guidance,
-        .guided_channels = three && channels > 3 ? 3 : channels,
-        .initial_latents = q->initial.data,
-        .invert = q->invert,
-        .diffusion = (diffusion_form)(q->diffusion < 0 ? 0 : q->diffusion),
+        .initial_latents = files->initial.data,
         .batch = q->batch,
     };
-    st = rng_source_parse(&out->source, q->rng);
-    return st == OK && q->interval ? read_interval(q->interval, out) : st;
-}
-
-static status write_array(output *o, const char *path, const float *values, int n_dims,
-                          const size_t *dims)
-{
-    file_out *file = output_extra(o);
-    status st = file_out_open(file, path);
-    if (st == OK) st = npy_write(file, values, n_dims, dims);
-    return st == OK ? file_out_finish(file) : st;
-}
-
-static status write_arrays(const sample_request *q, run *r, output *o)
-{
-    size_t dims[5];
-    float *latents = NULL;
-    status st = OK;
-    noise_shape(dims, q, r->m, r->plan.n_rows);
-    if (q->latents_out) {
-        size_t count = dims[1] * dims[2] * dims[3] * dims[4];
-        TRY(memory_alloc(&latents, count, sizeof *latents));
-        TRY(buffer_download(r->d, r->latents, 0, latents, count));
-        TRY(write_array(o, q->latents_out, latents, 4, dims + 1));
-    }
-    if (q->noise_out) TRY(write_array(o, q->noise_out, q->kept_noise, 5, dims));
-done:
-    free(latents);
-    return st;
+    status st = method_request(&q->how, out, m);
+    if (st != OK) return st;
+    if (q->how.invert && (!files->latents_in || !files->latents_out))
+        return fail(ERR_USAGE, "--invert: takes latents to noise, with --latents-in and "
+                               "--latents-out");
+    if (q->how.invert && q->out_given)
+        return fail(ERR_USAGE, "--invert: makes no picture, so --out has no place");
+    if (q->how.invert && (q->begin.image || q->begin.frames))
+        return fail(ERR_USAGE, "--invert: begins with --latents-in, so --image and --interpolate "
+                               "have no place");
+    return rng_source_parse(&out->source, q->rng);
 }
 
 static void describe(const sample_request *q, const run *r, const char *note)
@@ -235,7 +116,7 @@ static void describe(const sample_request *q, const run *r, const char *note)
     if (!q->verbose) return;
     fprintf(stderr, "%s: %d picture%s, %d at once, %d steps (%s, %s arithmetic), guidance %g%s\n",
             note, q->n, q->n > 1 ? "s" : "", r->batch, r->plan.n_rows - r->request.first_step,
-            sampler_names[r->request.sampler], compat_names[r->m->arithmetic], q->guidance,
+            sampler_names[r->request.sampler], compat_names[r->m->arithmetic], q->how.guidance,
             r->guided ? "" : " (off)");
     fprintf(stderr, "  products by %s, modulation of %d steps at a time, %.0f MB on the device\n",
             gemm_name(r->d, r->network.batch * r->network.tokens, 3 * width, width),
@@ -267,13 +148,15 @@ done:
 /* Where noise comes from, and how much of it there is in a step. */
 static status note_noise(text *note, const sample_request *q, const run *r)
 {
+    const arrays *files = &q->files;
     status st = OK;
     TRY(text_append(note, "seed %llu", (unsigned long long)q->seed));
     if (r->request.source.kind != RNG_TORCH_CPU) TRY(text_append(note, " of %s", q->rng));
-    if (q->latents_in) TRY(text_append(note, ", first noise %s", last_part(q->latents_in)));
-    if (q->noise_in) TRY(text_append(note, ", steps' noise %s", last_part(q->noise_in)));
-    TRY(text_append(note, ", steps %s, sampler %s", q->steps, sampler_names[r->request.sampler]));
-    if (r->request.sampler == SAMPLER_DDIM) TRY(text_append(note, ", eta %.9g", q->eta));
+    if (files->latents_in) TRY(text_append(note, ", first noise %s", last_part(files->latents_in)));
+    if (files->noise_in) TRY(text_append(note, ", steps' noise %s", last_part(files->noise_in)));
+    TRY(text_append(note, ", steps %s, sampler %s", q->how.steps,
+                    sampler_names[r->request.sampler]));
+    if (r->request.sampler == SAMPLER_DDIM) TRY(text_append(note, ", eta %.9g", q->how.eta));
     if (r->request.sampler == SAMPLER_SDE)
         TRY(text_append(note, ", diffusion %s", diffusion_names[r->request.diffusion]));
 done:
@@ -290,7 +173,7 @@ static status make_note(text *note, const sample_request *q, const run *r)
     status st = OK;
     TRY(note_model(note, q, r->m));
     TRY(note_noise(note, q, r));
-    TRY(text_append(note, ", cfg %.9g", q->guidance));
+    TRY(text_append(note, ", cfg %.9g", q->how.guidance));
     if (u->guided_channels < r->m->dit.in_channels)
         TRY(text_append(note, " of %d channels", u->guided_channels));
     if (u->guided_within)
@@ -313,11 +196,11 @@ static void warn_unguided(const sample_request *q, const model *m, const run_req
     bool any = false;
     for (int i = 0; i < s->n_rows; i++) any |= run_guides_at(u, (double)s->rows[i].timestep);
     if (q->quiet || !u->guided_within) return;
-    if (!run_is_guided(m->arithmetic, q->guidance))
-        cli_warn("--guidance-interval: --cfg %g guides nothing", q->guidance);
+    if (!run_is_guided(m->arithmetic, q->how.guidance))
+        cli_warn("--guidance-interval: --cfg %g guides nothing", q->how.guidance);
     else if (!any)
         cli_warn("--guidance-interval %s: no step's timestep is in it, so nothing is guided",
-                 q->interval);
+                 q->how.interval);
 }
 
 /* Settles the request and sees that its schedule can be, before any device is opened. */
@@ -328,7 +211,8 @@ static status check_request(sample_request *q, const model *m, run_request *out)
     if (st == OK) st = run_schedule(&s, m, out);
     if (st == OK) warn_unguided(q, m, out, &s);
     if (st == OK) st = given_request(&q->begin, out, m, &s);
-    if (st == OK) st = prepare_noise(q, m, out, &s);
+    if (st == OK) st = arrays_request(&q->files, out, m, &s);
+    if (st == OK) st = run_check_source(m, out, &s);
     schedule_free(&s);
     return st;
 }
@@ -361,8 +245,8 @@ static status sample_on(sample_request *q, run_request *request, model *m, devic
     o->white = q->begin.white.rgb;
     o->notes =
         (const char *const[]){"Software", "ditcl " DITCL_VERSION, "Comment", note.data, NULL};
-    if (!q->invert) TRY(output_decode(o, &v, r.latents, m->arithmetic, q->quiet));
-    TRY(write_arrays(q, &r, o));
+    if (!q->how.invert) TRY(output_decode(o, &v, r.latents, m->arithmetic, q->quiet));
+    TRY(arrays_write(&q->files, &r, o));
     TRY(output_commit(o));
     if (q->verbose)
         fprintf(stderr, "  loading %.2f s, sampling %.2f s (%.3f s a step), decoding %.2f s\n",
@@ -375,23 +259,6 @@ done:
     vae_free(&v);
     run_close(&r);
     return st;
-}
-
-/* Arrays can be written, each under a name of its own. */
-static status check_outputs(const sample_request *q)
-{
-    const char *names[] = {q->latents_out, q->noise_out};
-    const char *const options[] = {"--latents-out", "--noise-out"};
-    for (int i = 0; i < 2; i++) {
-        if (!names[i]) continue;
-        if (!strcmp(names[i], q->out))
-            return fail(ERR_USAGE, "%s %s: is the picture's name too", options[i], q->out);
-        status st = output_check_array(names[i]);
-        if (st != OK) return st;
-    }
-    if (names[0] && names[1] && !strcmp(names[0], names[1]))
-        return fail(ERR_USAGE, "--noise-out %s: is the latents' name too", names[1]);
-    return OK;
 }
 
 static status sample(sample_request *q)
@@ -413,11 +280,11 @@ static status sample(sample_request *q)
     TRY(model_open(&m, &of));
     TRY(choose_labels(q, &m));
     int side = m.dit.latent_size * vae_scale(&m.vae);
-    TRY(q->invert ? output_open_arrays(&o)
+    TRY(q->how.invert ? output_open_arrays(&o)
                   : output_open(&o, q->out, q->n, q->begin.frames ? q->n : q->per_class, side,
                                 side));
-    TRY(check_outputs(q));
-    TRY(read_latents(q, &m));
+    TRY(arrays_check(&q->files, q->out));
+    TRY(arrays_read(&q->files, &m, q->n));
     TRY(given_read(&q->begin, &m));
     TRY(check_request(q, &m, &request));
     cli_tell_vae(&m, q->verbose);
@@ -434,9 +301,8 @@ done:
 
 status cli_sample(int argc, char **argv)
 {
-    sample_request q = {.steps = "50", .rng = "torch-cpu", .per_class = 1,
-                        .sampler = -1, .diffusion = -1, .compat = -1, .cfg_channels = -1,
-                        .guidance = 4.0, .begin.strength = -1};
+    sample_request q = {.rng = "torch-cpu", .per_class = 1, .compat = -1, .how = METHOD_DEFAULT,
+                        .begin.strength = -1};
     const option options[] = {
         {"class", 'c', OPTION_LIST, &q.classes, "C",
          "number or name, or the beginning of one; repeatable, commas separate; all "
@@ -451,42 +317,11 @@ status cli_sample(int argc, char **argv)
          "whose randn: torch-cpu; torch-cpu-scalar, that of a processor without AVX2; "
          "torch-cuda:SMs or SMsxTHREADS, that of a GPU of so many multiprocessors, which hold 2048 "
          "threads each where not said [torch-cpu]", 0, 0, NULL},
-        {"steps", 0, OPTION_TEXT, &q.steps, "K",
-         "denoising steps [50]; original arithmetic also takes ddimK, that spacing, and A,B,C: so "
-         "many in each of equal sections of the timesteps, from picture to noise; of SiT the "
-         "path's points, both ends included", 0, 0, NULL},
-        {"sampler", 0, OPTION_CHOICE, &q.sampler, "NAME",
-         "ddpm, ddim, dpm++ (DPM-Solver++ 2M), euler or heun (two predictions a step); of SiT "
-         "euler, heun or sde (Euler-Maruyama) [the folder's scheduler; ddpm for original files; "
-         "heun for SiT]", 0, 0, sampler_names},
-        {"eta", 0, OPTION_DOUBLE, &q.eta, "E", "ddim's noise, 0 to 1 [0]", 0, 1, NULL},
-        {"cfg", 0, OPTION_DOUBLE, &q.guidance, "G",
-         "classifier-free guidance scale; 1 is none [4]", 0, 1000, NULL},
-        {"cfg-channels", 0, OPTION_CHOICE, &q.cfg_channels, "3|all",
-         "latent channels that are guided [3 in original arithmetic, else all]", 0, 0,
-         channel_choices},
-        {"guidance-interval", 0, OPTION_TEXT, &q.interval, "LO,HI",
-         "guidance only in steps whose timestep, as the network is told it, is in LO..HI (DiT: "
-         "999 is noise, 0 the picture; SiT: 0 is noise, 1 the picture); the others take one "
-         "prediction instead of two [all steps]", 0, 0, NULL},
-        {"invert", 0, OPTION_FLAG, &q.invert, NULL,
-         "from picture to noise: DDIM's steps, or SiT's euler or heun, backwards, from "
-         "--latents-in to --latents-out; makes no picture. What is drawn from that noise comes "
-         "near the picture with --cfg 1 both ways", 0, 0, NULL},
-        {"diffusion", 0, OPTION_CHOICE, &q.diffusion, "FORM",
-         "noise of the sde sampler: sigma, constant, sbdm, linear, decreasing or "
-         "increasing-decreasing [sigma]", 0, 0, diffusion_names},
+        OPTIONS_METHOD(&q.how),
         OPTIONS_TYPE(&q.type),
         {"compat", 0, OPTION_CHOICE, &q.compat, "NAME",
          "compute as this program: original or diffusers [the files' origin]", 0, 0, compat_names},
-        {"latents-in", 0, OPTION_TEXT, &q.latents_in, "F.npy",
-         "starting noise, float32 [n,C,h,w], instead of drawing it", 0, 0, NULL},
-        {"latents-out", 0, OPTION_TEXT, &q.latents_out, "F.npy",
-         "also write the final latents, before the VAE", 0, 0, NULL},
-        {"noise-in", 0, OPTION_TEXT, &q.noise_in, "F.npy",
-         "noise of the steps, float32 [steps,n,C,h,w], instead of drawing it", 0, 0, NULL},
-        {"noise-out", 0, OPTION_TEXT, &q.noise_out, "F.npy",
-         "also write the noise that the steps added", 0, 0, NULL},
+        OPTIONS_ARRAYS(&q.files),
         OPTIONS_GIVEN(&q.begin),
         {"batch", 0, OPTION_INT, &q.batch, "B", "pictures computed at once [what fits]", 1, 4096,
          NULL},
@@ -509,10 +344,8 @@ status cli_sample(int argc, char **argv)
     status st = options_parse(&c, argc, argv, &helped);
     if (st == OK && !helped) st = sample(&q);
     text_list_free(&q.classes);
-    npy_free(&q.initial);
-    npy_free(&q.noise);
+    arrays_free(&q.files);
     given_free(&q.begin);
-    free(q.kept_noise);
     free(q.labels);
     return st;
 }

@@ -1,0 +1,42 @@
+/* Arrays of a run, as numpy files: latents that it begins and ends with, noise of its steps. */
+#ifndef DITCL_CLI_ARRAYS_H
+#define DITCL_CLI_ARRAYS_H
+
+#include "cli/cli.h"
+#include "cli/output.h"
+#include "files/npy.h"
+#include "sample/pipeline.h"
+
+typedef struct {
+    const char *latents_in, *latents_out, *noise_in, *noise_out;
+    /* found out */
+    npy initial, noise;
+    float *kept_noise;
+} arrays;
+
+#define OPTIONS_ARRAYS(where)                                                                      \
+    {"latents-in", 0, OPTION_TEXT, &(where)->latents_in, "F.npy",                                  \
+     "starting noise, float32 [n,C,h,w], instead of drawing it", 0, 0, NULL},                      \
+    {"latents-out", 0, OPTION_TEXT, &(where)->latents_out, "F.npy",                                \
+     "also write the final latents, before the VAE", 0, 0, NULL},                                  \
+    {"noise-in", 0, OPTION_TEXT, &(where)->noise_in, "F.npy",                                      \
+     "noise of the steps, float32 [steps,n,C,h,w], instead of drawing it", 0, 0, NULL},            \
+    {"noise-out", 0, OPTION_TEXT, &(where)->noise_out, "F.npy",                                    \
+     "also write the noise that the steps added", 0, 0, NULL}
+
+/* Those to be written can be, each under a name of its own, which `picture` is not. */
+status arrays_check(const arrays *a, const char *picture);
+
+/* The latents that n pictures begin with, where they are given. */
+status arrays_read(arrays *a, const model *m, int n);
+
+/* Puts the steps' noise into a request that is otherwise complete: what is given, and room for what
+ * is kept. */
+status arrays_request(arrays *a, run_request *request, const model *m, const schedule *plan);
+
+/* Writes what a finished run leaves, to be committed with the pictures. */
+status arrays_write(const arrays *a, run *r, output *o);
+
+void arrays_free(arrays *a);
+
+#endif

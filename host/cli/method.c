@@ -1,0 +1,45 @@
+/* The method of a run. See method.h. */
+#include "cli/method.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/text.h"
+
+const char *const method_channels[] = {"3", "all", NULL};
+
+/* LO,HI */
+static status read_interval(const char *typed, run_request *out)
+{
+    char low[40];
+    size_t comma = strcspn(typed, ",");
+    snprintf(low, sizeof low, "%.*s", (int)comma, typed);
+    if (comma >= sizeof low || !typed[comma] || !text_to_double(low, &out->guided_from) ||
+        !text_to_double(typed + comma + 1, &out->guided_to) || out->guided_from > out->guided_to)
+        return fail(ERR_USAGE, "--guidance-interval %.60s: expected two timesteps, LO,HI", typed);
+    out->guided_within = true;
+    return OK;
+}
+
+status method_request(const method *q, run_request *request, const model *m)
+{
+    int channels = m->dit.in_channels;
+    sampler_kind sampler = SAMPLER_DDIM; /* the one that runs backwards */
+    status st = OK;
+    if (q->sampler >= 0) sampler = (sampler_kind)q->sampler;
+    else if (!q->invert || m->schedule.flow) st = model_sampler(&sampler, m);
+    if (st != OK) return st;
+    if (q->diffusion >= 0 && sampler != SAMPLER_SDE)
+        return fail(ERR_USAGE, "--diffusion: only the sde sampler has it");
+    if (q->eta != 0 && sampler != SAMPLER_DDIM)
+        return fail(ERR_USAGE, "--eta: only the ddim sampler has it");
+    bool three = q->cfg_channels < 0 ? m->arithmetic == COMPAT_ORIGINAL : q->cfg_channels == 0;
+    request->steps = q->steps;
+    request->sampler = sampler;
+    request->eta = q->eta;
+    request->guidance = q->guidance;
+    request->guided_channels = three && channels > 3 ? 3 : channels;
+    request->invert = q->invert;
+    request->diffusion = (diffusion_form)(q->diffusion < 0 ? 0 : q->diffusion);
+    return q->interval ? read_interval(q->interval, request) : OK;
+}
