@@ -26,6 +26,7 @@ void file_map_forget(const file_map *map, const unsigned char *data, size_t size
  * so is a NUL byte inside. */
 status file_read_text(char **out, const char *path, size_t limit);
 
+/* Links are followed. */
 bool file_exists(const char *path);
 bool file_is_folder(const char *path);
 /* Both are there and one, whatever their names. */

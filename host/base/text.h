@@ -14,6 +14,7 @@ typedef struct {
     size_t length, capacity;
 } text;
 
+/* As printf, behind what is there. */
 status text_append(text *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void text_free(text *t);
 
@@ -22,6 +23,7 @@ bool text_to_int(const char *s, int64_t *out);   /* decimal, optional '-' */
 bool text_to_uint(const char *s, uint64_t *out); /* decimal digits only */
 bool text_to_double(const char *s, double *out); /* finite */
 
+/* Case is ASCII's. */
 bool text_equal_nocase(const char *a, const char *b);
 bool text_prefix_nocase(const char *s, const char *prefix);
 bool text_contains_nocase(const char *s, const char *part);

@@ -47,6 +47,7 @@ typedef struct {
 /* ERR_USAGE when a name is neither a part's nor an operator's; for a look before any work. */
 status bench_known(const char *name);
 
+/* Measures what is asked for, a row each; freed with bench_free. */
 status bench_run(bench *b, device *d, const bench_request *request);
 void bench_free(bench *b);
 

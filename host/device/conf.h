@@ -39,6 +39,7 @@ status conf_apply(quirks *q, const char *conf_text, const char *name, const conf
 /* Applies every file compiled into the program. */
 status conf_apply_embedded(quirks *q, const conf_subject *subject);
 
+/* As quirks.def has them. */
 const char *quirk_name(quirk_id id);
 const char *quirk_meaning(quirk_id id);
 

@@ -21,6 +21,7 @@ typedef enum {
     N_FEATURES
 } feature_id;
 
+/* As `has` and DITCL_FEATURES spell it. */
 const char *feature_name(feature_id id);
 /* The feature of this name, or -1; length: of the name. */
 int feature_find(const char *name, size_t length);

@@ -39,11 +39,13 @@ typedef struct {
 
 #define RANGE(...) ((range){{__VA_ARGS__}})
 
+/* a / b, rounded up; a + b must not overflow. */
 static inline size_t ceil_div(size_t a, size_t b)
 {
     return (a + b - 1) / b;
 }
 
+/* The first multiple of b that is not below a. */
 static inline size_t round_up(size_t a, size_t b)
 {
     return ceil_div(a, b) * b;

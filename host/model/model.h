@@ -43,6 +43,8 @@ typedef struct {
     prediction predicts;
 } model_request;
 
+/* Finds the files and reads their configurations and lists of tensors; the values stay where they
+ * are. ERR_FILE, ERR_FORMAT, or ERR_USAGE for what the request lacks. On failure *m is zero. */
 status model_open(model *m, const model_request *request);
 void model_close(model *m);
 

@@ -7,6 +7,7 @@
 
 /* ---- weights: d null looks for tensors only ---- */
 
+/* The layer at prefix: its .weight and .bias, of so many channels. */
 status vae_load_norm(vae *v, norm *n, const char *prefix, int channels);
 status vae_load_conv1x1(vae *v, gemm_weight *c, const char *prefix, int in, int out);
 /* up: 1, or 2 where the input is enlarged before. */

@@ -28,6 +28,7 @@ typedef struct {
 #define SHAPE(...)                                                                                 \
     ((shape){sizeof((size_t[]){__VA_ARGS__}) / sizeof(size_t), {__VA_ARGS__}})
 
+/* Any file that checkpoint_open reads. */
 status weights_open(weights *w, const char *path);
 /* Weights without a file, for measurements: any tensor is there, in the shape that is asked for,
  * with values that depend on its name and their place in it alone. Their variance is one over the
@@ -44,6 +45,7 @@ status weights_keep(weights *w, const char *prefix);
 /* Gives tensors other names, out having NAME_BYTES, where rename says so. Before any use. */
 status weights_rename(weights *w, bool (*rename)(char *out, const char *name, int n), int n);
 
+/* Whether the file holds it; never where weights are generated. Marks nothing. */
 bool weights_has(const weights *w, const char *name);
 
 /* *t = the tensor, its shape and type checked; marks it used. A generated one is valid until the

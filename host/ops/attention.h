@@ -20,6 +20,7 @@ typedef struct {
 extern const attention_implementation attention_cpu, attention_cpu_pairs, attention_gpu,
     attention_matrix;
 
+/* What attention is tuned by: batch, tokens, heads, head width. */
 void attention_sizes(int shape[TUNING_SIZES], attention_shape s);
 
 /* `all` query tiles of a head are shared by *splits work-groups of *tiles, so that the last one of

@@ -25,6 +25,7 @@ status sampler_flow(schedule *s, const sampling *q); /* Euler, Heun, Euler-Maruy
 
 /* ---- betas.c: tables that samplers start from ---- */
 
+/* The i-th beta of the configuration's schedule, i from 0 to n_train - 1. */
 double beta_double(const schedule_config *c, int i);
 
 /* out [n_train] = the cumulative products of 1 - beta, as diffusers' schedulers have them. */
