@@ -8,6 +8,8 @@
  * is stored transposed, so that its columns lie in several banks.
  * SG: whether items of a sub-group, SG_SIZE neighbours along the columns, each read a part of their
  * common rows and pass it round.
+ * IMAGE: whether weights are read as an image, whose texels are VEC = 4 of them: such reads have a
+ * cache and addresses of their own on some devices.
  * SPLIT: parts of the depth that are summed apart, see gemm_tiles.clh.
  * HALF: weights are stored in 16 bits. a stays as it is, so nothing overflows, and sums are fp32.
  *
@@ -25,18 +27,22 @@
 #define B_TILE (KT * NT)
 #define COLUMN(j) (((j) * TX + tx) * VEC) /* an item's j-th vector: neighbours read neighbours */
 
-#if HALF
-#define WEIGHT half
+/* VEC weights from element `at` on */
+#if IMAGE
+#define WEIGHTS read_only image1d_buffer_t
+#define WEIGHT_LOAD(w, at) read_imagef(w, (at) / 4)
+#elif HALF
+#define WEIGHTS global const half *
 #if VEC == 4
-#define WEIGHT_LOAD(p) vloada_half4(0, p)
+#define WEIGHT_LOAD(w, at) vloada_half4(0, (w) + (at))
 #elif VEC == 2
-#define WEIGHT_LOAD(p) vloada_half2(0, p)
+#define WEIGHT_LOAD(w, at) vloada_half2(0, (w) + (at))
 #else
-#define WEIGHT_LOAD(p) vload_half(0, p)
+#define WEIGHT_LOAD(w, at) vload_half(at, w)
 #endif
 #else
-#define WEIGHT float
-#define WEIGHT_LOAD(p) (*(global const V *)(p))
+#define WEIGHTS global const float *
+#define WEIGHT_LOAD(w, at) (*(global const V *)((w) + (at)))
 #endif
 
 #include "gemm_tiles.clh"
@@ -67,14 +73,14 @@ INLINE void keep_a(local float *tile, VA part[A_LOADS], int me)
     }
 }
 
-/* The weights are padded with zeros. */
-INLINE void fetch_b(V part[B_LOADS], global const WEIGHT *w, int me, int k)
+/* From element `at` on. The weights are padded with zeros. */
+INLINE void fetch_b(V part[B_LOADS], WEIGHTS w, int me, int at)
 {
     #pragma unroll
     for (int l = 0; l < B_LOADS; l++) {
         int v = me + l * ITEMS;
         if (!MINE(v, B_VECTORS)) continue;
-        part[l] = WEIGHT_LOAD(w + (k + v / (NT / VEC)) * PANEL + v % (NT / VEC) * VEC);
+        part[l] = WEIGHT_LOAD(w, at + v / (NT / VEC) * PANEL + v % (NT / VEC) * VEC);
     }
 }
 
@@ -131,15 +137,15 @@ typedef struct {
 #if LB
     local const float *b; /* [KT][NT] */
 #else
-    global const WEIGHT *b; /* [..][PANEL] */
+    int b; /* the first of the weights' elements [..][PANEL] */
 #endif
 } factors;
 
 #if LB
-#define B_LOAD(p) (*(local const V *)(p))
+#define B_LOAD(w, p) (*(local const V *)(p))
 #define B_ROW NT
 #else
-#define B_LOAD(p) WEIGHT_LOAD(p)
+#define B_LOAD(w, at) WEIGHT_LOAD(w, at)
 #define B_ROW PANEL
 #endif
 
@@ -182,7 +188,7 @@ INLINE void pass_rows(float x[MR], const float held[MR], factors f, const int at
 #endif
 
 /* at: where the item's rows begin, if they are not in local memory. */
-INLINE void accumulate(V sum[MR][NV], factors f, const int at[MR], int tx, int k)
+INLINE void accumulate(V sum[MR][NV], factors f, WEIGHTS w, const int at[MR], int tx, int k)
 {
 #if SG
     float held[MR];
@@ -210,7 +216,8 @@ INLINE void accumulate(V sum[MR][NV], factors f, const int at[MR], int tx, int k
             for (int s = 0; s < STEP; s++) {
                 V b[NV];
                 #pragma unroll
-                for (int j = 0; j < NV; j++) b[j] = B_LOAD(f.b + (kk + u + s) * B_ROW + COLUMN(j));
+                for (int j = 0; j < NV; j++)
+                    b[j] = B_LOAD(w, f.b + (kk + u + s) * B_ROW + COLUMN(j));
                 #pragma unroll
                 for (int i = 0; i < MR; i++)
                     #pragma unroll
@@ -243,7 +250,7 @@ INLINE void finish_rows(global float *out, V sum[MR][NV], epilogue e, int row, i
 SUBGROUP_SIZE(SG_SIZE)
 #endif
 kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1)))
-void gemm_gpu(global float *out, global const float *a, global const WEIGHT *weight,
+void gemm_gpu(global float *out, global const float *a, WEIGHTS weight,
               global const float *bias, global const float *residual, global const float *gate,
               global const int *rows, int m, int n, int depth, int padded_depth, int residual_rows,
               int tokens, int stride, int first_row, int rows_at, int gate_at)
@@ -251,8 +258,12 @@ void gemm_gpu(global float *out, global const float *a, global const WEIGHT *wei
     int me = (int)get_local_id(0), tx = me % TX, ty = me / TX;
     int first = (int)get_group_id(1) * MT, column = (int)get_group_id(0) * NT;
     const int from = PART_FROM, end = PART_END;
-    global const WEIGHT *w =
-        weight + (size_t)(column / PANEL) * PANEL * padded_depth + column % PANEL;
+#if IMAGE
+    const int at_weight = column / PANEL * PANEL * padded_depth + column % PANEL;
+#else
+    const int at_weight = 0;
+    weight += (size_t)(column / PANEL) * PANEL * padded_depth + column % PANEL;
+#endif
     V sum[MR][NV];
     int at[MR];
     factors f;
@@ -277,20 +288,20 @@ void gemm_gpu(global float *out, global const float *a, global const WEIGHT *wei
 #if LB
     local float b_tile[(1 + DB) * B_TILE] __attribute__((aligned(16)));
     V b_part[B_LOADS];
-#define FETCH_B(k) fetch_b(b_part, w, me, k)
+#define FETCH_B(k) fetch_b(b_part, weight, me, at_weight + (k) * PANEL)
 #define KEEP_B(stage) keep_b(b_tile + (stage) * B_TILE, b_part, me)
 #define TAKE_B(stage, k) f.b = b_tile + (stage) * B_TILE
 #else
 #define FETCH_B(k)
 #define KEEP_B(stage)
-#define TAKE_B(stage, k) f.b = w + (k) * PANEL
+#define TAKE_B(stage, k) f.b = at_weight + (k) * PANEL
 #endif
 
 #if !LA && !LB
     for (int k = from; k < end; k += KT) {
         TAKE_A(0, k);
         TAKE_B(0, k);
-        accumulate(sum, f, at, tx, k);
+        accumulate(sum, f, weight, at, tx, k);
     }
 #elif DB
     int stage = 0;
@@ -307,7 +318,7 @@ void gemm_gpu(global float *out, global const float *a, global const WEIGHT *wei
         }
         TAKE_A(stage, k);
         TAKE_B(stage, k);
-        accumulate(sum, f, at, tx, k);
+        accumulate(sum, f, weight, at, tx, k);
         if (more) {
             KEEP_A(1 - stage);
             KEEP_B(1 - stage);
@@ -323,7 +334,7 @@ void gemm_gpu(global float *out, global const float *a, global const WEIGHT *wei
         barrier(CLK_LOCAL_MEM_FENCE);
         TAKE_A(0, k);
         TAKE_B(0, k);
-        accumulate(sum, f, at, tx, k);
+        accumulate(sum, f, weight, at, tx, k);
     }
 #endif
     epilogue e = {bias, residual, gate, rows, n, residual_rows, tokens, stride, first_row, rows_at,

@@ -31,6 +31,7 @@ static status prepare(trial_run *r, int i)
     if (st != OK || !values_now) return st;
     gemm_weight *w = r->state;
     w->use.values = values_now;
+    ck_assert_int_eq(gemm_weight_view(r->d, w), OK);
     part.describe(&c, i);
     ck_assert_int_eq(sscanf(c.label, "%d", &m), 1);
     ck_assert_int_eq(gemm_scratch(r->d, &needed, w, m), OK);
@@ -72,13 +73,17 @@ static void check_values(device *d, const tuning *t, const int *values, int n_ca
 
 static const int any_shape[TUNING_SIZES] = {4096, 4096, 4096, 0};
 
-/* Whether the values can run: on a device of enough compute units, any split of the depth. */
+/* Whether the values can run: on a device of enough compute units, any split of the depth; the
+ * weights are smaller than any image may be. */
 static bool can_run(device *d, const tuning *t, const int *values)
 {
     unsigned units = d->info.compute_units;
+    size_t texels = d->info.image_texels;
     d->info.compute_units = 1 << 20;
+    d->info.image_texels = SIZE_MAX;
     bool can = t->fits(d, values, any_shape);
     d->info.compute_units = units;
+    d->info.image_texels = texels;
     return can;
 }
 
@@ -150,7 +155,7 @@ START_TEST(every_choice_is_right)
                 values[v] = t->tunables[v].choices[c];
                 if (values[v] == first[v] || !can_run(&d, t, values)) continue;
                 /* the rest is no concern of weights */
-                if (_i == 1 && !strchr("VL", *t->tunables[v].name)) continue;
+                if (_i == 1 && !strchr("VLI", *t->tunables[v].name)) continue;
                 if (!part_takes(fitting++)) continue;
                 check_values(&d, t, values, 1 + (n % 2 && !_i));
                 n++;
@@ -183,6 +188,65 @@ START_TEST(subgroups_of_another_size_are_right)
                 }
         }
         if (d.feature[FEATURE_SUBGROUPS]) ck_assert_int_gt(n, 0);
+        device_close(&d);
+    }
+}
+END_TEST
+
+/* Of the sets that read images, on each device that showed that it can, in both sizes of weights.
+ * Returns how many ran. */
+static int check_images(device *d, const tuning *t)
+{
+    int n = 0;
+    for (int s = 0; s < t->n_known; s++) {
+        char options[TUNING_OPTIONS];
+        tuning_options(options, t, t->known[s]);
+        if (!strstr(options, "-DIMAGE=1") || !can_run(d, t, t->known[s])) continue;
+        check_values(d, t, t->known[s], 2);
+        n++;
+    }
+    return n;
+}
+
+START_TEST(images_are_right)
+{
+    const device_list *devices = wanted_devices();
+    for (int i = 0; i < devices->n; i++) {
+        device d;
+        const tuning *t = open_gpu(&d, &devices->items[i], _i);
+        int n = check_images(&d, t);
+        printf("%s %s: images of %zu texels, %d sets\n", d.info.platform, t->kind,
+               d.info.image_texels, n);
+        ck_assert_int_eq(n > 0, d.feature[FEATURE_IMAGES]);
+        d.feature[FEATURE_IMAGES] = false;
+        ck_assert_int_eq(check_images(&d, t), 0);
+        device_close(&d);
+    }
+}
+END_TEST
+
+/* Neither where the probe gives anything else, nor where the weights are larger than images. */
+START_TEST(images_must_be_believed_and_large_enough)
+{
+    const device_list *devices = wanted_devices();
+    const device_settings settings = {.class = CLASS_GPU, .no_cache = true};
+    const int shape[TUNING_SIZES] = {64, 130, 33}; /* 256 x 64 weights */
+    for (int i = 0; i < devices->n; i++) {
+        device d;
+        const tuning *t = open_gpu(&d, &devices->items[i], 0);
+        const int *values = t->known[t->n_known - 3];
+        ck_assert_int_eq(values[t->n - 1], 1);
+        d.feature[FEATURE_IMAGES] = true;
+        d.info.image_texels = 4096;
+        ck_assert(t->fits(&d, values, shape));
+        d.info.image_texels = 4095;
+        ck_assert(!t->fits(&d, values, shape));
+        device_close(&d);
+        scratch_kernel("prelude.clh", NULL, NULL);
+        scratch_kernel("probe.cl", "read_imagef(texels, n - 1 - i)", "read_imagef(texels, 0)");
+        setenv("DITCL_CL_DIR", scratch_folder(), 1);
+        ck_assert_msg(device_open(&d, &devices->items[i], &settings) == OK, "%s", fail_line());
+        ck_assert(!d.feature[FEATURE_IMAGES]);
         device_close(&d);
     }
 }
@@ -363,6 +427,12 @@ Suite *suite_gemm(void)
     tcase_add_checked_fixture(c, scratch_open, scratch_close);
     tcase_add_loop_test(c, a_probe_that_fails_takes_the_unit_away, 0,
                         sizeof wrong_units / sizeof *wrong_units);
+    tcase_set_timeout(c, 0);
+    suite_add_tcase(s, c);
+    c = tcase_create("images");
+    tcase_add_checked_fixture(c, scratch_open, scratch_close);
+    tcase_add_loop_test(c, images_are_right, 0, 2);
+    tcase_add_test(c, images_must_be_believed_and_large_enough);
     tcase_set_timeout(c, 0);
     suite_add_tcase(s, c);
     c = tcase_create("clblast");

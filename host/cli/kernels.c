@@ -260,8 +260,9 @@ static status read_features(writing *w)
         if (j >= 0) w->feature[j] = w->limits.claims[j] = true;
         else if (!strcmp(name, "fp16")) w->limits.fp16 = true;
         else
-            return fail(ERR_USAGE, "--features %s: expected fp16, subgroups, matrix units (mma, "
-                                   "dpas8, dpas16, wmma, wmma2, mfma) or a feature of a processor",
+            return fail(ERR_USAGE, "--features %s: expected fp16, subgroups, images, matrix "
+                                   "units (mma, dpas8, dpas16, wmma, wmma2, mfma) or a feature "
+                                   "of a processor",
                         name);
     }
     return OK;
@@ -278,6 +279,7 @@ static void set_limits(writing *w)
     l->local_bytes = (uint64_t)w->local_kilobytes << 10;
     l->max_work_group = (size_t)w->work_group;
     l->native_vector = 1;
+    l->image_texels = w->feature[FEATURE_IMAGES] ? (size_t)1 << 27 : 0;
     l->subgroups = w->feature[FEATURE_SUBGROUPS];
     snprintf(l->name, sizeof l->name, "a device that is not there");
 }
@@ -367,8 +369,8 @@ status cli_kernels(int argc, char **argv)
         {"subgroup-size", 0, OPTION_INT, &w.subgroup_size, "N",
          "items of a sub-group, where there are such [16]", 4, 128, NULL},
         {"features", 0, OPTION_LIST, &w.features, "NAME",
-         "what the device has: fp16, subgroups, matrix units (mma, dpas8, dpas16, wmma, wmma2, "
-         "mfma); commas separate [nothing]", 0, 0, NULL},
+         "what the device has: fp16, subgroups, images, matrix units (mma, dpas8, dpas16, wmma, "
+         "wmma2, mfma); commas separate [nothing]", 0, 0, NULL},
         {0},
     };
     const command c = {

@@ -64,6 +64,26 @@ void buffer_release(device *d, buf *b)
     *b = (buf){0};
 }
 
+status buffer_view(device *d, buf *image, buf b, int texel)
+{
+    const cl_image_format format = {CL_RGBA, texel == 16 ? CL_FLOAT : CL_HALF_FLOAT};
+    const cl_image_desc of = {.image_type = CL_MEM_OBJECT_IMAGE1D_BUFFER,
+                              .image_width = b.count * ELEMENT / (size_t)texel,
+                              .buffer = b.memory};
+    status st = OK;
+    cl_int code;
+    *image = (buf){0};
+    if (d->pretended) {
+        *image = (buf){d->pretended, 0};
+        return OK;
+    }
+    cl_mem view = clCreateImage(d->handles->context, CL_MEM_READ_ONLY, &format, &of, NULL, &code);
+    CL_TRY("clCreateImage", code);
+    *image = (buf){view, 0};
+done:
+    return st;
+}
+
 static status write_buffer(device *d, buf b, size_t first, const void *from, size_t count,
                            cl_bool wait)
 {

@@ -17,6 +17,10 @@ typedef struct {
 status buffer_create(device *d, buf *b, size_t count, const char *what);
 void buffer_release(device *d, buf *b);
 
+/* *image = a view of all of b, for kernels that read it as image1d_buffer_t, in texels of 4 floats
+ * (texel 16 bytes) or halves (8). Its creator releases it, before or after b. */
+status buffer_view(device *d, buf *image, buf b, int texel);
+
 static inline void buffer_swap(buf *a, buf *b)
 {
     buf c = *a;

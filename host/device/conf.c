@@ -67,7 +67,7 @@ static status apply_feature(quirks *q, const char *word, bool matches, const cha
                             int line_number)
 {
     int i = feature_find(word, strlen(word));
-    if (i <= FEATURE_SUBGROUPS)
+    if (i < FEATURE_MMA)
         return fail(ERR_FORMAT, "%s:%d: unknown feature \"%s\"", name, line_number, word);
     if (matches) q->feature[i] = true;
     return OK;

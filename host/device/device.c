@@ -83,7 +83,7 @@ static status describe(device_info *info, cl_platform_id platform, cl_device_id 
     get_text(info->version, sizeof info->version, id, CL_DEVICE_VERSION);
 
     cl_device_type type;
-    cl_bool unified, available;
+    cl_bool unified, available, images;
     cl_uint units;
     cl_ulong memory, max_alloc, local;
     GET(id, CL_DEVICE_TYPE, type);
@@ -95,6 +95,9 @@ static status describe(device_info *info, cl_platform_id platform, cl_device_id 
     GET(id, CL_DEVICE_LOCAL_MEM_SIZE, local);
     GET(id, CL_DEVICE_MAX_WORK_GROUP_SIZE, info->max_work_group);
     GET(id, CL_DEVICE_NATIVE_VECTOR_WIDTH_FLOAT, info->native_vector);
+    GET(id, CL_DEVICE_IMAGE_SUPPORT, images);
+    GET(id, CL_DEVICE_IMAGE_MAX_BUFFER_SIZE, info->image_texels);
+    if (!images) info->image_texels = 0;
     info->kinds[DEVICE_CPU] = type & CL_DEVICE_TYPE_CPU;
     info->kinds[DEVICE_GPU] = type & CL_DEVICE_TYPE_GPU;
     info->kinds[DEVICE_ACCELERATOR] = type & (CL_DEVICE_TYPE_ACCELERATOR | CL_DEVICE_TYPE_CUSTOM);
@@ -336,6 +339,7 @@ static status suit(device *d)
     d->vector_width = info->native_vector >= 16 ? 16 : info->native_vector >= 8 ? 8 : 4;
     memcpy(d->feature, info->claims, sizeof d->feature);
     d->feature[FEATURE_SUBGROUPS] = info->subgroups;
+    d->feature[FEATURE_IMAGES] = info->image_texels > 0 && !info->quirk.has[QUIRK_NO_IMAGES];
     TRY(features_detect(d->feature, !items && !info->quirk.has[QUIRK_NO_ASSEMBLY]));
     if (info->quirk.has[QUIRK_NO_VECTOR_ASSEMBLY] || d->vector_width < 16)
         d->feature[FEATURE_AVX512_BF16] = false;

@@ -51,6 +51,7 @@ typedef struct {
     unsigned compute_units;
     uint64_t memory_bytes, max_alloc_bytes, local_bytes;
     size_t max_work_group;
+    size_t image_texels; /* of a buffer that is read as an image, at most; 0: there are no images */
     unsigned native_vector; /* floats the device says it works on at once */
     bool fp16, subgroups, available;
     bool claims[N_FEATURES]; /* of matrix units: what the driver or a file of cl/devices says */

@@ -18,6 +18,7 @@ static const char *const names[N_FEATURES] = {
     [FEATURE_AVX512_BF16] = "avx512_bf16",
     [FEATURE_AMX_BF16] = "amx_bf16",
     [FEATURE_SUBGROUPS] = "subgroups",
+    [FEATURE_IMAGES] = "images",
     [FEATURE_MMA] = "mma",
     [FEATURE_DPAS8] = "dpas8",
     [FEATURE_DPAS16] = "dpas16",

@@ -11,6 +11,7 @@ typedef enum {
     FEATURE_AVX512_BF16, /* dot products of bfloat16 pairs in vector registers */
     FEATURE_AMX_BF16,    /* matrix tiles of bfloat16, and the system's permission to use them */
     FEATURE_SUBGROUPS,   /* items of a work-group that pass values round without local memory */
+    FEATURE_IMAGES,      /* buffers that kernels read as images */
     /* matrix units that items share: device/units.h, cl/units.clh */
     FEATURE_MMA,
     FEATURE_DPAS8,

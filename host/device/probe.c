@@ -171,6 +171,52 @@ static status probe_subgroups(device *d)
     return OK;
 }
 
+/* ---- images ---- */
+
+enum { TEXELS = 67 };
+
+/* out [4 TEXELS] of texels of 16 bytes, or 8, that hold left(0), left(1), ... */
+static status run_image(device *d, int texel, bool *is_right)
+{
+    enum { N = 4 * TEXELS };
+    status st = OK;
+    kernel *k;
+    float out[N], x[N];
+    uint16_t halves[N];
+    size_t count = (size_t)(TEXELS * texel / 4);
+    buf in = {0}, image = {0}, out_buf = {0};
+    for (int i = 0; i < N; i++) {
+        x[i] = (float)left(i) / 8;
+        halves[i] = float_to_half_finite(x[i]);
+    }
+    TRY(program_get(d, &k, "probe.cl", "probe_image", "-DIMAGES"));
+    TRY(buffer_create(d, &in, count, "a probe"));
+    TRY(buffer_create(d, &out_buf, N, "a probe"));
+    TRY(buffer_view(d, &image, in, texel));
+    TRY(buffer_upload(d, in, 0, texel == 16 ? (const void *)x : halves, count));
+    TRY(launch(d, k, RANGE(TEXELS), RANGE(1), ARG(out_buf), ARG(image)));
+    TRY(buffer_download(d, out_buf, 0, out, N));
+    *is_right = true;
+    for (int i = 0; i < N; i++) *is_right &= out[i] == x[(TEXELS - 1 - i / 4) * 4 + i % 4];
+done:
+    buffer_release(d, &image);
+    buffer_release(d, &in);
+    buffer_release(d, &out_buf);
+    return st;
+}
+
+static status probe_images(device *d)
+{
+    bool floats = false, halves = false;
+    if (!d->feature[FEATURE_IMAGES]) return OK;
+    status st = run_image(d, 16, &floats);
+    if (st == OK) st = run_image(d, 8, &halves);
+    if (st == ERR_MEMORY) return st;
+    if (st != OK) fail_clear();
+    d->feature[FEATURE_IMAGES] = st == OK && floats && halves;
+    return OK;
+}
+
 /* ---- matrix units that items share ---- */
 
 enum { UNIT_STEPS = 2 * UNIT_DEPTH, UNIT_MOST = 16 };
@@ -238,6 +284,7 @@ status probe_features(device *d)
 {
     if (d->class == CLASS_GPU) {
         status gpu = probe_subgroups(d);
+        if (gpu == OK) gpu = probe_images(d);
         return gpu == OK ? probe_units(d) : gpu;
     }
     if (d->class != CLASS_CPU || d->settings.precision == PRECISION_FP32) return OK;

@@ -106,6 +106,13 @@ static status pack_panel(void *context, size_t i, int thread)
     return st;
 }
 
+status gemm_weight_view(device *d, gemm_weight *w)
+{
+    int texel = w->use.by->texel ? w->use.by->texel(w->use.values) : 0;
+    buffer_release(d, &w->view);
+    return texel ? buffer_view(d, &w->view, w->matrix, texel) : OK;
+}
+
 status gemm_weight_pack(device *d, gemm_weight *w, gemm_choice use, const gemm_rows *rows,
                         const float *bias, int n, int k, const char *what)
 {
@@ -120,6 +127,7 @@ status gemm_weight_pack(device *d, gemm_weight *w, gemm_choice use, const gemm_r
         *w = (gemm_weight){.n = n, .k = k, .use = use};
         TRY(buffer_create(d, &w->matrix, g->packed_count(d, use.values, n, k), what));
         TRY(buffer_create(d, &w->bias, padded, what));
+        TRY(gemm_weight_view(d, w));
     }
     TRY(memory_alloc(&p.panels, panel * (size_t)k, (size_t)parallel_threads() * sizeof(float)));
     TRY(buffer_map(d, w->matrix, &p.packed));
@@ -165,6 +173,7 @@ status gemm_weight_upload(device *d, gemm_weight *w, const float *matrix, const 
 
 void gemm_weight_free(device *d, gemm_weight *w)
 {
+    buffer_release(d, &w->view);
     buffer_release(d, &w->matrix);
     buffer_release(d, &w->bias);
     w->use = (gemm_choice){0};

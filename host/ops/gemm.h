@@ -19,6 +19,8 @@ typedef struct gemm_implementation {
     size_t (*panel)(const device *d, const int *values, int n);
     void (*pack)(const device *d, const int *values, void *packed, const float *rows, int first,
                  int count, int n, int k);
+    /* Bytes of a texel, where products read the weights as an image; null or 0: they do not. */
+    int (*texel)(const int *values);
     status (*scratch)(device *d, const int *values, size_t *count, int m, int n, int k);
     /* As op_gemm; the values are w->use.values. */
     status (*product)(device *d, buf out, buf a, const gemm_weight *w, int m,
@@ -42,6 +44,9 @@ gemm_choice gemm_choice_of(const device *d, const gemm_weight *w, int m);
 /* As gemm_weight_load, for a choice. */
 status gemm_weight_pack(device *d, gemm_weight *w, gemm_choice use, const gemm_rows *rows,
                         const float *bias, int n, int k, const char *what);
+
+/* Makes the view of loaded weights that their choice wants. */
+status gemm_weight_view(device *d, gemm_weight *w);
 
 /* ---- products that make tiles in local memory: gemm_tiles.c ---- */
 

@@ -19,7 +19,8 @@
     T(DB, "two stages in local memory: one fetched, one used", 0, 1)                               \
     T(PAD, "floats behind a local row of activations", 0, 1, 2, 4)                                 \
     T(SG, "activations are passed round in a sub-group", 0, 1)                                     \
-    T(SPLIT, "parts of the depth that are summed apart", 1, 2, 4, 8)
+    T(SPLIT, "parts of the depth that are summed apart", 1, 2, 4, 8)                               \
+    T(IMAGE, "weights are read as an image", 0, 1)
 DECLARE_TUNABLES(TUNABLES);
 
 enum { MAX_FLOATS = 160 }; /* in an item's registers, about: the rest of 256 is for addresses */
@@ -29,7 +30,7 @@ enum { MAX_FLOATS = 160 }; /* in an item's registers, about: the rest of 256 is 
  * with little or no local memory and small work-groups, of which the last fits everywhere; last
  * what a tuner may want. Not yet measured on such devices. */
 static const int known[][TUNING_VALUES] = {
-    /* MT NT KT MR NR VEC KU LA LB DB PAD SG SPLIT */
+    /* MT NT KT MR NR VEC KU LA LB DB PAD SG SPLIT IMAGE */
     {64, 64, 16, 8, 4, 4, 8, 1, 1, 1, 4, 0, 1},   {128, 128, 8, 8, 8, 4, 8, 1, 1, 1, 4, 0, 1},
     {128, 64, 16, 8, 4, 4, 8, 1, 1, 0, 4, 0, 1},  {64, 128, 16, 8, 8, 4, 4, 1, 1, 0, 1, 0, 1},
     {64, 64, 16, 8, 8, 4, 4, 1, 1, 0, 4, 0, 1},   {64, 64, 32, 4, 4, 4, 4, 1, 1, 0, 2, 0, 1},
@@ -49,6 +50,8 @@ static const int known[][TUNING_VALUES] = {
     {8, 16, 4, 4, 4, 4, 4, 0, 0, 0, 0, 0, 1},     {8, 8, 4, 4, 4, 4, 4, 0, 0, 0, 0, 0, 1},
     {4, 8, 4, 4, 4, 4, 4, 0, 0, 0, 0, 0, 1},      {4, 8, 4, 4, 8, 4, 4, 0, 0, 0, 0, 0, 1},
     {64, 64, 16, 8, 4, 4, 8, 1, 1, 1, 4, 0, 4},   {64, 64, 16, 8, 4, 4, 8, 1, 1, 1, 4, 0, 2},
+    {64, 64, 16, 8, 4, 4, 8, 1, 1, 1, 4, 0, 1, 1},  {64, 64, 16, 8, 4, 4, 8, 1, 0, 0, 4, 0, 1, 1},
+    {32, 64, 4, 8, 4, 4, 4, 0, 0, 0, 0, 0, 1, 1},  {16, 64, 4, 4, 4, 4, 4, 0, 0, 0, 0, 0, 8, 1},
 };
 
 static bool divides(int a, int b)
@@ -87,13 +90,20 @@ static bool subgroups_fit(const device *d, const int *v)
            divides(d->subgroups.size, v[NT] / v[NR]) && v[KU] <= d->subgroups.size;
 }
 
+/* Whichever way the weights are stored. */
+static bool image_fits(const device *d, const int *v, const int *shape)
+{
+    size_t values = round_up((size_t)shape[1], GEMM_PANEL) * gemm_tiles_depth(shape[2]);
+    return v[VEC] == 4 && d->feature[FEATURE_IMAGES] && values / 4 <= d->info.image_texels;
+}
+
 static bool fits_values(const device *d, const int *v, const int *shape)
 {
     int m = shape[0], n = shape[1];
     return divides(v[MR], v[MT]) && divides(v[NR], v[NT]) && divides(v[VEC], v[NR]) &&
            divides(v[KU], v[KT]) && (v[LA] || divides(v[VEC], v[KU])) && divides(v[VEC], v[KT]) &&
            (v[LA] || v[LB] || !v[DB]) && (v[LA] || !v[PAD]) &&
-           (!v[SG] || subgroups_fit(d, v)) &&
+           (!v[SG] || subgroups_fit(d, v)) && (!v[IMAGE] || image_fits(d, v, shape)) &&
            (size_t)items(v) <= d->info.max_work_group && local_bytes(v) <= d->info.local_bytes &&
            floats_of_item(v) <= MAX_FLOATS && gemm_tiles_split_fits(d, tile(v), shape) &&
            /* no tile of which more than half is for nothing, while there are smaller ones */
@@ -160,6 +170,16 @@ static void pack_half(const device *d, const int *values, void *packed, const fl
     pack_as(packed, rows, first, count, k, true);
 }
 
+static int texel(const int *values)
+{
+    return values[IMAGE] ? 16 : 0;
+}
+
+static int texel_half(const int *values)
+{
+    return values[IMAGE] ? 8 : 0;
+}
+
 static status scratch_for(device *d, const int *values, size_t *count, int m, int n, int k)
 {
     (void)d;
@@ -195,9 +215,10 @@ static status product_half(device *d, buf out, buf a, const gemm_weight *w, int 
 
 const gemm_implementation gemm_gpu = {
     .tuned = &tuned, .fits = fits, .packed_count = packed_count,
-    .panel = gemm_tiles_panel, .pack = pack, .scratch = scratch_for, .product = product};
+    .panel = gemm_tiles_panel, .pack = pack, .texel = texel, .scratch = scratch_for,
+    .product = product};
 
 const gemm_implementation gemm_gpu_half = {
     .tuned = &tuned_half, .fits = fits_half, .packed_count = gemm_tiles_count_half,
-    .panel = gemm_tiles_panel, .pack = pack_half, .scratch = scratch_for,
-    .product = product_half, .input_error = 0x1p-11};
+    .panel = gemm_tiles_panel, .pack = pack_half, .texel = texel_half,
+    .scratch = scratch_for, .product = product_half, .input_error = 0x1p-11};

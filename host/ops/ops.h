@@ -92,7 +92,7 @@ typedef struct {
 /* A layer's weights on the device, in the layout that its products want; known to gemm.c alone.
  * With n and k alone it stands for a layer that is not loaded yet. */
 typedef struct {
-    buf matrix, bias;
+    buf matrix, bias, view; /* view: of matrix as an image, where the products read one */
     int n, k;
     gemm_choice use; /* made when it was loaded: the layout follows it */
 } gemm_weight;
