@@ -288,10 +288,18 @@ static void measure_last(contest *c, double most, FILE *out)
     status st = OK;
     if (!c->last.t) TRY(fail(ERR_USAGE, "no candidate"));
     TRY(measure_both(c, &time, most));
-    if (time.held <= 0.0 || time.seconds < CONTEST_BETTER * time.held)
-        TRY(workload_check_whole(&c->w, &c->last.run));
     memcpy(time.executed, c->executed, sizeof time.executed);
     answer(&time, out);
+done:
+    if (st != OK) answer_failure(out);
+}
+
+static void prove(contest *c, FILE *out)
+{
+    status st = OK;
+    if (!c->last.t) TRY(fail(ERR_USAGE, "no candidate"));
+    TRY(workload_check_whole(&c->w, &c->last.run));
+    fprintf(out, "right\n");
 done:
     if (st != OK) answer_failure(out);
 }
@@ -336,6 +344,8 @@ static void obey(contest *c, char *line, FILE *out)
         build(c, line + 6, out);
     } else if (!strncmp(line, "time ", 5)) {
         measure_last(c, atof(line + 5), out);
+    } else if (!strcmp(line, "prove")) {
+        prove(c, out);
     } else if (!strcmp(line, "hold")) {
         hold_last(c, out);
     } else if (!strncmp(line, "hold ", 5)) {

@@ -103,6 +103,18 @@ contestant_answer contestant_built(contestant *c, double limit)
     return answer;
 }
 
+void contestant_prove(contestant *c)
+{
+    c->told = clock_seconds();
+    worker_say(&c->child, "prove");
+}
+
+contestant_answer contestant_proved(contestant *c, double limit)
+{
+    char line[WORKER_LINE];
+    return hear(c, line, limit) ? read_answer(line) : CONTESTANT_DIED;
+}
+
 contestant_answer contestant_time(contestant *c, contest_time *time, double most, double limit)
 {
     char line[WORKER_LINE];

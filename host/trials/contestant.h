@@ -41,6 +41,10 @@ typedef enum {
 } contestant_answer;
 contestant_answer contestant_built(contestant *c, double limit);
 
+/* Tells it to check what it built as a whole; contestant_proved is the answer. */
+void contestant_prove(contestant *c);
+contestant_answer contestant_proved(contestant *c, double limit);
+
 /* Has it measure what it built, for about `most` seconds. RIGHT: there is a time. */
 contestant_answer contestant_time(contestant *c, contest_time *time, double most, double limit);
 

@@ -1,6 +1,7 @@
 /* The order of candidates. See propose.h. */
 #include "trials/propose.h"
 
+#include <math.h>
 #include <string.h>
 
 enum { DRAWS = 4000 }; /* until one that fits and was not tried */
@@ -138,20 +139,69 @@ static int choose_kind(search *s, const search_row *r)
     return best;
 }
 
+/* How far behind the best of its shape a candidate was; 0 where that shape is not searched. */
+static double behind(const search *s, const tried_entry *e)
+{
+    for (int i = 0; i < s->n; i++) {
+        const search_row *r = &s->rows[i];
+        if (!strcmp(r->op, e->t->op) && !memcmp(r->shape, e->shape, sizeof r->shape))
+            return r->best.t ? e->time.seconds / r->best.seconds : 0.0;
+    }
+    return 0.0;
+}
+
+/* How much slower than usual for its kind these values may be, in logarithms: the sum of what each
+ * of them was among those that were tried, the less the fewer there were. */
+static double predicted(const search *s, const tuning *t, const int *values)
+{
+    enum { DOUBT = 2 };
+    double all = 0.0, n = 0.0, sum = 0.0, with[TUNING_VALUES] = {0}, count[TUNING_VALUES] = {0};
+    for (size_t i = 0; i < s->log.n; i++) {
+        const tried_entry *e = &s->log.items[i];
+        double now = e->t == t && e->outcome == TRIED_TIME ? behind(s, e) : 0.0;
+        if (now <= 0.0) continue;
+        all += log(now);
+        n += 1.0;
+        for (int v = 0; v < t->n; v++) {
+            if (e->values[v] != values[v]) continue;
+            with[v] += log(now);
+            count[v] += 1.0;
+        }
+    }
+    for (int v = 0; v < t->n && n > 0.0; v++)
+        sum += (with[v] - all / n * count[v]) / (count[v] + DOUBT);
+    return sum;
+}
+
+/* By chance, or near the best of its kind. */
+static void draw_values(search *s, const search_best *b, candidate *c)
+{
+    if (b->seconds > 0.0 && draw_below(s, 4)) {
+        mutate(s, b, c);
+        return;
+    }
+    memset(c->values, 0, sizeof c->values);
+    for (int v = 0; v < b->t->n; v++)
+        c->values[v] = b->t->tunables[v].choices[draw_below(s, b->t->tunables[v].n)];
+}
+
+/* Of some that are drawn, the one that promises most. */
 static bool propose_chance(search *s, search_row *r, candidate *c)
 {
+    enum { SOME = 6 };
     while ((c->kind = choose_kind(s, r)) >= 0) {
         search_best *b = &r->kinds[c->kind];
-        for (int i = 0; i < DRAWS; i++) {
-            if (b->seconds > 0.0 && draw_below(s, 4)) {
-                mutate(s, b, c);
-            } else {
-                memset(c->values, 0, sizeof c->values);
-                for (int v = 0; v < b->t->n; v++)
-                    c->values[v] = b->t->tunables[v].choices[draw_below(s, b->t->tunables[v].n)];
-            }
-            if (is_new(s, r, c)) return true;
+        candidate drawn = {.kind = c->kind};
+        double least = INFINITY;
+        int n = 0;
+        for (int i = 0; i < DRAWS && n < SOME; i++) {
+            draw_values(s, b, &drawn);
+            if (!is_new(s, r, &drawn)) continue;
+            double now = predicted(s, b->t, drawn.values);
+            if (now < least) least = now, *c = drawn;
+            n++;
         }
+        if (n > 0) return true;
         b->full = true;
     }
     return false;
@@ -170,17 +220,6 @@ static bool propose_unseen(search *s, search_row *r, candidate *c)
         if (is_new(s, r, c)) return true;
     }
     return false;
-}
-
-/* How far behind the best of its shape a candidate was; 0 where that shape is not searched. */
-static double behind(const search *s, const tried_entry *e)
-{
-    for (int i = 0; i < s->n; i++) {
-        const search_row *r = &s->rows[i];
-        if (!strcmp(r->op, e->t->op) && !memcmp(r->shape, e->shape, sizeof r->shape))
-            return r->best.t ? e->time.seconds / r->best.seconds : 0.0;
-    }
-    return 0.0;
 }
 
 /* Of what was not bad for other shapes, the best: most of a candidate's time goes into building its

@@ -123,17 +123,29 @@ static void set_best(search_best *b, const int *values, const contest_time *time
     memcpy(b->executed, time->executed, sizeof b->executed);
 }
 
+/* Of the row's best: measured in turns with a candidate, or else at another moment. */
+static double time_beside(const search_row *r, const contest_time *time)
+{
+    return time->held > 0.0 ? time->held : r->best.seconds;
+}
+
+static bool is_better(const search_row *r, const contest_time *time)
+{
+    return !r->best.t || time->seconds < CONTEST_BETTER * time_beside(r, time);
+}
+
 /* A right candidate. Returns whether it is better. */
 static bool take_time(search_row *r, int which, const int *values, const contest_time *time)
 {
     search_best *kind = &r->kinds[which];
-    double beside = time->held > 0.0 ? time->held : r->best.seconds;
+    double beside = time_beside(r, time);
+    bool better = is_better(r, time);
     r->tried++;
     r->since++;
     if (kind->seconds <= 0.0 || time->seconds < kind->seconds) set_best(kind, values, time);
     if (r->tried == 1 && which == 0) r->default_seconds = time->seconds;
     if (r->best.t && beside < r->best.seconds) r->best.seconds = beside; /* a better moment */
-    if (r->best.t && time->seconds >= CONTEST_BETTER * beside) return false;
+    if (!better) return false;
     r->since = 0;
     r->unheld = false;
     r->best = (search_best){.t = kind->t};
@@ -186,14 +198,15 @@ done:
     return st;
 }
 
-/* The candidate's own answer: where a fresh child is needed, from that. */
+/* Of a candidate that was better, and is measured again when it is proved; else of one that was
+ * told to build: where a fresh child is needed, from that. */
 static status hear_built(search *s, search_child *w, contestant_answer *answer)
 {
     search_row *r = w->row;
     /* libraries build several programs at first */
     double limit = r->kinds[w->kind].seconds > 0.0 ? s->limit : 3 * s->limit;
     status st = OK;
-    *answer = contestant_built(&w->at, limit);
+    *answer = w->proving ? contestant_proved(&w->at, limit) : contestant_built(&w->at, limit);
     for (int round = 0; round < 2 && *answer >= CONTESTANT_AGAIN; round++) {
         if (*answer == CONTESTANT_NOT_HELD && round > 0) r->unheld = true;
         choice beside = best_of(r);
@@ -227,7 +240,7 @@ static status end_trial(search *s, search_child *w, contestant_answer answer,
     search_row *r = w->row;
     bool right = outcome == TRIED_TIME, better = false;
     status st = OK;
-    w->busy = false;
+    w->busy = w->proving = false;
     r->busy--;
     r->wrong += outcome == TRIED_WRONG;
     r->failed += outcome == TRIED_FAILED || outcome == TRIED_DIED;
@@ -285,14 +298,18 @@ static double expected(const search *s, const search_row *r, double rate)
 {
     double guess = UNKNOWN * workload_flops(r->op, r->shape) / rate;
     if (!r->best.t) return r->busy ? 0.0 : r->calls * guess / (1.0 + 8.0 * (r->failed + r->wrong));
-    double all = r->calls * r->best.seconds;
-    return propose_like(s, r, NULL) ? all : all / (4.0 + 0.5 * r->since + r->tried);
+    double own = r->calls * r->best.seconds, all = s->classes[r->class].seconds;
+    if (propose_like(s, r, NULL)) return own;
+    return 0.5 * (own + all) / (4.0 + 0.5 * r->since + r->tried); /* what is found may serve all */
 }
 
 static search_row *most_to_gain(search *s)
 {
     search_row *best = NULL;
     double most = 0.0, rate = rate_of(s);
+    for (int i = 0; i < s->n_classes; i++) s->classes[i].seconds = 0.0;
+    for (int i = 0; i < s->n; i++)
+        s->classes[s->rows[i].class].seconds += s->rows[i].calls * s->rows[i].best.seconds;
     for (int i = 0; i < s->n; i++) {
         double gain = s->rows[i].done ? 0.0 : expected(s, &s->rows[i], rate);
         if (gain > most) most = gain, best = &s->rows[i];
@@ -315,9 +332,12 @@ static bool next_candidate(search *s, search_row *r, candidate *c)
     return !r->done;
 }
 
-/* Gives a child its next candidate, of the shape it is at or of what has most to gain. */
+/* Gives a child its next candidate, of the shape it is at or of what has most to gain; unless it
+ * has one to prove. */
 static status begin_next(search *s, search_child *w)
 {
+    if (w->proving) contestant_prove(&w->at);
+    if (w->busy) return OK;
     search_row *r = w->stay > 0 && w->row->best.t && !w->row->done ? w->row : NULL;
     candidate c;
     status st = OK;
@@ -337,29 +357,39 @@ done:
     return st;
 }
 
+/* Measures what a child has built; one that is better is measured again when it is proved. */
+static status measure_built(search *s, search_child *w, contestant_answer answer)
+{
+    contest_time time = {0};
+    if (answer == CONTESTANT_RIGHT) answer = measure_trial(s, w, &time);
+    if (answer == CONTESTANT_RIGHT && !w->proving && workload_has_whole(w->row->op) &&
+        is_better(w->row, &time)) {
+        w->proving = true;
+        return OK;
+    }
+    return end_trial(s, w, answer, &time);
+}
+
 /* A candidate for each child. Where the device is a processor, all have built theirs before any is
  * measured: times of a processor that builds say nothing. *any: there was one. */
 static status turn(search *s, bool *any)
 {
     contestant_answer answers[SEARCH_CHILDREN] = {0};
+    bool wait = s->d->info.kind == DEVICE_CPU;
     status st = OK;
     *any = false;
     s->quick = draw_below(s, 4) > 0; /* for all: nobody waits for one that builds */
     for (int i = 0; i < s->n_children; i++)
-        if (!s->children[i].busy) TRY(begin_next(s, &s->children[i]));
+        if (wait || !s->children[i].busy) TRY(begin_next(s, &s->children[i]));
+    for (int i = 0; i < s->n_children && wait; i++)
+        if (s->children[i].busy) TRY(hear_built(s, &s->children[i], &answers[i]));
     for (int i = 0; i < s->n_children; i++) {
         search_child *w = &s->children[i];
-        if (w->busy && s->d->info.kind == DEVICE_CPU) TRY(hear_built(s, w, &answers[i]));
-    }
-    for (int i = 0; i < s->n_children; i++) {
-        search_child *w = &s->children[i];
-        contest_time time = {0};
         if (!w->busy) continue;
         *any = true;
-        if (s->d->info.kind != DEVICE_CPU) TRY(hear_built(s, w, &answers[i]));
-        if (answers[i] == CONTESTANT_RIGHT) answers[i] = measure_trial(s, w, &time);
-        TRY(end_trial(s, w, answers[i], &time));
-        if (s->d->info.kind != DEVICE_CPU) TRY(begin_next(s, w));
+        if (!wait) TRY(hear_built(s, w, &answers[i]));
+        TRY(measure_built(s, w, answers[i]));
+        if (!wait) TRY(begin_next(s, w));
     }
 done:
     return st;

@@ -28,6 +28,7 @@ typedef struct {
     int shapes, trials;
     int right; /* different candidates that were right for one of the shapes or more */
     int since; /* trials since one was better */
+    double seconds; /* of its shapes that are measured, in a run */
 } search_class;
 
 typedef struct {
@@ -55,6 +56,7 @@ typedef struct {
     int stay;     /* candidates before another shape is looked for */
     size_t entry; /* of the log */
     bool busy;
+    bool proving; /* what was better must still be checked as a whole, and measured again */
 } search_child;
 
 typedef struct search {

@@ -396,6 +396,11 @@ done:
     return st;
 }
 
+bool workload_has_whole(const char *op)
+{
+    return !strcmp(op, "gemm");
+}
+
 status workload_check_whole(workload *w, workload_entry *e)
 {
     return e->products[0].n ? gemm_check(w->d, &e->products[0], w->shape[0]) : OK;

@@ -51,7 +51,9 @@ status workload_queue(workload *w, workload_entry *e);
 
 /* Runs it on a poisoned result. *wrong = null, or what is wrong with the result. */
 status workload_check(workload *w, workload_entry *e, const char **wrong);
-/* Another build without the epilogue, for what is to be kept: products as a whole. */
+/* Another build without the epilogue, for what is to be kept: products as a whole. has_whole:
+ * whether op is checked so. */
+bool workload_has_whole(const char *op);
 status workload_check_whole(workload *w, workload_entry *e);
 
 /* out[i] in [-1, 1): lowbias32 (Wellons 2018) */
