@@ -146,7 +146,7 @@ static status measure_both(contest *c, contest_time *time, double most)
     TRY(run_first(c, entries, n, first));
     time->seconds = first[0];
     time->held = first[1];
-    if (n == 2 && first[0] > HOPELESS * first[1]) goto done;
+    if (first[0] > most || (n == 2 && first[0] > HOPELESS * first[1])) goto done;
     while (clock_seconds() - start < warm) TRY(run(c, entries[n - 1], 1, &one));
     for (int i = 0; i < n; i++) {
         double wanted = ceil(SAMPLE_SECONDS / fmax(first[i], 1e-6));

@@ -357,14 +357,17 @@ done:
     return st;
 }
 
-/* Measures what a child has built; one that is better is measured again when it is proved. */
+/* Measures what a child has built; one that is better is measured again when it is proved, unless
+ * it is the first. */
 static status measure_built(search *s, search_child *w, contestant_answer answer)
 {
-    contest_time time = {0};
-    if (answer == CONTESTANT_RIGHT) answer = measure_trial(s, w, &time);
+    contest_time time = w->first;
+    bool known = w->proving && !w->row->best.t;
+    if (answer == CONTESTANT_RIGHT && !known) answer = measure_trial(s, w, &time);
     if (answer == CONTESTANT_RIGHT && !w->proving && workload_has_whole(w->row->op) &&
         is_better(w->row, &time)) {
         w->proving = true;
+        w->first = time;
         return OK;
     }
     return end_trial(s, w, answer, &time);

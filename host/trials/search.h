@@ -57,6 +57,7 @@ typedef struct {
     size_t entry; /* of the log */
     bool busy;
     bool proving; /* what was better must still be checked as a whole, and measured again */
+    contest_time first; /* of what is proved, where there was none to measure it beside */
 } search_child;
 
 typedef struct search {
