@@ -1,4 +1,6 @@
 /* Trial of blend: m x + (1 - m) (a image + s noise), where m is 0, 1 or between. */
+#include <math.h>
+
 #include "ops/ops.h"
 #include "trials/trial.h"
 
@@ -57,14 +59,16 @@ static status launch_case(trial_run *r, int i)
 
 static void expect(const trial_run *r, int i, int which, double *expected, double *scale)
 {
-    (void)which, (void)scale;
+    (void)which;
     const trial_array *a = r->arrays;
     size_t picture = (size_t)cases[i].channels * area(i);
     for (size_t j = 0; j < values(i); j++) {
         double m = (double)a[MASK].values[j % area(i)];
-        double known = (double)cases[i].signal * (double)a[IMAGE].values[j % picture] +
-                       (double)cases[i].spread * (double)a[NOISE].values[j];
-        expected[j] = m * (double)a[LATENTS].values[j] + (1.0 - m) * known;
+        double drawn = m * (double)a[LATENTS].values[j];
+        double known = (1.0 - m) * (double)cases[i].signal * (double)a[IMAGE].values[j % picture];
+        double noise = (1.0 - m) * (double)cases[i].spread * (double)a[NOISE].values[j];
+        expected[j] = drawn + known + noise;
+        scale[j] = fabs(drawn) + fabs(known) + fabs(noise);
     }
 }
 

@@ -104,30 +104,38 @@ static double input_at(const trial_run *r, int i, int n, int y, int x, int c)
     return cases[i].silu ? value / (1.0 + exp(-value)) : value;
 }
 
-/* sum over c, dy, dx of weight[o][c][dy][dx] * input(y + dy - 1, x + dx - 1, c) */
-static double one_value(const trial_run *r, int i, const double *input, int y, int x, int o)
+/* sum over c, dy, dx of weight[o][c][dy][dx] * input(y + dy - 1, x + dx - 1, c); *squares: of the
+ * terms. */
+static double one_value(const trial_run *r, int i, const double *input, int y, int x, int o,
+                        double *squares)
 {
     int height = cases[i].s.height * cases[i].up, width = cases[i].s.width * cases[i].up;
     int channels = cases[i].s.channels;
     const float *weight = r->arrays[WEIGHT].values;
     double sum = (double)r->arrays[BIAS].values[o];
+    *squares = sum * sum;
     for (int dy = 0; dy < 3; dy++)
         for (int dx = 0; dx < 3; dx++) {
             int row = y + dy - 1, column = x + dx - 1;
             if (row < 0 || column < 0 || row >= height || column >= width) continue;
-            for (int c = 0; c < channels; c++)
-                sum += (double)weight[((o * channels + c) * 3 + dy) * 3 + dx] *
-                       input[(row * width + column) * channels + c];
+            for (int c = 0; c < channels; c++) {
+                double term = (double)weight[((o * channels + c) * 3 + dy) * 3 + dx] *
+                              input[(row * width + column) * channels + c];
+                sum += term;
+                *squares += term * term;
+            }
         }
     return sum;
 }
 
+/* A value is rounded at the magnitude of its terms, which may cancel, and of its neighbours': some
+ * implementations (Winograd) have them in the same sums. */
 static void expect(const trial_run *r, int i, int which, double *expected, double *scale)
 {
-    (void)which, (void)scale;
+    (void)which;
     picture_shape s = cases[i].s;
     int height = s.height * cases[i].up, width = s.width * cases[i].up;
-    double *input = NULL;
+    double *input = NULL, mean = 0;
     if (memory_alloc(&input, out_pixels(i) * (size_t)s.channels, sizeof *input) != OK) return;
     size_t at = 0;
     for (int n = 0; n < s.batch; n++) {
@@ -135,10 +143,15 @@ static void expect(const trial_run *r, int i, int which, double *expected, doubl
             for (int c = 0; c < s.channels; c++)
                 input[p * s.channels + c] = input_at(r, i, n, p / width, p % width, c);
         for (int p = 0; p < height * width; p++)
-            for (int o = 0; o < cases[i].out_channels; o++, at++)
-                expected[at] = one_value(r, i, input, p / width, p % width, o) +
-                               (cases[i].residual ? (double)r->arrays[RESIDUAL].values[at] : 0);
+            for (int o = 0; o < cases[i].out_channels; o++, at++) {
+                double squares, sum = one_value(r, i, input, p / width, p % width, o, &squares);
+                double more = cases[i].residual ? (double)r->arrays[RESIDUAL].values[at] : 0;
+                expected[at] = sum + more;
+                scale[at] = squares + more * more;
+                mean += scale[at] / (double)r->arrays[OUT].count;
+            }
     }
+    for (size_t j = 0; j < at; j++) scale[j] = sqrt(fmax(scale[j], mean));
     free(input);
 }
 

@@ -107,11 +107,9 @@ static double activate(double x, activation act)
     return act == SILU ? x / (1.0 + exp(-x)) : x;
 }
 
-/* The magnitude of a few values is what their terms' is, in the mean; their own may be anything:
- * terms cancel. */
+/* A value is rounded at the magnitude of its terms; its own may be anything: terms cancel. */
 static void expect(const trial_run *r, int i, int which, double *expected, double *scale)
 {
-    enum { FEW = 64 };
     (void)which;
     const trial_array *a = r->arrays;
     int M = cases[i].m, N = cases[i].n, K = cases[i].k;
@@ -138,7 +136,7 @@ static void expect(const trial_run *r, int i, int which, double *expected, doubl
                 squares += added * added;
             }
             expected[(size_t)m * (size_t)N + (size_t)n] = y;
-            if (M * N < FEW) scale[m * N + n] = sqrt(squares);
+            scale[(size_t)m * (size_t)N + (size_t)n] = sqrt(squares);
         }
 }
 
