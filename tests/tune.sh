@@ -60,6 +60,38 @@ sys.exit(len(a) != len(b) or not all(abs(x - y) <= 1e-3 * (1 + abs(x)) for x, y 
 END
 }
 
+# tune_until CONDITION ARGUMENT...: tunes, where a machine is slow several times, till the command
+# CONDITION says yes. What all the runs printed is in outs.
+tune_until()
+{
+    local condition=$1
+    shift
+    : >outs
+    for _ in 1 2 3 4 5 6 7 8; do
+        expect 0 "forward pass" tune "$@" -q
+        cat out >>outs
+        if $condition; then return; fi
+    done
+    problem "tune $*: not $condition: $(cat outs)"
+}
+
+stored()
+{
+    grep -q '^tune.*use=' "$store"/*.conf 2>/dev/null
+}
+
+# of the candidates of attention some failed
+some_failed()
+{
+    awk '/^attention/ { n += $9 } END { exit !(n > 0) }' outs && stored
+}
+
+# of the candidates of products some failed or were wrong, and one was chosen
+some_refused()
+{
+    awk '/^gemm/ { n += $9 + $10 } END { exit !(n > 0) }' outs && grep -q '^tune.*use=cpu' "$store"/*.conf
+}
+
 # misuse
 expect 0 "usage: ditcl tune" tune --help
 expect 2 "no MODEL and no --arch" tune
@@ -77,7 +109,7 @@ expect 1 "No such file" tune --import missing.conf
 
 # the best is kept, is shown, and is used without a word
 latents untuned
-expect 0 "forward pass" tune "$model" --budget 6s -q
+tune_until stored "$model" --budget 6s
 says "^attention \|^gemm \|^conv " out
 says "^right: different candidates" out
 expect 0 "use=" tune --show
@@ -128,18 +160,24 @@ cp keep.conf "$file"
 
 # a run killed half way leaves nobody behind and goes on from there
 "$ditcl" tune --forget
-"$ditcl" tune "$model" --budget 60s --only attention,conv -q >out 2>err &
+"$ditcl" tune "$model" --budget 600s --only attention,conv -q >out 2>err &
 pid=$!
-for _ in $(seq 150); do
+for _ in $(seq 1200); do
     if [ "$(grep -c '^was' "$store"/*.tried 2>/dev/null)" -ge 3 ] 2>/dev/null; then break; fi
     sleep 0.1
 done
 children=$(pgrep -P $pid)
 kill -9 $pid
 wait $pid 2>/dev/null
-sleep 0.5
+alive()
+{
+    grep -q '^State:.[^Z]' "/proc/$1/status" 2>/dev/null
+}
 for child in $children; do
-    if grep -q '^State:.[^Z]' "/proc/$child/status" 2>/dev/null; then problem "child $child is left behind"; fi
+    for _ in $(seq 100); do
+        if alive "$child"; then sleep 0.1; fi
+    done
+    if alive "$child"; then problem "child $child is left behind"; fi
 done
 [ "$(grep -c '^tune' "$store"/*.conf)" -ge 1 ] || problem "a killed run kept nothing"
 expect 0 "forward pass" tune "$model" --budget 5s --only attention,conv -q
@@ -158,10 +196,7 @@ code=$?
 # candidates that die or hang are counted, and the run goes on
 for fault in die hang; do
     "$ditcl" tune --forget
-    DITCL_TUNE_FAULT=$fault DITCL_TUNE_LIMIT=2 expect 0 "forward pass" tune "$model" --budget 8s --only attention -q
-    if ! awk '/^attention/ { n += $9 } END { exit !(n > 0) }' out; then
-        problem "$fault: no candidate failed: $(cat out)"
-    fi
+    DITCL_TUNE_FAULT=$fault DITCL_TUNE_LIMIT=3 tune_until some_failed "$model" --budget 6s --only attention
     expect 0 "use=" tune --show
 done
 
@@ -171,11 +206,7 @@ cp "$here"/../cl/*.cl "$here"/../cl/*.clh spoilt
 sed 's/^#define MULTIPLY(x, b, sum) mad(.*$/#if KU == 4\n&\n#elif KU == 2\nno C\n#else\n#define MULTIPLY(x, b, sum) mad(x, b, (sum) * 1.01f)\n#endif/' \
     "$here"/../cl/gemm_cpu.cl >spoilt/gemm_cpu.cl
 "$ditcl" tune --forget
-DITCL_CL_DIR=$work/spoilt expect 0 "forward pass" tune "$model" --budget 45s --only gemm -q
-if ! awk '/^gemm/ { n += $9 + $10 } END { exit !(n > 0) }' out; then
-    problem "no candidate was wrong: $(cat out)"
-fi
-grep -q '^tune.*use=cpu' "$store"/*.conf || problem "nothing was chosen"
+DITCL_CL_DIR=$work/spoilt tune_until some_refused "$model" --budget 15s --only gemm
 if grep '^tune.*use=cpu' "$store"/*.conf | grep -qv 'KU=4'; then
     problem "a wrong kernel was chosen: $(cat "$store"/*.conf)"
 fi
