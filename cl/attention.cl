@@ -6,7 +6,8 @@
  * item's scores. VEC: channels that are read and summed at once. DC: channels of keys that are
  * staged at a time. SQ: queries are read from global memory (0), staged whole (1) or with the keys
  * (2). SK: keys are staged. VC: keys whose values are staged at a time, 0 none. WIDE: a score is
- * summed in a vector's lanes. HALF: what is staged is rounded to half. */
+ * summed in a vector's lanes. HALF: what is staged is rounded to half. SG: a row of items is a
+ * sub-group of SG_SIZE, which finds sums and passes weights round itself. */
 
 #define WQ (BQ / RQ)                /* rows of items, */
 #define WK (BK / RK)                /* and columns */
@@ -18,6 +19,25 @@
 #define PITCH_Q (SQ == 1 ? (DV + 1) * VEC : PITCH_K)
 #define PITCH_P (BK + 4)
 #define LOWEST -1e30f               /* finite, so that no difference of two is NaN */
+
+/* PASSES: whether a row of items is a sub-group; a compiler that takes no orders may have made them
+ * of another size. */
+#if SG
+#if SUBGROUPS_REQUIRED
+#define PASSES true
+#else
+#define PASSES (get_max_sub_group_size() == SG_SIZE)
+#endif
+#define HIGHEST(x) sub_group_reduce_max(x)
+#define ALL_OF(x) sub_group_reduce_add(x)
+#define OF_ITEM(x, item) sub_group_broadcast(x, (uint)(item))
+#else
+#define PASSES false
+#define HIGHEST(x) (x)
+#define ALL_OF(x) (x)
+#define OF_ITEM(x, item) (x)
+#endif
+#define LOCAL_BARRIER(needed) if (needed) barrier(CLK_LOCAL_MEM_FENCE)
 
 #if HALF
 #define TILE ushort
@@ -118,10 +138,18 @@ INLINE float lane_sum(V x)
 
 /* out [N*T][H*D]; q, k and v lie at 0, H*D and 2*H*D in rows of qkv [N*T][3*H*D], each head-major.
  * factor: what makes scores powers of two. One work-group = BQ queries of one head. */
+#if SG
+SUBGROUP_SIZE(SG_SIZE)
+#endif
 kernel __attribute__((reqd_work_group_size(GROUP, 1, 1)))
 void attention(global float *out, global const float *qkv, int tokens, float factor)
 {
+#if SG && SUBGROUPS_REQUIRED
+    local float *weights = 0; /* nobody's */
+#else
     local float weights[BQ * PITCH_P];
+#endif
+    bool passes = PASSES;
 #if SQ
     local TILE q_tile[BQ * PITCH_Q];
 #endif
@@ -153,7 +181,7 @@ void attention(global float *out, global const float *qkv, int tokens, float fac
             #pragma unroll
             for (int j = 0; j < RK; j++) score[i][j] = 0.0f;
         for (int c = 0; c < DV; c += CV) {
-            barrier(CLK_LOCAL_MEM_FENCE);
+            LOCAL_BARRIER(SQ || SK || VC || !passes);
 #if SQ == 2
             stage(q_tile, PITCH_Q, q + (size_t)first * pitch, pitch, BQ, tokens - first, c, CV);
 #endif
@@ -194,7 +222,7 @@ void attention(global float *out, global const float *qkv, int tokens, float fac
         }
 
         /* The highest score of each row: of this item's keys, then of its row of items. */
-        float s[RQ][RK];
+        float s[RQ][RK], highest[RQ];
         #pragma unroll
         for (int i = 0; i < RQ; i++) {
             float high = LOWEST;
@@ -204,26 +232,30 @@ void attention(global float *out, global const float *qkv, int tokens, float fac
                 s[i][j] = real ? SCORE_SUM(score[i][j]) * factor : LOWEST;
                 high = fmax(high, s[i][j]);
             }
-            weights[(mine + i) * PITCH_P + column] = high;
+            highest[i] = high;
+            if (!passes) weights[(mine + i) * PITCH_P + column] = high;
         }
-        barrier(CLK_LOCAL_MEM_FENCE);
+        LOCAL_BARRIER(!passes);
         float shrink[RQ];
         #pragma unroll
         for (int i = 0; i < RQ; i++) {
             float high = top[i];
-            for (int j = 0; j < WK; j++) high = fmax(high, weights[(mine + i) * PITCH_P + j]);
+            if (passes)
+                high = fmax(high, HIGHEST(highest[i]));
+            else
+                for (int j = 0; j < WK; j++) high = fmax(high, weights[(mine + i) * PITCH_P + j]);
             shrink[i] = exp2(top[i] - high);
             top[i] = high;
         }
-        barrier(CLK_LOCAL_MEM_FENCE);
+        LOCAL_BARRIER(!passes);
         #pragma unroll
         for (int i = 0; i < RQ; i++) {
             float part = 0.0f;
             #pragma unroll
             for (int j = 0; j < RK; j++) {
-                float weight = exp2(s[i][j] - top[i]);
-                weights[(mine + i) * PITCH_P + j * WK + column] = weight;
-                part += weight;
+                s[i][j] = exp2(s[i][j] - top[i]);
+                if (!passes) weights[(mine + i) * PITCH_P + j * WK + column] = s[i][j];
+                part += s[i][j];
             }
             total[i] = mad(total[i], shrink[i], part);
             #pragma unroll
@@ -234,14 +266,14 @@ void attention(global float *out, global const float *qkv, int tokens, float fac
         int keys = min(BK, tokens - block);
 #if VC
         for (int begin = 0; begin < keys; begin += VC) {
-            if (begin) barrier(CLK_LOCAL_MEM_FENCE);
+            LOCAL_BARRIER(begin || (SK && passes));
             stage(kv_tile, DV * VEC, v + (size_t)(block + begin) * pitch, pitch, VC,
                   tokens - block - begin, 0, DV);
             barrier(CLK_LOCAL_MEM_FENCE);
             int end = min(begin + VC, keys);
 #else
         {
-            barrier(CLK_LOCAL_MEM_FENCE);
+            LOCAL_BARRIER(!passes);
             int begin = 0, end = keys;
 #endif
             #pragma unroll 1
@@ -249,11 +281,19 @@ void attention(global float *out, global const float *qkv, int tokens, float fac
                 float weight[4][RQ];
                 #pragma unroll
                 for (int i = 0; i < RQ; i++) {
-                    float4 four = vload4(0, weights + (mine + i) * PITCH_P + key);
-                    weight[0][i] = four.x;
-                    weight[1][i] = four.y;
-                    weight[2][i] = four.z;
-                    weight[3][i] = four.w;
+                    if (passes) {
+                        float held = s[i][0];
+                        #pragma unroll
+                        for (int j = 1; j < RK; j++) held = key / WK == j ? s[i][j] : held;
+                        #pragma unroll
+                        for (int e = 0; e < 4; e++) weight[e][i] = OF_ITEM(held, key % WK + e);
+                    } else {
+                        float4 four = vload4(0, weights + (mine + i) * PITCH_P + key);
+                        weight[0][i] = four.x;
+                        weight[1][i] = four.y;
+                        weight[2][i] = four.z;
+                        weight[3][i] = four.w;
+                    }
                 }
                 #pragma unroll
                 for (int e = 0; e < 4; e++)
@@ -275,14 +315,18 @@ void attention(global float *out, global const float *qkv, int tokens, float fac
         }
     }
 
-    barrier(CLK_LOCAL_MEM_FENCE);
+    LOCAL_BARRIER(!passes);
     #pragma unroll
-    for (int i = 0; i < RQ; i++) weights[(mine + i) * PITCH_P + column] = total[i];
-    barrier(CLK_LOCAL_MEM_FENCE);
+    for (int i = 0; i < RQ; i++)
+        if (!passes) weights[(mine + i) * PITCH_P + column] = total[i];
+    LOCAL_BARRIER(!passes);
     #pragma unroll
     for (int i = 0; i < RQ; i++) {
         float all = 0.0f;
-        for (int j = 0; j < WK; j++) all += weights[(mine + i) * PITCH_P + j];
+        if (passes)
+            all = ALL_OF(total[i]);
+        else
+            for (int j = 0; j < WK; j++) all += weights[(mine + i) * PITCH_P + j];
         int row = first + mine + i;
         global float *to = out + ((size_t)n * tokens + row) * heads * D + h * D;
         #pragma unroll

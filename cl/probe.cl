@@ -2,7 +2,7 @@
 
 #ifdef SUBGROUPS
 /* Of one work-group of 64: each item's place in its sub-group, the sub-group's size, and the sum of
- * (u + 1) * x over its sub-group's items u. x [64] */
+ * (u + 1) * x over its sub-group's items u, beside the sum and the highest of x. x [64] */
 SUBGROUP_SIZE(SG_SIZE)
 kernel __attribute__((reqd_work_group_size(64, 1, 1)))
 void probe_subgroups(global int *places, global int *sizes, global float *sums,
@@ -11,6 +11,7 @@ void probe_subgroups(global int *places, global int *sizes, global float *sums,
     int me = (int)get_local_id(0), size = (int)get_max_sub_group_size();
     float mine = x[me], sum = 0.0f;
     for (int u = 0; u < size; u++) sum += (float)(u + 1) * sub_group_broadcast(mine, (uint)u);
+    sum += 1024.0f * sub_group_reduce_add(mine) + 65536.0f * sub_group_reduce_max(mine);
     places[me] = (int)get_sub_group_local_id();
     sizes[me] = size;
     sums[me] = sum;

@@ -223,6 +223,27 @@ START_TEST(some_set_fits_every_device)
 }
 END_TEST
 
+/* Where compilers take no orders: sub-groups of the size that they like, and of others. */
+START_TEST(subgroups_of_another_size_are_right)
+{
+    const device_list *devices = wanted_devices();
+    bench b = {.op = "attention", .kind = "gpu"};
+    find(&b);
+    for (int i = 0; i < devices->n; i++) {
+        open_bench(&b, &devices->items[i], PRECISION_FP32);
+        b.d.subgroups.required = false;
+        for (int set = 0; set < b.t->n_known && b.d.feature[FEATURE_SUBGROUPS]; set++) {
+            char options[TUNING_OPTIONS];
+            tuning_options(options, b.t, b.t->known[set]);
+            for (b.d.subgroups.size = 8; b.d.subgroups.size <= 32; b.d.subgroups.size *= 2)
+                if (strstr(options, "-DSG=1") && fits_any(&b, b.t->known[set]))
+                    check_values(&b, b.t->known[set], 1);
+        }
+        close_bench(&b, "sub-groups");
+    }
+}
+END_TEST
+
 /* A decoder's attention over the tokens of 1024 x 1024 pixels goes round fewer loops than a driver
  * cuts; one of far more is refused. */
 START_TEST(no_loop_is_cut)
@@ -248,6 +269,7 @@ Suite *suite_variants(void)
     tcase_add_loop_test(all, some_set_fits_every_device, 0, N_VARIANTS);
     tcase_add_test(all, no_loop_is_cut);
     tcase_add_loop_test(all, every_set_of_values_is_right, 0, N_VARIANTS);
+    tcase_add_test(all, subgroups_of_another_size_are_right);
     tcase_add_loop_test(all, devices_with_less_are_served, 0, N_VARIANTS);
     tcase_set_timeout(all, 0);
     suite_add_tcase(s, all);

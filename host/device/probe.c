@@ -118,8 +118,14 @@ static int size_seen(const int *places, const int *sizes, const float *sums)
     int size = sizes[0];
     if (size < 4 || size > ITEMS || ITEMS % size != 0) return 0;
     for (int i = 0; i < ITEMS; i++) {
-        int sum = 0;
-        for (int u = 0; u < size; u++) sum += (u + 1) * left(i - i % size + u);
+        int sum = 0, plain = 0, most = left(i - i % size);
+        for (int u = 0; u < size; u++) {
+            int x = left(i - i % size + u);
+            sum += (u + 1) * x;
+            plain += x;
+            most = x > most ? x : most;
+        }
+        sum += 1024 * plain + 65536 * most;
         if (sizes[i] != size || places[i] != i % size || sums[i] != (float)sum) return 0;
     }
     return size;

@@ -15,7 +15,8 @@
     T(SK, "whether keys are staged", 0, 1)                                                         \
     T(VC, "keys whose values are staged at a time, 0 none", 0, 4, 8, 16, 32, 64)                   \
     T(WIDE, "whether a score is summed in a vector's lanes", 0, 1)                                 \
-    T(HALF, "whether what is staged is rounded to half", 0, 1)
+    T(HALF, "whether what is staged is rounded to half", 0, 1)                                     \
+    T(SG, "whether a row of items is a sub-group and passes weights round", 0, 1)
 DECLARE_TUNABLES(TUNABLES);
 
 enum { BATCH, TOKENS, HEADS, HEAD_DIM };
@@ -43,14 +44,20 @@ static int group(const int *v)
 }
 
 /* As declared in the kernel. */
-static size_t local_bytes(const int *v, const int *shape)
+static size_t local_bytes(const device *d, const int *v, const int *shape)
 {
     size_t head = (size_t)vectors(v, shape), chunk = (size_t)(v[DC] / v[VEC]);
     size_t vec = (size_t)v[VEC], queries = (size_t)v[BQ], keys = (size_t)v[BK];
     if (chunk > head) chunk = head;
     size_t of_q = v[SQ] ? queries * ((v[SQ] == 1 ? head : chunk) + 1) * vec : 0;
     size_t of_k = v[SK] ? keys * (chunk + 1) * vec : 0, of_v = (size_t)v[VC] * head * vec;
-    return queries * (keys + 4) * 4 + (of_q + (of_k > of_v ? of_k : of_v)) * (v[HALF] ? 2 : 4);
+    size_t weights = v[SG] && d->subgroups.required ? 0 : queries * (keys + 4) * 4;
+    return weights + (of_q + (of_k > of_v ? of_k : of_v)) * (v[HALF] ? 2 : 4);
+}
+
+static bool subgroups_fit(const device *d, const int *v)
+{
+    return d->feature[FEATURE_SUBGROUPS] && d->subgroups.size == columns(v);
 }
 
 /* Sums, scores twice, and what is multiplied, in 4 bytes each; halves are unpacked ahead. */
@@ -88,13 +95,14 @@ static bool fits_values(const device *d, const int *v, const int *shape)
 {
     if (v[BQ] % v[RQ] != 0 || v[BK] % v[RK] != 0 || v[DC] % v[VEC] != 0) return false;
     if (v[VC] && v[BK] % v[VC] != 0) return false;
+    if (v[SG] && !subgroups_fit(d, v)) return false;
     if (v[VEC] > 4 && !v[WIDE]) return false; /* no sum of more than four lanes in a row */
     if (v[HALF] && d->settings.precision != PRECISION_FP16) return false;
     if (v[HALF] && !v[SQ] && !v[SK] && !v[VC]) return false; /* the same as without */
     /* a tile that is empty for the most part */
     if (v[BQ] > 16 && v[BQ] >= 2 * shape[TOKENS]) return false;
     if ((size_t)group(v) > d->info.max_work_group) return false;
-    if (local_bytes(v, shape) > d->info.local_bytes) return false;
+    if (local_bytes(d, v, shape) > d->info.local_bytes) return false;
     if (d->info.quirk.has[QUIRK_LOOPS_ARE_CUT] && rounds(v, shape) > MOST_ROUNDS) return false;
     /* an item by itself is for processors: its sums may lie in memory */
     if (group(v) == 1) return v[RQ] * v[RK] <= 16;
@@ -103,7 +111,7 @@ static bool fits_values(const device *d, const int *v, const int *shape)
 }
 
 static const int known[][TUNING_VALUES] = {
-    /* BQ, BK, RQ, RK, VEC, DC, SQ, SK, VC, WIDE, HALF */
+    /* BQ, BK, RQ, RK, VEC, DC, SQ, SK, VC, WIDE, HALF, SG */
     {64, 64, 4, 4, 4, 128, 1, 1, 16, 0, 1},
     {64, 64, 4, 4, 4, 24, 2, 1, 16, 0, 1},
     {32, 32, 2, 2, 4, 64, 2, 1, 8, 0, 1},
@@ -113,6 +121,12 @@ static const int known[][TUNING_VALUES] = {
     {32, 32, 2, 2, 4, 32, 2, 1, 8, 0, 0},
     {16, 32, 1, 2, 4, 32, 2, 1, 8, 0, 0},
     {16, 32, 2, 2, 4, 64, 0, 1, 4, 0, 0},
+    {64, 64, 8, 4, 4, 64, 1, 1, 0, 0, 0, 1}, /* sub-groups of 16, */
+    {64, 64, 4, 4, 4, 24, 2, 1, 16, 0, 0, 1},
+    {16, 64, 4, 4, 4, 64, 0, 0, 0, 0, 0, 1},
+    {32, 128, 4, 4, 4, 32, 0, 1, 16, 0, 0, 1}, /* of 32, */
+    {16, 64, 4, 2, 4, 64, 0, 0, 0, 0, 0, 1},
+    {16, 32, 4, 4, 4, 64, 0, 0, 0, 0, 0, 1}, /* of 8 */
     {8, 32, 1, 2, 4, 32, 0, 0, 0, 0, 0}, /* hardly any */
     {8, 128, 4, 8, 4, 64, 0, 0, 0, 0, 0}, /* and short loops */
     {2, 32, 1, 1, 4, 64, 0, 0, 0, 0, 0},
@@ -164,12 +178,14 @@ static status run(device *d, buf out, buf qkv, buf scratch, attention_shape s)
     (void)scratch;
     const int *v;
     float factor = 1.44269504f / sqrtf((float)s.head_dim); /* scores are powers of two */
-    char options[TUNING_OPTIONS];
+    char options[TUNING_OPTIONS], subgroups[PROBE_OPTIONS] = "";
     kernel *k;
     status st = find(d, &v, s);
     if (st != OK) return st;
     tuning_options(options, &tuned, v);
-    st = program_get(d, &k, "attention.cl", "attention", "-DD=%d%s", s.head_dim, options);
+    if (v[SG]) probe_subgroup_options(subgroups, d);
+    st = program_get(d, &k, "attention.cl", "attention", "-DD=%d%s %s", s.head_dim, options,
+                     subgroups);
     if (st != OK) return st;
     size_t items = (size_t)group(v);
     return launch(d, k,
