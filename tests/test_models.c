@@ -211,7 +211,7 @@ static double run_command(const device_info *info, const row *r, precision p)
     if (picture) mkdir(out, 0700); /* may be there */
     words_add(&w, decode || picture ? "--out" : "--latents-out");
     words_add(&w, out);
-    if (!decode && !picture) {
+    if (!decode && !picture && !(given(r, MORE) && strstr(r->word[MORE], "--invert"))) {
         words_add(&w, "--out");
         words_add(&w, scratch_path("out.png"));
     }

@@ -477,7 +477,10 @@ static status confirm(search *s, search_row *r)
     status st = OK;
     if (!beside.t || !known || r->default_seconds <= 0.0) return OK;
     memcpy(serving.values, known, sizeof serving.values);
-    if (serving.t == beside.t && !memcmp(known, beside.values, sizeof beside.values)) return OK;
+    if (serving.t == beside.t && !memcmp(known, beside.values, sizeof beside.values)) {
+        r->default_seconds = r->best.seconds; /* times of two moments are no gain */
+        return OK;
+    }
     w->row = r;
     w->kind = 0;
     w->candidate = serving;
