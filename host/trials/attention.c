@@ -42,14 +42,12 @@ static size_t rows(int i)
 static void describe(trial_case *c, int i)
 {
     attention_shape s = cases[i].s;
-    double deviation = cases[i].deviation;
     snprintf(c->label, sizeof c->label, "N=%d T=%d H=%d d=%d sd=%g", s.batch, s.tokens, s.heads,
-             s.head_dim, deviation);
+             s.head_dim, cases[i].deviation);
     /* a score: its largest, its exponential, their sum */
     c->flops = (double)rows(i) * s.tokens * (4.0 * (double)width(i) + 5.0 * s.heads);
     c->bytes = 16.0 * (double)(rows(i) * width(i));
-    /* a score of size sd^2 off by eps * sd^2 puts a weight off by as much */
-    c->tol = (tolerance){4.0 * fmax(1.0, deviation * deviation), sqrt(s.head_dim) + s.tokens};
+    c->tol = (tolerance){4.0, s.head_dim + s.tokens};
 }
 
 /* What is not a number must not be lost: in a query it takes the whole row, in a value the channel,
@@ -70,8 +68,7 @@ static status prepare(trial_run *r, int i)
     double error = attention_input_error(r->d, cases[i].s);
     /* where inputs are narrow, not so large that rounding says which score wins */
     if (error > 0.0) deviation = fmin(deviation, sqrt(0.1 / error));
-    /* as for the tolerance: a score's error counts as often as scores exceed 1 */
-    r->input_error = error * fmax(1.0, deviation * deviation);
+    r->input_error = error;
     TRY(attention_scratch(r->d, &scratch, cases[i].s));
     TRY(trial_create(r, TRIAL_RESULT, "out", rows(i) * width(i)));
     TRY(trial_normal(r, "qkv", rows(i) * 3 * width(i), 0.0, deviation));
@@ -87,26 +84,34 @@ static status launch_case(trial_run *r, int i)
     return op_attention(r->d, a[OUT].b, a[QKV].b, a[SCRATCH].b, cases[i].s);
 }
 
-/* One query of one head: item n's rows begin at `item`, the head's columns at `column`. */
+/* One query of one head: item n's rows begin at `item`, the head's columns at `column`. A score is
+ * rounded at the magnitude of its terms, and off by eps times that it puts its weight off by as
+ * much, and through their sum the others'. */
 static void one_query(double *out, double *scale, const float *item, size_t query, size_t column,
                       int i)
 {
     size_t T = (size_t)cases[i].s.tokens, d = (size_t)cases[i].s.head_dim, D = width(i);
     const float *q = item + query * 3 * D + column;
-    double weights[MOST_TOKENS], highest = -INFINITY, sum = 0.0;
+    double weights[MOST_TOKENS], size[MOST_TOKENS], highest = -INFINITY, sum = 0.0, mean = 0.0;
     for (size_t t = 0; t < T; t++) {
         const float *k = item + t * 3 * D + D + column;
-        double dot = 0.0;
-        for (size_t j = 0; j < d; j++) dot += (double)q[j] * (double)k[j];
+        double dot = 0.0, squares = 0.0;
+        for (size_t j = 0; j < d; j++) {
+            double term = (double)q[j] * (double)k[j];
+            dot += term;
+            squares += term * term;
+        }
         weights[t] = dot / sqrt((double)d);
+        size[t] = fmax(1.0, sqrt(squares / (double)d));
         highest = fmax(highest, weights[t]);
     }
     for (size_t t = 0; t < T; t++) sum += weights[t] = exp(weights[t] - highest);
+    for (size_t t = 0; t < T; t++) mean += weights[t] / sum * size[t];
     for (size_t t = 0; t < T; t++) {
         const float *v = item + t * 3 * D + 2 * D + column;
         for (size_t j = 0; j < d; j++) {
             out[j] += weights[t] / sum * (double)v[j];
-            scale[j] += weights[t] / sum * fabs((double)v[j]);
+            scale[j] += weights[t] / sum * fabs((double)v[j]) * (size[t] + mean) / 2.0;
         }
     }
 }
