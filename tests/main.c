@@ -4,7 +4,7 @@
  *
  * unit: the suites without a device. device: those that need one, which are kernels, sets (of tuned
  * values) and models; DITCL_TEST_PLATFORM is a part of the platform's name that must be there,
- * DITCL_TEST_SMALL=1 shortens the list for an emulator, DITCL_TEST_SETS=some leaves most sets to
+ * DITCL_TEST_SMALL=1 shortens the list for an emulator, DITCL_TEST_SETS=N shows it one set in N, by
  * chance. */
 #include <stdbool.h>
 #include <stdio.h>

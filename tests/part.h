@@ -16,8 +16,9 @@ trial part_of(const trial *whole, const int *cases, int n);
 /* What case i is tuned by, and the operations and bytes that it takes. */
 void part_shape(int shape[TUNING_SIZES], double *work, const trial *whole, int i);
 
-/* Whether set of values number n, of many, is shown to this implementation: the first always, the
- * others by the seed; all of them, unless it is an emulator or DITCL_TEST_SETS is "some". */
+/* Whether set of values number n, of many, is shown to this implementation: the first always, of
+ * the others one in DITCL_TEST_SETS (all without it; one in 12 where it is an emulator), others
+ * with each seed. */
 bool part_takes(int n);
 
 #endif
