@@ -21,22 +21,17 @@
 #define B_VECTORS (NT * (KT / 8))
 #define B_LOADS LOADS(B_VECTORS)
 
-/* Rounded to half: the largest instead of infinity; NaN stays NaN. */
 INLINE void keep_a(local ushort *tile, VA part[A_LOADS], int me)
 {
-    const VA largest = (VA)(65504.0f);
     #pragma unroll
     for (int l = 0; l < A_LOADS; l++) {
         int v = me + l * ITEMS;
         if (!MINE(v, A_VECTORS)) continue;
         local ushort *to = tile + v / (KT / AV) * ROW + v % (KT / AV) * AV;
-        VA x = part[l];
-        x = x > largest ? largest : x;
-        x = x < -largest ? -largest : x;
 #if AV == 4
-        unit_round4(to, x);
+        unit_round4(to, part[l]);
 #else
-        unit_round(to, x);
+        unit_round(to, part[l]);
 #endif
     }
 }
