@@ -1,7 +1,9 @@
-/* Products on matrix units (units.clh), epilogue included: both factors in half, sums in fp32. A
- * work-group makes a tile of MT rows and NT columns in steps of KT, each unit's items WM x WN of
- * it. Floor: 2 m n k FLOP.
+/* Products on matrix units (units.clh), epilogue included: both factors in half, or in bfloat16
+ * with UNIT_BF16, sums in fp32. A work-group makes a tile of MT rows and NT columns in steps of KT,
+ * each unit's items WM x WN of it. Floor: 2 m n k FLOP of the unit, three times that with PARTS 2.
  *
+ * PARTS: 1, or of bfloat16 2: each input is the sum of two such numbers, high and low, and a
+ * product is three, low high + high low + high high, within 2^-17 or so of fp32's.
  * DB: whether the next step's parts are fetched while this one's are multiplied. SPLIT: parts of
  * the depth that are summed apart, see gemm_tiles.clh. Of the shape: AV: width of loads from a.
  * TAIL: K is no multiple of KT. WHOLE: rows of out are whole vectors. ACTIVATION: 0 none, 1 GELU
@@ -13,12 +15,14 @@
 #define ITEMS (UNIT_ITEMS * (MT / WM) * (NT / WN))
 #define FM (WM / UNIT_M)
 #define FN (WN / UNIT_N)
-#define ROW (KT + 8)  /* halves of a local row: a fragment's rows begin in different banks */
+#define PART_VECTORS (KT / 8) /* eights of a row's part in a step */
+#define ROW_VECTORS (PARTS * PART_VECTORS)
+#define ROW (PARTS * KT + 8) /* a local row: a fragment's rows begin in different banks */
 #define WORDS (ROW / 2)
 
 #include "gemm_tiles.clh"
 
-#define B_VECTORS (NT * (KT / 8))
+#define B_VECTORS (NT * ROW_VECTORS)
 #define B_LOADS LOADS(B_VECTORS)
 
 INLINE void keep_a(local ushort *tile, VA part[A_LOADS], int me)
@@ -28,8 +32,12 @@ INLINE void keep_a(local ushort *tile, VA part[A_LOADS], int me)
         int v = me + l * ITEMS;
         if (!MINE(v, A_VECTORS)) continue;
         local ushort *to = tile + v / (KT / AV) * ROW + v % (KT / AV) * AV;
-#if AV == 4
+#if AV == 4 && PARTS == 2
+        unit_split4(to, KT, part[l]);
+#elif AV == 4
         unit_round4(to, part[l]);
+#elif PARTS == 2
+        unit_split(to, KT, part[l]);
 #else
         unit_round(to, part[l]);
 #endif
@@ -43,8 +51,9 @@ INLINE void fetch_b(uint4 part[B_LOADS], global const ushort *w, int me, int k,
     for (int l = 0; l < B_LOADS; l++) {
         int v = me + l * ITEMS;
         if (!MINE(v, B_VECTORS)) continue;
-        part[l] = *(global const uint4 *)(w + (size_t)(v / (KT / 8)) * padded_depth + k +
-                                          v % (KT / 8) * 8);
+        int row = v / ROW_VECTORS * PARTS + v % ROW_VECTORS / PART_VECTORS;
+        part[l] = *(global const uint4 *)(w + (size_t)row * padded_depth + k +
+                                          v % PART_VECTORS * 8);
     }
 }
 
@@ -54,7 +63,7 @@ INLINE void keep_b(local ushort *tile, uint4 part[B_LOADS], int me)
     for (int l = 0; l < B_LOADS; l++) {
         int v = me + l * ITEMS;
         if (!MINE(v, B_VECTORS)) continue;
-        *(local uint4 *)(tile + v / (KT / 8) * ROW + v % (KT / 8) * 8) = part[l];
+        *(local uint4 *)(tile + v / ROW_VECTORS * ROW + v % ROW_VECTORS * 8) = part[l];
     }
 }
 
@@ -64,15 +73,24 @@ INLINE void accumulate(unit_c sum[FM][FN], local const uint *a, local const uint
 {
     #pragma unroll
     for (int k = 0; k < KT / 2; k += UNIT_K / 2) {
-        unit_b y[FN];
+        unit_b y[PARTS][FN];
         #pragma unroll
-        for (int j = 0; j < FN; j++) unit_load_b(&y[j], b + j * UNIT_N * WORDS + k, WORDS, lane);
+        for (int p = 0; p < PARTS; p++)
+            #pragma unroll
+            for (int j = 0; j < FN; j++)
+                unit_load_b(&y[p][j], b + j * UNIT_N * WORDS + p * KT / 2 + k, WORDS, lane);
         #pragma unroll
         for (int i = 0; i < FM; i++) {
-            unit_a x;
-            unit_load_a(&x, a + i * UNIT_M * WORDS + k, WORDS, lane);
+            unit_a x[PARTS];
             #pragma unroll
-            for (int j = 0; j < FN; j++) unit_multiply(&sum[i][j], x, y[j], exchange);
+            for (int p = 0; p < PARTS; p++)
+                unit_load_a(&x[p], a + i * UNIT_M * WORDS + p * KT / 2 + k, WORDS, lane);
+            /* low high, high low, high high */
+            #pragma unroll
+            for (int p = 2 * PARTS - 2; p >= 0; p--)
+                #pragma unroll
+                for (int j = 0; j < FN; j++)
+                    unit_multiply(&sum[i][j], x[p / 2], y[p % 2][j], exchange);
         }
     }
 }
@@ -99,7 +117,7 @@ INLINE void finish_fragments(global float *out, unit_c sum[FM][FN], epilogue e, 
     }
 }
 
-/* As gemm_gpu's; weight [n padded to 128][padded_depth] of half, zeros in the padding. */
+/* As gemm_gpu's; weight [n padded to 128][PARTS][padded_depth], zeros in the padding. */
 UNIT_KERNEL kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1)))
 void gemm_mma(global float *out, global const float *a, global const ushort *weight,
               global const float *bias, global const float *residual, global const float *gate,
@@ -117,7 +135,7 @@ void gemm_mma(global float *out, global const float *a, global const ushort *wei
     VA a_part[A_LOADS];
     uint4 b_part[B_LOADS];
     a += (size_t)first * depth;
-    weight += (size_t)column * padded_depth;
+    weight += (size_t)column * PARTS * padded_depth;
     #pragma unroll
     for (int i = 0; i < FM; i++)
         #pragma unroll

@@ -81,6 +81,39 @@ void peak_pairs(global float *out, global const float *from, int n)
 }
 #endif
 
+#ifdef MATRIX_UNITS
+#include "units.clh"
+
+/* out [groups][UNIT_M][UNIT_N], 256 apart: n times CHAINS products of a unit; from: 16 rows of both
+ * factors, a multiply-add two operations. */
+UNIT_KERNEL
+kernel __attribute__((reqd_work_group_size(UNIT_ITEMS, 1, 1)))
+void peak_unit(global float *out, global const uint *from, int n)
+{
+    local uint tile[16 * UNIT_K / 2] __attribute__((aligned(16)));
+    UNIT_DECLARE(exchange, UNIT_ITEMS)
+    int lane = (int)get_local_id(0);
+    unit_a a;
+    unit_b b;
+    unit_c sum[CHAINS], all = (unit_c)(0.0f);
+    float values[UNIT_C];
+    for (int i = lane; i < 16 * UNIT_K / 2; i += UNIT_ITEMS) tile[i] = from[i];
+    barrier(CLK_LOCAL_MEM_FENCE);
+    unit_load_a(&a, tile, UNIT_K / 2, lane);
+    unit_load_b(&b, tile, UNIT_K / 2, lane);
+    #pragma unroll
+    for (int i = 0; i < CHAINS; i++) sum[i] = (unit_c)((float)i);
+    for (int j = 0; j < n; j++)
+        #pragma unroll
+        for (int i = 0; i < CHAINS; i++) unit_multiply(&sum[i], a, b, exchange);
+    #pragma unroll
+    for (int i = 0; i < CHAINS; i++) all += sum[i];
+    unit_values(values, all);
+    for (int i = 0; i < UNIT_C; i++)
+        out[get_group_id(0) * 256 + UNIT_ROW(lane, i) * UNIT_N + UNIT_COLUMN(lane, i)] = values[i];
+}
+#endif
+
 kernel void peak_nothing(global float *out)
 {
 }

@@ -414,7 +414,7 @@ START_TEST(times_are_read)
     contest_time t;
     ck_assert(contest_parse(&t, "time 0.5 0.25 device 1e9 2e9"));
     ck_assert(t.seconds == 0.5 && t.held == 0.25 && t.by_device);
-    ck_assert(t.executed[UNIT_FP32] == 1e9 && t.executed[UNIT_BF16] == 2e9);
+    ck_assert(t.executed[UNIT_FP32] == 1e9 && t.executed[UNIT_16BIT] == 2e9);
     ck_assert(contest_parse(&t, "time 0.5 0 wall 1e9 0") && !t.by_device && t.held == 0.0);
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) ck_assert(!contest_parse(&t, bad[i]));
 }

@@ -91,10 +91,24 @@ static bool can_run(device *d, const tuning *t, const int *values)
 static const struct {
     const gemm_implementation *by;
     const char *unit;
+    precision p;
 } kinds[] = {
-    {&gemm_gpu, ""},        {&gemm_gpu_half, ""},   {&gemm_mma, ",+mma"},
-    {&gemm_mma, ",+dpas8"}, {&gemm_mma, ",+dpas16"}, {&gemm_mma, ",+wmma"},
-    {&gemm_mma, ",+wmma2"}, {&gemm_mma, ",+mfma"},
+    {&gemm_gpu, "", PRECISION_FP32},
+    {&gemm_gpu_half, "", PRECISION_FP16},
+    {&gemm_mma, ",+mma", PRECISION_FP16},
+    {&gemm_mma, ",+dpas8", PRECISION_FP16},
+    {&gemm_mma, ",+dpas16", PRECISION_FP16},
+    {&gemm_mma, ",+wmma", PRECISION_FP16},
+    {&gemm_mma, ",+wmma2", PRECISION_FP16},
+    {&gemm_mma, ",+mfma", PRECISION_FP16},
+    {&gemm_mma_three, ",+mma", PRECISION_AUTO},
+    {&gemm_mma_three, ",+dpas8", PRECISION_AUTO},
+    {&gemm_mma_three, ",+dpas16", PRECISION_AUTO},
+    {&gemm_mma_three, ",+wmma", PRECISION_AUTO},
+    {&gemm_mma_three, ",+wmma2", PRECISION_AUTO},
+    {&gemm_mma_three, ",+mfma", PRECISION_AUTO},
+    {&gemm_mma_bf16, ",+mma", PRECISION_BF16},
+    {&gemm_mma_bf16, ",+wmma", PRECISION_BF16},
 };
 enum { N_KINDS = sizeof kinds / sizeof *kinds, KINDS_IN_FULL = 3 };
 
@@ -108,7 +122,7 @@ static void claim(const char *kind)
 static const tuning *open_gpu(device *d, const device_info *info, int kind)
 {
     const device_settings settings = {.class = CLASS_GPU, .no_cache = true,
-                                      .precision = kind ? PRECISION_FP16 : PRECISION_FP32};
+                                      .precision = kinds[kind].p};
     claim(kinds[kind].unit);
     status st = device_open(d, info, &settings);
     unsetenv("DITCL_FEATURES");
@@ -278,12 +292,10 @@ static const struct {
     {"units.clh", "unit_c c)\n{", "unit_c c)\n{ c += 1.0f;"},
 };
 
-/* Whichever unit: without it, halves go the other way. */
+/* Whichever unit: without it, products go the other way. */
 START_TEST(a_probe_that_fails_takes_the_unit_away)
 {
     const device_list *devices = wanted_devices();
-    const device_settings settings = {.class = CLASS_GPU, .precision = PRECISION_FP16,
-                                      .note = count_notes};
     scratch_kernel("prelude.clh", NULL, NULL);
     scratch_kernel("probe.cl", NULL, NULL);
     scratch_kernel("units.clh", NULL, NULL);
@@ -291,15 +303,18 @@ START_TEST(a_probe_that_fails_takes_the_unit_away)
     setenv("DITCL_CL_DIR", scratch_folder(), 1);
     for (int i = 0; i < devices->n; i++)
         for (int k = 0; k < N_KINDS; k++) {
+            const device_settings settings = {.class = CLASS_GPU, .precision = kinds[k].p,
+                                              .note = count_notes};
             device d;
-            if (kinds[k].by != &gemm_mma) continue;
+            if (!*kinds[k].unit) continue;
             notes = 0;
             claim(kinds[k].unit);
             ck_assert_msg(device_open(&d, &devices->items[i], &settings) == OK, "%s", fail_line());
             unsetenv("DITCL_FEATURES");
             ck_assert_ptr_null(unit_of(&d));
             ck_assert_int_eq(notes, 1);
-            ck_assert_str_eq(gemm_name(&d, 64, 64, 64), "gpu_fp16");
+            ck_assert_str_eq(gemm_name(&d, 64, 64, 64),
+                             kinds[k].p == PRECISION_FP16 ? "gpu_fp16" : "gpu");
             device_close(&d);
         }
 }

@@ -89,7 +89,7 @@ void report_table(const report *r, bool profile)
            d->info.platform, d->info.driver, kernel_class_names[d->class],
            precision_names[d->settings.precision]);
     printf("peaks: fp32 %.1f GFLOP/s", p->fp32_gflops);
-    if (p->bf16_gflops > 0) printf(", bf16 %.1f GFLOP/s", p->bf16_gflops);
+    if (p->gflops_16bit > 0) printf(", 16-bit %.1f GFLOP/s", p->gflops_16bit);
     printf(", copy %.1f GB/s, launch %.1f us queued, %.1f us waited for\n\n", p->copy_gbs,
            p->launch_us, p->finish_us);
     printf("%-27s %-34s %5s %10s %22s %24s %9s %8s\n", "", "shape", "calls", "ms", "quartiles",
@@ -120,8 +120,8 @@ static json_t *peak_json(const peaks *p)
 {
     json_t *all = json_pack("{s:f, s:f, s:f, s:f}", "fp32_gflops", p->fp32_gflops, "copy_gbs",
                             p->copy_gbs, "launch_us", p->launch_us, "finish_us", p->finish_us);
-    if (all && p->bf16_gflops > 0)
-        json_object_set_new(all, "bf16_gflops", json_real(p->bf16_gflops));
+    if (all && p->gflops_16bit > 0)
+        json_object_set_new(all, "gflops_16bit", json_real(p->gflops_16bit));
     return all;
 }
 

@@ -112,9 +112,9 @@ static bool plotted(const bench_row *row)
 static void choose_ranges(plot *p)
 {
     const peaks *k = &p->r->b->peak;
-    double top = fmax(k->fp32_gflops, k->bf16_gflops), ridge = k->fp32_gflops / k->copy_gbs;
+    double top = fmax(k->fp32_gflops, k->gflops_16bit), ridge = k->fp32_gflops / k->copy_gbs;
     double low_x = ridge / 4, high_x = ridge * 8, low_y = k->fp32_gflops / 20;
-    if (k->bf16_gflops > 0) high_x = fmax(high_x, 4 * k->bf16_gflops / k->copy_gbs);
+    if (k->gflops_16bit > 0) high_x = fmax(high_x, 4 * k->gflops_16bit / k->copy_gbs);
     for (int i = 0; i < p->r->b->n; i++) {
         const bench_row *row = &p->r->b->rows[i];
         if (!plotted(row)) continue;
@@ -184,7 +184,7 @@ static void draw_roof(plot *p, const char *name, double gflops)
 static void draw_slope(const plot *p)
 {
     const peaks *k = &p->r->b->peak;
-    double top = fmax(k->fp32_gflops, k->bf16_gflops), gbs = k->copy_gbs;
+    double top = fmax(k->fp32_gflops, k->gflops_16bit), gbs = k->copy_gbs;
     double x = fmax(pow(10, p->x0), pow(10, p->y0) / gbs), end = top / gbs;
     fprintf(p->out, "<path class='roof slope' d='M%.1f %.1fL%.1f %.1f'/>", at_x(p, x),
             at_y(p, x * gbs), at_x(p, end), at_y(p, top));
@@ -269,7 +269,7 @@ static void write_plot(FILE *out, const report *r)
     draw_grid(&p);
     draw_slope(&p);
     draw_roof(&p, "fp32", b->peak.fp32_gflops);
-    if (b->peak.bf16_gflops > 0) draw_roof(&p, "bf16", b->peak.bf16_gflops);
+    if (b->peak.gflops_16bit > 0) draw_roof(&p, "16-bit", b->peak.gflops_16bit);
     for (int whole = 0; whole < 2; whole++) /* passes above their operators */
         for (int i = 0; i < b->n; i++) {
             const bench_row *row = &b->rows[i];
@@ -314,8 +314,8 @@ static void write_cards(FILE *out, const report *r)
     }
     fprintf(out, "</div>\n<div class=cards>\n");
     card(out, "fp32 peak", p->fp32_gflops, "GFLOP/s", "multiply-adds in registers");
-    if (p->bf16_gflops > 0)
-        card(out, "bf16 peak", p->bf16_gflops, "GFLOP/s", "tile products in registers");
+    if (p->gflops_16bit > 0)
+        card(out, "16-bit peak", p->gflops_16bit, "GFLOP/s", "matrix products in registers");
     card(out, "copy", p->copy_gbs, "GB/s", "read and written, far from caches");
     snprintf(below, sizeof below, "%.1f &micro;s when waited for", p->finish_us);
     card(out, "empty kernel", p->launch_us, "&micro;s", below);

@@ -271,12 +271,11 @@ static void note_absent(const device *d, const matrix_unit *u, status st)
     if (d->settings.note) d->settings.note(line);
 }
 
-/* Only kernels with halves use them. */
 static status probe_units(device *d)
 {
     for (const matrix_unit *u = matrix_units; u->option; u++) {
         bool is_right = false;
-        if (!d->feature[u->feature] || d->settings.precision != PRECISION_FP16) continue;
+        if (!d->feature[u->feature] || !unit_parts(d)) continue;
         status st = run_unit(d, u, &is_right);
         if (st == ERR_MEMORY) return st;
         d->feature[u->feature] = st == OK && is_right;

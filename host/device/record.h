@@ -10,7 +10,7 @@
 #include "device/launch.h"
 
 /* Which arithmetic unit a product runs on; each has its own peak. */
-typedef enum { UNIT_FP32, UNIT_BF16, N_UNITS } unit;
+typedef enum { UNIT_FP32, UNIT_16BIT, N_UNITS } unit;
 
 /* Of one call of an operator. */
 typedef struct {

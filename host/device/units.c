@@ -14,8 +14,16 @@ const matrix_unit matrix_units[] = {
     {0},
 };
 
+int unit_parts(const device *d)
+{
+    static const int parts[N_PRECISIONS] = {[PRECISION_AUTO] = 2, [PRECISION_FP32] = 0,
+                                            [PRECISION_BF16] = 1, [PRECISION_FP16] = 1};
+    return parts[d->settings.precision];
+}
+
 const matrix_unit *unit_of(const device *d)
 {
+    if (!unit_parts(d)) return NULL;
     for (const matrix_unit *u = matrix_units; u->option; u++)
         if (d->feature[u->feature]) return u;
     return NULL;
@@ -26,8 +34,18 @@ bool unit_emulated(const device *d, const matrix_unit *u)
     return !d->info.claims[u->feature];
 }
 
+bool unit_products_fit(const device *d, const matrix_unit *u, size_t products)
+{
+    enum { MOST_ROUNDS = 40000, LANES = 8 }; /* that go round together, each for its own results */
+    size_t results = (size_t)(u->m * u->n);
+    size_t rounds = (size_t)u->m + results + LANES * results / (size_t)u->items * UNIT_DEPTH;
+    return !unit_emulated(d, u) || !d->info.quirk.has[QUIRK_LOOPS_ARE_CUT] ||
+           products * rounds <= MOST_ROUNDS;
+}
+
 void unit_options(char out[UNIT_OPTIONS], const device *d, const matrix_unit *u)
 {
-    snprintf(out, UNIT_OPTIONS, "-DVEC=%d -DMATRIX_UNITS -D%s%s", u->vector, u->option,
+    snprintf(out, UNIT_OPTIONS, "-DVEC=%d -DMATRIX_UNITS -D%s%s%s", u->vector, u->option,
+             d->settings.precision == PRECISION_FP16 ? "" : " -DUNIT_BF16",
              unit_emulated(d, u) ? " -DUNIT_EMULATED" : "");
 }

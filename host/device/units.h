@@ -14,15 +14,25 @@ typedef struct {
     int floats;         /* an item's registers, about */
 } matrix_unit;
 
-enum { UNIT_DEPTH = 16, UNIT_OPTIONS = 80 };
+enum { UNIT_DEPTH = 16, UNIT_OPTIONS = 96 };
 
-/* The device's, the first where it has several; null where it has none that passed its probe. */
+/* The device's, the first where it has several; null where it has none that passed its probe, or
+ * its precision has no use for one. */
 const matrix_unit *unit_of(const device *d);
+
+/* How many numbers stand for an input of a product, by the device's precision: 1, a half (fp16) or
+ * a bfloat16 (bf16); 2, bfloat16 numbers, a high and a low part, of which all products but that of
+ * the low ones are made (auto); 0: units are not used (fp32). */
+int unit_parts(const device *d);
 
 /* Options for kernels that include units.clh: "-DVEC=... -DMATRIX_UNITS ...". Emulated, where the
  * feature was claimed for a device that is not known to have it. */
 void unit_options(char out[UNIT_OPTIONS], const device *d, const matrix_unit *u);
 bool unit_emulated(const device *d, const matrix_unit *u);
+
+/* Whether an item may make so many products in one launch: an emulation has loops, which some
+ * drivers cut short. */
+bool unit_products_fit(const device *d, const matrix_unit *u, size_t products);
 
 extern const matrix_unit matrix_units[]; /* ends with no option */
 

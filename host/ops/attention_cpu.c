@@ -137,4 +137,4 @@ const attention_implementation attention_cpu_pairs = {.tuned = &tuned_pairs,
                                                       .scratch = scratch_count_pairs,
                                                       .run = run_pairs,
                                                       .input_error = input_error_pairs,
-                                                      .on = UNIT_BF16};
+                                                      .on = UNIT_16BIT};

@@ -12,8 +12,8 @@
 /* The first that fits serves. */
 static const gemm_implementation *const table[] = {
     &gemm_matrix,   &gemm_matrix_three, &gemm_cpu_pairs, &gemm_cpu_strassen,  &gemm_cpu,
-    &gemm_mma,      &gemm_gpu_half,     &gemm_gpu,       &gemm_clblast,       &gemm_clblast_xgemm,
-    &gemm_clblast_direct};
+    &gemm_mma,      &gemm_mma_bf16,     &gemm_mma_three, &gemm_gpu_half,      &gemm_gpu,
+    &gemm_clblast,  &gemm_clblast_xgemm, &gemm_clblast_direct};
 
 const modulation gemm_no_gate = {0};
 

@@ -34,7 +34,7 @@ typedef struct gemm_implementation {
 
 extern const gemm_implementation gemm_clblast, gemm_cpu, gemm_cpu_pairs,
     gemm_cpu_strassen, gemm_clblast_xgemm, gemm_clblast_direct, gemm_gpu, gemm_gpu_half,
-    gemm_mma, gemm_matrix, gemm_matrix_three;
+    gemm_mma, gemm_mma_bf16, gemm_mma_three, gemm_matrix, gemm_matrix_three;
 
 /* What serves a shape: as DITCL_GEMM names it, else as it is stored for the device, else the first
  * that fits. */

@@ -278,4 +278,4 @@ static status product_pairs(device *d, buf out, buf a, const gemm_weight *w, int
 const gemm_implementation gemm_cpu_pairs = {
     .tuned = &tuned_pairs, .fits = fits_pairs, .packed_count = packed_count_pairs,
     .panel = panel, .pack = pack_pairs, .scratch = scratch_count_pairs, .product = product_pairs,
-    .input_error = 0x1p-9, .on = UNIT_BF16};
+    .input_error = 0x1p-9, .on = UNIT_16BIT};

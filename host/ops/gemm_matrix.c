@@ -155,10 +155,10 @@ static const tuning of_three = TUNING_NOTHING("gemm", "amx_bf16x3", "gemm_matrix
 const gemm_implementation gemm_matrix = {
     .tuned = &one, .fits = fits_one, .packed_count = packed_count, .panel = panel,
     .pack = pack,
-    .scratch = scratch_count, .product = product, .input_error = 0x1p-9, .on = UNIT_BF16};
+    .scratch = scratch_count, .product = product, .input_error = 0x1p-9, .on = UNIT_16BIT};
 
 const gemm_implementation gemm_matrix_three = {
     .tuned = &of_three, .fits = fits_three, .packed_count = packed_count, .panel = panel,
     .pack = pack,
-    .scratch = scratch_count, .product = product, .input_error = 0x1p-18, .on = UNIT_BF16,
+    .scratch = scratch_count, .product = product, .input_error = 0x1p-18, .on = UNIT_16BIT,
     .products = three};

@@ -1,4 +1,5 @@
-/* Products by cl/gemm_mma.cl: both factors in half on the device's matrix units, fp32 sums. */
+/* Products by cl/gemm_mma.cl on the device's matrix units, with fp32 sums: of inputs rounded to
+ * half or bfloat16, or three products that keep 16 bits of each input. */
 #include <string.h>
 
 #include "base/half.h"
@@ -20,12 +21,14 @@ DECLARE_TUNABLES(TUNABLES);
  * from their sizes. The last are for a tuner. Not yet measured on a device that has any. */
 static const int known[][TUNING_VALUES] = {
     /* MT NT KT WM WN DB SPLIT */
-    {128, 128, 32, 64, 64, 1, 1}, {64, 128, 32, 32, 32, 1, 1}, {128, 128, 32, 64, 32, 1, 1},
+    {128, 128, 32, 64, 64, 1, 1}, {128, 128, 16, 64, 64, 1, 1}, {128, 128, 16, 64, 32, 1, 1},
+    {64, 128, 32, 32, 32, 1, 1},  {128, 128, 32, 64, 32, 1, 1},
     {128, 64, 32, 32, 32, 1, 1},  {64, 64, 32, 32, 32, 1, 1},  {128, 64, 32, 32, 16, 1, 1},
-    {64, 64, 32, 32, 16, 0, 1},   {64, 64, 32, 16, 16, 1, 1},  {32, 64, 32, 32, 16, 1, 8},
-    {32, 64, 32, 32, 16, 1, 4},   {32, 64, 32, 32, 16, 1, 2},  {32, 64, 32, 32, 16, 1, 1},
-    {32, 64, 16, 32, 16, 1, 1},   {32, 64, 16, 16, 16, 1, 1},  {32, 32, 32, 16, 16, 1, 8},
-    {32, 32, 32, 16, 16, 1, 4},   {32, 32, 32, 16, 16, 1, 1},  {32, 32, 16, 16, 16, 1, 1},
+    {64, 64, 32, 32, 16, 0, 1},   {64, 64, 32, 16, 16, 1, 1},  {64, 64, 16, 32, 8, 1, 1},
+    {32, 64, 32, 32, 16, 1, 8},   {32, 64, 32, 32, 16, 1, 4},  {32, 64, 32, 32, 16, 1, 2},
+    {32, 64, 32, 32, 16, 1, 1},   {32, 64, 16, 32, 16, 1, 1},  {32, 64, 16, 16, 16, 1, 1},
+    {32, 32, 32, 16, 16, 1, 8},   {32, 32, 32, 16, 16, 1, 4},  {32, 32, 32, 16, 16, 1, 1},
+    {32, 32, 16, 16, 16, 1, 1},   {32, 64, 16, 16, 8, 1, 4},   {32, 64, 16, 16, 8, 1, 1},
     {16, 64, 32, 16, 16, 1, 8},   {16, 64, 32, 16, 16, 1, 4},  {16, 64, 32, 16, 16, 1, 2},
     {16, 64, 32, 16, 16, 1, 1},   {16, 64, 16, 16, 16, 1, 1},  {16, 16, 32, 16, 16, 1, 1},
     {16, 16, 32, 16, 8, 1, 1},    {16, 16, 16, 16, 16, 0, 1},  {8, 16, 16, 8, 16, 0, 1},
@@ -51,16 +54,24 @@ static gemm_tile tile(const matrix_unit *u, const int *v)
 /* An emulation's exchange included, which only tests have. */
 static uint64_t local_bytes(const device *d, const matrix_unit *u, const int *v)
 {
-    int tiles = (v[MT] + v[NT]) * (v[KT] + 8) * (1 + v[DB]) * 2;
+    int tiles = (v[MT] + v[NT]) * (unit_parts(d) * v[KT] + 8) * (1 + v[DB]) * 2;
     int words = 2 * (u->a > u->b ? u->a : u->b); /* the two are aligned alike */
     return (uint64_t)(tiles + (unit_emulated(d, u) ? items(u, v) * words * 4 : 0));
 }
 
 /* Sums, both factors of a step, and what is on its way to local memory. */
-static int floats_of_item(const matrix_unit *u, const int *v)
+static int floats_of_item(const matrix_unit *u, const int *v, int parts)
 {
-    int on_way = (v[MT] + v[NT] / 2) * v[KT] / items(u, v);
-    return v[WM] * v[WN] / u->items + u->a + v[WN] / u->n * u->b + on_way;
+    int on_way = (2 * v[MT] + parts * v[NT]) * v[KT] / (2 * items(u, v));
+    return v[WM] * v[WN] / u->items + parts * (u->a + v[WN] / u->n * u->b) + on_way;
+}
+
+/* Of an item's unit, all steps of its part of the depth. */
+static size_t products(const device *d, const matrix_unit *u, const int *v, int k)
+{
+    size_t depth = ceil_div((size_t)k, (size_t)(v[SPLIT] * v[KT])) * (size_t)v[KT];
+    return depth / UNIT_DEPTH * (size_t)(v[WM] / u->m * (v[WN] / u->n)) *
+           (size_t)(unit_parts(d) == 2 ? 3 : 1);
 }
 
 static bool fits_values(const device *d, const int *v, const int *shape)
@@ -69,32 +80,69 @@ static bool fits_values(const device *d, const int *v, const int *shape)
     const matrix_unit *u = unit_of(d);
     return u && divides(v[WM], v[MT]) && divides(v[WN], v[NT]) && divides(u->m, v[WM]) &&
            divides(u->n, v[WN]) && (size_t)items(u, v) <= d->info.max_work_group &&
-           local_bytes(d, u, v) <= d->info.local_bytes && floats_of_item(u, v) <= u->floats &&
+           local_bytes(d, u, v) <= d->info.local_bytes &&
+           floats_of_item(u, v, unit_parts(d)) <= u->floats &&
+           unit_products_fit(d, u, products(d, u, v, shape[2])) &&
            gemm_tiles_split_fits(d, tile(u, v), shape) &&
            /* no tile of which more than half is for nothing, while there are smaller ones */
            (v[MT] == u->m || v[MT] < 2 * m) && (v[NT] == u->n || v[NT] < 2 * n);
 }
 
-static const tuning tuned = {"gemm", "gpu_mma", "gemm_mma.cl", tunables, N_TUNABLES_HERE, known,
-                             sizeof known / sizeof *known, fits_values, NULL};
+#define TUNED(kind)                                                                                \
+    {"gemm", kind, "gemm_mma.cl", tunables, N_TUNABLES_HERE, known,                                \
+     sizeof known / sizeof *known, fits_values, NULL}
+static const tuning tuned = TUNED("gpu_mma"), tuned_bf16 = TUNED("gpu_mma_bf16"),
+                    tuned_three = TUNED("gpu_mma_bf16x3");
+
+static bool fits_in(const device *d, precision p)
+{
+    return d->class == CLASS_GPU && d->settings.precision == p && unit_of(d);
+}
 
 static bool fits(const device *d)
 {
-    return d->class == CLASS_GPU && d->settings.precision == PRECISION_FP16 && unit_of(d);
+    return fits_in(d, PRECISION_FP16);
 }
 
-/* packed [n][depth] of half, both padded with zeros: whatever the values, so that they may change.
- * The largest half stands for infinity. */
+static bool fits_bf16(const device *d)
+{
+    return fits_in(d, PRECISION_BF16);
+}
+
+static bool fits_three(const device *d)
+{
+    return fits_in(d, PRECISION_AUTO);
+}
+
+static size_t packed_count(const device *d, const int *values, int n, int k)
+{
+    return (size_t)unit_parts(d) * gemm_tiles_count_half(d, values, n, k);
+}
+
+/* low: what rounding to bfloat16 leaves, or null. */
+static void pack_row(const device *d, uint16_t *to, uint16_t *low, const float *row, size_t depth)
+{
+    if (d->settings.precision == PRECISION_FP16) { /* the largest half stands for infinity */
+        for (size_t l = 0; l < depth; l++) to[l] = float_to_half_finite(row[l]);
+        return;
+    }
+    for (size_t l = 0; l < depth; l++) {
+        to[l] = float_to_bf16(row[l]);
+        if (low) low[l] = float_to_bf16(row[l] - bf16_to_float(to[l]));
+    }
+}
+
+/* packed [n][parts][depth], n and depth padded with zeros: whatever the values, so that they may
+ * change. */
 static void pack(const device *d, const int *values, void *packed, const float *rows, int first,
                  int count, int n, int k)
 {
-    (void)d, (void)values, (void)n;
-    size_t depth = (size_t)k, padded = gemm_tiles_depth(k);
-    uint16_t *to = (uint16_t *)packed + (size_t)first * padded;
-    memset(to, 0, GEMM_PANEL * padded * sizeof *to);
-    for (size_t j = 0; j < (size_t)count; j++)
-        for (size_t l = 0; l < depth; l++)
-            to[j * padded + l] = float_to_half_finite(rows[j * depth + l]);
+    (void)values, (void)n;
+    size_t depth = (size_t)k, padded = gemm_tiles_depth(k), parts = (size_t)unit_parts(d);
+    uint16_t *to = (uint16_t *)packed + (size_t)first * parts * padded;
+    memset(to, 0, GEMM_PANEL * parts * padded * sizeof *to);
+    for (size_t j = 0; j < (size_t)count; j++, to += parts * padded)
+        pack_row(d, to, parts == 2 ? to + padded : NULL, rows + j * depth, depth);
 }
 
 static status scratch_for(device *d, const int *values, size_t *count, int m, int n, int k)
@@ -110,14 +158,31 @@ static status product(device *d, buf out, buf a, const gemm_weight *w, int m,
     const matrix_unit *u = unit_of(d);
     char values[TUNING_OPTIONS], shape[GEMM_TILES_OPTIONS], units[UNIT_OPTIONS];
     kernel *k;
-    tuning_options(values, &tuned, v);
+    tuning_options(values, w->use.by->tuned, v);
     gemm_tiles_options(shape, w, e, tile(u, v), 4, u->vector);
     unit_options(units, d, u);
-    status st = program_get(d, &k, "gemm_mma.cl", "gemm_mma", "%s %s%s", units, shape, values);
+    status st = program_get(d, &k, "gemm_mma.cl", "gemm_mma", "%s -DPARTS=%d %s%s", units,
+                            unit_parts(d), shape, values);
     return st == OK ? gemm_tiles_launch(d, k, out, a, w, m, e, tile(u, v), scratch) : st;
 }
 
+static double three(const device *d, const int *values, int m, int n, int k)
+{
+    (void)d, (void)values, (void)m, (void)n, (void)k;
+    return 3.0;
+}
+
 const gemm_implementation gemm_mma = {
-    .tuned = &tuned, .fits = fits, .packed_count = gemm_tiles_count_half,
+    .tuned = &tuned, .fits = fits, .packed_count = packed_count, .panel = gemm_tiles_panel,
+    .pack = pack, .scratch = scratch_for, .product = product, .input_error = 0x1p-11,
+    .on = UNIT_16BIT};
+
+const gemm_implementation gemm_mma_bf16 = {
+    .tuned = &tuned_bf16, .fits = fits_bf16, .packed_count = packed_count,
     .panel = gemm_tiles_panel, .pack = pack, .scratch = scratch_for, .product = product,
-    .input_error = 0x1p-11};
+    .input_error = 0x1p-9, .on = UNIT_16BIT};
+
+const gemm_implementation gemm_mma_three = {
+    .tuned = &tuned_three, .fits = fits_three, .packed_count = packed_count,
+    .panel = gemm_tiles_panel, .pack = pack, .scratch = scratch_for, .product = product,
+    .input_error = 0x1p-18, .on = UNIT_16BIT, .products = three};

@@ -240,7 +240,7 @@ bool contest_parse(contest_time *time, const char *line)
     char clock[16];
     *time = (contest_time){0};
     if (sscanf(line, "time %lf %lf %15s %lf %lf", &time->seconds, &time->held, clock,
-               &time->executed[UNIT_FP32], &time->executed[UNIT_BF16]) != 5)
+               &time->executed[UNIT_FP32], &time->executed[UNIT_16BIT]) != 5)
         return false;
     time->by_device = !strcmp(clock, "device");
     return time->seconds > 0.0;
@@ -250,7 +250,7 @@ static void answer(const contest_time *time, FILE *out)
 {
     fprintf(out, "time %.9g %.9g %s %.9g %.9g\n", time->seconds, time->held,
             time->by_device ? "device" : "wall", time->executed[UNIT_FP32],
-            time->executed[UNIT_BF16]);
+            time->executed[UNIT_16BIT]);
 }
 
 static void answer_failure(FILE *out)

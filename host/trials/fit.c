@@ -15,9 +15,9 @@ enum {
     MOST = 8, /* candidates */
     ROUNDS = 7,
     /* the product: a layer of a DiT, halves that Strassen's scheme takes, two parts of depth */
-    ROWS = 256, COLUMNS = 768, DEPTH = 2304,
+    ROWS = 256, MOST_ROWS = 4096, COLUMNS = 768, DEPTH = 2304,
     /* the convolution: a layer of a decoder */
-    SIDE = 32, CHANNELS = 256,
+    SIDE = 32, MOST_SIDE = 128, CHANNELS = 256,
 };
 static const double WORTH = 0.95; /* of the first's time: a smaller gain may be noise */
 
@@ -30,8 +30,17 @@ typedef struct {
     bool competes;
 } entry;
 
+/* An operator at one shape. */
+typedef struct {
+    const char *op;
+    double share; /* of the time: some take long to build */
+    int shape[TUNING_SIZES];
+    size_t n_in, n_out, n_weights;
+} fitting;
+
 typedef struct {
     device *d;
+    const fitting *f;
     const tuning *t; /* whose values compete */
     const int *values[MOST];
     int n_values;
@@ -44,77 +53,77 @@ typedef struct {
     double until; /* clock */
 } contest;
 
-typedef struct {
-    int (*kinds)(const device *d, const int *shape, const tuning *out[TUNING_KINDS]);
-    int shape[TUNING_SIZES];
-    double share; /* of the time: some take long to build */
-    size_t n_in, n_out, n_weights;
-    status (*prepare)(contest *c, entry *e);
-    status (*queue)(contest *c, entry *e);
-} fitting;
-
 /* ---- what is run ---- */
 
-static status prepare_product(contest *c, entry *e)
+enum { PRODUCT, LAYER, N_FITTINGS };
+
+/* Large enough that the largest tiles keep every compute unit of a GPU busy. */
+static void choose_shapes(const device *d, fitting out[N_FITTINGS])
 {
+    size_t rows = ROWS, side = SIDE, units = d->class == CLASS_GPU ? d->info.compute_units : 1;
+    const size_t tile = 128, row_tiles = COLUMNS / tile, layer_tiles = CHANNELS / 64;
+    while (rows < MOST_ROWS && rows / tile * row_tiles < 2 * units) rows *= 2;
+    while (side < MOST_SIDE && side * side / tile * layer_tiles < 2 * units) side *= 2;
+    out[PRODUCT] = (fitting){.op = "gemm", .share = 0.75, .shape = {(int)rows, COLUMNS, DEPTH},
+                             .n_in = rows * DEPTH, .n_out = rows * COLUMNS,
+                             .n_weights = COLUMNS * DEPTH};
+    out[LAYER] = (fitting){.op = "conv", .share = 0.25,
+                           .shape = {(int)(side * side), CHANNELS, CHANNELS, 1},
+                           .n_in = side * side * CHANNELS, .n_out = side * side * CHANNELS,
+                           .n_weights = CHANNELS * CHANNELS * 9};
+}
+
+static conv_layer layer_of(const fitting *f)
+{
+    return (conv_layer){f->shape[0], CHANNELS, CHANNELS, 1};
+}
+
+static picture_shape picture_of(const fitting *f)
+{
+    int side = SIDE;
+    while (side * side < f->shape[0]) side *= 2;
+    return (picture_shape){1, side, side, CHANNELS};
+}
+
+static status prepare(contest *c, entry *e)
+{
+    const int *shape = c->f->shape;
+    bool product = !strcmp(c->f->op, "gemm");
     float *no_bias = NULL;
     size_t scratch;
     status st = OK;
-    TRY(memory_alloc(&no_bias, COLUMNS, sizeof *no_bias));
-    TRY(gemm_weight_upload(c->d, &e->product, c->host, no_bias, ROWS, COLUMNS, DEPTH,
-                           "fitting"));
-    TRY(gemm_scratch(c->d, &scratch, &e->product, ROWS));
+    TRY(memory_alloc(&no_bias, (size_t)shape[1], sizeof *no_bias));
+    if (product) {
+        TRY(gemm_weight_upload(c->d, &e->product, c->host, no_bias, shape[0], shape[1], shape[2],
+                               "fitting"));
+        TRY(gemm_scratch(c->d, &scratch, &e->product, shape[0]));
+    } else {
+        TRY(conv_weight_upload(c->d, &e->layer, c->host, no_bias, layer_of(c->f), "fitting"));
+        TRY(conv_scratch(c->d, &scratch, &e->layer, picture_of(c->f)));
+    }
     TRY(buffer_create(c->d, &e->scratch, scratch, "fitting"));
 done:
     free(no_bias);
     return st;
 }
 
-static status queue_product(contest *c, entry *e)
-{
-    return op_gemm(c->d, c->out, c->in, &e->product, ROWS, NULL, e->scratch);
-}
-
-static const picture_shape picture = {1, SIDE, SIDE, CHANNELS};
-static const conv_layer layer = {SIDE * SIDE, CHANNELS, CHANNELS, 1};
-
-static status prepare_layer(contest *c, entry *e)
-{
-    float *no_bias = NULL;
-    size_t scratch;
-    status st = OK;
-    TRY(memory_alloc(&no_bias, CHANNELS, sizeof *no_bias));
-    TRY(conv_weight_upload(c->d, &e->layer, c->host, no_bias, layer, "fitting"));
-    TRY(conv_scratch(c->d, &scratch, &e->layer, picture));
-    TRY(buffer_create(c->d, &e->scratch, scratch, "fitting"));
-done:
-    free(no_bias);
-    return st;
-}
-
-static status queue_layer(contest *c, entry *e)
+static status queue(contest *c, entry *e)
 {
     static const conv_use plain = {0};
-    return op_conv3x3(c->d, c->out, c->in, &e->layer, picture, &plain, e->scratch);
+    if (!strcmp(c->f->op, "gemm"))
+        return op_gemm(c->d, c->out, c->in, &e->product, c->f->shape[0], NULL, e->scratch);
+    return op_conv3x3(c->d, c->out, c->in, &e->layer, picture_of(c->f), &plain, e->scratch);
 }
-
-static const fitting fittings[] = {
-    {.kinds = gemm_kinds, .shape = {ROWS, COLUMNS, DEPTH}, .share = 0.75, .n_in = ROWS * DEPTH,
-     .n_out = ROWS * COLUMNS, .n_weights = COLUMNS * DEPTH, .prepare = prepare_product,
-     .queue = queue_product},
-    {.kinds = conv_kinds, .shape = {SIDE * SIDE, CHANNELS, CHANNELS, 1}, .share = 0.25,
-     .n_in = SIDE * SIDE * CHANNELS, .n_out = SIDE * SIDE * CHANNELS,
-     .n_weights = CHANNELS * CHANNELS * 9, .prepare = prepare_layer, .queue = queue_layer},
-};
-enum { N_FITTINGS = sizeof fittings / sizeof *fittings };
 
 /* The implementation that serves, where its values can be chosen; else null. */
 static const tuning *serving(const device *d, const fitting *f)
 {
     const tuning *all[TUNING_KINDS];
-    const char *name = f->kinds == conv_kinds ? conv_name(d, layer)
-                                              : gemm_name(d, ROWS, COLUMNS, DEPTH);
-    int n = f->kinds(d, f->shape, all);
+    const int *shape = f->shape;
+    bool product = !strcmp(f->op, "gemm");
+    const char *name = product ? gemm_name(d, shape[0], shape[1], shape[2])
+                               : conv_name(d, layer_of(f));
+    int n = product ? gemm_kinds(d, shape, all) : conv_kinds(d, shape, all);
     for (int i = 0; i < n; i++)
         if (!strcmp(all[i]->kind, name)) return all[i];
     return NULL;
@@ -131,8 +140,9 @@ static int candidates(const device *d, const fitting *f, const tuning *t, const 
 
 /* ---- the contest ---- */
 
-static status open_contest(contest *c, const fitting *f)
+static status open_contest(contest *c)
 {
+    const fitting *f = c->f;
     size_t most = f->n_in > f->n_out ? f->n_in : f->n_out;
     if (f->n_weights > most) most = f->n_weights;
     status st = OK;
@@ -162,13 +172,13 @@ static void close_contest(contest *c)
 }
 
 /* Builds and runs candidate i, which competes if its bits are the first's. */
-static status enter(contest *c, const fitting *f, int i)
+static status enter(contest *c, int i)
 {
     entry *e = &c->entries[i];
     status st = OK;
-    workload_values(c->host, f->n_weights, 2);
-    TRY(f->prepare(c, e));
-    TRY(f->queue(c, e));
+    workload_values(c->host, c->f->n_weights, 2);
+    TRY(prepare(c, e));
+    TRY(queue(c, e));
     TRY(buffer_download(c->d, c->out, 0, i ? c->host : c->bits, c->n_out));
     e->competes = i == 0 || !memcmp(c->host, c->bits, c->n_out * sizeof *c->bits);
     e->best = 1e30;
@@ -176,10 +186,10 @@ done:
     return st;
 }
 
-static status time_once(contest *c, const fitting *f, entry *e)
+static status time_once(contest *c, entry *e)
 {
     double start = clock_seconds();
-    status st = f->queue(c, e);
+    status st = queue(c, e);
     if (st == OK) st = device_finish(c->d);
     double spent = clock_seconds() - start;
     if (spent < e->best) e->best = spent;
@@ -188,7 +198,7 @@ static status time_once(contest *c, const fitting *f, entry *e)
 
 /* The candidates in turn, as many as there is time to build; then rounds of all, in turn. A
  * candidate's weights keep the values that were there when they were packed. */
-static status compete(contest *c, const fitting *f)
+static status compete(contest *c)
 {
     enum { SHARE = 3 }; /* one in SHARE of what is left is for the rounds */
     double longest = 0.0, build_until = c->until - (c->until - clock_seconds()) / SHARE;
@@ -197,14 +207,14 @@ static status compete(contest *c, const fitting *f)
         double before = clock_seconds();
         if (i > 0 && before + longest > build_until) break;
         TRY(tuning_set(c->d, c->t, NULL, c->values[i]));
-        TRY(enter(c, f, i));
+        TRY(enter(c, i));
         double spent = clock_seconds() - before;
         if (spent > longest) longest = spent;
     }
     for (int round = 0; round < ROUNDS && c->n > 1; round++)
         for (int i = 0; i < c->n; i++) {
             if (round > 0 && clock_seconds() > c->until) break;
-            if (c->entries[i].competes) TRY(time_once(c, f, &c->entries[i]));
+            if (c->entries[i].competes) TRY(time_once(c, &c->entries[i]));
         }
 done:
     return st;
@@ -226,11 +236,11 @@ static void note_times(const contest *c)
 static void measure_one(device *d, const fitting *f, const tuning *t, double until,
                         const int **values)
 {
-    contest c = {.d = d, .t = t, .until = until};
+    contest c = {.d = d, .f = f, .t = t, .until = until};
     int best = 0;
     c.n_values = candidates(d, f, t, c.values);
-    status st = open_contest(&c, f);
-    if (st == OK) st = compete(&c, f);
+    status st = open_contest(&c);
+    if (st == OK) st = compete(&c);
     for (int i = 1; st == OK && i < c.n; i++)
         if (c.entries[i].competes && c.entries[i].best < c.entries[best].best) best = i;
     if (c.entries[best].best > c.entries[0].best * WORTH) best = 0;
@@ -252,7 +262,8 @@ static bool measurable(const device *d)
            !d->info.quirk.has[QUIRK_POISON_BUFFERS];
 }
 
-static void measure_missing(device *d, store *s, const tuning *const missing[N_FITTINGS])
+static void measure_missing(device *d, store *s, const fitting fittings[N_FITTINGS],
+                            const tuning *const missing[N_FITTINGS])
 {
     bool no_cache = d->settings.no_cache;
     double start = clock_seconds(), all = 0.0, done = 0.0;
@@ -273,7 +284,9 @@ void fit_device(device *d, bool measure, void (*say)(const char *line))
     const tuning *missing[N_FITTINGS] = {0};
     const int *values[MOST];
     int n_missing = 0;
+    fitting fittings[N_FITTINGS];
     store s;
+    choose_shapes(d, fittings);
     store_load(&s, &d->info, d->settings.warn);
     bool unknown = !store_exists(&d->info);
     stored_use(d, &s);
@@ -289,7 +302,7 @@ void fit_device(device *d, bool measure, void (*say)(const char *line))
                 "`ditcl tune MODEL` does it thoroughly");
         else if (say)
             say("`ditcl tune MODEL` measures which kernels suit this device best");
-        measure_missing(d, &s, missing);
+        measure_missing(d, &s, fittings, missing);
         if (store_save(&s, &d->info) != OK && d->settings.note) d->settings.note(fail_line());
     }
     store_free(&s);

@@ -1,7 +1,9 @@
 /* A device's own peaks. See peak.h. */
 #include "trials/peak.h"
 
+#include "base/text.h"
 #include "device/probe.h"
+#include "device/units.h"
 #include "ops/op.h"
 #include "ops/ops.h"
 #include "trials/measure.h"
@@ -44,7 +46,7 @@ static status queue_fma(void *context)
     return launch(l->d, l->k, l->global, l->local, ARG(l->to), ARG(0.5f), ARG(0.5f), ARG(l->n));
 }
 
-static status queue_bf16(void *context)
+static status queue_16bit(void *context)
 {
     const launching *l = context;
     return launch(l->d, l->k, l->global, l->local, ARG(l->to), ARG(l->from), ARG(l->n));
@@ -88,39 +90,56 @@ done:
     return st;
 }
 
-/* Units that multiply bfloat16: the kernel that keeps one busy, and its operations per round of an
- * item. */
+/* Units that multiply 16-bit numbers: the kernel that keeps one busy, its items, and their
+ * operations in a round. */
 typedef struct {
-    const char *kernel, *options;
+    const char *kernel;
+    char options[UNIT_OPTIONS];
+    int items, chains;
     double operations;
-} bf16_unit;
+} unit_16bit;
 
 /* False where the device, as it was opened, uses none. */
-static bool find_bf16_unit(const device *d, bf16_unit *u)
+static bool find_16bit(const device *d, unit_16bit *u)
 {
-    enum { CHAINS = 12, TILES = 6 };
-    if (d->class != CLASS_CPU || d->settings.precision == PRECISION_FP32) return false;
-    if (d->feature[FEATURE_AMX_BF16]) {
-        *u = (bf16_unit){"peak_tiles", probe_tile_options(d), TILES * 2.0 * 16 * 16 * 32};
+    enum { TILES = 6, PAIRS = 32, TILE_OPERATIONS = 2 * 16 * 16 * 32 };
+    const matrix_unit *shared = d->class == CLASS_GPU ? unit_of(d) : NULL;
+    *u = (unit_16bit){.items = 1, .chains = 12};
+    if (shared) {
+        u->kernel = "peak_unit";
+        u->items = shared->items;
+        u->chains = 8;
+        u->operations = 2.0 * u->chains * shared->m * shared->n * UNIT_DEPTH;
+        unit_options(u->options, d, shared);
         return true;
     }
-    *u = (bf16_unit){"peak_pairs", probe_pair_options, CHAINS * 2.0 * 32};
+    if (d->class != CLASS_CPU || d->settings.precision == PRECISION_FP32) return false;
+    if (d->feature[FEATURE_AMX_BF16]) {
+        u->kernel = "peak_tiles";
+        u->operations = TILES * TILE_OPERATIONS;
+        text_copy(u->options, sizeof u->options, probe_tile_options(d));
+        return true;
+    }
+    u->kernel = "peak_pairs";
+    u->operations = 2.0 * u->chains * PAIRS;
+    text_copy(u->options, sizeof u->options, probe_pair_options);
     return d->feature[FEATURE_AVX512_BF16] && d->settings.precision == PRECISION_BF16;
 }
 
-static status bf16_peak(device *d, double *gflops)
+static status peak_16bit(device *d, double *gflops)
 {
     enum { TILE = 256 };
-    bf16_unit u;
-    size_t groups = many_groups(d);
-    launching l = {.d = d, .global = RANGE(groups), .local = RANGE(1)};
+    unit_16bit u;
+    if (!find_16bit(d, &u)) return OK;
+    size_t groups = many_groups(d), items = (size_t)u.items;
+    launching l = {.d = d, .global = RANGE(groups * items), .local = RANGE(items)};
     status st = OK;
-    if (!find_bf16_unit(d, &u)) return OK;
-    TRY(program_get(d, &l.k, "peak.cl", u.kernel, "%s -DCHAINS=12 -DWG=1 -DPER=1", u.options));
+    TRY(program_get(d, &l.k, "peak.cl", u.kernel, "%s -DCHAINS=%d -DWG=1 -DPER=1", u.options,
+                    u.chains));
     TRY(buffer_create(d, &l.to, groups * TILE, "the measurement of the peak"));
     TRY(buffer_create(d, &l.from, TILE, "the measurement of the peak"));
-    TRY(op_fill(d, l.from, TILE, 0x1.01p-20f)); /* in halves: bf16 numbers that stay small */
-    TRY(arithmetic_peak(&l, queue_bf16, (double)groups * u.operations, gflops));
+    TRY(op_fill(d, l.from, TILE, 0x1.01p-20f)); /* in halves: numbers that stay small */
+    TRY(arithmetic_peak(&l, queue_16bit, (double)groups * u.operations, gflops));
 done:
     buffer_release(d, &l.to);
     buffer_release(d, &l.from);
@@ -188,20 +207,20 @@ done:
 status peak_raise(device *d, peaks *p)
 {
     static const kernel_class classes[] = {CLASS_CPU, CLASS_GPU};
-    double fp32 = 0, bf16 = 0;
+    double fp32 = 0, narrow = 0;
     status st = OK;
     for (size_t i = 0; i < sizeof classes / sizeof *classes && st == OK; i++) {
         st = fma_peak(d, classes[i], &fp32); /* the device's own, whatever class is forced */
         if (fp32 > p->fp32_gflops) p->fp32_gflops = fp32;
     }
-    if (st == OK) st = bf16_peak(d, &bf16);
-    if (bf16 > p->bf16_gflops) p->bf16_gflops = bf16;
+    if (st == OK) st = peak_16bit(d, &narrow);
+    if (narrow > p->gflops_16bit) p->gflops_16bit = narrow;
     return st;
 }
 
 double peak_fraction(const peaks *p, const double executed[N_UNITS], double seconds)
 {
-    const double peak[N_UNITS] = {[UNIT_FP32] = p->fp32_gflops, [UNIT_BF16] = p->bf16_gflops};
+    const double peak[N_UNITS] = {[UNIT_FP32] = p->fp32_gflops, [UNIT_16BIT] = p->gflops_16bit};
     double ideal = 0.0;
     for (int i = 0; i < N_UNITS; i++)
         if (executed[i] > 0 && peak[i] > 0) ideal += executed[i] / (peak[i] * 1e9);

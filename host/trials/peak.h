@@ -7,7 +7,7 @@
 
 typedef struct {
     double fp32_gflops; /* independent multiply-adds on full vectors, two operations each */
-    double bf16_gflops; /* of the unit that multiplies bfloat16; 0: no such unit is used */
+    double gflops_16bit; /* of the unit that multiplies such numbers; 0: no such unit is used */
     double copy_gbs;    /* bytes read and written a second, far beyond the caches */
     double launch_us;   /* an empty kernel among many in the queue */
     double finish_us;   /* an empty kernel, waited for */

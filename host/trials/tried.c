@@ -69,7 +69,7 @@ static void parse_was(tried_entry *e, const char *line)
     if (!strcmp(line, "wrong")) e->outcome = TRIED_WRONG;
     else if (!strcmp(line, "failed")) e->outcome = TRIED_FAILED;
     else if (sscanf(line, "%lf %lf %lf", &e->time.seconds, &e->time.executed[UNIT_FP32],
-                    &e->time.executed[UNIT_BF16]) >= 1 &&
+                    &e->time.executed[UNIT_16BIT]) >= 1 &&
              e->time.seconds > 0.0 && e->time.seconds < 1e6)
         e->outcome = TRIED_TIME;
 }
@@ -186,7 +186,7 @@ status tried_end(tried *l, size_t which, tried_outcome outcome, const contest_ti
     fprintf(l->file, "was %u ", e->number);
     if (outcome == TRIED_TIME)
         fprintf(l->file, "%.9g %.9g %.9g", time->seconds, time->executed[UNIT_FP32],
-                time->executed[UNIT_BF16]);
+                time->executed[UNIT_16BIT]);
     else fputs(names[outcome], l->file);
     return write_down(l);
 }
