@@ -8,8 +8,8 @@
 #include "device/launch.h"
 
 /* The first that fits serves. */
-static const conv_implementation *const table[] = {&conv_matrix, &conv_matrix_three,
-                                                 &conv_gpu_half, &conv_gpu,
+static const conv_implementation *const table[] = {&conv_matrix,   &conv_matrix_three,
+                                                 &conv_mma,      &conv_gpu_half, &conv_gpu,
                                                  &conv_winograd, &conv_direct};
 
 enum { N_IMPLEMENTATIONS = sizeof table / sizeof *table };

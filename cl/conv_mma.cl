@@ -1,0 +1,293 @@
+/* 3x3 convolution, as conv_gpu.cl's, on matrix units (units.clh): both factors in half, sums in
+ * fp32. A work-group makes a tile of TX x TY pixels times BC output channels, each unit's items WM
+ * pixels times WN channels of it. A patch of the input, the tile and its border, is normalised,
+ * activated, rounded and staged CC channels at a time; shifted by a tap it is a factor as it lies,
+ * since a fragment's rows are neighbours in it.
+ *
+ * Floor: 18 C_in C_out FLOP a pixel. ST: taps whose weights are staged at a time. DB: what of the
+ * next stage is fetched while this one is multiplied: 0 nothing, 1 its weights, 2 the patch, too.
+ * UP: 2 enlarges the input by indexing, nearest neighbour, else 1. NORM, SILU: what happens to the
+ * input. IN_WHOLE: its channels come in fours. OUT_WHOLE: those of the result are whole vectors.
+ * VEC: of the unit: what an item has of a row of results. */
+
+#ifdef PACK
+/* One item = one packed value. packed [in / CC][9][out_padded][CC], zero beyond the channels, from
+ * stored [Cout][Cin][3][3]. */
+kernel void conv_mma_pack(global ushort *packed, global const float *stored, int in_channels,
+                          int out_channels, int out_padded)
+{
+    int o = (int)get_global_id(0), c = (int)get_global_id(1), tap = (int)get_global_id(2);
+    if (o >= out_padded) return;
+    float x = o < out_channels && c < in_channels
+                  ? stored[((size_t)o * in_channels + c) * 9 + tap] : 0.0f;
+    size_t at = (((size_t)(c / CC) * 9 + tap) * out_padded + o) * CC + c % CC;
+    x = x > 65504.0f ? 65504.0f : x;
+    x = x < -65504.0f ? -65504.0f : x;
+    vstore_half_rte(x, at, (global half *)packed);
+}
+#else
+
+#include "units.clh"
+
+#define ITEMS (UNIT_ITEMS * (TX * TY / WM) * (BC / WN))
+#define FM (WM / UNIT_M)
+#define FN (WN / UNIT_N)
+#define ROW (CC + 8) /* halves of a pixel or channel: neighbours begin in different banks */
+#define WORDS (ROW / 2)
+#define PW (TX + 2)  /* pixels of a row of the patch */
+#define PIXELS (PW * (TY + 2))
+#define W_STAGE (ST * BC * ROW)
+#define W_STAGES (DB ? 2 : 1)
+
+/* An item's share of a stage: vectors me, me + ITEMS, ..., the same channels of each pixel. */
+#define X_VECTORS (PIXELS * (CC / 4))
+#define W_VECTORS (ST * BC * (CC / 8))
+#define LOADS(vectors) (((vectors) + ITEMS - 1) / ITEMS)
+#define X_PART (DB > 1 || LOADS(X_VECTORS) < 4 ? LOADS(X_VECTORS) : 4) /* on its way at once */
+#define MINE(v, vectors) ((vectors) % ITEMS == 0 || (v) < (vectors))
+
+typedef struct {
+    global const float *x, *affine;
+    int top, left, height, width, channels; /* where the patch begins, and the input's sizes */
+} picture;
+
+/* A vector's pixel in the input, or -1 beyond the border. */
+INLINE int find_pixel(picture p, int v)
+{
+    int y = p.top + v / (CC / 4) / PW, x = p.left + v / (CC / 4) % PW;
+    bool inside = y >= 0 && y < p.height * UP && x >= 0 && x < p.width * UP;
+    return inside ? y / UP * p.width + x / UP : -1;
+}
+
+/* Channels c..c+3 of a pixel, zeros behind the last. */
+INLINE float4 load_four(global const float *pixel, int c, int channels)
+{
+#if IN_WHOLE
+    return c < channels ? *(global const float4 *)(pixel + c) : (float4)(0.0f);
+#else
+    float lane[4];
+    #pragma unroll
+    for (int j = 0; j < 4; j++) lane[j] = c + j < channels ? pixel[c + j] : 0.0f;
+    return vload4(0, lane);
+#endif
+}
+
+/* Factors and offsets of an item's four channels. */
+INLINE void fetch_factors(float4 factor[2], picture p, int me, int c)
+{
+    c += me % (CC / 4) * 4;
+#if NORM
+    factor[0] = load_four(p.affine, c * 2, p.channels * 2);
+    factor[1] = load_four(p.affine, c * 2 + 4, p.channels * 2);
+#endif
+}
+
+INLINE void fetch_patch(float4 part[X_PART], picture p, int first, int c)
+{
+    c += first % (CC / 4) * 4;
+    #pragma unroll
+    for (int l = 0; l < X_PART; l++) {
+        int v = first + l * ITEMS;
+        if (v >= X_VECTORS) continue;
+        int pixel = find_pixel(p, v);
+        part[l] = pixel < 0 ? (float4)(0.0f)
+                            : load_four(p.x + (size_t)pixel * p.channels, c, p.channels);
+    }
+}
+
+/* Beyond the border is zero, not what would become of it. */
+INLINE void keep_patch(local ushort *tile, float4 part[X_PART], float4 factor[2], picture p,
+                       int first)
+{
+    #pragma unroll
+    for (int l = 0; l < X_PART; l++) {
+        int v = first + l * ITEMS;
+        if (v >= X_VECTORS) continue;
+        float4 x = part[l];
+#if NORM
+        x = mad(x, (float4)(factor[0].even, factor[1].even),
+                (float4)(factor[0].odd, factor[1].odd));
+#endif
+#if SILU
+        x = x / (1.0f + exp(-x));
+#endif
+#if NORM
+        if (find_pixel(p, v) < 0) x = (float4)(0.0f);
+#endif
+        unit_round4(tile + v / (CC / 4) * ROW + v % (CC / 4) * 4, x);
+    }
+}
+
+/* weight: from the first of the taps, and of the tile's channels, on */
+INLINE void fetch_weights(uint4 part[LOADS(W_VECTORS)], global const ushort *weight, int me,
+                          int out_padded)
+{
+    #pragma unroll
+    for (int l = 0; l < LOADS(W_VECTORS); l++) {
+        int v = me + l * ITEMS, row = v / (CC / 8);
+        if (!MINE(v, W_VECTORS)) continue;
+        part[l] = *(global const uint4 *)(weight +
+                                          ((size_t)(row / BC) * out_padded + row % BC) * CC +
+                                          v % (CC / 8) * 8);
+    }
+}
+
+INLINE void keep_weights(local ushort *tile, uint4 part[LOADS(W_VECTORS)], int me)
+{
+    #pragma unroll
+    for (int l = 0; l < LOADS(W_VECTORS); l++) {
+        int v = me + l * ITEMS;
+        if (!MINE(v, W_VECTORS)) continue;
+        *(local uint4 *)(tile + v / (CC / 8) * ROW + v % (CC / 8) * 8) = part[l];
+    }
+}
+
+/* Pixels from one fragment of a unit to another, in the patch. */
+#define APART(i) ((i) * UNIT_M / TX * PW + (i) * UNIT_M % TX)
+
+/* One tap. x, w: from the unit's first pixel, moved by the tap, and its first channel on. */
+INLINE void accumulate(unit_c sum[FM][FN], local const uint *x, local const uint *w, int lane,
+                       UNIT_EXCHANGE exchange)
+{
+    #pragma unroll
+    for (int k = 0; k < CC / 2; k += UNIT_K / 2) {
+        unit_b b[FN];
+        #pragma unroll
+        for (int j = 0; j < FN; j++) unit_load_b(&b[j], w + j * UNIT_N * WORDS + k, WORDS, lane);
+        #pragma unroll
+        for (int i = 0; i < FM; i++) {
+            unit_a a;
+            unit_load_a(&a, x + APART(i) * WORDS + k, WORDS, lane);
+            #pragma unroll
+            for (int j = 0; j < FN; j++) unit_multiply(&sum[i][j], a, b[j], exchange);
+        }
+    }
+}
+
+/* VEC channels of a pixel, from the first on; `left` of them exist. */
+INLINE void put(global float *out, global const float *residual, V x, int left)
+{
+#if OUT_WHOLE
+    if (left <= 0) return;
+#if RESIDUAL
+    x += *(global const V *)residual;
+#endif
+    *(global V *)out = x;
+#else
+    float lane[VEC];
+    VSTORE(x, lane);
+    #pragma unroll
+    for (int e = 0; e < VEC; e++) {
+        if (e >= left) continue;
+#if RESIDUAL
+        lane[e] += residual[e];
+#endif
+        out[e] = lane[e];
+    }
+#endif
+}
+
+/* first, channel: of the unit's sums; pixels count within the tile. */
+INLINE void finish(global float *out, global const float *residual, global const float *bias,
+                   unit_c sum[FM][FN], picture p, int first, int channel, int channels, int lane)
+{
+    int height = p.height * UP, width = p.width * UP;
+    V offset[FN];
+    channel += UNIT_COLUMN(lane, 0);
+    #pragma unroll
+    for (int j = 0; j < FN; j++)
+        if (channel + j * UNIT_N < channels) offset[j] = VLOAD(bias + channel + j * UNIT_N);
+    #pragma unroll
+    for (int i = 0; i < FM; i++) {
+        float x[FN][UNIT_C];
+        #pragma unroll
+        for (int j = 0; j < FN; j++) unit_values(x[j], sum[i][j]);
+        #pragma unroll
+        for (int c = 0; c < UNIT_C; c += VEC) {
+            int pixel = first + i * UNIT_M + UNIT_ROW(lane, c);
+            int row = p.top + 1 + pixel / TX, column = p.left + 1 + pixel % TX;
+            if (row >= height || column >= width) continue;
+            size_t to = ((size_t)row * width + column) * channels + channel;
+            #pragma unroll
+            for (int j = 0; j < FN; j++)
+                put(out + to + j * UNIT_N, residual + to + j * UNIT_N, VLOAD(x[j] + c) + offset[j],
+                    channels - channel - j * UNIT_N);
+        }
+    }
+}
+
+/* As conv_gpu's; weight as packed. */
+UNIT_KERNEL kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1)))
+void conv_mma(global float *out, global const float *x, global const float *affine,
+              global const ushort *weight, global const float *bias,
+              global const float *residual, int height, int width, int tiles_x, int in_channels,
+              int out_channels, int out_padded)
+{
+    local ushort x_tile[PIXELS * ROW] __attribute__((aligned(16)));
+    local ushort w_tile[W_STAGES * W_STAGE] __attribute__((aligned(16)));
+    UNIT_DECLARE(exchange, ITEMS)
+    int me = (int)get_local_id(0), unit = me / UNIT_ITEMS, lane = me % UNIT_ITEMS, stage = 0;
+    int tile = (int)get_group_id(0), n = (int)get_group_id(2), o = (int)get_group_id(1) * BC;
+    int left = tile % tiles_x * TX, top = tile / tiles_x * TY;
+    int first = unit / (BC / WN) * WM, wide = unit % (BC / WN) * WN; /* in the tile */
+    picture p = {x + (size_t)n * height * width * in_channels,
+                 affine + (size_t)n * in_channels * 2, top - 1, left - 1, height, width,
+                 in_channels};
+    unit_c sum[FM][FN];
+    float4 x_part[X_PART], factor[2];
+    uint4 w_part[LOADS(W_VECTORS)];
+    #pragma unroll
+    for (int i = 0; i < FM; i++)
+        #pragma unroll
+        for (int j = 0; j < FN; j++) sum[i][j] = (unit_c)(0.0f);
+    weight += (size_t)o * CC;
+#if DB > 1
+    fetch_factors(factor, p, me, 0);
+    fetch_patch(x_part, p, me, 0);
+#endif
+#if DB
+    fetch_weights(w_part, weight, me, out_padded);
+#endif
+    for (int c = 0; c < in_channels; c += CC) {
+        barrier(CLK_LOCAL_MEM_FENCE); /* nobody reads the patch before */
+#if DB > 1
+        keep_patch(x_tile, x_part, factor, p, me);
+#else
+        fetch_factors(factor, p, me, c);
+        #pragma unroll 1
+        for (int v = me; v < X_VECTORS; v += X_PART * ITEMS) {
+            fetch_patch(x_part, p, v, c);
+            keep_patch(x_tile, x_part, factor, p, v);
+        }
+#endif
+        for (int tap = 0; tap < 9; tap += ST) {
+            local ushort *w_now = w_tile + stage * W_STAGE;
+#if !DB
+            barrier(CLK_LOCAL_MEM_FENCE);
+            fetch_weights(w_part, weight, me, out_padded);
+#endif
+            keep_weights(w_now, w_part, me);
+            barrier(CLK_LOCAL_MEM_FENCE);
+            weight += (size_t)ST * out_padded * CC;
+#if DB
+            if (tap + ST < 9 || c + CC < in_channels)
+                fetch_weights(w_part, weight, me, out_padded);
+            stage = 1 - stage; /* who is here waits for the others before it writes this again */
+#endif
+#if DB > 1
+            if (tap == 0 && c + CC < in_channels) {
+                fetch_factors(factor, p, me, c + CC);
+                fetch_patch(x_part, p, me, c + CC);
+            }
+#endif
+            for (int t = 0; t < ST; t++) {
+                int at = (first / TX + (tap + t) / 3) * PW + first % TX + (tap + t) % 3;
+                accumulate(sum, (local const uint *)x_tile + at * WORDS,
+                           (local const uint *)w_now + (t * BC + wide) * WORDS, lane, exchange);
+            }
+        }
+    }
+    size_t whole = (size_t)n * height * UP * width * UP * out_channels;
+    finish(out + whole, residual + whole, bias, sum, p, first, o + wide, out_channels, lane);
+}
+#endif

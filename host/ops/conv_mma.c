@@ -1,0 +1,163 @@
+/* Launches cl/conv_mma.cl: 3x3 convolutions on the device's matrix units, both factors in half,
+ * fp32 sums. As in conv_gpu.c, the input is normalised as it is staged: no scratch memory. */
+#include "ops/conv.h"
+#include "ops/op.h"
+
+#define TUNABLES(T)                                                                                \
+    T(TX, "columns of a work-group's pixels", 8, 16, 32)                                           \
+    T(TY, "rows of a work-group's pixels", 1, 2, 4, 8, 16)                                         \
+    T(BC, "output channels of a work-group's tile", 8, 16, 32, 64, 128)                            \
+    T(WM, "pixels that a unit's items make together", 8, 16, 32, 64, 128)                          \
+    T(WN, "output channels that a unit's items make together", 8, 16, 32, 64)                      \
+    T(CC, "input channels that are staged at a time", 16, 32, 64)                                  \
+    T(ST, "taps whose weights are staged at a time", 1, 3, 9)                                      \
+    T(DB, "fetched ahead: 0 nothing, 1 weights, 2 the patch, too", 0, 1, 2)
+DECLARE_TUNABLES(TUNABLES);
+
+enum { PIXELS, IN, OUT, UP }; /* of a shape */
+
+/* Large tiles first, then those for devices and layers with less. Not yet measured on a device that
+ * has any of the units. */
+static const int known[][TUNING_VALUES] = {
+    /* TX, TY, BC, WM, WN, CC, ST, DB */
+    {16, 8, 128, 64, 64, 32, 1, 1}, {16, 8, 128, 64, 32, 32, 1, 1}, {16, 8, 64, 32, 32, 32, 1, 1},
+    {16, 8, 128, 64, 64, 32, 1, 2}, {16, 8, 128, 64, 32, 32, 1, 2}, {16, 8, 64, 32, 32, 32, 1, 2},
+    {16, 8, 128, 64, 64, 16, 1, 1}, {16, 8, 128, 64, 32, 16, 1, 1}, {16, 8, 64, 32, 32, 16, 1, 1},
+    {16, 4, 64, 32, 32, 32, 1, 1},  {16, 8, 64, 32, 16, 16, 1, 1},  {16, 8, 64, 16, 16, 16, 1, 1},
+    {16, 8, 16, 32, 16, 32, 3, 1},  {16, 8, 8, 32, 8, 32, 3, 1},    {16, 8, 16, 16, 16, 16, 3, 1},
+    {16, 8, 8, 16, 8, 16, 3, 1},    {16, 4, 16, 16, 16, 16, 1, 0},  {16, 1, 16, 16, 16, 16, 1, 0},
+    {16, 1, 8, 16, 8, 16, 1, 0},    {8, 1, 16, 8, 16, 16, 1, 0},    {8, 1, 8, 8, 8, 16, 1, 0},
+};
+
+static bool divides(int a, int b)
+{
+    return b % a == 0;
+}
+
+static int items(const matrix_unit *u, const int *v)
+{
+    return u->items * (v[TX] * v[TY] / v[WM]) * (v[BC] / v[WN]);
+}
+
+static int patch_pixels(const int *v)
+{
+    return (v[TX] + 2) * (v[TY] + 2);
+}
+
+/* As declared in the kernel; an emulation's exchange included, which only tests have. */
+static uint64_t local_bytes(const device *d, const matrix_unit *u, const int *v)
+{
+    int rows = patch_pixels(v) + (v[DB] ? 2 : 1) * v[ST] * v[BC];
+    int words = 2 * (u->a > u->b ? u->a : u->b); /* the two are aligned alike */
+    return (uint64_t)(rows * (v[CC] + 8) * 2 + (unit_emulated(d, u) ? items(u, v) * words * 4 : 0));
+}
+
+/* Vectors of four words that an item brings in of the weights, and of the patch. */
+static int weight_loads(const matrix_unit *u, const int *v)
+{
+    return (int)ceil_div((size_t)(v[ST] * v[BC] * v[CC] / 8), (size_t)items(u, v));
+}
+
+static int patch_loads(const matrix_unit *u, const int *v)
+{
+    return (int)ceil_div((size_t)(patch_pixels(v) * v[CC] / 4), (size_t)items(u, v));
+}
+
+enum { LOADS_AT_ONCE = 4 }; /* of the patch, where it is not fetched ahead */
+
+/* Sums, both factors of a step, and what is on its way to local memory. */
+static int floats_of_item(const matrix_unit *u, const int *v)
+{
+    int loads = patch_loads(u, v);
+    if (v[DB] < 2 && loads > LOADS_AT_ONCE) loads = LOADS_AT_ONCE;
+    int on_way = 4 * (loads + (v[DB] ? weight_loads(u, v) : 0)) + 8; /* and factors of channels */
+    return v[WM] * v[WN] / u->items + u->a + v[WN] / u->n * u->b + on_way;
+}
+
+static bool fits_values(const device *d, const int *v, const int *shape)
+{
+    const matrix_unit *u = unit_of(d);
+    return u && divides(u->m, v[TX]) && divides(u->m, v[WM]) && divides(u->n, v[WN]) &&
+           divides(v[WM], v[TX] * v[TY]) && divides(v[WN], v[BC]) &&
+           (divides(v[WM], v[TX]) || divides(v[TX], v[WM])) &&
+           divides(v[CC] / 4, items(u, v)) && (size_t)items(u, v) <= d->info.max_work_group &&
+           local_bytes(d, u, v) <= d->info.local_bytes && floats_of_item(u, v) <= u->floats &&
+           /* no tile of which more than half is for nothing, while there are smaller ones */
+           (v[BC] == u->n || v[BC] < 2 * shape[OUT]) && (v[CC] == 16 || v[CC] < 2 * shape[IN]);
+}
+
+static const tuning tuned = {"conv", "gpu_mma", "conv_mma.cl", tunables, N_TUNABLES_HERE, known,
+                             sizeof known / sizeof *known, fits_values, NULL};
+
+static bool fits(const device *d, int in, int out, int up)
+{
+    (void)in, (void)out, (void)up;
+    return d->class == CLASS_GPU && d->settings.precision == PRECISION_FP16 && unit_of(d);
+}
+
+static size_t in_padded(const conv_weight *w)
+{
+    return round_up((size_t)w->in, (size_t)w->values[CC]);
+}
+
+static size_t out_padded(const conv_weight *w)
+{
+    return round_up((size_t)w->out, (size_t)w->values[BC]);
+}
+
+static size_t packed_count(const device *d, const conv_weight *w)
+{
+    (void)d;
+    return 9 * in_padded(w) * out_padded(w) / 2;
+}
+
+static status pack(device *d, const conv_weight *w, buf stored)
+{
+    kernel *k;
+    size_t group = (size_t)op_items(d), out = out_padded(w);
+    status st = program_get(d, &k, "conv_mma.cl", "conv_mma_pack", "-DPACK -DCC=%d",
+                            w->values[CC]);
+    if (st != OK) return st;
+    return launch(d, k, RANGE(round_up(out, group), in_padded(w), 9), RANGE(group),
+                  ARG(w->matrix), ARG(stored), ARG(w->in), ARG(w->out), ARG((int)out));
+}
+
+static status scratch_count(device *d, size_t *count, const conv_weight *w, picture_shape s)
+{
+    (void)d, (void)w, (void)s;
+    *count = 0;
+    return OK;
+}
+
+static status run(device *d, buf out, buf x, const conv_weight *w, picture_shape s,
+                  const conv_use *use, buf scratch)
+{
+    const int *v = w->values;
+    const matrix_unit *u = unit_of(d);
+    char values[TUNING_OPTIONS], units[UNIT_OPTIONS];
+    kernel *k;
+    (void)scratch;
+    tuning_options(values, &tuned, v);
+    unit_options(units, d, u);
+    status st = program_get(d, &k, "conv_mma.cl", "conv_mma",
+                            "%s -DUP=%d -DNORM=%d -DSILU=%d -DRESIDUAL=%d -DIN_WHOLE=%d "
+                            "-DOUT_WHOLE=%d%s",
+                            units, w->up, use->affine.memory != NULL, use->silu,
+                            use->residual.memory != NULL, w->in % 4 == 0, w->out % u->vector == 0,
+                            values);
+    if (st != OK) return st;
+    size_t tiles_x = ceil_div((size_t)(s.width * w->up), (size_t)v[TX]);
+    size_t tiles_y = ceil_div((size_t)(s.height * w->up), (size_t)v[TY]);
+    size_t group = (size_t)items(u, v);
+    conv_record(d, w, s, use, 0, UNIT_FP32);
+    return launch(d, k,
+                  RANGE(tiles_x * tiles_y * group, ceil_div((size_t)w->out, (size_t)v[BC]),
+                        (size_t)s.batch),
+                  RANGE(group), ARG(out), ARG(x), ARG(use->affine), ARG(w->matrix), ARG(w->bias),
+                  ARG(use->residual), ARG(s.height), ARG(s.width), ARG((int)tiles_x), ARG(w->in),
+                  ARG(w->out), ARG((int)out_padded(w)));
+}
+
+const conv_implementation conv_mma = {
+    .tuned = &tuned, .fits = fits, .packed_count = packed_count, .pack = pack,
+    .scratch = scratch_count, .run = run, .input_error = 0x1p-11};
