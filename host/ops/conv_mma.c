@@ -74,6 +74,13 @@ static int floats_of_item(const matrix_unit *u, const int *v)
     return v[WM] * v[WN] / u->items + u->a + v[WN] / u->n * u->b + on_way;
 }
 
+/* Of an item's unit, all channels and taps. */
+static size_t products(const matrix_unit *u, const int *v, int in)
+{
+    return 9 * round_up((size_t)in, (size_t)v[CC]) / UNIT_DEPTH *
+           (size_t)(v[WM] / u->m * (v[WN] / u->n));
+}
+
 static bool fits_values(const device *d, const int *v, const int *shape)
 {
     const matrix_unit *u = unit_of(d);
@@ -82,6 +89,7 @@ static bool fits_values(const device *d, const int *v, const int *shape)
            (divides(v[WM], v[TX]) || divides(v[TX], v[WM])) &&
            divides(v[CC] / 4, items(u, v)) && (size_t)items(u, v) <= d->info.max_work_group &&
            local_bytes(d, u, v) <= d->info.local_bytes && floats_of_item(u, v) <= u->floats &&
+           unit_products_fit(d, u, products(u, v, shape[IN])) &&
            /* no tile of which more than half is for nothing, while there are smaller ones */
            (v[BC] == u->n || v[BC] < 2 * shape[OUT]) && (v[CC] == 16 || v[CC] < 2 * shape[IN]);
 }
@@ -149,7 +157,7 @@ static status run(device *d, buf out, buf x, const conv_weight *w, picture_shape
     size_t tiles_x = ceil_div((size_t)(s.width * w->up), (size_t)v[TX]);
     size_t tiles_y = ceil_div((size_t)(s.height * w->up), (size_t)v[TY]);
     size_t group = (size_t)items(u, v);
-    conv_record(d, w, s, use, 0, UNIT_FP32);
+    conv_record(d, w, s, use, 0, UNIT_16BIT);
     return launch(d, k,
                   RANGE(tiles_x * tiles_y * group, ceil_div((size_t)w->out, (size_t)v[BC]),
                         (size_t)s.batch),
