@@ -397,6 +397,38 @@ START_TEST(write_interrupted)
 }
 END_TEST
 
+/* A file that is cut while it is mapped: one line, the temporary goes, 1. */
+START_TEST(read_cut_short)
+{
+    char page[8192] = "whole", *said;
+    size_t n;
+    int how;
+    scratch_write("in", page, sizeof page);
+    fflush(NULL);
+    pid_t child = fork();
+    ck_assert_int_ge(child, 0);
+    if (child == 0) {
+        file_map map;
+        file_out out;
+        file_guard_signals();
+        if (!freopen(scratch_path("said"), "w", stderr)) _exit(2);
+        if (file_out_open(&out, scratch_path("a")) != OK) _exit(3);
+        if (file_map_open(&map, scratch_path("in")) != OK || *map.data != 'w') _exit(4);
+        if (truncate(scratch_path("in"), 0) != 0) _exit(5);
+        volatile unsigned char first = map.data[0];
+        _exit(first ? 6 : 7);
+    }
+    ck_assert_int_eq(waitpid(child, &how, 0), child);
+    ck_assert(WIFEXITED(how));
+    ck_assert_int_eq(WEXITSTATUS(how), 1);
+    ck_assert_int_eq(scratch_count(), 2);
+    said = (char *)scratch_read(scratch_path("said"), &n);
+    said[n] = 0;
+    ck_assert_msg(strstr(said, "became shorter") != NULL, "%s", said);
+    free(said);
+}
+END_TEST
+
 START_TEST(reading)
 {
     file_map map;
@@ -509,6 +541,7 @@ Suite *suite_text(void)
     tcase_add_test(tc, write_discarded);
     tcase_add_test(tc, write_refused);
     tcase_add_test(tc, write_interrupted);
+    tcase_add_test(tc, read_cut_short);
     tcase_add_test(tc, reading);
     tcase_add_test(tc, sharing_work);
     tcase_add_test(tc, forgetting_pages);

@@ -171,10 +171,14 @@ static void leave(int signal_number)
         if (temporaries[i]) unlink(temporaries[i]);
     for (int i = (int)n_temporaries - 1; i >= 0; i--) /* folders, which are empty now */
         if (temporaries[i]) rmdir(temporaries[i]);
-    static const char message[] = "\nditcl: interrupted\n";
-    ssize_t ignored = write(STDERR_FILENO, message, sizeof message - 1);
+    static const char interrupted[] = "\nditcl: interrupted\n";
+    static const char shrunk[] = "\nditcl: a file became shorter while it was read: run this again "
+                                 "when nobody writes to it\n";
+    bool lost = signal_number == SIGBUS;
+    ssize_t ignored = write(STDERR_FILENO, lost ? shrunk : interrupted,
+                            (lost ? sizeof shrunk : sizeof interrupted) - 1);
     (void)ignored;
-    _exit(128 + signal_number);
+    _exit(lost ? 1 : 128 + signal_number);
 }
 
 void file_guard_signals(void)
@@ -187,6 +191,7 @@ void file_guard_signals(void)
         if (guarded_signals[i] == SIGHUP && before.sa_handler == SIG_IGN) continue;
         sigaction(guarded_signals[i], &action, NULL);
     }
+    sigaction(SIGBUS, &action, NULL); /* what reading a mapping behind its file's end raises */
 }
 
 static status register_temporary(char *path)

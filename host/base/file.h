@@ -78,7 +78,8 @@ status folder_out_commit(folder_out *out, file_out *outs, size_t n);
 void folder_out_discard(folder_out *out);
 
 /* SIGINT, SIGTERM and SIGHUP remove registered temporaries and leave at once with 128 + signal
- * (130 for Ctrl-C), whatever an OpenCL call is waiting for. */
+ * (130 for Ctrl-C), whatever an OpenCL call is waiting for. So does SIGBUS with 1: a mapped file
+ * became shorter. */
 void file_guard_signals(void);
 
 #endif

@@ -14,7 +14,7 @@
 typedef struct {
     const char *model, *vae, *latents, *out;
     device_choice on;
-    int compat;
+    int compat; /* -1: not given */
     bool quiet, verbose;
 } decode_request;
 
@@ -96,6 +96,9 @@ static status decode(decode_request *q)
     output o = {0};
     decoding x = {.q = q};
     status st = OK;
+    if (is_npy(q->out) && q->compat >= 0)
+        TRY(fail(ERR_USAGE, "--compat: only pictures are rounded; %.200s gets the decoder's values",
+                 q->out));
     TRY(model_open(&m, &(model_request){.name = q->model, .vae = q->vae, .forced = -1}));
     TRY(npy_read(&x.latents, q->latents));
     TRY(check_latents(&x.latents, q->latents, m.vae.latent_channels));
@@ -114,7 +117,8 @@ static status decode(decode_request *q)
     if (is_npy(q->out)) {
         TRY(write_raw(&x));
     } else {
-        TRY(output_decode(&o, &x.v, x.on_device, (compat)q->compat, q->quiet));
+        compat rounding = q->compat < 0 ? COMPAT_DIFFUSERS : (compat)q->compat;
+        TRY(output_decode(&o, &x.v, x.on_device, rounding, q->quiet));
         TRY(output_commit(&o));
     }
 done:
@@ -129,7 +133,7 @@ done:
 
 status cli_decode(int argc, char **argv)
 {
-    decode_request q = {.out = "ditcl.png", .compat = COMPAT_DIFFUSERS};
+    decode_request q = {.out = "ditcl.png", .compat = -1};
     const option options[] = {
         {"latents", 0, OPTION_TEXT, &q.latents, "F.npy",
          "float32 [n,C,h,w] on the sampler's scale, as sample --latents-out writes it", 0, 0, NULL},

@@ -1,8 +1,8 @@
 /* Any bytes as a safetensors file: refused with a message, or every value of it can be read.
  *
  *   CC=clang cmake -B build-fuzz -DDITCL_FUZZ=ON && cmake --build build-fuzz -j
- *   build-fuzz/fuzz_safetensors -max_len=4096 -max_total_time=300 FOUND
- * tests/fuzz/corpus/safetensors
+ *   build-fuzz/fuzz_safetensors -max_len=4096 -max_total_time=300 FOUND \
+ *     tests/fuzz/corpus/safetensors
  *
  * FOUND is an empty folder outside the tree, where libFuzzer keeps what reaches new code. */
 #include <string.h>
