@@ -4,6 +4,7 @@
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/text.h"
 
@@ -40,4 +41,13 @@ bool emulated(void)
 {
     const char *small = getenv("DITCL_TEST_SMALL");
     return small && *small == '1';
+}
+
+void claim_unit(const char *kind)
+{
+    char features[80] = "-mma,-dpas8,-dpas16,-wmma,-wmma2,-mfma";
+    size_t none = strlen(features);
+    if (kind && *kind) snprintf(features + none, sizeof features - none, ",+%s", kind);
+    if (kind) setenv("DITCL_FEATURES", features, 1);
+    else unsetenv("DITCL_FEATURES");
 }

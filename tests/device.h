@@ -11,4 +11,8 @@ const device_list *wanted_devices(void);
 /* DITCL_TEST_SMALL=1: on an emulator, a thousand times slower. */
 bool emulated(void);
 
+/* Devices that are opened from here on have matrix units of this kind alone, emulated where they
+ * are not there: "mma", ... (host/device/units.c); "": none. Null: as they are. */
+void claim_unit(const char *kind);
+
 #endif

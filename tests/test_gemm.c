@@ -110,37 +110,30 @@ static const struct {
 } kinds[] = {
     {&gemm_gpu, "", PRECISION_FP32},
     {&gemm_gpu_half, "", PRECISION_FP16},
-    {&gemm_mma, ",+mma", PRECISION_FP16},
-    {&gemm_mma, ",+dpas8", PRECISION_FP16},
-    {&gemm_mma, ",+dpas16", PRECISION_FP16},
-    {&gemm_mma, ",+wmma", PRECISION_FP16},
-    {&gemm_mma, ",+wmma2", PRECISION_FP16},
-    {&gemm_mma, ",+mfma", PRECISION_FP16},
-    {&gemm_mma_three, ",+mma", PRECISION_AUTO},
-    {&gemm_mma_three, ",+dpas8", PRECISION_AUTO},
-    {&gemm_mma_three, ",+dpas16", PRECISION_AUTO},
-    {&gemm_mma_three, ",+wmma", PRECISION_AUTO},
-    {&gemm_mma_three, ",+wmma2", PRECISION_AUTO},
-    {&gemm_mma_three, ",+mfma", PRECISION_AUTO},
-    {&gemm_mma_bf16, ",+mma", PRECISION_BF16},
-    {&gemm_mma_bf16, ",+wmma", PRECISION_BF16},
+    {&gemm_mma, "mma", PRECISION_FP16},
+    {&gemm_mma, "dpas8", PRECISION_FP16},
+    {&gemm_mma, "dpas16", PRECISION_FP16},
+    {&gemm_mma, "wmma", PRECISION_FP16},
+    {&gemm_mma, "wmma2", PRECISION_FP16},
+    {&gemm_mma, "mfma", PRECISION_FP16},
+    {&gemm_mma_three, "mma", PRECISION_AUTO},
+    {&gemm_mma_three, "dpas8", PRECISION_AUTO},
+    {&gemm_mma_three, "dpas16", PRECISION_AUTO},
+    {&gemm_mma_three, "wmma", PRECISION_AUTO},
+    {&gemm_mma_three, "wmma2", PRECISION_AUTO},
+    {&gemm_mma_three, "mfma", PRECISION_AUTO},
+    {&gemm_mma_bf16, "mma", PRECISION_BF16},
+    {&gemm_mma_bf16, "wmma", PRECISION_BF16},
 };
 enum { N_KINDS = sizeof kinds / sizeof *kinds, KINDS_IN_FULL = 3 };
-
-static void claim(const char *kind)
-{
-    char features[80];
-    snprintf(features, sizeof features, "-mma,-dpas8,-dpas16,-wmma,-wmma2,-mfma%s", kind);
-    setenv("DITCL_FEATURES", features, 1);
-}
 
 static const tuning *open_gpu(device *d, const device_info *info, int kind)
 {
     const device_settings settings = {.class = CLASS_GPU, .no_cache = true,
                                       .precision = kinds[kind].p};
-    claim(kinds[kind].unit);
+    claim_unit(kinds[kind].unit);
     status st = device_open(d, info, &settings);
-    unsetenv("DITCL_FEATURES");
+    claim_unit(NULL);
     ck_assert_msg(st == OK, "%s", fail_line());
     ck_assert_str_eq(gemm_name(d, 64, 64, 64), kinds[kind].by->tuned->kind);
     return kinds[kind].by->tuned;
@@ -323,9 +316,9 @@ START_TEST(a_probe_that_fails_takes_the_unit_away)
             device d;
             if (!*kinds[k].unit) continue;
             notes = 0;
-            claim(kinds[k].unit);
+            claim_unit(kinds[k].unit);
             ck_assert_msg(device_open(&d, &devices->items[i], &settings) == OK, "%s", fail_line());
-            unsetenv("DITCL_FEATURES");
+            claim_unit(NULL);
             ck_assert_ptr_null(unit_of(&d));
             ck_assert_int_eq(notes, 1);
             ck_assert_str_eq(gemm_name(&d, 64, 64, 64),

@@ -4,8 +4,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "device.h"
+#include "device/units.h"
 #include "ops/ops.h"
 #include "ops/tuning.h"
 #include "part.h"
@@ -14,24 +16,26 @@
 
 /* Operations and bytes of a case: enough for several tiles, and what is quick. */
 static const double LEAST_WORK = 2e4, MOST_WORK = 2e6, MOST_WORK_EMULATED = 7e4;
+static const double MOST_WORK_OF_UNITS = 7e5; /* which are emulated, but in the compiled kernels */
 
 static const trial *whole;
+static bool of_units;
 static int chosen; /* case */
 
 /* What case i is tuned by; false where it is too small or too large. */
 static bool case_shape(int shape[TUNING_SIZES], int i)
 {
-    double work;
+    double work, most = of_units ? MOST_WORK_OF_UNITS : MOST_WORK;
     part_shape(shape, &work, whole, i);
     return work >= (emulated() ? LEAST_WORK / 4 : LEAST_WORK) &&
-           work <= (emulated() ? MOST_WORK_EMULATED : MOST_WORK);
+           work <= (emulated() ? MOST_WORK_EMULATED : most);
 }
 
 /* ---- what is run ---- */
 
 typedef struct {
     device d;
-    const char *op, *kind;
+    const char *op, *kind, *unit; /* unit: of tests/device.h, or null */
     const tuning *t;
     int next;                 /* case */
     int sets, launches;
@@ -111,13 +115,16 @@ static void find(bench *b)
             if (!strcmp(kinds[j]->kind, b->kind)) b->t = kinds[j];
     }
     whole = part_whole(b->op);
+    of_units = b->unit != NULL;
     ck_assert_ptr_nonnull(b->t);
 }
 
 static void open_bench(bench *b, const device_info *info, precision p)
 {
     const device_settings settings = {.class = CLASS_GPU, .precision = p, .no_cache = true};
+    claim_unit(b->unit);
     ck_assert_msg(device_open(&b->d, info, &settings) == OK, "%s", fail_line());
+    claim_unit(NULL);
     setenv("DITCL_CONV", b->kind, 1);
     b->next = (int)(test_seed % (unsigned)whole->n_cases);
     b->sets = b->launches = 0;
@@ -125,8 +132,8 @@ static void open_bench(bench *b, const device_info *info, precision p)
 
 static void close_bench(bench *b, const char *what)
 {
-    printf("%s %-10s %-8s %-16s %3d sets, %3d launches\n", b->d.info.platform, b->op, b->kind, what,
-           b->sets, b->launches);
+    printf("%s %-10s %-8s %-16s %3d sets, %3d launches\n", b->d.info.platform, b->op,
+           b->unit ? b->unit : b->kind, what, b->sets, b->launches);
     fflush(stdout);
     tuning_forget(&b->d);
     device_close(&b->d);
@@ -150,8 +157,9 @@ static void check_sets(bench *b, const device_info *info, precision p)
         if (!checked && part_takes(n++)) check_values(b, b->t->known[i], 1);
     }
     ck_assert_int_gt(b->sets, 0);
-    if (!emulated()) check_extremes(b, base);
-    close_bench(b, p == PRECISION_FP16 ? "fp16" : "fp32");
+    bool in_full = !b->unit || !strcmp(b->unit, "mma"); /* one kind stands for all */
+    if (!emulated() && in_full) check_extremes(b, base);
+    close_bench(b, p == PRECISION_FP16 ? "fp16" : p == PRECISION_BF16 ? "bf16" : "fp32");
 }
 
 /* Devices with less local memory and smaller work-groups: some set must fit. */
@@ -179,17 +187,27 @@ static void check_less(bench *b, const device_info *info)
 }
 
 static const struct {
-    const char *op, *kind;
+    const char *op, *kind, *unit;
     precision p;
-} variants[] = {{"attention", "gpu", PRECISION_FP32}, {"attention", "gpu", PRECISION_FP16},
-                {"conv", "gpu", PRECISION_FP32},      {"conv", "gpu_fp16", PRECISION_FP16}};
+} variants[] = {{"attention", "gpu", NULL, PRECISION_FP32},
+                {"attention", "gpu", NULL, PRECISION_FP16},
+                {"conv", "gpu", NULL, PRECISION_FP32},
+                {"conv", "gpu_fp16", NULL, PRECISION_FP16},
+                {"attention", "gpu_mma", "mma", PRECISION_FP16},
+                {"attention", "gpu_mma", "dpas8", PRECISION_FP16},
+                {"attention", "gpu_mma", "dpas16", PRECISION_FP16},
+                {"attention", "gpu_mma", "wmma", PRECISION_FP16},
+                {"attention", "gpu_mma", "wmma2", PRECISION_FP16},
+                {"attention", "gpu_mma", "mfma", PRECISION_FP16},
+                {"attention", "gpu_mma_bf16", "mma", PRECISION_BF16},
+                {"attention", "gpu_mma_bf16", "wmma", PRECISION_BF16}};
 
-enum { N_VARIANTS = sizeof variants / sizeof *variants };
+enum { N_VARIANTS = sizeof variants / sizeof *variants, EVERYWHERE = 4 };
 
 START_TEST(every_set_of_values_is_right)
 {
     const device_list *devices = wanted_devices();
-    bench b = {.op = variants[_i].op, .kind = variants[_i].kind};
+    bench b = {.op = variants[_i].op, .kind = variants[_i].kind, .unit = variants[_i].unit};
     find(&b);
     for (int i = 0; i < devices->n; i++) check_sets(&b, &devices->items[i], variants[_i].p);
 }
@@ -220,6 +238,31 @@ START_TEST(some_set_fits_every_device)
             const int *shape = strcmp(b.op, "conv") ? head : layer;
             ck_assert_ptr_nonnull(tuning_values_for(&d, b.t, shape));
         }
+}
+END_TEST
+
+/* Attention on matrix units: with the local memory and work-groups of a device that has such. One
+ * kind holds too few sums of wide heads. */
+START_TEST(units_serve_heads)
+{
+    static const int heads[] = {1, 3, 40, 64, 72, 80, 128, 512};
+    static const int tokens[] = {1, 16, 77, 1024, 16384};
+    bench b = {.op = variants[_i].op, .kind = variants[_i].kind};
+    device d = {.class = CLASS_GPU, .settings = {.precision = variants[_i].p}};
+    const matrix_unit *u = matrix_units;
+    find(&b);
+    while (strcasecmp(u->option + strlen("UNIT_"), variants[_i].unit) != 0) u++;
+    d.feature[u->feature] = d.info.claims[u->feature] = true;
+    d.info.max_work_group = 256;
+    for (d.info.local_bytes = 32768; d.info.local_bytes <= 65536; d.info.local_bytes += 16384)
+        for (size_t h = 0; h < sizeof heads / sizeof *heads; h++)
+            for (size_t t = 0; t < sizeof tokens / sizeof *tokens; t++) {
+                const int shape[TUNING_SIZES] = {1, tokens[t], 1, heads[h]};
+                const int *v = tuning_values_for(&d, b.t, shape);
+                bool wide = heads[h] == 512 && u->feature == FEATURE_DPAS16;
+                ck_assert_msg(!v == wide, "%s: %d tokens, heads of %d, %d bytes", u->option,
+                              tokens[t], heads[h], (int)d.info.local_bytes);
+            }
 }
 END_TEST
 
@@ -266,11 +309,16 @@ Suite *suite_variants(void)
 {
     Suite *s = suite_create("variants");
     TCase *all = tcase_create("variants");
-    tcase_add_loop_test(all, some_set_fits_every_device, 0, N_VARIANTS);
+    tcase_add_loop_test(all, some_set_fits_every_device, 0, EVERYWHERE);
     tcase_add_test(all, no_loop_is_cut);
-    tcase_add_loop_test(all, every_set_of_values_is_right, 0, N_VARIANTS);
+    tcase_add_loop_test(all, every_set_of_values_is_right, 0, EVERYWHERE);
     tcase_add_test(all, subgroups_of_another_size_are_right);
-    tcase_add_loop_test(all, devices_with_less_are_served, 0, N_VARIANTS);
+    tcase_add_loop_test(all, devices_with_less_are_served, 0, EVERYWHERE);
+    tcase_set_timeout(all, 0);
+    suite_add_tcase(s, all);
+    all = tcase_create("units");
+    tcase_add_loop_test(all, units_serve_heads, EVERYWHERE, N_VARIANTS);
+    tcase_add_loop_test(all, every_set_of_values_is_right, EVERYWHERE, N_VARIANTS);
     tcase_set_timeout(all, 0);
     suite_add_tcase(s, all);
     return s;

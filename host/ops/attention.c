@@ -9,7 +9,8 @@
 
 /* The first that fits serves, unless another was stored. */
 static const attention_implementation *const table[] = {
-    &attention_matrix, &attention_cpu_pairs, &attention_cpu, &attention_gpu};
+    &attention_matrix, &attention_cpu_pairs, &attention_cpu,
+    &attention_mma,    &attention_mma_bf16,  &attention_gpu};
 
 enum { N_IMPLEMENTATIONS = sizeof table / sizeof *table };
 
@@ -19,21 +20,25 @@ void attention_sizes(int shape[TUNING_SIZES], attention_shape s)
     memcpy(shape, all, sizeof all);
 }
 
-/* DITCL_ATTENTION names another than the first that fits, to compare them. */
+/* As DITCL_ATTENTION names it, else as it is stored, else the first; of those that some values let
+ * serve the shape. Where none do, the last for the device's class says so. */
 static const attention_implementation *choose(const device *d, attention_shape s)
 {
     int shape[TUNING_SIZES];
     attention_sizes(shape, s);
     const char *forced = getenv("DITCL_ATTENTION");
     const tuning *stored = tuning_serving(d, "attention", shape);
-    const attention_implementation *first = NULL;
-    for (int i = 0; i < N_IMPLEMENTATIONS; i++) {
-        if (!table[i]->fits(d)) continue;
-        if (forced ? !strcmp(table[i]->tuned->kind, forced) : table[i]->tuned == stored)
-            return table[i];
-        if (!first) first = table[i];
-    }
-    return first;
+    const attention_implementation *last = NULL;
+    for (int pass = 0; pass < 3; pass++)
+        for (int i = 0; i < N_IMPLEMENTATIONS; i++) {
+            const tuning *t = table[i]->tuned;
+            if (!table[i]->fits(d)) continue;
+            last = table[i];
+            if (pass == 0 && (!forced || strcmp(t->kind, forced) != 0)) continue;
+            if (pass == 1 && t != stored) continue;
+            if (tuning_values_for(d, t, shape)) return table[i];
+        }
+    return last;
 }
 
 void attention_split(int *tiles, int *splits, const device *d, attention_shape s, size_t all)
@@ -53,9 +58,9 @@ void attention_split(int *tiles, int *splits, const device *d, attention_shape s
 int attention_kinds(const device *d, const int *shape, const tuning *out[TUNING_KINDS])
 {
     int n = 0;
-    (void)shape;
     for (int i = 0; i < N_IMPLEMENTATIONS; i++)
-        if (!d || table[i]->fits(d)) out[n++] = table[i]->tuned;
+        if (!d || (table[i]->fits(d) && tuning_values_for(d, table[i]->tuned, shape)))
+            out[n++] = table[i]->tuned;
     return n;
 }
 

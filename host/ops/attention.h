@@ -18,7 +18,7 @@ typedef struct {
 } attention_implementation;
 
 extern const attention_implementation attention_cpu, attention_cpu_pairs, attention_gpu,
-    attention_matrix;
+    attention_matrix, attention_mma, attention_mma_bf16;
 
 /* What attention is tuned by: batch, tokens, heads, head width. */
 void attention_sizes(int shape[TUNING_SIZES], attention_shape s);

@@ -1,0 +1,566 @@
+/* softmax(Q K^T / sqrt(d)) V in one pass on matrix units (units.clh): factors of 16 bits, sums and
+ * weights' arithmetic in fp32. Scores leave their items' registers only as weights, if at all
+ * (online softmax, Milakov & Gimelshein 2018; tiles in fragments, Dao 2023).
+ *
+ * Floor: 4 T^2 d FLOP a head. D: head size. A work-group has BQ queries of one head, and takes BK
+ * keys at a time; a unit's items have WQ of the queries, UC units the same ones: they share the
+ * keys' scores, and the channels of what is summed. DC: channels of keys or values that are in
+ * local memory at a time. QR: queries stay in registers. AHEAD: what comes next is fetched while
+ * this is multiplied. */
+
+#include "units.clh"
+
+/* Where an item has several keys of a query, in a column of the fragment, queries are the second
+ * factor: an item needs few others for its queries' maxima, and weights lie as the next product
+ * wants them. UQ, UK: queries, and keys or channels, of a fragment. QUERY, KEY: of an item's value
+ * i. OWN: queries that an item has values of, OWN_OF(i) the one of value i; WAYS: items that have
+ * values of one query, WAY an item's place among them; RUN: neighbours among an item's values.
+ * PLACE(x): the row in local memory of key or channel x. */
+#if defined UNIT_MMA
+#define UQ UNIT_M
+#define UK UNIT_N
+#define QUERY(lane, i) UNIT_ROW(lane, i)
+#define KEY(lane, i) UNIT_COLUMN(lane, i)
+#define OWN 2
+#define OWN_OF(i) ((i) / 2)
+#define WAYS 4
+#define WAY(lane) ((lane) % 4)
+#define RUN 2
+typedef unit_a query_factor;
+typedef unit_b key_factor;
+#define load_query unit_load_a
+#define load_key unit_load_b
+#define multiply(sum, query, key, exchange) unit_multiply(sum, query, key, exchange)
+#else
+#define UQ UNIT_N
+#define UK UNIT_M
+#define QUERY(lane, i) UNIT_COLUMN(lane, i)
+#define OWN 1
+#define OWN_OF(i) 0
+#define WAYS (UNIT_ITEMS / UNIT_N)
+#define WAY(lane) ((lane) / UNIT_N)
+#define RUN 4
+typedef unit_b query_factor;
+typedef unit_a key_factor;
+#define load_query unit_load_b
+#define load_key unit_load_a
+#define multiply(sum, query, key, exchange) unit_multiply(sum, key, query, exchange)
+#endif
+#if defined UNIT_WMMA /* its items' rows are two apart */
+#define KEY(lane, i) ((lane) / 16 * 8 + (i))
+#define PLACE(x) ((x) / 16 * 16 + (x) % 8 * 2 + (x) / 8 % 2)
+#else
+#if !defined UNIT_MMA
+#define KEY(lane, i) UNIT_ROW(lane, i)
+#endif
+#define PLACE(x) (x)
+#endif
+
+#define ITEMS (UNIT_ITEMS * (BQ / WQ) * UC)
+#define DP ((D + UNIT_K - 1) / UNIT_K * UNIT_K)
+#define CD (DC < DP ? DC : DP)      /* channels of a part of keys, */
+#define PARTS ((DP + CD - 1) / CD)  /* of so many, */
+#define CV (((PARTS == 1 ? D : CD) + UC * UK - 1) / (UC * UK) * UC * UK) /* and of values */
+#define WHOLE (PARTS * CD == D && CV <= CD) /* whether there are no others */
+#define FQ (WQ / UQ)
+#define FK (BK / (UC * UK))         /* fragments of keys that a unit has, */
+#define FC (CV / (UC * UK))         /* of channels in a part, */
+#define FD (CD / UNIT_K)            /* steps of a part of keys, */
+#define FP (BK / UNIT_K)            /* and of values */
+#define SHARERS (WAYS * UC)         /* items that have scores of one query */
+
+/* Halves of a row in local memory: a fragment's rows begin in different banks. */
+#define ROW_K (CD + 8)
+#define ROW_V (BK + 8)
+#define ROW_Q (PARTS * CD + 8)
+#define BUFFER (BK * ROW_K > CV * ROW_V ? BK * ROW_K : CV * ROW_V)
+#if QR /* before the first keys come */
+#define Q_AT 0
+#define TILES (BQ * ROW_Q > 2 * BUFFER ? BQ * ROW_Q : 2 * BUFFER)
+#else
+#define Q_AT (2 * BUFFER)
+#define TILES (2 * BUFFER + BQ * ROW_Q)
+#endif
+
+/* Whether an item has the weights that its unit's next product wants of it. */
+#if UC == 1 && !defined UNIT_WMMA
+#define DIRECT 1
+#define WEIGHTS 1
+#else
+#define DIRECT 0
+#define WEIGHTS (BQ * ROW_V)
+#endif
+
+#define LOADS(tasks) (((tasks) + ITEMS - 1) / ITEMS)
+#define MINE(v, tasks) ((tasks) % ITEMS == 0 || (int)(v) < (tasks))
+#define TASKS_K (BK * CD / 4)
+#define TASKS_V (BK / 2 * CV / 4)
+#define ON_WAY (LOADS(TASKS_K) > 2 * LOADS(TASKS_V) ? LOADS(TASKS_K) : 2 * LOADS(TASKS_V))
+#define LOWEST -1e30f /* finite, so that no difference of two is NaN */
+#define LIFT 14.0f    /* weights are at most 2^14: less of them are lost below the least half */
+
+/* ---- into local memory ---- */
+
+/* Channels at, at + 1, ... of a row, zeros behind the last. */
+INLINE float4 four(global const float *row, int at)
+{
+#if D % 4 == 0
+    return WHOLE || at < D ? *(global const float4 *)(row + at) : (float4)(0.0f);
+#else
+    return (float4)(at < D ? row[at] : 0.0f, at + 1 < D ? row[at + 1] : 0.0f,
+                    at + 2 < D ? row[at + 2] : 0.0f, at + 3 < D ? row[at + 3] : 0.0f);
+#endif
+}
+
+/* Rows beyond the last of q, k and v are read as the last: those keys will weigh nothing. */
+INLINE void stage_queries(local ushort *tile, global const float *q, int pitch, int rows, uint me)
+{
+    const uint width = PARTS * CD / 4;
+    for (uint v = me; v < BQ * width; v += ITEMS) {
+        int row = v / width, at = v % width * 4;
+        float4 x = four(q + min(row, rows - 1) * pitch, at);
+        unit_round4(tile + row * ROW_Q + at, x);
+    }
+}
+
+/* An item's tasks, number l of them: neighbours have LINE vectors of a row, so that they read whole
+ * lines, then as many of the rows below; all of them a SWEEP of rows, over and over. Sizes are
+ * powers of two: places are sums of what is the item's and what is known of l. */
+#define LINE(width) ((width) % 16 == 0 ? 4 : 2)
+#define SWEEP(width) (ITEMS / LINE(width))
+#define SWEEPS(width, rows) ((rows) > SWEEP(width) ? (rows) / SWEEP(width) : 1)
+#define LINES(width, rows) (SWEEP(width) > (rows) ? SWEEP(width) / (rows) : 1)
+#define ROW_OF(me, l, width, rows)                                                                 \
+    ((me) / LINE(width) % (rows) + (l) % SWEEPS(width, rows) * SWEEP(width))
+#define COLUMN_OF(me, l, width, rows)                                                              \
+    ((((me) / (LINE(width) * (rows)) + (l) / SWEEPS(width, rows) * LINES(width, rows)) *           \
+      LINE(width) + (me) % LINE(width)) * 4)
+
+INLINE void fetch_keys(float4 on_way[ON_WAY], global const float *k, int pitch, int rows, int part,
+                       uint me)
+{
+    #pragma unroll
+    for (int l = 0; l < LOADS(TASKS_K); l++) {
+        int row = min((int)ROW_OF(me, l, CD, BK), rows - 1);
+        int at = part * CD + COLUMN_OF(me, l, CD, BK);
+        if (MINE(me + l * ITEMS, TASKS_K)) on_way[l] = four(k + row * pitch, at);
+    }
+}
+
+INLINE void keep_keys(local ushort *tile, float4 on_way[ON_WAY], uint me)
+{
+    #pragma unroll
+    for (int l = 0; l < LOADS(TASKS_K); l++) {
+        int row = ROW_OF(me, l, CD, BK), at = COLUMN_OF(me, l, CD, BK);
+        if (MINE(me + l * ITEMS, TASKS_K))
+            unit_round4(tile + PLACE(row) * ROW_K + at, on_way[l]);
+    }
+}
+
+/* Of values a task is four channels of two keys. */
+INLINE void fetch_values(float4 on_way[ON_WAY], global const float *values, int pitch, int rows,
+                         int part, uint me)
+{
+    #pragma unroll
+    for (int l = 0; l < LOADS(TASKS_V); l++) {
+        int row = ROW_OF(me, l, CV, BK / 2) * 2;
+        int at = part * CD + COLUMN_OF(me, l, CV, BK / 2);
+        #pragma unroll
+        for (int e = 0; e < 2; e++)
+            if (MINE(me + l * ITEMS, TASKS_V))
+                on_way[2 * l + e] = four(values + min(row + e, rows - 1) * pitch, at);
+    }
+}
+
+/* Transposed: [channel][key] */
+INLINE void keep_values(local ushort *tile, float4 on_way[ON_WAY], uint me)
+{
+    #pragma unroll
+    for (int l = 0; l < LOADS(TASKS_V); l++) {
+        if (!MINE(me + l * ITEMS, TASKS_V)) continue;
+        int at = COLUMN_OF(me, l, CV, BK / 2), next = PLACE(1) * ROW_V;
+        float4 x = on_way[2 * l], y = on_way[2 * l + 1];
+        local ushort *to = tile + PLACE(at) * ROW_V + ROW_OF(me, l, CV, BK / 2) * 2;
+        unit_round2(to, (float2)(x.x, y.x));
+        unit_round2(to + next, (float2)(x.y, y.y));
+        unit_round2(to + 2 * next, (float2)(x.z, y.z));
+        unit_round2(to + 3 * next, (float2)(x.w, y.w));
+    }
+}
+
+/* ---- products ---- */
+
+/* keys, queries: from the unit's first row on; queries, held: from this part's first step on. */
+INLINE void add_scores(unit_c score[FQ][FK], local const uint *queries, query_factor held[FQ][FD],
+                       local const uint *keys, int lane, UNIT_EXCHANGE exchange)
+{
+    #pragma unroll
+    for (int step = 0; step < FD; step++) {
+        query_factor x[FQ];
+        #pragma unroll
+        for (int i = 0; i < FQ; i++)
+#if QR
+            x[i] = held[i][step];
+#else
+            load_query(&x[i], queries + i * UQ * (ROW_Q / 2) + step * (UNIT_K / 2), ROW_Q / 2,
+                       lane);
+#endif
+        #pragma unroll
+        for (int j = 0; j < FK; j++) {
+            key_factor y;
+            load_key(&y, keys + j * UK * (ROW_K / 2) + step * (UNIT_K / 2), ROW_K / 2, lane);
+            #pragma unroll
+            for (int i = 0; i < FQ; i++) multiply(&score[i][j], x[i], y, exchange);
+        }
+    }
+}
+
+/* queries: from the unit's first on. */
+INLINE void hold_queries(query_factor held[QR ? PARTS : 1][FQ][FD], local const uint *queries,
+                         int lane)
+{
+    #pragma unroll
+    for (int p = 0; p < (QR ? PARTS : 1); p++)
+        #pragma unroll
+        for (int i = 0; i < FQ; i++)
+            #pragma unroll
+            for (int step = 0; step < FD; step++)
+                load_query(&held[p][i][step],
+                           queries + i * UQ * (ROW_Q / 2) + (p * FD + step) * (UNIT_K / 2),
+                           ROW_Q / 2, lane);
+}
+
+/* Weights of UNIT_K keys as a factor, from the fragments of their scores. */
+#if DIRECT
+INLINE uint2 pack4(const float *x)
+{
+    return (uint2)(unit_pack(x[0], x[1]), unit_pack(x[2], x[3]));
+}
+
+INLINE void weights_factor(query_factor *to, float x[][UNIT_C])
+{
+#if defined UNIT_MMA
+    *to = (uint4)(pack4(x[0]), pack4(x[1]));
+#elif defined UNIT_MFMA
+    *to = pack4(x[0]);
+#elif defined UNIT_WMMA2
+    *to = (uint4)(pack4(x[0]), pack4(x[0] + 4));
+#else
+    *to = (uint8)(pack4(x[0]), pack4(x[0] + 4), pack4(x[1]), pack4(x[1] + 4));
+#endif
+}
+#endif
+
+/* Weights for the next product: as factors, or in local memory, [query][key] from the unit's first
+ * query and its own first key on. */
+INLINE void pass_weights(query_factor held[FP][FQ], local ushort *to, float x[FQ][FK][UNIT_C],
+                         int lane)
+{
+    #pragma unroll
+    for (int i = 0; i < FQ; i++) {
+#if DIRECT
+        #pragma unroll
+        for (int step = 0; step < FP; step++)
+            weights_factor(&held[step][i], x[i] + step * (UNIT_K / UK));
+#else
+        #pragma unroll
+        for (int j = 0; j < FK; j++)
+            #pragma unroll
+            for (int c = 0; c < UNIT_C; c += RUN) {
+                local ushort *at = to + (i * UQ + QUERY(lane, c)) * ROW_V + j * UK + KEY(lane, c);
+#if RUN == 2
+                unit_round2(at, vload2(0, x[i][j] + c));
+#else
+                unit_round4(at, vload4(0, x[i][j] + c));
+#endif
+            }
+#endif
+    }
+}
+
+/* values: from the unit's first channel on; weights: from its first query on, where held has not
+ * got them. */
+INLINE void add_values(unit_c sum[FQ][FC], local const uint *weights, query_factor held[FP][FQ],
+                       local const uint *values, int lane, UNIT_EXCHANGE exchange)
+{
+    #pragma unroll
+    for (int step = 0; step < FP; step++) {
+        query_factor x[FQ];
+        #pragma unroll
+        for (int i = 0; i < FQ; i++)
+#if DIRECT
+            x[i] = held[step][i];
+#else
+            load_query(&x[i], weights + i * UQ * (ROW_V / 2) + step * (UNIT_K / 2), ROW_V / 2,
+                       lane);
+#endif
+        #pragma unroll
+        for (int j = 0; j < FC; j++) {
+            key_factor y;
+            load_key(&y, values + j * UK * (ROW_V / 2) + step * (UNIT_K / 2), ROW_V / 2, lane);
+            #pragma unroll
+            for (int i = 0; i < FQ; i++) multiply(&sum[i][j], x[i], y, exchange);
+        }
+    }
+}
+
+/* ---- softmax ---- */
+
+/* x = the scores, of `left` keys from the unit's first on; high = the highest of each query. */
+INLINE void find_highest(float high[FQ][OWN], float x[FQ][FK][UNIT_C], unit_c score[FQ][FK],
+                         int left, int lane)
+{
+    #pragma unroll
+    for (int i = 0; i < FQ; i++) {
+        #pragma unroll
+        for (int j = 0; j < FK; j++) {
+            unit_values(x[i][j], score[i][j]);
+            #pragma unroll
+            for (int c = 0; c < UNIT_C; c++)
+                if (left < FK * UK && j * UK + KEY(lane, c) >= left) x[i][j][c] = LOWEST;
+        }
+        #pragma unroll
+        for (int o = 0; o < OWN; o++) high[i][o] = LOWEST;
+        #pragma unroll
+        for (int j = 0; j < FK; j++)
+            #pragma unroll
+            for (int c = 0; c < UNIT_C; c++)
+                high[i][OWN_OF(c)] = fmax(high[i][OWN_OF(c)], x[i][j][c]);
+    }
+}
+
+/* 2^x of what is rounded afterwards: as exactly as the device itself has it. */
+INLINE float weight_exp2(float x)
+{
+#if defined UNIT_EMULATED
+    return exp2(x);
+#elif defined UNIT_MMA
+    float power;
+    __asm__("ex2.approx.ftz.f32 %0, %1;" : "=f"(power) : "f"(x));
+    return power;
+#else
+    return native_exp2(x);
+#endif
+}
+
+/* The SHARERS places of a query in `shared`, which begins with the unit's first query. */
+#define SHARED(i, o) (((i) * UQ + QUERY(lane, (o) * RUN)) * SHARERS)
+
+INLINE void tell(local float *shared, float x[FQ][OWN], int share, int lane)
+{
+#if SHARERS > 1
+    #pragma unroll
+    for (int i = 0; i < FQ; i++)
+        #pragma unroll
+        for (int o = 0; o < OWN; o++)
+            shared[SHARED(i, o) + share * WAYS + WAY(lane)] = x[i][o];
+#endif
+}
+
+/* x = the scores' weights; what they are relative to, and totals of this item's, are brought
+ * up to date, and shrink says what becomes of those of earlier keys. */
+INLINE void weigh(float x[FQ][FK][UNIT_C], float shrink[FQ][OWN], float top[FQ][OWN],
+                  float total[FQ][OWN], float high[FQ][OWN], local const float *shared,
+                  float factor, int lane)
+{
+    #pragma unroll
+    for (int i = 0; i < FQ; i++) {
+        #pragma unroll
+        for (int o = 0; o < OWN; o++) {
+            float highest = high[i][o];
+#if SHARERS > 1
+            #pragma unroll
+            for (int w = 0; w < SHARERS; w++)
+                highest = fmax(highest, shared[SHARED(i, o) + w]);
+#endif
+            highest = fmax(top[i][o], highest * factor);
+            shrink[i][o] = weight_exp2(top[i][o] - highest);
+            top[i][o] = highest;
+            total[i][o] *= shrink[i][o];
+        }
+        #pragma unroll
+        for (int j = 0; j < FK; j++)
+            #pragma unroll
+            for (int c = 0; c < UNIT_C; c++) {
+                float weight = weight_exp2(mad(x[i][j][c], factor, LIFT - top[i][OWN_OF(c)]));
+                total[i][OWN_OF(c)] += weight;
+                x[i][j][c] = weight;
+            }
+    }
+}
+
+INLINE void add_totals(float total[FQ][OWN], local const float *shared, int lane)
+{
+#if SHARERS > 1
+    #pragma unroll
+    for (int i = 0; i < FQ; i++)
+        #pragma unroll
+        for (int o = 0; o < OWN; o++) {
+            total[i][o] = 0.0f;
+            #pragma unroll
+            for (int w = 0; w < SHARERS; w++) total[i][o] += shared[SHARED(i, o) + w];
+        }
+#endif
+}
+
+/* What belongs to each query times `by`. */
+INLINE void scale(unit_c *sum, float by[OWN])
+{
+#if OWN == 1
+    *sum *= by[0];
+#else
+    *sum *= (float4)(by[0], by[0], by[1], by[1]);
+#endif
+}
+
+/* out: of the unit's first query, of which `rows` exist, and its head's first channel. */
+INLINE void store_fragment(global float *out, int pitch, unit_c sum, int rows, int query,
+                           int channel, int lane)
+{
+    float x[UNIT_C];
+    unit_values(x, sum);
+    #pragma unroll
+    for (int c = 0; c < UNIT_C; c += RUN) {
+        int row = query + QUERY(lane, c), at = channel + KEY(lane, c);
+        global float *to = out + (size_t)row * pitch + at;
+        if (row >= rows) continue;
+#if D % RUN == 0 && RUN == 2
+        if (WHOLE || at < D) *(global float2 *)to = vload2(0, x + c);
+#elif D % RUN == 0
+        if (WHOLE || at < D) *(global float4 *)to = vload4(0, x + c);
+#else
+        #pragma unroll
+        for (int e = 0; e < RUN; e++)
+            if (at + e < D) to[e] = x[c + e];
+#endif
+    }
+}
+
+/* ---- the kernel ---- */
+
+/* out: of the unit's first query, of which `rows` exist; total: of all sharers. */
+INLINE void store_sums(global float *out, int pitch, unit_c sum[PARTS][FQ][FC],
+                       float total[FQ][OWN], int rows, int share, int lane)
+{
+    #pragma unroll
+    for (int i = 0; i < FQ; i++) {
+        float by[OWN];
+        #pragma unroll
+        for (int o = 0; o < OWN; o++) by[o] = 1.0f / total[i][o];
+        #pragma unroll
+        for (int p = 0; p < PARTS; p++)
+            #pragma unroll
+            for (int j = 0; j < FC; j++) {
+                scale(&sum[p][i][j], by);
+                store_fragment(out, pitch, sum[p][i][j], rows, i * UQ,
+                               p * CD + (share * FC + j) * UK, lane);
+            }
+    }
+}
+
+INLINE void begin_sums(unit_c sum[PARTS][FQ][FC], float top[FQ][OWN], float total[FQ][OWN])
+{
+    #pragma unroll
+    for (int i = 0; i < FQ; i++) {
+        #pragma unroll
+        for (int p = 0; p < PARTS; p++)
+            #pragma unroll
+            for (int j = 0; j < FC; j++) sum[p][i][j] = (unit_c)(0.0f);
+        #pragma unroll
+        for (int o = 0; o < OWN; o++) {
+            top[i][o] = LOWEST;
+            total[i][o] = 0.0f;
+        }
+    }
+}
+
+/* out [N*T][H*D]; q, k and v lie at 0, H*D and 2*H*D in rows of qkv [N*T][3*H*D], each head-major.
+ * factor: what makes scores powers of two. One work-group = BQ queries of one head.
+ *
+ * Parts of keys, then of values, come into one of two buffers in turn: who is at the barrier behind
+ * that has done with the other one. */
+UNIT_KERNEL kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1)))
+void attention_mma(global float *out, global const float *qkv, int tokens, float factor)
+{
+    local ushort tiles[TILES] __attribute__((aligned(16)));
+    local ushort all_weights[WEIGHTS] __attribute__((aligned(16)));
+    local float all_shared[SHARERS > 1 ? BQ * SHARERS : 1];
+    UNIT_DECLARE(exchange, ITEMS)
+    uint me = (uint)get_local_id(0), unit = me / UNIT_ITEMS;
+    int lane = me % UNIT_ITEMS, share = unit % UC;
+    int first = unit / UC * WQ; /* the unit's first query, in the tile */
+    int h = (int)get_group_id(1), n = (int)get_group_id(2), heads = (int)get_num_groups(1);
+    int begin = (int)get_group_id(0) * BQ, pitch = 3 * heads * D;
+    global const float *q = qkv + (size_t)n * tokens * pitch + h * D;
+    global const float *k = q + heads * D, *v = k + heads * D;
+    local const uint *queries = (local const uint *)(tiles + Q_AT + first * ROW_Q);
+    local ushort *weights = all_weights + (DIRECT ? 0 : first * ROW_V);
+    local float *shared = all_shared + (SHARERS > 1 ? first * SHARERS : 0);
+
+    query_factor held[QR ? PARTS : 1][FQ][FD];
+    unit_c sum[PARTS][FQ][FC];
+    float top[FQ][OWN], total[FQ][OWN]; /* total: of this item's keys */
+    float4 on_way[ON_WAY];
+    begin_sums(sum, top, total);
+    if (AHEAD) fetch_keys(on_way, k, pitch, tokens, 0, me);
+    stage_queries(tiles + Q_AT, q + (size_t)begin * pitch, pitch, tokens - begin, me);
+#if QR
+    barrier(CLK_LOCAL_MEM_FENCE);
+    hold_queries(held, queries, lane);
+    barrier(CLK_LOCAL_MEM_FENCE);
+#endif
+    for (int left = tokens; left > 0; left -= BK) {
+        unit_c score[FQ][FK];
+        float x[FQ][FK][UNIT_C], high[FQ][OWN], shrink[FQ][OWN];
+        query_factor weight[FP][FQ];
+        #pragma unroll
+        for (int i = 0; i < FQ; i++)
+            #pragma unroll
+            for (int j = 0; j < FK; j++) score[i][j] = (unit_c)(0.0f);
+#if QR
+        #pragma unroll
+#endif
+        for (int p = 0; p < PARTS; p++) {
+            local ushort *tile = tiles + p % 2 * BUFFER;
+            if (!AHEAD) fetch_keys(on_way, k, pitch, left, p, me);
+            keep_keys(tile, on_way, me);
+            barrier(CLK_LOCAL_MEM_FENCE);
+            if (AHEAD && p + 1 < PARTS) fetch_keys(on_way, k, pitch, left, p + 1, me);
+            if (AHEAD && p + 1 == PARTS) fetch_values(on_way, v, pitch, left, 0, me);
+            add_scores(score, queries + p * (CD / 2), held[QR ? p : 0],
+                       (local const uint *)(tile + share * FK * UK * ROW_K), lane, exchange);
+        }
+        k += (size_t)BK * pitch;
+        find_highest(high, x, score, left - share * FK * UK, lane);
+        tell(shared, high, share, lane);
+        #pragma unroll
+        for (int p = 0; p < PARTS; p++) {
+            local ushort *tile = tiles + (PARTS + p) % 2 * BUFFER;
+            if (!AHEAD) fetch_values(on_way, v, pitch, left, p, me);
+            keep_values(tile, on_way, me);
+            barrier(CLK_LOCAL_MEM_FENCE);
+            if (AHEAD && p + 1 < PARTS) fetch_values(on_way, v, pitch, left, p + 1, me);
+            if (AHEAD && p + 1 == PARTS && left > BK)
+                fetch_keys(on_way, k, pitch, left - BK, 0, me);
+            if (p == 0) {
+                weigh(x, shrink, top, total, high, shared, factor, lane);
+                pass_weights(weight, weights + share * FK * UK, x, lane);
+                if (!DIRECT) barrier(CLK_LOCAL_MEM_FENCE);
+            }
+            #pragma unroll
+            for (int i = 0; i < FQ; i++)
+                #pragma unroll
+                for (int j = 0; j < FC; j++) scale(&sum[p][i][j], shrink[i]);
+            add_values(sum[p], (local const uint *)weights, weight,
+                       (local const uint *)(tile + share * FC * UK * ROW_V), lane, exchange);
+        }
+        v += (size_t)BK * pitch;
+    }
+
+    barrier(CLK_LOCAL_MEM_FENCE); /* all have read their maxima */
+    tell(shared, total, share, lane);
+    barrier(CLK_LOCAL_MEM_FENCE);
+    add_totals(total, shared, lane);
+    store_sums(out + ((size_t)n * tokens + begin + first) * heads * D + h * D, heads * D, sum,
+               total, tokens - begin - first, share, lane);
+}

@@ -1,0 +1,206 @@
+/* Launches cl/attention_mma.cl: all factors in half or bfloat16 on the device's matrix units, with
+ * fp32 sums. */
+#include <math.h>
+
+#include "ops/attention.h"
+#include "ops/op.h"
+
+#define TUNABLES(T)                                                                                \
+    T(BQ, "queries of a work-group", 8, 16, 32, 64, 128)                                           \
+    T(BK, "keys of a step", 16, 32, 64, 128)                                                       \
+    T(WQ, "queries of a unit's items", 8, 16, 32, 64)                                              \
+    T(UC, "units that share their queries", 1, 2, 4, 8)                                            \
+    T(DC, "channels of keys or values in local memory at once", 32, 64, 128)                       \
+    T(QR, "whether queries stay in registers", 0, 1)                                               \
+    T(AHEAD, "whether what comes next is fetched while this is multiplied", 0, 1)
+DECLARE_TUNABLES(TUNABLES);
+
+enum { TOKENS = 1, HEAD_DIM = 3 };
+
+/* For heads of up to 128 channels, then wider ones, then few tokens; which of them a device's units
+ * can make follows from their sizes. Not yet measured on a device that has any. */
+static const int known[][TUNING_VALUES] = {
+    /* BQ BK WQ UC DC QR AHEAD */
+    {64, 64, 16, 1, 128, 1, 1},  {64, 32, 8, 2, 128, 0, 1},   {64, 32, 16, 4, 128, 0, 1},
+    {64, 32, 16, 1, 128, 1, 1},  {128, 64, 16, 1, 128, 1, 1}, {128, 32, 32, 1, 128, 1, 1},
+    {32, 32, 16, 2, 128, 0, 1},  {32, 64, 16, 4, 64, 0, 1},   {32, 32, 16, 4, 64, 0, 1},
+    {32, 32, 16, 2, 64, 0, 1},   {16, 64, 8, 8, 64, 0, 0},    {16, 32, 16, 2, 128, 0, 1},
+    {16, 64, 16, 4, 64, 0, 1},   {16, 32, 16, 4, 64, 0, 1},   {16, 32, 16, 2, 64, 0, 1},
+    {16, 32, 16, 2, 64, 0, 0},   {32, 64, 16, 8, 64, 0, 0},   {16, 64, 16, 8, 64, 0, 0},
+    {16, 32, 16, 4, 128, 0, 0},  {16, 16, 16, 1, 32, 0, 0},   {8, 64, 8, 8, 64, 0, 0},
+    {8, 32, 8, 4, 128, 0, 0},    {8, 16, 8, 1, 32, 0, 0},
+};
+
+/* What the kernel's macros of the same names are. */
+typedef struct {
+    int uq, uk, query_words, key_words, sharers; /* of the unit */
+    int items, parts, channels, value_channels, on_way; /* ITEMS, PARTS, CD, CV, ON_WAY */
+    bool direct;
+} layout;
+
+static int round_to(int x, int multiple)
+{
+    return (x + multiple - 1) / multiple * multiple;
+}
+
+static int loads(int tasks, int items)
+{
+    return (tasks + items - 1) / items;
+}
+
+static layout lay_out(const matrix_unit *u, const int *v, const int *shape)
+{
+    /* rows of a fragment are queries only where columns are narrow */
+    bool rows = u->vector > 1;
+    layout l = {.uq = rows ? u->m : u->n, .uk = rows ? u->n : u->m,
+                .query_words = rows ? u->a : u->b, .key_words = rows ? u->b : u->a};
+    int d = shape[HEAD_DIM], padded = round_to(d, UNIT_DEPTH), shared = v[UC] * l.uk;
+    l.sharers = v[UC] * u->items / (rows ? u->m / 2 : u->n);
+    l.items = u->items * (v[BQ] / v[WQ]) * v[UC];
+    l.channels = v[DC] < padded ? v[DC] : padded;
+    l.parts = loads(padded, l.channels);
+    l.value_channels = round_to(l.parts == 1 ? d : l.channels, shared);
+    int keys = loads(v[BK] * l.channels / 4, l.items);
+    int values = 2 * loads(v[BK] / 2 * l.value_channels / 4, l.items);
+    l.on_way = keys > values ? keys : values;
+    l.direct = v[UC] == 1 && u->feature != FEATURE_WMMA;
+    return l;
+}
+
+/* As declared in the kernel; an emulation's exchange included, which only tests have. */
+static uint64_t local_bytes(const device *d, const matrix_unit *u, const int *v, const layout *l)
+{
+    int keys = v[BK] * (l->channels + 8), values = l->value_channels * (v[BK] + 8);
+    int buffers = 2 * (keys > values ? keys : values);
+    int queries = v[BQ] * (l->parts * l->channels + 8);
+    int tiles = !v[QR] ? buffers + queries : buffers > queries ? buffers : queries;
+    int weights = l->direct ? 8 : v[BQ] * (v[BK] + 8);
+    int words = 2 * (u->a > u->b ? u->a : u->b);
+    return (uint64_t)(2 * (tiles + weights) + 4 * v[BQ] * l->sharers +
+                      (unit_emulated(d, u) ? l->items * words * 4 : 0));
+}
+
+/* Sums, scores, factors and what is on its way to local memory. */
+static int floats_of_item(const matrix_unit *u, const int *v, const layout *l)
+{
+    enum { AT_ONCE = 4 }; /* of what is fetched and kept, not waiting */
+    int queries = v[WQ] / l->uq * l->query_words, owned = v[WQ] / v[UC];
+    int on_way = v[AHEAD] || l->on_way < AT_ONCE ? l->on_way : AT_ONCE;
+    return owned * (l->parts * l->value_channels + v[BK]) / u->items + 4 * on_way + l->key_words +
+           queries * (v[QR] ? l->parts * l->channels / UNIT_DEPTH : 1);
+}
+
+/* With so many of them compilers were seen to spill nothing. */
+static int most_floats(const matrix_unit *u)
+{
+    return u->feature == FEATURE_DPAS8 ? 104 : u->feature == FEATURE_DPAS16 ? 60 : 168;
+}
+
+/* Of a unit's items, over all keys. */
+static size_t products(const int *v, const layout *l, const int *shape)
+{
+    int keys = v[BK] / (v[UC] * l->uk) * (l->channels / UNIT_DEPTH);
+    int values = l->value_channels / (v[UC] * l->uk) * (v[BK] / UNIT_DEPTH);
+    return ceil_div((size_t)shape[TOKENS], (size_t)v[BK]) *
+           (size_t)(v[WQ] / l->uq * l->parts * (keys + values));
+}
+
+static bool divides(int a, int b)
+{
+    return b % a == 0;
+}
+
+static bool fits_values(const device *d, const int *v, const int *shape)
+{
+    const matrix_unit *u = unit_of(d);
+    if (!u || !divides(v[WQ], v[BQ])) return false;
+    const layout l = lay_out(u, v, shape);
+    return divides(l.uq, v[WQ]) && divides(v[UC] * l.uk, v[BK]) &&
+           (l.parts == 1 || divides(v[UC] * l.uk, l.channels)) &&
+           (v[UC] - 1) * l.uk < shape[HEAD_DIM] && /* no unit without channels */
+           /* no tile of which more than half is for nothing, while there are smaller ones */
+           (v[BQ] == l.uq || v[BQ] < 2 * shape[TOKENS]) &&
+           (size_t)l.items <= d->info.max_work_group &&
+           local_bytes(d, u, v, &l) <= d->info.local_bytes &&
+           unit_products_fit(d, u, products(v, &l, shape)) &&
+           floats_of_item(u, v, &l) <= most_floats(u);
+}
+
+#define TUNED(kind)                                                                                \
+    {"attention", kind, "attention_mma.cl", tunables, N_TUNABLES_HERE, known,                      \
+     sizeof known / sizeof *known, fits_values, NULL}
+static const tuning tuned = TUNED("gpu_mma"), tuned_bf16 = TUNED("gpu_mma_bf16");
+
+static bool fits_in(const device *d, precision p)
+{
+    return d->class == CLASS_GPU && d->settings.precision == p && unit_of(d);
+}
+
+static bool fits(const device *d)
+{
+    return fits_in(d, PRECISION_FP16);
+}
+
+static bool fits_bf16(const device *d)
+{
+    return fits_in(d, PRECISION_BF16);
+}
+
+static status scratch_count(device *d, size_t *count, attention_shape s)
+{
+    (void)d, (void)s;
+    *count = 0;
+    return OK;
+}
+
+static status launch_kind(device *d, const tuning *t, buf out, buf qkv, attention_shape s)
+{
+    int shape[TUNING_SIZES];
+    float factor = 1.44269504f / sqrtf((float)s.head_dim); /* scores are powers of two */
+    const matrix_unit *u = unit_of(d);
+    char values[TUNING_OPTIONS], units[UNIT_OPTIONS];
+    kernel *k;
+    attention_sizes(shape, s);
+    const int *v = tuning_values_for(d, t, shape);
+    size_t items = (size_t)lay_out(u, v, shape).items;
+    tuning_options(values, t, v);
+    unit_options(units, d, u);
+    status st = program_get(d, &k, "attention_mma.cl", "attention_mma", "%s -DD=%d%s", units,
+                            s.head_dim, values);
+    if (st != OK) return st;
+    return launch(d, k,
+                  RANGE(ceil_div((size_t)s.tokens, (size_t)v[BQ]) * items, (size_t)s.heads,
+                        (size_t)s.batch),
+                  RANGE(items), ARG(out), ARG(qkv), ARG(s.tokens), ARG(factor));
+}
+
+static status run(device *d, buf out, buf qkv, buf scratch, attention_shape s)
+{
+    (void)scratch;
+    return launch_kind(d, &tuned, out, qkv, s);
+}
+
+static status run_bf16(device *d, buf out, buf qkv, buf scratch, attention_shape s)
+{
+    (void)scratch;
+    return launch_kind(d, &tuned_bf16, out, qkv, s);
+}
+
+static double input_error(const device *d)
+{
+    return d->settings.precision == PRECISION_FP16 ? 0x1p-11 : 0x1p-9;
+}
+
+const attention_implementation attention_mma = {.tuned = &tuned,
+                                                .fits = fits,
+                                                .scratch = scratch_count,
+                                                .run = run,
+                                                .input_error = input_error,
+                                                .on = UNIT_16BIT};
+
+const attention_implementation attention_mma_bf16 = {.tuned = &tuned_bf16,
+                                                     .fits = fits_bf16,
+                                                     .scratch = scratch_count,
+                                                     .run = run_bf16,
+                                                     .input_error = input_error,
+                                                     .on = UNIT_16BIT};
