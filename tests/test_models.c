@@ -25,8 +25,11 @@
 /* Where the list is that is being worked through; its paths are relative to it. */
 static const char *folder;
 
-/* Of products with bf16 inputs. */
-static const double BF16_TOLERANCE = 5e-2;
+/* Of forward passes: the device's own, unless a test wants another. */
+static kernel_class class_wanted;
+
+/* Of products with such inputs. */
+static const double BF16_TOLERANCE = 5e-2, FP16_TOLERANCE = 5e-2 / 8;
 
 enum { COLUMNS = 18, PATH = 4096 };
 typedef enum {
@@ -109,7 +112,8 @@ static double run_forward(const device_info *info, const row *r, precision p)
     device d = {0};
     double worst = 0;
     status st = model_open(&m, &request);
-    if (st == OK) st = device_open(&d, info, &(device_settings){.precision = p, .no_cache = true});
+    const device_settings settings = {.class = class_wanted, .precision = p, .no_cache = true};
+    if (st == OK) st = device_open(&d, info, &settings);
     for (int kept = 0; kept < 2 && st == OK; kept++) {
         if (emulated() && kept != (int)(test_seed % 2)) continue; /* one of them by the seed */
         float *got = NULL;
@@ -247,8 +251,9 @@ static bool check_row(const device_info *info, const row *r, precision p, bool n
 {
     double error = !strcmp(r->word[KIND], "forward") ? run_forward(info, r, p)
                                                      : run_command(info, r, p);
-    double tolerance = p == PRECISION_BF16 ? BF16_TOLERANCE
-                                           : atof(r->word[TOLERANCE]) * (narrow ? AUTO_FACTOR : 1);
+    double fp32 = atof(r->word[TOLERANCE]) * (narrow ? AUTO_FACTOR : 1);
+    double tolerance = p == PRECISION_BF16   ? BF16_TOLERANCE
+                       : p == PRECISION_FP16 ? FP16_TOLERANCE : fp32;
     bool good = error <= tolerance;
     printf("%-7s %-14s %s %s  err %.1e / tol %.0e  %s\n", r->word[KIND], r->word[NAME],
            info->platform, precision_names[p], error, tolerance, good ? "ok" : "WRONG");
@@ -326,6 +331,37 @@ START_TEST(forward_passes_match)
 }
 END_TEST
 
+/* On a GPU's matrix units, emulated: others each time. */
+START_TEST(forward_passes_on_units_match)
+{
+    static const char *const units[] = {"+mma", "+dpas8", "+dpas16", "+wmma", "+wmma2", "+mfma"};
+    static const precision precisions[] = {PRECISION_AUTO, PRECISION_BF16, PRECISION_FP16};
+    const device_list *devices = wanted_devices();
+    char path[PATH], *list, *save;
+    double worst = 0;
+    int n = 0, failed = 0;
+    if (emulated()) return; /* twice, an emulator takes minutes */
+    folder = models;
+    setenv("DITCL_FEATURES", units[test_seed % 6], 1);
+    class_wanted = CLASS_GPU;
+    ck_assert_int_eq(file_read_text(&list, data_path(path, "cases.txt"), 1 << 20), OK);
+    for (char *line = strtok_r(list, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+        row r;
+        if (!parse_row(&r, line) || strcmp(r.word[KIND], "forward")) continue;
+        if (!is_next(&r, of_designs, n)) continue;
+        for (int i = 0; i < devices->n; i++)
+            for (int p = 0; p < 3; p++)
+                failed += !check_row(&devices->items[i], &r, precisions[p], true, &worst);
+        n++;
+    }
+    class_wanted = CLASS_AUTO;
+    unsetenv("DITCL_FEATURES");
+    free(list);
+    ck_assert_int_eq(n, 3);
+    ck_assert_int_eq(failed, 0);
+}
+END_TEST
+
 START_TEST(decoded_pictures_match)
 {
     check_kind("decode", models, smallest);
@@ -355,6 +391,7 @@ Suite *suite_models(void)
     TCase *all = tcase_create("cases");
     tcase_add_checked_fixture(all, scratch_open, scratch_close);
     tcase_add_test(all, forward_passes_match);
+    tcase_add_test(all, forward_passes_on_units_match);
     tcase_add_test(all, decoded_pictures_match);
     tcase_add_test(all, sampled_latents_match);
     tcase_set_timeout(all, 0);
