@@ -1,17 +1,20 @@
-/* 3x3 convolution, as conv_gpu.cl's, on matrix units (units.clh): both factors in half, sums in
- * fp32. A work-group makes a tile of TX x TY pixels times BC output channels, each unit's items WM
- * pixels times WN channels of it. A patch of the input, the tile and its border, is normalised,
- * activated, rounded and staged CC channels at a time; shifted by a tap it is a factor as it lies,
- * since a fragment's rows are neighbours in it.
+/* 3x3 convolution, as conv_gpu.cl's, on matrix units (units.clh): both factors in half, or in
+ * bfloat16 with UNIT_BF16, sums in fp32. A work-group makes a tile of TX x TY pixels times BC
+ * output channels, each unit's items WM pixels times WN channels of it. A patch of the input, the
+ * tile and its border, is normalised, activated, rounded and staged CC channels at a time; shifted
+ * by a tap it is a factor as it lies, since a fragment's rows are neighbours in it.
  *
- * Floor: 18 C_in C_out FLOP a pixel. ST: taps whose weights are staged at a time. DB: what of the
- * next stage is fetched while this one is multiplied: 0 nothing, 1 its weights, 2 the patch, too.
- * UP: 2 enlarges the input by indexing, nearest neighbour, else 1. NORM, SILU: what happens to the
- * input. IN_WHOLE: its channels come in fours. OUT_WHOLE: those of the result are whole vectors.
- * VEC: of the unit: what an item has of a row of results. */
+ * Floor: 18 C_in C_out FLOP of the unit a pixel, three times that with PARTS 2 (see gemm_mma.cl).
+ * ST: taps whose weights are staged at a time. DB: what of the next stage is fetched while this one
+ * is multiplied: 0 nothing, 1 its weights, 2 the patch, too. UP: 2 enlarges the input by indexing,
+ * nearest neighbour, else 1. NORM, SILU: what happens to the input. IN_WHOLE: its channels come in
+ * fours. OUT_WHOLE: those of the result are whole vectors. VEC: of the unit: what an item has of a
+ * row of results. */
+
+#include "units.clh"
 
 #ifdef PACK
-/* One item = one packed value. packed [in / CC][9][out_padded][CC], zero beyond the channels, from
+/* One item = one weight. packed [in / CC][9][out_padded][PARTS][CC], zero beyond the channels, from
  * stored [Cout][Cin][3][3]. */
 kernel void conv_mma_pack(global ushort *packed, global const float *stored, int in_channels,
                           int out_channels, int out_padded)
@@ -20,28 +23,29 @@ kernel void conv_mma_pack(global ushort *packed, global const float *stored, int
     if (o >= out_padded) return;
     float x = o < out_channels && c < in_channels
                   ? stored[((size_t)o * in_channels + c) * 9 + tap] : 0.0f;
-    size_t at = (((size_t)(c / CC) * 9 + tap) * out_padded + o) * CC + c % CC;
-    x = x > 65504.0f ? 65504.0f : x;
-    x = x < -65504.0f ? -65504.0f : x;
-    vstore_half_rte(x, at, (global half *)packed);
+    packed += (((size_t)(c / CC) * 9 + tap) * out_padded + o) * PARTS * CC + c % CC;
+    uint high = unit_pack(unit_saturate((float4)(x)).x, 0.0f);
+    packed[0] = (ushort)high;
+#if PARTS == 2
+    packed[CC] = (ushort)unit_pack(x - as_float(high << 16), 0.0f);
+#endif
 }
 #else
-
-#include "units.clh"
 
 #define ITEMS (UNIT_ITEMS * (TX * TY / WM) * (BC / WN))
 #define FM (WM / UNIT_M)
 #define FN (WN / UNIT_N)
-#define ROW (CC + 8) /* halves of a pixel or channel: neighbours begin in different banks */
+#define ALL (PARTS * CC) /* that stand for a pixel's or weight's channels */
+#define ROW (ALL + 8)    /* as they lie: neighbours begin in different banks */
 #define WORDS (ROW / 2)
-#define PW (TX + 2)  /* pixels of a row of the patch */
+#define PW (TX + 2) /* pixels of a row of the patch */
 #define PIXELS (PW * (TY + 2))
 #define W_STAGE (ST * BC * ROW)
 #define W_STAGES (DB ? 2 : 1)
 
 /* An item's share of a stage: vectors me, me + ITEMS, ..., the same channels of each pixel. */
 #define X_VECTORS (PIXELS * (CC / 4))
-#define W_VECTORS (ST * BC * (CC / 8))
+#define W_VECTORS (ST * BC * (ALL / 8))
 #define LOADS(vectors) (((vectors) + ITEMS - 1) / ITEMS)
 #define X_PART (DB > 1 || LOADS(X_VECTORS) < 4 ? LOADS(X_VECTORS) : 4) /* on its way at once */
 #define MINE(v, vectors) ((vectors) % ITEMS == 0 || (v) < (vectors))
@@ -114,7 +118,12 @@ INLINE void keep_patch(local ushort *tile, float4 part[X_PART], float4 factor[2]
 #if NORM
         if (find_pixel(p, v) < 0) x = (float4)(0.0f);
 #endif
-        unit_round4(tile + v / (CC / 4) * ROW + v % (CC / 4) * 4, x);
+        local ushort *to = tile + v / (CC / 4) * ROW + v % (CC / 4) * 4;
+#if PARTS == 2
+        unit_split4(to, CC, x);
+#else
+        unit_round4(to, x);
+#endif
     }
 }
 
@@ -124,11 +133,11 @@ INLINE void fetch_weights(uint4 part[LOADS(W_VECTORS)], global const ushort *wei
 {
     #pragma unroll
     for (int l = 0; l < LOADS(W_VECTORS); l++) {
-        int v = me + l * ITEMS, row = v / (CC / 8);
+        int v = me + l * ITEMS, row = v / (ALL / 8);
         if (!MINE(v, W_VECTORS)) continue;
         part[l] = *(global const uint4 *)(weight +
-                                          ((size_t)(row / BC) * out_padded + row % BC) * CC +
-                                          v % (CC / 8) * 8);
+                                          ((size_t)(row / BC) * out_padded + row % BC) * ALL +
+                                          v % (ALL / 8) * 8);
     }
 }
 
@@ -138,7 +147,7 @@ INLINE void keep_weights(local ushort *tile, uint4 part[LOADS(W_VECTORS)], int m
     for (int l = 0; l < LOADS(W_VECTORS); l++) {
         int v = me + l * ITEMS;
         if (!MINE(v, W_VECTORS)) continue;
-        *(local uint4 *)(tile + v / (CC / 8) * ROW + v % (CC / 8) * 8) = part[l];
+        *(local uint4 *)(tile + v / (ALL / 8) * ROW + v % (ALL / 8) * 8) = part[l];
     }
 }
 
@@ -151,15 +160,24 @@ INLINE void accumulate(unit_c sum[FM][FN], local const uint *x, local const uint
 {
     #pragma unroll
     for (int k = 0; k < CC / 2; k += UNIT_K / 2) {
-        unit_b b[FN];
+        unit_b b[PARTS][FN];
         #pragma unroll
-        for (int j = 0; j < FN; j++) unit_load_b(&b[j], w + j * UNIT_N * WORDS + k, WORDS, lane);
+        for (int p = 0; p < PARTS; p++)
+            #pragma unroll
+            for (int j = 0; j < FN; j++)
+                unit_load_b(&b[p][j], w + j * UNIT_N * WORDS + p * CC / 2 + k, WORDS, lane);
         #pragma unroll
         for (int i = 0; i < FM; i++) {
-            unit_a a;
-            unit_load_a(&a, x + APART(i) * WORDS + k, WORDS, lane);
+            unit_a a[PARTS];
             #pragma unroll
-            for (int j = 0; j < FN; j++) unit_multiply(&sum[i][j], a, b[j], exchange);
+            for (int p = 0; p < PARTS; p++)
+                unit_load_a(&a[p], x + APART(i) * WORDS + p * CC / 2 + k, WORDS, lane);
+            /* low high, high low, high high */
+            #pragma unroll
+            for (int p = 2 * PARTS - 2; p >= 0; p--)
+                #pragma unroll
+                for (int j = 0; j < FN; j++)
+                    unit_multiply(&sum[i][j], a[p / 2], b[p % 2][j], exchange);
         }
     }
 }
@@ -240,7 +258,7 @@ void conv_mma(global float *out, global const float *x, global const float *affi
     for (int i = 0; i < FM; i++)
         #pragma unroll
         for (int j = 0; j < FN; j++) sum[i][j] = (unit_c)(0.0f);
-    weight += (size_t)o * CC;
+    weight += (size_t)o * ALL;
 #if DB > 1
     fetch_factors(factor, p, me, 0);
     fetch_patch(x_part, p, me, 0);
@@ -268,7 +286,7 @@ void conv_mma(global float *out, global const float *x, global const float *affi
 #endif
             keep_weights(w_now, w_part, me);
             barrier(CLK_LOCAL_MEM_FENCE);
-            weight += (size_t)ST * out_padded * CC;
+            weight += (size_t)ST * out_padded * ALL;
 #if DB
             if (tap + ST < 9 || c + CC < in_channels)
                 fetch_weights(w_part, weight, me, out_padded);

@@ -8,9 +8,9 @@
 #include "device/launch.h"
 
 /* The first that fits serves. */
-static const conv_implementation *const table[] = {&conv_matrix,   &conv_matrix_three,
-                                                 &conv_mma,      &conv_gpu_half, &conv_gpu,
-                                                 &conv_winograd, &conv_direct};
+static const conv_implementation *const table[] = {
+    &conv_matrix, &conv_matrix_three, &conv_mma, &conv_mma_bf16, &conv_mma_three, &conv_gpu_half,
+    &conv_gpu, &conv_winograd, &conv_direct};
 
 enum { N_IMPLEMENTATIONS = sizeof table / sizeof *table };
 

@@ -28,6 +28,6 @@ void conv_record(device *d, const conv_weight *w, picture_shape s, const conv_us
                  double executed, unit on);
 
 extern const conv_implementation conv_direct, conv_winograd, conv_matrix, conv_matrix_three,
-    conv_gpu, conv_gpu_half, conv_mma;
+    conv_mma, conv_mma_bf16, conv_mma_three, conv_gpu, conv_gpu_half;
 
 #endif

@@ -1,5 +1,6 @@
-/* Launches cl/conv_mma.cl: 3x3 convolutions on the device's matrix units, both factors in half,
- * fp32 sums. As in conv_gpu.c, the input is normalised as it is staged: no scratch memory. */
+/* Launches cl/conv_mma.cl: 3x3 convolutions on the device's matrix units, with fp32 sums: of inputs
+ * rounded to half or bfloat16, or three products that keep 16 bits of each input. As in conv_gpu.c,
+ * the input is normalised as it is staged: no scratch memory. */
 #include "ops/conv.h"
 #include "ops/op.h"
 
@@ -14,7 +15,7 @@
     T(DB, "fetched ahead: 0 nothing, 1 weights, 2 the patch, too", 0, 1, 2)
 DECLARE_TUNABLES(TUNABLES);
 
-enum { PIXELS, IN, OUT, UP }; /* of a shape */
+enum { IN = 1, OUT }; /* of a shape */
 
 /* Large tiles first, then those for devices and layers with less. Not yet measured on a device that
  * has any of the units. */
@@ -24,10 +25,14 @@ static const int known[][TUNING_VALUES] = {
     {16, 8, 128, 64, 64, 32, 1, 2}, {16, 8, 128, 64, 32, 32, 1, 2}, {16, 8, 64, 32, 32, 32, 1, 2},
     {16, 8, 128, 64, 64, 16, 1, 1}, {16, 8, 128, 64, 32, 16, 1, 1}, {16, 8, 64, 32, 32, 16, 1, 1},
     {16, 4, 64, 32, 32, 32, 1, 1},  {16, 8, 64, 32, 16, 16, 1, 1},  {16, 8, 64, 16, 16, 16, 1, 1},
-    {16, 8, 16, 32, 16, 32, 3, 1},  {16, 8, 8, 32, 8, 32, 3, 1},    {16, 8, 16, 16, 16, 16, 3, 1},
-    {16, 8, 8, 16, 8, 16, 3, 1},    {16, 4, 16, 16, 16, 16, 1, 0},  {16, 1, 16, 16, 16, 16, 1, 0},
-    {16, 1, 8, 16, 8, 16, 1, 0},    {8, 1, 16, 8, 16, 16, 1, 0},    {8, 1, 8, 8, 8, 16, 1, 0},
+    {16, 8, 64, 16, 8, 16, 1, 1},   {16, 8, 32, 16, 8, 16, 1, 1},   {16, 8, 16, 32, 16, 32, 3, 1},
+    {16, 8, 8, 32, 8, 32, 3, 1},    {16, 8, 16, 16, 16, 16, 3, 1},  {16, 8, 8, 16, 8, 16, 3, 1},
+    {16, 4, 16, 16, 16, 16, 1, 0},  {16, 1, 16, 16, 16, 16, 1, 0},  {16, 1, 8, 16, 8, 16, 1, 0},
+    {8, 1, 16, 8, 16, 16, 1, 0},    {8, 1, 8, 8, 8, 16, 1, 0},
 };
+
+/* Two parts of so many channels leave local memory for one work-group. */
+enum { N_KNOWN = sizeof known / sizeof *known, NOT_IN_TWO = 6 };
 
 static bool divides(int a, int b)
 {
@@ -49,13 +54,14 @@ static uint64_t local_bytes(const device *d, const matrix_unit *u, const int *v)
 {
     int rows = patch_pixels(v) + (v[DB] ? 2 : 1) * v[ST] * v[BC];
     int words = 2 * (u->a > u->b ? u->a : u->b); /* the two are aligned alike */
-    return (uint64_t)(rows * (v[CC] + 8) * 2 + (unit_emulated(d, u) ? items(u, v) * words * 4 : 0));
+    return (uint64_t)(rows * (unit_parts(d) * v[CC] + 8) * 2 +
+                      (unit_emulated(d, u) ? items(u, v) * words * 4 : 0));
 }
 
 /* Vectors of four words that an item brings in of the weights, and of the patch. */
-static int weight_loads(const matrix_unit *u, const int *v)
+static int weight_loads(const matrix_unit *u, const int *v, int parts)
 {
-    return (int)ceil_div((size_t)(v[ST] * v[BC] * v[CC] / 8), (size_t)items(u, v));
+    return (int)ceil_div((size_t)(v[ST] * v[BC] * parts * v[CC] / 8), (size_t)items(u, v));
 }
 
 static int patch_loads(const matrix_unit *u, const int *v)
@@ -66,19 +72,26 @@ static int patch_loads(const matrix_unit *u, const int *v)
 enum { LOADS_AT_ONCE = 4 }; /* of the patch, where it is not fetched ahead */
 
 /* Sums, both factors of a step, and what is on its way to local memory. */
-static int floats_of_item(const matrix_unit *u, const int *v)
+static int floats_of_item(const matrix_unit *u, const int *v, int parts)
 {
     int loads = patch_loads(u, v);
     if (v[DB] < 2 && loads > LOADS_AT_ONCE) loads = LOADS_AT_ONCE;
-    int on_way = 4 * (loads + (v[DB] ? weight_loads(u, v) : 0)) + 8; /* and factors of channels */
-    return v[WM] * v[WN] / u->items + u->a + v[WN] / u->n * u->b + on_way;
+    if (v[DB] > 0) loads += weight_loads(u, v, parts);
+    int on_way = 4 * loads + 8; /* and factors of channels */
+    return v[WM] * v[WN] / u->items + parts * (u->a + v[WN] / u->n * u->b) + on_way;
+}
+
+/* That one is made of. */
+static int products_of(const device *d)
+{
+    return unit_parts(d) == 2 ? 3 : 1;
 }
 
 /* Of an item's unit, all channels and taps. */
-static size_t products(const matrix_unit *u, const int *v, int in)
+static size_t products(const device *d, const matrix_unit *u, const int *v, int in)
 {
     return 9 * round_up((size_t)in, (size_t)v[CC]) / UNIT_DEPTH *
-           (size_t)(v[WM] / u->m * (v[WN] / u->n));
+           (size_t)(v[WM] / u->m * (v[WN] / u->n) * products_of(d));
 }
 
 static bool fits_values(const device *d, const int *v, const int *shape)
@@ -88,19 +101,40 @@ static bool fits_values(const device *d, const int *v, const int *shape)
            divides(v[WM], v[TX] * v[TY]) && divides(v[WN], v[BC]) &&
            (divides(v[WM], v[TX]) || divides(v[TX], v[WM])) &&
            divides(v[CC] / 4, items(u, v)) && (size_t)items(u, v) <= d->info.max_work_group &&
-           local_bytes(d, u, v) <= d->info.local_bytes && floats_of_item(u, v) <= u->floats &&
-           unit_products_fit(d, u, products(u, v, shape[IN])) &&
+           local_bytes(d, u, v) <= d->info.local_bytes &&
+           floats_of_item(u, v, unit_parts(d)) <= u->floats &&
+           unit_products_fit(d, u, products(d, u, v, shape[IN])) &&
            /* no tile of which more than half is for nothing, while there are smaller ones */
            (v[BC] == u->n || v[BC] < 2 * shape[OUT]) && (v[CC] == 16 || v[CC] < 2 * shape[IN]);
 }
 
-static const tuning tuned = {"conv", "gpu_mma", "conv_mma.cl", tunables, N_TUNABLES_HERE, known,
-                             sizeof known / sizeof *known, fits_values, NULL};
+#define TUNED(kind, first)                                                                         \
+    {"conv", kind, "conv_mma.cl", tunables, N_TUNABLES_HERE, known + first,                        \
+     N_KNOWN - first, fits_values, NULL}
+static const tuning tuned = TUNED("gpu_mma", 0), tuned_bf16 = TUNED("gpu_mma_bf16", 0),
+                    tuned_three = TUNED("gpu_mma_bf16x3", NOT_IN_TWO);
+
+static bool fits_in(const device *d, precision p)
+{
+    return d->class == CLASS_GPU && d->settings.precision == p && unit_of(d);
+}
 
 static bool fits(const device *d, int in, int out, int up)
 {
     (void)in, (void)out, (void)up;
-    return d->class == CLASS_GPU && d->settings.precision == PRECISION_FP16 && unit_of(d);
+    return fits_in(d, PRECISION_FP16);
+}
+
+static bool fits_bf16(const device *d, int in, int out, int up)
+{
+    (void)in, (void)out, (void)up;
+    return fits_in(d, PRECISION_BF16);
+}
+
+static bool fits_three(const device *d, int in, int out, int up)
+{
+    (void)in, (void)out, (void)up;
+    return fits_in(d, PRECISION_AUTO);
 }
 
 static size_t in_padded(const conv_weight *w)
@@ -115,16 +149,17 @@ static size_t out_padded(const conv_weight *w)
 
 static size_t packed_count(const device *d, const conv_weight *w)
 {
-    (void)d;
-    return 9 * in_padded(w) * out_padded(w) / 2;
+    return 9 * in_padded(w) * out_padded(w) * (size_t)unit_parts(d) / 2;
 }
 
 static status pack(device *d, const conv_weight *w, buf stored)
 {
     kernel *k;
+    char units[UNIT_OPTIONS];
     size_t group = (size_t)op_items(d), out = out_padded(w);
-    status st = program_get(d, &k, "conv_mma.cl", "conv_mma_pack", "-DPACK -DCC=%d",
-                            w->values[CC]);
+    unit_options(units, d, unit_of(d));
+    status st = program_get(d, &k, "conv_mma.cl", "conv_mma_pack", "%s -DPACK -DPARTS=%d -DCC=%d",
+                            units, unit_parts(d), w->values[CC]);
     if (st != OK) return st;
     return launch(d, k, RANGE(round_up(out, group), in_padded(w), 9), RANGE(group),
                   ARG(w->matrix), ARG(stored), ARG(w->in), ARG(w->out), ARG((int)out));
@@ -145,27 +180,32 @@ static status run(device *d, buf out, buf x, const conv_weight *w, picture_shape
     char values[TUNING_OPTIONS], units[UNIT_OPTIONS];
     kernel *k;
     (void)scratch;
-    tuning_options(values, &tuned, v);
+    tuning_options(values, w->by->tuned, v);
     unit_options(units, d, u);
     status st = program_get(d, &k, "conv_mma.cl", "conv_mma",
-                            "%s -DUP=%d -DNORM=%d -DSILU=%d -DRESIDUAL=%d -DIN_WHOLE=%d "
-                            "-DOUT_WHOLE=%d%s",
-                            units, w->up, use->affine.memory != NULL, use->silu,
+                            "%s -DPARTS=%d -DUP=%d -DNORM=%d -DSILU=%d -DRESIDUAL=%d "
+                            "-DIN_WHOLE=%d -DOUT_WHOLE=%d%s",
+                            units, unit_parts(d), w->up, use->affine.memory != NULL, use->silu,
                             use->residual.memory != NULL, w->in % 4 == 0, w->out % u->vector == 0,
                             values);
     if (st != OK) return st;
     size_t tiles_x = ceil_div((size_t)(s.width * w->up), (size_t)v[TX]);
     size_t tiles_y = ceil_div((size_t)(s.height * w->up), (size_t)v[TY]);
-    size_t group = (size_t)items(u, v);
-    conv_record(d, w, s, use, 0, UNIT_16BIT);
+    size_t group = (size_t)items(u, v), tiles = tiles_x * tiles_y;
+    double multiplied = 9.0 * s.batch * (double)tiles * v[TX] * v[TY];
+    multiplied *= (double)in_padded(w) * (double)out_padded(w) * products_of(d);
+    conv_record(d, w, s, use, 2 * multiplied, UNIT_16BIT);
     return launch(d, k,
-                  RANGE(tiles_x * tiles_y * group, ceil_div((size_t)w->out, (size_t)v[BC]),
-                        (size_t)s.batch),
+                  RANGE(tiles * group, ceil_div((size_t)w->out, (size_t)v[BC]), (size_t)s.batch),
                   RANGE(group), ARG(out), ARG(x), ARG(use->affine), ARG(w->matrix), ARG(w->bias),
                   ARG(use->residual), ARG(s.height), ARG(s.width), ARG((int)tiles_x), ARG(w->in),
                   ARG(w->out), ARG((int)out_padded(w)));
 }
 
-const conv_implementation conv_mma = {
-    .tuned = &tuned, .fits = fits, .packed_count = packed_count, .pack = pack,
-    .scratch = scratch_count, .run = run, .input_error = 0x1p-11};
+#define MMA(of, fits_it, error)                                                                    \
+    {.tuned = of, .fits = fits_it, .packed_count = packed_count, .pack = pack,                     \
+     .scratch = scratch_count, .run = run, .input_error = error}
+
+const conv_implementation conv_mma = MMA(&tuned, fits, 0x1p-11);
+const conv_implementation conv_mma_bf16 = MMA(&tuned_bf16, fits_bf16, 0x1p-9);
+const conv_implementation conv_mma_three = MMA(&tuned_three, fits_three, 0x1p-18);
