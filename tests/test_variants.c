@@ -159,7 +159,7 @@ static void check_sets(bench *b, const device_info *info, precision p)
     ck_assert_int_gt(b->sets, 0);
     bool in_full = !b->unit || !strcmp(b->unit, "mma"); /* one kind stands for all */
     if (!emulated() && in_full) check_extremes(b, base);
-    close_bench(b, p == PRECISION_FP16 ? "fp16" : p == PRECISION_BF16 ? "bf16" : "fp32");
+    close_bench(b, precision_names[p]);
 }
 
 /* Devices with less local memory and smaller work-groups: some set must fit. */
@@ -200,7 +200,16 @@ static const struct {
                 {"attention", "gpu_mma", "wmma2", PRECISION_FP16},
                 {"attention", "gpu_mma", "mfma", PRECISION_FP16},
                 {"attention", "gpu_mma_bf16", "mma", PRECISION_BF16},
-                {"attention", "gpu_mma_bf16", "wmma", PRECISION_BF16}};
+                {"attention", "gpu_mma_bf16", "wmma", PRECISION_BF16},
+                {"conv", "gpu_mma", "mma", PRECISION_FP16},
+                {"conv", "gpu_mma", "dpas8", PRECISION_FP16},
+                {"conv", "gpu_mma", "dpas16", PRECISION_FP16},
+                {"conv", "gpu_mma", "wmma", PRECISION_FP16},
+                {"conv", "gpu_mma", "wmma2", PRECISION_FP16},
+                {"conv", "gpu_mma", "mfma", PRECISION_FP16},
+                {"conv", "gpu_mma_bf16x3", "mma", PRECISION_AUTO},
+                {"conv", "gpu_mma_bf16x3", "dpas16", PRECISION_AUTO},
+                {"conv", "gpu_mma_bf16", "mma", PRECISION_BF16}};
 
 enum { N_VARIANTS = sizeof variants / sizeof *variants, EVERYWHERE = 4 };
 
@@ -241,19 +250,27 @@ START_TEST(some_set_fits_every_device)
 }
 END_TEST
 
-/* Attention on matrix units: with the local memory and work-groups of a device that has such. One
- * kind holds too few sums of wide heads. */
+/* A device that has this unit, and work-groups as such devices have. */
+static device with_unit(const matrix_unit *u, precision p)
+{
+    device d = {.class = CLASS_GPU, .settings = {.precision = p}};
+    d.feature[u->feature] = d.info.claims[u->feature] = true;
+    d.info.max_work_group = 256;
+    return d;
+}
+
+/* Attention on matrix units: with the local memory of a device that has such. One kind holds too
+ * few sums of wide heads. */
 START_TEST(units_serve_heads)
 {
     static const int heads[] = {1, 3, 40, 64, 72, 80, 128, 512};
     static const int tokens[] = {1, 16, 77, 1024, 16384};
     bench b = {.op = variants[_i].op, .kind = variants[_i].kind};
-    device d = {.class = CLASS_GPU, .settings = {.precision = variants[_i].p}};
     const matrix_unit *u = matrix_units;
+    if (strcmp(b.op, "attention") != 0) return;
     find(&b);
     while (strcasecmp(u->option + strlen("UNIT_"), variants[_i].unit) != 0) u++;
-    d.feature[u->feature] = d.info.claims[u->feature] = true;
-    d.info.max_work_group = 256;
+    device d = with_unit(u, variants[_i].p);
     for (d.info.local_bytes = 32768; d.info.local_bytes <= 65536; d.info.local_bytes += 16384)
         for (size_t h = 0; h < sizeof heads / sizeof *heads; h++)
             for (size_t t = 0; t < sizeof tokens / sizeof *tokens; t++) {
@@ -263,6 +280,32 @@ START_TEST(units_serve_heads)
                 ck_assert_msg(!v == wide, "%s: %d tokens, heads of %d, %d bytes", u->option,
                               tokens[t], heads[h], (int)d.info.local_bytes);
             }
+}
+END_TEST
+
+/* The layers of decoders and encoders likewise. */
+START_TEST(units_serve_layers)
+{
+    static const int layers[][TUNING_SIZES] = {
+        {1024, 4, 512, 1},     {1024, 512, 512, 1},   {1024, 512, 512, 2},  {16384, 512, 256, 1},
+        {65536, 256, 128, 1},  {65536, 256, 256, 2},  {262144, 128, 3, 1},  {262144, 3, 128, 1},
+        {65536, 128, 128, 1},  {1024, 512, 8, 1},     {256, 4, 64, 1},      {4096, 32, 3, 1},
+        {4096, 16, 32, 2},     {1, 1, 1, 1}};
+    static const struct {
+        const char *kind;
+        precision p;
+    } kinds[] = {{"gpu_mma", PRECISION_FP16}, {"gpu_mma_bf16", PRECISION_BF16},
+                 {"gpu_mma_bf16x3", PRECISION_AUTO}};
+    bench b = {.op = "conv", .kind = kinds[_i].kind};
+    find(&b);
+    for (const matrix_unit *u = matrix_units; u->option; u++) {
+        device d = with_unit(u, kinds[_i].p);
+        for (d.info.local_bytes = 32768; d.info.local_bytes <= 65536; d.info.local_bytes += 16384)
+            for (size_t l = 0; l < sizeof layers / sizeof *layers; l++)
+                ck_assert_msg(tuning_values_for(&d, b.t, layers[l]) != NULL,
+                              "%s %s: %d->%d, %d bytes", b.kind, u->option, layers[l][1],
+                              layers[l][2], (int)d.info.local_bytes);
+    }
 }
 END_TEST
 
@@ -318,6 +361,7 @@ Suite *suite_variants(void)
     suite_add_tcase(s, all);
     all = tcase_create("units");
     tcase_add_loop_test(all, units_serve_heads, EVERYWHERE, N_VARIANTS);
+    tcase_add_loop_test(all, units_serve_layers, 0, 3);
     tcase_add_loop_test(all, every_set_of_values_is_right, EVERYWHERE, N_VARIANTS);
     tcase_set_timeout(all, 0);
     suite_add_tcase(s, all);
