@@ -190,6 +190,14 @@ INLINE void keep_values(local ushort *tile, float4 on_way[ON_WAY], uint me)
 
 /* ---- products ---- */
 
+INLINE void begin_scores(unit_c score[FQ][FK])
+{
+    #pragma unroll
+    for (int i = 0; i < FQ; i++)
+        #pragma unroll
+        for (int j = 0; j < FK; j++) score[i][j] = (unit_c)(0.0f);
+}
+
 /* keys, queries: from the unit's first row on; queries, held: from this part's first step on. */
 INLINE void add_scores(unit_c score[FQ][FK], local const uint *queries, query_factor held[FQ][FD],
                        local const uint *keys, int lane, UNIT_EXCHANGE exchange)
@@ -278,11 +286,26 @@ INLINE void pass_weights(query_factor held[FP][FQ], local ushort *to, float x[FQ
     }
 }
 
-/* values: from the unit's first channel on; weights: from its first query on, where held has not
- * got them. */
-INLINE void add_values(unit_c sum[FQ][FC], local const uint *weights, query_factor held[FP][FQ],
-                       local const uint *values, int lane, UNIT_EXCHANGE exchange)
+/* What belongs to each query times `by`. */
+INLINE void scale(unit_c *sum, float by[OWN])
 {
+#if OWN == 1
+    *sum *= by[0];
+#else
+    *sum *= (float4)(by[0], by[0], by[1], by[1]);
+#endif
+}
+
+/* To what is left of the sums. values: from the unit's first channel on; weights: from its first
+ * query on, where held has not got them. */
+INLINE void add_values(unit_c sum[FQ][FC], float shrink[FQ][OWN], local const uint *weights,
+                       query_factor held[FP][FQ], local const uint *values, int lane,
+                       UNIT_EXCHANGE exchange)
+{
+    #pragma unroll
+    for (int i = 0; i < FQ; i++)
+        #pragma unroll
+        for (int j = 0; j < FC; j++) scale(&sum[i][j], shrink[i]);
     #pragma unroll
     for (int step = 0; step < FP; step++) {
         query_factor x[FQ];
@@ -403,16 +426,6 @@ INLINE void add_totals(float total[FQ][OWN], local const float *shared, int lane
 #endif
 }
 
-/* What belongs to each query times `by`. */
-INLINE void scale(unit_c *sum, float by[OWN])
-{
-#if OWN == 1
-    *sum *= by[0];
-#else
-    *sum *= (float4)(by[0], by[0], by[1], by[1]);
-#endif
-}
-
 /* out: of the unit's first query, of which `rows` exist, and its head's first channel. */
 INLINE void store_fragment(global float *out, int pitch, unit_c sum, int rows, int query,
                            int channel, int lane)
@@ -513,10 +526,7 @@ void attention_mma(global float *out, global const float *qkv, int tokens, float
         unit_c score[FQ][FK];
         float x[FQ][FK][UNIT_C], high[FQ][OWN], shrink[FQ][OWN];
         query_factor weight[FP][FQ];
-        #pragma unroll
-        for (int i = 0; i < FQ; i++)
-            #pragma unroll
-            for (int j = 0; j < FK; j++) score[i][j] = (unit_c)(0.0f);
+        begin_scores(score);
 #if QR
         #pragma unroll
 #endif
@@ -547,11 +557,7 @@ void attention_mma(global float *out, global const float *qkv, int tokens, float
                 pass_weights(weight, weights + share * FK * UK, x, lane);
                 if (!DIRECT) barrier(CLK_LOCAL_MEM_FENCE);
             }
-            #pragma unroll
-            for (int i = 0; i < FQ; i++)
-                #pragma unroll
-                for (int j = 0; j < FC; j++) scale(&sum[p][i][j], shrink[i]);
-            add_values(sum[p], (local const uint *)weights, weight,
+            add_values(sum[p], shrink, (local const uint *)weights, weight,
                        (local const uint *)(tile + share * FC * UK * ROW_V), lane, exchange);
         }
         v += (size_t)BK * pitch;
