@@ -109,8 +109,8 @@ INLINE void keep_patch(local ushort *tile, float4 part[X_PART], float4 factor[2]
         if (v >= X_VECTORS) continue;
         float4 x = part[l];
 #if NORM
-        x = mad(x, (float4)(factor[0].even, factor[1].even),
-                (float4)(factor[0].odd, factor[1].odd));
+        float4 f = factor[0], g = factor[1];
+        x = mad(x, (float4)(f.x, f.z, g.x, g.z), (float4)(f.y, f.w, g.y, g.w));
 #endif
 #if SILU
         x = x / (1.0f + exp(-x));
