@@ -248,13 +248,16 @@ INLINE uint2 pack4(const float *x)
 INLINE void weights_factor(query_factor *to, float x[][UNIT_C])
 {
 #if defined UNIT_MMA
-    *to = (uint4)(pack4(x[0]), pack4(x[1]));
+    uint2 a = pack4(x[0]), b = pack4(x[1]);
+    *to = (uint4)(a.x, a.y, b.x, b.y);
 #elif defined UNIT_MFMA
     *to = pack4(x[0]);
 #elif defined UNIT_WMMA2
-    *to = (uint4)(pack4(x[0]), pack4(x[0] + 4));
+    uint2 a = pack4(x[0]), b = pack4(x[0] + 4);
+    *to = (uint4)(a.x, a.y, b.x, b.y);
 #else
-    *to = (uint8)(pack4(x[0]), pack4(x[0] + 4), pack4(x[1]), pack4(x[1] + 4));
+    uint2 a = pack4(x[0]), b = pack4(x[0] + 4), c = pack4(x[1]), e = pack4(x[1] + 4);
+    *to = (uint8)(a.x, a.y, b.x, b.y, c.x, c.y, e.x, e.y);
 #endif
 }
 #endif
