@@ -64,9 +64,19 @@ void part_shape(int shape[TUNING_SIZES], double *work, const trial *whole, int i
     shape[3] = 0;
 }
 
-bool part_takes(int n)
+/* DITCL_TEST_SETS; `small` where an emulator runs the kernels. */
+static int one_in(int small)
 {
     const char *sets = getenv("DITCL_TEST_SETS");
-    int one_in = emulated() ? 12 : sets && atoi(sets) > 1 ? atoi(sets) : 1;
-    return n == 0 || (n + (int)(test_seed % 997)) % one_in == 0;
+    return emulated() ? small : sets && atoi(sets) > 1 ? atoi(sets) : 1;
+}
+
+bool part_takes(int n)
+{
+    return n == 0 || (n + (int)(test_seed % 997)) % one_in(12) == 0;
+}
+
+bool part_takes_unit(int n)
+{
+    return (n + (int)(test_seed % 997)) % one_in(6) == 0;
 }

@@ -21,4 +21,9 @@ void part_shape(int shape[TUNING_SIZES], double *work, const trial *whole, int i
  * with each seed. */
 bool part_takes(int n);
 
+/* Whether kind number n of matrix units, emulated by kernels that compilers take long for, is shown
+ * to this implementation: one in DITCL_TEST_SETS (in 6 where it is an emulator), others with each
+ * seed. */
+bool part_takes_unit(int n);
+
 #endif

@@ -29,8 +29,8 @@ enum { N_PAPERS = sizeof papers / sizeof *papers };
  * of values that is known to be good, too; those of each value's extremes, too. */
 typedef enum { SETS_DEFAULT, SETS_KNOWN, SETS_ALL } wanted_sets;
 static const char *const set_names[] = {"default", "known", "all", NULL};
-static const char *const precisions[] = {"fp32", "fp16", NULL};
-static const precision precision_of[] = {PRECISION_AUTO, PRECISION_FP16};
+static const char *const precisions[] = {"fp32", "bf16", "fp16", NULL};
+static const precision precision_of[] = {PRECISION_AUTO, PRECISION_BF16, PRECISION_FP16};
 
 typedef struct {
     text_list models, features;
@@ -359,7 +359,7 @@ status cli_kernels(int argc, char **argv)
          "of the kernels' tunable values: default (what the device would begin with), known (all "
          "that are known to be good, too) or all (each value's extremes, too) [default]", 0, 0,
          set_names},
-        {"precision", 0, OPTION_CHOICE, &w.precision, "P", "fp32 or fp16 only [both]", 0, 0,
+        {"precision", 0, OPTION_CHOICE, &w.precision, "P", "fp32, bf16 or fp16 only [all]", 0, 0,
          precisions},
         {"local-memory", 0, OPTION_INT, &w.local_kilobytes, "KB", "of a work-group [32]", 1, 1024,
          NULL},
