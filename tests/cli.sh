@@ -274,8 +274,8 @@ made folder/000000.png folder/000001.png folder/000002.png folder/000003.png fol
 expect 0 "" decode "$model" -q --latents "$data/models/separate48-z.npy" --out d.npy
 made d.npy
 expect 0 "" decode "$model" -q --latents "$data/models/separate48-z.npy" --out d.png
-expect 2 "only pictures are rounded" decode "$model" --latents "$data/models/separate48-z.npy" --out e.npy --compat original
 made d.png
+expect 2 "only pictures are rounded" decode "$model" --latents "$data/models/separate48-z.npy" --out e.npy --compat original
 touch keep/notes.txt
 expect 2 "only a .npy file is replaced" sample "$model" --class 1 --latents-out keep/notes.txt
 expect 2 "only a .npy file is replaced" encode "$pictures/given.png" keep/notes.txt --vae "$model"

@@ -34,6 +34,12 @@ bool unit_emulated(const device *d, const matrix_unit *u)
     return !d->info.claims[u->feature];
 }
 
+int unit_exchange_bytes(const device *d, const matrix_unit *u, int items)
+{
+    int words = 2 * (u->a > u->b ? u->a : u->b); /* the two factors are aligned alike */
+    return unit_emulated(d, u) ? items * words * 4 : 0;
+}
+
 bool unit_products_fit(const device *d, const matrix_unit *u, size_t products)
 {
     enum { MOST_ROUNDS = 40000, LANES = 8 }; /* that go round together, each for its own results */

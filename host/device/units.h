@@ -30,6 +30,9 @@ int unit_parts(const device *d);
 void unit_options(char out[UNIT_OPTIONS], const device *d, const matrix_unit *u);
 bool unit_emulated(const device *d, const matrix_unit *u);
 
+/* Bytes of local memory that an emulation takes for a work-group's items; 0 where there is none. */
+int unit_exchange_bytes(const device *d, const matrix_unit *u, int items);
+
 /* Whether an item may make so many products in one launch: an emulation has loops, which some
  * drivers cut short. */
 bool unit_products_fit(const device *d, const matrix_unit *u, size_t products);

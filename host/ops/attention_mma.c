@@ -75,9 +75,8 @@ static uint64_t local_bytes(const device *d, const matrix_unit *u, const int *v,
     int queries = v[BQ] * (l->parts * l->channels + 8);
     int tiles = !v[QR] ? buffers + queries : buffers > queries ? buffers : queries;
     int weights = l->direct ? 8 : v[BQ] * (v[BK] + 8);
-    int words = 2 * (u->a > u->b ? u->a : u->b);
     return (uint64_t)(2 * (tiles + weights) + 4 * v[BQ] * l->sharers +
-                      (unit_emulated(d, u) ? l->items * words * 4 : 0));
+                      unit_exchange_bytes(d, u, l->items));
 }
 
 /* Sums, scores, factors and what is on its way to local memory. */
@@ -105,11 +104,6 @@ static size_t products(const int *v, const layout *l, const int *shape)
            (size_t)(v[WQ] / l->uq * l->parts * (keys + values));
 }
 
-static bool divides(int a, int b)
-{
-    return b % a == 0;
-}
-
 static bool fits_values(const device *d, const int *v, const int *shape)
 {
     const matrix_unit *u = unit_of(d);
@@ -131,19 +125,14 @@ static bool fits_values(const device *d, const int *v, const int *shape)
      sizeof known / sizeof *known, fits_values, NULL}
 static const tuning tuned = TUNED("gpu_mma"), tuned_bf16 = TUNED("gpu_mma_bf16");
 
-static bool fits_in(const device *d, precision p)
-{
-    return d->class == CLASS_GPU && d->settings.precision == p && unit_of(d);
-}
-
 static bool fits(const device *d)
 {
-    return fits_in(d, PRECISION_FP16);
+    return op_has_unit(d, PRECISION_FP16);
 }
 
 static bool fits_bf16(const device *d)
 {
-    return fits_in(d, PRECISION_BF16);
+    return op_has_unit(d, PRECISION_BF16);
 }
 
 static status scratch_count(device *d, size_t *count, attention_shape s)

@@ -34,11 +34,6 @@ static const int known[][TUNING_VALUES] = {
 /* Two parts of so many channels leave local memory for one work-group. */
 enum { N_KNOWN = sizeof known / sizeof *known, NOT_IN_TWO = 6 };
 
-static bool divides(int a, int b)
-{
-    return b % a == 0;
-}
-
 static int items(const matrix_unit *u, const int *v)
 {
     return u->items * (v[TX] * v[TY] / v[WM]) * (v[BC] / v[WN]);
@@ -53,9 +48,8 @@ static int patch_pixels(const int *v)
 static uint64_t local_bytes(const device *d, const matrix_unit *u, const int *v)
 {
     int rows = patch_pixels(v) + (v[DB] ? 2 : 1) * v[ST] * v[BC];
-    int words = 2 * (u->a > u->b ? u->a : u->b); /* the two are aligned alike */
     return (uint64_t)(rows * (unit_parts(d) * v[CC] + 8) * 2 +
-                      (unit_emulated(d, u) ? items(u, v) * words * 4 : 0));
+                      unit_exchange_bytes(d, u, items(u, v)));
 }
 
 /* Vectors of four words that an item brings in of the weights, and of the patch. */
@@ -114,27 +108,22 @@ static bool fits_values(const device *d, const int *v, const int *shape)
 static const tuning tuned = TUNED("gpu_mma", 0), tuned_bf16 = TUNED("gpu_mma_bf16", 0),
                     tuned_three = TUNED("gpu_mma_bf16x3", NOT_IN_TWO);
 
-static bool fits_in(const device *d, precision p)
-{
-    return d->class == CLASS_GPU && d->settings.precision == p && unit_of(d);
-}
-
 static bool fits(const device *d, int in, int out, int up)
 {
     (void)in, (void)out, (void)up;
-    return fits_in(d, PRECISION_FP16);
+    return op_has_unit(d, PRECISION_FP16);
 }
 
 static bool fits_bf16(const device *d, int in, int out, int up)
 {
     (void)in, (void)out, (void)up;
-    return fits_in(d, PRECISION_BF16);
+    return op_has_unit(d, PRECISION_BF16);
 }
 
 static bool fits_three(const device *d, int in, int out, int up)
 {
     (void)in, (void)out, (void)up;
-    return fits_in(d, PRECISION_AUTO);
+    return op_has_unit(d, PRECISION_AUTO);
 }
 
 static size_t in_padded(const conv_weight *w)

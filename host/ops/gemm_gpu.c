@@ -54,11 +54,6 @@ static const int known[][TUNING_VALUES] = {
     {32, 64, 4, 8, 4, 4, 4, 0, 0, 0, 0, 0, 1, 1},  {16, 64, 4, 4, 4, 4, 4, 0, 0, 0, 0, 0, 8, 1},
 };
 
-static bool divides(int a, int b)
-{
-    return b % a == 0;
-}
-
 static int items(const int *v)
 {
     return v[MT] / v[MR] * (v[NT] / v[NR]);

@@ -36,11 +36,6 @@ static const int known[][TUNING_VALUES] = {
     {64, 64, 32, 32, 32, 1, 2},
 };
 
-static bool divides(int a, int b)
-{
-    return b % a == 0;
-}
-
 static int items(const matrix_unit *u, const int *v)
 {
     return u->items * (v[MT] / v[WM]) * (v[NT] / v[WN]);
@@ -55,8 +50,7 @@ static gemm_tile tile(const matrix_unit *u, const int *v)
 static uint64_t local_bytes(const device *d, const matrix_unit *u, const int *v)
 {
     int tiles = (v[MT] + v[NT]) * (unit_parts(d) * v[KT] + 8) * (1 + v[DB]) * 2;
-    int words = 2 * (u->a > u->b ? u->a : u->b); /* the two are aligned alike */
-    return (uint64_t)(tiles + (unit_emulated(d, u) ? items(u, v) * words * 4 : 0));
+    return (uint64_t)(tiles + unit_exchange_bytes(d, u, items(u, v)));
 }
 
 /* Sums, both factors of a step, and what is on its way to local memory. */
@@ -94,24 +88,19 @@ static bool fits_values(const device *d, const int *v, const int *shape)
 static const tuning tuned = TUNED("gpu_mma"), tuned_bf16 = TUNED("gpu_mma_bf16"),
                     tuned_three = TUNED("gpu_mma_bf16x3");
 
-static bool fits_in(const device *d, precision p)
-{
-    return d->class == CLASS_GPU && d->settings.precision == p && unit_of(d);
-}
-
 static bool fits(const device *d)
 {
-    return fits_in(d, PRECISION_FP16);
+    return op_has_unit(d, PRECISION_FP16);
 }
 
 static bool fits_bf16(const device *d)
 {
-    return fits_in(d, PRECISION_BF16);
+    return op_has_unit(d, PRECISION_BF16);
 }
 
 static bool fits_three(const device *d)
 {
-    return fits_in(d, PRECISION_AUTO);
+    return op_has_unit(d, PRECISION_AUTO);
 }
 
 static size_t packed_count(const device *d, const int *values, int n, int k)

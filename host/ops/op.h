@@ -18,6 +18,17 @@ static inline int op_group(const device *d, int wanted)
     return group;
 }
 
+static inline bool divides(int a, int b)
+{
+    return b % a == 0;
+}
+
+/* Whether kernels on a GPU's matrix units serve a device that was opened in this precision. */
+static inline bool op_has_unit(const device *d, precision p)
+{
+    return d->class == CLASS_GPU && d->settings.precision == p && unit_of(d);
+}
+
 /* How many bf16 numbers kernels with matrix tiles make of an input: 1, or 2 for what fp32 holds; 0
  * where tiles are not to be used. */
 static inline int op_tile_parts(const device *d)
