@@ -154,33 +154,8 @@ INLINE void keep_weights(local ushort *tile, uint4 part[LOADS(W_VECTORS)], int m
 /* Pixels from one fragment of a unit to another, in the patch. */
 #define APART(i) ((i) * UNIT_M / TX * PW + (i) * UNIT_M % TX)
 
-/* One tap. x, w: from the unit's first pixel, moved by the tap, and its first channel on. */
-INLINE void accumulate(unit_c sum[FM][FN], local const uint *x, local const uint *w, int lane,
-                       UNIT_EXCHANGE exchange)
-{
-    #pragma unroll
-    for (int k = 0; k < CC / 2; k += UNIT_K / 2) {
-        unit_b b[PARTS][FN];
-        #pragma unroll
-        for (int p = 0; p < PARTS; p++)
-            #pragma unroll
-            for (int j = 0; j < FN; j++)
-                unit_load_b(&b[p][j], w + j * UNIT_N * WORDS + p * CC / 2 + k, WORDS, lane);
-        #pragma unroll
-        for (int i = 0; i < FM; i++) {
-            unit_a a[PARTS];
-            #pragma unroll
-            for (int p = 0; p < PARTS; p++)
-                unit_load_a(&a[p], x + APART(i) * WORDS + p * CC / 2 + k, WORDS, lane);
-            /* low high, high low, high high */
-            #pragma unroll
-            for (int p = 2 * PARTS - 2; p >= 0; p--)
-                #pragma unroll
-                for (int j = 0; j < FN; j++)
-                    unit_multiply(&sum[i][j], a[p / 2], b[p % 2][j], exchange);
-        }
-    }
-}
+#define STEPS CC
+#include "unit_sums.clh"
 
 /* VEC channels of a pixel, from the first on; `left` of them exist. */
 INLINE void put(global float *out, global const float *residual, V x, int left)

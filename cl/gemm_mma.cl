@@ -19,8 +19,11 @@
 #define ROW_VECTORS (PARTS * PART_VECTORS)
 #define ROW (PARTS * KT + 8) /* a local row: a fragment's rows begin in different banks */
 #define WORDS (ROW / 2)
+#define STEPS KT
+#define APART(i) ((i) * UNIT_M)
 
 #include "gemm_tiles.clh"
+#include "unit_sums.clh"
 
 #define B_VECTORS (NT * ROW_VECTORS)
 #define B_LOADS LOADS(B_VECTORS)
@@ -64,34 +67,6 @@ INLINE void keep_b(local ushort *tile, uint4 part[B_LOADS], int me)
         int v = me + l * ITEMS;
         if (!MINE(v, B_VECTORS)) continue;
         *(local uint4 *)(tile + v / ROW_VECTORS * ROW + v % ROW_VECTORS * 8) = part[l];
-    }
-}
-
-/* a, b: from the unit's first row and column on. */
-INLINE void accumulate(unit_c sum[FM][FN], local const uint *a, local const uint *b, int lane,
-                       UNIT_EXCHANGE exchange)
-{
-    #pragma unroll
-    for (int k = 0; k < KT / 2; k += UNIT_K / 2) {
-        unit_b y[PARTS][FN];
-        #pragma unroll
-        for (int p = 0; p < PARTS; p++)
-            #pragma unroll
-            for (int j = 0; j < FN; j++)
-                unit_load_b(&y[p][j], b + j * UNIT_N * WORDS + p * KT / 2 + k, WORDS, lane);
-        #pragma unroll
-        for (int i = 0; i < FM; i++) {
-            unit_a x[PARTS];
-            #pragma unroll
-            for (int p = 0; p < PARTS; p++)
-                unit_load_a(&x[p], a + i * UNIT_M * WORDS + p * KT / 2 + k, WORDS, lane);
-            /* low high, high low, high high */
-            #pragma unroll
-            for (int p = 2 * PARTS - 2; p >= 0; p--)
-                #pragma unroll
-                for (int j = 0; j < FN; j++)
-                    unit_multiply(&sum[i][j], x[p / 2], y[p % 2][j], exchange);
-        }
     }
 }
 
