@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Breaks good models in every way we could think of, for tests/cli.sh. Standard library only.
+"""Breaks good models in every way we could think of, for tests/cli/commands.sh. Standard library only.
 
 usage: make_malformed.py tests/data/models FOLDER               write the broken models
        make_malformed.py tests/data/models FOLDER --run DITCL   and run the program over them

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Makes tests/data/checkpoints and tests/fuzz/corpus/torch: the same few tensors in every format of
 weights, written by PyTorch and safetensors themselves, and a VAE as Stable Diffusion files have it.
-For tests/test_checkpoints.c and tests/cli.sh.
+For tests/test_checkpoints.c and tests/cli/.
 
     scripts/oracle_checkpoints.py     (needs torch, diffusers, safetensors)
 """

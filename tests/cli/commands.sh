@@ -1,60 +1,11 @@
 #!/bin/bash
 # The commands as a user types them: exit codes, one-line errors, names of outputs, nothing half
-# written. usage: tests/cli.sh PATH/ditcl
-set -u
-ditcl=$(readlink -f "${1:?usage: tests/cli.sh PATH/ditcl}")
-data=$(dirname "$(readlink -f "$0")")/data
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work" || exit 1
-passed=0 failed=0
-
-problem()
-{
-    echo "WRONG: $1"
-    failed=$((failed + 1))
-}
-
-# expect CODE "part of the message" COMMAND...: the exit code, a message of one line (a second with
-# a hint at most) that says the part, and no file left in the folder.
-expect()
-{
-    local code=$1 part=$2 got lines
-    shift 2
-    "$ditcl" "$@" >out 2>err
-    got=$?
-    lines=$(grep -vc '^device [0-9]*: ' err)
-    if [ "$got" -ne "$code" ]; then
-        problem "ditcl $*: exit code $got, expected $code: $(cat err)"
-    elif [ "$code" -ne 0 ] && { [ "$lines" -lt 1 ] || [ "$lines" -gt 2 ]; }; then
-        problem "ditcl $*: $lines lines on stderr: $(cat err)"
-    elif [ -n "$part" ] && ! grep -qiF -- "$part" out err; then
-        problem "ditcl $*: does not say \"$part\": $(cat err)"
-    elif [ "$code" -ne 0 ] && [ -n "$(find . -type f ! -name out ! -name err ! -path './keep/*')" ]; then
-        problem "ditcl $*: left files: $(find . -type f)"
-        find . -type f ! -name out ! -name err ! -path './keep/*' -delete
-    else
-        passed=$((passed + 1))
-    fi
-}
-
-# made NAME...: exactly these files are there now; they are removed
-made()
-{
-    local found
-    found=$(find . -type f ! -name out ! -name err ! -path './keep/*' -printf '%P\n' | sort | tr '\n' ' ')
-    if [ "$found" != "$(printf '%s\n' "$@" | sort | tr '\n' ' ')" ]; then
-        problem "files \"$found\", expected \"$*\""
-    else
-        passed=$((passed + 1))
-    fi
-    find . -type f ! -name out ! -name err ! -path './keep/*' -delete
-}
+# written. usage: tests/cli/commands.sh PATH/ditcl
+source "$(dirname "$0")/expect.sh"
 
 model=$data/models/separate48
 fast="--steps 2 -q"
-mkdir keep folder series0
-export XDG_CACHE_HOME=$work/keep/cache XDG_CONFIG_HOME=$work/keep/config DITCL_FIT=off
+mkdir folder series0
 
 # help and misuse of the command line
 expect 2 "no command"
@@ -510,5 +461,4 @@ for wait in 0.2 1; do
     [ -z "$(ls -A folder)" ] || problem "interrupted after $wait s: left $(ls -A folder)"
 done
 
-echo "$passed passed, $failed failed"
-[ $failed -eq 0 ]
+finish

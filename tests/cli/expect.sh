@@ -1,0 +1,69 @@
+# Sourced by the tests of commands in this folder: runs ditcl as a user does, in a work folder of its
+# own, and counts. Sets ditcl, data (tests/data) and work. A test ends with `finish`.
+set -u
+ditcl=$(readlink -f "${1:?usage: $0 PATH/ditcl}")
+data=$(readlink -f "$(dirname "${BASH_SOURCE[0]}")/../data")
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit 1
+passed=0 failed=0
+mkdir keep
+export XDG_CACHE_HOME=$work/keep/cache XDG_CONFIG_HOME=$work/keep/config DITCL_FIT=off
+
+problem()
+{
+    echo "WRONG: $1"
+    failed=$((failed + 1))
+}
+
+# expect CODE "part of the message" COMMAND...: the exit code, a message of one line (a second with
+# a hint at most) that says the part, and no file left in the folder.
+expect()
+{
+    local code=$1 part=$2 got lines
+    shift 2
+    "$ditcl" "$@" >out 2>err
+    got=$?
+    lines=$(grep -vc '^device [0-9]*: ' err)
+    if [ "$got" -ne "$code" ]; then
+        problem "ditcl $*: exit code $got, expected $code: $(cat err)"
+    elif [ "$code" -ne 0 ] && { [ "$lines" -lt 1 ] || [ "$lines" -gt 2 ]; }; then
+        problem "ditcl $*: $lines lines on stderr: $(cat err)"
+    elif [ -n "$part" ] && ! grep -qiF -- "$part" out err; then
+        problem "ditcl $*: does not say \"$part\": $(cat err)"
+    elif [ "$code" -ne 0 ] && [ -n "$(find . -type f ! -name out ! -name err ! -path './keep/*')" ]; then
+        problem "ditcl $*: left files: $(find . -type f)"
+        find . -type f ! -name out ! -name err ! -path './keep/*' -delete
+    else
+        passed=$((passed + 1))
+    fi
+}
+
+# made NAME...: exactly these files are there now; they are removed
+made()
+{
+    local found
+    found=$(find . -type f ! -name out ! -name err ! -path './keep/*' -printf '%P\n' | sort | tr '\n' ' ')
+    if [ "$found" != "$(printf '%s\n' "$@" | sort | tr '\n' ' ')" ]; then
+        problem "files \"$found\", expected \"$*\""
+    else
+        passed=$((passed + 1))
+    fi
+    find . -type f ! -name out ! -name err ! -path './keep/*' -delete
+}
+
+# says TEXT FILE, or says not TEXT FILE
+says()
+{
+    local want=0
+    if [ "$1" = not ]; then want=1 && shift; fi
+    grep -qF -- "$1" "$2"
+    if [ $? -eq $want ]; then passed=$((passed + 1)); else problem "$2 about $1: $(cat "$2")"; fi
+}
+
+finish()
+{
+    echo "$passed passed, $failed failed"
+    [ $failed -eq 0 ]
+    exit
+}
