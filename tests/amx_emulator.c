@@ -4,7 +4,9 @@
  * The instructions raise SIGILL; the handler decodes them, does them on tiles of its own (one set
  * per thread) and steps over them. It also grants the permission that programs ask the kernel for.
  * Whatever it does not know, and whatever the processor would refuse, ends the process by SIGILL
- * as it would without it. Source: Intel 64 and IA-32 Architectures Software Developer's Manual,
+ * as it would without it. Where the processor has tiles and the system grants them, it does
+ * nothing: LDTILECFG does not trap there, and the handler's tiles would stay unconfigured.
+ * Source: Intel 64 and IA-32 Architectures Software Developer's Manual,
  * volume 1 chapter 18 and the pages of the instructions in volume 2. Needs AVX2 and FMA. */
 #include <dlfcn.h>
 #include <errno.h>
@@ -241,6 +243,7 @@ static bool execute(const instruction *i)
 typedef int sigaction_function(int, const struct sigaction *, struct sigaction *);
 
 static sigaction_function *real_sigaction; /* found at the first call, maybe before install() */
+static bool emulating;
 
 static sigaction_function *next_sigaction(void)
 {
@@ -269,7 +272,8 @@ static void on_illegal(int signal_number, siginfo_t *info, void *context)
 /* In place of libc's: compilers' libraries would put their handlers of crashes before ours. */
 EXPORT int sigaction(int number, const struct sigaction *new_action, struct sigaction *old_action)
 {
-    if (number != SIGILL || !new_action) return next_sigaction()(number, new_action, old_action);
+    if (number != SIGILL || !new_action || !emulating)
+        return next_sigaction()(number, new_action, old_action);
     if (old_action) *old_action = (struct sigaction){.sa_handler = SIG_DFL};
     return 0;
 }
@@ -291,23 +295,28 @@ static long call_kernel(long number, const long a[6])
     return result;
 }
 
+enum { REQUEST_PERMISSION = 0x1023, TILE_DATA = 18 };
+
 /* In place of libc's: arch_prctl(ARCH_REQ_XCOMP_PERM, tile data) succeeds. */
 EXPORT long syscall(long number, ...)
 {
-    enum { REQUEST_PERMISSION = 0x1023, TILE_DATA = 18 };
     long a[6];
     va_list args;
     va_start(args, number);
     for (int i = 0; i < 6; i++) a[i] = va_arg(args, long);
     va_end(args);
-    if (number == SYS_arch_prctl && a[0] == REQUEST_PERMISSION && a[1] == TILE_DATA) return 0;
+    if (emulating && number == SYS_arch_prctl && a[0] == REQUEST_PERMISSION && a[1] == TILE_DATA)
+        return 0;
     return call_kernel(number, a);
 }
 
 __attribute__((constructor)) static void install(void)
 {
     struct sigaction action = {.sa_sigaction = on_illegal, .sa_flags = SA_SIGINFO};
+    const long permission[6] = {REQUEST_PERMISSION, TILE_DATA};
     if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return;
+    if (__builtin_cpu_supports("amx-bf16") && call_kernel(SYS_arch_prctl, permission) == 0) return;
+    emulating = true;
     sigemptyset(&action.sa_mask);
     next_sigaction()(SIGILL, &action, NULL);
 }
