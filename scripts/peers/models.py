@@ -7,7 +7,6 @@ import math
 
 import torch
 import torch.nn.functional as F
-from diffusers import AutoencoderKL
 from torch import nn
 
 # depth, width, heads of the paper's sizes
@@ -17,7 +16,8 @@ SIZES = {"XL": (28, 1152, 16), "L": (24, 1024, 16), "B": (12, 768, 12), "S": (12
 def sincos(positions, width):
     """[n] positions -> [n, width] sines, then cosines"""
     half = width // 2
-    angles = positions[:, None] * torch.exp(-math.log(10000) / half * torch.arange(half))
+    angles = positions[:, None] * torch.exp(
+        -math.log(10000) / half * torch.arange(half, device=positions.device))
     return angles.sin(), angles.cos()
 
 
@@ -93,6 +93,8 @@ class DiT(nn.Module):
 
 def autoencoder():
     """Stable Diffusion's"""
+    from diffusers import AutoencoderKL  # only the decoder needs it
+
     return AutoencoderKL(
         block_out_channels=(128, 256, 512, 512), layers_per_block=2, latent_channels=4,
         down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4)
