@@ -56,12 +56,13 @@ status file_make_folders(const char *path);
 
 typedef struct {
     FILE *stream;       /* write here */
-    struct sink *sink;  /* behind it: the descriptor, and the errno of the first write that failed */
+    struct sink *sink;  /* behind it: the descriptor, and errno of the first write that failed */
     char *path;         /* the final name, links followed */
     char *shown;        /* what messages call it */
     char *temporary;    /* null: committed */
     struct partial *in; /* the hidden folder of the temporary; null in a folder_out */
     bool in_place;      /* a mount point: the temporary is copied into it at the end */
+    bool disposable;    /* not worth keeping when it cannot get its final name */
 } file_out;
 
 /* Checks, before any work, that path can be written: its folder is there and can be written, and

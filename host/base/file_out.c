@@ -112,15 +112,12 @@ status file_out_finish(file_out *out)
 
 /* ---- opening ---- */
 
-/* Access as the file had it that is replaced, else as of any new file. Where a file system keeps no
- * owners or modes, what it does is right. */
-static void set_access(int fd, const struct stat *old)
+/* Owner, group and mode of the file that is replaced, as far as this user may give them. Where a
+ * file system keeps none of these, what it does is right. */
+static void keep_access(int fd, const struct stat *old)
 {
-    mode_t mask = umask(0), mode = 0666 & ~mask;
-    umask(mask);
-    if (old) mode = old->st_mode & 0777;
-    if (old && fchown(fd, old->st_uid, old->st_gid) != 0 &&
-        fchown(fd, (uid_t)-1, old->st_gid) != 0)
+    mode_t mode = old->st_mode & 0777;
+    if (fchown(fd, old->st_uid, old->st_gid) != 0 && fchown(fd, (uid_t)-1, old->st_gid) != 0)
         mode = (mode & ~(mode_t)070) | (mode & 07) << 3; /* this group is another one */
     fchmod(fd, mode);
 }
@@ -131,13 +128,14 @@ static status open_temporary(file_out *out, const char *path, const struct stat 
     status st = memory_strdup(&out->temporary, path);
     if (st != OK) return st;
     sigset_t before = signals_hold();
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    mode_t mode = old ? old->st_mode & 0777 : 0666;
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
     if (fd < 0) {
         st = cannot_write(out->shown, errno);
         free(out->temporary);
         out->temporary = NULL;
     } else {
-        set_access(fd, old);
+        if (old) keep_access(fd, old);
         st = partial_register(out->temporary);
         if (st == OK) st = open_stream(out, fd);
         else close(fd);
@@ -234,11 +232,11 @@ static int commit_one(file_out *out)
 /* What was finished is not lost: it stays in the hidden folder, which gets a visible name. */
 static status keep(file_out *out, int reason)
 {
+    status st = cannot_write(out->shown, reason);
+    if (out->disposable) return st;
     partial_keep(out->in);
     partial_forget(out->temporary);
-    status st = cannot_write(out->shown, reason);
-    fail_hint("the finished file is kept: %s%s", partial_path(out->in),
-              strrchr(out->temporary, '/'));
+    fail_hint("what is finished is kept in %s", partial_path(out->in));
     free(out->temporary);
     out->temporary = NULL;
     return st;
@@ -376,8 +374,7 @@ status folder_out_commit(folder_out *out, file_out *files, size_t n)
     if (rename(out->temporary, out->path) != 0) {
         st = cannot_write(out->shown, errno);
         partial_keep(out->in);
-        fail_hint("the finished folder is kept: %s%s", partial_path(out->in),
-                  strrchr(out->temporary, '/'));
+        fail_hint("what is finished is kept in %s", partial_path(out->in));
     } else if (out->mode) {
         chmod(out->path, out->mode);
     }

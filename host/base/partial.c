@@ -16,6 +16,7 @@
 
 #include "base/file.h"
 #include "base/memory.h"
+#include "base/text.h"
 
 /* ---- signals ---- */
 
@@ -232,14 +233,12 @@ static status make_locked(partial *p, const char *folder, const char *shown)
 static status partial_make(partial **p, const char *folder, const struct stat *in,
                            const char *shown)
 {
-    static dev_t cleaned_device;
-    static ino_t cleaned_inode;
+    static char cleaned[4096]; /* the last folder whose left-overs were removed */
     partial *new = NULL;
     sigset_t before = signals_hold();
     status st = OK;
-    if (cleaned_device != in->st_dev || cleaned_inode != in->st_ino) remove_stale(folder);
-    cleaned_device = in->st_dev;
-    cleaned_inode = in->st_ino;
+    if (strcmp(cleaned, folder) != 0) remove_stale(folder);
+    text_copy(cleaned, sizeof cleaned, folder);
     TRY(memory_alloc(&new, 1, sizeof *new));
     TRY(make_locked(new, folder, shown));
     new->device = in->st_dev;

@@ -1,5 +1,5 @@
-/* Where outputs are until they are complete: a hidden folder beside each output's final name, called
- * .ditcl-partial-BOOT-XXXXXX. BOOT is the beginning of the kernel's boot id.
+/* Where outputs are until they are complete: a hidden folder beside each output's final name, which
+ * is called .ditcl-partial-BOOT-XXXXXX. BOOT is the beginning of the kernel's boot id.
  *
  * This process holds a lock (flock) on the folder for as long as it needs it. A run that was killed
  * holds none, so the next run that writes beside it removes what was left. Everything that the

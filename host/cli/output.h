@@ -48,7 +48,7 @@ status output_decode(output *o, vae *v, buf latents, compat arithmetic, bool qui
 
 /* An array will be written with the pictures; OUTPUT_EXTRAS at most. asked_by: the option. */
 status output_add_array(output *o, const char *asked_by, const char *path);
-/* All outputs are known now: no two names are one file. Mount points are announced, unless quiet. */
+/* All outputs are known: no two names are one file. Unless quiet, mount points are announced. */
 status output_check(output *o, bool quiet);
 
 /* Room for such an array's file; open it with file_out_open. */

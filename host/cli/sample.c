@@ -147,8 +147,10 @@ static status note_noise(text *note, const sample_request *q, const run *r)
     status st = OK;
     TRY(text_append(note, "seed %llu", (unsigned long long)q->seed));
     if (r->request.source.kind != RNG_TORCH_CPU) TRY(text_append(note, " of %s", q->rng));
-    if (files->latents_in) TRY(text_append(note, ", first noise %s", file_last_part(files->latents_in)));
-    if (files->noise_in) TRY(text_append(note, ", steps' noise %s", file_last_part(files->noise_in)));
+    if (files->latents_in)
+        TRY(text_append(note, ", first noise %s", file_last_part(files->latents_in)));
+    if (files->noise_in)
+        TRY(text_append(note, ", steps' noise %s", file_last_part(files->noise_in)));
     TRY(text_append(note, ", steps %s, sampler %s", q->how.steps,
                     sampler_names[r->request.sampler]));
     if (r->request.sampler == SAMPLER_DDIM) TRY(text_append(note, ", eta %.9g", q->how.eta));
@@ -306,8 +308,9 @@ status cli_sample(int argc, char **argv)
         {"n", 0, OPTION_INT, &q.per_class, "N", "pictures of each class [1]", 1, 1000000, NULL},
         {"out", 'o', OPTION_TEXT, &q.out, "PATH",
          "a .png file: the picture, or one sheet of several; with one %d or %0Nd a numbered "
-         "series (%% is a %); a folder that is there gets 000000.png and so on. A file of that name is "
-         "replaced, and its mode kept; a link stands for the file it leads to [ditcl.png]", 0, 0, NULL},
+         "series (%% is one %); a folder that is there gets 000000.png and so on. A file of that "
+         "name is replaced and its mode kept; a link stands for what it leads to [ditcl.png]",
+         0, 0, NULL},
         {"seed", 's', OPTION_UINT64, &q.seed, "S", "of the noise, as torch.manual_seed [0]", 0, 0,
          NULL},
         {"rng", 0, OPTION_TEXT, &q.rng, "NAME",

@@ -129,6 +129,7 @@ status cache_write(hash128 key, const unsigned char *binary, size_t n)
     TRY(path_of(path, key));
     TRY(file_out_open(&out, path));
     make_header(header, key, binary, n);
+    out.disposable = true;
     file_out_protect(&out);
     fwrite(header, 1, HEADER, out.stream);
     fwrite(binary, 1, n, out.stream);
