@@ -25,6 +25,10 @@ static void try_map(file_map *map, int fd)
 static status read_to(file_map *map, size_t end, const char *path)
 {
     enum { PIECE = 1 << 26 };
+    double pages = (double)sysconf(_SC_PHYS_PAGES), page = (double)sysconf(_SC_PAGESIZE);
+    if (pages > 0 && (double)end > pages * page)
+        return fail(ERR_MEMORY, "%s: cannot be mapped here, and its %zu bytes do not fit memory",
+                    path, map->size);
     while (map->held < end) {
         size_t left = end - map->held;
         ssize_t got = pread(map->fd, map->copy + map->held, left < PIECE ? left : PIECE,
@@ -39,14 +43,11 @@ static status read_to(file_map *map, size_t end, const char *path)
     return OK;
 }
 
-/* Memory for the whole file, which cannot be mapped. Only what is read of it will be used. */
+/* Addresses for the whole file, which cannot be mapped. Memory is used as far as it is read. */
 static status make_room(file_map *map, const char *path, int reason)
 {
-    long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
-    double memory = (double)pages * (double)page;
-    void *room = MAP_FAILED;
-    if (pages <= 0 || (double)map->size < memory)
-        room = mmap(NULL, map->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void *room = mmap(NULL, map->size, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (room == MAP_FAILED)
         return fail(ERR_MEMORY, "%s: cannot be mapped (%s), and its %zu bytes do not fit memory",
                     path, strerror(reason), map->size);

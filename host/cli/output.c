@@ -84,7 +84,7 @@ static status check_format(const char *path)
 static status check_array(const char *path)
 {
     size_t n = strlen(path);
-    if (!file_exists(path) || file_is_folder(path)) return OK; /* folders are refused as such */
+    if (!file_exists(path)) return OK;
     if (n > 4 && text_equal_nocase(path + n - 4, ".npy")) return OK;
     return fail(ERR_USAGE, "%s: is there already; only a .npy file is replaced by an array", path);
 }
@@ -132,15 +132,16 @@ status output_check_one(const char *path, bool quiet)
 
 status output_check_array(const char *path, bool quiet)
 {
-    status st = check_array(path);
+    status st = file_out_check(path);
+    if (st == OK) st = check_array(path);
     return st == OK ? output_check_one(path, quiet) : st;
 }
 
 status output_add_array(output *o, const char *asked_by, const char *path)
 {
-    status st = check_array(path);
+    status st = file_names_add(&o->names, path);
     assert(o->extras < OUTPUT_EXTRAS);
-    if (st == OK) st = file_names_add(&o->names, path);
+    if (st == OK) st = check_array(path);
     if (st == OK) o->options[o->extras++] = asked_by;
     return st;
 }

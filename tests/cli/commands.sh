@@ -81,9 +81,9 @@ expect 2 "%d" sample "$model" --out 'a%d%d.png'
 expect 2 "%d" sample "$model" --out 'a%5d.png'
 expect 2 "PNG" sample "$model" --out a.jpg
 expect 2 "PNG" sample "$model" --out a.npy
-expect 2 "picture's name" sample "$model" --out a.png --latents-out a.png
-expect 2 "picture's name" sample "$model" --out a.png --noise-out a.png
-expect 2 "latents' name" sample "$model" --latents-out a.npy --noise-out a.npy
+expect 2 "--out a.png and --latents-out a.png are one file" sample "$model" --out a.png --latents-out a.png
+expect 2 "--out a.png and --noise-out a.png are one file" sample "$model" --out a.png --noise-out a.png
+expect 2 "are one file" sample "$model" --latents-out a.npy --noise-out a.npy
 expect 2 "torch-cpu, torch-cpu-scalar" sample "$model" --rng cuda
 expect 2 "multiprocessors" sample "$model" --rng torch-cuda:0
 expect 2 "multiprocessors" sample "$model" --rng torch-cuda:68x100
