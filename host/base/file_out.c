@@ -27,8 +27,9 @@ static ssize_t sink_write(void *cookie, const char *data, size_t n)
         if (put > 0) done += (size_t)put;
         else if (put == 0 || errno != EINTR) s->reason = put ? errno : EIO;
     }
+    if (!s->reason) return (ssize_t)n;
     errno = s->reason;
-    return s->reason ? 0 : (ssize_t)n;
+    return 0;
 }
 
 static int sink_close(void *cookie)
@@ -218,9 +219,8 @@ static int copy_into(const char *path, const char *from)
 /* With signals held back. Returns 0 or an errno. */
 static int commit_one(file_out *out)
 {
-    int reason = out->in_place                         ? copy_into(out->path, out->temporary)
-                 : rename(out->temporary, out->path) ? errno
-                                                       : 0;
+    int reason = out->in_place ? copy_into(out->path, out->temporary) : 0;
+    if (!out->in_place && rename(out->temporary, out->path) != 0) reason = errno;
     if (reason) return reason;
     if (out->in_place) unlink(out->temporary);
     partial_forget(out->temporary);

@@ -284,15 +284,17 @@ status output_commit(output *o)
     char path[PATH_BYTES];
     int width, height;
     status st = OK;
+    bool several = o->kind == OUTPUT_SERIES || o->kind == OUTPUT_FOLDER;
+    if (o->n > 0) TRY(picture_path(o, path, 0));
     if (o->kind == OUTPUT_SHEET && o->sheet) {
         TRY(grid_make(&sheet, &width, &height, o->sheet, o->n, columns(o), o->width,
                       o->height));
-        TRY(picture_path(o, path, 0));
         TRY(write_one(o, path, sheet, width, height));
     }
     TRY(file_out_commit(o->files, (size_t)o->n_files));
     if (o->n > 0 && isatty(STDERR_FILENO))
-        fprintf(stderr, "wrote %s (%d picture%s)\n", o->path, o->n, o->n > 1 ? "s" : "");
+        fprintf(stderr, "wrote %s (%d picture%s)\n", several ? o->path : path, o->n,
+                o->n > 1 ? "s" : "");
 done:
     free(sheet);
     return st;
