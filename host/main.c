@@ -1,4 +1,5 @@
 /* argv[1] -> command -> exit code. The only place that prints an error. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -66,8 +67,9 @@ int main(int argc, char **argv)
 {
     file_guard_signals();
     status st = run(argc, argv);
+    errno = EIO;
     if (st == OK && (fflush(stdout) || ferror(stdout)))
-        st = fail(ERR_FILE, "cannot write to standard output");
+        st = fail(ERR_FILE, "cannot write to standard output: %s", strerror(errno));
     if (st == OK) return 0;
     fprintf(stderr, "ditcl: %s\n", fail_line());
     if (*fail_hint_line()) fprintf(stderr, "       %s\n", fail_hint_line());

@@ -19,6 +19,7 @@ Suite *suite_matrix(void);
 Suite *suite_models(void);
 Suite *suite_ops(void);
 Suite *suite_pictures(void);
+Suite *suite_outputs(void);
 Suite *suite_program(void);
 Suite *suite_paper(void);
 Suite *suite_rng(void);

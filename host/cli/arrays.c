@@ -2,22 +2,31 @@
 #include "cli/arrays.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/memory.h"
 #include "base/text.h"
 
+typedef struct {
+    int n_dims;
+    const size_t *dims;
+} expected_shape;
+
+static status check_shape(const npy *a, const char *path, const void *context)
+{
+    const expected_shape *s = context;
+    char found[256], expected[256];
+    bool same = a->n_dims == s->n_dims;
+    for (int i = 0; i < s->n_dims && same; i++) same = a->dims[i] == s->dims[i];
+    if (same) return OK;
+    text_shape(found, sizeof found, a->dims, a->n_dims);
+    text_shape(expected, sizeof expected, s->dims, s->n_dims);
+    return fail(ERR_FORMAT, "%s: has shape %s, expected %s", path, found, expected);
+}
+
 /* Reads an array that must have this shape. */
 static status read_array(npy *a, const char *path, int n_dims, const size_t *dims)
 {
-    char found[256], expected[256];
-    status st = npy_read(a, path);
-    bool same = st == OK && a->n_dims == n_dims;
-    for (int i = 0; i < n_dims && same; i++) same = a->dims[i] == dims[i];
-    if (same || st != OK) return st;
-    text_shape(found, sizeof found, a->dims, a->n_dims);
-    text_shape(expected, sizeof expected, dims, n_dims);
-    return fail(ERR_FORMAT, "%s: has shape %s, expected %s", path, found, expected);
+    return npy_read_judged(a, path, check_shape, &(expected_shape){n_dims, dims});
 }
 
 /* steps, n, C, h, w: the shape of all steps' noise; behind its first that of the latents. */
@@ -84,20 +93,13 @@ done:
     return st;
 }
 
-status arrays_check(const arrays *a, const char *picture)
+status arrays_add(const arrays *a, output *o)
 {
-    const char *names[] = {a->latents_out, a->noise_out};
-    const char *const options[] = {"--latents-out", "--noise-out"};
-    for (int i = 0; i < 2; i++) {
-        if (!names[i]) continue;
-        if (!strcmp(names[i], picture))
-            return fail(ERR_USAGE, "%s %s: is the picture's name too", options[i], picture);
-        status st = output_check_array(names[i]);
-        if (st != OK) return st;
-    }
-    if (names[0] && names[1] && !strcmp(names[0], names[1]))
-        return fail(ERR_USAGE, "--noise-out %s: is the latents' name too", names[1]);
-    return OK;
+    status st = OK;
+    if (a->latents_out) TRY(output_add_array(o, "--latents-out", a->latents_out));
+    if (a->noise_out) TRY(output_add_array(o, "--noise-out", a->noise_out));
+done:
+    return st;
 }
 
 void arrays_free(arrays *a)

@@ -24,8 +24,8 @@ typedef struct {
     {"noise-out", 0, OPTION_TEXT, &(where)->noise_out, "F.npy",                                    \
      "also write the noise that the steps added", 0, 0, NULL}
 
-/* Those to be written can be, each under a name of its own, which `picture` is not. */
-status arrays_check(const arrays *a, const char *picture);
+/* Adds those to be written to the outputs. */
+status arrays_add(const arrays *a, output *o);
 
 /* The latents that n pictures begin with, where they are given. */
 status arrays_read(arrays *a, const model *m, int n);

@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "bench/bench.h"
 #include "cli/cli.h"
+#include "cli/output.h"
 #include "cli/progress.h"
 #include "cli/report.h"
 
@@ -67,7 +68,7 @@ static status run_bench(bench_options *q)
     report r = {&b, &d, m.path};
     status st = OK;
     TRY(check_options(q));
-    if (q->html) TRY(file_out_check(q->html));
+    if (q->html) TRY(output_check_one(q->html, q->quiet));
     TRY(cli_open_subject(&m, &q->of, VAE_NEEDED));
     q->on.verbose = q->verbose;
     q->on.measured = true;

@@ -95,7 +95,7 @@ status cli_check_subject(const char *verb, const subject *s);
 /* Its tensors are checked. */
 status cli_open_subject(model *m, const subject *s, vae_need need);
 
-/* With -v: what is assumed of a VAE that does not say it. */
+/* With -v: what is assumed of a VAE that does not say it; weights that could not be mapped. */
 void cli_tell_vae(const model *m, bool verbose);
 
 /* Opens the device that the selector, else DITCL_DEVICE, names; an automatic choice is named on

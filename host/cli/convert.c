@@ -3,6 +3,7 @@
 
 #include "base/text.h"
 #include "cli/cli.h"
+#include "cli/output.h"
 #include "model/convert.h"
 #include "model/dit.h"
 #include "model/vae.h"
@@ -21,7 +22,7 @@ static status check_out(const char *out, bool *file)
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         if (ends_with(out, others[i]))
             return fail(ERR_USAGE, "%s: only .safetensors files and folders are written", out);
-    return *file ? file_out_check(out) : OK;
+    return *file ? output_check_one(out, false) : OK;
 }
 
 static status convert(const char *out, const model_request *in, const type_choice *what, dtype type)

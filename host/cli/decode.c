@@ -32,9 +32,10 @@ static bool is_npy(const char *path)
     return n > 4 && text_equal_nocase(path + n - 4, ".npy");
 }
 
-static status check_latents(const npy *a, const char *path, int channels)
+static status check_latents(const npy *a, const char *path, const void *context)
 {
     enum { LARGEST = 4096 };
+    int channels = *(const int *)context;
     if (a->n_dims == 4 && a->dims[0] >= 1 && a->dims[0] <= 1000000 &&
         a->dims[1] == (size_t)channels && a->dims[2] >= 1 && a->dims[2] <= LARGEST &&
         a->dims[3] >= 1 && a->dims[3] <= LARGEST)
@@ -100,12 +101,12 @@ static status decode(decode_request *q)
         TRY(fail(ERR_USAGE, "--compat: only pictures are rounded; %.200s gets the decoder's values",
                  q->out));
     TRY(model_open(&m, &(model_request){.name = q->model, .vae = q->vae, .forced = -1}));
-    TRY(npy_read(&x.latents, q->latents));
-    TRY(check_latents(&x.latents, q->latents, m.vae.latent_channels));
-    if (is_npy(q->out)) TRY(file_out_check(q->out));
+    TRY(npy_read_judged(&x.latents, q->latents, check_latents, &m.vae.latent_channels));
+    if (is_npy(q->out)) TRY(output_check_one(q->out, q->quiet));
     else TRY(output_open(&o, q->out, (int)x.latents.dims[0], 1,
                          (int)x.latents.dims[3] * vae_scale(&m.vae),
                          (int)x.latents.dims[2] * vae_scale(&m.vae)));
+    TRY(output_check(&o, q->quiet));
     cli_tell_vae(&m, q->verbose);
     q->on.verbose = q->verbose;
     q->on.measured = true;

@@ -32,16 +32,19 @@ static const char details[] =
 /* The picture, of sizes that the VAE halves without a rest. */
 static status read_picture(png *p, const encode_request *q, int scale)
 {
-    status st = png_read(p, q->words[0]);
+    int stored_width, stored_height;
+    status st = png_sizes(&stored_width, &stored_height, q->words[0]);
     if (st != OK) return st;
-    int width = p->width / scale * scale, height = p->height / scale * scale;
-    if (width == p->width && height == p->height) return OK;
-    if (q->fit && width && height) {
-        picture_crop(p, width, height);
-        return OK;
+    int width = stored_width / scale * scale, height = stored_height / scale * scale;
+    bool fits = width == stored_width && height == stored_height;
+    if (fits || (q->fit && width && height)) {
+        st = png_read(p, q->words[0]);
+        if (st == OK && !fits)
+            picture_crop(p, p->width / scale * scale, p->height / scale * scale);
+        return st;
     }
-    fail(ERR_USAGE, "%s: is %d x %d pixels, this VAE takes multiples of %d", q->words[0], p->width,
-         p->height, scale);
+    fail(ERR_USAGE, "%s: is %d x %d pixels, this VAE takes multiples of %d", q->words[0],
+         stored_width, stored_height, scale);
     if (width && height) fail_hint("--fit keeps the middle %d x %d", width, height);
     return ERR_USAGE;
 }
@@ -129,7 +132,7 @@ static status check(encode_request *q)
     if (st != OK) return st;
     if (!q->sample && (q->seed || q->source.kind != RNG_TORCH_CPU))
         return fail(ERR_USAGE, "--%s: only --sample draws", q->seed ? "seed" : "rng");
-    return output_check_array(q->words[1]);
+    return output_check_array(q->words[1], q->quiet);
 }
 
 static status encode(encode_request *q)

@@ -34,13 +34,19 @@ status given_check(const given *g)
 
 static status read_picture(png *p, const given *g, const char *path, int side)
 {
-    status st = png_read(p, path);
-    if (st == OK && g->fit) st = picture_fit(p, side, side);
-    if (st != OK || (p->width == side && p->height == side)) return st;
-    fail(ERR_USAGE, "%s: is %d x %d pixels, the model draws %d x %d", path, p->width, p->height,
-         side, side);
-    fail_hint("--fit scales it and keeps the middle");
-    return ERR_USAGE;
+    int width, height;
+    status st = OK;
+    TRY(png_sizes(&width, &height, path));
+    if (!g->fit && (width != side || height != side)) {
+        st = fail(ERR_USAGE, "%s: is %d x %d pixels, the model draws %d x %d", path, width, height,
+                  side, side);
+        fail_hint("--fit scales it and keeps the middle");
+        goto done;
+    }
+    TRY(png_read(p, path));
+    if (g->fit) TRY(picture_fit(p, side, side));
+done:
+    return st;
 }
 
 status given_read(given *g, model *m)

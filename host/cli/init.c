@@ -3,6 +3,7 @@
 
 #include "base/text.h"
 #include "cli/cli.h"
+#include "cli/output.h"
 #include "cli/progress.h"
 #include "model/init.h"
 #include "model/paper.h"
@@ -30,7 +31,7 @@ static status run_init(const init_options *q)
     }
     if (n <= suffix || !text_equal_nocase(q->out + n - suffix, ".safetensors"))
         return fail(ERR_USAGE, "%s: only .safetensors files are written", q->out);
-    TRY(file_out_check(q->out));
+    TRY(output_check_one(q->out, q->quiet));
     TRY(paper_model(&m, q->arch, q->image_size == PAPER_512 ? 512 : 256));
     m.dit.n_classes = q->n_classes;
     progress_start(&bar, "writing", q->quiet);

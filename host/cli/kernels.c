@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "cli/cli.h"
+#include "cli/output.h"
 #include "device/pretend.h"
 #include "model/paper.h"
 #include "ops/tuning.h"
@@ -306,13 +307,11 @@ static void write_values(FILE *to, const pretended_kernel *k)
     }
 }
 
-/* folder/index.tsv: a line for each kernel, after one that names the columns. */
-static status write_index(const writing *w)
+/* index.tsv: a line for each kernel, after one that names the columns. */
+static status write_index(const writing *w, const char *path)
 {
-    char path[4096];
     file_out out = {0};
     status st = OK;
-    TRY(file_join(path, sizeof path, w->out, "index.tsv"));
     TRY(file_out_open(&out, path));
     fprintf(out.stream, "source\tfile\tkernel\tset\tprecision\twork_group\tvalues\toptions\n");
     for (size_t i = 0; i < w->all.n; i++) {
@@ -331,6 +330,7 @@ done:
 
 static status run_kernels(writing *w)
 {
+    char index[4096];
     status st = OK;
     if (!w->out) {
         fail(ERR_USAGE, "ditcl kernels: no --out");
@@ -340,9 +340,11 @@ static status run_kernels(writing *w)
     TRY(read_features(w));
     set_limits(w);
     TRY(file_make_folders(w->out));
+    TRY(file_join(index, sizeof index, w->out, "index.tsv"));
+    TRY(output_check_one(index, false));
     w->all.folder = w->out;
     TRY(queue_sets(w));
-    TRY(write_index(w));
+    TRY(write_index(w, index));
     printf("%zu kernels in %s\n", w->all.n, w->out);
 done:
     pretended_free(&w->all);

@@ -2,7 +2,6 @@
 #include "cli/output.h"
 
 #include <assert.h>
-#include <ctype.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +10,7 @@
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "cli/cli.h"
 #include "cli/progress.h"
 #include "files/png.h"
 #include "sample/grid.h"
@@ -18,19 +18,48 @@
 
 enum { PATH_BYTES = 4096 };
 
-/* Digits of the one %d or %0Nd in path, or -1 when there is anything else behind a %. */
-static int series_digits(const char *path)
+/* A % of a file's name, in what printf knows of it: %% is one %, %d and %0Nd are the number. */
+typedef struct {
+    size_t length;
+    int digits; /* 0: %% */
+} percent;
+
+static bool parse_percent(percent *p, const char *at)
 {
-    const char *percent = strchr(path, '%');
-    int digits = 1;
-    const char *at = percent + 1;
-    if (*at == '0') {
-        at++;
-        if (!isdigit((unsigned char)*at) || *at == '0') return -1;
-        digits = *at++ - '0';
+    bool wide = at[1] == '0' && at[2] >= '1' && at[2] <= '9';
+    *p = (percent){2, at[1] == '%' ? 0 : 1};
+    if (wide) *p = (percent){4, at[2] - '0'};
+    return at[1] == '%' || at[wide ? 3 : 1] == 'd';
+}
+
+/* *numbers = how many numbers path has; false when anything else is behind a %. The folder's name
+ * is taken as it is. */
+static bool count_numbers(int *numbers, const char *path)
+{
+    percent p;
+    *numbers = 0;
+    for (const char *at = file_last_part(path); (at = strchr(at, '%')); at += p.length) {
+        if (!parse_percent(&p, at)) return false;
+        *numbers += p.digits > 0;
     }
-    if (*at != 'd' || strchr(at, '%')) return -1;
-    return digits;
+    return true;
+}
+
+/* out = path with number i in it. */
+static status put_number(char *out, const char *path, int i)
+{
+    const char *name = file_last_part(path), *at = path;
+    size_t used = 0;
+    while (*at && used < PATH_BYTES) {
+        percent p = {1, 0};
+        if (at >= name && *at == '%') parse_percent(&p, at);
+        if (!p.digits) out[used++] = *at;
+        else used += (size_t)snprintf(out + used, PATH_BYTES - used, "%0*d", p.digits, i);
+        at += p.length;
+    }
+    if (used >= PATH_BYTES) return fail(ERR_USAGE, "--out: the name is too long");
+    out[used] = 0;
+    return OK;
 }
 
 static status picture_path(const output *o, char *out, int i)
@@ -40,32 +69,81 @@ static status picture_path(const output *o, char *out, int i)
         snprintf(name, sizeof name, "%06d.png", i);
         return file_join(out, PATH_BYTES, o->path, name);
     }
-    if (o->kind != OUTPUT_SERIES) {
-        if (strlen(o->path) >= PATH_BYTES) return fail(ERR_USAGE, "--out: the name is too long");
-        text_copy(out, PATH_BYTES, o->path);
-        return OK;
-    }
-    const char *percent = strchr(o->path, '%'), *d = strchr(percent, 'd');
-    int used = snprintf(out, PATH_BYTES, "%.*s%0*d%s", (int)(percent - o->path), o->path,
-                        series_digits(o->path), i, d + 1);
-    return used < PATH_BYTES ? OK : fail(ERR_USAGE, "--out: the name is too long");
+    return put_number(out, o->path, i);
 }
 
 /* Only a name that says it is a picture may replace a file; one without an extension may be new. */
 static status check_format(const char *path)
 {
-    const char *slash = strrchr(path, '/'), *dot = strrchr(slash ? slash : path, '.');
+    const char *dot = strrchr(file_last_part(path), '.');
     if (dot ? text_equal_nocase(dot, ".png") : !file_exists(path) && strcmp(path, "-")) return OK;
     return fail(ERR_USAGE, "--out %s: pictures are written as PNG, name them .png", path);
 }
 
-status output_check_array(const char *path)
+/* Only a name that says it is an array may replace a file. */
+static status check_array(const char *path)
 {
     size_t n = strlen(path);
-    status st = file_out_check(path);
-    if (st != OK || !file_exists(path) || (n > 4 && text_equal_nocase(path + n - 4, ".npy")))
-        return st;
+    if (!file_exists(path)) return OK;
+    if (n > 4 && text_equal_nocase(path + n - 4, ".npy")) return OK;
     return fail(ERR_USAGE, "%s: is there already; only a .npy file is replaced by an array", path);
+}
+
+/* "--out p-3.png": one of the names. */
+static void name_output(char *out, size_t size, const output *o, size_t i)
+{
+    size_t pictures = o->names.n - (size_t)o->extras;
+    snprintf(out, size, "%s %.400s", i < pictures ? "--out" : o->options[i - pictures],
+             file_names_path(&o->names, i));
+}
+
+static void announce(const file_names *names, size_t i)
+{
+    if (file_names_in_place(names, i))
+        cli_warn("%s: is a mount point, so it is written in place: an interruption can leave it "
+                 "incomplete", file_names_path(names, i));
+}
+
+status output_check(output *o, bool quiet)
+{
+    char one[450], other[450];
+    size_t a, b;
+    status st = OK;
+    TRY(file_names_clash(&o->names, &a, &b));
+    if (a != b) {
+        name_output(one, sizeof one, o, a < b ? a : b);
+        name_output(other, sizeof other, o, a < b ? b : a);
+        TRY(fail(ERR_USAGE, "%s and %s are one file", one, other));
+    }
+    for (size_t i = 0; i < o->names.n && !quiet; i++) announce(&o->names, i);
+done:
+    file_names_free(&o->names);
+    return st;
+}
+
+status output_check_one(const char *path, bool quiet)
+{
+    file_names names = {0};
+    status st = file_names_add(&names, path);
+    if (st == OK && !quiet) announce(&names, 0);
+    file_names_free(&names);
+    return st;
+}
+
+status output_check_array(const char *path, bool quiet)
+{
+    status st = file_out_check(path);
+    if (st == OK) st = check_array(path);
+    return st == OK ? output_check_one(path, quiet) : st;
+}
+
+status output_add_array(output *o, const char *asked_by, const char *path)
+{
+    status st = file_names_add(&o->names, path);
+    assert(o->extras < OUTPUT_EXTRAS);
+    if (st == OK) st = check_array(path);
+    if (st == OK) o->options[o->extras++] = asked_by;
+    return st;
 }
 
 /* The pictures of one class stay together in a row, where a row can hold them. */
@@ -98,19 +176,17 @@ status output_open(output *o, const char *path, int n, int unit, int width, int 
     *o = (output){.path = path, .n = n, .unit = unit, .width = width, .height = height};
     char name[PATH_BYTES];
     status st = OK;
+    int numbers;
     size_t length = strlen(path);
-    if (strchr(path, '%')) {
-        o->kind = OUTPUT_SERIES;
-        if (series_digits(path) < 0)
-            return fail(ERR_USAGE, "--out %s: expected one %%d or %%0Nd and no other %%", path);
-    } else if (file_is_folder(path) || (length && path[length - 1] == '/')) {
+    if (file_is_folder(path) || (length && path[length - 1] == '/'))
         o->kind = OUTPUT_FOLDER;
-    } else {
-        o->kind = n > 1 ? OUTPUT_SHEET : OUTPUT_FILE;
-    }
+    else if (!count_numbers(&numbers, path) || numbers > 1)
+        return fail(ERR_USAGE, "--out %s: expected one %%d or %%0Nd, and %%%% for a %%", path);
+    else
+        o->kind = numbers ? OUTPUT_SERIES : n > 1 ? OUTPUT_SHEET : OUTPUT_FILE;
     for (int i = 0; i < (o->kind == OUTPUT_SHEET ? 1 : n); i++) {
         TRY(picture_path(o, name, i));
-        TRY(file_out_check(name));
+        TRY(file_names_add(&o->names, name));
     }
     if (o->kind != OUTPUT_FOLDER) TRY(check_format(path));
     TRY(make_sheet(o));
@@ -199,24 +275,26 @@ done:
 
 file_out *output_extra(output *o)
 {
-    assert(o->extras < OUTPUT_EXTRAS);
-    o->extras++;
     return &o->files[o->n_files++];
 }
 
 status output_commit(output *o)
 {
     unsigned char *sheet = NULL;
+    char path[PATH_BYTES];
     int width, height;
     status st = OK;
+    bool several = o->kind == OUTPUT_SERIES || o->kind == OUTPUT_FOLDER;
+    if (o->n > 0) TRY(picture_path(o, path, 0));
     if (o->kind == OUTPUT_SHEET && o->sheet) {
         TRY(grid_make(&sheet, &width, &height, o->sheet, o->n, columns(o), o->width,
                       o->height));
-        TRY(write_one(o, o->path, sheet, width, height));
+        TRY(write_one(o, path, sheet, width, height));
     }
     TRY(file_out_commit(o->files, (size_t)o->n_files));
     if (o->n > 0 && isatty(STDERR_FILENO))
-        fprintf(stderr, "wrote %s (%d picture%s)\n", o->path, o->n, o->n > 1 ? "s" : "");
+        fprintf(stderr, "wrote %s (%d picture%s)\n", several ? o->path : path, o->n,
+                o->n > 1 ? "s" : "");
 done:
     free(sheet);
     return st;
@@ -225,6 +303,7 @@ done:
 void output_close(output *o)
 {
     for (int i = o->n_files; i-- > 0;) file_out_discard(&o->files[i]);
+    file_names_free(&o->names);
     free(o->files);
     free(o->sheet);
     *o = (output){0};

@@ -9,6 +9,8 @@
 #include "base/status.h"
 #include "model/vae.h"
 
+enum { OUTPUT_EXTRAS = 2 };
+
 typedef struct {
     const char *path;
     enum { OUTPUT_FILE, OUTPUT_SERIES, OUTPUT_FOLDER, OUTPUT_SHEET } kind;
@@ -20,16 +22,20 @@ typedef struct {
     unsigned char *sheet;     /* all pictures, for OUTPUT_SHEET */
     file_out *files;          /* finished, not yet committed */
     int n_files, extras;
+    const char *options[OUTPUT_EXTRAS]; /* that named the extras */
+    file_names names;                   /* of pictures and extras; until they are checked */
     const char *const *notes; /* PNG text: keyword, value, ..., null */
 } output;
 
 /* Understands path for n pictures of width x height and checks that all can be written. A name
- * without % gets the picture, or a sheet of several; one %d or %0Nd numbers them from 0; a folder
- * gets 000000.png and so on. */
+ * gets the picture, or a sheet of several; one %d or %0Nd behind its last slash numbers them from
+ * 0, and %% there is one %; a folder gets 000000.png and so on. */
 status output_open(output *o, const char *path, int n, int unit, int width, int height);
 
-/* An array can be written under this name: only one that says so may replace a file. */
-status output_check_array(const char *path);
+/* The other outputs of commands, each alone: it can be written, before any work. Unless quiet, a
+ * mount point is announced, since it is written in place. An array may replace a .npy file only. */
+status output_check_one(const char *path, bool quiet);
+status output_check_array(const char *path, bool quiet);
 
 /* No pictures, only further files. */
 status output_open_arrays(output *o);
@@ -40,10 +46,12 @@ status output_planes(float *planes, float *pixels, vae *v, buf latents, int pict
 /* Decodes the output's n pictures and adds them, rounded to 8 bits as the named program does. */
 status output_decode(output *o, vae *v, buf latents, compat arithmetic, bool quiet);
 
-enum { OUTPUT_EXTRAS = 2 };
+/* An array will be written with the pictures; OUTPUT_EXTRAS at most. asked_by: the option. */
+status output_add_array(output *o, const char *asked_by, const char *path);
+/* All outputs are known: no two names are one file. Unless quiet, mount points are announced. */
+status output_check(output *o, bool quiet);
 
-/* Room for one more file that is committed with the pictures, OUTPUT_EXTRAS at most; open it with
- * file_out_open. */
+/* Room for such an array's file; open it with file_out_open. */
 file_out *output_extra(output *o);
 
 /* Writes the sheet, then gives every file its final name. */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "cli/arrays.h"
@@ -123,19 +124,13 @@ static void describe(const sample_request *q, const run *r, const char *note)
             r->chunk_steps, (double)r->d->allocated_bytes / 1e6);
 }
 
-static const char *last_part(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash ? slash + 1 : path;
-}
-
 /* What the files do not say themselves: another VAE, heads, a SiT's path. */
 static status note_model(text *note, const sample_request *q, const model *m)
 {
     status st = OK;
     int predicts = 0;
-    TRY(text_append(note, "model %s, ", last_part(m->path)));
-    if (q->vae) TRY(text_append(note, "VAE %s, ", last_part(m->vae_weights.file.path)));
+    TRY(text_append(note, "model %s, ", file_last_part(m->path)));
+    if (q->vae) TRY(text_append(note, "VAE %s, ", file_last_part(m->vae_weights.file.path)));
     if (q->heads) TRY(text_append(note, "heads %d, ", q->heads));
     if (!m->schedule.flow) goto done;
     while (flow_predictions[predicts] != m->schedule.predicts) predicts++;
@@ -152,8 +147,10 @@ static status note_noise(text *note, const sample_request *q, const run *r)
     status st = OK;
     TRY(text_append(note, "seed %llu", (unsigned long long)q->seed));
     if (r->request.source.kind != RNG_TORCH_CPU) TRY(text_append(note, " of %s", q->rng));
-    if (files->latents_in) TRY(text_append(note, ", first noise %s", last_part(files->latents_in)));
-    if (files->noise_in) TRY(text_append(note, ", steps' noise %s", last_part(files->noise_in)));
+    if (files->latents_in)
+        TRY(text_append(note, ", first noise %s", file_last_part(files->latents_in)));
+    if (files->noise_in)
+        TRY(text_append(note, ", steps' noise %s", file_last_part(files->noise_in)));
     TRY(text_append(note, ", steps %s, sampler %s", q->how.steps,
                     sampler_names[r->request.sampler]));
     if (r->request.sampler == SAMPLER_DDIM) TRY(text_append(note, ", eta %.9g", q->how.eta));
@@ -283,7 +280,8 @@ static status sample(sample_request *q)
     TRY(q->how.invert ? output_open_arrays(&o)
                   : output_open(&o, q->out, q->n, q->begin.frames ? q->n : q->per_class, side,
                                 side));
-    TRY(arrays_check(&q->files, q->out));
+    TRY(arrays_add(&q->files, &o));
+    TRY(output_check(&o, q->quiet));
     TRY(arrays_read(&q->files, &m, q->n));
     TRY(given_read(&q->begin, &m));
     TRY(check_request(q, &m, &request));
@@ -310,7 +308,9 @@ status cli_sample(int argc, char **argv)
         {"n", 0, OPTION_INT, &q.per_class, "N", "pictures of each class [1]", 1, 1000000, NULL},
         {"out", 'o', OPTION_TEXT, &q.out, "PATH",
          "a .png file: the picture, or one sheet of several; with one %d or %0Nd a numbered "
-         "series; a folder that is there gets 000000.png and so on [ditcl.png]", 0, 0, NULL},
+         "series (%% is one %); a folder that is there gets 000000.png and so on. A file of that "
+         "name is replaced and its mode kept; a link stands for what it leads to [ditcl.png]",
+         0, 0, NULL},
         {"seed", 's', OPTION_UINT64, &q.seed, "S", "of the noise, as torch.manual_seed [0]", 0, 0,
          NULL},
         {"rng", 0, OPTION_TEXT, &q.rng, "NAME",

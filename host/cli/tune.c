@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "bench/tuning.h"
 #include "cli/cli.h"
+#include "cli/output.h"
 #include "cli/progress.h"
 #include "trials/contest.h"
 #include "trials/peak.h"
@@ -50,6 +51,15 @@ static bool with_store(const tune_options *q)
     return q->show || q->forget || q->export || q->import;
 }
 
+/* Only a name that says it is a device file may replace one; a new one may have no ending. */
+static status check_export(const char *path, bool quiet)
+{
+    const char *dot = strrchr(file_last_part(path), '.');
+    if (dot ? !text_equal_nocase(dot, ".conf") : file_exists(path) && !file_is_folder(path))
+        return fail(ERR_USAGE, "--export %s: a device file is written, name it .conf", path);
+    return output_check_one(path, quiet);
+}
+
 static status check_options(tune_options *q)
 {
     if (q->show + q->forget + (q->export != NULL) + (q->import != NULL) > 1)
@@ -58,6 +68,7 @@ static status check_options(tune_options *q)
         return fail(ERR_USAGE, "ditcl tune: nothing is measured with --show, --export, --import "
                                "or --forget; they take no model");
     status st = with_store(q) ? OK : cli_check_subject("tune", &q->of);
+    if (st == OK && q->export) st = check_export(q->export, q->quiet);
     if (st != OK) return st;
     for (int i = 0; i < q->only.n; i++) {
         const tuned_operator *o = tuned_operators;
@@ -309,7 +320,6 @@ static status export_lines(const char *path, const text *all)
 {
     file_out out = {0};
     status st = OK;
-    TRY(file_out_check(path));
     TRY(file_out_open(&out, path));
     fputs(all->data, out.stream);
     TRY(file_out_finish(&out));
@@ -376,7 +386,7 @@ status cli_tune(int argc, char **argv)
         {"only", 0, OPTION_LIST, &q.only, "NAME",
          "these operators: gemm, attention, conv; commas separate [all]", 0, 0, NULL},
         {"show", 0, OPTION_FLAG, &q.show, NULL, "print what is stored for the device", 0, 0, NULL},
-        {"export", 0, OPTION_TEXT, &q.export, "FILE", "write that to a file", 0, 0, NULL},
+        {"export", 0, OPTION_TEXT, &q.export, "FILE", "write that to a .conf file", 0, 0, NULL},
         {"import", 0, OPTION_TEXT, &q.import, "FILE",
          "store the lines of a file that can be used on the device", 0, 0, NULL},
         {"forget", 0, OPTION_FLAG, &q.forget, NULL, "remove what is stored for the device", 0, 0,

@@ -15,9 +15,19 @@ status cli_settle_type(model_request *request, const type_choice *choice)
     return OK;
 }
 
+static bool is_copied(const tensor_file *file)
+{
+    for (size_t i = 0; i < file->n_maps; i++)
+        if (file->maps[i].copy) return true;
+    return false;
+}
+
 void cli_tell_vae(const model *m, bool verbose)
 {
-    if (!verbose || !m->vae_assumed) return;
+    if (!verbose) return;
+    if (is_copied(&m->dit_weights.file) || is_copied(&m->vae_weights.file))
+        fprintf(stderr, "weights are read into memory: their file system maps no files\n");
+    if (!m->vae_assumed) return;
     fprintf(stderr, "%s: a bare VAE: %d groups and a scaling factor of %g are assumed (a "
                     "config.json beside it says others)\n", m->vae_weights.file.path,
             m->vae.groups, (double)m->vae.scaling_factor);

@@ -129,13 +129,12 @@ status cache_write(hash128 key, const unsigned char *binary, size_t n)
     TRY(path_of(path, key));
     TRY(file_out_open(&out, path));
     make_header(header, key, binary, n);
-    bool bad = fchmod(fileno(out.stream), 0600) != 0;
-    bad |= fwrite(header, 1, HEADER, out.stream) != HEADER;
-    bad |= fwrite(binary, 1, n, out.stream) != n;
+    out.disposable = true;
+    file_out_protect(&out);
+    fwrite(header, 1, HEADER, out.stream);
+    fwrite(binary, 1, n, out.stream);
     /* not file_out_finish, which waits for the disk: what a power cut leaves fails its hash */
-    bad |= fclose(out.stream) != 0;
-    out.stream = NULL;
-    if (bad) TRY(fail(ERR_FILE, "%s: cannot write: %s", path, strerror(errno)));
+    TRY(file_out_close(&out));
     TRY(file_out_commit(&out, 1));
     cache_trim(CACHE_BYTES);
 done:

@@ -2,6 +2,7 @@
 #include "device/store.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -392,7 +393,7 @@ status store_forget(const device_info *info)
     TRY(keep_others(&all, path, info));
     if (all.length) TRY(write_whole(path, &all));
     else if (file_exists(path) && remove(path) != 0)
-        st = fail(ERR_FILE, "%s: cannot be removed", path);
+        st = fail(ERR_FILE, "%s: cannot be removed: %s", path, strerror(errno));
 done:
     text_free(&all);
     return st;

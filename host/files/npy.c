@@ -221,13 +221,21 @@ static status read_values(npy *array, const unsigned char *p, value_type type, c
 
 status npy_read(npy *array, const char *path)
 {
+    return npy_read_judged(array, path, NULL, NULL);
+}
+
+status npy_read_judged(npy *array, const char *path, npy_judge *judge, const void *context)
+{
+    enum { HEAD = 1 << 16 }; /* numpy itself reads no header above 10000 bytes unasked */
     status st = OK;
     file_map map;
     header h = {0};
     cursor text;
     *array = (npy){0};
-    TRY(file_map_open(&map, path));
+    TRY(file_map_begin(&map, path, HEAD));
     TRY(find_header(&text, &map, path));
+    if ((size_t)((const unsigned char *)text.end - map.data) > map.held)
+        TRY(file_map_rest(&map, path));
     TRY(read_header(&h, text, path));
     array->n_dims = h.n_dims;
     array->count = 1;
@@ -243,6 +251,8 @@ status npy_read(npy *array, const char *path)
     if (found != bytes)
         TRY(fail(ERR_FORMAT, "%s: has %zu bytes of values, expected %zu for %zu of %zu bytes", path,
                  found, bytes, array->count, width));
+    if (judge) TRY(judge(array, path, context));
+    TRY(file_map_rest(&map, path));
     TRY(read_values(array, (const unsigned char *)text.end, h.type, path));
 done:
     file_map_close(&map);
@@ -285,7 +295,7 @@ status npy_write(file_out *out, const float *data, int n_dims, const size_t *dim
         const char *after = i + 1 < n_dims ? ", " : n_dims == 1 ? "," : "";
         used += (size_t)snprintf(text + used, sizeof text - used, "%zu%s", dims[i], after);
         if (!size_mul(count, dims[i], &count))
-            return fail(ERR_LIMIT, "%s: the array is more than memory can address", out->path);
+            return fail(ERR_LIMIT, "%s: the array is more than memory can address", out->shown);
     }
     used += (size_t)snprintf(text + used, sizeof text - used, "), }");
     while ((used + 1) % ALIGNMENT) text[used++] = ' ';

@@ -19,6 +19,9 @@ typedef struct {
 /* Reads and checks the file: magic, version, header grammar, type, order, shape products, exact
  * length. Values beyond float32 or not finite are refused, with their index. */
 status npy_read(npy *array, const char *path);
+/* The same; judge sees type, shape and count before the values are read, and can refuse them. */
+typedef status npy_judge(const npy *array, const char *path, const void *context);
+status npy_read_judged(npy *array, const char *path, npy_judge *judge, const void *context);
 void npy_free(npy *array);
 
 /* Writes a float32 array, version 1, to an open output. */

@@ -122,12 +122,12 @@ status png_write(file_out *out, const unsigned char *rgb, int width, int height,
 {
     assert(width > 0 && height > 0);
     if (width > RAW_MAX / 4 || height > RAW_MAX / (3 * width + 1)) /* stb counts bytes in int */
-        return fail(ERR_LIMIT, "%s: a picture of %d x %d is too large for one file", out->path,
+        return fail(ERR_LIMIT, "%s: a picture of %d x %d is too large for one file", out->shown,
                     width, height);
     int n_bytes = 0;
     unsigned char *bytes = encode(rgb, width, height, &n_bytes);
     if (!bytes)
-        return fail(ERR_MEMORY, "%s: out of memory for a picture of %d x %d", out->path, width,
+        return fail(ERR_MEMORY, "%s: out of memory for a picture of %d x %d", out->shown, width,
                     height);
     /* the stream remembers a failed write; file_out_finish reports it */
     fwrite(bytes, 1, HEAD_BYTES, out->stream);

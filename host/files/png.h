@@ -19,6 +19,8 @@ typedef struct {
 /* Any PNG of at most 16384 pixels a side, 64 million in all: grey or colour, 1 to 16 bits,
  * interlaced or not. What is transparent is laid over white. */
 status png_read(png *p, const char *path);
+/* Its sizes, as they are stored, from the first bytes of the file. */
+status png_sizes(int *width, int *height, const char *path);
 void png_free(png *p);
 
 #endif

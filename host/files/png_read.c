@@ -10,6 +10,7 @@
 #include "base/memory.h"
 #include "files/png.h"
 
+enum { WIDTH_AT = 16, HEIGHT_AT = 20, HEAD_BYTES = 33 }; /* signature and IHDR */
 enum { LARGEST_SIDE = 1 << 14, MOST_PIXELS = 1 << 26, FILE_BYTES = 1 << 29 };
 
 /* Of one block: twice the rows of 16-bit RGBA with their filter bytes, and tables. */
@@ -53,7 +54,6 @@ static uint32_t read_32(const unsigned char *p)
 static status check_head(const file_map *map, const char *path)
 {
     static const unsigned char head[] = "\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR";
-    enum { WIDTH_AT = 16, HEIGHT_AT = 20, HEAD_BYTES = 33 };
     if (map->size < HEAD_BYTES || memcmp(map->data, head, sizeof head - 1) != 0)
         return fail(ERR_FORMAT, "%s: not a PNG picture", path);
     uint32_t width = read_32(map->data + WIDTH_AT), height = read_32(map->data + HEIGHT_AT);
@@ -83,8 +83,9 @@ status png_read(png *p, const char *path)
     int channels;
     status st = OK;
     *p = (png){0};
-    TRY(file_map_open(&map, path));
+    TRY(file_map_begin(&map, path, HEAD_BYTES));
     TRY(check_head(&map, path));
+    TRY(file_map_rest(&map, path));
     rgba = stbi_load_from_memory(map.data, (int)map.size, &p->width, &p->height, &channels, 4);
     if (!rgba)
         TRY(fail(ERR_FORMAT, "%s: a damaged PNG picture: %s", path, stbi_failure_reason()));
@@ -95,6 +96,19 @@ done:
     free(rgba);
     file_map_close(&map);
     if (st != OK) png_free(p);
+    return st;
+}
+
+status png_sizes(int *width, int *height, const char *path)
+{
+    file_map map = {0};
+    status st = OK;
+    TRY(file_map_begin(&map, path, HEAD_BYTES));
+    TRY(check_head(&map, path));
+    *width = (int)read_32(map.data + WIDTH_AT);
+    *height = (int)read_32(map.data + HEIGHT_AT);
+done:
+    file_map_close(&map);
     return st;
 }
 

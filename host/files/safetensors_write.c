@@ -1,5 +1,4 @@
 /* Writing safetensors. See safetensors.h. */
-#include <errno.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,12 +58,6 @@ static status header_text(char **text, const tensor *table, size_t n, const tens
     return st;
 }
 
-static status check_stream(const safetensors_writer *w)
-{
-    if (!ferror(w->out.stream)) return OK;
-    return fail(ERR_FILE, "%s: cannot write: %s", w->out.shown, strerror(errno));
-}
-
 /* Goes on to the next tensor that has elements. */
 static void advance(safetensors_writer *w)
 {
@@ -95,7 +88,7 @@ status safetensors_begin(safetensors_writer *w, const tensor *table, size_t n,
     for (int i = 0; i < 8; i++) length[i] = (unsigned char)(bytes >> 8 * i);
     fwrite(length, 1, sizeof length, w->out.stream);
     fwrite(text, 1, bytes, w->out.stream);
-    TRY(check_stream(w));
+    TRY(file_out_state(&w->out));
     advance(w);
 done:
     free(text);
@@ -133,7 +126,7 @@ status safetensors_append(safetensors_writer *w, const float *values, size_t cou
     }
     w->left -= count;
     advance(w);
-    return check_stream(w);
+    return file_out_state(&w->out);
 }
 
 status safetensors_finish(safetensors_writer *w)

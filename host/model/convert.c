@@ -1,7 +1,6 @@
 /* Converting models. See convert.h. */
 #include "model/convert.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -222,9 +221,10 @@ static status write_json(output *o, int part, const char *name, json_t *json)
     if (!json) return fail(ERR_MEMORY, "out of memory for %s", name);
     TRY(folder_out_file(&o->folder, file, part, name));
     o->n++;
-    if (json_dumpf(json, file->stream, JSON_INDENT(2) | JSON_SORT_KEYS) != 0 ||
-        fputc('\n', file->stream) == EOF)
-        TRY(fail(ERR_FILE, "%s: cannot write: %s", file->shown, strerror(errno)));
+    bool whole = json_dumpf(json, file->stream, JSON_INDENT(2) | JSON_SORT_KEYS) == 0 &&
+                 fputc('\n', file->stream) != EOF;
+    TRY(file_out_state(file));
+    if (!whole) TRY(fail(ERR_MEMORY, "out of memory for %s", file->shown));
     TRY(file_out_finish(file));
 done:
     json_decref(json);

@@ -1,6 +1,7 @@
 /* What was tried. See tried.h. */
 #include "trials/tried.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -129,7 +130,7 @@ status tried_open(tried *l, const device *d)
     *strrchr(folder, '/') = 0;
     TRY(file_make_folders(folder));
     l->file = fopen(path, "ae");
-    if (!l->file) st = fail(ERR_FILE, "%s: cannot be written", path);
+    if (!l->file) st = fail(ERR_FILE, "%s: cannot write: %s", path, strerror(errno));
     else fputs("\n", l->file); /* behind a line that was cut */
 done:
     free(all);
@@ -157,7 +158,7 @@ const tried_entry *tried_find(const tried *l, const tuning *t, const int *shape,
 static status write_down(tried *l)
 {
     if (fputs("\n", l->file) < 0 || fflush(l->file) != 0)
-        return fail(ERR_FILE, "what was tried cannot be written down");
+        return fail(ERR_FILE, "what was tried cannot be written down: %s", strerror(errno));
     fsync(fileno(l->file));
     return OK;
 }

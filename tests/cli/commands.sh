@@ -81,9 +81,9 @@ expect 2 "%d" sample "$model" --out 'a%d%d.png'
 expect 2 "%d" sample "$model" --out 'a%5d.png'
 expect 2 "PNG" sample "$model" --out a.jpg
 expect 2 "PNG" sample "$model" --out a.npy
-expect 2 "picture's name" sample "$model" --out a.png --latents-out a.png
-expect 2 "picture's name" sample "$model" --out a.png --noise-out a.png
-expect 2 "latents' name" sample "$model" --latents-out a.npy --noise-out a.npy
+expect 2 "--out a.png and --latents-out a.png are one file" sample "$model" --out a.png --latents-out a.png
+expect 2 "--out a.png and --noise-out a.png are one file" sample "$model" --out a.png --noise-out a.png
+expect 2 "are one file" sample "$model" --latents-out a.npy --noise-out a.npy
 expect 2 "torch-cpu, torch-cpu-scalar" sample "$model" --rng cuda
 expect 2 "multiprocessors" sample "$model" --rng torch-cuda:0
 expect 2 "multiprocessors" sample "$model" --rng torch-cuda:68x100
@@ -184,7 +184,9 @@ expect 1 "shape" decode "$model" --latents "$data/models/separate48-1.npy"
 pictures=$data/pictures
 expect 1 "No such file" encode missing.png a.npy --vae "$model"
 expect 1 "not a PNG" encode "$model/model_index.json" a.npy --vae "$model"
-expect 1 "damaged" encode "$pictures/png/bomb.png" a.npy --vae "$model"
+expect 2 "multiples of 2" encode "$pictures/png/bomb.png" a.npy --vae "$model"
+head -c 300 "$pictures/given.png" >keep/cut.png
+expect 1 "damaged" encode keep/cut.png a.npy --vae "$model"
 expect 1 "no such model" encode "$pictures/given.png" a.npy --vae nothing-like-this
 expect 1 "holds no encoder" encode "$pictures/given.png" a.npy --vae "$data/models/plain32"
 expect 1 "folder" encode "$pictures/given.png" missing/a.npy --vae "$model"
