@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "base/memory.h"
+#include "base/text.h"
 #include "cli/cli.h"
 #include "device/pretend.h"
 #include "model/paper.h"
@@ -343,7 +344,7 @@ static status run_kernels(writing *w)
     w->all.folder = w->out;
     TRY(queue_sets(w));
     TRY(write_index(w));
-    printf("%zu kernels in %s\n", w->all.n, w->out);
+    printf("%zu kernels in %s\n", w->all.n, TEXT_SHOWN(w->out));
 done:
     pretended_free(&w->all);
     return st;

@@ -335,7 +335,7 @@ static status use_store(const tune_options *q, device *d)
     } else if (q->export) {
         TRY(export_lines(q->export, &all));
     } else {
-        fputs(all.data, stdout);
+        text_print(stdout, all.data);
     }
 done:
     text_free(&all);
