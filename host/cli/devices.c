@@ -132,6 +132,8 @@ status cli_devices(int argc, char **argv)
     if (helped) goto done;
     TRY(device_list_init(&list));
     if (json) TRY(print_json(&list));
+    if (json && list.n && list.n_empty_platforms)
+        cli_warn("platforms without a device: %s", list.empty_platforms);
     int any;
     TRY(device_choose(&any, &list, NULL)); /* says what to install when there is none */
     if (!json) print_table(&list, verbose);

@@ -132,15 +132,23 @@ void json_put_name(json_build *b, json_t *in, const char *key, const char *value
 
 /* ---- the text ---- */
 
-static int append_piece(const char *piece, size_t size, void *out)
+typedef struct {
+    text *out;
+    status st; /* kept here, since jansson goes on after some pieces that failed */
+} pieces;
+
+static int append_piece(const char *piece, size_t size, void *context)
 {
-    return text_append(out, "%.*s", (int)size, piece) == OK ? 0 : -1;
+    pieces *p = context;
+    if (p->st == OK) p->st = text_append(p->out, "%.*s", (int)size, piece);
+    return p->st == OK ? 0 : -1;
 }
 
 status json_append(text *out, const json_t *value, size_t flags)
 {
+    pieces p = {out, OK};
     json_watch();
-    if (json_dump_callback(value, append_piece, out, flags) || json_ran_out())
+    if (json_dump_callback(value, append_piece, &p, flags) || p.st != OK || json_ran_out())
         return fail(ERR_MEMORY, "out of memory for JSON");
     return OK;
 }
