@@ -22,6 +22,7 @@ import threading
 
 DATA = os.path.join(os.path.dirname(os.path.abspath(__file__)), "data")
 MODEL = DATA + "/models/plain32"
+ENCODING = DATA + "/models/separate48"  # its VAE encodes
 PICTURE = "in.png"  # what the first command draws, put beside each run
 LATENTS = DATA + "/models/plain32-z.npy"
 # name: (arguments, faults of a kind tried each time, what is compared of stdout)
@@ -34,12 +35,12 @@ COMMANDS = {
     "convert-folder": (["convert", "m.safetensors", "folder", "--vae", MODEL], 60, SAME),
     "devices-json": (["devices", "--json"], 40, SAME),
     "devices": (["devices", "-v"], 20, SAME),
-    "sample": (["sample", MODEL, "-c", "1", "--steps", "2", "-q", "--out", "o.png"], 10, SAME),
-    "sample-image": (["sample", MODEL, "-c", "1", "--steps", "2", "-q", "--image", PICTURE,
+    "sample": (["sample", ENCODING, "-c", "1", "--steps", "2", "-q", "--out", "o.png"], 10, SAME),
+    "sample-image": (["sample", ENCODING, "-c", "1", "--steps", "2", "-q", "--image", PICTURE,
                       "--latents-out", "l.npy", "--out", "o.png"], 10, SAME),
-    "encode": (["encode", PICTURE, "l.npy", "--vae", MODEL, "-q"], 10, SAME),
-    "decode": (["decode", LATENTS, "--vae", MODEL, "--out", "o.png", "-q"], 10, SAME),
-    "decode-cold": (["decode", LATENTS, "--vae", MODEL, "--out", "o.png", "-q"], 10, SAME),
+    "encode": (["encode", PICTURE, "l.npy", "--vae", ENCODING, "--fit", "-q"], 10, SAME),
+    "decode": (["decode", MODEL, "--latents", LATENTS, "--out", "o.png", "-q"], 10, SAME),
+    "decode-cold": (["decode", MODEL, "--latents", LATENTS, "--out", "o.png", "-q"], 10, SAME),
     "check": (["check", "--quick", "modulate"], 5, SAME),
     "bench": (["bench", MODEL, "--only", "step", "--repeat", "3", "--json", "-q"], 5, SHAPE),
     "tune-show": (["tune", "--show", "-q"], 10, SAME),
