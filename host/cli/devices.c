@@ -55,8 +55,8 @@ status cli_open_device(device *d, const device_choice *choice, bool quiet)
     if (!quiet && (!selector || !*selector))
         fprintf(stderr, "device %d: %s (%s)\n", index, TEXT_SHOWN(d->info.name),
                 TEXT_SHOWN(d->info.platform));
-    if (choice->bare) stored_use_shipped(d);
-    else fit_device(d, choice->measured, quiet ? NULL : print_line);
+    if (choice->bare) TRY(stored_use_shipped(d));
+    else TRY(fit_device(d, choice->measured, quiet ? NULL : print_line));
 done:
     device_list_free(&list);
     return st;
