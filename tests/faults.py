@@ -21,10 +21,9 @@ import tempfile
 import threading
 
 DATA = os.path.join(os.path.dirname(os.path.abspath(__file__)), "data")
-MODEL = DATA + "/models/plain32"
-ENCODING = DATA + "/models/separate48"  # its VAE encodes
+MODEL = DATA + "/models/separate48"  # its VAE encodes
 PICTURE = "in.png"  # what the first command draws, put beside each run
-LATENTS = DATA + "/models/plain32-z.npy"
+LATENTS = DATA + "/models/separate48-z.npy"
 # name: (arguments, faults of a kind tried each time, what is compared of stdout)
 SAME, SHAPE = "same", "shape"
 COMMANDS = {
@@ -35,10 +34,10 @@ COMMANDS = {
     "convert-folder": (["convert", "m.safetensors", "folder", "--vae", MODEL], 60, SAME),
     "devices-json": (["devices", "--json"], 40, SAME),
     "devices": (["devices", "-v"], 20, SAME),
-    "sample": (["sample", ENCODING, "-c", "1", "--steps", "2", "-q", "--out", "o.png"], 10, SAME),
-    "sample-image": (["sample", ENCODING, "-c", "1", "--steps", "2", "-q", "--image", PICTURE,
+    "sample": (["sample", MODEL, "-c", "1", "--steps", "2", "-q", "--out", "o.png"], 10, SAME),
+    "sample-image": (["sample", MODEL, "-c", "1", "--steps", "2", "-q", "--image", PICTURE,
                       "--latents-out", "l.npy", "--out", "o.png"], 10, SAME),
-    "encode": (["encode", PICTURE, "l.npy", "--vae", ENCODING, "--fit", "-q"], 10, SAME),
+    "encode": (["encode", PICTURE, "l.npy", "--vae", MODEL, "--fit", "-q"], 10, SAME),
     "decode": (["decode", MODEL, "--latents", LATENTS, "--out", "o.png", "-q"], 10, SAME),
     "decode-cold": (["decode", MODEL, "--latents", LATENTS, "--out", "o.png", "-q"], 10, SAME),
     "check": (["check", "--quick", "modulate"], 5, SAME),
