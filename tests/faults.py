@@ -21,17 +21,18 @@ import tempfile
 import threading
 
 DATA = os.path.join(os.path.dirname(os.path.abspath(__file__)), "data")
+PLAIN = DATA + "/models/plain32"
 MODEL = DATA + "/models/separate48"  # its VAE encodes
 PICTURE = "in.png"  # what the first command draws, put beside each run
 LATENTS = DATA + "/models/separate48-z.npy"
 # name: (arguments, faults of a kind tried each time, what is compared of stdout)
 SAME, SHAPE = "same", "shape"
 COMMANDS = {
-    "info": (["info", MODEL], 40, SAME),
-    "info-json": (["info", MODEL, "--json"], 60, SAME),
-    "init": (["init", "--arch", "DiT-S/8", "--dtype", "fp16", "-q", "w.safetensors"], 10, SAME),
-    "convert-file": (["convert", MODEL, "m.safetensors"], 60, SAME),
-    "convert-folder": (["convert", "m.safetensors", "folder", "--vae", MODEL], 60, SAME),
+    "info": (["info", PLAIN], 40, SAME),
+    "info-json": (["info", PLAIN, "--json"], 60, SAME),
+    "init": (["init", "--arch", "DiT-S/8", "--dtype", "fp16", "-q", "n.safetensors"], 10, SAME),
+    "convert-file": (["convert", PLAIN, "w.safetensors"], 60, SAME),
+    "convert-folder": (["convert", "m.safetensors", "folder", "--vae", PLAIN], 60, SAME),
     "devices-json": (["devices", "--json"], 40, SAME),
     "devices": (["devices", "-v"], 20, SAME),
     "sample": (["sample", MODEL, "-c", "1", "--steps", "2", "-q", "--out", "o.png"], 10, SAME),
@@ -45,7 +46,9 @@ COMMANDS = {
     "tune-show": (["tune", "--show", "-q"], 10, SAME),
     "tune-export": (["tune", "--export", "e.conf", "-q"], 10, SAME),
 }
-TIMEOUT = 300
+# made by these commands, as these files, where they are not there
+INPUTS = {PICTURE: ("sample", "o.png"), "m.safetensors": ("convert-file", "w.safetensors")}
+TIMEOUT = 300  # seconds, once all kernels are compiled
 
 
 class Place:
@@ -55,13 +58,13 @@ class Place:
         self.work = os.path.join(top, "work")
         self.cache = os.path.join(top, "cache")
         self.config = os.path.join(top, "config")
-        os.makedirs(top)
-        os.makedirs(self.cache + "-pocl")
-        for folder in ("", "-pocl") if cache else ():
-            shutil.copytree(cache + folder, self.cache + folder, dirs_exist_ok=True)
+        for folder in ("", "-pocl"):
+            os.makedirs(self.cache + folder)
+            if cache:
+                shutil.copytree(cache + folder, self.cache + folder, dirs_exist_ok=True)
         self.count = os.path.join(top, "count")
 
-    def run(self, ditcl, command, inputs, fault=None, library=None, cold=False):
+    def run(self, ditcl, command, inputs, fault="", library="", cold=False):
         shutil.rmtree(self.work, ignore_errors=True)
         os.makedirs(self.work)
         for name in inputs:
@@ -75,7 +78,8 @@ class Place:
         if fault:
             environment.update(DITCL_FAULT=fault, DITCL_FAULT_COUNT=self.count, LD_PRELOAD=library)
         ended = subprocess.run([ditcl] + command, cwd=self.work, env=environment,
-                               capture_output=True, timeout=TIMEOUT, stdin=subprocess.DEVNULL)
+                               capture_output=True, timeout=TIMEOUT if fault else None,
+                               stdin=subprocess.DEVNULL)
         hidden = [name for _, _, names in os.walk(cache) for name in names if name.startswith(".")]
         return ended, files_in(self.work, {os.path.basename(i) for i in inputs}), hidden
 
@@ -146,24 +150,24 @@ class Sweep:
         self.random = random.Random(seed)
         self.all = os.environ.get("DITCL_TEST_FAULTS") == "1"
         self.first = Place(os.path.join(top, "first"), None)
-        self.inputs = []
         self.workers = os.cpu_count() or 1
         self.free, self.lock = [], threading.Lock()
         self.wrong = 0
 
-    def prepare(self):
-        """The picture and the file that commands read; and a cache with all that they build."""
-        for command, name in ((COMMANDS["sample"][0], "o.png"),
-                              (COMMANDS["convert-file"][0], "m.safetensors")):
-            ended, _, _ = self.first.run(self.ditcl, command, [])
-            if ended.returncode != 0:
-                sys.exit(f"WRONG: {command} without a fault: {ended.stderr.decode()}")
-            path = os.path.join(self.top, PICTURE if name == "o.png" else name)
-            os.rename(os.path.join(self.first.work, name), path)
-            self.inputs.append(path)
-
     def inputs_of(self, command):
-        return [i for i in self.inputs if os.path.basename(i) in command]
+        """The files that it reads, made by other commands."""
+        needed = []
+        for name, (maker, made) in INPUTS.items():
+            path = os.path.join(self.top, name)
+            if name not in command:
+                continue
+            if not os.path.exists(path):
+                ended, _, _ = self.first.run(self.ditcl, COMMANDS[maker][0], [])
+                if ended.returncode != 0:
+                    sys.exit(f"WRONG: {maker} without a fault: {ended.stderr.decode()}")
+                os.rename(os.path.join(self.first.work, made), path)
+            needed.append(path)
+        return needed
 
     def try_one(self, name, kind, k, expected):
         command, _, how = COMMANDS[name]
@@ -220,7 +224,6 @@ def main():
     print(f"seed {seed}")
     with tempfile.TemporaryDirectory() as top:
         sweep = Sweep(ditcl, library, top, seed)
-        sweep.prepare()
         for name in sys.argv[3:] or COMMANDS:
             sweep.sweep(name)
     print(f"{sweep.wrong} wrong")

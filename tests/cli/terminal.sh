@@ -129,8 +129,8 @@ shown 0 info "n$bad.safetensors"
 shown 0 info "n$bad.safetensors" --json
 shown 0 convert "n$bad.safetensors" "f$bad" --vae "$model"
 shown 0 info "f$bad"
-cp -r "$data/models/separate48" "keep/e$bad" # whose VAE encodes
-shown 0 encode "o$bad.png" "l$bad.npy" --vae "keep/e$bad" -v
+shown 1 encode "o$bad.png" "l$bad.npy" --vae "$model"
+cp "$data/models/plain32-z.npy" "l$bad.npy"
 shown 0 decode "$model" --latents "l$bad.npy" -v --out "d$bad.png"
 shown 1 decode "$model" --latents "o$bad.png" --out "d$bad.png"
 shown 0 bench "$model" --only step --repeat 2 --html "h$bad.html"
@@ -188,7 +188,7 @@ printf 'match %s\ntune %s\n%s\n' "$bad" "$bad" "$bad" >keep/lines.conf
 shown 1 tune --import keep/lines.conf
 shown 0 tune --show
 cp -r "$data/../../cl" keep/cl
-printf '#error "%s"\n' $'\e[2J\xc2\x9b31m' >keep/cl/step.cl
+for file in keep/cl/*.cl; do printf '#error "%s"\n' $'\e[2J\xc2\x9b31m' >"$file"; done
 DITCL_CL_DIR=keep/cl DITCL_BUILD_LOG=1 shown 1 sample "$model" --class 1 --steps 1
-says "building cl/step.cl" keep/err
+says "building cl/" keep/err
 finish
