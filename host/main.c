@@ -1,7 +1,9 @@
 /* argv[1] -> command -> exit code. The only place that prints an error. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "cli/cli.h"
@@ -63,8 +65,20 @@ static status run(int argc, char **argv)
     return ERR_USAGE;
 }
 
+/* No file that is opened may get the number of a standard stream that is closed, or what is printed
+ * goes into it. For reading only: printing still fails. */
+static void occupy_closed_streams(void)
+{
+    int fd;
+    do {
+        fd = open("/dev/null", O_RDONLY);
+    } while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd > STDERR_FILENO) close(fd);
+}
+
 int main(int argc, char **argv)
 {
+    occupy_closed_streams();
     file_guard_signals();
     status st = run(argc, argv);
     errno = EIO;

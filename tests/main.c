@@ -25,6 +25,7 @@ static const struct {
     {"config", "unit", suite_config},
     {"files", "unit", suite_files},
     {"init", "unit", suite_init},
+    {"json", "unit", suite_json},
     {"outputs", "unit", suite_outputs},
     {"paper", "unit", suite_paper},
     {"rng", "unit", suite_rng},

@@ -53,8 +53,10 @@ grep -nE '^#include "' host/main.c | grep -vE '"(base|cli)/' | rule "main.c may 
 grep -nE '^#include "ops/' host/ops/*.c | grep -vE '"ops/(op|ops|tuning)\.h"' |
     grep -vE '^host/ops/([a-z0-9]+)(_[a-z0-9_]+)?\.c:.*"ops/\1\.h"' |
     rule "no operator includes another"
-grep -rnE '#include <(CL/|clblast)' host cl tests | grep -v '^host/device/' |
+grep -rnE '#include <(CL/|clblast)' host cl tests | grep -vE '^(host/device/|tests/faults\.c)' |
     rule "OpenCL's and CLBlast's headers are for host/device/ only"
+grep -rn 'jansson\.h\|json_\(pack\|vpack\|dump\|load\|sprintf\|[a-z_]*_\(new\|append\|insert\|set\|update\)\)' host |
+    grep -v '^host/files/json\(_build\)\?\.' | rule "JSON is read by json_read and built by json_put_* only"
 
 # ---- vendors: data in cl/devices/, never a word in the code. Extensions' and packages' names are
 # what they are; the tests name the implementations that they run on ----

@@ -15,6 +15,7 @@ Suite *suite_files(void);
 Suite *suite_fit(void);
 Suite *suite_gemm(void);
 Suite *suite_init(void);
+Suite *suite_json(void);
 Suite *suite_matrix(void);
 Suite *suite_models(void);
 Suite *suite_ops(void);

@@ -5,17 +5,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/text.h"
+
 enum { LINE_BYTES = 1000 };
 
 static _Thread_local char line[LINE_BYTES];
 static _Thread_local char hint[LINE_BYTES];
-
-/* A hostile file name or tensor name must not move the cursor or break the line. */
-static void make_printable(char *s)
-{
-    for (; *s; s++)
-        if ((unsigned char)*s < 0x20 || *s == 0x7f) *s = '?';
-}
 
 status fail(status code, const char *fmt, ...)
 {
@@ -23,7 +18,7 @@ status fail(status code, const char *fmt, ...)
     va_start(args, fmt);
     vsnprintf(line, sizeof line, fmt, args);
     va_end(args);
-    make_printable(line);
+    text_printable(line, sizeof line, line);
     hint[0] = 0;
     return code;
 }
@@ -43,7 +38,7 @@ status fail_in(status code, const char *fmt, ...)
         memcpy(line + front, ": ", 2);
         line[sizeof line - 1] = 0;
     }
-    make_printable(line);
+    text_printable(line, sizeof line, line);
     return code;
 }
 
@@ -53,7 +48,7 @@ void fail_hint(const char *fmt, ...)
     va_start(args, fmt);
     vsnprintf(hint, sizeof hint, fmt, args);
     va_end(args);
-    make_printable(hint);
+    text_printable(hint, sizeof hint, hint);
 }
 
 const char *fail_line(void)

@@ -13,12 +13,13 @@ typedef enum {
     ERR_FORMAT, /* a file's content is not what it must be */
     ERR_MEMORY, /* host memory ran out */
     ERR_DEVICE, /* an OpenCL call failed, or there is no such device */
+    ERR_RESOURCES, /* so, because the device or its driver ran out of memory or resources */
     ERR_BUILD,  /* a kernel did not compile */
     ERR_LIMIT   /* a size is beyond what this device or program can do */
 } status;
 
-/* Stores "fmt..." as the line to print and returns code. Control characters of hostile names are
- * replaced, the line is cut at 1000 bytes. */
+/* Stores "fmt..." as the line to print and returns code. What a terminal would obey or
+ * hide is replaced (text_printable), the line is cut at 1000 bytes. */
 status fail(status code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* Puts "fmt...: " in front of the stored line and returns code. */

@@ -114,6 +114,95 @@ void text_copy(char *out, size_t size, const char *s)
     snprintf(out, size, "%s", s);
 }
 
+/* ---- what terminals show ---- */
+
+/* The Unicode Standard, table 3-7: no overlong form, no surrogate, nothing above U+10FFFF. */
+size_t text_decode(const char *s, int32_t *code_point)
+{
+    const unsigned char *c = (const unsigned char *)s;
+    size_t n = c[0] < 0x80   ? 1
+               : c[0] < 0xC2 ? 0
+               : c[0] < 0xE0 ? 2
+               : c[0] < 0xF0 ? 3
+               : c[0] < 0xF5 ? 4
+                             : 0;
+    int32_t code = n < 2 ? c[0] : c[0] & (0x7F >> n);
+    for (size_t i = 1; i < n; i++) { /* ends at the NUL */
+        if ((c[i] & 0xC0) != 0x80) n = 0;
+        else code = code << 6 | (c[i] & 0x3F);
+    }
+    bool overlong = (n == 3 && code < 0x800) || (n == 4 && code < 0x10000);
+    bool surrogate = n == 3 && code >= 0xD800 && code <= 0xDFFF;
+    if (n == 0 || overlong || surrogate || code > 0x10FFFF) {
+        *code_point = TEXT_NO_UTF8;
+        return 1;
+    }
+    *code_point = code;
+    return n;
+}
+
+bool text_is_utf8(const char *s)
+{
+    int32_t code = 0;
+    while (*s && code != TEXT_NO_UTF8) s += text_decode(s, &code);
+    return code != TEXT_NO_UTF8;
+}
+
+bool text_is_shown(int32_t code_point)
+{
+    static const struct {
+        int32_t first, last;
+    } hidden[] = {
+        {TEXT_NO_UTF8, 0x1F}, /* and C0 */
+        {0x7F, 0x9F},         /* DEL, C1 */
+        {0xAD, 0xAD},         /* soft hyphen */
+        {0x61C, 0x61C},       /* Arabic letter mark */
+        {0x180E, 0x180E},     /* Mongolian vowel separator */
+        {0x200B, 0x200B},     /* zero width space; the joiners behind it are part of words */
+        {0x200E, 0x200F},     /* marks of direction */
+        {0x2028, 0x202E},     /* separators, embeddings and overrides of direction */
+        {0x2060, 0x206F},     /* word joiner, isolates, deprecated controls */
+        {0xFEFF, 0xFEFF},     /* byte order mark */
+        {0xFFF9, 0xFFFB},     /* interlinear annotation */
+        {0xFFFE, 0xFFFF},     /* no characters */
+        {0xE0000, 0xE0FFF},   /* tags, further selectors of variants */
+    };
+    for (size_t i = 0; i < sizeof hidden / sizeof *hidden; i++)
+        if (code_point >= hidden[i].first && code_point <= hidden[i].last) return false;
+    return true;
+}
+
+char *text_printable(char *out, size_t size, const char *s)
+{
+    size_t used = 0;
+    if (size == 0) return out;
+    while (*s) {
+        int32_t code;
+        size_t n = text_decode(s, &code), room = size - 1 - used;
+        bool shown = text_is_shown(code);
+        if ((shown ? n : 1) > room) break;
+        if (shown) memmove(out + used, s, n);
+        else out[used] = '?';
+        used += shown ? n : 1;
+        s += n;
+    }
+    out[used] = 0;
+    return out;
+}
+
+void text_print(FILE *to, const char *lines)
+{
+    char last = '\n';
+    for (size_t n; *lines; lines += n) {
+        int32_t code;
+        n = text_decode(lines, &code);
+        last = *lines;
+        if (text_is_shown(code) || last == '\n' || last == '\t') fwrite(lines, 1, n, to);
+        else fputc('?', to);
+    }
+    if (last != '\n') fputc('\n', to);
+}
+
 void text_shape(char *out, size_t size, const size_t *dims, int n_dims)
 {
     size_t used = 0;

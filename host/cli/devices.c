@@ -1,10 +1,11 @@
 /* ditcl devices: what there is to compute on. */
-#include <jansson.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/text.h"
 #include "cli/cli.h"
+#include "files/json_build.h"
 #include "trials/fit.h"
 #include "trials/stored.h"
 
@@ -12,17 +13,17 @@ static const char *const kind_names[] = {"cpu", "gpu", "accelerator"};
 
 void cli_warn(const char *fmt, ...)
 {
+    char line[TEXT_SHOWN_BYTES];
     va_list args;
     va_start(args, fmt);
-    fprintf(stderr, "ditcl: warning: ");
-    vfprintf(stderr, fmt, args);
-    fprintf(stderr, "\n");
+    vsnprintf(line, sizeof line, fmt, args);
     va_end(args);
+    fprintf(stderr, "ditcl: warning: %s\n", text_printable(line, sizeof line, line));
 }
 
 static void print_note(const char *line)
 {
-    fprintf(stderr, "  %s\n", line);
+    fprintf(stderr, "  %s\n", TEXT_SHOWN(line));
 }
 
 static void print_warning(const char *line)
@@ -32,7 +33,7 @@ static void print_warning(const char *line)
 
 static void print_line(const char *line)
 {
-    fprintf(stderr, "ditcl: %s\n", line);
+    fprintf(stderr, "ditcl: %s\n", TEXT_SHOWN(line));
 }
 
 status cli_open_device(device *d, const device_choice *choice, bool quiet)
@@ -52,9 +53,10 @@ status cli_open_device(device *d, const device_choice *choice, bool quiet)
     TRY(device_choose(&index, &list, selector));
     TRY(device_open(d, &list.items[index], &settings));
     if (!quiet && (!selector || !*selector))
-        fprintf(stderr, "device %d: %s (%s)\n", index, d->info.name, d->info.platform);
-    if (choice->bare) stored_use_shipped(d);
-    else fit_device(d, choice->measured, quiet ? NULL : print_line);
+        fprintf(stderr, "device %d: %s (%s)\n", index, TEXT_SHOWN(d->info.name),
+                TEXT_SHOWN(d->info.platform));
+    if (choice->bare) TRY(stored_use_shipped(d));
+    else TRY(fit_device(d, choice->measured, quiet ? NULL : print_line));
 done:
     device_list_free(&list);
     return st;
@@ -62,22 +64,28 @@ done:
 
 static status print_json(const device_list *list)
 {
-    json_t *all = json_array();
+    json_build b;
+    json_t *all = json_build_begin_array(&b);
     for (int i = 0; i < list->n; i++) {
         const device_info *d = &list->items[i];
-        json_array_append_new(
-            all, json_pack("{s:i, s:s, s:s, s:s, s:s, s:i, s:I, s:I, s:b, s:b, s:s, s:s, s:s}",
-                           "index", d->index, "id", d->id, "platform", d->platform, "name",
-                           d->name, "type", kind_names[d->kind], "compute_units",
-                           (int)d->compute_units, "memory_bytes", (json_int_t)d->memory_bytes,
-                           "max_alloc_bytes", (json_int_t)d->max_alloc_bytes, "fp16", d->fp16,
-                           "subgroups", d->subgroups, "driver", d->driver, "vendor", d->vendor,
-                           "version", d->version));
+        json_t *row = json_put_object(&b, all, NULL);
+        json_put_int(&b, row, "index", d->index);
+        json_put_text(&b, row, "id", d->id);
+        json_put_name(&b, row, "platform", d->platform);
+        json_put_name(&b, row, "name", d->name);
+        json_put_text(&b, row, "type", kind_names[d->kind]);
+        json_put_int(&b, row, "compute_units", (json_int_t)d->compute_units);
+        json_put_int(&b, row, "memory_bytes", (json_int_t)d->memory_bytes);
+        json_put_int(&b, row, "max_alloc_bytes", (json_int_t)d->max_alloc_bytes);
+        json_put_bool(&b, row, "fp16", d->fp16);
+        json_put_bool(&b, row, "subgroups", d->subgroups);
+        json_put_name(&b, row, "driver", d->driver);
+        json_put_name(&b, row, "vendor", d->vendor);
+        json_put_name(&b, row, "version", d->version);
     }
-    int bad = json_dumpf(all, stdout, JSON_INDENT(2));
-    json_decref(all);
-    printf("\n");
-    return bad ? fail(ERR_FILE, "cannot write to standard output") : OK;
+    status st = json_build_print(&b, stdout, JSON_INDENT(2));
+    json_build_free(&b);
+    return st;
 }
 
 static void print_table(const device_list *list, bool verbose)
@@ -92,15 +100,16 @@ static void print_table(const device_list *list, bool verbose)
     for (int i = 0; i < list->n; i++) {
         const device_info *d = &list->items[i];
         printf("%-3d %-5s %-*s  %-11s %5u %7.1f GB %7.1f GB  %-4s %-9s  %s, %s\n", d->index, d->id,
-               width, d->name, kind_names[d->kind], d->compute_units, (double)d->memory_bytes / 1e9,
-               (double)d->max_alloc_bytes / 1e9, d->fp16 ? "yes" : "no",
-               d->subgroups ? "yes" : "no", d->platform, d->driver);
+               width, TEXT_SHOWN(d->name), kind_names[d->kind], d->compute_units,
+               (double)d->memory_bytes / 1e9, (double)d->max_alloc_bytes / 1e9,
+               d->fp16 ? "yes" : "no", d->subgroups ? "yes" : "no", TEXT_SHOWN(d->platform),
+               TEXT_SHOWN(d->driver));
         for (int q = 0; verbose && q < N_QUIRKS; q++)
             if (d->quirk.has[q])
                 printf("    %s (%s): %s\n", quirk_name(q), d->quirk.from[q], quirk_meaning(q));
     }
     if (list->n_empty_platforms)
-        printf("platforms without a device: %s\n", list->empty_platforms);
+        printf("platforms without a device: %s\n", TEXT_SHOWN(list->empty_platforms));
 }
 
 status cli_devices(int argc, char **argv)
@@ -123,6 +132,8 @@ status cli_devices(int argc, char **argv)
     if (helped) goto done;
     TRY(device_list_init(&list));
     if (json) TRY(print_json(&list));
+    if (json && list.n && list.n_empty_platforms)
+        cli_warn("platforms without a device: %s", list.empty_platforms);
     int any;
     TRY(device_choose(&any, &list, NULL)); /* says what to install when there is none */
     if (!json) print_table(&list, verbose);

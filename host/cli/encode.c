@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
+#include "base/text.h"
 #include "cli/cli.h"
 #include "cli/output.h"
 #include "files/npy.h"
@@ -158,7 +159,7 @@ static status encode(encode_request *q)
     TRY(encode_on(&psnr, q, &d, &m, &p, latents));
     TRY(write_latents(q, latents, &p, &m.vae));
     if (!q->quiet)
-        printf("%s: [1,%d,%d,%d]; decoded again: PSNR %.2f dB\n", q->words[1],
+        printf("%s: [1,%d,%d,%d]; decoded again: PSNR %.2f dB\n", TEXT_SHOWN(q->words[1]),
                m.vae.latent_channels, p.height / vae_scale(&m.vae), p.width / vae_scale(&m.vae),
                psnr);
 done:

@@ -1,59 +1,72 @@
 /* ditcl info: what a model is, and what it costs. */
-#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "cli/cli.h"
+#include "files/json_build.h"
 #include "model/flops.h"
 #include "sample/pipeline.h"
 
 enum { STEPS = 50 };
 
 /* null where there is none */
-static json_t *vae_json(const model *m)
+static void put_vae(json_build *b, json_t *to, const model *m)
 {
     const vae_config *v = &m->vae;
-    if (!m->has_vae) return json_null();
-    json_t *channels = json_array();
-    for (int i = 0; i < v->n_levels; i++)
-        json_array_append_new(channels, json_integer(v->channels[i]));
-    return json_pack("{s:i, s:o, s:i, s:i, s:f, s:i}", "latent_channels", v->latent_channels,
-                     "block_out_channels", channels, "layers_per_block", v->layers_per_block,
-                     "norm_num_groups", v->groups, "scaling_factor", (double)v->scaling_factor,
-                     "scale", vae_scale(v));
+    if (!m->has_vae) {
+        json_put_null(b, to, "vae");
+        return;
+    }
+    json_t *part = json_put_object(b, to, "vae");
+    json_put_int(b, part, "latent_channels", v->latent_channels);
+    json_t *channels = json_put_array(b, part, "block_out_channels");
+    for (int i = 0; i < v->n_levels; i++) json_put_int(b, channels, NULL, v->channels[i]);
+    json_put_int(b, part, "layers_per_block", v->layers_per_block);
+    json_put_int(b, part, "norm_num_groups", v->groups);
+    json_put_real(b, part, "scaling_factor", (double)v->scaling_factor);
+    json_put_int(b, part, "scale", vae_scale(v));
+}
+
+static void put_classes(json_build *b, json_t *to, const class_names *classes)
+{
+    json_t *names = json_put_object(b, to, "class_names");
+    for (int i = 0; i < classes->n; i++) {
+        char key[16];
+        snprintf(key, sizeof key, "%d", i);
+        if (classes->names[i]) json_put_text(b, names, key, classes->names[i]);
+    }
 }
 
 static status print_json(const model *m, double memory)
 {
     const dit_config *c = &m->dit;
-    json_t *path = json_string(m->path);
-    if (!path) path = json_string("(a name that is not UTF-8)");
-    json_t *all = json_pack(
-        "{s:o, s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:o, s:b, s:I, s:f, s:I, "
-        "s:o}",
-        "model", path, "arithmetic",
-        compat_names[m->arithmetic], "design",
-        designs[c->design].name, "width", c->width, "depth", c->depth, "heads", c->heads,
-        "head_dim", c->head_dim, "patch", c->patch, "in_channels", c->in_channels, "out_channels",
-        c->out_channels, "classes", c->n_classes, "latent_size", c->latent_size, "image_size",
-        m->has_vae ? json_integer(c->latent_size * vae_scale(&m->vae)) : json_null(),
-        "learned_variance", c->out_channels == 2 * c->in_channels, "parameters",
-        (json_int_t)flops_parameters(c), "gflops", flops_gflops(c), "memory_bytes",
-        (json_int_t)memory, "vae", vae_json(m));
-    if (!all) return fail(ERR_MEMORY, "out of memory");
-    json_t *names = json_object();
-    for (int i = 0; i < m->classes.n; i++) {
-        char key[16];
-        snprintf(key, sizeof key, "%d", i);
-        if (m->classes.names[i])
-            json_object_set_new(names, key, json_string(m->classes.names[i]));
-    }
-    json_object_set_new(all, "class_names", names);
-    json_object_set_new(all, "model_type", json_string(m->schedule.flow ? "sit" : "dit"));
-    int bad = json_dumpf(all, stdout, JSON_INDENT(2));
-    json_decref(all);
-    printf("\n");
-    return bad ? fail(ERR_FILE, "cannot write to standard output") : OK;
+    json_build b;
+    json_t *all = json_build_begin(&b);
+    json_put_name(&b, all, "model", m->path);
+    json_put_text(&b, all, "arithmetic", compat_names[m->arithmetic]);
+    json_put_text(&b, all, "design", designs[c->design].name);
+    json_put_int(&b, all, "width", c->width);
+    json_put_int(&b, all, "depth", c->depth);
+    json_put_int(&b, all, "heads", c->heads);
+    json_put_int(&b, all, "head_dim", c->head_dim);
+    json_put_int(&b, all, "patch", c->patch);
+    json_put_int(&b, all, "in_channels", c->in_channels);
+    json_put_int(&b, all, "out_channels", c->out_channels);
+    json_put_int(&b, all, "classes", c->n_classes);
+    json_put_int(&b, all, "latent_size", c->latent_size);
+    if (m->has_vae) json_put_int(&b, all, "image_size", c->latent_size * vae_scale(&m->vae));
+    else json_put_null(&b, all, "image_size");
+    json_put_bool(&b, all, "learned_variance", c->out_channels == 2 * c->in_channels);
+    json_put_int(&b, all, "parameters", (json_int_t)flops_parameters(c));
+    json_put_real(&b, all, "gflops", flops_gflops(c));
+    json_put_int(&b, all, "memory_bytes", (json_int_t)memory);
+    put_vae(&b, all, m);
+    put_classes(&b, all, &m->classes);
+    json_put_text(&b, all, "model_type", m->schedule.flow ? "sit" : "dit");
+    status st = json_build_print(&b, stdout, JSON_INDENT(2));
+    json_build_free(&b);
+    return st;
 }
 
 /* What sample takes unless told otherwise, and what a SiT predicts along which path. */
@@ -77,7 +90,7 @@ static void print_text(const model *m, double memory)
 {
     const dit_config *c = &m->dit;
     int side = c->latent_size / c->patch;
-    printf("%s\n", m->path);
+    printf("%s\n", TEXT_SHOWN(m->path));
     printf("  transformer  width %d, %d blocks, %d heads of %d, patch %d: %d tokens\n", c->width,
            c->depth, c->heads, c->head_dim, c->patch, side * side);
     printf("  conditioning %s\n", designs[c->design].name);
@@ -96,7 +109,7 @@ static void print_text(const model *m, double memory)
     printf("  classes      %d\n", c->n_classes);
     enum { SHOWN = 40 };
     for (int i = 0; i < m->classes.n && i < SHOWN; i++)
-        if (m->classes.names[i]) printf("    %4d  %s\n", i, m->classes.names[i]);
+        if (m->classes.names[i]) printf("    %4d  %s\n", i, TEXT_SHOWN(m->classes.names[i]));
     if (m->classes.n > SHOWN) printf("          ... (--json prints all)\n");
 }
 

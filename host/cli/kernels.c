@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "base/memory.h"
+#include "base/text.h"
 #include "cli/cli.h"
 #include "cli/output.h"
 #include "device/pretend.h"
@@ -345,7 +346,7 @@ static status run_kernels(writing *w)
     w->all.folder = w->out;
     TRY(queue_sets(w));
     TRY(write_index(w, index));
-    printf("%zu kernels in %s\n", w->all.n, w->out);
+    printf("%zu kernels in %s\n", w->all.n, TEXT_SHOWN(w->out));
 done:
     pretended_free(&w->all);
     return st;

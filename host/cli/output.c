@@ -293,7 +293,7 @@ status output_commit(output *o)
     }
     TRY(file_out_commit(o->files, (size_t)o->n_files));
     if (o->n > 0 && isatty(STDERR_FILENO))
-        fprintf(stderr, "wrote %s (%d picture%s)\n", several ? o->path : path, o->n,
+        fprintf(stderr, "wrote %s (%d picture%s)\n", TEXT_SHOWN(several ? o->path : path), o->n,
                 o->n > 1 ? "s" : "");
 done:
     free(sheet);

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/text.h"
 
 void progress_start(progress *p, const char *what, bool quiet)
 {
@@ -38,7 +39,7 @@ void progress_update(void *context, int done, int total)
 
 void progress_say(progress *p, const char *line)
 {
-    if (p->shown) fprintf(stderr, "\r%s: %s\033[K", p->what, line);
+    if (p->shown) fprintf(stderr, "\r%s: %s\033[K", p->what, TEXT_SHOWN(line));
 }
 
 void progress_end(progress *p)

@@ -1,11 +1,11 @@
 /* The table and the JSON of ditcl bench. See report.h. */
 #include "cli/report.h"
 
-#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "cli/cli.h"
+#include "files/json_build.h"
 
 /* The row of the part itself, or null. */
 static const bench_row *whole_of(const bench *b, bench_part part)
@@ -85,8 +85,9 @@ void report_table(const report *r, bool profile)
 {
     const device *d = r->d;
     const peaks *p = &r->b->peak;
-    printf("%s on %s (%s %s), %s kernels, precision %s\n", r->model, d->info.name,
-           d->info.platform, d->info.driver, kernel_class_names[d->class],
+    printf("%s on %s (%s %s), %s kernels, precision %s\n", TEXT_SHOWN(r->model),
+           TEXT_SHOWN(d->info.name), TEXT_SHOWN(d->info.platform), TEXT_SHOWN(d->info.driver),
+           kernel_class_names[d->class],
            precision_names[d->settings.precision]);
     printf("peaks: fp32 %.1f GFLOP/s", p->fp32_gflops);
     if (p->gflops_16bit > 0) printf(", 16-bit %.1f GFLOP/s", p->gflops_16bit);
@@ -101,45 +102,54 @@ void report_table(const report *r, bool profile)
 
 /* ---- JSON ---- */
 
-static json_t *row_json(const report *r, const bench_row *row)
+static void put_row(json_build *b, json_t *to, const report *r, const bench_row *row)
 {
     const timing *t = &row->t;
-    json_t *all = json_pack(
-        "{s:s, s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:i, s:s, s:b, s:i}", "name",
-        row->name, "shape", row->shape, "ms", t->median * 1e3, "gflops", bench_gflops(row),
-        "fraction_of_peak", bench_fraction(r->b, row), "executed_gflops",
-        bench_executed_gflops(row), "gbs", bench_gbs(row), "ms_low", t->low * 1e3, "ms_high",
-        t->high * 1e3, "ms_best", t->best * 1e3, "repetitions", t->n, "part",
-        bench_part_names[row->part], "whole", row->whole, "calls", row->calls);
+    json_t *all = json_put_object(b, to, NULL);
+    json_put_text(b, all, "name", row->name);
+    json_put_text(b, all, "shape", row->shape);
+    json_put_real(b, all, "ms", t->median * 1e3);
+    json_put_real(b, all, "gflops", bench_gflops(row));
+    json_put_real(b, all, "fraction_of_peak", bench_fraction(r->b, row));
+    json_put_real(b, all, "executed_gflops", bench_executed_gflops(row));
+    json_put_real(b, all, "gbs", bench_gbs(row));
+    json_put_real(b, all, "ms_low", t->low * 1e3);
+    json_put_real(b, all, "ms_high", t->high * 1e3);
+    json_put_real(b, all, "ms_best", t->best * 1e3);
+    json_put_int(b, all, "repetitions", t->n);
+    json_put_text(b, all, "part", bench_part_names[row->part]);
+    json_put_bool(b, all, "whole", row->whole);
+    json_put_int(b, all, "calls", row->calls);
     double share = row->whole ? -1 : report_share(r, row);
-    if (all && share >= 0) json_object_set_new(all, "share_of_part", json_real(share));
-    return all;
+    if (share >= 0) json_put_real(b, all, "share_of_part", share);
 }
 
-static json_t *peak_json(const peaks *p)
+static void put_peak(json_build *b, json_t *to, const peaks *p)
 {
-    json_t *all = json_pack("{s:f, s:f, s:f, s:f}", "fp32_gflops", p->fp32_gflops, "copy_gbs",
-                            p->copy_gbs, "launch_us", p->launch_us, "finish_us", p->finish_us);
-    if (all && p->gflops_16bit > 0)
-        json_object_set_new(all, "gflops_16bit", json_real(p->gflops_16bit));
-    return all;
+    json_t *all = json_put_object(b, to, "peak");
+    json_put_real(b, all, "fp32_gflops", p->fp32_gflops);
+    json_put_real(b, all, "copy_gbs", p->copy_gbs);
+    json_put_real(b, all, "launch_us", p->launch_us);
+    json_put_real(b, all, "finish_us", p->finish_us);
+    if (p->gflops_16bit > 0) json_put_real(b, all, "gflops_16bit", p->gflops_16bit);
 }
 
 status report_json(const report *r)
 {
     const device *d = r->d;
-    json_t *rows = json_array(), *path = json_string(r->model);
-    for (int i = 0; i < r->b->n; i++) json_array_append_new(rows, row_json(r, &r->b->rows[i]));
-    if (!path) path = json_string("(a name that is not UTF-8)");
-    json_t *all = json_pack("{s:s, s:s, s:s, s:s, s:i, s:o, s:s, s:o, s:o}", "device",
-                            d->info.name, "platform", d->info.platform, "driver", d->info.driver,
-                            "class", kernel_class_names[d->class], "threads",
-                            (int)d->info.compute_units, "model", path, "precision",
-                            precision_names[d->settings.precision], "peak",
-                            peak_json(&r->b->peak), "results", rows);
-    if (!all) return fail(ERR_MEMORY, "out of memory");
-    int bad = json_dumpf(all, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
-    json_decref(all);
-    printf("\n");
-    return bad ? fail(ERR_FILE, "cannot write to standard output") : OK;
+    json_build b;
+    json_t *all = json_build_begin(&b);
+    json_put_name(&b, all, "device", d->info.name);
+    json_put_name(&b, all, "platform", d->info.platform);
+    json_put_name(&b, all, "driver", d->info.driver);
+    json_put_text(&b, all, "class", kernel_class_names[d->class]);
+    json_put_int(&b, all, "threads", (json_int_t)d->info.compute_units);
+    json_put_name(&b, all, "model", r->model);
+    json_put_text(&b, all, "precision", precision_names[d->settings.precision]);
+    put_peak(&b, all, &r->b->peak);
+    json_t *rows = json_put_array(&b, all, "results");
+    for (int i = 0; i < r->b->n; i++) put_row(&b, rows, r, &r->b->rows[i]);
+    status st = json_build_print(&b, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
+    json_build_free(&b);
+    return st;
 }

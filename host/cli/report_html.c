@@ -63,12 +63,11 @@ static const char script[] =
 /* Text from outside: markup and control characters lose their meaning. */
 static void escaped(FILE *out, const char *words)
 {
-    for (const char *c = words; *c; c++) {
+    for (const char *c = TEXT_SHOWN(words); *c; c++) {
         if (*c == '&') fputs("&amp;", out);
         else if (*c == '<') fputs("&lt;", out);
         else if (*c == '>') fputs("&gt;", out);
         else if (*c == '"') fputs("&quot;", out);
-        else if ((unsigned char)*c < 32 || *c == 127) fputc('?', out);
         else fputc(*c, out);
     }
 }

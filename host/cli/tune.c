@@ -303,7 +303,7 @@ static status import_lines(const tune_options *q, device *d, store *s)
     store new = {0};
     status st = OK;
     TRY(store_read(&new, q->import, &d->info, warn));
-    stored_use(d, &new);
+    TRY(stored_use(d, &new));
     if (new.n == 0)
         TRY(fail(ERR_FORMAT, "%s: no line can be used on device %d (%s)", q->import,
                  d->info.index, d->info.name));
@@ -334,8 +334,8 @@ static status use_store(const tune_options *q, device *d)
     store s = {0};
     text all = {0};
     status st = OK;
-    store_load(&s, &d->info, warn);
-    stored_use(d, &s);
+    TRY(store_load(&s, &d->info, warn));
+    TRY(stored_use(d, &s));
     TRY(store_text(&s, &d->info, &all));
     if (q->forget) {
         tried_forget(&d->info);
@@ -345,7 +345,7 @@ static status use_store(const tune_options *q, device *d)
     } else if (q->export) {
         TRY(export_lines(q->export, &all));
     } else {
-        fputs(all.data, stdout);
+        text_print(stdout, all.data);
     }
 done:
     text_free(&all);

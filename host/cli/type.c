@@ -1,6 +1,7 @@
 /* The options that say what a single file is. */
 #include <stdio.h>
 
+#include "base/text.h"
 #include "cli/cli.h"
 
 const char *const cli_model_types[] = {"dit", "sit", NULL};
@@ -29,6 +30,6 @@ void cli_tell_vae(const model *m, bool verbose)
         fprintf(stderr, "weights are read into memory: their file system maps no files\n");
     if (!m->vae_assumed) return;
     fprintf(stderr, "%s: a bare VAE: %d groups and a scaling factor of %g are assumed (a "
-                    "config.json beside it says others)\n", m->vae_weights.file.path,
-            m->vae.groups, (double)m->vae.scaling_factor);
+                    "config.json beside it says others)\n",
+            TEXT_SHOWN(m->vae_weights.file.path), m->vae.groups, (double)m->vae.scaling_factor);
 }

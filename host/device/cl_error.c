@@ -63,10 +63,10 @@ status cl_fail(const char *call, cl_int code)
 {
     if (code == CL_MEM_OBJECT_ALLOCATION_FAILURE || code == CL_OUT_OF_RESOURCES ||
         code == CL_OUT_OF_HOST_MEMORY) {
-        fail(ERR_DEVICE, "%s: %s: the device ran out of memory or resources", call,
+        fail(ERR_RESOURCES, "%s: %s: the device ran out of memory or resources", call,
              cl_error_name(code));
         fail_hint("try fewer pictures at once (--batch 1), or another device");
-        return ERR_DEVICE;
+        return ERR_RESOURCES;
     }
     return fail(ERR_DEVICE, "%s: %s", call, cl_error_name(code));
 }

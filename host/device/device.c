@@ -16,77 +16,114 @@
 
 /* ---- asking ---- */
 
-/* A query that fails leaves 0 or "": gate on what is needed, not on what one driver refuses. */
-static void get_text(char *out, size_t size, cl_device_id id, cl_device_info what)
+/* A query that the driver refuses leaves zeros: gate on what is needed, not on what one driver
+ * refuses. But a driver that is out of memory or resources says nothing about the device. */
+static status ask(cl_device_id id, cl_device_info what, size_t size, void *out, size_t *used)
+{
+    cl_int code = clGetDeviceInfo(id, what, size, out, used);
+    if (code == CL_OUT_OF_HOST_MEMORY || code == CL_OUT_OF_RESOURCES)
+        return cl_fail("clGetDeviceInfo", code);
+    if (code == CL_SUCCESS) return OK;
+    if (out) memset(out, 0, size);
+    if (used) *used = 0;
+    return OK;
+}
+
+static status get_text(char *out, size_t size, cl_device_id id, cl_device_info what)
 {
     char value[4096] = "";
-    size_t used = 0;
-    if (clGetDeviceInfo(id, what, sizeof value - 1, value, &used) != CL_SUCCESS) value[0] = 0;
+    status st = ask(id, what, sizeof value - 1, value, NULL);
+    if (st != OK) return st;
     char *from = value;
     while (isspace((unsigned char)*from)) from++;
     for (size_t n = strlen(from); n && isspace((unsigned char)from[n - 1]);) from[--n] = 0;
-    for (char *c = from; *c; c++) /* JSON wants UTF-8, and a terminal no control characters */
+    for (char *c = from; *c; c++) /* files that are written for the device are ASCII */
         if (!isascii((unsigned char)*c) || iscntrl((unsigned char)*c)) *c = '?';
     text_copy(out, size, from);
+    return OK;
 }
 
-#define GET(id, what, value)                                                                       \
-    do {                                                                                           \
-        if (clGetDeviceInfo(id, what, sizeof(value), &(value), NULL) != CL_SUCCESS)                \
-            memset(&(value), 0, sizeof(value));                                                    \
-    } while (0)
+/* In a function with st and done. */
+#define GET(id, what, value) TRY(ask(id, what, sizeof(value), &(value), NULL))
 
-static bool has_extension(cl_device_id id, const char *extension)
+static status has_extension(bool *found, cl_device_id id, const char *extension)
 {
     char *all = NULL;
     size_t size = 0, n = strlen(extension);
-    bool found = false;
-    if (clGetDeviceInfo(id, CL_DEVICE_EXTENSIONS, 0, NULL, &size) == CL_SUCCESS && size &&
-        (all = calloc(size + 1, 1)) &&
-        clGetDeviceInfo(id, CL_DEVICE_EXTENSIONS, size, all, NULL) == CL_SUCCESS)
-        for (char *at = all; !found && (at = strstr(at, extension)); at += n)
-            found = (at == all || at[-1] == ' ') && (at[n] == ' ' || at[n] == 0);
+    status st = OK;
+    *found = false;
+    TRY(ask(id, CL_DEVICE_EXTENSIONS, 0, NULL, &size));
+    TRY(memory_alloc(&all, size + 1, 1));
+    TRY(ask(id, CL_DEVICE_EXTENSIONS, size, all, NULL));
+    for (char *at = all; !*found && (at = strstr(at, extension)); at += n)
+        *found = (at == all || at[-1] == ' ') && (at[n] == ' ' || at[n] == 0);
+done:
     free(all);
-    return found;
+    return st;
 }
 
 /* Compute capability 8.0 or more, of the only drivers that take such assembly. */
-static bool has_mma(cl_device_id id)
+static status has_mma(bool *has, cl_device_id id)
 {
     enum { CAPABILITY_MAJOR = 0x4000 }; /* cl_ext.h: CL_DEVICE_COMPUTE_CAPABILITY_MAJOR_NV */
     cl_uint major = 0;
-    if (!has_extension(id, "cl_nv_device_attribute_query")) return false;
-    return clGetDeviceInfo(id, CAPABILITY_MAJOR, sizeof major, &major, NULL) == CL_SUCCESS &&
-           major >= 8;
+    status st = has_extension(has, id, "cl_nv_device_attribute_query");
+    if (st == OK && *has) st = ask(id, CAPABILITY_MAJOR, sizeof major, &major, NULL);
+    *has = major >= 8;
+    return st;
 }
 
 /* The smallest size of sub-groups, which is the one that shares a unit; 0: it has none. */
-static int dpas_size(cl_device_id id)
+static status dpas_size(size_t *least, cl_device_id id)
 {
     enum { SIZES = 0x4108, N = 16 }; /* cl_ext.h: CL_DEVICE_SUB_GROUP_SIZES_INTEL */
-    size_t sizes[N], bytes = 0, least = 0;
-    if (!has_extension(id, "cl_intel_subgroup_matrix_multiply_accumulate")) return 0;
-    if (clGetDeviceInfo(id, SIZES, sizeof sizes, sizes, &bytes) != CL_SUCCESS) return 0;
+    size_t sizes[N], bytes = 0;
+    bool has;
+    *least = 0;
+    status st = has_extension(&has, id, "cl_intel_subgroup_matrix_multiply_accumulate");
+    if (st == OK && has) st = ask(id, SIZES, sizeof sizes, sizes, &bytes);
     for (size_t i = 0; i < bytes / sizeof *sizes; i++)
-        if (!least || sizes[i] < least) least = sizes[i];
-    return (int)least;
+        if (!*least || sizes[i] < *least) *least = sizes[i];
+    return st;
 }
 
-static status describe(device_info *info, cl_platform_id platform, cl_device_id id)
+static status describe_names(device_info *info, cl_platform_id platform, cl_device_id id)
 {
     char value[256] = "";
-    clGetPlatformInfo(platform, CL_PLATFORM_NAME, sizeof value - 1, value, NULL);
+    status st = OK;
+    CL_TRY("clGetPlatformInfo",
+           clGetPlatformInfo(platform, CL_PLATFORM_NAME, sizeof value - 1, value, NULL));
     text_copy(info->platform, sizeof info->platform, value);
-    get_text(info->name, sizeof info->name, id, CL_DEVICE_NAME);
-    get_text(info->vendor, sizeof info->vendor, id, CL_DEVICE_VENDOR);
-    get_text(info->driver, sizeof info->driver, id, CL_DRIVER_VERSION);
-    get_text(info->version, sizeof info->version, id, CL_DEVICE_VERSION);
+    TRY(get_text(info->name, sizeof info->name, id, CL_DEVICE_NAME));
+    TRY(get_text(info->vendor, sizeof info->vendor, id, CL_DEVICE_VENDOR));
+    TRY(get_text(info->driver, sizeof info->driver, id, CL_DRIVER_VERSION));
+    TRY(get_text(info->version, sizeof info->version, id, CL_DEVICE_VERSION));
+done:
+    return st;
+}
 
+static status describe_kind(device_info *info, cl_device_id id)
+{
+    status st = OK;
     cl_device_type type;
+    GET(id, CL_DEVICE_TYPE, type);
+    info->kinds[DEVICE_CPU] = type & CL_DEVICE_TYPE_CPU;
+    info->kinds[DEVICE_GPU] = type & CL_DEVICE_TYPE_GPU;
+    info->kinds[DEVICE_ACCELERATOR] = type & (CL_DEVICE_TYPE_ACCELERATOR | CL_DEVICE_TYPE_CUSTOM);
+    /* a device that claims to be everything is an emulator, and that is a CPU */
+    info->kind = info->kinds[DEVICE_CPU]   ? DEVICE_CPU
+                 : info->kinds[DEVICE_GPU] ? DEVICE_GPU
+                                           : DEVICE_ACCELERATOR;
+done:
+    return st;
+}
+
+static status describe_sizes(device_info *info, cl_device_id id)
+{
+    status st = OK;
     cl_bool unified, available, images;
     cl_uint units;
     cl_ulong memory, max_alloc, local;
-    GET(id, CL_DEVICE_TYPE, type);
     GET(id, CL_DEVICE_HOST_UNIFIED_MEMORY, unified);
     GET(id, CL_DEVICE_AVAILABLE, available);
     GET(id, CL_DEVICE_MAX_COMPUTE_UNITS, units);
@@ -98,33 +135,61 @@ static status describe(device_info *info, cl_platform_id platform, cl_device_id 
     GET(id, CL_DEVICE_IMAGE_SUPPORT, images);
     GET(id, CL_DEVICE_IMAGE_MAX_BUFFER_SIZE, info->image_texels);
     if (!images) info->image_texels = 0;
-    info->kinds[DEVICE_CPU] = type & CL_DEVICE_TYPE_CPU;
-    info->kinds[DEVICE_GPU] = type & CL_DEVICE_TYPE_GPU;
-    info->kinds[DEVICE_ACCELERATOR] = type & (CL_DEVICE_TYPE_ACCELERATOR | CL_DEVICE_TYPE_CUSTOM);
-    /* a device that claims to be everything is an emulator, and that is a CPU */
-    info->kind = info->kinds[DEVICE_CPU]   ? DEVICE_CPU
-                 : info->kinds[DEVICE_GPU] ? DEVICE_GPU
-                                           : DEVICE_ACCELERATOR;
     info->unified_memory = unified;
     info->available = available;
     info->compute_units = units;
     info->memory_bytes = memory;
     info->max_alloc_bytes = max_alloc;
     info->local_bytes = local;
-    info->fp16 = has_extension(id, "cl_khr_fp16");
-    info->subgroups =
-        has_extension(id, "cl_khr_subgroups") || has_extension(id, "cl_intel_subgroups");
+done:
+    return st;
+}
+
+static status describe_claims(device_info *info, cl_device_id id)
+{
+    status st = OK;
+    bool khr, other, mma;
+    size_t dpas;
+    TRY(has_extension(&info->fp16, id, "cl_khr_fp16"));
+    TRY(has_extension(&khr, id, "cl_khr_subgroups"));
+    TRY(has_extension(&other, id, "cl_intel_subgroups"));
+    TRY(has_mma(&mma, id));
+    TRY(dpas_size(&dpas, id));
+    info->subgroups = khr || other;
+    TRY(conf_apply_embedded(&info->quirk, &(conf_subject){.platform = info->platform,
+                                                          .vendor = info->vendor,
+                                                          .device = info->name,
+                                                          .driver = info->driver}));
+    memcpy(info->claims, info->quirk.feature, sizeof info->claims);
+    info->claims[FEATURE_MMA] |= mma;
+    info->claims[FEATURE_DPAS8] |= dpas == 8;
+    info->claims[FEATURE_DPAS16] |= dpas == 16;
+done:
+    return st;
+}
+
+static status describe(device_info *info, cl_platform_id platform, cl_device_id id)
+{
+    status st = OK;
     info->platform_handle = platform;
     info->device_handle = id;
-    status st = conf_apply_embedded(&info->quirk, &(conf_subject){.platform = info->platform,
-                                                                  .vendor = info->vendor,
-                                                                  .device = info->name,
-                                                                  .driver = info->driver});
-    memcpy(info->claims, info->quirk.feature, sizeof info->claims);
-    info->claims[FEATURE_MMA] |= has_mma(id);
-    info->claims[FEATURE_DPAS8] |= dpas_size(id) == 8;
-    info->claims[FEATURE_DPAS16] |= dpas_size(id) == 16;
+    TRY(describe_names(info, platform, id));
+    TRY(describe_kind(info, id));
+    TRY(describe_sizes(info, id));
+    TRY(describe_claims(info, id));
+done:
     return st;
+}
+
+/* A platform without devices, or one that does not say which; what: "", or why. */
+static void note_empty(device_list *list, cl_platform_id platform, const char *what)
+{
+    char name[64] = "?";
+    clGetPlatformInfo(platform, CL_PLATFORM_NAME, sizeof name - 1, name, NULL);
+    size_t used = strlen(list->empty_platforms);
+    snprintf(list->empty_platforms + used, sizeof list->empty_platforms - used, "%s%s%s%s%s",
+             used ? ", " : "", name, *what ? " (" : "", what, *what ? ")" : "");
+    list->n_empty_platforms++;
 }
 
 static status list_platform(device_list *list, size_t *capacity, cl_platform_id platform, int p)
@@ -132,13 +197,10 @@ static status list_platform(device_list *list, size_t *capacity, cl_platform_id 
     status st = OK;
     cl_device_id *ids = NULL;
     cl_uint n = 0;
-    if (clGetDeviceIDs(platform, CL_DEVICE_TYPE_ALL, 0, NULL, &n) != CL_SUCCESS || n == 0) {
-        char name[64] = "?";
-        clGetPlatformInfo(platform, CL_PLATFORM_NAME, sizeof name - 1, name, NULL);
-        size_t used = strlen(list->empty_platforms);
-        snprintf(list->empty_platforms + used, sizeof list->empty_platforms - used, "%s%s",
-                 used ? ", " : "", name);
-        list->n_empty_platforms++;
+    cl_int code = clGetDeviceIDs(platform, CL_DEVICE_TYPE_ALL, 0, NULL, &n);
+    if (code != CL_SUCCESS && code != CL_DEVICE_NOT_FOUND) CL_TRY("clGetDeviceIDs", code);
+    if (code == CL_DEVICE_NOT_FOUND || n == 0) {
+        note_empty(list, platform, "");
         goto done;
     }
     TRY(memory_alloc(&ids, n, sizeof *ids));
@@ -169,17 +231,27 @@ static void pin_threads(void)
 
 status device_list_init(device_list *list)
 {
+    enum { NO_PLATFORM = -1001 }; /* cl_ext.h: CL_PLATFORM_NOT_FOUND_KHR */
     *list = (device_list){0};
     pin_threads();
     status st = OK;
     cl_platform_id *platforms = NULL;
     cl_uint n = 0;
     size_t capacity = 0;
-    if (clGetPlatformIDs(0, NULL, &n) != CL_SUCCESS || n == 0) goto done;
+    cl_int code = clGetPlatformIDs(0, NULL, &n);
+    if (code != CL_SUCCESS && code != NO_PLATFORM) CL_TRY("clGetPlatformIDs", code);
+    if (code == NO_PLATFORM || n == 0) goto done;
     TRY(memory_alloc(&platforms, n, sizeof *platforms));
     CL_TRY("clGetPlatformIDs", clGetPlatformIDs(n, platforms, NULL));
     list->n_platforms = (int)n;
-    for (cl_uint p = 0; p < n; p++) TRY(list_platform(list, &capacity, platforms[p], (int)p));
+    for (cl_uint p = 0; p < n; p++) {
+        st = list_platform(list, &capacity, platforms[p], (int)p);
+        if (st == ERR_DEVICE || st == ERR_RESOURCES) /* others may work */
+            note_empty(list, platforms[p], fail_line());
+        else if (st != OK) goto done;
+        st = OK;
+    }
+    if (list->n > 0) fail_clear();
 done:
     free(platforms);
     if (st != OK) device_list_free(list);

@@ -63,7 +63,7 @@ typedef struct {
     device_info *items;
     int n;
     int n_platforms, n_empty_platforms;
-    char empty_platforms[256]; /* names, for the message */
+    char empty_platforms[800]; /* names and what failed there, for the message */
 } device_list;
 
 /* All devices of all platforms; none is no error. */

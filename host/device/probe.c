@@ -90,13 +90,19 @@ done:
     return st;
 }
 
+/* A probe that failed so does not say whether the feature is there. */
+static bool says_nothing(status st)
+{
+    return st == ERR_MEMORY || st == ERR_RESOURCES;
+}
+
 /* What cannot be built or is wrong is not there. */
 static status probe(device *d, feature_id feature, const char *name, const char *options)
 {
     bool is_right = false;
     if (!d->feature[feature]) return OK;
     status st = run(d, &is_right, name, options);
-    if (st == ERR_MEMORY) return st;
+    if (says_nothing(st)) return st;
     if (st != OK) fail_clear();
     d->feature[feature] = st == OK && is_right;
     return OK;
@@ -166,7 +172,7 @@ static status probe_subgroups(device *d)
         d->subgroups.size = wanted[i];
         d->subgroups.required = wanted[i] > 0;
         status st = run_subgroups(d, &size);
-        if (st == ERR_MEMORY) return st;
+        if (says_nothing(st)) return st;
         if (st != OK) fail_clear();
         if (st != OK || !size || (wanted[i] && size != wanted[i])) continue;
         d->subgroups.size = size;
@@ -217,7 +223,7 @@ static status probe_images(device *d)
     if (!d->feature[FEATURE_IMAGES]) return OK;
     status st = run_image(d, 16, &floats);
     if (st == OK) st = run_image(d, 8, &halves);
-    if (st == ERR_MEMORY) return st;
+    if (says_nothing(st)) return st;
     if (st != OK) fail_clear();
     d->feature[FEATURE_IMAGES] = st == OK && floats && halves;
     return OK;
@@ -277,7 +283,7 @@ static status probe_units(device *d)
         bool is_right = false;
         if (!d->feature[u->feature] || !unit_parts(d)) continue;
         status st = run_unit(d, u, &is_right);
-        if (st == ERR_MEMORY) return st;
+        if (says_nothing(st)) return st;
         d->feature[u->feature] = st == OK && is_right;
         if (!d->feature[u->feature]) note_absent(d, u, st);
         if (st != OK) fail_clear();

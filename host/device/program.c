@@ -33,15 +33,25 @@ void program_free_all(device *d)
     d->handles->kernels = NULL;
 }
 
-/* The whole log goes to stderr only on request; the message takes its first line with an error. */
-static status build_failed(device *d, const kernel *k, cl_int code)
+/* The compiler's log, or null where it cannot be had. */
+static char *build_log(const device *d, const kernel *k)
 {
     size_t size = 0;
     char *log = NULL;
-    clGetProgramBuildInfo(k->program, d->handles->id, CL_PROGRAM_BUILD_LOG, 0, NULL, &size);
-    if (size && (log = calloc(size + 1, 1)))
-        clGetProgramBuildInfo(k->program, d->handles->id, CL_PROGRAM_BUILD_LOG, size, log, NULL);
-    if (log && getenv("DITCL_BUILD_LOG")) fprintf(stderr, "%s\n", log);
+    cl_int code = clGetProgramBuildInfo(k->program, d->handles->id, CL_PROGRAM_BUILD_LOG, 0, NULL,
+                                        &size);
+    if (code != CL_SUCCESS || memory_alloc(&log, size + 1, 1) != OK) return NULL;
+    clGetProgramBuildInfo(k->program, d->handles->id, CL_PROGRAM_BUILD_LOG, size, log, NULL);
+    return log;
+}
+
+/* The whole log goes to stderr only on request; the message takes its first line with an error. */
+static status build_failed(device *d, const kernel *k, cl_int code)
+{
+    if (code == CL_OUT_OF_HOST_MEMORY || code == CL_OUT_OF_RESOURCES)
+        return fail_in(cl_fail("clBuildProgram", code), "cl/%s", k->file);
+    char *log = build_log(d, k);
+    if (log && getenv("DITCL_BUILD_LOG")) text_print(stderr, log);
     char *first = log ? strstr(log, "error") : NULL;
     while (first && first > log && first[-1] != '\n') first--;
     int n = first ? (int)strcspn(first, "\n") : 0;

@@ -108,6 +108,7 @@ typedef struct {
     bool shipped; /* may speak of other devices */
     void (*warn)(const char *line);
     section now;
+    status st; /* ERR_MEMORY: a line was lost */
 } parser;
 
 static void ignored(parser *p, const char *why)
@@ -217,7 +218,7 @@ static void parse_line(parser *p, char *text_line)
             const char *slash = strrchr(p->name, '/');
             line.shipped = p->shipped;
             snprintf(line.from, sizeof line.from, "%.50s:%d", slash ? slash + 1 : p->name, p->line);
-            if (store_put(p->s, &line) != OK) ignored(p, fail_line());
+            if (p->st == OK) p->st = store_put(p->s, &line);
         }
     } else if (!p->shipped) {
         ignored(p, "expected match or tune");
@@ -242,7 +243,8 @@ static void load_shipped(parser *p)
         size_t n = strlen(f->name);
         char *copy;
         if (n < 5 || strcmp(f->name + n - 5, ".conf") != 0) continue;
-        if (memory_strdup(&copy, f->data) != OK) return;
+        if (p->st == OK) p->st = memory_strdup(&copy, f->data);
+        if (p->st != OK) return;
         p->name = f->name;
         p->shipped = true;
         parse_text(p, copy);
@@ -268,23 +270,28 @@ static status read_file(parser *p, const char *path)
         snprintf(line, sizeof line, "and %d lines more", p->s->n_ignored - STORE_WARNINGS);
         p->warn(line);
     }
-    return st;
+    return st == OK ? p->st : st;
 }
 
-void store_shipped(store *s, const device_info *info)
+status store_shipped(store *s, const device_info *info)
 {
     parser p = {.s = s, .subject = subject_of(info)};
     *s = (store){0};
     load_shipped(&p);
+    return p.st;
 }
 
-void store_load(store *s, const device_info *info, void (*warn)(const char *line))
+status store_load(store *s, const device_info *info, void (*warn)(const char *line))
 {
     char path[PATH_BYTES];
     parser p = {.s = s, .subject = subject_of(info), .warn = warn};
-    store_shipped(s, info);
-    if (store_path(path, sizeof path, info) != OK || !file_exists(path)) return;
-    if (read_file(&p, path) != OK) ignored(&p, fail_line());
+    status st = store_shipped(s, info);
+    if (st != OK) return st;
+    if (store_path(path, sizeof path, info) != OK || !file_exists(path)) return OK;
+    st = read_file(&p, path);
+    if (st == OK || st == ERR_MEMORY) return st;
+    ignored(&p, fail_line());
+    return OK;
 }
 
 status store_read(store *s, const char *path, const device_info *info,
@@ -316,8 +323,9 @@ static status keep_others(text *out, const char *path, const device_info *info)
     store none = {0};
     parser p = {.s = &none, .subject = subject_of(info), .name = path};
     char *all = NULL, copy[1000];
-    if (!file_exists(path) || file_read_text(&all, path, MOST_BYTES) != OK) return OK;
-    status st = OK;
+    if (!file_exists(path)) return OK;
+    status st = file_read_text(&all, path, MOST_BYTES);
+    if (st == ERR_FORMAT) return OK; /* no settings of ours */
     for (char *next = all; st == OK && next;) {
         const char *line = strsep(&next, "\n");
         text_copy(copy, sizeof copy, line);

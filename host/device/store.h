@@ -42,11 +42,11 @@ typedef struct {
 
 /* Reads the lines for this device: those compiled into the program and the user's; of each, a later
  * one replaces an earlier one. No file is no error. warn (null: nobody) is told what is
- * ignored, at most STORE_WARNINGS lines. */
+ * ignored, at most STORE_WARNINGS lines. ERR_MEMORY only. */
 enum { STORE_WARNINGS = 8 };
-void store_load(store *s, const device_info *info, void (*warn)(const char *line));
+status store_load(store *s, const device_info *info, void (*warn)(const char *line));
 /* Only those compiled into the program. */
-void store_shipped(store *s, const device_info *info);
+status store_shipped(store *s, const device_info *info);
 void store_free(store *s);
 
 /* Whether there is a file of the user's. */

@@ -1,10 +1,30 @@
 /* JSON from outside. See json.h. */
 #include "files/json.h"
 
-#include <stdbool.h>
+#include <stdlib.h>
 
 /* A tensor in a header is about ten values: room for 100000. */
 enum { MOST_VALUES = 1 << 20 };
+
+static _Thread_local bool ran_out;
+
+static void *watched_malloc(size_t size)
+{
+    void *memory = malloc(size);
+    if (!memory) ran_out = true;
+    return memory;
+}
+
+void json_watch(void)
+{
+    ran_out = false;
+    json_set_alloc_funcs(watched_malloc, free);
+}
+
+bool json_ran_out(void)
+{
+    return ran_out;
+}
 
 /* No fewer than the values in the text: all that opens a container or parts two values. */
 static size_t count_values(const char *text, size_t size)
@@ -27,10 +47,14 @@ status json_read(json_t **root, const char *text, size_t size, const char *path,
     if (count_values(text, size) > MOST_VALUES)
         return fail(ERR_FORMAT, "%s: %s%sholds more than %d values, far more than any known file",
                     path, part ? part : "", part ? " " : "", MOST_VALUES);
+    json_watch();
     *root = json_loadb(text, size, JSON_REJECT_DUPLICATES, &error);
-    if (*root) return OK;
-    if (!*error.text) /* jansson says nothing about it */
+    if (json_ran_out()) {
+        json_decref(*root);
+        *root = NULL;
         return fail(ERR_MEMORY, "%s: out of memory for %zu bytes of JSON", path, size);
+    }
+    if (*root) return OK;
     if (part)
         return fail(ERR_FORMAT, "%s: %s, byte %d: %s", path, part, error.position, error.text);
     return fail(ERR_FORMAT, "%s: not valid JSON: %s (line %d, column %d)", path, error.text,

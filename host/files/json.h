@@ -4,6 +4,7 @@
 #define DITCL_FILES_JSON_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/status.h"
@@ -11,5 +12,11 @@
 /* *root = text[0..size), whatever stands at the top level. Messages say "path: part", part being
  * "header" of a file that goes on behind it, or null. */
 status json_read(json_t **root, const char *text, size_t size, const char *path, const char *part);
+
+/* jansson passes over some allocations that fail, and a text it reads or writes then lacks a
+ * character, or is called invalid. So its allocations are watched: json_ran_out says whether one
+ * of this thread failed after json_watch. */
+void json_watch(void);
+bool json_ran_out(void);
 
 #endif

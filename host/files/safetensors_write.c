@@ -1,24 +1,13 @@
 /* Writing safetensors. See safetensors.h. */
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/half.h"
 #include "base/memory.h"
+#include "files/json_build.h"
 #include "files/safetensors.h"
 
 enum { ALIGNMENT = 8, PIECE = 4096 };
-
-static json_t *entry(const tensor *t, size_t begin, size_t bytes)
-{
-    static const char *const names[] = {
-        [DTYPE_F32] = "F32", [DTYPE_F16] = "F16", [DTYPE_BF16] = "BF16"};
-    json_t *shape = json_array();
-    for (int i = 0; i < t->n_dims; i++)
-        json_array_append_new(shape, json_integer((json_int_t)t->dims[i]));
-    return json_pack("{s:s, s:o, s:[I, I]}", "dtype", names[t->type], "shape", shape,
-                     "data_offsets", (json_int_t)begin, (json_int_t)(begin + bytes));
-}
 
 static size_t elements(const tensor *t)
 {
@@ -27,34 +16,48 @@ static size_t elements(const tensor *t)
     return count;
 }
 
-/* *text = the header, padded so that the data begins at a multiple of 8. */
-static status header_text(char **text, const tensor *table, size_t n, const tensor_note *notes,
-                          size_t n_notes)
+static void put_entry(json_build *b, json_t *header, const tensor *t, size_t begin, size_t bytes)
+{
+    static const char *const names[] = {
+        [DTYPE_F32] = "F32", [DTYPE_F16] = "F16", [DTYPE_BF16] = "BF16"};
+    json_t *entry = json_put_object(b, header, t->name);
+    json_put_text(b, entry, "dtype", names[t->type]);
+    json_t *shape = json_put_array(b, entry, "shape");
+    for (int i = 0; i < t->n_dims; i++) json_put_int(b, shape, NULL, (json_int_t)t->dims[i]);
+    json_t *offsets = json_put_array(b, entry, "data_offsets");
+    json_put_int(b, offsets, NULL, (json_int_t)begin);
+    json_put_int(b, offsets, NULL, (json_int_t)(begin + bytes));
+}
+
+static status put_table(json_build *b, json_t *header, const tensor *table, size_t n)
 {
     size_t at = 0;
-    bool good = true;
-    json_t *header = json_object(), *metadata = json_object();
-    *text = NULL;
-    for (size_t i = 0; i < n_notes; i++)
-        good &= !json_object_set_new(metadata, notes[i].key, json_string(notes[i].value));
-    if (n_notes) good &= !json_object_set(header, "__metadata__", metadata);
     for (size_t i = 0; i < n; i++) {
         size_t bytes = elements(&table[i]) * dtype_bytes(table[i].type);
-        good = good && table[i].type <= DTYPE_BF16 && !json_object_get(header, table[i].name) &&
-               !json_object_set_new(header, table[i].name, entry(&table[i], at, bytes));
+        if (table[i].type > DTYPE_BF16 || json_object_get(header, table[i].name))
+            return fail(ERR_FORMAT,
+                        "tensor %.200s is there twice, or its type cannot be written",
+                        table[i].name);
+        put_entry(b, header, &table[i], at, bytes);
         at += bytes;
     }
-    char *plain = good ? json_dumps(header, JSON_COMPACT) : NULL;
-    json_decref(metadata);
-    json_decref(header);
-    size_t length = plain ? strlen(plain) : 0, padding = ALIGNMENT - length % ALIGNMENT;
-    status st = plain ? memory_alloc(text, length + padding + 1, 1)
-                      : fail(ERR_FORMAT, "a tensor's name or a note is not UTF-8, or there twice");
-    if (st == OK) {
-        memcpy(*text, plain, length);
-        memset(*text + length, ' ', padding);
-    }
-    free(plain);
+    return OK;
+}
+
+/* The header, padded so that the data begins at a multiple of 8. */
+static status header_text(text *out, const tensor *table, size_t n, const tensor_note *notes,
+                          size_t n_notes)
+{
+    json_build b;
+    json_t *header = json_build_begin(&b), *metadata = NULL;
+    if (n_notes) metadata = json_put_object(&b, header, "__metadata__");
+    for (size_t i = 0; i < n_notes; i++)
+        json_put_text(&b, metadata, notes[i].key, notes[i].value);
+    status st = put_table(&b, header, table, n);
+    if (st == OK) st = json_build_text(&b, out, JSON_COMPACT);
+    if (st == OK)
+        st = text_append(out, "%*s", (int)(ALIGNMENT - out->length % ALIGNMENT), "");
+    json_build_free(&b);
     return st;
 }
 
@@ -76,22 +79,21 @@ status safetensors_create(safetensors_writer *w, const char *path, const tensor 
 status safetensors_begin(safetensors_writer *w, const tensor *table, size_t n,
                          const tensor_note *notes, size_t n_notes)
 {
-    char *text = NULL;
+    text header = {0};
     unsigned char length[8];
     status st = OK;
     w->table = table;
     w->n = n;
     w->at = 0;
     w->left = n ? elements(&table[0]) : 0;
-    TRY(header_text(&text, table, n, notes, n_notes));
-    uint64_t bytes = strlen(text);
-    for (int i = 0; i < 8; i++) length[i] = (unsigned char)(bytes >> 8 * i);
+    TRY(header_text(&header, table, n, notes, n_notes));
+    for (int i = 0; i < 8; i++) length[i] = (unsigned char)((uint64_t)header.length >> 8 * i);
     fwrite(length, 1, sizeof length, w->out.stream);
-    fwrite(text, 1, bytes, w->out.stream);
+    fwrite(header.data, 1, header.length, w->out.stream);
     TRY(file_out_state(&w->out));
     advance(w);
 done:
-    free(text);
+    text_free(&header);
     if (st != OK) safetensors_discard(w);
     return st;
 }

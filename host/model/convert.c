@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "files/json.h"
+#include "files/json_build.h"
 #include "files/safetensors.h"
 #include "model/convert_rows.h"
 #include "model/vae.h"
@@ -58,64 +58,87 @@ done:
 
 /* ---- configurations ---- */
 
-/* The configuration that was read, else made of what was inferred; null when memory ran out. */
-static json_t *parsed(const model *m, model_text which, json_t *otherwise)
+/* Begins with the configuration that was read, where there is one. */
+static json_t *begin(json_build *b, const model *m, model_text which)
 {
-    if (!m->texts[which]) return otherwise;
-    json_decref(otherwise);
-    return json_loads(m->texts[which], 0, NULL);
+    if (!m->texts[which]) return json_build_begin(b);
+    return json_build_read(b, m->texts[which], m->path) == OK ? b->root : NULL;
 }
 
-static json_t *dit_json(const model *m)
+static void put_dit(json_build *b, json_t *to, const model *m)
 {
     const dit_config *c = &m->dit;
-    json_t *json = parsed(m, TEXT_DIT, json_pack(
-        "{s:s, s:s, s:b, s:i, s:f, s:i, s:b, s:f, s:i, s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:b}",
-        "_class_name", "DiTTransformer2DModel", "activation_fn", "gelu-approximate",
-        "attention_bias", 1, "attention_head_dim", c->head_dim, "dropout", 0.0, "in_channels",
-        c->in_channels, "norm_elementwise_affine", 0, "norm_eps",
-        m->origin == COMPAT_ORIGINAL ? 1e-6 : 1e-5, "norm_num_groups", 32, "norm_type",
-        "ada_norm_zero", "num_attention_heads", c->heads, "num_embeds_ada_norm", c->n_classes,
-        "num_layers", c->depth, "out_channels", c->out_channels, "patch_size", c->patch,
-        "sample_size", c->latent_size, "upcast_attention", 0));
-    json_object_set_new(json, CONFIG_ORIGIN, json_string(compat_names[m->origin]));
-    return json;
+    json_put_text(b, to, "_class_name", "DiTTransformer2DModel");
+    json_put_text(b, to, "activation_fn", "gelu-approximate");
+    json_put_bool(b, to, "attention_bias", true);
+    json_put_int(b, to, "attention_head_dim", c->head_dim);
+    json_put_real(b, to, "dropout", 0.0);
+    json_put_int(b, to, "in_channels", c->in_channels);
+    json_put_bool(b, to, "norm_elementwise_affine", false);
+    json_put_real(b, to, "norm_eps", m->origin == COMPAT_ORIGINAL ? 1e-6 : 1e-5);
+    json_put_int(b, to, "norm_num_groups", 32);
+    json_put_text(b, to, "norm_type", "ada_norm_zero");
+    json_put_int(b, to, "num_attention_heads", c->heads);
+    json_put_int(b, to, "num_embeds_ada_norm", c->n_classes);
+    json_put_int(b, to, "num_layers", c->depth);
+    json_put_int(b, to, "out_channels", c->out_channels);
+    json_put_int(b, to, "patch_size", c->patch);
+    json_put_int(b, to, "sample_size", c->latent_size);
+    json_put_bool(b, to, "upcast_attention", false);
 }
 
-static json_t *flow_json(const schedule_config *c)
+static void dit_json(json_build *b, const model *m)
+{
+    json_t *root = begin(b, m, TEXT_DIT);
+    if (!m->texts[TEXT_DIT]) put_dit(b, root, m);
+    json_put_text(b, root, CONFIG_ORIGIN, compat_names[m->origin]);
+}
+
+static void put_flow(json_build *b, json_t *to, const schedule_config *c)
 {
     int predicts = 0;
     while (flow_predictions[predicts] != c->predicts) predicts++;
-    return json_pack("{s:s, s:s, s:s}", "_class_name", "SiT", "path_type",
-                     flow_path_names[c->path], "prediction", flow_prediction_names[predicts]);
+    json_put_text(b, to, "_class_name", "SiT");
+    json_put_text(b, to, "path_type", flow_path_names[c->path]);
+    json_put_text(b, to, "prediction", flow_prediction_names[predicts]);
 }
 
-/* *json = the scheduler's; where the model has none, as diffusers' own conversion of an original
- * file has it. In the original's arithmetic nobody has looked into it yet. */
-static status schedule_json(json_t **json, const model *m)
+/* As diffusers' own conversion of an original file has it. */
+static void put_ddim(json_build *b, json_t *to)
+{
+    json_put_text(b, to, "_class_name", "DDIMScheduler");
+    json_put_real(b, to, "beta_end", 0.02);
+    json_put_text(b, to, "beta_schedule", "linear");
+    json_put_real(b, to, "beta_start", 0.0001);
+    json_put_bool(b, to, "clip_sample", false);
+    json_put_int(b, to, "num_train_timesteps", 1000);
+    json_put_text(b, to, "prediction_type", "epsilon");
+    json_put_bool(b, to, "set_alpha_to_one", true);
+    json_put_int(b, to, "steps_offset", 0);
+    json_put_text(b, to, "timestep_spacing", "leading");
+}
+
+/* The scheduler's configuration. In the original's arithmetic nobody has looked into it yet. */
+static status schedule_json(json_build *b, const model *m)
 {
     const char *given = m->schedule.flow ? NULL : m->texts[TEXT_SCHEDULE];
-    char *text = NULL;
+    char *standard = NULL;
     status st = OK;
-    *json = m->schedule.flow
-                ? flow_json(&m->schedule)
-                : json_pack("{s:s, s:f, s:s, s:f, s:b, s:i, s:s, s:b, s:i, s:s}", "_class_name",
-                            "DDIMScheduler", "beta_end", 0.02, "beta_schedule", "linear",
-                            "beta_start", 0.0001, "clip_sample", 0, "num_train_timesteps", 1000,
-                            "prediction_type", "epsilon", "set_alpha_to_one", 1, "steps_offset", 0,
-                            "timestep_spacing", "leading");
-    if (!given) goto done;
-    json_decref(*json);
-    *json = NULL;
-    TRY(config_standard_json(&text, given));
-    TRY(json_read(json, text, strlen(text), m->path, "the scheduler's configuration"));
-    if (!json_is_string(json_object_get(*json, "_class_name")))
+    if (!given) {
+        json_t *root = json_build_begin(b);
+        if (m->schedule.flow) put_flow(b, root, &m->schedule);
+        else put_ddim(b, root);
+        goto done;
+    }
+    TRY(config_standard_json(&standard, given));
+    TRY(json_build_read(b, standard, m->path));
+    if (!json_is_string(json_object_get(b->root, "_class_name")))
         TRY(fail(ERR_FORMAT, "%s: the scheduler's configuration: _class_name is missing", m->path));
     /* null stands for minus infinity, its default, which JSON cannot say */
-    if (json_is_null(json_object_get(*json, "lambda_min_clipped")))
-        json_object_del(*json, "lambda_min_clipped");
+    if (json_is_null(json_object_get(b->root, "lambda_min_clipped")))
+        json_object_del(b->root, "lambda_min_clipped");
 done:
-    free(text);
+    free(standard);
     return st;
 }
 
@@ -127,49 +150,70 @@ static double in_digits(float value)
     return strtod(digits, NULL);
 }
 
-static json_t *vae_json(const model *m)
+static void put_vae(json_build *b, json_t *to, const model *m)
 {
     const vae_config *c = &m->vae;
-    json_t *channels = json_array(), *down = json_array(), *up = json_array();
+    json_put_text(b, to, "_class_name", "AutoencoderKL");
+    json_put_text(b, to, "act_fn", "silu");
+    json_t *channels = json_put_array(b, to, "block_out_channels");
+    json_t *down = json_put_array(b, to, "down_block_types");
+    json_t *up = json_put_array(b, to, "up_block_types");
     for (int i = 0; i < c->n_levels; i++) {
-        json_array_append_new(channels, json_integer(c->channels[i]));
-        json_array_append_new(down, json_string("DownEncoderBlock2D"));
-        json_array_append_new(up, json_string("UpDecoderBlock2D"));
+        json_put_int(b, channels, NULL, c->channels[i]);
+        json_put_text(b, down, NULL, "DownEncoderBlock2D");
+        json_put_text(b, up, NULL, "UpDecoderBlock2D");
     }
-    return parsed(m, TEXT_VAE, json_pack(
-        "{s:s, s:s, s:o, s:o, s:o, s:i, s:i, s:i, s:i, s:i, s:f, s:i, s:b, s:b, s:b}",
-        "_class_name", "AutoencoderKL", "act_fn", "silu", "block_out_channels", channels,
-        "down_block_types", down, "up_block_types", up, "in_channels", c->in_channels,
-        "latent_channels", c->latent_channels, "layers_per_block", c->layers_per_block,
-        "norm_num_groups", c->groups, "out_channels", c->out_channels, "scaling_factor",
-        in_digits(c->scaling_factor), "sample_size", m->dit.latent_size * vae_scale(c),
-        "use_quant_conv", weights_has(&m->vae_weights, "quant_conv.weight"),
-        "use_post_quant_conv", c->post_quant_conv, "mid_block_add_attention", c->mid_attention));
+    json_put_int(b, to, "in_channels", c->in_channels);
+    json_put_int(b, to, "latent_channels", c->latent_channels);
+    json_put_int(b, to, "layers_per_block", c->layers_per_block);
+    json_put_int(b, to, "norm_num_groups", c->groups);
+    json_put_int(b, to, "out_channels", c->out_channels);
+    json_put_real(b, to, "scaling_factor", in_digits(c->scaling_factor));
+    json_put_int(b, to, "sample_size", m->dit.latent_size * vae_scale(c));
+    json_put_bool(b, to, "use_quant_conv", weights_has(&m->vae_weights, "quant_conv.weight"));
+    json_put_bool(b, to, "use_post_quant_conv", c->post_quant_conv);
+    json_put_bool(b, to, "mid_block_add_attention", c->mid_attention);
 }
 
-static json_t *index_json(const model *m, const json_t *schedule)
+static void vae_json(json_build *b, const model *m)
 {
-    const char *scheduler = json_string_value(json_object_get(schedule, "_class_name"));
-    json_t *json = parsed(m, TEXT_INDEX, json_pack("{s:s}", "_class_name", "DiTPipeline"));
-    json_object_set_new(json, "scheduler", json_pack("[s, s]", "diffusers", scheduler));
-    json_object_set_new(json, "transformer",
-                        json_pack("[s, s]", "diffusers", "DiTTransformer2DModel"));
-    json_object_set_new(json, "vae", m->has_vae ? json_pack("[s, s]", "diffusers", "AutoencoderKL")
-                                                : json_pack("[n, n]"));
-    return json;
+    json_t *root = begin(b, m, TEXT_VAE);
+    if (!m->texts[TEXT_VAE]) put_vae(b, root, m);
+}
+
+/* Which library's class reads a part; null: there is no such part. */
+static void put_part(json_build *b, json_t *to, const char *part, const char *class_name)
+{
+    json_t *pair = json_put_array(b, to, part);
+    if (class_name) {
+        json_put_text(b, pair, NULL, "diffusers");
+        json_put_text(b, pair, NULL, class_name);
+    } else {
+        json_put_null(b, pair, NULL);
+        json_put_null(b, pair, NULL);
+    }
+}
+
+static void index_json(json_build *b, const model *m, const json_build *schedule)
+{
+    json_t *root = begin(b, m, TEXT_INDEX);
+    if (!m->texts[TEXT_INDEX]) json_put_text(b, root, "_class_name", "DiTPipeline");
+    put_part(b, root, "scheduler",
+             json_string_value(json_object_get(schedule->root, "_class_name")));
+    put_part(b, root, "transformer", "DiTTransformer2DModel");
+    put_part(b, root, "vae", m->has_vae ? "AutoencoderKL" : NULL);
 }
 
 /* ---- one file ---- */
 
-/* Takes json over. */
-static status add_note(tensor_note *notes, size_t *n, const char *key, json_t *json)
+/* Frees the document. */
+static status add_note(tensor_note *notes, size_t *n, const char *key, json_build *json)
 {
-    char *value = json ? json_dumps(json, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
-    json_decref(json);
-    if (!value) return fail(ERR_MEMORY, "out of memory for a configuration");
-    status st = memory_strdup(&notes[*n].key, key);
-    notes[(*n)++].value = value;
-    return st;
+    text value = {0};
+    status st = json_build_text(json, &value, JSON_COMPACT | JSON_SORT_KEYS);
+    json_build_free(json);
+    notes[*n].value = value.data;
+    return st == OK ? memory_strdup(&notes[(*n)++].key, key) : st;
 }
 
 status convert_to_file(model *m, const char *out, dtype type)
@@ -177,23 +221,27 @@ status convert_to_file(model *m, const char *out, dtype type)
     convert_rows rows = {.type = type};
     safetensors_writer w = {0};
     tensor_note notes[4] = {{0}};
-    json_t *schedule = NULL;
+    json_build json = {0};
     size_t n = 0;
     status st = OK;
     TRY(convert_dit_rows(&rows, m, NAMING_ORIGINAL));
     TRY(memory_strdup(&notes[n].key, "format"));
     TRY(memory_strdup(&notes[n++].value, "pt"));
-    TRY(add_note(notes, &n, NOTE_DIT, dit_json(m)));
+    dit_json(&json, m);
+    TRY(add_note(notes, &n, NOTE_DIT, &json));
     if (m->texts[TEXT_SCHEDULE] || m->schedule.flow) {
-        TRY(schedule_json(&schedule, m));
-        TRY(add_note(notes, &n, NOTE_SCHEDULE, schedule));
+        TRY(schedule_json(&json, m));
+        TRY(add_note(notes, &n, NOTE_SCHEDULE, &json));
     }
-    if (m->texts[TEXT_INDEX])
-        TRY(add_note(notes, &n, NOTE_INDEX, parsed(m, TEXT_INDEX, NULL)));
+    if (m->texts[TEXT_INDEX]) {
+        begin(&json, m, TEXT_INDEX);
+        TRY(add_note(notes, &n, NOTE_INDEX, &json));
+    }
     TRY(file_out_open(&w.out, out));
     TRY(write_weights(&w, &rows, notes, n));
     TRY(file_out_commit(&w.out, 1));
 done:
+    json_build_free(&json);
     safetensors_discard(&w);
     for (size_t i = 0; i < sizeof notes / sizeof *notes; i++) {
         free(notes[i].key);
@@ -213,21 +261,22 @@ typedef struct {
     size_t n;
 } output;
 
-/* A configuration as diffusers writes them; takes json over. */
-static status write_json(output *o, int part, const char *name, json_t *json)
+/* A configuration as diffusers writes them; frees the document. */
+static status write_json(output *o, int part, const char *name, json_build *json)
 {
     file_out *file = &o->files[o->n];
+    text all = {0};
     status st = OK;
-    if (!json) return fail(ERR_MEMORY, "out of memory for %s", name);
+    TRY(json_build_text(json, &all, JSON_INDENT(2) | JSON_SORT_KEYS));
+    TRY(text_append(&all, "\n"));
     TRY(folder_out_file(&o->folder, file, part, name));
     o->n++;
-    bool whole = json_dumpf(json, file->stream, JSON_INDENT(2) | JSON_SORT_KEYS) == 0 &&
-                 fputc('\n', file->stream) != EOF;
+    fputs(all.data, file->stream);
     TRY(file_out_state(file));
-    if (!whole) TRY(fail(ERR_MEMORY, "out of memory for %s", file->shown));
     TRY(file_out_finish(file));
 done:
-    json_decref(json);
+    json_build_free(json);
+    text_free(&all);
     return st;
 }
 
@@ -246,19 +295,24 @@ static status write_tensors(output *o, int part, const convert_rows *rows)
 static status write_folder(output *o, model *m, const convert_rows rows[2])
 {
     static const char *const names[N_PARTS] = {"transformer", "scheduler", "vae"};
+    json_build schedule = {0}, json = {0};
     status st = OK;
-    json_t *schedule = NULL;
     TRY(schedule_json(&schedule, m));
     for (int i = 0; i < (m->has_vae ? N_PARTS : PART_VAE); i++)
         TRY(folder_out_add(&o->folder, names[i]));
-    TRY(write_json(o, -1, "model_index.json", index_json(m, schedule)));
-    TRY(write_json(o, PART_DIT, "config.json", dit_json(m)));
-    TRY(write_json(o, PART_SCHEDULE, "scheduler_config.json", json_incref(schedule)));
-    if (m->has_vae) TRY(write_json(o, PART_VAE, "config.json", vae_json(m)));
+    index_json(&json, m, &schedule);
+    TRY(write_json(o, -1, "model_index.json", &json));
+    dit_json(&json, m);
+    TRY(write_json(o, PART_DIT, "config.json", &json));
+    TRY(write_json(o, PART_SCHEDULE, "scheduler_config.json", &schedule));
+    if (m->has_vae) {
+        vae_json(&json, m);
+        TRY(write_json(o, PART_VAE, "config.json", &json));
+    }
     TRY(write_tensors(o, PART_DIT, &rows[0]));
     if (m->has_vae) TRY(write_tensors(o, PART_VAE, &rows[1]));
 done:
-    json_decref(schedule);
+    json_build_free(&schedule);
     return st;
 }
 

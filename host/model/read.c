@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "files/json_build.h"
 
 status read_open(reader *r, const char *json, const char *path)
 {
@@ -25,11 +26,13 @@ void read_close(reader *r)
 
 status read_wrong(const reader *r, const char *key, const json_t *found, const char *expected)
 {
-    char *dump = json_dumps(found, JSON_ENCODE_ANY | JSON_COMPACT);
-    fail(ERR_FORMAT, "%s: %s is %.60s%s, expected %s", r->path, key, dump ? dump : "?",
-         dump && strlen(dump) > 60 ? "..." : "", expected);
-    free(dump);
-    return ERR_FORMAT;
+    text words = {0};
+    status st = json_append(&words, found, JSON_ENCODE_ANY | JSON_COMPACT);
+    if (st == OK)
+        st = fail(ERR_FORMAT, "%s: %s is %.60s%s, expected %s", r->path, key, words.data,
+                  words.length > 60 ? "..." : "", expected);
+    text_free(&words);
+    return st;
 }
 
 status read_int(const reader *r, const char *key, int fallback, int low, int high, int *out)

@@ -279,17 +279,18 @@ static void measure_missing(device *d, store *s, const fitting fittings[N_FITTIN
     d->settings.no_cache = no_cache;
 }
 
-void fit_device(device *d, bool measure, void (*say)(const char *line))
+status fit_device(device *d, bool measure, void (*say)(const char *line))
 {
     const tuning *missing[N_FITTINGS] = {0};
     const int *values[MOST];
     int n_missing = 0;
     fitting fittings[N_FITTINGS];
     store s;
+    status st = OK;
     choose_shapes(d, fittings);
-    store_load(&s, &d->info, d->settings.warn);
+    TRY(store_load(&s, &d->info, d->settings.warn));
     bool unknown = !store_exists(&d->info);
-    stored_use(d, &s);
+    TRY(stored_use(d, &s));
     for (int f = 0; f < N_FITTINGS; f++) {
         const tuning *t = serving(d, &fittings[f]);
         if (!t || stored_any(&s, d, t) || candidates(d, &fittings[f], t, values) < 2) continue;
@@ -305,6 +306,8 @@ void fit_device(device *d, bool measure, void (*say)(const char *line))
         measure_missing(d, &s, fittings, missing);
         if (store_save(&s, &d->info) != OK && d->settings.note) d->settings.note(fail_line());
     }
-    store_free(&s);
     fail_clear();
+done:
+    store_free(&s);
+    return st;
 }

@@ -13,7 +13,8 @@
  * used are told to d->settings.warn. measure: what has no line is measured, within FIT_SECONDS in
  * all, after one line to say (null: nobody); of the candidates only those that give the bits of the
  * first compete; what is found is stored. A device that cannot be measured keeps the first
- * candidates. Environment: DITCL_FIT=off measures nothing, and neither does DITCL_CL_DIR. */
-void fit_device(device *d, bool measure, void (*say)(const char *line));
+ * candidates. ERR_MEMORY only. Environment: DITCL_FIT=off measures nothing, and neither does
+ * DITCL_CL_DIR. */
+status fit_device(device *d, bool measure, void (*say)(const char *line));
 
 #endif

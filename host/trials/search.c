@@ -521,10 +521,10 @@ status search_run(search *s)
 {
     bool any = true;
     status st = OK;
-    store_load(&s->stored, &s->d->info, NULL);
-    stored_use(s->d, &s->stored); /* drops what cannot be used */
+    TRY(store_load(&s->stored, &s->d->info, NULL));
+    TRY(stored_use(s->d, &s->stored)); /* drops what cannot be used */
     tuning_forget(s->d);
-    stored_use_shipped(s->d);
+    TRY(stored_use_shipped(s->d));
     prepare(s);
     TRY(tried_open(&s->log, s->d));
     remember(s);

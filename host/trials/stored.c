@@ -32,10 +32,10 @@ void stored_key(char out[2 * STORE_WORD], const device *d, const int *shape)
              precision_names[d->settings.precision], sizes);
 }
 
-const char *stored_values(int values[TUNING_VALUES], const tuning *t, const store_line *line)
+/* Null, or what is wrong with the line's values. */
+static const char *check_values(int values[TUNING_VALUES], const tuning *t, const store_line *line,
+                                const char *kernels)
 {
-    char kernels[STORE_HASH];
-    if (store_kernels(kernels, t->file) != OK) return "its kernels are not there";
     if (*line->kernels && strcmp(line->kernels, kernels) != 0)
         return "measured with other kernels";
     memset(values, 0, TUNING_VALUES * sizeof *values);
@@ -51,16 +51,28 @@ const char *stored_values(int values[TUNING_VALUES], const tuning *t, const stor
     return NULL;
 }
 
-/* ---- one line ---- */
+status stored_values(int values[TUNING_VALUES], const char **wrong, const tuning *t,
+                     const store_line *line)
+{
+    char kernels[STORE_HASH];
+    status st = store_kernels(kernels, t->file);
+    *wrong = "its kernels are not there";
+    if (st == ERR_MEMORY) return st;
+    if (st == OK) *wrong = check_values(values, t, line, kernels);
+    return OK;
+}
 
-static const char *use_for_any(device *d, const tuned_operator *o, const store_line *line)
+/* ---- one line: *wrong is null, or why it cannot be used ---- */
+
+static status use_for_any(device *d, const char **wrong, const tuned_operator *o,
+                          const store_line *line)
 {
     int values[TUNING_VALUES];
     const tuning *t = find_kind(o, NULL, NULL, line->shape);
-    if (!t || *line->use) return "no such implementation";
-    const char *wrong = stored_values(values, t, line);
-    if (wrong) return wrong;
-    return tuning_set(d, t, NULL, values) == OK ? NULL : fail_line();
+    *wrong = "no such implementation";
+    if (!t || *line->use) return OK;
+    status st = stored_values(values, wrong, t, line);
+    return st == OK && !*wrong ? tuning_set(d, t, NULL, values) : st;
 }
 
 static bool is_one_of(const char *word, const char *const *names)
@@ -70,40 +82,51 @@ static bool is_one_of(const char *word, const char *const *names)
     return false;
 }
 
-static const char *use_for_shape(device *d, const tuned_operator *o, const store_line *line)
+static status use_for_shape(device *d, const char **wrong, const tuned_operator *o,
+                            const store_line *line)
 {
     char class[STORE_WORD], inputs[STORE_WORD], sizes[STORE_WORD + 8], rest;
     int shape[TUNING_SIZES], values[TUNING_VALUES], n = 0;
+    *wrong = "no such shape";
     if (sscanf(line->shape, "%31s %31s %39s %c", class, inputs, sizes, &rest) != 3 ||
         !is_one_of(class, kernel_class_names) || !is_one_of(inputs, precision_names) ||
         !tuning_shape_parse(shape, sizes))
-        return "no such shape";
+        return OK;
     while (n < TUNING_SIZES && shape[n]) n++;
-    if (n != o->n_sizes) return "no such shape";
+    if (n != o->n_sizes) return OK;
     const tuning *t = find_kind(o, NULL, NULL, line->use);
-    if (!t) return "no such implementation";
-    const char *wrong = stored_values(values, t, line);
-    if (wrong) return wrong;
+    *wrong = "no such implementation";
+    if (!t) return OK;
+    status st = stored_values(values, wrong, t, line);
+    if (st != OK || *wrong) return st;
     if (strcmp(class, kernel_class_names[d->class]) != 0 ||
         strcmp(inputs, precision_names[d->settings.precision]) != 0)
-        return NULL; /* of another run */
-    if (find_kind(o, d, shape, line->use) != t) return "not for this device";
-    if (!t->fits(d, values, shape)) return "more than this device has";
-    return tuning_set(d, t, shape, values) == OK ? NULL : fail_line();
+        return OK; /* of another run */
+    if (find_kind(o, d, shape, line->use) != t) *wrong = "not for this device";
+    else if (!t->fits(d, values, shape)) *wrong = "more than this device has";
+    return *wrong ? OK : tuning_set(d, t, shape, values);
 }
 
-static void use_lines(device *d, store *s, bool shipped)
+static status use_line(device *d, const char **wrong, const store_line *line)
+{
+    const tuned_operator *o = find_operator(line->op);
+    *wrong = "no such operator";
+    if (!o) return OK;
+    return strchr(line->shape, ' ') ? use_for_shape(d, wrong, o, line)
+                                    : use_for_any(d, wrong, o, line);
+}
+
+static status use_lines(device *d, store *s, bool shipped)
 {
     for (size_t i = 0; i < s->n;) {
         store_line *line = &s->lines[i];
+        const char *wrong;
         if (line->shipped != shipped) {
             i++;
             continue;
         }
-        const tuned_operator *o = find_operator(line->op);
-        const char *wrong = !o                          ? "no such operator"
-                            : strchr(line->shape, ' ') ? use_for_shape(d, o, line)
-                                                        : use_for_any(d, o, line);
+        status st = use_line(d, &wrong, line);
+        if (st != OK) return st;
         if (!wrong) {
             i++;
             continue;
@@ -115,20 +138,22 @@ static void use_lines(device *d, store *s, bool shipped)
         }
         store_drop(s, line);
     }
+    return OK;
 }
 
-void stored_use(device *d, store *s)
+status stored_use(device *d, store *s)
 {
-    use_lines(d, s, true); /* what is laid last counts */
-    use_lines(d, s, false);
+    status st = use_lines(d, s, true); /* what is laid last counts */
+    return st == OK ? use_lines(d, s, false) : st;
 }
 
-void stored_use_shipped(device *d)
+status stored_use_shipped(device *d)
 {
     store s;
-    store_shipped(&s, &d->info);
-    stored_use(d, &s);
+    status st = store_shipped(&s, &d->info);
+    if (st == OK) st = stored_use(d, &s);
     store_free(&s);
+    return st;
 }
 
 /* ---- new lines ---- */
