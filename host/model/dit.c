@@ -78,7 +78,7 @@ static status allocate_conditioning(dit *t)
     const design_facts *f = &designs[t->config.design];
     size_t rows = (size_t)t->row_capacity, d = (size_t)t->config.width;
     status st = OK;
-    TRY(memory_alloc(&t->host_timesteps, rows, sizeof *t->host_timesteps));
+    TRY(memory_alloc(&t->host_features, rows * FEATURES, sizeof *t->host_features));
     TRY(memory_alloc(&t->host_labels, rows, sizeof *t->host_labels));
     for (int i = 0; i < t->config.depth; i++) {
         dit_block *b = &t->blocks[i];
@@ -88,7 +88,6 @@ static status allocate_conditioning(dit *t)
             TRY(buffer_create(t->d, &b->keys_values, rows * 4 * d, "keys and values"));
     }
     if (f->adaln) TRY(buffer_create(t->d, &t->final_modulation, rows * 2 * d, "modulation"));
-    TRY(buffer_create(t->d, &t->timesteps, rows, "timesteps"));
     TRY(buffer_create(t->d, &t->row_labels, rows, "labels"));
     TRY(buffer_create(t->d, &t->features, rows * FEATURES, "timestep features"));
     TRY(buffer_create(t->d, &t->hidden, rows * d, "conditioning"));
@@ -190,15 +189,14 @@ void dit_free(dit *t)
         buffer_release(d, &b->modulation);
         buffer_release(d, &b->keys_values);
     }
-    buf *buffers[] = {&t->positions,  &t->frequencies,  &t->final_modulation, &t->timesteps,
-                      &t->row_labels, &t->features,     &t->hidden,           &t->embedded,
-                      &t->patches,    &t->conditioning, &t->x,                &t->y,
-                      &t->normed,     &t->wide,         &t->scores,           &t->tokens_out,
-                      &t->scratch};
+    buf *buffers[] = {&t->positions, &t->final_modulation, &t->row_labels, &t->features,
+                      &t->hidden,    &t->embedded,         &t->patches,    &t->conditioning,
+                      &t->x,         &t->y,                &t->normed,     &t->wide,
+                      &t->scores,    &t->tokens_out,       &t->scratch};
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) buffer_release(d, buffers[i]);
     free(t->embedders);
     free(t->blocks);
-    free(t->host_timesteps);
+    free(t->host_features);
     free(t->host_labels);
     *t = (dit){0};
 }

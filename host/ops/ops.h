@@ -47,10 +47,6 @@ typedef struct {
     int stride, first_row, rows_at;
 } modulation;
 
-/* out [rows][2*half]: cos, then sin, of timestep x frequency [half]. */
-status op_condition_features(device *d, buf out, buf timesteps, buf frequencies, int rows,
-                             int half);
-
 /* out [rows][D] = SiLU(embedded [rows][D] + table [labels[row]][D]); labels: int. */
 status op_condition_combine(device *d, buf out, buf embedded, buf table, buf labels, int rows,
                             int width);
