@@ -102,6 +102,9 @@ void cli_tell_vae(const model *m, bool verbose);
  * stderr unless quiet. */
 status cli_open_device(device *d, const device_choice *choice, bool quiet);
 
+/* One line on layers that stayed in fp32 since fp16 does not hold their weights; none: nothing. */
+void cli_tell_wide(const device *d, bool quiet);
+
 /* Prints "ditcl: warning: ..." on stderr. */
 void cli_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 

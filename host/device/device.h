@@ -102,6 +102,16 @@ typedef struct {
     struct record *recorder;  /* null, or takes down what is queued: record.h */
     struct pretended *pretended; /* null, or the device is not there: pretend.h */
     uint64_t allocated_bytes; /* by buffer_create, still held */
+    /* What ran, for people: the arithmetic of each operator as bits (ops/op.h), and layers that
+     * stayed in fp32 since fp16 does not hold their weights. */
+    struct {
+        unsigned gemm, attention, conv;
+    } ran;
+    struct {
+        int n;
+        char first[160];
+        float largest; /* weight of the first */
+    } wide;
     struct {
         int built, loaded, refused, stored; /* from source, from the cache; cached but no good */
     } programs;
