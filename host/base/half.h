@@ -41,11 +41,12 @@ static inline uint16_t float_to_half(float f)
     return (uint16_t)(sign | (rest + 0xfffu + (rest >> 13 & 1u) - (112u << 23)) >> 13);
 }
 
+#define HALF_LARGEST 65504.0f
+
 /* The same, but the largest half instead of infinity. */
 static inline uint16_t float_to_half_finite(float f)
 {
-    const float largest = 65504.0f;
-    return float_to_half(f > largest ? largest : f < -largest ? -largest : f);
+    return float_to_half(f > HALF_LARGEST ? HALF_LARGEST : f < -HALF_LARGEST ? -HALF_LARGEST : f);
 }
 
 /* bfloat16 -> float: the upper half of the bits. */

@@ -74,6 +74,7 @@ static status run_bench(bench_options *q)
     q->on.measured = true;
     TRY(cli_open_device(&d, &q->on, q->quiet));
     TRY(measure_all(q, &b, &d, &m));
+    cli_tell_wide(&d, q->quiet);
     if (q->html) {
         TRY(file_out_open(&page, q->html));
         TRY(report_html(&r, page.stream));

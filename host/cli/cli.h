@@ -40,7 +40,7 @@ typedef struct {
      "device's name [DITCL_DEVICE, else the best]", 0, 0, NULL},                                   \
     {"precision", 0, OPTION_CHOICE, &(where)->precision, "P",                                      \
      "of products: auto (the fastest of fp32's accuracy), fp32 (no other arithmetic), bf16 or "    \
-     "fp16 (inputs in 16 bits, sums in fp32, where the device has kernels for them) [auto]",       \
+     "fp16 (inputs in 16 bits, sums in fp32; refused where the device has no such kernels) [auto]",\
      0, 0, precision_names},                                                                       \
     {"class", 0, OPTION_CHOICE, &(where)->class, "C",                                              \
      "kernels made for this class of device: auto, cpu or gpu [auto]", 0, 0,                   \
@@ -101,6 +101,9 @@ void cli_tell_vae(const model *m, bool verbose);
 /* Opens the device that the selector, else DITCL_DEVICE, names; an automatic choice is named on
  * stderr unless quiet. */
 status cli_open_device(device *d, const device_choice *choice, bool quiet);
+
+/* One line on layers that stayed in fp32 since fp16 does not hold their weights; none: nothing. */
+void cli_tell_wide(const device *d, bool quiet);
 
 /* Prints "ditcl: warning: ..." on stderr. */
 void cli_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

@@ -112,6 +112,7 @@ static status decode(decode_request *q)
     q->on.measured = true;
     TRY(cli_open_device(&d, &q->on, q->quiet));
     TRY(prepare(&x, &d, &m));
+    cli_tell_wide(&d, q->quiet);
     if (q->verbose)
         fprintf(stderr, "loaded: %d pictures of %d x %d, %.0f MB on the device\n", x.n, x.width,
                 x.height, (double)d.allocated_bytes / 1e6);

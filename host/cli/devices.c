@@ -2,10 +2,12 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/text.h"
 #include "cli/cli.h"
 #include "files/json_build.h"
+#include "ops/ops.h"
 #include "trials/fit.h"
 #include "trials/stored.h"
 
@@ -36,6 +38,35 @@ static void print_line(const char *line)
     fprintf(stderr, "ditcl: %s\n", TEXT_SHOWN(line));
 }
 
+/* No silent fallback: what was asked for by name must be there, for products at least. */
+static status check_precision(const device *d)
+{
+    static const precision others[] = {PRECISION_BF16, PRECISION_FP16};
+    precision asked = d->settings.precision;
+    char has[64] = "fp32";
+    if (asked == PRECISION_AUTO || gemm_offers(d, asked)) return OK;
+    for (int i = 0; i < 2; i++)
+        if (gemm_offers(d, others[i]))
+            snprintf(has + strlen(has), sizeof has - strlen(has), ", %s",
+                     precision_names[others[i]]);
+    fail(ERR_USAGE, "--precision %s: device %d (%s) has no %s kernels of the %s class; it has %s",
+         precision_names[asked], d->info.index, d->info.name, precision_names[asked],
+         kernel_class_names[d->class], has);
+    fail_hint("--precision auto takes the fastest of fp32's accuracy");
+    return ERR_USAGE;
+}
+
+void cli_tell_wide(const device *d, bool quiet)
+{
+    char more[48] = "";
+    if (quiet || !d->wide.n) return;
+    if (d->wide.n > 1)
+        snprintf(more, sizeof more, ", as %d other%s do%s", d->wide.n - 1, d->wide.n > 2 ? "s" : "",
+                 d->wide.n > 2 ? "" : "es");
+    cli_warn("%s: weights up to %.3g do not fit fp16: this layer stays in fp32%s", d->wide.first,
+             (double)d->wide.largest, more);
+}
+
 status cli_open_device(device *d, const device_choice *choice, bool quiet)
 {
     const char *selector = choice->selector;
@@ -52,11 +83,13 @@ status cli_open_device(device *d, const device_choice *choice, bool quiet)
     if (!selector) selector = getenv("DITCL_DEVICE");
     TRY(device_choose(&index, &list, selector));
     TRY(device_open(d, &list.items[index], &settings));
+    TRY(check_precision(d));
     if (!quiet && (!selector || !*selector))
         fprintf(stderr, "device %d: %s (%s)\n", index, TEXT_SHOWN(d->info.name),
                 TEXT_SHOWN(d->info.platform));
     if (choice->bare) TRY(stored_use_shipped(d));
     else TRY(fit_device(d, choice->measured, quiet ? NULL : print_line));
+    memset(&d->ran, 0, sizeof d->ran); /* what was only tried does not count */
 done:
     device_list_free(&list);
     return st;

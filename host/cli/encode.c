@@ -157,6 +157,7 @@ static status encode(encode_request *q)
     TRY(cli_open_device(&d, &q->on, q->quiet));
     TRY(memory_alloc(&latents, values, sizeof *latents));
     TRY(encode_on(&psnr, q, &d, &m, &p, latents));
+    cli_tell_wide(&d, q->quiet);
     TRY(write_latents(q, latents, &p, &m.vae));
     if (!q->quiet)
         printf("%s: [1,%d,%d,%d]; decoded again: PSNR %.2f dB\n", TEXT_SHOWN(q->words[1]),

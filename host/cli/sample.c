@@ -167,6 +167,7 @@ static status make_note(text *note, const sample_request *q, const run *r)
     const run_request *u = &r->request;
     int each = q->begin.frames ? 1 : q->per_class, last = q->n - 1;
     int step = q->begin.frames ? last : each;
+    char ran[OP_RAN];
     status st = OK;
     TRY(note_model(note, q, r->m));
     TRY(note_noise(note, q, r));
@@ -175,9 +176,11 @@ static status make_note(text *note, const sample_request *q, const run *r)
         TRY(text_append(note, " of %d channels", u->guided_channels));
     if (u->guided_within)
         TRY(text_append(note, " from %.9g to %.9g", u->guided_from, u->guided_to));
-    TRY(text_append(note, ", %s arithmetic, precision %s, device %s; class",
-                    compat_names[r->m->arithmetic], precision_names[q->on.precision],
-                    r->d->info.name));
+    op_ran(ran, r->d);
+    TRY(text_append(note, ", %s arithmetic, precision %s", compat_names[r->m->arithmetic],
+                    precision_names[q->on.precision]));
+    if (strcmp(ran, precision_names[q->on.precision]) != 0) TRY(text_append(note, " (%s)", ran));
+    TRY(text_append(note, ", device %s; class", r->d->info.name));
     for (int i = 0; i < q->n && i / step < MOST_CLASSES; i += step)
         TRY(text_append(note, " %d", q->labels[i]));
     if (each > 1) TRY(text_append(note, ", %d pictures of each", each));
@@ -236,6 +239,7 @@ static status sample_on(sample_request *q, run_request *request, model *m, devic
     bar.started = loaded;
     TRY(run_sample(&r));
     progress_end(&bar);
+    cli_tell_wide(d, q->quiet);
     double sampled = clock_seconds(), rows = r.plan.n_rows - r.request.first_step;
     TRY(make_note(&note, q, &r));
     o->known = q->begin.mask ? q->begin.picture.rgb : NULL;

@@ -22,8 +22,8 @@ typedef enum { CLASS_AUTO, CLASS_CPU, CLASS_GPU, N_CLASSES } kernel_class;
 extern const char *const kernel_class_names[]; /* "auto", "cpu", "gpu", null */
 
 /* Arithmetic of products: the fastest whose results are fp32's (relative error of a product at most
- * 1e-5); true fp32; inputs rounded to bfloat16 or to half, with fp32 sums. Where a device's kernels
- * have no such inputs, fp32's serve. */
+ * 1e-5); true fp32; inputs rounded to bfloat16 or to half, with fp32 sums. An operator whose
+ * kernels have no such inputs is computed in fp32; commands refuse where GEMM is one. */
 typedef enum {
     PRECISION_AUTO, PRECISION_FP32, PRECISION_BF16, PRECISION_FP16, N_PRECISIONS
 } precision;
@@ -102,6 +102,16 @@ typedef struct {
     struct record *recorder;  /* null, or takes down what is queued: record.h */
     struct pretended *pretended; /* null, or the device is not there: pretend.h */
     uint64_t allocated_bytes; /* by buffer_create, still held */
+    /* What ran, for people: the arithmetic of each operator as bits (ops/op.h), and layers that
+     * stayed in fp32 since fp16 does not hold their weights. */
+    struct {
+        unsigned gemm, attention, conv;
+    } ran;
+    struct {
+        int n;
+        char first[160];
+        float largest; /* weight of the first */
+    } wide;
     struct {
         int built, loaded, refused, stored; /* from source, from the cache; cached but no good */
     } programs;

@@ -223,11 +223,12 @@ status program_get(device *d, kernel **out, const char *file, const char *name,
                    const char *options_format, ...)
 {
     char options[512];
+    int family = snprintf(options, sizeof options, d->class == CLASS_CPU ? "-DCPU " : "");
     va_list args;
     va_start(args, options_format);
-    int used = vsnprintf(options, sizeof options, options_format, args);
+    int used = vsnprintf(options + family, sizeof options - (size_t)family, options_format, args);
     va_end(args);
-    if (used < 0 || (size_t)used >= sizeof options)
+    if (used < 0 || (size_t)(family + used) >= sizeof options)
         return fail(ERR_BUILD, "cl/%s: build options too long", file);
     for (kernel *k = d->handles->kernels; k; k = k->next)
         if (!strcmp(k->name, name) && !strcmp(k->file, file) && !strcmp(k->options, options)) {

@@ -36,7 +36,8 @@ static status plan_product(dit *t, size_t *scratch, const gemm_weight *w, int m)
     return st;
 }
 
-/* What does not depend on the batch: the conditioning of a chunk. */
+/* What does not depend on the batch: the conditioning of a chunk. Each layer may be served
+ * differently, since fp16 may not hold its weights. */
 static status plan_conditioning(dit *t, size_t *scratch)
 {
     const design_facts *f = &designs[t->config.design];
@@ -44,28 +45,37 @@ static status plan_conditioning(dit *t, size_t *scratch)
     int d = t->config.width, rows = t->row_capacity;
     const gemm_weight unloaded = {.n = cross ? 2 * d : f->parts * d, .k = d};
     status st = OK;
-    TRY(plan_product(t, scratch, &t->embedders[0].time_1, rows));
-    TRY(plan_product(t, scratch, &t->embedders[0].time_2, rows));
+    for (int i = 0; i < t->n_embedders; i++) {
+        TRY(plan_product(t, scratch, &t->embedders[i].time_1, rows));
+        TRY(plan_product(t, scratch, &t->embedders[i].time_2, rows));
+    }
     if (f->adaln) TRY(plan_product(t, scratch, &t->final_adaln, rows));
-    if (dit_has_conditioner(&t->config))
-        TRY(plan_product(t, scratch, t->keep_adaln ? &t->blocks[0].conditioner : &unloaded,
+    for (int i = 0; dit_has_conditioner(&t->config) && i < t->config.depth; i++)
+        TRY(plan_product(t, scratch, t->keep_adaln ? &t->blocks[i].conditioner : &unloaded,
                          cross ? 2 * rows : rows));
 done:
     return st;
 }
 
+static status plan_block(dit *t, size_t *scratch, const dit_block *b, int m)
+{
+    const gemm_weight *layers[] = {&b->qkv,   &b->projection, &b->cross_q, &b->cross_projection,
+                                   &b->mlp_1, &b->mlp_2};
+    status st = OK;
+    for (size_t i = 0; st == OK && i < sizeof layers / sizeof *layers; i++)
+        if (layers[i]->n) st = plan_product(t, scratch, layers[i], m); /* a layer of the design */
+    return st;
+}
+
 static status plan_products(dit *t, size_t *scratch)
 {
-    const dit_block *b = &t->blocks[0]; /* the others are like it */
-    const gemm_weight *of_tokens[] = {&b->qkv,   &b->projection, &b->cross_q, &b->cross_projection,
-                                      &b->mlp_1, &b->mlp_2,      &t->final};
     int batches[MOST_BATCHES], n = batches_of(t, batches);
     status st = OK;
     for (int j = 0; j < n; j++) {
+        int m = batches[j] * t->tokens;
         TRY(plan_product(t, scratch, &t->patch, batches[j] * t->n_patches));
-        for (size_t i = 0; i < sizeof of_tokens / sizeof *of_tokens; i++)
-            if (of_tokens[i]->n) /* a layer of the design */
-                TRY(plan_product(t, scratch, of_tokens[i], batches[j] * t->tokens));
+        for (int i = 0; i < t->config.depth; i++) TRY(plan_block(t, scratch, &t->blocks[i], m));
+        TRY(plan_product(t, scratch, &t->final, m));
     }
     TRY(plan_conditioning(t, scratch));
 done:
@@ -78,7 +88,7 @@ static status allocate_conditioning(dit *t)
     const design_facts *f = &designs[t->config.design];
     size_t rows = (size_t)t->row_capacity, d = (size_t)t->config.width;
     status st = OK;
-    TRY(memory_alloc(&t->host_timesteps, rows, sizeof *t->host_timesteps));
+    TRY(memory_alloc(&t->host_features, rows * FEATURES, sizeof *t->host_features));
     TRY(memory_alloc(&t->host_labels, rows, sizeof *t->host_labels));
     for (int i = 0; i < t->config.depth; i++) {
         dit_block *b = &t->blocks[i];
@@ -88,7 +98,6 @@ static status allocate_conditioning(dit *t)
             TRY(buffer_create(t->d, &b->keys_values, rows * 4 * d, "keys and values"));
     }
     if (f->adaln) TRY(buffer_create(t->d, &t->final_modulation, rows * 2 * d, "modulation"));
-    TRY(buffer_create(t->d, &t->timesteps, rows, "timesteps"));
     TRY(buffer_create(t->d, &t->row_labels, rows, "labels"));
     TRY(buffer_create(t->d, &t->features, rows * FEATURES, "timestep features"));
     TRY(buffer_create(t->d, &t->hidden, rows * d, "conditioning"));
@@ -190,15 +199,14 @@ void dit_free(dit *t)
         buffer_release(d, &b->modulation);
         buffer_release(d, &b->keys_values);
     }
-    buf *buffers[] = {&t->positions,  &t->frequencies,  &t->final_modulation, &t->timesteps,
-                      &t->row_labels, &t->features,     &t->hidden,           &t->embedded,
-                      &t->patches,    &t->conditioning, &t->x,                &t->y,
-                      &t->normed,     &t->wide,         &t->scores,           &t->tokens_out,
-                      &t->scratch};
+    buf *buffers[] = {&t->positions, &t->final_modulation, &t->row_labels, &t->features,
+                      &t->hidden,    &t->embedded,         &t->patches,    &t->conditioning,
+                      &t->x,         &t->y,                &t->normed,     &t->wide,
+                      &t->scores,    &t->tokens_out,       &t->scratch};
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) buffer_release(d, buffers[i]);
     free(t->embedders);
     free(t->blocks);
-    free(t->host_timesteps);
+    free(t->host_features);
     free(t->host_labels);
     *t = (dit){0};
 }

@@ -39,7 +39,8 @@ typedef struct {
     int tokens; /* of a batch item: the patches, and before them those of the context */
     gemm_weight patch, final_adaln, final;
     gemm_weight conditioner; /* of one block after another, while modulation is computed */
-    buf positions, frequencies; /* [T][D], [128] */
+    buf positions; /* [T][D] */
+    float frequencies[128];
     embedder *embedders;        /* one, or one for each block where the file's copies differ */
     int n_embedders;
     dit_block *blocks;
@@ -49,9 +50,9 @@ typedef struct {
     /* conditioning of a chunk */
     int row_capacity;
     buf final_modulation; /* [rows][2D]; without adaLN one row */
-    buf timesteps, row_labels, features, hidden, embedded;
+    buf row_labels, features, hidden, embedded;
     buf conditioning; /* [rows][D], or of designs without adaLN two tokens [rows][2][D] */
-    float *host_timesteps;
+    float *host_features; /* [rows][256] */
     int *host_labels;
     const layer_visitor *visitor; /* null, or while layers are only looked at */
     /* a forward pass of up to `batch` items */
@@ -109,5 +110,8 @@ void dit_positions(float *out, int side, int width);
 
 /* out[128]: exp(-ln(10000) i / divisor), divisor 128 in the original, 127 in diffusers. */
 void dit_frequencies(float *out, compat arithmetic);
+
+/* out[256]: cosines, then sines, of timestep x frequency. */
+void dit_features(float *out, float timestep, const float *frequencies);
 
 #endif

@@ -27,6 +27,18 @@ void dit_frequencies(float *out, compat arithmetic)
     for (int i = 0; i < HALF; i++) out[i] = expf((float)(-log(10000.0)) * (float)i / divisor);
 }
 
+void dit_features(float *out, float timestep, const float *frequencies)
+{
+    /* The angle is rounded to float32, as both programs round it: at timestep 999 the cosine of the
+     * exact angle is 2e-5 away from theirs. Computed here, since some OpenCL compilers cannot
+     * link cos and sin. */
+    for (int i = 0; i < HALF; i++) {
+        float angle = timestep * frequencies[i];
+        out[i] = (float)cos((double)angle);
+        out[HALF + i] = (float)sin((double)angle);
+    }
+}
+
 /* ---- conditioning ---- */
 
 /* The conditioning of n rows: SiLU(timestep MLP + label), or both as tokens (paper 3.2). */
@@ -49,7 +61,10 @@ static status condition_block(dit *t, int i, int n)
     dit_block *b = &t->blocks[i];
     gemm_weight *w = t->keep_adaln ? &b->conditioner : &t->conditioner;
     status st = OK;
-    if (!t->keep_adaln) TRY(dit_load_conditioner(t, w, i));
+    if (!t->keep_adaln) {
+        TRY(dit_load_conditioner(t, w, i));
+        TRY(gemm_check(t->d, w, designs[t->config.design].adaln ? n : 2 * n));
+    }
     if (designs[t->config.design].adaln)
         TRY(dit_product(t, "adaln", b->modulation, t->conditioning, w, n, NULL));
     else
@@ -65,12 +80,12 @@ status dit_modulate(dit *t, int n, const float *timesteps, const int *labels)
     int last = n - 1;
     n = t->row_capacity;
     for (int i = 0; i < n; i++) {
-        t->host_timesteps[i] = timesteps[i < last ? i : last];
+        dit_features(t->host_features + i * FEATURES, timesteps[i < last ? i : last],
+                     t->frequencies);
         t->host_labels[i] = labels[i < last ? i : last];
     }
-    TRY(buffer_upload(t->d, t->timesteps, 0, t->host_timesteps, (size_t)n));
+    TRY(buffer_upload(t->d, t->features, 0, t->host_features, (size_t)n * FEATURES));
     TRY(buffer_upload(t->d, t->row_labels, 0, t->host_labels, (size_t)n));
-    TRY(op_condition_features(t->d, t->features, t->timesteps, t->frequencies, n, HALF));
     /* the final layer takes block 0's conditioning, as does every block when there is only one */
     TRY(condition(t, &t->embedders[0], n));
     if (designs[t->config.design].adaln)

@@ -240,7 +240,7 @@ static status load_constants(dit *t)
 {
     const char *name = positions_name(t->m);
     size_t tokens = (size_t)t->n_patches, width = (size_t)t->config.width;
-    float frequencies[HALF], *positions = NULL;
+    float *positions = NULL;
     status st = OK;
     if (!t->d) {
         buf none;
@@ -248,9 +248,7 @@ static status load_constants(dit *t)
                                      SHAPE(1, tokens, width))
                     : OK;
     }
-    dit_frequencies(frequencies, t->m->arithmetic);
-    TRY(buffer_create(t->d, &t->frequencies, HALF, "frequencies"));
-    TRY(buffer_upload(t->d, t->frequencies, 0, frequencies, HALF));
+    dit_frequencies(t->frequencies, t->m->arithmetic);
     if (name) {
         TRY(weights_upload(&t->m->dit_weights, t->d, &t->positions, name,
                            SHAPE(1, tokens, width)));

@@ -148,13 +148,12 @@ static status plan_convs(vae *v, size_t *scratch, int height, int width)
 {
     status st = OK;
     TRY(vae_plan_conv(v, scratch, &v->conv_in, height, width));
-    TRY(vae_plan_conv(v, scratch, &v->mid_1.conv_1, height, width));
+    TRY(vae_plan_resnet(v, scratch, &v->mid_1, height, width));
+    TRY(vae_plan_resnet(v, scratch, &v->mid_2, height, width));
     for (int i = 0; i < v->config.n_levels; i++) {
         const vae_level *l = &v->levels[i];
-        for (int j = 0; j < 2; j++) { /* those after the second are like it */
-            TRY(vae_plan_conv(v, scratch, &l->resnets[j].conv_1, height << i, width << i));
-            TRY(vae_plan_conv(v, scratch, &l->resnets[j].conv_2, height << i, width << i));
-        }
+        for (int j = 0; j < l->n_resnets; j++)
+            TRY(vae_plan_resnet(v, scratch, &l->resnets[j], height << i, width << i));
         if (l->up.in) TRY(vae_plan_conv(v, scratch, &l->up, height << i, width << i));
     }
     height <<= v->config.n_levels - 1;

@@ -148,10 +148,8 @@ static status plan_level(vae *v, size_t *scratch, int level, int height, int wid
     size_t pixels = (size_t)height * (size_t)width;
     status st = OK;
     TRY(vae_plan_product(v, scratch, &l->resnets[0].shortcut, pixels));
-    for (int i = 0; i < l->n_resnets && i < 2; i++) { /* those after the second are like it */
-        TRY(vae_plan_conv(v, scratch, &l->resnets[i].conv_1, height, width));
-        TRY(vae_plan_conv(v, scratch, &l->resnets[i].conv_2, height, width));
-    }
+    for (int i = 0; i < l->n_resnets; i++)
+        TRY(vae_plan_resnet(v, scratch, &l->resnets[i], height, width));
     if (l->down.k)
         TRY(plan_downsample(v, scratch, &l->down,
                             (picture_shape){1, height, width, v->config.channels[level]}));
@@ -174,7 +172,8 @@ status vae_prepare_encoder(vae *v, int height, int width)
     TRY(vae_plan_conv(v, &scratch, &v->conv_in, full_height, full_width));
     for (int i = 0; i < c->n_levels; i++)
         TRY(plan_level(v, &scratch, i, full_height >> i, full_width >> i));
-    TRY(vae_plan_conv(v, &scratch, &v->mid_1.conv_1, height, width));
+    TRY(vae_plan_resnet(v, &scratch, &v->mid_1, height, width));
+    TRY(vae_plan_resnet(v, &scratch, &v->mid_2, height, width));
     TRY(vae_plan_product(v, &scratch, &v->mid_qkv, pixels));
     TRY(vae_plan_product(v, &scratch, &v->mid_out, pixels));
     TRY(vae_plan_conv(v, &scratch, &v->conv_out, height, width));

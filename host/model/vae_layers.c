@@ -141,6 +141,12 @@ status vae_plan_conv(vae *v, size_t *scratch, const conv_weight *c, int height, 
     return st;
 }
 
+status vae_plan_resnet(vae *v, size_t *scratch, const resnet *r, int height, int width)
+{
+    status st = vae_plan_conv(v, scratch, &r->conv_1, height, width);
+    return st == OK ? vae_plan_conv(v, scratch, &r->conv_2, height, width) : st;
+}
+
 static int max_channels(const vae_config *c)
 {
     int most = c->latent_channels;

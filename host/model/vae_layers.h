@@ -21,6 +21,7 @@ status vae_load_middle(vae *v, const char *half, int channels);
 /* The product of a layer over so many pixels: checked, and *scratch raised to what it needs. */
 status vae_plan_product(vae *v, size_t *scratch, const gemm_weight *c, size_t pixels);
 status vae_plan_conv(vae *v, size_t *scratch, const conv_weight *c, int height, int width);
+status vae_plan_resnet(vae *v, size_t *scratch, const resnet *r, int height, int width);
 
 /* The buffers of a half whose largest picture has so many values; whose widest has `channels` or
  * fewer at height x width or less; whose attention sees latents of v's size. */

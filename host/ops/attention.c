@@ -81,11 +81,12 @@ status op_attention(device *d, buf out, buf qkv, buf scratch, attention_shape s)
                 (work){.flops = 4 * rows * s.tokens * width, .bytes = 16 * rows * width,
                        .on = a->on},
                 "N=%d T=%d H=%d d=%d", s.batch, s.tokens, s.heads, s.head_dim);
+    d->ran.attention |= 1u << op_arith(attention_input_error(d, s));
     return a->run(d, out, qkv, scratch, s);
 }
 
 double attention_input_error(const device *d, attention_shape s)
 {
     const attention_implementation *a = choose(d, s);
-    return a->input_error ? a->input_error(d) : 0.0;
+    return a->input_error ? a->input_error(d, s) : 0.0;
 }

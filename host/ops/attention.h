@@ -13,7 +13,7 @@ typedef struct {
     /* As op_attention. */
     status (*run)(device *d, buf out, buf qkv, buf scratch, attention_shape s);
     /* Relative error of one input at most; null: it takes fp32 as it is. */
-    double (*input_error)(const device *d);
+    double (*input_error)(const device *d, attention_shape s);
     unit on;
 } attention_implementation;
 

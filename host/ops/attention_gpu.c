@@ -143,9 +143,13 @@ static const tuning tuned = {.op = "attention",
                                      .n_known = sizeof known / sizeof *known,
                                      .fits = fits_values};
 
-static double input_error(const device *d)
+/* Tiles in local memory may be of halves. */
+static double input_error(const device *d, attention_shape s)
 {
-    return d->settings.precision == PRECISION_FP16 ? 0x1p-11 : 0.0;
+    int shape[TUNING_SIZES];
+    attention_sizes(shape, s);
+    const int *v = tuning_values_for(d, &tuned, shape);
+    return v && v[HALF] ? 0x1p-11 : 0.0;
 }
 
 static bool fits(const device *d)

@@ -2,19 +2,6 @@
 #include "ops/op.h"
 #include "ops/ops.h"
 
-status op_condition_features(device *d, buf out, buf timesteps, buf frequencies, int rows,
-                             int half)
-{
-    kernel *k;
-    size_t group = (size_t)op_items(d);
-    record_work(d, "condition_features", (work){.bytes = 8.0 * rows * half}, "%dx%d", rows,
-                2 * half);
-    status st = program_get(d, &k, "condition.cl", "condition_features", "-DVEC=1");
-    if (st != OK) return st;
-    return launch(d, k, RANGE(round_up(2 * (size_t)half, group), (size_t)rows), RANGE(group),
-                  ARG(out), ARG(timesteps), ARG(frequencies), ARG(half));
-}
-
 status op_condition_combine(device *d, buf out, buf embedded, buf table, buf labels, int rows,
                             int width)
 {

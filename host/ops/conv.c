@@ -1,11 +1,14 @@
 /* 3x3 convolutions: which implementation serves a layer, and the layer's weights. */
 #include "ops/conv.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/half.h"
 #include "base/memory.h"
 #include "device/launch.h"
+#include "ops/op.h"
 
 /* The first that fits serves. */
 static const conv_implementation *const table[] = {
@@ -31,6 +34,28 @@ static conv_weight choose(const device *d, conv_layer l)
             w.values = tuning_values_for(d, t, shape);
             if (w.values && table[i]->fits(d, l.in, l.out, l.up)) return w;
         }
+    return w;
+}
+
+/* What serves a layer with these weights: where fp16 does not hold them, the first that takes them
+ * as they are. */
+static conv_weight choose_for(device *d, const float *weight, size_t count, conv_layer l,
+                              const char *what)
+{
+    const int shape[TUNING_SIZES] = {l.pixels, l.in, l.out, l.up};
+    conv_weight w = choose(d, l);
+    float largest = 0.0f;
+    if (op_arith(w.by->input_error) != ARITH_FP16) return w;
+    for (size_t i = 0; i < count; i++) largest = fmaxf(largest, fabsf(weight[i]));
+    if (largest <= HALF_LARGEST) return w;
+    op_stays_fp32(d, what, largest);
+    for (int i = 0; i < N_IMPLEMENTATIONS; i++) {
+        w.by = table[i];
+        w.values = tuning_values_for(d, table[i]->tuned, shape);
+        if (op_arith(w.by->input_error) == ARITH_FP32 && w.values &&
+            w.by->fits(d, l.in, l.out, l.up))
+            break;
+    }
     return w;
 }
 
@@ -68,7 +93,7 @@ status conv_weight_upload(device *d, conv_weight *w, const float *weight, const 
     float *padded = NULL;
     buf stored = {0};
     status st = OK;
-    *w = choose(d, like);
+    *w = choose_for(d, weight, n_stored, like, what);
     TRY(memory_alloc(&padded, n_bias, sizeof *padded));
     memcpy(padded, bias, out * sizeof *padded);
     TRY(buffer_create(d, &w->matrix, w->by->packed_count(d, w), what));
@@ -94,6 +119,7 @@ void conv_weight_free(device *d, conv_weight *w)
 status op_conv3x3(device *d, buf out, buf x, const conv_weight *w, picture_shape s,
                   const conv_use *use, buf scratch)
 {
+    d->ran.conv |= 1u << op_arith(w->by->input_error);
     return w->by->run(d, out, x, w, s, use, scratch);
 }
 

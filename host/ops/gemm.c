@@ -5,9 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/half.h"
 #include "base/memory.h"
 #include "base/parallel.h"
 #include "device/launch.h"
+#include "ops/op.h"
 
 /* The first that fits serves. */
 static const gemm_implementation *const table[] = {
@@ -52,6 +54,34 @@ gemm_choice gemm_choose(const device *d, int m, int n, int k)
     return c;
 }
 
+static bool rounds_to_half(gemm_choice c)
+{
+    return op_arith(c.by->input_error) == ARITH_FP16;
+}
+
+/* For weights that fp16 does not hold. */
+static gemm_choice choose_exact(const device *d, int m, int n, int k)
+{
+    const int shape[TUNING_SIZES] = {m, n, k};
+    gemm_choice c = {0};
+    for (int i = 0; i < N_IMPLEMENTATIONS && !c.values; i++) {
+        if (op_arith(table[i]->input_error) != ARITH_FP32 || !table[i]->fits(d)) continue;
+        c.by = table[i];
+        c.values = tuning_values_for(d, c.by->tuned, shape);
+    }
+    return c;
+}
+
+bool gemm_offers(const device *d, precision p)
+{
+    static const arith wanted[N_PRECISIONS] = {ARITH_BF16X3, ARITH_FP32, ARITH_BF16, ARITH_FP16};
+    device other = *d;
+    other.settings.precision = p;
+    for (int i = 0; i < N_IMPLEMENTATIONS; i++)
+        if (op_arith(table[i]->input_error) == wanted[p] && table[i]->fits(&other)) return true;
+    return false;
+}
+
 gemm_choice gemm_choice_of(const device *d, const gemm_weight *w, int m)
 {
     return w->use.by ? w->use : gemm_choose(d, m, w->n, w->k);
@@ -79,7 +109,13 @@ double gemm_input_error(const device *d, int m, int n, int k)
 status gemm_scratch(device *d, size_t *count, const gemm_weight *w, int m)
 {
     gemm_choice c = gemm_choice_of(d, w, m);
-    return c.by->scratch(d, c.values, count, m, w->n, w->k);
+    size_t more = 0;
+    status st = c.by->scratch(d, c.values, count, m, w->n, w->k);
+    if (st != OK || w->use.by || !rounds_to_half(c)) return st;
+    c = choose_exact(d, m, w->n, w->k); /* its weights are not known yet */
+    st = c.by->scratch(d, c.values, &more, m, w->n, w->k);
+    if (more > *count) *count = more;
+    return st;
 }
 
 enum { BIAS_SLACK = 64 }; /* kernels read a bias for each column of the last panel */
@@ -92,18 +128,22 @@ typedef struct {
     void *packed;
     float *panels; /* [threads][panel][k]: rows on their way */
     int panel, n, k;
+    bool half;
+    float largest[PARALLEL_THREADS]; /* weight, where they become halves, by thread */
 } packing;
 
 static status pack_panel(void *context, size_t i, int thread)
 {
-    const packing *p = context;
+    packing *p = context;
     float *rows = p->panels + (size_t)thread * (size_t)p->panel * (size_t)p->k;
     int first = (int)i * p->panel, left = p->n - first;
     int count = left < p->panel ? left : p->panel;
     status st = p->rows->read(p->rows->context, rows, first, count);
-    if (st == OK)
-        p->use.by->pack(p->d, p->use.values, p->packed, rows, first, count, p->n, p->k);
-    return st;
+    if (st != OK) return st;
+    for (size_t j = 0; p->half && j < (size_t)count * (size_t)p->k; j++)
+        p->largest[thread] = fmaxf(p->largest[thread], fabsf(rows[j]));
+    p->use.by->pack(p->d, p->use.values, p->packed, rows, first, count, p->n, p->k);
+    return OK;
 }
 
 status gemm_weight_view(device *d, gemm_weight *w)
@@ -114,10 +154,11 @@ status gemm_weight_view(device *d, gemm_weight *w)
 }
 
 status gemm_weight_pack(device *d, gemm_weight *w, gemm_choice use, const gemm_rows *rows,
-                        const float *bias, int n, int k, const char *what)
+                        const float *bias, int n, int k, float *largest, const char *what)
 {
     const gemm_implementation *g = use.by;
-    packing p = {d, use, rows, NULL, NULL, (int)g->panel(d, use.values, n), n, k};
+    packing p = {.d = d, .use = use, .rows = rows, .panel = (int)g->panel(d, use.values, n),
+                 .n = n, .k = k, .half = rounds_to_half(use)};
     bool same = w->use.by == use.by && w->use.values == use.values;
     size_t padded = (size_t)n + BIAS_SLACK, panel = (size_t)p.panel;
     float *all_biases = NULL;
@@ -139,6 +180,8 @@ status gemm_weight_pack(device *d, gemm_weight *w, gemm_choice use, const gemm_r
     memcpy(all_biases, bias, (size_t)n * sizeof *bias);
     TRY(buffer_upload(d, w->bias, 0, all_biases, padded));
 done:
+    *largest = 0.0f;
+    for (int t = 0; t < PARALLEL_THREADS; t++) *largest = fmaxf(*largest, p.largest[t]);
     free(all_biases);
     free(p.panels);
     if (st != OK) gemm_weight_free(d, w);
@@ -148,7 +191,13 @@ done:
 status gemm_weight_load(device *d, gemm_weight *w, const gemm_rows *rows, const float *bias, int m,
                         int n, int k, const char *what)
 {
-    return gemm_weight_pack(d, w, gemm_choose(d, m, n, k), rows, bias, n, k, what);
+    float largest;
+    status st = gemm_weight_pack(d, w, gemm_choose(d, m, n, k), rows, bias, n, k, &largest, what);
+    if (st == OK && largest > HALF_LARGEST) {
+        op_stays_fp32(d, what, largest);
+        st = gemm_weight_pack(d, w, choose_exact(d, m, n, k), rows, bias, n, k, &largest, what);
+    }
+    return st;
 }
 
 typedef struct {
@@ -200,5 +249,6 @@ status op_gemm(device *d, buf out, buf a, const gemm_weight *w, int m, const gem
 {
     static const gemm_epilogue none = {0};
     if (d->recorder) announce(d, w, m, e ? e : &none);
+    d->ran.gemm |= 1u << op_arith(w->use.by->input_error);
     return w->use.by->product(d, out, a, w, m, e ? e : &none, scratch);
 }

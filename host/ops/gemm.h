@@ -41,9 +41,10 @@ extern const gemm_implementation gemm_clblast, gemm_cpu, gemm_cpu_pairs,
 gemm_choice gemm_choose(const device *d, int m, int n, int k);
 /* The choice of a layer, made for m rows where it is not loaded yet. */
 gemm_choice gemm_choice_of(const device *d, const gemm_weight *w, int m);
-/* As gemm_weight_load, for a choice. */
+/* As gemm_weight_load, for a choice. *largest = the largest weight, where the choice rounds to
+ * fp16, else 0. */
 status gemm_weight_pack(device *d, gemm_weight *w, gemm_choice use, const gemm_rows *rows,
-                        const float *bias, int n, int k, const char *what);
+                        const float *bias, int n, int k, float *largest, const char *what);
 
 /* Makes the view of loaded weights that their choice wants. */
 status gemm_weight_view(device *d, gemm_weight *w);

@@ -90,11 +90,12 @@ static status multiply(workspace *w)
 {
     int m = (int)w->m, n = (int)w->n, k = (int)w->k;
     const gemm_rows rows = {weight_rows, w};
-    float *no_bias = NULL;
+    float *no_bias = NULL, largest;
     size_t scratch;
     status st = OK;
     TRY(memory_alloc(&no_bias, w->n, sizeof *no_bias));
-    TRY(gemm_weight_pack(w->d, &w->weight, w->use, &rows, no_bias, n, k, "a product's check"));
+    TRY(gemm_weight_pack(w->d, &w->weight, w->use, &rows, no_bias, n, k, &largest,
+                         "a product's check"));
     TRY(gemm_scratch(w->d, &scratch, &w->weight, m));
     TRY(buffer_create(w->d, &w->a_buf, w->m * w->k, "a product's check"));
     TRY(buffer_create(w->d, &w->c_buf, w->m * w->n, "a product's check"));

@@ -23,6 +23,20 @@ static inline bool divides(int a, int b)
     return b % a == 0;
 }
 
+/* What an implementation's inputs are rounded to, by its input_error. bf16x3: two parts each. */
+typedef enum { ARITH_FP32, ARITH_BF16X3, ARITH_BF16, ARITH_FP16, N_ARITHS } arith;
+extern const char *const arith_names[N_ARITHS];
+
+static inline arith op_arith(double input_error)
+{
+    if (input_error >= 0x1p-9) return ARITH_BF16;
+    if (input_error >= 0x1p-11) return ARITH_FP16;
+    return input_error >= 0x1p-18 ? ARITH_BF16X3 : ARITH_FP32;
+}
+
+/* Takes down that fp16 does not hold a layer's weights, so that it stays in fp32. */
+void op_stays_fp32(device *d, const char *layer, float largest);
+
 /* Whether kernels on a GPU's matrix units serve a device that was opened in this precision. */
 static inline bool op_has_unit(const device *d, precision p)
 {

@@ -17,6 +17,11 @@ int gemm_kinds(const device *d, const int *shape, const tuning *out[TUNING_KINDS
 int attention_kinds(const device *d, const int *shape, const tuning *out[TUNING_KINDS]);
 int conv_kinds(const device *d, const int *shape, const tuning *out[TUNING_KINDS]);
 
+/* What GEMM, attention and convolutions computed in since the device was opened, such as "bf16x3
+ * GEMM, fp32 attention", or "fp32" of all; "" where nothing ran. */
+enum { OP_RAN = 160 };
+void op_ran(char out[OP_RAN], const device *d);
+
 /* ---- fill ---- */
 
 /* The first count elements of b = value. */
@@ -46,10 +51,6 @@ typedef struct {
     buf values, rows;
     int stride, first_row, rows_at;
 } modulation;
-
-/* out [rows][2*half]: cos, then sin, of timestep x frequency [half]. */
-status op_condition_features(device *d, buf out, buf timesteps, buf frequencies, int rows,
-                             int half);
 
 /* out [rows][D] = SiLU(embedded [rows][D] + table [labels[row]][D]); labels: int. */
 status op_condition_combine(device *d, buf out, buf embedded, buf table, buf labels, int rows,
@@ -123,6 +124,10 @@ status op_gemm(device *d, buf out, buf a, const gemm_weight *w, int m, const gem
  * makes in one input: 0 where it takes fp32 as it is. */
 const char *gemm_name(const device *d, int m, int n, int k);
 double gemm_input_error(const device *d, int m, int n, int k);
+
+/* Whether the device has products in the arithmetic of this precision; of auto: in bf16x3, three
+ * products of bf16 for one. */
+bool gemm_offers(const device *d, precision p);
 
 /* The first use of a shape, and of what serves it for this layer, on a device: the whole product is
  * held to a double-precision check (Freivalds); later calls return at once. */

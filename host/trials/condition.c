@@ -1,25 +1,22 @@
-/* Trial of condition: the sinusoids of DiT's timestep_embedding, with the angle rounded to float as
- * there; SiLU(t + y), where its table is zero over all that e^x can be; t and y as two tokens, and
- * those before a picture's own. */
+/* Trial of condition: SiLU(t + y), where its table is zero over all that e^x can be; t and y as two
+ * tokens, and those before a picture's own. */
 #include <math.h>
 
 #include "ops/ops.h"
 #include "trials/trial.h"
 
-typedef enum { FEATURES, COMBINE, TOKENS, PREPEND } kind;
+typedef enum { COMBINE, TOKENS, PREPEND } kind;
 
-enum { OUT, TIMESTEPS, FREQUENCIES };         /* features */
+enum { OUT };
 enum { EMBEDDED = 1, TABLE = 2, LABELS = 3 }; /* combine, tokens */
 enum { X = 1, CONTEXT = 2 };                  /* prepend */
 
 static const struct {
     kind kind;
-    int rows, width; /* width: half the features, or D; rows: prepend's batch */
+    int rows, width; /* D; rows: prepend's batch */
     int tokens;      /* prepend's T */
     bool wide;       /* values from far below to far above, not finite ones among them */
 } cases[] = {
-    {FEATURES, 1, 1, 0, false},     {FEATURES, 3, 5, 0, false},     {FEATURES, 1, 128, 0, false},
-    {FEATURES, 7, 63, 0, false},    {FEATURES, 4, 64, 0, false},    {FEATURES, 250, 128, 0, false},
     {COMBINE, 1, 4, 0, false},      {COMBINE, 5, 48, 0, false},     {COMBINE, 3, 200, 0, false},
     {COMBINE, 2, 216, 0, false},    {COMBINE, 6, 144, 0, false},    {COMBINE, 100, 1152, 0, false},
     {COMBINE, 7, 4000, 0, true},    {TOKENS, 1, 4, 0, false},       {TOKENS, 5, 52, 0, false},
@@ -32,21 +29,20 @@ enum { CLASSES = 11 };
 /* Results of a row. */
 static int results(int i)
 {
-    const int of[] = {2, 1, 2, cases[i].tokens + 2};
+    const int of[] = {1, 2, cases[i].tokens + 2};
     return of[cases[i].kind] * cases[i].width;
 }
 
 static void describe(trial_case *c, int i)
 {
-    static const char *const names[] = {"features", "combine", "tokens", "prepend"};
+    static const char *const names[] = {"combine", "tokens", "prepend"};
     double values = (double)cases[i].rows * results(i);
-    snprintf(c->label, sizeof c->label, "%s R=%d %s=%d T=%d%s", names[cases[i].kind],
-             cases[i].rows, cases[i].kind == FEATURES ? "half" : "D", cases[i].width,
-             cases[i].tokens, cases[i].wide ? " wide" : "");
-    c->bytes = (cases[i].kind == COMBINE ? 12.0 : cases[i].kind == FEATURES ? 4.0 : 8.0) * values;
+    snprintf(c->label, sizeof c->label, "%s R=%d D=%d T=%d%s", names[cases[i].kind],
+             cases[i].rows, cases[i].width, cases[i].tokens, cases[i].wide ? " wide" : "");
+    c->bytes = (cases[i].kind == COMBINE ? 12.0 : 8.0) * values;
     if (cases[i].kind >= TOKENS) return; /* copies: bit for bit */
-    c->flops = (cases[i].kind == COMBINE ? 10.0 : 20.0) * values;
-    /* sine and cosine are within 4 ulp by the standard, exp within 3 and the division within 2.5 */
+    c->flops = 10.0 * values;
+    /* exp is within 3 ulp by the standard, the division within 2.5 */
     c->tol = (tolerance){cases[i].wide ? 5.0 : 8.0, 1.0};
 }
 
@@ -58,20 +54,6 @@ static void widen(float *x, size_t count)
     enum { N = sizeof special / sizeof *special };
     for (size_t i = 0; i < count; i++) x[i] = (float)i / (float)count * 190.0f - 87.0f;
     for (size_t i = 0; i < N; i++) x[i * 5 + 1] = special[i];
-}
-
-static status prepare_features(trial_run *r, size_t rows, size_t width)
-{
-    status st = OK;
-    TRY(trial_ints(r, "timesteps", rows, 1000));
-    for (size_t j = 0; j < rows; j++)
-        r->arrays[TIMESTEPS].values[j] = (float)r->arrays[TIMESTEPS].ints[j];
-    r->arrays[TIMESTEPS].values[0] = 999.0f;
-    TRY(trial_create(r, TRIAL_INPUT, "frequencies", width));
-    for (size_t j = 0; j < width; j++)
-        r->arrays[FREQUENCIES].values[j] = (float)pow(10000.0, -(double)j / (double)width);
-done:
-    return st;
 }
 
 static status prepare_prepend(trial_run *r, int i, size_t rows, size_t width)
@@ -88,7 +70,6 @@ static status prepare(trial_run *r, int i)
     status st = OK;
     size_t rows = (size_t)cases[i].rows, width = (size_t)cases[i].width;
     TRY(trial_create(r, TRIAL_RESULT, "out", rows * (size_t)results(i)));
-    if (cases[i].kind == FEATURES) return prepare_features(r, rows, width);
     if (cases[i].kind == PREPEND) return prepare_prepend(r, i, rows, width);
     TRY(trial_normal(r, "embedded", rows * width, 0.0, 3.0));
     TRY(trial_normal(r, "table", CLASSES * width, 0.0, cases[i].wide ? 0.0 : 3.0));
@@ -104,8 +85,6 @@ static status launch_case(trial_run *r, int i)
     const trial_array *a = r->arrays;
     int rows = cases[i].rows, width = cases[i].width;
     switch (cases[i].kind) {
-    case FEATURES:
-        return op_condition_features(r->d, a[OUT].b, a[TIMESTEPS].b, a[FREQUENCIES].b, rows, width);
     case COMBINE:
         return op_condition_combine(r->d, a[OUT].b, a[EMBEDDED].b, a[TABLE].b, a[LABELS].b, rows,
                                     width);
@@ -123,10 +102,6 @@ static double value(const trial_run *r, int i, int row, int part, int j)
 {
     const trial_array *a = r->arrays;
     int width = cases[i].width, tokens = cases[i].tokens;
-    if (cases[i].kind == FEATURES) {
-        double angle = (double)(a[TIMESTEPS].values[row] * a[FREQUENCIES].values[j]);
-        return part ? sin(angle) : cos(angle);
-    }
     if (cases[i].kind == PREPEND) {
         if (part < 2) return (double)trial_row(r, CONTEXT, 2 * width, row)[part * width + j];
         return (double)a[X].values[(row * tokens + part - 2) * width + j];

@@ -36,6 +36,8 @@ static const struct {
     /* rows and columns at the edges of tiles, depths that end within a step */
     {131, 132, 36, SILU, 131, 44}, {129, 127, 40, GELU, 0, 3},  {15, 257, 31, NONE, 5, 0},
     {4, 130, 34, SILU, 4, 2},      {17, 8, 68, NONE, 17, 17},   {257, 9, 12, GELU, 257, 64},
+    /* a single tile, whose depth is split on two compute units */
+    {24, 62, 640, GELU, 0, 3},     {31, 64, 1030, GELU, 31, 0},
 };
 
 enum { GATE_AT = 3 };

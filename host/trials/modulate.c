@@ -14,7 +14,11 @@ static const struct {
              {4, 64, 384, 0.0}, {2, 33, 1152, 0.0}, {3, 5, 48, 100.0}, {2, 33, 1152, 1000.0},
              {1, 4, 16, -1e4}};
 
-static const float epsilon = 1e-6f;
+/* Now and then so large that it cannot be left out unnoticed. */
+static float epsilon(int i)
+{
+    return i % 2 ? 1e-6f : 0.5f;
+}
 
 /* shift, scale, gate twice: the second shift and scale are used */
 static int stride(int i)
@@ -50,7 +54,7 @@ static status launch_case(trial_run *r, int i)
     int D = cases[i].width;
     modulation m = trial_modulation(r, VALUES, stride(i));
     return op_modulate(r->d, a[OUT].b, a[X].b, &m, cases[i].batch, cases[i].tokens, D, 3 * D,
-                       4 * D, epsilon);
+                       4 * D, epsilon(i));
 }
 
 static void expect(const trial_run *r, int i, int which, double *expected, double *scale)
@@ -65,7 +69,7 @@ static void expect(const trial_run *r, int i, int which, double *expected, doubl
         double mean = 0.0, variance = 0.0;
         for (int j = 0; j < D; j++) mean += (double)x[j] / D;
         for (int j = 0; j < D; j++) variance += pow((double)x[j] - mean, 2.0) / D;
-        double deviation = sqrt(variance + (double)epsilon);
+        double deviation = sqrt(variance + (double)epsilon(i));
         for (int j = 0; j < D; j++) {
             double normal = ((double)x[j] - mean) / deviation, grow = 1.0 + (double)factor[j];
             expected[token * D + j] = normal * grow + (double)shift[j];

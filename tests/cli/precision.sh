@@ -1,0 +1,51 @@
+#!/bin/bash
+# Arithmetic that is asked for: refused where it is not there, said where it was used; layers that
+# fp16 does not hold.
+source "$(dirname "$0")/expect.sh"
+model=$data/models/plain32 z=$data/models/plain32-z.npy
+near="$(dirname "$data")/near.py"
+
+# ---- what is not there is refused before anything is drawn, with what there is ----
+export DITCL_FEATURES=-amx_bf16,-avx512_bf16
+expect 2 "no fp16 kernels of the cpu class; it has fp32" sample "$model" --precision fp16 --out a.png
+expect 2 "no bf16 kernels of the cpu class; it has fp32" sample "$model" --precision bf16 --out a.png
+expect 2 "no bf16 kernels of the gpu class; it has fp32, fp16" decode "$model" --latents "$z" \
+    --out a.npy --class gpu --precision bf16
+for command in "check fill" "bench $model --only step" "tune $model --budget 1"; do
+    expect 2 "no bf16 kernels" $command --precision bf16
+done
+expect 0 "all right" check fill --class gpu --precision fp16
+
+# ---- a picture's text says what ran ----
+expect 0 "" sample "$model" --class 1 --steps 1 --out a.png
+says "precision auto (fp32), device" a.png
+expect 0 "" sample "$model" --class 1 --steps 1 --precision fp32 --out a.png
+says "precision fp32, device" a.png
+made a.png
+
+# ---- weights beyond fp16: the layers behind are the same, so the pictures must be ----
+mkdir keep/wide
+cp "$model"/vae/config.json keep/wide/
+python3 - "$model"/vae/diffusion_pytorch_model.safetensors keep/wide/ <<'END'
+import array, json, struct, sys
+raw = bytearray(open(sys.argv[1], "rb").read())
+n, = struct.unpack("<Q", raw[:8])
+table = json.loads(raw[8:8 + n])
+for layer, factor in (("decoder.up_blocks.1.resnets.0.conv1", 2.0 ** 22), # a group norm follows
+                      ("decoder.mid_block.attentions.0.key", 2.0 ** 22), # scores are products
+                      ("decoder.mid_block.attentions.0.query", 2.0 ** -22)):
+    for part in (".weight", ".bias"):
+        begin, end = (8 + n + at for at in table[layer + part]["data_offsets"])
+        values = array.array("f", bytes(raw[begin:end]))
+        raw[begin:end] = array.array("f", (v * factor for v in values)).tobytes()
+open(sys.argv[2] + "diffusion_pytorch_model.safetensors", "wb").write(raw)
+END
+expect 0 "" decode "$model" --latents "$z" --class gpu --precision fp32 --out keep/right.npy
+expect 0 "" decode keep/wide --latents "$z" --class gpu --precision fp16 --out keep/half.npy
+says "decoder.mid_block.attentions.0.to_q.weight: weights up to" err
+says "do not fit fp16: this layer stays in fp32, as 1 other does" err
+"$near" keep/half.npy keep/right.npy 5e-3 || problem "a decode with wide layers"
+expect 0 "" decode keep/wide --latents "$z" --class gpu --precision fp16 -q --out keep/half.npy
+says not "fp16" err
+
+finish

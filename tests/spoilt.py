@@ -1,0 +1,239 @@
+#!/usr/bin/env python3
+"""Whether `ditcl check` notices kernels that are wrong: each is spoilt in one place, in a copy of
+cl/, and check must say so.
+
+    tests/spoilt.py PATH/ditcl [--emulator PATH/libamx_emulator.so] [--some N] [--seed S] [NAME...]
+
+--some: N of them, others with each seed. NAMEs are parts of what is printed. Exit code 1 when one
+passes as right, or when its text is no longer in the kernel. Run it by tests/on.sh."""
+import argparse
+import os
+import pathlib
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+
+KERNELS = pathlib.Path(__file__).resolve().parent.parent / "cl"
+
+# How check is run: its options, and the features that are claimed for the device.
+WAYS = {
+    "cpu": (["--class", "cpu", "--precision", "fp32"], None),
+    "gpu": (["--class", "gpu", "--precision", "fp32"], None),
+    "gpu16": (["--class", "gpu", "--precision", "fp16"], None),
+    "tiles": (["--class", "cpu", "--precision", "auto"], "+amx_bf16"),
+    "tiles16": (["--class", "cpu", "--precision", "bf16"], "+amx_bf16"),
+    "units": (["--class", "gpu", "--precision", "auto"], "+mma"),
+    "units16": (["--class", "gpu", "--precision", "fp16"], "+mma"),
+}
+
+# Ways, operator, kernel file, a text in it, what stands there instead; the text stands there once.
+SPOILT = [
+    # ---- both families ----
+    ("cpu gpu", "fill", "fill.cl", "if (i < count)", "if (i < count - 1)"),
+    ("cpu gpu", "patchify", "patchify.cl", "ph = k / patch % patch, pw = k % patch",
+     "pw = k / patch % patch, ph = k % patch"),
+    ("cpu gpu", "patchify", "patchify.cl", "(first + b % pictures) * channels", "(first + b / 2) * channels"),
+    ("cpu gpu", "patchify", "patchify.cl", "* factor + offset", "* factor"),
+    ("cpu gpu", "patchify", "patchify.cl", "+ skip + y / patch", "+ y / patch"),
+    ("cpu gpu", "patchify", "patchify.cl", "(y % patch) * patch + x % patch",
+     "(x % patch) * patch + y % patch"),
+    ("cpu gpu", "condition", "condition.cl", "siluv(embedded[i] +", "siluv(embedded[i] -"),
+    ("cpu gpu", "condition", "condition.cl", "(size_t)labels[r] * width + k]);\n}",
+     "(size_t)labels[0] * width + k]);\n}"),
+    ("cpu gpu", "condition", "condition.cl", "out[to + width] = table", "out[to] = table"),
+    ("cpu gpu", "condition", "condition.cl", "(first_row + rows[rows_at + n]) * 2",
+     "(first_row + rows[n]) * 2"),
+    ("cpu gpu", "cross", "cross.cl", "*v0 = k0 + width, *k1 = v0 + width",
+     "*k1 = k0 + width, *v0 = k1 + width"),
+    ("cpu gpu", "cross", "cross.cl", "(score1 - score0) * scale", "(score1 - score0)"),
+    ("cpu gpu", "downsample", "downsample.cl", "y < height && at < width ?",
+     "y < height && at < width && y > 0 ?"),
+    ("cpu gpu", "downsample", "downsample.cl", "((size_t)first + p) * channels",
+     "((size_t)p) * channels"),
+    ("cpu gpu", "step", "step.cl", "o = free_o + guidance * (o - free_o)",
+     "o = free_o - guidance * (o - free_o)"),
+    ("cpu gpu", "step", "step.cl", "if (c < guided_channels)", "if (c <= guided_channels)"),
+    ("cpu gpu", "step", "step.cl", "clamp(x0, -row[4], row[4])", "min(x0, row[4])"),
+    ("cpu gpu", "step", "step.cl", "f * row[10] + (1.0f - f) * row[9]",
+     "f * row[9] + (1.0f - f) * row[10]"),
+    ("cpu gpu", "step", "step.cl", "row[12] * x0 + row[13]", "row[13] * x0 + row[13]"),
+    ("cpu gpu", "step", "step.cl", "if (not_finite(next))", "if (not_finite(o))"),
+    ("cpu gpu", "blend", "blend.cl", "mask[i] * latents[at] + (1.0f - mask[i]) * known",
+     "(1.0f - mask[i]) * latents[at] + mask[i] * known"),
+    ("cpu gpu", "blend", "blend.cl", "image[(size_t)c * area + i]", "image[i]"),
+    # an activation with a wrong constant, where it stands for all vectors
+    ("cpu gpu", "gemm", "prelude.clh", "0.0713548163f", "0.0713f"),
+    ("cpu gpu", "condition", "prelude.clh", "mad(p, r, (V)(4.16683908e-2f))",
+     "mad(p, r, (V)(4.2e-2f))"),
+    # ---- group norm ----
+    ("cpu gpu", "groupnorm", "groupnorm.cl", "squares / count + epsilon", "squares / count"),
+    ("cpu gpu", "groupnorm", "groupnorm.cl", "g * width;\n    float sum", "0 * width;\n    float sum"),
+    ("cpu gpu", "groupnorm", "groupnorm.cl", "off * off * (count * (more / all))", "0.0f"),
+    ("cpu gpu", "groupnorm", "groupnorm.cl", "bias[c] - mean * factor", "bias[c] + mean * factor"),
+    ("cpu gpu", "groupnorm", "groupnorm.cl", "row / UP", "(row + 1) / UP % height"),
+    ("cpu", "groupnorm", "groupnorm_cpu.cl", "/ total + epsilon", "/ total"),
+    ("cpu", "groupnorm", "groupnorm_cpu.cl", "+ count * off * off", "+ off * off"),
+    ("cpu", "groupnorm", "groupnorm_cpu.cl", "squares[j] - sum[j] * mean", "squares[j]"),
+    ("cpu", "groupnorm", "groupnorm_cpu.cl", "from[(size_t)k * 2 * channels + c] - first, sum",
+     "from[(size_t)k * 2 * channels] - first, sum"),
+    ("cpu", "groupnorm", "groupnorm_cpu.cl", "height + row / UP", "height + row / 2"),
+    ("cpu", "groupnorm", "groupnorm_cpu.cl", "value = siluv(value)", "value = siluv(-value)"),
+    # ---- layer norm and modulation ----
+    ("gpu", "modulate", "modulate.cl", "(1.0f + vload4(i, row + scale_at)) + vload4(i, row + shift_at)",
+     "(1.0f + vload4(i, row + shift_at)) + vload4(i, row + scale_at)"),
+    ("gpu", "modulate", "modulate.cl", "variance + epsilon", "variance"),
+    ("gpu", "modulate", "modulate.cl", "rows[rows_at + token / tokens]", "rows[rows_at]"),
+    ("cpu", "modulate", "modulate_cpu.cl", "sum_of(in, mean, true) / WIDTH + epsilon",
+     "sum_of(in, mean, true) / WIDTH"),
+    ("cpu", "modulate", "modulate_cpu.cl", "i < WIDTH; i++)\n            to[i]",
+     "i < WIDTH - 1; i++)\n            to[i]"),
+    ("cpu", "modulate", "modulate_cpu.cl", "1.0f + LOAD(scale + i)", "LOAD(scale + i)"),
+    ("cpu", "modulate", "modulate_cpu.cl", "(sum[2] + sum[3])", "(sum[2])"),
+    # ---- products ----
+    ("cpu", "gemm", "gemm_cpu.cl", "x += load_part(residual", "x -= load_part(residual"),
+    ("cpu", "gemm", "gemm_cpu.cl", "row % e.residual_rows", "row"),
+    ("cpu", "gemm", "gemm_cpu.cl", "row / e.tokens", "0 * row"),
+    ("cpu", "gemm", "gemm_cpu.cl", "for (; k < depth; k++, a++, w += NR)",
+     "for (; k < depth - 1; k++, a++, w += NR)"),
+    ("cpu", "gemm", "gemm_cpu.cl", "if (row < end) tile(", "if (row + 1 < end) tile("),
+    ("cpu", "gemm", "gemm_cpu.cl", "VSTORE(a12 - s2, to + below + H)",
+     "VSTORE(a12 + s2, to + below + H)"),
+    ("cpu", "gemm", "gemm_cpu.cl", "x -= VLOAD(p1 + H * NR + k)", "x += VLOAD(p1 + H * NR + k)"),
+    ("gpu units units16", "gemm", "gemm_tiles.clh", "x += END_LOAD(r.residual + at",
+     "x -= END_LOAD(r.residual + at"),
+    ("gpu units16", "gemm", "gemm_tiles.clh", "x += END_LOAD(e.bias + at, e.n - at)",
+     "x += END_LOAD(e.bias, e.n)"),
+    ("gpu", "gemm", "gemm_tiles.clh", "gelu_tanhv(x)", "x"),
+    ("gpu", "gemm", "gemm_tiles.clh", "row / e.tokens", "0 * row"),
+    ("gpu", "gemm", "gemm_gpu.cl", "if (row + i >= m) continue", "if (row + i >= m - 1) continue"),
+    ("gpu", "gemm", "epilogue.cl", "p < parts", "p < parts - 1"),
+    ("gpu", "gemm", "epilogue.cl", "0.0356774081f", "0.0f"),
+    ("gpu", "gemm", "epilogue.cl", "x += bias[j]", "x += bias[0]"),
+    ("gpu", "gemm", "epilogue.cl", "x = silu(x)", "x = silu(-x)"),
+    ("gpu", "gemm", "epilogue.cl", "residual[m % residual_rows * n", "residual[0 * n"),
+    ("gpu", "gemm", "epilogue.cl", "rows[rows_at + m / tokens]", "rows[rows_at]"),
+    ("gpu16", "gemm", "gemm_gpu.cl", "vloada_half4(0, (w) + (at))", "vloada_half4(1, (w) + (at))"),
+    ("units units16", "gemm", "gemm_mma.cl", "w + (size_t)row * padded_depth + k +",
+     "w + (size_t)row * padded_depth + 0 * k +"),
+    ("tiles tiles16", "gemm", "gemm_matrix.cl", "x += load_some(residual + j",
+     "x -= load_some(residual + j"),
+    ("tiles tiles16", "gemm", "gemm_matrix.cl", "end = min(row + ROWS, m)",
+     "end = min(row + ROWS, m - 1)"),
+    ("tiles tiles16", "gemm", "gemm_matrix.cl", "row / t->tokens", "0 * row"),
+    # ---- attention ----
+    ("cpu", "attention", "attention_cpu.cl", "total[j] = block ? LOAD(totals + j * VEC) * shrink[j]",
+     "total[j] = block ? LOAD(totals + j * VEC)"),
+    ("cpu", "attention", "attention_cpu.cl", "* factor[j];", ";"),
+    ("cpu", "attention", "attention_cpu.cl", "gather_values(of_values, from + heads * D",
+     "gather_values(of_values, from"),
+    ("cpu", "attention", "attention_cpu.cl", "if (first + j * VEC + i < tokens)",
+     "if (first + j * VEC + i < tokens - 1)"),
+    ("gpu", "attention", "attention.cl", "total[i] = mad(total[i], shrink[i], part)",
+     "total[i] += part"),
+    ("gpu", "attention", "attention.cl", "sum[i][j] *= shrink[i]", "sum[i][j] *= 1.0f"),
+    ("gpu", "attention", "attention.cl", "bool real = block + j * WK + column < tokens",
+     "bool real = block + j * WK + column < tokens + 1"),
+    ("gpu", "attention", "attention.cl", "SCORE_SUM(score[i][j]) * factor", "SCORE_SUM(score[i][j])"),
+    ("units16", "attention", "attention_mma.cl", "total[i][o] *= shrink[i][o]", "total[i][o] *= 1.0f"),
+    ("units16", "attention", "attention_mma.cl", "KEY(lane, c) >= left", "KEY(lane, c) > left"),
+    ("tiles16", "attention", "attention_matrix.cl", "total.s0 += state[ROWS] * shrink.s0",
+     "total.s0 += state[ROWS]"),
+    ("tiles16", "attention", "attention_matrix.cl", "x = V_IOTA < count - k ?",
+     "x = V_IOTA <= count - k ?"),
+    # ---- convolutions ----
+    ("cpu", "conv", "conv.cl", "tap / 3 * pitch + tap % 3", "tap % 3 * pitch + tap / 3"),
+    ("cpu", "conv", "conv.cl", "value += VLOAD(residual", "value -= VLOAD(residual"),
+    ("cpu", "conv", "conv.cl", "lane[k] += residual", "lane[k] -= residual"),
+    ("cpu", "conv", "conv_winograd.cl", "value = mad(value, factor, offset)", "value *= factor"),
+    ("cpu", "conv", "conv_winograd.cl", "if (with_residual) value += GET(residual + to)", ""),
+    ("cpu", "conv", "conv_winograd.cl", "V value = result[i] + add", "V value = result[i]"),
+    ("cpu", "conv", "conv_winograd.cl", "r[1] = m[1] - m[2];", "r[1] = m[1] + m[2];"),
+    ("cpu", "conv", "conv_winograd.cl", "r[1] = m[1] - m[2] - m[3]", "r[1] = m[1] - m[2] + m[3]"),
+    ("cpu", "conv", "conv_winograd.cl", "if (row >= h_out || at >= w_out) continue",
+     "if (row >= h_out || at >= w_out - 1) continue"),
+    ("gpu", "conv", "conv_gpu.cl", "tap % 3 - 1;", "tap % 3;"),
+    ("gpu", "conv", "conv_gpu.cl", "x = mad(x, pairs.even, pairs.odd)", "x = x * pairs.even"),
+    ("gpu", "conv", "conv_gpu.cl", "value += VLOAD(residual", "value -= VLOAD(residual"),
+    ("gpu", "conv", "conv_gpu.cl", "sum[i][j] = VLOAD(bias + channel[j])", "sum[i][j] = 0.0f"),
+    ("gpu", "conv", "conv_gpu.cl", "(at) >> 1", "((at) + 1) >> 1"),
+    ("gpu", "conv", "conv_gpu.cl", "x = x / (1.0f + exp(-x))", "x = x / (1.0f + exp(x))"),
+    ("units units16", "conv", "conv_mma.cl", "if (find_pixel(p, v) < 0) x", "if (false) x"),
+    ("units units16", "conv", "conv_mma.cl", "x += *(global const V *)residual", ""),
+    ("units", "conv", "conv_mma.cl", "y / UP * p.width", "(y + 1) / UP * p.width"),
+    ("tiles tiles16", "conv", "conv_matrix.cl", "value = fma(value, factor, offset)",
+     "value = value * factor"),
+    ("tiles tiles16", "conv", "conv_matrix.cl", "x += load_some(t->residual", "x -= load_some(t->residual"),
+    ("tiles", "conv", "conv_matrix.cl", "folded(column, 1, phase % 2", "folded(column, 1, phase / 2"),
+]
+
+
+def every():
+    """(name, way, operator, file, text, instead) of every kernel in every way."""
+    for ways, operator, file, text, instead in SPOILT:
+        for way in ways.split():
+            yield f"{way} {file}: {text!r} -> {instead!r}", way, operator, file, text, instead
+
+
+def run(ditcl, folder, way, operator, emulator):
+    """The first line that finds something wrong; None: check says that all is right."""
+    options, features = WAYS[way]
+    environment = dict(os.environ, DITCL_CL_DIR=str(folder))
+    if features:
+        environment["DITCL_FEATURES"] = features
+    if way.startswith("tiles"):
+        environment["LD_PRELOAD"] = emulator
+    process = subprocess.Popen([ditcl, "check", operator, *options], env=environment, text=True,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    for line in process.stdout:
+        if " ok\n" not in line and ", seed " in line:
+            process.kill()
+            process.communicate()
+            return line.strip()
+    _, errors = process.communicate()
+    if process.returncode:
+        raise RuntimeError(f"check ends with {process.returncode}: {errors.strip()}")
+    return None
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("ditcl")
+    parser.add_argument("--emulator")
+    parser.add_argument("--some", type=int)
+    parser.add_argument("--seed", type=int, default=None)
+    parser.add_argument("names", nargs="*")
+    given = parser.parse_intermixed_args()
+    chosen = [s for s in every() if not given.names or any(n in s[0] for n in given.names)]
+    if not given.emulator:
+        chosen = [s for s in chosen if not s[1].startswith("tiles")]
+        print("without --emulator: not those on matrix tiles")
+    if given.some is not None:
+        seed = random.randrange(100000) if given.seed is None else given.seed
+        print(f"seed {seed}")
+        chosen = random.Random(seed).sample(chosen, min(given.some, len(chosen)))
+    wrong = 0
+    for name, way, operator, file, text, instead in chosen:
+        with tempfile.TemporaryDirectory() as folder:
+            copy = pathlib.Path(folder) / "cl"
+            shutil.copytree(KERNELS, copy)
+            source = (copy / file).read_text()
+            if source.count(text) != 1:
+                print(f"NOT THERE once but {source.count(text)} times: {name}")
+                wrong += 1
+                continue
+            (copy / file).write_text(source.replace(text, instead))
+            try:
+                found = run(given.ditcl, copy, way, operator, given.emulator)
+            except RuntimeError as error:
+                print(f"BROKEN: {name}: {error}", flush=True)
+                wrong += 1
+                continue
+        print(f"{'found' if found else 'PASSED AS RIGHT'}: {name}", flush=True)
+        wrong += not found
+    print(f"{len(chosen)} spoilt kernels, {wrong} not found")
+    return wrong > 0
+
+
+sys.exit(main())
