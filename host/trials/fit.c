@@ -257,8 +257,8 @@ static void measure_one(device *d, const fitting *f, const tuning *t, double unt
 /* An emulator's time says nothing. */
 static bool measurable(const device *d)
 {
-    const char *wanted = getenv("DITCL_FIT");
-    return !(wanted && !strcmp(wanted, "off")) && !getenv("DITCL_CL_DIR") &&
+    const char *wanted = getenv("DITCL_FIT"), *edited = getenv("DITCL_CL_DIR");
+    return !(wanted && !strcmp(wanted, "off")) && !(edited && *edited) &&
            !d->info.quirk.has[QUIRK_POISON_BUFFERS];
 }
 
@@ -270,13 +270,33 @@ static void measure_missing(device *d, store *s, const fitting fittings[N_FITTIN
     for (int f = 0; f < N_FITTINGS; f++) all += missing[f] ? fittings[f].share : 0.0;
     d->settings.no_cache = true; /* most of these programs are not needed again */
     for (int f = 0; f < N_FITTINGS; f++) {
-        const int *values;
+        const int *known[MOST], *values;
         if (!missing[f]) continue;
         done += fittings[f].share;
-        measure_one(d, &fittings[f], missing[f], start + FIT_SECONDS * done / all, &values);
+        candidates(d, &fittings[f], missing[f], known);
+        values = known[0];
+        if (clock_seconds() < start + FIT_SECONDS)
+            measure_one(d, &fittings[f], missing[f], start + FIT_SECONDS * done / all, &values);
         if (stored_put(s, d, missing[f], NULL, values) != OK) fail_clear();
     }
     d->settings.no_cache = no_cache;
+}
+
+/* What is measured now, and whether the next run need not: the store can be written or cannot. */
+static void announce(const device *d, const store *s, void (*say)(const char *line))
+{
+    char line[600];
+    if (store_save(s, &d->info) == OK)
+        snprintf(line, sizeof line,
+                 "measuring once, for about %g seconds, which kernels suit this device; compiling "
+                 "a model's kernels can take longer. `ditcl tune MODEL` measures thoroughly",
+                 FIT_SECONDS);
+    else
+        snprintf(line, sizeof line,
+                 "measuring for about %g seconds which kernels suit this device; the next run will "
+                 "measure again, since the choice cannot be stored: %.300s",
+                 FIT_SECONDS, fail_line());
+    if (say) say(line);
 }
 
 void fit_device(device *d, bool measure, void (*say)(const char *line))
@@ -297,9 +317,7 @@ void fit_device(device *d, bool measure, void (*say)(const char *line))
         n_missing++;
     }
     if (measure && measurable(d) && (n_missing || (unknown && say))) {
-        if (say && n_missing)
-            say("measuring which kernels suit this device, once, for at most 3 seconds; "
-                "`ditcl tune MODEL` does it thoroughly");
+        if (n_missing) announce(d, &s, say);
         else if (say)
             say("`ditcl tune MODEL` measures which kernels suit this device best");
         measure_missing(d, &s, fittings, missing);
