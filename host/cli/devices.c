@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "cli/cli.h"
+#include "cli/environment.h"
 #include "trials/fit.h"
 #include "trials/stored.h"
 
@@ -38,23 +39,28 @@ static void print_line(const char *line)
 status cli_open_device(device *d, const device_choice *choice, bool quiet)
 {
     const char *selector = choice->selector;
-    device_settings settings = {.class = (kernel_class)choice->class,
+    device_settings settings = {.class = (kernel_class)choice->kernels,
                                 .precision = (precision)choice->precision,
                                 .no_cache = choice->no_cache,
                                 .profiled = choice->profiled,
                                 .note = choice->verbose ? print_note : NULL,
                                 .warn = quiet ? NULL : print_warning};
-    device_list list;
+    device_list list = {0};
     int index = 0;
-    status st = device_list_init(&list);
-    if (st != OK) return st;
+    status st = OK;
+    TRY(environment_check());
+    TRY(device_list_init(&list));
     if (!selector) selector = getenv("DITCL_DEVICE");
-    TRY(device_choose(&index, &list, selector));
+    st = device_choose(&index, &list, selector);
+    if (st == ERR_USAGE)
+        fail_in(st, choice->selector ? "--device %.200s" : "DITCL_DEVICE=%.200s", selector);
+    if (st != OK) goto done;
     TRY(device_open(d, &list.items[index], &settings));
     if (!quiet && (!selector || !*selector))
         fprintf(stderr, "device %d: %s (%s)\n", index, d->info.name, d->info.platform);
     if (choice->bare) stored_use_shipped(d);
     else fit_device(d, choice->measured, quiet ? NULL : print_line);
+    environment_warn(d);
 done:
     device_list_free(&list);
     return st;

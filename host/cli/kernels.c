@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "cli/cli.h"
+#include "cli/environment.h"
 #include "device/pretend.h"
 #include "model/paper.h"
 #include "ops/tuning.h"
@@ -337,6 +338,7 @@ static status run_kernels(writing *w)
         fail_hint("for example: ditcl kernels --out kernels");
         return ERR_USAGE;
     }
+    TRY(environment_check());
     TRY(read_features(w));
     set_limits(w);
     TRY(file_make_folders(w->out));

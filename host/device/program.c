@@ -41,7 +41,8 @@ static status build_failed(device *d, const kernel *k, cl_int code)
     clGetProgramBuildInfo(k->program, d->handles->id, CL_PROGRAM_BUILD_LOG, 0, NULL, &size);
     if (size && (log = calloc(size + 1, 1)))
         clGetProgramBuildInfo(k->program, d->handles->id, CL_PROGRAM_BUILD_LOG, size, log, NULL);
-    if (log && getenv("DITCL_BUILD_LOG")) fprintf(stderr, "%s\n", log);
+    const char *wanted = getenv("DITCL_BUILD_LOG");
+    if (log && wanted && !strcmp(wanted, "1")) fprintf(stderr, "%s\n", log);
     char *first = log ? strstr(log, "error") : NULL;
     while (first && first > log && first[-1] != '\n') first--;
     int n = first ? (int)strcspn(first, "\n") : 0;
