@@ -46,8 +46,8 @@ enum { OUTPUT_EXTRAS = 2 };
  * file_out_open. */
 file_out *output_extra(output *o);
 
-/* Writes the sheet, then gives every file its final name. */
-status output_commit(output *o);
+/* Writes the sheet, then gives every file its final name; says so on a terminal, unless quiet. */
+status output_commit(output *o, bool quiet);
 
 /* Removes what was not committed. */
 void output_close(output *o);
