@@ -282,11 +282,13 @@ static void measure_missing(device *d, store *s, const fitting fittings[N_FITTIN
     d->settings.no_cache = no_cache;
 }
 
-/* What is measured now, and whether the next run need not: the store can be written or cannot. */
-static void announce(const device *d, const store *s, void (*say)(const char *line))
+/* Says what is measured now, and whether the next run need not: returns whether the store can be
+ * written. */
+static bool announce(const device *d, const store *s, void (*say)(const char *line))
 {
     char line[600];
-    if (store_save(s, &d->info) == OK)
+    bool kept = store_save(s, &d->info) == OK;
+    if (kept)
         snprintf(line, sizeof line,
                  "measuring once, for about %g seconds, which kernels suit this device; compiling "
                  "a model's kernels can take longer. `ditcl tune MODEL` measures thoroughly",
@@ -297,6 +299,7 @@ static void announce(const device *d, const store *s, void (*say)(const char *li
                  "measure again, since the choice cannot be stored: %.300s",
                  FIT_SECONDS, fail_line());
     if (say) say(line);
+    return kept;
 }
 
 void fit_device(device *d, bool measure, void (*say)(const char *line))
@@ -317,11 +320,12 @@ void fit_device(device *d, bool measure, void (*say)(const char *line))
         n_missing++;
     }
     if (measure && measurable(d) && (n_missing || (unknown && say))) {
-        if (n_missing) announce(d, &s, say);
-        else if (say)
+        bool kept = n_missing && announce(d, &s, say);
+        if (!n_missing && say)
             say("`ditcl tune MODEL` measures which kernels suit this device best");
         measure_missing(d, &s, fittings, missing);
-        if (store_save(&s, &d->info) != OK && d->settings.note) d->settings.note(fail_line());
+        void (*tell)(const char *) = kept ? d->settings.warn : d->settings.note;
+        if (store_save(&s, &d->info) != OK && tell) tell(fail_line());
     }
     store_free(&s);
     fail_clear();
