@@ -1,11 +1,13 @@
 /* argv[1] -> command -> exit code. The only place that prints an error. */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/text.h"
 #include "cli/cli.h"
 
 static const struct {
@@ -22,7 +24,7 @@ static const struct {
     {"devices", cli_devices, "list the OpenCL devices"},
     {"bench", cli_bench, "measure operators, passes and the device they run on"},
     {"tune", cli_tune, "find the fastest kernels for a device and a model"},
-    {"kernels", cli_kernels, "write down what would be built for a device, for its compiler"},
+    {"kernels", cli_kernels, "write the kernel sources that would be built for a GPU"},
     {"check", cli_check, "compare every kernel with its reference on a device"},
 };
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
@@ -33,36 +35,58 @@ static void print_help(void)
            "usage: ditcl COMMAND ...\n\n",
            DITCL_VERSION);
     for (int i = 0; i < N_COMMANDS; i++) printf("  %-9s %s\n", commands[i].name, commands[i].what);
-    printf("\nditcl COMMAND --help explains a command. For a start:\n\n"
+    printf("\nditcl help COMMAND explains a command, as ditcl COMMAND --help does. For a start:\n\n"
            "  ditcl sample emoji --class all --out pictures.png\n");
+}
+
+/* Runs the command of this name. helps: "help " where its help was asked for, else "". */
+static status run_command(const char *name, int argc, char **argv, const char *helps)
+{
+    const char *names[N_COMMANDS + 1] = {0};
+    for (int i = 0; i < N_COMMANDS; i++) {
+        if (!strcmp(name, commands[i].name)) return commands[i].run(argc, argv);
+        names[i] = commands[i].name;
+    }
+    const char *near = text_nearest(name, names);
+    fail(ERR_USAGE, "%.200s: no such command", name);
+    if (near) fail_hint("did you mean ditcl %s%s?", helps, near);
+    else fail_hint("ditcl --help lists them");
+    return ERR_USAGE;
+}
+
+static bool is_help(const char *word)
+{
+    return !strcmp(word, "--help") || !strcmp(word, "-h") || !strcmp(word, "help");
+}
+
+/* Words behind help: none, or a command. */
+static status run_help(int argc, char **argv)
+{
+    char *const asked = "--help";
+    if (argc > 1) {
+        fail(ERR_USAGE, "ditcl help: unexpected argument \"%.200s\"", argv[1]);
+        fail_hint("usage: ditcl help [COMMAND]");
+        return ERR_USAGE;
+    }
+    if (argc == 1 && !is_help(argv[0])) return run_command(argv[0], 1, &(char *){asked}, "help ");
+    print_help();
+    return OK;
 }
 
 static status run(int argc, char **argv)
 {
-    const char *names[N_COMMANDS + 1] = {0};
     if (argc < 2) {
         fail(ERR_USAGE, "no command given");
         fail_hint("ditcl --help lists them");
         return ERR_USAGE;
     }
-    if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {
-        print_help();
-        return OK;
-    }
+    if (is_help(argv[1])) return run_help(argc - 2, argv + 2);
     if (!strcmp(argv[1], "--version")) {
         printf("ditcl %s\n", DITCL_VERSION);
         return OK;
     }
     if (!strcmp(argv[1], "tune-worker")) return cli_tune_worker(argc - 2, argv + 2);
-    for (int i = 0; i < N_COMMANDS; i++) {
-        if (!strcmp(argv[1], commands[i].name)) return commands[i].run(argc - 2, argv + 2);
-        names[i] = commands[i].name;
-    }
-    const char *near = options_nearest(argv[1], names);
-    fail(ERR_USAGE, "%s: no such command", argv[1]);
-    if (near) fail_hint("did you mean ditcl %s?", near);
-    else fail_hint("ditcl --help lists them");
-    return ERR_USAGE;
+    return run_command(argv[1], argc - 2, argv + 2, "");
 }
 
 /* No file that is opened may get the number of a standard stream that is closed, or what is printed

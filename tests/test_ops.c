@@ -1,4 +1,4 @@
-/* Every trial on every wanted device, in the kernel class that suits it and in the gpu class, whose
+/* Every trial on every wanted device, in the kernel family that suits it and in the gpu one, whose
  * kernels must be right wherever they run, in each precision that has kernels of its own. */
 #include <stdio.h>
 #include <stdlib.h>

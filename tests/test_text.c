@@ -108,6 +108,13 @@ START_TEST(edit_distance)
     ck_assert_int_eq(text_distance("sunday", "saturday"), 3);
     ck_assert_int_eq(text_distance("Flaw", "lawn"), 2);
     ck_assert_int_eq(text_distance("CAT", "cat"), 0);
+    const char *const names[] = {"sample", "simple", "devices", "n", NULL};
+    ck_assert_str_eq(text_nearest("smaple", names), "sample");
+    ck_assert_str_eq(text_nearest("simpl", names), "simple");
+    ck_assert_str_eq(text_nearest("device", names), "devices");
+    ck_assert(text_nearest("m", names) == NULL);
+    ck_assert(text_nearest("nothing-like-this", names) == NULL);
+    ck_assert(text_nearest("", names) == NULL);
     memset(longest, 'a', sizeof longest);
     longest[65] = 0;
     ck_assert_int_ge(text_distance(longest, "a"), 64);

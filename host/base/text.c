@@ -89,7 +89,7 @@ bool text_contains_nocase(const char *s, const char *part)
 
 int text_distance(const char *a, const char *b)
 {
-    enum { LONGEST = 64 };
+    enum { LONGEST = TEXT_FAR };
     size_t na = strlen(a), nb = strlen(b);
     if (na > LONGEST || nb > LONGEST) return LONGEST;
     int row[LONGEST + 1];
@@ -107,6 +107,24 @@ int text_distance(const char *a, const char *b)
         }
     }
     return row[nb];
+}
+
+bool text_nearer(const char *typed, const char *name, int *distance)
+{
+    int apart = text_distance(typed, name);
+    int most = 2 + (int)strlen(typed) / 4; /* farther is no typing error */
+    if (apart >= most || apart >= (int)strlen(name) - 1 || apart >= *distance) return false;
+    *distance = apart;
+    return true;
+}
+
+const char *text_nearest(const char *typed, const char *const *names)
+{
+    const char *nearest = NULL;
+    int distance = TEXT_FAR;
+    for (; *names; names++)
+        if (text_nearer(typed, *names, &distance)) nearest = *names;
+    return nearest;
 }
 
 void text_copy(char *out, size_t size, const char *s)

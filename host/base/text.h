@@ -29,8 +29,15 @@ bool text_equal_nocase(const char *a, const char *b);
 bool text_prefix_nocase(const char *s, const char *prefix);
 bool text_contains_nocase(const char *s, const char *part);
 
-/* Levenshtein distance, ASCII case ignored; strings beyond 64 bytes count as far away. */
+/* Levenshtein distance, ASCII case ignored; strings beyond 64 bytes are TEXT_FAR apart. */
 int text_distance(const char *a, const char *b);
+
+/* Whether name may be what was meant by typed, and is nearer to it than *distance, which then
+ * becomes name's. Begin with *distance = TEXT_FAR. */
+enum { TEXT_FAR = 64 };
+bool text_nearer(const char *typed, const char *name, int *distance);
+/* The nearest of names, which end with a null; null when none is near. */
+const char *text_nearest(const char *typed, const char *const *names);
 
 /* "[3456,1152]" into out; cut where it does not fit. */
 void text_shape(char *out, size_t size, const size_t *dims, int n_dims);

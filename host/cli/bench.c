@@ -70,7 +70,7 @@ static status run_bench(bench_options *q)
     TRY(check_options(q));
     if (q->html) TRY(output_check_one(q->html, q->quiet));
     TRY(cli_open_subject(&m, &q->of, VAE_NEEDED));
-    q->on.verbose = q->verbose;
+    q->on.verbose = q->verbose && !q->quiet;
     q->on.measured = true;
     TRY(cli_open_device(&d, &q->on, q->quiet));
     TRY(measure_all(q, &b, &d, &m));
@@ -105,7 +105,7 @@ status cli_bench(int argc, char **argv)
         OPTIONS_SUBJECT(&q.of),
         OPTIONS_DEVICE(&q.on),
         OPTION_JSON(&q.json),
-        OPTION_QUIET(&q.quiet),
+        OPTION_QUIET_RESULTS(&q.quiet),
         OPTION_VERBOSE(&q.verbose),
         {0},
     };

@@ -27,20 +27,20 @@ status cli_check(int argc, char **argv)
         .extra = &operators,
     };
     device d = {0};
-    int n_failed = 0;
+    trial_tally all = {0};
     status st = OK;
     TRY(options_parse(&c, argc, argv, &helped));
     if (helped) goto done;
     on.no_cache = true; /* the compiler's work is part of what is checked */
     TRY(cli_open_device(&d, &on, false));
     TRY(trial_check_all(&d, (const char *const *)operators.items, operators.n, (unsigned)seed,
-                        quick, stdout, &n_failed));
-    if (n_failed) {
-        st = fail(ERR_DEVICE, "%d cases are wrong on device %d (%s)", n_failed, d.info.index,
-                  d.info.name);
+                        quick, stdout, &all));
+    if (all.failed) {
+        st = fail(ERR_DEVICE, "%d of %d checks failed on device %d (%s)", all.failed, all.cases,
+                  d.info.index, d.info.name);
         fail_hint("please report it with the lines above and ditcl devices -v");
     } else {
-        printf("all right\n");
+        printf("%d checks passed\n", all.cases);
     }
 done:
     device_close(&d);

@@ -26,7 +26,7 @@ status cli_tune_worker(int argc, char **argv);
 /* Which device, and how it computes. */
 typedef struct {
     const char *selector;
-    int class, precision; /* kernel_class, precision */
+    int kernels, precision; /* kernel_class, precision */
     bool no_cache, verbose;
     bool bare;     /* without what was measured before */
     bool profiled; /* the queue keeps times */
@@ -42,12 +42,16 @@ typedef struct {
      "of products: auto (the fastest of fp32's accuracy), fp32 (no other arithmetic), bf16 or "    \
      "fp16 (inputs in 16 bits, sums in fp32; refused where the device has no such kernels) [auto]",\
      0, 0, precision_names},                                                                       \
-    {"class", 0, OPTION_CHOICE, &(where)->class, "C",                                              \
-     "kernels made for this class of device: auto, cpu or gpu [auto]", 0, 0,                   \
+    {"kernels", 0, OPTION_CHOICE, &(where)->kernels, "FAMILY",                                     \
+     "kernel family: cpu, gpu, or auto, the one that suits the device [auto]", 0, 0,               \
      kernel_class_names},                                                                          \
-    {"no-cache", 0, OPTION_FLAG, &(where)->no_cache, NULL, "build every program anew", 0, 0, NULL}
+    {"no-cache", 0, OPTION_FLAG, &(where)->no_cache, NULL,                                         \
+     "build every kernel from source; keep none on disk", 0, 0, NULL}
 #define OPTION_QUIET(where)                                                                        \
     {"quiet", 'q', OPTION_FLAG, where, NULL, "print errors only", 0, 0, NULL}
+/* Of a command that measures. */
+#define OPTION_QUIET_RESULTS(where)                                                                \
+    {"quiet", 'q', OPTION_FLAG, where, NULL, "print results and errors only", 0, 0, NULL}
 #define OPTION_VERBOSE(where)                                                                      \
     {"verbose", 'v', OPTION_FLAG, where, NULL, "say what is done and how long it takes", 0, 0, NULL}
 #define OPTION_JSON(where)                                                                         \

@@ -97,6 +97,7 @@ static status decode(decode_request *q)
     output o = {0};
     decoding x = {.q = q};
     status st = OK;
+    q->verbose &= !q->quiet;
     if (is_npy(q->out) && q->compat >= 0)
         TRY(fail(ERR_USAGE, "--compat: only pictures are rounded; %.200s gets the decoder's values",
                  q->out));
@@ -121,7 +122,7 @@ static status decode(decode_request *q)
     } else {
         compat rounding = q->compat < 0 ? COMPAT_DIFFUSERS : (compat)q->compat;
         TRY(output_decode(&o, &x.v, x.on_device, rounding, q->quiet));
-        TRY(output_commit(&o));
+        TRY(output_commit(&o, q->quiet));
     }
 done:
     output_close(&o);

@@ -6,6 +6,7 @@
 
 #include "base/text.h"
 #include "cli/cli.h"
+#include "cli/environment.h"
 #include "files/json_build.h"
 #include "ops/ops.h"
 #include "trials/fit.h"
@@ -70,18 +71,22 @@ void cli_tell_wide(const device *d, bool quiet)
 status cli_open_device(device *d, const device_choice *choice, bool quiet)
 {
     const char *selector = choice->selector;
-    device_settings settings = {.class = (kernel_class)choice->class,
+    device_settings settings = {.class = (kernel_class)choice->kernels,
                                 .precision = (precision)choice->precision,
                                 .no_cache = choice->no_cache,
                                 .profiled = choice->profiled,
                                 .note = choice->verbose ? print_note : NULL,
                                 .warn = quiet ? NULL : print_warning};
-    device_list list;
+    device_list list = {0};
     int index = 0;
-    status st = device_list_init(&list);
-    if (st != OK) return st;
+    status st = OK;
+    TRY(environment_check());
+    TRY(device_list_init(&list));
     if (!selector) selector = getenv("DITCL_DEVICE");
-    TRY(device_choose(&index, &list, selector));
+    st = device_choose(&index, &list, selector);
+    if (st == ERR_USAGE)
+        fail_in(st, choice->selector ? "--device %.200s" : "DITCL_DEVICE=%.200s", selector);
+    if (st != OK) goto done;
     TRY(device_open(d, &list.items[index], &settings));
     TRY(check_precision(d));
     if (!quiet && (!selector || !*selector))
@@ -89,6 +94,7 @@ status cli_open_device(device *d, const device_choice *choice, bool quiet)
                 TEXT_SHOWN(d->info.platform));
     if (choice->bare) TRY(stored_use_shipped(d));
     else TRY(fit_device(d, choice->measured, quiet ? NULL : print_line));
+    environment_warn(d);
     memset(&d->ran, 0, sizeof d->ran); /* what was only tried does not count */
 done:
     device_list_free(&list);

@@ -144,6 +144,7 @@ static status encode(encode_request *q)
     float *latents = NULL;
     double psnr = 0;
     status st = OK;
+    q->verbose &= !q->quiet;
     TRY(check(q));
     TRY(model_open(&m, &(model_request){.name = q->vae, .forced = -1}));
     TRY(vae_check_encoder(&m));
@@ -182,10 +183,10 @@ status cli_encode(int argc, char **argv)
          NULL},
         {"sample", 0, OPTION_FLAG, &q.sample, NULL,
          "draw from the latents' distribution instead of taking its mean", 0, 0, NULL},
-        {"seed", 's', OPTION_UINT64, &q.seed, "S", "of --sample, as torch.manual_seed [0]", 0, 0,
-         NULL},
+        {"seed", 's', OPTION_UINT64, &q.seed, "S",
+         "random seed of --sample (same noise as torch.manual_seed) [0]", 0, 0, NULL},
         {"rng", 0, OPTION_TEXT, &q.rng, "NAME",
-         "of --sample, whose randn: as of sample [torch-cpu]", 0, 0, NULL},
+         "random generator of --sample, as for ditcl sample [torch-cpu]", 0, 0, NULL},
         OPTIONS_DEVICE(&q.on),
         OPTION_QUIET(&q.quiet),
         OPTION_VERBOSE(&q.verbose),

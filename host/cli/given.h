@@ -24,8 +24,8 @@ typedef struct {
     {"image", 0, OPTION_TEXT, &(where)->image, "IN.png",                                           \
      "begin with this picture, noised, instead of noise: a variation of it", 0, 0, NULL},          \
     {"strength", 0, OPTION_DOUBLE, &(where)->strength, "S",                                        \
-     "how much of the picture is drawn anew: int(S x steps) steps are made [0.6, or 1 with "       \
-     "--mask]", 0, 1, NULL},                                                                       \
+     "how much to change the picture, 0 to 1: int(S x steps) steps are run [0.6; 1 with --mask]",  \
+     0, 1, NULL},                                                                       \
     {"mask", 0, OPTION_TEXT, &(where)->mask, "M.png",                                              \
      "draw only where this picture is white; keep the rest of --image", 0, 0, NULL},               \
     {"fit", 0, OPTION_FLAG, &(where)->fit, NULL,                                                   \

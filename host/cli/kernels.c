@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "cli/cli.h"
+#include "cli/environment.h"
 #include "cli/output.h"
 #include "device/pretend.h"
 #include "model/paper.h"
@@ -338,6 +339,7 @@ static status run_kernels(writing *w)
         fail_hint("for example: ditcl kernels --out kernels");
         return ERR_USAGE;
     }
+    TRY(environment_check());
     TRY(read_features(w));
     set_limits(w);
     TRY(file_make_folders(w->out));

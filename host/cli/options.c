@@ -42,20 +42,6 @@ static status list_split(text_list *list, const char *name, const char *value)
     }
 }
 
-const char *options_nearest(const char *typed, const char *const *names)
-{
-    const char *nearest = NULL;
-    int best = 2 + (int)strlen(typed) / 4; /* farther is no typing error */
-    for (; *names; names++) {
-        int distance = text_distance(typed, *names);
-        if (distance < best && distance < (int)strlen(*names) - 1) {
-            best = distance;
-            nearest = *names;
-        }
-    }
-    return nearest;
-}
-
 static const char *dashes(const option *o)
 {
     return o->name[1] ? "--" : "-";
@@ -171,6 +157,11 @@ static const option *find_option(const command *c, const char *name, size_t leng
     return NULL;
 }
 
+/* Names that options had once. */
+static const struct {
+    const char *was, *is;
+} renamed[] = {{"class", "kernels"}};
+
 static status unknown_option(const command *c, const char *typed)
 {
     const char *names[64];
@@ -180,7 +171,10 @@ static status unknown_option(const command *c, const char *typed)
     char word[64];
     snprintf(word, sizeof word, "%.*s", (int)strcspn(typed + strspn(typed, "-"), "="),
              typed + strspn(typed, "-"));
-    const char *near = options_nearest(word, names);
+    const char *near = text_nearest(word, names);
+    for (size_t i = 0; i < sizeof renamed / sizeof *renamed; i++)
+        if (!strcmp(renamed[i].was, word) && find_option(c, renamed[i].is, strlen(renamed[i].is)))
+            near = renamed[i].is;
     fail(ERR_USAGE, "%s: ditcl %s has no such option", typed, c->name);
     if (near) fail_hint("did you mean %s%s?", strlen(near) > 1 ? "--" : "-", near);
     else fail_hint("ditcl %s --help lists them", c->name);
@@ -209,7 +203,7 @@ static status parse_option(const command *c, const char *word, const char *next,
         return set_value(o, "");
     }
     if (!value) {
-        if (!next) return fail(ERR_USAGE, "%s: expected a value behind it", word);
+        if (!next) return fail(ERR_USAGE, "%s%s needs a value", dashes(o), o->name);
         value = next;
         *used = true;
     }
@@ -222,7 +216,8 @@ status options_parse(const command *c, int argc, char **argv, bool *helped)
     bool only_words = false, used;
     *helped = false;
     for (int i = 0; i < argc; i++)
-        if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) {
+        if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h") ||
+            (argc == 1 && !strcmp(argv[i], "help"))) {
             options_help(c);
             *helped = true;
             return OK;
@@ -239,7 +234,8 @@ status options_parse(const command *c, int argc, char **argv, bool *helped)
         } else if (c->rest) {
             st = list_add(c->extra, argv[i], strlen(argv[i]));
         } else {
-            st = fail(ERR_USAGE, "%s: ditcl %s takes no such word", argv[i], c->name);
+            st = fail(ERR_USAGE, "ditcl %s: unexpected argument \"%.200s\"", c->name, argv[i]);
+            fail_hint("usage: ditcl %s %s", c->name, c->arguments);
         }
         if (st != OK) return st;
     }

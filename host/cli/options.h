@@ -45,13 +45,11 @@ typedef struct {
     text_list *extra;
 } command;
 
-/* Reads argv[0..argc) behind the command's name. *helped: --help was asked for and printed. */
+/* Reads argv[0..argc) behind the command's name. *helped: --help was asked for (a lone help counts)
+ * and printed. */
 status options_parse(const command *c, int argc, char **argv, bool *helped);
 
 void options_help(const command *c);
 void text_list_free(text_list *list);
-
-/* out = the entry nearest to typed, or null when none is near. names end with a null. */
-const char *options_nearest(const char *typed, const char *const *names);
 
 #endif

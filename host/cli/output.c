@@ -278,7 +278,7 @@ file_out *output_extra(output *o)
     return &o->files[o->n_files++];
 }
 
-status output_commit(output *o)
+status output_commit(output *o, bool quiet)
 {
     unsigned char *sheet = NULL;
     char path[PATH_BYTES];
@@ -292,7 +292,7 @@ status output_commit(output *o)
         TRY(write_one(o, path, sheet, width, height));
     }
     TRY(file_out_commit(o->files, (size_t)o->n_files));
-    if (o->n > 0 && isatty(STDERR_FILENO))
+    if (!quiet && o->n > 0 && isatty(STDERR_FILENO))
         fprintf(stderr, "wrote %s (%d picture%s)\n", TEXT_SHOWN(several ? o->path : path), o->n,
                 o->n > 1 ? "s" : "");
 done:

@@ -54,8 +54,8 @@ status output_check(output *o, bool quiet);
 /* Room for such an array's file; open it with file_out_open. */
 file_out *output_extra(output *o);
 
-/* Writes the sheet, then gives every file its final name. */
-status output_commit(output *o);
+/* Writes the sheet, then gives every file its final name; says so on a terminal, unless quiet. */
+status output_commit(output *o, bool quiet);
 
 /* Removes what was not committed. */
 void output_close(output *o);

@@ -248,7 +248,7 @@ static status sample_on(sample_request *q, run_request *request, model *m, devic
         (const char *const[]){"Software", "ditcl " DITCL_VERSION, "Comment", note.data, NULL};
     if (!q->how.invert) TRY(output_decode(o, &v, r.latents, m->arithmetic, q->quiet));
     TRY(arrays_write(&q->files, &r, o));
-    TRY(output_commit(o));
+    TRY(output_commit(o, q->quiet));
     if (q->verbose)
         fprintf(stderr, "  loading %.2f s, sampling %.2f s (%.3f s a step), decoding %.2f s\n",
                 loaded - started, sampled - loaded, (sampled - loaded) / rows,
@@ -271,6 +271,7 @@ static status sample(sample_request *q)
     status st = OK;
     model_request of = {.name = q->model, .vae = q->vae, .heads = q->heads, .forced = q->compat,
                         .need_dit = true};
+    q->verbose &= !q->quiet;
     q->out_given = q->out != NULL;
     if (!q->out_given) q->out = "ditcl.png";
     TRY(given_check(&q->begin));
@@ -307,20 +308,20 @@ status cli_sample(int argc, char **argv)
                         .begin.strength = -1};
     const option options[] = {
         {"class", 'c', OPTION_LIST, &q.classes, "C",
-         "number or name, or the beginning of one; repeatable, commas separate; all "
-         "[all, if the model has at most 100]", 0, 0, NULL},
+         "class by number, name or the beginning of a name; repeat the option or separate with "
+         "commas; all: every class [all, if the model has at most 100]", 0, 0, NULL},
         {"n", 0, OPTION_INT, &q.per_class, "N", "pictures of each class [1]", 1, 1000000, NULL},
         {"out", 'o', OPTION_TEXT, &q.out, "PATH",
          "a .png file: the picture, or one sheet of several; with one %d or %0Nd a numbered "
-         "series (%% is one %); a folder that is there gets 000000.png and so on. A file of that "
-         "name is replaced and its mode kept; a link stands for what it leads to [ditcl.png]",
+         "series (%% is one %); an existing folder: files 000000.png, 000001.png, ... A file of "
+         "that name is replaced and its mode kept; a link stands for what it leads to [ditcl.png]",
          0, 0, NULL},
-        {"seed", 's', OPTION_UINT64, &q.seed, "S", "of the noise, as torch.manual_seed [0]", 0, 0,
-         NULL},
+        {"seed", 's', OPTION_UINT64, &q.seed, "S",
+         "random seed (same noise as torch.manual_seed) [0]", 0, 0, NULL},
         {"rng", 0, OPTION_TEXT, &q.rng, "NAME",
-         "whose randn: torch-cpu; torch-cpu-scalar, that of a processor without AVX2; "
-         "torch-cuda:SMs or SMsxTHREADS, that of a GPU of so many multiprocessors, which hold 2048 "
-         "threads each where not said [torch-cpu]", 0, 0, NULL},
+         "random generator: torch-cpu; torch-cpu-scalar, for a processor without AVX2; "
+         "torch-cuda:SMs or torch-cuda:SMsxTHREADS, for a GPU with SMs multiprocessors of THREADS "
+         "threads each (2048 unless given) [torch-cpu]", 0, 0, NULL},
         OPTIONS_METHOD(&q.how),
         OPTIONS_TYPE(&q.type),
         {"compat", 0, OPTION_CHOICE, &q.compat, "NAME",

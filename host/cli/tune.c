@@ -96,8 +96,8 @@ static void make_words(child_words *w, const tune_options *q, const device *d, c
     int n = 0;
     snprintf(w->index, sizeof w->index, "%d", d->info.index);
     snprintf(w->heads, sizeof w->heads, "%d", q->of.heads);
-    const char *all[] = {"tune-worker", "--device", w->index, "--class",
-                         kernel_class_names[q->on.class], "--precision",
+    const char *all[] = {"tune-worker", "--device", w->index, "--kernels",
+                         kernel_class_names[q->on.kernels], "--precision",
                          precision_names[q->on.precision], "--mode", mode};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) w->words[n++] = all[i];
     const subject *of = &q->of;
@@ -249,7 +249,7 @@ static void print_gain(const tune_options *q, const device *d, const search *s)
     make_words(&tuned, q, d, modes[MODE_TUNED], true);
     double seconds = fmin(fmax(s->budget * share, least), most);
     if (tuning_compare(&g, untuned.words, tuned.words, seconds) != OK) {
-        cli_warn("the gain of a forward pass is not known: %s", fail_line());
+        if (!q->quiet) cli_warn("the gain of a forward pass is not known: %s", fail_line());
         fail_clear();
         return;
     }
@@ -293,16 +293,11 @@ done:
 
 /* ---- the store ---- */
 
-static void warn(const char *line)
-{
-    cli_warn("%s", line);
-}
-
 static status import_lines(const tune_options *q, device *d, store *s)
 {
     store new = {0};
     status st = OK;
-    TRY(store_read(&new, q->import, &d->info, warn));
+    TRY(store_read(&new, q->import, &d->info, d->settings.warn));
     TRY(stored_use(d, &new));
     if (new.n == 0)
         TRY(fail(ERR_FORMAT, "%s: no line can be used on device %d (%s)", q->import,
@@ -334,7 +329,7 @@ static status use_store(const tune_options *q, device *d)
     store s = {0};
     text all = {0};
     status st = OK;
-    TRY(store_load(&s, &d->info, warn));
+    TRY(store_load(&s, &d->info, d->settings.warn));
     TRY(stored_use(d, &s));
     TRY(store_text(&s, &d->info, &all));
     if (q->forget) {
@@ -362,10 +357,9 @@ static status run_tune(tune_options *q)
     status st = OK;
     TRY(check_options(q));
     q->on.bare = true;
-    q->on.verbose = q->verbose;
+    q->on.verbose = q->verbose && !q->quiet;
     if (!with_store(q)) TRY(cli_open_subject(&m, &q->of, VAE_NEEDED));
     TRY(cli_open_device(&d, &q->on, q->quiet));
-    d.settings.warn = warn;
     if (with_store(q)) TRY(use_store(q, &d));
     else if (d.info.quirk.has[QUIRK_POISON_BUFFERS])
         st = fail(ERR_DEVICE, "device %d (%s) is an emulator: its times say nothing",
@@ -393,7 +387,7 @@ status cli_tune(int argc, char **argv)
          NULL},
         OPTIONS_SUBJECT(&q.of),
         OPTIONS_DEVICE(&q.on),
-        OPTION_QUIET(&q.quiet),
+        OPTION_QUIET_RESULTS(&q.quiet),
         OPTION_VERBOSE(&q.verbose),
         {0},
     };
@@ -404,7 +398,7 @@ status cli_tune(int argc, char **argv)
                    "device, and stores the fastest that compute right; runs on this device use "
                    "them from then on. It can be stopped at any time and goes on from there.",
         .details = "Each candidate runs in a child process and is held to a reference in double "
-                   "precision before its\ntime counts. What is found belongs to the kernel class "
+                   "precision before its\ntime counts. What is found belongs to the kernel family "
                    "and the precision it was asked for, and to\nshapes: those of one picture with "
                    "guidance. gain is over what serves without tuning.\n\n"
                    "--budget full ends when each class of shapes, such as products of few rows or "

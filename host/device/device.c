@@ -336,11 +336,11 @@ static status choose_by_text(int *index, const device_list *list, const char *se
         if (n == 1) return OK;
         if (n > 1) {
             name_them(names, sizeof names, list, rules[r], selector);
-            return fail(ERR_USAGE, "--device %s: means several devices: %s", selector, names);
+            return fail(ERR_USAGE, "means several devices: %s", names);
         }
     }
     name_them(names, sizeof names, list, NULL, NULL);
-    return fail(ERR_USAGE, "--device %s: no such device; there are %s", selector, names);
+    return fail(ERR_USAGE, "no such device; there are %s", names);
 }
 
 static status no_device(const device_list *list)
@@ -367,8 +367,7 @@ status device_choose(int *index, const device_list *list, const char *selector)
     uint64_t number;
     if (text_to_uint(selector, &number)) {
         if (number >= (uint64_t)list->n)
-            return fail(ERR_USAGE, "--device %s: there are only the devices 0 to %d", selector,
-                        list->n - 1);
+            return fail(ERR_USAGE, "there are only the devices 0 to %d", list->n - 1);
         *index = (int)number;
         return OK;
     }
@@ -383,8 +382,7 @@ status device_choose(int *index, const device_list *list, const char *selector)
         if (*index >= 0) return OK;
         char names[800] = "";
         name_them(names, sizeof names, list, NULL, NULL);
-        return fail(ERR_USAGE, "--device %s: no device of this type; there are %s", selector,
-                    names);
+        return fail(ERR_USAGE, "no device of this type; there are %s", names);
     }
     return choose_by_text(index, list, selector);
 }
@@ -406,8 +404,8 @@ static status suit(device *d)
     bool items = info->kind != DEVICE_CPU || info->quirk.has[QUIRK_LANES_ARE_ITEMS];
     d->class = d->settings.class != CLASS_AUTO ? d->settings.class : items ? CLASS_GPU : CLASS_CPU;
     if (d->class == CLASS_CPU && info->quirk.has[QUIRK_LOOPS_ARE_CUT])
-        TRY(fail(ERR_USAGE, "its driver cuts long loops short, which kernels of the cpu class "
-                            "have: leave the class to ditcl"));
+        TRY(fail(ERR_USAGE, "--kernels cpu: its driver cuts long loops short, and the kernels of "
+                            "the cpu family have long loops"));
     d->vector_width = info->native_vector >= 16 ? 16 : info->native_vector >= 8 ? 8 : 4;
     memcpy(d->feature, info->claims, sizeof d->feature);
     d->feature[FEATURE_SUBGROUPS] = info->subgroups;
@@ -425,8 +423,9 @@ status device_open(device *d, const device_info *info, const device_settings *se
     status st = OK;
     cl_int code;
     TRY(suit(d));
+    const char *edited = getenv("DITCL_CL_DIR");
     /* kernels that are being edited would only fill it */
-    if (getenv("DITCL_CL_DIR")) d->settings.no_cache = true;
+    if (edited && *edited) d->settings.no_cache = true;
     TRY(memory_alloc(&d->handles, 1, sizeof *d->handles));
     d->handles->id = info->device_handle;
     cl_context_properties properties[] = {CL_CONTEXT_PLATFORM,

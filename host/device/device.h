@@ -74,7 +74,8 @@ void device_list_free(device_list *list);
  * type); the exact name; else part of one platform's name, one device's name, or one device's
  * version text. Null or "" chooses: discrete GPU, integrated GPU, accelerator, CPU, the vendors'
  * platforms first.
- * ERR_USAGE when several are left or none is meant, ERR_DEVICE when there is no device at all. */
+ * ERR_USAGE when several are left or none is meant, in a line without the selector; ERR_DEVICE when
+ * there is no device at all. */
 status device_choose(int *index, const device_list *list, const char *selector);
 
 typedef struct device_handles device_handles;

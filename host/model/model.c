@@ -2,6 +2,7 @@
  * reading values. See model.h. */
 #include "model/model.h"
 
+#include <dirent.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,41 +18,73 @@ enum { JSON_BYTES = 16 << 20, PATH_BYTES = 4096 };
 
 /* ---- finding ---- */
 
-/* folder/../share/ditcl/models of the running program */
-static status beside_program(char *out, size_t size)
+/* Where a name is looked up, in this order: $DITCL_MODELS, ./models, where models are installed
+ * beside the running program, and where a build tree links them. */
+enum { N_PLACES = 4 };
+
+static status find_places(char places[N_PLACES][PATH_BYTES])
 {
+    static const char *const beside[] = {DITCL_SHARED, "share/ditcl/models"};
+    const char *own = getenv("DITCL_MODELS");
     char program[PATH_BYTES];
+    if (own && *own && !file_is_folder(own))
+        return fail(ERR_USAGE, "DITCL_MODELS=%.200s: no such folder", own);
+    text_copy(places[0], PATH_BYTES, own ? own : "");
+    text_copy(places[1], PATH_BYTES, "models");
     ssize_t n = readlink("/proc/self/exe", program, sizeof program - 1);
     program[n > 0 ? n : 0] = 0;
     char *slash = strrchr(program, '/');
     if (slash) *slash = 0;
-    return file_join(out, size, program, "../share/ditcl/models");
+    for (int i = 0; i < 2; i++)
+        if (!slash || file_join(places[2 + i], PATH_BYTES, program, beside[i]) != OK)
+            places[2 + i][0] = 0;
+    return OK;
 }
 
-/* out = the folder or file that name means. */
+/* nearest = of what is in the folder, the name nearest to typed, if nearer than *distance. */
+static void look_for_nearest(char nearest[256], int *distance, const char *folder,
+                             const char *typed)
+{
+    DIR *d = opendir(folder);
+    for (struct dirent *e; d && (e = readdir(d));)
+        if (e->d_name[0] != '.' && text_nearer(typed, e->d_name, distance))
+            text_copy(nearest, 256, e->d_name);
+    if (d) closedir(d);
+}
+
+static status not_found(const char *name, char places[N_PLACES][PATH_BYTES])
+{
+    const char *slash = strrchr(name, '/');
+    char nearest[256] = "", folder[PATH_BYTES];
+    int distance = TEXT_FAR, n = slash ? (int)(slash - name) + 1 : 0;
+    snprintf(folder, sizeof folder, "%.*s", n, name);
+    if (slash) look_for_nearest(nearest, &distance, folder, slash + 1);
+    for (int i = 0; i < N_PLACES && !slash; i++)
+        look_for_nearest(nearest, &distance, places[i], name);
+    fail(ERR_FILE, "%s: no such model, file or folder", name);
+    if (*nearest) fail_hint("did you mean %s%s?", folder, nearest);
+    else if (!slash)
+        fail_hint("looked in the current folder, $DITCL_MODELS, ./models and %s", places[2]);
+    return ERR_FILE;
+}
+
+/* out = the folder or file that name means; slashes behind a name do not count. */
 static status find(char *out, const char *name)
 {
-    char shared[PATH_BYTES] = "";
-    const char *places[] = {getenv("DITCL_MODELS"), "models", shared};
+    char places[N_PLACES][PATH_BYTES] = {""}, wanted[PATH_BYTES];
     if (!*name) return fail(ERR_USAGE, "MODEL is empty");
     if (strlen(name) >= PATH_BYTES) return fail(ERR_USAGE, "MODEL: %.60s...: too long", name);
-    text_copy(out, PATH_BYTES, name);
-    if (file_exists(name)) {
-        for (size_t n = strlen(out); n > 1 && out[n - 1] == '/';) out[--n] = 0;
-        return OK;
+    text_copy(wanted, sizeof wanted, name);
+    for (size_t n = strlen(wanted); n > 1 && wanted[n - 1] == '/';) wanted[--n] = 0;
+    text_copy(out, PATH_BYTES, wanted);
+    if (file_exists(out)) return OK;
+    status st = strchr(wanted, '/') ? OK : find_places(places);
+    for (int i = 0; i < N_PLACES && st == OK; i++) {
+        if (!*places[i]) continue;
+        st = file_join(out, PATH_BYTES, places[i], wanted);
+        if (st == OK && file_exists(out)) return OK;
     }
-    if (beside_program(shared, sizeof shared) != OK) shared[0] = 0;
-    if (!strchr(name, '/'))
-        for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
-            if (!places[i] || !*places[i]) continue;
-            status st = file_join(out, PATH_BYTES, places[i], name);
-            if (st != OK) return st;
-            if (file_exists(out)) return OK;
-        }
-    fail(ERR_FILE, "%s: no such model, file or folder", name);
-    if (!strchr(name, '/'))
-        fail_hint("looked in the current folder, $DITCL_MODELS, ./models and %s", shared);
-    return ERR_FILE;
+    return st == OK ? not_found(wanted, places) : st;
 }
 
 /* Reads folder/name as text; *json null when it is not there and may be absent. */

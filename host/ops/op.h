@@ -9,7 +9,7 @@
 #include "device/record.h"
 #include "device/units.h"
 
-/* Largest power of two that is at most `wanted` and that the device allows; 1 for the cpu class. */
+/* Largest power of two that is at most `wanted` and that the device allows; 1 for cpu kernels. */
 static inline int op_group(const device *d, int wanted)
 {
     int group = 1;
@@ -52,7 +52,7 @@ static inline int op_tile_parts(const device *d)
     return d->settings.precision == PRECISION_BF16 ? 1 : 2;
 }
 
-/* Whether the device's vectors have `width` floats, and an item of the cpu class keeps in registers
+/* Whether the device's vectors have `width` floats, and an item of cpu kernels keeps in registers
  * what its innermost loop needs: rows x vectors sums, a row of vectors and one value. */
 static inline bool op_sums_stay(const device *d, int width, int vectors, int rows)
 {

@@ -257,8 +257,8 @@ static void measure_one(device *d, const fitting *f, const tuning *t, double unt
 /* An emulator's time says nothing. */
 static bool measurable(const device *d)
 {
-    const char *wanted = getenv("DITCL_FIT");
-    return !(wanted && !strcmp(wanted, "off")) && !getenv("DITCL_CL_DIR") &&
+    const char *wanted = getenv("DITCL_FIT"), *edited = getenv("DITCL_CL_DIR");
+    return !(wanted && !strcmp(wanted, "off")) && !(edited && *edited) &&
            !d->info.quirk.has[QUIRK_POISON_BUFFERS];
 }
 
@@ -270,13 +270,36 @@ static void measure_missing(device *d, store *s, const fitting fittings[N_FITTIN
     for (int f = 0; f < N_FITTINGS; f++) all += missing[f] ? fittings[f].share : 0.0;
     d->settings.no_cache = true; /* most of these programs are not needed again */
     for (int f = 0; f < N_FITTINGS; f++) {
-        const int *values;
+        const int *known[MOST], *values;
         if (!missing[f]) continue;
         done += fittings[f].share;
-        measure_one(d, &fittings[f], missing[f], start + FIT_SECONDS * done / all, &values);
+        candidates(d, &fittings[f], missing[f], known);
+        values = known[0];
+        if (clock_seconds() < start + FIT_SECONDS)
+            measure_one(d, &fittings[f], missing[f], start + FIT_SECONDS * done / all, &values);
         if (stored_put(s, d, missing[f], NULL, values) != OK) fail_clear();
     }
     d->settings.no_cache = no_cache;
+}
+
+/* Says what is measured now, and whether the next run need not: returns whether the store can be
+ * written. */
+static bool announce(const device *d, const store *s, void (*say)(const char *line))
+{
+    char line[600];
+    bool kept = store_save(s, &d->info) == OK;
+    if (kept)
+        snprintf(line, sizeof line,
+                 "measuring once, for about %g seconds, which kernels suit this device; compiling "
+                 "a model's kernels can take longer. `ditcl tune MODEL` measures thoroughly",
+                 FIT_SECONDS);
+    else
+        snprintf(line, sizeof line,
+                 "measuring for about %g seconds which kernels suit this device; the next run will "
+                 "measure again, since the choice cannot be stored: %.300s",
+                 FIT_SECONDS, fail_line());
+    if (say) say(line);
+    return kept;
 }
 
 status fit_device(device *d, bool measure, void (*say)(const char *line))
@@ -298,13 +321,12 @@ status fit_device(device *d, bool measure, void (*say)(const char *line))
         n_missing++;
     }
     if (measure && measurable(d) && (n_missing || (unknown && say))) {
-        if (say && n_missing)
-            say("measuring which kernels suit this device, once, for at most 3 seconds; "
-                "`ditcl tune MODEL` does it thoroughly");
-        else if (say)
+        bool kept = n_missing && announce(d, &s, say);
+        if (!n_missing && say)
             say("`ditcl tune MODEL` measures which kernels suit this device best");
         measure_missing(d, &s, fittings, missing);
-        if (store_save(&s, &d->info) != OK && d->settings.note) d->settings.note(fail_line());
+        void (*tell)(const char *) = kept ? d->settings.warn : d->settings.note;
+        if (store_save(&s, &d->info) != OK && tell) tell(fail_line());
     }
     fail_clear();
 done:

@@ -6,15 +6,16 @@
 
 #include "device/device.h"
 
-/* What fit_device may spend on measuring, in seconds. */
+/* fit_device begins no candidate after so many seconds, those that it spends on compiling included.
+ * A candidate that has begun is not interrupted. */
 #define FIT_SECONDS 3.0
 
 /* Lays stored choices on the device, before any weights are packed for it. Lines that cannot be
  * used are told to d->settings.warn. measure: what has no line is measured, within FIT_SECONDS in
- * all, after one line to say (null: nobody); of the candidates only those that give the bits of the
- * first compete; what is found is stored. A device that cannot be measured keeps the first
- * candidates. ERR_MEMORY only. Environment: DITCL_FIT=off measures nothing, and neither does
- * DITCL_CL_DIR. */
+ * all, after one line to say (null: nobody), which also says if the choice cannot be stored; of the
+ * candidates only those that give the bits of the first compete; what is found is stored. A device
+ * that cannot be measured keeps the first candidates. ERR_MEMORY only. Environment: DITCL_FIT=off
+ * measures nothing, and neither does DITCL_CL_DIR. */
 status fit_device(device *d, bool measure, void (*say)(const char *line));
 
 #endif

@@ -435,7 +435,9 @@ static void prepare(search *s)
     const char *limit = getenv("DITCL_TUNE_LIMIT");
     int threads = parallel_threads();
     s->start = clock_seconds();
-    s->limit = limit ? atof(limit) : between(LIMIT_LEAST, s->budget * LIMIT_PART, LIMIT_SECONDS);
+    s->limit = limit && *limit
+                   ? atof(limit)
+                   : between(LIMIT_LEAST, s->budget * LIMIT_PART, LIMIT_SECONDS);
     s->most = between(MOST_LEAST, s->budget * MOST_PART, MOST_SECONDS);
     s->n_children = threads < SEARCH_CHILDREN ? threads : SEARCH_CHILDREN;
     s->random = 0x0d17c1;

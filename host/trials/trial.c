@@ -270,12 +270,12 @@ static status find_trial(const trial **t, const char *name)
 }
 
 status trial_check_all(device *d, const char *const *names, int n, unsigned seed, bool small,
-                       FILE *out, int *n_failed)
+                       FILE *out, trial_tally *all)
 {
     status st = OK;
     const trial *t;
     trial_tally tally;
-    *n_failed = 0;
+    *all = (trial_tally){0};
     for (int i = 0; i < n; i++) TRY(find_trial(&t, names[i]));
     for (int i = 0; n ? i < n : trials[i] != NULL; i++) {
         if (n)
@@ -283,7 +283,8 @@ status trial_check_all(device *d, const char *const *names, int n, unsigned seed
         else
             t = trials[i];
         TRY(trial_check(d, t, seed, small, true, out, &tally));
-        *n_failed += tally.failed;
+        all->cases += tally.cases;
+        all->failed += tally.failed;
     }
 done:
     return st;

@@ -25,9 +25,9 @@ for command in sample decode encode info init convert devices bench tune kernels
 done
 expect 2 "MODEL is missing" sample
 expect 2 "did you mean --class" sample "$model" --clas 1
-expect 2 "expected a value" sample "$model" --class
+expect 2 "--class needs a value" sample "$model" --class
 expect 2 "takes no value" sample "$model" --quiet=1
-expect 2 "no such word" sample "$model" more
+expect 2 'unexpected argument "more"' sample "$model" more
 expect 2 "0 to 4" sample "$model" --class 5
 expect 2 "empty part" sample "$model" --class 1,,2
 expect 2 "--steps" info "$model" --steps 5
@@ -269,7 +269,6 @@ expect 0 "" bench "$model" --json --repeat 1 --precision fp32 --only "$(python3 
 if python3 "$judge" same keep/all.json out; then passed=$((passed + 1)); else
     problem "ditcl bench --only with every name"
 fi
-expect 0 "GFLOP/s" bench "$model" -q -v --repeat 1 --only forward,qkv
 
 # the same command draws the same bits; pictures do not depend on how they are batched
 "$ditcl" sample "$model" $fast --class all -n 3 --latents-out keep/a.npy --out keep/a.png
@@ -436,15 +435,18 @@ XDG_CACHE_HOME=/proc POCL_CACHE_DIR=$work/keep/pocl expect 0 "not stored" sample
 env -u XDG_CACHE_HOME -u HOME "$ditcl" sample "$model" $fast --class 1 --out keep/b.png ||
     problem "without HOME: exit code $?"
 
-# what suits the device is measured once, and a damaged memory of it is named and not in the way
+# what suits the device is measured once, and a damaged memory of it is named and not in the way; in
+# fp32, since other arithmetic may leave nothing to choose on some processors
+fp32="--steps 2 --precision fp32 --out keep/b.png"
+"$ditcl" sample "$model" $fp32 -q --class all -n 3 --latents-out keep/a.npy
 unset DITCL_FIT
-expect 0 "measuring" sample "$model" --steps 2 --class all -n 3 --latents-out keep/b.npy --out keep/b.png
+expect 0 "measuring once" sample "$model" $fp32 --class all -n 3 --latents-out keep/b.npy
 cmp -s keep/a.npy keep/b.npy || problem "latents depend on what was measured"
-expect 0 "" sample "$model" --steps 2 --class 1 --out keep/b.png
+expect 0 "" sample "$model" $fp32 --class 1
 grep -q measuring err && problem "measured twice: $(cat err)"
 for file in keep/config/ditcl/devices/*.conf; do echo "tune gemm" >>"$file"; done
-expect 0 "ignored: no values" sample "$model" --steps 2 --class 1 --out keep/b.png
-expect 0 "" sample "$model" --steps 2 --class 1 -q --out keep/b.png
+expect 0 "ignored: no values" sample "$model" $fp32 --class 1
+expect 0 "" sample "$model" $fp32 --class 1 -q
 [ -s err ] && problem "-q says: $(cat err)"
 export DITCL_FIT=off
 

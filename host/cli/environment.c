@@ -1,0 +1,125 @@
+/* The environment variables as a table. See environment.h. */
+#include "cli/environment.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/text.h"
+#include "ops/ops.h"
+#include "ops/tuning.h"
+
+/* DITCL_DEVICE is checked by device_choose(), DITCL_FEATURES by features_detect(), DITCL_MODELS by
+ * model_open(). Exactly one of values, op, most and folder says what a variable may be. */
+typedef struct {
+    const char *name;
+    const char *const *values; /* one of these; ends with a null */
+    const char *op;            /* the name of one of this operator's implementations */
+    double most;               /* a number of seconds, from 0 to this */
+    bool folder;               /* a folder that exists */
+} variable;
+
+static const char *const on_or_off[] = {"on", "off", NULL};
+static const char *const zero_or_one[] = {"0", "1", NULL};
+static const char *const faults[] = {"die", "hang", NULL};
+
+static const variable variables[] = {
+    {.name = "DITCL_FIT", .values = on_or_off},
+    {.name = "DITCL_GEMM", .op = "gemm"},
+    {.name = "DITCL_ATTENTION", .op = "attention"},
+    {.name = "DITCL_CONV", .op = "conv"},
+    {.name = "DITCL_CL_DIR", .folder = true},
+    {.name = "DITCL_BUILD_LOG", .values = zero_or_one},
+    {.name = "DITCL_TUNE_FAULT", .values = faults},
+    {.name = "DITCL_TUNE_LIMIT", .most = 1e6},
+};
+enum { N_VARIABLES = sizeof variables / sizeof *variables };
+
+/* What a variable is set to; null where it is not, or empty. */
+static const char *value_of(const variable *v)
+{
+    const char *value = getenv(v->name);
+    return value && *value ? value : NULL;
+}
+
+static const tuned_operator *operator_of(const variable *v)
+{
+    const tuned_operator *o = tuned_operators;
+    while (strcmp(o->op, v->op) != 0) o++;
+    return o;
+}
+
+/* A word out of a list, which ends with a null. */
+static status check_word(const char *name, const char *value, const char *const *words)
+{
+    text all = {0};
+    const char *near = text_nearest(value, words);
+    status st = OK;
+    for (int i = 0; words[i]; i++) {
+        if (!strcmp(words[i], value)) goto done;
+        TRY(text_append(&all, "%s%s", i ? ", " : "", words[i]));
+    }
+    st = fail(ERR_USAGE, "%s=%.80s: expected one of %s", name, value, all.data);
+    if (near) fail_hint("did you mean %s=%s?", name, near);
+done:
+    text_free(&all);
+    return st;
+}
+
+static status check_implementation(const variable *v, const char *value)
+{
+    const tuning *kinds[TUNING_KINDS];
+    const char *names[TUNING_KINDS + 1] = {0};
+    int n = operator_of(v)->kinds(NULL, NULL, kinds);
+    for (int i = 0; i < n; i++) names[i] = kinds[i]->kind;
+    return check_word(v->name, value, names);
+}
+
+static status check_variable(const variable *v, const char *value)
+{
+    double number;
+    if (v->values) return check_word(v->name, value, v->values);
+    if (v->op) return check_implementation(v, value);
+    if (v->folder)
+        return file_is_folder(value) ? OK : fail(ERR_USAGE, "%s=%.200s: no such folder", v->name,
+                                                 value);
+    if (text_to_double(value, &number) && number > 0.0 && number <= v->most) return OK;
+    return fail(ERR_USAGE, "%s=%.80s: expected a number of seconds, above 0 and up to %g", v->name,
+                value, v->most);
+}
+
+status environment_check(void)
+{
+    status st = OK;
+    for (int i = 0; i < N_VARIABLES && st == OK; i++)
+        if (value_of(&variables[i])) st = check_variable(&variables[i], value_of(&variables[i]));
+    return st;
+}
+
+/* Whether the implementation of this name serves shapes of a usual size. */
+static bool serves(const device *d, const variable *v, const char *name)
+{
+    static const int attention_shape_of_xl[TUNING_SIZES] = {2, 256, 16, 72};
+    const tuning *kinds[TUNING_KINDS];
+    bool found = false;
+    if (!strcmp(v->op, "gemm")) return !strcmp(gemm_name(d, 512, 3456, 1152), name);
+    if (!strcmp(v->op, "conv"))
+        return !strcmp(conv_name(d, (conv_layer){4096, 512, 512, 1}), name);
+    int n = operator_of(v)->kinds(d, attention_shape_of_xl, kinds);
+    for (int i = 0; i < n; i++) found |= !strcmp(kinds[i]->kind, name);
+    return found;
+}
+
+void environment_warn(const device *d)
+{
+    char line[200];
+    for (int i = 0; i < N_VARIABLES && d->settings.warn; i++) {
+        const variable *v = &variables[i];
+        const char *value = v->op ? value_of(v) : NULL;
+        if (!value || serves(d, v, value)) continue;
+        snprintf(line, sizeof line, "%s=%.80s: this device and precision cannot use it; another "
+                                    "implementation serves", v->name, value);
+        d->settings.warn(line);
+    }
+}
