@@ -29,12 +29,12 @@ static status copy(char out[TARGET_PATH], const char *path)
     return OK;
 }
 
-/* path = what its link leads to, and so on, as far as there are links. */
-static status follow(char path[TARGET_PATH], const char *shown)
+/* path = what its link leads to, and so on, as far as there are links; *links = how many. */
+static status follow(char path[TARGET_PATH], int *links, const char *shown)
 {
     enum { MOST_LINKS = 40 }; /* as Linux */
     char link[TARGET_PATH], folder[TARGET_PATH];
-    for (int i = 0; i < MOST_LINKS; i++) {
+    for (*links = 0; *links < MOST_LINKS; ++*links) {
         ssize_t n = readlink(path, link, sizeof link - 1);
         if (n < 0) return OK; /* no link, or not there */
         link[n] = 0;
@@ -84,10 +84,11 @@ static bool is_same_file(const target *t, const char *path)
 status target_find(target *t, const char *path)
 {
     status st = OK;
+    int links;
     *t = (target){0};
     if (!*path) TRY(fail(ERR_FILE, "the output name is empty"));
     TRY(copy(t->path, path));
-    TRY(follow(t->path, path));
+    TRY(follow(t->path, &links, path));
     TRY(folder_of(t->folder, t->path));
     t->name = file_last_part(t->path);
     if (stat(t->folder, &t->folder_is) != 0)
@@ -99,7 +100,8 @@ status target_find(target *t, const char *path)
         TRY(fail(ERR_LIMIT, "%.80s...: file name too long", path));
     if (!t->exists && errno != ENOENT)
         TRY(fail(ERR_FILE, "%s: cannot write: %s", path, strerror(errno)));
-    if (!is_same_file(t, path) ||
+    /* without links another process may have replaced the file just now */
+    if ((links && !is_same_file(t, path)) ||
         (t->exists && !S_ISREG(t->file.st_mode) && !S_ISDIR(t->file.st_mode)))
         TRY(fail(ERR_FILE, "%s: is a device or pipe, expected a file name", path));
     t->in_place = t->exists && is_mount_point(t);
