@@ -23,28 +23,28 @@ import threading
 DATA = os.path.join(os.path.dirname(os.path.abspath(__file__)), "data")
 PLAIN = DATA + "/models/plain32"
 MODEL = DATA + "/models/separate48"  # its VAE encodes
-PICTURE = "in.png"  # what the first command draws, put beside each run
+PICTURE = "in.png"
 LATENTS = DATA + "/models/separate48-z.npy"
 # name: (arguments, faults of a kind tried each time, what is compared of stdout)
 SAME, SHAPE = "same", "shape"
 COMMANDS = {
     "info": (["info", PLAIN], 40, SAME),
     "info-json": (["info", PLAIN, "--json"], 60, SAME),
-    "init": (["init", "--arch", "DiT-S/8", "--dtype", "fp16", "-q", "n.safetensors"], 10, SAME),
+    "init": (["init", "--arch", "DiT-S/8", "--dtype", "fp16", "-q", "n.safetensors"], 6, SAME),
     "convert-file": (["convert", PLAIN, "w.safetensors"], 60, SAME),
     "convert-folder": (["convert", "m.safetensors", "folder", "--vae", PLAIN], 60, SAME),
     "devices-json": (["devices", "--json"], 40, SAME),
     "devices": (["devices", "-v"], 20, SAME),
-    "sample": (["sample", MODEL, "-c", "1", "--steps", "2", "-q", "--out", "o.png"], 10, SAME),
+    "sample": (["sample", MODEL, "-c", "1", "--steps", "2", "-q", "--out", "o.png"], 4, SAME),
     "sample-image": (["sample", MODEL, "-c", "1", "--steps", "2", "-q", "--image", PICTURE,
-                      "--latents-out", "l.npy", "--out", "o.png"], 10, SAME),
-    "encode": (["encode", PICTURE, "l.npy", "--vae", MODEL, "--fit", "-q"], 10, SAME),
-    "decode": (["decode", MODEL, "--latents", LATENTS, "--out", "o.png", "-q"], 10, SAME),
-    "decode-cold": (["decode", MODEL, "--latents", LATENTS, "--out", "o.png", "-q"], 10, SAME),
-    "check": (["check", "--quick", "modulate"], 5, SAME),
-    "bench": (["bench", MODEL, "--only", "step", "--repeat", "3", "--json", "-q"], 5, SHAPE),
-    "tune-show": (["tune", "--show", "-q"], 10, SAME),
-    "tune-export": (["tune", "--export", "e.conf", "-q"], 10, SAME),
+                      "--latents-out", "l.npy", "--out", "o.png"], 4, SAME),
+    "encode": (["encode", PICTURE, "l.npy", "--vae", MODEL, "--fit", "-q"], 4, SAME),
+    "decode": (["decode", MODEL, "--latents", LATENTS, "--out", "o.png", "-q"], 4, SAME),
+    "decode-cold": (["decode", MODEL, "--latents", LATENTS, "--out", "o.png", "-q"], 3, SAME),
+    "check": (["check", "--quick", "modulate"], 3, SAME),
+    "bench": (["bench", MODEL, "--only", "step", "--repeat", "3", "--json", "-q"], 3, SHAPE),
+    "tune-show": (["tune", "--show", "-q"], 5, SAME),
+    "tune-export": (["tune", "--export", "e.conf", "-q"], 5, SAME),
 }
 # made by these commands, as these files, where they are not there
 INPUTS = {PICTURE: ("sample", "o.png"), "m.safetensors": ("convert-file", "w.safetensors")}
