@@ -19,13 +19,13 @@ KERNELS = pathlib.Path(__file__).resolve().parent.parent / "cl"
 
 # How check is run: its options, and the features that are claimed for the device.
 WAYS = {
-    "cpu": (["--class", "cpu", "--precision", "fp32"], None),
-    "gpu": (["--class", "gpu", "--precision", "fp32"], None),
-    "gpu16": (["--class", "gpu", "--precision", "fp16"], None),
-    "tiles": (["--class", "cpu", "--precision", "auto"], "+amx_bf16"),
-    "tiles16": (["--class", "cpu", "--precision", "bf16"], "+amx_bf16"),
-    "units": (["--class", "gpu", "--precision", "auto"], "+mma"),
-    "units16": (["--class", "gpu", "--precision", "fp16"], "+mma"),
+    "cpu": (["--kernels", "cpu", "--precision", "fp32"], None),
+    "gpu": (["--kernels", "gpu", "--precision", "fp32"], None),
+    "gpu16": (["--kernels", "gpu", "--precision", "fp16"], None),
+    "tiles": (["--kernels", "cpu", "--precision", "auto"], "+amx_bf16"),
+    "tiles16": (["--kernels", "cpu", "--precision", "bf16"], "+amx_bf16"),
+    "units": (["--kernels", "gpu", "--precision", "auto"], "+mma"),
+    "units16": (["--kernels", "gpu", "--precision", "fp16"], "+mma"),
 }
 
 # Ways, operator, kernel file, a text in it, what stands there instead; the text stands there once.

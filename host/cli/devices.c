@@ -50,7 +50,7 @@ static status check_precision(const device *d)
         if (gemm_offers(d, others[i]))
             snprintf(has + strlen(has), sizeof has - strlen(has), ", %s",
                      precision_names[others[i]]);
-    fail(ERR_USAGE, "--precision %s: device %d (%s) has no %s kernels of the %s class; it has %s",
+    fail(ERR_USAGE, "--precision %s: device %d (%s) has no %s kernels in the %s family; it has %s",
          precision_names[asked], d->info.index, d->info.name, precision_names[asked],
          kernel_class_names[d->class], has);
     fail_hint("--precision auto takes the fastest of fp32's accuracy");

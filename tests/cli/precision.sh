@@ -7,14 +7,14 @@ near="$(dirname "$data")/near.py"
 
 # ---- what is not there is refused before anything is drawn, with what there is ----
 export DITCL_FEATURES=-amx_bf16,-avx512_bf16
-expect 2 "no fp16 kernels of the cpu class; it has fp32" sample "$model" --precision fp16 --out a.png
-expect 2 "no bf16 kernels of the cpu class; it has fp32" sample "$model" --precision bf16 --out a.png
-expect 2 "no bf16 kernels of the gpu class; it has fp32, fp16" decode "$model" --latents "$z" \
-    --out a.npy --class gpu --precision bf16
+expect 2 "no fp16 kernels in the cpu family; it has fp32" sample "$model" --precision fp16 --out a.png
+expect 2 "no bf16 kernels in the cpu family; it has fp32" sample "$model" --precision bf16 --out a.png
+expect 2 "no bf16 kernels in the gpu family; it has fp32, fp16" decode "$model" --latents "$z" \
+    --out a.npy --kernels gpu --precision bf16
 for command in "check fill" "bench $model --only step" "tune $model --budget 1"; do
     expect 2 "no bf16 kernels" $command --precision bf16
 done
-expect 0 "all right" check fill --class gpu --precision fp16
+expect 0 "checks passed" check fill --kernels gpu --precision fp16
 
 # ---- a picture's text says what ran ----
 expect 0 "" sample "$model" --class 1 --steps 1 --out a.png
@@ -40,12 +40,12 @@ for layer, factor in (("decoder.up_blocks.1.resnets.0.conv1", 2.0 ** 22), # a gr
         raw[begin:end] = array.array("f", (v * factor for v in values)).tobytes()
 open(sys.argv[2] + "diffusion_pytorch_model.safetensors", "wb").write(raw)
 END
-expect 0 "" decode "$model" --latents "$z" --class gpu --precision fp32 --out keep/right.npy
-expect 0 "" decode keep/wide --latents "$z" --class gpu --precision fp16 --out keep/half.npy
+expect 0 "" decode "$model" --latents "$z" --kernels gpu --precision fp32 --out keep/right.npy
+expect 0 "" decode keep/wide --latents "$z" --kernels gpu --precision fp16 --out keep/half.npy
 says "decoder.mid_block.attentions.0.to_q.weight: weights up to" err
 says "do not fit fp16: this layer stays in fp32, as 1 other does" err
 "$near" keep/half.npy keep/right.npy 5e-3 || problem "a decode with wide layers"
-expect 0 "" decode keep/wide --latents "$z" --class gpu --precision fp16 -q --out keep/half.npy
+expect 0 "" decode keep/wide --latents "$z" --kernels gpu --precision fp16 -q --out keep/half.npy
 says not "fp16" err
 
 finish
