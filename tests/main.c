@@ -26,6 +26,7 @@ static const struct {
     {"files", "unit", suite_files},
     {"init", "unit", suite_init},
     {"paper", "unit", suite_paper},
+    {"png", "unit", suite_png},
     {"rng", "unit", suite_rng},
     {"safetensors", "unit", suite_safetensors},
     {"schedule", "unit", suite_schedule},

@@ -21,6 +21,7 @@ Suite *suite_ops(void);
 Suite *suite_pictures(void);
 Suite *suite_program(void);
 Suite *suite_paper(void);
+Suite *suite_png(void);
 Suite *suite_rng(void);
 Suite *suite_safetensors(void);
 Suite *suite_schedule(void);
