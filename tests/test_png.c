@@ -1,6 +1,6 @@
-/* host/files/png_read.c and what it calls: files whose pixels contradict their checksums, or that are
- * no whole pictures, are refused, and the message says what and where. Kinds that must be read are in
- * test_pictures.c. */
+/* host/files/png_read.c and what it calls: files whose pixels contradict their checksums, or that
+ * are no whole pictures, are refused, and the message says what and where. Kinds that must be read
+ * are in test_pictures.c. */
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -199,7 +199,8 @@ END_TEST
 /* EXIF data from anywhere: nothing behind its end is read, whatever it says. */
 START_TEST(hostile_orientation)
 {
-    static const char good[] = "II*\0\x08\0\0\0\x02\0\x0f\1\2\0\2\0\0\0a\0\0\0\x12\1\3\0\1\0\0\0\6\0\0\0\0\0\0";
+    static const char good[] =
+        "II*\0\x08\0\0\0\x02\0\x0f\1\2\0\2\0\0\0a\0\0\0\x12\1\3\0\1\0\0\0\6\0\0\0\0\0\0";
     file f;
     for (size_t n = 0; n <= sizeof good; n++) {
         begin_as(&f, 8, 2, 0);

@@ -31,6 +31,15 @@ const char *fail_line(void);      /* "" when nothing failed */
 const char *fail_hint_line(void); /* "" when there is none */
 void fail_clear(void);
 
+/* What closes or tidies up after a failure calls functions that may fail themselves, and their lines
+ * are nobody's: it keeps the stored failure first and puts it back at its end. */
+enum { FAIL_BYTES = 1000 };
+typedef struct {
+    char line[FAIL_BYTES], hint[FAIL_BYTES];
+} failure;
+void fail_keep(failure *kept);
+void fail_put_back(const failure *kept);
+
 /* Inside a function with `status st = OK;` and one `done:` label. */
 #define TRY(call)                                                                                  \
     do {                                                                                           \

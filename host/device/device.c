@@ -375,6 +375,8 @@ done:
 
 void device_close(device *d)
 {
+    failure first;
+    fail_keep(&first);
     if (d->handles) {
         if (d->handles->queue) clFinish(d->handles->queue);
         program_store_all(d);
@@ -390,6 +392,7 @@ void device_close(device *d)
         d->tuned = next;
     }
     *d = (device){0};
+    fail_put_back(&first);
 }
 
 status device_finish(device *d)

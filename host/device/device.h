@@ -115,6 +115,7 @@ typedef struct {
 
 /* settings null: the defaults. */
 status device_open(device *d, const device_info *info, const device_settings *settings);
+/* Also stores built programs. What fails of that is no failure: the stored one stays. */
 void device_close(device *d);
 
 /* Waits until all queued work is done; its errors surface here. */

@@ -77,8 +77,8 @@ static status inflate_text(bytes *out, const png_file *f, const png_chunk *c,
     inflateEnd(&z);
     if (code == Z_MEM_ERROR) return fail(ERR_MEMORY, "%s: out of memory", f->path);
     if (large)
-        return png_damaged(f, "chunk %.4s at byte %zu: a text of more than %d bytes", c->name, c->at,
-                           MOST_TEXT);
+        return png_damaged(f, "chunk %.4s at byte %zu: a text of more than %d bytes", c->name,
+                           c->at, MOST_TEXT);
     return OK;
 }
 

@@ -1,7 +1,7 @@
 /* Reading PNG: the pixels. See png_parts.h.
  *
- * zlib inflates row by row and checks the Adler-32 at the end; filters and Adam7 are those of the PNG
- * specification, sections 8 and 9. Two rows are held at a time. */
+ * zlib inflates row by row and checks the Adler-32 at the end. Filters and Adam7 are those of the
+ * PNG specification, sections 8 and 9. Two rows are held at a time. */
 #include <stdlib.h>
 #include <string.h>
 #include <zlib.h>
@@ -174,7 +174,8 @@ status png_pixels(unsigned char *rgb, const png_file *f)
     unsigned char *rows[2] = {NULL, NULL};
     bool open = false;
     status st = OK;
-    for (int i = 0; i < 2; i++) TRY(memory_alloc(&rows[i], (size_t)f->width * LARGEST_PIXEL + 1, 1));
+    for (int i = 0; i < 2; i++)
+        TRY(memory_alloc(&rows[i], (size_t)f->width * LARGEST_PIXEL + 1, 1));
     r.z.next_in = (unsigned char *)r.c.data;
     r.z.avail_in = (uInt)r.c.size;
     open = inflateInit(&r.z) == Z_OK;

@@ -300,8 +300,11 @@ done:
 
 void run_close(run *r)
 {
+    failure first;
     if (!r->d) return;
+    fail_keep(&first);
     device_finish(r->d); /* an upload may still read the noise */
+    fail_put_back(&first);
     dit_free(&r->network);
     image_release(r);
     schedule_free(&r->plan);
