@@ -22,6 +22,7 @@ static const struct {
     {"begin", "unit", suite_begin},
     {"cache", "unit", suite_cache},
     {"checkpoints", "unit", suite_checkpoints},
+    {"conf", "unit", suite_conf},
     {"config", "unit", suite_config},
     {"files", "unit", suite_files},
     {"init", "unit", suite_init},

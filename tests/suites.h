@@ -10,6 +10,7 @@ Suite *suite_begin(void);
 Suite *suite_cache(void);
 Suite *suite_compat(void);
 Suite *suite_checkpoints(void);
+Suite *suite_conf(void);
 Suite *suite_config(void);
 Suite *suite_files(void);
 Suite *suite_fit(void);

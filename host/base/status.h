@@ -31,8 +31,8 @@ const char *fail_line(void);      /* "" when nothing failed */
 const char *fail_hint_line(void); /* "" when there is none */
 void fail_clear(void);
 
-/* What closes or tidies up after a failure calls functions that may fail themselves, and their lines
- * are nobody's: it keeps the stored failure first and puts it back at its end. */
+/* Code that closes or tidies up after a failure calls functions that may fail too. It keeps the
+ * stored failure first and puts it back at its end, so that the first failure is the one told. */
 enum { FAIL_BYTES = 1000 };
 typedef struct {
     char line[FAIL_BYTES], hint[FAIL_BYTES];

@@ -50,6 +50,7 @@ status cli_open_device(device *d, const device_choice *choice, bool quiet)
     if (st != OK) return st;
     if (!selector) selector = getenv("DITCL_DEVICE");
     TRY(device_choose(&index, &list, selector));
+    if (settings.note && *list.note) settings.note(list.note);
     TRY(device_open(d, &list.items[index], &settings));
     if (!quiet && (!selector || !*selector))
         fprintf(stderr, "device %d: %s (%s)\n", index, d->info.name, d->info.platform);
@@ -99,8 +100,10 @@ static void print_table(const device_list *list, bool verbose)
             if (d->quirk.has[q])
                 printf("    %s (%s): %s\n", quirk_name(q), d->quirk.from[q], quirk_meaning(q));
     }
-    if (list->n_empty_platforms)
-        printf("platforms without a device: %s\n", list->empty_platforms);
+    for (int i = 0; i < list->n_empty; i++)
+        printf("%-28s%s%s%s\n", i ? "" : "platforms without a device:", list->empty[i].name,
+               *list->empty[i].advice ? ": " : "", list->empty[i].advice);
+    if (verbose && *list->note) printf("%s\n", list->note);
 }
 
 status cli_devices(int argc, char **argv)

@@ -2,14 +2,13 @@
 #include "device/device.h"
 
 #include <ctype.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "device/environment.h"
 #include "device/opencl.h"
 #include "device/probe.h"
 #include "device/program.h"
@@ -127,18 +126,30 @@ static status describe(device_info *info, cl_platform_id platform, cl_device_id 
     return st;
 }
 
+/* A platform without a device, and what its file says of that. */
+static status note_empty(device_list *list, cl_platform_id platform)
+{
+    size_t capacity = (size_t)list->n_empty;
+    quirks found = {0};
+    char name[sizeof list->empty->name] = "?";
+    clGetPlatformInfo(platform, CL_PLATFORM_NAME, sizeof name - 1, name, NULL);
+    status st = memory_grow(&list->empty, &capacity, capacity + 1, sizeof *list->empty);
+    if (st == OK)
+        st = conf_apply_embedded(&found, &(conf_subject){name, "", "", ""});
+    if (st != OK) return st;
+    empty_platform *e = &list->empty[list->n_empty++];
+    text_copy(e->name, sizeof e->name, name);
+    text_copy(e->advice, sizeof e->advice, found.advice);
+    return OK;
+}
+
 static status list_platform(device_list *list, size_t *capacity, cl_platform_id platform, int p)
 {
     status st = OK;
     cl_device_id *ids = NULL;
     cl_uint n = 0;
     if (clGetDeviceIDs(platform, CL_DEVICE_TYPE_ALL, 0, NULL, &n) != CL_SUCCESS || n == 0) {
-        char name[64] = "?";
-        clGetPlatformInfo(platform, CL_PLATFORM_NAME, sizeof name - 1, name, NULL);
-        size_t used = strlen(list->empty_platforms);
-        snprintf(list->empty_platforms + used, sizeof list->empty_platforms - used, "%s%s",
-                 used ? ", " : "", name);
-        list->n_empty_platforms++;
+        st = note_empty(list, platform);
         goto done;
     }
     TRY(memory_alloc(&ids, n, sizeof *ids));
@@ -156,21 +167,10 @@ done:
     return st;
 }
 
-/* Makes CPU implementations keep their threads apart: woken on one processor, two of them take
- * twice as long (measured). Not where the process was confined to some processors,
- * since the threads would be bound to others. */
-static void pin_threads(void)
-{
-    cpu_set_t mine;
-    if (sched_getaffinity(0, sizeof mine, &mine) == 0 &&
-        CPU_COUNT(&mine) == sysconf(_SC_NPROCESSORS_CONF))
-        setenv("POCL_AFFINITY", "1", 0);
-}
-
 status device_list_init(device_list *list)
 {
     *list = (device_list){0};
-    pin_threads();
+    environment_prepare(list->note, sizeof list->note);
     status st = OK;
     cl_platform_id *platforms = NULL;
     cl_uint n = 0;
@@ -189,6 +189,7 @@ done:
 void device_list_free(device_list *list)
 {
     free(list->items);
+    free(list->empty);
     *list = (device_list){0};
 }
 
@@ -273,14 +274,30 @@ static status choose_by_text(int *index, const device_list *list, const char *se
 
 static status no_device(const device_list *list)
 {
+    char names[400] = "", advice[1000] = "";
     if (list->n_platforms == 0) {
-        fail(ERR_DEVICE, "no OpenCL platform found");
-    } else {
-        fail(ERR_DEVICE, "no OpenCL device found (platforms without devices: %s)",
-             list->empty_platforms);
+        environment_no_platform(names, sizeof names);
+        fail(ERR_DEVICE, "no OpenCL platform found: %s", names);
+        fail_hint("install a driver: apt install pocl-opencl-icd runs on any CPU; for GPUs "
+                  "intel-opencl-icd, mesa-opencl-icd, nvidia-opencl-icd, rocm-opencl-icd");
+        return ERR_DEVICE;
     }
-    fail_hint("install a driver: apt install pocl-opencl-icd runs on any CPU; apt search "
-              "opencl-icd lists those of GPUs");
+    quirks known = {0};
+    if (conf_apply_embedded(&known, &(conf_subject){"", "", "", ""}) != OK ||
+        environment_check(&known) != OK)
+        return ERR_DEVICE;
+    for (int i = 0; i < list->n_empty; i++) {
+        const empty_platform *e = &list->empty[i];
+        size_t used = strlen(names), told = strlen(advice);
+        snprintf(names + used, sizeof names - used, "%s%s", i ? ", " : "", e->name);
+        if (*e->advice)
+            snprintf(advice + told, sizeof advice - told, "%s%s: %s", told ? "; " : "", e->name,
+                     e->advice);
+    }
+    fail(ERR_DEVICE, "no OpenCL device found (platforms without devices: %s)%s%s", names,
+         *list->note ? "; " : "", list->note);
+    if (*advice) fail_hint("%s", advice);
+    else fail_hint("install another driver: apt install pocl-opencl-icd runs on any CPU");
     return ERR_DEVICE;
 }
 
@@ -353,6 +370,7 @@ status device_open(device *d, const device_info *info, const device_settings *se
     status st = OK;
     cl_int code;
     TRY(suit(d));
+    if (info->quirk.cache.here) TRY(environment_check(&info->quirk));
     /* kernels that are being edited would only fill it */
     if (getenv("DITCL_CL_DIR")) d->settings.no_cache = true;
     TRY(memory_alloc(&d->handles, 1, sizeof *d->handles));

@@ -59,11 +59,18 @@ typedef struct {
     void *platform_handle, *device_handle;
 } device_info;
 
+/* A platform that shows no device, and what to do about it, or "". */
+typedef struct {
+    char name[128], advice[CONF_ADVICE];
+} empty_platform;
+
 typedef struct {
     device_info *items;
     int n;
-    int n_platforms, n_empty_platforms;
-    char empty_platforms[256]; /* names, for the message */
+    int n_platforms;
+    empty_platform *empty; /* n_empty */
+    int n_empty;
+    char note[1000]; /* what was chosen for drivers unasked, or does not work; or "" */
 } device_list;
 
 /* All devices of all platforms; none is no error. */
