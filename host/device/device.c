@@ -71,6 +71,21 @@ static int dpas_size(cl_device_id id)
     return (int)least;
 }
 
+/* Drivers that share the host's memory abort where an allocation fails, so what this process may
+ * take at most is what the device has. Their compiler and threads come off first. */
+static void limit_memory(device_info *info)
+{
+    enum { COMPILER = 300, THREAD = 72 }; /* MB: measured; a stack and an arena of malloc's */
+    uint64_t left = memory_left();
+    uint64_t taken = (COMPILER + (uint64_t)THREAD * info->compute_units) << 20;
+    if (left == UINT64_MAX || (info->kind != DEVICE_CPU && !info->unified_memory)) return;
+    left = left > taken ? left - taken : 0;
+    if (left >= info->memory_bytes) return;
+    info->limited = true;
+    info->memory_bytes = left;
+    if (info->max_alloc_bytes > left) info->max_alloc_bytes = left;
+}
+
 static status describe(device_info *info, cl_platform_id platform, cl_device_id id)
 {
     char value[256] = "";
@@ -110,6 +125,7 @@ static status describe(device_info *info, cl_platform_id platform, cl_device_id 
     info->memory_bytes = memory;
     info->max_alloc_bytes = max_alloc;
     info->local_bytes = local;
+    limit_memory(info);
     info->fp16 = has_extension(id, "cl_khr_fp16");
     info->subgroups =
         has_extension(id, "cl_khr_subgroups") || has_extension(id, "cl_intel_subgroups");
@@ -167,9 +183,23 @@ done:
     return st;
 }
 
+/* A driver that cannot have what it needs to start aborts, whoever asked for it. */
+static status check_limits(void)
+{
+    enum { NEEDED = 900 }; /* MB: a compiler's libraries, and room to compile a kernel; measured */
+    uint64_t left = memory_left() >> 20;
+    if (left >= NEEDED) return OK;
+    fail(ERR_LIMIT, "this process may take %llu MB more (ulimit -v or -d), OpenCL drivers need %d "
+                    "MB", (unsigned long long)left, NEEDED);
+    fail_hint("ulimit -v unlimited, or a higher limit, before ditcl");
+    return ERR_LIMIT;
+}
+
 status device_list_init(device_list *list)
 {
     *list = (device_list){0};
+    status limits = check_limits();
+    if (limits != OK) return limits;
     environment_prepare(list->note, sizeof list->note);
     status st = OK;
     cl_platform_id *platforms = NULL;

@@ -50,6 +50,7 @@ typedef struct {
     bool unified_memory; /* shares the host's: an integrated GPU or a CPU */
     unsigned compute_units;
     uint64_t memory_bytes, max_alloc_bytes, local_bytes;
+    bool limited; /* memory_bytes is what this process's limits (ulimit) leave of it */
     size_t max_work_group;
     size_t image_texels; /* of a buffer that is read as an image, at most; 0: there are no images */
     unsigned native_vector; /* floats the device says it works on at once */
@@ -73,7 +74,8 @@ typedef struct {
     char note[1000]; /* what was chosen for drivers unasked, or does not work; or "" */
 } device_list;
 
-/* All devices of all platforms; none is no error. */
+/* All devices of all platforms; none is no error. ERR_LIMIT where this process may not take the
+ * memory that drivers need to start: they end the process there. */
 status device_list_init(device_list *list);
 void device_list_free(device_list *list);
 

@@ -94,6 +94,8 @@ static const char *use_for_shape(device *d, const tuned_operator *o, const store
 
 static void use_lines(device *d, store *s, bool shipped)
 {
+    int n_ignored = 0;
+    char told[300];
     for (size_t i = 0; i < s->n;) {
         store_line *line = &s->lines[i];
         if (line->shipped != shipped) {
@@ -108,13 +110,15 @@ static void use_lines(device *d, store *s, bool shipped)
             i++;
             continue;
         }
-        if (d->settings.warn && !line->shipped) {
-            char told[300];
+        if (d->settings.warn && !line->shipped && n_ignored++ < STORE_WARNINGS) {
             snprintf(told, sizeof told, "%s: ignored: %s", line->from, wrong);
             d->settings.warn(told);
         }
         store_drop(s, line);
     }
+    if (n_ignored <= STORE_WARNINGS) return;
+    snprintf(told, sizeof told, "and %d lines more", n_ignored - STORE_WARNINGS);
+    d->settings.warn(told);
 }
 
 void stored_use(device *d, store *s)
