@@ -45,9 +45,10 @@ static bool works(const char *path)
     }
     while (stat(folder, &info) != 0) {
         char *slash = strrchr(folder, '/');
-        if (errno != ENOENT) return false;
+        if (errno != ENOENT || lstat(folder, &info) == 0) return false; /* a link to nowhere */
+        if (!*folder || !strcmp(folder, ".")) return false;
+        errno = ENOENT; /* whatever lstat said */
         if (slash == folder) slash++;
-        if (!*folder || !strcmp(folder, "/")) return false;
         if (slash) *slash = 0;
         else strcpy(folder, ".");
     }

@@ -64,4 +64,16 @@ if [ -f /etc/OpenCL/vendors/rusticl.icd ]; then
 else
     echo "*** SKIPPED: rusticl is not there ***"
 fi
+
+# ---- limits of the process: drivers abort where memory cannot be had ----
+unlimited=$ditcl
+printf '#!/bin/bash\nulimit -$LIMIT && exec %q "$@"\n' "$unlimited" >keep/limited
+chmod +x keep/limited
+ditcl=$work/keep/limited
+export POCL_CACHE_DIR=$work/keep/named
+for limit in "v 300000" "v 800000" "d 500000"; do
+    LIMIT=$limit expect 1 "OpenCL drivers need 900 MB" sample "$plain" $short
+done
+LIMIT="v 1400000" expect 0 "" sample "$plain" $short
+LIMIT="v 1400000" expect 1 "under this process's limits" bench --arch DiT-XL/2 -q
 finish
