@@ -19,6 +19,7 @@ import zlib
 import numpy as np
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler
+from diffusers.utils import load_image
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
@@ -101,6 +102,45 @@ def encode_cases(out):
 
 # ---- files ----
 
+def chunk(kind, data):
+    return (struct.pack(">I", len(data)) + kind + data +
+            struct.pack(">I", zlib.crc32(kind + data)))
+
+
+def png(width, height, rows, before=b"", after=b"", interlaced=0):
+    """An 8-bit RGB file, from rows with their filters; chunks before and after the pixels."""
+    size = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, interlaced)
+    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", size) + before +
+            chunk(b"IDAT", zlib.compress(rows, 9)) + after + chunk(b"IEND", b""))
+
+
+def tiff(orientation, end):
+    """EXIF with a maker's name and an orientation; end: "<" or ">", the order of bytes."""
+    entries = struct.pack(end + "HHI4s", 0x10F, 2, 2, b"a\0\0\0")
+    entries += struct.pack(end + "HHIHH", 0x112, 3, 1, orientation, 0)
+    head = b"II*\0" if end == "<" else b"MM\0*"
+    return head + struct.pack(end + "IH", 8, 2) + entries + bytes(4)
+
+
+def turned_cases(folder, rgb):
+    """Pictures that say how they are to be turned, and what diffusers' load_image makes of them."""
+    rows = b"".join(b"\0" + row.tobytes() for row in rgb)
+    profile = lambda o: b"\nexif\n %8d\n%s\n" % (len(tiff(o, ">")), tiff(o, ">").hex().encode())
+    xmp = b'XML:com.adobe.xmp\0\0\0\0\0<rdf:Description tiff:Orientation="%d"/>'
+    files = {f"turned-{o}": (chunk(b"eXIf", tiff(o, "<>"[o % 2])), b"") for o in range(10)}
+    files["turned-behind"] = (b"", chunk(b"eXIf", tiff(6, "<")))
+    files["turned-profile"] = (
+        chunk(b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(profile(8))), b"")
+    files["turned-text"] = (chunk(b"tEXt", b"Raw profile type exif\0" + profile(5)), b"")
+    files["turned-xmp"] = (chunk(b"iTXt", xmp % 7), b"")
+    files["turned-both"] = (chunk(b"iTXt", xmp % 7) + chunk(b"eXIf", tiff(3, "<")), b"")
+    for name, (before, after) in files.items():
+        path = f"{folder}/{name}.png"
+        with open(path, "wb") as f:
+            f.write(png(7, 5, rows, before, after))
+        load_image(path).save(f"{folder}/{name}-rgb.png")
+
+
 def file_cases(root):
     """png/: each picture beside KIND-rgb.png, what it must be read as; and scaled ones, by Pillow."""
     folder = f"{root}/pictures/png"
@@ -121,13 +161,16 @@ def file_cases(root):
             ("alpha", Image.fromarray(np.concatenate([rgb, alpha], -1)), over.astype("u1"))]:
         image.save(f"{folder}/{name}.png")
         Image.fromarray(want).save(f"{folder}/{name}-rgb.png")
-    head = b"\x89PNG\r\n\x1a\n"
-    chunk = lambda kind, data: (struct.pack(">I", len(data)) + kind + data +
-                                struct.pack(">I", zlib.crc32(kind + data)))
-    size = struct.pack(">IIBBBBB", 1, 1, 8, 2, 0, 0, 0)
     with open(f"{folder}/bomb.png", "wb") as f:  # one pixel, 16 MB of it
-        f.write(head + chunk(b"IHDR", size) + chunk(b"IDAT", zlib.compress(bytes(1 << 24), 9)) +
-                chunk(b"IEND", b""))
+        f.write(png(1, 1, bytes(1 << 24)))
+    passes = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2),
+              (0, 1, 1, 2)]
+    rows = [b"\0" + row.tobytes() for x, y, dx, dy in passes if x < 7
+            for row in rgb[y::dy, x::dx]]
+    with open(f"{folder}/interlaced.png", "wb") as f:
+        f.write(png(7, 5, b"".join(rows), interlaced=1))
+    Image.fromarray(rgb).save(f"{folder}/interlaced-rgb.png")
+    turned_cases(folder, rgb)
     big = Image.fromarray(picture("scaled", 41, 57))
     big.save(f"{folder}/scaled.png")
     for width, height in [(16, 16), (57, 20), (100, 90)]:

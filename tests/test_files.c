@@ -337,28 +337,60 @@ END_TEST
 /* Chunks in order, check sums right, notes between IHDR and IDAT as they were given. */
 START_TEST(png_chunks)
 {
-    static const char *const notes[] = {"Software", "ditcl", "class", "caf\xe9", "none", "", NULL};
-    static const char *const names[] = {"IHDR", "tEXt", "tEXt", "tEXt", "IDAT", "IEND"};
+    /* in UTF-8; what Latin-1 cannot hold is UTF-8 in the file, too */
+    static const char *const notes[] = {"Software", "ditcl", "class", "caf\xc3\xa9\n", "none", "",
+                                        "model", "\xe6\xa8\xa1\xf0\x9f\x98\x80", "bad",
+                                        "a\xff\xe6\xa8|\xc0\x80\xed\xa0\x80\t\x7f\xc2\x85", NULL};
+#define BAD "\xef\xbf\xbd" /* U+FFFD */
+    static const struct {
+        const char *name, *words;
+        size_t head; /* between keyword and text */
+    } chunks[] = {{"IHDR", NULL, 0}, {"tEXt", "ditcl", 1}, {"tEXt", "caf\xe9\n", 1},
+                  {"tEXt", "", 1}, {"iTXt", "\xe6\xa8\xa1\xf0\x9f\x98\x80", 5},
+                  {"iTXt", "a" BAD BAD BAD "|" BAD BAD BAD BAD BAD "???", 5}, {"IDAT", NULL, 0},
+                  {"IEND", NULL, 0}};
     unsigned char rgb[3 * 4 * 5] = {1, 2, 3};
     size_t size, at = 8;
     unsigned char *bytes = write_png(&size, rgb, 4, 5, notes);
     ck_assert_mem_eq(bytes, "\x89PNG\r\n\x1a\n", 8);
-    for (int i = 0; i < 6; i++) {
+    for (size_t i = 0; i < sizeof chunks / sizeof *chunks; i++) {
         ck_assert_uint_le(at + 12, size);
         size_t n = big_endian(bytes + at);
         ck_assert_uint_le(n, size - at - 12);
-        ck_assert_mem_eq(bytes + at + 4, names[i], 4);
+        ck_assert_mem_eq(bytes + at + 4, chunks[i].name, 4);
         ck_assert_uint_eq(crc_of(bytes + at + 4, n + 4), big_endian(bytes + at + 8 + n));
-        if (i >= 1 && i <= 3) {
-            const char *keyword = notes[2 * (i - 1)], *words = notes[2 * (i - 1) + 1];
-            ck_assert_uint_eq(n, strlen(keyword) + 1 + strlen(words));
-            ck_assert_mem_eq(bytes + at + 8, keyword, strlen(keyword) + 1);
-            ck_assert_mem_eq(bytes + at + 9 + strlen(keyword), words, strlen(words));
+        if (chunks[i].words) {
+            const char *keyword = notes[2 * (i - 1)], *words = chunks[i].words;
+            size_t n_keyword = strlen(keyword), head = chunks[i].head;
+            ck_assert_uint_eq(n, n_keyword + head + strlen(words));
+            ck_assert_mem_eq(bytes + at + 8, keyword, n_keyword);
+            ck_assert_mem_eq(bytes + at + 8 + n_keyword, "\0\0\0\0\0", head);
+            ck_assert_mem_eq(bytes + at + 8 + n_keyword + head, words, strlen(words));
         }
         at += n + 12;
     }
     ck_assert_uint_eq(at, size);
     free(bytes);
+}
+END_TEST
+
+/* A text that is too long ends with a whole character. */
+START_TEST(png_long_text)
+{
+    enum { N = 30000, HEAD = 8 + 25, TEXT_AT = HEAD + 8 + 6 };
+    static char words[2 + 3 * N + 1] = "aa";
+    unsigned char rgb[3] = {1, 2, 3};
+    size_t size;
+    for (int i = 0; i < N; i++) memcpy(words + 2 + 3 * i, "\xe6\xa8\xa1", 3);
+    for (int front = 0; front <= 2; front++) { /* 65535 is a multiple of 3 */
+        const char *const notes[] = {"k", words + 2 - front, NULL};
+        unsigned char *bytes = write_png(&size, rgb, 1, 1, notes);
+        ck_assert_mem_eq(bytes + HEAD + 4, "iTXt", 4);
+        size_t n = front ? (size_t)(65535 - 3 + front) : 65535;
+        ck_assert_uint_eq(big_endian(bytes + HEAD), 6 + n);
+        ck_assert_mem_eq(bytes + TEXT_AT, notes[1], n);
+        free(bytes);
+    }
 }
 END_TEST
 
@@ -517,6 +549,7 @@ Suite *suite_files(void)
     tcase_add_checked_fixture(tc, scratch_open, scratch_close);
     tcase_add_test(tc, png_read_back);
     tcase_add_test(tc, png_chunks);
+    tcase_add_test(tc, png_long_text);
     tcase_add_test(tc, png_too_large);
     tcase_add_test(tc, full_disk);
     tcase_add_test(tc, rounding_rules);

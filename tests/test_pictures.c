@@ -98,7 +98,12 @@ static int difference(const png *a, const png *b)
 
 START_TEST(every_kind_of_png_is_read)
 {
-    static const char *const kinds[] = {"grey", "grey-1-bit", "grey-16-bit", "palette", "alpha"};
+    static const char *const kinds[] = {
+        "grey", "grey-1-bit", "grey-16-bit", "palette", "alpha", "interlaced",
+        /* as diffusers' load_image turns them; 0 and 9 are no orientations */
+        "turned-0", "turned-1", "turned-2", "turned-3", "turned-4", "turned-5", "turned-6",
+        "turned-7", "turned-8", "turned-9", "turned-behind", "turned-profile", "turned-text",
+        "turned-xmp", "turned-both"};
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
         char name[80];
         png p, want;

@@ -51,7 +51,11 @@ static device run(const device_info *info, const device_settings *settings)
     buffer_release(&d, &tokens);
     buffer_release(&d, &back);
     device result = d; /* its counts */
-    device_close(&d);
+    fail(ERR_LIMIT, "the first failure");
+    fail_hint("what to do");
+    device_close(&d); /* stores programs, where it can */
+    ck_assert_str_eq(fail_line(), "the first failure");
+    ck_assert_str_eq(fail_hint_line(), "what to do");
     return result;
 }
 

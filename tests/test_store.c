@@ -238,6 +238,33 @@ START_TEST(written_and_read)
 }
 END_TEST
 
+/* As many lines as a file holds: each is found, and what is dropped leaves the others. Comparing
+ * each with all before it would take minutes. */
+START_TEST(many_lines)
+{
+    enum { N = 60000 };
+    char *many = malloc(sizeof MATCH + (size_t)N * 18), op[16], *at = many;
+    ck_assert_ptr_nonnull(many);
+    at += sprintf(at, MATCH);
+    for (int i = 0; i < N; i++) at += sprintf(at, "tune g%05d X=%d\n", i, i % 10);
+    store s = load(many);
+    ck_assert_msg(n_warnings == 0, "%s", warnings);
+    ck_assert_uint_eq(s.n, N);
+    for (int i = 0; i < N; i += 3) {
+        snprintf(op, sizeof op, "g%05d", i);
+        store_drop(&s, store_find(&s, op, ""));
+    }
+    for (int i = 0; i < N; i++) {
+        snprintf(op, sizeof op, "g%05d", i);
+        const store_line *l = store_find(&s, op, "");
+        ck_assert_int_eq(l ? l->values[0].value : -1, i % 3 ? i % 10 : -1);
+    }
+    ck_assert_int_eq(store_save(&s, &info), OK);
+    store_free(&s);
+    free(many);
+}
+END_TEST
+
 /* A user's line goes before the shipped one, which is there again when the user's is dropped. */
 START_TEST(shipped_lines_stay)
 {
@@ -369,6 +396,7 @@ Suite *suite_store(void)
     tcase_add_test(tc, sections);
     tcase_add_test(tc, damaged_files);
     tcase_add_test(tc, written_and_read);
+    tcase_add_test(tc, many_lines);
     tcase_add_test(tc, shipped_lines_stay);
     tcase_add_test(tc, shipped_lines_are_choices);
     tcase_add_test(tc, no_place);

@@ -2,8 +2,11 @@
 #include "base/memory.h"
 
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 bool size_mul(size_t a, size_t b, size_t *out)
 {
@@ -54,4 +57,24 @@ status memory_strdup(char **out, const char *s)
     status st = memory_alloc(out, strlen(s) + 1, 1);
     if (st == OK) strcpy(*out, s);
     return st;
+}
+
+static uint64_t left_under(int resource, uint64_t used)
+{
+    struct rlimit limit;
+    if (getrlimit((__rlimit_resource_t)resource, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
+        return UINT64_MAX;
+    return limit.rlim_cur > used ? limit.rlim_cur - used : 0;
+}
+
+uint64_t memory_left(void)
+{
+    /* pages: all, resident, shared, code, 0, data */
+    unsigned long long all = 0, data = 0, page = (unsigned long long)sysconf(_SC_PAGESIZE);
+    FILE *file = fopen("/proc/self/statm", "re");
+    if (file && fscanf(file, "%llu %*u %*u %*u %*u %llu", &all, &data) != 2) all = data = 0;
+    if (file) fclose(file);
+    uint64_t addresses = left_under(RLIMIT_AS, all * page);
+    uint64_t values = left_under(RLIMIT_DATA, data * page);
+    return addresses < values ? addresses : values;
 }

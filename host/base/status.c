@@ -7,10 +7,8 @@
 
 #include "base/text.h"
 
-enum { LINE_BYTES = 1000 };
-
-static _Thread_local char line[LINE_BYTES];
-static _Thread_local char hint[LINE_BYTES];
+static _Thread_local char line[FAIL_BYTES];
+static _Thread_local char hint[FAIL_BYTES];
 
 status fail(status code, const char *fmt, ...)
 {
@@ -25,7 +23,7 @@ status fail(status code, const char *fmt, ...)
 
 status fail_in(status code, const char *fmt, ...)
 {
-    char joined[LINE_BYTES];
+    char joined[FAIL_BYTES];
     va_list args;
     va_start(args, fmt);
     int used = vsnprintf(joined, sizeof joined, fmt, args);
@@ -64,4 +62,16 @@ const char *fail_hint_line(void)
 void fail_clear(void)
 {
     line[0] = hint[0] = 0;
+}
+
+void fail_keep(failure *kept)
+{
+    memcpy(kept->line, line, sizeof line);
+    memcpy(kept->hint, hint, sizeof hint);
+}
+
+void fail_put_back(const failure *kept)
+{
+    memcpy(line, kept->line, sizeof line);
+    memcpy(hint, kept->hint, sizeof hint);
 }

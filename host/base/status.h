@@ -32,6 +32,15 @@ const char *fail_line(void);      /* "" when nothing failed */
 const char *fail_hint_line(void); /* "" when there is none */
 void fail_clear(void);
 
+/* Code that closes or tidies up after a failure calls functions that may fail too. It keeps the
+ * stored failure first and puts it back at its end, so that the first failure is the one told. */
+enum { FAIL_BYTES = 1000 };
+typedef struct {
+    char line[FAIL_BYTES], hint[FAIL_BYTES];
+} failure;
+void fail_keep(failure *kept);
+void fail_put_back(const failure *kept);
+
 /* Inside a function with `status st = OK;` and one `done:` label. */
 #define TRY(call)                                                                                  \
     do {                                                                                           \

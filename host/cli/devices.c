@@ -87,6 +87,7 @@ status cli_open_device(device *d, const device_choice *choice, bool quiet)
     if (st == ERR_USAGE)
         fail_in(st, choice->selector ? "--device %.200s" : "DITCL_DEVICE=%.200s", selector);
     if (st != OK) goto done;
+    if (settings.note && *list.note) settings.note(list.note);
     TRY(device_open(d, &list.items[index], &settings));
     TRY(check_precision(d));
     if (!quiet && (!selector || !*selector))
@@ -147,8 +148,11 @@ static void print_table(const device_list *list, bool verbose)
             if (d->quirk.has[q])
                 printf("    %s (%s): %s\n", quirk_name(q), d->quirk.from[q], quirk_meaning(q));
     }
-    if (list->n_empty_platforms)
-        printf("platforms without a device: %s\n", TEXT_SHOWN(list->empty_platforms));
+    for (int i = 0; i < list->n_empty; i++)
+        printf("%-28s%s%s%s\n", i ? "" : "platforms without a device:",
+               TEXT_SHOWN(list->empty[i].name), *list->empty[i].advice ? ": " : "",
+               TEXT_SHOWN(list->empty[i].advice));
+    if (verbose && *list->note) printf("%s\n", TEXT_SHOWN(list->note));
 }
 
 status cli_devices(int argc, char **argv)
@@ -171,8 +175,9 @@ status cli_devices(int argc, char **argv)
     if (helped) goto done;
     TRY(device_list_init(&list));
     if (json) TRY(print_json(&list));
-    if (json && list.n && list.n_empty_platforms)
-        cli_warn("platforms without a device: %s", list.empty_platforms);
+    for (int i = 0; json && list.n && i < list.n_empty; i++)
+        cli_warn("platform without a device: %s%s%s", list.empty[i].name,
+                 *list.empty[i].advice ? ": " : "", list.empty[i].advice);
     int any;
     TRY(device_choose(&any, &list, NULL)); /* says what to install when there is none */
     if (!json) print_table(&list, verbose);

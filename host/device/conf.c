@@ -2,10 +2,13 @@
 #include "device/conf.h"
 
 #include <fnmatch.h>
+#include <glob.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/memory.h"
+#include "base/text.h"
 #include "device/source.h"
 
 static const struct {
@@ -73,6 +76,69 @@ static status apply_feature(quirks *q, const char *word, bool matches, const cha
     return OK;
 }
 
+/* Whether something with this name is there; *open: and can be read and written. */
+static bool is_there(const char *pattern, bool *open)
+{
+    glob_t found;
+    *open = false;
+    bool there = glob(pattern, 0, NULL, &found) == 0;
+    for (size_t i = 0; there && i < found.gl_pathc; i++)
+        if (access(found.gl_pathv[i], R_OK | W_OK) == 0) *open = true;
+    globfree(&found);
+    return there;
+}
+
+/* Whether the word is a condition of an advice; *holds: and true. */
+static bool is_condition(bool *holds, const char *word)
+{
+    const char *value = strchr(word, '=');
+    size_t n = value ? (size_t)(value - word) : 0;
+    bool open, there;
+    if (n == 3 && !strncmp(word, "set", n)) {
+        *holds = getenv(value + 1) != NULL;
+    } else if (n == 5 && !strncmp(word, "unset", n)) {
+        *holds = !getenv(value + 1);
+    } else if (n == 6 && (!strncmp(word, "absent", n) || !strncmp(word, "closed", n))) {
+        there = is_there(value + 1, &open);
+        *holds = *word == 'a' ? !there : there && !open;
+    } else {
+        return false;
+    }
+    return true;
+}
+
+/* The first advice whose conditions hold is the one. */
+static void apply_advice(quirks *q, char *words, bool matches)
+{
+    bool holds, all = matches && !*q->advice;
+    while (*words) {
+        words += strspn(words, " \t\r");
+        size_t n = strcspn(words, " \t\r");
+        char end = words[n];
+        words[n] = 0;
+        bool condition = is_condition(&holds, words);
+        words[n] = end;
+        if (!condition) break;
+        all &= holds;
+        words += n;
+    }
+    if (all) text_copy(q->advice, sizeof q->advice, words);
+}
+
+/* "VARIABLE=FOLDER" */
+static status apply_cache(quirks *q, const char *word, bool matches, const char *name,
+                          int line_number)
+{
+    const char *equals = word ? strchr(word, '=') : NULL;
+    size_t n = equals ? (size_t)(equals - word) : 0;
+    if (!n || n >= sizeof q->cache.variable)
+        return fail(ERR_FORMAT, "%s:%d: expected cache VARIABLE=FOLDER", name, line_number);
+    text_copy(q->cache.variable, n + 1, word);
+    text_copy(q->cache.below, sizeof q->cache.below, equals + 1);
+    q->cache.here |= matches;
+    return OK;
+}
+
 static status apply_line(quirks *q, char *line, bool *matches, const conf_subject *subject,
                          const char *name, int line_number)
 {
@@ -91,8 +157,14 @@ static status apply_line(quirks *q, char *line, bool *matches, const conf_subjec
     } else if (!strcmp(word, "has")) {
         while (st == OK && (word = strtok_r(NULL, " \t\r", &save)))
             st = apply_feature(q, word, *matches, name, line_number);
+    } else if (!strcmp(word, "advice")) {
+        apply_advice(q, save, *matches);
+    } else if (!strcmp(word, "cache")) {
+        st = apply_cache(q, strtok_r(NULL, " \t\r", &save), *matches, name,
+                         line_number);
     } else if (strcmp(word, "tune") != 0) {
-        st = fail(ERR_FORMAT, "%s:%d: found \"%s\", expected match, quirk, has or tune", name,
+        st = fail(ERR_FORMAT,
+                  "%s:%d: found \"%s\", expected match, quirk, has, advice, cache or tune", name,
                   line_number, word);
     }
     return st;

@@ -1,6 +1,7 @@
 /* Device knowledge as data: the .conf files of cl/devices. Grammar: cl/devices/README.md.
  *
- * A `match` line opens a section; `quirk` and `has` lines below it apply to the devices it matches;
+ * A `match` line opens a section; `quirk` and `has` lines below it apply to the devices it matches,
+ * `advice` lines to platforms that show no device. A `cache` line is for device/driver_needs.h,
  * `tune` lines are for device/store.h. Unknown words are errors with file and line, never
  * ignored. */
 #ifndef DITCL_DEVICE_CONF_H
@@ -18,10 +19,18 @@ typedef enum {
     N_QUIRKS
 } quirk_id;
 
+enum { CONF_ADVICE = 400 };
+
 typedef struct {
     bool has[N_QUIRKS];
     const char *from[N_QUIRKS]; /* the file that said so */
     bool feature[N_FEATURES];   /* that the driver does not tell of */
+    char advice[CONF_ADVICE];   /* for a platform that shows no device; or "" */
+    struct {
+        char variable[32]; /* of the environment: it names the folder of the driver's cache */
+        char below[64];    /* else that is this one, in the user's folder for caches */
+        bool here;         /* this device's driver has it; the names are those of any */
+    } cache;
 } quirks;
 
 /* What a `match` line can test. */

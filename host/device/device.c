@@ -2,14 +2,13 @@
 #include "device/device.h"
 
 #include <ctype.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "device/driver_needs.h"
 #include "device/opencl.h"
 #include "device/probe.h"
 #include "device/program.h"
@@ -87,6 +86,21 @@ static status dpas_size(size_t *least, cl_device_id id)
     return st;
 }
 
+/* Drivers that share the host's memory abort where an allocation fails, so what this process may
+ * take at most is what the device has. Their compiler and threads come off first. */
+static void limit_memory(device_info *info)
+{
+    enum { COMPILER = 300, THREAD = 72 }; /* MB: measured; a stack and an arena of malloc's */
+    uint64_t left = memory_left();
+    uint64_t taken = (COMPILER + (uint64_t)THREAD * info->compute_units) << 20;
+    if (left == UINT64_MAX || (info->kind != DEVICE_CPU && !info->unified_memory)) return;
+    left = left > taken ? left - taken : 0;
+    if (left >= info->memory_bytes) return;
+    info->limited = true;
+    info->memory_bytes = left;
+    if (info->max_alloc_bytes > left) info->max_alloc_bytes = left;
+}
+
 static status describe_names(device_info *info, cl_platform_id platform, cl_device_id id)
 {
     char value[256] = "";
@@ -141,6 +155,7 @@ static status describe_sizes(device_info *info, cl_device_id id)
     info->memory_bytes = memory;
     info->max_alloc_bytes = max_alloc;
     info->local_bytes = local;
+    limit_memory(info);
 done:
     return st;
 }
@@ -181,15 +196,21 @@ done:
     return st;
 }
 
-/* A platform without devices, or one that does not say which; what: "", or why. */
-static void note_empty(device_list *list, cl_platform_id platform, const char *what)
+/* A platform that shows no device; what: "", or what failed there. */
+static status note_empty(device_list *list, cl_platform_id platform, const char *what)
 {
-    char name[64] = "?";
+    size_t capacity = (size_t)list->n_empty;
+    quirks found = {0};
+    char name[sizeof list->empty->name] = "?";
     clGetPlatformInfo(platform, CL_PLATFORM_NAME, sizeof name - 1, name, NULL);
-    size_t used = strlen(list->empty_platforms);
-    snprintf(list->empty_platforms + used, sizeof list->empty_platforms - used, "%s%s%s%s%s",
-             used ? ", " : "", name, *what ? " (" : "", what, *what ? ")" : "");
-    list->n_empty_platforms++;
+    status st = memory_grow(&list->empty, &capacity, capacity + 1, sizeof *list->empty);
+    if (st == OK)
+        st = conf_apply_embedded(&found, &(conf_subject){name, "", "", ""});
+    if (st != OK) return st;
+    empty_platform *e = &list->empty[list->n_empty++];
+    text_copy(e->name, sizeof e->name, name);
+    text_copy(e->advice, sizeof e->advice, *what ? what : found.advice);
+    return OK;
 }
 
 static status list_platform(device_list *list, size_t *capacity, cl_platform_id platform, int p)
@@ -200,7 +221,7 @@ static status list_platform(device_list *list, size_t *capacity, cl_platform_id 
     cl_int code = clGetDeviceIDs(platform, CL_DEVICE_TYPE_ALL, 0, NULL, &n);
     if (code != CL_SUCCESS && code != CL_DEVICE_NOT_FOUND) CL_TRY("clGetDeviceIDs", code);
     if (code == CL_DEVICE_NOT_FOUND || n == 0) {
-        note_empty(list, platform, "");
+        st = note_empty(list, platform, "");
         goto done;
     }
     TRY(memory_alloc(&ids, n, sizeof *ids));
@@ -218,22 +239,25 @@ done:
     return st;
 }
 
-/* Makes CPU implementations keep their threads apart: woken on one processor, two of them take
- * twice as long (measured). Not where the process was confined to some processors,
- * since the threads would be bound to others. */
-static void pin_threads(void)
+/* A driver that cannot have what it needs to start aborts, whoever asked for it. */
+static status check_limits(void)
 {
-    cpu_set_t mine;
-    if (sched_getaffinity(0, sizeof mine, &mine) == 0 &&
-        CPU_COUNT(&mine) == sysconf(_SC_NPROCESSORS_CONF))
-        setenv("POCL_AFFINITY", "1", 0);
+    enum { NEEDED = 900 }; /* MB: a compiler's libraries, and room to compile a kernel; measured */
+    uint64_t left = memory_left() >> 20;
+    if (left >= NEEDED) return OK;
+    fail(ERR_LIMIT, "this process may take %llu MB more (ulimit -v or -d), OpenCL drivers need %d "
+                    "MB", (unsigned long long)left, NEEDED);
+    fail_hint("ulimit -v unlimited, or a higher limit, before ditcl");
+    return ERR_LIMIT;
 }
 
 status device_list_init(device_list *list)
 {
     enum { NO_PLATFORM = -1001 }; /* cl_ext.h: CL_PLATFORM_NOT_FOUND_KHR */
     *list = (device_list){0};
-    pin_threads();
+    status limits = check_limits();
+    if (limits != OK) return limits;
+    driver_needs_prepare(list->note, sizeof list->note);
     status st = OK;
     cl_platform_id *platforms = NULL;
     cl_uint n = 0;
@@ -247,9 +271,8 @@ status device_list_init(device_list *list)
     for (cl_uint p = 0; p < n; p++) {
         st = list_platform(list, &capacity, platforms[p], (int)p);
         if (st == ERR_DEVICE || st == ERR_RESOURCES) /* others may work */
-            note_empty(list, platforms[p], fail_line());
-        else if (st != OK) goto done;
-        st = OK;
+            st = note_empty(list, platforms[p], fail_line());
+        if (st != OK) goto done;
     }
     if (list->n > 0) fail_clear();
 done:
@@ -261,6 +284,7 @@ done:
 void device_list_free(device_list *list)
 {
     free(list->items);
+    free(list->empty);
     *list = (device_list){0};
 }
 
@@ -345,14 +369,30 @@ static status choose_by_text(int *index, const device_list *list, const char *se
 
 static status no_device(const device_list *list)
 {
+    char names[400] = "", advice[1000] = "";
     if (list->n_platforms == 0) {
-        fail(ERR_DEVICE, "no OpenCL platform found");
-    } else {
-        fail(ERR_DEVICE, "no OpenCL device found (platforms without devices: %s)",
-             list->empty_platforms);
+        driver_needs_no_platform(names, sizeof names);
+        fail(ERR_DEVICE, "no OpenCL platform found: %s", names);
+        fail_hint("install a driver: apt install pocl-opencl-icd runs on any CPU; for GPUs "
+                  "intel-opencl-icd, mesa-opencl-icd, nvidia-opencl-icd, rocm-opencl-icd");
+        return ERR_DEVICE;
     }
-    fail_hint("install a driver: apt install pocl-opencl-icd runs on any CPU; apt search "
-              "opencl-icd lists those of GPUs");
+    quirks known = {0};
+    if (conf_apply_embedded(&known, &(conf_subject){"", "", "", ""}) != OK ||
+        driver_needs_check(&known) != OK)
+        return ERR_DEVICE;
+    for (int i = 0; i < list->n_empty; i++) {
+        const empty_platform *e = &list->empty[i];
+        size_t used = strlen(names), told = strlen(advice);
+        snprintf(names + used, sizeof names - used, "%s%s", i ? ", " : "", e->name);
+        if (*e->advice)
+            snprintf(advice + told, sizeof advice - told, "%s%s: %s", told ? "; " : "", e->name,
+                     e->advice);
+    }
+    fail(ERR_DEVICE, "no OpenCL device found (platforms without devices: %s)%s%s", names,
+         *list->note ? "; " : "", list->note);
+    if (*advice) fail_hint("%s", advice);
+    else fail_hint("install another driver: apt install pocl-opencl-icd runs on any CPU");
     return ERR_DEVICE;
 }
 
@@ -423,6 +463,7 @@ status device_open(device *d, const device_info *info, const device_settings *se
     status st = OK;
     cl_int code;
     TRY(suit(d));
+    if (info->quirk.cache.here) TRY(driver_needs_check(&info->quirk));
     const char *edited = getenv("DITCL_CL_DIR");
     /* kernels that are being edited would only fill it */
     if (edited && *edited) d->settings.no_cache = true;
@@ -446,6 +487,8 @@ done:
 
 void device_close(device *d)
 {
+    failure first;
+    fail_keep(&first);
     if (d->handles) {
         if (d->handles->queue) clFinish(d->handles->queue);
         program_store_all(d);
@@ -461,6 +504,7 @@ void device_close(device *d)
         d->tuned = next;
     }
     *d = (device){0};
+    fail_put_back(&first);
 }
 
 status device_finish(device *d)

@@ -50,6 +50,7 @@ typedef struct {
     bool unified_memory; /* shares the host's: an integrated GPU or a CPU */
     unsigned compute_units;
     uint64_t memory_bytes, max_alloc_bytes, local_bytes;
+    bool limited; /* memory_bytes is what this process's limits (ulimit) leave of it */
     size_t max_work_group;
     size_t image_texels; /* of a buffer that is read as an image, at most; 0: there are no images */
     unsigned native_vector; /* floats the device says it works on at once */
@@ -59,14 +60,22 @@ typedef struct {
     void *platform_handle, *device_handle;
 } device_info;
 
+/* A platform that shows no device, and what to do about it, or "". */
+typedef struct {
+    char name[128], advice[CONF_ADVICE];
+} empty_platform;
+
 typedef struct {
     device_info *items;
     int n;
-    int n_platforms, n_empty_platforms;
-    char empty_platforms[800]; /* names and what failed there, for the message */
+    int n_platforms;
+    empty_platform *empty; /* n_empty */
+    int n_empty;
+    char note[1000]; /* what was chosen for drivers unasked, or does not work; or "" */
 } device_list;
 
-/* All devices of all platforms; none is no error. */
+/* All devices of all platforms; none is no error. ERR_LIMIT where this process may not take the
+ * memory that drivers need to start: they end the process there. */
 status device_list_init(device_list *list);
 void device_list_free(device_list *list);
 
@@ -126,6 +135,7 @@ typedef struct {
 
 /* settings null: the defaults. */
 status device_open(device *d, const device_info *info, const device_settings *settings);
+/* Also stores built programs. What fails of that is no failure: the stored one stays. */
 void device_close(device *d);
 
 /* Waits until all queued work is done; its errors surface here. */

@@ -61,15 +61,60 @@ done:
 void store_free(store *s)
 {
     free(s->lines);
+    free(s->buckets);
     *s = (store){0};
+}
+
+/* FNV-1a of the line's key; n_buckets is a power of two. */
+static size_t *bucket(const store *s, const char *op, const char *shape, bool shipped)
+{
+    uint64_t h = 0xcbf29ce484222325u + shipped;
+    for (const char *c = op; *c; c++) h = (h ^ (unsigned char)*c) * 0x100000001b3u;
+    h *= 0x100000001b3u;
+    for (const char *c = shape; *c; c++) h = (h ^ (unsigned char)*c) * 0x100000001b3u;
+    return &s->buckets[(h ^ h >> 32) & (s->n_buckets - 1)];
+}
+
+/* Puts line i into its bucket. */
+static void add_to_bucket(store *s, size_t i)
+{
+    store_line *line = &s->lines[i];
+    size_t *first = bucket(s, line->op, line->shape, line->shipped);
+    line->next = *first;
+    *first = i + 1;
+}
+
+static void take_from_bucket(store *s, size_t i)
+{
+    store_line *line = &s->lines[i];
+    size_t *at = bucket(s, line->op, line->shape, line->shipped);
+    while (*at != i + 1) at = &s->lines[*at - 1].next;
+    *at = line->next;
+}
+
+/* Room for one line more, in at least as many buckets as lines. */
+static status grow(store *s)
+{
+    size_t *buckets, n = s->n_buckets ? 2 * s->n_buckets : 64;
+    status st = memory_grow(&s->lines, &s->capacity, s->n + 1, sizeof *s->lines);
+    if (st != OK || s->n < s->n_buckets) return st;
+    st = memory_alloc(&buckets, n, sizeof *buckets);
+    if (st != OK) return st;
+    free(s->buckets);
+    s->buckets = buckets;
+    s->n_buckets = n;
+    for (size_t i = 0; i < s->n; i++) add_to_bucket(s, i);
+    return OK;
 }
 
 static store_line *find(const store *s, const char *op, const char *shape, bool shipped)
 {
-    for (size_t i = 0; i < s->n; i++)
-        if (s->lines[i].shipped == shipped && !strcmp(s->lines[i].op, op) &&
-            !strcmp(s->lines[i].shape, shape))
-            return &s->lines[i];
+    if (!s->n_buckets) return NULL;
+    for (size_t i = *bucket(s, op, shape, shipped); i; i = s->lines[i - 1].next) {
+        store_line *line = &s->lines[i - 1];
+        if (line->shipped == shipped && !strcmp(line->op, op) && !strcmp(line->shape, shape))
+            return line;
+    }
     return NULL;
 }
 
@@ -82,18 +127,29 @@ store_line *store_find(const store *s, const char *op, const char *shape)
 status store_put(store *s, const store_line *line)
 {
     store_line *there = find(s, line->op, line->shape, line->shipped);
-    if (!there) {
-        status st = memory_grow(&s->lines, &s->capacity, s->n + 1, sizeof *s->lines);
-        if (st != OK) return st;
-        there = &s->lines[s->n++];
+    if (there) {
+        size_t next = there->next;
+        *there = *line;
+        there->next = next;
+        return OK;
     }
-    *there = *line;
+    status st = grow(s);
+    if (st != OK) return st;
+    s->lines[s->n] = *line;
+    add_to_bucket(s, s->n++);
     return OK;
 }
 
 void store_drop(store *s, store_line *line)
 {
-    *line = s->lines[--s->n];
+    size_t i = (size_t)(line - s->lines), last = s->n - 1;
+    take_from_bucket(s, i);
+    if (i != last) {
+        take_from_bucket(s, last);
+        *line = s->lines[last];
+        add_to_bucket(s, i);
+    }
+    s->n--;
 }
 
 /* ---- parsing ---- */

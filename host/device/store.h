@@ -32,11 +32,14 @@ typedef struct {
     int n_values;
     bool shipped;  /* compiled into the program: not written */
     char from[64]; /* "pthread-cpu.conf:3" */
+    size_t next;   /* store.c's: 1 + the number of the next line of its bucket; 0: none */
 } store_line;
 
 typedef struct {
     store_line *lines; /* of this device and driver */
     size_t n, capacity;
+    size_t *buckets; /* n_buckets: 1 + the number of a line with this hash of its key; 0: none */
+    size_t n_buckets;
     int n_ignored;
 } store;
 

@@ -6,10 +6,14 @@
 
 #include <assert.h>
 #include <setjmp.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <zlib.h>
+
+#include "base/memory.h"
 
 /* stb_image_write does not look at what its allocator returns everywhere. So every block it has is
  * in this list, and an allocation that fails leaves stb at once; nothing crashes, nothing leaks. */
@@ -60,22 +64,6 @@ static void stb_free(void *data)
 /* Signature, then IHDR: length, name, 13 bytes, check sum. */
 enum { HEAD_BYTES = 8 + 4 + 4 + 13 + 4, KEYWORD_MAX = 79, RAW_MAX = 1 << 29 };
 
-/* CRC-32 of PNG's annex D, four bits a step; begins with and ends in the inverse. */
-static uint32_t crc_add(uint32_t crc, const void *data, size_t n)
-{
-    static const uint32_t table[16] = {0x00000000, 0x1db71064, 0x3b6e20c8, 0x26d930ac,
-                                       0x76dc4190, 0x6b6b51f4, 0x4db26158, 0x5005713c,
-                                       0xedb88320, 0xf00f9344, 0xd6d6a3e8, 0xcb61b38c,
-                                       0x9b64c2b0, 0x86d3d2d4, 0xa00ae278, 0xbdbdf21c};
-    const unsigned char *p = data;
-    for (size_t i = 0; i < n; i++) {
-        crc ^= p[i];
-        crc = crc >> 4 ^ table[crc & 15];
-        crc = crc >> 4 ^ table[crc & 15];
-    }
-    return crc;
-}
-
 static void write_32(FILE *stream, uint32_t value)
 {
     unsigned char bytes[4] = {(unsigned char)(value >> 24), (unsigned char)(value >> 16),
@@ -83,20 +71,72 @@ static void write_32(FILE *stream, uint32_t value)
     fwrite(bytes, 1, sizeof bytes, stream);
 }
 
-/* tEXt: keyword, NUL, text. */
-static void write_note(FILE *stream, const char *keyword, const char *words)
+static void write_chunk(FILE *stream, const char *name, const unsigned char *data, size_t n)
 {
-    size_t n_keyword = strlen(keyword) + 1, n_words = strlen(words);
-    assert(n_keyword > 1 && n_keyword <= KEYWORD_MAX + 1);
-    if (n_words > UINT16_MAX) n_words = UINT16_MAX;
-    uint32_t crc = crc_add(0xffffffffu, "tEXt", 4);
-    crc = crc_add(crc, keyword, n_keyword);
-    crc = crc_add(crc, words, n_words);
-    write_32(stream, (uint32_t)(n_keyword + n_words));
-    fwrite("tEXt", 1, 4, stream);
-    fwrite(keyword, 1, n_keyword, stream);
-    fwrite(words, 1, n_words, stream);
-    write_32(stream, crc ^ 0xffffffffu);
+    uint32_t crc = (uint32_t)crc32(crc32(0, (const unsigned char *)name, 4), data, (uInt)n);
+    write_32(stream, (uint32_t)n);
+    fwrite(name, 1, 4, stream);
+    fwrite(data, 1, n, stream);
+    write_32(stream, crc);
+}
+
+/* ---- text ---- */
+
+/* The next character of UTF-8 text; U+FFFD for a byte that begins none, '?' for a control character
+ * other than a line's end. */
+static uint32_t next_character(const unsigned char **p)
+{
+    enum { REPLACEMENT = 0xfffd };
+    static const uint32_t least[4] = {0, 0x80, 0x800, 0x10000};
+    uint32_t c = *(*p)++;
+    int more = c < 0x80 ? 0 : c < 0xc0 ? -1 : c < 0xe0 ? 1 : c < 0xf0 ? 2 : c < 0xf8 ? 3 : -1;
+    if (more < 0) return REPLACEMENT;
+    if (more > 0) c &= 0x3fu >> more;
+    for (int i = 0; i < more; i++) {
+        if (((*p)[i] & 0xc0) != 0x80) return REPLACEMENT; /* the end of the text, too */
+        c = c << 6 | ((*p)[i] & 0x3fu);
+    }
+    if (c < least[more] || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff)) return REPLACEMENT;
+    *p += more;
+    return (c < 0x20 && c != '\n') || (c >= 0x7f && c <= 0x9f) ? '?' : c;
+}
+
+/* Writes a character as UTF-8, of 1 to 4 bytes; returns how many. */
+static size_t put_utf8(unsigned char *out, uint32_t c)
+{
+    size_t n = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
+    static const unsigned char first[5] = {0, 0, 0xc0, 0xe0, 0xf0};
+    for (size_t i = n; i-- > 1; c >>= 6) out[i] = (unsigned char)(0x80 | (c & 0x3f));
+    out[0] = (unsigned char)(first[n] | c);
+    return n;
+}
+
+/* tEXt: keyword, NUL, Latin-1. iTXt: keyword, NUL, not compressed, method 0, no language, no
+ * translation of the keyword, UTF-8. A text is cut at 65535 bytes, between characters. */
+static status write_note(FILE *stream, const char *keyword, const char *words)
+{
+    enum { MOST = UINT16_MAX, CHARACTER = 4, LATIN_HEAD = 1, UTF8_HEAD = 5 };
+    size_t n = strlen(keyword);
+    unsigned char *data;
+    bool latin = true;
+    assert(n > 0 && n <= KEYWORD_MAX);
+    for (const unsigned char *p = (const unsigned char *)words; *p;)
+        if (next_character(&p) > 0xff) latin = false;
+    status st = memory_alloc(&data, n + UTF8_HEAD + MOST + CHARACTER, 1);
+    if (st != OK) return st;
+    memcpy(data, keyword, n);
+    n += latin ? LATIN_HEAD : UTF8_HEAD; /* zeros, as allocated */
+    size_t end = n + MOST;
+    for (const unsigned char *p = (const unsigned char *)words; *p && n < end;) {
+        uint32_t c = next_character(&p);
+        size_t more = latin ? 1 : put_utf8(data + n, c);
+        if (latin) data[n] = (unsigned char)c;
+        if (n + more > end) break;
+        n += more;
+    }
+    write_chunk(stream, latin ? "tEXt" : "iTXt", data, n);
+    free(data);
+    return OK;
 }
 
 /* Not inlined, so that no local of stb lives in the frame that longjmp comes back to. */
@@ -131,9 +171,10 @@ status png_write(file_out *out, const unsigned char *rgb, int width, int height,
                     height);
     /* the stream remembers a failed write; file_out_finish reports it */
     fwrite(bytes, 1, HEAD_BYTES, out->stream);
-    for (const char *const *note = notes; note && *note; note += 2)
-        write_note(out->stream, note[0], note[1]);
+    status st = OK;
+    for (const char *const *note = notes; st == OK && note && *note; note += 2)
+        st = write_note(out->stream, note[0], note[1]);
     fwrite(bytes + HEAD_BYTES, 1, (size_t)n_bytes - HEAD_BYTES, out->stream);
     stb_free(bytes);
-    return OK;
+    return st;
 }

@@ -1,99 +1,217 @@
-/* Reading PNG. See png.h.
+/* Reading PNG: the chunks. See png.h.
  *
- * stb_image decodes. What it allocates is bounded by the sizes that the file's head claims, so that
- * a small file cannot make it ask for much more than its picture needs. */
-#include <limits.h>
-#include <stdint.h>
+ * Every chunk is checked before anything is decoded: its place, its length and its CRC-32. What is
+ * allocated is bounded by the sizes that the file's head claims, and those are bounded here. */
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <zlib.h>
 
 #include "base/memory.h"
 #include "files/png.h"
+#include "files/png_parts.h"
 
 enum { WIDTH_AT = 16, HEIGHT_AT = 20, HEAD_BYTES = 33 }; /* signature and IHDR */
 enum { LARGEST_SIDE = 1 << 14, MOST_PIXELS = 1 << 26, FILE_BYTES = 1 << 29 };
 
-/* Of one block: twice the rows of 16-bit RGBA with their filter bytes, and tables. */
-static _Thread_local size_t most_bytes;
-
-static void *stb_alloc(size_t size)
+status png_damaged(const png_file *f, const char *fmt, ...)
 {
-    return size <= most_bytes ? malloc(size) : NULL;
+    char what[200];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(what, sizeof what, fmt, args);
+    va_end(args);
+    return fail(ERR_FORMAT, "%s: damaged PNG picture: %s", f->path, what);
 }
 
-static void *stb_grow(void *data, size_t size)
+png_chunk png_chunk_at(const png_file *f, size_t at)
 {
-    return size <= most_bytes ? realloc(data, size) : NULL;
+    const unsigned char *p = f->bytes + at;
+    return (png_chunk){.name = p + 4, .data = p + 8, .size = png_read_32(p), .at = at};
 }
 
-#define STBI_MALLOC(size) stb_alloc(size)
-#define STBI_REALLOC(data, size) stb_grow(data, size)
-#define STBI_FREE(data) free(data)
-#define STBI_ONLY_PNG
-#define STBI_NO_STDIO
-#define STBI_NO_LINEAR
-#define STBI_NO_HDR
-#define STB_IMAGE_STATIC
-#define STB_IMAGE_IMPLEMENTATION
-#ifdef __clang__ /* a chunk without data is 0 bytes at a null pointer */
-#define NULL_WITH_NOTHING __attribute__((no_sanitize("pointer-overflow", "nonnull-attribute")))
-#pragma clang attribute push(NULL_WITH_NOTHING, apply_to = function)
-#endif
-#pragma GCC diagnostic ignored "-Wunused-function" /* it declares more than it defines */
-#include <stb_image.h>
-#ifdef __clang__
-#pragma clang attribute pop
-#endif
-
-static uint32_t read_32(const unsigned char *p)
+bool png_chunk_is(const png_chunk *c, const char *name)
 {
-    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+    return memcmp(c->name, name, 4) == 0;
 }
 
 /* The sizes in the head, before anything is decoded. */
-static status check_head(const file_map *map, const char *path)
+static status check_head(png_file *f)
 {
     static const unsigned char head[] = "\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR";
-    if (map->size < HEAD_BYTES || memcmp(map->data, head, sizeof head - 1) != 0)
-        return fail(ERR_FORMAT, "%s: not a PNG picture", path);
-    uint32_t width = read_32(map->data + WIDTH_AT), height = read_32(map->data + HEIGHT_AT);
+    if (f->size < HEAD_BYTES || memcmp(f->bytes, head, sizeof head - 1) != 0)
+        return fail(ERR_FORMAT, "%s: not a PNG picture", f->path);
+    uint32_t width = png_read_32(f->bytes + WIDTH_AT), height = png_read_32(f->bytes + HEIGHT_AT);
     if (width < 1 || height < 1 || width > LARGEST_SIDE || height > LARGEST_SIDE ||
         (uint64_t)width * height > MOST_PIXELS)
         return fail(ERR_LIMIT, "%s: a picture of %lu x %lu, expected 1 to %d a side and at most %d "
-                    "million pixels", path, (unsigned long)width, (unsigned long)height,
+                    "million pixels", f->path, (unsigned long)width, (unsigned long)height,
                     LARGEST_SIDE, MOST_PIXELS >> 20);
-    if (map->size > FILE_BYTES)
-        return fail(ERR_LIMIT, "%s: is larger than %d MB", path, FILE_BYTES >> 20);
-    most_bytes = 2 * ((size_t)width * 8 + 8) * height + (1 << 16);
+    if (f->size > FILE_BYTES)
+        return fail(ERR_LIMIT, "%s: is larger than %d MB", f->path, FILE_BYTES >> 20);
+    f->width = (int)width;
+    f->height = (int)height;
     return OK;
 }
 
-/* One pixel over white. */
-static void lay_over_white(unsigned char *rgb, const unsigned char *rgba)
+static status take_head(png_file *f, const png_chunk *c)
 {
-    unsigned alpha = rgba[3];
-    for (int c = 0; c < 3; c++)
-        rgb[c] = (unsigned char)((rgba[c] * alpha + 255 * (255 - alpha) + 127) / 255);
+    static const char *const depths[7] = {"\1\2\4\10\20", "", "\10\20", "\1\2\4\10", "\10\20", "",
+                                          "\10\20"};
+    enum { DEPTH, COLOUR, COMPRESSION, FILTER, INTERLACE };
+    const unsigned char *p = c->data + 8; /* behind width and height */
+    if (p[COLOUR] > 6 || !p[DEPTH] || !strchr(depths[p[COLOUR]], p[DEPTH]))
+        return png_damaged(f, "IHDR has colour type %d with %d bits a sample, which PNG does not",
+                           p[COLOUR], p[DEPTH]);
+    if (p[COMPRESSION] || p[FILTER] || p[INTERLACE] > 1)
+        return png_damaged(f, "IHDR has compression %d, filter %d, interlace %d, expected 0, 0, 0 "
+                           "or 1", p[COMPRESSION], p[FILTER], p[INTERLACE]);
+    f->depth = p[DEPTH];
+    f->colour = p[COLOUR];
+    f->interlaced = p[INTERLACE];
+    for (int i = 0; i < 256; i++) f->palette[i][3] = 255;
+    return OK;
+}
+
+static status take_palette(png_file *f, const png_chunk *c, int *n_colours)
+{
+    if (c->size % 3 || c->size < 3 || c->size > 768 || f->data_at || *n_colours)
+        return png_damaged(f, "chunk PLTE at byte %zu: %zu bytes, expected one palette of 1 to 256 "
+                           "colours of 3 before the pixels", c->at, c->size);
+    *n_colours = (int)c->size / 3;
+    for (int i = 0; i < *n_colours; i++) memcpy(f->palette[i], c->data + 3 * i, 3);
+    return OK;
+}
+
+/* One transparent colour, or the opacity of the palette's first colours. */
+static status take_transparency(png_file *f, const png_chunk *c, int n_colours)
+{
+    enum { GREY = 0, RGB = 2, PALETTE = 3 };
+    size_t most = f->colour == GREY ? 2 : f->colour == RGB ? 6 : (size_t)n_colours;
+    bool palette = f->colour == PALETTE;
+    if (f->data_at || f->colour > PALETTE || (palette ? c->size > most : c->size != most))
+        return png_damaged(f, "chunk tRNS at byte %zu: %zu bytes do not fit this picture", c->at,
+                           c->size);
+    for (size_t i = 0; palette && i < c->size; i++) f->palette[i][3] = c->data[i];
+    for (size_t i = 0; !palette && i < c->size / 2; i++)
+        f->key[i] = ((unsigned)c->data[2 * i] << 8 | c->data[2 * i + 1]) & ((1u << f->depth) - 1);
+    f->has_key = !palette;
+    return OK;
+}
+
+/* last: the chunk before this one was of the pixels. */
+static status take_chunk(png_file *f, const png_chunk *c, int *n_colours, bool last)
+{
+    enum { PALETTE = 3, ANCILLARY = 0x20 };
+    if (c->at == PNG_SIGNATURE) return take_head(f, c); /* check_head saw its name */
+    if (png_chunk_is(c, "PLTE")) return take_palette(f, c, n_colours);
+    if (png_chunk_is(c, "tRNS")) return take_transparency(f, c, *n_colours);
+    if (png_chunk_is(c, "IEND"))
+        return f->data_at ? OK : png_damaged(f, "it has no chunk IDAT, which holds the pixels");
+    if (!png_chunk_is(c, "IDAT")) {
+        if (c->name[0] & ANCILLARY) return OK;
+        return png_damaged(f, "chunk %.4s at byte %zu is not known here", c->name, c->at);
+    }
+    if (!f->data_at) f->data_at = c->at;
+    else if (!last)
+        return png_damaged(f, "chunk IDAT at byte %zu: other chunks lie between it and the first",
+                           c->at);
+    if (f->colour == PALETTE && !*n_colours)
+        return png_damaged(f, "it has no chunk PLTE, which holds the palette");
+    return OK;
+}
+
+static bool is_name(const unsigned char *name)
+{
+    for (int i = 0; i < 4; i++)
+        if (!((name[i] | 0x20) >= 'a' && (name[i] | 0x20) <= 'z')) return false;
+    return true;
+}
+
+/* Whether a whole chunk begins at `at`, and its checksum is right. */
+static status check_chunk(const png_file *f, size_t at)
+{
+    if (f->size == at) return png_damaged(f, "ends without chunk IEND: it is cut short");
+    if (f->size - at < PNG_FRAME)
+        return png_damaged(f, "ends in the middle of a chunk at byte %zu: it is cut short", at);
+    png_chunk c = png_chunk_at(f, at);
+    if (!is_name(c.name)) return png_damaged(f, "expected a chunk at byte %zu, found none", at);
+    if (c.size > f->size - at - PNG_FRAME)
+        return png_damaged(f, "ends in the middle of chunk %.4s at byte %zu: it is cut short",
+                           c.name, at);
+    uint32_t found = (uint32_t)crc32(0, c.name, (uInt)c.size + 4);
+    uint32_t stored = png_read_32(c.data + c.size);
+    if (found == stored) return OK;
+    return png_damaged(f, "chunk %.4s at byte %zu: its content has the checksum 0x%08lx, expected "
+                       "0x%08lx", c.name, at, (unsigned long)found, (unsigned long)stored);
+}
+
+/* Everything up to IEND; what follows it is no part of the picture. */
+static status read_chunks(png_file *f)
+{
+    int n_colours = 0;
+    bool last = false;
+    status st = OK;
+    for (size_t at = PNG_SIGNATURE;;) {
+        TRY(check_chunk(f, at));
+        png_chunk c = png_chunk_at(f, at);
+        TRY(take_chunk(f, &c, &n_colours, last));
+        if (png_chunk_is(&c, "IEND")) break;
+        last = png_chunk_is(&c, "IDAT");
+        at += c.size + PNG_FRAME;
+    }
+done:
+    return st;
+}
+
+/* Turns and mirrors the pixels as EXIF's orientation says, 2 to 8. */
+static status orient(png *p, int orientation)
+{
+    bool swap = orientation >= 5, flip_y = (orientation >= 3 && orientation <= 4) ||
+                                           (orientation >= 6 && orientation <= 7);
+    bool flip_x = orientation == 2 || orientation == 3 || orientation >= 7;
+    int width = swap ? p->height : p->width, height = swap ? p->width : p->height;
+    unsigned char *turned = NULL;
+    status st = memory_alloc(&turned, (size_t)width * (size_t)height, 3);
+    if (st != OK) return st;
+    for (int y = 0; y < height; y++)
+        for (int x = 0; x < width; x++) {
+            int from_x = swap ? y : x, from_y = swap ? x : y;
+            if (flip_x) from_x = p->width - 1 - from_x;
+            if (flip_y) from_y = p->height - 1 - from_y;
+            memcpy(turned + 3 * ((size_t)y * (size_t)width + (size_t)x),
+                   p->rgb + 3 * ((size_t)from_y * (size_t)p->width + (size_t)from_x), 3);
+        }
+    free(p->rgb);
+    *p = (png){.width = width, .height = height, .rgb = turned};
+    return OK;
 }
 
 status png_read(png *p, const char *path)
 {
     file_map map = {0};
-    unsigned char *rgba = NULL;
-    int channels;
+    int orientation;
     status st = OK;
     *p = (png){0};
     TRY(file_map_begin(&map, path, HEAD_BYTES));
-    TRY(check_head(&map, path));
+    png_file f = {.path = path, .bytes = map.data, .size = map.size};
+    TRY(check_head(&f));
     TRY(file_map_rest(&map, path));
-    rgba = stbi_load_from_memory(map.data, (int)map.size, &p->width, &p->height, &channels, 4);
-    if (!rgba)
-        TRY(fail(ERR_FORMAT, "%s: a damaged PNG picture: %s", path, stbi_failure_reason()));
-    size_t pixels = (size_t)p->width * (size_t)p->height;
-    TRY(memory_alloc(&p->rgb, pixels, 3));
-    for (size_t i = 0; i < pixels; i++) lay_over_white(p->rgb + 3 * i, rgba + 4 * i);
+    f.bytes = map.data;
+    f.size = map.size;
+    TRY(read_chunks(&f));
+    TRY(png_orientation(&orientation, &f));
+    p->width = f.width;
+    p->height = f.height;
+    st = memory_alloc(&p->rgb, (size_t)f.width * (size_t)f.height, 3);
+    if (st == OK) st = png_pixels(p->rgb, &f);
+    if (st == OK && orientation > 1) st = orient(p, orientation);
+    if (st == ERR_MEMORY)
+        st = fail(ERR_MEMORY, "%s: out of memory for a picture of %d x %d", path, f.width,
+                  f.height);
 done:
-    free(rgba);
     file_map_close(&map);
     if (st != OK) png_free(p);
     return st;
@@ -104,9 +222,10 @@ status png_sizes(int *width, int *height, const char *path)
     file_map map = {0};
     status st = OK;
     TRY(file_map_begin(&map, path, HEAD_BYTES));
-    TRY(check_head(&map, path));
-    *width = (int)read_32(map.data + WIDTH_AT);
-    *height = (int)read_32(map.data + HEIGHT_AT);
+    png_file f = {.path = path, .bytes = map.data, .size = map.size};
+    TRY(check_head(&f));
+    *width = f.width;
+    *height = f.height;
 done:
     file_map_close(&map);
     return st;

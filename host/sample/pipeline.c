@@ -258,8 +258,9 @@ static status check_memory(const run *r, int n_embedders)
                              r->guided, r->batch) + further_memory(r, n_embedders);
     double have = (double)r->d->info.memory_bytes;
     if (need <= have) return OK;
-    fail(ERR_LIMIT, "the run needs about %.0f MB, device %d (%s) has %.0f MB", need / 1e6,
-         r->d->info.index, r->d->info.name, have / 1e6);
+    fail(ERR_LIMIT, "the run needs about %.0f MB, device %d (%s) has %.0f MB%s", need / 1e6,
+         r->d->info.index, r->d->info.name, have / 1e6,
+         r->d->info.limited ? " under this process's limits (ulimit -v or -d)" : "");
     fail_hint("try fewer pictures at once (--batch 1), a smaller model, or another device");
     return ERR_LIMIT;
 }
@@ -300,8 +301,11 @@ done:
 
 void run_close(run *r)
 {
+    failure first;
     if (!r->d) return;
+    fail_keep(&first);
     device_finish(r->d); /* an upload may still read the noise */
+    fail_put_back(&first);
     dit_free(&r->network);
     image_release(r);
     schedule_free(&r->plan);

@@ -118,6 +118,8 @@ static status use_line(device *d, const char **wrong, const store_line *line)
 
 static status use_lines(device *d, store *s, bool shipped)
 {
+    int n_ignored = 0;
+    char told[300];
     for (size_t i = 0; i < s->n;) {
         store_line *line = &s->lines[i];
         const char *wrong;
@@ -131,12 +133,15 @@ static status use_lines(device *d, store *s, bool shipped)
             i++;
             continue;
         }
-        if (d->settings.warn && !line->shipped) {
-            char told[300];
+        if (d->settings.warn && !line->shipped && n_ignored++ < STORE_WARNINGS) {
             snprintf(told, sizeof told, "%s: ignored: %s", line->from, wrong);
             d->settings.warn(told);
         }
         store_drop(s, line);
+    }
+    if (n_ignored > STORE_WARNINGS) {
+        snprintf(told, sizeof told, "and %d lines more", n_ignored - STORE_WARNINGS);
+        d->settings.warn(told);
     }
     return OK;
 }

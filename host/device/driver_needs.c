@@ -1,0 +1,174 @@
+/* The process's environment, for drivers. See environment.h.
+ *
+ * Only variables that the user did not set are set. */
+#include "device/driver_needs.h"
+
+#include <errno.h>
+#include <glob.h>
+#include <sched.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "device/conf.h"
+
+enum { PATH_BYTES = 4096 };
+
+/* Makes CPU implementations keep their threads apart: woken on one processor, two of them take
+ * twice as long (measured). Not where the process was confined to some processors,
+ * since the threads would be bound to others. */
+static void pin_threads(void)
+{
+    cpu_set_t mine;
+    if (sched_getaffinity(0, sizeof mine, &mine) == 0 &&
+        CPU_COUNT(&mine) == sysconf(_SC_NPROCESSORS_CONF))
+        setenv("POCL_AFFINITY", "1", 0);
+}
+
+/* ---- a folder for the driver's cache ---- */
+
+/* Whether files can be made, and libraries loaded, in the folder, which need not be there yet: a
+ * folder is made in it, or in the nearest one above it, and removed. Else errno says why not. */
+static bool works(const char *path)
+{
+    char folder[PATH_BYTES], probe[PATH_BYTES + 32];
+    struct statvfs system;
+    struct stat info;
+    if ((size_t)snprintf(folder, sizeof folder, "%s", path) >= sizeof folder) {
+        errno = ENAMETOOLONG;
+        return false;
+    }
+    while (stat(folder, &info) != 0) {
+        char *slash = strrchr(folder, '/');
+        if (errno != ENOENT || lstat(folder, &info) == 0) return false; /* a link to nowhere */
+        if (!*folder || !strcmp(folder, ".")) return false;
+        errno = ENOENT; /* whatever lstat said */
+        if (slash == folder) slash++;
+        if (slash) *slash = 0;
+        else strcpy(folder, ".");
+    }
+    if (!S_ISDIR(info.st_mode)) {
+        errno = ENOTDIR;
+        return false;
+    }
+    if (statvfs(folder, &system) == 0 && system.f_flag & ST_NOEXEC) {
+        errno = EACCES; /* what dlopen says there */
+        return false;
+    }
+    snprintf(probe, sizeof probe, "%s/.ditcl.XXXXXX", folder);
+    return mkdtemp(probe) && rmdir(probe) == 0;
+}
+
+/* Makes a folder that is this user's alone, and stays so. A link, and what somebody else made
+ * before, is not taken: what lies in it is loaded and run. */
+static bool make_private(const char *path, const char *above)
+{
+    struct stat info;
+    if (stat(above, &info) != 0 || (info.st_mode & S_IWOTH && !(info.st_mode & S_ISVTX)))
+        return false; /* others could put another one in its place */
+    if (mkdir(path, 0700) != 0 && errno != EEXIST) return false;
+    return lstat(path, &info) == 0 && S_ISDIR(info.st_mode) && info.st_uid == geteuid() &&
+           !(info.st_mode & (S_IRWXG | S_IRWXO));
+}
+
+/* out = a folder for it: in ditcl's own cache, else in one for temporary files. */
+static bool find_folder(char out[PATH_BYTES])
+{
+    const char *const places[] = {getenv("TMPDIR"), "/tmp", "/var/tmp"};
+    char own[PATH_BYTES];
+    failure kept;
+    fail_keep(&kept);
+    bool named = file_user_folder(own, sizeof own, FOLDER_CACHE) == OK &&
+                 file_join(out, PATH_BYTES, own, "driver") == OK;
+    fail_put_back(&kept);
+    if (named && works(out)) return true;
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        if (!places[i] || *places[i] != '/') continue;
+        int n = snprintf(out, PATH_BYTES, "%s/ditcl-%lu", places[i], (unsigned long)geteuid());
+        if (n < PATH_BYTES && works(places[i]) && make_private(out, places[i]) && works(out))
+            return true;
+    }
+    return false;
+}
+
+/* Where the driver would keep programs, as it decides that itself. */
+static bool drivers_folder(char out[PATH_BYTES], const char *below)
+{
+    const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    int n = cache && *cache ? snprintf(out, PATH_BYTES, "%s/%s", cache, below)
+            : home          ? snprintf(out, PATH_BYTES, "%s/.cache/%s", home, below)
+                            : snprintf(out, PATH_BYTES, "/tmp/%s", below);
+    return n < PATH_BYTES;
+}
+
+static void choose_cache(char *note, size_t size)
+{
+    quirks known = {0};
+    char folder[PATH_BYTES], other[PATH_BYTES];
+    const char *variable = known.cache.variable;
+    if (conf_apply_embedded(&known, &(conf_subject){"", "", "", ""}) != OK || !*variable) return;
+    const char *given = getenv(variable);
+    bool chosen = given && *given;
+    if (!chosen && !drivers_folder(folder, known.cache.below)) return;
+    if (chosen || works(folder)) return; /* driver_needs_check looks at what the user chose */
+    const char *reason = strerror(errno);
+    if (find_folder(other)) {
+        setenv(variable, other, 1);
+        snprintf(note, size, "the driver's cache is in %.400s, since %.400s cannot be used: %s",
+                 other, folder, reason);
+    } else {
+        snprintf(note, size, "%.400s, where the driver keeps programs, cannot be used: %s; "
+                             "%s=FOLDER names another", folder, reason, variable);
+    }
+}
+
+status driver_needs_check(const quirks *q)
+{
+    const char *folder = *q->cache.variable ? getenv(q->cache.variable) : NULL;
+    if (!folder || !*folder || works(folder)) return OK;
+    fail(ERR_DEVICE, "%s=%.500s: no programs can be kept in this folder: %s", q->cache.variable,
+         folder, strerror(errno));
+    fail_hint("name one that can be made and written, where libraries may be loaded");
+    return ERR_DEVICE;
+}
+
+void driver_needs_prepare(char *note, size_t size)
+{
+    *note = 0;
+    pin_threads();
+    choose_cache(note, size);
+}
+
+/* ---- no platform ---- */
+
+static size_t count_drivers(const char *folder)
+{
+    char pattern[PATH_BYTES];
+    glob_t found;
+    if (snprintf(pattern, sizeof pattern, "%s/*.icd", folder) >= PATH_BYTES) return 0;
+    size_t n = glob(pattern, 0, NULL, &found) == 0 ? found.gl_pathc : 0;
+    globfree(&found);
+    return n;
+}
+
+void driver_needs_no_platform(char *out, size_t size)
+{
+    static const char usual[] = "/etc/OpenCL/vendors";
+    const char *named = getenv("OCL_ICD_VENDORS");
+    if (!named) named = getenv("OPENCL_VENDOR_PATH");
+    const char *folder = named && *named ? named : usual;
+    if (named && *named && !file_is_folder(named)) {
+        snprintf(out, size, "OCL_ICD_VENDORS is %.500s, which is no folder of .icd files", named);
+        return;
+    }
+    size_t n = count_drivers(folder);
+    if (n == 0)
+        snprintf(out, size, "%.500s lists no driver", folder);
+    else
+        snprintf(out, size, "none of the %zu drivers that %.500s lists can be loaded", n, folder);
+}

@@ -1,0 +1,57 @@
+#!/bin/bash
+# PNG as people have and make it: turned by EXIF, damaged, with text that Latin-1 cannot hold. What
+# each turned picture must be, diffusers says (scripts/oracle_pictures.py).
+source "$(dirname "$0")/expect.sh"
+
+plain="$data/models/plain32"
+vae="$data/models/separate48"
+png="$data/pictures/png"
+
+# ---- a picture that lies on its side is encoded upright ----
+for kind in turned-6 turned-profile turned-xmp; do
+    expect 0 "" encode "$png/$kind.png" keep/turned.npy --vae "$vae" --fit -q
+    expect 0 "" encode "$png/$kind-rgb.png" keep/upright.npy --vae "$vae" --fit -q
+    if ! cmp -s keep/turned.npy keep/upright.npy; then problem "$kind: other latents"; fi
+done
+
+# ---- damaged pictures: what is wrong, and where ----
+python3 - "$png/scaled.png" <<'END'
+import sys
+good = open(sys.argv[1], "rb").read()
+at = good.index(b"IDAT")
+open("keep/byte.png", "wb").write(good[:at + 50] + bytes([good[at + 50] ^ 1]) + good[at + 51:])
+open("keep/cut.png", "wb").write(good[:2000])
+END
+expect 1 "chunk IDAT at byte 33: its content has the checksum 0x" \
+    encode keep/byte.png x.npy --vae "$vae" --fit
+expect 1 "ends in the middle of chunk IDAT" encode keep/cut.png x.npy --vae "$vae" --fit
+expect 1 "keep/byte.png: damaged PNG picture" \
+    sample "$vae" --class 0 --steps 2 -q --image keep/byte.png --fit
+
+# ---- text: Latin-1 in tEXt, all else as UTF-8 in iTXt ----
+texts()
+{
+    python3 - "$1" <<'END'
+import struct, sys
+b, at = open(sys.argv[1], "rb").read(), 8
+while at < len(b):
+    n, name = struct.unpack(">I4s", b[at:at + 8])
+    key, _, rest = b[at + 8:at + 8 + n].partition(b"\0")
+    if name == b"tEXt":
+        print("tEXt", key.decode(), rest.decode("latin-1"))
+    if name == b"iTXt":
+        print("iTXt", key.decode(), rest[:4] == bytes(4), rest[4:].decode("utf-8"))
+    at += n + 12
+END
+}
+for name in modell modèle 模型 $'bad\xff'; do
+    cp -r "$plain" "keep/$name"
+    expect 0 "" sample "keep/$name" --class 0 --steps 2 -q --out keep/x.png
+    PYTHONIOENCODING=utf-8 texts keep/x.png >keep/text
+    case $name in
+    modell | modèle) says "tEXt Comment model $name," keep/text ;;
+    模型) says "iTXt Comment True model 模型," keep/text ;;
+    *) says "iTXt Comment True model bad�," keep/text ;;
+    esac
+done
+finish
