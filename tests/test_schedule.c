@@ -72,7 +72,7 @@ START_TEST(test_trajectory)
     const trajectory *c = &trajectories[_i];
     schedule_config config;
     schedule s;
-    ck_assert_msg(config_parse_schedule(&config, c->config, "test") == OK, "%s", fail_line());
+    ck_assert_msg(config_parse_schedule(&config, c->config, "test", NULL) == OK, "%s", fail_line());
     const schedule_options options = {c->arithmetic, c->sampler, c->steps,    c->eta,
                                       c->learned,    c->invert,  c->diffusion};
     ck_assert_msg(schedule_init(&s, &config, &options) == OK, "%s steps %s: %s", c->config,
@@ -105,7 +105,7 @@ START_TEST(test_known_spacings)
 {
     schedule_config config;
     schedule s;
-    config_original_schedule(&config);
+    ck_assert_int_eq(config_original_schedule(&config, SAMPLER_DDPM, true), OK);
     schedule_options options = {COMPAT_ORIGINAL, SAMPLER_DDPM, "50", .learned = true};
     ck_assert_int_eq(schedule_init(&s, &config, &options), OK);
     static const int begin[] = {0, 20, 41, 61, 82, 102}, end[] = {958, 979, 999};
@@ -203,7 +203,7 @@ START_TEST(test_flow_refusal)
     schedule_config config;
     schedule s;
     snprintf(json, sizeof json, "{\"_class_name\":\"SiT\"%s}", flow_refusals[_i].config);
-    ck_assert_int_eq(config_parse_schedule(&config, json, "test"), OK);
+    ck_assert_int_eq(config_parse_schedule(&config, json, "test", NULL), OK);
     const schedule_options options = {.sampler = flow_refusals[_i].sampler,
                                       .steps = flow_refusals[_i].steps,
                                       .invert = flow_refusals[_i].invert,
@@ -220,7 +220,7 @@ START_TEST(test_refusal)
     schedule_config config;
     schedule s;
     snprintf(json, sizeof json, "{\"_class_name\":\"DDIMScheduler\"%s}", refusals[_i].config);
-    ck_assert_int_eq(config_parse_schedule(&config, json, "test"), OK);
+    ck_assert_int_eq(config_parse_schedule(&config, json, "test", NULL), OK);
     const schedule_options options = {
         refusals[_i].arithmetic, refusals[_i].sampler, refusals[_i].steps, refusals[_i].eta,
         refusals[_i].learned,    refusals[_i].invert,  DIFFUSION_SIGMA};

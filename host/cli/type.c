@@ -15,6 +15,13 @@ status cli_settle_type(model_request *request, const type_choice *choice)
     return OK;
 }
 
+void cli_tell_labels(const model *m, bool quiet)
+{
+    if (quiet || m->labels_by != LABELS_ASSUMED) return;
+    fprintf(stderr, "%s: the last row of its label table is taken for the null class "
+                    "(--num-classes %d: it is a class)\n", m->path, m->dit.n_classes + 1);
+}
+
 void cli_tell_vae(const model *m, bool verbose)
 {
     if (!verbose || !m->vae_assumed) return;

@@ -80,6 +80,9 @@ static json_t *dit_json(const model *m)
         "num_layers", c->depth, "out_channels", c->out_channels, "patch_size", c->patch,
         "sample_size", c->latent_size, "upcast_attention", 0));
     json_object_set_new(json, CONFIG_ORIGIN, json_string(compat_names[m->origin]));
+    if (!m->dit.has_null) json_object_set_new(json, CONFIG_NULL, json_false());
+    if (!json_object_get(json, "_class_name"))
+        json_object_set_new(json, "_class_name", json_string("DiTTransformer2DModel"));
     return json;
 }
 
@@ -96,7 +99,7 @@ static json_t *flow_json(const schedule_config *c)
 static status schedule_json(json_t **json, const model *m)
 {
     const char *given = m->schedule.flow ? NULL : m->texts[TEXT_SCHEDULE];
-    char *text = NULL;
+    char *text = NULL, class_name[80] = "";
     status st = OK;
     *json = m->schedule.flow
                 ? flow_json(&m->schedule)
@@ -110,6 +113,11 @@ static status schedule_json(json_t **json, const model *m)
     *json = NULL;
     TRY(config_standard_json(&text, given));
     TRY(json_read(json, text, strlen(text), m->path, "the scheduler's configuration"));
+    /* the class of model_index.json is the one that counts */
+    if (m->texts[TEXT_INDEX])
+        TRY(config_index_class(class_name, sizeof class_name, m->texts[TEXT_INDEX], m->path,
+                               "scheduler"));
+    if (*class_name) json_object_set_new(*json, "_class_name", json_string(class_name));
     if (!json_is_string(json_object_get(*json, "_class_name")))
         TRY(fail(ERR_FORMAT, "%s: the scheduler's configuration: _class_name is missing", m->path));
     /* null stands for minus infinity, its default, which JSON cannot say */
@@ -267,6 +275,12 @@ status convert_to_folder(model *m, const char *out, dtype type)
     convert_rows rows[2] = {{.type = type}, {.type = type}}; /* transformer, VAE */
     output o = {0};
     status st = OK;
+    if (!m->dit.has_null) {
+        fail(ERR_USAGE, "%s: has no null class, and a folder in diffusers' layout always has one",
+             m->path);
+        fail_hint("OUT can be a .safetensors file, which says that there is none");
+        return ERR_USAGE;
+    }
     TRY(folder_out_open(&o.folder, out));
     TRY(convert_dit_rows(&rows[0], m, NAMING_DIFFUSERS));
     if (m->has_vae) TRY(convert_vae_rows(&rows[1], m));
