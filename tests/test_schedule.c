@@ -29,6 +29,14 @@ static const trajectory trajectories[] = {
 };
 enum { N_TRAJECTORIES = sizeof trajectories / sizeof *trajectories };
 
+/* all of diffusers' KarrasDiffusionSchedulers as X.from_config makes our classes of them
+ * (scripts/oracle_from_config.py) */
+#include "data/from_config.inc"
+enum {
+    N_FROM_CONFIG = sizeof from_config / sizeof *from_config,
+    N_NOT_FROM_CONFIG = sizeof not_from_config / sizeof *not_from_config
+};
+
 static float toy(float x, float t)
 {
     return (float)(0.3 * cos((double)t / 100.0)) * x + 0.1f;
@@ -67,9 +75,8 @@ static double run(const schedule *s, const trajectory *c)
 }
 
 /* Rounding alone: the largest error seen is 2.1e-6 (1000 steps). */
-START_TEST(test_trajectory)
+static void check_trajectory(const trajectory *c)
 {
-    const trajectory *c = &trajectories[_i];
     schedule_config config;
     schedule s;
     ck_assert_msg(config_parse_schedule(&config, c->config, "test", NULL) == OK, "%s", fail_line());
@@ -96,6 +103,34 @@ START_TEST(test_trajectory)
                   sampler_names[c->sampler], c->invert ? "inverted " : "", c->config, c->eta,
                   c->steps, error);
     schedule_free(&s);
+    config_free_schedule(&config);
+}
+
+START_TEST(test_trajectory)
+{
+    check_trajectory(&trajectories[_i]);
+}
+END_TEST
+
+START_TEST(test_from_config)
+{
+    check_trajectory(&from_config[_i]);
+}
+END_TEST
+
+/* A value that the class reads and ditcl does not have: one of these keys is named. */
+START_TEST(test_not_from_config)
+{
+    schedule_config config, settled;
+    char keys[100], *key = keys;
+    bool named = false;
+    ck_assert_int_eq(config_parse_schedule(&config, not_from_config[_i].config, "test", NULL), OK);
+    ck_assert_int_eq(config_settle_schedule(&settled, &config, not_from_config[_i].sampler),
+                     ERR_FORMAT);
+    snprintf(keys, sizeof keys, "%s", not_from_config[_i].keys);
+    for (char *word = strtok_r(key, " ", &key); word; word = strtok_r(NULL, " ", &key))
+        named |= strstr(fail_line(), word) != NULL;
+    ck_assert_msg(named, "%s: %s", not_from_config[_i].keys, fail_line());
     config_free_schedule(&config);
 }
 END_TEST
@@ -237,6 +272,8 @@ Suite *suite_schedule(void)
     Suite *suite = suite_create("schedule");
     TCase *tests = tcase_create("trajectories");
     tcase_add_loop_test(tests, test_trajectory, 0, N_TRAJECTORIES);
+    tcase_add_loop_test(tests, test_from_config, 0, N_FROM_CONFIG);
+    tcase_add_loop_test(tests, test_not_from_config, 0, N_NOT_FROM_CONFIG);
     tcase_add_test(tests, test_known_spacings);
     suite_add_tcase(suite, tests);
     tests = tcase_create("refusals");

@@ -57,7 +57,15 @@ typedef enum {
 } key_type;
 
 /* Some keys count only where others have some value. */
-typedef enum { ALWAYS, WITHOUT_TRAINED, WHERE_CLIPPED, WHERE_LEADING, WHERE_V } condition;
+typedef enum {
+    ALWAYS,
+    WITHOUT_TRAINED,
+    WHERE_CLIPPED,
+    WHERE_LEADING,
+    WHERE_V,
+    TO_ZERO, /* where sampling ends */
+    TO_SIGMA_MIN
+} condition;
 
 static const char *const beta_names[] = {"linear", "scaled_linear", "squaredcos_cap_v2", NULL};
 static const char *const prediction_names[] = {"epsilon", "sample", "v_prediction", NULL};
@@ -67,8 +75,9 @@ static const char *const spacing_names[] = {"leading", "trailing", "linspace", N
 /* "learned" is a plain variance from the network, which no DiT has */
 static const char *const variances[] = {"fixed_small",     "fixed_small_log", "fixed_large",
                                         "fixed_large_log", "learned_range",   NULL};
-/* the constructor takes other classes' words for its own */
-static const char *const algorithms[] = {"dpmsolver++", "deis", NULL};
+/* the constructor takes other classes' words for its own, "deis" not with an end at zero */
+static const char *const algorithms[] = {"dpmsolver++", NULL};
+static const char *const algorithms_to_min[] = {"dpmsolver++", "deis", NULL};
 static const char *const solvers[] = {"midpoint", "heun", "logrho", "bh1", "bh2", NULL};
 static const char *const interpolations[] = {"linear", NULL}, *const types[] = {"discrete", NULL};
 static const char *const ends[] = {"zero", "sigma_min", NULL};
@@ -119,12 +128,13 @@ static const struct key {
     {"use_beta_sigmas", SOLVERS, ONLY_FALSE, ALWAYS, 0, 0, 0, 0, NULL},
     {"use_lu_lambdas", DPM, ONLY_FALSE, ALWAYS, 0, 0, 0, 0, NULL},
     {"use_flow_sigmas", DPM, ONLY_FALSE, ALWAYS, 0, 0, 0, 0, NULL},
-    {"algorithm_type", DPM, ONLY_WORD, ALWAYS, 0, 0, 0, 0, algorithms},
     {"solver_order", DPM, AS_INT, ALWAYS, AT(solver_order), 2, 1, 2, NULL},
     {"solver_type", DPM, AS_WORD, ALWAYS, AT(solver), SOLVER_MIDPOINT, 0, 0, solvers},
     {"lower_order_final", DPM, AS_BOOL, ALWAYS, AT(lower_order_final), true, 0, 0, NULL},
     {"euler_at_final", DPM, AS_BOOL, ALWAYS, AT(euler_at_final), false, 0, 0, NULL},
     {"final_sigmas_type", DPM | EULER, AS_WORD, ALWAYS, AT(end), END_ZERO, 0, 0, ends},
+    {"algorithm_type", DPM, ONLY_WORD, TO_ZERO, 0, 0, 0, 0, algorithms},
+    {"algorithm_type", DPM, ONLY_WORD, TO_SIGMA_MIN, 0, 0, 0, 0, algorithms_to_min},
     /* its default, -Infinity, is read as null */
     {"lambda_min_clipped", DPM, ONLY_NULL, ALWAYS, 0, 0, 0, 0, NULL},
     {"interpolation_type", EULER, ONLY_WORD, ALWAYS, 0, 0, 0, 0, interpolations},
@@ -139,6 +149,8 @@ static bool counts(const struct key *k, const schedule_config *c)
     case WHERE_CLIPPED: return c->clip_sample;
     case WHERE_LEADING: return c->spaced == SPACING_LEADING;
     case WHERE_V: return c->predicts == PREDICT_V;
+    case TO_ZERO: return c->end == END_ZERO;
+    case TO_SIGMA_MIN: return c->end == END_SIGMA_MIN;
     default: return true;
     }
 }
