@@ -295,8 +295,9 @@ END_TEST
     "\"2\":\"great white shark, white shark\",\"3\":\"crane\",\"4\":\"cran\",\"6\":\"crane\"," \
     "\"8\":\"none\"}}"
 #define LABELS                                                                             \
-    "{\"id2label\":{\"0\":\"tench\",\"1\":\"goldfish, Carassius auratus\",\"7\":\"crane bird, Grus\"," \
-    "\"2\":\"great white shark, white shark\",\"5\":\"great white shark, white shark, great white\"}}"
+    "{\"id2label\":{\"0\":\"tench\",\"1\":\"goldfish, Carassius auratus\","                       \
+    "\"7\":\"crane bird, Grus\",\"2\":\"great white shark, white shark\","                        \
+    "\"5\":\"great white shark, white shark, great white\"}}"
 
 static const struct {
     const char *typed;
@@ -354,7 +355,7 @@ START_TEST(test_list)
     const char *at = lists[_i].typed;
     ck_assert_msg(config_parse_names(&names, LABELS, "test", 9) == OK, "%s", fail_line());
     for (; at; n++) {
-        status st = config_next_class(&found, &at, &(class_choice){&names, 8, true});
+        status st = config_next_class(&found, &at, &(class_choice){&names, 8, true, false});
         if (st != OK) break;
         ck_assert_int_lt(n, 5);
         ck_assert_int_eq(found, lists[_i].found[n]);
@@ -366,15 +367,16 @@ END_TEST
 
 START_TEST(test_same_labels)
 {
+    static const char json[] = "{\"id2label\":{\"0\":\"a,b\",\"2\":\"a, b\"}}";
     class_names names;
+    const class_choice among = {&names, 3, false, false};
     int found;
     const char *at = "a,b";
-    ck_assert_int_eq(config_parse_names(&names, "{\"id2label\":{\"0\":\"a,b\",\"2\":\"a, b\"}}",
-                                        "test", 3), OK);
-    ck_assert_int_eq(config_next_class(&found, &at, &(class_choice){&names, 3, false}), ERR_USAGE);
+    ck_assert_int_eq(config_parse_names(&names, json, "test", 3), OK);
+    ck_assert_int_eq(config_next_class(&found, &at, &among), ERR_USAGE);
     ck_assert_msg(strstr(fail_line(), "0 and 2") != NULL, "%s", fail_line());
     at = "null";
-    ck_assert_int_eq(config_next_class(&found, &at, &(class_choice){&names, 3, false}), ERR_USAGE);
+    ck_assert_int_eq(config_next_class(&found, &at, &among), ERR_USAGE);
     ck_assert_msg(strstr(fail_line(), "no null class") != NULL, "%s", fail_line());
     config_free_names(&names);
 }
@@ -388,7 +390,7 @@ START_TEST(test_lookup)
     ck_assert_int_eq(names.n, 9);
     ck_assert_ptr_null(names.names[5]);
     const char *at = lookups[_i].typed;
-    status st = config_next_class(&found, &at, &(class_choice){&names, 8, true});
+    status st = config_next_class(&found, &at, &(class_choice){&names, 8, true, false});
     if (lookups[_i].expected >= 0) {
         ck_assert_msg(st == OK, "%s", fail_line());
         ck_assert_int_eq(found, lookups[_i].expected);
@@ -433,9 +435,9 @@ START_TEST(test_no_names)
     ck_assert_int_eq(config_parse_names(&names, "{\"vae\":[]}", "test", 8), OK);
     ck_assert_int_eq(names.n, 0);
     const char *at = "3", *unknown = "cat";
-    ck_assert_int_eq(config_next_class(&found, &at, &(class_choice){&names, 8, true}), OK);
+    ck_assert_int_eq(config_next_class(&found, &at, &(class_choice){&names, 8, true, false}), OK);
     ck_assert_int_eq(found, 3);
-    ck_assert_int_eq(config_next_class(&found, &unknown, &(class_choice){&names, 8, true}),
+    ck_assert_int_eq(config_next_class(&found, &unknown, &(class_choice){&names, 8, true, false}),
                      ERR_USAGE);
     ck_assert_ptr_nonnull(strstr(fail_line(), "no class names"));
 }

@@ -30,7 +30,8 @@ enum { METHOD_UNGIVEN = -1 };
      "heun for SiT]", 0, 0, sampler_names},                                                        \
     {"eta", 0, OPTION_DOUBLE, &(where)->eta, "E", "ddim's noise, 0 to 1 [0]", 0, 1, NULL},         \
     {"cfg", 0, OPTION_DOUBLE, &(where)->guidance, "G",                                             \
-     "classifier-free guidance scale; 1 is none [4; 1 for a model without a null class]", 0, 1000, NULL},                              \
+     "classifier-free guidance scale; 1 is none [4; 1 for a model without a null class]", 0,       \
+     1000, NULL},                                                                                  \
     {"cfg-channels", 0, OPTION_CHOICE, &(where)->cfg_channels, "3|all",                            \
      "latent channels that are guided [3 in original arithmetic, else all]", 0, 0,                 \
      method_channels},                                                                             \
@@ -47,7 +48,7 @@ enum { METHOD_UNGIVEN = -1 };
      "increasing-decreasing [sigma]", 0, 0, diffusion_names}
 extern const char *const method_channels[];
 
-/* Gives the guidance its default. ERR_USAGE where the model has no null class to guide away from. */
+/* Gives the guidance its default. ERR_USAGE where there is no null class to guide away from. */
 status method_guidance(method *q, const model *m);
 
 /* Puts the method into a request, with what the model says where nothing was chosen. ERR_USAGE for

@@ -65,7 +65,8 @@ static status choose_labels(sample_request *q, const model *m)
 {
     size_t capacity = 0;
     int classes = m->dit.n_classes, label;
-    const class_choice among = {&m->classes, classes, m->dit.has_null};
+    const class_choice among = {&m->classes, classes, m->dit.has_null,
+                                m->labels_by == LABELS_ASSUMED};
     status st = OK;
     bool all = q->classes.n == 0;
     if (all && classes > ALL_BY_DEFAULT) {
@@ -294,7 +295,8 @@ static status sample(sample_request *q)
     TRY(check_request(q, &m, &request));
     cli_tell_labels(&m, q->quiet);
     if (!m.dit.has_null && !chosen && !q->quiet)
-        fprintf(stderr, "%s: has no null class, so it is drawn without guidance (--cfg 1)\n", m.path);
+        fprintf(stderr, "%s: has no null class, so it is drawn without guidance (--cfg 1)\n",
+                m.path);
     cli_tell_vae(&m, q->verbose);
     q->on.verbose = q->verbose;
     q->on.measured = true;

@@ -27,9 +27,8 @@ status cli_open_subject(model *m, const subject *s, vae_need need)
 {
     if (s->arch) return paper_model(m, s->arch, s->image_size == PAPER_512 ? 512 : 256);
     status st = model_open(m, &(model_request){.name = s->words.items[0], .vae = s->vae,
-                                               .heads = s->heads,
-                                               .n_classes = s->n_classes, .forced = -1, .need_dit = true,
-                                               .vae_use = need});
+                                               .heads = s->heads, .n_classes = s->n_classes,
+                                               .forced = -1, .need_dit = true, .vae_use = need});
     if (st == OK) st = dit_check(m);
     return st == OK && m->has_vae ? vae_check(m) : st;
 }

@@ -12,8 +12,8 @@
 void json_strip_mark(char *text);
 
 /* *root = text[0..size), whatever stands at the top level. Messages say "path: part", part being
- * "header" of a file that goes on behind it, or null: a file of its own, which may begin with a byte
- * order mark. */
+ * "header" of a file that goes on behind it, or null: a file of its own, which may begin with a
+ * byte order mark. */
 status json_read(json_t **root, const char *text, size_t size, const char *path, const char *part);
 
 #endif

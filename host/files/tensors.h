@@ -28,8 +28,8 @@ typedef struct {
     size_t strides[TENSOR_MAX_DIMS]; /* only then; in elements */
 } tensor;
 
-/* A note that a file carries: safetensors' __metadata__; of torch.save's checkpoints args.num_classes
- * and args.class_dropout_prob, where their args say them. */
+/* A note that a file carries: safetensors' __metadata__; in torch.save's checkpoints
+ * args.num_classes and args.class_dropout_prob, where their args say them. */
 typedef struct {
     char *key, *value;
 } tensor_note;

@@ -182,13 +182,17 @@ static void suggest(const class_names *names, const char *typed)
 
 static status find_number(int *class_number, const char *typed, const class_choice *among)
 {
-    int64_t number;
+    int64_t number = -1;
     if (text_to_int(typed, &number) && number >= 0 && number < among->n_classes) {
         *class_number = (int)number;
         return OK;
     }
     fail(ERR_USAGE, "class %.60s: the model has classes 0 to %d", typed, among->n_classes - 1);
-    if (among->has_null) fail_hint("the null class is called null");
+    if (among->assumed && number == among->n_classes)
+        fail_hint("--num-classes %d: the last row of the label table is a class too",
+                  among->n_classes + 1);
+    else if (among->has_null)
+        fail_hint("the null class is called null");
     return ERR_USAGE;
 }
 

@@ -12,8 +12,9 @@ typedef struct {
     char **names; /* names[i]: all synonyms of class i as the file writes them, or null */
 } class_names;
 
-/* json: the text of model_index.json; path: for messages only. Entries outside 0..rows-1, the rows
- * of the label table, are refused: the null class may have a name too. On failure *names is zero. */
+/* json: the text of model_index.json; path: for messages only. Entries outside 0..rows-1 are
+ * refused, rows being those of the label table: the null class may have a name too. On failure
+ * *names is zero. */
 status config_parse_names(class_names *names, const char *json, const char *path, int rows);
 void config_free_names(class_names *names);
 
@@ -22,6 +23,7 @@ typedef struct {
     const class_names *names;
     int n_classes;
     bool has_null;
+    bool assumed; /* nothing says that there is a null class */
 } class_choice;
 
 enum { CLASS_ALL = -1 };

@@ -80,10 +80,10 @@ typedef enum {
     N_SAMPLERS
 } sampler_kind;
 
-/* scheduler/scheduler_config.json of a diffusers scheduler, or with _class_name SiT, which diffusers
- * does not know: then only flow, path and predicts count. What the file says depends on the class
- * that reads it: other keys, other defaults. So the keys are kept, and config_settle_schedule reads
- * the values for one sampler. */
+/* scheduler/scheduler_config.json of a diffusers scheduler, or with _class_name SiT, which
+ * diffusers does not know: then only flow, path and predicts count. What the file says depends on
+ * the class that reads it: other keys, other defaults. So the keys are kept, and
+ * config_settle_schedule reads the values for one sampler. */
 typedef struct {
     sampler_kind sampler; /* what class_name says */
     bool sampler_known;   /* false: another class, or none */

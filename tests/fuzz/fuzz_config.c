@@ -59,7 +59,7 @@ static void parse_names(const char *json)
     if (config_parse_names(&names, json, "input", 1000) != OK) return;
     static const char *const typed[] = {"7",  "a", "cat", "", "grey fox", ",", "a,b, c,null",
                                         "all"};
-    const class_choice among = {&names, 999, true};
+    const class_choice among = {&names, 999, true, true};
     for (size_t i = 0; i < sizeof typed / sizeof *typed; i++)
         for (const char *at = typed[i]; at;) {
             if (config_next_class(&number, &at, &among) != OK) break;
