@@ -335,7 +335,7 @@ static status bench_transformer(session *s)
     say(s, "loading the transformer");
     TRY(run_open(&r, s->d, q->m,
                  &(run_request){.labels = &label, .n = 1, .steps = STEPS, .guidance = 4.0,
-                                .sampler = q->m->schedule.sampler, .batch = 1,
+                                .sampler = model_any_sampler(q->m), .batch = 1,
                                 .guided_channels = q->m->dit.in_channels}));
     TRY(add_modulation(s, &r)); /* the forward pass needs it */
     if (forward) TRY(add_forward(s, &r));

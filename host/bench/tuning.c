@@ -80,7 +80,7 @@ status tuning_serve_forward(device *d, model *m, FILE *in, FILE *out)
     status st = OK;
     TRY(run_open(&r, d, m,
                  &(run_request){.labels = &label, .n = 1, .steps = "50", .guidance = 4.0,
-                                .sampler = m->schedule.sampler, .batch = 1,
+                                .sampler = model_any_sampler(m), .batch = 1,
                                 .guided_channels = m->dit.in_channels}));
     TRY(dit_forward(&r.network, r.prediction, r.latents, 0, 1, pass_batch(m), r.rows, 0, 0));
     TRY(device_finish(d));

@@ -165,6 +165,11 @@ done:
     return st;
 }
 
+static bool is_null_class(const model *m, int label)
+{
+    return m->dit.has_null && label == m->dit.n_classes;
+}
+
 /* How the pictures were made, for their PNG text: enough to draw them again. */
 static status make_note(text *note, const sample_request *q, const run *r)
 {
@@ -184,8 +189,8 @@ static status make_note(text *note, const sample_request *q, const run *r)
                     compat_names[r->m->arithmetic], precision_names[q->on.precision],
                     r->d->info.name));
     for (int i = 0; i < q->n && i / step < MOST_CLASSES; i += step)
-        TRY(q->labels[i] == r->m->dit.n_classes ? text_append(note, " null")
-                                                : text_append(note, " %d", q->labels[i]));
+        TRY(is_null_class(r->m, q->labels[i]) ? text_append(note, " null")
+                                              : text_append(note, " %d", q->labels[i]));
     if (each > 1) TRY(text_append(note, ", %d pictures of each", each));
     TRY(given_note(note, &q->begin));
 done:

@@ -211,7 +211,8 @@ status config_settle_schedule(schedule_config *out, const schedule_config *confi
     *out = *config;
     out->keys = NULL;
     out->file = NULL;
-    if (config->flow || READS(sampler) > EVERY) return OK;
+    if (config->flow) return OK;
+    if (!(READS(sampler) & EVERY)) sampler = config->sampler; /* SiT's: refused later */
     out->sampler = sampler;
     out->set_alpha_to_one = true; /* of DDPM, which has no such key */
     TRY(read_int(&r, "num_train_timesteps", 1000, 1, MAX_TRAIN_STEPS, &out->n_train));

@@ -530,6 +530,23 @@ status model_sampler(sampler_kind *sampler, const model *m)
     return OK;
 }
 
+sampler_kind model_any_sampler(const model *m)
+{
+    sampler_kind own = m->schedule.sampler, sampler = own;
+    for (int i = -1; i < N_SAMPLERS; i++) {
+        schedule_config settled;
+        sampler = i < 0 ? own : (sampler_kind)i;
+        status st = config_settle_schedule(&settled, &m->schedule, sampler);
+        config_free_schedule(&settled);
+        if (st == OK) {
+            fail_clear();
+            return sampler;
+        }
+    }
+    fail_clear();
+    return own;
+}
+
 void model_close(model *m)
 {
     weights_close(&m->dit_weights);

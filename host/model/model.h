@@ -54,5 +54,7 @@ void model_close(model *m);
 /* What a model is sampled with unless told otherwise. ERR_FORMAT where its scheduler is none of
  * ours. */
 status model_sampler(sampler_kind *sampler, const model *m);
+/* One that reads the scheduler's configuration, for measurements: the model's own where it can. */
+sampler_kind model_any_sampler(const model *m);
 
 #endif

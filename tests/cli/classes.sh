@@ -169,6 +169,7 @@ expect 1 "use_karras_sigmas true is not supported" sample keep/m $short --class 
 says "does not read this key: ddpm, ddim" err
 expect 0 "none: give one to sample" info keep/m
 expect 0 "" sample keep/m $short --class 0 --sampler ddim
+expect 0 "" bench keep/m --only forward -q --repeat 1
 expect 0 "" convert keep/m keep/converted
 says DPMSolverMultistepScheduler keep/converted/model_index.json
 says DPMSolverMultistepScheduler keep/converted/scheduler/scheduler_config.json
