@@ -256,13 +256,14 @@ def broken_configs(c):
             ("vae_layers", v, "layers_per_block", 2, "resnets.2"),
             ("vae_scaling", v, "scaling_factor", 0, "scaling_factor"),
             ("vae_class", v, "_class_name", "AutoencoderTiny", "AutoencoderTiny"),
-            ("scheduler_class", s, "_class_name", "PNDMScheduler", "PNDMScheduler"),
+            ("scheduler_class", "model_index.json", "scheduler", ["diffusers", "PNDMScheduler"],
+             "PNDMScheduler"),
             ("scheduler_betas", s, "beta_schedule", "sigmoid", "beta_schedule"),
             ("scheduler_snr", s, "rescale_betas_zero_snr", True, "rescale_betas_zero_snr"),
             ("scheduler_range", s, "beta_end", 2, "beta_end"),
             ("scheduler_trained", s, "trained_betas", [0.1, 0.2], "trained_betas"),
             ("names_key", "model_index.json", "id2label", {"seven": "x"}, "id2label"),
-            ("names_beyond", "model_index.json", "id2label", {"7": "x"}, "id2label")):
+            ("names_beyond", "model_index.json", "id2label", {"8": "x"}, "id2label")):
         c.config("config_" + case, word, file, lambda d, k=key, x=value: d.__setitem__(k, x))
     c.config("config_empty", t, t, lambda d: "")
     c.config("config_cut", t, t, lambda d: json.dumps(d)[:-1])

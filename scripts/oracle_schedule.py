@@ -287,18 +287,21 @@ def all_cases():
         yield arithmetic, "ddim", config, steps, 0.0, True, True, "DDIMScheduler"
 
 
-def write(arithmetic, sampler, config, steps, eta, learned, invert, diffusion, result):
+def values_of(result):
     timesteps, draws, x = result
-    assert np.isfinite(x).all(), (arithmetic, sampler, config, steps)
+    return " %d, %.9g, %.9g, %.17g, %d,\n {%s}}," % (
+        len(timesteps), timesteps[0], timesteps[-1],
+        sum((i + 1) * t for i, t in enumerate(timesteps)),
+        sum((i + 1) * d for i, d in enumerate(draws)), ", ".join("%.9g" % v for v in x))
+
+
+def write(arithmetic, sampler, config, steps, eta, learned, invert, diffusion, result):
+    assert np.isfinite(result[2]).all(), (arithmetic, sampler, config, steps)
     text = json.dumps(config).replace('"', '\\"')
     print('{COMPAT_%s, SAMPLER_%s, "%s", "%s", %s, %d, %d, DIFFUSION_%s,' % (
         arithmetic.upper(), sampler.upper(), text, steps, eta, learned, invert,
         diffusion.upper().replace("-", "_")))
-    print(" %d, %.9g, %.9g, %.17g, %d," % (
-        len(timesteps), timesteps[0], timesteps[-1],
-        sum((i + 1) * t for i, t in enumerate(timesteps)),
-        sum((i + 1) * d for i, d in enumerate(draws))))
-    print(" {%s}}," % ", ".join("%.9g" % v for v in x))
+    print(values_of(result))
 
 
 def main():

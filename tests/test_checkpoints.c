@@ -289,6 +289,25 @@ START_TEST(writes_what_is_read)
 }
 END_TEST
 
+/* What the tensors do not say: a checkpoint's args, as torch.save wrote them
+ * (scripts/oracle_labels.py). */
+START_TEST(args_are_notes)
+{
+    static const struct {
+        const char *name, *dropout;
+    } files[] = {{DITCL_SOURCE_DIR "/tests/data/labels/namespace.pt", "0.10000000000000001"},
+                 {DITCL_SOURCE_DIR "/tests/data/labels/dictionary.pt", "0"}};
+    tensor_file file;
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        ck_assert_msg(checkpoint_open(&file, files[i].name) == OK, "%s", fail_line());
+        ck_assert_uint_eq(file.n_notes, 2);
+        ck_assert_str_eq(tensor_file_note(&file, "args.num_classes"), "3");
+        ck_assert_str_eq(tensor_file_note(&file, "args.class_dropout_prob"), files[i].dropout);
+        tensor_file_close(&file);
+    }
+}
+END_TEST
+
 /* ---- names and values ---- */
 
 /* What PyTorch's wrappers put before a name, in any order. */
@@ -383,6 +402,7 @@ Suite *suite_checkpoints(void)
     tcase_add_test(tc, pickles_hostile_size);
     tcase_add_loop_test(tc, indexes_bad, 0, COUNT(bad_indexes));
     tcase_add_test(tc, writes_what_is_read);
+    tcase_add_test(tc, args_are_notes);
     tcase_add_test(tc, wrappers_leave);
     tcase_add_test(tc, strides_are_no_difference);
     tcase_add_test(tc, vae_names_agree);

@@ -11,6 +11,8 @@
 #define DIT "{\"_class_name\":\"DiTTransformer2DModel\""
 #define VAE "{\"_class_name\":\"AutoencoderKL\""
 #define DDIM "{\"_class_name\":\"DDIMScheduler\""
+#define DDPM "{\"_class_name\":\"DDPMScheduler\""
+#define EULER "{\"_class_name\":\"EulerDiscreteScheduler\""
 #define DPM "{\"_class_name\":\"DPMSolverMultistepScheduler\""
 
 /* ---- what is read ---- */
@@ -18,7 +20,7 @@
 START_TEST(test_dit_defaults)
 {
     dit_config c;
-    ck_assert_int_eq(config_parse_dit(&c, DIT "}", "test"), OK);
+    ck_assert_int_eq(config_parse_dit(&c, DIT "}", "test", NULL), OK);
     ck_assert_int_eq(c.in_channels, 4);
     ck_assert_int_eq(c.out_channels, 4);
     ck_assert_int_eq(c.patch, 2);
@@ -43,7 +45,7 @@ START_TEST(test_dit_values)
         "\"num_attention_heads\":4,\"num_embeds_ada_norm\":7,\"num_layers\":3,\"patch_size\":8,"
         "\"num_vector_embeds\":null,\"only_cross_attention\":false,\"sample_size\":64,"
         "\"upcast_attention\":true,\"use_linear_projection\":false,\"norm_eps\":0.001}";
-    ck_assert_msg(config_parse_dit(&c, json, "test") == OK, "%s", fail_line());
+    ck_assert_msg(config_parse_dit(&c, json, "test", NULL) == OK, "%s", fail_line());
     ck_assert_int_eq(c.in_channels, 3);
     ck_assert_int_eq(c.out_channels, 6);
     ck_assert_int_eq(c.patch, 8);
@@ -59,7 +61,7 @@ END_TEST
 START_TEST(test_vae_values)
 {
     vae_config c;
-    ck_assert_int_eq(config_parse_vae(&c, VAE "}", "test"), OK);
+    ck_assert_int_eq(config_parse_vae(&c, VAE "}", "test", NULL), OK);
     ck_assert_int_eq(c.n_levels, 1);
     ck_assert_int_eq(c.channels[0], 64);
     ck_assert_int_eq(c.layers_per_block, 1);
@@ -72,7 +74,7 @@ START_TEST(test_vae_values)
                            "\"layers_per_block\":2,\"norm_num_groups\":4,\"scaling_factor\":2,"
                            "\"shift_factor\":-0.5,\"use_post_quant_conv\":false,"
                            "\"mid_block_add_attention\":false,\"latent_channels\":16}";
-    ck_assert_msg(config_parse_vae(&c, json, "test") == OK, "%s", fail_line());
+    ck_assert_msg(config_parse_vae(&c, json, "test", NULL) == OK, "%s", fail_line());
     ck_assert_int_eq(c.n_levels, 3);
     ck_assert_int_eq(c.channels[2], 24);
     ck_assert_int_eq(c.latent_channels, 16);
@@ -82,10 +84,46 @@ START_TEST(test_vae_values)
 }
 END_TEST
 
+/* *out = what the file's own class, or class_name, reads. */
+static void settled(schedule_config *out, const char *json, const char *class_name)
+{
+    schedule_config c;
+    ck_assert_msg(config_parse_schedule(&c, json, "test", class_name) == OK, "%s", fail_line());
+    ck_assert_msg(config_settle_schedule(out, &c, c.sampler) == OK, "%s", fail_line());
+    config_free_schedule(&c);
+}
+
+/* model_index.json's class goes before the file's, which may say none. */
+START_TEST(test_schedule_class)
+{
+    schedule_config c;
+    settled(&c, "{}", "EulerDiscreteScheduler");
+    ck_assert(c.sampler_known && c.sampler == SAMPLER_EULER && c.spaced == SPACING_LINSPACE);
+    ck_assert_str_eq(c.own_class, "");
+    settled(&c, DDIM ",\"beta_end\":0.05}", "HeunDiscreteScheduler");
+    ck_assert(c.sampler == SAMPLER_HEUN && c.beta_start == 0.00085 && c.beta_end == 0.05);
+    ck_assert_str_eq(c.class_name, "HeunDiscreteScheduler");
+    ck_assert_str_eq(c.own_class, "DDIMScheduler");
+    settled(&c, DDIM "}", "PNDMScheduler");
+    ck_assert(!c.sampler_known);
+    settled(&c, "{\"_class_name\":\"SiT\"}", "DDIMScheduler");
+    ck_assert(c.flow);
+    settled(&c, "{}", NULL);
+    ck_assert(!c.sampler_known);
+    /* what diffusers took from a class's defaults is not in the file */
+    settled(&c, DDIM ",\"beta_end\":0.05,\"beta_start\":0.001,"
+                "\"_use_default_values\":[\"beta_end\",7]}", NULL);
+    ck_assert(c.beta_start == 0.001 && c.beta_end == 0.02);
+    /* to Python None is no truth */
+    settled(&c, DDIM ",\"clip_sample\":null,\"thresholding\":null}", NULL);
+    ck_assert(!c.clip_sample);
+}
+END_TEST
+
 START_TEST(test_schedule_values)
 {
     schedule_config c;
-    ck_assert_int_eq(config_parse_schedule(&c, DDIM "}", "test"), OK);
+    settled(&c, DDIM "}", NULL);
     ck_assert(c.sampler == SAMPLER_DDIM && c.sampler_known);
     ck_assert_int_eq(c.n_train, 1000);
     ck_assert(c.betas == BETAS_LINEAR && c.predicts == PREDICT_EPSILON);
@@ -95,16 +133,16 @@ START_TEST(test_schedule_values)
     const char *json = "{\"_class_name\":\"DPMSolverMultistepScheduler\",\"trained_betas\":"
                        "[0.1,0.25],\"num_train_timesteps\":2,\"clip_sample\":false,"
                        "\"variance_type\":null,\"steps_offset\":1}";
-    ck_assert_msg(config_parse_schedule(&c, json, "test") == OK, "%s", fail_line());
+    settled(&c, json, NULL);
     ck_assert(c.sampler_known && c.sampler == SAMPLER_DPM);
     ck_assert(c.spaced == SPACING_LINSPACE && c.solver_order == 2 && c.lower_order_final);
     ck_assert(c.betas == BETAS_TRAINED && c.trained_betas[1] == 0.25);
-    ck_assert(!c.clip_sample && c.steps_offset == 1);
+    ck_assert(!c.clip_sample && c.steps_offset == 0); /* which only leading spacing reads */
     config_free_schedule(&c);
     ck_assert_ptr_null(c.trained_betas);
     /* as Python writes it; inside a string it is text */
     json = "{\"_class_name\":\"My-Infinity\\\"-Infinity\",\"lambda_min_clipped\": -Infinity}";
-    ck_assert_msg(config_parse_schedule(&c, json, "test") == OK, "%s", fail_line());
+    settled(&c, json, NULL);
     ck_assert(!c.sampler_known);
     ck_assert_str_eq(c.class_name, "My-Infinity\"-Infinity");
     config_free_schedule(&c);
@@ -188,7 +226,7 @@ static const struct {
     {'v', VAE ",\"shift_factor\":\"0\"}", "shift_factor"},
     {'v', VAE ",\"use_post_quant_conv\":0}", "use_post_quant_conv"},
     {'v', VAE ",\"mid_block_add_attention\":null}", "mid_block_add_attention"},
-    {'s', "{}", "_class_name"},
+    {'s', "{\"_class_name\":3}", "_class_name"},
     {'s', DDIM ",\"thresholding\":true}", "thresholding"},
     {'s', DDIM ",\"rescale_betas_zero_snr\":true}", "rescale_betas_zero_snr"},
     {'s', DDIM ",\"num_train_timesteps\":0}", "num_train_timesteps"},
@@ -209,18 +247,19 @@ static const struct {
     {'s', DDIM ",\"set_alpha_to_one\":1}", "set_alpha_to_one"},
     {'s', DDIM ",\"clip_sample\":\"yes\"}", "clip_sample"},
     {'s', DDIM ",\"clip_sample_range\":0}", "clip_sample_range"},
-    {'s', DDIM ",\"variance_type\":\"learned\"}", "variance_type"},
+    {'s', DDPM ",\"variance_type\":\"learned\"}", "variance_type"},
     {'s', DPM ",\"algorithm_type\":\"sde-dpmsolver++\"}", "algorithm_type"},
     {'s', DPM ",\"solver_order\":3}", "solver_order"},
-    {'s', DPM ",\"solver_type\":\"bh1\"}", "solver_type"},
+    {'s', DPM ",\"solver_type\":\"bh3\"}", "solver_type"},
     {'s', DPM ",\"use_karras_sigmas\":true}", "use_karras_sigmas"},
     {'s', DPM ",\"use_flow_sigmas\":1}", "use_flow_sigmas"},
-    {'s', DPM ",\"lower_order_final\":null}", "lower_order_final"},
+    {'s', DPM ",\"lower_order_final\":1}", "lower_order_final"},
     {'s', DPM ",\"final_sigmas_type\":\"max\"}", "final_sigmas_type"},
     {'s', DPM ",\"lambda_min_clipped\":-5.1}", "lambda_min_clipped"},
-    {'s', DPM ",\"sigma_max\":80}", "sigma_max"},
-    {'s', DPM ",\"interpolation_type\":\"log_linear\"}", "interpolation_type"},
-    {'s', DPM ",\"timestep_type\":\"continuous\"}", "timestep_type"},
+    {'s', EULER ",\"use_karras_sigmas\":true,\"sigma_max\":80}", "use_karras_sigmas"},
+    {'s', EULER ",\"interpolation_type\":\"log_linear\"}", "interpolation_type"},
+    {'s', EULER ",\"timestep_type\":\"continuous\",\"prediction_type\":\"v_prediction\"}",
+     "timestep_type"},
     {'s', DPM ",\"solver_order\":-Infinity}", "solver_order"},
     {'s', DPM ",\"solver_order\":Infinity}", "JSON"},
     {'s', "{\"_class_name\":\"SiT\",\"path_type\":\"linear\"}", "path_type"},
@@ -231,18 +270,21 @@ START_TEST(test_refusal)
 {
     dit_config dit;
     vae_config vae;
-    schedule_config schedule;
+    schedule_config schedule = {0}, settled;
     const char *json = refusals[_i].json;
     status st;
     if (refusals[_i].kind == 't')
-        st = config_parse_dit(&dit, json, "some/config.json");
+        st = config_parse_dit(&dit, json, "some/config.json", NULL);
     else if (refusals[_i].kind == 'v')
-        st = config_parse_vae(&vae, json, "some/config.json");
+        st = config_parse_vae(&vae, json, "some/config.json", NULL);
     else
-        st = config_parse_schedule(&schedule, json, "some/config.json");
+        st = config_parse_schedule(&schedule, json, "some/config.json", NULL);
+    if (st == OK && refusals[_i].kind == 's')
+        st = config_settle_schedule(&settled, &schedule, schedule.sampler);
     ck_assert_msg(st == ERR_FORMAT || st == ERR_LIMIT, "%s passed", json);
     ck_assert_msg(strstr(fail_line(), refusals[_i].word) != NULL, "%s: %s", json, fail_line());
     ck_assert_msg(!strncmp(fail_line(), "some/config.json: ", 18), "%s", fail_line());
+    config_free_schedule(&schedule);
 }
 END_TEST
 
@@ -250,7 +292,12 @@ END_TEST
 
 #define NAMES                                                                            \
     "{\"id2label\":{\"0\":\"tench, Tinca tinca\",\"1\":\"goldfish, Carassius auratus\"," \
-    "\"2\":\"great white shark, white shark\",\"3\":\"crane\",\"4\":\"cran\",\"6\":\"crane\"}}"
+    "\"2\":\"great white shark, white shark\",\"3\":\"crane\",\"4\":\"cran\",\"6\":\"crane\"," \
+    "\"8\":\"none\"}}"
+#define LABELS                                                                             \
+    "{\"id2label\":{\"0\":\"tench\",\"1\":\"goldfish, Carassius auratus\","                       \
+    "\"7\":\"crane bird, Grus\",\"2\":\"great white shark, white shark\","                        \
+    "\"5\":\"great white shark, white shark, great white\"}}"
 
 static const struct {
     const char *typed;
@@ -278,16 +325,72 @@ static const struct {
     {"", -1, "empty"},
     {"  ", -1, "empty"},
     {"1.5", -1, "1.5"},
+    {"null", 8, ""},
+    {" NULL", 8, ""},
+    {"none", 8, ""},
+    {"8", -1, "called null"},
 };
+
+static const struct {
+    const char *typed;
+    int n, found[5];
+} lists[] = {
+    {"0,crane bird, Grus", 2, {0, 7}},
+    {"white shark,0", 0, {0}}, /* the name of two classes */
+    {"Great White  Shark,white shark", 0, {0}}, /* two blanks: another name */
+    {"Great White Shark,white shark", 1, {2}},
+    {"great white shark, white shark, 4", 2, {2, 4}},
+    {"great white shark, white shark, great white", 1, {5}},
+    {"great white shark, white shark, goldfish,1", 3, {2, 1, 1}},
+    {"4,great white shark , white shark,all,null", 4, {4, 2, CLASS_ALL, 8}},
+    {"tench", 1, {0}},
+    {"Carassius auratus, goldfish", 2, {1, 1}},
+};
+
+/* A label as info prints it is one class; commas part the others. */
+START_TEST(test_list)
+{
+    class_names names;
+    int found, n = 0;
+    const char *at = lists[_i].typed;
+    ck_assert_msg(config_parse_names(&names, LABELS, "test", 9) == OK, "%s", fail_line());
+    for (; at; n++) {
+        status st = config_next_class(&found, &at, &(class_choice){&names, 8, true, false});
+        if (st != OK) break;
+        ck_assert_int_lt(n, 5);
+        ck_assert_int_eq(found, lists[_i].found[n]);
+    }
+    ck_assert_int_eq(n, lists[_i].n);
+    config_free_names(&names);
+}
+END_TEST
+
+START_TEST(test_same_labels)
+{
+    static const char json[] = "{\"id2label\":{\"0\":\"a,b\",\"2\":\"a, b\"}}";
+    class_names names;
+    const class_choice among = {&names, 3, false, false};
+    int found;
+    const char *at = "a,b";
+    ck_assert_int_eq(config_parse_names(&names, json, "test", 3), OK);
+    ck_assert_int_eq(config_next_class(&found, &at, &among), ERR_USAGE);
+    ck_assert_msg(strstr(fail_line(), "0 and 2") != NULL, "%s", fail_line());
+    at = "null";
+    ck_assert_int_eq(config_next_class(&found, &at, &among), ERR_USAGE);
+    ck_assert_msg(strstr(fail_line(), "no null class") != NULL, "%s", fail_line());
+    config_free_names(&names);
+}
+END_TEST
 
 START_TEST(test_lookup)
 {
     class_names names;
     int found = -2;
-    ck_assert_msg(config_parse_names(&names, NAMES, "test", 8) == OK, "%s", fail_line());
-    ck_assert_int_eq(names.n, 7);
+    ck_assert_msg(config_parse_names(&names, NAMES, "test", 9) == OK, "%s", fail_line());
+    ck_assert_int_eq(names.n, 9);
     ck_assert_ptr_null(names.names[5]);
-    status st = config_find_class(&found, &names, lookups[_i].typed, 8);
+    const char *at = lookups[_i].typed;
+    status st = config_next_class(&found, &at, &(class_choice){&names, 8, true, false});
     if (lookups[_i].expected >= 0) {
         ck_assert_msg(st == OK, "%s", fail_line());
         ck_assert_int_eq(found, lookups[_i].expected);
@@ -331,9 +434,11 @@ START_TEST(test_no_names)
     ck_assert_int_eq(config_parse_names(&names, "{\"id2label\":null}", "test", 8), OK);
     ck_assert_int_eq(config_parse_names(&names, "{\"vae\":[]}", "test", 8), OK);
     ck_assert_int_eq(names.n, 0);
-    ck_assert_int_eq(config_find_class(&found, &names, "3", 8), OK);
+    const char *at = "3", *unknown = "cat";
+    ck_assert_int_eq(config_next_class(&found, &at, &(class_choice){&names, 8, true, false}), OK);
     ck_assert_int_eq(found, 3);
-    ck_assert_int_eq(config_find_class(&found, &names, "cat", 8), ERR_USAGE);
+    ck_assert_int_eq(config_next_class(&found, &unknown, &(class_choice){&names, 8, true, false}),
+                     ERR_USAGE);
     ck_assert_ptr_nonnull(strstr(fail_line(), "no class names"));
 }
 END_TEST
@@ -346,10 +451,13 @@ Suite *suite_config(void)
     tcase_add_test(tests, test_dit_values);
     tcase_add_test(tests, test_vae_values);
     tcase_add_test(tests, test_schedule_values);
+    tcase_add_test(tests, test_schedule_class);
     tcase_add_loop_test(tests, test_refusal, 0, sizeof refusals / sizeof *refusals);
     suite_add_tcase(suite, tests);
     tests = tcase_create("names");
     tcase_add_loop_test(tests, test_lookup, 0, sizeof lookups / sizeof *lookups);
+    tcase_add_loop_test(tests, test_list, 0, sizeof lists / sizeof *lists);
+    tcase_add_test(tests, test_same_labels);
     tcase_add_loop_test(tests, test_bad_names, 0, sizeof bad_names / sizeof *bad_names);
     tcase_add_test(tests, test_no_names);
     suite_add_tcase(suite, tests);

@@ -29,6 +29,14 @@ static const trajectory trajectories[] = {
 };
 enum { N_TRAJECTORIES = sizeof trajectories / sizeof *trajectories };
 
+/* all of diffusers' KarrasDiffusionSchedulers as X.from_config makes our classes of them
+ * (scripts/oracle_from_config.py) */
+#include "data/from_config.inc"
+enum {
+    N_FROM_CONFIG = sizeof from_config / sizeof *from_config,
+    N_NOT_FROM_CONFIG = sizeof not_from_config / sizeof *not_from_config
+};
+
 static float toy(float x, float t)
 {
     return (float)(0.3 * cos((double)t / 100.0)) * x + 0.1f;
@@ -67,12 +75,11 @@ static double run(const schedule *s, const trajectory *c)
 }
 
 /* Rounding alone: the largest error seen is 2.1e-6 (1000 steps). */
-START_TEST(test_trajectory)
+static void check_trajectory(const trajectory *c)
 {
-    const trajectory *c = &trajectories[_i];
     schedule_config config;
     schedule s;
-    ck_assert_msg(config_parse_schedule(&config, c->config, "test") == OK, "%s", fail_line());
+    ck_assert_msg(config_parse_schedule(&config, c->config, "test", NULL) == OK, "%s", fail_line());
     const schedule_options options = {c->arithmetic, c->sampler, c->steps,    c->eta,
                                       c->learned,    c->invert,  c->diffusion};
     ck_assert_msg(schedule_init(&s, &config, &options) == OK, "%s steps %s: %s", c->config,
@@ -98,6 +105,34 @@ START_TEST(test_trajectory)
     schedule_free(&s);
     config_free_schedule(&config);
 }
+
+START_TEST(test_trajectory)
+{
+    check_trajectory(&trajectories[_i]);
+}
+END_TEST
+
+START_TEST(test_from_config)
+{
+    check_trajectory(&from_config[_i]);
+}
+END_TEST
+
+/* A value that the class reads and ditcl does not have: one of these keys is named. */
+START_TEST(test_not_from_config)
+{
+    schedule_config config, settled;
+    char keys[100], *key = keys;
+    bool named = false;
+    ck_assert_int_eq(config_parse_schedule(&config, not_from_config[_i].config, "test", NULL), OK);
+    ck_assert_int_eq(config_settle_schedule(&settled, &config, not_from_config[_i].sampler),
+                     ERR_FORMAT);
+    snprintf(keys, sizeof keys, "%s", not_from_config[_i].keys);
+    for (char *word = strtok_r(key, " ", &key); word; word = strtok_r(NULL, " ", &key))
+        named |= strstr(fail_line(), word) != NULL;
+    ck_assert_msg(named, "%s: %s", not_from_config[_i].keys, fail_line());
+    config_free_schedule(&config);
+}
 END_TEST
 
 /* A shipped spacing, number by number: facts of the published program. */
@@ -105,7 +140,7 @@ START_TEST(test_known_spacings)
 {
     schedule_config config;
     schedule s;
-    config_original_schedule(&config);
+    ck_assert_int_eq(config_original_schedule(&config, SAMPLER_DDPM, true), OK);
     schedule_options options = {COMPAT_ORIGINAL, SAMPLER_DDPM, "50", .learned = true};
     ck_assert_int_eq(schedule_init(&s, &config, &options), OK);
     static const int begin[] = {0, 20, 41, 61, 82, 102}, end[] = {958, 979, 999};
@@ -203,7 +238,7 @@ START_TEST(test_flow_refusal)
     schedule_config config;
     schedule s;
     snprintf(json, sizeof json, "{\"_class_name\":\"SiT\"%s}", flow_refusals[_i].config);
-    ck_assert_int_eq(config_parse_schedule(&config, json, "test"), OK);
+    ck_assert_int_eq(config_parse_schedule(&config, json, "test", NULL), OK);
     const schedule_options options = {.sampler = flow_refusals[_i].sampler,
                                       .steps = flow_refusals[_i].steps,
                                       .invert = flow_refusals[_i].invert,
@@ -220,7 +255,7 @@ START_TEST(test_refusal)
     schedule_config config;
     schedule s;
     snprintf(json, sizeof json, "{\"_class_name\":\"DDIMScheduler\"%s}", refusals[_i].config);
-    ck_assert_int_eq(config_parse_schedule(&config, json, "test"), OK);
+    ck_assert_int_eq(config_parse_schedule(&config, json, "test", NULL), OK);
     const schedule_options options = {
         refusals[_i].arithmetic, refusals[_i].sampler, refusals[_i].steps, refusals[_i].eta,
         refusals[_i].learned,    refusals[_i].invert,  DIFFUSION_SIGMA};
@@ -237,6 +272,8 @@ Suite *suite_schedule(void)
     Suite *suite = suite_create("schedule");
     TCase *tests = tcase_create("trajectories");
     tcase_add_loop_test(tests, test_trajectory, 0, N_TRAJECTORIES);
+    tcase_add_loop_test(tests, test_from_config, 0, N_FROM_CONFIG);
+    tcase_add_loop_test(tests, test_not_from_config, 0, N_NOT_FROM_CONFIG);
     tcase_add_test(tests, test_known_spacings);
     suite_add_tcase(suite, tests);
     tests = tcase_create("refusals");

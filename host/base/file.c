@@ -120,6 +120,14 @@ void file_map_forget(const file_map *map, const unsigned char *data, size_t size
     if (size) madvise((void *)(map->data + begin), first + size - begin, MADV_DONTNEED);
 }
 
+/* A byte order mark, or what ASCII's first character would be. */
+static bool is_utf_16(const file_map *map)
+{
+    const unsigned char *p = map->data;
+    return map->size > 1 && ((p[0] == 0xff && p[1] == 0xfe) || (p[0] == 0xfe && p[1] == 0xff) ||
+                             !p[0] != !p[1]);
+}
+
 status file_read_text(char **out, const char *path, size_t limit)
 {
     file_map map;
@@ -130,7 +138,8 @@ status file_read_text(char **out, const char *path, size_t limit)
         TRY(fail(ERR_FORMAT, "%s: %zu bytes, expected at most %zu", path, map.size, limit));
     TRY(file_map_rest(&map, path));
     if (map.size && memchr(map.data, 0, map.size))
-        TRY(fail(ERR_FORMAT, "%s: holds a NUL byte, expected text", path));
+        TRY(fail(ERR_FORMAT, "%s: %s, expected text in UTF-8", path,
+                 is_utf_16(&map) ? "is UTF-16" : "holds a NUL byte"));
     TRY(memory_alloc(out, map.size + 1, 1));
     if (map.size) memcpy(*out, map.data, map.size);
 done:

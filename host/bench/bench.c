@@ -221,6 +221,12 @@ static status take_down(session *s, record *r, status (*queue)(void *), void *co
 
 /* ---- the transformer ---- */
 
+/* Both halves, where the model has a null class. */
+static int pass_batch(const run *r)
+{
+    return r->guided ? 2 : 1;
+}
+
 static status modulation_pass(void *context)
 {
     return run_modulate(context);
@@ -229,7 +235,7 @@ static status modulation_pass(void *context)
 static status forward_pass(void *context)
 {
     run *r = context;
-    return dit_forward(&r->network, r->prediction, r->latents, 0, 1, 2, r->rows, 0, 0);
+    return dit_forward(&r->network, r->prediction, r->latents, 0, 1, pass_batch(r), r->rows, 0, 0);
 }
 
 typedef struct {
@@ -277,7 +283,7 @@ static status add_steps(session *s, run *r)
     stepping x = {.r = r};
     const measured what = {step_pass, &x, r->plan.n_rows, step_start, &x};
     status st = OK;
-    snprintf(about, sizeof about, "batch 2, one of %s steps", STEPS);
+    snprintf(about, sizeof about, "batch %d, one of %s steps", pass_batch(r), STEPS);
     TRY(step_start(&x));
     TRY(take_down(s, &all, step_pass, &x));
     if (wanted(s->q, "step")) TRY(add_part(s, PART_STEP, about, &all, &what));
@@ -293,7 +299,8 @@ static status add_modulation(session *s, run *r)
     char about[RECORD_SHAPE];
     const measured what = {.queue = modulation_pass, .context = r, .most_calls = 1};
     status st = take_down(s, &all, modulation_pass, r);
-    snprintf(about, sizeof about, "%s steps x 2 labels", STEPS);
+    snprintf(about, sizeof about, "%s steps x %s", STEPS,
+             pass_batch(r) > 1 ? "2 labels" : "1 label");
     if (st == OK && wanted(s->q, "modulation"))
         st = add_part(s, PART_MODULATION, about, &all, &what);
     record_free(&all);
@@ -307,8 +314,8 @@ static status add_forward(session *s, run *r)
     const measured what = {.queue = forward_pass, .context = r}, like = {0};
     const dit_config *c = &r->m->dit;
     status st = take_down(s, &all, forward_pass, r);
-    snprintf(about, sizeof about, "batch 2, T=%d D=%d, %d blocks", r->network.tokens, c->width,
-             c->depth);
+    snprintf(about, sizeof about, "batch %d, T=%d D=%d, %d blocks", pass_batch(r),
+             r->network.tokens, c->width, c->depth);
     if (st == OK && wanted(s->q, "forward")) st = add_part(s, PART_FORWARD, about, &all, &what);
     if (st == OK && wanted_operators(s->q, PART_FORWARD))
         st = add_operators(s, PART_FORWARD, &all, "", &like);
@@ -328,7 +335,7 @@ static status bench_transformer(session *s)
     say(s, "loading the transformer");
     TRY(run_open(&r, s->d, q->m,
                  &(run_request){.labels = &label, .n = 1, .steps = STEPS, .guidance = 4.0,
-                                .sampler = q->m->schedule.sampler, .batch = 1,
+                                .sampler = model_any_sampler(q->m), .batch = 1,
                                 .guided_channels = q->m->dit.in_channels}));
     TRY(add_modulation(s, &r)); /* the forward pass needs it */
     if (forward) TRY(add_forward(s, &r));

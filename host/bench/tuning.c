@@ -10,7 +10,13 @@
 #include "model/vae.h"
 #include "sample/pipeline.h"
 
-enum { STEPS = 50, BATCH = 2, CHUNK = STEPS * BATCH };
+enum { STEPS = 50 };
+
+/* Both halves, where the model has a null class. */
+static int pass_batch(const model *m)
+{
+    return m->dit.has_null ? 2 : 1;
+}
 
 /* ---- shapes ---- */
 
@@ -18,6 +24,7 @@ typedef struct {
     const char *const *only;
     search_row *rows;
     size_t n, capacity;
+    int chunk; /* steps x labels */
     bool decoder;
     status st;
 } shapes;
@@ -33,7 +40,8 @@ static void see(void *context, const char *op, const int sizes[TUNING_SIZES])
 {
     shapes *s = context;
     /* the modulation of all steps is one chunk */
-    bool once = s->decoder || (!strcmp(op, "gemm") && (sizes[0] == CHUNK || sizes[0] == 2 * CHUNK));
+    bool once = s->decoder ||
+                (!strcmp(op, "gemm") && (sizes[0] == s->chunk || sizes[0] == 2 * s->chunk));
     double calls = once ? 1.0 : STEPS;
     if (s->st != OK || !wanted(s, op)) return;
     for (size_t i = 0; i < s->n; i++)
@@ -51,9 +59,9 @@ static void see(void *context, const char *op, const int sizes[TUNING_SIZES])
 
 status tuning_shapes(model *m, const char *const *only, search_row **rows, int *n)
 {
-    shapes s = {.only = only};
+    shapes s = {.only = only, .chunk = STEPS * pass_batch(m)};
     const layer_visitor v = {see, &s};
-    status st = dit_visit(m, BATCH, CHUNK, &v);
+    status st = dit_visit(m, pass_batch(m), s.chunk, &v);
     s.decoder = true;
     if (st == OK) st = vae_visit(m, &v);
     if (st == OK) st = s.st;
@@ -72,15 +80,15 @@ status tuning_serve_forward(device *d, model *m, FILE *in, FILE *out)
     status st = OK;
     TRY(run_open(&r, d, m,
                  &(run_request){.labels = &label, .n = 1, .steps = "50", .guidance = 4.0,
-                                .sampler = m->schedule.sampler, .batch = 1,
+                                .sampler = model_any_sampler(m), .batch = 1,
                                 .guided_channels = m->dit.in_channels}));
-    TRY(dit_forward(&r.network, r.prediction, r.latents, 0, 1, BATCH, r.rows, 0, 0));
+    TRY(dit_forward(&r.network, r.prediction, r.latents, 0, 1, pass_batch(m), r.rows, 0, 0));
     TRY(device_finish(d));
     fprintf(out, "ready\n");
     fflush(out);
     while (fgets(line, sizeof line, in)) {
         double start = clock_seconds();
-        TRY(dit_forward(&r.network, r.prediction, r.latents, 0, 1, BATCH, r.rows, 0, 0));
+        TRY(dit_forward(&r.network, r.prediction, r.latents, 0, 1, pass_batch(m), r.rows, 0, 0));
         TRY(device_finish(d));
         fprintf(out, "%.9g\n", clock_seconds() - start);
         fflush(out);

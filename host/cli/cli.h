@@ -80,7 +80,7 @@ typedef struct {
     text_list words;
     const char *arch, *vae;
     int image_size; /* an index of paper_image_sizes; -1: not given */
-    int heads;
+    int heads, n_classes;
 } subject;
 
 #define OPTIONS_SUBJECT(where)                                                                     \
@@ -91,6 +91,7 @@ typedef struct {
     {"image-size", 0, OPTION_CHOICE, &(where)->image_size, "N",                                    \
      "pictures of --arch: 256 or 512 [256]", 0, 0, paper_image_sizes},                             \
     {"vae", 0, OPTION_TEXT, &(where)->vae, "PATH", "the VAE of a single DiT file", 0, 0, NULL},    \
+    OPTION_CLASSES(&(where)->n_classes),                                                           \
     {"heads", 0, OPTION_INT, &(where)->heads, "H", "attention heads of a single DiT file", 1,      \
      1024, NULL}
 
@@ -98,6 +99,15 @@ typedef struct {
 status cli_check_subject(const char *verb, const subject *s);
 /* Its tensors are checked. */
 status cli_open_subject(model *m, const subject *s, vae_need need);
+
+/* Whether the last row of a single file's label table is the null class or a class. */
+#define OPTION_CLASSES(where)                                                                      \
+    {"num-classes", 0, OPTION_INT, where, "N",                                                     \
+     "classes of a single DiT file; as many as its label table has rows: there is no null class "  \
+     "[all but the last row, where the file does not say it]", 1, 10000000, NULL}
+
+/* What is assumed of a label table that nothing speaks of. */
+void cli_tell_labels(const model *m, bool quiet);
 
 /* With -v: what is assumed of a VAE that does not say it; weights that could not be mapped. */
 void cli_tell_vae(const model *m, bool verbose);

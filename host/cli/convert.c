@@ -40,6 +40,7 @@ static status convert(const char *out, const model_request *in, const type_choic
     if (file && file_is_same(out, m.dit_weights.file.path))
         TRY(fail(ERR_USAGE, "%s: is the file that is read, expected another name", out));
     TRY(dit_check(&m));
+    cli_tell_labels(&m, false);
     if (m.has_vae) TRY(vae_check(&m));
     TRY(file ? convert_to_file(&m, out, type) : convert_to_folder(&m, out, type));
 done:
@@ -52,13 +53,14 @@ status cli_convert(int argc, char **argv)
     static const char *const types[] = {"fp32", "fp16", "bf16", "as-is", NULL};
     static const dtype by_choice[] = {DTYPE_F32, DTYPE_F16, DTYPE_BF16, DTYPE_OTHER};
     const char *names[2] = {0}, *vae_path = NULL;
-    int heads = 0, type = 3;
+    int heads = 0, n_classes = 0, type = 3;
     type_choice what = {0};
     const option options[] = {
         {"vae", 0, OPTION_TEXT, &vae_path, "PATH", "put this VAE, a folder or file, into a folder",
          0, 0, NULL},
         {"heads", 0, OPTION_INT, &heads, "H", "attention heads of a single DiT file", 1, 1024,
          NULL},
+        OPTION_CLASSES(&n_classes),
         {"dtype", 0, OPTION_CHOICE, &type, "T",
          "of what is written: fp32, fp16, bf16, or as-is, each tensor's own [as-is]", 0, 0, types},
         OPTIONS_TYPE(&what),
@@ -83,7 +85,8 @@ status cli_convert(int argc, char **argv)
     bool helped;
     status st = options_parse(&c, argc, argv, &helped);
     if (st != OK || helped) return st;
-    const model_request in = {.name = names[0], .vae = vae_path, .heads = heads, .forced = -1,
+    const model_request in = {.name = names[0], .vae = vae_path, .heads = heads,
+                              .n_classes = n_classes, .forced = -1,
                               .need_dit = true};
     return convert(names[1], &in, &what, by_choice[type]);
 }

@@ -114,7 +114,7 @@ status given_labels(given *g, int **labels, int *n, const model *m)
     TRY(memory_alloc(labels, (size_t)g->frames, sizeof **labels));
     TRY(memory_alloc(&g->mixes, (size_t)g->frames, sizeof *g->mixes));
     *n = g->frames;
-    g->n_mixes = interpolate_labels(*labels, g->mixes, *n, from, to, m->dit.n_classes + 1);
+    g->n_mixes = interpolate_labels(*labels, g->mixes, *n, from, to, dit_label_rows(&m->dit));
 done:
     return st;
 }

@@ -63,10 +63,33 @@ static status print_json(const model *m, double memory)
     json_put_int(&b, all, "memory_bytes", (json_int_t)memory);
     put_vae(&b, all, m);
     put_classes(&b, all, &m->classes);
+    json_put_bool(&b, all, "null_class", c->has_null);
+    if (*m->schedule.class_name) json_put_name(&b, all, "scheduler", m->schedule.class_name);
     json_put_text(&b, all, "model_type", m->schedule.flow ? "sit" : "dit");
     status st = json_build_print(&b, stdout, JSON_INDENT(2));
     json_build_free(&b);
     return st;
+}
+
+/* Whether its values are supported; else the reason is the failure. */
+static bool sampler_reads(const model *m, sampler_kind sampler)
+{
+    schedule_config settled;
+    bool good = config_settle_schedule(&settled, &m->schedule, sampler) == OK;
+    config_free_schedule(&settled);
+    return good;
+}
+
+/* The classes, and why there is a null class or none. */
+static void print_classes(const model *m)
+{
+    const dit_config *c = &m->dit;
+    printf("  classes      %d, ", c->n_classes);
+    if (m->labels_by == LABELS_ASSUMED)
+        printf("and the null class (assumed; --num-classes %d: the last row is a class)\n",
+               c->n_classes + 1);
+    else if (c->has_null) printf("and the null class\n");
+    else printf("no null class, so no guidance (as %s says)\n", labels_sources[m->labels_by]);
 }
 
 /* What sample takes unless told otherwise, and what a SiT predicts along which path. */
@@ -76,9 +99,15 @@ static void print_sampler(const model *m)
     sampler_kind sampler;
     int predicts = 0;
     if (!c->flow) {
-        bool known = model_sampler(&sampler, m) == OK;
-        if (!known) fail_clear();
-        printf("  sampler      %s\n", known ? sampler_names[sampler] : "none: give one to sample");
+        bool known = model_sampler(&sampler, m) == OK && sampler_reads(m, sampler);
+        if (known) printf("  sampler      %s", sampler_names[sampler]);
+        else printf("  sampler      none: give one to sample: %s", fail_line());
+        fail_clear();
+        if (known && *c->class_name) printf(", %s", c->class_name);
+        printf("\n");
+        if (*c->class_name && *c->own_class && strcmp(c->class_name, c->own_class) != 0)
+            printf("               as model_index.json says; scheduler_config.json says %s\n",
+                   c->own_class);
         return;
     }
     while (flow_predictions[predicts] != c->predicts) predicts++;
@@ -104,12 +133,15 @@ static void print_text(const model *m, double memory)
     printf("  parameters   %llu (%.2f M)\n", (unsigned long long)flops_parameters(c),
            (double)flops_parameters(c) / 1e6);
     printf("  forward pass %.2f Gflops, as the paper counts (multiply-adds)\n", flops_gflops(c));
-    printf("  memory       %.0f MB on the device for one picture, %d steps, with guidance%s\n",
-           memory / 1e6, STEPS, m->has_vae ? "" : ", without VAE");
-    printf("  classes      %d\n", c->n_classes);
+    printf("  memory       %.0f MB on the device for one picture, %d steps, %s guidance%s\n",
+           memory / 1e6, STEPS, c->has_null ? "with" : "without",
+           m->has_vae ? "" : ", without VAE");
+    print_classes(m);
     enum { SHOWN = 40 };
     for (int i = 0; i < m->classes.n && i < SHOWN; i++)
-        if (m->classes.names[i]) printf("    %4d  %s\n", i, TEXT_SHOWN(m->classes.names[i]));
+        if (m->classes.names[i])
+            printf("    %4d  %s%s\n", i, TEXT_SHOWN(m->classes.names[i]),
+                   i == c->n_classes ? " (the null class)" : "");
     if (m->classes.n > SHOWN) printf("          ... (--json prints all)\n");
 }
 
@@ -124,7 +156,7 @@ static status run_info(const info_options *q)
     status st = OK;
     TRY(cli_check_subject("info", &q->of));
     TRY(cli_open_subject(&m, &q->of, VAE_IF_THERE));
-    double memory = run_memory(&m, 1, 2, STEPS, true, 1);
+    double memory = run_memory(&m, 1, m.dit.has_null ? 2 : 1, STEPS, m.dit.has_null, 1);
     if (q->json) TRY(print_json(&m, memory));
     else print_text(&m, memory);
 done:

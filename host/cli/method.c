@@ -21,6 +21,17 @@ static status read_interval(const char *typed, run_request *out)
     return OK;
 }
 
+status method_guidance(method *q, const model *m)
+{
+    bool given = q->guidance != METHOD_UNGIVEN;
+    if (!given) q->guidance = m->dit.has_null ? 4 : 1;
+    if (m->dit.has_null || !run_is_guided(m->arithmetic, q->guidance)) return OK;
+    fail(ERR_USAGE, "--cfg %g: %s has no null class to guide away from, as %s says", q->guidance,
+         m->path, labels_sources[m->labels_by]);
+    fail_hint("--cfg 1 draws without guidance");
+    return ERR_USAGE;
+}
+
 status method_request(const method *q, run_request *request, const model *m)
 {
     int channels = m->dit.in_channels;

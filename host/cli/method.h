@@ -13,8 +13,11 @@ typedef struct {
     bool invert;
 } method;
 
+/* Of the guidance: 4, or none where the model has no null class. */
+enum { METHOD_UNGIVEN = -1 };
+
 #define METHOD_DEFAULT                                                                             \
-    {.steps = "50", .sampler = -1, .cfg_channels = -1, .diffusion = -1, .guidance = 4.0}
+    {.steps = "50", .sampler = -1, .cfg_channels = -1, .diffusion = -1, .guidance = METHOD_UNGIVEN}
 
 #define OPTIONS_METHOD(where)                                                                      \
     {"steps", 0, OPTION_TEXT, &(where)->steps, "K",                                                \
@@ -27,7 +30,8 @@ typedef struct {
      "heun for SiT]", 0, 0, sampler_names},                                                        \
     {"eta", 0, OPTION_DOUBLE, &(where)->eta, "E", "ddim's noise, 0 to 1 [0]", 0, 1, NULL},         \
     {"cfg", 0, OPTION_DOUBLE, &(where)->guidance, "G",                                             \
-     "classifier-free guidance scale; 1 is none [4]", 0, 1000, NULL},                              \
+     "classifier-free guidance scale; 1 is none [4; 1 for a model without a null class]", 0,       \
+     1000, NULL},                                                                                  \
     {"cfg-channels", 0, OPTION_CHOICE, &(where)->cfg_channels, "3|all",                            \
      "latent channels that are guided [3 in original arithmetic, else all]", 0, 0,                 \
      method_channels},                                                                             \
@@ -43,6 +47,9 @@ typedef struct {
      "noise of the sde sampler: sigma, constant, sbdm, linear, decreasing or "                     \
      "increasing-decreasing [sigma]", 0, 0, diffusion_names}
 extern const char *const method_channels[];
+
+/* Gives the guidance its default. ERR_USAGE where there is no null class to guide away from. */
+status method_guidance(method *q, const model *m);
 
 /* Puts the method into a request, with what the model says where nothing was chosen. ERR_USAGE for
  * what does not go together. */

@@ -95,6 +95,7 @@ static status set_value(const option *o, const char *value)
         if (!*value) return fail(ERR_USAGE, "--%s: is empty", o->name);
         *(const char **)o->value = value;
         return OK;
+    case OPTION_TEXTS: return list_add(o->value, value, strlen(value));
     case OPTION_LIST: return list_split(o->value, o->name, value);
     case OPTION_CHOICE: return set_choice(o, value);
     }

@@ -15,6 +15,7 @@ typedef enum {
     OPTION_DOUBLE, /* double, from least to most */
     OPTION_TEXT,   /* const char * */
     OPTION_LIST,   /* text_list: repeatable, commas separate */
+    OPTION_TEXTS,  /* text_list: repeatable, as typed */
     OPTION_CHOICE  /* int: index into choices, which end with a null */
 } option_kind;
 

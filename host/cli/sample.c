@@ -21,7 +21,7 @@ typedef struct {
     const char *model, *vae, *rng, *out;
     device_choice on;
     text_list classes;
-    int per_class, heads, compat, batch;
+    int per_class, heads, n_classes, compat, batch;
     type_choice type;
     uint64_t seed;
     bool quiet, verbose, out_given;
@@ -66,6 +66,8 @@ static status choose_labels(sample_request *q, const model *m)
 {
     size_t capacity = 0;
     int classes = m->dit.n_classes, label;
+    const class_choice among = {&m->classes, classes, m->dit.has_null,
+                                m->labels_by == LABELS_ASSUMED};
     status st = OK;
     bool all = q->classes.n == 0;
     if (all && classes > ALL_BY_DEFAULT) {
@@ -73,14 +75,13 @@ static status choose_labels(sample_request *q, const model *m)
         fail_hint("--class NUMBER or NAME; ditcl info MODEL lists the names");
         return ERR_USAGE;
     }
-    for (int i = 0; i < q->classes.n; i++) {
-        if (text_equal_nocase(q->classes.items[i], "all")) {
-            for (int c = 0; c < classes; c++) TRY(add_label(q, &capacity, c));
-            continue;
+    for (int i = 0; i < q->classes.n; i++)
+        for (const char *at = q->classes.items[i]; at;) {
+            TRY(config_next_class(&label, &at, &among));
+            for (int c = 0; label == CLASS_ALL && c < classes; c++)
+                TRY(add_label(q, &capacity, c));
+            if (label != CLASS_ALL) TRY(add_label(q, &capacity, label));
         }
-        TRY(config_find_class(&label, &m->classes, q->classes.items[i], classes));
-        TRY(add_label(q, &capacity, label));
-    }
     for (int c = 0; all && c < classes; c++) TRY(add_label(q, &capacity, c));
     TRY(given_labels(&q->begin, &q->labels, &q->n, m));
 done:
@@ -132,6 +133,7 @@ static status note_model(text *note, const sample_request *q, const model *m)
     TRY(text_append(note, "model %s, ", file_last_part(m->path)));
     if (q->vae) TRY(text_append(note, "VAE %s, ", file_last_part(m->vae_weights.file.path)));
     if (q->heads) TRY(text_append(note, "heads %d, ", q->heads));
+    if (q->n_classes) TRY(text_append(note, "num-classes %d, ", q->n_classes));
     if (!m->schedule.flow) goto done;
     while (flow_predictions[predicts] != m->schedule.predicts) predicts++;
     TRY(text_append(note, "SiT, path %s, prediction %s, ", flow_path_names[m->schedule.path],
@@ -160,6 +162,11 @@ done:
     return st;
 }
 
+static bool is_null_class(const model *m, int label)
+{
+    return m->dit.has_null && label == m->dit.n_classes;
+}
+
 /* How the pictures were made, for their PNG text: enough to draw them again. */
 static status make_note(text *note, const sample_request *q, const run *r)
 {
@@ -182,7 +189,8 @@ static status make_note(text *note, const sample_request *q, const run *r)
     if (strcmp(ran, precision_names[q->on.precision]) != 0) TRY(text_append(note, " (%s)", ran));
     TRY(text_append(note, ", device %s; class", r->d->info.name));
     for (int i = 0; i < q->n && i / step < MOST_CLASSES; i += step)
-        TRY(text_append(note, " %d", q->labels[i]));
+        TRY(is_null_class(r->m, q->labels[i]) ? text_append(note, " null")
+                                              : text_append(note, " %d", q->labels[i]));
     if (each > 1) TRY(text_append(note, ", %d pictures of each", each));
     TRY(given_note(note, &q->begin));
 done:
@@ -269,7 +277,8 @@ static status sample(sample_request *q)
     output o = {0};
     run_request request;
     status st = OK;
-    model_request of = {.name = q->model, .vae = q->vae, .heads = q->heads, .forced = q->compat,
+    model_request of = {.name = q->model, .vae = q->vae, .heads = q->heads,
+                        .n_classes = q->n_classes, .forced = q->compat,
                         .need_dit = true};
     q->verbose &= !q->quiet;
     q->out_given = q->out != NULL;
@@ -280,6 +289,8 @@ static status sample(sample_request *q)
                     q->per_class);
     TRY(cli_settle_type(&of, &q->type));
     TRY(model_open(&m, &of));
+    bool chosen = q->how.guidance != METHOD_UNGIVEN;
+    TRY(method_guidance(&q->how, &m));
     TRY(choose_labels(q, &m));
     int side = m.dit.latent_size * vae_scale(&m.vae);
     TRY(q->how.invert ? output_open_arrays(&o)
@@ -290,6 +301,10 @@ static status sample(sample_request *q)
     TRY(arrays_read(&q->files, &m, q->n));
     TRY(given_read(&q->begin, &m));
     TRY(check_request(q, &m, &request));
+    cli_tell_labels(&m, q->quiet);
+    if (!m.dit.has_null && !chosen && !q->quiet)
+        fprintf(stderr, "%s: has no null class, so it is drawn without guidance (--cfg 1)\n",
+                m.path);
     cli_tell_vae(&m, q->verbose);
     q->on.verbose = q->verbose;
     q->on.measured = true;
@@ -307,9 +322,10 @@ status cli_sample(int argc, char **argv)
     sample_request q = {.rng = "torch-cpu", .per_class = 1, .compat = -1, .how = METHOD_DEFAULT,
                         .begin.strength = -1};
     const option options[] = {
-        {"class", 'c', OPTION_LIST, &q.classes, "C",
+        {"class", 'c', OPTION_TEXTS, &q.classes, "C",
          "class by number, name or the beginning of a name; repeat the option or separate with "
-         "commas; all: every class [all, if the model has at most 100]", 0, 0, NULL},
+         "commas; all: every class; null: the null class [all, if the model has at most 100]",
+         0, 0, NULL},
         {"n", 0, OPTION_INT, &q.per_class, "N", "pictures of each class [1]", 1, 1000000, NULL},
         {"out", 'o', OPTION_TEXT, &q.out, "PATH",
          "a .png file: the picture, or one sheet of several; with one %d or %0Nd a numbered "
@@ -334,6 +350,7 @@ status cli_sample(int argc, char **argv)
          "VAE of a single DiT file: a pipeline folder, a VAE folder or a file", 0, 0, NULL},
         {"heads", 0, OPTION_INT, &q.heads, "H", "attention heads of a single DiT file", 1, 1024,
          NULL},
+        OPTION_CLASSES(&q.n_classes),
         OPTIONS_DEVICE(&q.on),
         OPTION_QUIET(&q.quiet),
         OPTION_VERBOSE(&q.verbose),

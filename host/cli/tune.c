@@ -86,7 +86,7 @@ enum { MOST_WORDS = 24 };
 
 typedef struct {
     const char *words[MOST_WORDS];
-    char index[16], heads[16];
+    char index[16], heads[16], classes[16];
 } child_words;
 
 /* What a child is called with, to do the same on the same device. */
@@ -96,6 +96,7 @@ static void make_words(child_words *w, const tune_options *q, const device *d, c
     int n = 0;
     snprintf(w->index, sizeof w->index, "%d", d->info.index);
     snprintf(w->heads, sizeof w->heads, "%d", q->of.heads);
+    snprintf(w->classes, sizeof w->classes, "%d", q->of.n_classes);
     const char *all[] = {"tune-worker", "--device", w->index, "--kernels",
                          kernel_class_names[q->on.kernels], "--precision",
                          precision_names[q->on.precision], "--mode", mode};
@@ -109,6 +110,7 @@ static void make_words(child_words *w, const tune_options *q, const device *d, c
     } else if (with_model) {
         if (of->vae) w->words[n++] = "--vae", w->words[n++] = of->vae;
         if (of->heads) w->words[n++] = "--heads", w->words[n++] = w->heads;
+        if (of->n_classes) w->words[n++] = "--num-classes", w->words[n++] = w->classes;
         w->words[n++] = "--";
         w->words[n++] = of->words.items[0];
     }

@@ -16,6 +16,14 @@ status cli_settle_type(model_request *request, const type_choice *choice)
     return OK;
 }
 
+void cli_tell_labels(const model *m, bool quiet)
+{
+    if (quiet || m->labels_by != LABELS_ASSUMED) return;
+    fprintf(stderr, "%s: the last row of its label table is taken for the null class "
+                    "(--num-classes %d: it is a class)\n",
+            TEXT_SHOWN(m->path), m->dit.n_classes + 1);
+}
+
 static bool is_copied(const tensor_file *file)
 {
     for (size_t i = 0; i < file->n_maps; i++)

@@ -2,6 +2,7 @@
 #include "files/json.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* A tensor in a header is about ten values: room for 100000. */
 enum { MOST_VALUES = 1 << 20 };
@@ -40,10 +41,22 @@ static size_t count_values(const char *text, size_t size)
     return n;
 }
 
+static const char mark[] = "\xef\xbb\xbf";
+
+void json_strip_mark(char *text)
+{
+    size_t n = sizeof mark - 1;
+    if (strncmp(text, mark, n) == 0) memmove(text, text + n, strlen(text + n) + 1);
+}
+
 status json_read(json_t **root, const char *text, size_t size, const char *path, const char *part)
 {
     json_error_t error;
     *root = NULL;
+    if (!part && size >= sizeof mark - 1 && memcmp(text, mark, sizeof mark - 1) == 0) {
+        text += sizeof mark - 1;
+        size -= sizeof mark - 1;
+    }
     if (count_values(text, size) > MOST_VALUES)
         return fail(ERR_FORMAT, "%s: %s%sholds more than %d values, far more than any known file",
                     path, part ? part : "", part ? " " : "", MOST_VALUES);

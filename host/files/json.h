@@ -9,8 +9,12 @@
 
 #include "base/status.h"
 
+/* Takes the mark away that some editors put at the head of a UTF-8 file. */
+void json_strip_mark(char *text);
+
 /* *root = text[0..size), whatever stands at the top level. Messages say "path: part", part being
- * "header" of a file that goes on behind it, or null. */
+ * "header" of a file that goes on behind it, or null: a file of its own, which may begin with a
+ * byte order mark. */
 status json_read(json_t **root, const char *text, size_t size, const char *path, const char *part);
 
 /* jansson passes over some allocations that fail, and a text it reads or writes then lacks a

@@ -399,9 +399,33 @@ static status push_containers(machine *m, unsigned char code)
     }
 }
 
+/* A double, its highest byte first. */
+static status push_float(machine *m)
+{
+    const unsigned char *p = NULL;
+    pickle_ref node;
+    uint64_t bits = 0;
+    status st = take(m, 8, &p);
+    if (st == OK) st = push_new(m, PICKLE_FLOAT, &node);
+    if (st != OK) return st;
+    for (int i = 0; i < 8; i++) bits = bits << 8 | p[i];
+    memcpy(&m->p->nodes[node].number, &bits, sizeof bits);
+    return OK;
+}
+
+/* BUILD: the topmost value has the attributes of the object below it. */
+static status build(machine *m)
+{
+    pickle_ref attributes;
+    status st = pop(m, &attributes);
+    if (st != OK || !m->depth || m->stack[m->depth - 1] == (pickle_ref)MARK) return st;
+    pickle_node *object = &m->p->nodes[m->stack[m->depth - 1]];
+    if (object->kind == PICKLE_CALL) object->attributes = attributes;
+    return OK;
+}
+
 static status push_scalar(machine *m, unsigned char code)
 {
-    status st;
     switch (code) {
     case 'N': return push(m, NODE_OTHER);
     case 0x88: return push(m, NODE_TRUE);
@@ -417,16 +441,13 @@ static status push_scalar(machine *m, unsigned char code)
     case 'B': return push_skipped(m, 4);
     case 'C': return push_skipped(m, 1);
     case 0x8e: case 0x96: return push_skipped(m, 8);
-    default: /* 'G' */
-        st = skip(m, 8);
-        return st == OK ? push(m, NODE_OTHER) : st;
+    default: return push_float(m); /* 'G' */
     }
 }
 
 static status step(machine *m)
 {
     uint64_t version;
-    pickle_ref ignored;
     unsigned char code = *m->at++;
     if (strchr(")]}tldaesu", code) ? code != 0 : code >= 0x85 && code <= 0x87)
         return push_containers(m, code);
@@ -448,7 +469,7 @@ static status step(machine *m)
     case 0x93: return push_class_of_stack(m);
     case 'R': case 0x81: return call(m, 1);
     case 0x92: return call(m, 2);
-    case 'b': return pop(m, &ignored); /* an object's attributes */
+    case 'b': return build(m);
     case 'Q': return persistent(m);
     case 'q': return remember_at(m, 1);
     case 'r': return remember_at(m, 4);

@@ -12,8 +12,9 @@
 #include "base/status.h"
 
 typedef enum {
-    PICKLE_OTHER, /* None, floats, bytes, sets: nothing that we look into */
+    PICKLE_OTHER, /* None, bytes, sets: nothing that we look into */
     PICKLE_INT,   /* booleans too */
+    PICKLE_FLOAT,
     PICKLE_TEXT,
     PICKLE_TUPLE,
     PICKLE_LIST,
@@ -33,8 +34,10 @@ typedef uint32_t pickle_ref; /* a node's number */
 typedef struct {
     pickle_kind kind;
     pickle_ref function, arguments; /* of PICKLE_CALL; arguments: PICKLE_PERSISTENT's id */
+    pickle_ref attributes; /* of PICKLE_CALL: the object's, mostly a PICKLE_DICT; or PICKLE_OTHER */
     union {
         int64_t integer;
+        double number;
         struct {
             pickle_span text, module; /* of PICKLE_TEXT and PICKLE_CLASS */
         };

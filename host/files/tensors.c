@@ -78,6 +78,17 @@ const char *tensor_file_note(const tensor_file *file, const char *key)
     return NULL;
 }
 
+status tensor_file_add_note(tensor_file *file, const char *key, const char *value)
+{
+    size_t capacity = file->n_notes;
+    status st = memory_grow(&file->notes, &capacity, file->n_notes + 1, sizeof *file->notes);
+    if (st != OK) return st;
+    tensor_note *note = &file->notes[file->n_notes++];
+    *note = (tensor_note){0};
+    st = memory_strdup(&note->key, key);
+    return st == OK ? memory_strdup(&note->value, value) : st;
+}
+
 void tensor_forget(const tensor_file *file, const tensor *t)
 {
     if (t->type == DTYPE_OTHER) return;

@@ -28,7 +28,8 @@ typedef struct {
     size_t strides[TENSOR_MAX_DIMS]; /* only then; in elements */
 } tensor;
 
-/* A note that a file carries: safetensors' __metadata__. */
+/* A note that a file carries: safetensors' __metadata__; in torch.save's checkpoints
+ * args.num_classes and args.class_dropout_prob, where their args say them. */
 typedef struct {
     char *key, *value;
 } tensor_note;
@@ -52,6 +53,7 @@ void tensor_file_close(tensor_file *file);
 /* Null when there is none. */
 const tensor *tensor_find(const tensor_file *file, const char *name);
 const char *tensor_file_note(const tensor_file *file, const char *key);
+status tensor_file_add_note(tensor_file *file, const char *key, const char *value);
 
 /* Pages of the tensor's values need not stay in this process's memory. */
 void tensor_forget(const tensor_file *file, const tensor *t);

@@ -5,6 +5,7 @@
  * bytes in the entry data/KEY, the older format behind the pickles. */
 #include "files/torch.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -272,6 +273,29 @@ static status read_tensor(const reading *r, tensor *t, const pickle_node *argume
     return place_tensor(r, t, s, item(r, arguments, 1)->integer);
 }
 
+/* The checkpoint's args, a Namespace or a dictionary, as notes "args.NAME": what the tensors do not
+ * say. */
+static status read_args(reading *r)
+{
+    static const char *const names[] = {"num_classes", "class_dropout_prob"};
+    const pickle_node *root = node(r, r->p.root);
+    const pickle_node *args = is_dictionary(root) ? get(r, root, "args") : NULL;
+    status st = OK;
+    if (args && args->kind == PICKLE_CALL && !args->n_items) args = node(r, args->attributes);
+    for (size_t i = 0; args && is_dictionary(args) && i < sizeof names / sizeof *names; i++) {
+        const pickle_node *value = get(r, args, names[i]);
+        bool whole = value && value->kind == PICKLE_INT;
+        char key[40], number[40];
+        if (!whole && !(value && value->kind == PICKLE_FLOAT)) continue;
+        snprintf(key, sizeof key, "args.%s", names[i]);
+        if (whole) snprintf(number, sizeof number, "%lld", (long long)value->integer);
+        else snprintf(number, sizeof number, "%.17g", value->number);
+        TRY(tensor_file_add_note(r->file, key, number));
+    }
+done:
+    return st;
+}
+
 static status read_tensors(reading *r)
 {
     const pickle_node *d = state_dictionary(r, node(r, r->p.root), 0);
@@ -296,6 +320,7 @@ static status read_tensors(reading *r)
         else
             st = read_tensor(r, t, arguments);
     }
+    if (st == OK) st = read_args(r);
     return st == OK ? tensor_file_sort(r->file) : st;
 }
 

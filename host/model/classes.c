@@ -20,23 +20,23 @@ enum { NAME_BYTES = 256, MAX_SUGGESTIONS = 3 };
 /* ---- id2label ---- */
 
 /* *number = the key's class, checked. */
-static status read_key(const char *key, const json_t *value, const char *path, int n_classes,
+static status read_key(const char *key, const json_t *value, const char *path, int rows,
                        size_t *number)
 {
     uint64_t parsed;
     if (!text_to_uint(key, &parsed))
         return fail(ERR_FORMAT, "%s: id2label has the key \"%.60s\", expected a class number", path,
                     key);
-    if (parsed >= (uint64_t)n_classes)
-        return fail(ERR_FORMAT, "%s: id2label names class %.20s, the model has 0 to %d", path, key,
-                    n_classes - 1);
+    if (parsed >= (uint64_t)rows)
+        return fail(ERR_FORMAT, "%s: id2label names class %.20s, the label table has rows 0 to %d",
+                    path, key, rows - 1);
     if (!json_is_string(value))
         return fail(ERR_FORMAT, "%s: id2label[\"%.20s\"] is no string", path, key);
     *number = (size_t)parsed;
     return OK;
 }
 
-static status read_names(class_names *names, json_t *map, const char *path, int n_classes)
+static status read_names(class_names *names, json_t *map, const char *path, int rows)
 {
     status st = OK;
     const char *key;
@@ -44,7 +44,7 @@ static status read_names(class_names *names, json_t *map, const char *path, int 
     size_t number = 0, capacity = 0, n = 0;
     json_object_foreach(map, key, value)
     {
-        TRY(read_key(key, value, path, n_classes, &number));
+        TRY(read_key(key, value, path, rows, &number));
         if (number >= n) {
             TRY(memory_grow(&names->names, &capacity, number + 1, sizeof *names->names));
             while (n <= number) names->names[n++] = NULL;
@@ -58,7 +58,7 @@ done:
     return st;
 }
 
-status config_parse_names(class_names *names, const char *json, const char *path, int n_classes)
+status config_parse_names(class_names *names, const char *json, const char *path, int rows)
 {
     status st = OK;
     json_t *root;
@@ -71,7 +71,7 @@ status config_parse_names(class_names *names, const char *json, const char *path
     else if (map && !json_is_null(map) && !json_is_object(map))
         st = fail(ERR_FORMAT, "%s: id2label is no object of class numbers and names", path);
     else if (json_is_object(map))
-        st = read_names(names, map, path, n_classes);
+        st = read_names(names, map, path, rows);
     if (st != OK) config_free_names(names);
     json_decref(root);
     return st;
@@ -180,22 +180,34 @@ static void suggest(const class_names *names, const char *typed)
     if (n == 0) fail_hint("ditcl info MODEL lists them");
 }
 
-static status find_number(int *class_number, const char *typed, int n_classes)
+static status find_number(int *class_number, const char *typed, const class_choice *among)
 {
-    int64_t number;
-    if (!text_to_int(typed, &number) || number < 0 || number >= n_classes)
-        return fail(ERR_USAGE, "class %.60s: the model has classes 0 to %d", typed, n_classes - 1);
-    *class_number = (int)number;
-    return OK;
+    int64_t number = -1;
+    if (text_to_int(typed, &number) && number >= 0 && number < among->n_classes) {
+        *class_number = (int)number;
+        return OK;
+    }
+    fail(ERR_USAGE, "class %.60s: the model has classes 0 to %d", typed, among->n_classes - 1);
+    if (among->assumed && number == among->n_classes)
+        fail_hint("--num-classes %d: the last row of the label table is a class too",
+                  among->n_classes + 1);
+    else if (among->has_null)
+        fail_hint("the null class is called null");
+    return ERR_USAGE;
 }
 
-static status find_name(int *class_number, const class_names *names, const char *typed,
-                        int n_classes)
+static status find_name(int *class_number, const char *typed, const class_choice *among)
 {
+    const class_names *names = among->names;
     status st = OK;
     text list = {0};
     int n_fits;
     TRY(find_fits(names, typed, false, class_number, &n_fits, &list));
+    if (n_fits == 0 && text_equal_nocase(typed, "null")) {
+        *class_number = among->n_classes;
+        if (!among->has_null) st = fail(ERR_USAGE, "class null: the model has no null class");
+        goto done;
+    }
     bool prefix = n_fits == 0;
     if (prefix) TRY(find_fits(names, typed, true, class_number, &n_fits, &list));
     if (n_fits > 1)
@@ -203,7 +215,7 @@ static status find_name(int *class_number, const class_names *names, const char 
                   prefix ? "begins the names of" : "is the name of", n_fits, list.data);
     else if (n_fits == 0 && names->n == 0)
         st = fail(ERR_USAGE, "class \"%s\": the model has no class names, only numbers 0 to %d",
-                  typed, n_classes - 1);
+                  typed, among->n_classes - 1);
     else if (n_fits == 0) {
         st = fail(ERR_USAGE, "class \"%s\": no class of the model has this name", typed);
         suggest(names, typed);
@@ -213,15 +225,58 @@ done:
     return st;
 }
 
-status config_find_class(int *class_number, const class_names *names, const char *typed,
-                         int n_classes)
+/* How many characters of the list typed are the label with all its synonyms; 0: it is no such. */
+static size_t label_length(const char *label, const char *typed)
+{
+    char x[NAME_BYTES], y[NAME_BYTES];
+    const char *rest = typed;
+    int n = 0;
+    for (; next_synonym(x, &label); n++)
+        if (!next_synonym(y, &rest) || !text_equal_nocase(x, y)) return 0;
+    if (n < 2) return 0; /* any name */
+    return rest ? (size_t)(rest - 1 - typed) : strlen(typed);
+}
+
+/* *length = characters of the longest label with commas that typed begins with; 0: none. */
+static status match_label(size_t *length, int *class_number, const class_names *names,
+                          const char *typed)
+{
+    int other = 0;
+    bool twice = false;
+    *length = 0;
+    for (int i = 0; i < names->n; i++) {
+        size_t n = names->names[i] ? label_length(names->names[i], typed) : 0;
+        if (n == 0 || n < *length) continue;
+        twice = n == *length;
+        if (twice) other = i;
+        else *class_number = i;
+        *length = n;
+    }
+    if (!twice) return OK;
+    return fail(ERR_USAGE, "class \"%.*s\": is the label of classes %d and %d",
+                (int)(*length < 60 ? *length : 60), typed, *class_number, other);
+}
+
+status config_next_class(int *class_number, const char **typed, const class_choice *among)
 {
     char name[NAME_BYTES];
-    if (!trim(name, typed, strlen(typed)))
-        return fail(ERR_USAGE, "class \"%.60s...\" is too long for a name", typed);
-    if (!*name) return fail(ERR_USAGE, "an empty class name");
+    const char *at = *typed;
+    size_t length = 0;
+    status st = match_label(&length, class_number, among->names, at);
+    bool whole = length > 0;
+    if (st != OK) return st;
+    if (!whole) length = strcspn(at, ",");
+    *typed = at[length] ? at + length + 1 : NULL;
+    if (whole) return OK;
+    if (!trim(name, at, length))
+        return fail(ERR_USAGE, "class \"%.60s...\" is too long for a name", at);
+    if (!*name) return fail(ERR_USAGE, "--class %.60s: has an empty part", at);
+    if (text_equal_nocase(name, "all")) {
+        *class_number = CLASS_ALL;
+        return OK;
+    }
     const char *digits = name + (*name == '-');
     if (*digits && strspn(digits, "0123456789") == strlen(digits))
-        return find_number(class_number, name, n_classes);
-    return find_name(class_number, names, name, n_classes);
+        return find_number(class_number, name, among);
+    return find_name(class_number, name, among);
 }

@@ -2,6 +2,8 @@
 #ifndef DITCL_MODEL_CLASSES_H
 #define DITCL_MODEL_CLASSES_H
 
+#include <stdbool.h>
+
 #include "base/status.h"
 
 /* id2label: numbers -> names, synonyms separated by commas. */
@@ -10,15 +12,27 @@ typedef struct {
     char **names; /* names[i]: all synonyms of class i as the file writes them, or null */
 } class_names;
 
-/* json: the text of model_index.json; path: for messages only. Entries outside 0..n_classes-1 are
- * refused. On failure *names is zero. */
-status config_parse_names(class_names *names, const char *json, const char *path, int n_classes);
+/* json: the text of model_index.json; path: for messages only. Entries outside 0..rows-1 are
+ * refused, rows being those of the label table: the null class may have a name too. On failure
+ * *names is zero. */
+status config_parse_names(class_names *names, const char *json, const char *path, int rows);
 void config_free_names(class_names *names);
 
-/* Finds a class by what a user typed: a number (always allowed); else a name or synonym, exact
- * before prefix, case ignored; what fits two classes is refused. ERR_USAGE with suggestions (edit
- * distance) else. */
-status config_find_class(int *class_number, const class_names *names, const char *typed,
-                         int n_classes);
+/* What may be typed: n_classes classes, and the null class behind them if there is one. */
+typedef struct {
+    const class_names *names;
+    int n_classes;
+    bool has_null;
+    bool assumed; /* nothing says that there is a null class */
+} class_choice;
+
+enum { CLASS_ALL = -1 };
+
+/* *class_number = the first class of a list as a user typed it, which *typed moves behind; null
+ * behind the last one. A number (always allowed); "null", the null class; "all", CLASS_ALL; else a
+ * name or synonym, exact before prefix, case ignored; what fits two classes is refused. Commas part
+ * the classes, but a whole label of id2label with its commas is one class, the longest label first.
+ * ERR_USAGE with suggestions (edit distance) else. */
+status config_next_class(int *class_number, const char **typed, const class_choice *among);
 
 #endif

@@ -93,12 +93,12 @@ static status check_dit(const reader *r, const dit_config *c)
     return OK;
 }
 
-static status read_dit(const reader *r, dit_config *c)
+static status read_dit(const reader *r, dit_config *c, const char *fallback)
 {
     status st = OK;
     char class_name[80];
     double eps;
-    TRY(read_class(r, class_name, sizeof class_name));
+    TRY(read_class(r, fallback, class_name, sizeof class_name));
     bool older = !strcmp(class_name, "Transformer2DModel");
     if (!older && strcmp(class_name, "DiTTransformer2DModel"))
         return fail(ERR_FORMAT,
@@ -114,6 +114,7 @@ static status read_dit(const reader *r, dit_config *c)
     TRY(read_int(r, "sample_size", 32, 1, CONFIG_MAX_LATENT_SIZE, &c->latent_size));
     TRY(read_int(r, "patch_size", 2, 1, CONFIG_MAX_LATENT_SIZE, &c->patch));
     TRY(read_int(r, "num_embeds_ada_norm", 1000, 1, MAX_CLASSES, &c->n_classes));
+    TRY(read_bool(r, CONFIG_NULL, true, &c->has_null));
     TRY(read_number(r, "norm_eps", 1e-5, 0, 1, &eps));
     c->norm3_eps = (float)eps;
     TRY(check_dit(r, c));
@@ -121,12 +122,13 @@ done:
     return st;
 }
 
-status config_parse_dit(dit_config *config, const char *json, const char *path)
+status config_parse_dit(dit_config *config, const char *json, const char *path,
+                        const char *class_name)
 {
     reader r;
     *config = (dit_config){0};
     status st = read_open(&r, json, path);
-    if (st == OK) st = read_dit(&r, config);
+    if (st == OK) st = read_dit(&r, config, class_name);
     if (st != OK) *config = (dit_config){0};
     read_close(&r);
     return st;
@@ -197,14 +199,14 @@ static status check_groups(const reader *r, const vae_config *c)
     return OK;
 }
 
-static status read_vae(const reader *r, vae_config *c)
+static status read_vae(const reader *r, vae_config *c, const char *fallback)
 {
     static const char *const activations[] = {"silu", "swish", NULL};
     status st = OK;
     char class_name[80];
     double scale, shift = 0;
     int ignored;
-    TRY(read_class(r, class_name, sizeof class_name));
+    TRY(read_class(r, fallback, class_name, sizeof class_name));
     if (strcmp(class_name, "AutoencoderKL"))
         return fail(ERR_FORMAT, "%s: _class_name is %s, expected AutoencoderKL", r->path,
                     class_name);
@@ -232,12 +234,13 @@ done:
     return st;
 }
 
-status config_parse_vae(vae_config *config, const char *json, const char *path)
+status config_parse_vae(vae_config *config, const char *json, const char *path,
+                        const char *class_name)
 {
     reader r;
     *config = (vae_config){0};
     status st = read_open(&r, json, path);
-    if (st == OK) st = read_vae(&r, config);
+    if (st == OK) st = read_vae(&r, config, class_name);
     if (st != OK) *config = (vae_config){0};
     read_close(&r);
     return st;

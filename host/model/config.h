@@ -27,11 +27,18 @@ typedef struct {
     int heads;
     int head_dim;   /* d: at most 128 */
     int width;      /* D = heads x head_dim, a multiple of 4 */
-    int n_classes;  /* the null class has this number */
+    int n_classes;
+    bool has_null;  /* the null class has the number n_classes */
     int latent_size; /* latent rows = columns, a multiple of p */
     float norm3_eps; /* of the norm before the MLP */
     conditioning_design design; /* JSON does not say it: the tensors do */
 } dit_config;
+
+/* Rows of the label table: classes and the null class. */
+static inline int dit_label_rows(const dit_config *c)
+{
+    return c->n_classes + (c->has_null ? 1 : 0);
+}
 
 /* vae/config.json (AutoencoderKL). */
 enum { VAE_MAX_LEVELS = 8 };
@@ -73,19 +80,25 @@ typedef enum {
     N_SAMPLERS
 } sampler_kind;
 
-/* scheduler/scheduler_config.json of a diffusers scheduler that one of the samplers is, or with
- * _class_name SiT, which diffusers does not know: then only flow, path and predicts count. */
+/* scheduler/scheduler_config.json of a diffusers scheduler, or with _class_name SiT, which
+ * diffusers does not know: then only flow, path and predicts count. What the file says depends on
+ * the class that reads it: other keys, other defaults. So the keys are kept, and
+ * config_settle_schedule reads the values for one sampler. */
 typedef struct {
-    sampler_kind sampler; /* what _class_name says */
-    bool sampler_known;   /* false: another class; class_name says which */
-    char class_name[80];
+    sampler_kind sampler; /* what class_name says */
+    bool sampler_known;   /* false: another class, or none */
+    char class_name[80];  /* whose configuration it is: the class that DiTPipeline makes, or "" */
+    char own_class[80];   /* what the file itself says, or "" */
+    struct json_t *keys;  /* the file's; null: SiT's, or settled; owned */
+    char *file;           /* its path, for messages; owned */
     bool flow; /* SiT: the network is told a time from 0 (noise) to 1 (data) */
     flow_path path;
+    prediction predicts;
+    /* the rest is set by config_settle_schedule */
     int n_train; /* num_train_timesteps; of SiT, the most steps */
     double beta_start, beta_end;
     beta_schedule betas;
     double *trained_betas; /* n_train values when betas is BETAS_TRAINED, else null; owned */
-    prediction predicts;
     spacing spaced;
     int steps_offset;
     bool set_alpha_to_one;
@@ -94,34 +107,47 @@ typedef struct {
     variance_kind variance;
     /* of solvers of differential equations */
     int solver_order; /* 1 or 2 */
-    bool solver_heun; /* the second order's correction; else midpoint */
+    enum { SOLVER_MIDPOINT, SOLVER_HEUN } solver; /* the second order's correction */
     bool lower_order_final, euler_at_final;
-    bool final_sigma_min; /* sampling ends at the first level, not at 0 */
-    /* keys that the file has: others have defaults that depend on the sampler */
-    struct {
-        bool beta_start, beta_end, spacing, clip_sample;
-    } given;
+    enum { END_ZERO, END_SIGMA_MIN } end; /* of the noise levels */
 } schedule_config;
 
-/* json: the file's text; path: for messages only. On failure *config is zero. */
-status config_parse_dit(dit_config *config, const char *json, const char *path);
+/* json: the file's text; path: for messages only. class_name: whose configuration it is where the
+ * file does not say it; null: then it must. On failure *config is zero. */
+status config_parse_dit(dit_config *config, const char *json, const char *path,
+                        const char *class_name);
 /* *origin = what a converted transformer's configuration says under CONFIG_ORIGIN, a key that
  * diffusers passes over; unchanged where it says nothing. */
 #define CONFIG_ORIGIN "_ditcl_arithmetic"
+/* Another such key: false where the label table has no row for the null class. In diffusers there
+ * is always one. */
+#define CONFIG_NULL "_ditcl_null_class"
 status config_parse_origin(compat *origin, const char *json, const char *path);
-status config_parse_vae(vae_config *config, const char *json, const char *path);
-status config_parse_schedule(schedule_config *config, const char *json, const char *path);
+status config_parse_vae(vae_config *config, const char *json, const char *path,
+                        const char *class_name);
+/* class_name: what model_index.json names for the scheduler, which goes before the file's own
+ * _class_name as it does in DiTPipeline; null or "" where it names none. Looks at no other key. */
+status config_parse_schedule(schedule_config *config, const char *json, const char *path,
+                             const char *class_name);
 void config_free_schedule(schedule_config *config);
 
 /* *out = a copy in which what Python writes for minus infinity is null. */
 status config_standard_json(char **out, const char *json);
 
-/* Gives keys that the file does not have the defaults of this sampler's class, as diffusers does
- * when it makes one scheduler from another one's configuration. */
-void config_settle_schedule(schedule_config *config, sampler_kind sampler);
+/* *out = the configuration as the sampler's class reads it, which is what diffusers' from_config
+ * does: keys that the class does not have say nothing, absent ones have its defaults, and a value
+ * that is not supported is refused by name. *out is zero on failure, and freed by the caller. */
+status config_settle_schedule(schedule_config *out, const schedule_config *config,
+                              sampler_kind sampler);
 
-/* The original program's: linear betas 1e-4..0.02 over 1000 steps, epsilon. */
-void config_original_schedule(schedule_config *config);
+/* The original program's: linear betas 1e-4..0.02 over 1000 steps, epsilon; as the configuration of
+ * this sampler. */
+status config_original_schedule(schedule_config *config, sampler_kind sampler, bool learned);
+
+/* name [size] = the class that model_index.json (json) names for a component: the X of
+ * ["diffusers", "X"]; "" where it names none. */
+status config_index_class(char *name, size_t size, const char *json, const char *path,
+                          const char *component);
 
 /* SiT's. The names are those of its program's options, as are the keys of a file. */
 void config_flow_schedule(schedule_config *config, flow_path path, prediction predicts);

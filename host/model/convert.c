@@ -92,6 +92,9 @@ static void dit_json(json_build *b, const model *m)
     json_t *root = begin(b, m, TEXT_DIT);
     if (!m->texts[TEXT_DIT]) put_dit(b, root, m);
     json_put_text(b, root, CONFIG_ORIGIN, compat_names[m->origin]);
+    if (!m->dit.has_null) json_put_bool(b, root, CONFIG_NULL, false);
+    if (root && !json_object_get(root, "_class_name"))
+        json_put_text(b, root, "_class_name", "DiTTransformer2DModel");
 }
 
 static void put_flow(json_build *b, json_t *to, const schedule_config *c)
@@ -122,7 +125,7 @@ static void put_ddim(json_build *b, json_t *to)
 static status schedule_json(json_build *b, const model *m)
 {
     const char *given = m->schedule.flow ? NULL : m->texts[TEXT_SCHEDULE];
-    char *standard = NULL;
+    char *standard = NULL, class_name[80] = "";
     status st = OK;
     if (!given) {
         json_t *root = json_build_begin(b);
@@ -132,6 +135,11 @@ static status schedule_json(json_build *b, const model *m)
     }
     TRY(config_standard_json(&standard, given));
     TRY(json_build_read(b, standard, m->path));
+    /* the class of model_index.json is the one that counts */
+    if (m->texts[TEXT_INDEX])
+        TRY(config_index_class(class_name, sizeof class_name, m->texts[TEXT_INDEX], m->path,
+                               "scheduler"));
+    if (*class_name) json_put_text(b, b->root, "_class_name", class_name);
     if (!json_is_string(json_object_get(b->root, "_class_name")))
         TRY(fail(ERR_FORMAT, "%s: the scheduler's configuration: _class_name is missing", m->path));
     /* null stands for minus infinity, its default, which JSON cannot say */
@@ -321,6 +329,12 @@ status convert_to_folder(model *m, const char *out, dtype type)
     convert_rows rows[2] = {{.type = type}, {.type = type}}; /* transformer, VAE */
     output o = {0};
     status st = OK;
+    if (!m->dit.has_null) {
+        fail(ERR_USAGE, "%s: has no null class, and a folder in diffusers' layout always has one",
+             m->path);
+        fail_hint("OUT can be a .safetensors file, which says that there is none");
+        return ERR_USAGE;
+    }
     TRY(folder_out_open(&o.folder, out));
     TRY(convert_dit_rows(&rows[0], m, NAMING_DIFFUSERS));
     if (m->has_vae) TRY(convert_vae_rows(&rows[1], m));

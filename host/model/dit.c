@@ -143,7 +143,7 @@ dit_memory dit_plan(const dit_config *c)
     double patch_in = (double)c->in_channels * c->patch * c->patch;
     double out = (double)c->out_channels * c->patch * c->patch;
     bool cross = c->design == DESIGN_CROSS_ATTENTION;
-    double block = 12 * d * d + 9 * d, shared = (FEATURES + d + c->n_classes + 3) * d;
+    double block = 12 * d * d + 9 * d, shared = (FEATURES + d + dit_label_rows(c) + 2) * d;
     double final = f->adaln ? 2 * d + 2 : 2, row = cross ? 4 * d : f->adaln ? f->parts * d : 0;
     if (!f->adaln) block += f->parts * d;
     if (cross) block += 2 * d * d + 2 * d;

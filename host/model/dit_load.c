@@ -163,7 +163,7 @@ static status check_embedder_copies(dit *t)
     char name[NAME_BYTES];
     const tensor *found;
     weights *w = &t->m->dit_weights;
-    size_t d = (size_t)t->config.width, rows = (size_t)t->config.n_classes + 1;
+    size_t d = (size_t)t->config.width, rows = (size_t)dit_label_rows(&t->config);
     const struct {
         layer which;
         const char *suffix;
@@ -183,7 +183,7 @@ static status check_embedder_copies(dit *t)
 /* Writes the mixed labels' embeddings behind the others. */
 static status append_mixes(dit *t, buf *labels, const label_mix *mixes, int n)
 {
-    size_t width = (size_t)t->config.width, rows = (size_t)t->config.n_classes + 1;
+    size_t width = (size_t)t->config.width, rows = (size_t)dit_label_rows(&t->config);
     float *table = NULL;
     buf larger = {0};
     status st = OK;
@@ -209,7 +209,7 @@ done:
 static status load_embedders(dit *t)
 {
     char name[NAME_BYTES];
-    int width = t->config.width, classes = t->config.n_classes;
+    int width = t->config.width, rows = dit_label_rows(&t->config);
     status st = OK;
     if (t->m->spelling == NAMING_DIFFUSERS) TRY(check_embedder_copies(t));
     /* not worth reading them where nothing is loaded */
@@ -221,7 +221,7 @@ static status load_embedders(dit *t)
         TRY(load_linear(t, &e->time_2, LAYER_TIME_2, i, width, width));
         name_layer(name, t->m->spelling, LAYER_LABELS, i, ".weight");
         TRY(weights_upload(&t->m->dit_weights, t->d, &e->labels, name,
-                           SHAPE((size_t)classes + 1, width)));
+                           SHAPE((size_t)rows, width)));
         TRY(append_mixes(t, &e->labels, t->mixes, t->n_mixes));
     }
 done:

@@ -10,7 +10,7 @@ uint64_t flops_parameters(const dit_config *c)
     uint64_t side = (uint64_t)(c->latent_size / c->patch), tokens = side * side;
     uint64_t patch = d * (uint64_t)c->in_channels * p2 + d;
     uint64_t time = FREQUENCIES * d + d + d * d + d;
-    uint64_t labels = ((uint64_t)c->n_classes + 1) * d;
+    uint64_t labels = (uint64_t)dit_label_rows(c) * d;
     uint64_t norms = (uint64_t)f->parts * d; /* weights and biases, or what adaLN computes */
     uint64_t block = (3 * d * d + 3 * d) + d * d + d         /* attention */
                      + (4 * d * d + 4 * d) + 4 * d * d + d   /* MLP */

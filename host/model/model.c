@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "files/json.h"
 #include "model/vae.h"
 
 enum { JSON_BYTES = 16 << 20, PATH_BYTES = 4096 };
@@ -94,7 +95,9 @@ static status read_json(char **json, char *path, const char *folder, const char 
     *json = NULL;
     status st = file_join(path, PATH_BYTES, folder, name);
     if (st != OK || (may_be_absent && !file_exists(path))) return st;
-    return file_read_text(json, path, JSON_BYTES);
+    st = file_read_text(json, path, JSON_BYTES);
+    if (st == OK) json_strip_mark(*json);
+    return st;
 }
 
 /* A config.json beside a single file knows more than its tensors, if it is of the right class. */
@@ -241,10 +244,7 @@ static status infer_dit(dit_config *c, const weights *w, naming spelling, int he
     c->out_channels = (int)dims[0] / (c->patch * c->patch);
     name_layer(name, spelling, LAYER_LABELS, 0, ".weight");
     TRY(dims_of(w, name, 2, 10000001, &dims));
-    c->n_classes = (int)dims[0] - 1;
-    if (c->n_classes < 1)
-        return fail(ERR_FORMAT, "%s: tensor %s has %zu rows, expected classes and the null class",
-                    path, name, dims[0]);
+    c->n_classes = (int)dims[0]; /* open_labels says what they are */
     while (c->depth < 1024 && has_layer(w, spelling, LAYER_PROJECTION, c->depth)) c->depth++;
     TRY(check_inferred(c, path));
     TRY(choose_heads(c, path, heads));
@@ -277,18 +277,46 @@ static status read_origin(model *m, const model_request *request, const char *pa
 {
     status st = m->texts[TEXT_DIT] ? config_parse_origin(&m->origin, m->texts[TEXT_DIT], path) : OK;
     m->arithmetic = request->forced >= 0 ? (compat)request->forced : m->origin;
-    config_original_schedule(&m->schedule);
+    if (st != OK) return st;
     /* the scheduler that diffusers' conversion writes says nothing of a variance */
-    if (m->arithmetic == COMPAT_DIFFUSERS) m->schedule.variance = VARIANCE_FIXED_SMALL;
-    if (m->spelling == NAMING_DIFFUSERS) m->schedule.sampler = SAMPLER_DDIM;
+    return config_original_schedule(&m->schedule,
+                                    m->spelling == NAMING_DIFFUSERS ? SAMPLER_DDIM : SAMPLER_DDPM,
+                                    m->arithmetic == COMPAT_ORIGINAL);
+}
+
+/* The class is the index's, as in DiTPipeline. In the original arithmetic of an original model a
+ * scheduler's configuration does not count. */
+static status open_schedule(model *m, const char *path)
+{
+    const char *schedule = m->texts[TEXT_SCHEDULE];
+    char class_name[80] = "";
+    bool counts = m->origin == COMPAT_DIFFUSERS || m->arithmetic == COMPAT_DIFFUSERS;
+    status st = OK;
+    if (!schedule || !(counts || strstr(schedule, "\"SiT\""))) return OK;
+    if (m->texts[TEXT_INDEX])
+        TRY(config_index_class(class_name, sizeof class_name, m->texts[TEXT_INDEX], path,
+                               "scheduler"));
+    config_free_schedule(&m->schedule);
+    TRY(config_parse_schedule(&m->schedule, schedule, path, class_name));
+done:
     return st;
 }
 
-static bool schedule_counts(const model *m)
+/* The label table's rows and their names; inferred: nothing but its size is known yet. */
+static status open_labels(model *m, const char *path, bool inferred, int asked)
 {
-    const char *schedule = m->texts[TEXT_SCHEDULE];
-    return schedule && (m->origin == COMPAT_DIFFUSERS || m->arithmetic == COMPAT_DIFFUSERS ||
-                        strstr(schedule, "\"SiT\""));
+    int rows = inferred ? m->dit.n_classes : dit_label_rows(&m->dit);
+    status st = OK;
+    if (m->texts[TEXT_INDEX])
+        TRY(config_parse_names(&m->classes, m->texts[TEXT_INDEX], path, rows));
+    m->labels_by = LABELS_BY_CONFIG;
+    if (inferred)
+        TRY(labels_settle(&m->dit, &m->labels_by, &m->dit_weights.file, rows, m->classes.n,
+                          asked));
+    else
+        TRY(labels_check(&m->dit, m->path, m->labels_by, asked));
+done:
+    return st;
 }
 
 static status open_dit_file(model *m, const model_request *request)
@@ -310,13 +338,11 @@ static status open_dit_file(model *m, const model_request *request)
     if (m->texts[TEXT_DIT] && request->heads)
         TRY(fail(ERR_USAGE, "--heads: %s says it already", path));
     TRY(read_origin(m, request, path));
-    if (m->texts[TEXT_DIT]) TRY(config_parse_dit(&m->dit, m->texts[TEXT_DIT], path));
+    if (m->texts[TEXT_DIT]) TRY(config_parse_dit(&m->dit, m->texts[TEXT_DIT], path, NULL));
     else TRY(infer_dit(&m->dit, &m->dit_weights, m->spelling, request->heads));
     m->dit.design = infer_design(&m->dit_weights, m->spelling, m->dit.width);
-    if (schedule_counts(m))
-        TRY(config_parse_schedule(&m->schedule, m->texts[TEXT_SCHEDULE], m->path));
-    if (m->texts[TEXT_INDEX])
-        TRY(config_parse_names(&m->classes, m->texts[TEXT_INDEX], m->path, m->dit.n_classes));
+    TRY(open_schedule(m, m->path));
+    TRY(open_labels(m, m->path, !m->texts[TEXT_DIT], request->n_classes));
     if (!request->vae && request->vae_use == VAE_NEEDED) {
         fail(ERR_USAGE, "%s: is one DiT file, which holds no VAE", m->path);
         fail_hint("give one: --vae FOLDER or FILE");
@@ -329,7 +355,7 @@ done:
 static status open_pipeline(model *m, const model_request *request)
 {
     status st = OK;
-    char path[PATH_BYTES], folder[PATH_BYTES];
+    char path[PATH_BYTES], index[PATH_BYTES], folder[PATH_BYTES], class_name[80] = "";
     if (request->heads)
         return fail(ERR_USAGE, "--heads: %s says it itself; only a single file needs it", m->path);
     m->spelling = NAMING_DIFFUSERS;
@@ -340,14 +366,15 @@ static status open_pipeline(model *m, const model_request *request)
         goto done;
     }
     TRY(read_origin(m, request, path));
-    TRY(config_parse_dit(&m->dit, m->texts[TEXT_DIT], path));
+    TRY(read_json(&m->texts[TEXT_INDEX], index, m->path, "model_index.json", true));
+    if (m->texts[TEXT_INDEX])
+        TRY(config_index_class(class_name, sizeof class_name, m->texts[TEXT_INDEX], index,
+                               "transformer"));
+    TRY(config_parse_dit(&m->dit, m->texts[TEXT_DIT], path, *class_name ? class_name : NULL));
     TRY(read_json(&m->texts[TEXT_SCHEDULE], path, m->path, "scheduler/scheduler_config.json",
                   false));
-    if (schedule_counts(m))
-        TRY(config_parse_schedule(&m->schedule, m->texts[TEXT_SCHEDULE], path));
-    TRY(read_json(&m->texts[TEXT_INDEX], path, m->path, "model_index.json", true));
-    if (m->texts[TEXT_INDEX])
-        TRY(config_parse_names(&m->classes, m->texts[TEXT_INDEX], path, m->dit.n_classes));
+    TRY(open_schedule(m, path));
+    TRY(open_labels(m, index, false, request->n_classes));
     TRY(file_join(folder, sizeof folder, m->path, "transformer"));
     TRY(find_weights(path, folder));
     TRY(weights_open(&m->dit_weights, path));
@@ -430,7 +457,8 @@ static status open_vae_folder(model *m, const char *folder)
     status st = OK;
     char path[PATH_BYTES];
     TRY(read_json(&m->texts[TEXT_VAE], path, folder, "config.json", false));
-    TRY(config_parse_vae(&m->vae, m->texts[TEXT_VAE], path));
+    /* who names a VAE need not say again that it is one */
+    TRY(config_parse_vae(&m->vae, m->texts[TEXT_VAE], path, "AutoencoderKL"));
     TRY(find_weights(path, folder));
     TRY(open_vae_weights(&m->vae_weights, path));
 done:
@@ -443,7 +471,7 @@ static status open_vae_file(model *m, const char *path)
     char config_path[PATH_BYTES];
     TRY(open_vae_weights(&m->vae_weights, path));
     TRY(read_json_beside(&m->texts[TEXT_VAE], config_path, path, "AutoencoderKL"));
-    if (m->texts[TEXT_VAE]) TRY(config_parse_vae(&m->vae, m->texts[TEXT_VAE], config_path));
+    if (m->texts[TEXT_VAE]) TRY(config_parse_vae(&m->vae, m->texts[TEXT_VAE], config_path, NULL));
     else TRY(infer_vae(&m->vae, &m->vae_weights));
     m->vae_assumed = !m->texts[TEXT_VAE];
 done:
@@ -524,11 +552,32 @@ status model_sampler(sampler_kind *sampler, const model *m)
     *sampler = m->arithmetic == COMPAT_ORIGINAL ? SAMPLER_DDPM : SAMPLER_DDIM;
     if (c->flow || (own && c->sampler_known)) *sampler = c->sampler;
     else if (own) {
-        fail(ERR_FORMAT, "%s: scheduler %s is not supported", m->path, c->class_name);
+        if (*c->class_name)
+            fail(ERR_FORMAT, "%s: scheduler %s is not supported", m->path, c->class_name);
+        else
+            fail(ERR_FORMAT, "%s: neither model_index.json nor the scheduler's configuration "
+                             "names a scheduler class", m->path);
         fail_hint("choose one: --sampler ddim, ddpm, dpm++, euler or heun");
         return ERR_FORMAT;
     }
     return OK;
+}
+
+sampler_kind model_any_sampler(const model *m)
+{
+    sampler_kind own = m->schedule.sampler, sampler = own;
+    for (int i = -1; i < N_SAMPLERS; i++) {
+        schedule_config settled;
+        sampler = i < 0 ? own : (sampler_kind)i;
+        status st = config_settle_schedule(&settled, &m->schedule, sampler);
+        config_free_schedule(&settled);
+        if (st == OK) {
+            fail_clear();
+            return sampler;
+        }
+    }
+    fail_clear();
+    return own;
 }
 
 void model_close(model *m)

@@ -3,6 +3,7 @@
 #define DITCL_MODEL_MODEL_H
 
 #include "model/config.h"
+#include "model/labels.h"
 #include "model/names.h"
 #include "model/weights.h"
 
@@ -25,6 +26,7 @@ typedef struct {
     vae_config vae;
     schedule_config schedule;
     class_names classes;
+    labels_source labels_by; /* who said which rows of the label table are classes */
     weights dit_weights, vae_weights;
     bool has_vae;
     bool vae_assumed; /* a bare file: its groups and scaling factor are Stable Diffusion's */
@@ -35,6 +37,7 @@ typedef struct {
     const char *name; /* a pipeline folder, a name, or one DiT file */
     const char *vae;  /* null, or a pipeline folder, a VAE folder or a VAE file */
     int heads;        /* 0: not given */
+    int n_classes;    /* 0: not given */
     int forced;       /* -1, or a compat */
     bool need_dit;    /* false: only the VAE is wanted (decode) */
     vae_need vae_use;
@@ -51,5 +54,7 @@ void model_close(model *m);
 /* What a model is sampled with unless told otherwise. ERR_FORMAT where its scheduler is none of
  * ours. */
 status model_sampler(sampler_kind *sampler, const model *m);
+/* One that reads the scheduler's configuration, for measurements: the model's own where it can. */
+sampler_kind model_any_sampler(const model *m);
 
 #endif

@@ -61,6 +61,7 @@ status paper_config(dit_config *c, const char *name, int image_size)
         .head_dim = sizes[size].width / sizes[size].heads,
         .width = sizes[size].width,
         .n_classes = 1000,
+        .has_null = true,
         .latent_size = image_size / 8,
         .norm3_eps = 1e-6f,
         .design = design,
@@ -91,8 +92,8 @@ status paper_model(model *m, const char *name, int image_size)
     status st = paper_config(&m->dit, name, image_size);
     if (st != OK) return st;
     text_copy(m->path, sizeof m->path, name);
-    config_original_schedule(&m->schedule);
-    st = weights_generate(&m->dit_weights, m->path);
+    st = config_original_schedule(&m->schedule, SAMPLER_DDPM, true);
+    if (st == OK) st = weights_generate(&m->dit_weights, m->path);
     if (st == OK) st = weights_generate(&m->vae_weights, "Stable Diffusion's VAE");
     if (st != OK) model_close(m);
     return st;

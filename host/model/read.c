@@ -110,11 +110,11 @@ status read_only_null(const reader *r, const char *key)
     return read_wrong(r, key, value, "null: nothing else is supported");
 }
 
-status read_class(const reader *r, char *name, size_t size)
+status read_class(const reader *r, const char *fallback, char *name, size_t size)
 {
     const json_t *value = json_object_get(r->root, "_class_name");
-    if (!value) return fail(ERR_FORMAT, "%s: _class_name is missing", r->path);
-    if (!json_is_string(value)) return read_wrong(r, "_class_name", value, "a string");
-    text_copy(name, size, json_string_value(value));
+    if (!value && !fallback) return fail(ERR_FORMAT, "%s: _class_name is missing", r->path);
+    if (value && !json_is_string(value)) return read_wrong(r, "_class_name", value, "a string");
+    text_copy(name, size, value ? json_string_value(value) : fallback);
     return OK;
 }

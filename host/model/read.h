@@ -29,9 +29,9 @@ status read_bool(const reader *r, const char *key, bool fallback, bool *out);
 /* *out = the index of the key's string among words, which end with a null pointer. */
 status read_word(const reader *r, const char *key, int fallback, const char *const *words,
                  int *out);
-/* name: size bytes for _class_name, which must be there: it is part of the format, and without it
- * any JSON object would pass for a model. */
-status read_class(const reader *r, char *name, size_t size);
+/* name: size bytes for _class_name, or for fallback where the file does not say it: what else names
+ * the class. Null: the file must say it, else any JSON object would pass for a model. */
+status read_class(const reader *r, const char *fallback, char *name, size_t size);
 
 /* Refuse what is not supported: anything but this value, or but null, where the key is given. */
 status read_only_bool(const reader *r, const char *key, bool needed);

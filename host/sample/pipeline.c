@@ -19,6 +19,11 @@ bool run_is_guided(compat arithmetic, double guidance)
     return arithmetic == COMPAT_DIFFUSERS ? guidance > 1.0 : guidance != 1.0;
 }
 
+static bool guides(const model *m, const run_request *request)
+{
+    return m->dit.has_null && run_is_guided(m->arithmetic, request->guidance);
+}
+
 status run_check_source(const model *m, const run_request *request, const schedule *plan)
 {
     size_t size = (size_t)m->dit.latent_size, most = 0;
@@ -26,7 +31,7 @@ status run_check_source(const model *m, const run_request *request, const schedu
     if (!request->initial_latents) most = values;
     for (int i = 0; i < plan->n_rows && !request->given_noise; i++)
         if (plan->rows[i].draws)
-            most = values * (run_is_guided(m->arithmetic, request->guidance) ? 2 : 1);
+            most = values * (guides(m, request) ? 2 : 1);
     return rng_source_check(&request->source, most);
 }
 
@@ -270,7 +275,7 @@ status run_open(run *r, device *d, model *m, const run_request *request)
     *r = (run){.d = d, .m = m, .request = *request};
     status st = OK;
     dit_run needs = {0};
-    r->guided = run_is_guided(m->arithmetic, request->guidance);
+    r->guided = guides(m, request);
     r->learned = m->dit.out_channels == 2 * m->dit.in_channels;
     TRY(run_schedule(&r->plan, m, request));
     TRY(schedule_begin(&r->plan, request->first_step));

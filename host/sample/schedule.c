@@ -101,15 +101,16 @@ static status check_options(const sampling *q)
 
 status schedule_init(schedule *s, const schedule_config *config, const schedule_options *options)
 {
-    sampling q = {.config = *config, .options = *options, .steps = options->steps};
+    sampling q = {.options = *options, .steps = options->steps};
     *s = (schedule){.initial_scale = 1};
-    config_settle_schedule(&q.config, options->sampler);
-    status st = parse_steps(&q);
+    status st = config_settle_schedule(&q.config, config, options->sampler);
+    if (st == OK) st = parse_steps(&q);
     if (st == OK) st = check_options(&q);
     if (st == OK) st = find(&q)(s, &q);
     if (st == OK) st = check_rows(s);
     for (int i = 0; st == OK && i < s->n_rows; i++) s->keeps |= s->rows[i].to_kept != 0;
     if (st != OK) schedule_free(s);
+    config_free_schedule(&q.config);
     return st;
 }
 

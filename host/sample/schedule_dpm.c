@@ -37,7 +37,7 @@ static void dpm_row(schedule_row *row, const sampling *q, const sigmas *s, int i
     const schedule_config *c = &q->config;
     level now = level_of(s->levels[i]), next = level_of(s->levels[i + 1]);
     float h = next.lambda - now.lambda, step = next.alpha * (expf(-h) - 1);
-    bool last = i == s->n - 1 && (c->euler_at_final || !c->final_sigma_min ||
+    bool last = i == s->n - 1 && (c->euler_at_final || c->end == END_ZERO ||
                                   (c->lower_order_final && s->n < FEW_STEPS));
     *row = (schedule_row){.timestep = s->timesteps[i], .signal = now.alpha, .spread = now.sigma};
     predict_x0(row, c->predicts, now.alpha, now.sigma);
@@ -46,7 +46,7 @@ static void dpm_row(schedule_row *row, const sampling *q, const sigmas *s, int i
     row->keep_x0 = 1;
     if (i == 0 || last || c->solver_order == 1) return;
     float h_before = now.lambda - level_of(s->levels[i - 1]).lambda, r = h_before / h;
-    float slope = c->solver_heun ? next.alpha * ((expf(-h) - 1) / h + 1) : -0.5f * step;
+    float slope = c->solver == SOLVER_HEUN ? next.alpha * ((expf(-h) - 1) / h + 1) : -0.5f * step;
     row->to_x0 += slope / r;
     row->to_kept = -slope / r;
 }

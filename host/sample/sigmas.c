@@ -27,7 +27,7 @@ status sigmas_alloc(sigmas *s, int n, const schedule_config *c, const float *tab
     *s = (sigmas){.n = n};
     status st = memory_alloc(&s->timesteps, (size_t)n, sizeof *s->timesteps);
     if (st == OK) st = memory_alloc(&s->levels, (size_t)n + 1, sizeof *s->levels);
-    if (st == OK && c->final_sigma_min) s->levels[n] = table[0];
+    if (st == OK && c->end == END_SIGMA_MIN) s->levels[n] = table[0];
     return st;
 }
 
