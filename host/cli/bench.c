@@ -69,6 +69,7 @@ static status run_bench(bench_options *q)
     TRY(check_options(q));
     if (q->html) TRY(file_out_check(q->html));
     TRY(cli_open_subject(&m, &q->of, VAE_NEEDED));
+    cli_tell_weights(&m, q->quiet);
     q->on.verbose = q->verbose;
     q->on.measured = true;
     TRY(cli_open_device(&d, &q->on, q->quiet));

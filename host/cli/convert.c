@@ -24,7 +24,8 @@ static status check_out(const char *out, bool *file)
     return *file ? file_out_check(out) : OK;
 }
 
-static status convert(const char *out, const model_request *in, const type_choice *what, dtype type)
+static status convert(const char *out, const model_request *in, const type_choice *what, dtype type,
+                      bool quiet)
 {
     model m = {0};
     bool file;
@@ -38,6 +39,7 @@ static status convert(const char *out, const model_request *in, const type_choic
     TRY(model_open(&m, &of));
     if (file && file_is_same(out, m.dit_weights.file.path))
         TRY(fail(ERR_USAGE, "%s: is the file that is read, expected another name", out));
+    cli_tell_weights(&m, quiet);
     TRY(dit_check(&m));
     if (m.has_vae) TRY(vae_check(&m));
     TRY(file ? convert_to_file(&m, out, type) : convert_to_folder(&m, out, type));
@@ -52,6 +54,8 @@ status cli_convert(int argc, char **argv)
     static const dtype by_choice[] = {DTYPE_F32, DTYPE_F16, DTYPE_BF16, DTYPE_OTHER};
     const char *names[2] = {0}, *vae_path = NULL;
     int heads = 0, type = 3;
+    bool quiet = false;
+    model_request which = {0};
     type_choice what = {0};
     const option options[] = {
         {"vae", 0, OPTION_TEXT, &vae_path, "PATH", "put this VAE, a folder or file, into a folder",
@@ -61,6 +65,8 @@ status cli_convert(int argc, char **argv)
         {"dtype", 0, OPTION_CHOICE, &type, "T",
          "of what is written: fp32, fp16, bf16, or as-is, each tensor's own [as-is]", 0, 0, types},
         OPTIONS_TYPE(&what),
+        OPTIONS_WEIGHTS(&which),
+        OPTION_QUIET(&quiet),
         {0},
     };
     const char *const positional[] = {"IN", "OUT", NULL};
@@ -83,6 +89,7 @@ status cli_convert(int argc, char **argv)
     status st = options_parse(&c, argc, argv, &helped);
     if (st != OK || helped) return st;
     const model_request in = {.name = names[0], .vae = vae_path, .heads = heads, .forced = -1,
+                              .weights = which.weights, .variant = which.variant,
                               .need_dit = true};
-    return convert(names[1], &in, &what, by_choice[type]);
+    return convert(names[1], &in, &what, by_choice[type], quiet);
 }

@@ -106,6 +106,7 @@ static status decode(decode_request *q)
     else TRY(output_open(&o, q->out, (int)x.latents.dims[0], 1,
                          (int)x.latents.dims[3] * vae_scale(&m.vae),
                          (int)x.latents.dims[2] * vae_scale(&m.vae)));
+    cli_tell_weights(&m, q->quiet);
     cli_tell_vae(&m, q->verbose);
     q->on.verbose = q->verbose;
     q->on.measured = true;

@@ -23,6 +23,17 @@ static json_t *vae_json(const model *m)
                      "scale", vae_scale(v));
 }
 
+/* Which weights were taken, and the keys of those that were not. */
+static json_t *weights_json(const model *m)
+{
+    const state_taken *t = &m->dit_weights.taken;
+    json_t *others = json_array();
+    for (size_t i = 0; i < t->n_others; i++)
+        json_array_append_new(others, json_string(t->others[i]));
+    return json_pack("{s:s?, s:b, s:o}", "taken", t->key, "averaged", t->averaged, "others",
+                     others);
+}
+
 static status print_json(const model *m, double memory)
 {
     const dit_config *c = &m->dit;
@@ -49,6 +60,7 @@ static status print_json(const model *m, double memory)
             json_object_set_new(names, key, json_string(m->classes.names[i]));
     }
     json_object_set_new(all, "class_names", names);
+    json_object_set_new(all, "weights", weights_json(m));
     json_object_set_new(all, "model_type", json_string(m->schedule.flow ? "sit" : "dit"));
     int bad = json_dumpf(all, stdout, JSON_INDENT(2));
     json_decref(all);
@@ -77,7 +89,14 @@ static void print_text(const model *m, double memory)
 {
     const dit_config *c = &m->dit;
     int side = c->latent_size / c->patch;
+    const state_taken *taken = &m->dit_weights.taken;
     printf("%s\n", m->path);
+    if (taken->chosen) {
+        printf("  weights      %s%s", taken->key, taken->averaged ? " (averaged)" : "");
+        for (size_t i = 0; i < taken->n_others; i++)
+            printf("%s%s", i ? ", " : "; also held: ", taken->others[i]);
+        printf("\n");
+    }
     printf("  transformer  width %d, %d blocks, %d heads of %d, patch %d: %d tokens\n", c->width,
            c->depth, c->heads, c->head_dim, c->patch, side * side);
     printf("  conditioning %s\n", designs[c->design].name);
@@ -111,6 +130,7 @@ static status run_info(const info_options *q)
     status st = OK;
     TRY(cli_check_subject("info", &q->of));
     TRY(cli_open_subject(&m, &q->of, VAE_IF_THERE));
+    cli_tell_weights(&m, q->json);
     double memory = run_memory(&m, 1, 2, STEPS, true, 1);
     if (q->json) TRY(print_json(&m, memory));
     else print_text(&m, memory);

@@ -19,6 +19,7 @@ enum { ALL_BY_DEFAULT = 100 }; /* a model of more classes is not drawn whole una
 typedef struct {
     const char *model, *vae, *rng, *out;
     device_choice on;
+    model_request of;
     text_list classes;
     int per_class, heads, compat, batch;
     type_choice type;
@@ -137,6 +138,9 @@ static status note_model(text *note, const sample_request *q, const model *m)
     TRY(text_append(note, "model %s, ", last_part(m->path)));
     if (q->vae) TRY(text_append(note, "VAE %s, ", last_part(m->vae_weights.file.path)));
     if (q->heads) TRY(text_append(note, "heads %d, ", q->heads));
+    const state_taken *taken = &m->dit_weights.taken;
+    if (taken->chosen)
+        TRY(text_append(note, "weights %s%s, ", taken->key, taken->averaged ? " (averaged)" : ""));
     if (!m->schedule.flow) goto done;
     while (flow_predictions[predicts] != m->schedule.predicts) predicts++;
     TRY(text_append(note, "SiT, path %s, prediction %s, ", flow_path_names[m->schedule.path],
@@ -269,7 +273,7 @@ static status sample(sample_request *q)
     run_request request;
     status st = OK;
     model_request of = {.name = q->model, .vae = q->vae, .heads = q->heads, .forced = q->compat,
-                        .need_dit = true};
+                        .weights = q->of.weights, .variant = q->of.variant, .need_dit = true};
     q->out_given = q->out != NULL;
     if (!q->out_given) q->out = "ditcl.png";
     TRY(given_check(&q->begin));
@@ -287,6 +291,7 @@ static status sample(sample_request *q)
     TRY(arrays_read(&q->files, &m, q->n));
     TRY(given_read(&q->begin, &m));
     TRY(check_request(q, &m, &request));
+    cli_tell_weights(&m, q->quiet);
     cli_tell_vae(&m, q->verbose);
     q->on.verbose = q->verbose;
     q->on.measured = true;
@@ -329,6 +334,7 @@ status cli_sample(int argc, char **argv)
          "VAE of a single DiT file: a pipeline folder, a VAE folder or a file", 0, 0, NULL},
         {"heads", 0, OPTION_INT, &q.heads, "H", "attention heads of a single DiT file", 1, 1024,
          NULL},
+        OPTIONS_WEIGHTS(&q.of),
         OPTIONS_DEVICE(&q.on),
         OPTION_QUIET(&q.quiet),
         OPTION_VERBOSE(&q.verbose),

@@ -17,8 +17,12 @@ status cli_check_subject(const char *verb, const subject *s)
                     s->words.items[0]);
     if (!s->arch && s->image_size >= 0)
         return fail(ERR_USAGE, "--image-size: only --arch needs it");
-    if (s->arch && (s->vae || s->heads))
-        return fail(ERR_USAGE, "--%s: only a MODEL needs it", s->vae ? "vae" : "heads");
+    if (s->arch && (s->vae || s->heads || s->which.weights || s->which.variant))
+        return fail(ERR_USAGE, "--%s: only a MODEL needs it",
+                    s->vae             ? "vae"
+                    : s->heads         ? "heads"
+                    : s->which.weights ? "weights"
+                                       : "variant");
     return OK;
 }
 
@@ -27,7 +31,8 @@ status cli_open_subject(model *m, const subject *s, vae_need need)
     if (s->arch) return paper_model(m, s->arch, s->image_size == PAPER_512 ? 512 : 256);
     status st = model_open(m, &(model_request){.name = s->words.items[0], .vae = s->vae,
                                                .heads = s->heads, .forced = -1, .need_dit = true,
-                                               .vae_use = need});
+                                               .weights = s->which.weights,
+                                               .variant = s->which.variant, .vae_use = need});
     if (st == OK) st = dit_check(m);
     return st == OK && m->has_vae ? vae_check(m) : st;
 }

@@ -98,6 +98,9 @@ static void make_words(child_words *w, const tune_options *q, const device *d, c
     } else if (with_model) {
         if (of->vae) w->words[n++] = "--vae", w->words[n++] = of->vae;
         if (of->heads) w->words[n++] = "--heads", w->words[n++] = w->heads;
+        const model_request *which = &of->which;
+        if (which->weights) w->words[n++] = "--weights", w->words[n++] = which->weights;
+        if (which->variant) w->words[n++] = "--variant", w->words[n++] = which->variant;
         w->words[n++] = "--";
         w->words[n++] = of->words.items[0];
     }
@@ -354,6 +357,7 @@ static status run_tune(tune_options *q)
     q->on.bare = true;
     q->on.verbose = q->verbose;
     if (!with_store(q)) TRY(cli_open_subject(&m, &q->of, VAE_NEEDED));
+    cli_tell_weights(&m, q->quiet);
     TRY(cli_open_device(&d, &q->on, q->quiet));
     d.settings.warn = warn;
     if (with_store(q)) TRY(use_store(q, &d));

@@ -11,9 +11,10 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "model/find.h"
 #include "model/vae.h"
 
-enum { JSON_BYTES = 16 << 20, PATH_BYTES = 4096 };
+enum { JSON_BYTES = 16 << 20, PATH_BYTES = FIND_PATH_BYTES };
 
 /* ---- finding ---- */
 
@@ -38,8 +39,9 @@ static status find(char *out, const char *name)
     text_copy(out, PATH_BYTES, name);
     if (file_exists(name)) {
         for (size_t n = strlen(out); n > 1 && out[n - 1] == '/';) out[--n] = 0;
-        return OK;
+        return find_snapshot(out);
     }
+    if (find_in_hub_cache(out, name)) return find_snapshot(out);
     if (beside_program(shared, sizeof shared) != OK) shared[0] = 0;
     if (!strchr(name, '/'))
         for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
@@ -51,6 +53,8 @@ static status find(char *out, const char *name)
     fail(ERR_FILE, "%s: no such model, file or folder", name);
     if (!strchr(name, '/'))
         fail_hint("looked in the current folder, $DITCL_MODELS, ./models and %s", shared);
+    else if (find_is_hub_name(name))
+        fail_hint("if it is a hub's: huggingface-cli download %s puts it where ditcl looks", name);
     return ERR_FILE;
 }
 
@@ -77,20 +81,28 @@ static status read_json_beside(char **json, char *path, const char *file, const 
     return OK;
 }
 
-/* path = the weights of a diffusers sub-folder, looked for in diffusers' own order. */
-static status find_weights(char *path, const char *folder)
+/* A line about what was found, behind the others; none where it is empty. */
+static status keep_note(model *m, const char *line)
 {
-    static const char *const names[] = {
-        "diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.safetensors.index.json",
-        "diffusion_pytorch_model.bin", "diffusion_pytorch_model.bin.index.json",
-        "diffusion_pytorch_model.fp16.safetensors", "diffusion_pytorch_model.fp16.bin"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        status st = file_join(path, PATH_BYTES, folder, names[i]);
-        if (st != OK || file_exists(path)) return st;
-    }
-    fail(ERR_FILE, "%s/%s: no such file", folder, names[0]);
-    fail_hint("nor is there a .bin, or several files with an .index.json");
-    return ERR_FILE;
+    text all = {0};
+    status st = OK;
+    if (!line || !*line) return OK;
+    TRY(text_append(&all, "%s%s%s", m->notes ? m->notes : "", m->notes ? "\n" : "", line));
+    free(m->notes);
+    m->notes = all.data;
+    all = (text){0};
+done:
+    text_free(&all);
+    return st;
+}
+
+static status keep_weights(model *m, char *path, const char *folder, find_request *q)
+{
+    text line = {0};
+    status st = find_weights(path, &line, folder, q);
+    if (st == OK) st = keep_note(m, line.data);
+    text_free(&line);
+    return st;
 }
 
 /* ---- the transformer ---- */
@@ -258,22 +270,19 @@ static bool schedule_counts(const model *m)
                         strstr(schedule, "\"SiT\""));
 }
 
-static status open_dit_file(model *m, const model_request *request)
+static status open_dit_file(model *m, const model_request *request, const char *file,
+                            const char *wanted)
 {
     status st = OK;
     char path[PATH_BYTES];
-    TRY(weights_open(&m->dit_weights, m->path));
+    TRY(weights_open(&m->dit_weights, file, &state_dit, wanted));
     m->spelling = has_layer(&m->dit_weights, NAMING_DIFFUSERS, LAYER_PATCH, 0) ? NAMING_DIFFUSERS
                                                                                : NAMING_ORIGINAL;
     m->origin = m->spelling == NAMING_DIFFUSERS ? COMPAT_DIFFUSERS : COMPAT_ORIGINAL;
-    if (m->spelling == NAMING_ORIGINAL &&
-        !has_layer(&m->dit_weights, NAMING_ORIGINAL, LAYER_PATCH, 0))
-        TRY(fail(ERR_FORMAT, "%s: no DiT: neither x_embedder.proj.weight nor "
-                             "pos_embed.proj.weight is in it", m->path));
-    text_copy(path, sizeof path, m->path);
+    text_copy(path, sizeof path, file);
     TRY(read_notes(m));
     if (!m->texts[TEXT_DIT] && m->spelling == NAMING_DIFFUSERS)
-        TRY(read_json_beside(&m->texts[TEXT_DIT], path, m->path, "Transformer2DModel"));
+        TRY(read_json_beside(&m->texts[TEXT_DIT], path, file, "Transformer2DModel"));
     if (m->texts[TEXT_DIT] && request->heads)
         TRY(fail(ERR_USAGE, "--heads: %s says it already", path));
     TRY(read_origin(m, request, path));
@@ -285,7 +294,8 @@ static status open_dit_file(model *m, const model_request *request)
     if (m->texts[TEXT_INDEX])
         TRY(config_parse_names(&m->classes, m->texts[TEXT_INDEX], m->path, m->dit.n_classes));
     if (!request->vae && request->vae_use == VAE_NEEDED) {
-        fail(ERR_USAGE, "%s: is one DiT file, which holds no VAE", m->path);
+        fail(ERR_USAGE, "%s: is one DiT %s, which holds no VAE", m->path,
+             file == m->path ? "file" : "folder");
         fail_hint("give one: --vae FOLDER or FILE");
         st = ERR_USAGE;
     }
@@ -293,15 +303,49 @@ done:
     return st;
 }
 
-static status open_pipeline(model *m, const model_request *request)
+/* folder = the pipeline's transformer. A trainer's checkpoint may have the averaged one too. */
+static status find_transformer(model *m, char *folder, const model_request *request, bool *settled)
+{
+    const char *wanted = request->weights;
+    char line[700];
+    status st = file_join(folder, PATH_BYTES, m->path, "transformer_ema");
+    if (st != OK || !file_is_folder(folder))
+        return st == OK ? file_join(folder, PATH_BYTES, m->path, "transformer") : st;
+    bool raw = wanted && !strcmp(wanted, "raw");
+    *settled = wanted && (raw || !strcmp(wanted, "ema"));
+    if (raw) return file_join(folder, PATH_BYTES, m->path, "transformer");
+    snprintf(line, sizeof line, "%.500s: takes transformer_ema/ (averaged weights)%s", m->path,
+             wanted ? "" : "; there is also transformer/: --weights raw");
+    return keep_note(m, line);
+}
+
+/* A transformer's folder, or any with weights of a usual name, without anything around. */
+static status open_lone(model *m, const model_request *request, const char *folder, bool settled)
 {
     status st = OK;
-    char path[PATH_BYTES], folder[PATH_BYTES];
+    char path[PATH_BYTES], line[700] = "";
+    find_request q = {.variant = request->variant, .wanted = request->weights, .settled = settled};
+    TRY(keep_weights(m, path, folder, &q));
+    TRY(open_dit_file(m, request, path, q.settled ? NULL : request->weights));
+    if (m->spelling == NAMING_DIFFUSERS && !m->texts[TEXT_SCHEDULE] && !request->flow)
+        snprintf(line, sizeof line, "%.500s: has no scheduler/ beside it: linear betas from 0.0001 "
+                 "to 0.02, and %s unless --sampler says another", folder,
+                 m->arithmetic == COMPAT_ORIGINAL ? "ddpm" : "ddim");
+    TRY(keep_note(m, line));
+done:
+    return st;
+}
+
+static status open_pipeline(model *m, const model_request *request, const char *part, bool settled)
+{
+    status st = OK;
+    char path[PATH_BYTES];
+    find_request q = {.variant = request->variant, .wanted = request->weights, .settled = settled};
     if (request->heads)
         return fail(ERR_USAGE, "--heads: %s says it itself; only a single file needs it", m->path);
     m->spelling = NAMING_DIFFUSERS;
     m->origin = COMPAT_DIFFUSERS;
-    st = read_json(&m->texts[TEXT_DIT], path, m->path, "transformer/config.json", false);
+    st = read_json(&m->texts[TEXT_DIT], path, part, "config.json", false);
     if (st != OK) {
         fail_hint("MODEL is a folder that holds transformer/, vae/ and scheduler/, or a DiT file");
         goto done;
@@ -315,11 +359,35 @@ static status open_pipeline(model *m, const model_request *request)
     TRY(read_json(&m->texts[TEXT_INDEX], path, m->path, "model_index.json", true));
     if (m->texts[TEXT_INDEX])
         TRY(config_parse_names(&m->classes, m->texts[TEXT_INDEX], path, m->dit.n_classes));
-    TRY(file_join(folder, sizeof folder, m->path, "transformer"));
-    TRY(find_weights(path, folder));
-    TRY(weights_open(&m->dit_weights, path));
+    TRY(keep_weights(m, path, part, &q));
+    TRY(weights_open(&m->dit_weights, path, &state_dit, q.settled ? NULL : request->weights));
 done:
     return st;
+}
+
+static bool holds(const model *m, const char *name)
+{
+    char path[PATH_BYTES];
+    return file_join(path, sizeof path, m->path, name) == OK && file_exists(path);
+}
+
+static status open_dit(model *m, const model_request *request)
+{
+    char part[PATH_BYTES];
+    bool settled = false;
+    if (!file_is_folder(m->path)) {
+        if (request->variant)
+            return fail(ERR_USAGE, "--variant: %s is one file, only a folder has variants",
+                        m->path);
+        return open_dit_file(m, request, m->path, request->weights);
+    }
+    bool whole = holds(m, "model_index.json") || holds(m, "scheduler");
+    if (!whole && !holds(m, "transformer") && !holds(m, "transformer_ema"))
+        return find_has_weights(m->path) ? open_lone(m, request, m->path, false)
+                                         : find_nothing(m->path);
+    status st = find_transformer(m, part, request, &settled);
+    if (st != OK) return st;
+    return whole ? open_pipeline(m, request, part, settled) : open_lone(m, request, part, settled);
 }
 
 /* ---- the VAE ---- */
@@ -327,15 +395,8 @@ done:
 /* Whatever program wrote the file, its tensors get diffusers' names of now. */
 static status open_vae_weights(weights *w, const char *path)
 {
-    static const char *const inside[] = {"first_stage_model.", "vae."}; /* a whole model's file */
     int n_levels = 0;
-    status st = weights_open(w, path);
-    for (size_t k = 0; k < sizeof inside / sizeof *inside && st == OK; k++) {
-        bool whole = false;
-        for (size_t i = 0; i < w->file.n_tensors; i++)
-            whole |= strncmp(w->file.tensors[i].name, inside[k], strlen(inside[k])) == 0;
-        if (whole) st = weights_keep(w, inside[k]);
-    }
+    status st = weights_open(w, path, &state_vae, NULL);
     for (size_t i = 0; i < w->file.n_tensors; i++) {
         int n = name_vae_levels(w->file.tensors[i].name);
         if (n > n_levels) n_levels = n;
@@ -392,13 +453,14 @@ done:
     return st;
 }
 
-static status open_vae_folder(model *m, const char *folder)
+static status open_vae_folder(model *m, const char *folder, const char *variant)
 {
     status st = OK;
     char path[PATH_BYTES];
+    find_request q = {.variant = variant, .may_lack = true};
     TRY(read_json(&m->texts[TEXT_VAE], path, folder, "config.json", false));
     TRY(config_parse_vae(&m->vae, m->texts[TEXT_VAE], path));
-    TRY(find_weights(path, folder));
+    TRY(keep_weights(m, path, folder, &q));
     TRY(open_vae_weights(&m->vae_weights, path));
 done:
     return st;
@@ -417,10 +479,22 @@ done:
     return st;
 }
 
-/* where: null, or what --vae names. */
-static status open_vae(model *m, const char *where, vae_need need)
+/* A folder without a VAE, which --vae or MODEL names. */
+static status fail_no_vae(const char *path, bool named)
+{
+    if (find_has_weights(path)) fail(ERR_FILE, "%s/config.json: no such file", path);
+    else fail(ERR_FILE, "%s: holds no vae/ folder%s", path, named ? ", and is no VAE's" : "");
+    fail_hint(named ? "a VAE is a folder with config.json and weights, or a file"
+                    : "name a VAE: --vae FOLDER or FILE");
+    return ERR_FILE;
+}
+
+/* Where the VAE is: --vae, else MODEL. */
+static status open_vae(model *m, const model_request *request)
 {
     char path[PATH_BYTES], folder[PATH_BYTES];
+    const char *where = request->vae;
+    vae_need need = request->vae_use;
     status st = find(path, where ? where : m->path);
     if (st != OK || need == VAE_UNUSED) return st;
     m->has_vae = true;
@@ -430,9 +504,14 @@ static status open_vae(model *m, const char *where, vae_need need)
     }
     st = file_join(folder, sizeof folder, path, "vae");
     if (st != OK) return st;
-    m->has_vae = where || need == VAE_NEEDED || file_is_folder(folder);
+    bool own = where || !request->need_dit; /* the folder itself may be the VAE's */
+    if (file_is_folder(folder)) return open_vae_folder(m, folder, request->variant);
+    m->has_vae = where || need == VAE_NEEDED;
     if (!m->has_vae) return OK;
-    return open_vae_folder(m, file_is_folder(folder) ? folder : path);
+    st = file_join(folder, sizeof folder, path, "config.json");
+    if (st != OK) return st;
+    if (own && file_exists(folder)) return open_vae_folder(m, path, request->variant);
+    return fail_no_vae(path, own);
 }
 
 /* ---- both ---- */
@@ -441,7 +520,7 @@ static status open_vae(model *m, const char *where, vae_need need)
 static status settle_flow(model *m, const model_request *request)
 {
     if (request->flow) {
-        if (file_is_folder(m->path))
+        if (m->texts[TEXT_SCHEDULE] && file_is_folder(m->path))
             return fail(ERR_USAGE, "--model-type: %s says it itself, in scheduler/"
                                    "scheduler_config.json; only a single file needs it", m->path);
         config_free_schedule(&m->schedule);
@@ -474,10 +553,9 @@ status model_open(model *m, const model_request *request)
     *m = (model){0};
     status st = OK;
     TRY(find(m->path, request->name));
-    if (request->need_dit)
-        TRY(file_is_folder(m->path) ? open_pipeline(m, request) : open_dit_file(m, request));
+    if (request->need_dit) TRY(open_dit(m, request));
     if (request->need_dit) TRY(settle_flow(m, request));
-    TRY(open_vae(m, request->vae, request->vae_use));
+    TRY(open_vae(m, request));
     if (request->need_dit && m->has_vae) TRY(check_together(m));
 done:
     if (st != OK) model_close(m);
@@ -504,6 +582,7 @@ void model_close(model *m)
     weights_close(&m->vae_weights);
     config_free_schedule(&m->schedule);
     config_free_names(&m->classes);
+    free(m->notes);
     for (int i = 0; i < N_TEXTS; i++) free(m->texts[i]);
     *m = (model){0};
 }
