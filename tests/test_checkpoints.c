@@ -366,7 +366,7 @@ static const struct {
     {{X("student."), X("teacher.")}, "teacher", "teacher", "also holds \"student\""},
     {{X(""), X("model.")}, NULL, NULL, "holds two networks"},
     {{X(""), X("module.")}, NULL, NULL, "are both blocks.0.mlp.fc1.bias"},
-    {{X(""), X("model_ema.")}, NULL, "model_ema", "also holds \".\": --weights raw"},
+    {{X(""), X("model_ema.")}, NULL, "model_ema", "also holds \".\" (the top): --weights raw"},
     {{X("non_ema."), X("schema.")}, NULL, "schema", "\"non_ema\""},
     {{X("model."), "ema.blocks.0.mlp.fc1.bias"}, NULL, "ema", "not averaged, from \"model\""},
     {{X("model."), "ema.blocks.7.mlp.fc1.bias"}, NULL, "model", NULL},

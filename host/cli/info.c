@@ -28,10 +28,11 @@ static json_t *weights_json(const model *m)
 {
     const state_taken *t = &m->dit_weights.taken;
     json_t *others = json_array();
+    json_t *file = m->dit_weights.generated ? NULL : json_string(m->dit_weights.file.path);
     for (size_t i = 0; i < t->n_others; i++)
         json_array_append_new(others, json_string(t->others[i]));
-    return json_pack("{s:s?, s:b, s:o}", "taken", t->key, "averaged", t->averaged, "others",
-                     others);
+    return json_pack("{s:o?, s:s?, s:b, s:o}", "file", file, "taken", t->key, "averaged",
+                     t->averaged, "others", others);
 }
 
 static status print_json(const model *m, double memory)

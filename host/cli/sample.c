@@ -139,6 +139,8 @@ static status note_model(text *note, const sample_request *q, const model *m)
     if (q->vae) TRY(text_append(note, "VAE %s, ", last_part(m->vae_weights.file.path)));
     if (q->heads) TRY(text_append(note, "heads %d, ", q->heads));
     const state_taken *taken = &m->dit_weights.taken;
+    if (m->several_files)
+        TRY(text_append(note, "file %s, ", last_part(m->dit_weights.file.path)));
     if (taken->chosen)
         TRY(text_append(note, "weights %s%s, ", taken->key, taken->averaged ? " (averaged)" : ""));
     if (!m->schedule.flow) goto done;

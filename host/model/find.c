@@ -149,6 +149,7 @@ static bool parse_name(weights_file *f, const char *name)
                                                                  : NULL;
         rest += n;
         if (!flag && (*f->variant || n == 0 || n >= VARIANT_BYTES)) return false;
+        if (!flag && memchr(word, '-', n) && strstr(word, "-of-")) return false; /* one of several */
         if (flag) *flag = true;
         else memcpy(f->variant, word, n);
         if (!*rest && !flag) return false; /* the variant is never the end */
@@ -219,7 +220,7 @@ static status list_variants(text *t, const weights_file *files, int n, const cha
 /* The place in files[0..n), n > 0, of the file that is asked for; -1 where the variant lacks. */
 static int choose_file(find_request *q, const weights_file *files, int n)
 {
-    const char *wanted = q->wanted ? q->wanted : "";
+    const char *wanted = q->wanted && !q->settled ? q->wanted : "";
     bool raw = false;
     for (int i = 0; q->variant && i < n; i++)
         if (!strcmp(files[i].variant, q->variant)) return i;
@@ -232,22 +233,23 @@ static int choose_file(find_request *q, const weights_file *files, int n)
         q->settled = true;
         return i;
     }
-    q->settled = !strcmp(wanted, "ema") && raw && !is_raw(&files[0]);
+    q->settled |= !strcmp(wanted, "ema") && raw && !is_raw(&files[0]);
     return 0;
 }
 
-static status note_choice(text *note, const find_request *q, const char *folder,
+static status note_choice(text *note, find_request *q, const char *folder,
                           const weights_file *files, int n, int taken)
 {
     text others = {0};
     const char *variant = files[taken].variant;
     status st = OK;
     TRY(list_variants(&others, files, n, variant));
+    q->several = others.length > 0;
     if (!others.length && (!*variant || q->variant)) goto done;
     TRY(text_append(note, "%s: takes %s", folder, files[taken].name));
     if (others.length)
         TRY(text_append(note, "; there is also %s%s", others.data,
-                        q->variant ? "" : ": --variant"));
+                        q->variant || q->wanted ? "" : ": --variant NAME"));
     else TRY(text_append(note, ", the only variant"));
 done:
     text_free(&others);
@@ -279,7 +281,28 @@ done:
     return st;
 }
 
-/* ---- what is inside a folder that is no model ---- */
+/* ---- what there is instead ---- */
+
+void find_hint_near(const char *name)
+{
+    char folder[FIND_PATH_BYTES], nearest[256] = "";
+    const char *slash = strrchr(name, '/'), *last = slash ? slash + 1 : name;
+    int best = 3;
+    if (!slash || slash == name || !*last) return;
+    text_copy(folder, sizeof folder, name);
+    folder[slash - name] = 0;
+    DIR *d = opendir(folder);
+    for (struct dirent *e; d && (e = readdir(d));) {
+        int distance = text_distance(last, e->d_name);
+        if (e->d_name[0] == '.' || distance > best) continue;
+        if (distance == best && strcmp(e->d_name, nearest) > 0) continue;
+        best = distance;
+        text_copy(nearest, sizeof nearest, e->d_name);
+    }
+    if (d && *nearest) fail_hint("did you mean %s/%s?", folder, nearest);
+    else if (d) fail_hint("the folder %s is there", folder);
+    if (d) closedir(d);
+}
 
 typedef struct {
     char best[FIND_PATH_BYTES];

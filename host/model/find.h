@@ -26,6 +26,7 @@ typedef struct {
     bool may_lack;       /* the variant: the file without one is as good */
     const char *wanted;  /* null, or what --weights says */
     bool settled;        /* found out: the file is what `wanted` says, as non_ema is raw */
+    bool several;        /* found out: there are other variants */
 } find_request;
 
 /* path = the folder's weights, safetensors before .bin, one file before several. Of variants the
@@ -36,6 +37,8 @@ status find_weights(char path[FIND_PATH_BYTES], text *note, const char *folder,
 /* Whether the folder has such a file. */
 bool find_has_weights(const char *folder);
 
+/* The hint for a path that is not there: what is like it in its folder, if that is there. */
+void find_hint_near(const char *name);
 /* The failure for a folder that is no model: it names what is inside. */
 status find_nothing(const char *folder);
 

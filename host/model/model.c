@@ -55,6 +55,7 @@ static status find(char *out, const char *name)
         fail_hint("looked in the current folder, $DITCL_MODELS, ./models and %s", shared);
     else if (find_is_hub_name(name))
         fail_hint("if it is a hub's: huggingface-cli download %s puts it where ditcl looks", name);
+    if (strchr(name, '/')) find_hint_near(name);
     return ERR_FILE;
 }
 
@@ -101,6 +102,7 @@ static status keep_weights(model *m, char *path, const char *folder, find_reques
     text line = {0};
     status st = find_weights(path, &line, folder, q);
     if (st == OK) st = keep_note(m, line.data);
+    if (st == OK && q->several && !q->may_lack) m->several_files = true;
     text_free(&line);
     return st;
 }
@@ -312,6 +314,7 @@ static status find_transformer(model *m, char *folder, const model_request *requ
     if (st != OK || !file_is_folder(folder))
         return st == OK ? file_join(folder, PATH_BYTES, m->path, "transformer") : st;
     bool raw = wanted && !strcmp(wanted, "raw");
+    m->several_files = true;
     *settled = wanted && (raw || !strcmp(wanted, "ema"));
     if (raw) return file_join(folder, PATH_BYTES, m->path, "transformer");
     snprintf(line, sizeof line, "%.500s: takes transformer_ema/ (averaged weights)%s", m->path,
@@ -319,19 +322,33 @@ static status find_transformer(model *m, char *folder, const model_request *requ
     return keep_note(m, line);
 }
 
+/* What a folder without a scheduler is sampled with; the pipeline around it may have one. */
+static status note_scheduler(model *m, const char *folder)
+{
+    char around[PATH_BYTES];
+    text line = {0};
+    status st = OK;
+    TRY(text_append(&line, "%s: a transformer without a scheduler: linear betas from 0.0001 to "
+                           "0.02, and %s unless --sampler says another", folder,
+                    m->arithmetic == COMPAT_ORIGINAL ? "ddpm" : "ddim"));
+    TRY(file_join(around, sizeof around, folder, "../scheduler"));
+    if (file_is_folder(around)) TRY(text_append(&line, "; the folder above has its own"));
+    TRY(keep_note(m, line.data));
+done:
+    text_free(&line);
+    return st;
+}
+
 /* A transformer's folder, or any with weights of a usual name, without anything around. */
 static status open_lone(model *m, const model_request *request, const char *folder, bool settled)
 {
     status st = OK;
-    char path[PATH_BYTES], line[700] = "";
+    char path[PATH_BYTES];
     find_request q = {.variant = request->variant, .wanted = request->weights, .settled = settled};
     TRY(keep_weights(m, path, folder, &q));
     TRY(open_dit_file(m, request, path, q.settled ? NULL : request->weights));
     if (m->spelling == NAMING_DIFFUSERS && !m->texts[TEXT_SCHEDULE] && !request->flow)
-        snprintf(line, sizeof line, "%.500s: has no scheduler/ beside it: linear betas from 0.0001 "
-                 "to 0.02, and %s unless --sampler says another", folder,
-                 m->arithmetic == COMPAT_ORIGINAL ? "ddpm" : "ddim");
-    TRY(keep_note(m, line));
+        TRY(note_scheduler(m, folder));
 done:
     return st;
 }
@@ -479,11 +496,19 @@ done:
     return st;
 }
 
+/* A VAE's folder without its configuration. */
+static status open_vae_weights_of(model *m, const char *folder, const char *variant)
+{
+    char path[PATH_BYTES];
+    find_request q = {.variant = variant, .may_lack = true};
+    status st = keep_weights(m, path, folder, &q);
+    return st == OK ? open_vae_file(m, path) : st;
+}
+
 /* A folder without a VAE, which --vae or MODEL names. */
 static status fail_no_vae(const char *path, bool named)
 {
-    if (find_has_weights(path)) fail(ERR_FILE, "%s/config.json: no such file", path);
-    else fail(ERR_FILE, "%s: holds no vae/ folder%s", path, named ? ", and is no VAE's" : "");
+    fail(ERR_FILE, "%s: holds no vae/ folder%s", path, named ? ", and is no VAE's" : "");
     fail_hint(named ? "a VAE is a folder with config.json and weights, or a file"
                     : "name a VAE: --vae FOLDER or FILE");
     return ERR_FILE;
@@ -511,6 +536,7 @@ static status open_vae(model *m, const model_request *request)
     st = file_join(folder, sizeof folder, path, "config.json");
     if (st != OK) return st;
     if (own && file_exists(folder)) return open_vae_folder(m, path, request->variant);
+    if (own && find_has_weights(path)) return open_vae_weights_of(m, path, request->variant);
     return fail_no_vae(path, own);
 }
 

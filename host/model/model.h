@@ -29,6 +29,7 @@ typedef struct {
     bool has_vae;
     bool vae_assumed; /* a bare file: its groups and scaling factor are Stable Diffusion's */
     char *texts[N_TEXTS]; /* null where there is none */
+    bool several_files;   /* the transformer's folder holds variants, or there is an averaged one */
     char *notes;          /* null, or lines: which of several files were taken, what is lacking */
 } model;
 

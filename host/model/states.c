@@ -356,7 +356,11 @@ status states_take(state_taken *taken, tensor_file *file, const state_kind *kind
     char cleaned[256] = "";
     status st = OK;
     *taken = (state_taken){0};
-    if (wanted && strlen(wanted) < sizeof cleaned) drop_wrappers(cleaned, wanted);
+    if (wanted && strlen(wanted) < sizeof cleaned - 1) {
+        snprintf(cleaned, sizeof cleaned, "%s.", wanted);
+        drop_wrappers(cleaned, cleaned);
+        if (*cleaned) cleaned[strlen(cleaned) - 1] = 0;
+    }
     s.wanted_cleaned = cleaned;
     TRY(find_groups(&s));
     TRY(state_choose(&s));

@@ -161,7 +161,7 @@ static status list_groups(text *t, const states *s, const state_group *but)
     for (size_t i = 0; i < s->n_groups && st == OK; i++) {
         if (&s->groups[i] == but) continue;
         show_key(key, s->groups[i].key);
-        st = text_append(t, "\"%s\"%s%s", key,
+        st = text_append(t, "\"%s\"%s%s%s", key, *s->groups[i].key ? "" : " (the top)",
                          s->groups[i].class == STATE_AVERAGED ? " (averaged weights)" : "",
                          left > 2 ? ", " : left == 2 ? " and " : "");
         left--;
@@ -254,7 +254,9 @@ static status fail_none(const states *s)
               keys.data);
     bool object = false;
     for (size_t i = 0; i < s->file->n_keys; i++) object |= s->file->keys[i].kind == KEY_OBJECT;
-    if (unread || object)
+    if (k == &state_dit && tensor_find(s->file, state_vae.anchors[0]))
+        fail_hint("it is a VAE: --vae takes it");
+    else if (unread || object)
         fail_hint("what is read are tensors by name: torch.save(model.state_dict(), ...)");
 done:
     text_free(&keys);
@@ -412,7 +414,7 @@ status state_describe(state_taken *taken, const states *s)
     }
     TRY(describe_rest(&rest, s));
     bool unusual = g->rank == N_USUAL && g->class == STATE_PLAIN;
-    if (s->n_groups < 2 && !s->wanted && !unusual && !rest.length) goto done;
+    if (s->n_groups < 2 && (s->wanted || !unusual) && !rest.length) goto done;
     TRY(text_append(&note, "%s: takes \"%s\"%s", s->file->path, taken->key,
                     taken->averaged ? " (averaged weights)" : ""));
     TRY(describe_others(&note, s));
