@@ -7,6 +7,7 @@ tiny DiT, raw and averaged, as trainers keep both. For tests/test_checkpoints.c 
 """
 import argparse
 import collections
+import io
 import json
 import pathlib
 import shutil
@@ -253,6 +254,19 @@ def write_names():
             f.write(f'{{"{theirs}",\n "{ours}"}},\n')
 
 
+def small_states():
+    """State dictionaries of a DiT whose tensors are all views of one storage of 48 bytes."""
+    view = torch.arange(12.0).view(3, 4)
+    w = {k: view for k in ("x_embedder.proj.weight", "blocks.0.attn.qkv.bias", "pos_embed")}
+    before = lambda prefix: {prefix + k: v for k, v in w.items()}
+    dotless = {"model_ema." + k.replace(".", ""): v for k, v in w.items()}
+    return {"states_averaged": {"model": before("module."), "ema": {"shadow": w, "list": [view]}},
+            "states_dotless": {"state_dict": {**before("model."), **dotless}},
+            "states_lists": [("EMA", before("a._orig_mod.")), {"projectors.0": view}],
+            "states_eight": {"x_embedder.proj.weight": view.view(-1).to(torch.float8_e4m3fn),
+                             "q": torch.quantize_per_tensor(view.view(-1), 0.1, 0, torch.qint8)}}
+
+
 def write_corpus():
     """Pickles of archives, and whole files of the older format: see tests/fuzz/fuzz_torch.c."""
     import zipfile
@@ -263,8 +277,10 @@ def write_corpus():
         with zipfile.ZipFile(DATA / name) as z:
             pickled = next(n for n in z.namelist() if n.endswith("data.pkl"))
             (folder / name.split(".")[0]).write_bytes(b"p" + z.read(pickled))
-    for name in ("both-composer", "both-lucid", "not-fp8", "not-quantized"):
-        with zipfile.ZipFile(DATA / "trainers" / f"{name}.pt") as z:
+    for name, value in small_states().items():
+        room = io.BytesIO()
+        torch.save(value, room)
+        with zipfile.ZipFile(room) as z:
             pickled = next(n for n in z.namelist() if n.endswith("data.pkl"))
             (folder / name).write_bytes(b"p" + z.read(pickled))
     (folder / "archive").write_bytes(b"f" + (DATA / "plain.pt").read_bytes())

@@ -35,7 +35,7 @@ typedef struct {
 
 static const char details[] =
     "MODEL is a folder in diffusers' layout, a name (looked up in $DITCL_MODELS,\n"
-    "./models and share/ditcl/models beside the program), or one DiT .safetensors\n"
+    "./models, share/ditcl/models beside the program, and a hub's cache), or one DiT\n"
     "file with --vae, and --heads where the width is none of the paper's.\n"
     "\n"
     "A model is computed as the program it comes from computes it, noise included:\n"

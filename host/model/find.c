@@ -149,7 +149,7 @@ static bool parse_name(weights_file *f, const char *name)
                                                                  : NULL;
         rest += n;
         if (!flag && (*f->variant || n == 0 || n >= VARIANT_BYTES)) return false;
-        if (!flag && memchr(word, '-', n) && strstr(word, "-of-")) return false; /* one of several */
+        if (!flag && strstr(word, "-of-")) return false; /* a part, which an index names */
         if (flag) *flag = true;
         else memcpy(f->variant, word, n);
         if (!*rest && !flag) return false; /* the variant is never the end */
