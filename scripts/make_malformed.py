@@ -318,6 +318,8 @@ def single_files(c):
         {"module." + k: v for k, v in t.items()}))
     c.single("single_networks", "two networks", lambda t: {
         b + k: v for k, v in t.items() for b in ("a.", "b.")})
+    c.single("single_decoder", "unknown tensor decoder.blocks.0.mlp.fc1.bias", lambda t: t.update(
+        {"decoder." + k: v for k, v in t.items() if k.startswith("blocks.0.mlp.fc1.bias")}))
     c.single("single_adapter", "not merged", lambda t: t.update(
         {"blocks.0.attn.qkv.lora_A.default.weight": ["F32", [1], bytes(4)]}))
     with open(c.folder + "/dit.pt", "wb") as f:

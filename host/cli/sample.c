@@ -130,17 +130,34 @@ static const char *last_part(const char *path)
     return slash ? slash + 1 : path;
 }
 
+/* The folder's name; in a hub's cache the hub's and the snapshot's. */
+static const char *model_name(const char *path)
+{
+    const char *name = strstr(path, "/snapshots/");
+    if (!name) return last_part(path);
+    while (name > path && name[-1] != '/') name--;
+    return name;
+}
+
+/* The transformer's file, as the model's folder has it. */
+static const char *file_within(const model *m)
+{
+    const char *file = m->dit_weights.file.path;
+    size_t n = strlen(m->path);
+    return !strncmp(file, m->path, n) && file[n] == '/' ? file + n + 1 : last_part(file);
+}
+
 /* What the files do not say themselves: another VAE, heads, a SiT's path. */
 static status note_model(text *note, const sample_request *q, const model *m)
 {
     status st = OK;
     int predicts = 0;
-    TRY(text_append(note, "model %s, ", last_part(m->path)));
+    TRY(text_append(note, "model %s, ", model_name(m->path)));
     if (q->vae) TRY(text_append(note, "VAE %s, ", last_part(m->vae_weights.file.path)));
     if (q->heads) TRY(text_append(note, "heads %d, ", q->heads));
     const state_taken *taken = &m->dit_weights.taken;
     if (m->several_files)
-        TRY(text_append(note, "file %s, ", last_part(m->dit_weights.file.path)));
+        TRY(text_append(note, "file %s, ", file_within(m)));
     if (taken->chosen)
         TRY(text_append(note, "weights %s%s, ", taken->key, taken->averaged ? " (averaged)" : ""));
     if (!m->schedule.flow) goto done;

@@ -48,7 +48,7 @@ static status find(char *out, const char *name)
             if (!places[i] || !*places[i]) continue;
             status st = file_join(out, PATH_BYTES, places[i], name);
             if (st != OK) return st;
-            if (file_exists(out)) return OK;
+            if (file_exists(out)) return find_snapshot(out);
         }
     fail(ERR_FILE, "%s: no such model, file or folder", name);
     if (!strchr(name, '/'))

@@ -262,6 +262,8 @@ static status mark(states *s)
     status st = OK;
     for (size_t i = 0; i < s->n && st == OK; i++) {
         state_entry *e = &s->entries[i];
+        /* a known name below another key is another network's: below g, g is not what we think */
+        if (e->known && !state_is_offered(s, e)) e->known = false;
         bool in = e->known ? i >= g->first && i < g->first + g->n : is_below(s, e, g);
         if (in) st = take_entry(s, e, g);
     }

@@ -169,21 +169,21 @@ static status list_groups(text *t, const states *s, const state_group *but)
     return st;
 }
 
+bool state_is_offered(const states *s, const state_entry *e)
+{
+    for (size_t i = 0; i < s->n_groups; i++)
+        if (e->known && strlen(s->groups[i].key) == e->group &&
+            !memcmp(s->groups[i].key, e->full, e->group))
+            return true;
+    return false;
+}
+
 /* Settings of an average are no weights. */
 static bool is_setting(const char *path)
 {
     static const char *const words[] = {"config", "cfg", "args", "decay", "rate", "scheduler"};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (text_contains_nocase(path, words[i])) return true;
-    return false;
-}
-
-static bool is_offered(const states *s, const state_entry *e)
-{
-    for (size_t i = 0; i < s->n_groups; i++)
-        if (e->known && strlen(s->groups[i].key) == e->group &&
-            !memcmp(s->groups[i].key, e->full, e->group))
-            return true;
     return false;
 }
 
@@ -205,12 +205,12 @@ static bool find_unread(const states *s, char key[80], char why[100])
         const state_entry *e = &s->entries[i];
         const char *last = strrchr(e->full, '.');
         size_t n = last ? (size_t)(last - e->full) : 0;
-        if (e->taken || f->tensors[e->at].count < 2 || is_offered(s, e)) continue;
+        if (e->taken || f->tensors[e->at].count < 2 || state_is_offered(s, e)) continue;
         if (state_class_of(e->full, n) != STATE_AVERAGED) continue;
         /* the averages in a VAE's file are most often another network's */
         if (s->kind == &state_vae && !strstr(e->full, "decoder")) continue;
         show_key(key, e->full);
-        snprintf(why, 100, e->known ? "of another network, or not whole" : "no known name");
+        snprintf(why, 100, "of another network, or not whole");
         return true;
     }
     return false;

@@ -47,6 +47,8 @@ state_class_name state_class_of(const char *key, size_t length);
 state_class_name state_class(const tensor_file *file, const char *key);
 int state_rank(const char *key);
 
+/* Is the entry's group one that may be taken? */
+bool state_is_offered(const states *s, const state_entry *e);
 /* The group's entry of this name, or null. */
 const state_entry *state_find(const states *s, const state_group *g, const char *name);
 

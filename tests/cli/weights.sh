@@ -151,6 +151,10 @@ takes other "takes $weights.non_ema.safetensors" keep/here/several $short --weig
 takes good "takes $weights.safetensors; there is also non_ema" keep/here/averaged $short
 takes good "" keep/here/averaged $short --weights ema
 takes other "" keep/here/averaged $short --weights raw
+expect 0 "" sample keep/here/averaged $short -q --weights raw --out x.png
+grep -qa "file transformer/$weights.non_ema.safetensors" x.png ||
+    problem "a picture does not say which file"
+rm x.png
 takes good "safetensors.index.fp16.json, the only" keep/here/sharded-safetensors.index.fp16.json \
     $short
 takes good "fp16.safetensors.index.json, the only" keep/here/sharded-fp16.safetensors.index.json \
