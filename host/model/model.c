@@ -339,6 +339,23 @@ done:
     return st;
 }
 
+/* Other files of a checkpoint that may hold averages: accelerate numbers what it saves. */
+static status note_beside(model *m, const char *folder)
+{
+    static const char *const names[] = {"model_1.safetensors", "pytorch_model_1.bin",
+                                        "custom_checkpoint_0.pkl", "ema.safetensors",
+                                        "ema_model.safetensors", "ema.pt"};
+    char path[PATH_BYTES], line[700];
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        status st = file_join(path, sizeof path, folder, names[i]);
+        if (st != OK || !file_exists(path)) continue;
+        snprintf(line, sizeof line, "%.500s: there is also %s, which may be an average: name it to "
+                 "take it", folder, names[i]);
+        return keep_note(m, line);
+    }
+    return OK;
+}
+
 /* A transformer's folder, or any with weights of a usual name, without anything around. */
 static status open_lone(model *m, const model_request *request, const char *folder, bool settled)
 {
@@ -346,6 +363,7 @@ static status open_lone(model *m, const model_request *request, const char *fold
     char path[PATH_BYTES];
     find_request q = {.variant = request->variant, .wanted = request->weights, .settled = settled};
     TRY(keep_weights(m, path, folder, &q));
+    TRY(note_beside(m, folder));
     TRY(open_dit_file(m, request, path, q.settled ? NULL : request->weights));
     if (m->spelling == NAMING_DIFFUSERS && !m->texts[TEXT_SCHEDULE] && !request->flow)
         TRY(note_scheduler(m, folder));

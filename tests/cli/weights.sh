@@ -189,4 +189,6 @@ takes lone "" keep/here/trained $short --vae keep/here/good --weights raw
 expect 0 "takes transformer_ema/ (averaged weights); there is also transformer/: --weights raw" \
     info keep/here/trained
 takes ema "" keep/here/accelerate $tiny
+cp "$trainers/raw.safetensors" keep/here/accelerate/model_1.safetensors
+expect 0 "there is also model_1.safetensors" info keep/here/accelerate --heads 2
 finish
