@@ -293,7 +293,7 @@ def missing_files(c):
     os.remove(path)
     os.mkfifo(path)  # must not be waited for
     os.makedirs(c.folder + "/nothing", exist_ok=True)
-    c.row("nothing", 1, "config.json", "sample @/nothing --class 0 -q")
+    c.row("nothing", 1, "holds no model", "sample @/nothing --class 0 -q")
     c.row("no_such_model", 1, "no_such_model", "sample @/no_such_model --class 0 -q")
 
 
@@ -314,7 +314,15 @@ def single_files(c):
     c.single("single_nan", qkv, setter(qkv, 2, lambda d: patch(d, 10, b"\xc0\x7f")))
     c.single("single_unknown", "optimizer.step", lambda t: t.update(
         {"optimizer.step": ["F32", [1], b"\0\0\0\0"]}))
-    c.single("single_wrapped", "", lambda t: {"model." + k: v for k, v in t.items()})
+    c.single("single_wrapped", "", lambda t: {"model." + k: v for k, v in t.items()}, 0)
+    c.single("single_twice", "are both ", lambda t: t.update(
+        {"module." + k: v for k, v in t.items()}))
+    c.single("single_networks", "two networks", lambda t: {
+        b + k: v for k, v in t.items() for b in ("a.", "b.")})
+    c.single("single_decoder", "unknown tensor decoder.blocks.0.mlp.fc1.bias", lambda t: t.update(
+        {"decoder." + k: v for k, v in t.items() if k.startswith("blocks.0.mlp.fc1.bias")}))
+    c.single("single_adapter", "not merged", lambda t: t.update(
+        {"blocks.0.attn.qkv.lora_A.default.weight": ["F32", [1], bytes(4)]}))
     with open(c.folder + "/dit.pt", "wb") as f:
         f.write(b"PK\x03\x04" + bytes(1000))
     c.row("single_pt", 1, "zip archive", "sample @/dit.pt --vae @/good --heads 1 --class 0 -q")
@@ -423,7 +431,7 @@ def hostile_sizes(c):
     c.config("config_many", "more than 1048576 values", "model_index.json",
              lambda d: "[" + "{}," * 900000)
     for name, word, data in (("torch_few", "x_embedder.proj.weight", torch_tensors(3)),
-                             ("torch_many", "100001 tensors", torch_tensors(100000)),
+                             ("torch_many", "more than 100000 tensors", torch_tensors(100000)),
                              ("torch_far", "not where it should be", far_archive())):
         with open(f"{c.folder}/{name}.pt", "wb") as f:
             f.write(data)

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Makes tests/data/checkpoints and tests/fuzz/corpus/torch: the same few tensors in every format of
-weights, written by PyTorch and safetensors themselves, and a VAE as Stable Diffusion files have it.
-For tests/test_checkpoints.c and tests/cli/.
+weights, written by PyTorch and safetensors themselves, a VAE as Stable Diffusion files have it, and a
+tiny DiT, raw and averaged, as trainers keep both. For tests/test_checkpoints.c and tests/cli/.
 
     scripts/oracle_checkpoints.py     (needs torch, diffusers, safetensors)
 """
 import argparse
 import collections
+import io
 import json
 import pathlib
 import shutil
@@ -151,12 +152,119 @@ def write_vae():
                 "callbacks": {Unknown: Unknown()}}, folder / "stable.ckpt")
 
 
+# ---- what trainers write ----
+
+WIDTH, CLASSES, SIDE, PATCH = 8, 3, 2, 2
+
+
+def tiny_dit(generator):
+    """A DiT of one block in the original's naming."""
+    shapes = {"pos_embed": (1, SIDE * SIDE, WIDTH), "x_embedder.proj.weight": (WIDTH, 4, PATCH, PATCH),
+              "x_embedder.proj.bias": (WIDTH,), "t_embedder.mlp.0.weight": (WIDTH, 256),
+              "t_embedder.mlp.0.bias": (WIDTH,), "t_embedder.mlp.2.weight": (WIDTH, WIDTH),
+              "t_embedder.mlp.2.bias": (WIDTH,),
+              "y_embedder.embedding_table.weight": (CLASSES + 1, WIDTH)}
+    for name, out, inner in (("blocks.0.attn.qkv", 3, 1), ("blocks.0.attn.proj", 1, 1),
+                             ("blocks.0.mlp.fc1", 4, 1), ("blocks.0.mlp.fc2", 1, 4),
+                             ("blocks.0.adaLN_modulation.1", 6, 1),
+                             ("final_layer.adaLN_modulation.1", 2, 1)):
+        shapes |= {name + ".weight": (out * WIDTH, inner * WIDTH), name + ".bias": (out * WIDTH,)}
+    shapes |= {"final_layer.linear.weight": (PATCH * PATCH * 4, WIDTH),
+               "final_layer.linear.bias": (PATCH * PATCH * 4,)}
+    return {k: (0.3 * torch.randn(s, generator=generator)).bfloat16() for k, s in shapes.items()}
+
+
+class Module(torch.nn.Module):
+    """Holds the weights as parameters under their dotted names."""
+
+    def __init__(self, w):
+        super().__init__()
+        for name, value in w.items():
+            at, *parts = self, *name.split(".")
+            for part in parts[:-1]:
+                if not hasattr(at, part):
+                    at.add_module(part, torch.nn.Module())
+                at = getattr(at, part)
+            at.register_parameter(parts[-1], torch.nn.Parameter(value, name != "pos_embed"))
+
+
+def averaged_model(raw, ema):
+    """torch's own AveragedModel of a network that was raw and is averaged now."""
+    model = torch.optim.swa_utils.AveragedModel(Module(raw))
+    model.update_parameters(Module(ema))
+    return model.state_dict()
+
+
+def write_trainers():
+    folder = DATA / "trainers"
+    folder.mkdir()
+    generator = torch.Generator().manual_seed(5)
+    raw, ema = tiny_dit(generator), tiny_dit(generator)
+    raw["pos_embed"] = ema["pos_embed"].clone()  # not trained
+    trained_ema = {k: v for k, v in ema.items() if k != "pos_embed"}
+    before = lambda prefix, w: {prefix + k: v for k, v in w.items()}
+    wrapped = lambda k: "_fsdp_wrapped_module." + k.replace(
+        "blocks.0.", "blocks.0._orig_mod._checkpoint_wrapped_module.")
+    save_file(raw, str(folder / "raw.safetensors"))
+    save_file(ema, str(folder / "ema.safetensors"))
+    save_file(before("online_model.", raw) | before("ema_model.", ema),
+              str(folder / "both.safetensors"))
+    optimizer = trained({"a": torch.zeros(1)})["opt"]
+    lightning = {"epoch": 1, "pytorch-lightning_version": "2.2", "optimizer_states": [optimizer]}
+    without_dots = {"model_ema." + k.replace(".", ""): v for k, v in trained_ema.items()}
+    both = {
+        "dit": {"model": before("module.", raw), "ema": ema, "opt": optimizer,
+                "args": argparse.Namespace(model="DiT-S/2")},
+        "timm": {"epoch": 1, "arch": "dit", "state_dict": before("module.", raw),
+                 "state_dict_ema": ema, "optimizer": optimizer},
+        "torch": {"model_state_dict": raw, "second": averaged_model(raw, ema), "step": 1},
+        "lucid": {"step": 1, "model": raw, "scaler": None, "ema": {
+            "initted": torch.tensor([True]), "step": torch.tensor([3]),
+            **before("ema_model.", ema), **before("online_model.", raw)}},
+        "shadow": {"net": raw, "ema": {"decay": 0.999, "shadow": trained_ema}},
+        "latent": {**lightning, "state_dict": {
+            **before("model.", raw), **without_dots, "model_ema.decay": torch.tensor(0.99)}},
+        "lightning": {**lightning, "current_model_state": before("net.", raw),
+                      "state_dict": before("net.", ema),
+                      "averaging_state": {"n_averaged": torch.tensor(3)}},
+        "mmengine": {"meta": {"epoch": 1}, "message_hub": {}, "state_dict": ema, "ema_state_dict": {
+            **before("module.", raw), "steps": torch.tensor(3)}},
+        "composer": {"state": {"model": before("dit.", raw), "algorithms": [("EMA", {
+            "ema_model": {"named_parameters_dict": before("dit.", trained_ema)}})]}}}
+    alone = {"deepspeed": {"module": raw, "buffer_names": [], "optimizer": None},
+             "wrappers": {wrapped(k): v for k, v in raw.items()},
+             "nameless": {"model": raw, "ema": {"decay": 0.99, "shadow_params": list(ema.values())}},
+             "object": {"model": raw, "ema": Unknown()}}
+    adapted = {"base_model.model." + k.replace("qkv.", "qkv.base_layer."): v for k, v in raw.items()}
+    adapted["base_model.model.blocks.0.attn.qkv.lora_A.default.weight"] = torch.zeros(2, WIDTH)
+    refused = {"adapter": adapted, "module": Unknown(), "none": {"epoch": 3, "loss": torch.zeros(2)},
+               "fp8": {k: v.to(torch.float8_e4m3fn) for k, v in raw.items()},
+               "quantized": {k: torch.quantize_per_tensor(v.float(), 0.1, 0, torch.qint8)
+                             for k, v in raw.items()}}
+    for kind, files in (("both", both), ("raw", alone), ("not", refused)):
+        for name, value in files.items():
+            torch.save(value, folder / f"{kind}-{name}.pt")
+
+
 def write_names():
     with open(TESTS / "data" / "vae_names.inc", "w") as f:
         f.write("/* A VAE's tensors as the Latent Diffusion program and diffusers call them, by "
                 "diffusers' own\n * conversion. Made by scripts/oracle_checkpoints.py. */\n")
         for theirs, ours in name_pairs(4, 2):
             f.write(f'{{"{theirs}",\n "{ours}"}},\n')
+
+
+def small_states():
+    """State dictionaries of a DiT whose tensors are all views of one storage of 48 bytes."""
+    view = torch.arange(12.0).view(3, 4)
+    w = {k: view for k in ("x_embedder.proj.weight", "blocks.0.attn.qkv.bias", "pos_embed")}
+    before = lambda prefix: {prefix + k: v for k, v in w.items()}
+    dotless = {"model_ema." + k.replace(".", ""): v for k, v in w.items()}
+    return {"states_averaged": {"model": before("module."), "ema": {"shadow": w, "list": [view]}},
+            "states_dotless": {"state_dict": {**before("model."), **dotless}},
+            "states_lists": [("EMA", before("a._orig_mod.")), {"projectors.0": view}],
+            "states_eight": {"x_embedder.proj.weight": view.view(-1).to(torch.float8_e4m3fn),
+                             "q": torch.quantize_per_tensor(view.view(-1), 0.1, 0, torch.qint8)}}
 
 
 def write_corpus():
@@ -169,6 +277,12 @@ def write_corpus():
         with zipfile.ZipFile(DATA / name) as z:
             pickled = next(n for n in z.namelist() if n.endswith("data.pkl"))
             (folder / name.split(".")[0]).write_bytes(b"p" + z.read(pickled))
+    for name, value in small_states().items():
+        room = io.BytesIO()
+        torch.save(value, room)
+        with zipfile.ZipFile(room) as z:
+            pickled = next(n for n in z.namelist() if n.endswith("data.pkl"))
+            (folder / name).write_bytes(b"p" + z.read(pickled))
     (folder / "archive").write_bytes(b"f" + (DATA / "plain.pt").read_bytes())
     (folder / "legacy").write_bytes(b"f" + (DATA / "legacy4.pth").read_bytes())
 
@@ -185,6 +299,7 @@ def main():
     torch.manual_seed(0)
     write_formats()
     write_vae()
+    write_trainers()
     write_names()
     write_corpus()
 

@@ -33,19 +33,32 @@ static void expect_values(const tensor *got, const tensor *want)
     }
 }
 
+static bool is_expected(const char *name)
+{
+    static const char *const names[] = {"blocks.0.weight", "blocks.0.bias", "final.weight",
+                                        "scale", "empty", "table"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (!strcmp(name, names[i])) return true;
+    return false;
+}
+
+static const state_kind small = {.what = "small network", .anchors = {"final.weight"},
+                                 .known = is_expected};
+
 static void expect_file(const char *path, const char *expected)
 {
-    tensor_file got, want;
-    ck_assert_msg(checkpoint_open(&got, path) == OK, "%s", fail_line());
-    ck_assert_msg(checkpoint_open(&want, expected) == OK, "%s", fail_line());
-    ck_assert_uint_eq(got.n_tensors, want.n_tensors);
-    for (size_t i = 0; i < want.n_tensors; i++) {
-        ck_assert_str_eq(got.tensors[i].name, want.tensors[i].name);
-        expect_values(&got.tensors[i], &want.tensors[i]);
-        tensor_forget(&got, &got.tensors[i]);
+    weights got, want;
+    ck_assert_msg(weights_open(&got, path, &small, NULL) == OK, "%s", fail_line());
+    ck_assert_msg(weights_open(&want, expected, &small, NULL) == OK, "%s", fail_line());
+    ck_assert_uint_eq(want.file.n_tensors, 6);
+    ck_assert_uint_eq(got.file.n_tensors, want.file.n_tensors);
+    for (size_t i = 0; i < want.file.n_tensors; i++) {
+        ck_assert_str_eq(got.file.tensors[i].name, want.file.tensors[i].name);
+        expect_values(&got.file.tensors[i], &want.file.tensors[i]);
+        tensor_forget(&got.file, &got.file.tensors[i]);
     }
-    tensor_file_close(&got);
-    tensor_file_close(&want);
+    weights_close(&got);
+    weights_close(&want);
 }
 
 static const char *const formats[] = {
@@ -310,29 +323,105 @@ END_TEST
 
 /* ---- names and values ---- */
 
-/* What PyTorch's wrappers put before a name, in any order. */
-START_TEST(wrappers_leave)
+/* An empty file of these tensors. */
+static void write_names(char path[4096], const char *const *names, int n)
 {
-    static const char *const names[] = {"a", "module.b", "_orig_mod.c", "_orig_mod.module.d",
-                                        "module._orig_mod.e", "f.module.g"};
-    static const char *const bare[] = {"a", "b", "c", "d", "e", "f.module.g"};
-    enum { N = sizeof names / sizeof *names };
-    tensor table[N];
+    tensor table[32];
     safetensors_writer w;
-    tensor_file file;
-    char path[4096];
-    for (int i = 0; i < N; i++)
+    for (int i = 0; i < n; i++)
         table[i] = (tensor){.name = (char *)(uintptr_t)names[i], .type = DTYPE_F16, .n_dims = 1,
                             .dims = {0}};
-    snprintf(path, sizeof path, "%s", scratch_path("w.safetensors"));
-    ck_assert_int_eq(safetensors_create(&w, path, table, N, NULL, 0), OK);
+    snprintf(path, 4096, "%s", scratch_path("w.safetensors"));
+    ck_assert_int_eq(safetensors_create(&w, path, table, (size_t)n, NULL, 0), OK);
     ck_assert_int_eq(safetensors_finish(&w), OK);
     ck_assert_int_eq(file_out_commit(&w.out, 1), OK);
     safetensors_discard(&w);
-    ck_assert_msg(checkpoint_open(&file, path) == OK, "%s", fail_line());
-    ck_assert_uint_eq(file.n_tensors, N);
-    for (int i = 0; i < N; i++) ck_assert_str_eq(file.tensors[i].name, bare[i]);
-    tensor_file_close(&file);
+}
+
+/* What wrappers put into a name leaves it at every level; what is unknown keeps the rest. */
+START_TEST(wrappers_leave)
+{
+    static const char *const names[] = {
+        "net.x_embedder._orig_mod.proj.weight", "_orig_mod.module.net.blocks.0.attn.qkv.bias",
+        "module._orig_mod.net.module.blocks.1.attn.qkv.bias",
+        "net.blocks.2._fsdp_wrapped_module._checkpoint_wrapped_module.mlp.fc1.bias",
+        "net.blocks.3.module.mlp.fc2.bias", "net._forward_module.pos_embed",
+        "net.module.blocks.0.gate", "loss.blocks"};
+    static const char *const bare[] = {"blocks.0.attn.qkv.bias", "blocks.0.gate",
+                                       "blocks.1.attn.qkv.bias", "blocks.2.mlp.fc1.bias",
+                                       "blocks.3.mlp.fc2.bias", "pos_embed",
+                                       "x_embedder.proj.weight"};
+    enum { N = sizeof bare / sizeof *bare };
+    weights w;
+    char path[4096];
+    write_names(path, names, N + 1);
+    ck_assert_msg(weights_open(&w, path, &state_dit, NULL) == OK, "%s", fail_line());
+    ck_assert_uint_eq(w.file.n_tensors, N);
+    for (int i = 0; i < N; i++) ck_assert_str_eq(w.file.tensors[i].name, bare[i]);
+    ck_assert_ptr_null(w.taken.note);
+    weights_close(&w);
+}
+END_TEST
+
+#define X(beginning) beginning "x_embedder.proj.weight", beginning "blocks.0.mlp.fc1.bias"
+
+/* Beginnings of names, what is wanted, and which is taken (null: refused) and what is said. */
+static const struct {
+    const char *names[8], *wanted, *key, *says;
+} several[] = {
+    {{X("")}, NULL, ".", NULL},
+    {{X("model.")}, NULL, "model", NULL},
+    {{X("mine.")}, NULL, "mine", "takes \"mine\""},
+    {{X("model."), X("ema_model.")}, NULL, "ema_model", "also holds \"model\": --weights raw"},
+    {{X("model."), X("ema_model.")}, "raw", "model", "also holds \"ema_model\" (averaged weights)"},
+    {{X("model."), X("ema_model.")}, "ema", "ema_model", "(averaged weights)"},
+    {{X("model."), X("ema_model.")}, "model", "model", "takes \"model\""},
+    {{X("model."), X("ema_model.")}, "mod", NULL, "no such key"},
+    {{X("ema.online_model."), X("ema.ema_model.")}, NULL, "ema.ema_model", "ema.online_model"},
+    {{X("ema.online_model."), X("ema.ema_model.")}, "ema", "ema.ema_model", "averaged"},
+    {{X("model.")}, "ema", NULL, "holds no averaged weights; it holds \"model\""},
+    {{X("EMAModel.")}, "raw", NULL, "holds no raw weights; it holds \"EMAModel\""},
+    {{X("student."), X("teacher.")}, NULL, NULL, "holds two networks"},
+    {{X("student."), X("teacher.")}, "teacher", "teacher", "also holds \"student\""},
+    {{X(""), X("model.")}, NULL, NULL, "holds two networks"},
+    {{X(""), X("module.")}, NULL, NULL, "are both blocks.0.mlp.fc1.bias"},
+    {{X(""), X("model_ema.")}, NULL, "model_ema", "also holds \".\" (the top): --weights raw"},
+    {{X("non_ema."), X("schema.")}, NULL, "schema", "\"non_ema\""},
+    {{X("model."), "ema.blocks.0.mlp.fc1.bias"}, NULL, "ema", "not averaged, from \"model\""},
+    {{X("model."), "ema.blocks.7.mlp.fc1.bias"}, NULL, "model", NULL},
+    {{X("optimizer.exp_avg."), "epoch"}, NULL, NULL, "no DiT: neither"},
+    {{"a.b", "c"}, NULL, NULL, "it holds \"a.b\", \"c\""},
+    {{X("model."), "model_ema.blocks0mlpfc1bias", "model_ema.x_embedderprojweight"}, NULL,
+     "model_ema", "--weights raw"},
+    {{X("base_model.model."), "base_model.model.blocks.0.attn.qkv.lora_A.default.weight"}, NULL,
+     NULL, "holds an adapter's tensors (1, such as"},
+};
+
+START_TEST(several_states)
+{
+    weights w;
+    char path[4096];
+    int n = 0;
+    while (n < 8 && several[_i].names[n]) n++;
+    write_names(path, several[_i].names, n);
+    fail_clear();
+    status st = weights_open(&w, path, &state_dit, several[_i].wanted);
+    if (!several[_i].key) {
+        ck_assert_int_ne(st, OK);
+        ck_assert_msg(strstr(fail_line(), several[_i].says) != NULL, "%s", fail_line());
+        ck_assert_ptr_null(w.file.maps);
+        return;
+    }
+    ck_assert_msg(st == OK, "%s", fail_line());
+    ck_assert_str_eq(w.taken.key, several[_i].key);
+    ck_assert_uint_eq(w.file.n_tensors, 2);
+    ck_assert(weights_has(&w, "x_embedder.proj.weight"));
+    ck_assert(weights_has(&w, "blocks.0.mlp.fc1.bias"));
+    if (several[_i].says)
+        ck_assert_msg(w.taken.note && strstr(w.taken.note, several[_i].says), "%s",
+                      w.taken.note ? w.taken.note : "no note");
+    else ck_assert_ptr_null(w.taken.note);
+    weights_close(&w);
 }
 END_TEST
 
@@ -404,6 +493,7 @@ Suite *suite_checkpoints(void)
     tcase_add_test(tc, writes_what_is_read);
     tcase_add_test(tc, args_are_notes);
     tcase_add_test(tc, wrappers_leave);
+    tcase_add_loop_test(tc, several_states, 0, COUNT(several));
     tcase_add_test(tc, strides_are_no_difference);
     tcase_add_test(tc, vae_names_agree);
     suite_add_tcase(suite, tc);

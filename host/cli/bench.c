@@ -70,6 +70,7 @@ static status run_bench(bench_options *q)
     TRY(check_options(q));
     if (q->html) TRY(output_check_one(q->html, q->quiet));
     TRY(cli_open_subject(&m, &q->of, VAE_NEEDED));
+    cli_tell_weights(&m, q->quiet);
     cli_tell_labels(&m, q->quiet);
     q->on.verbose = q->verbose && !q->quiet;
     q->on.measured = true;

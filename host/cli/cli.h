@@ -57,6 +57,15 @@ typedef struct {
 #define OPTION_JSON(where)                                                                         \
     {"json", 0, OPTION_FLAG, where, NULL, "print JSON, for programs", 0, 0, NULL}
 
+/* Which weights, where a file or folder holds several. where: a model_request. */
+#define OPTIONS_WEIGHTS(where)                                                                     \
+    {"weights", 0, OPTION_TEXT, &(where)->weights, "raw|ema|KEY",                                  \
+     "of a file that holds several: raw, ema (averaged), or a key such as model or ema.shadow "    \
+     "[averaged where there are any]", 0, 0, NULL},                                                \
+    {"variant", 0, OPTION_TEXT, &(where)->variant, "NAME",                                         \
+     "of a folder that holds several: fp16, bf16, non_ema, ... [the file without a variant]", 0,   \
+     0, NULL}
+
 /* What a single file is, where its tensors do not say it. */
 typedef struct {
     int type, path, prediction;
@@ -81,6 +90,7 @@ typedef struct {
     const char *arch, *vae;
     int image_size; /* an index of paper_image_sizes; -1: not given */
     int heads, n_classes;
+    model_request which; /* weights and variant only */
 } subject;
 
 #define OPTIONS_SUBJECT(where)                                                                     \
@@ -93,7 +103,8 @@ typedef struct {
     {"vae", 0, OPTION_TEXT, &(where)->vae, "PATH", "the VAE of a single DiT file", 0, 0, NULL},    \
     OPTION_CLASSES(&(where)->n_classes),                                                           \
     {"heads", 0, OPTION_INT, &(where)->heads, "H", "attention heads of a single DiT file", 1,      \
-     1024, NULL}
+     1024, NULL},                                                                                  \
+    OPTIONS_WEIGHTS(&(where)->which)
 
 /* ERR_USAGE where these say none, two, or what has no place beside the other. */
 status cli_check_subject(const char *verb, const subject *s);
@@ -109,6 +120,8 @@ status cli_open_subject(model *m, const subject *s, vae_need need);
 /* What is assumed of a label table that nothing speaks of. */
 void cli_tell_labels(const model *m, bool quiet);
 
+/* Unless quiet: which weights were taken where there are several, and what the model lacks. */
+void cli_tell_weights(const model *m, bool quiet);
 /* With -v: what is assumed of a VAE that does not say it; weights that could not be mapped. */
 void cli_tell_vae(const model *m, bool verbose);
 

@@ -15,22 +15,23 @@ static bool ends_with(const char *path, const char *suffix)
 }
 
 /* *file: one file, not a folder. */
-static status check_out(const char *out, bool *file)
+static status check_out(const char *out, bool *file, bool quiet)
 {
     static const char *const others[] = {".pt", ".pth", ".bin", ".ckpt", ".json", ".png"};
     *file = ends_with(out, ".safetensors");
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         if (ends_with(out, others[i]))
             return fail(ERR_USAGE, "%s: only .safetensors files and folders are written", out);
-    return *file ? output_check_one(out, false) : OK;
+    return *file ? output_check_one(out, quiet) : OK;
 }
 
-static status convert(const char *out, const model_request *in, const type_choice *what, dtype type)
+static status convert(const char *out, const model_request *in, const type_choice *what, dtype type,
+                      bool quiet)
 {
     model m = {0};
     bool file;
     status st = OK;
-    TRY(check_out(out, &file));
+    TRY(check_out(out, &file, quiet));
     if (file && in->vae)
         return fail(ERR_USAGE, "--vae: one DiT file holds no VAE, only a folder does");
     model_request of = *in;
@@ -39,8 +40,9 @@ static status convert(const char *out, const model_request *in, const type_choic
     TRY(model_open(&m, &of));
     if (file && file_is_same(out, m.dit_weights.file.path))
         TRY(fail(ERR_USAGE, "%s: is the file that is read, expected another name", out));
+    cli_tell_weights(&m, quiet);
     TRY(dit_check(&m));
-    cli_tell_labels(&m, false);
+    cli_tell_labels(&m, quiet);
     if (m.has_vae) TRY(vae_check(&m));
     TRY(file ? convert_to_file(&m, out, type) : convert_to_folder(&m, out, type));
 done:
@@ -54,6 +56,8 @@ status cli_convert(int argc, char **argv)
     static const dtype by_choice[] = {DTYPE_F32, DTYPE_F16, DTYPE_BF16, DTYPE_OTHER};
     const char *names[2] = {0}, *vae_path = NULL;
     int heads = 0, n_classes = 0, type = 3;
+    bool quiet = false;
+    model_request which = {0};
     type_choice what = {0};
     const option options[] = {
         {"vae", 0, OPTION_TEXT, &vae_path, "PATH", "put this VAE, a folder or file, into a folder",
@@ -64,6 +68,8 @@ status cli_convert(int argc, char **argv)
         {"dtype", 0, OPTION_CHOICE, &type, "T",
          "of what is written: fp32, fp16, bf16, or as-is, each tensor's own [as-is]", 0, 0, types},
         OPTIONS_TYPE(&what),
+        OPTIONS_WEIGHTS(&which),
+        OPTION_QUIET(&quiet),
         {0},
     };
     const char *const positional[] = {"IN", "OUT", NULL};
@@ -87,6 +93,7 @@ status cli_convert(int argc, char **argv)
     if (st != OK || helped) return st;
     const model_request in = {.name = names[0], .vae = vae_path, .heads = heads,
                               .n_classes = n_classes, .forced = -1,
+                              .weights = which.weights, .variant = which.variant,
                               .need_dit = true};
-    return convert(names[1], &in, &what, by_choice[type]);
+    return convert(names[1], &in, &what, by_choice[type], quiet);
 }

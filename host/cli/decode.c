@@ -108,6 +108,7 @@ static status decode(decode_request *q)
                          (int)x.latents.dims[3] * vae_scale(&m.vae),
                          (int)x.latents.dims[2] * vae_scale(&m.vae)));
     TRY(output_check(&o, q->quiet));
+    cli_tell_weights(&m, q->quiet);
     cli_tell_vae(&m, q->verbose);
     q->on.verbose = q->verbose;
     q->on.measured = true;

@@ -152,6 +152,7 @@ static status encode(encode_request *q)
     TRY(read_picture(&p, q, vae_scale(&m.vae)));
     size_t values = area_of(&p, &m.vae) * (size_t)m.vae.latent_channels;
     if (q->sample) TRY(rng_source_check(&q->source, values));
+    cli_tell_weights(&m, q->quiet);
     cli_tell_vae(&m, q->verbose);
     q->on.verbose = q->verbose;
     q->on.measured = true;

@@ -38,6 +38,20 @@ static void put_classes(json_build *b, json_t *to, const class_names *classes)
     }
 }
 
+/* Which weights were taken, and the keys of those that were not. */
+static void put_weights(json_build *b, json_t *to, const model *m)
+{
+    const state_taken *t = &m->dit_weights.taken;
+    json_t *part = json_put_object(b, to, "weights");
+    if (m->dit_weights.generated) json_put_null(b, part, "file");
+    else json_put_name(b, part, "file", m->dit_weights.file.path);
+    if (t->key) json_put_name(b, part, "taken", t->key);
+    else json_put_null(b, part, "taken");
+    json_put_bool(b, part, "averaged", t->averaged);
+    json_t *others = json_put_array(b, part, "others");
+    for (size_t i = 0; i < t->n_others; i++) json_put_name(b, others, NULL, t->others[i]);
+}
+
 static status print_json(const model *m, double memory)
 {
     const dit_config *c = &m->dit;
@@ -63,6 +77,7 @@ static status print_json(const model *m, double memory)
     json_put_int(&b, all, "memory_bytes", (json_int_t)memory);
     put_vae(&b, all, m);
     put_classes(&b, all, &m->classes);
+    put_weights(&b, all, m);
     json_put_bool(&b, all, "null_class", c->has_null);
     if (*m->schedule.class_name) json_put_name(&b, all, "scheduler", m->schedule.class_name);
     json_put_text(&b, all, "model_type", m->schedule.flow ? "sit" : "dit");
@@ -119,7 +134,14 @@ static void print_text(const model *m, double memory)
 {
     const dit_config *c = &m->dit;
     int side = c->latent_size / c->patch;
+    const state_taken *taken = &m->dit_weights.taken;
     printf("%s\n", TEXT_SHOWN(m->path));
+    if (taken->chosen) {
+        printf("  weights      %s%s", TEXT_SHOWN(taken->key), taken->averaged ? " (averaged)" : "");
+        for (size_t i = 0; i < taken->n_others; i++)
+            printf("%s%s", i ? ", " : "; also held: ", TEXT_SHOWN(taken->others[i]));
+        printf("\n");
+    }
     printf("  transformer  width %d, %d blocks, %d heads of %d, patch %d: %d tokens\n", c->width,
            c->depth, c->heads, c->head_dim, c->patch, side * side);
     printf("  conditioning %s\n", designs[c->design].name);
@@ -156,6 +178,7 @@ static status run_info(const info_options *q)
     status st = OK;
     TRY(cli_check_subject("info", &q->of));
     TRY(cli_open_subject(&m, &q->of, VAE_IF_THERE));
+    cli_tell_weights(&m, q->json);
     double memory = run_memory(&m, 1, m.dit.has_null ? 2 : 1, STEPS, m.dit.has_null, 1);
     if (q->json) TRY(print_json(&m, memory));
     else print_text(&m, memory);

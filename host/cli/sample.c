@@ -20,6 +20,7 @@ enum { ALL_BY_DEFAULT = 100 }; /* a model of more classes is not drawn whole una
 typedef struct {
     const char *model, *vae, *rng, *out;
     device_choice on;
+    model_request of;
     text_list classes;
     int per_class, heads, n_classes, compat, batch;
     type_choice type;
@@ -35,7 +36,7 @@ typedef struct {
 
 static const char details[] =
     "MODEL is a folder in diffusers' layout, a name (looked up in $DITCL_MODELS,\n"
-    "./models and share/ditcl/models beside the program), or one DiT .safetensors\n"
+    "./models, share/ditcl/models beside the program, and a hub's cache), or one DiT\n"
     "file with --vae, and --heads where the width is none of the paper's.\n"
     "\n"
     "A model is computed as the program it comes from computes it, noise included:\n"
@@ -125,15 +126,37 @@ static void describe(const sample_request *q, const run *r, const char *note)
             r->chunk_steps, (double)r->d->allocated_bytes / 1e6);
 }
 
+/* The folder's name; in a hub's cache the hub's and the snapshot's. */
+static const char *model_name(const char *path)
+{
+    const char *name = strstr(path, "/snapshots/");
+    if (!name) return file_last_part(path);
+    while (name > path && name[-1] != '/') name--;
+    return name;
+}
+
+/* The transformer's file, as the model's folder has it. */
+static const char *file_within(const model *m)
+{
+    const char *file = m->dit_weights.file.path;
+    size_t n = strlen(m->path);
+    return !strncmp(file, m->path, n) && file[n] == '/' ? file + n + 1 : file_last_part(file);
+}
+
 /* What the files do not say themselves: another VAE, heads, a SiT's path. */
 static status note_model(text *note, const sample_request *q, const model *m)
 {
     status st = OK;
     int predicts = 0;
-    TRY(text_append(note, "model %s, ", file_last_part(m->path)));
+    TRY(text_append(note, "model %s, ", model_name(m->path)));
     if (q->vae) TRY(text_append(note, "VAE %s, ", file_last_part(m->vae_weights.file.path)));
     if (q->heads) TRY(text_append(note, "heads %d, ", q->heads));
     if (q->n_classes) TRY(text_append(note, "num-classes %d, ", q->n_classes));
+    const state_taken *taken = &m->dit_weights.taken;
+    if (m->several_files)
+        TRY(text_append(note, "file %s, ", file_within(m)));
+    if (taken->chosen)
+        TRY(text_append(note, "weights %s%s, ", taken->key, taken->averaged ? " (averaged)" : ""));
     if (!m->schedule.flow) goto done;
     while (flow_predictions[predicts] != m->schedule.predicts) predicts++;
     TRY(text_append(note, "SiT, path %s, prediction %s, ", flow_path_names[m->schedule.path],
@@ -279,7 +302,7 @@ static status sample(sample_request *q)
     status st = OK;
     model_request of = {.name = q->model, .vae = q->vae, .heads = q->heads,
                         .n_classes = q->n_classes, .forced = q->compat,
-                        .need_dit = true};
+                        .weights = q->of.weights, .variant = q->of.variant, .need_dit = true};
     q->verbose &= !q->quiet;
     q->out_given = q->out != NULL;
     if (!q->out_given) q->out = "ditcl.png";
@@ -301,6 +324,7 @@ static status sample(sample_request *q)
     TRY(arrays_read(&q->files, &m, q->n));
     TRY(given_read(&q->begin, &m));
     TRY(check_request(q, &m, &request));
+    cli_tell_weights(&m, q->quiet);
     cli_tell_labels(&m, q->quiet);
     if (!m.dit.has_null && !chosen && !q->quiet)
         fprintf(stderr, "%s: has no null class, so it is drawn without guidance (--cfg 1)\n",
@@ -351,6 +375,7 @@ status cli_sample(int argc, char **argv)
         {"heads", 0, OPTION_INT, &q.heads, "H", "attention heads of a single DiT file", 1, 1024,
          NULL},
         OPTION_CLASSES(&q.n_classes),
+        OPTIONS_WEIGHTS(&q.of),
         OPTIONS_DEVICE(&q.on),
         OPTION_QUIET(&q.quiet),
         OPTION_VERBOSE(&q.verbose),

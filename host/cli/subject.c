@@ -17,9 +17,16 @@ status cli_check_subject(const char *verb, const subject *s)
                     s->words.items[0]);
     if (!s->arch && s->image_size >= 0)
         return fail(ERR_USAGE, "--image-size: only --arch needs it");
-    if (s->arch && (s->vae || s->heads || s->n_classes))
-        return fail(ERR_USAGE, "--%s: only a MODEL needs it",
-                    s->vae ? "vae" : s->heads ? "heads" : "num-classes");
+    const struct {
+        bool given;
+        const char *name;
+    } only[] = {{s->vae, "vae"},
+                {s->heads, "heads"},
+                {s->n_classes, "num-classes"},
+                {s->which.weights, "weights"},
+                {s->which.variant, "variant"}};
+    for (size_t i = 0; s->arch && i < sizeof only / sizeof *only; i++)
+        if (only[i].given) return fail(ERR_USAGE, "--%s: only a MODEL needs it", only[i].name);
     return OK;
 }
 
@@ -28,7 +35,9 @@ status cli_open_subject(model *m, const subject *s, vae_need need)
     if (s->arch) return paper_model(m, s->arch, s->image_size == PAPER_512 ? 512 : 256);
     status st = model_open(m, &(model_request){.name = s->words.items[0], .vae = s->vae,
                                                .heads = s->heads, .n_classes = s->n_classes,
-                                               .forced = -1, .need_dit = true, .vae_use = need});
+                                               .forced = -1, .need_dit = true,
+                                               .weights = s->which.weights,
+                                               .variant = s->which.variant, .vae_use = need});
     if (st == OK) st = dit_check(m);
     return st == OK && m->has_vae ? vae_check(m) : st;
 }

@@ -111,6 +111,9 @@ static void make_words(child_words *w, const tune_options *q, const device *d, c
         if (of->vae) w->words[n++] = "--vae", w->words[n++] = of->vae;
         if (of->heads) w->words[n++] = "--heads", w->words[n++] = w->heads;
         if (of->n_classes) w->words[n++] = "--num-classes", w->words[n++] = w->classes;
+        const model_request *which = &of->which;
+        if (which->weights) w->words[n++] = "--weights", w->words[n++] = which->weights;
+        if (which->variant) w->words[n++] = "--variant", w->words[n++] = which->variant;
         w->words[n++] = "--";
         w->words[n++] = of->words.items[0];
     }
@@ -361,6 +364,7 @@ static status run_tune(tune_options *q)
     q->on.bare = true;
     q->on.verbose = q->verbose && !q->quiet;
     if (!with_store(q)) TRY(cli_open_subject(&m, &q->of, VAE_NEEDED));
+    cli_tell_weights(&m, q->quiet);
     TRY(cli_open_device(&d, &q->on, q->quiet));
     if (with_store(q)) TRY(use_store(q, &d));
     else if (d.info.quirk.has[QUIRK_POISON_BUFFERS])

@@ -1,5 +1,6 @@
 /* The options that say what a single file is. */
 #include <stdio.h>
+#include <string.h>
 
 #include "base/text.h"
 #include "cli/cli.h"
@@ -14,6 +15,19 @@ status cli_settle_type(model_request *request, const type_choice *choice)
     if (!request->flow && (choice->path || choice->prediction))
         return fail(ERR_USAGE, "--path and --prediction: only --model-type sit has them");
     return OK;
+}
+
+void cli_tell_weights(const model *m, bool quiet)
+{
+    const char *notes[] = {m->notes, m->dit_weights.taken.note, m->vae_weights.taken.note};
+    for (int i = 0; i < 3 && !quiet; i++)
+        for (const char *line = notes[i]; line && *line;) {
+            char one[TEXT_SHOWN_BYTES];
+            int n = (int)strcspn(line, "\n");
+            snprintf(one, sizeof one, "%.*s", n, line);
+            fprintf(stderr, "ditcl: %s\n", text_printable(one, sizeof one, one));
+            line += n + (line[n] == '\n');
+        }
 }
 
 void cli_tell_labels(const model *m, bool quiet)

@@ -129,36 +129,10 @@ done:
     return st;
 }
 
-/* ---- names ---- */
-
-static status strip_names(tensor_file *file)
-{
-    static const char *const wrappers[] = {"module.", "_orig_mod."};
-    enum { N = sizeof wrappers / sizeof *wrappers };
-    bool changed = false;
-    for (size_t i = 0; i < file->n_tensors; i++) {
-        char *name = file->tensors[i].name, *rest = name;
-        for (int k = 0; k < N; k++) { /* in any order: each may be in the other */
-            size_t n = strlen(wrappers[k]);
-            if (strncmp(rest, wrappers[k], n) != 0) continue;
-            rest += n;
-            k = -1;
-        }
-        if (rest == name) continue;
-        memmove(name, rest, strlen(rest) + 1);
-        changed = true;
-    }
-    return changed ? tensor_file_sort(file) : OK;
-}
-
 status checkpoint_open(tensor_file *file, const char *path)
 {
     static const char index[] = ".json";
     size_t n = strlen(path), m = sizeof index - 1;
     bool several = n > m && strcmp(path + n - m, index) == 0;
-    status st = several ? open_index(file, path) : open_one(file, path);
-    if (st != OK) return st;
-    st = strip_names(file);
-    if (st != OK) tensor_file_close(file);
-    return st;
+    return several ? open_index(file, path) : open_one(file, path);
 }

@@ -5,8 +5,7 @@
 #include "files/tensors.h"
 
 /* safetensors, either format of torch.save (the first bytes tell), or an index of such files beside
- * it (*.json). "module." and "_orig_mod." at the front of names, which PyTorch's
- * wrappers put there, are taken away. Closed with tensor_file_close. */
+ * it (*.json): every tensor that the file holds. Closed with tensor_file_close. */
 status checkpoint_open(tensor_file *file, const char *path);
 
 #endif

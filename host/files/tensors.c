@@ -48,7 +48,9 @@ void tensor_file_close(tensor_file *file)
         free(file->notes[i].key);
         free(file->notes[i].value);
     }
+    for (size_t i = 0; i < file->n_keys; i++) free(file->keys[i].path);
     for (size_t i = 0; i < file->n_maps; i++) file_map_close(&file->maps[i]);
+    free(file->keys);
     free(file->tensors);
     free(file->notes);
     free(file->maps);

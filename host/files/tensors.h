@@ -17,7 +17,8 @@ typedef enum { DTYPE_F32, DTYPE_F16, DTYPE_BF16, DTYPE_F64, DTYPE_OTHER } dtype;
 enum { TENSOR_MAX_DIMS = 8, TENSORS_MAX = 100000 };
 
 typedef struct {
-    char *name;
+    char *name;        /* the keys of dictionaries that lead to it, and its own, joined by dots */
+    size_t key_length; /* bytes of the name that are dictionaries' keys, the last dot included */
     dtype type;
     char type_name[20]; /* as the file spells it, for messages */
     int n_dims;
@@ -34,6 +35,24 @@ typedef struct {
     char *key, *value;
 } tensor_note;
 
+/* What a file of dictionaries holds beside named tensors. */
+typedef enum {
+    KEY_DICTIONARY,
+    KEY_TENSOR,
+    KEY_NAMELESS, /* a list of tensors */
+    KEY_OBJECT,   /* of a class that is not known here, such as a whole module */
+    KEY_OTHER     /* numbers, text, ... */
+} key_kind;
+
+typedef struct {
+    char *path; /* keys joined by dots */
+    key_kind kind;
+    bool top;       /* it has one key only */
+    char class[64]; /* of KEY_OBJECT */
+} tensor_key;
+
+enum { KEYS_MAX = 200 };
+
 typedef struct {
     char *path;
     file_map *maps;
@@ -42,6 +61,9 @@ typedef struct {
     size_t n_tensors;
     tensor_note *notes;
     size_t n_notes;
+    tensor_key *keys; /* every key at the top, and lists of tensors and objects below, at most
+                       * KEYS_MAX; none where the format has no dictionaries */
+    size_t n_keys;
 } tensor_file;
 
 /* Maps one more file. */

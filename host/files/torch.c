@@ -14,7 +14,7 @@
 #include "files/pickle.h"
 #include "files/zip.h"
 
-enum { MAX_PICKLE = 1 << 26, MAX_NESTING = 3 };
+enum { MAX_PICKLE = 1 << 26, MAX_NESTING = 3, MAX_DEPTH = 8, NAME_MAX_BYTES = 1024 };
 
 #define TEXT(s) (int)((s).length < 100 ? (s).length : 100), (s).at
 
@@ -35,6 +35,9 @@ static const struct {
     {"BoolStorage", "BOOL", 1, DTYPE_OTHER},
     {"ComplexFloatStorage", "C64", 8, DTYPE_OTHER},
     {"ComplexDoubleStorage", "C128", 16, DTYPE_OTHER},
+    {"QInt8Storage", "qint8", 1, DTYPE_OTHER},
+    {"QUInt8Storage", "quint8", 1, DTYPE_OTHER},
+    {"QInt32Storage", "qint32", 4, DTYPE_OTHER},
     {"UntypedStorage", "bytes", 1, DTYPE_OTHER},
 };
 enum { N_TYPES = sizeof types / sizeof *types };
@@ -52,6 +55,7 @@ typedef struct {
     pickle p;
     storage *storages; /* sorted by key */
     size_t n_storages;
+    size_t capacity, visits; /* of tensors; items looked at */
 } reading;
 
 /* ---- looking at nodes ---- */
@@ -88,8 +92,9 @@ static const pickle_node *get(const reading *r, const pickle_node *dictionary, c
     return NULL;
 }
 
-/* The arguments of _rebuild_tensor_v2 (or its first version) if that is what n calls; null
- * otherwise. Parameters and tensors with attributes wrap such a call. */
+/* The arguments of _rebuild_tensor_v2 (or another version, or a quantized tensor's, which begin
+ * alike) if that is what n calls; null otherwise. Parameters and tensors with attributes wrap such
+ * a call. */
 static const pickle_node *rebuilt(const reading *r, const pickle_node *n)
 {
     for (int depth = 0; depth < MAX_NESTING && n->kind == PICKLE_CALL; depth++) {
@@ -100,6 +105,8 @@ static const pickle_node *rebuilt(const reading *r, const pickle_node *n)
         }
         if (a->kind != PICKLE_TUPLE) return NULL;
         if (is_class(f, "torch._utils", "_rebuild_tensor_v2") ||
+            is_class(f, "torch._utils", "_rebuild_tensor_v3") ||
+            is_class(f, "torch._utils", "_rebuild_qtensor") ||
             is_class(f, "torch._utils", "_rebuild_tensor"))
             return a;
         bool parameter = is_class(f, "torch._utils", "_rebuild_parameter") ||
@@ -109,28 +116,6 @@ static const pickle_node *rebuilt(const reading *r, const pickle_node *n)
         n = item(r, a, 0);
     }
     return NULL;
-}
-
-static bool has_tensors(const reading *r, const pickle_node *dictionary)
-{
-    for (size_t i = 0; i + 1 < dictionary->n_items; i += 2)
-        if (item(r, dictionary, i)->kind == PICKLE_TEXT &&
-            rebuilt(r, item(r, dictionary, i + 1)))
-            return true;
-    return false;
-}
-
-/* The state dictionary in or below n, or null. */
-static const pickle_node *state_dictionary(const reading *r, const pickle_node *n, int depth)
-{
-    static const char *const keys[] = {"ema", "model", "state_dict"};
-    if (!is_dictionary(n)) return NULL;
-    for (size_t i = 0; i < sizeof keys / sizeof *keys && depth < MAX_NESTING; i++) {
-        const pickle_node *inner = get(r, n, keys[i]);
-        const pickle_node *found = inner ? state_dictionary(r, inner, depth + 1) : NULL;
-        if (found) return found;
-    }
-    return has_tensors(r, n) ? n : NULL;
 }
 
 /* ---- storages ---- */
@@ -270,7 +255,126 @@ static status read_tensor(const reading *r, tensor *t, const pickle_node *argume
     t->n_dims = (int)item(r, arguments, 2)->n_items;
     t->type = types[s->type].type;
     strcpy(t->type_name, types[s->type].name);
+    /* version 3 names the type itself: one that has no storage of its own, such as float8_e4m3fn */
+    const pickle_node *type = arguments->n_items >= 7 ? item(r, arguments, 6) : NULL;
+    if (type && type->kind == PICKLE_CLASS) {
+        t->type = DTYPE_OTHER;
+        snprintf(t->type_name, sizeof t->type_name, "%.*s", TEXT(type->text));
+    }
     return place_tensor(r, t, s, item(r, arguments, 1)->integer);
+}
+
+/* ---- dictionaries ---- */
+
+/* The keys that led here, joined by dots, one behind the last. */
+typedef struct {
+    char name[NAME_MAX_BYTES];
+    size_t length;
+} key_path;
+
+static status add_key(const reading *r, key_path *path, pickle_span key)
+{
+    if (key.length && memchr(key.at, 0, key.length))
+        return fail(ERR_FORMAT, "%s: tensor %.200s has a NUL in its name", r->path, key.at);
+    if (key.length >= sizeof path->name - path->length)
+        return fail(ERR_FORMAT, "%s: a key %.60s... of %zu bytes, expected fewer than %d", r->path,
+                    path->name, path->length + key.length, NAME_MAX_BYTES);
+    memcpy(path->name + path->length, key.at, key.length);
+    path->length += key.length;
+    path->name[path->length] = 0;
+    return OK;
+}
+
+static void cut_key(key_path *path, size_t length)
+{
+    path->length = length;
+    path->name[length] = 0;
+}
+
+/* keys: bytes of the path that are dictionaries' */
+static status add_tensor(reading *r, const key_path *path, size_t keys, const pickle_node *rebuild)
+{
+    tensor_file *f = r->file;
+    if (f->n_tensors == TENSORS_MAX)
+        return fail(ERR_FORMAT, "%s: holds more than %d tensors", r->path, TENSORS_MAX);
+    status st = memory_grow(&f->tensors, &r->capacity, f->n_tensors + 1, sizeof *f->tensors);
+    if (st != OK) return st;
+    tensor *t = &f->tensors[f->n_tensors];
+    *t = (tensor){.key_length = keys};
+    st = memory_strdup(&t->name, path->name);
+    if (st != OK) return st;
+    f->n_tensors++;
+    return read_tensor(r, t, rebuild);
+}
+
+/* The class of an object, as text in a message; an ordered dictionary is none. */
+static bool object_class(const reading *r, char out[64], const pickle_node *n)
+{
+    if (n->kind != PICKLE_CALL || n->n_items) return false;
+    const pickle_node *f = node(r, n->function), *a = node(r, n->arguments);
+    if (is_class(f, "copyreg", "_reconstructor") || is_class(f, "copy_reg", "_reconstructor"))
+        f = a->kind == PICKLE_TUPLE && a->n_items ? item(r, a, 0) : f;
+    if (f->kind != PICKLE_CLASS || pickle_text_is(f->text, "OrderedDict")) return false;
+    snprintf(out, 64, "%.*s", f->text.length < 60 ? (int)f->text.length : 60, f->text.at);
+    return true;
+}
+
+static status note_key(reading *r, const char *path, bool top, const pickle_node *n)
+{
+    tensor_key key = {.top = top, .kind = KEY_OTHER};
+    tensor_file *f = r->file;
+    size_t capacity = f->n_keys;
+    if (rebuilt(r, n)) key.kind = KEY_TENSOR;
+    else if (is_dictionary(n)) key.kind = KEY_DICTIONARY;
+    else if (object_class(r, key.class, n)) key.kind = KEY_OBJECT;
+    else if (n->kind == PICKLE_LIST || n->kind == PICKLE_TUPLE)
+        for (size_t i = 0; i < n->n_items && i < 2; i++)
+            if (rebuilt(r, item(r, n, i))) key.kind = KEY_NAMELESS;
+    if (f->n_keys == KEYS_MAX || (!top && key.kind != KEY_NAMELESS && key.kind != KEY_OBJECT))
+        return OK;
+    status st = memory_grow(&f->keys, &capacity, f->n_keys + 1, sizeof *f->keys);
+    if (st == OK) st = memory_strdup(&key.path, path);
+    if (st == OK) f->keys[f->n_keys++] = key;
+    return st;
+}
+
+static status walk(reading *r, key_path *path, const pickle_node *n, int depth);
+
+/* One item of a dictionary or list, whose key is the path's end; keys: bytes before it. */
+static status visit(reading *r, key_path *path, size_t keys, const pickle_node *value, int depth)
+{
+    const pickle_node *rebuild = rebuilt(r, value);
+    status st = note_key(r, path->name, depth == 0, value);
+    if (st != OK) return st;
+    if (rebuild) return add_tensor(r, path, keys, rebuild);
+    if (depth == MAX_DEPTH) return OK;
+    st = add_key(r, path, (pickle_span){".", 1});
+    return st == OK ? walk(r, path, value, depth + 1) : st;
+}
+
+/* Every tensor in or below n. Those of a list have no names of their own. */
+static status walk(reading *r, key_path *path, const pickle_node *n, int depth)
+{
+    const size_t keys = path->length;
+    bool dictionary = is_dictionary(n), list = n->kind == PICKLE_LIST || n->kind == PICKLE_TUPLE;
+    status st = OK;
+    if (!dictionary && !list) return OK;
+    for (size_t i = 0; st == OK && i + dictionary < n->n_items; i += 1 + dictionary) {
+        char number[24];
+        const pickle_node *value = item(r, n, i + dictionary), *key = item(r, n, i);
+        /* a dictionary may be in several places, or in itself */
+        if (++r->visits > 4 * (r->p.n_items + TENSORS_MAX))
+            return fail(ERR_FORMAT, "%s: pickle: holds too many values", r->path);
+        if (dictionary ? key->kind != PICKLE_TEXT : rebuilt(r, value) != NULL) continue;
+        if (list && !is_dictionary(value) && value->kind != PICKLE_LIST &&
+            value->kind != PICKLE_TUPLE)
+            continue;
+        snprintf(number, sizeof number, "%zu", i);
+        st = add_key(r, path, dictionary ? key->text : (pickle_span){number, strlen(number)});
+        if (st == OK) st = visit(r, path, keys, value, depth);
+        cut_key(path, keys);
+    }
+    return st;
 }
 
 /* The checkpoint's args, a Namespace or a dictionary, as notes "args.NAME": what the tensors do not
@@ -298,30 +402,20 @@ done:
 
 static status read_tensors(reading *r)
 {
-    const pickle_node *d = state_dictionary(r, node(r, r->p.root), 0);
-    if (!d) {
-        fail(ERR_FORMAT, "%s: holds no state dictionary: tensors by name", r->path);
-        fail_hint("a whole pickled module is none: torch.save(model.state_dict(), ...)");
-        return ERR_FORMAT;
+    char class[64];
+    key_path path = {.length = 0};
+    const pickle_node *root = node(r, r->p.root);
+    status st = walk(r, &path, root, 0);
+    if (st != OK) return st;
+    if (r->file->n_tensors || r->file->n_keys) {
+        st = read_args(r);
+        return st == OK ? tensor_file_sort(r->file) : st;
     }
-    if (d->n_items / 2 > TENSORS_MAX)
-        return fail(ERR_FORMAT, "%s: holds %zu tensors, expected at most %d", r->path,
-                    d->n_items / 2, TENSORS_MAX);
-    status st = memory_alloc(&r->file->tensors, d->n_items / 2, sizeof *r->file->tensors);
-    for (size_t i = 0; st == OK && i + 1 < d->n_items; i += 2) {
-        const pickle_node *key = item(r, d, i), *arguments = rebuilt(r, item(r, d, i + 1));
-        if (key->kind != PICKLE_TEXT || !arguments) continue;
-        tensor *t = &r->file->tensors[r->file->n_tensors++];
-        st = memory_alloc(&t->name, key->text.length + 1, 1);
-        if (st != OK) break;
-        memcpy(t->name, key->text.at, key->text.length);
-        if (strlen(t->name) != key->text.length)
-            st = fail(ERR_FORMAT, "%s: tensor %.200s has a NUL in its name", r->path, t->name);
-        else
-            st = read_tensor(r, t, arguments);
-    }
-    if (st == OK) st = read_args(r);
-    return st == OK ? tensor_file_sort(r->file) : st;
+    if (object_class(r, class, root))
+        fail(ERR_FORMAT, "%s: holds no state dictionary, but a pickled %s", r->path, class);
+    else fail(ERR_FORMAT, "%s: holds no state dictionary: tensors by name", r->path);
+    fail_hint("a whole pickled module is none: torch.save(model.state_dict(), ...)");
+    return ERR_FORMAT;
 }
 
 static void reading_free(reading *r)

@@ -348,9 +348,10 @@ void config_free_schedule(schedule_config *config)
 status config_original_schedule(schedule_config *config, sampler_kind sampler, bool learned)
 {
     *config = (schedule_config){.sampler = sampler, .sampler_known = true};
-    const char *keys = learned ? "{\"beta_start\": 0.0001, \"beta_end\": 0.02, "
+    const char *settings = learned ? "{\"beta_start\": 0.0001, \"beta_end\": 0.02, "
                                  "\"clip_sample\": false, \"variance_type\": \"learned_range\"}"
                                : "{\"beta_start\": 0.0001, \"beta_end\": 0.02, "
                                  "\"clip_sample\": false, \"variance_type\": \"fixed_small\"}";
-    return json_read(&config->keys, keys, strlen(keys), "the original program's schedule", NULL);
+    return json_read(&config->keys, settings, strlen(settings), "the original program's schedule",
+                     NULL);
 }

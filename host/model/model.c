@@ -2,91 +2,21 @@
  * reading values. See model.h. */
 #include "model/model.h"
 
-#include <dirent.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "files/json.h"
+#include "model/find.h"
 #include "model/vae.h"
 
-enum { JSON_BYTES = 16 << 20, PATH_BYTES = 4096 };
+enum { JSON_BYTES = 16 << 20, PATH_BYTES = FIND_PATH_BYTES };
 
-/* ---- finding ---- */
-
-/* Where a name is looked up, in this order: $DITCL_MODELS, ./models, where models are installed
- * beside the running program, and where a build tree links them. */
-enum { N_PLACES = 4 };
-
-static status find_places(char places[N_PLACES][PATH_BYTES])
-{
-    static const char *const beside[] = {DITCL_SHARED, "share/ditcl/models"};
-    const char *own = getenv("DITCL_MODELS");
-    char program[PATH_BYTES];
-    if (own && *own && !file_is_folder(own))
-        return fail(ERR_USAGE, "DITCL_MODELS=%.200s: no such folder", own);
-    text_copy(places[0], PATH_BYTES, own ? own : "");
-    text_copy(places[1], PATH_BYTES, "models");
-    ssize_t n = readlink("/proc/self/exe", program, sizeof program - 1);
-    program[n > 0 ? n : 0] = 0;
-    char *slash = strrchr(program, '/');
-    if (slash) *slash = 0;
-    for (int i = 0; i < 2; i++)
-        if (!slash || file_join(places[2 + i], PATH_BYTES, program, beside[i]) != OK)
-            places[2 + i][0] = 0;
-    return OK;
-}
-
-/* nearest = of what is in the folder, the name nearest to typed, if nearer than *distance. */
-static void look_for_nearest(char nearest[256], int *distance, const char *folder,
-                             const char *typed)
-{
-    DIR *d = opendir(folder);
-    for (struct dirent *e; d && (e = readdir(d));)
-        if (e->d_name[0] != '.' && text_nearer(typed, e->d_name, distance))
-            text_copy(nearest, 256, e->d_name);
-    if (d) closedir(d);
-}
-
-static status not_found(const char *name, char places[N_PLACES][PATH_BYTES])
-{
-    const char *slash = strrchr(name, '/');
-    char nearest[256] = "", folder[PATH_BYTES];
-    int distance = TEXT_FAR, n = slash ? (int)(slash - name) + 1 : 0;
-    snprintf(folder, sizeof folder, "%.*s", n, name);
-    if (slash) look_for_nearest(nearest, &distance, folder, slash + 1);
-    for (int i = 0; i < N_PLACES && !slash; i++)
-        look_for_nearest(nearest, &distance, places[i], name);
-    fail(ERR_FILE, "%s: no such model, file or folder", name);
-    if (*nearest) fail_hint("did you mean %s%s?", folder, nearest);
-    else if (!slash)
-        fail_hint("looked in the current folder, $DITCL_MODELS, ./models and %s", places[2]);
-    return ERR_FILE;
-}
-
-/* out = the folder or file that name means; slashes behind a name do not count. */
-static status find(char *out, const char *name)
-{
-    char places[N_PLACES][PATH_BYTES] = {""}, wanted[PATH_BYTES];
-    if (!*name) return fail(ERR_USAGE, "MODEL is empty");
-    if (strlen(name) >= PATH_BYTES) return fail(ERR_USAGE, "MODEL: %.60s...: too long", name);
-    text_copy(wanted, sizeof wanted, name);
-    for (size_t n = strlen(wanted); n > 1 && wanted[n - 1] == '/';) wanted[--n] = 0;
-    text_copy(out, PATH_BYTES, wanted);
-    if (file_exists(out)) return OK;
-    status st = strchr(wanted, '/') ? OK : find_places(places);
-    for (int i = 0; i < N_PLACES && st == OK; i++) {
-        if (!*places[i]) continue;
-        st = file_join(out, PATH_BYTES, places[i], wanted);
-        if (st == OK && file_exists(out)) return OK;
-    }
-    return st == OK ? not_found(wanted, places) : st;
-}
+/* ---- files ---- */
 
 /* Reads folder/name as text; *json null when it is not there and may be absent. */
 static status read_json(char **json, char *path, const char *folder, const char *name,
@@ -113,20 +43,29 @@ static status read_json_beside(char **json, char *path, const char *file, const 
     return OK;
 }
 
-/* path = the weights of a diffusers sub-folder, looked for in diffusers' own order. */
-static status find_weights(char *path, const char *folder)
+/* A line about what was found, behind the others; none where it is empty. */
+static status keep_note(model *m, const char *line)
 {
-    static const char *const names[] = {
-        "diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.safetensors.index.json",
-        "diffusion_pytorch_model.bin", "diffusion_pytorch_model.bin.index.json",
-        "diffusion_pytorch_model.fp16.safetensors", "diffusion_pytorch_model.fp16.bin"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        status st = file_join(path, PATH_BYTES, folder, names[i]);
-        if (st != OK || file_exists(path)) return st;
-    }
-    fail(ERR_FILE, "%s/%s: no such file", folder, names[0]);
-    fail_hint("nor is there a .bin, or several files with an .index.json");
-    return ERR_FILE;
+    text all = {0};
+    status st = OK;
+    if (!line || !*line) return OK;
+    TRY(text_append(&all, "%s%s%s", m->notes ? m->notes : "", m->notes ? "\n" : "", line));
+    free(m->notes);
+    m->notes = all.data;
+    all = (text){0};
+done:
+    text_free(&all);
+    return st;
+}
+
+static status keep_weights(model *m, char *path, const char *folder, find_request *q)
+{
+    text line = {0};
+    status st = find_weights(path, &line, folder, q);
+    if (st == OK) st = keep_note(m, line.data);
+    if (st == OK && q->several && !q->may_lack) m->several_files = true;
+    text_free(&line);
+    return st;
 }
 
 /* ---- the transformer ---- */
@@ -319,22 +258,19 @@ done:
     return st;
 }
 
-static status open_dit_file(model *m, const model_request *request)
+static status open_dit_file(model *m, const model_request *request, const char *file,
+                            const char *wanted)
 {
     status st = OK;
     char path[PATH_BYTES];
-    TRY(weights_open(&m->dit_weights, m->path));
+    TRY(weights_open(&m->dit_weights, file, &state_dit, wanted));
     m->spelling = has_layer(&m->dit_weights, NAMING_DIFFUSERS, LAYER_PATCH, 0) ? NAMING_DIFFUSERS
                                                                                : NAMING_ORIGINAL;
     m->origin = m->spelling == NAMING_DIFFUSERS ? COMPAT_DIFFUSERS : COMPAT_ORIGINAL;
-    if (m->spelling == NAMING_ORIGINAL &&
-        !has_layer(&m->dit_weights, NAMING_ORIGINAL, LAYER_PATCH, 0))
-        TRY(fail(ERR_FORMAT, "%s: no DiT: neither x_embedder.proj.weight nor "
-                             "pos_embed.proj.weight is in it", m->path));
-    text_copy(path, sizeof path, m->path);
+    text_copy(path, sizeof path, file);
     TRY(read_notes(m));
     if (!m->texts[TEXT_DIT] && m->spelling == NAMING_DIFFUSERS)
-        TRY(read_json_beside(&m->texts[TEXT_DIT], path, m->path, "Transformer2DModel"));
+        TRY(read_json_beside(&m->texts[TEXT_DIT], path, file, "Transformer2DModel"));
     if (m->texts[TEXT_DIT] && request->heads)
         TRY(fail(ERR_USAGE, "--heads: %s says it already", path));
     TRY(read_origin(m, request, path));
@@ -344,7 +280,8 @@ static status open_dit_file(model *m, const model_request *request)
     TRY(open_schedule(m, m->path));
     TRY(open_labels(m, m->path, !m->texts[TEXT_DIT], request->n_classes));
     if (!request->vae && request->vae_use == VAE_NEEDED) {
-        fail(ERR_USAGE, "%s: is one DiT file, which holds no VAE", m->path);
+        fail(ERR_USAGE, "%s: is one DiT %s, which holds no VAE", m->path,
+             file == m->path ? "file" : "folder");
         fail_hint("give one: --vae FOLDER or FILE");
         st = ERR_USAGE;
     }
@@ -352,15 +289,82 @@ done:
     return st;
 }
 
-static status open_pipeline(model *m, const model_request *request)
+/* folder = the pipeline's transformer. A trainer's checkpoint may have the averaged one too. */
+static status find_transformer(model *m, char *folder, const model_request *request, bool *settled)
+{
+    const char *wanted = request->weights;
+    char line[700];
+    status st = file_join(folder, PATH_BYTES, m->path, "transformer_ema");
+    if (st != OK || !file_is_folder(folder))
+        return st == OK ? file_join(folder, PATH_BYTES, m->path, "transformer") : st;
+    bool raw = wanted && !strcmp(wanted, "raw");
+    m->several_files = true;
+    *settled = wanted && (raw || !strcmp(wanted, "ema"));
+    if (raw) return file_join(folder, PATH_BYTES, m->path, "transformer");
+    snprintf(line, sizeof line, "%.500s: takes transformer_ema/ (averaged weights)%s", m->path,
+             wanted ? "" : "; there is also transformer/: --weights raw");
+    return keep_note(m, line);
+}
+
+/* What a folder without a scheduler is sampled with; the pipeline around it may have one. */
+static status note_scheduler(model *m, const char *folder)
+{
+    char around[PATH_BYTES];
+    text line = {0};
+    status st = OK;
+    TRY(text_append(&line, "%s: a transformer without a scheduler: linear betas from 0.0001 to "
+                           "0.02, and %s unless --sampler says another", folder,
+                    m->arithmetic == COMPAT_ORIGINAL ? "ddpm" : "ddim"));
+    TRY(file_join(around, sizeof around, folder, "../scheduler"));
+    if (file_is_folder(around)) TRY(text_append(&line, "; the folder above has its own"));
+    TRY(keep_note(m, line.data));
+done:
+    text_free(&line);
+    return st;
+}
+
+/* Other files of a checkpoint that may hold averages: accelerate numbers what it saves. */
+static status note_beside(model *m, const char *folder)
+{
+    static const char *const names[] = {"model_1.safetensors", "pytorch_model_1.bin",
+                                        "custom_checkpoint_0.pkl", "ema.safetensors",
+                                        "ema_model.safetensors", "ema.pt"};
+    char path[PATH_BYTES], line[700];
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        status st = file_join(path, sizeof path, folder, names[i]);
+        if (st != OK || !file_exists(path)) continue;
+        snprintf(line, sizeof line, "%.500s: there is also %s, which may be an average: name it to "
+                 "take it", folder, names[i]);
+        return keep_note(m, line);
+    }
+    return OK;
+}
+
+/* A transformer's folder, or any with weights of a usual name, without anything around. */
+static status open_lone(model *m, const model_request *request, const char *folder, bool settled)
 {
     status st = OK;
-    char path[PATH_BYTES], index[PATH_BYTES], folder[PATH_BYTES], class_name[80] = "";
+    char path[PATH_BYTES];
+    find_request q = {.variant = request->variant, .wanted = request->weights, .settled = settled};
+    TRY(keep_weights(m, path, folder, &q));
+    TRY(note_beside(m, folder));
+    TRY(open_dit_file(m, request, path, q.settled ? NULL : request->weights));
+    if (m->spelling == NAMING_DIFFUSERS && !m->texts[TEXT_SCHEDULE] && !request->flow)
+        TRY(note_scheduler(m, folder));
+done:
+    return st;
+}
+
+static status open_pipeline(model *m, const model_request *request, const char *part, bool settled)
+{
+    status st = OK;
+    char path[PATH_BYTES], index[PATH_BYTES], class_name[80] = "";
+    find_request q = {.variant = request->variant, .wanted = request->weights, .settled = settled};
     if (request->heads)
         return fail(ERR_USAGE, "--heads: %s says it itself; only a single file needs it", m->path);
     m->spelling = NAMING_DIFFUSERS;
     m->origin = COMPAT_DIFFUSERS;
-    st = read_json(&m->texts[TEXT_DIT], path, m->path, "transformer/config.json", false);
+    st = read_json(&m->texts[TEXT_DIT], path, part, "config.json", false);
     if (st != OK) {
         fail_hint("MODEL is a folder that holds transformer/, vae/ and scheduler/, or a DiT file");
         goto done;
@@ -375,11 +379,35 @@ static status open_pipeline(model *m, const model_request *request)
                   false));
     TRY(open_schedule(m, path));
     TRY(open_labels(m, index, false, request->n_classes));
-    TRY(file_join(folder, sizeof folder, m->path, "transformer"));
-    TRY(find_weights(path, folder));
-    TRY(weights_open(&m->dit_weights, path));
+    TRY(keep_weights(m, path, part, &q));
+    TRY(weights_open(&m->dit_weights, path, &state_dit, q.settled ? NULL : request->weights));
 done:
     return st;
+}
+
+static bool holds(const model *m, const char *name)
+{
+    char path[PATH_BYTES];
+    return file_join(path, sizeof path, m->path, name) == OK && file_exists(path);
+}
+
+static status open_dit(model *m, const model_request *request)
+{
+    char part[PATH_BYTES];
+    bool settled = false;
+    if (!file_is_folder(m->path)) {
+        if (request->variant)
+            return fail(ERR_USAGE, "--variant: %s is one file, only a folder has variants",
+                        m->path);
+        return open_dit_file(m, request, m->path, request->weights);
+    }
+    bool whole = holds(m, "model_index.json") || holds(m, "scheduler");
+    if (!whole && !holds(m, "transformer") && !holds(m, "transformer_ema"))
+        return find_has_weights(m->path) ? open_lone(m, request, m->path, false)
+                                         : find_nothing(m->path);
+    status st = find_transformer(m, part, request, &settled);
+    if (st != OK) return st;
+    return whole ? open_pipeline(m, request, part, settled) : open_lone(m, request, part, settled);
 }
 
 /* ---- the VAE ---- */
@@ -387,15 +415,8 @@ done:
 /* Whatever program wrote the file, its tensors get diffusers' names of now. */
 static status open_vae_weights(weights *w, const char *path)
 {
-    static const char *const inside[] = {"first_stage_model.", "vae."}; /* a whole model's file */
     int n_levels = 0;
-    status st = weights_open(w, path);
-    for (size_t k = 0; k < sizeof inside / sizeof *inside && st == OK; k++) {
-        bool whole = false;
-        for (size_t i = 0; i < w->file.n_tensors; i++)
-            whole |= strncmp(w->file.tensors[i].name, inside[k], strlen(inside[k])) == 0;
-        if (whole) st = weights_keep(w, inside[k]);
-    }
+    status st = weights_open(w, path, &state_vae, NULL);
     for (size_t i = 0; i < w->file.n_tensors; i++) {
         int n = name_vae_levels(w->file.tensors[i].name);
         if (n > n_levels) n_levels = n;
@@ -452,14 +473,15 @@ done:
     return st;
 }
 
-static status open_vae_folder(model *m, const char *folder)
+static status open_vae_folder(model *m, const char *folder, const char *variant)
 {
     status st = OK;
     char path[PATH_BYTES];
+    find_request q = {.variant = variant, .may_lack = true};
     TRY(read_json(&m->texts[TEXT_VAE], path, folder, "config.json", false));
     /* who names a VAE need not say again that it is one */
     TRY(config_parse_vae(&m->vae, m->texts[TEXT_VAE], path, "AutoencoderKL"));
-    TRY(find_weights(path, folder));
+    TRY(keep_weights(m, path, folder, &q));
     TRY(open_vae_weights(&m->vae_weights, path));
 done:
     return st;
@@ -478,11 +500,31 @@ done:
     return st;
 }
 
-/* where: null, or what --vae names. */
-static status open_vae(model *m, const char *where, vae_need need)
+/* A VAE's folder without its configuration. */
+static status open_vae_weights_of(model *m, const char *folder, const char *variant)
+{
+    char path[PATH_BYTES];
+    find_request q = {.variant = variant, .may_lack = true};
+    status st = keep_weights(m, path, folder, &q);
+    return st == OK ? open_vae_file(m, path) : st;
+}
+
+/* A folder without a VAE, which --vae or MODEL names. */
+static status fail_no_vae(const char *path, bool named)
+{
+    fail(ERR_FILE, "%s: holds no vae/ folder%s", path, named ? ", and is no VAE's" : "");
+    fail_hint(named ? "a VAE is a folder with config.json and weights, or a file"
+                    : "name a VAE: --vae FOLDER or FILE");
+    return ERR_FILE;
+}
+
+/* Where the VAE is: --vae, else MODEL. */
+static status open_vae(model *m, const model_request *request)
 {
     char path[PATH_BYTES], folder[PATH_BYTES];
-    status st = find(path, where ? where : m->path);
+    const char *where = request->vae;
+    vae_need need = request->vae_use;
+    status st = find_model(path, where ? where : m->path);
     if (st != OK || need == VAE_UNUSED) return st;
     m->has_vae = true;
     if (!file_is_folder(path)) {
@@ -491,9 +533,15 @@ static status open_vae(model *m, const char *where, vae_need need)
     }
     st = file_join(folder, sizeof folder, path, "vae");
     if (st != OK) return st;
-    m->has_vae = where || need == VAE_NEEDED || file_is_folder(folder);
+    bool own = where || !request->need_dit; /* the folder itself may be the VAE's */
+    if (file_is_folder(folder)) return open_vae_folder(m, folder, request->variant);
+    m->has_vae = where || need == VAE_NEEDED;
     if (!m->has_vae) return OK;
-    return open_vae_folder(m, file_is_folder(folder) ? folder : path);
+    st = file_join(folder, sizeof folder, path, "config.json");
+    if (st != OK) return st;
+    if (own && file_exists(folder)) return open_vae_folder(m, path, request->variant);
+    if (own && find_has_weights(path)) return open_vae_weights_of(m, path, request->variant);
+    return fail_no_vae(path, own);
 }
 
 /* ---- both ---- */
@@ -502,7 +550,7 @@ static status open_vae(model *m, const char *where, vae_need need)
 static status settle_flow(model *m, const model_request *request)
 {
     if (request->flow) {
-        if (file_is_folder(m->path))
+        if (m->texts[TEXT_SCHEDULE] && file_is_folder(m->path))
             return fail(ERR_USAGE, "--model-type: %s says it itself, in scheduler/"
                                    "scheduler_config.json; only a single file needs it", m->path);
         config_free_schedule(&m->schedule);
@@ -534,11 +582,10 @@ status model_open(model *m, const model_request *request)
 {
     *m = (model){0};
     status st = OK;
-    TRY(find(m->path, request->name));
-    if (request->need_dit)
-        TRY(file_is_folder(m->path) ? open_pipeline(m, request) : open_dit_file(m, request));
+    TRY(find_model(m->path, request->name));
+    if (request->need_dit) TRY(open_dit(m, request));
     if (request->need_dit) TRY(settle_flow(m, request));
-    TRY(open_vae(m, request->vae, request->vae_use));
+    TRY(open_vae(m, request));
     if (request->need_dit && m->has_vae) TRY(check_together(m));
 done:
     if (st != OK) model_close(m);
@@ -586,6 +633,7 @@ void model_close(model *m)
     weights_close(&m->vae_weights);
     config_free_schedule(&m->schedule);
     config_free_names(&m->classes);
+    free(m->notes);
     for (int i = 0; i < N_TEXTS; i++) free(m->texts[i]);
     *m = (model){0};
 }

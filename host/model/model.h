@@ -31,11 +31,15 @@ typedef struct {
     bool has_vae;
     bool vae_assumed; /* a bare file: its groups and scaling factor are Stable Diffusion's */
     char *texts[N_TEXTS]; /* null where there is none */
+    bool several_files;   /* the transformer's folder holds variants, or there is an averaged one */
+    char *notes;          /* null, or lines: which of several files were taken, what is lacking */
 } model;
 
 typedef struct {
     const char *name; /* a pipeline folder, a name, or one DiT file */
     const char *vae;  /* null, or a pipeline folder, a VAE folder or a VAE file */
+    const char *weights; /* null, or which of a file's: see states_take */
+    const char *variant; /* null, or which of a folder's files: see find_weights */
     int heads;        /* 0: not given */
     int n_classes;    /* 0: not given */
     int forced;       /* -1, or a compat */

@@ -47,6 +47,72 @@ void name_layer(char out[NAME_BYTES], naming spelling, layer which, int block, c
         snprintf(out, NAME_BYTES, "%s%s", pattern, suffix);
 }
 
+/* A number of at most three digits; the place behind it, or null. */
+static const char *read_number(int *number, const char *s)
+{
+    int digits = 0;
+    for (*number = 0; s[digits] >= '0' && s[digits] <= '9' && digits < 4; digits++)
+        *number = 10 * *number + s[digits] - '0';
+    return digits >= 1 && digits <= 3 ? s + digits : NULL;
+}
+
+/* The place in name behind what matches the pattern, and the pattern's numbers; or null. dotless:
+ * the name lacks the pattern's dots. */
+static const char *match_with(int numbers[2], const char *pattern, const char *name, bool dotless)
+{
+    for (int n = 0; *pattern && name; pattern++) {
+        if (*pattern == '#' || *pattern == '^') name = read_number(&numbers[n++], name);
+        else if (*pattern == '.' && dotless) continue;
+        else if (*pattern == *name) name++;
+        else return NULL;
+    }
+    return name;
+}
+
+static const char *match(int numbers[2], const char *pattern, const char *name)
+{
+    return match_with(numbers, pattern, name, false);
+}
+
+/* ---- whose tensor a name is ---- */
+
+/* out: null, or the name in full. */
+static bool find_layer(char *out, const char *name, bool dotless)
+{
+    static const char *const suffixes[] = {".weight", ".bias"};
+    int numbers[2] = {0};
+    for (int i = 0; i < N_LAYERS; i++)
+        for (int spelling = 0; spelling < 2; spelling++) {
+            const char *pattern = table[i].by_naming[spelling];
+            const char *rest = pattern ? match_with(numbers, pattern, name, dotless) : NULL;
+            for (int k = 0; rest && k < 2; k++) {
+                if (strcmp(rest, suffixes[k] + dotless) != 0) continue;
+                if (out) name_layer(out, (naming)spelling, (layer)i, numbers[0], suffixes[k]);
+                return true;
+            }
+        }
+    return false;
+}
+
+bool name_is_dit(const char *name)
+{
+    return !strcmp(name, NAME_POSITIONS) || !strcmp(name, NAME_POSITIONS_KEPT) ||
+           find_layer(NULL, name, false);
+}
+
+bool name_from_dotless(char out[NAME_BYTES], const char *name)
+{
+    return find_layer(out, name, true);
+}
+
+bool name_is_vae(const char *name)
+{
+    static const char *const parts[] = {"encoder.", "decoder.", "quant_conv.", "post_quant_conv."};
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        if (strncmp(name, parts[i], strlen(parts[i])) == 0) return true;
+    return false;
+}
+
 /* ---- VAE ---- */
 
 /* Beginnings behind "encoder." or "decoder."; '#' stands for a number, '^' for one that counts
@@ -71,26 +137,6 @@ static const struct {
     {"mid_block.attentions.0.value.", "mid_block.attentions.0.to_v."},
     {"mid_block.attentions.0.proj_attn.", "mid_block.attentions.0.to_out.0."},
 };
-
-/* A number of at most three digits; the place behind it, or null. */
-static const char *read_number(int *number, const char *s)
-{
-    int digits = 0;
-    for (*number = 0; s[digits] >= '0' && s[digits] <= '9' && digits < 4; digits++)
-        *number = 10 * *number + s[digits] - '0';
-    return digits >= 1 && digits <= 3 ? s + digits : NULL;
-}
-
-/* The place in name behind what matches the pattern, and the pattern's numbers; or null. */
-static const char *match(int numbers[2], const char *pattern, const char *name)
-{
-    for (int n = 0; *pattern && name; pattern++) {
-        if (*pattern == '#' || *pattern == '^') name = read_number(&numbers[n++], name);
-        else if (*pattern == *name) name++;
-        else return NULL;
-    }
-    return name;
-}
 
 bool name_vae(char out[NAME_BYTES], const char *name, int n_levels)
 {

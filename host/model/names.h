@@ -42,6 +42,13 @@ enum { NAME_BYTES = 128 };
 /* out = the layer's name, then suffix; block counts where the layer is one of many. */
 void name_layer(char out[NAME_BYTES], naming spelling, layer which, int block, const char *suffix);
 
+/* Whether a transformer, or a VAE in any naming, has a tensor of this name. */
+bool name_is_dit(const char *name);
+bool name_is_vae(const char *name);
+/* out = the transformer's tensor that this name is without its dots, as an average of Latent
+ * Diffusion's program keeps it (blocks0attnqkvweight); false where it is none. */
+bool name_from_dotless(char out[NAME_BYTES], const char *name);
+
 /* A VAE's tensor as the Latent Diffusion program (encoder.down.0.block.1.conv1.bias) or diffusers
  * before 2023 (query for to_q) spells it: out = diffusers' spelling of now. n_levels: of the
  * decoder, which the former counts from the last. False, and out unchanged, where the name is no

@@ -15,10 +15,11 @@
 /* Floats converted at a time. */
 enum { PIECE = 1 << 17 };
 
-status weights_open(weights *w, const char *path)
+status weights_open(weights *w, const char *path, const state_kind *kind, const char *wanted)
 {
     *w = (weights){0};
     status st = checkpoint_open(&w->file, path);
+    if (st == OK) st = states_take(&w->taken, &w->file, kind, wanted);
     if (st == OK) st = memory_alloc(&w->used, w->file.n_tensors, sizeof *w->used);
     if (st != OK) weights_close(w);
     return st;
@@ -39,25 +40,9 @@ void weights_watch(weights *w, void (*watch)(void *context, const tensor *t), vo
 void weights_close(weights *w)
 {
     tensor_file_close(&w->file);
+    state_taken_free(&w->taken);
     free(w->used);
     *w = (weights){0};
-}
-
-status weights_keep(weights *w, const char *prefix)
-{
-    size_t length = strlen(prefix), kept = 0;
-    tensor_file *f = &w->file;
-    for (size_t i = 0; i < f->n_tensors; i++) {
-        char *name = f->tensors[i].name;
-        if (strncmp(name, prefix, length) != 0) {
-            free(name);
-            continue;
-        }
-        memmove(name, name + length, strlen(name + length) + 1);
-        f->tensors[kept++] = f->tensors[i];
-    }
-    f->n_tensors = kept;
-    return tensor_file_sort(f);
 }
 
 status weights_rename(weights *w, bool (*rename)(char *out, const char *name, int n), int n)

@@ -8,9 +8,11 @@
 #include "device/buffer.h"
 #include "files/tensors.h"
 #include "model/names.h"
+#include "model/states.h"
 
 typedef struct {
     tensor_file file;
+    state_taken taken;
     bool *used;     /* per tensor */
     bool generated; /* there is no file: see weights_generate */
     tensor made;    /* the generated tensor that was found last */
@@ -28,8 +30,8 @@ typedef struct {
 #define SHAPE(...)                                                                                 \
     ((shape){sizeof((size_t[]){__VA_ARGS__}) / sizeof(size_t), {__VA_ARGS__}})
 
-/* Any file that checkpoint_open reads. */
-status weights_open(weights *w, const char *path);
+/* One network's weights in any file that checkpoint_open reads; wanted: see states_take. */
+status weights_open(weights *w, const char *path, const state_kind *kind, const char *wanted);
 /* Weights without a file, for measurements: any tensor is there, in the shape that is asked for,
  * with values that depend on its name and their place in it alone. Their variance is one over the
  * number of inputs of an output; a vector of weights is near one. Nothing is kept. what: for
@@ -40,8 +42,6 @@ void weights_close(weights *w);
 /* Tells watch of each generated tensor that is asked for, until it is null. */
 void weights_watch(weights *w, void (*watch)(void *context, const tensor *t), void *context);
 
-/* Forgets every tensor but those whose name begins with prefix, which it loses. Before any use. */
-status weights_keep(weights *w, const char *prefix);
 /* Gives tensors other names, out having NAME_BYTES, where rename says so. Before any use. */
 status weights_rename(weights *w, bool (*rename)(char *out, const char *name, int n), int n);
 

@@ -1,10 +1,12 @@
-/* Any bytes as a file of torch.save: refused with a message, or every value of it can be read. The
- * first byte chooses: 'p': the rest is the pickle of an archive that is made around it, which has
- * three storages; else: the rest is the whole file. To build and run: see fuzz_safetensors.c. */
+/* Any bytes as a file of torch.save: refused with a message, or every value of it can be read, and
+ * so can those of a DiT's state dictionary in it, where there is one. The first byte chooses: 'p':
+ * the rest is the pickle of an archive that is made around it, which has three storages; else: the
+ * rest is the whole file. To build and run: see fuzz_safetensors.c. */
 #include <string.h>
 
 #include "files/checkpoint.h"
 #include "input.h"
+#include "model/states.h"
 
 enum { MOST = 1 << 20 };
 
@@ -95,6 +97,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
         return 0;
     }
     read_all(&file);
+    state_taken taken;
+    fail_clear();
+    if (states_take(&taken, &file, &state_dit, n % 2 ? "raw" : NULL) != OK) {
+        if (taken.key || taken.note || !*fail_line()) abort();
+    } else if (!file.n_tensors || !taken.key) {
+        abort();
+    }
+    read_all(&file);
+    state_taken_free(&taken);
     tensor_file_close(&file);
     return 0;
 }
