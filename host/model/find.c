@@ -2,6 +2,7 @@
 #include "model/find.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +10,15 @@
 #include <unistd.h>
 
 #include "base/file.h"
+
+/* *d = the folder, opened; null where there is none. */
+static status open_folder(DIR **d, const char *path)
+{
+    *d = opendir(path);
+    if (*d || errno == ENOENT || errno == ENOTDIR) return OK;
+    return fail(errno == ENOMEM ? ERR_MEMORY : ERR_FILE, "%s: cannot read this folder: %s", path,
+                errno == ENOMEM ? "out of memory" : strerror(errno));
+}
 
 /* ---- the cache of a hub ---- */
 
@@ -67,15 +77,16 @@ static bool main_snapshot(char out[FIND_PATH_BYTES], const char *folder)
     return found;
 }
 
-/* out = the newest folder in folder/snapshots. */
-static bool newest_snapshot(char out[FIND_PATH_BYTES], const char *folder)
+/* out = the newest folder in folder/snapshots; *found: there is one. */
+static status newest_snapshot(char out[FIND_PATH_BYTES], bool *found, const char *folder)
 {
     char path[FIND_PATH_BYTES];
     struct stat info;
     struct timespec newest = {0};
-    bool found = false;
+    DIR *d = NULL;
+    *found = false;
     int n = snprintf(path, sizeof path, "%s/snapshots", folder);
-    DIR *d = n > 0 && n < (int)sizeof path ? opendir(path) : NULL;
+    status st = n > 0 && n < (int)sizeof path ? open_folder(&d, path) : OK;
     for (struct dirent *e; d && (e = readdir(d));) {
         if (e->d_name[0] == '.') continue;
         n = snprintf(path, sizeof path, "%s/snapshots/%s", folder, e->d_name);
@@ -84,13 +95,13 @@ static bool newest_snapshot(char out[FIND_PATH_BYTES], const char *folder)
         bool newer = info.st_mtim.tv_sec != newest.tv_sec
                          ? info.st_mtim.tv_sec > newest.tv_sec
                          : info.st_mtim.tv_nsec > newest.tv_nsec;
-        if (found && !newer) continue;
+        if (*found && !newer) continue;
         newest = info.st_mtim;
         text_copy(out, FIND_PATH_BYTES, path);
-        found = true;
+        *found = true;
     }
     if (d) closedir(d);
-    return found;
+    return st;
 }
 
 status find_snapshot(char path[FIND_PATH_BYTES])
@@ -104,7 +115,10 @@ status find_snapshot(char path[FIND_PATH_BYTES])
         fail_clear();
         return OK;
     }
-    if (!main_snapshot(found, folder) && !newest_snapshot(found, folder)) {
+    bool there = main_snapshot(found, folder);
+    status st = there ? OK : newest_snapshot(found, &there, folder);
+    if (st != OK) return st;
+    if (!there) {
         fail(ERR_FILE, "%s: holds no snapshot of a model", below);
         fail_hint("the download may have been interrupted: run it again");
         return ERR_FILE;
@@ -184,24 +198,26 @@ static int by_preference(const void *a, const void *b)
     return rank ? rank : x->format - y->format;
 }
 
-static int list_weights(weights_file files[MOST_FILES], const char *folder)
+static status list_weights(weights_file files[MOST_FILES], int *n, const char *folder)
 {
-    int n = 0;
     char path[FIND_PATH_BYTES];
-    DIR *d = opendir(folder);
-    for (struct dirent *e; d && n < MOST_FILES && (e = readdir(d));) {
-        if (!parse_name(&files[n], e->d_name)) continue;
-        if (file_join(path, sizeof path, folder, e->d_name) == OK && file_exists(path)) n++;
+    DIR *d;
+    *n = 0;
+    status st = open_folder(&d, folder);
+    for (struct dirent *e; d && *n < MOST_FILES && (e = readdir(d));) {
+        if (!parse_name(&files[*n], e->d_name)) continue;
+        if (file_join(path, sizeof path, folder, e->d_name) == OK && file_exists(path)) ++*n;
     }
     if (d) closedir(d);
-    qsort(files, (size_t)n, sizeof *files, by_preference);
-    return n;
+    qsort(files, (size_t)*n, sizeof *files, by_preference);
+    return st;
 }
 
 bool find_has_weights(const char *folder)
 {
     weights_file files[MOST_FILES];
-    return list_weights(files, folder) > 0;
+    int n;
+    return list_weights(files, &n, folder) == OK && n > 0;
 }
 
 /* The variants, each once, but the one that is given. */
@@ -262,8 +278,9 @@ status find_weights(char path[FIND_PATH_BYTES], text *note, const char *folder,
 {
     weights_file files[MOST_FILES];
     text there = {0};
-    int n = list_weights(files, folder), taken;
-    status st = OK;
+    int n, taken;
+    status st = list_weights(files, &n, folder);
+    if (st != OK) return st;
     if (n == 0) {
         fail(ERR_FILE, "%s/%s.safetensors: no such file", folder, bases[0]);
         fail_hint("nor is there a .bin, or several files with an .index.json");
