@@ -145,14 +145,14 @@ START_TEST(begun_with_a_text)
 {
     json_build b;
     text all = {0};
-    ck_assert_int_eq(json_build_read(&b, "{\"a\":1}", "x"), OK);
+    ck_assert_int_eq(json_build_read(&b, "{\"a\":1}", "x", NULL), OK);
     json_put_int(&b, b.root, "b", 2);
     ck_assert_int_eq(json_build_text(&b, &all, JSON_COMPACT), OK);
     ck_assert_str_eq(all.data, "{\"a\":1,\"b\":2}");
     json_build_free(&b);
-    ck_assert_int_eq(json_build_read(&b, "[1]", "x"), ERR_FORMAT);
+    ck_assert_int_eq(json_build_read(&b, "[1]", "x", NULL), ERR_FORMAT);
     json_build_free(&b);
-    ck_assert_int_eq(json_build_read(&b, "{", "x"), ERR_FORMAT);
+    ck_assert_int_eq(json_build_read(&b, "{", "x", NULL), ERR_FORMAT);
     json_put_int(&b, b.root, "b", 2);
     fail_clear();
     ck_assert_int_eq(json_build_text(&b, &all, JSON_COMPACT), ERR_FORMAT);

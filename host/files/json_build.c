@@ -41,10 +41,10 @@ json_t *json_build_begin_array(json_build *b)
     return begin(b, json_array());
 }
 
-status json_build_read(json_build *b, const char *json, const char *path)
+status json_build_read(json_build *b, const char *json, const char *path, const char *part)
 {
     *b = (json_build){0};
-    take_failure(b, json_read(&b->root, json, strlen(json), path, NULL));
+    take_failure(b, json_read(&b->root, json, strlen(json), path, part));
     if (b->root && !json_is_object(b->root))
         take_failure(b, fail(ERR_FORMAT, "%s: holds no JSON object ({...})", path));
     return b->st;

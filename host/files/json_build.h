@@ -25,8 +25,9 @@ typedef struct {
 /* The root, an object or an array; null when that failed, which the calls below take. */
 json_t *json_build_begin(json_build *b);
 json_t *json_build_begin_array(json_build *b);
-/* Begins with the object that a text holds: b->root. The status stays in b as well. */
-status json_build_read(json_build *b, const char *json, const char *path);
+/* Begins with the object that a text holds: b->root. The status stays in b as well. part: as
+ * json_read takes it. */
+status json_build_read(json_build *b, const char *json, const char *path, const char *part);
 void json_build_free(json_build *b);
 
 /* Each puts a value into `in`, an object or an array of the document: into an object under key,

@@ -62,7 +62,7 @@ done:
 static json_t *begin(json_build *b, const model *m, model_text which)
 {
     if (!m->texts[which]) return json_build_begin(b);
-    return json_build_read(b, m->texts[which], m->path) == OK ? b->root : NULL;
+    return json_build_read(b, m->texts[which], m->path, NULL) == OK ? b->root : NULL;
 }
 
 static void put_dit(json_build *b, json_t *to, const model *m)
@@ -134,7 +134,7 @@ static status schedule_json(json_build *b, const model *m)
         goto done;
     }
     TRY(config_standard_json(&standard, given));
-    TRY(json_build_read(b, standard, m->path));
+    TRY(json_build_read(b, standard, m->path, "the scheduler's configuration"));
     /* the class of model_index.json is the one that counts */
     if (m->texts[TEXT_INDEX])
         TRY(config_index_class(class_name, sizeof class_name, m->texts[TEXT_INDEX], m->path,

@@ -17,7 +17,10 @@ const state_kind state_dit = {
     .skipped_why = "REPA's, for training only",
 };
 const state_kind state_vae = {
-    .what = "VAE", .anchors = {"decoder.conv_in.weight"}, .known = name_is_vae};
+    .what = "VAE",
+    .anchors = {"decoder.conv_in.weight", "encoder.conv_in.weight"}, /* one may be there alone */
+    .known = name_is_vae,
+};
 
 /* ---- what keys say ---- */
 
