@@ -140,7 +140,8 @@ damage()
     near untuned.npy damaged.npy || problem "$*: draws something else"
     says "ignored" err
 }
-damage sed -i 's/=[0-9]*$/=12345/'                          # no choice
+# lines of kernels without tunables end otherwise
+damage sed -i '/^tune/{s/=[0-9]*$/=12345/;t;s/$/ X=12345/}' # no choice
 damage sed -i 's/kernels=[0-9a-f]\{4\}/kernels=ffff/'       # other kernels
 damage sed -i 's/kernels=[0-9a-f]\{4\}/kernels=/'           # no hash
 damage sed -i 's/ use=[a-z_]*/ use=nothing/'                # no implementation
@@ -149,7 +150,7 @@ damage sed -i 's/driver=[^ ]*/driver=0.0/'                  # another driver
 damage sed -i 's/device=[^ ]*/device=Other/'                # another device
 damage sed -i '/^match/d'                                   # nobody's
 damage sed -i 's/ [0-9]*x[0-9]*x/ 0x-7x/'                   # no shape
-damage sed -i 's/ [A-Z_]*=[0-9]*/ X=1 &/'                   # a value too many
+damage sed -i '/^tune/s/$/ X=1/'                            # a value too many
 damage truncate -s 250                                      # cut
 scramble()
 {
