@@ -183,7 +183,6 @@ status json_build_print(json_build *b, FILE *to, size_t flags)
     if (st == OK) {
         print_escaped(all.data, to);
         fputc('\n', to);
-        if (fflush(to) || ferror(to)) st = fail(ERR_FILE, "cannot write to standard output");
     }
     text_free(&all);
     return st;
