@@ -39,6 +39,7 @@ def make(folder):
     weights = "/diffusion_pytorch_model.safetensors"
     edit(folder + "/model_index.json",
          lambda c: c.update(id2label={"0": BAD + "first", "1": "中文 é" + BAD}, extra=BAD))
+    edit(folder + "/scheduler/scheduler_config.json", lambda c: c.update(_class_name=BAD))
     rename(folder + "/vae" + weights, None, "encoder." + BAD)
     rename(folder + "/vae" + weights, None, BAD)
 
