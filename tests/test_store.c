@@ -183,6 +183,7 @@ START_TEST(damaged_files)
     memset(large, '\n', (1 << 20) + 1);
     s = load(large);
     ck_assert_int_eq(n_warnings, 1);
+    ck_assert_msg(!strstr(warnings, ":0:"), "%s", warnings); /* it is no line that is wrong */
     store_free(&s);
     ck_assert_int_eq(unlink(scratch_path(file)), 0);
     ck_assert_int_eq(mkdir(scratch_path(file), 0700), 0);
