@@ -106,7 +106,7 @@ void partial_forget(const char *path)
 static const char hidden[] = ".ditcl-partial-", visible[] = "ditcl-kept-";
 enum { BOOT = 8, RANDOM = 6, NAME = sizeof hidden - 1 + BOOT + 1 + RANDOM };
 
-/* The same as long as this kernel runs, in all its containers; zeros where there is none. */
+/* id = the same as long as this kernel runs, in all its containers; zeros if it has none. */
 static void boot_id(char id[BOOT + 1])
 {
     int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);

@@ -52,7 +52,7 @@ static const char *check_values(int values[TUNING_VALUES], const tuning *t, cons
     return NULL;
 }
 
-/* *kernels = the hash of the file's source, or null where the file is not there. ERR_MEMORY only. */
+/* *kernels = the hash of the file's source, or null if there is no such file. ERR_MEMORY only. */
 static status hash_of(const char **kernels, stored_hashes *known, const char *file)
 {
     int i = 0;

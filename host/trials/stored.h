@@ -27,7 +27,7 @@ status stored_put(store *s, const device *d, const tuning *t, const int *shape, 
 /* The line of a shape: the words behind the operator. */
 void stored_key(char out[2 * STORE_WORD], const device *d, const int *shape);
 
-/* Hashes of kernel files that were computed already: many lines name few files. Begin with zeros. */
+/* Hashes of kernel files, kept since many lines name few files. Begin with zeros. */
 enum { STORED_FILES = 3 * TUNING_KINDS };
 typedef struct {
     const char *name;
