@@ -159,11 +159,11 @@ if [ -f "$faults" ]; then
     clean
 
     # ---- a rename that fails loses nothing ----
-    mkdir one other
-    faulty "rename EXDEV .png; rename EXDEV .npy" 1 "one/x.png: cannot write: Invalid cross-device" \
-        $one --out one/x.png --latents-out other/y.npy
-    says "kept in $(echo one/ditcl-kept-*) and $(echo other/ditcl-kept-*)" err
-    rm -r one other
+    mkdir keep/one keep/other
+    faulty "rename EXDEV .png; rename EXDEV .npy" 1 "keep/one/x.png: cannot write: Invalid cross-device" \
+        $one --out keep/one/x.png --latents-out keep/other/y.npy
+    says "kept in $(echo keep/one/ditcl-kept-*) and $(echo keep/other/ditcl-kept-*)" err
+    rm -r keep/one keep/other
     "$ditcl" $one -n 2 --out keep/p%d.png
     for reason in EBUSY EXDEV EPERM; do
         LD_PRELOAD=$faults FILE_FAULTS="rename $reason .png" "$ditcl" $one -n 2 --out p%d.png --latents-out l.npy 2>err
