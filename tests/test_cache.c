@@ -312,20 +312,6 @@ START_TEST(oldest_leave_first)
 }
 END_TEST
 
-START_TEST(old_temporaries_leave)
-{
-    static const char *const names[] = {"ditcl/.0123456789abcdef0123456789abcdef.bin.aaaaaa",
-                                        "ditcl/.0123456789abcdef0123456789abcdef.bin.bbbbbb"};
-    ck_assert_int_eq(file_make_folders(scratch_path("ditcl")), OK);
-    for (int i = 0; i < 2; i++) scratch_write(names[i], "x", 1);
-    const struct timespec used[2] = {{.tv_sec = time(NULL) - 4000}, {.tv_sec = time(NULL) - 4000}};
-    ck_assert_int_eq(utimensat(AT_FDCWD, scratch_path(names[0]), used, 0), 0);
-    ck_assert_int_eq(cache_write(key, content, SIZE), OK);
-    ck_assert(!file_exists(scratch_path(names[0])));
-    ck_assert(file_exists(scratch_path(names[1]))); /* somebody may be writing it */
-}
-END_TEST
-
 /* Writes, removes and trims as fast as it can; what is read is whole, or not there. */
 static int disturb(int seed)
 {
@@ -379,7 +365,6 @@ Suite *suite_cache(void)
     tcase_add_test(tc, folders_that_cannot_be_written);
     tcase_add_test(tc, no_space);
     tcase_add_test(tc, oldest_leave_first);
-    tcase_add_test(tc, old_temporaries_leave);
     tcase_add_test(tc, several_writers);
     tcase_set_timeout(tc, 0);
     suite_add_tcase(s, tc);

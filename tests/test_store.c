@@ -183,6 +183,7 @@ START_TEST(damaged_files)
     memset(large, '\n', (1 << 20) + 1);
     s = load(large);
     ck_assert_int_eq(n_warnings, 1);
+    ck_assert_msg(!strstr(warnings, ":0:"), "%s", warnings); /* it is no line that is wrong */
     store_free(&s);
     ck_assert_int_eq(unlink(scratch_path(file)), 0);
     ck_assert_int_eq(mkdir(scratch_path(file), 0700), 0);
@@ -305,6 +306,7 @@ START_TEST(shipped_lines_are_choices)
         {.platform = "Portable Computing Language", .name = "cpu-some", .driver = "9"},
         {.platform = "Intel(R) OpenCL", .name = "Some CPU", .driver = "0"}};
     const device_info gpu = {.platform = "rusticl", .name = "Some GPU"};
+    stored_hashes known = {0};
     store s;
     for (size_t i = 0; i < sizeof families / sizeof *families; i++) {
         store_shipped(&s, &families[i]);
@@ -313,7 +315,7 @@ START_TEST(shipped_lines_are_choices)
             int values[TUNING_VALUES];
             const tuning *t = find_kind(s.lines[l].op, s.lines[l].shape);
             const char *wrong;
-            ck_assert_int_eq(stored_values(values, &wrong, t, &s.lines[l]), OK);
+            ck_assert_int_eq(stored_values(values, &wrong, t, &s.lines[l], &known), OK);
             ck_assert_msg(!wrong, "%s: %s", s.lines[l].from, wrong);
             ck_assert_str_eq(s.lines[l].kernels, ""); /* of any version */
         }
@@ -385,6 +387,31 @@ START_TEST(nearest_rows_serve)
 }
 END_TEST
 
+/* Hashing the kernels for each line, or comparing it with all before it, would take minutes. */
+START_TEST(many_shapes)
+{
+    enum { FIRST = 1000, N = 60000 };
+    const tuning *t = find_kind("gemm", "gpu");
+    device d = {.class = CLASS_GPU,
+                .info = {.max_work_group = 1024, .local_bytes = 65536, .compute_units = 1}};
+    int shape[TUNING_SIZES] = {FIRST, 1152, 384};
+    store s = {0};
+    ck_assert_int_eq(stored_put(&s, &d, t, shape, t->known[0]), OK);
+    store_line line = s.lines[0];
+    for (; shape[0] < FIRST + N; shape[0]++) {
+        stored_key(line.shape, &d, shape);
+        ck_assert_int_eq(store_put(&s, &line), OK);
+    }
+    ck_assert_int_eq(stored_use(&d, &s), OK);
+    ck_assert_uint_eq(s.n, N);
+    shape[0]--;
+    ck_assert_ptr_eq(tuning_serving(&d, "gemm", shape), t);
+    ck_assert_mem_eq(tuning_values_for(&d, t, shape), t->known[0], sizeof(int[TUNING_VALUES]));
+    tuning_forget(&d);
+    store_free(&s);
+}
+END_TEST
+
 Suite *suite_store(void)
 {
     Suite *s = suite_create("store");
@@ -401,6 +428,7 @@ Suite *suite_store(void)
     tcase_add_test(tc, shipped_lines_are_choices);
     tcase_add_test(tc, no_place);
     tcase_add_test(tc, nearest_rows_serve);
+    tcase_add_test(tc, many_shapes);
     suite_add_tcase(s, tc);
     return s;
 }

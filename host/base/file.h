@@ -14,16 +14,16 @@
 typedef struct {
     const unsigned char *data; /* size bytes, read only; null for an empty file */
     size_t size;
-    unsigned char *copy; /* data, where it was read because it could not be mapped */
-    size_t held;         /* the first bytes, which can be looked at */
-    int fd;              /* for the others */
+    unsigned char *copy; /* data, if it was read because it could not be mapped */
+    size_t held;         /* how many of the first bytes can be looked at */
+    int fd;              /* open while held < size: the rest is read from it */
 } file_map;
 
-/* Maps a regular file for reading; a file system that maps no files has it read into memory.
+/* Maps a regular file for reading, or reads it into memory where its file system maps no files.
  * Messages begin with the path. */
 status file_map_open(file_map *map, const char *path);
-/* In two steps: where the file must be read, only `head` bytes or the whole file if that is less,
- * then all. So its size and its header can be judged before a large file is read. */
+/* The same in two steps. If the file must be read into memory, the first step reads at most `head`
+ * bytes, so that its size and its header can be judged before a large file is read. */
 status file_map_begin(file_map *map, const char *path, size_t head);
 status file_map_rest(file_map *map, const char *path);
 void file_map_close(file_map *map);
@@ -37,7 +37,7 @@ status file_read_text(char **out, const char *path, size_t limit);
 /* Links are followed. */
 bool file_exists(const char *path);
 bool file_is_folder(const char *path);
-/* Both are there and one, whatever their names. */
+/* Whether both exist and are the same file, whatever their names. */
 bool file_is_same(const char *a, const char *b);
 /* What follows the last slash. */
 const char *file_last_part(const char *path);
@@ -93,7 +93,8 @@ typedef struct {
 
 /* As file_out_check, and takes the name down. */
 status file_names_add(file_names *names, const char *path);
-/* a and b = two names of one file, counted as they were added; both 0 where there are none. */
+/* a and b = the numbers of two names of one file, in the order they were added, from 0; both 0 if
+ * no two are. */
 status file_names_clash(const file_names *names, size_t *a, size_t *b);
 /* Name i is written in place: an interruption can leave it incomplete. */
 bool file_names_in_place(const file_names *names, size_t i);

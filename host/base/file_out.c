@@ -202,8 +202,10 @@ void file_out_discard(file_out *out)
 static int copy_into(const char *path, const char *from)
 {
     char piece[1 << 16];
-    struct sink to = {open(path, O_WRONLY | O_TRUNC | O_CLOEXEC), 0};
-    int in = open(from, O_RDONLY | O_CLOEXEC), reason = to.fd < 0 || in < 0 ? errno : 0;
+    struct sink to = {-1, 0};
+    int in = open(from, O_RDONLY | O_CLOEXEC); /* first: the other one loses what it held */
+    if (in >= 0) to.fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
+    int reason = to.fd < 0 ? errno : 0;
     while (!reason) {
         ssize_t n = read(in, piece, sizeof piece);
         if (n == 0) break;
@@ -230,29 +232,39 @@ static int commit_one(file_out *out)
 }
 
 /* What was finished is not lost: it stays in the hidden folder, which gets a visible name. */
-static status keep(file_out *out, int reason)
+static void keep(file_out *out)
 {
-    status st = cannot_write(out->shown, reason);
-    if (out->disposable) return st;
+    if (out->disposable) return;
     partial_keep(out->in);
     partial_forget(out->temporary);
-    fail_hint("what is finished is kept in %s", partial_path(out->in));
     free(out->temporary);
     out->temporary = NULL;
-    return st;
+}
+
+/* Outputs have few folders, most often one. */
+static void hint_kept(const file_out *outs, size_t n)
+{
+    char folders[FAIL_BYTES] = "";
+    for (size_t i = 0; i < n; i++) {
+        const char *path = partial_path(outs[i].in);
+        size_t used = strlen(folders);
+        if (!partial_is_kept(outs[i].in) || strstr(folders, path)) continue;
+        snprintf(folders + used, sizeof folders - used, "%s%s", used ? " and " : "", path);
+    }
+    if (*folders) fail_hint("what is finished is kept in %s", folders);
 }
 
 status file_out_commit(file_out *outs, size_t n)
 {
     status st = OK;
-    int reason = 0;
     sigset_t before = signals_hold();
     for (size_t i = n; i-- > 0;) { /* the last one is found first, however many there are */
-        int failed = commit_one(&outs[i]);
-        if (failed) reason = failed;
+        int reason = commit_one(&outs[i]);
+        if (reason) st = cannot_write(outs[i].shown, reason);
     }
-    for (size_t i = n; reason && i-- > 0;)
-        if (outs[i].temporary) st = keep(&outs[i], reason);
+    for (size_t i = n; st != OK && i-- > 0;)
+        if (outs[i].temporary) keep(&outs[i]);
+    if (st != OK) hint_kept(outs, n);
     signals_release(before);
     return st;
 }

@@ -5,7 +5,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -107,7 +106,7 @@ void partial_forget(const char *path)
 static const char hidden[] = ".ditcl-partial-", visible[] = "ditcl-kept-";
 enum { BOOT = 8, RANDOM = 6, NAME = sizeof hidden - 1 + BOOT + 1 + RANDOM };
 
-/* The same as long as this kernel runs, in all its containers; zeros where there is none. */
+/* id = the same as long as this kernel runs, in all its containers; zeros if it has none. */
 static void boot_id(char id[BOOT + 1])
 {
     int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
@@ -222,9 +221,11 @@ static status make_locked(partial *p, const char *folder, const char *shown)
         if (!busy && p->lock >= 0 && fstat(p->lock, &locked) == 0 && stat(p->path, &now) == 0 &&
             now.st_ino == locked.st_ino)
             return OK;
+        int reason = p->lock < 0 && errno != ENOENT ? errno : EAGAIN;
         if (p->lock >= 0) close(p->lock);
         rmdir(p->path);
-        errno = EAGAIN;
+        errno = reason;
+        if (reason != EAGAIN) break;
     }
     if (st == OK) st = fail(ERR_FILE, "%s: cannot write: %s", shown, strerror(errno));
     return st;
@@ -294,6 +295,11 @@ void partial_close(partial *p)
 const char *partial_path(const partial *p)
 {
     return p->path;
+}
+
+bool partial_is_kept(const partial *p)
+{
+    return p->kept;
 }
 
 void partial_keep(partial *p)

@@ -8,6 +8,7 @@
 #define DITCL_BASE_PARTIAL_H
 
 #include <signal.h>
+#include <stdbool.h>
 
 #include "base/status.h"
 
@@ -23,6 +24,7 @@ const char *partial_path(const partial *p);
 /* What is in the folder is complete but has no final name: gives the folder a visible name, which
  * partial_path then says, and lets nobody remove it. */
 void partial_keep(partial *p);
+bool partial_is_kept(const partial *p);
 
 /* A file or folder that an interrupt removes, until it is forgotten. The path stays the caller's.
  * With signals held back, as all that changes the table. */

@@ -22,7 +22,11 @@ static status check_out(const char *out, bool *file, bool quiet)
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         if (ends_with(out, others[i]))
             return fail(ERR_USAGE, "%s: only .safetensors files and folders are written", out);
-    return *file ? output_check_one(out, quiet) : OK;
+    if (*file) return output_check_one(out, quiet);
+    folder_out folder = {0}; /* found before any work, as a file is */
+    status st = folder_out_open(&folder, out);
+    folder_out_discard(&folder);
+    return st;
 }
 
 static status convert(const char *out, const model_request *in, const type_choice *what, dtype type,

@@ -88,6 +88,10 @@ status cli_open_device(device *d, const device_choice *choice, bool quiet)
         fail_in(st, choice->selector ? "--device %.200s" : "DITCL_DEVICE=%.200s", selector);
     if (st != OK) goto done;
     if (settings.note && *list.note) settings.note(list.note);
+    for (int i = 0; i < list.n_empty && settings.warn; i++)
+        if (list.empty[i].failed)
+            cli_warn("platform %s: not all of its devices can be used: %s", list.empty[i].name,
+                     list.empty[i].advice);
     TRY(device_open(d, &list.items[index], &settings));
     TRY(check_precision(d));
     if (!quiet && (!selector || !*selector))

@@ -16,7 +16,7 @@ typedef struct {
     const char *name;
     const char *const *values; /* one of these; ends with a null */
     const char *op;            /* the name of one of this operator's implementations */
-    double most;               /* a number of seconds, from 0 to this */
+    double most;               /* a number of seconds, above 0 and up to this */
     bool folder;               /* a folder that exists */
 } variable;
 

@@ -118,11 +118,11 @@ static void print_sampler(const model *m)
         if (known) printf("  sampler      %s", sampler_names[sampler]);
         else printf("  sampler      none: give one to sample: %s", fail_line());
         fail_clear();
-        if (known && *c->class_name) printf(", %s", c->class_name);
+        if (known && *c->class_name) printf(", %s", TEXT_SHOWN(c->class_name));
         printf("\n");
         if (*c->class_name && *c->own_class && strcmp(c->class_name, c->own_class) != 0)
             printf("               as model_index.json says; scheduler_config.json says %s\n",
-                   c->own_class);
+                   TEXT_SHOWN(c->own_class));
         return;
     }
     while (flow_predictions[predicts] != c->predicts) predicts++;

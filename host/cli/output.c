@@ -121,20 +121,24 @@ done:
     return st;
 }
 
-status output_check_one(const char *path, bool quiet)
+static status check_alone(const char *path, bool array, bool quiet)
 {
     file_names names = {0};
     status st = file_names_add(&names, path);
+    if (st == OK && array) st = check_array(path);
     if (st == OK && !quiet) announce(&names, 0);
     file_names_free(&names);
     return st;
 }
 
+status output_check_one(const char *path, bool quiet)
+{
+    return check_alone(path, false, quiet);
+}
+
 status output_check_array(const char *path, bool quiet)
 {
-    status st = file_out_check(path);
-    if (st == OK) st = check_array(path);
-    return st == OK ? output_check_one(path, quiet) : st;
+    return check_alone(path, true, quiet);
 }
 
 status output_add_array(output *o, const char *asked_by, const char *path)

@@ -328,7 +328,7 @@ static status sample(sample_request *q)
     cli_tell_labels(&m, q->quiet);
     if (!m.dit.has_null && !chosen && !q->quiet)
         fprintf(stderr, "%s: has no null class, so it is drawn without guidance (--cfg 1)\n",
-                m.path);
+                TEXT_SHOWN(m.path));
     cli_tell_vae(&m, q->verbose);
     q->on.verbose = q->verbose;
     q->on.measured = true;

@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -156,12 +155,11 @@ typedef struct {
     struct timespec used;
 } entry;
 
-/* KEY.bin at the beginning of name; what follows it, or null. */
-static const char *behind_key(const char *name)
+/* KEY.bin */
+static bool is_of_cache(const char *name)
 {
     size_t digits = strspn(name, "0123456789abcdef");
-    bool like = digits == HASH_TEXT - 1 && !strncmp(name + digits, suffix, sizeof suffix - 1);
-    return like ? name + digits + sizeof suffix - 1 : NULL;
+    return digits == HASH_TEXT - 1 && !strcmp(name + digits, suffix);
 }
 
 static int by_use(const void *a, const void *b)
@@ -171,17 +169,12 @@ static int by_use(const void *a, const void *b)
     return (x->tv_nsec > y->tv_nsec) - (x->tv_nsec < y->tv_nsec);
 }
 
-/* Adds name to the entries if it is one of the cache; removes it if it is an old temporary. */
+/* Adds name to the entries if it is one of the cache. */
 static status look_at(int folder, const char *name, entry **entries, size_t *n, size_t *capacity)
 {
-    enum { HOUR = 3600 };
     struct stat info;
-    const char *rest = behind_key(name + (*name == '.'));
-    if (!rest || fstatat(folder, name, &info, AT_SYMLINK_NOFOLLOW) != 0) return OK;
+    if (!is_of_cache(name) || fstatat(folder, name, &info, AT_SYMLINK_NOFOLLOW) != 0) return OK;
     if (!S_ISREG(info.st_mode)) return OK;
-    if (*name == '.' && *rest == '.' && time(NULL) - info.st_mtime > HOUR)
-        unlinkat(folder, name, 0);
-    if (*name == '.' || *rest) return OK;
     status st = memory_grow(entries, capacity, *n + 1, sizeof **entries);
     if (st != OK) return st;
     entry *e = &(*entries)[(*n)++];

@@ -210,6 +210,7 @@ static status note_empty(device_list *list, cl_platform_id platform, const char 
     empty_platform *e = &list->empty[list->n_empty++];
     text_copy(e->name, sizeof e->name, name);
     text_copy(e->advice, sizeof e->advice, *what ? what : found.advice);
+    e->failed = *what;
     return OK;
 }
 

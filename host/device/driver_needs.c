@@ -1,4 +1,4 @@
-/* The process's environment, for drivers. See environment.h.
+/* The process's environment, for drivers. See driver_needs.h.
  *
  * Only variables that the user did not set are set. */
 #include "device/driver_needs.h"
@@ -159,11 +159,10 @@ static size_t count_drivers(const char *folder)
 void driver_needs_no_platform(char *out, size_t size)
 {
     static const char usual[] = "/etc/OpenCL/vendors";
-    const char *named = getenv("OCL_ICD_VENDORS");
-    if (!named) named = getenv("OPENCL_VENDOR_PATH");
-    const char *folder = named && *named ? named : usual;
-    if (named && *named && !file_is_folder(named)) {
-        snprintf(out, size, "OCL_ICD_VENDORS is %.500s, which is no folder of .icd files", named);
+    const char *variable = getenv("OCL_ICD_VENDORS") ? "OCL_ICD_VENDORS" : "OPENCL_VENDOR_PATH";
+    const char *named = getenv(variable), *folder = named && *named ? named : usual;
+    if (!file_is_folder(folder) && folder == named) {
+        snprintf(out, size, "%s is %.500s, which is no folder of .icd files", variable, named);
         return;
     }
     size_t n = count_drivers(folder);

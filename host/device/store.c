@@ -346,7 +346,8 @@ status store_load(store *s, const device_info *info, void (*warn)(const char *li
     if (store_path(path, sizeof path, info) != OK || !file_exists(path)) return OK;
     st = read_file(&p, path);
     if (st == OK || st == ERR_MEMORY) return st;
-    ignored(&p, fail_line());
+    s->n_ignored++; /* all of it */
+    if (warn) warn(fail_line());
     return OK;
 }
 

@@ -1,6 +1,7 @@
 /* Building JSON. See json_build.h. */
 #include "files/json_build.h"
 
+#include <errno.h>
 #include <math.h>
 #include <string.h>
 
@@ -183,7 +184,9 @@ status json_build_print(json_build *b, FILE *to, size_t flags)
     if (st == OK) {
         print_escaped(all.data, to);
         fputc('\n', to);
-        if (fflush(to) || ferror(to)) st = fail(ERR_FILE, "cannot write to standard output");
+        errno = EIO; /* for a write that failed before */
+        if (fflush(to) || ferror(to))
+            st = fail(ERR_FILE, "cannot write to standard output: %s", strerror(errno));
     }
     text_free(&all);
     return st;

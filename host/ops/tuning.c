@@ -122,17 +122,29 @@ static tuned *take_out(device *d, const tuning *t, const int *shape, const int *
     return NULL;
 }
 
-status tuning_set(device *d, const tuning *t, const int *shape, const int *values)
+static void lay(device *d, tuned *new)
 {
-    const int *for_shape = shape ? shape : any_shape;
-    tuned *new = take_out(d, t, for_shape, values);
-    status st = new ? OK : memory_alloc(&new, 1, sizeof *new);
-    if (st != OK) return st;
-    new->t = t;
-    memcpy(new->shape, for_shape, sizeof new->shape);
-    memmove(new->values, values, sizeof new->values); /* it may be its own */
     new->link.next = d->tuned;
     d->tuned = &new->link;
+}
+
+status tuning_add(device *d, const tuning *t, const int *shape, const int *values)
+{
+    tuned *new;
+    status st = memory_alloc(&new, 1, sizeof *new);
+    if (st != OK) return st;
+    new->t = t;
+    memcpy(new->shape, shape ? shape : any_shape, sizeof new->shape);
+    memcpy(new->values, values, sizeof new->values);
+    lay(d, new);
+    return OK;
+}
+
+status tuning_set(device *d, const tuning *t, const int *shape, const int *values)
+{
+    tuned *there = take_out(d, t, shape ? shape : any_shape, values);
+    if (!there) return tuning_add(d, t, shape, values);
+    lay(d, there);
     return OK;
 }
 

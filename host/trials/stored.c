@@ -1,6 +1,7 @@
 /* Stored values. See stored.h. */
 #include "trials/stored.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -51,28 +52,52 @@ static const char *check_values(int values[TUNING_VALUES], const tuning *t, cons
     return NULL;
 }
 
-status stored_values(int values[TUNING_VALUES], const char **wrong, const tuning *t,
-                     const store_line *line)
+/* *kernels = the hash of the file's source, or null if there is no such file. ERR_MEMORY only. */
+static status hash_of(const char **kernels, stored_hashes *known, const char *file)
 {
-    char kernels[STORE_HASH];
-    status st = store_kernels(kernels, t->file);
-    *wrong = "its kernels are not there";
-    if (st == ERR_MEMORY) return st;
-    if (st == OK) *wrong = check_values(values, t, line, kernels);
+    int i = 0;
+    while (i < known->n && strcmp(known->files[i].name, file) != 0) i++;
+    stored_hash *h = &known->files[i];
+    if (i == known->n) {
+        assert(i < STORED_FILES);
+        status st = store_kernels(h->kernels, file);
+        if (st == ERR_MEMORY) return st;
+        h->name = file;
+        h->there = st == OK;
+        known->n++;
+    }
+    *kernels = h->there ? h->kernels : NULL;
+    return OK;
+}
+
+status stored_values(int values[TUNING_VALUES], const char **wrong, const tuning *t,
+                     const store_line *line, stored_hashes *known)
+{
+    const char *kernels;
+    status st = hash_of(&kernels, known, t->file);
+    if (st != OK) return st;
+    *wrong = kernels ? check_values(values, t, line, kernels) : "its kernels are not there";
     return OK;
 }
 
 /* ---- one line: *wrong is null, or why it cannot be used ---- */
 
-static status use_for_any(device *d, const char **wrong, const tuned_operator *o,
+/* Lines are judged by what was laid before the first of them, so their order does not matter. */
+typedef struct {
+    device *d;
+    const device *before;
+    stored_hashes known;
+} pass;
+
+static status use_for_any(pass *p, const char **wrong, const tuned_operator *o,
                           const store_line *line)
 {
     int values[TUNING_VALUES];
     const tuning *t = find_kind(o, NULL, NULL, line->shape);
     *wrong = "no such implementation";
     if (!t || *line->use) return OK;
-    status st = stored_values(values, wrong, t, line);
-    return st == OK && !*wrong ? tuning_set(d, t, NULL, values) : st;
+    status st = stored_values(values, wrong, t, line, &p->known);
+    return st == OK && !*wrong ? tuning_add(p->d, t, NULL, values) : st;
 }
 
 static bool is_one_of(const char *word, const char *const *names)
@@ -82,7 +107,7 @@ static bool is_one_of(const char *word, const char *const *names)
     return false;
 }
 
-static status use_for_shape(device *d, const char **wrong, const tuned_operator *o,
+static status use_for_shape(pass *p, const char **wrong, const tuned_operator *o,
                             const store_line *line)
 {
     char class[STORE_WORD], inputs[STORE_WORD], sizes[STORE_WORD + 8], rest;
@@ -97,27 +122,29 @@ static status use_for_shape(device *d, const char **wrong, const tuned_operator 
     const tuning *t = find_kind(o, NULL, NULL, line->use);
     *wrong = "no such implementation";
     if (!t) return OK;
-    status st = stored_values(values, wrong, t, line);
+    status st = stored_values(values, wrong, t, line, &p->known);
     if (st != OK || *wrong) return st;
-    if (strcmp(class, kernel_class_names[d->class]) != 0 ||
-        strcmp(inputs, precision_names[d->settings.precision]) != 0)
+    if (strcmp(class, kernel_class_names[p->d->class]) != 0 ||
+        strcmp(inputs, precision_names[p->d->settings.precision]) != 0)
         return OK; /* of another run */
-    if (find_kind(o, d, shape, line->use) != t) *wrong = "not for this device";
-    else if (!t->fits(d, values, shape)) *wrong = "more than this device has";
-    return *wrong ? OK : tuning_set(d, t, shape, values);
+    if (find_kind(o, p->before, shape, line->use) != t) *wrong = "not for this device";
+    else if (!t->fits(p->before, values, shape)) *wrong = "more than this device has";
+    return *wrong ? OK : tuning_add(p->d, t, shape, values);
 }
 
-static status use_line(device *d, const char **wrong, const store_line *line)
+static status use_line(pass *p, const char **wrong, const store_line *line)
 {
     const tuned_operator *o = find_operator(line->op);
     *wrong = "no such operator";
     if (!o) return OK;
-    return strchr(line->shape, ' ') ? use_for_shape(d, wrong, o, line)
-                                    : use_for_any(d, wrong, o, line);
+    return strchr(line->shape, ' ') ? use_for_shape(p, wrong, o, line)
+                                    : use_for_any(p, wrong, o, line);
 }
 
 static status use_lines(device *d, store *s, bool shipped)
 {
+    const device before = *d;
+    pass p = {.d = d, .before = &before};
     int n_ignored = 0;
     char told[300];
     for (size_t i = 0; i < s->n;) {
@@ -127,7 +154,7 @@ static status use_lines(device *d, store *s, bool shipped)
             i++;
             continue;
         }
-        status st = use_line(d, &wrong, line);
+        status st = use_line(&p, &wrong, line);
         if (st != OK) return st;
         if (!wrong) {
             i++;

@@ -27,8 +27,20 @@ status stored_put(store *s, const device *d, const tuning *t, const int *shape, 
 /* The line of a shape: the words behind the operator. */
 void stored_key(char out[2 * STORE_WORD], const device *d, const int *shape);
 
+/* Hashes of kernel files, kept since many lines name few files. Begin with zeros. */
+enum { STORED_FILES = 3 * TUNING_KINDS };
+typedef struct {
+    const char *name;
+    bool there;
+    char kernels[STORE_HASH];
+} stored_hash;
+typedef struct {
+    stored_hash files[STORED_FILES];
+    int n;
+} stored_hashes;
+
 /* values = the line's, for t. *wrong: null, or why they cannot be used. ERR_MEMORY only. */
 status stored_values(int values[TUNING_VALUES], const char **wrong, const tuning *t,
-                     const store_line *line);
+                     const store_line *line, stored_hashes *known);
 
 #endif

@@ -51,6 +51,10 @@ POCL_DEVICES=nonsense expect 1 "unset POCL_DEVICES" devices
 mkdir keep/none keep/broken
 OCL_ICD_VENDORS=$work/keep/none expect 1 "keep/none lists no driver" devices
 says "apt install pocl-opencl-icd" err
+OCL_ICD_VENDORS=/none expect 1 "OCL_ICD_VENDORS is /none, which is no folder" devices
+vendors_of() { env -u OCL_ICD_VENDORS OPENCL_VENDOR_PATH="$1" "$ditcl" devices; }
+if vendors_of /none >out 2>err; then problem "OPENCL_VENDOR_PATH=/none: exit code 0"; fi
+says "OPENCL_VENDOR_PATH is /none" err
 echo libditcl-no-such-driver.so >keep/broken/a.icd
 OCL_ICD_VENDORS=$work/keep/broken expect 1 "none of the 1 drivers that" devices
 

@@ -159,6 +159,11 @@ if [ -f "$faults" ]; then
     clean
 
     # ---- a rename that fails loses nothing ----
+    mkdir keep/one keep/other
+    faulty "rename EXDEV .png; rename EXDEV .npy" 1 "keep/one/x.png: cannot write: Invalid cross-device" \
+        $one --out keep/one/x.png --latents-out keep/other/y.npy
+    says "kept in $(echo keep/one/ditcl-kept-*) and $(echo keep/other/ditcl-kept-*)" err
+    rm -r keep/one keep/other
     "$ditcl" $one -n 2 --out keep/p%d.png
     for reason in EBUSY EXDEV EPERM; do
         LD_PRELOAD=$faults FILE_FAULTS="rename $reason .png" "$ditcl" $one -n 2 --out p%d.png --latents-out l.npy 2>err
@@ -192,6 +197,8 @@ fi
 ) || failed=$((failed + $?))
 "$ditcl" info "$model" --json >/dev/full 2>err && problem "info to a full disk: exit code 0"
 says "standard output: No space left on device" err
+(ulimit -n 4 && "$ditcl" init --arch DiT-S/8 new.safetensors -q 2>err) && problem "4 descriptors: exit code 0"
+says "Too many open files" err
 
 # ---- what a killed run left is removed by the next one; what a living one writes is not ----
 left() { find . -maxdepth 1 -name '.ditcl-partial-*' | wc -l; }
