@@ -41,6 +41,8 @@ for file in "$trainers"/both*; do
 done
 for file in "$trainers"/raw-*; do takes raw "" "$file" $tiny; done
 takes raw "list of tensors without names" "$trainers/raw-nameless.pt" $tiny
+takes raw '"optimizer_states.0.ema" is a list' "$trainers/raw-optimizer.pt" $tiny
+takes ema 'takes "ema.0.9999"' "$trainers/both-decays.pt" $tiny --weights ema
 takes raw "is a pickled Unknown" "$trainers/raw-object.pt" $tiny
 takes ema 'pos_embed, not averaged, from "net"' "$trainers/both-shadow.pt" $tiny
 takes ema "" "$trainers/both-shadow.pt" $tiny --weights ema.shadow
@@ -93,7 +95,7 @@ header["projectors.0.0.weight"] = {"dtype": "F32", "shape": [2],
 text = json.dumps(header).encode()
 open(sys.argv[2], "wb").write(struct.pack("<Q", len(text)) + text + data + bytes(8))
 END
-takes ema "skips projectors.* (1 tensors" keep/repa.safetensors $tiny
+takes ema "skips projectors.* (1 tensor," keep/repa.safetensors $tiny
 
 # ---- folders ----
 # other_weights FILE: another value in the middle of it
