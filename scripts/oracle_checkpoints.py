@@ -222,6 +222,7 @@ def write_trainers():
             "initted": torch.tensor([True]), "step": torch.tensor([3]),
             **before("ema_model.", ema), **before("online_model.", raw)}},
         "shadow": {"net": raw, "ema": {"decay": 0.999, "shadow": trained_ema}},
+        "decays": {"model": raw, "ema": {0.9999: ema}},
         "latent": {**lightning, "state_dict": {
             **before("model.", raw), **without_dots, "model_ema.decay": torch.tensor(0.99)}},
         "lightning": {**lightning, "current_model_state": before("net.", raw),
@@ -234,6 +235,8 @@ def write_trainers():
     alone = {"deepspeed": {"module": raw, "buffer_names": [], "optimizer": None},
              "wrappers": {wrapped(k): v for k, v in raw.items()},
              "nameless": {"model": raw, "ema": {"decay": 0.99, "shadow_params": list(ema.values())}},
+             "optimizer": {**lightning, "state_dict": before("model.", raw),
+                           "optimizer_states": [{**optimizer, "ema": list(ema.values())}]},
              "object": {"model": raw, "ema": Unknown()}}
     adapted = {"base_model.model." + k.replace("qkv.", "qkv.base_layer."): v for k, v in raw.items()}
     adapted["base_model.model.blocks.0.attn.qkv.lora_A.default.weight"] = torch.zeros(2, WIDTH)

@@ -387,6 +387,8 @@ static const struct {
     {{X(""), X("module.")}, NULL, NULL, "are both blocks.0.mlp.fc1.bias"},
     {{X(""), X("model_ema.")}, NULL, "model_ema", "also holds \".\" (the top): --weights raw"},
     {{X("non_ema."), X("schema.")}, NULL, "schema", "\"non_ema\""},
+    {{X("model."), X("model_noema.")}, NULL, "model", "also holds \"model_noema\":"},
+    {{X("model_ema."), X("nonema.")}, "raw", "nonema", "also holds \"model_ema\" (averaged"},
     {{X("model."), "ema.blocks.0.mlp.fc1.bias"}, NULL, "ema", "not averaged, from \"model\""},
     {{X("model."), "ema.blocks.7.mlp.fc1.bias"}, NULL, "model", NULL},
     {{X("optimizer.exp_avg."), "epoch"}, NULL, NULL, "no DiT: neither"},

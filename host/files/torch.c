@@ -352,6 +352,16 @@ static status visit(reading *r, key_path *path, size_t keys, const pickle_node *
     return st == OK ? walk(r, path, value, depth + 1) : st;
 }
 
+/* *key = a dictionary's key: a text, or a float, such as the decay of an average, which room then
+ * holds as text. False for other keys: whole numbers are those of an optimizer's states. */
+static bool key_text(pickle_span *key, char room[32], const pickle_node *n)
+{
+    if (n->kind == PICKLE_TEXT) *key = n->text;
+    if (n->kind == PICKLE_FLOAT)
+        *key = (pickle_span){room, (size_t)snprintf(room, 32, "%.15g", n->number)};
+    return n->kind == PICKLE_TEXT || n->kind == PICKLE_FLOAT;
+}
+
 /* Every tensor in or below n. Those of a list have no names of their own. */
 static status walk(reading *r, key_path *path, const pickle_node *n, int depth)
 {
@@ -360,17 +370,20 @@ static status walk(reading *r, key_path *path, const pickle_node *n, int depth)
     status st = OK;
     if (!dictionary && !list) return OK;
     for (size_t i = 0; st == OK && i + dictionary < n->n_items; i += 1 + dictionary) {
-        char number[24];
-        const pickle_node *value = item(r, n, i + dictionary), *key = item(r, n, i);
+        char number[32];
+        pickle_span key;
+        const pickle_node *value = item(r, n, i + dictionary);
         /* a dictionary may be in several places, or in itself */
         if (++r->visits > 4 * (r->p.n_items + TENSORS_MAX))
             return fail(ERR_FORMAT, "%s: pickle: holds too many values", r->path);
-        if (dictionary ? key->kind != PICKLE_TEXT : rebuilt(r, value) != NULL) continue;
+        if (dictionary ? !key_text(&key, number, item(r, n, i)) : rebuilt(r, value) != NULL)
+            continue;
         if (list && !is_dictionary(value) && value->kind != PICKLE_LIST &&
             value->kind != PICKLE_TUPLE)
             continue;
-        snprintf(number, sizeof number, "%zu", i);
-        st = add_key(r, path, dictionary ? key->text : (pickle_span){number, strlen(number)});
+        if (list)
+            key = (pickle_span){number, (size_t)snprintf(number, sizeof number, "%zu", i)};
+        st = add_key(r, path, key);
         if (st == OK) st = visit(r, path, keys, value, depth);
         cut_key(path, keys);
     }

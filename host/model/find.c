@@ -20,6 +20,12 @@ static status open_folder(DIR **d, const char *path)
                 errno == ENOMEM ? "out of memory" : strerror(errno));
 }
 
+static bool has(const char *folder, const char *name)
+{
+    char path[FIND_PATH_BYTES];
+    return file_join(path, sizeof path, folder, name) == OK && file_exists(path);
+}
+
 /* ---- the cache of a hub ---- */
 
 enum { MOST_NAME = 200 };
@@ -115,10 +121,16 @@ status find_snapshot(char path[FIND_PATH_BYTES])
         fail_clear();
         return OK;
     }
+    /* a trainer's folder may have snapshots too */
+    if (has(folder, "model_index.json") || has(folder, "transformer") || find_has_weights(folder))
+        return OK;
     bool there = main_snapshot(found, folder);
     status st = there ? OK : newest_snapshot(found, &there, folder);
     if (st != OK) return st;
     if (!there) {
+        if (strncmp(file_last_part(folder), "models--", 8) && !has(folder, "refs") &&
+            !has(folder, "blobs"))
+            return OK; /* nor is it a hub's */
         fail(ERR_FILE, "%s: holds no snapshot of a model", below);
         fail_hint("the download may have been interrupted: run it again");
         return ERR_FILE;
@@ -189,6 +201,11 @@ static bool is_raw(const weights_file *f)
     return variant_rank(f->variant) == variant_rank("non_ema");
 }
 
+static bool is_averaged(const weights_file *f)
+{
+    return variant_rank(f->variant) == variant_rank("ema");
+}
+
 static int by_preference(const void *a, const void *b)
 {
     const weights_file *x = a, *y = b;
@@ -234,24 +251,33 @@ static status list_variants(text *t, const weights_file *files, int n, const cha
     return st;
 }
 
-/* The place in files[0..n), n > 0, of the file that is asked for; -1 where the variant lacks. */
+/* The place in files[0..n), n > 0, of the file that is asked for; -1 where the variant lacks, or
+ * where all are averaged and raw weights are wanted. */
 static int choose_file(find_request *q, const weights_file *files, int n)
 {
     const char *wanted = q->wanted && !q->settled ? q->wanted : "";
-    bool raw = false;
-    for (int i = 0; q->variant && i < n; i++)
-        if (!strcmp(files[i].variant, q->variant)) return i;
-    if (q->variant) return q->may_lack ? 0 : -1;
+    bool want_raw = !strcmp(wanted, "raw"), want_ema = !strcmp(wanted, "ema"), raw = false;
+    int taken = -1;
     for (int i = 0; i < n; i++) {
-        raw |= is_raw(&files[i]);
-        if (!strcmp(wanted, "raw") ? !is_raw(&files[i])
-                                   : strcmp(wanted, "ema") || strcmp(files[i].variant, "ema"))
-            continue;
-        q->settled = true;
-        return i;
+        const weights_file *f = &files[i];
+        raw |= is_raw(f);
+        if (q->variant && strcmp(f->variant, q->variant)) continue;
+        if (want_raw && is_averaged(f)) continue;
+        bool better = (want_raw && is_raw(f)) || (want_ema && is_averaged(f));
+        q->settled |= better;
+        if (better || taken < 0) taken = i;
+        if (better) break;
     }
-    q->settled |= !strcmp(wanted, "ema") && raw && !is_raw(&files[0]);
-    return 0;
+    if (taken < 0 && q->may_lack) taken = 0;
+    q->settled |= want_ema && raw && taken >= 0 && !is_raw(&files[taken]);
+    return taken;
+}
+
+static bool is_there(const weights_file *files, int n, const char *variant)
+{
+    for (int i = 0; i < n; i++)
+        if (!strcmp(files[i].variant, variant)) return true;
+    return false;
 }
 
 static status note_choice(text *note, find_request *q, const char *folder,
@@ -289,8 +315,11 @@ status find_weights(char path[FIND_PATH_BYTES], text *note, const char *folder,
     taken = choose_file(request, files, n);
     if (taken < 0) {
         TRY(list_variants(&there, files, n, NULL));
-        TRY(fail(ERR_USAGE, "--variant %.40s: %s has none; there is %s", request->variant, folder,
-                 there.data));
+        if (request->variant && !is_there(files, n, request->variant))
+            TRY(fail(ERR_USAGE, "--variant %.40s: %s has none; there is %s", request->variant,
+                     folder, there.data));
+        TRY(fail(ERR_USAGE, "--weights raw: %s has only averaged weights%s", folder,
+                 request->variant ? " in this variant" : ""));
     }
     TRY(note_choice(note, request, folder, files, n, taken));
     TRY(file_join(path, FIND_PATH_BYTES, folder, files[taken].name));
@@ -319,12 +348,6 @@ static bool is_weights_file(const char *name)
         if (n > m && !strcmp(name + n - m, ends[i])) return true;
     }
     return false;
-}
-
-static bool has(const char *folder, const char *name)
-{
-    char path[FIND_PATH_BYTES];
-    return file_join(path, sizeof path, folder, name) == OK && file_exists(path);
 }
 
 /* Looks for model folders and files of weights; the nearest count, the last by name of them. */

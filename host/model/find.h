@@ -22,7 +22,8 @@ bool find_in_hub_cache(char out[FIND_PATH_BYTES], const char *name);
 bool find_is_hub_name(const char *name);
 
 /* A folder of that cache (models--a--b), or its snapshots/, becomes the snapshot that refs/main
- * names, else the newest. Other folders stay. ERR_FILE where the folder has no snapshot. */
+ * names, else the newest. Other folders stay, also a model that has snapshots of its own. ERR_FILE
+ * where the folder has no snapshot. */
 status find_snapshot(char path[FIND_PATH_BYTES]);
 
 /* Which file of a folder. */

@@ -25,7 +25,8 @@ static status wrong(const tensor_file *file, const char *what, int64_t n_classes
                 what, (long long)n_classes);
 }
 
-/* num_classes and class_dropout_prob of the training program. *known: they say it. */
+/* num_classes and class_dropout_prob of the training program. *known: they say it. If
+ * they contradict the table, asked overrides them. */
 static status read_args(dit_config *c, bool *known, const tensor_file *file, int rows, int asked)
 {
     const char *classes = tensor_file_note(file, "args.num_classes");
@@ -34,24 +35,30 @@ static status read_args(dit_config *c, bool *known, const tensor_file *file, int
     double p = 0;
     bool dropped = dropout && text_to_double(dropout, &p);
     *known = false;
-    if (classes && text_to_int(classes, &n)) {
-        if (!take(c, rows, n) && !asked) {
-            wrong(file, "its args say num_classes", n, rows);
-            fail_hint("--num-classes N says it instead");
-            return ERR_FORMAT;
-        }
-        *known = take(c, rows, n);
+    bool counted = classes && text_to_int(classes, &n);
+    if (counted && n == 0 && rows == 1) { /* unconditional: the null class is the only one */
+        *known = take(c, rows, 1);
+        return OK;
     }
-    if (*known && dropped && c->has_null != (p > 0))
-        return fail(ERR_FORMAT, "%s: its args say num_classes %lld and class_dropout_prob %g, but "
-                                "the label table has %d rows, expected %lld", file->path,
-                    (long long)n, p, rows, (long long)n + (p > 0));
-    if (*known || !dropped) return OK;
-    if (p > 0 && rows == 1)
-        return fail(ERR_FORMAT, "%s: its args say class_dropout_prob %g, which needs a row for the "
-                                "null class, but the label table has one row", file->path, p);
-    *known = take(c, rows, p > 0 ? rows - 1 : rows);
-    return OK;
+    status st = OK;
+    if (counted && !take(c, rows, n))
+        st = wrong(file, "its args say num_classes", n, rows);
+    else if (counted && dropped && c->has_null != (p > 0))
+        st = fail(ERR_FORMAT, "%s: its args say num_classes %lld and class_dropout_prob %g, but "
+                              "the label table has %d rows, expected %lld", file->path,
+                  (long long)n, p, rows, (long long)n + (p > 0));
+    else if (!counted && dropped && p > 0 && rows == 1)
+        st = fail(ERR_FORMAT, "%s: its args say class_dropout_prob %g, which needs a row for the "
+                              "null class, but the label table has one row", file->path, p);
+    else
+        *known = counted || (dropped && take(c, rows, p > 0 ? rows - 1 : rows));
+    if (st == OK) return OK;
+    if (asked) {
+        fail_clear();
+        return OK;
+    }
+    fail_hint("--num-classes N says it instead");
+    return st;
 }
 
 status labels_check(const dit_config *c, const char *path, labels_source source, int asked)

@@ -81,6 +81,7 @@ static bool find_layer(char *out, const char *name, bool dotless)
 {
     static const char *const suffixes[] = {".weight", ".bias"};
     int numbers[2] = {0};
+    if (strnlen(name, NAME_BYTES) == NAME_BYTES) return false; /* longer than any of ours */
     for (int i = 0; i < N_LAYERS; i++)
         for (int spelling = 0; spelling < 2; spelling++) {
             const char *pattern = table[i].by_naming[spelling];

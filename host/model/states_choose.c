@@ -40,7 +40,8 @@ static state_class_name word_class(const char *word, size_t n)
     static const char *const never[] = {"optimizer", "optimizers", "optim",     "opt",  "adam",
                                         "momentum",  "momentums",  "gradients", "grad", "grads",
                                         "exp",       NULL};
-    static const char *const raw[] = {"online", "raw", "non", "no", "current", NULL};
+    static const char *const raw[] = {"online", "raw",    "non",     "no",
+                                      "noema",  "nonema", "current", NULL};
     static const char *const averaged[] = {"swa",      "avg",    "average", "averages",
                                            "averaged", "shadow", "polyak",  NULL};
     static const char *const ema[] = {"ema", NULL};
@@ -190,14 +191,21 @@ static bool is_setting(const char *path)
     return false;
 }
 
+/* Does the key hold averages? An optimizer's state may hold them too, under a key of their own. */
+static bool is_averages(const char *path)
+{
+    const char *dot = strrchr(path, '.'), *last = dot ? dot + 1 : path;
+    return state_class_of(path, strlen(path)) == STATE_AVERAGED ||
+           key_class(last, strlen(last)) == STATE_AVERAGED;
+}
+
 /* Averaged weights that cannot be taken: the key, and why. */
 static bool find_unread(const states *s, char key[80], char why[100])
 {
     const tensor_file *f = s->file;
     for (size_t i = 0; i < f->n_keys; i++) {
         const tensor_key *k = &f->keys[i];
-        if (state_class_of(k->path, strlen(k->path)) != STATE_AVERAGED) continue;
-        if (is_setting(k->path)) continue;
+        if (!is_averages(k->path) || is_setting(k->path)) continue;
         show_key(key, k->path);
         if (k->kind == KEY_NAMELESS) snprintf(why, 100, "a list of tensors without names");
         else if (k->kind == KEY_OBJECT) snprintf(why, 100, "a pickled %s", k->class);
@@ -392,8 +400,8 @@ static status describe_rest(text *t, const states *s)
     if (s->taken->class != STATE_AVERAGED && find_unread(s, key, why))
         TRY(text_append(t, "; averaged weights are not taken: \"%s\" is %s", key, why));
     if (s->n_skipped)
-        TRY(text_append(t, "; skips %s* (%zu tensors, %s)", s->kind->skipped, s->n_skipped,
-                        s->kind->skipped_why));
+        TRY(text_append(t, "; skips %s* (%zu tensor%s, %s)", s->kind->skipped, s->n_skipped,
+                        s->n_skipped > 1 ? "s" : "", s->kind->skipped_why));
 done:
     return st;
 }

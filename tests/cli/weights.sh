@@ -41,6 +41,8 @@ for file in "$trainers"/both*; do
 done
 for file in "$trainers"/raw-*; do takes raw "" "$file" $tiny; done
 takes raw "list of tensors without names" "$trainers/raw-nameless.pt" $tiny
+takes raw '"optimizer_states.0.ema" is a list' "$trainers/raw-optimizer.pt" $tiny
+takes ema 'takes "ema.0.9999"' "$trainers/both-decays.pt" $tiny --weights ema
 takes raw "is a pickled Unknown" "$trainers/raw-object.pt" $tiny
 takes ema 'pos_embed, not averaged, from "net"' "$trainers/both-shadow.pt" $tiny
 takes ema "" "$trainers/both-shadow.pt" $tiny --weights ema.shadow
@@ -93,7 +95,7 @@ header["projectors.0.0.weight"] = {"dtype": "F32", "shape": [2],
 text = json.dumps(header).encode()
 open(sys.argv[2], "wb").write(struct.pack("<Q", len(text)) + text + data + bytes(8))
 END
-takes ema "skips projectors.* (1 tensors" keep/repa.safetensors $tiny
+takes ema "skips projectors.* (1 tensor," keep/repa.safetensors $tiny
 
 # ---- folders ----
 # other_weights FILE: another value in the middle of it
@@ -113,6 +115,13 @@ cp -r variants several
 cp other/transformer/$weights.safetensors several/transformer/$weights.non_ema.safetensors
 cp -r good averaged
 cp other/transformer/$weights.safetensors averaged/transformer/$weights.non_ema.safetensors
+cp -r good onlyema
+mv onlyema/transformer/$weights{,.ema}.safetensors
+cp -r onlyema two
+cp other/transformer/$weights.safetensors two/transformer/$weights.fp16.safetensors
+cp -r good grown
+mkdir -p grown/snapshots/1 run2/snapshots
+cp "$trainers/ema.safetensors" run2/snapshots/1.safetensors
 cp -r good novae
 rm -r novae/vae
 mkdir -p hub/models--a--b/{snapshots,refs} home/hub hub/models--c--d/snapshots
@@ -159,6 +168,14 @@ takes good "safetensors.index.fp16.json, the only" keep/here/sharded-safetensors
     $short
 takes good "fp16.safetensors.index.json, the only" keep/here/sharded-fp16.safetensors.index.json \
     $short
+takes good "takes $weights.ema.safetensors, the only variant" keep/here/onlyema $short
+takes good "" keep/here/onlyema $short --weights ema
+takes good "" keep/here/onlyema $short --weights ema --variant ema
+expect 2 "has only averaged weights" sample keep/here/onlyema $short --weights raw
+takes good "there is also fp16" keep/here/two $short
+takes other "takes $weights.fp16.safetensors" keep/here/two $short --weights raw
+expect 2 "has only averaged weights in this variant" \
+    sample keep/here/two $short --weights raw --variant ema
 expect 2 "there is bf16, non_ema" sample keep/here/several $short --variant fp16
 expect 2 "only a folder has variants" sample "$trainers/ema.safetensors" $tiny --variant fp16
 
@@ -183,6 +200,8 @@ expect 1 "did you mean keep/here/good?" sample keep/here/goood $short
 expect 1 "holds no model" sample folder $short
 expect 2 "--vae FOLDER" sample keep/here/lone $short
 latents_of lone keep/here/lone $short --vae keep/here/good
+takes good "" keep/here/grown $short
+expect 1 "inside: keep/here/run2/snapshots/1.safetensors" sample keep/here/run2 $short
 takes lone "without a scheduler" keep/here/lone $short --vae keep/here/good
 takes lone "the folder above has its own" keep/here/other/transformer $short --vae keep/here/good
 takes lone "" keep/here/trained $short --vae keep/here/good --weights raw
