@@ -58,7 +58,7 @@ says "class null" keep/x.png
 expect 0 "" sample "$original" $unguided --cfg 4 --class null --seed 1
 near guided.npy
 expect 0 "" sample "$original" $vae $short --class 0,null --interpolate 3
-expect 2 "called null" sample "$original" $vae $short --class 4
+expect 2 "--class null draws the null class" sample "$original" $vae $short --class 4
 expect 2 "--num-classes 4" sample "$original" $vae $short --class 3
 
 # without anything that says it the last row is the null class, and one line says so
