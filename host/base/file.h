@@ -14,16 +14,16 @@
 typedef struct {
     const unsigned char *data; /* size bytes, read only; null for an empty file */
     size_t size;
-    unsigned char *copy; /* data, if the file was read because it could not be mapped */
-    size_t held;         /* bytes of data that are valid so far, from the start */
-    int fd;              /* to read the others */
+    unsigned char *copy; /* data, if it was read because it could not be mapped */
+    size_t held;         /* how many of the first bytes can be looked at */
+    int fd;              /* open while held < size: the rest is read from it */
 } file_map;
 
-/* Maps a regular file for reading, or reads it into memory if its file system cannot map files.
+/* Maps a regular file for reading, or reads it into memory where its file system maps no files.
  * Messages begin with the path. */
 status file_map_open(file_map *map, const char *path);
-/* The same in two steps. If the file must be read, begin reads at most `head` bytes and rest reads
- * the others, so that size and header can be checked before a large file is read. */
+/* The same in two steps. If the file must be read into memory, the first step reads at most `head`
+ * bytes, so that its size and its header can be judged before a large file is read. */
 status file_map_begin(file_map *map, const char *path, size_t head);
 status file_map_rest(file_map *map, const char *path);
 void file_map_close(file_map *map);
@@ -37,7 +37,7 @@ status file_read_text(char **out, const char *path, size_t limit);
 /* Links are followed. */
 bool file_exists(const char *path);
 bool file_is_folder(const char *path);
-/* Whether both names exist and are the same file. */
+/* Whether both exist and are the same file, whatever their names. */
 bool file_is_same(const char *a, const char *b);
 /* The part of path after its last slash. */
 const char *file_last_part(const char *path);
@@ -94,8 +94,8 @@ typedef struct {
 
 /* Checks as file_out_check does, and records the name. */
 status file_names_add(file_names *names, const char *path);
-/* a and b = the numbers of two names that are one file, in the order of adding; both 0 if there are
- * none. */
+/* a and b = the numbers of two names of one file, in the order they were added, from 0; both 0 if
+ * no two are. */
 status file_names_clash(const file_names *names, size_t *a, size_t *b);
 /* Name i is written in place: an interruption can leave it incomplete. */
 bool file_names_in_place(const file_names *names, size_t i);

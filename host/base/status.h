@@ -13,7 +13,7 @@ typedef enum {
     ERR_FORMAT, /* a file's content is not what it must be */
     ERR_MEMORY, /* host memory ran out */
     ERR_DEVICE, /* an OpenCL call failed, or there is no such device */
-    ERR_RESOURCES, /* an OpenCL call failed: the device or driver is out of memory or resources */
+    ERR_RESOURCES, /* the device or its driver ran out of memory or resources */
     ERR_BUILD,  /* a kernel did not compile */
     ERR_LIMIT   /* a size is beyond what this device or program can do */
 } status;

@@ -141,7 +141,7 @@ status target_check_file(const target *t, const char *path)
         bool mine = t->file.st_uid == geteuid() || geteuid() == 0;
         st = fail(ERR_FILE, "%s: cannot write: is write-protected%s (mode %03o)", path,
                   mine ? "" : " by another user", (unsigned)t->file.st_mode & 0777);
-        fail_hint("%schoose another name", mine ? "make it writable with chmod u+w, or " : "");
+        fail_hint("%schoose another name", mine ? "chmod u+w lets it be replaced; or " : "");
         goto done;
     }
     if (t->in_place && faccessat(AT_FDCWD, t->path, W_OK, AT_EACCESS) != 0)

@@ -60,7 +60,8 @@ typedef struct {
     void *platform_handle, *device_handle;
 } device_info;
 
-/* A platform that shows no device; advice: what to do about it, or "". */
+/* A platform that shows no device, and what to do about it, or ""; or one that failed to show one,
+ * and the reason. */
 typedef struct {
     char name[128], advice[CONF_ADVICE];
 } empty_platform;

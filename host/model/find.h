@@ -20,8 +20,9 @@ bool find_in_hub_cache(char out[FIND_PATH_BYTES], const char *name);
 /* Whether a hub could have a model of this name. */
 bool find_is_hub_name(const char *name);
 
-/* Replaces the path of a folder of that cache (models--a--b), or of its snapshots/, by the snapshot
- * that refs/main names, else the newest. Other paths stay. ERR_FILE if there is no snapshot. */
+/* A folder of that cache (models--a--b), or its snapshots/, becomes the snapshot that refs/main
+ * names, else the newest. Other folders stay, also a model that has snapshots of its own. ERR_FILE
+ * where the folder has no snapshot. */
 status find_snapshot(char path[FIND_PATH_BYTES]);
 
 /* Which weights file of a folder is wanted. */

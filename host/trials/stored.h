@@ -27,8 +27,7 @@ status stored_put(store *s, const device *d, const tuning *t, const int *shape, 
 /* The line of a shape: the words behind the operator. */
 void stored_key(char out[2 * STORE_WORD], const device *d, const int *shape);
 
-/* values = the line's values for t. *wrong = null, or why they cannot be used. Fails only with
- * ERR_MEMORY. */
+/* values = the line's, for t. *wrong: null, or why they cannot be used. ERR_MEMORY only. */
 status stored_values(int values[TUNING_VALUES], const char **wrong, const tuning *t,
                      const store_line *line);
 
