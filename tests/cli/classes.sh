@@ -86,7 +86,7 @@ expect 0 '"null_class": false' info keep/three.safetensors --heads 1 --num-class
 expect 0 "" bench keep/three.safetensors $vae --num-classes 3 --only forward -q --repeat 1
 expect 2 "--num-classes says 7, but the label table has 3 rows, expected 3, or 2 and the null class" \
     info keep/three.safetensors --heads 1 --num-classes 7
-expect 2 "num-classes: only a MODEL" info --arch DiT-S/2 --num-classes 3
+expect 2 "num-classes: applies only to a MODEL" info --arch DiT-S/2 --num-classes 3
 expect 2 "num-classes" info "$data/models/plain32" --num-classes 3
 expect 0 "" info "$data/models/plain32" --num-classes 7
 # a copy says so too; a folder cannot
