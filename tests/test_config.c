@@ -322,13 +322,13 @@ static const struct {
     {"goldfsh", -1, "goldfish"},
     {"shark", -1, "white shark"},
     {"zebra", -1, "zebra"},
-    {"", -1, "empty"},
-    {"  ", -1, "empty"},
+    {"", -1, "a name is missing"},
+    {"  ", -1, "a name is missing"},
     {"1.5", -1, "1.5"},
     {"null", 8, ""},
     {" NULL", 8, ""},
     {"none", 8, ""},
-    {"8", -1, "called null"},
+    {"8", -1, "--class null"},
 };
 
 static const struct {

@@ -96,14 +96,14 @@ some_refused()
 expect 0 "usage: ditcl tune" tune --help
 expect 2 "no MODEL and no --arch" tune
 expect 2 "one MODEL" tune "$model" emoji
-expect 2 "only a MODEL" tune --arch DiT-S/2 --heads 3
-expect 2 "MODEL already" tune "$model" --arch DiT-S/2
+expect 2 "only to a MODEL" tune --arch DiT-S/2 --heads 3
+expect 2 "combined with the MODEL" tune "$model" --arch DiT-S/2
 expect 2 "such as 90s" tune "$model" --budget soon
 expect 2 "such as 90s" tune "$model" --budget 0
 expect 2 "gemm, attention or conv" tune "$model" --only qkv
-expect 2 "one of --show" tune --show --forget
-expect 2 "take no model" tune --show "$model"
-expect 2 "for ditcl tune alone" tune-worker --mode candidates 3>&-
+expect 2 "only one of --show" tune --show --forget
+expect 2 "take no MODEL" tune --show "$model"
+expect 2 "only ditcl tune starts it" tune-worker --mode candidates 3>&-
 expect 1 "no such model" tune nothing-like-this
 expect 1 "No such file" tune --import missing.conf
 

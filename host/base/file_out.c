@@ -276,11 +276,11 @@ static status check_empty(const target *t, const char *path)
 {
     int n = 0;
     DIR *folder = S_ISDIR(t->file.st_mode) ? opendir(t->path) : NULL;
-    if (!folder) return fail(ERR_FILE, "%s: is there already, expected a new folder's name", path);
+    if (!folder) return fail(ERR_FILE, "%s: exists already, expected a new folder's name", path);
     for (struct dirent *e; (e = readdir(folder)) && n < 3;) n++;
     closedir(folder);
     if (n > 2) /* itself and the one above */
-        return fail(ERR_FILE, "%s: is there already and not empty, expected a new folder's name",
+        return fail(ERR_FILE, "%s: exists and is not empty, expected a new folder's name",
                     path);
     if (!t->in_place) return OK;
     fail(ERR_FILE, "%s: is a mount point, expected a new folder's name", path);
@@ -293,10 +293,10 @@ static status check_new_folder(const target *t, const char *path)
     status st = OK;
     struct stat info;
     if (!strcmp(t->name, ".") || !strcmp(t->name, "..")) /* nothing can be renamed to these */
-        return fail(ERR_FILE, "%s: is there already, expected a new folder's name", path);
+        return fail(ERR_FILE, "%s: exists already, expected a new folder's name", path);
     if (t->exists) TRY(check_empty(t, path));
     else if (lstat(path, &info) == 0) /* a link to nowhere */
-        TRY(fail(ERR_FILE, "%s: is there already, expected a new folder's name", path));
+        TRY(fail(ERR_FILE, "%s: exists already, expected a new folder's name", path));
     TRY(target_check_replace(t, path));
 done:
     return st;

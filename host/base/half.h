@@ -43,7 +43,7 @@ static inline uint16_t float_to_half(float f)
 
 #define HALF_LARGEST 65504.0f
 
-/* The same, but the largest half instead of infinity. */
+/* The same, but values too large become the largest finite half instead of infinity. */
 static inline uint16_t float_to_half_finite(float f)
 {
     return float_to_half(f > HALF_LARGEST ? HALF_LARGEST : f < -HALF_LARGEST ? -HALF_LARGEST : f);

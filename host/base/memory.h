@@ -22,8 +22,8 @@ status memory_grow(void *p, size_t *capacity, size_t need, size_t item_size);
 /* *out = a copy of s, freed with free(). */
 status memory_strdup(char **out, const char *s);
 
-/* Bytes that this process may still take under its limits on addresses and data (RLIMIT_AS and
- * RLIMIT_DATA: ulimit -v and -d); UINT64_MAX: it has none. */
+/* Bytes that this process may still allocate under RLIMIT_AS and RLIMIT_DATA (ulimit -v and -d);
+ * UINT64_MAX if it has no such limit. */
 uint64_t memory_left(void);
 
 #endif

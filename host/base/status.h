@@ -18,8 +18,8 @@ typedef enum {
     ERR_LIMIT   /* a size is beyond what this device or program can do */
 } status;
 
-/* Stores "fmt..." as the line to print and returns code. What a terminal would obey or
- * hide is replaced (text_printable), the line is cut at 1000 bytes. */
+/* Stores "fmt..." as the line to print and returns code. Characters that a terminal would interpret
+ * or hide are replaced (text_printable). The line is cut at 1000 bytes. */
 status fail(status code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* Puts "fmt...: " in front of the stored line and returns code. */
@@ -32,8 +32,8 @@ const char *fail_line(void);      /* "" when nothing failed */
 const char *fail_hint_line(void); /* "" when there is none */
 void fail_clear(void);
 
-/* Code that closes or tidies up after a failure calls functions that may fail too. It keeps the
- * stored failure first and puts it back at its end, so that the first failure is the one told. */
+/* Code that cleans up after a failure calls functions that may fail too. It calls fail_keep first
+ * and fail_put_back last, so that the first failure is the one printed. */
 enum { FAIL_BYTES = 1000 };
 typedef struct {
     char line[FAIL_BYTES], hint[FAIL_BYTES];

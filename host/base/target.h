@@ -1,4 +1,4 @@
-/* What an output's name leads to, and whether the file there can be replaced. */
+/* The file that an output's name leads to, and whether it can be replaced. */
 #ifndef DITCL_BASE_TARGET_H
 #define DITCL_BASE_TARGET_H
 
@@ -11,23 +11,23 @@
 enum { TARGET_PATH = 4096 };
 
 typedef struct {
-    char path[TARGET_PATH];   /* links are followed; its last part is no link */
+    char path[TARGET_PATH];   /* links are followed; its last part is not a link */
     char folder[TARGET_PATH]; /* the part of path before its last slash, or "." */
     const char *name;         /* the last part */
     bool exists;
     bool in_place;              /* a mount point: nothing can be renamed to it */
-    struct stat file, folder_is; /* file: where it exists */
+    struct stat file, folder_is; /* file: if it exists */
 } target;
 
-/* Follows the links of path and looks at what is there: nothing, a regular file, or a folder. */
+/* Follows the links of path and finds nothing, a regular file, or a folder there. */
 status target_find(target *t, const char *path);
-/* It is no folder, and can be replaced: the file is not protected, its folder can be written. */
+/* Fails if it is a folder, if the file is protected, or if its folder cannot be written. */
 status target_check_file(const target *t, const char *path);
-/* The folder can be written, and what is there can be replaced in it. */
+/* Fails if the folder cannot be written, or if what exists cannot be replaced in it. */
 status target_check_replace(const target *t, const char *path);
 
-/* The hidden folder of its temporary: beside it; for a mount point in a folder that cannot be
- * written, in TMPDIR or /tmp. */
+/* *p = the hidden folder for its temporary: beside the target, or in TMPDIR or /tmp for a mount
+ * point whose folder cannot be written. */
 status target_partial(partial **p, const target *t, const char *shown);
 
 #endif

@@ -1,4 +1,4 @@
-/* Arrays of a run, as numpy files: latents that it begins and ends with, noise of its steps. */
+/* Arrays of a run as numpy files: its initial and final latents, and the noise of its steps. */
 #ifndef DITCL_CLI_ARRAYS_H
 #define DITCL_CLI_ARRAYS_H
 
@@ -24,17 +24,17 @@ typedef struct {
     {"noise-out", 0, OPTION_TEXT, &(where)->noise_out, "F.npy",                                    \
      "also write the noise that the steps added", 0, 0, NULL}
 
-/* Adds those to be written to the outputs. */
+/* Adds the arrays that the run writes to the outputs. */
 status arrays_add(const arrays *a, output *o);
 
-/* The latents that n pictures begin with, where they are given. */
+/* Reads the initial latents of n pictures, if a file of them was given. */
 status arrays_read(arrays *a, const model *m, int n);
 
-/* Puts the steps' noise into a request that is otherwise complete: what is given, and room for what
- * is kept. */
+/* Puts the steps' noise into a request that is otherwise complete: the given noise, and memory for
+ * the noise to write. */
 status arrays_request(arrays *a, run_request *request, const model *m, const schedule *plan);
 
-/* Writes what a finished run leaves, to be committed with the pictures. */
+/* Writes the arrays of a finished run; they are committed with the pictures. */
 status arrays_write(const arrays *a, run *r, output *o);
 
 void arrays_free(arrays *a);

@@ -118,9 +118,10 @@ status cli_bench(int argc, char **argv)
                    "forward pass with guidance, the modulation of 50 steps, a sampling step, and "
                    "the decoding of one picture; says which fraction of the peaks each reaches.",
         .details = "Times are medians of repetitions, with quartiles. An operator is queued for "
-                   "all of its layers in\nturn, each with its own weights. -v adds how the "
-                   "kinds of operators\nshare the time of a pass. A rate in brackets is that of "
-                   "the operations really done.\nThe weights of --arch are generated.\n",
+                   "all\nof its layers in turn, each with its own weights. -v adds how much of a "
+                   "pass\neach kind of operator takes. A rate in brackets counts the operations "
+                   "really\ndone, such as those of Winograd. The weights of --arch are "
+                   "generated.\n",
         .options = options,
         .rest = true,
         .extra = &q.of.words,

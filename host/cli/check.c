@@ -11,7 +11,7 @@ status cli_check(int argc, char **argv)
     bool quick = false, helped;
     text_list operators = {0};
     const option options[] = {
-        {"seed", 's', OPTION_INT, &seed, "S", "of the random inputs [1]", 0, 2147483647, NULL},
+        {"seed", 's', OPTION_INT, &seed, "S", "random seed of the inputs [1]", 0, 2147483647, NULL},
         {"quick", 0, OPTION_FLAG, &quick, NULL, "small shapes only, for emulators", 0, 0, NULL},
         OPTIONS_DEVICE(&on),
         {0},
@@ -20,8 +20,8 @@ status cli_check(int argc, char **argv)
         .name = "check",
         .arguments = "[OPERATOR...] [--device SEL]",
         .summary = "Compares the device's kernels with references in double precision: fresh "
-                   "random inputs, poisoned outputs, odd sizes. Names of operators (gemm, "
-                   "attention, conv, ...) choose among them.",
+                   "random inputs, poisoned outputs, odd sizes. OPERATOR: gemm, attention, conv, "
+                   "...; without one, all are checked.",
         .options = options,
         .rest = true,
         .extra = &operators,

@@ -39,8 +39,8 @@ typedef struct {
      "an index of `ditcl devices`, P:D, gpu, cpu, accelerator, or part of a platform's or "        \
      "device's name [DITCL_DEVICE, else the best]", 0, 0, NULL},                                   \
     {"precision", 0, OPTION_CHOICE, &(where)->precision, "P",                                      \
-     "of products: auto (the fastest of fp32's accuracy), fp32 (no other arithmetic), bf16 or "    \
-     "fp16 (inputs in 16 bits, sums in fp32; refused where the device has no such kernels) [auto]",\
+     "arithmetic of matrix products: auto (the fastest that is as accurate as fp32), fp32, bf16 "  \
+     "or fp16 (16-bit inputs, fp32 sums; refused if the device has no such kernels) [auto]",       \
      0, 0, precision_names},                                                                       \
     {"kernels", 0, OPTION_CHOICE, &(where)->kernels, "FAMILY",                                     \
      "kernel family: cpu, gpu, or auto, the one that suits the device [auto]", 0, 0,               \
@@ -49,7 +49,7 @@ typedef struct {
      "build every kernel from source; keep none on disk", 0, 0, NULL}
 #define OPTION_QUIET(where)                                                                        \
     {"quiet", 'q', OPTION_FLAG, where, NULL, "print errors only", 0, 0, NULL}
-/* Of a command that measures. */
+/* For a command that measures. */
 #define OPTION_QUIET_RESULTS(where)                                                                \
     {"quiet", 'q', OPTION_FLAG, where, NULL, "print results and errors only", 0, 0, NULL}
 #define OPTION_VERBOSE(where)                                                                      \
@@ -57,14 +57,14 @@ typedef struct {
 #define OPTION_JSON(where)                                                                         \
     {"json", 0, OPTION_FLAG, where, NULL, "print JSON, for programs", 0, 0, NULL}
 
-/* Which weights, where a file or folder holds several. where: a model_request. */
+/* Which weights to take when a file or folder holds several. where: a model_request. */
 #define OPTIONS_WEIGHTS(where)                                                                     \
     {"weights", 0, OPTION_TEXT, &(where)->weights, "raw|ema|KEY",                                  \
-     "of a file that holds several: raw, ema (averaged), or a key such as model or ema.shadow "    \
-     "[averaged where there are any]", 0, 0, NULL},                                                \
+     "which weights to take from a file that holds several: raw, ema (averaged), or a key such "   \
+     "as model or ema.shadow [ema, if there are any]", 0, 0, NULL},                             \
     {"variant", 0, OPTION_TEXT, &(where)->variant, "NAME",                                         \
-     "of a folder that holds several: fp16, bf16, non_ema, ... [the file without a variant]", 0,   \
-     0, NULL}
+     "which file to take from a folder that holds several: fp16, bf16, non_ema, ... [the file "    \
+     "without a variant]", 0, 0, NULL}
 
 /* What a single file is, where its tensors do not say it. */
 typedef struct {
@@ -75,9 +75,10 @@ typedef struct {
     {"model-type", 0, OPTION_CHOICE, &(where)->type, "dit|sit",                                    \
      "what a single file is; SiT has the same tensors [dit]", 0, 0, cli_model_types},              \
     {"path", 0, OPTION_CHOICE, &(where)->path, "PATH",                                             \
-     "of a single SiT file: Linear, GVP or VP [Linear]", 0, 0, flow_path_names},                   \
+     "path of a single SiT file: Linear, GVP or VP [Linear]", 0, 0, flow_path_names},              \
     {"prediction", 0, OPTION_CHOICE, &(where)->prediction, "WHAT",                                 \
-     "of a single SiT file: velocity, noise or score [velocity]", 0, 0, flow_prediction_names}
+     "what a single SiT file predicts: velocity, noise or score [velocity]", 0, 0,                 \
+     flow_prediction_names}
 extern const char *const cli_model_types[];
 
 /* Puts the choice into a request. */
@@ -96,40 +97,41 @@ typedef struct {
 #define OPTIONS_SUBJECT(where)                                                                     \
     {"arch", 0, OPTION_TEXT, &(where)->arch, "NAME",                                               \
      "a network of the paper instead of a MODEL: DiT-S/2 to DiT-XL/8 (adaLN-Zero; -in-context, "   \
-     "-cross-attention or -adaLN behind it: the other designs), with Stable Diffusion's VAE",      \
+     "-cross-attention or -adaLN at the end: the other designs), with Stable Diffusion's VAE",     \
      0, 0, NULL},                                                                                  \
     {"image-size", 0, OPTION_CHOICE, &(where)->image_size, "N",                                    \
-     "pictures of --arch: 256 or 512 [256]", 0, 0, paper_image_sizes},                             \
+     "pixels per side of the pictures of --arch: 256 or 512 [256]", 0, 0, paper_image_sizes},      \
     {"vae", 0, OPTION_TEXT, &(where)->vae, "PATH", "the VAE of a single DiT file", 0, 0, NULL},    \
     OPTION_CLASSES(&(where)->n_classes),                                                           \
     {"heads", 0, OPTION_INT, &(where)->heads, "H", "attention heads of a single DiT file", 1,      \
      1024, NULL},                                                                                  \
     OPTIONS_WEIGHTS(&(where)->which)
 
-/* ERR_USAGE where these say none, two, or what has no place beside the other. */
+/* ERR_USAGE unless there is a MODEL or --arch, not both, and only options that apply to it. */
 status cli_check_subject(const char *verb, const subject *s);
-/* Its tensors are checked. */
+/* Opens it and checks its tensors. */
 status cli_open_subject(model *m, const subject *s, vae_need need);
 
 /* Whether the last row of a single file's label table is the null class or a class. */
 #define OPTION_CLASSES(where)                                                                      \
     {"num-classes", 0, OPTION_INT, where, "N",                                                     \
-     "classes of a single DiT file; as many as its label table has rows: there is no null class "  \
-     "[all but the last row, where the file does not say it]", 1, 10000000, NULL}
+     "number of classes of a single DiT file; if that is all rows of its label table, there is "   \
+     "no null class [as the file says, else all rows but the last]", 1, 10000000, NULL}
 
-/* What is assumed of a label table that nothing speaks of. */
+/* Unless quiet: says that the last row is taken for the null class, when nothing says it. */
 void cli_tell_labels(const model *m, bool quiet);
 
-/* Unless quiet: which weights were taken where there are several, and what the model lacks. */
+/* Unless quiet: says which weights were taken if there are several, and what the model lacks. */
 void cli_tell_weights(const model *m, bool quiet);
-/* With -v: what is assumed of a VAE that does not say it; weights that could not be mapped. */
+/* With -v: says what is assumed of a bare VAE, and that weights could not be mapped. */
 void cli_tell_vae(const model *m, bool verbose);
 
 /* Opens the device that the selector, else DITCL_DEVICE, names; an automatic choice is named on
  * stderr unless quiet. */
 status cli_open_device(device *d, const device_choice *choice, bool quiet);
 
-/* One line on layers that stayed in fp32 since fp16 does not hold their weights; none: nothing. */
+/* Unless quiet: warns in one line of layers that stayed in fp32, as their weights are too large for
+ * fp16. */
 void cli_tell_wide(const device *d, bool quiet);
 
 /* Prints "ditcl: warning: ..." on stderr. */

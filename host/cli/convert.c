@@ -37,13 +37,13 @@ static status convert(const char *out, const model_request *in, const type_choic
     status st = OK;
     TRY(check_out(out, &file, quiet));
     if (file && in->vae)
-        return fail(ERR_USAGE, "--vae: one DiT file holds no VAE, only a folder does");
+        return fail(ERR_USAGE, "--vae: a single DiT file holds no VAE; only a folder does");
     model_request of = *in;
     of.vae_use = file ? VAE_UNUSED : VAE_IF_THERE;
     TRY(cli_settle_type(&of, what));
     TRY(model_open(&m, &of));
     if (file && file_is_same(out, m.dit_weights.file.path))
-        TRY(fail(ERR_USAGE, "%s: is the file that is read, expected another name", out));
+        TRY(fail(ERR_USAGE, "%s: is the input file; expected another name", out));
     cli_tell_weights(&m, quiet);
     TRY(dit_check(&m));
     cli_tell_labels(&m, quiet);
@@ -70,7 +70,8 @@ status cli_convert(int argc, char **argv)
          NULL},
         OPTION_CLASSES(&n_classes),
         {"dtype", 0, OPTION_CHOICE, &type, "T",
-         "of what is written: fp32, fp16, bf16, or as-is, each tensor's own [as-is]", 0, 0, types},
+         "type of the values written: fp32, fp16, bf16, or as-is, each tensor's own [as-is]", 0, 0,
+         types},
         OPTIONS_TYPE(&what),
         OPTIONS_WEIGHTS(&which),
         OPTION_QUIET(&quiet),
@@ -82,12 +83,11 @@ status cli_convert(int argc, char **argv)
         .arguments = "IN OUT [--vae PATH] [--heads H] [--dtype T]",
         .summary = "Writes a model in another layout. IN: any model that sample reads. OUT: a new "
                    "folder in diffusers' layout; or a .safetensors file, which gets the "
-                   "transformer in the original program's naming and replaces one of that name. "
-                   "Either says whose arithmetic "
-                   "the model was made for, and draws what IN draws.",
+                   "transformer in the original program's naming and replaces an existing file. "
+                   "Both record whose arithmetic the model was made for, and draw what IN draws.",
         .positional = positional,
         .values = names,
-        .details = "examples:\n"
+        .details = "Examples:\n"
                    "  ditcl convert DiT-XL-2-256x256.pt DiT-XL-2-256 --vae vae.ckpt\n"
                    "  ditcl convert DiT-XL-2-256 DiT-XL-2-256.safetensors --dtype fp16\n",
         .options = options,

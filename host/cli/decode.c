@@ -99,7 +99,7 @@ static status decode(decode_request *q)
     status st = OK;
     q->verbose &= !q->quiet;
     if (is_npy(q->out) && q->compat >= 0)
-        TRY(fail(ERR_USAGE, "--compat: only pictures are rounded; %.200s gets the decoder's values",
+        TRY(fail(ERR_USAGE, "--compat: applies only to pictures; %.200s gets the decoder's values",
                  q->out));
     TRY(model_open(&m, &(model_request){.name = q->model, .vae = q->vae, .forced = -1}));
     TRY(npy_read_judged(&x.latents, q->latents, check_latents, &m.vae.latent_channels));
@@ -160,6 +160,6 @@ status cli_decode(int argc, char **argv)
     bool helped;
     status st = options_parse(&c, argc, argv, &helped);
     if (st != OK || helped) return st;
-    if (!q.latents) return fail(ERR_USAGE, "ditcl decode: --latents F.npy is missing");
+    if (!q.latents) return fail(ERR_USAGE, "decode: --latents F.npy is missing");
     return decode(&q);
 }

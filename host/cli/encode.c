@@ -132,7 +132,7 @@ static status check(encode_request *q)
     status st = rng_source_parse(&q->source, q->rng);
     if (st != OK) return st;
     if (!q->sample && (q->seed || q->source.kind != RNG_TORCH_CPU))
-        return fail(ERR_USAGE, "--%s: only --sample draws", q->seed ? "seed" : "rng");
+        return fail(ERR_USAGE, "--%s: applies only with --sample", q->seed ? "seed" : "rng");
     return output_check_array(q->words[1], q->quiet);
 }
 
@@ -177,11 +177,11 @@ status cli_encode(int argc, char **argv)
 {
     encode_request q = {.rng = "torch-cpu"};
     const option options[] = {
-        {"vae", 0, OPTION_TEXT, &q.vae, "PATH", "whose encoder: a VAE's folder or file, or a model",
-         0, 0, NULL},
+        {"vae", 0, OPTION_TEXT, &q.vae, "PATH",
+         "VAE that encodes: a VAE's folder or file, or a model", 0, 0, NULL},
         {"fit", 0, OPTION_FLAG, &q.fit, NULL,
-         "keep the middle of a picture whose sizes are no multiples of what the VAE needs", 0, 0,
-         NULL},
+         "cut the picture to its middle, if its sizes are not multiples of what the VAE needs", 0,
+         0, NULL},
         {"sample", 0, OPTION_FLAG, &q.sample, NULL,
          "draw from the latents' distribution instead of taking its mean", 0, 0, NULL},
         {"seed", 's', OPTION_UINT64, &q.seed, "S",
@@ -203,7 +203,7 @@ status cli_encode(int argc, char **argv)
     status st = options_parse(&c, argc, argv, &helped);
     if (st != OK || helped) return st;
     if (!q.vae) {
-        fail(ERR_USAGE, "ditcl encode: --vae PATH is missing");
+        fail(ERR_USAGE, "encode: --vae PATH is missing");
         fail_hint("a VAE's folder or file, or a model such as emoji");
         return ERR_USAGE;
     }

@@ -1,16 +1,16 @@
-/* The environment variables that ditcl reads, as data: what each may be. Read elsewhere, checked
- * here, before a device is opened. docs/design.md explains them. */
+/* A table of the environment variables that ditcl reads and the values each may have. They are read
+ * elsewhere and checked here, before a device is opened. docs/design.md explains them. */
 #ifndef DITCL_CLI_ENVIRONMENT_H
 #define DITCL_CLI_ENVIRONMENT_H
 
 #include "base/status.h"
 #include "device/device.h"
 
-/* ERR_USAGE for the first variable that has a value ditcl does not know: its name, the value, what
- * is accepted. An empty one counts as unset. */
+/* ERR_USAGE for the first variable with an unknown value; the message has its name, the value, and
+ * the accepted values. An empty variable counts as unset. */
 status environment_check(void);
 
-/* A line to d->settings.warn for each implementation that is named and cannot serve on d. */
+/* Calls d->settings.warn for each named implementation that cannot serve on d. */
 void environment_warn(const device *d);
 
 #endif

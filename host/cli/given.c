@@ -18,12 +18,12 @@ status given_check(const given *g)
     uint64_t seed;
     const char *alone = g->mask ? "--mask" : g->strength >= 0 ? "--strength" : "--fit";
     if (!g->image && (g->mask || g->strength >= 0 || g->fit)) {
-        fail(ERR_USAGE, "%s: of what picture?", alone);
-        fail_hint("--image IN.png names it");
+        fail(ERR_USAGE, "%s needs --image", alone);
+        fail_hint("--image IN.png names the picture to begin with");
         return ERR_USAGE;
     }
     if (g->seed_to && !g->frames)
-        return fail(ERR_USAGE, "--seed-to: only --interpolate goes from one seed to another");
+        return fail(ERR_USAGE, "--seed-to: applies only with --interpolate");
     if (g->seed_to && !text_to_uint(g->seed_to, &seed))
         return fail(ERR_USAGE, "--seed-to %.60s: expected an integer from 0 to "
                                "18446744073709551615", g->seed_to);
@@ -145,16 +145,16 @@ status given_request(given *g, run_request *request, const model *m, const sched
     size_t size = (size_t)m->dit.latent_size;
     status st = OK;
     if (g->image && request->invert)
-        return fail(ERR_USAGE, "--invert: begins with --latents-in, --image has no place");
+        return fail(ERR_USAGE, "--invert starts from --latents-in; it takes no --image");
     if (g->image) {
         request->first_step = image_first_step(plan, strength_of(g));
         if (request->first_step == plan->n_rows)
-            return fail(ERR_USAGE, "--strength %g: leaves none of %d steps to make", strength_of(g),
+            return fail(ERR_USAGE, "--strength %g: leaves none of the %d steps", strength_of(g),
                         schedule_steps(plan));
     }
     if (!g->frames) return OK;
     if (request->initial_latents)
-        return fail(ERR_USAGE, "--interpolate: draws the noise itself, --latents-in has no place");
+        return fail(ERR_USAGE, "--interpolate draws its own noise; it takes no --latents-in");
     TRY(draw_ends(g, request, (size_t)m->dit.in_channels * size * size));
     request->initial_latents = g->noise;
     request->mixes = g->mixes;

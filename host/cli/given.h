@@ -1,4 +1,4 @@
-/* What a user gives a run to begin with, beside noise: a picture, a mask, the two ends of a way. */
+/* Initial picture, mask and ends of an interpolation that a user gives. */
 #ifndef DITCL_CLI_GIVEN_H
 #define DITCL_CLI_GIVEN_H
 
@@ -25,23 +25,25 @@ typedef struct {
      "begin with this picture, noised, instead of noise: a variation of it", 0, 0, NULL},          \
     {"strength", 0, OPTION_DOUBLE, &(where)->strength, "S",                                        \
      "how much to change the picture, 0 to 1: int(S x steps) steps are run [0.6; 1 with --mask]",  \
-     0, 1, NULL},                                                                       \
+     0, 1, NULL},                                                                                  \
     {"mask", 0, OPTION_TEXT, &(where)->mask, "M.png",                                              \
      "draw only where this picture is white; keep the rest of --image", 0, 0, NULL},               \
     {"fit", 0, OPTION_FLAG, &(where)->fit, NULL,                                                   \
      "scale --image and --mask to the model's size and keep their middle", 0, 0, NULL},            \
     {"interpolate", 0, OPTION_INT, &(where)->frames, "N",                                          \
-     "N pictures from one class to another of two, or from --seed to --seed-to", 2, 1000, NULL},   \
+     "N pictures from the first of two classes to the second, or from --seed to --seed-to", 2,     \
+     1000, NULL},                                                                                  \
     {"seed-to", 0, OPTION_TEXT, &(where)->seed_to, "S",                                            \
      "the seed of the last picture's noise, for --interpolate", 0, 0, NULL}
 
-/* Which of these options go together. */
+/* ERR_USAGE if these options do not fit together. */
 status given_check(const given *g);
 
-/* The pictures, of a model's size, and the mask on its latents' grid; no device. */
+/* Reads the pictures, which must have the model's size, and scales the mask to its latents' grid.
+ * Needs no device. */
 status given_read(given *g, model *m);
 
-/* The chosen labels [*n], of one or two classes, become those of an interpolation's frames. */
+/* Replaces the chosen labels [*n], of one or two classes, by those of an interpolation's frames. */
 status given_labels(given *g, int **labels, int *n, const model *m);
 
 /* Puts what was read into a request that is otherwise complete; plan: its schedule. */

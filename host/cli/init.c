@@ -25,7 +25,7 @@ static status run_init(const init_options *q)
     size_t n = strlen(q->out), suffix = strlen(".safetensors");
     status st = OK;
     if (!q->arch) {
-        fail(ERR_USAGE, "ditcl init: no --arch");
+        fail(ERR_USAGE, "init: --arch NAME is missing");
         fail_hint("for example: ditcl init --arch DiT-B/4 --seed 1 DiT-B-4.safetensors");
         return ERR_USAGE;
     }
@@ -50,14 +50,14 @@ status cli_init(int argc, char **argv)
     const option options[] = {
         {"arch", 0, OPTION_TEXT, &q.arch, "NAME",
          "a network of the paper: DiT-S/2 to DiT-XL/8 (adaLN-Zero; -in-context, -cross-attention "
-         "or -adaLN behind it: the other designs)", 0, 0, NULL},
-        {"seed", 0, OPTION_UINT64, &q.seed, "S", "which weights [0]", 0, 0, NULL},
-        {"image-size", 0, OPTION_CHOICE, &q.image_size, "N", "pictures: 256 or 512 [256]", 0, 0,
-         paper_image_sizes},
-        {"num-classes", 0, OPTION_INT, &q.n_classes, "N", "classes, beside the null class [1000]",
+         "or -adaLN at the end: the other designs)", 0, 0, NULL},
+        {"seed", 0, OPTION_UINT64, &q.seed, "S", "random seed of the weights [0]", 0, 0, NULL},
+        {"image-size", 0, OPTION_CHOICE, &q.image_size, "N",
+         "pixels per side of its pictures: 256 or 512 [256]", 0, 0, paper_image_sizes},
+        {"num-classes", 0, OPTION_INT, &q.n_classes, "N", "classes, without the null class [1000]",
          1, 10000000, NULL},
-        {"dtype", 0, OPTION_CHOICE, &q.type, "T", "of what is written: fp32, fp16 or bf16 [fp32]",
-         0, 0, types},
+        {"dtype", 0, OPTION_CHOICE, &q.type, "T",
+         "type of the values written: fp32, fp16 or bf16 [fp32]", 0, 0, types},
         OPTION_QUIET(&q.quiet),
         {0},
     };
@@ -66,12 +66,12 @@ status cli_init(int argc, char **argv)
         .name = "init",
         .arguments = "--arch NAME [--seed S] OUT.safetensors",
         .summary = "Writes a network with fresh weights, as training begins with: one DiT file in "
-                   "the original program's naming, which replaces one of that name.",
+                   "the original program's naming, which replaces an existing file.",
         .positional = positional,
         .values = &q.out,
-        .details = "The same seed gives the same weights. ditcl convert makes a folder of a file\n"
-                   "of the published design.\n\n"
-                   "example:\n"
+        .details = "The same seed gives the same weights. ditcl convert turns a file of the\n"
+                   "published design into a folder.\n\n"
+                   "Example:\n"
                    "  ditcl init --arch DiT-B/4-cross-attention --seed 1 new.safetensors\n",
         .options = options,
     };

@@ -284,7 +284,7 @@ static void set_limits(writing *w)
     l->native_vector = 1;
     l->image_texels = w->feature[FEATURE_IMAGES] ? (size_t)1 << 27 : 0;
     l->subgroups = w->feature[FEATURE_SUBGROUPS];
-    snprintf(l->name, sizeof l->name, "a device that is not there");
+    snprintf(l->name, sizeof l->name, "an offline device");
 }
 
 /* The tuning whose kernels are in the file; null where there are none. */
@@ -335,7 +335,7 @@ static status run_kernels(writing *w)
     char index[4096];
     status st = OK;
     if (!w->out) {
-        fail(ERR_USAGE, "ditcl kernels: no --out");
+        fail(ERR_USAGE, "kernels: --out DIR is missing");
         fail_hint("for example: ditcl kernels --out kernels");
         return ERR_USAGE;
     }
@@ -359,20 +359,20 @@ status cli_kernels(int argc, char **argv)
     writing w = {.local_kilobytes = 32, .work_group = 256, .units = 16,
                  .subgroup_size = 16, .precision = -1};
     const option options[] = {
-        {"out", 'o', OPTION_TEXT, &w.out, "DIR", "where they go", 0, 0, NULL},
+        {"out", 'o', OPTION_TEXT, &w.out, "DIR", "folder for the sources", 0, 0, NULL},
         {"sets", 0, OPTION_CHOICE, &w.sets, "S",
-         "of the kernels' tunable values: default (what the device would begin with), known (all "
-         "that are known to be good, too) or all (each value's extremes, too) [default]", 0, 0,
+         "configurations of the kernels: default (what the device would begin with), known (also "
+         "all that are known to be good) or all (also each value's extremes) [default]", 0, 0,
          set_names},
         {"precision", 0, OPTION_CHOICE, &w.precision, "P", "fp32, bf16 or fp16 only [all]", 0, 0,
          precisions},
-        {"local-memory", 0, OPTION_INT, &w.local_kilobytes, "KB", "of a work-group [32]", 1, 1024,
-         NULL},
-        {"work-group", 0, OPTION_INT, &w.work_group, "N", "work-items at most [256]", 1, 8192,
-         NULL},
+        {"local-memory", 0, OPTION_INT, &w.local_kilobytes, "KB",
+         "local memory of a work-group [32]", 1, 1024, NULL},
+        {"work-group", 0, OPTION_INT, &w.work_group, "N",
+         "work-items of the largest work-group [256]", 1, 8192, NULL},
         {"units", 0, OPTION_INT, &w.units, "N", "compute units [16]", 1, 65536, NULL},
         {"subgroup-size", 0, OPTION_INT, &w.subgroup_size, "N",
-         "items of a sub-group, where there are such [16]", 4, 128, NULL},
+         "work-items of a sub-group, if the device has them [16]", 4, 128, NULL},
         {"features", 0, OPTION_LIST, &w.features, "NAME",
          "what the device has: fp16, subgroups, images, matrix units (mma, dpas8, dpas16, wmma, "
          "wmma2, mfma); commas separate [nothing]", 0, 0, NULL},
@@ -381,9 +381,9 @@ status cli_kernels(int argc, char **argv)
     const command c = {
         .name = "kernels",
         .arguments = "[MODEL...] --out DIR",
-        .summary = "Writes down the programs that would be built for a GPU of these limits, which "
-                   "need not be there: the sources as its compiler would get them, and index.tsv "
-                   "with the options, at the shapes of the paper's models and the named ones.",
+        .summary = "Writes the sources that would be built for a GPU with these limits, as its "
+                   "compiler would get them, and index.tsv with the build options. No GPU is "
+                   "needed. The shapes are those of the paper's models and of each MODEL.",
         .options = options,
         .rest = true,
         .extra = &w.models,

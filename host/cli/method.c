@@ -41,9 +41,9 @@ status method_request(const method *q, run_request *request, const model *m)
     else if (!q->invert || m->schedule.flow) st = model_sampler(&sampler, m);
     if (st != OK) return st;
     if (q->diffusion >= 0 && sampler != SAMPLER_SDE)
-        return fail(ERR_USAGE, "--diffusion: only the sde sampler has it");
+        return fail(ERR_USAGE, "--diffusion: only the sde sampler uses it");
     if (q->eta != 0 && sampler != SAMPLER_DDIM)
-        return fail(ERR_USAGE, "--eta: only the ddim sampler has it");
+        return fail(ERR_USAGE, "--eta: only the ddim sampler uses it");
     bool three = q->cfg_channels < 0 ? m->arithmetic == COMPAT_ORIGINAL : q->cfg_channels == 0;
     request->steps = q->steps;
     request->sampler = sampler;

@@ -5,7 +5,7 @@
 #include "cli/cli.h"
 #include "sample/pipeline.h"
 
-/* A choice that is -1 was not made. */
+/* -1: this option was not given. */
 typedef struct {
     const char *steps, *interval;
     int sampler, cfg_channels, diffusion;
@@ -13,7 +13,7 @@ typedef struct {
     bool invert;
 } method;
 
-/* Of the guidance: 4, or none where the model has no null class. */
+/* No guidance scale was given: method_guidance sets 4, or 1 if the model has no null class. */
 enum { METHOD_UNGIVEN = -1 };
 
 #define METHOD_DEFAULT                                                                             \
@@ -22,10 +22,10 @@ enum { METHOD_UNGIVEN = -1 };
 #define OPTIONS_METHOD(where)                                                                      \
     {"steps", 0, OPTION_TEXT, &(where)->steps, "K",                                                \
      "denoising steps [50]; original arithmetic also takes ddimK, that spacing, and A,B,C: so "    \
-     "many in each of equal sections of the timesteps, from picture to noise; of SiT the "         \
-     "path's points, both ends included", 0, 0, NULL},                                             \
+     "many in each of equal sections of the timesteps, from picture to noise; for SiT: points "    \
+     "of the path, both ends included", 0, 0, NULL},                                               \
     {"sampler", 0, OPTION_CHOICE, &(where)->sampler, "NAME",                                       \
-     "ddpm, ddim, dpm++ (DPM-Solver++ 2M), euler or heun (two predictions a step); of SiT "        \
+     "ddpm, ddim, dpm++ (DPM-Solver++ 2M), euler or heun (two predictions a step); for SiT "       \
      "euler, heun or sde (Euler-Maruyama) [the folder's scheduler; ddpm for original files; "      \
      "heun for SiT]", 0, 0, sampler_names},                                                        \
     {"eta", 0, OPTION_DOUBLE, &(where)->eta, "E", "ddim's noise, 0 to 1 [0]", 0, 1, NULL},         \
@@ -48,11 +48,11 @@ enum { METHOD_UNGIVEN = -1 };
      "increasing-decreasing [sigma]", 0, 0, diffusion_names}
 extern const char *const method_channels[];
 
-/* Gives the guidance its default. ERR_USAGE where there is no null class to guide away from. */
+/* Sets the default guidance scale. ERR_USAGE if guidance is asked for without a null class. */
 status method_guidance(method *q, const model *m);
 
-/* Puts the method into a request, with what the model says where nothing was chosen. ERR_USAGE for
- * what does not go together. */
+/* Puts the method into a request; options that were not given come from the model. ERR_USAGE if
+ * options do not fit together. */
 status method_request(const method *q, run_request *request, const model *m);
 
 #endif

@@ -34,7 +34,7 @@ static status list_split(text_list *list, const char *name, const char *value)
         const char *start = at;
         while (end && *start == ' ') start++, end--;
         while (end && start[end - 1] == ' ') end--;
-        if (end == 0) return fail(ERR_USAGE, "--%s %s: has an empty part", name, value);
+        if (end == 0) return fail(ERR_USAGE, "--%s \"%s\": a name is missing", name, value);
         status st = list_add(list, start, end);
         if (st != OK) return st;
         at += n;
@@ -235,13 +235,13 @@ status options_parse(const command *c, int argc, char **argv, bool *helped)
         } else if (c->rest) {
             st = list_add(c->extra, argv[i], strlen(argv[i]));
         } else {
-            st = fail(ERR_USAGE, "ditcl %s: unexpected argument \"%.200s\"", c->name, argv[i]);
+            st = fail(ERR_USAGE, "%s: unexpected argument \"%.200s\"", c->name, argv[i]);
             fail_hint("usage: ditcl %s %s", c->name, c->arguments);
         }
         if (st != OK) return st;
     }
     if (c->positional && c->positional[given]) {
-        fail(ERR_USAGE, "ditcl %s: %s is missing", c->name, c->positional[given]);
+        fail(ERR_USAGE, "%s: %s is missing", c->name, c->positional[given]);
         fail_hint("usage: ditcl %s %s", c->name, c->arguments);
         return ERR_USAGE;
     }

@@ -20,7 +20,7 @@ typedef enum {
 } option_kind;
 
 typedef struct {
-    char **items; /* a null behind them; null where there are none */
+    char **items; /* ends with a null; null if there are none */
     int n;
     size_t capacity;
 } text_list;
@@ -29,8 +29,8 @@ typedef struct {
     const char *name; /* without dashes */
     char letter;      /* 0: none */
     option_kind kind;
-    void *value;          /* holds the default before */
-    const char *argument; /* how the help calls the value */
+    void *value;          /* initially the default */
+    const char *argument; /* the value's name in the help */
     const char *help;
     double least, most;
     const char *const *choices;
@@ -38,7 +38,7 @@ typedef struct {
 
 typedef struct {
     const char *name, *arguments, *summary;
-    const char *const *positional; /* names of what must be given, in order; ends with a null */
+    const char *const *positional; /* names of the required words, in order; ends with a null */
     const char **values;           /* where they go */
     const char *details;           /* paragraphs behind the options, examples among them */
     const option *options;         /* ends with a null name */
@@ -46,8 +46,8 @@ typedef struct {
     text_list *extra;
 } command;
 
-/* Reads argv[0..argc) behind the command's name. *helped: --help was asked for (a lone help counts)
- * and printed. */
+/* Reads argv[0..argc), the words after the command's name. *helped: --help (or the single
+ * word help) was given, and the help was printed. */
 status options_parse(const command *c, int argc, char **argv, bool *helped);
 
 void options_help(const command *c);

@@ -77,7 +77,8 @@ static status check_format(const char *path)
 {
     const char *dot = strrchr(file_last_part(path), '.');
     if (dot ? text_equal_nocase(dot, ".png") : !file_exists(path) && strcmp(path, "-")) return OK;
-    return fail(ERR_USAGE, "--out %s: pictures are written as PNG, name them .png", path);
+    return fail(ERR_USAGE, "--out %s: pictures are PNG files; expected a name that ends in .png",
+                path);
 }
 
 /* Only a name that says it is an array may replace a file. */
@@ -86,7 +87,7 @@ static status check_array(const char *path)
     size_t n = strlen(path);
     if (!file_exists(path)) return OK;
     if (n > 4 && text_equal_nocase(path + n - 4, ".npy")) return OK;
-    return fail(ERR_USAGE, "%s: is there already; only a .npy file is replaced by an array", path);
+    return fail(ERR_USAGE, "%s: exists already; an array replaces only .npy files", path);
 }
 
 /* "--out p-3.png": one of the names. */

@@ -36,12 +36,12 @@ typedef struct {
 
 static const char details[] =
     "MODEL is a folder in diffusers' layout, a name (looked up in $DITCL_MODELS,\n"
-    "./models, share/ditcl/models beside the program, and a hub's cache), or one DiT\n"
-    "file with --vae, and --heads where the width is none of the paper's.\n"
+    "./models, share/ditcl/models beside the program's bin, and a hub's cache), or\n"
+    "one DiT file with --vae, and with --heads if its width is none of the paper's.\n"
     "\n"
-    "A model is computed as the program it comes from computes it, noise included:\n"
-    "diffusers' folders as DiTPipeline with a torch generator on the CPU, original\n"
-    "files as sample.py. --compat forces one.\n"
+    "Each model is computed as its own program does it, noise included: diffusers'\n"
+    "folders as DiTPipeline with a torch generator on the CPU, original files as\n"
+    "sample.py. --compat chooses one of the two.\n"
     "\n"
     "Examples:\n"
     "  ditcl sample emoji --class all --out sheet.png\n"
@@ -72,7 +72,8 @@ static status choose_labels(sample_request *q, const model *m)
     status st = OK;
     bool all = q->classes.n == 0;
     if (all && classes > ALL_BY_DEFAULT) {
-        fail(ERR_USAGE, "which class? The model has %d", classes);
+        fail(ERR_USAGE, "no --class: the model has %d classes, more than are drawn unasked",
+             classes);
         fail_hint("--class NUMBER or NAME; ditcl info MODEL lists the names");
         return ERR_USAGE;
     }
@@ -103,13 +104,12 @@ static status settle(sample_request *q, const model *m, run_request *out)
     status st = method_request(&q->how, out, m);
     if (st != OK) return st;
     if (q->how.invert && (!files->latents_in || !files->latents_out))
-        return fail(ERR_USAGE, "--invert: takes latents to noise, with --latents-in and "
-                               "--latents-out");
+        return fail(ERR_USAGE, "--invert: needs --latents-in and --latents-out");
     if (q->how.invert && q->out_given)
-        return fail(ERR_USAGE, "--invert: makes no picture, so --out has no place");
+        return fail(ERR_USAGE, "--invert: makes no picture, so it takes no --out");
     if (q->how.invert && (q->begin.image || q->begin.frames))
-        return fail(ERR_USAGE, "--invert: begins with --latents-in, so --image and --interpolate "
-                               "have no place");
+        return fail(ERR_USAGE, "--invert: starts from --latents-in, so it takes no --image and no "
+                               "--interpolate");
     return rng_source_parse(&out->source, q->rng);
 }
 
@@ -353,8 +353,8 @@ status cli_sample(int argc, char **argv)
         {"n", 0, OPTION_INT, &q.per_class, "N", "pictures of each class [1]", 1, 1000000, NULL},
         {"out", 'o', OPTION_TEXT, &q.out, "PATH",
          "a .png file: the picture, or one sheet of several; with one %d or %0Nd a numbered "
-         "series (%% is one %); an existing folder: files 000000.png, 000001.png, ... A file of "
-         "that name is replaced and its mode kept; a link stands for what it leads to [ditcl.png]",
+         "series (%% is one %); an existing folder: files 000000.png, 000001.png, ... An existing "
+         "file is replaced and its mode kept; links are followed [ditcl.png]",
          0, 0, NULL},
         {"seed", 's', OPTION_UINT64, &q.seed, "S",
          "random seed (same noise as torch.manual_seed) [0]", 0, 0, NULL},
@@ -368,8 +368,8 @@ status cli_sample(int argc, char **argv)
          "compute as this program: original or diffusers [the files' origin]", 0, 0, compat_names},
         OPTIONS_ARRAYS(&q.files),
         OPTIONS_GIVEN(&q.begin),
-        {"batch", 0, OPTION_INT, &q.batch, "B", "pictures computed at once [what fits]", 1, 4096,
-         NULL},
+        {"batch", 0, OPTION_INT, &q.batch, "B", "pictures computed at once [as many as fit]", 1,
+         4096, NULL},
         {"vae", 0, OPTION_TEXT, &q.vae, "PATH",
          "VAE of a single DiT file: a pipeline folder, a VAE folder or a file", 0, 0, NULL},
         {"heads", 0, OPTION_INT, &q.heads, "H", "attention heads of a single DiT file", 1, 1024,

@@ -6,17 +6,17 @@
 status cli_check_subject(const char *verb, const subject *s)
 {
     if (s->words.n > 1)
-        return fail(ERR_USAGE, "%s: ditcl %s takes one MODEL", s->words.items[1], verb);
+        return fail(ERR_USAGE, "%s: ditcl %s takes only one MODEL", s->words.items[1], verb);
     if (s->words.n == 0 && !s->arch) {
-        fail(ERR_USAGE, "ditcl %s: no MODEL and no --arch", verb);
+        fail(ERR_USAGE, "%s: no MODEL and no --arch", verb);
         fail_hint("for example: ditcl %s --arch DiT-XL/2", verb);
         return ERR_USAGE;
     }
     if (s->words.n == 1 && s->arch)
-        return fail(ERR_USAGE, "--arch %s: there is a MODEL already: %s", s->arch,
+        return fail(ERR_USAGE, "--arch %s: cannot be combined with the MODEL %s", s->arch,
                     s->words.items[0]);
     if (!s->arch && s->image_size >= 0)
-        return fail(ERR_USAGE, "--image-size: only --arch needs it");
+        return fail(ERR_USAGE, "--image-size: applies only to --arch");
     const struct {
         bool given;
         const char *name;
@@ -26,7 +26,7 @@ status cli_check_subject(const char *verb, const subject *s)
                 {s->which.weights, "weights"},
                 {s->which.variant, "variant"}};
     for (size_t i = 0; s->arch && i < sizeof only / sizeof *only; i++)
-        if (only[i].given) return fail(ERR_USAGE, "--%s: only a MODEL needs it", only[i].name);
+        if (only[i].given) return fail(ERR_USAGE, "--%s: applies only to a MODEL", only[i].name);
     return OK;
 }
 

@@ -56,17 +56,17 @@ static status check_export(const char *path, bool quiet)
 {
     const char *dot = strrchr(file_last_part(path), '.');
     if (dot ? !text_equal_nocase(dot, ".conf") : file_exists(path) && !file_is_folder(path))
-        return fail(ERR_USAGE, "--export %s: a device file is written, name it .conf", path);
+        return fail(ERR_USAGE, "--export %s: expected a name that ends in .conf", path);
     return output_check_one(path, quiet);
 }
 
 static status check_options(tune_options *q)
 {
     if (q->show + q->forget + (q->export != NULL) + (q->import != NULL) > 1)
-        return fail(ERR_USAGE, "ditcl tune: one of --show, --export, --import and --forget");
+        return fail(ERR_USAGE, "tune: expected only one of --show, --export, --import, --forget");
     if (with_store(q) && (q->of.words.n || q->of.arch))
-        return fail(ERR_USAGE, "ditcl tune: nothing is measured with --show, --export, --import "
-                               "or --forget; they take no model");
+        return fail(ERR_USAGE, "tune: --show, --export, --import and --forget measure nothing, so "
+                               "they take no MODEL");
     status st = with_store(q) ? OK : cli_check_subject("tune", &q->of);
     if (st == OK && q->export) st = check_export(q->export, q->quiet);
     if (st != OK) return st;
@@ -142,7 +142,7 @@ status cli_tune_worker(int argc, char **argv)
     status st = OK;
     TRY(options_parse(&c, argc, argv, &helped));
     replies = helped ? NULL : fdopen(WORKER_REPLIES, "w");
-    if (!replies) TRY(fail(ERR_USAGE, "ditcl tune-worker is for ditcl tune alone"));
+    if (!replies) TRY(fail(ERR_USAGE, "tune-worker: only ditcl tune starts it"));
     q.on.bare = mode != MODE_TUNED;
     q.on.no_cache = q.on.profiled = mode == MODE_CANDIDATES; /* most are not needed again */
     TRY(cli_open_device(&d, &q.on, true));
@@ -238,8 +238,8 @@ static void print_classes(const search *s)
         printf("%-22s %6d %6d %6d %9ld\n", c->name, c->shapes, c->trials, c->right,
                search_exist(s, i));
     }
-    printf("right: different candidates that were right; of: those that fit the heaviest such "
-           "shape\n%s\n",
+    printf("right: different candidates with right results; of: candidates that fit the heaviest "
+           "of the shapes\n%s\n",
            s->complete ? "nothing better is likely: the search is complete"
                        : "the search ended with its budget; it goes on from here when repeated");
 }
@@ -282,8 +282,8 @@ static status search_on(const tune_options *q, device *d, model *m)
     print_table(&s, &p);
     print_classes(&s);
     if (q->verbose)
-        printf("\nof %d times, %d are the device's own, the rest the wall clock's: where it has no "
-               "clock, or the two disagree\n",
+        printf("\nof %d times, %d are by the device's clock, the others by the wall clock: the "
+               "device has no clock, or the two disagree\n",
                s.by_device + s.by_wall, s.by_device);
     fflush(stdout);
     progress_start(&line, "tuning", q->quiet);
@@ -384,9 +384,10 @@ status cli_tune(int argc, char **argv)
         {"budget", 0, OPTION_TEXT, &q.budget, "TIME", "how long to search: 90s, 2m, 1h; or full, "
          "until nothing better is likely [2m]", 0, 0, NULL},
         {"only", 0, OPTION_LIST, &q.only, "NAME",
-         "these operators: gemm, attention, conv; commas separate [all]", 0, 0, NULL},
+         "tune only these operators: gemm, attention, conv; commas separate [all]", 0, 0, NULL},
         {"show", 0, OPTION_FLAG, &q.show, NULL, "print what is stored for the device", 0, 0, NULL},
-        {"export", 0, OPTION_TEXT, &q.export, "FILE", "write that to a .conf file", 0, 0, NULL},
+        {"export", 0, OPTION_TEXT, &q.export, "FILE",
+         "write what is stored for the device to a .conf file", 0, 0, NULL},
         {"import", 0, OPTION_TEXT, &q.import, "FILE",
          "store the lines of a file that can be used on the device", 0, 0, NULL},
         {"forget", 0, OPTION_FLAG, &q.forget, NULL, "remove what is stored for the device", 0, 0,
@@ -400,17 +401,17 @@ status cli_tune(int argc, char **argv)
     const command c = {
         .name = "tune",
         .arguments = "[MODEL | --arch NAME] [--budget TIME]",
-        .summary = "Tries kernels and their parameters for the shapes that a model has, on one "
-                   "device, and stores the fastest that compute right; runs on this device use "
-                   "them from then on. It can be stopped at any time and goes on from there.",
-        .details = "Each candidate runs in a child process and is held to a reference in double "
-                   "precision before its\ntime counts. What is found belongs to the kernel family "
-                   "and the precision it was asked for, and to\nshapes: those of one picture with "
-                   "guidance. gain is over what serves without tuning.\n\n"
-                   "--budget full ends when each class of shapes, such as products of few rows or "
-                   "3x3 convolutions,\nhad a hundred different candidates that were right, or all "
-                   "there are, and none of its last 60\ntrials was better. The last table says how "
-                   "many there were, of how many sets of values.\n",
+        .summary = "Tries kernels and their configurations for a model's shapes on one device, and "
+                   "stores the fastest that compute right; later runs on this device use them. The "
+                   "search can be stopped at any time; the next one goes on from there.",
+        .details = "Each candidate runs in a child process. Its result is compared with a "
+                   "reference\nin double precision before its time counts. What is found holds "
+                   "for the kernel\nfamily and precision asked for, and for the shapes of one "
+                   "picture with\nguidance. gain: speed relative to the untuned configuration.\n\n"
+                   "--budget full goes through the shapes in buckets, such as matrix products "
+                   "of\nfew rows or 3x3 convolutions. It ends when every bucket had a hundred "
+                   "different\nright candidates, or all there are, and 60 trials without a better "
+                   "one. The\nlast table counts the candidates of each bucket.\n",
         .options = options,
         .rest = true,
         .extra = &q.of.words,

@@ -13,7 +13,7 @@ status cli_settle_type(model_request *request, const type_choice *choice)
     request->path = (flow_path)choice->path;
     request->predicts = flow_predictions[choice->prediction];
     if (!request->flow && (choice->path || choice->prediction))
-        return fail(ERR_USAGE, "--path and --prediction: only --model-type sit has them");
+        return fail(ERR_USAGE, "--path and --prediction: apply only with --model-type sit");
     return OK;
 }
 

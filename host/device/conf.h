@@ -24,12 +24,12 @@ enum { CONF_ADVICE = 400 };
 typedef struct {
     bool has[N_QUIRKS];
     const char *from[N_QUIRKS]; /* the file that said so */
-    bool feature[N_FEATURES];   /* that the driver does not tell of */
+    bool feature[N_FEATURES];   /* features that the driver does not report */
     char advice[CONF_ADVICE];   /* for a platform that shows no device; or "" */
     struct {
-        char variable[32]; /* of the environment: it names the folder of the driver's cache */
-        char below[64];    /* else that is this one, in the user's folder for caches */
-        bool here;         /* this device's driver has it; the names are those of any */
+        char variable[32]; /* environment variable that names the folder of the driver's cache */
+        char below[64];    /* else the cache is this folder in the user's cache folder */
+        bool here;         /* the line applies to this device's driver */
     } cache;
 } quirks;
 
@@ -38,7 +38,7 @@ typedef struct {
     const char *platform, *vendor, *device, *driver;
 } conf_subject;
 
-/* *matches = false where one word of a match line, "key=pattern", is not true of the subject. */
+/* *matches = false if one word of a match line, "key=pattern", does not match the subject. */
 status conf_match(bool *matches, char *word, const conf_subject *subject, const char *name,
                   int line_number);
 

@@ -408,7 +408,7 @@ status device_choose(int *index, const device_list *list, const char *selector)
     uint64_t number;
     if (text_to_uint(selector, &number)) {
         if (number >= (uint64_t)list->n)
-            return fail(ERR_USAGE, "there are only the devices 0 to %d", list->n - 1);
+            return fail(ERR_USAGE, "expected 0 to %d; ditcl devices lists them", list->n - 1);
         *index = (int)number;
         return OK;
     }

@@ -1,7 +1,7 @@
 /* OpenCL devices: find them, choose one by what a user typed, open it.
  *
  * Nothing above this folder sees <CL/cl.h>. A platform without devices is normal; a device may
- * claim several types at once; vendor ids may belong to somebody else: see docs/devices.md. */
+ * claim several types at once; vendor ids may belong to somebody else: see cl/devices. */
 #ifndef DITCL_DEVICE_DEVICE_H
 #define DITCL_DEVICE_DEVICE_H
 
@@ -21,9 +21,9 @@ typedef enum { DEVICE_CPU, DEVICE_GPU, DEVICE_ACCELERATOR, N_DEVICE_KINDS } devi
 typedef enum { CLASS_AUTO, CLASS_CPU, CLASS_GPU, N_CLASSES } kernel_class;
 extern const char *const kernel_class_names[]; /* "auto", "cpu", "gpu", null */
 
-/* Arithmetic of products: the fastest whose results are fp32's (relative error of a product at most
- * 1e-5); true fp32; inputs rounded to bfloat16 or to half, with fp32 sums. An operator whose
- * kernels have no such inputs is computed in fp32; commands refuse where GEMM is one. */
+/* Arithmetic. auto: the fastest that is as accurate as fp32 (relative error of a GEMM at most
+ * 1e-5); fp32; bf16 and fp16: inputs rounded to bfloat16 or fp16, fp32 sums. An operator without
+ * such kernels computes in fp32; commands refuse a precision that GEMM does not have. */
 typedef enum {
     PRECISION_AUTO, PRECISION_FP32, PRECISION_BF16, PRECISION_FP16, N_PRECISIONS
 } precision;
@@ -35,10 +35,10 @@ typedef struct {
     precision precision;
     bool no_cache; /* build every program anew */
     bool profiled; /* the queue keeps times, where it can: span.h */
-    /* Called with a line on what happened unasked, such as a cached program that was refused; null:
-     * nobody listens. */
+    /* Called with a line about something unasked, such as a cached program that was refused; may be
+     * null. */
     void (*note)(const char *line);
-    void (*warn)(const char *line); /* likewise: something is wrong, but not in the way */
+    void (*warn)(const char *line); /* likewise, for something wrong that does not stop the run */
 } device_settings;
 
 typedef struct {
@@ -50,7 +50,7 @@ typedef struct {
     bool unified_memory; /* shares the host's: an integrated GPU or a CPU */
     unsigned compute_units;
     uint64_t memory_bytes, max_alloc_bytes, local_bytes;
-    bool limited; /* memory_bytes is what this process's limits (ulimit) leave of it */
+    bool limited; /* memory_bytes is reduced to this process's limits (ulimit) */
     size_t max_work_group;
     size_t image_texels; /* of a buffer that is read as an image, at most; 0: there are no images */
     unsigned native_vector; /* floats the device says it works on at once */
@@ -73,11 +73,11 @@ typedef struct {
     int n_platforms;
     empty_platform *empty; /* n_empty */
     int n_empty;
-    char note[1000]; /* what was chosen for drivers unasked, or does not work; or "" */
+    char note[1000]; /* what driver_needs_prepare chose or could not find; or "" */
 } device_list;
 
-/* All devices of all platforms; none is no error. ERR_LIMIT where this process may not take the
- * memory that drivers need to start: they end the process there. */
+/* Lists all devices of all platforms; none is no error. ERR_LIMIT if the limits of this process
+ * leave less memory than drivers need to start, since they would abort. */
 status device_list_init(device_list *list);
 void device_list_free(device_list *list);
 
@@ -85,7 +85,7 @@ void device_list_free(device_list *list);
  * type); the exact name; else part of one platform's name, one device's name, or one device's
  * version text. Null or "" chooses: discrete GPU, integrated GPU, accelerator, CPU, the vendors'
  * platforms first.
- * ERR_USAGE when several are left or none is meant, in a line without the selector; ERR_DEVICE when
+ * ERR_USAGE if several devices or none match; the line does not contain the selector. ERR_DEVICE if
  * there is no device at all. */
 status device_choose(int *index, const device_list *list, const char *selector);
 
@@ -112,10 +112,10 @@ typedef struct {
     device_tuned *tuned; /* the newest first */
     device_handles *handles;
     struct record *recorder;  /* null, or takes down what is queued: record.h */
-    struct pretended *pretended; /* null, or the device is not there: pretend.h */
+    struct pretended *pretended; /* not null: an offline device, see pretend.h */
     uint64_t allocated_bytes; /* by buffer_create, still held */
-    /* What ran, for people: the arithmetic of each operator as bits (ops/op.h), and layers that
-     * stayed in fp32 since fp16 does not hold their weights. */
+    /* For messages: the arithmetics that each operator ran in, as bits (arith in ops/op.h), and the
+     * layers that stayed in fp32, as their weights are too large for fp16. */
     struct {
         unsigned gemm, attention, conv;
     } ran;
@@ -125,7 +125,7 @@ typedef struct {
         float largest; /* weight of the first */
     } wide;
     struct {
-        int built, loaded, refused, stored; /* from source, from the cache; cached but no good */
+        int built, loaded, refused, stored; /* built from source; cached: used, bad, new */
     } programs;
     struct {
         int m, n, k;
@@ -137,7 +137,7 @@ typedef struct {
 
 /* settings null: the defaults. */
 status device_open(device *d, const device_info *info, const device_settings *settings);
-/* Also stores built programs. What fails of that is no failure: the stored one stays. */
+/* Also stores built programs; failures of that are ignored, and the stored failure line stays. */
 void device_close(device *d);
 
 /* Waits until all queued work is done; its errors surface here. */

@@ -33,7 +33,7 @@ struct device_handles {
 /* "CL_OUT_OF_RESOURCES", or "error -9999". */
 const char *cl_error_name(cl_int code);
 
-/* Stores "call: NAME" and returns ERR_DEVICE, or ERR_RESOURCES. */
+/* Stores "call: NAME" and returns ERR_DEVICE, or ERR_RESOURCES if resources ran out. */
 status cl_fail(const char *call, cl_int code);
 
 #define CL_TRY(name, call)                                                                         \

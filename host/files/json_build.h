@@ -1,5 +1,5 @@
-/* Building JSON, the only way there is: any call may fail, the failure stays, and json_build_text
- * and json_build_print return it. So nothing is written of a document that lacks a part.
+/* The only way to build JSON. Any call may fail; the first failure stays, and json_build_text and
+ * json_build_print return it. So a document that lacks a part is never written.
  *
  *     json_build b;
  *     json_t *root = json_build_begin(&b);
@@ -19,36 +19,37 @@
 typedef struct {
     json_t *root;
     status st;      /* the first failure */
-    char line[200]; /* which it explains */
+    char line[200]; /* its message */
 } json_build;
 
-/* The root, an object or an array; null when that failed, which the calls below take. */
+/* Returns the root, an object or an array; or null if that failed, which the calls below accept. */
 json_t *json_build_begin(json_build *b);
 json_t *json_build_begin_array(json_build *b);
-/* Begins with the object that a text holds: b->root. The status stays in b as well. part: as
- * json_read takes it. */
+/* Begins with the object in a text: b->root. Returns the status, which also stays in b. part: as
+ * for json_read. */
 status json_build_read(json_build *b, const char *json, const char *path, const char *part);
 void json_build_free(json_build *b);
 
-/* Each puts a value into `in`, an object or an array of the document: into an object under key,
- * replacing what is there; to the end of an array, where key is not looked at. */
+/* Each puts a value into `in`: into an object under key, replacing an older value, or at the end of
+ * an array, where key is ignored. */
 json_t *json_put_object(json_build *b, json_t *in, const char *key);
 json_t *json_put_array(json_build *b, json_t *in, const char *key);
 void json_put_int(json_build *b, json_t *in, const char *key, json_int_t value);
-/* What is not finite becomes null: JSON cannot say it. */
+/* A value that is not finite becomes null, since JSON has no such numbers. */
 void json_put_real(json_build *b, json_t *in, const char *key, double value);
 void json_put_bool(json_build *b, json_t *in, const char *key, bool value);
 void json_put_null(json_build *b, json_t *in, const char *key);
 /* ERR_FORMAT for a value that is not UTF-8. */
 void json_put_text(json_build *b, json_t *in, const char *key, const char *value);
-/* A path or a driver's words: each byte that is no UTF-8 becomes U+FFFD. */
+/* For paths and strings of drivers: each byte that is not UTF-8 becomes U+FFFD. */
 void json_put_name(json_build *b, json_t *in, const char *key, const char *value);
 
-/* Appends the document to out, as jansson writes it with these flags; or any value. */
+/* Appends the document, or any value, to out, as jansson writes it with these flags. */
 status json_build_text(json_build *b, text *out, size_t flags);
 status json_append(text *out, const json_t *value, size_t flags);
-/* Prints the document and ends the line. What a terminal would obey or hide is written as \u, so
- * that a program reads the same strings. ERR_FILE when to cannot be written. */
+/* Prints the document and ends the line. Characters that a terminal would interpret or hide are
+ * written as \u escapes, so that a program reads the same strings. ERR_FILE if `to` cannot be
+ * written. */
 status json_build_print(json_build *b, FILE *to, size_t flags);
 
 #endif

@@ -19,7 +19,8 @@ typedef struct {
 /* Reads and checks the file: magic, version, header grammar, type, order, shape products, exact
  * length. Values beyond float32 or not finite are refused, with their index. */
 status npy_read(npy *array, const char *path);
-/* The same; judge sees type, shape and count before the values are read, and can refuse them. */
+/* The same, but calls judge with type, shape and count before the values are read; it may refuse
+ * the file. */
 typedef status npy_judge(const npy *array, const char *path, const void *context);
 status npy_read_judged(npy *array, const char *path, npy_judge *judge, const void *context);
 void npy_free(npy *array);

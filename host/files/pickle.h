@@ -1,7 +1,6 @@
 /* A pickle (protocols 2 to 5) as a graph of plain nodes. Nothing is executed, imported or built: a
- * call is a node that says which function was to be called, and with what. So every class is
- * tolerated, and none is known here. Nodes, stack, memo and the number of items are bounded; cycles
- * may be there. */
+ * call becomes a node with the function's name and arguments. So any class may occur, and none is
+ * known here. Nodes, stack, memo and the number of items are bounded. The graph may have cycles. */
 #ifndef DITCL_FILES_PICKLE_H
 #define DITCL_FILES_PICKLE_H
 
@@ -12,7 +11,7 @@
 #include "base/status.h"
 
 typedef enum {
-    PICKLE_OTHER, /* None, bytes, sets: nothing that we look into */
+    PICKLE_OTHER, /* None, bytes, sets: contents are ignored */
     PICKLE_INT,   /* booleans too */
     PICKLE_FLOAT,
     PICKLE_TEXT,
@@ -21,7 +20,7 @@ typedef enum {
     PICKLE_DICT,
     PICKLE_CLASS,     /* a class or function, by its name */
     PICKLE_CALL,      /* the result of calling one; may have items as a dictionary has */
-    PICKLE_PERSISTENT /* what the program that reads it is to supply */
+    PICKLE_PERSISTENT /* an object that the reading program supplies */
 } pickle_kind;
 
 typedef struct {

@@ -12,12 +12,12 @@
 
 typedef enum { DTYPE_F32, DTYPE_F16, DTYPE_BF16, DTYPE_F64, DTYPE_OTHER } dtype;
 
-/* The most of a file, or of files that belong together: published ones have a few thousand, the
- * largest in many files 92000. */
+/* Most tensors of a file, or of files that belong together. Published models have a few thousand,
+ * the largest 92000 in many files. */
 enum { TENSOR_MAX_DIMS = 8, TENSORS_MAX = 100000 };
 
 typedef struct {
-    char *name;        /* the keys of dictionaries that lead to it, and its own, joined by dots */
+    char *name;        /* keys of the dictionaries that lead to it, and its own, joined by dots */
     size_t key_length; /* bytes of the name that are dictionaries' keys, the last dot included */
     dtype type;
     char type_name[20]; /* as the file spells it, for messages */
@@ -29,18 +29,18 @@ typedef struct {
     size_t strides[TENSOR_MAX_DIMS]; /* only then; in elements */
 } tensor;
 
-/* A note that a file carries: safetensors' __metadata__; in torch.save's checkpoints
- * args.num_classes and args.class_dropout_prob, where their args say them. */
+/* A note in a file: an entry of safetensors' __metadata__, or args.num_classes and
+ * args.class_dropout_prob of a checkpoint of torch.save. */
 typedef struct {
     char *key, *value;
 } tensor_note;
 
-/* What a file of dictionaries holds beside named tensors. */
+/* What a key of a file's dictionaries leads to. */
 typedef enum {
     KEY_DICTIONARY,
     KEY_TENSOR,
     KEY_NAMELESS, /* a list of tensors */
-    KEY_OBJECT,   /* of a class that is not known here, such as a whole module */
+    KEY_OBJECT,   /* of an unknown class, such as a whole module */
     KEY_OTHER     /* numbers, text, ... */
 } key_kind;
 
@@ -61,8 +61,8 @@ typedef struct {
     size_t n_tensors;
     tensor_note *notes;
     size_t n_notes;
-    tensor_key *keys; /* every key at the top, and lists of tensors and objects below, at most
-                       * KEYS_MAX; none where the format has no dictionaries */
+    tensor_key *keys; /* all keys at the top, and those below that lead to lists of tensors or to
+                       * objects, at most KEYS_MAX; none if the format has no dictionaries */
     size_t n_keys;
 } tensor_file;
 
@@ -77,7 +77,7 @@ const tensor *tensor_find(const tensor_file *file, const char *name);
 const char *tensor_file_note(const tensor_file *file, const char *key);
 status tensor_file_add_note(tensor_file *file, const char *key, const char *value);
 
-/* Pages of the tensor's values need not stay in this process's memory. */
+/* Releases the pages of the tensor's values. */
 void tensor_forget(const tensor_file *file, const tensor *t);
 
 /* Bytes of one element; the type must not be DTYPE_OTHER. */

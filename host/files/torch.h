@@ -1,7 +1,7 @@
 /* Files of torch.save: tensors only, nothing is executed. Both formats are read: the zip archive
- * (.pt, .pth, .bin, .ckpt since PyTorch 1.6) and the older stream of pickles. Every tensor that the
- * keys of dictionaries lead to is listed, under these keys joined by dots; keys that are no text,
- * as optimizers have them, lead nowhere. */
+ * (.pt, .pth, .bin, .ckpt since PyTorch 1.6) and the older stream of pickles. Every tensor
+ * in nested dictionaries is listed; its name is the keys that lead to it, joined by dots. Keys that
+ * are not text, as optimizers have them, are ignored. */
 #ifndef DITCL_FILES_TORCH_H
 #define DITCL_FILES_TORCH_H
 

@@ -192,7 +192,7 @@ static status find_number(int *class_number, const char *typed, const class_choi
         fail_hint("--num-classes %d: the last row of the label table is a class too",
                   among->n_classes + 1);
     else if (among->has_null)
-        fail_hint("the null class is called null");
+        fail_hint("--class null draws the null class");
     return ERR_USAGE;
 }
 
@@ -270,7 +270,7 @@ status config_next_class(int *class_number, const char **typed, const class_choi
     if (whole) return OK;
     if (!trim(name, at, length))
         return fail(ERR_USAGE, "class \"%.60s...\" is too long for a name", at);
-    if (!*name) return fail(ERR_USAGE, "--class %.60s: has an empty part", at);
+    if (!*name) return fail(ERR_USAGE, "--class \"%.60s\": a name is missing", at);
     if (text_equal_nocase(name, "all")) {
         *class_number = CLASS_ALL;
         return OK;

@@ -28,7 +28,7 @@ typedef struct {
     int head_dim;   /* d: at most 128 */
     int width;      /* D = heads x head_dim, a multiple of 4 */
     int n_classes;
-    bool has_null;  /* the null class has the number n_classes */
+    bool has_null;  /* the label table has a null class, number n_classes */
     int latent_size; /* latent rows = columns, a multiple of p */
     float norm3_eps; /* of the norm before the MLP */
     conditioning_design design; /* JSON does not say it: the tensors do */
@@ -80,16 +80,16 @@ typedef enum {
     N_SAMPLERS
 } sampler_kind;
 
-/* scheduler/scheduler_config.json of a diffusers scheduler, or with _class_name SiT, which
- * diffusers does not know: then only flow, path and predicts count. What the file says depends on
- * the class that reads it: other keys, other defaults. So the keys are kept, and
- * config_settle_schedule reads the values for one sampler. */
+/* scheduler/scheduler_config.json of a diffusers scheduler; or with _class_name SiT, which
+ * diffusers does not know: then only flow, path and predicts count. Each scheduler class reads
+ * other keys and has other defaults. So the keys are kept, and config_settle_schedule reads the
+ * values for one sampler. */
 typedef struct {
-    sampler_kind sampler; /* what class_name says */
+    sampler_kind sampler; /* of class_name */
     bool sampler_known;   /* false: another class, or none */
-    char class_name[80];  /* whose configuration it is: the class that DiTPipeline makes, or "" */
-    char own_class[80];   /* what the file itself says, or "" */
-    struct json_t *keys;  /* the file's; null: SiT's, or settled; owned */
+    char class_name[80];  /* the scheduler class that DiTPipeline would make, or "" */
+    char own_class[80];   /* _class_name in the file itself, or "" */
+    struct json_t *keys;  /* of the file, owned; null for SiT, or once settled */
     char *file;           /* its path, for messages; owned */
     bool flow; /* SiT: the network is told a time from 0 (noise) to 1 (data) */
     flow_path path;
@@ -112,21 +112,21 @@ typedef struct {
     enum { END_ZERO, END_SIGMA_MIN } end; /* of the noise levels */
 } schedule_config;
 
-/* json: the file's text; path: for messages only. class_name: whose configuration it is where the
- * file does not say it; null: then it must. On failure *config is zero. */
+/* json: the file's text; path: for messages only. class_name: the class if the file has no
+ * _class_name; null: the file must have one. On failure *config is zero. */
 status config_parse_dit(dit_config *config, const char *json, const char *path,
                         const char *class_name);
 /* *origin = what a converted transformer's configuration says under CONFIG_ORIGIN, a key that
  * diffusers passes over; unchanged where it says nothing. */
 #define CONFIG_ORIGIN "_ditcl_arithmetic"
-/* Another such key: false where the label table has no row for the null class. In diffusers there
- * is always one. */
+/* Another such key: false if the label table has no row for the null class. In diffusers there is
+ * always one. */
 #define CONFIG_NULL "_ditcl_null_class"
 status config_parse_origin(compat *origin, const char *json, const char *path);
 status config_parse_vae(vae_config *config, const char *json, const char *path,
                         const char *class_name);
-/* class_name: what model_index.json names for the scheduler, which goes before the file's own
- * _class_name as it does in DiTPipeline; null or "" where it names none. Looks at no other key. */
+/* class_name: the scheduler's class in model_index.json, which goes before the file's own
+ * _class_name as in DiTPipeline; null or "" if it names none. Reads no other key. */
 status config_parse_schedule(schedule_config *config, const char *json, const char *path,
                              const char *class_name);
 void config_free_schedule(schedule_config *config);
@@ -134,9 +134,9 @@ void config_free_schedule(schedule_config *config);
 /* *out = a copy in which what Python writes for minus infinity is null. */
 status config_standard_json(char **out, const char *json);
 
-/* *out = the configuration as the sampler's class reads it, which is what diffusers' from_config
- * does: keys that the class does not have say nothing, absent ones have its defaults, and a value
- * that is not supported is refused by name. *out is zero on failure, and freed by the caller. */
+/* *out = the configuration as the sampler's class reads it, like diffusers' from_config: keys that
+ * the class does not know are ignored, absent ones get its defaults, and values that are not
+ * supported are refused by name. *out is zero on failure; the caller frees it. */
 status config_settle_schedule(schedule_config *out, const schedule_config *config,
                               sampler_kind sampler);
 

@@ -361,7 +361,8 @@ static status open_pipeline(model *m, const model_request *request, const char *
     char path[PATH_BYTES], index[PATH_BYTES], class_name[80] = "";
     find_request q = {.variant = request->variant, .wanted = request->weights, .settled = settled};
     if (request->heads)
-        return fail(ERR_USAGE, "--heads: %s says it itself; only a single file needs it", m->path);
+        return fail(ERR_USAGE, "--heads: applies only to a single file; %s has a configuration",
+                    m->path);
     m->spelling = NAMING_DIFFUSERS;
     m->origin = COMPAT_DIFFUSERS;
     st = read_json(&m->texts[TEXT_DIT], path, part, "config.json", false);
@@ -551,8 +552,8 @@ static status settle_flow(model *m, const model_request *request)
 {
     if (request->flow) {
         if (m->texts[TEXT_SCHEDULE] && file_is_folder(m->path))
-            return fail(ERR_USAGE, "--model-type: %s says it itself, in scheduler/"
-                                   "scheduler_config.json; only a single file needs it", m->path);
+            return fail(ERR_USAGE, "--model-type: applies only to a single file; %s has scheduler/"
+                                   "scheduler_config.json", m->path);
         config_free_schedule(&m->schedule);
         config_flow_schedule(&m->schedule, request->path, request->predicts);
     }

@@ -26,20 +26,20 @@ typedef struct {
     vae_config vae;
     schedule_config schedule;
     class_names classes;
-    labels_source labels_by; /* who said which rows of the label table are classes */
+    labels_source labels_by; /* the source that says which rows of the label table are classes */
     weights dit_weights, vae_weights;
     bool has_vae;
     bool vae_assumed; /* a bare file: its groups and scaling factor are Stable Diffusion's */
     char *texts[N_TEXTS]; /* null where there is none */
-    bool several_files;   /* the transformer's folder holds variants, or there is an averaged one */
-    char *notes;          /* null, or lines: which of several files were taken, what is lacking */
+    bool several_files;   /* the folder has variants of the transformer, or an averaged one */
+    char *notes;          /* null, or lines: which of several files were taken, what is missing */
 } model;
 
 typedef struct {
     const char *name; /* a pipeline folder, a name, or one DiT file */
     const char *vae;  /* null, or a pipeline folder, a VAE folder or a VAE file */
-    const char *weights; /* null, or which of a file's: see states_take */
-    const char *variant; /* null, or which of a folder's files: see find_weights */
+    const char *weights; /* null, or which weights of a file: see states_take */
+    const char *variant; /* null, or which file of a folder: see find_weights */
     int heads;        /* 0: not given */
     int n_classes;    /* 0: not given */
     int forced;       /* -1, or a compat */
@@ -50,15 +50,15 @@ typedef struct {
     prediction predicts;
 } model_request;
 
-/* Finds the files and reads their configurations and lists of tensors; the values stay where they
- * are. ERR_FILE, ERR_FORMAT, or ERR_USAGE for what the request lacks. On failure *m is zero. */
+/* Finds the files and reads their configurations and lists of tensors, but not the values.
+ * ERR_FILE, ERR_FORMAT, or ERR_USAGE if the request lacks something. On failure *m is zero. */
 status model_open(model *m, const model_request *request);
 void model_close(model *m);
 
-/* What a model is sampled with unless told otherwise. ERR_FORMAT where its scheduler is none of
- * ours. */
+/* The model's default sampler. ERR_FORMAT if ditcl does not have its scheduler. */
 status model_sampler(sampler_kind *sampler, const model *m);
-/* One that reads the scheduler's configuration, for measurements: the model's own where it can. */
+/* A sampler for measurements that can read the scheduler's configuration: the default one if it
+ * can. */
 sampler_kind model_any_sampler(const model *m);
 
 #endif

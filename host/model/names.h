@@ -45,8 +45,8 @@ void name_layer(char out[NAME_BYTES], naming spelling, layer which, int block, c
 /* Whether a transformer, or a VAE in any naming, has a tensor of this name. */
 bool name_is_dit(const char *name);
 bool name_is_vae(const char *name);
-/* out = the transformer's tensor that this name is without its dots, as an average of Latent
- * Diffusion's program keeps it (blocks0attnqkvweight); false where it is none. */
+/* For a name without dots, as in averages of Latent Diffusion's program (blocks0attnqkvweight): out
+ * = the transformer's tensor with dots; false if there is none. */
 bool name_from_dotless(char out[NAME_BYTES], const char *name);
 
 /* A VAE's tensor as the Latent Diffusion program (encoder.down.0.block.1.conv1.bias) or diffusers

@@ -1,6 +1,6 @@
 /* Keys of a configuration, each read with its type and range: an absent key gives the fallback, and
  * what does not fit fails with the file's name, the key, what was found and what was expected.
- * What the keys mean is config.h's. */
+ * config.h knows what the keys mean. */
 #ifndef DITCL_MODEL_READ_H
 #define DITCL_MODEL_READ_H
 
@@ -29,8 +29,8 @@ status read_bool(const reader *r, const char *key, bool fallback, bool *out);
 /* *out = the index of the key's string among words, which end with a null pointer. */
 status read_word(const reader *r, const char *key, int fallback, const char *const *words,
                  int *out);
-/* name: size bytes for _class_name, or for fallback where the file does not say it: what else names
- * the class. Null: the file must say it, else any JSON object would pass for a model. */
+/* name [size] = _class_name, or fallback if the file has none. fallback null: the file must have
+ * one, else any JSON object would pass for a model. */
 status read_class(const reader *r, const char *fallback, char *name, size_t size);
 
 /* Refuse what is not supported: anything but this value, or but null, where the key is given. */

@@ -30,7 +30,7 @@ typedef struct {
 #define SHAPE(...)                                                                                 \
     ((shape){sizeof((size_t[]){__VA_ARGS__}) / sizeof(size_t), {__VA_ARGS__}})
 
-/* One network's weights in any file that checkpoint_open reads; wanted: see states_take. */
+/* Opens one network's weights in any file that checkpoint_open reads. wanted: see states_take. */
 status weights_open(weights *w, const char *path, const state_kind *kind, const char *wanted);
 /* Weights without a file, for measurements: any tensor is there, in the shape that is asked for,
  * with values that depend on its name and their place in it alone. Their variance is one over the

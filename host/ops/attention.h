@@ -12,7 +12,7 @@ typedef struct {
     status (*scratch)(device *d, size_t *count, attention_shape s);
     /* As op_attention. */
     status (*run)(device *d, buf out, buf qkv, buf scratch, attention_shape s);
-    /* Relative error of one input at most; null: it takes fp32 as it is. */
+    /* Largest relative error of one input; null: inputs stay fp32. */
     double (*input_error)(const device *d, attention_shape s);
     unit on;
 } attention_implementation;

@@ -25,7 +25,7 @@ typedef struct gemm_implementation {
     /* As op_gemm; the values are w->use.values. */
     status (*product)(device *d, buf out, buf a, const gemm_weight *w, int m,
                       const gemm_epilogue *e, buf scratch);
-    /* Relative error of one input at most, where inputs are rounded to less than fp32 has. */
+    /* Largest relative error of one input, if inputs are rounded to less than fp32; else 0. */
     double input_error;
     /* What it computes on, and how many products it makes of one (null: one). */
     unit on;
@@ -41,8 +41,8 @@ extern const gemm_implementation gemm_clblast, gemm_cpu, gemm_cpu_pairs,
 gemm_choice gemm_choose(const device *d, int m, int n, int k);
 /* The choice of a layer, made for m rows where it is not loaded yet. */
 gemm_choice gemm_choice_of(const device *d, const gemm_weight *w, int m);
-/* As gemm_weight_load, for a choice. *largest = the largest weight, where the choice rounds to
- * fp16, else 0. */
+/* As gemm_weight_load, for a choice. *largest = the largest weight if the choice rounds to fp16,
+ * else 0. */
 status gemm_weight_pack(device *d, gemm_weight *w, gemm_choice use, const gemm_rows *rows,
                         const float *bias, int n, int k, float *largest, const char *what);
 

@@ -23,7 +23,7 @@ static inline bool divides(int a, int b)
     return b % a == 0;
 }
 
-/* What an implementation's inputs are rounded to, by its input_error. bf16x3: two parts each. */
+/* Arithmetic type of an implementation, by its input_error. bf16x3: each input is a hi/lo pair. */
 typedef enum { ARITH_FP32, ARITH_BF16X3, ARITH_BF16, ARITH_FP16, N_ARITHS } arith;
 extern const char *const arith_names[N_ARITHS];
 
@@ -34,7 +34,7 @@ static inline arith op_arith(double input_error)
     return input_error >= 0x1p-18 ? ARITH_BF16X3 : ARITH_FP32;
 }
 
-/* Takes down that fp16 does not hold a layer's weights, so that it stays in fp32. */
+/* Records that a layer stays in fp32, since its weights are too large for fp16. */
 void op_stays_fp32(device *d, const char *layer, float largest);
 
 /* Whether kernels on a GPU's matrix units serve a device that was opened in this precision. */
@@ -52,8 +52,8 @@ static inline int op_tile_parts(const device *d)
     return d->settings.precision == PRECISION_BF16 ? 1 : 2;
 }
 
-/* Whether the device's vectors have `width` floats, and an item of cpu kernels keeps in registers
- * what its innermost loop needs: rows x vectors sums, a row of vectors and one value. */
+/* Whether the device's vectors have `width` floats, and a work-item of cpu kernels can keep in
+ * registers what its innermost loop needs: rows x vectors sums, a row of vectors and one value. */
 static inline bool op_sums_stay(const device *d, int width, int vectors, int rows)
 {
     int registers = d->vector_width == 8 ? 16 : 32;

@@ -17,8 +17,8 @@ int gemm_kinds(const device *d, const int *shape, const tuning *out[TUNING_KINDS
 int attention_kinds(const device *d, const int *shape, const tuning *out[TUNING_KINDS]);
 int conv_kinds(const device *d, const int *shape, const tuning *out[TUNING_KINDS]);
 
-/* What GEMM, attention and convolutions computed in since the device was opened, such as "bf16x3
- * GEMM, fp32 attention", or "fp32" of all; "" where nothing ran. */
+/* out = the arithmetic in which GEMM, attention and convolutions ran since the device was opened,
+ * such as "bf16x3 GEMM, fp32 attention", or "fp32" for all; "" if nothing ran. */
 enum { OP_RAN = 160 };
 void op_ran(char out[OP_RAN], const device *d);
 
@@ -125,8 +125,7 @@ status op_gemm(device *d, buf out, buf a, const gemm_weight *w, int m, const gem
 const char *gemm_name(const device *d, int m, int n, int k);
 double gemm_input_error(const device *d, int m, int n, int k);
 
-/* Whether the device has products in the arithmetic of this precision; of auto: in bf16x3, three
- * products of bf16 for one. */
+/* Whether the device has a GEMM in the arithmetic of this precision; for auto: in bf16x3. */
 bool gemm_offers(const device *d, precision p);
 
 /* The first use of a shape, and of what serves it for this layer, on a device: the whole product is

@@ -6,7 +6,7 @@
 #include "sample/schedule.h"
 
 typedef struct {
-    schedule_config config; /* settled for the sampler */
+    schedule_config config; /* as read for this sampler */
     schedule_options options;
     const char *steps; /* as typed, for messages */
     int n_steps;       /* the number in it, 0 with sections */

@@ -49,7 +49,7 @@ static status parse_steps(sampling *q)
                     "number, or numbers for sections, with commas between",
                     q->steps, most);
     if (number > (uint64_t)most)
-        return fail(ERR_USAGE, "steps %.60s: the model was trained with %d, more cannot be taken",
+        return fail(ERR_USAGE, "steps %.60s: expected at most %d, as the model was trained",
                     q->steps, most);
     q->n_steps = (int)number;
     return OK;
@@ -82,7 +82,7 @@ static status check_options(const sampling *q)
                     sampler_names[o->sampler], q->config.flow ? "SiT" : "DiT",
                     q->config.flow ? "euler, heun or sde" : "ddpm, ddim, dpm++, euler or heun");
     if (o->diffusion != DIFFUSION_SIGMA && o->sampler != SAMPLER_SDE)
-        return fail(ERR_USAGE, "diffusion %s: only the sde sampler has it",
+        return fail(ERR_USAGE, "diffusion %s: only the sde sampler uses it",
                     diffusion_names[o->diffusion]);
     if (o->sampler == SAMPLER_DDIM && !(o->eta >= 0 && o->eta <= 1))
         return fail(ERR_USAGE, "eta %g: expected 0 to 1", o->eta);

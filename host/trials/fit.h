@@ -6,16 +6,16 @@
 
 #include "device/device.h"
 
-/* fit_device begins no candidate after so many seconds, those that it spends on compiling included.
- * A candidate that has begun is not interrupted. */
+/* fit_device begins no candidate after this time, which includes compiling. A candidate that has
+ * begun is not interrupted. */
 #define FIT_SECONDS 3.0
 
-/* Lays stored choices on the device, before any weights are packed for it. Lines that cannot be
- * used are told to d->settings.warn. measure: what has no line is measured, within FIT_SECONDS in
- * all, after one line to say (null: nobody), which also says if the choice cannot be stored; of the
- * candidates only those that give the bits of the first compete; what is found is stored. A device
- * that cannot be measured keeps the first candidates. ERR_MEMORY only. Environment: DITCL_FIT=off
- * measures nothing, and neither does DITCL_CL_DIR. */
+/* Applies stored configurations to the device, before any weights are packed for it. Calls
+ * d->settings.warn for lines that cannot be used. measure: measures shapes without a line, for
+ * FIT_SECONDS in all, and stores the best. Only candidates that give the same bits as the first one
+ * compete. Before that it calls say (may be null) with one line, and again if the result cannot be
+ * stored. A device that cannot be measured keeps the first candidates. DITCL_FIT=off and
+ * DITCL_CL_DIR turn measuring off. Fails only with ERR_MEMORY. */
 status fit_device(device *d, bool measure, void (*say)(const char *line));
 
 #endif

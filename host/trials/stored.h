@@ -9,12 +9,12 @@
 #include "device/store.h"
 #include "ops/tuning.h"
 
-/* Lays the values of s's lines on the device. A line that cannot be used is told to
- * d->settings.warn and dropped; those of another class or precision stay, unused. ERR_MEMORY
- * only. */
+/* Applies the configurations of s's lines to the device. Calls d->settings.warn for lines that
+ * cannot be used and drops them; lines of another kernel family or precision stay unused. Fails
+ * only with ERR_MEMORY. */
 status stored_use(device *d, store *s);
 
-/* Lays only the lines on it that are compiled into the program. */
+/* Applies only the lines that are compiled into the program. */
 status stored_use_shipped(device *d);
 
 /* Whether s has values of this implementation for any shape, or a choice for some shape of its

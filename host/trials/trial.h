@@ -95,8 +95,8 @@ typedef struct {
 status trial_check(device *d, const trial *t, unsigned seed, bool small, bool verbose, FILE *out,
                    trial_tally *tally);
 
-/* The trials of these names, all of them when n is 0; *all counts their cases. ERR_USAGE for an
- * unknown name. */
+/* Runs the operator tests of these names, or all of them if n is 0; *all counts their cases.
+ * ERR_USAGE for an unknown name. */
 status trial_check_all(device *d, const char *const *names, int n, unsigned seed, bool small,
                        FILE *out, trial_tally *all);
 

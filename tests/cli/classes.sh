@@ -58,7 +58,7 @@ says "class null" keep/x.png
 expect 0 "" sample "$original" $unguided --cfg 4 --class null --seed 1
 near guided.npy
 expect 0 "" sample "$original" $vae $short --class 0,null --interpolate 3
-expect 2 "called null" sample "$original" $vae $short --class 4
+expect 2 "--class null draws the null class" sample "$original" $vae $short --class 4
 expect 2 "--num-classes 4" sample "$original" $vae $short --class 3
 
 # without anything that says it the last row is the null class, and one line says so
@@ -86,7 +86,7 @@ expect 0 '"null_class": false' info keep/three.safetensors --heads 1 --num-class
 expect 0 "" bench keep/three.safetensors $vae --num-classes 3 --only forward -q --repeat 1
 expect 2 "--num-classes says 7, but the label table has 3 rows, expected 3, or 2 and the null class" \
     info keep/three.safetensors --heads 1 --num-classes 7
-expect 2 "num-classes: only a MODEL" info --arch DiT-S/2 --num-classes 3
+expect 2 "num-classes: applies only to a MODEL" info --arch DiT-S/2 --num-classes 3
 expect 2 "num-classes" info "$data/models/plain32" --num-classes 3
 expect 0 "" info "$data/models/plain32" --num-classes 7
 # a copy says so too; a folder cannot

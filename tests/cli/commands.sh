@@ -29,7 +29,7 @@ expect 2 "--class needs a value" sample "$model" --class
 expect 2 "takes no value" sample "$model" --quiet=1
 expect 2 'unexpected argument "more"' sample "$model" more
 expect 2 "0 to 4" sample "$model" --class 5
-expect 2 "empty part" sample "$model" --class 1,,2
+expect 2 "a name is missing" sample "$model" --class 1,,2
 expect 2 "--steps" info "$model" --steps 5
 expect 2 "steps" sample "$model" --steps 0
 expect 2 "steps" sample "$model" --steps 10x
@@ -48,8 +48,8 @@ expect 2 "sde sampler" sample "$model" --sampler ddim --diffusion linear
 expect 2 "not for DiT" sample "$model" --class 1 --sampler sde
 expect 2 "not for SiT" sample "$data/models/sit24" --class 1 --sampler dpm++
 expect 2 "diffusion sbdm" sample "$data/models/sit24" --class 1 --sampler sde --diffusion sbdm
-expect 2 "says it itself" sample "$model" --model-type sit
-expect 2 "only --model-type sit" sample "$model" --path VP
+expect 2 "only to a single file" sample "$model" --model-type sit
+expect 2 "only with --model-type sit" sample "$model" --path VP
 expect 2 "Linear, GVP, VP" sample "$model" --path linear
 expect 2 "is a SiT" sample "$data/models/sit24" --compat diffusers
 expect 2 "timestep 500 twice" sample "$model" --class 1 --sampler dpm++ --steps 1000
@@ -62,11 +62,11 @@ expect 2 "--latents-in" sample "$model" --class 1 --invert
 expect 2 "makes no picture" sample "$model" --class 1 --invert --latents-in "$data/models/separate48-in.npy" --latents-out n.npy --out n.png
 expect 2 "cannot be inverted" sample "$model" --class 1 --invert --sampler heun --latents-in "$data/models/separate48-in.npy" --latents-out n.npy
 expect 2 "eta" sample "$model" --class 1 --invert --eta 0.5 --latents-in "$data/models/separate48-in.npy" --latents-out n.npy
-expect 2 "of what picture" sample "$model" --mask "$data/pictures/mask.png"
+expect 2 "needs --image" sample "$model" --mask "$data/pictures/mask.png"
 given="--image $data/pictures/given.png"
-expect 2 "leaves none of 10 steps" sample "$model" --class 1 --sampler heun --steps 10 $given --strength 0.05
-expect 2 "have no place" sample "$model" --class 1 --invert $given --latents-in "$data/models/separate48-in.npy" --latents-out n.npy
-expect 2 "only --interpolate" sample "$model" --class 1 --seed-to 2
+expect 2 "leaves none of the 10 steps" sample "$model" --class 1 --sampler heun --steps 10 $given --strength 0.05
+expect 2 "takes no --image" sample "$model" --class 1 --invert $given --latents-in "$data/models/separate48-in.npy" --latents-out n.npy
+expect 2 "only with --interpolate" sample "$model" --class 1 --seed-to 2
 expect 2 "two classes, or one" sample "$model" --class 1,2,3 --interpolate 4
 expect 2 "-n 2" sample "$model" --class 1 --interpolate 4 --seed-to 2 -n 2
 expect 2 "3, all" sample "$model" --cfg-channels 4
@@ -74,7 +74,7 @@ expect 2 "original, diffusers" sample "$model" --compat other
 expect 2 "auto, fp32" sample "$model" --precision fp8
 expect 2 "only the ddim" sample "$model" --sampler ddpm --eta 0.5
 expect 2 "no such device" sample "$model" --device nothing-like-this
-expect 2 "there are only" sample "$model" --device 99
+expect 2 "expected 0 to" sample "$model" --device 99
 expect 2 "no such device" sample "$model" --device 9:9
 expect 2 "%d" sample "$model" --out 'a%s.png'
 expect 2 "%d" sample "$model" --out 'a%d%d.png'
@@ -97,25 +97,25 @@ expect 0 "usage: ditcl encode" encode --help
 expect 2 "IN.png is missing" encode
 expect 2 "OUT.npy is missing" encode a.png
 expect 2 "--vae PATH is missing" encode a.png a.npy
-expect 2 "of what picture" sample "$model" --mask a.png
-expect 2 "of what picture" sample "$model" --strength 0.5
-expect 2 "of what picture" sample "$model" --fit
+expect 2 "needs --image" sample "$model" --mask a.png
+expect 2 "needs --image" sample "$model" --strength 0.5
+expect 2 "needs --image" sample "$model" --fit
 expect 2 "0 to 1" sample "$model" --image a.png --strength 1.5
 expect 2 "two classes" sample "$model" --class 1 --interpolate 3
 expect 2 "how many pictures" sample "$model" --class 1 -n 2 --interpolate 3
 expect 2 "two classes" sample "$model" --class 1,2,3 --interpolate 3 --seed-to 5
 expect 2 "2 to 1000" sample "$model" --class 1,2 --interpolate 1
-expect 2 "only --interpolate" sample "$model" --class 1,2 --seed-to 4
+expect 2 "only with --interpolate" sample "$model" --class 1,2 --seed-to 4
 expect 2 "an integer" sample "$model" --class 1,2 --interpolate 3 --seed-to -4
 expect 0 "usage: ditcl bench" bench --help
 expect 2 "no MODEL and no --arch" bench
 expect 2 "one MODEL" bench "$model" emoji
-expect 2 "MODEL already" bench "$model" --arch DiT-S/2
+expect 2 "combined with the MODEL" bench "$model" --arch DiT-S/2
 expect 2 "DiT-XL/2" bench --arch DiT-XL/3
 expect 2 "DiT-XL, then" bench --arch DiT-S/2-incontext
 expect 0 "usage: ditcl init" init --help
 expect 2 "OUT.safetensors is missing" init --arch DiT-S/8
-expect 2 "no --arch" init a.safetensors
+expect 2 "--arch NAME is missing" init a.safetensors
 expect 2 "expected DiT-S" init --arch DiT-S/3 a.safetensors
 expect 2 "only .safetensors" init --arch DiT-S/8 a.pt
 expect 2 "only .safetensors" init --arch DiT-S/8 .safetensors
@@ -131,19 +131,19 @@ expect 0 '"vae": null' info keep/new.safetensors --json
 rm keep/new.safetensors
 expect 2 "no MODEL and no --arch" info
 expect 2 "one MODEL" info "$model" emoji
-expect 2 "MODEL already" info "$model" --arch DiT-S/2
+expect 2 "combined with the MODEL" info "$model" --arch DiT-S/2
 expect 2 "expected DiT-S" info --arch DiT-S
 expect 2 "256, 512" info --arch DiT-S/2 --image-size 1024
-expect 2 "only --arch" info "$model" --image-size 256
-expect 2 "only a MODEL" info --arch DiT-S/2 --heads 6
+expect 2 "only to --arch" info "$model" --image-size 256
+expect 2 "only to a MODEL" info --arch DiT-S/2 --heads 6
 expect 0 "32963360 (32.96 M)" info --arch DiT-S/2
 expect 0 "137.63 Gflops" info --arch DiT-XL/2-cross-attention
 expect 0 '"parameters": 676014368' info --arch DiT-XL/2 --image-size 512 --json
 expect 0 '"design": "in-context"' info --arch DiT-B/8-in-context --json
 expect 2 "256, 512" bench --arch DiT-S/2 --image-size 300
-expect 2 "only --arch" bench "$model" --image-size 256
+expect 2 "only to --arch" bench "$model" --image-size 256
 expect 0 "usage: ditcl kernels" kernels --help
-expect 2 "no --out" kernels
+expect 2 "--out DIR is missing" kernels
 expect 2 "default, known, all" kernels --out keep/kernels --sets best
 expect 2 "fp16, subgroups" kernels --out keep/kernels --features fp61
 expect 2 "1 to 1024" kernels --out keep/kernels --local-memory 0
@@ -158,9 +158,9 @@ sed 1d keep/kernels/index.tsv | cut -f 1,3 | while read -r source name; do
 done >keep/missing
 [ -s keep/missing ] && problem "kernels: $(cat keep/missing)"
 [ "$(wc -l <keep/kernels/index.tsv)" -gt 20 ] || problem "kernels: a short index"
-expect 2 "only a MODEL" bench --arch DiT-S/2 --heads 2
+expect 2 "only to a MODEL" bench --arch DiT-S/2 --heads 2
 expect 2 "forward, modulation" bench "$model" --only nonsense
-expect 2 "empty part" bench "$model" --only forward,
+expect 2 "a name is missing" bench "$model" --only forward,
 expect 2 "repeat" bench "$model" --repeat 0
 expect 2 ".html" bench "$model" --html notes.txt
 
@@ -228,12 +228,12 @@ expect 0 "" decode "$model" -q --latents "$data/models/separate48-z.npy" --out d
 made d.npy
 expect 0 "" decode "$model" -q --latents "$data/models/separate48-z.npy" --out d.png
 made d.png
-expect 2 "only pictures are rounded" decode "$model" --latents "$data/models/separate48-z.npy" --out e.npy --compat original
+expect 2 "applies only to pictures" decode "$model" --latents "$data/models/separate48-z.npy" --out e.npy --compat original
 touch keep/notes.txt
-expect 2 "only a .npy file is replaced" sample "$model" --class 1 --latents-out keep/notes.txt
-expect 2 "only a .npy file is replaced" encode "$pictures/given.png" keep/notes.txt --vae "$model"
-expect 2 "--seed: only --sample" encode "$pictures/given.png" a.npy --vae "$model" --seed 1
-expect 2 "--rng: only --sample" encode "$pictures/given.png" a.npy --vae "$model" --rng torch-cuda
+expect 2 "replaces only .npy files" sample "$model" --class 1 --latents-out keep/notes.txt
+expect 2 "replaces only .npy files" encode "$pictures/given.png" keep/notes.txt --vae "$model"
+expect 2 "--seed: applies only with --sample" encode "$pictures/given.png" a.npy --vae "$model" --seed 1
+expect 2 "--rng: applies only with --sample" encode "$pictures/given.png" a.npy --vae "$model" --rng torch-cuda
 expect 2 "torch-cpu, torch-cpu-scalar" encode "$pictures/given.png" a.npy --vae "$model" --sample --rng cuda
 for rng in torch-cpu torch-cuda; do
     expect 0 "" encode "$pictures/given.png" keep/$rng.npy --vae "$model" --sample --rng $rng -q
@@ -347,7 +347,7 @@ expect 1 "new folder's name" convert "$original" keep/link $single
 expect 1 "new folder's name" convert "$original" keep/empty/. $single
 expect 0 "" convert "$original" keep/there $single
 cp "$original" keep/same.safetensors && ln keep/same.safetensors keep/linked.safetensors
-expect 2 "is the file that is read" convert keep/same.safetensors keep/linked.safetensors --heads 1
+expect 2 "is the input file" convert keep/same.safetensors keep/linked.safetensors --heads 1
 # a full disk, or a limit: the message names what was asked for, and nothing is left
 (
     failed=0

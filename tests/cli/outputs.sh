@@ -90,9 +90,9 @@ rmdir 100% 'a%d'
 for bad in 'a%' 'a%.png' '%5d.png' '%00d.png' '%d%%%d.png' '100%/%s.png'; do
     expect 2 "%0Nd" $one --out "$bad"
 done
-for name in notes.txt keep/first.png; do expect 2 "name it .conf" tune --export $name; done
+for name in notes.txt keep/first.png; do expect 2 "ends in .conf" tune --export $name; done
 touch keep/plain
-expect 2 "name it .conf" tune --export keep/plain
+expect 2 "ends in .conf" tune --export keep/plain
 expect 1 "device or pipe" $one --latents-out /dev/null
 
 # ---- where files cannot be mapped; what is cut ----

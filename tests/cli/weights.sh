@@ -82,7 +82,7 @@ rm a.safetensors
 expect 0 "weights      ema (averaged); also held: model" info "$trainers/both-dit.pt" --heads 2
 expect 0 '"taken": "model"' info "$trainers/both-dit.pt" --heads 2 --weights raw --json
 says '"averaged": false' out
-expect 2 "only a MODEL needs it" info --arch DiT-S/8 --weights ema
+expect 2 "applies only to a MODEL" info --arch DiT-S/8 --weights ema
 
 # ---- REPA's projectors: a safetensors file with one more tensor ----
 python3 - "$trainers/ema.safetensors" keep/repa.safetensors <<'END'
