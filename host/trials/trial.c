@@ -223,6 +223,7 @@ static void report(FILE *out, const trial *t, const trial_case *c, const verdict
     else
         fprintf(out, "%s: %s[%zu] is %.9g, expected %.9g, seed %u\n", line, v->what, v->worst.bad,
                 v->worst.got, v->worst.expected, seed);
+    fflush(out); /* a case may take long: whoever reads a pipe sees it at once, too */
 }
 
 /* ---- the verb ---- */
