@@ -167,7 +167,7 @@ END_TEST
 
 START_TEST(damaged_files)
 {
-    char *many = malloc(100000), *large = calloc(1, (1 << 20) + 2);
+    char *many = malloc(100000), *large = calloc(1, (1 << 24) + 2);
     ck_assert(many && large);
     *many = 0;
     for (char *at = many; at < many + 90000;) at += sprintf(at, "rubbish\n");
@@ -180,7 +180,7 @@ START_TEST(damaged_files)
     ck_assert(strstr(warnings, "NUL"));
     ck_assert_uint_eq(s.n, 0);
     store_free(&s);
-    memset(large, '\n', (1 << 20) + 1);
+    memset(large, '\n', (1 << 24) + 1);
     s = load(large);
     ck_assert_int_eq(n_warnings, 1);
     ck_assert_msg(!strstr(warnings, ":0:"), "%s", warnings); /* it is no line that is wrong */

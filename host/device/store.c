@@ -14,7 +14,7 @@
 #include "device/conf.h"
 #include "device/source.h"
 
-enum { PATH_BYTES = 4096, MOST_BYTES = 1 << 20, MOST_VALUE = 1 << 30 };
+enum { PATH_BYTES = 4096, MOST_BYTES = 1 << 24, MOST_VALUE = 1 << 30 };
 static const char blanks[] = " \t\r";
 
 /* ---- names ---- */
@@ -347,6 +347,7 @@ status store_load(store *s, const device_info *info, void (*warn)(const char *li
     st = read_file(&p, path);
     if (st == OK || st == ERR_MEMORY) return st;
     s->n_ignored++; /* all of it */
+    fail_in(st, "ignored");
     if (warn) warn(fail_line());
     return OK;
 }
