@@ -1,0 +1,38 @@
+#!/bin/bash
+# Drivers that fail, lie or are small: what the commands say and leave. The drivers are a good one
+# behind tests/opencl_layer.c. usage: tests/cli/bad_drivers.sh PATH/ditcl
+source "$(dirname "$0")/expect.sh"
+
+export OPENCL_LAYERS=$(dirname "$ditcl")/libopencl_layer.so
+if [ ! -f "$OPENCL_LAYERS" ]; then
+    echo "*** SKIPPED: the OpenCL headers here have no layers ***"
+    exit 77
+fi
+model=$data/models/separate48
+draw=(sample "$model" --class 1 --steps 2 -q --out x.png)
+
+# the layer itself: without settings nothing changes; a setting that is none ends the program
+expect 0 "" sample "$model" --class 1 --steps 2 -q --out keep/plain.png --latents-out keep/plain.npy
+DITCL_LAYER="log=$work/keep/calls" expect 0 "" sample "$model" --class 1 --steps 2 -q --out keep/a.png \
+    --latents-out keep/a.npy
+cmp -s keep/plain.npy keep/a.npy || problem "the layer changes latents"
+launches=$(sed -n 's/^clEnqueueNDRangeKernel //p' keep/calls)
+[ "${launches:-0}" -gt 20 ] || problem "the layer counted ${launches:-no} launches"
+DITCL_LAYER="fial=3" expect 99 "is not understood" "${draw[@]}"
+
+# a call that fails is one line with its name, and no picture
+for call in clCreateContext:1:-6 clCreateCommandQueue:1:-6 clCreateBuffer:3:-4 clBuildProgram:1:-6 \
+    "clEnqueueNDRangeKernel:$((launches / 2))" clEnqueueReadBuffer:1 clFinish:2; do
+    DITCL_LAYER="fail=$call" expect 1 "${call%%:*}" "${draw[@]}" --no-cache
+done
+
+# a device that is lost in the midst of sampling, or whose memory is full
+DITCL_LAYER="lose=$((launches / 2))" expect 1 "CL_OUT_OF_RESOURCES" "${draw[@]}"
+DITCL_LAYER="memory=1" expect 1 "the device has 1.0 MB" "${draw[@]}"
+
+# a device shows what its driver says, and nothing that a terminal would obey
+DITCL_LAYER=$'type=gpu;units=6;name=Sma\e[31mll;vendor=V\xc2\x9bx;platform=P' expect 0 "Sma" devices -v
+grep -qP '\x1b|\xc2\x9b' out err && problem "devices prints control characters: $(cat -v out err)"
+says "gpu" out
+DITCL_LAYER="name=Small;group=64;largest=64" expect 0 "Small" devices
+finish

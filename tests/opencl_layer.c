@@ -1,0 +1,609 @@
+/* An OpenCL layer that makes a good driver behave like a bad or a small one: a shared object for
+ * OPENCL_LAYERS, which forwards every call to the driver and interferes where DITCL_LAYER says so.
+ *
+ *     OPENCL_LAYERS=$PWD/libopencl_layer.so DITCL_LAYER="fail=clEnqueueNDRangeKernel:5;log=calls"
+ *
+ * DITCL_LAYER is a list of settings, with semicolons between them:
+ *
+ *     fail=CALL:N[:CODE]  the N-th call (from 1) of that name fails [-5, CL_OUT_OF_RESOURCES];
+ *                         N+ is that one and all later ones; CALL may be any
+ *     hang=CALL:N         it never returns
+ *     crash=CALL:N        it ends the process by SIGSEGV
+ *     lose=N              the device is lost at the N-th launch: all later calls fail with -5, but
+ *                         for those that release or only ask
+ *     wrong=KERNEL[:ARG]  launches of kernels of this name (* at its end: a prefix) leave a wrong
+ *                         number at the front of the buffer that is this argument [0]
+ *     memory=MB           buffers and images together may have so many bytes, else -4
+ *     largest=MB          the largest buffer, reported and enforced
+ *     group=N             work-items of a work-group, reported and enforced; of kernels, too
+ *     local=KB            local memory, reported and enforced; none: no such memory; global: it is
+ *                         said to be global memory
+ *     no_images, no_fp16  reported
+ *     units=N             compute units, reported
+ *     type=cpu|gpu|accelerator, name=TEXT, vendor=TEXT, driver=TEXT, version=TEXT, platform=TEXT
+ *     log=FILE            gets one line a call name, with how often it was called, at the end
+ *
+ * A setting that is not understood ends the process at once with exit code 99. */
+#include <CL/cl_layer.h>
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+enum { MOST_RULES = 32, MOST_OBJECTS = 1 << 16, MOST_ARGUMENTS = 64, TEXT_BYTES = 256 };
+
+#define EXPORT __attribute__((visibility("default")))
+
+/* Calls that can be counted and interfered with. */
+#define CALLS(X)                                                                                   \
+    X(clGetPlatformIDs) X(clGetPlatformInfo) X(clGetDeviceIDs) X(clGetDeviceInfo)                  \
+    X(clCreateContext) X(clReleaseContext) X(clCreateCommandQueue) X(clReleaseCommandQueue)        \
+    X(clCreateBuffer) X(clCreateImage) X(clReleaseMemObject) X(clCreateProgramWithSource)          \
+    X(clCreateProgramWithBinary) X(clBuildProgram) X(clGetProgramInfo) X(clGetProgramBuildInfo)    \
+    X(clRetainProgram) X(clReleaseProgram) X(clCreateKernel) X(clReleaseKernel) X(clGetKernelInfo) \
+    X(clGetKernelWorkGroupInfo) X(clSetKernelArg) X(clEnqueueNDRangeKernel)                        \
+    X(clEnqueueReadBuffer) X(clEnqueueWriteBuffer) X(clEnqueueCopyBuffer) X(clEnqueueMapBuffer)    \
+    X(clEnqueueUnmapMemObject) X(clEnqueueMarkerWithWaitList) X(clWaitForEvents) X(clFlush)        \
+    X(clFinish) X(clGetEventProfilingInfo) X(clReleaseEvent)
+#define ENUM(name) CALL_##name,
+#define NAME(name) #name,
+enum { CALLS(ENUM) N_CALLS, ANY_CALL = N_CALLS };
+static const char *const call_names[] = {CALLS(NAME)};
+
+typedef struct {
+    enum { FAIL, HANG, CRASH } what;
+    int call;
+    unsigned long first, last;
+    cl_int code;
+} rule;
+
+static struct {
+    rule rules[MOST_RULES];
+    int n_rules;
+    unsigned long lost_at;
+    char wrong[TEXT_BYTES];
+    int wrong_argument;
+    size_t memory, largest, group, local;
+    bool local_none, local_global, no_images, no_fp16;
+    cl_uint units;
+    cl_device_type type;
+    char name[TEXT_BYTES], vendor[TEXT_BYTES], driver[TEXT_BYTES], version[TEXT_BYTES],
+        platform[TEXT_BYTES], log[TEXT_BYTES];
+} set;
+
+static const cl_icd_dispatch *driver;
+static cl_icd_dispatch layer;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static unsigned long calls[N_CALLS + 1];
+
+/* Buffers and images that are there, and what kernels were told. */
+static struct {
+    void *handle;
+    size_t bytes;
+} objects[MOST_OBJECTS];
+static size_t n_objects, bytes_in_use;
+static struct {
+    cl_kernel kernel;
+    cl_mem argument[MOST_ARGUMENTS];
+} kernels[MOST_OBJECTS / 16];
+static size_t n_kernels;
+
+/* ---- what is to be done at a call ---- */
+
+/* Counts the call; true: it shall fail with *code. */
+static bool interfered(int call, cl_int *code)
+{
+    bool asks = call == CALL_clGetPlatformIDs || call == CALL_clGetPlatformInfo ||
+                call == CALL_clGetDeviceIDs || call == CALL_clGetDeviceInfo ||
+                !strncmp(call_names[call], "clRelease", 9);
+    const rule *found = NULL;
+    pthread_mutex_lock(&lock);
+    unsigned long mine = ++calls[call], all = ++calls[ANY_CALL];
+    for (int i = 0; i < set.n_rules && !found; i++) {
+        const rule *r = &set.rules[i];
+        unsigned long n = r->call == ANY_CALL ? all : mine;
+        if ((r->call == ANY_CALL || r->call == call) && n >= r->first && n <= r->last) found = r;
+    }
+    bool lost = set.lost_at && calls[CALL_clEnqueueNDRangeKernel] >= set.lost_at && !asks;
+    pthread_mutex_unlock(&lock);
+    *code = found ? found->code : CL_OUT_OF_RESOURCES;
+    if (found && found->what == CRASH) *(volatile int *)0 = 0;
+    while (found && found->what == HANG) pause();
+    return found || lost;
+}
+
+/* In a wrapper: returns the error if this call is to fail. */
+#define STATUS(name)                                                                               \
+    do {                                                                                           \
+        cl_int code;                                                                               \
+        if (interfered(CALL_##name, &code)) return code;                                           \
+    } while (0)
+#define OBJECT(name, error)                                                                        \
+    do {                                                                                           \
+        cl_int code;                                                                               \
+        if (interfered(CALL_##name, &code)) {                                                      \
+            if (error) *(error) = code;                                                            \
+            return NULL;                                                                           \
+        }                                                                                          \
+    } while (0)
+
+/* ---- asking ---- */
+
+/* An answer of ours, as clGet...Info gives it. */
+static cl_int answer(const void *from, size_t n, size_t size, void *value, size_t *used)
+{
+    if (value && size < n) return CL_INVALID_VALUE;
+    if (value) memcpy(value, from, n);
+    if (used) *used = n;
+    return CL_SUCCESS;
+}
+
+static cl_int answer_text(const char *text, size_t size, void *value, size_t *used)
+{
+    return answer(text, strlen(text) + 1, size, value, used);
+}
+
+static cl_int CL_API_CALL get_platform_ids(cl_uint n, cl_platform_id *out, cl_uint *found)
+{
+    STATUS(clGetPlatformIDs);
+    return driver->clGetPlatformIDs(n, out, found);
+}
+
+static cl_int CL_API_CALL get_platform_info(cl_platform_id p, cl_platform_info what, size_t size,
+                                            void *value, size_t *used)
+{
+    STATUS(clGetPlatformInfo);
+    if (what == CL_PLATFORM_NAME && *set.platform)
+        return answer_text(set.platform, size, value, used);
+    return driver->clGetPlatformInfo(p, what, size, value, used);
+}
+
+static cl_int CL_API_CALL get_device_ids(cl_platform_id p, cl_device_type type, cl_uint n,
+                                         cl_device_id *out, cl_uint *found)
+{
+    STATUS(clGetDeviceIDs);
+    return driver->clGetDeviceIDs(p, set.type ? CL_DEVICE_TYPE_ALL : type, n, out, found);
+}
+
+/* The driver's extensions without the one that the settings deny. */
+static cl_int extensions(cl_device_id d, size_t size, void *value, size_t *used)
+{
+    static const char fp16[] = "cl_khr_fp16";
+    char all[1 << 14] = "";
+    cl_int code = driver->clGetDeviceInfo(d, CL_DEVICE_EXTENSIONS, sizeof all - 1, all, NULL);
+    if (code != CL_SUCCESS) return code;
+    for (char *at; (at = strstr(all, fp16));)
+        memmove(at, at + sizeof fp16 - 1, strlen(at + sizeof fp16 - 1) + 1);
+    return answer_text(all, size, value, used);
+}
+
+static size_t least(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+static cl_int CL_API_CALL get_device_info(cl_device_id d, cl_device_info what, size_t size,
+                                          void *value, size_t *used)
+{
+    STATUS(clGetDeviceInfo);
+    const struct {
+        cl_device_info what;
+        const char *text;
+    } texts[] = {{CL_DEVICE_NAME, set.name},
+                 {CL_DEVICE_VENDOR, set.vendor},
+                 {CL_DRIVER_VERSION, set.driver},
+                 {CL_DEVICE_VERSION, set.version}};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        if (what == texts[i].what && *texts[i].text)
+            return answer_text(texts[i].text, size, value, used);
+    if (what == CL_DEVICE_EXTENSIONS && set.no_fp16) return extensions(d, size, value, used);
+    if (what == CL_DEVICE_TYPE && set.type)
+        return answer(&set.type, sizeof set.type, size, value, used);
+    if (what == CL_DEVICE_MAX_COMPUTE_UNITS && set.units)
+        return answer(&set.units, sizeof set.units, size, value, used);
+    if (what == CL_DEVICE_IMAGE_SUPPORT && set.no_images)
+        return answer(&(cl_bool){CL_FALSE}, sizeof(cl_bool), size, value, used);
+    if (what == CL_DEVICE_LOCAL_MEM_TYPE && (set.local_none || set.local_global))
+        return answer(&(cl_device_local_mem_type){set.local_none ? CL_NONE : CL_GLOBAL},
+                      sizeof(cl_device_local_mem_type), size, value, used);
+    cl_int code = driver->clGetDeviceInfo(d, what, size, value, used);
+    if (code != CL_SUCCESS || !value) return code;
+    if (what == CL_DEVICE_MAX_WORK_GROUP_SIZE && set.group)
+        *(size_t *)value = least(*(size_t *)value, set.group);
+    for (size_t i = 0; what == CL_DEVICE_MAX_WORK_ITEM_SIZES && set.group && i < 3; i++)
+        ((size_t *)value)[i] = least(((size_t *)value)[i], set.group);
+    if (what == CL_DEVICE_LOCAL_MEM_SIZE && (set.local || set.local_none))
+        *(cl_ulong *)value = set.local_none ? 0 : least((size_t) * (cl_ulong *)value, set.local);
+    if (what == CL_DEVICE_MAX_MEM_ALLOC_SIZE && set.largest)
+        *(cl_ulong *)value = least((size_t) * (cl_ulong *)value, set.largest);
+    if (what == CL_DEVICE_GLOBAL_MEM_SIZE && set.memory)
+        *(cl_ulong *)value = least((size_t) * (cl_ulong *)value, set.memory);
+    return code;
+}
+
+static cl_int CL_API_CALL get_kernel_work_group_info(cl_kernel k, cl_device_id d,
+                                                     cl_kernel_work_group_info what, size_t size,
+                                                     void *value, size_t *used)
+{
+    STATUS(clGetKernelWorkGroupInfo);
+    cl_int code = driver->clGetKernelWorkGroupInfo(k, d, what, size, value, used);
+    if (code == CL_SUCCESS && value && what == CL_KERNEL_WORK_GROUP_SIZE && set.group)
+        *(size_t *)value = least(*(size_t *)value, set.group);
+    return code;
+}
+
+/* ---- memory ---- */
+
+/* False: there is no room for so many bytes. */
+static bool take(size_t bytes)
+{
+    pthread_mutex_lock(&lock);
+    bool room = !set.memory || bytes <= set.memory - least(bytes_in_use, set.memory);
+    if (room) bytes_in_use += bytes;
+    pthread_mutex_unlock(&lock);
+    return room;
+}
+
+static void remember(cl_mem handle, size_t bytes)
+{
+    pthread_mutex_lock(&lock);
+    if (!handle)
+        bytes_in_use -= bytes;
+    else if (n_objects < MOST_OBJECTS) {
+        objects[n_objects].handle = handle;
+        objects[n_objects++].bytes = bytes;
+    }
+    pthread_mutex_unlock(&lock);
+}
+
+static cl_mem CL_API_CALL create_buffer(cl_context c, cl_mem_flags flags, size_t size, void *host,
+                                        cl_int *error)
+{
+    cl_mem made = NULL;
+    OBJECT(clCreateBuffer, error);
+    if (set.largest && size > set.largest) {
+        if (error) *error = CL_INVALID_BUFFER_SIZE;
+    } else if (!take(size)) {
+        if (error) *error = CL_MEM_OBJECT_ALLOCATION_FAILURE;
+    } else {
+        made = driver->clCreateBuffer(c, flags, size, host, error);
+        remember(made, size);
+    }
+    return made;
+}
+
+static cl_mem CL_API_CALL create_image(cl_context c, cl_mem_flags flags,
+                                       const cl_image_format *format, const cl_image_desc *image,
+                                       void *host, cl_int *error)
+{
+    OBJECT(clCreateImage, error);
+    if (set.no_images) {
+        if (error) *error = CL_INVALID_OPERATION;
+        return NULL;
+    }
+    return driver->clCreateImage(c, flags, format, image, host, error);
+}
+
+static cl_int CL_API_CALL release_mem_object(cl_mem handle)
+{
+    cl_uint references = 0;
+    STATUS(clReleaseMemObject);
+    driver->clGetMemObjectInfo(handle, CL_MEM_REFERENCE_COUNT, sizeof references, &references,
+                               NULL);
+    pthread_mutex_lock(&lock);
+    for (size_t i = 0; references == 1 && i < n_objects; i++) {
+        if (objects[i].handle != handle) continue;
+        bytes_in_use -= objects[i].bytes;
+        objects[i] = objects[--n_objects];
+    }
+    pthread_mutex_unlock(&lock);
+    return driver->clReleaseMemObject(handle);
+}
+
+/* ---- kernels ---- */
+
+static cl_int CL_API_CALL set_kernel_arg(cl_kernel k, cl_uint index, size_t size, const void *value)
+{
+    STATUS(clSetKernelArg);
+    cl_int code = driver->clSetKernelArg(k, index, size, value);
+    if (!*set.wrong || index >= MOST_ARGUMENTS || size != sizeof(cl_mem) || !value) return code;
+    pthread_mutex_lock(&lock);
+    size_t i = 0;
+    while (i < n_kernels && kernels[i].kernel != k) i++;
+    if (i < sizeof kernels / sizeof *kernels) {
+        if (i == n_kernels) kernels[n_kernels++].kernel = k;
+        memcpy(&kernels[i].argument[index], value, sizeof(cl_mem));
+    }
+    pthread_mutex_unlock(&lock);
+    return code;
+}
+
+static bool is_wrong(cl_kernel k)
+{
+    char name[TEXT_BYTES] = "";
+    size_t n = strlen(set.wrong);
+    if (!n || driver->clGetKernelInfo(k, CL_KERNEL_FUNCTION_NAME, sizeof name, name, NULL))
+        return false;
+    return set.wrong[n - 1] == '*' ? !strncmp(name, set.wrong, n - 1) : !strcmp(name, set.wrong);
+}
+
+static cl_int spoil(cl_command_queue q, cl_kernel k)
+{
+    static const float wrong = 12345.0f;
+    cl_mem target = NULL;
+    pthread_mutex_lock(&lock);
+    for (size_t i = 0; i < n_kernels; i++)
+        if (kernels[i].kernel == k) target = kernels[i].argument[set.wrong_argument];
+    pthread_mutex_unlock(&lock);
+    if (!target) return CL_SUCCESS;
+    return driver->clEnqueueWriteBuffer(q, target, CL_TRUE, 0, sizeof wrong, &wrong, 0, NULL, NULL);
+}
+
+/* What the smaller device would not launch. */
+static cl_int refuse(cl_kernel k, cl_uint dims, const size_t *local)
+{
+    cl_ulong bytes = 0;
+    size_t items = 1;
+    for (cl_uint i = 0; local && i < dims; i++) items *= local[i];
+    if (set.group && items > set.group) return CL_INVALID_WORK_GROUP_SIZE;
+    if (!set.local && !set.local_none) return CL_SUCCESS;
+    cl_device_id d;
+    cl_context c;
+    if (driver->clGetKernelInfo(k, CL_KERNEL_CONTEXT, sizeof c, &c, NULL) ||
+        driver->clGetContextInfo(c, CL_CONTEXT_DEVICES, sizeof d, &d, NULL) ||
+        driver->clGetKernelWorkGroupInfo(k, d, CL_KERNEL_LOCAL_MEM_SIZE, sizeof bytes, &bytes,
+                                         NULL))
+        return CL_SUCCESS;
+    return bytes > (set.local_none ? 0 : set.local) ? CL_OUT_OF_RESOURCES : CL_SUCCESS;
+}
+
+static cl_int CL_API_CALL enqueue_ndrange_kernel(cl_command_queue q, cl_kernel k, cl_uint dims,
+                                                 const size_t *offset, const size_t *global,
+                                                 const size_t *local, cl_uint n,
+                                                 const cl_event *waits, cl_event *event)
+{
+    STATUS(clEnqueueNDRangeKernel);
+    cl_int code = refuse(k, dims, local);
+    if (code == CL_SUCCESS)
+        code = driver->clEnqueueNDRangeKernel(q, k, dims, offset, global, local, n, waits, event);
+    return code == CL_SUCCESS && is_wrong(k) ? spoil(q, k) : code;
+}
+
+/* ---- calls that are only counted and made to fail ---- */
+
+#define PLAIN_STATUS(name, parameters, arguments)                                                  \
+    static cl_int CL_API_CALL plain_##name parameters                                              \
+    {                                                                                              \
+        STATUS(name);                                                                              \
+        return driver->name arguments;                                                             \
+    }
+#define PLAIN_OBJECT(type, name, parameters, arguments)                                            \
+    static type CL_API_CALL plain_##name parameters                                                \
+    {                                                                                              \
+        OBJECT(name, error);                                                                       \
+        return driver->name arguments;                                                             \
+    }
+
+typedef void(CL_CALLBACK *told)(const char *, const void *, size_t, void *);
+typedef void(CL_CALLBACK *built)(cl_program, void *);
+
+PLAIN_OBJECT(cl_context, clCreateContext,
+             (const cl_context_properties *p, cl_uint n, const cl_device_id *d, told f, void *data,
+              cl_int *error), (p, n, d, f, data, error))
+PLAIN_OBJECT(cl_command_queue, clCreateCommandQueue,
+             (cl_context c, cl_device_id d, cl_command_queue_properties p, cl_int *error),
+             (c, d, p, error))
+PLAIN_OBJECT(cl_program, clCreateProgramWithSource,
+             (cl_context c, cl_uint n, const char **s, const size_t *l, cl_int *error),
+             (c, n, s, l, error))
+PLAIN_OBJECT(cl_program, clCreateProgramWithBinary,
+             (cl_context c, cl_uint n, const cl_device_id *d, const size_t *l,
+              const unsigned char **b, cl_int *s, cl_int *error), (c, n, d, l, b, s, error))
+PLAIN_OBJECT(cl_kernel, clCreateKernel, (cl_program p, const char *name, cl_int *error),
+             (p, name, error))
+PLAIN_OBJECT(void *, clEnqueueMapBuffer,
+             (cl_command_queue q, cl_mem b, cl_bool blocking, cl_map_flags f, size_t at, size_t n,
+              cl_uint w, const cl_event *e, cl_event *event, cl_int *error),
+             (q, b, blocking, f, at, n, w, e, event, error))
+PLAIN_STATUS(clReleaseContext, (cl_context c), (c))
+PLAIN_STATUS(clReleaseCommandQueue, (cl_command_queue q), (q))
+PLAIN_STATUS(clBuildProgram,
+             (cl_program p, cl_uint n, const cl_device_id *d, const char *options, built f,
+              void *data), (p, n, d, options, f, data))
+PLAIN_STATUS(clGetProgramInfo,
+             (cl_program p, cl_program_info what, size_t n, void *v, size_t *used),
+             (p, what, n, v, used))
+PLAIN_STATUS(clGetProgramBuildInfo,
+             (cl_program p, cl_device_id d, cl_program_build_info what, size_t n, void *v,
+              size_t *used), (p, d, what, n, v, used))
+PLAIN_STATUS(clRetainProgram, (cl_program p), (p))
+PLAIN_STATUS(clReleaseProgram, (cl_program p), (p))
+PLAIN_STATUS(clReleaseKernel, (cl_kernel k), (k))
+PLAIN_STATUS(clGetKernelInfo, (cl_kernel k, cl_kernel_info what, size_t n, void *v, size_t *used),
+             (k, what, n, v, used))
+PLAIN_STATUS(clEnqueueReadBuffer,
+             (cl_command_queue q, cl_mem b, cl_bool blocking, size_t at, size_t n, void *to,
+              cl_uint w, const cl_event *e, cl_event *event),
+             (q, b, blocking, at, n, to, w, e, event))
+PLAIN_STATUS(clEnqueueWriteBuffer,
+             (cl_command_queue q, cl_mem b, cl_bool blocking, size_t at, size_t n, const void *from,
+              cl_uint w, const cl_event *e, cl_event *event),
+             (q, b, blocking, at, n, from, w, e, event))
+PLAIN_STATUS(clEnqueueCopyBuffer,
+             (cl_command_queue q, cl_mem from, cl_mem to, size_t at, size_t to_at, size_t n,
+              cl_uint w, const cl_event *e, cl_event *event),
+             (q, from, to, at, to_at, n, w, e, event))
+PLAIN_STATUS(clEnqueueUnmapMemObject,
+             (cl_command_queue q, cl_mem b, void *mapped, cl_uint w, const cl_event *e,
+              cl_event *event), (q, b, mapped, w, e, event))
+PLAIN_STATUS(clEnqueueMarkerWithWaitList,
+             (cl_command_queue q, cl_uint w, const cl_event *e, cl_event *event), (q, w, e, event))
+PLAIN_STATUS(clWaitForEvents, (cl_uint n, const cl_event *e), (n, e))
+PLAIN_STATUS(clFlush, (cl_command_queue q), (q))
+PLAIN_STATUS(clFinish, (cl_command_queue q), (q))
+PLAIN_STATUS(clGetEventProfilingInfo,
+             (cl_event e, cl_profiling_info what, size_t n, void *v, size_t *used),
+             (e, what, n, v, used))
+PLAIN_STATUS(clReleaseEvent, (cl_event e), (e))
+
+/* ---- settings ---- */
+
+static void misunderstood(const char *setting)
+{
+    fprintf(stderr, "opencl_layer: DITCL_LAYER: \"%s\" is not understood\n", setting);
+    _exit(99);
+}
+
+/* CALL:N, CALL:N+ or CALL:N:CODE */
+static void add_rule(int what, const char *setting, char *value)
+{
+    char *number = strchr(value, ':'), *end;
+    rule *r = &set.rules[set.n_rules++];
+    if (!number || set.n_rules > MOST_RULES) misunderstood(setting);
+    *number++ = 0;
+    *r = (rule){.what = what, .call = ANY_CALL, .code = CL_OUT_OF_RESOURCES};
+    if (strcmp(value, "any")) {
+        r->call = 0;
+        while (r->call < N_CALLS && strcmp(call_names[r->call], value)) r->call++;
+        if (r->call == N_CALLS) misunderstood(setting);
+    }
+    r->first = r->last = strtoul(number, &end, 10);
+    if (*end == '+') {
+        r->last = (unsigned long)-1;
+        end++;
+    }
+    if (*end == ':') r->code = (cl_int)strtol(end + 1, &end, 10);
+    if (*end || !r->first) misunderstood(setting);
+}
+
+static size_t sized(const char *setting, const char *value, int shift)
+{
+    char *end;
+    size_t n = strtoul(value, &end, 10);
+    if (!*value || *end || !n) misunderstood(setting);
+    return n << shift;
+}
+
+static void understand(char *setting)
+{
+    char *value = strchr(setting, '='), shown[TEXT_BYTES];
+    const struct {
+        const char *name;
+        char *text;
+    } texts[] = {{"name", set.name},         {"vendor", set.vendor},
+                 {"driver", set.driver},     {"version", set.version},
+                 {"platform", set.platform}, {"log", set.log},
+                 {"wrong", set.wrong}};
+    const struct {
+        const char *name;
+        size_t *size;
+        int shift;
+    } sizes[] = {{"memory", &set.memory, 20},
+                 {"largest", &set.largest, 20},
+                 {"group", &set.group, 0}};
+    static const char *const faults[] = {"fail", "hang", "crash"};
+    snprintf(shown, sizeof shown, "%s", setting);
+    if (!strcmp(setting, "no_images")) set.no_images = true;
+    else if (!strcmp(setting, "no_fp16")) set.no_fp16 = true;
+    else if (!value || strlen(value) >= TEXT_BYTES) misunderstood(shown);
+    if (!value) return;
+    *value++ = 0;
+    for (int i = 0; i < 3; i++)
+        if (!strcmp(setting, faults[i])) {
+            add_rule(i, shown, value);
+            return;
+        }
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        if (!strcmp(setting, sizes[i].name)) {
+            *sizes[i].size = sized(shown, value, sizes[i].shift);
+            return;
+        }
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        if (strcmp(setting, texts[i].name)) continue;
+        strcpy(texts[i].text, value);
+        char *colon = texts[i].text == set.wrong ? strchr(set.wrong, ':') : NULL;
+        if (!colon) return;
+        set.wrong_argument = (int)(sized(shown, colon + 1, 0) % MOST_ARGUMENTS);
+        *colon = 0;
+        return;
+    }
+    if (!strcmp(setting, "lose")) set.lost_at = sized(shown, value, 0);
+    else if (!strcmp(setting, "units")) set.units = (cl_uint)sized(shown, value, 0);
+    else if (!strcmp(setting, "local") && !strcmp(value, "none")) set.local_none = true;
+    else if (!strcmp(setting, "local") && !strcmp(value, "global")) set.local_global = true;
+    else if (!strcmp(setting, "local")) set.local = sized(shown, value, 10);
+    else if (strcmp(setting, "type")) misunderstood(shown);
+    else if (!strcmp(value, "cpu")) set.type = CL_DEVICE_TYPE_CPU;
+    else if (!strcmp(value, "gpu")) set.type = CL_DEVICE_TYPE_GPU;
+    else if (!strcmp(value, "accelerator")) set.type = CL_DEVICE_TYPE_ACCELERATOR;
+    else misunderstood(shown);
+}
+
+static void read_settings(void)
+{
+    static char copy[1 << 13];
+    const char *all = getenv("DITCL_LAYER");
+    if (!all || strlen(all) >= sizeof copy) return;
+    strcpy(copy, all);
+    char *rest = copy;
+    for (char *one; (one = strsep(&rest, ";"));)
+        if (*one) understand(one);
+}
+
+__attribute__((destructor)) static void write_log(void)
+{
+    FILE *file = *set.log ? fopen(set.log, "w") : NULL;
+    for (int i = 0; file && i < N_CALLS; i++)
+        if (calls[i]) fprintf(file, "%s %lu\n", call_names[i], calls[i]);
+    if (file) fprintf(file, "any %lu\n", calls[ANY_CALL]);
+    if (file) fclose(file);
+}
+
+/* ---- what the loader asks for ---- */
+
+EXPORT CL_API_ENTRY cl_int CL_API_CALL clGetLayerInfo(cl_layer_info what, size_t size, void *value,
+                                                      size_t *used)
+{
+    if (what == CL_LAYER_NAME) return answer_text("ditcl's faulty driver", size, value, used);
+    if (what == CL_LAYER_API_VERSION)
+        return answer(&(cl_layer_api_version){CL_LAYER_API_VERSION_100},
+                      sizeof(cl_layer_api_version), size, value, used);
+    return CL_INVALID_VALUE;
+}
+
+EXPORT CL_API_ENTRY cl_int CL_API_CALL clInitLayer(cl_uint n, const cl_icd_dispatch *target,
+                                                   cl_uint *n_ours, const cl_icd_dispatch **ours)
+{
+    if (!target || !n_ours || !ours || n < sizeof layer / sizeof layer.clGetPlatformIDs)
+        return CL_INVALID_VALUE;
+    read_settings();
+    driver = target;
+    layer = *target;
+    layer.clGetPlatformIDs = get_platform_ids;
+    layer.clGetPlatformInfo = get_platform_info;
+    layer.clGetDeviceIDs = get_device_ids;
+    layer.clGetDeviceInfo = get_device_info;
+    layer.clGetKernelWorkGroupInfo = get_kernel_work_group_info;
+    layer.clCreateBuffer = create_buffer;
+    layer.clCreateImage = create_image;
+    layer.clReleaseMemObject = release_mem_object;
+    layer.clSetKernelArg = set_kernel_arg;
+    layer.clEnqueueNDRangeKernel = enqueue_ndrange_kernel;
+#define PLAIN(name) layer.name = plain_##name;
+    PLAIN(clCreateContext) PLAIN(clReleaseContext) PLAIN(clCreateCommandQueue)
+    PLAIN(clReleaseCommandQueue) PLAIN(clCreateProgramWithSource) PLAIN(clCreateProgramWithBinary)
+    PLAIN(clBuildProgram) PLAIN(clGetProgramInfo) PLAIN(clGetProgramBuildInfo)
+    PLAIN(clRetainProgram) PLAIN(clReleaseProgram) PLAIN(clCreateKernel) PLAIN(clReleaseKernel)
+    PLAIN(clGetKernelInfo) PLAIN(clEnqueueReadBuffer) PLAIN(clEnqueueWriteBuffer)
+    PLAIN(clEnqueueCopyBuffer) PLAIN(clEnqueueMapBuffer) PLAIN(clEnqueueUnmapMemObject)
+    PLAIN(clEnqueueMarkerWithWaitList) PLAIN(clWaitForEvents) PLAIN(clFlush) PLAIN(clFinish)
+    PLAIN(clGetEventProfilingInfo) PLAIN(clReleaseEvent)
+    *ours = &layer;
+    *n_ours = sizeof layer / sizeof layer.clGetPlatformIDs;
+    return CL_SUCCESS;
+}
