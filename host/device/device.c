@@ -370,7 +370,7 @@ static status choose_by_text(int *index, const device_list *list, const char *se
 
 static status no_device(const device_list *list)
 {
-    char names[400] = "", advice[1000] = "";
+    char names[900] = "", advice[1000] = "";
     if (list->n_platforms == 0) {
         driver_needs_no_platform(names, sizeof names);
         fail(ERR_DEVICE, "no OpenCL platform found: %s", names);
@@ -385,8 +385,9 @@ static status no_device(const device_list *list)
     for (int i = 0; i < list->n_empty; i++) {
         const empty_platform *e = &list->empty[i];
         size_t used = strlen(names), told = strlen(advice);
-        snprintf(names + used, sizeof names - used, "%s%s", i ? ", " : "", e->name);
-        if (*e->advice)
+        snprintf(names + used, sizeof names - used, "%s%s%s%s%s", i ? ", " : "", e->name,
+                 e->failed ? " (" : "", e->failed ? e->advice : "", e->failed ? ")" : "");
+        if (*e->advice && !e->failed)
             snprintf(advice + told, sizeof advice - told, "%s%s: %s", told ? "; " : "", e->name,
                      e->advice);
     }

@@ -197,7 +197,7 @@ fi
 ) || failed=$((failed + $?))
 "$ditcl" info "$model" --json >/dev/full 2>err && problem "info to a full disk: exit code 0"
 says "standard output: No space left on device" err
-(ulimit -n 4 && "$ditcl" init --arch DiT-S/8 new.safetensors -q 2>err) && problem "4 descriptors: exit code 0"
+(ulimit -n 4 && exec "$ditcl" init --arch DiT-S/8 new.safetensors -q) 2>err && problem "4 descriptors: exit code 0"
 says "Too many open files" err
 
 # ---- what a killed run left is removed by the next one; what a living one writes is not ----
