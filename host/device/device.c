@@ -478,7 +478,9 @@ status device_open(device *d, const device_info *info, const device_settings *se
     cl_command_queue_properties kept = d->settings.profiled ? CL_QUEUE_PROFILING_ENABLE : 0;
     d->handles->queue = clCreateCommandQueue(d->handles->context, d->handles->id, kept, &code);
     CL_TRY("clCreateCommandQueue", code);
-    TRY(probe_features(d));
+    d->checks = d->settings.checks;
+    if (d->checks) TRY(d->checks->probe(d->checks, d));
+    else if (!d->settings.unprobed) TRY(probe_features(d));
 done:
     if (st != OK) {
         fail_in(st, "device %d (%s)", info->index, info->name);
@@ -499,7 +501,7 @@ void device_close(device *d)
         if (d->handles->context) clReleaseContext(d->handles->context);
         free(d->handles);
     }
-    free(d->products);
+    if (d->settings.checks) d->settings.checks->close(d->settings.checks);
     while (d->tuned) {
         device_tuned *next = d->tuned->next;
         free(d->tuned);
