@@ -84,6 +84,13 @@ static status choose_for(device *d, conv_weight *w, const float *weight, size_t 
     return choose_right(d, w, choose_exact, l);
 }
 
+bool conv_keeps_fp32(const tuning *t)
+{
+    for (int i = 0; i < N_IMPLEMENTATIONS; i++)
+        if (table[i]->tuned == t) return op_arith(table[i]->input_error) == ARITH_FP32;
+    return false;
+}
+
 int conv_kinds(const device *d, const int *shape, const tuning *out[TUNING_KINDS])
 {
     int n = 0;

@@ -7,6 +7,11 @@ status first_use_check(device *d, const first_use *what, bool *right)
     return d->checks && !d->pretended ? d->checks->check(d->checks, d, what, right) : OK;
 }
 
+status first_use_strike(device *d, const first_use *what, const char *why, bool died)
+{
+    return d->checks ? d->checks->strike(d->checks, d, what, why, died) : OK;
+}
+
 bool first_use_struck(const device *d, const tuning *t, const int *values, const int *shape)
 {
     const first_use what = {.op = t->op, .t = t, .values = values, .shape = shape};

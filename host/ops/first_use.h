@@ -19,6 +19,7 @@ typedef struct first_use {
 
 /* As first_use_checks of device.h say; where nobody checks on this device, all is right. */
 status first_use_check(device *d, const first_use *what, bool *right);
+status first_use_strike(device *d, const first_use *what, const char *why, bool died);
 bool first_use_struck(const device *d, const tuning *t, const int *values, const int *shape);
 
 /* An operator with one implementation: ERR_DEVICE where it is wrong here. */

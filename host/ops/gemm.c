@@ -104,6 +104,13 @@ gemm_choice gemm_choice_of(const device *d, const gemm_weight *w, int m)
     return w->use.by ? w->use : choose(d, shape);
 }
 
+bool gemm_keeps_fp32(const tuning *t)
+{
+    for (int i = 0; i < N_IMPLEMENTATIONS; i++)
+        if (table[i]->tuned == t) return op_arith(table[i]->input_error) == ARITH_FP32;
+    return false;
+}
+
 int gemm_kinds(const device *d, const int *shape, const tuning *out[TUNING_KINDS])
 {
     int n = 0;

@@ -17,6 +17,10 @@ int gemm_kinds(const device *d, const int *shape, const tuning *out[TUNING_KINDS
 int attention_kinds(const device *d, const int *shape, const tuning *out[TUNING_KINDS]);
 int conv_kinds(const device *d, const int *shape, const tuning *out[TUNING_KINDS]);
 
+/* Whether one of these takes its inputs in fp32 as they are. */
+bool gemm_keeps_fp32(const tuning *t);
+bool conv_keeps_fp32(const tuning *t);
+
 /* out = the arithmetic in which GEMM, attention and convolutions ran since the device was opened,
  * such as "bf16x3 GEMM, fp32 attention", or "fp32" for all; "" if nothing ran. */
 enum { OP_RAN = 160 };

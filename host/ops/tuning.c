@@ -17,6 +17,7 @@ typedef struct {
     const tuning *t;
     int shape[TUNING_SIZES]; /* zeros: any */
     int values[TUNING_VALUES];
+    bool serves; /* for any shape: t is not only what these values are for, it serves */
 } tuned;
 
 const tuned_operator tuned_operators[] = {{"gemm", 3, gemm_kinds},
@@ -110,7 +111,10 @@ const tuning *tuning_serving(const device *d, const char *op, const int *shape)
     const tuning *pretended_one = d->pretended ? d->pretended->serving : NULL;
     if (pretended_one && !strcmp(pretended_one->op, op)) return pretended_one;
     const tuned *nearest = find_nearest(d, op, NULL, shape);
-    return nearest ? nearest->t : NULL;
+    if (nearest) return nearest->t;
+    for (const device_tuned *l = d->tuned; l; l = l->next)
+        if (of(l)->serves && !strcmp(of(l)->t->op, op)) return of(l)->t;
+    return NULL;
 }
 
 /* ---- stored values ---- */
@@ -145,6 +149,13 @@ status tuning_add(device *d, const tuning *t, const int *shape, const int *value
     memcpy(new->values, values, sizeof new->values);
     lay(d, new);
     return OK;
+}
+
+status tuning_serve(device *d, const tuning *t, const int *values)
+{
+    status st = tuning_add(d, t, NULL, values);
+    if (st == OK) ((tuned *)(void *)d->tuned)->serves = true;
+    return st;
 }
 
 status tuning_set(device *d, const tuning *t, const int *shape, const int *values)

@@ -88,7 +88,9 @@ extern const tuned_operator tuned_operators[]; /* ends with a null op */
 /* From here on these values are used for the shape, and t serves it; shape null: they are used for
  * shapes that have none of their own. */
 status tuning_set(device *d, const tuning *t, const int *shape, const int *values);
-/* The same for values that were not set before. It does not look for them, so that many take linear
+/* From here on t serves shapes that have none of their own, with these values where they fit. */
+status tuning_serve(device *d, const tuning *t, const int *values);
+/* As tuning_set, for values that were not set before. It does not look for them, so that many take linear
  * time. */
 status tuning_add(device *d, const tuning *t, const int *shape, const int *values);
 /* Forgets all of them. No weights may be held that were packed for them. */

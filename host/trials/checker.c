@@ -299,30 +299,43 @@ static void line_of(char line[WORKER_LINE], const first_use *what)
         n += snprintf(line + n, (size_t)(WORKER_LINE - n), " %d", what->values[i]);
 }
 
-/* It is not used from here on. */
-static status strike(checker *c, device *d, const first_use *what, const char *answer,
-                     worker_answer how)
+/* From here on it is not used, nor in later runs if that is kept. */
+static status strike_out(checker *c, device *d, const first_use *what, const char *why,
+                         verdict_kind how, bool kept)
 {
     char words[VERDICT_TEXT], line[VERDICT_TEXT + 80];
-    bool said = how == WORKER_SAID, cannot = said && !strncmp(answer, "cannot ", 7);
     describe(words, sizeof words - 160, what);
-    const char *why = said ? answer + strcspn(answer, " ") : answer;
-    while (*why == ' ') why++;
-    text_copy(c->face.why, sizeof c->face.why, why);
     size_t n = strlen(words);
     snprintf(words + n, sizeof words - n, ": %.150s", why);
+    text_copy(c->face.why, sizeof c->face.why, why);
     if (what->t && d->settings.warn) {
         snprintf(line, sizeof line, "%s %s is not used on this device: %.250s", what->op,
                  what->t->kind, why);
         d->settings.warn(line);
     }
     c->n_struck++;
-    hash128 key = key_of(d, what, what->t ? -1 : (int)what->use);
-    bool kept = c->known.kept;
-    if (cannot) c->known.kept = false; /* the next run may have the memory */
-    status st = remember(c, said ? VERDICT_STRUCK : VERDICT_DIED, key, words);
-    c->known.kept = kept;
+    bool keeps = c->known.kept;
+    c->known.kept = keeps && kept;
+    status st = remember(c, how, key_of(d, what, what->t ? -1 : (int)what->use), words);
+    c->known.kept = keeps;
     return st;
+}
+
+static status strike(first_use_checks *face, device *d, const first_use *what, const char *why,
+                     bool died)
+{
+    return strike_out(of(face), d, what, why, died ? VERDICT_DIED : VERDICT_STRUCK, true);
+}
+
+/* What its answer says; the next run may have the memory that this one had not. */
+static status strike_by(checker *c, device *d, const first_use *what, const char *answer,
+                        worker_answer how)
+{
+    bool said = how == WORKER_SAID;
+    const char *why = said ? answer + strcspn(answer, " ") : answer;
+    while (*why == ' ') why++;
+    return strike_out(c, d, what, why, said ? VERDICT_STRUCK : VERDICT_DIED,
+                      !said || strncmp(answer, "cannot ", 7) != 0);
 }
 
 static status check(first_use_checks *face, device *d, const first_use *what, bool *right)
@@ -345,7 +358,7 @@ static status check(first_use_checks *face, device *d, const first_use *what, bo
     line_of(line, what);
     worker_answer how = ask(c, line, answer);
     *right = how == WORKER_SAID && !strcmp(answer, "right");
-    if (!*right) return strike(c, d, what, answer, how);
+    if (!*right) return strike_by(c, d, what, answer, how);
     describe(words, sizeof words, what);
     st = remember(c, VERDICT_RIGHT, key, words);
 done:
@@ -428,7 +441,7 @@ status checker_open(first_use_checks **out, const device_info *info,
     status st = OK;
     *out = NULL;
     TRY(memory_alloc(&c, 1, sizeof *c));
-    c->face = (first_use_checks){.probe = probe, .check = check, .struck = struck,
+    c->face = (first_use_checks){.probe = probe, .check = check, .strike = strike, .struck = struck,
                                  .close = checker_close};
     c->level = level;
     c->say = say;

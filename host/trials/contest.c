@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "device/span.h"
 #include "trials/measure.h"
 #include "trials/worker.h"
@@ -265,6 +266,7 @@ static void build(contest *c, char *words, FILE *out)
     const tuning *t = NULL;
     int values[TUNING_VALUES];
     const char *wrong = NULL;
+    char bits[HASH_TEXT];
     status st = OK;
     leave(c, &c->last);
     TRY(parse(c, words, &t, values));
@@ -277,7 +279,10 @@ static void build(contest *c, char *words, FILE *out)
     TRY(enter(c, &c->last, t, values));
     TRY(check(c, &wrong));
     if (wrong) fprintf(out, "wrong %s\n", wrong);
-    else fprintf(out, "right\n");
+    else {
+        hash_text(bits, hash_bytes(c->w.found, c->w.n_out * sizeof *c->w.found));
+        fprintf(out, "right %s\n", bits);
+    }
 done:
     if (st != OK) answer_failure(out);
 }

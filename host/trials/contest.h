@@ -2,13 +2,13 @@
  * the best so far. Lines it understands, and its one line of answer to each:
  *
  *     shape gemm 512x4608x1152         ready | failed WHY
- *     build gpu 64 128 16 ...          right | wrong WHY | failed WHY | again
+ *     build gpu 64 128 16 ...          right BITS | wrong WHY | failed WHY | again
  *     time SECONDS                     time ... | failed WHY
  *     prove                            right | wrong WHY | failed WHY
  *     hold                             held
  *     hold gpu 64 128 16 ...           held | failed WHY | again
  *
- * build makes a candidate and checks one result; time measures it and the one that is held, in
+ * build makes a candidate and checks one result, of which BITS are a hash; time measures it and the one that is held, in
  * turns, for about SECONDS at most; prove checks a product as a whole. hold: the candidate, or
  * another known to be right, takes the held one's place. again: only a fresh child can do this. */
 #ifndef DITCL_TRIALS_CONTEST_H

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/text.h"
 
 status contestant_start(contestant *c, const char *const *args)
 {
@@ -99,6 +100,7 @@ contestant_answer contestant_built(contestant *c, double limit)
     }
     if (!hear(c, line, limit)) return CONTESTANT_DIED;
     contestant_answer answer = read_answer(line);
+    text_copy(c->bits, sizeof c->bits, line + (strncmp(line, "right ", 6) ? 0 : 6));
     if (answer == CONTESTANT_AGAIN) contestant_stop(c);
     return answer;
 }

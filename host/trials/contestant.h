@@ -3,6 +3,7 @@
 #ifndef DITCL_TRIALS_CONTESTANT_H
 #define DITCL_TRIALS_CONTESTANT_H
 
+#include "base/hash.h"
 #include "ops/tuning.h"
 #include "trials/contest.h"
 #include "trials/worker.h"
@@ -19,6 +20,7 @@ typedef struct {
     choice held, asked; /* asked: what it was told to hold */
     bool opening, holding; /* of which the answers are to come */
     double told; /* when it was told to build */
+    char bits[HASH_TEXT]; /* of the result of what it built last: a hash */
 } contestant;
 
 /* Does nothing where it runs already. */

@@ -1,56 +1,52 @@
 /* Quick measurements. See fit.h. */
 #include "trials/fit.h"
 
-#include <stdint.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/memory.h"
+#include "base/text.h"
+#include "ops/first_use.h"
+#include "ops/ops.h"
+#include "trials/contestant.h"
 #include "trials/stored.h"
-#include "trials/workload.h"
 
 enum {
-    MOST = 8, /* candidates */
-    ROUNDS = 7,
+    MOST = 8, /* candidates of an implementation */
+    MOST_OTHER = 3, /* of one in fp32 beside one in bf16x3 */
     /* the product: a layer of a DiT, halves that Strassen's scheme takes, two parts of depth */
     ROWS = 256, MOST_ROWS = 4096, COLUMNS = 768, DEPTH = 2304,
     /* the convolution: a layer of a decoder */
     SIDE = 32, MOST_SIDE = 128, CHANNELS = 256,
+    WORDS = 10,
 };
-static const double WORTH = 0.95; /* of the first's time: a smaller gain may be noise */
-
-/* One candidate, ready to run. */
-typedef struct {
-    gemm_weight product;
-    conv_weight layer;
-    buf scratch;
-    double best; /* seconds */
-    bool competes;
-} entry;
+static const double WORTH = 0.95; /* of the best's time: a smaller gain may be noise */
+/* Of measuring a candidate, and within which a child must answer. */
+static const double MEASURE_SECONDS = 0.1, ANSWER_SECONDS = 60.0;
 
 /* An operator at one shape. */
 typedef struct {
     const char *op;
     double share; /* of the time: some take long to build */
     int shape[TUNING_SIZES];
-    size_t n_in, n_out, n_weights;
+    int (*kinds)(const device *d, const int *shape, const tuning **out);
+    bool (*keeps_fp32)(const tuning *t);
 } fitting;
 
 typedef struct {
     device *d;
     const fitting *f;
-    const tuning *t; /* whose values compete */
-    const int *values[MOST];
-    int n_values;
-    buf in, out;
-    size_t n_in, n_out;
-    float *host; /* the larger of in, out and weights */
-    float *bits; /* of the first candidate */
-    entry entries[MOST];
+    const tuning *serving; /* the implementation that serves untuned */
+    choice all[MOST + MOST_OTHER];
     int n;
     double until; /* clock */
+    const char *words[WORDS];
+    char index[16];
+    contestant child;
+    char bits[HASH_TEXT]; /* of the serving one's first result */
+    choice best; /* t null: none is right */
 } contest;
 
 /* ---- what is run ---- */
@@ -64,192 +60,119 @@ static void choose_shapes(const device *d, fitting out[N_FITTINGS])
     const size_t tile = 128, row_tiles = COLUMNS / tile, layer_tiles = CHANNELS / 64;
     while (rows < MOST_ROWS && rows / tile * row_tiles < 2 * units) rows *= 2;
     while (side < MOST_SIDE && side * side / tile * layer_tiles < 2 * units) side *= 2;
-    out[PRODUCT] = (fitting){.op = "gemm", .share = 0.75, .shape = {(int)rows, COLUMNS, DEPTH},
-                             .n_in = rows * DEPTH, .n_out = rows * COLUMNS,
-                             .n_weights = COLUMNS * DEPTH};
-    out[LAYER] = (fitting){.op = "conv", .share = 0.25,
-                           .shape = {(int)(side * side), CHANNELS, CHANNELS, 1},
-                           .n_in = side * side * CHANNELS, .n_out = side * side * CHANNELS,
-                           .n_weights = CHANNELS * CHANNELS * 9};
+    out[PRODUCT] = (fitting){.op = "gemm", .share = 0.75, .kinds = gemm_kinds,
+                             .keeps_fp32 = gemm_keeps_fp32,
+                             .shape = {(int)rows, COLUMNS, DEPTH}};
+    out[LAYER] = (fitting){.op = "conv", .share = 0.25, .kinds = conv_kinds,
+                           .keeps_fp32 = conv_keeps_fp32,
+                           .shape = {(int)(side * side), CHANNELS, CHANNELS, 1}};
 }
 
-static conv_layer layer_of(const fitting *f)
-{
-    return (conv_layer){f->shape[0], CHANNELS, CHANNELS, 1, 0};
-}
-
-static picture_shape picture_of(const fitting *f)
-{
-    int side = SIDE;
-    while (side * side < f->shape[0]) side *= 2;
-    return (picture_shape){1, side, side, CHANNELS};
-}
-
-static status prepare(contest *c, entry *e)
-{
-    const int *shape = c->f->shape;
-    bool product = !strcmp(c->f->op, "gemm");
-    float *no_bias = NULL;
-    size_t scratch;
-    status st = OK;
-    TRY(memory_alloc(&no_bias, (size_t)shape[1], sizeof *no_bias));
-    if (product) {
-        TRY(gemm_weight_upload(c->d, &e->product, c->host, no_bias, shape[0], shape[1], shape[2],
-                               "fitting"));
-        TRY(gemm_scratch(c->d, &scratch, &e->product, shape[0]));
-    } else {
-        TRY(conv_weight_upload(c->d, &e->layer, c->host, no_bias, layer_of(c->f), "fitting"));
-        TRY(conv_scratch(c->d, &scratch, &e->layer, picture_of(c->f)));
-    }
-    TRY(buffer_create(c->d, &e->scratch, scratch, "fitting"));
-done:
-    free(no_bias);
-    return st;
-}
-
-static status queue(contest *c, entry *e)
-{
-    static const conv_use plain = {0};
-    if (!strcmp(c->f->op, "gemm"))
-        return op_gemm(c->d, c->out, c->in, &e->product, c->f->shape[0], NULL, e->scratch);
-    return op_conv3x3(c->d, c->out, c->in, &e->layer, picture_of(c->f), &plain, e->scratch);
-}
-
-/* The implementation that serves, where its values can be chosen; else null. */
-static const tuning *serving(const device *d, const fitting *f)
-{
-    const tuning *all[TUNING_KINDS];
-    const int *shape = f->shape;
-    bool product = !strcmp(f->op, "gemm");
-    const char *name = product ? gemm_name(d, shape[0], shape[1], shape[2])
-                               : conv_name(d, layer_of(f));
-    int n = product ? gemm_kinds(d, shape, all) : conv_kinds(d, shape, all);
-    for (int i = 0; i < n; i++)
-        if (!strcmp(all[i]->kind, name)) return all[i];
-    return NULL;
-}
-
-/* Known values of t that fit; returns how many. */
-static int candidates(const device *d, const fitting *f, const tuning *t, const int *out[MOST])
+/* Adds known values of t that fit, at most `most`; returns how many. */
+static int add_known(choice *out, const device *d, const fitting *f, const tuning *t, int most)
 {
     int n = 0;
-    for (int i = 0; i < t->n_known && n < MOST; i++)
-        if (t->fits(d, t->known[i], f->shape)) out[n++] = t->known[i];
+    for (int i = 0; i < t->n_known && n < most; i++) {
+        if (!t->fits(d, t->known[i], f->shape) ||
+            first_use_struck(d, t, t->known[i], f->shape))
+            continue;
+        out[n].t = t;
+        memcpy(out[n++].values, t->known[i], sizeof out->values);
+    }
+    return n;
+}
+
+/* The implementation that serves, and with bf16x3 the first in fp32 too. */
+static int candidates(choice out[MOST + MOST_OTHER], const device *d, const fitting *f)
+{
+    const tuning *all[TUNING_KINDS];
+    int kinds = f->kinds(d, f->shape, all), n = 0;
+    if (kinds) n = add_known(out, d, f, all[0], MOST);
+    if (!n || d->settings.precision != PRECISION_AUTO || f->keeps_fp32(all[0])) return n;
+    for (int i = 1; i < kinds; i++)
+        if (f->keeps_fp32(all[i]))
+            return n + add_known(out + n, d, f, all[i], MOST_OTHER);
     return n;
 }
 
 /* ---- the contest ---- */
 
-static status open_contest(contest *c)
+static void note(const contest *c, int i, const char *what)
 {
-    const fitting *f = c->f;
-    size_t most = f->n_in > f->n_out ? f->n_in : f->n_out;
-    if (f->n_weights > most) most = f->n_weights;
-    status st = OK;
-    c->n_in = f->n_in;
-    c->n_out = f->n_out;
-    TRY(memory_alloc(&c->host, most, sizeof *c->host));
-    TRY(memory_alloc(&c->bits, c->n_out, sizeof *c->bits));
-    TRY(buffer_create(c->d, &c->in, c->n_in, "fitting"));
-    TRY(buffer_create(c->d, &c->out, c->n_out, "fitting"));
-    workload_values(c->host, c->n_in, 1);
-    TRY(buffer_upload(c->d, c->in, 0, c->host, c->n_in));
-done:
-    return st;
+    char line[200];
+    snprintf(line, sizeof line, "%s %s, candidate %d of %d: %s", c->f->op, c->all[i].t->kind, i + 1,
+             c->n, what);
+    if (c->d->settings.note) c->d->settings.note(line);
 }
 
-static void close_contest(contest *c)
+/* What fails is remembered, so that nothing uses it. */
+static status failed(contest *c, int i, contestant_answer answer)
 {
-    for (int i = 0; i < MOST; i++) {
-        gemm_weight_free(c->d, &c->entries[i].product);
-        conv_weight_free(c->d, &c->entries[i].layer);
-        buffer_release(c->d, &c->entries[i].scratch);
+    static const char *const reasons[] = {[CONTESTANT_WRONG] = "its result was wrong",
+                                          [CONTESTANT_FAILED] = "it failed to build or to run",
+                                          [CONTESTANT_DIED] = "it ended the process that tried it, "
+                                                              "or hung"};
+    const choice *e = &c->all[i];
+    const first_use what = {c->f->op, e->t, e->values, c->f->shape, 0};
+    bool counts = answer == CONTESTANT_WRONG || answer == CONTESTANT_FAILED ||
+                  answer == CONTESTANT_DIED;
+    note(c, i, counts ? reasons[answer] : "could not be tried");
+    return counts ? first_use_strike(c->d, &what, reasons[answer], answer == CONTESTANT_DIED) : OK;
+}
+
+/* Candidate i against the best so far, which the child holds. Those of the implementation that
+ * serves must have the same bits as the first of them. */
+static status try_one(contest *c, int i)
+{
+    const choice *e = &c->all[i];
+    contest_time time;
+    char line[80];
+    status st = contestant_start(&c->child, c->words);
+    if (st != OK) return st;
+    contestant_build(&c->child, c->f->op, c->f->shape, &c->best, e);
+    contestant_answer answer = contestant_built(&c->child, ANSWER_SECONDS);
+    if (answer != CONTESTANT_RIGHT) return failed(c, i, answer);
+    if (e->t == c->serving && !*c->bits) text_copy(c->bits, sizeof c->bits, c->child.bits);
+    if (e->t == c->serving && strcmp(c->bits, c->child.bits) != 0) {
+        note(c, i, "other bits");
+        return OK;
     }
-    buffer_release(c->d, &c->in);
-    buffer_release(c->d, &c->out);
-    free(c->host);
-    free(c->bits);
+    answer = contestant_time(&c->child, &time, MEASURE_SECONDS, ANSWER_SECONDS);
+    if (answer != CONTESTANT_RIGHT) return failed(c, i, answer);
+    snprintf(line, sizeof line, "%.2f ms", time.seconds * 1e3);
+    note(c, i, line);
+    if (c->best.t && !(time.seconds < time.held * WORTH)) return OK;
+    if (contestant_hold(&c->child, e, ANSWER_SECONDS)) c->best = *e;
+    return OK;
 }
 
-/* Builds and runs candidate i, which competes if its bits are the first's. */
-static status enter(contest *c, int i)
+/* *best = the fastest of those there was time to try; t null where none is right. */
+static status measure_one(device *d, const fitting *f, double until, choice *best)
 {
-    entry *e = &c->entries[i];
+    contest c = {.d = d, .f = f, .until = until};
+    double longest = 0.0;
     status st = OK;
-    workload_values(c->host, c->f->n_weights, 2);
-    TRY(prepare(c, e));
-    TRY(queue(c, e));
-    TRY(buffer_download(c->d, c->out, 0, i ? c->host : c->bits, c->n_out));
-    e->competes = i == 0 || !memcmp(c->host, c->bits, c->n_out * sizeof *c->bits);
-    e->best = 1e30;
-done:
-    return st;
-}
-
-static status time_once(contest *c, entry *e)
-{
-    double start = clock_seconds();
-    status st = queue(c, e);
-    if (st == OK) st = device_finish(c->d);
-    double spent = clock_seconds() - start;
-    if (spent < e->best) e->best = spent;
-    return st;
-}
-
-/* The candidates in turn, as many as there is time to build; then rounds of all, in turn. A
- * candidate's weights keep the values that were there when they were packed. */
-static status compete(contest *c)
-{
-    enum { SHARE = 3 }; /* one in SHARE of what is left is for the rounds */
-    double longest = 0.0, build_until = c->until - (c->until - clock_seconds()) / SHARE;
-    status st = OK;
-    for (int i = 0; i < c->n_values; i++, c->n++) {
+    *best = (choice){0};
+    snprintf(c.index, sizeof c.index, "%d", d->info.index);
+    const char *words[WORDS] = {"tune-worker", "--device", c.index, "--kernels",
+                                kernel_class_names[d->class], "--precision",
+                                precision_names[d->settings.precision], "--mode", "candidates",
+                                NULL};
+    memcpy(c.words, words, sizeof words);
+    c.n = candidates(c.all, d, f);
+    c.serving = c.n ? c.all[0].t : NULL;
+    for (int i = 0; i < c.n; i++) {
         double before = clock_seconds();
-        if (i > 0 && before + longest > build_until) break;
-        TRY(tuning_set(c->d, c->t, NULL, c->values[i]));
-        TRY(enter(c, i));
-        double spent = clock_seconds() - before;
-        if (spent > longest) longest = spent;
+        /* the first of the other arithmetic is tried in any case */
+        bool other = i > 0 && c.all[i].t != c.serving && c.all[i - 1].t == c.serving;
+        if (i > 0 && !other && c.best.t && before + longest > until) continue;
+        TRY(try_one(&c, i));
+        longest = fmax(longest, clock_seconds() - before);
     }
-    for (int round = 0; round < ROUNDS && c->n > 1; round++)
-        for (int i = 0; i < c->n; i++) {
-            if (round > 0 && clock_seconds() > c->until) break;
-            if (c->entries[i].competes) TRY(time_once(c, &c->entries[i]));
-        }
+    *best = c.best;
 done:
+    contestant_stop(&c.child);
     return st;
-}
-
-static void note_times(const contest *c)
-{
-    for (int i = 0; i < c->n && c->d->settings.note; i++) {
-        const entry *e = &c->entries[i];
-        char line[160], time[40];
-        snprintf(time, sizeof time, "%.2f ms", e->best * 1e3);
-        snprintf(line, sizeof line, "%s, candidate %d of %d: %s", c->t->op, i + 1, c->n_values,
-                 !e->competes ? "other bits" : c->n == 1 ? "no time for others" : time);
-        c->d->settings.note(line);
-    }
-}
-
-/* From here on the device uses the fastest, else the first: *values. */
-static void measure_one(device *d, const fitting *f, const tuning *t, double until,
-                        const int **values)
-{
-    contest c = {.d = d, .f = f, .t = t, .until = until};
-    int best = 0;
-    c.n_values = candidates(d, f, t, c.values);
-    status st = open_contest(&c);
-    if (st == OK) st = compete(&c);
-    for (int i = 1; st == OK && i < c.n; i++)
-        if (c.entries[i].competes && c.entries[i].best < c.entries[best].best) best = i;
-    if (c.entries[best].best > c.entries[0].best * WORTH) best = 0;
-    note_times(&c);
-    device_finish(d);
-    close_contest(&c);
-    *values = c.values[best];
-    if (st != OK) fail_clear();
-    if (tuning_set(d, t, NULL, *values) != OK) fail_clear();
 }
 
 /* ---- all of it ---- */
@@ -262,24 +185,40 @@ static bool measurable(const device *d)
            !d->info.quirk.has[QUIRK_POISON_BUFFERS];
 }
 
-static void measure_missing(device *d, store *s, const fitting fittings[N_FITTINGS],
-                            const tuning *const missing[N_FITTINGS])
+/* Measures one, and keeps what was found. */
+static status measure_and_keep(device *d, store *s, const fitting *f, double until)
 {
-    bool no_cache = d->settings.no_cache;
+    choice best;
+    status st = OK;
+    TRY(measure_one(d, f, until, &best));
+    if (!best.t) goto done; /* first-use checks will say what is left */
+    choice all[MOST + MOST_OTHER];
+    candidates(all, d, f);
+    if (best.t == all[0].t) {
+        TRY(tuning_set(d, best.t, NULL, best.values));
+        TRY(stored_put(s, d, best.t, NULL, best.values));
+    } else { /* from here on it serves */
+        TRY(tuning_serve(d, best.t, best.values));
+        TRY(stored_put_serving(s, d, best.t, best.values));
+    }
+done:
+    return st;
+}
+
+static status measure_missing(device *d, store *s, const fitting fittings[N_FITTINGS],
+                              const bool missing[N_FITTINGS])
+{
     double start = clock_seconds(), all = 0.0, done = 0.0;
     for (int f = 0; f < N_FITTINGS; f++) all += missing[f] ? fittings[f].share : 0.0;
-    d->settings.no_cache = true; /* most of these programs are not needed again */
     for (int f = 0; f < N_FITTINGS; f++) {
-        const int *known[MOST], *values;
         if (!missing[f]) continue;
         done += fittings[f].share;
-        candidates(d, &fittings[f], missing[f], known);
-        values = known[0];
-        if (clock_seconds() < start + FIT_SECONDS)
-            measure_one(d, &fittings[f], missing[f], start + FIT_SECONDS * done / all, &values);
-        if (stored_put(s, d, missing[f], NULL, values) != OK) fail_clear();
+        status st = measure_and_keep(d, s, &fittings[f], start + FIT_SECONDS * done / all);
+        if (st == ERR_MEMORY) return st;
+        if (st != OK && d->settings.note) d->settings.note(fail_line());
+        if (st != OK) fail_clear();
     }
-    d->settings.no_cache = no_cache;
+    return OK;
 }
 
 /* Says what is measured now, and whether the next run need not: returns whether the store can be
@@ -304,8 +243,8 @@ static bool announce(const device *d, const store *s, void (*say)(const char *li
 
 status fit_device(device *d, bool measure, void (*say)(const char *line))
 {
-    const tuning *missing[N_FITTINGS] = {0};
-    const int *values[MOST];
+    bool missing[N_FITTINGS] = {0};
+    choice all[MOST + MOST_OTHER];
     int n_missing = 0;
     fitting fittings[N_FITTINGS];
     store s;
@@ -315,16 +254,15 @@ status fit_device(device *d, bool measure, void (*say)(const char *line))
     bool unknown = !store_exists(&d->info);
     TRY(stored_use(d, &s));
     for (int f = 0; f < N_FITTINGS; f++) {
-        const tuning *t = serving(d, &fittings[f]);
-        if (!t || stored_any(&s, d, t) || candidates(d, &fittings[f], t, values) < 2) continue;
-        missing[f] = t;
+        if (candidates(all, d, &fittings[f]) < 2 || stored_any(&s, d, all[0].t)) continue;
+        missing[f] = true;
         n_missing++;
     }
     if (measure && measurable(d) && (n_missing || (unknown && say))) {
         bool kept = n_missing && announce(d, &s, say);
         if (!n_missing && say)
             say("`ditcl tune MODEL` measures which kernels suit this device best");
-        measure_missing(d, &s, fittings, missing);
+        TRY(measure_missing(d, &s, fittings, missing));
         void (*tell)(const char *) = kept ? d->settings.warn : d->settings.note;
         if (store_save(&s, &d->info) != OK && tell) tell(fail_line());
     }

@@ -7,6 +7,9 @@
 
 #include "base/text.h"
 
+/* In place of a shape: all that have no line of their own. */
+static const char any_size[] = "any";
+
 static const tuned_operator *find_operator(const char *op)
 {
     for (const tuned_operator *o = tuned_operators; o->op; o++)
@@ -114,11 +117,12 @@ static status use_for_shape(pass *p, const char **wrong, const tuned_operator *o
     int shape[TUNING_SIZES], values[TUNING_VALUES], n = 0;
     *wrong = "no such shape";
     if (sscanf(line->shape, "%31s %31s %39s %c", class, inputs, sizes, &rest) != 3 ||
-        !is_one_of(class, kernel_class_names) || !is_one_of(inputs, precision_names) ||
-        !tuning_shape_parse(shape, sizes))
+        !is_one_of(class, kernel_class_names) || !is_one_of(inputs, precision_names))
         return OK;
-    while (n < TUNING_SIZES && shape[n]) n++;
-    if (n != o->n_sizes) return OK;
+    bool any = !strcmp(sizes, any_size);
+    if (!any && !tuning_shape_parse(shape, sizes)) return OK;
+    while (!any && n < TUNING_SIZES && shape[n]) n++;
+    if (!any && n != o->n_sizes) return OK;
     const tuning *t = find_kind(o, NULL, NULL, line->use);
     *wrong = "no such implementation";
     if (!t) return OK;
@@ -127,6 +131,7 @@ static status use_for_shape(pass *p, const char **wrong, const tuned_operator *o
     if (strcmp(class, kernel_class_names[p->d->class]) != 0 ||
         strcmp(inputs, precision_names[p->d->settings.precision]) != 0)
         return OK; /* of another run */
+    if (any) return tuning_serve(p->d, t, values);
     if (find_kind(o, p->before, shape, line->use) != t) *wrong = "not for this device";
     else if (!t->fits(p->before, values, shape)) *wrong = "more than this device has";
     return *wrong ? OK : tuning_add(p->d, t, shape, values);
@@ -202,20 +207,33 @@ bool stored_any(const store *s, const device *d, const tuning *t)
     return false;
 }
 
-status stored_put(store *s, const device *d, const tuning *t, const int *shape, const int *values)
+/* key: what the line is found by, of a shape; null: t's values for any */
+static status put(store *s, const tuning *t, const char *key, const int *values)
 {
     store_line line = {.n_values = t->n};
     status st = store_kernels(line.kernels, t->file);
     if (st != OK) return st;
     text_copy(line.op, sizeof line.op, t->op);
-    text_copy(line.shape, sizeof line.shape, t->kind);
-    if (shape) {
-        stored_key(line.shape, d, shape);
-        text_copy(line.use, sizeof line.use, t->kind);
-    }
+    text_copy(line.shape, sizeof line.shape, key ? key : t->kind);
+    if (key) text_copy(line.use, sizeof line.use, t->kind);
     for (int i = 0; i < t->n; i++) {
         text_copy(line.values[i].name, sizeof line.values[i].name, t->tunables[i].name);
         line.values[i].value = values[i];
     }
     return store_put(s, &line);
+}
+
+status stored_put(store *s, const device *d, const tuning *t, const int *shape, const int *values)
+{
+    char key[2 * STORE_WORD];
+    if (shape) stored_key(key, d, shape);
+    return put(s, t, shape ? key : NULL, values);
+}
+
+status stored_put_serving(store *s, const device *d, const tuning *t, const int *values)
+{
+    char key[2 * STORE_WORD];
+    snprintf(key, sizeof key, "%.8s %.8s %s", kernel_class_names[d->class],
+             precision_names[d->settings.precision], any_size);
+    return put(s, t, key, values);
 }

@@ -23,6 +23,8 @@ bool stored_any(const store *s, const device *d, const tuning *t);
 
 /* Adds a line, of this device's class and precision where it is for a shape; null: for any. */
 status stored_put(store *s, const device *d, const tuning *t, const int *shape, const int *values);
+/* Adds or replaces the line that says that t serves all shapes without a line of their own. */
+status stored_put_serving(store *s, const device *d, const tuning *t, const int *values);
 
 /* The line of a shape: the words behind the operator. */
 void stored_key(char out[2 * STORE_WORD], const device *d, const int *shape);
