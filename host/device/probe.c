@@ -93,7 +93,7 @@ done:
 /* A probe that failed so does not say whether the feature is there. */
 static bool says_nothing(status st)
 {
-    return st == ERR_MEMORY || st == ERR_RESOURCES;
+    return st == ERR_MEMORY || st == ERR_RESOURCES || st == ERR_LOST;
 }
 
 /* What cannot be built or is wrong is not there. */
