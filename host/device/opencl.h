@@ -17,6 +17,7 @@ typedef struct launch_rate {
     double work;      /* announced FLOPs and bytes */
     double group_seconds;
     size_t timed; /* work-groups of the largest slice that was timed; 0: none */
+    int n_timed;
 } launch_rate;
 
 /* What is queued, in seconds by prediction: pace.c. */

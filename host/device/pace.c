@@ -156,7 +156,7 @@ static size_t slice_groups(bool *measured, const device *d, const launch_rate *r
         double half = 0.5 * d->handles->pace.limit / fmax(predicted(d, r, 1), 1e-12);
         double wanted = fmin(half, (double)left);
         most = fmin((double)r->timed * GROWTH, wanted);
-        *measured |= most < wanted;
+        *measured |= most < wanted || r->n_timed < 2; /* in the first, a compiler may have run */
     }
     return most < 1.0 ? 1 : (size_t)most;
 }
@@ -218,6 +218,7 @@ static status run_slice(device *d, kernel *k, launch_rate *r, bool measured, con
     TRY(finish(d));
     r->group_seconds = (clock_seconds() - from) / (double)count;
     if (count > r->timed) r->timed = count;
+    r->n_timed++;
 done:
     return st;
 }
