@@ -11,6 +11,8 @@
  *     crash=CALL:N        it ends the process by SIGSEGV
  *     lose=N              the device is lost at the N-th launch: all later calls fail with -5, but
  *                         for those that release or only ask
+ *     stuck               when the device is lost, one call says so; later ones, releases and the
+ *                         process's exit among them, never return
  *     wrong=KERNEL[:ARG]  launches of kernels of this name (* at its end: a prefix) leave a wrong
  *                         number at the front of the buffer that is this argument [0]
  *     memory=MB           buffers and images together may have so many bytes, else -4
@@ -76,7 +78,7 @@ static struct {
     char wrong[TEXT_BYTES];
     int wrong_argument;
     size_t memory, largest, group, local, slow, watchdog;
-    bool local_none, local_global, no_images, no_fp16;
+    bool local_none, local_global, no_images, no_fp16, stuck;
     cl_uint units;
     cl_device_type type;
     char name[TEXT_BYTES], vendor[TEXT_BYTES], driver[TEXT_BYTES], version[TEXT_BYTES],
@@ -87,6 +89,7 @@ static const cl_icd_dispatch *driver;
 static cl_icd_dispatch layer;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static unsigned long calls[N_CALLS + 1];
+static bool told_of_loss;
 
 /* Buffers and images that are there, and what kernels were told. */
 static struct {
@@ -116,11 +119,14 @@ static bool interfered(int call, cl_int *code)
         unsigned long n = r->call == ANY_CALL ? all : mine;
         if ((r->call == ANY_CALL || r->call == call) && n >= r->first && n <= r->last) found = r;
     }
-    bool lost = set.lost_at && calls[CALL_clEnqueueNDRangeKernel] >= set.lost_at && !asks;
+    bool lost = set.lost_at && calls[CALL_clEnqueueNDRangeKernel] >= set.lost_at;
+    bool stuck = lost && set.stuck && told_of_loss;
+    lost = lost && !asks;
+    told_of_loss |= lost;
     pthread_mutex_unlock(&lock);
     *code = found ? found->code : CL_OUT_OF_RESOURCES;
     if (found && found->what == CRASH) *(volatile int *)0 = 0;
-    while (found && found->what == HANG) pause();
+    while (stuck || (found && found->what == HANG)) pause();
     return found || lost;
 }
 
@@ -574,6 +580,7 @@ static void understand(char *setting)
     static const char *const faults[] = {"fail", "hang", "crash"};
     snprintf(shown, sizeof shown, "%s", setting);
     if (!strcmp(setting, "no_images")) set.no_images = true;
+    else if (!strcmp(setting, "stuck")) set.stuck = true;
     else if (!strcmp(setting, "no_fp16")) set.no_fp16 = true;
     else if (!value || strlen(value) >= TEXT_BYTES) misunderstood(shown);
     if (!value) return;
@@ -622,6 +629,7 @@ static void read_settings(void)
 
 __attribute__((destructor)) static void write_log(void)
 {
+    while (set.stuck && told_of_loss) pause();
     FILE *file = *set.log ? fopen(set.log, "w") : NULL;
     for (int i = 0; file && i < N_CALLS; i++)
         if (calls[i]) fprintf(file, "%s %lu\n", call_names[i], calls[i]);

@@ -113,6 +113,7 @@ typedef struct {
     } subgroups;
     device_tuned *tuned; /* the newest first */
     device_handles *handles;
+    bool tries; /* kernels that may need more than the device has, which is then no loss */
     struct record *recorder;  /* null, or takes down what is queued: record.h */
     struct pretended *pretended; /* not null: an offline device, see pretend.h */
     struct {

@@ -268,6 +268,7 @@ static void measure_missing(device *d, store *s, const fitting fittings[N_FITTIN
     bool no_cache = d->settings.no_cache;
     double start = clock_seconds(), all = 0.0, done = 0.0;
     for (int f = 0; f < N_FITTINGS; f++) all += missing[f] ? fittings[f].share : 0.0;
+    d->tries = true;
     d->settings.no_cache = true; /* most of these programs are not needed again */
     for (int f = 0; f < N_FITTINGS; f++) {
         const int *known[MOST], *values;
@@ -280,6 +281,7 @@ static void measure_missing(device *d, store *s, const fitting fittings[N_FITTIN
         if (stored_put(s, d, missing[f], NULL, values) != OK) fail_clear();
     }
     d->settings.no_cache = no_cache;
+    d->tries = false;
 }
 
 /* Says what is measured now, and whether the next run need not: returns whether the store can be
