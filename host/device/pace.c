@@ -176,7 +176,8 @@ static status enqueue(device *d, kernel *k, const size_t first[3], const size_t 
     }
     cl_int code = clEnqueueNDRangeKernel(d->handles->queue, k->handle, 3, moved ? offset : NULL,
                                          global, local, 0, NULL, NULL);
-    if (code == CL_OUT_OF_RESOURCES && d->tries && !k->launched) CL_TRY("clEnqueueNDRangeKernel", code);
+    bool refused = code == CL_OUT_OF_RESOURCES && d->tries && !k->launched;
+    if (refused) CL_TRY("clEnqueueNDRangeKernel", code);
     DEVICE_TRY(d, "clEnqueueNDRangeKernel", code);
     k->launched = true;
 done:
