@@ -14,7 +14,7 @@ kernel void modulate(global float *out, global const float *x, global const floa
     local float scratch[WG];
 #endif
     int me = (int)get_local_id(0), quads = width / 4;
-    size_t token = get_group_id(0);
+    size_t token = (size_t)GROUP_ID(0, WG);
     global const float *in = x + token * width;
     float4 sum4 = 0.0f;
     for (int i = me; i < quads; i += WG) sum4 += vload4(i, in);

@@ -112,5 +112,9 @@ int main(int argc, char **argv)
     if (st == OK) return 0;
     fprintf(stderr, "ditcl: %s\n", fail_line());
     if (*fail_hint_line()) fprintf(stderr, "       %s\n", fail_hint_line());
+    if (st == ERR_LOST) { /* its driver may hang where it is unloaded */
+        fflush(stdout);
+        _exit(1);
+    }
     return st == ERR_USAGE ? 2 : 1;
 }

@@ -39,6 +39,7 @@ static const struct {
     {"fit", "device sets", suite_fit},
     {"gemm", "device sets", suite_gemm},
     {"ops", "device kernels", suite_ops},
+    {"slices", "device kernels", suite_slices},
     {"variants", "device sets", suite_variants},
     {"models", "device models", suite_models},
     {"pictures", "device models", suite_pictures},

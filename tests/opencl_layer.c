@@ -11,6 +11,8 @@
  *     crash=CALL:N        it ends the process by SIGSEGV
  *     lose=N              the device is lost at the N-th launch: all later calls fail with -5, but
  *                         for those that release or only ask
+ *     stuck               when the device is lost, one call says so; later ones, releases and the
+ *                         process's exit among them, never return
  *     wrong=KERNEL[:ARG]  launches of kernels of this name (* at its end: a prefix) leave a wrong
  *                         number at the front of the buffer that is this argument [0]
  *     memory=MB           buffers and images together may have so many bytes, else -4
@@ -21,7 +23,12 @@
  *     no_images, no_fp16  reported
  *     units=N             compute units, reported
  *     type=cpu|gpu|accelerator, name=TEXT, vendor=TEXT, driver=TEXT, version=TEXT, platform=TEXT
- *     log=FILE            gets one line a call name, with how often it was called, at the end
+ *     slow=US             a work-group takes so many microseconds longer: work runs one after the
+ *                         other, once it was flushed, and whoever waits for it sleeps
+ *     watchdog=MS         with slow: the device is lost at a launch that takes longer
+ *     launches=FILE       gets a line a launch: kernel, offset, global and local size
+ *     log=FILE            gets one line a call name, with how often it was called, at the end; with
+ *                         slow also the longest launch and the deepest queue, in ms
  *
  * A setting that is not understood ends the process at once with exit code 99. */
 #include <CL/cl_layer.h>
@@ -34,6 +41,8 @@
 #include <string.h>
 #include <strings.h>
 #include <unistd.h>
+
+#include "opencl_layer_time.h"
 
 enum { MOST_RULES = 32, MOST_OBJECTS = 1 << 16, MOST_ARGUMENTS = 64, TEXT_BYTES = 256 };
 
@@ -68,18 +77,19 @@ static struct {
     unsigned long lost_at;
     char wrong[TEXT_BYTES];
     int wrong_argument;
-    size_t memory, largest, group, local;
-    bool local_none, local_global, no_images, no_fp16;
+    size_t memory, largest, group, local, slow, watchdog;
+    bool local_none, local_global, no_images, no_fp16, stuck;
     cl_uint units;
     cl_device_type type;
     char name[TEXT_BYTES], vendor[TEXT_BYTES], driver[TEXT_BYTES], version[TEXT_BYTES],
-        platform[TEXT_BYTES], log[TEXT_BYTES];
+        platform[TEXT_BYTES], log[TEXT_BYTES], launches[TEXT_BYTES];
 } set;
 
 static const cl_icd_dispatch *driver;
 static cl_icd_dispatch layer;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static unsigned long calls[N_CALLS + 1];
+static bool told_of_loss;
 
 /* Buffers and images that are there, and what kernels were told. */
 static struct {
@@ -109,12 +119,23 @@ static bool interfered(int call, cl_int *code)
         unsigned long n = r->call == ANY_CALL ? all : mine;
         if ((r->call == ANY_CALL || r->call == call) && n >= r->first && n <= r->last) found = r;
     }
-    bool lost = set.lost_at && calls[CALL_clEnqueueNDRangeKernel] >= set.lost_at && !asks;
+    bool lost = set.lost_at && calls[CALL_clEnqueueNDRangeKernel] >= set.lost_at;
+    bool stuck = lost && set.stuck && told_of_loss;
+    lost = lost && !asks;
+    told_of_loss |= lost;
     pthread_mutex_unlock(&lock);
     *code = found ? found->code : CL_OUT_OF_RESOURCES;
     if (found && found->what == CRASH) *(volatile int *)0 = 0;
-    while (found && found->what == HANG) pause();
+    while (stuck || (found && found->what == HANG)) pause();
     return found || lost;
+}
+
+/* From the next call on. */
+static void lose(void)
+{
+    pthread_mutex_lock(&lock);
+    if (!set.lost_at) set.lost_at = 1;
+    pthread_mutex_unlock(&lock);
 }
 
 /* In a wrapper: returns the error if this call is to fail. */
@@ -362,6 +383,30 @@ static cl_int refuse(cl_kernel k, cl_uint dims, const size_t *local)
     return bytes > (set.local_none ? 0 : set.local) ? CL_OUT_OF_RESOURCES : CL_SUCCESS;
 }
 
+/* What the settings want to know of a launch, and the time that it takes. */
+static void note_launch(cl_kernel k, cl_uint dims, const size_t *offset, const size_t *global,
+                        const size_t *local)
+{
+    char name[TEXT_BYTES] = "";
+    size_t groups = 1, from[3] = {0}, all[3] = {1, 1, 1}, group[3] = {1, 1, 1};
+    FILE *file = *set.launches ? fopen(set.launches, "a") : NULL;
+    for (cl_uint i = 0; i < dims; i++) {
+        from[i] = offset ? offset[i] : 0;
+        all[i] = global[i];
+        group[i] = local ? local[i] : 1;
+        groups *= all[i] / group[i];
+    }
+    if (file) {
+        driver->clGetKernelInfo(k, CL_KERNEL_FUNCTION_NAME, sizeof name, name, NULL);
+        fprintf(file, "%s %zu,%zu,%zu %zu,%zu,%zu %zu,%zu,%zu\n", name, from[0], from[1], from[2],
+                all[0], all[1], all[2], group[0], group[1], group[2]);
+        fclose(file);
+    }
+    double seconds = (double)(groups * set.slow) * 1e-6;
+    if (seconds > 0) layer_time_queue(seconds);
+    if (set.watchdog && seconds * 1e3 > (double)set.watchdog) lose();
+}
+
 static cl_int CL_API_CALL enqueue_ndrange_kernel(cl_command_queue q, cl_kernel k, cl_uint dims,
                                                  const size_t *offset, const size_t *global,
                                                  const size_t *local, cl_uint n,
@@ -371,6 +416,7 @@ static cl_int CL_API_CALL enqueue_ndrange_kernel(cl_command_queue q, cl_kernel k
     cl_int code = refuse(k, dims, local);
     if (code == CL_SUCCESS)
         code = driver->clEnqueueNDRangeKernel(q, k, dims, offset, global, local, n, waits, event);
+    if (code == CL_SUCCESS) note_launch(k, dims, offset, global, local);
     return code == CL_SUCCESS && is_wrong(k) ? spoil(q, k) : code;
 }
 
@@ -387,6 +433,16 @@ static cl_int CL_API_CALL enqueue_ndrange_kernel(cl_command_queue q, cl_kernel k
     {                                                                                              \
         OBJECT(name, error);                                                                       \
         return driver->name arguments;                                                             \
+    }
+
+/* The same, with what the slow device's clock does when the driver has done its part. */
+#define TIMED_STATUS(name, parameters, arguments, passes)                                          \
+    static cl_int CL_API_CALL plain_##name parameters                                              \
+    {                                                                                              \
+        STATUS(name);                                                                              \
+        cl_int code = driver->name arguments;                                                      \
+        passes;                                                                                    \
+        return code;                                                                               \
     }
 
 typedef void(CL_CALLBACK *told)(const char *, const void *, size_t, void *);
@@ -406,10 +462,17 @@ PLAIN_OBJECT(cl_program, clCreateProgramWithBinary,
               const unsigned char **b, cl_int *s, cl_int *error), (c, n, d, l, b, s, error))
 PLAIN_OBJECT(cl_kernel, clCreateKernel, (cl_program p, const char *name, cl_int *error),
              (p, name, error))
-PLAIN_OBJECT(void *, clEnqueueMapBuffer,
-             (cl_command_queue q, cl_mem b, cl_bool blocking, cl_map_flags f, size_t at, size_t n,
-              cl_uint w, const cl_event *e, cl_event *event, cl_int *error),
-             (q, b, blocking, f, at, n, w, e, event, error))
+static void *CL_API_CALL plain_clEnqueueMapBuffer(cl_command_queue q, cl_mem b, cl_bool blocking,
+                                                  cl_map_flags f, size_t at, size_t n, cl_uint w,
+                                                  const cl_event *e, cl_event *event,
+                                                  cl_int *error)
+{
+    OBJECT(clEnqueueMapBuffer, error);
+    void *p = driver->clEnqueueMapBuffer(q, b, blocking, f, at, n, w, e, event, error);
+    if (blocking) layer_time_finish();
+    return p;
+}
+
 PLAIN_STATUS(clReleaseContext, (cl_context c), (c))
 PLAIN_STATUS(clReleaseCommandQueue, (cl_command_queue q), (q))
 PLAIN_STATUS(clBuildProgram,
@@ -426,14 +489,16 @@ PLAIN_STATUS(clReleaseProgram, (cl_program p), (p))
 PLAIN_STATUS(clReleaseKernel, (cl_kernel k), (k))
 PLAIN_STATUS(clGetKernelInfo, (cl_kernel k, cl_kernel_info what, size_t n, void *v, size_t *used),
              (k, what, n, v, used))
-PLAIN_STATUS(clEnqueueReadBuffer,
+TIMED_STATUS(clEnqueueReadBuffer,
              (cl_command_queue q, cl_mem b, cl_bool blocking, size_t at, size_t n, void *to,
               cl_uint w, const cl_event *e, cl_event *event),
-             (q, b, blocking, at, n, to, w, e, event))
-PLAIN_STATUS(clEnqueueWriteBuffer,
+             (q, b, blocking, at, n, to, w, e, event),
+             if (blocking) layer_time_finish())
+TIMED_STATUS(clEnqueueWriteBuffer,
              (cl_command_queue q, cl_mem b, cl_bool blocking, size_t at, size_t n, const void *from,
               cl_uint w, const cl_event *e, cl_event *event),
-             (q, b, blocking, at, n, from, w, e, event))
+             (q, b, blocking, at, n, from, w, e, event),
+             if (blocking) layer_time_finish())
 PLAIN_STATUS(clEnqueueCopyBuffer,
              (cl_command_queue q, cl_mem from, cl_mem to, size_t at, size_t to_at, size_t n,
               cl_uint w, const cl_event *e, cl_event *event),
@@ -441,11 +506,15 @@ PLAIN_STATUS(clEnqueueCopyBuffer,
 PLAIN_STATUS(clEnqueueUnmapMemObject,
              (cl_command_queue q, cl_mem b, void *mapped, cl_uint w, const cl_event *e,
               cl_event *event), (q, b, mapped, w, e, event))
-PLAIN_STATUS(clEnqueueMarkerWithWaitList,
-             (cl_command_queue q, cl_uint w, const cl_event *e, cl_event *event), (q, w, e, event))
-PLAIN_STATUS(clWaitForEvents, (cl_uint n, const cl_event *e), (n, e))
-PLAIN_STATUS(clFlush, (cl_command_queue q), (q))
-PLAIN_STATUS(clFinish, (cl_command_queue q), (q))
+TIMED_STATUS(clEnqueueMarkerWithWaitList,
+             (cl_command_queue q, cl_uint w, const cl_event *e, cl_event *event), (q, w, e, event),
+             if (event) layer_time_mark(*event))
+TIMED_STATUS(clWaitForEvents, (cl_uint n, const cl_event *e), (n, e),
+             for (cl_uint i = 0; i < n; i++) layer_time_wait(e[i]))
+TIMED_STATUS(clFlush, (cl_command_queue q), (q),
+             layer_time_flush())
+TIMED_STATUS(clFinish, (cl_command_queue q), (q),
+             layer_time_finish())
 PLAIN_STATUS(clGetEventProfilingInfo,
              (cl_event e, cl_profiling_info what, size_t n, void *v, size_t *used),
              (e, what, n, v, used))
@@ -498,17 +567,20 @@ static void understand(char *setting)
     } texts[] = {{"name", set.name},         {"vendor", set.vendor},
                  {"driver", set.driver},     {"version", set.version},
                  {"platform", set.platform}, {"log", set.log},
-                 {"wrong", set.wrong}};
+                 {"wrong", set.wrong},       {"launches", set.launches}};
     const struct {
         const char *name;
         size_t *size;
         int shift;
     } sizes[] = {{"memory", &set.memory, 20},
                  {"largest", &set.largest, 20},
-                 {"group", &set.group, 0}};
+                 {"group", &set.group, 0},
+                 {"slow", &set.slow, 0},
+                 {"watchdog", &set.watchdog, 0}};
     static const char *const faults[] = {"fail", "hang", "crash"};
     snprintf(shown, sizeof shown, "%s", setting);
     if (!strcmp(setting, "no_images")) set.no_images = true;
+    else if (!strcmp(setting, "stuck")) set.stuck = true;
     else if (!strcmp(setting, "no_fp16")) set.no_fp16 = true;
     else if (!value || strlen(value) >= TEXT_BYTES) misunderstood(shown);
     if (!value) return;
@@ -557,10 +629,14 @@ static void read_settings(void)
 
 __attribute__((destructor)) static void write_log(void)
 {
+    while (set.stuck && told_of_loss) pause();
     FILE *file = *set.log ? fopen(set.log, "w") : NULL;
     for (int i = 0; file && i < N_CALLS; i++)
         if (calls[i]) fprintf(file, "%s %lu\n", call_names[i], calls[i]);
     if (file) fprintf(file, "any %lu\n", calls[ANY_CALL]);
+    if (file && set.slow)
+        fprintf(file, "longest %.0f\ndeepest %.0f\n", layer_time_longest * 1e3,
+                layer_time_deepest * 1e3);
     if (file) fclose(file);
 }
 

@@ -58,6 +58,10 @@ grep -rnE '#include <(CL/|clblast)' host cl tests | grep -vE '^(host/device/|tes
 grep -rn 'jansson\.h\|json_\(pack\|vpack\|dump\|load\|sprintf\|[a-z_]*_\(new\|append\|insert\|set\|update\)\)' host |
     grep -v '^host/files/json\(_build\)\?\.' | rule "JSON is read by json_read and built by json_put_* only"
 
+# what a launch in slices would get wrong
+grep -nE 'get_(group_id|num_groups|global_size|local_size) *\(' cl/*.cl cl/*.clh |
+    grep -v '^cl/prelude.clh:' | rule "kernels number work-groups by GROUP_ID, and take counts as arguments"
+
 # ---- vendors: data in cl/devices/, never a word in the code. Extensions' and packages' names are
 # what they are; the tests name the implementations that they run on ----
 vendors='nvidia|geforce|amd|radeon|intel|adreno|qualcomm|mali|apple|powervr|imagination'

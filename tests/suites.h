@@ -28,6 +28,7 @@ Suite *suite_png(void);
 Suite *suite_rng(void);
 Suite *suite_safetensors(void);
 Suite *suite_schedule(void);
+Suite *suite_slices(void);
 Suite *suite_store(void);
 Suite *suite_text(void);
 Suite *suite_tiles(void);

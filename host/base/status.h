@@ -14,6 +14,7 @@ typedef enum {
     ERR_MEMORY, /* host memory ran out */
     ERR_DEVICE, /* an OpenCL call failed, or there is no such device */
     ERR_RESOURCES, /* the device or its driver ran out of memory or resources */
+    ERR_LOST,   /* the device failed for good; its driver may hang, even in the process's exit */
     ERR_BUILD,  /* a kernel did not compile */
     ERR_LIMIT   /* a size is beyond what this device or program can do */
 } status;

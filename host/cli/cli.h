@@ -28,6 +28,7 @@ status cli_check_worker(int argc, char **argv);
 typedef struct {
     const char *selector;
     int kernels, precision; /* kernel_class, precision */
+    const char *max_launch_ms; /* null: not given */
     bool no_cache, verbose;
     bool bare;     /* without what was measured before */
     bool profiled; /* the queue keeps times */
@@ -49,6 +50,9 @@ typedef struct {
     {"kernels", 0, OPTION_CHOICE, &(where)->kernels, "FAMILY",                                     \
      "kernel family: cpu, gpu, or auto, the one that suits the device [auto]", 0, 0,               \
      kernel_class_names},                                                                          \
+    {"max-launch-ms", 0, OPTION_TEXT, &(where)->max_launch_ms, "N",                                \
+     "cut launches that are predicted to take longer, so that a system or driver does not reset "  \
+     "the device; results are the same; 0: none [100, on a CPU 0]", 0, 0, NULL},                   \
     {"no-cache", 0, OPTION_FLAG, &(where)->no_cache, NULL,                                         \
      "build every kernel from source; keep none on disk", 0, 0, NULL}
 #define OPTION_QUIET(where)                                                                        \

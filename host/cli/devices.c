@@ -78,6 +78,18 @@ static checker_level level_of(const device_choice *choice)
                                                : CHECK_FEATURES;
 }
 
+/* 0: the device's own; negative: none. */
+static status launch_limit(int *ms, const char *given)
+{
+    enum { MOST = 600000 };
+    int64_t n = 0;
+    if (given && (!text_to_int(given, &n) || n < 0 || n > MOST))
+        return fail(ERR_USAGE, "--max-launch-ms %.200s: expected a whole number from 0 to %d",
+                    given, MOST);
+    *ms = !given ? 0 : n == 0 ? -1 : (int)n;
+    return OK;
+}
+
 status cli_open_device(device *d, const device_choice *choice, bool quiet)
 {
     const char *selector = choice->selector;
@@ -90,6 +102,7 @@ status cli_open_device(device *d, const device_choice *choice, bool quiet)
     device_list list = {0};
     int index = 0;
     status st = OK;
+    TRY(launch_limit(&settings.max_launch_ms, choice->max_launch_ms));
     TRY(environment_check());
     TRY(device_list_init(&list));
     if (!selector) selector = getenv("DITCL_DEVICE");

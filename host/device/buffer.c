@@ -7,6 +7,7 @@
 
 #include "base/memory.h"
 #include "device/opencl.h"
+#include "device/pace.h"
 
 enum { ELEMENT = 4 };
 
@@ -29,6 +30,7 @@ status buffer_create(device *d, buf *b, size_t count, const char *what)
     status st = OK;
     cl_int code;
     if (count == 0) count = 1; /* no driver takes an empty buffer */
+    if (!d->pretended && d->handles->lost) return cl_fail_lost(d);
     double megabytes = (double)count * ELEMENT / 1e6;
     const char *limit = d->info.limited ? " under this process's limits (ulimit -v or -d)" : "";
     if (count > d->info.max_alloc_bytes / ELEMENT)
@@ -59,7 +61,7 @@ done:
 void buffer_release(device *d, buf *b)
 {
     if (b->memory) {
-        if (!d->pretended) clReleaseMemObject(b->memory);
+        if (!d->pretended && !d->handles->lost) clReleaseMemObject(b->memory);
         d->allocated_bytes -= b->count * ELEMENT;
     }
     *b = (buf){0};
@@ -91,9 +93,10 @@ static status write_buffer(device *d, buf b, size_t first, const void *from, siz
     status st = OK;
     assert(first <= b.count && count <= b.count - first);
     if (count == 0 || d->pretended) return OK;
-    CL_TRY("clEnqueueWriteBuffer",
-           clEnqueueWriteBuffer(d->handles->queue, b.memory, wait, first * ELEMENT,
-                                count * ELEMENT, from, 0, NULL, NULL));
+    DEVICE_TRY(d, "clEnqueueWriteBuffer",
+               clEnqueueWriteBuffer(d->handles->queue, b.memory, wait, first * ELEMENT,
+                                    count * ELEMENT, from, 0, NULL, NULL));
+    if (wait) pace_drained(d);
 done:
     return st;
 }
@@ -108,9 +111,11 @@ status buffer_map(device *d, buf b, void **p)
     status st = OK;
     cl_int code;
     if (d->pretended) return memory_alloc(p, b.count, ELEMENT);
+    if (d->handles->lost) return cl_fail_lost(d);
     *p = clEnqueueMapBuffer(d->handles->queue, b.memory, CL_TRUE, CL_MAP_WRITE_INVALIDATE_REGION, 0,
                             b.count * ELEMENT, 0, NULL, NULL, &code);
-    CL_TRY("clEnqueueMapBuffer", code);
+    DEVICE_TRY(d, "clEnqueueMapBuffer", code);
+    pace_drained(d);
 done:
     return st;
 }
@@ -122,8 +127,8 @@ status buffer_unmap(device *d, buf b, void *p)
         free(p);
         return OK;
     }
-    CL_TRY("clEnqueueUnmapMemObject",
-           clEnqueueUnmapMemObject(d->handles->queue, b.memory, p, 0, NULL, NULL));
+    DEVICE_TRY(d, "clEnqueueUnmapMemObject",
+               clEnqueueUnmapMemObject(d->handles->queue, b.memory, p, 0, NULL, NULL));
 done:
     return st;
 }
@@ -142,9 +147,10 @@ status buffer_download(device *d, buf b, size_t first, void *to, size_t count)
         memset(to, 0, count * ELEMENT);
         return OK;
     }
-    CL_TRY("clEnqueueReadBuffer",
-           clEnqueueReadBuffer(d->handles->queue, b.memory, CL_TRUE, first * ELEMENT,
-                               count * ELEMENT, to, 0, NULL, NULL));
+    DEVICE_TRY(d, "clEnqueueReadBuffer",
+               clEnqueueReadBuffer(d->handles->queue, b.memory, CL_TRUE, first * ELEMENT,
+                                   count * ELEMENT, to, 0, NULL, NULL));
+    pace_drained(d);
 done:
     return st;
 }

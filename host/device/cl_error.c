@@ -70,3 +70,31 @@ status cl_fail(const char *call, cl_int code)
     }
     return fail(ERR_DEVICE, "%s: %s", call, cl_error_name(code));
 }
+
+static bool is_loss(cl_int code)
+{
+    return code == CL_OUT_OF_RESOURCES || code == CL_DEVICE_NOT_AVAILABLE ||
+           code == CL_INVALID_COMMAND_QUEUE || code == CL_INVALID_CONTEXT ||
+           code == CL_EXEC_STATUS_ERROR_FOR_EVENTS_IN_WAIT_LIST;
+}
+
+status cl_fail_device(device *d, const char *call, cl_int code)
+{
+    device_handles *h = d->handles;
+    if (!is_loss(code)) return cl_fail(call, code);
+    fail(ERR_LOST, "%s: %s: the device was lost%s; queued last: %s %s (%s)", call,
+         cl_error_name(code), code == CL_OUT_OF_RESOURCES ? " or ran out of resources" : "",
+         h->last ? "kernel" : "a product of", h->last ? h->last->name : "CLBlast",
+         *d->announced.name ? d->announced.name : "no operator");
+    fail_hint("give it less at once: --max-launch-ms 20, --batch 1, a smaller picture or model; or "
+              "another device");
+    h->lost = true;
+    fail_keep(&h->loss);
+    return ERR_LOST;
+}
+
+status cl_fail_lost(const device *d)
+{
+    fail_put_back(&d->handles->loss);
+    return ERR_LOST;
+}

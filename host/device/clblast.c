@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "device/opencl.h"
+#include "device/pace.h"
 #include "device/record.h"
 
 static status override(device *d, const char *kernel_name, int n, const char *const *names,
@@ -72,8 +73,11 @@ status clblast_sgemm(device *d, const clblast_parameters *p, buf c, buf a, buf b
 {
     if (d->recorder) record_product(d, p, c, a, b, (const int[]){m, n, k}, scratch);
     if (d->pretended) return OK;
+    launch_rate *rate;
     status st = apply(d, p);
+    if (st == OK) st = pace_product_begin(d, &rate, (const int[]){m, n, k});
     if (st != OK) return st;
+    d->handles->last = NULL;
     CLBlastStatusCode code = CLBlastSgemmWithTempBuffer(
         CLBlastLayoutRowMajor, CLBlastTransposeNo, CLBlastTransposeYes, (size_t)m, (size_t)n,
         (size_t)k, 1.0f, a.memory, 0, (size_t)k, b.memory, 0, (size_t)k, 0.0f, c.memory, 0,
@@ -81,5 +85,5 @@ status clblast_sgemm(device *d, const clblast_parameters *p, buf c, buf a, buf b
     if (code != CLBlastSuccess)
         return fail(ERR_DEVICE, "CLBlast: product %d x %d x %d: %s (code %d)", m, n, k,
                     cl_error_name((cl_int)code), (int)code);
-    return OK;
+    return pace_product_end(d, rate);
 }

@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "device/driver_needs.h"
 #include "device/opencl.h"
+#include "device/pace.h"
 #include "device/probe.h"
 #include "device/program.h"
 
@@ -478,6 +479,7 @@ status device_open(device *d, const device_info *info, const device_settings *se
     cl_command_queue_properties kept = d->settings.profiled ? CL_QUEUE_PROFILING_ENABLE : 0;
     d->handles->queue = clCreateCommandQueue(d->handles->context, d->handles->id, kept, &code);
     CL_TRY("clCreateCommandQueue", code);
+    pace_init(d);
     d->checks = d->settings.checks;
     if (d->checks) TRY(d->checks->probe(d->checks, d));
     else if (!d->settings.unprobed) TRY(probe_features(d));
@@ -489,16 +491,24 @@ done:
     return st;
 }
 
+/* What is lost is left to the end of the process. */
+static void close_handles(device *d)
+{
+    device_handles *h = d->handles;
+    if (h->queue) device_finish(d);
+    if (!h->lost) program_store_all(d);
+    program_free_all(d);
+    pace_free(h->products);
+    if (h->queue && !h->lost) clReleaseCommandQueue(h->queue);
+    if (h->context && !h->lost) clReleaseContext(h->context);
+}
+
 void device_close(device *d)
 {
     failure first;
     fail_keep(&first);
     if (d->handles) {
-        if (d->handles->queue) clFinish(d->handles->queue);
-        program_store_all(d);
-        program_free_all(d);
-        if (d->handles->queue) clReleaseCommandQueue(d->handles->queue);
-        if (d->handles->context) clReleaseContext(d->handles->context);
+        close_handles(d);
         free(d->handles);
     }
     if (d->settings.checks) d->settings.checks->close(d->settings.checks);
@@ -515,7 +525,17 @@ status device_finish(device *d)
 {
     status st = OK;
     if (d->pretended) return OK;
-    CL_TRY("clFinish", clFinish(d->handles->queue));
+    DEVICE_TRY(d, "clFinish", clFinish(d->handles->queue));
+    pace_drained(d);
+done:
+    return st;
+}
+
+status device_flush(device *d)
+{
+    status st = OK;
+    if (d->pretended) return OK;
+    DEVICE_TRY(d, "clFlush", clFlush(d->handles->queue));
 done:
     return st;
 }

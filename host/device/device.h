@@ -55,6 +55,8 @@ typedef struct {
     precision precision;
     bool no_cache; /* build every program anew */
     bool profiled; /* the queue keeps times, where it can: span.h */
+    int max_launch_ms; /* by prediction, see pace.h; negative: no limit; 0: 100, on CPUs none */
+    int slice_groups; /* for tests: every launch in slices of so many work-groups; 0: pace.h */
     /* Called with a line about something unasked, such as a cached program that was refused; may be
      * null. */
     void (*note)(const char *line);
@@ -133,9 +135,15 @@ typedef struct device {
     } subgroups;
     device_tuned *tuned; /* the newest first */
     device_handles *handles;
+    bool tries; /* kernels that may need more than the device has, which is then no loss */
     struct record *recorder;  /* null, or takes down what is queued: record.h */
     first_use_checks *checks; /* null, or the settings' */
     struct pretended *pretended; /* not null: an offline device, see pretend.h */
+    struct {
+        char name[24]; /* the model's or the operator's; "": none yet */
+        bool given; /* the name, by record_name, and not yet the work */
+        double flops, bytes;
+    } announced; /* by record_work, of the operator that queues now */
     uint64_t allocated_bytes; /* by buffer_create, still held */
     /* For messages: the arithmetics that each operator ran in, as bits (arith in ops/op.h), and the
      * layers that stayed in fp32, as their weights are too large for fp16. */
@@ -159,5 +167,8 @@ void device_close(device *d);
 
 /* Waits until all queued work is done; its errors surface here. */
 status device_finish(device *d);
+
+/* Lets the device begin with what is queued, and returns. */
+status device_flush(device *d);
 
 #endif

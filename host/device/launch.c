@@ -2,6 +2,7 @@
 #include "device/launch.h"
 
 #include "device/opencl.h"
+#include "device/pace.h"
 #include "device/pretend.h"
 #include "device/record.h"
 
@@ -20,7 +21,7 @@ status launch_kernel(device *d, kernel *k, range global, range local, const arg 
                      size_t n_args)
 {
     status st = OK;
-    size_t group = 1;
+    size_t group = 1, groups[3];
     if (!d->pretended && n_args != k->n_args)
         return fail(ERR_DEVICE, "kernel %s takes %u arguments, was given %zu", k->name, k->n_args,
                     n_args);
@@ -31,6 +32,7 @@ status launch_kernel(device *d, kernel *k, range global, range local, const arg 
         if (global.size[i] % local.size[i] != 0)
             return fail(ERR_DEVICE, "kernel %s: range %zu is no multiple of its group %zu",
                         k->name, global.size[i], local.size[i]);
+        groups[i] = global.size[i] / local.size[i];
     }
     if (group > d->info.max_work_group)
         return fail(ERR_LIMIT, "kernel %s: a work-group of %zu, the device allows %zu", k->name,
@@ -40,12 +42,10 @@ status launch_kernel(device *d, kernel *k, range global, range local, const arg 
         pretend_launch(d->pretended, k->file, k->name, k->options, group);
         return OK;
     }
+    d->handles->last = k;
     for (size_t i = 0; i < n_args; i++)
-        CL_TRY("clSetKernelArg", set_argument(k, (cl_uint)i, &args[i]));
-    CL_TRY("clEnqueueNDRangeKernel",
-           clEnqueueNDRangeKernel(d->handles->queue, k->handle, 3, NULL, global.size, local.size,
-                                  0, NULL, NULL));
-    k->launched = true;
+        DEVICE_TRY(d, "clSetKernelArg", set_argument(k, (cl_uint)i, &args[i]));
+    TRY(pace_launch(d, k, groups, local.size));
 done:
-    return st == OK ? OK : fail_in(st, "kernel %s", k->name);
+    return st == OK || st == ERR_LOST ? st : fail_in(st, "kernel %s", k->name);
 }

@@ -10,13 +10,15 @@
 #include "base/text.h"
 #include "device/cache.h"
 #include "device/opencl.h"
+#include "device/pace.h"
 #include "device/pretend.h"
 #include "device/source.h"
 
-static void kernel_free(kernel *k)
+static void kernel_free(kernel *k, bool lost)
 {
-    if (k->handle) clReleaseKernel(k->handle);
-    if (k->program) clReleaseProgram(k->program);
+    if (k->handle && !lost) clReleaseKernel(k->handle);
+    if (k->program && !lost) clReleaseProgram(k->program);
+    pace_free(k->rates);
     free(k->file);
     free(k->name);
     free(k->options);
@@ -27,7 +29,7 @@ void program_free_all(device *d)
 {
     for (kernel *k = d->handles->kernels; k;) {
         kernel *next = k->next;
-        kernel_free(k);
+        kernel_free(k, d->handles->lost);
         k = next;
     }
     d->handles->kernels = NULL;
@@ -238,6 +240,7 @@ status program_get(device *d, kernel **out, const char *file, const char *name,
         }
     status st = OK;
     kernel *k = NULL;
+    if (d->handles->lost) return cl_fail_lost(d);
     TRY(memory_alloc(&k, 1, sizeof *k));
     TRY(memory_strdup(&k->file, file));
     TRY(memory_strdup(&k->name, name));
@@ -247,6 +250,6 @@ status program_get(device *d, kernel **out, const char *file, const char *name,
     d->handles->kernels = k;
     *out = k;
 done:
-    if (st != OK && k) kernel_free(k);
+    if (st != OK && k) kernel_free(k, d->handles->lost);
     return st;
 }

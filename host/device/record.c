@@ -42,13 +42,24 @@ void record_free(record *r)
 
 void record_name(device *d, const char *name)
 {
+    text_copy(d->announced.name, sizeof d->announced.name, name);
+    d->announced.given = true;
     if (d->recorder) d->recorder->next_name = name;
+}
+
+static void announce(device *d, const char *name, const work *w)
+{
+    if (!d->announced.given) text_copy(d->announced.name, sizeof d->announced.name, name);
+    d->announced.given = false;
+    d->announced.flops = w->flops;
+    d->announced.bytes = w->bytes;
 }
 
 void record_work(device *d, const char *name, work w, const char *shape, ...)
 {
     record *r = d->recorder;
     va_list args;
+    announce(d, name, &w);
     if (!r || r->failed != OK) return;
     r->failed = memory_grow(&r->operators, &r->capacity, r->n + 1, sizeof *r->operators);
     if (r->failed != OK) return;
@@ -98,6 +109,7 @@ status record_replay(const record *r, device *d, size_t index)
 {
     const recorded *o = &r->operators[index];
     status st = OK;
+    announce(d, o->name, &o->done);
     for (size_t i = o->first; i < o->first + o->n && st == OK; i++) {
         const recorded_launch *l = &r->launches[i];
         st = l->k ? launch_kernel(d, l->k, l->global, l->local, l->args, l->n_args)

@@ -207,14 +207,16 @@ status run_restart(run *r)
     if (st != OK) return st;
     const float *start = r->request.initial_latents;
     float scale = r->plan.initial_scale;
+    float *noise = r->host_noise[0];
     rng_seed_source(&r->generator, &r->request.source, r->request.seed);
+    r->noise_drawn = false;
     if (start && !r->request.image && (scale == 1.0f || r->request.first_step > 0))
         return buffer_upload(r->d, r->latents, 0, start, values);
-    if (!start) rng_randn(&r->generator, r->host_noise, values);
-    if (r->request.image) return image_begin(r, start ? start : r->host_noise);
+    if (!start) rng_randn(&r->generator, noise, values);
+    if (r->request.image) return image_begin(r, start ? start : noise);
     for (size_t i = 0; scale != 1.0f && i < values; i++)
-        r->host_noise[i] = (start ? start : r->host_noise)[i] * scale;
-    return buffer_upload(r->d, r->latents, 0, r->host_noise, values);
+        noise[i] = (start ? start : noise)[i] * scale;
+    return buffer_upload(r->d, r->latents, 0, noise, values);
 }
 
 static status allocate(run *r)
@@ -227,7 +229,8 @@ static status allocate(run *r)
         !size_mul(values, 2, &drawn))
         return fail(ERR_LIMIT, "%d pictures are too many", r->request.n);
     TRY(memory_alloc(&table, steps * STEP_ROW_FLOATS, sizeof *table));
-    TRY(memory_alloc(&r->host_noise, drawn, sizeof *r->host_noise));
+    for (int i = 0; i < 2; i++)
+        TRY(memory_alloc(&r->host_noise[i], drawn, sizeof *r->host_noise[i]));
     TRY(buffer_create(r->d, &r->latents, values, "latents"));
     if (r->plan.keeps) TRY(buffer_create(r->d, &r->kept, values, "what a step keeps"));
     TRY(buffer_create(r->d, &r->noise, values, "noise"));
@@ -309,7 +312,8 @@ void run_close(run *r)
     failure first;
     if (!r->d) return;
     fail_keep(&first);
-    device_finish(r->d); /* an upload may still read the noise */
+    /* an upload may still read the noise, of a lost device until the process ends */
+    bool lost = device_finish(r->d) == ERR_LOST;
     fail_put_back(&first);
     dit_free(&r->network);
     image_release(r);
@@ -322,7 +326,7 @@ void run_close(run *r)
     free(r->host_rows);
     free(r->chunk_timesteps);
     free(r->chunk_labels);
-    free(r->host_noise);
+    for (int i = 0; i < 2 && !lost; i++) free(r->host_noise[i]);
     *r = (run){0};
 }
 
@@ -364,19 +368,44 @@ static status prepare_modulation(run *r, int step, int group, int *first_row)
     return st;
 }
 
-/* Draws what the program of the model's origin would draw in this step, or takes what was given. */
-static status draw_noise(run *r, int step)
+/* Draws what the program of the model's origin would draw in a step. */
+static void draw_noise(run *r)
 {
-    const schedule_row *row = &r->plan.rows[step];
+    size_t values = picture_values(r) * (size_t)r->request.n;
+    if (!r->noise_drawn)
+        rng_randn(&r->generator, r->host_noise[r->noise_at], values * (r->guided ? 2 : 1));
+    r->noise_drawn = true;
+}
+
+static bool draws(const run *r, int step)
+{
+    return step < r->plan.n_rows && r->plan.rows[step].draws && !r->request.given_noise;
+}
+
+/* The step's noise, drawn or given, to the device. */
+static status take_noise(run *r, int step)
+{
     const run_request *q = &r->request;
     size_t values = picture_values(r) * (size_t)q->n, at = (size_t)step * values;
-    const float *noise = q->given_noise ? q->given_noise + at : r->host_noise;
-    if (row->draws && !q->given_noise)
-        rng_randn(&r->generator, r->host_noise, values * (r->guided ? 2 : 1));
-    bool used = row->noise != 0.0f;
+    bool used = r->plan.rows[step].noise != 0.0f;
+    if (draws(r, step)) draw_noise(r);
+    const float *noise = q->given_noise ? q->given_noise + at : r->host_noise[r->noise_at];
+    if (draws(r, step)) {
+        r->noise_at = 1 - r->noise_at;
+        r->noise_drawn = false;
+    }
     if (q->kept_noise && used) memcpy(q->kept_noise + at, noise, values * sizeof *noise);
-    /* the step ends with a finish, before host_noise is written again */
+    /* the step ends with a finish, before that buffer is written again */
     return used ? buffer_upload_later(r->d, r->noise, 0, noise, values) : OK;
+}
+
+/* While the device computes a step, the host draws the noise of the next. */
+static status draw_ahead(run *r, int next)
+{
+    if (!draws(r, next)) return OK;
+    status st = device_flush(r->d);
+    if (st == OK) draw_noise(r);
+    return st;
 }
 
 static status step_group(run *r, int step, int group)
@@ -417,9 +446,10 @@ status run_step(run *r, int step)
 {
     status st = OK;
     int flag = 0;
-    TRY(draw_noise(r, step));
+    TRY(take_noise(r, step));
     for (int group = 0; group < r->n_groups; group++) TRY(step_group(r, step, group));
     TRY(image_keep(r, step));
+    TRY(draw_ahead(r, step + 1));
     TRY(buffer_download(r->d, r->flag, 0, &flag, 1));
     if (flag) {
         st = fail(ERR_DEVICE, "step %d of %d: the latents are no longer finite numbers", step + 1,
@@ -427,6 +457,7 @@ status run_step(run *r, int step)
         fail_hint("ditcl check shows whether this device computes right");
     }
 done:
+    if (st == ERR_LOST) fail_in(st, "step %d of %d", step + 1, r->plan.n_rows);
     return st;
 }
 

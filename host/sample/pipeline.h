@@ -60,7 +60,11 @@ typedef struct {
     int modulated_from, modulated_to; /* steps whose modulation is on the device */
     buf latents, kept, prediction, noise, table, rows, flag;
     buf image, image_noise, mask; /* see image.h */
-    float *host_noise;
+    /* The noise of a step, while one of the buffers may be read by an upload, and of the next; the
+     * first also holds the starting noise. */
+    float *host_noise[2];
+    int noise_at;     /* which one is drawn into next, or has been */
+    bool noise_drawn; /* the next step that draws finds its noise there */
     rng generator;
 } run;
 

@@ -1,0 +1,108 @@
+#!/bin/bash
+# What a device is given at once: launches in slices, a queue that stays short, a device that is
+# lost. The devices are a good one behind tests/opencl_layer.c. usage: tests/cli/launches.sh PATH/ditcl
+source "$(dirname "$0")/expect.sh"
+
+export OPENCL_LAYERS=$(dirname "$ditcl")/libopencl_layer.so
+if [ ! -f "$OPENCL_LAYERS" ]; then
+    echo "*** SKIPPED: the OpenCL headers here have no layers ***"
+    exit 77
+fi
+model=$data/models/separate48
+emoji=$(dirname "$data")/../models/emoji
+export DITCL_MODELS=$(readlink -f "$(dirname "$emoji")")
+
+# draw NAME MODEL OPTION...: keep/NAME.png and .npy; keep/calls and keep/launches say how
+draw()
+{
+    local name=$1 drawn=$2
+    shift 2
+    rm -f keep/calls keep/launches
+    DITCL_LAYER="log=$work/keep/calls;launches=$work/keep/launches${layer:+;$layer}" expect 0 "" \
+        sample "$drawn" --class 1 --steps 2 -q --out "keep/$name.png" \
+        --latents-out "keep/$name.npy" "$@"
+}
+
+same()
+{
+    cmp -s "keep/$1.npy" "keep/$2.npy" || problem "$2: other latents than $1"
+    cmp -s "keep/$1.png" "keep/$2.png" || problem "$2: another picture than $1"
+    passed=$((passed + 2))
+}
+
+# called NAME: how often, or what else the log says of the name
+called()
+{
+    local n
+    n=$(sed -n "s/^$1 //p" keep/calls)
+    echo "${n:-0}"
+}
+
+slices()
+{
+    awk '$2 != "0,0,0"' keep/launches | wc -l
+}
+
+# at_most WHAT MOST, at_least WHAT LEAST
+at_most()
+{
+    if [ "$2" -le "$3" ]; then passed=$((passed + 1)); else problem "$1: $2, expected at most $3"; fi
+}
+
+at_least()
+{
+    if [ "$2" -ge "$3" ]; then passed=$((passed + 1)); else problem "$1: $2, expected $3 or more"; fi
+}
+
+# on a CPU nothing is cut, flushed or waited for, but for the noise that is drawn ahead
+layer="" draw plain-auto "$model"
+at_most "slices on a CPU" "$(slices)" 0
+at_most "markers on a CPU" "$(called clEnqueueMarkerWithWaitList)" 0
+at_most "flushes on a CPU" "$(called clFlush)" 2
+layer="" draw plain-gpu "$model" --kernels gpu
+layer="" draw emoji "$emoji"
+
+# a slow device, whose driver resets it when a launch takes too long: no launch does, and the
+# pictures are the same, whole work-groups of both families and of two models
+for family in auto gpu; do
+    layer="slow=500;watchdog=30" draw "cut-$family" "$model" --kernels $family --max-launch-ms 20
+    at_least "slices with --kernels $family" "$(slices)" 10
+    at_most "the longest launch, in ms" "$(called longest)" 30
+    same "plain-$family" "cut-$family"
+done
+layer="slow=200;watchdog=30" draw emoji-cut "$emoji" --max-launch-ms 20
+at_least "slices of emoji" "$(slices)" 20
+same emoji emoji-cut
+
+# a GPU has a limit of 100 ms of itself, is never given much more than a second of work, and runs on
+# while the host waits
+layer="type=gpu;slow=8000;watchdog=100" draw gpu "$model"
+at_least "slices on a GPU" "$(slices)" 20
+at_most "the longest launch, in ms" "$(called longest)" 100
+at_most "the deepest queue, in ms" "$(called deepest)" 1150
+at_least "the deepest queue, in ms" "$(called deepest)" 400
+at_least "flushes" "$(called clFlush)" 20
+at_least "waits for a marker" "$(called clWaitForEvents)" 1
+same plain-gpu gpu
+
+# without a limit such a driver resets it; one line says what ran and what to lower
+DITCL_LAYER="type=gpu;slow=4000;watchdog=100" expect 1 "the device was lost" \
+    sample "$model" --class 1 --steps 2 -q --max-launch-ms 0 --out x.png
+says "queued last: kernel " err
+says "--max-launch-ms 20" err
+for bad in -1 x 1e9; do
+    expect 2 "--max-launch-ms" sample "$model" --class 1 -q --max-launch-ms=$bad --out x.png
+done
+
+# Wherever a device is lost, the program ends at once, though its driver never answers again.
+for at in 30 $((RANDOM % 100 + 1)) 120 70; do # while loading, anywhere, decoding, in a step
+    DITCL_LAYER="lose=$at;stuck" timeout -s KILL 60 "$ditcl" sample "$model" --class 1 --steps 2 -q \
+        --out x.png >out 2>err
+    code=$?
+    if [ $code -ne 1 ]; then problem "lost at launch $at: exit code $code: $(cat err)"; fi
+    says "the device was lost or ran out of resources; queued last: kernel " err
+    [ ! -e x.png ] || problem "lost at launch $at: there is a picture"
+    passed=$((passed + 1))
+done
+says "step 2 of 2: " err
+finish
