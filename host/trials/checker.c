@@ -18,14 +18,14 @@
  * children, anywhere. */
 enum { MOST_STRUCK = 4, MOST_DEATHS = 2 };
 
-enum { CHILD_WORDS = 10 };
+enum { CHILD_WORDS = 12 };
 
 typedef struct {
     first_use_checks face; /* first */
     checker_level level;
     void (*say)(const char *line); /* may be null */
     const char *words[CHILD_WORDS]; /* that start a child */
-    char index[16];
+    char index[16], limit[16];
     verdicts known;
     worker child;
     bool ready;           /* it has the features, and answers */
@@ -446,10 +446,14 @@ status checker_open(first_use_checks **out, const device_info *info,
     c->level = level;
     c->say = say;
     snprintf(c->index, sizeof c->index, "%d", info->index);
+    snprintf(c->limit, sizeof c->limit, "%d",
+             settings->max_launch_ms < 0 ? 0 : settings->max_launch_ms);
     const char *words[CHILD_WORDS] = {"check-worker", "--device", c->index, "--kernels",
                                       kernel_class_names[settings->class], "--precision",
-                                      precision_names[settings->precision],
-                                      settings->no_cache ? "--no-cache" : NULL, NULL};
+                                      precision_names[settings->precision]};
+    int n = 7;
+    if (settings->no_cache) words[n++] = "--no-cache";
+    if (settings->max_launch_ms) words[n++] = "--max-launch-ms", words[n++] = c->limit;
     memcpy(c->words, words, sizeof words);
     TRY(hash_device(&key, info));
     TRY(verdicts_open(&c->known, key, !settings->no_cache && !(edited && *edited)));

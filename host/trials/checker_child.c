@@ -127,6 +127,7 @@ status checker_serve(device *d, FILE *in, FILE *out)
     char line[WORKER_LINE];
     memcpy(c.claimed, d->feature, sizeof c.claimed);
     memset(d->feature, 0, sizeof d->feature);
+    d->tries = true;
     fprintf(out, "ready\n");
     fflush(out);
     while (fgets(line, sizeof line, in)) {

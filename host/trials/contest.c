@@ -366,6 +366,7 @@ status contest_serve(device *d, FILE *in, FILE *out)
     contest c = {.d = d};
     char line[WORKER_LINE];
     d->tries = true;
+    d->tries = true;
     while (fgets(line, sizeof line, in)) {
         line[strcspn(line, "\n")] = 0;
         obey(&c, line, out);
