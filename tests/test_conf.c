@@ -7,7 +7,7 @@
 #include "scratch.h"
 #include "suites.h"
 
-static const conf_subject subject = {"Some Platform", "", "", ""};
+static const conf_subject subject = {"Some Platform", "", "", "", ""};
 
 static const char *advice(const char *lines)
 {

@@ -280,6 +280,7 @@ static void set_limits(writing *w)
     l->compute_units = (unsigned)w->units;
     l->memory_bytes = l->max_alloc_bytes = memory;
     l->local_bytes = (uint64_t)w->local_kilobytes << 10;
+    l->local = l->local_bytes ? LOCAL_OWN : LOCAL_NONE;
     l->max_work_group = (size_t)w->work_group;
     l->native_vector = 1;
     l->image_texels = w->feature[FEATURE_IMAGES] ? (size_t)1 << 27 : 0;

@@ -49,7 +49,7 @@ gemm_choice gemm_choose(const device *d, int m, int n, int k)
         c.by = i < 2 ? first[i] : table[i - 2];
         if (!c.by || (i >= 2 && !c.by->fits(d))) continue;
         c.values = tuning_values_for(d, c.by->tuned, shape);
-        if (c.values) break; /* CLBlast fits everywhere */
+        if (c.values) break; /* one of each family fits everywhere */
     }
     return c;
 }

@@ -93,12 +93,13 @@ static bool fits_direct(const device *d, const int *v, const int *shape)
 }
 
 static const tuning shipped = {
-    "gemm", "clblast", "epilogue.cl", NULL, 0, tuning_nothing, 1, tuning_fits_always, "clblast_"};
+    "gemm", "clblast", "epilogue.cl", NULL, 0, tuning_nothing, 1, tuning_fits_always, "clblast_",
+    NULL};
 static const tuning xgemm = {"gemm", "clblast_xgemm", "epilogue.cl", tunables, N_TUNABLES_HERE,
-                             known, sizeof known / sizeof *known, fits_xgemm, NULL};
+                             known, sizeof known / sizeof *known, fits_xgemm, NULL, NULL};
 static const tuning direct = {"gemm", "clblast_direct", "epilogue.cl", direct_tunables, N_DIRECT,
                               known_direct, sizeof known_direct / sizeof *known_direct,
-                              fits_direct, NULL};
+                              fits_direct, NULL, NULL};
 
 static clblast_parameters parameters(const tuning *t, const int *values)
 {
@@ -113,16 +114,21 @@ static clblast_parameters parameters(const tuning *t, const int *values)
 
 /* ---- implementations ---- */
 
+/* Work-groups and bytes of local memory of CLBlast's own parameters for GPUs, and of its kernels that
+ * transpose and pad around a product, which have parameters of their own: at most what OpenCL 1.2
+ * promises of local memory, and groups of 16 x 16 (its src/database/kernels). */
+enum { LEAST_GROUP = 256, LEAST_LOCAL = 32768 };
+
+static bool fits_device(const device *d)
+{
+    return d->class == CLASS_CPU ||
+           (d->info.max_work_group >= LEAST_GROUP && d->info.local_bytes >= LEAST_LOCAL);
+}
+
 /* What is as shipped is gone where others are used: products would depend on their order. */
 static bool fits(const device *d)
 {
-    return !tuning_used(d, &xgemm) && !tuning_used(d, &direct);
-}
-
-static bool fits_always(const device *d)
-{
-    (void)d;
-    return true;
+    return fits_device(d) && !tuning_used(d, &xgemm) && !tuning_used(d, &direct);
 }
 
 static size_t packed_count(const device *d, const int *values, int n, int k)
@@ -181,9 +187,9 @@ const gemm_implementation gemm_clblast = {
     .scratch = scratch_shipped, .product = product};
 
 const gemm_implementation gemm_clblast_xgemm = {
-    .tuned = &xgemm, .fits = fits_always, .packed_count = packed_count, .panel = panel,
+    .tuned = &xgemm, .fits = fits_device, .packed_count = packed_count, .panel = panel,
     .pack = pack, .scratch = scratch_xgemm, .product = product};
 
 const gemm_implementation gemm_clblast_direct = {
-    .tuned = &direct, .fits = fits_always, .packed_count = packed_count, .panel = panel,
+    .tuned = &direct, .fits = fits_device, .packed_count = packed_count, .panel = panel,
     .pack = pack, .scratch = scratch_direct, .product = product};

@@ -132,10 +132,7 @@ static const tuning *serving(const device *d, const fitting *f)
 /* Known values of t that fit; returns how many. */
 static int candidates(const device *d, const fitting *f, const tuning *t, const int *out[MOST])
 {
-    int n = 0;
-    for (int i = 0; i < t->n_known && n < MOST; i++)
-        if (t->fits(d, t->known[i], f->shape)) out[n++] = t->known[i];
-    return n;
+    return tuning_known(out, MOST, d, t, f->shape);
 }
 
 /* ---- the contest ---- */
