@@ -82,8 +82,9 @@ status conf_match(bool *matches, char *word, const conf_subject *subject, const 
                         : !strcmp(word, "version") ? (subject->version ? subject->version : "")
                                                    : NULL;
     if (!value)
-        return fail(ERR_FORMAT, "%s:%d: found key \"%s\", expected platform, vendor, device, driver "
-                                "or version", name, line_number, word);
+        return fail(ERR_FORMAT,
+                    "%s:%d: found key \"%s\", expected platform, vendor, device, driver or version",
+                    name, line_number, word);
     /* `?` stands for a blank too: words are split at blanks */
     if (below ? !version_below(value, sign + 1) : fnmatch(sign + 1, value, FNM_CASEFOLD) != 0)
         *matches = false;

@@ -29,8 +29,8 @@ typedef enum {
 } precision;
 extern const char *const precision_names[]; /* "auto", "fp32", "bf16", "fp16", null */
 
-/* Where local memory is: of its own kind, which is fast; in global memory, where to stage is only to
- * copy; or there is none. */
+/* Where local memory is: of its own kind, which is fast; in global memory, where staging is only
+ * copying; or there is none. */
 typedef enum { LOCAL_OWN, LOCAL_GLOBAL, LOCAL_NONE, N_LOCALS } local_kind;
 extern const char *const local_names[]; /* "local", "global", "none", null: the standard's words */
 

@@ -114,9 +114,9 @@ static clblast_parameters parameters(const tuning *t, const int *values)
 
 /* ---- implementations ---- */
 
-/* Work-groups and bytes of local memory of CLBlast's own parameters for GPUs, and of its kernels that
- * transpose and pad around a product, which have parameters of their own: at most what OpenCL 1.2
- * promises of local memory, and groups of 16 x 16 (its src/database/kernels). */
+/* What CLBlast's own parameters for GPUs ask for, those of its kernels that transpose and pad around
+ * a product included: local memory as OpenCL 1.2 promises it, and work-groups of 16 x 16 (its
+ * src/database/kernels). */
 enum { LEAST_GROUP = 256, LEAST_LOCAL = 32768 };
 
 static bool fits_device(const device *d)

@@ -74,8 +74,8 @@ static const tuned *find_nearest(const device *d, const char *op, const tuning *
     return nearest;
 }
 
-/* A CPU's local memory is global memory too, but its caches hold what is staged for a while: the order
- * there is what was measured. */
+/* Not for CPUs, whose local memory is global memory too: their cache holds what is staged, and what
+ * is best there was measured. */
 int tuning_known(const int **out, int most, const device *d, const tuning *t, const int *shape)
 {
     bool sort = t->stages && d->info.local == LOCAL_GLOBAL && d->info.kind != DEVICE_CPU;

@@ -67,8 +67,8 @@ bool tuning_fits_always(const device *d, const int *values, const int *shape);
  * as the device. */
 const int *tuning_values_for(const device *d, const tuning *t, const int *shape);
 
-/* The known values that fit, in the order in which they are to be tried; returns how many, `most` at
- * most. */
+/* out = the known values that fit, in the order in which they are to be tried; returns how many,
+ * `most` at most. */
 int tuning_known(const int **out, int most, const device *d, const tuning *t, const int *shape);
 
 /* out = " -DMT=64 -DNT=64", for program_get. */
