@@ -143,7 +143,7 @@ INLINE float lane_sum(V x)
 SUBGROUP_SIZE(SG_SIZE)
 #endif
 kernel __attribute__((reqd_work_group_size(GROUP, 1, 1)))
-void attention(global float *out, global const float *qkv, int tokens, float factor)
+void attention(global float *out, global const float *qkv, int tokens, int heads, float factor)
 {
 #if ALONE
     float weights[RQ * PITCH_P];
@@ -163,8 +163,8 @@ void attention(global float *out, global const float *qkv, int tokens, float fac
     local TILE kv_tile[SK * BK * PITCH_K > VC * DV * VEC ? SK * BK * PITCH_K : VC * DV * VEC];
 #endif
     int me = (int)get_local_id(0), mine = me / WK * RQ, column = me % WK;
-    int h = (int)get_group_id(1), n = (int)get_group_id(2), heads = (int)get_num_groups(1);
-    int first = (int)get_group_id(0) * BQ, pitch = 3 * heads * D;
+    int h = GROUP_ID(1, 1), n = GROUP_ID(2, 1);
+    int first = GROUP_ID(0, GROUP) * BQ, pitch = 3 * heads * D;
     global const float *q = qkv + (size_t)n * tokens * pitch + h * D;
     global const float *k = q + heads * D, *v = k + heads * D;
 

@@ -181,11 +181,12 @@ INLINE void add_values(global float *sums, global const ushort *weights,
  * what makes scores powers of two. */
 kernel __attribute__((reqd_work_group_size(1, 1, 1)))
 void attention_matrix(global float *out, global const float *qkv, global float *scratch, int tokens,
-                      int tiles, float factor)
+                      int heads, int tiles, float factor)
 {
-    int h = (int)get_group_id(1), n = (int)get_group_id(2), heads = (int)get_num_groups(1);
-    int first = (int)get_group_id(0) * tiles * ROWS, stride = 3 * heads * D;
-    size_t group = ((size_t)n * heads + h) * get_num_groups(0) + get_group_id(0);
+    int h = GROUP_ID(1, 1), n = GROUP_ID(2, 1);
+    int split = GROUP_ID(0, 1), first = split * tiles * ROWS, stride = 3 * heads * D;
+    int splits = ((tokens + ROWS - 1) / ROWS + tiles - 1) / tiles;
+    size_t group = ((size_t)n * heads + h) * splits + split;
     scratch += group * (TILES_AT + (size_t)tiles * TILE_SIZE);
     qkv += (size_t)n * tokens * stride + h * D;
     out += (size_t)n * tokens * heads * D + h * D;

@@ -496,7 +496,8 @@ INLINE void begin_sums(unit_c sum[PARTS][FQ][FC], float top[FQ][OWN], float tota
  * Parts of keys, then of values, come into one of two buffers in turn: who is at the barrier behind
  * that has done with the other one. */
 UNIT_KERNEL kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1)))
-void attention_mma(global float *out, global const float *qkv, int tokens, float factor)
+void attention_mma(global float *out, global const float *qkv, int tokens, int heads,
+                   float factor)
 {
     local ushort tiles[TILES] __attribute__((aligned(16)));
     local ushort all_weights[WEIGHTS] __attribute__((aligned(16)));
@@ -505,8 +506,8 @@ void attention_mma(global float *out, global const float *qkv, int tokens, float
     uint me = (uint)get_local_id(0), unit = me / UNIT_ITEMS;
     int lane = me % UNIT_ITEMS, share = unit % UC;
     int first = unit / UC * WQ; /* the unit's first query, in the tile */
-    int h = (int)get_group_id(1), n = (int)get_group_id(2), heads = (int)get_num_groups(1);
-    int begin = (int)get_group_id(0) * BQ, pitch = 3 * heads * D;
+    int h = GROUP_ID(1, 1), n = GROUP_ID(2, 1);
+    int begin = GROUP_ID(0, ITEMS) * BQ, pitch = 3 * heads * D;
     global const float *q = qkv + (size_t)n * tokens * pitch + h * D;
     global const float *k = q + heads * D, *v = k + heads * D;
     local const uint *queries = (local const uint *)(tiles + Q_AT + first * ROW_Q);

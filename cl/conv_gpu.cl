@@ -119,7 +119,7 @@ void conv_gpu(global float *out, global const float *x, global const float *affi
     local float w_tile[ST * CC * BC];
 #endif
     int me = (int)get_local_id(0), column = me % WC, mine = me / WC * RP;
-    int tile = (int)get_group_id(0), n = (int)get_group_id(2), o = (int)get_group_id(1) * BC;
+    int tile = GROUP_ID(0, GROUP), n = GROUP_ID(2, 1), o = GROUP_ID(1, 1) * BC;
     int left = tile % tiles_x * TX, top = tile / tiles_x * TY;
     int in_padded = (in_channels + 3) / 4 * 4;
     x += (size_t)n * height * width * in_channels;

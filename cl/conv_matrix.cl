@@ -43,7 +43,7 @@ kernel void conv_matrix_pack(global ushort *packed, global const float *stored, 
                              int out_channels)
 {
     int strip = (int)get_global_id(0), plane = (int)get_global_id(1);
-    int strips = (int)get_global_size(0), planes = (int)get_global_size(1);
+    int strips = (out_channels + 31) / 32, planes = (in_channels + PLANE - 1) / PLANE;
     for (int phase = 0; phase < PHASES; phase++) {
         global ushort *to =
             packed + (((size_t)phase * strips + strip) * planes + plane) * TAPS * TAPS * STEP_W;
@@ -80,7 +80,7 @@ kernel __attribute__((reqd_work_group_size(1, 1, 1)))
 void conv_matrix_picture(global ushort *packed, global const float *x, global const float *affine,
                          int height, int width, int pixels, int channels)
 {
-    int row = (int)get_group_id(0) - 1, n = (int)get_group_id(1), pitch = width + 2;
+    int row = GROUP_ID(0, 1) - 1, n = GROUP_ID(1, 1), pitch = width + 2;
     int planes = (channels + PLANE - 1) / PLANE, inside = row >= 0 && row < height;
     packed += ((size_t)n * planes * pixels + (size_t)(row + 1) * pitch) * PIXEL;
     x += ((size_t)n * height + row) * width * channels;
@@ -192,17 +192,17 @@ void conv_matrix(global float *out, global const ushort *x, global const ushort 
                  global const float *bias, global const float *residual, int height, int width,
                  int pixels, int in_channels, int out_channels, int blocks)
 {
-    int strip = (int)get_group_id(1), phase = (int)get_group_id(2) % PHASES;
-    int n = (int)get_group_id(2) / PHASES, planes = (in_channels + PLANE - 1) / PLANE;
+    int strip = GROUP_ID(1, 1), phase = GROUP_ID(2, 1) % PHASES;
+    int n = GROUP_ID(2, 1) / PHASES, planes = (in_channels + PLANE - 1) / PLANE;
     int pitch = width + 2, last = height * pitch - 2, row = phase / 2, column = phase % 2;
-    int first = (int)get_group_id(0) * blocks * PIXELS;
+    int first = GROUP_ID(0, 1) * blocks * PIXELS, strips = (out_channels + 31) / 32;
     int behind = min(first + blocks * PIXELS, last);
     size_t corner = (((size_t)n * height * UP + row) * width * UP + column) * out_channels +
                     strip * 32;
     target t = {out + corner, bias + strip * 32, residual + corner, pitch, width, width * UP,
                 out_channels, out_channels - strip * 32, first / pitch, first % pitch};
     x += ((size_t)n * planes * pixels + row * pitch + column) * PIXEL;
-    weight += ((size_t)phase * get_num_groups(1) + strip) * planes * TAPS * TAPS * STEP_W;
+    weight += ((size_t)phase * strips + strip) * planes * TAPS * TAPS * STEP_W;
     float sums[PIXELS * 32] __attribute__((aligned(64)));
     int per_step = (PIXELS - 1) / (planes * TAPS * TAPS) + 1, ready = 0, end = 0;
     TILES_BEGIN();

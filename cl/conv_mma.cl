@@ -220,7 +220,7 @@ void conv_mma(global float *out, global const float *x, global const float *affi
     local ushort w_tile[W_STAGES * W_STAGE] __attribute__((aligned(16)));
     UNIT_DECLARE(exchange, ITEMS)
     int me = (int)get_local_id(0), unit = me / UNIT_ITEMS, lane = me % UNIT_ITEMS, stage = 0;
-    int tile = (int)get_group_id(0), n = (int)get_group_id(2), o = (int)get_group_id(1) * BC;
+    int tile = GROUP_ID(0, ITEMS), n = GROUP_ID(2, 1), o = GROUP_ID(1, 1) * BC;
     int left = tile % tiles_x * TX, top = tile / tiles_x * TY;
     int first = unit / (BC / WN) * WM, wide = unit % (BC / WN) * WN; /* in the tile */
     picture p = {x + (size_t)n * height * width * in_channels,

@@ -198,10 +198,11 @@ kernel __attribute__((reqd_work_group_size(1, 1, 1)))
 void conv_winograd(global float *out, global const float *x, global const float *weight,
                    global const float *bias, global const float *affine,
                    global const float *residual, global float *scratch, int with_residual,
-                   int height, int width, int in_channels, int out_channels, int splits, int items)
+                   int height, int width, int in_channels, int out_channels, int splits, int items,
+                   int groups)
 {
-    int groups = (int)get_num_groups(0), group = (int)get_group_id(0);
-    int chunks = in_channels / VEC, panels = (out_channels + NR - 1) / NR;
+    int group = GROUP_ID(0, 1), chunks = in_channels / VEC;
+    int panels = (out_channels + NR - 1) / NR;
     int h_out = height * UP, w_out = width * UP;
     int blocks_h = (h_out + 2 * BH - 1) / (2 * BH), blocks_w = (w_out + 2 * BW - 1) / (2 * BW);
     size_t size = (size_t)ELEMENTS * ROWS * in_channels;

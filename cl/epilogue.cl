@@ -9,17 +9,17 @@ INLINE float gelu_tanh(float x)
     return x / (1.0f + exp(-2.0f * u));
 }
 
-/* One item = one value. c [M][N] = [residual +] [gate *] activation(the sum of the parts + bias).
- * sums [parts][M][N], added in their order; of a single part, it may be c itself. residual
- * [residual_rows][N], row m % residual_rows; may be c's own successor, never c. gate: row
+/* One item = one value. c [count][N] = [residual +] [gate *] activation(the sum of the parts +
+ * bias). sums [parts][count][N], added in their order; of a single part, it may be c itself.
+ * residual [residual_rows][N], row m % residual_rows; may be c's own successor, never c. gate: row
  * first_row + rows[rows_at + m / tokens] of `stride` floats, from gate_at on. */
-kernel void epilogue(global float *c, global const float *sums, int parts,
+kernel void epilogue(global float *c, global const float *sums, int parts, int count,
                      global const float *bias, global const float *residual,
                      global const float *gate, global const int *rows, int n, int residual_rows,
                      int tokens, int stride, int first_row, int rows_at, int gate_at)
 {
     int j = (int)get_global_id(0);
-    size_t m = get_global_id(1), part = get_global_size(1) * n;
+    size_t m = get_global_id(1), part = (size_t)count * n;
     if (j >= n) return;
     float x = sums[m * n + j];
     for (int p = 1; p < parts; p++) x += sums[p * part + m * n + j];

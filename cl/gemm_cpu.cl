@@ -196,7 +196,7 @@ void gemm_cpu(global float *out, global const element *a, global const element *
               global const int *rows, int m, int n, int block_rows, int residual_rows, int tokens,
               int stride, int first_row, int rows_at, int gate_at)
 {
-    int column = (int)get_group_id(0) * NR, first = (int)get_group_id(1) * block_rows;
+    int column = GROUP_ID(0, 1) * NR, first = GROUP_ID(1, 1) * block_rows;
     int end = min(first + block_rows, m);
     global const element *panel = weight + (size_t)column * K;
     epilogue e = {bias, residual, gate, rows, n, residual_rows, tokens, stride, first_row, rows_at,
@@ -334,9 +334,10 @@ void gemm_strassen(global float *out, global const float *a, global float *scrat
                    int h, int n, int block_rows, int residual_rows, int tokens, int stride,
                    int first_row, int rows_at, int gate_at)
 {
-    int column = (int)get_group_id(0) * 2 * NR, first = (int)get_group_id(1) * block_rows;
+    int pair = GROUP_ID(0, 1), pairs = n / (2 * NR), block = GROUP_ID(1, 1);
+    int column = pair * 2 * NR, first = block * block_rows;
     int end = min(first + block_rows, h), at[MR];
-    size_t group = get_group_id(1) * get_num_groups(0) + get_group_id(0), below = (size_t)h * K;
+    size_t group = (size_t)block * pairs + pair, below = (size_t)h * K;
     global const float *p1 = weight + (size_t)column * K, *p2 = p1 + (size_t)NR * K;
     global const float *sums = scratch;
     global float *t = scratch + 2 * below + group * H * NR;
@@ -344,7 +345,7 @@ void gemm_strassen(global float *out, global const float *a, global float *scrat
                   gate_at};
     #pragma unroll
     for (int i = 0; i < MR; i++) at[i] = i * K;
-    bool last = get_group_id(0) + 1 == get_num_groups(0);
+    bool last = pair + 1 == pairs;
     for (int p = 0; p < 7; p++) {
         global const float *left = p == 0   ? a
                                    : p == 1 ? a + H

@@ -256,7 +256,7 @@ void gemm_gpu(global float *out, global const float *a, WEIGHTS weight,
               int tokens, int stride, int first_row, int rows_at, int gate_at)
 {
     int me = (int)get_local_id(0), tx = me % TX, ty = me / TX;
-    int first = (int)get_group_id(1) * MT, column = (int)get_group_id(0) * NT;
+    int first = GROUP_ID(1, 1) * MT, column = GROUP_ID(0, ITEMS) * NT;
     const int from = PART_FROM, end = PART_END;
 #if IMAGE
     const int at_weight = column / PANEL * PANEL * padded_depth + column % PANEL;

@@ -23,9 +23,9 @@ enum { NC = 16 * NT, ROWS = 32, STEP_A = 1024 * PARTS, STEP_W = 32 * NC * PARTS 
 kernel __attribute__((reqd_work_group_size(1, 1, 1)))
 void gemm_matrix_pack(global ushort *packed, global const float *a, int m, int k, int steps)
 {
-    int first = (int)get_group_id(1) * ROWS, step = (int)get_group_id(0) * STEPS;
+    int block = GROUP_ID(1, 1), first = block * ROWS, step = GROUP_ID(0, 1) * STEPS;
     int behind = min(step + STEPS, steps);
-    packed += ((size_t)get_group_id(1) * steps) * STEP_A;
+    packed += ((size_t)block * steps) * STEP_A;
     for (int i = 0; i < ROWS; i++)
         for (int s = step; s < behind; s++)
             for (int part = 0; part < 2; part++) {
@@ -134,7 +134,7 @@ void gemm_matrix(global float *out, global const ushort *a, global const ushort 
                  global const int *rows, int m, int n, int steps, int chunk, int blocks,
                  int residual_rows, int tokens, int stride, int first_row, int rows_at, int gate_at)
 {
-    int strip = (int)get_group_id(0), first = (int)get_group_id(1) * blocks;
+    int strip = GROUP_ID(0, 1), first = GROUP_ID(1, 1) * blocks, strips = (n + NC - 1) / NC;
     int behind = min(first + blocks, (m + ROWS - 1) / ROWS);
     const target t = {out, bias + strip * NC, residual, gate + (size_t)first_row * stride + gate_at,
                       rows + rows_at, m, n, residual_rows, tokens, stride, strip * NC};
@@ -148,7 +148,7 @@ void gemm_matrix(global float *out, global const ushort *a, global const ushort 
         /* the weights that come next, a few lines at each step */
         global const ushort *next = w + (size_t)(done + here) * STEP_W;
         int lines = (NC * PARTS + behind - first - 1) / (behind - first);
-        if ((int)get_group_id(0) + 1 == (int)get_num_groups(0) && done + here == steps) next = w;
+        if (strip + 1 == strips && done + here == steps) next = w;
         for (int block = first; block < behind; block++) {
             float *held = sums + (HELD > 1 ? (block - first) * ROWS * NC : 0);
             global const ushort *x = a + ((size_t)block * steps + done) * STEP_A;

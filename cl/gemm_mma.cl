@@ -103,7 +103,7 @@ void gemm_mma(global float *out, global const float *a, global const ushort *wei
     local ushort b_tile[(1 + DB) * NT * ROW] __attribute__((aligned(16)));
     UNIT_DECLARE(exchange, ITEMS)
     int me = (int)get_local_id(0), unit = me / UNIT_ITEMS, lane = me % UNIT_ITEMS, stage = 0;
-    int first = (int)get_group_id(1) * MT, column = (int)get_group_id(0) * NT;
+    int first = GROUP_ID(1, 1) * MT, column = GROUP_ID(0, ITEMS) * NT;
     const int from = PART_FROM, end = PART_END;
     int row = unit / (NT / WN) * WM, wide = unit % (NT / WN) * WN; /* in the tile */
     unit_c sum[FM][FN];

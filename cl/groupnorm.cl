@@ -9,7 +9,7 @@ kernel void groupnorm_partial(global float *partial, global const float *x, int 
 {
     int g = (int)get_global_id(0), chunk = (int)get_global_id(1), n = (int)get_global_id(2);
     if (g >= groups) return;
-    int chunks = (int)get_global_size(1), width = channels / groups;
+    int chunks = (pixels + chunk_pixels - 1) / chunk_pixels, width = channels / groups;
     int begin = chunk * chunk_pixels, end = min(begin + chunk_pixels, pixels);
     global const float *in = x + (size_t)n * pixels * channels + g * width;
     float sum = 0.0f, squares = 0.0f;

@@ -12,7 +12,7 @@ kernel void groupnorm_partial_rows(global float *partial, global const float *x,
                                    int chunk_pixels, int channels)
 {
     int chunk = (int)get_global_id(0), n = (int)get_global_id(1);
-    int chunks = (int)get_global_size(0);
+    int chunks = (pixels + chunk_pixels - 1) / chunk_pixels;
     int begin = chunk * chunk_pixels, count = min(chunk_pixels, pixels - begin);
     global const float *in = x + ((size_t)n * pixels + begin) * channels;
     global float *to = partial + ((size_t)n * chunks + chunk) * 2 * channels;
@@ -90,7 +90,7 @@ kernel void groupnorm_apply_rows(global float *out, global const float *x,
                                  global const float *affine, int channels, int height, int width,
                                  int pixels)
 {
-    int y = (int)get_global_id(0), n = (int)get_global_id(1), rows = (int)get_global_size(0);
+    int y = (int)get_global_id(0), n = (int)get_global_id(1), rows = height * UP + 2 * PAD;
     int pitch = width * UP + 2 * PAD, row = y - PAD;
     int inside = row >= 0 && row < height * UP;
     global float *to = out + ((size_t)n * pixels + (size_t)y * pitch) * channels;

@@ -14,7 +14,7 @@ kernel void modulate(global float *out, global const float *x, global const floa
     local float scratch[WG];
 #endif
     int me = WG > 1 ? (int)get_local_id(0) : 0, quads = width / 4;
-    size_t token = WG > 1 ? get_group_id(0) : get_global_id(0);
+    size_t token = WG > 1 ? (size_t)GROUP_ID(0, WG) : get_global_id(0);
     global const float *in = x + token * width;
     float4 sum4 = 0.0f;
     for (int i = me; i < quads; i += WG) sum4 += vload4(i, in);

@@ -50,7 +50,7 @@ void modulate_cpu(global float *out, global const float *x, global const float *
                   global const int *rows, int all, int count, int tokens, int stride,
                   int first_row, int rows_at, int shift_at, int scale_at, float epsilon)
 {
-    int first = (int)get_group_id(0) * count, end = min(first + count, all);
+    int first = GROUP_ID(0, 1) * count, end = min(first + count, all);
     for (int token = first; token < end; token++) {
         global const float *in = x + (size_t)token * WIDTH;
         global float *to = out + (size_t)token * WIDTH;

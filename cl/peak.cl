@@ -27,7 +27,7 @@ void peak_fma(global float *out, float factor, float term, int n)
 kernel __attribute__((reqd_work_group_size(WG, 1, 1)))
 void peak_copy(global float *to, global const float *from, int vectors)
 {
-    int first = (int)get_group_id(0) * WG * PER + (int)get_local_id(0);
+    int first = GROUP_ID(0, WG) * WG * PER + (int)get_local_id(0);
     int end = min(first + WG * PER, vectors);
     for (int i = first; i < end; i += WG) {
         size_t at = (size_t)i * VEC;
@@ -58,7 +58,7 @@ void peak_tiles(global float *out, global const float *from, int n)
         TILE_PRODUCT(4, 6, 7);
         TILE_PRODUCT(5, 6, 7);
     }
-    TILE_STORE(0, out + get_group_id(0) * 256, 64);
+    TILE_STORE(0, out + GROUP_ID(0, 1) * 256, 64);
     TILES_END();
 }
 #endif
@@ -77,7 +77,7 @@ void peak_pairs(global float *out, global const float *from, int n)
         for (int i = 0; i < CHAINS; i++) sum[i] = dot_pairs(pairs, pairs, sum[i]);
     #pragma unroll
     for (int i = 0; i < CHAINS; i++) all += sum[i];
-    vstore16(all, 0, out + get_group_id(0) * 256);
+    vstore16(all, 0, out + GROUP_ID(0, 1) * 256);
 }
 #endif
 
@@ -109,8 +109,9 @@ void peak_unit(global float *out, global const uint *from, int n)
     #pragma unroll
     for (int i = 0; i < CHAINS; i++) all += sum[i];
     unit_values(values, all);
+    out += GROUP_ID(0, UNIT_ITEMS) * 256;
     for (int i = 0; i < UNIT_C; i++)
-        out[get_group_id(0) * 256 + UNIT_ROW(lane, i) * UNIT_N + UNIT_COLUMN(lane, i)] = values[i];
+        out[UNIT_ROW(lane, i) * UNIT_N + UNIT_COLUMN(lane, i)] = values[i];
 }
 #endif
 

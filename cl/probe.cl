@@ -18,9 +18,9 @@ void probe_subgroups(global int *places, global int *sizes, global float *sums,
 }
 #elif defined IMAGES
 /* out [n][4] = the image's n texels, the last first. */
-kernel void probe_image(global float *out, read_only image1d_buffer_t texels)
+kernel void probe_image(global float *out, read_only image1d_buffer_t texels, int n)
 {
-    int i = (int)get_global_id(0), n = (int)get_global_size(0);
+    int i = (int)get_global_id(0);
     vstore4(read_imagef(texels, n - 1 - i), i, out);
 }
 #elif defined MATRIX_UNITS

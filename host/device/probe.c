@@ -207,7 +207,7 @@ static status run_image(device *d, int texel, bool *is_right)
     TRY(buffer_create(d, &out_buf, N, "a probe"));
     TRY(buffer_view(d, &image, in, texel));
     TRY(buffer_upload(d, in, 0, texel == 16 ? (const void *)x : halves, count));
-    TRY(launch(d, k, RANGE(TEXELS), RANGE(1), ARG(out_buf), ARG(image)));
+    TRY(launch(d, k, RANGE(TEXELS), RANGE(1), ARG(out_buf), ARG(image), ARG((int)TEXELS)));
     TRY(buffer_download(d, out_buf, 0, out, N));
     *is_right = true;
     for (int i = 0; i < N; i++) *is_right &= out[i] == x[(TEXELS - 1 - i / 4) * 4 + i % 4];

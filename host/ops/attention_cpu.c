@@ -75,7 +75,8 @@ static status launch_tiling(device *d, const tiling *t, const char *kind, buf ou
                             t->vec, t->query_vectors, t->keys, t->channels, t->block, kind);
     if (st != OK) return st;
     return launch(d, k, RANGE((size_t)t->splits, (size_t)s.heads, (size_t)s.batch), RANGE(1),
-                  ARG(out), ARG(qkv), ARG(scratch), ARG(s.tokens), ARG(t->tiles), ARG(factor));
+                  ARG(out), ARG(qkv), ARG(scratch), ARG(s.tokens), ARG(s.heads), ARG(t->tiles),
+                  ARG(factor));
 }
 
 static size_t scratch_of(const tiling *t, attention_shape s)

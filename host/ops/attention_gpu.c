@@ -209,7 +209,8 @@ static status run(device *d, buf out, buf qkv, buf scratch, attention_shape s)
     return launch(d, k,
                   RANGE(ceil_div((size_t)s.tokens, (size_t)v[BQ]) * items, (size_t)s.heads,
                         (size_t)s.batch),
-                  RANGE(items), ARG(out), ARG(qkv), ARG(s.tokens), ARG(factor));
+                  RANGE(items), ARG(out), ARG(qkv), ARG(s.tokens), ARG(s.heads),
+                  ARG(factor));
 }
 
 const attention_implementation attention_gpu = {.tuned = &tuned,

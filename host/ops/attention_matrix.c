@@ -56,7 +56,8 @@ static status run(device *d, buf out, buf qkv, buf scratch, attention_shape s)
                             probe_tile_options(d), s.head_dim, t.block);
     if (st != OK) return st;
     return launch(d, k, RANGE((size_t)t.splits, (size_t)s.heads, (size_t)s.batch), RANGE(1),
-                  ARG(out), ARG(qkv), ARG(scratch), ARG(s.tokens), ARG(t.tiles), ARG(factor));
+                  ARG(out), ARG(qkv), ARG(scratch), ARG(s.tokens), ARG(s.heads), ARG(t.tiles),
+                  ARG(factor));
 }
 
 static double input_error(const device *d, attention_shape s)

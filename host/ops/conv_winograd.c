@@ -148,7 +148,7 @@ static status run(device *d, buf out, buf x, const conv_weight *w, picture_shape
     return launch(d, k, RANGE(c.groups), RANGE(1), ARG(out), ARG(x), ARG(w->matrix), ARG(w->bias),
                   ARG(use->affine), ARG(use->residual), ARG(scratch), ARG(with_residual),
                   ARG(s.height), ARG(s.width), ARG(w->in), ARG(w->out), ARG((int)c.splits),
-                  ARG((int)c.items));
+                  ARG((int)c.items), ARG((int)c.groups));
 }
 
 const conv_implementation conv_winograd = {

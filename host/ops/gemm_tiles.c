@@ -92,7 +92,7 @@ status gemm_finish(device *d, buf out, buf sums, int parts, const gemm_weight *w
                             e->gate != NULL, e->residual.memory != NULL);
     if (st != OK) return st;
     return launch(d, k, RANGE(round_up((size_t)w->n, group), (size_t)m), RANGE(group), ARG(out),
-                  ARG(sums), ARG(parts), ARG(w->bias), ARG(e->residual), ARG(gate->values),
+                  ARG(sums), ARG(parts), ARG(m), ARG(w->bias), ARG(e->residual), ARG(gate->values),
                   ARG(gate->rows), ARG(w->n), ARG(e->residual_rows), ARG(e->tokens),
                   ARG(gate->stride), ARG(gate->first_row), ARG(gate->rows_at), ARG(e->gate_at));
 }
