@@ -18,6 +18,7 @@
 #define PITCH_K ((CV + 1) * VEC)    /* a vector more, so that neighbours use other banks */
 #define PITCH_Q (SQ == 1 ? (DV + 1) * VEC : PITCH_K)
 #define PITCH_P (BK + 4)
+#define ALONE (WK == 1)             /* an item has all of a tile's keys: it shares no weights */
 #define LOWEST -1e30f               /* finite, so that no difference of two is NaN */
 
 /* PASSES: whether a row of items is a sub-group; a compiler that takes no orders may have made them
@@ -144,12 +145,17 @@ SUBGROUP_SIZE(SG_SIZE)
 kernel __attribute__((reqd_work_group_size(GROUP, 1, 1)))
 void attention(global float *out, global const float *qkv, int tokens, int heads, float factor)
 {
-#if SG && SUBGROUPS_REQUIRED
+#if ALONE
+    float weights[RQ * PITCH_P];
+#define WEIGHTS(i) (weights + (i) * PITCH_P)
+#elif SG && SUBGROUPS_REQUIRED
     local float *weights = 0; /* nobody's */
+#define WEIGHTS(i) weights
 #else
     local float weights[BQ * PITCH_P];
+#define WEIGHTS(i) (weights + (mine + (i)) * PITCH_P)
 #endif
-    bool passes = PASSES;
+    bool passes = PASSES, shares = !passes && !ALONE;
 #if SQ
     local TILE q_tile[BQ * PITCH_Q];
 #endif
@@ -181,7 +187,7 @@ void attention(global float *out, global const float *qkv, int tokens, int heads
             #pragma unroll
             for (int j = 0; j < RK; j++) score[i][j] = 0.0f;
         for (int c = 0; c < DV; c += CV) {
-            LOCAL_BARRIER(SQ || SK || VC || !passes);
+            LOCAL_BARRIER(SQ || SK || VC || shares);
 #if SQ == 2
             stage(q_tile, PITCH_Q, q + (size_t)first * pitch, pitch, BQ, tokens - first, c, CV);
 #endif
@@ -233,9 +239,9 @@ void attention(global float *out, global const float *qkv, int tokens, int heads
                 high = fmax(high, s[i][j]);
             }
             highest[i] = high;
-            if (!passes) weights[(mine + i) * PITCH_P + column] = high;
+            if (!passes) WEIGHTS(i)[column] = high;
         }
-        LOCAL_BARRIER(!passes);
+        LOCAL_BARRIER(shares);
         float shrink[RQ];
         #pragma unroll
         for (int i = 0; i < RQ; i++) {
@@ -243,18 +249,18 @@ void attention(global float *out, global const float *qkv, int tokens, int heads
             if (passes)
                 high = fmax(high, HIGHEST(highest[i]));
             else
-                for (int j = 0; j < WK; j++) high = fmax(high, weights[(mine + i) * PITCH_P + j]);
+                for (int j = 0; j < WK; j++) high = fmax(high, WEIGHTS(i)[j]);
             shrink[i] = exp2(top[i] - high);
             top[i] = high;
         }
-        LOCAL_BARRIER(!passes);
+        LOCAL_BARRIER(shares);
         #pragma unroll
         for (int i = 0; i < RQ; i++) {
             float part = 0.0f;
             #pragma unroll
             for (int j = 0; j < RK; j++) {
                 s[i][j] = exp2(s[i][j] - top[i]);
-                if (!passes) weights[(mine + i) * PITCH_P + j * WK + column] = s[i][j];
+                if (!passes) WEIGHTS(i)[j * WK + column] = s[i][j];
                 part += s[i][j];
             }
             total[i] = mad(total[i], shrink[i], part);
@@ -266,14 +272,14 @@ void attention(global float *out, global const float *qkv, int tokens, int heads
         int keys = min(BK, tokens - block);
 #if VC
         for (int begin = 0; begin < keys; begin += VC) {
-            LOCAL_BARRIER(begin || (SK && passes));
+            LOCAL_BARRIER(begin || (SK && !shares));
             stage(kv_tile, DV * VEC, v + (size_t)(block + begin) * pitch, pitch, VC,
                   tokens - block - begin, 0, DV);
             barrier(CLK_LOCAL_MEM_FENCE);
             int end = min(begin + VC, keys);
 #else
         {
-            LOCAL_BARRIER(!passes);
+            LOCAL_BARRIER(shares);
             int begin = 0, end = keys;
 #endif
             #pragma unroll 1
@@ -288,7 +294,7 @@ void attention(global float *out, global const float *qkv, int tokens, int heads
                         #pragma unroll
                         for (int e = 0; e < 4; e++) weight[e][i] = OF_ITEM(held, key % WK + e);
                     } else {
-                        float4 four = vload4(0, weights + (mine + i) * PITCH_P + key);
+                        float4 four = vload4(0, WEIGHTS(i) + key);
                         weight[0][i] = four.x;
                         weight[1][i] = four.y;
                         weight[2][i] = four.z;
@@ -315,18 +321,18 @@ void attention(global float *out, global const float *qkv, int tokens, int heads
         }
     }
 
-    LOCAL_BARRIER(!passes);
+    LOCAL_BARRIER(shares);
     #pragma unroll
     for (int i = 0; i < RQ; i++)
-        if (!passes) weights[(mine + i) * PITCH_P + column] = total[i];
-    LOCAL_BARRIER(!passes);
+        if (!passes) WEIGHTS(i)[column] = total[i];
+    LOCAL_BARRIER(shares);
     #pragma unroll
     for (int i = 0; i < RQ; i++) {
         float all = 0.0f;
         if (passes)
             all = ALL_OF(total[i]);
         else
-            for (int j = 0; j < WK; j++) all += weights[(mine + i) * PITCH_P + j];
+            for (int j = 0; j < WK; j++) all += WEIGHTS(i)[j];
         int row = first + mine + i;
         global float *to = out + ((size_t)n * tokens + row) * heads * D + h * D;
         #pragma unroll

@@ -2,10 +2,10 @@
  * memory: each token is read from memory once (the later passes find it in cache) and written
  * once. */
 
-/* One work-group = one token. out, x [N*T][D]; modulation rows of `stride` floats, the row of batch
- * item n being first_row + rows[rows_at + n]; shift and scale begin shift_at and scale_at floats
- * into a row. D is a multiple of 4. The variance is taken around the mean, in a second pass, so
- * that a large mean costs no digits. */
+/* One work-group = one token; with WG 1, one item = one token. out, x [N*T][D]; modulation rows of
+ * `stride` floats, the row of batch item n being first_row + rows[rows_at + n]; shift and scale
+ * begin shift_at and scale_at floats into a row. D is a multiple of 4. The variance is taken around
+ * the mean, in a second pass, so that a large mean costs no digits. */
 kernel void modulate(global float *out, global const float *x, global const float *modulation,
                      global const int *rows, int width, int tokens, int stride, int first_row,
                      int rows_at, int shift_at, int scale_at, float epsilon)
@@ -13,8 +13,8 @@ kernel void modulate(global float *out, global const float *x, global const floa
 #if WG > 1
     local float scratch[WG];
 #endif
-    int me = (int)get_local_id(0), quads = width / 4;
-    size_t token = (size_t)GROUP_ID(0, WG);
+    int me = WG > 1 ? (int)get_local_id(0) : 0, quads = width / 4;
+    size_t token = WG > 1 ? (size_t)GROUP_ID(0, WG) : get_global_id(0);
     global const float *in = x + token * width;
     float4 sum4 = 0.0f;
     for (int i = me; i < quads; i += WG) sum4 += vload4(i, in);

@@ -97,6 +97,10 @@ gpu_files=$(ls cl/*.cl cl/*.clh | grep -vE '(_cpu|_matrix|conv_winograd)\.cl$')
 grep -nE '\b(native_|half_)?(sin|cos|tan|sincos|sinpi|cospi|tanpi|fma)\b *\(' $gpu_files |
     grep -v '#define mad(a, b, c) fma(a, b, c)$' |
     rule "not every compiler of GPUs can link sin, cos and fma"
+# the compiler of one phone GPU ends the process where a size of the range meets a uniform, even if
+# only after its own rearrangement (qualcomm/GenieX#1284, #1438); sizes are arguments or constants
+grep -nE '\bget_(global_size|local_size|enqueued_local_size|num_groups) *\(' cl/*.cl cl/*.clh |
+    rule "kernels do not ask for the size of their range or of their work-group"
 for stem in $(ls host/trials/*.c | xargs -n 1 basename | sed 's/\.c$//'); do
     case $stem in trial | compare | fit | measure | peak | propose | contest | contestant | search | stored | tried | worker | workload) continue ;; esac
     for file in host/ops/$stem.c; do

@@ -7,7 +7,7 @@
 #include "scratch.h"
 #include "suites.h"
 
-static const conf_subject subject = {"Some Platform", "", "", ""};
+static const conf_subject subject = {"Some Platform", "", "", "", ""};
 
 static const char *advice(const char *lines)
 {
@@ -59,6 +59,62 @@ START_TEST(cache_lines)
 }
 END_TEST
 
+static const conf_subject phone = {"QUALCOMM Snapdragon(TM)", "QUALCOMM", "QUALCOMM Adreno(TM)",
+                                   "OpenCL 3.0 QUALCOMM build: a3e1 Compiler E031.38.10.02",
+                                   "OpenCL 3.0 Adreno(TM) 642L"};
+
+static bool matches(const char *line)
+{
+    quirks q = {0};
+    char lines[200];
+    snprintf(lines, sizeof lines, "match %s\nquirk NO_SUBGROUPS", line);
+    ck_assert_msg(conf_apply(&q, lines, "a.conf", &phone) == OK, "%s", fail_line());
+    ck_assert_str_eq(q.files, q.has[QUIRK_NO_SUBGROUPS] ? "a.conf" : "");
+    return q.has[QUIRK_NO_SUBGROUPS];
+}
+
+START_TEST(versions_are_compared)
+{
+    ck_assert(matches("driver<Compiler?E031.38.11"));
+    ck_assert(matches("driver<Compiler?E031.38.10.3"));
+    ck_assert(matches("driver<compiler?e032"));
+    ck_assert(matches("driver<Compiler?E031.38.10.2.1"));
+    ck_assert(!matches("driver<Compiler?E031.38.10.02"));
+    ck_assert(!matches("driver<Compiler?E031.38.9"));
+    ck_assert(!matches("driver<Compiler?E031.38"));
+    ck_assert(!matches("driver<Compiler?E030.99"));
+    ck_assert(!matches("driver<E1")); /* the first place: a3e1 */
+    ck_assert(!matches("driver<Compiler?F999")); /* no such version is named */
+    ck_assert(matches("driver<4")); /* the first number: 3.0 */
+    ck_assert(matches("version=*Adreno*?6[0-9][0-9]*"));
+    ck_assert(!matches("version=*Adreno*?7[0-9][0-9]*"));
+    ck_assert(!matches("version<OpenCL?3.0"));
+    ck_assert(matches("platform=QUALCOMM* version<OpenCL?3.1"));
+    ck_assert(!matches("platform=ARM* version<OpenCL?3.1"));
+}
+END_TEST
+
+START_TEST(quirks_with_numbers)
+{
+    static const char *const bad[] = {"quirk MAX_GROUP", "quirk MAX_GROUP=", "quirk MAX_GROUP=0",
+                                      "quirk MAX_GROUP=-1", "quirk MAX_GROUP=64k",
+                                      "quirk MAX_GROUP=4294967297", "quirk NO_SUBGROUPS=1",
+                                      "quirk MAX_GROU=64", "quirk MAX_GROUPS=64"};
+    quirks q = {0};
+    ck_assert_int_eq(conf_apply(&q, "match platform=*\nquirk MAX_GROUP=128", "a.conf", &phone), OK);
+    ck_assert_int_eq(conf_apply(&q, "match platform=*\nquirk MAX_GROUP=64", "b.conf", &phone), OK);
+    ck_assert_int_eq(conf_apply(&q, "match platform=*\nquirk MAX_GROUP=256\n"
+                                    "match platform=no\nquirk MAX_GROUP=1", "c.conf", &phone), OK);
+    ck_assert_int_eq(q.value[QUIRK_MAX_GROUP], 64);
+    ck_assert_str_eq(q.from[QUIRK_MAX_GROUP], "b.conf");
+    ck_assert_str_eq(q.files, "a.conf, b.conf, c.conf");
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        ck_assert_msg(conf_apply(&q, bad[i], "test", &phone) == ERR_FORMAT, "%s", bad[i]);
+        ck_assert_ptr_nonnull(strstr(fail_line(), "test:1: unknown quirk"));
+    }
+}
+END_TEST
+
 Suite *suite_conf(void)
 {
     Suite *s = suite_create("conf");
@@ -66,6 +122,8 @@ Suite *suite_conf(void)
     tcase_add_checked_fixture(tc, scratch_open, scratch_close);
     tcase_add_test(tc, first_advice_that_holds);
     tcase_add_test(tc, cache_lines);
+    tcase_add_test(tc, versions_are_compared);
+    tcase_add_test(tc, quirks_with_numbers);
     suite_add_tcase(s, tc);
     return s;
 }

@@ -168,10 +168,13 @@ static void check_less(bench *b, const device_info *info)
     static const struct {
         uint64_t local_bytes;
         size_t group;
-    } limits[] = {{32768, 256}, {16384, 128}, {8192, 64}, {4096, 32}, {1024, 16}, {1024, 1}};
+    } limits[] = {{32768, 256}, {16384, 128}, {8192, 64}, {4096, 32}, {1024, 16},
+                  {1024, 1},    {0, 64},      {0, 1}};
     open_bench(b, info, PRECISION_FP32);
     const device_info full = b->d.info;
     for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
+        /* such convolutions stage: without local memory others serve */
+        if (!limits[i].local_bytes && !strcmp(b->op, "conv")) break;
         if (limits[i].local_bytes < full.local_bytes) b->d.info.local_bytes = limits[i].local_bytes;
         if (limits[i].group < full.max_work_group) b->d.info.max_work_group = limits[i].group;
         int left = !emulated() || i > 2, shape[TUNING_SIZES];
@@ -240,7 +243,7 @@ START_TEST(some_set_fits_every_device)
     device d = {.class = CLASS_GPU, .vector_width = 4};
     find(&b);
     d.settings.precision = variants[_i].p;
-    d.info.local_bytes = 1024;
+    d.info.local_bytes = strcmp(b.op, "conv") ? 0 : 1024;
     for (d.info.max_work_group = 1; d.info.max_work_group <= 1024; d.info.max_work_group *= 2)
         for (int size = 1; size <= 512; size++) {
             const int head[TUNING_SIZES] = {1, 1 + 2 * size, 1, size};
@@ -248,6 +251,34 @@ START_TEST(some_set_fits_every_device)
             const int *shape = strcmp(b.op, "conv") ? head : layer;
             ck_assert_ptr_nonnull(tuning_values_for(&d, b.t, shape));
         }
+}
+END_TEST
+
+/* Where local memory is global memory, what stages comes last; a CPU's order was measured. */
+START_TEST(staging_comes_last)
+{
+    static const struct {
+        const char *op;
+        int shape[TUNING_SIZES];
+    } asked[] = {{"gemm", {512, 1152, 1152}}, {"attention", {2, 256, 16, 72}},
+                 {"conv", {1024, 512, 512, 1}}};
+    bench b = {.op = asked[_i].op, .kind = "gpu"};
+    device d = {.class = CLASS_GPU,
+                .vector_width = 4,
+                .info = {.kind = DEVICE_GPU, .local_bytes = 32768, .max_work_group = 256,
+                         .compute_units = 8}};
+    const int *own[64], *global[64];
+    find(&b);
+    int n = tuning_known(own, 64, &d, b.t, asked[_i].shape);
+    ck_assert_ptr_eq(tuning_values_for(&d, b.t, asked[_i].shape), own[0]);
+    ck_assert(b.t->stages(own[0]));
+    d.info.local = LOCAL_GLOBAL;
+    ck_assert_int_eq(tuning_known(global, 64, &d, b.t, asked[_i].shape), n);
+    ck_assert_ptr_eq(tuning_values_for(&d, b.t, asked[_i].shape), global[0]);
+    ck_assert(!b.t->stages(global[0]));
+    for (int i = 1; i < n; i++) ck_assert(b.t->stages(global[i]) >= b.t->stages(global[i - 1]));
+    d.info.kind = DEVICE_CPU;
+    ck_assert_ptr_eq(tuning_values_for(&d, b.t, asked[_i].shape), own[0]);
 }
 END_TEST
 
@@ -355,6 +386,7 @@ Suite *suite_variants(void)
     TCase *all = tcase_create("variants");
     tcase_add_loop_test(all, some_set_fits_every_device, 0, EVERYWHERE);
     tcase_add_test(all, no_loop_is_cut);
+    tcase_add_loop_test(all, staging_comes_last, 0, 3);
     tcase_add_loop_test(all, every_set_of_values_is_right, 0, EVERYWHERE);
     tcase_add_test(all, subgroups_of_another_size_are_right);
     tcase_add_loop_test(all, devices_with_less_are_served, 0, EVERYWHERE);

@@ -148,6 +148,9 @@ static status print_json(const device_list *list)
         json_put_int(&b, row, "compute_units", (json_int_t)d->compute_units);
         json_put_int(&b, row, "memory_bytes", (json_int_t)d->memory_bytes);
         json_put_int(&b, row, "max_alloc_bytes", (json_int_t)d->max_alloc_bytes);
+        json_put_int(&b, row, "max_work_group", (json_int_t)d->max_work_group);
+        json_put_text(&b, row, "local_memory", local_names[d->local]);
+        json_put_int(&b, row, "local_bytes", (json_int_t)d->local_bytes);
         json_put_bool(&b, row, "fp16", d->fp16);
         json_put_bool(&b, row, "subgroups", d->subgroups);
         json_put_name(&b, row, "driver", d->driver);
@@ -157,6 +160,23 @@ static status print_json(const device_list *list)
     status st = json_build_print(&b, stdout, JSON_INDENT(2));
     json_build_free(&b);
     return st;
+}
+
+/* Work-groups and local memory, and what the files of cl/devices know of the device. */
+static void print_more(const device_info *d)
+{
+    printf("    work-groups of %zu, local memory: %s", d->max_work_group, local_names[d->local]);
+    if (d->local_bytes) printf(", %.0f KB", (double)d->local_bytes / 1024);
+    printf("\n");
+    if (*d->quirk.files) printf("    known to %s\n", d->quirk.files);
+    for (int q = 0; q < N_QUIRKS; q++) {
+        char value[24] = "";
+        if (!d->quirk.has[q]) continue;
+        if (quirk_has_value(q)) snprintf(value, sizeof value, "=%d", d->quirk.value[q]);
+        printf("    %s%s (%s): %s\n", quirk_name(q), value, d->quirk.from[q], quirk_meaning(q));
+    }
+    for (int f = 0; f < N_FEATURES; f++)
+        if (d->quirk.feature[f]) printf("    may have %s\n", feature_name(f));
 }
 
 static void print_table(const device_list *list, bool verbose)
@@ -175,9 +195,7 @@ static void print_table(const device_list *list, bool verbose)
                (double)d->memory_bytes / 1e9, (double)d->max_alloc_bytes / 1e9,
                d->fp16 ? "yes" : "no", d->subgroups ? "yes" : "no", TEXT_SHOWN(d->platform),
                TEXT_SHOWN(d->driver));
-        for (int q = 0; verbose && q < N_QUIRKS; q++)
-            if (d->quirk.has[q])
-                printf("    %s (%s): %s\n", quirk_name(q), d->quirk.from[q], quirk_meaning(q));
+        if (verbose) print_more(d);
     }
     for (int i = 0; i < list->n_empty; i++)
         printf("%-28s%s%s%s\n", i ? "" : "platforms without a device:",
@@ -210,7 +228,7 @@ status cli_devices(int argc, char **argv)
         cli_warn("platform without a device: %s%s%s", list.empty[i].name,
                  *list.empty[i].advice ? ": " : "", list.empty[i].advice);
     int any;
-    TRY(device_choose(&any, &list, NULL)); /* says what to install when there is none */
+    if (!list.n) TRY(device_choose(&any, &list, NULL)); /* says what to install */
     if (!json) print_table(&list, verbose);
 done:
     device_list_free(&list);

@@ -280,6 +280,7 @@ static void set_limits(writing *w)
     l->compute_units = (unsigned)w->units;
     l->memory_bytes = l->max_alloc_bytes = memory;
     l->local_bytes = (uint64_t)w->local_kilobytes << 10;
+    l->local = l->local_bytes ? LOCAL_OWN : LOCAL_NONE;
     l->max_work_group = (size_t)w->work_group;
     l->native_vector = 1;
     l->image_texels = w->feature[FEATURE_IMAGES] ? (size_t)1 << 27 : 0;
@@ -367,7 +368,7 @@ status cli_kernels(int argc, char **argv)
         {"precision", 0, OPTION_CHOICE, &w.precision, "P", "fp32, bf16 or fp16 only [all]", 0, 0,
          precisions},
         {"local-memory", 0, OPTION_INT, &w.local_kilobytes, "KB",
-         "local memory of a work-group [32]", 1, 1024, NULL},
+         "local memory of a work-group, 0: none [32]", 0, 1024, NULL},
         {"work-group", 0, OPTION_INT, &w.work_group, "N",
          "work-items of the largest work-group [256]", 1, 8192, NULL},
         {"units", 0, OPTION_INT, &w.units, "N", "compute units [16]", 1, 65536, NULL},

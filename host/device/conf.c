@@ -1,8 +1,11 @@
 /* Parses the .conf files of cl/devices. See conf.h. */
 #include "device/conf.h"
 
+#include <ctype.h>
 #include <fnmatch.h>
 #include <glob.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -29,36 +32,82 @@ const char *quirk_meaning(quirk_id id)
     return quirk_table[id].what;
 }
 
+bool quirk_has_value(quirk_id id)
+{
+    return !strncmp(quirk_table[id].name, "MAX_", 4);
+}
+
+/* Whether the numbers between dots are lower; one that is missing is 0. */
+static bool numbers_below(const char *from, const char *bound)
+{
+    for (;;) {
+        char *from_end, *bound_end;
+        unsigned long mine = strtoul(from, &from_end, 10), other = strtoul(bound, &bound_end, 10);
+        if (mine != other || *bound_end != '.') return mine < other;
+        from = *from_end == '.' && isdigit((unsigned char)from_end[1]) ? from_end + 1 : "";
+        bound = bound_end + 1;
+    }
+}
+
+/* Whether the text names a lower version than the bound. The version is at the first place that
+ * reads as the bound does up to its first digit (`?`: any character). */
+static bool version_below(const char *from, const char *bound)
+{
+    size_t lead = strcspn(bound, "0123456789");
+    for (; *from; from++) {
+        size_t n = 0;
+        while (n < lead && from[n] &&
+               (bound[n] == '?' ||
+                tolower((unsigned char)bound[n]) == tolower((unsigned char)from[n])))
+            n++;
+        if (n == lead && isdigit((unsigned char)from[n]))
+            return numbers_below(from + n, bound + n);
+    }
+    return false;
+}
+
 status conf_match(bool *matches, char *word, const conf_subject *subject, const char *name,
                   int line_number)
 {
-    char *equals = strchr(word, '=');
-    if (!equals)
-        return fail(ERR_FORMAT, "%s:%d: found \"%s\", expected key=pattern", name, line_number,
-                    word);
-    *equals = 0;
+    char *sign = strpbrk(word, "=<");
+    if (!sign)
+        return fail(ERR_FORMAT, "%s:%d: found \"%s\", expected key=pattern or key<version", name,
+                    line_number, word);
+    bool below = *sign == '<';
+    *sign = 0;
     const char *value = !strcmp(word, "platform") ? subject->platform
                         : !strcmp(word, "vendor") ? subject->vendor
                         : !strcmp(word, "device") ? subject->device
                         : !strcmp(word, "driver") ? subject->driver
-                                                  : NULL;
+                        : !strcmp(word, "version") ? (subject->version ? subject->version : "")
+                                                   : NULL;
     if (!value)
         return fail(ERR_FORMAT,
-                    "%s:%d: found key \"%s\", expected platform, vendor, device or driver", name,
-                    line_number, word);
+                    "%s:%d: found key \"%s\", expected platform, vendor, device, driver or version",
+                    name, line_number, word);
     /* `?` stands for a blank too: words are split at blanks */
-    if (fnmatch(equals + 1, value, FNM_CASEFOLD) != 0) *matches = false;
+    if (below ? !version_below(value, sign + 1) : fnmatch(sign + 1, value, FNM_CASEFOLD) != 0)
+        *matches = false;
     return OK;
 }
 
 static status apply_quirk(quirks *q, const char *word, bool matches, const char *name,
                           int line_number)
 {
+    size_t length = strcspn(word, "=");
     for (int i = 0; i < N_QUIRKS; i++) {
-        if (strcmp(quirk_table[i].name, word) != 0) continue;
-        if (matches) {
+        uint64_t number = 0;
+        if (strlen(quirk_table[i].name) != length || strncmp(quirk_table[i].name, word, length))
+            continue;
+        if (quirk_has_value((quirk_id)i)
+                ? !word[length] || !text_to_uint(word + length + 1, &number) || !number ||
+                      number > INT_MAX
+                : word[length])
+            break;
+        if (matches && (!q->has[i] || (int)number < q->value[i])) {
             q->has[i] = true;
             q->from[i] = name;
+            q->value[i] = (int)number;
         }
         return OK;
     }
@@ -74,6 +123,14 @@ static status apply_feature(quirks *q, const char *word, bool matches, const cha
         return fail(ERR_FORMAT, "%s:%d: unknown feature \"%s\"", name, line_number, word);
     if (matches) q->feature[i] = true;
     return OK;
+}
+
+/* The file has a section for the device. */
+static void note_file(quirks *q, const char *name)
+{
+    size_t used = strlen(q->files), length = strlen(name);
+    if (used >= length && !strcmp(q->files + used - length, name)) return;
+    snprintf(q->files + used, sizeof q->files - used, "%s%s", used ? ", " : "", name);
 }
 
 /* Whether something with this name is there; *open: and can be read and written. */
@@ -151,6 +208,7 @@ static status apply_line(quirks *q, char *line, bool *matches, const conf_subjec
         *matches = true;
         while (st == OK && (word = strtok_r(NULL, " \t\r", &save)))
             st = conf_match(matches, word, subject, name, line_number);
+        if (st == OK && *matches) note_file(q, name);
     } else if (!strcmp(word, "quirk")) {
         while (st == OK && (word = strtok_r(NULL, " \t\r", &save)))
             st = apply_quirk(q, word, *matches, name, line_number);

@@ -1,6 +1,7 @@
 /* Device knowledge as data: the .conf files of cl/devices. Grammar: cl/devices/README.md.
  *
- * A `match` line opens a section; `quirk` and `has` lines below it apply to the devices it matches,
+ * A `match` line opens a section; `quirk` and `has` lines below it apply to the devices it matches
+ * (quirks whose names begin with MAX_ have a number, MAX_GROUP=64: of several, the lowest counts),
  * `advice` lines to platforms that show no device. A `cache` line is for device/driver_needs.h,
  * `tune` lines are for device/store.h. Unknown words are errors with file and line, never
  * ignored. */
@@ -19,12 +20,14 @@ typedef enum {
     N_QUIRKS
 } quirk_id;
 
-enum { CONF_ADVICE = 400 };
+enum { CONF_ADVICE = 400, CONF_FILES = 160 };
 
 typedef struct {
     bool has[N_QUIRKS];
     const char *from[N_QUIRKS]; /* the file that said so */
+    int value[N_QUIRKS];        /* of those that have a number */
     bool feature[N_FEATURES];   /* features that the driver does not report */
+    char files[CONF_FILES];     /* "a.conf, b.conf": those that know the device; or "" */
     char advice[CONF_ADVICE];   /* for a platform that shows no device; or "" */
     struct {
         char variable[32]; /* environment variable that names the folder of the driver's cache */
@@ -35,10 +38,11 @@ typedef struct {
 
 /* What a `match` line can test. */
 typedef struct {
-    const char *platform, *vendor, *device, *driver;
+    const char *platform, *vendor, *device, *driver, *version; /* null: "" */
 } conf_subject;
 
-/* *matches = false if one word of a match line, "key=pattern", does not match the subject. */
+/* *matches = false if one word of a match line, "key=pattern" or "key<version", does not match the
+ * subject. */
 status conf_match(bool *matches, char *word, const conf_subject *subject, const char *name,
                   int line_number);
 
@@ -51,5 +55,6 @@ status conf_apply_embedded(quirks *q, const conf_subject *subject);
 /* As quirks.def has them. */
 const char *quirk_name(quirk_id id);
 const char *quirk_meaning(quirk_id id);
+bool quirk_has_value(quirk_id id);
 
 #endif

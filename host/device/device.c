@@ -133,19 +133,47 @@ done:
     return st;
 }
 
+/* What a driver does not say of its local memory is of the usual kind. */
+static status describe_local(device_info *info, cl_device_id id)
+{
+    status st = OK;
+    cl_ulong bytes;
+    cl_device_local_mem_type type;
+    size_t used;
+    GET(id, CL_DEVICE_LOCAL_MEM_SIZE, bytes);
+    TRY(ask(id, CL_DEVICE_LOCAL_MEM_TYPE, sizeof type, &type, &used));
+    info->local = !bytes || (used && type == CL_NONE)  ? LOCAL_NONE
+                  : used && type == CL_GLOBAL          ? LOCAL_GLOBAL
+                                                       : LOCAL_OWN;
+    info->local_bytes = info->local == LOCAL_NONE ? 0 : bytes;
+done:
+    return st;
+}
+
+/* Work-groups have one dimension. */
+static status describe_groups(device_info *info, cl_device_id id)
+{
+    enum { DIMENSIONS = 16 };
+    status st = OK;
+    size_t sizes[DIMENSIONS] = {0};
+    GET(id, CL_DEVICE_MAX_WORK_GROUP_SIZE, info->max_work_group);
+    GET(id, CL_DEVICE_MAX_WORK_ITEM_SIZES, sizes);
+    if (sizes[0] && sizes[0] < info->max_work_group) info->max_work_group = sizes[0];
+done:
+    return st;
+}
+
 static status describe_sizes(device_info *info, cl_device_id id)
 {
     status st = OK;
     cl_bool unified, available, images;
     cl_uint units;
-    cl_ulong memory, max_alloc, local;
+    cl_ulong memory, max_alloc;
     GET(id, CL_DEVICE_HOST_UNIFIED_MEMORY, unified);
     GET(id, CL_DEVICE_AVAILABLE, available);
     GET(id, CL_DEVICE_MAX_COMPUTE_UNITS, units);
     GET(id, CL_DEVICE_GLOBAL_MEM_SIZE, memory);
     GET(id, CL_DEVICE_MAX_MEM_ALLOC_SIZE, max_alloc);
-    GET(id, CL_DEVICE_LOCAL_MEM_SIZE, local);
-    GET(id, CL_DEVICE_MAX_WORK_GROUP_SIZE, info->max_work_group);
     GET(id, CL_DEVICE_NATIVE_VECTOR_WIDTH_FLOAT, info->native_vector);
     GET(id, CL_DEVICE_IMAGE_SUPPORT, images);
     GET(id, CL_DEVICE_IMAGE_MAX_BUFFER_SIZE, info->image_texels);
@@ -155,10 +183,23 @@ static status describe_sizes(device_info *info, cl_device_id id)
     info->compute_units = units;
     info->memory_bytes = memory;
     info->max_alloc_bytes = max_alloc;
-    info->local_bytes = local;
     limit_memory(info);
+    TRY(describe_local(info, id));
+    TRY(describe_groups(info, id));
 done:
     return st;
+}
+
+/* What the files of cl/devices take from what the driver says. */
+static void limit_by_quirks(device_info *info)
+{
+    const quirks *q = &info->quirk;
+    size_t group = (size_t)q->value[QUIRK_MAX_GROUP];
+    uint64_t bytes = (uint64_t)q->value[QUIRK_MAX_BUFFER_MB] << 20;
+    if (q->has[QUIRK_MAX_GROUP] && group < info->max_work_group) info->max_work_group = group;
+    if (q->has[QUIRK_MAX_BUFFER_MB] && bytes < info->max_alloc_bytes)
+        info->max_alloc_bytes = bytes;
+    if (q->has[QUIRK_NO_SUBGROUPS]) info->subgroups = false;
 }
 
 static status describe_claims(device_info *info, cl_device_id id)
@@ -175,7 +216,9 @@ static status describe_claims(device_info *info, cl_device_id id)
     TRY(conf_apply_embedded(&info->quirk, &(conf_subject){.platform = info->platform,
                                                           .vendor = info->vendor,
                                                           .device = info->name,
-                                                          .driver = info->driver}));
+                                                          .driver = info->driver,
+                                                          .version = info->version}));
+    limit_by_quirks(info);
     memcpy(info->claims, info->quirk.feature, sizeof info->claims);
     info->claims[FEATURE_MMA] |= mma;
     info->claims[FEATURE_DPAS8] |= dpas == 8;
@@ -206,7 +249,7 @@ static status note_empty(device_list *list, cl_platform_id platform, const char 
     clGetPlatformInfo(platform, CL_PLATFORM_NAME, sizeof name - 1, name, NULL);
     status st = memory_grow(&list->empty, &capacity, capacity + 1, sizeof *list->empty);
     if (st == OK)
-        st = conf_apply_embedded(&found, &(conf_subject){name, "", "", ""});
+        st = conf_apply_embedded(&found, &(conf_subject){name, "", "", "", ""});
     if (st != OK) return st;
     empty_platform *e = &list->empty[list->n_empty++];
     text_copy(e->name, sizeof e->name, name);
@@ -297,7 +340,8 @@ static int rank(const device_info *info)
     int kind = info->kind == DEVICE_GPU           ? (info->unified_memory ? 2 : 3)
                : info->kind == DEVICE_ACCELERATOR ? 1
                                                   : 0;
-    return (info->available ? 16 : 0) + 2 * kind + (info->quirk.has[QUIRK_CHOOSE_LAST] ? 0 : 1);
+    return (info->quirk.has[QUIRK_ONLY_IF_NAMED] ? -32 : 0) + (info->available ? 16 : 0) +
+           2 * kind + (info->quirk.has[QUIRK_CHOOSE_LAST] ? 0 : 1);
 }
 
 static int best(const device_list *list, int kind)
@@ -380,7 +424,7 @@ static status no_device(const device_list *list)
         return ERR_DEVICE;
     }
     quirks known = {0};
-    if (conf_apply_embedded(&known, &(conf_subject){"", "", "", ""}) != OK ||
+    if (conf_apply_embedded(&known, &(conf_subject){"", "", "", "", ""}) != OK ||
         driver_needs_check(&known) != OK)
         return ERR_DEVICE;
     for (int i = 0; i < list->n_empty; i++) {
@@ -399,14 +443,22 @@ static status no_device(const device_list *list)
     return ERR_DEVICE;
 }
 
+static status choose_default(int *index, const device_list *list)
+{
+    char names[800] = "";
+    *index = best(list, -1);
+    if (!list->items[*index].quirk.has[QUIRK_ONLY_IF_NAMED]) return OK;
+    name_them(names, sizeof names, list, NULL, NULL);
+    fail(ERR_DEVICE, "no device that is chosen by itself; there are %s", names);
+    fail_hint("--device %d uses this one; ditcl devices -v says what is wrong with it", *index);
+    return ERR_DEVICE;
+}
+
 status device_choose(int *index, const device_list *list, const char *selector)
 {
     static const char *const kind_names[] = {"cpu", "gpu", "accelerator"};
     if (list->n == 0) return no_device(list);
-    if (!selector || !*selector) {
-        *index = best(list, -1);
-        return OK;
-    }
+    if (!selector || !*selector) return choose_default(index, list);
     uint64_t number;
     if (text_to_uint(selector, &number)) {
         if (number >= (uint64_t)list->n)
@@ -434,6 +486,8 @@ status device_choose(int *index, const device_list *list, const char *selector)
 
 const char *const kernel_class_names[] = {
     [CLASS_AUTO] = "auto", [CLASS_CPU] = "cpu", [CLASS_GPU] = "gpu", [N_CLASSES] = NULL};
+const char *const local_names[] = {[LOCAL_OWN] = "local", [LOCAL_GLOBAL] = "global",
+                                   [LOCAL_NONE] = "none", [N_LOCALS] = NULL};
 const char *const precision_names[] = {[PRECISION_AUTO] = "auto", [PRECISION_FP32] = "fp32",
                                        [PRECISION_BF16] = "bf16", [PRECISION_FP16] = "fp16",
                                        [N_PRECISIONS] = NULL};

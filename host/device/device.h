@@ -49,6 +49,11 @@ typedef struct first_use_checks {
     char why[320]; /* of the last that was not right */
 } first_use_checks;
 
+/* Where local memory is: of its own kind, which is fast; in global memory, where staging is only
+ * copying; or there is none. */
+typedef enum { LOCAL_OWN, LOCAL_GLOBAL, LOCAL_NONE, N_LOCALS } local_kind;
+extern const char *const local_names[]; /* "local", "global", "none", null: the standard's words */
+
 /* What a user may choose; zeros are the defaults. */
 typedef struct {
     kernel_class class; /* CLASS_AUTO: as suits the device */
@@ -74,6 +79,7 @@ typedef struct {
     bool unified_memory; /* shares the host's: an integrated GPU or a CPU */
     unsigned compute_units;
     uint64_t memory_bytes, max_alloc_bytes, local_bytes;
+    local_kind local;
     bool limited; /* memory_bytes is reduced to this process's limits (ulimit) */
     size_t max_work_group;
     size_t image_texels; /* of a buffer that is read as an image, at most; 0: there are no images */
@@ -108,7 +114,7 @@ void device_list_free(device_list *list);
 /* *index = the device that selector names: an index; P:D; gpu, cpu or accelerator (best of that
  * type); the exact name; else part of one platform's name, one device's name, or one device's
  * version text. Null or "" chooses: discrete GPU, integrated GPU, accelerator, CPU, the vendors'
- * platforms first.
+ * platforms first, but none that quirks.def calls ONLY_IF_NAMED.
  * ERR_USAGE if several devices or none match; the line does not contain the selector. ERR_DEVICE if
  * there is no device at all. */
 status device_choose(int *index, const device_list *list, const char *selector);

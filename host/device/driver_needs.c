@@ -111,7 +111,8 @@ static void choose_cache(char *note, size_t size)
     quirks known = {0};
     char folder[PATH_BYTES], other[PATH_BYTES];
     const char *variable = known.cache.variable;
-    if (conf_apply_embedded(&known, &(conf_subject){"", "", "", ""}) != OK || !*variable) return;
+    status st = conf_apply_embedded(&known, &(conf_subject){"", "", "", "", ""});
+    if (st != OK || !*variable) return;
     const char *given = getenv(variable);
     bool chosen = given && *given;
     if (!chosen && !drivers_folder(folder, known.cache.below)) return;

@@ -167,6 +167,7 @@ static status probe_subgroups(device *d)
     static const int wanted[] = {16, 32, 8, 0};
     if (!d->feature[FEATURE_SUBGROUPS]) return OK;
     d->feature[FEATURE_SUBGROUPS] = false;
+    if (d->info.max_work_group < ITEMS) return OK;
     for (int i = 0; i < (int)(sizeof wanted / sizeof *wanted); i++) {
         int size;
         d->subgroups.size = wanted[i];
@@ -231,7 +232,7 @@ static status probe_images(device *d)
 
 /* ---- matrix units that items share ---- */
 
-enum { UNIT_STEPS = 2 * UNIT_DEPTH, UNIT_MOST = 16 };
+enum { UNIT_STEPS = 2 * UNIT_DEPTH, UNIT_MOST = 16, LEAST_LOCAL = 8192 };
 
 /* c [m][n] of two products with a [m][UNIT_STEPS] and b [n][UNIT_STEPS]. */
 static status run_unit(device *d, const matrix_unit *u, bool *is_right)
@@ -269,21 +270,26 @@ done:
     return st;
 }
 
-static void note_absent(const device *d, const matrix_unit *u, status st)
+static void note_absent(const device *d, const matrix_unit *u, const char *why)
 {
     char line[1200];
-    snprintf(line, sizeof line, "matrix units (%s): not used: %s", feature_name(u->feature),
-             st == OK ? "their probe gave wrong products" : fail_line());
+    snprintf(line, sizeof line, "matrix units (%s): not used: %s", feature_name(u->feature), why);
     if (d->settings.note) d->settings.note(line);
 }
 
 static status probe_unit(device *d, const matrix_unit *u)
 {
+    /* their factors come from local memory, even in the probe */
+    bool fits = d->info.local_bytes >= LEAST_LOCAL &&
+                d->info.max_work_group >= (size_t)u->items;
     bool is_right = false;
-    status st = run_unit(d, u, &is_right);
+    status st = fits ? run_unit(d, u, &is_right) : OK;
     if (says_nothing(st)) return st;
     d->feature[u->feature] = st == OK && is_right;
-    if (!d->feature[u->feature]) note_absent(d, u, st);
+    if (!d->feature[u->feature])
+        note_absent(d, u, !fits      ? "the work-groups or the local memory are too small"
+                          : st == OK ? "their probe gave wrong products"
+                                     : fail_line());
     if (st != OK) fail_clear();
     return OK;
 }

@@ -311,7 +311,8 @@ static void load_shipped(parser *p)
 static conf_subject subject_of(const device_info *info)
 {
     return (conf_subject){.platform = info->platform, .vendor = info->vendor,
-                          .device = info->name, .driver = info->driver};
+                          .device = info->name, .driver = info->driver,
+                          .version = info->version};
 }
 
 static status read_file(parser *p, const char *path)

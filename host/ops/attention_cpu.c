@@ -33,7 +33,7 @@ static bool fits_values(const device *d, const int *v, const int *shape)
 
 #define TUNED(kind)                                                                                \
     {"attention", kind, "attention_cpu.cl", tunables, N_TUNABLES_HERE, known,                      \
-     sizeof known / sizeof *known, fits_values, NULL}
+     sizeof known / sizeof *known, fits_values, NULL, NULL}
 static const tuning tuned = TUNED("cpu"), tuned_pairs = TUNED("avx512_bf16");
 
 /* Channels of a tile: those that need the least work for d, padding and loads included. */

@@ -51,7 +51,8 @@ static size_t local_bytes(const device *d, const int *v, const int *shape)
     if (chunk > head) chunk = head;
     size_t of_q = v[SQ] ? queries * ((v[SQ] == 1 ? head : chunk) + 1) * vec : 0;
     size_t of_k = v[SK] ? keys * (chunk + 1) * vec : 0, of_v = (size_t)v[VC] * head * vec;
-    size_t weights = v[SG] && d->subgroups.required ? 0 : queries * (keys + 4) * 4;
+    bool shared = columns(v) > 1 && !(v[SG] && d->subgroups.required);
+    size_t weights = shared ? queries * (keys + 4) * 4 : 0;
     return weights + (of_q + (of_k > of_v ? of_k : of_v)) * (v[HALF] ? 2 : 4);
 }
 
@@ -104,8 +105,10 @@ static bool fits_values(const device *d, const int *v, const int *shape)
     if ((size_t)group(v) > d->info.max_work_group) return false;
     if (local_bytes(d, v, shape) > d->info.local_bytes) return false;
     if (d->info.quirk.has[QUIRK_LOOPS_ARE_CUT] && rounds(v, shape) > MOST_ROUNDS) return false;
-    /* an item by itself is for processors: its sums may lie in memory */
-    if (group(v) == 1) return v[RQ] * v[RK] <= 16;
+    /* an item by itself is for processors: its sums may lie in memory; so may those of wide heads
+     * where there is no local memory to share them */
+    bool in_memory = group(v) == 1 || (columns(v) == 1 && v[WIDE] && !d->info.local_bytes);
+    if (in_memory) return v[RQ] * v[RK] <= 16;
     return registers(v, shape) <= ITEM_REGISTERS &&
            registers(v, shape) * group(v) <= GROUP_REGISTERS;
 }
@@ -130,9 +133,19 @@ static const int known[][TUNING_VALUES] = {
     {8, 32, 1, 2, 4, 32, 0, 0, 0, 0, 0}, /* hardly any */
     {8, 128, 4, 8, 4, 64, 0, 0, 0, 0, 0}, /* and short loops */
     {2, 32, 1, 1, 4, 64, 0, 0, 0, 0, 0},
+    {128, 4, 2, 4, 4, 128, 0, 0, 0, 0, 0}, /* no local memory: an item has all keys of a tile */
+    {64, 4, 1, 4, 4, 128, 0, 0, 0, 0, 0},
+    {16, 4, 1, 4, 4, 128, 0, 0, 0, 0, 0},
+    {64, 4, 1, 4, 16, 128, 0, 0, 0, 1, 0}, /* heads whose sums lie in memory */
+    {16, 4, 1, 4, 16, 128, 0, 0, 0, 1, 0},
     {4, 4, 4, 4, 16, 128, 0, 0, 0, 1, 0}, /* an item by itself */
     {4, 4, 4, 4, 4, 128, 0, 0, 0, 1, 0},
 };
+
+static bool stages(const int *v)
+{
+    return v[SQ] || v[SK] || v[VC];
+}
 
 static const tuning tuned = {.op = "attention",
                                      .kind = "gpu",
@@ -141,7 +154,8 @@ static const tuning tuned = {.op = "attention",
                                      .n = N_TUNABLES_HERE,
                                      .known = known,
                                      .n_known = sizeof known / sizeof *known,
-                                     .fits = fits_values};
+                                     .fits = fits_values,
+                                     .stages = stages};
 
 /* Tiles in local memory may be of halves. */
 static double input_error(const device *d, const int *values)

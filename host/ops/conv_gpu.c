@@ -55,9 +55,15 @@ static const int known[][TUNING_VALUES] = {
     {4, 1, 4, 4, 4, 4, 4, 0},
 };
 
+/* The patch is always staged, for it is also normalised there. */
+static bool stages(const int *v)
+{
+    return v[ST] > 0;
+}
+
 #define TUNING(kind)                                                                               \
     {"conv", kind, "conv_gpu.cl", tunables, N_TUNABLES_HERE, known,                                \
-     sizeof known / sizeof *known, fits_values, NULL}
+     sizeof known / sizeof *known, fits_values, NULL, stages}
 
 static const tuning tuned = TUNING("gpu"), tuned_half = TUNING("gpu_fp16");
 

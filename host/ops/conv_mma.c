@@ -104,7 +104,7 @@ static bool fits_values(const device *d, const int *v, const int *shape)
 
 #define TUNED(kind, first)                                                                         \
     {"conv", kind, "conv_mma.cl", tunables, N_TUNABLES_HERE, known + first,                        \
-     N_KNOWN - first, fits_values, NULL}
+     N_KNOWN - first, fits_values, NULL, NULL}
 static const tuning tuned = TUNED("gpu_mma", 0), tuned_bf16 = TUNED("gpu_mma_bf16", 0),
                     tuned_three = TUNED("gpu_mma_bf16x3", NOT_IN_TWO);
 

@@ -28,7 +28,7 @@ static bool fits_values(const device *d, const int *v, const int *shape)
 }
 
 static const tuning tuned = {"conv", "winograd", "conv_winograd.cl", tunables, N_TUNABLES_HERE,
-                             known, sizeof known / sizeof *known, fits_values, NULL};
+                             known, sizeof known / sizeof *known, fits_values, NULL, NULL};
 
 static tiling choose(const conv_weight *w)
 {

@@ -42,6 +42,22 @@ static const int known[][TUNING_VALUES] = {
 
 enum { MOST_SUMS = 128 }; /* of an item: more do not stay in registers anywhere */
 
+/* What CLBlast's own parameters for GPUs ask for, with those of its kernels that transpose and pad
+ * around a product: local memory as OpenCL 1.2 promises it, and work-groups of 16 x 16 (its
+ * src/database/kernels). */
+enum { LEAST_GROUP = 256, LEAST_LOCAL = 32768 };
+
+static bool device_fits(const device *d)
+{
+    return d->info.max_work_group >= LEAST_GROUP && d->info.local_bytes >= LEAST_LOCAL;
+}
+
+static bool fits_shipped(const device *d, const int *v, const int *shape)
+{
+    (void)v, (void)shape;
+    return device_fits(d);
+}
+
 static bool whole(int a, int b)
 {
     return a % b == 0;
@@ -52,7 +68,7 @@ static bool fits_xgemm(const device *d, const int *v, const int *shape)
     int items = v[MDIMC] * v[NDIMC];
     int floats = v[SA] * v[KWG] * v[MWG] + v[SB] * v[KWG] * v[NWG];
     (void)shape;
-    return whole(v[KWG], v[KWI]) && whole(v[MWG], v[MDIMC] * v[VWM]) &&
+    return device_fits(d) && whole(v[KWG], v[KWI]) && whole(v[MWG], v[MDIMC] * v[VWM]) &&
            whole(v[NWG], v[NDIMC] * v[VWN]) && whole(v[MWG], v[MDIMA] * v[VWM]) &&
            whole(v[NWG], v[NDIMB] * v[VWN]) && whole(items, v[MDIMA]) && whole(items, v[NDIMB]) &&
            whole(v[KWG], items / v[MDIMA]) && whole(v[KWG], items / v[NDIMB]) &&
@@ -84,7 +100,7 @@ static bool fits_direct(const device *d, const int *v, const int *shape)
     int items = v[MDIMCD] * v[NDIMCD];
     int floats = v[WGD] * (v[WGD] + v[PADA]) + v[WGD] * (v[WGD] + v[PADB]);
     (void)shape;
-    return whole(v[WGD], v[KWID]) && whole(v[WGD], v[MDIMCD] * v[VWMD]) &&
+    return device_fits(d) && whole(v[WGD], v[KWID]) && whole(v[WGD], v[MDIMCD] * v[VWMD]) &&
            whole(v[WGD], v[NDIMCD] * v[VWND]) && whole(v[WGD], v[MDIMAD] * v[VWMD]) &&
            whole(v[WGD], v[NDIMBD] * v[VWND]) && whole(items, v[MDIMAD]) &&
            whole(items, v[NDIMBD]) && whole(v[WGD], items / v[MDIMAD]) &&
@@ -93,12 +109,13 @@ static bool fits_direct(const device *d, const int *v, const int *shape)
 }
 
 static const tuning shipped = {
-    "gemm", "clblast", "epilogue.cl", NULL, 0, tuning_nothing, 1, tuning_fits_always, "clblast_"};
+    "gemm", "clblast", "epilogue.cl", NULL, 0, tuning_nothing, 1, fits_shipped, "clblast_",
+    NULL};
 static const tuning xgemm = {"gemm", "clblast_xgemm", "epilogue.cl", tunables, N_TUNABLES_HERE,
-                             known, sizeof known / sizeof *known, fits_xgemm, NULL};
+                             known, sizeof known / sizeof *known, fits_xgemm, NULL, NULL};
 static const tuning direct = {"gemm", "clblast_direct", "epilogue.cl", direct_tunables, N_DIRECT,
                               known_direct, sizeof known_direct / sizeof *known_direct,
-                              fits_direct, NULL};
+                              fits_direct, NULL, NULL};
 
 static clblast_parameters parameters(const tuning *t, const int *values)
 {

@@ -37,7 +37,7 @@ static bool fits_values(const device *d, const int *v, const int *shape)
 
 #define TUNED(kind)                                                                                \
     {"gemm", kind, "gemm_cpu.cl", tunables, N_TUNABLES_HERE, known,                                \
-     sizeof known / sizeof *known, fits_values, NULL}
+     sizeof known / sizeof *known, fits_values, NULL, NULL}
 static const tuning tuned = TUNED("cpu"), tuned_strassen = TUNED("cpu_strassen"),
                     tuned_pairs = TUNED("avx512_bf16");
 

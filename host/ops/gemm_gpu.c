@@ -105,9 +105,14 @@ static bool fits_values(const device *d, const int *v, const int *shape)
            (v[MT] == 4 || v[MT] < 2 * m) && (v[NT] == 8 || v[NT] < 2 * n);
 }
 
+static bool stages(const int *v)
+{
+    return v[LA] || v[LB];
+}
+
 #define TUNED(kind)                                                                                \
     {"gemm", kind, "gemm_gpu.cl", tunables, N_TUNABLES_HERE, known,                                \
-     sizeof known / sizeof *known, fits_values, NULL}
+     sizeof known / sizeof *known, fits_values, NULL, stages}
 static const tuning tuned = TUNED("gpu"), tuned_half = TUNED("gpu_fp16");
 
 static bool fits(const device *d)

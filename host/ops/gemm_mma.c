@@ -84,7 +84,7 @@ static bool fits_values(const device *d, const int *v, const int *shape)
 
 #define TUNED(kind)                                                                                \
     {"gemm", kind, "gemm_mma.cl", tunables, N_TUNABLES_HERE, known,                                \
-     sizeof known / sizeof *known, fits_values, NULL}
+     sizeof known / sizeof *known, fits_values, NULL, NULL}
 static const tuning tuned = TUNED("gpu_mma"), tuned_bf16 = TUNED("gpu_mma_bf16"),
                     tuned_three = TUNED("gpu_mma_bf16x3");
 

@@ -23,14 +23,17 @@ status op_modulate(device *d, buf out, buf x, const modulation *m, int batch, in
                    int shift_at, int scale_at, float epsilon)
 {
     kernel *k;
-    size_t group = (size_t)op_group(d, 64);
-    record_work(d, "modulate", (work){.bytes = 8.0 * batch * tokens * width}, "%dx%d",
-                batch * tokens, width);
+    int all = batch * tokens, group = op_group(d, 64), alone = op_items(d);
+    record_work(d, "modulate", (work){.bytes = 8.0 * batch * tokens * width}, "%dx%d", all, width);
     if (d->class == CLASS_CPU)
         return modulate_cpu(d, out, x, m, batch, tokens, width, shift_at, scale_at, epsilon);
-    status st = program_get(d, &k, "modulate.cl", "modulate", "-DWG=%zu", group);
+    /* items add up in local memory: without, each has a token by itself */
+    if ((uint64_t)group * sizeof(float) > d->info.local_bytes) group = 1;
+    while (group == 1 && all % alone != 0) alone /= 2;
+    status st = program_get(d, &k, "modulate.cl", "modulate", "-DWG=%d", group);
     if (st != OK) return st;
-    return launch(d, k, RANGE((size_t)batch * (size_t)tokens * group), RANGE(group), ARG(out),
-                  ARG(x), ARG(m->values), ARG(m->rows), ARG(width), ARG(tokens), ARG(m->stride),
-                  ARG(m->first_row), ARG(m->rows_at), ARG(shift_at), ARG(scale_at), ARG(epsilon));
+    return launch(d, k, RANGE((size_t)all * (size_t)group),
+                  RANGE((size_t)(group > 1 ? group : alone)), ARG(out), ARG(x), ARG(m->values),
+                  ARG(m->rows), ARG(width), ARG(tokens), ARG(m->stride), ARG(m->first_row),
+                  ARG(m->rows_at), ARG(shift_at), ARG(scale_at), ARG(epsilon));
 }

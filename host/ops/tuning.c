@@ -82,6 +82,20 @@ static const tuned *find_nearest(const device *d, const char *op, const tuning *
     return nearest;
 }
 
+/* Not for CPUs, whose local memory is global memory too: their cache holds what is staged, and what
+ * is best there was measured. */
+int tuning_known(const int **out, int most, const device *d, const tuning *t, const int *shape)
+{
+    bool sort = t->stages && d->info.local == LOCAL_GLOBAL && d->info.kind != DEVICE_CPU;
+    int n = 0;
+    for (int staging = 0; staging <= sort; staging++)
+        for (int i = 0; i < t->n_known && n < most; i++)
+            if ((!sort || t->stages(t->known[i]) == staging) &&
+                can_use(d, t, t->known[i], shape))
+                out[n++] = t->known[i];
+    return n;
+}
+
 const int *tuning_values_for(const device *d, const tuning *t, const int *shape)
 {
     const tuned *nearest = find_nearest(d, t->op, t, shape);
@@ -90,9 +104,9 @@ const int *tuning_values_for(const device *d, const tuning *t, const int *shape)
         if (of(l)->t == t && same_shape(of(l)->shape, any_shape) &&
             can_use(d, t, of(l)->values, shape))
             return of(l)->values;
-    for (int i = 0; i < t->n_known; i++)
-        if (can_use(d, t, t->known[i], shape)) return t->known[i];
-    return NULL;
+    const int *first = NULL;
+    tuning_known(&first, 1, d, t, shape);
+    return first;
 }
 
 void tuning_options(char out[TUNING_OPTIONS], const tuning *t, const int *values)

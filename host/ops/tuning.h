@@ -50,11 +50,14 @@ typedef struct {
     bool (*fits)(const device *d, const int *values, const int *shape);
     /* Kinds that begin like this cannot be used in the same process; null: none. */
     const char *excludes;
+    /* Whether these values bring inputs to local memory for no other reason than that it is faster:
+     * where it is global memory, others come first. Null: that is no matter of choice. */
+    bool (*stages)(const int *values);
 } tuning;
 
 /* Of an implementation with nothing to choose. */
 #define TUNING_NOTHING(op, kind, file)                                                             \
-    {op, kind, file, NULL, 0, tuning_nothing, 1, tuning_fits_always, NULL}
+    {op, kind, file, NULL, 0, tuning_nothing, 1, tuning_fits_always, NULL, NULL}
 extern const int tuning_nothing[1][TUNING_VALUES];
 bool tuning_fits_always(const device *d, const int *values, const int *shape);
 
@@ -63,6 +66,10 @@ bool tuning_fits_always(const device *d, const int *values, const int *shape);
  * stored for any shape, else the first known ones that fit; never such as are struck out
  * (first_use.h). Null where none fit. They live as long as the device. */
 const int *tuning_values_for(const device *d, const tuning *t, const int *shape);
+
+/* out = the known values that fit, in the order in which they are to be tried; returns how many,
+ * `most` at most. */
+int tuning_known(const int **out, int most, const device *d, const tuning *t, const int *shape);
 
 /* out = " -DMT=64 -DNT=64", for program_get. */
 void tuning_options(char out[TUNING_OPTIONS], const tuning *t, const int *values);

@@ -71,13 +71,11 @@ static void choose_shapes(const device *d, fitting out[N_FITTINGS])
 /* Adds known values of t that fit, at most `most`; returns how many. */
 static int add_known(choice *out, const device *d, const fitting *f, const tuning *t, int most)
 {
-    int n = 0;
-    for (int i = 0; i < t->n_known && n < most; i++) {
-        if (!t->fits(d, t->known[i], f->shape) ||
-            first_use_struck(d, t, t->known[i], f->shape))
-            continue;
-        out[n].t = t;
-        memcpy(out[n++].values, t->known[i], sizeof out->values);
+    const int *known[MOST];
+    int n = tuning_known(known, most, d, t, f->shape);
+    for (int i = 0; i < n; i++) {
+        out[i].t = t;
+        memcpy(out[i].values, known[i], sizeof out->values);
     }
     return n;
 }

@@ -146,7 +146,7 @@ expect 0 "usage: ditcl kernels" kernels --help
 expect 2 "--out DIR is missing" kernels
 expect 2 "default, known, all" kernels --out keep/kernels --sets best
 expect 2 "fp16, subgroups" kernels --out keep/kernels --features fp61
-expect 2 "1 to 1024" kernels --out keep/kernels --local-memory 0
+expect 2 "0 to 1024" kernels --out keep/kernels --local-memory 1025
 expect 2 "256" kernels --out keep/kernels --work-group 256x
 expect 1 "no such model" kernels not-there --out keep/kernels
 [ -e keep/kernels/index.tsv ] && problem "kernels: an index after a failure"
