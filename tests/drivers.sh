@@ -1,6 +1,7 @@
 #!/bin/bash
-# PoCL and rusticl of another Debian suite, in a tree of scripts/driver_tree: the operator tests, a
-# third of the models' tests (another with each seed) and the README's sheet.
+# PoCL and rusticl of another Debian suite, in a tree of scripts/driver_tree: every kernel with its
+# defaults in the family that suits the device, the gpu family on PoCL, too, in a precision that
+# changes with the seed; a third of the models' tests, another with each seed; the README's sheet.
 #
 #     tests/drivers.sh SUITE PATH/ditcl-tests PATH/ditcl [SEED]
 #
@@ -16,6 +17,8 @@ seed=${4:-$(($(date +%s) % 100000))}
 cd "$(dirname "$(readlink -f "$0")")/.." || exit 1
 suites=(models pictures compat)
 models=${suites[seed % 3]}
+precisions=(auto fp16)
+precision=${precisions[seed / 3 % 2]}
 
 missing()
 {
@@ -51,11 +54,14 @@ all_steps()
     step "$1" "$ditcl" devices -v || bad=1
     step "$1" "$PWD/tests/cli/sheet.sh" "$ditcl" || bad=1
     step "$1" "$tests" -s "$seed" "$models" || bad=1
-    step "$1" "$tests" -s "$seed" kernels || bad=1
+    step "$1" "$ditcl" check --seed "$seed" || bad=1
+    if [ "$1" = pocl ]; then
+        step "$1" "$ditcl" check --seed "$seed" --kernels gpu --precision "$precision" || bad=1
+    fi
     return "$bad"
 }
 
-echo "seed $seed: $models"
+echo "seed $seed: $models, kernels of the gpu family in $precision"
 declare -A job
 for implementation in pocl rusticl; do
     all_steps "$implementation" >"$work/$implementation" 2>&1 &
