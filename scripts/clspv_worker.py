@@ -43,5 +43,5 @@ for line in sys.stdin:
     elif code:
         with open(os.path.join(folder, "k.log"), errors="replace", encoding="utf-8") as file:
             lines = file.read().splitlines()
-        answer = ([x for x in lines if "error" in x.lower()] or lines or ["no message"])[0]
+        answer = ([x for x in lines if "error:" in x] or lines or ["no message"])[0]
     print(answer.strip(), flush=True)
