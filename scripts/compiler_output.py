@@ -38,7 +38,8 @@ def read_ze_info(text):
         scratch = re.findall(r"type: +scratch.*\n(?: +\w+: .*\n)*? +size: +(\d+)", block)
         kernels[block.split("\n")[0].strip()] = {
             "local": value("slm_size"), "lanes": value("simd_size"),
-            "scratch": sum(map(int, scratch)), "spills": value("spill_size")}
+            # bytes of a hardware thread, spilled or not, as the older binaries tell
+            "scratch": max(sum(map(int, scratch)), value("spill_size"))}
     return kernels
 
 
