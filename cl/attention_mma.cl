@@ -218,7 +218,10 @@ INLINE void add_scores(unit_c score[FQ][FK], local const uint *queries, query_fa
             key_factor y;
             load_key(&y, keys + j * UK * (ROW_K / 2) + step * (UNIT_K / 2), ROW_K / 2, lane);
             #pragma unroll
-            for (int i = 0; i < FQ; i++) multiply(&score[i][j], x[i], y, exchange);
+            for (int i = 0; i < FQ; i++) {
+                multiply(&score[i][j], x[i], y, exchange);
+                UNIT_PIN(score[i][j]);
+            }
         }
     }
 }
@@ -325,7 +328,10 @@ INLINE void add_values(unit_c sum[FQ][FC], float shrink[FQ][OWN], local const ui
             key_factor y;
             load_key(&y, values + j * UK * (ROW_V / 2) + step * (UNIT_K / 2), ROW_V / 2, lane);
             #pragma unroll
-            for (int i = 0; i < FQ; i++) multiply(&sum[i][j], x[i], y, exchange);
+            for (int i = 0; i < FQ; i++) {
+                multiply(&sum[i][j], x[i], y, exchange);
+                UNIT_PIN(sum[i][j]);
+            }
         }
     }
 }

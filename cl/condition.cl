@@ -31,6 +31,9 @@ kernel void condition_prepend(global float *out, global const float *x,
     if (k >= width) return;
     size_t to = ((size_t)n * (tokens + 2) + token) * width + k;
     size_t row = (size_t)(first_row + rows[rows_at + n]) * 2;
-    out[to] = token < 2 ? context[(row + token) * width + k]
-                        : x[((size_t)n * tokens + token - 2) * width + k];
+    /* two stores: clspv crashes on a choice between two global pointers */
+    if (token < 2)
+        out[to] = context[(row + token) * width + k];
+    else
+        out[to] = x[((size_t)n * tokens + token - 2) * width + k];
 }

@@ -57,8 +57,9 @@ INLINE float4 input(global const float *pixel, global const float *affine, int c
 #if IN_WHOLE
     float4 x = vload4(0, pixel + c);
 #if NORM
-    float8 pairs = vload8(0, affine + c * 2);
-    x = mad(x, pairs.even, pairs.odd);
+    /* not vload8: clspv takes vectors of 4 at most */
+    float4 low = vload4(0, affine + c * 2), high = vload4(1, affine + c * 2);
+    x = mad(x, (float4)(low.even, high.even), (float4)(low.odd, high.odd));
 #endif
 #else
     float lane[4];

@@ -253,6 +253,7 @@ void conv_mma(global float *out, global const float *x, global const float *affi
             keep_patch(x_tile, x_part, factor, p, v);
         }
 #endif
+        UNIT_ROLLED
         for (int tap = 0; tap < 9; tap += ST) {
             local ushort *w_now = w_tile + stage * W_STAGE;
 #if !DB

@@ -1,5 +1,5 @@
 #!/bin/bash
-# scripts/compile_gpu must see a kernel that is broken: one kernel is, in three ways, and each must
+# scripts/compile_gpu must see a kernel that is broken: one kernel is, in several ways, and each must
 # fail by the message it should; whole, it passes. usage: tests/compile_gpu.sh PATH/ditcl
 set -u
 ditcl=$(readlink -f "${1:?usage: tests/compile_gpu.sh PATH/ditcl}")
@@ -36,12 +36,19 @@ big='    local int y[COUNT];\n    y[get_local_id(0)] = bits;\n    barrier(CLK_LO
 big="$big\n    out[1] = y[get_local_id(0) ^ 1];"
 bigger=${big/COUNT/20000}
 big=${big/COUNT/10000}
-for family in intel amd nvidia spirv; do
+for family in intel intel26 amd nvidia spirv clspv; do
     expect 0 "0 failed" "" $family
     expect 1 "does not compile" "    nonsense;" $family
 done
 expect 1 "spills" "$spill" amd
+# of a target whose device libraries are older than it
+expect 1 "WRONG: gfx1100: cl/fill.cl" "$spill" amd
+expect 0 "programs use scratch memory on bmg" "$spill" intel26
 expect 1 "40000 bytes of local memory" "$big" nvidia
+expect 1 "40000 bytes of local memory" "$big" intel26
+# vectors of 8 are for the others
+expect 1 "vectors with more than 4 elements" "    int8 x = vload8(0, out);" clspv
+expect 0 "0 failed" "    int8 x = vload8(0, out);" spirv
 expect 1 "local memory (80000) exceeds" "$bigger" amd
 
 echo "$passed passed, $failed failed"

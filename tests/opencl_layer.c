@@ -23,6 +23,8 @@
  *     no_images, no_fp16  reported
  *     units=N             compute units, reported
  *     type=cpu|gpu|accelerator, name=TEXT, vendor=TEXT, driver=TEXT, version=TEXT, platform=TEXT
+ *     c_version=TEXT      of OpenCL C, reported
+ *     builds=FILE         gets a line with the options of each program that is built
  *     slow=US             a work-group takes so many microseconds longer: work runs one after the
  *                         other, once it was flushed, and whoever waits for it sleeps
  *     watchdog=MS         with slow: the device is lost at a launch that takes longer
@@ -82,7 +84,8 @@ static struct {
     cl_uint units;
     cl_device_type type;
     char name[TEXT_BYTES], vendor[TEXT_BYTES], driver[TEXT_BYTES], version[TEXT_BYTES],
-        platform[TEXT_BYTES], log[TEXT_BYTES], launches[TEXT_BYTES];
+         c_version[TEXT_BYTES], platform[TEXT_BYTES], log[TEXT_BYTES], builds[TEXT_BYTES],
+         launches[TEXT_BYTES];
 } set;
 
 static const cl_icd_dispatch *driver;
@@ -218,7 +221,8 @@ static cl_int CL_API_CALL get_device_info(cl_device_id d, cl_device_info what, s
     } texts[] = {{CL_DEVICE_NAME, set.name},
                  {CL_DEVICE_VENDOR, set.vendor},
                  {CL_DRIVER_VERSION, set.driver},
-                 {CL_DEVICE_VERSION, set.version}};
+                 {CL_DEVICE_VERSION, set.version},
+                 {CL_DEVICE_OPENCL_C_VERSION, set.c_version}};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         if (what == texts[i].what && *texts[i].text)
             return answer_text(texts[i].text, size, value, used);
@@ -448,6 +452,16 @@ static cl_int CL_API_CALL enqueue_ndrange_kernel(cl_command_queue q, cl_kernel k
 typedef void(CL_CALLBACK *told)(const char *, const void *, size_t, void *);
 typedef void(CL_CALLBACK *built)(cl_program, void *);
 
+static cl_int CL_API_CALL build_program(cl_program p, cl_uint n, const cl_device_id *d,
+                                        const char *options, built f, void *data)
+{
+    STATUS(clBuildProgram);
+    FILE *file = *set.builds ? fopen(set.builds, "a") : NULL;
+    if (file) fprintf(file, "%s\n", options ? options : "");
+    if (file) fclose(file);
+    return driver->clBuildProgram(p, n, d, options, f, data);
+}
+
 PLAIN_OBJECT(cl_context, clCreateContext,
              (const cl_context_properties *p, cl_uint n, const cl_device_id *d, told f, void *data,
               cl_int *error), (p, n, d, f, data, error))
@@ -475,9 +489,6 @@ static void *CL_API_CALL plain_clEnqueueMapBuffer(cl_command_queue q, cl_mem b, 
 
 PLAIN_STATUS(clReleaseContext, (cl_context c), (c))
 PLAIN_STATUS(clReleaseCommandQueue, (cl_command_queue q), (q))
-PLAIN_STATUS(clBuildProgram,
-             (cl_program p, cl_uint n, const cl_device_id *d, const char *options, built f,
-              void *data), (p, n, d, options, f, data))
 PLAIN_STATUS(clGetProgramInfo,
              (cl_program p, cl_program_info what, size_t n, void *v, size_t *used),
              (p, what, n, v, used))
@@ -567,6 +578,7 @@ static void understand(char *setting)
     } texts[] = {{"name", set.name},         {"vendor", set.vendor},
                  {"driver", set.driver},     {"version", set.version},
                  {"platform", set.platform}, {"log", set.log},
+                 {"builds", set.builds},     {"c_version", set.c_version},
                  {"wrong", set.wrong},       {"launches", set.launches}};
     const struct {
         const char *name;
@@ -670,10 +682,11 @@ EXPORT CL_API_ENTRY cl_int CL_API_CALL clInitLayer(cl_uint n, const cl_icd_dispa
     layer.clReleaseMemObject = release_mem_object;
     layer.clSetKernelArg = set_kernel_arg;
     layer.clEnqueueNDRangeKernel = enqueue_ndrange_kernel;
+    layer.clBuildProgram = build_program;
 #define PLAIN(name) layer.name = plain_##name;
     PLAIN(clCreateContext) PLAIN(clReleaseContext) PLAIN(clCreateCommandQueue)
     PLAIN(clReleaseCommandQueue) PLAIN(clCreateProgramWithSource) PLAIN(clCreateProgramWithBinary)
-    PLAIN(clBuildProgram) PLAIN(clGetProgramInfo) PLAIN(clGetProgramBuildInfo)
+    PLAIN(clGetProgramInfo) PLAIN(clGetProgramBuildInfo)
     PLAIN(clRetainProgram) PLAIN(clReleaseProgram) PLAIN(clCreateKernel) PLAIN(clReleaseKernel)
     PLAIN(clGetKernelInfo) PLAIN(clEnqueueReadBuffer) PLAIN(clEnqueueWriteBuffer)
     PLAIN(clEnqueueCopyBuffer) PLAIN(clEnqueueMapBuffer) PLAIN(clEnqueueUnmapMemObject)

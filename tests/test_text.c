@@ -17,6 +17,7 @@
 #include "base/memory.h"
 #include "base/parallel.h"
 #include "base/text.h"
+#include "device/features.h"
 #include "scratch.h"
 
 /* ---- text ---- */
@@ -509,6 +510,22 @@ START_TEST(sharing_work)
 }
 END_TEST
 
+START_TEST(versions)
+{
+    ck_assert_int_eq(opencl_version("OpenCL 1.2 pocl HSTR: pthread"), 102);
+    ck_assert_int_eq(opencl_version("OpenCL 3.1 "), 301);
+    ck_assert_int_eq(opencl_version("OpenCL C 2.0 "), 200);
+    ck_assert_int_eq(opencl_version("OpenCL C 3.1"), 301);
+    ck_assert_int_eq(opencl_version("OpenCL 4.0"), 400);
+    ck_assert_int_eq(opencl_version("OpenCL 3.10"), 310);
+    ck_assert_int_eq(opencl_version("OpenCL C"), 0);
+    ck_assert_int_eq(opencl_version("OpenCL 3"), 0);
+    ck_assert_int_eq(opencl_version("CUDA 12.9"), 0);
+    ck_assert_int_eq(opencl_version("OpenCL -1.2"), 0);
+    ck_assert_int_eq(opencl_version(""), 0);
+}
+END_TEST
+
 START_TEST(forgetting_pages)
 {
     enum { SIZE = 3 << 14 };
@@ -551,6 +568,7 @@ Suite *suite_text(void)
     tcase_add_test(tc, read_cut_short);
     tcase_add_test(tc, reading);
     tcase_add_test(tc, sharing_work);
+    tcase_add_test(tc, versions);
     tcase_add_test(tc, forgetting_pages);
     suite_add_tcase(suite, tc);
     return suite;

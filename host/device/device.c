@@ -113,6 +113,8 @@ static status describe_names(device_info *info, cl_platform_id platform, cl_devi
     TRY(get_text(info->vendor, sizeof info->vendor, id, CL_DEVICE_VENDOR));
     TRY(get_text(info->driver, sizeof info->driver, id, CL_DRIVER_VERSION));
     TRY(get_text(info->version, sizeof info->version, id, CL_DEVICE_VERSION));
+    TRY(get_text(value, sizeof value, id, CL_DEVICE_OPENCL_C_VERSION));
+    info->c_version = opencl_version(value);
 done:
     return st;
 }

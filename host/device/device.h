@@ -74,6 +74,7 @@ typedef struct {
     int index;   /* over all platforms, as printed */
     char id[24]; /* "platform:device", as clinfo counts */
     char platform[128], name[128], vendor[128], driver[128], version[128];
+    int c_version;       /* of OpenCL C: 102 is 1.2; 0: not known */
     device_kind kind;    /* the first of GPU, accelerator, CPU that the device claims */
     bool kinds[N_DEVICE_KINDS];
     bool unified_memory; /* shares the host's: an integrated GPU or a CPU */

@@ -39,6 +39,15 @@ int feature_find(const char *name, size_t length)
     return -1;
 }
 
+int opencl_version(const char *text)
+{
+    int major, minor;
+    if (sscanf(text, "OpenCL C %2d.%2d", &major, &minor) != 2 &&
+        sscanf(text, "OpenCL %2d.%2d", &major, &minor) != 2)
+        return 0;
+    return major < 1 || minor < 0 ? 0 : 100 * major + minor;
+}
+
 #if defined __x86_64__
 
 /* The system saves all these parts of a thread's registers (XCR0). */

@@ -27,6 +27,9 @@ const char *feature_name(feature_id id);
 /* The feature of this name, or -1; length: of the name. */
 int feature_find(const char *name, size_t length);
 
+/* 301 of "OpenCL 3.1 ..." or "OpenCL C 3.1 ..."; 0 where text does not begin with a version. */
+int opencl_version(const char *text);
+
 /* Adds to what the driver says. Where kernels run on this machine's own processor: what the
  * processor claims, the system saves on a switch of threads, and, of what needs one, the permission
  * that this call asks for. For tests, DITCL_FEATURES=+NAME,-NAME claims and disclaims features

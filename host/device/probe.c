@@ -114,8 +114,9 @@ enum { ITEMS = 64 };
 
 void probe_subgroup_options(char out[PROBE_OPTIONS], const device *d)
 {
-    snprintf(out, PROBE_OPTIONS, "-DSUBGROUPS -DSUBGROUPS_REQUIRED=%d -DSG_SIZE=%d",
-             d->subgroups.required, d->subgroups.size);
+    bool asks = d->info.quirk.has[QUIRK_SUBGROUPS_NEED_CL2] && d->info.c_version >= 200;
+    snprintf(out, PROBE_OPTIONS, "-DSUBGROUPS -DSUBGROUPS_REQUIRED=%d -DSG_SIZE=%d%s",
+             d->subgroups.required, d->subgroups.size, asks ? " -cl-std=CL2.0" : "");
 }
 
 /* The size that all had, if neighbours make a sub-group and its items are in order; else 0. */

@@ -18,8 +18,9 @@ status probe_feature(device *d, feature_id which);
 /* Options for kernels with vectors of bfloat16 pairs. */
 extern const char probe_pair_options[];
 
-/* Options for kernels with sub-groups: "-DSUBGROUPS ..."; they define SG_SIZE. */
-enum { PROBE_OPTIONS = 64 };
+/* Options for kernels with sub-groups: "-DSUBGROUPS ..."; they define SG_SIZE. -cl-std is among
+ * them where the driver needs it, and nowhere else: others hang or fail with it. */
+enum { PROBE_OPTIONS = 96 };
 void probe_subgroup_options(char out[PROBE_OPTIONS], const device *d);
 
 /* Options for kernels with matrix tiles: "-DVEC=16 -DTILES ...". */

@@ -35,4 +35,28 @@ DITCL_LAYER=$'type=gpu;units=6;name=Sma\e[31mll;vendor=V\xc2\x9bx;platform=P' ex
 grep -qP '\x1b|\xc2\x9b' out err && problem "devices prints control characters: $(cat -v out err)"
 says "gpu" out
 DITCL_LAYER="name=Small;group=64;largest=64" expect 0 "Small" devices
+DITCL_LAYER="version=OpenCL 3.1 of 2026;c_version=OpenCL C 3.1 " expect 0 "" "${draw[@]}"
+made x.png
+
+# -cl-std reaches programs with sub-groups only, and of drivers that need it only (cl/devices)
+# builds OPTION SETTINGS: what programs with sub-groups are built with; others are without it
+builds()
+{
+    local file=$work/keep/builds with without
+    rm -f "$file"
+    DITCL_FEATURES=+subgroups DITCL_LAYER="type=gpu;builds=$file;$2" expect 0 "" "${draw[@]}" \
+        --precision fp32 --no-cache
+    made x.png
+    with=$(grep -e -DSUBGROUPS "$file" | sed -n 's/.*\(-cl-std=[^ ]*\).*/\1/p' | sort -u)
+    without=$(grep -ve -DSUBGROUPS "$file" | grep -c -e -cl-std)
+    grep -q -e -DSUBGROUPS "$file" || problem "$2: no program with sub-groups: $(cat "$file")"
+    [ "$with" = "$1" ] || problem "$2: sub-groups with \"$with\", expected \"$1\""
+    [ "$without" -eq 0 ] || problem "$2: $without programs without sub-groups have -cl-std"
+}
+amd="platform=AMD Accelerated Parallel Processing;name=gfx1030"
+builds -cl-std=CL2.0 "$amd;c_version=OpenCL C 2.0 "
+builds -cl-std=CL2.0 "$amd;c_version=OpenCL C 3.1 "
+builds "" "$amd;c_version=OpenCL C 1.2 "
+builds "" "c_version=OpenCL C 2.0 "
+builds "" "platform=rusticl;name=AMD Radeon;c_version=OpenCL C 3.1 "
 finish

@@ -1,0 +1,77 @@
+#!/bin/bash
+# PoCL and rusticl of another Debian suite, in a tree of scripts/driver_tree: every kernel with its
+# defaults in the family that suits the device, the gpu family on PoCL, too, in a precision that
+# changes with the seed; a third of the models' tests, another with each seed; the README's sheet.
+#
+#     tests/drivers.sh SUITE PATH/ditcl-tests PATH/ditcl [SEED]
+#
+# Exit code: 0 when all is right; 77 with one loud line where the suite has no tree or the user is
+# not root, or 1 where DITCL_REQUIRE (such as "trixie sid") names the suite.
+set -u
+usage="usage: tests/drivers.sh SUITE PATH/ditcl-tests PATH/ditcl [SEED]"
+suite=${1:?$usage}
+# the tree has this machine's files below /host
+tests=/host$(readlink -f "${2:?$usage}")
+ditcl=/host$(readlink -f "${3:?$usage}")
+seed=${4:-$(($(date +%s) % 100000))}
+cd "$(dirname "$(readlink -f "$0")")/.." || exit 1
+suites=(models pictures compat)
+models=${suites[seed % 3]}
+precisions=(auto fp16)
+precision=${precisions[seed / 3 % 2]}
+
+missing()
+{
+    for required in ${DITCL_REQUIRE:-}; do
+        if [ "$required" = "$suite" ]; then
+            echo "*** the drivers of $suite are required and not there: $1 ***" >&2
+            exit 1
+        fi
+    done
+    echo "*** SKIPPED: the drivers of $suite are not there: $1 ***" >&2
+    exit 77
+}
+
+tree=$(scripts/driver_tree find "$suite" 2>&1) || missing "$tree"
+why=$(scripts/driver_tree run "$tree" true 2>&1) || missing "${why:-no mount namespace here}"
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+# step IMPLEMENTATION COMMAND...: in the tree, where no driver may be missing
+step()
+{
+    local start code
+    start=$(date +%s)
+    DITCL_REQUIRE="pocl rusticl" scripts/driver_tree run "$tree" "$PWD/tests/on.sh" "$@"
+    code=$?
+    echo "exit code $code after $(($(date +%s) - start)) s: $*"
+    [ "$code" -eq 0 ]
+}
+
+all_steps()
+{
+    local bad=0
+    step "$1" "$ditcl" devices -v || bad=1
+    step "$1" "$PWD/tests/cli/sheet.sh" "$ditcl" || bad=1
+    step "$1" "$tests" -s "$seed" "$models" || bad=1
+    step "$1" "$ditcl" check --seed "$seed" || bad=1
+    if [ "$1" = pocl ]; then
+        step "$1" "$ditcl" check --seed "$seed" --kernels gpu --precision "$precision" || bad=1
+    fi
+    return "$bad"
+}
+
+echo "seed $seed: $models, kernels of the gpu family in $precision"
+declare -A job
+for implementation in pocl rusticl; do
+    all_steps "$implementation" >"$work/$implementation" 2>&1 &
+    job[$implementation]=$!
+done
+failed=0
+for implementation in pocl rusticl; do
+    wait "${job[$implementation]}" || failed=1
+    echo "==== $implementation of $suite ===="
+    cat "$work/$implementation"
+done
+times
+exit "$failed"
