@@ -20,8 +20,9 @@ status cli_check(int argc, char **argv);
 status cli_bench(int argc, char **argv);
 status cli_kernels(int argc, char **argv);
 status cli_tune(int argc, char **argv);
-/* A child of tune; not for people. */
+/* Children of tune and of check; not for people. */
 status cli_tune_worker(int argc, char **argv);
+status cli_check_worker(int argc, char **argv);
 
 /* Which device, and how it computes. */
 typedef struct {

@@ -247,6 +247,7 @@ void properties_loader(char *out, size_t size)
     ask_loader.address = clGetExtensionFunctionAddress("clGetICDLoaderInfoOCLICD");
     if (!ask_loader.address) return;
     if (ask_loader.call(ICDL_NAME, sizeof name - 1, name, NULL) != CL_SUCCESS) return;
-    if (ask_loader.call(ICDL_VERSION, sizeof version - 1, version, NULL) != CL_SUCCESS) *version = 0;
+    if (ask_loader.call(ICDL_VERSION, sizeof version - 1, version, NULL) != CL_SUCCESS)
+        *version = 0;
     snprintf(out, size, "%s%s%s", name, *version ? " " : "", version);
 }
