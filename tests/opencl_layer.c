@@ -21,6 +21,7 @@
  *     no_images, no_fp16  reported
  *     units=N             compute units, reported
  *     type=cpu|gpu|accelerator, name=TEXT, vendor=TEXT, driver=TEXT, version=TEXT, platform=TEXT
+ *     only=TEXT           faults begin when a context is made for a device whose name has this text
  *     log=FILE            gets one line a call name, with how often it was called, at the end
  *
  * A setting that is not understood ends the process at once with exit code 99. */
@@ -73,8 +74,9 @@ static struct {
     cl_uint units;
     cl_device_type type;
     char name[TEXT_BYTES], vendor[TEXT_BYTES], driver[TEXT_BYTES], version[TEXT_BYTES],
-        platform[TEXT_BYTES], log[TEXT_BYTES];
+        platform[TEXT_BYTES], log[TEXT_BYTES], only[TEXT_BYTES];
 } set;
+static bool harmless; /* until a context is made for the device that `only` names */
 
 static const cl_icd_dispatch *driver;
 static cl_icd_dispatch layer;
@@ -104,12 +106,13 @@ static bool interfered(int call, cl_int *code)
     const rule *found = NULL;
     pthread_mutex_lock(&lock);
     unsigned long mine = ++calls[call], all = ++calls[ANY_CALL];
-    for (int i = 0; i < set.n_rules && !found; i++) {
+    for (int i = 0; i < set.n_rules && !found && !harmless; i++) {
         const rule *r = &set.rules[i];
         unsigned long n = r->call == ANY_CALL ? all : mine;
         if ((r->call == ANY_CALL || r->call == call) && n >= r->first && n <= r->last) found = r;
     }
-    bool lost = set.lost_at && calls[CALL_clEnqueueNDRangeKernel] >= set.lost_at && !asks;
+    bool lost = set.lost_at && !harmless && !asks &&
+                calls[CALL_clEnqueueNDRangeKernel] >= set.lost_at;
     pthread_mutex_unlock(&lock);
     *code = found ? found->code : CL_OUT_OF_RESOURCES;
     if (found && found->what == CRASH) *(volatile int *)0 = 0;
@@ -371,7 +374,7 @@ static cl_int CL_API_CALL enqueue_ndrange_kernel(cl_command_queue q, cl_kernel k
     cl_int code = refuse(k, dims, local);
     if (code == CL_SUCCESS)
         code = driver->clEnqueueNDRangeKernel(q, k, dims, offset, global, local, n, waits, event);
-    return code == CL_SUCCESS && is_wrong(k) ? spoil(q, k) : code;
+    return code == CL_SUCCESS && !harmless && is_wrong(k) ? spoil(q, k) : code;
 }
 
 /* ---- calls that are only counted and made to fail ---- */
@@ -395,6 +398,17 @@ typedef void(CL_CALLBACK *built)(cl_program, void *);
 PLAIN_OBJECT(cl_context, clCreateContext,
              (const cl_context_properties *p, cl_uint n, const cl_device_id *d, told f, void *data,
               cl_int *error), (p, n, d, f, data, error))
+
+static cl_context CL_API_CALL create_context(const cl_context_properties *p, cl_uint n,
+                                             const cl_device_id *d, told f, void *data,
+                                             cl_int *error)
+{
+    char name[TEXT_BYTES] = "";
+    if (n) driver->clGetDeviceInfo(*d, CL_DEVICE_NAME, sizeof name - 1, name, NULL);
+    harmless = !strstr(name, set.only);
+    return plain_clCreateContext(p, n, d, f, data, error);
+}
+
 PLAIN_OBJECT(cl_command_queue, clCreateCommandQueue,
              (cl_context c, cl_device_id d, cl_command_queue_properties p, cl_int *error),
              (c, d, p, error))
@@ -498,7 +512,7 @@ static void understand(char *setting)
     } texts[] = {{"name", set.name},         {"vendor", set.vendor},
                  {"driver", set.driver},     {"version", set.version},
                  {"platform", set.platform}, {"log", set.log},
-                 {"wrong", set.wrong}};
+                 {"wrong", set.wrong},       {"only", set.only}};
     const struct {
         const char *name;
         size_t *size;
@@ -582,6 +596,7 @@ EXPORT CL_API_ENTRY cl_int CL_API_CALL clInitLayer(cl_uint n, const cl_icd_dispa
     if (!target || !n_ours || !ours || n < sizeof layer / sizeof layer.clGetPlatformIDs)
         return CL_INVALID_VALUE;
     read_settings();
+    harmless = *set.only;
     driver = target;
     layer = *target;
     layer.clGetPlatformIDs = get_platform_ids;
@@ -589,13 +604,14 @@ EXPORT CL_API_ENTRY cl_int CL_API_CALL clInitLayer(cl_uint n, const cl_icd_dispa
     layer.clGetDeviceIDs = get_device_ids;
     layer.clGetDeviceInfo = get_device_info;
     layer.clGetKernelWorkGroupInfo = get_kernel_work_group_info;
+    layer.clCreateContext = create_context;
     layer.clCreateBuffer = create_buffer;
     layer.clCreateImage = create_image;
     layer.clReleaseMemObject = release_mem_object;
     layer.clSetKernelArg = set_kernel_arg;
     layer.clEnqueueNDRangeKernel = enqueue_ndrange_kernel;
 #define PLAIN(name) layer.name = plain_##name;
-    PLAIN(clCreateContext) PLAIN(clReleaseContext) PLAIN(clCreateCommandQueue)
+    PLAIN(clReleaseContext) PLAIN(clCreateCommandQueue)
     PLAIN(clReleaseCommandQueue) PLAIN(clCreateProgramWithSource) PLAIN(clCreateProgramWithBinary)
     PLAIN(clBuildProgram) PLAIN(clGetProgramInfo) PLAIN(clGetProgramBuildInfo)
     PLAIN(clRetainProgram) PLAIN(clReleaseProgram) PLAIN(clCreateKernel) PLAIN(clReleaseKernel)

@@ -19,7 +19,7 @@ typedef struct {
     text_list operators;
 } check_options;
 
-static const check_options defaults = {.seed = 1, .silence = 600, .model_seconds = 60};
+static const check_options defaults = {.seed = 1, .silence = 600, .model_seconds = 120};
 
 /* ---- one device, here ---- */
 
@@ -217,7 +217,7 @@ status cli_check(int argc, char **argv)
         {"all", 0, OPTION_FLAG, &q.all, NULL, "check every device, one after the other", 0, 0,
          NULL},
         {"model-seconds", 0, OPTION_INT, &q.model_seconds, "T",
-         "leave a model out of the report if it would take more seconds [60]", 0, 100000, NULL},
+         "leave a model out of the report if it would take more seconds [120]", 0, 100000, NULL},
         {"silence", 0, OPTION_INT, &q.silence, "T",
          "end a device that says nothing for so many seconds, with --report or --all [600]", 1,
          1000000, NULL},
