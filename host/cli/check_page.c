@@ -231,10 +231,9 @@ static void write_skipped(FILE *out, json_t *skipped)
 void check_page(const report *r, FILE *out)
 {
     json_t *devices = json_object_get(r->root, "devices");
-    page_begin(out, "ditcl check");
-    fputs("<style>.facts td{white-space:normal;text-align:left;overflow-wrap:anywhere}"
-          ".bad,.bad td{color:#c0392b}.good{color:#1e8449}.device{margin-top:48px}</style>\n",
-          out);
+    page_begin(out, "ditcl check",
+               ".facts td{white-space:normal;text-align:left;overflow-wrap:anywhere}"
+               ".bad,.bad td{color:#c0392b}.good{color:#1e8449}.device{margin-top:48px}\n");
     for (size_t i = 0; i < json_array_size(devices); i++) {
         json_t *d = json_array_get(devices, i), *checks = json_object_get(d, "checks");
         fputs(i ? "<div class=device></div>\n" : "", out);

@@ -56,10 +56,10 @@ void page_text(FILE *out, const char *words)
     }
 }
 
-void page_begin(FILE *out, const char *title)
+void page_begin(FILE *out, const char *title, const char *more_style)
 {
     fprintf(out, "<!doctype html>\n<html lang=en><head><meta charset=utf-8>"
                  "<meta name=viewport content='width=device-width,initial-scale=1'><title>");
     page_text(out, title);
-    fprintf(out, "</title>\n<style>%s</style></head>\n<body><main>\n", style);
+    fprintf(out, "</title>\n<style>%s%s</style></head>\n<body><main>\n", style, more_style);
 }

@@ -4,8 +4,9 @@
 
 #include <stdio.h>
 
-/* Writes all up to the first heading: the head, the style, <body><main>. */
-void page_begin(FILE *out, const char *title);
+/* Writes all up to the first heading: the head, the style with what this page adds to it,
+ * <body><main>. */
+void page_begin(FILE *out, const char *title, const char *more_style);
 
 /* Text from outside: markup and control characters lose their meaning. */
 void page_text(FILE *out, const char *words);

@@ -296,7 +296,7 @@ static void write_row(FILE *out, const results *r, const bench_row *row)
 status results_html(const results *r, FILE *out)
 {
     const device_info *i = &r->d->info;
-    page_begin(out, "ditcl bench");
+    page_begin(out, "ditcl bench", "");
     fprintf(out, "<h1>");
     page_text(out, r->model);
     fprintf(out, "</h1>\n<p>");

@@ -53,6 +53,8 @@ report keep/w.json 'd["largest_buffer"]["reported_bytes"] >= d["largest_buffer"]
 report keep/w.json '{m["model"] for m in d["models"]} | set(skipped) >= {"DiT-S/2", "DiT-B/2", "DiT-XL/2"}'
 report keep/w.json 'all(m["pass_ms"] > 0 and any(o["name"] == "qkv" and o["kernels"][0].startswith("gemm") for o in m["operators"]) for m in d["models"])'
 report keep/w.json 'len(d["convolutions"]) == 9 and all(c["implementation"] for c in d["convolutions"])'
+expect 0 "7 checks passed" check fill --report keep/w.html --model-seconds 0
+says "fp32 peak" keep/w.html
 [ "$(stat -c %s keep/w.json)" -lt 40000 ] || problem "a report of $(stat -c %s keep/w.json) bytes"
 
 # ---- the hash ----
@@ -114,6 +116,23 @@ says "<h1>$name</h1>" keep/r.html
 says "All checks passed" keep/r.html
 for not in "<script" "<link" "http:" "https:" "src="; do says not "$not" keep/r.html; done
 says not NaN keep/r.html
+# whole FILE: its elements are closed in order, and nothing is fetched from elsewhere
+whole()
+{
+    if python3 - "$root/tests" "$1" <<'END'; then passed=$((passed + 1)); else problem "$1 is no whole page"; fi
+import sys
+sys.path.insert(0, sys.argv[1])
+sys.dont_write_bytecode = True
+import bench
+text, page = open(sys.argv[2]).read(), bench.Page()
+page.feed(text)
+page.close()
+assert text.startswith("<!doctype html>") and text.endswith("</html>\n") and not page.open
+assert page.seen["h1"] >= 1 and page.seen["table"] >= 4, page.seen
+END
+}
+for page in keep/r.html keep/w.html; do whole $page; done
+if [ -f "$layer" ]; then whole keep/h.html; fi
 
 # ---- a device that crashes, hangs or cannot be opened ends nothing but its own examination ----
 export POCL_DEVICES="pthread basic"
