@@ -70,7 +70,7 @@ static void child_arguments(child_words *a, const check_options *q, const device
     int n = 0;
     snprintf(a->seed, sizeof a->seed, "%d", q->seed);
     snprintf(a->seconds, sizeof a->seconds, "%d", q->model_seconds);
-    a->words[n++] = "check-worker";
+    a->words[n++] = "report-worker";
     a->words[n++] = "--device", a->words[n++] = info->id;
     a->words[n++] = "--seed", a->words[n++] = a->seed;
     a->words[n++] = "--model-seconds", a->words[n++] = a->seconds;
@@ -270,7 +270,7 @@ done:
     return st;
 }
 
-status cli_check_worker(int argc, char **argv)
+status cli_report_worker(int argc, char **argv)
 {
     check_options q = defaults;
     bool helped;
@@ -284,12 +284,12 @@ status cli_check_worker(int argc, char **argv)
         OPTIONS_DEVICE(&q.on),
         {0},
     };
-    const command c = {.name = "check-worker", .arguments = "", .summary = "A child of check.",
+    const command c = {.name = "report-worker", .arguments = "", .summary = "A child of check.",
                        .options = options};
     status st = OK;
     TRY(options_parse(&c, argc, argv, &helped));
     replies = helped ? NULL : fdopen(WORKER_REPLIES, "w");
-    if (!replies) TRY(fail(ERR_USAGE, "check-worker: only ditcl check starts it"));
+    if (!replies) TRY(fail(ERR_USAGE, "report-worker: only ditcl check starts it"));
     q.on.no_cache = true;
     q.on.measured = q.whole && !q.quick; /* what a run would use */
     st = examine(replies, &q);

@@ -22,7 +22,7 @@ status cli_kernels(int argc, char **argv);
 status cli_tune(int argc, char **argv);
 /* Children of tune and of check; not for people. */
 status cli_tune_worker(int argc, char **argv);
-status cli_check_worker(int argc, char **argv);
+status cli_report_worker(int argc, char **argv);
 
 /* Which device, and how it computes. */
 typedef struct {
