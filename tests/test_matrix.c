@@ -35,7 +35,7 @@ static void check_operators(const device_info *info, precision p, const char *cl
     device d;
     open_claiming(&d, info, p, claim);
     ck_assert_str_eq(gemm_name(&d, 64, 64, 64), products[p]);
-    ck_assert_str_eq(conv_name(&d, (conv_layer){64, 64, 64, 1}), products[p]);
+    ck_assert_str_eq(conv_name(&d, (conv_layer){64, 64, 64, 1, 0}), products[p]);
     for (int t = 0; trials[t]; t++)
         for (int i = 0; i < N_OPERATORS; i++) {
             trial_tally tally;

@@ -99,7 +99,6 @@ static void check_products(const device_info *info, kernel_class class, status w
                  gemm_name(&d, s[0], s[1], s[2]), s[0], s[1], s[2]);
         ck_assert_msg(strstr(fail_line(), says), "%s", fail_line());
     }
-    ck_assert_uint_eq(d.n_products, wanted == OK ? sizeof shapes / sizeof *shapes : 0);
     device_close(&d);
 }
 

@@ -291,7 +291,7 @@ status cli_report_worker(int argc, char **argv)
     replies = helped ? NULL : fdopen(WORKER_REPLIES, "w");
     if (!replies) TRY(fail(ERR_USAGE, "report-worker: only ditcl check starts it"));
     q.on.no_cache = true;
-    q.on.measured = q.whole && !q.quick; /* what a run would use */
+    q.on.bare = q.on.unprobed = true; /* report_send_device does both */
     st = examine(replies, &q);
     if (st != OK) report_send_failure(replies);
 done:

@@ -20,8 +20,9 @@ status cli_check(int argc, char **argv);
 status cli_bench(int argc, char **argv);
 status cli_kernels(int argc, char **argv);
 status cli_tune(int argc, char **argv);
-/* Children of tune and of check; not for people. */
+/* Children of this program; not for people. */
 status cli_tune_worker(int argc, char **argv);
+status cli_check_worker(int argc, char **argv);
 status cli_report_worker(int argc, char **argv);
 
 /* Which device, and how it computes. */
@@ -32,6 +33,9 @@ typedef struct {
     bool bare;     /* without what was measured before */
     bool profiled; /* the queue keeps times */
     bool measured; /* the command is worth measuring what suits the device, where that is unknown */
+    bool checked;  /* and worth checking what is used for the first time; so is a measured one */
+    bool remembered; /* what was struck out is not used */
+    bool unprobed; /* features are left as claimed */
 } device_choice;
 
 /* Options that several commands have, as table rows. where: a device_choice. */

@@ -10,6 +10,7 @@
 #include "cli/progress.h"
 #include "files/npy.h"
 #include "model/vae.h"
+#include "trials/checker.h"
 
 typedef struct {
     const char *model, *vae, *latents, *out;
@@ -82,6 +83,7 @@ static status prepare(decoding *x, device *d, model *m)
     if (x->v.unknown && !x->q->quiet)
         cli_warn("%s: unknown tensor %s is ignored", m->vae_weights.file.path, x->v.unknown);
     TRY(vae_prepare(&x->v, (int)a->dims[2], (int)a->dims[3]));
+    TRY(checker_settle(d));
     x->height = (int)a->dims[2] * vae_scale(&m->vae);
     x->width = (int)a->dims[3] * vae_scale(&m->vae);
     TRY(buffer_create(d, &x->on_device, a->count, "latents"));

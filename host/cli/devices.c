@@ -9,6 +9,7 @@
 #include "cli/environment.h"
 #include "files/json_build.h"
 #include "ops/ops.h"
+#include "trials/checker.h"
 #include "trials/fit.h"
 #include "trials/stored.h"
 
@@ -68,6 +69,15 @@ void cli_tell_wide(const device *d, bool quiet)
              (double)d->wide.largest, more);
 }
 
+static checker_level level_of(const device_choice *choice)
+{
+    const char *wanted = getenv("DITCL_FIRST_USE");
+    if (wanted && !strcmp(wanted, "off")) return CHECK_FEATURES;
+    return choice->measured || choice->checked ? CHECK_ALL
+           : choice->remembered                ? CHECK_REMEMBERED
+                                               : CHECK_FEATURES;
+}
+
 status cli_open_device(device *d, const device_choice *choice, bool quiet)
 {
     const char *selector = choice->selector;
@@ -92,6 +102,10 @@ status cli_open_device(device *d, const device_choice *choice, bool quiet)
         if (list.empty[i].failed)
             cli_warn("platform %s: not all of its devices can be used: %s", list.empty[i].name,
                      list.empty[i].advice);
+    if (!choice->unprobed)
+        TRY(checker_open(&settings.checks, &list.items[index], &settings, level_of(choice),
+                         quiet ? NULL : print_line));
+    settings.unprobed = choice->unprobed;
     TRY(device_open(d, &list.items[index], &settings));
     TRY(check_precision(d));
     if (!quiet && (!selector || !*selector))

@@ -26,6 +26,8 @@ static const char *const faults[] = {"die", "hang", NULL};
 
 static const variable variables[] = {
     {.name = "DITCL_FIT", .values = on_or_off},
+    {.name = "DITCL_FIRST_USE", .values = on_or_off},
+    {.name = "DITCL_CHECK_SECONDS", .most = 1e6},
     {.name = "DITCL_GEMM", .op = "gemm"},
     {.name = "DITCL_ATTENTION", .op = "attention"},
     {.name = "DITCL_CONV", .op = "conv"},
@@ -105,7 +107,7 @@ static bool serves(const device *d, const variable *v, const char *name)
     bool found = false;
     if (!strcmp(v->op, "gemm")) return !strcmp(gemm_name(d, 512, 3456, 1152), name);
     if (!strcmp(v->op, "conv"))
-        return !strcmp(conv_name(d, (conv_layer){4096, 512, 512, 1}), name);
+        return !strcmp(conv_name(d, (conv_layer){4096, 512, 512, 1, 0}), name);
     int n = operator_of(v)->kinds(d, attention_shape_of_xl, kinds);
     for (int i = 0; i < n; i++) found |= !strcmp(kinds[i]->kind, name);
     return found;

@@ -14,6 +14,7 @@
 #include "cli/output.h"
 #include "cli/progress.h"
 #include "sample/pipeline.h"
+#include "trials/checker.h"
 
 enum { ALL_BY_DEFAULT = 100 }; /* a model of more classes is not drawn whole unasked */
 
@@ -265,6 +266,7 @@ static status sample_on(sample_request *q, run_request *request, model *m, devic
     if (v.unknown && !q->quiet)
         cli_warn("%s: unknown tensor %s is ignored", m->vae_weights.file.path, v.unknown);
     TRY(vae_prepare(&v, m->dit.latent_size, m->dit.latent_size));
+    TRY(checker_settle(d));
     describe(q, &r, "to draw");
     double loaded = clock_seconds();
     bar.started = loaded;

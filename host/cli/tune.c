@@ -10,6 +10,7 @@
 #include "cli/cli.h"
 #include "cli/output.h"
 #include "cli/progress.h"
+#include "device/verdicts.h"
 #include "trials/contest.h"
 #include "trials/peak.h"
 #include "trials/stored.h"
@@ -144,6 +145,7 @@ status cli_tune_worker(int argc, char **argv)
     replies = helped ? NULL : fdopen(WORKER_REPLIES, "w");
     if (!replies) TRY(fail(ERR_USAGE, "tune-worker: only ditcl tune starts it"));
     q.on.bare = mode != MODE_TUNED;
+    q.on.remembered = mode != MODE_CANDIDATES;
     q.on.no_cache = q.on.profiled = mode == MODE_CANDIDATES; /* most are not needed again */
     TRY(cli_open_device(&d, &q.on, true));
     if (mode == MODE_CANDIDATES) {
@@ -339,6 +341,7 @@ static status use_store(const tune_options *q, device *d)
     TRY(store_text(&s, &d->info, &all));
     if (q->forget) {
         tried_forget(&d->info);
+        verdicts_forget();
         TRY(store_forget(&d->info));
     } else if (q->import) {
         TRY(import_lines(q, d, &s));
@@ -361,7 +364,7 @@ static status run_tune(tune_options *q)
     device d = {0};
     status st = OK;
     TRY(check_options(q));
-    q->on.bare = true;
+    q->on.bare = q->on.remembered = true;
     q->on.verbose = q->verbose && !q->quiet;
     if (!with_store(q)) TRY(cli_open_subject(&m, &q->of, VAE_NEEDED));
     cli_tell_weights(&m, q->quiet);
@@ -390,8 +393,8 @@ status cli_tune(int argc, char **argv)
          "write what is stored for the device to a .conf file", 0, 0, NULL},
         {"import", 0, OPTION_TEXT, &q.import, "FILE",
          "store the lines of a file that can be used on the device", 0, 0, NULL},
-        {"forget", 0, OPTION_FLAG, &q.forget, NULL, "remove what is stored for the device", 0, 0,
-         NULL},
+        {"forget", 0, OPTION_FLAG, &q.forget, NULL, "remove what is stored for the device, and "
+         "what first-use checks found on all devices", 0, 0, NULL},
         OPTIONS_SUBJECT(&q.of),
         OPTIONS_DEVICE(&q.on),
         OPTION_QUIET_RESULTS(&q.quiet),

@@ -455,6 +455,7 @@ static status suit(device *d)
     TRY(features_detect(d->feature, !items && !info->quirk.has[QUIRK_NO_ASSEMBLY]));
     if (info->quirk.has[QUIRK_NO_VECTOR_ASSEMBLY] || d->vector_width < 16)
         d->feature[FEATURE_AVX512_BF16] = false;
+    for (int i = 0; i < N_FEATURES; i++) d->probed[i] = (probe_result){.claimed = d->feature[i]};
 done:
     return st;
 }
@@ -478,7 +479,9 @@ status device_open(device *d, const device_info *info, const device_settings *se
     cl_command_queue_properties kept = d->settings.profiled ? CL_QUEUE_PROFILING_ENABLE : 0;
     d->handles->queue = clCreateCommandQueue(d->handles->context, d->handles->id, kept, &code);
     CL_TRY("clCreateCommandQueue", code);
-    TRY(probe_features(d));
+    d->checks = d->settings.checks;
+    if (d->checks) TRY(d->checks->probe(d->checks, d));
+    else if (!d->settings.unprobed) TRY(probe_features(d));
 done:
     if (st != OK) {
         fail_in(st, "device %d (%s)", info->index, info->name);
@@ -499,7 +502,7 @@ void device_close(device *d)
         if (d->handles->context) clReleaseContext(d->handles->context);
         free(d->handles);
     }
-    free(d->products);
+    if (d->settings.checks) d->settings.checks->close(d->settings.checks);
     while (d->tuned) {
         device_tuned *next = d->tuned->next;
         free(d->tuned);

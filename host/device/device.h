@@ -29,6 +29,23 @@ typedef enum {
 } precision;
 extern const char *const precision_names[]; /* "auto", "fp32", "bf16", "fp16", null */
 
+struct first_use;
+struct device;
+
+/* Who checks what is used first on a device (ops/first_use.h), and remembers what was found. */
+typedef struct first_use_checks {
+    /* As probe_features does: takes away the features that the device only claims. */
+    status (*probe)(struct first_use_checks *c, struct device *d);
+    /* *right = whether it computes right here. A status is about the check, not the result. */
+    status (*check)(struct first_use_checks *c, struct device *d, const struct first_use *what,
+                    bool *right);
+    /* Whether it is struck out, whatever is fused into it. Asks nothing but memory. */
+    bool (*struck)(const struct first_use_checks *c, const struct device *d,
+                   const struct first_use *what);
+    void (*close)(struct first_use_checks *c); /* frees it */
+    char why[320]; /* of the last that was not right */
+} first_use_checks;
+
 /* What a user may choose; zeros are the defaults. */
 typedef struct {
     kernel_class class; /* CLASS_AUTO: as suits the device */
@@ -39,6 +56,8 @@ typedef struct {
      * null. */
     void (*note)(const char *line);
     void (*warn)(const char *line); /* likewise, for something wrong that does not stop the run */
+    first_use_checks *checks; /* null: nobody checks. Closed with the device, or if it fails to open */
+    bool unprobed; /* features are left as they are claimed, to be probed one by one */
 } device_settings;
 
 typedef struct {
@@ -106,7 +125,7 @@ typedef struct {
 } probe_result;
 
 /* An open device: one context, one in-order queue. */
-typedef struct {
+typedef struct device {
     device_info info;
     device_settings settings;
     kernel_class class; /* never CLASS_AUTO */
@@ -120,6 +139,7 @@ typedef struct {
     device_tuned *tuned; /* the newest first */
     device_handles *handles;
     struct record *recorder;  /* null, or takes down what is queued: record.h */
+    first_use_checks *checks; /* null, or the settings' */
     struct pretended *pretended; /* not null: an offline device, see pretend.h */
     uint64_t allocated_bytes; /* by buffer_create, still held */
     /* For messages: the arithmetics that each operator ran in, as bits (arith in ops/op.h), and the
@@ -135,12 +155,6 @@ typedef struct {
     struct {
         int built, loaded, refused, stored; /* built from source; cached: used, bad, new */
     } programs;
-    struct {
-        int m, n, k;
-        const void *by;
-        hash128 values;
-    } *products; /* what ops/gemm_check.c found right here */
-    size_t n_products, products_capacity;
 } device;
 
 /* settings null: the defaults. */

@@ -291,31 +291,54 @@ static void note_absent(const device *d, const matrix_unit *u, status st)
     if (d->settings.note) d->settings.note(line);
 }
 
-static status probe_units(device *d)
+static status probe_unit(device *d, const matrix_unit *u)
 {
-    for (const matrix_unit *u = matrix_units; u->option; u++) {
-        bool is_right = false;
-        if (!d->feature[u->feature] || !unit_parts(d)) continue;
-        status st = run_unit(d, u, &is_right);
-        if (says_nothing(st)) return st;
-        keep(d, u->feature, st, is_right);
-        d->feature[u->feature] = st == OK && is_right;
-        if (!d->feature[u->feature]) note_absent(d, u, st);
-        if (st != OK) fail_clear();
-    }
+    bool is_right = false;
+    status st = run_unit(d, u, &is_right);
+    if (says_nothing(st)) return st;
+    keep(d, u->feature, st, is_right);
+    d->feature[u->feature] = st == OK && is_right;
+    if (!d->feature[u->feature]) note_absent(d, u, st);
+    if (st != OK) fail_clear();
     return OK;
+}
+
+/* ---- all of them ---- */
+
+int probe_list(feature_id out[N_FEATURES], const device *d)
+{
+    int n = 0;
+    bool pairs = d->class == CLASS_CPU && d->settings.precision != PRECISION_FP32;
+    for (int i = 0; i < N_FEATURES; i++) {
+        bool used = i == FEATURE_AVX512_BF16 || i == FEATURE_AMX_BF16 ? pairs
+                    : i == FEATURE_SUBGROUPS || i == FEATURE_IMAGES ? d->class == CLASS_GPU
+                                                 : d->class == CLASS_GPU && unit_parts(d);
+        if (used && d->feature[i]) out[n++] = (feature_id)i;
+    }
+    return n;
+}
+
+status probe_feature(device *d, feature_id which)
+{
+    switch (which) {
+    case FEATURE_AVX512_BF16: return probe(d, which, "probe_pairs", probe_pair_options);
+    case FEATURE_AMX_BF16: return probe(d, which, "probe_tiles", probe_tile_options(d));
+    case FEATURE_SUBGROUPS: return probe_subgroups(d);
+    case FEATURE_IMAGES: return probe_images(d);
+    default: break;
+    }
+    const matrix_unit *u = matrix_units;
+    while (u->option && u->feature != which) u++;
+    return u->option ? probe_unit(d, u) : OK;
 }
 
 status probe_features(device *d)
 {
-    for (int i = 0; i < N_FEATURES; i++) d->probed[i] = (probe_result){.claimed = d->feature[i]};
-    if (d->class == CLASS_GPU) {
-        status gpu = probe_subgroups(d);
-        if (gpu == OK) gpu = probe_images(d);
-        return gpu == OK ? probe_units(d) : gpu;
+    feature_id all[N_FEATURES];
+    int n = probe_list(all, d);
+    for (int i = 0; i < n; i++) {
+        status st = probe_feature(d, all[i]);
+        if (st != OK) return st;
     }
-    if (d->class != CLASS_CPU || d->settings.precision == PRECISION_FP32) return OK;
-    status st = probe(d, FEATURE_AVX512_BF16, "probe_pairs", probe_pair_options);
-    if (st == OK) st = probe(d, FEATURE_AMX_BF16, "probe_tiles", probe_tile_options(d));
-    return st;
+    return OK;
 }

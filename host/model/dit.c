@@ -6,6 +6,7 @@
 #include "base/memory.h"
 #include "device/record.h"
 #include "model/dit_parts.h"
+#include "ops/first_use.h"
 
 /* ---- memory ---- */
 
@@ -15,22 +16,22 @@ static size_t max_size(size_t a, size_t b)
 }
 
 /* The sizes that forward passes will have; returns how many. */
-enum { MOST_BATCHES = 4 };
-static int batches_of(const dit *t, int out[MOST_BATCHES])
+static int batches_of(const dit *t, int out[DIT_BATCHES])
 {
     out[0] = t->batch;
     out[1] = t->last_batch;
     if (!t->halves) return 2;
     out[2] = t->batch / 2;
     out[3] = t->last_batch / 2;
-    return MOST_BATCHES;
+    return DIT_BATCHES;
 }
 
-/* Checks a product's shape on the device and makes room for its scratch memory. */
-static status plan_product(dit *t, size_t *scratch, const gemm_weight *w, int m)
+/* Sees to it that a layer's products are right on the device, and makes room for their scratch
+ * memory. */
+static status plan_product(dit *t, size_t *scratch, const gemm_weight *w, layer which, int m)
 {
     size_t need;
-    status st = gemm_check(t->d, w, m);
+    status st = gemm_first_use(t->d, w, m, dit_fused(t, which));
     if (st == OK) st = gemm_scratch(t->d, &need, w, m);
     if (st == OK) *scratch = max_size(*scratch, need);
     return st;
@@ -46,36 +47,43 @@ static status plan_conditioning(dit *t, size_t *scratch)
     const gemm_weight unloaded = {.n = cross ? 2 * d : f->parts * d, .k = d};
     status st = OK;
     for (int i = 0; i < t->n_embedders; i++) {
-        TRY(plan_product(t, scratch, &t->embedders[i].time_1, rows));
-        TRY(plan_product(t, scratch, &t->embedders[i].time_2, rows));
+        TRY(plan_product(t, scratch, &t->embedders[i].time_1, LAYER_TIME_1, rows));
+        TRY(plan_product(t, scratch, &t->embedders[i].time_2, LAYER_TIME_2, rows));
     }
-    if (f->adaln) TRY(plan_product(t, scratch, &t->final_adaln, rows));
+    if (f->adaln) TRY(plan_product(t, scratch, &t->final_adaln, LAYER_FINAL_ADALN, rows));
     for (int i = 0; dit_has_conditioner(&t->config) && i < t->config.depth; i++)
         TRY(plan_product(t, scratch, t->keep_adaln ? &t->blocks[i].conditioner : &unloaded,
-                         cross ? 2 * rows : rows));
+                         LAYER_ADALN, cross ? 2 * rows : rows));
 done:
     return st;
 }
 
 static status plan_block(dit *t, size_t *scratch, const dit_block *b, int m)
 {
-    const gemm_weight *layers[] = {&b->qkv,   &b->projection, &b->cross_q, &b->cross_projection,
-                                   &b->mlp_1, &b->mlp_2};
+    const struct {
+        const gemm_weight *w;
+        layer which;
+    } layers[] = {{&b->qkv, LAYER_QKV},         {&b->projection, LAYER_PROJECTION},
+                  {&b->cross_q, LAYER_CROSS_Q}, {&b->cross_projection, LAYER_CROSS_PROJECTION},
+                  {&b->mlp_1, LAYER_MLP_1},     {&b->mlp_2, LAYER_MLP_2}};
     status st = OK;
     for (size_t i = 0; st == OK && i < sizeof layers / sizeof *layers; i++)
-        if (layers[i]->n) st = plan_product(t, scratch, layers[i], m); /* a layer of the design */
+        if (layers[i].w->n) /* a layer of the design */
+            st = plan_product(t, scratch, layers[i].w, layers[i].which, m);
     return st;
 }
 
 static status plan_products(dit *t, size_t *scratch)
 {
-    int batches[MOST_BATCHES], n = batches_of(t, batches);
+    int batches[DIT_BATCHES], n = batches_of(t, batches);
     status st = OK;
     for (int j = 0; j < n; j++) {
         int m = batches[j] * t->tokens;
-        TRY(plan_product(t, scratch, &t->patch, batches[j] * t->n_patches));
+        TRY(plan_product(t, scratch, &t->patch, LAYER_PATCH, batches[j] * t->n_patches));
         for (int i = 0; i < t->config.depth; i++) TRY(plan_block(t, scratch, &t->blocks[i], m));
-        TRY(plan_product(t, scratch, &t->final, m));
+        TRY(plan_product(t, scratch, &t->final, LAYER_FINAL, m));
+        const int norm[TUNING_SIZES] = {batches[j], t->tokens, t->config.width};
+        TRY(first_use_plain(t->d, "modulate", norm));
     }
     TRY(plan_conditioning(t, scratch));
 done:
@@ -112,7 +120,7 @@ static status allocate(dit *t)
     const dit_config *c = &t->config;
     size_t d = (size_t)c->width, scores = 0, scratch = 0;
     size_t tokens = (size_t)t->batch * (size_t)t->tokens;
-    int batches[MOST_BATCHES], n_batches = batches_of(t, batches);
+    int batches[DIT_BATCHES], n_batches = batches_of(t, batches);
     status st = OK;
     /* first, since the check needs memory of its own for a moment */
     TRY(plan_products(t, &scratch));
@@ -125,7 +133,7 @@ static status allocate(dit *t)
     for (int i = 0; i < n_batches; i++) {
         size_t need;
         attention_shape a = {batches[i], t->tokens, c->heads, c->head_dim};
-        TRY(attention_scratch(t->d, &need, a));
+        TRY(attention_prepare(t->d, &t->attention[i], &need, a));
         scores = max_size(scores, need);
     }
     TRY(buffer_create(t->d, &t->scores, scores, "scratch of attention"));
@@ -268,12 +276,13 @@ static status forward_block(dit *t, const dit_block *b, const modulation *m, int
     const dit_config *c = &t->config;
     const design_facts *f = &designs[c->design];
     int rows = batch * t->tokens;
-    attention_shape a = {batch, t->tokens, c->heads, c->head_dim};
+    int at = 0;
     gemm_epilogue gelu = {.act = ACTIVATION_GELU_TANH};
     status st = OK;
     TRY(norm(t, m, batch, f->attention, 1e-6f));
     TRY(dit_product(t, "qkv", t->wide, t->normed, &b->qkv, rows, NULL));
-    TRY(op_attention(t->d, t->normed, t->wide, t->scores, a));
+    while (t->attention[at].shape.batch != batch) at++;
+    TRY(op_attention(t->d, t->normed, t->wide, t->scores, &t->attention[at]));
     TRY(add_product(t, "proj", t->normed, &b->projection, rows, m, f->attention_gate));
     if (f->cross >= 0) TRY(cross_attend(t, b, m, batch));
     TRY(norm(t, m, batch, f->mlp, c->norm3_eps));

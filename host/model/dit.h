@@ -11,6 +11,9 @@
 #include "model/model.h"
 #include "ops/ops.h"
 
+/* Sizes of batch in one run: a whole one, the last one, and half of either. */
+enum { DIT_BATCHES = 4 };
+
 /* Timestep MLP and label table. */
 typedef struct {
     gemm_weight time_1, time_2;
@@ -58,6 +61,7 @@ typedef struct {
     /* a forward pass of up to `batch` items */
     int batch, last_batch;
     bool halves;
+    attention_plan attention[DIT_BATCHES];
     buf patches, x, y, normed, wide, scores, tokens_out, scratch;
 } dit;
 

@@ -19,6 +19,21 @@ static int rows_of(const dit *t, layer which)
     }
 }
 
+/* What is fused into the products with a layer, as dit.c and dit_conditioning.c queue them. */
+unsigned dit_fused(const dit *t, layer which)
+{
+    const design_facts *f = &designs[t->config.design];
+    switch (which) {
+    case LAYER_PATCH:
+    case LAYER_CROSS_PROJECTION: return FUSED_RESIDUAL;
+    case LAYER_TIME_1: return FUSED_SILU;
+    case LAYER_PROJECTION: return FUSED_RESIDUAL | (f->attention_gate < 0 ? 0 : FUSED_GATE);
+    case LAYER_MLP_1: return FUSED_GELU;
+    case LAYER_MLP_2: return FUSED_RESIDUAL | (f->mlp_gate < 0 ? 0 : FUSED_GATE);
+    default: return 0;
+    }
+}
+
 /* The rows of one layer, or of several that are computed as one, from the file. */
 static status load_layers(dit *t, gemm_weight *l, const layer *parts, int n_parts, int block,
                           shape each)
@@ -33,7 +48,8 @@ static status load_layers(dit *t, gemm_weight *l, const layer *parts, int n_part
     for (int i = 1; i < each.n; i++) k *= each.dims[i];
     const int product[TUNING_SIZES] = {rows_of(t, parts[0]), n_parts * (int)each.dims[0], (int)k};
     if (t->visitor) t->visitor->see(t->visitor->context, "gemm", product);
-    return linear_load(&t->m->dit_weights, t->d, l, rows_of(t, parts[0]), pointers, n_parts, each);
+    return linear_load(&t->m->dit_weights, t->d, l, rows_of(t, parts[0]), pointers, n_parts, each,
+                       dit_fused(t, parts[0]));
 }
 
 static status load_linear(dit *t, gemm_weight *l, layer which, int block, int in, int out)

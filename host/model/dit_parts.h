@@ -13,6 +13,9 @@ void dit_sizes(dit *t);
  * device (t->d null) they are only looked for. */
 status dit_load_weights(dit *t);
 
+/* What is fused into the products with a layer, as FUSED_ bits. */
+unsigned dit_fused(const dit *t, layer which);
+
 /* A block's layer that the conditioning goes through; only for designs that have one. */
 status dit_load_conditioner(dit *t, gemm_weight *l, int block);
 bool dit_has_conditioner(const dit_config *c);

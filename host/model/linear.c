@@ -44,7 +44,7 @@ static status find(stack *s, weights *w, const char *const *names, int n, const 
 }
 
 status linear_load(weights *w, device *d, gemm_weight *l, int m, const char *const *names, int n,
-                   shape each)
+                   shape each, unsigned use)
 {
     stack biases = {.w = w, .rows = each.dims[0], .columns = 1};
     stack s = {.w = w, .rows = each.dims[0], .columns = 1};
@@ -59,7 +59,7 @@ status linear_load(weights *w, device *d, gemm_weight *l, int m, const char *con
     TRY(memory_alloc(&bias, out, sizeof *bias));
     TRY(read_rows(&biases, bias, 0, (int)out));
     TRY(gemm_weight_load(d, l, &(gemm_rows){read_rows, &s}, bias, m, (int)out, (int)s.columns,
-                         s.name[0]));
+                         use, s.name[0]));
     for (int i = 0; i < n; i++) weights_forget(w, &s.of[i]);
 done:
     free(bias);

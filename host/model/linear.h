@@ -17,8 +17,9 @@ typedef struct {
 /* *l = n layers computed as one, at most LINEAR_PARTS, for products of m rows, about: the rows of
  * tensors NAME.weight, of this shape each with rows dims[0], below each other, and those of
  * NAME.bias. All are looked for before anything is allocated; d null: they are only looked for. A
- * value that is not finite is an error naming its tensor. */
+ * value that is not finite is an error naming its tensor. use: what is fused into them, FUSED_
+ * bits. */
 status linear_load(weights *w, device *d, gemm_weight *l, int m, const char *const *names, int n,
-                   shape each);
+                   shape each, unsigned use);
 
 #endif

@@ -30,7 +30,7 @@ static status load_level(vae *v, int level)
     }
     snprintf(name, sizeof name, "decoder.up_blocks.%d.upsamplers.0.conv", level);
     if (level + 1 < c->n_levels)
-        TRY(vae_load_conv3x3(v, &v->levels[level].up, name, channels, channels, 2));
+        TRY(vae_load_conv3x3(v, &v->levels[level].up, name, channels, channels, 2, 0));
     if (level + 1 < c->n_levels) v->side *= 2;
 done:
     return st;
@@ -45,11 +45,12 @@ static status load_all(vae *v)
     if (c->post_quant_conv)
         TRY(vae_load_conv1x1(v, &v->quant, "post_quant_conv", c->latent_channels,
                          c->latent_channels));
-    TRY(vae_load_conv3x3(v, &v->conv_in, "decoder.conv_in", c->latent_channels, first, 1));
+    TRY(vae_load_conv3x3(v, &v->conv_in, "decoder.conv_in", c->latent_channels, first, 1, 0));
     TRY(vae_load_middle(v, "decoder", first));
     for (int i = 0; i < c->n_levels; i++) TRY(load_level(v, i));
     TRY(vae_load_norm(v, &v->norm_out, "decoder.conv_norm_out", last));
-    TRY(vae_load_conv3x3(v, &v->conv_out, "decoder.conv_out", last, c->out_channels, 1));
+    TRY(vae_load_conv3x3(v, &v->conv_out, "decoder.conv_out", last, c->out_channels, 1,
+                         FUSED_NORM));
     weights_ignore(v->w, "encoder."); /* known, and not needed here */
     weights_ignore(v->w, "quant_conv.");
     v->unknown = weights_unused(v->w, &n_unknown);
@@ -158,6 +159,7 @@ static status plan_convs(vae *v, size_t *scratch, int height, int width)
     }
     height <<= v->config.n_levels - 1;
     width <<= v->config.n_levels - 1;
+    TRY(vae_plan_norm(v, v->conv_out.in, height, width));
     TRY(vae_plan_conv(v, scratch, &v->conv_out, height, width));
 done:
     return st;

@@ -40,6 +40,7 @@ typedef struct {
     vae_level levels[VAE_MAX_LEVELS];
     /* for pictures of one size */
     int height, width; /* of the latents */
+    attention_plan attention;
     buf x, y, z, affine, statistics, qkv, scores, scratch, patches;
     buf pixels;       /* the encoder's picture, as it comes from the host */
     size_t n_patches; /* floats of patches, where the encoder makes pictures smaller */

@@ -42,7 +42,7 @@ static status load_level(vae *v, int level)
     snprintf(name, sizeof name, "encoder.down_blocks.%d.downsamplers.0.conv", level);
     down = name;
     TRY(linear_load(v->w, v->d, &l->down, rows_at_once(v, level), &down, 1,
-                    SHAPE(channels, channels, 3, 3)));
+                    SHAPE(channels, channels, 3, 3), 0));
     v->side /= 2;
 done:
     return st;
@@ -81,11 +81,12 @@ static status load_all(vae *v)
     if (c->in_channels != 3)
         return fail(ERR_FORMAT, "%s: its encoder takes pictures of %d channels, expected 3",
                     v->w->file.path, c->in_channels);
-    TRY(vae_load_conv3x3(v, &v->conv_in, "encoder.conv_in", c->in_channels, c->channels[0], 1));
+    TRY(vae_load_conv3x3(v, &v->conv_in, "encoder.conv_in", c->in_channels, c->channels[0], 1, 0));
     for (int i = 0; i < c->n_levels; i++) TRY(load_level(v, i));
     TRY(vae_load_middle(v, "encoder", last));
     TRY(vae_load_norm(v, &v->norm_out, "encoder.conv_norm_out", last));
-    TRY(vae_load_conv3x3(v, &v->conv_out, "encoder.conv_out", last, moments, 1));
+    TRY(vae_load_conv3x3(v, &v->conv_out, "encoder.conv_out", last, moments, 1,
+                         FUSED_NORM));
     if (c->quant_conv) TRY(vae_load_conv1x1(v, &v->quant, "quant_conv", moments, moments));
     TRY(check_unused(v));
 done:

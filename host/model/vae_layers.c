@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "ops/first_use.h"
 
 #define EPSILON 1e-6f /* of every group norm */
 
@@ -30,20 +31,22 @@ status vae_load_norm(vae *v, norm *n, const char *prefix, int channels)
 }
 
 /* Matrices [out][in] of 1x1 convolutions, or of several that are computed as one. */
-static status load_1x1(vae *v, gemm_weight *c, const char *const *prefixes, int n, int in, int out)
+static status load_1x1(vae *v, gemm_weight *c, const char *const *prefixes, int n, int in, int out,
+                       unsigned use)
 {
     const int product[TUNING_SIZES] = {v->side * v->side, n * out, in};
     if (v->visitor) v->visitor->see(v->visitor->context, "gemm", product);
     return linear_load(v->w, v->d, c, v->side * v->side, prefixes, n,
-                       SHAPE((size_t)out, (size_t)in));
+                       SHAPE((size_t)out, (size_t)in), use);
 }
 
 status vae_load_conv1x1(vae *v, gemm_weight *c, const char *prefix, int in, int out)
 {
-    return load_1x1(v, c, &prefix, 1, in, out);
+    return load_1x1(v, c, &prefix, 1, in, out, 0);
 }
 
-status vae_load_conv3x3(vae *v, conv_weight *c, const char *prefix, int in, int out, int up)
+status vae_load_conv3x3(vae *v, conv_weight *c, const char *prefix, int in, int out, int up,
+                        unsigned use)
 {
     char name[NAME_BYTES], bias_name[NAME_BYTES];
     float *weight = NULL, *bias = NULL;
@@ -62,7 +65,7 @@ status vae_load_conv3x3(vae *v, conv_weight *c, const char *prefix, int in, int 
     TRY(weights_read(v->w, weight, name, SHAPE(out, in, 3, 3)));
     TRY(weights_read(v->w, bias, bias_name, SHAPE(out)));
     TRY(conv_weight_upload(v->d, c, weight, bias,
-                           (conv_layer){v->side * v->side, in, out, up}, name));
+                           (conv_layer){v->side * v->side, in, out, up, use}, name));
 done:
     free(weight);
     free(bias);
@@ -76,11 +79,11 @@ status vae_load_resnet(vae *v, resnet *r, const char *prefix, int in, int out)
     tensor_name(name, prefix, ".norm1");
     TRY(vae_load_norm(v, &r->norm_1, name, in));
     tensor_name(name, prefix, ".conv1");
-    TRY(vae_load_conv3x3(v, &r->conv_1, name, in, out, 1));
+    TRY(vae_load_conv3x3(v, &r->conv_1, name, in, out, 1, FUSED_NORM));
     tensor_name(name, prefix, ".norm2");
     TRY(vae_load_norm(v, &r->norm_2, name, out));
     tensor_name(name, prefix, ".conv2");
-    TRY(vae_load_conv3x3(v, &r->conv_2, name, out, out, 1));
+    TRY(vae_load_conv3x3(v, &r->conv_2, name, out, out, 1, FUSED_NORM | FUSED_RESIDUAL));
     tensor_name(name, prefix, ".conv_shortcut");
     if (in != out) TRY(vae_load_conv1x1(v, &r->shortcut, name, in, out));
 done:
@@ -93,14 +96,14 @@ static status load_attention(vae *v, const char *half, int channels)
     static const char *const layers[4] = {"to_q", "to_k", "to_v", "to_out.0"};
     static const char prefix[] = "mid_block.attentions.0.";
     char names[4][NAME_BYTES], norm_name[NAME_BYTES];
-    const char *qkv[3] = {names[0], names[1], names[2]};
+    const char *qkv[3] = {names[0], names[1], names[2]}, *out = names[3];
     status st = OK;
     for (int i = 0; i < 4; i++)
         snprintf(names[i], NAME_BYTES, "%s.%s%s", half, prefix, layers[i]);
     snprintf(norm_name, sizeof norm_name, "%s.%sgroup_norm", half, prefix);
     TRY(vae_load_norm(v, &v->mid_norm, norm_name, channels));
-    TRY(load_1x1(v, &v->mid_qkv, qkv, 3, channels, channels));
-    TRY(vae_load_conv1x1(v, &v->mid_out, names[3], channels, channels));
+    TRY(load_1x1(v, &v->mid_qkv, qkv, 3, channels, channels, 0));
+    TRY(load_1x1(v, &v->mid_out, &out, 1, channels, channels, FUSED_RESIDUAL));
 done:
     return st;
 }
@@ -123,12 +126,8 @@ done:
 status vae_plan_product(vae *v, size_t *scratch, const gemm_weight *c, size_t pixels)
 {
     size_t need = 0;
-    enum { ROWS = 4096 };
     if (c->k == 0) return OK;
-    /* more rows are more of the same tiles; the remainder stays */
-    size_t checked = pixels > 2 * ROWS ? ROWS + pixels % ROWS : pixels;
-    status st = gemm_check(v->d, c, (int)checked);
-    if (st == OK) st = gemm_scratch(v->d, &need, c, (int)pixels);
+    status st = gemm_scratch(v->d, &need, c, (int)pixels);
     if (need > *scratch) *scratch = need;
     return st;
 }
@@ -141,9 +140,17 @@ status vae_plan_conv(vae *v, size_t *scratch, const conv_weight *c, int height, 
     return st;
 }
 
+status vae_plan_norm(vae *v, int channels, int height, int width)
+{
+    const int sizes[TUNING_SIZES] = {height * width, channels, v->config.groups};
+    return first_use_plain(v->d, "groupnorm", sizes);
+}
+
 status vae_plan_resnet(vae *v, size_t *scratch, const resnet *r, int height, int width)
 {
-    status st = vae_plan_conv(v, scratch, &r->conv_1, height, width);
+    status st = vae_plan_norm(v, r->conv_1.in, height, width);
+    if (st == OK) st = vae_plan_norm(v, r->conv_2.in, height, width);
+    if (st == OK) st = vae_plan_conv(v, scratch, &r->conv_1, height, width);
     return st == OK ? vae_plan_conv(v, scratch, &r->conv_2, height, width) : st;
 }
 
@@ -170,7 +177,7 @@ status vae_allocate(vae *v, double values, int height, int width, size_t scratch
     TRY(buffer_create(v->d, &v->affine, 2 * (size_t)most, "group norm"));
     TRY(buffer_create(v->d, &v->statistics, groupnorm_scratch(largest, c->groups), "group norm"));
     if (c->mid_attention) {
-        TRY(attention_scratch(v->d, &scores, a));
+        TRY(attention_prepare(v->d, &v->attention, &scores, a));
         TRY(buffer_create(v->d, &v->qkv, tokens * 3 * (size_t)a.head_dim, "the VAE's qkv"));
         TRY(buffer_create(v->d, &v->scores, scores, "scratch of the VAE's attention"));
     }
@@ -261,7 +268,6 @@ done:
 /* x += attention over all pixels, one head as wide as the channels */
 static status forward_attention(vae *v, picture_shape s)
 {
-    attention_shape a = {1, s.height * s.width, 1, s.channels};
     groupnorm_use use = {.affine = v->affine, .up = 1};
     const buf none = {0};
     status st = OK;
@@ -269,7 +275,7 @@ static status forward_attention(vae *v, picture_shape s)
                                 v->statistics, s, v->config.groups, EPSILON));
     TRY(op_groupnorm_apply(v->d, v->y, v->x, s, &use));
     TRY(vae_forward_1x1(v, v->qkv, v->y, &v->mid_qkv, s, none));
-    TRY(op_attention(v->d, v->y, v->qkv, v->scores, a));
+    TRY(op_attention(v->d, v->y, v->qkv, v->scores, &v->attention));
     TRY(vae_forward_1x1(v, v->z, v->y, &v->mid_out, s, v->x));
     buffer_swap(&v->x, &v->z);
 done:

@@ -11,7 +11,8 @@
 status vae_load_norm(vae *v, norm *n, const char *prefix, int channels);
 status vae_load_conv1x1(vae *v, gemm_weight *c, const char *prefix, int in, int out);
 /* up: 1, or 2 where the input is enlarged before. */
-status vae_load_conv3x3(vae *v, conv_weight *c, const char *prefix, int in, int out, int up);
+status vae_load_conv3x3(vae *v, conv_weight *c, const char *prefix, int in, int out, int up,
+                        unsigned use);
 status vae_load_resnet(vae *v, resnet *r, const char *prefix, int in, int out);
 /* half: "encoder" or "decoder". */
 status vae_load_middle(vae *v, const char *half, int channels);
@@ -21,6 +22,8 @@ status vae_load_middle(vae *v, const char *half, int channels);
 /* The product of a layer over so many pixels: checked, and *scratch raised to what it needs. */
 status vae_plan_product(vae *v, size_t *scratch, const gemm_weight *c, size_t pixels);
 status vae_plan_conv(vae *v, size_t *scratch, const conv_weight *c, int height, int width);
+/* Sees to it that a group norm is right on the device. */
+status vae_plan_norm(vae *v, int channels, int height, int width);
 status vae_plan_resnet(vae *v, size_t *scratch, const resnet *r, int height, int width);
 
 /* The buffers of a half whose largest picture has so many values; whose widest has `channels` or

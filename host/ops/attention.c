@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ops/first_use.h"
 #include "ops/op.h"
 
 /* The first that fits serves, unless another was stored. */
@@ -21,24 +22,22 @@ void attention_sizes(int shape[TUNING_SIZES], attention_shape s)
 }
 
 /* As DITCL_ATTENTION names it, else as it is stored, else the first; of those that some values let
- * serve the shape. Where none do, the last for the device's class says so. */
-static const attention_implementation *choose(const device *d, attention_shape s)
+ * serve the shape. Null where none do. */
+static const attention_implementation *choose(const device *d, const int *shape,
+                                              const int **values)
 {
-    int shape[TUNING_SIZES];
-    attention_sizes(shape, s);
     const char *forced = getenv("DITCL_ATTENTION");
     const tuning *stored = tuning_serving(d, "attention", shape);
-    const attention_implementation *last = NULL;
     for (int pass = 0; pass < 3; pass++)
         for (int i = 0; i < N_IMPLEMENTATIONS; i++) {
             const tuning *t = table[i]->tuned;
             if (!table[i]->fits(d)) continue;
-            last = table[i];
             if (pass == 0 && (!forced || strcmp(t->kind, forced) != 0)) continue;
             if (pass == 1 && t != stored) continue;
-            if (tuning_values_for(d, t, shape)) return table[i];
+            *values = tuning_values_for(d, t, shape);
+            if (*values) return table[i];
         }
-    return last;
+    return NULL;
 }
 
 void attention_split(int *tiles, int *splits, const device *d, attention_shape s, size_t all)
@@ -64,29 +63,41 @@ int attention_kinds(const device *d, const int *shape, const tuning *out[TUNING_
     return n;
 }
 
-status attention_scratch(device *d, size_t *count, attention_shape s)
+status attention_prepare(device *d, attention_plan *p, size_t *scratch, attention_shape s)
 {
-    /* the kernels' offsets within one batch item are ints */
+    int shape[TUNING_SIZES];
+    bool right = false;
+    status st = OK;
+    *p = (attention_plan){.shape = s};
+    /* the kernels' offsets within one item of a batch are ints */
     if ((size_t)s.tokens * 3 * (size_t)s.heads * (size_t)s.head_dim > INT_MAX)
         return fail(ERR_LIMIT, "attention over %d tokens of %d channels is too large", s.tokens,
                     s.heads * s.head_dim);
-    return choose(d, s)->scratch(d, count, s);
+    attention_sizes(shape, s);
+    while (!right) {
+        p->by = choose(d, shape, &p->values);
+        if (!p->by) return first_use_none(d, "attention", shape);
+        const first_use what = {"attention", p->by->tuned, p->values, shape, 0};
+        TRY(first_use_check(d, &what, &right));
+    }
+    TRY(p->by->scratch(d, p->values, scratch, s));
+done:
+    return st;
 }
 
-status op_attention(device *d, buf out, buf qkv, buf scratch, attention_shape s)
+status op_attention(device *d, buf out, buf qkv, buf scratch, const attention_plan *p)
 {
-    const attention_implementation *a = choose(d, s);
+    attention_shape s = p->shape;
     double rows = (double)s.batch * s.tokens, width = (double)s.heads * s.head_dim;
     record_work(d, "attention",
                 (work){.flops = 4 * rows * s.tokens * width, .bytes = 16 * rows * width,
-                       .on = a->on},
+                       .on = p->by->on},
                 "N=%d T=%d H=%d d=%d", s.batch, s.tokens, s.heads, s.head_dim);
-    d->ran.attention |= 1u << op_arith(attention_input_error(d, s));
-    return a->run(d, out, qkv, scratch, s);
+    d->ran.attention |= 1u << op_arith(attention_input_error(d, p));
+    return p->by->run(d, p->values, out, qkv, scratch, s);
 }
 
-double attention_input_error(const device *d, attention_shape s)
+double attention_input_error(const device *d, const attention_plan *p)
 {
-    const attention_implementation *a = choose(d, s);
-    return a->input_error ? a->input_error(d, s) : 0.0;
+    return p->by->input_error ? p->by->input_error(d, p->values) : 0.0;
 }

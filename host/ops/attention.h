@@ -6,14 +6,15 @@
 #include "ops/ops.h"
 #include "ops/tuning.h"
 
-typedef struct {
+typedef struct attention_implementation {
     const tuning *tuned; /* its name is its kind */
     bool (*fits)(const device *d);
-    status (*scratch)(device *d, size_t *count, attention_shape s);
+    /* values: of its tunables. */
+    status (*scratch)(device *d, const int *values, size_t *count, attention_shape s);
     /* As op_attention. */
-    status (*run)(device *d, buf out, buf qkv, buf scratch, attention_shape s);
+    status (*run)(device *d, const int *values, buf out, buf qkv, buf scratch, attention_shape s);
     /* Largest relative error of one input; null: inputs stay fp32. */
-    double (*input_error)(const device *d, attention_shape s);
+    double (*input_error)(const device *d, const int *values);
     unit on;
 } attention_implementation;
 

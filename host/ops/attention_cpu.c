@@ -48,11 +48,8 @@ static int best_channels(int d, int most)
 }
 
 /* pair: numbers of an element: 2 where they are bf16, else 1. */
-static tiling choose(const device *d, attention_shape s, size_t pair)
+static tiling lay_out(const device *d, const int *v, attention_shape s, size_t pair)
 {
-    int shape[TUNING_SIZES];
-    attention_sizes(shape, s);
-    const int *v = tuning_values_for(d, pair == 2 ? &tuned_pairs : &tuned, shape);
     tiling t = {.vec = v[VEC], .query_vectors = v[QV], .keys = v[KR]};
     t.channels = v[DR] ? v[DR] : best_channels(s.head_dim, v[KR]);
     t.block = (int)round_up((size_t)v[BK], (size_t)t.keys);
@@ -89,16 +86,16 @@ static bool fits(const device *d)
     return d->class == CLASS_CPU;
 }
 
-static status scratch_count(device *d, size_t *count, attention_shape s)
+static status scratch_count(device *d, const int *values, size_t *count, attention_shape s)
 {
-    tiling t = choose(d, s, 1);
+    tiling t = lay_out(d, values, s, 1);
     *count = scratch_of(&t, s);
     return OK;
 }
 
-static status run(device *d, buf out, buf qkv, buf scratch, attention_shape s)
+static status run(device *d, const int *values, buf out, buf qkv, buf scratch, attention_shape s)
 {
-    tiling t = choose(d, s, 1);
+    tiling t = lay_out(d, values, s, 1);
     return launch_tiling(d, &t, "", out, qkv, scratch, s);
 }
 
@@ -113,22 +110,24 @@ static bool fits_pairs(const device *d)
            d->settings.precision == PRECISION_BF16;
 }
 
-static status scratch_count_pairs(device *d, size_t *count, attention_shape s)
+static status scratch_count_pairs(device *d, const int *values, size_t *count,
+                                  attention_shape s)
 {
-    tiling t = choose(d, s, 2);
+    tiling t = lay_out(d, values, s, 2);
     *count = scratch_of(&t, s);
     return OK;
 }
 
-static status run_pairs(device *d, buf out, buf qkv, buf scratch, attention_shape s)
+static status run_pairs(device *d, const int *values, buf out, buf qkv, buf scratch,
+                        attention_shape s)
 {
-    tiling t = choose(d, s, 2);
+    tiling t = lay_out(d, values, s, 2);
     return launch_tiling(d, &t, " -DBF16 -DVECTOR_ASSEMBLY=1", out, qkv, scratch, s);
 }
 
-static double input_error_pairs(const device *d, attention_shape s)
+static double input_error_pairs(const device *d, const int *values)
 {
-    (void)d, (void)s;
+    (void)d, (void)values;
     return 0x1p-9;
 }
 

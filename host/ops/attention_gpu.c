@@ -144,12 +144,10 @@ static const tuning tuned = {.op = "attention",
                                      .fits = fits_values};
 
 /* Tiles in local memory may be of halves. */
-static double input_error(const device *d, attention_shape s)
+static double input_error(const device *d, const int *values)
 {
-    int shape[TUNING_SIZES];
-    attention_sizes(shape, s);
-    const int *v = tuning_values_for(d, &tuned, shape);
-    return v && v[HALF] ? 0x1p-11 : 0.0;
+    (void)d;
+    return values[HALF] ? 0x1p-11 : 0.0;
 }
 
 static bool fits(const device *d)
@@ -157,38 +155,22 @@ static bool fits(const device *d)
     return d->class == CLASS_GPU;
 }
 
-/* *v = the values for the shape. */
-static status find(device *d, const int **v, attention_shape s)
+static status scratch_count(device *d, const int *values, size_t *count, attention_shape s)
 {
-    int shape[TUNING_SIZES];
-    bool cut = d->info.quirk.has[QUIRK_LOOPS_ARE_CUT];
-    attention_sizes(shape, s);
-    *v = tuning_values_for(d, &tuned, shape);
-    if (*v) return OK;
-    return fail(ERR_LIMIT, "attention over %d tokens in heads of %d channels does not fit this "
-                           "device%s",
-                s.tokens, s.head_dim, cut ? ", whose driver cuts long loops short" : "");
-}
-
-static status scratch_count(device *d, size_t *count, attention_shape s)
-{
-    const int *v;
+    (void)d, (void)values, (void)s;
     *count = 0;
-    return find(d, &v, s);
+    return OK;
 }
 
-static status run(device *d, buf out, buf qkv, buf scratch, attention_shape s)
+static status run(device *d, const int *v, buf out, buf qkv, buf scratch, attention_shape s)
 {
     (void)scratch;
-    const int *v;
     float factor = 1.44269504f / sqrtf((float)s.head_dim); /* scores are powers of two */
     char options[TUNING_OPTIONS], subgroups[PROBE_OPTIONS] = "";
     kernel *k;
-    status st = find(d, &v, s);
-    if (st != OK) return st;
     tuning_options(options, &tuned, v);
     if (v[SG]) probe_subgroup_options(subgroups, d);
-    st = program_get(d, &k, "attention.cl", "attention", "-DD=%d%s %s", s.head_dim, options,
+    status st = program_get(d, &k, "attention.cl", "attention", "-DD=%d%s %s", s.head_dim, options,
                      subgroups);
     if (st != OK) return st;
     size_t items = (size_t)group(v);

@@ -26,12 +26,10 @@ typedef struct {
     size_t floats;            /* of a work-group's scratch, as the kernel lays it out */
 } tiling;
 
-static tiling choose(const device *d, attention_shape s)
+static tiling lay_out(const device *d, const int *values, attention_shape s)
 {
-    int shape[TUNING_SIZES];
-    attention_sizes(shape, s);
     size_t all = ceil_div((size_t)s.tokens, STEP), width = round_up((size_t)s.head_dim, STEP);
-    tiling t = {.block = tuning_values_for(d, &tuned, shape)[BK]};
+    tiling t = {.block = values[BK]};
     if ((size_t)t.block > all * STEP) t.block = (int)(all * STEP);
     size_t block = (size_t)t.block;
     attention_split(&t.tiles, &t.splits, d, s, all);
@@ -40,16 +38,16 @@ static tiling choose(const device *d, attention_shape s)
     return t;
 }
 
-static status scratch_count(device *d, size_t *count, attention_shape s)
+static status scratch_count(device *d, const int *values, size_t *count, attention_shape s)
 {
-    tiling t = choose(d, s);
+    tiling t = lay_out(d, values, s);
     *count = (size_t)s.batch * (size_t)s.heads * (size_t)t.splits * t.floats;
     return OK;
 }
 
-static status run(device *d, buf out, buf qkv, buf scratch, attention_shape s)
+static status run(device *d, const int *values, buf out, buf qkv, buf scratch, attention_shape s)
 {
-    tiling t = choose(d, s);
+    tiling t = lay_out(d, values, s);
     float factor = 1.44269504f / sqrtf((float)s.head_dim); /* scores are powers of two */
     kernel *k;
     status st = program_get(d, &k, "attention_matrix.cl", "attention_matrix", "%s -DD=%d -DBK=%d",
@@ -59,10 +57,9 @@ static status run(device *d, buf out, buf qkv, buf scratch, attention_shape s)
                   ARG(out), ARG(qkv), ARG(scratch), ARG(s.tokens), ARG(t.tiles), ARG(factor));
 }
 
-static double input_error(const device *d, attention_shape s)
+static double input_error(const device *d, const int *values)
 {
-    (void)s;
-    (void)d;
+    (void)d, (void)values;
     return 0x1p-9;
 }
 

@@ -135,14 +135,15 @@ static bool fits_bf16(const device *d)
     return op_has_unit(d, PRECISION_BF16);
 }
 
-static status scratch_count(device *d, size_t *count, attention_shape s)
+static status scratch_count(device *d, const int *values, size_t *count, attention_shape s)
 {
-    (void)d, (void)s;
+    (void)d, (void)values, (void)s;
     *count = 0;
     return OK;
 }
 
-static status launch_kind(device *d, const tuning *t, buf out, buf qkv, attention_shape s)
+static status run_kind(device *d, const tuning *t, const int *v, buf out, buf qkv,
+                       attention_shape s)
 {
     int shape[TUNING_SIZES];
     float factor = 1.44269504f / sqrtf((float)s.head_dim); /* scores are powers of two */
@@ -150,7 +151,6 @@ static status launch_kind(device *d, const tuning *t, buf out, buf qkv, attentio
     char values[TUNING_OPTIONS], units[UNIT_OPTIONS];
     kernel *k;
     attention_sizes(shape, s);
-    const int *v = tuning_values_for(d, t, shape);
     size_t items = (size_t)lay_out(u, v, shape).items;
     tuning_options(values, t, v);
     unit_options(units, d, u);
@@ -163,21 +163,22 @@ static status launch_kind(device *d, const tuning *t, buf out, buf qkv, attentio
                   RANGE(items), ARG(out), ARG(qkv), ARG(s.tokens), ARG(factor));
 }
 
-static status run(device *d, buf out, buf qkv, buf scratch, attention_shape s)
+static status run(device *d, const int *values, buf out, buf qkv, buf scratch, attention_shape s)
 {
     (void)scratch;
-    return launch_kind(d, &tuned, out, qkv, s);
+    return run_kind(d, &tuned, values, out, qkv, s);
 }
 
-static status run_bf16(device *d, buf out, buf qkv, buf scratch, attention_shape s)
+static status run_bf16(device *d, const int *values, buf out, buf qkv, buf scratch,
+                       attention_shape s)
 {
     (void)scratch;
-    return launch_kind(d, &tuned_bf16, out, qkv, s);
+    return run_kind(d, &tuned_bf16, values, out, qkv, s);
 }
 
-static double input_error(const device *d, attention_shape s)
+static double input_error(const device *d, const int *values)
 {
-    (void)s;
+    (void)values;
     return d->settings.precision == PRECISION_FP16 ? 0x1p-11 : 0x1p-9;
 }
 

@@ -8,6 +8,7 @@
 #include "base/half.h"
 #include "base/memory.h"
 #include "device/launch.h"
+#include "ops/first_use.h"
 #include "ops/op.h"
 
 /* The first that fits serves. */
@@ -17,8 +18,8 @@ static const conv_implementation *const table[] = {
 
 enum { N_IMPLEMENTATIONS = sizeof table / sizeof *table };
 
-/* As DITCL_CONV names it, else as it is stored, else the first that fits: the direct one fits
- * everywhere. */
+/* As DITCL_CONV names it, else as it is stored, else the first that fits; values null: none is
+ * left. */
 static conv_weight choose(const device *d, conv_layer l)
 {
     const char *forced = getenv("DITCL_CONV");
@@ -34,29 +35,53 @@ static conv_weight choose(const device *d, conv_layer l)
             w.values = tuning_values_for(d, t, shape);
             if (w.values && table[i]->fits(d, l.in, l.out, l.up)) return w;
         }
+    w.values = NULL;
     return w;
+}
+
+/* For weights that fp16 does not hold. */
+static conv_weight choose_exact(const device *d, conv_layer l)
+{
+    const int shape[TUNING_SIZES] = {l.pixels, l.in, l.out, l.up};
+    conv_weight w = {.in = l.in, .out = l.out, .up = l.up};
+    for (int i = 0; i < N_IMPLEMENTATIONS && !w.values; i++) {
+        if (op_arith(table[i]->input_error) != ARITH_FP32 ||
+            !table[i]->fits(d, l.in, l.out, l.up))
+            continue;
+        w.by = table[i];
+        w.values = tuning_values_for(d, table[i]->tuned, shape);
+    }
+    return w;
+}
+
+/* *w = the first of its choices that is right on this device. */
+static status choose_right(device *d, conv_weight *w,
+                           conv_weight (*next)(const device *d, conv_layer l), conv_layer l)
+{
+    const int shape[TUNING_SIZES] = {l.pixels, l.in, l.out, l.up};
+    bool right = false;
+    while (!right) {
+        *w = next(d, l);
+        if (!w->values) return first_use_none(d, "conv", shape);
+        const first_use what = {"conv", w->by->tuned, w->values, shape, l.use};
+        status st = first_use_check(d, &what, &right);
+        if (st != OK) return st;
+    }
+    return OK;
 }
 
 /* What serves a layer with these weights: where fp16 does not hold them, the first that takes them
  * as they are. */
-static conv_weight choose_for(device *d, const float *weight, size_t count, conv_layer l,
-                              const char *what)
+static status choose_for(device *d, conv_weight *w, const float *weight, size_t count,
+                         conv_layer l, const char *what)
 {
-    const int shape[TUNING_SIZES] = {l.pixels, l.in, l.out, l.up};
-    conv_weight w = choose(d, l);
     float largest = 0.0f;
-    if (op_arith(w.by->input_error) != ARITH_FP16) return w;
+    status st = choose_right(d, w, choose, l);
+    if (st != OK || op_arith(w->by->input_error) != ARITH_FP16) return st;
     for (size_t i = 0; i < count; i++) largest = fmaxf(largest, fabsf(weight[i]));
-    if (largest <= HALF_LARGEST) return w;
+    if (largest <= HALF_LARGEST) return OK;
     op_stays_fp32(d, what, largest);
-    for (int i = 0; i < N_IMPLEMENTATIONS; i++) {
-        w.by = table[i];
-        w.values = tuning_values_for(d, table[i]->tuned, shape);
-        if (op_arith(w.by->input_error) == ARITH_FP32 && w.values &&
-            w.by->fits(d, l.in, l.out, l.up))
-            break;
-    }
-    return w;
+    return choose_right(d, w, choose_exact, l);
 }
 
 int conv_kinds(const device *d, const int *shape, const tuning *out[TUNING_KINDS])
@@ -71,12 +96,14 @@ int conv_kinds(const device *d, const int *shape, const tuning *out[TUNING_KINDS
 
 const char *conv_name(const device *d, conv_layer like)
 {
-    return choose(d, like).by->tuned->kind;
+    conv_weight w = choose(d, like);
+    return w.values ? w.by->tuned->kind : "none";
 }
 
 double conv_input_error(const device *d, conv_layer like)
 {
-    return choose(d, like).by->input_error;
+    conv_weight w = choose(d, like);
+    return w.values ? w.by->input_error : 0.0;
 }
 
 status conv_scratch(device *d, size_t *count, const conv_weight *w, picture_shape s)
@@ -93,7 +120,7 @@ status conv_weight_upload(device *d, conv_weight *w, const float *weight, const 
     float *padded = NULL;
     buf stored = {0};
     status st = OK;
-    *w = choose_for(d, weight, n_stored, like, what);
+    TRY(choose_for(d, w, weight, n_stored, like, what));
     TRY(memory_alloc(&padded, n_bias, sizeof *padded));
     memcpy(padded, bias, out * sizeof *padded);
     TRY(buffer_create(d, &w->matrix, w->by->packed_count(d, w), what));

@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "base/parallel.h"
 #include "device/launch.h"
+#include "ops/first_use.h"
 #include "ops/op.h"
 
 /* The first that fits serves. */
@@ -40,16 +41,16 @@ static const gemm_implementation *stored(const device *d, const int *shape)
     return NULL;
 }
 
-gemm_choice gemm_choose(const device *d, int m, int n, int k)
+/* As DITCL_GEMM names it, else as it is stored for the device, else the first that fits; values
+ * null: none is left. */
+static gemm_choice choose(const device *d, const int *shape)
 {
-    const int shape[TUNING_SIZES] = {m, n, k};
     const gemm_implementation *first[] = {forced(d), stored(d, shape)};
     gemm_choice c = {0};
-    for (int i = 0; i < 2 + N_IMPLEMENTATIONS; i++) {
+    for (int i = 0; i < 2 + N_IMPLEMENTATIONS && !c.values; i++) {
         c.by = i < 2 ? first[i] : table[i - 2];
         if (!c.by || (i >= 2 && !c.by->fits(d))) continue;
         c.values = tuning_values_for(d, c.by->tuned, shape);
-        if (c.values) break; /* CLBlast fits everywhere */
     }
     return c;
 }
@@ -60,9 +61,8 @@ static bool rounds_to_half(gemm_choice c)
 }
 
 /* For weights that fp16 does not hold. */
-static gemm_choice choose_exact(const device *d, int m, int n, int k)
+static gemm_choice choose_exact(const device *d, const int *shape)
 {
-    const int shape[TUNING_SIZES] = {m, n, k};
     gemm_choice c = {0};
     for (int i = 0; i < N_IMPLEMENTATIONS && !c.values; i++) {
         if (op_arith(table[i]->input_error) != ARITH_FP32 || !table[i]->fits(d)) continue;
@@ -70,6 +70,22 @@ static gemm_choice choose_exact(const device *d, int m, int n, int k)
         c.values = tuning_values_for(d, c.by->tuned, shape);
     }
     return c;
+}
+
+/* *c = the first of its choices that is right on this device. */
+static status choose_right(device *d, gemm_choice *c,
+                           gemm_choice (*next)(const device *d, const int *shape),
+                           const int *shape, unsigned use)
+{
+    bool right = false;
+    while (!right) {
+        *c = next(d, shape);
+        if (!c->values) return first_use_none(d, "gemm", shape);
+        const first_use what = {"gemm", c->by->tuned, c->values, shape, use};
+        status st = first_use_check(d, &what, &right);
+        if (st != OK) return st;
+    }
+    return OK;
 }
 
 bool gemm_offers(const device *d, precision p)
@@ -84,7 +100,8 @@ bool gemm_offers(const device *d, precision p)
 
 gemm_choice gemm_choice_of(const device *d, const gemm_weight *w, int m)
 {
-    return w->use.by ? w->use : gemm_choose(d, m, w->n, w->k);
+    const int shape[TUNING_SIZES] = {m, w->n, w->k};
+    return w->use.by ? w->use : choose(d, shape);
 }
 
 int gemm_kinds(const device *d, const int *shape, const tuning *out[TUNING_KINDS])
@@ -98,24 +115,46 @@ int gemm_kinds(const device *d, const int *shape, const tuning *out[TUNING_KINDS
 
 const char *gemm_name(const device *d, int m, int n, int k)
 {
-    return gemm_choose(d, m, n, k).by->tuned->kind;
+    const int shape[TUNING_SIZES] = {m, n, k};
+    gemm_choice c = choose(d, shape);
+    return c.values ? c.by->tuned->kind : "none";
 }
 
 double gemm_input_error(const device *d, int m, int n, int k)
 {
-    return gemm_choose(d, m, n, k).by->input_error;
+    const int shape[TUNING_SIZES] = {m, n, k};
+    gemm_choice c = choose(d, shape);
+    return c.values ? c.by->input_error : 0.0;
 }
 
 status gemm_scratch(device *d, size_t *count, const gemm_weight *w, int m)
 {
+    const int shape[TUNING_SIZES] = {m, w->n, w->k};
     gemm_choice c = gemm_choice_of(d, w, m);
     size_t more = 0;
+    if (!c.values) return first_use_none(d, "gemm", shape);
     status st = c.by->scratch(d, c.values, count, m, w->n, w->k);
     if (st != OK || w->use.by || !rounds_to_half(c)) return st;
-    c = choose_exact(d, m, w->n, w->k); /* its weights are not known yet */
+    c = choose_exact(d, shape); /* its weights are not known yet */
+    if (!c.values) return first_use_none(d, "gemm", shape);
     st = c.by->scratch(d, c.values, &more, m, w->n, w->k);
     if (more > *count) *count = more;
     return st;
+}
+
+status gemm_first_use(device *d, const gemm_weight *w, int m, unsigned use)
+{
+    const int shape[TUNING_SIZES] = {m, w->n, w->k};
+    gemm_choice c = {0};
+    bool right;
+    if (!w->use.by) return choose_right(d, &c, choose, shape, use);
+    const first_use what = {"gemm", w->use.by->tuned, w->use.values, shape, use};
+    status st = first_use_check(d, &what, &right);
+    if (st != OK || right) return st;
+    fail(ERR_DEVICE, "gemm %s is right for other numbers of rows, but not for %d: %s",
+         w->use.by->tuned->kind, m, d->checks->why);
+    fail_hint("run the command again: now that this is known, another takes its place");
+    return ERR_DEVICE;
 }
 
 enum { BIAS_SLACK = 64 }; /* kernels read a bias for each column of the last panel */
@@ -189,14 +228,19 @@ done:
 }
 
 status gemm_weight_load(device *d, gemm_weight *w, const gemm_rows *rows, const float *bias, int m,
-                        int n, int k, const char *what)
+                        int n, int k, unsigned use, const char *what)
 {
+    const int shape[TUNING_SIZES] = {m, n, k};
+    gemm_choice c;
     float largest;
-    status st = gemm_weight_pack(d, w, gemm_choose(d, m, n, k), rows, bias, n, k, &largest, what);
-    if (st == OK && largest > HALF_LARGEST) {
-        op_stays_fp32(d, what, largest);
-        st = gemm_weight_pack(d, w, choose_exact(d, m, n, k), rows, bias, n, k, &largest, what);
-    }
+    status st = OK;
+    TRY(choose_right(d, &c, choose, shape, use));
+    TRY(gemm_weight_pack(d, w, c, rows, bias, n, k, &largest, what));
+    if (largest <= HALF_LARGEST) goto done;
+    op_stays_fp32(d, what, largest);
+    TRY(choose_right(d, &c, choose_exact, shape, use));
+    TRY(gemm_weight_pack(d, w, c, rows, bias, n, k, &largest, what));
+done:
     return st;
 }
 
@@ -217,7 +261,8 @@ status gemm_weight_upload(device *d, gemm_weight *w, const float *matrix, const 
 {
     in_memory from = {matrix, (size_t)k};
     *w = (gemm_weight){0};
-    return gemm_weight_load(d, w, &(gemm_rows){copy_rows, &from}, bias, m, n, k, what);
+    return gemm_weight_load(d, w, &(gemm_rows){copy_rows, &from}, bias, m, n, k, 0,
+                            what);
 }
 
 void gemm_weight_free(device *d, gemm_weight *w)

@@ -36,10 +36,7 @@ extern const gemm_implementation gemm_clblast, gemm_cpu, gemm_cpu_pairs,
     gemm_cpu_strassen, gemm_clblast_xgemm, gemm_clblast_direct, gemm_gpu, gemm_gpu_half,
     gemm_mma, gemm_mma_bf16, gemm_mma_three, gemm_matrix, gemm_matrix_three;
 
-/* What serves a shape: as DITCL_GEMM names it, else as it is stored for the device, else the first
- * that fits. */
-gemm_choice gemm_choose(const device *d, int m, int n, int k);
-/* The choice of a layer, made for m rows where it is not loaded yet. */
+/* The choice of a layer, made for m rows where it is not loaded yet; values null: none is left. */
 gemm_choice gemm_choice_of(const device *d, const gemm_weight *w, int m);
 /* As gemm_weight_load, for a choice. *largest = the largest weight if the choice rounds to fp16,
  * else 0. */

@@ -171,20 +171,5 @@ static status check(device *d, gemm_choice use, size_t m, size_t n, size_t k)
 
 status gemm_check(device *d, const gemm_weight *w, int m)
 {
-    gemm_choice use = gemm_choice_of(d, w, m);
-    hash128 values = hash_bytes(use.values, sizeof(int[TUNING_VALUES]));
-    status st = OK;
-    for (size_t i = 0; i < d->n_products; i++)
-        if (d->products[i].m == m && d->products[i].n == w->n && d->products[i].k == w->k &&
-            d->products[i].by == use.by && hash_equal(d->products[i].values, values))
-            return OK;
-    TRY(check(d, use, (size_t)m, (size_t)w->n, (size_t)w->k));
-    TRY(memory_grow(&d->products, &d->products_capacity, d->n_products + 1, sizeof *d->products));
-    d->products[d->n_products].m = m;
-    d->products[d->n_products].n = w->n;
-    d->products[d->n_products].by = use.by;
-    d->products[d->n_products].values = values;
-    d->products[d->n_products++].k = w->k;
-done:
-    return st;
+    return check(d, gemm_choice_of(d, w, m), (size_t)m, (size_t)w->n, (size_t)w->k);
 }

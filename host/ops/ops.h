@@ -76,6 +76,9 @@ status op_modulate(device *d, buf out, buf x, const modulation *m, int batch, in
 
 typedef enum { ACTIVATION_NONE, ACTIVATION_GELU_TANH, ACTIVATION_SILU } activation;
 
+/* What is fused into a product or a convolution, as bits: each makes another program. */
+enum { FUSED_GELU = 1, FUSED_SILU = 2, FUSED_GATE = 4, FUSED_RESIDUAL = 8, FUSED_NORM = 16 };
+
 typedef struct {
     activation act;
     buf residual; /* null: none. [residual_rows][n], row m % residual_rows is added to row m */
@@ -106,11 +109,12 @@ typedef struct {
 } gemm_rows;
 
 /* Packs rows and bias [n] for the device without a copy of the whole matrix, for what suits
- * products of m rows; others are right too. *w: zeros, or a layer of this shape, whose memory is
- * used again, behind what is queued. what: for messages. */
+ * products of m rows; others are right too. What serves was right once on this device, with the
+ * epilogue that `use` (FUSED_ bits) says. *w: zeros, or a layer of this shape, whose memory is used
+ * again, behind what is queued. what: for messages. */
 status gemm_weight_load(device *d, gemm_weight *w, const gemm_rows *rows, const float *bias, int m,
-                        int n, int k, const char *what);
-/* The same from matrix [n][k]. */
+                        int n, int k, unsigned use, const char *what);
+/* The same from matrix [n][k], without an epilogue. */
 status gemm_weight_upload(device *d, gemm_weight *w, const float *matrix, const float *bias, int m,
                           int n, int k, const char *what);
 void gemm_weight_free(device *d, gemm_weight *w);
@@ -128,8 +132,11 @@ double gemm_input_error(const device *d, int m, int n, int k);
 /* Whether the device has a GEMM in the arithmetic of this precision; for auto: in bf16x3. */
 bool gemm_offers(const device *d, precision p);
 
-/* The first use of a shape, and of what serves it for this layer, on a device: the whole product is
- * held to a double-precision check (Freivalds); later calls return at once. */
+/* Sees to it that products of m rows with the layer are right on this device (first_use.h). */
+status gemm_first_use(device *d, const gemm_weight *w, int m, unsigned use);
+
+/* Holds the whole product, by what serves it for this layer, to a double-precision check
+ * (Freivalds). */
 status gemm_check(device *d, const gemm_weight *w, int m);
 
 /* Floats of scratch that op_gemm needs for products of m rows with the layer. */
@@ -141,15 +148,23 @@ typedef struct {
     int batch, tokens, heads, head_dim;
 } attention_shape;
 
-/* Floats of scratch memory: keys and values in the layout the kernel wants, and unfinished sums. */
-status attention_scratch(device *d, size_t *count, attention_shape s);
+/* What serves a shape, chosen once: launches choose nothing anew. */
+typedef struct {
+    attention_shape shape;
+    const struct attention_implementation *by;
+    const int *values; /* of its tunables; they live as long as the device */
+} attention_plan;
+
+/* *scratch = floats of scratch memory: keys and values in the layout the kernel wants, and
+ * unfinished sums. ERR_LIMIT or ERR_DEVICE where nothing serves the shape on this device. */
+status attention_prepare(device *d, attention_plan *p, size_t *scratch, attention_shape s);
 
 /* out [N*T][H*d] = softmax(q k^T / sqrt(d)) v, from qkv [N*T][3*H*d] = q | k | v, each head-major.
  * Any d. */
-status op_attention(device *d, buf out, buf qkv, buf scratch, attention_shape s);
+status op_attention(device *d, buf out, buf qkv, buf scratch, const attention_plan *p);
 
 /* The relative error that it makes in one input: 0 where it takes fp32 as it is. */
-double attention_input_error(const device *d, attention_shape s);
+double attention_input_error(const device *d, const attention_plan *p);
 
 /* ---- cross: attention of all tokens to two keys ---- */
 
@@ -202,9 +217,11 @@ typedef struct {
     buf residual; /* null: none. Laid out as the result; it must not be the result */
 } conv_use;
 
-/* A layer, and about how many pixels a picture that comes in will have. */
+/* A layer, about how many pixels a picture that comes in will have, and what is fused into it
+ * (FUSED_NORM with SiLU, FUSED_RESIDUAL). */
 typedef struct {
     int pixels, in, out, up;
+    unsigned use;
 } conv_layer;
 
 /* From weight [out][in][3][3] and bias [out] of the host, for what suits the layer. Waits. what:

@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "device/pretend.h"
+#include "ops/first_use.h"
 #include "ops/ops.h"
 
 /* Values that were laid on a device. */
@@ -51,6 +52,12 @@ static double times_apart(const int *a, const int *b)
     return a[0] > b[0] ? (double)a[0] / b[0] : (double)b[0] / a[0];
 }
 
+/* Whether they fit, and are not struck out. */
+static bool can_use(const device *d, const tuning *t, const int *values, const int *shape)
+{
+    return t->fits(d, values, shape) && !first_use_struck(d, t, values, shape);
+}
+
 /* What was stored for the shape, else for the one that is nearest in its first size (of two that
  * are as near, the smaller); null where there is none, or none that fits. t null: any
  * implementation of op. */
@@ -66,7 +73,7 @@ static const tuned *find_nearest(const device *d, const char *op, const tuning *
         if (nearest && (apart > least ||
                         (apart == least && this->shape[0] >= nearest->shape[0])))
             continue;
-        if (!this->t->fits(d, this->values, shape)) continue;
+        if (!can_use(d, this->t, this->values, shape)) continue;
         nearest = this;
         least = apart;
         if (apart == 1.0) break; /* what was laid last counts */
@@ -80,10 +87,10 @@ const int *tuning_values_for(const device *d, const tuning *t, const int *shape)
     if (nearest) return nearest->values;
     for (const device_tuned *l = d->tuned; l; l = l->next)
         if (of(l)->t == t && same_shape(of(l)->shape, any_shape) &&
-            t->fits(d, of(l)->values, shape))
+            can_use(d, t, of(l)->values, shape))
             return of(l)->values;
     for (int i = 0; i < t->n_known; i++)
-        if (t->fits(d, t->known[i], shape)) return t->known[i];
+        if (can_use(d, t, t->known[i], shape)) return t->known[i];
     return NULL;
 }
 

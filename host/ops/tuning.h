@@ -60,8 +60,8 @@ bool tuning_fits_always(const device *d, const int *values, const int *shape);
 
 /* The values to use for a shape (TUNING_SIZES numbers, zeros behind): those stored for it on this
  * device, or for the shape that is nearest in its first size and has the same others, else those
- * stored for any shape, else the first known ones that fit. Null where none fit. They live as long
- * as the device. */
+ * stored for any shape, else the first known ones that fit; never such as are struck out
+ * (first_use.h). Null where none fit. They live as long as the device. */
 const int *tuning_values_for(const device *d, const tuning *t, const int *shape);
 
 /* out = " -DMT=64 -DNT=64", for program_get. */

@@ -27,7 +27,8 @@ typedef struct {
 
 /* What can be said before the device is opened. */
 status report_send_info(FILE *to, const device_info *info);
-/* All the rest. Fails only if it cannot be sent; what fails on the device is sent. */
+/* All the rest, of a device that was opened without probes and stored configurations. Operator
+ * tests and measurements that fail are sent. */
 status report_send_device(FILE *to, device *d, const report_request *q);
 /* The stored failure, which ends the examination. */
 void report_send_failure(FILE *to);

@@ -4,7 +4,9 @@
 #include <string.h>
 
 #include "base/privacy.h"
+#include "device/probe.h"
 #include "device/properties.h"
+#include "trials/fit.h"
 
 /* ---- messages ---- */
 
@@ -134,9 +136,19 @@ done:
 
 /* ---- the open device ---- */
 
-static status send_features(FILE *to, const device *d)
+/* One by one, so that a crash says which. */
+static status send_features(FILE *to, device *d)
 {
+    feature_id used[N_FEATURES];
+    char doing[80];
     json_build b;
+    int n = probe_list(used, d);
+    for (int i = 0; i < n; i++) {
+        snprintf(doing, sizeof doing, "probing %s", feature_name(used[i]));
+        send_during(to, doing);
+        status st = probe_feature(d, used[i]);
+        if (st != OK) return st;
+    }
     json_t *all = json_build_begin(&b);
     for (int i = 0; i < N_FEATURES; i++) {
         const probe_result *p = &d->probed[i];
@@ -170,14 +182,16 @@ status report_send_device(FILE *to, device *d, const report_request *q)
     trial_tally all = {0};
     char counts[64];
     status st = OK;
-    TRY(send_settings(to, d));
     TRY(send_features(to, d));
+    TRY(send_settings(to, d));
+    send_during(to, "choosing configurations");
+    TRY(fit_device(d, q->whole && !q->small, NULL));
     TRY(report_checks(to, d, q, &all));
     if (q->whole && q->small) {
         TRY(send_skipped(to, "network, peaks, models, largest buffer",
                          "small shapes only were asked for"));
     } else if (q->whole) {
-        TRY(report_network(to, d));
+        TRY(report_network(to, d, &all));
         TRY(report_speed(to, d, q));
         TRY(report_largest(to, d));
     }

@@ -30,7 +30,8 @@ void report_put(json_build *b, json_t *in, const char *key, const char *words);
 
 /* The parts of report_send_device. */
 status report_checks(FILE *to, device *d, const report_request *q, trial_tally *all);
-status report_network(FILE *to, device *d);
+/* A network that is wrong is one failed check more. */
+status report_network(FILE *to, device *d, trial_tally *all);
 status report_speed(FILE *to, device *d, const report_request *q);
 status report_largest(FILE *to, device *d);
 

@@ -68,16 +68,15 @@ static void put_operators(json_build *b, json_t *in, const record *r)
 /* Layers of Stable Diffusion's decoder, for pictures of 256 pixels. */
 static status send_convolutions(FILE *to, const device *d)
 {
-    static const conv_layer layers[] = {{1024, 4, 512, 1},    {1024, 512, 512, 1},
-                                        {1024, 512, 512, 2},  {4096, 512, 512, 1},
-                                        {16384, 512, 256, 1}, {16384, 256, 256, 1},
-                                        {65536, 256, 128, 1}, {65536, 128, 128, 1},
-                                        {65536, 128, 3, 1}};
+    static const int layers[][TUNING_SIZES] = {
+        {1024, 4, 512, 1},    {1024, 512, 512, 1},  {1024, 512, 512, 2},
+        {4096, 512, 512, 1},  {16384, 512, 256, 1}, {16384, 256, 256, 1},
+        {65536, 256, 128, 1}, {65536, 128, 128, 1}, {65536, 128, 3, 1}};
     json_build b;
     json_t *list = json_build_begin_array(&b);
     for (size_t i = 0; i < sizeof layers / sizeof *layers; i++) {
-        const conv_layer l = layers[i];
-        const int sizes[TUNING_SIZES] = {l.pixels, l.in, l.out, l.up};
+        const int *sizes = layers[i];
+        const conv_layer l = {.pixels = sizes[0], .in = sizes[1], .out = sizes[2], .up = sizes[3]};
         const tuning *kinds[TUNING_KINDS];
         char name[TUNING_SHAPE], options[TUNING_OPTIONS] = "";
         const char *serving = conv_name(d, l);

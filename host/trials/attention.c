@@ -1,6 +1,8 @@
 /* Trial of attention: softmax(q k^T / sqrt(d)) v per head, all scores of a query at once. */
 #include <math.h>
+#include <stdlib.h>
 
+#include "base/memory.h"
 #include "ops/ops.h"
 #include "trials/trial.h"
 
@@ -65,11 +67,12 @@ static status prepare(trial_run *r, int i)
     status st = OK;
     size_t scratch;
     double deviation = isnan(cases[i].deviation) ? 1.0 : cases[i].deviation;
-    double error = attention_input_error(r->d, cases[i].s);
+    TRY(memory_alloc(&r->state, 1, sizeof(attention_plan)));
+    TRY(attention_prepare(r->d, r->state, &scratch, cases[i].s));
+    double error = attention_input_error(r->d, r->state);
     /* where inputs are narrow, not so large that rounding says which score wins */
     if (error > 0.0) deviation = fmin(deviation, sqrt(0.1 / error));
     r->input_error = error;
-    TRY(attention_scratch(r->d, &scratch, cases[i].s));
     TRY(trial_create(r, TRIAL_RESULT, "out", rows(i) * width(i)));
     TRY(trial_normal(r, "qkv", rows(i) * 3 * width(i), 0.0, deviation));
     if (isnan(cases[i].deviation)) spoil(r->arrays[QKV].values, i);
@@ -81,7 +84,8 @@ done:
 static status launch_case(trial_run *r, int i)
 {
     const trial_array *a = r->arrays;
-    return op_attention(r->d, a[OUT].b, a[QKV].b, a[SCRATCH].b, cases[i].s);
+    (void)i;
+    return op_attention(r->d, a[OUT].b, a[QKV].b, a[SCRATCH].b, r->state);
 }
 
 /* One query of one head: item n's rows begin at `item`, the head's columns at `column`. A score is
@@ -126,5 +130,10 @@ static void expect(const trial_run *r, int i, int which, double *expected, doubl
                       r->arrays[QKV].values + row / T * T * 3 * D, row % T, column, i);
 }
 
+static void release(trial_run *r)
+{
+    free(r->state);
+}
+
 const trial trial_attention = {"attention", sizeof cases / sizeof *cases, describe, prepare,
-                               launch_case, expect, NULL};
+                               launch_case, expect, release};

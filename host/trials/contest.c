@@ -54,7 +54,7 @@ static status open_shape(contest *c, char *words)
     for (c->op = tuned_operators; op && c->op->op && strcmp(c->op->op, op) != 0;) c->op++;
     if (!op || !c->op->op || !sizes || !tuning_shape_parse(shape, sizes))
         return fail(ERR_USAGE, "no such shape");
-    return workload_open(&c->w, c->d, op, shape);
+    return workload_open(&c->w, c->d, op, shape, workload_usual(op));
 }
 
 /* ---- time ---- */
@@ -215,7 +215,7 @@ static bool can_run(contest *c, const tuning *t)
 
 static status enter(contest *c, entry *e, const tuning *t, const int *values)
 {
-    status st = workload_enter(&c->w, &e->run);
+    status st = workload_enter(&c->w, &e->run, workload_copies(&c->w));
     if (st != OK) return st;
     e->t = t;
     memcpy(e->values, values, sizeof e->values);

@@ -69,7 +69,7 @@ static status prepare(trial_run *r, int i)
     conv_weight *w;
     TRY(memory_alloc(&w, 1, sizeof *w));
     r->state = w;
-    const conv_layer like = {s.height * s.width, in, out, cases[i].up};
+    const conv_layer like = {s.height * s.width, in, out, cases[i].up, 0};
     r->input_error = conv_input_error(r->d, like);
     TRY(trial_create(r, TRIAL_RESULT, "out", batch * out_pixels(i) * Co));
     TRY(trial_normal(r, "x", batch * pixels(i) * C, 0.0, 1.0));

@@ -75,7 +75,7 @@ static void choose_shapes(const device *d, fitting out[N_FITTINGS])
 
 static conv_layer layer_of(const fitting *f)
 {
-    return (conv_layer){f->shape[0], CHANNELS, CHANNELS, 1};
+    return (conv_layer){f->shape[0], CHANNELS, CHANNELS, 1, 0};
 }
 
 static picture_shape picture_of(const fitting *f)

@@ -46,14 +46,14 @@ report keep/g.json 'checks["gemm"]["arithmetic"] and checks["gemm"]["worst_case"
 report keep/g.json 'any(k["name"].startswith("gemm") and "-DVEC=" in k["configuration"] and "-DK=" not in k["configuration"] and k["variants"] > 9 for k in checks["gemm"]["kernels"])'
 
 # ---- a whole one ----
-expect 0 "7 checks passed" check fill --report keep/w.json --model-seconds 20
-report keep/w.json 'd["network"]["two_runs_same_bits"] and d["network"]["finite"]'
+expect 0 "8 checks passed" check fill --report keep/w.json --model-seconds 20
+report keep/w.json 'd["network"]["two_runs_same_bits"] and d["network"]["right"] and 0 < d["network"]["error"] < 1e-4'
 report keep/w.json 'd["peaks"]["fp32_gflops"] > 0 and d["peaks"]["copy_gbs"] > 0'
 report keep/w.json 'd["largest_buffer"]["reported_bytes"] >= d["largest_buffer"]["obtained_bytes"] > 1e6'
 report keep/w.json '{m["model"] for m in d["models"]} | set(skipped) >= {"DiT-S/2", "DiT-B/2", "DiT-XL/2"}'
 report keep/w.json 'all(m["pass_ms"] > 0 and any(o["name"] == "qkv" and o["kernels"][0].startswith("gemm") for o in m["operators"]) for m in d["models"])'
 report keep/w.json 'len(d["convolutions"]) == 9 and all(c["implementation"] for c in d["convolutions"])'
-expect 0 "7 checks passed" check fill --report keep/w.html --model-seconds 0
+expect 0 "8 checks passed" check fill --report keep/w.html --model-seconds 0
 says "fp32 peak" keep/w.html
 [ "$(stat -c %s keep/w.json)" -lt 40000 ] || problem "a report of $(stat -c %s keep/w.json) bytes"
 

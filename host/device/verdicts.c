@@ -1,0 +1,170 @@
+/* What first-use checks found. See verdicts.h. */
+#include "device/verdicts.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/memory.h"
+#include "base/text.h"
+
+/* A file beyond MOST_BYTES is begun anew: what was right is soon found again. */
+enum { PATH_BYTES = 4096, MOST_BYTES = 4 << 20, LINE = VERDICT_TEXT + 80 };
+
+static const char *const kind_names[N_VERDICTS] = {"right", "struck", "died"};
+
+static status path_of(char out[PATH_BYTES], bool make)
+{
+    char folder[PATH_BYTES];
+    status st = file_user_folder(folder, sizeof folder, FOLDER_CACHE);
+    if (st == OK && make) st = file_make_folders(folder);
+    return st == OK ? file_join(out, PATH_BYTES, folder, "checked.txt") : st;
+}
+
+/* A regular file of this user's that nobody else may write, and not too large. */
+static bool believable(int fd)
+{
+    struct stat info;
+    return fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && info.st_uid == geteuid() &&
+           !(info.st_mode & (S_IWGRP | S_IWOTH)) && info.st_size <= MOST_BYTES;
+}
+
+/* ---- reading ---- */
+
+static bool parse_key(hash128 *key, const char *digits)
+{
+    for (int i = 0; i < HASH_BYTES; i++) {
+        unsigned byte;
+        if (sscanf(digits + 2 * i, "%2x", &byte) != 1) return false;
+        key->bytes[i] = (unsigned char)byte;
+    }
+    return true;
+}
+
+/* A line of another device, or none of ours, is passed over. */
+static status read_line(verdicts *v, const char *line)
+{
+    const char *key = line + DEVICE_DIGITS + 1, *word = key + HASH_TEXT;
+    if (strlen(line) < DEVICE_DIGITS + 1 + HASH_TEXT ||
+        strncmp(line, v->device, DEVICE_DIGITS) != 0 ||
+        strspn(key, "0123456789abcdef") != HASH_TEXT - 1)
+        return OK;
+    for (int kind = 0; kind < N_VERDICTS; kind++) {
+        size_t n = strlen(kind_names[kind]);
+        if (strncmp(word, kind_names[kind], n) != 0 || word[n] != ' ') continue;
+        status st = memory_grow(&v->items, &v->capacity, v->n + 1, sizeof *v->items);
+        if (st != OK) return st;
+        verdict *new = &v->items[v->n];
+        new->kind = (verdict_kind)kind;
+        text_copy(new->text, sizeof new->text, word + n + 1);
+        for (char *c = new->text; *c; c++)
+            if (*c < ' ' || *c > '~') *c = '?';
+        v->n += parse_key(&new->key, key);
+    }
+    return OK;
+}
+
+static status read_all(verdicts *v, int fd)
+{
+    char line[LINE];
+    status st = OK;
+    FILE *file = fdopen(fd, "r");
+    if (!file) {
+        close(fd);
+        return OK;
+    }
+    while (st == OK && fgets(line, sizeof line, file)) {
+        char *end = strchr(line, '\n');
+        if (!end) continue; /* cut short, or the rest of a line that is too long */
+        *end = 0;
+        st = read_line(v, line);
+    }
+    fclose(file);
+    return st;
+}
+
+status verdicts_open(verdicts *v, hash128 device, bool kept)
+{
+    char path[PATH_BYTES], digits[HASH_TEXT];
+    *v = (verdicts){.kept = kept};
+    hash_text(digits, device);
+    text_copy(v->device, sizeof v->device, digits);
+    if (!kept) return OK;
+    if (path_of(path, false) != OK) {
+        fail_clear();
+        return OK;
+    }
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd < 0) return OK;
+    if (!believable(fd)) {
+        close(fd);
+        return OK;
+    }
+    return read_all(v, fd);
+}
+
+void verdicts_close(verdicts *v)
+{
+    free(v->items);
+    *v = (verdicts){0};
+}
+
+const verdict *verdicts_find(const verdicts *v, hash128 key)
+{
+    for (size_t i = v->n; i > 0; i--)
+        if (hash_equal(v->items[i - 1].key, key)) return &v->items[i - 1];
+    return NULL;
+}
+
+/* ---- writing ---- */
+
+/* In one write at the file's end. What cannot be written is found again in the next run. */
+static void write_down(const verdicts *v, const verdict *new)
+{
+    char path[PATH_BYTES], line[LINE], digits[HASH_TEXT];
+    failure before;
+    fail_keep(&before);
+    hash_text(digits, new->key);
+    int n = snprintf(line, sizeof line, "%s %s %s %s\n", v->device, digits,
+                     kind_names[new->kind], new->text);
+    if (path_of(path, true) == OK) {
+        const int how = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
+        int fd = open(path, how, 0600);
+        if (fd >= 0 && !believable(fd)) {
+            close(fd);
+            unlink(path);
+            fd = open(path, how | O_EXCL, 0600);
+        }
+        if (fd >= 0) {
+            ssize_t written = write(fd, line, (size_t)n);
+            (void)written; /* a line that is cut short is passed over */
+            close(fd);
+        }
+    }
+    fail_put_back(&before);
+}
+
+status verdicts_add(verdicts *v, verdict_kind kind, hash128 key, const char *words)
+{
+    status st = memory_grow(&v->items, &v->capacity, v->n + 1, sizeof *v->items);
+    if (st != OK) return st;
+    verdict *new = &v->items[v->n++];
+    *new = (verdict){.kind = kind, .key = key};
+    text_copy(new->text, sizeof new->text, words);
+    for (char *c = new->text; *c; c++)
+        if (*c < ' ' || *c > '~') *c = '?';
+    if (v->kept) write_down(v, new);
+    return OK;
+}
+
+void verdicts_forget(void)
+{
+    char path[PATH_BYTES];
+    if (path_of(path, false) == OK) unlink(path);
+    else fail_clear();
+}

@@ -1,0 +1,51 @@
+/* What first-use checks found on devices, kept between runs: <the user's cache folder>/ditcl/
+ * checked.txt, a line each,
+ *
+ *     DEVICE KEY right WORDS            it was right
+ *     DEVICE KEY struck WORDS: WHY      it failed to build or to run, or was wrong
+ *     DEVICE KEY died WORDS: WHY        it ended the process that tried it, or hung
+ *
+ * DEVICE stands for the device, its driver and the text of all kernels, KEY for what was checked.
+ * Lines are only ever added, each in one write, so that processes need no lock; a file that others
+ * may write is not believed. Knows nothing of OpenCL. */
+#ifndef DITCL_DEVICE_VERDICTS_H
+#define DITCL_DEVICE_VERDICTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/hash.h"
+#include "base/status.h"
+
+typedef enum { VERDICT_RIGHT, VERDICT_STRUCK, VERDICT_DIED, N_VERDICTS } verdict_kind;
+
+enum { VERDICT_TEXT = 320, DEVICE_DIGITS = 16 };
+
+typedef struct {
+    verdict_kind kind;
+    hash128 key;
+    char text[VERDICT_TEXT]; /* WORDS, or WORDS: WHY; printable ASCII */
+} verdict;
+
+typedef struct {
+    verdict *items; /* of one device */
+    size_t n, capacity;
+    char device[DEVICE_DIGITS + 1];
+    bool kept; /* new ones are written down */
+} verdicts;
+
+/* Reads those of a device; a file that is not there, or not to be believed, has none. kept false:
+ * reads and writes nothing. ERR_MEMORY only. */
+status verdicts_open(verdicts *v, hash128 device, bool kept);
+void verdicts_close(verdicts *v);
+
+/* The newest for the key, or null. */
+const verdict *verdicts_find(const verdicts *v, hash128 key);
+
+/* Adds one, and writes it down where that is wanted and can be. ERR_MEMORY only. */
+status verdicts_add(verdicts *v, verdict_kind kind, hash128 key, const char *words);
+
+/* Removes what is known of all devices. */
+void verdicts_forget(void);
+
+#endif

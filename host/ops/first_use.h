@@ -1,0 +1,30 @@
+/* First-use checks: nothing serves a run before it was right once on this device. Operators ask here;
+ * who answers is set on the device (tune/first_use.h), and nobody does in tests of single operators.
+ *
+ * What is checked is an implementation with one configuration at one shape, as it will be used: what
+ * is fused into it makes another program. */
+#ifndef DITCL_OPS_FIRST_USE_H
+#define DITCL_OPS_FIRST_USE_H
+
+#include "device/device.h"
+#include "ops/tuning.h"
+
+typedef struct first_use {
+    const char *op;
+    const tuning *t;   /* null, with values: an operator with one implementation */
+    const int *values; /* of t's tunables */
+    const int *shape;  /* TUNING_SIZES numbers, as ops/tuning.h counts them */
+    unsigned use;      /* FUSED_GELU, ... */
+} first_use;
+
+/* As first_use_checks of device.h say; where nobody checks on this device, all is right. */
+status first_use_check(device *d, const first_use *what, bool *right);
+bool first_use_struck(const device *d, const tuning *t, const int *values, const int *shape);
+
+/* An operator with one implementation: ERR_DEVICE where it is wrong here. */
+status first_use_plain(device *d, const char *op, const int shape[TUNING_SIZES]);
+
+/* That nothing is left which serves the shape. */
+status first_use_none(const device *d, const char *op, const int shape[TUNING_SIZES]);
+
+#endif

@@ -1,0 +1,448 @@
+/* The parent's side of first-use checks. See checker.h. */
+#include "trials/checker.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "device/probe.h"
+#include "device/source.h"
+#include "device/verdicts.h"
+#include "ops/first_use.h"
+#include "trials/worker.h"
+
+/* No more than these are tried: of one implementation at one shape; and once it has ended so many
+ * children, anywhere. */
+enum { MOST_STRUCK = 4, MOST_DEATHS = 2 };
+
+enum { CHILD_WORDS = 10 };
+
+typedef struct {
+    first_use_checks face; /* first */
+    checker_level level;
+    void (*say)(const char *line); /* may be null */
+    const char *words[CHILD_WORDS]; /* that start a child */
+    char index[16];
+    verdicts known;
+    worker child;
+    bool ready;           /* it has the features, and answers */
+    char clblast[32];     /* what of CLBlast it has used: its parameters hold for a process */
+    bool begun;
+    int n_checked, n_struck;
+    double started;
+    int n_struck_known; /* among `known`, so that most lookups end at once */
+} checker;
+
+static checker *of(first_use_checks *c)
+{
+    return (checker *)(void *)c;
+}
+
+/* ---- keys ---- */
+
+/* The device, its driver, this version and all kernels; and what says otherwise which features it
+ * has. */
+static status hash_device(hash128 *out, const device_info *info)
+{
+    const char *claims = getenv("DITCL_FEATURES");
+    const char *const parts[] = {"ditcl " DITCL_VERSION, info->platform, info->vendor, info->name,
+                                 info->driver, info->version, claims ? claims : ""};
+    char *source = NULL;
+    hash_work w;
+    hash_start(&w);
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) hash_add_text(&w, parts[i]);
+    for (const embedded_file *f = embedded_files; f->name; f++) {
+        status st = source_read(&source, f->name);
+        if (st == ERR_MEMORY) return st;
+        if (st == OK) hash_add_text(&w, source);
+        else fail_clear(); /* a folder of edited kernels need not have it */
+        free(source);
+    }
+    *out = hash_end(&w);
+    return OK;
+}
+
+static void add_number(hash_work *w, int number)
+{
+    char digits[16];
+    snprintf(digits, sizeof digits, "%d", number);
+    hash_add_text(w, digits);
+}
+
+/* use -1: whatever is fused. */
+static hash128 key_of(const device *d, const first_use *what, int use)
+{
+    hash_work w;
+    hash_start(&w);
+    add_number(&w, (int)d->class);
+    add_number(&w, (int)d->settings.precision);
+    add_number(&w, d->subgroups.size);
+    for (int i = 0; i < N_FEATURES; i++) add_number(&w, d->feature[i]);
+    hash_add_text(&w, what->op);
+    hash_add_text(&w, what->t ? what->t->kind : "");
+    for (int i = 0; what->t && i < what->t->n; i++) add_number(&w, what->values[i]);
+    for (int i = 0; i < TUNING_SIZES; i++) add_number(&w, what->shape[i]);
+    add_number(&w, use);
+    return hash_end(&w);
+}
+
+static hash128 key_of_text(const device *d, const char *what)
+{
+    hash_work w;
+    hash_start(&w);
+    add_number(&w, (int)d->class);
+    add_number(&w, (int)d->settings.precision);
+    hash_add_text(&w, what);
+    return hash_end(&w);
+}
+
+/* "gemm gpu_mma 512x3456x1152 MT=64 NT=64" */
+static void describe(char *out, size_t size, const first_use *what)
+{
+    char sizes[TUNING_SHAPE], values[TUNING_OPTIONS] = "";
+    tuning_shape_text(sizes, what->shape);
+    if (what->t) tuning_options(values, what->t, what->values);
+    int n = snprintf(out, size, "%s %s %s", what->op, what->t ? what->t->kind : "-", sizes);
+    for (const char *v = values; *v && n + 1 < (int)size; v++) {
+        if (!strncmp(v, "-D", 2)) v += 2;
+        out[n++] = *v;
+        out[n] = 0;
+    }
+}
+
+/* ---- what is known ---- */
+
+static void count_struck(checker *c)
+{
+    c->n_struck_known = 0;
+    for (size_t i = 0; i < c->known.n; i++)
+        c->n_struck_known += c->known.items[i].kind != VERDICT_RIGHT;
+}
+
+static status remember(checker *c, verdict_kind kind, hash128 key, const char *words)
+{
+    status st = verdicts_add(&c->known, kind, key, words);
+    count_struck(c);
+    return st;
+}
+
+/* Whether enough of an implementation was tried: on any shape, or on this one. */
+static bool given_up(const checker *c, const first_use *what)
+{
+    char start[128], sizes[TUNING_SHAPE];
+    int struck = 0, died = 0;
+    tuning_shape_text(sizes, what->shape);
+    int kind_only = snprintf(start, sizeof start, "%s %s ", what->op, what->t->kind);
+    snprintf(start + kind_only, sizeof start - (size_t)kind_only, "%s ", sizes);
+    for (size_t i = 0; i < c->known.n; i++) {
+        const verdict *v = &c->known.items[i];
+        if (v->kind == VERDICT_RIGHT) continue;
+        died += v->kind == VERDICT_DIED && !strncmp(v->text, start, (size_t)kind_only);
+        struck += !strncmp(v->text, start, strlen(start));
+    }
+    return struck >= MOST_STRUCK || died >= MOST_DEATHS;
+}
+
+static bool struck(const first_use_checks *face, const device *d, const first_use *what)
+{
+    const checker *c = (const checker *)(const void *)face;
+    if (!c->n_struck_known) return false;
+    const verdict *v = verdicts_find(&c->known, key_of(d, what, -1));
+    return (v && v->kind != VERDICT_RIGHT) || given_up(c, what);
+}
+
+/* ---- the child ---- */
+
+static double limit(void)
+{
+    const char *given = getenv("DITCL_CHECK_SECONDS");
+    double seconds;
+    return given && text_to_double(given, &seconds) && seconds > 0 ? seconds : CHECKER_SECONDS;
+}
+
+static void stop(checker *c)
+{
+    worker_stop(&c->child);
+    c->ready = false;
+    *c->clblast = 0;
+}
+
+/* What became of a child that did not answer. */
+static void describe_end(char *out, size_t size, worker_answer how)
+{
+    if (how == WORKER_HUNG)
+        snprintf(out, size, "it did not answer within %g seconds", limit());
+    else
+        snprintf(out, size, "it ended the process that tried it");
+}
+
+/* Starts the child, unless it runs, and gives it the features that are known. */
+static status start(checker *c, const device *d)
+{
+    char line[WORKER_LINE];
+    status st = OK;
+    if (c->ready) return OK;
+    stop(c);
+    TRY(worker_start(&c->child, c->words));
+    worker_answer answer = worker_hear(&c->child, line, limit());
+    if (answer != WORKER_SAID || strcmp(line, "ready") != 0) {
+        char why[200];
+        describe_end(why, sizeof why, answer);
+        TRY(fail(ERR_DEVICE, "the process that checks kernels could not open the device: %s",
+                 answer == WORKER_SAID ? line : why));
+    }
+    for (int i = 0; i < N_FEATURES; i++)
+        if (d->feature[i])
+            worker_say(&c->child, "feature %s %d %d", feature_name((feature_id)i),
+                       d->subgroups.size, d->subgroups.required);
+    c->ready = true;
+done:
+    if (st != OK) stop(c);
+    return st;
+}
+
+/* The child's answer to a line; one that died or hung is gone, and why says so. */
+static worker_answer ask(checker *c, const char *line, char answer[WORKER_LINE])
+{
+    worker_answer how = WORKER_DIED;
+    if (worker_say(&c->child, "%s", line)) how = worker_hear(&c->child, answer, limit());
+    if (how == WORKER_SAID) return how;
+    describe_end(answer, WORKER_LINE, how);
+    stop(c);
+    return how;
+}
+
+static void say_start(checker *c)
+{
+    if (c->begun) return;
+    c->begun = true;
+    c->started = clock_seconds();
+    if (c->say) c->say("checking once, in a process of its own, that this device computes right");
+}
+
+/* ---- features ---- */
+
+/* "subgroups 16 1" */
+static void take_feature(device *d, feature_id which, const char *words)
+{
+    int size = 0, required = 0;
+    d->feature[which] = true;
+    if (which != FEATURE_SUBGROUPS || sscanf(words, "%*s %d %d", &size, &required) != 2) return;
+    d->subgroups.size = size;
+    d->subgroups.required = required;
+}
+
+static status probe_one(checker *c, device *d, feature_id which)
+{
+    char line[WORKER_LINE], answer[WORKER_LINE], words[VERDICT_TEXT];
+    snprintf(line, sizeof line, "probe %s", feature_name(which));
+    hash128 key = key_of_text(d, line);
+    const verdict *v = verdicts_find(&c->known, key);
+    status st = OK;
+    d->feature[which] = false;
+    if (v) {
+        if (v->kind == VERDICT_RIGHT) take_feature(d, which, v->text + strlen("probe "));
+        return OK;
+    }
+    TRY(start(c, d));
+    worker_answer how = ask(c, line, answer);
+    if (how == WORKER_SAID && !strncmp(answer, "cannot ", 7))
+        TRY(fail(ERR_RESOURCES, "%s: %s", line, answer + 7));
+    if (how == WORKER_SAID && !strncmp(answer, "yes ", 4)) {
+        snprintf(words, sizeof words, "%.60s %.20s", line, answer + 4);
+        take_feature(d, which, words + strlen("probe "));
+        return remember(c, VERDICT_RIGHT, key, words);
+    }
+    snprintf(words, sizeof words, "%.60s: %.200s", line,
+             how == WORKER_SAID ? answer + strcspn(answer, " ") : answer);
+    if (d->settings.note) d->settings.note(words);
+    st = remember(c, how == WORKER_SAID ? VERDICT_STRUCK : VERDICT_DIED, key, words);
+done:
+    return st;
+}
+
+/* Each is shown to the child with those before it. */
+static status probe(first_use_checks *face, device *d)
+{
+    checker *c = of(face);
+    feature_id all[N_FEATURES];
+    int n = probe_list(all, d);
+    status st = OK;
+    for (int i = 0; i < n; i++) d->feature[all[i]] = false;
+    for (int i = 0; i < n && st == OK; i++) st = probe_one(c, d, all[i]);
+    if (c->level != CHECK_ALL) stop(c);
+    if (c->level == CHECK_FEATURES) d->checks = NULL;
+    return st;
+}
+
+/* ---- operators ---- */
+
+/* CLBlast keeps its parameters for a whole process: as shipped, or overridden. */
+static void free_of_clblast(checker *c, const first_use *what)
+{
+    if (!what->t || strncmp(what->t->kind, "clblast", 7) != 0) return;
+    if (*c->clblast && strcmp(c->clblast, what->t->kind) != 0) stop(c);
+    text_copy(c->clblast, sizeof c->clblast, what->t->kind);
+}
+
+static void line_of(char line[WORKER_LINE], const first_use *what)
+{
+    char sizes[TUNING_SHAPE];
+    tuning_shape_text(sizes, what->shape);
+    int n = snprintf(line, WORKER_LINE, "check %s %s %u", what->op, sizes, what->use);
+    if (!what->t) return;
+    n += snprintf(line + n, (size_t)(WORKER_LINE - n), " %s", what->t->kind);
+    for (int i = 0; i < what->t->n; i++)
+        n += snprintf(line + n, (size_t)(WORKER_LINE - n), " %d", what->values[i]);
+}
+
+/* It is not used from here on. */
+static status strike(checker *c, device *d, const first_use *what, const char *answer,
+                     worker_answer how)
+{
+    char words[VERDICT_TEXT], line[VERDICT_TEXT + 80];
+    bool said = how == WORKER_SAID, cannot = said && !strncmp(answer, "cannot ", 7);
+    describe(words, sizeof words - 160, what);
+    const char *why = said ? answer + strcspn(answer, " ") : answer;
+    while (*why == ' ') why++;
+    text_copy(c->face.why, sizeof c->face.why, why);
+    size_t n = strlen(words);
+    snprintf(words + n, sizeof words - n, ": %.150s", why);
+    if (what->t && d->settings.warn) {
+        snprintf(line, sizeof line, "%s %s is not used on this device: %.250s", what->op,
+                 what->t->kind, why);
+        d->settings.warn(line);
+    }
+    c->n_struck++;
+    hash128 key = key_of(d, what, what->t ? -1 : (int)what->use);
+    bool kept = c->known.kept;
+    if (cannot) c->known.kept = false; /* the next run may have the memory */
+    status st = remember(c, said ? VERDICT_STRUCK : VERDICT_DIED, key, words);
+    c->known.kept = kept;
+    return st;
+}
+
+static status check(first_use_checks *face, device *d, const first_use *what, bool *right)
+{
+    checker *c = of(face);
+    char line[WORKER_LINE], answer[WORKER_LINE], words[VERDICT_TEXT];
+    hash128 key = key_of(d, what, (int)what->use);
+    const verdict *v = verdicts_find(&c->known, key);
+    status st = OK;
+    *right = v ? v->kind == VERDICT_RIGHT : c->level != CHECK_ALL;
+    if (v && !*right) {
+        const char *why = strstr(v->text, ": ");
+        text_copy(c->face.why, sizeof c->face.why, why ? why + 2 : v->text);
+    }
+    if (v || *right) return OK;
+    say_start(c);
+    c->n_checked++;
+    free_of_clblast(c, what);
+    TRY(start(c, d));
+    line_of(line, what);
+    worker_answer how = ask(c, line, answer);
+    *right = how == WORKER_SAID && !strcmp(answer, "right");
+    if (!*right) return strike(c, d, what, answer, how);
+    describe(words, sizeof words, what);
+    st = remember(c, VERDICT_RIGHT, key, words);
+done:
+    return st;
+}
+
+/* ---- all of it ---- */
+
+static status check_network(checker *c, device *d)
+{
+    char answer[WORKER_LINE], words[VERDICT_TEXT];
+    hash128 key = key_of_text(d, "network");
+    const verdict *v = verdicts_find(&c->known, key);
+    status st = OK;
+    if (v && v->kind == VERDICT_RIGHT) return OK;
+    if (!v) {
+        say_start(c);
+        TRY(start(c, d));
+        worker_answer how = ask(c, "network", answer);
+        bool right = how == WORKER_SAID && !strncmp(answer, "right ", 6);
+        if (how == WORKER_SAID && !strncmp(answer, "cannot ", 7))
+            TRY(fail(ERR_RESOURCES, "the tiny network cannot be drawn: %s", answer + 7));
+        snprintf(words, sizeof words, "network%s%.250s", right ? " " : ": ",
+                 right                ? answer + 6
+                 : how == WORKER_SAID ? answer + strcspn(answer, " ") + 1
+                                      : answer);
+        TRY(remember(c, right                ? VERDICT_RIGHT
+                        : how == WORKER_SAID ? VERDICT_STRUCK : VERDICT_DIED, key, words));
+        v = verdicts_find(&c->known, key);
+        if (right) goto done;
+    }
+    st = fail(ERR_DEVICE, "device %d (%s) draws a tiny network wrong: %s", d->info.index,
+              d->info.name, v->text + strlen("network: "));
+    fail_hint("ditcl check --device %d says which kernel; please report the device: ditcl check "
+              "--report FILE.json", d->info.index);
+done:
+    return st;
+}
+
+static void say_end(const checker *c, const device *d)
+{
+    char line[200], error[40] = "";
+    const verdict *v = verdicts_find(&c->known, key_of_text(d, "network"));
+    if (!c->begun || !c->say) return;
+    if (v) snprintf(error, sizeof error, "%.30s", v->text + strcspn(v->text, " "));
+    snprintf(line, sizeof line,
+             "checked %d kernels in %.1f s: %d not used; a tiny network is drawn as PyTorch draws "
+             "it (relative error%s)",
+             c->n_checked, clock_seconds() - c->started, c->n_struck, error);
+    c->say(line);
+}
+
+status checker_settle(device *d)
+{
+    if (!d->checks || of(d->checks)->level != CHECK_ALL) return OK;
+    checker *c = of(d->checks);
+    status st = check_network(c, d);
+    if (st == OK) say_end(c, d);
+    stop(c);
+    c->begun = false;
+    c->n_checked = c->n_struck = 0;
+    return st;
+}
+
+static void checker_close(first_use_checks *face)
+{
+    checker *c = of(face);
+    stop(c);
+    verdicts_close(&c->known);
+    free(c);
+}
+
+status checker_open(first_use_checks **out, const device_info *info,
+                    const device_settings *settings, checker_level level,
+                    void (*say)(const char *line))
+{
+    checker *c = NULL;
+    const char *edited = getenv("DITCL_CL_DIR");
+    hash128 key;
+    status st = OK;
+    *out = NULL;
+    TRY(memory_alloc(&c, 1, sizeof *c));
+    c->face = (first_use_checks){.probe = probe, .check = check, .struck = struck,
+                                 .close = checker_close};
+    c->level = level;
+    c->say = say;
+    snprintf(c->index, sizeof c->index, "%d", info->index);
+    const char *words[CHILD_WORDS] = {"check-worker", "--device", c->index, "--kernels",
+                                      kernel_class_names[settings->class], "--precision",
+                                      precision_names[settings->precision],
+                                      settings->no_cache ? "--no-cache" : NULL, NULL};
+    memcpy(c->words, words, sizeof words);
+    TRY(hash_device(&key, info));
+    TRY(verdicts_open(&c->known, key, !settings->no_cache && !(edited && *edited)));
+    count_struck(c);
+    *out = &c->face;
+done:
+    if (st != OK) free(c);
+    return st;
+}

@@ -1,0 +1,143 @@
+/* Runs what is used first. See checker_child.h. */
+#include "trials/checker_child.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "device/probe.h"
+#include "device/program.h"
+#include "ops/ops.h"
+#include "ops/tuning.h"
+#include "trials/tiny.h"
+#include "trials/worker.h"
+#include "trials/workload.h"
+
+typedef struct {
+    device *d;
+    bool claimed[N_FEATURES];
+} child;
+
+static void answer_failure(status st, FILE *out)
+{
+    bool nothing = st == ERR_MEMORY || st == ERR_RESOURCES || st == ERR_LIMIT;
+    fprintf(out, "%s %.300s\n", nothing ? "cannot" : "failed", fail_line());
+    fail_clear();
+}
+
+/* ---- features ---- */
+
+static void set_feature(child *c, const char *words)
+{
+    char name[32];
+    int size, required;
+    if (sscanf(words, "%31s %d %d", name, &size, &required) != 3) return;
+    int i = feature_find(name, strlen(name));
+    if (i < 0) return;
+    c->d->feature[i] = true;
+    if (i != FEATURE_SUBGROUPS) return;
+    c->d->subgroups.size = size;
+    c->d->subgroups.required = required;
+}
+
+static void probe(child *c, const char *name, FILE *out)
+{
+    int i = feature_find(name, strlen(name));
+    if (i < 0) {
+        fprintf(out, "no such feature\n");
+        return;
+    }
+    c->d->feature[i] = c->claimed[i];
+    status st = probe_feature(c->d, (feature_id)i);
+    if (st != OK) {
+        fprintf(out, "cannot %.300s\n", fail_line());
+        fail_clear();
+    } else if (c->d->feature[i]) {
+        fprintf(out, "yes %d %d\n", c->d->subgroups.size, c->d->subgroups.required);
+    } else {
+        fprintf(out, "no it did not build, or computed wrong\n");
+    }
+}
+
+/* ---- operators ---- */
+
+static status parse_kind(device *d, const tuned_operator *o, char **words, const int *shape)
+{
+    const tuning *all[TUNING_KINDS], *t = NULL;
+    int values[TUNING_VALUES] = {0};
+    const char *name = strtok_r(NULL, " ", words), *word;
+    for (int i = name ? o->kinds(NULL, NULL, all) - 1 : -1; i >= 0; i--)
+        if (!strcmp(all[i]->kind, name)) t = all[i];
+    if (!t) return fail(ERR_USAGE, "no such implementation");
+    for (int i = 0; i < t->n; i++) {
+        word = strtok_r(NULL, " ", words);
+        values[i] = word ? atoi(word) : 0;
+    }
+    if (!tuning_valid(d, t, values, shape)) return fail(ERR_USAGE, "no such values");
+    return tuning_set(d, t, shape, values);
+}
+
+static status run_check(device *d, const char *op, const int *shape, unsigned use,
+                        const char **wrong)
+{
+    workload w = {0};
+    workload_entry e = {0};
+    bool entered = false;
+    status st = OK;
+    TRY(workload_open(&w, d, op, shape, use));
+    TRY(workload_enter(&w, &e, 1));
+    entered = true;
+    TRY(workload_check(&w, &e, wrong));
+done:
+    if (entered) workload_leave(&w, &e);
+    workload_close(&w);
+    return st;
+}
+
+static void check(child *c, char *words, FILE *out)
+{
+    int shape[TUNING_SIZES];
+    const tuned_operator *o = tuned_operators;
+    const char *wrong = NULL;
+    char *save, *op = strtok_r(words, " ", &save), *sizes = strtok_r(NULL, " ", &save);
+    char *use = strtok_r(NULL, " ", &save);
+    status st = OK;
+    if (!use || !tuning_shape_parse(shape, sizes)) TRY(fail(ERR_USAGE, "no such shape"));
+    while (o->op && strcmp(o->op, op) != 0) o++;
+    if (o->op) TRY(parse_kind(c->d, o, &save, shape));
+    TRY(run_check(c->d, op, shape, (unsigned)atoi(use), &wrong));
+    if (wrong) fprintf(out, "wrong %s\n", wrong);
+    else fprintf(out, "right\n");
+done:
+    if (st != OK) answer_failure(st, out);
+}
+
+static void network(child *c, FILE *out)
+{
+    char wrong[200] = "";
+    double error;
+    status st = tiny_check(c->d, &error, wrong, NULL);
+    if (st != OK) answer_failure(st, out);
+    else if (*wrong) fprintf(out, "wrong %s\n", wrong);
+    else fprintf(out, "right %.1e\n", error);
+}
+
+status checker_serve(device *d, FILE *in, FILE *out)
+{
+    child c = {.d = d};
+    char line[WORKER_LINE];
+    memcpy(c.claimed, d->feature, sizeof c.claimed);
+    memset(d->feature, 0, sizeof d->feature);
+    fprintf(out, "ready\n");
+    fflush(out);
+    while (fgets(line, sizeof line, in)) {
+        line[strcspn(line, "\n")] = 0;
+        if (!strncmp(line, "feature ", 8)) set_feature(&c, line + 8);
+        else if (!strncmp(line, "probe ", 6)) probe(&c, line + 6, out);
+        else if (!strncmp(line, "check ", 6)) check(&c, line + 6, out);
+        else if (!strcmp(line, "network")) network(&c, out);
+        else fprintf(out, "failed no such line\n");
+        program_store_all(d); /* its parent need not build them again */
+        fflush(out);
+    }
+    return OK;
+}
