@@ -87,6 +87,7 @@ static status run(int argc, char **argv)
     }
     if (!strcmp(argv[1], "tune-worker")) return cli_tune_worker(argc - 2, argv + 2);
     if (!strcmp(argv[1], "check-worker")) return cli_check_worker(argc - 2, argv + 2);
+    if (!strcmp(argv[1], "report-worker")) return cli_report_worker(argc - 2, argv + 2);
     return run_command(argv[1], argc - 2, argv + 2, "");
 }
 

@@ -114,4 +114,5 @@ def main(what, *paths):
             check_page(file.read(), report, paths[2])
 
 
-main(*sys.argv[1:])
+if __name__ == "__main__":
+    main(*sys.argv[1:])

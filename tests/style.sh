@@ -34,7 +34,8 @@ layers()
     model) echo base files device ops model ;;
     sample) echo base files device ops model sample ;;
     bench) echo base device ops trials model sample bench ;;
-    cli) echo base files device ops trials model sample bench cli ;;
+    report) echo base files device ops trials model sample report ;;
+    cli) echo base files device ops trials model sample bench report cli ;;
     esac
 }
 

@@ -16,6 +16,7 @@
 #include "base/half.h"
 #include "base/memory.h"
 #include "base/parallel.h"
+#include "base/privacy.h"
 #include "base/text.h"
 #include "device/features.h"
 #include "scratch.h"
@@ -545,6 +546,37 @@ START_TEST(forgetting_pages)
 }
 END_TEST
 
+/* ---- what reports must not say ---- */
+
+START_TEST(reports_name_nobody)
+{
+    static const struct {
+        const char *words, *expected;
+    } rows[] = {
+        {"", ""},
+        {"OpenCL 3.0 PoCL HSTR: x86_64-pc-linux-gnu", "OpenCL 3.0 PoCL HSTR: x86_64-pc-linux-gnu"},
+        {"54 GFLOP/s, 770/730/710, cl/gemm.cl", "54 GFLOP/s, 770/730/710, cl/gemm.cl"},
+        {"/etc/x/y.txt: no", "[path]: no"},
+        {"<built by wanda@big-host>", "<built by [name]@[name]>"},
+        {"wandas and awanda stay, (wanda) goes", "wandas and awanda stay, ([name]) goes"},
+        {"-I/opt/inc \"/a/b\" ~/x ../y C:\\Users\\w", "[path] \"[path]\" [path] [path] C:[path]"},
+        {"/tmp/pocl/tempfile_Ab.cl:3:5: error", "[path]/tempfile_Ab.cl:3:5: error"},
+        {"/usr/lib/libx.so: /srv/wanda.cl", "[path]/libx.so: [path]"},
+        {"in /home/wan da/src/k.cl;", "in [path]/k.cl;"},
+        {"a\x1b[31m\xc2\x9b", "a?[31m?"},
+    };
+    setenv("USER", "wanda", 1);
+    setenv("HOSTNAME", "big-host", 1);
+    setenv("HOME", "/home/wan da", 1);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        text found = {0};
+        ck_assert_int_eq(privacy_append(&found, rows[i].words), OK);
+        ck_assert_str_eq(found.data, rows[i].expected);
+        text_free(&found);
+    }
+}
+END_TEST
+
 Suite *suite_text(void)
 {
     Suite *suite = suite_create("text");
@@ -554,6 +586,7 @@ Suite *suite_text(void)
     tcase_add_test(tc, parse_double);
     tcase_add_test(tc, compare_names);
     tcase_add_test(tc, edit_distance);
+    tcase_add_test(tc, reports_name_nobody);
     tcase_add_test(tc, growing_text);
     tcase_add_test(tc, shapes_are_cut_where_they_do_not_fit);
     tcase_add_test(tc, failure_line);

@@ -6,7 +6,7 @@
 #include "cli/cli.h"
 #include "cli/output.h"
 #include "cli/progress.h"
-#include "cli/report.h"
+#include "cli/results.h"
 
 typedef struct {
     subject of;
@@ -65,7 +65,7 @@ static status run_bench(bench_options *q)
     device d = {0};
     bench b = {0};
     file_out page = {0};
-    report r = {&b, &d, m.path};
+    results r = {&b, &d, m.path};
     status st = OK;
     TRY(check_options(q));
     if (q->html) TRY(output_check_one(q->html, q->quiet));
@@ -79,12 +79,12 @@ static status run_bench(bench_options *q)
     cli_tell_wide(&d, q->quiet);
     if (q->html) {
         TRY(file_out_open(&page, q->html));
-        TRY(report_html(&r, page.stream));
+        TRY(results_html(&r, page.stream));
         TRY(file_out_finish(&page));
         TRY(file_out_commit(&page, 1));
     }
-    if (q->json) TRY(report_json(&r));
-    else report_table(&r, q->verbose);
+    if (q->json) TRY(results_json(&r));
+    else results_table(&r, q->verbose);
 done:
     file_out_discard(&page);
     bench_free(&b);

@@ -1,49 +1,301 @@
-/* ditcl check: every kernel against its double-precision reference, on the user's own device. */
+/* ditcl check: every kernel against its double-precision reference, on the user's own device; and
+ * a report of it that can be sent. */
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
+#include "cli/check_page.h"
 #include "cli/cli.h"
+#include "cli/environment.h"
+#include "cli/output.h"
 #include "trials/trial.h"
+#include "trials/worker.h"
 
-status cli_check(int argc, char **argv)
+typedef struct {
+    device_choice on;
+    int seed, silence, model_seconds;
+    bool quick, all, whole;
+    const char *report, *verify;
+    text_list operators;
+} check_options;
+
+static const check_options defaults = {.seed = 1, .silence = 600, .model_seconds = 120};
+
+/* ---- one device, here ---- */
+
+static status check_here(check_options *q)
 {
-    device_choice on = {0};
-    int seed = 1;
-    bool quick = false, helped;
-    text_list operators = {0};
-    const option options[] = {
-        {"seed", 's', OPTION_INT, &seed, "S", "random seed of the inputs [1]", 0, 2147483647, NULL},
-        {"quick", 0, OPTION_FLAG, &quick, NULL, "small shapes only, for emulators", 0, 0, NULL},
-        OPTIONS_DEVICE(&on),
-        {0},
-    };
-    const command c = {
-        .name = "check",
-        .arguments = "[OPERATOR...] [--device SEL]",
-        .summary = "Compares the device's kernels with references in double precision: fresh "
-                   "random inputs, poisoned outputs, odd sizes. OPERATOR: gemm, attention, conv, "
-                   "...; without one, all are checked.",
-        .options = options,
-        .rest = true,
-        .extra = &operators,
-    };
     device d = {0};
     trial_tally all = {0};
     status st = OK;
-    TRY(options_parse(&c, argc, argv, &helped));
-    if (helped) goto done;
-    on.no_cache = true; /* the compiler's work is part of what is checked */
-    TRY(cli_open_device(&d, &on, false));
-    TRY(trial_check_all(&d, (const char *const *)operators.items, operators.n, (unsigned)seed,
-                        quick, stdout, &all));
+    TRY(cli_open_device(&d, &q->on, false));
+    TRY(trial_check_all(&d, (const char *const *)q->operators.items, q->operators.n,
+                        (unsigned)q->seed, q->quick, stdout, &all));
     if (all.failed) {
         st = fail(ERR_DEVICE, "%d of %d checks failed on device %d (%s)", all.failed, all.cases,
                   d.info.index, d.info.name);
-        fail_hint("please report it with the lines above and ditcl devices -v");
+        fail_hint("please report it: ditcl check --report FILE.json writes what to send");
     } else {
         printf("%d checks passed\n", all.cases);
     }
 done:
     device_close(&d);
-    text_list_free(&operators);
+    return st;
+}
+
+/* ---- devices in children ---- */
+
+/* A child's arguments, of which a worker takes 24. */
+typedef struct {
+    char seed[16], seconds[16], operators[256];
+    const char *words[24];
+} child_words;
+
+/* out = "gemm,conv": those that are asked for, each once. */
+static void join_operators(char *out, size_t size, const text_list *names)
+{
+    size_t used = 0;
+    *out = 0;
+    for (int i = 0; trials[i] && used < size; i++)
+        for (int j = 0; j < names->n; j++) {
+            if (strcmp(names->items[j], trials[i]->name) != 0) continue;
+            used += (size_t)snprintf(out + used, size - used, "%s%s", used ? "," : "",
+                                     trials[i]->name);
+            break;
+        }
+}
+
+static void child_arguments(child_words *a, const check_options *q, const device_info *info)
+{
+    int n = 0;
+    snprintf(a->seed, sizeof a->seed, "%d", q->seed);
+    snprintf(a->seconds, sizeof a->seconds, "%d", q->model_seconds);
+    a->words[n++] = "report-worker";
+    a->words[n++] = "--device", a->words[n++] = info->id;
+    a->words[n++] = "--seed", a->words[n++] = a->seed;
+    a->words[n++] = "--model-seconds", a->words[n++] = a->seconds;
+    a->words[n++] = "--precision", a->words[n++] = precision_names[q->on.precision];
+    a->words[n++] = "--kernels", a->words[n++] = kernel_class_names[q->on.kernels];
+    if (q->quick) a->words[n++] = "--quick";
+    if (q->report) a->words[n++] = "--whole";
+    join_operators(a->operators, sizeof a->operators, &q->operators);
+    if (*a->operators) a->words[n++] = "--operators", a->words[n++] = a->operators;
+    a->words[n] = NULL;
+}
+
+/* Checks one device and says how it did. *failed: it did not pass. */
+static status check_in_child(report *r, const check_options *q, const device_info *info,
+                             bool *failed)
+{
+    child_words a;
+    report_outcome o;
+    child_arguments(&a, q, info);
+    printf("device %d: %s (%s)\n", info->index, TEXT_SHOWN(info->name),
+           TEXT_SHOWN(info->platform));
+    status st = report_add(r, info, a.words, q->silence, stdout, &o);
+    if (st != OK) return st;
+    *failed = o.ended || o.failed;
+    if (o.ended) printf("device %d failed: %s\n", info->index, TEXT_SHOWN(o.why));
+    else if (o.failed)
+        printf("device %d failed: %d of %d checks\n", info->index, o.failed, o.cases);
+    else printf("device %d: %d checks passed\n", info->index, o.cases);
+    return OK;
+}
+
+/* FILE.json or FILE.html */
+static bool ends_in(const char *path, const char *ending)
+{
+    size_t n = strlen(path), m = strlen(ending);
+    return n > m && text_equal_nocase(path + n - m, ending);
+}
+
+static status write_report(report *r, const char *path)
+{
+    file_out file = {0};
+    text all = {0};
+    status st = OK;
+    TRY(report_seal(r));
+    TRY(report_text(r, &all));
+    TRY(file_out_open(&file, path));
+    if (ends_in(path, ".html")) check_page(r, file.stream);
+    else fputs(all.data, file.stream);
+    TRY(file_out_finish(&file));
+    TRY(file_out_commit(&file, 1));
+done:
+    file_out_discard(&file);
+    text_free(&all);
+    return st;
+}
+
+static status fail_devices(const check_options *q, int n_failed, int n, const device_info *first)
+{
+    if (n == 1)
+        fail(ERR_DEVICE, "device %d (%s) failed its check", first->index, first->name);
+    else
+        fail(ERR_DEVICE, "%d of %d devices failed their checks, the first is device %d (%s)",
+             n_failed, n, first->index, first->name);
+    if (q->report) fail_hint("please send %s", q->report);
+    else fail_hint("please report it: ditcl check --report FILE.json writes what to send");
+    return ERR_DEVICE;
+}
+
+/* first and n: the devices that the options mean. */
+static status choose_devices(const check_options *q, const device_list *list, int *first, int *n)
+{
+    const char *selector = q->on.selector ? q->on.selector : getenv("DITCL_DEVICE");
+    *first = 0;
+    *n = list->n;
+    if (q->all && list->n) return OK;
+    status st = device_choose(first, list, q->all ? NULL : selector);
+    *n = 1;
+    if (st == ERR_USAGE)
+        fail_in(st, q->on.selector ? "--device %.200s" : "DITCL_DEVICE=%.200s", selector);
+    return st;
+}
+
+static status check_devices(const check_options *q)
+{
+    device_list list = {0};
+    report r = {0};
+    const device_info *first_failed = NULL;
+    int first, n, n_failed = 0;
+    status st = OK;
+    TRY(environment_check());
+    if (q->report) TRY(output_check_one(q->report, false));
+    TRY(device_list_init(&list));
+    TRY(choose_devices(q, &list, &first, &n));
+    TRY(report_begin(&r, &list));
+    for (int i = first; i < first + n; i++) {
+        bool failed;
+        TRY(check_in_child(&r, q, &list.items[i], &failed));
+        if (failed && !n_failed++) first_failed = &list.items[i];
+    }
+    if (q->report) TRY(write_report(&r, q->report));
+    if (q->report) printf("%s is the report\n", TEXT_SHOWN(q->report));
+    if (n_failed) st = fail_devices(q, n_failed, n, first_failed);
+done:
+    report_free(&r);
+    device_list_free(&list);
+    return st;
+}
+
+/* ---- the commands ---- */
+
+static status check_words(const check_options *q)
+{
+    const trial *t;
+    status st = OK;
+    if (q->report && !ends_in(q->report, ".json") && !ends_in(q->report, ".html"))
+        return fail(ERR_USAGE, "--report %s: expected a name that ends in .json or .html",
+                    q->report);
+    if (q->all && q->on.selector)
+        return fail(ERR_USAGE, "--device %s: cannot be combined with --all", q->on.selector);
+    for (int i = 0; i < q->operators.n && st == OK; i++)
+        st = trial_find(&t, q->operators.items[i]);
+    return st;
+}
+
+static const char details[] =
+    "With --report, or --all, each device is examined by a process of its own: a driver\n"
+    "that crashes or hangs ends only that. A report holds what the driver says of the\n"
+    "device, which features work, each kernel's configuration, build time and worst error,\n"
+    "whether a network's runs agree, peaks, forward passes of DiT-S/2, B/2 and XL/2, and\n"
+    "the largest buffer. Host names, user names and paths are left out. For example:\n\n"
+    "  ditcl check --all --report devices.json\n";
+
+status cli_check(int argc, char **argv)
+{
+    check_options q = defaults;
+    bool helped;
+    const option options[] = {
+        {"seed", 's', OPTION_INT, &q.seed, "S", "random seed of the inputs [1]", 0, 2147483647,
+         NULL},
+        {"quick", 0, OPTION_FLAG, &q.quick, NULL,
+         "small shapes only and no measurements, for emulators", 0, 0, NULL},
+        {"report", 0, OPTION_TEXT, &q.report, "FILE",
+         "also measure, and write a report to send: .json, or .html, a page", 0, 0, NULL},
+        {"all", 0, OPTION_FLAG, &q.all, NULL, "check every device, one after the other", 0, 0,
+         NULL},
+        {"model-seconds", 0, OPTION_INT, &q.model_seconds, "T",
+         "leave a model out of the report if it would take more seconds [120]", 0, 100000, NULL},
+        {"silence", 0, OPTION_INT, &q.silence, "T",
+         "end a device that says nothing for so many seconds, with --report or --all [600]", 1,
+         1000000, NULL},
+        {"verify-report", 0, OPTION_TEXT, &q.verify, "FILE.json",
+         "only look whether a report is as it was written", 0, 0, NULL},
+        OPTIONS_DEVICE(&q.on),
+        {0},
+    };
+    const command c = {
+        .name = "check",
+        .arguments = "[OPERATOR...] [--device SEL | --all] [--report FILE]",
+        .summary = "Compares the device's kernels with references in double precision: fresh "
+                   "random inputs, poisoned outputs, odd sizes. OPERATOR: gemm, attention, conv, "
+                   "...; without one, all are checked.",
+        .details = details,
+        .options = options,
+        .rest = true,
+        .extra = &q.operators,
+    };
+    status st = OK;
+    TRY(options_parse(&c, argc, argv, &helped));
+    if (helped) goto done;
+    q.on.no_cache = true; /* the compiler's work is part of what is checked */
+    TRY(check_words(&q));
+    if (q.verify) TRY(report_verify(q.verify));
+    if (q.verify) printf("%s is as it was written\n", TEXT_SHOWN(q.verify));
+    else TRY(q.report || q.all ? check_devices(&q) : check_here(&q));
+done:
+    text_list_free(&q.operators);
+    return st;
+}
+
+/* One device: what it is, then all the rest. */
+static status examine(FILE *to, const check_options *q)
+{
+    const report_request request = {(const char *const *)q->operators.items, q->operators.n,
+                                    (unsigned)q->seed, q->quick, q->whole, q->model_seconds};
+    device_list list = {0};
+    device d = {0};
+    int index = 0;
+    status st = OK;
+    TRY(device_list_init(&list));
+    TRY(device_choose(&index, &list, q->on.selector));
+    if (q->whole) TRY(report_send_info(to, &list.items[index]));
+    TRY(cli_open_device(&d, &q->on, true));
+    TRY(report_send_device(to, &d, &request));
+done:
+    device_close(&d);
+    device_list_free(&list);
+    return st;
+}
+
+status cli_report_worker(int argc, char **argv)
+{
+    check_options q = defaults;
+    bool helped;
+    FILE *replies = NULL;
+    const option options[] = {
+        {"seed", 0, OPTION_INT, &q.seed, "S", "", 0, 2147483647, NULL},
+        {"operators", 0, OPTION_LIST, &q.operators, "LIST", "", 0, 0, NULL},
+        {"quick", 0, OPTION_FLAG, &q.quick, NULL, "", 0, 0, NULL},
+        {"whole", 0, OPTION_FLAG, &q.whole, NULL, "", 0, 0, NULL},
+        {"model-seconds", 0, OPTION_INT, &q.model_seconds, "T", "", 0, 100000, NULL},
+        OPTIONS_DEVICE(&q.on),
+        {0},
+    };
+    const command c = {.name = "report-worker", .arguments = "", .summary = "A child of check.",
+                       .options = options};
+    status st = OK;
+    TRY(options_parse(&c, argc, argv, &helped));
+    replies = helped ? NULL : fdopen(WORKER_REPLIES, "w");
+    if (!replies) TRY(fail(ERR_USAGE, "report-worker: only ditcl check starts it"));
+    q.on.no_cache = true;
+    q.on.bare = q.on.unprobed = true; /* report_send_device does both */
+    st = examine(replies, &q);
+    if (st != OK) report_send_failure(replies);
+done:
+    if (replies) fclose(replies);
+    text_list_free(&q.operators);
     return st;
 }

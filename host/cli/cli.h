@@ -23,6 +23,7 @@ status cli_tune(int argc, char **argv);
 /* Children of this program; not for people. */
 status cli_tune_worker(int argc, char **argv);
 status cli_check_worker(int argc, char **argv);
+status cli_report_worker(int argc, char **argv);
 
 /* Which device, and how it computes. */
 typedef struct {

@@ -512,6 +512,7 @@ static status suit(device *d)
     TRY(features_detect(d->feature, !items && !info->quirk.has[QUIRK_NO_ASSEMBLY]));
     if (info->quirk.has[QUIRK_NO_VECTOR_ASSEMBLY] || d->vector_width < 16)
         d->feature[FEATURE_AVX512_BF16] = false;
+    for (int i = 0; i < N_FEATURES; i++) d->probed[i] = (probe_result){.claimed = d->feature[i]};
 done:
     return st;
 }

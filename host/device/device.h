@@ -129,12 +129,20 @@ typedef struct device_tuned {
     struct device_tuned *next;
 } device_tuned;
 
+/* What a feature's probe found: the device or its file claims the feature; the probe's kernel was
+ * tried, built, and gave the exact results. why: what failed, or "". */
+typedef struct {
+    bool claimed, tried, built, right;
+    char why[200];
+} probe_result;
+
 /* An open device: one context, one in-order queue. */
 typedef struct device {
     device_info info;
     device_settings settings;
     kernel_class class; /* never CLASS_AUTO */
     bool feature[N_FEATURES];
+    probe_result probed[N_FEATURES];
     int vector_width; /* floats: 16, 8 or 4 */
     struct {
         int size;      /* of a sub-group, where there is FEATURE_SUBGROUPS */

@@ -34,6 +34,7 @@ typedef struct {
 struct kernel {
     char *file, *name, *options; /* its key in memory */
     hash128 key;                 /* and on disk */
+    double build_seconds;        /* from source; else 0 */
     bool unstored, launched;     /* built from source and not on disk yet; has run */
     cl_program program;
     cl_kernel handle;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/half.h"
+#include "base/text.h"
 #include "device/buffer.h"
 #include "device/launch.h"
 #include "device/program.h"
@@ -96,6 +97,16 @@ static bool says_nothing(status st)
     return st == ERR_MEMORY || st == ERR_RESOURCES || st == ERR_LOST;
 }
 
+/* Keeps what was found for reports, in which a later try of the feature replaces an earlier. */
+static void keep(device *d, feature_id feature, status st, bool is_right)
+{
+    probe_result *p = &d->probed[feature];
+    p->tried = true;
+    p->built = st != ERR_BUILD;
+    p->right = st == OK && is_right;
+    text_copy(p->why, sizeof p->why, st == OK ? is_right ? "" : "wrong results" : fail_line());
+}
+
 /* What cannot be built or is wrong is not there. */
 static status probe(device *d, feature_id feature, const char *name, const char *options)
 {
@@ -103,6 +114,7 @@ static status probe(device *d, feature_id feature, const char *name, const char 
     if (!d->feature[feature]) return OK;
     status st = run(d, &is_right, name, options);
     if (says_nothing(st)) return st;
+    keep(d, feature, st, is_right);
     if (st != OK) fail_clear();
     d->feature[feature] = st == OK && is_right;
     return OK;
@@ -175,6 +187,7 @@ static status probe_subgroups(device *d)
         d->subgroups.required = wanted[i] > 0;
         status st = run_subgroups(d, &size);
         if (says_nothing(st)) return st;
+        keep(d, FEATURE_SUBGROUPS, st, st == OK && size && (!wanted[i] || size == wanted[i]));
         if (st != OK) fail_clear();
         if (st != OK || !size || (wanted[i] && size != wanted[i])) continue;
         d->subgroups.size = size;
@@ -226,6 +239,7 @@ static status probe_images(device *d)
     status st = run_image(d, 16, &floats);
     if (st == OK) st = run_image(d, 8, &halves);
     if (says_nothing(st)) return st;
+    keep(d, FEATURE_IMAGES, st, floats && halves);
     if (st != OK) fail_clear();
     d->feature[FEATURE_IMAGES] = st == OK && floats && halves;
     return OK;
@@ -286,6 +300,7 @@ static status probe_unit(device *d, const matrix_unit *u)
     bool is_right = false;
     status st = fits ? run_unit(d, u, &is_right) : OK;
     if (says_nothing(st)) return st;
+    keep(d, u->feature, st, is_right);
     d->feature[u->feature] = st == OK && is_right;
     if (!d->feature[u->feature])
         note_absent(d, u, !fits      ? "the work-groups or the local memory are too small"

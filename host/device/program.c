@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "device/cache.h"
@@ -169,7 +170,9 @@ static status build_source(device *d, kernel *k, const text *source)
     k->program = clCreateProgramWithSource(d->handles->context, 1, &pointer, &source->length,
                                            &code);
     CL_TRY("clCreateProgramWithSource", code);
+    double start = clock_seconds();
     code = clBuildProgram(k->program, 1, &d->handles->id, k->options, NULL, NULL);
+    k->build_seconds = clock_seconds() - start;
     if (code != CL_SUCCESS) {
         st = build_failed(d, k, code);
         goto done;
@@ -220,6 +223,14 @@ static status find_program(device *d, kernel *k)
         return open_kernel(k);
     }
     return build(d, k);
+}
+
+void program_each(const device *d, void (*visit)(void *context, const program_facts *p),
+                  void *context)
+{
+    if (!d->handles) return;
+    for (const kernel *k = d->handles->kernels; k; k = k->next)
+        visit(context, &(program_facts){k->file, k->name, k->options, k->build_seconds});
 }
 
 status program_get(device *d, kernel **out, const char *file, const char *name,

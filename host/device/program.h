@@ -12,6 +12,17 @@
 status program_get(device *d, kernel **k, const char *file, const char *name,
                    const char *options_format, ...) __attribute__((format(printf, 5, 6)));
 
+/* A kernel that the device has: which file, with which options, and how long the driver took to
+ * build it (0: it is another kernel of a program that is there, or the cache had it). */
+typedef struct {
+    const char *file, *name, *options;
+    double build_seconds;
+} program_facts;
+
+/* Calls visit for every kernel, the newest first. */
+void program_each(const device *d, void (*visit)(void *context, const program_facts *p),
+                  void *context);
+
 /* Writes what was built and has run since to the cache on disk. For the end: some drivers compile a
  * kernel again for the work-group it is launched with, and put that into the binary too, and some
  * compile once more when they are asked for one. A cache that cannot be written is no error. */

@@ -8,6 +8,7 @@
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "device/opencl.h"
 
 /* A kernel with its arguments, or, k being null, a product c = a b^T of CLBlast. */
 typedef struct recorded_launch {
@@ -117,4 +118,11 @@ status record_replay(const record *r, device *d, size_t index)
                                   l->size[2], l->scratch);
     }
     return st;
+}
+
+const char *record_kernel(const record *r, const recorded *o, size_t i, const char **options)
+{
+    const kernel *k = r->launches[o->first + i].k;
+    *options = k ? k->options : "";
+    return k ? k->name : "clblast";
 }

@@ -55,6 +55,10 @@ void record_work(device *d, const char *name, work w, const char *shape, ...)
 /* Queues one operator again. Its buffers must still be there. */
 status record_replay(const record *r, device *d, size_t index);
 
+/* The kernel of launch i of an operator, and its build options; "clblast" and "" for a product of
+ * CLBlast. They live as long as the device. */
+const char *record_kernel(const record *r, const recorded *o, size_t i, const char **options);
+
 /* For this folder: what launch.c and clblast.c queue. */
 void record_launch(device *d, kernel *k, range global, range local, const arg *args,
                    size_t n_args);

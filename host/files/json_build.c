@@ -131,6 +131,14 @@ void json_put_name(json_build *b, json_t *in, const char *key, const char *value
     text_free(&valid);
 }
 
+void json_put_json(json_build *b, json_t *in, const char *key, const char *json)
+{
+    json_t *value = NULL;
+    status st = json_read(&value, json, strlen(json), key ? key : "an item", NULL);
+    take_failure(b, st);
+    if (st == OK) put(b, in, key, value);
+}
+
 /* ---- the text ---- */
 
 typedef struct {

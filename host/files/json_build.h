@@ -44,6 +44,9 @@ void json_put_text(json_build *b, json_t *in, const char *key, const char *value
 /* For paths and strings of drivers: each byte that is not UTF-8 becomes U+FFFD. */
 void json_put_name(json_build *b, json_t *in, const char *key, const char *value);
 
+/* The value that a text of JSON holds. */
+void json_put_json(json_build *b, json_t *in, const char *key, const char *json);
+
 /* Appends the document, or any value, to out, as jansson writes it with these flags. */
 status json_build_text(json_build *b, text *out, size_t flags);
 status json_append(text *out, const json_t *value, size_t flags);

@@ -115,7 +115,7 @@ static void network(child *c, FILE *out)
 {
     char wrong[200] = "";
     double error;
-    status st = tiny_check(c->d, &error, wrong);
+    status st = tiny_check(c->d, &error, wrong, NULL);
     if (st != OK) answer_failure(st, out);
     else if (*wrong) fprintf(out, "wrong %s\n", wrong);
     else fprintf(out, "right %.1e\n", error);

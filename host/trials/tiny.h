@@ -7,7 +7,8 @@
 
 enum { TINY_WRONG = 200 };
 
-/* Draws it. *error = the largest relative L2 of latents and picture; wrong = "", or what is. */
-status tiny_check(device *d, double *error, char wrong[TINY_WRONG]);
+/* Draws it. *error = the largest relative L2 of latents and picture; wrong = "", or what is;
+ * *bits = the hash of both, null: not wanted. */
+status tiny_check(device *d, double *error, char wrong[TINY_WRONG], hash128 *bits);
 
 #endif

@@ -7,6 +7,7 @@
 
 #include "base/half.h"
 #include "base/memory.h"
+#include "base/text.h"
 
 enum {
     PAD = 67,             /* canaries behind every buffer */
@@ -211,18 +212,35 @@ done:
     return st;
 }
 
-static void report(FILE *out, const trial *t, const trial_case *c, const verdict *v, unsigned seed)
+static void describe_verdict(char *line, size_t size, const trial *t, const trial_case *c,
+                             const verdict *v, unsigned seed)
 {
-    char line[256];
-    compare_line(line, sizeof line, t->name, c->label, &v->worst);
+    compare_line(line, size, t->name, c->label, &v->worst);
+    size_t used = strlen(line);
     if (v->broken)
-        fprintf(out, "%-10s f32 %-44s %s (%s), seed %u\n", t->name, c->label, v->broken, v->what,
-                seed);
-    else if (v->worst.ok)
-        fprintf(out, "%s\n", line);
-    else
-        fprintf(out, "%s: %s[%zu] is %.9g, expected %.9g, seed %u\n", line, v->what, v->worst.bad,
-                v->worst.got, v->worst.expected, seed);
+        snprintf(line, size, "%-10s f32 %-44s %s (%s), seed %u", t->name, c->label, v->broken,
+                 v->what, seed);
+    else if (!v->worst.ok)
+        snprintf(line + used, size - used, ": %s[%zu] is %.9g, expected %.9g, seed %u", v->what,
+                 v->worst.bad, v->worst.got, v->worst.expected, seed);
+}
+
+/* Counts the case and says it. */
+static void tell(FILE *out, bool verbose, trial_tally *tally, const trial *t, const trial_case *c,
+                 const verdict *v, unsigned seed)
+{
+    char line[sizeof tally->first_failure];
+    bool ok = v->worst.ok && !v->broken;
+    describe_verdict(line, sizeof line, t, c, v, seed);
+    if (!ok && !tally->failed) text_copy(tally->first_failure, sizeof line, line);
+    tally->cases++;
+    tally->failed += !ok;
+    if (v->worst.tol > 0.0 && !(v->worst.err / v->worst.tol <= tally->worst)) {
+        tally->worst = v->worst.err / v->worst.tol;
+        text_copy(tally->worst_case, sizeof tally->worst_case, c->label);
+    }
+    if (!out || (!verbose && ok)) return;
+    fprintf(out, "%s\n", line);
     fflush(out); /* a case may take long: whoever reads a pipe sees it at once, too */
 }
 
@@ -244,11 +262,7 @@ status trial_check(device *d, const trial *t, unsigned seed, bool small, bool ve
         TRY(t->prepare(&r, i));
         if (r.input_error > 0.0) c.tol = compare_narrow(c.tol, r.input_error);
         TRY(launch_twice(&r, t, i, c.tol, &v));
-        bool ok = v.worst.ok && !v.broken;
-        tally->cases++;
-        tally->failed += !ok;
-        if (v.worst.tol > 0.0) tally->worst = fmax(tally->worst, v.worst.err / v.worst.tol);
-        if (out && (verbose || !ok)) report(out, t, &c, &v, seed);
+        tell(out, verbose, tally, t, &c, &v, seed);
         release(&r, t);
     }
 done:
@@ -256,7 +270,7 @@ done:
     return st == OK ? OK : fail_in(st, "%s", t->name);
 }
 
-static status find_trial(const trial **t, const char *name)
+status trial_find(const trial **t, const char *name)
 {
     char names[256] = "";
     for (int i = 0; trials[i]; i++) {
@@ -277,10 +291,10 @@ status trial_check_all(device *d, const char *const *names, int n, unsigned seed
     const trial *t;
     trial_tally tally;
     *all = (trial_tally){0};
-    for (int i = 0; i < n; i++) TRY(find_trial(&t, names[i]));
+    for (int i = 0; i < n; i++) TRY(trial_find(&t, names[i]));
     for (int i = 0; n ? i < n : trials[i] != NULL; i++) {
         if (n)
-            TRY(find_trial(&t, names[i]));
+            TRY(trial_find(&t, names[i]));
         else
             t = trials[i];
         TRY(trial_check(d, t, seed, small, true, out, &tally));

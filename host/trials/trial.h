@@ -88,12 +88,16 @@ const float *trial_row(const trial_run *r, int table, int stride, int item);
 typedef struct {
     int cases, failed;
     double worst;  /* largest err / tol among the cases with a tolerance */
+    char worst_case[TRIAL_LABEL], first_failure[256]; /* "" if there is none */
 } trial_tally;
 
 /* Every case of one trial; small: only those an emulator does in seconds. out, unless null, gets a
  * line for each failure, with verbose for each case. The status is about the device alone. */
 status trial_check(device *d, const trial *t, unsigned seed, bool small, bool verbose, FILE *out,
                    trial_tally *tally);
+
+/* ERR_USAGE for an unknown name. */
+status trial_find(const trial **t, const char *name);
 
 /* Runs the operator tests of these names, or all of them if n is 0; *all counts their cases.
  * ERR_USAGE for an unknown name. */

@@ -1,5 +1,5 @@
-/* The table and the JSON of ditcl bench. See report.h. */
-#include "cli/report.h"
+/* The table and the JSON of ditcl bench. See results.h. */
+#include "cli/results.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -15,13 +15,13 @@ static const bench_row *whole_of(const bench *b, bench_part part)
     return NULL;
 }
 
-double report_share(const report *r, const bench_row *row)
+double results_share(const results *r, const bench_row *row)
 {
     const bench_row *whole = whole_of(r->b, row->part);
     return whole ? row->calls * row->t.median / whole->t.median : -1;
 }
 
-void report_rate(char *out, size_t size, const bench_row *row)
+void results_rate(char *out, size_t size, const bench_row *row)
 {
     double executed = bench_executed_gflops(row), nominal = bench_gflops(row);
     if (row->flops <= 0) snprintf(out, size, "%.1f GB/s", bench_gbs(row));
@@ -32,21 +32,21 @@ void report_rate(char *out, size_t size, const bench_row *row)
 
 /* ---- the table ---- */
 
-static void print_row(const report *r, const bench_row *row)
+static void print_row(const results *r, const bench_row *row)
 {
     char rate[40], share[16] = "", name[40], calls[16] = "";
-    report_rate(rate, sizeof rate, row);
+    results_rate(rate, sizeof rate, row);
     snprintf(name, sizeof name, "%s%s", row->whole ? "" : "  ", row->name);
     if (!row->whole) snprintf(calls, sizeof calls, "%d x", row->calls);
-    if (!row->whole && report_share(r, row) >= 0)
-        snprintf(share, sizeof share, "%.1f %%", 100 * report_share(r, row));
+    if (!row->whole && results_share(r, row) >= 0)
+        snprintf(share, sizeof share, "%.1f %%", 100 * results_share(r, row));
     printf("%-27s %-34s %5s %10.3f %10.3f ..%10.3f %24s %7.1f %% %8s\n", name, row->shape, calls,
            row->t.median * 1e3, row->t.low * 1e3, row->t.high * 1e3, rate,
            100 * bench_fraction(r->b, row), share);
 }
 
 /* Sums of a part's operators of one name, the longest first. */
-static void print_profile(const report *r, const bench_row *whole)
+static void print_profile(const results *r, const bench_row *whole)
 {
     enum { MOST = 32 };
     const bench *b = r->b;
@@ -81,7 +81,7 @@ static void print_profile(const report *r, const bench_row *whole)
     }
 }
 
-void report_table(const report *r, bool profile)
+void results_table(const results *r, bool profile)
 {
     const device *d = r->d;
     const peaks *p = &r->b->peak;
@@ -102,7 +102,7 @@ void report_table(const report *r, bool profile)
 
 /* ---- JSON ---- */
 
-static void put_row(json_build *b, json_t *to, const report *r, const bench_row *row)
+static void put_row(json_build *b, json_t *to, const results *r, const bench_row *row)
 {
     const timing *t = &row->t;
     json_t *all = json_put_object(b, to, NULL);
@@ -120,7 +120,7 @@ static void put_row(json_build *b, json_t *to, const report *r, const bench_row 
     json_put_text(b, all, "part", bench_part_names[row->part]);
     json_put_bool(b, all, "whole", row->whole);
     json_put_int(b, all, "calls", row->calls);
-    double share = row->whole ? -1 : report_share(r, row);
+    double share = row->whole ? -1 : results_share(r, row);
     if (share >= 0) json_put_real(b, all, "share_of_part", share);
 }
 
@@ -134,7 +134,7 @@ static void put_peak(json_build *b, json_t *to, const peaks *p)
     if (p->gflops_16bit > 0) json_put_real(b, all, "gflops_16bit", p->gflops_16bit);
 }
 
-status report_json(const report *r)
+status results_json(const results *r)
 {
     const device *d = r->d;
     json_build b;

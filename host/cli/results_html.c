@@ -5,49 +5,8 @@
 #include <string.h>
 
 #include "cli/cli.h"
-#include "cli/report.h"
-
-static const char style[] =
-    ":root{--page:#f6f7f9;--card:#fff;--ink:#1c2330;--soft:#5d6778;--line:#dde1e8;--grid:#eceff3;"
-    "--forward:#2563c9;--modulation:#0f8a70;--step:#8146c0;--vae_decode:#d2601a;--roof:#1c2330;"
-    "--shadow:0 1px 3px rgba(20,30,50,.08)}\n"
-    "@media(prefers-color-scheme:dark){:root{--page:#12151b;--card:#1b1f28;--ink:#e6e9ef;"
-    "--soft:#98a2b3;--line:#2e3440;--grid:#252a34;--forward:#6ea4ff;--modulation:#4cc9ab;"
-    "--step:#bd90f0;--vae_decode:#ff9c5b;--roof:#e6e9ef;--shadow:none}}\n"
-    "*{box-sizing:border-box}body{margin:0;background:var(--page);color:var(--ink);"
-    "font:15px/1.5 system-ui,'Segoe UI',Roboto,sans-serif}"
-    "main{max-width:1240px;margin:0 auto;padding:32px 20px 56px}"
-    "h1{font-size:26px;line-height:1.25;margin:0 0 4px;overflow-wrap:anywhere}"
-    "h2{font-size:17px;margin:0 0 12px}p{margin:0 0 8px;color:var(--soft)}"
-    "section{background:var(--card);border:1px solid var(--line);border-radius:12px;"
-    "padding:20px;margin-top:20px;box-shadow:var(--shadow)}\n"
-    ".cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(210px,1fr));gap:12px;"
-    "margin-top:12px}p+.cards{margin-top:20px}"
-    ".cards div{background:var(--card);border:1px solid var(--line);"
-    "border-radius:12px;padding:12px 16px;box-shadow:var(--shadow)}"
-    ".cards b{display:block;font-size:21px;line-height:1.3;font-variant-numeric:tabular-nums}"
-    ".cards span{color:var(--soft);font-size:13px}.cards i{font-style:normal;color:var(--soft);"
-    "font-size:13px;display:block}\n"
-    "svg{display:block;width:100%;height:auto}svg text{fill:var(--soft);font-size:13px;"
-    "font-family:inherit}.grid{stroke:var(--grid)}.roof{stroke:var(--roof);stroke-width:2;"
-    "fill:none}.slope{stroke-dasharray:6 5}svg .name{fill:var(--ink);paint-order:stroke;"
-    "stroke:var(--card);stroke-width:3px}svg .big{font-weight:600}"
-    ".point{stroke:var(--card);stroke-width:1.5;fill-opacity:.82;cursor:default}"
-    ".point:hover,.point:focus{fill-opacity:1;stroke:var(--ink);outline:none}\n"
-    ".legend{display:flex;flex-wrap:wrap;gap:4px 20px;color:var(--soft);font-size:13px;"
-    "margin-top:8px}.legend i{display:inline-block;width:10px;height:10px;border-radius:5px;"
-    "margin-right:6px}\n"
-    ".wide{overflow-x:auto}table{border-collapse:collapse;width:100%;font-size:13px;"
-    "font-variant-numeric:tabular-nums}th{font-weight:600;text-align:right;color:var(--soft);"
-    "font-size:13px}th,td{padding:5px 7px;border-bottom:1px solid var(--grid);"
-    "white-space:nowrap;text-align:right}th:nth-child(-n+2),td:nth-child(-n+2){text-align:left}"
-    "td:nth-child(2){color:var(--soft)}tr.whole td{font-weight:600;border-top:1px solid "
-    "var(--line)}tr:not(.whole) td:first-child{padding-left:26px}"
-    ".bar{position:relative;min-width:86px}.bar i{position:absolute;left:0;bottom:2px;height:3px;"
-    "border-radius:2px;max-width:100%}\n"
-    "#tip{position:fixed;display:none;pointer-events:none;background:var(--ink);"
-    "color:var(--card);padding:6px 10px;border-radius:8px;font-size:13px;max-width:340px;"
-    "white-space:pre-line;z-index:9}\n";
+#include "cli/page.h"
+#include "cli/results.h"
 
 static const char script[] =
     "const tip=document.getElementById('tip');"
@@ -60,18 +19,6 @@ static const char script[] =
     "for(const p of document.querySelectorAll('[data-tip]')){p.onpointerenter=show;"
     "p.onpointerleave=hide;p.onfocus=show;p.onblur=hide}\n";
 
-/* Text from outside: markup and control characters lose their meaning. */
-static void escaped(FILE *out, const char *words)
-{
-    for (const char *c = TEXT_SHOWN(words); *c; c++) {
-        if (*c == '&') fputs("&amp;", out);
-        else if (*c == '<') fputs("&lt;", out);
-        else if (*c == '>') fputs("&gt;", out);
-        else if (*c == '"') fputs("&quot;", out);
-        else fputc(*c, out);
-    }
-}
-
 /* ---- the plot ---- */
 
 enum { WIDTH = 1040, HEIGHT = 560, LEFT = 72, RIGHT = 20, TOP = 18, BOTTOM = 56 };
@@ -80,7 +27,7 @@ enum { MOST_LABELS = 256 };
 /* Ranges of both axes, as decimal logarithms. */
 typedef struct {
     FILE *out;
-    const report *r;
+    const results *r;
     double x0, x1, y0, y1;
     struct {
         double left, top, right, bottom;
@@ -196,7 +143,7 @@ static void draw_slope(const plot *p)
 
 static double radius(const plot *p, const bench_row *row)
 {
-    double share = row->whole ? 1 : report_share(p->r, row);
+    double share = row->whole ? 1 : results_share(p->r, row);
     return row->whole ? 9 : share < 0 ? 6 : 4 + 10 * sqrt(fmin(share, 1));
 }
 
@@ -204,8 +151,8 @@ static void draw_point(const plot *p, const bench_row *row)
 {
     char rate[40];
     double x = at_x(p, intensity(row)), y = at_y(p, bench_executed_gflops(row)),
-           s = radius(p, row), share = row->whole ? -1 : report_share(p->r, row);
-    report_rate(rate, sizeof rate, row);
+           s = radius(p, row), share = row->whole ? -1 : results_share(p->r, row);
+    results_rate(rate, sizeof rate, row);
     if (row->whole)
         fprintf(p->out, "<path d='M%.1f %.1fl%.1f %.1fl%.1f %.1fl%.1f %.1fz'", x, y - s, s, s, -s,
                 s, -s, -s);
@@ -213,9 +160,9 @@ static void draw_point(const plot *p, const bench_row *row)
         fprintf(p->out, "<circle cx=%.1f cy=%.1f r=%.1f", x, y, s);
     fprintf(p->out, " class=point tabindex=0 style='fill:var(--%s)' data-tip=\"",
             bench_part_names[row->part]);
-    escaped(p->out, row->name);
+    page_text(p->out, row->name);
     fputc(' ', p->out);
-    escaped(p->out, row->shape);
+    page_text(p->out, row->shape);
     fprintf(p->out, "\n%.3f ms, %s\n%.1f %% of peak", row->t.median * 1e3, rate,
             100 * bench_fraction(p->r->b, row));
     if (share >= 0)
@@ -239,7 +186,7 @@ static void draw_label(plot *p, const bench_row *row)
         take(p, left, top, left + wide, top + LINE);
         fprintf(p->out, "<text class='name%s' x=%.1f y=%.1f>", row->whole ? " big" : "", left,
                 top + 12);
-        escaped(p->out, row->name);
+        page_text(p->out, row->name);
         fprintf(p->out, "</text>\n");
         return;
     }
@@ -259,7 +206,7 @@ static bool stands_for_its_name(const bench *b, int i)
     return true;
 }
 
-static void write_plot(FILE *out, const report *r)
+static void write_plot(FILE *out, const results *r)
 {
     const bench *b = r->b;
     plot p = {.out = out, .r = r};
@@ -300,7 +247,7 @@ static void card(FILE *out, const char *name, double value, const char *unit_nam
             value < 100 ? 1 : 0, value, unit_name, below);
 }
 
-static void write_cards(FILE *out, const report *r)
+static void write_cards(FILE *out, const results *r)
 {
     const peaks *p = &r->b->peak;
     char below[64];
@@ -331,34 +278,33 @@ static void bar(FILE *out, double share, const char *color)
             100 * share, 100 * fmin(share, 1), color);
 }
 
-static void write_row(FILE *out, const report *r, const bench_row *row)
+static void write_row(FILE *out, const results *r, const bench_row *row)
 {
     char rate[40];
-    report_rate(rate, sizeof rate, row);
+    results_rate(rate, sizeof rate, row);
     fprintf(out, "<tr%s><td>", row->whole ? " class=whole" : "");
-    escaped(out, row->name);
+    page_text(out, row->name);
     fprintf(out, "</td><td>");
-    escaped(out, row->shape);
+    page_text(out, row->shape);
     fprintf(out, "</td><td>%d</td><td>%.3f</td><td>%.3f &ndash; %.3f</td><td>%s</td>", row->calls,
             row->t.median * 1e3, row->t.low * 1e3, row->t.high * 1e3, rate);
     bar(out, bench_fraction(r->b, row), bench_part_names[row->part]);
-    bar(out, row->whole ? -1 : report_share(r, row), bench_part_names[row->part]);
+    bar(out, row->whole ? -1 : results_share(r, row), bench_part_names[row->part]);
     fprintf(out, "</tr>\n");
 }
 
-status report_html(const report *r, FILE *out)
+status results_html(const results *r, FILE *out)
 {
     const device_info *i = &r->d->info;
-    fprintf(out, "<!doctype html>\n<html lang=en><head><meta charset=utf-8>"
-                 "<meta name=viewport content='width=device-width,initial-scale=1'>"
-                 "<title>ditcl bench</title>\n<style>%s</style></head>\n<body><main>\n<h1>", style);
-    escaped(out, r->model);
+    page_begin(out, "ditcl bench", "");
+    fprintf(out, "<h1>");
+    page_text(out, r->model);
     fprintf(out, "</h1>\n<p>");
-    escaped(out, i->name);
+    page_text(out, i->name);
     fprintf(out, " &middot; ");
-    escaped(out, i->platform);
+    page_text(out, i->platform);
     fputc(' ', out);
-    escaped(out, i->driver);
+    page_text(out, i->driver);
     fprintf(out, " &middot; %u compute units &middot; %s kernels &middot; precision %s</p>\n",
             i->compute_units, kernel_class_names[r->d->class],
             precision_names[r->d->settings.precision]);

@@ -1,0 +1,134 @@
+/* Takes out of a text what says whose machine it is. See privacy.h. */
+#include "base/privacy.h"
+
+#include <ctype.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Variables that hold folders or names of this user's. */
+static const char *const folder_variables[] = {
+    "HOME",   "PWD",           "OLDPWD",         "DITCL_CL_DIR",    "DITCL_MODELS",
+    "TMPDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "OCL_ICD_VENDORS", "OPENCL_VENDOR_PATH",
+    "HF_HOME", "HF_HUB_CACHE"};
+static const char *const name_variables[] = {"USER", "LOGNAME", "SUDO_USER", "HOSTNAME"};
+
+enum { MOST_KNOWN = 20, KNOWN_BYTES = 1024 };
+
+typedef struct {
+    char items[MOST_KNOWN][KNOWN_BYTES];
+    int n;
+} known;
+
+static void know(known *k, const char *what)
+{
+    if (what && strlen(what) > 1 && k->n < MOST_KNOWN)
+        text_copy(k->items[k->n++], KNOWN_BYTES, what);
+}
+
+static void know_folders(known *k)
+{
+    char here[KNOWN_BYTES];
+    know(k, getcwd(here, sizeof here));
+    for (size_t i = 0; i < sizeof folder_variables / sizeof *folder_variables; i++)
+        know(k, getenv(folder_variables[i]));
+}
+
+static void know_names(known *k)
+{
+    char host[KNOWN_BYTES] = "";
+    const struct passwd *user = getpwuid(getuid());
+    if (gethostname(host, sizeof host - 1) != 0) *host = 0;
+    know(k, host);
+    host[strcspn(host, ".")] = 0;
+    know(k, host);
+    if (user) know(k, user->pw_name);
+    for (size_t i = 0; i < sizeof name_variables / sizeof *name_variables; i++)
+        know(k, getenv(name_variables[i]));
+}
+
+/* Bytes of the longest known one that s begins with; 0: none. */
+static size_t begins_known(const known *k, const char *s, bool whole_word)
+{
+    size_t most = 0;
+    for (int i = 0; i < k->n; i++) {
+        size_t n = strlen(k->items[i]);
+        if (strncmp(s, k->items[i], n) != 0 || (whole_word && isalnum((unsigned char)s[n])))
+            continue;
+        if (n > most) most = n;
+    }
+    return most;
+}
+
+static bool contains_name(const known *names, const char *s, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if ((i == 0 || !isalnum((unsigned char)s[i - 1])) && begins_known(names, s + i, true))
+            return true;
+    return false;
+}
+
+/* Between such characters a path stands alone. */
+static const char breaks[] = " \t\n\"'`()[]{}<>,;|=:";
+
+static bool is_path(const char *s, size_t n)
+{
+    size_t slashes = 0, digits = 0;
+    for (size_t i = 0; i < n; i++) {
+        slashes += s[i] == '/' || s[i] == '\\';
+        digits += isdigit((unsigned char)s[i]) != 0;
+    }
+    if (n < 2 || slashes + digits == n) return slashes > 0 && *s == '/' && n > 1;
+    return slashes > 1 || *s == '/' || (slashes && (*s == '~' || *s == '.'));
+}
+
+/* The last part of a path that is a kernel's source or a library; else "". */
+static status append_path(text *out, const known *names, const char *s, size_t n)
+{
+    static const char *const telling[] = {".cl", ".clh", ".so"};
+    size_t at = n;
+    while (at > 0 && s[at - 1] != '/' && s[at - 1] != '\\') at--;
+    const char *last = s + at;
+    size_t size = n - at;
+    bool kept = false;
+    for (size_t i = 0; i < sizeof telling / sizeof *telling; i++) {
+        size_t ending = strlen(telling[i]);
+        kept |= size > ending && !strncmp(last + size - ending, telling[i], ending);
+    }
+    kept = kept && !contains_name(names, last, size);
+    return text_append(out, kept ? "[path]/%.*s" : "[path]", (int)size, last);
+}
+
+static status append_all(text *out, const known *folders, const known *names, const char *s)
+{
+    status st = text_append(out, "%s", "");
+    for (size_t i = 0; s[i] && st == OK;) {
+        bool begins = i == 0 || strchr(breaks, s[i - 1]);
+        size_t n = strcspn(s + i, breaks), known_bytes = begins_known(folders, s + i, false);
+        if (known_bytes) { /* it may have blanks */
+            size_t rest = strcspn(s + i + known_bytes, breaks);
+            st = append_path(out, names, s + i, known_bytes + rest);
+            i += known_bytes + rest;
+        } else if (begins && is_path(s + i, n)) {
+            st = append_path(out, names, s + i, n);
+            i += n;
+        } else if ((i == 0 || !isalnum((unsigned char)s[i - 1])) &&
+                   (known_bytes = begins_known(names, s + i, true)) > 0) {
+            st = text_append(out, "[name]");
+            i += known_bytes;
+        } else {
+            st = text_append(out, "%c", s[i++]);
+        }
+    }
+    return st;
+}
+
+status privacy_append(text *out, const char *words)
+{
+    known folders = {.n = 0}, names = {.n = 0};
+    char shown[TEXT_SHOWN_BYTES];
+    know_folders(&folders);
+    know_names(&names);
+    return append_all(out, &folders, &names, text_printable(shown, sizeof shown, words));
+}

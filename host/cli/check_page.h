@@ -1,0 +1,12 @@
+/* The page of ditcl check --report FILE.html. */
+#ifndef DITCL_CLI_CHECK_PAGE_H
+#define DITCL_CLI_CHECK_PAGE_H
+
+#include <stdio.h>
+
+#include "report/report.h"
+
+/* Writes the sealed report as one page that needs no other file. */
+void check_page(const report *r, FILE *out);
+
+#endif
