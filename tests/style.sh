@@ -34,8 +34,9 @@ layers()
     model) echo base files device ops model ;;
     sample) echo base files device ops model sample ;;
     bench) echo base device ops trials model sample bench ;;
-    report) echo base files device ops trials model sample report ;;
-    cli) echo base files device ops trials model sample bench report cli ;;
+    check) echo base device ops trials model sample check ;;
+    report) echo base files device ops trials model sample check report ;;
+    cli) echo base files device ops trials model sample bench check report cli ;;
     esac
 }
 
@@ -51,10 +52,10 @@ for folder in host/*/; do
 done
 grep -nE '^#include "' host/main.c | grep -vE '"(base|cli)/' | rule "main.c may include base/, cli/"
 # an operator of several files has a header of its own: gemm_cpu.c may include gemm.h
-grep -nE '^#include "ops/' host/ops/*.c | grep -vE '"ops/(op|ops|tuning)\.h"' |
+grep -nE '^#include "ops/' host/ops/*.c | grep -vE '"ops/(op|ops|tuning|first_use)\.h"' |
     grep -vE '^host/ops/([a-z0-9]+)(_[a-z0-9_]+)?\.c:.*"ops/\1\.h"' |
     rule "no operator includes another"
-grep -rnE '#include <(CL/|clblast)' host cl tests | grep -vE '^(host/device/|tests/(faults|opencl_layer)\.c)' |
+grep -rnE '#include <(CL/|clblast)' host cl tests | grep -vE '^(host/device/|tests/(faults|opencl_layer(_[a-z]+)?)\.[ch])' |
     rule "OpenCL's and CLBlast's headers are for host/device/ only, and what stands in for a driver"
 grep -rn 'jansson\.h\|json_\(pack\|vpack\|dump\|load\|sprintf\|[a-z_]*_\(new\|append\|insert\|set\|update\)\)' host |
     grep -v '^host/files/json\(_build\)\?\.' | rule "JSON is read by json_read and built by json_put_* only"
@@ -115,7 +116,7 @@ for file in cl/*.cl; do
 done | rule "a kernel file that no operator launches"
 for file in host/ops/*.c; do
     stem=$(basename "$file" .c)
-    if [ "$stem" = tuning ] || [ "$stem" = op ]; then continue; fi
+    case $stem in tuning | op | first_use) continue ;; esac
     if [ ! -f "host/trials/${stem%%_*}.c" ]; then echo "$file"; fi
 done | rule "an operator without a trial"
 for file in $(grep -lE '^status op_' host/ops/*.c); do

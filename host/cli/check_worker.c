@@ -1,8 +1,8 @@
-/* A child that runs what was never used on a device (trials/checker.h). */
+/* A child that runs what was never used on a device (check/checker.h). */
 #include <stdio.h>
 
 #include "cli/cli.h"
-#include "trials/checker_child.h"
+#include "check/checker_child.h"
 #include "trials/worker.h"
 
 status cli_check_worker(int argc, char **argv)

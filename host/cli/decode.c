@@ -10,7 +10,7 @@
 #include "cli/progress.h"
 #include "files/npy.h"
 #include "model/vae.h"
-#include "trials/checker.h"
+#include "check/checker.h"
 
 typedef struct {
     const char *model, *vae, *latents, *out;

@@ -9,7 +9,7 @@
 #include "cli/environment.h"
 #include "files/json_build.h"
 #include "ops/ops.h"
-#include "trials/checker.h"
+#include "check/checker.h"
 #include "trials/fit.h"
 #include "trials/stored.h"
 

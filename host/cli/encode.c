@@ -10,7 +10,7 @@
 #include "sample/grid.h"
 #include "sample/picture.h"
 #include "sample/rng.h"
-#include "trials/checker.h"
+#include "check/checker.h"
 
 typedef struct {
     const char *words[2]; /* IN.png OUT.npy */

@@ -66,7 +66,8 @@ typedef struct {
      * null. */
     void (*note)(const char *line);
     void (*warn)(const char *line); /* likewise, for something wrong that does not stop the run */
-    first_use_checks *checks; /* null: nobody checks. Closed with the device, or if it fails to open */
+    /* Null: nobody checks. Closed with the device, or if it fails to open. */
+    first_use_checks *checks;
     bool unprobed; /* features are left as they are claimed, to be probed one by one */
 } device_settings;
 

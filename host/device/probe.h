@@ -10,8 +10,8 @@
  * device's settings can use are run. */
 status probe_features(device *d);
 
-/* The same in parts: what the device claims and its settings can use, in the order in which it is to
- * be shown; returns how many. And one of them. */
+/* The same in parts: what the device claims and its settings can use, in the order in which it is
+ * to be shown; returns how many. And one of them. */
 int probe_list(feature_id out[N_FEATURES], const device *d);
 status probe_feature(device *d, feature_id which);
 

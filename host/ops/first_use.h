@@ -1,8 +1,8 @@
-/* First-use checks: nothing serves a run before it was right once on this device. Operators ask here;
- * who answers is set on the device (tune/first_use.h), and nobody does in tests of single operators.
+/* First-use checks: nothing serves a run before it was right once on this device. Operators ask
+ * here; who answers is set on the device (check/checker.h), and nobody does in tests of operators.
  *
- * What is checked is an implementation with one configuration at one shape, as it will be used: what
- * is fused into it makes another program. */
+ * What is checked is an implementation with one configuration at one shape, as it will be used:
+ * what is fused into it makes another program. */
 #ifndef DITCL_OPS_FIRST_USE_H
 #define DITCL_OPS_FIRST_USE_H
 

@@ -97,8 +97,8 @@ extern const tuned_operator tuned_operators[]; /* ends with a null op */
 status tuning_set(device *d, const tuning *t, const int *shape, const int *values);
 /* From here on t serves shapes that have none of their own, with these values where they fit. */
 status tuning_serve(device *d, const tuning *t, const int *values);
-/* As tuning_set, for values that were not set before. It does not look for them, so that many take linear
- * time. */
+/* As tuning_set, for values that were not set before. It does not look for them, so that many take
+ * linear time. */
 status tuning_add(device *d, const tuning *t, const int *shape, const int *values);
 /* Forgets all of them. No weights may be held that were packed for them. */
 void tuning_forget(device *d);

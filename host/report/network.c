@@ -4,7 +4,7 @@
 
 #include "base/hash.h"
 #include "report/send.h"
-#include "trials/tiny.h"
+#include "check/tiny.h"
 
 typedef struct {
     double error; /* relative L2 distance from the stored numbers, the larger of two runs */

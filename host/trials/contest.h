@@ -8,9 +8,10 @@
  *     hold                             held
  *     hold gpu 64 128 16 ...           held | failed WHY | again
  *
- * build makes a candidate and checks one result, of which BITS are a hash; time measures it and the one that is held, in
- * turns, for about SECONDS at most; prove checks a product as a whole. hold: the candidate, or
- * another known to be right, takes the held one's place. again: only a fresh child can do this. */
+ * build makes a candidate and checks one result, of which BITS are a hash; time measures it and the
+ * one that is held, in turns, for about SECONDS at most; prove checks a product as a whole. hold:
+ * the candidate, or another known to be right, takes the held one's place. again: only a fresh
+ * child can do this. */
 #ifndef DITCL_TRIALS_CONTEST_H
 #define DITCL_TRIALS_CONTEST_H
 

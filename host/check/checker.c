@@ -1,5 +1,5 @@
 /* The parent's side of first-use checks. See checker.h. */
-#include "trials/checker.h"
+#include "check/checker.h"
 
 #include <stdio.h>
 #include <stdlib.h>

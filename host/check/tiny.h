@@ -1,7 +1,7 @@
 /* A tiny network, built into the program with what PyTorch computes with it: two guided steps and
  * their picture. It runs through every kernel that a usual model uses, as a whole model does. */
-#ifndef DITCL_TRIALS_TINY_H
-#define DITCL_TRIALS_TINY_H
+#ifndef DITCL_CHECK_TINY_H
+#define DITCL_CHECK_TINY_H
 
 #include "device/device.h"
 

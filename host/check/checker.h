@@ -1,8 +1,8 @@
 /* Answers first-use checks (ops/first_use.h): what was never used on a device, with its driver and
  * these kernels, runs in a child first (checker_child.h), since drivers are known to crash, to hang
  * and to compute wrong. What was found is remembered (device/verdicts.h). */
-#ifndef DITCL_TRIALS_CHECKER_H
-#define DITCL_TRIALS_CHECKER_H
+#ifndef DITCL_CHECK_CHECKER_H
+#define DITCL_CHECK_CHECKER_H
 
 #include "device/device.h"
 
@@ -16,9 +16,9 @@ status checker_open(first_use_checks **out, const device_info *info,
                     const device_settings *settings, checker_level level,
                     void (*say)(const char *line));
 
-/* Everything is loaded: checks what all runs on this device have in common by a tiny network, if that
- * was not done yet, and ends the child. ERR_DEVICE where the network comes out wrong. Does nothing
- * where nobody checks. */
+/* Everything is loaded: checks what all runs on this device have in common by a tiny network, if
+ * that was not done yet, and ends the child. ERR_DEVICE where the network comes out wrong. Does
+ * nothing where nobody checks. */
 status checker_settle(device *d);
 
 /* Seconds in which a child must answer. DITCL_CHECK_SECONDS sets another number. */

@@ -1,14 +1,14 @@
 /* The child's side of first-use checks (checker.h): what may crash or hang happens here. Lines it
  * understands, and its one line of answer:
  *
- *     feature NAME SIZE REQUIRED           (no answer) the device has it; the numbers: of sub-groups
+ *     feature NAME SIZE REQUIRED           no answer; the numbers: of sub-groups
  *     probe NAME                           yes SIZE REQUIRED | no WHY | cannot WHY
  *     check OP SIZES USE [KIND VALUES...]  right | wrong WHY | failed WHY | cannot WHY
  *     network                              right ERROR | wrong WHY | failed WHY | cannot WHY
  *
  * cannot: memory or other resources ran out, which says nothing of the device. */
-#ifndef DITCL_TRIALS_CHECKER_CHILD_H
-#define DITCL_TRIALS_CHECKER_CHILD_H
+#ifndef DITCL_CHECK_CHECKER_CHILD_H
+#define DITCL_CHECK_CHECKER_CHILD_H
 
 #include <stdio.h>
 

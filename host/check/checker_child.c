@@ -1,5 +1,5 @@
 /* Runs what is used first. See checker_child.h. */
-#include "trials/checker_child.h"
+#include "check/checker_child.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +8,7 @@
 #include "device/program.h"
 #include "ops/ops.h"
 #include "ops/tuning.h"
-#include "trials/tiny.h"
+#include "check/tiny.h"
 #include "trials/worker.h"
 #include "trials/workload.h"
 

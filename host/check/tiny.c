@@ -1,5 +1,5 @@
 /* A tiny network. See tiny.h. */
-#include "trials/tiny.h"
+#include "check/tiny.h"
 
 #include <math.h>
 #include <stdio.h>
