@@ -156,7 +156,7 @@ static size_t slice_groups(bool *measured, const device *d, const launch_rate *r
         double half = 0.5 * d->handles->pace.limit / fmax(predicted(d, r, 1), 1e-12);
         double wanted = fmin(half, (double)left);
         most = fmin((double)r->timed * GROWTH, wanted);
-        *measured |= most < wanted || r->n_timed < 2; /* in the first, a compiler may have run */
+        *measured |= most < wanted || r->n_timed < 2;
     }
     return most < 1.0 ? 1 : (size_t)most;
 }
@@ -232,7 +232,8 @@ status pace_launch(device *d, kernel *k, const size_t groups[3], const size_t lo
     status st = OK;
     if (!paced && d->settings.slice_groups <= 0) return enqueue(d, k, origin, groups, local);
     if (paced) TRY(find_rate(&r, &k->rates, d, groups));
-    if (r && fits(d, r, all)) return run_slice(d, k, r, false, origin, groups, local);
+    /* in the first measurement a compiler may have run, or memory been moved */
+    if (r && fits(d, r, all)) return run_slice(d, k, r, r->n_timed < 2, origin, groups, local);
     for (size_t done = 0; done < all;) {
         bool measured;
         size_t most = slice_groups(&measured, d, r, done == 0, all - done);

@@ -58,7 +58,10 @@ at_least()
 layer="" draw plain-auto "$model"
 at_most "slices on a CPU" "$(slices)" 0
 at_most "markers on a CPU" "$(called clEnqueueMarkerWithWaitList)" 0
-at_most "flushes on a CPU" "$(called clFlush)" 2
+at_most "flushes on a CPU" "$(called clFlush)" 0
+layer="" draw noise "$model" --sampler ddpm --steps 3
+at_least "flushes before the noise of the second of three steps is drawn" "$(called clFlush)" 1
+at_most "flushes on a CPU" "$(called clFlush)" 1
 layer="" draw plain-gpu "$model" --kernels gpu
 layer="" draw emoji "$emoji"
 
