@@ -16,7 +16,7 @@ tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 mkdir "$tmp/icd"
 # the same kernels each time: neither what was measured on this machine before, nor anew
-export DITCL_FIT=off XDG_CONFIG_HOME=$tmp/config
+export DITCL_FIT=off DITCL_FIRST_USE=off XDG_CONFIG_HOME=$tmp/config
 
 # One in so many sets of tuned values, others each time, the most where the compiler is quickest;
 # DITCL_TEST_SETS=1: all of them.

@@ -9,6 +9,8 @@
  *                         N+ is that one and all later ones; CALL may be any
  *     hang=CALL:N         it never returns
  *     crash=CALL:N        it ends the process by SIGSEGV
+ *     crash_on=KERNEL     a launch of kernels of this name (* at its end: a prefix) ends the process
+ *     hang_on=KERNEL      or never returns
  *     lose=N              the device is lost at the N-th launch: all later calls fail with -5, but
  *                         for those that release or only ask
  *     stuck               when the device is lost, one call says so; later ones, releases and the
@@ -23,6 +25,7 @@
  *     no_images, no_fp16  reported
  *     units=N             compute units, reported
  *     type=cpu|gpu|accelerator, name=TEXT, vendor=TEXT, driver=TEXT, version=TEXT, platform=TEXT
+ *     child               faults are in children of ditcl only (check-worker and so on)
  *     only=TEXT           faults begin when a context is made for a device whose name has this text
  *     c_version=TEXT      of OpenCL C, reported
  *     builds=FILE         gets a line with the options of each program that is built
@@ -50,6 +53,7 @@
 
 #define EXPORT __attribute__((visibility("default")))
 
+static bool is_child(void);
 static bool harmless; /* until a context is made for the device that `only` names */
 
 static const cl_icd_dispatch *driver;
@@ -313,13 +317,14 @@ static cl_int CL_API_CALL set_kernel_arg(cl_kernel k, cl_uint index, size_t size
     return code;
 }
 
-static bool is_wrong(cl_kernel k)
+/* Whether the kernel has this name; * at its end: any that begins so. */
+static bool is_named(cl_kernel k, const char *pattern)
 {
     char name[TEXT_BYTES] = "";
-    size_t n = strlen(set.wrong);
+    size_t n = strlen(pattern);
     if (!n || driver->clGetKernelInfo(k, CL_KERNEL_FUNCTION_NAME, sizeof name, name, NULL))
         return false;
-    return set.wrong[n - 1] == '*' ? !strncmp(name, set.wrong, n - 1) : !strcmp(name, set.wrong);
+    return pattern[n - 1] == '*' ? !strncmp(name, pattern, n - 1) : !strcmp(name, pattern);
 }
 
 static cl_int spoil(cl_command_queue q, cl_kernel k)
@@ -382,11 +387,13 @@ static cl_int CL_API_CALL enqueue_ndrange_kernel(cl_command_queue q, cl_kernel k
                                                  const cl_event *waits, cl_event *event)
 {
     STATUS(clEnqueueNDRangeKernel);
+    if (!harmless && is_named(k, set.crash_on)) *(volatile int *)0 = 0;
+    while (!harmless && is_named(k, set.hang_on)) pause();
     cl_int code = refuse(k, dims, local);
     if (code == CL_SUCCESS)
         code = driver->clEnqueueNDRangeKernel(q, k, dims, offset, global, local, n, waits, event);
     if (code == CL_SUCCESS) note_launch(k, dims, offset, global, local);
-    return code == CL_SUCCESS && !harmless && is_wrong(k) ? spoil(q, k) : code;
+    return code == CL_SUCCESS && !harmless && is_named(k, set.wrong) ? spoil(q, k) : code;
 }
 
 /* ---- calls that are only counted and made to fail ---- */
@@ -437,7 +444,7 @@ static cl_context CL_API_CALL create_context(const cl_context_properties *p, cl_
 {
     char name[TEXT_BYTES] = "";
     if (n) driver->clGetDeviceInfo(*d, CL_DEVICE_NAME, sizeof name - 1, name, NULL);
-    harmless = !strstr(name, set.only);
+    harmless = !strstr(name, set.only) || (set.child && !is_child());
     return plain_clCreateContext(p, n, d, f, data, error);
 }
 
@@ -532,13 +539,25 @@ EXPORT CL_API_ENTRY cl_int CL_API_CALL clGetLayerInfo(cl_layer_info what, size_t
     return CL_INVALID_VALUE;
 }
 
+/* Whether this is a child of ditcl: its first argument ends with -worker. */
+static bool is_child(void)
+{
+    char words[TEXT_BYTES] = "";
+    FILE *file = fopen("/proc/self/cmdline", "r");
+    size_t n = file ? fread(words, 1, sizeof words - 1, file) : 0;
+    if (file) fclose(file);
+    const char *first = words + strlen(words) + 1;
+    size_t length = first < words + n ? strlen(first) : 0;
+    return length > 7 && !strcmp(first + length - 7, "-worker");
+}
+
 EXPORT CL_API_ENTRY cl_int CL_API_CALL clInitLayer(cl_uint n, const cl_icd_dispatch *target,
                                                    cl_uint *n_ours, const cl_icd_dispatch **ours)
 {
     if (!target || !n_ours || !ours || n < sizeof layer / sizeof layer.clGetPlatformIDs)
         return CL_INVALID_VALUE;
     layer_read_settings();
-    harmless = *set.only;
+    harmless = *set.only || (set.child && !is_child());
     driver = target;
     layer = *target;
     layer.clGetPlatformIDs = get_platform_ids;

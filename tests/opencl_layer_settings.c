@@ -57,7 +57,8 @@ static void understand(char *setting)
                  {"platform", set.platform}, {"log", set.log},
                  {"builds", set.builds},     {"c_version", set.c_version},
                  {"wrong", set.wrong},       {"launches", set.launches},
-                 {"only", set.only}};
+                 {"only", set.only},
+                 {"crash_on", set.crash_on}, {"hang_on", set.hang_on}};
     const struct {
         const char *name;
         size_t *size;
@@ -69,7 +70,8 @@ static void understand(char *setting)
                  {"watchdog", &set.watchdog, 0}};
     static const char *const faults[] = {"fail", "hang", "crash"};
     snprintf(shown, sizeof shown, "%s", setting);
-    if (!strcmp(setting, "no_images")) set.no_images = true;
+    if (!strcmp(setting, "child")) set.child = true;
+    else if (!strcmp(setting, "no_images")) set.no_images = true;
     else if (!strcmp(setting, "stuck")) set.stuck = true;
     else if (!strcmp(setting, "no_fp16")) set.no_fp16 = true;
     else if (!value || strlen(value) >= TEXT_BYTES) misunderstood(shown);

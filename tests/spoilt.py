@@ -2,11 +2,15 @@
 """Whether `ditcl check` notices kernels that are wrong: each is spoilt in one place, in a copy of
 cl/, and check must say so.
 
-    tests/spoilt.py PATH/ditcl [--emulator PATH/libamx_emulator.so] [--some N] [--seed S] [NAME...]
+    tests/spoilt.py PATH/ditcl [--emulator PATH/libamx_emulator.so] [--some N] [--seed S]
+                    [--sample] [NAME...]
 
+--sample: not check, but `sample` with first-use checks must notice, or draw what it should: never a
+wrong picture with exit code 0.
 --some: N of them, others with each seed. NAMEs are parts of what is printed. Exit code 1 when one
 passes as right, or when its text is no longer in the kernel. Run it by tests/on.sh."""
 import argparse
+import array
 import os
 import pathlib
 import random
@@ -15,7 +19,9 @@ import subprocess
 import sys
 import tempfile
 
-KERNELS = pathlib.Path(__file__).resolve().parent.parent / "cl"
+TESTS = pathlib.Path(__file__).resolve().parent
+KERNELS = TESTS.parent / "cl"
+MODEL = str(TESTS / "data/models/separate48")
 
 # How check is run: its options, and the features that are claimed for the device.
 WAYS = {
@@ -324,10 +330,49 @@ def run(ditcl, folder, way, operator, emulator):
     return None
 
 
+def draw(ditcl, folder, way, emulator, out):
+    """The exit code of sample, and the bytes of the latents that it draws."""
+    options, features = WAYS[way]
+    environment = dict(os.environ, DITCL_FIRST_USE="on", XDG_CACHE_HOME=f"{out}/cache")
+    if folder:
+        environment["DITCL_CL_DIR"] = str(folder)
+    if features:
+        environment["DITCL_FEATURES"] = features
+    if way.startswith("tiles"):
+        environment["LD_PRELOAD"] = emulator
+    done = subprocess.run([ditcl, "sample", MODEL, "--class", "1", "--steps", "2", "-q", "--out",
+                           f"{out}/x.png", "--latents-out", f"{out}/x.npy", *options],
+                          env=environment, text=True, stderr=subprocess.PIPE)
+    png = pathlib.Path(f"{out}/x.png")
+    values = array.array("f", pathlib.Path(f"{out}/x.npy").read_bytes()[128:]) if png.exists() else None
+    return done.returncode, values, png.read_bytes() if png.exists() else b"", done.stderr.strip()
+
+
+RIGHT = {}
+
+
+def sample(ditcl, folder, way, emulator):
+    """What sample says against a spoilt kernel, or that it draws the same; None: a wrong picture."""
+    with tempfile.TemporaryDirectory() as out:
+        if way not in RIGHT:
+            RIGHT[way] = draw(ditcl, None, way, emulator, out)
+            if RIGHT[way][0]:
+                raise RuntimeError(RIGHT[way][3])
+            shutil.rmtree(out)
+            os.mkdir(out)
+        code, values, _, said = draw(ditcl, folder, way, emulator, out)
+    if code:
+        return said.splitlines()[0]
+    off = sum((a - b) ** 2 for a, b in zip(values, RIGHT[way][1]))
+    size = sum(b * b for b in RIGHT[way][1])
+    return "draws the same" if off <= 1e-4 ** 2 * size else None
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("ditcl")
     parser.add_argument("--emulator")
+    parser.add_argument("--sample", action="store_true")
     parser.add_argument("--some", type=int)
     parser.add_argument("--seed", type=int, default=None)
     parser.add_argument("names", nargs="*")
@@ -352,12 +397,14 @@ def main():
                 continue
             (copy / file).write_text(source.replace(text, instead))
             try:
-                found = run(given.ditcl, copy, way, operator, given.emulator)
+                found = (sample(given.ditcl, copy, way, given.emulator) if given.sample
+                         else run(given.ditcl, copy, way, operator, given.emulator))
             except RuntimeError as error:
                 print(f"BROKEN: {name}: {error}", flush=True)
                 wrong += 1
                 continue
-        print(f"{'found' if found else 'PASSED AS RIGHT'}: {name}", flush=True)
+        print(f"{'found' if found else 'PASSED AS RIGHT'}: {name}"
+              f"{': ' + found if given.sample and found else ''}", flush=True)
         wrong += not found
     print(f"{len(chosen)} spoilt kernels, {wrong} not found")
     return wrong > 0

@@ -129,21 +129,41 @@ static status remember(checker *c, verdict_kind kind, hash128 key, const char *w
     return st;
 }
 
-/* Whether enough of an implementation was tried: on any shape, or on this one. */
+typedef struct {
+    int right, struck, died;
+} counts;
+
+/* Of the verdicts whose words begin so. */
+static counts count(const checker *c, const char *start)
+{
+    counts n = {0};
+    size_t length = strlen(start);
+    for (size_t i = 0; i < c->known.n; i++) {
+        const verdict *v = &c->known.items[i];
+        if (strncmp(v->text, start, length) != 0) continue;
+        n.right += v->kind == VERDICT_RIGHT;
+        n.struck += v->kind != VERDICT_RIGHT;
+        n.died += v->kind == VERDICT_DIED;
+    }
+    return n;
+}
+
+/* Whether enough of an implementation was tried, on any shape. start: "gemm gpu ". */
+static bool kind_given_up(const checker *c, const char *start)
+{
+    counts n = count(c, start);
+    return n.died >= MOST_DEATHS || (n.struck >= MOST_STRUCK && !n.right);
+}
+
+/* Or on this one. */
 static bool given_up(const checker *c, const first_use *what)
 {
     char start[128], sizes[TUNING_SHAPE];
-    int struck = 0, died = 0;
+    int n = snprintf(start, sizeof start, "%s %s ", what->op, what->t->kind);
+    if (kind_given_up(c, start)) return true;
     tuning_shape_text(sizes, what->shape);
-    int kind_only = snprintf(start, sizeof start, "%s %s ", what->op, what->t->kind);
-    snprintf(start + kind_only, sizeof start - (size_t)kind_only, "%s ", sizes);
-    for (size_t i = 0; i < c->known.n; i++) {
-        const verdict *v = &c->known.items[i];
-        if (v->kind == VERDICT_RIGHT) continue;
-        died += v->kind == VERDICT_DIED && !strncmp(v->text, start, (size_t)kind_only);
-        struck += !strncmp(v->text, start, strlen(start));
-    }
-    return struck >= MOST_STRUCK || died >= MOST_DEATHS;
+    snprintf(start + n, sizeof start - (size_t)n, "%s ", sizes);
+    return count(c, start).struck >= MOST_STRUCK;
 }
 
 static bool struck(const first_use_checks *face, const device *d, const first_use *what)
@@ -308,10 +328,13 @@ static status strike_out(checker *c, device *d, const first_use *what, const cha
     size_t n = strlen(words);
     snprintf(words + n, sizeof words - n, ": %.150s", why);
     text_copy(c->face.why, sizeof c->face.why, why);
-    if (what->t && d->settings.warn) {
+    if (what->t) {
+        snprintf(line, sizeof line, "%s %s ", what->op, what->t->kind);
+        bool first = !count(c, line).struck;
+        void (*tell)(const char *) = first ? d->settings.warn : d->settings.note;
         snprintf(line, sizeof line, "%s %s is not used on this device: %.250s", what->op,
                  what->t->kind, why);
-        d->settings.warn(line);
+        if (tell) tell(line); /* each implementation once */
     }
     c->n_struck++;
     bool keeps = c->known.kept;
@@ -367,6 +390,24 @@ done:
 
 /* ---- all of it ---- */
 
+/* Tells the child which configurations, and which implementations as a whole, were struck out: its
+ * network has other shapes, but must do without them too. */
+static void tell_struck(checker *c)
+{
+    for (size_t i = 0; i < c->known.n; i++) {
+        char op[32], kind[32], values[VERDICT_TEXT], start[80];
+        const verdict *v = &c->known.items[i];
+        int used = 0;
+        if (v->kind == VERDICT_RIGHT ||
+            sscanf(v->text, "%31s %31s %*s%n", op, kind, &used) != 2 || !used)
+            continue;
+        snprintf(values, sizeof values, "%.*s", (int)strcspn(v->text + used, ":"), v->text + used);
+        snprintf(start, sizeof start, "%s %s ", op, kind);
+        worker_say(&c->child, "avoid %s %s%.300s", op, kind,
+                   kind_given_up(c, start) ? "" : values);
+    }
+}
+
 static status check_network(checker *c, device *d)
 {
     char answer[WORKER_LINE], words[VERDICT_TEXT];
@@ -377,6 +418,7 @@ static status check_network(checker *c, device *d)
     if (!v) {
         say_start(c);
         TRY(start(c, d));
+        tell_struck(c);
         worker_answer how = ask(c, "network", answer);
         bool right = how == WORKER_SAID && !strncmp(answer, "right ", 6);
         if (how == WORKER_SAID && !strncmp(answer, "cannot ", 7))

@@ -4,17 +4,24 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "device/probe.h"
 #include "device/program.h"
+#include "ops/first_use.h"
 #include "ops/ops.h"
 #include "ops/tuning.h"
 #include "check/tiny.h"
 #include "trials/worker.h"
 #include "trials/workload.h"
 
+enum { MOST_AVOIDED = 64 };
+
 typedef struct {
+    first_use_checks face; /* first: what the network must do without */
     device *d;
     bool claimed[N_FEATURES];
+    char avoided[MOST_AVOIDED][WORKER_LINE]; /* "gemm gpu", or "gemm gpu MT=64 NT=64" */
+    int n_avoided;
 } child;
 
 static void answer_failure(status st, FILE *out)
@@ -111,11 +118,47 @@ done:
     if (st != OK) answer_failure(st, out);
 }
 
+/* ---- the network ---- */
+
+static bool avoided(const first_use_checks *face, const device *d, const first_use *what)
+{
+    const child *c = (const child *)(const void *)face;
+    char options[TUNING_OPTIONS], words[WORKER_LINE];
+    (void)d;
+    tuning_options(options, what->t, what->values);
+    int kind = snprintf(words, sizeof words, "%s %s", what->op, what->t->kind), n = kind;
+    for (const char *o = options; *o && n + 1 < (int)sizeof words; o++) {
+        if (!strncmp(o, "-D", 2)) o += 2;
+        words[n++] = *o;
+        words[n] = 0;
+    }
+    for (int i = 0; i < c->n_avoided; i++) {
+        const char *a = c->avoided[i];
+        if (!strcmp(a, words) || (!strncmp(a, words, (size_t)kind) && !a[kind])) return true;
+    }
+    return false;
+}
+
+static status all_right(first_use_checks *face, device *d, const first_use *what, bool *right)
+{
+    (void)face, (void)d, (void)what;
+    *right = true;
+    return OK;
+}
+
+static void avoid(child *c, const char *words)
+{
+    if (c->n_avoided < MOST_AVOIDED)
+        text_copy(c->avoided[c->n_avoided++], WORKER_LINE, words);
+}
+
 static void network(child *c, FILE *out)
 {
     char wrong[200] = "";
     double error;
+    c->d->checks = &c->face;
     status st = tiny_check(c->d, &error, wrong, NULL);
+    c->d->checks = NULL;
     if (st != OK) answer_failure(st, out);
     else if (*wrong) fprintf(out, "wrong %s\n", wrong);
     else fprintf(out, "right %.1e\n", error);
@@ -123,7 +166,7 @@ static void network(child *c, FILE *out)
 
 status checker_serve(device *d, FILE *in, FILE *out)
 {
-    child c = {.d = d};
+    child c = {.face = {.check = all_right, .struck = avoided}, .d = d};
     char line[WORKER_LINE];
     memcpy(c.claimed, d->feature, sizeof c.claimed);
     memset(d->feature, 0, sizeof d->feature);
@@ -135,6 +178,7 @@ status checker_serve(device *d, FILE *in, FILE *out)
         if (!strncmp(line, "feature ", 8)) set_feature(&c, line + 8);
         else if (!strncmp(line, "probe ", 6)) probe(&c, line + 6, out);
         else if (!strncmp(line, "check ", 6)) check(&c, line + 6, out);
+        else if (!strncmp(line, "avoid ", 6)) avoid(&c, line + 6);
         else if (!strcmp(line, "network")) network(&c, out);
         else fprintf(out, "failed no such line\n");
         program_store_all(d); /* its parent need not build them again */

@@ -4,6 +4,8 @@
  *     feature NAME SIZE REQUIRED           no answer; the numbers: of sub-groups
  *     probe NAME                           yes SIZE REQUIRED | no WHY | cannot WHY
  *     check OP SIZES USE [KIND VALUES...]  right | wrong WHY | failed WHY | cannot WHY
+ *     avoid OP KIND VALUES                 no answer; the network must do without these values, as
+ *                                          -D options name them; without VALUES: without the KIND
  *     network                              right ERROR | wrong WHY | failed WHY | cannot WHY
  *
  * cannot: memory or other resources ran out, which says nothing of the device. */

@@ -28,7 +28,8 @@ done
 
 # a device that is lost in the midst of sampling, or whose memory is full
 DITCL_LAYER="lose=$((launches / 2))" expect 1 "CL_OUT_OF_RESOURCES" "${draw[@]}"
-DITCL_LAYER="memory=1" expect 1 "the device has 1.0 MB" "${draw[@]}"
+DITCL_LAYER="memory=4" expect 1 "has 4 MB" sample emoji --class 1 --steps 2 -q \
+    --out x.png
 
 # a device shows what its driver says, and nothing that a terminal would obey
 DITCL_LAYER=$'type=gpu;units=6;name=Sma\e[31mll;vendor=V\xc2\x9bx;platform=P' expect 0 "Sma" devices -v

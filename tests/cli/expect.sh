@@ -8,7 +8,7 @@ trap 'rm -rf "$work"' EXIT
 cd "$work" || exit 1
 passed=0 failed=0
 mkdir keep
-export XDG_CACHE_HOME=$work/keep/cache XDG_CONFIG_HOME=$work/keep/config DITCL_FIT=off
+export XDG_CACHE_HOME=$work/keep/cache XDG_CONFIG_HOME=$work/keep/config DITCL_FIT=off DITCL_FIRST_USE=off
 
 problem()
 {

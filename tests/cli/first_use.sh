@@ -1,0 +1,100 @@
+#!/bin/bash
+# What is used first on a device runs in a child: wrong, crashing and hanging kernels are struck out,
+# the next serves, and nothing wrong is drawn. usage: tests/cli/first_use.sh PATH/ditcl
+source "$(dirname "$0")/expect.sh"
+unset DITCL_FIRST_USE
+near=$data/../near.py
+layer=$(dirname "$ditcl")/libopencl_layer.so
+model=$data/models/separate48
+checked=$XDG_CACHE_HOME/ditcl/checked.txt
+draw=(sample "$model" --class 1 --steps 2 --out x.png --latents-out keep/x.npy)
+
+# a new device: what was found before is not there
+forget() { rm -f "$checked"; }
+
+# the picture is there, and right
+drawn()
+{
+    made x.png
+    python3 "$near" keep/x.npy keep/right.npy 1e-4 || problem "$1: the latents are wrong"
+    rm -f keep/x.npy
+}
+
+DITCL_FIRST_USE=off expect 0 "" "${draw[@]}"
+says not "checking once" err
+cp keep/x.npy keep/right.npy
+drawn "without checks"
+expect 0 "checking once" "${draw[@]}"
+says "a tiny network is drawn as PyTorch draws it" err
+says not "WARNING" err
+drawn "with checks"
+# it is remembered, by this user alone
+expect 0 "" "${draw[@]}"
+says not "checking once" err
+made x.png
+[ "$(stat -c %a "$checked")" = 600 ] || problem "$checked: mode $(stat -c %a "$checked")"
+grep -q " right gemm " "$checked" || problem "no GEMM is remembered: $(cat "$checked")"
+# a file that others may write, or of nonsense, is not believed
+chmod 666 "$checked"
+expect 0 "checking once" "${draw[@]}"
+made x.png
+head -c 3000 /dev/urandom >"$checked"
+expect 0 "checking once" "${draw[@]}"
+made x.png
+
+# ditcl tune --forget forgets it
+expect 0 "" tune --forget
+[ ! -e "$checked" ] || problem "tune --forget leaves $checked"
+
+
+if [ ! -f "$layer" ]; then
+    echo "*** the OpenCL headers here have no layers: no bad drivers ***"
+    finish
+    exit
+fi
+export OPENCL_LAYERS=$layer
+
+# wrong results of a kernel that has a substitute: struck out, remembered, and the picture is right
+for family in cpu gpu; do
+    forget
+    DITCL_LAYER="wrong=gemm_$family*" expect 0 "gemm $family" "${draw[@]}" --kernels $family
+    says "is not used on this device" err
+    drawn "wrong=gemm_$family"
+    grep -q " struck gemm $family" "$checked" || problem "gemm $family is not struck out"
+    # the next run knows it, and asks nobody
+    DITCL_LAYER="wrong=gemm_$family*" expect 0 "" "${draw[@]}" --kernels $family
+    says not "checking once" err
+    drawn "wrong=gemm_$family, again"
+done
+
+# wrong results of one that has none: no picture, and what is wrong
+for kernel in modulate groupnorm attention patchify unpatchify condition step to_pixels; do
+    forget
+    DITCL_LAYER="wrong=$kernel*" expect 1 "" "${draw[@]}" -q
+    rm -f keep/x.npy
+done
+says "draws a tiny network wrong" err
+
+# a driver that crashes or hangs with a kernel, in the child: the parent goes on with what is left
+forget
+DITCL_LAYER="crash_on=gemm_gpu*" expect 0 "it ended the process that tried it" "${draw[@]}" \
+    --kernels gpu
+drawn "crash_on=gemm_gpu"
+forget
+DITCL_CHECK_SECONDS=20 DITCL_LAYER="hang_on=gemm_gpu*" expect 0 "did not answer within 20 seconds" \
+    "${draw[@]}" --kernels gpu
+drawn "hang_on=gemm_gpu"
+# and where nothing is left, it says so
+forget
+DITCL_LAYER="child;crash=clEnqueueNDRangeKernel:1" expect 1 "no implementation works" "${draw[@]}" -q
+rm -f keep/x.npy
+DITCL_LAYER="child;fail=clCreateContext:1:-6" expect 1 "could not open the device" "${draw[@]}" -q \
+    --no-cache
+rm -f keep/x.npy
+
+# a feature whose probe ends the process is not there
+forget
+DITCL_FEATURES=+mma DITCL_LAYER="crash_on=probe_unit" expect 0 "probe mma" "${draw[@]}" \
+    --kernels gpu -v
+drawn "crash_on=probe_unit"
+finish
