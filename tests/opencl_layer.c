@@ -9,7 +9,7 @@
  *                         N+ is that one and all later ones; CALL may be any
  *     hang=CALL:N         it never returns
  *     crash=CALL:N        it ends the process by SIGSEGV
- *     crash_on=KERNEL     a launch of kernels of this name (* at its end: a prefix) ends the process
+ *     crash_on=KERNEL     a launch of kernels of this name (* at its end: a prefix) is a SIGSEGV
  *     hang_on=KERNEL      or never returns
  *     lose=N              the device is lost at the N-th launch: all later calls fail with -5, but
  *                         for those that release or only ask

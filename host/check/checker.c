@@ -421,6 +421,11 @@ static status check_network(checker *c, device *d)
         tell_struck(c);
         worker_answer how = ask(c, "network", answer);
         bool right = how == WORKER_SAID && !strncmp(answer, "right ", 6);
+        if (how == WORKER_SAID && !strncmp(answer, "absent ", 7)) {
+            snprintf(words, sizeof words, "not all kernels could be checked: %.250s", answer + 7);
+            if (d->settings.warn) d->settings.warn(words);
+            goto done;
+        }
         if (how == WORKER_SAID && !strncmp(answer, "cannot ", 7))
             TRY(fail(ERR_RESOURCES, "the tiny network cannot be drawn: %s", answer + 7));
         snprintf(words, sizeof words, "network%s%.250s", right ? " " : ": ",
@@ -442,14 +447,15 @@ done:
 
 static void say_end(const checker *c, const device *d)
 {
-    char line[200], error[40] = "";
+    char line[200];
     const verdict *v = verdicts_find(&c->known, key_of_text(d, "network"));
     if (!c->begun || !c->say) return;
-    if (v) snprintf(error, sizeof error, "%.30s", v->text + strcspn(v->text, " "));
-    snprintf(line, sizeof line,
-             "checked %d kernels in %.1f s: %d not used; a tiny network is drawn as PyTorch draws "
-             "it (relative error%s)",
-             c->n_checked, clock_seconds() - c->started, c->n_struck, error);
+    int n = snprintf(line, sizeof line, "checked %d kernels in %.1f s: %d not used", c->n_checked,
+                     clock_seconds() - c->started, c->n_struck);
+    if (v)
+        snprintf(line + n, sizeof line - (size_t)n,
+                 "; a tiny network is drawn as PyTorch draws it (relative error%.20s)",
+                 v->text + strcspn(v->text, " "));
     c->say(line);
 }
 

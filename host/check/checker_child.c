@@ -159,9 +159,16 @@ static void network(child *c, FILE *out)
     c->d->checks = &c->face;
     status st = tiny_check(c->d, &error, wrong, NULL);
     c->d->checks = NULL;
-    if (st != OK) answer_failure(st, out);
-    else if (*wrong) fprintf(out, "wrong %s\n", wrong);
-    else fprintf(out, "right %.1e\n", error);
+    if (st == ERR_FILE || st == ERR_FORMAT) {
+        fprintf(out, "absent %.300s\n", fail_line());
+        fail_clear();
+    } else if (st != OK) {
+        answer_failure(st, out);
+    } else if (*wrong) {
+        fprintf(out, "wrong %s\n", wrong);
+    } else {
+        fprintf(out, "right %.1e\n", error);
+    }
 }
 
 status checker_serve(device *d, FILE *in, FILE *out)

@@ -6,9 +6,11 @@
  *     check OP SIZES USE [KIND VALUES...]  right | wrong WHY | failed WHY | cannot WHY
  *     avoid OP KIND VALUES                 no answer; the network must do without these values, as
  *                                          -D options name them; without VALUES: without the KIND
- *     network                              right ERROR | wrong WHY | failed WHY | cannot WHY
+ *     network                              right ERROR | wrong WHY | failed WHY | cannot WHY |
+ *                                          absent WHY
  *
- * cannot: memory or other resources ran out, which says nothing of the device. */
+ * cannot: memory or other resources ran out, which says nothing of the device. absent: the
+ * network's files are not there. */
 #ifndef DITCL_CHECK_CHECKER_CHILD_H
 #define DITCL_CHECK_CHECKER_CHILD_H
 
