@@ -29,6 +29,7 @@ typedef struct {
     verdicts known;
     worker child;
     bool ready;           /* it has the features, and answers */
+    bool used;            /* and was asked something */
     char clblast[32];     /* what of CLBlast it has used: its parameters hold for a process */
     bool begun;
     int n_checked, n_struck;
@@ -99,13 +100,22 @@ static hash128 key_of_text(const device *d, const char *what)
     return hash_end(&w);
 }
 
-/* "gemm gpu_mma 512x3456x1152 MT=64 NT=64" */
-static void describe(char *out, size_t size, const first_use *what)
+/* "gpu auto gemm gpu_mma ": what the words of all its verdicts begin with; returns its length */
+static int describe_kind(char *out, size_t size, const device *d, const first_use *what)
+{
+    return snprintf(out, size, "%s %s %s %s ", kernel_class_names[d->class],
+                    precision_names[d->settings.precision], what->op,
+                    what->t ? what->t->kind : "-");
+}
+
+/* "gpu auto gemm gpu_mma 512x3456x1152 MT=64 NT=64" */
+static void describe(char *out, size_t size, const device *d, const first_use *what)
 {
     char sizes[TUNING_SHAPE], values[TUNING_OPTIONS] = "";
     tuning_shape_text(sizes, what->shape);
     if (what->t) tuning_options(values, what->t, what->values);
-    int n = snprintf(out, size, "%s %s %s", what->op, what->t ? what->t->kind : "-", sizes);
+    int n = describe_kind(out, size, d, what);
+    n += snprintf(out + n, size - (size_t)n, "%s", sizes);
     for (const char *v = values; *v && n + 1 < (int)size; v++) {
         if (!strncmp(v, "-D", 2)) v += 2;
         out[n++] = *v;
@@ -148,30 +158,46 @@ static counts count(const checker *c, const char *start)
     return n;
 }
 
-/* Whether enough of an implementation was tried, on any shape. start: "gemm gpu ". */
+/* Whether enough of an implementation was tried, on any shape. start: as of describe_kind. */
 static bool kind_given_up(const checker *c, const char *start)
 {
     counts n = count(c, start);
-    return n.died >= MOST_DEATHS || (n.struck >= MOST_STRUCK && !n.right);
+    return n.died >= MOST_DEATHS || (n.struck >= 3 * MOST_STRUCK && !n.right);
 }
 
 /* Or on this one. */
-static bool given_up(const checker *c, const first_use *what)
+static bool given_up(const checker *c, const device *d, const first_use *what)
 {
-    char start[128], sizes[TUNING_SHAPE];
-    int n = snprintf(start, sizeof start, "%s %s ", what->op, what->t->kind);
+    char start[160], sizes[TUNING_SHAPE];
+    int n = describe_kind(start, sizeof start, d, what);
     if (kind_given_up(c, start)) return true;
     tuning_shape_text(sizes, what->shape);
     snprintf(start + n, sizeof start - (size_t)n, "%s ", sizes);
     return count(c, start).struck >= MOST_STRUCK;
 }
 
-static bool struck(const first_use_checks *face, const device *d, const first_use *what)
+/* Keeps the reason of the newest verdict that struck this implementation out. */
+static void recall_why(checker *c, const device *d, const first_use *what)
 {
-    const checker *c = (const checker *)(const void *)face;
+    char start[160];
+    int n = describe_kind(start, sizeof start, d, what);
+    for (size_t i = c->known.n; i > 0; i--) {
+        const verdict *v = &c->known.items[i - 1];
+        const char *why = strstr(v->text, ": ");
+        if (v->kind == VERDICT_RIGHT || strncmp(v->text, start, (size_t)n) != 0 || !why) continue;
+        text_copy(c->face.why, sizeof c->face.why, why + 2);
+        return;
+    }
+}
+
+static bool struck(first_use_checks *face, const device *d, const first_use *what)
+{
+    checker *c = of(face);
     if (!c->n_struck_known) return false;
     const verdict *v = verdicts_find(&c->known, key_of(d, what, -1));
-    return (v && v->kind != VERDICT_RIGHT) || given_up(c, what);
+    if (!(v && v->kind != VERDICT_RIGHT) && !given_up(c, d, what)) return false;
+    recall_why(c, d, what);
+    return true;
 }
 
 /* ---- the child ---- */
@@ -194,7 +220,7 @@ static void stop(checker *c)
 static void describe_end(char *out, size_t size, worker_answer how)
 {
     if (how == WORKER_HUNG)
-        snprintf(out, size, "it did not answer within %g seconds", limit());
+        snprintf(out, size, "it did not answer within %g seconds (DITCL_CHECK_SECONDS)", limit());
     else
         snprintf(out, size, "it ended the process that tried it");
 }
@@ -209,30 +235,76 @@ static status start(checker *c, const device *d)
     TRY(worker_start(&c->child, c->words));
     worker_answer answer = worker_hear(&c->child, line, limit());
     if (answer != WORKER_SAID || strcmp(line, "ready") != 0) {
-        char why[200];
-        describe_end(why, sizeof why, answer);
-        TRY(fail(ERR_DEVICE, "the process that checks kernels could not open the device: %s",
-                 answer == WORKER_SAID ? line : why));
+        fail(ERR_DEVICE, "the process that checks kernels could not open the device: %s",
+             answer == WORKER_SAID ? line : answer == WORKER_HUNG ? "it is silent" : "it ended");
+        fail_hint("DITCL_FIRST_USE=off checks nothing; a GPU must let two processes use it");
+        TRY(ERR_DEVICE);
     }
     for (int i = 0; i < N_FEATURES; i++)
         if (d->feature[i])
             worker_say(&c->child, "feature %s %d %d", feature_name((feature_id)i),
                        d->subgroups.size, d->subgroups.required);
     c->ready = true;
+    c->used = false;
 done:
     if (st != OK) stop(c);
     return st;
 }
 
+/* Tells the child which configurations, and which implementations as a whole, were struck out: its
+ * network has other shapes, but must do without them too. */
+static void tell_struck(checker *c, const device *d)
+{
+    char family[64];
+    int n = snprintf(family, sizeof family, "%s %s ", kernel_class_names[d->class],
+                     precision_names[d->settings.precision]);
+    for (size_t i = 0; i < c->known.n; i++) {
+        char words[VERDICT_TEXT], op[32], kind[32], start[160];
+        const verdict *v = &c->known.items[i];
+        const char *why = strstr(v->text, ": ");
+        int used = 0;
+        if (v->kind == VERDICT_RIGHT || strncmp(v->text, family, (size_t)n) != 0 || !why) continue;
+        snprintf(words, sizeof words, "%.*s", (int)(why - v->text) - n, v->text + n);
+        if (sscanf(words, "%31s %31s %*s%n", op, kind, &used) != 2 || !used || *kind == '-')
+            continue;
+        snprintf(start, sizeof start, "%s%s %s ", family, op, kind);
+        worker_say(&c->child, "avoid %s %s%.300s", op, kind,
+                   kind_given_up(c, start) ? "" : words + used);
+    }
+}
+
 /* The child's answer to a line; one that died or hung is gone, and why says so. */
-static worker_answer ask(checker *c, const char *line, char answer[WORKER_LINE])
+static worker_answer ask_once(checker *c, const char *line, char answer[WORKER_LINE])
 {
     worker_answer how = WORKER_DIED;
     if (worker_say(&c->child, "%s", line)) how = worker_hear(&c->child, answer, limit());
-    if (how == WORKER_SAID) return how;
-    describe_end(answer, WORKER_LINE, how);
+    if (how == WORKER_SAID && strncmp(answer, "lost ", 5) != 0) return how;
+    if (how == WORKER_SAID) { /* it ends, too */
+        memmove(answer, answer + 5, strlen(answer + 5) + 1);
+        how = WORKER_DIED;
+    } else {
+        describe_end(answer, WORKER_LINE, how);
+    }
     stop(c);
     return how;
+}
+
+/* A child that had done other things may have died of them, or of what else runs on the machine: so
+ * a fresh one is asked as well. twice: in any case. */
+static worker_answer ask(checker *c, const device *d, const char *line, bool twice,
+                         char answer[WORKER_LINE])
+{
+    bool used = c->used;
+    c->used = true;
+    worker_answer how = ask_once(c, line, answer);
+    if (how != WORKER_DIED || !(used || twice)) return how;
+    if (start(c, d) != OK) {
+        fail_clear();
+        return how;
+    }
+    if (!strcmp(line, "network")) tell_struck(c, d);
+    c->used = true;
+    return ask_once(c, line, answer);
 }
 
 static void say_start(checker *c)
@@ -265,10 +337,13 @@ static status probe_one(checker *c, device *d, feature_id which)
     d->feature[which] = false;
     if (v) {
         if (v->kind == VERDICT_RIGHT) take_feature(d, which, v->text + strlen("probe "));
+        if (c->ready && d->feature[which])
+            worker_say(&c->child, "feature %s %d %d", feature_name(which), d->subgroups.size,
+                       d->subgroups.required);
         return OK;
     }
     TRY(start(c, d));
-    worker_answer how = ask(c, line, answer);
+    worker_answer how = ask(c, d, line, false, answer);
     if (how == WORKER_SAID && !strncmp(answer, "cannot ", 7))
         TRY(fail(ERR_RESOURCES, "%s: %s", line, answer + 7));
     if (how == WORKER_SAID && !strncmp(answer, "yes ", 4)) {
@@ -277,7 +352,7 @@ static status probe_one(checker *c, device *d, feature_id which)
         return remember(c, VERDICT_RIGHT, key, words);
     }
     snprintf(words, sizeof words, "%.60s: %.200s", line,
-             how == WORKER_SAID ? answer + strcspn(answer, " ") : answer);
+             how == WORKER_SAID && strchr(answer, ' ') ? strchr(answer, ' ') + 1 : answer);
     if (d->settings.note) d->settings.note(words);
     st = remember(c, how == WORKER_SAID ? VERDICT_STRUCK : VERDICT_DIED, key, words);
 done:
@@ -305,7 +380,6 @@ static void free_of_clblast(checker *c, const first_use *what)
 {
     if (!what->t || strncmp(what->t->kind, "clblast", 7) != 0) return;
     if (*c->clblast && strcmp(c->clblast, what->t->kind) != 0) stop(c);
-    text_copy(c->clblast, sizeof c->clblast, what->t->kind);
 }
 
 static void line_of(char line[WORKER_LINE], const first_use *what)
@@ -319,46 +393,40 @@ static void line_of(char line[WORKER_LINE], const first_use *what)
         n += snprintf(line + n, (size_t)(WORKER_LINE - n), " %d", what->values[i]);
 }
 
-/* From here on it is not used, nor in later runs if that is kept. */
+/* From here on it is not used, nor in later runs. */
 static status strike_out(checker *c, device *d, const first_use *what, const char *why,
-                         verdict_kind how, bool kept)
+                         verdict_kind how)
 {
-    char words[VERDICT_TEXT], line[VERDICT_TEXT + 80];
-    describe(words, sizeof words - 160, what);
+    char words[VERDICT_TEXT], line[VERDICT_TEXT + 80], kind[160];
+    describe(words, sizeof words - 160, d, what);
     size_t n = strlen(words);
     snprintf(words + n, sizeof words - n, ": %.150s", why);
     text_copy(c->face.why, sizeof c->face.why, why);
     if (what->t) {
-        snprintf(line, sizeof line, "%s %s ", what->op, what->t->kind);
-        bool first = !count(c, line).struck;
+        describe_kind(kind, sizeof kind, d, what);
+        bool first = !count(c, kind).struck; /* each implementation once */
         void (*tell)(const char *) = first ? d->settings.warn : d->settings.note;
-        snprintf(line, sizeof line, "%s %s is not used on this device: %.250s", what->op,
-                 what->t->kind, why);
-        if (tell) tell(line); /* each implementation once */
+        snprintf(line, sizeof line, "not used on this device: %s", words);
+        if (tell) tell(line);
     }
     c->n_struck++;
-    bool keeps = c->known.kept;
-    c->known.kept = keeps && kept;
-    status st = remember(c, how, key_of(d, what, what->t ? -1 : (int)what->use), words);
-    c->known.kept = keeps;
-    return st;
+    return remember(c, how, key_of(d, what, what->t ? -1 : (int)what->use), words);
 }
 
 static status strike(first_use_checks *face, device *d, const first_use *what, const char *why,
                      bool died)
 {
-    return strike_out(of(face), d, what, why, died ? VERDICT_DIED : VERDICT_STRUCK, true);
+    return strike_out(of(face), d, what, why, died ? VERDICT_DIED : VERDICT_STRUCK);
 }
 
-/* What its answer says; the next run may have the memory that this one had not. */
+/* As its answer says. */
 static status strike_by(checker *c, device *d, const first_use *what, const char *answer,
                         worker_answer how)
 {
     bool said = how == WORKER_SAID;
     const char *why = said ? answer + strcspn(answer, " ") : answer;
     while (*why == ' ') why++;
-    return strike_out(c, d, what, why, said ? VERDICT_STRUCK : VERDICT_DIED,
-                      !said || strncmp(answer, "cannot ", 7) != 0);
+    return strike_out(c, d, what, why, said ? VERDICT_STRUCK : VERDICT_DIED);
 }
 
 static status check(first_use_checks *face, device *d, const first_use *what, bool *right)
@@ -378,35 +446,26 @@ static status check(first_use_checks *face, device *d, const first_use *what, bo
     c->n_checked++;
     free_of_clblast(c, what);
     TRY(start(c, d));
+    if (what->t && !strncmp(what->t->kind, "clblast", 7))
+        text_copy(c->clblast, sizeof c->clblast, what->t->kind);
     line_of(line, what);
-    worker_answer how = ask(c, line, answer);
+    worker_answer how = ask(c, d, line, false, answer);
     *right = how == WORKER_SAID && !strcmp(answer, "right");
+    if (how == WORKER_SAID && !strncmp(answer, "cannot ", 7)) {
+        describe(words, sizeof words, d, what);
+        fail(ERR_RESOURCES, "%s: cannot be checked beside what is loaded: %.200s", words,
+             answer + 7);
+        fail_hint("try fewer pictures at once (--batch 1); DITCL_FIRST_USE=off checks nothing");
+        TRY(ERR_RESOURCES);
+    }
     if (!*right) return strike_by(c, d, what, answer, how);
-    describe(words, sizeof words, what);
+    describe(words, sizeof words, d, what);
     st = remember(c, VERDICT_RIGHT, key, words);
 done:
     return st;
 }
 
 /* ---- all of it ---- */
-
-/* Tells the child which configurations, and which implementations as a whole, were struck out: its
- * network has other shapes, but must do without them too. */
-static void tell_struck(checker *c)
-{
-    for (size_t i = 0; i < c->known.n; i++) {
-        char op[32], kind[32], values[VERDICT_TEXT], start[80];
-        const verdict *v = &c->known.items[i];
-        int used = 0;
-        if (v->kind == VERDICT_RIGHT ||
-            sscanf(v->text, "%31s %31s %*s%n", op, kind, &used) != 2 || !used)
-            continue;
-        snprintf(values, sizeof values, "%.*s", (int)strcspn(v->text + used, ":"), v->text + used);
-        snprintf(start, sizeof start, "%s %s ", op, kind);
-        worker_say(&c->child, "avoid %s %s%.300s", op, kind,
-                   kind_given_up(c, start) ? "" : values);
-    }
-}
 
 static status check_network(checker *c, device *d)
 {
@@ -418,8 +477,8 @@ static status check_network(checker *c, device *d)
     if (!v) {
         say_start(c);
         TRY(start(c, d));
-        tell_struck(c);
-        worker_answer how = ask(c, "network", answer);
+        tell_struck(c, d);
+        worker_answer how = ask(c, d, "network", true, answer);
         bool right = how == WORKER_SAID && !strncmp(answer, "right ", 6);
         if (how == WORKER_SAID && !strncmp(answer, "absent ", 7)) {
             snprintf(words, sizeof words, "not all kernels could be checked: %.250s", answer + 7);
@@ -440,7 +499,8 @@ static status check_network(checker *c, device *d)
     st = fail(ERR_DEVICE, "device %d (%s) draws a tiny network wrong: %s", d->info.index,
               d->info.name, v->text + strlen("network: "));
     fail_hint("ditcl check --device %d says which kernel; please report the device: ditcl check "
-              "--report FILE.json", d->info.index);
+              "--report FILE.json. After a change, ditcl tune --forget has it tried again",
+              d->info.index);
 done:
     return st;
 }
@@ -450,8 +510,8 @@ static void say_end(const checker *c, const device *d)
     char line[200];
     const verdict *v = verdicts_find(&c->known, key_of_text(d, "network"));
     if (!c->begun || !c->say) return;
-    int n = snprintf(line, sizeof line, "checked %d kernels in %.1f s: %d not used", c->n_checked,
-                     clock_seconds() - c->started, c->n_struck);
+    int n = snprintf(line, sizeof line, "checked %d kernels in %.1f s: %d cannot be used",
+                     c->n_checked, clock_seconds() - c->started, c->n_struck);
     if (v)
         snprintf(line + n, sizeof line - (size_t)n,
                  "; a tiny network is drawn as PyTorch draws it (relative error%.20s)",
@@ -504,7 +564,8 @@ status checker_open(first_use_checks **out, const device_info *info,
     if (settings->max_launch_ms) words[n++] = "--max-launch-ms", words[n++] = c->limit;
     memcpy(c->words, words, sizeof words);
     TRY(hash_device(&key, info));
-    TRY(verdicts_open(&c->known, key, !settings->no_cache && !(edited && *edited)));
+    TRY(verdicts_open(&c->known, key));
+    c->known.kept = !settings->no_cache && !(edited && *edited);
     count_struck(c);
     *out = &c->face;
 done:

@@ -6,8 +6,8 @@
 
 #include "device/device.h"
 
-/* FEATURES: they are probed, and nothing else. REMEMBERED: and what was struck out before is not
- * used. ALL: and what was not used before is checked. */
+/* FEATURES: features are probed, and nothing else. REMEMBERED: and what was struck out before is
+ * not used. ALL: and what was not used before is checked. */
 typedef enum { CHECK_FEATURES, CHECK_REMEMBERED, CHECK_ALL } checker_level;
 
 /* *out: for the settings' checks, with which the device is opened next, and which closes it. say:

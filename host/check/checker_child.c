@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/memory.h"
 #include "base/text.h"
 #include "device/probe.h"
 #include "device/program.h"
@@ -11,23 +12,26 @@
 #include "ops/ops.h"
 #include "ops/tuning.h"
 #include "check/tiny.h"
+#include "trials/trial.h"
 #include "trials/worker.h"
 #include "trials/workload.h"
 
-enum { MOST_AVOIDED = 64 };
+enum { MOST_AVOIDED = 512 };
 
 typedef struct {
     first_use_checks face; /* first: what the network must do without */
     device *d;
     bool claimed[N_FEATURES];
-    char avoided[MOST_AVOIDED][WORKER_LINE]; /* "gemm gpu", or "gemm gpu MT=64 NT=64" */
+    char *avoided[MOST_AVOIDED]; /* "gemm gpu", or "gemm gpu MT=64 NT=64" */
     int n_avoided;
 } child;
 
-static void answer_failure(status st, FILE *out)
+/* allocating: it failed where only memory was asked for */
+static void answer_failure(status st, bool allocating, FILE *out)
 {
-    bool nothing = st == ERR_MEMORY || st == ERR_RESOURCES || st == ERR_LIMIT;
-    fprintf(out, "%s %.300s\n", nothing ? "cannot" : "failed", fail_line());
+    bool nothing = st == ERR_MEMORY || (allocating && (st == ERR_RESOURCES || st == ERR_LIMIT));
+    fprintf(out, "%s %.300s\n", st == ERR_LOST ? "lost" : nothing ? "cannot" : "failed",
+            fail_line());
     fail_clear();
 }
 
@@ -56,12 +60,11 @@ static void probe(child *c, const char *name, FILE *out)
     c->d->feature[i] = c->claimed[i];
     status st = probe_feature(c->d, (feature_id)i);
     if (st != OK) {
-        fprintf(out, "cannot %.300s\n", fail_line());
-        fail_clear();
+        answer_failure(st, true, out);
     } else if (c->d->feature[i]) {
         fprintf(out, "yes %d %d\n", c->d->subgroups.size, c->d->subgroups.required);
     } else {
-        fprintf(out, "no it did not build, or computed wrong\n");
+        fprintf(out, "no its probe did not build, or computed wrong\n");
     }
 }
 
@@ -83,20 +86,38 @@ static status parse_kind(device *d, const tuned_operator *o, char **words, const
     return tuning_set(d, t, shape, values);
 }
 
+/* *allocating = whether only memory was asked for so far. */
 static status run_check(device *d, const char *op, const int *shape, unsigned use,
-                        const char **wrong)
+                        const char **wrong, bool *allocating)
 {
     workload w = {0};
     workload_entry e = {0};
-    bool entered = false;
     status st = OK;
+    *allocating = true;
     TRY(workload_open(&w, d, op, shape, use));
     TRY(workload_enter(&w, &e, 1));
-    entered = true;
+    *allocating = false;
     TRY(workload_check(&w, &e, wrong));
 done:
-    if (entered) workload_leave(&w, &e);
+    if (!*allocating) workload_leave(&w, &e);
     workload_close(&w);
+    return st;
+}
+
+/* Operators that are checked whatever their shape. */
+static bool has_test_only(const char *op)
+{
+    static const char *const all[] = {"cross", "blend", "downsample", "condition"};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (!strcmp(all[i], op)) return true;
+    return false;
+}
+
+static status run_test(device *d, const char *op, const char **wrong)
+{
+    trial_tally tally;
+    status st = trial_check_all(d, &op, 1, 1, true, NULL, &tally);
+    if (st == OK && tally.failed) *wrong = "its operator test fails";
     return st;
 }
 
@@ -107,20 +128,22 @@ static void check(child *c, char *words, FILE *out)
     const char *wrong = NULL;
     char *save, *op = strtok_r(words, " ", &save), *sizes = strtok_r(NULL, " ", &save);
     char *use = strtok_r(NULL, " ", &save);
+    bool allocating = false;
     status st = OK;
     if (!use || !tuning_shape_parse(shape, sizes)) TRY(fail(ERR_USAGE, "no such shape"));
     while (o->op && strcmp(o->op, op) != 0) o++;
     if (o->op) TRY(parse_kind(c->d, o, &save, shape));
-    TRY(run_check(c->d, op, shape, (unsigned)atoi(use), &wrong));
+    if (has_test_only(op)) TRY(run_test(c->d, op, &wrong));
+    else TRY(run_check(c->d, op, shape, (unsigned)atoi(use), &wrong, &allocating));
     if (wrong) fprintf(out, "wrong %s\n", wrong);
     else fprintf(out, "right\n");
 done:
-    if (st != OK) answer_failure(st, out);
+    if (st != OK) answer_failure(st, allocating, out);
 }
 
 /* ---- the network ---- */
 
-static bool avoided(const first_use_checks *face, const device *d, const first_use *what)
+static bool avoided(first_use_checks *face, const device *d, const first_use *what)
 {
     const child *c = (const child *)(const void *)face;
     char options[TUNING_OPTIONS], words[WORKER_LINE];
@@ -148,8 +171,10 @@ static status all_right(first_use_checks *face, device *d, const first_use *what
 
 static void avoid(child *c, const char *words)
 {
-    if (c->n_avoided < MOST_AVOIDED)
-        text_copy(c->avoided[c->n_avoided++], WORKER_LINE, words);
+    for (int i = 0; i < c->n_avoided; i++)
+        if (!strcmp(c->avoided[i], words)) return;
+    if (c->n_avoided < MOST_AVOIDED && memory_strdup(&c->avoided[c->n_avoided], words) == OK)
+        c->n_avoided++;
 }
 
 static void network(child *c, FILE *out)
@@ -163,7 +188,7 @@ static void network(child *c, FILE *out)
         fprintf(out, "absent %.300s\n", fail_line());
         fail_clear();
     } else if (st != OK) {
-        answer_failure(st, out);
+        answer_failure(st, st == ERR_RESOURCES, out);
     } else if (*wrong) {
         fprintf(out, "wrong %s\n", wrong);
     } else {
@@ -171,25 +196,35 @@ static void network(child *c, FILE *out)
     }
 }
 
+static void obey(child *c, char *line, FILE *out)
+{
+    if (!strncmp(line, "feature ", 8)) set_feature(c, line + 8);
+    else if (!strncmp(line, "probe ", 6)) probe(c, line + 6, out);
+    else if (!strncmp(line, "check ", 6)) check(c, line + 6, out);
+    else if (!strncmp(line, "avoid ", 6)) avoid(c, line + 6);
+    else if (!strcmp(line, "network")) network(c, out);
+    else fprintf(out, "failed no such line\n");
+    fflush(out);
+}
+
 status checker_serve(device *d, FILE *in, FILE *out)
 {
+    static const char *const forced[] = {"DITCL_GEMM", "DITCL_ATTENTION", "DITCL_CONV"};
     child c = {.face = {.check = all_right, .struck = avoided}, .d = d};
     char line[WORKER_LINE];
+    text_copy(c.face.why, sizeof c.face.why, "nothing else is left");
+    /* what serves is what a line names */
+    for (size_t i = 0; i < sizeof forced / sizeof *forced; i++) unsetenv(forced[i]);
     memcpy(c.claimed, d->feature, sizeof c.claimed);
     memset(d->feature, 0, sizeof d->feature);
     d->tries = true;
     fprintf(out, "ready\n");
     fflush(out);
-    while (fgets(line, sizeof line, in)) {
+    while (!device_is_lost(d) && fgets(line, sizeof line, in)) {
         line[strcspn(line, "\n")] = 0;
-        if (!strncmp(line, "feature ", 8)) set_feature(&c, line + 8);
-        else if (!strncmp(line, "probe ", 6)) probe(&c, line + 6, out);
-        else if (!strncmp(line, "check ", 6)) check(&c, line + 6, out);
-        else if (!strncmp(line, "avoid ", 6)) avoid(&c, line + 6);
-        else if (!strcmp(line, "network")) network(&c, out);
-        else fprintf(out, "failed no such line\n");
-        program_store_all(d); /* its parent need not build them again */
-        fflush(out);
+        obey(&c, line, out);
+        if (!device_is_lost(d)) program_store_all(d); /* its parent need not build them again */
     }
+    for (int i = 0; i < c.n_avoided; i++) free(c.avoided[i]);
     return OK;
 }

@@ -2,15 +2,16 @@
  * understands, and its one line of answer:
  *
  *     feature NAME SIZE REQUIRED           no answer; the numbers: of sub-groups
- *     probe NAME                           yes SIZE REQUIRED | no WHY | cannot WHY
- *     check OP SIZES USE [KIND VALUES...]  right | wrong WHY | failed WHY | cannot WHY
+ *     probe NAME                           yes SIZE REQUIRED | no WHY | cannot WHY | lost WHY
+ *     check OP SIZES USE [KIND VALUES...]  right | wrong WHY | failed WHY | cannot WHY | lost WHY
  *     avoid OP KIND VALUES                 no answer; the network must do without these values, as
  *                                          -D options name them; without VALUES: without the KIND
  *     network                              right ERROR | wrong WHY | failed WHY | cannot WHY |
- *                                          absent WHY
+ *                                          absent WHY | lost WHY
  *
- * cannot: memory or other resources ran out, which says nothing of the device. absent: the
- * network's files are not there. */
+ * lost: the driver gave up the device, and the child ends. cannot: memory ran out, which says
+ * nothing of the device. absent: the network's files are not there. An operator that only some
+ * models use (cross, blend, downsample, condition) is checked by its operator test. */
 #ifndef DITCL_CHECK_CHECKER_CHILD_H
 #define DITCL_CHECK_CHECKER_CHILD_H
 

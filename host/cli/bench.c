@@ -3,6 +3,7 @@
 
 #include "base/text.h"
 #include "bench/bench.h"
+#include "check/checker.h"
 #include "cli/cli.h"
 #include "cli/output.h"
 #include "cli/progress.h"
@@ -75,6 +76,7 @@ static status run_bench(bench_options *q)
     q->on.verbose = q->verbose && !q->quiet;
     q->on.measured = true;
     TRY(cli_open_device(&d, &q->on, q->quiet));
+    TRY(checker_settle(&d));
     TRY(measure_all(q, &b, &d, &m));
     cli_tell_wide(&d, q->quiet);
     if (q->html) {

@@ -71,8 +71,6 @@ void cli_tell_wide(const device *d, bool quiet)
 
 static checker_level level_of(const device_choice *choice)
 {
-    const char *wanted = getenv("DITCL_FIRST_USE");
-    if (wanted && !strcmp(wanted, "off")) return CHECK_FEATURES;
     return choice->measured || choice->checked ? CHECK_ALL
            : choice->remembered                ? CHECK_REMEMBERED
                                                : CHECK_FEATURES;
@@ -115,7 +113,8 @@ status cli_open_device(device *d, const device_choice *choice, bool quiet)
         if (list.empty[i].failed)
             cli_warn("platform %s: not all of its devices can be used: %s", list.empty[i].name,
                      list.empty[i].advice);
-    if (!choice->unprobed)
+    const char *wanted = getenv("DITCL_FIRST_USE");
+    if (!choice->unprobed && !(wanted && !strcmp(wanted, "off")))
         TRY(checker_open(&settings.checks, &list.items[index], &settings, level_of(choice),
                          quiet ? NULL : print_line));
     settings.unprobed = choice->unprobed;

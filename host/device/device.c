@@ -578,6 +578,11 @@ void device_close(device *d)
     fail_put_back(&first);
 }
 
+bool device_is_lost(const device *d)
+{
+    return d->handles && d->handles->lost;
+}
+
 status device_finish(device *d)
 {
     status st = OK;

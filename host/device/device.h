@@ -43,7 +43,7 @@ typedef struct first_use_checks {
     status (*strike)(struct first_use_checks *c, struct device *d, const struct first_use *what,
                      const char *why, bool died);
     /* Whether it is struck out, whatever is fused into it. Asks nothing but memory. */
-    bool (*struck)(const struct first_use_checks *c, const struct device *d,
+    bool (*struck)(struct first_use_checks *c, const struct device *d,
                    const struct first_use *what);
     void (*close)(struct first_use_checks *c); /* frees it */
     char why[320]; /* of the last that was not right */
@@ -180,6 +180,9 @@ typedef struct device {
 status device_open(device *d, const device_info *info, const device_settings *settings);
 /* Also stores built programs; failures of that are ignored, and the stored failure line stays. */
 void device_close(device *d);
+
+/* Whether the driver gave it up: nothing is asked of it any more. */
+bool device_is_lost(const device *d);
 
 /* Waits until all queued work is done; its errors surface here. */
 status device_finish(device *d);

@@ -88,13 +88,12 @@ static status read_all(verdicts *v, int fd)
     return st;
 }
 
-status verdicts_open(verdicts *v, hash128 device, bool kept)
+status verdicts_open(verdicts *v, hash128 device)
 {
     char path[PATH_BYTES], digits[HASH_TEXT];
-    *v = (verdicts){.kept = kept};
+    *v = (verdicts){0};
     hash_text(digits, device);
     text_copy(v->device, sizeof v->device, digits);
-    if (!kept) return OK;
     if (path_of(path, false) != OK) {
         fail_clear();
         return OK;

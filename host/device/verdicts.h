@@ -31,12 +31,12 @@ typedef struct {
     verdict *items; /* of one device */
     size_t n, capacity;
     char device[DEVICE_DIGITS + 1];
-    bool kept; /* new ones are written down */
+    bool kept; /* new ones are written down; at first they are not */
 } verdicts;
 
-/* Reads those of a device; a file that is not there, or not to be believed, has none. kept false:
- * reads and writes nothing. ERR_MEMORY only. */
-status verdicts_open(verdicts *v, hash128 device, bool kept);
+/* Reads those of a device; a file that is not there, or not to be believed, has none. ERR_MEMORY
+ * only. */
+status verdicts_open(verdicts *v, hash128 device);
 void verdicts_close(verdicts *v);
 
 /* The newest for the key, or null. */

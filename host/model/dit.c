@@ -86,6 +86,9 @@ static status plan_products(dit *t, size_t *scratch)
         TRY(first_use_plain(t->d, "modulate", norm));
     }
     TRY(plan_conditioning(t, scratch));
+    static const int any[TUNING_SIZES] = {1, 1};
+    if (t->config.design == DESIGN_CROSS_ATTENTION) TRY(first_use_plain(t->d, "cross", any));
+    if (!designs[t->config.design].adaln) TRY(first_use_plain(t->d, "condition", any));
 done:
     return st;
 }

@@ -17,7 +17,7 @@ typedef struct first_use {
     unsigned use;      /* FUSED_GELU, ... */
 } first_use;
 
-/* As first_use_checks of device.h say; where nobody checks on this device, all is right. */
+/* As first_use_checks of device.h say; where nobody checks, all is taken as right. */
 status first_use_check(device *d, const first_use *what, bool *right);
 status first_use_strike(device *d, const first_use *what, const char *why, bool died);
 bool first_use_struck(const device *d, const tuning *t, const int *values, const int *shape);
@@ -25,7 +25,7 @@ bool first_use_struck(const device *d, const tuning *t, const int *values, const
 /* An operator with one implementation: ERR_DEVICE where it is wrong here. */
 status first_use_plain(device *d, const char *op, const int shape[TUNING_SIZES]);
 
-/* That nothing is left which serves the shape. */
+/* Fails: nothing is left that serves the shape. */
 status first_use_none(const device *d, const char *op, const int shape[TUNING_SIZES]);
 
 #endif

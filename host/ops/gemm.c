@@ -158,8 +158,13 @@ status gemm_first_use(device *d, const gemm_weight *w, int m, unsigned use)
     const first_use what = {"gemm", w->use.by->tuned, w->use.values, shape, use};
     status st = first_use_check(d, &what, &right);
     if (st != OK || right) return st;
-    fail(ERR_DEVICE, "gemm %s is right for other numbers of rows, but not for %d: %s",
-         w->use.by->tuned->kind, m, d->checks->why);
+    /* it is chosen by the rows that it was loaded for */
+    const int loaded[TUNING_SIZES] = {w->m, w->n, w->k};
+    const first_use there = {"gemm", w->use.by->tuned, w->use.values, loaded, use};
+    st = first_use_strike(d, &there, "it is wrong for other numbers of rows", false);
+    if (st != OK) return st;
+    fail(ERR_DEVICE, "gemm %s is right for %d rows, but not for %d", w->use.by->tuned->kind, w->m,
+         m);
     fail_hint("run the command again: now that this is known, another takes its place");
     return ERR_DEVICE;
 }
@@ -243,10 +248,12 @@ status gemm_weight_load(device *d, gemm_weight *w, const gemm_rows *rows, const 
     status st = OK;
     TRY(choose_right(d, &c, choose, shape, use));
     TRY(gemm_weight_pack(d, w, c, rows, bias, n, k, &largest, what));
+    w->m = m;
     if (largest <= HALF_LARGEST) goto done;
     op_stays_fp32(d, what, largest);
     TRY(choose_right(d, &c, choose_exact, shape, use));
     TRY(gemm_weight_pack(d, w, c, rows, bias, n, k, &largest, what));
+    w->m = m;
 done:
     return st;
 }

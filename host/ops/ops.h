@@ -101,7 +101,7 @@ typedef struct {
  * With n and k alone it stands for a layer that is not loaded yet. */
 typedef struct {
     buf matrix, bias, view; /* view: of matrix as an image, where the products read one */
-    int n, k;
+    int n, k, m; /* m: rows of the products that it was loaded for */
     gemm_choice use; /* made when it was loaded: the layout follows it */
 } gemm_weight;
 

@@ -254,9 +254,15 @@ static void answer(const contest_time *time, FILE *out)
             time->executed[UNIT_16BIT]);
 }
 
-static void answer_failure(FILE *out)
+/* lost: this child can do nothing more. cannot: there was no memory, which says nothing of what was
+ * tried. */
+static void answer_failure(const contest *c, status st, FILE *out)
 {
-    fprintf(out, "%s %.300s\n", strstr(fail_line(), "is wrong") ? "wrong" : "failed",
+    bool nothing = st == ERR_MEMORY || st == ERR_RESOURCES;
+    fprintf(out, "%s %.300s\n",
+            device_is_lost(c->d)                ? "lost"
+            : nothing                           ? "cannot"
+            : strstr(fail_line(), "is wrong") ? "wrong" : "failed",
             fail_line());
     fail_clear();
 }
@@ -284,7 +290,7 @@ static void build(contest *c, char *words, FILE *out)
         fprintf(out, "right %s\n", bits);
     }
 done:
-    if (st != OK) answer_failure(out);
+    if (st != OK) answer_failure(c, st, out);
 }
 
 static void measure_last(contest *c, double most, FILE *out)
@@ -296,7 +302,7 @@ static void measure_last(contest *c, double most, FILE *out)
     memcpy(time.executed, c->executed, sizeof time.executed);
     answer(&time, out);
 done:
-    if (st != OK) answer_failure(out);
+    if (st != OK) answer_failure(c, st, out);
 }
 
 static void prove(contest *c, FILE *out)
@@ -306,7 +312,7 @@ static void prove(contest *c, FILE *out)
     TRY(workload_check_whole(&c->w, &c->last.run));
     fprintf(out, "right\n");
 done:
-    if (st != OK) answer_failure(out);
+    if (st != OK) answer_failure(c, st, out);
 }
 
 static void hold_last(contest *c, FILE *out)
@@ -337,14 +343,15 @@ static void hold_other(contest *c, char *words, FILE *out)
 done:
     if (st == OK) return;
     leave(c, &c->held);
-    answer_failure(out);
+    answer_failure(c, st, out);
 }
 
 static void obey(contest *c, char *line, FILE *out)
 {
     if (!strncmp(line, "shape ", 6)) {
-        if (open_shape(c, line + 6) == OK) fprintf(out, "ready\n");
-        else answer_failure(out);
+        status st = open_shape(c, line + 6);
+        if (st == OK) fprintf(out, "ready\n");
+        else answer_failure(c, st, out);
     } else if (!strncmp(line, "build ", 6)) {
         build(c, line + 6, out);
     } else if (!strncmp(line, "time ", 5)) {
@@ -366,8 +373,7 @@ status contest_serve(device *d, FILE *in, FILE *out)
     contest c = {.d = d};
     char line[WORKER_LINE];
     d->tries = true;
-    d->tries = true;
-    while (fgets(line, sizeof line, in)) {
+    while (!device_is_lost(d) && fgets(line, sizeof line, in)) {
         line[strcspn(line, "\n")] = 0;
         obey(&c, line, out);
     }

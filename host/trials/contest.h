@@ -11,7 +11,8 @@
  * build makes a candidate and checks one result, of which BITS are a hash; time measures it and the
  * one that is held, in turns, for about SECONDS at most; prove checks a product as a whole. hold:
  * the candidate, or another known to be right, takes the held one's place. again: only a fresh
- * child can do this. */
+ * child can do this. Instead of failed: cannot WHY, where memory ran out; lost WHY, where the
+ * driver gave up the device, and the child ends. */
 #ifndef DITCL_TRIALS_CONTEST_H
 #define DITCL_TRIALS_CONTEST_H
 

@@ -68,7 +68,8 @@ static bool hear(contestant *c, char line[WORKER_LINE], double limit)
 static contestant_answer read_answer(const char *line)
 {
     if (!strncmp(line, "wrong", 5)) return CONTESTANT_WRONG;
-    if (!strncmp(line, "failed", 6)) return CONTESTANT_FAILED;
+    if (!strncmp(line, "failed", 6) || !strncmp(line, "cannot", 6)) return CONTESTANT_FAILED;
+    if (!strncmp(line, "lost", 4)) return CONTESTANT_DIED;
     if (!strcmp(line, "again")) return CONTESTANT_AGAIN;
     return CONTESTANT_RIGHT;
 }
@@ -88,11 +89,17 @@ static contestant_answer hear_held(contestant *c, double limit)
 contestant_answer contestant_built(contestant *c, double limit)
 {
     char line[WORKER_LINE];
+    c->lacking = false;
     if (c->opening) {
+        bool heard = hear(c, line, 3 * limit);
         c->opening = false;
-        if (!hear(c, line, 3 * limit)) return CONTESTANT_DIED;
+        c->lacking = !heard || read_answer(line) != CONTESTANT_RIGHT;
+        if (!heard) {
+            c->lacking = true;
+            return CONTESTANT_DIED;
+        }
         c->told = clock_seconds();
-        if (read_answer(line) != CONTESTANT_RIGHT) c->op = NULL; /* nor can it build */
+        if (c->lacking) c->op = NULL; /* nor can it build */
     }
     if (c->holding && hear_held(c, 3 * limit) != CONTESTANT_RIGHT) {
         contestant_stop(c);
@@ -100,6 +107,8 @@ contestant_answer contestant_built(contestant *c, double limit)
     }
     if (!hear(c, line, limit)) return CONTESTANT_DIED;
     contestant_answer answer = read_answer(line);
+    c->lacking |= !strncmp(line, "cannot", 6);
+    if (answer == CONTESTANT_DIED) contestant_stop(c);
     text_copy(c->bits, sizeof c->bits, line + (strncmp(line, "right ", 6) ? 0 : 6));
     if (answer == CONTESTANT_AGAIN) contestant_stop(c);
     return answer;
@@ -125,6 +134,7 @@ contestant_answer contestant_time(contestant *c, contest_time *time, double most
     if (!hear(c, line, limit)) return CONTESTANT_DIED;
     if (!contest_parse(time, line)) {
         contestant_answer answer = read_answer(line);
+        if (answer == CONTESTANT_DIED) contestant_stop(c);
         return answer == CONTESTANT_RIGHT ? CONTESTANT_FAILED : answer;
     }
     if (time->held <= 0.0) c->held = (choice){0};

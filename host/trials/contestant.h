@@ -20,6 +20,7 @@ typedef struct {
     choice held, asked; /* asked: what it was told to hold */
     bool opening, holding; /* of which the answers are to come */
     double told; /* when it was told to build */
+    bool lacking; /* it failed for lack of memory or of the device: no fault of what was tried */
     char bits[HASH_TEXT]; /* of the result of what it built last: a hash */
 } contestant;
 

@@ -112,8 +112,8 @@ static status failed(contest *c, int i, contestant_answer answer)
                                                               "or hung"};
     const choice *e = &c->all[i];
     const first_use what = {c->f->op, e->t, e->values, c->f->shape, 0};
-    bool counts = answer == CONTESTANT_WRONG || answer == CONTESTANT_FAILED ||
-                  answer == CONTESTANT_DIED;
+    bool counts = !c->child.lacking && (answer == CONTESTANT_WRONG ||
+                                        answer == CONTESTANT_FAILED || answer == CONTESTANT_DIED);
     note(c, i, counts ? reasons[answer] : "could not be tried");
     return counts ? first_use_strike(c->d, &what, reasons[answer], answer == CONTESTANT_DIED) : OK;
 }
@@ -144,8 +144,10 @@ static status try_one(contest *c, int i)
     return OK;
 }
 
-/* *best = the fastest of those there was time to try; t null where none is right. */
-static status measure_one(device *d, const fitting *f, double until, choice *best)
+/* *best = the fastest of those there was time to try; t null where none is right. *serving = what
+ * serves untuned. */
+static status measure_one(device *d, const fitting *f, double until, choice *best,
+                          const tuning **serving)
 {
     contest c = {.d = d, .f = f, .until = until};
     double longest = 0.0;
@@ -158,12 +160,13 @@ static status measure_one(device *d, const fitting *f, double until, choice *bes
                                 NULL};
     memcpy(c.words, words, sizeof words);
     c.n = candidates(c.all, d, f);
-    c.serving = c.n ? c.all[0].t : NULL;
+    *serving = c.serving = c.n ? c.all[0].t : NULL;
     for (int i = 0; i < c.n; i++) {
         double before = clock_seconds();
         /* the first of the other arithmetic is tried in any case */
         bool other = i > 0 && c.all[i].t != c.serving && c.all[i - 1].t == c.serving;
-        if (i > 0 && !other && c.best.t && before + longest > until) continue;
+        if (i > 0 && !other && before + longest > until) continue;
+        if (first_use_struck(d, c.all[i].t, c.all[i].values, f->shape)) continue;
         TRY(try_one(&c, i));
         longest = fmax(longest, clock_seconds() - before);
     }
@@ -187,12 +190,11 @@ static bool measurable(const device *d)
 static status measure_and_keep(device *d, store *s, const fitting *f, double until)
 {
     choice best;
+    const tuning *serving;
     status st = OK;
-    TRY(measure_one(d, f, until, &best));
+    TRY(measure_one(d, f, until, &best, &serving));
     if (!best.t) goto done; /* first-use checks will say what is left */
-    choice all[MOST + MOST_OTHER];
-    candidates(all, d, f);
-    if (best.t == all[0].t) {
+    if (best.t == serving) {
         TRY(tuning_set(d, best.t, NULL, best.values));
         TRY(stored_put(s, d, best.t, NULL, best.values));
     } else { /* from here on it serves */

@@ -15,6 +15,7 @@
 #include "base/clock.h"
 
 enum { MOST_ARGS = 24, PATH_BYTES = 4096 };
+static const double STOP_SECONDS = 2.0, PAUSE_SECONDS = 5.0;
 
 /* The program that answers: this one, or, where another uses its code, the ditcl beside it. */
 static status find_program(char out[PATH_BYTES])
@@ -80,7 +81,12 @@ void worker_stop(worker *w)
 {
     if (!w->pid) return;
     kill(w->pid, SIGKILL);
-    while (waitpid(w->pid, NULL, 0) < 0 && errno == EINTR) continue;
+    /* one that hangs in a driver of the kernel's may stay for ever: it is not waited for */
+    for (double until = clock_seconds() + STOP_SECONDS; clock_seconds() < until;) {
+        pid_t gone = waitpid(w->pid, NULL, WNOHANG);
+        if (gone == w->pid || (gone < 0 && errno != EINTR)) break;
+        usleep(1000);
+    }
     close(w->to);
     close(w->from);
     *w = (worker){0};
@@ -117,12 +123,15 @@ worker_answer worker_hear(worker *w, char line[WORKER_LINE], double seconds)
     if (!w->pid) return WORKER_DIED;
     while (!take_line(w, line)) {
         struct pollfd ready = {.fd = w->from, .events = POLLIN};
-        double left = until - clock_seconds();
-        if (left <= 0) return WORKER_HUNG;
-        int n = poll(&ready, 1, left > 1.0 ? 1000 : (int)(left * 1e3) + 1);
+        double asked = clock_seconds(), left = until - asked;
+        int n = poll(&ready, 1, left > 1.0 ? 1000 : left > 0 ? (int)(left * 1e3) + 1 : 0);
         if (n < 0 && errno != EINTR) return WORKER_DIED;
+        if (n <= 0 && left <= 0) return WORKER_HUNG;
+        double pause = clock_seconds() - asked;
+        if (pause > PAUSE_SECONDS) until += pause; /* this process was stopped, or the machine */
         if (n <= 0) continue;
         ssize_t got = read(w->from, w->pending + w->n_pending, sizeof w->pending - w->n_pending);
+        if (got < 0 && errno == EINTR) continue;
         if (got <= 0) return WORKER_DIED; /* or a line that is too long */
         w->n_pending += (size_t)got;
     }

@@ -33,7 +33,7 @@ expect 0 "" "${draw[@]}"
 says not "checking once" err
 made x.png
 [ "$(stat -c %a "$checked")" = 600 ] || problem "$checked: mode $(stat -c %a "$checked")"
-grep -q " right gemm " "$checked" || problem "no GEMM is remembered: $(cat "$checked")"
+grep -q " right cpu auto gemm \| right gpu auto gemm " "$checked" || problem "no GEMM is remembered: $(cat "$checked")"
 # a file that others may write, or of nonsense, is not believed
 chmod 666 "$checked"
 expect 0 "checking once" "${draw[@]}"
@@ -67,10 +67,10 @@ if [ "${DITCL_TEST_PLATFORM:-}" = rusticl ]; then families=gpu kernels="modulate
 # wrong results of a kernel that has a substitute: struck out, remembered, and the picture is right
 for family in $families; do
     forget
-    DITCL_LAYER="wrong=gemm_$family*" expect 0 "gemm $family" "${draw[@]}" --kernels $family
-    says "is not used on this device" err
+    DITCL_LAYER="wrong=gemm_$family*" expect 0 "$family auto gemm" "${draw[@]}" --kernels $family
+    says "not used on this device" err
     drawn "wrong=gemm_$family"
-    grep -q " struck gemm $family" "$checked" || problem "gemm $family is not struck out"
+    grep -q " struck $family auto gemm $family" "$checked" || problem "gemm $family is not struck out"
     # the next run knows it, and asks nobody
     DITCL_LAYER="wrong=gemm_$family*" expect 0 "" "${draw[@]}" --kernels $family
     says not "checking once" err
@@ -94,10 +94,16 @@ forget
 DITCL_CHECK_SECONDS=20 DITCL_LAYER="hang_on=gemm_gpu*" expect 0 "did not answer within 20 seconds" \
     "${draw[@]}" --kernels gpu
 drawn "hang_on=gemm_gpu"
-# and where nothing is left, it says so
+# a device that is lost in the child strikes out one kernel, not all
+forget
+DITCL_LAYER="child;lose=2" expect 0 "not used on this device" "${draw[@]}"
+drawn "lose=2"
+# and where nothing is left, it says so, in the next run as well
 forget
 DITCL_LAYER="child;crash=clEnqueueNDRangeKernel:1" expect 1 "no implementation works" "${draw[@]}" -q
+DITCL_LAYER="child;crash=clEnqueueNDRangeKernel:1" expect 1 "no implementation works" "${draw[@]}" -q
 rm -f keep/x.npy
+forget
 DITCL_LAYER="child;fail=clCreateContext:1:-6" expect 1 "could not open the device" "${draw[@]}" -q \
     --no-cache
 rm -f keep/x.npy
