@@ -158,6 +158,7 @@ static status encode(encode_request *q)
     q->on.verbose = q->verbose;
     q->on.measured = true;
     TRY(cli_open_device(&d, &q->on, q->quiet));
+    TRY(checker_settle(&d));
     TRY(memory_alloc(&latents, values, sizeof *latents));
     TRY(encode_on(&psnr, q, &d, &m, &p, latents));
     cli_tell_wide(&d, q->quiet);

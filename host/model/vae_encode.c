@@ -8,6 +8,7 @@
 #include "base/half.h"
 #include "base/memory.h"
 #include "model/vae_layers.h"
+#include "ops/first_use.h"
 
 /* ---- weights ---- */
 
@@ -162,6 +163,7 @@ status vae_prepare_encoder(vae *v, int height, int width)
 {
     const vae_config *c = &v->config;
     int scale = vae_scale(c), full_height = height * scale, full_width = width * scale;
+    static const int any[TUNING_SIZES] = {1, 1};
     size_t scratch = 0, pixels = (size_t)height * (size_t)width;
     double padded = largest_picture(c, full_height, full_width, 2);
     status st = OK;
@@ -170,6 +172,7 @@ status vae_prepare_encoder(vae *v, int height, int width)
                     full_width, full_height, padded);
     v->height = height;
     v->width = width;
+    if (c->n_levels > 1) TRY(first_use_plain(v->d, "downsample", any));
     TRY(vae_plan_conv(v, &scratch, &v->conv_in, full_height, full_width));
     for (int i = 0; i < c->n_levels; i++)
         TRY(plan_level(v, &scratch, i, full_height >> i, full_width >> i));

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
+#include "ops/first_use.h"
 
 int image_first_step(const schedule *s, double strength)
 {
@@ -27,9 +28,11 @@ static size_t picture_values(const run *r)
 
 status image_allocate(run *r)
 {
+    static const int any[TUNING_SIZES] = {1, 1};
     const run_request *q = &r->request;
     status st = OK;
     if (!q->mask) return OK;
+    TRY(first_use_plain(r->d, "blend", any));
     TRY(buffer_create(r->d, &r->image, picture_values(r), "the picture's latents"));
     TRY(buffer_upload(r->d, r->image, 0, q->image, picture_values(r)));
     TRY(buffer_create(r->d, &r->image_noise, picture_values(r) * (size_t)q->n, "noise"));
