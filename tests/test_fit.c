@@ -282,6 +282,33 @@ START_TEST(a_choice_for_a_shape_is_used_there_alone)
 }
 END_TEST
 
+/* The second implementation serves every shape without a line of its own, in this precision alone. */
+START_TEST(a_choice_for_all_shapes_serves_them)
+{
+    const device_list *devices = wanted_devices();
+    for (int i = 0; i < devices->n; i++) {
+        device d = open_one(&devices->items[i], PRECISION_AUTO);
+        const tuning *all[TUNING_KINDS];
+        const int other[] = {33, 96, 200};
+        store s = {0};
+        ck_assert_int_ge(gemm_kinds(&d, shapes[GEMM], all), 2);
+        const tuning *t = all[1];
+        ck_assert_str_ne(gemm_name(&d, other[0], other[1], other[2]), t->kind);
+        ck_assert_int_eq(stored_put_serving(&s, &d, t, t->known[0]), OK);
+        ck_assert_msg(store_save(&s, &d.info) == OK, "%s", fail_line());
+        store_free(&s);
+        fit_device(&d, false, say);
+        ck_assert_int_eq(warned, 0);
+        ck_assert_str_eq(gemm_name(&d, other[0], other[1], other[2]), t->kind);
+        device_close(&d);
+        d = open_one(&devices->items[i], PRECISION_FP32);
+        fit_device(&d, false, say);
+        ck_assert_ptr_null(tuning_serving(&d, "gemm", shapes[GEMM]));
+        device_close(&d);
+    }
+}
+END_TEST
+
 static const struct {
     const char *from, *to, *says;
 } bad_choices[] = {
@@ -470,11 +497,15 @@ Suite *suite_fit(void)
     tcase_add_test(tc, outdated_choices_are_ignored);
     tcase_add_test(tc, what_is_measured_is_stored);
     tcase_add_test(tc, every_candidate_is_right);
-    tcase_add_test(tc, a_choice_for_a_shape_is_used_there_alone);
-    tcase_add_loop_test(tc, bad_choices_are_ignored, 0,
-                        sizeof bad_choices / sizeof *bad_choices);
     tcase_add_loop_test(tc, values_that_fit_are_right, 0, 3);
     tcase_set_timeout(tc, 0);
+    suite_add_tcase(s, tc);
+    tc = tcase_create("lines");
+    tcase_add_checked_fixture(tc, open_config, close_config);
+    tcase_add_test(tc, a_choice_for_a_shape_is_used_there_alone);
+    tcase_add_test(tc, a_choice_for_all_shapes_serves_them);
+    tcase_add_loop_test(tc, bad_choices_are_ignored, 0,
+                        sizeof bad_choices / sizeof *bad_choices);
     suite_add_tcase(s, tc);
     tc = tcase_create("times");
     tcase_add_test(tc, times_are_read);
