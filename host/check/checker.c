@@ -297,7 +297,8 @@ static worker_answer ask(checker *c, const device *d, const char *line, bool twi
     bool used = c->used;
     c->used = true;
     worker_answer how = ask_once(c, line, answer);
-    if (how != WORKER_DIED || !(used || twice)) return how;
+    bool cannot = how == WORKER_SAID && !strncmp(answer, "cannot ", 7);
+    if ((how != WORKER_DIED && !cannot) || !(used || twice)) return how;
     if (start(c, d) != OK) {
         fail_clear();
         return how;

@@ -79,6 +79,7 @@ same emoji emoji-cut
 
 # a GPU has a limit of 100 ms of itself, is never given much more than a second of work, and runs on
 # while the host waits
+layer="type=gpu" draw plain-gpu-type "$model" --max-launch-ms 0 # which may choose other tiles
 layer="type=gpu;slow=8000;watchdog=100" draw gpu "$model"
 at_least "slices on a GPU" "$(slices)" 20
 at_most "the longest launch, in ms" "$(called longest)" 100
@@ -86,7 +87,7 @@ at_most "the deepest queue, in ms" "$(called deepest)" 1150
 at_least "the deepest queue, in ms" "$(called deepest)" 400
 at_least "flushes" "$(called clFlush)" 20
 at_least "waits for a marker" "$(called clWaitForEvents)" 1
-same plain-gpu gpu
+same plain-gpu-type gpu
 
 # without a limit such a driver resets it; one line says what ran and what to lower
 DITCL_LAYER="type=gpu;slow=4000;watchdog=100" expect 1 "the device was lost" \
@@ -98,7 +99,11 @@ for bad in -1 x 1e9; do
 done
 
 # Wherever a device is lost, the program ends at once, though its driver never answers again.
-for at in 30 $((RANDOM % 100 + 1)) 120 70; do # while loading, anywhere, decoding, in a step
+DITCL_LAYER="launches=keep/counted" expect 0 "" sample "$model" --class 1 --steps 2 -q --out x.png
+made x.png
+all=$(wc -l <keep/counted)
+step=$(grep -n ^step_update keep/counted | tail -n 1 | cut -d: -f1)
+for at in 5 $((RANDOM % all + 1)) $((all - 3)) $((step - 3)); do # early, anywhere, decoding, in step 2
     DITCL_LAYER="lose=$at;stuck" timeout -s KILL 60 "$ditcl" sample "$model" --class 1 --steps 2 -q \
         --out x.png >out 2>err
     code=$?
