@@ -282,7 +282,7 @@ START_TEST(a_choice_for_a_shape_is_used_there_alone)
 }
 END_TEST
 
-/* The second implementation serves every shape without a line of its own, in this precision alone. */
+/* The second implementation serves every shape without a line of its own, in one precision. */
 START_TEST(a_choice_for_all_shapes_serves_them)
 {
     const device_list *devices = wanted_devices();
