@@ -58,7 +58,7 @@ INLINE float4 input(global const float *pixel, global const float *affine, int c
     float4 x = vload4(0, pixel + c);
 #if NORM
     /* not vload8: clspv takes vectors of 4 at most; and no halves of vectors in a vector, which
-     * Oclgrind 21.10 reads from anywhere */
+     * an emulator reads from anywhere */
     float4 low = vload4(0, affine + c * 2), high = vload4(1, affine + c * 2);
     x = mad(x, (float4)(low.x, low.z, high.x, high.z), (float4)(low.y, low.w, high.y, high.w));
 #endif
