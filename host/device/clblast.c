@@ -78,6 +78,7 @@ status clblast_sgemm(device *d, const clblast_parameters *p, buf c, buf a, buf b
     if (st == OK) st = pace_product_begin(d, &rate, (const int[]){m, n, k});
     if (st != OK) return st;
     d->handles->last = NULL;
+    d->handles->clblast_ran = true;
     CLBlastStatusCode code = CLBlastSgemmWithTempBuffer(
         CLBlastLayoutRowMajor, CLBlastTransposeNo, CLBlastTransposeYes, (size_t)m, (size_t)n,
         (size_t)k, 1.0f, a.memory, 0, (size_t)k, b.memory, 0, (size_t)k, 0.0f, c.memory, 0,
@@ -86,4 +87,9 @@ status clblast_sgemm(device *d, const clblast_parameters *p, buf c, buf a, buf b
         return fail(ERR_DEVICE, "CLBlast: product %d x %d x %d: %s (code %d)", m, n, k,
                     cl_error_name((cl_int)code), (int)code);
     return pace_product_end(d, rate);
+}
+
+void clblast_close(device *d)
+{
+    if (d->handles->clblast_ran) CLBlastClearCache();
 }

@@ -25,4 +25,8 @@ status clblast_scratch(device *d, const clblast_parameters *p, size_t *count, in
 status clblast_sgemm(device *d, const clblast_parameters *p, buf c, buf a, buf b, int m, int n,
                      int k, buf scratch);
 
+/* Frees the programs that CLBlast built for this process, where this device ran one. CLBlast would
+ * free them as the process ends, when a driver may already be gone. */
+void clblast_close(device *d);
+
 #endif

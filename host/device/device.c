@@ -555,6 +555,7 @@ static void close_handles(device *d)
     if (h->queue) device_finish(d);
     if (!h->lost) program_store_all(d);
     program_free_all(d);
+    if (!h->lost) clblast_close(d);
     pace_free(h->products);
     if (h->queue && !h->lost) clReleaseCommandQueue(h->queue);
     if (h->context && !h->lost) clReleaseContext(h->context);

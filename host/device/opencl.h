@@ -56,6 +56,7 @@ struct device_handles {
     /* what clblast.c had CLBlast use last; kernel null: as shipped */
     const char *clblast_kernel;
     int clblast_values[CLBLAST_PARAMETERS];
+    bool clblast_ran;
 };
 
 /* "CL_OUT_OF_RESOURCES", or "error -9999". */

@@ -1,6 +1,6 @@
 /* How much a device is given at once. Systems and drivers reset a GPU that seems to hang: some
  * mobile ones after half a second of one launch, Windows after 2 s, one driver after 20 s of queued
- * work (intel/compute-runtime#904).
+ * work.
  *
  * Slices. A launch that is predicted to exceed the limit is queued as several, each of other
  * work-groups of the same range, at a global offset; GROUP_ID in cl/prelude.clh makes kernels right
