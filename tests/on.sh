@@ -20,7 +20,7 @@ export DITCL_FIT=off DITCL_FIRST_USE=off XDG_CONFIG_HOME=$tmp/config
 
 # One in so many sets of tuned values, others each time, the most where the compiler is quickest;
 # DITCL_TEST_SETS=1: all of them.
-if [ "$implementation" = pocl ]; then one_in=3; else one_in=6; fi
+if [ "$implementation" = pocl ]; then one_in=8; else one_in=16; fi
 export DITCL_TEST_SETS=${DITCL_TEST_SETS:-$one_in}
 
 missing()

@@ -73,10 +73,10 @@ static int one_in(int small)
 
 bool part_takes(int n)
 {
-    return n == 0 || (n + (int)(test_seed % 997)) % one_in(12) == 0;
+    return n == 0 || (n + (int)(test_seed % 997)) % one_in(24) == 0;
 }
 
 bool part_takes_unit(int n)
 {
-    return (n + (int)(test_seed % 997)) % one_in(6) == 0;
+    return (n + (int)(test_seed % 997)) % one_in(12) == 0;
 }

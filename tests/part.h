@@ -17,12 +17,12 @@ trial part_of(const trial *whole, const int *cases, int n);
 void part_shape(int shape[TUNING_SIZES], double *work, const trial *whole, int i);
 
 /* Whether set of values number n, of many, is shown to this implementation: the first always, of
- * the others one in DITCL_TEST_SETS (all without it; one in 12 where it is an emulator), others
+ * the others one in DITCL_TEST_SETS (all without it; one in 24 where it is an emulator), others
  * with each seed. */
 bool part_takes(int n);
 
 /* Whether kind number n of matrix units, emulated by kernels that compilers take long for, is shown
- * to this implementation: one in DITCL_TEST_SETS (in 6 where it is an emulator), others with each
+ * to this implementation: one in DITCL_TEST_SETS (in 12 where it is an emulator), others with each
  * seed. */
 bool part_takes_unit(int n);
 

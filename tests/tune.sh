@@ -9,6 +9,8 @@ trap 'rm -rf "$work"' EXIT
 cd "$work" || exit 1
 passed=0 failed=0
 export XDG_CACHE_HOME=$work/cache XDG_CONFIG_HOME=$work/config DITCL_FIT=off
+export POCL_CACHE_DIR=$(dirname "$ditcl")/driver-cache/pocl
+mkdir -p "$POCL_CACHE_DIR"
 model=$here/data/models/separate48
 store=$work/config/ditcl/devices
 

@@ -8,6 +8,10 @@ trap 'rm -rf "$work"' EXIT
 cd "$work" || exit 1
 passed=0 failed=0
 mkdir keep
+# what drivers compile is kept from test to test; ditcl's own cache is new in each
+export POCL_CACHE_DIR=$(dirname "$ditcl")/driver-cache/pocl
+export MESA_SHADER_CACHE_DIR=$(dirname "$ditcl")/driver-cache/mesa
+mkdir -p "$POCL_CACHE_DIR" "$MESA_SHADER_CACHE_DIR"
 export XDG_CACHE_HOME=$work/keep/cache XDG_CONFIG_HOME=$work/keep/config DITCL_FIT=off DITCL_FIRST_USE=off
 
 problem()

@@ -251,7 +251,7 @@ if [ "$(id -u)" -ne 0 ]; then
     loud "not root: mount points, sticky folders, other users' files"
     finish
 fi
-as_nobody() { chmod 755 "$work" keep && setpriv --reuid 65534 --regid 65534 --clear-groups env HOME="$work/keep/home" XDG_CACHE_HOME= XDG_CONFIG_HOME= "$@"; }
+as_nobody() { chmod 755 "$work" keep && setpriv --reuid 65534 --regid 65534 --clear-groups env -u POCL_CACHE_DIR -u MESA_SHADER_CACHE_DIR HOME="$work/keep/home" XDG_CACHE_HOME= XDG_CONFIG_HOME= "$@"; }
 if [ -n "${OCL_ICD_VENDORS:-}" ]; then cp -r "$OCL_ICD_VENDORS" keep/icd && export OCL_ICD_VENDORS=$work/keep/icd; fi
 mkdir keep/home keep/sticky keep/mine && chown 65534 keep/home keep/mine && chmod 1777 keep/sticky
 if as_nobody true 2>err; then
