@@ -20,6 +20,8 @@
  *     memory=MB           buffers and images together may have so many bytes, else -4
  *     largest=MB          the largest buffer, reported and enforced
  *     group=N             work-items of a work-group, reported and enforced; of kernels, too
+ *     kernel_group=N      work-items of a work-group that the driver allows a kernel, reported for
+ *                         kernels alone and enforced
  *     local=KB            local memory, reported and enforced; none: no such memory; global: it is
  *                         said to be global memory
  *     no_images, no_fp16  reported
@@ -228,6 +230,8 @@ static cl_int CL_API_CALL get_kernel_work_group_info(cl_kernel k, cl_device_id d
     cl_int code = driver->clGetKernelWorkGroupInfo(k, d, what, size, value, used);
     if (code == CL_SUCCESS && value && what == CL_KERNEL_WORK_GROUP_SIZE && set.group)
         *(size_t *)value = least(*(size_t *)value, set.group);
+    if (code == CL_SUCCESS && value && what == CL_KERNEL_WORK_GROUP_SIZE && set.kernel_group)
+        *(size_t *)value = least(*(size_t *)value, set.kernel_group);
     return code;
 }
 
@@ -346,6 +350,7 @@ static cl_int refuse(cl_kernel k, cl_uint dims, const size_t *local)
     size_t items = 1;
     for (cl_uint i = 0; local && i < dims; i++) items *= local[i];
     if (set.group && items > set.group) return CL_INVALID_WORK_GROUP_SIZE;
+    if (set.kernel_group && items > set.kernel_group) return CL_INVALID_WORK_GROUP_SIZE;
     if (!set.local && !set.local_none) return CL_SUCCESS;
     cl_device_id d;
     cl_context c;

@@ -66,6 +66,7 @@ static void understand(char *setting)
     } sizes[] = {{"memory", &set.memory, 20},
                  {"largest", &set.largest, 20},
                  {"group", &set.group, 0},
+                 {"kernel_group", &set.kernel_group, 0},
                  {"slow", &set.slow, 0},
                  {"watchdog", &set.watchdog, 0}};
     static const char *const faults[] = {"fail", "hang", "crash"};

@@ -36,7 +36,7 @@ extern struct layer_settings {
     unsigned long lost_at;
     char wrong[TEXT_BYTES];
     int wrong_argument;
-    size_t memory, largest, group, local, slow, watchdog;
+    size_t memory, largest, group, kernel_group, local, slow, watchdog;
     bool local_none, local_global, no_images, no_fp16, stuck, child;
     cl_uint units;
     cl_device_type type;

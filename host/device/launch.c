@@ -37,6 +37,9 @@ status launch_kernel(device *d, kernel *k, range global, range local, const arg 
     if (group > d->info.max_work_group)
         return fail(ERR_LIMIT, "kernel %s: a work-group of %zu, the device allows %zu", k->name,
                     group, d->info.max_work_group);
+    if (k->max_group && group > k->max_group)
+        return fail(ERR_LIMIT, "kernel %s: a work-group of %zu, the driver allows this kernel %zu",
+                    k->name, group, k->max_group);
     if (d->recorder) record_launch(d, k, global, local, args, n_args);
     if (d->pretended) {
         pretend_launch(d->pretended, k->file, k->name, k->options, group);

@@ -39,6 +39,7 @@ struct kernel {
     cl_program program;
     cl_kernel handle;
     cl_uint n_args;
+    size_t max_group; /* work-items of a work-group that the driver allows it; 0: unknown */
     launch_rate *rates;
     struct kernel *next;
 };

@@ -93,7 +93,7 @@ static void note(const device *d, const kernel *k, const char *what)
     if (d->settings.note) d->settings.note(line);
 }
 
-static status open_kernel(kernel *k)
+static status open_kernel(device *d, kernel *k)
 {
     status st = OK;
     cl_int code;
@@ -101,6 +101,9 @@ static status open_kernel(kernel *k)
     CL_TRY("clCreateKernel", code);
     CL_TRY("clGetKernelInfo", clGetKernelInfo(k->handle, CL_KERNEL_NUM_ARGS, sizeof k->n_args,
                                               &k->n_args, NULL));
+    if (clGetKernelWorkGroupInfo(k->handle, d->handles->id, CL_KERNEL_WORK_GROUP_SIZE,
+                                 sizeof k->max_group, &k->max_group, NULL) != CL_SUCCESS)
+        k->max_group = 0;
 done:
     return st;
 }
@@ -119,7 +122,7 @@ static status load_stored(device *d, kernel *k)
     CL_TRY("clCreateProgramWithBinary", code != CL_SUCCESS ? code : of_binary);
     code = clBuildProgram(k->program, 1, &d->handles->id, k->options, NULL, NULL);
     if (code != CL_SUCCESS) TRY(build_failed(d, k, code));
-    st = open_kernel(k);
+    st = open_kernel(d, k);
 done:
     free(binary);
     if (st == OK || !k->program) return st;
@@ -179,7 +182,7 @@ static status build_source(device *d, kernel *k, const text *source)
     }
     d->programs.built++;
     k->unstored = !d->settings.no_cache;
-    TRY(open_kernel(k));
+    TRY(open_kernel(d, k));
 done:
     return st;
 }
@@ -220,7 +223,7 @@ static status find_program(device *d, kernel *k)
         k->program = other->program;
         k->key = other->key;
         k->unstored = other->unstored;
-        return open_kernel(k);
+        return open_kernel(d, k);
     }
     return build(d, k);
 }

@@ -71,6 +71,16 @@ for family in $families; do
     drawn "wrong=gemm_$family, again"
 done
 
+# a driver that allows each kernel fewer work-items than the device
+if [ "${DITCL_TEST_PLATFORM:-}" != rusticl ]; then
+    forget
+    DITCL_FIT=on DITCL_LAYER="type=gpu;kernel_group=64" expect 0 "" "${draw[@]}" --precision fp32
+    drawn "kernel_group=64"
+    forget
+    DITCL_LAYER="type=gpu;kernel_group=32" expect 1 "the driver allows this kernel 32" "${draw[@]}" -q
+    rm -f keep/x.npy
+fi
+
 # wrong results of one that has none: no picture, and what is wrong
 for kernel in $kernels; do
     forget
