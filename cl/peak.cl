@@ -1,4 +1,4 @@
-/* What a device can do at most, for trials/peak.c: multiply-adds without memory, a plain copy, an
+/* What a device can do at most, for tune/peak.c: multiply-adds without memory, a plain copy, an
  * empty kernel.
  *
  * VEC: floats of a vector. CHAINS: sums that do not wait for each other. PER: vectors an item

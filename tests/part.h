@@ -3,7 +3,7 @@
 #define DITCL_TESTS_PART_H
 
 #include "ops/tuning.h"
-#include "trials/trial.h"
+#include "optest/trial.h"
 
 enum { PART_CASES = 64 };
 

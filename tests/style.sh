@@ -30,13 +30,15 @@ layers()
     files) echo base files ;;
     device) echo base device ;;
     ops) echo base device ops ;;
-    trials) echo base device ops trials ;;
-    model) echo base files device ops model ;;
-    sample) echo base files device ops model sample ;;
-    bench) echo base device ops trials model sample bench ;;
-    check) echo base device ops trials model sample check ;;
-    report) echo base files device ops trials model sample check report ;;
-    cli) echo base files device ops trials model sample bench check report cli ;;
+    optest) echo base device ops optest ;;
+    tune) echo base device ops optest tune ;;
+    checkpoint) echo base files device checkpoint ;;
+    model) echo base files device ops checkpoint model ;;
+    sample) echo base files device ops checkpoint model sample ;;
+    bench) echo base device ops optest tune checkpoint model sample bench ;;
+    check) echo base device ops optest checkpoint model sample check ;;
+    report) echo base files device ops optest tune checkpoint model sample check report ;;
+    cli) echo base files device ops optest tune checkpoint model sample bench check report cli ;;
     esac
 }
 
@@ -103,21 +105,21 @@ grep -nE '\b(native_|half_)?(sin|cos|tan|sincos|sinpi|cospi|tanpi|fma)\b *\(' $g
 # only after its own rearrangement (qualcomm/GenieX#1284, #1438); sizes are arguments or constants
 grep -nE '\bget_(global_size|local_size|enqueued_local_size|num_groups) *\(' cl/*.cl cl/*.clh |
     rule "kernels do not ask for the size of their range or of their work-group"
-for stem in $(ls host/trials/*.c | xargs -n 1 basename | sed 's/\.c$//'); do
-    case $stem in trial | compare | fit | measure | peak | propose | contest | contestant | search | stored | tried | worker | workload) continue ;; esac
+for stem in $(ls host/optest/*.c | xargs -n 1 basename | sed 's/\.c$//'); do
+    case $stem in trial | compare | workload) continue ;; esac
     for file in host/ops/$stem.c; do
-        if [ ! -f "$file" ]; then echo "host/trials/$stem.c has no $file"; fi
+        if [ ! -f "$file" ]; then echo "host/optest/$stem.c has no $file"; fi
     done
 done | rule "an operator has one stem everywhere"
 for file in cl/*.cl; do
-    if ! grep -q "\"$(basename "$file")\"" host/ops/*.c host/trials/peak.c host/device/probe.c; then
+    if ! grep -q "\"$(basename "$file")\"" host/ops/*.c host/tune/peak.c host/device/probe.c; then
         echo "$file"
     fi
 done | rule "a kernel file that no operator launches"
 for file in host/ops/*.c; do
     stem=$(basename "$file" .c)
     case $stem in tuning | op | first_use) continue ;; esac
-    if [ ! -f "host/trials/${stem%%_*}.c" ]; then echo "$file"; fi
+    if [ ! -f "host/optest/${stem%%_*}.c" ]; then echo "$file"; fi
 done | rule "an operator without a trial"
 for file in $(grep -lE '^status op_' host/ops/*.c); do
     if ! grep -q 'record_work(' "$file"; then echo "$file"; fi

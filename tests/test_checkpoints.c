@@ -7,11 +7,11 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "checkpoint/names.h"
+#include "checkpoint/weights.h"
 #include "files/checkpoint.h"
 #include "files/pickle.h"
 #include "files/safetensors.h"
-#include "model/names.h"
-#include "model/weights.h"
 #include "scratch.h"
 
 #define DATA DITCL_SOURCE_DIR "/tests/data/checkpoints/"

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "model/config.h"
+#include "checkpoint/config.h"
 #include "suites.h"
 
 #define DIT "{\"_class_name\":\"DiTTransformer2DModel\""

@@ -1,4 +1,4 @@
-/* host/trials/fit.c: every candidate computes right; a stored choice is used and nothing is
+/* host/tune/fit.c: every candidate computes right; a stored choice is used and nothing is
  * measured then; what is measured is stored. Knows no time. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,14 +9,14 @@
 #include "device.h"
 #include "device/span.h"
 #include "ops/ops.h"
+#include "optest/trial.h"
 #include "part.h"
 #include "scratch.h"
 #include "suites.h"
-#include "trials/contest.h"
-#include "trials/fit.h"
-#include "trials/measure.h"
-#include "trials/stored.h"
-#include "trials/trial.h"
+#include "tune/contest.h"
+#include "tune/fit.h"
+#include "tune/measure.h"
+#include "tune/stored.h"
 
 enum { GEMM, CONV, N_OPERATORS };
 static const int shapes[N_OPERATORS][TUNING_SIZES] = {{256, 768, 2304}, {1024, 256, 256, 1}};

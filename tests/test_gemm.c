@@ -7,10 +7,10 @@
 #include "device.h"
 #include "device/units.h"
 #include "ops/gemm.h"
+#include "optest/trial.h"
 #include "part.h"
 #include "scratch.h"
 #include "suites.h"
-#include "trials/trial.h"
 
 extern const trial trial_gemm;
 

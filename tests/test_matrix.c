@@ -7,9 +7,9 @@
 
 #include "device.h"
 #include "ops/ops.h"
+#include "optest/trial.h"
 #include "scratch.h"
 #include "suites.h"
-#include "trials/trial.h"
 
 /* Rounding by the processor's instruction, and without it. */
 static const char *const claims[] = {"+amx_bf16", "+amx_bf16,-avx512_bf16"};

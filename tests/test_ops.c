@@ -7,9 +7,9 @@
 #include "device.h"
 #include "ops/ops.h"
 #include "ops/tuning.h"
+#include "optest/trial.h"
 #include "scratch.h"
 #include "suites.h"
-#include "trials/trial.h"
 
 static void open_device(device *d, const device_info *info, kernel_class class, precision p)
 {

@@ -10,7 +10,7 @@
 #include "ops/tuning.h"
 #include "scratch.h"
 #include "suites.h"
-#include "trials/stored.h"
+#include "tune/stored.h"
 
 static const device_info info = {.platform = "Some Platform", .vendor = "V",
                                  .name = "A CPU (TM) [x] @ 2.0", .driver = "1.2 #3"};

@@ -10,9 +10,9 @@
 #include "device/units.h"
 #include "ops/ops.h"
 #include "ops/tuning.h"
+#include "optest/trial.h"
 #include "part.h"
 #include "suites.h"
-#include "trials/trial.h"
 
 /* Operations and bytes of a case: enough for several tiles, and what is quick. */
 static const double LEAST_WORK = 2e4, MOST_WORK = 2e6, MOST_WORK_EMULATED = 7e4;

@@ -3,10 +3,10 @@
 #ifndef DITCL_BENCH_BENCH_H
 #define DITCL_BENCH_BENCH_H
 
+#include "checkpoint/model.h"
 #include "device/record.h"
-#include "model/model.h"
-#include "trials/measure.h"
-#include "trials/peak.h"
+#include "tune/measure.h"
+#include "tune/peak.h"
 
 /* Whole passes. The batch of a forward pass is 2: one picture with guidance. */
 typedef enum {

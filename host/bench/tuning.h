@@ -3,8 +3,8 @@
 #ifndef DITCL_BENCH_TUNING_H
 #define DITCL_BENCH_TUNING_H
 
-#include "model/model.h"
-#include "trials/search.h"
+#include "checkpoint/model.h"
+#include "tune/search.h"
 
 /* *rows = the shapes of one picture drawn in 50 steps with guidance, and decoded; n of them. Those
  * of an operator that is not in `only` (null: all; ends with null) are left out. */

@@ -8,11 +8,11 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "base/worker.h"
 #include "device/probe.h"
 #include "device/source.h"
 #include "device/verdicts.h"
 #include "ops/first_use.h"
-#include "trials/worker.h"
 
 /* No more than these are tried: of one implementation at one shape; and once it has ended so many
  * children, anywhere. */

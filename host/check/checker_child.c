@@ -6,15 +6,15 @@
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "base/worker.h"
+#include "check/tiny.h"
 #include "device/probe.h"
 #include "device/program.h"
 #include "ops/first_use.h"
 #include "ops/ops.h"
 #include "ops/tuning.h"
-#include "check/tiny.h"
-#include "trials/trial.h"
-#include "trials/worker.h"
-#include "trials/workload.h"
+#include "optest/trial.h"
+#include "optest/workload.h"
 
 enum { MOST_AVOIDED = 512 };
 

@@ -4,12 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/worker.h"
 #include "cli/check_page.h"
 #include "cli/cli.h"
 #include "cli/environment.h"
 #include "cli/output.h"
-#include "trials/trial.h"
-#include "trials/worker.h"
+#include "optest/trial.h"
 
 typedef struct {
     device_choice on;

@@ -1,9 +1,9 @@
 /* A child that runs what was never used on a device (check/checker.h). */
 #include <stdio.h>
 
-#include "cli/cli.h"
+#include "base/worker.h"
 #include "check/checker_child.h"
-#include "trials/worker.h"
+#include "cli/cli.h"
 
 status cli_check_worker(int argc, char **argv)
 {

@@ -3,9 +3,9 @@
 #define DITCL_CLI_CLI_H
 
 #include "base/status.h"
+#include "checkpoint/model.h"
 #include "cli/options.h"
 #include "device/device.h"
-#include "model/model.h"
 #include "model/paper.h"
 
 /* A command: its words behind its name. */

@@ -5,12 +5,12 @@
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "check/checker.h"
 #include "cli/cli.h"
 #include "cli/output.h"
 #include "cli/progress.h"
 #include "files/npy.h"
 #include "model/vae.h"
-#include "check/checker.h"
 
 typedef struct {
     const char *model, *vae, *latents, *out;

@@ -5,13 +5,13 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "check/checker.h"
 #include "cli/cli.h"
 #include "cli/environment.h"
 #include "files/json_build.h"
 #include "ops/ops.h"
-#include "check/checker.h"
-#include "trials/fit.h"
-#include "trials/stored.h"
+#include "tune/fit.h"
+#include "tune/stored.h"
 
 static const char *const kind_names[] = {"cpu", "gpu", "accelerator"};
 

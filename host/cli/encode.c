@@ -4,13 +4,13 @@
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "check/checker.h"
 #include "cli/cli.h"
 #include "cli/output.h"
 #include "files/npy.h"
 #include "sample/grid.h"
 #include "sample/picture.h"
 #include "sample/rng.h"
-#include "check/checker.h"
 
 typedef struct {
     const char *words[2]; /* IN.png OUT.npy */

@@ -4,8 +4,8 @@
 
 #include "base/text.h"
 #include "cli/cli.h"
-#include "sample/pipeline.h"
 #include "sample/picture.h"
+#include "sample/pipeline.h"
 
 typedef struct {
     const char *image, *mask, *seed_to;

@@ -11,8 +11,8 @@
 #include "cli/output.h"
 #include "device/pretend.h"
 #include "model/paper.h"
-#include "ops/tuning.h"
 #include "ops/ops.h"
+#include "ops/tuning.h"
 #include "sample/pipeline.h"
 
 /* Paper's networks whose shapes stand for all: the largest, in both sizes of pictures, two whose

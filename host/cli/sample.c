@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "check/checker.h"
 #include "cli/arrays.h"
 #include "cli/cli.h"
 #include "cli/given.h"
@@ -14,7 +15,6 @@
 #include "cli/output.h"
 #include "cli/progress.h"
 #include "sample/pipeline.h"
-#include "check/checker.h"
 
 enum { ALL_BY_DEFAULT = 100 }; /* a model of more classes is not drawn whole unasked */
 

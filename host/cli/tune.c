@@ -11,9 +11,9 @@
 #include "cli/output.h"
 #include "cli/progress.h"
 #include "device/verdicts.h"
-#include "trials/contest.h"
-#include "trials/peak.h"
-#include "trials/stored.h"
+#include "tune/contest.h"
+#include "tune/peak.h"
+#include "tune/stored.h"
 
 typedef struct {
     subject of;

@@ -3,8 +3,8 @@
 #ifndef DITCL_MODEL_CONVERT_H
 #define DITCL_MODEL_CONVERT_H
 
+#include "checkpoint/model.h"
 #include "files/tensors.h"
-#include "model/model.h"
 
 /* type: of all values written; DTYPE_OTHER: each tensor's own, float64 becoming float32. */
 

@@ -2,8 +2,8 @@
 #ifndef DITCL_MODEL_CONVERT_ROWS_H
 #define DITCL_MODEL_CONVERT_ROWS_H
 
+#include "checkpoint/model.h"
 #include "files/tensors.h"
-#include "model/model.h"
 
 enum { ROW_PARTS = 3 };
 

@@ -6,9 +6,9 @@
 #ifndef DITCL_MODEL_DIT_H
 #define DITCL_MODEL_DIT_H
 
+#include "checkpoint/model.h"
 #include "device/buffer.h"
 #include "model/linear.h"
-#include "model/model.h"
 #include "ops/ops.h"
 
 /* Sizes of batch in one run: a whole one, the last one, and half of either. */

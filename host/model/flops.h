@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-#include "model/config.h"
+#include "checkpoint/config.h"
 
 /* Parameters of the DiT: position embedding included, shared embedders counted once. */
 uint64_t flops_parameters(const dit_config *c);

@@ -5,7 +5,7 @@
 
 #include <stdint.h>
 
-#include "model/model.h"
+#include "checkpoint/model.h"
 
 typedef struct {
     uint64_t seed;

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
-#include "model/names.h"
+#include "checkpoint/names.h"
 
 typedef struct {
     const weights *w;

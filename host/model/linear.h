@@ -2,7 +2,7 @@
 #ifndef DITCL_MODEL_LINEAR_H
 #define DITCL_MODEL_LINEAR_H
 
-#include "model/weights.h"
+#include "checkpoint/weights.h"
 #include "ops/ops.h"
 
 enum { LINEAR_PARTS = 3 };

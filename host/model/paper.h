@@ -4,7 +4,7 @@
 #ifndef DITCL_MODEL_PAPER_H
 #define DITCL_MODEL_PAPER_H
 
-#include "model/model.h"
+#include "checkpoint/model.h"
 
 extern const char *const paper_image_sizes[]; /* "256", "512", null */
 enum { PAPER_256, PAPER_512 };

@@ -90,11 +90,6 @@ status vae_load(vae *v, device *d, model *m)
 
 /* ---- memory ---- */
 
-int vae_scale(const vae_config *c)
-{
-    return 1 << (c->n_levels - 1);
-}
-
 /* The largest picture of channels on the way up, in elements; with a border when padded. */
 static double largest_picture(const vae_config *c, int height, int width, double border)
 {

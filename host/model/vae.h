@@ -4,9 +4,9 @@
 #ifndef DITCL_MODEL_VAE_H
 #define DITCL_MODEL_VAE_H
 
+#include "checkpoint/model.h"
 #include "device/buffer.h"
 #include "model/linear.h"
-#include "model/model.h"
 #include "ops/ops.h"
 
 typedef struct {
@@ -91,9 +91,6 @@ void vae_sample(float *latents, const float *moments, const float *noise, const 
 /* ---- both ---- */
 
 void vae_free(vae *v);
-
-/* Pixels of a picture a side, over pixels of its latents. */
-int vae_scale(const vae_config *c);
 
 /* Bytes on the device: weights, and activations of one picture, of the decoder. */
 double vae_weight_bytes(const vae_config *c);

@@ -1,5 +1,5 @@
 /* Every operator that runs on the device: what cl/<name>.cl computes, launched by ops/<name>.c and
- * held to a double-precision reference by trials/<name>.c.
+ * held to a double-precision reference by optest/<name>.c.
  *
  * Shapes: N batch, T tokens, D width, H heads, d head width, p patch, C channels. All data float32,
  * row-major. Calls queue work and return; errors of the work itself surface at device_finish. */

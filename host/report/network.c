@@ -3,8 +3,8 @@
 #include <math.h>
 
 #include "base/hash.h"
-#include "report/send.h"
 #include "check/tiny.h"
+#include "report/send.h"
 
 typedef struct {
     double error; /* relative L2 distance from the stored numbers, the larger of two runs */

@@ -9,9 +9,9 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/version.h"
+#include "base/worker.h"
 #include "device/properties.h"
 #include "report/send.h"
-#include "trials/worker.h"
 
 enum { FORMAT = 1 }; /* of the file */
 

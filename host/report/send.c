@@ -6,7 +6,7 @@
 #include "base/privacy.h"
 #include "device/probe.h"
 #include "device/properties.h"
-#include "trials/fit.h"
+#include "tune/fit.h"
 
 /* ---- messages ---- */
 

@@ -1,7 +1,7 @@
 /* What the child's parts share: messages to the parent.
  *
  * Lines for the user are sent as they are. A message begins with MESSAGE_PART, for all its pieces
- * but the last, or MESSAGE_END, since a worker's lines are short (trials/worker.h). Its text is a
+ * but the last, or MESSAGE_END, since a worker's lines are short (base/worker.h). Its text is a
  * keyword and what belongs to it:
  *
  *     during WORDS        what is done from here on
@@ -12,8 +12,8 @@
 #ifndef DITCL_REPORT_SEND_H
 #define DITCL_REPORT_SEND_H
 
+#include "optest/trial.h"
 #include "report/report.h"
-#include "trials/trial.h"
 
 enum { MESSAGE_PART = 1, MESSAGE_END = 2 };
 

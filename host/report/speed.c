@@ -9,8 +9,8 @@
 #include "ops/tuning.h"
 #include "report/send.h"
 #include "sample/pipeline.h"
-#include "trials/measure.h"
-#include "trials/peak.h"
+#include "tune/measure.h"
+#include "tune/peak.h"
 
 static const char *const models[] = {"DiT-S/2", "DiT-B/2", "DiT-XL/2"};
 enum { N_MODELS = sizeof models / sizeof *models, PIXELS = 256, BATCH = 2 };

@@ -21,7 +21,7 @@
 #include <stddef.h>
 
 #include "base/status.h"
-#include "model/config.h"
+#include "checkpoint/config.h"
 
 typedef struct {
     float timestep; /* what the network is told */

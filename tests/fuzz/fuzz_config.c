@@ -3,9 +3,9 @@
  * and run: see fuzz_safetensors.c. */
 #include <string.h>
 
+#include "checkpoint/classes.h"
+#include "checkpoint/config.h"
 #include "input.h"
-#include "model/classes.h"
-#include "model/config.h"
 #include "sample/schedule.h"
 
 static void parse_dit(const char *json)

@@ -4,9 +4,9 @@
  * rest is the whole file. To build and run: see fuzz_safetensors.c. */
 #include <string.h>
 
+#include "checkpoint/states.h"
 #include "files/checkpoint.h"
 #include "input.h"
-#include "model/states.h"
 
 enum { MOST = 1 << 20 };
 

@@ -1,0 +1,139 @@
+/* Trial of attention: softmax(q k^T / sqrt(d)) v per head, all scores of a query at once. */
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/memory.h"
+#include "ops/ops.h"
+#include "optest/trial.h"
+
+enum { OUT, QKV, SCRATCH };
+
+enum { MOST_TOKENS = 1024 };
+
+static const struct {
+    attention_shape s; /* N, T, H, d */
+    double deviation;  /* of q, k and v: large ones make one score win; NaN: see spoil() */
+} cases[] = {
+    {{1, 1, 1, 1}, 1.0},     {{1, 2, 1, 3}, 1.0},     {{2, 3, 2, 8}, 1.0},
+    {{1, 257, 1, 1}, 1.0},   {{1, 3, 1, 40}, 2.0},    {{1, 5, 1, 50}, 1.0},
+    {{2, 2, 1, 64}, 1.0},    {{1, 9, 1, 72}, 1.0},    {{1, 2, 1, 512}, 1.0},
+    {{1, 4, 1, 16}, 1.0},    {{1, 5, 3, 17}, 1.0},    {{3, 9, 2, 24}, 1.0},
+    {{2, 16, 3, 24}, 1.0},   {{1, 31, 2, 40}, 1.0},   {{2, 16, 5, 40}, 4.0},
+    {{1, 33, 2, 50}, 1.0},   {{2, 17, 2, 64}, 1.0},   {{1, 63, 2, 64}, 1.0},
+    {{1, 64, 2, 64}, 1.0},   {{1, 65, 2, 64}, 5.0},   {{2, 77, 3, 72}, 1.0},
+    {{1, 16, 3, 72}, 1.0},   {{1, 127, 1, 96}, 1.0},  {{1, 129, 1, 97}, 1.0},
+    {{2, 40, 2, 128}, 1.0},  {{2, 256, 4, 72}, 1.0},  {{1, 257, 2, 64}, 1.0},
+    {{1, 255, 2, 72}, 12.0}, {{1, 1024, 1, 64}, 1.0}, {{1, 9, 1, 128}, 1.0},
+    {{1, 64, 1, 128}, 1.0},  {{2, 25, 1, 256}, 1.0},  {{1, 64, 1, 384}, 1.0},
+    {{1, 16, 1, 512}, 1.0},  {{1, 256, 1, 512}, 1.0}, {{1, 300, 1, 500}, 1.0},
+    {{1, 7, 2, 36}, 1.0},    {{2, 77, 1, 80}, 1.0},   {{1, 1000, 1, 72}, 1.0},
+    {{1, 1000, 1, 36}, 30.0}, {{1, 513, 1, 128}, 1.0}, {{1, 7, 2, 5}, NAN},
+    {{1, 140, 2, 24}, NAN},  {{1, 70, 1, 1}, 1.0},    {{1, 34, 1, 20}, 1.0},
+};
+
+static size_t width(int i)
+{
+    return (size_t)cases[i].s.heads * (size_t)cases[i].s.head_dim;
+}
+
+static size_t rows(int i)
+{
+    return (size_t)cases[i].s.batch * (size_t)cases[i].s.tokens;
+}
+
+static void describe(trial_case *c, int i)
+{
+    attention_shape s = cases[i].s;
+    snprintf(c->label, sizeof c->label, "N=%d T=%d H=%d d=%d sd=%g", s.batch, s.tokens, s.heads,
+             s.head_dim, cases[i].deviation);
+    /* a score: its largest, its exponential, their sum */
+    c->flops = (double)rows(i) * s.tokens * (4.0 * (double)width(i) + 5.0 * s.heads);
+    c->bytes = 16.0 * (double)(rows(i) * width(i));
+    c->tol = (tolerance){4.0, s.head_dim + s.tokens};
+}
+
+/* What is not a number must not be lost: in a query it takes the whole row, in a value the channel,
+ * far away in a key the head. */
+static void spoil(float *qkv, int i)
+{
+    size_t D = width(i), d = (size_t)cases[i].s.head_dim, last = rows(i) - 1;
+    qkv[2 * 3 * D + d - 1] = NAN;
+    qkv[last * 3 * D + 2 * D + d / 2] = NAN;
+    qkv[last * 3 * D + D + d] = NAN;
+}
+
+static status prepare(trial_run *r, int i)
+{
+    status st = OK;
+    size_t scratch;
+    double deviation = isnan(cases[i].deviation) ? 1.0 : cases[i].deviation;
+    TRY(memory_alloc(&r->state, 1, sizeof(attention_plan)));
+    TRY(attention_prepare(r->d, r->state, &scratch, cases[i].s));
+    double error = attention_input_error(r->d, r->state);
+    /* where inputs are narrow, not so large that rounding says which score wins */
+    if (error > 0.0) deviation = fmin(deviation, sqrt(0.1 / error));
+    r->input_error = error;
+    TRY(trial_create(r, TRIAL_RESULT, "out", rows(i) * width(i)));
+    TRY(trial_normal(r, "qkv", rows(i) * 3 * width(i), 0.0, deviation));
+    if (isnan(cases[i].deviation)) spoil(r->arrays[QKV].values, i);
+    TRY(trial_create(r, TRIAL_SCRATCH, "scratch", scratch));
+done:
+    return st;
+}
+
+static status launch_case(trial_run *r, int i)
+{
+    const trial_array *a = r->arrays;
+    (void)i;
+    return op_attention(r->d, a[OUT].b, a[QKV].b, a[SCRATCH].b, r->state);
+}
+
+/* One query of one head: item n's rows begin at `item`, the head's columns at `column`. A score is
+ * rounded at the magnitude of its terms, and off by eps times that it puts its weight off by as
+ * much, and through their sum the others'. */
+static void one_query(double *out, double *scale, const float *item, size_t query, size_t column,
+                      int i)
+{
+    size_t T = (size_t)cases[i].s.tokens, d = (size_t)cases[i].s.head_dim, D = width(i);
+    const float *q = item + query * 3 * D + column;
+    double weights[MOST_TOKENS], size[MOST_TOKENS], highest = -INFINITY, sum = 0.0, mean = 0.0;
+    for (size_t t = 0; t < T; t++) {
+        const float *k = item + t * 3 * D + D + column;
+        double dot = 0.0, squares = 0.0;
+        for (size_t j = 0; j < d; j++) {
+            double term = (double)q[j] * (double)k[j];
+            dot += term;
+            squares += term * term;
+        }
+        weights[t] = dot / sqrt((double)d);
+        size[t] = fmax(1.0, sqrt(squares / (double)d));
+        highest = fmax(highest, weights[t]);
+    }
+    for (size_t t = 0; t < T; t++) sum += weights[t] = exp(weights[t] - highest);
+    for (size_t t = 0; t < T; t++) mean += weights[t] / sum * size[t];
+    for (size_t t = 0; t < T; t++) {
+        const float *v = item + t * 3 * D + 2 * D + column;
+        for (size_t j = 0; j < d; j++) {
+            out[j] += weights[t] / sum * (double)v[j];
+            scale[j] += weights[t] / sum * fabs((double)v[j]) * (size[t] + mean) / 2.0;
+        }
+    }
+}
+
+static void expect(const trial_run *r, int i, int which, double *expected, double *scale)
+{
+    (void)which;
+    size_t T = (size_t)cases[i].s.tokens, D = width(i), d = (size_t)cases[i].s.head_dim;
+    for (size_t row = 0; row < rows(i); row++)
+        for (size_t column = 0; column < D; column += d)
+            one_query(expected + row * D + column, scale + row * D + column,
+                      r->arrays[QKV].values + row / T * T * 3 * D, row % T, column, i);
+}
+
+static void release(trial_run *r)
+{
+    free(r->state);
+}
+
+const trial trial_attention = {"attention", sizeof cases / sizeof *cases, describe, prepare,
+                               launch_case, expect, release};

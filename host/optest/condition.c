@@ -1,0 +1,128 @@
+/* Trial of condition: SiLU(t + y), where its table is zero over all that e^x can be; t and y as two
+ * tokens, and those before a picture's own. */
+#include <math.h>
+
+#include "ops/ops.h"
+#include "optest/trial.h"
+
+typedef enum { COMBINE, TOKENS, PREPEND } kind;
+
+enum { OUT };
+enum { EMBEDDED = 1, TABLE = 2, LABELS = 3 }; /* combine, tokens */
+enum { X = 1, CONTEXT = 2 };                  /* prepend */
+
+static const struct {
+    kind kind;
+    int rows, width; /* D; rows: prepend's batch */
+    int tokens;      /* prepend's T */
+    bool wide;       /* values from far below to far above, not finite ones among them */
+} cases[] = {
+    {COMBINE, 1, 4, 0, false},      {COMBINE, 5, 48, 0, false},     {COMBINE, 3, 200, 0, false},
+    {COMBINE, 2, 216, 0, false},    {COMBINE, 6, 144, 0, false},    {COMBINE, 100, 1152, 0, false},
+    {COMBINE, 7, 4000, 0, true},    {TOKENS, 1, 4, 0, false},       {TOKENS, 5, 52, 0, false},
+    {TOKENS, 3, 1152, 0, false},    {PREPEND, 1, 4, 1, false},      {PREPEND, 3, 52, 9, false},
+    {PREPEND, 2, 200, 16, false},   {PREPEND, 2, 1152, 49, false},
+};
+
+enum { CLASSES = 11 };
+
+/* Results of a row. */
+static int results(int i)
+{
+    const int of[] = {1, 2, cases[i].tokens + 2};
+    return of[cases[i].kind] * cases[i].width;
+}
+
+static void describe(trial_case *c, int i)
+{
+    static const char *const names[] = {"combine", "tokens", "prepend"};
+    double values = (double)cases[i].rows * results(i);
+    snprintf(c->label, sizeof c->label, "%s R=%d D=%d T=%d%s", names[cases[i].kind],
+             cases[i].rows, cases[i].width, cases[i].tokens, cases[i].wide ? " wide" : "");
+    c->bytes = (cases[i].kind == COMBINE ? 12.0 : 8.0) * values;
+    if (cases[i].kind >= TOKENS) return; /* copies: bit for bit */
+    c->flops = 10.0 * values;
+    /* exp is within 3 ulp by the standard, the division within 2.5 */
+    c->tol = (tolerance){cases[i].wide ? 5.0 : 8.0, 1.0};
+}
+
+/* Values whose e^-x is anything that float holds, and beyond. */
+static void widen(float *x, size_t count)
+{
+    static const float special[] = {NAN,  INFINITY, 1e30f,  89.0f, 0.0f,
+                                    -0.0f, 1e-30f,   -87.0f, -1e30f};
+    enum { N = sizeof special / sizeof *special };
+    for (size_t i = 0; i < count; i++) x[i] = (float)i / (float)count * 190.0f - 87.0f;
+    for (size_t i = 0; i < N; i++) x[i * 5 + 1] = special[i];
+}
+
+static status prepare_prepend(trial_run *r, int i, size_t rows, size_t width)
+{
+    status st = OK;
+    TRY(trial_normal(r, "x", rows * (size_t)cases[i].tokens * width, 0.0, 1.0));
+    TRY(trial_table(r, "context", 2 * cases[i].width, rows));
+done:
+    return st;
+}
+
+static status prepare(trial_run *r, int i)
+{
+    status st = OK;
+    size_t rows = (size_t)cases[i].rows, width = (size_t)cases[i].width;
+    TRY(trial_create(r, TRIAL_RESULT, "out", rows * (size_t)results(i)));
+    if (cases[i].kind == PREPEND) return prepare_prepend(r, i, rows, width);
+    TRY(trial_normal(r, "embedded", rows * width, 0.0, 3.0));
+    TRY(trial_normal(r, "table", CLASSES * width, 0.0, cases[i].wide ? 0.0 : 3.0));
+    if (cases[i].wide) widen(r->arrays[EMBEDDED].values, rows * width);
+    TRY(trial_ints(r, "labels", rows, CLASSES));
+    r->arrays[LABELS].ints[0] = CLASSES - 1;
+done:
+    return st;
+}
+
+static status launch_case(trial_run *r, int i)
+{
+    const trial_array *a = r->arrays;
+    int rows = cases[i].rows, width = cases[i].width;
+    switch (cases[i].kind) {
+    case COMBINE:
+        return op_condition_combine(r->d, a[OUT].b, a[EMBEDDED].b, a[TABLE].b, a[LABELS].b, rows,
+                                    width);
+    case TOKENS:
+        return op_condition_tokens(r->d, a[OUT].b, a[EMBEDDED].b, a[TABLE].b, a[LABELS].b, rows,
+                                   width);
+    case PREPEND: break;
+    }
+    modulation context = trial_modulation(r, CONTEXT, 2 * width);
+    return op_condition_prepend(r->d, a[OUT].b, a[X].b, &context, rows, cases[i].tokens, width);
+}
+
+/* One result of a row: which of its `results`, and its number in width. */
+static double value(const trial_run *r, int i, int row, int part, int j)
+{
+    const trial_array *a = r->arrays;
+    int width = cases[i].width, tokens = cases[i].tokens;
+    if (cases[i].kind == PREPEND) {
+        if (part < 2) return (double)trial_row(r, CONTEXT, 2 * width, row)[part * width + j];
+        return (double)a[X].values[(row * tokens + part - 2) * width + j];
+    }
+    double t = (double)a[EMBEDDED].values[row * width + j];
+    double y = (double)a[TABLE].values[a[LABELS].ints[row] * width + j];
+    if (cases[i].kind == TOKENS) return part ? y : t;
+    return (t + y) / (1.0 + exp(-(t + y)));
+}
+
+static void expect(const trial_run *r, int i, int which, double *expected, double *scale)
+{
+    (void)which;
+    int width = cases[i].width;
+    for (int row = 0, at = 0; row < cases[i].rows; row++)
+        for (int part = 0; part < results(i) / width; part++)
+            for (int j = 0; j < width; j++, at++) {
+                expected[at] = value(r, i, row, part, j);
+                if (cases[i].wide) scale[at] = fabs(expected[at]);
+            }
+}
+
+const trial trial_condition = {"condition", sizeof cases / sizeof *cases, describe, prepare,
+                               launch_case, expect, NULL};

@@ -1,0 +1,166 @@
+/* Trial of conv: torch's conv2d, 3x3, stride 1, padding 1, weights [Cout][Cin][3][3], after a
+ * factor and an offset per channel, SiLU and nearest upsampling, in that order. */
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/memory.h"
+#include "ops/ops.h"
+#include "optest/trial.h"
+
+enum { OUT, X, AFFINE, RESIDUAL, WEIGHT, BIAS, SCRATCH };
+
+static const struct {
+    picture_shape s; /* N, H, W, Cin */
+    int out_channels;
+    bool norm, silu, residual;
+    int up;
+} cases[] = {
+    {{1, 1, 1, 1}, 1, false, false, false, 1},     {{1, 1, 1, 4}, 3, false, false, true, 1},
+    {{2, 3, 2, 3}, 4, true, false, false, 2},      {{1, 2, 3, 16}, 16, false, false, true, 1},
+    {{2, 5, 7, 4}, 16, true, true, false, 1},      {{1, 7, 5, 16}, 33, false, false, true, 1},
+    {{1, 1, 13, 33}, 16, false, false, false, 1},  {{1, 13, 1, 16}, 17, false, true, true, 2},
+    {{2, 4, 4, 33}, 33, true, true, true, 1},      {{1, 9, 10, 33}, 3, false, false, false, 1},
+    {{1, 12, 11, 16}, 31, true, true, true, 1},    {{1, 11, 12, 16}, 32, true, true, false, 1},
+    {{2, 8, 8, 128}, 33, false, false, false, 1},  {{1, 33, 17, 16}, 128, true, true, true, 1},
+    {{1, 17, 33, 128}, 3, true, true, false, 1},   {{1, 16, 16, 4}, 128, false, false, false, 1},
+    {{2, 33, 17, 33}, 64, false, false, true, 1},  {{1, 16, 16, 128}, 128, true, true, true, 1},
+    {{1, 32, 32, 64}, 65, false, false, false, 1}, {{1, 1, 1, 16}, 16, true, true, true, 1},
+    {{1, 1, 1, 16}, 16, false, false, false, 2},   {{2, 3, 5, 16}, 32, true, true, true, 2},
+    {{1, 5, 4, 32}, 48, false, false, false, 2},   {{1, 1, 9, 48}, 16, true, false, true, 1},
+    {{1, 9, 1, 32}, 80, false, true, false, 1},    {{2, 17, 13, 64}, 48, true, true, true, 1},
+    {{1, 15, 19, 64}, 64, false, false, true, 2},  {{1, 6, 70, 32}, 32, true, true, false, 1},
+    {{1, 19, 18, 256}, 32, true, true, true, 1},   {{1, 9, 7, 512}, 64, false, false, false, 1},
+    {{1, 6, 5, 512}, 32, false, false, false, 2},  {{3, 20, 20, 16}, 16, true, true, true, 1},
+    {{2, 5, 4, 8}, 12, true, true, true, 1},       {{1, 4, 3, 8}, 8, true, true, false, 2},
+    {{1, 8, 16, 16}, 64, true, false, true, 1},    {{1, 9, 17, 20}, 68, false, true, true, 1},
+    {{2, 5, 9, 12}, 20, true, true, true, 2},      {{1, 3, 33, 5}, 8, true, true, false, 2},
+};
+
+static size_t pixels(int i)
+{
+    return (size_t)cases[i].s.height * (size_t)cases[i].s.width;
+}
+
+static size_t out_pixels(int i)
+{
+    return pixels(i) * (size_t)(cases[i].up * cases[i].up);
+}
+
+static void describe(trial_case *c, int i)
+{
+    picture_shape s = cases[i].s;
+    double in = s.channels, out = cases[i].out_channels, area = (double)s.batch * (double)pixels(i);
+    double grown = (double)s.batch * (double)out_pixels(i);
+    snprintf(c->label, sizeof c->label, "N=%d %dx%d C=%d->%d%s%s%s%s", s.batch, s.height, s.width,
+             s.channels, cases[i].out_channels, cases[i].norm ? " norm" : "",
+             cases[i].silu ? " silu" : "", cases[i].up == 2 ? " up" : "",
+             cases[i].residual ? " residual" : "");
+    c->flops = 18.0 * grown * in * out;
+    c->bytes = 4.0 * (area * in + grown * out * (cases[i].residual ? 2.0 : 1.0) + 9.0 * in * out);
+    c->tol = (tolerance){4.0, 9.0 * in + 8.0};
+}
+
+static status prepare(trial_run *r, int i)
+{
+    status st = OK;
+    picture_shape s = cases[i].s;
+    int in = s.channels, out = cases[i].out_channels;
+    size_t batch = (size_t)s.batch, C = (size_t)in, Co = (size_t)out, scratch = 0;
+    conv_weight *w;
+    TRY(memory_alloc(&w, 1, sizeof *w));
+    r->state = w;
+    const conv_layer like = {s.height * s.width, in, out, cases[i].up, 0};
+    r->input_error = conv_input_error(r->d, like);
+    TRY(trial_create(r, TRIAL_RESULT, "out", batch * out_pixels(i) * Co));
+    TRY(trial_normal(r, "x", batch * pixels(i) * C, 0.0, 1.0));
+    TRY(trial_normal(r, "affine", batch * C * 2, 0.0, 1.0));
+    TRY(trial_normal(r, "residual", batch * out_pixels(i) * Co, 0.0, 1.0));
+    TRY(trial_normal(r, "weight", Co * C * 9, 0.0, 1.0 / sqrt(9.0 * in)));
+    TRY(trial_normal(r, "bias", Co, 0.0, 1.0));
+    TRY(conv_weight_upload(r->d, w, r->arrays[WEIGHT].values, r->arrays[BIAS].values, like,
+                           "weight"));
+    TRY(conv_scratch(r->d, &scratch, w, s));
+    TRY(trial_create(r, TRIAL_SCRATCH, "scratch", scratch));
+done:
+    return st;
+}
+
+static status launch_case(trial_run *r, int i)
+{
+    const trial_array *a = r->arrays;
+    conv_use use = {cases[i].norm ? a[AFFINE].b : (buf){0}, cases[i].silu,
+                    cases[i].residual ? a[RESIDUAL].b : (buf){0}};
+    return op_conv3x3(r->d, a[OUT].b, a[X].b, r->state, cases[i].s, &use, a[SCRATCH].b);
+}
+
+/* The convolution's input at pixel (y, x) of the enlarged picture. */
+static double input_at(const trial_run *r, int i, int n, int y, int x, int c)
+{
+    picture_shape s = cases[i].s;
+    int from = (n * s.height + y / cases[i].up) * s.width + x / cases[i].up;
+    const float *affine = r->arrays[AFFINE].values + (n * s.channels + c) * 2;
+    double value = (double)r->arrays[X].values[from * s.channels + c];
+    if (cases[i].norm) value = value * (double)affine[0] + (double)affine[1];
+    return cases[i].silu ? value / (1.0 + exp(-value)) : value;
+}
+
+/* sum over c, dy, dx of weight[o][c][dy][dx] * input(y + dy - 1, x + dx - 1, c); *squares: of the
+ * terms. */
+static double one_value(const trial_run *r, int i, const double *input, int y, int x, int o,
+                        double *squares)
+{
+    int height = cases[i].s.height * cases[i].up, width = cases[i].s.width * cases[i].up;
+    int channels = cases[i].s.channels;
+    const float *weight = r->arrays[WEIGHT].values;
+    double sum = (double)r->arrays[BIAS].values[o];
+    *squares = sum * sum;
+    for (int dy = 0; dy < 3; dy++)
+        for (int dx = 0; dx < 3; dx++) {
+            int row = y + dy - 1, column = x + dx - 1;
+            if (row < 0 || column < 0 || row >= height || column >= width) continue;
+            for (int c = 0; c < channels; c++) {
+                double term = (double)weight[((o * channels + c) * 3 + dy) * 3 + dx] *
+                              input[(row * width + column) * channels + c];
+                sum += term;
+                *squares += term * term;
+            }
+        }
+    return sum;
+}
+
+/* A value is rounded at the magnitude of its terms, which may cancel, and of its neighbours': some
+ * implementations (Winograd) have them in the same sums. */
+static void expect(const trial_run *r, int i, int which, double *expected, double *scale)
+{
+    (void)which;
+    picture_shape s = cases[i].s;
+    int height = s.height * cases[i].up, width = s.width * cases[i].up;
+    double *input = NULL, mean = 0;
+    if (memory_alloc(&input, out_pixels(i) * (size_t)s.channels, sizeof *input) != OK) return;
+    size_t at = 0;
+    for (int n = 0; n < s.batch; n++) {
+        for (int p = 0; p < height * width; p++)
+            for (int c = 0; c < s.channels; c++)
+                input[p * s.channels + c] = input_at(r, i, n, p / width, p % width, c);
+        for (int p = 0; p < height * width; p++)
+            for (int o = 0; o < cases[i].out_channels; o++, at++) {
+                double squares, sum = one_value(r, i, input, p / width, p % width, o, &squares);
+                double more = cases[i].residual ? (double)r->arrays[RESIDUAL].values[at] : 0;
+                expected[at] = sum + more;
+                scale[at] = squares + more * more;
+                mean += scale[at] / (double)r->arrays[OUT].count;
+            }
+    }
+    for (size_t j = 0; j < at; j++) scale[j] = sqrt(fmax(scale[j], mean));
+    free(input);
+}
+
+static void release(trial_run *r)
+{
+    conv_weight *w = r->state;
+    if (w) conv_weight_free(r->d, w);
+    free(w);
+}
+
+const trial trial_conv = {"conv", sizeof cases / sizeof *cases, describe, prepare, launch_case,
+                          expect, release};

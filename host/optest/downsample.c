@@ -1,0 +1,108 @@
+/* Trial of downsample: torch's conv2d, 3x3, stride 2, no padding, weights [Cout][Cin][3][3], after
+ * pad(x, (0, 1, 0, 1)). */
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/memory.h"
+#include "ops/ops.h"
+#include "optest/trial.h"
+
+enum { OUT, X, WEIGHT, BIAS, PATCHES, PART, PRODUCT };
+
+static const struct {
+    int height, width, in, out;
+    int rows; /* at once; 0: what downsample_rows says */
+} cases[] = {
+    {2, 2, 1, 1, 0},    {2, 3, 3, 5, 0},     {3, 2, 4, 4, 1},     {5, 7, 3, 8, 4},
+    {4, 6, 16, 16, 0},  {9, 2, 7, 33, 2},    {2, 11, 33, 3, 5},   {8, 8, 32, 32, 7},
+    {13, 10, 17, 24, 0}, {16, 16, 64, 64, 64}, {33, 31, 24, 40, 100}, {6, 64, 128, 128, 0},
+    {20, 20, 128, 48, 64},
+};
+
+static int pixels(int i)
+{
+    return (cases[i].height / 2) * (cases[i].width / 2);
+}
+
+static picture_shape shape_of(int i)
+{
+    return (picture_shape){1, cases[i].height, cases[i].width, cases[i].in};
+}
+
+static int rows_of(int i)
+{
+    return cases[i].rows ? cases[i].rows : downsample_rows(shape_of(i));
+}
+
+static void describe(trial_case *c, int i)
+{
+    double in = cases[i].in, out = cases[i].out, area = cases[i].height * cases[i].width;
+    snprintf(c->label, sizeof c->label, "%dx%d C=%d->%d rows=%d", cases[i].height, cases[i].width,
+             cases[i].in, cases[i].out, rows_of(i));
+    c->flops = 18.0 * pixels(i) * in * out;
+    c->bytes = 4.0 * (area * in + pixels(i) * out + 9.0 * in * out);
+    c->tol = (tolerance){4.0, 9.0 * in + 8.0};
+}
+
+static status prepare(trial_run *r, int i)
+{
+    status st = OK;
+    int rows = rows_of(i), k = 9 * cases[i].in;
+    size_t in = (size_t)cases[i].in, out = (size_t)cases[i].out, product;
+    const gemm_weight like = {.n = cases[i].out, .k = k};
+    r->input_error = gemm_input_error(r->d, rows, cases[i].out, k);
+    TRY(gemm_scratch(r->d, &product, &like, rows));
+    TRY(trial_create(r, TRIAL_RESULT, "out", (size_t)pixels(i) * out));
+    TRY(trial_normal(r, "x", (size_t)cases[i].height * (size_t)cases[i].width * in, 0.0, 1.0));
+    TRY(trial_normal(r, "weight", out * in * 9, 0.0, 1.0 / sqrt((double)k)));
+    TRY(trial_normal(r, "bias", out, 0.0, 1.0));
+    TRY(trial_create(r, TRIAL_SCRATCH, "patches", (size_t)rows * in * 9));
+    TRY(trial_create(r, TRIAL_SCRATCH, "part", (size_t)rows * out));
+    TRY(trial_create(r, TRIAL_SCRATCH, "scratch", product));
+    TRY(memory_alloc(&r->state, 1, sizeof(gemm_weight)));
+    TRY(gemm_weight_upload(r->d, r->state, r->arrays[WEIGHT].values, r->arrays[BIAS].values, rows,
+                           cases[i].out, k, "packed weight"));
+done:
+    return st;
+}
+
+static status launch_case(trial_run *r, int i)
+{
+    const trial_array *a = r->arrays;
+    const downsample_room room = {rows_of(i), a[PATCHES].b, a[PART].b, a[PRODUCT].b};
+    return op_downsample(r->d, a[OUT].b, a[X].b, r->state, shape_of(i), &room);
+}
+
+/* A value is rounded at the magnitude of its terms, which may cancel. */
+static void expect(const trial_run *r, int i, int which, double *expected, double *scale)
+{
+    (void)which;
+    const float *x = r->arrays[X].values, *weight = r->arrays[WEIGHT].values;
+    int height = cases[i].height, width = cases[i].width, in = cases[i].in, out = cases[i].out;
+    for (int p = 0; p < pixels(i); p++)
+        for (int o = 0; o < out; o++) {
+            double sum = (double)r->arrays[BIAS].values[o], squares = sum * sum;
+            for (int dy = 0; dy < 3; dy++)
+                for (int dx = 0; dx < 3; dx++) {
+                    int row = p / (width / 2) * 2 + dy, column = p % (width / 2) * 2 + dx;
+                    if (row >= height || column >= width) continue;
+                    for (int c = 0; c < in; c++) {
+                        double term = (double)weight[((o * in + c) * 3 + dy) * 3 + dx] *
+                                      (double)x[(row * width + column) * in + c];
+                        sum += term;
+                        squares += term * term;
+                    }
+                }
+            expected[p * out + o] = sum;
+            scale[p * out + o] = sqrt(squares);
+        }
+}
+
+static void release(trial_run *r)
+{
+    if (r->state) gemm_weight_free(r->d, r->state);
+    free(r->state);
+}
+
+const trial trial_downsample = {"downsample", sizeof cases / sizeof *cases, describe, prepare,
+                                launch_case, expect, release};

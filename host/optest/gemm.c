@@ -1,0 +1,146 @@
+/* Trial of gemm: x W^T + b as torch's linear, then GELU (tanh form) or SiLU, gate, residual. */
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/memory.h"
+#include "ops/ops.h"
+#include "optest/trial.h"
+
+enum { OUT, A, WEIGHT, BIAS, RESIDUAL, GATE, ROWS, SCRATCH };
+
+#define NONE ACTIVATION_NONE
+#define GELU ACTIVATION_GELU_TANH
+#define SILU ACTIVATION_SILU
+
+static const struct {
+    int m, n, k;
+    activation act;
+    int residual_rows; /* 0: no residual */
+    int tokens;        /* 0: no gate */
+} cases[] = {
+    {1, 1, 1, NONE, 0, 0},        {1, 5, 3, NONE, 0, 0},        {3, 1, 17, GELU, 3, 1},
+    {7, 13, 11, NONE, 7, 0},      {7, 13, 11, NONE, 0, 7},      {8, 13, 11, NONE, 4, 2},
+    {6, 13, 11, GELU, 0, 0},      {6, 13, 11, GELU, 6, 0},      {6, 13, 11, GELU, 0, 3},
+    {6, 13, 11, GELU, 3, 2},      {6, 13, 11, SILU, 0, 0},      {6, 13, 11, SILU, 2, 0},
+    {6, 13, 11, SILU, 0, 6},      {6, 13, 11, SILU, 6, 1},      {31, 33, 32, NONE, 0, 0},
+    {32, 32, 31, NONE, 32, 16},   {33, 31, 33, GELU, 0, 0},     {63, 65, 64, SILU, 0, 0},
+    {64, 64, 64, NONE, 0, 0},     {65, 63, 65, NONE, 13, 5},    {5, 48, 16, NONE, 5, 0},
+    {32, 144, 48, NONE, 0, 0},    {32, 48, 192, NONE, 32, 16},  {18, 200, 200, NONE, 18, 9},
+    {18, 800, 200, GELU, 0, 0},   {32, 216, 864, NONE, 32, 16}, {127, 129, 128, NONE, 0, 0},
+    {128, 432, 144, NONE, 0, 0},  {2, 6912, 1152, NONE, 0, 0},  {64, 32, 1152, NONE, 0, 0},
+    {64, 1152, 16, NONE, 32, 0},  {37, 3456, 1152, NONE, 0, 0}, {64, 1152, 1152, NONE, 64, 32},
+    {33, 4608, 1152, GELU, 0, 0}, {32, 1152, 4608, NONE, 32, 16}, {400, 384, 384, NONE, 400, 200},
+    {1024, 128, 512, NONE, 0, 0}, {9, 50, 3001, SILU, 9, 2},
+    {128, 96, 256, NONE, 0, 0},   {144, 180, 288, GELU, 0, 0},  {144, 192, 288, GELU, 0, 0},
+    {672, 384, 320, NONE, 336, 96},
+    /* rows and columns at the edges of tiles, depths that end within a step */
+    {131, 132, 36, SILU, 131, 44}, {129, 127, 40, GELU, 0, 3},  {15, 257, 31, NONE, 5, 0},
+    {4, 130, 34, SILU, 4, 2},      {17, 8, 68, NONE, 17, 17},   {257, 9, 12, GELU, 257, 64},
+    /* a single tile, whose depth is split on two compute units */
+    {24, 62, 640, GELU, 0, 3},     {31, 64, 1030, GELU, 31, 0},
+};
+
+enum { GATE_AT = 3 };
+
+static int stride(int i)
+{
+    return GATE_AT + cases[i].n + 2;
+}
+
+static void describe(trial_case *c, int i)
+{
+    static const char *const names[] = {"", " gelu", " silu"};
+    double m = cases[i].m, n = cases[i].n, k = cases[i].k;
+    snprintf(c->label, sizeof c->label, "%dx%dx%d bias%s%s%s", cases[i].m, cases[i].n, cases[i].k,
+             names[cases[i].act], cases[i].tokens ? " gate" : "",
+             cases[i].residual_rows ? " residual" : "");
+    c->flops = 2.0 * m * n * k;
+    c->bytes = 4.0 * (m * k + n * k + m * n * (cases[i].residual_rows ? 2.0 : 1.0));
+    c->tol = (tolerance){4.0, k + 8.0};
+}
+
+static status prepare(trial_run *r, int i)
+{
+    status st = OK;
+    size_t m = (size_t)cases[i].m, n = (size_t)cases[i].n, k = (size_t)cases[i].k, scratch;
+    size_t items = cases[i].tokens ? (m - 1) / (size_t)cases[i].tokens + 1 : 0;
+    const gemm_weight like = {.n = cases[i].n, .k = cases[i].k};
+    r->input_error = gemm_input_error(r->d, cases[i].m, cases[i].n, cases[i].k);
+    TRY(gemm_scratch(r->d, &scratch, &like, cases[i].m));
+    TRY(trial_create(r, TRIAL_RESULT, "out", m * n));
+    TRY(trial_normal(r, "a", m * k, 0.0, 1.0));
+    TRY(trial_normal(r, "weight", n * k, 0.0, 1.0 / sqrt((double)k)));
+    TRY(trial_normal(r, "bias", n, 0.0, 1.0));
+    TRY(trial_normal(r, "residual", (size_t)cases[i].residual_rows * n, 0.0, 1.0));
+    TRY(trial_table(r, "gate", stride(i), items));
+    TRY(trial_create(r, TRIAL_SCRATCH, "scratch", scratch));
+    TRY(memory_alloc(&r->state, 1, sizeof(gemm_weight)));
+    TRY(gemm_weight_upload(r->d, r->state, r->arrays[WEIGHT].values, r->arrays[BIAS].values,
+                           cases[i].m, cases[i].n, cases[i].k, "packed weight"));
+done:
+    return st;
+}
+
+static void release(trial_run *r)
+{
+    if (r->state) gemm_weight_free(r->d, r->state);
+    free(r->state);
+}
+
+static status launch_case(trial_run *r, int i)
+{
+    const trial_array *a = r->arrays;
+    modulation gate = trial_modulation(r, GATE, stride(i));
+    gemm_epilogue e = {.act = cases[i].act,
+                       .residual = cases[i].residual_rows ? a[RESIDUAL].b : (buf){0},
+                       .residual_rows = cases[i].residual_rows,
+                       .gate = cases[i].tokens ? &gate : NULL,
+                       .gate_at = GATE_AT,
+                       .tokens = cases[i].tokens};
+    bool plain = e.act == NONE && !e.gate && !e.residual.memory;
+    return op_gemm(r->d, a[OUT].b, a[A].b, r->state, cases[i].m, plain ? NULL : &e,
+                   a[SCRATCH].b);
+}
+
+static double activate(double x, activation act)
+{
+    if (act == GELU) return 0.5 * x * (1.0 + tanh(sqrt(2.0 / 3.14159265358979323846) *
+                                                  (x + 0.044715 * x * x * x)));
+    return act == SILU ? x / (1.0 + exp(-x)) : x;
+}
+
+/* A value is rounded at the magnitude of its terms; its own may be anything: terms cancel. */
+static void expect(const trial_run *r, int i, int which, double *expected, double *scale)
+{
+    (void)which;
+    const trial_array *a = r->arrays;
+    int M = cases[i].m, N = cases[i].n, K = cases[i].k;
+    int tokens = cases[i].tokens, back = cases[i].residual_rows;
+    for (int m = 0; m < M; m++)
+        for (int n = 0; n < N; n++) {
+            const float *x = a[A].values + (size_t)m * (size_t)K;
+            const float *w = a[WEIGHT].values + (size_t)n * (size_t)K;
+            double y = (double)a[BIAS].values[n], squares = y * y;
+            for (int k = 0; k < K; k++) {
+                double term = (double)x[k] * (double)w[k];
+                y += term;
+                squares += term * term;
+            }
+            y = activate(y, cases[i].act);
+            if (tokens) {
+                double gate = (double)trial_row(r, GATE, stride(i), m / tokens)[GATE_AT + n];
+                y *= gate;
+                squares *= gate * gate;
+            }
+            if (back) {
+                double added = (double)a[RESIDUAL].values[m % back * N + n];
+                y += added;
+                squares += added * added;
+            }
+            expected[(size_t)m * (size_t)N + (size_t)n] = y;
+            scale[(size_t)m * (size_t)N + (size_t)n] = sqrt(squares);
+        }
+}
+
+const trial trial_gemm = {"gemm", sizeof cases / sizeof *cases, describe, prepare, launch_case,
+                          expect, release};

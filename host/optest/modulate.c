@@ -1,0 +1,84 @@
+/* Trial of modulate: torch's layer_norm without affine weights, then x * (1 + scale) + shift. */
+#include <math.h>
+
+#include "ops/ops.h"
+#include "optest/trial.h"
+
+enum { OUT, X, VALUES };
+
+static const struct {
+    int batch, tokens, width;
+    double mean; /* of a token; the deviation is 1 */
+} cases[] = {{1, 1, 4, 0.0},    {1, 3, 8, 0.0},    {2, 5, 48, 0.0},    {3, 7, 144, 0.0},
+             {2, 16, 200, 0.0}, {2, 9, 216, 0.0},  {1, 17, 252, 0.0},  {1, 16, 260, 0.0},
+             {4, 64, 384, 0.0}, {2, 33, 1152, 0.0}, {3, 5, 48, 100.0}, {2, 33, 1152, 1000.0},
+             {1, 4, 16, -1e4}};
+
+/* Now and then so large that it cannot be left out unnoticed. */
+static float epsilon(int i)
+{
+    return i % 2 ? 1e-6f : 0.5f;
+}
+
+/* shift, scale, gate twice: the second shift and scale are used */
+static int stride(int i)
+{
+    return 6 * cases[i].width;
+}
+
+static void describe(trial_case *c, int i)
+{
+    double values = (double)cases[i].batch * cases[i].tokens * cases[i].width;
+    snprintf(c->label, sizeof c->label, "N=%d T=%d D=%d mean=%g", cases[i].batch, cases[i].tokens,
+             cases[i].width, cases[i].mean);
+    c->flops = 8.0 * values;
+    c->bytes = 8.0 * values;
+    c->tol = (tolerance){4.0, 4.0};
+}
+
+static status prepare(trial_run *r, int i)
+{
+    status st = OK;
+    size_t batch = (size_t)cases[i].batch;
+    size_t values = batch * (size_t)cases[i].tokens * (size_t)cases[i].width;
+    TRY(trial_create(r, TRIAL_RESULT, "out", values));
+    TRY(trial_normal(r, "x", values, cases[i].mean, 1.0));
+    TRY(trial_table(r, "modulation", stride(i), batch));
+done:
+    return st;
+}
+
+static status launch_case(trial_run *r, int i)
+{
+    const trial_array *a = r->arrays;
+    int D = cases[i].width;
+    modulation m = trial_modulation(r, VALUES, stride(i));
+    return op_modulate(r->d, a[OUT].b, a[X].b, &m, cases[i].batch, cases[i].tokens, D, 3 * D,
+                       4 * D, epsilon(i));
+}
+
+static void expect(const trial_run *r, int i, int which, double *expected, double *scale)
+{
+    (void)which;
+    const trial_array *a = r->arrays;
+    int D = cases[i].width, T = cases[i].tokens;
+    for (int token = 0; token < cases[i].batch * T; token++) {
+        const float *x = a[X].values + token * D;
+        const float *shift = trial_row(r, VALUES, stride(i), token / T) + 3 * D;
+        const float *factor = shift + D;
+        double mean = 0.0, variance = 0.0;
+        for (int j = 0; j < D; j++) mean += (double)x[j] / D;
+        for (int j = 0; j < D; j++) variance += pow((double)x[j] - mean, 2.0) / D;
+        double deviation = sqrt(variance + (double)epsilon(i));
+        for (int j = 0; j < D; j++) {
+            double normal = ((double)x[j] - mean) / deviation, grow = 1.0 + (double)factor[j];
+            expected[token * D + j] = normal * grow + (double)shift[j];
+            /* a mean in float is off by its last digit, and a deviation near 1 */
+            scale[token * D + j] = (fabs(normal) + fabs(mean) / deviation + 1.0) * fabs(grow) +
+                                   fabs((double)shift[j]);
+        }
+    }
+}
+
+const trial trial_modulate = {"modulate", sizeof cases / sizeof *cases, describe, prepare,
+                              launch_case, expect, NULL};

@@ -1,0 +1,184 @@
+/* Trial of step: guidance e_free + w (e - e_free) and the update as host/sample/schedule.h writes
+ * it; the non-finite check. */
+#include <math.h>
+
+#include "ops/ops.h"
+#include "optest/trial.h"
+
+enum { LATENTS, FLAG, MODEL, NOISE, ROWS, KEPT };
+
+/* What a step does with what the one before kept. */
+typedef enum { KEEPS_NOTHING, KEEPS_FIRST, KEEPS } keeping;
+
+enum { STEPS = 3, STEP = 1, FIRST = 1, BEHIND = 1 };
+
+typedef enum { SOUND, NAN_INSIDE, INFINITE_INSIDE } ailment;
+
+static const struct {
+    int n, channels, size;
+    bool learned, noisy;
+    int guided; /* channels under guidance, 0: none */
+    float clip;
+    ailment ill;
+    keeping keeps;
+} cases[] = {
+    {1, 1, 1, false, false, 0, 0.0f, SOUND, KEEPS_NOTHING},
+    {1, 4, 4, false, false, 0, 1.0f, SOUND, KEEPS_NOTHING},
+    {2, 4, 5, false, true, 0, 0.0f, SOUND, KEEPS_NOTHING},
+    {2, 4, 5, true, true, 0, 0.0f, SOUND, KEEPS_NOTHING},
+    {3, 4, 3, true, false, 0, 1.0f, SOUND, KEEPS_NOTHING},
+    {2, 4, 4, false, false, 3, 0.0f, SOUND, KEEPS_NOTHING},
+    {2, 4, 4, false, true, 4, 1.0f, SOUND, KEEPS_NOTHING},
+    {3, 4, 5, true, true, 3, 0.0f, SOUND, KEEPS_NOTHING},
+    {2, 4, 9, true, true, 4, 1.5f, SOUND, KEEPS_NOTHING},
+    {2, 4, 32, true, true, 3, 0.0f, SOUND, KEEPS_NOTHING},
+    {2, 4, 32, true, false, 4, 0.0f, SOUND, KEEPS_NOTHING},
+    {2, 4, 5, true, true, 3, 0.0f, NAN_INSIDE, KEEPS_NOTHING},
+    {1, 4, 5, false, false, 0, 0.0f, INFINITE_INSIDE, KEEPS_NOTHING},
+    {2, 4, 5, false, false, 0, 1.0f, SOUND, KEEPS},
+    {2, 4, 5, false, false, 3, 0.0f, SOUND, KEEPS_FIRST},
+    {3, 4, 9, true, true, 4, 1.5f, SOUND, KEEPS},
+};
+
+static const float guidance = 4.0f;
+
+static size_t area(int i)
+{
+    return (size_t)cases[i].size * (size_t)cases[i].size;
+}
+
+static size_t picture(int i)
+{
+    return (size_t)cases[i].channels * area(i);
+}
+
+static int channels_out(int i)
+{
+    return cases[i].channels * (cases[i].learned ? 2 : 1);
+}
+
+static void describe(trial_case *c, int i)
+{
+    static const char *const ills[] = {"", " NaN", " Inf"};
+    double values = (double)cases[i].n * (double)picture(i);
+    const char *ill = ills[cases[i].ill];
+    static const char *const kept[] = {"", " keeps first", " keeps"};
+    snprintf(c->label, sizeof c->label, "N=%d C=%d size=%d%s%s guided=%d clip=%g%s%s",
+             cases[i].n, cases[i].channels, cases[i].size, cases[i].learned ? " learned" : "",
+             cases[i].noisy ? " noisy" : "", cases[i].guided, (double)cases[i].clip, ill,
+             kept[cases[i].keeps]);
+    c->flops = 30.0 * values;
+    c->bytes = 20.0 * values;
+    c->tol = (tolerance){4.0, 8.0};
+}
+
+/* Three steps' rows, each unlike the others; the one in use has coefficients of a real step. */
+static status make_rows(trial_run *r, int i)
+{
+    status st = trial_normal(r, "rows", STEPS * STEP_ROW_FLOATS, 0.0, 1.0);
+    if (st != OK) return st;
+    bool reads = cases[i].keeps == KEEPS;
+    /* x0_x x0_o eps_x eps_o clip to_x0 to_eps to_x noise log_min log_max to_kept keep_x0 keep_eps
+     * keep_x */
+    const float row[STEP_ROW_FLOATS] = {1.9f, -1.6f, 0.1f,  0.9f,  cases[i].clip, 0.13f,
+                                        0.2f, 0.8f,  cases[i].noisy ? 0.15f : 0.0f,
+                                        -4.5f, -3.9f, reads ? 0.7f : 0.0f, 0.6f, -0.4f, 0.3f};
+    for (int j = 0; j < STEP_ROW_FLOATS; j++)
+        r->arrays[ROWS].values[STEP * STEP_ROW_FLOATS + j] = row[j];
+    return OK;
+}
+
+static void make_ill(trial_run *r, float *values, size_t count, ailment ill)
+{
+    if (ill == SOUND) return;
+    size_t at = (size_t)(trial_uniform(r) * (double)count);
+    values[at] = ill == NAN_INSIDE ? NAN : -INFINITY;
+}
+
+static status prepare(trial_run *r, int i)
+{
+    status st = OK;
+    size_t n = (size_t)cases[i].n, pictures = FIRST + n + BEHIND;
+    TRY(trial_normal(r, "latents", pictures * picture(i), 0.0, 1.0));
+    r->arrays[LATENTS].role = TRIAL_RESULT; /* updated in place */
+    TRY(trial_create(r, TRIAL_FLAG, "flag", 1));
+    size_t batch = n * (cases[i].guided ? 2 : 1);
+    TRY(trial_normal(r, "model", batch * (size_t)channels_out(i) * area(i), 0.0, 1.0));
+    TRY(trial_normal(r, "noise", pictures * picture(i), 0.0, 1.0));
+    for (size_t j = 0; !cases[i].noisy && j < pictures * picture(i); j++)
+        r->arrays[NOISE].values[j] = NAN; /* a quiet step must not look at it */
+    TRY(make_rows(r, i));
+    TRY(trial_normal(r, "kept", pictures * picture(i), 0.0, 1.0));
+    r->arrays[KEPT].role = TRIAL_RESULT;
+    for (size_t j = 0; cases[i].keeps == KEEPS_FIRST && j < n * picture(i); j++)
+        r->arrays[KEPT].values[FIRST * picture(i) + j] = NAN; /* nothing was kept yet */
+    make_ill(r, r->arrays[LATENTS].values + FIRST * picture(i), n * picture(i), cases[i].ill);
+done:
+    return st;
+}
+
+static status launch_case(trial_run *r, int i)
+{
+    const trial_array *a = r->arrays;
+    step_use use = {.step = STEP,
+                    .first = FIRST,
+                    .n = cases[i].n,
+                    .channels = cases[i].channels,
+                    .channels_out = channels_out(i),
+                    .size = cases[i].size,
+                    .guided = cases[i].guided > 0,
+                    .learned = cases[i].learned,
+                    .kept = cases[i].keeps != KEEPS_NOTHING,
+                    .guidance = guidance,
+                    .guided_channels = cases[i].guided};
+    return op_step_update(r->d, a[LATENTS].b, a[KEPT].b, a[MODEL].b, a[NOISE].b, a[ROWS].b,
+                          a[FLAG].b, &use);
+}
+
+/* Picture b of the batch, channel c, value j of it: the new latent; *kept: what is kept. */
+static double update(const trial_run *r, int i, size_t b, size_t c, size_t j, double *kept)
+{
+    const float *row = r->arrays[ROWS].values + STEP * STEP_ROW_FLOATS;
+    const float *model = r->arrays[MODEL].values;
+    size_t outputs = (size_t)channels_out(i), C = (size_t)cases[i].channels;
+    size_t at = (FIRST + b) * picture(i) + c * area(i) + j;
+    double x = (double)r->arrays[LATENTS].values[at];
+    double o = (double)model[(b * outputs + c) * area(i) + j];
+    if (c < (size_t)cases[i].guided) {
+        double free_o = (double)model[(((size_t)cases[i].n + b) * outputs + c) * area(i) + j];
+        o = free_o + (double)guidance * (o - free_o);
+    }
+    double x0 = (double)row[0] * x + (double)row[1] * o, limit = (double)cases[i].clip;
+    if (limit > 0.0) x0 = x0 > limit ? limit : x0 < -limit ? -limit : x0;
+    double epsilon = (double)row[2] * x + (double)row[3] * o;
+    double next = (double)row[5] * x0 + (double)row[6] * epsilon + (double)row[7] * x;
+    if (cases[i].keeps == KEEPS) next += (double)row[11] * (double)r->arrays[KEPT].values[at];
+    *kept = (double)row[12] * x0 + (double)row[13] * epsilon + (double)row[14] * x;
+    double sigma = (double)row[8];
+    if (cases[i].learned) {
+        double f = ((double)model[(b * outputs + C + c) * area(i) + j] + 1.0) / 2.0;
+        sigma *= exp(0.5 * (f * (double)row[10] + (1.0 - f) * (double)row[9]));
+    }
+    return cases[i].noisy ? next + sigma * (double)r->arrays[NOISE].values[at] : next;
+}
+
+static void expect(const trial_run *r, int i, int which, double *expected, double *scale)
+{
+    (void)scale;
+    if (r->arrays[which].role == TRIAL_FLAG) {
+        expected[0] = cases[i].ill != SOUND;
+        return;
+    }
+    for (size_t j = 0; j < r->arrays[which].count; j++)
+        expected[j] = (double)r->arrays[which].values[j];
+    if (which == KEPT && cases[i].keeps == KEEPS_NOTHING) return;
+    for (size_t b = 0; b < (size_t)cases[i].n; b++)
+        for (size_t c = 0; c < (size_t)cases[i].channels; c++)
+            for (size_t j = 0; j < area(i); j++) {
+                double kept, next = update(r, i, b, c, j, &kept);
+                expected[(FIRST + b) * picture(i) + c * area(i) + j] = which == KEPT ? kept : next;
+            }
+}
+
+const trial trial_step = {"step", sizeof cases / sizeof *cases, describe, prepare, launch_case,
+                          expect, NULL};

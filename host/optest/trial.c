@@ -1,0 +1,306 @@
+/* The verb check over all trials. See trial.h. */
+#include "optest/trial.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/half.h"
+#include "base/memory.h"
+#include "base/text.h"
+
+enum {
+    PAD = 67,             /* canaries behind every buffer */
+    CANARY = 0x7fc5a5a5,  /* a quiet NaN no arithmetic makes */
+};
+
+/* Operations and bytes that an emulator, at some hundred thousand a second, gets through. */
+static const double SMALL_WORK = 3.5e5;
+
+extern const trial trial_attention, trial_blend, trial_condition, trial_conv, trial_cross,
+    trial_downsample, trial_fill, trial_gemm, trial_groupnorm, trial_modulate, trial_patchify,
+    trial_step;
+
+const trial *const trials[] = {&trial_fill,       &trial_patchify,  &trial_condition,
+                               &trial_modulate,   &trial_gemm,      &trial_attention,
+                               &trial_cross,      &trial_groupnorm, &trial_conv,
+                               &trial_downsample, &trial_step,      &trial_blend,
+                               NULL};
+
+/* ---- inputs ---- */
+
+static uint64_t next_random(trial_run *r)
+{
+    /* splitmix64 (Steele, Lea & Flood 2014) */
+    uint64_t z = r->random += 0x9e3779b97f4a7c15u;
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+    return z ^ z >> 31;
+}
+
+double trial_uniform(trial_run *r)
+{
+    return (double)(next_random(r) >> 11) * 0x1p-53;
+}
+
+static double normal(trial_run *r)
+{
+    double radius = sqrt(-2.0 * log(1.0 - trial_uniform(r)));
+    return radius * cos(6.283185307179586 * trial_uniform(r));
+}
+
+static size_t pad(const trial_run *r)
+{
+    return r->small ? 0 : PAD;
+}
+
+status trial_create(trial_run *r, trial_role role, const char *what, size_t count)
+{
+    status st = OK;
+    if (r->n_arrays == TRIAL_ARRAYS) return fail(ERR_LIMIT, "a trial of more than %d arrays",
+                                                 TRIAL_ARRAYS);
+    trial_array *a = &r->arrays[r->n_arrays++];
+    *a = (trial_array){.role = role, .what = what, .count = count};
+    TRY(memory_alloc(&a->values, count + PAD, sizeof *a->values));
+    a->ints = (int *)(void *)a->values;
+    for (size_t i = 0; i < count + PAD; i++) a->values[i] = float_from_bits(CANARY);
+    if (role == TRIAL_FLAG) memset(a->ints, 0, count * sizeof *a->ints);
+    TRY(buffer_create(r->d, &a->b, count + pad(r), what));
+done:
+    return st;
+}
+
+status trial_normal(trial_run *r, const char *what, size_t count, double mean, double deviation)
+{
+    status st = trial_create(r, TRIAL_INPUT, what, count);
+    if (st != OK) return st;
+    float *values = r->arrays[r->n_arrays - 1].values;
+    for (size_t i = 0; i < count; i++) values[i] = (float)(mean + deviation * normal(r));
+    return OK;
+}
+
+status trial_ints(trial_run *r, const char *what, size_t count, int limit)
+{
+    status st = trial_create(r, TRIAL_INPUT, what, count);
+    if (st != OK) return st;
+    int *ints = r->arrays[r->n_arrays - 1].ints;
+    for (size_t i = 0; i < count; i++) ints[i] = (int)(trial_uniform(r) * limit);
+    return OK;
+}
+
+/* Rows before the first that is meant, and numbers before the first item's, are skipped. */
+enum { FIRST_ROW = 2, ROWS_AT = 3, N_ROWS = 7 };
+
+status trial_table(trial_run *r, const char *what, int stride, size_t items)
+{
+    status st = OK;
+    TRY(trial_normal(r, what, (FIRST_ROW + N_ROWS) * (size_t)stride, 0.0, 1.0));
+    TRY(trial_ints(r, "rows", ROWS_AT + items, N_ROWS));
+    int *rows = r->arrays[r->n_arrays - 1].ints + ROWS_AT;
+    for (size_t i = 0; i < items; i++) rows[i] = (int)((N_ROWS - 1 + i * 3) % N_ROWS);
+done:
+    return st;
+}
+
+modulation trial_modulation(const trial_run *r, int table, int stride)
+{
+    const trial_array *a = &r->arrays[table];
+    return (modulation){a[0].b, a[1].b, stride, FIRST_ROW, ROWS_AT};
+}
+
+const float *trial_row(const trial_run *r, int table, int stride, int item)
+{
+    const trial_array *a = &r->arrays[table];
+    return a[0].values + (FIRST_ROW + a[1].ints[ROWS_AT + item]) * stride;
+}
+
+/* ---- one launch and its judgement ---- */
+
+/* What a case came to, beyond the numbers: broken is null or what else went wrong. */
+typedef struct {
+    comparison worst;
+    const char *what, *broken;
+} verdict;
+
+static void release(trial_run *r, const trial *t)
+{
+    if (t->release) t->release(r);
+    r->state = NULL;
+    for (int i = 0; i < r->n_arrays; i++) {
+        buffer_release(r->d, &r->arrays[i].b);
+        free(r->arrays[i].values);
+    }
+    r->n_arrays = 0;
+}
+
+static status upload(trial_run *r)
+{
+    status st = OK;
+    for (int i = 0; i < r->n_arrays; i++) {
+        const trial_array *a = &r->arrays[i];
+        TRY(buffer_upload(r->d, a->b, 0, a->values, a->count + pad(r)));
+    }
+done:
+    return st;
+}
+
+static bool same_bits(const void *a, const void *b, size_t count)
+{
+    return memcmp(a, b, count * sizeof(float)) == 0;
+}
+
+static status compare_result(trial_run *r, const trial *t, int i, tolerance tol, int which,
+                             const float *found, verdict *v)
+{
+    status st = OK;
+    const trial_array *a = &r->arrays[which];
+    double *expected = NULL, *scale = NULL, *got = NULL;
+    TRY(memory_alloc(&expected, a->count, sizeof *expected));
+    TRY(memory_alloc(&scale, a->count, sizeof *scale));
+    TRY(memory_alloc(&got, a->count, sizeof *got));
+    const int *ints = (const int *)(const void *)found;
+    for (size_t j = 0; j < a->count; j++)
+        got[j] = a->role == TRIAL_FLAG ? (double)ints[j] : (double)found[j];
+    t->expect(r, i, which, expected, scale);
+    if (a->role == TRIAL_FLAG) tol.c = 0.0;
+    comparison c = compare(got, expected, scale, a->count, tol);
+    if (!v->what || (v->worst.ok && (!c.ok || c.err > v->worst.err))) {
+        double granted = fmax(v->worst.tol, c.tol);
+        v->worst = c;
+        if (c.ok) v->worst.tol = granted; /* a flag that is right has none of its own */
+        v->what = a->what;
+    }
+done:
+    free(expected);
+    free(scale);
+    free(got);
+    return st;
+}
+
+/* Twice, but on an emulator, which looks for races itself. */
+static status launch_twice(trial_run *r, const trial *t, int i, tolerance tol, verdict *v)
+{
+    status st = OK;
+    float *found[TRIAL_ARRAYS] = {0}, *again = NULL;
+    for (int round = 0; round < (r->small ? 1 : 2); round++) {
+        TRY(upload(r));
+        TRY(t->launch(r, i));
+        TRY(device_finish(r->d));
+        for (int j = 0; j < r->n_arrays; j++) {
+            const trial_array *a = &r->arrays[j];
+            size_t count = a->count + pad(r);
+            TRY(memory_alloc(&again, count, sizeof *again));
+            TRY(buffer_download(r->d, a->b, 0, again, count));
+            if (!same_bits(again + a->count, a->values + a->count, pad(r)))
+                v->broken = "wrote beyond a buffer's end", v->what = a->what;
+            else if (a->role == TRIAL_INPUT && !same_bits(again, a->values, a->count))
+                v->broken = "changed its input", v->what = a->what;
+            else if (round && a->role != TRIAL_SCRATCH && !same_bits(again, found[j], a->count))
+                v->broken = "gave other bits the second time", v->what = a->what;
+            free(found[j]);
+            found[j] = again;
+            again = NULL;
+        }
+        if (v->broken) goto done;
+    }
+    for (int j = 0; j < r->n_arrays; j++)
+        if (r->arrays[j].role == TRIAL_RESULT || r->arrays[j].role == TRIAL_FLAG)
+            TRY(compare_result(r, t, i, tol, j, found[j], v));
+done:
+    free(again);
+    for (int j = 0; j < r->n_arrays; j++) free(found[j]);
+    return st;
+}
+
+static void describe_verdict(char *line, size_t size, const trial *t, const trial_case *c,
+                             const verdict *v, unsigned seed)
+{
+    compare_line(line, size, t->name, c->label, &v->worst);
+    size_t used = strlen(line);
+    if (v->broken)
+        snprintf(line, size, "%-10s f32 %-44s %s (%s), seed %u", t->name, c->label, v->broken,
+                 v->what, seed);
+    else if (!v->worst.ok)
+        snprintf(line + used, size - used, ": %s[%zu] is %.9g, expected %.9g, seed %u", v->what,
+                 v->worst.bad, v->worst.got, v->worst.expected, seed);
+}
+
+/* Counts the case and says it. */
+static void tell(FILE *out, bool verbose, trial_tally *tally, const trial *t, const trial_case *c,
+                 const verdict *v, unsigned seed)
+{
+    char line[sizeof tally->first_failure];
+    bool ok = v->worst.ok && !v->broken;
+    describe_verdict(line, sizeof line, t, c, v, seed);
+    if (!ok && !tally->failed) text_copy(tally->first_failure, sizeof line, line);
+    tally->cases++;
+    tally->failed += !ok;
+    if (v->worst.tol > 0.0 && !(v->worst.err / v->worst.tol <= tally->worst)) {
+        tally->worst = v->worst.err / v->worst.tol;
+        text_copy(tally->worst_case, sizeof tally->worst_case, c->label);
+    }
+    if (!out || (!verbose && ok)) return;
+    fprintf(out, "%s\n", line);
+    fflush(out); /* a case may take long: whoever reads a pipe sees it at once, too */
+}
+
+/* ---- the verb ---- */
+
+status trial_check(device *d, const trial *t, unsigned seed, bool small, bool verbose, FILE *out,
+                   trial_tally *tally)
+{
+    status st = OK;
+    *tally = (trial_tally){0};
+    trial_run r = {.d = d, .small = small};
+    for (int i = 0; i < t->n_cases; i++) {
+        trial_case c = {0};
+        verdict v = {0};
+        t->describe(&c, i);
+        if (small && c.flops + c.bytes > SMALL_WORK) continue;
+        r.random = ((uint64_t)seed << 16) + (uint64_t)i;
+        r.input_error = 0.0;
+        TRY(t->prepare(&r, i));
+        if (r.input_error > 0.0) c.tol = compare_narrow(c.tol, r.input_error);
+        TRY(launch_twice(&r, t, i, c.tol, &v));
+        tell(out, verbose, tally, t, &c, &v, seed);
+        release(&r, t);
+    }
+done:
+    release(&r, t);
+    return st == OK ? OK : fail_in(st, "%s", t->name);
+}
+
+status trial_find(const trial **t, const char *name)
+{
+    char names[256] = "";
+    for (int i = 0; trials[i]; i++) {
+        if (!strcmp(trials[i]->name, name)) {
+            *t = trials[i];
+            return OK;
+        }
+        size_t used = strlen(names);
+        snprintf(names + used, sizeof names - used, "%s%s", i ? ", " : "", trials[i]->name);
+    }
+    return fail(ERR_USAGE, "check: no operator is called %s; there are %s", name, names);
+}
+
+status trial_check_all(device *d, const char *const *names, int n, unsigned seed, bool small,
+                       FILE *out, trial_tally *all)
+{
+    status st = OK;
+    const trial *t;
+    trial_tally tally;
+    *all = (trial_tally){0};
+    for (int i = 0; i < n; i++) TRY(trial_find(&t, names[i]));
+    for (int i = 0; n ? i < n : trials[i] != NULL; i++) {
+        if (n)
+            TRY(trial_find(&t, names[i]));
+        else
+            t = trials[i];
+        TRY(trial_check(d, t, seed, small, true, out, &tally));
+        all->cases += tally.cases;
+        all->failed += tally.failed;
+    }
+done:
+    return st;
+}

@@ -1,0 +1,580 @@
+/* One operator at one shape. See workload.h. */
+#include "optest/workload.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "base/parallel.h"
+#include "device/launch.h"
+
+enum {
+    PAD = 67,                /* canaries behind the result */
+    CACHED_FLOATS = 8 << 20, /* of weights, that a cache may keep */
+};
+static const float CANARY = 12345.678f;
+
+typedef struct workload_kind {
+    const char *op;
+    const char *(*class)(const int *s);
+    double (*flops)(const int *s);
+    void (*sizes)(workload *w); /* n_*; by set_rows n_rows, row_floats, place */
+    void (*expect)(const workload *w, int row, double *out);
+    status (*enter)(workload *w, workload_entry *e, size_t *scratch);
+    status (*queue)(workload *w, workload_entry *e);
+} workload_kind;
+
+/* lowbias32 (Wellons 2018) */
+static uint32_t workload_random(uint32_t x)
+{
+    x = (x ^ x >> 16) * 0x7feb352du;
+    x = (x ^ x >> 15) * 0x846ca68bu;
+    return x ^ x >> 16;
+}
+
+void workload_values(float *out, size_t n, uint32_t seed)
+{
+    for (size_t i = 0; i < n; i++)
+        out[i] = (float)(int32_t)workload_random((uint32_t)i + seed) * 0x1p-31f;
+}
+
+/* The results that are compared: runs of row_floats neighbours, which begin at multiples of `step`
+ * among `of` rows of the result that have `row` values each. As many as `cost` operations for each
+ * allow: the first, the last, and between them one by chance in each of as many equal parts. */
+static void set_rows(workload *w, size_t of, size_t row, size_t step, double cost)
+{
+    static const double BUDGET = 3e7;
+    size_t in_row = ceil_div(row, step), all = of * in_row;
+    double n = BUDGET / cost < 16 ? 16 : BUDGET / cost;
+    w->row_floats = step;
+    w->n_rows = n < WORKLOAD_ROWS ? (int)n : WORKLOAD_ROWS;
+    if ((size_t)w->n_rows > all) w->n_rows = (int)all;
+    for (int i = 0; i < w->n_rows; i++) {
+        size_t first = all * (size_t)i / (size_t)w->n_rows;
+        size_t end = all * (size_t)(i + 1) / (size_t)w->n_rows;
+        size_t at = first + workload_random((uint32_t)i + 1) % (end - first);
+        if (i == 0) at = 0;
+        if (i == w->n_rows - 1) at = all - 1;
+        size_t column = at % in_row * step;
+        if (column + step > row) column = row - step; /* the last ones overlap */
+        w->place[i] = at / in_row * row + column;
+    }
+}
+
+/* ---- products: [residual +] [gate *] act(a w^T + b) ---- */
+
+enum { FEW = 128, NARROW = 64 }; /* fewer than these */
+enum { SEGMENT = 16 };           /* results in a row that are compared together */
+
+static const char *product_class(const int *s)
+{
+    return s[0] < FEW ? "products of few rows"
+           : s[1] < NARROW || s[2] < NARROW ? "narrow products" : "products";
+}
+
+static double product_flops(const int *s)
+{
+    return 2.0 * s[0] * s[1] * s[2];
+}
+
+static void product_sizes(workload *w)
+{
+    size_t m = (size_t)w->shape[0], n = (size_t)w->shape[1], k = (size_t)w->shape[2];
+    w->n_in = m * k;
+    w->n_weights = n * k;
+    w->n_bias = w->n_factors = n;
+    w->n_residual = w->n_out = m * n;
+    set_rows(w, m, n, n < SEGMENT ? n : SEGMENT, 2.0 * SEGMENT * (double)k);
+}
+
+static double activate(double x, unsigned use)
+{
+    if (use & FUSED_GELU)
+        return 0.5 * x * (1.0 + tanh(0.7978845608028654 * (x + 0.044715 * x * x * x)));
+    return use & FUSED_SILU ? x / (1.0 + exp(-x)) : x;
+}
+
+static void product_expect(const workload *w, int row, double *out)
+{
+    size_t n = (size_t)w->shape[1], k = (size_t)w->shape[2];
+    size_t m = w->place[row] / n, first = w->place[row] % n;
+    const float *a = w->in + m * k;
+    for (size_t i = 0; i < w->row_floats; i++) {
+        const float *b = w->weights + (first + i) * k;
+        double x = (double)w->bias[first + i];
+        for (size_t l = 0; l < k; l++) x += (double)a[l] * (double)b[l];
+        x = activate(x, w->use);
+        if (w->use & FUSED_GATE) x *= (double)w->factors[first + i];
+        if (w->use & FUSED_RESIDUAL) x += (double)w->residual[w->place[row] + i];
+        out[i] = x;
+    }
+}
+
+static status product_enter(workload *w, workload_entry *e, size_t *scratch)
+{
+    const int *s = w->shape;
+    status st = OK;
+    for (int i = 0; i < e->n && st == OK; i++)
+        st = gemm_weight_upload(w->d, &e->products[i], w->weights, w->bias, s[0], s[1], s[2],
+                                "a candidate");
+    return st == OK ? gemm_scratch(w->d, scratch, &e->products[0], s[0]) : st;
+}
+
+static status product_queue(workload *w, workload_entry *e)
+{
+    const modulation gate = {w->b_factors, w->b_rows, w->shape[1], 0, 0};
+    gemm_epilogue use = {.tokens = w->shape[0]};
+    if (w->use & FUSED_GELU) use.act = ACTIVATION_GELU_TANH;
+    if (w->use & FUSED_SILU) use.act = ACTIVATION_SILU;
+    if (w->use & FUSED_GATE) use.gate = &gate;
+    if (w->use & FUSED_RESIDUAL) {
+        use.residual = w->b_residual;
+        use.residual_rows = w->shape[0];
+    }
+    return op_gemm(w->d, w->b_out, w->b_in, &e->products[e->next], w->shape[0], &use, e->scratch);
+}
+
+/* ---- attention ---- */
+
+static attention_shape attention_of(const workload *w)
+{
+    return (attention_shape){w->shape[0], w->shape[1], w->shape[2], w->shape[3]};
+}
+
+static const char *attention_class(const int *s)
+{
+    return s[3] > 128 ? "attention, wide heads" : "attention";
+}
+
+static double attention_flops(const int *s)
+{
+    return 4.0 * s[0] * s[1] * s[1] * s[2] * s[3];
+}
+
+/* A row is one head of one token. */
+static void attention_sizes(workload *w)
+{
+    size_t tokens = (size_t)w->shape[0] * (size_t)w->shape[1];
+    size_t heads = (size_t)w->shape[2], d = (size_t)w->shape[3];
+    w->n_in = tokens * 3 * heads * d;
+    w->n_out = tokens * heads * d;
+    set_rows(w, tokens * heads, d, d, 6.0 * w->shape[1] * (double)d);
+}
+
+static void attention_expect(const workload *w, int row, double *out)
+{
+    attention_shape s = attention_of(w);
+    size_t d = (size_t)s.head_dim, T = (size_t)s.tokens, width = (size_t)s.heads * d;
+    size_t at = w->place[row] / d, head = at % (size_t)s.heads, token = at / (size_t)s.heads;
+    const float *q = w->in + token * 3 * width + head * d;
+    const float *keys = w->in + token / T * T * 3 * width + width + head * d;
+    double most = -INFINITY, sum = 0.0, scale = 1.0 / sqrt((double)d);
+    for (int pass = 0; pass < 2; pass++)
+        for (size_t t = 0; t < T; t++) {
+            const float *k = keys + t * 3 * width, *v = k + width;
+            double score = 0.0;
+            for (size_t i = 0; i < d; i++) score += (double)q[i] * (double)k[i];
+            score *= scale;
+            if (pass == 0) most = fmax(most, score);
+            if (pass == 0) continue;
+            double p = exp(score - most);
+            sum += p;
+            for (size_t i = 0; i < d; i++) out[i] += p * (double)v[i];
+        }
+    for (size_t i = 0; i < d; i++) out[i] /= sum;
+}
+
+static status attention_enter(workload *w, workload_entry *e, size_t *scratch)
+{
+    return attention_prepare(w->d, &e->attention, scratch, attention_of(w));
+}
+
+static status attention_queue(workload *w, workload_entry *e)
+{
+    return op_attention(w->d, w->b_out, w->b_in, e->scratch, &e->attention);
+}
+
+/* ---- convolutions: [residual +] conv(enlarge([silu(norm](x[)])) ---- */
+
+/* As square as it goes. */
+static picture_shape picture_of(const workload *w)
+{
+    int pixels = w->shape[0], height = (int)sqrt((double)pixels);
+    while (pixels % height) height--;
+    return (picture_shape){1, height, pixels / height, w->shape[1]};
+}
+
+static const char *conv_class(const int *s)
+{
+    return s[1] < NARROW || s[2] < NARROW ? "3x3, few channels"
+           : s[3] == 1 ? "3x3 convolutions" : "3x3, enlarging";
+}
+
+static double conv_flops(const int *s)
+{
+    return 18.0 * s[0] * s[3] * s[3] * s[1] * s[2];
+}
+
+static void conv_sizes(workload *w)
+{
+    size_t in = (size_t)w->shape[1], out = (size_t)w->shape[2], up = (size_t)w->shape[3];
+    size_t grown = (size_t)w->shape[0] * up * up;
+    w->n_in = (size_t)w->shape[0] * in;
+    w->n_weights = in * out * 9;
+    w->n_bias = out;
+    w->n_factors = 2 * in;
+    w->n_residual = w->n_out = grown * out;
+    set_rows(w, grown, out, out, 18.0 * (double)(in * out));
+}
+
+/* One tap: what the pixel at (y, x) of the enlarged picture adds to each channel. */
+static void conv_tap(const workload *w, picture_shape s, int y, int x, int tap, double *out)
+{
+    int up = w->shape[3];
+    size_t in = (size_t)s.channels;
+    if (y < 0 || x < 0 || y >= s.height * up || x >= s.width * up) return;
+    const float *pixel = w->in + ((size_t)(y / up) * (size_t)s.width + (size_t)(x / up)) * in;
+    for (size_t c = 0; c < in; c++) {
+        double v = (double)pixel[c];
+        if (w->use & FUSED_NORM) {
+            v = v * (double)w->factors[2 * c] + (double)w->factors[2 * c + 1];
+            v /= 1.0 + exp(-v);
+        }
+        for (size_t o = 0; o < w->row_floats; o++)
+            out[o] += v * (double)w->weights[(o * in + c) * 9 + (size_t)tap];
+    }
+}
+
+static void conv_expect(const workload *w, int row, double *out)
+{
+    picture_shape s = picture_of(w);
+    int at = (int)(w->place[row] / w->row_floats), width = s.width * w->shape[3];
+    for (int tap = 0; tap < 9; tap++)
+        conv_tap(w, s, at / width + tap / 3 - 1, at % width + tap % 3 - 1, tap, out);
+    for (size_t o = 0; o < w->row_floats; o++) {
+        out[o] += (double)w->bias[o];
+        if (w->use & FUSED_RESIDUAL) out[o] += (double)w->residual[w->place[row] + o];
+    }
+}
+
+static status conv_enter(workload *w, workload_entry *e, size_t *scratch)
+{
+    const int *s = w->shape;
+    status st = OK;
+    for (int i = 0; i < e->n && st == OK; i++)
+        st = conv_weight_upload(w->d, &e->layers[i], w->weights, w->bias,
+                                (conv_layer){s[0], s[1], s[2], s[3], w->use}, "a candidate");
+    return st == OK ? conv_scratch(w->d, scratch, &e->layers[0], picture_of(w)) : st;
+}
+
+static status conv_queue(workload *w, workload_entry *e)
+{
+    conv_use use = {0};
+    if (w->use & FUSED_NORM) use = (conv_use){.affine = w->b_factors, .silu = true};
+    if (w->use & FUSED_RESIDUAL) use.residual = w->b_residual;
+    return op_conv3x3(w->d, w->b_out, w->b_in, &e->layers[e->next], picture_of(w), &use,
+                      e->scratch);
+}
+
+/* ---- layer norm with modulation: batch, tokens, width ---- */
+
+static const float EPSILON = 1e-6f;
+
+static void modulate_sizes(workload *w)
+{
+    size_t rows = (size_t)w->shape[0] * (size_t)w->shape[1], width = (size_t)w->shape[2];
+    w->n_in = w->n_out = rows * width;
+    w->n_factors = 2 * width; /* shift, then scale, the same for all items */
+    w->n_row_numbers = (size_t)w->shape[0];
+    set_rows(w, rows, width, width, 8.0 * (double)width);
+}
+
+static double mean_of(const float *x, size_t n)
+{
+    double sum = 0.0;
+    for (size_t i = 0; i < n; i++) sum += (double)x[i];
+    return sum / (double)n;
+}
+
+static void modulate_expect(const workload *w, int row, double *out)
+{
+    size_t width = w->row_floats;
+    const float *x = w->in + w->place[row], *shift = w->factors, *scale = w->factors + width;
+    double mean = mean_of(x, width), variance = 0.0;
+    for (size_t i = 0; i < width; i++) variance += ((double)x[i] - mean) * ((double)x[i] - mean);
+    double deviation = sqrt(variance / (double)width + (double)EPSILON);
+    for (size_t i = 0; i < width; i++)
+        out[i] = ((double)x[i] - mean) / deviation * (1.0 + (double)scale[i]) + (double)shift[i];
+}
+
+static status modulate_queue(workload *w, workload_entry *e)
+{
+    int width = w->shape[2];
+    const modulation m = {w->b_factors, w->b_rows, 0, 0, 0};
+    (void)e;
+    return op_modulate(w->d, w->b_out, w->b_in, &m, w->shape[0], w->shape[1], width, 0, width,
+                       EPSILON);
+}
+
+/* ---- group norm with SiLU: pixels, channels, groups ---- */
+
+static void groupnorm_sizes(workload *w)
+{
+    size_t pixels = (size_t)w->shape[0], channels = (size_t)w->shape[1];
+    size_t each = channels / (size_t)w->shape[2];
+    w->n_in = w->n_out = pixels * channels;
+    w->n_bias = channels;
+    w->n_factors = channels;
+    set_rows(w, pixels, channels, each, 4.0 * (double)(pixels * each));
+}
+
+/* One group's channels of one pixel. */
+static void groupnorm_expect(const workload *w, int row, double *out)
+{
+    size_t channels = (size_t)w->shape[1], each = w->row_floats, pixels = (size_t)w->shape[0];
+    size_t first = w->place[row] % channels;
+    double sum = 0.0, squares = 0.0, n = (double)(pixels * each);
+    for (int pass = 0; pass < 2; pass++)
+        for (size_t p = 0; p < pixels; p++)
+            for (size_t c = 0; c < each; c++) {
+                double x = (double)w->in[p * channels + first + c];
+                if (pass == 0) sum += x;
+                else squares += (x - sum / n) * (x - sum / n);
+            }
+    double deviation = sqrt(squares / n + (double)EPSILON);
+    for (size_t c = 0; c < each; c++) {
+        double x = ((double)w->in[w->place[row] + c] - sum / n) / deviation;
+        x = x * (double)w->factors[first + c] + (double)w->bias[first + c];
+        out[c] = x / (1.0 + exp(-x));
+    }
+}
+
+static picture_shape groupnorm_picture(const workload *w)
+{
+    return (picture_shape){1, 1, w->shape[0], w->shape[1]};
+}
+
+static status groupnorm_enter(workload *w, workload_entry *e, size_t *scratch)
+{
+    /* the factors, and behind them the statistics */
+    (void)e;
+    *scratch = 0;
+    status st = buffer_create(w->d, &w->b_affine, 2 * (size_t)w->shape[1], "a norm");
+    if (st == OK) *scratch = groupnorm_scratch(groupnorm_picture(w), w->shape[2]);
+    return st;
+}
+
+static status groupnorm_queue(workload *w, workload_entry *e)
+{
+    const groupnorm_use use = {.affine = w->b_affine, .silu = true, .up = 1};
+    picture_shape s = groupnorm_picture(w);
+    status st = op_groupnorm_statistics(w->d, w->b_affine, w->b_in, w->b_factors, w->b_bias,
+                                        e->scratch, s, w->shape[2], EPSILON);
+    return st == OK ? op_groupnorm_apply(w->d, w->b_out, w->b_in, s, &use) : st;
+}
+
+/* ---- all of them ---- */
+
+static const char *no_class(const int *s)
+{
+    (void)s;
+    return "";
+}
+
+static double no_flops(const int *s)
+{
+    (void)s;
+    return 0.0;
+}
+
+static status enter_nothing(workload *w, workload_entry *e, size_t *scratch)
+{
+    (void)w, (void)e;
+    *scratch = 0;
+    return OK;
+}
+
+static const workload_kind kinds[] = {
+    {"gemm", product_class, product_flops, product_sizes, product_expect, product_enter,
+     product_queue},
+    {"attention", attention_class, attention_flops, attention_sizes, attention_expect,
+     attention_enter, attention_queue},
+    {"conv", conv_class, conv_flops, conv_sizes, conv_expect, conv_enter, conv_queue},
+    {"modulate", no_class, no_flops, modulate_sizes, modulate_expect, enter_nothing,
+     modulate_queue},
+    {"groupnorm", no_class, no_flops, groupnorm_sizes, groupnorm_expect, groupnorm_enter,
+     groupnorm_queue},
+};
+
+static const workload_kind *find(const char *op)
+{
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (!strcmp(kinds[i].op, op)) return &kinds[i];
+    return NULL;
+}
+
+const char *workload_class(const char *op, const int *shape)
+{
+    const workload_kind *k = find(op);
+    return k ? k->class(shape) : "";
+}
+
+double workload_flops(const char *op, const int *shape)
+{
+    const workload_kind *k = find(op);
+    return k ? k->flops(shape) : 0.0;
+}
+
+static status expect_row(void *context, size_t i, int thread)
+{
+    workload *w = context;
+    (void)thread;
+    w->kind->expect(w, (int)i, w->expected + i * w->row_floats);
+    return OK;
+}
+
+/* Host values, and their buffer where b is not null. */
+static status make(workload *w, float **values, buf *b, size_t n, uint32_t seed)
+{
+    status st = memory_alloc(values, n, sizeof **values);
+    if (st != OK) return st;
+    workload_values(*values, n, seed);
+    if (b && st == OK) st = buffer_create(w->d, b, n, "a candidate");
+    return b && st == OK && n ? buffer_upload(w->d, *b, 0, *values, n) : st;
+}
+
+unsigned workload_usual(const char *op)
+{
+    return !strcmp(op, "gemm")   ? FUSED_GELU | FUSED_GATE | FUSED_RESIDUAL
+           : !strcmp(op, "conv") ? FUSED_NORM | FUSED_RESIDUAL
+                                 : 0;
+}
+
+status workload_open(workload *w, device *d, const char *op, const int *shape, unsigned use)
+{
+    int *rows = NULL;
+    status st = OK;
+    *w = (workload){.d = d, .kind = find(op), .use = use, .n_row_numbers = 1};
+    if (!w->kind) return fail(ERR_USAGE, "%s: no such operator", op);
+    memcpy(w->shape, shape, sizeof w->shape);
+    w->kind->sizes(w);
+    if (!(use & FUSED_RESIDUAL)) w->n_residual = 0;
+    TRY(make(w, &w->in, &w->b_in, w->n_in, 1));
+    TRY(make(w, &w->weights, NULL, w->n_weights, 0x51ab3d));
+    TRY(make(w, &w->bias, &w->b_bias, w->n_bias, 0x7e11a5));
+    TRY(make(w, &w->residual, &w->b_residual, w->n_residual, 0x0d17c1));
+    TRY(make(w, &w->factors, &w->b_factors, w->n_factors, 0x3c0ffe));
+    TRY(memory_alloc(&w->found, w->n_out + PAD, sizeof *w->found));
+    TRY(buffer_create(d, &w->b_out, w->n_out + PAD, "a candidate"));
+    TRY(memory_alloc(&rows, w->n_row_numbers, sizeof *rows)); /* all are row 0 */
+    TRY(buffer_create(d, &w->b_rows, w->n_row_numbers, "a candidate"));
+    TRY(buffer_upload(d, w->b_rows, 0, rows, w->n_row_numbers));
+    TRY(memory_alloc(&w->expected, (size_t)w->n_rows * w->row_floats, sizeof *w->expected));
+    TRY(parallel_for((size_t)w->n_rows, expect_row, w));
+done:
+    free(rows);
+    if (st != OK) workload_close(w);
+    return st;
+}
+
+void workload_close(workload *w)
+{
+    buf *buffers[] = {&w->b_in,      &w->b_out,  &w->b_residual, &w->b_bias,
+                      &w->b_factors, &w->b_rows, &w->b_affine};
+    if (!w->d) return;
+    for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) buffer_release(w->d, buffers[i]);
+    free(w->in);
+    free(w->weights);
+    free(w->bias);
+    free(w->residual);
+    free(w->factors);
+    free(w->found);
+    free(w->expected);
+    *w = (workload){0};
+}
+
+int workload_copies(const workload *w)
+{
+    size_t copies = w->n_weights ? CACHED_FLOATS / w->n_weights + 1 : 1;
+    return copies < WORKLOAD_COPIES ? (int)copies : WORKLOAD_COPIES;
+}
+
+status workload_enter(workload *w, workload_entry *e, int copies)
+{
+    size_t scratch = 0;
+    *e = (workload_entry){.n = copies};
+    status st = w->kind->enter(w, e, &scratch);
+    if (st == OK && scratch) st = buffer_create(w->d, &e->scratch, scratch, "a candidate");
+    if (st != OK) workload_leave(w, e);
+    return st;
+}
+
+void workload_leave(workload *w, workload_entry *e)
+{
+    for (int i = 0; i < WORKLOAD_COPIES; i++) {
+        gemm_weight_free(w->d, &e->products[i]);
+        conv_weight_free(w->d, &e->layers[i]);
+    }
+    buffer_release(w->d, &e->scratch);
+}
+
+status workload_queue(workload *w, workload_entry *e)
+{
+    e->next = (e->next + 1) % e->n;
+    return w->kind->queue(w, e);
+}
+
+/* Relative L2 that is granted: of fp32 arithmetic, or of inputs that were rounded. */
+static double granted(const workload *w)
+{
+    static const double by_precision[N_PRECISIONS] = {1e-5, 1e-5, 8e-3, 2e-3};
+    bool norm = w->kind->flops == no_flops; /* always in fp32 */
+    return norm ? by_precision[PRECISION_FP32] : by_precision[w->d->settings.precision];
+}
+
+static const char *judge(const workload *w)
+{
+    double off = 0.0, size = 0.0, most = granted(w);
+    for (size_t i = 0; i < PAD; i++)
+        if (w->found[w->n_out + i] != CANARY) return "wrote beyond the end of its result";
+    for (size_t i = 0; i < w->n_out; i++)
+        if (!isfinite(w->found[i])) return "left out a result, or made no number";
+    for (int r = 0; r < w->n_rows; r++) {
+        const double *expected = w->expected + (size_t)r * w->row_floats;
+        double row_off = 0.0, row_size = 0.0;
+        for (size_t i = 0; i < w->row_floats; i++) {
+            double e = (double)w->found[w->place[r] + i] - expected[i];
+            row_off += e * e;
+            row_size += expected[i] * expected[i];
+        }
+        if (row_off > 16.0 * most * most * row_size) return "a row of its result is wrong";
+        off += row_off;
+        size += row_size;
+    }
+    return off > most * most * size ? "its result is wrong" : NULL;
+}
+
+status workload_check(workload *w, workload_entry *e, const char **wrong)
+{
+    status st = OK;
+    *wrong = NULL;
+    for (size_t i = 0; i < w->n_out + PAD; i++) w->found[i] = i < w->n_out ? NAN : CANARY;
+    TRY(buffer_upload(w->d, w->b_out, 0, w->found, w->n_out + PAD));
+    TRY(workload_queue(w, e));
+    TRY(buffer_download(w->d, w->b_out, 0, w->found, w->n_out + PAD));
+    *wrong = judge(w);
+done:
+    return st;
+}
+
+bool workload_has_whole(const char *op)
+{
+    return !strcmp(op, "gemm");
+}
+
+status workload_check_whole(workload *w, workload_entry *e)
+{
+    return e->products[0].n ? gemm_check(w->d, &e->products[0], w->shape[0]) : OK;
+}

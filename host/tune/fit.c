@@ -1,0 +1,273 @@
+/* Quick measurements. See fit.h. */
+#include "tune/fit.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/text.h"
+#include "ops/first_use.h"
+#include "ops/ops.h"
+#include "tune/contestant.h"
+#include "tune/stored.h"
+
+enum {
+    MOST = 8, /* candidates of an implementation */
+    MOST_OTHER = 3, /* of one in fp32 beside one in bf16x3 */
+    /* the product: a layer of a DiT, halves that Strassen's scheme takes, two parts of depth */
+    ROWS = 256, MOST_ROWS = 4096, COLUMNS = 768, DEPTH = 2304,
+    /* the convolution: a layer of a decoder */
+    SIDE = 32, MOST_SIDE = 128, CHANNELS = 256,
+    WORDS = 10,
+};
+static const double WORTH = 0.95; /* of the best's time: a smaller gain may be noise */
+/* Of measuring a candidate, and within which a child must answer. */
+static const double MEASURE_SECONDS = 0.1, ANSWER_SECONDS = 60.0;
+
+/* An operator at one shape. */
+typedef struct {
+    const char *op;
+    double share; /* of the time: some take long to build */
+    int shape[TUNING_SIZES];
+    int (*kinds)(const device *d, const int *shape, const tuning **out);
+    bool (*keeps_fp32)(const tuning *t);
+} fitting;
+
+typedef struct {
+    device *d;
+    const fitting *f;
+    const tuning *serving; /* the implementation that serves untuned */
+    choice all[MOST + MOST_OTHER];
+    int n;
+    double until; /* clock */
+    const char *words[WORDS];
+    char index[16];
+    contestant child;
+    char bits[HASH_TEXT]; /* of the serving one's first result */
+    choice best; /* t null: none is right */
+} contest;
+
+/* ---- what is run ---- */
+
+enum { PRODUCT, LAYER, N_FITTINGS };
+
+/* Large enough that the largest tiles keep every compute unit of a GPU busy. */
+static void choose_shapes(const device *d, fitting out[N_FITTINGS])
+{
+    size_t rows = ROWS, side = SIDE, units = d->class == CLASS_GPU ? d->info.compute_units : 1;
+    const size_t tile = 128, row_tiles = COLUMNS / tile, layer_tiles = CHANNELS / 64;
+    while (rows < MOST_ROWS && rows / tile * row_tiles < 2 * units) rows *= 2;
+    while (side < MOST_SIDE && side * side / tile * layer_tiles < 2 * units) side *= 2;
+    out[PRODUCT] = (fitting){.op = "gemm", .share = 0.75, .kinds = gemm_kinds,
+                             .keeps_fp32 = gemm_keeps_fp32,
+                             .shape = {(int)rows, COLUMNS, DEPTH}};
+    out[LAYER] = (fitting){.op = "conv", .share = 0.25, .kinds = conv_kinds,
+                           .keeps_fp32 = conv_keeps_fp32,
+                           .shape = {(int)(side * side), CHANNELS, CHANNELS, 1}};
+}
+
+/* Adds known values of t that fit, at most `most`; returns how many. */
+static int add_known(choice *out, const device *d, const fitting *f, const tuning *t, int most)
+{
+    const int *known[MOST];
+    int n = tuning_known(known, most, d, t, f->shape);
+    for (int i = 0; i < n; i++) {
+        out[i].t = t;
+        memcpy(out[i].values, known[i], sizeof out->values);
+    }
+    return n;
+}
+
+/* The implementation that serves, and with bf16x3 the first in fp32 too. */
+static int candidates(choice out[MOST + MOST_OTHER], const device *d, const fitting *f)
+{
+    const tuning *all[TUNING_KINDS];
+    int kinds = f->kinds(d, f->shape, all), n = 0;
+    if (kinds) n = add_known(out, d, f, all[0], MOST);
+    if (!n || d->settings.precision != PRECISION_AUTO || f->keeps_fp32(all[0])) return n;
+    for (int i = 1; i < kinds; i++)
+        if (f->keeps_fp32(all[i]))
+            return n + add_known(out + n, d, f, all[i], MOST_OTHER);
+    return n;
+}
+
+/* ---- the contest ---- */
+
+static void note(const contest *c, int i, const char *what)
+{
+    char line[200];
+    snprintf(line, sizeof line, "%s %s, candidate %d of %d: %s", c->f->op, c->all[i].t->kind, i + 1,
+             c->n, what);
+    if (c->d->settings.note) c->d->settings.note(line);
+}
+
+/* What fails is remembered, so that nothing uses it. */
+static status failed(contest *c, int i, contestant_answer answer)
+{
+    static const char *const reasons[] = {[CONTESTANT_WRONG] = "its result was wrong",
+                                          [CONTESTANT_FAILED] = "it failed to build or to run",
+                                          [CONTESTANT_DIED] = "it ended the process that tried it, "
+                                                              "or hung"};
+    const choice *e = &c->all[i];
+    const first_use what = {c->f->op, e->t, e->values, c->f->shape, 0};
+    bool counts = !c->child.lacking && (answer == CONTESTANT_WRONG ||
+                                        answer == CONTESTANT_FAILED || answer == CONTESTANT_DIED);
+    note(c, i, counts ? reasons[answer] : "could not be tried");
+    return counts ? first_use_strike(c->d, &what, reasons[answer], answer == CONTESTANT_DIED) : OK;
+}
+
+/* Candidate i against the best so far, which the child holds. Those of the implementation that
+ * serves must have the same bits as the first of them. */
+static status try_one(contest *c, int i)
+{
+    const choice *e = &c->all[i];
+    contest_time time;
+    char line[80];
+    status st = contestant_start(&c->child, c->words);
+    if (st != OK) return st;
+    contestant_build(&c->child, c->f->op, c->f->shape, &c->best, e);
+    contestant_answer answer = contestant_built(&c->child, ANSWER_SECONDS);
+    if (answer != CONTESTANT_RIGHT) return failed(c, i, answer);
+    if (e->t == c->serving && !*c->bits) text_copy(c->bits, sizeof c->bits, c->child.bits);
+    if (e->t == c->serving && strcmp(c->bits, c->child.bits) != 0) {
+        note(c, i, "other bits");
+        return OK;
+    }
+    answer = contestant_time(&c->child, &time, MEASURE_SECONDS, ANSWER_SECONDS);
+    if (answer != CONTESTANT_RIGHT) return failed(c, i, answer);
+    snprintf(line, sizeof line, "%.2f ms", time.seconds * 1e3);
+    note(c, i, line);
+    if (c->best.t && !(time.seconds < time.held * WORTH)) return OK;
+    if (contestant_hold(&c->child, e, ANSWER_SECONDS)) c->best = *e;
+    return OK;
+}
+
+/* *best = the fastest of those there was time to try; t null where none is right. *serving = what
+ * serves untuned. */
+static status measure_one(device *d, const fitting *f, double until, choice *best,
+                          const tuning **serving)
+{
+    contest c = {.d = d, .f = f, .until = until};
+    double longest = 0.0;
+    status st = OK;
+    *best = (choice){0};
+    snprintf(c.index, sizeof c.index, "%d", d->info.index);
+    const char *words[WORDS] = {"tune-worker", "--device", c.index, "--kernels",
+                                kernel_class_names[d->class], "--precision",
+                                precision_names[d->settings.precision], "--mode", "candidates",
+                                NULL};
+    memcpy(c.words, words, sizeof words);
+    c.n = candidates(c.all, d, f);
+    *serving = c.serving = c.n ? c.all[0].t : NULL;
+    for (int i = 0; i < c.n; i++) {
+        double before = clock_seconds();
+        /* the first of the other arithmetic is tried in any case */
+        bool other = i > 0 && c.all[i].t != c.serving && c.all[i - 1].t == c.serving;
+        if (i > 0 && !other && before + longest > until) continue;
+        if (first_use_struck(d, c.all[i].t, c.all[i].values, f->shape)) continue;
+        TRY(try_one(&c, i));
+        longest = fmax(longest, clock_seconds() - before);
+    }
+    *best = c.best;
+done:
+    contestant_stop(&c.child);
+    return st;
+}
+
+/* ---- all of it ---- */
+
+/* An emulator's time says nothing. */
+static bool measurable(const device *d)
+{
+    const char *wanted = getenv("DITCL_FIT"), *edited = getenv("DITCL_CL_DIR");
+    return !(wanted && !strcmp(wanted, "off")) && !(edited && *edited) &&
+           !d->info.quirk.has[QUIRK_POISON_BUFFERS];
+}
+
+/* Measures one, and keeps what was found. */
+static status measure_and_keep(device *d, store *s, const fitting *f, double until)
+{
+    choice best;
+    const tuning *serving;
+    status st = OK;
+    TRY(measure_one(d, f, until, &best, &serving));
+    if (!best.t) goto done; /* first-use checks will say what is left */
+    if (best.t == serving) {
+        TRY(tuning_set(d, best.t, NULL, best.values));
+        TRY(stored_put(s, d, best.t, NULL, best.values));
+    } else { /* from here on it serves */
+        TRY(tuning_serve(d, best.t, best.values));
+        TRY(stored_put_serving(s, d, best.t, best.values));
+    }
+done:
+    return st;
+}
+
+static status measure_missing(device *d, store *s, const fitting fittings[N_FITTINGS],
+                              const bool missing[N_FITTINGS])
+{
+    double start = clock_seconds(), all = 0.0, done = 0.0;
+    for (int f = 0; f < N_FITTINGS; f++) all += missing[f] ? fittings[f].share : 0.0;
+    for (int f = 0; f < N_FITTINGS; f++) {
+        if (!missing[f]) continue;
+        done += fittings[f].share;
+        status st = measure_and_keep(d, s, &fittings[f], start + FIT_SECONDS * done / all);
+        if (st == ERR_MEMORY) return st;
+        if (st != OK && d->settings.note) d->settings.note(fail_line());
+        if (st != OK) fail_clear();
+    }
+    return OK;
+}
+
+/* Says what is measured now, and whether the next run need not: returns whether the store can be
+ * written. */
+static bool announce(const device *d, const store *s, void (*say)(const char *line))
+{
+    char line[600];
+    bool kept = store_save(s, &d->info) == OK;
+    if (kept)
+        snprintf(line, sizeof line,
+                 "measuring once, for about %g seconds, which kernels suit this device; compiling "
+                 "a model's kernels can take longer. `ditcl tune MODEL` measures thoroughly",
+                 FIT_SECONDS);
+    else
+        snprintf(line, sizeof line,
+                 "measuring for about %g seconds which kernels suit this device; the next run will "
+                 "measure again, since the choice cannot be stored: %.300s",
+                 FIT_SECONDS, fail_line());
+    if (say) say(line);
+    return kept;
+}
+
+status fit_device(device *d, bool measure, void (*say)(const char *line))
+{
+    bool missing[N_FITTINGS] = {0};
+    choice all[MOST + MOST_OTHER];
+    int n_missing = 0;
+    fitting fittings[N_FITTINGS];
+    store s;
+    status st = OK;
+    choose_shapes(d, fittings);
+    TRY(store_load(&s, &d->info, d->settings.warn));
+    bool unknown = !store_exists(&d->info);
+    TRY(stored_use(d, &s));
+    for (int f = 0; f < N_FITTINGS; f++) {
+        if (candidates(all, d, &fittings[f]) < 2 || stored_any(&s, d, all[0].t)) continue;
+        missing[f] = true;
+        n_missing++;
+    }
+    if (measure && measurable(d) && (n_missing || (unknown && say))) {
+        bool kept = n_missing && announce(d, &s, say);
+        if (!n_missing && say)
+            say("`ditcl tune MODEL` measures which kernels suit this device best");
+        TRY(measure_missing(d, &s, fittings, missing));
+        void (*tell)(const char *) = kept ? d->settings.warn : d->settings.note;
+        if (store_save(&s, &d->info) != OK && tell) tell(fail_line());
+    }
+    fail_clear();
+done:
+    store_free(&s);
+    return st;
+}

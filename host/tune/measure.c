@@ -1,0 +1,77 @@
+/* Times of repeated work. See measure.h. */
+#include "tune/measure.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+
+enum { MOST_REPETITIONS = 101, MOST_CALLS = 10000 };
+
+static const double REPETITION_SECONDS = 0.010;
+
+/* *seconds = of so many calls, the last one finished. */
+static status repetition(device *d, const measured *what, int calls, double *seconds)
+{
+    status st = OK;
+    if (what->before) TRY(what->before(what->before_context));
+    TRY(device_finish(d));
+    double start = clock_seconds();
+    for (int i = 0; i < calls; i++) TRY(what->queue(what->context));
+    TRY(device_finish(d));
+    *seconds = clock_seconds() - start;
+done:
+    return st;
+}
+
+bool measure_believes(double by_device, double wall)
+{
+    return by_device >= 0.5 * wall && by_device <= 1.02 * wall;
+}
+
+static int compare_doubles(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Of n sorted values, the one at a fraction of the way, between two where need be. */
+static double at(const double *sorted, int n, double fraction)
+{
+    double place = fraction * (n - 1);
+    int i = (int)place;
+    return i + 1 < n ? sorted[i] + (place - i) * (sorted[i + 1] - sorted[i]) : sorted[n - 1];
+}
+
+static int repetitions(double one, double seconds, int repeat)
+{
+    if (repeat > 0) return repeat < MOST_REPETITIONS ? repeat : MOST_REPETITIONS;
+    double n = one > 0 ? seconds / one : MOST_REPETITIONS;
+    int least = one > seconds ? 3 : 5;
+    return n > MOST_REPETITIONS ? MOST_REPETITIONS : n < least ? least : (int)n;
+}
+
+status measure(device *d, timing *t, const measured *what, double seconds, int repeat)
+{
+    double all[MOST_REPETITIONS], one;
+    int most = what->most_calls > 0 ? what->most_calls : MOST_CALLS, calls = 1;
+    status st = OK;
+    *t = (timing){0};
+    TRY(repetition(d, what, 1, &one)); /* builds kernels, touches memory */
+    if (one < 0.1) TRY(repetition(d, what, 1, &one));
+    while (one < REPETITION_SECONDS && calls < most) {
+        double more = ceil(1.2 * calls * REPETITION_SECONDS / fmax(one, 1e-6));
+        calls = more < most ? (int)fmax(more, calls + 1) : most;
+        TRY(repetition(d, what, calls, &one));
+    }
+    int n = repetitions(one, seconds, repeat);
+    for (int i = 0; i < n; i++) {
+        TRY(repetition(d, what, calls, &all[i]));
+        all[i] /= calls;
+    }
+    qsort(all, (size_t)n, sizeof *all, compare_doubles);
+    *t = (timing){.median = at(all, n, 0.5), .low = at(all, n, 0.25), .high = at(all, n, 0.75),
+                  .best = all[0], .n = n, .calls = calls};
+done:
+    return st;
+}

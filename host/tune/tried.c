@@ -1,0 +1,199 @@
+/* What was tried. See tried.h. */
+#include "tune/tried.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/hash.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "device/store.h"
+
+enum { PATH_BYTES = 4096, MOST_BYTES = 1 << 24, KEY = 256 };
+
+static status path_of(char out[PATH_BYTES], const device_info *info)
+{
+    status st = store_path(out, PATH_BYTES - 16, info);
+    if (st == OK) strcpy(strrchr(out, '.'), ".tried");
+    return st;
+}
+
+/* "gemm gpu auto 512x4608x1152 gpu DRIVER+KERNELS" */
+static status key_of(char out[KEY], const device *d, const tuning *t, const int *shape)
+{
+    char sizes[TUNING_SHAPE], kernels[STORE_HASH], both[HASH_TEXT];
+    hash_work w;
+    status st = store_kernels(kernels, t->file);
+    if (st != OK) return st;
+    hash_start(&w);
+    hash_add_text(&w, d->info.platform);
+    hash_add_text(&w, d->info.driver);
+    hash_add_text(&w, kernels);
+    hash_text(both, hash_end(&w));
+    tuning_shape_text(sizes, shape);
+    snprintf(out, KEY, "%s %s %s %s %s %.16s", t->op, kernel_class_names[d->class],
+             precision_names[d->settings.precision], sizes, t->kind, both);
+    return OK;
+}
+
+/* ---- reading ---- */
+
+/* "KEY v v v"; false where it is of something else. */
+static bool parse_try(const tried *l, tried_entry *e, const char *line)
+{
+    char op[32], sizes[TUNING_SHAPE], kind[32], key[KEY];
+    const tuning *all[TUNING_KINDS];
+    const tuned_operator *o = tuned_operators;
+    *e = (tried_entry){.outcome = TRIED_DIED};
+    if (sscanf(line, "%31s %*s %*s %47s %31s", op, sizes, kind) != 3) return false;
+    while (o->op && strcmp(o->op, op) != 0) o++;
+    if (!o->op || !tuning_shape_parse(e->shape, sizes)) return false;
+    for (int i = o->kinds(NULL, NULL, all) - 1; i >= 0; i--)
+        if (!strcmp(all[i]->kind, kind)) e->t = all[i];
+    if (!e->t || key_of(key, l->d, e->t, e->shape) != OK) return false;
+    size_t n = strlen(key);
+    if (strncmp(line, key, n) != 0) return false;
+    for (int i = 0; i < e->t->n; i++) {
+        int used = 0;
+        if (sscanf(line + n, " %d%n", &e->values[i], &used) != 1) return false;
+        n += (size_t)used;
+    }
+    return tuning_valid(l->d, e->t, e->values, e->shape);
+}
+
+static void parse_was(tried_entry *e, const char *line)
+{
+    if (!strcmp(line, "wrong")) e->outcome = TRIED_WRONG;
+    else if (!strcmp(line, "failed")) e->outcome = TRIED_FAILED;
+    else if (sscanf(line, "%lf %lf %lf", &e->time.seconds, &e->time.executed[UNIT_FP32],
+                    &e->time.executed[UNIT_16BIT]) >= 1 &&
+             e->time.seconds > 0.0 && e->time.seconds < 1e6)
+        e->outcome = TRIED_TIME;
+}
+
+/* The number that a line begins with; *rest = behind it, or null where there is none. */
+static unsigned number_of(const char *line, const char **rest)
+{
+    char *end;
+    unsigned long number = strtoul(line, &end, 10);
+    *rest = end > line && *end == ' ' && number <= UINT_MAX ? end + 1 : NULL;
+    return (unsigned)number;
+}
+
+static void read_was(tried *l, unsigned number, const char *line)
+{
+    for (size_t i = l->n; i > 0; i--) {
+        if (l->items[i - 1].number != number) continue;
+        parse_was(&l->items[i - 1], line);
+        return;
+    }
+}
+
+static status read_all(tried *l, char *all)
+{
+    for (char *next = all; next;) {
+        const char *line = strsep(&next, "\n"), *rest;
+        bool began = !strncmp(line, "try ", 4);
+        if (!began && strncmp(line, "was ", 4) != 0) continue;
+        unsigned number = number_of(line + 4, &rest);
+        if (!rest) continue;
+        if (!began) {
+            read_was(l, number, rest);
+            continue;
+        }
+        if (number >= l->numbers) l->numbers = number + 1;
+        status st = memory_grow(&l->items, &l->capacity, l->n + 1, sizeof *l->items);
+        if (st != OK) return st;
+        if (!parse_try(l, &l->items[l->n], rest)) continue;
+        l->items[l->n++].number = number;
+    }
+    return OK;
+}
+
+/* ---- all of it ---- */
+
+status tried_open(tried *l, const device *d)
+{
+    char path[PATH_BYTES], folder[PATH_BYTES], *all = NULL;
+    status st = OK;
+    *l = (tried){.d = d};
+    TRY(path_of(path, &d->info));
+    if (file_exists(path)) {
+        if (file_read_text(&all, path, MOST_BYTES) == OK) TRY(read_all(l, all));
+        else fail_clear(); /* damaged: begun anew behind it */
+    }
+    text_copy(folder, sizeof folder, path);
+    *strrchr(folder, '/') = 0;
+    TRY(file_make_folders(folder));
+    l->file = fopen(path, "ae");
+    if (!l->file) st = fail(ERR_FILE, "%s: cannot write: %s", path, strerror(errno));
+    else fputs("\n", l->file); /* behind a line that was cut */
+done:
+    free(all);
+    if (st != OK) tried_close(l);
+    return st;
+}
+
+void tried_close(tried *l)
+{
+    if (l->file) fclose(l->file);
+    free(l->items);
+    *l = (tried){0};
+}
+
+const tried_entry *tried_find(const tried *l, const tuning *t, const int *shape,
+                              const int *values)
+{
+    for (size_t i = 0; i < l->n; i++)
+        if (l->items[i].t == t && !memcmp(l->items[i].shape, shape, sizeof l->items[i].shape) &&
+            !memcmp(l->items[i].values, values, sizeof l->items[i].values))
+            return &l->items[i];
+    return NULL;
+}
+
+static status write_down(tried *l)
+{
+    if (fputs("\n", l->file) < 0 || fflush(l->file) != 0)
+        return fail(ERR_FILE, "what was tried cannot be written down: %s", strerror(errno));
+    fsync(fileno(l->file));
+    return OK;
+}
+
+status tried_begin(tried *l, size_t *which, const tuning *t, const int *shape, const int *values)
+{
+    char key[KEY];
+    status st = memory_grow(&l->items, &l->capacity, l->n + 1, sizeof *l->items);
+    if (st == OK) st = key_of(key, l->d, t, shape);
+    if (st != OK) return st;
+    tried_entry *e = &l->items[*which = l->n++];
+    *e = (tried_entry){.t = t, .outcome = TRIED_DIED, .number = l->numbers++};
+    memcpy(e->shape, shape, sizeof e->shape);
+    memcpy(e->values, values, sizeof e->values);
+    fprintf(l->file, "try %u %s", e->number, key);
+    for (int i = 0; i < t->n; i++) fprintf(l->file, " %d", values[i]);
+    return write_down(l);
+}
+
+status tried_end(tried *l, size_t which, tried_outcome outcome, const contest_time *time)
+{
+    static const char *const names[] = {"", "wrong", "failed", "died"};
+    tried_entry *e = &l->items[which];
+    e->outcome = outcome;
+    if (time) e->time = *time;
+    fprintf(l->file, "was %u ", e->number);
+    if (outcome == TRIED_TIME)
+        fprintf(l->file, "%.9g %.9g %.9g", time->seconds, time->executed[UNIT_FP32],
+                time->executed[UNIT_16BIT]);
+    else fputs(names[outcome], l->file);
+    return write_down(l);
+}
+
+void tried_forget(const device_info *info)
+{
+    char path[PATH_BYTES];
+    if (path_of(path, info) == OK) remove(path);
+}
