@@ -9,17 +9,17 @@
  * summed in a vector's lanes. HALF: what is staged is rounded to half. SG: a row of items is a
  * sub-group of SG_SIZE, which finds sums and passes weights round itself. */
 
-#define WQ (BQ / RQ)                /* rows of items, */
-#define WK (BK / RK)                /* and columns */
+#define WQ (BQ / RQ) /* rows of items, */
+#define WK (BK / RK) /* and columns */
 #define GROUP (WQ * WK)
-#define DV ((D + VEC - 1) / VEC)    /* vectors of a head */
-#define DI ((DV + WK - 1) / WK)     /* those that an item sums */
+#define DV ((D + VEC - 1) / VEC) /* vectors of a head */
+#define DI ((DV + WK - 1) / WK)  /* those that an item sums */
 #define CV (DC / VEC < DV ? DC / VEC : DV)
-#define PITCH_K ((CV + 1) * VEC)    /* a vector more, so that neighbours use other banks */
+#define PITCH_K ((CV + 1) * VEC) /* a vector more, so that neighbours use other banks */
 #define PITCH_Q (SQ == 1 ? (DV + 1) * VEC : PITCH_K)
 #define PITCH_P (BK + 4)
-#define ALONE (WK == 1)             /* an item has all of a tile's keys: it shares no weights */
-#define LOWEST -1e30f               /* finite, so that no difference of two is NaN */
+#define ALONE (WK == 1) /* an item has all of a tile's keys: it shares no weights */
+#define LOWEST -1e30f   /* finite, so that no difference of two is NaN */
 
 /* PASSES: whether a row of items is a sub-group; a compiler that takes no orders may have made them
  * of another size. */
@@ -38,7 +38,8 @@
 #define ALL_OF(x) (x)
 #define OF_ITEM(x, item) (x)
 #endif
-#define LOCAL_BARRIER(needed) if (needed) barrier(CLK_LOCAL_MEM_FENCE)
+#define LOCAL_BARRIER(needed)                                                                      \
+    if (needed) barrier(CLK_LOCAL_MEM_FENCE)
 
 #if HALF
 #define TILE ushort
@@ -78,7 +79,7 @@ INLINE V row_vector(global const float *row, int at)
 #if D % VEC != 0
     if (at == DV - 1) {
         float lane[VEC];
-        #pragma unroll
+#pragma unroll
         for (int j = 0; j < VEC; j++) lane[j] = at * VEC + j < D ? row[at * VEC + j] : 0.0f;
         return VLOAD(lane);
     }
@@ -92,7 +93,7 @@ INLINE void store_vector(global float *row, int at, V x)
     if (at == DV - 1) {
         float lane[VEC];
         VSTORE(x, lane);
-        #pragma unroll
+#pragma unroll
         for (int j = 0; j < VEC; j++)
             if (at * VEC + j < D) row[at * VEC + j] = lane[j];
         return;
@@ -102,8 +103,8 @@ INLINE void store_vector(global float *row, int at, V x)
 }
 
 /* `vectors` vectors, from `first` on, of the rows of a tile; zeros for the rows from `real` on. */
-INLINE void stage(local TILE *to, int pitch, global const float *from, int row_pitch,
-                  int rows, int real, int first, int vectors)
+INLINE void stage(local TILE *to, int pitch, global const float *from, int row_pitch, int rows,
+                  int real, int first, int vectors)
 {
     for (int i = (int)get_local_id(0); i < rows * vectors; i += GROUP) {
         int row = i / vectors, at = i % vectors;
@@ -117,7 +118,7 @@ INLINE float lane_sum(V x)
 {
     float lane[VEC], sum = 0.0f;
     VSTORE(x, lane);
-    #pragma unroll
+#pragma unroll
     for (int j = 0; j < VEC; j++) sum += lane[j];
     return sum;
 }
@@ -142,12 +143,12 @@ INLINE float lane_sum(V x)
 #if SG
 SUBGROUP_SIZE(SG_SIZE)
 #endif
-kernel __attribute__((reqd_work_group_size(GROUP, 1, 1)))
-void attention(global float *out, global const float *qkv, int tokens, int heads, float factor)
+kernel __attribute__((reqd_work_group_size(GROUP, 1, 1))) void
+attention(global float *out, global const float *qkv, int tokens, int heads, float factor)
 {
 #if ALONE
     float weights[RQ * PITCH_P];
-#define WEIGHTS(i) (weights + (i) * PITCH_P)
+#define WEIGHTS(i) (weights + (i)*PITCH_P)
 #elif SG && SUBGROUPS_REQUIRED
     local float *weights = 0; /* nobody's */
 #define WEIGHTS(i) weights
@@ -170,9 +171,9 @@ void attention(global float *out, global const float *qkv, int tokens, int heads
 
     V sum[RQ][DI];
     float top[RQ], total[RQ]; /* total: of this item's keys */
-    #pragma unroll
+#pragma unroll
     for (int i = 0; i < RQ; i++) {
-        #pragma unroll
+#pragma unroll
         for (int j = 0; j < DI; j++) sum[i][j] = 0.0f;
         top[i] = LOWEST;
         total[i] = 0.0f;
@@ -182,9 +183,9 @@ void attention(global float *out, global const float *qkv, int tokens, int heads
 #endif
     for (int block = 0; block < tokens; block += BK) {
         SCORE score[RQ][RK];
-        #pragma unroll
+#pragma unroll
         for (int i = 0; i < RQ; i++)
-            #pragma unroll
+#pragma unroll
             for (int j = 0; j < RK; j++) score[i][j] = 0.0f;
         for (int c = 0; c < DV; c += CV) {
             LOCAL_BARRIER(SQ || SK || VC || shares);
@@ -199,11 +200,11 @@ void attention(global float *out, global const float *qkv, int tokens, int heads
 #endif
             int some = min(CV, DV - c);
 #if !SQ || !SK
-            #pragma unroll 1 /* some compilers run out of registers for loads ahead */
+#pragma unroll 1 /* some compilers run out of registers for loads ahead */
 #endif
             for (int at = 0; at < some; at++) {
                 V key[RK];
-                #pragma unroll
+#pragma unroll
                 for (int j = 0; j < RK; j++)
 #if SK
                     key[j] = TILE_LOAD_V(kv_tile + (j * WK + column) * PITCH_K + at * VEC);
@@ -211,17 +212,17 @@ void attention(global float *out, global const float *qkv, int tokens, int heads
                     key[j] = fit(row_vector(
                         k + (size_t)min(block + j * WK + column, tokens - 1) * pitch, c + at));
 #endif
-                #pragma unroll
+#pragma unroll
                 for (int i = 0; i < RQ; i++) {
 #if SQ == 1
                     V query = TILE_LOAD_V(q_tile + (mine + i) * PITCH_Q + (c + at) * VEC);
 #elif SQ
                     V query = TILE_LOAD_V(q_tile + (mine + i) * PITCH_Q + at * VEC);
 #else
-                    V query = fit(row_vector(
-                        q + (size_t)min(first + mine + i, tokens - 1) * pitch, c + at));
+                        V query = fit(row_vector(
+                            q + (size_t)min(first + mine + i, tokens - 1) * pitch, c + at));
 #endif
-                    #pragma unroll
+#pragma unroll
                     for (int j = 0; j < RK; j++) score[i][j] = DOT(query, key[j], score[i][j]);
                 }
             }
@@ -229,10 +230,10 @@ void attention(global float *out, global const float *qkv, int tokens, int heads
 
         /* The highest score of each row: of this item's keys, then of its row of items. */
         float s[RQ][RK], highest[RQ];
-        #pragma unroll
+#pragma unroll
         for (int i = 0; i < RQ; i++) {
             float high = LOWEST;
-            #pragma unroll
+#pragma unroll
             for (int j = 0; j < RK; j++) {
                 bool real = block + j * WK + column < tokens;
                 s[i][j] = real ? SCORE_SUM(score[i][j]) * factor : LOWEST;
@@ -243,7 +244,7 @@ void attention(global float *out, global const float *qkv, int tokens, int heads
         }
         LOCAL_BARRIER(shares);
         float shrink[RQ];
-        #pragma unroll
+#pragma unroll
         for (int i = 0; i < RQ; i++) {
             float high = top[i];
             if (passes)
@@ -254,17 +255,17 @@ void attention(global float *out, global const float *qkv, int tokens, int heads
             top[i] = high;
         }
         LOCAL_BARRIER(shares);
-        #pragma unroll
+#pragma unroll
         for (int i = 0; i < RQ; i++) {
             float part = 0.0f;
-            #pragma unroll
+#pragma unroll
             for (int j = 0; j < RK; j++) {
                 s[i][j] = exp2(s[i][j] - top[i]);
                 if (!passes) WEIGHTS(i)[j * WK + column] = s[i][j];
                 part += s[i][j];
             }
             total[i] = mad(total[i], shrink[i], part);
-            #pragma unroll
+#pragma unroll
             for (int j = 0; j < DI; j++) sum[i][j] *= shrink[i];
         }
 
@@ -282,16 +283,16 @@ void attention(global float *out, global const float *qkv, int tokens, int heads
             LOCAL_BARRIER(shares);
             int begin = 0, end = keys;
 #endif
-            #pragma unroll 1
+#pragma unroll 1
             for (int key = begin; key < end; key += 4) {
                 float weight[4][RQ];
-                #pragma unroll
+#pragma unroll
                 for (int i = 0; i < RQ; i++) {
                     if (passes) {
                         float held = s[i][0];
-                        #pragma unroll
+#pragma unroll
                         for (int j = 1; j < RK; j++) held = key / WK == j ? s[i][j] : held;
-                        #pragma unroll
+#pragma unroll
                         for (int e = 0; e < 4; e++) weight[e][i] = OF_ITEM(held, key % WK + e);
                     } else {
                         float4 four = vload4(0, WEIGHTS(i) + key);
@@ -301,19 +302,19 @@ void attention(global float *out, global const float *qkv, int tokens, int heads
                         weight[3][i] = four.w;
                     }
                 }
-                #pragma unroll
+#pragma unroll
                 for (int e = 0; e < 4; e++)
-                    #pragma unroll
+#pragma unroll
                     for (int j = 0; j < DI; j++) {
                         /* an item without a vector of its own repeats the last one's work */
                         int at = min(j * WK + column, DV - 1);
 #if VC
                         V value = TILE_LOAD_V(kv_tile + ((key + e - begin) * DV + at) * VEC);
 #else
-                        V value = fit(row_vector(
-                            v + (size_t)min(block + key + e, tokens - 1) * pitch, at));
+                        V value = fit(
+                            row_vector(v + (size_t)min(block + key + e, tokens - 1) * pitch, at));
 #endif
-                        #pragma unroll
+#pragma unroll
                         for (int i = 0; i < RQ; i++)
                             sum[i][j] = mad((V)(weight[e][i]), value, sum[i][j]);
                     }
@@ -322,11 +323,11 @@ void attention(global float *out, global const float *qkv, int tokens, int heads
     }
 
     LOCAL_BARRIER(shares);
-    #pragma unroll
+#pragma unroll
     for (int i = 0; i < RQ; i++)
         if (!passes) WEIGHTS(i)[column] = total[i];
     LOCAL_BARRIER(shares);
-    #pragma unroll
+#pragma unroll
     for (int i = 0; i < RQ; i++) {
         float all = 0.0f;
         if (passes)
@@ -335,7 +336,7 @@ void attention(global float *out, global const float *qkv, int tokens, int heads
             for (int j = 0; j < WK; j++) all += WEIGHTS(i)[j];
         int row = first + mine + i;
         global float *to = out + ((size_t)n * tokens + row) * heads * D + h * D;
-        #pragma unroll
+#pragma unroll
         for (int j = 0; j < DI; j++)
             if (row < tokens && j * WK + column < DV)
                 store_vector(to, j * WK + column, sum[i][j] / all);

@@ -10,7 +10,7 @@
  * BF16: queries, keys, values and weights are rounded to bfloat16 and go in pairs, of channels for
  * the scores and of keys for the results: one instruction multiplies and adds both. */
 
-#define NQ (QV * VEC)              /* queries of a tile */
+#define NQ (QV * VEC)               /* queries of a tile */
 #define DP ((D + DR - 1) / DR * DR) /* padded head size */
 
 #ifdef BF16
@@ -26,7 +26,7 @@ typedef float element;
 #define VE_ANY loose_v
 #define MULTIPLY(x, y, sum) mad(x, y, sum)
 #endif
-#define DE ((D + PAIR - 1) / PAIR)           /* elements of a query or key */
+#define DE ((D + PAIR - 1) / PAIR)                /* elements of a query or key */
 #define KEYS_E(keys) (((keys) + PAIR - 1) / PAIR) /* elements of so many keys */
 
 /* vload16 and vstore16 may fall apart into pieces: a vector that lies anywhere is read in one */
@@ -63,11 +63,11 @@ INLINE void gather_queries(global element *to, global const float *q, int stride
         for (int c = 0; c < D; c += VEC) {
             int at = min(c, D - VEC);
             V t[VEC];
-            #pragma unroll
+#pragma unroll
             for (int i = 0; i < VEC; i++)
                 t[i] = LOAD(q + (size_t)min(first + j * VEC + i, tokens - 1) * stride + at);
             transpose(t);
-            #pragma unroll
+#pragma unroll
             for (int i = 0; i < VEC; i += PAIR)
 #ifdef BF16
                 STORE_E(pairs_of(t[i] * factor, t[i + 1] * factor),
@@ -81,8 +81,7 @@ INLINE void gather_queries(global element *to, global const float *q, int stride
         global const float *row = q + (size_t)min(first + i, tokens - 1) * stride;
         for (int c = 0; c < D; c += PAIR)
 #ifdef BF16
-            to[c / 2 * NQ + i] =
-                pair_of(factor * row[c], c + 1 < D ? factor * row[c + 1] : 0.0f);
+            to[c / 2 * NQ + i] = pair_of(factor * row[c], c + 1 < D ? factor * row[c + 1] : 0.0f);
 #else
             to[c * NQ + i] = factor * row[c];
 #endif
@@ -91,8 +90,8 @@ INLINE void gather_queries(global element *to, global const float *q, int stride
 }
 
 /* out rows first.. = sums^T [D][NQ] / totals [NQ] */
-INLINE void scatter_results(global float *out, global const float *sums,
-                            global const float *totals, int stride, int first, int tokens)
+INLINE void scatter_results(global float *out, global const float *sums, global const float *totals,
+                            int stride, int first, int tokens)
 {
 #if D >= VEC
     for (int j = 0; j < QV; j++) {
@@ -100,10 +99,10 @@ INLINE void scatter_results(global float *out, global const float *sums,
         for (int c = 0; c < D; c += VEC) {
             int at = min(c, D - VEC);
             V t[VEC];
-            #pragma unroll
+#pragma unroll
             for (int i = 0; i < VEC; i++) t[i] = LOAD(sums + (at + i) * NQ + j * VEC) * inverse;
             transpose(t);
-            #pragma unroll
+#pragma unroll
             for (int i = 0; i < VEC; i++)
                 if (first + j * VEC + i < tokens)
                     STORE(t[i], out + (size_t)(first + j * VEC + i) * stride + at);
@@ -119,8 +118,7 @@ INLINE void scatter_results(global float *out, global const float *sums,
 #ifdef BF16
 
 /* to [padded][DE] pairs of channels; the last row of `count` stands for those up to `padded`. */
-INLINE void gather_keys(global int *to, global const float *from, int stride, int count,
-                        int padded)
+INLINE void gather_keys(global int *to, global const float *from, int stride, int count, int padded)
 {
     for (int k = 0; k < padded; k++, to += DE) {
         global const float *row = from + (size_t)min(k, count - 1) * stride;
@@ -157,7 +155,7 @@ INLINE void gather_rows(global float *to, global const float *from, int stride, 
     for (int k = 0; k < padded; k++, to += pitch) {
         global const float *row = from + (size_t)min(k, count - 1) * stride;
 #if D >= VEC
-        #pragma unroll
+#pragma unroll
         for (int c = 0; c < D; c += VEC) {
             int at = min(c, D - VEC);
             STORE(LOAD(row + at), to + at);
@@ -182,29 +180,29 @@ INLINE void gather_values(global float *to, global const float *from, int stride
 #endif
 
 /* Scores of all keys of a block (rounded up to tiles), keys x queries; top: their maxima. */
-INLINE void score(global float *s, V *top, global const element *k,
-                  global const element *q, int keys)
+INLINE void score(global float *s, V *top, global const element *k, global const element *q,
+                  int keys)
 {
     for (int first = 0; first < keys; first += KR, k += KR * DE, s += KR * NQ) {
         V sum[KR][QV];
-        #pragma unroll
+#pragma unroll
         for (int i = 0; i < KR; i++)
-            #pragma unroll
+#pragma unroll
             for (int j = 0; j < QV; j++) sum[i][j] = 0.0f;
         for (int c = 0; c < DE; c++) {
             VE x[QV];
-            #pragma unroll
+#pragma unroll
             for (int j = 0; j < QV; j++) x[j] = LOAD_E(q + c * NQ + j * VEC);
-            #pragma unroll
+#pragma unroll
             for (int i = 0; i < KR; i++) {
                 VE y = k[i * DE + c];
-                #pragma unroll
+#pragma unroll
                 for (int j = 0; j < QV; j++) sum[i][j] = MULTIPLY(y, x[j], sum[i][j]);
             }
         }
-        #pragma unroll
+#pragma unroll
         for (int i = 0; i < KR; i++)
-            #pragma unroll
+#pragma unroll
             for (int j = 0; j < QV; j++) {
                 STORE(sum[i][j], s + i * NQ + j * VEC);
                 top[j] = sum[i][j] > top[j] ? sum[i][j] : top[j];
@@ -216,7 +214,7 @@ INLINE void score(global float *s, V *top, global const element *k,
 INLINE void weigh(global float *s, V *total, const V *top, int keys)
 {
     for (int k = 0; k < keys; k += PAIR)
-        #pragma unroll
+#pragma unroll
         for (int j = 0; j < QV; j++) {
             global float *at = s + k * NQ + j * VEC;
             V e = exp2v(LOAD(at) - top[j]);
@@ -233,31 +231,30 @@ INLINE void weigh(global float *s, V *total, const V *top, int keys)
 }
 
 /* sums^T [DP][NQ] = sums^T * factor + V^T x weights */
-INLINE void add_values(global float *sums, global const element *v,
-                       global const element *s, const V *factor, int keys,
-                       bool fresh)
+INLINE void add_values(global float *sums, global const element *v, global const element *s,
+                       const V *factor, int keys, bool fresh)
 {
     for (int c = 0; c < DP; c += DR, v += DR, sums += DR * NQ) {
         V sum[DR][QV];
-        #pragma unroll
+#pragma unroll
         for (int i = 0; i < DR; i++)
-            #pragma unroll
+#pragma unroll
             for (int j = 0; j < QV; j++)
                 sum[i][j] = fresh ? (V)(0.0f) : LOAD(sums + i * NQ + j * VEC) * factor[j];
         for (int k = 0; k < KEYS_E(keys); k++) {
             VE x[QV];
-            #pragma unroll
+#pragma unroll
             for (int j = 0; j < QV; j++) x[j] = LOAD_E(s + k * NQ + j * VEC);
-            #pragma unroll
+#pragma unroll
             for (int i = 0; i < DR; i++) {
                 VE y = v[k * DP + i];
-                #pragma unroll
+#pragma unroll
                 for (int j = 0; j < QV; j++) sum[i][j] = MULTIPLY(y, x[j], sum[i][j]);
             }
         }
-        #pragma unroll
+#pragma unroll
         for (int i = 0; i < DR; i++)
-            #pragma unroll
+#pragma unroll
             for (int j = 0; j < QV; j++) STORE(sum[i][j], sums + i * NQ + j * VEC);
     }
 }
@@ -265,9 +262,9 @@ INLINE void add_values(global float *sums, global const element *v,
 /* One work-group, of one item = `tiles` tiles of NQ queries of one head. out [N*T][H*D];
  * qkv [N*T][3*H*D] = q | k | v. scratch: TILES_AT + tiles * TILE_SIZE floats a work-group. factor:
  * what makes scores powers of two. */
-kernel __attribute__((reqd_work_group_size(1, 1, 1)))
-void attention_cpu(global float *out, global const float *qkv, global float *scratch, int tokens,
-                   int heads, int tiles, float factor)
+kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
+attention_cpu(global float *out, global const float *qkv, global float *scratch, int tokens,
+              int heads, int tiles, float factor)
 {
     int h = GROUP_ID(1, 1), n = GROUP_ID(2, 1);
     int split = GROUP_ID(0, 1), first = split * tiles * NQ, stride = 3 * heads * D;
@@ -288,19 +285,18 @@ void attention_cpu(global float *out, global const float *qkv, global float *scr
             global element *of_queries = (global element *)q;
             global float *sums = q + DE * NQ, *tops = sums + DP * NQ, *totals = tops + NQ;
             V top[QV], total[QV], shrink[QV];
-            if (block == 0)
-                gather_queries(of_queries, qkv, stride, first + t * NQ, tokens, factor);
-            #pragma unroll
+            if (block == 0) gather_queries(of_queries, qkv, stride, first + t * NQ, tokens, factor);
+#pragma unroll
             for (int j = 0; j < QV; j++) top[j] = block ? LOAD(tops + j * VEC) : (V)(-INFINITY);
             score(s, top, of_keys, of_queries, keys);
-            #pragma unroll
+#pragma unroll
             for (int j = 0; j < QV; j++) {
                 shrink[j] = block ? exp2v(LOAD(tops + j * VEC) - top[j]) : (V)(0.0f);
                 total[j] = block ? LOAD(totals + j * VEC) * shrink[j] : (V)(0.0f);
                 STORE(top[j], tops + j * VEC);
             }
             weigh(s, total, top, keys);
-            #pragma unroll
+#pragma unroll
             for (int j = 0; j < QV; j++) STORE(total[j], totals + j * VEC);
             add_values(sums, of_values, (global const element *)s, shrink, keys, block == 0);
             if (block + BK >= tokens)

@@ -9,16 +9,16 @@
  * D: head size. BK: keys of a block, a multiple of 32. */
 
 enum {
-    STEPS = (D + 31) / 32,      /* of 32 channels */
-    ROWS = 32,                  /* queries of a tile, keys of a step */
-    STEP = ROWS * 32,           /* values of 32 rows and 32 channels, or keys: two tiles */
+    STEPS = (D + 31) / 32, /* of 32 channels */
+    ROWS = 32,             /* queries of a tile, keys of a step */
+    STEP = ROWS * 32,      /* values of 32 rows and 32 channels, or keys: two tiles */
     WIDTH = STEPS * 32,
     KEYS_AT = 0,                /* of a work-group's scratch, in floats: packed keys, */
     VALUES_AT = BK * WIDTH / 2, /* packed values, */
     WEIGHTS_AT = VALUES_AT + BK * WIDTH / 2,
     SCORES_AT = WEIGHTS_AT + ROWS * BK / 2,
-    TILES_AT = SCORES_AT + ROWS * BK, /* then for each tile of queries: */
-    SUMS_AT = ROWS * WIDTH / 2,       /* packed queries, sums [32][WIDTH], */
+    TILES_AT = SCORES_AT + ROWS * BK,  /* then for each tile of queries: */
+    SUMS_AT = ROWS * WIDTH / 2,        /* packed queries, sums [32][WIDTH], */
     STATE_AT = SUMS_AT + ROWS * WIDTH, /* maxima and totals */
     TILE_SIZE = STATE_AT + 2 * ROWS,
 };
@@ -54,7 +54,7 @@ INLINE void pack_keys(global ushort *to, global const float *from, int stride, i
     for (int key = 0; key < count; key += 16)
         for (int s = 0; s < STEPS; s++) {
             float16 t[16]; /* of 16 pairs each */
-            #pragma unroll
+#pragma unroll
             for (int i = 0; i < 16; i++) {
                 global const float *row = from + (size_t)min(key + i, count - 1) * stride;
                 ushort16 low = to_bf16(channels(row, 32 * s));
@@ -64,7 +64,7 @@ INLINE void pack_keys(global ushort *to, global const float *from, int stride, i
             }
             transpose(t);
             global ushort *tile = to + ((key / 32 * STEPS + s) * 2 + key / 16 % 2) * 512;
-            #pragma unroll
+#pragma unroll
             for (int i = 0; i < 16; i++) *(global float16_any *)(tile + i * 32) = t[i];
         }
 }
@@ -79,8 +79,7 @@ INLINE void pack_values(global ushort *to, global const float *from, int stride,
             uint16 x = 0, y = 0;
             if (2 * pair < count) x = convert_uint16(to_bf16(channels(first, c)));
             if (2 * pair + 1 < count) y = convert_uint16(to_bf16(channels(second, c)));
-            global ushort *tile =
-                to + ((c / 32 * (BK / 32) + pair / 16) * 2 + c / 16 % 2) * 512;
+            global ushort *tile = to + ((c / 32 * (BK / 32) + pair / 16) * 2 + c / 16 % 2) * 512;
             *(global float16_any *)(tile + pair % 16 * 32) = as_float16(x | y << 16);
         }
     }
@@ -179,9 +178,9 @@ INLINE void add_values(global float *sums, global const ushort *weights,
 /* One work-group, of one item = `tiles` tiles of 32 queries of one head. out [N*T][H*D];
  * qkv [N*T][3*H*D] = q | k | v. scratch: TILES_AT + tiles * TILE_SIZE floats a work-group. factor:
  * what makes scores powers of two. */
-kernel __attribute__((reqd_work_group_size(1, 1, 1)))
-void attention_matrix(global float *out, global const float *qkv, global float *scratch, int tokens,
-                      int heads, int tiles, float factor)
+kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
+attention_matrix(global float *out, global const float *qkv, global float *scratch, int tokens,
+                 int heads, int tiles, float factor)
 {
     int h = GROUP_ID(1, 1), n = GROUP_ID(2, 1);
     int split = GROUP_ID(0, 1), first = split * tiles * ROWS, stride = 3 * heads * D;

@@ -58,16 +58,16 @@ typedef unit_a key_factor;
 
 #define ITEMS (UNIT_ITEMS * (BQ / WQ) * UC)
 #define DP ((D + UNIT_K - 1) / UNIT_K * UNIT_K)
-#define CD (DC < DP ? DC : DP)      /* channels of a part of keys, */
-#define PARTS ((DP + CD - 1) / CD)  /* of so many, */
+#define CD (DC < DP ? DC : DP)     /* channels of a part of keys, */
+#define PARTS ((DP + CD - 1) / CD) /* of so many, */
 #define CV (((PARTS == 1 ? D : CD) + UC * UK - 1) / (UC * UK) * UC * UK) /* and of values */
 #define WHOLE (PARTS * CD == D && CV <= CD) /* whether there are no others */
 #define FQ (WQ / UQ)
-#define FK (BK / (UC * UK))         /* fragments of keys that a unit has, */
-#define FC (CV / (UC * UK))         /* of channels in a part, */
-#define FD (CD / UNIT_K)            /* steps of a part of keys, */
-#define FP (BK / UNIT_K)            /* and of values */
-#define SHARERS (WAYS * UC)         /* items that have scores of one query */
+#define FK (BK / (UC * UK)) /* fragments of keys that a unit has, */
+#define FC (CV / (UC * UK)) /* of channels in a part, */
+#define FD (CD / UNIT_K)    /* steps of a part of keys, */
+#define FP (BK / UNIT_K)    /* and of values */
+#define SHARERS (WAYS * UC) /* items that have scores of one query */
 
 /* Halves of a row in local memory: a fragment's rows begin in different banks. */
 #define ROW_K (CD + 8)
@@ -134,12 +134,14 @@ INLINE void stage_queries(local ushort *tile, global const float *q, int pitch, 
     ((me) / LINE(width) % (rows) + (l) % SWEEPS(width, rows) * SWEEP(width))
 #define COLUMN_OF(me, l, width, rows)                                                              \
     ((((me) / (LINE(width) * (rows)) + (l) / SWEEPS(width, rows) * LINES(width, rows)) *           \
-      LINE(width) + (me) % LINE(width)) * 4)
+          LINE(width) +                                                                            \
+      (me) % LINE(width)) *                                                                        \
+     4)
 
 INLINE void fetch_keys(float4 on_way[ON_WAY], global const float *k, int pitch, int rows, int part,
                        uint me)
 {
-    #pragma unroll
+#pragma unroll
     for (int l = 0; l < LOADS(TASKS_K); l++) {
         int row = min((int)ROW_OF(me, l, CD, BK), rows - 1);
         int at = part * CD + COLUMN_OF(me, l, CD, BK);
@@ -149,11 +151,10 @@ INLINE void fetch_keys(float4 on_way[ON_WAY], global const float *k, int pitch, 
 
 INLINE void keep_keys(local ushort *tile, float4 on_way[ON_WAY], uint me)
 {
-    #pragma unroll
+#pragma unroll
     for (int l = 0; l < LOADS(TASKS_K); l++) {
         int row = ROW_OF(me, l, CD, BK), at = COLUMN_OF(me, l, CD, BK);
-        if (MINE(me + l * ITEMS, TASKS_K))
-            unit_round4(tile + PLACE(row) * ROW_K + at, on_way[l]);
+        if (MINE(me + l * ITEMS, TASKS_K)) unit_round4(tile + PLACE(row) * ROW_K + at, on_way[l]);
     }
 }
 
@@ -161,11 +162,11 @@ INLINE void keep_keys(local ushort *tile, float4 on_way[ON_WAY], uint me)
 INLINE void fetch_values(float4 on_way[ON_WAY], global const float *values, int pitch, int rows,
                          int part, uint me)
 {
-    #pragma unroll
+#pragma unroll
     for (int l = 0; l < LOADS(TASKS_V); l++) {
         int row = ROW_OF(me, l, CV, BK / 2) * 2;
         int at = part * CD + COLUMN_OF(me, l, CV, BK / 2);
-        #pragma unroll
+#pragma unroll
         for (int e = 0; e < 2; e++)
             if (MINE(me + l * ITEMS, TASKS_V))
                 on_way[2 * l + e] = four(values + min(row + e, rows - 1) * pitch, at);
@@ -175,7 +176,7 @@ INLINE void fetch_values(float4 on_way[ON_WAY], global const float *values, int 
 /* Transposed: [channel][key] */
 INLINE void keep_values(local ushort *tile, float4 on_way[ON_WAY], uint me)
 {
-    #pragma unroll
+#pragma unroll
     for (int l = 0; l < LOADS(TASKS_V); l++) {
         if (!MINE(me + l * ITEMS, TASKS_V)) continue;
         int at = COLUMN_OF(me, l, CV, BK / 2), next = PLACE(1) * ROW_V;
@@ -192,9 +193,9 @@ INLINE void keep_values(local ushort *tile, float4 on_way[ON_WAY], uint me)
 
 INLINE void begin_scores(unit_c score[FQ][FK])
 {
-    #pragma unroll
+#pragma unroll
     for (int i = 0; i < FQ; i++)
-        #pragma unroll
+#pragma unroll
         for (int j = 0; j < FK; j++) score[i][j] = (unit_c)(0.0f);
 }
 
@@ -202,10 +203,10 @@ INLINE void begin_scores(unit_c score[FQ][FK])
 INLINE void add_scores(unit_c score[FQ][FK], local const uint *queries, query_factor held[FQ][FD],
                        local const uint *keys, int lane, UNIT_EXCHANGE exchange)
 {
-    #pragma unroll
+#pragma unroll
     for (int step = 0; step < FD; step++) {
         query_factor x[FQ];
-        #pragma unroll
+#pragma unroll
         for (int i = 0; i < FQ; i++)
 #if QR
             x[i] = held[i][step];
@@ -213,11 +214,11 @@ INLINE void add_scores(unit_c score[FQ][FK], local const uint *queries, query_fa
             load_query(&x[i], queries + i * UQ * (ROW_Q / 2) + step * (UNIT_K / 2), ROW_Q / 2,
                        lane);
 #endif
-        #pragma unroll
+#pragma unroll
         for (int j = 0; j < FK; j++) {
             key_factor y;
             load_key(&y, keys + j * UK * (ROW_K / 2) + step * (UNIT_K / 2), ROW_K / 2, lane);
-            #pragma unroll
+#pragma unroll
             for (int i = 0; i < FQ; i++) {
                 multiply(&score[i][j], x[i], y, exchange);
                 UNIT_PIN(score[i][j]);
@@ -230,11 +231,11 @@ INLINE void add_scores(unit_c score[FQ][FK], local const uint *queries, query_fa
 INLINE void hold_queries(query_factor held[QR ? PARTS : 1][FQ][FD], local const uint *queries,
                          int lane)
 {
-    #pragma unroll
+#pragma unroll
     for (int p = 0; p < (QR ? PARTS : 1); p++)
-        #pragma unroll
+#pragma unroll
         for (int i = 0; i < FQ; i++)
-            #pragma unroll
+#pragma unroll
             for (int step = 0; step < FD; step++)
                 load_query(&held[p][i][step],
                            queries + i * UQ * (ROW_Q / 2) + (p * FD + step) * (UNIT_K / 2),
@@ -270,16 +271,16 @@ INLINE void weights_factor(query_factor *to, float x[][UNIT_C])
 INLINE void pass_weights(query_factor held[FP][FQ], local ushort *to, float x[FQ][FK][UNIT_C],
                          int lane)
 {
-    #pragma unroll
+#pragma unroll
     for (int i = 0; i < FQ; i++) {
 #if DIRECT
-        #pragma unroll
+#pragma unroll
         for (int step = 0; step < FP; step++)
             weights_factor(&held[step][i], x[i] + step * (UNIT_K / UK));
 #else
-        #pragma unroll
+#pragma unroll
         for (int j = 0; j < FK; j++)
-            #pragma unroll
+#pragma unroll
             for (int c = 0; c < UNIT_C; c += RUN) {
                 local ushort *at = to + (i * UQ + QUERY(lane, c)) * ROW_V + j * UK + KEY(lane, c);
 #if RUN == 2
@@ -308,14 +309,14 @@ INLINE void add_values(unit_c sum[FQ][FC], float shrink[FQ][OWN], local const ui
                        query_factor held[FP][FQ], local const uint *values, int lane,
                        UNIT_EXCHANGE exchange)
 {
-    #pragma unroll
+#pragma unroll
     for (int i = 0; i < FQ; i++)
-        #pragma unroll
+#pragma unroll
         for (int j = 0; j < FC; j++) scale(&sum[i][j], shrink[i]);
-    #pragma unroll
+#pragma unroll
     for (int step = 0; step < FP; step++) {
         query_factor x[FQ];
-        #pragma unroll
+#pragma unroll
         for (int i = 0; i < FQ; i++)
 #if DIRECT
             x[i] = held[step][i];
@@ -323,11 +324,11 @@ INLINE void add_values(unit_c sum[FQ][FC], float shrink[FQ][OWN], local const ui
             load_query(&x[i], weights + i * UQ * (ROW_V / 2) + step * (UNIT_K / 2), ROW_V / 2,
                        lane);
 #endif
-        #pragma unroll
+#pragma unroll
         for (int j = 0; j < FC; j++) {
             key_factor y;
             load_key(&y, values + j * UK * (ROW_V / 2) + step * (UNIT_K / 2), ROW_V / 2, lane);
-            #pragma unroll
+#pragma unroll
             for (int i = 0; i < FQ; i++) {
                 multiply(&sum[i][j], x[i], y, exchange);
                 UNIT_PIN(sum[i][j]);
@@ -342,20 +343,20 @@ INLINE void add_values(unit_c sum[FQ][FC], float shrink[FQ][OWN], local const ui
 INLINE void find_highest(float high[FQ][OWN], float x[FQ][FK][UNIT_C], unit_c score[FQ][FK],
                          int left, int lane)
 {
-    #pragma unroll
+#pragma unroll
     for (int i = 0; i < FQ; i++) {
-        #pragma unroll
+#pragma unroll
         for (int j = 0; j < FK; j++) {
             unit_values(x[i][j], score[i][j]);
-            #pragma unroll
+#pragma unroll
             for (int c = 0; c < UNIT_C; c++)
                 if (left < FK * UK && j * UK + KEY(lane, c) >= left) x[i][j][c] = LOWEST;
         }
-        #pragma unroll
+#pragma unroll
         for (int o = 0; o < OWN; o++) high[i][o] = LOWEST;
-        #pragma unroll
+#pragma unroll
         for (int j = 0; j < FK; j++)
-            #pragma unroll
+#pragma unroll
             for (int c = 0; c < UNIT_C; c++)
                 high[i][OWN_OF(c)] = fmax(high[i][OWN_OF(c)], x[i][j][c]);
     }
@@ -376,16 +377,15 @@ INLINE float weight_exp2(float x)
 }
 
 /* The SHARERS places of a query in `shared`, which begins with the unit's first query. */
-#define SHARED(i, o) (((i) * UQ + QUERY(lane, (o) * RUN)) * SHARERS)
+#define SHARED(i, o) (((i)*UQ + QUERY(lane, (o)*RUN)) * SHARERS)
 
 INLINE void tell(local float *shared, float x[FQ][OWN], int share, int lane)
 {
 #if SHARERS > 1
-    #pragma unroll
+#pragma unroll
     for (int i = 0; i < FQ; i++)
-        #pragma unroll
-        for (int o = 0; o < OWN; o++)
-            shared[SHARED(i, o) + share * WAYS + WAY(lane)] = x[i][o];
+#pragma unroll
+        for (int o = 0; o < OWN; o++) shared[SHARED(i, o) + share * WAYS + WAY(lane)] = x[i][o];
 #endif
 }
 
@@ -395,24 +395,23 @@ INLINE void weigh(float x[FQ][FK][UNIT_C], float shrink[FQ][OWN], float top[FQ][
                   float total[FQ][OWN], float high[FQ][OWN], local const float *shared,
                   float factor, int lane)
 {
-    #pragma unroll
+#pragma unroll
     for (int i = 0; i < FQ; i++) {
-        #pragma unroll
+#pragma unroll
         for (int o = 0; o < OWN; o++) {
             float highest = high[i][o];
 #if SHARERS > 1
-            #pragma unroll
-            for (int w = 0; w < SHARERS; w++)
-                highest = fmax(highest, shared[SHARED(i, o) + w]);
+#pragma unroll
+            for (int w = 0; w < SHARERS; w++) highest = fmax(highest, shared[SHARED(i, o) + w]);
 #endif
             highest = fmax(top[i][o], highest * factor);
             shrink[i][o] = weight_exp2(top[i][o] - highest);
             top[i][o] = highest;
             total[i][o] *= shrink[i][o];
         }
-        #pragma unroll
+#pragma unroll
         for (int j = 0; j < FK; j++)
-            #pragma unroll
+#pragma unroll
             for (int c = 0; c < UNIT_C; c++) {
                 float weight = weight_exp2(mad(x[i][j][c], factor, LIFT - top[i][OWN_OF(c)]));
                 total[i][OWN_OF(c)] += weight;
@@ -424,12 +423,12 @@ INLINE void weigh(float x[FQ][FK][UNIT_C], float shrink[FQ][OWN], float top[FQ][
 INLINE void add_totals(float total[FQ][OWN], local const float *shared, int lane)
 {
 #if SHARERS > 1
-    #pragma unroll
+#pragma unroll
     for (int i = 0; i < FQ; i++)
-        #pragma unroll
+#pragma unroll
         for (int o = 0; o < OWN; o++) {
             total[i][o] = 0.0f;
-            #pragma unroll
+#pragma unroll
             for (int w = 0; w < SHARERS; w++) total[i][o] += shared[SHARED(i, o) + w];
         }
 #endif
@@ -441,7 +440,7 @@ INLINE void store_fragment(global float *out, int pitch, unit_c sum, int rows, i
 {
     float x[UNIT_C];
     unit_values(x, sum);
-    #pragma unroll
+#pragma unroll
     for (int c = 0; c < UNIT_C; c += RUN) {
         int row = query + QUERY(lane, c), at = channel + KEY(lane, c);
         global float *to = out + (size_t)row * pitch + at;
@@ -451,7 +450,7 @@ INLINE void store_fragment(global float *out, int pitch, unit_c sum, int rows, i
 #elif D % RUN == 0
         if (WHOLE || at < D) *(global float4 *)to = vload4(0, x + c);
 #else
-        #pragma unroll
+#pragma unroll
         for (int e = 0; e < RUN; e++)
             if (at + e < D) to[e] = x[c + e];
 #endif
@@ -464,14 +463,14 @@ INLINE void store_fragment(global float *out, int pitch, unit_c sum, int rows, i
 INLINE void store_sums(global float *out, int pitch, unit_c sum[PARTS][FQ][FC],
                        float total[FQ][OWN], int rows, int share, int lane)
 {
-    #pragma unroll
+#pragma unroll
     for (int i = 0; i < FQ; i++) {
         float by[OWN];
-        #pragma unroll
+#pragma unroll
         for (int o = 0; o < OWN; o++) by[o] = 1.0f / total[i][o];
-        #pragma unroll
+#pragma unroll
         for (int p = 0; p < PARTS; p++)
-            #pragma unroll
+#pragma unroll
             for (int j = 0; j < FC; j++) {
                 scale(&sum[p][i][j], by);
                 store_fragment(out, pitch, sum[p][i][j], rows, i * UQ,
@@ -482,13 +481,13 @@ INLINE void store_sums(global float *out, int pitch, unit_c sum[PARTS][FQ][FC],
 
 INLINE void begin_sums(unit_c sum[PARTS][FQ][FC], float top[FQ][OWN], float total[FQ][OWN])
 {
-    #pragma unroll
+#pragma unroll
     for (int i = 0; i < FQ; i++) {
-        #pragma unroll
+#pragma unroll
         for (int p = 0; p < PARTS; p++)
-            #pragma unroll
+#pragma unroll
             for (int j = 0; j < FC; j++) sum[p][i][j] = (unit_c)(0.0f);
-        #pragma unroll
+#pragma unroll
         for (int o = 0; o < OWN; o++) {
             top[i][o] = LOWEST;
             total[i][o] = 0.0f;
@@ -501,9 +500,8 @@ INLINE void begin_sums(unit_c sum[PARTS][FQ][FC], float top[FQ][OWN], float tota
  *
  * Parts of keys, then of values, come into one of two buffers in turn: who is at the barrier behind
  * that has done with the other one. */
-UNIT_KERNEL kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1)))
-void attention_mma(global float *out, global const float *qkv, int tokens, int heads,
-                   float factor)
+UNIT_KERNEL kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void
+attention_mma(global float *out, global const float *qkv, int tokens, int heads, float factor)
 {
     local ushort tiles[TILES] __attribute__((aligned(16)));
     local ushort all_weights[WEIGHTS] __attribute__((aligned(16)));
@@ -538,7 +536,7 @@ void attention_mma(global float *out, global const float *qkv, int tokens, int h
         query_factor weight[FP][FQ];
         begin_scores(score);
 #if QR
-        #pragma unroll
+#pragma unroll
 #endif
         for (int p = 0; p < PARTS; p++) {
             local ushort *tile = tiles + p % 2 * BUFFER;
@@ -553,7 +551,7 @@ void attention_mma(global float *out, global const float *qkv, int tokens, int h
         k += (size_t)BK * pitch;
         find_highest(high, x, score, left - share * FK * UK, lane);
         tell(shared, high, share, lane);
-        #pragma unroll
+#pragma unroll
         for (int p = 0; p < PARTS; p++) {
             local ushort *tile = tiles + (PARTS + p) % 2 * BUFFER;
             if (!AHEAD) fetch_values(on_way, v, pitch, left, p, me);

@@ -23,9 +23,9 @@ kernel void condition_tokens(global float *out, global const float *embedded,
 
 /* One item = one value. out [N][2+T][D] = the two tokens of the batch item, then its own of
  * x [N][T][D]. context: rows of [2][D], the row of item n being first_row + rows[rows_at + n]. */
-kernel void condition_prepend(global float *out, global const float *x,
-                              global const float *context, global const int *rows, int width,
-                              int tokens, int first_row, int rows_at)
+kernel void condition_prepend(global float *out, global const float *x, global const float *context,
+                              global const int *rows, int width, int tokens, int first_row,
+                              int rows_at)
 {
     int k = (int)get_global_id(0), token = (int)get_global_id(1), n = (int)get_global_id(2);
     if (k >= width) return;

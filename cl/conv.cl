@@ -30,9 +30,9 @@ kernel void conv3x3(global float *out, global const float *x, global const float
     int n = (int)get_global_id(2), pitch = width + 2;
     if (first >= height * pitch) return;
     V sum[PX][NV];
-    #pragma unroll
+#pragma unroll
     for (int i = 0; i < PX; i++)
-        #pragma unroll
+#pragma unroll
         for (int j = 0; j < NV; j++) sum[i][j] = VLOAD(bias + panel * NR + j * VEC);
     global const float *w = weight + (size_t)panel * 9 * in_channels * NR;
     for (int tap = 0; tap < 9; tap++) {
@@ -40,12 +40,12 @@ kernel void conv3x3(global float *out, global const float *x, global const float
             x + ((size_t)n * x_pixels + first + tap / 3 * pitch + tap % 3) * in_channels;
         for (int c = 0; c < in_channels; c++, w += NR) {
             V row[NV];
-            #pragma unroll
+#pragma unroll
             for (int j = 0; j < NV; j++) row[j] = VLOAD(w + j * VEC);
-            #pragma unroll
+#pragma unroll
             for (int i = 0; i < PX; i++) {
                 V value = in[(size_t)i * in_channels + c];
-                #pragma unroll
+#pragma unroll
                 for (int j = 0; j < NV; j++) sum[i][j] = mad(value, row[j], sum[i][j]);
             }
         }

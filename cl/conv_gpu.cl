@@ -30,8 +30,8 @@ kernel void conv_gpu_pack(global WEIGHT *packed, global const float *stored, int
 {
     int o = (int)get_global_id(0), c = (int)get_global_id(1), tap = (int)get_global_id(2);
     if (o >= out_padded) return;
-    float x = o < out_channels && c < in_channels
-                  ? stored[((size_t)o * in_channels + c) * 9 + tap] : 0.0f;
+    float x = o < out_channels && c < in_channels ? stored[((size_t)o * in_channels + c) * 9 + tap]
+                                                  : 0.0f;
     size_t at = ((size_t)tap * in_padded + c) * out_padded + o;
 #if HALF
     vstore_half(fabs(x) < INFINITY ? clamp(x, -65504.0f, 65504.0f) : x, at, (global half *)packed);
@@ -41,18 +41,18 @@ kernel void conv_gpu_pack(global WEIGHT *packed, global const float *stored, int
 }
 #else
 
-#define WP (TX * TY / RP)           /* rows of items, */
-#define WC (BC / RC)                /* and columns */
+#define WP (TX * TY / RP) /* rows of items, */
+#define WC (BC / RC)      /* and columns */
 #define GROUP (WP * WC)
 #define NV (RC / VEC)
 #define PW ((TX + UP - 1) / UP + 2) /* pixels of a patch */
 #define PH ((TY + UP - 1) / UP + 2)
-#define PITCH_X (CC + 4)            /* a vector more, so that neighbours use other banks */
-#define PATCH(at) (UP == 2 ? (at) >> 1 : (at)) /* the input's row or column, of the enlarged one */
+#define PITCH_X (CC + 4) /* a vector more, so that neighbours use other banks */
+/* The input's row or column of one of the upsampled picture. */
+#define PATCH(at) (UP == 2 ? (at) >> 1 : (at))
 
 /* Channels c..c+3 of a pixel as the convolution wants them, zeros behind the last. */
-INLINE float4 input(global const float *pixel, global const float *affine, int c,
-                    int channels)
+INLINE float4 input(global const float *pixel, global const float *affine, int c, int channels)
 {
 #if IN_WHOLE
     float4 x = vload4(0, pixel + c);
@@ -67,8 +67,7 @@ INLINE float4 input(global const float *pixel, global const float *affine, int c
     for (int j = 0; j < 4; j++) {
         lane[j] = c + j < channels ? pixel[c + j] : 0.0f;
 #if NORM
-        if (c + j < channels)
-            lane[j] = mad(lane[j], affine[(c + j) * 2], affine[(c + j) * 2 + 1]);
+        if (c + j < channels) lane[j] = mad(lane[j], affine[(c + j) * 2], affine[(c + j) * 2 + 1]);
 #endif
     }
     float4 x = vload4(0, lane);
@@ -80,8 +79,8 @@ INLINE float4 input(global const float *pixel, global const float *affine, int c
 }
 
 /* CC channels from c on of the patch that begins at pixel (top, left). */
-INLINE void stage_patch(local float *to, global const float *x, global const float *affine,
-                        int top, int left, int height, int width, int c, int channels)
+INLINE void stage_patch(local float *to, global const float *x, global const float *affine, int top,
+                        int left, int height, int width, int c, int channels)
 {
     for (int i = (int)get_local_id(0); i < PH * PW * (CC / 4); i += GROUP) {
         int pixel = i / (CC / 4), at = i % (CC / 4) * 4;
@@ -96,8 +95,8 @@ INLINE void stage_patch(local float *to, global const float *x, global const flo
 
 #if ST
 /* BC output channels of `rows` input channels of ST taps: [ST][CC][BC]. */
-INLINE void stage_weights(local float *to, global const WEIGHT *weight, int rows,
-                          int in_padded, int out_channel, int out_padded)
+INLINE void stage_weights(local float *to, global const WEIGHT *weight, int rows, int in_padded,
+                          int out_channel, int out_padded)
 {
     for (int i = (int)get_local_id(0); i < ST * CC * (BC / VEC); i += GROUP) {
         int row = i / (BC / VEC), at = i % (BC / VEC) * VEC, tap = row / CC;
@@ -111,10 +110,10 @@ INLINE void stage_weights(local float *to, global const WEIGHT *weight, int rows
 
 /* out, residual [N][H*W][Cout], of the enlarged picture; x [N][h*w][Cin]; affine [N][Cin][2];
  * weight as packed, bias [Cout]. One work-group = one tile, tiles_x of them a row. */
-kernel __attribute__((reqd_work_group_size(GROUP, 1, 1)))
-void conv_gpu(global float *out, global const float *x, global const float *affine,
-              global const WEIGHT *weight, global const float *bias, global const float *residual,
-              int height, int width, int tiles_x, int in_channels, int out_channels, int out_padded)
+kernel __attribute__((reqd_work_group_size(GROUP, 1, 1))) void
+conv_gpu(global float *out, global const float *x, global const float *affine,
+         global const WEIGHT *weight, global const float *bias, global const float *residual,
+         int height, int width, int tiles_x, int in_channels, int out_channels, int out_padded)
 {
     local float x_tile[PH * PW * PITCH_X];
 #if ST
@@ -129,10 +128,10 @@ void conv_gpu(global float *out, global const float *x, global const float *affi
 
     V sum[RP][NV];
     int channel[NV]; /* of the padded ones: an item beyond them repeats the last one's work */
-    #pragma unroll
+#pragma unroll
     for (int j = 0; j < NV; j++) {
         channel[j] = min(o + (j * WC + column) * VEC, out_padded - VEC);
-        #pragma unroll
+#pragma unroll
         for (int i = 0; i < RP; i++) sum[i][j] = VLOAD(bias + channel[j]);
     }
     for (int c = 0; c < in_channels; c += CC) {
@@ -153,16 +152,16 @@ void conv_gpu(global float *out, global const float *x, global const float *affi
             }
 #endif
             int from[RP];
-            #pragma unroll
+#pragma unroll
             for (int i = 0; i < RP; i++) {
                 int row = top + (mine + i) / TX + tap / 3 - 1;
                 int at = left + (mine + i) % TX + tap % 3 - 1;
-                from[i] = ((PATCH(row) - PATCH(top - 1)) * PW + PATCH(at) - PATCH(left - 1)) *
-                          PITCH_X;
+                from[i] =
+                    ((PATCH(row) - PATCH(top - 1)) * PW + PATCH(at) - PATCH(left - 1)) * PITCH_X;
             }
             for (int k = 0; k < rows; k += 4) {
                 float value[4][RP];
-                #pragma unroll
+#pragma unroll
                 for (int i = 0; i < RP; i++) {
                     float4 four = vload4(0, x_tile + from[i] + k);
                     value[0][i] = four.x;
@@ -170,28 +169,28 @@ void conv_gpu(global float *out, global const float *x, global const float *affi
                     value[2][i] = four.z;
                     value[3][i] = four.w;
                 }
-                #pragma unroll
+#pragma unroll
                 for (int e = 0; e < 4; e++)
-                    #pragma unroll
+#pragma unroll
                     for (int j = 0; j < NV; j++) {
 #if ST
-                        V row = VLOAD(w_tile + (tap % ST * CC + k + e) * BC +
-                                      (j * WC + column) * VEC);
+                        V row =
+                            VLOAD(w_tile + (tap % ST * CC + k + e) * BC + (j * WC + column) * VEC);
 #else
                         V row = WEIGHT_LOAD(w + (size_t)(k + e) * out_padded + channel[j]);
 #endif
-                        #pragma unroll
+#pragma unroll
                         for (int i = 0; i < RP; i++)
                             sum[i][j] = mad((V)(value[e][i]), row, sum[i][j]);
                     }
             }
         }
     }
-    #pragma unroll
+#pragma unroll
     for (int i = 0; i < RP; i++) {
         int row = top + (mine + i) / TX, at = left + (mine + i) % TX;
         size_t to = (((size_t)n * height * UP + row) * width * UP + at) * out_channels;
-        #pragma unroll
+#pragma unroll
         for (int j = 0; j < NV; j++) {
             int first = o + (j * WC + column) * VEC;
             if (row >= height * UP || at >= width * UP || first >= out_channels) continue;

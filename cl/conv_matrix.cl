@@ -76,9 +76,9 @@ kernel void conv_matrix_pack(global ushort *packed, global const float *stored, 
 /* packed [N][planes][pixels][PARTS][32] = x [N][H*W][Cin], as bf16: NORM: x * factor + offset of
  * affine [N][Cin][2]; SILU: then SiLU; zeros in the border and beyond Cin. What is behind the last
  * row's border, of `pixels`, stays as it is. One work-group = one item = a row of a picture. */
-kernel __attribute__((reqd_work_group_size(1, 1, 1)))
-void conv_matrix_picture(global ushort *packed, global const float *x, global const float *affine,
-                         int height, int width, int pixels, int channels)
+kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
+conv_matrix_picture(global ushort *packed, global const float *x, global const float *affine,
+                    int height, int width, int pixels, int channels)
 {
     int row = GROUP_ID(0, 1) - 1, n = GROUP_ID(1, 1), pitch = width + 2;
     int planes = (channels + PLANE - 1) / PLANE, inside = row >= 0 && row < height;
@@ -167,7 +167,7 @@ INLINE void finish_pixel(target *t, const float *sums)
 {
     if (t->x < t->width) {
         size_t at = ((size_t)(t->y * UP) * t->wide + t->x * UP) * t->channels;
-        #pragma unroll
+#pragma unroll
         for (int j = 0; j < 32; j += 16) {
             if (t->left <= j) break;
             float16 x = *(const float16 *)(sums + j) + *(global const float16_any *)(t->bias + j);
@@ -187,20 +187,21 @@ INLINE void finish_pixel(target *t, const float *sums)
 /* out, residual [N][UP*H * UP*W][Cout]; x from conv_matrix_picture, weight from conv_matrix_pack,
  * bias padded to 32. One work-group = one item = 32 channels of `blocks` times PIXELS pixels in the
  * pitch of x, of one phase of one picture; those of the same weights follow each other. */
-kernel __attribute__((reqd_work_group_size(1, 1, 1)))
-void conv_matrix(global float *out, global const ushort *x, global const ushort *weight,
-                 global const float *bias, global const float *residual, int height, int width,
-                 int pixels, int in_channels, int out_channels, int blocks)
+kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
+conv_matrix(global float *out, global const ushort *x, global const ushort *weight,
+            global const float *bias, global const float *residual, int height, int width,
+            int pixels, int in_channels, int out_channels, int blocks)
 {
     int strip = GROUP_ID(1, 1), phase = GROUP_ID(2, 1) % PHASES;
     int n = GROUP_ID(2, 1) / PHASES, planes = (in_channels + PLANE - 1) / PLANE;
     int pitch = width + 2, last = height * pitch - 2, row = phase / 2, column = phase % 2;
     int first = GROUP_ID(0, 1) * blocks * PIXELS, strips = (out_channels + 31) / 32;
     int behind = min(first + blocks * PIXELS, last);
-    size_t corner = (((size_t)n * height * UP + row) * width * UP + column) * out_channels +
-                    strip * 32;
-    target t = {out + corner, bias + strip * 32, residual + corner, pitch, width, width * UP,
-                out_channels, out_channels - strip * 32, first / pitch, first % pitch};
+    size_t corner =
+        (((size_t)n * height * UP + row) * width * UP + column) * out_channels + strip * 32;
+    target t = {out + corner,  bias + strip * 32, residual + corner, pitch,
+                width,         width * UP,        out_channels,      out_channels - strip * 32,
+                first / pitch, first % pitch};
     x += ((size_t)n * planes * pixels + row * pitch + column) * PIXEL;
     weight += ((size_t)phase * strips + strip) * planes * TAPS * TAPS * STEP_W;
     float sums[PIXELS * 32] __attribute__((aligned(64)));

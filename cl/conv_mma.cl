@@ -21,8 +21,8 @@ kernel void conv_mma_pack(global ushort *packed, global const float *stored, int
 {
     int o = (int)get_global_id(0), c = (int)get_global_id(1), tap = (int)get_global_id(2);
     if (o >= out_padded) return;
-    float x = o < out_channels && c < in_channels
-                  ? stored[((size_t)o * in_channels + c) * 9 + tap] : 0.0f;
+    float x = o < out_channels && c < in_channels ? stored[((size_t)o * in_channels + c) * 9 + tap]
+                                                  : 0.0f;
     packed += (((size_t)(c / CC) * 9 + tap) * out_padded + o) * PARTS * CC + c % CC;
     uint high = unit_pack(unit_saturate((float4)(x)).x, 0.0f);
     packed[0] = (ushort)high;
@@ -70,7 +70,7 @@ INLINE float4 load_four(global const float *pixel, int c, int channels)
     return c < channels ? *(global const float4 *)(pixel + c) : (float4)(0.0f);
 #else
     float lane[4];
-    #pragma unroll
+#pragma unroll
     for (int j = 0; j < 4; j++) lane[j] = c + j < channels ? pixel[c + j] : 0.0f;
     return vload4(0, lane);
 #endif
@@ -89,13 +89,13 @@ INLINE void fetch_factors(float4 factor[2], picture p, int me, int c)
 INLINE void fetch_patch(float4 part[X_PART], picture p, int first, int c)
 {
     c += first % (CC / 4) * 4;
-    #pragma unroll
+#pragma unroll
     for (int l = 0; l < X_PART; l++) {
         int v = first + l * ITEMS;
         if (v >= X_VECTORS) continue;
         int pixel = find_pixel(p, v);
-        part[l] = pixel < 0 ? (float4)(0.0f)
-                            : load_four(p.x + (size_t)pixel * p.channels, c, p.channels);
+        part[l] =
+            pixel < 0 ? (float4)(0.0f) : load_four(p.x + (size_t)pixel * p.channels, c, p.channels);
     }
 }
 
@@ -103,7 +103,7 @@ INLINE void fetch_patch(float4 part[X_PART], picture p, int first, int c)
 INLINE void keep_patch(local ushort *tile, float4 part[X_PART], float4 factor[2], picture p,
                        int first)
 {
-    #pragma unroll
+#pragma unroll
     for (int l = 0; l < X_PART; l++) {
         int v = first + l * ITEMS;
         if (v >= X_VECTORS) continue;
@@ -131,19 +131,19 @@ INLINE void keep_patch(local ushort *tile, float4 part[X_PART], float4 factor[2]
 INLINE void fetch_weights(uint4 part[LOADS(W_VECTORS)], global const ushort *weight, int me,
                           int out_padded)
 {
-    #pragma unroll
+#pragma unroll
     for (int l = 0; l < LOADS(W_VECTORS); l++) {
         int v = me + l * ITEMS, row = v / (ALL / 8);
         if (!MINE(v, W_VECTORS)) continue;
-        part[l] = *(global const uint4 *)(weight +
-                                          ((size_t)(row / BC) * out_padded + row % BC) * ALL +
-                                          v % (ALL / 8) * 8);
+        part[l] =
+            *(global const uint4 *)(weight + ((size_t)(row / BC) * out_padded + row % BC) * ALL +
+                                    v % (ALL / 8) * 8);
     }
 }
 
 INLINE void keep_weights(local ushort *tile, uint4 part[LOADS(W_VECTORS)], int me)
 {
-    #pragma unroll
+#pragma unroll
     for (int l = 0; l < LOADS(W_VECTORS); l++) {
         int v = me + l * ITEMS;
         if (!MINE(v, W_VECTORS)) continue;
@@ -152,7 +152,7 @@ INLINE void keep_weights(local ushort *tile, uint4 part[LOADS(W_VECTORS)], int m
 }
 
 /* Pixels from one fragment of a unit to another, in the patch. */
-#define APART(i) ((i) * UNIT_M / TX * PW + (i) * UNIT_M % TX)
+#define APART(i) ((i)*UNIT_M / TX * PW + (i)*UNIT_M % TX)
 
 #define STEPS CC
 #include "unit_sums.clh"
@@ -169,7 +169,7 @@ INLINE void put(global float *out, global const float *residual, V x, int left)
 #else
     float lane[VEC];
     VSTORE(x, lane);
-    #pragma unroll
+#pragma unroll
     for (int e = 0; e < VEC; e++) {
         if (e >= left) continue;
 #if RESIDUAL
@@ -187,21 +187,21 @@ INLINE void finish(global float *out, global const float *residual, global const
     int height = p.height * UP, width = p.width * UP;
     V offset[FN];
     channel += UNIT_COLUMN(lane, 0);
-    #pragma unroll
+#pragma unroll
     for (int j = 0; j < FN; j++)
         if (channel + j * UNIT_N < channels) offset[j] = VLOAD(bias + channel + j * UNIT_N);
-    #pragma unroll
+#pragma unroll
     for (int i = 0; i < FM; i++) {
         float x[FN][UNIT_C];
-        #pragma unroll
+#pragma unroll
         for (int j = 0; j < FN; j++) unit_values(x[j], sum[i][j]);
-        #pragma unroll
+#pragma unroll
         for (int c = 0; c < UNIT_C; c += VEC) {
             int pixel = first + i * UNIT_M + UNIT_ROW(lane, c);
             int row = p.top + 1 + pixel / TX, column = p.left + 1 + pixel % TX;
             if (row >= height || column >= width) continue;
             size_t to = ((size_t)row * width + column) * channels + channel;
-            #pragma unroll
+#pragma unroll
             for (int j = 0; j < FN; j++)
                 put(out + to + j * UNIT_N, residual + to + j * UNIT_N, VLOAD(x[j] + c) + offset[j],
                     channels - channel - j * UNIT_N);
@@ -210,11 +210,10 @@ INLINE void finish(global float *out, global const float *residual, global const
 }
 
 /* As conv_gpu's; weight as packed. */
-UNIT_KERNEL kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1)))
-void conv_mma(global float *out, global const float *x, global const float *affine,
-              global const ushort *weight, global const float *bias,
-              global const float *residual, int height, int width, int tiles_x, int in_channels,
-              int out_channels, int out_padded)
+UNIT_KERNEL kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void
+conv_mma(global float *out, global const float *x, global const float *affine,
+         global const ushort *weight, global const float *bias, global const float *residual,
+         int height, int width, int tiles_x, int in_channels, int out_channels, int out_padded)
 {
     local ushort x_tile[PIXELS * ROW] __attribute__((aligned(16)));
     local ushort w_tile[W_STAGES * W_STAGE] __attribute__((aligned(16)));
@@ -224,14 +223,18 @@ void conv_mma(global float *out, global const float *x, global const float *affi
     int left = tile % tiles_x * TX, top = tile / tiles_x * TY;
     int first = unit / (BC / WN) * WM, wide = unit % (BC / WN) * WN; /* in the tile */
     picture p = {x + (size_t)n * height * width * in_channels,
-                 affine + (size_t)n * in_channels * 2, top - 1, left - 1, height, width,
+                 affine + (size_t)n * in_channels * 2,
+                 top - 1,
+                 left - 1,
+                 height,
+                 width,
                  in_channels};
     unit_c sum[FM][FN];
     float4 x_part[X_PART], factor[2];
     uint4 w_part[LOADS(W_VECTORS)];
-    #pragma unroll
+#pragma unroll
     for (int i = 0; i < FM; i++)
-        #pragma unroll
+#pragma unroll
         for (int j = 0; j < FN; j++) sum[i][j] = (unit_c)(0.0f);
     weight += (size_t)o * ALL;
 #if DB > 1
@@ -247,7 +250,7 @@ void conv_mma(global float *out, global const float *x, global const float *affi
         keep_patch(x_tile, x_part, factor, p, me);
 #else
         fetch_factors(factor, p, me, c);
-        #pragma unroll 1
+#pragma unroll 1
         for (int v = me; v < X_VECTORS; v += X_PART * ITEMS) {
             fetch_patch(x_part, p, v, c);
             keep_patch(x_tile, x_part, factor, p, v);
@@ -264,8 +267,7 @@ void conv_mma(global float *out, global const float *x, global const float *affi
             barrier(CLK_LOCAL_MEM_FENCE);
             weight += (size_t)ST * out_padded * ALL;
 #if DB
-            if (tap + ST < 9 || c + CC < in_channels)
-                fetch_weights(w_part, weight, me, out_padded);
+            if (tap + ST < 9 || c + CC < in_channels) fetch_weights(w_part, weight, me, out_padded);
             stage = 1 - stage; /* who is here waits for the others before it writes this again */
 #endif
 #if DB > 1

@@ -92,15 +92,15 @@ INLINE void stage(V *to, global const float *x, global const float *affine, int 
 
 /* t[EDGE] = the input's transform of s[EDGE], whose elements are `stride` apart */
 #if UP == 2
-#define TRANSFORM(t, s, stride) \
-    t[0] = s[0] - s[stride]; \
-    t[1] = s[stride]; \
+#define TRANSFORM(t, s, stride)                                                                    \
+    t[0] = s[0] - s[stride];                                                                       \
+    t[1] = s[stride];                                                                              \
     t[2] = s[stride] - s[2 * (stride)];
 #else
-#define TRANSFORM(t, s, stride) \
-    t[0] = s[0] - s[2 * (stride)]; \
-    t[1] = s[stride] + s[2 * (stride)]; \
-    t[2] = s[2 * (stride)] - s[stride]; \
+#define TRANSFORM(t, s, stride)                                                                    \
+    t[0] = s[0] - s[2 * (stride)];                                                                 \
+    t[1] = s[stride] + s[2 * (stride)];                                                            \
+    t[2] = s[2 * (stride)] - s[stride];                                                            \
     t[3] = s[stride] - s[3 * (stride)];
 #endif
 
@@ -111,18 +111,18 @@ INLINE void transform(global float *to, const V *pixels, int chunks)
         const V *corner = pixels + t / BW * STEP * STAGE_W + t % BW * STEP;
         global float *at = to + ((size_t)(t / MR) * chunks * MR + t % MR) * VEC;
         V half_way[EDGE * EDGE];
-        #pragma unroll
+#pragma unroll
         for (int j = 0; j < EDGE; j++) {
             V column[EDGE];
             TRANSFORM(column, (corner + j), STAGE_W)
-            #pragma unroll
+#pragma unroll
             for (int i = 0; i < EDGE; i++) half_way[i * EDGE + j] = column[i];
         }
-        #pragma unroll
+#pragma unroll
         for (int i = 0; i < EDGE; i++) {
             V row[EDGE];
             TRANSFORM(row, (half_way + i * EDGE), 1)
-            #pragma unroll
+#pragma unroll
             for (int j = 0; j < EDGE; j++)
                 PUT(at + (size_t)(i * EDGE + j) * ROW_BLOCKS * chunks * MR * VEC, row[j]);
         }
@@ -130,42 +130,41 @@ INLINE void transform(global float *to, const V *pixels, int chunks)
 }
 
 /* to [MR][NR] = a [chunks][MR][VEC] x b [chunks * VEC][NR] */
-INLINE void multiply(global float *to, global const float *a, global const float *b,
-                     int chunks)
+INLINE void multiply(global float *to, global const float *a, global const float *b, int chunks)
 {
     V sum[MR][NV];
-    #pragma unroll
+#pragma unroll
     for (int i = 0; i < MR; i++)
-        #pragma unroll
+#pragma unroll
         for (int j = 0; j < NV; j++) sum[i][j] = 0.0f;
     for (int k = 0; k < chunks; k++, a += MR * VEC)
         for (int c = 0; c < VEC; c += KU, b += KU * NR) {
-            #pragma unroll
+#pragma unroll
             for (int u = 0; u < KU; u++) {
                 V row[NV];
-                #pragma unroll
+#pragma unroll
                 for (int j = 0; j < NV; j++) row[j] = GET(b + u * NR + j * VEC);
-                #pragma unroll
+#pragma unroll
                 for (int i = 0; i < MR; i++) {
                     V value = a[i * VEC + c + u];
-                    #pragma unroll
+#pragma unroll
                     for (int j = 0; j < NV; j++) sum[i][j] = fma(value, row[j], sum[i][j]);
                 }
             }
         }
-    #pragma unroll
+#pragma unroll
     for (int i = 0; i < MR; i++)
-        #pragma unroll
+#pragma unroll
         for (int j = 0; j < NV; j++) PUT(to + i * NR + j * VEC, sum[i][j]);
 }
 
 #if UP == 2
-#define COLLECT(r, m) \
-    r[0] = m[0] + m[1]; \
+#define COLLECT(r, m)                                                                              \
+    r[0] = m[0] + m[1];                                                                            \
     r[1] = m[1] - m[2];
 #else
-#define COLLECT(r, m) \
-    r[0] = m[0] + m[1] + m[2]; \
+#define COLLECT(r, m)                                                                              \
+    r[0] = m[0] + m[1] + m[2];                                                                     \
     r[1] = m[1] - m[2] - m[3];
 #endif
 
@@ -173,10 +172,10 @@ INLINE void multiply(global float *to, global const float *a, global const float
 INLINE void collect(V *result, global const float *products)
 {
     V half_way[2][EDGE];
-    #pragma unroll
+#pragma unroll
     for (int j = 0; j < EDGE; j++) {
         V column[EDGE], two[2];
-        #pragma unroll
+#pragma unroll
         for (int i = 0; i < EDGE; i++) column[i] = GET(products + (i * EDGE + j) * ROWS * NR);
         COLLECT(two, column)
         half_way[0][j] = two[0];
@@ -194,12 +193,11 @@ INLINE void collect(V *result, global const float *products)
  * out, residual [N][UP*H * UP*W][Cout]; x [N][H*W][Cin]; affine [N][Cin][2]; weight as packed,
  * bias [ceil(Cout / NR) * NR]; Cin and Cout are multiples of VEC. Floor: 2 ELEMENTS Cin Cout FLOP a
  * tile. */
-kernel __attribute__((reqd_work_group_size(1, 1, 1)))
-void conv_winograd(global float *out, global const float *x, global const float *weight,
-                   global const float *bias, global const float *affine,
-                   global const float *residual, global float *scratch, int with_residual,
-                   int height, int width, int in_channels, int out_channels, int splits, int items,
-                   int groups)
+kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
+conv_winograd(global float *out, global const float *x, global const float *weight,
+              global const float *bias, global const float *affine, global const float *residual,
+              global float *scratch, int with_residual, int height, int width, int in_channels,
+              int out_channels, int splits, int items, int groups)
 {
     int group = GROUP_ID(0, 1), chunks = in_channels / VEC;
     int panels = (out_channels + NR - 1) / NR;
@@ -232,18 +230,18 @@ void conv_winograd(global float *out, global const float *x, global const float 
             for (int t = 0; t < TILES; t++) {
                 int y = (y0 + t / BW) * 2, column = (x0 + t % BW) * 2;
                 if (y >= h_out || column >= w_out) continue;
-                #pragma unroll
+#pragma unroll
                 for (int j = 0; j < NV; j++) {
                     int channel = panel * NR + j * VEC;
                     if (channel >= out_channels) break;
                     V result[4], add = GET(bias + channel);
                     collect(result, products + t * NR + j * VEC);
-                    #pragma unroll
+#pragma unroll
                     for (int i = 0; i < 4; i++) {
                         int row = y + i / 2, at = column + i % 2;
                         if (row >= h_out || at >= w_out) continue;
-                        size_t to = (((size_t)n * h_out + row) * w_out + at) * out_channels +
-                                    channel;
+                        size_t to =
+                            (((size_t)n * h_out + row) * w_out + at) * out_channels + channel;
                         V value = result[i] + add;
                         if (with_residual) value += GET(residual + to);
                         PUT(out + to, value);

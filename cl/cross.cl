@@ -10,8 +10,8 @@ kernel void cross_attention(global float *out, global const float *q,
     int i = (int)get_global_id(0), n = (int)get_global_id(1), width = heads * d;
     if (i >= tokens * heads) return;
     size_t at = ((size_t)n * tokens * heads + i) * d;
-    global const float *k0 = keys_values + (size_t)(first_row + rows[rows_at + n]) * stride +
-                             i % heads * d;
+    global const float *k0 =
+        keys_values + (size_t)(first_row + rows[rows_at + n]) * stride + i % heads * d;
     global const float *v0 = k0 + width, *k1 = v0 + width, *v1 = k1 + width;
     float score0 = 0.0f, score1 = 0.0f;
     for (int j = 0; j < d; j++) {

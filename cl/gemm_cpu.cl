@@ -73,13 +73,13 @@ typedef struct {
     int n, residual_rows, tokens, stride, first_row, rows_at, gate_at;
 } epilogue;
 
-INLINE void finish(global float *out, V sum[MR][NV], epilogue e, int row, int rows,
-                   int column)
+INLINE void finish(global float *out, V sum[MR][NV], epilogue e, int row, int rows, int column)
 {
     for (int i = 0; i < rows; i++, row++) {
         global float *to = out + (size_t)row * e.n + column;
 #if GATE
-        global const float *gate = e.gate + e.gate_at + column +
+        global const float *gate =
+            e.gate + e.gate_at + column +
             (size_t)(e.first_row + e.rows[e.rows_at + row / e.tokens]) * e.stride;
 #endif
 #if RESIDUAL
@@ -99,8 +99,7 @@ INLINE void finish(global float *out, V sum[MR][NV], epilogue e, int row, int ro
     }
 }
 
-INLINE void store_sums(global float *out, V sum[MR][NV], int n, int row, int rows,
-                       int column)
+INLINE void store_sums(global float *out, V sum[MR][NV], int n, int row, int rows, int column)
 {
     for (int i = 0; i < rows; i++)
         for (int j = 0; j < NV; j++)
@@ -108,8 +107,7 @@ INLINE void store_sums(global float *out, V sum[MR][NV], int n, int row, int row
                        n - column - j * VEC);
 }
 
-INLINE void load_sums(V sum[MR][NV], global const float *out, int n, int row, int rows,
-                      int column)
+INLINE void load_sums(V sum[MR][NV], global const float *out, int n, int row, int rows, int column)
 {
     for (int i = 0; i < MR; i++)
         for (int j = 0; j < NV; j++)
@@ -119,38 +117,35 @@ INLINE void load_sums(V sum[MR][NV], global const float *out, int n, int row, in
 
 /* sum += the rows of a that begin at `at`, times `depth` steps of a panel from w on. Fetched
  * meanwhile: the rows behind these, and what is at `next`. */
-INLINE void accumulate(V sum[MR][NV], global const element *a,
-                       const int at[MR],
-                       global const element *w,
-                       global const element *next, int depth)
+INLINE void accumulate(V sum[MR][NV], global const element *a, const int at[MR],
+                       global const element *w, global const element *next, int depth)
 {
     int k = 0;
     for (; k + KU <= depth; k += KU, a += KU, w += KU * NR, next += LINE) {
-        #pragma unroll
+#pragma unroll
         for (int p = 0; p < LINES_AHEAD; p++) /* of the next tile's rows, a line each in turn */
             FETCH_NEAR(a + (MR + (k / KU * LINES_AHEAD + p) % MR) * K);
         FETCH_FAR(next);
-        #pragma unroll
+#pragma unroll
         for (int u = 0; u < KU; u++) {
             VE b[NV];
-            #pragma unroll
+#pragma unroll
             for (int j = 0; j < NV; j++) b[j] = VE_LOAD(w + u * NR + j * VEC);
-            #pragma unroll
+#pragma unroll
             for (int i = 0; i < MR; i++) {
                 VE x = a[at[i] + u];
-                #pragma unroll
+#pragma unroll
                 for (int j = 0; j < NV; j++) sum[i][j] = MULTIPLY(x, b[j], sum[i][j]);
             }
         }
     }
 #if K % KU
     for (; k < depth; k++, a++, w += NR)
-        #pragma unroll
+#pragma unroll
         for (int i = 0; i < MR; i++) {
             VE x = a[at[i]];
-            #pragma unroll
-            for (int j = 0; j < NV; j++)
-                sum[i][j] = MULTIPLY(x, VE_LOAD(w + j * VEC), sum[i][j]);
+#pragma unroll
+            for (int j = 0; j < NV; j++) sum[i][j] = MULTIPLY(x, VE_LOAD(w + j * VEC), sum[i][j]);
         }
 #endif
 }
@@ -161,46 +156,48 @@ INLINE void accumulate(V sum[MR][NV], global const element *a,
  * `depth` steps of K from `begin` on. full: rows is MR, and the compiler sees it. next: what to
  * fetch meanwhile of the panel that follows. */
 INLINE void tile(global float *out, global const element *a, global const element *w,
-                 global const element *next, epilogue e, int row, int rows, bool full,
-                 int column, int begin, int depth)
+                 global const element *next, epilogue e, int row, int rows, bool full, int column,
+                 int begin, int depth)
 {
     V sum[MR][NV], rest[MR][NV];
     int at[MR]; /* rows that do not exist are computed as the last one, and not stored */
     if (begin > 0) load_sums(rest, out, e.n, row, rows, column);
-    #pragma unroll
+#pragma unroll
     for (int i = 0; i < MR; i++) {
         at[i] = (full ? i : min(i, rows - 1)) * K;
-        #pragma unroll
+#pragma unroll
         for (int j = 0; j < NV; j++) {
             sum[i][j] = begin > 0 ? rest[i][j] : VLOAD(e.bias + column + j * VEC);
             FETCH_OUT(out + (size_t)(row + i) * e.n + column + j * VEC);
         }
     }
     accumulate(sum, a + (size_t)row * K + begin, at, w, next, depth);
-    /* rest, unlike sum, may lie in memory: the loops over it are not unrolled */
-    #pragma unroll
+/* rest, unlike sum, may lie in memory: the loops over it are not unrolled */
+#pragma unroll
     for (int i = 0; i < MR; i++)
-        #pragma unroll
+#pragma unroll
         for (int j = 0; j < NV; j++) rest[i][j] = sum[i][j];
-    if (begin + depth == K) finish(out, rest, e, row, rows, column);
-    else store_sums(out, rest, e.n, row, rows, column);
+    if (begin + depth == K)
+        finish(out, rest, e, row, rows, column);
+    else
+        store_sums(out, rest, e.n, row, rows, column);
 }
 
 /* out [m][n] = [residual +] [gate *] activation(a [m][K] x weight^T + bias). weight
  * [ceil(n / NR)][K][NR] and bias [ceil(n / NR) * NR], padded with zeros. residual and gate as in
  * epilogue.cl. One work-group = one item = one panel x block_rows rows; the next group has the next
  * panel, so that the rows stay in cache. KC is a multiple of KU, block_rows of MR. */
-kernel __attribute__((reqd_work_group_size(1, 1, 1)))
-void gemm_cpu(global float *out, global const element *a, global const element *weight,
-              global const float *bias, global const float *residual, global const float *gate,
-              global const int *rows, int m, int n, int block_rows, int residual_rows, int tokens,
-              int stride, int first_row, int rows_at, int gate_at)
+kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
+gemm_cpu(global float *out, global const element *a, global const element *weight,
+         global const float *bias, global const float *residual, global const float *gate,
+         global const int *rows, int m, int n, int block_rows, int residual_rows, int tokens,
+         int stride, int first_row, int rows_at, int gate_at)
 {
     int column = GROUP_ID(0, 1) * NR, first = GROUP_ID(1, 1) * block_rows;
     int end = min(first + block_rows, m);
     global const element *panel = weight + (size_t)column * K;
-    epilogue e = {bias, residual, gate, rows, n, residual_rows, tokens, stride, first_row, rows_at,
-                  gate_at};
+    epilogue e = {bias,   residual, gate,      rows,    n,      residual_rows,
+                  tokens, stride,   first_row, rows_at, gate_at};
     for (int k = 0; k < K; k += KC) {
         int depth = min(KC, K - k), row = first;
         global const element *w = panel + (size_t)k * NR, *next = w + (size_t)depth * NR;
@@ -257,8 +254,7 @@ kernel void gemm_strassen_sums(global float *sums, global const float *a, int h)
 
 /* t [H][NR] = T1 = B12 - B11, T2 = B22 - T1, T3 = B22 - B12 or T4 = T2 - B21; the panels p1 and p2
  * hold B11 over B21 and B12 over B22. */
-INLINE void panel_sums(global float *t, global const float *p1, global const float *p2,
-                       int which)
+INLINE void panel_sums(global float *t, global const float *p1, global const float *p2, int which)
 {
     for (int k = 0; k < H * NR; k += VEC) {
         V b12 = VLOAD(p2 + k), x = which == 3 ? b12 : b12 - VLOAD(p1 + k);
@@ -283,8 +279,7 @@ INLINE void add_sums(V x[MR][NV], global const float *out, epilogue e, int row, 
 
 /* What a tile x of product p adds to: row and row + h, column and column + NR. Between products C12
  * holds U2 = A11 B11 + S2 T2, C21 and C22 hold U3 = U2 + S3 T3. */
-INLINE void combine(global float *out, V x[MR][NV], epilogue e, int p, int row, int h,
-                    int column)
+INLINE void combine(global float *out, V x[MR][NV], epilogue e, int p, int row, int h, int column)
 {
     V same[MR][NV];
     int below = row + h, right = column + NR;
@@ -327,12 +322,11 @@ INLINE void combine(global float *out, V x[MR][NV], epilogue e, int p, int row, 
 /* out [2h][n] as gemm_cpu's. scratch: what gemm_strassen_sums gave, then [groups][H][NR]. One
  * work-group = one item = a pair of panels x block_rows rows of each half. n is a multiple of
  * 2 NR, h and block_rows are multiples of MR, K of 2 KU and 2 VEC. */
-kernel __attribute__((reqd_work_group_size(1, 1, 1)))
-void gemm_strassen(global float *out, global const float *a, global float *scratch,
-                   global const float *weight, global const float *bias,
-                   global const float *residual, global const float *gate, global const int *rows,
-                   int h, int n, int block_rows, int residual_rows, int tokens, int stride,
-                   int first_row, int rows_at, int gate_at)
+kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
+gemm_strassen(global float *out, global const float *a, global float *scratch,
+              global const float *weight, global const float *bias, global const float *residual,
+              global const float *gate, global const int *rows, int h, int n, int block_rows,
+              int residual_rows, int tokens, int stride, int first_row, int rows_at, int gate_at)
 {
     int pair = GROUP_ID(0, 1), pairs = n / (2 * NR), block = GROUP_ID(1, 1);
     int column = pair * 2 * NR, first = block * block_rows;
@@ -341,9 +335,9 @@ void gemm_strassen(global float *out, global const float *a, global float *scrat
     global const float *p1 = weight + (size_t)column * K, *p2 = p1 + (size_t)NR * K;
     global const float *sums = scratch;
     global float *t = scratch + 2 * below + group * H * NR;
-    epilogue e = {bias, residual, gate, rows, n, residual_rows, tokens, stride, first_row, rows_at,
-                  gate_at};
-    #pragma unroll
+    epilogue e = {bias,   residual, gate,      rows,    n,      residual_rows,
+                  tokens, stride,   first_row, rows_at, gate_at};
+#pragma unroll
     for (int i = 0; i < MR; i++) at[i] = i * K;
     bool last = pair + 1 == pairs;
     for (int p = 0; p < 7; p++) {
@@ -362,9 +356,9 @@ void gemm_strassen(global float *out, global const float *a, global float *scrat
         if ((p > 1 && p < 6) || (p == 6 && last)) behind = next;
         for (int row = first; row < end; row += MR) {
             V sum[MR][NV], x[MR][NV];
-            #pragma unroll
+#pragma unroll
             for (int i = 0; i < MR; i++)
-                #pragma unroll
+#pragma unroll
                 for (int j = 0; j < NV; j++) sum[i][j] = 0.0f;
             for (int i = 0; i < MR; i++)
                 for (int j = 0; j < NV; j++) {
@@ -376,9 +370,9 @@ void gemm_strassen(global float *out, global const float *a, global float *scrat
                 }
             accumulate(sum, left + (size_t)row * K, at, w, next < behind ? next : w, H);
             next += H / KU * LINE;
-            #pragma unroll
+#pragma unroll
             for (int i = 0; i < MR; i++)
-                #pragma unroll
+#pragma unroll
                 for (int j = 0; j < NV; j++) x[i][j] = sum[i][j];
             combine(out, x, e, p, row, h, column);
         }

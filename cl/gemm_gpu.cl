@@ -25,7 +25,7 @@
 #define A_ROW (MT + PAD)
 #define A_TILE (KT * A_ROW)
 #define B_TILE (KT * NT)
-#define COLUMN(j) (((j) * TX + tx) * VEC) /* an item's j-th vector: neighbours read neighbours */
+#define COLUMN(j) (((j)*TX + tx) * VEC) /* an item's j-th vector: neighbours read neighbours */
 
 /* VEC weights from element `at` on */
 #if IMAGE
@@ -64,7 +64,7 @@
 
 INLINE void keep_a(local float *tile, VA part[A_LOADS], int me)
 {
-    #pragma unroll
+#pragma unroll
     for (int l = 0; l < A_LOADS; l++) {
         int v = me + l * ITEMS;
         if (!MINE(v, A_VECTORS)) continue;
@@ -76,7 +76,7 @@ INLINE void keep_a(local float *tile, VA part[A_LOADS], int me)
 /* From element `at` on. The weights are padded with zeros. */
 INLINE void fetch_b(V part[B_LOADS], WEIGHTS w, int me, int at)
 {
-    #pragma unroll
+#pragma unroll
     for (int l = 0; l < B_LOADS; l++) {
         int v = me + l * ITEMS;
         if (!MINE(v, B_VECTORS)) continue;
@@ -86,7 +86,7 @@ INLINE void fetch_b(V part[B_LOADS], WEIGHTS w, int me, int at)
 
 INLINE void keep_b(local float *tile, V part[B_LOADS], int me)
 {
-    #pragma unroll
+#pragma unroll
     for (int l = 0; l < B_LOADS; l++) {
         int v = me + l * ITEMS;
         if (!MINE(v, B_VECTORS)) continue;
@@ -108,19 +108,19 @@ INLINE void keep_b(local float *tile, V part[B_LOADS], int me)
 INLINE void read_rows(float x[MR], local const float *from)
 {
 #if MR % 4 == 0 && VEC == 4 && PAD % 4 == 0
-    #pragma unroll
+#pragma unroll
     for (int i = 0; i < MR; i += 4) {
         float4 v = *(local const float4 *)(from + i);
         x[i] = v.x, x[i + 1] = v.y, x[i + 2] = v.z, x[i + 3] = v.w;
     }
 #elif MR % 2 == 0 && VEC > 1 && PAD % 2 == 0
-    #pragma unroll
+#pragma unroll
     for (int i = 0; i < MR; i += 2) {
         float2 v = *(local const float2 *)(from + i);
         x[i] = v.x, x[i + 1] = v.y;
     }
 #else
-    #pragma unroll
+#pragma unroll
     for (int i = 0; i < MR; i++) x[i] = from[i];
 #endif
 }
@@ -170,18 +170,16 @@ INLINE bool passes(void)
 INLINE void hold_rows(float held[MR], factors f, const int at[MR], int k)
 {
     int step = k + (int)get_sub_group_local_id() % PASSED;
-    #pragma unroll
-    for (int i = 0; i < MR; i++)
-        held[i] = TAIL && step >= f.depth ? 0.0f : f.a[at[i] + step];
+#pragma unroll
+    for (int i = 0; i < MR; i++) held[i] = TAIL && step >= f.depth ? 0.0f : f.a[at[i] + step];
 }
 
 /* x = the items' rows at step k + u, of which item u has a part. */
-INLINE void pass_rows(float x[MR], const float held[MR], factors f, const int at[MR], int k,
-                      int u)
+INLINE void pass_rows(float x[MR], const float held[MR], factors f, const int at[MR], int k, int u)
 {
-    #pragma unroll
+#pragma unroll
     for (int i = 0; i < MR; i++)
-        x[i] = passes()                  ? sub_group_broadcast(held[i], (uint)u)
+        x[i] = passes()                   ? sub_group_broadcast(held[i], (uint)u)
                : TAIL && k + u >= f.depth ? 0.0f
                                           : f.a[at[i] + k + u];
 }
@@ -197,7 +195,7 @@ INLINE void accumulate(V sum[MR][NV], factors f, WEIGHTS w, const int at[MR], in
 #if SG
         if (kk % PASSED == 0) hold_rows(held, f, at, k + kk);
 #endif
-        #pragma unroll
+#pragma unroll
         for (int u = 0; u < KU; u += STEP) {
             float x[STEP * MR];
 #if LA
@@ -205,22 +203,22 @@ INLINE void accumulate(V sum[MR][NV], factors f, WEIGHTS w, const int at[MR], in
 #elif SG
             pass_rows(x, held, f, at, k + kk / PASSED * PASSED, kk % PASSED + u);
 #else
-            #pragma unroll
+#pragma unroll
             for (int i = 0; i < MR; i++) {
-                VA v = TAIL && k + kk + u >= f.depth ? (VA)(0.0f)
-                                                     : VA_LOAD(f.a + at[i] + k + kk + u);
+                VA v =
+                    TAIL && k + kk + u >= f.depth ? (VA)(0.0f) : VA_LOAD(f.a + at[i] + k + kk + u);
                 SPREAD(x + i, MR, v);
             }
 #endif
-            #pragma unroll
+#pragma unroll
             for (int s = 0; s < STEP; s++) {
                 V b[NV];
-                #pragma unroll
+#pragma unroll
                 for (int j = 0; j < NV; j++)
                     b[j] = B_LOAD(w, f.b + (kk + u + s) * B_ROW + COLUMN(j));
-                #pragma unroll
+#pragma unroll
                 for (int i = 0; i < MR; i++)
-                    #pragma unroll
+#pragma unroll
                     for (int j = 0; j < NV; j++)
                         sum[i][j] = mad((V)(x[s * MR + i]), b[j], sum[i][j]);
             }
@@ -233,12 +231,12 @@ INLINE void accumulate(V sum[MR][NV], factors f, WEIGHTS w, const int at[MR], in
 INLINE void finish_rows(global float *out, V sum[MR][NV], epilogue e, int row, int m, int column,
                         int tx)
 {
-    #pragma unroll
+#pragma unroll
     for (int i = 0; i < MR; i++) {
         if (row + i >= m) continue;
         epilogue_row r;
         find_row(&r, out, e, row + i);
-        #pragma unroll
+#pragma unroll
         for (int j = 0; j < NV; j++) finish(r, sum[i][j], e, column + COLUMN(j));
     }
 }
@@ -249,11 +247,11 @@ INLINE void finish_rows(global float *out, V sum[MR][NV], epilogue e, int row, i
 #if SG
 SUBGROUP_SIZE(SG_SIZE)
 #endif
-kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1)))
-void gemm_gpu(global float *out, global const float *a, WEIGHTS weight,
-              global const float *bias, global const float *residual, global const float *gate,
-              global const int *rows, int m, int n, int depth, int padded_depth, int residual_rows,
-              int tokens, int stride, int first_row, int rows_at, int gate_at)
+kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void
+gemm_gpu(global float *out, global const float *a, WEIGHTS weight, global const float *bias,
+         global const float *residual, global const float *gate, global const int *rows, int m,
+         int n, int depth, int padded_depth, int residual_rows, int tokens, int stride,
+         int first_row, int rows_at, int gate_at)
 {
     int me = (int)get_local_id(0), tx = me % TX, ty = me / TX;
     int first = GROUP_ID(1, 1) * MT, column = GROUP_ID(0, ITEMS) * NT;
@@ -268,18 +266,18 @@ void gemm_gpu(global float *out, global const float *a, WEIGHTS weight,
     int at[MR];
     factors f;
     a += (size_t)first * depth;
-    #pragma unroll
+#pragma unroll
     for (int i = 0; i < MR; i++) {
         at[i] = min(ty * MR + i, m - first - 1) * depth;
-        #pragma unroll
+#pragma unroll
         for (int j = 0; j < NV; j++) sum[i][j] = 0.0f;
     }
 #if LA
     local float a_tile[(1 + DB) * A_TILE] __attribute__((aligned(16)));
     VA a_part[A_LOADS];
 #define FETCH_A(k) fetch_a(a_part, a, me, m - first, k, depth)
-#define KEEP_A(stage) keep_a(a_tile + (stage) * A_TILE, a_part, me)
-#define TAKE_A(stage, k) f.a = a_tile + (stage) * A_TILE + ty * MR
+#define KEEP_A(stage) keep_a(a_tile + (stage)*A_TILE, a_part, me)
+#define TAKE_A(stage, k) f.a = a_tile + (stage)*A_TILE + ty * MR
 #else
 #define FETCH_A(k)
 #define KEEP_A(stage)
@@ -288,13 +286,13 @@ void gemm_gpu(global float *out, global const float *a, WEIGHTS weight,
 #if LB
     local float b_tile[(1 + DB) * B_TILE] __attribute__((aligned(16)));
     V b_part[B_LOADS];
-#define FETCH_B(k) fetch_b(b_part, weight, me, at_weight + (k) * PANEL)
-#define KEEP_B(stage) keep_b(b_tile + (stage) * B_TILE, b_part, me)
-#define TAKE_B(stage, k) f.b = b_tile + (stage) * B_TILE
+#define FETCH_B(k) fetch_b(b_part, weight, me, at_weight + (k)*PANEL)
+#define KEEP_B(stage) keep_b(b_tile + (stage)*B_TILE, b_part, me)
+#define TAKE_B(stage, k) f.b = b_tile + (stage)*B_TILE
 #else
 #define FETCH_B(k)
 #define KEEP_B(stage)
-#define TAKE_B(stage, k) f.b = at_weight + (k) * PANEL
+#define TAKE_B(stage, k) f.b = at_weight + (k)*PANEL
 #endif
 
 #if !LA && !LB
@@ -337,7 +335,7 @@ void gemm_gpu(global float *out, global const float *a, WEIGHTS weight,
         accumulate(sum, f, weight, at, tx, k);
     }
 #endif
-    epilogue e = {bias, residual, gate, rows, n, residual_rows, tokens, stride, first_row, rows_at,
-                  gate_at};
+    epilogue e = {bias,   residual, gate,      rows,    n,      residual_rows,
+                  tokens, stride,   first_row, rows_at, gate_at};
     finish_rows(out + PART * m * n, sum, e, first + ty * MR, m, column, tx);
 }

@@ -20,8 +20,8 @@ enum { NC = 16 * NT, ROWS = 32, STEP_A = 1024 * PARTS, STEP_W = 32 * NC * PARTS 
 /* packed [ceil(m / 32)][steps][PARTS][32 rows][32] = a [m][k] as bf16, zeros beyond m and k;
  * steps = ceil(k / 32). One work-group = one item = 32 rows, STEPS steps. */
 #ifdef STEPS
-kernel __attribute__((reqd_work_group_size(1, 1, 1)))
-void gemm_matrix_pack(global ushort *packed, global const float *a, int m, int k, int steps)
+kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
+gemm_matrix_pack(global ushort *packed, global const float *a, int m, int k, int steps)
 {
     int block = GROUP_ID(1, 1), first = block * ROWS, step = GROUP_ID(0, 1) * STEPS;
     int behind = min(step + STEPS, steps);
@@ -53,8 +53,7 @@ typedef struct {
 } target;
 
 /* Row `row` of out, NC columns, from its sums. */
-INLINE void finish_row(const target *t, const float *sums,
-                       int row)
+INLINE void finish_row(const target *t, const float *sums, int row)
 {
     size_t at = (size_t)row * t->n + t->column;
 #if GATE
@@ -64,7 +63,7 @@ INLINE void finish_row(const target *t, const float *sums,
     global const float *residual =
         t->residual + (size_t)(row % t->residual_rows) * t->n + t->column;
 #endif
-    #pragma unroll
+#pragma unroll
     for (int j = 0; j < NC; j += 16) {
         int left = t->n - t->column - j;
         if (left <= 0) break;
@@ -128,16 +127,25 @@ INLINE void finish_row(const target *t, const float *sums,
  * [ceil(n / NC)][steps][PARTS][NT][16 pairs][16][2], bias padded to NC. residual and gate as
  * in epilogue.cl. One work-group = one item = NC columns of `blocks` blocks of rows; work-groups of
  * the same rows follow each other. */
-kernel __attribute__((reqd_work_group_size(1, 1, 1)))
-void gemm_matrix(global float *out, global const ushort *a, global const ushort *weight,
-                 global const float *bias, global const float *residual, global const float *gate,
-                 global const int *rows, int m, int n, int steps, int chunk, int blocks,
-                 int residual_rows, int tokens, int stride, int first_row, int rows_at, int gate_at)
+kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
+gemm_matrix(global float *out, global const ushort *a, global const ushort *weight,
+            global const float *bias, global const float *residual, global const float *gate,
+            global const int *rows, int m, int n, int steps, int chunk, int blocks,
+            int residual_rows, int tokens, int stride, int first_row, int rows_at, int gate_at)
 {
     int strip = GROUP_ID(0, 1), first = GROUP_ID(1, 1) * blocks, strips = (n + NC - 1) / NC;
     int behind = min(first + blocks, (m + ROWS - 1) / ROWS);
-    const target t = {out, bias + strip * NC, residual, gate + (size_t)first_row * stride + gate_at,
-                      rows + rows_at, m, n, residual_rows, tokens, stride, strip * NC};
+    const target t = {out,
+                      bias + strip * NC,
+                      residual,
+                      gate + (size_t)first_row * stride + gate_at,
+                      rows + rows_at,
+                      m,
+                      n,
+                      residual_rows,
+                      tokens,
+                      stride,
+                      strip * NC};
     float sums[HELD * ROWS * NC] __attribute__((aligned(64)));
     global const ushort *w = weight + (size_t)strip * steps * STEP_W;
     TILES_BEGIN();

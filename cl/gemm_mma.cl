@@ -20,7 +20,7 @@
 #define ROW (PARTS * KT + 8) /* a local row: a fragment's rows begin in different banks */
 #define WORDS (ROW / 2)
 #define STEPS KT
-#define APART(i) ((i) * UNIT_M)
+#define APART(i) ((i)*UNIT_M)
 
 #include "gemm_tiles.clh"
 #include "unit_sums.clh"
@@ -30,7 +30,7 @@
 
 INLINE void keep_a(local ushort *tile, VA part[A_LOADS], int me)
 {
-    #pragma unroll
+#pragma unroll
     for (int l = 0; l < A_LOADS; l++) {
         int v = me + l * ITEMS;
         if (!MINE(v, A_VECTORS)) continue;
@@ -47,22 +47,21 @@ INLINE void keep_a(local ushort *tile, VA part[A_LOADS], int me)
     }
 }
 
-INLINE void fetch_b(uint4 part[B_LOADS], global const ushort *w, int me, int k,
-                    int padded_depth)
+INLINE void fetch_b(uint4 part[B_LOADS], global const ushort *w, int me, int k, int padded_depth)
 {
-    #pragma unroll
+#pragma unroll
     for (int l = 0; l < B_LOADS; l++) {
         int v = me + l * ITEMS;
         if (!MINE(v, B_VECTORS)) continue;
         int row = v / ROW_VECTORS * PARTS + v % ROW_VECTORS / PART_VECTORS;
-        part[l] = *(global const uint4 *)(w + (size_t)row * padded_depth + k +
-                                          v % PART_VECTORS * 8);
+        part[l] =
+            *(global const uint4 *)(w + (size_t)row * padded_depth + k + v % PART_VECTORS * 8);
     }
 }
 
 INLINE void keep_b(local ushort *tile, uint4 part[B_LOADS], int me)
 {
-    #pragma unroll
+#pragma unroll
     for (int l = 0; l < B_LOADS; l++) {
         int v = me + l * ITEMS;
         if (!MINE(v, B_VECTORS)) continue;
@@ -74,18 +73,18 @@ INLINE void keep_b(local ushort *tile, uint4 part[B_LOADS], int me)
 INLINE void finish_fragments(global float *out, unit_c sum[FM][FN], epilogue e, int row, int m,
                              int column, int lane)
 {
-    #pragma unroll
+#pragma unroll
     for (int i = 0; i < FM; i++) {
         float x[FN][UNIT_C];
-        #pragma unroll
+#pragma unroll
         for (int j = 0; j < FN; j++) unit_values(x[j], sum[i][j]);
-        #pragma unroll
+#pragma unroll
         for (int c = 0; c < UNIT_C; c += VEC) {
             int at = row + i * UNIT_M + UNIT_ROW(lane, c);
             if (at >= m) continue;
             epilogue_row r;
             find_row(&r, out, e, at);
-            #pragma unroll
+#pragma unroll
             for (int j = 0; j < FN; j++)
                 finish(r, VLOAD(x[j] + c), e, column + j * UNIT_N + UNIT_COLUMN(lane, c));
         }
@@ -93,11 +92,11 @@ INLINE void finish_fragments(global float *out, unit_c sum[FM][FN], epilogue e, 
 }
 
 /* As gemm_gpu's; weight [n padded to 128][PARTS][padded_depth], zeros in the padding. */
-UNIT_KERNEL kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1)))
-void gemm_mma(global float *out, global const float *a, global const ushort *weight,
-              global const float *bias, global const float *residual, global const float *gate,
-              global const int *rows, int m, int n, int depth, int padded_depth, int residual_rows,
-              int tokens, int stride, int first_row, int rows_at, int gate_at)
+UNIT_KERNEL kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void
+gemm_mma(global float *out, global const float *a, global const ushort *weight,
+         global const float *bias, global const float *residual, global const float *gate,
+         global const int *rows, int m, int n, int depth, int padded_depth, int residual_rows,
+         int tokens, int stride, int first_row, int rows_at, int gate_at)
 {
     local ushort a_tile[(1 + DB) * MT * ROW] __attribute__((aligned(16)));
     local ushort b_tile[(1 + DB) * NT * ROW] __attribute__((aligned(16)));
@@ -111,9 +110,9 @@ void gemm_mma(global float *out, global const float *a, global const ushort *wei
     uint4 b_part[B_LOADS];
     a += (size_t)first * depth;
     weight += (size_t)column * PARTS * padded_depth;
-    #pragma unroll
+#pragma unroll
     for (int i = 0; i < FM; i++)
-        #pragma unroll
+#pragma unroll
         for (int j = 0; j < FN; j++) sum[i][j] = (unit_c)(0.0f);
     fetch_a(a_part, a, me, m - first, from, depth);
     fetch_b(b_part, weight, me, from, padded_depth);
@@ -135,7 +134,7 @@ void gemm_mma(global float *out, global const float *a, global const ushort *wei
         stage = 1 - stage; /* who is here waits for the others before it writes this one again */
 #endif
     }
-    epilogue e = {bias, residual, gate, rows, n, residual_rows, tokens, stride, first_row, rows_at,
-                  gate_at};
+    epilogue e = {bias,   residual, gate,      rows,    n,      residual_rows,
+                  tokens, stride,   first_row, rows_at, gate_at};
     finish_fragments(out + PART * m * n, sum, e, first + row, m, column + wide, lane);
 }

@@ -29,7 +29,7 @@ kernel void groupnorm_partial_rows(global float *partial, global const float *x,
         global const float *from = in + c;
         if (some == BLOCK)
             for (int p = 0; p < count; p++, from += channels) {
-                #pragma unroll
+#pragma unroll
                 for (int j = 0; j < BLOCK; j++) {
                     V off = VLOAD(from + j * VEC) - first[j];
                     sum[j] += off;

@@ -14,7 +14,7 @@ INLINE float lanes(V x)
 {
     float lane[VEC], sum = 0.0f;
     VSTORE(x, lane);
-    #pragma unroll
+#pragma unroll
     for (int i = 0; i < VEC; i++) sum += lane[i];
     return sum;
 }
@@ -25,10 +25,10 @@ INLINE float sum_of(global const float *x, float mean, bool squared)
     V sum[UNITS];
     float rest = 0.0f;
     int i = 0;
-    #pragma unroll
+#pragma unroll
     for (int u = 0; u < UNITS; u++) sum[u] = 0.0f;
     for (; i + UNITS * VEC <= WIDTH; i += UNITS * VEC)
-        #pragma unroll
+#pragma unroll
         for (int u = 0; u < UNITS; u++) {
             V off = LOAD(x + i + u * VEC) - mean;
             sum[u] = squared ? mad(off, off, sum[u]) : sum[u] + off;
@@ -45,10 +45,10 @@ INLINE float sum_of(global const float *x, float mean, bool squared)
 }
 
 /* One work-group, of one item = `count` tokens. Arguments as in modulate.cl, of `all` tokens. */
-kernel __attribute__((reqd_work_group_size(1, 1, 1)))
-void modulate_cpu(global float *out, global const float *x, global const float *modulation,
-                  global const int *rows, int all, int count, int tokens, int stride,
-                  int first_row, int rows_at, int shift_at, int scale_at, float epsilon)
+kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
+modulate_cpu(global float *out, global const float *x, global const float *modulation,
+             global const int *rows, int all, int count, int tokens, int stride, int first_row,
+             int rows_at, int shift_at, int scale_at, float epsilon)
 {
     int first = GROUP_ID(0, 1) * count, end = min(first + count, all);
     for (int token = first; token < end; token++) {

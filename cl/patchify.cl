@@ -29,14 +29,13 @@ kernel void to_pixels(global float *out, global const float *latents, int pictur
 
 /* One item = one value of the result. out [N][C][size][size]; in [N][skip+T][p*p*C], C fastest, of
  * which the first `skip` tokens are none of the picture's. */
-kernel void unpatchify(global float *out, global const float *in, int channels, int size,
-                       int patch, int skip)
+kernel void unpatchify(global float *out, global const float *in, int channels, int size, int patch,
+                       int skip)
 {
     int i = (int)get_global_id(0), c = (int)get_global_id(1), n = (int)get_global_id(2);
     if (i >= size * size) return;
     int y = i / size, x = i % size, columns = size / patch;
     size_t token = (size_t)n * (skip + columns * columns) + skip + y / patch * columns + x / patch;
     int k = ((y % patch) * patch + x % patch) * channels + c;
-    out[((size_t)n * channels + c) * size * size + i] =
-        in[token * patch * patch * channels + k];
+    out[((size_t)n * channels + c) * size * size + i] = in[token * patch * patch * channels + k];
 }

@@ -5,17 +5,17 @@
  * copies. */
 
 /* out [items] = sums of nonsense: n times CHAINS * VEC multiply-adds an item, in registers. */
-kernel __attribute__((reqd_work_group_size(WG, 1, 1)))
-void peak_fma(global float *out, float factor, float term, int n)
+kernel __attribute__((reqd_work_group_size(WG, 1, 1))) void
+peak_fma(global float *out, float factor, float term, int n)
 {
     V sum[CHAINS], all = (V)(0.0f);
     float mine = term * (float)get_global_id(0); /* what all items share may be computed once */
-    #pragma unroll
+#pragma unroll
     for (int i = 0; i < CHAINS; i++) sum[i] = (V)(mine + term * (float)(i + 1));
     for (int j = 0; j < n; j++)
-        #pragma unroll
+#pragma unroll
         for (int i = 0; i < CHAINS; i++) sum[i] = mad(sum[i], (V)(factor), (V)(term));
-    #pragma unroll
+#pragma unroll
     for (int i = 0; i < CHAINS; i++) all += sum[i];
     float lane[VEC], total = 0.0f;
     VSTORE(all, lane);
@@ -24,8 +24,8 @@ void peak_fma(global float *out, float factor, float term, int n)
 }
 
 /* to = from, `vectors` vectors; a work-group copies WG * PER vectors that follow each other. */
-kernel __attribute__((reqd_work_group_size(WG, 1, 1)))
-void peak_copy(global float *to, global const float *from, int vectors)
+kernel __attribute__((reqd_work_group_size(WG, 1, 1))) void
+peak_copy(global float *to, global const float *from, int vectors)
 {
     int first = GROUP_ID(0, WG) * WG * PER + (int)get_local_id(0);
     int end = min(first + WG * PER, vectors);
@@ -38,8 +38,8 @@ void peak_copy(global float *to, global const float *from, int vectors)
 #ifdef TILES
 /* out [groups][16][16] = n times six products of tiles, two operations a multiply-add; from: one
  * tile, both factors. */
-kernel __attribute__((reqd_work_group_size(1, 1, 1)))
-void peak_tiles(global float *out, global const float *from, int n)
+kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
+peak_tiles(global float *out, global const float *from, int n)
 {
     TILES_BEGIN();
     TILE_ZERO(0);
@@ -65,17 +65,17 @@ void peak_tiles(global float *out, global const float *from, int n)
 
 #if defined BF16 && VECTOR_ASSEMBLY
 /* out [groups][256]: n times CHAINS dot products of 16 pairs; from: 16 pairs, both factors. */
-kernel __attribute__((reqd_work_group_size(1, 1, 1)))
-void peak_pairs(global float *out, global const float *from, int n)
+kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
+peak_pairs(global float *out, global const float *from, int n)
 {
     int16 pairs = as_int16(vload16(0, from));
     float16 sum[CHAINS], all = 0.0f;
-    #pragma unroll
+#pragma unroll
     for (int i = 0; i < CHAINS; i++) sum[i] = (float)i;
     for (int j = 0; j < n; j++)
-        #pragma unroll
+#pragma unroll
         for (int i = 0; i < CHAINS; i++) sum[i] = dot_pairs(pairs, pairs, sum[i]);
-    #pragma unroll
+#pragma unroll
     for (int i = 0; i < CHAINS; i++) all += sum[i];
     vstore16(all, 0, out + GROUP_ID(0, 1) * 256);
 }
@@ -87,8 +87,8 @@ void peak_pairs(global float *out, global const float *from, int n)
 /* out [groups][UNIT_M][UNIT_N], 256 apart: n times CHAINS products of a unit; from: 16 rows of both
  * factors, a multiply-add two operations. */
 UNIT_KERNEL
-kernel __attribute__((reqd_work_group_size(UNIT_ITEMS, 1, 1)))
-void peak_unit(global float *out, global const uint *from, int n)
+kernel __attribute__((reqd_work_group_size(UNIT_ITEMS, 1, 1))) void
+peak_unit(global float *out, global const uint *from, int n)
 {
     local uint tile[16 * UNIT_K / 2] __attribute__((aligned(16)));
     UNIT_DECLARE(exchange, UNIT_ITEMS)
@@ -101,12 +101,12 @@ void peak_unit(global float *out, global const uint *from, int n)
     barrier(CLK_LOCAL_MEM_FENCE);
     unit_load_a(&a, tile, UNIT_K / 2, lane);
     unit_load_b(&b, tile, UNIT_K / 2, lane);
-    #pragma unroll
+#pragma unroll
     for (int i = 0; i < CHAINS; i++) sum[i] = (unit_c)((float)i);
     for (int j = 0; j < n; j++)
-        #pragma unroll
+#pragma unroll
         for (int i = 0; i < CHAINS; i++) unit_multiply(&sum[i], a, b, exchange);
-    #pragma unroll
+#pragma unroll
     for (int i = 0; i < CHAINS; i++) all += sum[i];
     unit_values(values, all);
     out += GROUP_ID(0, UNIT_ITEMS) * 256;

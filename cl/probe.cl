@@ -4,9 +4,8 @@
 /* Of one work-group of 64: each item's place in its sub-group, the sub-group's size, and the sum of
  * (u + 1) * x over its sub-group's items u, beside the sum and the highest of x. x [64] */
 SUBGROUP_SIZE(SG_SIZE)
-kernel __attribute__((reqd_work_group_size(64, 1, 1)))
-void probe_subgroups(global int *places, global int *sizes, global float *sums,
-                     global const float *x)
+kernel __attribute__((reqd_work_group_size(64, 1, 1))) void
+probe_subgroups(global int *places, global int *sizes, global float *sums, global const float *x)
 {
     int me = (int)get_local_id(0), size = (int)get_max_sub_group_size();
     float mine = x[me], sum = 0.0f;
@@ -32,8 +31,8 @@ kernel void probe_image(global float *out, read_only image1d_buffer_t texels, in
 #define WORDS (STEPS / 2 + 4)
 
 UNIT_KERNEL
-kernel __attribute__((reqd_work_group_size(UNIT_ITEMS, 1, 1)))
-void probe_unit(global float *c, global const float *a, global const float *b)
+kernel __attribute__((reqd_work_group_size(UNIT_ITEMS, 1, 1))) void
+probe_unit(global float *c, global const float *a, global const float *b)
 {
     local uint a_tile[UNIT_M * WORDS] __attribute__((aligned(16)));
     local uint b_tile[UNIT_N * WORDS] __attribute__((aligned(16)));
@@ -61,9 +60,9 @@ void probe_unit(global float *c, global const float *a, global const float *b)
 #elif defined TILES
 /* sums [16][16] = a x b of bf16 [16 rows][32] and [16 pairs][16 columns][2]; rounded [16] = values
  * [16] as bf16. One item. */
-kernel __attribute__((reqd_work_group_size(1, 1, 1)))
-void probe_tiles(global float *sums, global ushort *rounded, global const ushort *a,
-                 global const ushort *b, global const float *values)
+kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
+probe_tiles(global float *sums, global ushort *rounded, global const ushort *a,
+            global const ushort *b, global const float *values)
 {
     TILES_BEGIN();
     TILE_ZERO(0);
@@ -76,14 +75,13 @@ void probe_tiles(global float *sums, global ushort *rounded, global const ushort
 }
 #else
 /* The same by vectors of pairs. */
-kernel __attribute__((reqd_work_group_size(1, 1, 1)))
-void probe_pairs(global float *sums, global ushort *rounded, global const int *a,
-                 global const int *b, global const float *values)
+kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
+probe_pairs(global float *sums, global ushort *rounded, global const int *a, global const int *b,
+            global const float *values)
 {
     for (int m = 0; m < 16; m++) {
         float16 sum = 0.0f;
-        for (int p = 0; p < 16; p++)
-            sum = dot_pairs((int16)(a[m * 16 + p]), vload16(p, b), sum);
+        for (int p = 0; p < 16; p++) sum = dot_pairs((int16)(a[m * 16 + p]), vload16(p, b), sum);
         vstore16(sum, m, sums);
     }
     *(global ushort16_any *)rounded = to_bf16(*(global const float16_any *)values);

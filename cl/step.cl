@@ -15,9 +15,8 @@ INLINE bool not_finite(float x)
  * GUIDED, LEARNED (variance channels behind the first C), KEPT: 0 or 1. */
 kernel void step_update(global float *latents, global float *kept, global const float *model,
                         global const float *noise, global const float *rows, global int *flag,
-                        int step, int first, int n,
-                        int channels, int channels_out, int area, float guidance,
-                        int guided_channels)
+                        int step, int first, int n, int channels, int channels_out, int area,
+                        float guidance, int guided_channels)
 {
     int i = (int)get_global_id(0), c = (int)get_global_id(1), b = (int)get_global_id(2);
     if (i >= area) return;

@@ -49,8 +49,10 @@ static status run_command(const char *name, int argc, char **argv, const char *h
     }
     const char *near = text_nearest(name, names);
     fail(ERR_USAGE, "%.200s: no such command", name);
-    if (near) fail_hint("did you mean ditcl %s%s?", helps, near);
-    else fail_hint("ditcl --help lists them");
+    if (near)
+        fail_hint("did you mean ditcl %s%s?", helps, near);
+    else
+        fail_hint("ditcl --help lists them");
     return ERR_USAGE;
 }
 

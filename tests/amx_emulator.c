@@ -81,8 +81,10 @@ static void decode_address(instruction *i, const ucontext_t *u, const uint8_t *c
         none = true;
         i->address = (uintptr_t)code + 9;
     }
-    if (none) bytes = 4;
-    else i->address = general(u, base);
+    if (none)
+        bytes = 4;
+    else
+        i->address = general(u, base);
     i->address += (uintptr_t)(intptr_t)displacement(code + at, bytes);
     i->length = at + bytes;
 }
@@ -159,9 +161,8 @@ static bool store_tile(int tile, uintptr_t to, intptr_t stride)
 }
 
 /* One half of a row: c[8] += even + odd products of a's pairs with b's, each summed on its own. */
-__attribute__((target("avx2,fma"))) static void multiply_row(uint32_t *c, const uint32_t *a,
-                                                             uint32_t (*b)[ROW_BYTES / 4],
-                                                             int column, int pairs)
+__attribute__((target("avx2,fma"))) static void
+multiply_row(uint32_t *c, const uint32_t *a, uint32_t (*b)[ROW_BYTES / 4], int column, int pairs)
 {
     const __m256i high = _mm256_set1_epi32((int)0xffff0000u);
     __m256 even = _mm256_setzero_ps(), odd = _mm256_setzero_ps(), sum;
@@ -197,8 +198,8 @@ static bool multiply(int c, int a, int b)
 {
     const tile_state *s = &state;
     if (c == a || a == b || c == b || !usable(c) || !usable(a) || !usable(b)) return false;
-    if (s->rows[c] != s->rows[a] || s->bytes[c] != s->bytes[b] ||
-        s->bytes[a] / 4 != s->rows[b] || s->bytes[a] % 4 || s->bytes[c] % 4)
+    if (s->rows[c] != s->rows[a] || s->bytes[c] != s->bytes[b] || s->bytes[a] / 4 != s->rows[b] ||
+        s->bytes[a] % 4 || s->bytes[c] % 4)
         return false;
     /* denormals are zeros, rounding is to nearest even, whatever the program has set */
     unsigned before = _mm_getcsr();

@@ -48,6 +48,8 @@ void claim_unit(const char *kind)
     char features[80] = "-mma,-dpas8,-dpas16,-wmma,-wmma2,-mfma";
     size_t none = strlen(features);
     if (kind && *kind) snprintf(features + none, sizeof features - none, ",+%s", kind);
-    if (kind) setenv("DITCL_FEATURES", features, 1);
-    else unsetenv("DITCL_FEATURES");
+    if (kind)
+        setenv("DITCL_FEATURES", features, 1);
+    else
+        unsetenv("DITCL_FEATURES");
 }

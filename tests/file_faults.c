@@ -21,11 +21,10 @@ enum { SHORT = -1 };
 static const struct {
     const char *name;
     int value;
-} errnos[] = {{"SHORT", SHORT},         {"ENOSPC", ENOSPC}, {"EDQUOT", EDQUOT},
-              {"EIO", EIO},             {"EINTR", EINTR},   {"EINVAL", EINVAL},
-              {"ENOSYS", ENOSYS},       {"EROFS", EROFS},   {"EOPNOTSUPP", EOPNOTSUPP},
-              {"EBUSY", EBUSY},         {"EXDEV", EXDEV},   {"EPERM", EPERM},
-              {"EACCES", EACCES},       {"ENODEV", ENODEV}, {"ENOMEM", ENOMEM}};
+} errnos[] = {{"SHORT", SHORT},           {"ENOSPC", ENOSPC}, {"EDQUOT", EDQUOT}, {"EIO", EIO},
+              {"EINTR", EINTR},           {"EINVAL", EINVAL}, {"ENOSYS", ENOSYS}, {"EROFS", EROFS},
+              {"EOPNOTSUPP", EOPNOTSUPP}, {"EBUSY", EBUSY},   {"EXDEV", EXDEV},   {"EPERM", EPERM},
+              {"EACCES", EACCES},         {"ENODEV", ENODEV}, {"ENOMEM", ENOMEM}};
 
 static int errno_of(const char *name)
 {

@@ -92,8 +92,7 @@ static bool interfered(int call, cl_int *code)
         unsigned long n = r->call == ANY_CALL ? all : mine;
         if ((r->call == ANY_CALL || r->call == call) && n >= r->first && n <= r->last) found = r;
     }
-    bool lost = set.lost_at && !harmless &&
-                calls[CALL_clEnqueueNDRangeKernel] >= set.lost_at;
+    bool lost = set.lost_at && !harmless && calls[CALL_clEnqueueNDRangeKernel] >= set.lost_at;
     bool stuck = lost && set.stuck && told_of_loss;
     lost = lost && !asks;
     told_of_loss |= lost;
@@ -441,7 +440,8 @@ static cl_int CL_API_CALL build_program(cl_program p, cl_uint n, const cl_device
 
 PLAIN_OBJECT(cl_context, clCreateContext,
              (const cl_context_properties *p, cl_uint n, const cl_device_id *d, told f, void *data,
-              cl_int *error), (p, n, d, f, data, error))
+              cl_int *error),
+             (p, n, d, f, data, error))
 
 static cl_context CL_API_CALL create_context(const cl_context_properties *p, cl_uint n,
                                              const cl_device_id *d, told f, void *data,
@@ -461,13 +461,13 @@ PLAIN_OBJECT(cl_program, clCreateProgramWithSource,
              (c, n, s, l, error))
 PLAIN_OBJECT(cl_program, clCreateProgramWithBinary,
              (cl_context c, cl_uint n, const cl_device_id *d, const size_t *l,
-              const unsigned char **b, cl_int *s, cl_int *error), (c, n, d, l, b, s, error))
+              const unsigned char **b, cl_int *s, cl_int *error),
+             (c, n, d, l, b, s, error))
 PLAIN_OBJECT(cl_kernel, clCreateKernel, (cl_program p, const char *name, cl_int *error),
              (p, name, error))
 static void *CL_API_CALL plain_clEnqueueMapBuffer(cl_command_queue q, cl_mem b, cl_bool blocking,
                                                   cl_map_flags f, size_t at, size_t n, cl_uint w,
-                                                  const cl_event *e, cl_event *event,
-                                                  cl_int *error)
+                                                  const cl_event *e, cl_event *event, cl_int *error)
 {
     OBJECT(clEnqueueMapBuffer, error);
     void *p = driver->clEnqueueMapBuffer(q, b, blocking, f, at, n, w, e, event, error);
@@ -482,7 +482,8 @@ PLAIN_STATUS(clGetProgramInfo,
              (p, what, n, v, used))
 PLAIN_STATUS(clGetProgramBuildInfo,
              (cl_program p, cl_device_id d, cl_program_build_info what, size_t n, void *v,
-              size_t *used), (p, d, what, n, v, used))
+              size_t *used),
+             (p, d, what, n, v, used))
 PLAIN_STATUS(clRetainProgram, (cl_program p), (p))
 PLAIN_STATUS(clReleaseProgram, (cl_program p), (p))
 PLAIN_STATUS(clReleaseKernel, (cl_kernel k), (k))
@@ -491,29 +492,26 @@ PLAIN_STATUS(clGetKernelInfo, (cl_kernel k, cl_kernel_info what, size_t n, void 
 TIMED_STATUS(clEnqueueReadBuffer,
              (cl_command_queue q, cl_mem b, cl_bool blocking, size_t at, size_t n, void *to,
               cl_uint w, const cl_event *e, cl_event *event),
-             (q, b, blocking, at, n, to, w, e, event),
-             if (blocking) layer_time_finish())
+             (q, b, blocking, at, n, to, w, e, event), if (blocking) layer_time_finish())
 TIMED_STATUS(clEnqueueWriteBuffer,
              (cl_command_queue q, cl_mem b, cl_bool blocking, size_t at, size_t n, const void *from,
               cl_uint w, const cl_event *e, cl_event *event),
-             (q, b, blocking, at, n, from, w, e, event),
-             if (blocking) layer_time_finish())
+             (q, b, blocking, at, n, from, w, e, event), if (blocking) layer_time_finish())
 PLAIN_STATUS(clEnqueueCopyBuffer,
              (cl_command_queue q, cl_mem from, cl_mem to, size_t at, size_t to_at, size_t n,
               cl_uint w, const cl_event *e, cl_event *event),
              (q, from, to, at, to_at, n, w, e, event))
 PLAIN_STATUS(clEnqueueUnmapMemObject,
              (cl_command_queue q, cl_mem b, void *mapped, cl_uint w, const cl_event *e,
-              cl_event *event), (q, b, mapped, w, e, event))
+              cl_event *event),
+             (q, b, mapped, w, e, event))
 TIMED_STATUS(clEnqueueMarkerWithWaitList,
              (cl_command_queue q, cl_uint w, const cl_event *e, cl_event *event), (q, w, e, event),
              if (event) layer_time_mark(*event))
 TIMED_STATUS(clWaitForEvents, (cl_uint n, const cl_event *e), (n, e),
              for (cl_uint i = 0; i < n; i++) layer_time_wait(e[i]))
-TIMED_STATUS(clFlush, (cl_command_queue q), (q),
-             layer_time_flush())
-TIMED_STATUS(clFinish, (cl_command_queue q), (q),
-             layer_time_finish())
+TIMED_STATUS(clFlush, (cl_command_queue q), (q), layer_time_flush())
+TIMED_STATUS(clFinish, (cl_command_queue q), (q), layer_time_finish())
 PLAIN_STATUS(clGetEventProfilingInfo,
              (cl_event e, cl_profiling_info what, size_t n, void *v, size_t *used),
              (e, what, n, v, used))
@@ -577,15 +575,30 @@ EXPORT CL_API_ENTRY cl_int CL_API_CALL clInitLayer(cl_uint n, const cl_icd_dispa
     layer.clSetKernelArg = set_kernel_arg;
     layer.clEnqueueNDRangeKernel = enqueue_ndrange_kernel;
     layer.clBuildProgram = build_program;
-#define PLAIN(name) layer.name = plain_##name;
-    PLAIN(clReleaseContext) PLAIN(clCreateCommandQueue)
-    PLAIN(clReleaseCommandQueue) PLAIN(clCreateProgramWithSource) PLAIN(clCreateProgramWithBinary)
-    PLAIN(clGetProgramInfo) PLAIN(clGetProgramBuildInfo)
-    PLAIN(clRetainProgram) PLAIN(clReleaseProgram) PLAIN(clCreateKernel) PLAIN(clReleaseKernel)
-    PLAIN(clGetKernelInfo) PLAIN(clEnqueueReadBuffer) PLAIN(clEnqueueWriteBuffer)
-    PLAIN(clEnqueueCopyBuffer) PLAIN(clEnqueueMapBuffer) PLAIN(clEnqueueUnmapMemObject)
-    PLAIN(clEnqueueMarkerWithWaitList) PLAIN(clWaitForEvents) PLAIN(clFlush) PLAIN(clFinish)
-    PLAIN(clGetEventProfilingInfo) PLAIN(clReleaseEvent)
+#define PLAIN(name) layer.name = plain_##name
+    PLAIN(clReleaseContext);
+    PLAIN(clCreateCommandQueue);
+    PLAIN(clReleaseCommandQueue);
+    PLAIN(clCreateProgramWithSource);
+    PLAIN(clCreateProgramWithBinary);
+    PLAIN(clGetProgramInfo);
+    PLAIN(clGetProgramBuildInfo);
+    PLAIN(clRetainProgram);
+    PLAIN(clReleaseProgram);
+    PLAIN(clCreateKernel);
+    PLAIN(clReleaseKernel);
+    PLAIN(clGetKernelInfo);
+    PLAIN(clEnqueueReadBuffer);
+    PLAIN(clEnqueueWriteBuffer);
+    PLAIN(clEnqueueCopyBuffer);
+    PLAIN(clEnqueueMapBuffer);
+    PLAIN(clEnqueueUnmapMemObject);
+    PLAIN(clEnqueueMarkerWithWaitList);
+    PLAIN(clWaitForEvents);
+    PLAIN(clFlush);
+    PLAIN(clFinish);
+    PLAIN(clGetEventProfilingInfo);
+    PLAIN(clReleaseEvent);
     *ours = &layer;
     *n_ours = sizeof layer / sizeof layer.clGetPlatformIDs;
     return CL_SUCCESS;

@@ -52,30 +52,31 @@ static void understand(char *setting)
     const struct {
         const char *name;
         char *text;
-    } texts[] = {{"name", set.name},         {"vendor", set.vendor},
-                 {"driver", set.driver},     {"version", set.version},
-                 {"platform", set.platform}, {"log", set.log},
-                 {"builds", set.builds},     {"c_version", set.c_version},
-                 {"wrong", set.wrong},       {"launches", set.launches},
-                 {"only", set.only},
-                 {"crash_on", set.crash_on}, {"hang_on", set.hang_on}};
+    } texts[] = {
+        {"name", set.name},         {"vendor", set.vendor},       {"driver", set.driver},
+        {"version", set.version},   {"platform", set.platform},   {"log", set.log},
+        {"builds", set.builds},     {"c_version", set.c_version}, {"wrong", set.wrong},
+        {"launches", set.launches}, {"only", set.only},           {"crash_on", set.crash_on},
+        {"hang_on", set.hang_on}};
     const struct {
         const char *name;
         size_t *size;
         int shift;
-    } sizes[] = {{"memory", &set.memory, 20},
-                 {"largest", &set.largest, 20},
-                 {"group", &set.group, 0},
-                 {"kernel_group", &set.kernel_group, 0},
-                 {"slow", &set.slow, 0},
-                 {"watchdog", &set.watchdog, 0}};
+    } sizes[] = {{"memory", &set.memory, 20}, {"largest", &set.largest, 20},
+                 {"group", &set.group, 0},    {"kernel_group", &set.kernel_group, 0},
+                 {"slow", &set.slow, 0},      {"watchdog", &set.watchdog, 0}};
     static const char *const faults[] = {"fail", "hang", "crash"};
     snprintf(shown, sizeof shown, "%s", setting);
-    if (!strcmp(setting, "child")) set.child = true;
-    else if (!strcmp(setting, "no_images")) set.no_images = true;
-    else if (!strcmp(setting, "stuck")) set.stuck = true;
-    else if (!strcmp(setting, "no_fp16")) set.no_fp16 = true;
-    else if (!value || strlen(value) >= TEXT_BYTES) misunderstood(shown);
+    if (!strcmp(setting, "child"))
+        set.child = true;
+    else if (!strcmp(setting, "no_images"))
+        set.no_images = true;
+    else if (!strcmp(setting, "stuck"))
+        set.stuck = true;
+    else if (!strcmp(setting, "no_fp16"))
+        set.no_fp16 = true;
+    else if (!value || strlen(value) >= TEXT_BYTES)
+        misunderstood(shown);
     if (!value) return;
     *value++ = 0;
     for (int i = 0; i < 3; i++)
@@ -97,16 +98,26 @@ static void understand(char *setting)
         *colon = 0;
         return;
     }
-    if (!strcmp(setting, "lose")) set.lost_at = sized(shown, value, 0);
-    else if (!strcmp(setting, "units")) set.units = (cl_uint)sized(shown, value, 0);
-    else if (!strcmp(setting, "local") && !strcmp(value, "none")) set.local_none = true;
-    else if (!strcmp(setting, "local") && !strcmp(value, "global")) set.local_global = true;
-    else if (!strcmp(setting, "local")) set.local = sized(shown, value, 10);
-    else if (strcmp(setting, "type")) misunderstood(shown);
-    else if (!strcmp(value, "cpu")) set.type = CL_DEVICE_TYPE_CPU;
-    else if (!strcmp(value, "gpu")) set.type = CL_DEVICE_TYPE_GPU;
-    else if (!strcmp(value, "accelerator")) set.type = CL_DEVICE_TYPE_ACCELERATOR;
-    else misunderstood(shown);
+    if (!strcmp(setting, "lose"))
+        set.lost_at = sized(shown, value, 0);
+    else if (!strcmp(setting, "units"))
+        set.units = (cl_uint)sized(shown, value, 0);
+    else if (!strcmp(setting, "local") && !strcmp(value, "none"))
+        set.local_none = true;
+    else if (!strcmp(setting, "local") && !strcmp(value, "global"))
+        set.local_global = true;
+    else if (!strcmp(setting, "local"))
+        set.local = sized(shown, value, 10);
+    else if (strcmp(setting, "type"))
+        misunderstood(shown);
+    else if (!strcmp(value, "cpu"))
+        set.type = CL_DEVICE_TYPE_CPU;
+    else if (!strcmp(value, "gpu"))
+        set.type = CL_DEVICE_TYPE_GPU;
+    else if (!strcmp(value, "accelerator"))
+        set.type = CL_DEVICE_TYPE_ACCELERATOR;
+    else
+        misunderstood(shown);
 }
 
 void layer_read_settings(void)

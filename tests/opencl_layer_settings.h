@@ -9,6 +9,7 @@
 enum { MOST_RULES = 32, MOST_OBJECTS = 1 << 16, MOST_ARGUMENTS = 64, TEXT_BYTES = 256 };
 
 /* Calls that can be counted and interfered with. */
+/* clang-format off */
 #define CALLS(X)                                                                                   \
     X(clGetPlatformIDs) X(clGetPlatformInfo) X(clGetDeviceIDs) X(clGetDeviceInfo)                  \
     X(clCreateContext) X(clReleaseContext) X(clCreateCommandQueue) X(clReleaseCommandQueue)        \
@@ -19,6 +20,7 @@ enum { MOST_RULES = 32, MOST_OBJECTS = 1 << 16, MOST_ARGUMENTS = 64, TEXT_BYTES 
     X(clEnqueueReadBuffer) X(clEnqueueWriteBuffer) X(clEnqueueCopyBuffer) X(clEnqueueMapBuffer)    \
     X(clEnqueueUnmapMemObject) X(clEnqueueMarkerWithWaitList) X(clWaitForEvents) X(clFlush)        \
     X(clFinish) X(clGetEventProfilingInfo) X(clReleaseEvent)
+/* clang-format on */
 #define ENUM(name) CALL_##name,
 enum { CALLS(ENUM) N_CALLS, ANY_CALL = N_CALLS };
 extern const char *const call_names[];
@@ -41,8 +43,8 @@ extern struct layer_settings {
     cl_uint units;
     cl_device_type type;
     char name[TEXT_BYTES], vendor[TEXT_BYTES], driver[TEXT_BYTES], version[TEXT_BYTES],
-         c_version[TEXT_BYTES], platform[TEXT_BYTES], log[TEXT_BYTES], builds[TEXT_BYTES],
-         launches[TEXT_BYTES], only[TEXT_BYTES], crash_on[TEXT_BYTES], hang_on[TEXT_BYTES];
+        c_version[TEXT_BYTES], platform[TEXT_BYTES], log[TEXT_BYTES], builds[TEXT_BYTES],
+        launches[TEXT_BYTES], only[TEXT_BYTES], crash_on[TEXT_BYTES], hang_on[TEXT_BYTES];
 } set;
 
 /* Reads DITCL_LAYER; a setting that is not understood ends the process with exit code 99. */

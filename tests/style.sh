@@ -74,6 +74,14 @@ grep -niE "$vendors" $(echo "$code" | grep -v '^tests/') |
     sed -E 's/(cl|CL)_(intel|nv|amd|arm|qcom)_[a-zA-Z0-9_]+//g; s/[a-z]+-opencl-icd//g' |
     grep -iE ":.*$vendors" | rule "a vendor's name outside cl/devices/"
 
+# ---- layout: .clang-format, by the version that it was written for ----
+if command -v clang-format-14 >/dev/null; then
+    clang-format-14 --dry-run $code 2>&1 | grep -a 'warning:' |
+        rule "not as clang-format-14 -i lays it out"
+else
+    echo "*** SKIPPED: the layout is not checked: apt install clang-format-14 ***" >&2
+fi
+
 # ---- sizes ----
 for file in $code; do
     lines=$(wc -l <"$file")

@@ -219,11 +219,11 @@ static void damage(int how)
     case 2: resize(header + SIZE - 1); break;
     case 3: resize(header + SIZE + 1); break;
     case 4: resize((off_t)CACHE_FILE_BYTES + 1); break;
-    case 5: put_byte(0, 'x'); break;        /* magic */
-    case 6: put_byte(8, 99); break;         /* format */
-    case 7: put_byte(16 + 7, 0x7f); break;  /* length: 2^62 */
-    case 8: flip_byte(40); break;           /* hash */
-    case 9: flip_byte(header); break;       /* the first byte behind the header, and the last */
+    case 5: put_byte(0, 'x'); break;       /* magic */
+    case 6: put_byte(8, 99); break;        /* format */
+    case 7: put_byte(16 + 7, 0x7f); break; /* length: 2^62 */
+    case 8: flip_byte(40); break;          /* hash */
+    case 9: flip_byte(header); break;      /* the first byte behind the header, and the last */
     case 10: flip_byte(header + SIZE - 1); break;
     case 11: of_another_key(); break;
     case 12: chmod(file_of(key), 0666); break;

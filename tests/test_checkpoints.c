@@ -36,14 +36,14 @@ static void expect_values(const tensor *got, const tensor *want)
 static bool is_expected(const char *name)
 {
     static const char *const names[] = {"blocks.0.weight", "blocks.0.bias", "final.weight",
-                                        "scale", "empty", "table"};
+                                        "scale",           "empty",         "table"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (!strcmp(name, names[i])) return true;
     return false;
 }
 
-static const state_kind small = {.what = "small network", .anchors = {"final.weight"},
-                                 .known = is_expected};
+static const state_kind small = {
+    .what = "small network", .anchors = {"final.weight"}, .known = is_expected};
 
 static void expect_file(const char *path, const char *expected)
 {
@@ -61,10 +61,15 @@ static void expect_file(const char *path, const char *expected)
     weights_close(&want);
 }
 
-static const char *const formats[] = {
-    "plain.pt", "trained.pt", "framework.ckpt", "strided.bin", "protocol5.pth", "legacy.pt",
-    "legacy4.pth", "diffusion_pytorch_model.safetensors.index.json",
-    "diffusion_pytorch_model.bin.index.json"};
+static const char *const formats[] = {"plain.pt",
+                                      "trained.pt",
+                                      "framework.ckpt",
+                                      "strided.bin",
+                                      "protocol5.pth",
+                                      "legacy.pt",
+                                      "legacy4.pth",
+                                      "diffusion_pytorch_model.safetensors.index.json",
+                                      "diffusion_pytorch_model.bin.index.json"};
 
 START_TEST(formats_agree)
 {
@@ -108,7 +113,10 @@ END_TEST
 
 /* ---- pickles ---- */
 
-#define PICKLE(text, message) {text, sizeof text - 1, message}
+#define PICKLE(text, message)                                                                      \
+    {                                                                                              \
+        text, sizeof text - 1, message                                                             \
+    }
 
 static const struct {
     const char *bytes;
@@ -138,8 +146,12 @@ static const struct {
     PICKLE("\x80\x02X\xff\xff\xff\xff.", "ends too soon"),
     PICKLE("\x80\x02\x8d\xff\xff\xff\xff\xff\xff\xff\xff.", "ends too soon"),
     PICKLE("\x80\x02\x8a\x7f.", "ends too soon"),
-    PICKLE("\x80\x02" "cposix\nsystem", "ends too soon"),
-    PICKLE("\x80\x02" "cposix\nsystem\nNR.", "arguments are no tuple"),
+    PICKLE("\x80\x02"
+           "cposix\nsystem",
+           "ends too soon"),
+    PICKLE("\x80\x02"
+           "cposix\nsystem\nNR.",
+           "arguments are no tuple"),
     PICKLE("\x80\x02NN\x93.", "a class whose name is no text"),
     PICKLE("\x80\x02iposix\nsystem\n.", "opcode 0x69 is not supported"),
     PICKLE("\x80\x02\x82\x01.", "opcode 0x82 is not supported"),
@@ -162,7 +174,8 @@ END_TEST
 START_TEST(pickles_odd)
 {
     static const char cycle[] = "\x80\x02}q\x00X\x05\x00\x00\x00modelh\x00s.";
-    static const char command[] = "\x80\x02" "cposix\nsystem\nX\x04\x00\x00\x00true\x85R.";
+    static const char command[] = "\x80\x02"
+                                  "cposix\nsystem\nX\x04\x00\x00\x00true\x85R.";
     pickle p;
     size_t used;
     ck_assert_int_eq(pickle_read(&p, (const unsigned char *)cycle, sizeof cycle, "a", &used), OK);
@@ -196,7 +209,8 @@ START_TEST(pickles_hostile_size)
     ck_assert_int_eq(pickle_read(&p, bytes, MANY, "a", NULL), ERR_FORMAT);
     scratch_expect_message("a", "ends too soon");
 
-    static const char head[] = "\x80\x02" "ccollections\nOrderedDict\nq\x00](";
+    static const char head[] = "\x80\x02"
+                               "ccollections\nOrderedDict\nq\x00](";
     static const char again[] = "h\x00h\x01\x85R0";
     size_t n = sizeof head - 1;
     memcpy(bytes, head, n);
@@ -329,8 +343,8 @@ static void write_names(char path[4096], const char *const *names, int n)
     tensor table[32];
     safetensors_writer w;
     for (int i = 0; i < n; i++)
-        table[i] = (tensor){.name = (char *)(uintptr_t)names[i], .type = DTYPE_F16, .n_dims = 1,
-                            .dims = {0}};
+        table[i] = (tensor){
+            .name = (char *)(uintptr_t)names[i], .type = DTYPE_F16, .n_dims = 1, .dims = {0}};
     snprintf(path, 4096, "%s", scratch_path("w.safetensors"));
     ck_assert_int_eq(safetensors_create(&w, path, table, (size_t)n, NULL, 0), OK);
     ck_assert_int_eq(safetensors_finish(&w), OK);
@@ -342,14 +356,17 @@ static void write_names(char path[4096], const char *const *names, int n)
 START_TEST(wrappers_leave)
 {
     static const char *const names[] = {
-        "net.x_embedder._orig_mod.proj.weight", "_orig_mod.module.net.blocks.0.attn.qkv.bias",
+        "net.x_embedder._orig_mod.proj.weight",
+        "_orig_mod.module.net.blocks.0.attn.qkv.bias",
         "module._orig_mod.net.module.blocks.1.attn.qkv.bias",
         "net.blocks.2._fsdp_wrapped_module._checkpoint_wrapped_module.mlp.fc1.bias",
-        "net.blocks.3.module.mlp.fc2.bias", "net._forward_module.pos_embed",
-        "net.module.blocks.0.gate", "loss.blocks"};
+        "net.blocks.3.module.mlp.fc2.bias",
+        "net._forward_module.pos_embed",
+        "net.module.blocks.0.gate",
+        "loss.blocks"};
     static const char *const bare[] = {"blocks.0.attn.qkv.bias", "blocks.0.gate",
                                        "blocks.1.attn.qkv.bias", "blocks.2.mlp.fc1.bias",
-                                       "blocks.3.mlp.fc2.bias", "pos_embed",
+                                       "blocks.3.mlp.fc2.bias",  "pos_embed",
                                        "x_embedder.proj.weight"};
     enum { N = sizeof bare / sizeof *bare };
     weights w;
@@ -393,10 +410,14 @@ static const struct {
     {{X("model."), "ema.blocks.7.mlp.fc1.bias"}, NULL, "model", NULL},
     {{X("optimizer.exp_avg."), "epoch"}, NULL, NULL, "no DiT: neither"},
     {{"a.b", "c"}, NULL, NULL, "it holds \"a.b\", \"c\""},
-    {{X("model."), "model_ema.blocks0mlpfc1bias", "model_ema.x_embedderprojweight"}, NULL,
-     "model_ema", "--weights raw"},
-    {{X("base_model.model."), "base_model.model.blocks.0.attn.qkv.lora_A.default.weight"}, NULL,
-     NULL, "holds an adapter's tensors (1, such as"},
+    {{X("model."), "model_ema.blocks0mlpfc1bias", "model_ema.x_embedderprojweight"},
+     NULL,
+     "model_ema",
+     "--weights raw"},
+    {{X("base_model.model."), "base_model.model.blocks.0.attn.qkv.lora_A.default.weight"},
+     NULL,
+     NULL,
+     "holds an adapter's tensors (1, such as"},
 };
 
 START_TEST(several_states)
@@ -422,7 +443,8 @@ START_TEST(several_states)
     if (several[_i].says)
         ck_assert_msg(w.taken.note && strstr(w.taken.note, several[_i].says), "%s",
                       w.taken.note ? w.taken.note : "no note");
-    else ck_assert_ptr_null(w.taken.note);
+    else
+        ck_assert_ptr_null(w.taken.note);
     weights_close(&w);
 }
 END_TEST
@@ -432,8 +454,8 @@ START_TEST(strides_are_no_difference)
 {
     static const unsigned char rows[] = {1, 0, 2, 0, 3, 0, 4, 0, 5, 0, 6, 0};
     static const unsigned char columns[] = {1, 0, 4, 0, 2, 0, 5, 0, 3, 0, 6, 0};
-    tensor t[] = {{.name = "a", .data = rows}, {.name = "b", .data = columns},
-                  {.name = "c", .data = rows}};
+    tensor t[] = {
+        {.name = "a", .data = rows}, {.name = "b", .data = columns}, {.name = "c", .data = rows}};
     for (int i = 0; i < 3; i++) {
         t[i].type = DTYPE_F16;
         t[i].n_dims = 2;

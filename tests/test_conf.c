@@ -29,12 +29,16 @@ START_TEST(first_advice_that_holds)
     ck_assert_str_eq(advice("match platform=Some*\nadvice one\nadvice two # why"), "one");
     ck_assert_str_eq(advice("match platform=Some* device=x\nadvice one"), "");
     ck_assert_str_eq(advice("match platform=Some*\nadvice set=DITCL_TEST_A a\n"
-                            "advice unset=DITCL_TEST_B b\nadvice set=DITCL_TEST_B c"), "c");
+                            "advice unset=DITCL_TEST_B b\nadvice set=DITCL_TEST_B c"),
+                     "c");
     ck_assert_str_eq(advice("match platform=Some*\nadvice set=DITCL_TEST_B set=DITCL_TEST_A a\n"
-                            "advice unset=DITCL_TEST_A set=DITCL_TEST_B b"), "b");
+                            "advice unset=DITCL_TEST_A set=DITCL_TEST_B b"),
+                     "b");
     scratch_write("there", "", 0);
-    snprintf(lines, sizeof lines, "match platform=Some*\nadvice absent=%s a\nadvice closed=%s b\n"
-             "advice absent=%s.not c", scratch_path("th*"), "/nowhere/*", scratch_path("there"));
+    snprintf(lines, sizeof lines,
+             "match platform=Some*\nadvice absent=%s a\nadvice closed=%s b\n"
+             "advice absent=%s.not c",
+             scratch_path("th*"), "/nowhere/*", scratch_path("there"));
     ck_assert_str_eq(advice(lines), "c");
     unsetenv("DITCL_TEST_B");
 }
@@ -83,9 +87,9 @@ START_TEST(versions_are_compared)
     ck_assert(!matches("driver<Compiler?E031.38.9"));
     ck_assert(!matches("driver<Compiler?E031.38"));
     ck_assert(!matches("driver<Compiler?E030.99"));
-    ck_assert(!matches("driver<E1")); /* the first place: a3e1 */
+    ck_assert(!matches("driver<E1"));            /* the first place: a3e1 */
     ck_assert(!matches("driver<Compiler?F999")); /* no such version is named */
-    ck_assert(matches("driver<4")); /* the first number: 3.0 */
+    ck_assert(matches("driver<4"));              /* the first number: 3.0 */
     ck_assert(matches("version=*Adreno*?6[0-9][0-9]*"));
     ck_assert(!matches("version=*Adreno*?7[0-9][0-9]*"));
     ck_assert(!matches("version<OpenCL?3.0"));
@@ -96,15 +100,18 @@ END_TEST
 
 START_TEST(quirks_with_numbers)
 {
-    static const char *const bad[] = {"quirk MAX_GROUP", "quirk MAX_GROUP=", "quirk MAX_GROUP=0",
-                                      "quirk MAX_GROUP=-1", "quirk MAX_GROUP=64k",
-                                      "quirk MAX_GROUP=4294967297", "quirk NO_SUBGROUPS=1",
-                                      "quirk MAX_GROU=64", "quirk MAX_GROUPS=64"};
+    static const char *const bad[] = {
+        "quirk MAX_GROUP",      "quirk MAX_GROUP=",    "quirk MAX_GROUP=0",
+        "quirk MAX_GROUP=-1",   "quirk MAX_GROUP=64k", "quirk MAX_GROUP=4294967297",
+        "quirk NO_SUBGROUPS=1", "quirk MAX_GROU=64",   "quirk MAX_GROUPS=64"};
     quirks q = {0};
     ck_assert_int_eq(conf_apply(&q, "match platform=*\nquirk MAX_GROUP=128", "a.conf", &phone), OK);
     ck_assert_int_eq(conf_apply(&q, "match platform=*\nquirk MAX_GROUP=64", "b.conf", &phone), OK);
-    ck_assert_int_eq(conf_apply(&q, "match platform=*\nquirk MAX_GROUP=256\n"
-                                    "match platform=no\nquirk MAX_GROUP=1", "c.conf", &phone), OK);
+    ck_assert_int_eq(conf_apply(&q,
+                                "match platform=*\nquirk MAX_GROUP=256\n"
+                                "match platform=no\nquirk MAX_GROUP=1",
+                                "c.conf", &phone),
+                     OK);
     ck_assert_int_eq(q.value[QUIRK_MAX_GROUP], 64);
     ck_assert_str_eq(q.from[QUIRK_MAX_GROUP], "b.conf");
     ck_assert_str_eq(q.files, "a.conf, b.conf, c.conf");

@@ -111,8 +111,10 @@ START_TEST(test_schedule_class)
     settled(&c, "{}", NULL);
     ck_assert(!c.sampler_known);
     /* what diffusers took from a class's defaults is not in the file */
-    settled(&c, DDIM ",\"beta_end\":0.05,\"beta_start\":0.001,"
-                "\"_use_default_values\":[\"beta_end\",7]}", NULL);
+    settled(&c,
+            DDIM ",\"beta_end\":0.05,\"beta_start\":0.001,"
+                 "\"_use_default_values\":[\"beta_end\",7]}",
+            NULL);
     ck_assert(c.beta_start == 0.001 && c.beta_end == 0.02);
     /* to Python None is no truth */
     settled(&c, DDIM ",\"clip_sample\":null,\"thresholding\":null}", NULL);
@@ -290,13 +292,13 @@ END_TEST
 
 /* ---- class names ---- */
 
-#define NAMES                                                                            \
-    "{\"id2label\":{\"0\":\"tench, Tinca tinca\",\"1\":\"goldfish, Carassius auratus\"," \
-    "\"2\":\"great white shark, white shark\",\"3\":\"crane\",\"4\":\"cran\",\"6\":\"crane\"," \
+#define NAMES                                                                                      \
+    "{\"id2label\":{\"0\":\"tench, Tinca tinca\",\"1\":\"goldfish, Carassius auratus\","           \
+    "\"2\":\"great white shark, white shark\",\"3\":\"crane\",\"4\":\"cran\",\"6\":\"crane\","     \
     "\"8\":\"none\"}}"
-#define LABELS                                                                             \
-    "{\"id2label\":{\"0\":\"tench\",\"1\":\"goldfish, Carassius auratus\","                       \
-    "\"7\":\"crane bird, Grus\",\"2\":\"great white shark, white shark\","                        \
+#define LABELS                                                                                     \
+    "{\"id2label\":{\"0\":\"tench\",\"1\":\"goldfish, Carassius auratus\","                        \
+    "\"7\":\"crane bird, Grus\",\"2\":\"great white shark, white shark\","                         \
     "\"5\":\"great white shark, white shark, great white\"}}"
 
 static const struct {
@@ -336,7 +338,7 @@ static const struct {
     int n, found[5];
 } lists[] = {
     {"0,crane bird, Grus", 2, {0, 7}},
-    {"white shark,0", 0, {0}}, /* the name of two classes */
+    {"white shark,0", 0, {0}},                  /* the name of two classes */
     {"Great White  Shark,white shark", 0, {0}}, /* two blanks: another name */
     {"Great White Shark,white shark", 1, {2}},
     {"great white shark, white shark, 4", 2, {2, 4}},

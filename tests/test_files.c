@@ -338,16 +338,24 @@ END_TEST
 START_TEST(png_chunks)
 {
     /* in UTF-8; what Latin-1 cannot hold is UTF-8 in the file, too */
-    static const char *const notes[] = {"Software", "ditcl", "class", "caf\xc3\xa9\n", "none", "",
-                                        "model", "\xe6\xa8\xa1\xf0\x9f\x98\x80", "bad",
-                                        "a\xff\xe6\xa8|\xc0\x80\xed\xa0\x80\t\x7f\xc2\x85", NULL};
+    static const char *const notes[] = {
+        "Software", "ditcl",
+        "class",    "caf\xc3\xa9\n",
+        "none",     "",
+        "model",    "\xe6\xa8\xa1\xf0\x9f\x98\x80",
+        "bad",      "a\xff\xe6\xa8|\xc0\x80\xed\xa0\x80\t\x7f\xc2\x85",
+        NULL};
 #define BAD "\xef\xbf\xbd" /* U+FFFD */
     static const struct {
         const char *name, *words;
         size_t head; /* between keyword and text */
-    } chunks[] = {{"IHDR", NULL, 0}, {"tEXt", "ditcl", 1}, {"tEXt", "caf\xe9\n", 1},
-                  {"tEXt", "", 1}, {"iTXt", "\xe6\xa8\xa1\xf0\x9f\x98\x80", 5},
-                  {"iTXt", "a" BAD BAD BAD "|" BAD BAD BAD BAD BAD "???", 5}, {"IDAT", NULL, 0},
+    } chunks[] = {{"IHDR", NULL, 0},
+                  {"tEXt", "ditcl", 1},
+                  {"tEXt", "caf\xe9\n", 1},
+                  {"tEXt", "", 1},
+                  {"iTXt", "\xe6\xa8\xa1\xf0\x9f\x98\x80", 5},
+                  {"iTXt", "a" BAD BAD BAD "|" BAD BAD BAD BAD BAD "???", 5},
+                  {"IDAT", NULL, 0},
                   {"IEND", NULL, 0}};
     unsigned char rgb[3 * 4 * 5] = {1, 2, 3};
     size_t size, at = 8;

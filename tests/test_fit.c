@@ -70,7 +70,7 @@ typedef struct {
 static candidates find(const device *d, int op)
 {
     static int (*const kinds[])(const device *, const int *, const tuning **) = {gemm_kinds,
-                                                                                conv_kinds};
+                                                                                 conv_kinds};
     const tuning *all[TUNING_KINDS];
     candidates c = {0};
     ck_assert_int_gt(kinds[op](d, shapes[op], all), 0);
@@ -132,8 +132,9 @@ START_TEST(every_candidate_is_right)
                 ck_assert_int_eq(tuning_set(&d, all.t, NULL, all.values[c]), OK);
                 trial_tally tally;
                 const trial some = some_cases(&d, operator_of(all.t), all.t, all.values[c]);
-                ck_assert_msg(trial_check(&d, &some, test_seed, emulated(), NULL, stdout,
-                                          &tally) == OK, "%s", fail_line());
+                ck_assert_msg(trial_check(&d, &some, test_seed, emulated(), NULL, stdout, &tally) ==
+                                  OK,
+                              "%s", fail_line());
                 ck_assert_int_gt(tally.cases, 0);
                 ck_assert_msg(tally.failed == 0, "%s: candidate %d", all.t->op, c);
                 device_close(&d);
@@ -339,7 +340,8 @@ START_TEST(bad_choices_are_ignored)
         const char *before = gemm_name(&d, shape[0], shape[1], shape[2]);
         warned = 0;
         ck_assert_msg(put_for_shape(&d, t, shape, t->known[t->n_known - 1], bad_choices[_i].from,
-                                    bad_choices[_i].to) == OK, "%s", fail_line());
+                                    bad_choices[_i].to) == OK,
+                      "%s", fail_line());
         fit_device(&d, false, say);
         ck_assert_int_eq(warned, 1);
         ck_assert_msg(strstr(last_warning, bad_choices[_i].says), "%s: %s", bad_choices[_i].to,
@@ -436,8 +438,13 @@ END_TEST
 
 START_TEST(times_are_read)
 {
-    static const char *const bad[] = {"", "ready", "wrong time 1 1 wall 1 1", "time",
-                                      "time 1 1", "time 0 1 wall 1 1", "time -1 1 wall 1 1"};
+    static const char *const bad[] = {"",
+                                      "ready",
+                                      "wrong time 1 1 wall 1 1",
+                                      "time",
+                                      "time 1 1",
+                                      "time 0 1 wall 1 1",
+                                      "time -1 1 wall 1 1"};
     contest_time t;
     ck_assert(contest_parse(&t, "time 0.5 0.25 device 1e9 2e9"));
     ck_assert(t.seconds == 0.5 && t.held == 0.25 && t.by_device);
@@ -504,8 +511,7 @@ Suite *suite_fit(void)
     tcase_add_checked_fixture(tc, open_config, close_config);
     tcase_add_test(tc, a_choice_for_a_shape_is_used_there_alone);
     tcase_add_test(tc, a_choice_for_all_shapes_serves_them);
-    tcase_add_loop_test(tc, bad_choices_are_ignored, 0,
-                        sizeof bad_choices / sizeof *bad_choices);
+    tcase_add_loop_test(tc, bad_choices_are_ignored, 0, sizeof bad_choices / sizeof *bad_choices);
     suite_add_tcase(s, tc);
     tc = tcase_create("times");
     tcase_add_test(tc, times_are_read);

@@ -129,8 +129,8 @@ enum { N_KINDS = sizeof kinds / sizeof *kinds, KINDS_IN_FULL = 3 };
 
 static const tuning *open_gpu(device *d, const device_info *info, int kind)
 {
-    const device_settings settings = {.class = CLASS_GPU, .no_cache = true,
-                                      .precision = kinds[kind].p};
+    const device_settings settings = {
+        .class = CLASS_GPU, .no_cache = true, .precision = kinds[kind].p};
     claim_unit(kinds[kind].unit);
     status st = device_open(d, info, &settings);
     claim_unit(NULL);
@@ -312,8 +312,8 @@ START_TEST(a_probe_that_fails_takes_the_unit_away)
     setenv("DITCL_CL_DIR", scratch_folder(), 1);
     for (int i = 0; i < devices->n; i++)
         for (int k = 0; k < N_KINDS; k++) {
-            const device_settings settings = {.class = CLASS_GPU, .precision = kinds[k].p,
-                                              .note = count_notes};
+            const device_settings settings = {
+                .class = CLASS_GPU, .precision = kinds[k].p, .note = count_notes};
             device d;
             if (!*kinds[k].unit || !part_takes_unit(k)) continue;
             notes = 0;
@@ -336,11 +336,11 @@ START_TEST(weak_devices_are_served)
     static const struct {
         size_t group;
         uint64_t local;
-    } limits[] = {{1, 0},      {1, 32768},   {2, 0},      {8, 16384},   {16, 1024},
-                  {32, 32768}, {64, 32768},  {64, 16384}, {128, 32768}, {256, 0},
+    } limits[] = {{1, 0},      {1, 32768},   {2, 0},       {8, 16384},   {16, 1024},
+                  {32, 32768}, {64, 32768},  {64, 16384},  {128, 32768}, {256, 0},
                   {256, 8192}, {256, 32768}, {1024, 65536}};
-    static const int shapes[][3] = {{1, 1, 1}, {2, 6912, 1152}, {3, 9, 5}, {40, 16, 24},
-                                    {512, 1152, 1152}};
+    static const int shapes[][3] = {
+        {1, 1, 1}, {2, 6912, 1152}, {3, 9, 5}, {40, 16, 24}, {512, 1152, 1152}};
     const device_list *devices = wanted_devices();
     for (int i = 0; i < devices->n; i++) {
         device d;
@@ -358,7 +358,8 @@ START_TEST(weak_devices_are_served)
             if (now == before || (emulated() && l % 4)) continue;
             before = now;
             ck_assert_msg(trial_check(&d, &some, test_seed, emulated(), false, stdout, &tally) ==
-                              OK, "%s", fail_line());
+                              OK,
+                          "%s", fail_line());
             ck_assert_int_eq(tally.failed, 0);
         }
         device_close(&d);
@@ -374,11 +375,11 @@ START_TEST(depth_is_split_where_tiles_are_few)
         unsigned units;
         const char *split;
     } wanted[] = {
-        {{32, 1152, 4608}, 132, "-DSPLIT=8"}, {{32, 1152, 4608}, 40, "-DSPLIT=4"},
-        {{32, 1152, 4608}, 2, "-DSPLIT=1"},   {{32, 1152, 512}, 132, "-DSPLIT=4"},
-        {{32, 1152, 255}, 132, "-DSPLIT=1"},  {{2, 6912, 1152}, 132, "-DSPLIT=2"},
-        {{64, 32, 1152}, 132, "-DSPLIT=8"},   {{9, 50, 3001}, 16, "-DSPLIT=8"},
-        {{32, 1152, 4608}, 0, "-DSPLIT=1"},   {{512, 4608, 1152}, 132, "-DSPLIT=1"},
+        {{32, 1152, 4608}, 132, "-DSPLIT=8"},   {{32, 1152, 4608}, 40, "-DSPLIT=4"},
+        {{32, 1152, 4608}, 2, "-DSPLIT=1"},     {{32, 1152, 512}, 132, "-DSPLIT=4"},
+        {{32, 1152, 255}, 132, "-DSPLIT=1"},    {{2, 6912, 1152}, 132, "-DSPLIT=2"},
+        {{64, 32, 1152}, 132, "-DSPLIT=8"},     {{9, 50, 3001}, 16, "-DSPLIT=8"},
+        {{32, 1152, 4608}, 0, "-DSPLIT=1"},     {{512, 4608, 1152}, 132, "-DSPLIT=1"},
         {{4096, 1152, 4608}, 132, "-DSPLIT=1"},
     };
     const device_list *devices = wanted_devices();

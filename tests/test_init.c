@@ -34,8 +34,8 @@ static const char *write_model(const char *name, const char *file, uint64_t seed
 
 static void open_written(model *m, const char *path)
 {
-    status st = model_open(m, &(model_request){.name = path, .forced = -1, .need_dit = true,
-                                               .vae_use = VAE_UNUSED});
+    status st = model_open(
+        m, &(model_request){.name = path, .forced = -1, .need_dit = true, .vae_use = VAE_UNUSED});
     if (st == OK) st = dit_check(m);
     ck_assert_msg(st == OK, "%s", fail_line());
 }

@@ -17,16 +17,22 @@ static const struct {
 } lines[] = {
     {"", ""},
     {"plain ~", "plain ~"},
-    {"\xC3\xA9t\xC3\xA9", "\xC3\xA9t\xC3\xA9"},                                 /* été */
-    {"\xE4\xB8\xAD\xE6\x96\x87", "\xE4\xB8\xAD\xE6\x96\x87"},                   /* Chinese */
-    {"\xF0\x9F\x91\xA9\xE2\x80\x8D\xF0\x9F\x94\xA7", /* one emoji of two and a joiner */
+    {"\xC3\xA9t\xC3\xA9", "\xC3\xA9t\xC3\xA9"},               /* été */
+    {"\xE4\xB8\xAD\xE6\x96\x87", "\xE4\xB8\xAD\xE6\x96\x87"}, /* Chinese */
+    {"\xF0\x9F\x91\xA9\xE2\x80\x8D\xF0\x9F\x94\xA7",          /* one emoji of two and a joiner */
      "\xF0\x9F\x91\xA9\xE2\x80\x8D\xF0\x9F\x94\xA7"},
     {"\xD9\x85\xDB\x8C\xE2\x80\x8C\xD8\xAE", "\xD9\x85\xDB\x8C\xE2\x80\x8C\xD8\xAE"}, /* Persian */
     {"\x1B[2J\a\b\t\r\n\x7F", "?[2J??????"},
-    {"a\xC2\x80z\xC2\x9B" "31m\xC2\x9F", "a?z?31m?"}, /* C1, of which U+009B begins a sequence */
-    {"\xC2\xA0.", "\xC2\xA0."},                       /* a no-break space is a space */
-    {"\x9B" "31m\x80\xFF", "?31m??"},                 /* bytes that are no UTF-8 */
-    {"\xE2\x80\xAE" "gnp.exe", "?gnp.exe"},           /* right-to-left override */
+    {"a\xC2\x80z\xC2\x9B"
+     "31m\xC2\x9F",
+     "a?z?31m?"},               /* C1, of which U+009B begins a sequence */
+    {"\xC2\xA0.", "\xC2\xA0."}, /* a no-break space is a space */
+    {"\x9B"
+     "31m\x80\xFF",
+     "?31m??"}, /* bytes that are no UTF-8 */
+    {"\xE2\x80\xAE"
+     "gnp.exe",
+     "?gnp.exe"}, /* right-to-left override */
     {"\xE2\x80\xAA\xE2\x80\xAB\xE2\x80\xAC\xE2\x80\xAD", "????"},
     {"\xE2\x81\xA6\xE2\x81\xA7\xE2\x81\xA8\xE2\x81\xA9", "????"}, /* isolates */
     {"\xE2\x80\xA8\xE2\x80\xA9", "??"},                           /* separators of lines */

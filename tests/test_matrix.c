@@ -20,8 +20,8 @@ static const char *const operators[] = {"gemm", "conv", "attention"};
 
 enum { N_OPERATORS = sizeof operators / sizeof *operators };
 
-static const char *const products[N_PRECISIONS] = {[PRECISION_AUTO] = "amx_bf16x3",
-                                                   [PRECISION_BF16] = "amx_bf16"};
+static const char *const products[N_PRECISIONS] = {
+    [PRECISION_AUTO] = "amx_bf16x3", [PRECISION_BF16] = "amx_bf16"};
 
 static void open_claiming(device *d, const device_info *info, precision p, const char *claim)
 {
@@ -42,9 +42,8 @@ static void check_operators(const device_info *info, precision p, const char *cl
             if (strcmp(trials[t]->name, operators[i]) != 0) continue;
             status st = trial_check(&d, trials[t], test_seed, false, getenv("DITCL_TEST_VERBOSE"),
                                     stdout, &tally);
-            printf("%s %-10s %-10s %s: %3d cases, %d wrong, largest err/tol %.2f\n",
-                   info->platform, operators[i], products[p], claim, tally.cases, tally.failed,
-                   tally.worst);
+            printf("%s %-10s %-10s %s: %3d cases, %d wrong, largest err/tol %.2f\n", info->platform,
+                   operators[i], products[p], claim, tally.cases, tally.failed, tally.worst);
             fflush(stdout);
             ck_assert_msg(st == OK, "%s", fail_line());
             ck_assert_int_gt(tally.cases, 0);
@@ -154,8 +153,8 @@ END_TEST
 
 START_TEST(claims_are_read_strictly)
 {
-    static const char *const wrong[] = {"amx_bf16", "+", "+amx_bf1", "+amx_bf16,", "-amx_bf16 ",
-                                        ",+amx_bf16"};
+    static const char *const wrong[] = {"amx_bf16",   "+",          "+amx_bf1",
+                                        "+amx_bf16,", "-amx_bf16 ", ",+amx_bf16"};
     const device_list *devices = wanted_devices();
     device d;
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {

@@ -34,8 +34,24 @@ static const double BF16_TOLERANCE = 5e-2, FP16_TOLERANCE = 5e-2 / 8;
 
 enum { COLUMNS = 18, PATH = 4096 };
 typedef enum {
-    KIND, NAME, MODEL, VAE, HEADS, CLASSES, N, SEED, STEPS, SAMPLER, ETA, CFG, CFG_CHANNELS, COMPAT,
-    LATENTS_IN, EXPECTED, TOLERANCE, MORE
+    KIND,
+    NAME,
+    MODEL,
+    VAE,
+    HEADS,
+    CLASSES,
+    N,
+    SEED,
+    STEPS,
+    SAMPLER,
+    ETA,
+    CFG,
+    CFG_CHANNELS,
+    COMPAT,
+    LATENTS_IN,
+    EXPECTED,
+    TOLERANCE,
+    MORE
 } column;
 
 typedef struct {
@@ -82,8 +98,7 @@ static status forward_on(device *d, model *m, const row *r, bool kept, float **g
     TRY(npy_read(&x, data_path(path, r->word[LATENTS_IN])));
     *count = x.count / (size_t)m->dit.in_channels * (size_t)m->dit.out_channels;
     TRY(memory_alloc(got, *count, sizeof **got));
-    TRY(dit_load(&t, d, m,
-                 &(dit_run){.batch = n, .last_batch = n, .rows = n, .keep_adaln = kept}));
+    TRY(dit_load(&t, d, m, &(dit_run){.batch = n, .last_batch = n, .rows = n, .keep_adaln = kept}));
     TRY(buffer_create(d, &latents, x.count, "latents"));
     TRY(buffer_upload(d, latents, 0, x.data, x.count));
     TRY(buffer_create(d, &on_device, (size_t)n, "rows"));
@@ -104,8 +119,8 @@ done:
 static double run_forward(const device_info *info, const row *r, precision p)
 {
     char path[PATH], vae_path[PATH], expected[PATH];
-    model_request request = {.name = data_path(path, r->word[MODEL]), .forced = -1,
-                             .need_dit = true};
+    model_request request = {
+        .name = data_path(path, r->word[MODEL]), .forced = -1, .need_dit = true};
     if (given(r, VAE)) request.vae = data_path(vae_path, r->word[VAE]);
     if (given(r, HEADS)) request.heads = atoi(r->word[HEADS]);
     if (given(r, COMPAT)) request.forced = strcmp(r->word[COMPAT], "original") ? 1 : 0;
@@ -168,8 +183,8 @@ static double picture_error(const row *r, const char *pictures)
     char path[PATH];
     int width, height, channels, n_pictures = 0, most = 0;
     size_t n_off = 0, at = 0;
-    unsigned char *want = stbi_load(data_path(path, r->word[EXPECTED]), &width, &height, &channels,
-                                    3);
+    unsigned char *want =
+        stbi_load(data_path(path, r->word[EXPECTED]), &width, &height, &channels, 3);
     ck_assert_msg(want && channels == 3, "%s: %s", path, want ? "no colours" : "cannot be read");
     size_t count = (size_t)width * (size_t)height * 3;
     while (at < count) {
@@ -250,11 +265,12 @@ static bool parse_row(row *r, char *line)
 static bool check_row(const device_info *info, const row *r, precision p, bool narrow,
                       double *worst)
 {
-    double error = !strcmp(r->word[KIND], "forward") ? run_forward(info, r, p)
-                                                     : run_command(info, r, p);
+    double error =
+        !strcmp(r->word[KIND], "forward") ? run_forward(info, r, p) : run_command(info, r, p);
     double fp32 = atof(r->word[TOLERANCE]) * (narrow ? AUTO_FACTOR : 1);
     double most = p == PRECISION_BF16   ? BF16_TOLERANCE
-                  : p == PRECISION_FP16 ? FP16_TOLERANCE : fp32;
+                  : p == PRECISION_FP16 ? FP16_TOLERANCE
+                                        : fp32;
     bool good = error <= most;
     printf("%-7s %-14s %s %s  err %.1e / tol %.0e  %s\n", r->word[KIND], r->word[NAME],
            info->platform, precision_names[p], error, most, good ? "ok" : "WRONG");

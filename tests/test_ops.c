@@ -20,11 +20,11 @@ static void open_device(device *d, const device_info *info, kernel_class class, 
 static void check_one(device *d, const trial *t)
 {
     trial_tally tally;
-    status st = trial_check(d, t, test_seed, emulated(), getenv("DITCL_TEST_VERBOSE"),
-                            stdout, &tally);
-    printf("%s %-10s %s class, %s: %3d cases, %d wrong, largest err/tol %.2f\n",
-           d->info.platform, t->name, kernel_class_names[d->class],
-           precision_names[d->settings.precision], tally.cases, tally.failed, tally.worst);
+    status st =
+        trial_check(d, t, test_seed, emulated(), getenv("DITCL_TEST_VERBOSE"), stdout, &tally);
+    printf("%s %-10s %s class, %s: %3d cases, %d wrong, largest err/tol %.2f\n", d->info.platform,
+           t->name, kernel_class_names[d->class], precision_names[d->settings.precision],
+           tally.cases, tally.failed, tally.worst);
     fflush(stdout);
     ck_assert_msg(st == OK, "%s", fail_line());
     ck_assert_int_gt(tally.cases, 0);
@@ -39,8 +39,8 @@ typedef struct {
 
 static serving serving_of(const device *d, const char *op)
 {
-    static const int shapes[][TUNING_SIZES] = {{512, 3456, 1152}, {2, 256, 16, 72},
-                                               {4096, 512, 512, 1}};
+    static const int shapes[][TUNING_SIZES] = {
+        {512, 3456, 1152}, {2, 256, 16, 72}, {4096, 512, 512, 1}};
     serving s = {NULL, NULL};
     for (int i = 0; tuned_operators[i].op; i++) {
         const tuning *kinds[TUNING_KINDS];

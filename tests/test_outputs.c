@@ -31,10 +31,17 @@ static void link_to(const char *target, const char *name)
 /* Each pair is one file, beside names that are none of it. */
 static const struct {
     const char *one, *other;
-} same[] = {{"new", "./new"},      {"new", "folder/../new"},        {"folder/new", "linked/new"},
-            {"old", "old"},        {"old", "hard"},                 {"old", "soft"},
-            {"hard", "soft"},      {"new", "dangling"},             {"softer", "old"},
-            {"farther", "folder/x"}, {"folder/new", "nested/../folder/new"}};
+} same[] = {{"new", "./new"},
+            {"new", "folder/../new"},
+            {"folder/new", "linked/new"},
+            {"old", "old"},
+            {"old", "hard"},
+            {"old", "soft"},
+            {"hard", "soft"},
+            {"new", "dangling"},
+            {"softer", "old"},
+            {"farther", "folder/x"},
+            {"folder/new", "nested/../folder/new"}};
 
 static void make_names(void)
 {
@@ -232,14 +239,18 @@ START_TEST(folder_not_renamed)
         if (fails) ck_assert_int_eq(mkdir(scratch_path("model"), 0700), 0);
         if (fails) scratch_write("model/file", "x", 1);
         ck_assert_int_eq(folder_out_commit(&folder, &file, 1), fails ? ERR_FILE : OK);
-        if (fails) kept(path, sizeof path, "model");
-        else snprintf(path, sizeof path, "%s", scratch_path("model"));
+        if (fails)
+            kept(path, sizeof path, "model");
+        else
+            snprintf(path, sizeof path, "%s", scratch_path("model"));
         file_out_discard(&file);
         folder_out_discard(&folder);
         snprintf(inside, sizeof inside, "%s/part/file", path);
         expect_text(inside, "new");
-        if (fails) expect_text(scratch_path("model/file"), "x");
-        else ck_assert_int_eq(rename(path, scratch_path("other")), 0);
+        if (fails)
+            expect_text(scratch_path("model/file"), "x");
+        else
+            ck_assert_int_eq(rename(path, scratch_path("other")), 0);
     }
     ck_assert_int_eq(scratch_count(), 3); /* other, model, what is kept */
 }

@@ -43,18 +43,22 @@ static const struct {
     float timestep;
     float expected[8]; /* cosines 0, 1, 9, 64, sines 0, 1, 9, 127 */
 } features[] = {
-    {COMPAT_DIFFUSERS, 999.0f,
-     {0.9996498227f, 0.6992158294f, 0.1822134554f, -0.9781429172f,
-      -0.0264607519f, -0.7149106264f, -0.983259022f, 0.0997339115f}},
-    {COMPAT_DIFFUSERS, 520.75f,
-     {0.728695929f, 0.869985342f, 0.5857590437f, 0.3047384322f,
-      -0.6848373413f, 0.4930775464f, 0.8104852438f, 0.0520514622f}},
-    {COMPAT_ORIGINAL, 999.0f,
-     {0.9996498227f, 0.9637852907f, 0.2949077189f, -0.8444697857f,
-      -0.0264607519f, -0.2666793764f, 0.9555257559f, 0.1071472168f}},
-    {COMPAT_ORIGINAL, 3.0f,
-     {-0.9899924994f, -0.9394150376f, 0.0008990326f, 0.9995500446f,
-      0.1411200017f, 0.3427818418f, 0.9999995828f, 0.0003223823f}},
+    {COMPAT_DIFFUSERS,
+     999.0f,
+     {0.9996498227f, 0.6992158294f, 0.1822134554f, -0.9781429172f, -0.0264607519f, -0.7149106264f,
+      -0.983259022f, 0.0997339115f}},
+    {COMPAT_DIFFUSERS,
+     520.75f,
+     {0.728695929f, 0.869985342f, 0.5857590437f, 0.3047384322f, -0.6848373413f, 0.4930775464f,
+      0.8104852438f, 0.0520514622f}},
+    {COMPAT_ORIGINAL,
+     999.0f,
+     {0.9996498227f, 0.9637852907f, 0.2949077189f, -0.8444697857f, -0.0264607519f, -0.2666793764f,
+      0.9555257559f, 0.1071472168f}},
+    {COMPAT_ORIGINAL,
+     3.0f,
+     {-0.9899924994f, -0.9394150376f, 0.0008990326f, 0.9995500446f, 0.1411200017f, 0.3427818418f,
+      0.9999995828f, 0.0003223823f}},
 };
 
 START_TEST(timestep_features_are_those_of_pytorch)
@@ -62,10 +66,8 @@ START_TEST(timestep_features_are_those_of_pytorch)
     float frequencies[128], out[256];
     dit_frequencies(frequencies, features[_i].arithmetic);
     dit_features(out, features[_i].timestep, frequencies);
-    const float found[] = {out[0],   out[1],   out[9],   out[64],
-                           out[128], out[129], out[137], out[255]};
-    for (int j = 0; j < 8; j++)
-        ck_assert_float_eq_tol(found[j], features[_i].expected[j], 1.2e-7f);
+    const float found[] = {out[0], out[1], out[9], out[64], out[128], out[129], out[137], out[255]};
+    for (int j = 0; j < 8; j++) ck_assert_float_eq_tol(found[j], features[_i].expected[j], 1.2e-7f);
 }
 END_TEST
 
@@ -86,8 +88,15 @@ END_TEST
 
 START_TEST(other_names_are_refused)
 {
-    static const char *const wrong[] = {"DiT-XL/3", "DiT-M/2", "dit-XL/2", "DiT-XL/2-", "DiT-XL",
-                                        "DiT-XL/2-adaln", "DiT-XL/2-in-context-", "XL/2", "",
+    static const char *const wrong[] = {"DiT-XL/3",
+                                        "DiT-M/2",
+                                        "dit-XL/2",
+                                        "DiT-XL/2-",
+                                        "DiT-XL",
+                                        "DiT-XL/2-adaln",
+                                        "DiT-XL/2-in-context-",
+                                        "XL/2",
+                                        "",
                                         "DiT-XL/2-adaLN-Zero"};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         model m;

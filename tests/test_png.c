@@ -77,8 +77,10 @@ static bool read_file(const file *f, size_t n)
     scratch_write("a.png", f->bytes, n);
     fail_clear();
     bool good = png_read(&p, scratch_path("a.png")) == OK;
-    if (good) ck_assert_int_eq(p.rgb[3 * WIDTH * HEIGHT - 1], 7);
-    else ck_assert_ptr_null(p.rgb);
+    if (good)
+        ck_assert_int_eq(p.rgb[3 * WIDTH * HEIGHT - 1], 7);
+    else
+        ck_assert_ptr_null(p.rgb);
     png_free(&p);
     return good;
 }
@@ -186,8 +188,8 @@ START_TEST(chunks_out_of_place)
     add_chunk(&f, "tRNS", data, 5);
     end_with(&f, data, n);
     refuse(&f, "chunk tRNS at byte 33: 5 bytes");
-    static const int heads[][3] = {{3, 2, 0}, {4, 2, 0}, {16, 3, 0}, {8, 1, 0}, {8, 7, 0},
-                                   {0, 0, 0}, {8, 255, 0}, {8, 2, 2}};
+    static const int heads[][3] = {{3, 2, 0}, {4, 2, 0}, {16, 3, 0},  {8, 1, 0},
+                                   {8, 7, 0}, {0, 0, 0}, {8, 255, 0}, {8, 2, 2}};
     for (size_t i = 0; i < sizeof heads / sizeof *heads; i++) {
         begin_as(&f, heads[i][0], heads[i][1], heads[i][2]);
         end_with(&f, data, n);

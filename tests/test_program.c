@@ -112,8 +112,7 @@ static int fill_cache(const device_info *info)
 START_TEST(built_once)
 {
     const device_list *devices = wanted_devices();
-    const device_settings off = {
-        .precision = PRECISION_FP32, .note = count_note, .no_cache = true};
+    const device_settings off = {.precision = PRECISION_FP32, .note = count_note, .no_cache = true};
     for (int i = 0; i < devices->n; i++) {
         const device_info *info = &devices->items[i];
         int n = fill_cache(info);

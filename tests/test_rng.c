@@ -56,11 +56,28 @@ static const struct {
 } printed[] = {
     {"torch-cuda", 10, 3, 0, 1, 3, {0, 1, 2}, {-0.1029, 1.6810, -0.2708}},
     {"torch-cuda:84x1536", 43, 49152, 0, 1, 3, {0, 16384, 32768}, {1.9983, 0.8704, 2.1127}},
-    {"torch-cuda:132", 1, 9483264, 0, 1, 6, {0, 1, 2, 9483261, 9483262, 9483263},
+    {"torch-cuda:132",
+     1,
+     9483264,
+     0,
+     1,
+     6,
+     {0, 1, 2, 9483261, 9483262, 9483263},
      {-0.2963, 2.6764, -0.1408, -0.6970, -0.7780, 0.3267}},
-    {"torch-cuda:108", 1, 9483264, 0, 1, 6, {0, 1, 2, 9483261, 9483262, 9483263},
+    {"torch-cuda:108",
+     1,
+     9483264,
+     0,
+     1,
+     6,
+     {0, 1, 2, 9483261, 9483262, 9483263},
      {-0.2963, 2.6764, -0.1408, 0.1549, -0.6797, -0.1656}},
-    {"torch-cuda:48x1536", 14, 100000, 5, 5, 12,
+    {"torch-cuda:48x1536",
+     14,
+     100000,
+     5,
+     5,
+     12,
      {0, 1, 2, 97, 98, 99, 99900, 99901, 99902, 99997, 99998, 99999},
      {2.8731, 5.2727, 2.9889, 1.6853, 9.6331, 6.6319, 2.7337, 2.2106, 7.7815, 8.2207, 6.5395,
       4.2604}},
@@ -116,8 +133,9 @@ static void check_cpu(const cpu_case *c, const char *name, bool exact)
     }
     free(values);
     if (exact)
-        ck_assert_msg(hash == c->hash, "seed %" PRIu64 ": hash %016" PRIx64 ", torch's is %016"
-                      PRIx64, c->seed, hash, c->hash);
+        ck_assert_msg(hash == c->hash,
+                      "seed %" PRIu64 ": hash %016" PRIx64 ", torch's is %016" PRIx64, c->seed,
+                      hash, c->hash);
 }
 
 START_TEST(draws_equal_torch)
@@ -164,8 +182,8 @@ START_TEST(cuda_draws_equal_printed_ones)
     rng_randn(&r, values, printed[_i].n);
     ck_assert(values[printed[_i].n] == 42.0f);
     for (int k = 0; k < printed[_i].n_values; k++) {
-        double got = (double)values[printed[_i].places[k]] * sqrt(printed[_i].variance) +
-                     printed[_i].mean;
+        double got =
+            (double)values[printed[_i].places[k]] * sqrt(printed[_i].variance) + printed[_i].mean;
         ck_assert_msg(fabs(got - printed[_i].values[k]) < 0.5e-4 + 5e-6,
                       "%s: value %zu is %.6f, printed was %.4f", printed[_i].source,
                       printed[_i].places[k], got, printed[_i].values[k]);
@@ -177,7 +195,8 @@ END_TEST
 START_TEST(cuda_draws_follow_the_grid)
 {
     rng r;
-    rng_source source = {.kind = RNG_TORCH_CUDA, .processors = cuda_cases[_i].processors,
+    rng_source source = {.kind = RNG_TORCH_CUDA,
+                         .processors = cuda_cases[_i].processors,
                          .threads = cuda_cases[_i].threads};
     float *values = NULL;
     rng_seed_source(&r, &source, cuda_cases[_i].seed);
@@ -199,10 +218,20 @@ END_TEST
 
 START_TEST(sources_are_read_strictly)
 {
-    static const char *const wrong[] = {
-        "", "torch", "cpu", "torch-cpu:4", "torch-cuda:", "torch-cuda:0", "torch-cuda:-1",
-        "torch-cuda:108x", "torch-cuda:x1536", "torch-cuda:68x255", "torch-cuda:68x1536x2",
-        "torch-cuda:99999999999999999999", "torch-cuda:1e3", "torch-cuda108"};
+    static const char *const wrong[] = {"",
+                                        "torch",
+                                        "cpu",
+                                        "torch-cpu:4",
+                                        "torch-cuda:",
+                                        "torch-cuda:0",
+                                        "torch-cuda:-1",
+                                        "torch-cuda:108x",
+                                        "torch-cuda:x1536",
+                                        "torch-cuda:68x255",
+                                        "torch-cuda:68x1536x2",
+                                        "torch-cuda:99999999999999999999",
+                                        "torch-cuda:1e3",
+                                        "torch-cuda108"};
     rng_source source = source_of("torch-cuda:68x1536");
     ck_assert(source.kind == RNG_TORCH_CUDA && source.processors == 68 && source.threads == 1536);
     source = source_of("torch-cuda:108");

@@ -142,10 +142,10 @@ START_TEST(tensors_odd)
 }
 END_TEST
 
-#define ENTRY(dtype, shape, offsets) \
+#define ENTRY(dtype, shape, offsets)                                                               \
     "{\"w\":{\"dtype\":" dtype ",\"shape\":" shape ",\"data_offsets\":" offsets "}}"
-#define PAIR(a, b)                                                    \
-    "{\"v\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":" a "}," \
+#define PAIR(a, b)                                                                                 \
+    "{\"v\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":" a "},"                              \
     "\"w\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":" b "}}"
 
 static const struct {

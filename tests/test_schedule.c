@@ -178,8 +178,8 @@ static const struct {
     {COMPAT_DIFFUSERS, SAMPLER_DDIM, "", "10", NAN, true, false, ERR_USAGE, "eta"},
     {COMPAT_DIFFUSERS, SAMPLER_DDIM, ",\"steps_offset\":1", "1000", 0, true, false, ERR_FORMAT,
      "steps_offset"},
-    {COMPAT_DIFFUSERS, SAMPLER_DDPM, ",\"variance_type\":\"learned_range\"", "10", 0, false,
-     false, ERR_FORMAT, "learned_range"},
+    {COMPAT_DIFFUSERS, SAMPLER_DDPM, ",\"variance_type\":\"learned_range\"", "10", 0, false, false,
+     ERR_FORMAT, "learned_range"},
     {COMPAT_DIFFUSERS, SAMPLER_DDPM, ",\"variance_type\":\"fixed_large_log\"", "10", 0, false,
      false, ERR_FORMAT, "fixed_large_log"},
     {COMPAT_DIFFUSERS, SAMPLER_DDIM, ",\"beta_start\":1e-30,\"beta_end\":1e-30", "10", 0.5, true,
@@ -228,8 +228,8 @@ static const struct {
     {SAMPLER_HEUN, "", "ddim10", false, DIFFUSION_SIGMA, "original"},
     {SAMPLER_HEUN, "", "5,5", false, DIFFUSION_SIGMA, "original"},
     {SAMPLER_SDE, "", "10", false, DIFFUSION_SBDM, "finite"},
-    {SAMPLER_EULER, ",\"path_type\":\"VP\",\"prediction\":\"noise\"", "10", true,
-     DIFFUSION_SIGMA, "finite"},
+    {SAMPLER_EULER, ",\"path_type\":\"VP\",\"prediction\":\"noise\"", "10", true, DIFFUSION_SIGMA,
+     "finite"},
 };
 
 START_TEST(test_flow_refusal)

@@ -63,8 +63,10 @@ enum { N_VARIANTS = sizeof variants / sizeof *variants };
 
 static void name_implementation(const char *variable, const char *name)
 {
-    if (name) setenv(variable, name, 1);
-    else unsetenv(variable);
+    if (name)
+        setenv(variable, name, 1);
+    else
+        unsetenv(variable);
 }
 
 static bool is_heavy(const char *operator)

@@ -12,8 +12,8 @@
 #include "suites.h"
 #include "tune/stored.h"
 
-static const device_info info = {.platform = "Some Platform", .vendor = "V",
-                                 .name = "A CPU (TM) [x] @ 2.0", .driver = "1.2 #3"};
+static const device_info info = {
+    .platform = "Some Platform", .vendor = "V", .name = "A CPU (TM) [x] @ 2.0", .driver = "1.2 #3"};
 #define MATCH "match platform=Some?Platform device=A?CPU* driver=1.2*\n"
 
 static char warnings[4000];
@@ -72,11 +72,11 @@ END_TEST
 
 START_TEST(good_lines)
 {
-    store s = load("# first\n\n" MATCH
-                   "tune gemm cpu kernels=0123456789abcdef MR=8 NV=3   # why\r\n"
-                   "\ttune  conv  d72 f16 BLOCK_Q=16\n"
-                   "tune plain X=0\n"
-                   "tune plain X=7");
+    store s =
+        load("# first\n\n" MATCH "tune gemm cpu kernels=0123456789abcdef MR=8 NV=3   # why\r\n"
+             "\ttune  conv  d72 f16 BLOCK_Q=16\n"
+             "tune plain X=0\n"
+             "tune plain X=7");
     ck_assert_msg(n_warnings == 0, "%s", warnings);
     ck_assert_uint_eq(s.n, 3);
     const store_line *l = store_find(&s, "gemm", "cpu");
@@ -152,8 +152,7 @@ START_TEST(sections)
 {
     store s = load("tune early X=1\n"
                    "match platform=Other device=A?CPU*\ntune gemm X=1\n" /* silently another's */
-                   "match platform=Some?Platform device=B*\ntune gemm X=2\n" MATCH
-                   "tune conv X=3\n"
+                   "match platform=Some?Platform device=B*\ntune gemm X=2\n" MATCH "tune conv X=3\n"
                    "match driver=0*\ntune conv X=4\n");
     ck_assert_int_eq(n_warnings, 3);
     ck_assert(strstr(warnings, ":1: ignored: no match line above"));
@@ -202,11 +201,11 @@ START_TEST(written_and_read)
     store s = load("match platform=Other device=*\n# theirs\ntune gemm X=1\n" MATCH
                    "tune gemm cpu kernels=0123456789abcdef MR=8\nrubbish\n"
                    "match platform=Some?Platform driver=0.9\ntune old X=1\n");
-    const store_line line = {.op = "conv", .shape = "d72 f16", .n_values = 2,
-                             .values = {{"A", 1}, {"B_2", 1 << 30}}};
+    const store_line line = {
+        .op = "conv", .shape = "d72 f16", .n_values = 2, .values = {{"A", 1}, {"B_2", 1 << 30}}};
     const store_line again = {.op = "gemm", .shape = "cpu", .n_values = 1, .values = {{"MR", 9}}};
-    const store_line shipped = {.op = "shipped", .n_values = 1, .values = {{"A", 1}},
-                                .shipped = true};
+    const store_line shipped = {
+        .op = "shipped", .n_values = 1, .values = {{"A", 1}}, .shipped = true};
     ck_assert_int_eq(store_put(&s, &line), OK);
     ck_assert_int_eq(store_put(&s, &again), OK);
     ck_assert_int_eq(store_put(&s, &shipped), OK);
@@ -216,7 +215,7 @@ START_TEST(written_and_read)
     n_warnings = 0;
     store_load(&s, &info, keep_warning);
     ck_assert_msg(n_warnings == 0, "%s", warnings); /* rubbish and the old driver's are gone */
-    ck_assert_uint_eq(s.n, 2); /* nor what is shipped */
+    ck_assert_uint_eq(s.n, 2);                      /* nor what is shipped */
     ck_assert_int_eq(store_find(&s, "gemm", "cpu")->values[0].value, 9);
     ck_assert_int_eq(store_find(&s, "conv", "d72 f16")->values[1].value, 1 << 30);
     store_drop(&s, store_find(&s, "gemm", "cpu"));
@@ -270,8 +269,8 @@ END_TEST
 START_TEST(shipped_lines_stay)
 {
     store s = load(MATCH "tune gemm cpu MR=8\n");
-    const store_line shipped = {.op = "gemm", .shape = "cpu", .n_values = 1,
-                                .values = {{"MR", 4}}, .shipped = true};
+    const store_line shipped = {
+        .op = "gemm", .shape = "cpu", .n_values = 1, .values = {{"MR", 4}}, .shipped = true};
     ck_assert_int_eq(store_put(&s, &shipped), OK);
     ck_assert_int_eq(store_put(&s, &shipped), OK);
     ck_assert_uint_eq(s.n, 2);
@@ -352,8 +351,9 @@ START_TEST(nearest_rows_serve)
 {
     static const struct {
         int m, found; /* of the line */
-    } cases[] = {{512, 512},   {500, 512},   {2048, 2048}, {1000, 512}, {1024, 512},
-                 {1025, 2048}, {9999, 2048}, {65, 64},     {1, 512 /* fits the least rows */}};
+    } cases[] = {{512, 512},   {500, 512},  {2048, 2048},
+                 {1000, 512},  {1024, 512}, {1025, 2048},
+                 {9999, 2048}, {65, 64},    {1, 512 /* fits the least rows */}};
     static const int orders[][3] = {{64, 512, 2048}, {2048, 512, 64}, {512, 2048, 64}};
     const tuning *gpu = find_kind("gemm", "gpu"), *other = find_kind("gemm", "clblast_direct");
     for (size_t o = 0; o < sizeof orders / sizeof *orders; o++) {

@@ -314,8 +314,7 @@ START_TEST(the_rest_ends_the_process)
     ck_assert_int_eq(waitpid(child, &how, 0), child);
     ck_assert(WIFSIGNALED(how));
     /* for a palette that it does not have, a processor raises #GP, which Linux tells by SIGSEGV */
-    ck_assert(WTERMSIG(how) == SIGILL ||
-              (WTERMSIG(how) == SIGSEGV && illegal[_i] == bad_palette));
+    ck_assert(WTERMSIG(how) == SIGILL || (WTERMSIG(how) == SIGSEGV && illegal[_i] == bad_palette));
 }
 END_TEST
 
@@ -337,8 +336,7 @@ Suite *suite_tiles(void)
     tcase_add_test(c, configurations_are_kept_and_given_back);
     tcase_add_test(c, threads_have_tiles_of_their_own);
     tcase_add_test(c, products_are_those_of_the_manual);
-    tcase_add_loop_test(c, the_rest_ends_the_process, 0,
-                        (int)(sizeof illegal / sizeof *illegal));
+    tcase_add_loop_test(c, the_rest_ends_the_process, 0, (int)(sizeof illegal / sizeof *illegal));
     tcase_add_test(c, the_permission_is_granted_and_no_other_call_touched);
     tcase_set_timeout(c, 120);
     suite_add_tcase(s, c);

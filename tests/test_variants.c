@@ -37,7 +37,7 @@ typedef struct {
     device d;
     const char *op, *kind, *unit; /* unit: of tests/device.h, or null */
     const tuning *t;
-    int next;                 /* case */
+    int next; /* case */
     int sets, launches;
 } bench;
 
@@ -168,8 +168,8 @@ static void check_less(bench *b, const device_info *info)
     static const struct {
         uint64_t local_bytes;
         size_t group;
-    } limits[] = {{32768, 256}, {16384, 128}, {8192, 64}, {4096, 32}, {1024, 16},
-                  {1024, 1},    {0, 64},      {0, 1}};
+    } limits[] = {{32768, 256}, {16384, 128}, {8192, 64}, {4096, 32},
+                  {1024, 16},   {1024, 1},    {0, 64},    {0, 1}};
     open_bench(b, info, PRECISION_FP32);
     const device_info full = b->d.info;
     for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
@@ -260,13 +260,15 @@ START_TEST(staging_comes_last)
     static const struct {
         const char *op;
         int shape[TUNING_SIZES];
-    } asked[] = {{"gemm", {512, 1152, 1152}}, {"attention", {2, 256, 16, 72}},
+    } asked[] = {{"gemm", {512, 1152, 1152}},
+                 {"attention", {2, 256, 16, 72}},
                  {"conv", {1024, 512, 512, 1}}};
     bench b = {.op = asked[_i].op, .kind = "gpu"};
-    device d = {.class = CLASS_GPU,
-                .vector_width = 4,
-                .info = {.kind = DEVICE_GPU, .local_bytes = 32768, .max_work_group = 256,
-                         .compute_units = 8}};
+    device d = {
+        .class = CLASS_GPU,
+        .vector_width = 4,
+        .info = {
+            .kind = DEVICE_GPU, .local_bytes = 32768, .max_work_group = 256, .compute_units = 8}};
     const int *own[64], *global[64];
     find(&b);
     int n = tuning_known(own, 64, &d, b.t, asked[_i].shape);
@@ -319,14 +321,15 @@ END_TEST
 START_TEST(units_serve_layers)
 {
     static const int layers[][TUNING_SIZES] = {
-        {1024, 4, 512, 1},     {1024, 512, 512, 1},   {1024, 512, 512, 2},  {16384, 512, 256, 1},
-        {65536, 256, 128, 1},  {65536, 256, 256, 2},  {262144, 128, 3, 1},  {262144, 3, 128, 1},
-        {65536, 128, 128, 1},  {1024, 512, 8, 1},     {256, 4, 64, 1},      {4096, 32, 3, 1},
-        {4096, 16, 32, 2},     {1, 1, 1, 1}};
+        {1024, 4, 512, 1},    {1024, 512, 512, 1},  {1024, 512, 512, 2}, {16384, 512, 256, 1},
+        {65536, 256, 128, 1}, {65536, 256, 256, 2}, {262144, 128, 3, 1}, {262144, 3, 128, 1},
+        {65536, 128, 128, 1}, {1024, 512, 8, 1},    {256, 4, 64, 1},     {4096, 32, 3, 1},
+        {4096, 16, 32, 2},    {1, 1, 1, 1}};
     static const struct {
         const char *kind;
         precision p;
-    } kinds[] = {{"gpu_mma", PRECISION_FP16}, {"gpu_mma_bf16", PRECISION_BF16},
+    } kinds[] = {{"gpu_mma", PRECISION_FP16},
+                 {"gpu_mma_bf16", PRECISION_BF16},
                  {"gpu_mma_bf16x3", PRECISION_AUTO}};
     bench b = {.op = "conv", .kind = kinds[_i].kind};
     find(&b);

@@ -31,8 +31,8 @@ static status read_to(file_map *map, size_t end, const char *path)
                     path, map->size);
     while (map->held < end) {
         size_t left = end - map->held;
-        ssize_t got = pread(map->fd, map->copy + map->held, left < PIECE ? left : PIECE,
-                            (off_t)map->held);
+        ssize_t got =
+            pread(map->fd, map->copy + map->held, left < PIECE ? left : PIECE, (off_t)map->held);
         if (got < 0 && errno == EINTR) continue;
         if (got < 0) return fail(ERR_FILE, "%s: %s", path, strerror(errno));
         if (got == 0)
@@ -124,8 +124,8 @@ void file_map_forget(const file_map *map, const unsigned char *data, size_t size
 static bool is_utf_16(const file_map *map)
 {
     const unsigned char *p = map->data;
-    return map->size > 1 && ((p[0] == 0xff && p[1] == 0xfe) || (p[0] == 0xfe && p[1] == 0xff) ||
-                             !p[0] != !p[1]);
+    return map->size > 1 &&
+           ((p[0] == 0xff && p[1] == 0xfe) || (p[0] == 0xfe && p[1] == 0xff) || !p[0] != !p[1]);
 }
 
 status file_read_text(char **out, const char *path, size_t limit)
@@ -178,8 +178,7 @@ status file_join(char *out, size_t size, const char *folder, const char *name)
     size_t n = strlen(folder);
     const char *slash = n && folder[n - 1] == '/' ? "" : "/";
     int used = snprintf(out, size, "%s%s%s", folder, slash, name);
-    if (used < 0 || (size_t)used >= size)
-        return fail(ERR_LIMIT, "%.80s...: path too long", folder);
+    if (used < 0 || (size_t)used >= size) return fail(ERR_LIMIT, "%.80s...: path too long", folder);
     return OK;
 }
 

@@ -39,8 +39,8 @@ status file_names_add(file_names *names, const char *path)
     TRY(memory_grow(&names->items, &names->capacity, names->n + 1, sizeof *names->items));
     const struct stat *where = t.exists ? &t.file : &t.folder_is;
     struct file_name *f = &names->items[names->n++];
-    *f = (struct file_name){
-        .device = where->st_dev, .inode = where->st_ino, .in_place = t.in_place};
+    *f =
+        (struct file_name){.device = where->st_dev, .inode = where->st_ino, .in_place = t.in_place};
     TRY(memory_strdup(&f->path, path));
     TRY(memory_strdup(&f->name, t.exists ? "" : t.name));
 done:

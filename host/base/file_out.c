@@ -24,8 +24,10 @@ static ssize_t sink_write(void *cookie, const char *data, size_t n)
     struct sink *s = cookie;
     for (size_t done = 0; done < n && !s->reason;) {
         ssize_t put = write(s->fd, data + done, n - done);
-        if (put > 0) done += (size_t)put;
-        else if (put == 0 || errno != EINTR) s->reason = put ? errno : EIO;
+        if (put > 0)
+            done += (size_t)put;
+        else if (put == 0 || errno != EINTR)
+            s->reason = put ? errno : EIO;
     }
     if (!s->reason) return (ssize_t)n;
     errno = s->reason;
@@ -54,10 +56,12 @@ static status open_stream(file_out *out, int fd)
     status st = memory_alloc(&out->sink, 1, sizeof *out->sink);
     if (st == OK) {
         out->sink->fd = fd;
-        out->stream = fopencookie(out->sink, "wb", (cookie_io_functions_t){.write = sink_write,
-                                                                           .close = sink_close});
-        if (out->stream) setvbuf(out->stream, NULL, _IOFBF, BUFFER);
-        else st = cannot_write(out->shown, errno);
+        out->stream = fopencookie(
+            out->sink, "wb", (cookie_io_functions_t){.write = sink_write, .close = sink_close});
+        if (out->stream)
+            setvbuf(out->stream, NULL, _IOFBF, BUFFER);
+        else
+            st = cannot_write(out->shown, errno);
     }
     if (st != OK) close(fd);
     return st;
@@ -138,8 +142,10 @@ static status open_temporary(file_out *out, const char *path, const struct stat 
     } else {
         if (old) keep_access(fd, old);
         st = partial_register(out->temporary);
-        if (st == OK) st = open_stream(out, fd);
-        else close(fd);
+        if (st == OK)
+            st = open_stream(out, fd);
+        else
+            close(fd);
     }
     signals_release(before);
     return st;
@@ -280,8 +286,7 @@ static status check_empty(const target *t, const char *path)
     for (struct dirent *e; (e = readdir(folder)) && n < 3;) n++;
     closedir(folder);
     if (n > 2) /* itself and the one above */
-        return fail(ERR_FILE, "%s: exists and is not empty, expected a new folder's name",
-                    path);
+        return fail(ERR_FILE, "%s: exists and is not empty, expected a new folder's name", path);
     if (!t->in_place) return OK;
     fail(ERR_FILE, "%s: is a mount point, expected a new folder's name", path);
     fail_hint("name a new folder in it: %s/model", path);
@@ -294,7 +299,8 @@ static status check_new_folder(const target *t, const char *path)
     struct stat info;
     if (!strcmp(t->name, ".") || !strcmp(t->name, "..")) /* nothing can be renamed to these */
         return fail(ERR_FILE, "%s: exists already, expected a new folder's name", path);
-    if (t->exists) TRY(check_empty(t, path));
+    if (t->exists)
+        TRY(check_empty(t, path));
     else if (lstat(path, &info) == 0) /* a link to nowhere */
         TRY(fail(ERR_FILE, "%s: exists already, expected a new folder's name", path));
     TRY(target_check_replace(t, path));
@@ -312,8 +318,10 @@ static status make_folder(char **made, const char *path, const char *shown)
     if (mkdir(path, 0777) != 0) st = cannot_write(shown, errno);
     if (st == OK && (st = partial_register(copy)) != OK) rmdir(path);
     signals_release(signals);
-    if (st == OK) *made = copy;
-    else free(copy);
+    if (st == OK)
+        *made = copy;
+    else
+        free(copy);
     return st;
 }
 

@@ -68,8 +68,7 @@ status parallel_for(size_t n, status (*work)(void *context, size_t i, int thread
     int wanted = parallel_threads(), started = 1; /* this thread is one */
     if ((size_t)wanted > n) wanted = n ? (int)n : 1;
     for (int t = 0; t < wanted; t++) workers[t] = (worker){&j, t};
-    while (started < wanted &&
-           pthread_create(&threads[started], NULL, run, &workers[started]) == 0)
+    while (started < wanted && pthread_create(&threads[started], NULL, run, &workers[started]) == 0)
         started++; /* fewer do as well */
     run(&workers[0]);
     for (int t = 1; t < started; t++) pthread_join(threads[t], NULL);

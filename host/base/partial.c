@@ -310,8 +310,8 @@ void partial_keep(partial *p)
     p->kept = true;
     partial_forget(p->path);
     chmod(p->path, 0755); /* no run takes it for a left-over, even under its old name */
-    int used = snprintf(path, sizeof path, "%.*s%s%s", (int)(name - p->path), p->path, visible,
-                        random);
+    int used =
+        snprintf(path, sizeof path, "%.*s%s%s", (int)(name - p->path), p->path, visible, random);
     if (used < 0 || (size_t)used >= sizeof path || rename(p->path, path) != 0) return;
     memcpy(name, visible, sizeof visible - 1); /* the shorter name */
     memmove(name + sizeof visible - 1, random, RANDOM + 1);

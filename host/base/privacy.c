@@ -8,10 +8,18 @@
 #include <unistd.h>
 
 /* Variables that hold folders or names of this user's. */
-static const char *const folder_variables[] = {
-    "HOME",   "PWD",           "OLDPWD",         "DITCL_CL_DIR",    "DITCL_MODELS",
-    "TMPDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "OCL_ICD_VENDORS", "OPENCL_VENDOR_PATH",
-    "HF_HOME", "HF_HUB_CACHE"};
+static const char *const folder_variables[] = {"HOME",
+                                               "PWD",
+                                               "OLDPWD",
+                                               "DITCL_CL_DIR",
+                                               "DITCL_MODELS",
+                                               "TMPDIR",
+                                               "XDG_CACHE_HOME",
+                                               "XDG_CONFIG_HOME",
+                                               "OCL_ICD_VENDORS",
+                                               "OPENCL_VENDOR_PATH",
+                                               "HF_HOME",
+                                               "HF_HUB_CACHE"};
 static const char *const name_variables[] = {"USER", "LOGNAME", "SUDO_USER", "HOSTNAME"};
 
 enum { MOST_KNOWN = 20, KNOWN_BYTES = 1024 };

@@ -8,15 +8,15 @@
 
 typedef enum {
     OK,
-    ERR_USAGE,  /* the command line was misused: exit code 2 */
-    ERR_FILE,   /* a file cannot be read or written */
-    ERR_FORMAT, /* a file's content is not what it must be */
-    ERR_MEMORY, /* host memory ran out */
-    ERR_DEVICE, /* an OpenCL call failed, or there is no such device */
+    ERR_USAGE,     /* the command line was misused: exit code 2 */
+    ERR_FILE,      /* a file cannot be read or written */
+    ERR_FORMAT,    /* a file's content is not what it must be */
+    ERR_MEMORY,    /* host memory ran out */
+    ERR_DEVICE,    /* an OpenCL call failed, or there is no such device */
     ERR_RESOURCES, /* the device or its driver ran out of memory or resources */
-    ERR_LOST,   /* the device failed for good; its driver may hang, even in the process's exit */
-    ERR_BUILD,  /* a kernel did not compile */
-    ERR_LIMIT   /* a size is beyond what this device or program can do */
+    ERR_LOST,      /* the device failed for good; its driver may hang, even in the process's exit */
+    ERR_BUILD,     /* a kernel did not compile */
+    ERR_LIMIT      /* a size is beyond what this device or program can do */
 } status;
 
 /* Stores "fmt..." as the line to print and returns code. Characters that a terminal would interpret

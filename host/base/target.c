@@ -17,8 +17,7 @@ static status folder_of(char folder[TARGET_PATH], const char *path)
     const char *slash = strrchr(path, '/');
     int n = !slash ? 1 : slash == path ? 1 : (int)(slash - path);
     int used = snprintf(folder, TARGET_PATH, "%.*s", n, slash ? path : ".");
-    if (used < 0 || used >= TARGET_PATH)
-        return fail(ERR_LIMIT, "%.80s...: path too long", path);
+    if (used < 0 || used >= TARGET_PATH) return fail(ERR_LIMIT, "%.80s...: path too long", path);
     return OK;
 }
 
@@ -119,8 +118,10 @@ status target_check_replace(const target *t, const char *path)
                     t->folder);
     if (t->exists && t->folder_is.st_mode & S_ISVTX && geteuid() != 0 &&
         t->file.st_uid != geteuid() && t->folder_is.st_uid != geteuid()) {
-        fail(ERR_FILE, "%s: cannot write: belongs to another user, and only its owner replaces it "
-                       "in a sticky folder", path);
+        fail(ERR_FILE,
+             "%s: cannot write: belongs to another user, and only its owner replaces it "
+             "in a sticky folder",
+             path);
         fail_hint("choose another name");
         return ERR_FILE;
     }

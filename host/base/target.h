@@ -15,7 +15,7 @@ typedef struct {
     char folder[TARGET_PATH]; /* the part of path before its last slash, or "." */
     const char *name;         /* the last part */
     bool exists;
-    bool in_place;              /* a mount point: nothing can be renamed to it */
+    bool in_place;               /* a mount point: nothing can be renamed to it */
     struct stat file, folder_is; /* file: if it exists */
 } target;
 

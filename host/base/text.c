@@ -146,8 +146,10 @@ size_t text_decode(const char *s, int32_t *code_point)
                              : 0;
     int32_t code = n < 2 ? c[0] : c[0] & (0x7F >> n);
     for (size_t i = 1; i < n; i++) { /* ends at the NUL */
-        if ((c[i] & 0xC0) != 0x80) n = 0;
-        else code = code << 6 | (c[i] & 0x3F);
+        if ((c[i] & 0xC0) != 0x80)
+            n = 0;
+        else
+            code = code << 6 | (c[i] & 0x3F);
     }
     bool overlong = (n == 3 && code < 0x800) || (n == 4 && code < 0x10000);
     bool surrogate = n == 3 && code >= 0xD800 && code <= 0xDFFF;
@@ -199,8 +201,10 @@ char *text_printable(char *out, size_t size, const char *s)
         size_t n = text_decode(s, &code), room = size - 1 - used;
         bool shown = text_is_shown(code);
         if ((shown ? n : 1) > room) break;
-        if (shown) memmove(out + used, s, n);
-        else out[used] = '?';
+        if (shown)
+            memmove(out + used, s, n);
+        else
+            out[used] = '?';
         used += shown ? n : 1;
         s += n;
     }
@@ -215,8 +219,10 @@ void text_print(FILE *to, const char *lines)
         int32_t code;
         n = text_decode(lines, &code);
         last = *lines;
-        if (text_is_shown(code) || last == '\n' || last == '\t') fwrite(lines, 1, n, to);
-        else fputc('?', to);
+        if (text_is_shown(code) || last == '\n' || last == '\t')
+            fwrite(lines, 1, n, to);
+        else
+            fputc('?', to);
     }
     if (last != '\n') fputc('\n', to);
 }

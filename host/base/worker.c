@@ -25,8 +25,10 @@ static status find_program(char out[PATH_BYTES])
     out[n] = 0;
     char *name = strrchr(out, '/');
     if (!name) return fail(ERR_FILE, "/proc/self/exe: found \"%s\", expected a path", out);
-    if (!strcmp(name, "/ditcl")) strcpy(out, "/proc/self/exe"); /* even if it was replaced */
-    else strcpy(name, "/ditcl");
+    if (!strcmp(name, "/ditcl"))
+        strcpy(out, "/proc/self/exe"); /* even if it was replaced */
+    else
+        strcpy(name, "/ditcl");
     if (access(out, X_OK) == 0) return OK;
     return fail(ERR_FILE, "%s: cannot be executed: %s", out, strerror(errno));
 }

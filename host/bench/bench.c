@@ -263,8 +263,8 @@ static status add_update(session *s, const record *all, stepping *x)
 {
     record r = {0};
     /* it changes the latents: from the start again before they grow */
-    const measured like = {.most_calls = x->r->plan.n_rows, .before = step_start,
-                           .before_context = x};
+    const measured like = {
+        .most_calls = x->r->plan.n_rows, .before = step_start, .before_context = x};
     status st = OK;
     r = *all;
     for (size_t i = 0; i < all->n; i++)
@@ -334,8 +334,12 @@ static status bench_transformer(session *s)
     if (!forward && !steps && !wanted(q, "modulation")) return OK;
     say(s, "loading the transformer");
     TRY(run_open(&r, s->d, q->m,
-                 &(run_request){.labels = &label, .n = 1, .steps = STEPS, .guidance = 4.0,
-                                .sampler = model_any_sampler(q->m), .batch = 1,
+                 &(run_request){.labels = &label,
+                                .n = 1,
+                                .steps = STEPS,
+                                .guidance = 4.0,
+                                .sampler = model_any_sampler(q->m),
+                                .batch = 1,
                                 .guided_channels = q->m->dit.in_channels}));
     TRY(add_modulation(s, &r)); /* the forward pass needs it */
     if (forward) TRY(add_forward(s, &r));

@@ -22,9 +22,9 @@ extern const char *const bench_part_names[]; /* ends with a null */
 typedef struct {
     char name[RECORD_NAME + 4], shape[RECORD_SHAPE];
     bench_part part;
-    bool whole;  /* the part itself, not an operator in it */
-    int calls;   /* of the operator in its part */
-    timing t;    /* of one call */
+    bool whole;                             /* the part itself, not an operator in it */
+    int calls;                              /* of the operator in its part */
+    timing t;                               /* of one call */
     double flops, executed[N_UNITS], bytes; /* of one call */
     double copy_gbs; /* operators without arithmetic: what a copy of so many bytes reaches */
 } bench_row;

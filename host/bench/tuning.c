@@ -40,8 +40,8 @@ static void see(void *context, const char *op, const int sizes[TUNING_SIZES])
 {
     shapes *s = context;
     /* the modulation of all steps is one chunk */
-    bool once = s->decoder ||
-                (!strcmp(op, "gemm") && (sizes[0] == s->chunk || sizes[0] == 2 * s->chunk));
+    bool once =
+        s->decoder || (!strcmp(op, "gemm") && (sizes[0] == s->chunk || sizes[0] == 2 * s->chunk));
     double calls = once ? 1.0 : STEPS;
     if (s->st != OK || !wanted(s, op)) return;
     for (size_t i = 0; i < s->n; i++)
@@ -79,8 +79,12 @@ status tuning_serve_forward(device *d, model *m, FILE *in, FILE *out)
     run r = {0};
     status st = OK;
     TRY(run_open(&r, d, m,
-                 &(run_request){.labels = &label, .n = 1, .steps = "50", .guidance = 4.0,
-                                .sampler = model_any_sampler(m), .batch = 1,
+                 &(run_request){.labels = &label,
+                                .n = 1,
+                                .steps = "50",
+                                .guidance = 4.0,
+                                .sampler = model_any_sampler(m),
+                                .batch = 1,
                                 .guided_channels = m->dit.in_channels}));
     TRY(dit_forward(&r.network, r.prediction, r.latents, 0, 1, pass_batch(m), r.rows, 0, 0));
     TRY(device_finish(d));

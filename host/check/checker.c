@@ -23,14 +23,14 @@ enum { CHILD_WORDS = 12 };
 typedef struct {
     first_use_checks face; /* first */
     checker_level level;
-    void (*say)(const char *line); /* may be null */
+    void (*say)(const char *line);  /* may be null */
     const char *words[CHILD_WORDS]; /* that start a child */
     char index[16], limit[16];
     verdicts known;
     worker child;
-    bool ready;           /* it has the features, and answers */
-    bool used;            /* and was asked something */
-    char clblast[32];     /* what of CLBlast it has used: its parameters hold for a process */
+    bool ready;       /* it has the features, and answers */
+    bool used;        /* and was asked something */
+    char clblast[32]; /* what of CLBlast it has used: its parameters hold for a process */
     bool begun;
     int n_checked, n_struck;
     double started;
@@ -49,8 +49,9 @@ static checker *of(first_use_checks *c)
 static status hash_device(hash128 *out, const device_info *info)
 {
     const char *claims = getenv("DITCL_FEATURES");
-    const char *const parts[] = {"ditcl " DITCL_VERSION, info->platform, info->vendor, info->name,
-                                 info->driver, info->version, claims ? claims : ""};
+    const char *const parts[] = {
+        "ditcl " DITCL_VERSION, info->platform, info->vendor,        info->name,
+        info->driver,           info->version,  claims ? claims : ""};
     char *source = NULL;
     hash_work w;
     hash_start(&w);
@@ -58,8 +59,10 @@ static status hash_device(hash128 *out, const device_info *info)
     for (const embedded_file *f = embedded_files; f->name; f++) {
         status st = source_read(&source, f->name);
         if (st == ERR_MEMORY) return st;
-        if (st == OK) hash_add_text(&w, source);
-        else fail_clear(); /* a folder of edited kernels need not have it */
+        if (st == OK)
+            hash_add_text(&w, source);
+        else
+            fail_clear(); /* a folder of edited kernels need not have it */
         free(source);
     }
     *out = hash_end(&w);
@@ -236,7 +239,9 @@ static status start(checker *c, const device *d)
     worker_answer answer = worker_hear(&c->child, line, limit());
     if (answer != WORKER_SAID || strcmp(line, "ready") != 0) {
         fail(ERR_DEVICE, "the process that checks kernels could not open the device: %s",
-             answer == WORKER_SAID ? line : answer == WORKER_HUNG ? "it is silent" : "it ended");
+             answer == WORKER_SAID   ? line
+             : answer == WORKER_HUNG ? "it is silent"
+                                     : "it ended");
         fail_hint("DITCL_FIRST_USE=off checks nothing; a GPU must let two processes use it");
         TRY(ERR_DEVICE);
     }
@@ -492,8 +497,11 @@ static status check_network(checker *c, device *d)
                  right                ? answer + 6
                  : how == WORKER_SAID ? answer + strcspn(answer, " ") + 1
                                       : answer);
-        TRY(remember(c, right                ? VERDICT_RIGHT
-                        : how == WORKER_SAID ? VERDICT_STRUCK : VERDICT_DIED, key, words));
+        TRY(remember(c,
+                     right                ? VERDICT_RIGHT
+                     : how == WORKER_SAID ? VERDICT_STRUCK
+                                          : VERDICT_DIED,
+                     key, words));
         v = verdicts_find(&c->known, key);
         if (right) goto done;
     }
@@ -550,15 +558,19 @@ status checker_open(first_use_checks **out, const device_info *info,
     status st = OK;
     *out = NULL;
     TRY(memory_alloc(&c, 1, sizeof *c));
-    c->face = (first_use_checks){.probe = probe, .check = check, .strike = strike, .struck = struck,
-                                 .close = checker_close};
+    c->face = (first_use_checks){
+        .probe = probe, .check = check, .strike = strike, .struck = struck, .close = checker_close};
     c->level = level;
     c->say = say;
     snprintf(c->index, sizeof c->index, "%d", info->index);
     snprintf(c->limit, sizeof c->limit, "%d",
              settings->max_launch_ms < 0 ? 0 : settings->max_launch_ms);
-    const char *words[CHILD_WORDS] = {"check-worker", "--device", c->index, "--kernels",
-                                      kernel_class_names[settings->class], "--precision",
+    const char *words[CHILD_WORDS] = {"check-worker",
+                                      "--device",
+                                      c->index,
+                                      "--kernels",
+                                      kernel_class_names[settings->class],
+                                      "--precision",
                                       precision_names[settings->precision]};
     int n = 7;
     if (settings->no_cache) words[n++] = "--no-cache";

@@ -30,7 +30,10 @@ typedef struct {
 static void answer_failure(status st, bool allocating, FILE *out)
 {
     bool nothing = st == ERR_MEMORY || (allocating && (st == ERR_RESOURCES || st == ERR_LIMIT));
-    fprintf(out, "%s %.300s\n", st == ERR_LOST ? "lost" : nothing ? "cannot" : "failed",
+    fprintf(out, "%s %.300s\n",
+            st == ERR_LOST ? "lost"
+            : nothing      ? "cannot"
+                           : "failed",
             fail_line());
     fail_clear();
 }
@@ -133,10 +136,14 @@ static void check(child *c, char *words, FILE *out)
     if (!use || !tuning_shape_parse(shape, sizes)) TRY(fail(ERR_USAGE, "no such shape"));
     while (o->op && strcmp(o->op, op) != 0) o++;
     if (o->op) TRY(parse_kind(c->d, o, &save, shape));
-    if (has_test_only(op)) TRY(run_test(c->d, op, &wrong));
-    else TRY(run_check(c->d, op, shape, (unsigned)atoi(use), &wrong, &allocating));
-    if (wrong) fprintf(out, "wrong %s\n", wrong);
-    else fprintf(out, "right\n");
+    if (has_test_only(op))
+        TRY(run_test(c->d, op, &wrong));
+    else
+        TRY(run_check(c->d, op, shape, (unsigned)atoi(use), &wrong, &allocating));
+    if (wrong)
+        fprintf(out, "wrong %s\n", wrong);
+    else
+        fprintf(out, "right\n");
 done:
     if (st != OK) answer_failure(st, allocating, out);
 }
@@ -198,12 +205,18 @@ static void network(child *c, FILE *out)
 
 static void obey(child *c, char *line, FILE *out)
 {
-    if (!strncmp(line, "feature ", 8)) set_feature(c, line + 8);
-    else if (!strncmp(line, "probe ", 6)) probe(c, line + 6, out);
-    else if (!strncmp(line, "check ", 6)) check(c, line + 6, out);
-    else if (!strncmp(line, "avoid ", 6)) avoid(c, line + 6);
-    else if (!strcmp(line, "network")) network(c, out);
-    else fprintf(out, "failed no such line\n");
+    if (!strncmp(line, "feature ", 8))
+        set_feature(c, line + 8);
+    else if (!strncmp(line, "probe ", 6))
+        probe(c, line + 6, out);
+    else if (!strncmp(line, "check ", 6))
+        check(c, line + 6, out);
+    else if (!strncmp(line, "avoid ", 6))
+        avoid(c, line + 6);
+    else if (!strcmp(line, "network"))
+        network(c, out);
+    else
+        fprintf(out, "failed no such line\n");
     fflush(out);
 }
 

@@ -45,8 +45,13 @@ static status draw(device *d, model *m, float *out)
     static const int label = LABEL;
     run r = {0};
     status st = OK;
-    run_request request = {.labels = &label, .n = 1, .seed = SEED, .steps = "2", .guidance = 4.0,
-                           .guided_channels = CHANNELS, .batch = 1};
+    run_request request = {.labels = &label,
+                           .n = 1,
+                           .seed = SEED,
+                           .steps = "2",
+                           .guidance = 4.0,
+                           .guided_channels = CHANNELS,
+                           .batch = 1};
     TRY(model_sampler(&request.sampler, m));
     TRY(run_open(&r, d, m, &request));
     TRY(run_sample(&r));
@@ -80,8 +85,8 @@ static status read_expected(const model *m, float out[N_EXPECTED])
                  N_EXPECTED * sizeof *out));
     for (size_t i = 0; i < N_EXPECTED; i++) {
         const unsigned char *b = map.data + 4 * i;
-        uint32_t bits = (uint32_t)b[0] | (uint32_t)b[1] << 8 | (uint32_t)b[2] << 16 |
-                        (uint32_t)b[3] << 24;
+        uint32_t bits =
+            (uint32_t)b[0] | (uint32_t)b[1] << 8 | (uint32_t)b[2] << 16 | (uint32_t)b[3] << 24;
         out[i] = float_from_bits(bits);
     }
 done:

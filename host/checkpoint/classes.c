@@ -248,8 +248,10 @@ static status match_label(size_t *length, int *class_number, const class_names *
         size_t n = names->names[i] ? label_length(names->names[i], typed) : 0;
         if (n == 0 || n < *length) continue;
         twice = n == *length;
-        if (twice) other = i;
-        else *class_number = i;
+        if (twice)
+            other = i;
+        else
+            *class_number = i;
         *length = n;
     }
     if (!twice) return OK;

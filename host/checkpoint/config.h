@@ -25,12 +25,12 @@ typedef struct {
     int patch;        /* p: 2, 4 or 8 */
     int depth;
     int heads;
-    int head_dim;   /* d: at most 128 */
-    int width;      /* D = heads x head_dim, a multiple of 4 */
+    int head_dim; /* d: at most 128 */
+    int width;    /* D = heads x head_dim, a multiple of 4 */
     int n_classes;
-    bool has_null;  /* the label table has a null class, number n_classes */
-    int latent_size; /* latent rows = columns, a multiple of p */
-    float norm3_eps; /* of the norm before the MLP */
+    bool has_null;              /* the label table has a null class, number n_classes */
+    int latent_size;            /* latent rows = columns, a multiple of p */
+    float norm3_eps;            /* of the norm before the MLP */
     conditioning_design design; /* JSON does not say it: the tensors do */
 } dit_config;
 
@@ -97,7 +97,7 @@ typedef struct {
     char own_class[80];   /* _class_name in the file itself, or "" */
     struct json_t *keys;  /* of the file, owned; null for SiT, or once settled */
     char *file;           /* its path, for messages; owned */
-    bool flow; /* SiT: the network is told a time from 0 (noise) to 1 (data) */
+    bool flow;            /* SiT: the network is told a time from 0 (noise) to 1 (data) */
     flow_path path;
     prediction predicts;
     /* the rest is set by config_settle_schedule */
@@ -112,7 +112,7 @@ typedef struct {
     double clip_sample_range;
     variance_kind variance;
     /* of solvers of differential equations */
-    int solver_order; /* 1 or 2 */
+    int solver_order;                             /* 1 or 2 */
     enum { SOLVER_MIDPOINT, SOLVER_HEUN } solver; /* the second order's correction */
     bool lower_order_final, euler_at_final;
     enum { END_ZERO, END_SIGMA_MIN } end; /* of the noise levels */

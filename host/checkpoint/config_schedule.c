@@ -95,9 +95,9 @@ static const struct key {
     unsigned readers;
     key_type type;
     condition when;
-    size_t at; /* the field */
-    double otherwise; /* of an absent key */
-    double low, high; /* of numbers */
+    size_t at;                /* the field */
+    double otherwise;         /* of an absent key */
+    double low, high;         /* of numbers */
     const char *const *words; /* by value */
 } keys[] = {
     {"rescale_betas_zero_snr", EVERY & ~HEUN, ONLY_FALSE, ALWAYS, 0, 0, 0, 0, NULL},
@@ -162,8 +162,7 @@ static status read_key(const reader *r, const struct key *k, schedule_config *c)
     bool null = json_is_null(json_object_get(r->root, k->name));
     int ignored;
     switch (k->type) {
-    case AS_INT:
-        return read_int(r, k->name, (int)k->otherwise, (int)k->low, (int)k->high, field);
+    case AS_INT: return read_int(r, k->name, (int)k->otherwise, (int)k->low, (int)k->high, field);
     case AS_NUMBER: return read_number(r, k->name, k->otherwise, k->low, k->high, field);
     case AS_BOOL:
         *(bool *)field = false;
@@ -198,8 +197,8 @@ static void hint_others(const char *key)
         if (!strcmp(keys[i].name, key)) readers |= keys[i].readers;
     for (int i = 0; i < (int)(sizeof names / sizeof *names); i++)
         if (!(readers & READS(i)))
-            used += (size_t)snprintf(others + used, sizeof others - used, "%s%s",
-                                     used ? ", " : "", names[i]);
+            used += (size_t)snprintf(others + used, sizeof others - used, "%s%s", used ? ", " : "",
+                                     names[i]);
     if (used) fail_hint("--sampler takes a class that does not read this key: %s", others);
 }
 
@@ -242,8 +241,8 @@ status config_index_class(char *name, size_t size, const char *json, const char 
     *name = 0;
     status st = read_open(&r, json, path);
     if (st == OK) {
-        const char *found = json_string_value(
-            json_array_get(json_object_get(r.root, component), 1));
+        const char *found =
+            json_string_value(json_array_get(json_object_get(r.root, component), 1));
         if (found) text_copy(name, size, found);
     }
     read_close(&r);
@@ -255,8 +254,9 @@ static void drop_defaults(json_t *root)
 {
     size_t i;
     const json_t *name;
-    json_array_foreach(json_object_get(root, "_use_default_values"), i, name)
-        if (json_is_string(name)) json_object_del(root, json_string_value(name));
+    json_array_foreach(json_object_get(root, "_use_default_values"), i,
+                       name) if (json_is_string(name))
+        json_object_del(root, json_string_value(name));
 }
 
 const char *const flow_path_names[] = {"Linear", "GVP", "VP", NULL};
@@ -349,9 +349,9 @@ status config_original_schedule(schedule_config *config, sampler_kind sampler, b
 {
     *config = (schedule_config){.sampler = sampler, .sampler_known = true};
     const char *settings = learned ? "{\"beta_start\": 0.0001, \"beta_end\": 0.02, "
-                                 "\"clip_sample\": false, \"variance_type\": \"learned_range\"}"
-                               : "{\"beta_start\": 0.0001, \"beta_end\": 0.02, "
-                                 "\"clip_sample\": false, \"variance_type\": \"fixed_small\"}";
+                                     "\"clip_sample\": false, \"variance_type\": \"learned_range\"}"
+                                   : "{\"beta_start\": 0.0001, \"beta_end\": 0.02, "
+                                     "\"clip_sample\": false, \"variance_type\": \"fixed_small\"}";
     return json_read(&config->keys, settings, strlen(settings), "the original program's schedule",
                      NULL);
 }

@@ -17,8 +17,8 @@ typedef enum {
  * block's modulation. With adaLN a layer computes it from the conditioning; without, the norms are
  * affine, and it is one row of biases and weights less 1. */
 typedef struct {
-    const char *name; /* as a suffix of --arch, and in messages */
-    int parts;        /* of a block's modulation, each of the model's width */
+    const char *name;             /* as a suffix of --arch, and in messages */
+    int parts;                    /* of a block's modulation, each of the model's width */
     int attention, mlp, cross;    /* where their shifts begin, in widths; the scales follow */
     int attention_gate, mlp_gate; /* -1: none */
     bool adaln;                   /* here and in the final layer */

@@ -98,9 +98,8 @@ static status newest_snapshot(char out[FIND_PATH_BYTES], bool *found, const char
         n = snprintf(path, sizeof path, "%s/snapshots/%s", folder, e->d_name);
         if (n < 0 || n >= (int)sizeof path || stat(path, &info) != 0 || !S_ISDIR(info.st_mode))
             continue;
-        bool newer = info.st_mtim.tv_sec != newest.tv_sec
-                         ? info.st_mtim.tv_sec > newest.tv_sec
-                         : info.st_mtim.tv_nsec > newest.tv_nsec;
+        bool newer = info.st_mtim.tv_sec != newest.tv_sec ? info.st_mtim.tv_sec > newest.tv_sec
+                                                          : info.st_mtim.tv_nsec > newest.tv_nsec;
         if (*found && !newer) continue;
         newest = info.st_mtim;
         text_copy(out, FIND_PATH_BYTES, path);
@@ -177,8 +176,10 @@ static bool parse_name(weights_file *f, const char *name)
         rest += n;
         if (!flag && (*f->variant || n == 0 || n >= VARIANT_BYTES)) return false;
         if (!flag && strstr(word, "-of-")) return false; /* a part, which an index names */
-        if (flag) *flag = true;
-        else memcpy(f->variant, word, n);
+        if (flag)
+            *flag = true;
+        else
+            memcpy(f->variant, word, n);
         if (!*rest && !flag) return false; /* the variant is never the end */
     }
     if (!rest || safetensors == bin || index != json) return false;
@@ -293,7 +294,8 @@ static status note_choice(text *note, find_request *q, const char *folder,
     if (others.length)
         TRY(text_append(note, "; there is also %s%s", others.data,
                         q->variant || q->wanted ? "" : ": --variant NAME"));
-    else TRY(text_append(note, ", the only variant"));
+    else
+        TRY(text_append(note, ", the only variant"));
 done:
     text_free(&others);
     return st;
@@ -338,8 +340,8 @@ typedef struct {
 static bool is_weights_file(const char *name)
 {
     static const char *const ends[] = {".safetensors", ".pt", ".pth", ".ckpt", ".bin"};
-    static const char *const others[] = {"optimizer", "scheduler", "training_args", "random_states",
-                                         "scaler", "rng_state"};
+    static const char *const others[] = {"optimizer",     "scheduler", "training_args",
+                                         "random_states", "scaler",    "rng_state"};
     size_t n = strlen(name);
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         if (!strncmp(name, others[i], strlen(others[i]))) return false;
@@ -386,8 +388,10 @@ status find_nothing(const char *folder)
          folder);
     if (found.n > 1)
         fail_hint("name one of what is inside, such as %.300s (%d more)", found.best, found.n - 1);
-    else if (found.n) fail_hint("name what is inside: %.300s", found.best);
-    else fail_hint("MODEL is a folder that holds transformer/, vae/ and scheduler/, or a DiT file");
+    else if (found.n)
+        fail_hint("name what is inside: %.300s", found.best);
+    else
+        fail_hint("MODEL is a folder that holds transformer/, vae/ and scheduler/, or a DiT file");
     return ERR_FILE;
 }
 
@@ -437,10 +441,12 @@ static status not_found(const char *name, char places[N_PLACES][FIND_PATH_BYTES]
     for (int i = 0; i < N_PLACES && !slash; i++)
         look_for_nearest(nearest, &distance, places[i], name);
     fail(ERR_FILE, "%s: no such model, file or folder", name);
-    if (*nearest) fail_hint("did you mean %s%s?", folder, nearest);
+    if (*nearest)
+        fail_hint("did you mean %s%s?", folder, nearest);
     else if (find_is_hub_name(name))
         fail_hint("if it is a hub's: huggingface-cli download %s puts it where ditcl looks", name);
-    else if (slash && file_is_folder(folder)) fail_hint("the folder %s is there", folder);
+    else if (slash && file_is_folder(folder))
+        fail_hint("the folder %s is there", folder);
     else if (!slash)
         fail_hint("looked in the current folder, $DITCL_MODELS, ./models and %s", places[2]);
     return ERR_FILE;

@@ -3,8 +3,8 @@
 
 #include "base/text.h"
 
-const char *const labels_sources[] = {"its configuration", "its args", "its id2label",
-                                      "--num-classes", "its label table", "nothing"};
+const char *const labels_sources[] = {"its configuration", "its args",        "its id2label",
+                                      "--num-classes",     "its label table", "nothing"};
 
 /* False where a table of `rows` rows cannot have so many classes. */
 static bool take(dit_config *c, int rows, int64_t n_classes)
@@ -18,9 +18,10 @@ static bool take(dit_config *c, int rows, int64_t n_classes)
 static status wrong(const tensor_file *file, const char *what, int64_t n_classes, int rows)
 {
     if (rows > 1)
-        return fail(ERR_FORMAT, "%s: %s %lld, but the label table has %d rows, expected %d, or %d "
-                                "and the null class", file->path, what, (long long)n_classes, rows,
-                    rows, rows - 1);
+        return fail(ERR_FORMAT,
+                    "%s: %s %lld, but the label table has %d rows, expected %d, or %d "
+                    "and the null class",
+                    file->path, what, (long long)n_classes, rows, rows, rows - 1);
     return fail(ERR_FORMAT, "%s: %s %lld, but the label table has one row, expected 1", file->path,
                 what, (long long)n_classes);
 }
@@ -44,12 +45,15 @@ static status read_args(dit_config *c, bool *known, const tensor_file *file, int
     if (counted && !take(c, rows, n))
         st = wrong(file, "its args say num_classes", n, rows);
     else if (counted && dropped && c->has_null != (p > 0))
-        st = fail(ERR_FORMAT, "%s: its args say num_classes %lld and class_dropout_prob %g, but "
-                              "the label table has %d rows, expected %lld", file->path,
-                  (long long)n, p, rows, (long long)n + (p > 0));
+        st = fail(ERR_FORMAT,
+                  "%s: its args say num_classes %lld and class_dropout_prob %g, but "
+                  "the label table has %d rows, expected %lld",
+                  file->path, (long long)n, p, rows, (long long)n + (p > 0));
     else if (!counted && dropped && p > 0 && rows == 1)
-        st = fail(ERR_FORMAT, "%s: its args say class_dropout_prob %g, which needs a row for the "
-                              "null class, but the label table has one row", file->path, p);
+        st = fail(ERR_FORMAT,
+                  "%s: its args say class_dropout_prob %g, which needs a row for the "
+                  "null class, but the label table has one row",
+                  file->path, p);
     else
         *known = counted || (dropped && take(c, rows, p > 0 ? rows - 1 : rows));
     if (st == OK) return OK;

@@ -249,8 +249,7 @@ static status open_labels(model *m, const char *path, bool inferred, int asked)
         TRY(config_parse_names(&m->classes, m->texts[TEXT_INDEX], path, rows));
     m->labels_by = LABELS_BY_CONFIG;
     if (inferred)
-        TRY(labels_settle(&m->dit, &m->labels_by, &m->dit_weights.file, rows, m->classes.n,
-                          asked));
+        TRY(labels_settle(&m->dit, &m->labels_by, &m->dit_weights.file, rows, m->classes.n, asked));
     else
         TRY(labels_check(&m->dit, m->path, m->labels_by, asked));
 done:
@@ -273,8 +272,10 @@ static status open_dit_file(model *m, const model_request *request, const char *
     if (m->texts[TEXT_DIT] && request->heads)
         TRY(fail(ERR_USAGE, "--heads: %s says it already", path));
     TRY(read_origin(m, request, path));
-    if (m->texts[TEXT_DIT]) TRY(config_parse_dit(&m->dit, m->texts[TEXT_DIT], path, NULL));
-    else TRY(infer_dit(&m->dit, &m->dit_weights, m->spelling, request->heads));
+    if (m->texts[TEXT_DIT])
+        TRY(config_parse_dit(&m->dit, m->texts[TEXT_DIT], path, NULL));
+    else
+        TRY(infer_dit(&m->dit, &m->dit_weights, m->spelling, request->heads));
     m->dit.design = infer_design(&m->dit_weights, m->spelling, m->dit.width);
     TRY(open_schedule(m, m->path));
     TRY(open_labels(m, m->path, !m->texts[TEXT_DIT], request->n_classes));
@@ -311,9 +312,10 @@ static status note_scheduler(model *m, const char *folder)
     char around[PATH_BYTES];
     text line = {0};
     status st = OK;
-    TRY(text_append(&line, "%s: a transformer without a scheduler: linear betas from 0.0001 to "
-                           "0.02, and %s unless --sampler says another", folder,
-                    m->arithmetic == COMPAT_ORIGINAL ? "ddpm" : "ddim"));
+    TRY(text_append(&line,
+                    "%s: a transformer without a scheduler: linear betas from 0.0001 to "
+                    "0.02, and %s unless --sampler says another",
+                    folder, m->arithmetic == COMPAT_ORIGINAL ? "ddpm" : "ddim"));
     TRY(file_join(around, sizeof around, folder, "../scheduler"));
     if (file_is_folder(around)) TRY(text_append(&line, "; the folder above has its own"));
     TRY(keep_note(m, line.data));
@@ -325,15 +327,17 @@ done:
 /* Other files of a checkpoint that may hold averages: accelerate numbers what it saves. */
 static status note_beside(model *m, const char *folder)
 {
-    static const char *const names[] = {"model_1.safetensors", "pytorch_model_1.bin",
+    static const char *const names[] = {"model_1.safetensors",     "pytorch_model_1.bin",
                                         "custom_checkpoint_0.pkl", "ema.safetensors",
-                                        "ema_model.safetensors", "ema.pt"};
+                                        "ema_model.safetensors",   "ema.pt"};
     char path[PATH_BYTES], line[700];
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         status st = file_join(path, sizeof path, folder, names[i]);
         if (st != OK || !file_exists(path)) continue;
-        snprintf(line, sizeof line, "%.500s: there is also %s, which may be an average: name it to "
-                 "take it", folder, names[i]);
+        snprintf(line, sizeof line,
+                 "%.500s: there is also %s, which may be an average: name it to "
+                 "take it",
+                 folder, names[i]);
         return keep_note(m, line);
     }
     return OK;
@@ -466,9 +470,10 @@ static status infer_vae(vae_config *c, const weights *w)
                         w->file.path, name, dims[0], c->groups);
     }
     if (c->layers_per_block < 1 || c->latent_channels > 64 || c->out_channels != 3)
-        return fail(ERR_FORMAT, "%s: not a KL-VAE of pictures: %d resnets a level, %d latent and "
-                    "%d picture channels", w->file.path, c->layers_per_block + 1,
-                    c->latent_channels, c->out_channels);
+        return fail(ERR_FORMAT,
+                    "%s: not a KL-VAE of pictures: %d resnets a level, %d latent and "
+                    "%d picture channels",
+                    w->file.path, c->layers_per_block + 1, c->latent_channels, c->out_channels);
 done:
     return st;
 }
@@ -493,8 +498,10 @@ static status open_vae_file(model *m, const char *path)
     char config_path[PATH_BYTES];
     TRY(open_vae_weights(&m->vae_weights, path));
     TRY(read_json_beside(&m->texts[TEXT_VAE], config_path, path, "AutoencoderKL"));
-    if (m->texts[TEXT_VAE]) TRY(config_parse_vae(&m->vae, m->texts[TEXT_VAE], config_path, NULL));
-    else TRY(infer_vae(&m->vae, &m->vae_weights));
+    if (m->texts[TEXT_VAE])
+        TRY(config_parse_vae(&m->vae, m->texts[TEXT_VAE], config_path, NULL));
+    else
+        TRY(infer_vae(&m->vae, &m->vae_weights));
     m->vae_assumed = !m->texts[TEXT_VAE];
 done:
     return st;
@@ -551,8 +558,10 @@ static status settle_flow(model *m, const model_request *request)
 {
     if (request->flow) {
         if (m->texts[TEXT_SCHEDULE] && file_is_folder(m->path))
-            return fail(ERR_USAGE, "--model-type: applies only to a single file; %s has scheduler/"
-                                   "scheduler_config.json", m->path);
+            return fail(ERR_USAGE,
+                        "--model-type: applies only to a single file; %s has scheduler/"
+                        "scheduler_config.json",
+                        m->path);
         config_free_schedule(&m->schedule);
         config_flow_schedule(&m->schedule, request->path, request->predicts);
     }
@@ -597,13 +606,16 @@ status model_sampler(sampler_kind *sampler, const model *m)
     const schedule_config *c = &m->schedule;
     bool own = m->arithmetic == COMPAT_DIFFUSERS && m->origin == COMPAT_DIFFUSERS;
     *sampler = m->arithmetic == COMPAT_ORIGINAL ? SAMPLER_DDPM : SAMPLER_DDIM;
-    if (c->flow || (own && c->sampler_known)) *sampler = c->sampler;
+    if (c->flow || (own && c->sampler_known))
+        *sampler = c->sampler;
     else if (own) {
         if (*c->class_name)
             fail(ERR_FORMAT, "%s: scheduler %s is not supported", m->path, c->class_name);
         else
-            fail(ERR_FORMAT, "%s: neither model_index.json nor the scheduler's configuration "
-                             "names a scheduler class", m->path);
+            fail(ERR_FORMAT,
+                 "%s: neither model_index.json nor the scheduler's configuration "
+                 "names a scheduler class",
+                 m->path);
         fail_hint("choose one: --sampler ddim, ddpm, dpm++, euler or heun");
         return ERR_FORMAT;
     }

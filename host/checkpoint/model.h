@@ -29,23 +29,23 @@ typedef struct {
     labels_source labels_by; /* the source that says which rows of the label table are classes */
     weights dit_weights, vae_weights;
     bool has_vae;
-    bool vae_assumed; /* a bare file: its groups and scaling factor are Stable Diffusion's */
+    bool vae_assumed;     /* a bare file: its groups and scaling factor are Stable Diffusion's */
     char *texts[N_TEXTS]; /* null where there is none */
     bool several_files;   /* the folder has variants of the transformer, or an averaged one */
     char *notes;          /* null, or lines: which of several files were taken, what is missing */
 } model;
 
 typedef struct {
-    const char *name; /* a pipeline folder, a name, or one DiT file */
-    const char *vae;  /* null, or a pipeline folder, a VAE folder or a VAE file */
+    const char *name;    /* a pipeline folder, a name, or one DiT file */
+    const char *vae;     /* null, or a pipeline folder, a VAE folder or a VAE file */
     const char *weights; /* null, or which weights of a file: see states_take */
     const char *variant; /* null, or which file of a folder: see find_weights */
-    int heads;        /* 0: not given */
-    int n_classes;    /* 0: not given */
-    int forced;       /* -1, or a compat */
-    bool need_dit;    /* false: only the VAE is wanted (decode) */
+    int heads;           /* 0: not given */
+    int n_classes;       /* 0: not given */
+    int forced;          /* -1, or a compat */
+    bool need_dit;       /* false: only the VAE is wanted (decode) */
     vae_need vae_use;
-    bool flow;        /* a single file is a SiT, which its tensors do not say */
+    bool flow; /* a single file is a SiT, which its tensors do not say */
     flow_path path;
     prediction predicts;
 } model_request;

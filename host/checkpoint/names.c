@@ -61,10 +61,14 @@ static const char *read_number(int *number, const char *s)
 static const char *match_with(int numbers[2], const char *pattern, const char *name, bool dotless)
 {
     for (int n = 0; *pattern && name; pattern++) {
-        if (*pattern == '#' || *pattern == '^') name = read_number(&numbers[n++], name);
-        else if (*pattern == '.' && dotless) continue;
-        else if (*pattern == *name) name++;
-        else return NULL;
+        if (*pattern == '#' || *pattern == '^')
+            name = read_number(&numbers[n++], name);
+        else if (*pattern == '.' && dotless)
+            continue;
+        else if (*pattern == *name)
+            name++;
+        else
+            return NULL;
     }
     return name;
 }
@@ -154,7 +158,8 @@ bool name_vae(char out[NAME_BYTES], const char *name, int n_levels)
             if (*c == '^') numbers[n] = n_levels - 1 - numbers[n];
             if (*c == '#' || *c == '^')
                 used += snprintf(out + used, NAME_BYTES - (size_t)used, "%d", numbers[n++]);
-            else out[used++] = *c;
+            else
+                out[used++] = *c;
         }
         bool shortcut = strncmp(rest, theirs, sizeof theirs - 1) == 0;
         snprintf(out + used, NAME_BYTES - (size_t)used, "%s%s", shortcut ? ours : "",

@@ -135,8 +135,10 @@ const state_entry *state_find(const states *s, const state_group *g, const char 
         size_t middle = low + (high - low) / 2;
         int order = strcmp(name, s->entries[middle].name);
         if (order == 0) return &s->entries[middle];
-        if (order < 0) high = middle;
-        else low = middle + 1;
+        if (order < 0)
+            high = middle;
+        else
+            low = middle + 1;
     }
     return NULL;
 }
@@ -156,8 +158,8 @@ static bool is_part(const states *s, const state_group *part)
         for (size_t i = part->first; i < part->first + part->n && all; i++) {
             const state_entry *e = &s->entries[i];
             const state_entry *raw = e->known ? state_find(s, g, e->name) : NULL;
-            all = !e->known || (raw && same_shape(&s->file->tensors[raw->at],
-                                                  &s->file->tensors[e->at]));
+            all = !e->known ||
+                  (raw && same_shape(&s->file->tensors[raw->at], &s->file->tensors[e->at]));
         }
         if (all) return true;
     }
@@ -188,8 +190,10 @@ static status find_groups(states *s)
         TRY(add_group(s, first, end));
     }
     for (size_t i = 0; i < s->n_groups; i++) {
-        if (s->groups[i].whole || is_part(s, &s->groups[i])) s->groups[kept++] = s->groups[i];
-        else free(s->groups[i].key);
+        if (s->groups[i].whole || is_part(s, &s->groups[i]))
+            s->groups[kept++] = s->groups[i];
+        else
+            free(s->groups[i].key);
     }
     s->n_groups = kept;
     qsort(s->groups, kept, sizeof *s->groups, by_preference);
@@ -216,8 +220,9 @@ static bool is_below(const states *s, const state_entry *e, const state_group *g
 /* Numbers that averages and trainers count with. */
 static bool is_counter(const state_entry *e, const tensor *t)
 {
-    static const char *const names[] = {"n_averaged", "num_updates", "decay", "steps", "step",
-                                        "initted", "epoch", "global_step", "iteration"};
+    static const char *const names[] = {"n_averaged", "num_updates", "decay",
+                                        "steps",      "step",        "initted",
+                                        "epoch",      "global_step", "iteration"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (t->count == 1 && strcmp(e->name, names[i]) == 0) return true;
     return false;
@@ -239,8 +244,10 @@ static status take_entry(states *s, state_entry *e, const state_group *g)
     if (st != OK) return st;
     free(e->name);
     e->name = copy;
-    if (skipped && strncmp(rest, skipped, strlen(skipped)) == 0) s->n_skipped++;
-    else e->taken = !is_counter(e, t);
+    if (skipped && strncmp(rest, skipped, strlen(skipped)) == 0)
+        s->n_skipped++;
+    else
+        e->taken = !is_counter(e, t);
     return OK;
 }
 
@@ -291,9 +298,10 @@ static status check_types(const states *s)
     if (!n) return OK;
     char more[64] = "";
     if (n > 1) snprintf(more, sizeof more, ", as are %zu others", n - 1);
-    return fail(ERR_FORMAT, "%s: tensor %.200s is of type %s%s, which is not supported; expected "
-                            "F32, F16, BF16 or F64", s->file->path, first->name,
-                s->file->tensors[first->at].type_name, more);
+    return fail(ERR_FORMAT,
+                "%s: tensor %.200s is of type %s%s, which is not supported; expected "
+                "F32, F16, BF16 or F64",
+                s->file->path, first->name, s->file->tensors[first->at].type_name, more);
 }
 
 static status check_names(const states *s, const state_entry **order, size_t n)

@@ -37,9 +37,9 @@ static bool is_word(const char *word, size_t n, const char *const *list)
 
 static state_class_name word_class(const char *word, size_t n)
 {
-    static const char *const never[] = {"optimizer", "optimizers", "optim",     "opt",  "adam",
-                                        "momentum",  "momentums",  "gradients", "grad", "grads",
-                                        "exp",       NULL};
+    static const char *const never[] = {"optimizer", "optimizers", "optim",     "opt",
+                                        "adam",      "momentum",   "momentums", "gradients",
+                                        "grad",      "grads",      "exp",       NULL};
     static const char *const raw[] = {"online", "raw",    "non",     "no",
                                       "noema",  "nonema", "current", NULL};
     static const char *const averaged[] = {"swa",      "avg",    "average", "averages",
@@ -130,9 +130,19 @@ state_class_name state_class(const tensor_file *file, const char *key)
     return tensor_find(file, name) ? STATE_AVERAGED : STATE_PLAIN;
 }
 
-static const char *const usual_keys[] = {
-    "model", "state_dict", "model_state_dict", "module", "net", "network", "diffusion_model",
-    "transformer", "dit", "first_stage_model", "vae", "autoencoder", ""};
+static const char *const usual_keys[] = {"model",
+                                         "state_dict",
+                                         "model_state_dict",
+                                         "module",
+                                         "net",
+                                         "network",
+                                         "diffusion_model",
+                                         "transformer",
+                                         "dit",
+                                         "first_stage_model",
+                                         "vae",
+                                         "autoencoder",
+                                         ""};
 enum { N_USUAL = sizeof usual_keys / sizeof *usual_keys };
 
 int state_rank(const char *key)
@@ -167,7 +177,9 @@ static status list_groups(text *t, const states *s, const state_group *but)
         show_key(key, s->groups[i].key);
         st = text_append(t, "\"%s\"%s%s%s", key, *s->groups[i].key ? "" : " (the top)",
                          s->groups[i].class == STATE_AVERAGED ? " (averaged weights)" : "",
-                         left > 2 ? ", " : left == 2 ? " and " : "");
+                         left > 2    ? ", "
+                         : left == 2 ? " and "
+                                     : "");
         left--;
     }
     return st;
@@ -207,9 +219,12 @@ static bool find_unread(const states *s, char key[80], char why[100])
         const tensor_key *k = &f->keys[i];
         if (!is_averages(k->path) || is_setting(k->path)) continue;
         show_key(key, k->path);
-        if (k->kind == KEY_NAMELESS) snprintf(why, 100, "a list of tensors without names");
-        else if (k->kind == KEY_OBJECT) snprintf(why, 100, "a pickled %s", k->class);
-        else continue;
+        if (k->kind == KEY_NAMELESS)
+            snprintf(why, 100, "a list of tensors without names");
+        else if (k->kind == KEY_OBJECT)
+            snprintf(why, 100, "a pickled %s", k->class);
+        else
+            continue;
         return true;
     }
     for (size_t i = 0; i < s->n; i++) {
@@ -258,7 +273,8 @@ static status fail_none(const states *s)
     if (k->anchors[1])
         snprintf(anchors, sizeof anchors, "neither %s nor %s is in it", k->anchors[0],
                  k->anchors[1]);
-    else snprintf(anchors, sizeof anchors, "%s is missing", k->anchors[0]);
+    else
+        snprintf(anchors, sizeof anchors, "%s is missing", k->anchors[0]);
     TRY(list_keys(&keys, s));
     st = fail(ERR_FORMAT, "%s: no %s: %s%s%s%s%s; it holds %s", s->file->path, k->what, anchors,
               unread ? "; \"" : "", unread ? key : "", unread ? "\" is " : "", unread ? why : "",
@@ -277,8 +293,8 @@ done:
 /* Adapters that were left out would be another picture, silently. */
 static status check_adapters(const states *s)
 {
-    static const char *const words[] = {"lora_", "base_layer.", "lokr_", "hada_",
-                                        "modules_to_save.", "original_module."};
+    static const char *const words[] = {"lora_", "base_layer.",      "lokr_",
+                                        "hada_", "modules_to_save.", "original_module."};
     const state_entry *first = NULL;
     size_t n = 0;
     for (size_t i = 0; i < s->n; i++) {
@@ -292,8 +308,10 @@ static status check_adapters(const states *s)
         if (found && n++ == 0) first = e;
     }
     if (!n) return OK;
-    fail(ERR_FORMAT, "%s: holds an adapter's tensors (%zu, such as %.200s), which are not merged "
-                     "into the weights", s->file->path, n, first->full);
+    fail(ERR_FORMAT,
+         "%s: holds an adapter's tensors (%zu, such as %.200s), which are not merged "
+         "into the weights",
+         s->file->path, n, first->full);
     fail_hint("merge them before saving: PEFT's merge_and_unload()");
     return ERR_FORMAT;
 }
@@ -358,8 +376,10 @@ status state_choose(states *s)
     for (size_t i = 0; i < s->n_groups; i++) {
         const state_group *g = &s->groups[i];
         if (!is_wanted(s, g)) continue;
-        if (!s->taken) s->taken = g;
-        else if (!next) next = g;
+        if (!s->taken)
+            s->taken = g;
+        else if (!next)
+            next = g;
     }
     if (!s->taken) return fail_wanted(s);
     if (!next || s->taken->class != STATE_PLAIN || next->class != STATE_PLAIN) return OK;

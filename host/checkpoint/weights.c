@@ -88,7 +88,9 @@ status weights_find(weights *w, const tensor **t, const char *name, shape expect
     const char *path = w->file.path;
     char found[128], wanted[128];
     if (w->generated) {
-        w->made = (tensor){.name = (char *)name, .type = DTYPE_F32, .n_dims = expected.n,
+        w->made = (tensor){.name = (char *)name,
+                           .type = DTYPE_F32,
+                           .n_dims = expected.n,
                            .count = shape_count(&expected)};
         memcpy(w->made.dims, expected.dims, sizeof expected.dims);
         *t = &w->made;
@@ -128,8 +130,7 @@ static void generate(float *restrict out, const tensor *t, size_t first, size_t 
     }
 }
 
-status weights_read_part(const weights *w, float *out, const tensor *t, size_t first,
-                         size_t count)
+status weights_read_part(const weights *w, float *out, const tensor *t, size_t first, size_t count)
 {
     if (w->generated) {
         generate(out, t, first, count);

@@ -13,9 +13,9 @@
 typedef struct {
     tensor_file file;
     state_taken taken;
-    bool *used;     /* per tensor */
-    bool generated; /* there is no file: see weights_generate */
-    tensor made;    /* the generated tensor that was found last */
+    bool *used;                                    /* per tensor */
+    bool generated;                                /* there is no file: see weights_generate */
+    tensor made;                                   /* the generated tensor that was found last */
     void (*watch)(void *context, const tensor *t); /* see weights_watch */
     void *watch_context;
 } weights;
@@ -27,8 +27,7 @@ typedef struct {
     size_t dims[4];
 } shape;
 
-#define SHAPE(...)                                                                                 \
-    ((shape){sizeof((size_t[]){__VA_ARGS__}) / sizeof(size_t), {__VA_ARGS__}})
+#define SHAPE(...) ((shape){sizeof((size_t[]){__VA_ARGS__}) / sizeof(size_t), {__VA_ARGS__}})
 
 /* Opens one network's weights in any file that checkpoint_open reads. wanted: see states_take. */
 status weights_open(weights *w, const char *path, const state_kind *kind, const char *wanted);
@@ -57,8 +56,7 @@ status weights_read(weights *w, float *out, const char *name, shape expected);
 
 /* out[0..count) = elements first..first+count of a tensor that weights_find gave; likewise. Several
  * threads may call it. */
-status weights_read_part(const weights *w, float *out, const tensor *t, size_t first,
-                         size_t count);
+status weights_read_part(const weights *w, float *out, const tensor *t, size_t first, size_t count);
 
 /* The tensor has been read: its file's pages need not stay in this process's memory. */
 void weights_forget(const weights *w, const tensor *t);

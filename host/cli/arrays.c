@@ -57,8 +57,10 @@ status arrays_request(arrays *a, run_request *request, const model *m, const sch
     if (a->noise_out) {
         for (int i = 0; i < 5; i++)
             if (!size_mul(count, dims[i], &count))
-                return fail(ERR_LIMIT, "--noise-out: the noise of %d pictures and %d steps is more "
-                                       "than memory can address", request->n, plan->n_rows);
+                return fail(ERR_LIMIT,
+                            "--noise-out: the noise of %d pictures and %d steps is more "
+                            "than memory can address",
+                            request->n, plan->n_rows);
         status st = memory_alloc(&a->kept_noise, count, sizeof *a->kept_noise);
         if (st != OK) return st;
         request->kept_noise = a->kept_noise;

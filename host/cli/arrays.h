@@ -14,6 +14,7 @@ typedef struct {
     float *kept_noise;
 } arrays;
 
+/* clang-format off */
 #define OPTIONS_ARRAYS(where)                                                                      \
     {"latents-in", 0, OPTION_TEXT, &(where)->latents_in, "F.npy",                                  \
      "starting noise, float32 [n,C,h,w], instead of drawing it", 0, 0, NULL},                      \
@@ -23,6 +24,7 @@ typedef struct {
      "noise of the steps, float32 [steps,n,C,h,w], instead of drawing it", 0, 0, NULL},            \
     {"noise-out", 0, OPTION_TEXT, &(where)->noise_out, "F.npy",                                    \
      "also write the noise that the steps added", 0, 0, NULL}
+/* clang-format on */
 
 /* Adds the arrays that the run writes to the outputs. */
 status arrays_add(const arrays *a, output *o);

@@ -52,10 +52,12 @@ static status measure_all(const bench_options *q, bench *b, device *d, model *m)
 {
     progress line;
     progress_start(&line, "measuring", q->quiet);
-    status st = bench_run(b, d, &(bench_request){.m = m,
-                                                 .only = (const char *const *)q->only.items,
-                                                 .repeat = q->repeat, .progress = show,
-                                                 .progress_context = &line});
+    status st = bench_run(b, d,
+                          &(bench_request){.m = m,
+                                           .only = (const char *const *)q->only.items,
+                                           .repeat = q->repeat,
+                                           .progress = show,
+                                           .progress_context = &line});
     progress_end(&line);
     return st;
 }
@@ -85,8 +87,10 @@ static status run_bench(bench_options *q)
         TRY(file_out_finish(&page));
         TRY(file_out_commit(&page, 1));
     }
-    if (q->json) TRY(results_json(&r));
-    else results_table(&r, q->verbose);
+    if (q->json)
+        TRY(results_json(&r));
+    else
+        results_table(&r, q->verbose);
 done:
     file_out_discard(&page);
     bench_free(&b);
@@ -101,7 +105,8 @@ status cli_bench(int argc, char **argv)
     const option options[] = {
         {"only", 0, OPTION_LIST, &q.only, "NAME",
          "measure these: forward, modulation, step, vae_decode, or operators such as qkv; commas "
-         "separate [everything]", 0, 0, NULL},
+         "separate [everything]",
+         0, 0, NULL},
         {"repeat", 0, OPTION_INT, &q.repeat, "N", "repetitions of each [what time allows]", 1, 101,
          NULL},
         {"html", 0, OPTION_TEXT, &q.html, "FILE.html",

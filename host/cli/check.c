@@ -59,8 +59,8 @@ static void join_operators(char *out, size_t size, const text_list *names)
     for (int i = 0; trials[i] && used < size; i++)
         for (int j = 0; j < names->n; j++) {
             if (strcmp(names->items[j], trials[i]->name) != 0) continue;
-            used += (size_t)snprintf(out + used, size - used, "%s%s", used ? "," : "",
-                                     trials[i]->name);
+            used +=
+                (size_t)snprintf(out + used, size - used, "%s%s", used ? "," : "", trials[i]->name);
             break;
         }
 }
@@ -90,15 +90,16 @@ static status check_in_child(report *r, const check_options *q, const device_inf
     child_words a;
     report_outcome o;
     child_arguments(&a, q, info);
-    printf("device %d: %s (%s)\n", info->index, TEXT_SHOWN(info->name),
-           TEXT_SHOWN(info->platform));
+    printf("device %d: %s (%s)\n", info->index, TEXT_SHOWN(info->name), TEXT_SHOWN(info->platform));
     status st = report_add(r, info, a.words, q->silence, stdout, &o);
     if (st != OK) return st;
     *failed = o.ended || o.failed;
-    if (o.ended) printf("device %d failed: %s\n", info->index, TEXT_SHOWN(o.why));
+    if (o.ended)
+        printf("device %d failed: %s\n", info->index, TEXT_SHOWN(o.why));
     else if (o.failed)
         printf("device %d failed: %d of %d checks\n", info->index, o.failed, o.cases);
-    else printf("device %d: %d checks passed\n", info->index, o.cases);
+    else
+        printf("device %d: %d checks passed\n", info->index, o.cases);
     return OK;
 }
 
@@ -117,8 +118,10 @@ static status write_report(report *r, const char *path)
     TRY(report_seal(r));
     TRY(report_text(r, &all));
     TRY(file_out_open(&file, path));
-    if (ends_in(path, ".html")) check_page(r, file.stream);
-    else fputs(all.data, file.stream);
+    if (ends_in(path, ".html"))
+        check_page(r, file.stream);
+    else
+        fputs(all.data, file.stream);
     TRY(file_out_finish(&file));
     TRY(file_out_commit(&file, 1));
 done:
@@ -134,8 +137,10 @@ static status fail_devices(const check_options *q, int n_failed, int n, const de
     else
         fail(ERR_DEVICE, "%d of %d devices failed their checks, the first is device %d (%s)",
              n_failed, n, first->index, first->name);
-    if (q->report) fail_hint("please send %s", q->report);
-    else fail_hint("please report it: ditcl check --report FILE.json writes what to send");
+    if (q->report)
+        fail_hint("please send %s", q->report);
+    else
+        fail_hint("please report it: ditcl check --report FILE.json writes what to send");
     return ERR_DEVICE;
 }
 
@@ -190,8 +195,7 @@ static status check_words(const check_options *q)
                     q->report);
     if (q->all && q->on.selector)
         return fail(ERR_USAGE, "--device %s: cannot be combined with --all", q->on.selector);
-    for (int i = 0; i < q->operators.n && st == OK; i++)
-        st = trial_find(&t, q->operators.items[i]);
+    for (int i = 0; i < q->operators.n && st == OK; i++) st = trial_find(&t, q->operators.items[i]);
     return st;
 }
 
@@ -243,8 +247,10 @@ status cli_check(int argc, char **argv)
     q.on.no_cache = true; /* the compiler's work is part of what is checked */
     TRY(check_words(&q));
     if (q.verify) TRY(report_verify(q.verify));
-    if (q.verify) printf("%s is as it was written\n", TEXT_SHOWN(q.verify));
-    else TRY(q.report || q.all ? check_devices(&q) : check_here(&q));
+    if (q.verify)
+        printf("%s is as it was written\n", TEXT_SHOWN(q.verify));
+    else
+        TRY(q.report || q.all ? check_devices(&q) : check_here(&q));
 done:
     text_list_free(&q.operators);
     return st;
@@ -253,8 +259,12 @@ done:
 /* One device: what it is, then all the rest. */
 static status examine(FILE *to, const check_options *q)
 {
-    const report_request request = {(const char *const *)q->operators.items, q->operators.n,
-                                    (unsigned)q->seed, q->quick, q->whole, q->model_seconds};
+    const report_request request = {(const char *const *)q->operators.items,
+                                    q->operators.n,
+                                    (unsigned)q->seed,
+                                    q->quick,
+                                    q->whole,
+                                    q->model_seconds};
     device_list list = {0};
     device d = {0};
     int index = 0;
@@ -284,7 +294,9 @@ status cli_report_worker(int argc, char **argv)
         OPTIONS_DEVICE(&q.on),
         {0},
     };
-    const command c = {.name = "report-worker", .arguments = "", .summary = "A child of check.",
+    const command c = {.name = "report-worker",
+                       .arguments = "",
+                       .summary = "A child of check.",
                        .options = options};
     status st = OK;
     TRY(options_parse(&c, argc, argv, &helped));

@@ -29,10 +29,14 @@ static bool is_true(json_t *object, const char *key)
 
 static void write_value(FILE *out, json_t *value)
 {
-    if (json_is_string(value)) page_text(out, json_string_value(value));
-    else if (json_is_integer(value)) fprintf(out, "%lld", (long long)json_integer_value(value));
-    else if (json_is_real(value)) fprintf(out, "%.4g", json_real_value(value));
-    else if (json_is_boolean(value)) fputs(json_is_true(value) ? "yes" : "no", out);
+    if (json_is_string(value))
+        page_text(out, json_string_value(value));
+    else if (json_is_integer(value))
+        fprintf(out, "%lld", (long long)json_integer_value(value));
+    else if (json_is_real(value))
+        fprintf(out, "%.4g", json_real_value(value));
+    else if (json_is_boolean(value))
+        fputs(json_is_true(value) ? "yes" : "no", out);
     for (size_t i = 0; i < json_array_size(value); i++) {
         if (i) fputc(' ', out);
         write_value(out, json_array_get(value, i));
@@ -124,7 +128,8 @@ static void write_cards(FILE *out, json_t *d)
 static void write_checks(FILE *out, json_t *checks)
 {
     fputs("<section><h2>Operators</h2><div class=wide><table><thead><tr><th>operator<th>worst case"
-          "<th>cases<th>failed<th>error / tolerance<th>seconds</tr></thead><tbody>\n", out);
+          "<th>cases<th>failed<th>error / tolerance<th>seconds</tr></thead><tbody>\n",
+          out);
     for (size_t i = 0; i < json_array_size(checks); i++) {
         json_t *row = json_array_get(checks, i);
         double failed = number_of(row, "failed");
@@ -142,7 +147,8 @@ static void write_checks(FILE *out, json_t *checks)
 static void write_kernels(FILE *out, json_t *checks)
 {
     fputs("<section><h2>Kernels</h2><div class=wide><table><thead><tr><th>kernel<th>configuration"
-          "<th>variants<th>seconds to build</tr></thead><tbody>\n", out);
+          "<th>variants<th>seconds to build</tr></thead><tbody>\n",
+          out);
     for (size_t i = 0; i < json_array_size(checks); i++) {
         json_t *list = json_object_get(json_array_get(checks, i), "kernels");
         for (size_t k = 0; k < json_array_size(list); k++) {
@@ -163,7 +169,8 @@ static void write_features(FILE *out, json_t *features)
     void *at = json_object_iter(features);
     if (!at) return;
     fputs("<section><h2>Features</h2><div class=wide><table><thead><tr><th>feature<th>why not"
-          "<th>claimed<th>compiled<th>right</tr></thead><tbody>\n", out);
+          "<th>claimed<th>compiled<th>right</tr></thead><tbody>\n",
+          out);
     for (; at; at = json_object_iter_next(features, at)) {
         json_t *row = json_object_iter_value(at);
         bool tried = is_true(row, "tried");
@@ -173,8 +180,12 @@ static void write_features(FILE *out, json_t *features)
         page_text(out, words_of(row, "why"));
         fprintf(out, "</td><td>%s</td><td>%s</td><td>%s</td></tr>\n",
                 is_true(row, "claimed") ? "yes" : "no",
-                !tried ? "not tried" : is_true(row, "compiled") ? "yes" : "no",
-                !tried ? "" : is_true(row, "right") ? "yes" : "no");
+                !tried                     ? "not tried"
+                : is_true(row, "compiled") ? "yes"
+                                           : "no",
+                !tried                  ? ""
+                : is_true(row, "right") ? "yes"
+                                        : "no");
     }
     fputs("</tbody></table></div></section>\n", out);
 }

@@ -28,7 +28,7 @@ status cli_report_worker(int argc, char **argv);
 /* Which device, and how it computes. */
 typedef struct {
     const char *selector;
-    int kernels, precision; /* kernel_class, precision */
+    int kernels, precision;    /* kernel_class, precision */
     const char *max_launch_ms; /* null: not given */
     bool no_cache, verbose;
     bool bare;     /* without what was measured before */
@@ -36,10 +36,11 @@ typedef struct {
     bool measured; /* the command is worth measuring what suits the device, where that is unknown */
     bool checked;  /* and worth checking what is used for the first time; so is a measured one */
     bool remembered; /* what was struck out is not used */
-    bool unprobed; /* features are left as claimed */
+    bool unprobed;   /* features are left as claimed */
 } device_choice;
 
 /* Options that several commands have, as table rows. where: a device_choice. */
+/* clang-format off */
 #define OPTIONS_DEVICE(where)                                                                      \
     {"device", 0, OPTION_TEXT, &(where)->selector, "SEL",                                          \
      "an index of `ditcl devices`, P:D, gpu, cpu, accelerator, or part of a platform's or "        \
@@ -58,15 +59,19 @@ typedef struct {
      "build every kernel from source; keep none on disk", 0, 0, NULL}
 #define OPTION_QUIET(where)                                                                        \
     {"quiet", 'q', OPTION_FLAG, where, NULL, "print errors only", 0, 0, NULL}
+/* clang-format on */
 /* For a command that measures. */
+/* clang-format off */
 #define OPTION_QUIET_RESULTS(where)                                                                \
     {"quiet", 'q', OPTION_FLAG, where, NULL, "print results and errors only", 0, 0, NULL}
 #define OPTION_VERBOSE(where)                                                                      \
     {"verbose", 'v', OPTION_FLAG, where, NULL, "say what is done and how long it takes", 0, 0, NULL}
 #define OPTION_JSON(where)                                                                         \
     {"json", 0, OPTION_FLAG, where, NULL, "print JSON, for programs", 0, 0, NULL}
+/* clang-format on */
 
 /* Which weights to take when a file or folder holds several. where: a model_request. */
+/* clang-format off */
 #define OPTIONS_WEIGHTS(where)                                                                     \
     {"weights", 0, OPTION_TEXT, &(where)->weights, "raw|ema|KEY",                                  \
      "which weights to take from a file that holds several: raw, ema (averaged), or a key such "   \
@@ -74,12 +79,14 @@ typedef struct {
     {"variant", 0, OPTION_TEXT, &(where)->variant, "NAME",                                         \
      "which file to take from a folder that holds several: fp16, bf16, non_ema, ... [the file "    \
      "without a variant]", 0, 0, NULL}
+/* clang-format on */
 
 /* What a single file is, where its tensors do not say it. */
 typedef struct {
     int type, path, prediction;
 } type_choice;
 
+/* clang-format off */
 #define OPTIONS_TYPE(where)                                                                        \
     {"model-type", 0, OPTION_CHOICE, &(where)->type, "dit|sit",                                    \
      "what a single file is; SiT has the same tensors [dit]", 0, 0, cli_model_types},              \
@@ -88,6 +95,7 @@ typedef struct {
     {"prediction", 0, OPTION_CHOICE, &(where)->prediction, "WHAT",                                 \
      "what a single SiT file predicts: velocity, noise or score [velocity]", 0, 0,                 \
      flow_prediction_names}
+/* clang-format on */
 extern const char *const cli_model_types[];
 
 /* Puts the choice into a request. */
@@ -103,6 +111,7 @@ typedef struct {
     model_request which; /* weights and variant only */
 } subject;
 
+/* clang-format off */
 #define OPTIONS_SUBJECT(where)                                                                     \
     {"arch", 0, OPTION_TEXT, &(where)->arch, "NAME",                                               \
      "a network of the paper instead of a MODEL: DiT-S/2 to DiT-XL/8 (adaLN-Zero; -in-context, "   \
@@ -115,6 +124,7 @@ typedef struct {
     {"heads", 0, OPTION_INT, &(where)->heads, "H", "attention heads of a single DiT file", 1,      \
      1024, NULL},                                                                                  \
     OPTIONS_WEIGHTS(&(where)->which)
+/* clang-format on */
 
 /* ERR_USAGE unless there is a MODEL or --arch, not both, and only options that apply to it. */
 status cli_check_subject(const char *verb, const subject *s);
@@ -122,10 +132,12 @@ status cli_check_subject(const char *verb, const subject *s);
 status cli_open_subject(model *m, const subject *s, vae_need need);
 
 /* Whether the last row of a single file's label table is the null class or a class. */
+/* clang-format off */
 #define OPTION_CLASSES(where)                                                                      \
     {"num-classes", 0, OPTION_INT, where, "N",                                                     \
      "number of classes of a single DiT file; if that is all rows of its label table, there is "   \
      "no null class [as the file says, else all rows but the last]", 1, 10000000, NULL}
+/* clang-format on */
 
 /* Unless quiet: says that the last row is taken for the null class, when nothing says it. */
 void cli_tell_labels(const model *m, bool quiet);

@@ -95,9 +95,13 @@ status cli_convert(int argc, char **argv)
     bool helped;
     status st = options_parse(&c, argc, argv, &helped);
     if (st != OK || helped) return st;
-    const model_request in = {.name = names[0], .vae = vae_path, .heads = heads,
-                              .n_classes = n_classes, .forced = -1,
-                              .weights = which.weights, .variant = which.variant,
+    const model_request in = {.name = names[0],
+                              .vae = vae_path,
+                              .heads = heads,
+                              .n_classes = n_classes,
+                              .forced = -1,
+                              .weights = which.weights,
+                              .variant = which.variant,
                               .need_dit = true};
     return convert(names[1], &in, &what, by_choice[type], quiet);
 }

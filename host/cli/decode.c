@@ -105,10 +105,12 @@ static status decode(decode_request *q)
                  q->out));
     TRY(model_open(&m, &(model_request){.name = q->model, .vae = q->vae, .forced = -1}));
     TRY(npy_read_judged(&x.latents, q->latents, check_latents, &m.vae.latent_channels));
-    if (is_npy(q->out)) TRY(output_check_one(q->out, q->quiet));
-    else TRY(output_open(&o, q->out, (int)x.latents.dims[0], 1,
-                         (int)x.latents.dims[3] * vae_scale(&m.vae),
-                         (int)x.latents.dims[2] * vae_scale(&m.vae)));
+    if (is_npy(q->out))
+        TRY(output_check_one(q->out, q->quiet));
+    else
+        TRY(output_open(&o, q->out, (int)x.latents.dims[0], 1,
+                        (int)x.latents.dims[3] * vae_scale(&m.vae),
+                        (int)x.latents.dims[2] * vae_scale(&m.vae)));
     TRY(output_check(&o, q->quiet));
     cli_tell_weights(&m, q->quiet);
     cli_tell_vae(&m, q->verbose);
@@ -145,7 +147,8 @@ status cli_decode(int argc, char **argv)
          "float32 [n,C,h,w] on the sampler's scale, as sample --latents-out writes it", 0, 0, NULL},
         {"out", 'o', OPTION_TEXT, &q.out, "PATH",
          "pictures, named as sample --out; or a .npy file: the decoder's raw output, float32 "
-         "[n,3,H,W] [ditcl.png]", 0, 0, NULL},
+         "[n,3,H,W] [ditcl.png]",
+         0, 0, NULL},
         {"compat", 0, OPTION_CHOICE, &q.compat, "NAME",
          "round to 8 bits as this program: original or diffusers [diffusers]", 0, 0, compat_names},
         {"vae", 0, OPTION_TEXT, &q.vae, "PATH", "another VAE: a folder or a file", 0, 0, NULL},
@@ -155,10 +158,13 @@ status cli_decode(int argc, char **argv)
         {0},
     };
     const char *const positional[] = {"MODEL", NULL};
-    const command c = {.name = "decode", .arguments = "MODEL --latents F.npy [--out PATH]",
+    const command c = {.name = "decode",
+                       .arguments = "MODEL --latents F.npy [--out PATH]",
                        .summary = "Decodes latents with the VAE of a model. MODEL: as for sample, "
                                   "or a VAE folder or file.",
-                       .positional = positional, .values = &q.model, .options = options};
+                       .positional = positional,
+                       .values = &q.model,
+                       .options = options};
     bool helped;
     status st = options_parse(&c, argc, argv, &helped);
     if (st != OK || helped) return st;

@@ -123,8 +123,10 @@ status cli_open_device(device *d, const device_choice *choice, bool quiet)
     if (!quiet && (!selector || !*selector))
         fprintf(stderr, "device %d: %s (%s)\n", index, TEXT_SHOWN(d->info.name),
                 TEXT_SHOWN(d->info.platform));
-    if (choice->bare) TRY(stored_use_shipped(d));
-    else TRY(fit_device(d, choice->measured, quiet ? NULL : print_line));
+    if (choice->bare)
+        TRY(stored_use_shipped(d));
+    else
+        TRY(fit_device(d, choice->measured, quiet ? NULL : print_line));
     environment_warn(d);
     memset(&d->ran, 0, sizeof d->ran); /* what was only tried does not count */
 done:
@@ -197,9 +199,9 @@ static void print_table(const device_list *list, bool verbose)
         if (verbose) print_more(d);
     }
     for (int i = 0; i < list->n_empty; i++)
-        printf("%-28s%s%s%s\n", i ? "" : "platforms without a device:",
-               TEXT_SHOWN(list->empty[i].name), *list->empty[i].advice ? ": " : "",
-               TEXT_SHOWN(list->empty[i].advice));
+        printf("%-28s%s%s%s\n",
+               i ? "" : "platforms without a device:", TEXT_SHOWN(list->empty[i].name),
+               *list->empty[i].advice ? ": " : "", TEXT_SHOWN(list->empty[i].advice));
     if (verbose && *list->note) printf("%s\n", TEXT_SHOWN(list->note));
 }
 

@@ -41,8 +41,7 @@ static status read_picture(png *p, const encode_request *q, int scale)
     bool fits = width == stored_width && height == stored_height;
     if (fits || (q->fit && width && height)) {
         st = png_read(p, q->words[0]);
-        if (st == OK && !fits)
-            picture_crop(p, p->width / scale * scale, p->height / scale * scale);
+        if (st == OK && !fits) picture_crop(p, p->width / scale * scale, p->height / scale * scale);
         return st;
     }
     fail(ERR_USAGE, "%s: is %d x %d pixels, this VAE takes multiples of %d", q->words[0],
@@ -196,10 +195,13 @@ status cli_encode(int argc, char **argv)
         {0},
     };
     const char *const positional[] = {"IN.png", "OUT.npy", NULL};
-    const command c = {.name = "encode", .arguments = "IN.png OUT.npy --vae PATH [--sample] ...",
+    const command c = {.name = "encode",
+                       .arguments = "IN.png OUT.npy --vae PATH [--sample] ...",
                        .summary = "Encodes a picture with a VAE: float32 [1,C,h,w] on the "
                                   "sampler's scale, as decode and sample take it.",
-                       .positional = positional, .values = q.words, .details = details,
+                       .positional = positional,
+                       .values = q.words,
+                       .details = details,
                        .options = options};
     bool helped;
     status st = options_parse(&c, argc, argv, &helped);

@@ -84,8 +84,8 @@ static status check_variable(const variable *v, const char *value)
     if (v->values) return check_word(v->name, value, v->values);
     if (v->op) return check_implementation(v, value);
     if (v->folder)
-        return file_is_folder(value) ? OK : fail(ERR_USAGE, "%s=%.200s: no such folder", v->name,
-                                                 value);
+        return file_is_folder(value) ? OK
+                                     : fail(ERR_USAGE, "%s=%.200s: no such folder", v->name, value);
     if (text_to_double(value, &number) && number > 0.0 && number <= v->most) return OK;
     return fail(ERR_USAGE, "%s=%.80s: expected a number of seconds, above 0 and up to %g", v->name,
                 value, v->most);
@@ -120,8 +120,10 @@ void environment_warn(const device *d)
         const variable *v = &variables[i];
         const char *value = v->op ? value_of(v) : NULL;
         if (!value || serves(d, v, value)) continue;
-        snprintf(line, sizeof line, "%s=%.80s: this device and precision cannot use it; another "
-                                    "implementation serves", v->name, value);
+        snprintf(line, sizeof line,
+                 "%s=%.80s: this device and precision cannot use it; another "
+                 "implementation serves",
+                 v->name, value);
         d->settings.warn(line);
     }
 }

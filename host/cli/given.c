@@ -25,8 +25,10 @@ status given_check(const given *g)
     if (g->seed_to && !g->frames)
         return fail(ERR_USAGE, "--seed-to: applies only with --interpolate");
     if (g->seed_to && !text_to_uint(g->seed_to, &seed))
-        return fail(ERR_USAGE, "--seed-to %.60s: expected an integer from 0 to "
-                               "18446744073709551615", g->seed_to);
+        return fail(ERR_USAGE,
+                    "--seed-to %.60s: expected an integer from 0 to "
+                    "18446744073709551615",
+                    g->seed_to);
     return OK;
 }
 

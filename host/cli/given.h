@@ -20,6 +20,7 @@ typedef struct {
     float *noise; /* of an interpolation's frames */
 } given;
 
+/* clang-format off */
 #define OPTIONS_GIVEN(where)                                                                       \
     {"image", 0, OPTION_TEXT, &(where)->image, "IN.png",                                           \
      "begin with this picture, noised, instead of noise: a variation of it", 0, 0, NULL},          \
@@ -35,6 +36,7 @@ typedef struct {
      1000, NULL},                                                                                  \
     {"seed-to", 0, OPTION_TEXT, &(where)->seed_to, "S",                                            \
      "the seed of the last picture's noise, for --interpolate", 0, 0, NULL}
+/* clang-format on */
 
 /* ERR_USAGE if these options do not fit together. */
 status given_check(const given *g);

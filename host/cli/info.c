@@ -43,10 +43,14 @@ static void put_weights(json_build *b, json_t *to, const model *m)
 {
     const state_taken *t = &m->dit_weights.taken;
     json_t *part = json_put_object(b, to, "weights");
-    if (m->dit_weights.generated) json_put_null(b, part, "file");
-    else json_put_name(b, part, "file", m->dit_weights.file.path);
-    if (t->key) json_put_name(b, part, "taken", t->key);
-    else json_put_null(b, part, "taken");
+    if (m->dit_weights.generated)
+        json_put_null(b, part, "file");
+    else
+        json_put_name(b, part, "file", m->dit_weights.file.path);
+    if (t->key)
+        json_put_name(b, part, "taken", t->key);
+    else
+        json_put_null(b, part, "taken");
     json_put_bool(b, part, "averaged", t->averaged);
     json_t *others = json_put_array(b, part, "others");
     for (size_t i = 0; i < t->n_others; i++) json_put_name(b, others, NULL, t->others[i]);
@@ -69,8 +73,10 @@ static status print_json(const model *m, double memory)
     json_put_int(&b, all, "out_channels", c->out_channels);
     json_put_int(&b, all, "classes", c->n_classes);
     json_put_int(&b, all, "latent_size", c->latent_size);
-    if (m->has_vae) json_put_int(&b, all, "image_size", c->latent_size * vae_scale(&m->vae));
-    else json_put_null(&b, all, "image_size");
+    if (m->has_vae)
+        json_put_int(&b, all, "image_size", c->latent_size * vae_scale(&m->vae));
+    else
+        json_put_null(&b, all, "image_size");
     json_put_bool(&b, all, "learned_variance", c->out_channels == 2 * c->in_channels);
     json_put_int(&b, all, "parameters", (json_int_t)flops_parameters(c));
     json_put_real(&b, all, "gflops", flops_gflops(c));
@@ -103,8 +109,10 @@ static void print_classes(const model *m)
     if (m->labels_by == LABELS_ASSUMED)
         printf("and the null class (assumed; --num-classes %d: the last row is a class)\n",
                c->n_classes + 1);
-    else if (c->has_null) printf("and the null class\n");
-    else printf("no null class, so no guidance (as %s says)\n", labels_sources[m->labels_by]);
+    else if (c->has_null)
+        printf("and the null class\n");
+    else
+        printf("no null class, so no guidance (as %s says)\n", labels_sources[m->labels_by]);
 }
 
 /* What sample takes unless told otherwise, and what a SiT predicts along which path. */
@@ -115,8 +123,10 @@ static void print_sampler(const model *m)
     int predicts = 0;
     if (!c->flow) {
         bool known = model_sampler(&sampler, m) == OK && sampler_reads(m, sampler);
-        if (known) printf("  sampler      %s", sampler_names[sampler]);
-        else printf("  sampler      none: give one to sample: %s", fail_line());
+        if (known)
+            printf("  sampler      %s", sampler_names[sampler]);
+        else
+            printf("  sampler      none: give one to sample: %s", fail_line());
         fail_clear();
         if (known && *c->class_name) printf(", %s", TEXT_SHOWN(c->class_name));
         printf("\n");
@@ -148,8 +158,10 @@ static void print_text(const model *m, double memory)
     printf("  latents      %d x %d x %d, %s\n", c->in_channels, c->latent_size, c->latent_size,
            c->out_channels == c->in_channels ? "no variance output" : "learned-range variance");
     int pixels = m->has_vae ? c->latent_size * vae_scale(&m->vae) : 0;
-    if (pixels) printf("  pictures     %d x %d\n", pixels, pixels);
-    else printf("  pictures     no VAE in this file: --vae names the one that decodes them\n");
+    if (pixels)
+        printf("  pictures     %d x %d\n", pixels, pixels);
+    else
+        printf("  pictures     no VAE in this file: --vae names the one that decodes them\n");
     printf("  arithmetic   %s\n", compat_names[m->arithmetic]);
     print_sampler(m);
     printf("  parameters   %llu (%.2f M)\n", (unsigned long long)flops_parameters(c),
@@ -180,8 +192,10 @@ static status run_info(const info_options *q)
     TRY(cli_open_subject(&m, &q->of, VAE_IF_THERE));
     cli_tell_weights(&m, q->json);
     double memory = run_memory(&m, 1, m.dit.has_null ? 2 : 1, STEPS, m.dit.has_null, 1);
-    if (q->json) TRY(print_json(&m, memory));
-    else print_text(&m, memory);
+    if (q->json)
+        TRY(print_json(&m, memory));
+    else
+        print_text(&m, memory);
 done:
     model_close(&m);
     return st;

@@ -35,9 +35,11 @@ static status run_init(const init_options *q)
     TRY(paper_model(&m, q->arch, q->image_size == PAPER_512 ? 512 : 256));
     m.dit.n_classes = q->n_classes;
     progress_start(&bar, "writing", q->quiet);
-    TRY(init_write(&m, q->out, &(init_request){.seed = q->seed, .type = by_choice[q->type],
-                                               .progress = progress_update,
-                                               .progress_context = &bar}));
+    TRY(init_write(&m, q->out,
+                   &(init_request){.seed = q->seed,
+                                   .type = by_choice[q->type],
+                                   .progress = progress_update,
+                                   .progress_context = &bar}));
 done:
     progress_end(&bar);
     model_close(&m);
@@ -50,7 +52,8 @@ status cli_init(int argc, char **argv)
     const option options[] = {
         {"arch", 0, OPTION_TEXT, &q.arch, "NAME",
          "a network of the paper: DiT-S/2 to DiT-XL/8 (adaLN-Zero; -in-context, -cross-attention "
-         "or -adaLN at the end: the other designs)", 0, 0, NULL},
+         "or -adaLN at the end: the other designs)",
+         0, 0, NULL},
         {"seed", 0, OPTION_UINT64, &q.seed, "S", "random seed of the weights [0]", 0, 0, NULL},
         {"image-size", 0, OPTION_CHOICE, &q.image_size, "N",
          "pixels per side of its pictures: 256 or 512 [256]", 0, 0, paper_image_sizes},

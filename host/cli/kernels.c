@@ -22,8 +22,11 @@ static const struct {
     int image_size;
     bool vae;
 } papers[] = {
-    {"DiT-XL/2", 256, true}, {"DiT-XL/2", 512, true}, {"DiT-B/4", 256, false},
-    {"DiT-S/8", 256, false}, {"DiT-B/4-cross-attention", 256, false},
+    {"DiT-XL/2", 256, true},
+    {"DiT-XL/2", 512, true},
+    {"DiT-B/4", 256, false},
+    {"DiT-S/8", 256, false},
+    {"DiT-B/4-cross-attention", 256, false},
     {"DiT-B/4-in-context", 256, false},
 };
 enum { N_PAPERS = sizeof papers / sizeof *papers };
@@ -40,7 +43,7 @@ typedef struct {
     const char *out;
     int local_kilobytes, work_group, units, subgroup_size;
     int sets, precision; /* precision: -1, or an index */
-    const tuning *t; /* null, or what serves its operator, with the values */
+    const tuning *t;     /* null, or what serves its operator, with the values */
     const int *values;
     device_info limits;
     bool feature[N_FEATURES];
@@ -55,9 +58,14 @@ static status queue_network(device *d, model *m)
     static const int label = 0;
     run r = {0};
     status st = OK;
-    TRY(run_open(&r, d, m, &(run_request){.labels = &label, .n = 1, .steps = "50",
-                                          .guidance = 4.0, .sampler = m->schedule.sampler,
-                                          .batch = 1, .guided_channels = m->dit.in_channels}));
+    TRY(run_open(&r, d, m,
+                 &(run_request){.labels = &label,
+                                .n = 1,
+                                .steps = "50",
+                                .guidance = 4.0,
+                                .sampler = m->schedule.sampler,
+                                .batch = 1,
+                                .guided_channels = m->dit.in_channels}));
     TRY(run_modulate(&r));
     TRY(run_step(&r, 0));
 done:
@@ -110,8 +118,8 @@ enum { MANY_UNITS = 1 << 20 };
 
 static status open_device(writing *w, device *d, int precision_index)
 {
-    device_settings settings = {.class = CLASS_GPU, .precision = precision_of[precision_index],
-                                .no_cache = true};
+    device_settings settings = {
+        .class = CLASS_GPU, .precision = precision_of[precision_index], .no_cache = true};
     status st = device_pretend(d, &w->all, &w->limits, &settings);
     memcpy(d->feature, w->feature, sizeof d->feature);
     if (w->feature[FEATURE_SUBGROUPS]) {
@@ -166,8 +174,7 @@ static status queue_all(writing *w, int precision_index)
         TRY(queue_model(w, precision_index, &m, papers[i].vae));
         model_close(&m);
     }
-    for (int i = 0; i < w->models.n; i++)
-        TRY(queue_named(w, precision_index, w->models.items[i]));
+    for (int i = 0; i < w->models.n; i++) TRY(queue_named(w, precision_index, w->models.items[i]));
 done:
     model_close(&m);
     return st;
@@ -210,8 +217,8 @@ static status queue_extremes(writing *w, int precision_index)
 static const struct {
     const char *op;
     int shape[TUNING_SIZES];
-} usual[] = {{"gemm", {512, 3456, 1152}}, {"attention", {2, 256, 16, 72}},
-             {"conv", {4096, 512, 512, 1}}};
+} usual[] = {
+    {"gemm", {512, 3456, 1152}}, {"attention", {2, 256, 16, 72}}, {"conv", {4096, 512, 512, 1}}};
 
 /* kinds = what can serve the operator on this device; returns how many. */
 static int find_kinds(const device *d, const tuned_operator *o, const tuning *kinds[TUNING_KINDS])
@@ -260,12 +267,15 @@ static status read_features(writing *w)
     for (int i = 0; i < w->features.n; i++) {
         const char *name = w->features.items[i];
         int j = feature_find(name, strlen(name));
-        if (j >= 0) w->feature[j] = w->limits.claims[j] = true;
-        else if (!strcmp(name, "fp16")) w->limits.fp16 = true;
+        if (j >= 0)
+            w->feature[j] = w->limits.claims[j] = true;
+        else if (!strcmp(name, "fp16"))
+            w->limits.fp16 = true;
         else
-            return fail(ERR_USAGE, "--features %s: expected fp16, subgroups, images, matrix "
-                                   "units (mma, dpas8, dpas16, wmma, wmma2, mfma) or a feature "
-                                   "of a processor",
+            return fail(ERR_USAGE,
+                        "--features %s: expected fp16, subgroups, images, matrix "
+                        "units (mma, dpas8, dpas16, wmma, wmma2, mfma) or a feature "
+                        "of a processor",
                         name);
     }
     return OK;
@@ -357,14 +367,17 @@ done:
 
 status cli_kernels(int argc, char **argv)
 {
-    writing w = {.local_kilobytes = 32, .work_group = 256, .units = 16,
-                 .subgroup_size = 16, .precision = -1};
+    writing w = {.local_kilobytes = 32,
+                 .work_group = 256,
+                 .units = 16,
+                 .subgroup_size = 16,
+                 .precision = -1};
     const option options[] = {
         {"out", 'o', OPTION_TEXT, &w.out, "DIR", "folder for the sources", 0, 0, NULL},
         {"sets", 0, OPTION_CHOICE, &w.sets, "S",
          "configurations of the kernels: default (what the device would begin with), known (also "
-         "all that are known to be good) or all (also each value's extremes) [default]", 0, 0,
-         set_names},
+         "all that are known to be good) or all (also each value's extremes) [default]",
+         0, 0, set_names},
         {"precision", 0, OPTION_CHOICE, &w.precision, "P", "fp32, bf16 or fp16 only [all]", 0, 0,
          precisions},
         {"local-memory", 0, OPTION_INT, &w.local_kilobytes, "KB",
@@ -376,7 +389,8 @@ status cli_kernels(int argc, char **argv)
          "work-items of a sub-group, if the device has them [16]", 4, 128, NULL},
         {"features", 0, OPTION_LIST, &w.features, "NAME",
          "what the device has: fp16, subgroups, images, matrix units (mma, dpas8, dpas16, wmma, "
-         "wmma2, mfma); commas separate [nothing]", 0, 0, NULL},
+         "wmma2, mfma); commas separate [nothing]",
+         0, 0, NULL},
         {0},
     };
     const command c = {

@@ -37,8 +37,10 @@ status method_request(const method *q, run_request *request, const model *m)
     int channels = m->dit.in_channels;
     sampler_kind sampler = SAMPLER_DDIM; /* the one that runs backwards */
     status st = OK;
-    if (q->sampler >= 0) sampler = (sampler_kind)q->sampler;
-    else if (!q->invert || m->schedule.flow) st = model_sampler(&sampler, m);
+    if (q->sampler >= 0)
+        sampler = (sampler_kind)q->sampler;
+    else if (!q->invert || m->schedule.flow)
+        st = model_sampler(&sampler, m);
     if (st != OK) return st;
     if (q->diffusion >= 0 && sampler != SAMPLER_SDE)
         return fail(ERR_USAGE, "--diffusion: only the sde sampler uses it");

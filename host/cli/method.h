@@ -17,8 +17,12 @@ typedef struct {
 enum { METHOD_UNGIVEN = -1 };
 
 #define METHOD_DEFAULT                                                                             \
-    {.steps = "50", .sampler = -1, .cfg_channels = -1, .diffusion = -1, .guidance = METHOD_UNGIVEN}
+    {                                                                                              \
+        .steps = "50", .sampler = -1, .cfg_channels = -1, .diffusion = -1,                         \
+        .guidance = METHOD_UNGIVEN                                                                 \
+    }
 
+/* clang-format off */
 #define OPTIONS_METHOD(where)                                                                      \
     {"steps", 0, OPTION_TEXT, &(where)->steps, "K",                                                \
      "denoising steps [50]; original arithmetic also takes ddimK, that spacing, and A,B,C: so "    \
@@ -46,6 +50,7 @@ enum { METHOD_UNGIVEN = -1 };
     {"diffusion", 0, OPTION_CHOICE, &(where)->diffusion, "FORM",                                   \
      "noise of the sde sampler: sigma, constant, sbdm, linear, decreasing or "                     \
      "increasing-decreasing [sigma]", 0, 0, diffusion_names}
+/* clang-format on */
 extern const char *const method_channels[];
 
 /* Sets the default guidance scale. ERR_USAGE if guidance is asked for without a null class. */

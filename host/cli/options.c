@@ -17,8 +17,8 @@ void text_list_free(text_list *list)
 
 static status list_add(text_list *list, const char *start, size_t length)
 {
-    status st = memory_grow(&list->items, &list->capacity, (size_t)list->n + 2,
-                            sizeof *list->items);
+    status st =
+        memory_grow(&list->items, &list->capacity, (size_t)list->n + 2, sizeof *list->items);
     if (st == OK) st = memory_alloc(&list->items[list->n], length + 1, 1);
     if (st != OK) return st;
     memcpy(list->items[list->n++], start, length);
@@ -177,8 +177,10 @@ static status unknown_option(const command *c, const char *typed)
         if (!strcmp(renamed[i].was, word) && find_option(c, renamed[i].is, strlen(renamed[i].is)))
             near = renamed[i].is;
     fail(ERR_USAGE, "%s: ditcl %s has no such option", typed, c->name);
-    if (near) fail_hint("did you mean %s%s?", strlen(near) > 1 ? "--" : "-", near);
-    else fail_hint("ditcl %s --help lists them", c->name);
+    if (near)
+        fail_hint("did you mean %s%s?", strlen(near) > 1 ? "--" : "-", near);
+    else
+        fail_hint("ditcl %s --help lists them", c->name);
     return ERR_USAGE;
 }
 

@@ -53,8 +53,10 @@ static status put_number(char *out, const char *path, int i)
     while (*at && used < PATH_BYTES) {
         percent p = {1, 0};
         if (at >= name && *at == '%') parse_percent(&p, at);
-        if (!p.digits) out[used++] = *at;
-        else used += (size_t)snprintf(out + used, PATH_BYTES - used, "%0*d", p.digits, i);
+        if (!p.digits)
+            out[used++] = *at;
+        else
+            used += (size_t)snprintf(out + used, PATH_BYTES - used, "%0*d", p.digits, i);
         at += p.length;
     }
     if (used >= PATH_BYTES) return fail(ERR_USAGE, "--out: the name is too long");
@@ -102,7 +104,8 @@ static void announce(const file_names *names, size_t i)
 {
     if (file_names_in_place(names, i))
         cli_warn("%s: is a mount point, so it is written in place: an interruption can leave it "
-                 "incomplete", file_names_path(names, i));
+                 "incomplete",
+                 file_names_path(names, i));
 }
 
 status output_check(output *o, bool quiet)
@@ -245,8 +248,7 @@ status output_planes(float *planes, float *pixels, vae *v, buf latents, int pict
     int scale = vae_scale(&v->config), height = v->height * scale, width = v->width * scale;
     buf image;
     status st = vae_decode(v, &image, latents, picture);
-    if (st == OK)
-        st = buffer_download(v->d, image, 0, pixels, (size_t)height * (size_t)width * 3);
+    if (st == OK) st = buffer_download(v->d, image, 0, pixels, (size_t)height * (size_t)width * 3);
     return st == OK ? grid_planes(planes, pixels, height, width) : st;
 }
 
@@ -292,8 +294,7 @@ status output_commit(output *o, bool quiet)
     bool several = o->kind == OUTPUT_SERIES || o->kind == OUTPUT_FOLDER;
     if (o->n > 0) TRY(picture_path(o, path, 0));
     if (o->kind == OUTPUT_SHEET && o->sheet) {
-        TRY(grid_make(&sheet, &width, &height, o->sheet, o->n, columns(o), o->width,
-                      o->height));
+        TRY(grid_make(&sheet, &width, &height, o->sheet, o->n, columns(o), o->width, o->height));
         TRY(write_one(o, path, sheet, width, height));
     }
     TRY(file_out_commit(o->files, (size_t)o->n_files));

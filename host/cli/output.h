@@ -16,15 +16,15 @@ typedef struct {
     enum { OUTPUT_FILE, OUTPUT_SERIES, OUTPUT_FOLDER, OUTPUT_SHEET } kind;
     int n, done;
     int unit; /* a sheet's rows hold whole units of so many pictures, where that is not too wide */
-    int width, height;        /* of a picture */
+    int width, height; /* of a picture */
     /* null, or [height][width][3]: where white is not white, pictures become those of known */
     const unsigned char *known, *white;
-    unsigned char *sheet;     /* all pictures, for OUTPUT_SHEET */
-    file_out *files;          /* finished, not yet committed */
+    unsigned char *sheet; /* all pictures, for OUTPUT_SHEET */
+    file_out *files;      /* finished, not yet committed */
     int n_files, extras;
     const char *options[OUTPUT_EXTRAS]; /* the options that named the extras */
     file_names names;                   /* of pictures and extras, until output_check */
-    const char *const *notes; /* PNG text: keyword, value, ..., null */
+    const char *const *notes;           /* PNG text: keyword, value, ..., null */
 } output;
 
 /* Understands path for n pictures of width x height and checks that all can be written. A name

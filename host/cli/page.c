@@ -48,11 +48,16 @@ static const char style[] =
 void page_text(FILE *out, const char *words)
 {
     for (const char *c = TEXT_SHOWN(words); *c; c++) {
-        if (*c == '&') fputs("&amp;", out);
-        else if (*c == '<') fputs("&lt;", out);
-        else if (*c == '>') fputs("&gt;", out);
-        else if (*c == '"') fputs("&quot;", out);
-        else fputc(*c, out);
+        if (*c == '&')
+            fputs("&amp;", out);
+        else if (*c == '<')
+            fputs("&lt;", out);
+        else if (*c == '>')
+            fputs("&gt;", out);
+        else if (*c == '"')
+            fputs("&quot;", out);
+        else
+            fputc(*c, out);
     }
 }
 

@@ -15,9 +15,12 @@ void progress_start(progress *p, const char *what, bool quiet)
 
 static void print_seconds(char *out, size_t size, double seconds)
 {
-    if (seconds < 60) snprintf(out, size, "%.0f s", seconds);
-    else if (seconds < 3600) snprintf(out, size, "%d:%02d", (int)seconds / 60, (int)seconds % 60);
-    else snprintf(out, size, "%d:%02d h", (int)seconds / 3600, (int)seconds / 60 % 60);
+    if (seconds < 60)
+        snprintf(out, size, "%.0f s", seconds);
+    else if (seconds < 3600)
+        snprintf(out, size, "%d:%02d", (int)seconds / 60, (int)seconds % 60);
+    else
+        snprintf(out, size, "%d:%02d h", (int)seconds / 3600, (int)seconds / 60 % 60);
 }
 
 void progress_update(void *context, int done, int total)

@@ -24,10 +24,12 @@ double results_share(const results *r, const bench_row *row)
 void results_rate(char *out, size_t size, const bench_row *row)
 {
     double executed = bench_executed_gflops(row), nominal = bench_gflops(row);
-    if (row->flops <= 0) snprintf(out, size, "%.1f GB/s", bench_gbs(row));
+    if (row->flops <= 0)
+        snprintf(out, size, "%.1f GB/s", bench_gbs(row));
     else if (executed > 1.001 * nominal || executed < 0.999 * nominal)
         snprintf(out, size, "%.1f (%.1f) GFLOP/s", nominal, executed);
-    else snprintf(out, size, "%.1f GFLOP/s", nominal);
+    else
+        snprintf(out, size, "%.1f GFLOP/s", nominal);
 }
 
 /* ---- the table ---- */
@@ -87,8 +89,7 @@ void results_table(const results *r, bool profile)
     const peaks *p = &r->b->peak;
     printf("%s on %s (%s %s), %s kernels, precision %s\n", TEXT_SHOWN(r->model),
            TEXT_SHOWN(d->info.name), TEXT_SHOWN(d->info.platform), TEXT_SHOWN(d->info.driver),
-           kernel_class_names[d->class],
-           precision_names[d->settings.precision]);
+           kernel_class_names[d->class], precision_names[d->settings.precision]);
     printf("peaks: fp32 %.1f GFLOP/s", p->fp32_gflops);
     if (p->gflops_16bit > 0) printf(", 16-bit %.1f GFLOP/s", p->gflops_16bit);
     printf(", copy %.1f GB/s, launch %.1f us queued, %.1f us waited for\n\n", p->copy_gbs,

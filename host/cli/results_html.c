@@ -92,10 +92,14 @@ static void draw_grid(const plot *p)
                         at_y(p, value) + 4, value);
             }
         }
-    fprintf(p->out, "<text x=%d y=%d text-anchor=middle>operations done per byte read or written"
-            "</text>", (LEFT + WIDTH - RIGHT) / 2, HEIGHT - 10);
-    fprintf(p->out, "<text transform='translate(18 %d)rotate(-90)' text-anchor=middle>GFLOP/s"
-            "</text>\n", (TOP + HEIGHT - BOTTOM) / 2);
+    fprintf(p->out,
+            "<text x=%d y=%d text-anchor=middle>operations done per byte read or written"
+            "</text>",
+            (LEFT + WIDTH - RIGHT) / 2, HEIGHT - 10);
+    fprintf(p->out,
+            "<text transform='translate(18 %d)rotate(-90)' text-anchor=middle>GFLOP/s"
+            "</text>\n",
+            (TOP + HEIGHT - BOTTOM) / 2);
 }
 
 static bool is_free(const plot *p, double left, double top, double right, double bottom)
@@ -121,8 +125,8 @@ static void draw_roof(plot *p, const char *name, double gflops)
     double ridge = gflops / p->r->b->peak.copy_gbs;
     double from = fmax(at_x(p, ridge), LEFT);
     fprintf(p->out, "<path class=roof d='M%.1f %.1fH%d'/>", from, at_y(p, gflops), WIDTH - RIGHT);
-    fprintf(p->out, "<text x=%d y=%.1f text-anchor=end>%s %.0f GFLOP/s</text>\n",
-            WIDTH - RIGHT - 4, at_y(p, gflops) - 8, name, gflops);
+    fprintf(p->out, "<text x=%d y=%.1f text-anchor=end>%s %.0f GFLOP/s</text>\n", WIDTH - RIGHT - 4,
+            at_y(p, gflops) - 8, name, gflops);
     take(p, from, at_y(p, gflops) - 2, WIDTH, at_y(p, gflops) + 2);
     take(p, WIDTH - 180, at_y(p, gflops) - 22, WIDTH, at_y(p, gflops));
 }
@@ -136,9 +140,10 @@ static void draw_slope(const plot *p)
             at_y(p, x * gbs), at_x(p, end), at_y(p, top));
     double x1 = at_x(p, x), y1 = at_y(p, x * gbs), x2 = at_x(p, end), y2 = at_y(p, top);
     double middle_x = x1 + 0.45 * (x2 - x1), middle_y = y1 + 0.45 * (y2 - y1);
-    fprintf(p->out, "<text transform='translate(%.1f %.1f)rotate(%.1f)' text-anchor=middle>copy "
-            "%.1f GB/s</text>\n", middle_x - 8, middle_y - 8,
-            atan2(y2 - y1, x2 - x1) * 180 / 3.14159265358979, gbs);
+    fprintf(p->out,
+            "<text transform='translate(%.1f %.1f)rotate(%.1f)' text-anchor=middle>copy "
+            "%.1f GB/s</text>\n",
+            middle_x - 8, middle_y - 8, atan2(y2 - y1, x2 - x1) * 180 / 3.14159265358979, gbs);
 }
 
 static double radius(const plot *p, const bench_row *row)
@@ -150,8 +155,8 @@ static double radius(const plot *p, const bench_row *row)
 static void draw_point(const plot *p, const bench_row *row)
 {
     char rate[40];
-    double x = at_x(p, intensity(row)), y = at_y(p, bench_executed_gflops(row)),
-           s = radius(p, row), share = row->whole ? -1 : results_share(p->r, row);
+    double x = at_x(p, intensity(row)), y = at_y(p, bench_executed_gflops(row)), s = radius(p, row),
+           share = row->whole ? -1 : results_share(p->r, row);
     results_rate(rate, sizeof rate, row);
     if (row->whole)
         fprintf(p->out, "<path d='M%.1f %.1fl%.1f %.1fl%.1f %.1fl%.1f %.1fz'", x, y - s, s, s, -s,
@@ -177,9 +182,9 @@ static void draw_label(plot *p, const bench_row *row)
     enum { LINE = 15 };
     double x = at_x(p, intensity(row)), y = at_y(p, bench_executed_gflops(row));
     double s = radius(p, row) + 3, wide = (row->whole ? 8.4 : 7.4) * (double)strlen(row->name);
-    const double places[][2] = {{x + s, y - 7},       {x - s - wide, y - 7}, {x - wide / 2, y + s},
-                                {x - wide / 2, y - s - LINE}, {x + s, y + 5},
-                                {x - s - wide, y + 5}, {x + s, y - 20}, {x - s - wide, y - 20}};
+    const double places[][2] = {
+        {x + s, y - 7}, {x - s - wide, y - 7}, {x - wide / 2, y + s}, {x - wide / 2, y - s - LINE},
+        {x + s, y + 5}, {x - s - wide, y + 5}, {x + s, y - 20},       {x - s - wide, y - 20}};
     for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
         double left = places[i][0], top = places[i][1];
         if (!is_free(p, left, top, left + wide, top + LINE)) continue;
@@ -243,8 +248,8 @@ static void write_plot(FILE *out, const results *r)
 static void card(FILE *out, const char *name, double value, const char *unit_name,
                  const char *below)
 {
-    fprintf(out, "<div><span>%s</span><b>%.*f %s</b><i>%s</i></div>\n", name,
-            value < 100 ? 1 : 0, value, unit_name, below);
+    fprintf(out, "<div><span>%s</span><b>%.*f %s</b><i>%s</i></div>\n", name, value < 100 ? 1 : 0,
+            value, unit_name, below);
 }
 
 static void write_cards(FILE *out, const results *r)
@@ -315,12 +320,14 @@ status results_html(const results *r, FILE *out)
                  "<th>shape<th>calls<th>ms<th>quartiles<th>rate<th>of peak<th>of time</tr></thead>"
                  "<tbody>\n");
     for (int k = 0; k < r->b->n; k++) write_row(out, r, &r->b->rows[k]);
-    fprintf(out, "</tbody></table></div>\n<p style='margin-top:12px'>Medians of wall-clock time, "
-                 "from queueing to the end. An operator is queued for its layers in turn, each "
-                 "with its own weights. The fraction of peak counts the arithmetic really done, "
-                 "each kind at its unit's measured peak; operators without arithmetic are held "
-                 "against a copy of as many bytes. A rate in brackets is that of the operations "
-                 "really done.</p></section>\n</main><div id=tip></div>\n<script>%s</script>"
-                 "</body></html>\n", script);
+    fprintf(out,
+            "</tbody></table></div>\n<p style='margin-top:12px'>Medians of wall-clock time, "
+            "from queueing to the end. An operator is queued for its layers in turn, each "
+            "with its own weights. The fraction of peak counts the arithmetic really done, "
+            "each kind at its unit's measured peak; operators without arithmetic are held "
+            "against a copy of as many bytes. A rate in brackets is that of the operations "
+            "really done.</p></section>\n</main><div id=tip></div>\n<script>%s</script>"
+            "</body></html>\n",
+            script);
     return OK; /* file_out_finish notices what could not be written */
 }

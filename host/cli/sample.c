@@ -81,8 +81,7 @@ static status choose_labels(sample_request *q, const model *m)
     for (int i = 0; i < q->classes.n; i++)
         for (const char *at = q->classes.items[i]; at;) {
             TRY(config_next_class(&label, &at, &among));
-            for (int c = 0; label == CLASS_ALL && c < classes; c++)
-                TRY(add_label(q, &capacity, c));
+            for (int c = 0; label == CLASS_ALL && c < classes; c++) TRY(add_label(q, &capacity, c));
             if (label != CLASS_ALL) TRY(add_label(q, &capacity, label));
         }
     for (int c = 0; all && c < classes; c++) TRY(add_label(q, &capacity, c));
@@ -123,8 +122,8 @@ static void describe(const sample_request *q, const run *r, const char *note)
             sampler_names[r->request.sampler], compat_names[r->m->arithmetic], q->how.guidance,
             r->guided ? "" : " (off)");
     fprintf(stderr, "  products by %s, modulation of %d steps at a time, %.0f MB on the device\n",
-            gemm_name(r->d, r->network.batch * r->network.tokens, 3 * width, width),
-            r->chunk_steps, (double)r->d->allocated_bytes / 1e6);
+            gemm_name(r->d, r->network.batch * r->network.tokens, 3 * width, width), r->chunk_steps,
+            (double)r->d->allocated_bytes / 1e6);
 }
 
 /* The folder's name; in a hub's cache the hub's and the snapshot's. */
@@ -154,8 +153,7 @@ static status note_model(text *note, const sample_request *q, const model *m)
     if (q->heads) TRY(text_append(note, "heads %d, ", q->heads));
     if (q->n_classes) TRY(text_append(note, "num-classes %d, ", q->n_classes));
     const state_taken *taken = &m->dit_weights.taken;
-    if (m->several_files)
-        TRY(text_append(note, "file %s, ", file_within(m)));
+    if (m->several_files) TRY(text_append(note, "file %s, ", file_within(m)));
     if (taken->chosen)
         TRY(text_append(note, "weights %s%s, ", taken->key, taken->averaged ? " (averaged)" : ""));
     if (!m->schedule.flow) goto done;
@@ -302,9 +300,14 @@ static status sample(sample_request *q)
     output o = {0};
     run_request request;
     status st = OK;
-    model_request of = {.name = q->model, .vae = q->vae, .heads = q->heads,
-                        .n_classes = q->n_classes, .forced = q->compat,
-                        .weights = q->of.weights, .variant = q->of.variant, .need_dit = true};
+    model_request of = {.name = q->model,
+                        .vae = q->vae,
+                        .heads = q->heads,
+                        .n_classes = q->n_classes,
+                        .forced = q->compat,
+                        .weights = q->of.weights,
+                        .variant = q->of.variant,
+                        .need_dit = true};
     q->verbose &= !q->quiet;
     q->out_given = q->out != NULL;
     if (!q->out_given) q->out = "ditcl.png";
@@ -318,9 +321,9 @@ static status sample(sample_request *q)
     TRY(method_guidance(&q->how, &m));
     TRY(choose_labels(q, &m));
     int side = m.dit.latent_size * vae_scale(&m.vae);
-    TRY(q->how.invert ? output_open_arrays(&o)
-                  : output_open(&o, q->out, q->n, q->begin.frames ? q->n : q->per_class, side,
-                                side));
+    TRY(q->how.invert
+            ? output_open_arrays(&o)
+            : output_open(&o, q->out, q->n, q->begin.frames ? q->n : q->per_class, side, side));
     TRY(arrays_add(&q->files, &o));
     TRY(output_check(&o, q->quiet));
     TRY(arrays_read(&q->files, &m, q->n));
@@ -345,7 +348,10 @@ done:
 
 status cli_sample(int argc, char **argv)
 {
-    sample_request q = {.rng = "torch-cpu", .per_class = 1, .compat = -1, .how = METHOD_DEFAULT,
+    sample_request q = {.rng = "torch-cpu",
+                        .per_class = 1,
+                        .compat = -1,
+                        .how = METHOD_DEFAULT,
                         .begin.strength = -1};
     const option options[] = {
         {"class", 'c', OPTION_TEXTS, &q.classes, "C",
@@ -363,7 +369,8 @@ status cli_sample(int argc, char **argv)
         {"rng", 0, OPTION_TEXT, &q.rng, "NAME",
          "random generator: torch-cpu; torch-cpu-scalar, for a processor without AVX2; "
          "torch-cuda:SMs or torch-cuda:SMsxTHREADS, for a GPU with SMs multiprocessors of THREADS "
-         "threads each (2048 unless given) [torch-cpu]", 0, 0, NULL},
+         "threads each (2048 unless given) [torch-cpu]",
+         0, 0, NULL},
         OPTIONS_METHOD(&q.how),
         OPTIONS_TYPE(&q.type),
         {"compat", 0, OPTION_CHOICE, &q.compat, "NAME",
@@ -384,10 +391,13 @@ status cli_sample(int argc, char **argv)
         {0},
     };
     const char *const positional[] = {"MODEL", NULL};
-    const command c = {.name = "sample", .arguments = "MODEL [--class C] [-n N] [--out PATH] ...",
+    const command c = {.name = "sample",
+                       .arguments = "MODEL [--class C] [-n N] [--out PATH] ...",
                        .summary = "Draws pictures of a class from a class-conditional diffusion "
                                   "transformer.",
-                       .positional = positional, .values = &q.model, .details = details,
+                       .positional = positional,
+                       .values = &q.model,
+                       .details = details,
                        .options = options};
     bool helped;
     status st = options_parse(&c, argc, argv, &helped);

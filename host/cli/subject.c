@@ -33,11 +33,15 @@ status cli_check_subject(const char *verb, const subject *s)
 status cli_open_subject(model *m, const subject *s, vae_need need)
 {
     if (s->arch) return paper_model(m, s->arch, s->image_size == PAPER_512 ? 512 : 256);
-    status st = model_open(m, &(model_request){.name = s->words.items[0], .vae = s->vae,
-                                               .heads = s->heads, .n_classes = s->n_classes,
-                                               .forced = -1, .need_dit = true,
+    status st = model_open(m, &(model_request){.name = s->words.items[0],
+                                               .vae = s->vae,
+                                               .heads = s->heads,
+                                               .n_classes = s->n_classes,
+                                               .forced = -1,
+                                               .need_dit = true,
                                                .weights = s->which.weights,
-                                               .variant = s->which.variant, .vae_use = need});
+                                               .variant = s->which.variant,
+                                               .vae_use = need});
     if (st == OK) st = dit_check(m);
     return st == OK && m->has_vae ? vae_check(m) : st;
 }

@@ -75,8 +75,7 @@ static status check_options(tune_options *q)
         const tuned_operator *o = tuned_operators;
         while (o->op && strcmp(o->op, q->only.items[i]) != 0) o++;
         if (!o->op)
-            return fail(ERR_USAGE, "--only %s: expected gemm, attention or conv",
-                        q->only.items[i]);
+            return fail(ERR_USAGE, "--only %s: expected gemm, attention or conv", q->only.items[i]);
     }
     return parse_budget(q);
 }
@@ -98,9 +97,15 @@ static void make_words(child_words *w, const tune_options *q, const device *d, c
     snprintf(w->index, sizeof w->index, "%d", d->info.index);
     snprintf(w->heads, sizeof w->heads, "%d", q->of.heads);
     snprintf(w->classes, sizeof w->classes, "%d", q->of.n_classes);
-    const char *all[] = {"tune-worker", "--device", w->index, "--kernels",
-                         kernel_class_names[q->on.kernels], "--precision",
-                         precision_names[q->on.precision], "--mode", mode};
+    const char *all[] = {"tune-worker",
+                         "--device",
+                         w->index,
+                         "--kernels",
+                         kernel_class_names[q->on.kernels],
+                         "--precision",
+                         precision_names[q->on.precision],
+                         "--mode",
+                         mode};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) w->words[n++] = all[i];
     const subject *of = &q->of;
     if (with_model && of->arch) {
@@ -134,8 +139,12 @@ status cli_tune_worker(int argc, char **argv)
         OPTIONS_DEVICE(&q.on),
         {0},
     };
-    const command c = {.name = "tune-worker", .arguments = "", .summary = "A child of ditcl tune.",
-                       .options = options, .rest = true, .extra = &q.of.words};
+    const command c = {.name = "tune-worker",
+                       .arguments = "",
+                       .summary = "A child of ditcl tune.",
+                       .options = options,
+                       .rest = true,
+                       .extra = &q.of.words};
     bool helped;
     device d = {0};
     model m = {0};
@@ -224,10 +233,13 @@ static void print_table(const search *s, const peaks *p)
         }
         if (r->best.t && r->default_seconds > 0.0)
             printf("x%-5.2f ", r->default_seconds / r->best.seconds);
-        else printf("%6s ", "-");
+        else
+            printf("%6s ", "-");
         printf("%5d %7d %6d %5d  ", r->tried, r->refused, r->failed, r->wrong);
-        if (r->best.t) print_winner(&r->best);
-        else printf("not measured\n");
+        if (r->best.t)
+            print_winner(&r->best);
+        else
+            printf("not measured\n");
     }
 }
 
@@ -268,8 +280,11 @@ static status search_on(const tune_options *q, device *d, model *m)
 {
     child_words words;
     progress line;
-    search s = {.d = d, .budget = q->seconds, .worker = words.words,
-                .progress = show, .progress_context = &line};
+    search s = {.d = d,
+                .budget = q->seconds,
+                .worker = words.words,
+                .progress = show,
+                .progress_context = &line};
     peaks p = {0};
     status st = OK;
     progress_start(&line, "tuning", q->quiet);
@@ -307,12 +322,11 @@ static status import_lines(const tune_options *q, device *d, store *s)
     TRY(store_read(&new, q->import, &d->info, d->settings.warn));
     TRY(stored_use(d, &new));
     if (new.n == 0)
-        TRY(fail(ERR_FORMAT, "%s: no line can be used on device %d (%s)", q->import,
-                 d->info.index, d->info.name));
+        TRY(fail(ERR_FORMAT, "%s: no line can be used on device %d (%s)", q->import, d->info.index,
+                 d->info.name));
     for (size_t i = 0; i < new.n; i++) TRY(store_put(s, &new.lines[i]));
     TRY(store_save(s, &d->info));
-    if (!q->quiet)
-        fprintf(stderr, "%zu line%s imported\n", new.n, new.n == 1 ? "" : "s");
+    if (!q->quiet) fprintf(stderr, "%zu line%s imported\n", new.n, new.n == 1 ? "" : "s");
 done:
     store_free(&new);
     return st;
@@ -369,11 +383,13 @@ static status run_tune(tune_options *q)
     if (!with_store(q)) TRY(cli_open_subject(&m, &q->of, VAE_NEEDED));
     cli_tell_weights(&m, q->quiet);
     TRY(cli_open_device(&d, &q->on, q->quiet));
-    if (with_store(q)) TRY(use_store(q, &d));
+    if (with_store(q))
+        TRY(use_store(q, &d));
     else if (d.info.quirk.has[QUIRK_POISON_BUFFERS])
-        st = fail(ERR_DEVICE, "device %d (%s) is an emulator: its times say nothing",
-                  d.info.index, d.info.name);
-    else TRY(search_on(q, &d, &m));
+        st = fail(ERR_DEVICE, "device %d (%s) is an emulator: its times say nothing", d.info.index,
+                  d.info.name);
+    else
+        TRY(search_on(q, &d, &m));
 done:
     device_close(&d);
     model_close(&m);
@@ -384,8 +400,10 @@ status cli_tune(int argc, char **argv)
 {
     tune_options q = {.of.image_size = -1, .budget = "2m"};
     const option options[] = {
-        {"budget", 0, OPTION_TEXT, &q.budget, "TIME", "how long to search: 90s, 2m, 1h; or full, "
-         "until nothing better is likely [2m]", 0, 0, NULL},
+        {"budget", 0, OPTION_TEXT, &q.budget, "TIME",
+         "how long to search: 90s, 2m, 1h; or full, "
+         "until nothing better is likely [2m]",
+         0, 0, NULL},
         {"only", 0, OPTION_LIST, &q.only, "NAME",
          "tune only these operators: gemm, attention, conv; commas separate [all]", 0, 0, NULL},
         {"show", 0, OPTION_FLAG, &q.show, NULL, "print what is stored for the device", 0, 0, NULL},
@@ -393,8 +411,10 @@ status cli_tune(int argc, char **argv)
          "write what is stored for the device to a .conf file", 0, 0, NULL},
         {"import", 0, OPTION_TEXT, &q.import, "FILE",
          "store the lines of a file that can be used on the device", 0, 0, NULL},
-        {"forget", 0, OPTION_FLAG, &q.forget, NULL, "remove what is stored for the device, and "
-         "what first-use checks found on all devices", 0, 0, NULL},
+        {"forget", 0, OPTION_FLAG, &q.forget, NULL,
+         "remove what is stored for the device, and "
+         "what first-use checks found on all devices",
+         0, 0, NULL},
         OPTIONS_SUBJECT(&q.of),
         OPTIONS_DEVICE(&q.on),
         OPTION_QUIET_RESULTS(&q.quiet),

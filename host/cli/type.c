@@ -33,8 +33,9 @@ void cli_tell_weights(const model *m, bool quiet)
 void cli_tell_labels(const model *m, bool quiet)
 {
     if (quiet || m->labels_by != LABELS_ASSUMED) return;
-    fprintf(stderr, "%s: the last row of its label table is taken for the null class "
-                    "(--num-classes %d: it is a class)\n",
+    fprintf(stderr,
+            "%s: the last row of its label table is taken for the null class "
+            "(--num-classes %d: it is a class)\n",
             TEXT_SHOWN(m->path), m->dit.n_classes + 1);
 }
 
@@ -51,7 +52,8 @@ void cli_tell_vae(const model *m, bool verbose)
     if (is_copied(&m->dit_weights.file) || is_copied(&m->vae_weights.file))
         fprintf(stderr, "weights are read into memory: their file system maps no files\n");
     if (!m->vae_assumed) return;
-    fprintf(stderr, "%s: a bare VAE: %d groups and a scaling factor of %g are assumed (a "
-                    "config.json beside it says others)\n",
+    fprintf(stderr,
+            "%s: a bare VAE: %d groups and a scaling factor of %g are assumed (a "
+            "config.json beside it says others)\n",
             TEXT_SHOWN(m->vae_weights.file.path), m->vae.groups, (double)m->vae.scaling_factor);
 }

@@ -37,9 +37,8 @@ status buffer_create(device *d, buf *b, size_t count, const char *what)
         return fail(ERR_LIMIT, "%s needs a buffer of %.1f MB, the device's largest is %.1f MB%s",
                     what, megabytes, (double)d->info.max_alloc_bytes / 1e6, limit);
     if (d->allocated_bytes + count * ELEMENT > d->info.memory_bytes)
-        return fail(ERR_LIMIT,
-                    "%s needs %.1f MB beside %.1f MB in use, the device has %.1f MB%s", what,
-                    megabytes, (double)d->allocated_bytes / 1e6,
+        return fail(ERR_LIMIT, "%s needs %.1f MB beside %.1f MB in use, the device has %.1f MB%s",
+                    what, megabytes, (double)d->allocated_bytes / 1e6,
                     (double)d->info.memory_bytes / 1e6, limit);
     if (d->pretended) {
         *b = (buf){d->pretended, count}; /* anything but null */

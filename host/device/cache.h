@@ -13,7 +13,7 @@
 #include "base/hash.h"
 #include "base/status.h"
 
-#define CACHE_BYTES ((uint64_t)256 << 20)      /* that all files may have */
+#define CACHE_BYTES ((uint64_t)256 << 20)     /* that all files may have */
 #define CACHE_FILE_BYTES ((uint64_t)64 << 20) /* that one file may have */
 
 /* *binary = what was stored under key, freed with free(). ERR_FILE when there is no such file,

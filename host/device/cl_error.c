@@ -3,7 +3,10 @@
 
 #include "device/opencl.h"
 
-#define CODE(name) {name, #name}
+#define CODE(name)                                                                                 \
+    {                                                                                              \
+        name, #name                                                                                \
+    }
 static const struct {
     cl_int code;
     const char *name;

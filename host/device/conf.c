@@ -60,8 +60,7 @@ static bool version_below(const char *from, const char *bound)
                (bound[n] == '?' ||
                 tolower((unsigned char)bound[n]) == tolower((unsigned char)from[n])))
             n++;
-        if (n == lead && isdigit((unsigned char)from[n]))
-            return numbers_below(from + n, bound + n);
+        if (n == lead && isdigit((unsigned char)from[n])) return numbers_below(from + n, bound + n);
     }
     return false;
 }
@@ -75,10 +74,10 @@ status conf_match(bool *matches, char *word, const conf_subject *subject, const 
                     line_number, word);
     bool below = *sign == '<';
     *sign = 0;
-    const char *value = !strcmp(word, "platform") ? subject->platform
-                        : !strcmp(word, "vendor") ? subject->vendor
-                        : !strcmp(word, "device") ? subject->device
-                        : !strcmp(word, "driver") ? subject->driver
+    const char *value = !strcmp(word, "platform")  ? subject->platform
+                        : !strcmp(word, "vendor")  ? subject->vendor
+                        : !strcmp(word, "device")  ? subject->device
+                        : !strcmp(word, "driver")  ? subject->driver
                         : !strcmp(word, "version") ? (subject->version ? subject->version : "")
                                                    : NULL;
     if (!value)
@@ -218,8 +217,7 @@ static status apply_line(quirks *q, char *line, bool *matches, const conf_subjec
     } else if (!strcmp(word, "advice")) {
         apply_advice(q, save, *matches);
     } else if (!strcmp(word, "cache")) {
-        st = apply_cache(q, strtok_r(NULL, " \t\r", &save), *matches, name,
-                         line_number);
+        st = apply_cache(q, strtok_r(NULL, " \t\r", &save), *matches, name, line_number);
     } else if (strcmp(word, "tune") != 0) {
         st = fail(ERR_FORMAT,
                   "%s:%d: found \"%s\", expected match, quirk, has, advice, cache or tune", name,

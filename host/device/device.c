@@ -144,9 +144,9 @@ static status describe_local(device_info *info, cl_device_id id)
     size_t used;
     GET(id, CL_DEVICE_LOCAL_MEM_SIZE, bytes);
     TRY(ask(id, CL_DEVICE_LOCAL_MEM_TYPE, sizeof type, &type, &used));
-    info->local = !bytes || (used && type == CL_NONE)  ? LOCAL_NONE
-                  : used && type == CL_GLOBAL          ? LOCAL_GLOBAL
-                                                       : LOCAL_OWN;
+    info->local = !bytes || (used && type == CL_NONE) ? LOCAL_NONE
+                  : used && type == CL_GLOBAL         ? LOCAL_GLOBAL
+                                                      : LOCAL_OWN;
     info->local_bytes = info->local == LOCAL_NONE ? 0 : bytes;
 done:
     return st;
@@ -199,8 +199,7 @@ static void limit_by_quirks(device_info *info)
     size_t group = (size_t)q->value[QUIRK_MAX_GROUP];
     uint64_t bytes = (uint64_t)q->value[QUIRK_MAX_BUFFER_MB] << 20;
     if (q->has[QUIRK_MAX_GROUP] && group < info->max_work_group) info->max_work_group = group;
-    if (q->has[QUIRK_MAX_BUFFER_MB] && bytes < info->max_alloc_bytes)
-        info->max_alloc_bytes = bytes;
+    if (q->has[QUIRK_MAX_BUFFER_MB] && bytes < info->max_alloc_bytes) info->max_alloc_bytes = bytes;
     if (q->has[QUIRK_NO_SUBGROUPS]) info->subgroups = false;
 }
 
@@ -250,8 +249,7 @@ static status note_empty(device_list *list, cl_platform_id platform, const char 
     char name[sizeof list->empty->name] = "?";
     clGetPlatformInfo(platform, CL_PLATFORM_NAME, sizeof name - 1, name, NULL);
     status st = memory_grow(&list->empty, &capacity, capacity + 1, sizeof *list->empty);
-    if (st == OK)
-        st = conf_apply_embedded(&found, &(conf_subject){name, "", "", "", ""});
+    if (st == OK) st = conf_apply_embedded(&found, &(conf_subject){name, "", "", "", ""});
     if (st != OK) return st;
     empty_platform *e = &list->empty[list->n_empty++];
     text_copy(e->name, sizeof e->name, name);
@@ -292,8 +290,10 @@ static status check_limits(void)
     enum { NEEDED = 900 }; /* MB: a compiler's libraries, and room to compile a kernel; measured */
     uint64_t left = memory_left() >> 20;
     if (left >= NEEDED) return OK;
-    fail(ERR_LIMIT, "this process may take %llu MB more (ulimit -v or -d), OpenCL drivers need %d "
-                    "MB", (unsigned long long)left, NEEDED);
+    fail(ERR_LIMIT,
+         "this process may take %llu MB more (ulimit -v or -d), OpenCL drivers need %d "
+         "MB",
+         (unsigned long long)left, NEEDED);
     fail_hint("ulimit -v unlimited, or a higher limit, before ditcl");
     return ERR_LIMIT;
 }
@@ -440,8 +440,10 @@ static status no_device(const device_list *list)
     }
     fail(ERR_DEVICE, "no OpenCL device found (platforms without devices: %s)%s%s", names,
          *list->note ? "; " : "", list->note);
-    if (*advice) fail_hint("%s", advice);
-    else fail_hint("install another driver: apt install pocl-opencl-icd runs on any CPU");
+    if (*advice)
+        fail_hint("%s", advice);
+    else
+        fail_hint("install another driver: apt install pocl-opencl-icd runs on any CPU");
     return ERR_DEVICE;
 }
 
@@ -488,10 +490,12 @@ status device_choose(int *index, const device_list *list, const char *selector)
 
 const char *const kernel_class_names[] = {
     [CLASS_AUTO] = "auto", [CLASS_CPU] = "cpu", [CLASS_GPU] = "gpu", [N_CLASSES] = NULL};
-const char *const local_names[] = {[LOCAL_OWN] = "local", [LOCAL_GLOBAL] = "global",
-                                   [LOCAL_NONE] = "none", [N_LOCALS] = NULL};
-const char *const precision_names[] = {[PRECISION_AUTO] = "auto", [PRECISION_FP32] = "fp32",
-                                       [PRECISION_BF16] = "bf16", [PRECISION_FP16] = "fp16",
+const char *const local_names[] = {
+    [LOCAL_OWN] = "local", [LOCAL_GLOBAL] = "global", [LOCAL_NONE] = "none", [N_LOCALS] = NULL};
+const char *const precision_names[] = {[PRECISION_AUTO] = "auto",
+                                       [PRECISION_FP32] = "fp32",
+                                       [PRECISION_BF16] = "bf16",
+                                       [PRECISION_FP16] = "fp16",
                                        [N_PRECISIONS] = NULL};
 
 /* What shapes the kernels: the class, the processor's features, the width of its vectors. */
@@ -538,8 +542,10 @@ status device_open(device *d, const device_info *info, const device_settings *se
     CL_TRY("clCreateCommandQueue", code);
     pace_init(d);
     d->checks = d->settings.checks;
-    if (d->checks) TRY(d->checks->probe(d->checks, d));
-    else if (!d->settings.unprobed) TRY(probe_features(d));
+    if (d->checks)
+        TRY(d->checks->probe(d->checks, d));
+    else if (!d->settings.unprobed)
+        TRY(probe_features(d));
 done:
     if (st != OK) {
         fail_in(st, "device %d (%s)", info->index, info->name);

@@ -25,7 +25,11 @@ extern const char *const kernel_class_names[]; /* "auto", "cpu", "gpu", null */
  * 1e-5); fp32; bf16 and fp16: inputs rounded to bfloat16 or fp16, fp32 sums. An operator without
  * such kernels computes in fp32; commands refuse a precision that GEMM does not have. */
 typedef enum {
-    PRECISION_AUTO, PRECISION_FP32, PRECISION_BF16, PRECISION_FP16, N_PRECISIONS
+    PRECISION_AUTO,
+    PRECISION_FP32,
+    PRECISION_BF16,
+    PRECISION_FP16,
+    N_PRECISIONS
 } precision;
 extern const char *const precision_names[]; /* "auto", "fp32", "bf16", "fp16", null */
 
@@ -46,7 +50,7 @@ typedef struct first_use_checks {
     bool (*struck)(struct first_use_checks *c, const struct device *d,
                    const struct first_use *what);
     void (*close)(struct first_use_checks *c); /* frees it */
-    char why[320]; /* of the last that was not right */
+    char why[320];                             /* of the last that was not right */
 } first_use_checks;
 
 /* Where local memory is: of its own kind, which is fast; in global memory, where staging is only
@@ -58,10 +62,10 @@ extern const char *const local_names[]; /* "local", "global", "none", null: the 
 typedef struct {
     kernel_class class; /* CLASS_AUTO: as suits the device */
     precision precision;
-    bool no_cache; /* build every program anew */
-    bool profiled; /* the queue keeps times, where it can: span.h */
+    bool no_cache;     /* build every program anew */
+    bool profiled;     /* the queue keeps times, where it can: span.h */
     int max_launch_ms; /* by prediction, see pace.h; negative: no limit; 0: 100, on CPUs none */
-    int slice_groups; /* for tests: every launch in slices of so many work-groups; 0: pace.h */
+    int slice_groups;  /* for tests: every launch in slices of so many work-groups; 0: pace.h */
     /* Called with a line about something unasked, such as a cached program that was refused; may be
      * null. */
     void (*note)(const char *line);
@@ -75,8 +79,8 @@ typedef struct {
     int index;   /* over all platforms, as printed */
     char id[24]; /* "platform:device", as clinfo counts */
     char platform[128], name[128], vendor[128], driver[128], version[128];
-    int c_version;       /* of OpenCL C: 102 is 1.2; 0: not known */
-    device_kind kind;    /* the first of GPU, accelerator, CPU that the device claims */
+    int c_version;    /* of OpenCL C: 102 is 1.2; 0: not known */
+    device_kind kind; /* the first of GPU, accelerator, CPU that the device claims */
     bool kinds[N_DEVICE_KINDS];
     bool unified_memory; /* shares the host's: an integrated GPU or a CPU */
     unsigned compute_units;
@@ -152,14 +156,14 @@ typedef struct device {
     device_tuned *tuned; /* the newest first */
     device_handles *handles;
     bool tries; /* kernels that may need more than the device has, which is then no loss */
-    struct record *recorder;  /* null, or takes down what is queued: record.h */
-    first_use_checks *checks; /* null, or the settings' */
+    struct record *recorder;     /* null, or takes down what is queued: record.h */
+    first_use_checks *checks;    /* null, or the settings' */
     struct pretended *pretended; /* not null: an offline device, see pretend.h */
     struct {
         char name[24]; /* the model's or the operator's; "": none yet */
-        bool given; /* the name, by record_name, and not yet the work */
+        bool given;    /* the name, by record_name, and not yet the work */
         double flops, bytes;
-    } announced; /* by record_work, of the operator that queues now */
+    } announced;              /* by record_work, of the operator that queues now */
     uint64_t allocated_bytes; /* by buffer_create, still held */
     /* For messages: the arithmetics that each operator ran in, as bits (arith in ops/op.h), and the
      * layers that stayed in fp32, as their weights are too large for fp16. */

@@ -49,8 +49,10 @@ static bool works(const char *path)
         if (!*folder || !strcmp(folder, ".")) return false;
         errno = ENOENT; /* whatever lstat said */
         if (slash == folder) slash++;
-        if (slash) *slash = 0;
-        else strcpy(folder, ".");
+        if (slash)
+            *slash = 0;
+        else
+            strcpy(folder, ".");
     }
     if (!S_ISDIR(info.st_mode)) {
         errno = ENOTDIR;
@@ -123,8 +125,10 @@ static void choose_cache(char *note, size_t size)
         snprintf(note, size, "the driver's cache is in %.400s, since %.400s cannot be used: %s",
                  other, folder, reason);
     } else {
-        snprintf(note, size, "%.400s, where the driver keeps programs, cannot be used: %s; "
-                             "%s=FOLDER names another", folder, reason, variable);
+        snprintf(note, size,
+                 "%.400s, where the driver keeps programs, cannot be used: %s; "
+                 "%s=FOLDER names another",
+                 folder, reason, variable);
     }
 }
 

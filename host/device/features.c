@@ -96,7 +96,10 @@ static void list_names(char out[160])
     size_t used = 0;
     for (int i = 0; i < N_FEATURES; i++)
         used += (size_t)snprintf(out + used, 160 - used, "%s%s",
-                                 i == 0 ? "" : i == N_FEATURES - 1 ? " or " : ", ", names[i]);
+                                 i == 0                ? ""
+                                 : i == N_FEATURES - 1 ? " or "
+                                                       : ", ",
+                                 names[i]);
 }
 
 static status apply_claim(bool has[N_FEATURES], bool own, const char *word, size_t length)

@@ -30,8 +30,8 @@ status launch_kernel(device *d, kernel *k, range global, range local, const arg 
         if (local.size[i] == 0) local.size[i] = 1;
         group *= local.size[i];
         if (global.size[i] % local.size[i] != 0)
-            return fail(ERR_DEVICE, "kernel %s: range %zu is no multiple of its group %zu",
-                        k->name, global.size[i], local.size[i]);
+            return fail(ERR_DEVICE, "kernel %s: range %zu is no multiple of its group %zu", k->name,
+                        global.size[i], local.size[i]);
         groups[i] = global.size[i] / local.size[i];
     }
     if (group > d->info.max_work_group)

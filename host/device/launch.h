@@ -31,7 +31,7 @@ static inline arg arg_float(float f)
     return (arg){.kind = ARG_FLOAT, .f = f};
 }
 
-#define ARG(x) _Generic((x), buf: arg_buf, int: arg_int, float: arg_float)(x)
+#define ARG(x) _Generic((x), buf : arg_buf, int : arg_int, float : arg_float)(x)
 
 typedef struct {
     size_t size[3]; /* 0 counts as 1 */

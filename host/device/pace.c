@@ -17,8 +17,10 @@ void pace_init(device *d)
     int ms = d->settings.max_launch_ms;
     pace *p = &d->handles->pace;
     *p = (pace){.slow = 1.0};
-    if (ms > 0) p->limit = ms * 1e-3;
-    else if (d->info.kind != DEVICE_CPU) p->limit = ms < 0 ? HUGE_VAL : default_limit;
+    if (ms > 0)
+        p->limit = ms * 1e-3;
+    else if (d->info.kind != DEVICE_CPU)
+        p->limit = ms < 0 ? HUGE_VAL : default_limit;
 }
 
 void pace_free(launch_rate *rates)
@@ -125,7 +127,7 @@ static status find_rate(launch_rate **rate, launch_rate **all, const device *d,
         }
     TRY(memory_alloc(rate, 1, sizeof **rate));
     **rate = (launch_rate){.next = *all, .work = work};
-    memcpy((*rate)->groups, groups, sizeof (*rate)->groups);
+    memcpy((*rate)->groups, groups, sizeof(*rate)->groups);
     *all = *rate;
 done:
     return st;

@@ -13,8 +13,11 @@
 status device_pretend(device *d, pretended *p, const device_info *limits,
                       const device_settings *settings)
 {
-    *d = (device){.info = *limits, .settings = *settings, .pretended = p,
-                  .class = settings->class, .vector_width = 4};
+    *d = (device){.info = *limits,
+                  .settings = *settings,
+                  .pretended = p,
+                  .class = settings->class,
+                  .vector_width = 4};
     return memory_alloc(&d->handles, 1, sizeof *d->handles);
 }
 
@@ -31,8 +34,7 @@ void pretended_free(pretended *p)
 }
 
 /* name null: any kernel of the program. */
-static pretended_kernel *find(pretended *p, const char *file, const char *name,
-                              const char *options)
+static pretended_kernel *find(pretended *p, const char *file, const char *name, const char *options)
 {
     for (size_t i = 0; i < p->n; i++) {
         pretended_kernel *k = &p->kernels[i];

@@ -10,15 +10,15 @@
 /* One kernel of a program: cl/<file> with the options of a build. */
 typedef struct {
     char *file, *name, *options, *path; /* path: of the program's source in the folder */
-    size_t group;    /* work-items of its largest work-group; 0: never launched */
+    size_t group;                /* work-items of its largest work-group; 0: never launched */
     const char *set, *precision; /* what the device was set to when it first asked for this */
 } pretended_kernel;
 
 /* What several devices, one after the other, ask for. */
 typedef struct pretended {
-    const char *folder; /* must be there */
+    const char *folder;          /* must be there */
     const char *set, *precision; /* of the kernels to come; they must last */
-    const void *serving; /* null, or the tuning of ops/tuning.h that serves where it can */
+    const void *serving;         /* null, or the tuning of ops/tuning.h that serves where it can */
     pretended_kernel *kernels;
     size_t n, capacity;
 } pretended;

@@ -24,10 +24,10 @@ const char *probe_tile_options(const device *d)
 }
 
 /* Ties on both sides, the largest and smallest, and what is no number. */
-static const float values[VALUES] = {
-    0x1.01p0f, 0x1.03p0f,  -0x1.01p0f,    0x1.0100002p0f, 0x1.00fffep0f, 3.14159274f,
-    -1e-30f,   1e30f,      0x1.fefffep127f, -65504.0f,    0.0f,          INFINITY,
-    -INFINITY, 0x1p-126f,  1.0f / 3.0f,   NAN};
+static const float values[VALUES] = {0x1.01p0f,       0x1.03p0f,   -0x1.01p0f,  0x1.0100002p0f,
+                                     0x1.00fffep0f,   3.14159274f, -1e-30f,     1e30f,
+                                     0x1.fefffep127f, -65504.0f,   0.0f,        INFINITY,
+                                     -INFINITY,       0x1p-126f,   1.0f / 3.0f, NAN};
 
 /* The two factors of the product. */
 static int left(int i)
@@ -295,17 +295,17 @@ static void note_absent(const device *d, const matrix_unit *u, const char *why)
 static status probe_unit(device *d, const matrix_unit *u)
 {
     /* their factors come from local memory, even in the probe */
-    bool fits = d->info.local_bytes >= LEAST_LOCAL &&
-                d->info.max_work_group >= (size_t)u->items;
+    bool fits = d->info.local_bytes >= LEAST_LOCAL && d->info.max_work_group >= (size_t)u->items;
     bool is_right = false;
     status st = fits ? run_unit(d, u, &is_right) : OK;
     if (says_nothing(st)) return st;
     keep(d, u->feature, st, is_right);
     d->feature[u->feature] = st == OK && is_right;
     if (!d->feature[u->feature])
-        note_absent(d, u, !fits      ? "the work-groups or the local memory are too small"
-                          : st == OK ? "their probe gave wrong products"
-                                     : fail_line());
+        note_absent(d, u,
+                    !fits      ? "the work-groups or the local memory are too small"
+                    : st == OK ? "their probe gave wrong products"
+                               : fail_line());
     if (st != OK) fail_clear();
     return OK;
 }
@@ -318,8 +318,9 @@ int probe_list(feature_id out[N_FEATURES], const device *d)
     bool pairs = d->class == CLASS_CPU && d->settings.precision != PRECISION_FP32;
     for (int i = 0; i < N_FEATURES; i++) {
         bool used = i == FEATURE_AVX512_BF16 || i == FEATURE_AMX_BF16 ? pairs
-                    : i == FEATURE_SUBGROUPS || i == FEATURE_IMAGES ? d->class == CLASS_GPU
-                                                 : d->class == CLASS_GPU && unit_parts(d);
+                    : i == FEATURE_SUBGROUPS || i == FEATURE_IMAGES
+                        ? d->class == CLASS_GPU
+                        : d->class == CLASS_GPU && unit_parts(d);
         if (used && d->feature[i]) out[n++] = (feature_id)i;
     }
     return n;

@@ -41,8 +41,8 @@ static char *build_log(const device *d, const kernel *k)
 {
     size_t size = 0;
     char *log = NULL;
-    cl_int code = clGetProgramBuildInfo(k->program, d->handles->id, CL_PROGRAM_BUILD_LOG, 0, NULL,
-                                        &size);
+    cl_int code =
+        clGetProgramBuildInfo(k->program, d->handles->id, CL_PROGRAM_BUILD_LOG, 0, NULL, &size);
     if (code != CL_SUCCESS || memory_alloc(&log, size + 1, 1) != OK) return NULL;
     clGetProgramBuildInfo(k->program, d->handles->id, CL_PROGRAM_BUILD_LOG, size, log, NULL);
     return log;
@@ -59,8 +59,8 @@ static status build_failed(device *d, const kernel *k, cl_int code)
     char *first = log ? strstr(log, "error") : NULL;
     while (first && first > log && first[-1] != '\n') first--;
     int n = first ? (int)strcspn(first, "\n") : 0;
-    fail(ERR_BUILD, "building cl/%s with %s: %s: %.*s", k->file, k->options, cl_error_name(code),
-         n, first ? first : "");
+    fail(ERR_BUILD, "building cl/%s with %s: %s: %.*s", k->file, k->options, cl_error_name(code), n,
+         first ? first : "");
     fail_hint("DITCL_BUILD_LOG=1 prints the compiler's whole log");
     free(log);
     return ERR_BUILD;
@@ -78,9 +78,17 @@ static hash128 key_of(const device *d, const kernel *k, const text *source)
     int n = snprintf(numbers, sizeof numbers, "%zu %u", sizeof(void *), d->info.native_vector);
     for (int i = 0; i < N_FEATURES; i++)
         n += snprintf(numbers + n, sizeof numbers - (size_t)n, " %d", d->feature[i]);
-    const char *const parts[] = {"ditcl " DITCL_VERSION, numbers, d->info.platform, version,
-                                 d->info.vendor, d->info.name, d->info.driver, d->info.version,
-                                 k->file, k->options, source->data};
+    const char *const parts[] = {"ditcl " DITCL_VERSION,
+                                 numbers,
+                                 d->info.platform,
+                                 version,
+                                 d->info.vendor,
+                                 d->info.name,
+                                 d->info.driver,
+                                 d->info.version,
+                                 k->file,
+                                 k->options,
+                                 source->data};
     hash_start(&w);
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) hash_add_text(&w, parts[i]);
     return hash_end(&w);
@@ -99,8 +107,8 @@ static status open_kernel(device *d, kernel *k)
     cl_int code;
     k->handle = clCreateKernel(k->program, k->name, &code);
     CL_TRY("clCreateKernel", code);
-    CL_TRY("clGetKernelInfo", clGetKernelInfo(k->handle, CL_KERNEL_NUM_ARGS, sizeof k->n_args,
-                                              &k->n_args, NULL));
+    CL_TRY("clGetKernelInfo",
+           clGetKernelInfo(k->handle, CL_KERNEL_NUM_ARGS, sizeof k->n_args, &k->n_args, NULL));
     if (clGetKernelWorkGroupInfo(k->handle, d->handles->id, CL_KERNEL_WORK_GROUP_SIZE,
                                  sizeof k->max_group, &k->max_group, NULL) != CL_SUCCESS)
         k->max_group = 0;
@@ -117,8 +125,8 @@ static status load_stored(device *d, kernel *k)
     status st = OK;
     TRY(cache_read(&binary, &size, k->key));
     const unsigned char *pointer = binary;
-    k->program = clCreateProgramWithBinary(d->handles->context, 1, &d->handles->id, &size,
-                                           &pointer, &of_binary, &code);
+    k->program = clCreateProgramWithBinary(d->handles->context, 1, &d->handles->id, &size, &pointer,
+                                           &of_binary, &code);
     CL_TRY("clCreateProgramWithBinary", code != CL_SUCCESS ? code : of_binary);
     code = clBuildProgram(k->program, 1, &d->handles->id, k->options, NULL, NULL);
     if (code != CL_SUCCESS) TRY(build_failed(d, k, code));
@@ -170,8 +178,8 @@ static status build_source(device *d, kernel *k, const text *source)
     status st = OK;
     cl_int code;
     const char *pointer = source->data;
-    k->program = clCreateProgramWithSource(d->handles->context, 1, &pointer, &source->length,
-                                           &code);
+    k->program =
+        clCreateProgramWithSource(d->handles->context, 1, &pointer, &source->length, &code);
     CL_TRY("clCreateProgramWithSource", code);
     double start = clock_seconds();
     code = clBuildProgram(k->program, 1, &d->handles->id, k->options, NULL, NULL);

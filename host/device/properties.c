@@ -28,9 +28,15 @@ enum {
 
 static const char *const local_kinds[] = {"none", "local", "global", NULL};
 static const char *const cache_kinds[] = {"none", "read_only", "read_write", NULL};
-static const char *const arithmetic[] = {"denorm",       "inf_nan", "round_to_nearest",
-                                         "round_to_zero", "round_to_inf", "fma", "soft_float",
-                                         "correctly_rounded_divide_sqrt", NULL};
+static const char *const arithmetic[] = {"denorm",
+                                         "inf_nan",
+                                         "round_to_nearest",
+                                         "round_to_zero",
+                                         "round_to_inf",
+                                         "fma",
+                                         "soft_float",
+                                         "correctly_rounded_divide_sqrt",
+                                         NULL};
 static const char *const dot_kinds[] = {"packed_8_bit", "8_bit", NULL};
 static const char *const queue_kinds[] = {"out_of_order", "profiling", NULL};
 
@@ -155,23 +161,26 @@ static status put_bytes(property *p, const char *bytes, size_t size)
 }
 
 /* answer: taken over if the property is a text. */
-static status understand(property *p, form as, const char *const *names, char **answer,
-                         size_t size)
+static status understand(property *p, form as, const char *const *names, char **answer, size_t size)
 {
     p->numbers[0] = number(*answer, size);
     p->n = 1;
     switch (as) {
     case BOOLEAN: p->kind = PROPERTY_BOOL; return OK;
-    case UINT: case ULONG: case SIZE: p->kind = PROPERTY_NUMBER; return OK;
+    case UINT:
+    case ULONG:
+    case SIZE: p->kind = PROPERTY_NUMBER; return OK;
     case SIZES:
         p->kind = PROPERTY_LIST;
         p->n = size / sizeof(size_t) < PROPERTY_NUMBERS ? size / sizeof(size_t) : PROPERTY_NUMBERS;
         for (size_t i = 0; i < p->n; i++)
             p->numbers[i] = number(*answer + i * sizeof(size_t), sizeof(size_t));
         return OK;
-    case ENUMERATED: case FLAGS: return put_names(p, as, names, p->numbers[0]);
+    case ENUMERATED:
+    case FLAGS: return put_names(p, as, names, p->numbers[0]);
     case BYTES: return put_bytes(p, *answer, size);
-    case TEXT: case WORDS: break;
+    case TEXT:
+    case WORDS: break;
     }
     p->kind = as == TEXT ? PROPERTY_TEXT : PROPERTY_WORDS;
     p->text = *answer;

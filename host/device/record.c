@@ -78,8 +78,8 @@ void record_work(device *d, const char *name, work w, const char *shape, ...)
 static recorded_launch *add(record *r)
 {
     if (!r || r->failed != OK || r->n == 0) return NULL;
-    r->failed = memory_grow(&r->launches, &r->launches_capacity, r->n_launches + 1,
-                            sizeof *r->launches);
+    r->failed =
+        memory_grow(&r->launches, &r->launches_capacity, r->n_launches + 1, sizeof *r->launches);
     if (r->failed != OK) return NULL;
     recorded_launch *l = &r->launches[r->n_launches++];
     *l = (recorded_launch){0};
@@ -87,8 +87,7 @@ static recorded_launch *add(record *r)
     return l;
 }
 
-void record_launch(device *d, kernel *k, range global, range local, const arg *args,
-                   size_t n_args)
+void record_launch(device *d, kernel *k, range global, range local, const arg *args, size_t n_args)
 {
     recorded_launch *l = add(d->recorder);
     if (!l) return;
@@ -97,8 +96,8 @@ void record_launch(device *d, kernel *k, range global, range local, const arg *a
     if (l->args) memcpy(l->args, args, n_args * sizeof *args);
 }
 
-void record_product(device *d, const clblast_parameters *p, buf c, buf a, buf b,
-                    const int size[3], buf scratch)
+void record_product(device *d, const clblast_parameters *p, buf c, buf a, buf b, const int size[3],
+                    buf scratch)
 {
     recorded_launch *l = add(d->recorder);
     if (!l) return;

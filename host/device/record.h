@@ -60,9 +60,8 @@ status record_replay(const record *r, device *d, size_t index);
 const char *record_kernel(const record *r, const recorded *o, size_t i, const char **options);
 
 /* For this folder: what launch.c and clblast.c queue. */
-void record_launch(device *d, kernel *k, range global, range local, const arg *args,
-                   size_t n_args);
-void record_product(device *d, const clblast_parameters *p, buf c, buf a, buf b,
-                    const int size[3], buf scratch);
+void record_launch(device *d, kernel *k, range global, range local, const arg *args, size_t n_args);
+void record_product(device *d, const clblast_parameters *p, buf c, buf a, buf b, const int size[3],
+                    buf scratch);
 
 #endif

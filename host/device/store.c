@@ -24,8 +24,10 @@ static void file_name(char *out, size_t size, const char *of)
 {
     size_t n = 0;
     for (const char *c = of; *c && n + 8 < size; c++) {
-        if (isalnum((unsigned char)*c)) out[n++] = (char)tolower((unsigned char)*c);
-        else if (n && out[n - 1] != '-') out[n++] = '-';
+        if (isalnum((unsigned char)*c))
+            out[n++] = (char)tolower((unsigned char)*c);
+        else if (n && out[n - 1] != '-')
+            out[n++] = '-';
     }
     while (n && out[n - 1] == '-') n--;
     snprintf(out + n, size - n, n ? ".conf" : "device.conf");
@@ -247,8 +249,8 @@ static const char *parse_tune(store_line *line, char **save)
         } else if (equals) {
             if (!parse_value(line, word, equals)) return "a value is not as NAME=1";
         } else {
-            int n = snprintf(line->shape + used, sizeof line->shape - used, "%s%s",
-                             used ? " " : "", word);
+            int n = snprintf(line->shape + used, sizeof line->shape - used, "%s%s", used ? " " : "",
+                             word);
             if (!made_of(word, islower) || (size_t)n >= sizeof line->shape - used)
                 return "a word is neither a shape nor NAME=1";
         }
@@ -310,8 +312,10 @@ static void load_shipped(parser *p)
 
 static conf_subject subject_of(const device_info *info)
 {
-    return (conf_subject){.platform = info->platform, .vendor = info->vendor,
-                          .device = info->name, .driver = info->driver,
+    return (conf_subject){.platform = info->platform,
+                          .vendor = info->vendor,
+                          .device = info->name,
+                          .driver = info->driver,
                           .version = info->version};
 }
 
@@ -458,7 +462,8 @@ status store_forget(const device_info *info)
     status st = OK;
     TRY(store_path(path, sizeof path, info));
     TRY(keep_others(&all, path, info));
-    if (all.length) TRY(write_whole(path, &all));
+    if (all.length)
+        TRY(write_whole(path, &all));
     else if (file_exists(path) && remove(path) != 0)
         st = fail(ERR_FILE, "%s: cannot be removed: %s", path, strerror(errno));
 done:

@@ -16,8 +16,8 @@ const matrix_unit matrix_units[] = {
 
 int unit_parts(const device *d)
 {
-    static const int parts[N_PRECISIONS] = {[PRECISION_AUTO] = 2, [PRECISION_FP32] = 0,
-                                            [PRECISION_BF16] = 1, [PRECISION_FP16] = 1};
+    static const int parts[N_PRECISIONS] = {
+        [PRECISION_AUTO] = 2, [PRECISION_FP32] = 0, [PRECISION_BF16] = 1, [PRECISION_FP16] = 1};
     return parts[d->settings.precision];
 }
 

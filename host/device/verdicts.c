@@ -129,8 +129,8 @@ static void write_down(const verdicts *v, const verdict *new)
     failure before;
     fail_keep(&before);
     hash_text(digits, new->key);
-    int n = snprintf(line, sizeof line, "%s %s %s %s\n", v->device, digits,
-                     kind_names[new->kind], new->text);
+    int n = snprintf(line, sizeof line, "%s %s %s %s\n", v->device, digits, kind_names[new->kind],
+                     new->text);
     if (path_of(path, true) == OK) {
         const int how = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
         int fd = open(path, how, 0600);
@@ -164,6 +164,8 @@ status verdicts_add(verdicts *v, verdict_kind kind, hash128 key, const char *wor
 void verdicts_forget(void)
 {
     char path[PATH_BYTES];
-    if (path_of(path, false) == OK) unlink(path);
-    else fail_clear();
+    if (path_of(path, false) == OK)
+        unlink(path);
+    else
+        fail_clear();
 }

@@ -19,9 +19,12 @@ static status open_one(tensor_file *file, const char *path)
     TRY(memory_strdup(&file->path, path));
     TRY(tensor_file_map(file, path));
     const file_map *map = &file->maps[0];
-    if (torch_is_archive(map)) TRY(torch_read_archive(file, map, path));
-    else if (torch_is_legacy(map)) TRY(torch_read_legacy(file, map, path));
-    else TRY(safetensors_read(file, map, path));
+    if (torch_is_archive(map))
+        TRY(torch_read_archive(file, map, path));
+    else if (torch_is_legacy(map))
+        TRY(torch_read_legacy(file, map, path));
+    else
+        TRY(safetensors_read(file, map, path));
 done:
     if (st != OK) tensor_file_close(file);
     return st;

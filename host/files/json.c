@@ -34,9 +34,12 @@ static size_t count_values(const char *text, size_t size)
     bool quoted = false;
     for (size_t i = 0; i < size; i++) {
         char c = text[i];
-        if (quoted && c == '\\') i++;
-        else if (c == '"') quoted = !quoted;
-        else if (!quoted) n += c == '{' || c == '[' || c == ',';
+        if (quoted && c == '\\')
+            i++;
+        else if (c == '"')
+            quoted = !quoted;
+        else if (!quoted)
+            n += c == '{' || c == '[' || c == ',';
     }
     return n;
 }

@@ -71,8 +71,8 @@ static json_t *put(json_build *b, json_t *in, const char *key, json_t *value)
         take_failure(b, fail(ERR_FORMAT, "the name %.100s is not UTF-8", key));
         return NULL;
     }
-    int bad = json_is_array(in) ? json_array_append_new(in, value)
-                                : json_object_set_new(in, key, value);
+    int bad =
+        json_is_array(in) ? json_array_append_new(in, value) : json_object_set_new(in, key, value);
     if (bad) no_memory(b);
     return bad ? NULL : value;
 }
@@ -110,9 +110,10 @@ void json_put_null(json_build *b, json_t *in, const char *key)
 void json_put_text(json_build *b, json_t *in, const char *key, const char *value)
 {
     if (!text_is_utf8(value))
-        take_failure(b, fail(ERR_FORMAT, "%.80s: \"%.80s\" is not UTF-8", key ? key : "an item",
-                             value));
-    else put(b, in, key, json_string(value));
+        take_failure(
+            b, fail(ERR_FORMAT, "%.80s: \"%.80s\" is not UTF-8", key ? key : "an item", value));
+    else
+        put(b, in, key, json_string(value));
 }
 
 void json_put_name(json_build *b, json_t *in, const char *key, const char *value)
@@ -176,8 +177,10 @@ static void print_escaped(const char *s, FILE *to)
         int32_t code;
         size_t n = text_decode(s, &code);
         bool plain = text_is_shown(code) || code == '\n';
-        if (plain) fwrite(s, 1, n, to);
-        else if (code < 0x10000) fprintf(to, "\\u%04x", (unsigned)code);
+        if (plain)
+            fwrite(s, 1, n, to);
+        else if (code < 0x10000)
+            fprintf(to, "\\u%04x", (unsigned)code);
         else
             fprintf(to, "\\u%04x\\u%04x", 0xD800u | (unsigned)(code - 0x10000) >> 10,
                     0xDC00u | ((unsigned)code & 0x3FF));

@@ -435,12 +435,15 @@ static status push_scalar(machine *m, unsigned char code)
     case 'M': return push_unsigned(m, 2);
     case 0x8a: return push_long(m, 1);
     case 0x8b: return push_long(m, 4);
-    case 'X': case 'T': return push_text(m, 4);
-    case 0x8c: case 'U': return push_text(m, 1);
+    case 'X':
+    case 'T': return push_text(m, 4);
+    case 0x8c:
+    case 'U': return push_text(m, 1);
     case 0x8d: return push_text(m, 8);
     case 'B': return push_skipped(m, 4);
     case 'C': return push_skipped(m, 1);
-    case 0x8e: case 0x96: return push_skipped(m, 8);
+    case 0x8e:
+    case 0x96: return push_skipped(m, 8);
     default: return push_float(m); /* 'G' */
     }
 }
@@ -467,7 +470,8 @@ static status step(machine *m)
     case '2': return m->depth ? push(m, m->stack[m->depth - 1]) : wrong(m, "copies nothing");
     case 'c': return push_class_of_lines(m);
     case 0x93: return push_class_of_stack(m);
-    case 'R': case 0x81: return call(m, 1);
+    case 'R':
+    case 0x81: return call(m, 1);
     case 0x92: return call(m, 2);
     case 'b': return build(m);
     case 'Q': return persistent(m);

@@ -145,9 +145,12 @@ static uint32_t find_in_xmp(const bytes *b)
     size_t n = sizeof name - 1;
     while (p && (p = memmem(p, (size_t)(end - p), name, n))) {
         p += n;
-        if (end - p >= 2 && *p == '>') p += 1;
-        else if (end - p >= 3 && !memcmp(p, "=\"", 2)) p += 2;
-        else continue;
+        if (end - p >= 2 && *p == '>')
+            p += 1;
+        else if (end - p >= 3 && !memcmp(p, "=\"", 2))
+            p += 2;
+        else
+            continue;
         if (p < end && *p >= '0' && *p <= '9') return *p - (uint32_t)'0';
     }
     return 0;
@@ -169,7 +172,8 @@ status png_orientation(int *orientation, const png_file *f)
         TRY(take_text(&xmp, f, &c, "XML:com.adobe.xmp"));
         at += c.size + PNG_FRAME;
     }
-    if (exif.data) good = read_tiff(&value, exif.data, exif.size);
+    if (exif.data)
+        good = read_tiff(&value, exif.data, exif.size);
     else if (profile.there)
         good = unpack_profile(&profile) && read_tiff(&value, profile.data, profile.size);
     if (!good) TRY(png_damaged(f, "its EXIF data does not begin with TIFF's header"));

@@ -157,8 +157,7 @@ static status read_pass(unsigned char *rgb, reader *r, const pass *p, unsigned c
             return png_damaged(f, "holds %d of %d rows%s: it is cut short", y / p->dy,
                                (f->height - p->y + p->dy - 1) / p->dy,
                                f->interlaced ? " of an interlaced pass" : "");
-        if (row[0] > 4)
-            return png_damaged(f, "row %d has filter %d, expected 0 to 4", y, row[0]);
+        if (row[0] > 4) return png_damaged(f, "row %d has filter %d, expected 0 to 4", y, row[0]);
         unfilter(row + 1, above + 1, n, step, row[0]);
         for (int i = 0; i < width; i++)
             put_pixel(rgb + 3 * ((size_t)y * (size_t)f->width + (size_t)(p->x + i * p->dx)), f,

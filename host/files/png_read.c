@@ -46,9 +46,11 @@ static status check_head(png_file *f)
     uint32_t width = png_read_32(f->bytes + WIDTH_AT), height = png_read_32(f->bytes + HEIGHT_AT);
     if (width < 1 || height < 1 || width > LARGEST_SIDE || height > LARGEST_SIDE ||
         (uint64_t)width * height > MOST_PIXELS)
-        return fail(ERR_LIMIT, "%s: a picture of %lu x %lu, expected 1 to %d a side and at most %d "
-                    "million pixels", f->path, (unsigned long)width, (unsigned long)height,
-                    LARGEST_SIDE, MOST_PIXELS >> 20);
+        return fail(ERR_LIMIT,
+                    "%s: a picture of %lu x %lu, expected 1 to %d a side and at most %d "
+                    "million pixels",
+                    f->path, (unsigned long)width, (unsigned long)height, LARGEST_SIDE,
+                    MOST_PIXELS >> 20);
     if (f->size > FILE_BYTES)
         return fail(ERR_LIMIT, "%s: is larger than %d MB", f->path, FILE_BYTES >> 20);
     f->width = (int)width;
@@ -58,16 +60,18 @@ static status check_head(png_file *f)
 
 static status take_head(png_file *f, const png_chunk *c)
 {
-    static const char *const depths[7] = {"\1\2\4\10\20", "", "\10\20", "\1\2\4\10", "\10\20", "",
-                                          "\10\20"};
+    static const char *const depths[7] = {"\1\2\4\10\20", "", "\10\20", "\1\2\4\10",
+                                          "\10\20",       "", "\10\20"};
     enum { DEPTH, COLOUR, COMPRESSION, FILTER, INTERLACE };
     const unsigned char *p = c->data + 8; /* behind width and height */
     if (p[COLOUR] > 6 || !p[DEPTH] || !strchr(depths[p[COLOUR]], p[DEPTH]))
         return png_damaged(f, "IHDR has colour type %d with %d bits a sample, which PNG does not",
                            p[COLOUR], p[DEPTH]);
     if (p[COMPRESSION] || p[FILTER] || p[INTERLACE] > 1)
-        return png_damaged(f, "IHDR has compression %d, filter %d, interlace %d, expected 0, 0, 0 "
-                           "or 1", p[COMPRESSION], p[FILTER], p[INTERLACE]);
+        return png_damaged(f,
+                           "IHDR has compression %d, filter %d, interlace %d, expected 0, 0, 0 "
+                           "or 1",
+                           p[COMPRESSION], p[FILTER], p[INTERLACE]);
     f->depth = p[DEPTH];
     f->colour = p[COLOUR];
     f->interlaced = p[INTERLACE];
@@ -78,8 +82,10 @@ static status take_head(png_file *f, const png_chunk *c)
 static status take_palette(png_file *f, const png_chunk *c, int *n_colours)
 {
     if (c->size % 3 || c->size < 3 || c->size > 768 || f->data_at || *n_colours)
-        return png_damaged(f, "chunk PLTE at byte %zu: %zu bytes, expected one palette of 1 to 256 "
-                           "colours of 3 before the pixels", c->at, c->size);
+        return png_damaged(f,
+                           "chunk PLTE at byte %zu: %zu bytes, expected one palette of 1 to 256 "
+                           "colours of 3 before the pixels",
+                           c->at, c->size);
     *n_colours = (int)c->size / 3;
     for (int i = 0; i < *n_colours; i++) memcpy(f->palette[i], c->data + 3 * i, 3);
     return OK;
@@ -114,7 +120,8 @@ static status take_chunk(png_file *f, const png_chunk *c, int *n_colours, bool l
         if (c->name[0] & ANCILLARY) return OK;
         return png_damaged(f, "chunk %.4s at byte %zu is not known here", c->name, c->at);
     }
-    if (!f->data_at) f->data_at = c->at;
+    if (!f->data_at)
+        f->data_at = c->at;
     else if (!last)
         return png_damaged(f, "chunk IDAT at byte %zu: other chunks lie between it and the first",
                            c->at);
@@ -144,8 +151,10 @@ static status check_chunk(const png_file *f, size_t at)
     uint32_t found = (uint32_t)crc32(0, c.name, (uInt)c.size + 4);
     uint32_t stored = png_read_32(c.data + c.size);
     if (found == stored) return OK;
-    return png_damaged(f, "chunk %.4s at byte %zu: its content has the checksum 0x%08lx, expected "
-                       "0x%08lx", c.name, at, (unsigned long)found, (unsigned long)stored);
+    return png_damaged(f,
+                       "chunk %.4s at byte %zu: its content has the checksum 0x%08lx, expected "
+                       "0x%08lx",
+                       c.name, at, (unsigned long)found, (unsigned long)stored);
 }
 
 /* Everything up to IEND; what follows it is no part of the picture. */
@@ -169,8 +178,8 @@ done:
 /* Turns and mirrors the pixels as EXIF's orientation says, 2 to 8. */
 static status orient(png *p, int orientation)
 {
-    bool swap = orientation >= 5, flip_y = (orientation >= 3 && orientation <= 4) ||
-                                           (orientation >= 6 && orientation <= 7);
+    bool swap = orientation >= 5,
+         flip_y = (orientation >= 3 && orientation <= 4) || (orientation >= 6 && orientation <= 7);
     bool flip_x = orientation == 2 || orientation == 3 || orientation >= 7;
     int width = swap ? p->height : p->width, height = swap ? p->width : p->height;
     unsigned char *turned = NULL;
@@ -209,8 +218,8 @@ status png_read(png *p, const char *path)
     if (st == OK) st = png_pixels(p->rgb, &f);
     if (st == OK && orientation > 1) st = orient(p, orientation);
     if (st == ERR_MEMORY)
-        st = fail(ERR_MEMORY, "%s: out of memory for a picture of %d x %d", path, f.width,
-                  f.height);
+        st =
+            fail(ERR_MEMORY, "%s: out of memory for a picture of %d x %d", path, f.width, f.height);
 done:
     file_map_close(&map);
     if (st != OK) png_free(p);

@@ -31,7 +31,7 @@ static const struct {
     {"F8_E5M2", 8, DTYPE_OTHER},     {"F8_E4M3", 8, DTYPE_OTHER},     {"F8_E8M0", 8, DTYPE_OTHER},
     {"F8_E4M3FNUZ", 8, DTYPE_OTHER}, {"F8_E5M2FNUZ", 8, DTYPE_OTHER}, {"I16", 16, DTYPE_OTHER},
     {"U16", 16, DTYPE_OTHER},        {"I32", 32, DTYPE_OTHER},        {"U32", 32, DTYPE_OTHER},
-    {"C64", 64, DTYPE_OTHER},        {"F64", 64, DTYPE_F64},        {"I64", 64, DTYPE_OTHER},
+    {"C64", 64, DTYPE_OTHER},        {"F64", 64, DTYPE_F64},          {"I64", 64, DTYPE_OTHER},
     {"U64", 64, DTYPE_OTHER},
 };
 enum { N_TYPES = sizeof types / sizeof *types };

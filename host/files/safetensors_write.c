@@ -35,8 +35,7 @@ static status put_table(json_build *b, json_t *header, const tensor *table, size
     for (size_t i = 0; i < n; i++) {
         size_t bytes = elements(&table[i]) * dtype_bytes(table[i].type);
         if (table[i].type > DTYPE_BF16 || json_object_get(header, table[i].name))
-            return fail(ERR_FORMAT,
-                        "tensor %.200s is there twice, or its type cannot be written",
+            return fail(ERR_FORMAT, "tensor %.200s is there twice, or its type cannot be written",
                         table[i].name);
         put_entry(b, header, &table[i], at, bytes);
         at += bytes;
@@ -51,12 +50,10 @@ static status header_text(text *out, const tensor *table, size_t n, const tensor
     json_build b;
     json_t *header = json_build_begin(&b), *metadata = NULL;
     if (n_notes) metadata = json_put_object(&b, header, "__metadata__");
-    for (size_t i = 0; i < n_notes; i++)
-        json_put_text(&b, metadata, notes[i].key, notes[i].value);
+    for (size_t i = 0; i < n_notes; i++) json_put_text(&b, metadata, notes[i].key, notes[i].value);
     status st = put_table(&b, header, table, n);
     if (st == OK) st = json_build_text(&b, out, JSON_COMPACT);
-    if (st == OK)
-        st = text_append(out, "%*s", (int)(ALIGNMENT - out->length % ALIGNMENT), "");
+    if (st == OK) st = text_append(out, "%*s", (int)(ALIGNMENT - out->length % ALIGNMENT), "");
     json_build_free(&b);
     return st;
 }

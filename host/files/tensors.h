@@ -23,9 +23,9 @@ typedef struct {
     char type_name[20]; /* as the file spells it, for messages */
     int n_dims;
     size_t dims[TENSOR_MAX_DIMS];
-    size_t count;              /* elements */
-    const unsigned char *data; /* inside a mapping; unaligned */
-    bool strided;              /* the elements lie otherwise than in row-major order: */
+    size_t count;                    /* elements */
+    const unsigned char *data;       /* inside a mapping; unaligned */
+    bool strided;                    /* the elements lie otherwise than in row-major order: */
     size_t strides[TENSOR_MAX_DIMS]; /* only then; in elements */
 } tensor;
 

@@ -145,8 +145,8 @@ static status read_storage(const reading *r, storage *s, const pickle_node *pers
     int64_t count = item(r, id, 4)->integer;
     if (count < 0 || (uint64_t)count > SIZE_MAX ||
         !size_mul((size_t)count, types[s->type].bytes, &s->bytes))
-        return fail(ERR_FORMAT, "%s: pickle: storage %.*s has %lld elements", r->path,
-                    TEXT(s->key), (long long)count);
+        return fail(ERR_FORMAT, "%s: pickle: storage %.*s has %lld elements", r->path, TEXT(s->key),
+                    (long long)count);
     s->count = (size_t)count;
     if (id->n_items > 5 && item(r, id, 5)->kind != PICKLE_OTHER)
         return fail(ERR_FORMAT, "%s: pickle: storage %.*s is a view of another: too old a file",
@@ -251,7 +251,8 @@ static status read_tensor(const reading *r, tensor *t, const pickle_node *argume
         item(r, arguments, 2)->n_items != item(r, arguments, 3)->n_items)
         return fail(ERR_FORMAT,
                     "%s: tensor %.200s: expected a storage, an offset, and at most %d sizes and "
-                    "strides", r->path, t->name, TENSOR_MAX_DIMS);
+                    "strides",
+                    r->path, t->name, TENSOR_MAX_DIMS);
     t->n_dims = (int)item(r, arguments, 2)->n_items;
     t->type = types[s->type].type;
     strcpy(t->type_name, types[s->type].name);
@@ -324,9 +325,12 @@ static status note_key(reading *r, const char *path, bool top, const pickle_node
     tensor_key key = {.top = top, .kind = KEY_OTHER};
     tensor_file *f = r->file;
     size_t capacity = f->n_keys;
-    if (rebuilt(r, n)) key.kind = KEY_TENSOR;
-    else if (is_dictionary(n)) key.kind = KEY_DICTIONARY;
-    else if (object_class(r, key.class, n)) key.kind = KEY_OBJECT;
+    if (rebuilt(r, n))
+        key.kind = KEY_TENSOR;
+    else if (is_dictionary(n))
+        key.kind = KEY_DICTIONARY;
+    else if (object_class(r, key.class, n))
+        key.kind = KEY_OBJECT;
     else if (n->kind == PICKLE_LIST || n->kind == PICKLE_TUPLE)
         for (size_t i = 0; i < n->n_items && i < 2; i++)
             if (rebuilt(r, item(r, n, i))) key.kind = KEY_NAMELESS;
@@ -381,8 +385,7 @@ static status walk(reading *r, key_path *path, const pickle_node *n, int depth)
         if (list && !is_dictionary(value) && value->kind != PICKLE_LIST &&
             value->kind != PICKLE_TUPLE)
             continue;
-        if (list)
-            key = (pickle_span){number, (size_t)snprintf(number, sizeof number, "%zu", i)};
+        if (list) key = (pickle_span){number, (size_t)snprintf(number, sizeof number, "%zu", i)};
         st = add_key(r, path, key);
         if (st == OK) st = visit(r, path, keys, value, depth);
         cut_key(path, keys);
@@ -405,8 +408,10 @@ static status read_args(reading *r)
         char key[40], number[40];
         if (!whole && !(value && value->kind == PICKLE_FLOAT)) continue;
         snprintf(key, sizeof key, "args.%s", names[i]);
-        if (whole) snprintf(number, sizeof number, "%lld", (long long)value->integer);
-        else snprintf(number, sizeof number, "%.17g", value->number);
+        if (whole)
+            snprintf(number, sizeof number, "%lld", (long long)value->integer);
+        else
+            snprintf(number, sizeof number, "%.17g", value->number);
         TRY(tensor_file_add_note(r->file, key, number));
     }
 done:
@@ -426,7 +431,8 @@ static status read_tensors(reading *r)
     }
     if (object_class(r, class, root))
         fail(ERR_FORMAT, "%s: holds no state dictionary, but a pickled %s", r->path, class);
-    else fail(ERR_FORMAT, "%s: holds no state dictionary: tensors by name", r->path);
+    else
+        fail(ERR_FORMAT, "%s: holds no state dictionary: tensors by name", r->path);
     fail_hint("a whole pickled module is none: torch.save(model.state_dict(), ...)");
     return ERR_FORMAT;
 }
@@ -490,9 +496,8 @@ static status place_storages(reading *r, const zip *z, const zip_entry *pickled,
         status st = find_part(z, &e, pickled, prefix, "data/", s->key);
         if (st != OK) return st;
         if (e && e->size != s->bytes)
-            return fail(ERR_FORMAT,
-                        "%s: zip archive: entry data/%.*s has %zu bytes, expected %zu", r->path,
-                        TEXT(s->key), e->size, s->bytes);
+            return fail(ERR_FORMAT, "%s: zip archive: entry data/%.*s has %zu bytes, expected %zu",
+                        r->path, TEXT(s->key), e->size, s->bytes);
         if (e) s->data = e->data;
     }
     return OK;

@@ -64,8 +64,7 @@ static status read_end(const archive *a, directory *d)
         if (at < LOCATOR || !is(end - LOCATOR, "PK\6\7"))
             return damaged(a, "its 64-bit directory is not there");
         uint64_t place = load(end - LOCATOR + 8, 8);
-        if (place > at - LOCATOR || at - LOCATOR - place < END_64 ||
-            !is(a->data + place, "PK\6\6"))
+        if (place > at - LOCATOR || at - LOCATOR - place < END_64 || !is(a->data + place, "PK\6\6"))
             return damaged(a, "its 64-bit directory is not where it should be");
         const unsigned char *record = a->data + place;
         *d = (directory){load(record + 32, 8), load(record + 40, 8), load(record + 48, 8)};

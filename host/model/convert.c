@@ -129,8 +129,10 @@ static status schedule_json(json_build *b, const model *m)
     status st = OK;
     if (!given) {
         json_t *root = json_build_begin(b);
-        if (m->schedule.flow) put_flow(b, root, &m->schedule);
-        else put_ddim(b, root);
+        if (m->schedule.flow)
+            put_flow(b, root, &m->schedule);
+        else
+            put_ddim(b, root);
         goto done;
     }
     TRY(config_standard_json(&standard, given));
@@ -295,8 +297,10 @@ static status write_tensors(output *o, int part, const convert_rows *rows)
     safetensors_writer w = {0};
     status st = folder_out_file(&o->folder, &w.out, part, weights_name);
     if (st == OK) st = write_weights(&w, rows, &note, 1);
-    if (st == OK) o->files[o->n++] = w.out;
-    else safetensors_discard(&w);
+    if (st == OK)
+        o->files[o->n++] = w.out;
+    else
+        safetensors_discard(&w);
     return st;
 }
 

@@ -16,13 +16,13 @@ static status add_row(convert_rows *r, const char *name, const tensor *like, row
 {
     char *copy;
     status st = memory_grow(&r->table, &r->table_capacity, r->n + 1, sizeof *r->table);
-    if (st == OK)
-        st = memory_grow(&r->sources, &r->source_capacity, r->n + 1, sizeof *r->sources);
+    if (st == OK) st = memory_grow(&r->sources, &r->source_capacity, r->n + 1, sizeof *r->sources);
     if (st == OK) st = memory_strdup(&copy, name);
     if (st != OK) return st;
     tensor *t = &r->table[r->n];
-    *t = (tensor){.name = copy, .n_dims = like->n_dims,
-                  .type = r->type != DTYPE_OTHER       ? r->type
+    *t = (tensor){.name = copy,
+                  .n_dims = like->n_dims,
+                  .type = r->type != DTYPE_OTHER    ? r->type
                           : like->type == DTYPE_F64 ? DTYPE_F32
                                                     : like->type};
     memcpy(t->dims, like->dims, sizeof t->dims);
@@ -171,8 +171,10 @@ static status rename_all(const renaming *x, model *m)
     bool original = x->to == NAMING_ORIGINAL;
     status st = OK;
     if (original) TRY(check_one_embedder(x, m->dit.depth));
-    if (original) TRY(add_positions(x, m));
-    else TRY(keep_positions(x, m));
+    if (original)
+        TRY(add_positions(x, m));
+    else
+        TRY(keep_positions(x, m));
     TRY(add_layer(x, LAYER_PATCH, 0));
     for (int block = 0; block < m->dit.depth; block++) {
         for (int i = 0; i < 3 && (block == 0 || !original); i++)
@@ -223,8 +225,8 @@ status convert_vae_rows(convert_rows *r, const model *m)
             continue;
         st = copy_row(r, w, t->name, t->name);
         /* a matrix now, and a 1x1 convolution in files of the other program */
-        if (st == OK && strstr(t->name, ".attentions.0.to_") && t->n_dims == 4 &&
-            t->dims[2] == 1 && t->dims[3] == 1)
+        if (st == OK && strstr(t->name, ".attentions.0.to_") && t->n_dims == 4 && t->dims[2] == 1 &&
+            t->dims[3] == 1)
             r->table[r->n - 1].n_dims = 2;
     }
     return st;

@@ -160,7 +160,10 @@ dit_memory dit_plan(const dit_config *c)
     if (cross) block += 2 * d * d + 2 * d;
     return (dit_memory){
         .weights = 4 * (depth * block + shared + (patch_in + patches + final + 1 + out) * d + out),
-        .adaln = 4 * depth * (cross ? 2 * d * d + 2 * d : f->adaln ? f->parts * (d * d + d) : 0),
+        .adaln = 4 * depth *
+                 (cross      ? 2 * d * d + 2 * d
+                  : f->adaln ? f->parts * (d * d + d)
+                             : 0),
         /* x, y, normed, wide (4), keys, values, and the products' padded copies (about 9) */
         .per_item = 4 * tokens * (18 * d + patch_in + 2 * out),
         .per_row = 4 * (depth * row + 2 * d + 3 * d + FEATURES),
@@ -178,12 +181,21 @@ void dit_sizes(dit *t)
 
 status dit_load(dit *t, device *d, model *m, const dit_run *run)
 {
-    *t = (dit){.d = d, .m = m, .batch = run->batch, .last_batch = run->last_batch,
-               .halves = run->halves, .row_capacity = run->rows, .keep_adaln = run->keep_adaln,
-               .mixes = run->mixes, .n_mixes = run->n_mixes, .n_embedders = run->n_embedders};
+    *t = (dit){.d = d,
+               .m = m,
+               .batch = run->batch,
+               .last_batch = run->last_batch,
+               .halves = run->halves,
+               .row_capacity = run->rows,
+               .keep_adaln = run->keep_adaln,
+               .mixes = run->mixes,
+               .n_mixes = run->n_mixes,
+               .n_embedders = run->n_embedders};
     dit_sizes(t);
-    if (m->arithmetic == COMPAT_ORIGINAL) t->config.norm3_eps = 1e-6f;
-    else if (m->origin == COMPAT_ORIGINAL) t->config.norm3_eps = 1e-5f; /* diffusers' default */
+    if (m->arithmetic == COMPAT_ORIGINAL)
+        t->config.norm3_eps = 1e-6f;
+    else if (m->origin == COMPAT_ORIGINAL)
+        t->config.norm3_eps = 1e-5f; /* diffusers' default */
     status st = memory_alloc(&t->blocks, (size_t)t->config.depth, sizeof *t->blocks);
     if (st == OK) st = dit_load_weights(t);
     if (st == OK) st = allocate(t);
@@ -203,17 +215,17 @@ void dit_free(dit *t)
     }
     for (int i = 0; t->blocks && i < t->config.depth; i++) {
         dit_block *b = &t->blocks[i];
-        gemm_weight *of_block[] = {&b->conditioner, &b->qkv,   &b->projection,      &b->mlp_1,
+        gemm_weight *of_block[] = {&b->conditioner, &b->qkv,     &b->projection,      &b->mlp_1,
                                    &b->mlp_2,       &b->cross_q, &b->cross_projection};
         for (size_t j = 0; j < sizeof of_block / sizeof *of_block; j++)
             gemm_weight_free(d, of_block[j]);
         buffer_release(d, &b->modulation);
         buffer_release(d, &b->keys_values);
     }
-    buf *buffers[] = {&t->positions, &t->final_modulation, &t->row_labels, &t->features,
-                      &t->hidden,    &t->embedded,         &t->patches,    &t->conditioning,
-                      &t->x,         &t->y,                &t->normed,     &t->wide,
-                      &t->scores,    &t->tokens_out,       &t->scratch};
+    buf *buffers[] = {
+        &t->positions, &t->final_modulation, &t->row_labels, &t->features, &t->hidden, &t->embedded,
+        &t->patches,   &t->conditioning,     &t->x,          &t->y,        &t->normed, &t->wide,
+        &t->scores,    &t->tokens_out,       &t->scratch};
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) buffer_release(d, buffers[i]);
     free(t->embedders);
     free(t->blocks);
@@ -226,7 +238,7 @@ void dit_free(dit *t)
 
 /* name: for the profile. */
 status dit_product(dit *t, const char *name, buf out, buf a, const gemm_weight *l, int m,
-                      const gemm_epilogue *e)
+                   const gemm_epilogue *e)
 {
     record_name(t->d, name);
     return op_gemm(t->d, out, a, l, m, e, t->scratch);
@@ -314,7 +326,9 @@ status dit_forward(dit *t, buf out, buf latents, int first, int pictures, int ba
     const design_facts *f = &designs[c->design];
     int d = c->width;
     /* without adaLN the norms are the same for all: a stride of 0 */
-    modulation m = {.rows = rows, .stride = f->adaln ? f->parts * d : 0, .first_row = first_row,
+    modulation m = {.rows = rows,
+                    .stride = f->adaln ? f->parts * d : 0,
+                    .first_row = first_row,
                     .rows_at = rows_at};
     modulation context = m;
     status st = OK;

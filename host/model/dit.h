@@ -42,19 +42,19 @@ typedef struct {
     int tokens; /* of a batch item: the patches, and before them those of the context */
     gemm_weight patch, final_adaln, final;
     gemm_weight conditioner; /* of one block after another, while modulation is computed */
-    buf positions; /* [T][D] */
+    buf positions;           /* [T][D] */
     float frequencies[128];
-    embedder *embedders;        /* one, or one for each block where the file's copies differ */
+    embedder *embedders; /* one, or one for each block where the file's copies differ */
     int n_embedders;
     dit_block *blocks;
-    bool keep_adaln; /* the run needs more than one chunk of rows */
+    bool keep_adaln;        /* the run needs more than one chunk of rows */
     const label_mix *mixes; /* see dit_run */
     int n_mixes;
     /* conditioning of a chunk */
     int row_capacity;
     buf final_modulation; /* [rows][2D]; without adaLN one row */
     buf row_labels, features, hidden, embedded;
-    buf conditioning; /* [rows][D], or of designs without adaLN two tokens [rows][2][D] */
+    buf conditioning;     /* [rows][D], or of designs without adaLN two tokens [rows][2][D] */
     float *host_features; /* [rows][256] */
     int *host_labels;
     const layer_visitor *visitor; /* null, or while layers are only looked at */

@@ -50,8 +50,8 @@ static status condition(dit *t, const embedder *e, int n)
     if (st == OK) st = dit_product(t, "time_2", t->embedded, t->hidden, &e->time_2, n, NULL);
     if (st != OK) return st;
     if (designs[t->config.design].adaln)
-        return op_condition_combine(t->d, t->conditioning, t->embedded, e->labels, t->row_labels,
-                                    n, d);
+        return op_condition_combine(t->d, t->conditioning, t->embedded, e->labels, t->row_labels, n,
+                                    d);
     return op_condition_tokens(t->d, t->conditioning, t->embedded, e->labels, t->row_labels, n, d);
 }
 

@@ -184,8 +184,10 @@ static status check_embedder_copies(dit *t)
         layer which;
         const char *suffix;
         shape expected;
-    } parts[] = {{LAYER_TIME_1, ".weight", SHAPE(d, FEATURES)}, {LAYER_TIME_1, ".bias", SHAPE(d)},
-                 {LAYER_TIME_2, ".weight", SHAPE(d, d)},        {LAYER_TIME_2, ".bias", SHAPE(d)},
+    } parts[] = {{LAYER_TIME_1, ".weight", SHAPE(d, FEATURES)},
+                 {LAYER_TIME_1, ".bias", SHAPE(d)},
+                 {LAYER_TIME_2, ".weight", SHAPE(d, d)},
+                 {LAYER_TIME_2, ".bias", SHAPE(d)},
                  {LAYER_LABELS, ".weight", SHAPE(rows, d)}};
     for (int block = 1; block < t->config.depth; block++)
         for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
@@ -236,8 +238,7 @@ static status load_embedders(dit *t)
         TRY(load_linear(t, &e->time_1, LAYER_TIME_1, i, FEATURES, width));
         TRY(load_linear(t, &e->time_2, LAYER_TIME_2, i, width, width));
         name_layer(name, t->m->spelling, LAYER_LABELS, i, ".weight");
-        TRY(weights_upload(&t->m->dit_weights, t->d, &e->labels, name,
-                           SHAPE((size_t)rows, width)));
+        TRY(weights_upload(&t->m->dit_weights, t->d, &e->labels, name, SHAPE((size_t)rows, width)));
         TRY(append_mixes(t, &e->labels, t->mixes, t->n_mixes));
     }
 done:
@@ -260,14 +261,12 @@ static status load_constants(dit *t)
     status st = OK;
     if (!t->d) {
         buf none;
-        return name ? weights_upload(&t->m->dit_weights, NULL, &none, name,
-                                     SHAPE(1, tokens, width))
+        return name ? weights_upload(&t->m->dit_weights, NULL, &none, name, SHAPE(1, tokens, width))
                     : OK;
     }
     dit_frequencies(t->frequencies, t->m->arithmetic);
     if (name) {
-        TRY(weights_upload(&t->m->dit_weights, t->d, &t->positions, name,
-                           SHAPE(1, tokens, width)));
+        TRY(weights_upload(&t->m->dit_weights, t->d, &t->positions, name, SHAPE(1, tokens, width)));
     } else {
         TRY(memory_alloc(&positions, tokens * width, sizeof *positions));
         dit_positions(positions, t->config.latent_size / t->config.patch, t->config.width);
@@ -286,8 +285,8 @@ static status check_unused(dit *t)
     const char *name = weights_unused(&t->m->dit_weights, &count);
     if (!name) return OK;
     return fail(ERR_FORMAT, "%s: unknown tensor %s%s; expected a DiT of %d blocks, %s",
-                t->m->dit_weights.file.path, name, count > 1 ? " and others" : "",
-                t->config.depth, designs[t->config.design].name);
+                t->m->dit_weights.file.path, name, count > 1 ? " and others" : "", t->config.depth,
+                designs[t->config.design].name);
 }
 
 /* The patch embedding is a convolution in the file, and a product here. */
@@ -310,8 +309,7 @@ static status load_final(dit *t)
         const int at = 0;
         TRY(load_norms(t, &t->final_modulation, 2, &which, &at, 1, 0));
     }
-    TRY(load_linear(t, &t->final, LAYER_FINAL, 0, c->width,
-                    c->patch * c->patch * c->out_channels));
+    TRY(load_linear(t, &t->final, LAYER_FINAL, 0, c->width, c->patch * c->patch * c->out_channels));
 done:
     return st;
 }

@@ -12,8 +12,8 @@ uint64_t flops_parameters(const dit_config *c)
     uint64_t time = FREQUENCIES * d + d + d * d + d;
     uint64_t labels = (uint64_t)dit_label_rows(c) * d;
     uint64_t norms = (uint64_t)f->parts * d; /* weights and biases, or what adaLN computes */
-    uint64_t block = (3 * d * d + 3 * d) + d * d + d         /* attention */
-                     + (4 * d * d + 4 * d) + 4 * d * d + d   /* MLP */
+    uint64_t block = (3 * d * d + 3 * d) + d * d + d       /* attention */
+                     + (4 * d * d + 4 * d) + 4 * d * d + d /* MLP */
                      + (f->adaln ? norms * d + norms : norms);
     if (c->design == DESIGN_CROSS_ATTENTION) block += 4 * d * d + 4 * d;
     uint64_t last = (uint64_t)c->out_channels * p2;
@@ -26,11 +26,11 @@ double flops_gflops(const dit_config *c)
     const design_facts *f = &designs[c->design];
     double d = c->width, p2 = (double)c->patch * c->patch;
     double side = c->latent_size / c->patch, patches = side * side, tokens = patches + f->context;
-    double block = tokens * (3 * d * d + d * d)         /* q, k, v and the projection */
-                   + 2 * tokens * tokens * d            /* scores and their use */
-                   + tokens * 8 * d * d                 /* MLP */
-                   + 2 * tokens * d;                    /* two layer norms */
-    if (f->adaln) block += f->parts * d * d;            /* once per picture */
+    double block = tokens * (3 * d * d + d * d) /* q, k, v and the projection */
+                   + 2 * tokens * tokens * d    /* scores and their use */
+                   + tokens * 8 * d * d         /* MLP */
+                   + 2 * tokens * d;            /* two layer norms */
+    if (f->adaln) block += f->parts * d * d;    /* once per picture */
     if (c->design == DESIGN_CROSS_ATTENTION)
         block += tokens * 2 * d * d + 4 * d * d         /* q, projection; k, v of two tokens */
                  + 2 * tokens * 2 * d + tokens * d;     /* scores and their use; the norm */

@@ -56,7 +56,7 @@ static filling filling_of(const tensor *t)
         return FILL_ZERO;
     if (t->n_dims == 1) return FILL_ONE;
     return strstr(t->name, "_embedder.mlp.") || strstr(t->name, "embedding_table") ? FILL_NORMAL
-                                                                                    : FILL_XAVIER;
+                                                                                   : FILL_XAVIER;
 }
 
 /* splitmix64's output function (Steele, Lea & Flood 2014), of a counter */
@@ -86,8 +86,10 @@ static double draw(filling how, uint64_t bits)
 static void fill(float *out, filling how, double scale, uint64_t key, size_t first, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        if (how == FILL_ZERO || how == FILL_ONE) out[i] = how == FILL_ONE ? 1.0f : 0.0f;
-        else out[i] = (float)(scale * draw(how, mix(key + (first + i) * 0x9e3779b97f4a7c15u)));
+        if (how == FILL_ZERO || how == FILL_ONE)
+            out[i] = how == FILL_ONE ? 1.0f : 0.0f;
+        else
+            out[i] = (float)(scale * draw(how, mix(key + (first + i) * 0x9e3779b97f4a7c15u)));
     }
 }
 
@@ -137,8 +139,7 @@ status init_write(model *m, const char *out, const init_request *request)
     TRY(safetensors_create(&w, out, list.items, list.n, &note, 1));
     for (size_t i = 0; i < list.n; i++) {
         const tensor *t = &list.items[i];
-        if (request->progress)
-            request->progress(request->progress_context, (int)i, (int)list.n);
+        if (request->progress) request->progress(request->progress_context, (int)i, (int)list.n);
         TRY(strcmp(t->name, NAME_POSITIONS) ? write_values(&w, piece, t, request->seed)
                                             : write_positions(&w, &m->dit, t));
     }

@@ -9,7 +9,7 @@
 
 typedef struct {
     uint64_t seed;
-    dtype type; /* DTYPE_F32, DTYPE_F16 or DTYPE_BF16 */
+    dtype type;                                           /* DTYPE_F32, DTYPE_F16 or DTYPE_BF16 */
     void (*progress)(void *context, int done, int total); /* tensors; may be null */
     void *progress_context;
 } init_request;

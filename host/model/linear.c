@@ -58,8 +58,8 @@ status linear_load(weights *w, device *d, gemm_weight *l, int m, const char *con
     if (!d) goto done;
     TRY(memory_alloc(&bias, out, sizeof *bias));
     TRY(read_rows(&biases, bias, 0, (int)out));
-    TRY(gemm_weight_load(d, l, &(gemm_rows){read_rows, &s}, bias, m, (int)out, (int)s.columns,
-                         use, s.name[0]));
+    TRY(gemm_weight_load(d, l, &(gemm_rows){read_rows, &s}, bias, m, (int)out, (int)s.columns, use,
+                         s.name[0]));
     for (int i = 0; i < n; i++) weights_forget(w, &s.of[i]);
 done:
     free(bias);

@@ -46,8 +46,10 @@ status paper_config(dit_config *c, const char *name, int image_size)
     int i = 0, size, patch;
     while (i < N_NAMES && !is_name(name, i)) i++;
     if (i == N_NAMES) {
-        fail(ERR_USAGE, "--arch %s: expected DiT-S, DiT-B, DiT-L or DiT-XL, then /2, /4 or /8, and "
-                        "perhaps -in-context, -cross-attention or -adaLN", name);
+        fail(ERR_USAGE,
+             "--arch %s: expected DiT-S, DiT-B, DiT-L or DiT-XL, then /2, /4 or /8, and "
+             "perhaps -in-context, -cross-attention or -adaLN",
+             name);
         fail_hint("for example: DiT-XL/2, or DiT-B/4-in-context");
         return ERR_USAGE;
     }
@@ -86,8 +88,10 @@ static const vae_config stable_diffusion_vae = {
 
 status paper_model(model *m, const char *name, int image_size)
 {
-    *m = (model){.spelling = NAMING_ORIGINAL, .origin = COMPAT_ORIGINAL,
-                 .arithmetic = COMPAT_ORIGINAL, .has_vae = true,
+    *m = (model){.spelling = NAMING_ORIGINAL,
+                 .origin = COMPAT_ORIGINAL,
+                 .arithmetic = COMPAT_ORIGINAL,
+                 .has_vae = true,
                  .vae = stable_diffusion_vae};
     status st = paper_config(&m->dit, name, image_size);
     if (st != OK) return st;

@@ -44,7 +44,7 @@ static status load_all(vae *v)
     status st = OK;
     if (c->post_quant_conv)
         TRY(vae_load_conv1x1(v, &v->quant, "post_quant_conv", c->latent_channels,
-                         c->latent_channels));
+                             c->latent_channels));
     TRY(vae_load_conv3x3(v, &v->conv_in, "decoder.conv_in", c->latent_channels, first, 1, 0));
     TRY(vae_load_middle(v, "decoder", first));
     for (int i = 0; i < c->n_levels; i++) TRY(load_level(v, i));
@@ -60,8 +60,8 @@ done:
 
 static status look(model *m, const layer_visitor *visitor)
 {
-    vae v = {.w = &m->vae_weights, .config = m->vae, .side = m->dit.latent_size,
-             .visitor = visitor};
+    vae v = {
+        .w = &m->vae_weights, .config = m->vae, .side = m->dit.latent_size, .visitor = visitor};
     int side = v.side, width = level_channels(&m->vae, 0);
     const int attention[TUNING_SIZES] = {1, side * side, 1, width};
     if (visitor && m->vae.mid_attention) visitor->see(visitor->context, "attention", attention);

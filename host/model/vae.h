@@ -42,8 +42,8 @@ typedef struct {
     int height, width; /* of the latents */
     attention_plan attention;
     buf x, y, z, affine, statistics, qkv, scores, scratch, patches;
-    buf pixels;       /* the encoder's picture, as it comes from the host */
-    size_t n_patches; /* floats of patches, where the encoder makes pictures smaller */
+    buf pixels;          /* the encoder's picture, as it comes from the host */
+    size_t n_patches;    /* floats of patches, where the encoder makes pictures smaller */
     const char *unknown; /* the first tensor that is no part of a known VAE, or null */
 } vae;
 

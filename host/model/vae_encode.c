@@ -77,8 +77,7 @@ static status load_all(vae *v)
     int last = c->channels[c->n_levels - 1], moments = 2 * c->latent_channels;
     status st = OK;
     if (!has_encoder(v->w))
-        return fail(ERR_FORMAT, "%s: holds no encoder: this VAE can only decode",
-                    v->w->file.path);
+        return fail(ERR_FORMAT, "%s: holds no encoder: this VAE can only decode", v->w->file.path);
     if (c->in_channels != 3)
         return fail(ERR_FORMAT, "%s: its encoder takes pictures of %d channels, expected 3",
                     v->w->file.path, c->in_channels);
@@ -86,8 +85,7 @@ static status load_all(vae *v)
     for (int i = 0; i < c->n_levels; i++) TRY(load_level(v, i));
     TRY(vae_load_middle(v, "encoder", last));
     TRY(vae_load_norm(v, &v->norm_out, "encoder.conv_norm_out", last));
-    TRY(vae_load_conv3x3(v, &v->conv_out, "encoder.conv_out", last, moments, 1,
-                         FUSED_NORM));
+    TRY(vae_load_conv3x3(v, &v->conv_out, "encoder.conv_out", last, moments, 1, FUSED_NORM));
     if (c->quant_conv) TRY(vae_load_conv1x1(v, &v->quant, "quant_conv", moments, moments));
     TRY(check_unused(v));
 done:
@@ -139,8 +137,7 @@ static status plan_downsample(vae *v, size_t *scratch, const gemm_weight *c, pic
     if ((size_t)rows * 9 * (size_t)s.channels > v->n_patches)
         v->n_patches = (size_t)rows * 9 * (size_t)s.channels;
     status st = vae_plan_product(v, scratch, c, (size_t)rows);
-    if (st == OK && pixels % rows)
-        st = vae_plan_product(v, scratch, c, (size_t)(pixels % rows));
+    if (st == OK && pixels % rows) st = vae_plan_product(v, scratch, c, (size_t)(pixels % rows));
     return st;
 }
 
@@ -186,8 +183,7 @@ status vae_prepare_encoder(vae *v, int height, int width)
                      scratch));
     TRY(buffer_create(v->d, &v->pixels, (size_t)full_height * (size_t)full_width * 3,
                       "the encoder's picture"));
-    if (v->n_patches)
-        TRY(buffer_create(v->d, &v->patches, v->n_patches, "patches of the encoder"));
+    if (v->n_patches) TRY(buffer_create(v->d, &v->patches, v->n_patches, "patches of the encoder"));
 done:
     return st;
 }

@@ -64,8 +64,8 @@ status vae_load_conv3x3(vae *v, conv_weight *c, const char *prefix, int in, int 
     TRY(memory_alloc(&bias, (size_t)out, sizeof *bias));
     TRY(weights_read(v->w, weight, name, SHAPE(out, in, 3, 3)));
     TRY(weights_read(v->w, bias, bias_name, SHAPE(out)));
-    TRY(conv_weight_upload(v->d, c, weight, bias,
-                           (conv_layer){v->side * v->side, in, out, up, use}, name));
+    TRY(conv_weight_upload(v->d, c, weight, bias, (conv_layer){v->side * v->side, in, out, up, use},
+                           name));
 done:
     free(weight);
     free(bias);
@@ -98,8 +98,7 @@ static status load_attention(vae *v, const char *half, int channels)
     char names[4][NAME_BYTES], norm_name[NAME_BYTES];
     const char *qkv[3] = {names[0], names[1], names[2]}, *out = names[3];
     status st = OK;
-    for (int i = 0; i < 4; i++)
-        snprintf(names[i], NAME_BYTES, "%s.%s%s", half, prefix, layers[i]);
+    for (int i = 0; i < 4; i++) snprintf(names[i], NAME_BYTES, "%s.%s%s", half, prefix, layers[i]);
     snprintf(norm_name, sizeof norm_name, "%s.%sgroup_norm", half, prefix);
     TRY(vae_load_norm(v, &v->mid_norm, norm_name, channels));
     TRY(load_1x1(v, &v->mid_qkv, qkv, 3, channels, channels, 0));
@@ -220,17 +219,16 @@ void vae_free(vae *v)
         conv_weight_free(d, &v->levels[i].up);
         gemm_weight_free(d, &v->levels[i].down);
     }
-    buf *buffers[] = {&v->x,   &v->y,    &v->z,      &v->affine, &v->statistics,
-                      &v->qkv, &v->scores, &v->scratch, &v->patches,
-                      &v->pixels};
+    buf *buffers[] = {&v->x,   &v->y,      &v->z,       &v->affine,  &v->statistics,
+                      &v->qkv, &v->scores, &v->scratch, &v->patches, &v->pixels};
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) buffer_release(d, buffers[i]);
     *v = (vae){0};
 }
 
 /* ---- a picture on its way ---- */
 
-status vae_norm_conv(vae *v, buf out, buf x, const norm *n, const conv_weight *c,
-                             picture_shape s, buf residual)
+status vae_norm_conv(vae *v, buf out, buf x, const norm *n, const conv_weight *c, picture_shape s,
+                     buf residual)
 {
     conv_use use = {.affine = v->affine, .silu = true, .residual = residual};
     status st = op_groupnorm_statistics(v->d, v->affine, x, n->weight, n->bias, v->statistics, s,
@@ -238,8 +236,7 @@ status vae_norm_conv(vae *v, buf out, buf x, const norm *n, const conv_weight *c
     return st == OK ? op_conv3x3(v->d, out, x, c, s, &use, v->scratch) : st;
 }
 
-status vae_forward_1x1(vae *v, buf out, buf in, const gemm_weight *c, picture_shape s,
-                       buf residual)
+status vae_forward_1x1(vae *v, buf out, buf in, const gemm_weight *c, picture_shape s, buf residual)
 {
     int pixels = s.height * s.width;
     gemm_epilogue e = {.residual = residual, .residual_rows = pixels};

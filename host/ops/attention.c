@@ -9,9 +9,9 @@
 #include "ops/op.h"
 
 /* The first that fits serves, unless another was stored. */
-static const attention_implementation *const table[] = {
-    &attention_matrix, &attention_cpu_pairs, &attention_cpu,
-    &attention_mma,    &attention_mma_bf16,  &attention_gpu};
+static const attention_implementation *const table[] = {&attention_matrix,   &attention_cpu_pairs,
+                                                        &attention_cpu,      &attention_mma,
+                                                        &attention_mma_bf16, &attention_gpu};
 
 enum { N_IMPLEMENTATIONS = sizeof table / sizeof *table };
 
@@ -23,8 +23,7 @@ void attention_sizes(int shape[TUNING_SIZES], attention_shape s)
 
 /* As DITCL_ATTENTION names it, else as it is stored, else the first; of those that some values let
  * serve the shape. Null where none do. */
-static const attention_implementation *choose(const device *d, const int *shape,
-                                              const int **values)
+static const attention_implementation *choose(const device *d, const int *shape, const int **values)
 {
     const char *forced = getenv("DITCL_ATTENTION");
     const tuning *stored = tuning_serving(d, "attention", shape);
@@ -89,10 +88,10 @@ status op_attention(device *d, buf out, buf qkv, buf scratch, const attention_pl
 {
     attention_shape s = p->shape;
     double rows = (double)s.batch * s.tokens, width = (double)s.heads * s.head_dim;
-    record_work(d, "attention",
-                (work){.flops = 4 * rows * s.tokens * width, .bytes = 16 * rows * width,
-                       .on = p->by->on},
-                "N=%d T=%d H=%d d=%d", s.batch, s.tokens, s.heads, s.head_dim);
+    record_work(
+        d, "attention",
+        (work){.flops = 4 * rows * s.tokens * width, .bytes = 16 * rows * width, .on = p->by->on},
+        "N=%d T=%d H=%d d=%d", s.batch, s.tokens, s.heads, s.head_dim);
     d->ran.attention |= 1u << op_arith(attention_input_error(d, p));
     return p->by->run(d, p->values, out, qkv, scratch, s);
 }

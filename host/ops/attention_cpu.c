@@ -32,8 +32,10 @@ static bool fits_values(const device *d, const int *v, const int *shape)
 }
 
 #define TUNED(kind)                                                                                \
-    {"attention", kind, "attention_cpu.cl", tunables, N_TUNABLES_HERE, known,                      \
-     sizeof known / sizeof *known, fits_values, NULL, NULL}
+    {                                                                                              \
+        "attention", kind, "attention_cpu.cl", tunables, N_TUNABLES_HERE, known,                   \
+            sizeof known / sizeof *known, fits_values, NULL, NULL                                  \
+    }
 static const tuning tuned = TUNED("cpu"), tuned_pairs = TUNED("avx512_bf16");
 
 /* Channels of a tile: those that need the least work for d, padding and loads included. */
@@ -68,8 +70,8 @@ static status launch_tiling(device *d, const tiling *t, const char *kind, buf ou
     float factor = 1.44269504f / sqrtf((float)s.head_dim); /* scores are powers of two */
     kernel *k;
     status st = program_get(d, &k, "attention_cpu.cl", "attention_cpu",
-                            "-DD=%d -DVEC=%d -DQV=%d -DKR=%d -DDR=%d -DBK=%d%s", s.head_dim,
-                            t->vec, t->query_vectors, t->keys, t->channels, t->block, kind);
+                            "-DD=%d -DVEC=%d -DQV=%d -DKR=%d -DDR=%d -DBK=%d%s", s.head_dim, t->vec,
+                            t->query_vectors, t->keys, t->channels, t->block, kind);
     if (st != OK) return st;
     return launch(d, k, RANGE((size_t)t->splits, (size_t)s.heads, (size_t)s.batch), RANGE(1),
                   ARG(out), ARG(qkv), ARG(scratch), ARG(s.tokens), ARG(s.heads), ARG(t->tiles),
@@ -111,8 +113,7 @@ static bool fits_pairs(const device *d)
            d->settings.precision == PRECISION_BF16;
 }
 
-static status scratch_count_pairs(device *d, const int *values, size_t *count,
-                                  attention_shape s)
+static status scratch_count_pairs(device *d, const int *values, size_t *count, attention_shape s)
 {
     tiling t = lay_out(d, values, s, 2);
     *count = scratch_of(&t, s);

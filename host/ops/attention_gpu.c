@@ -85,10 +85,10 @@ static size_t rounds(const int *v, const int *shape)
     if (chunk > head) chunk = head;
     size_t of_chunk = chunk + 2 + (v[SQ] == 2 ? staging_rounds(v, queries, chunk) : 0) +
                       (v[SK] ? staging_rounds(v, keys, chunk) : 0);
-    size_t of_values = values ? keys / values * (staging_rounds(v, values, head) + values / 4 + 2)
-                              : keys / 4;
-    size_t of_block = ceil_div(head, chunk) * of_chunk +
-                      (size_t)(v[RQ] * (columns(v) + 1)) + of_values + 3;
+    size_t of_values =
+        values ? keys / values * (staging_rounds(v, values, head) + values / 4 + 2) : keys / 4;
+    size_t of_block =
+        ceil_div(head, chunk) * of_chunk + (size_t)(v[RQ] * (columns(v) + 1)) + of_values + 3;
     return ceil_div((size_t)shape[TOKENS], keys) * of_block;
 }
 
@@ -130,8 +130,8 @@ static const int known[][TUNING_VALUES] = {
     {32, 128, 4, 4, 4, 32, 0, 1, 16, 0, 0, 1}, /* of 32, */
     {16, 64, 4, 2, 4, 64, 0, 0, 0, 0, 0, 1},
     {16, 32, 4, 4, 4, 64, 0, 0, 0, 0, 0, 1}, /* of 8 */
-    {8, 32, 1, 2, 4, 32, 0, 0, 0, 0, 0}, /* hardly any */
-    {8, 128, 4, 8, 4, 64, 0, 0, 0, 0, 0}, /* and short loops */
+    {8, 32, 1, 2, 4, 32, 0, 0, 0, 0, 0},     /* hardly any */
+    {8, 128, 4, 8, 4, 64, 0, 0, 0, 0, 0},    /* and short loops */
     {2, 32, 1, 1, 4, 64, 0, 0, 0, 0, 0},
     {128, 4, 2, 4, 4, 128, 0, 0, 0, 0, 0}, /* no local memory: an item has all keys of a tile */
     {64, 4, 1, 4, 4, 128, 0, 0, 0, 0, 0},
@@ -148,14 +148,14 @@ static bool stages(const int *v)
 }
 
 static const tuning tuned = {.op = "attention",
-                                     .kind = "gpu",
-                                     .file = "attention.cl",
-                                     .tunables = tunables,
-                                     .n = N_TUNABLES_HERE,
-                                     .known = known,
-                                     .n_known = sizeof known / sizeof *known,
-                                     .fits = fits_values,
-                                     .stages = stages};
+                             .kind = "gpu",
+                             .file = "attention.cl",
+                             .tunables = tunables,
+                             .n = N_TUNABLES_HERE,
+                             .known = known,
+                             .n_known = sizeof known / sizeof *known,
+                             .fits = fits_values,
+                             .stages = stages};
 
 /* Tiles in local memory may be of halves. */
 static double input_error(const device *d, const int *values)
@@ -185,14 +185,13 @@ static status run(device *d, const int *v, buf out, buf qkv, buf scratch, attent
     tuning_options(options, &tuned, v);
     if (v[SG]) probe_subgroup_options(subgroups, d);
     status st = program_get(d, &k, "attention.cl", "attention", "-DD=%d%s %s", s.head_dim, options,
-                     subgroups);
+                            subgroups);
     if (st != OK) return st;
     size_t items = (size_t)group(v);
-    return launch(d, k,
-                  RANGE(ceil_div((size_t)s.tokens, (size_t)v[BQ]) * items, (size_t)s.heads,
-                        (size_t)s.batch),
-                  RANGE(items), ARG(out), ARG(qkv), ARG(s.tokens), ARG(s.heads),
-                  ARG(factor));
+    return launch(
+        d, k,
+        RANGE(ceil_div((size_t)s.tokens, (size_t)v[BQ]) * items, (size_t)s.heads, (size_t)s.batch),
+        RANGE(items), ARG(out), ARG(qkv), ARG(s.tokens), ARG(s.heads), ARG(factor));
 }
 
 const attention_implementation attention_gpu = {.tuned = &tuned,

@@ -12,9 +12,16 @@ DECLARE_TUNABLES(TUNABLES);
 
 static const int known[][TUNING_VALUES] = {{512}, {256}, {1024}};
 
-static const tuning tuned = {"attention", "amx_bf16", "attention_matrix.cl", tunables,
-                             N_TUNABLES_HERE, known, sizeof known / sizeof *known,
-                             tuning_fits_always, NULL, NULL};
+static const tuning tuned = {"attention",
+                             "amx_bf16",
+                             "attention_matrix.cl",
+                             tunables,
+                             N_TUNABLES_HERE,
+                             known,
+                             sizeof known / sizeof *known,
+                             tuning_fits_always,
+                             NULL,
+                             NULL};
 
 static bool fits(const device *d)
 {

@@ -21,19 +21,19 @@ enum { TOKENS = 1, HEAD_DIM = 3 };
  * can make follows from their sizes. Not yet measured on a device that has any. */
 static const int known[][TUNING_VALUES] = {
     /* BQ BK WQ UC DC QR AHEAD */
-    {64, 64, 16, 1, 128, 1, 1},  {64, 32, 8, 2, 128, 0, 1},   {64, 32, 16, 4, 128, 0, 1},
-    {64, 32, 16, 1, 128, 1, 1},  {128, 64, 16, 1, 128, 1, 1}, {128, 32, 32, 1, 128, 1, 1},
-    {32, 32, 16, 2, 128, 0, 1},  {32, 64, 16, 4, 64, 0, 1},   {32, 32, 16, 4, 64, 0, 1},
-    {32, 32, 16, 2, 64, 0, 1},   {16, 64, 8, 8, 64, 0, 0},    {16, 32, 16, 2, 128, 0, 1},
-    {16, 64, 16, 4, 64, 0, 1},   {16, 32, 16, 4, 64, 0, 1},   {16, 32, 16, 2, 64, 0, 1},
-    {16, 32, 16, 2, 64, 0, 0},   {32, 64, 16, 8, 64, 0, 0},   {16, 64, 16, 8, 64, 0, 0},
-    {16, 32, 16, 4, 128, 0, 0},  {16, 16, 16, 1, 32, 0, 0},   {8, 64, 8, 8, 64, 0, 0},
-    {8, 32, 8, 4, 128, 0, 0},    {8, 16, 8, 1, 32, 0, 0},
+    {64, 64, 16, 1, 128, 1, 1}, {64, 32, 8, 2, 128, 0, 1},   {64, 32, 16, 4, 128, 0, 1},
+    {64, 32, 16, 1, 128, 1, 1}, {128, 64, 16, 1, 128, 1, 1}, {128, 32, 32, 1, 128, 1, 1},
+    {32, 32, 16, 2, 128, 0, 1}, {32, 64, 16, 4, 64, 0, 1},   {32, 32, 16, 4, 64, 0, 1},
+    {32, 32, 16, 2, 64, 0, 1},  {16, 64, 8, 8, 64, 0, 0},    {16, 32, 16, 2, 128, 0, 1},
+    {16, 64, 16, 4, 64, 0, 1},  {16, 32, 16, 4, 64, 0, 1},   {16, 32, 16, 2, 64, 0, 1},
+    {16, 32, 16, 2, 64, 0, 0},  {32, 64, 16, 8, 64, 0, 0},   {16, 64, 16, 8, 64, 0, 0},
+    {16, 32, 16, 4, 128, 0, 0}, {16, 16, 16, 1, 32, 0, 0},   {8, 64, 8, 8, 64, 0, 0},
+    {8, 32, 8, 4, 128, 0, 0},   {8, 16, 8, 1, 32, 0, 0},
 };
 
 /* What the kernel's macros of the same names are. */
 typedef struct {
-    int uq, uk, query_words, key_words, sharers; /* of the unit */
+    int uq, uk, query_words, key_words, sharers;        /* of the unit */
     int items, parts, channels, value_channels, on_way; /* ITEMS, PARTS, CD, CV, ON_WAY */
     bool direct;
 } layout;
@@ -52,8 +52,10 @@ static layout lay_out(const matrix_unit *u, const int *v, const int *shape)
 {
     /* rows of a fragment are queries only where columns are narrow */
     bool rows = u->vector > 1;
-    layout l = {.uq = rows ? u->m : u->n, .uk = rows ? u->n : u->m,
-                .query_words = rows ? u->a : u->b, .key_words = rows ? u->b : u->a};
+    layout l = {.uq = rows ? u->m : u->n,
+                .uk = rows ? u->n : u->m,
+                .query_words = rows ? u->a : u->b,
+                .key_words = rows ? u->b : u->a};
     int d = shape[HEAD_DIM], padded = round_to(d, UNIT_DEPTH), shared = v[UC] * l.uk;
     l.sharers = v[UC] * u->items / (rows ? u->m / 2 : u->n);
     l.items = u->items * (v[BQ] / v[WQ]) * v[UC];
@@ -121,8 +123,10 @@ static bool fits_values(const device *d, const int *v, const int *shape)
 }
 
 #define TUNED(kind)                                                                                \
-    {"attention", kind, "attention_mma.cl", tunables, N_TUNABLES_HERE, known,                      \
-     sizeof known / sizeof *known, fits_values, NULL, NULL}
+    {                                                                                              \
+        "attention", kind, "attention_mma.cl", tunables, N_TUNABLES_HERE, known,                   \
+            sizeof known / sizeof *known, fits_values, NULL, NULL                                  \
+    }
 static const tuning tuned = TUNED("gpu_mma"), tuned_bf16 = TUNED("gpu_mma_bf16");
 
 static bool fits(const device *d)
@@ -157,11 +161,10 @@ static status run_kind(device *d, const tuning *t, const int *v, buf out, buf qk
     status st = program_get(d, &k, "attention_mma.cl", "attention_mma", "%s -DD=%d%s", units,
                             s.head_dim, values);
     if (st != OK) return st;
-    return launch(d, k,
-                  RANGE(ceil_div((size_t)s.tokens, (size_t)v[BQ]) * items, (size_t)s.heads,
-                        (size_t)s.batch),
-                  RANGE(items), ARG(out), ARG(qkv), ARG(s.tokens), ARG(s.heads),
-                  ARG(factor));
+    return launch(
+        d, k,
+        RANGE(ceil_div((size_t)s.tokens, (size_t)v[BQ]) * items, (size_t)s.heads, (size_t)s.batch),
+        RANGE(items), ARG(out), ARG(qkv), ARG(s.tokens), ARG(s.heads), ARG(factor));
 }
 
 static status run(device *d, const int *values, buf out, buf qkv, buf scratch, attention_shape s)

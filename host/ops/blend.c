@@ -12,6 +12,6 @@ status op_blend(device *d, buf latents, buf image, buf noise, buf mask, const bl
     status st = program_get(d, &k, "blend.cl", "blend", " ");
     if (st != OK) return st;
     return launch(d, k, RANGE(round_up((size_t)area, group), (size_t)use->channels, (size_t)use->n),
-                  RANGE(group), ARG(latents), ARG(image), ARG(noise), ARG(mask),
-                  ARG(use->channels), ARG(area), ARG(use->signal), ARG(use->spread));
+                  RANGE(group), ARG(latents), ARG(image), ARG(noise), ARG(mask), ARG(use->channels),
+                  ARG(area), ARG(use->signal), ARG(use->spread));
 }

@@ -7,12 +7,11 @@ status op_condition_combine(device *d, buf out, buf embedded, buf table, buf lab
 {
     kernel *k;
     size_t group = (size_t)op_items(d);
-    record_work(d, "condition_combine", (work){.bytes = 12.0 * rows * width}, "%dx%d", rows,
-                width);
+    record_work(d, "condition_combine", (work){.bytes = 12.0 * rows * width}, "%dx%d", rows, width);
     status st = program_get(d, &k, "condition.cl", "condition_combine", "-DVEC=1");
     if (st != OK) return st;
-    return launch(d, k, RANGE(round_up((size_t)width, group), (size_t)rows), RANGE(group),
-                  ARG(out), ARG(embedded), ARG(table), ARG(labels), ARG(width));
+    return launch(d, k, RANGE(round_up((size_t)width, group), (size_t)rows), RANGE(group), ARG(out),
+                  ARG(embedded), ARG(table), ARG(labels), ARG(width));
 }
 
 status op_condition_tokens(device *d, buf out, buf embedded, buf table, buf labels, int rows,
@@ -24,8 +23,8 @@ status op_condition_tokens(device *d, buf out, buf embedded, buf table, buf labe
                 width);
     status st = program_get(d, &k, "condition.cl", "condition_tokens", "-DVEC=1");
     if (st != OK) return st;
-    return launch(d, k, RANGE(round_up((size_t)width, group), (size_t)rows), RANGE(group),
-                  ARG(out), ARG(embedded), ARG(table), ARG(labels), ARG(width));
+    return launch(d, k, RANGE(round_up((size_t)width, group), (size_t)rows), RANGE(group), ARG(out),
+                  ARG(embedded), ARG(table), ARG(labels), ARG(width));
 }
 
 status op_condition_prepend(device *d, buf out, buf x, const modulation *context, int batch,

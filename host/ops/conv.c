@@ -13,8 +13,8 @@
 
 /* The first that fits serves. */
 static const conv_implementation *const table[] = {
-    &conv_matrix, &conv_matrix_three, &conv_mma, &conv_mma_bf16, &conv_mma_three, &conv_gpu_half,
-    &conv_gpu, &conv_winograd, &conv_direct};
+    &conv_matrix,   &conv_matrix_three, &conv_mma,      &conv_mma_bf16, &conv_mma_three,
+    &conv_gpu_half, &conv_gpu,          &conv_winograd, &conv_direct};
 
 enum { N_IMPLEMENTATIONS = sizeof table / sizeof *table };
 
@@ -45,8 +45,7 @@ static conv_weight choose_exact(const device *d, conv_layer l)
     const int shape[TUNING_SIZES] = {l.pixels, l.in, l.out, l.up};
     conv_weight w = {.in = l.in, .out = l.out, .up = l.up};
     for (int i = 0; i < N_IMPLEMENTATIONS && !w.values; i++) {
-        if (op_arith(table[i]->input_error) != ARITH_FP32 ||
-            !table[i]->fits(d, l.in, l.out, l.up))
+        if (op_arith(table[i]->input_error) != ARITH_FP32 || !table[i]->fits(d, l.in, l.out, l.up))
             continue;
         w.by = table[i];
         w.values = tuning_values_for(d, table[i]->tuned, shape);
@@ -72,8 +71,8 @@ static status choose_right(device *d, conv_weight *w,
 
 /* What serves a layer with these weights: where fp16 does not hold them, the first that takes them
  * as they are. */
-static status choose_for(device *d, conv_weight *w, const float *weight, size_t count,
-                         conv_layer l, const char *what)
+static status choose_for(device *d, conv_weight *w, const float *weight, size_t count, conv_layer l,
+                         const char *what)
 {
     float largest = 0.0f;
     status st = choose_right(d, w, choose, l);

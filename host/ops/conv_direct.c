@@ -45,8 +45,9 @@ static status pack(device *d, const conv_weight *w, buf stored)
     size_t group = (size_t)op_items(d), count = packed_count(d, w);
     status st = program_get(d, &k, "conv.cl", "conv_pack", "-DPACK");
     if (st != OK) return st;
-    return launch(d, k, RANGE(round_up((size_t)(w->in * width), group), 9,
-                              count / (9 * (size_t)w->in * (size_t)width)),
+    return launch(d, k,
+                  RANGE(round_up((size_t)(w->in * width), group), 9,
+                        count / (9 * (size_t)w->in * (size_t)width)),
                   RANGE(group), ARG(w->matrix), ARG(stored), ARG(w->in), ARG(w->out), ARG(width));
 }
 
@@ -83,16 +84,18 @@ static status run(device *d, buf out, buf x, const conv_weight *w, picture_shape
                          t.vec, t.vectors, t.pixels, use->residual.memory != NULL);
     if (st != OK) return st;
     conv_record(d, w, s, use, 0, UNIT_FP32);
-    return launch(d, k,
-                  RANGE(round_up(tiles, group), ceil_div((size_t)w->out, panel(d, w->out)),
-                        (size_t)s.batch),
-                  RANGE(group), ARG(out), ARG(scratch), ARG(w->matrix), ARG(w->bias),
-                  ARG(use->residual), ARG(height), ARG(width), ARG(pixels), ARG(w->in),
-                  ARG(w->out));
+    return launch(
+        d, k,
+        RANGE(round_up(tiles, group), ceil_div((size_t)w->out, panel(d, w->out)), (size_t)s.batch),
+        RANGE(group), ARG(out), ARG(scratch), ARG(w->matrix), ARG(w->bias), ARG(use->residual),
+        ARG(height), ARG(width), ARG(pixels), ARG(w->in), ARG(w->out));
 }
 
 static const tuning nothing = TUNING_NOTHING("conv", "direct", "conv.cl");
 
-const conv_implementation conv_direct = {
-    .tuned = &nothing, .fits = fits, .packed_count = packed_count, .pack = pack,
-    .scratch = scratch_count, .run = run};
+const conv_implementation conv_direct = {.tuned = &nothing,
+                                         .fits = fits,
+                                         .packed_count = packed_count,
+                                         .pack = pack,
+                                         .scratch = scratch_count,
+                                         .run = run};

@@ -28,8 +28,7 @@ static int group(const int *v)
 static size_t local_bytes(const int *v, int up)
 {
     int width = (v[TX] + up - 1) / up + 2, height = (v[TY] + up - 1) / up + 2;
-    return sizeof(float) *
-           (size_t)(width * height * (v[CC] + 4) + v[ST] * v[CC] * v[BC]);
+    return sizeof(float) * (size_t)(width * height * (v[CC] + 4) + v[ST] * v[CC] * v[BC]);
 }
 
 static bool fits_values(const device *d, const int *v, const int *shape)
@@ -48,9 +47,9 @@ static bool fits_values(const device *d, const int *v, const int *shape)
 
 static const int known[][TUNING_VALUES] = {
     /* TX, TY, BC, RP, RC, VEC, CC, ST */
-    {16, 8, 64, 8, 4, 4, 16, 1}, {8, 8, 64, 4, 8, 4, 16, 3}, {8, 8, 64, 8, 4, 4, 16, 1},
-    {8, 8, 32, 4, 4, 4, 8, 3},   {8, 8, 16, 2, 4, 4, 16, 3}, {16, 8, 4, 1, 4, 4, 16, 3},
-    {8, 8, 16, 4, 4, 4, 4, 1},   {8, 4, 16, 4, 4, 4, 8, 0},  {8, 2, 4, 1, 4, 4, 4, 0},
+    {16, 8, 64, 8, 4, 4, 16, 1}, {8, 8, 64, 4, 8, 4, 16, 3},  {8, 8, 64, 8, 4, 4, 16, 1},
+    {8, 8, 32, 4, 4, 4, 8, 3},   {8, 8, 16, 2, 4, 4, 16, 3},  {16, 8, 4, 1, 4, 4, 16, 3},
+    {8, 8, 16, 4, 4, 4, 4, 1},   {8, 4, 16, 4, 4, 4, 8, 0},   {8, 2, 4, 1, 4, 4, 4, 0},
     {4, 4, 4, 4, 4, 4, 4, 0},    {8, 1, 32, 8, 32, 16, 8, 0}, {8, 1, 8, 8, 8, 4, 4, 0},
     {4, 1, 4, 4, 4, 4, 4, 0},
 };
@@ -62,8 +61,10 @@ static bool stages(const int *v)
 }
 
 #define TUNING(kind)                                                                               \
-    {"conv", kind, "conv_gpu.cl", tunables, N_TUNABLES_HERE, known,                                \
-     sizeof known / sizeof *known, fits_values, NULL, stages}
+    {                                                                                              \
+        "conv", kind, "conv_gpu.cl", tunables, N_TUNABLES_HERE, known,                             \
+            sizeof known / sizeof *known, fits_values, NULL, stages                                \
+    }
 
 static const tuning tuned = TUNING("gpu"), tuned_half = TUNING("gpu_fp16");
 
@@ -103,8 +104,8 @@ static status pack(device *d, const conv_weight *w, buf stored)
 {
     kernel *k;
     size_t group = (size_t)op_items(d), in = in_padded(w), out = out_padded(w);
-    status st = program_get(d, &k, "conv_gpu.cl", "conv_gpu_pack", "-DPACK -DVEC=4 -DHALF=%d",
-                            is_half(w));
+    status st =
+        program_get(d, &k, "conv_gpu.cl", "conv_gpu_pack", "-DPACK -DVEC=4 -DHALF=%d", is_half(w));
     if (st != OK) return st;
     return launch(d, k, RANGE(round_up(out, group), in, 9), RANGE(group), ARG(w->matrix),
                   ARG(stored), ARG(w->in), ARG((int)in), ARG(w->out), ARG((int)out));
@@ -125,29 +126,36 @@ static status run(device *d, buf out, buf x, const conv_weight *w, picture_shape
     kernel *k;
     (void)scratch;
     tuning_options(options, w->by->tuned, v);
-    status st = program_get(d, &k, "conv_gpu.cl", "conv_gpu",
-                            "-DUP=%d -DNORM=%d -DSILU=%d -DRESIDUAL=%d -DHALF=%d -DIN_WHOLE=%d "
-                            "-DOUT_WHOLE=%d%s",
-                            w->up, use->affine.memory != NULL, use->silu,
-                            use->residual.memory != NULL, is_half(w), w->in % 4 == 0,
-                            w->out % v[VEC] == 0, options);
+    status st =
+        program_get(d, &k, "conv_gpu.cl", "conv_gpu",
+                    "-DUP=%d -DNORM=%d -DSILU=%d -DRESIDUAL=%d -DHALF=%d -DIN_WHOLE=%d "
+                    "-DOUT_WHOLE=%d%s",
+                    w->up, use->affine.memory != NULL, use->silu, use->residual.memory != NULL,
+                    is_half(w), w->in % 4 == 0, w->out % v[VEC] == 0, options);
     if (st != OK) return st;
     size_t tiles_x = ceil_div((size_t)(s.width * w->up), (size_t)v[TX]);
     size_t tiles_y = ceil_div((size_t)(s.height * w->up), (size_t)v[TY]), items = (size_t)group(v);
     conv_record(d, w, s, use, 0, UNIT_FP32);
-    return launch(d, k,
-                  RANGE(tiles_x * tiles_y * items, ceil_div((size_t)w->out, (size_t)v[BC]),
-                        (size_t)s.batch),
-                  RANGE(items), ARG(out), ARG(x), ARG(use->affine), ARG(w->matrix), ARG(w->bias),
-                  ARG(use->residual), ARG(s.height), ARG(s.width), ARG((int)tiles_x), ARG(w->in),
-                  ARG(w->out), ARG((int)out_padded(w)));
+    return launch(
+        d, k,
+        RANGE(tiles_x * tiles_y * items, ceil_div((size_t)w->out, (size_t)v[BC]), (size_t)s.batch),
+        RANGE(items), ARG(out), ARG(x), ARG(use->affine), ARG(w->matrix), ARG(w->bias),
+        ARG(use->residual), ARG(s.height), ARG(s.width), ARG((int)tiles_x), ARG(w->in), ARG(w->out),
+        ARG((int)out_padded(w)));
 }
 
-const conv_implementation conv_gpu = {
-    .tuned = &tuned, .fits = fits, .packed_count = packed_count, .pack = pack,
-    .scratch = scratch_count, .run = run};
+const conv_implementation conv_gpu = {.tuned = &tuned,
+                                      .fits = fits,
+                                      .packed_count = packed_count,
+                                      .pack = pack,
+                                      .scratch = scratch_count,
+                                      .run = run};
 
 /* weights of half, everything else in fp32 */
-const conv_implementation conv_gpu_half = {
-    .tuned = &tuned_half, .fits = fits_half, .packed_count = packed_count, .pack = pack,
-    .scratch = scratch_count, .run = run, .input_error = 0x1p-11};
+const conv_implementation conv_gpu_half = {.tuned = &tuned_half,
+                                           .fits = fits_half,
+                                           .packed_count = packed_count,
+                                           .pack = pack,
+                                           .scratch = scratch_count,
+                                           .run = run,
+                                           .input_error = 0x1p-11};

@@ -41,8 +41,8 @@ static size_t taps(int up)
 
 static size_t packed_count(const device *d, const conv_weight *w)
 {
-    return taps(w->up) * planes(w->in) * planes(w->out) * PLANE * PLANE *
-           (size_t)op_tile_parts(d) / 2;
+    return taps(w->up) * planes(w->in) * planes(w->out) * PLANE * PLANE * (size_t)op_tile_parts(d) /
+           2;
 }
 
 static status get(device *d, kernel **k, const char *name, int up, const char *options)
@@ -56,8 +56,8 @@ static status pack(device *d, const conv_weight *w, buf stored)
     kernel *k;
     status st = get(d, &k, "conv_matrix_pack", w->up, "-DWEIGHTS");
     if (st != OK) return st;
-    return launch(d, k, RANGE(planes(w->out), planes(w->in)), RANGE(1), ARG(w->matrix),
-                  ARG(stored), ARG(w->in), ARG(w->out));
+    return launch(d, k, RANGE(planes(w->out), planes(w->in)), RANGE(1), ARG(w->matrix), ARG(stored),
+                  ARG(w->in), ARG(w->out));
 }
 
 /* ---- pictures ---- */
@@ -116,10 +116,18 @@ static status run(device *d, buf out, buf x, const conv_weight *w, picture_shape
 static const tuning one = TUNING_NOTHING("conv", "amx_bf16", "conv_matrix.cl");
 static const tuning three = TUNING_NOTHING("conv", "amx_bf16x3", "conv_matrix.cl");
 
-const conv_implementation conv_matrix = {
-    .tuned = &one, .fits = fits_one, .packed_count = packed_count, .pack = pack,
-    .scratch = scratch_count, .run = run, .input_error = 0x1p-9};
+const conv_implementation conv_matrix = {.tuned = &one,
+                                         .fits = fits_one,
+                                         .packed_count = packed_count,
+                                         .pack = pack,
+                                         .scratch = scratch_count,
+                                         .run = run,
+                                         .input_error = 0x1p-9};
 
-const conv_implementation conv_matrix_three = {
-    .tuned = &three, .fits = fits_three, .packed_count = packed_count, .pack = pack,
-    .scratch = scratch_count, .run = run, .input_error = 0x1p-18};
+const conv_implementation conv_matrix_three = {.tuned = &three,
+                                               .fits = fits_three,
+                                               .packed_count = packed_count,
+                                               .pack = pack,
+                                               .scratch = scratch_count,
+                                               .run = run,
+                                               .input_error = 0x1p-18};

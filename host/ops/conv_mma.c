@@ -93,8 +93,8 @@ static bool fits_values(const device *d, const int *v, const int *shape)
     const matrix_unit *u = unit_of(d);
     return u && divides(u->m, v[TX]) && divides(u->m, v[WM]) && divides(u->n, v[WN]) &&
            divides(v[WM], v[TX] * v[TY]) && divides(v[WN], v[BC]) &&
-           (divides(v[WM], v[TX]) || divides(v[TX], v[WM])) &&
-           divides(v[CC] / 4, items(u, v)) && (size_t)items(u, v) <= d->info.max_work_group &&
+           (divides(v[WM], v[TX]) || divides(v[TX], v[WM])) && divides(v[CC] / 4, items(u, v)) &&
+           (size_t)items(u, v) <= d->info.max_work_group &&
            local_bytes(d, u, v) <= d->info.local_bytes &&
            floats_of_item(u, v, unit_parts(d)) <= u->floats &&
            unit_products_fit(d, u, products(d, u, v, shape[IN])) &&
@@ -103,8 +103,10 @@ static bool fits_values(const device *d, const int *v, const int *shape)
 }
 
 #define TUNED(kind, first)                                                                         \
-    {"conv", kind, "conv_mma.cl", tunables, N_TUNABLES_HERE, known + first,                        \
-     N_KNOWN - first, fits_values, NULL, NULL}
+    {                                                                                              \
+        "conv", kind, "conv_mma.cl", tunables, N_TUNABLES_HERE, known + first, N_KNOWN - first,    \
+            fits_values, NULL, NULL                                                                \
+    }
 static const tuning tuned = TUNED("gpu_mma", 0), tuned_bf16 = TUNED("gpu_mma_bf16", 0),
                     tuned_three = TUNED("gpu_mma_bf16x3", NOT_IN_TWO);
 
@@ -150,8 +152,8 @@ static status pack(device *d, const conv_weight *w, buf stored)
     status st = program_get(d, &k, "conv_mma.cl", "conv_mma_pack", "%s -DPACK -DPARTS=%d -DCC=%d",
                             units, unit_parts(d), w->values[CC]);
     if (st != OK) return st;
-    return launch(d, k, RANGE(round_up(out, group), in_padded(w), 9), RANGE(group),
-                  ARG(w->matrix), ARG(stored), ARG(w->in), ARG(w->out), ARG((int)out));
+    return launch(d, k, RANGE(round_up(out, group), in_padded(w), 9), RANGE(group), ARG(w->matrix),
+                  ARG(stored), ARG(w->in), ARG(w->out), ARG((int)out));
 }
 
 static status scratch_count(device *d, size_t *count, const conv_weight *w, picture_shape s)
@@ -171,12 +173,12 @@ static status run(device *d, buf out, buf x, const conv_weight *w, picture_shape
     (void)scratch;
     tuning_options(values, w->by->tuned, v);
     unit_options(units, d, u);
-    status st = program_get(d, &k, "conv_mma.cl", "conv_mma",
-                            "%s -DPARTS=%d -DUP=%d -DNORM=%d -DSILU=%d -DRESIDUAL=%d "
-                            "-DIN_WHOLE=%d -DOUT_WHOLE=%d%s",
-                            units, unit_parts(d), w->up, use->affine.memory != NULL, use->silu,
-                            use->residual.memory != NULL, w->in % 4 == 0, w->out % u->vector == 0,
-                            values);
+    status st =
+        program_get(d, &k, "conv_mma.cl", "conv_mma",
+                    "%s -DPARTS=%d -DUP=%d -DNORM=%d -DSILU=%d -DRESIDUAL=%d "
+                    "-DIN_WHOLE=%d -DOUT_WHOLE=%d%s",
+                    units, unit_parts(d), w->up, use->affine.memory != NULL, use->silu,
+                    use->residual.memory != NULL, w->in % 4 == 0, w->out % u->vector == 0, values);
     if (st != OK) return st;
     size_t tiles_x = ceil_div((size_t)(s.width * w->up), (size_t)v[TX]);
     size_t tiles_y = ceil_div((size_t)(s.height * w->up), (size_t)v[TY]);
@@ -192,8 +194,10 @@ static status run(device *d, buf out, buf x, const conv_weight *w, picture_shape
 }
 
 #define MMA(of, fits_it, error)                                                                    \
-    {.tuned = of, .fits = fits_it, .packed_count = packed_count, .pack = pack,                     \
-     .scratch = scratch_count, .run = run, .input_error = error}
+    {                                                                                              \
+        .tuned = of, .fits = fits_it, .packed_count = packed_count, .pack = pack,                  \
+        .scratch = scratch_count, .run = run, .input_error = error                                 \
+    }
 
 const conv_implementation conv_mma = MMA(&tuned, fits, 0x1p-11);
 const conv_implementation conv_mma_bf16 = MMA(&tuned_bf16, fits_bf16, 0x1p-9);

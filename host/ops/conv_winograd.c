@@ -27,8 +27,16 @@ static bool fits_values(const device *d, const int *v, const int *shape)
     return op_sums_stay(d, v[VEC], v[NV], v[MR]);
 }
 
-static const tuning tuned = {"conv", "winograd", "conv_winograd.cl", tunables, N_TUNABLES_HERE,
-                             known, sizeof known / sizeof *known, fits_values, NULL, NULL};
+static const tuning tuned = {"conv",
+                             "winograd",
+                             "conv_winograd.cl",
+                             tunables,
+                             N_TUNABLES_HERE,
+                             known,
+                             sizeof known / sizeof *known,
+                             fits_values,
+                             NULL,
+                             NULL};
 
 static tiling choose(const conv_weight *w)
 {
@@ -77,13 +85,12 @@ static status pack(device *d, const conv_weight *w, buf stored)
 {
     kernel *k;
     int width = (int)panel(w);
-    status st = program_get(d, &k, "conv_winograd.cl", "conv_winograd_pack", "-DPACK -DUP=%d",
-                            w->up);
+    status st =
+        program_get(d, &k, "conv_winograd.cl", "conv_winograd_pack", "-DPACK -DUP=%d", w->up);
     if (st != OK) return st;
     size_t chunks = (size_t)(w->in / d->vector_width);
-    return launch(d, k, RANGE(chunks, ceil_div((size_t)w->out, panel(w))), RANGE(1),
-                  ARG(w->matrix), ARG(stored), ARG(w->in), ARG(w->out), ARG(width),
-                  ARG(d->vector_width));
+    return launch(d, k, RANGE(chunks, ceil_div((size_t)w->out, panel(w))), RANGE(1), ARG(w->matrix),
+                  ARG(stored), ARG(w->in), ARG(w->out), ARG(width), ARG(d->vector_width));
 }
 
 /* Blocks of 2^i tiles, as square as it goes, that fit into the cache and are not much larger than
@@ -100,14 +107,16 @@ static cut plan(const device *d, const conv_weight *w, picture_shape s)
     while (block * 2 <= budget && block * 2 <= MAX_BLOCK) {
         bool taller = c.block_h < c.block_w && (size_t)c.block_h < high;
         if (!taller && (size_t)c.block_w >= wide && (size_t)c.block_h >= high) break;
-        if (taller || (size_t)c.block_w >= wide) c.block_h *= 2;
-        else c.block_w *= 2;
+        if (taller || (size_t)c.block_w >= wide)
+            c.block_h *= 2;
+        else
+            c.block_w *= 2;
         block *= 2;
     }
     c.row_blocks = (int)ceil_div(block, (size_t)t.rows);
     c.rows = (int)ceil_div(block, (size_t)c.row_blocks);
-    size_t blocks = (size_t)s.batch * ceil_div(high, (size_t)c.block_h) *
-                    ceil_div(wide, (size_t)c.block_w);
+    size_t blocks =
+        (size_t)s.batch * ceil_div(high, (size_t)c.block_h) * ceil_div(wide, (size_t)c.block_w);
     while (blocks * c.splits < 2 * units && c.splits * 2 <= panels) c.splits *= 2;
     c.items = blocks * c.splits;
     c.groups = c.items < GROUPS_PER_UNIT * units ? c.items : GROUPS_PER_UNIT * units;
@@ -117,8 +126,7 @@ static cut plan(const device *d, const conv_weight *w, picture_shape s)
 static status scratch_count(device *d, size_t *count, const conv_weight *w, picture_shape s)
 {
     cut c = plan(d, w, s);
-    *count = c.groups * (size_t)(c.elements * c.row_blocks * c.rows) *
-             ((size_t)w->in + panel(w));
+    *count = c.groups * (size_t)(c.elements * c.row_blocks * c.rows) * ((size_t)w->in + panel(w));
     return OK;
 }
 
@@ -141,8 +149,8 @@ static status run(device *d, buf out, buf x, const conv_weight *w, picture_shape
     status st = program_get(d, &k, "conv_winograd.cl", "conv_winograd",
                             "-DVEC=%d -DNV=%d -DMR=%d -DBH=%d -DBW=%d -DKU=%d -DUP=%d -DNORM=%d "
                             "-DSILU=%d",
-                            d->vector_width, panel_vectors(w), c.rows, c.block_h,
-                            c.block_w, t.unroll, w->up, use->affine.memory != NULL, use->silu);
+                            d->vector_width, panel_vectors(w), c.rows, c.block_h, c.block_w,
+                            t.unroll, w->up, use->affine.memory != NULL, use->silu);
     if (st != OK) return st;
     conv_record(d, w, s, use, executed(w, s), UNIT_FP32);
     return launch(d, k, RANGE(c.groups), RANGE(1), ARG(out), ARG(x), ARG(w->matrix), ARG(w->bias),
@@ -151,6 +159,9 @@ static status run(device *d, buf out, buf x, const conv_weight *w, picture_shape
                   ARG((int)c.items), ARG((int)c.groups));
 }
 
-const conv_implementation conv_winograd = {
-    .tuned = &tuned, .fits = fits, .packed_count = packed_count, .pack = pack,
-    .scratch = scratch_count, .run = run};
+const conv_implementation conv_winograd = {.tuned = &tuned,
+                                           .fits = fits,
+                                           .packed_count = packed_count,
+                                           .pack = pack,
+                                           .scratch = scratch_count,
+                                           .run = run};

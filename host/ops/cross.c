@@ -14,8 +14,7 @@ status op_cross(device *d, buf out, buf q, const modulation *keys_values, attent
                 s.batch, s.tokens, s.heads, s.head_dim);
     status st = program_get(d, &k, "cross.cl", "cross_attention", " ");
     if (st != OK) return st;
-    return launch(d, k,
-                  RANGE(round_up((size_t)s.tokens * (size_t)s.heads, group), (size_t)s.batch),
+    return launch(d, k, RANGE(round_up((size_t)s.tokens * (size_t)s.heads, group), (size_t)s.batch),
                   RANGE(group), ARG(out), ARG(q), ARG(keys_values->values), ARG(keys_values->rows),
                   ARG(s.tokens), ARG(s.heads), ARG(s.head_dim), ARG(keys_values->stride),
                   ARG(keys_values->first_row), ARG(keys_values->rows_at), ARG(scale));

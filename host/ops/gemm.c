@@ -14,9 +14,9 @@
 
 /* The first that fits serves. */
 static const gemm_implementation *const table[] = {
-    &gemm_matrix,   &gemm_matrix_three, &gemm_cpu_pairs, &gemm_cpu_strassen,  &gemm_cpu,
-    &gemm_mma,      &gemm_mma_bf16,     &gemm_mma_three, &gemm_gpu_half,      &gemm_gpu,
-    &gemm_clblast,  &gemm_clblast_xgemm, &gemm_clblast_direct};
+    &gemm_matrix,  &gemm_matrix_three,  &gemm_cpu_pairs,     &gemm_cpu_strassen, &gemm_cpu,
+    &gemm_mma,     &gemm_mma_bf16,      &gemm_mma_three,     &gemm_gpu_half,     &gemm_gpu,
+    &gemm_clblast, &gemm_clblast_xgemm, &gemm_clblast_direct};
 
 const modulation gemm_no_gate = {0};
 
@@ -74,8 +74,8 @@ static gemm_choice choose_exact(const device *d, const int *shape)
 
 /* *c = the first of its choices that is right on this device. */
 static status choose_right(device *d, gemm_choice *c,
-                           gemm_choice (*next)(const device *d, const int *shape),
-                           const int *shape, unsigned use)
+                           gemm_choice (*next)(const device *d, const int *shape), const int *shape,
+                           unsigned use)
 {
     bool right = false;
     while (!right) {
@@ -208,8 +208,13 @@ status gemm_weight_pack(device *d, gemm_weight *w, gemm_choice use, const gemm_r
                         const float *bias, int n, int k, float *largest, const char *what)
 {
     const gemm_implementation *g = use.by;
-    packing p = {.d = d, .use = use, .rows = rows, .panel = (int)g->panel(d, use.values, n),
-                 .n = n, .k = k, .half = rounds_to_half(use)};
+    packing p = {.d = d,
+                 .use = use,
+                 .rows = rows,
+                 .panel = (int)g->panel(d, use.values, n),
+                 .n = n,
+                 .k = k,
+                 .half = rounds_to_half(use)};
     bool same = w->use.by == use.by && w->use.values == use.values;
     size_t padded = (size_t)n + BIAS_SLACK, panel = (size_t)p.panel;
     float *all_biases = NULL;
@@ -275,8 +280,7 @@ status gemm_weight_upload(device *d, gemm_weight *w, const float *matrix, const 
 {
     in_memory from = {matrix, (size_t)k};
     *w = (gemm_weight){0};
-    return gemm_weight_load(d, w, &(gemm_rows){copy_rows, &from}, bias, m, n, k, 0,
-                            what);
+    return gemm_weight_load(d, w, &(gemm_rows){copy_rows, &from}, bias, m, n, k, 0, what);
 }
 
 void gemm_weight_free(device *d, gemm_weight *w)
@@ -296,9 +300,7 @@ static void announce(device *d, const gemm_weight *w, int m, const gemm_epilogue
     double values = rows * k + n * k + rows * n;
     if (e->residual.memory) values += fmin(e->residual_rows, rows) * n;
     record_work(d, "gemm",
-                (work){.flops = flops,
-                       .executed = flops * times,
-                       .bytes = 4 * values, .on = g->on},
+                (work){.flops = flops, .executed = flops * times, .bytes = 4 * values, .on = g->on},
                 "%dx%dx%d%s%s%s", m, w->n, w->k, names[e->act], e->gate ? " gate" : "",
                 e->residual.memory ? " residual" : "");
 }

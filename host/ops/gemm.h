@@ -32,9 +32,9 @@ typedef struct gemm_implementation {
     double (*products)(const device *d, const int *values, int m, int n, int k);
 } gemm_implementation;
 
-extern const gemm_implementation gemm_clblast, gemm_cpu, gemm_cpu_pairs,
-    gemm_cpu_strassen, gemm_clblast_xgemm, gemm_clblast_direct, gemm_gpu, gemm_gpu_half,
-    gemm_mma, gemm_mma_bf16, gemm_mma_three, gemm_matrix, gemm_matrix_three;
+extern const gemm_implementation gemm_clblast, gemm_cpu, gemm_cpu_pairs, gemm_cpu_strassen,
+    gemm_clblast_xgemm, gemm_clblast_direct, gemm_gpu, gemm_gpu_half, gemm_mma, gemm_mma_bf16,
+    gemm_mma_three, gemm_matrix, gemm_matrix_three;
 
 /* The choice of a layer, made for m rows where it is not loaded yet; values null: none is left. */
 gemm_choice gemm_choice_of(const device *d, const gemm_weight *w, int m);
@@ -69,8 +69,8 @@ size_t gemm_tiles_scratch(gemm_tile t, int m, int n, int k);
 
 /* The options of the shape. load, vector: floats of a load from a where K allows, and of one vector
  * of results. */
-void gemm_tiles_options(char out[GEMM_TILES_OPTIONS], const gemm_weight *w,
-                        const gemm_epilogue *e, gemm_tile t, int load, int vector);
+void gemm_tiles_options(char out[GEMM_TILES_OPTIONS], const gemm_weight *w, const gemm_epilogue *e,
+                        gemm_tile t, int load, int vector);
 
 /* The product by a kernel with the arguments of cl/gemm_gpu.cl. */
 status gemm_tiles_launch(device *d, kernel *k, buf out, buf a, const gemm_weight *w, int m,

@@ -22,9 +22,9 @@ enum { SEED_A = 0x0d17c1, SEED_B = 0x51ab3d, SEED_V = 0x7e11a5 };
 typedef struct {
     device *d;
     size_t m, n, k;
-    bool coarse; /* inputs are what bf16 and half hold: nothing is rounded, the check is sharp */
-    float *c;    /* [m][n] */
-    double *v, *bv;             /* [n], B^T v [k] */
+    bool coarse;    /* inputs are what bf16 and half hold: nothing is rounded, the check is sharp */
+    float *c;       /* [m][n] */
+    double *v, *bv; /* [n], B^T v [k] */
     double worst[PARALLEL_THREADS]; /* of a row's error, by thread */
     buf a_buf, c_buf, scratch;
     gemm_choice use;
@@ -133,8 +133,7 @@ static status measure(workspace *w, double *error)
     TRY(memory_alloc(&w->c, w->m * w->n, sizeof *w->c));
     TRY(memory_alloc(&w->v, w->n, sizeof *w->v));
     TRY(memory_alloc(&w->bv, w->k, sizeof *w->bv));
-    for (size_t j = 0; j < w->n; j++)
-        w->v[j] = random_bits((uint32_t)j, SEED_V) & 1u ? -1.0 : 1.0;
+    for (size_t j = 0; j < w->n; j++) w->v[j] = random_bits((uint32_t)j, SEED_V) & 1u ? -1.0 : 1.0;
     if (w->d->pretended) return multiply(w); /* nothing runs */
     TRY(parallel_for((w->k + BLOCK - 1) / BLOCK, project, w));
     TRY(multiply(w));
@@ -154,8 +153,8 @@ static status check(device *d, gemm_choice use, size_t m, size_t n, size_t k)
     status st = measure(&w, &error);
     if (st == OK && error > granted) {
         st = fail(ERR_DEVICE,
-                  "%s's product %zux%zux%zu is wrong on this device (relative error %.1e)",
-                  name, m, n, k, error);
+                  "%s's product %zux%zux%zu is wrong on this device (relative error %.1e)", name, m,
+                  n, k, error);
         fail_hint("please report the device (ditcl devices); DITCL_GEMM=%s may work",
                   !strcmp(name, "clblast") ? "cpu" : "clblast");
     }

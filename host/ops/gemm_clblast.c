@@ -108,14 +108,28 @@ static bool fits_direct(const device *d, const int *v, const int *shape)
            (uint64_t)floats * sizeof(float) < d->info.local_bytes; /* drivers take a little */
 }
 
-static const tuning shipped = {
-    "gemm", "clblast", "epilogue.cl", NULL, 0, tuning_nothing, 1, fits_shipped, "clblast_",
-    NULL};
-static const tuning xgemm = {"gemm", "clblast_xgemm", "epilogue.cl", tunables, N_TUNABLES_HERE,
-                             known, sizeof known / sizeof *known, fits_xgemm, NULL, NULL};
-static const tuning direct = {"gemm", "clblast_direct", "epilogue.cl", direct_tunables, N_DIRECT,
-                              known_direct, sizeof known_direct / sizeof *known_direct,
-                              fits_direct, NULL, NULL};
+static const tuning shipped = {"gemm",         "clblast", "epilogue.cl", NULL,       0,
+                               tuning_nothing, 1,         fits_shipped,  "clblast_", NULL};
+static const tuning xgemm = {"gemm",
+                             "clblast_xgemm",
+                             "epilogue.cl",
+                             tunables,
+                             N_TUNABLES_HERE,
+                             known,
+                             sizeof known / sizeof *known,
+                             fits_xgemm,
+                             NULL,
+                             NULL};
+static const tuning direct = {"gemm",
+                              "clblast_direct",
+                              "epilogue.cl",
+                              direct_tunables,
+                              N_DIRECT,
+                              known_direct,
+                              sizeof known_direct / sizeof *known_direct,
+                              fits_direct,
+                              NULL,
+                              NULL};
 
 static clblast_parameters parameters(const tuning *t, const int *values)
 {
@@ -193,14 +207,26 @@ static status product(device *d, buf out, buf a, const gemm_weight *w, int m,
     return st == OK ? gemm_finish(d, out, out, 1, w, m, e) : st;
 }
 
-const gemm_implementation gemm_clblast = {
-    .tuned = &shipped, .fits = fits, .packed_count = packed_count, .panel = panel, .pack = pack,
-    .scratch = scratch_shipped, .product = product};
+const gemm_implementation gemm_clblast = {.tuned = &shipped,
+                                          .fits = fits,
+                                          .packed_count = packed_count,
+                                          .panel = panel,
+                                          .pack = pack,
+                                          .scratch = scratch_shipped,
+                                          .product = product};
 
-const gemm_implementation gemm_clblast_xgemm = {
-    .tuned = &xgemm, .fits = fits_always, .packed_count = packed_count, .panel = panel,
-    .pack = pack, .scratch = scratch_xgemm, .product = product};
+const gemm_implementation gemm_clblast_xgemm = {.tuned = &xgemm,
+                                                .fits = fits_always,
+                                                .packed_count = packed_count,
+                                                .panel = panel,
+                                                .pack = pack,
+                                                .scratch = scratch_xgemm,
+                                                .product = product};
 
-const gemm_implementation gemm_clblast_direct = {
-    .tuned = &direct, .fits = fits_always, .packed_count = packed_count, .panel = panel,
-    .pack = pack, .scratch = scratch_direct, .product = product};
+const gemm_implementation gemm_clblast_direct = {.tuned = &direct,
+                                                 .fits = fits_always,
+                                                 .packed_count = packed_count,
+                                                 .panel = panel,
+                                                 .pack = pack,
+                                                 .scratch = scratch_direct,
+                                                 .product = product};

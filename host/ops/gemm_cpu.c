@@ -24,9 +24,9 @@ enum { BLOCK_ROWS = 128 }; /* of a work-group, about: with KC floats each they f
 
 /* By the width of the device's vectors: as many sums as registers hold. All give the same bits. */
 static const int known[][TUNING_VALUES] = {
-    {16, 3, 8, 4, 1152, 1}, {16, 3, 8, 4, 1152, 0}, {16, 2, 14, 2, 1152, 0}, {16, 2, 12, 4, 576, 1},
-    {8, 2, 6, 4, 1152, 1},  {8, 2, 6, 4, 576, 0},   {8, 3, 4, 4, 1152, 0},   {4, 2, 6, 4, 576, 0},
-    {4, 3, 8, 4, 576, 0},
+    {16, 3, 8, 4, 1152, 1}, {16, 3, 8, 4, 1152, 0}, {16, 2, 14, 2, 1152, 0},
+    {16, 2, 12, 4, 576, 1}, {8, 2, 6, 4, 1152, 1},  {8, 2, 6, 4, 576, 0},
+    {8, 3, 4, 4, 1152, 0},  {4, 2, 6, 4, 576, 0},   {4, 3, 8, 4, 576, 0},
 };
 
 static bool fits_values(const device *d, const int *v, const int *shape)
@@ -36,8 +36,10 @@ static bool fits_values(const device *d, const int *v, const int *shape)
 }
 
 #define TUNED(kind)                                                                                \
-    {"gemm", kind, "gemm_cpu.cl", tunables, N_TUNABLES_HERE, known,                                \
-     sizeof known / sizeof *known, fits_values, NULL, NULL}
+    {                                                                                              \
+        "gemm", kind, "gemm_cpu.cl", tunables, N_TUNABLES_HERE, known,                             \
+            sizeof known / sizeof *known, fits_values, NULL, NULL                                  \
+    }
 static const tuning tuned = TUNED("cpu"), tuned_strassen = TUNED("cpu_strassen"),
                     tuned_pairs = TUNED("avx512_bf16");
 
@@ -113,19 +115,18 @@ static status multiply(device *d, buf out, buf a, const gemm_weight *w, int m, i
     int rows = block_rows(t, m);
     size_t panels = ceil_div((size_t)w->n, panel(d, w->use.values, w->n));
     kernel *k;
-    status st = program_get(d, &k, "gemm_cpu.cl", "gemm_cpu",
-                            "-DVEC=%d -DNV=%d -DMR=%d -DKU=%d -DK=%d -DKC=%d -DPREFETCH=%d "
-                            "-DACTIVATION=%d -DGATE=%d -DRESIDUAL=%d%s",
-                            t.vec, panel_vectors(t, w->n), t.rows, t.unroll, depth,
-                            part_depth(t, depth), t.prefetch, (int)e->act, e->gate != NULL,
-                            e->residual.memory != NULL, kind);
+    status st =
+        program_get(d, &k, "gemm_cpu.cl", "gemm_cpu",
+                    "-DVEC=%d -DNV=%d -DMR=%d -DKU=%d -DK=%d -DKC=%d -DPREFETCH=%d "
+                    "-DACTIVATION=%d -DGATE=%d -DRESIDUAL=%d%s",
+                    t.vec, panel_vectors(t, w->n), t.rows, t.unroll, depth, part_depth(t, depth),
+                    t.prefetch, (int)e->act, e->gate != NULL, e->residual.memory != NULL, kind);
     if (st != OK) return st;
-    return launch(d, k,
-                  RANGE(panels, ceil_div((size_t)m, (size_t)rows)), RANGE(1), ARG(out), ARG(a),
-                  ARG(w->matrix), ARG(w->bias), ARG(e->residual), ARG(gate->values),
-                  ARG(gate->rows), ARG(m), ARG(w->n), ARG(rows),
-                  ARG(e->residual_rows), ARG(e->tokens), ARG(gate->stride), ARG(gate->first_row),
-                  ARG(gate->rows_at), ARG(e->gate_at));
+    return launch(d, k, RANGE(panels, ceil_div((size_t)m, (size_t)rows)), RANGE(1), ARG(out),
+                  ARG(a), ARG(w->matrix), ARG(w->bias), ARG(e->residual), ARG(gate->values),
+                  ARG(gate->rows), ARG(m), ARG(w->n), ARG(rows), ARG(e->residual_rows),
+                  ARG(e->tokens), ARG(gate->stride), ARG(gate->first_row), ARG(gate->rows_at),
+                  ARG(e->gate_at));
 }
 
 static status product(device *d, buf out, buf a, const gemm_weight *w, int m,
@@ -135,9 +136,13 @@ static status product(device *d, buf out, buf a, const gemm_weight *w, int m,
     return multiply(d, out, a, w, m, w->k, "", e);
 }
 
-const gemm_implementation gemm_cpu = {
-    .tuned = &tuned, .fits = fits, .packed_count = packed_count, .panel = panel, .pack = pack,
-    .scratch = scratch_count, .product = product};
+const gemm_implementation gemm_cpu = {.tuned = &tuned,
+                                      .fits = fits,
+                                      .packed_count = packed_count,
+                                      .panel = panel,
+                                      .pack = pack,
+                                      .scratch = scratch_count,
+                                      .product = product};
 
 /* ---- seven products of halves ---- */
 
@@ -206,17 +211,21 @@ static status product_strassen(device *d, buf out, buf a, const gemm_weight *w, 
         st = launch(d, sum, RANGE((size_t)half), RANGE(1), ARG(scratch), ARG(a), ARG(half));
     if (st != OK) return st;
     return launch(d, k, RANGE(panel_pairs(d, w->use.values, w->n), half_blocks(m)), RANGE(1),
-                  ARG(out), ARG(a),
-                  ARG(scratch), ARG(w->matrix), ARG(w->bias), ARG(e->residual),
+                  ARG(out), ARG(a), ARG(scratch), ARG(w->matrix), ARG(w->bias), ARG(e->residual),
                   ARG(gate->values), ARG(gate->rows), ARG(half), ARG(w->n), ARG(rows),
                   ARG(e->residual_rows), ARG(e->tokens), ARG(gate->stride), ARG(gate->first_row),
                   ARG(gate->rows_at), ARG(e->gate_at));
 }
 
-const gemm_implementation gemm_cpu_strassen = {
-    .tuned = &tuned_strassen, .fits = fits_strassen, .packed_count = packed_count,
-    .panel = panel, .pack = pack, .scratch = scratch_strassen, .product = product_strassen,
-    .products = products_strassen, .input_error = 0x1p-22};
+const gemm_implementation gemm_cpu_strassen = {.tuned = &tuned_strassen,
+                                               .fits = fits_strassen,
+                                               .packed_count = packed_count,
+                                               .panel = panel,
+                                               .pack = pack,
+                                               .scratch = scratch_strassen,
+                                               .product = product_strassen,
+                                               .products = products_strassen,
+                                               .input_error = 0x1p-22};
 
 /* ---- bfloat16 pairs ---- */
 
@@ -269,13 +278,19 @@ static status product_pairs(device *d, buf out, buf a, const gemm_weight *w, int
     kernel *k;
     status st = program_get(d, &k, "gemm_cpu.cl", "gemm_cpu_round",
                             "-DVEC=16 -DNV=1 -DMR=1 -DKU=1 -DK=%d -DKC=1 -DPREFETCH=0 "
-                            "-DACTIVATION=0 -DGATE=0 -DRESIDUAL=0%s", depth, pair_options);
+                            "-DACTIVATION=0 -DGATE=0 -DRESIDUAL=0%s",
+                            depth, pair_options);
     if (st == OK) st = launch(d, k, RANGE((size_t)m), RANGE(1), ARG(scratch), ARG(a), ARG(w->k));
     if (st == OK) st = multiply(d, out, scratch, w, m, depth, pair_options, e);
     return st;
 }
 
-const gemm_implementation gemm_cpu_pairs = {
-    .tuned = &tuned_pairs, .fits = fits_pairs, .packed_count = packed_count_pairs,
-    .panel = panel, .pack = pack_pairs, .scratch = scratch_count_pairs, .product = product_pairs,
-    .input_error = 0x1p-9, .on = UNIT_16BIT};
+const gemm_implementation gemm_cpu_pairs = {.tuned = &tuned_pairs,
+                                            .fits = fits_pairs,
+                                            .packed_count = packed_count_pairs,
+                                            .panel = panel,
+                                            .pack = pack_pairs,
+                                            .scratch = scratch_count_pairs,
+                                            .product = product_pairs,
+                                            .input_error = 0x1p-9,
+                                            .on = UNIT_16BIT};

@@ -31,26 +31,26 @@ enum { MAX_FLOATS = 160 }; /* in an item's registers, about: the rest of 256 is 
  * what a tuner may want. Not yet measured on such devices. */
 static const int known[][TUNING_VALUES] = {
     /* MT NT KT MR NR VEC KU LA LB DB PAD SG SPLIT IMAGE */
-    {64, 64, 16, 8, 4, 4, 8, 1, 1, 1, 4, 0, 1},   {128, 128, 8, 8, 8, 4, 8, 1, 1, 1, 4, 0, 1},
-    {128, 64, 16, 8, 4, 4, 8, 1, 1, 0, 4, 0, 1},  {64, 128, 16, 8, 8, 4, 4, 1, 1, 0, 1, 0, 1},
-    {64, 64, 16, 8, 8, 4, 4, 1, 1, 0, 4, 0, 1},   {64, 64, 32, 4, 4, 4, 4, 1, 1, 0, 2, 0, 1},
-    {32, 64, 16, 4, 4, 4, 8, 1, 1, 1, 4, 0, 8},   {32, 64, 16, 4, 4, 4, 8, 1, 1, 1, 4, 0, 4},
-    {32, 64, 16, 4, 4, 4, 8, 1, 1, 1, 4, 0, 2},   {32, 64, 16, 4, 4, 4, 8, 1, 1, 1, 4, 0, 1},
-    {32, 32, 16, 4, 4, 4, 8, 1, 1, 1, 4, 0, 8},   {32, 32, 16, 4, 4, 4, 8, 1, 1, 1, 4, 0, 4},
-    {32, 32, 16, 4, 4, 4, 8, 1, 1, 1, 4, 0, 1},   {16, 64, 16, 4, 4, 4, 8, 1, 1, 1, 4, 0, 8},
-    {16, 64, 16, 4, 4, 4, 8, 1, 1, 1, 4, 0, 4},   {16, 64, 16, 4, 4, 4, 8, 1, 1, 1, 4, 0, 1},
-    {16, 32, 16, 4, 2, 2, 8, 1, 1, 1, 2, 0, 1},   {8, 64, 32, 2, 4, 4, 8, 1, 1, 0, 1, 0, 8},
-    {8, 64, 32, 2, 4, 4, 8, 1, 1, 0, 1, 0, 4},    {8, 64, 32, 2, 4, 4, 8, 1, 1, 0, 1, 0, 1},
-    {4, 64, 32, 1, 4, 4, 8, 1, 0, 0, 0, 0, 8},    {4, 64, 32, 1, 4, 4, 8, 1, 0, 0, 0, 0, 4},
-    {4, 64, 32, 1, 4, 4, 8, 1, 0, 0, 0, 0, 2},    {4, 64, 32, 1, 4, 4, 8, 1, 0, 0, 0, 0, 1},
-    {4, 32, 32, 1, 2, 2, 8, 1, 0, 0, 0, 0, 1},    {64, 64, 16, 8, 8, 4, 4, 0, 1, 0, 0, 0, 1},
-    {64, 128, 16, 8, 4, 4, 8, 0, 0, 0, 0, 1, 1},  {64, 64, 16, 8, 4, 4, 4, 0, 1, 0, 0, 1, 1},
-    {64, 64, 4, 8, 8, 4, 4, 0, 0, 0, 0, 0, 1},    {32, 32, 4, 4, 4, 4, 4, 0, 0, 0, 0, 0, 1},
-    {16, 16, 8, 4, 4, 4, 4, 1, 1, 0, 0, 0, 1},    {16, 16, 4, 4, 4, 4, 4, 0, 0, 0, 0, 0, 1},
-    {8, 16, 4, 4, 4, 4, 4, 0, 0, 0, 0, 0, 1},     {8, 8, 4, 4, 4, 4, 4, 0, 0, 0, 0, 0, 1},
-    {4, 8, 4, 4, 4, 4, 4, 0, 0, 0, 0, 0, 1},      {4, 8, 4, 4, 8, 4, 4, 0, 0, 0, 0, 0, 1},
-    {64, 64, 16, 8, 4, 4, 8, 1, 1, 1, 4, 0, 4},   {64, 64, 16, 8, 4, 4, 8, 1, 1, 1, 4, 0, 2},
-    {64, 64, 16, 8, 4, 4, 8, 1, 1, 1, 4, 0, 1, 1},  {64, 64, 16, 8, 4, 4, 8, 1, 0, 0, 4, 0, 1, 1},
+    {64, 64, 16, 8, 4, 4, 8, 1, 1, 1, 4, 0, 1},    {128, 128, 8, 8, 8, 4, 8, 1, 1, 1, 4, 0, 1},
+    {128, 64, 16, 8, 4, 4, 8, 1, 1, 0, 4, 0, 1},   {64, 128, 16, 8, 8, 4, 4, 1, 1, 0, 1, 0, 1},
+    {64, 64, 16, 8, 8, 4, 4, 1, 1, 0, 4, 0, 1},    {64, 64, 32, 4, 4, 4, 4, 1, 1, 0, 2, 0, 1},
+    {32, 64, 16, 4, 4, 4, 8, 1, 1, 1, 4, 0, 8},    {32, 64, 16, 4, 4, 4, 8, 1, 1, 1, 4, 0, 4},
+    {32, 64, 16, 4, 4, 4, 8, 1, 1, 1, 4, 0, 2},    {32, 64, 16, 4, 4, 4, 8, 1, 1, 1, 4, 0, 1},
+    {32, 32, 16, 4, 4, 4, 8, 1, 1, 1, 4, 0, 8},    {32, 32, 16, 4, 4, 4, 8, 1, 1, 1, 4, 0, 4},
+    {32, 32, 16, 4, 4, 4, 8, 1, 1, 1, 4, 0, 1},    {16, 64, 16, 4, 4, 4, 8, 1, 1, 1, 4, 0, 8},
+    {16, 64, 16, 4, 4, 4, 8, 1, 1, 1, 4, 0, 4},    {16, 64, 16, 4, 4, 4, 8, 1, 1, 1, 4, 0, 1},
+    {16, 32, 16, 4, 2, 2, 8, 1, 1, 1, 2, 0, 1},    {8, 64, 32, 2, 4, 4, 8, 1, 1, 0, 1, 0, 8},
+    {8, 64, 32, 2, 4, 4, 8, 1, 1, 0, 1, 0, 4},     {8, 64, 32, 2, 4, 4, 8, 1, 1, 0, 1, 0, 1},
+    {4, 64, 32, 1, 4, 4, 8, 1, 0, 0, 0, 0, 8},     {4, 64, 32, 1, 4, 4, 8, 1, 0, 0, 0, 0, 4},
+    {4, 64, 32, 1, 4, 4, 8, 1, 0, 0, 0, 0, 2},     {4, 64, 32, 1, 4, 4, 8, 1, 0, 0, 0, 0, 1},
+    {4, 32, 32, 1, 2, 2, 8, 1, 0, 0, 0, 0, 1},     {64, 64, 16, 8, 8, 4, 4, 0, 1, 0, 0, 0, 1},
+    {64, 128, 16, 8, 4, 4, 8, 0, 0, 0, 0, 1, 1},   {64, 64, 16, 8, 4, 4, 4, 0, 1, 0, 0, 1, 1},
+    {64, 64, 4, 8, 8, 4, 4, 0, 0, 0, 0, 0, 1},     {32, 32, 4, 4, 4, 4, 4, 0, 0, 0, 0, 0, 1},
+    {16, 16, 8, 4, 4, 4, 4, 1, 1, 0, 0, 0, 1},     {16, 16, 4, 4, 4, 4, 4, 0, 0, 0, 0, 0, 1},
+    {8, 16, 4, 4, 4, 4, 4, 0, 0, 0, 0, 0, 1},      {8, 8, 4, 4, 4, 4, 4, 0, 0, 0, 0, 0, 1},
+    {4, 8, 4, 4, 4, 4, 4, 0, 0, 0, 0, 0, 1},       {4, 8, 4, 4, 8, 4, 4, 0, 0, 0, 0, 0, 1},
+    {64, 64, 16, 8, 4, 4, 8, 1, 1, 1, 4, 0, 4},    {64, 64, 16, 8, 4, 4, 8, 1, 1, 1, 4, 0, 2},
+    {64, 64, 16, 8, 4, 4, 8, 1, 1, 1, 4, 0, 1, 1}, {64, 64, 16, 8, 4, 4, 8, 1, 0, 0, 4, 0, 1, 1},
     {32, 64, 4, 8, 4, 4, 4, 0, 0, 0, 0, 0, 1, 1},  {16, 64, 4, 4, 4, 4, 4, 0, 0, 0, 0, 0, 8, 1},
 };
 
@@ -97,10 +97,10 @@ static bool fits_values(const device *d, const int *v, const int *shape)
     int m = shape[0], n = shape[1];
     return divides(v[MR], v[MT]) && divides(v[NR], v[NT]) && divides(v[VEC], v[NR]) &&
            divides(v[KU], v[KT]) && (v[LA] || divides(v[VEC], v[KU])) && divides(v[VEC], v[KT]) &&
-           (v[LA] || v[LB] || !v[DB]) && (v[LA] || !v[PAD]) &&
-           (!v[SG] || subgroups_fit(d, v)) && (!v[IMAGE] || image_fits(d, v, shape)) &&
-           (size_t)items(v) <= d->info.max_work_group && local_bytes(v) <= d->info.local_bytes &&
-           floats_of_item(v) <= MAX_FLOATS && gemm_tiles_split_fits(d, tile(v), shape) &&
+           (v[LA] || v[LB] || !v[DB]) && (v[LA] || !v[PAD]) && (!v[SG] || subgroups_fit(d, v)) &&
+           (!v[IMAGE] || image_fits(d, v, shape)) && (size_t)items(v) <= d->info.max_work_group &&
+           local_bytes(v) <= d->info.local_bytes && floats_of_item(v) <= MAX_FLOATS &&
+           gemm_tiles_split_fits(d, tile(v), shape) &&
            /* no tile of which more than half is for nothing, while there are smaller ones */
            (v[MT] == 4 || v[MT] < 2 * m) && (v[NT] == 8 || v[NT] < 2 * n);
 }
@@ -111,8 +111,10 @@ static bool stages(const int *v)
 }
 
 #define TUNED(kind)                                                                                \
-    {"gemm", kind, "gemm_gpu.cl", tunables, N_TUNABLES_HERE, known,                                \
-     sizeof known / sizeof *known, fits_values, NULL, stages}
+    {                                                                                              \
+        "gemm", kind, "gemm_gpu.cl", tunables, N_TUNABLES_HERE, known,                             \
+            sizeof known / sizeof *known, fits_values, NULL, stages                                \
+    }
 static const tuning tuned = TUNED("gpu"), tuned_half = TUNED("gpu_fp16");
 
 static bool fits(const device *d)
@@ -141,8 +143,10 @@ static void pack_as(void *packed, const float *rows, int first, int count, int k
     void *to = (char *)packed + (size_t)first * padded * size;
     float *to_float = to;
     uint16_t *to_half = to;
-    if (columns < GEMM_PANEL) memset(to, 0, padded * GEMM_PANEL * size);
-    else memset((char *)to + depth * GEMM_PANEL * size, 0, (padded - depth) * GEMM_PANEL * size);
+    if (columns < GEMM_PANEL)
+        memset(to, 0, padded * GEMM_PANEL * size);
+    else
+        memset((char *)to + depth * GEMM_PANEL * size, 0, (padded - depth) * GEMM_PANEL * size);
     for (size_t i = 0; i < depth; i += LINE) {
         size_t end = i + LINE < depth ? i + LINE : depth;
         for (size_t j = 0; j < columns; j++) {
@@ -213,12 +217,21 @@ static status product_half(device *d, buf out, buf a, const gemm_weight *w, int 
     return multiply(d, out, a, w, m, e, scratch, true);
 }
 
-const gemm_implementation gemm_gpu = {
-    .tuned = &tuned, .fits = fits, .packed_count = packed_count,
-    .panel = gemm_tiles_panel, .pack = pack, .texel = texel, .scratch = scratch_for,
-    .product = product};
+const gemm_implementation gemm_gpu = {.tuned = &tuned,
+                                      .fits = fits,
+                                      .packed_count = packed_count,
+                                      .panel = gemm_tiles_panel,
+                                      .pack = pack,
+                                      .texel = texel,
+                                      .scratch = scratch_for,
+                                      .product = product};
 
-const gemm_implementation gemm_gpu_half = {
-    .tuned = &tuned_half, .fits = fits_half, .packed_count = gemm_tiles_count_half,
-    .panel = gemm_tiles_panel, .pack = pack_half, .texel = texel_half,
-    .scratch = scratch_for, .product = product_half, .input_error = 0x1p-11};
+const gemm_implementation gemm_gpu_half = {.tuned = &tuned_half,
+                                           .fits = fits_half,
+                                           .packed_count = gemm_tiles_count_half,
+                                           .panel = gemm_tiles_panel,
+                                           .pack = pack_half,
+                                           .texel = texel_half,
+                                           .scratch = scratch_for,
+                                           .product = product_half,
+                                           .input_error = 0x1p-11};

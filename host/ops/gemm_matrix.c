@@ -101,13 +101,12 @@ static status scratch_count(device *d, const int *values, size_t *count, int m, 
 static status pack_rows(device *d, buf packed, buf a, int parts, int m, int k)
 {
     kernel *pack_kernel;
-    status st = program_get(d, &pack_kernel, "gemm_matrix.cl", "gemm_matrix_pack",
-                            "%s -DNT=2 -DPARTS=%d -DSTEPS=%d", probe_tile_options(d), parts,
-                            PACK_STEPS);
+    status st =
+        program_get(d, &pack_kernel, "gemm_matrix.cl", "gemm_matrix_pack",
+                    "%s -DNT=2 -DPARTS=%d -DSTEPS=%d", probe_tile_options(d), parts, PACK_STEPS);
     if (st != OK) return st;
-    return launch(d, pack_kernel,
-                  RANGE(ceil_div(steps(k), PACK_STEPS), ceil_div((size_t)m, ROWS)), RANGE(1),
-                  ARG(packed), ARG(a), ARG(m), ARG(k), ARG((int)steps(k)));
+    return launch(d, pack_kernel, RANGE(ceil_div(steps(k), PACK_STEPS), ceil_div((size_t)m, ROWS)),
+                  RANGE(1), ARG(packed), ARG(a), ARG(m), ARG(k), ARG((int)steps(k)));
 }
 
 /* Blocks of rows of a work-group: few enough that every core gets some work-groups. */
@@ -152,13 +151,23 @@ static double three(const device *d, const int *values, int m, int n, int k)
 static const tuning one = TUNING_NOTHING("gemm", "amx_bf16", "gemm_matrix.cl");
 static const tuning of_three = TUNING_NOTHING("gemm", "amx_bf16x3", "gemm_matrix.cl");
 
-const gemm_implementation gemm_matrix = {
-    .tuned = &one, .fits = fits_one, .packed_count = packed_count, .panel = panel,
-    .pack = pack,
-    .scratch = scratch_count, .product = product, .input_error = 0x1p-9, .on = UNIT_16BIT};
+const gemm_implementation gemm_matrix = {.tuned = &one,
+                                         .fits = fits_one,
+                                         .packed_count = packed_count,
+                                         .panel = panel,
+                                         .pack = pack,
+                                         .scratch = scratch_count,
+                                         .product = product,
+                                         .input_error = 0x1p-9,
+                                         .on = UNIT_16BIT};
 
-const gemm_implementation gemm_matrix_three = {
-    .tuned = &of_three, .fits = fits_three, .packed_count = packed_count, .panel = panel,
-    .pack = pack,
-    .scratch = scratch_count, .product = product, .input_error = 0x1p-18, .on = UNIT_16BIT,
-    .products = three};
+const gemm_implementation gemm_matrix_three = {.tuned = &of_three,
+                                               .fits = fits_three,
+                                               .packed_count = packed_count,
+                                               .panel = panel,
+                                               .pack = pack,
+                                               .scratch = scratch_count,
+                                               .product = product,
+                                               .input_error = 0x1p-18,
+                                               .on = UNIT_16BIT,
+                                               .products = three};

@@ -12,7 +12,7 @@
     T(KT, "steps of the depth in local memory at once", 16, 32)                                    \
     T(WM, "rows that a unit's items make together", 8, 16, 32, 64)                                 \
     T(WN, "columns that a unit's items make together", 8, 16, 32, 64)                              \
-    T(DB, "two stages in local memory: one fetched, one used", 0, 1)                           \
+    T(DB, "two stages in local memory: one fetched, one used", 0, 1)                               \
     T(SPLIT, "parts of the depth that are summed apart", 1, 2, 4, 8)
 DECLARE_TUNABLES(TUNABLES);
 
@@ -22,18 +22,17 @@ DECLARE_TUNABLES(TUNABLES);
 static const int known[][TUNING_VALUES] = {
     /* MT NT KT WM WN DB SPLIT */
     {128, 128, 32, 64, 64, 1, 1}, {128, 128, 16, 64, 64, 1, 1}, {128, 128, 16, 64, 32, 1, 1},
-    {64, 128, 32, 32, 32, 1, 1},  {128, 128, 32, 64, 32, 1, 1},
-    {128, 64, 32, 32, 32, 1, 1},  {64, 64, 32, 32, 32, 1, 1},  {128, 64, 32, 32, 16, 1, 1},
-    {64, 64, 32, 32, 16, 0, 1},   {64, 64, 32, 16, 16, 1, 1},  {64, 64, 16, 32, 8, 1, 1},
-    {32, 64, 32, 32, 16, 1, 8},   {32, 64, 32, 32, 16, 1, 4},  {32, 64, 32, 32, 16, 1, 2},
-    {32, 64, 32, 32, 16, 1, 1},   {32, 64, 16, 32, 16, 1, 1},  {32, 64, 16, 16, 16, 1, 1},
-    {32, 32, 32, 16, 16, 1, 8},   {32, 32, 32, 16, 16, 1, 4},  {32, 32, 32, 16, 16, 1, 1},
-    {32, 32, 16, 16, 16, 1, 1},   {32, 64, 16, 16, 8, 1, 4},   {32, 64, 16, 16, 8, 1, 1},
-    {16, 64, 32, 16, 16, 1, 8},   {16, 64, 32, 16, 16, 1, 4},  {16, 64, 32, 16, 16, 1, 2},
-    {16, 64, 32, 16, 16, 1, 1},   {16, 64, 16, 16, 16, 1, 1},  {16, 16, 32, 16, 16, 1, 1},
-    {16, 16, 32, 16, 8, 1, 1},    {16, 16, 16, 16, 16, 0, 1},  {8, 16, 16, 8, 16, 0, 1},
-    {16, 8, 16, 16, 8, 0, 1},     {8, 8, 16, 8, 8, 0, 1},      {64, 64, 32, 32, 32, 1, 4},
-    {64, 64, 32, 32, 32, 1, 2},
+    {64, 128, 32, 32, 32, 1, 1},  {128, 128, 32, 64, 32, 1, 1}, {128, 64, 32, 32, 32, 1, 1},
+    {64, 64, 32, 32, 32, 1, 1},   {128, 64, 32, 32, 16, 1, 1},  {64, 64, 32, 32, 16, 0, 1},
+    {64, 64, 32, 16, 16, 1, 1},   {64, 64, 16, 32, 8, 1, 1},    {32, 64, 32, 32, 16, 1, 8},
+    {32, 64, 32, 32, 16, 1, 4},   {32, 64, 32, 32, 16, 1, 2},   {32, 64, 32, 32, 16, 1, 1},
+    {32, 64, 16, 32, 16, 1, 1},   {32, 64, 16, 16, 16, 1, 1},   {32, 32, 32, 16, 16, 1, 8},
+    {32, 32, 32, 16, 16, 1, 4},   {32, 32, 32, 16, 16, 1, 1},   {32, 32, 16, 16, 16, 1, 1},
+    {32, 64, 16, 16, 8, 1, 4},    {32, 64, 16, 16, 8, 1, 1},    {16, 64, 32, 16, 16, 1, 8},
+    {16, 64, 32, 16, 16, 1, 4},   {16, 64, 32, 16, 16, 1, 2},   {16, 64, 32, 16, 16, 1, 1},
+    {16, 64, 16, 16, 16, 1, 1},   {16, 16, 32, 16, 16, 1, 1},   {16, 16, 32, 16, 8, 1, 1},
+    {16, 16, 16, 16, 16, 0, 1},   {8, 16, 16, 8, 16, 0, 1},     {16, 8, 16, 16, 8, 0, 1},
+    {8, 8, 16, 8, 8, 0, 1},       {64, 64, 32, 32, 32, 1, 4},   {64, 64, 32, 32, 32, 1, 2},
 };
 
 static int items(const matrix_unit *u, const int *v)
@@ -83,8 +82,10 @@ static bool fits_values(const device *d, const int *v, const int *shape)
 }
 
 #define TUNED(kind)                                                                                \
-    {"gemm", kind, "gemm_mma.cl", tunables, N_TUNABLES_HERE, known,                                \
-     sizeof known / sizeof *known, fits_values, NULL, NULL}
+    {                                                                                              \
+        "gemm", kind, "gemm_mma.cl", tunables, N_TUNABLES_HERE, known,                             \
+            sizeof known / sizeof *known, fits_values, NULL, NULL                                  \
+    }
 static const tuning tuned = TUNED("gpu_mma"), tuned_bf16 = TUNED("gpu_mma_bf16"),
                     tuned_three = TUNED("gpu_mma_bf16x3");
 
@@ -161,17 +162,33 @@ static double three(const device *d, const int *values, int m, int n, int k)
     return 3.0;
 }
 
-const gemm_implementation gemm_mma = {
-    .tuned = &tuned, .fits = fits, .packed_count = packed_count, .panel = gemm_tiles_panel,
-    .pack = pack, .scratch = scratch_for, .product = product, .input_error = 0x1p-11,
-    .on = UNIT_16BIT};
+const gemm_implementation gemm_mma = {.tuned = &tuned,
+                                      .fits = fits,
+                                      .packed_count = packed_count,
+                                      .panel = gemm_tiles_panel,
+                                      .pack = pack,
+                                      .scratch = scratch_for,
+                                      .product = product,
+                                      .input_error = 0x1p-11,
+                                      .on = UNIT_16BIT};
 
-const gemm_implementation gemm_mma_bf16 = {
-    .tuned = &tuned_bf16, .fits = fits_bf16, .packed_count = packed_count,
-    .panel = gemm_tiles_panel, .pack = pack, .scratch = scratch_for, .product = product,
-    .input_error = 0x1p-9, .on = UNIT_16BIT};
+const gemm_implementation gemm_mma_bf16 = {.tuned = &tuned_bf16,
+                                           .fits = fits_bf16,
+                                           .packed_count = packed_count,
+                                           .panel = gemm_tiles_panel,
+                                           .pack = pack,
+                                           .scratch = scratch_for,
+                                           .product = product,
+                                           .input_error = 0x1p-9,
+                                           .on = UNIT_16BIT};
 
-const gemm_implementation gemm_mma_three = {
-    .tuned = &tuned_three, .fits = fits_three, .packed_count = packed_count,
-    .panel = gemm_tiles_panel, .pack = pack, .scratch = scratch_for, .product = product,
-    .input_error = 0x1p-18, .on = UNIT_16BIT, .products = three};
+const gemm_implementation gemm_mma_three = {.tuned = &tuned_three,
+                                            .fits = fits_three,
+                                            .packed_count = packed_count,
+                                            .panel = gemm_tiles_panel,
+                                            .pack = pack,
+                                            .scratch = scratch_for,
+                                            .product = product,
+                                            .input_error = 0x1p-18,
+                                            .on = UNIT_16BIT,
+                                            .products = three};

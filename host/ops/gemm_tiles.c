@@ -28,8 +28,8 @@ enum { LEAST_DEPTH = 128 }; /* of a part */
 bool gemm_tiles_split_fits(const device *d, gemm_tile t, const int *shape)
 {
     size_t units = d->info.compute_units ? d->info.compute_units : 1;
-    size_t tiles = ceil_div((size_t)shape[0], (size_t)t.rows) *
-                   ceil_div((size_t)shape[1], (size_t)t.columns);
+    size_t tiles =
+        ceil_div((size_t)shape[0], (size_t)t.rows) * ceil_div((size_t)shape[1], (size_t)t.columns);
     return t.split == 1 ||
            (shape[2] / t.split >= LEAST_DEPTH && tiles <= units / ((size_t)t.split / 2));
 }
@@ -46,8 +46,8 @@ size_t gemm_tiles_scratch(gemm_tile t, int m, int n, int k)
     return t.split == 1 ? 0 : parts_of(t, k) * (size_t)m * (size_t)n;
 }
 
-void gemm_tiles_options(char out[GEMM_TILES_OPTIONS], const gemm_weight *w,
-                        const gemm_epilogue *e, gemm_tile t, int load, int vector)
+void gemm_tiles_options(char out[GEMM_TILES_OPTIONS], const gemm_weight *w, const gemm_epilogue *e,
+                        gemm_tile t, int load, int vector)
 {
     if (t.split > 1) e = &no_epilogue;
     snprintf(out, GEMM_TILES_OPTIONS,
@@ -65,11 +65,10 @@ static status launch_tiles(device *d, kernel *k, buf out, buf a, const gemm_weig
                   RANGE(ceil_div((size_t)w->n, (size_t)t.columns) * (size_t)t.items,
                         ceil_div((size_t)m, (size_t)t.rows), parts),
                   RANGE((size_t)t.items), ARG(out), ARG(a),
-                  ARG(w->view.memory ? w->view : w->matrix), ARG(w->bias),
-                  ARG(e->residual), ARG(gate->values), ARG(gate->rows), ARG(m), ARG(w->n),
-                  ARG(w->k), ARG((int)gemm_tiles_depth(w->k)), ARG(e->residual_rows),
-                  ARG(e->tokens), ARG(gate->stride), ARG(gate->first_row), ARG(gate->rows_at),
-                  ARG(e->gate_at));
+                  ARG(w->view.memory ? w->view : w->matrix), ARG(w->bias), ARG(e->residual),
+                  ARG(gate->values), ARG(gate->rows), ARG(m), ARG(w->n), ARG(w->k),
+                  ARG((int)gemm_tiles_depth(w->k)), ARG(e->residual_rows), ARG(e->tokens),
+                  ARG(gate->stride), ARG(gate->first_row), ARG(gate->rows_at), ARG(e->gate_at));
 }
 
 status gemm_tiles_launch(device *d, kernel *k, buf out, buf a, const gemm_weight *w, int m,
@@ -87,9 +86,9 @@ status gemm_finish(device *d, buf out, buf sums, int parts, const gemm_weight *w
     const modulation *gate = e->gate ? e->gate : &gemm_no_gate;
     size_t group = (size_t)op_items(d);
     kernel *k;
-    status st = program_get(d, &k, "epilogue.cl", "epilogue",
-                            "-DACTIVATION=%d -DGATE=%d -DRESIDUAL=%d", (int)e->act,
-                            e->gate != NULL, e->residual.memory != NULL);
+    status st =
+        program_get(d, &k, "epilogue.cl", "epilogue", "-DACTIVATION=%d -DGATE=%d -DRESIDUAL=%d",
+                    (int)e->act, e->gate != NULL, e->residual.memory != NULL);
     if (st != OK) return st;
     return launch(d, k, RANGE(round_up((size_t)w->n, group), (size_t)m), RANGE(group), ARG(out),
                   ARG(sums), ARG(parts), ARG(m), ARG(w->bias), ARG(e->residual), ARG(gate->values),

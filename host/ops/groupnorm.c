@@ -50,24 +50,21 @@ status op_groupnorm_statistics(device *d, buf affine, buf x, buf weight, buf bia
     kernel *partial, *join;
     size_t group = (size_t)op_group(d, 32), batch = (size_t)s.batch, chunks = chunks_of(s);
     int pixels = s.height * s.width, chunk_pixels = CHUNK_PIXELS;
-    record_work(d, "groupnorm_statistics",
-                (work){.bytes = 4.0 * s.batch * pixels * s.channels}, "%dx%d %d", s.height,
-                s.width, s.channels);
+    record_work(d, "groupnorm_statistics", (work){.bytes = 4.0 * s.batch * pixels * s.channels},
+                "%dx%d %d", s.height, s.width, s.channels);
     int vec = row_vector(d, s.channels);
-    if (vec)
-        return statistics_rows(d, vec, affine, x, weight, bias, scratch, s, groups, epsilon);
-    status st =
-        program_get(d, &partial, "groupnorm.cl", "groupnorm_partial", "-DSTATISTICS");
+    if (vec) return statistics_rows(d, vec, affine, x, weight, bias, scratch, s, groups, epsilon);
+    status st = program_get(d, &partial, "groupnorm.cl", "groupnorm_partial", "-DSTATISTICS");
     if (st == OK) st = program_get(d, &join, "groupnorm.cl", "groupnorm_affine", "-DSTATISTICS");
     if (st == OK)
-        st = launch(d, partial, RANGE(round_up((size_t)groups, group), chunks, batch),
-                    RANGE(group), ARG(scratch), ARG(x), ARG(pixels), ARG(chunk_pixels),
-                    ARG(s.channels), ARG(groups));
+        st = launch(d, partial, RANGE(round_up((size_t)groups, group), chunks, batch), RANGE(group),
+                    ARG(scratch), ARG(x), ARG(pixels), ARG(chunk_pixels), ARG(s.channels),
+                    ARG(groups));
     if (st == OK)
-        st = launch(d, join, RANGE(round_up((size_t)groups, group), batch), RANGE(group),
-                    ARG(affine), ARG(scratch), ARG(weight), ARG(bias), ARG(pixels),
-                    ARG(chunk_pixels), ARG((int)chunks), ARG(s.channels), ARG(groups),
-                    ARG(epsilon));
+        st =
+            launch(d, join, RANGE(round_up((size_t)groups, group), batch), RANGE(group),
+                   ARG(affine), ARG(scratch), ARG(weight), ARG(bias), ARG(pixels),
+                   ARG(chunk_pixels), ARG((int)chunks), ARG(s.channels), ARG(groups), ARG(epsilon));
     return st;
 }
 
@@ -84,19 +81,18 @@ status op_groupnorm_apply(device *d, buf out, buf x, picture_shape s, const grou
                 use->affine.memory ? " norm" : "", use->silu ? " silu" : "",
                 use->up > 1 ? " up" : "", use->pad ? " pad" : "");
     int vec = row_vector(d, s.channels), norm = use->affine.memory != NULL;
-    status st =
-        vec ? program_get(d, &k, "groupnorm_cpu.cl", "groupnorm_apply_rows",
-                          "-DVEC=%d -DNORM=%d -DSILU=%d -DUP=%d -DPAD=%d", vec, norm, use->silu,
-                          use->up, use->pad)
-            : program_get(d, &k, "groupnorm.cl", "groupnorm_apply",
-                          "-DNORM=%d -DSILU=%d -DUP=%d -DPAD=%d", norm, use->silu, use->up,
-                          use->pad);
+    status st = vec ? program_get(d, &k, "groupnorm_cpu.cl", "groupnorm_apply_rows",
+                                  "-DVEC=%d -DNORM=%d -DSILU=%d -DUP=%d -DPAD=%d", vec, norm,
+                                  use->silu, use->up, use->pad)
+                    : program_get(d, &k, "groupnorm.cl", "groupnorm_apply",
+                                  "-DNORM=%d -DSILU=%d -DUP=%d -DPAD=%d", norm, use->silu, use->up,
+                                  use->pad);
     if (st != OK) return st;
     if (vec)
         return launch(d, k, RANGE(height + border, (size_t)s.batch), RANGE(1), ARG(out), ARG(x),
                       ARG(use->affine), ARG(s.channels), ARG(s.height), ARG(s.width),
                       ARG((int)pixels));
     return launch(d, k, RANGE(round_up((size_t)s.channels, group), pixels, (size_t)s.batch),
-                  RANGE(group), ARG(out), ARG(x), ARG(use->affine), ARG(s.channels),
-                  ARG(s.height), ARG(s.width), ARG((int)pixels));
+                  RANGE(group), ARG(out), ARG(x), ARG(use->affine), ARG(s.channels), ARG(s.height),
+                  ARG(s.width), ARG((int)pixels));
 }

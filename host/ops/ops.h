@@ -101,8 +101,8 @@ typedef struct {
  * With n and k alone it stands for a layer that is not loaded yet. */
 typedef struct {
     buf matrix, bias, view; /* view: of matrix as an image, where the products read one */
-    int n, k, m; /* m: rows of the products that it was loaded for */
-    gemm_choice use; /* made when it was loaded: the layout follows it */
+    int n, k, m;            /* m: rows of the products that it was loaded for */
+    gemm_choice use;        /* made when it was loaded: the layout follows it */
 } gemm_weight;
 
 /* Where the rows of a matrix [n][k] come from: out [count][k] = rows first..first+count. Called by
@@ -269,8 +269,8 @@ status op_downsample(device *d, buf out, buf x, const gemm_weight *w, picture_sh
 enum { STEP_ROW_FLOATS = 15 };
 
 typedef struct {
-    int step;         /* row of the table */
-    int first, n;     /* pictures first..first+n of latents and noise */
+    int step;     /* row of the table */
+    int first, n; /* pictures first..first+n of latents and noise */
     int channels, channels_out, size;
     bool guided, learned, kept;
     float guidance;

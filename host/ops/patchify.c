@@ -26,8 +26,8 @@ status op_unpatchify(device *d, buf out, buf in, int batch, int channels, int si
                 "%dx%dx%dx%d / %d", batch, channels, size, size, patch);
     status st = program_get(d, &k, "patchify.cl", "unpatchify", " ");
     if (st != OK) return st;
-    return launch(d, k, RANGE(round_up(area, group), (size_t)channels, (size_t)batch),
-                  RANGE(group), ARG(out), ARG(in), ARG(channels), ARG(size), ARG(patch), ARG(skip));
+    return launch(d, k, RANGE(round_up(area, group), (size_t)channels, (size_t)batch), RANGE(group),
+                  ARG(out), ARG(in), ARG(channels), ARG(size), ARG(patch), ARG(skip));
 }
 
 status op_to_pixels(device *d, buf out, buf latents, int picture, int channels, int area,

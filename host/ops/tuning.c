@@ -62,8 +62,7 @@ static bool can_use(const device *d, const tuning *t, const int *values, const i
 /* What was stored for the shape, else for the one that is nearest in its first size (of two that
  * are as near, the smaller); null where there is none, or none that fits. t null: any
  * implementation of op. */
-static const tuned *find_nearest(const device *d, const char *op, const tuning *t,
-                                 const int *shape)
+static const tuned *find_nearest(const device *d, const char *op, const tuning *t, const int *shape)
 {
     const tuned *nearest = NULL;
     double least = 0.0;
@@ -71,8 +70,7 @@ static const tuned *find_nearest(const device *d, const char *op, const tuning *
         const tuned *this = of(l);
         double apart = times_apart(this->shape, shape);
         if (apart == 0.0 || (t ? this->t != t : strcmp(this->t->op, op) != 0)) continue;
-        if (nearest && (apart > least ||
-                        (apart == least && this->shape[0] >= nearest->shape[0])))
+        if (nearest && (apart > least || (apart == least && this->shape[0] >= nearest->shape[0])))
             continue;
         if (!can_use(d, this->t, this->values, shape)) continue;
         nearest = this;
@@ -90,8 +88,7 @@ int tuning_known(const int **out, int most, const device *d, const tuning *t, co
     int n = 0;
     for (int staging = 0; staging <= sort; staging++)
         for (int i = 0; i < t->n_known && n < most; i++)
-            if ((!sort || t->stages(t->known[i]) == staging) &&
-                can_use(d, t, t->known[i], shape))
+            if ((!sort || t->stages(t->known[i]) == staging) && can_use(d, t, t->known[i], shape))
                 out[n++] = t->known[i];
     return n;
 }
@@ -114,8 +111,8 @@ void tuning_options(char out[TUNING_OPTIONS], const tuning *t, const int *values
     size_t used = 0;
     out[0] = '\0';
     for (int i = 0; i < t->n && used < TUNING_OPTIONS; i++)
-        used += (size_t)snprintf(out + used, TUNING_OPTIONS - used, " -D%s=%d",
-                                 t->tunables[i].name, values[i]);
+        used += (size_t)snprintf(out + used, TUNING_OPTIONS - used, " -D%s=%d", t->tunables[i].name,
+                                 values[i]);
 }
 
 /* ---- which implementation serves ---- */
@@ -200,8 +197,7 @@ bool tuning_valid(const device *d, const tuning *t, const int *values, const int
 {
     for (int i = 0; i < t->n; i++) {
         bool found = false;
-        for (int j = 0; j < t->tunables[i].n; j++)
-            found |= t->tunables[i].choices[j] == values[i];
+        for (int j = 0; j < t->tunables[i].n; j++) found |= t->tunables[i].choices[j] == values[i];
         if (!found) return false;
     }
     return !shape || t->fits(d, values, shape);

@@ -57,7 +57,9 @@ typedef struct {
 
 /* Of an implementation with nothing to choose. */
 #define TUNING_NOTHING(op, kind, file)                                                             \
-    {op, kind, file, NULL, 0, tuning_nothing, 1, tuning_fits_always, NULL, NULL}
+    {                                                                                              \
+        op, kind, file, NULL, 0, tuning_nothing, 1, tuning_fits_always, NULL, NULL                 \
+    }
 extern const int tuning_nothing[1][TUNING_VALUES];
 bool tuning_fits_always(const device *d, const int *values, const int *shape);
 

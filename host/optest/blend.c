@@ -72,5 +72,5 @@ static void expect(const trial_run *r, int i, int which, double *expected, doubl
     }
 }
 
-const trial trial_blend = {"blend", sizeof cases / sizeof *cases, describe, prepare, launch_case,
-                           expect, NULL};
+const trial trial_blend = {
+    "blend", sizeof cases / sizeof *cases, describe, prepare, launch_case, expect, NULL};

@@ -46,8 +46,7 @@ comparison compare(const double *got, const double *expected, const double *scal
     return c;
 }
 
-void compare_line(char *line, size_t size, const char *name, const char *label,
-                  const comparison *c)
+void compare_line(char *line, size_t size, const char *name, const char *label, const comparison *c)
 {
     snprintf(line, size, "%-10s f32 %-44s err %.1e / tol %.1e  %s", name, label, c->err, c->tol,
              c->ok ? "ok" : "WRONG");

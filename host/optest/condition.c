@@ -17,11 +17,11 @@ static const struct {
     int tokens;      /* prepend's T */
     bool wide;       /* values from far below to far above, not finite ones among them */
 } cases[] = {
-    {COMBINE, 1, 4, 0, false},      {COMBINE, 5, 48, 0, false},     {COMBINE, 3, 200, 0, false},
-    {COMBINE, 2, 216, 0, false},    {COMBINE, 6, 144, 0, false},    {COMBINE, 100, 1152, 0, false},
-    {COMBINE, 7, 4000, 0, true},    {TOKENS, 1, 4, 0, false},       {TOKENS, 5, 52, 0, false},
-    {TOKENS, 3, 1152, 0, false},    {PREPEND, 1, 4, 1, false},      {PREPEND, 3, 52, 9, false},
-    {PREPEND, 2, 200, 16, false},   {PREPEND, 2, 1152, 49, false},
+    {COMBINE, 1, 4, 0, false},    {COMBINE, 5, 48, 0, false},    {COMBINE, 3, 200, 0, false},
+    {COMBINE, 2, 216, 0, false},  {COMBINE, 6, 144, 0, false},   {COMBINE, 100, 1152, 0, false},
+    {COMBINE, 7, 4000, 0, true},  {TOKENS, 1, 4, 0, false},      {TOKENS, 5, 52, 0, false},
+    {TOKENS, 3, 1152, 0, false},  {PREPEND, 1, 4, 1, false},     {PREPEND, 3, 52, 9, false},
+    {PREPEND, 2, 200, 16, false}, {PREPEND, 2, 1152, 49, false},
 };
 
 enum { CLASSES = 11 };
@@ -37,8 +37,8 @@ static void describe(trial_case *c, int i)
 {
     static const char *const names[] = {"combine", "tokens", "prepend"};
     double values = (double)cases[i].rows * results(i);
-    snprintf(c->label, sizeof c->label, "%s R=%d D=%d T=%d%s", names[cases[i].kind],
-             cases[i].rows, cases[i].width, cases[i].tokens, cases[i].wide ? " wide" : "");
+    snprintf(c->label, sizeof c->label, "%s R=%d D=%d T=%d%s", names[cases[i].kind], cases[i].rows,
+             cases[i].width, cases[i].tokens, cases[i].wide ? " wide" : "");
     c->bytes = (cases[i].kind == COMBINE ? 12.0 : 8.0) * values;
     if (cases[i].kind >= TOKENS) return; /* copies: bit for bit */
     c->flops = 10.0 * values;
@@ -49,7 +49,7 @@ static void describe(trial_case *c, int i)
 /* Values whose e^-x is anything that float holds, and beyond. */
 static void widen(float *x, size_t count)
 {
-    static const float special[] = {NAN,  INFINITY, 1e30f,  89.0f, 0.0f,
+    static const float special[] = {NAN,   INFINITY, 1e30f,  89.0f, 0.0f,
                                     -0.0f, 1e-30f,   -87.0f, -1e30f};
     enum { N = sizeof special / sizeof *special };
     for (size_t i = 0; i < count; i++) x[i] = (float)i / (float)count * 190.0f - 87.0f;
@@ -124,5 +124,5 @@ static void expect(const trial_run *r, int i, int which, double *expected, doubl
             }
 }
 
-const trial trial_condition = {"condition", sizeof cases / sizeof *cases, describe, prepare,
-                               launch_case, expect, NULL};
+const trial trial_condition = {
+    "condition", sizeof cases / sizeof *cases, describe, prepare, launch_case, expect, NULL};

@@ -162,5 +162,5 @@ static void release(trial_run *r)
     free(w);
 }
 
-const trial trial_conv = {"conv", sizeof cases / sizeof *cases, describe, prepare, launch_case,
-                          expect, release};
+const trial trial_conv = {
+    "conv", sizeof cases / sizeof *cases, describe, prepare, launch_case, expect, release};

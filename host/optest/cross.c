@@ -10,10 +10,9 @@ static const struct {
     attention_shape s; /* N, T, H, d */
     double deviation;  /* of queries and keys: large ones make one key win, beyond what e^x holds */
 } cases[] = {
-    {{1, 1, 1, 1}, 1.0},    {{2, 3, 2, 8}, 1.0},     {{3, 7, 3, 17}, 1.0},
-    {{2, 16, 2, 72}, 1.0},  {{1, 33, 5, 50}, 3.0},   {{2, 9, 1, 128}, 1.0},
-    {{2, 64, 6, 64}, 1.0},  {{2, 256, 16, 72}, 1.0}, {{1, 65, 2, 64}, 30.0},
-    {{1, 5, 3, 36}, 1e18},
+    {{1, 1, 1, 1}, 1.0},    {{2, 3, 2, 8}, 1.0},   {{3, 7, 3, 17}, 1.0},  {{2, 16, 2, 72}, 1.0},
+    {{1, 33, 5, 50}, 3.0},  {{2, 9, 1, 128}, 1.0}, {{2, 64, 6, 64}, 1.0}, {{2, 256, 16, 72}, 1.0},
+    {{1, 65, 2, 64}, 30.0}, {{1, 5, 3, 36}, 1e18},
 };
 
 static int width(int i)
@@ -89,5 +88,5 @@ static void expect(const trial_run *r, int i, int which, double *expected, doubl
     }
 }
 
-const trial trial_cross = {"cross", sizeof cases / sizeof *cases, describe, prepare, launch_case,
-                           expect, NULL};
+const trial trial_cross = {
+    "cross", sizeof cases / sizeof *cases, describe, prepare, launch_case, expect, NULL};

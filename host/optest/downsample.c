@@ -13,9 +13,9 @@ static const struct {
     int height, width, in, out;
     int rows; /* at once; 0: what downsample_rows says */
 } cases[] = {
-    {2, 2, 1, 1, 0},    {2, 3, 3, 5, 0},     {3, 2, 4, 4, 1},     {5, 7, 3, 8, 4},
-    {4, 6, 16, 16, 0},  {9, 2, 7, 33, 2},    {2, 11, 33, 3, 5},   {8, 8, 32, 32, 7},
-    {13, 10, 17, 24, 0}, {16, 16, 64, 64, 64}, {33, 31, 24, 40, 100}, {6, 64, 128, 128, 0},
+    {2, 2, 1, 1, 0},       {2, 3, 3, 5, 0},      {3, 2, 4, 4, 1},       {5, 7, 3, 8, 4},
+    {4, 6, 16, 16, 0},     {9, 2, 7, 33, 2},     {2, 11, 33, 3, 5},     {8, 8, 32, 32, 7},
+    {13, 10, 17, 24, 0},   {16, 16, 64, 64, 64}, {33, 31, 24, 40, 100}, {6, 64, 128, 128, 0},
     {20, 20, 128, 48, 64},
 };
 
@@ -104,5 +104,5 @@ static void release(trial_run *r)
     free(r->state);
 }
 
-const trial trial_downsample = {"downsample", sizeof cases / sizeof *cases, describe, prepare,
-                                launch_case, expect, release};
+const trial trial_downsample = {
+    "downsample", sizeof cases / sizeof *cases, describe, prepare, launch_case, expect, release};

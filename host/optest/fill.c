@@ -7,8 +7,8 @@ enum { OUT };
 static const struct {
     int count;
     float value;
-} cases[] = {{1, 0.0f}, {2, 1.0f}, {63, -3.5f}, {64, 1e-40f}, {65, 3e38f}, {1009, 0.1f},
-             {100003, -1e-30f}};
+} cases[] = {{1, 0.0f},   {2, 1.0f},    {63, -3.5f},      {64, 1e-40f},
+             {65, 3e38f}, {1009, 0.1f}, {100003, -1e-30f}};
 
 static void describe(trial_case *c, int i)
 {
@@ -32,5 +32,5 @@ static void expect(const trial_run *r, int i, int which, double *expected, doubl
     for (int j = 0; j < cases[i].count; j++) expected[j] = (double)cases[i].value;
 }
 
-const trial trial_fill = {"fill", sizeof cases / sizeof *cases, describe, prepare, launch_case,
-                          expect, NULL};
+const trial trial_fill = {
+    "fill", sizeof cases / sizeof *cases, describe, prepare, launch_case, expect, NULL};

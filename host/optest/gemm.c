@@ -18,26 +18,58 @@ static const struct {
     int residual_rows; /* 0: no residual */
     int tokens;        /* 0: no gate */
 } cases[] = {
-    {1, 1, 1, NONE, 0, 0},        {1, 5, 3, NONE, 0, 0},        {3, 1, 17, GELU, 3, 1},
-    {7, 13, 11, NONE, 7, 0},      {7, 13, 11, NONE, 0, 7},      {8, 13, 11, NONE, 4, 2},
-    {6, 13, 11, GELU, 0, 0},      {6, 13, 11, GELU, 6, 0},      {6, 13, 11, GELU, 0, 3},
-    {6, 13, 11, GELU, 3, 2},      {6, 13, 11, SILU, 0, 0},      {6, 13, 11, SILU, 2, 0},
-    {6, 13, 11, SILU, 0, 6},      {6, 13, 11, SILU, 6, 1},      {31, 33, 32, NONE, 0, 0},
-    {32, 32, 31, NONE, 32, 16},   {33, 31, 33, GELU, 0, 0},     {63, 65, 64, SILU, 0, 0},
-    {64, 64, 64, NONE, 0, 0},     {65, 63, 65, NONE, 13, 5},    {5, 48, 16, NONE, 5, 0},
-    {32, 144, 48, NONE, 0, 0},    {32, 48, 192, NONE, 32, 16},  {18, 200, 200, NONE, 18, 9},
-    {18, 800, 200, GELU, 0, 0},   {32, 216, 864, NONE, 32, 16}, {127, 129, 128, NONE, 0, 0},
-    {128, 432, 144, NONE, 0, 0},  {2, 6912, 1152, NONE, 0, 0},  {64, 32, 1152, NONE, 0, 0},
-    {64, 1152, 16, NONE, 32, 0},  {37, 3456, 1152, NONE, 0, 0}, {64, 1152, 1152, NONE, 64, 32},
-    {33, 4608, 1152, GELU, 0, 0}, {32, 1152, 4608, NONE, 32, 16}, {400, 384, 384, NONE, 400, 200},
-    {1024, 128, 512, NONE, 0, 0}, {9, 50, 3001, SILU, 9, 2},
-    {128, 96, 256, NONE, 0, 0},   {144, 180, 288, GELU, 0, 0},  {144, 192, 288, GELU, 0, 0},
+    {1, 1, 1, NONE, 0, 0},
+    {1, 5, 3, NONE, 0, 0},
+    {3, 1, 17, GELU, 3, 1},
+    {7, 13, 11, NONE, 7, 0},
+    {7, 13, 11, NONE, 0, 7},
+    {8, 13, 11, NONE, 4, 2},
+    {6, 13, 11, GELU, 0, 0},
+    {6, 13, 11, GELU, 6, 0},
+    {6, 13, 11, GELU, 0, 3},
+    {6, 13, 11, GELU, 3, 2},
+    {6, 13, 11, SILU, 0, 0},
+    {6, 13, 11, SILU, 2, 0},
+    {6, 13, 11, SILU, 0, 6},
+    {6, 13, 11, SILU, 6, 1},
+    {31, 33, 32, NONE, 0, 0},
+    {32, 32, 31, NONE, 32, 16},
+    {33, 31, 33, GELU, 0, 0},
+    {63, 65, 64, SILU, 0, 0},
+    {64, 64, 64, NONE, 0, 0},
+    {65, 63, 65, NONE, 13, 5},
+    {5, 48, 16, NONE, 5, 0},
+    {32, 144, 48, NONE, 0, 0},
+    {32, 48, 192, NONE, 32, 16},
+    {18, 200, 200, NONE, 18, 9},
+    {18, 800, 200, GELU, 0, 0},
+    {32, 216, 864, NONE, 32, 16},
+    {127, 129, 128, NONE, 0, 0},
+    {128, 432, 144, NONE, 0, 0},
+    {2, 6912, 1152, NONE, 0, 0},
+    {64, 32, 1152, NONE, 0, 0},
+    {64, 1152, 16, NONE, 32, 0},
+    {37, 3456, 1152, NONE, 0, 0},
+    {64, 1152, 1152, NONE, 64, 32},
+    {33, 4608, 1152, GELU, 0, 0},
+    {32, 1152, 4608, NONE, 32, 16},
+    {400, 384, 384, NONE, 400, 200},
+    {1024, 128, 512, NONE, 0, 0},
+    {9, 50, 3001, SILU, 9, 2},
+    {128, 96, 256, NONE, 0, 0},
+    {144, 180, 288, GELU, 0, 0},
+    {144, 192, 288, GELU, 0, 0},
     {672, 384, 320, NONE, 336, 96},
     /* rows and columns at the edges of tiles, depths that end within a step */
-    {131, 132, 36, SILU, 131, 44}, {129, 127, 40, GELU, 0, 3},  {15, 257, 31, NONE, 5, 0},
-    {4, 130, 34, SILU, 4, 2},      {17, 8, 68, NONE, 17, 17},   {257, 9, 12, GELU, 257, 64},
+    {131, 132, 36, SILU, 131, 44},
+    {129, 127, 40, GELU, 0, 3},
+    {15, 257, 31, NONE, 5, 0},
+    {4, 130, 34, SILU, 4, 2},
+    {17, 8, 68, NONE, 17, 17},
+    {257, 9, 12, GELU, 257, 64},
     /* a single tile, whose depth is split on two compute units */
-    {24, 62, 640, GELU, 0, 3},     {31, 64, 1030, GELU, 31, 0},
+    {24, 62, 640, GELU, 0, 3},
+    {31, 64, 1030, GELU, 31, 0},
 };
 
 enum { GATE_AT = 3 };
@@ -98,14 +130,14 @@ static status launch_case(trial_run *r, int i)
                        .gate_at = GATE_AT,
                        .tokens = cases[i].tokens};
     bool plain = e.act == NONE && !e.gate && !e.residual.memory;
-    return op_gemm(r->d, a[OUT].b, a[A].b, r->state, cases[i].m, plain ? NULL : &e,
-                   a[SCRATCH].b);
+    return op_gemm(r->d, a[OUT].b, a[A].b, r->state, cases[i].m, plain ? NULL : &e, a[SCRATCH].b);
 }
 
 static double activate(double x, activation act)
 {
-    if (act == GELU) return 0.5 * x * (1.0 + tanh(sqrt(2.0 / 3.14159265358979323846) *
-                                                  (x + 0.044715 * x * x * x)));
+    if (act == GELU)
+        return 0.5 * x *
+               (1.0 + tanh(sqrt(2.0 / 3.14159265358979323846) * (x + 0.044715 * x * x * x)));
     return act == SILU ? x / (1.0 + exp(-x)) : x;
 }
 
@@ -142,5 +174,5 @@ static void expect(const trial_run *r, int i, int which, double *expected, doubl
         }
 }
 
-const trial trial_gemm = {"gemm", sizeof cases / sizeof *cases, describe, prepare, launch_case,
-                          expect, release};
+const trial trial_gemm = {
+    "gemm", sizeof cases / sizeof *cases, describe, prepare, launch_case, expect, release};

@@ -9,8 +9,8 @@ enum { OUT, X, VALUES };
 static const struct {
     int batch, tokens, width;
     double mean; /* of a token; the deviation is 1 */
-} cases[] = {{1, 1, 4, 0.0},    {1, 3, 8, 0.0},    {2, 5, 48, 0.0},    {3, 7, 144, 0.0},
-             {2, 16, 200, 0.0}, {2, 9, 216, 0.0},  {1, 17, 252, 0.0},  {1, 16, 260, 0.0},
+} cases[] = {{1, 1, 4, 0.0},    {1, 3, 8, 0.0},     {2, 5, 48, 0.0},   {3, 7, 144, 0.0},
+             {2, 16, 200, 0.0}, {2, 9, 216, 0.0},   {1, 17, 252, 0.0}, {1, 16, 260, 0.0},
              {4, 64, 384, 0.0}, {2, 33, 1152, 0.0}, {3, 5, 48, 100.0}, {2, 33, 1152, 1000.0},
              {1, 4, 16, -1e4}};
 
@@ -53,8 +53,8 @@ static status launch_case(trial_run *r, int i)
     const trial_array *a = r->arrays;
     int D = cases[i].width;
     modulation m = trial_modulation(r, VALUES, stride(i));
-    return op_modulate(r->d, a[OUT].b, a[X].b, &m, cases[i].batch, cases[i].tokens, D, 3 * D,
-                       4 * D, epsilon(i));
+    return op_modulate(r->d, a[OUT].b, a[X].b, &m, cases[i].batch, cases[i].tokens, D, 3 * D, 4 * D,
+                       epsilon(i));
 }
 
 static void expect(const trial_run *r, int i, int which, double *expected, double *scale)
@@ -74,11 +74,11 @@ static void expect(const trial_run *r, int i, int which, double *expected, doubl
             double normal = ((double)x[j] - mean) / deviation, grow = 1.0 + (double)factor[j];
             expected[token * D + j] = normal * grow + (double)shift[j];
             /* a mean in float is off by its last digit, and a deviation near 1 */
-            scale[token * D + j] = (fabs(normal) + fabs(mean) / deviation + 1.0) * fabs(grow) +
-                                   fabs((double)shift[j]);
+            scale[token * D + j] =
+                (fabs(normal) + fabs(mean) / deviation + 1.0) * fabs(grow) + fabs((double)shift[j]);
         }
     }
 }
 
-const trial trial_modulate = {"modulate", sizeof cases / sizeof *cases, describe, prepare,
-                              launch_case, expect, NULL};
+const trial trial_modulate = {
+    "modulate", sizeof cases / sizeof *cases, describe, prepare, launch_case, expect, NULL};

@@ -44,8 +44,8 @@ static void describe(trial_case *c, int i)
     size_t latents, results;
     counts(i, &latents, &results);
     snprintf(c->label, sizeof c->label, "%s N=%d C=%d size=%d p=%d first=%d/%d skip=%d",
-             names[cases[i].kind], cases[i].batch, cases[i].channels, cases[i].size,
-             cases[i].patch, cases[i].first, cases[i].pictures, cases[i].skip);
+             names[cases[i].kind], cases[i].batch, cases[i].channels, cases[i].size, cases[i].patch,
+             cases[i].first, cases[i].pictures, cases[i].skip);
     c->bytes = 8.0 * (double)results;
     if (cases[i].kind == TO_PIXELS) {
         c->flops = 2.0 * (double)results;
@@ -105,5 +105,5 @@ static void expect(const trial_run *r, int i, int which, double *expected, doubl
                 }
 }
 
-const trial trial_patchify = {"patchify", sizeof cases / sizeof *cases, describe, prepare,
-                              launch_case, expect, NULL};
+const trial trial_patchify = {
+    "patchify", sizeof cases / sizeof *cases, describe, prepare, launch_case, expect, NULL};

@@ -63,8 +63,8 @@ static void describe(trial_case *c, int i)
     double values = (double)cases[i].n * (double)picture(i);
     const char *ill = ills[cases[i].ill];
     static const char *const kept[] = {"", " keeps first", " keeps"};
-    snprintf(c->label, sizeof c->label, "N=%d C=%d size=%d%s%s guided=%d clip=%g%s%s",
-             cases[i].n, cases[i].channels, cases[i].size, cases[i].learned ? " learned" : "",
+    snprintf(c->label, sizeof c->label, "N=%d C=%d size=%d%s%s guided=%d clip=%g%s%s", cases[i].n,
+             cases[i].channels, cases[i].size, cases[i].learned ? " learned" : "",
              cases[i].noisy ? " noisy" : "", cases[i].guided, (double)cases[i].clip, ill,
              kept[cases[i].keeps]);
     c->flops = 30.0 * values;
@@ -80,9 +80,11 @@ static status make_rows(trial_run *r, int i)
     bool reads = cases[i].keeps == KEEPS;
     /* x0_x x0_o eps_x eps_o clip to_x0 to_eps to_x noise log_min log_max to_kept keep_x0 keep_eps
      * keep_x */
-    const float row[STEP_ROW_FLOATS] = {1.9f, -1.6f, 0.1f,  0.9f,  cases[i].clip, 0.13f,
-                                        0.2f, 0.8f,  cases[i].noisy ? 0.15f : 0.0f,
-                                        -4.5f, -3.9f, reads ? 0.7f : 0.0f, 0.6f, -0.4f, 0.3f};
+    const float row[STEP_ROW_FLOATS] = {1.9f,  -1.6f,         0.1f,
+                                        0.9f,  cases[i].clip, 0.13f,
+                                        0.2f,  0.8f,          cases[i].noisy ? 0.15f : 0.0f,
+                                        -4.5f, -3.9f,         reads ? 0.7f : 0.0f,
+                                        0.6f,  -0.4f,         0.3f};
     for (int j = 0; j < STEP_ROW_FLOATS; j++)
         r->arrays[ROWS].values[STEP * STEP_ROW_FLOATS + j] = row[j];
     return OK;
@@ -180,5 +182,5 @@ static void expect(const trial_run *r, int i, int which, double *expected, doubl
             }
 }
 
-const trial trial_step = {"step", sizeof cases / sizeof *cases, describe, prepare, launch_case,
-                          expect, NULL};
+const trial trial_step = {
+    "step", sizeof cases / sizeof *cases, describe, prepare, launch_case, expect, NULL};

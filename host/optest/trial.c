@@ -10,8 +10,8 @@
 #include "base/text.h"
 
 enum {
-    PAD = 67,             /* canaries behind every buffer */
-    CANARY = 0x7fc5a5a5,  /* a quiet NaN no arithmetic makes */
+    PAD = 67,            /* canaries behind every buffer */
+    CANARY = 0x7fc5a5a5, /* a quiet NaN no arithmetic makes */
 };
 
 /* Operations and bytes that an emulator, at some hundred thousand a second, gets through. */
@@ -21,10 +21,9 @@ extern const trial trial_attention, trial_blend, trial_condition, trial_conv, tr
     trial_downsample, trial_fill, trial_gemm, trial_groupnorm, trial_modulate, trial_patchify,
     trial_step;
 
-const trial *const trials[] = {&trial_fill,       &trial_patchify,  &trial_condition,
-                               &trial_modulate,   &trial_gemm,      &trial_attention,
-                               &trial_cross,      &trial_groupnorm, &trial_conv,
-                               &trial_downsample, &trial_step,      &trial_blend,
+const trial *const trials[] = {&trial_fill, &trial_patchify,   &trial_condition, &trial_modulate,
+                               &trial_gemm, &trial_attention,  &trial_cross,     &trial_groupnorm,
+                               &trial_conv, &trial_downsample, &trial_step,      &trial_blend,
                                NULL};
 
 /* ---- inputs ---- */
@@ -57,8 +56,8 @@ static size_t pad(const trial_run *r)
 status trial_create(trial_run *r, trial_role role, const char *what, size_t count)
 {
     status st = OK;
-    if (r->n_arrays == TRIAL_ARRAYS) return fail(ERR_LIMIT, "a trial of more than %d arrays",
-                                                 TRIAL_ARRAYS);
+    if (r->n_arrays == TRIAL_ARRAYS)
+        return fail(ERR_LIMIT, "a trial of more than %d arrays", TRIAL_ARRAYS);
     trial_array *a = &r->arrays[r->n_arrays++];
     *a = (trial_array){.role = role, .what = what, .count = count};
     TRY(memory_alloc(&a->values, count + PAD, sizeof *a->values));

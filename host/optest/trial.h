@@ -39,7 +39,7 @@ typedef struct {
     uint64_t random;
     trial_array arrays[TRIAL_ARRAYS]; /* in the order of their creation */
     int n_arrays;
-    void *state; /* what a trial keeps beside arrays; see release */
+    void *state;        /* what a trial keeps beside arrays; see release */
     double input_error; /* set by prepare where the device takes narrower inputs; compare_narrow */
 } trial_run;
 
@@ -87,7 +87,7 @@ const float *trial_row(const trial_run *r, int table, int stride, int item);
 
 typedef struct {
     int cases, failed;
-    double worst;  /* largest err / tol among the cases with a tolerance */
+    double worst; /* largest err / tol among the cases with a tolerance */
     char worst_case[TRIAL_LABEL], first_failure[256]; /* "" if there is none */
 } trial_tally;
 

@@ -70,8 +70,9 @@ enum { SEGMENT = 16 };           /* results in a row that are compared together 
 
 static const char *product_class(const int *s)
 {
-    return s[0] < FEW ? "products of few rows"
-           : s[1] < NARROW || s[2] < NARROW ? "narrow products" : "products";
+    return s[0] < FEW                       ? "products of few rows"
+           : s[1] < NARROW || s[2] < NARROW ? "narrow products"
+                                            : "products";
 }
 
 static double product_flops(const int *s)
@@ -209,7 +210,8 @@ static picture_shape picture_of(const workload *w)
 static const char *conv_class(const int *s)
 {
     return s[1] < NARROW || s[2] < NARROW ? "3x3, few channels"
-           : s[3] == 1 ? "3x3 convolutions" : "3x3, enlarging";
+           : s[3] == 1                    ? "3x3 convolutions"
+                                          : "3x3, enlarging";
 }
 
 static double conv_flops(const int *s)
@@ -340,8 +342,10 @@ static void groupnorm_expect(const workload *w, int row, double *out)
         for (size_t p = 0; p < pixels; p++)
             for (size_t c = 0; c < each; c++) {
                 double x = (double)w->in[p * channels + first + c];
-                if (pass == 0) sum += x;
-                else squares += (x - sum / n) * (x - sum / n);
+                if (pass == 0)
+                    sum += x;
+                else
+                    squares += (x - sum / n) * (x - sum / n);
             }
     double deviation = sqrt(squares / n + (double)EPSILON);
     for (size_t c = 0; c < each; c++) {

@@ -43,8 +43,8 @@ static void add_kernel(void *context, const program_facts *p)
     built_list *list = context;
     int i = 0;
     if (list->at++ >= list->end) return;
-    while (i < list->n && (strcmp(list->items[i].file, p->file) != 0 ||
-                           strcmp(list->items[i].name, p->name) != 0))
+    while (i < list->n &&
+           (strcmp(list->items[i].file, p->file) != 0 || strcmp(list->items[i].name, p->name) != 0))
         i++;
     if (i == MOST_KERNELS) return;
     built_kernel *k = &list->items[i];
@@ -151,8 +151,10 @@ status report_checks(FILE *to, device *d, const report_request *q, trial_tally *
 {
     status st = OK;
     for (int i = 0; trials[i]; i++) {
-        if (is_asked_for(q, trials[i]->name)) TRY(check_one(to, d, trials[i], q, all));
-        else TRY(send_skipped(to, trials[i]->name, "only other operators were asked for"));
+        if (is_asked_for(q, trials[i]->name))
+            TRY(check_one(to, d, trials[i], q, all));
+        else
+            TRY(send_skipped(to, trials[i]->name, "only other operators were asked for"));
     }
 done:
     return st;

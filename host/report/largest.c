@@ -27,8 +27,7 @@ static status touch(device *d, buf b, bool *right)
     size_t filled = b.count < FILLED ? b.count : FILLED;
     float first = 0, last = 0, end = 0;
     TRY(op_fill(d, b, filled, written));
-    for (size_t i = filled; i < b.count; i += STRIDE)
-        TRY(buffer_upload(d, b, i, &written, 1));
+    for (size_t i = filled; i < b.count; i += STRIDE) TRY(buffer_upload(d, b, i, &written, 1));
     TRY(buffer_upload(d, b, b.count - 1, &written, 1));
     TRY(device_finish(d));
     TRY(buffer_download(d, b, 0, &first, 1));

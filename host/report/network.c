@@ -36,9 +36,10 @@ status report_network(FILE *to, device *d, trial_tally *checks)
     bool right = !*result.wrong && result.same_bits;
     checks->cases++;
     checks->failed += !right;
-    fprintf(to, "tiny network: %s\n", *result.wrong       ? result.wrong
-                                      : result.same_bits ? "ok"
-                                                         : "two runs gave other bits");
+    fprintf(to, "tiny network: %s\n",
+            *result.wrong      ? result.wrong
+            : result.same_bits ? "ok"
+                               : "two runs gave other bits");
     json_build b;
     json_t *all = json_build_begin(&b);
     json_put_text(&b, all, "name", "tiny");

@@ -55,8 +55,10 @@ static void put_system(json_build *b, json_t *in)
         report_put(b, all, "machine", u.machine);
     }
     properties_loader(words, sizeof words);
-    if (*words) report_put(b, all, "icd_loader", words);
-    else json_put_null(b, all, "icd_loader");
+    if (*words)
+        report_put(b, all, "icd_loader", words);
+    else
+        json_put_null(b, all, "icd_loader");
 }
 
 static void put_empty_platforms(json_build *b, json_t *in, const device_list *list)
@@ -75,8 +77,10 @@ status report_begin(report *r, const device_list *list)
     json_put_int(&r->b, r->root, "ditcl_report", FORMAT);
     put_date(&r->b, r->root);
     json_put_text(&r->b, r->root, "version", DITCL_VERSION);
-    if (*version_commit) json_put_text(&r->b, r->root, "commit", version_commit);
-    else json_put_null(&r->b, r->root, "commit");
+    if (*version_commit)
+        json_put_text(&r->b, r->root, "commit", version_commit);
+    else
+        json_put_null(&r->b, r->root, "commit");
     put_system(&r->b, r->root);
     put_empty_platforms(&r->b, r->root, list);
     r->devices = json_put_array(&r->b, r->root, "devices");
@@ -88,9 +92,8 @@ status report_begin(report *r, const device_list *list)
 /* What a child has said so far. arrays: of the device's object, by name. */
 enum { N_ARRAYS = 3 };
 static const char *const array_names[N_ARRAYS] = {"checks", "models", "skipped"};
-static const char *const value_names[] = {"properties", "settings",     "features",
-                                          "network",    "peaks",        "convolutions",
-                                          "largest_buffer", NULL};
+static const char *const value_names[] = {"properties", "settings",     "features",       "network",
+                                          "peaks",      "convolutions", "largest_buffer", NULL};
 typedef struct {
     json_build *b;
     json_t *object, *arrays[N_ARRAYS];
@@ -133,9 +136,12 @@ static void understand(hearing *h, char *message)
 {
     char *words = message + strcspn(message, " ");
     if (*words) *words++ = 0;
-    if (!strcmp(message, "during")) text_copy(h->during, sizeof h->during, words);
-    else if (!strcmp(message, "value")) put_part(h, words, false);
-    else if (!strcmp(message, "item")) put_part(h, words, true);
+    if (!strcmp(message, "during"))
+        text_copy(h->during, sizeof h->during, words);
+    else if (!strcmp(message, "value"))
+        put_part(h, words, false);
+    else if (!strcmp(message, "item"))
+        put_part(h, words, true);
     else if (!strcmp(message, "failed"))
         text_copy(h->outcome->why, sizeof h->outcome->why, words);
     else if (!strcmp(message, "done"))
@@ -170,7 +176,8 @@ static void describe_end(char *out, size_t size, const worker *w, worker_answer 
         snprintf(out, size, "ended");
     else if (info.si_code == CLD_EXITED)
         snprintf(out, size, "ended with exit code %d", info.si_status);
-    else snprintf(out, size, "ended by signal %d (%s)", info.si_status, strsignal(info.si_status));
+    else
+        snprintf(out, size, "ended by signal %d (%s)", info.si_status, strsignal(info.si_status));
 }
 
 static void put_end(hearing *h, const char *how)
@@ -180,8 +187,10 @@ static void put_end(hearing *h, const char *how)
     json_t *all = json_put_object(h->b, h->object, "ended");
     json_put_text(h->b, all, "during", h->during);
     json_put_text(h->b, all, "how", how);
-    if (*o->why) report_put(h->b, all, "message", o->why);
-    else snprintf(o->why, sizeof o->why, "%s: %s", h->during, how);
+    if (*o->why)
+        report_put(h->b, all, "message", o->why);
+    else
+        snprintf(o->why, sizeof o->why, "%s: %s", h->during, how);
 }
 
 status report_add(report *r, const device_info *info, const char *const *args, double silence,

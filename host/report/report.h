@@ -18,8 +18,8 @@ typedef struct {
     const char *const *operators; /* names of operator tests; n_operators 0: all */
     int n_operators;
     unsigned seed;
-    bool small; /* for emulators: small shapes, and nothing is measured */
-    bool whole; /* false: the operator tests alone */
+    bool small;           /* for emulators: small shapes, and nothing is measured */
+    bool whole;           /* false: the operator tests alone */
     double model_seconds; /* a model that would take longer is skipped */
 } report_request;
 
@@ -43,7 +43,7 @@ typedef struct {
 /* How one device did. */
 typedef struct {
     int cases, failed;
-    bool ended; /* the child did not come to its end */
+    bool ended;           /* the child did not come to its end */
     char why[FAIL_BYTES]; /* what it ended with; "" */
 } report_outcome;
 

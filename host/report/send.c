@@ -49,8 +49,10 @@ status send_item(FILE *to, const char *key, json_build *b)
 void report_put(json_build *b, json_t *in, const char *key, const char *words)
 {
     text stripped = {0};
-    if (privacy_append(&stripped, words) == OK) json_put_name(b, in, key, stripped.data);
-    else json_put_null(b, in, key);
+    if (privacy_append(&stripped, words) == OK)
+        json_put_name(b, in, key, stripped.data);
+    else
+        json_put_null(b, in, key);
     text_free(&stripped);
 }
 
@@ -89,11 +91,14 @@ static void put_words(json_build *b, json_t *in, const char *key, const char *wo
 
 static void put_property(json_build *b, json_t *in, const property *p)
 {
-    if (p->kind == PROPERTY_BOOL) json_put_bool(b, in, p->name, p->numbers[0] != 0);
+    if (p->kind == PROPERTY_BOOL)
+        json_put_bool(b, in, p->name, p->numbers[0] != 0);
     else if (p->kind == PROPERTY_NUMBER)
         json_put_int(b, in, p->name, (json_int_t)p->numbers[0]);
-    else if (p->kind == PROPERTY_TEXT) report_put(b, in, p->name, p->text);
-    else if (p->kind == PROPERTY_WORDS) put_words(b, in, p->name, p->text);
+    else if (p->kind == PROPERTY_TEXT)
+        report_put(b, in, p->name, p->text);
+    else if (p->kind == PROPERTY_WORDS)
+        put_words(b, in, p->name, p->text);
     else {
         json_t *list = json_put_array(b, in, p->name);
         for (size_t i = 0; i < p->n; i++) json_put_int(b, list, NULL, (json_int_t)p->numbers[i]);
@@ -123,8 +128,7 @@ status report_send_info(FILE *to, const device_info *info)
     json_t *all = json_build_begin(&b);
     for (size_t i = 0; i < list.n; i++) {
         put_property(&b, all, &list.items[i]);
-        if (!strcmp(list.items[i].name, "extensions"))
-            put_matrices(&b, all, list.items[i].text);
+        if (!strcmp(list.items[i].name, "extensions")) put_matrices(&b, all, list.items[i].text);
     }
     TRY(send_value(to, "properties", &b));
     send_during(to, "opening the device");
@@ -169,8 +173,7 @@ static status send_settings(FILE *to, const device *d)
     json_put_text(&b, all, "kernels", kernel_class_names[d->class]);
     json_put_text(&b, all, "precision", precision_names[d->settings.precision]);
     json_put_int(&b, all, "vector_width", d->vector_width);
-    if (d->feature[FEATURE_SUBGROUPS])
-        json_put_int(&b, all, "sub_group_size", d->subgroups.size);
+    if (d->feature[FEATURE_SUBGROUPS]) json_put_int(&b, all, "sub_group_size", d->subgroups.size);
     json_t *list = json_put_array(&b, all, "quirks");
     for (int i = 0; i < N_QUIRKS; i++)
         if (d->info.quirk.has[i]) json_put_text(&b, list, NULL, quirk_name(i));

@@ -82,8 +82,8 @@ static status send_convolutions(FILE *to, const device *d)
         const char *serving = conv_name(d, l);
         int n = conv_kinds(d, sizes, kinds);
         for (int k = 0; k < n; k++) {
-            const int *values = strcmp(kinds[k]->kind, serving) != 0
-                                    ? NULL : tuning_values_for(d, kinds[k], sizes);
+            const int *values =
+                strcmp(kinds[k]->kind, serving) != 0 ? NULL : tuning_values_for(d, kinds[k], sizes);
             if (values) tuning_options(options, kinds[k], values);
         }
         tuning_shape_text(name, sizes);
@@ -117,8 +117,12 @@ static status measure_model(device *d, model *m, measured_model *x)
     status st = OK, recorded_all;
     double start = clock_seconds();
     TRY(run_open(&x->r, d, m,
-                 &(run_request){.labels = &label, .n = 1, .steps = "50", .guidance = 4.0,
-                                .sampler = model_any_sampler(m), .batch = 1,
+                 &(run_request){.labels = &label,
+                                .n = 1,
+                                .steps = "50",
+                                .guidance = 4.0,
+                                .sampler = model_any_sampler(m),
+                                .batch = 1,
                                 .guided_channels = m->dit.in_channels}));
     TRY(run_modulate(&x->r));
     TRY(device_finish(d));

@@ -54,8 +54,10 @@ status grid_planes(float *planes, const float *pixels, int height, int width)
         for (size_t c = 0; c < 3; c++) {
             float x = pixels[3 * i + c];
             if (!float_is_finite(x))
-                return fail(ERR_DEVICE, "the decoder's picture is not finite at row %zu, column "
-                                        "%zu", i / (size_t)width, i % (size_t)width);
+                return fail(ERR_DEVICE,
+                            "the decoder's picture is not finite at row %zu, column "
+                            "%zu",
+                            i / (size_t)width, i % (size_t)width);
             planes[c * n + i] = x;
         }
     return OK;

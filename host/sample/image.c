@@ -62,8 +62,10 @@ done:
 status image_keep(run *r, int step)
 {
     const schedule_row *next = step + 1 < r->plan.n_rows ? &r->plan.rows[step + 1] : NULL;
-    const blend_use use = {.n = r->request.n, .channels = r->m->dit.in_channels,
-                           .size = r->m->dit.latent_size, .signal = next ? next->signal : 1,
+    const blend_use use = {.n = r->request.n,
+                           .channels = r->m->dit.in_channels,
+                           .size = r->m->dit.latent_size,
+                           .signal = next ? next->signal : 1,
                            .spread = next ? next->spread : 0};
     if (!r->mask.memory || (next && next->between)) return OK;
     return op_blend(r->d, r->latents, r->image, r->image_noise, r->mask, &use);
@@ -87,8 +89,8 @@ size_t image_reduce_mask(float *mask, const unsigned char *rgb, int width, int h
     for (size_t i = 0; i < columns * (size_t)(height / scale); i++) mask[i] = 0;
     for (size_t p = 0; p < (size_t)width * (size_t)height; p++)
         if (image_is_white(rgb + 3 * p))
-            mask[p / (size_t)width / (size_t)scale * columns +
-                 p % (size_t)width / (size_t)scale] = 1;
+            mask[p / (size_t)width / (size_t)scale * columns + p % (size_t)width / (size_t)scale] =
+                1;
     for (size_t i = 0; i < columns * (size_t)(height / scale); i++) n += mask[i] > 0;
     return n;
 }

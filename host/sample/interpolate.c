@@ -12,8 +12,10 @@ int interpolate_labels(int *labels, label_mix *mixes, int n, int from, int to, i
 {
     int n_mixes = 0;
     for (int i = 0; i < n; i++) {
-        if (i == 0 || from == to) labels[i] = from;
-        else if (i == n - 1) labels[i] = to;
+        if (i == 0 || from == to)
+            labels[i] = from;
+        else if (i == n - 1)
+            labels[i] = to;
         else {
             mixes[n_mixes] = (label_mix){from, to, (float)interpolate_share(i, n)};
             labels[i] = first_mixed + n_mixes++;

@@ -45,8 +45,7 @@ void philox_randn(rng *r, float *out, size_t n)
     const uint32_t key[2] = {(uint32_t)r->key, (uint32_t)(r->key >> 32)};
     if (n == 0) return;
     uint64_t blocks = (n + BLOCK_THREADS - 1) / BLOCK_THREADS;
-    uint64_t held = (uint64_t)r->source.processors *
-                    (uint64_t)(r->source.threads / BLOCK_THREADS);
+    uint64_t held = (uint64_t)r->source.processors * (uint64_t)(r->source.threads / BLOCK_THREADS);
     if (held > 0 && blocks > held) blocks = held;
     uint64_t grid = blocks * BLOCK_THREADS, rounds = (n - 1) / (grid * AT_ONCE) + 1;
     for (uint64_t round = 0; round < rounds; round++) {

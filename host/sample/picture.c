@@ -92,8 +92,8 @@ void picture_crop(png *p, int width, int height)
 {
     size_t left = (size_t)(p->width - width) / 2, top = (size_t)(p->height - height) / 2;
     for (size_t y = 0; y < (size_t)height; y++)
-        memmove(p->rgb + y * (size_t)width * 3,
-                p->rgb + ((top + y) * (size_t)p->width + left) * 3, (size_t)width * 3);
+        memmove(p->rgb + y * (size_t)width * 3, p->rgb + ((top + y) * (size_t)p->width + left) * 3,
+                (size_t)width * 3);
     p->width = width;
     p->height = height;
 }

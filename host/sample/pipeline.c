@@ -30,17 +30,19 @@ status run_check_source(const model *m, const run_request *request, const schedu
     size_t values = (size_t)request->n * (size_t)m->dit.in_channels * size * size;
     if (!request->initial_latents) most = values;
     for (int i = 0; i < plan->n_rows && !request->given_noise; i++)
-        if (plan->rows[i].draws)
-            most = values * (guides(m, request) ? 2 : 1);
+        if (plan->rows[i].draws) most = values * (guides(m, request) ? 2 : 1);
     return rng_source_check(&request->source, most);
 }
 
 status run_schedule(schedule *s, const model *m, const run_request *request)
 {
-    const schedule_options options = {
-        .arithmetic = m->arithmetic, .sampler = request->sampler, .steps = request->steps,
-        .eta = request->eta, .invert = request->invert, .diffusion = request->diffusion,
-        .learned = m->dit.out_channels == 2 * m->dit.in_channels};
+    const schedule_options options = {.arithmetic = m->arithmetic,
+                                      .sampler = request->sampler,
+                                      .steps = request->steps,
+                                      .eta = request->eta,
+                                      .invert = request->invert,
+                                      .diffusion = request->diffusion,
+                                      .learned = m->dit.out_channels == 2 * m->dit.in_channels};
     return schedule_init(s, &m->schedule, &options);
 }
 
@@ -92,8 +94,9 @@ double run_memory(const model *m, int n, int n_labels, int n_steps, bool guided,
     if (chunked) rows = most > least ? most : least;
     return need.weights + (chunked ? need.adaln : need.adaln / m->dit.depth) +
            need.per_item * batch * (guided ? 2 : 1) + need.per_row * rows + picture * 3 * n +
-           (m->has_vae ? vae_weight_bytes(&m->vae) + vae_activation_bytes(&m->vae,
-                             m->dit.latent_size, m->dit.latent_size) : 0);
+           (m->has_vae ? vae_weight_bytes(&m->vae) +
+                             vae_activation_bytes(&m->vae, m->dit.latent_size, m->dit.latent_size)
+                       : 0);
 }
 
 static int compare_ints(const void *a, const void *b)
@@ -185,9 +188,9 @@ static void fill_table(const run *r, float *out)
 {
     for (int i = 0; i < r->plan.n_rows; i++, out += STEP_ROW_FLOATS) {
         const schedule_row *s = &r->plan.rows[i];
-        const float row[STEP_ROW_FLOATS] = {s->x0_x, s->x0_o, s->eps_x,   s->eps_o,
-                                            s->clip, s->to_x0, s->to_eps, s->to_x,
-                                            s->noise, s->log_min, s->log_max, s->to_kept,
+        const float row[STEP_ROW_FLOATS] = {s->x0_x,    s->x0_o,     s->eps_x,   s->eps_o,
+                                            s->clip,    s->to_x0,    s->to_eps,  s->to_x,
+                                            s->noise,   s->log_min,  s->log_max, s->to_kept,
                                             s->keep_x0, s->keep_eps, s->keep_x};
         memcpy(out, row, sizeof row);
     }
@@ -225,8 +228,7 @@ static status allocate(run *r)
     size_t items = (size_t)r->batch * (r->guided ? 2 : 1);
     float *table = NULL;
     status st = OK;
-    if (!size_mul(picture_values(r), (size_t)r->request.n, &values) ||
-        !size_mul(values, 2, &drawn))
+    if (!size_mul(picture_values(r), (size_t)r->request.n, &values) || !size_mul(values, 2, &drawn))
         return fail(ERR_LIMIT, "%d pictures are too many", r->request.n);
     TRY(memory_alloc(&table, steps * STEP_ROW_FLOATS, sizeof *table));
     for (int i = 0; i < 2; i++)
@@ -236,7 +238,8 @@ static status allocate(run *r)
     TRY(buffer_create(r->d, &r->noise, values, "noise"));
     TRY(buffer_create(r->d, &r->prediction,
                       items * picture_values(r) / (size_t)r->m->dit.in_channels *
-                          (size_t)r->m->dit.out_channels, "predictions"));
+                          (size_t)r->m->dit.out_channels,
+                      "predictions"));
     TRY(buffer_create(r->d, &r->table, steps * STEP_ROW_FLOATS, "the sampler's table"));
     TRY(buffer_create(r->d, &r->rows, (size_t)r->n_groups * items, "modulation rows"));
     TRY(buffer_create(r->d, &r->flag, 1, "the check"));
@@ -263,7 +266,8 @@ static double further_memory(const run *r, int n_embedders)
 static status check_memory(const run *r, int n_embedders)
 {
     double need = run_memory(r->m, r->request.n, r->n_classes + r->guided, r->plan.n_rows,
-                             r->guided, r->batch) + further_memory(r, n_embedders);
+                             r->guided, r->batch) +
+                  further_memory(r, n_embedders);
     double have = (double)r->d->info.memory_bytes;
     if (need <= have) return OK;
     fail(ERR_LIMIT, "the run needs about %.0f MB, device %d (%s) has %.0f MB%s", need / 1e6,
@@ -284,8 +288,7 @@ status run_open(run *r, device *d, model *m, const run_request *request)
     TRY(schedule_begin(&r->plan, request->first_step));
     /* guided: in some step at least */
     r->guided = r->guided && count_guided(r) > 0;
-    r->batch = request->batch > 0 ? request->batch
-                                  : run_default_batch(d, m, request->n, r->guided);
+    r->batch = request->batch > 0 ? request->batch : run_default_batch(d, m, request->n, r->guided);
     if (r->batch > request->n) r->batch = request->n;
     r->n_groups = (request->n + r->batch - 1) / r->batch;
     TRY(dit_check(m));
@@ -320,8 +323,7 @@ void run_close(run *r)
     schedule_free(&r->plan);
     buf *buffers[] = {&r->latents, &r->kept, &r->prediction, &r->noise,
                       &r->table,   &r->rows, &r->flag};
-    for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)
-        buffer_release(r->d, buffers[i]);
+    for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) buffer_release(r->d, buffers[i]);
     free(r->classes);
     free(r->host_rows);
     free(r->chunk_timesteps);
@@ -415,9 +417,15 @@ static status step_group(run *r, int step, int group)
     bool guided = r->guided && in_interval(r, step);
     int n = group_size(r, group), halves = guided ? 2 : 1, first_row;
     int rows_at = group * r->batch * (r->guided ? 2 : 1), first = group * r->batch;
-    step_use use = {.step = step, .first = first, .n = n, .channels = c->in_channels,
-                    .channels_out = c->out_channels, .size = c->latent_size,
-                    .guided = guided, .learned = row->learned, .kept = r->plan.keeps,
+    step_use use = {.step = step,
+                    .first = first,
+                    .n = n,
+                    .channels = c->in_channels,
+                    .channels_out = c->out_channels,
+                    .size = c->latent_size,
+                    .guided = guided,
+                    .learned = row->learned,
+                    .kept = r->plan.keeps,
                     .guidance = (float)r->request.guidance,
                     .guided_channels = r->request.guided_channels};
     status st = prepare_modulation(r, step, group, &first_row);

@@ -23,20 +23,20 @@ typedef struct {
      * the other steps cost one prediction. */
     bool guided_within;
     double guided_from, guided_to;
-    bool invert; /* from picture to noise */
+    bool invert;              /* from picture to noise */
     diffusion_form diffusion; /* of the sde sampler */
     /* null: drawn. Standard normal noise; with first_step or invert, the latents there */
     const float *initial_latents;
     const float *given_noise; /* [steps][n][C][size][size], of the steps; null: drawn */
     float *kept_noise;        /* as much, for what was used: zeros where none was; or null */
-    int first_step; /* steps before it are left out */
+    int first_step;           /* steps before it are left out */
     /* null, or the latents [C][size][size] of a picture that all begin as, noised to first_step's
      * level by the noise, which initial_latents are then too; see image.h */
     const float *image;
-    const float *mask;       /* null, or [size][size]: 0 where the picture is kept, else 1 */
-    const label_mix *mixes;  /* labels behind the null class, see dit_run */
+    const float *mask;      /* null, or [size][size]: 0 where the picture is kept, else 1 */
+    const label_mix *mixes; /* labels behind the null class, see dit_run */
     int n_mixes;
-    int batch;                    /* pictures computed at once; 0: what fits */
+    int batch; /* pictures computed at once; 0: what fits */
     /* called after each step, and with step 0 before the first; may be null */
     void (*progress)(void *context, int step, int n_steps);
     void *progress_context;

@@ -72,12 +72,15 @@ status rng_source_parse(rng_source *source, const char *typed)
     size_t n = strlen(cuda_name);
     if (!strncmp(typed, cuda_name, n) && typed[n] == ':') {
         if (parse_gpu(source, typed + n + 1)) return OK;
-        return fail(ERR_USAGE, "--rng %.60s: expected the GPU's multiprocessors, as in %s:108, or "
-                               "with the threads of each, as in %s:68x1536",
+        return fail(ERR_USAGE,
+                    "--rng %.60s: expected the GPU's multiprocessors, as in %s:108, or "
+                    "with the threads of each, as in %s:68x1536",
                     typed, cuda_name, cuda_name);
     }
-    return fail(ERR_USAGE, "--rng %.60s: expected torch-cpu, torch-cpu-scalar, torch-cuda or "
-                           "torch-cuda:SMs", typed);
+    return fail(ERR_USAGE,
+                "--rng %.60s: expected torch-cpu, torch-cpu-scalar, torch-cuda or "
+                "torch-cuda:SMs",
+                typed);
 }
 
 status rng_source_check(const rng_source *source, size_t n)

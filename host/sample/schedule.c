@@ -60,10 +60,9 @@ static status check_rows(const schedule *s)
 {
     for (int i = 0; i < s->n_rows; i++) {
         const schedule_row *r = &s->rows[i];
-        const float all[] = {r->x0_x,    r->x0_o,     r->eps_x,  r->eps_o,  r->clip,
-                             r->to_x0,   r->to_eps,   r->to_x,   r->log_min, r->log_max,
-                             r->noise,   r->to_kept,  r->keep_x0, r->keep_eps, r->keep_x,
-                             r->signal,  r->spread};
+        const float all[] = {r->x0_x,    r->x0_o,     r->eps_x,   r->eps_o,   r->clip,  r->to_x0,
+                             r->to_eps,  r->to_x,     r->log_min, r->log_max, r->noise, r->to_kept,
+                             r->keep_x0, r->keep_eps, r->keep_x,  r->signal,  r->spread};
         for (size_t k = 0; k < sizeof all / sizeof *all; k++)
             if (!float_is_finite(all[k]))
                 return fail(ERR_FORMAT,

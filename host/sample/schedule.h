@@ -24,13 +24,13 @@
 #include "checkpoint/config.h"
 
 typedef struct {
-    float timestep; /* what the network is told */
+    float timestep;       /* what the network is told */
     float signal, spread; /* what x is made of before this step */
     float x0_x, x0_o, eps_x, eps_o;
     float clip; /* 0: none */
     float to_x0, to_eps, to_x, to_kept;
     float keep_x0, keep_eps, keep_x;
-    float noise; /* 0: this step adds none */
+    float noise;  /* 0: this step adds none */
     bool learned; /* the variance channels are used */
     float log_min, log_max;
     bool draws;   /* the program draws from its generator in this step, used or not */

@@ -56,8 +56,10 @@ static status check_distinct(const sampling *q, const sigmas *s)
 {
     for (int i = 1; i + 1 < s->n && q->config.solver_order == 2; i++)
         if (s->levels[i] == s->levels[i - 1])
-            return fail(ERR_USAGE, "steps %d: too many for dpm++, which would visit timestep %g "
-                                   "twice", q->n_steps, (double)s->timesteps[i]);
+            return fail(ERR_USAGE,
+                        "steps %d: too many for dpm++, which would visit timestep %g "
+                        "twice",
+                        q->n_steps, (double)s->timesteps[i]);
     return OK;
 }
 

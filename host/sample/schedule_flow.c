@@ -12,11 +12,11 @@ enum { MIN_POINTS = 2 };
 
 static const float pi = 3.14159265358979323846f;
 static const float vp_least = 0.1f, vp_most = 20.0f; /* beta of the VP path */
-static const double singular = 1e-3; /* kept from ends where a prediction means nothing */
+static const double singular = 1e-3;  /* kept from ends where a prediction means nothing */
 static const double last_step = 0.04; /* the end of a walk with noise is one step without */
 
-const char *const diffusion_names[] = {"sigma",  "constant",   "sbdm",
-                                       "linear", "decreasing", "increasing-decreasing", NULL};
+const char *const diffusion_names[] = {
+    "sigma", "constant", "sbdm", "linear", "decreasing", "increasing-decreasing", NULL};
 
 /* A point of the path; drift and score are combinations of x and the model's output. */
 typedef struct {

@@ -118,7 +118,8 @@ static void original_row(schedule_row *row, const sampling *q, const kept_step *
 {
     const kept_step *s = &steps[i];
     float scale = (float)sqrt(1 / s->product), spread = (float)sqrt(1 / s->product - 1);
-    *row = (schedule_row){.timestep = (float)s->timestep, .draws = true,
+    *row = (schedule_row){.timestep = (float)s->timestep,
+                          .draws = true,
                           .signal = (float)sqrt(s->product),
                           .spread = (float)sqrt(1 - s->product)};
     if (q->config.predicts == PREDICT_SAMPLE) {

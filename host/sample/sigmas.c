@@ -8,8 +8,7 @@
 status sigmas_table(float **out, const schedule_config *c)
 {
     status st = products_float(out, c);
-    for (int i = 0; st == OK && i < c->n_train; i++)
-        (*out)[i] = sqrtf((1 - (*out)[i]) / (*out)[i]);
+    for (int i = 0; st == OK && i < c->n_train; i++) (*out)[i] = sqrtf((1 - (*out)[i]) / (*out)[i]);
     return st;
 }
 
@@ -46,8 +45,6 @@ void predict_x0(schedule_row *row, prediction predicts, float signal, float spre
         row->x0_x = signal;
         row->x0_o = -spread;
         break;
-    default:
-        row->x0_x = 1 / signal;
-        row->x0_o = -spread / signal;
+    default: row->x0_x = 1 / signal; row->x0_o = -spread / signal;
     }
 }

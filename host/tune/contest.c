@@ -260,9 +260,10 @@ static void answer_failure(const contest *c, status st, FILE *out)
 {
     bool nothing = st == ERR_MEMORY || st == ERR_RESOURCES;
     fprintf(out, "%s %.300s\n",
-            device_is_lost(c->d)                ? "lost"
-            : nothing                           ? "cannot"
-            : strstr(fail_line(), "is wrong") ? "wrong" : "failed",
+            device_is_lost(c->d)              ? "lost"
+            : nothing                         ? "cannot"
+            : strstr(fail_line(), "is wrong") ? "wrong"
+                                              : "failed",
             fail_line());
     fail_clear();
 }
@@ -284,7 +285,8 @@ static void build(contest *c, char *words, FILE *out)
     misbehave();
     TRY(enter(c, &c->last, t, values));
     TRY(check(c, &wrong));
-    if (wrong) fprintf(out, "wrong %s\n", wrong);
+    if (wrong)
+        fprintf(out, "wrong %s\n", wrong);
     else {
         hash_text(bits, hash_bytes(c->w.found, c->w.n_out * sizeof *c->w.found));
         fprintf(out, "right %s\n", bits);
@@ -350,8 +352,10 @@ static void obey(contest *c, char *line, FILE *out)
 {
     if (!strncmp(line, "shape ", 6)) {
         status st = open_shape(c, line + 6);
-        if (st == OK) fprintf(out, "ready\n");
-        else answer_failure(c, st, out);
+        if (st == OK)
+            fprintf(out, "ready\n");
+        else
+            answer_failure(c, st, out);
     } else if (!strncmp(line, "build ", 6)) {
         build(c, line + 6, out);
     } else if (!strncmp(line, "time ", 5)) {

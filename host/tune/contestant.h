@@ -16,10 +16,10 @@ typedef struct {
 typedef struct {
     worker child;
     int shape[TUNING_SIZES];
-    const char *op; /* null: no shape is open */
-    choice held, asked; /* asked: what it was told to hold */
+    const char *op;        /* null: no shape is open */
+    choice held, asked;    /* asked: what it was told to hold */
     bool opening, holding; /* of which the answers are to come */
-    double told; /* when it was told to build */
+    double told;           /* when it was told to build */
     bool lacking; /* it failed for lack of memory or of the device: no fault of what was tried */
     char bits[HASH_TEXT]; /* of the result of what it built last: a hash */
 } contestant;

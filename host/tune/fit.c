@@ -14,12 +14,17 @@
 #include "tune/stored.h"
 
 enum {
-    MOST = 8, /* candidates of an implementation */
+    MOST = 8,       /* candidates of an implementation */
     MOST_OTHER = 3, /* of one in fp32 beside one in bf16x3 */
     /* the product: a layer of a DiT, halves that Strassen's scheme takes, two parts of depth */
-    ROWS = 256, MOST_ROWS = 4096, COLUMNS = 768, DEPTH = 2304,
+    ROWS = 256,
+    MOST_ROWS = 4096,
+    COLUMNS = 768,
+    DEPTH = 2304,
     /* the convolution: a layer of a decoder */
-    SIDE = 32, MOST_SIDE = 128, CHANNELS = 256,
+    SIDE = 32,
+    MOST_SIDE = 128,
+    CHANNELS = 256,
     WORDS = 10,
 };
 static const double WORTH = 0.95; /* of the best's time: a smaller gain may be noise */
@@ -46,7 +51,7 @@ typedef struct {
     char index[16];
     contestant child;
     char bits[HASH_TEXT]; /* of the serving one's first result */
-    choice best; /* t null: none is right */
+    choice best;          /* t null: none is right */
 } contest;
 
 /* ---- what is run ---- */
@@ -60,10 +65,14 @@ static void choose_shapes(const device *d, fitting out[N_FITTINGS])
     const size_t tile = 128, row_tiles = COLUMNS / tile, layer_tiles = CHANNELS / 64;
     while (rows < MOST_ROWS && rows / tile * row_tiles < 2 * units) rows *= 2;
     while (side < MOST_SIDE && side * side / tile * layer_tiles < 2 * units) side *= 2;
-    out[PRODUCT] = (fitting){.op = "gemm", .share = 0.75, .kinds = gemm_kinds,
+    out[PRODUCT] = (fitting){.op = "gemm",
+                             .share = 0.75,
+                             .kinds = gemm_kinds,
                              .keeps_fp32 = gemm_keeps_fp32,
                              .shape = {(int)rows, COLUMNS, DEPTH}};
-    out[LAYER] = (fitting){.op = "conv", .share = 0.25, .kinds = conv_kinds,
+    out[LAYER] = (fitting){.op = "conv",
+                           .share = 0.25,
+                           .kinds = conv_kinds,
                            .keeps_fp32 = conv_keeps_fp32,
                            .shape = {(int)(side * side), CHANNELS, CHANNELS, 1}};
 }
@@ -88,8 +97,7 @@ static int candidates(choice out[MOST + MOST_OTHER], const device *d, const fitt
     if (kinds) n = add_known(out, d, f, all[0], MOST);
     if (!n || d->settings.precision != PRECISION_AUTO || f->keeps_fp32(all[0])) return n;
     for (int i = 1; i < kinds; i++)
-        if (f->keeps_fp32(all[i]))
-            return n + add_known(out + n, d, f, all[i], MOST_OTHER);
+        if (f->keeps_fp32(all[i])) return n + add_known(out + n, d, f, all[i], MOST_OTHER);
     return n;
 }
 
@@ -112,8 +120,8 @@ static status failed(contest *c, int i, contestant_answer answer)
                                                               "or hung"};
     const choice *e = &c->all[i];
     const first_use what = {c->f->op, e->t, e->values, c->f->shape, 0};
-    bool counts = !c->child.lacking && (answer == CONTESTANT_WRONG ||
-                                        answer == CONTESTANT_FAILED || answer == CONTESTANT_DIED);
+    bool counts = !c->child.lacking && (answer == CONTESTANT_WRONG || answer == CONTESTANT_FAILED ||
+                                        answer == CONTESTANT_DIED);
     note(c, i, counts ? reasons[answer] : "could not be tried");
     return counts ? first_use_strike(c->d, &what, reasons[answer], answer == CONTESTANT_DIED) : OK;
 }
@@ -154,9 +162,15 @@ static status measure_one(device *d, const fitting *f, double until, choice *bes
     status st = OK;
     *best = (choice){0};
     snprintf(c.index, sizeof c.index, "%d", d->info.index);
-    const char *words[WORDS] = {"tune-worker", "--device", c.index, "--kernels",
-                                kernel_class_names[d->class], "--precision",
-                                precision_names[d->settings.precision], "--mode", "candidates",
+    const char *words[WORDS] = {"tune-worker",
+                                "--device",
+                                c.index,
+                                "--kernels",
+                                kernel_class_names[d->class],
+                                "--precision",
+                                precision_names[d->settings.precision],
+                                "--mode",
+                                "candidates",
                                 NULL};
     memcpy(c.words, words, sizeof words);
     c.n = candidates(c.all, d, f);

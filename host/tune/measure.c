@@ -70,8 +70,12 @@ status measure(device *d, timing *t, const measured *what, double seconds, int r
         all[i] /= calls;
     }
     qsort(all, (size_t)n, sizeof *all, compare_doubles);
-    *t = (timing){.median = at(all, n, 0.5), .low = at(all, n, 0.25), .high = at(all, n, 0.75),
-                  .best = all[0], .n = n, .calls = calls};
+    *t = (timing){.median = at(all, n, 0.5),
+                  .low = at(all, n, 0.25),
+                  .high = at(all, n, 0.75),
+                  .best = all[0],
+                  .n = n,
+                  .calls = calls};
 done:
     return st;
 }

@@ -6,11 +6,11 @@
 #include "device/record.h"
 
 typedef struct {
-    double fp32_gflops; /* independent multiply-adds on full vectors, two operations each */
+    double fp32_gflops;  /* independent multiply-adds on full vectors, two operations each */
     double gflops_16bit; /* of the unit that multiplies such numbers; 0: no such unit is used */
-    double copy_gbs;    /* bytes read and written a second, far beyond the caches */
-    double launch_us;   /* an empty kernel among many in the queue */
-    double finish_us;   /* an empty kernel, waited for */
+    double copy_gbs;     /* bytes read and written a second, far beyond the caches */
+    double launch_us;    /* an empty kernel among many in the queue */
+    double finish_us;    /* an empty kernel, waited for */
 } peaks;
 
 /* The least time that so many operations on each unit take, over the time they took; 0 where a

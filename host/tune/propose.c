@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { DRAWS = 4000 }; /* until one that fits and was not tried */
+enum { DRAWS = 4000 };            /* until one that fits and was not tried */
 static const double BEHIND = 1.7; /* times the best: not worth the time */
 
 /* ---- chance ---- */
@@ -56,8 +56,8 @@ static bool propose_known(search *s, search_row *r, candidate *c)
         const tuning *t = r->kinds[r->seeding].t;
         c->kind = r->seeding;
         while (r->seeds <= t->n_known && !hopeless(s, t)) {
-            const int *values = r->seeds ? t->known[r->seeds - 1]
-                                         : tuning_values_for(s->d, t, r->shape);
+            const int *values =
+                r->seeds ? t->known[r->seeds - 1] : tuning_values_for(s->d, t, r->shape);
             r->seeds++;
             if (!values) continue;
             memcpy(c->values, values, sizeof c->values);

@@ -14,13 +14,13 @@
 #include "tune/stored.h"
 
 enum {
-    ENOUGH = 100,   /* different right candidates of a class of shapes, */
-    NO_BETTER = 60, /* and so many trials since a better one: it is done */
+    ENOUGH = 100,       /* different right candidates of a class of shapes, */
+    NO_BETTER = 60,     /* and so many trials since a better one: it is done */
     ENOUGH_FAILED = 30, /* of a shape that none was right for */
-    CHUNK = 6,      /* candidates of a shape before another may be worth more */
+    CHUNK = 6,          /* candidates of a shape before another may be worth more */
 };
-static const double CONFIRMED = 0.99;     /* of the time without a search: at most, in the end */
-static const double CONFIRMING = 0.1;     /* of the budget */
+static const double CONFIRMED = 0.99; /* of the time without a search: at most, in the end */
+static const double CONFIRMING = 0.1; /* of the budget */
 /* Of one candidate, its build and check or its runs: a part of the budget, within these. */
 static const double LIMIT_PART = 1.0 / 6.0, LIMIT_LEAST = 10.0, LIMIT_SECONDS = 20.0;
 static const double UNKNOWN = 5.0; /* of a shape's time: what may be gained before any is known */
@@ -31,8 +31,8 @@ static const double MOST_PART = 0.005, MOST_LEAST = 0.15, MOST_SECONDS = 2.0;
 
 static bool left_out(const tuning *t, const char *without, bool whole)
 {
-    return without && (whole ? !strcmp(t->kind, without)
-                             : !strncmp(t->kind, without, strlen(without)));
+    return without &&
+           (whole ? !strcmp(t->kind, without) : !strncmp(t->kind, without, strlen(without)));
 }
 
 /* What the rows' winners come to where kinds that begin like `without`, or are it, are not used;
@@ -78,8 +78,8 @@ static void drop_old(search *s, const char *without, bool whole)
     for (size_t i = 0; i < s->stored.n;) {
         store_line *line = &s->stored.lines[i];
         const char *kind = *line->use ? line->use : line->shape;
-        bool drop = without && (whole ? !strcmp(kind, without)
-                                      : !strncmp(kind, without, strlen(without)));
+        bool drop =
+            without && (whole ? !strcmp(kind, without) : !strncmp(kind, without, strlen(without)));
         for (int j = 0; j < s->n && !drop; j++) {
             char key[2 * STORE_WORD];
             const search_row *r = &s->rows[j];
@@ -87,8 +87,10 @@ static void drop_old(search *s, const char *without, bool whole)
             stored_key(key, s->d, r->shape);
             drop = !strcmp(line->shape, key);
         }
-        if (drop) store_drop(&s->stored, line);
-        else i++;
+        if (drop)
+            store_drop(&s->stored, line);
+        else
+            i++;
     }
 }
 
@@ -234,8 +236,8 @@ static contestant_answer measure_trial(search *s, search_child *w, contest_time 
 static status end_trial(search *s, search_child *w, contestant_answer answer,
                         const contest_time *time)
 {
-    static const tried_outcome outcomes[] = {TRIED_TIME,   TRIED_WRONG, TRIED_FAILED,
-                                             TRIED_DIED,   TRIED_DIED,  TRIED_DIED};
+    static const tried_outcome outcomes[] = {TRIED_TIME, TRIED_WRONG, TRIED_FAILED,
+                                             TRIED_DIED, TRIED_DIED,  TRIED_DIED};
     tried_outcome outcome = outcomes[answer];
     search_row *r = w->row;
     bool right = outcome == TRIED_TIME, better = false;
@@ -435,9 +437,8 @@ static void prepare(search *s)
     const char *limit = getenv("DITCL_TUNE_LIMIT");
     int threads = parallel_threads();
     s->start = clock_seconds();
-    s->limit = limit && *limit
-                   ? atof(limit)
-                   : between(LIMIT_LEAST, s->budget * LIMIT_PART, LIMIT_SECONDS);
+    s->limit =
+        limit && *limit ? atof(limit) : between(LIMIT_LEAST, s->budget * LIMIT_PART, LIMIT_SECONDS);
     s->most = between(MOST_LEAST, s->budget * MOST_PART, MOST_SECONDS);
     s->n_children = threads < SEARCH_CHILDREN ? threads : SEARCH_CHILDREN;
     s->random = 0x0d17c1;

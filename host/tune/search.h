@@ -17,27 +17,27 @@
 typedef struct {
     const tuning *t;
     int values[TUNING_VALUES];
-    double seconds; /* of one call; 0: none was right */
+    double seconds;           /* of one call; 0: none was right */
     double executed[N_UNITS]; /* operations that it really does, by unit; zeros: unknown */
-    bool full;      /* nothing is left to try of it */
+    bool full;                /* nothing is left to try of it */
 } search_best;
 
 /* Shapes of a kind, whose best kernels are much alike (workload_class). */
 typedef struct {
     const char *name;
     int shapes, trials;
-    int right; /* different candidates that were right for one of the shapes or more */
-    int since; /* trials since one was better */
+    int right;      /* different candidates that were right for one of the shapes or more */
+    int since;      /* trials since one was better */
     double seconds; /* of its shapes that are measured, in a run */
 } search_class;
 
 typedef struct {
     const char *op;
     int shape[TUNING_SIZES];
-    double calls; /* in a run, which weighs the shape */
+    double calls;                          /* in a run, which weighs the shape */
     search_best kinds[TUNING_KINDS], best; /* best.t null: none yet */
-    int n_kinds, class; /* class: an index */
-    double default_seconds; /* of what serves without a search; 0: unknown */
+    int n_kinds, class;                    /* class: an index */
+    double default_seconds;                /* of what serves without a search; 0: unknown */
     int tried, refused, failed, wrong;
     int seeding, seeds; /* of known values: which implementation's, and how many of them */
     int since;          /* right ones since the last that was better */
@@ -56,7 +56,7 @@ typedef struct {
     int stay;     /* candidates before another shape is looked for */
     size_t entry; /* of the log */
     bool busy;
-    bool proving; /* what was better must still be checked as a whole, and measured again */
+    bool proving;       /* what was better must still be checked as a whole, and measured again */
     contest_time first; /* of what is proved, where there was none to measure it beside */
 } search_child;
 

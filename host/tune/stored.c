@@ -40,8 +40,7 @@ void stored_key(char out[2 * STORE_WORD], const device *d, const int *shape)
 static const char *check_values(int values[TUNING_VALUES], const tuning *t, const store_line *line,
                                 const char *kernels)
 {
-    if (*line->kernels && strcmp(line->kernels, kernels) != 0)
-        return "measured with other kernels";
+    if (*line->kernels && strcmp(line->kernels, kernels) != 0) return "measured with other kernels";
     memset(values, 0, TUNING_VALUES * sizeof *values);
     for (int i = 0; i < t->n; i++) {
         int found = -1;
@@ -132,8 +131,10 @@ static status use_for_shape(pass *p, const char **wrong, const tuned_operator *o
         strcmp(inputs, precision_names[p->d->settings.precision]) != 0)
         return OK; /* of another run */
     if (any) return tuning_serve(p->d, t, values);
-    if (find_kind(o, p->before, shape, line->use) != t) *wrong = "not for this device";
-    else if (!t->fits(p->before, values, shape)) *wrong = "more than this device has";
+    if (find_kind(o, p->before, shape, line->use) != t)
+        *wrong = "not for this device";
+    else if (!t->fits(p->before, values, shape))
+        *wrong = "more than this device has";
     return *wrong ? OK : tuning_add(p->d, t, shape, values);
 }
 

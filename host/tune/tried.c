@@ -67,8 +67,10 @@ static bool parse_try(const tried *l, tried_entry *e, const char *line)
 
 static void parse_was(tried_entry *e, const char *line)
 {
-    if (!strcmp(line, "wrong")) e->outcome = TRIED_WRONG;
-    else if (!strcmp(line, "failed")) e->outcome = TRIED_FAILED;
+    if (!strcmp(line, "wrong"))
+        e->outcome = TRIED_WRONG;
+    else if (!strcmp(line, "failed"))
+        e->outcome = TRIED_FAILED;
     else if (sscanf(line, "%lf %lf %lf", &e->time.seconds, &e->time.executed[UNIT_FP32],
                     &e->time.executed[UNIT_16BIT]) >= 1 &&
              e->time.seconds > 0.0 && e->time.seconds < 1e6)
@@ -123,15 +125,19 @@ status tried_open(tried *l, const device *d)
     *l = (tried){.d = d};
     TRY(path_of(path, &d->info));
     if (file_exists(path)) {
-        if (file_read_text(&all, path, MOST_BYTES) == OK) TRY(read_all(l, all));
-        else fail_clear(); /* damaged: begun anew behind it */
+        if (file_read_text(&all, path, MOST_BYTES) == OK)
+            TRY(read_all(l, all));
+        else
+            fail_clear(); /* damaged: begun anew behind it */
     }
     text_copy(folder, sizeof folder, path);
     *strrchr(folder, '/') = 0;
     TRY(file_make_folders(folder));
     l->file = fopen(path, "ae");
-    if (!l->file) st = fail(ERR_FILE, "%s: cannot write: %s", path, strerror(errno));
-    else fputs("\n", l->file); /* behind a line that was cut */
+    if (!l->file)
+        st = fail(ERR_FILE, "%s: cannot write: %s", path, strerror(errno));
+    else
+        fputs("\n", l->file); /* behind a line that was cut */
 done:
     free(all);
     if (st != OK) tried_close(l);
@@ -145,8 +151,7 @@ void tried_close(tried *l)
     *l = (tried){0};
 }
 
-const tried_entry *tried_find(const tried *l, const tuning *t, const int *shape,
-                              const int *values)
+const tried_entry *tried_find(const tried *l, const tuning *t, const int *shape, const int *values)
 {
     for (size_t i = 0; i < l->n; i++)
         if (l->items[i].t == t && !memcmp(l->items[i].shape, shape, sizeof l->items[i].shape) &&
@@ -169,7 +174,7 @@ status tried_begin(tried *l, size_t *which, const tuning *t, const int *shape, c
     status st = memory_grow(&l->items, &l->capacity, l->n + 1, sizeof *l->items);
     if (st == OK) st = key_of(key, l->d, t, shape);
     if (st != OK) return st;
-    tried_entry *e = &l->items[*which = l->n++];
+    tried_entry *e = &l->items[ *which = l->n++];
     *e = (tried_entry){.t = t, .outcome = TRIED_DIED, .number = l->numbers++};
     memcpy(e->shape, shape, sizeof e->shape);
     memcpy(e->values, values, sizeof e->values);
@@ -188,7 +193,8 @@ status tried_end(tried *l, size_t which, tried_outcome outcome, const contest_ti
     if (outcome == TRIED_TIME)
         fprintf(l->file, "%.9g %.9g %.9g", time->seconds, time->executed[UNIT_FP32],
                 time->executed[UNIT_16BIT]);
-    else fputs(names[outcome], l->file);
+    else
+        fputs(names[outcome], l->file);
     return write_down(l);
 }
 

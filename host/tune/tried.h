@@ -37,8 +37,7 @@ status tried_open(tried *l, const device *d);
 void tried_close(tried *l);
 
 /* What became of this candidate, or null. */
-const tried_entry *tried_find(const tried *l, const tuning *t, const int *shape,
-                              const int *values);
+const tried_entry *tried_find(const tried *l, const tuning *t, const int *shape, const int *values);
 
 /* On disk when it returns. *which = its index. Several may have begun and not ended. */
 status tried_begin(tried *l, size_t *which, const tuning *t, const int *shape, const int *values);

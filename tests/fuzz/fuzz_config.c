@@ -36,8 +36,10 @@ static void parse_schedule(const char *json)
     if (!memchr(c.class_name, 0, sizeof c.class_name)) abort();
     for (int kind = 0; kind < 4 * N_SAMPLERS; kind++) {
         const schedule_options options = {.arithmetic = COMPAT_DIFFUSERS,
-                                          .sampler = (sampler_kind)(kind / 4), .steps = "5",
-                                          .eta = kind & 2 ? 0 : 0.5, .learned = kind & 1,
+                                          .sampler = (sampler_kind)(kind / 4),
+                                          .steps = "5",
+                                          .eta = kind & 2 ? 0 : 0.5,
+                                          .learned = kind & 1,
                                           .invert = kind / 4 == SAMPLER_DDIM && kind & 2};
         if (schedule_init(&s, &c, &options) != OK) continue;
         if (config_settle_schedule(&settled, &c, options.sampler) != OK) abort();
@@ -57,8 +59,7 @@ static void parse_names(const char *json)
     class_names names;
     int number = 0;
     if (config_parse_names(&names, json, "input", 1000) != OK) return;
-    static const char *const typed[] = {"7",  "a", "cat", "", "grey fox", ",", "a,b, c,null",
-                                        "all"};
+    static const char *const typed[] = {"7", "a", "cat", "", "grey fox", ",", "a,b, c,null", "all"};
     const class_choice among = {&names, 999, true, true};
     for (size_t i = 0; i < sizeof typed / sizeof *typed; i++)
         for (const char *at = typed[i]; at;) {
