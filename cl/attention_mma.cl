@@ -1,4 +1,4 @@
-/* softmax(Q K^T / sqrt(d)) V in one pass on matrix units (units.clh): factors of 16 bits, sums and
+/* softmax(Q K^T / sqrt(d)) V in one pass on matrix units (mma.clh): factors of 16 bits, sums and
  * weights' arithmetic in fp32. Scores leave their items' registers only as weights, if at all
  * (online softmax, Milakov & Gimelshein 2018; tiles in fragments, Dao 2023).
  *
@@ -8,7 +8,7 @@
  * local memory at a time. QR: queries stay in registers. AHEAD: what comes next is fetched while
  * this is multiplied. */
 
-#include "units.clh"
+#include "mma.clh"
 
 /* Where an item has several keys of a query, in a column of the fragment, queries are the second
  * factor: an item needs few others for its queries' maxima, and weights lie as the next product
@@ -16,48 +16,48 @@
  * i. OWN: queries that an item has values of, OWN_OF(i) the one of value i; WAYS: items that have
  * values of one query, WAY an item's place among them; RUN: neighbours among an item's values.
  * PLACE(x): the row in local memory of key or channel x. */
-#if defined UNIT_MMA
-#define UQ UNIT_M
-#define UK UNIT_N
-#define QUERY(lane, i) UNIT_ROW(lane, i)
-#define KEY(lane, i) UNIT_COLUMN(lane, i)
+#if defined MATRIX_UNIT_MMA
+#define UQ MMA_M
+#define UK MMA_N
+#define QUERY(lane, i) MMA_ROW(lane, i)
+#define KEY(lane, i) MMA_COLUMN(lane, i)
 #define OWN 2
 #define OWN_OF(i) ((i) / 2)
 #define WAYS 4
 #define WAY(lane) ((lane) % 4)
 #define RUN 2
-typedef unit_a query_factor;
-typedef unit_b key_factor;
-#define load_query unit_load_a
-#define load_key unit_load_b
-#define multiply(sum, query, key, exchange) unit_multiply(sum, query, key, exchange)
+typedef mma_a query_factor;
+typedef mma_b key_factor;
+#define load_query mma_load_a
+#define load_key mma_load_b
+#define multiply(sum, query, key, exchange) mma_multiply(sum, query, key, exchange)
 #else
-#define UQ UNIT_N
-#define UK UNIT_M
-#define QUERY(lane, i) UNIT_COLUMN(lane, i)
+#define UQ MMA_N
+#define UK MMA_M
+#define QUERY(lane, i) MMA_COLUMN(lane, i)
 #define OWN 1
 #define OWN_OF(i) 0
-#define WAYS (UNIT_ITEMS / UNIT_N)
-#define WAY(lane) ((lane) / UNIT_N)
+#define WAYS (MMA_LANES / MMA_N)
+#define WAY(lane) ((lane) / MMA_N)
 #define RUN 4
-typedef unit_b query_factor;
-typedef unit_a key_factor;
-#define load_query unit_load_b
-#define load_key unit_load_a
-#define multiply(sum, query, key, exchange) unit_multiply(sum, key, query, exchange)
+typedef mma_b query_factor;
+typedef mma_a key_factor;
+#define load_query mma_load_b
+#define load_key mma_load_a
+#define multiply(sum, query, key, exchange) mma_multiply(sum, key, query, exchange)
 #endif
-#if defined UNIT_WMMA /* its items' rows are two apart */
+#if defined MATRIX_UNIT_WMMA /* its items' rows are two apart */
 #define KEY(lane, i) ((lane) / 16 * 8 + (i))
 #define PLACE(x) ((x) / 16 * 16 + (x) % 8 * 2 + (x) / 8 % 2)
 #else
-#if !defined UNIT_MMA
-#define KEY(lane, i) UNIT_ROW(lane, i)
+#if !defined MATRIX_UNIT_MMA
+#define KEY(lane, i) MMA_ROW(lane, i)
 #endif
 #define PLACE(x) (x)
 #endif
 
-#define ITEMS (UNIT_ITEMS * (BQ / WQ) * UC)
-#define DP ((D + UNIT_K - 1) / UNIT_K * UNIT_K)
+#define ITEMS (MMA_LANES * (BQ / WQ) * UC)
+#define DP ((D + MMA_K - 1) / MMA_K * MMA_K)
 #define CD (DC < DP ? DC : DP)     /* channels of a part of keys, */
 #define PARTS ((DP + CD - 1) / CD) /* of so many, */
 #define CV (((PARTS == 1 ? D : CD) + UC * UK - 1) / (UC * UK) * UC * UK) /* and of values */
@@ -65,8 +65,8 @@ typedef unit_a key_factor;
 #define FQ (WQ / UQ)
 #define FK (BK / (UC * UK)) /* fragments of keys that a unit has, */
 #define FC (CV / (UC * UK)) /* of channels in a part, */
-#define FD (CD / UNIT_K)    /* steps of a part of keys, */
-#define FP (BK / UNIT_K)    /* and of values */
+#define FD (CD / MMA_K)     /* steps of a part of keys, */
+#define FP (BK / MMA_K)     /* and of values */
 #define SHARERS (WAYS * UC) /* items that have scores of one query */
 
 /* Halves of a row in local memory: a fragment's rows begin in different banks. */
@@ -83,7 +83,7 @@ typedef unit_a key_factor;
 #endif
 
 /* Whether an item has the weights that its unit's next product wants of it. */
-#if UC == 1 && !defined UNIT_WMMA
+#if UC == 1 && !defined MATRIX_UNIT_WMMA
 #define DIRECT 1
 #define WEIGHTS 1
 #else
@@ -119,7 +119,7 @@ INLINE void stage_queries(local ushort *tile, global const float *q, int pitch, 
     for (uint v = me; v < BQ * width; v += ITEMS) {
         int row = v / width, at = v % width * 4;
         float4 x = four(q + min(row, rows - 1) * pitch, at);
-        unit_round4(tile + row * ROW_Q + at, x);
+        mma_round4(tile + row * ROW_Q + at, x);
     }
 }
 
@@ -154,7 +154,7 @@ INLINE void keep_keys(local ushort *tile, float4 on_way[ON_WAY], uint me)
 #pragma unroll
     for (int l = 0; l < LOADS(TASKS_K); l++) {
         int row = ROW_OF(me, l, CD, BK), at = COLUMN_OF(me, l, CD, BK);
-        if (MINE(me + l * ITEMS, TASKS_K)) unit_round4(tile + PLACE(row) * ROW_K + at, on_way[l]);
+        if (MINE(me + l * ITEMS, TASKS_K)) mma_round4(tile + PLACE(row) * ROW_K + at, on_way[l]);
     }
 }
 
@@ -182,26 +182,26 @@ INLINE void keep_values(local ushort *tile, float4 on_way[ON_WAY], uint me)
         int at = COLUMN_OF(me, l, CV, BK / 2), next = PLACE(1) * ROW_V;
         float4 x = on_way[2 * l], y = on_way[2 * l + 1];
         local ushort *to = tile + PLACE(at) * ROW_V + ROW_OF(me, l, CV, BK / 2) * 2;
-        unit_round2(to, (float2)(x.x, y.x));
-        unit_round2(to + next, (float2)(x.y, y.y));
-        unit_round2(to + 2 * next, (float2)(x.z, y.z));
-        unit_round2(to + 3 * next, (float2)(x.w, y.w));
+        mma_round2(to, (float2)(x.x, y.x));
+        mma_round2(to + next, (float2)(x.y, y.y));
+        mma_round2(to + 2 * next, (float2)(x.z, y.z));
+        mma_round2(to + 3 * next, (float2)(x.w, y.w));
     }
 }
 
 /* ---- products ---- */
 
-INLINE void begin_scores(unit_c score[FQ][FK])
+INLINE void begin_scores(mma_c score[FQ][FK])
 {
 #pragma unroll
     for (int i = 0; i < FQ; i++)
 #pragma unroll
-        for (int j = 0; j < FK; j++) score[i][j] = (unit_c)(0.0f);
+        for (int j = 0; j < FK; j++) score[i][j] = (mma_c)(0.0f);
 }
 
 /* keys, queries: from the unit's first row on; queries, held: from this part's first step on. */
-INLINE void add_scores(unit_c score[FQ][FK], local const uint *queries, query_factor held[FQ][FD],
-                       local const uint *keys, int lane, UNIT_EXCHANGE exchange)
+INLINE void add_scores(mma_c score[FQ][FK], local const uint *queries, query_factor held[FQ][FD],
+                       local const uint *keys, int lane, MMA_EXCHANGE exchange)
 {
 #pragma unroll
     for (int step = 0; step < FD; step++) {
@@ -211,17 +211,16 @@ INLINE void add_scores(unit_c score[FQ][FK], local const uint *queries, query_fa
 #if QR
             x[i] = held[i][step];
 #else
-            load_query(&x[i], queries + i * UQ * (ROW_Q / 2) + step * (UNIT_K / 2), ROW_Q / 2,
-                       lane);
+            load_query(&x[i], queries + i * UQ * (ROW_Q / 2) + step * (MMA_K / 2), ROW_Q / 2, lane);
 #endif
 #pragma unroll
         for (int j = 0; j < FK; j++) {
             key_factor y;
-            load_key(&y, keys + j * UK * (ROW_K / 2) + step * (UNIT_K / 2), ROW_K / 2, lane);
+            load_key(&y, keys + j * UK * (ROW_K / 2) + step * (MMA_K / 2), ROW_K / 2, lane);
 #pragma unroll
             for (int i = 0; i < FQ; i++) {
                 multiply(&score[i][j], x[i], y, exchange);
-                UNIT_PIN(score[i][j]);
+                MMA_PIN(score[i][j]);
             }
         }
     }
@@ -238,25 +237,25 @@ INLINE void hold_queries(query_factor held[QR ? PARTS : 1][FQ][FD], local const 
 #pragma unroll
             for (int step = 0; step < FD; step++)
                 load_query(&held[p][i][step],
-                           queries + i * UQ * (ROW_Q / 2) + (p * FD + step) * (UNIT_K / 2),
+                           queries + i * UQ * (ROW_Q / 2) + (p * FD + step) * (MMA_K / 2),
                            ROW_Q / 2, lane);
 }
 
-/* Weights of UNIT_K keys as a factor, from the fragments of their scores. */
+/* Weights of MMA_K keys as a factor, from the fragments of their scores. */
 #if DIRECT
 INLINE uint2 pack4(const float *x)
 {
-    return (uint2)(unit_pack(x[0], x[1]), unit_pack(x[2], x[3]));
+    return (uint2)(mma_pack(x[0], x[1]), mma_pack(x[2], x[3]));
 }
 
-INLINE void weights_factor(query_factor *to, float x[][UNIT_C])
+INLINE void weights_factor(query_factor *to, float x[][MMA_C])
 {
-#if defined UNIT_MMA
+#if defined MATRIX_UNIT_MMA
     uint2 a = pack4(x[0]), b = pack4(x[1]);
     *to = (uint4)(a.x, a.y, b.x, b.y);
-#elif defined UNIT_MFMA
+#elif defined MATRIX_UNIT_MFMA
     *to = pack4(x[0]);
-#elif defined UNIT_WMMA2
+#elif defined MATRIX_UNIT_WMMA2
     uint2 a = pack4(x[0]), b = pack4(x[0] + 4);
     *to = (uint4)(a.x, a.y, b.x, b.y);
 #else
@@ -268,7 +267,7 @@ INLINE void weights_factor(query_factor *to, float x[][UNIT_C])
 
 /* Weights for the next product: as factors, or in local memory, [query][key] from the unit's first
  * query and its own first key on. */
-INLINE void pass_weights(query_factor held[FP][FQ], local ushort *to, float x[FQ][FK][UNIT_C],
+INLINE void pass_weights(query_factor held[FP][FQ], local ushort *to, float x[FQ][FK][MMA_C],
                          int lane)
 {
 #pragma unroll
@@ -276,17 +275,17 @@ INLINE void pass_weights(query_factor held[FP][FQ], local ushort *to, float x[FQ
 #if DIRECT
 #pragma unroll
         for (int step = 0; step < FP; step++)
-            weights_factor(&held[step][i], x[i] + step * (UNIT_K / UK));
+            weights_factor(&held[step][i], x[i] + step * (MMA_K / UK));
 #else
 #pragma unroll
         for (int j = 0; j < FK; j++)
 #pragma unroll
-            for (int c = 0; c < UNIT_C; c += RUN) {
+            for (int c = 0; c < MMA_C; c += RUN) {
                 local ushort *at = to + (i * UQ + QUERY(lane, c)) * ROW_V + j * UK + KEY(lane, c);
 #if RUN == 2
-                unit_round2(at, vload2(0, x[i][j] + c));
+                mma_round2(at, vload2(0, x[i][j] + c));
 #else
-                unit_round4(at, vload4(0, x[i][j] + c));
+                mma_round4(at, vload4(0, x[i][j] + c));
 #endif
             }
 #endif
@@ -294,7 +293,7 @@ INLINE void pass_weights(query_factor held[FP][FQ], local ushort *to, float x[FQ
 }
 
 /* What belongs to each query times `by`. */
-INLINE void scale(unit_c *sum, float by[OWN])
+INLINE void scale(mma_c *sum, float by[OWN])
 {
 #if OWN == 1
     *sum *= by[0];
@@ -305,9 +304,9 @@ INLINE void scale(unit_c *sum, float by[OWN])
 
 /* To what is left of the sums. values: from the unit's first channel on; weights: from its first
  * query on, where held has not got them. */
-INLINE void add_values(unit_c sum[FQ][FC], float shrink[FQ][OWN], local const uint *weights,
+INLINE void add_values(mma_c sum[FQ][FC], float shrink[FQ][OWN], local const uint *weights,
                        query_factor held[FP][FQ], local const uint *values, int lane,
-                       UNIT_EXCHANGE exchange)
+                       MMA_EXCHANGE exchange)
 {
 #pragma unroll
     for (int i = 0; i < FQ; i++)
@@ -321,17 +320,16 @@ INLINE void add_values(unit_c sum[FQ][FC], float shrink[FQ][OWN], local const ui
 #if DIRECT
             x[i] = held[step][i];
 #else
-            load_query(&x[i], weights + i * UQ * (ROW_V / 2) + step * (UNIT_K / 2), ROW_V / 2,
-                       lane);
+            load_query(&x[i], weights + i * UQ * (ROW_V / 2) + step * (MMA_K / 2), ROW_V / 2, lane);
 #endif
 #pragma unroll
         for (int j = 0; j < FC; j++) {
             key_factor y;
-            load_key(&y, values + j * UK * (ROW_V / 2) + step * (UNIT_K / 2), ROW_V / 2, lane);
+            load_key(&y, values + j * UK * (ROW_V / 2) + step * (MMA_K / 2), ROW_V / 2, lane);
 #pragma unroll
             for (int i = 0; i < FQ; i++) {
                 multiply(&sum[i][j], x[i], y, exchange);
-                UNIT_PIN(sum[i][j]);
+                MMA_PIN(sum[i][j]);
             }
         }
     }
@@ -340,16 +338,16 @@ INLINE void add_values(unit_c sum[FQ][FC], float shrink[FQ][OWN], local const ui
 /* ---- softmax ---- */
 
 /* x = the scores, of `left` keys from the unit's first on; high = the highest of each query. */
-INLINE void find_highest(float high[FQ][OWN], float x[FQ][FK][UNIT_C], unit_c score[FQ][FK],
-                         int left, int lane)
+INLINE void find_highest(float high[FQ][OWN], float x[FQ][FK][MMA_C], mma_c score[FQ][FK], int left,
+                         int lane)
 {
 #pragma unroll
     for (int i = 0; i < FQ; i++) {
 #pragma unroll
         for (int j = 0; j < FK; j++) {
-            unit_values(x[i][j], score[i][j]);
+            mma_values(x[i][j], score[i][j]);
 #pragma unroll
-            for (int c = 0; c < UNIT_C; c++)
+            for (int c = 0; c < MMA_C; c++)
                 if (left < FK * UK && j * UK + KEY(lane, c) >= left) x[i][j][c] = LOWEST;
         }
 #pragma unroll
@@ -357,7 +355,7 @@ INLINE void find_highest(float high[FQ][OWN], float x[FQ][FK][UNIT_C], unit_c sc
 #pragma unroll
         for (int j = 0; j < FK; j++)
 #pragma unroll
-            for (int c = 0; c < UNIT_C; c++)
+            for (int c = 0; c < MMA_C; c++)
                 high[i][OWN_OF(c)] = fmax(high[i][OWN_OF(c)], x[i][j][c]);
     }
 }
@@ -365,9 +363,9 @@ INLINE void find_highest(float high[FQ][OWN], float x[FQ][FK][UNIT_C], unit_c sc
 /* 2^x of what is rounded afterwards: as exactly as the device itself has it. */
 INLINE float weight_exp2(float x)
 {
-#if defined UNIT_EMULATED
+#if defined MATRIX_UNIT_EMULATED
     return exp2(x);
-#elif defined UNIT_MMA
+#elif defined MATRIX_UNIT_MMA
     float power;
     __asm__("ex2.approx.ftz.f32 %0, %1;" : "=f"(power) : "f"(x));
     return power;
@@ -391,7 +389,7 @@ INLINE void tell(local float *shared, float x[FQ][OWN], int share, int lane)
 
 /* x = the scores' weights; what they are relative to, and totals of this item's, are brought
  * up to date, and shrink says what becomes of those of earlier keys. */
-INLINE void weigh(float x[FQ][FK][UNIT_C], float shrink[FQ][OWN], float top[FQ][OWN],
+INLINE void weigh(float x[FQ][FK][MMA_C], float shrink[FQ][OWN], float top[FQ][OWN],
                   float total[FQ][OWN], float high[FQ][OWN], local const float *shared,
                   float factor, int lane)
 {
@@ -412,7 +410,7 @@ INLINE void weigh(float x[FQ][FK][UNIT_C], float shrink[FQ][OWN], float top[FQ][
 #pragma unroll
         for (int j = 0; j < FK; j++)
 #pragma unroll
-            for (int c = 0; c < UNIT_C; c++) {
+            for (int c = 0; c < MMA_C; c++) {
                 float weight = weight_exp2(mad(x[i][j][c], factor, LIFT - top[i][OWN_OF(c)]));
                 total[i][OWN_OF(c)] += weight;
                 x[i][j][c] = weight;
@@ -435,13 +433,13 @@ INLINE void add_totals(float total[FQ][OWN], local const float *shared, int lane
 }
 
 /* out: of the unit's first query, of which `rows` exist, and its head's first channel. */
-INLINE void store_fragment(global float *out, int pitch, unit_c sum, int rows, int query,
+INLINE void store_fragment(global float *out, int pitch, mma_c sum, int rows, int query,
                            int channel, int lane)
 {
-    float x[UNIT_C];
-    unit_values(x, sum);
+    float x[MMA_C];
+    mma_values(x, sum);
 #pragma unroll
-    for (int c = 0; c < UNIT_C; c += RUN) {
+    for (int c = 0; c < MMA_C; c += RUN) {
         int row = query + QUERY(lane, c), at = channel + KEY(lane, c);
         global float *to = out + (size_t)row * pitch + at;
         if (row >= rows) continue;
@@ -460,8 +458,8 @@ INLINE void store_fragment(global float *out, int pitch, unit_c sum, int rows, i
 /* ---- the kernel ---- */
 
 /* out: of the unit's first query, of which `rows` exist; total: of all sharers. */
-INLINE void store_sums(global float *out, int pitch, unit_c sum[PARTS][FQ][FC],
-                       float total[FQ][OWN], int rows, int share, int lane)
+INLINE void store_sums(global float *out, int pitch, mma_c sum[PARTS][FQ][FC], float total[FQ][OWN],
+                       int rows, int share, int lane)
 {
 #pragma unroll
     for (int i = 0; i < FQ; i++) {
@@ -479,14 +477,14 @@ INLINE void store_sums(global float *out, int pitch, unit_c sum[PARTS][FQ][FC],
     }
 }
 
-INLINE void begin_sums(unit_c sum[PARTS][FQ][FC], float top[FQ][OWN], float total[FQ][OWN])
+INLINE void begin_sums(mma_c sum[PARTS][FQ][FC], float top[FQ][OWN], float total[FQ][OWN])
 {
 #pragma unroll
     for (int i = 0; i < FQ; i++) {
 #pragma unroll
         for (int p = 0; p < PARTS; p++)
 #pragma unroll
-            for (int j = 0; j < FC; j++) sum[p][i][j] = (unit_c)(0.0f);
+            for (int j = 0; j < FC; j++) sum[p][i][j] = (mma_c)(0.0f);
 #pragma unroll
         for (int o = 0; o < OWN; o++) {
             top[i][o] = LOWEST;
@@ -500,15 +498,15 @@ INLINE void begin_sums(unit_c sum[PARTS][FQ][FC], float top[FQ][OWN], float tota
  *
  * Parts of keys, then of values, come into one of two buffers in turn: who is at the barrier behind
  * that has done with the other one. */
-UNIT_KERNEL kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void
+MMA_KERNEL kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void
 attention_mma(global float *out, global const float *qkv, int tokens, int heads, float factor)
 {
     local ushort tiles[TILES] __attribute__((aligned(16)));
     local ushort all_weights[WEIGHTS] __attribute__((aligned(16)));
     local float all_shared[SHARERS > 1 ? BQ * SHARERS : 1];
-    UNIT_DECLARE(exchange, ITEMS)
-    uint me = (uint)get_local_id(0), unit = me / UNIT_ITEMS;
-    int lane = me % UNIT_ITEMS, share = unit % UC;
+    MMA_DECLARE(exchange, ITEMS)
+    uint me = (uint)get_local_id(0), unit = me / MMA_LANES;
+    int lane = me % MMA_LANES, share = unit % UC;
     int first = unit / UC * WQ; /* the unit's first query, in the tile */
     int h = GROUP_ID(1, 1), n = GROUP_ID(2, 1);
     int begin = GROUP_ID(0, ITEMS) * BQ, pitch = 3 * heads * D;
@@ -519,7 +517,7 @@ attention_mma(global float *out, global const float *qkv, int tokens, int heads,
     local float *shared = all_shared + (SHARERS > 1 ? first * SHARERS : 0);
 
     query_factor held[QR ? PARTS : 1][FQ][FD];
-    unit_c sum[PARTS][FQ][FC];
+    mma_c sum[PARTS][FQ][FC];
     float top[FQ][OWN], total[FQ][OWN]; /* total: of this item's keys */
     float4 on_way[ON_WAY];
     begin_sums(sum, top, total);
@@ -531,8 +529,8 @@ attention_mma(global float *out, global const float *qkv, int tokens, int heads,
     barrier(CLK_LOCAL_MEM_FENCE);
 #endif
     for (int left = tokens; left > 0; left -= BK) {
-        unit_c score[FQ][FK];
-        float x[FQ][FK][UNIT_C], high[FQ][OWN], shrink[FQ][OWN];
+        mma_c score[FQ][FK];
+        float x[FQ][FK][MMA_C], high[FQ][OWN], shrink[FQ][OWN];
         query_factor weight[FP][FQ];
         begin_scores(score);
 #if QR

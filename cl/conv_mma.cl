@@ -1,8 +1,8 @@
-/* 3x3 convolution, as conv_gpu.cl's, on matrix units (units.clh): both factors in half, or in
- * bfloat16 with UNIT_BF16, sums in fp32. A work-group makes a tile of TX x TY pixels times BC
- * output channels, each unit's items WM pixels times WN channels of it. A patch of the input, the
- * tile and its border, is normalised, activated, rounded and staged CC channels at a time; shifted
- * by a tap it is a factor as it lies, since a fragment's rows are neighbours in it.
+/* 3x3 convolution, as conv_gpu.cl's, on matrix units (mma.clh): both factors in half, or in
+ * bfloat16 with MATRIX_UNIT_BF16, sums in fp32. A work-group makes a tile of TX x TY pixels times
+ * BC output channels, each unit's items WM pixels times WN channels of it. A patch of the input,
+ * the tile and its border, is normalised, activated, rounded and staged CC channels at a time;
+ * shifted by a tap it is a factor as it lies, since a fragment's rows are neighbours in it.
  *
  * Floor: 18 C_in C_out FLOP of the unit a pixel, three times that with PARTS 2 (see gemm_mma.cl).
  * ST: taps whose weights are staged at a time. DB: what of the next stage is fetched while this one
@@ -11,7 +11,7 @@
  * fours. OUT_WHOLE: those of the result are whole vectors. VEC: of the unit: what an item has of a
  * row of results. */
 
-#include "units.clh"
+#include "mma.clh"
 
 #ifdef PACK
 /* One item = one weight. packed [in / CC][9][out_padded][PARTS][CC], zero beyond the channels, from
@@ -24,17 +24,17 @@ kernel void conv_mma_pack(global ushort *packed, global const float *stored, int
     float x = o < out_channels && c < in_channels ? stored[((size_t)o * in_channels + c) * 9 + tap]
                                                   : 0.0f;
     packed += (((size_t)(c / CC) * 9 + tap) * out_padded + o) * PARTS * CC + c % CC;
-    uint high = unit_pack(unit_saturate((float4)(x)).x, 0.0f);
+    uint high = mma_pack(mma_saturate((float4)(x)).x, 0.0f);
     packed[0] = (ushort)high;
 #if PARTS == 2
-    packed[CC] = (ushort)unit_pack(x - as_float(high << 16), 0.0f);
+    packed[CC] = (ushort)mma_pack(x - as_float(high << 16), 0.0f);
 #endif
 }
 #else
 
-#define ITEMS (UNIT_ITEMS * (TX * TY / WM) * (BC / WN))
-#define FM (WM / UNIT_M)
-#define FN (WN / UNIT_N)
+#define ITEMS (MMA_LANES * (TX * TY / WM) * (BC / WN))
+#define FM (WM / MMA_M)
+#define FN (WN / MMA_N)
 #define ALL (PARTS * CC) /* that stand for a pixel's or weight's channels */
 #define ROW (ALL + 8)    /* as they lie: neighbours begin in different banks */
 #define WORDS (ROW / 2)
@@ -120,9 +120,9 @@ INLINE void keep_patch(local ushort *tile, float4 part[X_PART], float4 factor[2]
 #endif
         local ushort *to = tile + v / (CC / 4) * ROW + v % (CC / 4) * 4;
 #if PARTS == 2
-        unit_split4(to, CC, x);
+        mma_split4(to, CC, x);
 #else
-        unit_round4(to, x);
+        mma_round4(to, x);
 #endif
     }
 }
@@ -152,7 +152,7 @@ INLINE void keep_weights(local ushort *tile, uint4 part[LOADS(W_VECTORS)], int m
 }
 
 /* Pixels from one fragment of a unit to another, in the patch. */
-#define APART(i) ((i)*UNIT_M / TX * PW + (i)*UNIT_M % TX)
+#define APART(i) ((i)*MMA_M / TX * PW + (i)*MMA_M % TX)
 
 #define STEPS CC
 #include "unit_sums.clh"
@@ -182,43 +182,43 @@ INLINE void put(global float *out, global const float *residual, V x, int left)
 
 /* first, channel: of the unit's sums; pixels count within the tile. */
 INLINE void finish(global float *out, global const float *residual, global const float *bias,
-                   unit_c sum[FM][FN], picture p, int first, int channel, int channels, int lane)
+                   mma_c sum[FM][FN], picture p, int first, int channel, int channels, int lane)
 {
     int height = p.height * UP, width = p.width * UP;
     V offset[FN];
-    channel += UNIT_COLUMN(lane, 0);
+    channel += MMA_COLUMN(lane, 0);
 #pragma unroll
     for (int j = 0; j < FN; j++)
-        if (channel + j * UNIT_N < channels) offset[j] = VLOAD(bias + channel + j * UNIT_N);
+        if (channel + j * MMA_N < channels) offset[j] = VLOAD(bias + channel + j * MMA_N);
 #pragma unroll
     for (int i = 0; i < FM; i++) {
-        float x[FN][UNIT_C];
+        float x[FN][MMA_C];
 #pragma unroll
-        for (int j = 0; j < FN; j++) unit_values(x[j], sum[i][j]);
+        for (int j = 0; j < FN; j++) mma_values(x[j], sum[i][j]);
 #pragma unroll
-        for (int c = 0; c < UNIT_C; c += VEC) {
-            int pixel = first + i * UNIT_M + UNIT_ROW(lane, c);
+        for (int c = 0; c < MMA_C; c += VEC) {
+            int pixel = first + i * MMA_M + MMA_ROW(lane, c);
             int row = p.top + 1 + pixel / TX, column = p.left + 1 + pixel % TX;
             if (row >= height || column >= width) continue;
             size_t to = ((size_t)row * width + column) * channels + channel;
 #pragma unroll
             for (int j = 0; j < FN; j++)
-                put(out + to + j * UNIT_N, residual + to + j * UNIT_N, VLOAD(x[j] + c) + offset[j],
-                    channels - channel - j * UNIT_N);
+                put(out + to + j * MMA_N, residual + to + j * MMA_N, VLOAD(x[j] + c) + offset[j],
+                    channels - channel - j * MMA_N);
         }
     }
 }
 
 /* As conv_gpu's; weight as packed. */
-UNIT_KERNEL kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void
+MMA_KERNEL kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void
 conv_mma(global float *out, global const float *x, global const float *affine,
          global const ushort *weight, global const float *bias, global const float *residual,
          int height, int width, int tiles_x, int in_channels, int out_channels, int out_padded)
 {
     local ushort x_tile[PIXELS * ROW] __attribute__((aligned(16)));
     local ushort w_tile[W_STAGES * W_STAGE] __attribute__((aligned(16)));
-    UNIT_DECLARE(exchange, ITEMS)
-    int me = (int)get_local_id(0), unit = me / UNIT_ITEMS, lane = me % UNIT_ITEMS, stage = 0;
+    MMA_DECLARE(exchange, ITEMS)
+    int me = (int)get_local_id(0), unit = me / MMA_LANES, lane = me % MMA_LANES, stage = 0;
     int tile = GROUP_ID(0, ITEMS), n = GROUP_ID(2, 1), o = GROUP_ID(1, 1) * BC;
     int left = tile % tiles_x * TX, top = tile / tiles_x * TY;
     int first = unit / (BC / WN) * WM, wide = unit % (BC / WN) * WN; /* in the tile */
@@ -229,13 +229,13 @@ conv_mma(global float *out, global const float *x, global const float *affine,
                  height,
                  width,
                  in_channels};
-    unit_c sum[FM][FN];
+    mma_c sum[FM][FN];
     float4 x_part[X_PART], factor[2];
     uint4 w_part[LOADS(W_VECTORS)];
 #pragma unroll
     for (int i = 0; i < FM; i++)
 #pragma unroll
-        for (int j = 0; j < FN; j++) sum[i][j] = (unit_c)(0.0f);
+        for (int j = 0; j < FN; j++) sum[i][j] = (mma_c)(0.0f);
     weight += (size_t)o * ALL;
 #if DB > 1
     fetch_factors(factor, p, me, 0);
@@ -256,7 +256,7 @@ conv_mma(global float *out, global const float *x, global const float *affine,
             keep_patch(x_tile, x_part, factor, p, v);
         }
 #endif
-        UNIT_ROLLED
+        MMA_ROLLED
         for (int tap = 0; tap < 9; tap += ST) {
             local ushort *w_now = w_tile + stage * W_STAGE;
 #if !DB

@@ -1,6 +1,7 @@
-/* Products on matrix units (units.clh), epilogue included: both factors in half, or in bfloat16
- * with UNIT_BF16, sums in fp32. A work-group makes a tile of MT rows and NT columns in steps of KT,
- * each unit's items WM x WN of it. Floor: 2 m n k FLOP of the unit, three times that with PARTS 2.
+/* Products on matrix units (mma.clh), epilogue included: both factors in half, or in bfloat16
+ * with MATRIX_UNIT_BF16, sums in fp32. A work-group makes a tile of MT rows and NT columns in steps
+ * of KT, each unit's items WM x WN of it. Floor: 2 m n k FLOP of the unit, three times that with
+ * PARTS 2.
  *
  * PARTS: 1, or of bfloat16 2: each input is the sum of two such numbers, high and low, and a
  * product is three, low high + high low + high high, within 2^-17 or so of fp32's.
@@ -10,17 +11,17 @@
  * (tanh form), 2 SiLU. GATE, RESIDUAL: 0 or 1. VEC: of the unit: what an item has of a row of
  * results. */
 
-#include "units.clh"
+#include "mma.clh"
 
-#define ITEMS (UNIT_ITEMS * (MT / WM) * (NT / WN))
-#define FM (WM / UNIT_M)
-#define FN (WN / UNIT_N)
+#define ITEMS (MMA_LANES * (MT / WM) * (NT / WN))
+#define FM (WM / MMA_M)
+#define FN (WN / MMA_N)
 #define PART_VECTORS (KT / 8) /* eights of a row's part in a step */
 #define ROW_VECTORS (PARTS * PART_VECTORS)
 #define ROW (PARTS * KT + 8) /* a local row: a fragment's rows begin in different banks */
 #define WORDS (ROW / 2)
 #define STEPS KT
-#define APART(i) ((i)*UNIT_M)
+#define APART(i) ((i)*MMA_M)
 
 #include "gemm_tiles.clh"
 #include "unit_sums.clh"
@@ -36,13 +37,13 @@ INLINE void keep_a(local ushort *tile, VA part[A_LOADS], int me)
         if (!MINE(v, A_VECTORS)) continue;
         local ushort *to = tile + v / (KT / AV) * ROW + v % (KT / AV) * AV;
 #if AV == 4 && PARTS == 2
-        unit_split4(to, KT, part[l]);
+        mma_split4(to, KT, part[l]);
 #elif AV == 4
-        unit_round4(to, part[l]);
+        mma_round4(to, part[l]);
 #elif PARTS == 2
-        unit_split(to, KT, part[l]);
+        mma_split(to, KT, part[l]);
 #else
-        unit_round(to, part[l]);
+        mma_round(to, part[l]);
 #endif
     }
 }
@@ -70,29 +71,29 @@ INLINE void keep_b(local ushort *tile, uint4 part[B_LOADS], int me)
 }
 
 /* row, column: of the unit's first sum. */
-INLINE void finish_fragments(global float *out, unit_c sum[FM][FN], epilogue e, int row, int m,
+INLINE void finish_fragments(global float *out, mma_c sum[FM][FN], epilogue e, int row, int m,
                              int column, int lane)
 {
 #pragma unroll
     for (int i = 0; i < FM; i++) {
-        float x[FN][UNIT_C];
+        float x[FN][MMA_C];
 #pragma unroll
-        for (int j = 0; j < FN; j++) unit_values(x[j], sum[i][j]);
+        for (int j = 0; j < FN; j++) mma_values(x[j], sum[i][j]);
 #pragma unroll
-        for (int c = 0; c < UNIT_C; c += VEC) {
-            int at = row + i * UNIT_M + UNIT_ROW(lane, c);
+        for (int c = 0; c < MMA_C; c += VEC) {
+            int at = row + i * MMA_M + MMA_ROW(lane, c);
             if (at >= m) continue;
             epilogue_row r;
             find_row(&r, out, e, at);
 #pragma unroll
             for (int j = 0; j < FN; j++)
-                finish(r, VLOAD(x[j] + c), e, column + j * UNIT_N + UNIT_COLUMN(lane, c));
+                finish(r, VLOAD(x[j] + c), e, column + j * MMA_N + MMA_COLUMN(lane, c));
         }
     }
 }
 
 /* As gemm_gpu's; weight [n padded to 128][PARTS][padded_depth], zeros in the padding. */
-UNIT_KERNEL kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void
+MMA_KERNEL kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void
 gemm_mma(global float *out, global const float *a, global const ushort *weight,
          global const float *bias, global const float *residual, global const float *gate,
          global const int *rows, int m, int n, int depth, int padded_depth, int residual_rows,
@@ -100,12 +101,12 @@ gemm_mma(global float *out, global const float *a, global const ushort *weight,
 {
     local ushort a_tile[(1 + DB) * MT * ROW] __attribute__((aligned(16)));
     local ushort b_tile[(1 + DB) * NT * ROW] __attribute__((aligned(16)));
-    UNIT_DECLARE(exchange, ITEMS)
-    int me = (int)get_local_id(0), unit = me / UNIT_ITEMS, lane = me % UNIT_ITEMS, stage = 0;
+    MMA_DECLARE(exchange, ITEMS)
+    int me = (int)get_local_id(0), unit = me / MMA_LANES, lane = me % MMA_LANES, stage = 0;
     int first = GROUP_ID(1, 1) * MT, column = GROUP_ID(0, ITEMS) * NT;
     const int from = PART_FROM, end = PART_END;
     int row = unit / (NT / WN) * WM, wide = unit % (NT / WN) * WN; /* in the tile */
-    unit_c sum[FM][FN];
+    mma_c sum[FM][FN];
     VA a_part[A_LOADS];
     uint4 b_part[B_LOADS];
     a += (size_t)first * depth;
@@ -113,7 +114,7 @@ gemm_mma(global float *out, global const float *a, global const ushort *weight,
 #pragma unroll
     for (int i = 0; i < FM; i++)
 #pragma unroll
-        for (int j = 0; j < FN; j++) sum[i][j] = (unit_c)(0.0f);
+        for (int j = 0; j < FN; j++) sum[i][j] = (mma_c)(0.0f);
     fetch_a(a_part, a, me, m - first, from, depth);
     fetch_b(b_part, weight, me, from, padded_depth);
     for (int k = from; k < end; k += KT) {

@@ -82,36 +82,35 @@ peak_pairs(global float *out, global const float *from, int n)
 #endif
 
 #ifdef MATRIX_UNITS
-#include "units.clh"
+#include "mma.clh"
 
-/* out [groups][UNIT_M][UNIT_N], 256 apart: n times CHAINS products of a unit; from: 16 rows of both
+/* out [groups][MMA_M][MMA_N], 256 apart: n times CHAINS products of a unit; from: 16 rows of both
  * factors, a multiply-add two operations. */
-UNIT_KERNEL
-kernel __attribute__((reqd_work_group_size(UNIT_ITEMS, 1, 1))) void
+MMA_KERNEL
+kernel __attribute__((reqd_work_group_size(MMA_LANES, 1, 1))) void
 peak_unit(global float *out, global const uint *from, int n)
 {
-    local uint tile[16 * UNIT_K / 2] __attribute__((aligned(16)));
-    UNIT_DECLARE(exchange, UNIT_ITEMS)
+    local uint tile[16 * MMA_K / 2] __attribute__((aligned(16)));
+    MMA_DECLARE(exchange, MMA_LANES)
     int lane = (int)get_local_id(0);
-    unit_a a;
-    unit_b b;
-    unit_c sum[CHAINS], all = (unit_c)(0.0f);
-    float values[UNIT_C];
-    for (int i = lane; i < 16 * UNIT_K / 2; i += UNIT_ITEMS) tile[i] = from[i];
+    mma_a a;
+    mma_b b;
+    mma_c sum[CHAINS], all = (mma_c)(0.0f);
+    float values[MMA_C];
+    for (int i = lane; i < 16 * MMA_K / 2; i += MMA_LANES) tile[i] = from[i];
     barrier(CLK_LOCAL_MEM_FENCE);
-    unit_load_a(&a, tile, UNIT_K / 2, lane);
-    unit_load_b(&b, tile, UNIT_K / 2, lane);
+    mma_load_a(&a, tile, MMA_K / 2, lane);
+    mma_load_b(&b, tile, MMA_K / 2, lane);
 #pragma unroll
-    for (int i = 0; i < CHAINS; i++) sum[i] = (unit_c)((float)i);
+    for (int i = 0; i < CHAINS; i++) sum[i] = (mma_c)((float)i);
     for (int j = 0; j < n; j++)
 #pragma unroll
-        for (int i = 0; i < CHAINS; i++) unit_multiply(&sum[i], a, b, exchange);
+        for (int i = 0; i < CHAINS; i++) mma_multiply(&sum[i], a, b, exchange);
 #pragma unroll
     for (int i = 0; i < CHAINS; i++) all += sum[i];
-    unit_values(values, all);
-    out += GROUP_ID(0, UNIT_ITEMS) * 256;
-    for (int i = 0; i < UNIT_C; i++)
-        out[UNIT_ROW(lane, i) * UNIT_N + UNIT_COLUMN(lane, i)] = values[i];
+    mma_values(values, all);
+    out += GROUP_ID(0, MMA_LANES) * 256;
+    for (int i = 0; i < MMA_C; i++) out[MMA_ROW(lane, i) * MMA_N + MMA_COLUMN(lane, i)] = values[i];
 }
 #endif
 

@@ -23,39 +23,38 @@ kernel void probe_image(global float *out, read_only image1d_buffer_t texels, in
     vstore4(read_imagef(texels, n - 1 - i), i, out);
 }
 #elif defined MATRIX_UNITS
-#include "units.clh"
+#include "mma.clh"
 
-/* c [UNIT_M][UNIT_N] = a [UNIT_M][STEPS] x b [UNIT_N][STEPS]^T, integers, in two products. One
+/* c [MMA_M][MMA_N] = a [MMA_M][STEPS] x b [MMA_N][STEPS]^T, integers, in two products. One
  * work-group of a unit's items. */
-#define STEPS (2 * UNIT_K)
+#define STEPS (2 * MMA_K)
 #define WORDS (STEPS / 2 + 4)
 
-UNIT_KERNEL
-kernel __attribute__((reqd_work_group_size(UNIT_ITEMS, 1, 1))) void
-probe_unit(global float *c, global const float *a, global const float *b)
+MMA_KERNEL
+kernel __attribute__((reqd_work_group_size(MMA_LANES, 1, 1))) void
+probe_mma(global float *c, global const float *a, global const float *b)
 {
-    local uint a_tile[UNIT_M * WORDS] __attribute__((aligned(16)));
-    local uint b_tile[UNIT_N * WORDS] __attribute__((aligned(16)));
-    UNIT_DECLARE(exchange, UNIT_ITEMS)
+    local uint a_tile[MMA_M * WORDS] __attribute__((aligned(16)));
+    local uint b_tile[MMA_N * WORDS] __attribute__((aligned(16)));
+    MMA_DECLARE(exchange, MMA_LANES)
     int lane = (int)get_local_id(0);
-    unit_c sum = (unit_c)(0.0f);
-    float values[UNIT_C];
-    for (int i = lane; i < UNIT_M * STEPS; i += UNIT_ITEMS)
-        unit_round((local ushort *)a_tile + i / STEPS * 2 * WORDS + i % STEPS, a[i]);
-    for (int i = lane; i < UNIT_N * STEPS / 4; i += UNIT_ITEMS)
-        unit_round4((local ushort *)b_tile + i / (STEPS / 4) * 2 * WORDS + i % (STEPS / 4) * 4,
-                    vload4(i, b));
+    mma_c sum = (mma_c)(0.0f);
+    float values[MMA_C];
+    for (int i = lane; i < MMA_M * STEPS; i += MMA_LANES)
+        mma_round((local ushort *)a_tile + i / STEPS * 2 * WORDS + i % STEPS, a[i]);
+    for (int i = lane; i < MMA_N * STEPS / 4; i += MMA_LANES)
+        mma_round4((local ushort *)b_tile + i / (STEPS / 4) * 2 * WORDS + i % (STEPS / 4) * 4,
+                   vload4(i, b));
     barrier(CLK_LOCAL_MEM_FENCE);
-    for (int k = 0; k < STEPS / 2; k += UNIT_K / 2) {
-        unit_a x;
-        unit_b y;
-        unit_load_a(&x, a_tile + k, WORDS, lane);
-        unit_load_b(&y, b_tile + k, WORDS, lane);
-        unit_multiply(&sum, x, y, exchange);
+    for (int k = 0; k < STEPS / 2; k += MMA_K / 2) {
+        mma_a x;
+        mma_b y;
+        mma_load_a(&x, a_tile + k, WORDS, lane);
+        mma_load_b(&y, b_tile + k, WORDS, lane);
+        mma_multiply(&sum, x, y, exchange);
     }
-    unit_values(values, sum);
-    for (int i = 0; i < UNIT_C; i++)
-        c[UNIT_ROW(lane, i) * UNIT_N + UNIT_COLUMN(lane, i)] = values[i];
+    mma_values(values, sum);
+    for (int i = 0; i < MMA_C; i++) c[MMA_ROW(lane, i) * MMA_N + MMA_COLUMN(lane, i)] = values[i];
 }
 #elif defined TILES
 /* sums [16][16] = a x b of bf16 [16 rows][32] and [16 pairs][16 columns][2]; rounded [16] = values

@@ -43,7 +43,7 @@ bool emulated(void)
     return small && *small == '1';
 }
 
-void claim_unit(const char *kind)
+void claim_matrix_unit(const char *kind)
 {
     char features[80] = "-mma,-dpas8,-dpas16,-wmma,-wmma2,-mfma";
     size_t none = strlen(features);

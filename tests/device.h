@@ -13,6 +13,6 @@ bool emulated(void);
 
 /* Devices that are opened from here on have matrix units of this kind alone, emulated where they
  * are not there: "mma", ... (host/device/units.c); "": none. Null: as they are. */
-void claim_unit(const char *kind);
+void claim_matrix_unit(const char *kind);
 
 #endif

@@ -8,48 +8,48 @@
 #include "device.h"
 #include "suites.h"
 
-static const trial *whole_now;
+static const optest *whole_now;
 static int cases_now[PART_CASES];
 
-const trial *part_whole(const char *op)
+const optest *part_whole(const char *op)
 {
     int i = 0;
-    while (trials[i] && strcmp(trials[i]->name, op) != 0) i++;
-    ck_assert_msg(trials[i] != NULL, "no trial is called %s", op);
-    return trials[i];
+    while (optests[i] && strcmp(optests[i]->name, op) != 0) i++;
+    ck_assert_msg(optests[i] != NULL, "no trial is called %s", op);
+    return optests[i];
 }
 
-static void describe(trial_case *c, int i)
+static void describe(optest_case *c, int i)
 {
     whole_now->describe(c, cases_now[i]);
 }
 
-static status prepare(trial_run *r, int i)
+static status prepare(optest_run *r, int i)
 {
     return whole_now->prepare(r, cases_now[i]);
 }
 
-static status launch_case(trial_run *r, int i)
+static status launch_case(optest_run *r, int i)
 {
     return (whole_now->launch)(r, cases_now[i]);
 }
 
-static void expect(const trial_run *r, int i, int which, double *expected, double *scale)
+static void expect(const optest_run *r, int i, int which, double *expected, double *scale)
 {
     whole_now->expect(r, cases_now[i], which, expected, scale);
 }
 
-trial part_of(const trial *whole, const int *cases, int n)
+optest part_of(const optest *whole, const int *cases, int n)
 {
     ck_assert_int_le(n, PART_CASES);
     whole_now = whole;
     memcpy(cases_now, cases, (size_t)n * sizeof *cases);
-    return (trial){whole->name, n, describe, prepare, launch_case, expect, whole->release};
+    return (optest){whole->name, n, describe, prepare, launch_case, expect, whole->release};
 }
 
-void part_shape(int shape[TUNING_SIZES], double *work, const trial *whole, int i)
+void part_shape(int shape[TUNING_SIZES], double *work, const optest *whole, int i)
 {
-    trial_case c = {0};
+    optest_case c = {0};
     int n, h, w;
     whole->describe(&c, i);
     *work = c.flops + c.bytes;

@@ -15,7 +15,7 @@
 #define STBI_ONLY_PNG
 #include <stb_image.h>
 
-#include "base/half.h"
+#include "base/fp16.h"
 #include "files/npy.h"
 #include "files/png.h"
 #include "sample/grid.h"

@@ -9,7 +9,7 @@
 #include "device.h"
 #include "device/span.h"
 #include "ops/ops.h"
-#include "optest/trial.h"
+#include "optest/optest.h"
 #include "part.h"
 #include "scratch.h"
 #include "suites.h"
@@ -88,12 +88,12 @@ static bool uses(const device *d, const candidates *c, int op, int which)
 }
 
 /* A few cases by chance that these values may serve; every case is a program or several. */
-static trial some_cases(const device *d, const tuned_operator *o, const tuning *t,
-                        const int *values)
+static optest some_cases(const device *d, const tuned_operator *o, const tuning *t,
+                         const int *values)
 {
     enum { SOME = 4, DRAWS = 1000 };
     static const double MOST_WORK = 4e6;
-    const trial *whole = part_whole(o->op);
+    const optest *whole = part_whole(o->op);
     int cases[SOME], n = 0;
     for (int draw = 0; draw < DRAWS && n < SOME; draw++) {
         const tuning *all[TUNING_KINDS];
@@ -130,11 +130,11 @@ START_TEST(every_candidate_is_right)
                 d = open_one(&devices->items[i], PRECISION_FP32);
                 candidates all = find(&d, op);
                 ck_assert_int_eq(tuning_set(&d, all.t, NULL, all.values[c]), OK);
-                trial_tally tally;
-                const trial some = some_cases(&d, operator_of(all.t), all.t, all.values[c]);
-                ck_assert_msg(trial_check(&d, &some, test_seed, emulated(), NULL, stdout, &tally) ==
-                                  OK,
-                              "%s", fail_line());
+                optest_tally tally;
+                const optest some = some_cases(&d, operator_of(all.t), all.t, all.values[c]);
+                ck_assert_msg(
+                    optest_check(&d, &some, test_seed, emulated(), NULL, stdout, &tally) == OK,
+                    "%s", fail_line());
                 ck_assert_int_gt(tally.cases, 0);
                 ck_assert_msg(tally.failed == 0, "%s: candidate %d", all.t->op, c);
                 device_close(&d);
@@ -353,11 +353,11 @@ START_TEST(bad_choices_are_ignored)
 END_TEST
 
 /* Values that fit are right, whichever they are: some of each implementation, by chance. */
-static void check_some(const device_info *info, kernel_class class, const tuned_operator *o)
+static void check_some(const device_info *info, kernel_family family, const tuned_operator *o)
 {
     enum { EACH = 2, DRAWS = 3000 };
     const int shape[TUNING_SIZES] = {64, 64, 64, o->n_sizes == 4 ? 1 : 0};
-    const device_settings settings = {.class = class, .no_cache = true};
+    const device_settings settings = {.family = family, .no_cache = true};
     const tuning *all[TUNING_KINDS];
     device d;
     ck_assert_int_eq(device_open(&d, info, &settings), OK);
@@ -365,7 +365,7 @@ static void check_some(const device_info *info, kernel_class class, const tuned_
     for (int k = 0; k < n; k++)
         for (int i = 0, found = 0; i < DRAWS && found < EACH && all[k]->n; i++) {
             int values[TUNING_VALUES] = {0};
-            trial_tally tally;
+            optest_tally tally;
             for (int v = 0; v < all[k]->n; v++)
                 values[v] = all[k]->tunables[v].choices[rand() % all[k]->tunables[v].n];
             if (!tuning_valid(&d, all[k], values, shape)) continue;
@@ -373,8 +373,8 @@ static void check_some(const device_info *info, kernel_class class, const tuned_
             tuning_forget(&d);
             setenv(strcmp(o->op, "conv") ? "DITCL_GEMM" : "DITCL_CONV", all[k]->kind, 1);
             ck_assert_int_eq(tuning_set(&d, all[k], NULL, values), OK);
-            const trial some = some_cases(&d, o, all[k], values);
-            status st = trial_check(&d, &some, test_seed, false, NULL, stdout, &tally);
+            const optest some = some_cases(&d, o, all[k], values);
+            status st = optest_check(&d, &some, test_seed, false, NULL, stdout, &tally);
             if (st != OK && strstr(fail_line(), "CLBlast")) continue; /* it looks for itself */
             ck_assert_msg(st == OK, "%s", fail_line());
             char options[TUNING_OPTIONS];
@@ -392,8 +392,8 @@ START_TEST(values_that_fit_are_right)
     const tuned_operator *o = &tuned_operators[_i];
     if (emulated()) return; /* an emulator takes too long */
     for (int i = 0; i < devices->n; i++) {
-        check_some(&devices->items[i], CLASS_AUTO, o);
-        check_some(&devices->items[i], CLASS_GPU, o);
+        check_some(&devices->items[i], FAMILY_AUTO, o);
+        check_some(&devices->items[i], FAMILY_GPU, o);
     }
 }
 END_TEST
@@ -448,7 +448,7 @@ START_TEST(times_are_read)
     contest_time t;
     ck_assert(contest_parse(&t, "time 0.5 0.25 device 1e9 2e9"));
     ck_assert(t.seconds == 0.5 && t.held == 0.25 && t.by_device);
-    ck_assert(t.executed[UNIT_FP32] == 1e9 && t.executed[UNIT_16BIT] == 2e9);
+    ck_assert(t.executed[ROOF_FP32] == 1e9 && t.executed[ROOF_16BIT] == 2e9);
     ck_assert(contest_parse(&t, "time 0.5 0 wall 1e9 0") && !t.by_device && t.held == 0.0);
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) ck_assert(!contest_parse(&t, bad[i]));
 }

@@ -5,26 +5,26 @@
 #include <string.h>
 
 #include "device.h"
-#include "device/units.h"
+#include "device/mma.h"
 #include "ops/gemm.h"
-#include "optest/trial.h"
+#include "optest/optest.h"
 #include "part.h"
 #include "scratch.h"
 #include "suites.h"
 
-extern const trial trial_gemm;
+extern const optest optest_gemm;
 
 static const char *const chosen[] = {"131x132x36", "65x63x65", "128x96x256"};
 static const char *const chosen_small[] = {"7x13x11 bias residual", "32x32x31"};
 
-/* The trial of these cases, with these values (null: the default). */
-static trial part;
+/* The operator test of these cases, with these values (null: the default). */
+static optest part;
 static const int *values_now;
 
 /* These implementations pack in one way for all values; scratch memory they need more or less. */
-static status prepare(trial_run *r, int i)
+static status prepare(optest_run *r, int i)
 {
-    trial_case c = {0};
+    optest_case c = {0};
     size_t needed;
     int m;
     status st = part.prepare(r, i);
@@ -35,36 +35,36 @@ static status prepare(trial_run *r, int i)
     part.describe(&c, i);
     ck_assert_int_eq(sscanf(c.label, "%d", &m), 1);
     ck_assert_int_eq(gemm_scratch(r->d, &needed, w, m), OK);
-    trial_array *last = &r->arrays[--r->n_arrays];
+    optest_array *last = &r->arrays[--r->n_arrays];
     ck_assert_str_eq(last->what, "scratch");
     buffer_release(r->d, &last->b);
     free(last->values);
-    return trial_create(r, TRIAL_SCRATCH, "scratch", needed);
+    return optest_create(r, OPTEST_SCRATCH, "scratch", needed);
 }
 
-static trial some_cases(const char *const *labels, int n)
+static optest some_cases(const char *const *labels, int n)
 {
     int cases[PART_CASES], found = 0;
     for (int l = 0; l < n; l++)
-        for (int i = 0; i < trial_gemm.n_cases; i++) {
-            trial_case c = {0};
-            trial_gemm.describe(&c, i);
+        for (int i = 0; i < optest_gemm.n_cases; i++) {
+            optest_case c = {0};
+            optest_gemm.describe(&c, i);
             if (!strncmp(c.label, labels[l], strlen(labels[l]))) cases[found++] = i;
         }
     ck_assert_int_eq(found, n);
-    trial t = part = part_of(&trial_gemm, cases, n);
+    optest t = part = part_of(&optest_gemm, cases, n);
     t.prepare = prepare;
     return t;
 }
 
 static void check_values(device *d, const tuning *t, const int *values, int n_cases)
 {
-    trial_tally tally;
+    optest_tally tally;
     char text[TUNING_OPTIONS];
-    trial some = emulated() ? some_cases(chosen_small, 2) : some_cases(chosen, n_cases);
+    optest some = emulated() ? some_cases(chosen_small, 2) : some_cases(chosen, n_cases);
     tuning_options(text, t, values);
     values_now = values;
-    status st = trial_check(d, &some, test_seed, emulated(), false, stdout, &tally);
+    status st = optest_check(d, &some, test_seed, emulated(), false, stdout, &tally);
     values_now = NULL;
     ck_assert_msg(st == OK, "%s: %s", text, fail_line());
     ck_assert_msg(tally.failed == 0, "%s: %d wrong", text, tally.failed);
@@ -109,19 +109,19 @@ static const struct {
     precision p;
 } kinds[] = {
     {&gemm_gpu, "", PRECISION_FP32},
-    {&gemm_gpu_half, "", PRECISION_FP16},
+    {&gemm_gpu_fp16, "", PRECISION_FP16},
     {&gemm_mma, "mma", PRECISION_FP16},
     {&gemm_mma, "dpas8", PRECISION_FP16},
     {&gemm_mma, "dpas16", PRECISION_FP16},
     {&gemm_mma, "wmma", PRECISION_FP16},
     {&gemm_mma, "wmma2", PRECISION_FP16},
     {&gemm_mma, "mfma", PRECISION_FP16},
-    {&gemm_mma_three, "mma", PRECISION_AUTO},
-    {&gemm_mma_three, "dpas8", PRECISION_AUTO},
-    {&gemm_mma_three, "dpas16", PRECISION_AUTO},
-    {&gemm_mma_three, "wmma", PRECISION_AUTO},
-    {&gemm_mma_three, "wmma2", PRECISION_AUTO},
-    {&gemm_mma_three, "mfma", PRECISION_AUTO},
+    {&gemm_mma_bf16x3, "mma", PRECISION_AUTO},
+    {&gemm_mma_bf16x3, "dpas8", PRECISION_AUTO},
+    {&gemm_mma_bf16x3, "dpas16", PRECISION_AUTO},
+    {&gemm_mma_bf16x3, "wmma", PRECISION_AUTO},
+    {&gemm_mma_bf16x3, "wmma2", PRECISION_AUTO},
+    {&gemm_mma_bf16x3, "mfma", PRECISION_AUTO},
     {&gemm_mma_bf16, "mma", PRECISION_BF16},
     {&gemm_mma_bf16, "wmma", PRECISION_BF16},
 };
@@ -130,10 +130,10 @@ enum { N_KINDS = sizeof kinds / sizeof *kinds, KINDS_IN_FULL = 3 };
 static const tuning *open_gpu(device *d, const device_info *info, int kind)
 {
     const device_settings settings = {
-        .class = CLASS_GPU, .no_cache = true, .precision = kinds[kind].p};
-    claim_unit(kinds[kind].unit);
+        .family = FAMILY_GPU, .no_cache = true, .precision = kinds[kind].p};
+    claim_matrix_unit(kinds[kind].unit);
     status st = device_open(d, info, &settings);
-    claim_unit(NULL);
+    claim_matrix_unit(NULL);
     ck_assert_msg(st == OK, "%s", fail_line());
     ck_assert_str_eq(gemm_name(d, 64, 64, 64), kinds[kind].by->tuned->kind);
     return kinds[kind].by->tuned;
@@ -252,7 +252,7 @@ END_TEST
 START_TEST(images_must_be_believed_and_large_enough)
 {
     const device_list *devices = wanted_devices();
-    const device_settings settings = {.class = CLASS_GPU, .no_cache = true};
+    const device_settings settings = {.family = FAMILY_GPU, .no_cache = true};
     const int shape[TUNING_SIZES] = {64, 130, 33}; /* 256 x 64 weights */
     for (int i = 0; i < devices->n; i++) {
         device d;
@@ -298,7 +298,7 @@ static const struct {
 } wrong_units[] = {
     {"probe.cl", "UNIT_COLUMN(lane, i)] =", "UNIT_COLUMN(lane, i)] = 1 +"},
     {"probe.cl", "unit_values(values, sum);", "does not compile"},
-    {"units.clh", "unit_c c)\n{", "unit_c c)\n{ c += 1.0f;"},
+    {"mma.clh", "unit_c c)\n{", "unit_c c)\n{ c += 1.0f;"},
 };
 
 /* Whichever unit: without it, products go the other way. */
@@ -307,20 +307,20 @@ START_TEST(a_probe_that_fails_takes_the_unit_away)
     const device_list *devices = wanted_devices();
     scratch_kernel("prelude.clh", NULL, NULL);
     scratch_kernel("probe.cl", NULL, NULL);
-    scratch_kernel("units.clh", NULL, NULL);
+    scratch_kernel("mma.clh", NULL, NULL);
     scratch_kernel(wrong_units[_i].file, wrong_units[_i].marker, wrong_units[_i].spoilt);
     setenv("DITCL_CL_DIR", scratch_folder(), 1);
     for (int i = 0; i < devices->n; i++)
         for (int k = 0; k < N_KINDS; k++) {
             const device_settings settings = {
-                .class = CLASS_GPU, .precision = kinds[k].p, .note = count_notes};
+                .family = FAMILY_GPU, .precision = kinds[k].p, .note = count_notes};
             device d;
             if (!*kinds[k].unit || !part_takes_unit(k)) continue;
             notes = 0;
-            claim_unit(kinds[k].unit);
+            claim_matrix_unit(kinds[k].unit);
             ck_assert_msg(device_open(&d, &devices->items[i], &settings) == OK, "%s", fail_line());
-            claim_unit(NULL);
-            ck_assert_ptr_null(unit_of(&d));
+            claim_matrix_unit(NULL);
+            ck_assert_ptr_null(mma_of(&d));
             ck_assert_int_eq(notes, 1);
             ck_assert_str_eq(gemm_name(&d, 64, 64, 64),
                              kinds[k].p == PRECISION_FP16 ? "gpu_fp16" : "gpu");
@@ -347,8 +347,8 @@ START_TEST(weak_devices_are_served)
         const int *before = NULL;
         const tuning *t = open_gpu(&d, &devices->items[i], 0);
         for (size_t l = 0; l < sizeof limits / sizeof *limits; l++) {
-            trial_tally tally;
-            trial some = some_cases(emulated() ? chosen_small : chosen, 2);
+            optest_tally tally;
+            optest some = some_cases(emulated() ? chosen_small : chosen, 2);
             d.info.max_work_group = limits[l].group;
             d.info.local_bytes = limits[l].local;
             for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
@@ -357,7 +357,7 @@ START_TEST(weak_devices_are_served)
             const int *now = tuning_values_for(&d, t, any_shape);
             if (now == before || (emulated() && l % 4)) continue;
             before = now;
-            ck_assert_msg(trial_check(&d, &some, test_seed, emulated(), false, stdout, &tally) ==
+            ck_assert_msg(optest_check(&d, &some, test_seed, emulated(), false, stdout, &tally) ==
                               OK,
                           "%s", fail_line());
             ck_assert_int_eq(tally.failed, 0);
@@ -414,7 +414,7 @@ START_TEST(changed_parameters_are_applied)
         int values[TUNING_VALUES];
         size_t large, small, again;
         const clblast_parameters p = {"Xgemm", names, values, t->n};
-        const device_settings settings = {.class = CLASS_GPU, .no_cache = true};
+        const device_settings settings = {.family = FAMILY_GPU, .no_cache = true};
         ck_assert_int_eq(device_open(&d, &devices->items[i], &settings), OK);
         for (int v = 0; v < t->n; v++) names[v] = t->tunables[v].name;
         memcpy(values, t->known[3], sizeof values); /* tiles of 128 */

@@ -1,13 +1,13 @@
-/* Operators on matrix tiles: every trial of those that have such kernels, in each precision that
- * uses them, on every wanted device. Run with tests/amx_emulator.c preloaded, or where there is
- * such a unit. */
+/* Operators on matrix tiles: every operator test of those that have such kernels, in each precision
+ * that uses them, on every wanted device. Run with tests/amx_emulator.c preloaded, or where there
+ * is such a unit. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "device.h"
 #include "ops/ops.h"
-#include "optest/trial.h"
+#include "optest/optest.h"
 #include "scratch.h"
 #include "suites.h"
 
@@ -36,12 +36,12 @@ static void check_operators(const device_info *info, precision p, const char *cl
     open_claiming(&d, info, p, claim);
     ck_assert_str_eq(gemm_name(&d, 64, 64, 64), products[p]);
     ck_assert_str_eq(conv_name(&d, (conv_layer){64, 64, 64, 1, 0}), products[p]);
-    for (int t = 0; trials[t]; t++)
+    for (int t = 0; optests[t]; t++)
         for (int i = 0; i < N_OPERATORS; i++) {
-            trial_tally tally;
-            if (strcmp(trials[t]->name, operators[i]) != 0) continue;
-            status st = trial_check(&d, trials[t], test_seed, false, getenv("DITCL_TEST_VERBOSE"),
-                                    stdout, &tally);
+            optest_tally tally;
+            if (strcmp(optests[t]->name, operators[i]) != 0) continue;
+            status st = optest_check(&d, optests[t], test_seed, false, getenv("DITCL_TEST_VERBOSE"),
+                                     stdout, &tally);
             printf("%s %-10s %-10s %s: %3d cases, %d wrong, largest err/tol %.2f\n", info->platform,
                    operators[i], products[p], claim, tally.cases, tally.failed, tally.worst);
             fflush(stdout);
@@ -70,7 +70,7 @@ START_TEST(true_fp32_and_other_classes_never_use_tiles)
     for (int i = 0; i < devices->n; i++) {
         device d;
         const device_settings fp32 = {.precision = PRECISION_FP32};
-        const device_settings items = {.class = CLASS_GPU};
+        const device_settings items = {.family = FAMILY_GPU};
         ck_assert_msg(device_open(&d, &devices->items[i], &fp32) == OK, "%s", fail_line());
         ck_assert_str_eq(gemm_name(&d, 64, 64, 64), "cpu");
         device_close(&d);
@@ -96,7 +96,7 @@ START_TEST(a_probe_that_fails_takes_the_feature_away)
 {
     const device_list *devices = wanted_devices();
     scratch_kernel("prelude.clh", NULL, NULL);
-    scratch_kernel("units.clh", NULL, NULL);
+    scratch_kernel("mma.clh", NULL, NULL);
     scratch_kernel(wrong_probes[_i].file, wrong_probes[_i].marker, wrong_probes[_i].spoilt);
     setenv("DITCL_CL_DIR", scratch_folder(), 1);
     for (int i = 0; i < devices->n; i++) {
@@ -139,7 +139,7 @@ START_TEST(one_wrong_row_is_found)
 {
     const device_list *devices = wanted_devices();
     scratch_kernel("prelude.clh", NULL, NULL);
-    scratch_kernel("units.clh", NULL, NULL);
+    scratch_kernel("mma.clh", NULL, NULL);
     scratch_kernel("probe.cl", NULL, NULL);
     scratch_kernel("gemm_matrix.cl", "store_some(t->out + at + j, x,",
                    "store_some(t->out + at + j, row + 1 == t->m ? x * 1.02f : x,");

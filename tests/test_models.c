@@ -27,7 +27,7 @@
 static const char *folder;
 
 /* Of forward passes: the device's own, unless a test wants another. */
-static kernel_class class_wanted;
+static kernel_family class_wanted;
 
 /* Of products with such inputs. */
 static const double BF16_TOLERANCE = 5e-2, FP16_TOLERANCE = 5e-2 / 8;
@@ -128,7 +128,7 @@ static double run_forward(const device_info *info, const row *r, precision p)
     device d = {0};
     double worst = 0;
     status st = model_open(&m, &request);
-    const device_settings settings = {.class = class_wanted, .precision = p, .no_cache = true};
+    const device_settings settings = {.family = class_wanted, .precision = p, .no_cache = true};
     if (st == OK) st = device_open(&d, info, &settings);
     for (int kept = 0; kept < 2 && st == OK; kept++) {
         if (emulated() && kept != (int)(test_seed % 2)) continue; /* one of them by the seed */
@@ -360,8 +360,8 @@ START_TEST(forward_passes_on_units_match)
     /* on an emulator this takes minutes; what other units the run claims stays claimed */
     if (emulated() || getenv("DITCL_FEATURES")) return;
     folder = models;
-    claim_unit(units[test_seed % 6]);
-    class_wanted = CLASS_GPU;
+    claim_matrix_unit(units[test_seed % 6]);
+    class_wanted = FAMILY_GPU;
     ck_assert_int_eq(file_read_text(&list, data_path(path, "cases.txt"), 1 << 20), OK);
     for (char *line = strtok_r(list, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
         row r;
@@ -373,8 +373,8 @@ START_TEST(forward_passes_on_units_match)
                     failed += !check_row(&devices->items[i], &r, precisions[p], true, &worst);
         n++;
     }
-    class_wanted = CLASS_AUTO;
-    claim_unit(NULL);
+    class_wanted = FAMILY_AUTO;
+    claim_matrix_unit(NULL);
     free(list);
     ck_assert_int_eq(n, 3);
     ck_assert_int_eq(failed, 0);

@@ -1,5 +1,6 @@
-/* Every trial on every wanted device, in the kernel family that suits it and in the gpu one, whose
- * kernels must be right wherever they run, in each precision that has kernels of its own. */
+/* Every operator test on every wanted device, in the kernel family that suits it and in the gpu
+ * one, whose kernels must be right wherever they run, in each precision that has kernels of its
+ * own. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,23 +8,23 @@
 #include "device.h"
 #include "ops/ops.h"
 #include "ops/tuning.h"
-#include "optest/trial.h"
+#include "optest/optest.h"
 #include "scratch.h"
 #include "suites.h"
 
-static void open_device(device *d, const device_info *info, kernel_class class, precision p)
+static void open_device(device *d, const device_info *info, kernel_family family, precision p)
 {
-    const device_settings settings = {.class = class, .precision = p, .no_cache = true};
+    const device_settings settings = {.family = family, .precision = p, .no_cache = true};
     ck_assert_msg(device_open(d, info, &settings) == OK, "%s", fail_line());
 }
 
-static void check_one(device *d, const trial *t)
+static void check_one(device *d, const optest *t)
 {
-    trial_tally tally;
+    optest_tally tally;
     status st =
-        trial_check(d, t, test_seed, emulated(), getenv("DITCL_TEST_VERBOSE"), stdout, &tally);
+        optest_check(d, t, test_seed, emulated(), getenv("DITCL_TEST_VERBOSE"), stdout, &tally);
     printf("%s %-10s %s class, %s: %3d cases, %d wrong, largest err/tol %.2f\n", d->info.platform,
-           t->name, kernel_class_names[d->class], precision_names[d->settings.precision],
+           t->name, kernel_family_names[d->family], precision_names[d->settings.precision],
            tally.cases, tally.failed, tally.worst);
     fflush(stdout);
     ck_assert_msg(st == OK, "%s", fail_line());
@@ -51,16 +52,17 @@ static serving serving_of(const device *d, const char *op)
     return s;
 }
 
-/* In each precision in which something else serves. Returns the class that CLASS_AUTO is. */
-static kernel_class check_precisions(const device_info *info, kernel_class class, const trial *t)
+/* In each precision in which something else serves. Returns the class that FAMILY_AUTO is. */
+static kernel_family check_precisions(const device_info *info, kernel_family family,
+                                      const optest *t)
 {
     serving seen[N_PRECISIONS];
-    kernel_class used = class;
+    kernel_family used = family;
     for (int p = 0; p < N_PRECISIONS; p++) {
         device d;
         bool again = false;
-        open_device(&d, info, class, (precision)p);
-        used = d.class;
+        open_device(&d, info, family, (precision)p);
+        used = d.family;
         seen[p] = serving_of(&d, t->name);
         for (int i = 0; i < p; i++)
             again |= seen[i].t == seen[p].t && seen[i].values == seen[p].values;
@@ -74,8 +76,8 @@ START_TEST(operators_match_their_references)
 {
     const device_list *devices = wanted_devices();
     for (int i = 0; i < devices->n; i++) {
-        kernel_class own = check_precisions(&devices->items[i], CLASS_AUTO, trials[_i]);
-        if (own != CLASS_GPU) check_precisions(&devices->items[i], CLASS_GPU, trials[_i]);
+        kernel_family own = check_precisions(&devices->items[i], FAMILY_AUTO, optests[_i]);
+        if (own != FAMILY_GPU) check_precisions(&devices->items[i], FAMILY_GPU, optests[_i]);
     }
 }
 END_TEST
@@ -84,10 +86,10 @@ END_TEST
 
 static const int shapes[][3] = {{1, 1, 1}, {9, 33, 17}, {40, 144, 48}, {33, 50, 200}};
 
-static void check_products(const device_info *info, kernel_class class, status wanted)
+static void check_products(const device_info *info, kernel_family family, status wanted)
 {
     device d;
-    const device_settings settings = {.class = class, .no_cache = true};
+    const device_settings settings = {.family = family, .no_cache = true};
     ck_assert_msg(device_open(&d, info, &settings) == OK, "%s", fail_line());
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
         const int *s = shapes[i];
@@ -105,7 +107,7 @@ static void check_products(const device_info *info, kernel_class class, status w
 START_TEST(right_products_pass_their_check)
 {
     const device_list *devices = wanted_devices();
-    for (int i = 0; i < devices->n; i++) check_products(&devices->items[i], CLASS_GPU, OK);
+    for (int i = 0; i < devices->n; i++) check_products(&devices->items[i], FAMILY_GPU, OK);
 }
 END_TEST
 
@@ -119,7 +121,7 @@ START_TEST(one_wrong_element_is_found)
                    "finish(r, row + i + 1 == m && column + COLUMN(j) + VEC >= e.n"
                    " ? sum[i][j] * 1.02f : sum[i][j], e,");
     setenv("DITCL_CL_DIR", scratch_folder(), 1);
-    for (int i = 0; i < devices->n; i++) check_products(&devices->items[i], CLASS_GPU, ERR_DEVICE);
+    for (int i = 0; i < devices->n; i++) check_products(&devices->items[i], FAMILY_GPU, ERR_DEVICE);
 }
 END_TEST
 
@@ -133,7 +135,7 @@ Suite *suite_ops(void)
     tcase_set_timeout(products, 0);
     TCase *all = tcase_create("trials");
     int n = 0;
-    while (trials[n]) n++;
+    while (optests[n]) n++;
     tcase_add_loop_test(all, operators_match_their_references, 0, n);
     tcase_set_timeout(all, 0);
     suite_add_tcase(s, products);

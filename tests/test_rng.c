@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/half.h"
+#include "base/fp16.h"
 #include "sample/rng.h"
 
 enum { MAX_DRAWS = 9, HEAD = 8 };

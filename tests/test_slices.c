@@ -10,25 +10,25 @@
 
 enum { SLICE = 3, MOST_CASES = 3 };
 
-static trial part;
+static optest part;
 static int launches;
 
-/* A trial launches each case twice and compares the bits; the second time in slices. On an
+/* An operator test launches each case twice and compares the bits; the second time in slices. On an
  * emulator it launches once. */
-static status launch_sliced(trial_run *r, int i)
+static status launch_sliced(optest_run *r, int i)
 {
     r->d->settings.slice_groups = emulated() || launches++ % 2 ? SLICE : 0;
     return (part.launch)(r, i);
 }
 
 /* Some of the smaller cases, others with each seed, and the smallest. */
-static int choose_cases(int cases[MOST_CASES], const trial *t)
+static int choose_cases(int cases[MOST_CASES], const optest *t)
 {
     const double most = emulated() ? 3e5 : 2e7;
     double least = 0.0;
     int n = 1, begin = (int)(test_seed % (unsigned)t->n_cases);
     for (int i = 0; i < t->n_cases; i++) {
-        trial_case c = {0};
+        optest_case c = {0};
         int at = (begin + i) % t->n_cases;
         t->describe(&c, at);
         double work = c.flops + c.bytes;
@@ -43,21 +43,21 @@ static int choose_cases(int cases[MOST_CASES], const trial *t)
 
 /* With these settings, and with the implementations that DITCL_GEMM and DITCL_CONV are to name. */
 typedef struct {
-    kernel_class class;
+    kernel_family family;
     precision p;
     const char *unit, *gemm, *conv; /* null: as it is */
     bool tiles; /* only where the CPU has matrix tiles, or tests/amx_emulator.c is preloaded */
 } variant;
 
 static const variant variants[] = {
-    {.class = CLASS_CPU, .p = PRECISION_FP32},
-    {.class = CLASS_CPU, .p = PRECISION_FP32, .gemm = "cpu_strassen", .conv = "direct"},
-    {.class = CLASS_GPU, .p = PRECISION_FP32},
-    {.class = CLASS_GPU, .p = PRECISION_FP32, .gemm = "clblast"},
-    {.class = CLASS_GPU, .p = PRECISION_FP16, .unit = "mma"},
-    {.class = CLASS_GPU, .p = PRECISION_AUTO, .unit = "mma"},
-    {.class = CLASS_CPU, .p = PRECISION_AUTO, .tiles = true},
-    {.class = CLASS_CPU, .p = PRECISION_BF16, .tiles = true},
+    {.family = FAMILY_CPU, .p = PRECISION_FP32},
+    {.family = FAMILY_CPU, .p = PRECISION_FP32, .gemm = "cpu_strassen", .conv = "direct"},
+    {.family = FAMILY_GPU, .p = PRECISION_FP32},
+    {.family = FAMILY_GPU, .p = PRECISION_FP32, .gemm = "clblast"},
+    {.family = FAMILY_GPU, .p = PRECISION_FP16, .unit = "mma"},
+    {.family = FAMILY_GPU, .p = PRECISION_AUTO, .unit = "mma"},
+    {.family = FAMILY_CPU, .p = PRECISION_AUTO, .tiles = true},
+    {.family = FAMILY_CPU, .p = PRECISION_BF16, .tiles = true},
 };
 enum { N_VARIANTS = sizeof variants / sizeof *variants };
 
@@ -74,33 +74,33 @@ static bool is_heavy(const char *operator)
     return !strcmp(operator, "gemm") || !strcmp(operator, "conv") || !strcmp(operator, "attention");
 }
 
-static void check_operator(device *d, const variant *v, const trial *t)
+static void check_operator(device *d, const variant *v, const optest *t)
 {
     int cases[MOST_CASES], n = choose_cases(cases, t);
-    trial_tally tally;
+    optest_tally tally;
     part = part_of(t, cases, n);
-    trial sliced = part;
+    optest sliced = part;
     sliced.launch = launch_sliced;
-    status st = trial_check(d, &sliced, test_seed, emulated(), true, NULL, &tally);
+    status st = optest_check(d, &sliced, test_seed, emulated(), true, NULL, &tally);
     ck_assert_msg(st == OK, "%s: %s", t->name, fail_line());
-    if (tally.failed) trial_check(d, &sliced, test_seed, emulated(), true, stdout, &tally);
+    if (tally.failed) optest_check(d, &sliced, test_seed, emulated(), true, stdout, &tally);
     ck_assert_msg(tally.failed == 0, "%s (%s, %s, %s) in slices: %d of %d cases", t->name,
-                  kernel_class_names[v->class], precision_names[v->p], v->unit ? v->unit : "",
+                  kernel_family_names[v->family], precision_names[v->p], v->unit ? v->unit : "",
                   tally.failed, tally.cases);
 }
 
 static void check_variant(const device_info *info, const variant *v, bool heavy_only)
 {
-    const device_settings settings = {.class = v->class, .precision = v->p, .no_cache = true};
+    const device_settings settings = {.family = v->family, .precision = v->p, .no_cache = true};
     device d;
-    if (v->class == CLASS_CPU && info->quirk.has[QUIRK_LOOPS_ARE_CUT]) return;
-    if (v->unit) claim_unit(v->unit);
+    if (v->family == FAMILY_CPU && info->quirk.has[QUIRK_LOOPS_ARE_CUT]) return;
+    if (v->unit) claim_matrix_unit(v->unit);
     ck_assert_msg(device_open(&d, info, &settings) == OK, "%s", fail_line());
-    if (v->unit) claim_unit(NULL);
+    if (v->unit) claim_matrix_unit(NULL);
     name_implementation("DITCL_GEMM", v->gemm);
     name_implementation("DITCL_CONV", v->conv);
-    for (int i = 0; trials[i]; i++)
-        if (!heavy_only || is_heavy(trials[i]->name)) check_operator(&d, v, trials[i]);
+    for (int i = 0; optests[i]; i++)
+        if (!heavy_only || is_heavy(optests[i]->name)) check_operator(&d, v, optests[i]);
     name_implementation("DITCL_GEMM", NULL);
     name_implementation("DITCL_CONV", NULL);
     device_close(&d);

@@ -357,7 +357,7 @@ START_TEST(nearest_rows_serve)
     static const int orders[][3] = {{64, 512, 2048}, {2048, 512, 64}, {512, 2048, 64}};
     const tuning *gpu = find_kind("gemm", "gpu"), *other = find_kind("gemm", "clblast_direct");
     for (size_t o = 0; o < sizeof orders / sizeof *orders; o++) {
-        device d = {.class = CLASS_GPU,
+        device d = {.family = FAMILY_GPU,
                     .info = {.max_work_group = 1024, .local_bytes = 65536, .compute_units = 1}};
         ck_assert_int_eq(tuning_set(&d, gpu, NULL, gpu->known[5]), OK);
         for (int i = 0; i < 3; i++) {
@@ -392,7 +392,7 @@ START_TEST(many_shapes)
 {
     enum { FIRST = 1000, N = 60000 };
     const tuning *t = find_kind("gemm", "gpu");
-    device d = {.class = CLASS_GPU,
+    device d = {.family = FAMILY_GPU,
                 .info = {.max_work_group = 1024, .local_bytes = 65536, .compute_units = 1}};
     int shape[TUNING_SIZES] = {FIRST, 1152, 384};
     store s = {0};

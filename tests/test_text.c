@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "base/half.h"
+#include "base/fp16.h"
 #include "base/memory.h"
 #include "base/parallel.h"
 #include "base/privacy.h"
@@ -229,7 +229,7 @@ START_TEST(halves)
 {
     for (unsigned h = 0; h < 65536; h++) {
         int exponent = (int)(h >> 10 & 31), mantissa = (int)(h & 1023);
-        float value = half_to_float((uint16_t)h);
+        float value = fp16_to_float((uint16_t)h);
         ck_assert_int_eq(!!signbit(value), (int)(h >> 15));
         if (exponent == 31) {
             ck_assert(mantissa ? isnan(value) : isinf(value));
@@ -245,25 +245,25 @@ START_TEST(halves)
 END_TEST
 
 /* Each half comes back; between two neighbours the nearer, in the middle the even one. */
-START_TEST(rounding_to_half)
+START_TEST(rounding_to_fp16)
 {
     for (unsigned h = 0; h < 0x7c00; h++) {
-        float low = half_to_float((uint16_t)h);
-        float high = h + 1 < 0x7c00 ? half_to_float((uint16_t)(h + 1)) : 65536.0f;
+        float low = fp16_to_float((uint16_t)h);
+        float high = h + 1 < 0x7c00 ? fp16_to_float((uint16_t)(h + 1)) : 65536.0f;
         float middle = low + (high - low) / 2; /* exact */
-        ck_assert_uint_eq(float_to_half(low), h);
-        ck_assert_uint_eq(float_to_half(-low), h | 0x8000u);
-        ck_assert_uint_eq(float_to_half(middle), h + (h & 1));
-        ck_assert_uint_eq(float_to_half(nextafterf(middle, 0.0f)), h);
-        ck_assert_uint_eq(float_to_half(nextafterf(middle, INFINITY)), h + 1);
+        ck_assert_uint_eq(float_to_fp16(low), h);
+        ck_assert_uint_eq(float_to_fp16(-low), h | 0x8000u);
+        ck_assert_uint_eq(float_to_fp16(middle), h + (h & 1));
+        ck_assert_uint_eq(float_to_fp16(nextafterf(middle, 0.0f)), h);
+        ck_assert_uint_eq(float_to_fp16(nextafterf(middle, INFINITY)), h + 1);
     }
-    ck_assert_uint_eq(float_to_half(INFINITY), 0x7c00);
-    ck_assert_uint_eq(float_to_half(-1e30f), 0xfc00);
-    ck_assert(isnan(half_to_float(float_to_half(NAN))));
-    ck_assert_uint_eq(float_to_half_finite(1e30f), 0x7bff);
-    ck_assert_uint_eq(float_to_half_finite(-INFINITY), 0xfbff);
-    ck_assert_uint_eq(float_to_half_finite(0.5f), 0x3800);
-    ck_assert(isnan(half_to_float(float_to_half_finite(NAN))));
+    ck_assert_uint_eq(float_to_fp16(INFINITY), 0x7c00);
+    ck_assert_uint_eq(float_to_fp16(-1e30f), 0xfc00);
+    ck_assert(isnan(fp16_to_float(float_to_fp16(NAN))));
+    ck_assert_uint_eq(float_to_fp16_finite(1e30f), 0x7bff);
+    ck_assert_uint_eq(float_to_fp16_finite(-INFINITY), 0xfbff);
+    ck_assert_uint_eq(float_to_fp16_finite(0.5f), 0x3800);
+    ck_assert(isnan(fp16_to_float(float_to_fp16_finite(NAN))));
 }
 END_TEST
 
@@ -592,7 +592,7 @@ Suite *suite_text(void)
     tcase_add_test(tc, failure_line);
     tcase_add_test(tc, sizes);
     tcase_add_test(tc, halves);
-    tcase_add_test(tc, rounding_to_half);
+    tcase_add_test(tc, rounding_to_fp16);
     tcase_add_test(tc, bfloats);
     tcase_add_test(tc, write_whole);
     tcase_add_test(tc, write_discarded);

@@ -14,7 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/half.h"
+#include "base/fp16.h"
 #include "suites.h"
 
 #if defined __x86_64__ && defined __linux__

@@ -1,16 +1,16 @@
 /* The GPU class's attention and convolution with every known set of values, with the extremes of
- * each tunable, and on devices with less: all of it on a few small cases of their trials, others
- * each time. */
+ * each tunable, and on devices with less: all of it on a few small cases of their operator tests,
+ * others each time. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "device.h"
-#include "device/units.h"
+#include "device/mma.h"
 #include "ops/ops.h"
 #include "ops/tuning.h"
-#include "optest/trial.h"
+#include "optest/optest.h"
 #include "part.h"
 #include "suites.h"
 
@@ -18,7 +18,7 @@
 static const double LEAST_WORK = 2e4, MOST_WORK = 2e6, MOST_WORK_EMULATED = 7e4;
 static const double MOST_WORK_OF_UNITS = 7e5; /* which are emulated, but in the compiled kernels */
 
-static const trial *whole;
+static const optest *whole;
 static bool of_units;
 static int chosen; /* case */
 
@@ -50,10 +50,10 @@ static void say_values(const bench *b, const int *values)
 
 static void check_case(bench *b, const int *values)
 {
-    const trial one = part_of(whole, &chosen, 1);
-    trial_tally tally;
-    status st = trial_check(&b->d, &one, test_seed, emulated(), getenv("DITCL_TEST_VERBOSE"),
-                            stdout, &tally);
+    const optest one = part_of(whole, &chosen, 1);
+    optest_tally tally;
+    status st = optest_check(&b->d, &one, test_seed, emulated(), getenv("DITCL_TEST_VERBOSE"),
+                             stdout, &tally);
     if (values && (st != OK || tally.failed)) say_values(b, values);
     ck_assert_msg(st == OK, "%s", fail_line());
     ck_assert_int_eq(tally.failed, 0);
@@ -121,10 +121,10 @@ static void find(bench *b)
 
 static void open_bench(bench *b, const device_info *info, precision p)
 {
-    const device_settings settings = {.class = CLASS_GPU, .precision = p, .no_cache = true};
-    claim_unit(b->unit);
+    const device_settings settings = {.family = FAMILY_GPU, .precision = p, .no_cache = true};
+    claim_matrix_unit(b->unit);
     ck_assert_msg(device_open(&b->d, info, &settings) == OK, "%s", fail_line());
-    claim_unit(NULL);
+    claim_matrix_unit(NULL);
     setenv("DITCL_CONV", b->kind, 1);
     b->next = (int)(test_seed % (unsigned)whole->n_cases);
     b->sets = b->launches = 0;
@@ -240,7 +240,7 @@ END_TEST
 START_TEST(some_set_fits_every_device)
 {
     bench b = {.op = variants[_i].op, .kind = variants[_i].kind};
-    device d = {.class = CLASS_GPU, .vector_width = 4};
+    device d = {.family = FAMILY_GPU, .vector_width = 4};
     find(&b);
     d.settings.precision = variants[_i].p;
     d.info.local_bytes = strcmp(b.op, "conv") ? 0 : 1024;
@@ -265,7 +265,7 @@ START_TEST(staging_comes_last)
                  {"conv", {1024, 512, 512, 1}}};
     bench b = {.op = asked[_i].op, .kind = "gpu"};
     device d = {
-        .class = CLASS_GPU,
+        .family = FAMILY_GPU,
         .vector_width = 4,
         .info = {
             .kind = DEVICE_GPU, .local_bytes = 32768, .max_work_group = 256, .compute_units = 8}};
@@ -287,7 +287,7 @@ END_TEST
 /* A device that has this unit, and work-groups as such devices have. */
 static device with_unit(const matrix_unit *u, precision p)
 {
-    device d = {.class = CLASS_GPU, .settings = {.precision = p}};
+    device d = {.family = FAMILY_GPU, .settings = {.precision = p}};
     d.feature[u->feature] = d.info.claims[u->feature] = true;
     d.info.max_work_group = 256;
     return d;
@@ -370,7 +370,7 @@ END_TEST
 START_TEST(no_loop_is_cut)
 {
     bench b = {.op = "attention", .kind = "gpu"};
-    device d = {.class = CLASS_GPU, .vector_width = 4};
+    device d = {.family = FAMILY_GPU, .vector_width = 4};
     const int decoder[TUNING_SIZES] = {1, 128 * 128, 1, 512};
     const int more[TUNING_SIZES] = {1, 1 << 18, 1, 512};
     find(&b);

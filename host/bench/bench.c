@@ -452,7 +452,7 @@ double bench_gflops(const bench_row *r)
 double bench_executed_gflops(const bench_row *r)
 {
     double sum = 0;
-    for (int i = 0; i < N_UNITS; i++) sum += r->executed[i];
+    for (int i = 0; i < N_ROOFS; i++) sum += r->executed[i];
     return sum / r->t.median / 1e9;
 }
 

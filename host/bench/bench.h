@@ -25,7 +25,7 @@ typedef struct {
     bool whole;                             /* the part itself, not an operator in it */
     int calls;                              /* of the operator in its part */
     timing t;                               /* of one call */
-    double flops, executed[N_UNITS], bytes; /* of one call */
+    double flops, executed[N_ROOFS], bytes; /* of one call */
     double copy_gbs; /* operators without arithmetic: what a copy of so many bytes reaches */
 } bench_row;
 

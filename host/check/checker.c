@@ -81,7 +81,7 @@ static hash128 key_of(const device *d, const first_use *what, int use)
 {
     hash_work w;
     hash_start(&w);
-    add_number(&w, (int)d->class);
+    add_number(&w, (int)d->family);
     add_number(&w, (int)d->settings.precision);
     add_number(&w, d->subgroups.size);
     for (int i = 0; i < N_FEATURES; i++) add_number(&w, d->feature[i]);
@@ -97,7 +97,7 @@ static hash128 key_of_text(const device *d, const char *what)
 {
     hash_work w;
     hash_start(&w);
-    add_number(&w, (int)d->class);
+    add_number(&w, (int)d->family);
     add_number(&w, (int)d->settings.precision);
     hash_add_text(&w, what);
     return hash_end(&w);
@@ -106,7 +106,7 @@ static hash128 key_of_text(const device *d, const char *what)
 /* "gpu auto gemm gpu_mma ": what the words of all its verdicts begin with; returns its length */
 static int describe_kind(char *out, size_t size, const device *d, const first_use *what)
 {
-    return snprintf(out, size, "%s %s %s %s ", kernel_class_names[d->class],
+    return snprintf(out, size, "%s %s %s %s ", kernel_family_names[d->family],
                     precision_names[d->settings.precision], what->op,
                     what->t ? what->t->kind : "-");
 }
@@ -261,7 +261,7 @@ done:
 static void tell_struck(checker *c, const device *d)
 {
     char family[64];
-    int n = snprintf(family, sizeof family, "%s %s ", kernel_class_names[d->class],
+    int n = snprintf(family, sizeof family, "%s %s ", kernel_family_names[d->family],
                      precision_names[d->settings.precision]);
     for (size_t i = 0; i < c->known.n; i++) {
         char words[VERDICT_TEXT], op[32], kind[32], start[160];
@@ -569,7 +569,7 @@ status checker_open(first_use_checks **out, const device_info *info,
                                       "--device",
                                       c->index,
                                       "--kernels",
-                                      kernel_class_names[settings->class],
+                                      kernel_family_names[settings->family],
                                       "--precision",
                                       precision_names[settings->precision]};
     int n = 7;

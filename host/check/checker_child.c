@@ -13,7 +13,7 @@
 #include "ops/first_use.h"
 #include "ops/ops.h"
 #include "ops/tuning.h"
-#include "optest/trial.h"
+#include "optest/optest.h"
 #include "optest/workload.h"
 
 enum { MOST_AVOIDED = 512 };
@@ -118,8 +118,8 @@ static bool has_test_only(const char *op)
 
 static status run_test(device *d, const char *op, const char **wrong)
 {
-    trial_tally tally;
-    status st = trial_check_all(d, &op, 1, 1, true, NULL, &tally);
+    optest_tally tally;
+    status st = optest_check_all(d, &op, 1, 1, true, NULL, &tally);
     if (st == OK && tally.failed) *wrong = "its operator test fails";
     return st;
 }

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 #include "base/file.h"
-#include "base/half.h"
+#include "base/fp16.h"
 #include "base/memory.h"
 #include "model/vae.h"
 #include "sample/pipeline.h"

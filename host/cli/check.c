@@ -9,7 +9,7 @@
 #include "cli/cli.h"
 #include "cli/environment.h"
 #include "cli/output.h"
-#include "optest/trial.h"
+#include "optest/optest.h"
 
 typedef struct {
     device_choice on;
@@ -26,11 +26,11 @@ static const check_options defaults = {.seed = 1, .silence = 600, .model_seconds
 static status check_here(check_options *q)
 {
     device d = {0};
-    trial_tally all = {0};
+    optest_tally all = {0};
     status st = OK;
     TRY(cli_open_device(&d, &q->on, false));
-    TRY(trial_check_all(&d, (const char *const *)q->operators.items, q->operators.n,
-                        (unsigned)q->seed, q->quick, stdout, &all));
+    TRY(optest_check_all(&d, (const char *const *)q->operators.items, q->operators.n,
+                         (unsigned)q->seed, q->quick, stdout, &all));
     if (all.failed) {
         st = fail(ERR_DEVICE, "%d of %d checks failed on device %d (%s)", all.failed, all.cases,
                   d.info.index, d.info.name);
@@ -56,11 +56,11 @@ static void join_operators(char *out, size_t size, const text_list *names)
 {
     size_t used = 0;
     *out = 0;
-    for (int i = 0; trials[i] && used < size; i++)
+    for (int i = 0; optests[i] && used < size; i++)
         for (int j = 0; j < names->n; j++) {
-            if (strcmp(names->items[j], trials[i]->name) != 0) continue;
-            used +=
-                (size_t)snprintf(out + used, size - used, "%s%s", used ? "," : "", trials[i]->name);
+            if (strcmp(names->items[j], optests[i]->name) != 0) continue;
+            used += (size_t)snprintf(out + used, size - used, "%s%s", used ? "," : "",
+                                     optests[i]->name);
             break;
         }
 }
@@ -75,7 +75,7 @@ static void child_arguments(child_words *a, const check_options *q, const device
     a->words[n++] = "--seed", a->words[n++] = a->seed;
     a->words[n++] = "--model-seconds", a->words[n++] = a->seconds;
     a->words[n++] = "--precision", a->words[n++] = precision_names[q->on.precision];
-    a->words[n++] = "--kernels", a->words[n++] = kernel_class_names[q->on.kernels];
+    a->words[n++] = "--kernels", a->words[n++] = kernel_family_names[q->on.kernels];
     if (q->quick) a->words[n++] = "--quick";
     if (q->report) a->words[n++] = "--whole";
     join_operators(a->operators, sizeof a->operators, &q->operators);
@@ -188,14 +188,15 @@ done:
 
 static status check_words(const check_options *q)
 {
-    const trial *t;
+    const optest *t;
     status st = OK;
     if (q->report && !ends_in(q->report, ".json") && !ends_in(q->report, ".html"))
         return fail(ERR_USAGE, "--report %s: expected a name that ends in .json or .html",
                     q->report);
     if (q->all && q->on.selector)
         return fail(ERR_USAGE, "--device %s: cannot be combined with --all", q->on.selector);
-    for (int i = 0; i < q->operators.n && st == OK; i++) st = trial_find(&t, q->operators.items[i]);
+    for (int i = 0; i < q->operators.n && st == OK; i++)
+        st = optest_find(&t, q->operators.items[i]);
     return st;
 }
 

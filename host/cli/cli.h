@@ -28,7 +28,7 @@ status cli_report_worker(int argc, char **argv);
 /* Which device, and how it computes. */
 typedef struct {
     const char *selector;
-    int kernels, precision;    /* kernel_class, precision */
+    int kernels, precision;    /* kernel_family, precision */
     const char *max_launch_ms; /* null: not given */
     bool no_cache, verbose;
     bool bare;     /* without what was measured before */
@@ -51,7 +51,7 @@ typedef struct {
      0, 0, precision_names},                                                                       \
     {"kernels", 0, OPTION_CHOICE, &(where)->kernels, "FAMILY",                                     \
      "kernel family: cpu, gpu, or auto, the one that suits the device [auto]", 0, 0,               \
-     kernel_class_names},                                                                          \
+     kernel_family_names},                                                                         \
     {"max-launch-ms", 0, OPTION_TEXT, &(where)->max_launch_ms, "N",                                \
      "cut launches that are predicted to take longer, so that a system or driver does not reset "  \
      "the device; results are the same; 0: none [100, on a CPU 0]", 0, 0, NULL},                   \

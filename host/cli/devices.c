@@ -53,7 +53,7 @@ static status check_precision(const device *d)
                      precision_names[others[i]]);
     fail(ERR_USAGE, "--precision %s: device %d (%s) has no %s kernels in the %s family; it has %s",
          precision_names[asked], d->info.index, d->info.name, precision_names[asked],
-         kernel_class_names[d->class], has);
+         kernel_family_names[d->family], has);
     fail_hint("--precision auto takes the fastest of fp32's accuracy");
     return ERR_USAGE;
 }
@@ -91,7 +91,7 @@ static status launch_limit(int *ms, const char *given)
 status cli_open_device(device *d, const device_choice *choice, bool quiet)
 {
     const char *selector = choice->selector;
-    device_settings settings = {.class = (kernel_class)choice->kernels,
+    device_settings settings = {.family = (kernel_family)choice->kernels,
                                 .precision = (precision)choice->precision,
                                 .no_cache = choice->no_cache,
                                 .profiled = choice->profiled,

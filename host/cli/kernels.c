@@ -119,7 +119,7 @@ enum { MANY_UNITS = 1 << 20 };
 static status open_device(writing *w, device *d, int precision_index)
 {
     device_settings settings = {
-        .class = CLASS_GPU, .precision = precision_of[precision_index], .no_cache = true};
+        .family = FAMILY_GPU, .precision = precision_of[precision_index], .no_cache = true};
     status st = device_pretend(d, &w->all, &w->limits, &settings);
     memcpy(d->feature, w->feature, sizeof d->feature);
     if (w->feature[FEATURE_SUBGROUPS]) {

@@ -89,7 +89,7 @@ void results_table(const results *r, bool profile)
     const peaks *p = &r->b->peak;
     printf("%s on %s (%s %s), %s kernels, precision %s\n", TEXT_SHOWN(r->model),
            TEXT_SHOWN(d->info.name), TEXT_SHOWN(d->info.platform), TEXT_SHOWN(d->info.driver),
-           kernel_class_names[d->class], precision_names[d->settings.precision]);
+           kernel_family_names[d->family], precision_names[d->settings.precision]);
     printf("peaks: fp32 %.1f GFLOP/s", p->fp32_gflops);
     if (p->gflops_16bit > 0) printf(", 16-bit %.1f GFLOP/s", p->gflops_16bit);
     printf(", copy %.1f GB/s, launch %.1f us queued, %.1f us waited for\n\n", p->copy_gbs,
@@ -143,7 +143,7 @@ status results_json(const results *r)
     json_put_name(&b, all, "device", d->info.name);
     json_put_name(&b, all, "platform", d->info.platform);
     json_put_name(&b, all, "driver", d->info.driver);
-    json_put_text(&b, all, "class", kernel_class_names[d->class]);
+    json_put_text(&b, all, "class", kernel_family_names[d->family]);
     json_put_int(&b, all, "threads", (json_int_t)d->info.compute_units);
     json_put_name(&b, all, "model", r->model);
     json_put_text(&b, all, "precision", precision_names[d->settings.precision]);

@@ -245,11 +245,10 @@ static void write_plot(FILE *out, const results *r)
 
 /* ---- the rest of the page ---- */
 
-static void card(FILE *out, const char *name, double value, const char *unit_name,
-                 const char *below)
+static void card(FILE *out, const char *name, double value, const char *mma_name, const char *below)
 {
     fprintf(out, "<div><span>%s</span><b>%.*f %s</b><i>%s</i></div>\n", name, value < 100 ? 1 : 0,
-            value, unit_name, below);
+            value, mma_name, below);
 }
 
 static void write_cards(FILE *out, const results *r)
@@ -311,7 +310,7 @@ status results_html(const results *r, FILE *out)
     fputc(' ', out);
     page_text(out, i->driver);
     fprintf(out, " &middot; %u compute units &middot; %s kernels &middot; precision %s</p>\n",
-            i->compute_units, kernel_class_names[r->d->class],
+            i->compute_units, kernel_family_names[r->d->family],
             precision_names[r->d->settings.precision]);
     write_cards(out, r);
     fprintf(out, "<section><h2>Roofline</h2>\n");

@@ -86,7 +86,7 @@ enum { MOST_WORDS = 24 };
 
 typedef struct {
     const char *words[MOST_WORDS];
-    char index[16], heads[16], classes[16];
+    char index[16], heads[16], buckets[16];
 } child_words;
 
 /* What a child is called with, to do the same on the same device. */
@@ -96,12 +96,12 @@ static void make_words(child_words *w, const tune_options *q, const device *d, c
     int n = 0;
     snprintf(w->index, sizeof w->index, "%d", d->info.index);
     snprintf(w->heads, sizeof w->heads, "%d", q->of.heads);
-    snprintf(w->classes, sizeof w->classes, "%d", q->of.n_classes);
+    snprintf(w->buckets, sizeof w->buckets, "%d", q->of.n_classes);
     const char *all[] = {"tune-worker",
                          "--device",
                          w->index,
                          "--kernels",
-                         kernel_class_names[q->on.kernels],
+                         kernel_family_names[q->on.kernels],
                          "--precision",
                          precision_names[q->on.precision],
                          "--mode",
@@ -116,7 +116,7 @@ static void make_words(child_words *w, const tune_options *q, const device *d, c
     } else if (with_model) {
         if (of->vae) w->words[n++] = "--vae", w->words[n++] = of->vae;
         if (of->heads) w->words[n++] = "--heads", w->words[n++] = w->heads;
-        if (of->n_classes) w->words[n++] = "--num-classes", w->words[n++] = w->classes;
+        if (of->n_classes) w->words[n++] = "--num-classes", w->words[n++] = w->buckets;
         const model_request *which = &of->which;
         if (which->weights) w->words[n++] = "--weights", w->words[n++] = which->weights;
         if (which->variant) w->words[n++] = "--variant", w->words[n++] = which->variant;
@@ -248,8 +248,8 @@ static void print_classes(const search *s)
 {
     printf("\n%-22s %6s %6s %6s %9s\n", "shapes", "number", "trials", "right", "of");
     for (int i = 0; i < s->n_classes; i++) {
-        const search_class *c = &s->classes[i];
-        printf("%-22s %6d %6d %6d %9ld\n", c->name, c->shapes, c->trials, c->right,
+        const shape_bucket *c = &s->buckets[i];
+        printf("%-22s %6d %6d %6d %9ld\n", c->name, c->shapes, c->optests, c->right,
                search_exist(s, i));
     }
     printf("right: different candidates with right results; of: candidates that fit the heaviest "

@@ -488,8 +488,8 @@ status device_choose(int *index, const device_list *list, const char *selector)
 
 /* ---- opening ---- */
 
-const char *const kernel_class_names[] = {
-    [CLASS_AUTO] = "auto", [CLASS_CPU] = "cpu", [CLASS_GPU] = "gpu", [N_CLASSES] = NULL};
+const char *const kernel_family_names[] = {
+    [FAMILY_AUTO] = "auto", [FAMILY_CPU] = "cpu", [FAMILY_GPU] = "gpu", [N_FAMILIES] = NULL};
 const char *const local_names[] = {
     [LOCAL_OWN] = "local", [LOCAL_GLOBAL] = "global", [LOCAL_NONE] = "none", [N_LOCALS] = NULL};
 const char *const precision_names[] = {[PRECISION_AUTO] = "auto",
@@ -505,8 +505,10 @@ static status suit(device *d)
     const device_info *info = &d->info;
     /* some drivers claim several types; what they run like is data */
     bool items = info->kind != DEVICE_CPU || info->quirk.has[QUIRK_LANES_ARE_ITEMS];
-    d->class = d->settings.class != CLASS_AUTO ? d->settings.class : items ? CLASS_GPU : CLASS_CPU;
-    if (d->class == CLASS_CPU && info->quirk.has[QUIRK_LOOPS_ARE_CUT])
+    d->family = d->settings.family != FAMILY_AUTO ? d->settings.family
+                : items                           ? FAMILY_GPU
+                                                  : FAMILY_CPU;
+    if (d->family == FAMILY_CPU && info->quirk.has[QUIRK_LOOPS_ARE_CUT])
         TRY(fail(ERR_USAGE, "--kernels cpu: its driver cuts long loops short, and the kernels of "
                             "the cpu family have long loops"));
     d->vector_width = info->native_vector >= 16 ? 16 : info->native_vector >= 8 ? 8 : 4;

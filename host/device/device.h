@@ -18,8 +18,8 @@ typedef enum { DEVICE_CPU, DEVICE_GPU, DEVICE_ACCELERATOR, N_DEVICE_KINDS } devi
 
 /* How kernels are shaped for a device: one work-item per work-group and wide vectors, or
  * work-groups that share tiles in local memory. */
-typedef enum { CLASS_AUTO, CLASS_CPU, CLASS_GPU, N_CLASSES } kernel_class;
-extern const char *const kernel_class_names[]; /* "auto", "cpu", "gpu", null */
+typedef enum { FAMILY_AUTO, FAMILY_CPU, FAMILY_GPU, N_FAMILIES } kernel_family;
+extern const char *const kernel_family_names[]; /* "auto", "cpu", "gpu", null */
 
 /* Arithmetic. auto: the fastest that is as accurate as fp32 (relative error of a GEMM at most
  * 1e-5); fp32; bf16 and fp16: inputs rounded to bfloat16 or fp16, fp32 sums. An operator without
@@ -60,7 +60,7 @@ extern const char *const local_names[]; /* "local", "global", "none", null: the 
 
 /* What a user may choose; zeros are the defaults. */
 typedef struct {
-    kernel_class class; /* CLASS_AUTO: as suits the device */
+    kernel_family family; /* FAMILY_AUTO: as suits the device */
     precision precision;
     bool no_cache;     /* build every program anew */
     bool profiled;     /* the queue keeps times, where it can: span.h */
@@ -145,7 +145,7 @@ typedef struct {
 typedef struct device {
     device_info info;
     device_settings settings;
-    kernel_class class; /* never CLASS_AUTO */
+    kernel_family family; /* never FAMILY_AUTO */
     bool feature[N_FEATURES];
     probe_result probed[N_FEATURES];
     int vector_width; /* floats: 16, 8 or 4 */

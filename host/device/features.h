@@ -12,7 +12,7 @@ typedef enum {
     FEATURE_AMX_BF16,    /* matrix tiles of bfloat16, and the system's permission to use them */
     FEATURE_SUBGROUPS,   /* items of a work-group that pass values round without local memory */
     FEATURE_IMAGES,      /* buffers that kernels read as images */
-    /* matrix units that items share: device/units.h, cl/units.clh */
+    /* matrix units that items share: device/mma.h, cl/mma.clh */
     FEATURE_MMA,
     FEATURE_DPAS8,
     FEATURE_DPAS16,

@@ -16,7 +16,7 @@ status device_pretend(device *d, pretended *p, const device_info *limits,
     *d = (device){.info = *limits,
                   .settings = *settings,
                   .pretended = p,
-                  .class = settings->class,
+                  .family = settings->family,
                   .vector_width = 4};
     return memory_alloc(&d->handles, 1, sizeof *d->handles);
 }

@@ -6,12 +6,12 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/half.h"
+#include "base/fp16.h"
 #include "base/text.h"
 #include "device/buffer.h"
 #include "device/launch.h"
+#include "device/mma.h"
 #include "device/program.h"
-#include "device/units.h"
 
 enum { ROWS = 16, PAIRS = 16, COLUMNS = 16, TILE = ROWS * PAIRS, VALUES = 16 };
 
@@ -214,7 +214,7 @@ static status run_image(device *d, int texel, bool *is_right)
     buf in = {0}, image = {0}, out_buf = {0};
     for (int i = 0; i < N; i++) {
         x[i] = (float)left(i) / 8;
-        halves[i] = float_to_half_finite(x[i]);
+        halves[i] = float_to_fp16_finite(x[i]);
     }
     TRY(program_get(d, &k, "probe.cl", "probe_image", "-DIMAGES"));
     TRY(buffer_create(d, &in, count, "a probe"));
@@ -247,22 +247,22 @@ static status probe_images(device *d)
 
 /* ---- matrix units that items share ---- */
 
-enum { UNIT_STEPS = 2 * UNIT_DEPTH, UNIT_MOST = 16, LEAST_LOCAL = 8192 };
+enum { MMA_STEPS = 2 * MMA_DEPTH, MMA_MOST = 16, LEAST_LOCAL = 8192 };
 
-/* c [m][n] of two products with a [m][UNIT_STEPS] and b [n][UNIT_STEPS]. */
+/* c [m][n] of two products with a [m][MMA_STEPS] and b [n][MMA_STEPS]. */
 static status run_unit(device *d, const matrix_unit *u, bool *is_right)
 {
     status st = OK;
     kernel *k;
-    char options[UNIT_OPTIONS];
-    float a[UNIT_MOST * UNIT_STEPS], b[UNIT_MOST * UNIT_STEPS], c[UNIT_MOST * UNIT_MOST];
+    char options[MMA_OPTIONS];
+    float a[MMA_MOST * MMA_STEPS], b[MMA_MOST * MMA_STEPS], c[MMA_MOST * MMA_MOST];
     buf a_buf = {0}, b_buf = {0}, c_buf = {0};
-    size_t n_a = (size_t)(u->m * UNIT_STEPS), n_b = (size_t)(u->n * UNIT_STEPS);
+    size_t n_a = (size_t)(u->m * MMA_STEPS), n_b = (size_t)(u->n * MMA_STEPS);
     size_t n_c = (size_t)(u->m * u->n);
     for (size_t i = 0; i < n_a; i++) a[i] = (float)left((int)i);
     for (size_t i = 0; i < n_b; i++) b[i] = (float)right((int)i);
-    unit_options(options, d, u);
-    TRY(program_get(d, &k, "probe.cl", "probe_unit", "%s", options));
+    mma_options(options, d, u);
+    TRY(program_get(d, &k, "probe.cl", "probe_mma", "%s", options));
     TRY(buffer_create(d, &a_buf, n_a, "a probe"));
     TRY(buffer_create(d, &b_buf, n_b, "a probe"));
     TRY(buffer_create(d, &c_buf, n_c, "a probe"));
@@ -274,8 +274,8 @@ static status run_unit(device *d, const matrix_unit *u, bool *is_right)
     *is_right = true;
     for (int i = 0; i < u->m * u->n; i++) {
         int sum = 0;
-        for (int l = 0; l < UNIT_STEPS; l++)
-            sum += left(i / u->n * UNIT_STEPS + l) * right(i % u->n * UNIT_STEPS + l);
+        for (int l = 0; l < MMA_STEPS; l++)
+            sum += left(i / u->n * MMA_STEPS + l) * right(i % u->n * MMA_STEPS + l);
         *is_right &= c[i] == (float)sum;
     }
 done:
@@ -292,7 +292,7 @@ static void note_absent(const device *d, const matrix_unit *u, const char *why)
     if (d->settings.note) d->settings.note(line);
 }
 
-static status probe_unit(device *d, const matrix_unit *u)
+static status probe_mma(device *d, const matrix_unit *u)
 {
     /* their factors come from local memory, even in the probe */
     bool fits = d->info.local_bytes >= LEAST_LOCAL && d->info.max_work_group >= (size_t)u->items;
@@ -315,12 +315,12 @@ static status probe_unit(device *d, const matrix_unit *u)
 int probe_list(feature_id out[N_FEATURES], const device *d)
 {
     int n = 0;
-    bool pairs = d->class == CLASS_CPU && d->settings.precision != PRECISION_FP32;
+    bool pairs = d->family == FAMILY_CPU && d->settings.precision != PRECISION_FP32;
     for (int i = 0; i < N_FEATURES; i++) {
         bool used = i == FEATURE_AVX512_BF16 || i == FEATURE_AMX_BF16 ? pairs
                     : i == FEATURE_SUBGROUPS || i == FEATURE_IMAGES
-                        ? d->class == CLASS_GPU
-                        : d->class == CLASS_GPU && unit_parts(d);
+                        ? d->family == FAMILY_GPU
+                        : d->family == FAMILY_GPU && mma_parts(d);
         if (used && d->feature[i]) out[n++] = (feature_id)i;
     }
     return n;
@@ -337,7 +337,7 @@ status probe_feature(device *d, feature_id which)
     }
     const matrix_unit *u = matrix_units;
     while (u->option && u->feature != which) u++;
-    return u->option ? probe_unit(d, u) : OK;
+    return u->option ? probe_mma(d, u) : OK;
 }
 
 status probe_features(device *d)

@@ -248,7 +248,7 @@ status program_get(device *d, kernel **out, const char *file, const char *name,
                    const char *options_format, ...)
 {
     char options[512];
-    int family = snprintf(options, sizeof options, "%s%s", d->class == CLASS_CPU ? "-DCPU " : "",
+    int family = snprintf(options, sizeof options, "%s%s", d->family == FAMILY_CPU ? "-DCPU " : "",
                           d->info.quirk.has[QUIRK_ANY_GROUP] ? "-DANY_GROUP " : "");
     va_list args;
     va_start(args, options_format);

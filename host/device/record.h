@@ -10,14 +10,14 @@
 #include "device/launch.h"
 
 /* Which arithmetic unit a product runs on; each has its own peak. */
-typedef enum { UNIT_FP32, UNIT_16BIT, N_UNITS } unit;
+typedef enum { ROOF_FP32, ROOF_16BIT, N_ROOFS } roof;
 
 /* Of one call of an operator. */
 typedef struct {
     double flops;    /* as its formula counts, two a multiply-add */
     double executed; /* what is really done; 0: flops */
     double bytes;    /* each value read or written once */
-    unit on;
+    roof on;
 } work;
 
 enum { RECORD_NAME = 24, RECORD_SHAPE = 64 };

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/half.h"
+#include "base/fp16.h"
 #include "base/memory.h"
 
 enum { MAGIC_BYTES = 6, ALIGNMENT = 64, WORD_BYTES = 32 };
@@ -199,7 +199,7 @@ static double value_at(const unsigned char *p, value_type type, size_t i)
     uint64_t bits = 0;
     double value;
     for (int b = width - 1; b >= 0; b--) bits = bits << 8 | p[i * (size_t)width + (size_t)b];
-    if (type == FLOAT_2) return (double)half_to_float((uint16_t)bits);
+    if (type == FLOAT_2) return (double)fp16_to_float((uint16_t)bits);
     if (type == FLOAT_4) return (double)float_from_bits((uint32_t)bits);
     memcpy(&value, &bits, sizeof value);
     return value;

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/half.h"
+#include "base/fp16.h"
 #include "base/memory.h"
 #include "files/json_build.h"
 #include "files/safetensors.h"
@@ -99,7 +99,7 @@ done:
 static bool put(unsigned char *out, dtype type, float value)
 {
     uint32_t bits = type == DTYPE_F32   ? float_bits(value)
-                    : type == DTYPE_F16 ? float_to_half(value)
+                    : type == DTYPE_F16 ? float_to_fp16(value)
                                         : float_to_bf16(value);
     for (size_t i = 0; i < dtype_bytes(type); i++) out[i] = (unsigned char)(bits >> 8 * i);
     if (type == DTYPE_F32 || !float_is_finite(value)) return true;

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/half.h"
+#include "base/fp16.h"
 #include "base/memory.h"
 
 status tensor_file_map(tensor_file *file, const char *path)
@@ -136,7 +136,7 @@ static void convert(float *restrict out, dtype type, const unsigned char *p, siz
         break;
     case DTYPE_F16:
         for (size_t i = 0; i < count; i++)
-            out[i] = half_to_float((uint16_t)(p[2 * i] | p[2 * i + 1] << 8));
+            out[i] = fp16_to_float((uint16_t)(p[2 * i] | p[2 * i + 1] << 8));
         break;
     case DTYPE_BF16:
         for (size_t i = 0; i < count; i++)

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/half.h"
+#include "base/fp16.h"
 #include "base/memory.h"
 #include "model/vae_layers.h"
 #include "ops/first_use.h"

@@ -15,7 +15,7 @@ typedef struct attention_implementation {
     status (*run)(device *d, const int *values, buf out, buf qkv, buf scratch, attention_shape s);
     /* Largest relative error of one input; null: inputs stay fp32. */
     double (*input_error)(const device *d, const int *values);
-    unit on;
+    roof on;
 } attention_implementation;
 
 extern const attention_implementation attention_cpu, attention_cpu_pairs, attention_gpu,

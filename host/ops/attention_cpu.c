@@ -86,7 +86,7 @@ static size_t scratch_of(const tiling *t, attention_shape s)
 
 static bool fits(const device *d)
 {
-    return d->class == CLASS_CPU;
+    return d->family == FAMILY_CPU;
 }
 
 static status scratch_count(device *d, const int *values, size_t *count, attention_shape s)
@@ -138,4 +138,4 @@ const attention_implementation attention_cpu_pairs = {.tuned = &tuned_pairs,
                                                       .scratch = scratch_count_pairs,
                                                       .run = run_pairs,
                                                       .input_error = input_error_pairs,
-                                                      .on = UNIT_16BIT};
+                                                      .on = ROOF_16BIT};

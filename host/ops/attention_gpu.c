@@ -166,7 +166,7 @@ static double input_error(const device *d, const int *values)
 
 static bool fits(const device *d)
 {
-    return d->class == CLASS_GPU;
+    return d->family == FAMILY_GPU;
 }
 
 static status scratch_count(device *d, const int *values, size_t *count, attention_shape s)

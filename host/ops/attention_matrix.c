@@ -76,4 +76,4 @@ const attention_implementation attention_matrix = {.tuned = &tuned,
                                                    .scratch = scratch_count,
                                                    .run = run,
                                                    .input_error = input_error,
-                                                   .on = UNIT_16BIT};
+                                                   .on = ROOF_16BIT};

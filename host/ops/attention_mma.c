@@ -56,7 +56,7 @@ static layout lay_out(const matrix_unit *u, const int *v, const int *shape)
                 .uk = rows ? u->n : u->m,
                 .query_words = rows ? u->a : u->b,
                 .key_words = rows ? u->b : u->a};
-    int d = shape[HEAD_DIM], padded = round_to(d, UNIT_DEPTH), shared = v[UC] * l.uk;
+    int d = shape[HEAD_DIM], padded = round_to(d, MMA_DEPTH), shared = v[UC] * l.uk;
     l.sharers = v[UC] * u->items / (rows ? u->m / 2 : u->n);
     l.items = u->items * (v[BQ] / v[WQ]) * v[UC];
     l.channels = v[DC] < padded ? v[DC] : padded;
@@ -78,7 +78,7 @@ static uint64_t local_bytes(const device *d, const matrix_unit *u, const int *v,
     int tiles = !v[QR] ? buffers + queries : buffers > queries ? buffers : queries;
     int weights = l->direct ? 8 : v[BQ] * (v[BK] + 8);
     return (uint64_t)(2 * (tiles + weights) + 4 * v[BQ] * l->sharers +
-                      unit_exchange_bytes(d, u, l->items));
+                      mma_exchange_bytes(d, u, l->items));
 }
 
 /* Sums, scores, factors and what is on its way to local memory. */
@@ -88,7 +88,7 @@ static int floats_of_item(const matrix_unit *u, const int *v, const layout *l)
     int queries = v[WQ] / l->uq * l->query_words, owned = v[WQ] / v[UC];
     int on_way = v[AHEAD] || l->on_way < AT_ONCE ? l->on_way : AT_ONCE;
     return owned * (l->parts * l->value_channels + v[BK]) / u->items + 4 * on_way + l->key_words +
-           queries * (v[QR] ? l->parts * l->channels / UNIT_DEPTH : 1);
+           queries * (v[QR] ? l->parts * l->channels / MMA_DEPTH : 1);
 }
 
 /* With so many of them compilers were seen to spill nothing. */
@@ -100,15 +100,15 @@ static int most_floats(const matrix_unit *u)
 /* Of a unit's items, over all keys. */
 static size_t products(const int *v, const layout *l, const int *shape)
 {
-    int keys = v[BK] / (v[UC] * l->uk) * (l->channels / UNIT_DEPTH);
-    int values = l->value_channels / (v[UC] * l->uk) * (v[BK] / UNIT_DEPTH);
+    int keys = v[BK] / (v[UC] * l->uk) * (l->channels / MMA_DEPTH);
+    int values = l->value_channels / (v[UC] * l->uk) * (v[BK] / MMA_DEPTH);
     return ceil_div((size_t)shape[TOKENS], (size_t)v[BK]) *
            (size_t)(v[WQ] / l->uq * l->parts * (keys + values));
 }
 
 static bool fits_values(const device *d, const int *v, const int *shape)
 {
-    const matrix_unit *u = unit_of(d);
+    const matrix_unit *u = mma_of(d);
     if (!u || !divides(v[WQ], v[BQ])) return false;
     const layout l = lay_out(u, v, shape);
     return divides(l.uq, v[WQ]) && divides(v[UC] * l.uk, v[BK]) &&
@@ -118,7 +118,7 @@ static bool fits_values(const device *d, const int *v, const int *shape)
            (v[BQ] == l.uq || v[BQ] < 2 * shape[TOKENS]) &&
            (size_t)l.items <= d->info.max_work_group &&
            local_bytes(d, u, v, &l) <= d->info.local_bytes &&
-           unit_products_fit(d, u, products(v, &l, shape)) &&
+           mma_products_fit(d, u, products(v, &l, shape)) &&
            floats_of_item(u, v, &l) <= most_floats(u);
 }
 
@@ -131,12 +131,12 @@ static const tuning tuned = TUNED("gpu_mma"), tuned_bf16 = TUNED("gpu_mma_bf16")
 
 static bool fits(const device *d)
 {
-    return op_has_unit(d, PRECISION_FP16);
+    return op_has_mma(d, PRECISION_FP16);
 }
 
 static bool fits_bf16(const device *d)
 {
-    return op_has_unit(d, PRECISION_BF16);
+    return op_has_mma(d, PRECISION_BF16);
 }
 
 static status scratch_count(device *d, const int *values, size_t *count, attention_shape s)
@@ -151,13 +151,13 @@ static status run_kind(device *d, const tuning *t, const int *v, buf out, buf qk
 {
     int shape[TUNING_SIZES];
     float factor = 1.44269504f / sqrtf((float)s.head_dim); /* scores are powers of two */
-    const matrix_unit *u = unit_of(d);
-    char values[TUNING_OPTIONS], units[UNIT_OPTIONS];
+    const matrix_unit *u = mma_of(d);
+    char values[TUNING_OPTIONS], units[MMA_OPTIONS];
     kernel *k;
     attention_sizes(shape, s);
     size_t items = (size_t)lay_out(u, v, shape).items;
     tuning_options(values, t, v);
-    unit_options(units, d, u);
+    mma_options(units, d, u);
     status st = program_get(d, &k, "attention_mma.cl", "attention_mma", "%s -DD=%d%s", units,
                             s.head_dim, values);
     if (st != OK) return st;
@@ -191,11 +191,11 @@ const attention_implementation attention_mma = {.tuned = &tuned,
                                                 .scratch = scratch_count,
                                                 .run = run,
                                                 .input_error = input_error,
-                                                .on = UNIT_16BIT};
+                                                .on = ROOF_16BIT};
 
 const attention_implementation attention_mma_bf16 = {.tuned = &tuned_bf16,
                                                      .fits = fits_bf16,
                                                      .scratch = scratch_count,
                                                      .run = run_bf16,
                                                      .input_error = input_error,
-                                                     .on = UNIT_16BIT};
+                                                     .on = ROOF_16BIT};

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/half.h"
+#include "base/fp16.h"
 #include "base/memory.h"
 #include "device/launch.h"
 #include "ops/first_use.h"
@@ -14,7 +14,7 @@
 /* The first that fits serves. */
 static const conv_implementation *const table[] = {
     &conv_matrix,   &conv_matrix_three, &conv_mma,      &conv_mma_bf16, &conv_mma_three,
-    &conv_gpu_half, &conv_gpu,          &conv_winograd, &conv_direct};
+    &conv_gpu_fp16, &conv_gpu,          &conv_winograd, &conv_direct};
 
 enum { N_IMPLEMENTATIONS = sizeof table / sizeof *table };
 
@@ -78,7 +78,7 @@ static status choose_for(device *d, conv_weight *w, const float *weight, size_t 
     status st = choose_right(d, w, choose, l);
     if (st != OK || op_arith(w->by->input_error) != ARITH_FP16) return st;
     for (size_t i = 0; i < count; i++) largest = fmaxf(largest, fabsf(weight[i]));
-    if (largest <= HALF_LARGEST) return OK;
+    if (largest <= FP16_LARGEST) return OK;
     op_stays_fp32(d, what, largest);
     return choose_right(d, w, choose_exact, l);
 }
@@ -157,7 +157,7 @@ status op_conv3x3(device *d, buf out, buf x, const conv_weight *w, picture_shape
 }
 
 void conv_record(device *d, const conv_weight *w, picture_shape s, const conv_use *use,
-                 double executed, unit on)
+                 double executed, roof on)
 {
     double area = (double)s.batch * s.height * s.width, grown = area * w->up * w->up;
     double in = w->in, out = w->out, moved = use->residual.memory ? 2 * out : out;

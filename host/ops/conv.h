@@ -25,9 +25,9 @@ typedef struct conv_implementation {
 /* For run, ahead of its last launches: announces the layer's work. executed: operations really
  * done; 0: as the formula counts them. */
 void conv_record(device *d, const conv_weight *w, picture_shape s, const conv_use *use,
-                 double executed, unit on);
+                 double executed, roof on);
 
 extern const conv_implementation conv_direct, conv_winograd, conv_matrix, conv_matrix_three,
-    conv_mma, conv_mma_bf16, conv_mma_three, conv_gpu, conv_gpu_half;
+    conv_mma, conv_mma_bf16, conv_mma_three, conv_gpu, conv_gpu_fp16;
 
 #endif

@@ -10,7 +10,7 @@ typedef struct {
 static tiling choose(const device *d, int out)
 {
     tiling t = {4, 2, 4, op_group(d, 64)};
-    if (d->class == CLASS_CPU) {
+    if (d->family == FAMILY_CPU) {
         if (out <= 4) /* a colour picture: a wide panel would be empty for the most part */
             t = (tiling){4, 1, 12, 1};
         else if (d->vector_width == 16)
@@ -83,7 +83,7 @@ static status run(device *d, buf out, buf x, const conv_weight *w, picture_shape
         st = program_get(d, &k, "conv.cl", "conv3x3", "-DVEC=%d -DNV=%d -DPX=%d -DRESIDUAL=%d",
                          t.vec, t.vectors, t.pixels, use->residual.memory != NULL);
     if (st != OK) return st;
-    conv_record(d, w, s, use, 0, UNIT_FP32);
+    conv_record(d, w, s, use, 0, ROOF_FP32);
     return launch(
         d, k,
         RANGE(round_up(tiles, group), ceil_div((size_t)w->out, panel(d, w->out)), (size_t)s.batch),

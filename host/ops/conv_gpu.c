@@ -66,22 +66,22 @@ static bool stages(const int *v)
             sizeof known / sizeof *known, fits_values, NULL, stages                                \
     }
 
-static const tuning tuned = TUNING("gpu"), tuned_half = TUNING("gpu_fp16");
+static const tuning tuned = TUNING("gpu"), tuned_fp16 = TUNING("gpu_fp16");
 
 static bool fits(const device *d, int in, int out, int up)
 {
     (void)in, (void)out, (void)up;
-    return d->class == CLASS_GPU;
+    return d->family == FAMILY_GPU;
 }
 
-static bool fits_half(const device *d, int in, int out, int up)
+static bool fits_fp16(const device *d, int in, int out, int up)
 {
     return fits(d, in, out, up) && d->settings.precision == PRECISION_FP16;
 }
 
-static int is_half(const conv_weight *w)
+static int is_fp16(const conv_weight *w)
 {
-    return w->by->tuned == &tuned_half;
+    return w->by->tuned == &tuned_fp16;
 }
 
 static size_t in_padded(const conv_weight *w)
@@ -97,7 +97,7 @@ static size_t out_padded(const conv_weight *w)
 static size_t packed_count(const device *d, const conv_weight *w)
 {
     (void)d;
-    return ceil_div(9 * in_padded(w) * out_padded(w), is_half(w) ? 2 : 1);
+    return ceil_div(9 * in_padded(w) * out_padded(w), is_fp16(w) ? 2 : 1);
 }
 
 static status pack(device *d, const conv_weight *w, buf stored)
@@ -105,7 +105,7 @@ static status pack(device *d, const conv_weight *w, buf stored)
     kernel *k;
     size_t group = (size_t)op_items(d), in = in_padded(w), out = out_padded(w);
     status st =
-        program_get(d, &k, "conv_gpu.cl", "conv_gpu_pack", "-DPACK -DVEC=4 -DHALF=%d", is_half(w));
+        program_get(d, &k, "conv_gpu.cl", "conv_gpu_pack", "-DPACK -DVEC=4 -DHALF=%d", is_fp16(w));
     if (st != OK) return st;
     return launch(d, k, RANGE(round_up(out, group), in, 9), RANGE(group), ARG(w->matrix),
                   ARG(stored), ARG(w->in), ARG((int)in), ARG(w->out), ARG((int)out));
@@ -131,11 +131,11 @@ static status run(device *d, buf out, buf x, const conv_weight *w, picture_shape
                     "-DUP=%d -DNORM=%d -DSILU=%d -DRESIDUAL=%d -DHALF=%d -DIN_WHOLE=%d "
                     "-DOUT_WHOLE=%d%s",
                     w->up, use->affine.memory != NULL, use->silu, use->residual.memory != NULL,
-                    is_half(w), w->in % 4 == 0, w->out % v[VEC] == 0, options);
+                    is_fp16(w), w->in % 4 == 0, w->out % v[VEC] == 0, options);
     if (st != OK) return st;
     size_t tiles_x = ceil_div((size_t)(s.width * w->up), (size_t)v[TX]);
     size_t tiles_y = ceil_div((size_t)(s.height * w->up), (size_t)v[TY]), items = (size_t)group(v);
-    conv_record(d, w, s, use, 0, UNIT_FP32);
+    conv_record(d, w, s, use, 0, ROOF_FP32);
     return launch(
         d, k,
         RANGE(tiles_x * tiles_y * items, ceil_div((size_t)w->out, (size_t)v[BC]), (size_t)s.batch),
@@ -152,8 +152,8 @@ const conv_implementation conv_gpu = {.tuned = &tuned,
                                       .run = run};
 
 /* weights of half, everything else in fp32 */
-const conv_implementation conv_gpu_half = {.tuned = &tuned_half,
-                                           .fits = fits_half,
+const conv_implementation conv_gpu_fp16 = {.tuned = &tuned_fp16,
+                                           .fits = fits_fp16,
                                            .packed_count = packed_count,
                                            .pack = pack,
                                            .scratch = scratch_count,

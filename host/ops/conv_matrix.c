@@ -101,7 +101,7 @@ static status run(device *d, buf out, buf x, const conv_weight *w, picture_shape
     double products = op_tile_parts(d) == 1 ? 1 : 3;
     double multiplied = (double)(s.batch * (double)blocks * (double)block);
     multiplied *= (double)(taps(w->up) * planes(w->in) * strips * PLANE * PLANE);
-    conv_record(d, w, s, use, 2 * products * multiplied, UNIT_16BIT);
+    conv_record(d, w, s, use, 2 * products * multiplied, ROOF_16BIT);
     status st = lay_out(d, scratch, x, s, use);
     if (st == OK)
         st = get(d, &k, "conv_matrix", w->up,

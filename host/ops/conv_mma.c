@@ -48,8 +48,8 @@ static int patch_pixels(const int *v)
 static uint64_t local_bytes(const device *d, const matrix_unit *u, const int *v)
 {
     int rows = patch_pixels(v) + (v[DB] ? 2 : 1) * v[ST] * v[BC];
-    return (uint64_t)(rows * (unit_parts(d) * v[CC] + 8) * 2 +
-                      unit_exchange_bytes(d, u, items(u, v)));
+    return (uint64_t)(rows * (mma_parts(d) * v[CC] + 8) * 2 +
+                      mma_exchange_bytes(d, u, items(u, v)));
 }
 
 /* Vectors of four words that an item brings in of the weights, and of the patch. */
@@ -78,26 +78,26 @@ static int floats_of_item(const matrix_unit *u, const int *v, int parts)
 /* That one is made of. */
 static int products_of(const device *d)
 {
-    return unit_parts(d) == 2 ? 3 : 1;
+    return mma_parts(d) == 2 ? 3 : 1;
 }
 
 /* Of an item's unit, all channels and taps. */
 static size_t products(const device *d, const matrix_unit *u, const int *v, int in)
 {
-    return 9 * round_up((size_t)in, (size_t)v[CC]) / UNIT_DEPTH *
+    return 9 * round_up((size_t)in, (size_t)v[CC]) / MMA_DEPTH *
            (size_t)(v[WM] / u->m * (v[WN] / u->n) * products_of(d));
 }
 
 static bool fits_values(const device *d, const int *v, const int *shape)
 {
-    const matrix_unit *u = unit_of(d);
+    const matrix_unit *u = mma_of(d);
     return u && divides(u->m, v[TX]) && divides(u->m, v[WM]) && divides(u->n, v[WN]) &&
            divides(v[WM], v[TX] * v[TY]) && divides(v[WN], v[BC]) &&
            (divides(v[WM], v[TX]) || divides(v[TX], v[WM])) && divides(v[CC] / 4, items(u, v)) &&
            (size_t)items(u, v) <= d->info.max_work_group &&
            local_bytes(d, u, v) <= d->info.local_bytes &&
-           floats_of_item(u, v, unit_parts(d)) <= u->floats &&
-           unit_products_fit(d, u, products(d, u, v, shape[IN])) &&
+           floats_of_item(u, v, mma_parts(d)) <= u->floats &&
+           mma_products_fit(d, u, products(d, u, v, shape[IN])) &&
            /* no tile of which more than half is for nothing, while there are smaller ones */
            (v[BC] == u->n || v[BC] < 2 * shape[OUT]) && (v[CC] == 16 || v[CC] < 2 * shape[IN]);
 }
@@ -113,19 +113,19 @@ static const tuning tuned = TUNED("gpu_mma", 0), tuned_bf16 = TUNED("gpu_mma_bf1
 static bool fits(const device *d, int in, int out, int up)
 {
     (void)in, (void)out, (void)up;
-    return op_has_unit(d, PRECISION_FP16);
+    return op_has_mma(d, PRECISION_FP16);
 }
 
 static bool fits_bf16(const device *d, int in, int out, int up)
 {
     (void)in, (void)out, (void)up;
-    return op_has_unit(d, PRECISION_BF16);
+    return op_has_mma(d, PRECISION_BF16);
 }
 
 static bool fits_three(const device *d, int in, int out, int up)
 {
     (void)in, (void)out, (void)up;
-    return op_has_unit(d, PRECISION_AUTO);
+    return op_has_mma(d, PRECISION_AUTO);
 }
 
 static size_t in_padded(const conv_weight *w)
@@ -140,17 +140,17 @@ static size_t out_padded(const conv_weight *w)
 
 static size_t packed_count(const device *d, const conv_weight *w)
 {
-    return 9 * in_padded(w) * out_padded(w) * (size_t)unit_parts(d) / 2;
+    return 9 * in_padded(w) * out_padded(w) * (size_t)mma_parts(d) / 2;
 }
 
 static status pack(device *d, const conv_weight *w, buf stored)
 {
     kernel *k;
-    char units[UNIT_OPTIONS];
+    char units[MMA_OPTIONS];
     size_t group = (size_t)op_items(d), out = out_padded(w);
-    unit_options(units, d, unit_of(d));
+    mma_options(units, d, mma_of(d));
     status st = program_get(d, &k, "conv_mma.cl", "conv_mma_pack", "%s -DPACK -DPARTS=%d -DCC=%d",
-                            units, unit_parts(d), w->values[CC]);
+                            units, mma_parts(d), w->values[CC]);
     if (st != OK) return st;
     return launch(d, k, RANGE(round_up(out, group), in_padded(w), 9), RANGE(group), ARG(w->matrix),
                   ARG(stored), ARG(w->in), ARG(w->out), ARG((int)out));
@@ -167,17 +167,17 @@ static status run(device *d, buf out, buf x, const conv_weight *w, picture_shape
                   const conv_use *use, buf scratch)
 {
     const int *v = w->values;
-    const matrix_unit *u = unit_of(d);
-    char values[TUNING_OPTIONS], units[UNIT_OPTIONS];
+    const matrix_unit *u = mma_of(d);
+    char values[TUNING_OPTIONS], units[MMA_OPTIONS];
     kernel *k;
     (void)scratch;
     tuning_options(values, w->by->tuned, v);
-    unit_options(units, d, u);
+    mma_options(units, d, u);
     status st =
         program_get(d, &k, "conv_mma.cl", "conv_mma",
                     "%s -DPARTS=%d -DUP=%d -DNORM=%d -DSILU=%d -DRESIDUAL=%d "
                     "-DIN_WHOLE=%d -DOUT_WHOLE=%d%s",
-                    units, unit_parts(d), w->up, use->affine.memory != NULL, use->silu,
+                    units, mma_parts(d), w->up, use->affine.memory != NULL, use->silu,
                     use->residual.memory != NULL, w->in % 4 == 0, w->out % u->vector == 0, values);
     if (st != OK) return st;
     size_t tiles_x = ceil_div((size_t)(s.width * w->up), (size_t)v[TX]);
@@ -185,7 +185,7 @@ static status run(device *d, buf out, buf x, const conv_weight *w, picture_shape
     size_t group = (size_t)items(u, v), tiles = tiles_x * tiles_y;
     double multiplied = 9.0 * s.batch * (double)tiles * v[TX] * v[TY];
     multiplied *= (double)in_padded(w) * (double)out_padded(w) * products_of(d);
-    conv_record(d, w, s, use, 2 * multiplied, UNIT_16BIT);
+    conv_record(d, w, s, use, 2 * multiplied, ROOF_16BIT);
     return launch(d, k,
                   RANGE(tiles * group, ceil_div((size_t)w->out, (size_t)v[BC]), (size_t)s.batch),
                   RANGE(group), ARG(out), ARG(x), ARG(use->affine), ARG(w->matrix), ARG(w->bias),

@@ -72,7 +72,7 @@ static size_t panel(const conv_weight *w)
 static bool fits(const device *d, int in, int out, int up)
 {
     (void)up;
-    return d->class == CLASS_CPU && in % d->vector_width == 0 && out % d->vector_width == 0;
+    return d->family == FAMILY_CPU && in % d->vector_width == 0 && out % d->vector_width == 0;
 }
 
 static size_t packed_count(const device *d, const conv_weight *w)
@@ -152,7 +152,7 @@ static status run(device *d, buf out, buf x, const conv_weight *w, picture_shape
                             d->vector_width, panel_vectors(w), c.rows, c.block_h, c.block_w,
                             t.unroll, w->up, use->affine.memory != NULL, use->silu);
     if (st != OK) return st;
-    conv_record(d, w, s, use, executed(w, s), UNIT_FP32);
+    conv_record(d, w, s, use, executed(w, s), ROOF_FP32);
     return launch(d, k, RANGE(c.groups), RANGE(1), ARG(out), ARG(x), ARG(w->matrix), ARG(w->bias),
                   ARG(use->affine), ARG(use->residual), ARG(scratch), ARG(with_residual),
                   ARG(s.height), ARG(s.width), ARG(w->in), ARG(w->out), ARG((int)c.splits),

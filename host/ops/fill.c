@@ -1,7 +1,7 @@
 /* Launches cl/fill.cl. */
 #include <limits.h>
 
-#include "base/half.h"
+#include "base/fp16.h"
 #include "ops/op.h"
 #include "ops/ops.h"
 

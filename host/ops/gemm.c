@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/half.h"
+#include "base/fp16.h"
 #include "base/memory.h"
 #include "base/parallel.h"
 #include "device/launch.h"
@@ -14,8 +14,8 @@
 
 /* The first that fits serves. */
 static const gemm_implementation *const table[] = {
-    &gemm_matrix,  &gemm_matrix_three,  &gemm_cpu_pairs,     &gemm_cpu_strassen, &gemm_cpu,
-    &gemm_mma,     &gemm_mma_bf16,      &gemm_mma_three,     &gemm_gpu_half,     &gemm_gpu,
+    &gemm_matrix,  &gemm_matrix_bf16x3, &gemm_cpu_pairs,     &gemm_cpu_strassen, &gemm_cpu,
+    &gemm_mma,     &gemm_mma_bf16,      &gemm_mma_bf16x3,    &gemm_gpu_fp16,     &gemm_gpu,
     &gemm_clblast, &gemm_clblast_xgemm, &gemm_clblast_direct};
 
 const modulation gemm_no_gate = {0};
@@ -28,7 +28,7 @@ static const gemm_implementation *forced(const device *d)
     const char *name = getenv("DITCL_GEMM");
     for (int i = 0; name && i < N_IMPLEMENTATIONS; i++)
         if (!strcmp(table[i]->tuned->kind, name) &&
-            (table[i]->fits(d) || table[i]->on == UNIT_FP32))
+            (table[i]->fits(d) || table[i]->on == ROOF_FP32))
             return table[i];
     return NULL;
 }
@@ -55,7 +55,7 @@ static gemm_choice choose(const device *d, const int *shape)
     return c;
 }
 
-static bool rounds_to_half(gemm_choice c)
+static bool rounds_to_fp16(gemm_choice c)
 {
     return op_arith(c.by->input_error) == ARITH_FP16;
 }
@@ -141,7 +141,7 @@ status gemm_scratch(device *d, size_t *count, const gemm_weight *w, int m)
     size_t more = 0;
     if (!c.values) return first_use_none(d, "gemm", shape);
     status st = c.by->scratch(d, c.values, count, m, w->n, w->k);
-    if (st != OK || w->use.by || !rounds_to_half(c)) return st;
+    if (st != OK || w->use.by || !rounds_to_fp16(c)) return st;
     c = choose_exact(d, shape); /* its weights are not known yet */
     if (!c.values) return first_use_none(d, "gemm", shape);
     st = c.by->scratch(d, c.values, &more, m, w->n, w->k);
@@ -214,7 +214,7 @@ status gemm_weight_pack(device *d, gemm_weight *w, gemm_choice use, const gemm_r
                  .panel = (int)g->panel(d, use.values, n),
                  .n = n,
                  .k = k,
-                 .half = rounds_to_half(use)};
+                 .half = rounds_to_fp16(use)};
     bool same = w->use.by == use.by && w->use.values == use.values;
     size_t padded = (size_t)n + BIAS_SLACK, panel = (size_t)p.panel;
     float *all_biases = NULL;
@@ -254,7 +254,7 @@ status gemm_weight_load(device *d, gemm_weight *w, const gemm_rows *rows, const 
     TRY(choose_right(d, &c, choose, shape, use));
     TRY(gemm_weight_pack(d, w, c, rows, bias, n, k, &largest, what));
     w->m = m;
-    if (largest <= HALF_LARGEST) goto done;
+    if (largest <= FP16_LARGEST) goto done;
     op_stays_fp32(d, what, largest);
     TRY(choose_right(d, &c, choose_exact, shape, use));
     TRY(gemm_weight_pack(d, w, c, rows, bias, n, k, &largest, what));

@@ -28,13 +28,13 @@ typedef struct gemm_implementation {
     /* Largest relative error of one input, if inputs are rounded to less than fp32; else 0. */
     double input_error;
     /* What it computes on, and how many products it makes of one (null: one). */
-    unit on;
+    roof on;
     double (*products)(const device *d, const int *values, int m, int n, int k);
 } gemm_implementation;
 
 extern const gemm_implementation gemm_clblast, gemm_cpu, gemm_cpu_pairs, gemm_cpu_strassen,
-    gemm_clblast_xgemm, gemm_clblast_direct, gemm_gpu, gemm_gpu_half, gemm_mma, gemm_mma_bf16,
-    gemm_mma_three, gemm_matrix, gemm_matrix_three;
+    gemm_clblast_xgemm, gemm_clblast_direct, gemm_gpu, gemm_gpu_fp16, gemm_mma, gemm_mma_bf16,
+    gemm_mma_bf16x3, gemm_matrix, gemm_matrix_bf16x3;
 
 /* The choice of a layer, made for m rows where it is not loaded yet; values null: none is left. */
 gemm_choice gemm_choice_of(const device *d, const gemm_weight *w, int m);
@@ -54,7 +54,7 @@ enum { GEMM_PANEL = 128, GEMM_DEPTH = 32, GEMM_TILES_OPTIONS = 100 };
 
 size_t gemm_tiles_panel(const device *d, const int *values, int n);
 size_t gemm_tiles_depth(int k); /* padded */
-size_t gemm_tiles_count_half(const device *d, const int *values, int n, int k);
+size_t gemm_tiles_count_fp16(const device *d, const int *values, int n, int k);
 
 typedef struct {
     int rows, columns, steps, items;

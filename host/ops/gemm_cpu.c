@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/half.h"
+#include "base/fp16.h"
 #include "ops/gemm.h"
 #include "ops/op.h"
 
@@ -50,7 +50,7 @@ static tiling choose(const int *v)
 
 static bool fits(const device *d)
 {
-    return d->class == CLASS_CPU;
+    return d->family == FAMILY_CPU;
 }
 
 static int panel_vectors(tiling t, int n)
@@ -293,4 +293,4 @@ const gemm_implementation gemm_cpu_pairs = {.tuned = &tuned_pairs,
                                             .scratch = scratch_count_pairs,
                                             .product = product_pairs,
                                             .input_error = 0x1p-9,
-                                            .on = UNIT_16BIT};
+                                            .on = ROOF_16BIT};

@@ -2,7 +2,7 @@
  * where that is wanted, with fp32 sums. */
 #include <string.h>
 
-#include "base/half.h"
+#include "base/fp16.h"
 #include "ops/gemm.h"
 #include "ops/op.h"
 
@@ -115,21 +115,21 @@ static bool stages(const int *v)
         "gemm", kind, "gemm_gpu.cl", tunables, N_TUNABLES_HERE, known,                             \
             sizeof known / sizeof *known, fits_values, NULL, stages                                \
     }
-static const tuning tuned = TUNED("gpu"), tuned_half = TUNED("gpu_fp16");
+static const tuning tuned = TUNED("gpu"), tuned_fp16 = TUNED("gpu_fp16");
 
 static bool fits(const device *d)
 {
-    return d->class == CLASS_GPU;
+    return d->family == FAMILY_GPU;
 }
 
-static bool fits_half(const device *d)
+static bool fits_fp16(const device *d)
 {
     return fits(d) && d->settings.precision == PRECISION_FP16;
 }
 
 static size_t packed_count(const device *d, const int *values, int n, int k)
 {
-    return 2 * gemm_tiles_count_half(d, values, n, k);
+    return 2 * gemm_tiles_count_fp16(d, values, n, k);
 }
 
 enum { LINE = 16 }; /* floats of a row that one cache line holds */
@@ -142,7 +142,7 @@ static void pack_as(void *packed, const float *rows, int first, int count, int k
     size_t size = half ? sizeof(uint16_t) : sizeof(float);
     void *to = (char *)packed + (size_t)first * padded * size;
     float *to_float = to;
-    uint16_t *to_half = to;
+    uint16_t *to_fp16 = to;
     if (columns < GEMM_PANEL)
         memset(to, 0, padded * GEMM_PANEL * size);
     else
@@ -153,7 +153,7 @@ static void pack_as(void *packed, const float *rows, int first, int count, int k
             const float *row = rows + j * depth;
             if (half)
                 for (size_t l = i; l < end; l++)
-                    to_half[l * GEMM_PANEL + j] = float_to_half_finite(row[l]);
+                    to_fp16[l * GEMM_PANEL + j] = float_to_fp16_finite(row[l]);
             else
                 for (size_t l = i; l < end; l++) to_float[l * GEMM_PANEL + j] = row[l];
         }
@@ -167,7 +167,7 @@ static void pack(const device *d, const int *values, void *packed, const float *
     pack_as(packed, rows, first, count, k, false);
 }
 
-static void pack_half(const device *d, const int *values, void *packed, const float *rows,
+static void pack_fp16(const device *d, const int *values, void *packed, const float *rows,
                       int first, int count, int n, int k)
 {
     (void)d, (void)values, (void)n;
@@ -179,7 +179,7 @@ static int texel(const int *values)
     return values[IMAGE] ? 16 : 0;
 }
 
-static int texel_half(const int *values)
+static int texel_fp16(const int *values)
 {
     return values[IMAGE] ? 8 : 0;
 }
@@ -211,7 +211,7 @@ static status product(device *d, buf out, buf a, const gemm_weight *w, int m,
     return multiply(d, out, a, w, m, e, scratch, false);
 }
 
-static status product_half(device *d, buf out, buf a, const gemm_weight *w, int m,
+static status product_fp16(device *d, buf out, buf a, const gemm_weight *w, int m,
                            const gemm_epilogue *e, buf scratch)
 {
     return multiply(d, out, a, w, m, e, scratch, true);
@@ -226,12 +226,12 @@ const gemm_implementation gemm_gpu = {.tuned = &tuned,
                                       .scratch = scratch_for,
                                       .product = product};
 
-const gemm_implementation gemm_gpu_half = {.tuned = &tuned_half,
-                                           .fits = fits_half,
-                                           .packed_count = gemm_tiles_count_half,
+const gemm_implementation gemm_gpu_fp16 = {.tuned = &tuned_fp16,
+                                           .fits = fits_fp16,
+                                           .packed_count = gemm_tiles_count_fp16,
                                            .panel = gemm_tiles_panel,
-                                           .pack = pack_half,
-                                           .texel = texel_half,
+                                           .pack = pack_fp16,
+                                           .texel = texel_fp16,
                                            .scratch = scratch_for,
-                                           .product = product_half,
+                                           .product = product_fp16,
                                            .input_error = 0x1p-11};

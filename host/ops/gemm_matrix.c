@@ -2,7 +2,7 @@
  * that keep 16 bits of each input. */
 #include <string.h>
 
-#include "base/half.h"
+#include "base/fp16.h"
 #include "ops/gemm.h"
 #include "ops/op.h"
 
@@ -159,15 +159,15 @@ const gemm_implementation gemm_matrix = {.tuned = &one,
                                          .scratch = scratch_count,
                                          .product = product,
                                          .input_error = 0x1p-9,
-                                         .on = UNIT_16BIT};
+                                         .on = ROOF_16BIT};
 
-const gemm_implementation gemm_matrix_three = {.tuned = &of_three,
-                                               .fits = fits_three,
-                                               .packed_count = packed_count,
-                                               .panel = panel,
-                                               .pack = pack,
-                                               .scratch = scratch_count,
-                                               .product = product,
-                                               .input_error = 0x1p-18,
-                                               .on = UNIT_16BIT,
-                                               .products = three};
+const gemm_implementation gemm_matrix_bf16x3 = {.tuned = &of_three,
+                                                .fits = fits_three,
+                                                .packed_count = packed_count,
+                                                .panel = panel,
+                                                .pack = pack,
+                                                .scratch = scratch_count,
+                                                .product = product,
+                                                .input_error = 0x1p-18,
+                                                .on = ROOF_16BIT,
+                                                .products = three};

@@ -2,7 +2,7 @@
  * half or bfloat16, or three products that keep 16 bits of each input. */
 #include <string.h>
 
-#include "base/half.h"
+#include "base/fp16.h"
 #include "ops/gemm.h"
 #include "ops/op.h"
 
@@ -48,8 +48,8 @@ static gemm_tile tile(const matrix_unit *u, const int *v)
 /* An emulation's exchange included, which only tests have. */
 static uint64_t local_bytes(const device *d, const matrix_unit *u, const int *v)
 {
-    int tiles = (v[MT] + v[NT]) * (unit_parts(d) * v[KT] + 8) * (1 + v[DB]) * 2;
-    return (uint64_t)(tiles + unit_exchange_bytes(d, u, items(u, v)));
+    int tiles = (v[MT] + v[NT]) * (mma_parts(d) * v[KT] + 8) * (1 + v[DB]) * 2;
+    return (uint64_t)(tiles + mma_exchange_bytes(d, u, items(u, v)));
 }
 
 /* Sums, both factors of a step, and what is on its way to local memory. */
@@ -63,19 +63,19 @@ static int floats_of_item(const matrix_unit *u, const int *v, int parts)
 static size_t products(const device *d, const matrix_unit *u, const int *v, int k)
 {
     size_t depth = ceil_div((size_t)k, (size_t)(v[SPLIT] * v[KT])) * (size_t)v[KT];
-    return depth / UNIT_DEPTH * (size_t)(v[WM] / u->m * (v[WN] / u->n)) *
-           (size_t)(unit_parts(d) == 2 ? 3 : 1);
+    return depth / MMA_DEPTH * (size_t)(v[WM] / u->m * (v[WN] / u->n)) *
+           (size_t)(mma_parts(d) == 2 ? 3 : 1);
 }
 
 static bool fits_values(const device *d, const int *v, const int *shape)
 {
     int m = shape[0], n = shape[1];
-    const matrix_unit *u = unit_of(d);
+    const matrix_unit *u = mma_of(d);
     return u && divides(v[WM], v[MT]) && divides(v[WN], v[NT]) && divides(u->m, v[WM]) &&
            divides(u->n, v[WN]) && (size_t)items(u, v) <= d->info.max_work_group &&
            local_bytes(d, u, v) <= d->info.local_bytes &&
-           floats_of_item(u, v, unit_parts(d)) <= u->floats &&
-           unit_products_fit(d, u, products(d, u, v, shape[2])) &&
+           floats_of_item(u, v, mma_parts(d)) <= u->floats &&
+           mma_products_fit(d, u, products(d, u, v, shape[2])) &&
            gemm_tiles_split_fits(d, tile(u, v), shape) &&
            /* no tile of which more than half is for nothing, while there are smaller ones */
            (v[MT] == u->m || v[MT] < 2 * m) && (v[NT] == u->n || v[NT] < 2 * n);
@@ -91,29 +91,29 @@ static const tuning tuned = TUNED("gpu_mma"), tuned_bf16 = TUNED("gpu_mma_bf16")
 
 static bool fits(const device *d)
 {
-    return op_has_unit(d, PRECISION_FP16);
+    return op_has_mma(d, PRECISION_FP16);
 }
 
 static bool fits_bf16(const device *d)
 {
-    return op_has_unit(d, PRECISION_BF16);
+    return op_has_mma(d, PRECISION_BF16);
 }
 
 static bool fits_three(const device *d)
 {
-    return op_has_unit(d, PRECISION_AUTO);
+    return op_has_mma(d, PRECISION_AUTO);
 }
 
 static size_t packed_count(const device *d, const int *values, int n, int k)
 {
-    return (size_t)unit_parts(d) * gemm_tiles_count_half(d, values, n, k);
+    return (size_t)mma_parts(d) * gemm_tiles_count_fp16(d, values, n, k);
 }
 
 /* low: what rounding to bfloat16 leaves, or null. */
 static void pack_row(const device *d, uint16_t *to, uint16_t *low, const float *row, size_t depth)
 {
     if (d->settings.precision == PRECISION_FP16) { /* the largest half stands for infinity */
-        for (size_t l = 0; l < depth; l++) to[l] = float_to_half_finite(row[l]);
+        for (size_t l = 0; l < depth; l++) to[l] = float_to_fp16_finite(row[l]);
         return;
     }
     for (size_t l = 0; l < depth; l++) {
@@ -128,7 +128,7 @@ static void pack(const device *d, const int *values, void *packed, const float *
                  int count, int n, int k)
 {
     (void)values, (void)n;
-    size_t depth = (size_t)k, padded = gemm_tiles_depth(k), parts = (size_t)unit_parts(d);
+    size_t depth = (size_t)k, padded = gemm_tiles_depth(k), parts = (size_t)mma_parts(d);
     uint16_t *to = (uint16_t *)packed + (size_t)first * parts * padded;
     memset(to, 0, GEMM_PANEL * parts * padded * sizeof *to);
     for (size_t j = 0; j < (size_t)count; j++, to += parts * padded)
@@ -137,7 +137,7 @@ static void pack(const device *d, const int *values, void *packed, const float *
 
 static status scratch_for(device *d, const int *values, size_t *count, int m, int n, int k)
 {
-    *count = gemm_tiles_scratch(tile(unit_of(d), values), m, n, k);
+    *count = gemm_tiles_scratch(tile(mma_of(d), values), m, n, k);
     return OK;
 }
 
@@ -145,14 +145,14 @@ static status product(device *d, buf out, buf a, const gemm_weight *w, int m,
                       const gemm_epilogue *e, buf scratch)
 {
     const int *v = w->use.values;
-    const matrix_unit *u = unit_of(d);
-    char values[TUNING_OPTIONS], shape[GEMM_TILES_OPTIONS], units[UNIT_OPTIONS];
+    const matrix_unit *u = mma_of(d);
+    char values[TUNING_OPTIONS], shape[GEMM_TILES_OPTIONS], units[MMA_OPTIONS];
     kernel *k;
     tuning_options(values, w->use.by->tuned, v);
     gemm_tiles_options(shape, w, e, tile(u, v), 4, u->vector);
-    unit_options(units, d, u);
+    mma_options(units, d, u);
     status st = program_get(d, &k, "gemm_mma.cl", "gemm_mma", "%s -DPARTS=%d %s%s", units,
-                            unit_parts(d), shape, values);
+                            mma_parts(d), shape, values);
     return st == OK ? gemm_tiles_launch(d, k, out, a, w, m, e, tile(u, v), scratch) : st;
 }
 
@@ -170,7 +170,7 @@ const gemm_implementation gemm_mma = {.tuned = &tuned,
                                       .scratch = scratch_for,
                                       .product = product,
                                       .input_error = 0x1p-11,
-                                      .on = UNIT_16BIT};
+                                      .on = ROOF_16BIT};
 
 const gemm_implementation gemm_mma_bf16 = {.tuned = &tuned_bf16,
                                            .fits = fits_bf16,
@@ -180,15 +180,15 @@ const gemm_implementation gemm_mma_bf16 = {.tuned = &tuned_bf16,
                                            .scratch = scratch_for,
                                            .product = product,
                                            .input_error = 0x1p-9,
-                                           .on = UNIT_16BIT};
+                                           .on = ROOF_16BIT};
 
-const gemm_implementation gemm_mma_three = {.tuned = &tuned_three,
-                                            .fits = fits_three,
-                                            .packed_count = packed_count,
-                                            .panel = gemm_tiles_panel,
-                                            .pack = pack,
-                                            .scratch = scratch_for,
-                                            .product = product,
-                                            .input_error = 0x1p-18,
-                                            .on = UNIT_16BIT,
-                                            .products = three};
+const gemm_implementation gemm_mma_bf16x3 = {.tuned = &tuned_three,
+                                             .fits = fits_three,
+                                             .packed_count = packed_count,
+                                             .panel = gemm_tiles_panel,
+                                             .pack = pack,
+                                             .scratch = scratch_for,
+                                             .product = product,
+                                             .input_error = 0x1p-18,
+                                             .on = ROOF_16BIT,
+                                             .products = three};

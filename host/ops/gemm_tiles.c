@@ -17,7 +17,7 @@ size_t gemm_tiles_depth(int k)
     return round_up((size_t)k, GEMM_DEPTH);
 }
 
-size_t gemm_tiles_count_half(const device *d, const int *values, int n, int k)
+size_t gemm_tiles_count_fp16(const device *d, const int *values, int n, int k)
 {
     (void)d, (void)values;
     return round_up((size_t)n, GEMM_PANEL) * gemm_tiles_depth(k) / 2;

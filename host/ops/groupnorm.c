@@ -12,7 +12,7 @@ static size_t chunks_of(picture_shape s)
 /* VEC of the kernels for CPUs; 0: those for any device serve. */
 static int row_vector(const device *d, int channels)
 {
-    int vec = d->class == CLASS_CPU ? d->vector_width : 0;
+    int vec = d->family == FAMILY_CPU ? d->vector_width : 0;
     while (vec >= 4 && channels % vec != 0) vec /= 2;
     return vec >= 4 ? vec : 0;
 }

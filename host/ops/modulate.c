@@ -25,7 +25,7 @@ status op_modulate(device *d, buf out, buf x, const modulation *m, int batch, in
     kernel *k;
     int all = batch * tokens, group = op_group(d, 64), alone = op_items(d);
     record_work(d, "modulate", (work){.bytes = 8.0 * batch * tokens * width}, "%dx%d", all, width);
-    if (d->class == CLASS_CPU)
+    if (d->family == FAMILY_CPU)
         return modulate_cpu(d, out, x, m, batch, tokens, width, shift_at, scale_at, epsilon);
     /* items add up in local memory: without, each has a token by itself */
     if ((uint64_t)group * sizeof(float) > d->info.local_bytes) group = 1;

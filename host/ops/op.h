@@ -4,16 +4,16 @@
 
 #include "device/device.h"
 #include "device/launch.h"
+#include "device/mma.h"
 #include "device/probe.h"
 #include "device/program.h"
 #include "device/record.h"
-#include "device/units.h"
 
 /* Largest power of two that is at most `wanted` and that the device allows; 1 for cpu kernels. */
 static inline int op_group(const device *d, int wanted)
 {
     int group = 1;
-    if (d->class == CLASS_CPU) return 1;
+    if (d->family == FAMILY_CPU) return 1;
     while (group * 2 <= wanted && (size_t)group * 2 <= d->info.max_work_group) group *= 2;
     return group;
 }
@@ -38,16 +38,16 @@ static inline arith op_arith(double input_error)
 void op_stays_fp32(device *d, const char *layer, float largest);
 
 /* Whether kernels on a GPU's matrix units serve a device that was opened in this precision. */
-static inline bool op_has_unit(const device *d, precision p)
+static inline bool op_has_mma(const device *d, precision p)
 {
-    return d->class == CLASS_GPU && d->settings.precision == p && unit_of(d);
+    return d->family == FAMILY_GPU && d->settings.precision == p && mma_of(d);
 }
 
 /* How many bf16 numbers kernels with matrix tiles make of an input: 1, or 2 for what fp32 holds; 0
  * where tiles are not to be used. */
 static inline int op_tile_parts(const device *d)
 {
-    if (d->class != CLASS_CPU || !d->feature[FEATURE_AMX_BF16]) return 0;
+    if (d->family != FAMILY_CPU || !d->feature[FEATURE_AMX_BF16]) return 0;
     if (d->settings.precision == PRECISION_FP32) return 0;
     return d->settings.precision == PRECISION_BF16 ? 1 : 2;
 }

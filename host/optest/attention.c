@@ -4,7 +4,7 @@
 
 #include "base/memory.h"
 #include "ops/ops.h"
-#include "optest/trial.h"
+#include "optest/optest.h"
 
 enum { OUT, QKV, SCRATCH };
 
@@ -41,7 +41,7 @@ static size_t rows(int i)
     return (size_t)cases[i].s.batch * (size_t)cases[i].s.tokens;
 }
 
-static void describe(trial_case *c, int i)
+static void describe(optest_case *c, int i)
 {
     attention_shape s = cases[i].s;
     snprintf(c->label, sizeof c->label, "N=%d T=%d H=%d d=%d sd=%g", s.batch, s.tokens, s.heads,
@@ -62,7 +62,7 @@ static void spoil(float *qkv, int i)
     qkv[last * 3 * D + D + d] = NAN;
 }
 
-static status prepare(trial_run *r, int i)
+static status prepare(optest_run *r, int i)
 {
     status st = OK;
     size_t scratch;
@@ -73,17 +73,17 @@ static status prepare(trial_run *r, int i)
     /* where inputs are narrow, not so large that rounding says which score wins */
     if (error > 0.0) deviation = fmin(deviation, sqrt(0.1 / error));
     r->input_error = error;
-    TRY(trial_create(r, TRIAL_RESULT, "out", rows(i) * width(i)));
-    TRY(trial_normal(r, "qkv", rows(i) * 3 * width(i), 0.0, deviation));
+    TRY(optest_create(r, OPTEST_RESULT, "out", rows(i) * width(i)));
+    TRY(optest_normal(r, "qkv", rows(i) * 3 * width(i), 0.0, deviation));
     if (isnan(cases[i].deviation)) spoil(r->arrays[QKV].values, i);
-    TRY(trial_create(r, TRIAL_SCRATCH, "scratch", scratch));
+    TRY(optest_create(r, OPTEST_SCRATCH, "scratch", scratch));
 done:
     return st;
 }
 
-static status launch_case(trial_run *r, int i)
+static status launch_case(optest_run *r, int i)
 {
-    const trial_array *a = r->arrays;
+    const optest_array *a = r->arrays;
     (void)i;
     return op_attention(r->d, a[OUT].b, a[QKV].b, a[SCRATCH].b, r->state);
 }
@@ -120,7 +120,7 @@ static void one_query(double *out, double *scale, const float *item, size_t quer
     }
 }
 
-static void expect(const trial_run *r, int i, int which, double *expected, double *scale)
+static void expect(const optest_run *r, int i, int which, double *expected, double *scale)
 {
     (void)which;
     size_t T = (size_t)cases[i].s.tokens, D = width(i), d = (size_t)cases[i].s.head_dim;
@@ -130,10 +130,10 @@ static void expect(const trial_run *r, int i, int which, double *expected, doubl
                       r->arrays[QKV].values + row / T * T * 3 * D, row % T, column, i);
 }
 
-static void release(trial_run *r)
+static void release(optest_run *r)
 {
     free(r->state);
 }
 
-const trial trial_attention = {
+const optest optest_attention = {
     "attention", sizeof cases / sizeof *cases, describe, prepare, launch_case, expect, release};

@@ -2,7 +2,7 @@
 #include <math.h>
 
 #include "ops/ops.h"
-#include "optest/trial.h"
+#include "optest/optest.h"
 
 enum { LATENTS, IMAGE, NOISE, MASK };
 
@@ -24,7 +24,7 @@ static size_t values(int i)
     return (size_t)cases[i].n * (size_t)cases[i].channels * area(i);
 }
 
-static void describe(trial_case *c, int i)
+static void describe(optest_case *c, int i)
 {
     snprintf(c->label, sizeof c->label, "N=%d C=%d size=%d signal=%g", cases[i].n,
              cases[i].channels, cases[i].size, (double)cases[i].signal);
@@ -33,34 +33,34 @@ static void describe(trial_case *c, int i)
     c->tol = (tolerance){4.0, 4.0};
 }
 
-static status prepare(trial_run *r, int i)
+static status prepare(optest_run *r, int i)
 {
     status st = OK;
-    TRY(trial_normal(r, "latents", values(i), 0.0, 1.0));
-    r->arrays[LATENTS].role = TRIAL_RESULT; /* updated in place */
-    TRY(trial_normal(r, "image", (size_t)cases[i].channels * area(i), 0.0, 1.0));
-    TRY(trial_normal(r, "noise", values(i), 0.0, 1.0));
-    TRY(trial_normal(r, "mask", area(i), 0.0, 1.0));
+    TRY(optest_normal(r, "latents", values(i), 0.0, 1.0));
+    r->arrays[LATENTS].role = OPTEST_RESULT; /* updated in place */
+    TRY(optest_normal(r, "image", (size_t)cases[i].channels * area(i), 0.0, 1.0));
+    TRY(optest_normal(r, "noise", values(i), 0.0, 1.0));
+    TRY(optest_normal(r, "mask", area(i), 0.0, 1.0));
     for (size_t j = 0; j < area(i); j++) {
         float *m = &r->arrays[MASK].values[j];
-        *m = *m > 0.7f ? 1.0f : *m < -0.7f ? 0.0f : (float)trial_uniform(r);
+        *m = *m > 0.7f ? 1.0f : *m < -0.7f ? 0.0f : (float)optest_uniform(r);
     }
 done:
     return st;
 }
 
-static status launch_case(trial_run *r, int i)
+static status launch_case(optest_run *r, int i)
 {
-    const trial_array *a = r->arrays;
+    const optest_array *a = r->arrays;
     const blend_use use = {cases[i].n, cases[i].channels, cases[i].size, cases[i].signal,
                            cases[i].spread};
     return op_blend(r->d, a[LATENTS].b, a[IMAGE].b, a[NOISE].b, a[MASK].b, &use);
 }
 
-static void expect(const trial_run *r, int i, int which, double *expected, double *scale)
+static void expect(const optest_run *r, int i, int which, double *expected, double *scale)
 {
     (void)which;
-    const trial_array *a = r->arrays;
+    const optest_array *a = r->arrays;
     size_t picture = (size_t)cases[i].channels * area(i);
     for (size_t j = 0; j < values(i); j++) {
         double m = (double)a[MASK].values[j % area(i)];
@@ -72,5 +72,5 @@ static void expect(const trial_run *r, int i, int which, double *expected, doubl
     }
 }
 
-const trial trial_blend = {
+const optest optest_blend = {
     "blend", sizeof cases / sizeof *cases, describe, prepare, launch_case, expect, NULL};

@@ -1,8 +1,8 @@
 /* When a result counts as right: one rule for every operator, and the line that reports it.
  *
  * err = the largest |got - expected| / scale, tol = c * eps * sqrt(K): K is the number of rounded
- * terms behind one value, c what is granted beyond a random walk of their roundings. Each trial
- * states both. Where the reference is finite the result must be, and the other way round. */
+ * terms behind one value, c what is granted beyond a random walk of their roundings. Each operator
+ * test states both. Where the reference is finite the result must be, and the other way round. */
 #ifndef DITCL_OPTEST_COMPARE_H
 #define DITCL_OPTEST_COMPARE_H
 

@@ -3,7 +3,7 @@
 #include <math.h>
 
 #include "ops/ops.h"
-#include "optest/trial.h"
+#include "optest/optest.h"
 
 typedef enum { COMBINE, TOKENS, PREPEND } kind;
 
@@ -33,7 +33,7 @@ static int results(int i)
     return of[cases[i].kind] * cases[i].width;
 }
 
-static void describe(trial_case *c, int i)
+static void describe(optest_case *c, int i)
 {
     static const char *const names[] = {"combine", "tokens", "prepend"};
     double values = (double)cases[i].rows * results(i);
@@ -56,33 +56,33 @@ static void widen(float *x, size_t count)
     for (size_t i = 0; i < N; i++) x[i * 5 + 1] = special[i];
 }
 
-static status prepare_prepend(trial_run *r, int i, size_t rows, size_t width)
+static status prepare_prepend(optest_run *r, int i, size_t rows, size_t width)
 {
     status st = OK;
-    TRY(trial_normal(r, "x", rows * (size_t)cases[i].tokens * width, 0.0, 1.0));
-    TRY(trial_table(r, "context", 2 * cases[i].width, rows));
+    TRY(optest_normal(r, "x", rows * (size_t)cases[i].tokens * width, 0.0, 1.0));
+    TRY(optest_table(r, "context", 2 * cases[i].width, rows));
 done:
     return st;
 }
 
-static status prepare(trial_run *r, int i)
+static status prepare(optest_run *r, int i)
 {
     status st = OK;
     size_t rows = (size_t)cases[i].rows, width = (size_t)cases[i].width;
-    TRY(trial_create(r, TRIAL_RESULT, "out", rows * (size_t)results(i)));
+    TRY(optest_create(r, OPTEST_RESULT, "out", rows * (size_t)results(i)));
     if (cases[i].kind == PREPEND) return prepare_prepend(r, i, rows, width);
-    TRY(trial_normal(r, "embedded", rows * width, 0.0, 3.0));
-    TRY(trial_normal(r, "table", CLASSES * width, 0.0, cases[i].wide ? 0.0 : 3.0));
+    TRY(optest_normal(r, "embedded", rows * width, 0.0, 3.0));
+    TRY(optest_normal(r, "table", CLASSES * width, 0.0, cases[i].wide ? 0.0 : 3.0));
     if (cases[i].wide) widen(r->arrays[EMBEDDED].values, rows * width);
-    TRY(trial_ints(r, "labels", rows, CLASSES));
+    TRY(optest_ints(r, "labels", rows, CLASSES));
     r->arrays[LABELS].ints[0] = CLASSES - 1;
 done:
     return st;
 }
 
-static status launch_case(trial_run *r, int i)
+static status launch_case(optest_run *r, int i)
 {
-    const trial_array *a = r->arrays;
+    const optest_array *a = r->arrays;
     int rows = cases[i].rows, width = cases[i].width;
     switch (cases[i].kind) {
     case COMBINE:
@@ -93,17 +93,17 @@ static status launch_case(trial_run *r, int i)
                                    width);
     case PREPEND: break;
     }
-    modulation context = trial_modulation(r, CONTEXT, 2 * width);
+    modulation context = optest_modulation(r, CONTEXT, 2 * width);
     return op_condition_prepend(r->d, a[OUT].b, a[X].b, &context, rows, cases[i].tokens, width);
 }
 
 /* One result of a row: which of its `results`, and its number in width. */
-static double value(const trial_run *r, int i, int row, int part, int j)
+static double value(const optest_run *r, int i, int row, int part, int j)
 {
-    const trial_array *a = r->arrays;
+    const optest_array *a = r->arrays;
     int width = cases[i].width, tokens = cases[i].tokens;
     if (cases[i].kind == PREPEND) {
-        if (part < 2) return (double)trial_row(r, CONTEXT, 2 * width, row)[part * width + j];
+        if (part < 2) return (double)optest_row(r, CONTEXT, 2 * width, row)[part * width + j];
         return (double)a[X].values[(row * tokens + part - 2) * width + j];
     }
     double t = (double)a[EMBEDDED].values[row * width + j];
@@ -112,7 +112,7 @@ static double value(const trial_run *r, int i, int row, int part, int j)
     return (t + y) / (1.0 + exp(-(t + y)));
 }
 
-static void expect(const trial_run *r, int i, int which, double *expected, double *scale)
+static void expect(const optest_run *r, int i, int which, double *expected, double *scale)
 {
     (void)which;
     int width = cases[i].width;
@@ -124,5 +124,5 @@ static void expect(const trial_run *r, int i, int which, double *expected, doubl
             }
 }
 
-const trial trial_condition = {
+const optest optest_condition = {
     "condition", sizeof cases / sizeof *cases, describe, prepare, launch_case, expect, NULL};

@@ -5,7 +5,7 @@
 
 #include "base/memory.h"
 #include "ops/ops.h"
-#include "optest/trial.h"
+#include "optest/optest.h"
 
 enum { OUT, X, AFFINE, RESIDUAL, WEIGHT, BIAS, SCRATCH };
 
@@ -46,7 +46,7 @@ static size_t out_pixels(int i)
     return pixels(i) * (size_t)(cases[i].up * cases[i].up);
 }
 
-static void describe(trial_case *c, int i)
+static void describe(optest_case *c, int i)
 {
     picture_shape s = cases[i].s;
     double in = s.channels, out = cases[i].out_channels, area = (double)s.batch * (double)pixels(i);
@@ -60,7 +60,7 @@ static void describe(trial_case *c, int i)
     c->tol = (tolerance){4.0, 9.0 * in + 8.0};
 }
 
-static status prepare(trial_run *r, int i)
+static status prepare(optest_run *r, int i)
 {
     status st = OK;
     picture_shape s = cases[i].s;
@@ -71,30 +71,30 @@ static status prepare(trial_run *r, int i)
     r->state = w;
     const conv_layer like = {s.height * s.width, in, out, cases[i].up, 0};
     r->input_error = conv_input_error(r->d, like);
-    TRY(trial_create(r, TRIAL_RESULT, "out", batch * out_pixels(i) * Co));
-    TRY(trial_normal(r, "x", batch * pixels(i) * C, 0.0, 1.0));
-    TRY(trial_normal(r, "affine", batch * C * 2, 0.0, 1.0));
-    TRY(trial_normal(r, "residual", batch * out_pixels(i) * Co, 0.0, 1.0));
-    TRY(trial_normal(r, "weight", Co * C * 9, 0.0, 1.0 / sqrt(9.0 * in)));
-    TRY(trial_normal(r, "bias", Co, 0.0, 1.0));
+    TRY(optest_create(r, OPTEST_RESULT, "out", batch * out_pixels(i) * Co));
+    TRY(optest_normal(r, "x", batch * pixels(i) * C, 0.0, 1.0));
+    TRY(optest_normal(r, "affine", batch * C * 2, 0.0, 1.0));
+    TRY(optest_normal(r, "residual", batch * out_pixels(i) * Co, 0.0, 1.0));
+    TRY(optest_normal(r, "weight", Co * C * 9, 0.0, 1.0 / sqrt(9.0 * in)));
+    TRY(optest_normal(r, "bias", Co, 0.0, 1.0));
     TRY(conv_weight_upload(r->d, w, r->arrays[WEIGHT].values, r->arrays[BIAS].values, like,
                            "weight"));
     TRY(conv_scratch(r->d, &scratch, w, s));
-    TRY(trial_create(r, TRIAL_SCRATCH, "scratch", scratch));
+    TRY(optest_create(r, OPTEST_SCRATCH, "scratch", scratch));
 done:
     return st;
 }
 
-static status launch_case(trial_run *r, int i)
+static status launch_case(optest_run *r, int i)
 {
-    const trial_array *a = r->arrays;
+    const optest_array *a = r->arrays;
     conv_use use = {cases[i].norm ? a[AFFINE].b : (buf){0}, cases[i].silu,
                     cases[i].residual ? a[RESIDUAL].b : (buf){0}};
     return op_conv3x3(r->d, a[OUT].b, a[X].b, r->state, cases[i].s, &use, a[SCRATCH].b);
 }
 
 /* The convolution's input at pixel (y, x) of the enlarged picture. */
-static double input_at(const trial_run *r, int i, int n, int y, int x, int c)
+static double input_at(const optest_run *r, int i, int n, int y, int x, int c)
 {
     picture_shape s = cases[i].s;
     int from = (n * s.height + y / cases[i].up) * s.width + x / cases[i].up;
@@ -106,7 +106,7 @@ static double input_at(const trial_run *r, int i, int n, int y, int x, int c)
 
 /* sum over c, dy, dx of weight[o][c][dy][dx] * input(y + dy - 1, x + dx - 1, c); *squares: of the
  * terms. */
-static double one_value(const trial_run *r, int i, const double *input, int y, int x, int o,
+static double one_value(const optest_run *r, int i, const double *input, int y, int x, int o,
                         double *squares)
 {
     int height = cases[i].s.height * cases[i].up, width = cases[i].s.width * cases[i].up;
@@ -130,7 +130,7 @@ static double one_value(const trial_run *r, int i, const double *input, int y, i
 
 /* A value is rounded at the magnitude of its terms, which may cancel, and of its neighbours': some
  * implementations (Winograd) have them in the same sums. */
-static void expect(const trial_run *r, int i, int which, double *expected, double *scale)
+static void expect(const optest_run *r, int i, int which, double *expected, double *scale)
 {
     (void)which;
     picture_shape s = cases[i].s;
@@ -155,12 +155,12 @@ static void expect(const trial_run *r, int i, int which, double *expected, doubl
     free(input);
 }
 
-static void release(trial_run *r)
+static void release(optest_run *r)
 {
     conv_weight *w = r->state;
     if (w) conv_weight_free(r->d, w);
     free(w);
 }
 
-const trial trial_conv = {
+const optest optest_conv = {
     "conv", sizeof cases / sizeof *cases, describe, prepare, launch_case, expect, release};

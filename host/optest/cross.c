@@ -2,7 +2,7 @@
 #include <math.h>
 
 #include "ops/ops.h"
-#include "optest/trial.h"
+#include "optest/optest.h"
 
 enum { OUT, Q, KEYS_VALUES };
 
@@ -31,7 +31,7 @@ static size_t values(int i)
     return (size_t)cases[i].s.batch * (size_t)cases[i].s.tokens * (size_t)width(i);
 }
 
-static void describe(trial_case *c, int i)
+static void describe(optest_case *c, int i)
 {
     attention_shape s = cases[i].s;
     snprintf(c->label, sizeof c->label, "N=%d T=%d H=%d d=%d sd=%g", s.batch, s.tokens, s.heads,
@@ -43,35 +43,35 @@ static void describe(trial_case *c, int i)
     c->tol = (tolerance){4.0 * fmax(1.0, sd * sd), s.head_dim + 2.0};
 }
 
-static status prepare(trial_run *r, int i)
+static status prepare(optest_run *r, int i)
 {
     status st = OK;
     size_t batch = (size_t)cases[i].s.batch, D = (size_t)width(i);
-    TRY(trial_create(r, TRIAL_RESULT, "out", values(i)));
-    TRY(trial_normal(r, "q", values(i), 0.0, cases[i].deviation));
-    TRY(trial_table(r, "keys and values", stride(i), batch));
-    const trial_array *table = &r->arrays[KEYS_VALUES];
+    TRY(optest_create(r, OPTEST_RESULT, "out", values(i)));
+    TRY(optest_normal(r, "q", values(i), 0.0, cases[i].deviation));
+    TRY(optest_table(r, "keys and values", stride(i), batch));
+    const optest_array *table = &r->arrays[KEYS_VALUES];
     for (size_t j = 0; j < table->count; j++)
         if (j / D % 2 == 0) table->values[j] *= (float)cases[i].deviation; /* k of k | v */
 done:
     return st;
 }
 
-static status launch_case(trial_run *r, int i)
+static status launch_case(optest_run *r, int i)
 {
-    const trial_array *a = r->arrays;
-    modulation m = trial_modulation(r, KEYS_VALUES, stride(i));
+    const optest_array *a = r->arrays;
+    modulation m = optest_modulation(r, KEYS_VALUES, stride(i));
     return op_cross(r->d, a[OUT].b, a[Q].b, &m, cases[i].s);
 }
 
-static void expect(const trial_run *r, int i, int which, double *expected, double *scale)
+static void expect(const optest_run *r, int i, int which, double *expected, double *scale)
 {
     (void)which;
-    const trial_array *a = r->arrays;
+    const optest_array *a = r->arrays;
     int T = cases[i].s.tokens, H = cases[i].s.heads, d = cases[i].s.head_dim, D = width(i);
     for (int head = 0; head < cases[i].s.batch * T * H; head++) {
         const float *q = a[Q].values + head * d;
-        const float *first = trial_row(r, KEYS_VALUES, stride(i), head / H / T) + head % H * d;
+        const float *first = optest_row(r, KEYS_VALUES, stride(i), head / H / T) + head % H * d;
         double score[2] = {0.0, 0.0}, weight[2];
         for (int key = 0; key < 2; key++)
             for (int j = 0; j < d; j++)
@@ -88,5 +88,5 @@ static void expect(const trial_run *r, int i, int which, double *expected, doubl
     }
 }
 
-const trial trial_cross = {
+const optest optest_cross = {
     "cross", sizeof cases / sizeof *cases, describe, prepare, launch_case, expect, NULL};

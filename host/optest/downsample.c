@@ -5,7 +5,7 @@
 
 #include "base/memory.h"
 #include "ops/ops.h"
-#include "optest/trial.h"
+#include "optest/optest.h"
 
 enum { OUT, X, WEIGHT, BIAS, PATCHES, PART, PRODUCT };
 
@@ -34,7 +34,7 @@ static int rows_of(int i)
     return cases[i].rows ? cases[i].rows : downsample_rows(shape_of(i));
 }
 
-static void describe(trial_case *c, int i)
+static void describe(optest_case *c, int i)
 {
     double in = cases[i].in, out = cases[i].out, area = cases[i].height * cases[i].width;
     snprintf(c->label, sizeof c->label, "%dx%d C=%d->%d rows=%d", cases[i].height, cases[i].width,
@@ -44,7 +44,7 @@ static void describe(trial_case *c, int i)
     c->tol = (tolerance){4.0, 9.0 * in + 8.0};
 }
 
-static status prepare(trial_run *r, int i)
+static status prepare(optest_run *r, int i)
 {
     status st = OK;
     int rows = rows_of(i), k = 9 * cases[i].in;
@@ -52,13 +52,13 @@ static status prepare(trial_run *r, int i)
     const gemm_weight like = {.n = cases[i].out, .k = k};
     r->input_error = gemm_input_error(r->d, rows, cases[i].out, k);
     TRY(gemm_scratch(r->d, &product, &like, rows));
-    TRY(trial_create(r, TRIAL_RESULT, "out", (size_t)pixels(i) * out));
-    TRY(trial_normal(r, "x", (size_t)cases[i].height * (size_t)cases[i].width * in, 0.0, 1.0));
-    TRY(trial_normal(r, "weight", out * in * 9, 0.0, 1.0 / sqrt((double)k)));
-    TRY(trial_normal(r, "bias", out, 0.0, 1.0));
-    TRY(trial_create(r, TRIAL_SCRATCH, "patches", (size_t)rows * in * 9));
-    TRY(trial_create(r, TRIAL_SCRATCH, "part", (size_t)rows * out));
-    TRY(trial_create(r, TRIAL_SCRATCH, "scratch", product));
+    TRY(optest_create(r, OPTEST_RESULT, "out", (size_t)pixels(i) * out));
+    TRY(optest_normal(r, "x", (size_t)cases[i].height * (size_t)cases[i].width * in, 0.0, 1.0));
+    TRY(optest_normal(r, "weight", out * in * 9, 0.0, 1.0 / sqrt((double)k)));
+    TRY(optest_normal(r, "bias", out, 0.0, 1.0));
+    TRY(optest_create(r, OPTEST_SCRATCH, "patches", (size_t)rows * in * 9));
+    TRY(optest_create(r, OPTEST_SCRATCH, "part", (size_t)rows * out));
+    TRY(optest_create(r, OPTEST_SCRATCH, "scratch", product));
     TRY(memory_alloc(&r->state, 1, sizeof(gemm_weight)));
     TRY(gemm_weight_upload(r->d, r->state, r->arrays[WEIGHT].values, r->arrays[BIAS].values, rows,
                            cases[i].out, k, "packed weight"));
@@ -66,15 +66,15 @@ done:
     return st;
 }
 
-static status launch_case(trial_run *r, int i)
+static status launch_case(optest_run *r, int i)
 {
-    const trial_array *a = r->arrays;
+    const optest_array *a = r->arrays;
     const downsample_room room = {rows_of(i), a[PATCHES].b, a[PART].b, a[PRODUCT].b};
     return op_downsample(r->d, a[OUT].b, a[X].b, r->state, shape_of(i), &room);
 }
 
 /* A value is rounded at the magnitude of its terms, which may cancel. */
-static void expect(const trial_run *r, int i, int which, double *expected, double *scale)
+static void expect(const optest_run *r, int i, int which, double *expected, double *scale)
 {
     (void)which;
     const float *x = r->arrays[X].values, *weight = r->arrays[WEIGHT].values;
@@ -98,11 +98,11 @@ static void expect(const trial_run *r, int i, int which, double *expected, doubl
         }
 }
 
-static void release(trial_run *r)
+static void release(optest_run *r)
 {
     if (r->state) gemm_weight_free(r->d, r->state);
     free(r->state);
 }
 
-const trial trial_downsample = {
+const optest optest_downsample = {
     "downsample", sizeof cases / sizeof *cases, describe, prepare, launch_case, expect, release};

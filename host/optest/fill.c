@@ -1,6 +1,6 @@
 /* Trial of fill. */
 #include "ops/ops.h"
-#include "optest/trial.h"
+#include "optest/optest.h"
 
 enum { OUT };
 
@@ -10,27 +10,27 @@ static const struct {
 } cases[] = {{1, 0.0f},   {2, 1.0f},    {63, -3.5f},      {64, 1e-40f},
              {65, 3e38f}, {1009, 0.1f}, {100003, -1e-30f}};
 
-static void describe(trial_case *c, int i)
+static void describe(optest_case *c, int i)
 {
     snprintf(c->label, sizeof c->label, "n=%d value=%g", cases[i].count, (double)cases[i].value);
     c->bytes = 4.0 * cases[i].count;
 }
 
-static status prepare(trial_run *r, int i)
+static status prepare(optest_run *r, int i)
 {
-    return trial_create(r, TRIAL_RESULT, "out", (size_t)cases[i].count);
+    return optest_create(r, OPTEST_RESULT, "out", (size_t)cases[i].count);
 }
 
-static status launch_case(trial_run *r, int i)
+static status launch_case(optest_run *r, int i)
 {
     return op_fill(r->d, r->arrays[OUT].b, (size_t)cases[i].count, cases[i].value);
 }
 
-static void expect(const trial_run *r, int i, int which, double *expected, double *scale)
+static void expect(const optest_run *r, int i, int which, double *expected, double *scale)
 {
     (void)r, (void)which, (void)scale;
     for (int j = 0; j < cases[i].count; j++) expected[j] = (double)cases[i].value;
 }
 
-const trial trial_fill = {
+const optest optest_fill = {
     "fill", sizeof cases / sizeof *cases, describe, prepare, launch_case, expect, NULL};

@@ -4,7 +4,7 @@
 
 #include "base/memory.h"
 #include "ops/ops.h"
-#include "optest/trial.h"
+#include "optest/optest.h"
 
 enum { OUT, A, WEIGHT, BIAS, RESIDUAL, GATE, ROWS, SCRATCH };
 
@@ -79,7 +79,7 @@ static int stride(int i)
     return GATE_AT + cases[i].n + 2;
 }
 
-static void describe(trial_case *c, int i)
+static void describe(optest_case *c, int i)
 {
     static const char *const names[] = {"", " gelu", " silu"};
     double m = cases[i].m, n = cases[i].n, k = cases[i].k;
@@ -91,7 +91,7 @@ static void describe(trial_case *c, int i)
     c->tol = (tolerance){4.0, k + 8.0};
 }
 
-static status prepare(trial_run *r, int i)
+static status prepare(optest_run *r, int i)
 {
     status st = OK;
     size_t m = (size_t)cases[i].m, n = (size_t)cases[i].n, k = (size_t)cases[i].k, scratch;
@@ -99,13 +99,13 @@ static status prepare(trial_run *r, int i)
     const gemm_weight like = {.n = cases[i].n, .k = cases[i].k};
     r->input_error = gemm_input_error(r->d, cases[i].m, cases[i].n, cases[i].k);
     TRY(gemm_scratch(r->d, &scratch, &like, cases[i].m));
-    TRY(trial_create(r, TRIAL_RESULT, "out", m * n));
-    TRY(trial_normal(r, "a", m * k, 0.0, 1.0));
-    TRY(trial_normal(r, "weight", n * k, 0.0, 1.0 / sqrt((double)k)));
-    TRY(trial_normal(r, "bias", n, 0.0, 1.0));
-    TRY(trial_normal(r, "residual", (size_t)cases[i].residual_rows * n, 0.0, 1.0));
-    TRY(trial_table(r, "gate", stride(i), items));
-    TRY(trial_create(r, TRIAL_SCRATCH, "scratch", scratch));
+    TRY(optest_create(r, OPTEST_RESULT, "out", m * n));
+    TRY(optest_normal(r, "a", m * k, 0.0, 1.0));
+    TRY(optest_normal(r, "weight", n * k, 0.0, 1.0 / sqrt((double)k)));
+    TRY(optest_normal(r, "bias", n, 0.0, 1.0));
+    TRY(optest_normal(r, "residual", (size_t)cases[i].residual_rows * n, 0.0, 1.0));
+    TRY(optest_table(r, "gate", stride(i), items));
+    TRY(optest_create(r, OPTEST_SCRATCH, "scratch", scratch));
     TRY(memory_alloc(&r->state, 1, sizeof(gemm_weight)));
     TRY(gemm_weight_upload(r->d, r->state, r->arrays[WEIGHT].values, r->arrays[BIAS].values,
                            cases[i].m, cases[i].n, cases[i].k, "packed weight"));
@@ -113,16 +113,16 @@ done:
     return st;
 }
 
-static void release(trial_run *r)
+static void release(optest_run *r)
 {
     if (r->state) gemm_weight_free(r->d, r->state);
     free(r->state);
 }
 
-static status launch_case(trial_run *r, int i)
+static status launch_case(optest_run *r, int i)
 {
-    const trial_array *a = r->arrays;
-    modulation gate = trial_modulation(r, GATE, stride(i));
+    const optest_array *a = r->arrays;
+    modulation gate = optest_modulation(r, GATE, stride(i));
     gemm_epilogue e = {.act = cases[i].act,
                        .residual = cases[i].residual_rows ? a[RESIDUAL].b : (buf){0},
                        .residual_rows = cases[i].residual_rows,
@@ -142,10 +142,10 @@ static double activate(double x, activation act)
 }
 
 /* A value is rounded at the magnitude of its terms; its own may be anything: terms cancel. */
-static void expect(const trial_run *r, int i, int which, double *expected, double *scale)
+static void expect(const optest_run *r, int i, int which, double *expected, double *scale)
 {
     (void)which;
-    const trial_array *a = r->arrays;
+    const optest_array *a = r->arrays;
     int M = cases[i].m, N = cases[i].n, K = cases[i].k;
     int tokens = cases[i].tokens, back = cases[i].residual_rows;
     for (int m = 0; m < M; m++)
@@ -160,7 +160,7 @@ static void expect(const trial_run *r, int i, int which, double *expected, doubl
             }
             y = activate(y, cases[i].act);
             if (tokens) {
-                double gate = (double)trial_row(r, GATE, stride(i), m / tokens)[GATE_AT + n];
+                double gate = (double)optest_row(r, GATE, stride(i), m / tokens)[GATE_AT + n];
                 y *= gate;
                 squares *= gate * gate;
             }
@@ -174,5 +174,5 @@ static void expect(const trial_run *r, int i, int which, double *expected, doubl
         }
 }
 
-const trial trial_gemm = {
+const optest optest_gemm = {
     "gemm", sizeof cases / sizeof *cases, describe, prepare, launch_case, expect, release};

@@ -4,7 +4,7 @@
 #include <math.h>
 
 #include "ops/ops.h"
-#include "optest/trial.h"
+#include "optest/optest.h"
 
 enum { OUT, X, WEIGHT, BIAS, SCRATCH }; /* statistics */
 enum { AFFINE = 2 };                    /* apply */
@@ -55,7 +55,7 @@ static double terms(int i)
     return fmin(256.0, (double)pixels(i)) * cases[i].s.channels / cases[i].groups;
 }
 
-static void describe(trial_case *c, int i)
+static void describe(optest_case *c, int i)
 {
     picture_shape s = cases[i].s;
     double values = (double)s.batch * (double)pixels(i) * s.channels;
@@ -76,32 +76,32 @@ static void describe(trial_case *c, int i)
     if (!cases[i].groups && !cases[i].norm && !cases[i].silu) c->tol.c = 0.0;
 }
 
-static status prepare(trial_run *r, int i)
+static status prepare(optest_run *r, int i)
 {
     status st = OK;
     picture_shape s = cases[i].s;
     size_t batch = (size_t)s.batch, C = (size_t)s.channels, area = pixels(i);
     if (cases[i].groups) {
-        TRY(trial_create(r, TRIAL_RESULT, "affine", batch * C * 2));
-        TRY(trial_normal(r, "x", batch * area * C, cases[i].mean, 1.0));
-        TRY(trial_normal(r, "weight", C, 1.0, 0.5));
-        TRY(trial_normal(r, "bias", C, 0.0, 1.0));
-        TRY(trial_create(r, TRIAL_SCRATCH, "scratch", groupnorm_scratch(s, cases[i].groups)));
+        TRY(optest_create(r, OPTEST_RESULT, "affine", batch * C * 2));
+        TRY(optest_normal(r, "x", batch * area * C, cases[i].mean, 1.0));
+        TRY(optest_normal(r, "weight", C, 1.0, 0.5));
+        TRY(optest_normal(r, "bias", C, 0.0, 1.0));
+        TRY(optest_create(r, OPTEST_SCRATCH, "scratch", groupnorm_scratch(s, cases[i].groups)));
         goto done;
     }
     int height = s.height * cases[i].up, width = s.width * cases[i].up;
     size_t border = 2 * (size_t)cases[i].pad;
     size_t out = ((size_t)height + border) * ((size_t)width + border) + slack(i);
-    TRY(trial_create(r, TRIAL_RESULT, "out", batch * out * C));
-    TRY(trial_normal(r, "x", batch * area * C, 0.0, 2.0));
-    TRY(trial_normal(r, "affine", batch * C * 2, 0.0, 1.0));
+    TRY(optest_create(r, OPTEST_RESULT, "out", batch * out * C));
+    TRY(optest_normal(r, "x", batch * area * C, 0.0, 2.0));
+    TRY(optest_normal(r, "affine", batch * C * 2, 0.0, 1.0));
 done:
     return st;
 }
 
-static status launch_case(trial_run *r, int i)
+static status launch_case(optest_run *r, int i)
 {
-    const trial_array *a = r->arrays;
+    const optest_array *a = r->arrays;
     if (cases[i].groups)
         return op_groupnorm_statistics(r->d, a[OUT].b, a[X].b, a[WEIGHT].b, a[BIAS].b, a[SCRATCH].b,
                                        cases[i].s, cases[i].groups, epsilon(i));
@@ -110,9 +110,9 @@ static status launch_case(trial_run *r, int i)
     return op_groupnorm_apply(r->d, a[OUT].b, a[X].b, cases[i].s, &use);
 }
 
-static void expect_statistics(const trial_run *r, int i, double *expected, double *scale)
+static void expect_statistics(const optest_run *r, int i, double *expected, double *scale)
 {
-    const trial_array *a = r->arrays;
+    const optest_array *a = r->arrays;
     size_t C = (size_t)cases[i].s.channels, wide = C / (size_t)cases[i].groups, area = pixels(i);
     for (size_t n = 0; n < (size_t)cases[i].s.batch; n++)
         for (size_t c = 0; c < C; c++) {
@@ -136,7 +136,7 @@ static void expect_statistics(const trial_run *r, int i, double *expected, doubl
 }
 
 /* The value of pixel (y, x) of the upsampled picture, 0 outside of it. */
-static double value_at(const trial_run *r, int i, int n, int y, int x, int c, double *scale)
+static double value_at(const optest_run *r, int i, int n, int y, int x, int c, double *scale)
 {
     picture_shape s = cases[i].s;
     if (y < 0 || x < 0 || y >= s.height * cases[i].up || x >= s.width * cases[i].up) return 0.0;
@@ -150,7 +150,7 @@ static double value_at(const trial_run *r, int i, int n, int y, int x, int c, do
     return cases[i].silu ? v / (1.0 + exp(-v)) : v;
 }
 
-static void expect(const trial_run *r, int i, int which, double *expected, double *scale)
+static void expect(const optest_run *r, int i, int which, double *expected, double *scale)
 {
     (void)which;
     if (cases[i].groups) {
@@ -169,5 +169,5 @@ static void expect(const trial_run *r, int i, int which, double *expected, doubl
     }
 }
 
-const trial trial_groupnorm = {
+const optest optest_groupnorm = {
     "groupnorm", sizeof cases / sizeof *cases, describe, prepare, launch_case, expect, NULL};

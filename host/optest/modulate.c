@@ -2,7 +2,7 @@
 #include <math.h>
 
 #include "ops/ops.h"
-#include "optest/trial.h"
+#include "optest/optest.h"
 
 enum { OUT, X, VALUES };
 
@@ -26,7 +26,7 @@ static int stride(int i)
     return 6 * cases[i].width;
 }
 
-static void describe(trial_case *c, int i)
+static void describe(optest_case *c, int i)
 {
     double values = (double)cases[i].batch * cases[i].tokens * cases[i].width;
     snprintf(c->label, sizeof c->label, "N=%d T=%d D=%d mean=%g", cases[i].batch, cases[i].tokens,
@@ -36,35 +36,35 @@ static void describe(trial_case *c, int i)
     c->tol = (tolerance){4.0, 4.0};
 }
 
-static status prepare(trial_run *r, int i)
+static status prepare(optest_run *r, int i)
 {
     status st = OK;
     size_t batch = (size_t)cases[i].batch;
     size_t values = batch * (size_t)cases[i].tokens * (size_t)cases[i].width;
-    TRY(trial_create(r, TRIAL_RESULT, "out", values));
-    TRY(trial_normal(r, "x", values, cases[i].mean, 1.0));
-    TRY(trial_table(r, "modulation", stride(i), batch));
+    TRY(optest_create(r, OPTEST_RESULT, "out", values));
+    TRY(optest_normal(r, "x", values, cases[i].mean, 1.0));
+    TRY(optest_table(r, "modulation", stride(i), batch));
 done:
     return st;
 }
 
-static status launch_case(trial_run *r, int i)
+static status launch_case(optest_run *r, int i)
 {
-    const trial_array *a = r->arrays;
+    const optest_array *a = r->arrays;
     int D = cases[i].width;
-    modulation m = trial_modulation(r, VALUES, stride(i));
+    modulation m = optest_modulation(r, VALUES, stride(i));
     return op_modulate(r->d, a[OUT].b, a[X].b, &m, cases[i].batch, cases[i].tokens, D, 3 * D, 4 * D,
                        epsilon(i));
 }
 
-static void expect(const trial_run *r, int i, int which, double *expected, double *scale)
+static void expect(const optest_run *r, int i, int which, double *expected, double *scale)
 {
     (void)which;
-    const trial_array *a = r->arrays;
+    const optest_array *a = r->arrays;
     int D = cases[i].width, T = cases[i].tokens;
     for (int token = 0; token < cases[i].batch * T; token++) {
         const float *x = a[X].values + token * D;
-        const float *shift = trial_row(r, VALUES, stride(i), token / T) + 3 * D;
+        const float *shift = optest_row(r, VALUES, stride(i), token / T) + 3 * D;
         const float *factor = shift + D;
         double mean = 0.0, variance = 0.0;
         for (int j = 0; j < D; j++) mean += (double)x[j] / D;
@@ -80,5 +80,5 @@ static void expect(const trial_run *r, int i, int which, double *expected, doubl
     }
 }
 
-const trial trial_modulate = {
+const optest optest_modulate = {
     "modulate", sizeof cases / sizeof *cases, describe, prepare, launch_case, expect, NULL};

@@ -1,7 +1,7 @@
 /* Trial of patchify: the orders of DiT's PatchEmbed (a convolution's weights, flattened) and of its
  * unpatchify (einsum nhwpqc -> nchpwq). */
 #include "ops/ops.h"
-#include "optest/trial.h"
+#include "optest/optest.h"
 
 enum { OUT, IN };
 
@@ -38,7 +38,7 @@ static void counts(int i, size_t *latents, size_t *results)
     *results = (size_t)cases[i].batch * picture;
 }
 
-static void describe(trial_case *c, int i)
+static void describe(optest_case *c, int i)
 {
     static const char *const names[] = {"patchify", "unpatchify", "to_pixels"};
     size_t latents, results;
@@ -53,18 +53,18 @@ static void describe(trial_case *c, int i)
     }
 }
 
-static status prepare(trial_run *r, int i)
+static status prepare(optest_run *r, int i)
 {
     status st = OK;
     size_t latents, results;
     counts(i, &latents, &results);
-    TRY(trial_create(r, TRIAL_RESULT, "out", results));
-    TRY(trial_normal(r, "in", latents, 0.0, 1.0));
+    TRY(optest_create(r, OPTEST_RESULT, "out", results));
+    TRY(optest_normal(r, "in", latents, 0.0, 1.0));
 done:
     return st;
 }
 
-static status launch_case(trial_run *r, int i)
+static status launch_case(optest_run *r, int i)
 {
     buf out = r->arrays[OUT].b, in = r->arrays[IN].b;
     int channels = cases[i].channels, size = cases[i].size, patch = cases[i].patch;
@@ -80,7 +80,7 @@ static status launch_case(trial_run *r, int i)
 }
 
 /* Walks the picture's side; n, c, y, x is one latent. */
-static void expect(const trial_run *r, int i, int which, double *expected, double *scale)
+static void expect(const optest_run *r, int i, int which, double *expected, double *scale)
 {
     (void)which, (void)scale;
     const float *in = r->arrays[IN].values;
@@ -105,5 +105,5 @@ static void expect(const trial_run *r, int i, int which, double *expected, doubl
                 }
 }
 
-const trial trial_patchify = {
+const optest optest_patchify = {
     "patchify", sizeof cases / sizeof *cases, describe, prepare, launch_case, expect, NULL};

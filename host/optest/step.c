@@ -3,7 +3,7 @@
 #include <math.h>
 
 #include "ops/ops.h"
-#include "optest/trial.h"
+#include "optest/optest.h"
 
 enum { LATENTS, FLAG, MODEL, NOISE, ROWS, KEPT };
 
@@ -57,7 +57,7 @@ static int channels_out(int i)
     return cases[i].channels * (cases[i].learned ? 2 : 1);
 }
 
-static void describe(trial_case *c, int i)
+static void describe(optest_case *c, int i)
 {
     static const char *const ills[] = {"", " NaN", " Inf"};
     double values = (double)cases[i].n * (double)picture(i);
@@ -73,9 +73,9 @@ static void describe(trial_case *c, int i)
 }
 
 /* Three steps' rows, each unlike the others; the one in use has coefficients of a real step. */
-static status make_rows(trial_run *r, int i)
+static status make_rows(optest_run *r, int i)
 {
-    status st = trial_normal(r, "rows", STEPS * STEP_ROW_FLOATS, 0.0, 1.0);
+    status st = optest_normal(r, "rows", STEPS * STEP_ROW_FLOATS, 0.0, 1.0);
     if (st != OK) return st;
     bool reads = cases[i].keeps == KEEPS;
     /* x0_x x0_o eps_x eps_o clip to_x0 to_eps to_x noise log_min log_max to_kept keep_x0 keep_eps
@@ -90,28 +90,28 @@ static status make_rows(trial_run *r, int i)
     return OK;
 }
 
-static void make_ill(trial_run *r, float *values, size_t count, ailment ill)
+static void make_ill(optest_run *r, float *values, size_t count, ailment ill)
 {
     if (ill == SOUND) return;
-    size_t at = (size_t)(trial_uniform(r) * (double)count);
+    size_t at = (size_t)(optest_uniform(r) * (double)count);
     values[at] = ill == NAN_INSIDE ? NAN : -INFINITY;
 }
 
-static status prepare(trial_run *r, int i)
+static status prepare(optest_run *r, int i)
 {
     status st = OK;
     size_t n = (size_t)cases[i].n, pictures = FIRST + n + BEHIND;
-    TRY(trial_normal(r, "latents", pictures * picture(i), 0.0, 1.0));
-    r->arrays[LATENTS].role = TRIAL_RESULT; /* updated in place */
-    TRY(trial_create(r, TRIAL_FLAG, "flag", 1));
+    TRY(optest_normal(r, "latents", pictures * picture(i), 0.0, 1.0));
+    r->arrays[LATENTS].role = OPTEST_RESULT; /* updated in place */
+    TRY(optest_create(r, OPTEST_FLAG, "flag", 1));
     size_t batch = n * (cases[i].guided ? 2 : 1);
-    TRY(trial_normal(r, "model", batch * (size_t)channels_out(i) * area(i), 0.0, 1.0));
-    TRY(trial_normal(r, "noise", pictures * picture(i), 0.0, 1.0));
+    TRY(optest_normal(r, "model", batch * (size_t)channels_out(i) * area(i), 0.0, 1.0));
+    TRY(optest_normal(r, "noise", pictures * picture(i), 0.0, 1.0));
     for (size_t j = 0; !cases[i].noisy && j < pictures * picture(i); j++)
         r->arrays[NOISE].values[j] = NAN; /* a quiet step must not look at it */
     TRY(make_rows(r, i));
-    TRY(trial_normal(r, "kept", pictures * picture(i), 0.0, 1.0));
-    r->arrays[KEPT].role = TRIAL_RESULT;
+    TRY(optest_normal(r, "kept", pictures * picture(i), 0.0, 1.0));
+    r->arrays[KEPT].role = OPTEST_RESULT;
     for (size_t j = 0; cases[i].keeps == KEEPS_FIRST && j < n * picture(i); j++)
         r->arrays[KEPT].values[FIRST * picture(i) + j] = NAN; /* nothing was kept yet */
     make_ill(r, r->arrays[LATENTS].values + FIRST * picture(i), n * picture(i), cases[i].ill);
@@ -119,9 +119,9 @@ done:
     return st;
 }
 
-static status launch_case(trial_run *r, int i)
+static status launch_case(optest_run *r, int i)
 {
-    const trial_array *a = r->arrays;
+    const optest_array *a = r->arrays;
     step_use use = {.step = STEP,
                     .first = FIRST,
                     .n = cases[i].n,
@@ -138,7 +138,7 @@ static status launch_case(trial_run *r, int i)
 }
 
 /* Picture b of the batch, channel c, value j of it: the new latent; *kept: what is kept. */
-static double update(const trial_run *r, int i, size_t b, size_t c, size_t j, double *kept)
+static double update(const optest_run *r, int i, size_t b, size_t c, size_t j, double *kept)
 {
     const float *row = r->arrays[ROWS].values + STEP * STEP_ROW_FLOATS;
     const float *model = r->arrays[MODEL].values;
@@ -164,10 +164,10 @@ static double update(const trial_run *r, int i, size_t b, size_t c, size_t j, do
     return cases[i].noisy ? next + sigma * (double)r->arrays[NOISE].values[at] : next;
 }
 
-static void expect(const trial_run *r, int i, int which, double *expected, double *scale)
+static void expect(const optest_run *r, int i, int which, double *expected, double *scale)
 {
     (void)scale;
-    if (r->arrays[which].role == TRIAL_FLAG) {
+    if (r->arrays[which].role == OPTEST_FLAG) {
         expected[0] = cases[i].ill != SOUND;
         return;
     }
@@ -182,5 +182,5 @@ static void expect(const trial_run *r, int i, int which, double *expected, doubl
             }
 }
 
-const trial trial_step = {
+const optest optest_step = {
     "step", sizeof cases / sizeof *cases, describe, prepare, launch_case, expect, NULL};

@@ -18,7 +18,7 @@ static const float CANARY = 12345.678f;
 
 typedef struct workload_kind {
     const char *op;
-    const char *(*class)(const int *s);
+    const char *(*family)(const int *s);
     double (*flops)(const int *s);
     void (*sizes)(workload *w); /* n_*; by set_rows n_rows, row_floats, place */
     void (*expect)(const workload *w, int row, double *out);
@@ -68,7 +68,7 @@ static void set_rows(workload *w, size_t of, size_t row, size_t step, double cos
 enum { FEW = 128, NARROW = 64 }; /* fewer than these */
 enum { SEGMENT = 16 };           /* results in a row that are compared together */
 
-static const char *product_class(const int *s)
+static const char *product_bucket(const int *s)
 {
     return s[0] < FEW                       ? "products of few rows"
            : s[1] < NARROW || s[2] < NARROW ? "narrow products"
@@ -144,7 +144,7 @@ static attention_shape attention_of(const workload *w)
     return (attention_shape){w->shape[0], w->shape[1], w->shape[2], w->shape[3]};
 }
 
-static const char *attention_class(const int *s)
+static const char *attention_bucket(const int *s)
 {
     return s[3] > 128 ? "attention, wide heads" : "attention";
 }
@@ -207,7 +207,7 @@ static picture_shape picture_of(const workload *w)
     return (picture_shape){1, height, pixels / height, w->shape[1]};
 }
 
-static const char *conv_class(const int *s)
+static const char *conv_bucket(const int *s)
 {
     return s[1] < NARROW || s[2] < NARROW ? "3x3, few channels"
            : s[3] == 1                    ? "3x3 convolutions"
@@ -401,11 +401,11 @@ static status enter_nothing(workload *w, workload_entry *e, size_t *scratch)
 }
 
 static const workload_kind kinds[] = {
-    {"gemm", product_class, product_flops, product_sizes, product_expect, product_enter,
+    {"gemm", product_bucket, product_flops, product_sizes, product_expect, product_enter,
      product_queue},
-    {"attention", attention_class, attention_flops, attention_sizes, attention_expect,
+    {"attention", attention_bucket, attention_flops, attention_sizes, attention_expect,
      attention_enter, attention_queue},
-    {"conv", conv_class, conv_flops, conv_sizes, conv_expect, conv_enter, conv_queue},
+    {"conv", conv_bucket, conv_flops, conv_sizes, conv_expect, conv_enter, conv_queue},
     {"modulate", no_class, no_flops, modulate_sizes, modulate_expect, enter_nothing,
      modulate_queue},
     {"groupnorm", no_class, no_flops, groupnorm_sizes, groupnorm_expect, groupnorm_enter,
@@ -419,10 +419,10 @@ static const workload_kind *find(const char *op)
     return NULL;
 }
 
-const char *workload_class(const char *op, const int *shape)
+const char *workload_bucket(const char *op, const int *shape)
 {
     const workload_kind *k = find(op);
-    return k ? k->class(shape) : "";
+    return k ? k->family(shape) : "";
 }
 
 double workload_flops(const char *op, const int *shape)

@@ -45,7 +45,7 @@ unsigned workload_usual(const char *op);
 void workload_close(workload *w);
 
 /* What shapes are called whose kernels are much alike: "products", "products of few rows". */
-const char *workload_class(const char *op, const int *shape);
+const char *workload_bucket(const char *op, const int *shape);
 
 /* Operations that the formula counts. */
 double workload_flops(const char *op, const int *shape);

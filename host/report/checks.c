@@ -103,17 +103,17 @@ static void put_arithmetic(json_build *b, json_t *in, const device *d, const cha
         if (ran >> i & 1) json_put_text(b, list, NULL, arith_names[i]);
 }
 
-static status check_one(FILE *to, device *d, const trial *t, const report_request *q,
-                        trial_tally *all)
+static status check_one(FILE *to, device *d, const optest *t, const report_request *q,
+                        optest_tally *all)
 {
-    trial_tally tally;
+    optest_tally tally;
     char doing[80];
     int before = kernels_of(d);
     snprintf(doing, sizeof doing, "checking %s", t->name);
     send_during(to, doing);
     memset(&d->ran, 0, sizeof d->ran);
     double start = clock_seconds();
-    status checked = trial_check(d, t, q->seed, q->small, true, to, &tally);
+    status checked = optest_check(d, t, q->seed, q->small, true, to, &tally);
     double seconds = clock_seconds() - start;
     if (checked == ERR_MEMORY) return checked;
     if (checked != OK) { /* a device that cannot run the operator fails it; the next may run */
@@ -147,14 +147,14 @@ static bool is_asked_for(const report_request *q, const char *name)
     return asked;
 }
 
-status report_checks(FILE *to, device *d, const report_request *q, trial_tally *all)
+status report_checks(FILE *to, device *d, const report_request *q, optest_tally *all)
 {
     status st = OK;
-    for (int i = 0; trials[i]; i++) {
-        if (is_asked_for(q, trials[i]->name))
-            TRY(check_one(to, d, trials[i], q, all));
+    for (int i = 0; optests[i]; i++) {
+        if (is_asked_for(q, optests[i]->name))
+            TRY(check_one(to, d, optests[i], q, all));
         else
-            TRY(send_skipped(to, trials[i]->name, "only other operators were asked for"));
+            TRY(send_skipped(to, optests[i]->name, "only other operators were asked for"));
     }
 done:
     return st;

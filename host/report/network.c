@@ -26,7 +26,7 @@ done:
     return st;
 }
 
-status report_network(FILE *to, device *d, trial_tally *checks)
+status report_network(FILE *to, device *d, optest_tally *checks)
 {
     network_result result = {.error = 0};
     send_during(to, "running a small network");

@@ -170,7 +170,7 @@ static status send_settings(FILE *to, const device *d)
 {
     json_build b;
     json_t *all = json_build_begin(&b);
-    json_put_text(&b, all, "kernels", kernel_class_names[d->class]);
+    json_put_text(&b, all, "kernels", kernel_family_names[d->family]);
     json_put_text(&b, all, "precision", precision_names[d->settings.precision]);
     json_put_int(&b, all, "vector_width", d->vector_width);
     if (d->feature[FEATURE_SUBGROUPS]) json_put_int(&b, all, "sub_group_size", d->subgroups.size);
@@ -182,7 +182,7 @@ static status send_settings(FILE *to, const device *d)
 
 status report_send_device(FILE *to, device *d, const report_request *q)
 {
-    trial_tally all = {0};
+    optest_tally all = {0};
     char counts[64];
     status st = OK;
     TRY(send_features(to, d));

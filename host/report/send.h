@@ -12,7 +12,7 @@
 #ifndef DITCL_REPORT_SEND_H
 #define DITCL_REPORT_SEND_H
 
-#include "optest/trial.h"
+#include "optest/optest.h"
 #include "report/report.h"
 
 enum { MESSAGE_PART = 1, MESSAGE_END = 2 };
@@ -29,9 +29,9 @@ status send_skipped(FILE *to, const char *what, const char *why);
 void report_put(json_build *b, json_t *in, const char *key, const char *words);
 
 /* The parts of report_send_device. */
-status report_checks(FILE *to, device *d, const report_request *q, trial_tally *all);
+status report_checks(FILE *to, device *d, const report_request *q, optest_tally *all);
 /* A network that is wrong is one failed check more. */
-status report_network(FILE *to, device *d, trial_tally *all);
+status report_network(FILE *to, device *d, optest_tally *all);
 status report_speed(FILE *to, device *d, const report_request *q);
 status report_largest(FILE *to, device *d);
 

@@ -141,7 +141,7 @@ done:
 
 static status send_model(FILE *to, const char *name, const measured_model *x, const peaks *p)
 {
-    double flops = 0, executed[N_UNITS] = {0};
+    double flops = 0, executed[N_ROOFS] = {0};
     for (size_t i = 0; i < x->pass.n; i++) {
         const work *w = &x->pass.operators[i].done;
         flops += w->flops;

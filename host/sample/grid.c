@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "base/half.h"
+#include "base/fp16.h"
 #include "base/memory.h"
 
 enum { BORDER = 2, WHITE = 255 };

@@ -24,7 +24,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "base/half.h"
+#include "base/fp16.h"
 #include "base/text.h"
 
 _Static_assert(FLT_EVAL_METHOD == 0, "float arithmetic must round to float at every step");

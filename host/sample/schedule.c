@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/half.h"
+#include "base/fp16.h"
 #include "base/text.h"
 #include "sample/sampler.h"
 

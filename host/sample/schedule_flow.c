@@ -4,7 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "base/half.h"
+#include "base/fp16.h"
 #include "base/memory.h"
 #include "sample/sampler.h"
 

@@ -29,7 +29,7 @@ typedef struct {
         int values[TUNING_VALUES];
         workload_entry run;
     } last, held;
-    double executed[N_UNITS]; /* by one call of the last */
+    double executed[N_ROOFS]; /* by one call of the last */
 } contest;
 
 typedef struct entry entry;
@@ -241,7 +241,7 @@ bool contest_parse(contest_time *time, const char *line)
     char clock[16];
     *time = (contest_time){0};
     if (sscanf(line, "time %lf %lf %15s %lf %lf", &time->seconds, &time->held, clock,
-               &time->executed[UNIT_FP32], &time->executed[UNIT_16BIT]) != 5)
+               &time->executed[ROOF_FP32], &time->executed[ROOF_16BIT]) != 5)
         return false;
     time->by_device = !strcmp(clock, "device");
     return time->seconds > 0.0;
@@ -250,8 +250,8 @@ bool contest_parse(contest_time *time, const char *line)
 static void answer(const contest_time *time, FILE *out)
 {
     fprintf(out, "time %.9g %.9g %s %.9g %.9g\n", time->seconds, time->held,
-            time->by_device ? "device" : "wall", time->executed[UNIT_FP32],
-            time->executed[UNIT_16BIT]);
+            time->by_device ? "device" : "wall", time->executed[ROOF_FP32],
+            time->executed[ROOF_16BIT]);
 }
 
 /* lost: this child can do nothing more. cannot: there was no memory, which says nothing of what was

@@ -28,7 +28,7 @@
 typedef struct {
     double seconds, held; /* the candidate's; of the one which is held, measured in turns, or 0 */
     bool by_device;       /* by the device's own clock, not the wall's */
-    double executed[N_UNITS]; /* operations that are really done, by unit */
+    double executed[N_ROOFS]; /* operations that are really done, by unit */
 } contest_time;
 
 /* false: it is no such line. */

@@ -61,7 +61,7 @@ enum { PRODUCT, LAYER, N_FITTINGS };
 /* Large enough that the largest tiles keep every compute unit of a GPU busy. */
 static void choose_shapes(const device *d, fitting out[N_FITTINGS])
 {
-    size_t rows = ROWS, side = SIDE, units = d->class == CLASS_GPU ? d->info.compute_units : 1;
+    size_t rows = ROWS, side = SIDE, units = d->family == FAMILY_GPU ? d->info.compute_units : 1;
     const size_t tile = 128, row_tiles = COLUMNS / tile, layer_tiles = CHANNELS / 64;
     while (rows < MOST_ROWS && rows / tile * row_tiles < 2 * units) rows *= 2;
     while (side < MOST_SIDE && side * side / tile * layer_tiles < 2 * units) side *= 2;
@@ -166,7 +166,7 @@ static status measure_one(device *d, const fitting *f, double until, choice *bes
                                 "--device",
                                 c.index,
                                 "--kernels",
-                                kernel_class_names[d->class],
+                                kernel_family_names[d->family],
                                 "--precision",
                                 precision_names[d->settings.precision],
                                 "--mode",

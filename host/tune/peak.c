@@ -2,8 +2,8 @@
 #include "tune/peak.h"
 
 #include "base/text.h"
+#include "device/mma.h"
 #include "device/probe.h"
-#include "device/units.h"
 #include "ops/op.h"
 #include "ops/ops.h"
 #include "tune/measure.h"
@@ -18,9 +18,9 @@ typedef struct {
 
 /* A multiply-add takes 4 or 5 cycles and two may start in each: 12 sums keep them busy, and fit
  * the registers of the narrowest vectors. */
-static shaping choose(const device *d, kernel_class class)
+static shaping choose(const device *d, kernel_family family)
 {
-    if (class == CLASS_CPU) return (shaping){d->vector_width, 12, 1, 1024};
+    if (family == FAMILY_CPU) return (shaping){d->vector_width, 12, 1, 1024};
     return (shaping){4, 4, op_items(d), 1};
 }
 
@@ -75,11 +75,11 @@ static size_t many_groups(const device *d)
     return (d->info.compute_units ? d->info.compute_units : 1) * 16;
 }
 
-static status fma_peak(device *d, kernel_class class, double *gflops)
+static status fma_peak(device *d, kernel_family family, double *gflops)
 {
-    shaping s = choose(d, class);
+    shaping s = choose(d, family);
     size_t group = (size_t)s.group;
-    size_t items = many_groups(d) * group * (class == CLASS_CPU ? 1 : 4);
+    size_t items = many_groups(d) * group * (family == FAMILY_CPU ? 1 : 4);
     launching l = {.d = d, .global = RANGE(items), .local = RANGE(group)};
     status st = OK;
     TRY(get(d, &l.k, "peak_fma", s));
@@ -94,26 +94,26 @@ done:
  * operations in a round. */
 typedef struct {
     const char *kernel;
-    char options[UNIT_OPTIONS];
+    char options[MMA_OPTIONS];
     int items, chains;
     double operations;
-} unit_16bit;
+} roof_16bit;
 
 /* False where the device, as it was opened, uses none. */
-static bool find_16bit(const device *d, unit_16bit *u)
+static bool find_16bit(const device *d, roof_16bit *u)
 {
     enum { TILES = 6, PAIRS = 32, TILE_OPERATIONS = 2 * 16 * 16 * 32 };
-    const matrix_unit *shared = d->class == CLASS_GPU ? unit_of(d) : NULL;
-    *u = (unit_16bit){.items = 1, .chains = 12};
+    const matrix_unit *shared = d->family == FAMILY_GPU ? mma_of(d) : NULL;
+    *u = (roof_16bit){.items = 1, .chains = 12};
     if (shared) {
         u->kernel = "peak_unit";
         u->items = shared->items;
         u->chains = 8;
-        u->operations = 2.0 * u->chains * shared->m * shared->n * UNIT_DEPTH;
-        unit_options(u->options, d, shared);
+        u->operations = 2.0 * u->chains * shared->m * shared->n * MMA_DEPTH;
+        mma_options(u->options, d, shared);
         return true;
     }
-    if (d->class != CLASS_CPU || d->settings.precision == PRECISION_FP32) return false;
+    if (d->family != FAMILY_CPU || d->settings.precision == PRECISION_FP32) return false;
     if (d->feature[FEATURE_AMX_BF16]) {
         u->kernel = "peak_tiles";
         u->operations = TILES * TILE_OPERATIONS;
@@ -129,7 +129,7 @@ static bool find_16bit(const device *d, unit_16bit *u)
 static status peak_16bit(device *d, double *gflops)
 {
     enum { TILE = 256 };
-    unit_16bit u;
+    roof_16bit u;
     if (!find_16bit(d, &u)) return OK;
     size_t groups = many_groups(d), items = (size_t)u.items;
     launching l = {.d = d, .global = RANGE(groups * items), .local = RANGE(items)};
@@ -154,7 +154,7 @@ static status queue_copy(void *context)
 
 status peak_copy(device *d, double *gbs, double bytes)
 {
-    shaping s = choose(d, d->class);
+    shaping s = choose(d, d->family);
     size_t vectors = (size_t)(bytes / 2 / 4) / (size_t)s.vec + 1, part = (size_t)(s.group * s.per);
     timing t;
     launching l = {.d = d, .local = RANGE((size_t)s.group), .n = (int)vectors};
@@ -193,7 +193,7 @@ static status launch_costs(device *d, peaks *p)
     measured waited = {.queue = finish_nothing, .context = &l};
     timing t;
     status st = OK;
-    TRY(get(d, &l.k, "peak_nothing", choose(d, d->class)));
+    TRY(get(d, &l.k, "peak_nothing", choose(d, d->family)));
     TRY(buffer_create(d, &l.to, 1, "an empty kernel"));
     TRY(measure(d, &t, &queued, 0.05, 0));
     p->launch_us = t.median * 1e6;
@@ -206,7 +206,7 @@ done:
 
 status peak_raise(device *d, peaks *p)
 {
-    static const kernel_class classes[] = {CLASS_CPU, CLASS_GPU};
+    static const kernel_family classes[] = {FAMILY_CPU, FAMILY_GPU};
     double fp32 = 0, narrow = 0;
     status st = OK;
     for (size_t i = 0; i < sizeof classes / sizeof *classes && st == OK; i++) {
@@ -218,11 +218,11 @@ status peak_raise(device *d, peaks *p)
     return st;
 }
 
-double peak_fraction(const peaks *p, const double executed[N_UNITS], double seconds)
+double peak_fraction(const peaks *p, const double executed[N_ROOFS], double seconds)
 {
-    const double peak[N_UNITS] = {[UNIT_FP32] = p->fp32_gflops, [UNIT_16BIT] = p->gflops_16bit};
+    const double peak[N_ROOFS] = {[ROOF_FP32] = p->fp32_gflops, [ROOF_16BIT] = p->gflops_16bit};
     double ideal = 0.0;
-    for (int i = 0; i < N_UNITS; i++)
+    for (int i = 0; i < N_ROOFS; i++)
         if (executed[i] > 0 && peak[i] > 0) ideal += executed[i] / (peak[i] * 1e9);
     return ideal / seconds;
 }

@@ -15,7 +15,7 @@ typedef struct {
 
 /* The least time that so many operations on each unit take, over the time they took; 0 where a
  * unit's peak is not known. */
-double peak_fraction(const peaks *p, const double executed[N_UNITS], double seconds);
+double peak_fraction(const peaks *p, const double executed[N_ROOFS], double seconds);
 
 status peak_measure(device *d, peaks *p);
 /* Measures the rates of arithmetic again and keeps the higher ones. */

@@ -73,7 +73,7 @@ bool propose_like(const search *s, const search_row *r, candidate *c)
     if (!r->best.t || r->tried + r->failed + r->wrong >= FEW) return false;
     for (int i = 0; i < s->n; i++) {
         const search_best *b = &s->rows[i].best;
-        if (s->rows[i].class != r->class || !b->t) continue;
+        if (s->rows[i].bucket != r->bucket || !b->t) continue;
         for (int k = 0; k < r->n_kinds; k++) {
             if (r->kinds[k].t != b->t || !tuning_valid(s->d, b->t, b->values, r->shape) ||
                 tried_find(&s->log, b->t, r->shape, b->values))

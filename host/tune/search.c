@@ -15,7 +15,7 @@
 
 enum {
     ENOUGH = 100,       /* different right candidates of a class of shapes, */
-    NO_BETTER = 60,     /* and so many trials since a better one: it is done */
+    NO_BETTER = 60,     /* and so many operator tests since a better one: it is done */
     ENOUGH_FAILED = 30, /* of a shape that none was right for */
     CHUNK = 6,          /* candidates of a shape before another may be worth more */
 };
@@ -155,22 +155,22 @@ static bool take_time(search_row *r, int which, const int *values, const contest
     return true;
 }
 
-/* A trial of a row's class that has ended. */
-static void count_trial(search *s, const search_row *r, size_t entry, bool better)
+/* An operator test of a row's class that has ended. */
+static void count_optest(search *s, const search_row *r, size_t entry, bool better)
 {
     tried_entry *e = &s->log.items[entry];
-    search_class *class = &s->classes[r->class];
-    class->trials++;
-    class->since = better ? 0 : class->since + 1;
+    shape_bucket *bucket = &s->buckets[r->bucket];
+    bucket->optests++;
+    bucket->since = better ? 0 : bucket->since + 1;
     if (e->outcome != TRIED_TIME) return;
     for (size_t i = 0; i < s->log.n; i++) { /* right for another shape of the class before? */
         const tried_entry *other = &s->log.items[i];
-        if (other->counted == r->class + 1 && other->t == e->t &&
+        if (other->counted == r->bucket + 1 && other->t == e->t &&
             !memcmp(other->values, e->values, sizeof e->values))
             return;
     }
-    e->counted = r->class + 1;
-    class->right++;
+    e->counted = r->bucket + 1;
+    bucket->right++;
 }
 
 /* ---- the children ---- */
@@ -183,7 +183,7 @@ static choice best_of(const search_row *r)
     return best;
 }
 
-static status begin_trial(search *s, search_child *w, search_row *r, const candidate *c)
+static status begin_optest(search *s, search_child *w, search_row *r, const candidate *c)
 {
     status st = OK;
     choice beside = best_of(r);
@@ -221,7 +221,7 @@ done:
 }
 
 /* Beside the row's best, which another child may have found meanwhile. */
-static contestant_answer measure_trial(search *s, search_child *w, contest_time *time)
+static contestant_answer measure_optest(search *s, search_child *w, contest_time *time)
 {
     search_row *r = w->row;
     choice beside = best_of(r);
@@ -233,8 +233,8 @@ static contestant_answer measure_trial(search *s, search_child *w, contest_time 
     return contestant_time(&w->at, time, s->most, 3 * s->limit);
 }
 
-static status end_trial(search *s, search_child *w, contestant_answer answer,
-                        const contest_time *time)
+static status end_optest(search *s, search_child *w, contestant_answer answer,
+                         const contest_time *time)
 {
     static const tried_outcome outcomes[] = {TRIED_TIME, TRIED_WRONG, TRIED_FAILED,
                                              TRIED_DIED, TRIED_DIED,  TRIED_DIED};
@@ -252,7 +252,7 @@ static status end_trial(search *s, search_child *w, contestant_answer answer,
         if (better) contestant_hold(&w->at, &w->candidate, s->limit);
     }
     TRY(tried_end(&s->log, w->entry, outcome, right ? time : NULL));
-    count_trial(s, r, w->entry, better);
+    count_optest(s, r, w->entry, better);
     if (better) TRY(save(s, false));
 done:
     return st;
@@ -276,7 +276,7 @@ static void remember(search *s)
             r->wrong += e->outcome == TRIED_WRONG;
             r->failed += e->outcome == TRIED_FAILED || e->outcome == TRIED_DIED;
             bool better = e->outcome == TRIED_TIME && take_time(r, c.kind, c.values, &e->time);
-            count_trial(s, r, i, better);
+            count_optest(s, r, i, better);
         }
     }
 }
@@ -300,7 +300,7 @@ static double expected(const search *s, const search_row *r, double rate)
 {
     double guess = UNKNOWN * workload_flops(r->op, r->shape) / rate;
     if (!r->best.t) return r->busy ? 0.0 : r->calls * guess / (1.0 + 8.0 * (r->failed + r->wrong));
-    double own = r->calls * r->best.seconds, all = s->classes[r->class].seconds;
+    double own = r->calls * r->best.seconds, all = s->buckets[r->bucket].seconds;
     if (propose_like(s, r, NULL)) return own;
     return 0.5 * (own + all) / (4.0 + 0.5 * r->since + r->tried); /* what is found may serve all */
 }
@@ -309,9 +309,9 @@ static search_row *most_to_gain(search *s)
 {
     search_row *best = NULL;
     double most = 0.0, rate = rate_of(s);
-    for (int i = 0; i < s->n_classes; i++) s->classes[i].seconds = 0.0;
+    for (int i = 0; i < s->n_classes; i++) s->buckets[i].seconds = 0.0;
     for (int i = 0; i < s->n; i++)
-        s->classes[s->rows[i].class].seconds += s->rows[i].calls * s->rows[i].best.seconds;
+        s->buckets[s->rows[i].bucket].seconds += s->rows[i].calls * s->rows[i].best.seconds;
     for (int i = 0; i < s->n; i++) {
         double gain = s->rows[i].done ? 0.0 : expected(s, &s->rows[i], rate);
         if (gain > most) most = gain, best = &s->rows[i];
@@ -327,8 +327,8 @@ static double left(const search *s)
 /* The next candidate for a row; false: there is none, or enough were tried. */
 static bool next_candidate(search *s, search_row *r, candidate *c)
 {
-    const search_class *class = &s->classes[r->class];
-    bool enough = r->best.t && class->right >= ENOUGH && class->since >= NO_BETTER;
+    const shape_bucket *bucket = &s->buckets[r->bucket];
+    bool enough = r->best.t && bucket->right >= ENOUGH && bucket->since >= NO_BETTER;
     bool hopeless = !r->best.t && r->failed + r->wrong >= ENOUGH_FAILED;
     r->done = hopeless || !(enough ? propose_like(s, r, c) : propose(s, r, c));
     return !r->done;
@@ -354,7 +354,7 @@ static status begin_next(search *s, search_child *w)
     }
     w->stay--;
     if (s->progress) s->progress(s->progress_context, s, r);
-    TRY(begin_trial(s, w, r, &c));
+    TRY(begin_optest(s, w, r, &c));
 done:
     return st;
 }
@@ -365,14 +365,14 @@ static status measure_built(search *s, search_child *w, contestant_answer answer
 {
     contest_time time = w->first;
     bool known = w->proving && !w->row->best.t;
-    if (answer == CONTESTANT_RIGHT && !known) answer = measure_trial(s, w, &time);
+    if (answer == CONTESTANT_RIGHT && !known) answer = measure_optest(s, w, &time);
     if (answer == CONTESTANT_RIGHT && !w->proving && workload_has_whole(w->row->op) &&
         is_better(w->row, &time)) {
         w->proving = true;
         w->first = time;
         return OK;
     }
-    return end_trial(s, w, answer, &time);
+    return end_optest(s, w, answer, &time);
 }
 
 /* A candidate for each child. Where the device is a processor, all have built theirs before any is
@@ -419,11 +419,11 @@ static void begin_with_serving(const device *d, search_row *r)
     }
 }
 
-static int find_class(search *s, const char *name)
+static int find_bucket(search *s, const char *name)
 {
     int i = 0;
-    while (i < s->n_classes && strcmp(s->classes[i].name, name) != 0) i++;
-    if (i == s->n_classes && i + 1 < SEARCH_CLASSES) s->classes[s->n_classes++].name = name;
+    while (i < s->n_classes && strcmp(s->buckets[i].name, name) != 0) i++;
+    if (i == s->n_classes && i + 1 < SHAPE_BUCKETS) s->buckets[s->n_classes++].name = name;
     return i;
 }
 
@@ -450,17 +450,17 @@ static void prepare(search *s)
             if (!strcmp(o->op, r->op)) r->n_kinds = o->kinds(s->d, r->shape, all);
         for (int k = 0; k < r->n_kinds; k++) r->kinds[k].t = all[k];
         r->done = r->n_kinds == 0;
-        r->class = find_class(s, workload_class(r->op, r->shape));
-        s->classes[r->class].shapes++;
+        r->bucket = find_bucket(s, workload_bucket(r->op, r->shape));
+        s->buckets[r->bucket].shapes++;
         begin_with_serving(s->d, r);
     }
 }
 
-long search_exist(const search *s, int class)
+long search_exist(const search *s, int bucket)
 {
     const search_row *r = s->rows;
     long n = 0;
-    while (r->class != class) r++;
+    while (r->bucket != bucket) r++;
     for (int k = 0; k < r->n_kinds; k++) n += tuning_count(s->d, r->kinds[k].t, r->shape);
     return n;
 }
@@ -491,7 +491,7 @@ static status confirm(search *s, search_row *r)
     contestant_build(&w->at, r->op, r->shape, &beside, &serving);
     TRY(hear_built(s, w, &answer));
     for (int round = 0; round < ROUNDS; round++) {
-        if (answer == CONTESTANT_RIGHT) answer = measure_trial(s, w, &time);
+        if (answer == CONTESTANT_RIGHT) answer = measure_optest(s, w, &time);
         if (answer != CONTESTANT_RIGHT || time.held <= 0.0) return OK;
         if (time.held / time.seconds > worst) {
             worst = time.held / time.seconds;

@@ -18,25 +18,25 @@ typedef struct {
     const tuning *t;
     int values[TUNING_VALUES];
     double seconds;           /* of one call; 0: none was right */
-    double executed[N_UNITS]; /* operations that it really does, by unit; zeros: unknown */
+    double executed[N_ROOFS]; /* operations that it really does, by unit; zeros: unknown */
     bool full;                /* nothing is left to try of it */
 } search_best;
 
-/* Shapes of a kind, whose best kernels are much alike (workload_class). */
+/* Shapes of a kind, whose best kernels are much alike (workload_bucket). */
 typedef struct {
     const char *name;
-    int shapes, trials;
+    int shapes, optests;
     int right;      /* different candidates that were right for one of the shapes or more */
-    int since;      /* trials since one was better */
+    int since;      /* operator tests since one was better */
     double seconds; /* of its shapes that are measured, in a run */
-} search_class;
+} shape_bucket;
 
 typedef struct {
     const char *op;
     int shape[TUNING_SIZES];
     double calls;                          /* in a run, which weighs the shape */
     search_best kinds[TUNING_KINDS], best; /* best.t null: none yet */
-    int n_kinds, class;                    /* class: an index */
+    int n_kinds, bucket;                   /* class: an index */
     double default_seconds;                /* of what serves without a search; 0: unknown */
     int tried, refused, failed, wrong;
     int seeding, seeds; /* of known values: which implementation's, and how many of them */
@@ -45,7 +45,7 @@ typedef struct {
     bool done, unheld;  /* unheld: no child can hold the best */
 } search_row;
 
-enum { SEARCH_CHILDREN = 4, SEARCH_CLASSES = 12 };
+enum { SEARCH_CHILDREN = 4, SHAPE_BUCKETS = 12 };
 
 /* A child, and what it is at. */
 typedef struct {
@@ -69,7 +69,7 @@ typedef struct search {
     search_row *rows; /* filled in by the caller: op, shape, calls */
     int n;
     /* its own */
-    search_class classes[SEARCH_CLASSES];
+    shape_bucket buckets[SHAPE_BUCKETS];
     int n_classes, n_children;
     store stored;
     tried log;
@@ -83,7 +83,7 @@ typedef struct search {
 } search;
 
 /* Sets of values that could be tried for a class: those that fit its heaviest shape. */
-long search_exist(const search *s, int class);
+long search_exist(const search *s, int bucket);
 
 /* Everything there is to try for the budget. The status is about files and children; what a
  * candidate does is counted. The device holds shipped values alone afterwards. */

@@ -32,7 +32,7 @@ void stored_key(char out[2 * STORE_WORD], const device *d, const int *shape)
 {
     char sizes[TUNING_SHAPE];
     tuning_shape_text(sizes, shape);
-    snprintf(out, 2 * STORE_WORD, "%.8s %.8s %.40s", kernel_class_names[d->class],
+    snprintf(out, 2 * STORE_WORD, "%.8s %.8s %.40s", kernel_family_names[d->family],
              precision_names[d->settings.precision], sizes);
 }
 
@@ -112,11 +112,11 @@ static bool is_one_of(const char *word, const char *const *names)
 static status use_for_shape(pass *p, const char **wrong, const tuned_operator *o,
                             const store_line *line)
 {
-    char class[STORE_WORD], inputs[STORE_WORD], sizes[STORE_WORD + 8], rest;
+    char family[STORE_WORD], inputs[STORE_WORD], sizes[STORE_WORD + 8], rest;
     int shape[TUNING_SIZES], values[TUNING_VALUES], n = 0;
     *wrong = "no such shape";
-    if (sscanf(line->shape, "%31s %31s %39s %c", class, inputs, sizes, &rest) != 3 ||
-        !is_one_of(class, kernel_class_names) || !is_one_of(inputs, precision_names))
+    if (sscanf(line->shape, "%31s %31s %39s %c", family, inputs, sizes, &rest) != 3 ||
+        !is_one_of(family, kernel_family_names) || !is_one_of(inputs, precision_names))
         return OK;
     bool any = !strcmp(sizes, any_size);
     if (!any && !tuning_shape_parse(shape, sizes)) return OK;
@@ -127,7 +127,7 @@ static status use_for_shape(pass *p, const char **wrong, const tuned_operator *o
     if (!t) return OK;
     status st = stored_values(values, wrong, t, line, &p->known);
     if (st != OK || *wrong) return st;
-    if (strcmp(class, kernel_class_names[p->d->class]) != 0 ||
+    if (strcmp(family, kernel_family_names[p->d->family]) != 0 ||
         strcmp(inputs, precision_names[p->d->settings.precision]) != 0)
         return OK; /* of another run */
     if (any) return tuning_serve(p->d, t, values);
@@ -199,7 +199,7 @@ status stored_use_shipped(device *d)
 bool stored_any(const store *s, const device *d, const tuning *t)
 {
     char start[2 * STORE_WORD];
-    snprintf(start, sizeof start, "%s %s ", kernel_class_names[d->class],
+    snprintf(start, sizeof start, "%s %s ", kernel_family_names[d->family],
              precision_names[d->settings.precision]);
     for (size_t i = 0; i < s->n; i++)
         if (!strcmp(s->lines[i].op, t->op) && (!strcmp(s->lines[i].shape, t->kind) ||
@@ -234,7 +234,7 @@ status stored_put(store *s, const device *d, const tuning *t, const int *shape, 
 status stored_put_serving(store *s, const device *d, const tuning *t, const int *values)
 {
     char key[2 * STORE_WORD];
-    snprintf(key, sizeof key, "%.8s %.8s %s", kernel_class_names[d->class],
+    snprintf(key, sizeof key, "%.8s %.8s %s", kernel_family_names[d->family],
              precision_names[d->settings.precision], any_size);
     return put(s, t, key, values);
 }

@@ -35,7 +35,7 @@ static status key_of(char out[KEY], const device *d, const tuning *t, const int 
     hash_add_text(&w, kernels);
     hash_text(both, hash_end(&w));
     tuning_shape_text(sizes, shape);
-    snprintf(out, KEY, "%s %s %s %s %s %.16s", t->op, kernel_class_names[d->class],
+    snprintf(out, KEY, "%s %s %s %s %s %.16s", t->op, kernel_family_names[d->family],
              precision_names[d->settings.precision], sizes, t->kind, both);
     return OK;
 }
@@ -71,8 +71,8 @@ static void parse_was(tried_entry *e, const char *line)
         e->outcome = TRIED_WRONG;
     else if (!strcmp(line, "failed"))
         e->outcome = TRIED_FAILED;
-    else if (sscanf(line, "%lf %lf %lf", &e->time.seconds, &e->time.executed[UNIT_FP32],
-                    &e->time.executed[UNIT_16BIT]) >= 1 &&
+    else if (sscanf(line, "%lf %lf %lf", &e->time.seconds, &e->time.executed[ROOF_FP32],
+                    &e->time.executed[ROOF_16BIT]) >= 1 &&
              e->time.seconds > 0.0 && e->time.seconds < 1e6)
         e->outcome = TRIED_TIME;
 }
@@ -191,8 +191,8 @@ status tried_end(tried *l, size_t which, tried_outcome outcome, const contest_ti
     if (time) e->time = *time;
     fprintf(l->file, "was %u ", e->number);
     if (outcome == TRIED_TIME)
-        fprintf(l->file, "%.9g %.9g %.9g", time->seconds, time->executed[UNIT_FP32],
-                time->executed[UNIT_16BIT]);
+        fprintf(l->file, "%.9g %.9g %.9g", time->seconds, time->executed[ROOF_FP32],
+                time->executed[ROOF_16BIT]);
     else
         fputs(names[outcome], l->file);
     return write_down(l);

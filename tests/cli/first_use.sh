@@ -110,7 +110,7 @@ rm -f keep/x.npy
 
 # a feature whose probe ends the process is not there
 forget
-DITCL_FEATURES=+mma DITCL_LAYER="crash_on=probe_unit" expect 0 "probe mma" "${draw[@]}" \
+DITCL_FEATURES=+mma DITCL_LAYER="crash_on=probe_mma" expect 0 "probe mma" "${draw[@]}" \
     --kernels gpu -v
-drawn "crash_on=probe_unit"
+drawn "crash_on=probe_mma"
 finish

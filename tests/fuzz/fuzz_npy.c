@@ -1,6 +1,6 @@
 /* Any bytes as a .npy file: refused with a message, or an array of finite values whose size is the
  * product of its dimensions. To build and run: see fuzz_safetensors.c. */
-#include "base/half.h"
+#include "base/fp16.h"
 #include "files/npy.h"
 #include "input.h"
 

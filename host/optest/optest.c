@@ -1,11 +1,11 @@
-/* The verb check over all trials. See trial.h. */
-#include "optest/trial.h"
+/* The verb check over all operator tests. See operator test.h. */
+#include "optest/optest.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/half.h"
+#include "base/fp16.h"
 #include "base/memory.h"
 #include "base/text.h"
 
@@ -17,18 +17,19 @@ enum {
 /* Operations and bytes that an emulator, at some hundred thousand a second, gets through. */
 static const double SMALL_WORK = 3.5e5;
 
-extern const trial trial_attention, trial_blend, trial_condition, trial_conv, trial_cross,
-    trial_downsample, trial_fill, trial_gemm, trial_groupnorm, trial_modulate, trial_patchify,
-    trial_step;
+extern const optest optest_attention, optest_blend, optest_condition, optest_conv, optest_cross,
+    optest_downsample, optest_fill, optest_gemm, optest_groupnorm, optest_modulate, optest_patchify,
+    optest_step;
 
-const trial *const trials[] = {&trial_fill, &trial_patchify,   &trial_condition, &trial_modulate,
-                               &trial_gemm, &trial_attention,  &trial_cross,     &trial_groupnorm,
-                               &trial_conv, &trial_downsample, &trial_step,      &trial_blend,
-                               NULL};
+const optest *const optests[] = {
+    &optest_fill, &optest_patchify,   &optest_condition, &optest_modulate,
+    &optest_gemm, &optest_attention,  &optest_cross,     &optest_groupnorm,
+    &optest_conv, &optest_downsample, &optest_step,      &optest_blend,
+    NULL};
 
 /* ---- inputs ---- */
 
-static uint64_t next_random(trial_run *r)
+static uint64_t next_random(optest_run *r)
 {
     /* splitmix64 (Steele, Lea & Flood 2014) */
     uint64_t z = r->random += 0x9e3779b97f4a7c15u;
@@ -37,79 +38,79 @@ static uint64_t next_random(trial_run *r)
     return z ^ z >> 31;
 }
 
-double trial_uniform(trial_run *r)
+double optest_uniform(optest_run *r)
 {
     return (double)(next_random(r) >> 11) * 0x1p-53;
 }
 
-static double normal(trial_run *r)
+static double normal(optest_run *r)
 {
-    double radius = sqrt(-2.0 * log(1.0 - trial_uniform(r)));
-    return radius * cos(6.283185307179586 * trial_uniform(r));
+    double radius = sqrt(-2.0 * log(1.0 - optest_uniform(r)));
+    return radius * cos(6.283185307179586 * optest_uniform(r));
 }
 
-static size_t pad(const trial_run *r)
+static size_t pad(const optest_run *r)
 {
     return r->small ? 0 : PAD;
 }
 
-status trial_create(trial_run *r, trial_role role, const char *what, size_t count)
+status optest_create(optest_run *r, optest_role role, const char *what, size_t count)
 {
     status st = OK;
-    if (r->n_arrays == TRIAL_ARRAYS)
-        return fail(ERR_LIMIT, "a trial of more than %d arrays", TRIAL_ARRAYS);
-    trial_array *a = &r->arrays[r->n_arrays++];
-    *a = (trial_array){.role = role, .what = what, .count = count};
+    if (r->n_arrays == OPTEST_ARRAYS)
+        return fail(ERR_LIMIT, "a trial of more than %d arrays", OPTEST_ARRAYS);
+    optest_array *a = &r->arrays[r->n_arrays++];
+    *a = (optest_array){.role = role, .what = what, .count = count};
     TRY(memory_alloc(&a->values, count + PAD, sizeof *a->values));
     a->ints = (int *)(void *)a->values;
     for (size_t i = 0; i < count + PAD; i++) a->values[i] = float_from_bits(CANARY);
-    if (role == TRIAL_FLAG) memset(a->ints, 0, count * sizeof *a->ints);
+    if (role == OPTEST_FLAG) memset(a->ints, 0, count * sizeof *a->ints);
     TRY(buffer_create(r->d, &a->b, count + pad(r), what));
 done:
     return st;
 }
 
-status trial_normal(trial_run *r, const char *what, size_t count, double mean, double deviation)
+status optest_normal(optest_run *r, const char *what, size_t count, double mean, double deviation)
 {
-    status st = trial_create(r, TRIAL_INPUT, what, count);
+    status st = optest_create(r, OPTEST_INPUT, what, count);
     if (st != OK) return st;
     float *values = r->arrays[r->n_arrays - 1].values;
     for (size_t i = 0; i < count; i++) values[i] = (float)(mean + deviation * normal(r));
     return OK;
 }
 
-status trial_ints(trial_run *r, const char *what, size_t count, int limit)
+status optest_ints(optest_run *r, const char *what, size_t count, int limit)
 {
-    status st = trial_create(r, TRIAL_INPUT, what, count);
+    status st = optest_create(r, OPTEST_INPUT, what, count);
     if (st != OK) return st;
     int *ints = r->arrays[r->n_arrays - 1].ints;
-    for (size_t i = 0; i < count; i++) ints[i] = (int)(trial_uniform(r) * limit);
+    for (size_t i = 0; i < count; i++) ints[i] = (int)(optest_uniform(r) * limit);
     return OK;
 }
 
 /* Rows before the first that is meant, and numbers before the first item's, are skipped. */
 enum { FIRST_ROW = 2, ROWS_AT = 3, N_ROWS = 7 };
 
-status trial_table(trial_run *r, const char *what, int stride, size_t items)
+status optest_table(optest_run *r, const char *what, int stride, size_t items)
 {
     status st = OK;
-    TRY(trial_normal(r, what, (FIRST_ROW + N_ROWS) * (size_t)stride, 0.0, 1.0));
-    TRY(trial_ints(r, "rows", ROWS_AT + items, N_ROWS));
+    TRY(optest_normal(r, what, (FIRST_ROW + N_ROWS) * (size_t)stride, 0.0, 1.0));
+    TRY(optest_ints(r, "rows", ROWS_AT + items, N_ROWS));
     int *rows = r->arrays[r->n_arrays - 1].ints + ROWS_AT;
     for (size_t i = 0; i < items; i++) rows[i] = (int)((N_ROWS - 1 + i * 3) % N_ROWS);
 done:
     return st;
 }
 
-modulation trial_modulation(const trial_run *r, int table, int stride)
+modulation optest_modulation(const optest_run *r, int table, int stride)
 {
-    const trial_array *a = &r->arrays[table];
+    const optest_array *a = &r->arrays[table];
     return (modulation){a[0].b, a[1].b, stride, FIRST_ROW, ROWS_AT};
 }
 
-const float *trial_row(const trial_run *r, int table, int stride, int item)
+const float *optest_row(const optest_run *r, int table, int stride, int item)
 {
-    const trial_array *a = &r->arrays[table];
+    const optest_array *a = &r->arrays[table];
     return a[0].values + (FIRST_ROW + a[1].ints[ROWS_AT + item]) * stride;
 }
 
@@ -121,7 +122,7 @@ typedef struct {
     const char *what, *broken;
 } verdict;
 
-static void release(trial_run *r, const trial *t)
+static void release(optest_run *r, const optest *t)
 {
     if (t->release) t->release(r);
     r->state = NULL;
@@ -132,11 +133,11 @@ static void release(trial_run *r, const trial *t)
     r->n_arrays = 0;
 }
 
-static status upload(trial_run *r)
+static status upload(optest_run *r)
 {
     status st = OK;
     for (int i = 0; i < r->n_arrays; i++) {
-        const trial_array *a = &r->arrays[i];
+        const optest_array *a = &r->arrays[i];
         TRY(buffer_upload(r->d, a->b, 0, a->values, a->count + pad(r)));
     }
 done:
@@ -148,20 +149,20 @@ static bool same_bits(const void *a, const void *b, size_t count)
     return memcmp(a, b, count * sizeof(float)) == 0;
 }
 
-static status compare_result(trial_run *r, const trial *t, int i, tolerance tol, int which,
+static status compare_result(optest_run *r, const optest *t, int i, tolerance tol, int which,
                              const float *found, verdict *v)
 {
     status st = OK;
-    const trial_array *a = &r->arrays[which];
+    const optest_array *a = &r->arrays[which];
     double *expected = NULL, *scale = NULL, *got = NULL;
     TRY(memory_alloc(&expected, a->count, sizeof *expected));
     TRY(memory_alloc(&scale, a->count, sizeof *scale));
     TRY(memory_alloc(&got, a->count, sizeof *got));
     const int *ints = (const int *)(const void *)found;
     for (size_t j = 0; j < a->count; j++)
-        got[j] = a->role == TRIAL_FLAG ? (double)ints[j] : (double)found[j];
+        got[j] = a->role == OPTEST_FLAG ? (double)ints[j] : (double)found[j];
     t->expect(r, i, which, expected, scale);
-    if (a->role == TRIAL_FLAG) tol.c = 0.0;
+    if (a->role == OPTEST_FLAG) tol.c = 0.0;
     comparison c = compare(got, expected, scale, a->count, tol);
     if (!v->what || (v->worst.ok && (!c.ok || c.err > v->worst.err))) {
         double granted = fmax(v->worst.tol, c.tol);
@@ -177,24 +178,24 @@ done:
 }
 
 /* Twice, but on an emulator, which looks for races itself. */
-static status launch_twice(trial_run *r, const trial *t, int i, tolerance tol, verdict *v)
+static status launch_twice(optest_run *r, const optest *t, int i, tolerance tol, verdict *v)
 {
     status st = OK;
-    float *found[TRIAL_ARRAYS] = {0}, *again = NULL;
+    float *found[OPTEST_ARRAYS] = {0}, *again = NULL;
     for (int round = 0; round < (r->small ? 1 : 2); round++) {
         TRY(upload(r));
         TRY(t->launch(r, i));
         TRY(device_finish(r->d));
         for (int j = 0; j < r->n_arrays; j++) {
-            const trial_array *a = &r->arrays[j];
+            const optest_array *a = &r->arrays[j];
             size_t count = a->count + pad(r);
             TRY(memory_alloc(&again, count, sizeof *again));
             TRY(buffer_download(r->d, a->b, 0, again, count));
             if (!same_bits(again + a->count, a->values + a->count, pad(r)))
                 v->broken = "wrote beyond a buffer's end", v->what = a->what;
-            else if (a->role == TRIAL_INPUT && !same_bits(again, a->values, a->count))
+            else if (a->role == OPTEST_INPUT && !same_bits(again, a->values, a->count))
                 v->broken = "changed its input", v->what = a->what;
-            else if (round && a->role != TRIAL_SCRATCH && !same_bits(again, found[j], a->count))
+            else if (round && a->role != OPTEST_SCRATCH && !same_bits(again, found[j], a->count))
                 v->broken = "gave other bits the second time", v->what = a->what;
             free(found[j]);
             found[j] = again;
@@ -203,7 +204,7 @@ static status launch_twice(trial_run *r, const trial *t, int i, tolerance tol, v
         if (v->broken) goto done;
     }
     for (int j = 0; j < r->n_arrays; j++)
-        if (r->arrays[j].role == TRIAL_RESULT || r->arrays[j].role == TRIAL_FLAG)
+        if (r->arrays[j].role == OPTEST_RESULT || r->arrays[j].role == OPTEST_FLAG)
             TRY(compare_result(r, t, i, tol, j, found[j], v));
 done:
     free(again);
@@ -211,7 +212,7 @@ done:
     return st;
 }
 
-static void describe_verdict(char *line, size_t size, const trial *t, const trial_case *c,
+static void describe_verdict(char *line, size_t size, const optest *t, const optest_case *c,
                              const verdict *v, unsigned seed)
 {
     compare_line(line, size, t->name, c->label, &v->worst);
@@ -225,8 +226,8 @@ static void describe_verdict(char *line, size_t size, const trial *t, const tria
 }
 
 /* Counts the case and says it. */
-static void tell(FILE *out, bool verbose, trial_tally *tally, const trial *t, const trial_case *c,
-                 const verdict *v, unsigned seed)
+static void tell(FILE *out, bool verbose, optest_tally *tally, const optest *t,
+                 const optest_case *c, const verdict *v, unsigned seed)
 {
     char line[sizeof tally->first_failure];
     bool ok = v->worst.ok && !v->broken;
@@ -245,14 +246,14 @@ static void tell(FILE *out, bool verbose, trial_tally *tally, const trial *t, co
 
 /* ---- the verb ---- */
 
-status trial_check(device *d, const trial *t, unsigned seed, bool small, bool verbose, FILE *out,
-                   trial_tally *tally)
+status optest_check(device *d, const optest *t, unsigned seed, bool small, bool verbose, FILE *out,
+                    optest_tally *tally)
 {
     status st = OK;
-    *tally = (trial_tally){0};
-    trial_run r = {.d = d, .small = small};
+    *tally = (optest_tally){0};
+    optest_run r = {.d = d, .small = small};
     for (int i = 0; i < t->n_cases; i++) {
-        trial_case c = {0};
+        optest_case c = {0};
         verdict v = {0};
         t->describe(&c, i);
         if (small && c.flops + c.bytes > SMALL_WORK) continue;
@@ -269,34 +270,34 @@ done:
     return st == OK ? OK : fail_in(st, "%s", t->name);
 }
 
-status trial_find(const trial **t, const char *name)
+status optest_find(const optest **t, const char *name)
 {
     char names[256] = "";
-    for (int i = 0; trials[i]; i++) {
-        if (!strcmp(trials[i]->name, name)) {
-            *t = trials[i];
+    for (int i = 0; optests[i]; i++) {
+        if (!strcmp(optests[i]->name, name)) {
+            *t = optests[i];
             return OK;
         }
         size_t used = strlen(names);
-        snprintf(names + used, sizeof names - used, "%s%s", i ? ", " : "", trials[i]->name);
+        snprintf(names + used, sizeof names - used, "%s%s", i ? ", " : "", optests[i]->name);
     }
     return fail(ERR_USAGE, "check: no operator is called %s; there are %s", name, names);
 }
 
-status trial_check_all(device *d, const char *const *names, int n, unsigned seed, bool small,
-                       FILE *out, trial_tally *all)
+status optest_check_all(device *d, const char *const *names, int n, unsigned seed, bool small,
+                        FILE *out, optest_tally *all)
 {
     status st = OK;
-    const trial *t;
-    trial_tally tally;
-    *all = (trial_tally){0};
-    for (int i = 0; i < n; i++) TRY(trial_find(&t, names[i]));
-    for (int i = 0; n ? i < n : trials[i] != NULL; i++) {
+    const optest *t;
+    optest_tally tally;
+    *all = (optest_tally){0};
+    for (int i = 0; i < n; i++) TRY(optest_find(&t, names[i]));
+    for (int i = 0; n ? i < n : optests[i] != NULL; i++) {
         if (n)
-            TRY(trial_find(&t, names[i]));
+            TRY(optest_find(&t, names[i]));
         else
-            t = trials[i];
-        TRY(trial_check(d, t, seed, small, true, out, &tally));
+            t = optests[i];
+        TRY(optest_check(d, t, seed, small, true, out, &tally));
         all->cases += tally.cases;
         all->failed += tally.failed;
     }

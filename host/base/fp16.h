@@ -1,6 +1,6 @@
 /* 16-bit floating point storage, read exactly. */
-#ifndef DITCL_BASE_HALF_H
-#define DITCL_BASE_HALF_H
+#ifndef DITCL_BASE_FP16_H
+#define DITCL_BASE_FP16_H
 
 #include <stdint.h>
 #include <string.h>
@@ -21,7 +21,7 @@ static inline uint32_t float_bits(float f)
 
 /* IEEE binary16 -> float, subnormals, infinities and NaN included. Without a branch, so that loops
  * over it become vectors. */
-static inline float half_to_float(uint16_t h)
+static inline float fp16_to_float(uint16_t h)
 {
     uint32_t sign = (uint32_t)(h & 0x8000u) << 16, rest = (uint32_t)(h & 0x7fffu) << 13;
     uint32_t normal = rest + (112u << 23);
@@ -31,7 +31,7 @@ static inline float half_to_float(uint16_t h)
 }
 
 /* float -> IEEE binary16, nearest even: infinite from 65520 on; NaN stays NaN. */
-static inline uint16_t float_to_half(float f)
+static inline uint16_t float_to_fp16(float f)
 {
     uint32_t bits = float_bits(f), sign = bits >> 16 & 0x8000u, rest = bits & 0x7fffffffu;
     if (rest > 0x7f800000u) return (uint16_t)(sign | 0x7e00u);
@@ -41,12 +41,12 @@ static inline uint16_t float_to_half(float f)
     return (uint16_t)(sign | (rest + 0xfffu + (rest >> 13 & 1u) - (112u << 23)) >> 13);
 }
 
-#define HALF_LARGEST 65504.0f
+#define FP16_LARGEST 65504.0f
 
 /* The same, but values too large become the largest finite half instead of infinity. */
-static inline uint16_t float_to_half_finite(float f)
+static inline uint16_t float_to_fp16_finite(float f)
 {
-    return float_to_half(f > HALF_LARGEST ? HALF_LARGEST : f < -HALF_LARGEST ? -HALF_LARGEST : f);
+    return float_to_fp16(f > FP16_LARGEST ? FP16_LARGEST : f < -FP16_LARGEST ? -FP16_LARGEST : f);
 }
 
 /* bfloat16 -> float: the upper half of the bits. */

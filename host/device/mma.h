@@ -1,41 +1,41 @@
-/* Matrix units that several items share (cl/units.clh): one row for each kind. */
-#ifndef DITCL_DEVICE_UNITS_H
-#define DITCL_DEVICE_UNITS_H
+/* Matrix units that several items share (cl/mma.clh): one row for each kind. */
+#ifndef DITCL_DEVICE_MMA_H
+#define DITCL_DEVICE_MMA_H
 
 #include "device/device.h"
 
 typedef struct {
     feature_id feature;
-    const char *option; /* of cl/units.clh */
+    const char *option; /* of cl/mma.clh */
     int items;          /* that share a unit's work */
-    int m, n;           /* rows and columns of a fragment of results, UNIT_DEPTH steps deep */
+    int m, n;           /* rows and columns of a fragment of results, MMA_DEPTH steps deep */
     int a, b;           /* words of the factors' fragments that an item has */
     int vector;         /* neighbours that an item has of a row of results */
     int floats;         /* an item's registers, about */
 } matrix_unit;
 
-enum { UNIT_DEPTH = 16, UNIT_OPTIONS = 96 };
+enum { MMA_DEPTH = 16, MMA_OPTIONS = 96 };
 
 /* The device's, the first where it has several; null where it has none that passed its probe, or
  * its precision has no use for one. */
-const matrix_unit *unit_of(const device *d);
+const matrix_unit *mma_of(const device *d);
 
 /* How many numbers stand for an input of a product, by the device's precision: 1, a half (fp16) or
  * a bfloat16 (bf16); 2, bfloat16 numbers, a high and a low part, of which all products but that of
  * the low ones are made (auto); 0: units are not used (fp32). */
-int unit_parts(const device *d);
+int mma_parts(const device *d);
 
-/* Options for kernels that include units.clh: "-DVEC=... -DMATRIX_UNITS ...". Emulated, where the
+/* Options for kernels that include mma.clh: "-DVEC=... -DMATRIX_UNITS ...". Emulated, where the
  * feature was claimed for a device that is not known to have it. */
-void unit_options(char out[UNIT_OPTIONS], const device *d, const matrix_unit *u);
-bool unit_emulated(const device *d, const matrix_unit *u);
+void mma_options(char out[MMA_OPTIONS], const device *d, const matrix_unit *u);
+bool mma_emulated(const device *d, const matrix_unit *u);
 
 /* Bytes of local memory that an emulation takes for a work-group's items; 0 where there is none. */
-int unit_exchange_bytes(const device *d, const matrix_unit *u, int items);
+int mma_exchange_bytes(const device *d, const matrix_unit *u, int items);
 
 /* Whether an item may make so many products in one launch: an emulation has loops, which some
  * drivers cut short. */
-bool unit_products_fit(const device *d, const matrix_unit *u, size_t products);
+bool mma_products_fit(const device *d, const matrix_unit *u, size_t products);
 
 extern const matrix_unit matrix_units[]; /* ends with no option */
 

@@ -1,0 +1,57 @@
+/* The kinds of matrix units. See mma.h; cl/mma.clh says where these numbers are from. */
+#include "device/mma.h"
+
+#include <stdio.h>
+
+const matrix_unit matrix_units[] = {
+    /*                  items  m   n   a  b vector floats */
+    {FEATURE_MMA, "MATRIX_UNIT_MMA", 32, 16, 8, 4, 2, 2, 176},
+    {FEATURE_DPAS8, "MATRIX_UNIT_DPAS8", 8, 8, 8, 8, 8, 1, 84},
+    {FEATURE_DPAS16, "MATRIX_UNIT_DPAS16", 16, 8, 16, 4, 8, 1, 68},
+    {FEATURE_WMMA2, "MATRIX_UNIT_WMMA2", 32, 16, 16, 4, 4, 1, 176},
+    {FEATURE_WMMA, "MATRIX_UNIT_WMMA", 32, 16, 16, 8, 8, 1, 176},
+    {FEATURE_MFMA, "MATRIX_UNIT_MFMA", 64, 16, 16, 2, 2, 1, 176},
+    {0},
+};
+
+int mma_parts(const device *d)
+{
+    static const int parts[N_PRECISIONS] = {
+        [PRECISION_AUTO] = 2, [PRECISION_FP32] = 0, [PRECISION_BF16] = 1, [PRECISION_FP16] = 1};
+    return parts[d->settings.precision];
+}
+
+const matrix_unit *mma_of(const device *d)
+{
+    if (!mma_parts(d)) return NULL;
+    for (const matrix_unit *u = matrix_units; u->option; u++)
+        if (d->feature[u->feature]) return u;
+    return NULL;
+}
+
+bool mma_emulated(const device *d, const matrix_unit *u)
+{
+    return !d->info.claims[u->feature];
+}
+
+int mma_exchange_bytes(const device *d, const matrix_unit *u, int items)
+{
+    int words = 2 * (u->a > u->b ? u->a : u->b); /* the two factors are aligned alike */
+    return mma_emulated(d, u) ? items * words * 4 : 0;
+}
+
+bool mma_products_fit(const device *d, const matrix_unit *u, size_t products)
+{
+    enum { MOST_ROUNDS = 40000, LANES = 8 }; /* that go round together, each for its own results */
+    size_t results = (size_t)(u->m * u->n);
+    size_t rounds = (size_t)u->m + results + LANES * results / (size_t)u->items * MMA_DEPTH;
+    return !mma_emulated(d, u) || !d->info.quirk.has[QUIRK_LOOPS_ARE_CUT] ||
+           products * rounds <= MOST_ROUNDS;
+}
+
+void mma_options(char out[MMA_OPTIONS], const device *d, const matrix_unit *u)
+{
+    snprintf(out, MMA_OPTIONS, "-DVEC=%d -DMATRIX_UNITS -D%s%s%s", u->vector, u->option,
+             d->settings.precision == PRECISION_FP16 ? "" : " -DUNIT_BF16",
+             mma_emulated(d, u) ? " -DUNIT_EMULATED" : "");
+}
