@@ -296,13 +296,13 @@ static void count_notes(const char *line)
 static const struct {
     const char *file, *marker, *spoilt;
 } wrong_units[] = {
-    {"probe.cl", "UNIT_COLUMN(lane, i)] =", "UNIT_COLUMN(lane, i)] = 1 +"},
-    {"probe.cl", "unit_values(values, sum);", "does not compile"},
-    {"mma.clh", "unit_c c)\n{", "unit_c c)\n{ c += 1.0f;"},
+    {"probe.cl", "MMA_COLUMN(lane, i)] =", "MMA_COLUMN(lane, i)] = 1 +"},
+    {"probe.cl", "mma_values(values, sum);", "does not compile"},
+    {"mma.clh", "mma_c c)\n{", "mma_c c)\n{ c += 1.0f;"},
 };
 
 /* Whichever unit: without it, products go the other way. */
-START_TEST(a_probe_that_fails_takes_the_unit_away)
+START_TEST(a_probe_that_fails_takes_the_matrix_unit_away)
 {
     const device_list *devices = wanted_devices();
     scratch_kernel("prelude.clh", NULL, NULL);
@@ -450,7 +450,7 @@ Suite *suite_gemm(void)
     suite_add_tcase(s, c);
     c = tcase_create("units");
     tcase_add_checked_fixture(c, scratch_open, scratch_close);
-    tcase_add_loop_test(c, a_probe_that_fails_takes_the_unit_away, 0,
+    tcase_add_loop_test(c, a_probe_that_fails_takes_the_matrix_unit_away, 0,
                         sizeof wrong_units / sizeof *wrong_units);
     tcase_set_timeout(c, 0);
     suite_add_tcase(s, c);

@@ -303,7 +303,7 @@ START_TEST(units_serve_heads)
     const matrix_unit *u = matrix_units;
     if (strcmp(b.op, "attention") != 0) return;
     find(&b);
-    while (strcasecmp(u->option + strlen("UNIT_"), variants[_i].unit) != 0) u++;
+    while (strcasecmp(u->option + strlen("MATRIX_UNIT_"), variants[_i].unit) != 0) u++;
     device d = with_unit(u, variants[_i].p);
     for (d.info.local_bytes = 32768; d.info.local_bytes <= 65536; d.info.local_bytes += 16384)
         for (size_t h = 0; h < sizeof heads / sizeof *heads; h++)

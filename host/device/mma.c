@@ -52,6 +52,6 @@ bool mma_products_fit(const device *d, const matrix_unit *u, size_t products)
 void mma_options(char out[MMA_OPTIONS], const device *d, const matrix_unit *u)
 {
     snprintf(out, MMA_OPTIONS, "-DVEC=%d -DMATRIX_UNITS -D%s%s%s", u->vector, u->option,
-             d->settings.precision == PRECISION_FP16 ? "" : " -DUNIT_BF16",
-             mma_emulated(d, u) ? " -DUNIT_EMULATED" : "");
+             d->settings.precision == PRECISION_FP16 ? "" : " -DMATRIX_UNIT_BF16",
+             mma_emulated(d, u) ? " -DMATRIX_UNIT_EMULATED" : "");
 }

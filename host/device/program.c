@@ -159,10 +159,18 @@ done:
     return st;
 }
 
+/* Whether these options make cl/prelude.clh or cl/mma.clh write inline assembly. */
+static bool has_assembly(const char *options)
+{
+    return strstr(options, "-DVECTOR_ASSEMBLY=1") || strstr(options, "-DTILES") ||
+           strstr(options, "-DMATRIX_UNIT_MMA");
+}
+
 void program_store_all(device *d)
 {
     for (kernel *k = d->handles->kernels; k; k = k->next) {
         if (!k->unstored || !k->launched) continue;
+        if (d->info.quirk.has[QUIRK_NO_ASSEMBLY_BINARIES] && has_assembly(k->options)) continue;
         for (kernel *other = k; other; other = other->next)
             if (other->program == k->program) other->unstored = false;
         if (store(d, k) == OK) continue;
