@@ -1,7 +1,8 @@
 #!/bin/bash
 # PoCL and rusticl of another Debian suite, in a tree of scripts/driver_tree: every kernel with its
 # defaults in the family that suits the device, the gpu family on PoCL, too, in a precision that
-# changes with the seed; a third of the models' tests, another with each seed; the README's sheet.
+# changes with the seed; a third of the models' tests, another with each seed; on PoCL the README's
+# sheet, on rusticl, which takes minutes for that, a row of it that this machine's PoCL draws, too.
 #
 #     tests/drivers.sh SUITE PATH/ditcl-tests PATH/ditcl [SEED]
 #
@@ -48,11 +49,25 @@ step()
     [ "$code" -eq 0 ]
 }
 
+# A picture of each class in few steps, by this machine's PoCL and in the tree: one level apart.
+row_of_the_sheet()
+{
+    local draw=(sample models/emoji --class all -n 1 --cfg 3 --seed "$seed" --steps 10
+        --precision fp32 -q)
+    tests/on.sh pocl "${2#/host}" "${draw[@]}" --out "$work/here.png" || return 1
+    step "$1" "$2" "${draw[@]}" --out "/host$work/tree.png" || return 1
+    python3 tests/near.py "$work/tree.png" "$work/here.png" 1
+}
+
 all_steps()
 {
     local bad=0
     step "$1" "$ditcl" devices -v || bad=1
-    step "$1" "$PWD/tests/cli/sheet.sh" "$ditcl" || bad=1
+    if [ "$1" = pocl ]; then
+        step "$1" "$PWD/tests/cli/sheet.sh" "$ditcl" || bad=1
+    else
+        row_of_the_sheet "$1" "$ditcl" || bad=1
+    fi
     step "$1" "$tests" -s "$seed" "$models" || bad=1
     step "$1" "$ditcl" check --seed "$seed" || bad=1
     if [ "$1" = pocl ]; then
