@@ -109,7 +109,8 @@ static status open_kernel(device *d, kernel *k)
     CL_TRY("clCreateKernel", code);
     CL_TRY("clGetKernelInfo",
            clGetKernelInfo(k->handle, CL_KERNEL_NUM_ARGS, sizeof k->n_args, &k->n_args, NULL));
-    if (clGetKernelWorkGroupInfo(k->handle, d->handles->id, CL_KERNEL_WORK_GROUP_SIZE,
+    if (d->info.quirk.has[QUIRK_KERNEL_GROUPS_UNDERSTATED] ||
+        clGetKernelWorkGroupInfo(k->handle, d->handles->id, CL_KERNEL_WORK_GROUP_SIZE,
                                  sizeof k->max_group, &k->max_group, NULL) != CL_SUCCESS)
         k->max_group = 0;
 done:
