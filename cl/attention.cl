@@ -1,28 +1,31 @@
-/* softmax(Q K^T / sqrt(d)) V in one pass where items share a work-group: the scores of BQ queries
- * and BK keys at a time become weights in local memory, never in global (online softmax, Milakov &
- * Gimelshein 2018; tiles, Dao et al. 2022).
+/* softmax(Q K^T / sqrt(d)) V in one pass (flash attention). The scores of BQ queries and BK keys
+ * become weights in registers or local memory and are never written to global memory (online
+ * softmax, Milakov & Gimelshein 2018; tiles, Dao et al. 2022).
  *
- * Floor: 4 T^2 d FLOP a head. D: head size. BQ, BK: queries and keys of a tile. RQ, RK: those of an
- * item's scores. VEC: channels that are read and summed at once. DC: channels of keys that are
- * staged at a time. SQ: queries are read from global memory (0), staged whole (1) or with the keys
- * (2). SK: keys are staged. VC: keys whose values are staged at a time, 0 none. WIDE: a score is
- * summed in a vector's lanes. HALF: what is staged is rounded to half. SG: a row of items is a
- * sub-group of SG_SIZE, which finds sums and passes weights round itself. */
+ * Floor: 4 T^2 d FLOP per head.
+ * D: head width. BQ, BK: queries and keys of a work-group's tile.
+ * RQ, RK: queries and keys of a work-item's scores.
+ * VEC: channels that are read and summed at once. DC: channels of keys that are staged at a time.
+ * SQ: queries are read from global memory (0), staged whole (1) or staged with the keys (2).
+ * SK: keys are staged. VC: keys whose values are staged at a time; 0: values are not staged.
+ * WIDE: a score is summed in the lanes of a vector. HALF: staged numbers are rounded to fp16.
+ * SG: the WK work-items that share queries are a sub-group of SG_SIZE. Sub-group functions reduce
+ * and broadcast their weights. */
 
-#define WQ (BQ / RQ) /* rows of items, */
-#define WK (BK / RK) /* and columns */
+#define WQ (BQ / RQ) /* rows of the grid of work-items */
+#define WK (BK / RK) /* columns of the grid of work-items */
 #define GROUP (WQ * WK)
 #define DV ((D + VEC - 1) / VEC) /* vectors of a head */
-#define DI ((DV + WK - 1) / WK)  /* those that an item sums */
+#define DI ((DV + WK - 1) / WK)  /* vectors that a work-item sums */
 #define CV (DC / VEC < DV ? DC / VEC : DV)
-#define PITCH_K ((CV + 1) * VEC) /* a vector more, so that neighbours use other banks */
+#define PITCH_K ((CV + 1) * VEC) /* one vector of padding against bank conflicts */
 #define PITCH_Q (SQ == 1 ? (DV + 1) * VEC : PITCH_K)
 #define PITCH_P (BK + 4)
-#define ALONE (WK == 1) /* an item has all of a tile's keys: it shares no weights */
+#define ALONE (WK == 1) /* a work-item has all keys of a tile and shares no weights */
 #define LOWEST -1e30f   /* finite, so that no difference of two is NaN */
 
-/* PASSES: whether a row of items is a sub-group; a compiler that takes no orders may have made them
- * of another size. */
+/* PASSES: the work-items of a grid row are one sub-group. Without a required sub-group size the
+ * compiler may have chosen another size. */
 #if SG
 #if SUBGROUPS_REQUIRED
 #define PASSES true
@@ -63,7 +66,7 @@
 #define TILE_STORE_V(v, p) VSTORE(v, p)
 #endif
 
-/* The largest number of HALF stands for what is beyond; what is no number stays so. */
+/* Clamps to the range of fp16 with HALF. NaN stays NaN. */
 INLINE V fit(V x)
 {
 #if HALF
@@ -73,7 +76,7 @@ INLINE V fit(V x)
 #endif
 }
 
-/* Vector `at` of a row of D channels, zeros behind the last. */
+/* Vector `at` of a row of D channels. Channels beyond D are 0. */
 INLINE V row_vector(global const float *row, int at)
 {
 #if D % VEC != 0
@@ -102,7 +105,8 @@ INLINE void store_vector(global float *row, int at, V x)
     VSTORE(x, row + at * VEC);
 }
 
-/* `vectors` vectors, from `first` on, of the rows of a tile; zeros for the rows from `real` on. */
+/* Stages `vectors` vectors, beginning with vector `first`, of each row of a tile. Rows from `real`
+ * on are 0. */
 INLINE void stage(local TILE *to, int pitch, global const float *from, int row_pitch, int rows,
                   int real, int first, int vectors)
 {
@@ -138,8 +142,9 @@ INLINE float lane_sum(V x)
 #define SCORE_SUM(x) (x)
 #endif
 
-/* out [N*T][H*D]; q, k and v lie at 0, H*D and 2*H*D in rows of qkv [N*T][3*H*D], each head-major.
- * factor: what makes scores powers of two. One work-group = BQ queries of one head. */
+/* out [N*T][H*D]. q, k and v begin at 0, H*D and 2*H*D in the rows of qkv [N*T][3*H*D]; each is
+ * head-major. factor: log2(e) / sqrt(d), since the weights are powers of two. One work-group = BQ
+ * queries of one head. */
 #if SG
 SUBGROUP_SIZE(SG_SIZE)
 #endif
@@ -150,7 +155,7 @@ attention(global float *out, global const float *qkv, int tokens, int heads, flo
     float weights[RQ * PITCH_P];
 #define WEIGHTS(i) (weights + (i)*PITCH_P)
 #elif SG && SUBGROUPS_REQUIRED
-    local float *weights = 0; /* nobody's */
+    local float *weights = 0; /* not used: weights are broadcast */
 #define WEIGHTS(i) weights
 #else
     local float weights[BQ * PITCH_P];
@@ -170,7 +175,7 @@ attention(global float *out, global const float *qkv, int tokens, int heads, flo
     global const float *k = q + heads * D, *v = k + heads * D;
 
     V sum[RQ][DI];
-    float top[RQ], total[RQ]; /* total: of this item's keys */
+    float top[RQ], total[RQ]; /* total: over this work-item's keys */
 #pragma unroll
     for (int i = 0; i < RQ; i++) {
 #pragma unroll
@@ -200,7 +205,7 @@ attention(global float *out, global const float *qkv, int tokens, int heads, flo
 #endif
             int some = min(CV, DV - c);
 #if !SQ || !SK
-#pragma unroll 1 /* some compilers run out of registers for loads ahead */
+#pragma unroll 1 /* some compilers load ahead until registers run out */
 #endif
             for (int at = 0; at < some; at++) {
                 V key[RK];
@@ -228,7 +233,8 @@ attention(global float *out, global const float *qkv, int tokens, int heads, flo
             }
         }
 
-        /* The highest score of each row: of this item's keys, then of its row of items. */
+        /* The highest score of each query: over this work-item's keys, then over its row of the
+         * grid. */
         float s[RQ][RK], highest[RQ];
 #pragma unroll
         for (int i = 0; i < RQ; i++) {
@@ -269,7 +275,7 @@ attention(global float *out, global const float *qkv, int tokens, int heads, flo
             for (int j = 0; j < DI; j++) sum[i][j] *= shrink[i];
         }
 
-        /* sum += weights x values, four keys at a time; weights beyond the tokens are 0. */
+        /* sum += weights x values, four keys at a time. Weights of keys beyond the tokens are 0. */
         int keys = min(BK, tokens - block);
 #if VC
         for (int begin = 0; begin < keys; begin += VC) {
@@ -306,7 +312,7 @@ attention(global float *out, global const float *qkv, int tokens, int heads, flo
                 for (int e = 0; e < 4; e++)
 #pragma unroll
                     for (int j = 0; j < DI; j++) {
-                        /* an item without a vector of its own repeats the last one's work */
+                        /* a work-item without a vector of its own repeats the last vector */
                         int at = min(j * WK + column, DV - 1);
 #if VC
                         V value = TILE_LOAD_V(kv_tile + ((key + e - begin) * DV + at) * VEC);

@@ -1,17 +1,19 @@
-/* softmax(Q K^T / sqrt(d)) V for CPUs, without reductions across lanes: queries are the lanes.
- * Scores are kept transposed, keys x queries, so that keys and values are single numbers that
- * multiply whole vectors, maxima and sums go down columns, and only the queries and the result
- * are transposed. Keys come in blocks of BK, joined by online softmax (Milakov & Gimelshein 2018),
- * each copied together once for all queries of a work-group.
+/* softmax(Q K^T / sqrt(d)) V for CPUs. Lanes are queries, so nothing is reduced across lanes.
+ * Scores are stored transposed, keys x queries: each key or value is a scalar that multiplies whole
+ * vectors, and maxima and sums run down columns. Only queries and results are transposed. Keys come
+ * in blocks of BK, which online softmax joins (Milakov & Gimelshein 2018). A work-group copies each
+ * block to contiguous memory once, for all its queries.
  *
- * Floor: 4 T^2 d FLOP a head. D: head size. VEC: see the prelude. QV: vectors of queries of a
- * register tile. KR: keys of a tile of scores. DR: channels of a tile of results. BK: a multiple
- * of KR. None of KR, DR, QV changes the order of a sum.
- * BF16: queries, keys, values and weights are rounded to bfloat16 and go in pairs, of channels for
- * the scores and of keys for the results: one instruction multiplies and adds both. */
+ * Floor: 4 T^2 d FLOP per head.
+ * D: head width. VEC: see the prelude. QV: vectors of queries of a register tile.
+ * KR: keys of a tile of scores. DR: channels of a tile of results. BK: a multiple of KR.
+ * KR, DR and QV do not change the order of additions.
+ * BF16: queries, keys, values and weights are rounded to bf16 and stored in pairs, of channels for
+ * the scores and of keys for the results. One instruction multiplies both numbers of a pair and
+ * adds both products. */
 
 #define NQ (QV * VEC)               /* queries of a tile */
-#define DP ((D + DR - 1) / DR * DR) /* padded head size */
+#define DP ((D + DR - 1) / DR * DR) /* padded head width */
 
 #ifdef BF16
 #define PAIR 2
@@ -27,16 +29,16 @@ typedef float element;
 #define MULTIPLY(x, y, sum) mad(x, y, sum)
 #endif
 #define DE ((D + PAIR - 1) / PAIR)                /* elements of a query or key */
-#define KEYS_E(keys) (((keys) + PAIR - 1) / PAIR) /* elements of so many keys */
+#define KEYS_E(keys) (((keys) + PAIR - 1) / PAIR) /* elements of this many keys */
 
-/* vload16 and vstore16 may fall apart into pieces: a vector that lies anywhere is read in one */
+/* A compiler may split vload16 and vstore16. This type moves an unaligned vector in one access. */
 typedef V loose_v __attribute__((aligned(4)));
 #define LOAD(p) (*(global const loose_v *)(p))
 #define STORE(v, p) (*(global loose_v *)(p) = (v))
 #define LOAD_E(p) (*(global const VE_ANY *)(p))
 #define STORE_E(v, p) (*(global VE_ANY *)(p) = (v))
 
-/* Where the parts of a work-group's scratch begin, and how large its query tiles' states are. */
+/* Offsets in the scratch memory of a work-group, and the size of the state of a query tile. */
 #define VALUES_AT (BK * DE)
 #define SCORES_AT (VALUES_AT + KEYS_E(BK) * DP)
 #define TILES_AT (SCORES_AT + BK * NQ)
@@ -54,7 +56,7 @@ INLINE int pair_of(float first, float second)
 }
 #endif
 
-/* to [DE][NQ] = factor times the queries first.. (the last one stands for those beyond) */
+/* to [DE][NQ] = factor * queries from `first` on. The last query fills the places beyond it. */
 INLINE void gather_queries(global element *to, global const float *q, int stride, int first,
                            int tokens, float factor)
 {
@@ -89,7 +91,7 @@ INLINE void gather_queries(global element *to, global const float *q, int stride
 #endif
 }
 
-/* out rows first.. = sums^T [D][NQ] / totals [NQ] */
+/* out rows from `first` on = sums^T [D][NQ] / totals [NQ] */
 INLINE void scatter_results(global float *out, global const float *sums, global const float *totals,
                             int stride, int first, int tokens)
 {
@@ -117,7 +119,7 @@ INLINE void scatter_results(global float *out, global const float *sums, global 
 
 #ifdef BF16
 
-/* to [padded][DE] pairs of channels; the last row of `count` stands for those up to `padded`. */
+/* to [padded][DE], pairs of channels. Row count - 1 also fills the rows up to `padded`. */
 INLINE void gather_keys(global int *to, global const float *from, int stride, int count, int padded)
 {
     for (int k = 0; k < padded; k++, to += DE) {
@@ -129,7 +131,7 @@ INLINE void gather_keys(global int *to, global const float *from, int stride, in
     }
 }
 
-/* to [KEYS_E(count)][DP] pairs of keys, zeros beyond them. */
+/* to [KEYS_E(count)][DP], pairs of keys. Keys beyond `count` are 0. */
 INLINE void gather_values(global int *to, global const float *from, int stride, int count)
 {
     for (int k = 0; k < count; k += 2, to += DP, from += 2 * stride) {
@@ -147,7 +149,7 @@ INLINE void gather_values(global int *to, global const float *from, int stride, 
 
 #else
 
-/* Rows of D floats, `stride` apart, to rows `pitch` apart; the last row of `count` stands for those
+/* Copies rows of D floats, `stride` apart, to rows `pitch` apart. Row count - 1 also fills the rows
  * up to `padded`. */
 INLINE void gather_rows(global float *to, global const float *from, int stride, int pitch,
                         int count, int padded)
@@ -179,7 +181,8 @@ INLINE void gather_values(global float *to, global const float *from, int stride
 }
 #endif
 
-/* Scores of all keys of a block (rounded up to tiles), keys x queries; top: their maxima. */
+/* s = scores of all keys of a block (rounded up to tiles), keys x queries. top = the maximum of
+ * each query. */
 INLINE void score(global float *s, V *top, global const element *k, global const element *q,
                   int keys)
 {
@@ -210,7 +213,8 @@ INLINE void score(global float *s, V *top, global const element *k, global const
     }
 }
 
-/* Scores to weights, BF16: pairs of them [KEYS_E(keys)][NQ]; *total grows by their sums. */
+/* Replaces scores by weights; with BF16 by pairs [KEYS_E(keys)][NQ]. *total grows by the sums of
+ * the weights. */
 INLINE void weigh(global float *s, V *total, const V *top, int keys)
 {
     for (int k = 0; k < keys; k += PAIR)
@@ -259,9 +263,9 @@ INLINE void add_values(global float *sums, global const element *v, global const
     }
 }
 
-/* One work-group, of one item = `tiles` tiles of NQ queries of one head. out [N*T][H*D];
- * qkv [N*T][3*H*D] = q | k | v. scratch: TILES_AT + tiles * TILE_SIZE floats a work-group. factor:
- * what makes scores powers of two. */
+/* One work-group = one work-item = `tiles` tiles of NQ queries of one head. out [N*T][H*D]; qkv
+ * [N*T][3*H*D] = q | k | v. scratch: TILES_AT + tiles * TILE_SIZE floats per work-group. factor:
+ * log2(e) / sqrt(d), since the weights are powers of two. */
 kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
 attention_cpu(global float *out, global const float *qkv, global float *scratch, int tokens,
               int heads, int tiles, float factor)

@@ -1,32 +1,33 @@
-/* softmax(Q K^T / sqrt(d)) V on matrix tiles (prelude.clh): bf16 inputs and weights, fp32 scores
- * and sums.
+/* softmax(Q K^T / sqrt(d)) V on matrix tiles (prelude.clh). Inputs and weights are bf16, scores and
+ * sums fp32.
  *
- * A work-group packs keys and values of one head once for all of its queries, BK keys at a time,
- * joined by online softmax (Milakov & Gimelshein 2018). A tile of 32 queries keeps its scores and
- * weights, [32][BK], in the second cache. Floor: 4 T^2 d FLOP a head of the tile unit, d padded to
- * 32; and T^2 exponentials, which take about as long.
+ * A work-group packs BK keys and values of one head at a time, once for all its queries. Online
+ * softmax joins the blocks (Milakov & Gimelshein 2018). The scores and weights of a tile of 32
+ * queries, [32][BK], stay in the L2 cache.
+ * Floor: 4 T^2 d FLOP per head, d padded to 32, on the matrix unit, and T^2 exponentials, which
+ * take about as long.
  *
- * D: head size. BK: keys of a block, a multiple of 32. */
+ * D: head width. BK: keys of a block, a multiple of 32. */
 
 enum {
-    STEPS = (D + 31) / 32, /* of 32 channels */
+    STEPS = (D + 31) / 32, /* steps of 32 channels */
     ROWS = 32,             /* queries of a tile, keys of a step */
-    STEP = ROWS * 32,      /* values of 32 rows and 32 channels, or keys: two tiles */
+    STEP = ROWS * 32,      /* values of 32 rows x 32 channels (or keys): two matrix tiles */
     WIDTH = STEPS * 32,
-    KEYS_AT = 0,                /* of a work-group's scratch, in floats: packed keys, */
-    VALUES_AT = BK * WIDTH / 2, /* packed values, */
+    KEYS_AT = 0,                /* offset in floats in a work-group's scratch: packed keys */
+    VALUES_AT = BK * WIDTH / 2, /* packed values */
     WEIGHTS_AT = VALUES_AT + BK * WIDTH / 2,
     SCORES_AT = WEIGHTS_AT + ROWS * BK / 2,
-    TILES_AT = SCORES_AT + ROWS * BK,  /* then for each tile of queries: */
-    SUMS_AT = ROWS * WIDTH / 2,        /* packed queries, sums [32][WIDTH], */
+    TILES_AT = SCORES_AT + ROWS * BK,  /* tiles of queries */
+    SUMS_AT = ROWS * WIDTH / 2,        /* in a tile, behind the packed queries: sums [32][WIDTH] */
     STATE_AT = SUMS_AT + ROWS * WIDTH, /* maxima and totals */
     TILE_SIZE = STATE_AT + 2 * ROWS,
 };
 
-/* What was written before is in memory before the tiles that follow are read. */
+/* Compiler barrier: earlier stores reach memory before matrix tiles are loaded. */
 #define WRITTEN() __asm__ volatile("" ::: "memory")
 
-/* Channels c to c + 15 of a row; zeros beyond D. */
+/* Channels c to c + 15 of a row. Channels beyond D are 0. */
 INLINE float16 channels(global const float *row, int c)
 {
 #if D % 16 == 8
@@ -35,8 +36,8 @@ INLINE float16 channels(global const float *row, int c)
     return load_some(row + c, D - c);
 }
 
-/* to [STEPS][2][16 rows][32] = factor * 32 rows from `from` on, `stride` apart; the last of `count`
- * stands for those beyond. */
+/* to [STEPS][2][16 rows][32] = factor * 32 rows, `stride` apart. Row count - 1 also fills the rows
+ * beyond. */
 INLINE void pack_queries(global ushort *to, global const float *from, int stride, int count,
                          float factor)
 {
@@ -48,12 +49,13 @@ INLINE void pack_queries(global ushort *to, global const float *from, int stride
     }
 }
 
-/* to [ceil(count / 32)][STEPS][2][16 pairs][16 keys][2] from keys' rows, zeros beyond count. */
+/* to [ceil(count / 32)][STEPS][2][16 pairs][16 keys][2] from rows of keys. Keys beyond `count` are
+ * 0. */
 INLINE void pack_keys(global ushort *to, global const float *from, int stride, int count)
 {
     for (int key = 0; key < count; key += 16)
         for (int s = 0; s < STEPS; s++) {
-            float16 t[16]; /* of 16 pairs each */
+            float16 t[16]; /* 16 pairs each */
 #pragma unroll
             for (int i = 0; i < 16; i++) {
                 global const float *row = from + (size_t)min(key + i, count - 1) * stride;
@@ -69,8 +71,8 @@ INLINE void pack_keys(global ushort *to, global const float *from, int stride, i
         }
 }
 
-/* to [STEPS][BK / 32][2][16 pairs of keys][16 channels][2] from values' rows, zeros beyond
- * count. */
+/* to [STEPS][BK / 32][2][16 pairs of keys][16 channels][2] from rows of values. Keys beyond `count`
+ * are 0. */
 INLINE void pack_values(global ushort *to, global const float *from, int stride, int count)
 {
     for (int pair = 0; pair < (count + 31) / 32 * 16; pair++) {
@@ -119,8 +121,8 @@ INLINE void score(global float *scores, global const ushort *q, global const ush
     }
 }
 
-/* Scores of one query to weights [keys / 32][2][16 rows][32] in bf16; beyond count they are 0. Its
- * state and sums follow. */
+/* weights [keys / 32][2][16 rows][32] in bf16 from the scores of one query; 0 for keys beyond
+ * `count`. Updates the query's state and rescales its sums. */
 INLINE void weigh(global ushort *weights, global const float *scores, global float *state,
                   global float *sums, int count, bool fresh)
 {
@@ -175,9 +177,9 @@ INLINE void add_values(global float *sums, global const ushort *weights,
     }
 }
 
-/* One work-group, of one item = `tiles` tiles of 32 queries of one head. out [N*T][H*D];
- * qkv [N*T][3*H*D] = q | k | v. scratch: TILES_AT + tiles * TILE_SIZE floats a work-group. factor:
- * what makes scores powers of two. */
+/* One work-group = one work-item = `tiles` tiles of 32 queries of one head. out [N*T][H*D]; qkv
+ * [N*T][3*H*D] = q | k | v. scratch: TILES_AT + tiles * TILE_SIZE floats per work-group. factor:
+ * log2(e) / sqrt(d), since the weights are powers of two. */
 kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
 attention_matrix(global float *out, global const float *qkv, global float *scratch, int tokens,
                  int heads, int tiles, float factor)

@@ -1,20 +1,25 @@
-/* softmax(Q K^T / sqrt(d)) V in one pass on matrix units (mma.clh): factors of 16 bits, sums and
- * weights' arithmetic in fp32. Scores leave their items' registers only as weights, if at all
- * (online softmax, Milakov & Gimelshein 2018; tiles in fragments, Dao 2023).
+/* softmax(Q K^T / sqrt(d)) V in one pass (flash attention) on matrix units (mma.clh). Factors have
+ * 16 bits. Sums and softmax are fp32. Scores stay in registers; weights pass through local memory
+ * only if the next MMA needs them in other lanes (online softmax, Milakov & Gimelshein 2018; tiles
+ * in fragments, Dao 2023).
  *
- * Floor: 4 T^2 d FLOP a head. D: head size. A work-group has BQ queries of one head, and takes BK
- * keys at a time; a unit's items have WQ of the queries, UC units the same ones: they share the
- * keys' scores, and the channels of what is summed. DC: channels of keys or values that are in
- * local memory at a time. QR: queries stay in registers. AHEAD: what comes next is fetched while
- * this is multiplied. */
+ * Floor: 4 T^2 d FLOP per head.
+ * D: head width. A work-group has BQ queries of one head and takes BK keys at a time.
+ * WQ: queries of a matrix unit. UC: matrix units that have the same queries; each takes a part of
+ * the keys for the scores and a part of the channels for the results.
+ * DC: channels of keys or values that are in local memory at a time.
+ * QR: queries stay in registers. AHEAD: the next part is prefetched while this part is
+ * multiplied. */
 
 #include "mma.clh"
 
-/* Where an item has several keys of a query, in a column of the fragment, queries are the second
- * factor: an item needs few others for its queries' maxima, and weights lie as the next product
- * wants them. UQ, UK: queries, and keys or channels, of a fragment. QUERY, KEY: of an item's value
- * i. OWN: queries that an item has values of, OWN_OF(i) the one of value i; WAYS: items that have
- * values of one query, WAY an item's place among them; RUN: neighbours among an item's values.
+/* The factor that holds the queries is chosen so that a lane has many keys of few queries: few
+ * lanes then share a query's maximum, and weights lie where the next MMA needs them.
+ * UQ: queries of a fragment. UK: keys or channels of a fragment.
+ * QUERY, KEY: the query and the key of a lane's value i.
+ * OWN: queries that a lane has values of. OWN_OF(i): the index of value i's query among them.
+ * WAYS: lanes that have values of one query. WAY: a lane's index among them.
+ * RUN: consecutive keys in a lane's values.
  * PLACE(x): the row in local memory of key or channel x. */
 #if defined MATRIX_UNIT_MMA
 #define UQ MMA_M
@@ -46,7 +51,7 @@ typedef mma_a key_factor;
 #define load_key mma_load_a
 #define multiply(sum, query, key, exchange) mma_multiply(sum, key, query, exchange)
 #endif
-#if defined MATRIX_UNIT_WMMA /* its items' rows are two apart */
+#if defined MATRIX_UNIT_WMMA /* a lane's rows are two apart */
 #define KEY(lane, i) ((lane) / 16 * 8 + (i))
 #define PLACE(x) ((x) / 16 * 16 + (x) % 8 * 2 + (x) / 8 % 2)
 #else
@@ -58,23 +63,24 @@ typedef mma_a key_factor;
 
 #define ITEMS (MMA_LANES * (BQ / WQ) * UC)
 #define DP ((D + MMA_K - 1) / MMA_K * MMA_K)
-#define CD (DC < DP ? DC : DP)     /* channels of a part of keys, */
-#define PARTS ((DP + CD - 1) / CD) /* of so many, */
-#define CV (((PARTS == 1 ? D : CD) + UC * UK - 1) / (UC * UK) * UC * UK) /* and of values */
-#define WHOLE (PARTS * CD == D && CV <= CD) /* whether there are no others */
+#define CD (DC < DP ? DC : DP)     /* channels of a part of the keys; CV: of the values */
+#define PARTS ((DP + CD - 1) / CD) /* parts of the keys' channels */
+#define CV (((PARTS == 1 ? D : CD) + UC * UK - 1) / (UC * UK) * UC * UK)
+#define WHOLE (PARTS * CD == D && CV <= CD) /* one part holds all channels */
 #define FQ (WQ / UQ)
-#define FK (BK / (UC * UK)) /* fragments of keys that a unit has, */
-#define FC (CV / (UC * UK)) /* of channels in a part, */
-#define FD (CD / MMA_K)     /* steps of a part of keys, */
-#define FP (BK / MMA_K)     /* and of values */
-#define SHARERS (WAYS * UC) /* items that have scores of one query */
+#define FK (BK / (UC * UK)) /* fragments of keys of a matrix unit */
+#define FC (CV / (UC * UK)) /* fragments of channels in a part */
+#define FD (CD / MMA_K)     /* MMA steps of a part of the keys */
+#define FP (BK / MMA_K)     /* MMA steps of the values */
+#define SHARERS (WAYS * UC) /* lanes that have scores of one query */
 
-/* Halves of a row in local memory: a fragment's rows begin in different banks. */
+/* Row pitches in local memory, in 16-bit numbers. The 8 numbers of padding let the rows of a
+ * fragment begin in different banks. */
 #define ROW_K (CD + 8)
 #define ROW_V (BK + 8)
 #define ROW_Q (PARTS * CD + 8)
 #define BUFFER (BK * ROW_K > CV * ROW_V ? BK * ROW_K : CV * ROW_V)
-#if QR /* before the first keys come */
+#if QR /* queries are loaded before the first keys and share their memory */
 #define Q_AT 0
 #define TILES (BQ * ROW_Q > 2 * BUFFER ? BQ * ROW_Q : 2 * BUFFER)
 #else
@@ -82,7 +88,7 @@ typedef mma_a key_factor;
 #define TILES (2 * BUFFER + BQ * ROW_Q)
 #endif
 
-/* Whether an item has the weights that its unit's next product wants of it. */
+/* DIRECT: a lane computed the very weights that the next MMA needs in that lane. */
 #if UC == 1 && !defined MATRIX_UNIT_WMMA
 #define DIRECT 1
 #define WEIGHTS 1
@@ -97,11 +103,11 @@ typedef mma_a key_factor;
 #define TASKS_V (BK / 2 * CV / 4)
 #define ON_WAY (LOADS(TASKS_K) > 2 * LOADS(TASKS_V) ? LOADS(TASKS_K) : 2 * LOADS(TASKS_V))
 #define LOWEST -1e30f /* finite, so that no difference of two is NaN */
-#define LIFT 14.0f    /* weights are at most 2^14: less of them are lost below the least half */
+#define LIFT 14.0f    /* weights up to 2^14: fewer underflow in fp16 */
 
-/* ---- into local memory ---- */
+/* ---- staging in local memory ---- */
 
-/* Channels at, at + 1, ... of a row, zeros behind the last. */
+/* Four channels from `at` on of a row. Channels beyond D are 0. */
 INLINE float4 four(global const float *row, int at)
 {
 #if D % 4 == 0
@@ -112,7 +118,7 @@ INLINE float4 four(global const float *row, int at)
 #endif
 }
 
-/* Rows beyond the last of q, k and v are read as the last: those keys will weigh nothing. */
+/* Rows beyond the last row of q, k and v are read as the last row; those keys get weight 0. */
 INLINE void stage_queries(local ushort *tile, global const float *q, int pitch, int rows, uint me)
 {
     const uint width = PARTS * CD / 4;
@@ -123,9 +129,10 @@ INLINE void stage_queries(local ushort *tile, global const float *q, int pitch, 
     }
 }
 
-/* An item's tasks, number l of them: neighbours have LINE vectors of a row, so that they read whole
- * lines, then as many of the rows below; all of them a SWEEP of rows, over and over. Sizes are
- * powers of two: places are sums of what is the item's and what is known of l. */
+/* The row and column of a lane's task number l. LINE neighbouring lanes read LINE vectors of one
+ * row, so that reads are coalesced; the next lanes read the rows below. All lanes together cover
+ * SWEEP rows at a time. Sizes are powers of two, so an address is the sum of a part that depends on
+ * the lane and a constant that depends on l. */
 #define LINE(width) ((width) % 16 == 0 ? 4 : 2)
 #define SWEEP(width) (ITEMS / LINE(width))
 #define SWEEPS(width, rows) ((rows) > SWEEP(width) ? (rows) / SWEEP(width) : 1)
@@ -158,7 +165,7 @@ INLINE void keep_keys(local ushort *tile, float4 on_way[ON_WAY], uint me)
     }
 }
 
-/* Of values a task is four channels of two keys. */
+/* One task of values = four channels of two keys. */
 INLINE void fetch_values(float4 on_way[ON_WAY], global const float *values, int pitch, int rows,
                          int part, uint me)
 {
@@ -173,7 +180,7 @@ INLINE void fetch_values(float4 on_way[ON_WAY], global const float *values, int 
     }
 }
 
-/* Transposed: [channel][key] */
+/* Stores values transposed: [channel][key]. */
 INLINE void keep_values(local ushort *tile, float4 on_way[ON_WAY], uint me)
 {
 #pragma unroll
@@ -189,7 +196,7 @@ INLINE void keep_values(local ushort *tile, float4 on_way[ON_WAY], uint me)
     }
 }
 
-/* ---- products ---- */
+/* ---- MMAs ---- */
 
 INLINE void begin_scores(mma_c score[FQ][FK])
 {
@@ -199,7 +206,8 @@ INLINE void begin_scores(mma_c score[FQ][FK])
         for (int j = 0; j < FK; j++) score[i][j] = (mma_c)(0.0f);
 }
 
-/* keys, queries: from the unit's first row on; queries, held: from this part's first step on. */
+/* keys, queries: local memory from the matrix unit's first row on. queries, held: from this part's
+ * first step on. */
 INLINE void add_scores(mma_c score[FQ][FK], local const uint *queries, query_factor held[FQ][FD],
                        local const uint *keys, int lane, MMA_EXCHANGE exchange)
 {
@@ -226,7 +234,7 @@ INLINE void add_scores(mma_c score[FQ][FK], local const uint *queries, query_fac
     }
 }
 
-/* queries: from the unit's first on. */
+/* queries: local memory from the matrix unit's first query on. */
 INLINE void hold_queries(query_factor held[QR ? PARTS : 1][FQ][FD], local const uint *queries,
                          int lane)
 {
@@ -241,7 +249,7 @@ INLINE void hold_queries(query_factor held[QR ? PARTS : 1][FQ][FD], local const 
                            ROW_Q / 2, lane);
 }
 
-/* Weights of MMA_K keys as a factor, from the fragments of their scores. */
+/* Rounds the scores' weights of MMA_K keys to a factor of the next MMA. */
 #if DIRECT
 INLINE uint2 pack4(const float *x)
 {
@@ -265,8 +273,8 @@ INLINE void weights_factor(query_factor *to, float x[][MMA_C])
 }
 #endif
 
-/* Weights for the next product: as factors, or in local memory, [query][key] from the unit's first
- * query and its own first key on. */
+/* Gives the weights to the next MMA: as factors in registers (DIRECT), or in local memory
+ * [query][key], from the matrix unit's first query and key on. */
 INLINE void pass_weights(query_factor held[FP][FQ], local ushort *to, float x[FQ][FK][MMA_C],
                          int lane)
 {
@@ -292,7 +300,7 @@ INLINE void pass_weights(query_factor held[FP][FQ], local ushort *to, float x[FQ
     }
 }
 
-/* What belongs to each query times `by`. */
+/* Multiplies the sums of each query by its element of `by`. */
 INLINE void scale(mma_c *sum, float by[OWN])
 {
 #if OWN == 1
@@ -302,8 +310,8 @@ INLINE void scale(mma_c *sum, float by[OWN])
 #endif
 }
 
-/* To what is left of the sums. values: from the unit's first channel on; weights: from its first
- * query on, where held has not got them. */
+/* sum = sum * shrink + weights x values. values: from the matrix unit's first channel on. weights:
+ * from its first query on, used if `held` does not have them. */
 INLINE void add_values(mma_c sum[FQ][FC], float shrink[FQ][OWN], local const uint *weights,
                        query_factor held[FP][FQ], local const uint *values, int lane,
                        MMA_EXCHANGE exchange)
@@ -337,7 +345,8 @@ INLINE void add_values(mma_c sum[FQ][FC], float shrink[FQ][OWN], local const uin
 
 /* ---- softmax ---- */
 
-/* x = the scores, of `left` keys from the unit's first on; high = the highest of each query. */
+/* x = the scores of `left` keys from the matrix unit's first key on. high = the highest score of
+ * each query. */
 INLINE void find_highest(float high[FQ][OWN], float x[FQ][FK][MMA_C], mma_c score[FQ][FK], int left,
                          int lane)
 {
@@ -360,7 +369,7 @@ INLINE void find_highest(float high[FQ][OWN], float x[FQ][FK][MMA_C], mma_c scor
     }
 }
 
-/* 2^x of what is rounded afterwards: as exactly as the device itself has it. */
+/* 2^x for numbers that are rounded to 16 bits afterwards: the device's own exp2 is exact enough. */
 INLINE float weight_exp2(float x)
 {
 #if defined MATRIX_UNIT_EMULATED
@@ -374,7 +383,7 @@ INLINE float weight_exp2(float x)
 #endif
 }
 
-/* The SHARERS places of a query in `shared`, which begins with the unit's first query. */
+/* The SHARERS elements of a query in `shared`, which begins with the matrix unit's first query. */
 #define SHARED(i, o) (((i)*UQ + QUERY(lane, (o)*RUN)) * SHARERS)
 
 INLINE void tell(local float *shared, float x[FQ][OWN], int share, int lane)
@@ -387,8 +396,8 @@ INLINE void tell(local float *shared, float x[FQ][OWN], int share, int lane)
 #endif
 }
 
-/* x = the scores' weights; what they are relative to, and totals of this item's, are brought
- * up to date, and shrink says what becomes of those of earlier keys. */
+/* x = the weights of the scores. Updates top, the score that weights are relative to, and total,
+ * the sum of this lane's weights. shrink = the factor for the sums and totals of earlier keys. */
 INLINE void weigh(float x[FQ][FK][MMA_C], float shrink[FQ][OWN], float top[FQ][OWN],
                   float total[FQ][OWN], float high[FQ][OWN], local const float *shared,
                   float factor, int lane)
@@ -432,7 +441,7 @@ INLINE void add_totals(float total[FQ][OWN], local const float *shared, int lane
 #endif
 }
 
-/* out: of the unit's first query, of which `rows` exist, and its head's first channel. */
+/* out: from the matrix unit's first query on, of which `rows` exist. */
 INLINE void store_fragment(global float *out, int pitch, mma_c sum, int rows, int query,
                            int channel, int lane)
 {
@@ -457,7 +466,8 @@ INLINE void store_fragment(global float *out, int pitch, mma_c sum, int rows, in
 
 /* ---- the kernel ---- */
 
-/* out: of the unit's first query, of which `rows` exist; total: of all sharers. */
+/* out: from the matrix unit's first query and its head's first channel on; `rows` queries exist.
+ * total: over all lanes that share a query. */
 INLINE void store_sums(global float *out, int pitch, mma_c sum[PARTS][FQ][FC], float total[FQ][OWN],
                        int rows, int share, int lane)
 {
@@ -493,11 +503,12 @@ INLINE void begin_sums(mma_c sum[PARTS][FQ][FC], float top[FQ][OWN], float total
     }
 }
 
-/* out [N*T][H*D]; q, k and v lie at 0, H*D and 2*H*D in rows of qkv [N*T][3*H*D], each head-major.
- * factor: what makes scores powers of two. One work-group = BQ queries of one head.
+/* out [N*T][H*D]. q, k and v begin at 0, H*D and 2*H*D in the rows of qkv [N*T][3*H*D]; each is
+ * head-major. factor: log2(e) / sqrt(d), since the weights are powers of two. One work-group = BQ
+ * queries of one head.
  *
- * Parts of keys, then of values, come into one of two buffers in turn: who is at the barrier behind
- * that has done with the other one. */
+ * Parts of keys, then of values, are staged in two buffers in turn (double-buffered). The barrier
+ * after a part is stored also means that all work-items have finished with the other buffer. */
 MMA_KERNEL kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void
 attention_mma(global float *out, global const float *qkv, int tokens, int heads, float factor)
 {
@@ -507,7 +518,7 @@ attention_mma(global float *out, global const float *qkv, int tokens, int heads,
     MMA_DECLARE(exchange, ITEMS)
     uint me = (uint)get_local_id(0), unit = me / MMA_LANES;
     int lane = me % MMA_LANES, share = unit % UC;
-    int first = unit / UC * WQ; /* the unit's first query, in the tile */
+    int first = unit / UC * WQ; /* the matrix unit's first query in the tile */
     int h = GROUP_ID(1, 1), n = GROUP_ID(2, 1);
     int begin = GROUP_ID(0, ITEMS) * BQ, pitch = 3 * heads * D;
     global const float *q = qkv + (size_t)n * tokens * pitch + h * D;
@@ -518,7 +529,7 @@ attention_mma(global float *out, global const float *qkv, int tokens, int heads,
 
     query_factor held[QR ? PARTS : 1][FQ][FD];
     mma_c sum[PARTS][FQ][FC];
-    float top[FQ][OWN], total[FQ][OWN]; /* total: of this item's keys */
+    float top[FQ][OWN], total[FQ][OWN]; /* total: over this lane's keys */
     float4 on_way[ON_WAY];
     begin_sums(sum, top, total);
     if (AHEAD) fetch_keys(on_way, k, pitch, tokens, 0, me);
@@ -569,7 +580,7 @@ attention_mma(global float *out, global const float *qkv, int tokens, int heads,
         v += (size_t)BK * pitch;
     }
 
-    barrier(CLK_LOCAL_MEM_FENCE); /* all have read their maxima */
+    barrier(CLK_LOCAL_MEM_FENCE); /* all lanes have read the maxima */
     tell(shared, total, share, lane);
     barrier(CLK_LOCAL_MEM_FENCE);
     add_totals(total, shared, lane);

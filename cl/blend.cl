@@ -1,7 +1,8 @@
 /* Keeps a part of a picture while the rest is drawn. Bound by memory. */
 
-/* One item = one latent value. latents [n][C][area] stay where mask [area] is 1; where it is 0 they
- * become those of the image [C][area], noised: signal * image + spread * noise [n][C][area]. */
+/* latents [n][C][area] stay where mask [area] is 1. Where the mask is 0, they become the noised
+ * image: signal * image [C][area] + spread * noise [n][C][area]. One work-item = one latent
+ * value. */
 kernel void blend(global float *latents, global const float *image, global const float *noise,
                   global const float *mask, int channels, int area, float signal, float spread)
 {

@@ -1,6 +1,6 @@
 /* Timestep and label embeddings (paper 3.2): as one vector, or as two tokens. */
 
-/* One item = one value. out [R][D] = SiLU(embedded[R][D] + table[label of r][D]). */
+/* out [R][D] = SiLU(embedded [R][D] + table[label of r][D]). One work-item = one value. */
 kernel void condition_combine(global float *out, global const float *embedded,
                               global const float *table, global const int *labels, int width)
 {
@@ -10,7 +10,7 @@ kernel void condition_combine(global float *out, global const float *embedded,
     out[i] = siluv(embedded[i] + table[(size_t)labels[r] * width + k]);
 }
 
-/* One item = one value of D. out [R][2][D] = embedded [R][D], then table [label of r][D]. */
+/* out [R][2][D] = embedded [R][D], then table[label of r][D]. One work-item = one value of D. */
 kernel void condition_tokens(global float *out, global const float *embedded,
                              global const float *table, global const int *labels, int width)
 {
@@ -21,8 +21,9 @@ kernel void condition_tokens(global float *out, global const float *embedded,
     out[to + width] = table[(size_t)labels[r] * width + k];
 }
 
-/* One item = one value. out [N][2+T][D] = the two tokens of the batch item, then its own of
- * x [N][T][D]. context: rows of [2][D], the row of item n being first_row + rows[rows_at + n]. */
+/* out [N][2+T][D] = the two tokens of a sample of the batch, then its tokens x [N][T][D]. The two
+ * tokens of sample n are row first_row + rows[rows_at + n] of context [..][2][D]. One work-item =
+ * one value. */
 kernel void condition_prepend(global float *out, global const float *x, global const float *context,
                               global const int *rows, int width, int tokens, int first_row,
                               int rows_at)
@@ -31,7 +32,7 @@ kernel void condition_prepend(global float *out, global const float *x, global c
     if (k >= width) return;
     size_t to = ((size_t)n * (tokens + 2) + token) * width + k;
     size_t row = (size_t)(first_row + rows[rows_at + n]) * 2;
-    /* two stores: clspv crashes on a choice between two global pointers */
+    /* two stores, since clspv crashes on a choice between two global pointers */
     if (token < 2)
         out[to] = context[(row + token) * width + k];
     else

@@ -1,12 +1,12 @@
-/* 3x3 convolution, stride 1, padding 1, over pictures [N][H][W][C].
+/* 3x3 convolution, stride 1, padding 1, of pictures [N][H][W][C].
  *
- * The input has a border of zeros (groupnorm_apply with PAD), so a pixel's linear index over the
- * pitch W + 2 reaches every tap by a constant distance and the loop is a product's: PX pixels times
- * NR = NV * VEC output channels in registers. Floor: 18 C_in C_out FLOP a pixel. */
+ * The input has a border of zeros (groupnorm_apply with PAD). A tap is therefore a constant
+ * distance in a pixel's linear index over the pitch W + 2, and the loop is that of a GEMM: PX
+ * pixels times NR = NV * VEC output channels in registers. Floor: 18 Cin Cout FLOP per pixel. */
 
 #ifdef PACK
-/* One item = one packed value. packed [ceil(Cout / wide)][9][Cin][wide], zero beyond Cout, from
- * stored [Cout][Cin][3][3]. */
+/* packed [ceil(Cout / wide)][9][Cin][wide] from stored [Cout][Cin][3][3]; 0 beyond Cout. One
+ * work-item = one packed value. */
 kernel void conv_pack(global float *packed, global const float *stored, int in_channels,
                       int out_channels, int wide)
 {
@@ -20,8 +20,8 @@ kernel void conv_pack(global float *packed, global const float *stored, int in_c
 
 #define NR (NV * VEC)
 
-/* One item = PX neighbouring pixels, NR output channels. out, residual [N][H*W][Cout];
- * x [N][x_pixels][Cin]; weight as packed, bias [ceil(Cout / NR) * NR]. RESIDUAL: 0 or 1. */
+/* out, residual [N][H*W][Cout]; x [N][x_pixels][Cin]; weight as packed; bias [ceil(Cout / NR) *
+ * NR]. RESIDUAL: 0 or 1. One work-item = PX neighbouring pixels, NR output channels. */
 kernel void conv3x3(global float *out, global const float *x, global const float *weight,
                     global const float *bias, global const float *residual, int height, int width,
                     int x_pixels, int in_channels, int out_channels)

@@ -1,11 +1,13 @@
-/* 3x3 convolution, stride 1, padding 1, over pictures [N][H][W][C], as a product where items share
- * a work-group: a tile of TX x TY pixels times BC output channels. A patch of the input, the tile
- * and its border, is normalised, activated and staged CC channels at a time, and serves all taps.
+/* 3x3 convolution, stride 1, padding 1, of pictures [N][H][W][C], as an implicit GEMM. A work-group
+ * computes a tile of TX x TY pixels times BC output channels. It normalises, activates and stages a
+ * patch of the input, the tile and its border, CC channels at a time; the patch serves all taps.
  *
- * Floor: 18 C_in C_out FLOP a pixel. RP, RC: pixels and channels of an item. VEC: channels of a
- * vector. ST: taps whose weights are staged at a time, 0 none. UP: 2 enlarges the input by
- * indexing, nearest neighbour, else 1. NORM, SILU: what happens to the input. HALF: weights lie in
- * memory as half. IN_WHOLE, OUT_WHOLE: channels come in fours, in vectors. */
+ * Floor: 18 Cin Cout FLOP per pixel.
+ * RP, RC: pixels and channels of a work-item. VEC: channels of a vector.
+ * ST: taps whose weights are staged at a time; 0: weights are not staged.
+ * UP: 2: the input is upsampled by indexing (nearest neighbour); else 1.
+ * NORM, SILU: the input is normalised, then activated. HALF: weights are stored in fp16.
+ * IN_WHOLE, OUT_WHOLE: the number of channels is a multiple of 4, so that vectors are whole. */
 
 #if HALF
 #define WEIGHT ushort
@@ -23,8 +25,8 @@
 #endif
 
 #ifdef PACK
-/* One item = one packed value. packed [9][in_padded][out_padded], zero beyond the channels, from
- * stored [Cout][Cin][3][3]. */
+/* packed [9][in_padded][out_padded] from stored [Cout][Cin][3][3]; 0 beyond the channels. One
+ * work-item = one packed value. */
 kernel void conv_gpu_pack(global WEIGHT *packed, global const float *stored, int in_channels,
                           int in_padded, int out_channels, int out_padded)
 {
@@ -41,24 +43,24 @@ kernel void conv_gpu_pack(global WEIGHT *packed, global const float *stored, int
 }
 #else
 
-#define WP (TX * TY / RP) /* rows of items, */
-#define WC (BC / RC)      /* and columns */
+#define WP (TX * TY / RP) /* rows of the grid of work-items */
+#define WC (BC / RC)      /* columns of the grid of work-items */
 #define GROUP (WP * WC)
 #define NV (RC / VEC)
-#define PW ((TX + UP - 1) / UP + 2) /* pixels of a patch */
+#define PW ((TX + UP - 1) / UP + 2) /* pixels of a row of the patch */
 #define PH ((TY + UP - 1) / UP + 2)
-#define PITCH_X (CC + 4) /* a vector more, so that neighbours use other banks */
-/* The input's row or column of one of the upsampled picture. */
+#define PITCH_X (CC + 4) /* one vector of padding against bank conflicts */
+/* The row or column of the input for a row or column of the upsampled picture. */
 #define PATCH(at) (UP == 2 ? (at) >> 1 : (at))
 
-/* Channels c..c+3 of a pixel as the convolution wants them, zeros behind the last. */
+/* Channels c to c + 3 of a pixel, normalised and activated; 0 beyond the last channel. */
 INLINE float4 input(global const float *pixel, global const float *affine, int c, int channels)
 {
 #if IN_WHOLE
     float4 x = vload4(0, pixel + c);
 #if NORM
-    /* not vload8: clspv takes vectors of 4 at most; and no halves of vectors in a vector, which
-     * an emulator reads from anywhere */
+    /* not vload8: clspv takes vectors of at most 4. Not a vector of parts of vectors: an emulator
+     * reads those from a wrong place. */
     float4 low = vload4(0, affine + c * 2), high = vload4(1, affine + c * 2);
     x = mad(x, (float4)(low.x, low.z, high.x, high.z), (float4)(low.y, low.w, high.y, high.w));
 #endif
@@ -78,7 +80,7 @@ INLINE float4 input(global const float *pixel, global const float *affine, int c
     return x;
 }
 
-/* CC channels from c on of the patch that begins at pixel (top, left). */
+/* Stages CC channels, from c on, of the patch that begins at pixel (top, left). */
 INLINE void stage_patch(local float *to, global const float *x, global const float *affine, int top,
                         int left, int height, int width, int c, int channels)
 {
@@ -94,7 +96,7 @@ INLINE void stage_patch(local float *to, global const float *x, global const flo
 }
 
 #if ST
-/* BC output channels of `rows` input channels of ST taps: [ST][CC][BC]. */
+/* Stages BC output channels of `rows` input channels of ST taps: [ST][CC][BC]. */
 INLINE void stage_weights(local float *to, global const WEIGHT *weight, int rows, int in_padded,
                           int out_channel, int out_padded)
 {
@@ -108,8 +110,8 @@ INLINE void stage_weights(local float *to, global const WEIGHT *weight, int rows
 }
 #endif
 
-/* out, residual [N][H*W][Cout], of the enlarged picture; x [N][h*w][Cin]; affine [N][Cin][2];
- * weight as packed, bias [Cout]. One work-group = one tile, tiles_x of them a row. */
+/* out, residual [N][H*W][Cout], H and W after upsampling; x [N][h*w][Cin]; affine [N][Cin][2];
+ * weight as packed; bias [Cout]. One work-group = one tile; tiles_x tiles in a row. */
 kernel __attribute__((reqd_work_group_size(GROUP, 1, 1))) void
 conv_gpu(global float *out, global const float *x, global const float *affine,
          global const WEIGHT *weight, global const float *bias, global const float *residual,
@@ -127,7 +129,7 @@ conv_gpu(global float *out, global const float *x, global const float *affine,
     affine += (size_t)n * in_channels * 2;
 
     V sum[RP][NV];
-    int channel[NV]; /* of the padded ones: an item beyond them repeats the last one's work */
+    int channel[NV]; /* padded channels: a work-item beyond them repeats the last ones */
 #pragma unroll
     for (int j = 0; j < NV; j++) {
         channel[j] = min(o + (j * WC + column) * VEC, out_padded - VEC);

@@ -1,13 +1,13 @@
-/* 3x3 convolution on matrix tiles (prelude.clh): bf16 inputs, fp32 sums, one product or three as in
- * gemm_matrix.cl (PARTS).
+/* 3x3 convolution on matrix tiles (prelude.clh): bf16 inputs, fp32 sums. PARTS 1 is bf16, PARTS 2
+ * is bf16x3, as in gemm_matrix.cl.
  *
- * The picture is first normalised, rounded and laid out with a border of zeros in planes of 32
- * channels: a pixel's linear index over the pitch W + 2 reaches every tap by a constant distance,
- * and 16 neighbouring pixels of a plane are a tile as they lie. Where the input is enlarged before
- * (UP 2), the four results of a pixel are convolutions of 2x2 taps each, whose weights are sums.
- * The taps of a plane follow each other: its pixels stay in the first cache, the weights come from
- * the second and set the pace. Floor: 2 TAPS TAPS Cin Cout FLOP a pixel of the result, PARTS 2:
- * three times that. */
+ * conv_matrix_picture first normalises and rounds the picture. It writes planes of 32 channels with
+ * a border of zeros. A tap is then a constant distance in a pixel's linear index over the pitch W +
+ * 2, and 16 neighbouring pixels of a plane are a matrix tile without a copy. With UP 2, the four
+ * output pixels of an input pixel are convolutions of 2x2 taps each, whose weights are sums of the
+ * 3x3 weights. The taps of a plane follow each other, so its pixels stay in the L1 cache; weights
+ * come from L2, which limits the speed.
+ * Floor: 2 TAPS TAPS Cin Cout FLOP per output pixel; three times that with PARTS 2. */
 
 #if UP == 2
 #define TAPS 2
@@ -19,14 +19,14 @@
 
 enum {
     PLANE = 32,                  /* channels */
-    PIXEL = PLANE * PARTS,       /* values of a pixel in a plane: high parts, then low ones */
+    PIXEL = PLANE * PARTS,       /* values of a pixel in a plane: high parts, then low parts */
     STEP_W = PLANE * 32 * PARTS, /* weights of a tap and a plane for 32 output channels */
 };
 
 #if defined WEIGHTS
 
-/* The weight that meets tap i of TAPS along one axis: `stride` apart in stored. Phase 0 sees pixels
- * -1, 0, 0 of the small picture, phase 1 sees 0, 0, 1. */
+/* The weight of tap i (of TAPS) along one axis; `stride` is between taps in stored. Phase 0 sees
+ * the input pixels -1, 0, 0, phase 1 sees 0, 0, 1. */
 INLINE float folded(const float *tap, int stride, int phase, int i)
 {
 #if UP == 2
@@ -37,8 +37,8 @@ INLINE float folded(const float *tap, int stride, int phase, int i)
 #endif
 }
 
-/* packed [PHASES][ceil(Cout / 32)][planes][TAPS][TAPS][PARTS][2][16 pairs][16][2], zero beyond Cout
- * and Cin, from stored [Cout][Cin][3][3]. One item = 32 output channels, one plane. */
+/* packed [PHASES][ceil(Cout / 32)][planes][TAPS][TAPS][PARTS][2][16 pairs][16][2] from stored
+ * [Cout][Cin][3][3]; 0 beyond Cout and Cin. One work-item = 32 output channels, one plane. */
 kernel void conv_matrix_pack(global ushort *packed, global const float *stored, int in_channels,
                              int out_channels)
 {
@@ -48,7 +48,7 @@ kernel void conv_matrix_pack(global ushort *packed, global const float *stored, 
         global ushort *to =
             packed + (((size_t)phase * strips + strip) * planes + plane) * TAPS * TAPS * STEP_W;
         for (int t = 0; t < TAPS * TAPS; t++, to += STEP_W)
-            for (int i = 0; i < 64; i++) { /* [2][16 pairs][2 halves of 16 columns][8][2] */
+            for (int i = 0; i < 64; i++) { /* [2][16 pairs][2 parts of 16 columns][8][2] */
                 float value[16];
                 for (int j = 0; j < 16; j++) {
                     int out = strip * 32 + i / 32 * 16 + i % 2 * 8 + j / 2;
@@ -73,9 +73,9 @@ kernel void conv_matrix_pack(global ushort *packed, global const float *stored, 
 
 #elif defined PICTURE
 
-/* packed [N][planes][pixels][PARTS][32] = x [N][H*W][Cin], as bf16: NORM: x * factor + offset of
- * affine [N][Cin][2]; SILU: then SiLU; zeros in the border and beyond Cin. What is behind the last
- * row's border, of `pixels`, stays as it is. One work-group = one item = a row of a picture. */
+/* packed [N][planes][pixels][PARTS][32] = x [N][H*W][Cin] in bf16. NORM: x * factor + offset from
+ * affine [N][Cin][2]; SILU: then SiLU. The border and the channels beyond Cin are 0. Pixels behind
+ * the last row's border are not written. One work-group = one work-item = one row of a picture. */
 kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
 conv_matrix_picture(global ushort *packed, global const float *x, global const float *affine,
                     int height, int width, int pixels, int channels)
@@ -118,8 +118,8 @@ conv_matrix_picture(global ushort *packed, global const float *x, global const f
 
 #else
 
-/* All products of one tap and one plane. Sums: tile 2 p + c for the p-th 16 pixels, the c-th 16
- * channels. */
+/* All MMAs of one tap and one plane. Tile 2 p + c has the sums of the p-th 16 pixels and the c-th
+ * 16 channels. */
 #if PARTS == 2
 enum { PIXELS = 32 };
 #define STEP(x, w) TILE_PRODUCTS_3(x, 128, 2048, 64, 2112, w)
@@ -155,11 +155,12 @@ enum { PIXELS = 48 };
 #define CLEAR(tile, at) TILE_ZERO(tile)
 #define STORE(tile, at) TILE_STORE(tile, sums + (at), 128)
 
-/* Where results go, and the pixel whose turn it is: its place and that of its first channel. */
+/* Where results go: the next pixel (y, x) and the address of its first channel. */
 typedef struct {
     global float *out;
     global const float *bias, *residual;
-    int pitch, width, wide, channels, left; /* wide: of a row of out; left: channels from here on */
+    int pitch, width, wide, channels,
+        left; /* wide: floats of a row of out; left: channels from the first one on */
     int y, x;
 } target;
 
@@ -184,9 +185,10 @@ INLINE void finish_pixel(target *t, const float *sums)
     }
 }
 
-/* out, residual [N][UP*H * UP*W][Cout]; x from conv_matrix_picture, weight from conv_matrix_pack,
- * bias padded to 32. One work-group = one item = 32 channels of `blocks` times PIXELS pixels in the
- * pitch of x, of one phase of one picture; those of the same weights follow each other. */
+/* out, residual [N][UP*H * UP*W][Cout]; x from conv_matrix_picture; weight from conv_matrix_pack;
+ * bias padded to 32. One work-group = one work-item = 32 channels of `blocks` times PIXELS pixels,
+ * in the pitch of x, of one phase of one picture. Work-groups with the same weights follow each
+ * other. */
 kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
 conv_matrix(global float *out, global const ushort *x, global const ushort *weight,
             global const float *bias, global const float *residual, int height, int width,

@@ -1,21 +1,25 @@
-/* 3x3 convolution, as conv_gpu.cl's, on matrix units (mma.clh): both factors in half, or in
- * bfloat16 with MATRIX_UNIT_BF16, sums in fp32. A work-group makes a tile of TX x TY pixels times
- * BC output channels, each unit's items WM pixels times WN channels of it. A patch of the input,
- * the tile and its border, is normalised, activated, rounded and staged CC channels at a time;
- * shifted by a tap it is a factor as it lies, since a fragment's rows are neighbours in it.
+/* 3x3 convolution, as in conv_gpu.cl, on matrix units (mma.clh). Both factors are fp16, or bf16
+ * with MATRIX_UNIT_BF16; sums are fp32. A work-group computes a tile of TX x TY pixels times BC
+ * output channels; a matrix unit computes WM pixels times WN channels of it. The work-group
+ * normalises, activates, rounds and stages a patch of the input, the tile and its border, CC
+ * channels at a time. For every tap the shifted patch is a factor without a copy, since the rows of
+ * a fragment are neighbours in it.
  *
- * Floor: 18 C_in C_out FLOP of the unit a pixel, three times that with PARTS 2 (see gemm_mma.cl).
- * ST: taps whose weights are staged at a time. DB: what of the next stage is fetched while this one
- * is multiplied: 0 nothing, 1 its weights, 2 the patch, too. UP: 2 enlarges the input by indexing,
- * nearest neighbour, else 1. NORM, SILU: what happens to the input. IN_WHOLE: its channels come in
- * fours. OUT_WHOLE: those of the result are whole vectors. VEC: of the unit: what an item has of a
- * row of results. */
+ * Floor: 18 Cin Cout FLOP per pixel on the matrix unit; three times that with PARTS 2 (bf16x3, see
+ * gemm_mma.cl).
+ * ST: taps whose weights are staged at a time.
+ * DB: what is prefetched of the next stage: 0 nothing, 1 weights, 2 weights and patch.
+ * UP: 2: the input is upsampled by indexing (nearest neighbour); else 1.
+ * NORM, SILU: the input is normalised, then activated.
+ * IN_WHOLE: the number of input channels is a multiple of 4.
+ * OUT_WHOLE: the number of output channels is a multiple of VEC.
+ * VEC: consecutive results of a lane, given by the matrix unit. */
 
 #include "mma.clh"
 
 #ifdef PACK
-/* One item = one weight. packed [in / CC][9][out_padded][PARTS][CC], zero beyond the channels, from
- * stored [Cout][Cin][3][3]. */
+/* packed [in / CC][9][out_padded][PARTS][CC] from stored [Cout][Cin][3][3]; 0 beyond the channels.
+ * One work-item = one weight. */
 kernel void conv_mma_pack(global ushort *packed, global const float *stored, int in_channels,
                           int out_channels, int out_padded)
 {
@@ -35,27 +39,28 @@ kernel void conv_mma_pack(global ushort *packed, global const float *stored, int
 #define ITEMS (MMA_LANES * (TX * TY / WM) * (BC / WN))
 #define FM (WM / MMA_M)
 #define FN (WN / MMA_N)
-#define ALL (PARTS * CC) /* that stand for a pixel's or weight's channels */
-#define ROW (ALL + 8)    /* as they lie: neighbours begin in different banks */
+#define ALL (PARTS * CC) /* numbers that stand for CC channels of a pixel or weight */
+#define ROW (ALL + 8)    /* row pitch: rows begin in different banks */
 #define WORDS (ROW / 2)
 #define PW (TX + 2) /* pixels of a row of the patch */
 #define PIXELS (PW * (TY + 2))
 #define W_STAGE (ST * BC * ROW)
 #define W_STAGES (DB ? 2 : 1)
 
-/* An item's share of a stage: vectors me, me + ITEMS, ..., the same channels of each pixel. */
+/* A work-item stages vectors me, me + ITEMS, ...: the same channels of each of its pixels. */
 #define X_VECTORS (PIXELS * (CC / 4))
 #define W_VECTORS (ST * BC * (ALL / 8))
 #define LOADS(vectors) (((vectors) + ITEMS - 1) / ITEMS)
-#define X_PART (DB > 1 || LOADS(X_VECTORS) < 4 ? LOADS(X_VECTORS) : 4) /* on its way at once */
+#define X_PART                                                                                     \
+    (DB > 1 || LOADS(X_VECTORS) < 4 ? LOADS(X_VECTORS) : 4) /* vectors in flight at once */
 #define MINE(v, vectors) ((vectors) % ITEMS == 0 || (v) < (vectors))
 
 typedef struct {
     global const float *x, *affine;
-    int top, left, height, width, channels; /* where the patch begins, and the input's sizes */
+    int top, left, height, width, channels; /* where the patch begins; sizes of the input */
 } picture;
 
-/* A vector's pixel in the input, or -1 beyond the border. */
+/* A vector's pixel in the input; -1 in the border. */
 INLINE int find_pixel(picture p, int v)
 {
     int y = p.top + v / (CC / 4) / PW, x = p.left + v / (CC / 4) % PW;
@@ -63,7 +68,7 @@ INLINE int find_pixel(picture p, int v)
     return inside ? y / UP * p.width + x / UP : -1;
 }
 
-/* Channels c..c+3 of a pixel, zeros behind the last. */
+/* Channels c to c + 3 of a pixel; 0 beyond the last channel. */
 INLINE float4 load_four(global const float *pixel, int c, int channels)
 {
 #if IN_WHOLE
@@ -76,7 +81,7 @@ INLINE float4 load_four(global const float *pixel, int c, int channels)
 #endif
 }
 
-/* Factors and offsets of an item's four channels. */
+/* Factors and offsets of a work-item's four channels. */
 INLINE void fetch_factors(float4 factor[2], picture p, int me, int c)
 {
     c += me % (CC / 4) * 4;
@@ -99,7 +104,7 @@ INLINE void fetch_patch(float4 part[X_PART], picture p, int first, int c)
     }
 }
 
-/* Beyond the border is zero, not what would become of it. */
+/* Border pixels are 0: they are not normalised or activated. */
 INLINE void keep_patch(local ushort *tile, float4 part[X_PART], float4 factor[2], picture p,
                        int first)
 {
@@ -127,7 +132,7 @@ INLINE void keep_patch(local ushort *tile, float4 part[X_PART], float4 factor[2]
     }
 }
 
-/* weight: from the first of the taps, and of the tile's channels, on */
+/* weight: from the first tap of the stage and the first channel of the tile on. */
 INLINE void fetch_weights(uint4 part[LOADS(W_VECTORS)], global const ushort *weight, int me,
                           int out_padded)
 {
@@ -151,13 +156,13 @@ INLINE void keep_weights(local ushort *tile, uint4 part[LOADS(W_VECTORS)], int m
     }
 }
 
-/* Pixels from one fragment of a unit to another, in the patch. */
+/* Distance in the patch, in pixels, from a matrix unit's first fragment to fragment i. */
 #define APART(i) ((i)*MMA_M / TX * PW + (i)*MMA_M % TX)
 
 #define STEPS CC
 #include "unit_sums.clh"
 
-/* VEC channels of a pixel, from the first on; `left` of them exist. */
+/* Stores VEC channels of a pixel, of which `left` exist. */
 INLINE void put(global float *out, global const float *residual, V x, int left)
 {
 #if OUT_WHOLE
@@ -180,7 +185,8 @@ INLINE void put(global float *out, global const float *residual, V x, int left)
 #endif
 }
 
-/* first, channel: of the unit's sums; pixels count within the tile. */
+/* first, channel: the first pixel, within the tile, and the first channel of the matrix unit's
+ * sums. */
 INLINE void finish(global float *out, global const float *residual, global const float *bias,
                    mma_c sum[FM][FN], picture p, int first, int channel, int channels, int lane)
 {
@@ -209,7 +215,7 @@ INLINE void finish(global float *out, global const float *residual, global const
     }
 }
 
-/* As conv_gpu's; weight as packed. */
+/* Arguments as in conv_gpu.cl; weight as packed. */
 MMA_KERNEL kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void
 conv_mma(global float *out, global const float *x, global const float *affine,
          global const ushort *weight, global const float *bias, global const float *residual,
@@ -245,7 +251,7 @@ conv_mma(global float *out, global const float *x, global const float *affine,
     fetch_weights(w_part, weight, me, out_padded);
 #endif
     for (int c = 0; c < in_channels; c += CC) {
-        barrier(CLK_LOCAL_MEM_FENCE); /* nobody reads the patch before */
+        barrier(CLK_LOCAL_MEM_FENCE); /* all work-items have finished reading the patch */
 #if DB > 1
         keep_patch(x_tile, x_part, factor, p, me);
 #else
@@ -268,7 +274,8 @@ conv_mma(global float *out, global const float *x, global const float *affine,
             weight += (size_t)ST * out_padded * ALL;
 #if DB
             if (tap + ST < 9 || c + CC < in_channels) fetch_weights(w_part, weight, me, out_padded);
-            stage = 1 - stage; /* who is here waits for the others before it writes this again */
+            stage = 1 - stage; /* the next barrier ends all reads of this buffer before it is
+                                  written again */
 #endif
 #if DB > 1
             if (tap == 0 && c + CC < in_channels) {

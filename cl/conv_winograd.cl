@@ -1,7 +1,8 @@
-/* 3x3 convolution for CPUs by minimal filtering (Winograd 1980; Lavin and Gray 2016, F(2x2, 3x3)):
- * 2x2 results, a tile, from ELEMENTS = 16 products instead of 36, each a matrix product over the
- * channels. Where the input is enlarged before (UP 2, nearest neighbour) pixels repeat in pairs:
- * 7 of the 16 products vanish, and a tile belongs to one pixel of the small input. */
+/* 3x3 convolution for CPUs by Winograd F(2x2, 3x3) (Winograd 1980; Lavin and Gray 2016). A tile is
+ * 2x2 results. It needs ELEMENTS = 16 products per pair of channels instead of 36; each element is
+ * a GEMM over the channels. With UP 2 (nearest-neighbour upsampling) input pixels repeat in pairs.
+ * Then 7 of the 16 elements are 0, and a tile belongs to one pixel of the input before
+ * upsampling. */
 
 #if UP == 2
 #define EDGE 3
@@ -13,8 +14,8 @@
 #define ELEMENTS (EDGE * EDGE)
 
 #ifdef PACK
-/* Element i of a filter of three taps `stride` apart. Enlarging doubles the input of the element in
- * the middle: the doubling is here. */
+/* Element i of the transform of three taps, `stride` apart. Upsampling doubles the middle element
+ * of the transformed input; the factor 2 is applied here instead. */
 INLINE float filter(const float *tap, int stride, int i)
 {
     float first = tap[0], middle = tap[stride], last = tap[2 * stride];
@@ -27,8 +28,8 @@ INLINE float filter(const float *tap, int stride, int i)
 #endif
 }
 
-/* One item = `deep` input channels of a panel of `wide` output channels.
- * packed [ceil(Cout / wide)][ELEMENTS][Cin][wide], zero beyond Cout; stored [Cout][Cin][3][3]. */
+/* packed [ceil(Cout / wide)][ELEMENTS][Cin][wide] from stored [Cout][Cin][3][3]; 0 beyond Cout. One
+ * work-item = `deep` input channels of a panel of `wide` output channels. */
 kernel void conv_winograd_pack(global float *packed, global const float *stored, int in_channels,
                                int out_channels, int wide, int deep)
 {
@@ -53,13 +54,13 @@ kernel void conv_winograd_pack(global float *packed, global const float *stored,
 #define ROWS (ROW_BLOCKS * MR)
 #define STAGE_H (BH * STEP + 2)
 #define STAGE_W (BW * STEP + 2)
-/* by dereference: a vload may come out in pieces */
+/* A compiler may split vload16. Dereferencing this type loads an unaligned vector in one access. */
 typedef V loose_v __attribute__((aligned(4)));
 #define GET(p) (*(global const loose_v *)(p))
 #define PUT(p, v) (*(global loose_v *)(p) = (v))
 
-/* VEC channels of the block's pixels and their neighbours, zero outside of the picture. x and
- * affine begin at the channels; y0, x0 is the corner's pixel. */
+/* Loads VEC channels of the block's pixels and their neighbours; 0 outside the picture. x and
+ * affine begin at those channels; (y0, x0) is the block's first pixel. */
 INLINE void stage(V *to, global const float *x, global const float *affine, int y0, int x0,
                   int height, int width, int channels)
 {
@@ -90,7 +91,7 @@ INLINE void stage(V *to, global const float *x, global const float *affine, int 
     }
 }
 
-/* t[EDGE] = the input's transform of s[EDGE], whose elements are `stride` apart */
+/* t [EDGE] = transform of s [EDGE], whose elements are `stride` apart. */
 #if UP == 2
 #define TRANSFORM(t, s, stride)                                                                    \
     t[0] = s[0] - s[stride];                                                                       \
@@ -104,7 +105,8 @@ INLINE void stage(V *to, global const float *x, global const float *affine, int 
     t[3] = s[stride] - s[3 * (stride)];
 #endif
 
-/* VEC channels of every tile. to [ELEMENTS][ROW_BLOCKS][chunks][MR][VEC] at their chunk. */
+/* Transforms VEC channels of every tile. to: [ELEMENTS][ROW_BLOCKS][chunks][MR][VEC] from this
+ * chunk on. */
 INLINE void transform(global float *to, const V *pixels, int chunks)
 {
     for (int t = 0; t < TILES; t++) {
@@ -168,7 +170,7 @@ INLINE void multiply(global float *to, global const float *a, global const float
     r[1] = m[1] - m[2] - m[3];
 #endif
 
-/* VEC channels of one tile's results, [2][2]. products [ELEMENTS][ROWS][NR] at the tile. */
+/* result [2][2] = VEC channels of one tile. products: [ELEMENTS][ROWS][NR] from the tile on. */
 INLINE void collect(V *result, global const float *products)
 {
     V half_way[2][EDGE];
@@ -185,13 +187,13 @@ INLINE void collect(V *result, global const float *products)
     COLLECT((result + 2), half_way[1])
 }
 
-/* One item a work-group, with memory of its own in scratch: the transformed input of a block of
- * BH x BW tiles, [ELEMENTS][ROWS][Cin], stays in cache while panel after panel of NR output
- * channels is multiplied with it, MR tiles in registers. The `items` blocks, times `splits` shares
- * of the panels, are dealt out to the groups in runs.
+/* One work-item per work-group, with its own part of scratch. The transformed input of a block of
+ * BH x BW tiles, [ELEMENTS][ROWS][Cin], stays in the cache while it is multiplied by panel after
+ * panel of NR output channels, MR tiles in registers at a time. The `items` blocks, times `splits`
+ * shares of the panels, are divided among the work-groups in contiguous runs.
  *
- * out, residual [N][UP*H * UP*W][Cout]; x [N][H*W][Cin]; affine [N][Cin][2]; weight as packed,
- * bias [ceil(Cout / NR) * NR]; Cin and Cout are multiples of VEC. Floor: 2 ELEMENTS Cin Cout FLOP a
+ * out, residual [N][UP*H * UP*W][Cout]; x [N][H*W][Cin]; affine [N][Cin][2]; weight as packed; bias
+ * [ceil(Cout / NR) * NR]. Cin and Cout are multiples of VEC. Floor: 2 ELEMENTS Cin Cout FLOP per
  * tile. */
 kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
 conv_winograd(global float *out, global const float *x, global const float *weight,

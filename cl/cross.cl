@@ -1,8 +1,9 @@
 /* Cross-attention of every token to two keys: the embedded timestep and the embedded label (paper
- * 3.2, "Cross-attention block"). Bound by memory: queries are read and results written once. */
+ * 3.2, "Cross-attention block"). Bound by memory: queries are read once and results written
+ * once. */
 
-/* One item = one head of one token. out, q [N*T][H*d]; keys and values in rows of `stride` floats,
- * [2][k | v][H*d], the row of batch item n being first_row + rows[rows_at + n]. scale: d^-1/2. */
+/* out, q [N*T][H*d]. Keys and values: rows of `stride` floats, [2][k | v][H*d]; sample n has row
+ * first_row + rows[rows_at + n]. scale: d^-1/2. One work-item = one head of one token. */
 kernel void cross_attention(global float *out, global const float *q,
                             global const float *keys_values, global const int *rows, int tokens,
                             int heads, int d, int stride, int first_row, int rows_at, float scale)
@@ -18,7 +19,7 @@ kernel void cross_attention(global float *out, global const float *q,
         score0 = mad(q[at + j], k0[j], score0);
         score1 = mad(q[at + j], k1[j], score1);
     }
-    /* the softmax of two: either weight is 1 / (1 + e^difference), and never NaN */
+    /* softmax of two scores: each weight is 1 / (1 + e^difference), which is never NaN */
     float off = (score1 - score0) * scale;
     float weight0 = 1.0f / (1.0f + exp(off)), weight1 = 1.0f / (1.0f + exp(-off));
     for (int j = 0; j < d; j++) out[at + j] = mad(weight0, v0[j], weight1 * v1[j]);

@@ -1,8 +1,8 @@
-/* A 3x3 convolution of stride 2 as a product: what is put around it. The picture ends in a row and
- * a column of zeros, as the downsampler of Stable Diffusion's VAE pads. Bound by memory. */
+/* im2col for the 3x3 convolutions of stride 2; a GEMM computes the rest. One row and one column of
+ * zeros follow the picture, as in the downsampler of Stable Diffusion's VAE. Bound by memory. */
 
-/* One item = one channel of one patch, of the result's pixels from `first` on.
- * out [pixels][C][3][3]; x [height * width][C]. */
+/* out [pixels][C][3][3] = the patches of the output pixels from `first` on; x [height * width][C].
+ * One work-item = one channel of one patch. */
 kernel void downsample_patches(global float *out, global const float *x, int first, int channels,
                                int height, int width)
 {
@@ -16,7 +16,7 @@ kernel void downsample_patches(global float *out, global const float *x, int fir
     }
 }
 
-/* One item = one value. out, from pixel `first` on, = part [pixels][C]. */
+/* Copies part [pixels][C] to out, from pixel `first` on. One work-item = one value. */
 kernel void downsample_place(global float *out, global const float *part, int first, int channels)
 {
     int c = (int)get_global_id(0), p = (int)get_global_id(1);

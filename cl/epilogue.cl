@@ -1,4 +1,5 @@
-/* What follows a product that came without an epilogue, or in parts. Bound by memory.
+/* The epilogue of a GEMM without a fused one, and the sum over parts of a GEMM that splits K. Bound
+ * by memory.
  *
  * ACTIVATION: 0 none, 1 GELU (tanh form), 2 SiLU. GATE, RESIDUAL: 0 or 1. */
 
@@ -9,10 +10,10 @@ INLINE float gelu_tanh(float x)
     return x / (1.0f + exp(-2.0f * u));
 }
 
-/* One item = one value. c [count][N] = [residual +] [gate *] activation(the sum of the parts +
- * bias). sums [parts][count][N], added in their order; of a single part, it may be c itself.
- * residual [residual_rows][N], row m % residual_rows; may be c's own successor, never c. gate: row
- * first_row + rows[rows_at + m / tokens] of `stride` floats, from gate_at on. */
+/* c [count][N] = [residual +] [gate *] activation(sum of the parts + bias). sums [parts][count][N]
+ * are added in order; if parts is 1, sums may be c. residual [residual_rows][N]: row m %
+ * residual_rows; residual must not be c. gate: row first_row + rows[rows_at + m / tokens], of
+ * `stride` floats, from gate_at on. One work-item = one value. */
 kernel void epilogue(global float *c, global const float *sums, int parts, int count,
                      global const float *bias, global const float *residual,
                      global const float *gate, global const int *rows, int n, int residual_rows,

@@ -1,4 +1,5 @@
-/* Fill, our own: two drivers' clEnqueueFillBuffer write wrong values or do not exist. */
+/* Used instead of clEnqueueFillBuffer, which writes wrong values in one driver and is missing in
+ * another. */
 
 kernel void fill(global int *out, int bits, int count)
 {

@@ -1,12 +1,13 @@
-/* Products for CPUs, epilogue included. One item owns a block of rows of one panel of NR = NV * VEC
- * columns and works through it in tiles of MR rows, whose sums stay in registers. K is cut into
- * parts of KC, so that the block of rows and the panel's part stay in the second-level cache; sums
- * rest in `out` between parts, so that an element is one chain of K additions, the same bits
- * whatever MR, NV, KC and KU are. Floor: 2 m n k FLOP.
+/* GEMM for CPUs with a fused epilogue. One work-item owns a block of rows of one panel of NR = NV *
+ * VEC columns. It works through the block in tiles of MR rows, whose sums stay in registers. K is
+ * cut into parts of KC, so that the block of rows and the panel's part stay in the L2 cache.
+ * Between parts the sums are in `out`. Each sum is one chain of K additions, so MR, NV, KC and KU
+ * do not change the bits of the result. Floor: 2 m n k FLOP.
  *
- * ACTIVATION: 0 none, 1 GELU (tanh form), 2 SiLU. GATE, RESIDUAL, PREFETCH: 0 or 1. K: the depth,
- * known to the compiler so that rows are constant distances apart. KU: steps of K unrolled.
- * BF16: inputs are pairs of bfloat16, multiplied and added by one instruction; K counts pairs. */
+ * ACTIVATION: 0 none, 1 GELU (tanh form), 2 SiLU. GATE, RESIDUAL, PREFETCH: 0 or 1.
+ * K: the depth; a constant, so that rows are constant distances apart. KU: steps of K unrolled.
+ * BF16: inputs are pairs of bf16; one instruction multiplies both numbers of a pair and adds both
+ * products. K counts pairs. */
 
 #ifdef BF16
 typedef int element;
@@ -25,7 +26,7 @@ typedef float element;
 #define LINE 16 /* floats of a cache line */
 #define LINES_AHEAD ((KU * MR + LINE - 1) / LINE)
 
-#if PREFETCH /* OpenCL's own prefetch() comes to nothing on some */
+#if PREFETCH /* some implementations compile OpenCL's prefetch() to nothing */
 #define FETCH_NEAR(p) __builtin_prefetch((const void *)(size_t)(p), 0, 3)
 #define FETCH_FAR(p) __builtin_prefetch((const void *)(size_t)(p), 0, 2)
 #define FETCH_OUT(p) __builtin_prefetch((const void *)(size_t)(p), 1, 3)
@@ -46,7 +47,7 @@ INLINE V activate(V x)
 #endif
 }
 
-/* A vector near the end of a row: `left` of its elements and what is behind them exist. */
+/* Stores a vector near the end of a row, of which `left` elements exist. */
 INLINE void store_part(global float *to, V value, int left)
 {
     if (left >= VEC) {
@@ -66,7 +67,7 @@ INLINE V load_part(global const float *from, int left)
     return VLOAD(lane);
 }
 
-/* What becomes of finished sums; see epilogue.cl. */
+/* Arguments of the epilogue; see epilogue.cl. */
 typedef struct {
     global const float *bias, *residual, *gate;
     global const int *rows;
@@ -115,15 +116,16 @@ INLINE void load_sums(V sum[MR][NV], global const float *out, int n, int row, in
                                   n - column - j * VEC);
 }
 
-/* sum += the rows of a that begin at `at`, times `depth` steps of a panel from w on. Fetched
- * meanwhile: the rows behind these, and what is at `next`. */
+/* sum += the rows of a that begin at `at`, times `depth` steps of a panel from w on. Prefetches the
+ * rows of a behind these, and the panel at `next`. */
 INLINE void accumulate(V sum[MR][NV], global const element *a, const int at[MR],
                        global const element *w, global const element *next, int depth)
 {
     int k = 0;
     for (; k + KU <= depth; k += KU, a += KU, w += KU * NR, next += LINE) {
 #pragma unroll
-        for (int p = 0; p < LINES_AHEAD; p++) /* of the next tile's rows, a line each in turn */
+        for (int p = 0; p < LINES_AHEAD;
+             p++) /* one cache line each of the next tile's rows, in turn */
             FETCH_NEAR(a + (MR + (k / KU * LINES_AHEAD + p) % MR) * K);
         FETCH_FAR(next);
 #pragma unroll
@@ -152,15 +154,15 @@ INLINE void accumulate(V sum[MR][NV], global const element *a, const int at[MR],
 
 #ifndef STRASSEN
 
-/* MR rows of a from `row` on, of which `rows` exist, times the part of the panel that begins at w:
- * `depth` steps of K from `begin` on. full: rows is MR, and the compiler sees it. next: what to
- * fetch meanwhile of the panel that follows. */
+/* Computes MR rows of a from `row` on, of which `rows` exist, times a part of the panel: `depth`
+ * steps of K from step `begin` on, at w. full: a constant, true if rows is MR. next: the panel to
+ * prefetch. */
 INLINE void tile(global float *out, global const element *a, global const element *w,
                  global const element *next, epilogue e, int row, int rows, bool full, int column,
                  int begin, int depth)
 {
     V sum[MR][NV], rest[MR][NV];
-    int at[MR]; /* rows that do not exist are computed as the last one, and not stored */
+    int at[MR]; /* rows that do not exist repeat the last row and are not stored */
     if (begin > 0) load_sums(rest, out, e.n, row, rows, column);
 #pragma unroll
     for (int i = 0; i < MR; i++) {
@@ -172,7 +174,7 @@ INLINE void tile(global float *out, global const element *a, global const elemen
         }
     }
     accumulate(sum, a + (size_t)row * K + begin, at, w, next, depth);
-/* rest, unlike sum, may lie in memory: the loops over it are not unrolled */
+/* rest, unlike sum, may be in memory, so the loops over it are not unrolled */
 #pragma unroll
     for (int i = 0; i < MR; i++)
 #pragma unroll
@@ -183,10 +185,10 @@ INLINE void tile(global float *out, global const element *a, global const elemen
         store_sums(out, rest, e.n, row, rows, column);
 }
 
-/* out [m][n] = [residual +] [gate *] activation(a [m][K] x weight^T + bias). weight
- * [ceil(n / NR)][K][NR] and bias [ceil(n / NR) * NR], padded with zeros. residual and gate as in
- * epilogue.cl. One work-group = one item = one panel x block_rows rows; the next group has the next
- * panel, so that the rows stay in cache. KC is a multiple of KU, block_rows of MR. */
+/* out [m][n] = [residual +] [gate *] activation(a [m][K] x weight^T + bias). weight [ceil(n /
+ * NR)][K][NR] and bias [ceil(n / NR) * NR], padded with zeros. residual and gate as in epilogue.cl.
+ * One work-group = one work-item = one panel x block_rows rows. The next work-group has the next
+ * panel, so that the rows stay in the cache. KC is a multiple of KU, block_rows of MR. */
 kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
 gemm_cpu(global float *out, global const element *a, global const element *weight,
          global const float *bias, global const float *residual, global const float *gate,
@@ -208,7 +210,8 @@ gemm_cpu(global float *out, global const element *a, global const element *weigh
 }
 
 #ifdef BF16
-/* packed [m][K] = a [m][width] in pairs of bfloat16; width is 2 K or one less. One item = a row. */
+/* packed [m][K] = a [m][width] in pairs of bf16; width is 2 K or 2 K - 1. One work-item = one
+ * row. */
 kernel void gemm_cpu_round(global int *packed, global const float *a, int width)
 {
     packed += get_global_id(0) * K;
@@ -228,15 +231,15 @@ kernel void gemm_cpu_round(global int *packed, global const float *a, int width)
 
 #else
 
-/* Seven products of halves instead of eight (Strassen 1969, in Winograd's form with 15 additions).
- * Halves of a [2h][K]: A11 A12 above A21 A22; of a pair of panels: B11 B12 above B21 B22; of out,
- * the same rows and the same columns: C11 C12 above C21 C22. Sums of halves of a come from
- * gemm_strassen_sums, those of panels are made by the work-group that needs them, in memory of its
- * own. Floor: 7/4 m n k FLOP. */
+/* One level of Strassen: 7 block products instead of 8 (Strassen 1969, in Winograd's form with 15
+ * additions). a [2h][K] is A11 A12 above A21 A22; a pair of panels is B11 B12 above B21 B22; out,
+ * for the same rows and columns, is C11 C12 above C21 C22. gemm_strassen_sums computes the sums of
+ * blocks of a. Each work-group computes the sums of panels that it needs in its own scratch memory.
+ * Floor: 7/4 m n k FLOP. */
 #define H (K / 2)
 
-/* sums [2][h][K] = S1 | S2 above S3 | S4, where S1 = A21 + A22, S2 = S1 - A11, S3 = A11 - A21,
- * S4 = A12 - S2. One item = one row. */
+/* sums [2][h][K] = S1 | S2 above S3 | S4, where S1 = A21 + A22, S2 = S1 - A11, S3 = A11 - A21, S4 =
+ * A12 - S2. One work-item = one row. */
 kernel void gemm_strassen_sums(global float *sums, global const float *a, int h)
 {
     size_t row = get_global_id(0) * K, below = (size_t)h * K;
@@ -252,8 +255,8 @@ kernel void gemm_strassen_sums(global float *sums, global const float *a, int h)
     }
 }
 
-/* t [H][NR] = T1 = B12 - B11, T2 = B22 - T1, T3 = B22 - B12 or T4 = T2 - B21; the panels p1 and p2
- * hold B11 over B21 and B12 over B22. */
+/* t [H][NR] = T1 = B12 - B11, T2 = B22 - T1, T3 = B22 - B12 or T4 = T2 - B21. Panel p1 is B11 above
+ * B21, p2 is B12 above B22. */
 INLINE void panel_sums(global float *t, global const float *p1, global const float *p2, int which)
 {
     for (int k = 0; k < H * NR; k += VEC) {
@@ -264,7 +267,7 @@ INLINE void panel_sums(global float *t, global const float *p1, global const flo
     }
 }
 
-/* x = what out holds there + sign * x [+ bias] */
+/* x = out + sign * x [+ bias], for the tile of out at (row, column) */
 INLINE void add_sums(V x[MR][NV], global const float *out, epilogue e, int row, int column,
                      float sign, bool bias)
 {
@@ -277,8 +280,8 @@ INLINE void add_sums(V x[MR][NV], global const float *out, epilogue e, int row, 
         }
 }
 
-/* What a tile x of product p adds to: row and row + h, column and column + NR. Between products C12
- * holds U2 = A11 B11 + S2 T2, C21 and C22 hold U3 = U2 + S3 T3. */
+/* Adds a tile x of block product p to out, at row and row + h, column and column + NR. Between the
+ * products C12 holds U2 = A11 B11 + S2 T2; C21 and C22 hold U3 = U2 + S3 T3. */
 INLINE void combine(global float *out, V x[MR][NV], epilogue e, int p, int row, int h, int column)
 {
     V same[MR][NV];
@@ -319,9 +322,9 @@ INLINE void combine(global float *out, V x[MR][NV], epilogue e, int p, int row, 
     }
 }
 
-/* out [2h][n] as gemm_cpu's. scratch: what gemm_strassen_sums gave, then [groups][H][NR]. One
- * work-group = one item = a pair of panels x block_rows rows of each half. n is a multiple of
- * 2 NR, h and block_rows are multiples of MR, K of 2 KU and 2 VEC. */
+/* out [2h][n] as in gemm_cpu. scratch: the result of gemm_strassen_sums, then [groups][H][NR]. One
+ * work-group = one work-item = a pair of panels x block_rows rows of each half of a. n is a
+ * multiple of 2 NR, h and block_rows of MR, K of 2 KU and of 2 VEC. */
 kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
 gemm_strassen(global float *out, global const float *a, global float *scratch,
               global const float *weight, global const float *bias, global const float *residual,
@@ -350,7 +353,7 @@ gemm_strassen(global float *out, global const float *a, global float *scratch,
                                             : a + below + H;
         global const float *w = p == 0 ? p1 : p == 1 ? p1 + H * NR : p == 5 ? p2 + H * NR : t;
         if (w == t) panel_sums(t, p1, p2, p == 2 ? 2 : p == 3 ? 3 : p == 4 ? 1 : 4);
-        /* the parts of the panels that come next */
+        /* prefetch the panels of the next block product */
         global const float *next = p == 0 ? p1 + H * NR : p == 1 ? p2 : p2 + 2 * H * NR;
         global const float *behind = p == 1 ? next + 2 * H * NR : next + H * NR;
         if ((p > 1 && p < 6) || (p == 6 && last)) behind = next;

@@ -1,22 +1,24 @@
-/* Products for GPUs, epilogue included. A work-group makes a tile of MT rows and NT columns in
- * steps of KT; the step's parts of a and of the weights lie in local memory, from where each item
- * adds to its own MR x NR sums. Floor: 2 m n k FLOP.
+/* GEMM for GPUs with a fused epilogue. A work-group computes a tile of MT rows and NT columns in
+ * steps of KT. Each step stages its parts of a and of the weights in local memory; each work-item
+ * adds to its MR x NR sums. Floor: 2 m n k FLOP.
  *
- * VEC: width of loads. KU: steps of K unrolled. LA, LB: whether rows of a and columns of the
- * weights go through local memory, or every item reads them itself. DB: whether the next step's
- * parts are fetched while this one's are multiplied. PAD: floats behind each local row of a, which
- * is stored transposed, so that its columns lie in several banks.
- * SG: whether items of a sub-group, SG_SIZE neighbours along the columns, each read a part of their
- * common rows and pass it round.
- * IMAGE: whether weights are read as an image, whose texels are VEC = 4 of them: such reads have a
- * cache and addresses of their own on some devices.
- * SPLIT: parts of the depth that are summed apart, see gemm_tiles.clh.
- * HALF: weights are stored in 16 bits. a stays as it is, so nothing overflows, and sums are fp32.
+ * VEC: width of loads. KU: steps of K unrolled.
+ * LA, LB: a and the weights are staged in local memory; otherwise every work-item reads them from
+ * global memory.
+ * DB: double-buffered; the next step is fetched while this step is multiplied.
+ * PAD: floats of padding behind each local row of a. a is stored transposed, so padding spreads its
+ * columns over the banks.
+ * SG: SG_SIZE work-items of a sub-group, neighbours along the columns, each read a part of their
+ * common rows and broadcast it.
+ * IMAGE: weights are read as an image with VEC = 4 of them per texel. On some devices image reads
+ * have their own cache and address units.
+ * SPLIT: parts of K that are summed by different work-groups; see gemm_tiles.clh.
+ * HALF: weights are stored in 16 bits. a is not rounded and sums are fp32, so nothing overflows.
  *
- * Of the shape: AV: width of loads from a. TAIL: K is no multiple of KT. WHOLE: rows of out are
- * whole vectors. ACTIVATION: 0 none, 1 GELU (tanh form), 2 SiLU. GATE, RESIDUAL: 0 or 1.
+ * Given by the shape: AV: width of loads from a. TAIL: K is no multiple of KT. WHOLE: rows of out
+ * are whole vectors. ACTIVATION: 0 none, 1 GELU (tanh form), 2 SiLU. GATE, RESIDUAL: 0 or 1.
  *
- * An element is one chain of additions for each part: the same bits whatever the tile. */
+ * Within a part of K each sum is one chain of additions, so the tile does not change its bits. */
 
 #define PANEL 128 /* columns of a panel of weights */
 #define TX (NT / NR)
@@ -25,9 +27,11 @@
 #define A_ROW (MT + PAD)
 #define A_TILE (KT * A_ROW)
 #define B_TILE (KT * NT)
-#define COLUMN(j) (((j)*TX + tx) * VEC) /* an item's j-th vector: neighbours read neighbours */
+#define COLUMN(j)                                                                                  \
+    (((j)*TX + tx) *                                                                               \
+     VEC) /* a work-item's j-th vector; neighbouring work-items read neighbouring vectors */
 
-/* VEC weights from element `at` on */
+/* VEC weights from element `at` on. */
 #if IMAGE
 #define WEIGHTS read_only image1d_buffer_t
 #define WEIGHT_LOAD(w, at) read_imagef(w, (at) / 4)
@@ -47,7 +51,7 @@
 
 #include "gemm_tiles.clh"
 
-/* AV steps of one row of a, `pitch` apart */
+/* AV steps of one row of a, `pitch` apart. */
 #if AV == 1
 #define SPREAD(to, pitch, v) (to)[0] = v
 #elif AV == 2
@@ -57,7 +61,7 @@
     (to)[0] = (v).x, (to)[pitch] = (v).y, (to)[2 * (pitch)] = (v).z, (to)[3 * (pitch)] = (v).w
 #endif
 
-/* ---- from global memory to local ---- */
+/* ---- staging in local memory ---- */
 
 #define B_VECTORS (KT * (NT / VEC))
 #define B_LOADS LOADS(B_VECTORS)
@@ -73,7 +77,7 @@ INLINE void keep_a(local float *tile, VA part[A_LOADS], int me)
     }
 }
 
-/* From element `at` on. The weights are padded with zeros. */
+/* Fetches from element `at` on. Weights are padded with zeros, so no bounds are checked. */
 INLINE void fetch_b(V part[B_LOADS], WEIGHTS w, int me, int at)
 {
 #pragma unroll
@@ -96,7 +100,7 @@ INLINE void keep_b(local float *tile, V part[B_LOADS], int me)
 
 /* ---- sums ---- */
 
-/* Steps of K whose values of a are read at once. */
+/* STEP: steps of K whose values of a are read at once. */
 #if LA || SG
 #define STEP 1
 #else
@@ -126,10 +130,10 @@ INLINE void read_rows(float x[MR], local const float *from)
 }
 #endif
 
-/* Where the two factors of a step of KT are. */
+/* The two factors of a step of KT. */
 typedef struct {
 #if LA
-    local const float *a; /* [KT][A_ROW], from the item's rows on */
+    local const float *a; /* [KT][A_ROW], from the work-item's rows on */
 #else
     global const float *a; /* the work-group's first row */
     int depth;
@@ -137,7 +141,7 @@ typedef struct {
 #if LB
     local const float *b; /* [KT][NT] */
 #else
-    int b; /* the first of the weights' elements [..][PANEL] */
+    int b; /* index of the first weight in [..][PANEL] */
 #endif
 } factors;
 
@@ -150,14 +154,14 @@ typedef struct {
 #endif
 
 #if SG
-/* Steps of K of which each item of a sub-group holds one. */
+/* PASSED: steps of K that are spread over a sub-group, one per work-item. */
 #if SG_SIZE < KT
 #define PASSED SG_SIZE
 #else
 #define PASSED KT
 #endif
 
-/* A compiler that takes no orders may have made sub-groups of another size. */
+/* Without a required sub-group size the compiler may have chosen another size. */
 INLINE bool passes(void)
 {
 #if SUBGROUPS_REQUIRED
@@ -174,7 +178,7 @@ INLINE void hold_rows(float held[MR], factors f, const int at[MR], int k)
     for (int i = 0; i < MR; i++) held[i] = TAIL && step >= f.depth ? 0.0f : f.a[at[i] + step];
 }
 
-/* x = the items' rows at step k + u, of which item u has a part. */
+/* x = the rows at step k + u, which the work-item u of the sub-group has loaded. */
 INLINE void pass_rows(float x[MR], const float held[MR], factors f, const int at[MR], int k, int u)
 {
 #pragma unroll
@@ -185,7 +189,7 @@ INLINE void pass_rows(float x[MR], const float held[MR], factors f, const int at
 }
 #endif
 
-/* at: where the item's rows begin, if they are not in local memory. */
+/* at: offsets of the work-item's rows, used if a is not in local memory. */
 INLINE void accumulate(V sum[MR][NV], factors f, WEIGHTS w, const int at[MR], int tx, int k)
 {
 #if SG
@@ -226,7 +230,7 @@ INLINE void accumulate(V sum[MR][NV], factors f, WEIGHTS w, const int at[MR], in
     }
 }
 
-/* ---- what becomes of finished sums ---- */
+/* ---- epilogue ---- */
 
 INLINE void finish_rows(global float *out, V sum[MR][NV], epilogue e, int row, int m, int column,
                         int tx)
@@ -241,9 +245,9 @@ INLINE void finish_rows(global float *out, V sum[MR][NV], epilogue e, int row, i
     }
 }
 
-/* out [m][n] = [residual +] [gate *] activation(a [m][depth] x weight^T + bias). weight
- * [ceil(n / PANEL)][padded_depth][PANEL], zeros in the padding. residual and gate as in
- * epilogue.cl. Work-groups: (columns, rows) of tiles, parts of the depth. */
+/* out [m][n] = [residual +] [gate *] activation(a [m][depth] x weight^T + bias). weight [ceil(n /
+ * PANEL)][padded_depth][PANEL], padded with zeros. residual and gate as in epilogue.cl.
+ * Work-groups: (columns, rows) of tiles, parts of K. */
 #if SG
 SUBGROUP_SIZE(SG_SIZE)
 #endif
@@ -309,7 +313,8 @@ gemm_gpu(global float *out, global const float *a, WEIGHTS weight, global const 
     KEEP_B(0);
     for (int k = from; k < end; k += KT, stage = 1 - stage) {
         bool more = k + KT < end;
-        barrier(CLK_LOCAL_MEM_FENCE); /* this stage is complete, and nobody reads the other */
+        barrier(CLK_LOCAL_MEM_FENCE); /* this buffer is complete, and all work-items have finished
+                                         with the other */
         if (more) {
             FETCH_A(k + KT);
             FETCH_B(k + KT);
@@ -326,7 +331,7 @@ gemm_gpu(global float *out, global const float *a, WEIGHTS weight, global const 
     for (int k = from; k < end; k += KT) {
         FETCH_A(k);
         FETCH_B(k);
-        barrier(CLK_LOCAL_MEM_FENCE); /* nobody reads the step before */
+        barrier(CLK_LOCAL_MEM_FENCE); /* all work-items have finished with the step before */
         KEEP_A(0);
         KEEP_B(0);
         barrier(CLK_LOCAL_MEM_FENCE);

@@ -1,24 +1,25 @@
-/* Products on matrix tiles (prelude.clh), epilogue included: bf16 inputs, fp32 sums.
+/* GEMM on matrix tiles (prelude.clh) with a fused epilogue: bf16 inputs, fp32 sums.
  *
- * PARTS 1: inputs are rounded to bf16. PARTS 2: each input is the sum of two bf16 numbers, high and
- * low, and a product is three: high low + high high + low high, within 2^-17 or so of fp32's.
+ * PARTS 1: inputs are rounded to bf16. PARTS 2: bf16x3: each input is the sum of two bf16 numbers,
+ * high and low, and each product is three: low high + high high + high low. Its relative error is
+ * about 2^-17.
  *
- * a and weight come packed in tiles of 1 KB; a block is 32 rows x NC = 16 NT columns, whose sums
- * stay in tiles while k runs. The epilogue of a block is done between the tile instructions of the
- * next: the two use other parts of the processor. Floor: 2 m n k FLOP of the tile unit, three times
- * that with PARTS 2; its loads come from the second cache, which sets the pace, so a work-group's
- * rows of a must stay in it: k is cut into chunks, and the sums of all blocks are kept between
- * them. The order of sums does not depend on that.
+ * a and weight are packed in tiles of 1 KB. A block is 32 rows x NC = 16 NT columns, whose sums
+ * stay in matrix tiles over the loop on k. The epilogue of a block is interleaved with the tile
+ * instructions of the next block, since the two use different parts of the processor. Floor: 2 m n
+ * k FLOP of the matrix unit; three times that with PARTS 2. Loads from the L2 cache limit the
+ * speed, so a work-group's rows of a must stay in L2. Therefore k is cut into chunks, and the sums
+ * of all blocks are stored between chunks. Chunks do not change the order of additions.
  *
- * NT: 3 (PARTS 1 only) or 2. HELD: blocks whose sums are kept, 1 where k is one chunk.
+ * NT: 2, or 3 with PARTS 1 only. HELD: blocks whose sums are stored; 1 if k is one chunk.
  * ACTIVATION: 0 none, 1 GELU (tanh form), 2 SiLU. GATE, RESIDUAL: 0 or 1. */
 
 enum { NC = 16 * NT, ROWS = 32, STEP_A = 1024 * PARTS, STEP_W = 32 * NC * PARTS };
 
 /* ---- activations ---- */
 
-/* packed [ceil(m / 32)][steps][PARTS][32 rows][32] = a [m][k] as bf16, zeros beyond m and k;
- * steps = ceil(k / 32). One work-group = one item = 32 rows, STEPS steps. */
+/* packed [ceil(m / 32)][steps][PARTS][32 rows][32] = a [m][k] in bf16; 0 beyond m and k; steps =
+ * ceil(k / 32). One work-group = one work-item = 32 rows, STEPS steps. */
 #ifdef STEPS
 kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
 gemm_matrix_pack(global ushort *packed, global const float *a, int m, int k, int steps)
@@ -52,7 +53,7 @@ typedef struct {
     int m, n, residual_rows, tokens, stride, column;
 } target;
 
-/* Row `row` of out, NC columns, from its sums. */
+/* Stores row `row` of out, NC columns, from its sums. */
 INLINE void finish_row(const target *t, const float *sums, int row)
 {
     size_t at = (size_t)row * t->n + t->column;
@@ -83,7 +84,8 @@ INLINE void finish_row(const target *t, const float *sums, int row)
     }
 }
 
-/* All products of one step of k, 32 terms: sums in tiles 0 to 2 NT - 1, the upper 16 rows first. */
+/* All MMAs of one step of k, 32 terms. Tiles 0 to 2 NT - 1 have the sums, the upper 16 rows
+ * first. */
 #if PARTS == 2
 #define STEP(a, w) TILE_PRODUCTS_3(a, 64, 1024, 2048, 3072, w)
 #elif NT == 3
@@ -105,7 +107,7 @@ INLINE void finish_row(const target *t, const float *sums, int row)
 #define STEP(a, w) TILE_PRODUCTS(a, 64, 1024, w)
 #endif
 
-/* F(tile, where its 16 x 16 sums are in [32][NC]) for all of a block. */
+/* Applies F(tile, offset of its 16 x 16 sums in [32][NC]) to all tiles of a block. */
 #if NT == 3
 #define EACH_SUM(F, sums)                                                                          \
     F(0, (sums), 4 * NC);                                                                          \
@@ -123,10 +125,10 @@ INLINE void finish_row(const target *t, const float *sums, int row)
 #endif
 #define CLEAR(tile, sums, pitch) TILE_ZERO(tile)
 
-/* out [m][n] = [residual +] [gate *] activation(a x weight + bias); a from gemm_matrix_pack, weight
- * [ceil(n / NC)][steps][PARTS][NT][16 pairs][16][2], bias padded to NC. residual and gate as
- * in epilogue.cl. One work-group = one item = NC columns of `blocks` blocks of rows; work-groups of
- * the same rows follow each other. */
+/* out [m][n] = [residual +] [gate *] activation(a x weight + bias). a from gemm_matrix_pack; weight
+ * [ceil(n / NC)][steps][PARTS][NT][16 pairs][16][2]; bias padded to NC. residual and gate as in
+ * epilogue.cl. One work-group = one work-item = NC columns of `blocks` blocks of rows. Work-groups
+ * with the same rows follow each other. */
 kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
 gemm_matrix(global float *out, global const ushort *a, global const ushort *weight,
             global const float *bias, global const float *residual, global const float *gate,
@@ -149,11 +151,11 @@ gemm_matrix(global float *out, global const ushort *a, global const ushort *weig
     float sums[HELD * ROWS * NC] __attribute__((aligned(64)));
     global const ushort *w = weight + (size_t)strip * steps * STEP_W;
     TILES_BEGIN();
-    int row = 0, end = 0; /* rows that have their sums, in `ready`, and wait for their epilogue */
+    int row = 0, end = 0; /* rows in `ready` that wait for their epilogue */
     const float *ready = sums;
     for (int done = 0; done < steps; done += chunk) {
         int here = min(chunk, steps - done), per_step = (ROWS + here - 1) / here;
-        /* the weights that come next, a few lines at each step */
+        /* prefetch a few cache lines of the next weights in each step */
         global const ushort *next = w + (size_t)(done + here) * STEP_W;
         int lines = (NC * PARTS + behind - first - 1) / (behind - first);
         if (strip + 1 == strips && done + here == steps) next = w;

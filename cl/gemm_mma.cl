@@ -1,24 +1,24 @@
-/* Products on matrix units (mma.clh), epilogue included: both factors in half, or in bfloat16
- * with MATRIX_UNIT_BF16, sums in fp32. A work-group makes a tile of MT rows and NT columns in steps
- * of KT, each unit's items WM x WN of it. Floor: 2 m n k FLOP of the unit, three times that with
- * PARTS 2.
+/* GEMM on matrix units (mma.clh) with a fused epilogue. Both factors are fp16, or bf16 with
+ * MATRIX_UNIT_BF16; sums are fp32. A work-group computes a tile of MT rows and NT columns in steps
+ * of KT; a matrix unit computes WM x WN of it. Floor: 2 m n k FLOP of the matrix unit; three times
+ * that with PARTS 2.
  *
- * PARTS: 1, or of bfloat16 2: each input is the sum of two such numbers, high and low, and a
- * product is three, low high + high low + high high, within 2^-17 or so of fp32's.
- * DB: whether the next step's parts are fetched while this one's are multiplied. SPLIT: parts of
- * the depth that are summed apart, see gemm_tiles.clh. Of the shape: AV: width of loads from a.
- * TAIL: K is no multiple of KT. WHOLE: rows of out are whole vectors. ACTIVATION: 0 none, 1 GELU
- * (tanh form), 2 SiLU. GATE, RESIDUAL: 0 or 1. VEC: of the unit: what an item has of a row of
- * results. */
+ * PARTS: 1, or 2 for bf16x3: each input is the sum of two bf16 numbers, high and low, and each
+ * product is three: low high + high low + high high. Its relative error is about 2^-17.
+ * DB: double-buffered; the next step is fetched while this step is multiplied.
+ * SPLIT: parts of K that are summed by different work-groups; see gemm_tiles.clh.
+ * Given by the shape: AV: width of loads from a. TAIL: K is no multiple of KT. WHOLE: rows of out
+ * are whole vectors. ACTIVATION: 0 none, 1 GELU (tanh form), 2 SiLU. GATE, RESIDUAL: 0 or 1.
+ * VEC: consecutive results of a lane, given by the matrix unit. */
 
 #include "mma.clh"
 
 #define ITEMS (MMA_LANES * (MT / WM) * (NT / WN))
 #define FM (WM / MMA_M)
 #define FN (WN / MMA_N)
-#define PART_VECTORS (KT / 8) /* eights of a row's part in a step */
+#define PART_VECTORS (KT / 8) /* vectors of 8 numbers in a row's part of a step */
 #define ROW_VECTORS (PARTS * PART_VECTORS)
-#define ROW (PARTS * KT + 8) /* a local row: a fragment's rows begin in different banks */
+#define ROW (PARTS * KT + 8) /* row pitch: rows begin in different banks */
 #define WORDS (ROW / 2)
 #define STEPS KT
 #define APART(i) ((i)*MMA_M)
@@ -70,7 +70,7 @@ INLINE void keep_b(local ushort *tile, uint4 part[B_LOADS], int me)
     }
 }
 
-/* row, column: of the unit's first sum. */
+/* row, column: the matrix unit's first sum. */
 INLINE void finish_fragments(global float *out, mma_c sum[FM][FN], epilogue e, int row, int m,
                              int column, int lane)
 {
@@ -92,7 +92,7 @@ INLINE void finish_fragments(global float *out, mma_c sum[FM][FN], epilogue e, i
     }
 }
 
-/* As gemm_gpu's; weight [n padded to 128][PARTS][padded_depth], zeros in the padding. */
+/* Arguments as in gemm_gpu; weight [n padded to 128][PARTS][padded_depth], padded with zeros. */
 MMA_KERNEL kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void
 gemm_mma(global float *out, global const float *a, global const ushort *weight,
          global const float *bias, global const float *residual, global const float *gate,
@@ -120,7 +120,7 @@ gemm_mma(global float *out, global const float *a, global const ushort *weight,
     for (int k = from; k < end; k += KT) {
         local ushort *a_now = a_tile + stage * MT * ROW, *b_now = b_tile + stage * NT * ROW;
 #if !DB
-        barrier(CLK_LOCAL_MEM_FENCE); /* nobody reads the step before */
+        barrier(CLK_LOCAL_MEM_FENCE); /* all work-items have finished with the step before */
 #endif
         keep_a(a_now, a_part, me);
         keep_b(b_now, b_part, me);
@@ -132,7 +132,9 @@ gemm_mma(global float *out, global const float *a, global const ushort *weight,
         accumulate(sum, (local const uint *)a_now + row * WORDS,
                    (local const uint *)b_now + wide * WORDS, lane, exchange);
 #if DB
-        stage = 1 - stage; /* who is here waits for the others before it writes this one again */
+        stage =
+            1 -
+            stage; /* the next barrier ends all reads of this buffer before it is written again */
 #endif
     }
     epilogue e = {bias,   residual, gate,      rows,    n,      residual_rows,

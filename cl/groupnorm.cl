@@ -1,9 +1,10 @@
-/* Group norm over pictures [N][H*W][C] (NHWC), SiLU, padding and nearest upsampling: everything
+/* Group norm of pictures [N][H*W][C] (NHWC), SiLU, padding and nearest-neighbour upsampling: all
  * that happens to a picture between two convolutions. Bound by memory. */
 
 #ifdef STATISTICS
-/* One item = one group of channels over one chunk of pixels: partial [N][chunks][G][2] = mean and
- * sum of squares around it, so that no digits are lost to a large mean. */
+/* partial [N][chunks][G][2] = mean, and sum of squared differences to the mean. A single sum of
+ * squares would lose digits if the mean is large. One work-item = one group of channels over one
+ * chunk of pixels. */
 kernel void groupnorm_partial(global float *partial, global const float *x, int pixels,
                               int chunk_pixels, int channels, int groups)
 {
@@ -26,8 +27,8 @@ kernel void groupnorm_partial(global float *partial, global const float *x, int 
     to[1] = squares;
 }
 
-/* One item = one group of one picture: the chunks' statistics joined (Chan et al. 1983), then
- * affine [N][C][2] = the factor and the offset that normalise channel c. */
+/* Joins the chunks' statistics (Chan et al. 1983). affine [N][C][2] = the factor and the offset
+ * that normalise channel c. One work-item = one group of one picture. */
 kernel void groupnorm_affine(global float *affine, global const float *partial,
                              global const float *weight, global const float *bias, int pixels,
                              int chunk_pixels, int chunks, int channels, int groups, float epsilon)
@@ -52,10 +53,10 @@ kernel void groupnorm_affine(global float *affine, global const float *partial,
 }
 #else
 
-/* One item = one channel of one pixel of the result. NORM: x * factor + offset. SILU: then SiLU.
- * UP: 1, or 2 for nearest upsampling. PAD: 1 adds a border of zeros around each picture and
- * `slack` zero pixels behind it, for a convolution to read; `pixels` of a result picture count
- * them all. out [N][pixels][C]; x [N][h*w][C]. */
+/* NORM: x * factor + offset. SILU: then SiLU. UP: 1, or 2 for nearest-neighbour upsampling. PAD: 1
+ * adds a border of zeros around each picture and `slack` zero pixels behind it, which a convolution
+ * reads; `pixels` of an output picture counts them too. out [N][pixels][C]; x [N][h*w][C]. One
+ * work-item = one channel of one output pixel. */
 kernel void groupnorm_apply(global float *out, global const float *x, global const float *affine,
                             int channels, int height, int width, int pixels)
 {

@@ -1,13 +1,13 @@
-/* groupnorm.cl for CPUs, channels a multiple of VEC: one item a work-group, which runs along pixels
- * with vectors of channels. Bound by memory. */
+/* groupnorm.cl for CPUs, if the number of channels is a multiple of VEC. One work-item per
+ * work-group runs along pixels with vectors of channels. Bound by memory. */
 
 #ifdef STATISTICS
 #define BLOCK 4  /* vectors of channels in registers */
-#define FIRSTS 8 /* pixels: one alone may lie far out */
+#define FIRSTS 8 /* pixels of the first estimate of the mean; a single pixel may be an outlier */
 
-/* One item = one chunk of pixels, all channels: partial [N][chunks][2][C] = each channel's mean and
- * sum of squares around it, from differences to the mean of the chunk's first pixels, so that no
- * digits are lost to a large mean. */
+/* partial [N][chunks][2][C] = each channel's mean, and sum of squared differences to the mean. They
+ * are computed from differences to the mean of the chunk's first pixels, so that a large mean costs
+ * no digits. One work-item = one chunk of pixels, all channels. */
 kernel void groupnorm_partial_rows(global float *partial, global const float *x, int pixels,
                                    int chunk_pixels, int channels)
 {
@@ -51,8 +51,8 @@ kernel void groupnorm_partial_rows(global float *partial, global const float *x,
     }
 }
 
-/* One item = one group of one picture: its channels' statistics in all chunks joined. affine as in
- * groupnorm_affine. */
+/* Joins the statistics of a group's channels over all chunks. affine as in groupnorm_affine. One
+ * work-item = one group of one picture. */
 kernel void groupnorm_affine_rows(global float *affine, global const float *partial,
                                   global const float *weight, global const float *bias, int pixels,
                                   int chunk_pixels, int chunks, int channels, int groups,
@@ -84,8 +84,8 @@ kernel void groupnorm_affine_rows(global float *affine, global const float *part
 
 #else
 
-/* As groupnorm_apply; one item = one row of the result, border included. The last one writes the
- * slack too. */
+/* As groupnorm_apply. One work-item = one row of the result, border included. The work-item of the
+ * last row also writes the slack. */
 kernel void groupnorm_apply_rows(global float *out, global const float *x,
                                  global const float *affine, int channels, int height, int width,
                                  int pixels)

@@ -1,11 +1,11 @@
-/* modulate.cl for CPUs: one item runs along whole tokens with vectors. Bound by memory: a token is
- * read from memory once, is in the nearest cache for the second and third pass, and is written
+/* modulate.cl for CPUs: one work-item runs along whole tokens with vectors. Bound by memory: a
+ * token is read from memory once, is in the L1 cache for the second and third pass, and is written
  * once. WIDTH: floats of a token. */
 
-#define UNITS 4 /* sums at a time, which hide an addition's latency */
+#define UNITS 4 /* independent sums, which hide the latency of an addition */
 #define BODY (WIDTH / VEC * VEC)
 
-/* vload16 and vstore16 may fall apart into pieces: a vector that lies anywhere is moved in one */
+/* A compiler may split vload16 and vstore16. This type moves an unaligned vector in one access. */
 typedef V loose_v __attribute__((aligned(4)));
 #define LOAD(p) (*(global const loose_v *)(p))
 #define STORE(v, p) (*(global loose_v *)(p) = (v))
@@ -19,7 +19,7 @@ INLINE float lanes(V x)
     return sum;
 }
 
-/* Sum of x - mean, or of its squares. */
+/* Sum of x - mean, or of its square. */
 INLINE float sum_of(global const float *x, float mean, bool squared)
 {
     V sum[UNITS];
@@ -44,7 +44,8 @@ INLINE float sum_of(global const float *x, float mean, bool squared)
     return rest + lanes((sum[0] + sum[1]) + (sum[2] + sum[3]));
 }
 
-/* One work-group, of one item = `count` tokens. Arguments as in modulate.cl, of `all` tokens. */
+/* Arguments as in modulate.cl; there are `all` tokens. One work-group = one work-item = `count`
+ * tokens. */
 kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
 modulate_cpu(global float *out, global const float *x, global const float *modulation,
              global const int *rows, int all, int count, int tokens, int stride, int first_row,

@@ -1,9 +1,9 @@
-/* Latents <-> tokens (paper 3.2, "Patchify", "Transformer decoder"). Bound by memory: each element
- * is read and written once. */
+/* Latents to tokens and back (paper 3.2, "Patchify", "Transformer decoder"). Bound by memory: each
+ * element is read and written once. */
 
-/* One item = one value of one patch vector, in the order (C, ph, pw) of the convolution's weights.
- * out [N*T][C*p*p]; latents [pictures][C][size][size]; item b of the batch is picture
- * first + b % pictures, so that both halves of a guided batch see the same latents. */
+/* out [N*T][C*p*p]: each patch in the order (C, ph, pw) of the convolution's weights. latents
+ * [pictures][C][size][size]. Sample b of the batch is picture first + b % pictures, so that both
+ * halves of a guided batch have the same latents. One work-item = one value of one patch vector. */
 kernel void patchify(global float *out, global const float *latents, int first, int pictures,
                      int channels, int size, int patch)
 {
@@ -16,8 +16,8 @@ kernel void patchify(global float *out, global const float *latents, int first, 
     out[((size_t)b * tokens + token) * length + k] = latents[from + (size_t)y * size + x];
 }
 
-/* One item = one value of the result. out [area][C] = latents [C][area] of one picture * factor +
- * offset: the decoder's scale and layout (NHWC). */
+/* out [area][C] = latents [C][area] of one picture * factor + offset: the decoder's scale and
+ * layout (NHWC). One work-item = one value of the result. */
 kernel void to_pixels(global float *out, global const float *latents, int picture, int channels,
                       int area, float factor, float offset)
 {
@@ -27,8 +27,8 @@ kernel void to_pixels(global float *out, global const float *latents, int pictur
     out[(size_t)i * channels + c] = latents[from + i] * factor + offset;
 }
 
-/* One item = one value of the result. out [N][C][size][size]; in [N][skip+T][p*p*C], C fastest, of
- * which the first `skip` tokens are none of the picture's. */
+/* out [N][C][size][size]; in [N][skip+T][p*p*C], C fastest. The first `skip` tokens are not patches
+ * of the picture. One work-item = one value of the result. */
 kernel void unpatchify(global float *out, global const float *in, int channels, int size, int patch,
                        int skip)
 {

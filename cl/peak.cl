@@ -1,15 +1,18 @@
-/* What a device can do at most, for tune/peak.c: multiply-adds without memory, a plain copy, an
- * empty kernel.
+/* Measures a device's peaks, for tune/peak.c: multiply-adds without memory, a plain copy, an empty
+ * kernel.
  *
- * VEC: floats of a vector. CHAINS: sums that do not wait for each other. PER: vectors an item
- * copies. */
+ * VEC: floats of a vector. CHAINS: independent sums. PER: vectors that a work-item copies. */
 
-/* out [items] = sums of nonsense: n times CHAINS * VEC multiply-adds an item, in registers. */
+/* out [items] = meaningless sums: n times CHAINS * VEC multiply-adds per work-item, in
+ * registers. */
 kernel __attribute__((reqd_work_group_size(WG, 1, 1))) void
 peak_fma(global float *out, float factor, float term, int n)
 {
     V sum[CHAINS], all = (V)(0.0f);
-    float mine = term * (float)get_global_id(0); /* what all items share may be computed once */
+    float mine =
+        term *
+        (float)get_global_id(
+            0); /* differs between work-items: a compiler could compute a common value once */
 #pragma unroll
     for (int i = 0; i < CHAINS; i++) sum[i] = (V)(mine + term * (float)(i + 1));
     for (int j = 0; j < n; j++)
@@ -23,7 +26,7 @@ peak_fma(global float *out, float factor, float term, int n)
     out[get_global_id(0)] = total;
 }
 
-/* to = from, `vectors` vectors; a work-group copies WG * PER vectors that follow each other. */
+/* to = from, `vectors` vectors. A work-group copies WG * PER contiguous vectors. */
 kernel __attribute__((reqd_work_group_size(WG, 1, 1))) void
 peak_copy(global float *to, global const float *from, int vectors)
 {
@@ -36,8 +39,8 @@ peak_copy(global float *to, global const float *from, int vectors)
 }
 
 #ifdef TILES
-/* out [groups][16][16] = n times six products of tiles, two operations a multiply-add; from: one
- * tile, both factors. */
+/* out [groups][16][16] = n times six MMAs of matrix tiles. A multiply-add counts as two operations.
+ * from: one tile, used as both factors. */
 kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
 peak_tiles(global float *out, global const float *from, int n)
 {
@@ -64,7 +67,8 @@ peak_tiles(global float *out, global const float *from, int n)
 #endif
 
 #if defined BF16 && VECTOR_ASSEMBLY
-/* out [groups][256]: n times CHAINS dot products of 16 pairs; from: 16 pairs, both factors. */
+/* out [groups][256]: n times CHAINS dot products of 16 pairs. from: 16 pairs, used as both
+ * factors. */
 kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
 peak_pairs(global float *out, global const float *from, int n)
 {
@@ -84,8 +88,8 @@ peak_pairs(global float *out, global const float *from, int n)
 #ifdef MATRIX_UNITS
 #include "mma.clh"
 
-/* out [groups][MMA_M][MMA_N], 256 apart: n times CHAINS products of a unit; from: 16 rows of both
- * factors, a multiply-add two operations. */
+/* out [groups][MMA_M][MMA_N], 256 apart: n times CHAINS MMAs. A multiply-add counts as two
+ * operations. from: 16 rows of both factors. */
 MMA_KERNEL
 kernel __attribute__((reqd_work_group_size(MMA_LANES, 1, 1))) void
 peak_unit(global float *out, global const uint *from, int n)

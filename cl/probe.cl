@@ -1,8 +1,8 @@
-/* What a feature must show before kernels rely on it. */
+/* Kernels whose exact results a device must give before a feature is used. */
 
 #ifdef SUBGROUPS
-/* Of one work-group of 64: each item's place in its sub-group, the sub-group's size, and the sum of
- * (u + 1) * x over its sub-group's items u, beside the sum and the highest of x. x [64] */
+/* For each work-item of one work-group of 64: its index in its sub-group, the sub-group's size, and
+ * sum((u + 1) x_u) + 1024 sum(x_u) + 65536 max(x_u) over the sub-group's work-items u. x [64] */
 SUBGROUP_SIZE(SG_SIZE)
 kernel __attribute__((reqd_work_group_size(64, 1, 1))) void
 probe_subgroups(global int *places, global int *sizes, global float *sums, global const float *x)
@@ -16,7 +16,7 @@ probe_subgroups(global int *places, global int *sizes, global float *sums, globa
     sums[me] = sum;
 }
 #elif defined IMAGES
-/* out [n][4] = the image's n texels, the last first. */
+/* out [n][4] = the image's n texels in reverse order. */
 kernel void probe_image(global float *out, read_only image1d_buffer_t texels, int n)
 {
     int i = (int)get_global_id(0);
@@ -25,8 +25,8 @@ kernel void probe_image(global float *out, read_only image1d_buffer_t texels, in
 #elif defined MATRIX_UNITS
 #include "mma.clh"
 
-/* c [MMA_M][MMA_N] = a [MMA_M][STEPS] x b [MMA_N][STEPS]^T, integers, in two products. One
- * work-group of a unit's items. */
+/* c [MMA_M][MMA_N] = a [MMA_M][STEPS] x b [MMA_N][STEPS]^T, integers, by two MMAs. One work-group =
+ * the lanes of one matrix unit. */
 #define STEPS (2 * MMA_K)
 #define WORDS (STEPS / 2 + 4)
 
@@ -57,8 +57,8 @@ probe_mma(global float *c, global const float *a, global const float *b)
     for (int i = 0; i < MMA_C; i++) c[MMA_ROW(lane, i) * MMA_N + MMA_COLUMN(lane, i)] = values[i];
 }
 #elif defined TILES
-/* sums [16][16] = a x b of bf16 [16 rows][32] and [16 pairs][16 columns][2]; rounded [16] = values
- * [16] as bf16. One item. */
+/* sums [16][16] = a x b of bf16 [16 rows][32] and [16 pairs][16 columns][2]. rounded [16] = values
+ * [16] in bf16. One work-item. */
 kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
 probe_tiles(global float *sums, global ushort *rounded, global const ushort *a,
             global const ushort *b, global const float *values)
@@ -73,7 +73,7 @@ probe_tiles(global float *sums, global ushort *rounded, global const ushort *a,
     *(global ushort16_any *)rounded = to_bf16(*(global const float16_any *)values);
 }
 #else
-/* The same by vectors of pairs. */
+/* The same with vectors of pairs. */
 kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
 probe_pairs(global float *sums, global ushort *rounded, global const int *a, global const int *b,
             global const float *values)

@@ -1,4 +1,4 @@
-/* Guidance and one sampler update (paper 3.1; the formula of host/sample/schedule.h). Bound by
+/* Guidance and one sampler update (paper 3.1; the formula is in host/sample/schedule.h). Bound by
  * memory: a few values per latent. */
 
 INLINE bool not_finite(float x)
@@ -6,13 +6,13 @@ INLINE bool not_finite(float x)
     return (as_uint(x) & 0x7f800000u) == 0x7f800000u;
 }
 
-/* One item = one latent value. latents, noise [pictures][C][area], from picture `first` on, updated
- * in place. model [batch][channels_out][area]: the conditional halves, then with GUIDED the
- * unconditional ones. Guidance acts on channels below guided_channels; the others, and the
- * variance, are the conditional prediction. row: x0_x x0_o eps_x eps_o clip to_x0 to_eps to_x noise
- * log_min log_max to_kept keep_x0 keep_eps keep_x, step * 15 floats into rows. kept, like latents,
- * is what one step leaves for the next. flag[0] becomes 1 when a value is not finite.
- * GUIDED, LEARNED (variance channels behind the first C), KEPT: 0 or 1. */
+/* latents, noise [pictures][C][area], from picture `first` on; latents are updated in place. model
+ * [batch][channels_out][area]: the conditional half; with GUIDED then the unconditional half.
+ * Guidance applies to channels below guided_channels; the other channels, and the variance, are the
+ * conditional prediction. row: x0_x x0_o eps_x eps_o clip to_x0 to_eps to_x noise log_min log_max
+ * to_kept keep_x0 keep_eps keep_x, at step * 15 floats in rows. kept, shaped as latents, is what
+ * one step keeps for the next. flag[0] becomes 1 if a value is not finite. GUIDED, LEARNED
+ * (variance channels follow the first C), KEPT: 0 or 1. One work-item = one latent value. */
 kernel void step_update(global float *latents, global float *kept, global const float *model,
                         global const float *noise, global const float *rows, global int *flag,
                         int step, int first, int n, int channels, int channels_out, int area,
@@ -36,10 +36,11 @@ kernel void step_update(global float *latents, global float *kept, global const 
     if (row[4] > 0.0f) x0 = clamp(x0, -row[4], row[4]);
     float next = row[5] * x0 + row[6] * epsilon + row[7] * x;
 #if KEPT
-    if (row[11] != 0.0f) next += row[11] * kept[to]; /* unset before the first step that keeps */
+    if (row[11] != 0.0f)
+        next += row[11] * kept[to]; /* not initialised before the first step that keeps */
     kept[to] = row[12] * x0 + row[13] * epsilon + row[14] * x;
 #endif
-    float s = row[8]; /* the same for all items; noise may be unset where it is 0 */
+    float s = row[8]; /* the same for all work-items; noise may be uninitialised if it is 0 */
     if (s != 0.0f) {
 #if LEARNED
         float f = (model[at + (size_t)channels * area] + 1.0f) * 0.5f;
