@@ -34,12 +34,12 @@
 #endif
 #define HIGHEST(x) sub_group_reduce_max(x)
 #define ALL_OF(x) sub_group_reduce_add(x)
-#define OF_ITEM(x, item) sub_group_broadcast(x, (uint)(item))
+#define OF_LANE(x, item) sub_group_broadcast(x, (uint)(item))
 #else
 #define PASSES false
 #define HIGHEST(x) (x)
 #define ALL_OF(x) (x)
-#define OF_ITEM(x, item) (x)
+#define OF_LANE(x, item) (x)
 #endif
 #define LOCAL_BARRIER(needed)                                                                      \
     if (needed) barrier(CLK_LOCAL_MEM_FENCE)
@@ -299,7 +299,7 @@ attention(global float *out, global const float *qkv, int tokens, int heads, flo
 #pragma unroll
                         for (int j = 1; j < RK; j++) held = key / WK == j ? s[i][j] : held;
 #pragma unroll
-                        for (int e = 0; e < 4; e++) weight[e][i] = OF_ITEM(held, key % WK + e);
+                        for (int e = 0; e < 4; e++) weight[e][i] = OF_LANE(held, key % WK + e);
                     } else {
                         float4 four = vload4(0, WEIGHTS(i) + key);
                         weight[0][i] = four.x;

@@ -25,16 +25,16 @@ typedef int VE_ANY __attribute__((ext_vector_type(16), aligned(4)));
 #define PAIR 1
 typedef float element;
 #define VE V
-#define VE_ANY loose_v
+#define VE_ANY unaligned_v
 #define MULTIPLY(x, y, sum) mad(x, y, sum)
 #endif
 #define DE ((D + PAIR - 1) / PAIR)                /* elements of a query or key */
 #define KEYS_E(keys) (((keys) + PAIR - 1) / PAIR) /* elements of this many keys */
 
 /* A compiler may split vload16 and vstore16. This type moves an unaligned vector in one access. */
-typedef V loose_v __attribute__((aligned(4)));
-#define LOAD(p) (*(global const loose_v *)(p))
-#define STORE(v, p) (*(global loose_v *)(p) = (v))
+typedef V unaligned_v __attribute__((aligned(4)));
+#define LOAD(p) (*(global const unaligned_v *)(p))
+#define STORE(v, p) (*(global unaligned_v *)(p) = (v))
 #define LOAD_E(p) (*(global const VE_ANY *)(p))
 #define STORE_E(v, p) (*(global VE_ANY *)(p) = (v))
 
@@ -126,7 +126,8 @@ INLINE void gather_keys(global int *to, global const float *from, int stride, in
         global const float *row = from + (size_t)min(k, count - 1) * stride;
         int c = 0;
         for (; c + 16 <= D; c += 16)
-            *(global ushort16_any *)(to + c / 2) = to_bf16(*(global const float16_any *)(row + c));
+            *(global ushort16_any *)(to + c / 2) =
+                to_bf16(*(global const float16_unaligned *)(row + c));
         for (; c < D; c += 2) to[c / 2] = pair_of(row[c], c + 1 < D ? row[c + 1] : 0.0f);
     }
 }
@@ -138,9 +139,9 @@ INLINE void gather_values(global int *to, global const float *from, int stride, 
         global const float *next = from + (k + 1 < count ? stride : 0);
         int c = 0;
         for (; c + 16 <= D; c += 16) {
-            float16 second = *(global const float16_any *)(next + c);
+            float16 second = *(global const float16_unaligned *)(next + c);
             if (k + 1 == count) second = 0.0f;
-            STORE_E(pairs_of(*(global const float16_any *)(from + c), second), to + c);
+            STORE_E(pairs_of(*(global const float16_unaligned *)(from + c), second), to + c);
         }
         for (; c < D; c++) to[c] = pair_of(from[c], k + 1 < count ? next[c] : 0.0f);
         for (; c < DP; c++) to[c] = 0;

@@ -25,7 +25,7 @@ enum {
 };
 
 /* Compiler barrier: earlier stores reach memory before matrix tiles are loaded. */
-#define WRITTEN() __asm__ volatile("" ::: "memory")
+#define COMPILER_BARRIER() __asm__ volatile("" ::: "memory")
 
 /* Channels c to c + 15 of a row. Channels beyond D are 0. */
 INLINE float16 channels(global const float *row, int c)
@@ -67,7 +67,7 @@ INLINE void pack_keys(global ushort *to, global const float *from, int stride, i
             transpose(t);
             global ushort *tile = to + ((key / 32 * STEPS + s) * 2 + key / 16 % 2) * 512;
 #pragma unroll
-            for (int i = 0; i < 16; i++) *(global float16_any *)(tile + i * 32) = t[i];
+            for (int i = 0; i < 16; i++) *(global float16_unaligned *)(tile + i * 32) = t[i];
         }
 }
 
@@ -82,7 +82,7 @@ INLINE void pack_values(global ushort *to, global const float *from, int stride,
             if (2 * pair < count) x = convert_uint16(to_bf16(channels(first, c)));
             if (2 * pair + 1 < count) y = convert_uint16(to_bf16(channels(second, c)));
             global ushort *tile = to + ((c / 32 * (BK / 32) + pair / 16) * 2 + c / 16 % 2) * 512;
-            *(global float16_any *)(tile + pair % 16 * 32) = as_float16(x | y << 16);
+            *(global float16_unaligned *)(tile + pair % 16 * 32) = as_float16(x | y << 16);
         }
     }
 }
@@ -112,7 +112,7 @@ INLINE void score(global float *scores, global const ushort *q, global const ush
         TILE_ZERO(3);
         for (int s = 0; s < STEPS; s++) {
             global const ushort *a = q + s * STEP, *b = keys + s * STEP;
-            TILE_PRODUCTS(a, 64, 1024, b);
+            TILE_MMAS(a, 64, 1024, b);
         }
         TILE_STORE(0, scores + key, 4 * BK);
         TILE_STORE(1, scores + key + 16, 4 * BK);
@@ -168,7 +168,7 @@ INLINE void add_values(global float *sums, global const ushort *weights,
         }
         for (int k = 0; k < (count + 31) / 32; k++) {
             global const ushort *a = weights + k * STEP, *b = values + k * STEP;
-            TILE_PRODUCTS(a, 64, 1024, b);
+            TILE_MMAS(a, 64, 1024, b);
         }
         TILE_STORE(0, sums, 4 * WIDTH);
         TILE_STORE(1, sums + 16, 4 * WIDTH);
@@ -208,12 +208,12 @@ attention_matrix(global float *out, global const float *qkv, global float *scrat
             if (block == 0)
                 pack_queries((global ushort *)tile, qkv + (size_t)query * stride, stride,
                              tokens - query, factor);
-            WRITTEN();
+            COMPILER_BARRIER();
             score(scores, (global const ushort *)tile, keys, count);
             for (int i = 0; i < ROWS; i++)
                 weigh(weights + i * 32, scores + i * BK, tile + STATE_AT + i,
                       tile + SUMS_AT + i * WIDTH, count, block == 0);
-            WRITTEN();
+            COMPILER_BARRIER();
             add_values(tile + SUMS_AT, weights, values, count, block == 0);
         }
     }

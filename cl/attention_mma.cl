@@ -61,7 +61,7 @@ typedef mma_a key_factor;
 #define PLACE(x) (x)
 #endif
 
-#define ITEMS (MMA_LANES * (BQ / WQ) * UC)
+#define WORK_ITEMS (MMA_LANES * (BQ / WQ) * UC)
 #define DP ((D + MMA_K - 1) / MMA_K * MMA_K)
 #define CD (DC < DP ? DC : DP)     /* channels of a part of the keys; CV: of the values */
 #define PARTS ((DP + CD - 1) / CD) /* parts of the keys' channels */
@@ -97,11 +97,11 @@ typedef mma_a key_factor;
 #define WEIGHTS (BQ * ROW_V)
 #endif
 
-#define LOADS(tasks) (((tasks) + ITEMS - 1) / ITEMS)
-#define MINE(v, tasks) ((tasks) % ITEMS == 0 || (int)(v) < (tasks))
+#define LOADS(tasks) (((tasks) + WORK_ITEMS - 1) / WORK_ITEMS)
+#define MINE(v, tasks) ((tasks) % WORK_ITEMS == 0 || (int)(v) < (tasks))
 #define TASKS_K (BK * CD / 4)
 #define TASKS_V (BK / 2 * CV / 4)
-#define ON_WAY (LOADS(TASKS_K) > 2 * LOADS(TASKS_V) ? LOADS(TASKS_K) : 2 * LOADS(TASKS_V))
+#define IN_FLIGHT (LOADS(TASKS_K) > 2 * LOADS(TASKS_V) ? LOADS(TASKS_K) : 2 * LOADS(TASKS_V))
 #define LOWEST -1e30f /* finite, so that no difference of two is NaN */
 #define LIFT 14.0f    /* weights up to 2^14: fewer underflow in fp16 */
 
@@ -122,7 +122,7 @@ INLINE float4 four(global const float *row, int at)
 INLINE void stage_queries(local ushort *tile, global const float *q, int pitch, int rows, uint me)
 {
     const uint width = PARTS * CD / 4;
-    for (uint v = me; v < BQ * width; v += ITEMS) {
+    for (uint v = me; v < BQ * width; v += WORK_ITEMS) {
         int row = v / width, at = v % width * 4;
         float4 x = four(q + min(row, rows - 1) * pitch, at);
         mma_round4(tile + row * ROW_Q + at, x);
@@ -134,7 +134,7 @@ INLINE void stage_queries(local ushort *tile, global const float *q, int pitch, 
  * SWEEP rows at a time. Sizes are powers of two, so an address is the sum of a part that depends on
  * the lane and a constant that depends on l. */
 #define LINE(width) ((width) % 16 == 0 ? 4 : 2)
-#define SWEEP(width) (ITEMS / LINE(width))
+#define SWEEP(width) (WORK_ITEMS / LINE(width))
 #define SWEEPS(width, rows) ((rows) > SWEEP(width) ? (rows) / SWEEP(width) : 1)
 #define LINES(width, rows) (SWEEP(width) > (rows) ? SWEEP(width) / (rows) : 1)
 #define ROW_OF(me, l, width, rows)                                                                 \
@@ -145,29 +145,30 @@ INLINE void stage_queries(local ushort *tile, global const float *q, int pitch, 
       (me) % LINE(width)) *                                                                        \
      4)
 
-INLINE void fetch_keys(float4 on_way[ON_WAY], global const float *k, int pitch, int rows, int part,
-                       uint me)
+INLINE void fetch_keys(float4 in_flight[IN_FLIGHT], global const float *k, int pitch, int rows,
+                       int part, uint me)
 {
 #pragma unroll
     for (int l = 0; l < LOADS(TASKS_K); l++) {
         int row = min((int)ROW_OF(me, l, CD, BK), rows - 1);
         int at = part * CD + COLUMN_OF(me, l, CD, BK);
-        if (MINE(me + l * ITEMS, TASKS_K)) on_way[l] = four(k + row * pitch, at);
+        if (MINE(me + l * WORK_ITEMS, TASKS_K)) in_flight[l] = four(k + row * pitch, at);
     }
 }
 
-INLINE void keep_keys(local ushort *tile, float4 on_way[ON_WAY], uint me)
+INLINE void keep_keys(local ushort *tile, float4 in_flight[IN_FLIGHT], uint me)
 {
 #pragma unroll
     for (int l = 0; l < LOADS(TASKS_K); l++) {
         int row = ROW_OF(me, l, CD, BK), at = COLUMN_OF(me, l, CD, BK);
-        if (MINE(me + l * ITEMS, TASKS_K)) mma_round4(tile + PLACE(row) * ROW_K + at, on_way[l]);
+        if (MINE(me + l * WORK_ITEMS, TASKS_K))
+            mma_round4(tile + PLACE(row) * ROW_K + at, in_flight[l]);
     }
 }
 
 /* One task of values = four channels of two keys. */
-INLINE void fetch_values(float4 on_way[ON_WAY], global const float *values, int pitch, int rows,
-                         int part, uint me)
+INLINE void fetch_values(float4 in_flight[IN_FLIGHT], global const float *values, int pitch,
+                         int rows, int part, uint me)
 {
 #pragma unroll
     for (int l = 0; l < LOADS(TASKS_V); l++) {
@@ -175,19 +176,19 @@ INLINE void fetch_values(float4 on_way[ON_WAY], global const float *values, int 
         int at = part * CD + COLUMN_OF(me, l, CV, BK / 2);
 #pragma unroll
         for (int e = 0; e < 2; e++)
-            if (MINE(me + l * ITEMS, TASKS_V))
-                on_way[2 * l + e] = four(values + min(row + e, rows - 1) * pitch, at);
+            if (MINE(me + l * WORK_ITEMS, TASKS_V))
+                in_flight[2 * l + e] = four(values + min(row + e, rows - 1) * pitch, at);
     }
 }
 
 /* Stores values transposed: [channel][key]. */
-INLINE void keep_values(local ushort *tile, float4 on_way[ON_WAY], uint me)
+INLINE void keep_values(local ushort *tile, float4 in_flight[IN_FLIGHT], uint me)
 {
 #pragma unroll
     for (int l = 0; l < LOADS(TASKS_V); l++) {
-        if (!MINE(me + l * ITEMS, TASKS_V)) continue;
+        if (!MINE(me + l * WORK_ITEMS, TASKS_V)) continue;
         int at = COLUMN_OF(me, l, CV, BK / 2), next = PLACE(1) * ROW_V;
-        float4 x = on_way[2 * l], y = on_way[2 * l + 1];
+        float4 x = in_flight[2 * l], y = in_flight[2 * l + 1];
         local ushort *to = tile + PLACE(at) * ROW_V + ROW_OF(me, l, CV, BK / 2) * 2;
         mma_round2(to, (float2)(x.x, y.x));
         mma_round2(to + next, (float2)(x.y, y.y));
@@ -386,7 +387,7 @@ INLINE float weight_exp2(float x)
 /* The SHARERS elements of a query in `shared`, which begins with the matrix unit's first query. */
 #define SHARED(i, o) (((i)*UQ + QUERY(lane, (o)*RUN)) * SHARERS)
 
-INLINE void tell(local float *shared, float x[FQ][OWN], int share, int lane)
+INLINE void share_values(local float *shared, float x[FQ][OWN], int share, int lane)
 {
 #if SHARERS > 1
 #pragma unroll
@@ -509,18 +510,18 @@ INLINE void begin_sums(mma_c sum[PARTS][FQ][FC], float top[FQ][OWN], float total
  *
  * Parts of keys, then of values, are staged in two buffers in turn (double-buffered). The barrier
  * after a part is stored also means that all work-items have finished with the other buffer. */
-MMA_KERNEL kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void
+MMA_KERNEL kernel __attribute__((reqd_work_group_size(WORK_ITEMS, 1, 1))) void
 attention_mma(global float *out, global const float *qkv, int tokens, int heads, float factor)
 {
     local ushort tiles[TILES] __attribute__((aligned(16)));
     local ushort all_weights[WEIGHTS] __attribute__((aligned(16)));
     local float all_shared[SHARERS > 1 ? BQ * SHARERS : 1];
-    MMA_DECLARE(exchange, ITEMS)
+    MMA_DECLARE(exchange, WORK_ITEMS)
     uint me = (uint)get_local_id(0), unit = me / MMA_LANES;
     int lane = me % MMA_LANES, share = unit % UC;
     int first = unit / UC * WQ; /* the matrix unit's first query in the tile */
     int h = GROUP_ID(1, 1), n = GROUP_ID(2, 1);
-    int begin = GROUP_ID(0, ITEMS) * BQ, pitch = 3 * heads * D;
+    int begin = GROUP_ID(0, WORK_ITEMS) * BQ, pitch = 3 * heads * D;
     global const float *q = qkv + (size_t)n * tokens * pitch + h * D;
     global const float *k = q + heads * D, *v = k + heads * D;
     local const uint *queries = (local const uint *)(tiles + Q_AT + first * ROW_Q);
@@ -530,9 +531,9 @@ attention_mma(global float *out, global const float *qkv, int tokens, int heads,
     query_factor held[QR ? PARTS : 1][FQ][FD];
     mma_c sum[PARTS][FQ][FC];
     float top[FQ][OWN], total[FQ][OWN]; /* total: over this lane's keys */
-    float4 on_way[ON_WAY];
+    float4 in_flight[IN_FLIGHT];
     begin_sums(sum, top, total);
-    if (AHEAD) fetch_keys(on_way, k, pitch, tokens, 0, me);
+    if (AHEAD) fetch_keys(in_flight, k, pitch, tokens, 0, me);
     stage_queries(tiles + Q_AT, q + (size_t)begin * pitch, pitch, tokens - begin, me);
 #if QR
     barrier(CLK_LOCAL_MEM_FENCE);
@@ -549,26 +550,26 @@ attention_mma(global float *out, global const float *qkv, int tokens, int heads,
 #endif
         for (int p = 0; p < PARTS; p++) {
             local ushort *tile = tiles + p % 2 * BUFFER;
-            if (!AHEAD) fetch_keys(on_way, k, pitch, left, p, me);
-            keep_keys(tile, on_way, me);
+            if (!AHEAD) fetch_keys(in_flight, k, pitch, left, p, me);
+            keep_keys(tile, in_flight, me);
             barrier(CLK_LOCAL_MEM_FENCE);
-            if (AHEAD && p + 1 < PARTS) fetch_keys(on_way, k, pitch, left, p + 1, me);
-            if (AHEAD && p + 1 == PARTS) fetch_values(on_way, v, pitch, left, 0, me);
+            if (AHEAD && p + 1 < PARTS) fetch_keys(in_flight, k, pitch, left, p + 1, me);
+            if (AHEAD && p + 1 == PARTS) fetch_values(in_flight, v, pitch, left, 0, me);
             add_scores(score, queries + p * (CD / 2), held[QR ? p : 0],
                        (local const uint *)(tile + share * FK * UK * ROW_K), lane, exchange);
         }
         k += (size_t)BK * pitch;
         find_highest(high, x, score, left - share * FK * UK, lane);
-        tell(shared, high, share, lane);
+        share_values(shared, high, share, lane);
 #pragma unroll
         for (int p = 0; p < PARTS; p++) {
             local ushort *tile = tiles + (PARTS + p) % 2 * BUFFER;
-            if (!AHEAD) fetch_values(on_way, v, pitch, left, p, me);
-            keep_values(tile, on_way, me);
+            if (!AHEAD) fetch_values(in_flight, v, pitch, left, p, me);
+            keep_values(tile, in_flight, me);
             barrier(CLK_LOCAL_MEM_FENCE);
-            if (AHEAD && p + 1 < PARTS) fetch_values(on_way, v, pitch, left, p + 1, me);
+            if (AHEAD && p + 1 < PARTS) fetch_values(in_flight, v, pitch, left, p + 1, me);
             if (AHEAD && p + 1 == PARTS && left > BK)
-                fetch_keys(on_way, k, pitch, left - BK, 0, me);
+                fetch_keys(in_flight, k, pitch, left - BK, 0, me);
             if (p == 0) {
                 weigh(x, shrink, top, total, high, shared, factor, lane);
                 pass_weights(weight, weights + share * FK * UK, x, lane);
@@ -581,7 +582,7 @@ attention_mma(global float *out, global const float *qkv, int tokens, int heads,
     }
 
     barrier(CLK_LOCAL_MEM_FENCE); /* all lanes have read the maxima */
-    tell(shared, total, share, lane);
+    share_values(shared, total, share, lane);
     barrier(CLK_LOCAL_MEM_FENCE);
     add_totals(total, shared, lane);
     store_sums(out + ((size_t)n * tokens + begin + first) * heads * D + h * D, heads * D, sum,

@@ -122,7 +122,7 @@ conv_matrix_picture(global ushort *packed, global const float *x, global const f
  * 16 channels. */
 #if PARTS == 2
 enum { PIXELS = 32 };
-#define STEP(x, w) TILE_PRODUCTS_3(x, 128, 2048, 64, 2112, w)
+#define STEP(x, w) TILE_MMAS_BF16X3(x, 128, 2048, 64, 2112, w)
 #define EACH_SUM(F)                                                                                \
     F(0, 0);                                                                                       \
     F(1, 16);                                                                                      \
@@ -133,17 +133,17 @@ enum { PIXELS = 48 };
 #define STEP(x, w)                                                                                 \
     TILE_LOAD(7, w, 0, 64);                                                                        \
     TILE_LOAD(6, x, 0, 64);                                                                        \
-    TILE_PRODUCT(0, 6, 7);                                                                         \
+    TILE_MMA(0, 6, 7);                                                                             \
     TILE_LOAD(6, x, 1024, 64);                                                                     \
-    TILE_PRODUCT(2, 6, 7);                                                                         \
+    TILE_MMA(2, 6, 7);                                                                             \
     TILE_LOAD(6, x, 2048, 64);                                                                     \
-    TILE_PRODUCT(4, 6, 7);                                                                         \
+    TILE_MMA(4, 6, 7);                                                                             \
     TILE_LOAD(7, w, 1024, 64);                                                                     \
-    TILE_PRODUCT(5, 6, 7);                                                                         \
+    TILE_MMA(5, 6, 7);                                                                             \
     TILE_LOAD(6, x, 1024, 64);                                                                     \
-    TILE_PRODUCT(3, 6, 7);                                                                         \
+    TILE_MMA(3, 6, 7);                                                                             \
     TILE_LOAD(6, x, 0, 64);                                                                        \
-    TILE_PRODUCT(1, 6, 7)
+    TILE_MMA(1, 6, 7)
 #define EACH_SUM(F)                                                                                \
     F(0, 0);                                                                                       \
     F(1, 16);                                                                                      \
@@ -171,7 +171,8 @@ INLINE void finish_pixel(target *t, const float *sums)
 #pragma unroll
         for (int j = 0; j < 32; j += 16) {
             if (t->left <= j) break;
-            float16 x = *(const float16 *)(sums + j) + *(global const float16_any *)(t->bias + j);
+            float16 x =
+                *(const float16 *)(sums + j) + *(global const float16_unaligned *)(t->bias + j);
 #if RESIDUAL
             x += load_some(t->residual + at + j, t->left - j);
 #endif

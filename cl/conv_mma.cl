@@ -36,7 +36,7 @@ kernel void conv_mma_pack(global ushort *packed, global const float *stored, int
 }
 #else
 
-#define ITEMS (MMA_LANES * (TX * TY / WM) * (BC / WN))
+#define WORK_ITEMS (MMA_LANES * (TX * TY / WM) * (BC / WN))
 #define FM (WM / MMA_M)
 #define FN (WN / MMA_N)
 #define ALL (PARTS * CC) /* numbers that stand for CC channels of a pixel or weight */
@@ -47,13 +47,13 @@ kernel void conv_mma_pack(global ushort *packed, global const float *stored, int
 #define W_STAGE (ST * BC * ROW)
 #define W_STAGES (DB ? 2 : 1)
 
-/* A work-item stages vectors me, me + ITEMS, ...: the same channels of each of its pixels. */
+/* A work-item stages vectors me, me + WORK_ITEMS, ...: the same channels of each of its pixels. */
 #define X_VECTORS (PIXELS * (CC / 4))
 #define W_VECTORS (ST * BC * (ALL / 8))
-#define LOADS(vectors) (((vectors) + ITEMS - 1) / ITEMS)
+#define LOADS(vectors) (((vectors) + WORK_ITEMS - 1) / WORK_ITEMS)
 #define X_PART                                                                                     \
     (DB > 1 || LOADS(X_VECTORS) < 4 ? LOADS(X_VECTORS) : 4) /* vectors in flight at once */
-#define MINE(v, vectors) ((vectors) % ITEMS == 0 || (v) < (vectors))
+#define MINE(v, vectors) ((vectors) % WORK_ITEMS == 0 || (v) < (vectors))
 
 typedef struct {
     global const float *x, *affine;
@@ -96,7 +96,7 @@ INLINE void fetch_patch(float4 part[X_PART], picture p, int first, int c)
     c += first % (CC / 4) * 4;
 #pragma unroll
     for (int l = 0; l < X_PART; l++) {
-        int v = first + l * ITEMS;
+        int v = first + l * WORK_ITEMS;
         if (v >= X_VECTORS) continue;
         int pixel = find_pixel(p, v);
         part[l] =
@@ -110,7 +110,7 @@ INLINE void keep_patch(local ushort *tile, float4 part[X_PART], float4 factor[2]
 {
 #pragma unroll
     for (int l = 0; l < X_PART; l++) {
-        int v = first + l * ITEMS;
+        int v = first + l * WORK_ITEMS;
         if (v >= X_VECTORS) continue;
         float4 x = part[l];
 #if NORM
@@ -138,7 +138,7 @@ INLINE void fetch_weights(uint4 part[LOADS(W_VECTORS)], global const ushort *wei
 {
 #pragma unroll
     for (int l = 0; l < LOADS(W_VECTORS); l++) {
-        int v = me + l * ITEMS, row = v / (ALL / 8);
+        int v = me + l * WORK_ITEMS, row = v / (ALL / 8);
         if (!MINE(v, W_VECTORS)) continue;
         part[l] =
             *(global const uint4 *)(weight + ((size_t)(row / BC) * out_padded + row % BC) * ALL +
@@ -150,7 +150,7 @@ INLINE void keep_weights(local ushort *tile, uint4 part[LOADS(W_VECTORS)], int m
 {
 #pragma unroll
     for (int l = 0; l < LOADS(W_VECTORS); l++) {
-        int v = me + l * ITEMS;
+        int v = me + l * WORK_ITEMS;
         if (!MINE(v, W_VECTORS)) continue;
         *(local uint4 *)(tile + v / (ALL / 8) * ROW + v % (ALL / 8) * 8) = part[l];
     }
@@ -160,7 +160,7 @@ INLINE void keep_weights(local ushort *tile, uint4 part[LOADS(W_VECTORS)], int m
 #define APART(i) ((i)*MMA_M / TX * PW + (i)*MMA_M % TX)
 
 #define STEPS CC
-#include "unit_sums.clh"
+#include "mma_sums.clh"
 
 /* Stores VEC channels of a pixel, of which `left` exist. */
 INLINE void put(global float *out, global const float *residual, V x, int left)
@@ -216,16 +216,16 @@ INLINE void finish(global float *out, global const float *residual, global const
 }
 
 /* Arguments as in conv_gpu.cl; weight as packed. */
-MMA_KERNEL kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void
+MMA_KERNEL kernel __attribute__((reqd_work_group_size(WORK_ITEMS, 1, 1))) void
 conv_mma(global float *out, global const float *x, global const float *affine,
          global const ushort *weight, global const float *bias, global const float *residual,
          int height, int width, int tiles_x, int in_channels, int out_channels, int out_padded)
 {
     local ushort x_tile[PIXELS * ROW] __attribute__((aligned(16)));
     local ushort w_tile[W_STAGES * W_STAGE] __attribute__((aligned(16)));
-    MMA_DECLARE(exchange, ITEMS)
+    MMA_DECLARE(exchange, WORK_ITEMS)
     int me = (int)get_local_id(0), unit = me / MMA_LANES, lane = me % MMA_LANES, stage = 0;
-    int tile = GROUP_ID(0, ITEMS), n = GROUP_ID(2, 1), o = GROUP_ID(1, 1) * BC;
+    int tile = GROUP_ID(0, WORK_ITEMS), n = GROUP_ID(2, 1), o = GROUP_ID(1, 1) * BC;
     int left = tile % tiles_x * TX, top = tile / tiles_x * TY;
     int first = unit / (BC / WN) * WM, wide = unit % (BC / WN) * WN; /* in the tile */
     picture p = {x + (size_t)n * height * width * in_channels,
@@ -257,7 +257,7 @@ conv_mma(global float *out, global const float *x, global const float *affine,
 #else
         fetch_factors(factor, p, me, c);
 #pragma unroll 1
-        for (int v = me; v < X_VECTORS; v += X_PART * ITEMS) {
+        for (int v = me; v < X_VECTORS; v += X_PART * WORK_ITEMS) {
             fetch_patch(x_part, p, v, c);
             keep_patch(x_tile, x_part, factor, p, v);
         }

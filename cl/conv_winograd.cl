@@ -55,9 +55,9 @@ kernel void conv_winograd_pack(global float *packed, global const float *stored,
 #define STAGE_H (BH * STEP + 2)
 #define STAGE_W (BW * STEP + 2)
 /* A compiler may split vload16. Dereferencing this type loads an unaligned vector in one access. */
-typedef V loose_v __attribute__((aligned(4)));
-#define GET(p) (*(global const loose_v *)(p))
-#define PUT(p, v) (*(global loose_v *)(p) = (v))
+typedef V unaligned_v __attribute__((aligned(4)));
+#define GET(p) (*(global const unaligned_v *)(p))
+#define PUT(p, v) (*(global unaligned_v *)(p) = (v))
 
 /* Loads VEC channels of the block's pixels and their neighbours; 0 outside the picture. x and
  * affine begin at those channels; (y0, x0) is the block's first pixel. */

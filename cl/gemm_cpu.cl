@@ -218,7 +218,8 @@ kernel void gemm_cpu_round(global int *packed, global const float *a, int width)
     a += get_global_id(0) * width;
     int k = 0;
     for (; k + 16 <= width; k += 16)
-        *(global ushort16_any *)(packed + k / 2) = to_bf16(*(global const float16_any *)(a + k));
+        *(global ushort16_any *)(packed + k / 2) =
+            to_bf16(*(global const float16_unaligned *)(a + k));
     if (k == width) return;
     float lane[16];
     for (int j = 0; j < 16; j++) lane[j] = k + j < width ? a[k + j] : 0.0f;
@@ -323,7 +324,7 @@ INLINE void combine(global float *out, V x[MR][NV], epilogue e, int p, int row, 
 }
 
 /* out [2h][n] as in gemm_cpu. scratch: the result of gemm_strassen_sums, then [groups][H][NR]. One
- * work-group = one work-item = a pair of panels x block_rows rows of each half of a. n is a
+ * work-group = one work-item = a pair of panels x block_rows rows in both halves of a. n is a
  * multiple of 2 NR, h and block_rows of MR, K of 2 KU and of 2 VEC. */
 kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
 gemm_strassen(global float *out, global const float *a, global float *scratch,

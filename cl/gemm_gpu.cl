@@ -22,7 +22,7 @@
 
 #define PANEL 128 /* columns of a panel of weights */
 #define TX (NT / NR)
-#define ITEMS (TX * (MT / MR))
+#define WORK_ITEMS (TX * (MT / MR))
 #define NV (NR / VEC)
 #define A_ROW (MT + PAD)
 #define A_TILE (KT * A_ROW)
@@ -70,7 +70,7 @@ INLINE void keep_a(local float *tile, VA part[A_LOADS], int me)
 {
 #pragma unroll
     for (int l = 0; l < A_LOADS; l++) {
-        int v = me + l * ITEMS;
+        int v = me + l * WORK_ITEMS;
         if (!MINE(v, A_VECTORS)) continue;
         local float *to = tile + v % (KT / AV) * AV * A_ROW + v / (KT / AV);
         SPREAD(to, A_ROW, part[l]);
@@ -82,7 +82,7 @@ INLINE void fetch_b(V part[B_LOADS], WEIGHTS w, int me, int at)
 {
 #pragma unroll
     for (int l = 0; l < B_LOADS; l++) {
-        int v = me + l * ITEMS;
+        int v = me + l * WORK_ITEMS;
         if (!MINE(v, B_VECTORS)) continue;
         part[l] = WEIGHT_LOAD(w, at + v / (NT / VEC) * PANEL + v % (NT / VEC) * VEC);
     }
@@ -92,7 +92,7 @@ INLINE void keep_b(local float *tile, V part[B_LOADS], int me)
 {
 #pragma unroll
     for (int l = 0; l < B_LOADS; l++) {
-        int v = me + l * ITEMS;
+        int v = me + l * WORK_ITEMS;
         if (!MINE(v, B_VECTORS)) continue;
         *(local V *)(tile + v / (NT / VEC) * NT + v % (NT / VEC) * VEC) = part[l];
     }
@@ -251,14 +251,14 @@ INLINE void finish_rows(global float *out, V sum[MR][NV], epilogue e, int row, i
 #if SG
 SUBGROUP_SIZE(SG_SIZE)
 #endif
-kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void
+kernel __attribute__((reqd_work_group_size(WORK_ITEMS, 1, 1))) void
 gemm_gpu(global float *out, global const float *a, WEIGHTS weight, global const float *bias,
          global const float *residual, global const float *gate, global const int *rows, int m,
          int n, int depth, int padded_depth, int residual_rows, int tokens, int stride,
          int first_row, int rows_at, int gate_at)
 {
     int me = (int)get_local_id(0), tx = me % TX, ty = me / TX;
-    int first = GROUP_ID(1, 1) * MT, column = GROUP_ID(0, ITEMS) * NT;
+    int first = GROUP_ID(1, 1) * MT, column = GROUP_ID(0, WORK_ITEMS) * NT;
     const int from = PART_FROM, end = PART_END;
 #if IMAGE
     const int at_weight = column / PANEL * PANEL * padded_depth + column % PANEL;

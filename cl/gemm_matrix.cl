@@ -68,7 +68,7 @@ INLINE void finish_row(const target *t, const float *sums, int row)
     for (int j = 0; j < NC; j += 16) {
         int left = t->n - t->column - j;
         if (left <= 0) break;
-        float16 x = *(const float16 *)(sums + j) + *(global const float16_any *)(t->bias + j);
+        float16 x = *(const float16 *)(sums + j) + *(global const float16_unaligned *)(t->bias + j);
 #if ACTIVATION == 1
         x = gelu_tanhv(x);
 #elif ACTIVATION == 2
@@ -87,24 +87,24 @@ INLINE void finish_row(const target *t, const float *sums, int row)
 /* All MMAs of one step of k, 32 terms. Tiles 0 to 2 NT - 1 have the sums, the upper 16 rows
  * first. */
 #if PARTS == 2
-#define STEP(a, w) TILE_PRODUCTS_3(a, 64, 1024, 2048, 3072, w)
+#define STEP(a, w) TILE_MMAS_BF16X3(a, 64, 1024, 2048, 3072, w)
 #elif NT == 3
 #define STEP(a, w)                                                                                 \
     TILE_LOAD(6, a, 0, 64);                                                                        \
     TILE_LOAD(7, w, 0, 64);                                                                        \
-    TILE_PRODUCT(0, 6, 7);                                                                         \
+    TILE_MMA(0, 6, 7);                                                                             \
     TILE_LOAD(7, w, 1024, 64);                                                                     \
-    TILE_PRODUCT(1, 6, 7);                                                                         \
+    TILE_MMA(1, 6, 7);                                                                             \
     TILE_LOAD(7, w, 2048, 64);                                                                     \
-    TILE_PRODUCT(2, 6, 7);                                                                         \
+    TILE_MMA(2, 6, 7);                                                                             \
     TILE_LOAD(6, a, 1024, 64);                                                                     \
-    TILE_PRODUCT(5, 6, 7);                                                                         \
+    TILE_MMA(5, 6, 7);                                                                             \
     TILE_LOAD(7, w, 1024, 64);                                                                     \
-    TILE_PRODUCT(4, 6, 7);                                                                         \
+    TILE_MMA(4, 6, 7);                                                                             \
     TILE_LOAD(7, w, 0, 64);                                                                        \
-    TILE_PRODUCT(3, 6, 7)
+    TILE_MMA(3, 6, 7)
 #else
-#define STEP(a, w) TILE_PRODUCTS(a, 64, 1024, w)
+#define STEP(a, w) TILE_MMAS(a, 64, 1024, w)
 #endif
 
 /* Applies F(tile, offset of its 16 x 16 sums in [32][NC]) to all tiles of a block. */

@@ -13,7 +13,7 @@
 
 #include "mma.clh"
 
-#define ITEMS (MMA_LANES * (MT / WM) * (NT / WN))
+#define WORK_ITEMS (MMA_LANES * (MT / WM) * (NT / WN))
 #define FM (WM / MMA_M)
 #define FN (WN / MMA_N)
 #define PART_VECTORS (KT / 8) /* vectors of 8 numbers in a row's part of a step */
@@ -24,7 +24,7 @@
 #define APART(i) ((i)*MMA_M)
 
 #include "gemm_tiles.clh"
-#include "unit_sums.clh"
+#include "mma_sums.clh"
 
 #define B_VECTORS (NT * ROW_VECTORS)
 #define B_LOADS LOADS(B_VECTORS)
@@ -33,7 +33,7 @@ INLINE void keep_a(local ushort *tile, VA part[A_LOADS], int me)
 {
 #pragma unroll
     for (int l = 0; l < A_LOADS; l++) {
-        int v = me + l * ITEMS;
+        int v = me + l * WORK_ITEMS;
         if (!MINE(v, A_VECTORS)) continue;
         local ushort *to = tile + v / (KT / AV) * ROW + v % (KT / AV) * AV;
 #if AV == 4 && PARTS == 2
@@ -52,7 +52,7 @@ INLINE void fetch_b(uint4 part[B_LOADS], global const ushort *w, int me, int k, 
 {
 #pragma unroll
     for (int l = 0; l < B_LOADS; l++) {
-        int v = me + l * ITEMS;
+        int v = me + l * WORK_ITEMS;
         if (!MINE(v, B_VECTORS)) continue;
         int row = v / ROW_VECTORS * PARTS + v % ROW_VECTORS / PART_VECTORS;
         part[l] =
@@ -64,7 +64,7 @@ INLINE void keep_b(local ushort *tile, uint4 part[B_LOADS], int me)
 {
 #pragma unroll
     for (int l = 0; l < B_LOADS; l++) {
-        int v = me + l * ITEMS;
+        int v = me + l * WORK_ITEMS;
         if (!MINE(v, B_VECTORS)) continue;
         *(local uint4 *)(tile + v / ROW_VECTORS * ROW + v % ROW_VECTORS * 8) = part[l];
     }
@@ -93,7 +93,7 @@ INLINE void finish_fragments(global float *out, mma_c sum[FM][FN], epilogue e, i
 }
 
 /* Arguments as in gemm_gpu; weight [n padded to 128][PARTS][padded_depth], padded with zeros. */
-MMA_KERNEL kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void
+MMA_KERNEL kernel __attribute__((reqd_work_group_size(WORK_ITEMS, 1, 1))) void
 gemm_mma(global float *out, global const float *a, global const ushort *weight,
          global const float *bias, global const float *residual, global const float *gate,
          global const int *rows, int m, int n, int depth, int padded_depth, int residual_rows,
@@ -101,9 +101,9 @@ gemm_mma(global float *out, global const float *a, global const ushort *weight,
 {
     local ushort a_tile[(1 + DB) * MT * ROW] __attribute__((aligned(16)));
     local ushort b_tile[(1 + DB) * NT * ROW] __attribute__((aligned(16)));
-    MMA_DECLARE(exchange, ITEMS)
+    MMA_DECLARE(exchange, WORK_ITEMS)
     int me = (int)get_local_id(0), unit = me / MMA_LANES, lane = me % MMA_LANES, stage = 0;
-    int first = GROUP_ID(1, 1) * MT, column = GROUP_ID(0, ITEMS) * NT;
+    int first = GROUP_ID(1, 1) * MT, column = GROUP_ID(0, WORK_ITEMS) * NT;
     const int from = PART_FROM, end = PART_END;
     int row = unit / (NT / WN) * WM, wide = unit % (NT / WN) * WN; /* in the tile */
     mma_c sum[FM][FN];

@@ -2,13 +2,13 @@
  * token is read from memory once, is in the L1 cache for the second and third pass, and is written
  * once. WIDTH: floats of a token. */
 
-#define UNITS 4 /* independent sums, which hide the latency of an addition */
+#define N_SUMS 4 /* independent sums, which hide the latency of an addition */
 #define BODY (WIDTH / VEC * VEC)
 
 /* A compiler may split vload16 and vstore16. This type moves an unaligned vector in one access. */
-typedef V loose_v __attribute__((aligned(4)));
-#define LOAD(p) (*(global const loose_v *)(p))
-#define STORE(v, p) (*(global loose_v *)(p) = (v))
+typedef V unaligned_v __attribute__((aligned(4)));
+#define LOAD(p) (*(global const unaligned_v *)(p))
+#define STORE(v, p) (*(global unaligned_v *)(p) = (v))
 
 INLINE float lanes(V x)
 {
@@ -22,14 +22,14 @@ INLINE float lanes(V x)
 /* Sum of x - mean, or of its square. */
 INLINE float sum_of(global const float *x, float mean, bool squared)
 {
-    V sum[UNITS];
+    V sum[N_SUMS];
     float rest = 0.0f;
     int i = 0;
 #pragma unroll
-    for (int u = 0; u < UNITS; u++) sum[u] = 0.0f;
-    for (; i + UNITS * VEC <= WIDTH; i += UNITS * VEC)
+    for (int u = 0; u < N_SUMS; u++) sum[u] = 0.0f;
+    for (; i + N_SUMS * VEC <= WIDTH; i += N_SUMS * VEC)
 #pragma unroll
-        for (int u = 0; u < UNITS; u++) {
+        for (int u = 0; u < N_SUMS; u++) {
             V off = LOAD(x + i + u * VEC) - mean;
             sum[u] = squared ? mad(off, off, sum[u]) : sum[u] + off;
         }

@@ -16,8 +16,8 @@ kernel void patchify(global float *out, global const float *latents, int first, 
     out[((size_t)b * tokens + token) * length + k] = latents[from + (size_t)y * size + x];
 }
 
-/* out [area][C] = latents [C][area] of one picture * factor + offset: the decoder's scale and
- * layout (NHWC). One work-item = one value of the result. */
+/* out [area][C] = latents [C][area] of one picture, times factor, plus offset: the decoder's scale
+ * and layout (NHWC). One work-item = one value of the result. */
 kernel void to_pixels(global float *out, global const float *latents, int picture, int channels,
                       int area, float factor, float offset)
 {

@@ -54,12 +54,12 @@ peak_tiles(global float *out, global const float *from, int n)
     TILE_LOAD(6, from, 0, 64);
     TILE_LOAD(7, from, 0, 64);
     for (int i = 0; i < n; i++) {
-        TILE_PRODUCT(0, 6, 7);
-        TILE_PRODUCT(1, 6, 7);
-        TILE_PRODUCT(2, 6, 7);
-        TILE_PRODUCT(3, 6, 7);
-        TILE_PRODUCT(4, 6, 7);
-        TILE_PRODUCT(5, 6, 7);
+        TILE_MMA(0, 6, 7);
+        TILE_MMA(1, 6, 7);
+        TILE_MMA(2, 6, 7);
+        TILE_MMA(3, 6, 7);
+        TILE_MMA(4, 6, 7);
+        TILE_MMA(5, 6, 7);
     }
     TILE_STORE(0, out + GROUP_ID(0, 1) * 256, 64);
     TILES_END();

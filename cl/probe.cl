@@ -67,10 +67,10 @@ probe_tiles(global float *sums, global ushort *rounded, global const ushort *a,
     TILE_ZERO(0);
     TILE_LOAD(1, a, 0, 64);
     TILE_LOAD(2, b, 0, 64);
-    TILE_PRODUCT(0, 1, 2);
+    TILE_MMA(0, 1, 2);
     TILE_STORE(0, sums, 64);
     TILES_END();
-    *(global ushort16_any *)rounded = to_bf16(*(global const float16_any *)values);
+    *(global ushort16_any *)rounded = to_bf16(*(global const float16_unaligned *)values);
 }
 #else
 /* The same with vectors of pairs. */
@@ -83,6 +83,6 @@ probe_pairs(global float *sums, global ushort *rounded, global const int *a, glo
         for (int p = 0; p < 16; p++) sum = dot_pairs((int16)(a[m * 16 + p]), vload16(p, b), sum);
         vstore16(sum, m, sums);
     }
-    *(global ushort16_any *)rounded = to_bf16(*(global const float16_any *)values);
+    *(global ushort16_any *)rounded = to_bf16(*(global const float16_unaligned *)values);
 }
 #endif

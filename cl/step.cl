@@ -36,8 +36,7 @@ kernel void step_update(global float *latents, global float *kept, global const 
     if (row[4] > 0.0f) x0 = clamp(x0, -row[4], row[4]);
     float next = row[5] * x0 + row[6] * epsilon + row[7] * x;
 #if KEPT
-    if (row[11] != 0.0f)
-        next += row[11] * kept[to]; /* not initialised before the first step that keeps */
+    if (row[11] != 0.0f) next += row[11] * kept[to]; /* unset before the first step that keeps */
     kept[to] = row[12] * x0 + row[13] * epsilon + row[14] * x;
 #endif
     float s = row[8]; /* the same for all work-items; noise may be uninitialised if it is 0 */

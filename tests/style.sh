@@ -103,7 +103,7 @@ for quirk in $(sed -n 's/^QUIRK(\([A-Z_]*\),.*/\1/p' host/device/quirks.def); do
 done | rule "a quirk that nobody reads"
 
 # ---- kernels: what is compiled everywhere ----
-grep -nE '\bdouble\b|\bprintf *\(|\bhalf +[a-z]' cl/*.cl cl/*.clh |
+grep -nP '\bdouble\b(?!-buffer)|\bprintf *\(|\bhalf +[a-z]' cl/*.cl cl/*.clh |
     rule "doubles, half arithmetic and printf are not in every OpenCL 1.2"
 gpu_files=$(ls cl/*.cl cl/*.clh | grep -vE '(_cpu|_matrix|conv_winograd)\.cl$')
 grep -nE '\b(native_|half_)?(sin|cos|tan|sincos|sinpi|cospi|tanpi|fma)\b *\(' $gpu_files |

@@ -86,7 +86,7 @@ END_TEST
 static const struct {
     const char *file, *marker, *spoilt;
 } wrong_probes[] = {
-    {"probe.cl", "TILE_PRODUCT(0, 1, 2)", "TILE_PRODUCT(0, 2, 1)"},
+    {"probe.cl", "TILE_MMA(0, 1, 2)", "TILE_MMA(0, 2, 1)"},
     {"probe.cl", "TILE_ZERO(0)", "TILE_LOAD(0, a, 0, 64)"},
     {"probe.cl", "to_bf16(*", "to_bf16(1.01f * *"},
     {"probe.cl", "TILES_END();", "does not compile"},

@@ -34,7 +34,7 @@ static const int known[][TUNING_VALUES] = {
 /* What the kernel's macros of the same names are. */
 typedef struct {
     int uq, uk, query_words, key_words, sharers;        /* of the unit */
-    int items, parts, channels, value_channels, on_way; /* ITEMS, PARTS, CD, CV, ON_WAY */
+    int items, parts, channels, value_channels, on_way; /* WORK_ITEMS, PARTS, CD, CV, IN_FLIGHT */
     bool direct;
 } layout;
 
