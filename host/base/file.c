@@ -14,14 +14,14 @@
 
 /* ---- reading ---- */
 
-/* data is null where a file system maps no files (ENODEV), or memory has no room for it. */
+/* data stays null if the file system cannot map files (ENODEV) or address space runs out. */
 static void try_map(file_map *map, int fd)
 {
     void *data = mmap(NULL, map->size, PROT_READ, MAP_PRIVATE, fd, 0);
     if (data != MAP_FAILED) map->data = data;
 }
 
-/* Reads up to `end` what is not read yet. */
+/* Reads the bytes of the file up to `end` that are not in memory yet. */
 static status read_to(file_map *map, size_t end, const char *path)
 {
     enum { PIECE = 1 << 26 };
@@ -43,7 +43,8 @@ static status read_to(file_map *map, size_t end, const char *path)
     return OK;
 }
 
-/* Addresses for the whole file, which cannot be mapped. Memory is used as far as it is read. */
+/* Reserves addresses for the whole file, which cannot be mapped. Pages are used only as far as the
+ * file is read. */
 static status make_room(file_map *map, const char *path, int reason)
 {
     void *room = mmap(NULL, map->size, PROT_READ | PROT_WRITE,
@@ -59,7 +60,7 @@ static status make_room(file_map *map, const char *path, int reason)
 static status open_regular(int *fd, size_t *size, const char *path)
 {
     struct stat info;
-    /* O_NONBLOCK: opening a pipe that nobody writes to must not hang */
+    /* O_NONBLOCK: opening a pipe without a writer must not block */
     *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (*fd < 0 || fstat(*fd, &info) != 0) return fail(ERR_FILE, "%s: %s", path, strerror(errno));
     if (!S_ISREG(info.st_mode))
@@ -80,7 +81,8 @@ status file_map_begin(file_map *map, const char *path, size_t head)
     if (map->size && !map->data) {
         TRY(make_room(map, path, errno));
         TRY(read_to(map, head < map->size ? head : map->size, path));
-        if (map->held < map->size) return OK; /* the descriptor stays open for the rest */
+        if (map->held < map->size)
+            return OK; /* the descriptor stays open for the rest of the file */
     }
     map->held = map->size;
 done:
@@ -115,12 +117,13 @@ void file_map_close(file_map *map)
 void file_map_forget(const file_map *map, const unsigned char *data, size_t size)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE), first = (size_t)(data - map->data);
-    size_t begin = first / page * page; /* neighbours on the same page are read again */
-    if (map->copy) return;              /* what was read would be lost */
+    size_t begin =
+        first / page * page; /* the page may also hold earlier bytes, which are read again */
+    if (map->copy) return;   /* a copy cannot be read again */
     if (size) madvise((void *)(map->data + begin), first + size - begin, MADV_DONTNEED);
 }
 
-/* A byte order mark, or what ASCII's first character would be. */
+/* True if the file begins with a byte order mark, or if its first character has two bytes. */
 static bool is_utf_16(const file_map *map)
 {
     const unsigned char *p = map->data;
@@ -192,7 +195,8 @@ status file_user_folder(char *out, size_t size, user_folder which)
                   [FOLDER_CONFIG] = {"XDG_CONFIG_HOME", ".config"}};
     char top[4096];
     const char *named = getenv(places[which].variable), *home = getenv("HOME");
-    if (named && *named == '/') return file_join(out, size, named, "ditcl"); /* relative: ignored */
+    if (named && *named == '/')
+        return file_join(out, size, named, "ditcl"); /* a relative path is ignored */
     if (!home || *home != '/')
         return fail(ERR_FILE, "neither %s nor HOME names a folder", places[which].variable);
     status st = file_join(top, sizeof top, home, places[which].below_home);

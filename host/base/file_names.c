@@ -8,16 +8,17 @@
 #include "base/target.h"
 
 /* Two names of one file have the same device, inode and name here. Hard links of one file count as
- * one name, as for a file that is read. */
+ * one name, as they do for input files. */
 struct file_name {
-    char *path;   /* as it was given */
-    dev_t device; /* of the file; of its folder where there is no file yet */
+    char *path;   /* as the caller gave it */
+    dev_t device; /* of the file; of its folder if the file does not exist */
     ino_t inode;
-    char *name; /* its last part, links followed; "" where the file exists */
+    char *name; /* the last part, after links; "" if the file exists */
     bool in_place;
 };
 
-/* What access rights do not say is found by trying: a hidden folder is made, and removed. */
+/* Creates and removes a hidden folder in the folder: access rights alone do not tell whether it can
+ * be written. */
 static status try_folder(file_names *names, const target *t, const char *path)
 {
     partial *in;

@@ -16,7 +16,7 @@
 
 struct sink {
     int fd;
-    int reason; /* errno of the first write that failed, which stdio does not keep; else 0 */
+    int reason; /* errno of the first write that failed, else 0; stdio does not keep it */
 };
 
 static ssize_t sink_write(void *cookie, const char *data, size_t n)
@@ -49,7 +49,7 @@ static status cannot_write(const char *shown, int reason)
     return fail(ERR_FILE, "%s: cannot write: %s", shown, strerror(reason));
 }
 
-/* Takes the descriptor over. */
+/* Takes ownership of the descriptor. */
 static status open_stream(file_out *out, int fd)
 {
     enum { BUFFER = 1 << 16 };
@@ -78,7 +78,7 @@ void file_out_protect(const file_out *out)
     fchmod(out->sink->fd, 0600);
 }
 
-/* Some file systems have no fsync, and say so in one of these ways. */
+/* Some file systems do not support fsync and return one of these errors. */
 static int flush_to_disk(int fd)
 {
     static const int lacking[] = {EINVAL, ENOSYS, EOPNOTSUPP, ENOTSUP, EROFS, ENOTTY};
@@ -117,17 +117,18 @@ status file_out_finish(file_out *out)
 
 /* ---- opening ---- */
 
-/* Owner, group and mode of the file that is replaced, as far as this user may give them. Where a
- * file system keeps none of these, what it does is right. */
+/* Gives the new file the owner, group and mode of the file that it replaces, as far as this user
+ * may set them. Errors are ignored: some file systems have no owners or modes. */
 static void keep_access(int fd, const struct stat *old)
 {
     mode_t mode = old->st_mode & 0777;
     if (fchown(fd, old->st_uid, old->st_gid) != 0 && fchown(fd, (uid_t)-1, old->st_gid) != 0)
-        mode = (mode & ~(mode_t)070) | (mode & 07) << 3; /* this group is another one */
+        mode = (mode & ~(mode_t)070) |
+               (mode & 07) << 3; /* the group differs, so it gets the rights of others */
     fchmod(fd, mode);
 }
 
-/* The folder that the path is in is there. old: what is to be replaced, or null. */
+/* The folder of `path` exists. old: the file to replace, or null. */
 static status open_temporary(file_out *out, const char *path, const struct stat *old)
 {
     status st = memory_strdup(&out->temporary, path);
@@ -151,8 +152,8 @@ static status open_temporary(file_out *out, const char *path, const struct stat 
     return st;
 }
 
-/* A name in the hidden folder that is free: the final one, unless this process writes two at once
- * whose folders are one. */
+/* path = a free name in the hidden folder: the final name, unless another output of this process in
+ * the same folder has it. */
 static status free_name(char path[TARGET_PATH], const partial *in, const char *name)
 {
     enum { MOST = 1000 };
@@ -202,14 +203,14 @@ void file_out_discard(file_out *out)
     *out = (file_out){0};
 }
 
-/* ---- the final name ---- */
+/* ---- commit ---- */
 
-/* Writes all of one file into another, which keeps its place. Returns 0 or an errno. */
+/* Copies one file into another without replacing the inode. Returns 0 or an errno. */
 static int copy_into(const char *path, const char *from)
 {
     char piece[1 << 16];
     struct sink to = {-1, 0};
-    int in = open(from, O_RDONLY | O_CLOEXEC); /* first: the other one loses what it held */
+    int in = open(from, O_RDONLY | O_CLOEXEC); /* first, since opening the other truncates it */
     if (in >= 0) to.fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
     int reason = to.fd < 0 ? errno : 0;
     while (!reason) {
@@ -224,7 +225,7 @@ static int copy_into(const char *path, const char *from)
     return reason;
 }
 
-/* With signals held back. Returns 0 or an errno. */
+/* Signals must be held back. Returns 0 or an errno. */
 static int commit_one(file_out *out)
 {
     int reason = out->in_place ? copy_into(out->path, out->temporary) : 0;
@@ -237,7 +238,7 @@ static int commit_one(file_out *out)
     return 0;
 }
 
-/* What was finished is not lost: it stays in the hidden folder, which gets a visible name. */
+/* Keeps a finished output that has no final name: its hidden folder gets a visible name. */
 static void keep(file_out *out)
 {
     if (out->disposable) return;
@@ -247,7 +248,7 @@ static void keep(file_out *out)
     out->temporary = NULL;
 }
 
-/* Outputs have few folders, most often one. */
+/* Outputs have few folders, usually one. */
 static void hint_kept(const file_out *outs, size_t n)
 {
     char folders[FAIL_BYTES] = "";
@@ -264,7 +265,7 @@ status file_out_commit(file_out *outs, size_t n)
 {
     status st = OK;
     sigset_t before = signals_hold();
-    for (size_t i = n; i-- > 0;) { /* the last one is found first, however many there are */
+    for (size_t i = n; i-- > 0;) { /* reverse order: partial_forget searches from the end */
         int reason = commit_one(&outs[i]);
         if (reason) st = cannot_write(outs[i].shown, reason);
     }
@@ -277,7 +278,7 @@ status file_out_commit(file_out *outs, size_t n)
 
 /* ---- a folder ---- */
 
-/* What is there is a folder without anything in it, which rename() replaces. */
+/* The target must be an empty folder, which rename() replaces. */
 static status check_empty(const target *t, const char *path)
 {
     int n = 0;
@@ -285,7 +286,7 @@ static status check_empty(const target *t, const char *path)
     if (!folder) return fail(ERR_FILE, "%s: exists already, expected a new folder's name", path);
     for (struct dirent *e; (e = readdir(folder)) && n < 3;) n++;
     closedir(folder);
-    if (n > 2) /* itself and the one above */
+    if (n > 2) /* "." and ".." */
         return fail(ERR_FILE, "%s: exists and is not empty, expected a new folder's name", path);
     if (!t->in_place) return OK;
     fail(ERR_FILE, "%s: is a mount point, expected a new folder's name", path);
@@ -297,18 +298,18 @@ static status check_new_folder(const target *t, const char *path)
 {
     status st = OK;
     struct stat info;
-    if (!strcmp(t->name, ".") || !strcmp(t->name, "..")) /* nothing can be renamed to these */
+    if (!strcmp(t->name, ".") || !strcmp(t->name, "..")) /* rename() cannot replace these */
         return fail(ERR_FILE, "%s: exists already, expected a new folder's name", path);
     if (t->exists)
         TRY(check_empty(t, path));
-    else if (lstat(path, &info) == 0) /* a link to nowhere */
+    else if (lstat(path, &info) == 0) /* a dangling link */
         TRY(fail(ERR_FILE, "%s: exists already, expected a new folder's name", path));
     TRY(target_check_replace(t, path));
 done:
     return st;
 }
 
-/* Makes a folder in the hidden one and registers it. */
+/* Creates a folder in the hidden folder and registers it. */
 static status make_folder(char **made, const char *path, const char *shown)
 {
     char *copy;
@@ -373,7 +374,7 @@ done:
     return st;
 }
 
-/* What is in the folder stays there. */
+/* Unregisters the outputs and leaves their files in the folder. */
 static void forget_all(folder_out *out, file_out *files, size_t n)
 {
     for (size_t i = n; i-- > 0;) {

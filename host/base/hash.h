@@ -1,4 +1,4 @@
-/* 128 bits that stand for some bytes: the first half of their SHA-256 (FIPS 180-4). */
+/* A 128-bit hash: the first half of SHA-256 (FIPS 180-4). */
 #ifndef DITCL_BASE_HASH_H
 #define DITCL_BASE_HASH_H
 
@@ -12,7 +12,7 @@ typedef struct {
     unsigned char bytes[HASH_BYTES];
 } hash128;
 
-/* Bytes may come in pieces: hash_start, hash_add as often as wanted, hash_end. */
+/* For data in pieces: hash_start, then hash_add any number of times, then hash_end. */
 typedef struct {
     uint32_t state[8];
     unsigned char block[64];
@@ -23,7 +23,7 @@ void hash_start(hash_work *w);
 void hash_add(hash_work *w, const void *bytes, size_t n);
 hash128 hash_end(hash_work *w);
 
-/* The string and its NUL, so that "ab", "c" and "a", "bc" differ. */
+/* Adds the string and its NUL, so that "ab", "c" and "a", "bc" differ. */
 void hash_add_text(hash_work *w, const char *s);
 
 hash128 hash_bytes(const void *bytes, size_t n);

@@ -69,7 +69,7 @@ static uint64_t left_under(int resource, uint64_t used)
 
 uint64_t memory_left(void)
 {
-    /* pages: all, resident, shared, code, 0, data */
+    /* fields of /proc/self/statm, in pages: size, resident, shared, text, lib (0), data */
     unsigned long long all = 0, data = 0, page = (unsigned long long)sysconf(_SC_PAGESIZE);
     FILE *file = fopen("/proc/self/statm", "re");
     if (file && fscanf(file, "%llu %*u %*u %*u %*u %llu", &all, &data) != 2) all = data = 0;

@@ -1,4 +1,4 @@
-/* Checked host memory: sizes are products that must not overflow. */
+/* Checked host memory: products of sizes must not overflow. */
 #ifndef DITCL_BASE_MEMORY_H
 #define DITCL_BASE_MEMORY_H
 
@@ -8,15 +8,15 @@
 
 #include "base/status.h"
 
-/* *out = a * b; false when that overflows. */
+/* *out = a * b. False if the product overflows. */
 bool size_mul(size_t a, size_t b, size_t *out);
 bool size_add(size_t a, size_t b, size_t *out);
 
-/* *(void **)p = zeroed memory for count items of item_size bytes (never null on success, count 0
- * allowed). ERR_MEMORY names the size. Freed with free(). */
+/* *(void **)p = zeroed memory for count elements of item_size bytes, never null on success, even
+ * for count 0. ERR_MEMORY names the size. Freed with free(). */
 status memory_alloc(void *p, size_t count, size_t item_size);
 
-/* Grows *(void **)p, an array with room for *capacity items, to at least need items. */
+/* Grows *(void **)p, an array with room for *capacity elements, to at least `need` elements. */
 status memory_grow(void *p, size_t *capacity, size_t need, size_t item_size);
 
 /* *out = a copy of s, freed with free(). */

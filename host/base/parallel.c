@@ -50,7 +50,7 @@ static void *run(void *argument)
 {
     const worker *me = argument;
     job *j = me->j;
-    /* numbers are given out in order, so that all below a failure's have been begun */
+    /* indices are taken in order: if i fails, all below i have been started */
     while (!j->stopped) {
         size_t i = j->next++;
         if (i >= j->n) break;
@@ -69,7 +69,7 @@ status parallel_for(size_t n, status (*work)(void *context, size_t i, int thread
     if ((size_t)wanted > n) wanted = n ? (int)n : 1;
     for (int t = 0; t < wanted; t++) workers[t] = (worker){&j, t};
     while (started < wanted && pthread_create(&threads[started], NULL, run, &workers[started]) == 0)
-        started++; /* fewer do as well */
+        started++; /* if a thread cannot be created, the others do its work */
     run(&workers[0]);
     for (int t = 1; t < started; t++) pthread_join(threads[t], NULL);
     if (j.failed == OK) return OK;

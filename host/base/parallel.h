@@ -1,4 +1,4 @@
-/* Host work shared by threads: for the loading of weights, never for the kernels' own work. */
+/* Threads for host work, such as loading weights. Kernels do not use them. */
 #ifndef DITCL_BASE_PARALLEL_H
 #define DITCL_BASE_PARALLEL_H
 
@@ -8,13 +8,13 @@
 
 enum { PARALLEL_THREADS = 16 };
 
-/* Threads that parallel_for uses at most: the processors this process may run on, and at most
+/* The most threads that parallel_for uses: the processors that this process may run on, at most
  * PARALLEL_THREADS. */
 int parallel_threads(void);
 
-/* Calls work(context, i, thread) for each i in 0..n, and returns when all is done; thread, below
- * parallel_threads(), tells those apart that run at the same time. After a failure no more is
- * begun; the failure with the lowest i is returned, and its line kept. */
+/* Calls work(context, i, thread) for each i in 0..n and returns when all calls have ended.
+ * `thread`, below parallel_threads(), differs between calls that run at the same time. After a
+ * failure no new call starts. Returns the failure with the lowest i, and keeps its line. */
 status parallel_for(size_t n, status (*work)(void *context, size_t i, int thread), void *context);
 
 #endif

@@ -19,14 +19,15 @@
 
 /* ---- signals ---- */
 
-/* The handler may run between any two instructions: entries are published by the count alone, and
- * the table only grows with signals blocked. */
+/* The handler may run between any two instructions. n_temporaries publishes the entries, and the
+ * table grows only while signals are blocked. */
 static char **temporaries;
 static size_t temporaries_capacity;
 static volatile sig_atomic_t n_temporaries;
 
-/* Set while a thread changes the table or renames: the handler may run in another thread, one of an
- * OpenCL runtime, and waits. The holder itself has its signals blocked, so that ends. */
+/* Set while a thread changes the table or renames files. The handler may run in another thread,
+ * such as one of an OpenCL runtime; it waits for `holding` to clear. The thread that set it has its
+ * signals blocked, so the wait ends. */
 static volatile sig_atomic_t holding;
 
 static const int guarded_signals[] = {SIGINT, SIGTERM, SIGHUP};
@@ -53,7 +54,7 @@ static void leave(int signal_number)
     while (holding) nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
     for (int i = 0; i < (int)n_temporaries; i++)
         if (temporaries[i]) unlink(temporaries[i]);
-    for (int i = (int)n_temporaries - 1; i >= 0; i--) /* folders, which are empty now */
+    for (int i = (int)n_temporaries - 1; i >= 0; i--) /* their files were removed above */
         if (temporaries[i]) rmdir(temporaries[i]);
     static const char interrupted[] = "\nditcl: interrupted\n";
     static const char shrunk[] = "\nditcl: a file became shorter while it was read: run this again "
@@ -71,12 +72,12 @@ void file_guard_signals(void)
     for (int i = 0; i < N_GUARDED; i++) {
         struct sigaction before;
         sigaction(guarded_signals[i], NULL, &before);
-        /* nohup asked for that */
+        /* nohup has set SIGHUP to be ignored */
         if (guarded_signals[i] == SIGHUP && before.sa_handler == SIG_IGN) continue;
         sigaction(guarded_signals[i], &action, NULL);
     }
-    sigaction(SIGBUS, &action, NULL); /* what reading a mapping behind its file's end raises */
-    signal(SIGXFSZ, SIG_IGN);         /* a file over the limit: write() says EFBIG instead */
+    sigaction(SIGBUS, &action, NULL); /* raised by reading a mapping beyond the end of its file */
+    signal(SIGXFSZ, SIG_IGN);         /* write() returns EFBIG instead */
 }
 
 status partial_register(char *path)
@@ -89,11 +90,11 @@ status partial_register(char *path)
     return OK;
 }
 
-/* The others keep their order: a folder comes before what is in it. */
+/* The other entries keep their order: a folder stands before its files. */
 void partial_forget(const char *path)
 {
     int last = (int)n_temporaries - 1;
-    for (int i = last; i >= 0; i--) { /* the last one is found first, however many there are */
+    for (int i = last; i >= 0; i--) { /* callers mostly forget the newest entry */
         if (temporaries[i] != path) continue;
         for (int j = i; j < last; j++) temporaries[j] = temporaries[j + 1];
         n_temporaries = last;
@@ -106,7 +107,8 @@ void partial_forget(const char *path)
 static const char hidden[] = ".ditcl-partial-", visible[] = "ditcl-kept-";
 enum { BOOT = 8, RANDOM = 6, NAME = sizeof hidden - 1 + BOOT + 1 + RANDOM };
 
-/* id = the same as long as this kernel runs, in all its containers; zeros if it has none. */
+/* id = a string that stays the same until this kernel stops, in all its containers; zeros if the
+ * kernel has none. */
 static void boot_id(char id[BOOT + 1])
 {
     int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
@@ -128,14 +130,14 @@ static bool is_ours(const char *name)
     return boot[BOOT] == '-';
 }
 
-/* ---- left-overs ---- */
+/* ---- folders of killed runs ---- */
 
 static int open_folder(int in, const char *name)
 {
     return openat(in, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 }
 
-/* Removes all that is in the folder. A converted model is three folders deep. */
+/* Removes everything in the folder. A converted model is three folders deep. */
 static void empty_folder(int fd, int depth)
 {
     int again = depth > 0 ? dup(fd) : -1;
@@ -156,9 +158,9 @@ static void empty_folder(int fd, int depth)
     closedir(folder);
 }
 
-/* Nobody uses the folder: it is this user's, as partial_open made it, and its lock is free. A lock
- * of another machine, on a network folder, may not be seen here: what another boot made is left
- * alone until it was untouched for a week. */
+/* True if nobody uses the folder: it belongs to this user, has the form that partial_open makes,
+ * and its lock is free. On a network folder the lock of another machine may not be visible, so a
+ * folder of another boot must also be unchanged for a week. */
 static bool is_stale(int fd, const char *name)
 {
     enum { WEEK = 7 * 24 * 3600 };
@@ -194,7 +196,7 @@ static void remove_stale(const char *path)
 
 struct partial {
     char *path;
-    dev_t device; /* of the folder it is in */
+    dev_t device; /* of the parent folder */
     ino_t inode;
     int lock;
     size_t users;
@@ -204,7 +206,8 @@ struct partial {
 
 static partial *all;
 
-/* Makes a folder and locks it. Another run may have seen it in between, and removed it. */
+/* Creates a folder and locks it. Between the two steps another run may have removed it; then the
+ * next name is tried. */
 static status make_locked(partial *p, const char *folder, const char *shown)
 {
     enum { TRIES = 20 };
@@ -234,7 +237,7 @@ static status make_locked(partial *p, const char *folder, const char *shown)
 static status partial_make(partial **p, const char *folder, const struct stat *in,
                            const char *shown)
 {
-    static char cleaned[4096]; /* the last folder whose left-overs were removed */
+    static char cleaned[4096]; /* the last folder that was cleaned */
     partial *new = NULL;
     sigset_t before = signals_hold();
     status st = OK;
@@ -309,10 +312,11 @@ void partial_keep(partial *p)
     if (p->kept) return;
     p->kept = true;
     partial_forget(p->path);
-    chmod(p->path, 0755); /* no run takes it for a left-over, even under its old name */
+    chmod(p->path,
+          0755); /* with this mode no run takes it for a stale folder, even under its old name */
     int used =
         snprintf(path, sizeof path, "%.*s%s%s", (int)(name - p->path), p->path, visible, random);
     if (used < 0 || (size_t)used >= sizeof path || rename(p->path, path) != 0) return;
-    memcpy(name, visible, sizeof visible - 1); /* the shorter name */
+    memcpy(name, visible, sizeof visible - 1); /* the visible name is shorter */
     memmove(name + sizeof visible - 1, random, RANDOM + 1);
 }

@@ -1,4 +1,4 @@
-/* Takes out of a text what says whose machine it is. See privacy.h. */
+/* Removes paths, host names and user names from a text. See privacy.h. */
 #include "base/privacy.h"
 
 #include <ctype.h>
@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Variables that hold folders or names of this user's. */
+/* Environment variables with folders or names of this user. */
 static const char *const folder_variables[] = {"HOME",
                                                "PWD",
                                                "OLDPWD",
@@ -56,7 +56,7 @@ static void know_names(known *k)
         know(k, getenv(name_variables[i]));
 }
 
-/* Bytes of the longest known one that s begins with; 0: none. */
+/* Bytes of the longest known name that s begins with, or 0. */
 static size_t begins_known(const known *k, const char *s, bool whole_word)
 {
     size_t most = 0;
@@ -77,7 +77,7 @@ static bool contains_name(const known *names, const char *s, size_t n)
     return false;
 }
 
-/* Between such characters a path stands alone. */
+/* Characters that end a path. */
 static const char breaks[] = " \t\n\"'`()[]{}<>,;|=:";
 
 static bool is_path(const char *s, size_t n)
@@ -91,7 +91,7 @@ static bool is_path(const char *s, size_t n)
     return slashes > 1 || *s == '/' || (slashes && (*s == '~' || *s == '.'));
 }
 
-/* The last part of a path that is a kernel's source or a library; else "". */
+/* The last part of a path of a kernel source or a library, else "". */
 static status append_path(text *out, const known *names, const char *s, size_t n)
 {
     static const char *const telling[] = {".cl", ".clh", ".so"};
@@ -114,7 +114,7 @@ static status append_all(text *out, const known *folders, const known *names, co
     for (size_t i = 0; s[i] && st == OK;) {
         bool begins = i == 0 || strchr(breaks, s[i - 1]);
         size_t n = strcspn(s + i, breaks), known_bytes = begins_known(folders, s + i, false);
-        if (known_bytes) { /* it may have blanks */
+        if (known_bytes) { /* a known folder may contain blanks */
             size_t rest = strcspn(s + i + known_bytes, breaks);
             st = append_path(out, names, s + i, known_bytes + rest);
             i += known_bytes + rest;

@@ -1,4 +1,4 @@
-/* Where an output goes. See target.h. */
+/* Where an output is written. See target.h. */
 #include "base/target.h"
 
 #include <errno.h>
@@ -28,14 +28,14 @@ static status copy(char out[TARGET_PATH], const char *path)
     return OK;
 }
 
-/* path = what its link leads to, and so on, as far as there are links; *links = how many. */
+/* Follows links: path becomes the last link's target. *links = the number of links. */
 static status follow(char path[TARGET_PATH], int *links, const char *shown)
 {
-    enum { MOST_LINKS = 40 }; /* as Linux */
+    enum { MOST_LINKS = 40 }; /* the limit of Linux */
     char link[TARGET_PATH], folder[TARGET_PATH];
     for (*links = 0; *links < MOST_LINKS; ++*links) {
         ssize_t n = readlink(path, link, sizeof link - 1);
-        if (n < 0) return OK; /* no link, or not there */
+        if (n < 0) return OK; /* not a link, or does not exist */
         link[n] = 0;
         status st = folder_of(folder, path);
         if (st == OK)
@@ -46,7 +46,8 @@ static status follow(char path[TARGET_PATH], int *links, const char *shown)
 }
 
 #ifdef STATX_ATTR_MOUNT_ROOT
-/* Those attributes of a path, itself no link, that the system knows; *known = which it could. */
+/* The attributes of path (not followed if it is a link). *known = those that the file system
+ * reports. */
 static uint64_t attributes(const char *path, uint64_t *known)
 {
     struct statx info;
@@ -64,7 +65,7 @@ static uint64_t attributes(const char *path, uint64_t *known)
 }
 #endif
 
-/* A file may be one: containers get single files by bind mounts. */
+/* A file can be a mount point: containers bind-mount single files. */
 static bool is_mount_point(const target *t)
 {
     uint64_t known, has = attributes(t->path, &known);
@@ -72,7 +73,7 @@ static bool is_mount_point(const target *t)
     return t->file.st_dev != t->folder_is.st_dev; /* before Linux 5.8 */
 }
 
-/* A link of /proc, such as /dev/stdout, may lead to what has no name any more. */
+/* A link in /proc, such as that of /dev/stdout, may lead to a file that has no name any more. */
 static bool is_same_file(const target *t, const char *path)
 {
     struct stat file;
@@ -99,7 +100,7 @@ status target_find(target *t, const char *path)
         TRY(fail(ERR_LIMIT, "%.80s...: file name too long", path));
     if (!t->exists && errno != ENOENT)
         TRY(fail(ERR_FILE, "%s: cannot write: %s", path, strerror(errno)));
-    /* without links another process may have replaced the file just now */
+    /* without links, another process may just have replaced the file */
     if ((links && !is_same_file(t, path)) ||
         (t->exists && !S_ISREG(t->file.st_mode) && !S_ISDIR(t->file.st_mode)))
         TRY(fail(ERR_FILE, "%s: is a device or pipe, expected a file name", path));

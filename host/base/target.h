@@ -11,23 +11,24 @@
 enum { TARGET_PATH = 4096 };
 
 typedef struct {
-    char path[TARGET_PATH];   /* links are followed; its last part is not a link */
+    char path[TARGET_PATH];   /* after links; its last part is not a link */
     char folder[TARGET_PATH]; /* the part of path before its last slash, or "." */
     const char *name;         /* the last part */
     bool exists;
-    bool in_place;               /* a mount point: nothing can be renamed to it */
-    struct stat file, folder_is; /* file: if it exists */
+    bool in_place;               /* a mount point, which rename() cannot replace */
+    struct stat file, folder_is; /* file: valid if it exists */
 } target;
 
-/* Follows the links of path and finds nothing, a regular file, or a folder there. */
+/* Follows the links of path. Fails unless they lead to nothing, a regular file or a folder. */
 status target_find(target *t, const char *path);
-/* Fails if it is a folder, if the file is protected, or if its folder cannot be written. */
+/* Fails if the target is a folder, if the file is write-protected, or if its folder cannot be
+ * written. */
 status target_check_file(const target *t, const char *path);
-/* Fails if the folder cannot be written, or if what exists cannot be replaced in it. */
+/* Fails if the folder cannot be written, or if an existing entry in it cannot be replaced. */
 status target_check_replace(const target *t, const char *path);
 
-/* *p = the hidden folder for its temporary: beside the target, or in TMPDIR or /tmp for a mount
- * point whose folder cannot be written. */
+/* *p = the hidden folder for the target's temporary: beside the target; for a mount point in a
+ * folder that cannot be written, in TMPDIR or /tmp. */
 status target_partial(partial **p, const target *t, const char *shown);
 
 #endif

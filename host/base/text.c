@@ -60,7 +60,7 @@ bool text_to_uint(const char *s, uint64_t *out)
 bool text_to_double(const char *s, double *out)
 {
     if (!*s || isspace((unsigned char)*s)) return false;
-    for (const char *c = s; *c; c++) /* no hexadecimal, no "inf", no "nan" */
+    for (const char *c = s; *c; c++) /* strtod alone also takes hexadecimal, "inf" and "nan" */
         if (!strchr("0123456789+-.eE", *c)) return false;
     char *end;
     errno = 0;
@@ -112,7 +112,7 @@ int text_distance(const char *a, const char *b)
 bool text_nearer(const char *typed, const char *name, int *distance)
 {
     int apart = text_distance(typed, name);
-    int most = 2 + (int)strlen(typed) / 4; /* farther is no typing error */
+    int most = 2 + (int)strlen(typed) / 4; /* a larger distance is not a typing error */
     if (apart >= most || apart >= (int)strlen(name) - 1 || apart >= *distance) return false;
     *distance = apart;
     return true;
@@ -132,7 +132,7 @@ void text_copy(char *out, size_t size, const char *s)
     snprintf(out, size, "%s", s);
 }
 
-/* ---- what terminals show ---- */
+/* ---- characters that terminals show ---- */
 
 /* The Unicode Standard, table 3-7: no overlong form, no surrogate, nothing above U+10FFFF. */
 size_t text_decode(const char *s, int32_t *code_point)
@@ -145,7 +145,7 @@ size_t text_decode(const char *s, int32_t *code_point)
                : c[0] < 0xF5 ? 4
                              : 0;
     int32_t code = n < 2 ? c[0] : c[0] & (0x7F >> n);
-    for (size_t i = 1; i < n; i++) { /* ends at the NUL */
+    for (size_t i = 1; i < n; i++) { /* also ends at the NUL */
         if ((c[i] & 0xC0) != 0x80)
             n = 0;
         else
@@ -178,14 +178,14 @@ bool text_is_shown(int32_t code_point)
         {0xAD, 0xAD},         /* soft hyphen */
         {0x61C, 0x61C},       /* Arabic letter mark */
         {0x180E, 0x180E},     /* Mongolian vowel separator */
-        {0x200B, 0x200B},     /* zero width space; the joiners behind it are part of words */
-        {0x200E, 0x200F},     /* marks of direction */
-        {0x2028, 0x202E},     /* separators, embeddings and overrides of direction */
+        {0x200B, 0x200B},     /* zero width space; the joiners after it are parts of words */
+        {0x200E, 0x200F},     /* direction marks */
+        {0x2028, 0x202E},     /* separators; embeddings and overrides of direction */
         {0x2060, 0x206F},     /* word joiner, isolates, deprecated controls */
         {0xFEFF, 0xFEFF},     /* byte order mark */
         {0xFFF9, 0xFFFB},     /* interlinear annotation */
-        {0xFFFE, 0xFFFF},     /* no characters */
-        {0xE0000, 0xE0FFF},   /* tags, further selectors of variants */
+        {0xFFFE, 0xFFFF},     /* not characters */
+        {0xE0000, 0xE0FFF},   /* tags and variation selectors */
     };
     for (size_t i = 0; i < sizeof hidden / sizeof *hidden; i++)
         if (code_point >= hidden[i].first && code_point <= hidden[i].last) return false;

@@ -1,4 +1,4 @@
-/* A child that is this program. See worker.h. */
+/* A child process that runs this program. See worker.h. */
 #include "base/worker.h"
 
 #include <errno.h>
@@ -17,7 +17,7 @@
 enum { MOST_ARGS = 24, PATH_BYTES = 4096 };
 static const double STOP_SECONDS = 2.0, PAUSE_SECONDS = 5.0;
 
-/* The program that answers: this one, or, where another uses its code, the ditcl beside it. */
+/* The program of the child: this one; in a test program, the ditcl in the same folder. */
 static status find_program(char out[PATH_BYTES])
 {
     ssize_t n = readlink("/proc/self/exe", out, PATH_BYTES - 16);
@@ -26,20 +26,20 @@ static status find_program(char out[PATH_BYTES])
     char *name = strrchr(out, '/');
     if (!name) return fail(ERR_FILE, "/proc/self/exe: found \"%s\", expected a path", out);
     if (!strcmp(name, "/ditcl"))
-        strcpy(out, "/proc/self/exe"); /* even if it was replaced */
+        strcpy(out, "/proc/self/exe"); /* works even if the file was replaced */
     else
         strcpy(name, "/ditcl");
     if (access(out, X_OK) == 0) return OK;
     return fail(ERR_FILE, "%s: cannot be executed: %s", out, strerror(errno));
 }
 
-/* In the child: only calls that are safe behind a fork. */
+/* In the child: calls only functions that are safe after fork(). */
 static void become(const char *program, const char *const *argv, int in, int out, pid_t parent)
 {
     int nowhere = open("/dev/null", O_RDWR);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != parent || nowhere < 0) _exit(127); /* it died meanwhile */
-    /* where descriptors overlap, none is overwritten before it was copied */
+    if (getppid() != parent || nowhere < 0) _exit(127); /* the parent died meanwhile */
+    /* copies first: dup2 could overwrite one of the descriptors */
     int in_copy = fcntl(in, F_DUPFD, 10), out_copy = fcntl(out, F_DUPFD, 10);
     if (in_copy < 0 || out_copy < 0 || dup2(in_copy, STDIN_FILENO) < 0 ||
         dup2(nowhere, STDOUT_FILENO) < 0 || dup2(nowhere, STDERR_FILENO) < 0 ||
@@ -83,7 +83,7 @@ void worker_stop(worker *w)
 {
     if (!w->pid) return;
     kill(w->pid, SIGKILL);
-    /* one that hangs in a driver of the kernel's may stay for ever: it is not waited for */
+    /* A child that hangs inside a kernel driver may never end, so the wait is limited. */
     for (double until = clock_seconds() + STOP_SECONDS; clock_seconds() < until;) {
         pid_t gone = waitpid(w->pid, NULL, WNOHANG);
         if (gone == w->pid || (gone < 0 && errno != EINTR)) break;
@@ -106,7 +106,7 @@ bool worker_say(worker *w, const char *fmt, ...)
     return write(w->to, line, (size_t)n) == n;
 }
 
-/* Takes a whole line out of what was read. */
+/* Takes one whole line from the bytes read so far. */
 static bool take_line(worker *w, char line[WORKER_LINE])
 {
     char *end = memchr(w->pending, '\n', w->n_pending);
@@ -130,11 +130,11 @@ worker_answer worker_hear(worker *w, char line[WORKER_LINE], double seconds)
         if (n < 0 && errno != EINTR) return WORKER_DIED;
         if (n <= 0 && left <= 0) return WORKER_HUNG;
         double pause = clock_seconds() - asked;
-        if (pause > PAUSE_SECONDS) until += pause; /* this process was stopped, or the machine */
+        if (pause > PAUSE_SECONDS) until += pause; /* this process or the machine was suspended */
         if (n <= 0) continue;
         ssize_t got = read(w->from, w->pending + w->n_pending, sizeof w->pending - w->n_pending);
         if (got < 0 && errno == EINTR) continue;
-        if (got <= 0) return WORKER_DIED; /* or a line that is too long */
+        if (got <= 0) return WORKER_DIED; /* also if the line is too long */
         w->n_pending += (size_t)got;
     }
     return WORKER_SAID;

@@ -1,5 +1,5 @@
-/* This program again, as a child that answers lines with lines: what may crash or hang runs there.
- * A child dies with its parent, however that ends. */
+/* Runs this program again as a child that answers lines with lines. Work that may crash or hang
+ * runs in the child. The child dies with its parent, however the parent ends. */
 #ifndef DITCL_BASE_WORKER_H
 #define DITCL_BASE_WORKER_H
 
@@ -13,22 +13,23 @@
 enum { WORKER_LINE = 512, WORKER_REPLIES = 3 };
 
 typedef struct {
-    pid_t pid; /* 0: none */
+    pid_t pid; /* 0: no child */
     int to, from;
-    char pending[WORKER_LINE]; /* read, and not a whole line yet */
+    char pending[WORKER_LINE]; /* bytes read that are not a whole line yet */
     size_t n_pending;
 } worker;
 
-/* args: behind the program's name; ends with null. The child's output goes nowhere. */
+/* args: the arguments after the program's name, ended by null. The child's own output is
+ * discarded. */
 status worker_start(worker *w, const char *const *args);
-/* Kills it. Accepts zero and twice. */
+/* Kills the child. Accepts a zero struct and a second call. */
 void worker_stop(worker *w);
 
-/* false: it is gone. */
+/* Sends a line. False if the child is gone. */
 bool worker_say(worker *w, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 typedef enum { WORKER_SAID, WORKER_DIED, WORKER_HUNG } worker_answer;
-/* The next line, for which it has so many seconds. */
+/* Waits at most `seconds` for the next line. */
 worker_answer worker_hear(worker *w, char line[WORKER_LINE], double seconds);
 
 #endif

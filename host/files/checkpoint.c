@@ -1,4 +1,4 @@
-/* Any file of weights. See checkpoint.h. */
+/* A file of weights in any known format. See checkpoint.h. */
 #include "files/checkpoint.h"
 
 #include <stdio.h>
@@ -32,7 +32,7 @@ done:
 
 /* ---- several files ---- */
 
-/* An array of n and another of m items become one. Nothing is freed on failure. */
+/* Appends an array of m elements to one of n. Frees nothing on failure. */
 static status join(void *p, size_t n, const void *more, size_t m, size_t item_size)
 {
     unsigned char *all;
@@ -44,7 +44,7 @@ static status join(void *p, size_t n, const void *more, size_t m, size_t item_si
     return OK;
 }
 
-/* Moves the tensors and mappings of one file into another; `from` is empty afterwards. */
+/* Moves the tensors and mappings of `from` into file. `from` is empty afterwards. */
 static status take_over(tensor_file *file, tensor_file *from)
 {
     status st = OK;
@@ -66,7 +66,7 @@ static status take_over(tensor_file *file, tensor_file *from)
     return st;
 }
 
-/* Only a name beside the index: an index from outside must not lead elsewhere. */
+/* Accepts only names in the folder of the index: an index from outside must not lead elsewhere. */
 static status check_name(const char *name, const char *path)
 {
     if (name && *name && !strchr(name, '/') && strcmp(name, ".") && strcmp(name, "..")) return OK;

@@ -4,8 +4,9 @@
 
 #include "files/tensors.h"
 
-/* Lists every tensor of a safetensors file, of either format of torch.save (the first bytes tell),
- * or of the files beside an index (*.json). Close it with tensor_file_close. */
+/* Lists every tensor of a safetensors file, of a file of torch.save in either format, or of the
+ * files of an index (*.json). The first bytes of a file tell its format. Close with
+ * tensor_file_close. */
 status checkpoint_open(tensor_file *file, const char *path);
 
 #endif

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A tensor in a header is about ten values: room for 100000. */
+/* A tensor in a header is about ten values, so this is room for 100000 tensors. */
 enum { MOST_VALUES = 1 << 20 };
 
 static _Thread_local bool ran_out;
@@ -27,7 +27,8 @@ bool json_ran_out(void)
     return ran_out;
 }
 
-/* No fewer than the values in the text: all that opens a container or parts two values. */
+/* An upper bound of the number of values: counts characters that open a container or separate
+ * values. */
 static size_t count_values(const char *text, size_t size)
 {
     size_t n = 0;

@@ -59,7 +59,7 @@ void json_build_free(json_build *b)
 
 /* ---- values ---- */
 
-/* Takes value over, which is null when there was no memory for it. Returns it, or null. */
+/* Takes ownership of value; null means that memory ran out. Returns value, or null. */
 static json_t *put(json_build *b, json_t *in, const char *key, json_t *value)
 {
     if (b->st != OK) {
@@ -144,7 +144,7 @@ void json_put_json(json_build *b, json_t *in, const char *key, const char *json)
 
 typedef struct {
     text *out;
-    status st; /* kept here, since jansson goes on after some pieces that failed */
+    status st; /* kept here, since jansson goes on after some failed writes */
 } pieces;
 
 static int append_piece(const char *piece, size_t size, void *context)
@@ -170,7 +170,7 @@ status json_build_text(json_build *b, text *out, size_t flags)
     return json_append(out, b->root, flags);
 }
 
-/* In JSON such characters stand in strings only, which may say any character as \u. */
+/* Only strings can contain such characters, and a string may write any character as \u. */
 static void print_escaped(const char *s, FILE *to)
 {
     while (*s) {
@@ -195,7 +195,7 @@ status json_build_print(json_build *b, FILE *to, size_t flags)
     if (st == OK) {
         print_escaped(all.data, to);
         fputc('\n', to);
-        errno = EIO; /* for a write that failed before */
+        errno = EIO; /* for a write that failed earlier */
         if (fflush(to) || ferror(to))
             st = fail(ERR_FILE, "cannot write to standard output: %s", strerror(errno));
     }

@@ -22,20 +22,21 @@ typedef struct {
     char line[200]; /* its message */
 } json_build;
 
-/* Returns the root, an object or an array; or null if that failed, which the calls below accept. */
+/* Returns the root, an object or an array. Returns null on failure, which the calls below
+ * accept. */
 json_t *json_build_begin(json_build *b);
 json_t *json_build_begin_array(json_build *b);
-/* Begins with the object in a text: b->root. Returns the status, which also stays in b. part: as
- * for json_read. */
+/* Parses a text into b->root, to which values can be added. Returns the status, which also stays in
+ * b. part: as for json_read. */
 status json_build_read(json_build *b, const char *json, const char *path, const char *part);
 void json_build_free(json_build *b);
 
-/* Each puts a value into `in`: into an object under key, replacing an older value, or at the end of
- * an array, where key is ignored. */
+/* Each function puts a value into `in`: into an object under key, replacing an older value, or at
+ * the end of an array, where key is ignored. */
 json_t *json_put_object(json_build *b, json_t *in, const char *key);
 json_t *json_put_array(json_build *b, json_t *in, const char *key);
 void json_put_int(json_build *b, json_t *in, const char *key, json_int_t value);
-/* A value that is not finite becomes null, since JSON has no such numbers. */
+/* Infinity and NaN become null, since JSON does not have them. */
 void json_put_real(json_build *b, json_t *in, const char *key, double value);
 void json_put_bool(json_build *b, json_t *in, const char *key, bool value);
 void json_put_null(json_build *b, json_t *in, const char *key);
@@ -44,14 +45,14 @@ void json_put_text(json_build *b, json_t *in, const char *key, const char *value
 /* For paths and strings of drivers: each byte that is not UTF-8 becomes U+FFFD. */
 void json_put_name(json_build *b, json_t *in, const char *key, const char *value);
 
-/* The value that a text of JSON holds. */
+/* Puts the value of a JSON text. */
 void json_put_json(json_build *b, json_t *in, const char *key, const char *json);
 
-/* Appends the document, or any value, to out, as jansson writes it with these flags. */
+/* Appends the document, or any value, to out. flags: jansson's. */
 status json_build_text(json_build *b, text *out, size_t flags);
 status json_append(text *out, const json_t *value, size_t flags);
-/* Prints the document and ends the line. Characters that a terminal would interpret or hide are
- * written as \u escapes, so that a program reads the same strings. ERR_FILE if `to` cannot be
+/* Prints the document and a line end. Characters that a terminal would interpret or hide are
+ * written as \u escapes, which a program reads as the same strings. ERR_FILE if `to` cannot be
  * written. */
 status json_build_print(json_build *b, FILE *to, size_t flags);
 

@@ -1,7 +1,7 @@
 /* numpy arrays. See npy.h.
  *
- * The header is one Python dictionary with exactly the keys descr, fortran_order and shape; the
- * little of Python's grammar that numpy writes there is read here and nothing else. */
+ * The header is one Python dictionary with exactly the keys descr, fortran_order and shape. Only
+ * the part of Python's grammar that numpy writes is accepted. */
 #include "files/npy.h"
 
 #include <assert.h>
@@ -40,7 +40,7 @@ static void skip_blanks(cursor *c)
     while (c->at < c->end && (*c->at == ' ' || *c->at == '\t' || *c->at == '\n')) c->at++;
 }
 
-/* Takes one punctuation mark, with the blanks in front of it. */
+/* Takes one punctuation mark and the blanks before it. */
 static bool take(cursor *c, char mark)
 {
     skip_blanks(c);
@@ -49,7 +49,8 @@ static bool take(cursor *c, char mark)
     return true;
 }
 
-/* A quoted string without escapes; longer than word can hold is cut, which matches nothing. */
+/* A quoted string without escapes. A string that is too long is cut; it then matches no known
+ * word. */
 static bool take_string(cursor *c, char word[WORD_BYTES])
 {
     char quote = '\'';
@@ -75,7 +76,7 @@ static bool take_keyword(cursor *c, const char *keyword)
     return true;
 }
 
-/* Decimal digits; *fits becomes false when the number does not fit size_t. */
+/* Decimal digits. *fits becomes false if the number does not fit size_t. */
 static bool take_number(cursor *c, size_t *number, bool *fits)
 {
     skip_blanks(c);
@@ -171,7 +172,7 @@ static status read_header(header *h, cursor c, const char *path)
 
 /* ---- the file ---- */
 
-/* Magic, version and header length: *c = the header, behind which the values begin. */
+/* Checks magic, version and header length. *c = the header; the values begin where it ends. */
 static status find_header(cursor *c, const file_map *map, const char *path)
 {
     const unsigned char *p = map->data;
@@ -192,7 +193,7 @@ static status find_header(cursor *c, const file_map *map, const char *path)
     return OK;
 }
 
-/* Value i of the file as a double; every type's values are doubles. */
+/* Value i of the file; a double holds the values of every type exactly. */
 static double value_at(const unsigned char *p, value_type type, size_t i)
 {
     int width = 2 << (int)type;
@@ -226,7 +227,7 @@ status npy_read(npy *array, const char *path)
 
 status npy_read_judged(npy *array, const char *path, npy_judge *judge, const void *context)
 {
-    enum { HEAD = 1 << 16 }; /* numpy itself reads no header above 10000 bytes unasked */
+    enum { HEAD = 1 << 16 }; /* numpy itself refuses headers above 10000 bytes by default */
     status st = OK;
     file_map map;
     header h = {0};

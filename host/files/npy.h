@@ -16,16 +16,16 @@ typedef struct {
     float *data; /* converted to float32 */
 } npy;
 
-/* Reads and checks the file: magic, version, header grammar, type, order, shape products, exact
- * length. Values beyond float32 or not finite are refused, with their index. */
+/* Reads and checks the file: magic, version, header grammar, type, order, product of the shape,
+ * exact length. Refuses values that are not finite or exceed float32, and names their index. */
 status npy_read(npy *array, const char *path);
-/* The same, but calls judge with type, shape and count before the values are read; it may refuse
- * the file. */
+/* The same, but calls `judge` with type, shape and count before the values are read. judge may
+ * refuse the file. */
 typedef status npy_judge(const npy *array, const char *path, const void *context);
 status npy_read_judged(npy *array, const char *path, npy_judge *judge, const void *context);
 void npy_free(npy *array);
 
-/* Writes a float32 array, version 1, to an open output. */
+/* Writes a float32 array, in version 1, to an open output. */
 status npy_write(file_out *out, const float *data, int n_dims, const size_t *dims);
 
 #endif

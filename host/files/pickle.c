@@ -1,4 +1,4 @@
-/* Pickles. See pickle.h. The opcodes are those of Python's pickletools. */
+/* Pickles. See pickle.h. The names of opcodes are those of Python's pickletools. */
 #include "files/pickle.h"
 
 #include <stdlib.h>
@@ -7,13 +7,13 @@
 #include "base/memory.h"
 
 enum {
-    MAX_NODES = 1 << 20, /* a tensor is about ten */
+    MAX_NODES = 1 << 20, /* a tensor needs about ten */
     MAX_ITEMS = 1 << 22,
     MAX_STACK = 1 << 20,
-    MARK = -1 /* on the stack, as a pickle_ref */
+    MARK = -1 /* a mark on the stack, stored as a pickle_ref */
 };
 
-/* Nodes that every pickle shares. */
+/* Nodes that exist in every pickle. */
 enum { NODE_OTHER, NODE_FALSE, NODE_TRUE, NODE_EMPTY_TUPLE, N_SHARED };
 
 typedef struct {
@@ -28,7 +28,7 @@ typedef struct {
 static status wrong(const machine *m, const char *what)
 {
     fail(ERR_FORMAT, "%s: pickle, byte %zu: %s", m->where, (size_t)(m->at - m->data), what);
-    return ERR_FORMAT; /* as a constant, so that a compiler sees which results are set */
+    return ERR_FORMAT; /* a constant, so that the compiler sees which results are set */
 }
 
 /* ---- bytes ---- */
@@ -50,7 +50,7 @@ static status take_unsigned(machine *m, size_t n, uint64_t *value)
     return st;
 }
 
-/* A text of a length that stands before it in n bytes. */
+/* A text after its length, an integer of n bytes. */
 static status take_span(machine *m, size_t n, pickle_span *span)
 {
     uint64_t length;
@@ -106,7 +106,7 @@ static status pop(machine *m, pickle_ref *value)
     return OK;
 }
 
-/* *first = the place on the stack behind the last mark. */
+/* *first = the index on the stack above the last mark. */
 static status find_mark(machine *m, size_t *first)
 {
     size_t i = m->depth;
@@ -128,7 +128,7 @@ static status add_items(machine *m, pickle_ref to, const pickle_ref *values, siz
     return OK;
 }
 
-/* The topmost n values become the items of a new node. */
+/* Pops n values, which become the items of a new node. */
 static status gather(machine *m, pickle_kind kind, size_t n)
 {
     pickle_ref node = NODE_OTHER;
@@ -155,7 +155,8 @@ static status gather_to_mark(machine *m, pickle_kind kind)
     return st == OK ? push(m, node) : st;
 }
 
-/* Adds what is above `first` on the stack to the container below it (and below a mark). */
+/* Adds the values from `first` on to the container below them (and below the mark, if there is
+ * one). */
 static status extend(machine *m, size_t first, bool mark, pickle_kind kind)
 {
     size_t n = m->depth - first, below = first - mark;
@@ -266,7 +267,7 @@ static status push_class_of_stack(machine *m)
     return push_class(m, in->text, n->text);
 }
 
-/* Python 2's ordered dictionaries are calls with a list of [key, value]. */
+/* Python 2 pickles an ordered dictionary as a call with a list of [key, value]. */
 static status fill_ordered(machine *m, pickle_ref call)
 {
     pickle_node *nodes = m->p->nodes, *c = &nodes[call], *f = &nodes[c->function];
@@ -284,7 +285,7 @@ static status fill_ordered(machine *m, pickle_ref call)
     return OK;
 }
 
-/* A call of what lies below n arguments; only the first of them counts. */
+/* Calls the object below n arguments. Only the first argument is kept. */
 static status call(machine *m, size_t n)
 {
     pickle_ref arguments = NODE_OTHER, function, node;
@@ -362,7 +363,7 @@ static status stop(machine *m)
     return st;
 }
 
-/* Sets: nobody looks into them. */
+/* Sets: their contents are not needed. */
 static status drop_items(machine *m, bool frozen)
 {
     size_t first;
@@ -399,7 +400,7 @@ static status push_containers(machine *m, unsigned char code)
     }
 }
 
-/* A double, its highest byte first. */
+/* A big-endian double. */
 static status push_float(machine *m)
 {
     const unsigned char *p = NULL;
@@ -413,7 +414,7 @@ static status push_float(machine *m)
     return OK;
 }
 
-/* BUILD: the topmost value has the attributes of the object below it. */
+/* BUILD: the topmost value becomes the attributes of the object below it. */
 static status build(machine *m)
 {
     pickle_ref attributes;
@@ -458,10 +459,10 @@ static status step(machine *m)
     if (strchr("NJKMXTUBCG", code) ? code != 0 : code >= 0x88 && code <= 0x8e)
         return push_scalar(m, code);
     switch (code) {
-    case 0x80: /* the protocol */
+    case 0x80: /* PROTO */
         if (take_unsigned(m, 1, &version) == OK && version >= 2 && version <= 5) return OK;
         return wrong(m, "a protocol that is not 2 to 5");
-    case 0x95: return skip(m, 8); /* a frame's length */
+    case 0x95: return skip(m, 8); /* FRAME: its length */
     case 0x96: return push_scalar(m, code);
     case '.': return stop(m);
     case '(': return push(m, (pickle_ref)MARK);

@@ -1,7 +1,7 @@
-/* PNG. See png.h.
+/* Writes PNG. See png.h.
  *
- * stb_image_write makes the picture in memory; the text chunks go in behind its IHDR, where readers
- * that stop at the pixels still see them. */
+ * stb_image_write encodes the picture in memory. Text chunks are inserted directly after IHDR, so
+ * that readers that stop at the pixels find them. */
 #include "files/png.h"
 
 #include <assert.h>
@@ -15,8 +15,8 @@
 
 #include "base/memory.h"
 
-/* stb_image_write does not look at what its allocator returns everywhere. So every block it has is
- * in this list, and an allocation that fails leaves stb at once; nothing crashes, nothing leaks. */
+/* stb_image_write does not check every allocation. So this file keeps all of stb's blocks in a
+ * list, and a failed allocation leaves stb by longjmp and frees them. */
 typedef struct block {
     struct block *next, *before;
     max_align_t data[];
@@ -61,7 +61,7 @@ static void stb_free(void *data)
 #define STB_IMAGE_WRITE_IMPLEMENTATION
 #include <stb_image_write.h>
 
-/* Signature, then IHDR: length, name, 13 bytes, check sum. */
+/* Signature, then IHDR: length, name, 13 bytes, checksum. */
 enum { HEAD_BYTES = 8 + 4 + 4 + 13 + 4, KEYWORD_MAX = 79, RAW_MAX = 1 << 29 };
 
 static void write_32(FILE *stream, uint32_t value)
@@ -82,8 +82,8 @@ static void write_chunk(FILE *stream, const char *name, const unsigned char *dat
 
 /* ---- text ---- */
 
-/* The next character of UTF-8 text; U+FFFD for a byte that begins none, '?' for a control character
- * other than a line's end. */
+/* The next character of UTF-8 text: U+FFFD for a byte that begins none, '?' for a control character
+ * other than a line end. */
 static uint32_t next_character(const unsigned char **p)
 {
     enum { REPLACEMENT = 0xfffd };
@@ -93,7 +93,7 @@ static uint32_t next_character(const unsigned char **p)
     if (more < 0) return REPLACEMENT;
     if (more > 0) c &= 0x3fu >> more;
     for (int i = 0; i < more; i++) {
-        if (((*p)[i] & 0xc0) != 0x80) return REPLACEMENT; /* the end of the text, too */
+        if (((*p)[i] & 0xc0) != 0x80) return REPLACEMENT; /* also at the end of the text */
         c = c << 6 | ((*p)[i] & 0x3fu);
     }
     if (c < least[more] || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff)) return REPLACEMENT;
@@ -101,7 +101,7 @@ static uint32_t next_character(const unsigned char **p)
     return (c < 0x20 && c != '\n') || (c >= 0x7f && c <= 0x9f) ? '?' : c;
 }
 
-/* Writes a character as UTF-8, of 1 to 4 bytes; returns how many. */
+/* Writes a character as UTF-8. Returns the number of bytes, 1 to 4. */
 static size_t put_utf8(unsigned char *out, uint32_t c)
 {
     size_t n = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
@@ -112,7 +112,7 @@ static size_t put_utf8(unsigned char *out, uint32_t c)
 }
 
 /* tEXt: keyword, NUL, Latin-1. iTXt: keyword, NUL, not compressed, method 0, no language, no
- * translation of the keyword, UTF-8. A text is cut at 65535 bytes, between characters. */
+ * translated keyword, UTF-8. A text is cut at 65535 bytes, between characters. */
 static status write_note(FILE *stream, const char *keyword, const char *words)
 {
     enum { MOST = UINT16_MAX, CHARACTER = 4, LATIN_HEAD = 1, UTF8_HEAD = 5 };
@@ -125,7 +125,7 @@ static status write_note(FILE *stream, const char *keyword, const char *words)
     status st = memory_alloc(&data, n + UTF8_HEAD + MOST + CHARACTER, 1);
     if (st != OK) return st;
     memcpy(data, keyword, n);
-    n += latin ? LATIN_HEAD : UTF8_HEAD; /* zeros, as allocated */
+    n += latin ? LATIN_HEAD : UTF8_HEAD; /* the bytes in between are 0, as allocated */
     size_t end = n + MOST;
     for (const unsigned char *p = (const unsigned char *)words; *p && n < end;) {
         uint32_t c = next_character(&p);
@@ -139,14 +139,14 @@ static status write_note(FILE *stream, const char *keyword, const char *words)
     return OK;
 }
 
-/* Not inlined, so that no local of stb lives in the frame that longjmp comes back to. */
+/* Not inlined, so that the frame that longjmp returns to has no local variable of stb. */
 __attribute__((noinline)) static unsigned char *encode_or_leave(const unsigned char *rgb, int width,
                                                                 int height, int *n_bytes)
 {
     return stbi_write_png_to_mem(rgb, 3 * width, width, height, 3, n_bytes);
 }
 
-/* The picture as stb makes it, freed with stb_free; null when memory runs out. */
+/* The picture as stb encodes it, freed with stb_free; null if memory runs out. */
 static unsigned char *encode(const unsigned char *rgb, int width, int height, int *n_bytes)
 {
     blocks = NULL;
@@ -161,7 +161,7 @@ status png_write(file_out *out, const unsigned char *rgb, int width, int height,
                  const char *const *notes)
 {
     assert(width > 0 && height > 0);
-    if (width > RAW_MAX / 4 || height > RAW_MAX / (3 * width + 1)) /* stb counts bytes in int */
+    if (width > RAW_MAX / 4 || height > RAW_MAX / (3 * width + 1)) /* stb counts bytes in an int */
         return fail(ERR_LIMIT, "%s: a picture of %d x %d is too large for one file", out->shown,
                     width, height);
     int n_bytes = 0;

@@ -1,14 +1,14 @@
-/* PNG pictures. 8-bit RGB is written with stb_image_write, with text chunks that say how the
- * picture was made. Any kind is read by png_*.c, with zlib. */
+/* PNG pictures. stb_image_write writes 8-bit RGB, with text chunks that say how the picture was
+ * made. png_*.c reads any kind, with zlib. */
 #ifndef DITCL_FILES_PNG_H
 #define DITCL_FILES_PNG_H
 
 #include "base/file.h"
 #include "base/status.h"
 
-/* rgb: [height][width][3]. notes: pairs of keyword and UTF-8 text ending with a null pointer, or
- * null. A text becomes a tEXt chunk if Latin-1 can hold it, else iTXt. Bytes that are not UTF-8 and
- * control characters except line ends are replaced. */
+/* rgb: [height][width][3]. notes: pairs of keyword and UTF-8 text, ended by a null pointer, or
+ * null. A text becomes a tEXt chunk if Latin-1 can hold it, else iTXt. Bytes that are not UTF-8,
+ * and control characters except line ends, are replaced. */
 status png_write(file_out *out, const unsigned char *rgb, int width, int height,
                  const char *const *notes);
 
@@ -17,11 +17,11 @@ typedef struct {
     unsigned char *rgb; /* [height][width][3] */
 } png;
 
-/* Any PNG of at most 16384 pixels a side, 64 million in all: grey or colour, 1 to 16 bits,
- * interlaced or not. Transparent pixels are laid over white, and the picture is turned by its EXIF
- * orientation. The checksums of all chunks and of the pixels must be right. */
+/* Reads any PNG of at most 16384 pixels per side and 64 million in all: grey or colour, 1 to 16
+ * bits, interlaced or not. Transparent pixels are blended with white. The picture is turned by its
+ * EXIF orientation. The checksums of all chunks and of the pixels must be right. */
 status png_read(png *p, const char *path);
-/* Reads only the sizes, before the EXIF orientation, from the start of the file. */
+/* Reads only the sizes, from the start of the file, before the EXIF orientation is applied. */
 status png_sizes(int *width, int *height, const char *path);
 void png_free(png *p);
 

@@ -1,7 +1,8 @@
-/* Which way up a PNG is. See png_parts.h.
+/* The orientation of a PNG. See png_parts.h.
  *
- * Cameras store pixels as the sensor lies and say in EXIF how to turn them. The places are those
- * that Pillow looks at (Image.getexif), in its order. Rational numbers and BigTIFF are not read. */
+ * Cameras store pixels as the sensor reads them, and EXIF says how to turn the picture. The data is
+ * looked for where Pillow looks (Image.getexif), in the same order. Rational numbers and BigTIFF
+ * are not read. */
 #include <stdlib.h>
 #include <string.h>
 #include <zlib.h>
@@ -17,7 +18,7 @@ typedef struct {
     bool there;
 } bytes;
 
-/* ---- TIFF, which EXIF is ---- */
+/* ---- TIFF, the format of EXIF ---- */
 
 static uint32_t number(const unsigned char *p, int n, bool big_endian)
 {
@@ -26,7 +27,7 @@ static uint32_t number(const unsigned char *p, int n, bool big_endian)
     return value;
 }
 
-/* *value = the first number of the entry, of 2 or 4 bytes; false: it has none in the data. */
+/* *value = the first number of the entry, of 2 or 4 bytes. False if it lies outside the data. */
 static bool entry_value(uint32_t *value, const unsigned char *p, size_t n,
                         const unsigned char *entry, bool big_endian)
 {
@@ -42,7 +43,7 @@ static bool entry_value(uint32_t *value, const unsigned char *p, size_t n,
     return true;
 }
 
-/* *orientation = the tag of the first directory; 0: it has none. false: this is no TIFF. */
+/* *orientation = the tag in the first directory, or 0 if it has none. False if this is not TIFF. */
 static bool read_tiff(uint32_t *orientation, const unsigned char *p, size_t n)
 {
     enum { HEAD = 8, ENTRY = 12, ORIENTATION = 0x112 };
@@ -63,7 +64,7 @@ static bool read_tiff(uint32_t *orientation, const unsigned char *p, size_t n)
 
 /* ---- text chunks ---- */
 
-/* Inflates a text of at most MOST_TEXT bytes. What is no zlib stream is an empty text. */
+/* Inflates a text of at most MOST_TEXT bytes. A broken zlib stream gives an empty text. */
 static status inflate_text(bytes *out, const png_file *f, const png_chunk *c,
                            const unsigned char *data, size_t n)
 {
@@ -82,7 +83,7 @@ static status inflate_text(bytes *out, const png_file *f, const png_chunk *c,
     return OK;
 }
 
-/* *out = the chunk's text where it is a text chunk with this keyword; else as it was. */
+/* *out = the chunk's text if it is a text chunk with this keyword; else unchanged. */
 static status take_text(bytes *out, const png_file *f, const png_chunk *c, const char *keyword)
 {
     bool plain = png_chunk_is(c, "tEXt"), packed = png_chunk_is(c, "zTXt");
@@ -92,12 +93,13 @@ static status take_text(bytes *out, const png_file *f, const png_chunk *c, const
     status st = OK;
     if (!(plain || packed || international) || c->size < n || memcmp(p, keyword, n)) return OK;
     p += n;
-    if (international) { /* compressed or not, method, then language and translation */
+    if (international) { /* compression flag, compression method, then language and translated
+                            keyword */
         if (end - p < 2) return OK;
         packed = p[0];
         p += packed ? 1 : 2;
     }
-    if (packed && (p == end || *p++)) return OK; /* another method */
+    if (packed && (p == end || *p++)) return OK; /* an unknown method */
     for (int i = 0; international && i < 2; i++) {
         const unsigned char *nul = memchr(p, 0, (size_t)(end - p));
         if (!nul) return OK;
@@ -120,7 +122,8 @@ static int hex_digit(int c)
     return at ? (int)(at - digits) : -1;
 }
 
-/* "\nexif\n   LENGTH\nHEX...": in its place the bytes that it stands for; false: it is not so. */
+/* Replaces "\nexif\n   LENGTH\nHEX..." by the bytes that HEX encodes. False if the text has another
+ * form. */
 static bool unpack_profile(bytes *b)
 {
     size_t i = 0, n = 0;
@@ -137,7 +140,7 @@ static bool unpack_profile(bytes *b)
     return high < 0;
 }
 
-/* tiff:Orientation="6", or the same as an element; 0: there is none. */
+/* The value in tiff:Orientation="6", or in an element of that name; 0 if there is none. */
 static uint32_t find_in_xmp(const bytes *b)
 {
     static const char name[] = "tiff:Orientation";

@@ -1,4 +1,4 @@
-/* Shared by the files that read PNG: the chunks of a file whose checksums are right. */
+/* Shared by the files that read PNG: a file's chunks, after their checksums were verified. */
 #ifndef DITCL_FILES_PNG_PARTS_H
 #define DITCL_FILES_PNG_PARTS_H
 
@@ -9,9 +9,9 @@
 #include "base/status.h"
 
 typedef struct {
-    const unsigned char *name, *data; /* 4 letters; size bytes */
+    const unsigned char *name, *data; /* name: 4 letters; data: size bytes */
     size_t size;
-    size_t at; /* where the chunk begins in the file */
+    size_t at; /* offset of the chunk in the file */
 } png_chunk;
 
 typedef struct {
@@ -19,12 +19,12 @@ typedef struct {
     const unsigned char *bytes;
     size_t size;
     int width, height;
-    int depth, colour; /* bits of a sample; IHDR's colour type */
+    int depth, colour; /* bits of a sample; colour type of IHDR */
     bool interlaced;
-    unsigned char palette[256][4]; /* RGBA; entries that the file does not define are black */
+    unsigned char palette[256][4]; /* RGBA; undefined entries are black */
     bool has_key;                  /* one colour is transparent: */
     unsigned key[3];
-    size_t data_at; /* the first IDAT chunk; the others follow it */
+    size_t data_at; /* offset of the first IDAT chunk; the other IDAT chunks follow it */
 } png_file;
 
 static inline uint32_t png_read_32(const unsigned char *p)
@@ -32,19 +32,19 @@ static inline uint32_t png_read_32(const unsigned char *p)
     return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
 }
 
-/* The chunk at this offset of a checked file; the next begins at c.at + c.size + PNG_FRAME. */
-enum { PNG_SIGNATURE = 8, PNG_FRAME = 12 }; /* bytes: length, name and checksum of a chunk */
+/* The chunk at this offset of a verified file. The next one begins at c.at + c.size + PNG_FRAME. */
+enum { PNG_SIGNATURE = 8, PNG_FRAME = 12 }; /* bytes of a chunk's length, name and checksum */
 png_chunk png_chunk_at(const png_file *f, size_t at);
 bool png_chunk_is(const png_chunk *c, const char *name);
 
 /* Stores "PATH: damaged PNG picture: ..." and returns ERR_FORMAT. */
 status png_damaged(const png_file *f, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/* rgb = the decoded pixels, [height][width][3]; transparent ones are laid over white. */
+/* rgb = the decoded pixels, [height][width][3]. Transparent pixels are blended with white. */
 status png_pixels(unsigned char *rgb, const png_file *f);
 
-/* *orientation = EXIF's, 1 to 8, as Pillow's exif_transpose finds it: in eXIf, in a text chunk "Raw
- * profile type exif", or in XMP. Anything else: 1. */
+/* *orientation = the EXIF orientation, 1 to 8, as Pillow's exif_transpose finds it: in eXIf, in a
+ * text chunk "Raw profile type exif", or in XMP. 1 if there is none or its value is invalid. */
 status png_orientation(int *orientation, const png_file *f);
 
 #endif

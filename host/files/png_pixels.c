@@ -1,7 +1,7 @@
-/* Reading PNG: the pixels. See png_parts.h.
+/* Reads the pixels of a PNG. See png_parts.h.
  *
- * zlib inflates row by row and checks the Adler-32 at the end. Filters and Adam7 are those of the
- * PNG specification, sections 8 and 9. Two rows are held at a time. */
+ * zlib inflates row by row and verifies the Adler-32 at the end. Filters and Adam7 follow the PNG
+ * specification, sections 8 and 9. Memory holds two rows at a time. */
 #include <stdlib.h>
 #include <string.h>
 #include <zlib.h>
@@ -13,21 +13,21 @@ typedef struct {
     const png_file *f;
     z_stream z;
     png_chunk c; /* the IDAT chunk that is being inflated */
-    bool ended;  /* zlib saw the stream's end, and its checksum was right */
+    bool ended;  /* zlib reached the end of the stream and its checksum was right */
 } reader;
 
-/* Goes on to the next chunk of pixels; false: there is none. */
+/* Advances to the next IDAT chunk. False if there is none. */
 static bool next_chunk(reader *r)
 {
     png_chunk next = png_chunk_at(r->f, r->c.at + r->c.size + PNG_FRAME);
-    if (!png_chunk_is(&next, "IDAT")) return false; /* IEND at the latest */
+    if (!png_chunk_is(&next, "IDAT")) return false; /* the last chunk is IEND */
     r->c = next;
     r->z.next_in = (unsigned char *)next.data;
     r->z.avail_in = (uInt)next.size;
     return true;
 }
 
-/* Inflates up to n bytes; *got is less only where the data ends. */
+/* Inflates up to n bytes. *got is less than n only at the end of the data. */
 static status inflate_some(reader *r, unsigned char *out, size_t n, size_t *got)
 {
     r->z.next_out = out;
@@ -45,7 +45,8 @@ static status inflate_some(reader *r, unsigned char *out, size_t n, size_t *got)
     return OK;
 }
 
-/* What follows the last row: a little is harmless, and then the checksum. */
+/* Reads to the end of the stream, where zlib verifies the checksum. A few extra bytes after the
+ * last row are accepted. */
 static status inflate_end(reader *r)
 {
     enum { MOST = 1 << 16 };
@@ -73,7 +74,7 @@ static unsigned char paeth(int left, int above, int corner)
     return (unsigned char)(l <= a && l <= c ? left : a <= c ? above : corner);
 }
 
-/* row += what its filter foretells; step: bytes from a pixel to the next. */
+/* row += the filter's prediction. step: bytes between pixels. */
 static void unfilter(unsigned char *row, const unsigned char *above, size_t n, size_t step,
                      int filter)
 {
@@ -90,7 +91,7 @@ static void unfilter(unsigned char *row, const unsigned char *above, size_t n, s
 
 static const int channels_of[7] = {1, 0, 3, 1, 2, 0, 4};
 
-/* Sample i of a row as it is stored. */
+/* Sample i of a row, as stored. */
 static unsigned sample(const unsigned char *row, size_t i, int depth)
 {
     if (depth == 16) return (unsigned)row[2 * i] << 8 | row[2 * i + 1];
@@ -104,7 +105,7 @@ static unsigned in_8_bits(unsigned value, int depth)
     return depth == 16 ? value >> 8 : value * 255 / ((1u << depth) - 1);
 }
 
-/* Pixel i of a row, over white. */
+/* Writes pixel i of a row, blended with white. */
 static void put_pixel(unsigned char *rgb, const png_file *f, const unsigned char *row, size_t i)
 {
     enum { PALETTE = 3, HAS_COLOUR = 2, HAS_ALPHA = 4 };
@@ -133,14 +134,14 @@ static void put_pixel(unsigned char *rgb, const png_file *f, const unsigned char
 /* ---- passes ---- */
 
 typedef struct {
-    int x, y, dx, dy; /* the first pixel, and from one to the next */
+    int x, y, dx, dy; /* the first pixel, and the distances between pixels */
 } pass;
 
 static const pass whole[] = {{0, 0, 1, 1}, {0}};
 static const pass adam7[] = {{0, 0, 8, 8}, {4, 0, 8, 8}, {0, 4, 4, 8}, {2, 0, 4, 4},
                              {0, 2, 2, 4}, {1, 0, 2, 2}, {0, 1, 1, 2}, {0}};
 
-/* rows: two of the picture's whole width, each behind its filter's byte. */
+/* rows: two rows of the full width, each with its filter byte in front. */
 static status read_pass(unsigned char *rgb, reader *r, const pass *p, unsigned char *rows[2])
 {
     const png_file *f = r->f;

@@ -1,7 +1,7 @@
-/* Reading PNG: the chunks. See png.h.
+/* Reads the chunks of a PNG. See png.h.
  *
- * Every chunk is checked before anything is decoded: its place, its length and its CRC-32. What is
- * allocated is bounded by the sizes that the file's head claims, and those are bounded here. */
+ * Every chunk's place, length and CRC-32 are verified before anything is decoded. The sizes in the
+ * header bound what is allocated, and are themselves bounded here. */
 #include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -13,7 +13,11 @@
 #include "files/png.h"
 #include "files/png_parts.h"
 
-enum { WIDTH_AT = 16, HEIGHT_AT = 20, HEAD_BYTES = 33 }; /* signature and IHDR */
+enum {
+    WIDTH_AT = 16,
+    HEIGHT_AT = 20,
+    HEAD_BYTES = 33
+}; /* offsets, and bytes of signature and IHDR */
 enum { LARGEST_SIDE = 1 << 14, MOST_PIXELS = 1 << 26, FILE_BYTES = 1 << 29 };
 
 status png_damaged(const png_file *f, const char *fmt, ...)
@@ -37,7 +41,7 @@ bool png_chunk_is(const png_chunk *c, const char *name)
     return memcmp(c->name, name, 4) == 0;
 }
 
-/* The sizes in the head, before anything is decoded. */
+/* Checks the sizes in the header before anything is decoded. */
 static status check_head(png_file *f)
 {
     static const unsigned char head[] = "\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR";
@@ -63,7 +67,7 @@ static status take_head(png_file *f, const png_chunk *c)
     static const char *const depths[7] = {"\1\2\4\10\20", "", "\10\20", "\1\2\4\10",
                                           "\10\20",       "", "\10\20"};
     enum { DEPTH, COLOUR, COMPRESSION, FILTER, INTERLACE };
-    const unsigned char *p = c->data + 8; /* behind width and height */
+    const unsigned char *p = c->data + 8; /* after width and height */
     if (p[COLOUR] > 6 || !p[DEPTH] || !strchr(depths[p[COLOUR]], p[DEPTH]))
         return png_damaged(f, "IHDR has colour type %d with %d bits a sample, which PNG does not",
                            p[COLOUR], p[DEPTH]);
@@ -91,7 +95,7 @@ static status take_palette(png_file *f, const png_chunk *c, int *n_colours)
     return OK;
 }
 
-/* One transparent colour, or the opacity of the palette's first colours. */
+/* tRNS: one transparent colour, or the opacity of the first colours of the palette. */
 static status take_transparency(png_file *f, const png_chunk *c, int n_colours)
 {
     enum { GREY = 0, RGB = 2, PALETTE = 3 };
@@ -107,11 +111,11 @@ static status take_transparency(png_file *f, const png_chunk *c, int n_colours)
     return OK;
 }
 
-/* last: the chunk before this one was of the pixels. */
+/* last: the chunk before this one was IDAT. */
 static status take_chunk(png_file *f, const png_chunk *c, int *n_colours, bool last)
 {
     enum { PALETTE = 3, ANCILLARY = 0x20 };
-    if (c->at == PNG_SIGNATURE) return take_head(f, c); /* check_head saw its name */
+    if (c->at == PNG_SIGNATURE) return take_head(f, c); /* check_head has checked its name */
     if (png_chunk_is(c, "PLTE")) return take_palette(f, c, n_colours);
     if (png_chunk_is(c, "tRNS")) return take_transparency(f, c, *n_colours);
     if (png_chunk_is(c, "IEND"))
@@ -137,7 +141,7 @@ static bool is_name(const unsigned char *name)
     return true;
 }
 
-/* Whether a whole chunk begins at `at`, and its checksum is right. */
+/* Checks that a whole chunk begins at `at`, and its checksum. */
 static status check_chunk(const png_file *f, size_t at)
 {
     if (f->size == at) return png_damaged(f, "ends without chunk IEND: it is cut short");
@@ -157,7 +161,7 @@ static status check_chunk(const png_file *f, size_t at)
                        c.name, at, (unsigned long)found, (unsigned long)stored);
 }
 
-/* Everything up to IEND; what follows it is no part of the picture. */
+/* Reads all chunks up to IEND. Bytes after IEND are ignored. */
 static status read_chunks(png_file *f)
 {
     int n_colours = 0;
@@ -175,7 +179,7 @@ done:
     return st;
 }
 
-/* Turns and mirrors the pixels as EXIF's orientation says, 2 to 8. */
+/* Turns and mirrors the pixels by an EXIF orientation of 2 to 8. */
 static status orient(png *p, int orientation)
 {
     bool swap = orientation >= 5,

@@ -1,8 +1,8 @@
 /* Safetensors. See safetensors.h.
  *
- * The header goes through jansson, which rejects duplicate keys, bad UTF-8, NUL in strings, numbers
- * beyond 64 bits, nesting beyond 2048 and anything after the object. What remains is checked here,
- * in O(n log n) for n tensors, before a single offset is used. */
+ * jansson parses the header. It rejects duplicate keys, bad UTF-8, NUL in strings, numbers beyond
+ * 64 bits, nesting beyond 2048, and anything after the object. This file checks everything else
+ * before it uses an offset, in O(n log n) for n tensors. */
 #include "files/safetensors.h"
 
 #include <inttypes.h>
@@ -17,7 +17,7 @@
 
 enum { LENGTH_BYTES = 8, HEADER_MAX = 100000000 };
 
-/* NAME in a message: enough to recognise it, and the reason behind it still fits the line. */
+/* A tensor's name in a message: long enough to recognise, short enough for the rest of the line. */
 #define NAME "%.200s"
 
 static const struct {
@@ -36,7 +36,7 @@ static const struct {
 };
 enum { N_TYPES = sizeof types / sizeof *types };
 
-/* Where one tensor's bytes lie, for the search for overlaps and holes. */
+/* The bytes of one tensor, for the search for overlaps and holes. */
 typedef struct {
     size_t begin, end;
     const char *name;
@@ -58,7 +58,7 @@ static const char *kind_of(const json_t *value)
     }
 }
 
-/* Exactly the three keys: each is present, and there is no fourth. */
+/* The entry must have exactly the three keys. */
 static status check_keys(const tensor *t, json_t *entry, const char *path)
 {
     static const char *const keys[] = {"dtype", "shape", "data_offsets"};
@@ -117,7 +117,7 @@ static status read_unsigned(size_t *out, const tensor *t, const json_t *value, c
     return OK;
 }
 
-/* Fills n_dims, dims, count; *bytes = the room they need. */
+/* Fills n_dims, dims, count. *bytes = the size of the data. */
 static status read_shape(tensor *t, size_t *bytes, unsigned bits, const json_t *value,
                          const char *path)
 {
@@ -149,7 +149,8 @@ static status read_shape(tensor *t, size_t *bytes, unsigned bits, const json_t *
     return OK;
 }
 
-/* data_offsets: two, in order, inside the data, as far apart as type and shape say. */
+/* data_offsets must be two offsets inside the data, in order; their distance must equal the size
+ * that type and shape give. */
 static status read_offsets(extent *place, const tensor *t, size_t bytes, const json_t *value,
                            size_t data_size, const char *path)
 {
@@ -236,7 +237,7 @@ static int by_place(const void *a, const void *b)
     return x->end < y->end ? -1 : x->end > y->end;
 }
 
-/* The extents, put in order, must tile [0, data_size). Empty tensors may lie anywhere between. */
+/* The sorted extents must tile [0, data_size). Empty tensors may lie anywhere between. */
 static status check_extents(extent *places, size_t n, size_t data_size, const char *path)
 {
     if (n) qsort(places, n, sizeof *places, by_place);
@@ -288,7 +289,7 @@ done:
     return st;
 }
 
-/* *length = the header's, checked against the file. */
+/* *length = the header's length, checked against the size of the file. */
 static status read_length(size_t *length, const file_map *map, const char *path)
 {
     static const char pointer[] = "version https://git-lfs";

@@ -58,7 +58,7 @@ static status header_text(text *out, const tensor *table, size_t n, const tensor
     return st;
 }
 
-/* Goes on to the next tensor that has elements. */
+/* Advances to the next tensor that has elements. */
 static void advance(safetensors_writer *w)
 {
     while (w->left == 0 && w->at < w->n)
@@ -95,7 +95,7 @@ done:
     return st;
 }
 
-/* out = one value's bytes, little-endian; false when it is too large for the type. */
+/* out = one value, little-endian. False if it is too large for the type. */
 static bool put(unsigned char *out, dtype type, float value)
 {
     uint32_t bits = type == DTYPE_F32   ? float_bits(value)

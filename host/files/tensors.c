@@ -127,7 +127,7 @@ static float double_to_float(const unsigned char *p)
     return (float)value;
 }
 
-/* Loops that a compiler turns into vectors: one for each type, over 16- and 32-bit loads. */
+/* One loop for each type, over 16- and 32-bit loads, so that compilers vectorise it. */
 static void convert(float *restrict out, dtype type, const unsigned char *p, size_t count)
 {
     switch (type) {
@@ -154,7 +154,7 @@ void tensor_to_float(float *out, const tensor *t, size_t first, size_t count)
         convert(out, t->type, t->data + bytes * first, count);
         return;
     }
-    for (int i = t->n_dims - 1; i >= 0; i--) { /* the first element's coordinates */
+    for (int i = t->n_dims - 1; i >= 0; i--) { /* coordinates of the first element */
         at[i] = first % t->dims[i];
         first /= t->dims[i];
         place += at[i] * t->strides[i];

@@ -1,8 +1,8 @@
 /* Files of torch.save. See torch.h.
  *
  * A tensor is a call of torch._utils._rebuild_tensor_v2 with a storage, an offset, sizes and
- * strides; a storage is a persistent id (kind, type, key, location, elements). The archive has its
- * bytes in the entry data/KEY, the older format behind the pickles. */
+ * strides. A storage is a persistent id (kind, type, key, location, elements). Its bytes are in the
+ * archive's entry data/KEY; the older format has them after the pickles. */
 #include "files/torch.h"
 
 #include <stdio.h>
@@ -44,9 +44,9 @@ enum { N_TYPES = sizeof types / sizeof *types };
 
 typedef struct {
     pickle_span key;
-    int type; /* in the table */
+    int type; /* index in the table of types */
     size_t count, bytes;
-    const unsigned char *data; /* null until it is found */
+    const unsigned char *data; /* null until found */
 } storage;
 
 typedef struct {
@@ -55,10 +55,10 @@ typedef struct {
     pickle p;
     storage *storages; /* sorted by key */
     size_t n_storages;
-    size_t capacity, visits; /* of tensors; items looked at */
+    size_t capacity, visits; /* capacity: of tensors; visits: items walked */
 } reading;
 
-/* ---- looking at nodes ---- */
+/* ---- nodes ---- */
 
 static const pickle_node *node(const reading *r, pickle_ref ref)
 {
@@ -76,7 +76,7 @@ static bool is_class(const pickle_node *n, const char *module, const char *name)
            pickle_text_is(n->text, name);
 }
 
-/* A dictionary, or an object of a class that may be one: it has items. */
+/* True for a dictionary, and for an object with items, which may be one. */
 static bool is_dictionary(const pickle_node *n)
 {
     return n->kind == PICKLE_DICT || (n->kind == PICKLE_CALL && n->n_items);
@@ -92,9 +92,9 @@ static const pickle_node *get(const reading *r, const pickle_node *dictionary, c
     return NULL;
 }
 
-/* The arguments of _rebuild_tensor_v2 (or another version, or a quantized tensor's, which begin
- * alike) if that is what n calls; null otherwise. Parameters and tensors with attributes wrap such
- * a call. */
+/* If n is a call of _rebuild_tensor_v2, of another version, or of the one for quantized tensors,
+ * which begins with the same arguments: its arguments. Otherwise null. Parameters, and tensors with
+ * attributes, wrap such a call. */
 static const pickle_node *rebuilt(const reading *r, const pickle_node *n)
 {
     for (int depth = 0; depth < MAX_NESTING && n->kind == PICKLE_CALL; depth++) {
@@ -154,7 +154,7 @@ static status read_storage(const reading *r, storage *s, const pickle_node *pers
     return OK;
 }
 
-/* Every storage that the pickle mentions, once. */
+/* Lists every storage in the pickle once. */
 static status list_storages(reading *r)
 {
     size_t n = 0, kept = 0;
@@ -190,7 +190,7 @@ static storage *find_storage(const reading *r, pickle_span key)
 
 /* ---- tensors ---- */
 
-/* Sizes or strides: n integers from 0. */
+/* Sizes or strides: n integers >= 0. */
 static bool read_sizes(const reading *r, size_t out[TENSOR_MAX_DIMS], const pickle_node *tuple)
 {
     if (tuple->kind != PICKLE_TUPLE || tuple->n_items > TENSOR_MAX_DIMS) return false;
@@ -202,7 +202,7 @@ static bool read_sizes(const reading *r, size_t out[TENSOR_MAX_DIMS], const pick
     return true;
 }
 
-/* Row-major? Strides of sizes of 1 do not count. */
+/* True if the tensor is row-major. The stride of a dimension of size 1 does not count. */
 static bool is_plain(const tensor *t)
 {
     size_t expected = 1;
@@ -256,7 +256,8 @@ static status read_tensor(const reading *r, tensor *t, const pickle_node *argume
     t->n_dims = (int)item(r, arguments, 2)->n_items;
     t->type = types[s->type].type;
     strcpy(t->type_name, types[s->type].name);
-    /* version 3 names the type itself: one that has no storage of its own, such as float8_e4m3fn */
+    /* version 3 has a type argument: a type without a storage class of its own, such as
+     * float8_e4m3fn */
     const pickle_node *type = arguments->n_items >= 7 ? item(r, arguments, 6) : NULL;
     if (type && type->kind == PICKLE_CLASS) {
         t->type = DTYPE_OTHER;
@@ -267,7 +268,7 @@ static status read_tensor(const reading *r, tensor *t, const pickle_node *argume
 
 /* ---- dictionaries ---- */
 
-/* The keys that led here, joined by dots, one behind the last. */
+/* The keys that led to a value, joined by dots. */
 typedef struct {
     char name[NAME_MAX_BYTES];
     size_t length;
@@ -292,7 +293,7 @@ static void cut_key(key_path *path, size_t length)
     path->name[length] = 0;
 }
 
-/* keys: bytes of the path that are dictionaries' */
+/* keys: bytes of the path that are dictionaries' keys */
 static status add_tensor(reading *r, const key_path *path, size_t keys, const pickle_node *rebuild)
 {
     tensor_file *f = r->file;
@@ -308,7 +309,7 @@ static status add_tensor(reading *r, const key_path *path, size_t keys, const pi
     return read_tensor(r, t, rebuild);
 }
 
-/* The class of an object, as text in a message; an ordered dictionary is none. */
+/* out = the class of an object, for messages. False for an ordered dictionary. */
 static bool object_class(const reading *r, char out[64], const pickle_node *n)
 {
     if (n->kind != PICKLE_CALL || n->n_items) return false;
@@ -344,7 +345,7 @@ static status note_key(reading *r, const char *path, bool top, const pickle_node
 
 static status walk(reading *r, key_path *path, const pickle_node *n, int depth);
 
-/* One item of a dictionary or list, whose key is the path's end; keys: bytes before it. */
+/* Visits one item of a dictionary or list, whose key ends the path. keys: bytes before that key. */
 static status visit(reading *r, key_path *path, size_t keys, const pickle_node *value, int depth)
 {
     const pickle_node *rebuild = rebuilt(r, value);
@@ -356,8 +357,8 @@ static status visit(reading *r, key_path *path, size_t keys, const pickle_node *
     return st == OK ? walk(r, path, value, depth + 1) : st;
 }
 
-/* *key = a dictionary's key: a text, or a float, such as the decay of an average, which room then
- * holds as text. False for other keys: whole numbers are those of an optimizer's states. */
+/* *key = a dictionary's key if it is a text, or a float, such as the decay of an average; room then
+ * holds its text. False for other keys: integer keys are those of an optimizer's states. */
 static bool key_text(pickle_span *key, char room[32], const pickle_node *n)
 {
     if (n->kind == PICKLE_TEXT) *key = n->text;
@@ -366,7 +367,7 @@ static bool key_text(pickle_span *key, char room[32], const pickle_node *n)
     return n->kind == PICKLE_TEXT || n->kind == PICKLE_FLOAT;
 }
 
-/* Every tensor in or below n. Those of a list have no names of their own. */
+/* Adds every tensor in n or below it. Tensors of a list have no names of their own. */
 static status walk(reading *r, key_path *path, const pickle_node *n, int depth)
 {
     const size_t keys = path->length;
@@ -377,7 +378,7 @@ static status walk(reading *r, key_path *path, const pickle_node *n, int depth)
         char number[32];
         pickle_span key;
         const pickle_node *value = item(r, n, i + dictionary);
-        /* a dictionary may be in several places, or in itself */
+        /* a dictionary may occur several times, or contain itself */
         if (++r->visits > 4 * (r->p.n_items + TENSORS_MAX))
             return fail(ERR_FORMAT, "%s: pickle: holds too many values", r->path);
         if (dictionary ? !key_text(&key, number, item(r, n, i)) : rebuilt(r, value) != NULL)
@@ -393,8 +394,8 @@ static status walk(reading *r, key_path *path, const pickle_node *n, int depth)
     return st;
 }
 
-/* The checkpoint's args, a Namespace or a dictionary, as notes "args.NAME": what the tensors do not
- * say. */
+/* Stores the checkpoint's args, a Namespace or a dictionary, as notes "args.NAME": facts that the
+ * tensors do not tell. */
 static status read_args(reading *r)
 {
     static const char *const names[] = {"num_classes", "class_dropout_prob"};
@@ -450,7 +451,7 @@ bool torch_is_archive(const file_map *map)
     return map->size >= 4 && memcmp(map->data, "PK\3\4", 4) == 0;
 }
 
-/* The one entry FOLDER/data.pkl; *prefix = bytes of FOLDER/. */
+/* Finds the only entry FOLDER/data.pkl. *prefix = the bytes of FOLDER/. */
 static status find_pickle(const zip *z, const zip_entry **found, size_t *prefix, const char *path)
 {
     static const char name[] = "data.pkl";
@@ -472,7 +473,7 @@ static status find_pickle(const zip *z, const zip_entry **found, size_t *prefix,
     return OK;
 }
 
-/* The entry PREFIX/folder/key, or null. */
+/* Finds the entry PREFIX/folder/key, or null. */
 static status find_part(const zip *z, const zip_entry **found, const zip_entry *beside,
                         size_t prefix, const char *folder, pickle_span key)
 {
@@ -527,11 +528,11 @@ done:
 
 /* ---- the older format ---- */
 
-/* A pickle of the number 0x1950a86a20f9469cfc6c, in protocol 2 or above. */
+/* The pickle of the number 0x1950a86a20f9469cfc6c, in protocol 2 or above. */
 static const unsigned char magic[] = {0x8a, 10,   0x6c, 0xfc, 0x9c, 0x46, 0xf9,
                                       0x20, 0x6a, 0xa8, 0x50, 0x19, '.'};
 
-/* Bytes of that pickle at the beginning of the file, or 0; from protocol 4 on it is in a frame. */
+/* Bytes of that pickle at the beginning of the file, or 0. From protocol 4 on it is in a frame. */
 static size_t magic_bytes(const file_map *map)
 {
     const unsigned char *p = map->data;
@@ -545,7 +546,7 @@ bool torch_is_legacy(const file_map *map)
     return magic_bytes(map) != 0;
 }
 
-/* The next pickle of the file from *at on. */
+/* Reads the pickle at *at and advances *at. */
 static status next_pickle(pickle *p, const file_map *map, size_t *at, const char *path)
 {
     size_t used = 0, left = map->size - *at;
@@ -554,7 +555,7 @@ static status next_pickle(pickle *p, const file_map *map, size_t *at, const char
     return st;
 }
 
-/* The version of the format, and the machine that wrote it. */
+/* Checks the version of the format, and the byte order of the machine that wrote the file. */
 static status check_system(const file_map *map, size_t *at, const char *path)
 {
     reading r = {.path = path};
@@ -573,7 +574,7 @@ done:
     return st;
 }
 
-/* Behind the list of keys, for each of them: the number of elements, and the elements. */
+/* After the list of keys come, for each key, the number of elements and the elements. */
 static status place_stream(reading *r, const reading *keys, const file_map *map, size_t at)
 {
     const pickle_node *list = node(keys, keys->p.root);

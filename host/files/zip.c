@@ -35,7 +35,7 @@ static status damaged(const archive *a, const char *what)
     return fail(ERR_FORMAT, "%s: zip archive: %s; damaged or cut short?", a->path, what);
 }
 
-/* *at = where the end record begins: its comment must reach the end of the file. */
+/* *at = the offset of the end record, whose comment must reach the end of the file. */
 static status find_end(const archive *a, size_t *at)
 {
     size_t least = a->size > END + COMMENT_MAX ? a->size - END - COMMENT_MAX : 0;
@@ -101,7 +101,8 @@ static bool read_extra(const unsigned char *extra, size_t length, uint64_t *valu
     return !needed;
 }
 
-/* The entry's own header before its data says the same name; its sizes may come behind the data. */
+/* The local header before the data must have the same name. Its sizes may instead follow the
+ * data. */
 static status read_local(const archive *a, zip_entry *e, uint64_t place, uint64_t size,
                          uint64_t limit)
 {
@@ -120,7 +121,7 @@ static status read_local(const archive *a, zip_entry *e, uint64_t place, uint64_
     return OK;
 }
 
-/* *used = bytes of this entry in the directory, of which `left` are left. */
+/* *used = bytes of this entry in the directory. left: bytes left in the directory. */
 static status read_entry(const archive *a, zip_entry *e, const unsigned char *central, size_t left,
                          uint64_t limit, size_t *used)
 {

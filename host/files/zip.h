@@ -1,6 +1,6 @@
-/* The directory of a zip archive, as PyTorch writes them: entries are stored, not compressed, so
- * that each is a piece of the mapped file. Sizes, places, names and overlaps are checked before any
- * is used; what is compressed or encrypted is refused by name. Zip64 is understood. */
+/* The directory of a zip archive as PyTorch writes it. Entries are stored without compression, so
+ * each is a piece of the mapped file. Sizes, offsets, names and overlaps are checked before they
+ * are used. Compressed and encrypted entries are refused by name. Zip64 is supported. */
 #ifndef DITCL_FILES_ZIP_H
 #define DITCL_FILES_ZIP_H
 
@@ -8,7 +8,7 @@
 #include "base/status.h"
 
 typedef struct {
-    const char *name; /* inside the mapping, without a NUL */
+    const char *name; /* inside the mapping, not NUL-terminated */
     size_t name_length;
     const unsigned char *data;
     size_t size;
@@ -23,7 +23,7 @@ typedef struct {
 status zip_read(zip *z, const file_map *map, const char *path);
 void zip_free(zip *z);
 
-/* Null when there is none. */
+/* Null if there is none. */
 const zip_entry *zip_find(const zip *z, const char *name, size_t length);
 
 #endif
