@@ -1,7 +1,7 @@
 /* Names of classes. See classes.h.
  *
- * Names come from a file and what is looked up from the command line: both are only ever compared
- * and printed. */
+ * Names come from a file, and the searched text from the command line. Both are only compared and
+ * printed. */
 #include "checkpoint/classes.h"
 
 #include <ctype.h>
@@ -14,12 +14,12 @@
 #include "base/text.h"
 #include "files/json.h"
 
-/* Names longer than this are never looked up. */
+/* A longer name cannot be chosen. */
 enum { NAME_BYTES = 256, MAX_SUGGESTIONS = 3 };
 
 /* ---- id2label ---- */
 
-/* *number = the key's class, checked. */
+/* *number = the class that the key names, after checks. */
 static status read_key(const char *key, const json_t *value, const char *path, int rows,
                        size_t *number)
 {
@@ -86,7 +86,7 @@ void config_free_names(class_names *names)
 
 /* ---- lookup ---- */
 
-/* Copies s[0..length) without blanks at its ends; false when it does not fit. */
+/* Copies s[0..length) without blanks at its ends. False if it does not fit. */
 static bool trim(char *out, const char *s, size_t length)
 {
     while (length && isspace((unsigned char)*s)) s++, length--;
@@ -97,8 +97,8 @@ static bool trim(char *out, const char *s, size_t length)
     return true;
 }
 
-/* out = the next synonym of *list, which moves behind it; false at the end. Empty ones and ones too
- * long to be typed are passed over. */
+/* out = the next synonym in *list, and *list moves behind it. False at the end. Skips empty
+ * synonyms and those that are too long. */
 static bool next_synonym(char *out, const char **list)
 {
     while (*list) {
@@ -120,7 +120,8 @@ static bool has_synonym(const char *list, const char *typed, bool prefix)
     return false;
 }
 
-/* Counts the classes that typed fits; the first is *class_number, all are named in *list. */
+/* Counts the classes that `typed` matches. *class_number = the first one; *list = the names of
+ * all. */
 static status find_fits(const class_names *names, const char *typed, bool prefix, int *class_number,
                         int *n_fits, text *list)
 {
@@ -138,7 +139,8 @@ done:
     return st;
 }
 
-/* How far typed is from the nearest synonym; a synonym that contains it is near. */
+/* The edit distance from `typed` to the nearest synonym. A synonym that contains `typed` is
+ * near. */
 static int distance_to(const char *list, const char *typed, char *nearest)
 {
     char synonym[NAME_BYTES];
@@ -153,7 +155,7 @@ static int distance_to(const char *list, const char *typed, char *nearest)
     return best;
 }
 
-/* Up to three names near to what was typed, nearest first, as the hint. */
+/* Stores up to three similar names as the hint, nearest first. */
 static void suggest(const class_names *names, const char *typed)
 {
     struct {
@@ -225,7 +227,7 @@ done:
     return st;
 }
 
-/* How many characters of the list typed are the label with all its synonyms; 0: it is no such. */
+/* The number of characters of the list `typed` that equal the label with all its synonyms, or 0. */
 static size_t label_length(const char *label, const char *typed)
 {
     char x[NAME_BYTES], y[NAME_BYTES];
@@ -233,11 +235,11 @@ static size_t label_length(const char *label, const char *typed)
     int n = 0;
     for (; next_synonym(x, &label); n++)
         if (!next_synonym(y, &rest) || !text_equal_nocase(x, y)) return 0;
-    if (n < 2) return 0; /* any name */
+    if (n < 2) return 0; /* an ordinary name without a comma */
     return rest ? (size_t)(rest - 1 - typed) : strlen(typed);
 }
 
-/* *length = characters of the longest label with commas that typed begins with; 0: none. */
+/* *length = the characters of the longest label with commas that `typed` begins with, or 0. */
 static status match_label(size_t *length, int *class_number, const class_names *names,
                           const char *typed)
 {

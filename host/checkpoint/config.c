@@ -1,8 +1,8 @@
 /* Configurations of transformer and VAE. See config.h.
  *
- * An absent key has the default of the class that diffusers 0.42.1 builds from the file. Null
- * counts as a value: only keys whose class allows None take it. Ranges are wide enough for any
- * model there is, and narrow enough that no product of sizes made from them later overflows. */
+ * An absent key has the default of the class that diffusers 0.42.1 builds from the file. A null
+ * counts as a value: only keys whose class allows None accept it. Ranges admit every known model.
+ * They are narrow enough that no product of sizes computed from them later overflows. */
 #include "checkpoint/config.h"
 
 #include <limits.h>
@@ -69,7 +69,7 @@ static status read_out_channels(const reader *r, dit_config *c)
     return OK;
 }
 
-/* What one key cannot say alone. */
+/* Checks relations between several keys. */
 static status check_dit(const reader *r, const dit_config *c)
 {
     if (c->patch != 2 && c->patch != 4 && c->patch != 8)

@@ -32,7 +32,7 @@ done:
     return st;
 }
 
-/* ---- which class reads which keys ---- */
+/* ---- the keys that each class reads ---- */
 
 #define READS(sampler) (1u << (sampler))
 enum {
@@ -41,7 +41,7 @@ enum {
     DPM = READS(SAMPLER_DPM),
     EULER = READS(SAMPLER_EULER),
     HEUN = READS(SAMPLER_HEUN),
-    SOLVERS = DPM | EULER | HEUN, /* of differential equations */
+    SOLVERS = DPM | EULER | HEUN, /* solvers of differential equations */
     EVERY = DDPM | DDIM | SOLVERS
 };
 
@@ -49,21 +49,21 @@ typedef enum {
     AS_INT,
     AS_NUMBER,
     AS_BOOL,
-    AS_WORD, /* the field is the word's number */
+    AS_WORD, /* the field is the index of the word */
     AS_WORD_OR_NULL,
     ONLY_WORD,
     ONLY_FALSE,
     ONLY_NULL
 } key_type;
 
-/* Some keys count only where others have some value. */
+/* Some keys matter only if other keys have certain values. */
 typedef enum {
     ALWAYS,
     WITHOUT_TRAINED,
     WHERE_CLIPPED,
     WHERE_LEADING,
     WHERE_V,
-    TO_ZERO, /* where sampling ends */
+    TO_ZERO, /* the end of sampling */
     TO_SIGMA_MIN
 } condition;
 
@@ -72,10 +72,10 @@ static const char *const prediction_names[] = {"epsilon", "sample", "v_predictio
 static const char *const euler_predictions[] = {"epsilon", "sample", "v_prediction",
                                                 "original_sample", NULL};
 static const char *const spacing_names[] = {"leading", "trailing", "linspace", NULL};
-/* "learned" is a plain variance from the network, which no DiT has */
+/* "learned" is a variance from the network without a range; no DiT has it */
 static const char *const variances[] = {"fixed_small",     "fixed_small_log", "fixed_large",
                                         "fixed_large_log", "learned_range",   NULL};
-/* the constructor takes other classes' words for its own, "deis" not with an end at zero */
+/* the constructor replaces other classes' words by its own, but not "deis" with an end at zero */
 static const char *const algorithms[] = {"dpmsolver++", NULL};
 static const char *const algorithms_to_min[] = {"dpmsolver++", "deis", NULL};
 static const char *const solvers[] = {"midpoint", "heun", "logrho", "bh1", "bh2", NULL};
@@ -84,21 +84,22 @@ static const char *const ends[] = {"zero", "sigma_min", NULL};
 
 #define AT(field) offsetof(schedule_config, field)
 
-/* What the constructors of diffusers 0.42.1 take and their steps use; everything else in a file
- * says nothing. Betas are between 0 and 1, both excluded: with either, a step divides by zero. Keys
- * that a class has but that change nothing here are left out: sigma_min and sigma_max of Euler
- * (only for the sigmas that are refused), use_dynamic_shifting, flow_shift and time_shift_type (for
- * the flow sigmas), dynamic_thresholding_ratio and sample_max_value (for thresholding), and
- * variance_type of DPM-Solver (the variance channels are gone before the step). */
+/* The keys that the constructors of diffusers 0.42.1 take and their steps use. All other keys of a
+ * file are ignored. Betas lie strictly between 0 and 1, since at either end a step divides by zero.
+ * Some keys of a class are left out because they have no effect here: sigma_min and sigma_max of
+ * Euler (used only with sigmas that are refused), use_dynamic_shifting, flow_shift and
+ * time_shift_type (used only with flow sigmas), dynamic_thresholding_ratio and sample_max_value
+ * (used only with thresholding), and variance_type of DPM-Solver (the variance channels are removed
+ * before the step). */
 static const struct key {
     const char *name;
     unsigned readers;
     key_type type;
     condition when;
-    size_t at;                /* the field */
-    double otherwise;         /* of an absent key */
-    double low, high;         /* of numbers */
-    const char *const *words; /* by value */
+    size_t at;                /* offset of the field */
+    double otherwise;         /* value of an absent key */
+    double low, high;         /* range of a number */
+    const char *const *words; /* indexed by value */
 } keys[] = {
     {"rescale_betas_zero_snr", EVERY & ~HEUN, ONLY_FALSE, ALWAYS, 0, 0, 0, 0, NULL},
     {"beta_schedule", EVERY, AS_WORD, WITHOUT_TRAINED, AT(betas), BETAS_LINEAR, 0, 0, beta_names},
@@ -135,7 +136,7 @@ static const struct key {
     {"final_sigmas_type", DPM | EULER, AS_WORD, ALWAYS, AT(end), END_ZERO, 0, 0, ends},
     {"algorithm_type", DPM, ONLY_WORD, TO_ZERO, 0, 0, 0, 0, algorithms},
     {"algorithm_type", DPM, ONLY_WORD, TO_SIGMA_MIN, 0, 0, 0, 0, algorithms_to_min},
-    /* its default, -Infinity, is read as null */
+    /* the default, -Infinity, is read as null */
     {"lambda_min_clipped", DPM, ONLY_NULL, ALWAYS, 0, 0, 0, 0, NULL},
     {"interpolation_type", EULER, ONLY_WORD, ALWAYS, 0, 0, 0, 0, interpolations},
     {"timestep_type", EULER, ONLY_WORD, WHERE_V, 0, 0, 0, 0, types},
@@ -155,7 +156,7 @@ static bool counts(const struct key *k, const schedule_config *c)
     }
 }
 
-/* An absent key has its default; None is no truth to Python. */
+/* Reads a key. An absent key has its default. None counts as false, as in Python. */
 static status read_key(const reader *r, const struct key *k, schedule_config *c)
 {
     void *field = (char *)c + k->at;
@@ -186,7 +187,7 @@ static const struct {
                          {"EulerDiscreteScheduler", SAMPLER_EULER},
                          {"HeunDiscreteScheduler", SAMPLER_HEUN}};
 
-/* Which samplers do not read the key that was refused. */
+/* Stores as the hint which samplers do not read the refused key. */
 static void hint_others(const char *key)
 {
     static const char *const names[] = {"ddpm", "ddim", "dpm++", "euler", "heun"};
@@ -211,9 +212,9 @@ status config_settle_schedule(schedule_config *out, const schedule_config *confi
     out->keys = NULL;
     out->file = NULL;
     if (config->flow) return OK;
-    if (!(READS(sampler) & EVERY)) sampler = config->sampler; /* SiT's: refused later */
+    if (!(READS(sampler) & EVERY)) sampler = config->sampler; /* SiT: refused later */
     out->sampler = sampler;
-    out->set_alpha_to_one = true; /* of DDPM, which has no such key */
+    out->set_alpha_to_one = true; /* DDPM has no such key */
     TRY(read_int(&r, "num_train_timesteps", 1000, 1, MAX_TRAIN_STEPS, &out->n_train));
     TRY(read_trained_betas(&r, out));
     for (const struct key *k = keys; k < keys + N_KEYS; k++) {
@@ -232,7 +233,7 @@ done:
     return st;
 }
 
-/* ---- which class ---- */
+/* ---- the class ---- */
 
 status config_index_class(char *name, size_t size, const char *json, const char *path,
                           const char *component)
@@ -249,7 +250,7 @@ status config_index_class(char *name, size_t size, const char *json, const char 
     return st;
 }
 
-/* Keys that diffusers took from the class's defaults are as good as absent. */
+/* Drops keys that diffusers took from the class's defaults: it treats them as absent. */
 static void drop_defaults(json_t *root)
 {
     size_t i;
@@ -304,8 +305,8 @@ done:
     return st;
 }
 
-/* Python writes minus infinity, which JSON does not have, where a limit is none: *out = a copy that
- * says null. */
+/* Python writes -Infinity for "no limit", which JSON does not have. *out = a copy with null
+ * instead. */
 status config_standard_json(char **out, const char *json)
 {
     static const char word[] = "-Infinity";

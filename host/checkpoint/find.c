@@ -11,7 +11,7 @@
 
 #include "base/file.h"
 
-/* *d = the folder, opened; null where there is none. */
+/* *d = the open folder; null if it does not exist. */
 static status open_folder(DIR **d, const char *path)
 {
     *d = opendir(path);
@@ -26,11 +26,11 @@ static bool has(const char *folder, const char *name)
     return file_join(path, sizeof path, folder, name) == OK && file_exists(path);
 }
 
-/* ---- the cache of a hub ---- */
+/* ---- the cache of a model hub ---- */
 
 enum { MOST_NAME = 200 };
 
-/* A name, a slash, a name; of letters that a hub allows. */
+/* True for NAME/NAME with the characters that a hub allows. */
 bool find_is_hub_name(const char *name)
 {
     const char *slash = strchr(name, '/');
@@ -64,7 +64,7 @@ bool find_in_hub_cache(char out[FIND_PATH_BYTES], const char *name)
     return false;
 }
 
-/* out = folder/snapshots/NAME as refs/main says; false where it does not, or there is none. */
+/* out = folder/snapshots/NAME for the NAME in refs/main. False if either is missing. */
 static bool main_snapshot(char out[FIND_PATH_BYTES], const char *folder)
 {
     char path[FIND_PATH_BYTES], *name = NULL;
@@ -83,7 +83,7 @@ static bool main_snapshot(char out[FIND_PATH_BYTES], const char *folder)
     return found;
 }
 
-/* out = the newest folder in folder/snapshots; *found: there is one. */
+/* out = the newest folder in folder/snapshots. *found: there is one. */
 static status newest_snapshot(char out[FIND_PATH_BYTES], bool *found, const char *folder)
 {
     char path[FIND_PATH_BYTES];
@@ -120,7 +120,7 @@ status find_snapshot(char path[FIND_PATH_BYTES])
         fail_clear();
         return OK;
     }
-    /* a trainer's folder may have snapshots too */
+    /* the folder of a trainer may contain snapshots too */
     if (has(folder, "model_index.json") || has(folder, "transformer") || find_has_weights(folder))
         return OK;
     bool there = main_snapshot(found, folder);
@@ -129,7 +129,7 @@ status find_snapshot(char path[FIND_PATH_BYTES])
     if (!there) {
         if (strncmp(file_last_part(folder), "models--", 8) && !has(folder, "refs") &&
             !has(folder, "blobs"))
-            return OK; /* nor is it a hub's */
+            return OK; /* not in the layout of a hub's cache */
         fail(ERR_FILE, "%s: holds no snapshot of a model", below);
         fail_hint("the download may have been interrupted: run it again");
         return ERR_FILE;
@@ -151,8 +151,8 @@ static const char *const bases[] = {"diffusion_pytorch_model", "model", "pytorch
 enum { N_BASES = sizeof bases / sizeof *bases };
 enum { FORMAT_SAFETENSORS, FORMAT_SAFETENSORS_INDEX, FORMAT_BIN, FORMAT_BIN_INDEX };
 
-/* BASE[.VARIANT].EXT, BASE.EXT.index[.VARIANT].json or BASE[.VARIANT].EXT.index.json, as diffusers,
- * transformers and accelerate name them. */
+/* Parses BASE[.VARIANT].EXT, BASE.EXT.index[.VARIANT].json or BASE[.VARIANT].EXT.index.json, the
+ * names that diffusers, transformers and accelerate use. */
 static bool parse_name(weights_file *f, const char *name)
 {
     bool safetensors = false, bin = false, index = false, json = false;
@@ -175,12 +175,12 @@ static bool parse_name(weights_file *f, const char *name)
                                                                  : NULL;
         rest += n;
         if (!flag && (*f->variant || n == 0 || n >= VARIANT_BYTES)) return false;
-        if (!flag && strstr(word, "-of-")) return false; /* a part, which an index names */
+        if (!flag && strstr(word, "-of-")) return false; /* a shard, which the index names */
         if (flag)
             *flag = true;
         else
             memcpy(f->variant, word, n);
-        if (!*rest && !flag) return false; /* the variant is never the end */
+        if (!*rest && !flag) return false; /* a variant is never the last part */
     }
     if (!rest || safetensors == bin || index != json) return false;
     f->format = (safetensors ? FORMAT_SAFETENSORS : FORMAT_BIN) + index;
@@ -238,7 +238,7 @@ bool find_has_weights(const char *folder)
     return list_weights(files, &n, folder) == OK && n > 0;
 }
 
-/* The variants, each once, but the one that is given. */
+/* Appends each variant once, except `but`. */
 static status list_variants(text *t, const weights_file *files, int n, const char *but)
 {
     const char *last = NULL;
@@ -252,8 +252,8 @@ static status list_variants(text *t, const weights_file *files, int n, const cha
     return st;
 }
 
-/* The place in files[0..n), n > 0, of the file that is asked for; -1 where the variant lacks, or
- * where all are averaged and raw weights are wanted. */
+/* The index in files[0..n), n > 0, of the requested file. -1 if the variant is missing, or if all
+ * are averaged and raw weights are wanted. */
 static int choose_file(find_request *q, const weights_file *files, int n)
 {
     const char *wanted = q->wanted && !q->settled ? q->wanted : "";
@@ -330,11 +330,12 @@ done:
     return st;
 }
 
-/* ---- what there is instead ---- */
+/* ---- suggestions for a folder without a model ---- */
 
 typedef struct {
     char best[FIND_PATH_BYTES];
-    int depth, n, left; /* of best; how many of its kind; entries that may still be looked at */
+    int depth, n, left; /* depth of best; number found of its kind; directory entries that may still
+                           be read */
 } inside;
 
 static bool is_weights_file(const char *name)
@@ -352,7 +353,8 @@ static bool is_weights_file(const char *name)
     return false;
 }
 
-/* Looks for model folders and files of weights; the nearest count, the last by name of them. */
+/* Searches for model folders and files of weights. Keeps the nearest; of equally near ones the last
+ * by name. */
 static void look(inside *found, const char *folder, int depth)
 {
     enum { DEEPEST = 3 };
@@ -397,8 +399,8 @@ status find_nothing(const char *folder)
 
 /* ---- names ---- */
 
-/* Where a name is looked up, in this order: $DITCL_MODELS, ./models, where models are installed
- * beside the running program, and where a build tree links them. */
+/* The places where a name is looked up, in this order: $DITCL_MODELS, ./models, the folder where
+ * models are installed beside the running program, and the folder where a build tree links them. */
 enum { N_PLACES = 4 };
 
 static status find_places(char places[N_PLACES][FIND_PATH_BYTES])
@@ -420,7 +422,7 @@ static status find_places(char places[N_PLACES][FIND_PATH_BYTES])
     return OK;
 }
 
-/* nearest = of what is in the folder, the name nearest to typed, if nearer than *distance. */
+/* nearest = the name in the folder that is nearest to typed, if it is nearer than *distance. */
 static void look_for_nearest(char nearest[256], int *distance, const char *folder,
                              const char *typed)
 {

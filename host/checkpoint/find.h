@@ -1,4 +1,4 @@
-/* Finds models on disk: what a folder holds, which of several files is meant, a hub's cache. */
+/* Finds models on disk: the contents of a folder, the choice among several files, a hub's cache. */
 #ifndef DITCL_CHECKPOINT_FIND_H
 #define DITCL_CHECKPOINT_FIND_H
 
@@ -9,40 +9,40 @@
 
 enum { FIND_PATH_BYTES = 4096 };
 
-/* out = the folder or file that MODEL means: a path, a hub's name, or a name in $DITCL_MODELS,
- * ./models and the installed models. Slashes at the end of a name are ignored. ERR_FILE if there is
+/* out = the folder or file that MODEL names: a path, a hub's name, or a name in $DITCL_MODELS,
+ * ./models or the installed models. Slashes at the end of a name are ignored. ERR_FILE if there is
  * none; the hint has the nearest name. */
 status find_model(char out[FIND_PATH_BYTES], const char *name);
 
-/* Finds the model of a hub ("facebook/DiT-XL-2-256") in the cache that huggingface_hub fills; false
- * if it is not such a name, or the cache does not have it. */
+/* Finds the model of a hub ("facebook/DiT-XL-2-256") in the cache that huggingface_hub fills. False
+ * if the name has another form or the cache does not have it. */
 bool find_in_hub_cache(char out[FIND_PATH_BYTES], const char *name);
-/* Whether a hub could have a model of this name. */
+/* True if a hub could have a model of this name. */
 bool find_is_hub_name(const char *name);
 
-/* A folder of that cache (models--a--b), or its snapshots/, becomes the snapshot that refs/main
- * names, else the newest. Other folders stay, also a model that has snapshots of its own. ERR_FILE
- * where the folder has no snapshot. */
+/* Replaces a folder of that cache (models--a--b), or its snapshots/, by the snapshot that refs/main
+ * names, else by the newest. Other folders stay as they are, even a model with snapshots of its
+ * own. ERR_FILE if the cache folder has no snapshot. */
 status find_snapshot(char path[FIND_PATH_BYTES]);
 
-/* Which weights file of a folder is wanted. */
+/* A request for a weights file of a folder. */
 typedef struct {
-    const char *variant; /* null, or the variant to take */
-    bool may_lack;       /* without that variant, take the file without one */
-    const char *wanted;  /* null, or the value of --weights */
-    bool settled;        /* result: the variant is what `wanted` asks for, as non_ema is raw */
-    bool several;        /* result: there are other variants */
+    const char *variant; /* the variant to use, or null */
+    bool may_lack;       /* if the variant is missing, use the file without one */
+    const char *wanted;  /* the value of --weights, or null */
+    bool settled; /* result: the variant already is what `wanted` asks for (non_ema is raw) */
+    bool several; /* result: there are other variants */
 } find_request;
 
-/* path = the folder's weights: safetensors before .bin, one file before several. The file without a
- * variant comes first, then ema, fp32, fp16, bf16, others, and non_ema last. Adds a line to note if
- * there was a choice or no file without a variant. */
+/* path = the folder's weights. safetensors goes before .bin, and one file before several. The file
+ * without a variant comes first, then ema, fp32, fp16, bf16, others, and non_ema last. Appends a
+ * line to note if there was a choice, or if no file lacks a variant. */
 status find_weights(char path[FIND_PATH_BYTES], text *note, const char *folder,
                     find_request *request);
-/* Whether the folder has a weights file. */
+/* True if the folder has a weights file. */
 bool find_has_weights(const char *folder);
 
-/* Fails for a folder that is no model; the hint names a model inside it. */
+/* Fails because the folder is no model. The hint names a model inside it. */
 status find_nothing(const char *folder);
 
 #endif

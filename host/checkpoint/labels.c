@@ -1,4 +1,4 @@
-/* Which rows of a label table are classes. See labels.h. */
+/* The classes in a label table. See labels.h. */
 #include "checkpoint/labels.h"
 
 #include "base/text.h"
@@ -6,7 +6,7 @@
 const char *const labels_sources[] = {"its configuration", "its args",        "its id2label",
                                       "--num-classes",     "its label table", "nothing"};
 
-/* False where a table of `rows` rows cannot have so many classes. */
+/* False if a table of `rows` rows cannot have so many classes. */
 static bool take(dit_config *c, int rows, int64_t n_classes)
 {
     if (n_classes < 1 || (n_classes != rows && n_classes != rows - 1)) return false;
@@ -26,8 +26,8 @@ static status wrong(const tensor_file *file, const char *what, int64_t n_classes
                 what, (long long)n_classes);
 }
 
-/* num_classes and class_dropout_prob of the training program. *known: they say it. If
- * they contradict the table, asked overrides them. */
+/* Reads num_classes and class_dropout_prob of the training program. *known: the file has them. If
+ * they contradict the table, `asked` overrides them. */
 static status read_args(dit_config *c, bool *known, const tensor_file *file, int rows, int asked)
 {
     const char *classes = tensor_file_note(file, "args.num_classes");
@@ -37,7 +37,7 @@ static status read_args(dit_config *c, bool *known, const tensor_file *file, int
     bool dropped = dropout && text_to_double(dropout, &p);
     *known = false;
     bool counted = classes && text_to_int(classes, &n);
-    if (counted && n == 0 && rows == 1) { /* unconditional: the null class is the only one */
+    if (counted && n == 0 && rows == 1) { /* unconditional: the only class is the null class */
         *known = take(c, rows, 1);
         return OK;
     }

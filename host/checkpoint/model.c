@@ -1,5 +1,5 @@
-/* Opens a model: finds its files, reads its configurations, checks what can be checked without
- * reading values. See model.h. */
+/* Opens a model: finds its files, reads its configurations, and makes all checks that need no
+ * values of tensors. See model.h. */
 #include "checkpoint/model.h"
 
 #include <limits.h>
@@ -17,7 +17,7 @@ enum { JSON_BYTES = 16 << 20, PATH_BYTES = FIND_PATH_BYTES };
 
 /* ---- files ---- */
 
-/* Reads folder/name as text; *json null when it is not there and may be absent. */
+/* Reads folder/name as text. *json is null if the file is missing and optional. */
 static status read_json(char **json, char *path, const char *folder, const char *name,
                         bool may_be_absent)
 {
@@ -29,7 +29,8 @@ static status read_json(char **json, char *path, const char *folder, const char 
     return st;
 }
 
-/* A config.json beside a single file knows more than its tensors, if it is of the right class. */
+/* Reads a config.json beside a single file, if it is of the right class: it has facts that the
+ * tensors do not show. */
 static status read_json_beside(char **json, char *path, const char *file, const char *class_name)
 {
     char folder[PATH_BYTES];
@@ -42,7 +43,7 @@ static status read_json_beside(char **json, char *path, const char *file, const 
     return OK;
 }
 
-/* A line about what was found, behind the others; none where it is empty. */
+/* Appends a line to the notes, unless it is empty. */
 static status keep_note(model *m, const char *line)
 {
     text all = {0};
@@ -78,13 +79,14 @@ static bool has_layer(const weights *w, naming spelling, layer which, int block)
 
 static int width_heads(int width)
 {
-    static const int table[][2] = {{384, 6}, {768, 12}, {1024, 16}, {1152, 16}}; /* paper table 1 */
+    static const int table[][2] = {
+        {384, 6}, {768, 12}, {1024, 16}, {1152, 16}}; /* paper, table 1 */
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
         if (table[i][0] == width) return table[i][1];
     return 0;
 }
 
-/* dims of a tensor that must have n of them, each from 1 to most */
+/* *dims = the dimensions of a tensor that must have n of them, each from 1 to `most`. */
 static status dims_of(const weights *w, const char *name, int n, size_t most, const size_t **dims)
 {
     const tensor *t = tensor_find(&w->file, name);
@@ -128,12 +130,13 @@ static status choose_heads(dit_config *c, const char *path, int heads)
     return OK;
 }
 
-/* The rows of the position embedding say the latent size; files of diffusers hold none. */
+/* The rows of the position embedding give the latent size. Files of diffusers do not have that
+ * tensor. */
 static status infer_size(dit_config *c, const weights *w, naming spelling)
 {
     const size_t *dims;
     if (spelling == NAMING_DIFFUSERS) {
-        c->latent_size = 32; /* the published 256-pixel models' */
+        c->latent_size = 32; /* as in the published models for 256 pixels */
         return OK;
     }
     status st = dims_of(w, "pos_embed", 3, 1 << 20, &dims);
@@ -149,7 +152,7 @@ static status infer_size(dit_config *c, const weights *w, naming spelling)
                 w->file.path, dims[1], c->latent_size, CONFIG_MAX_LATENT_SIZE);
 }
 
-/* Only files in the original's naming have other designs than adaLN-Zero. */
+/* Only files in the original naming have designs other than adaLN-Zero. */
 static conditioning_design infer_design(const weights *w, naming spelling, int width)
 {
     char name[NAME_BYTES];
@@ -182,7 +185,7 @@ static status infer_dit(dit_config *c, const weights *w, naming spelling, int he
     c->out_channels = (int)dims[0] / (c->patch * c->patch);
     name_layer(name, spelling, LAYER_LABELS, 0, ".weight");
     TRY(dims_of(w, name, 2, 10000001, &dims));
-    c->n_classes = (int)dims[0]; /* open_labels says what they are */
+    c->n_classes = (int)dims[0]; /* labels_settle corrects it */
     while (c->depth < 1024 && has_layer(w, spelling, LAYER_PROJECTION, c->depth)) c->depth++;
     TRY(check_inferred(c, path));
     TRY(choose_heads(c, path, heads));
@@ -195,7 +198,7 @@ done:
     return st;
 }
 
-/* A copy of what the file carries, where it carries it. */
+/* Copies a note of the file, if it has one. */
 static status read_note(model *m, model_text which, const char *key)
 {
     const char *value = tensor_file_note(&m->dit_weights.file, key);
@@ -209,21 +212,21 @@ static status read_notes(model *m)
     return st == OK ? read_note(m, TEXT_INDEX, NOTE_INDEX) : st;
 }
 
-/* The arithmetic is the origin's unless another is forced; in the original one, a scheduler's
- * configuration does not count, since the program has none. */
+/* The arithmetic is the origin's unless the request forces another. With the original arithmetic
+ * the configuration of a scheduler does not count, since the original program has none. */
 static status read_origin(model *m, const model_request *request, const char *path)
 {
     status st = m->texts[TEXT_DIT] ? config_parse_origin(&m->origin, m->texts[TEXT_DIT], path) : OK;
     m->arithmetic = request->forced >= 0 ? (compat)request->forced : m->origin;
     if (st != OK) return st;
-    /* the scheduler that diffusers' conversion writes says nothing of a variance */
+    /* the scheduler that diffusers' conversion writes does not mention the variance */
     return config_original_schedule(&m->schedule,
                                     m->spelling == NAMING_DIFFUSERS ? SAMPLER_DDIM : SAMPLER_DDPM,
                                     m->arithmetic == COMPAT_ORIGINAL);
 }
 
-/* The class is the index's, as in DiTPipeline. In the original arithmetic of an original model a
- * scheduler's configuration does not count. */
+/* Opens the scheduler. Its class is the one in the index, as in DiTPipeline. With the original
+ * arithmetic of an original model its configuration does not count. */
 static status open_schedule(model *m, const char *path)
 {
     const char *schedule = m->texts[TEXT_SCHEDULE];
@@ -240,7 +243,7 @@ done:
     return st;
 }
 
-/* The label table's rows and their names; inferred: nothing but its size is known yet. */
+/* Reads the rows of the label table and their names. inferred: only the table's size is known. */
 static status open_labels(model *m, const char *path, bool inferred, int asked)
 {
     int rows = inferred ? m->dit.n_classes : dit_label_rows(&m->dit);
@@ -289,7 +292,8 @@ done:
     return st;
 }
 
-/* folder = the pipeline's transformer. A trainer's checkpoint may have the averaged one too. */
+/* folder = the pipeline's transformer. The checkpoint of a trainer may also have an averaged
+ * one. */
 static status find_transformer(model *m, char *folder, const model_request *request, bool *settled)
 {
     const char *wanted = request->weights;
@@ -306,7 +310,7 @@ static status find_transformer(model *m, char *folder, const model_request *requ
     return keep_note(m, line);
 }
 
-/* What a folder without a scheduler is sampled with; the pipeline around it may have one. */
+/* Notes what a folder without a scheduler is sampled with. The pipeline around it may have one. */
 static status note_scheduler(model *m, const char *folder)
 {
     char around[PATH_BYTES];
@@ -324,7 +328,8 @@ done:
     return st;
 }
 
-/* Other files of a checkpoint that may hold averages: accelerate numbers what it saves. */
+/* Notes other files of a checkpoint that may hold averages: accelerate numbers the models that it
+ * saves. */
 static status note_beside(model *m, const char *folder)
 {
     static const char *const names[] = {"model_1.safetensors",     "pytorch_model_1.bin",
@@ -343,7 +348,7 @@ static status note_beside(model *m, const char *folder)
     return OK;
 }
 
-/* A transformer's folder, or any with weights of a usual name, without anything around. */
+/* Opens the folder of a transformer alone, or any folder with weights of a usual name. */
 static status open_lone(model *m, const model_request *request, const char *folder, bool settled)
 {
     status st = OK;
@@ -416,7 +421,7 @@ static status open_dit(model *m, const model_request *request)
 
 /* ---- the VAE ---- */
 
-/* Whatever program wrote the file, its tensors get diffusers' names of now. */
+/* Opens the weights of a VAE and renames its tensors to the current names of diffusers. */
 static status open_vae_weights(weights *w, const char *path)
 {
     int n_levels = 0;
@@ -442,7 +447,7 @@ static int count_parts(const weights *w, const char *format, int most)
     return n;
 }
 
-/* A bare VAE file: sizes from its tensors, the rest as Stable Diffusion has it. */
+/* A single VAE file: sizes from its tensors, the other values of Stable Diffusion. */
 static status infer_vae(vae_config *c, const weights *w)
 {
     const size_t *dims;
@@ -484,7 +489,7 @@ static status open_vae_folder(model *m, const char *folder, const char *variant)
     char path[PATH_BYTES];
     find_request q = {.variant = variant, .may_lack = true};
     TRY(read_json(&m->texts[TEXT_VAE], path, folder, "config.json", false));
-    /* who names a VAE need not say again that it is one */
+    /* the user named it as a VAE, so the class may be missing */
     TRY(config_parse_vae(&m->vae, m->texts[TEXT_VAE], path, "AutoencoderKL"));
     TRY(keep_weights(m, path, folder, &q));
     TRY(open_vae_weights(&m->vae_weights, path));
@@ -507,7 +512,7 @@ done:
     return st;
 }
 
-/* A VAE's folder without its configuration. */
+/* Opens the folder of a VAE without its configuration. */
 static status open_vae_weights_of(model *m, const char *folder, const char *variant)
 {
     char path[PATH_BYTES];
@@ -516,7 +521,7 @@ static status open_vae_weights_of(model *m, const char *folder, const char *vari
     return st == OK ? open_vae_file(m, path) : st;
 }
 
-/* A folder without a VAE, which --vae or MODEL names. */
+/* Fails because neither --vae nor MODEL has a VAE. */
 static status fail_no_vae(const char *path, bool named)
 {
     fail(ERR_FILE, "%s: holds no vae/ folder%s", path, named ? ", and is no VAE's" : "");
@@ -525,7 +530,7 @@ static status fail_no_vae(const char *path, bool named)
     return ERR_FILE;
 }
 
-/* Where the VAE is: --vae, else MODEL. */
+/* Opens the VAE: --vae, else MODEL. */
 static status open_vae(model *m, const model_request *request)
 {
     char path[PATH_BYTES], folder[PATH_BYTES];
@@ -535,12 +540,12 @@ static status open_vae(model *m, const model_request *request)
     if (st != OK || need == VAE_UNUSED) return st;
     m->has_vae = true;
     if (!file_is_folder(path)) {
-        m->has_vae = where || need == VAE_NEEDED; /* else it is the DiT's file */
+        m->has_vae = where || need == VAE_NEEDED; /* else the file is the DiT's */
         return m->has_vae ? open_vae_file(m, path) : OK;
     }
     st = file_join(folder, sizeof folder, path, "vae");
     if (st != OK) return st;
-    bool own = where || !request->need_dit; /* the folder itself may be the VAE's */
+    bool own = where || !request->need_dit; /* the folder itself may be a VAE */
     if (file_is_folder(folder)) return open_vae_folder(m, folder, request->variant);
     m->has_vae = where || need == VAE_NEEDED;
     if (!m->has_vae) return OK;
@@ -553,7 +558,7 @@ static status open_vae(model *m, const model_request *request)
 
 /* ---- both ---- */
 
-/* SiT has but one arithmetic, that of DiT's original program. */
+/* SiT has one arithmetic, that of DiT's original program. */
 static status settle_flow(model *m, const model_request *request)
 {
     if (request->flow) {
@@ -573,7 +578,7 @@ static status settle_flow(model *m, const model_request *request)
     return OK;
 }
 
-/* Sizes of pictures are products of both configurations'. */
+/* Checks relations between the two configurations, which give the sizes of pictures. */
 static status check_together(const model *m)
 {
     enum { LARGEST_SIDE = 1 << 14 };

@@ -1,4 +1,4 @@
-/* Spellings of tensors. See names.h. */
+/* Names of tensors in different programs. See names.h. */
 #include "checkpoint/names.h"
 
 #include <assert.h>
@@ -47,7 +47,7 @@ void name_layer(char out[NAME_BYTES], naming spelling, layer which, int block, c
         snprintf(out, NAME_BYTES, "%s%s", pattern, suffix);
 }
 
-/* A number of at most three digits; the place behind it, or null. */
+/* Reads a number of at most three digits. Returns the place behind it, or null. */
 static const char *read_number(int *number, const char *s)
 {
     int digits = 0;
@@ -56,8 +56,8 @@ static const char *read_number(int *number, const char *s)
     return digits >= 1 && digits <= 3 ? s + digits : NULL;
 }
 
-/* The place in name behind what matches the pattern, and the pattern's numbers; or null. dotless:
- * the name lacks the pattern's dots. */
+/* Matches the beginning of name. Returns the place behind the match, or null; numbers = the
+ * pattern's numbers. dotless: the name lacks the pattern's dots. */
 static const char *match_with(int numbers[2], const char *pattern, const char *name, bool dotless)
 {
     for (int n = 0; *pattern && name; pattern++) {
@@ -78,14 +78,14 @@ static const char *match(int numbers[2], const char *pattern, const char *name)
     return match_with(numbers, pattern, name, false);
 }
 
-/* ---- whose tensor a name is ---- */
+/* ---- from a name to its layer ---- */
 
-/* out: null, or the name in full. */
+/* out: null, or the buffer for the name in full. */
 static bool find_layer(char *out, const char *name, bool dotless)
 {
     static const char *const suffixes[] = {".weight", ".bias"};
     int numbers[2] = {0};
-    if (strnlen(name, NAME_BYTES) == NAME_BYTES) return false; /* longer than any of ours */
+    if (strnlen(name, NAME_BYTES) == NAME_BYTES) return false; /* longer than any known name */
     for (int i = 0; i < N_LAYERS; i++)
         for (int spelling = 0; spelling < 2; spelling++) {
             const char *pattern = table[i].by_naming[spelling];
@@ -120,8 +120,8 @@ bool name_is_vae(const char *name)
 
 /* ---- VAE ---- */
 
-/* Beginnings behind "encoder." or "decoder."; '#' stands for a number, '^' for one that counts
- * levels from the other end. */
+/* Beginnings after "encoder." or "decoder.". '#' stands for a number, '^' for a level that is
+ * counted from the other end. */
 static const struct {
     const char *theirs, *ours;
 } vae_table[] = {

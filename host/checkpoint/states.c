@@ -1,7 +1,7 @@
-/* Choosing a state dictionary. See states.h.
+/* Chooses a state dictionary. See states.h.
  *
- * A tensor's full name is cut in two. What is before a known name is the state dictionary's key;
- * the known name is the bare name. Tensors with one key make a group. */
+ * A tensor's full name has two parts: the key of its state dictionary, and a known name, called the
+ * bare name. Tensors with the same key form a group. */
 #include "checkpoint/states.h"
 
 #include <stdio.h>
@@ -13,7 +13,7 @@
 
 /* ---- names ---- */
 
-/* out = name without the words that PyTorch's wrappers put anywhere into it; out has room. */
+/* out = name without the words that PyTorch's wrappers insert anywhere. out has room. */
 static void drop_wrappers(char *out, const char *name)
 {
     static const char *const wrappers[] = {"_orig_mod.", "_fsdp_wrapped_module.",
@@ -37,7 +37,7 @@ static void drop_wrappers(char *out, const char *name)
     *out = 0;
 }
 
-/* *bare = where a known name begins in s, or null. */
+/* *bare = the place where a known name begins in s, or null. */
 static const char *find_known(const char *s, const state_kind *kind)
 {
     for (; s; s = strchr(s, '.') ? strchr(s, '.') + 1 : NULL)
@@ -45,7 +45,7 @@ static const char *find_known(const char *s, const state_kind *kind)
     return NULL;
 }
 
-/* A name without dots, in an average: the last word may end with one. */
+/* Finds a known name without dots, as averages have them. It may be the end of the last word. */
 static const char *find_dotless(char out[NAME_BYTES], const char *s, const state_kind *kind)
 {
     const char *last = strrchr(s, '.');
@@ -56,7 +56,7 @@ static const char *find_dotless(char out[NAME_BYTES], const char *s, const state
     return NULL;
 }
 
-/* Fills an entry of the tensor at this place. */
+/* Fills the entry of tensor `at`. */
 static status split_name(state_entry *e, const tensor *t, size_t at, const state_kind *kind)
 {
     char dotted[NAME_BYTES];
@@ -149,7 +149,8 @@ static bool same_shape(const tensor *a, const tensor *b)
            memcmp(a->dims, b->dims, (size_t)a->n_dims * sizeof *a->dims) == 0;
 }
 
-/* An average of a part of the weights counts where it is that of a group that is whole. */
+/* True if `part` holds averages of a part of the weights of a complete group. Such a group
+ * counts. */
 static bool is_part(const states *s, const state_group *part)
 {
     for (size_t k = 0; k < s->n_groups; k++) {
@@ -175,7 +176,7 @@ static int by_preference(const void *a, const void *b)
     return strcmp(x->key, y->key);
 }
 
-/* Every group that may be taken, the preferred first. */
+/* Lists every group that may be taken, the preferred one first. */
 static status find_groups(states *s)
 {
     status st = OK;
@@ -203,7 +204,7 @@ done:
 
 /* ---- taking one ---- */
 
-/* Is the entry, of an unknown name, below this group, and below no other that is nearer? */
+/* True if the entry, whose name is unknown, is below this group, and no other group is nearer. */
 static bool is_below(const states *s, const state_entry *e, const state_group *g)
 {
     const state_group *nearest = NULL;
@@ -217,7 +218,7 @@ static bool is_below(const states *s, const state_entry *e, const state_group *g
     return nearest == g;
 }
 
-/* Numbers that averages and trainers count with. */
+/* True for numbers that averages and trainers count with. */
 static bool is_counter(const state_entry *e, const tensor *t)
 {
     static const char *const names[] = {"n_averaged", "num_updates", "decay",
@@ -228,7 +229,7 @@ static bool is_counter(const state_entry *e, const tensor *t)
     return false;
 }
 
-/* The entry's tensor is taken, unless only training needs it. */
+/* Takes the entry's tensor, unless only training needs it. */
 static status take_entry(states *s, state_entry *e, const state_group *g)
 {
     const tensor *t = &s->file->tensors[e->at];
@@ -237,7 +238,7 @@ static status take_entry(states *s, state_entry *e, const state_group *g)
         e->taken = true;
         return OK;
     }
-    size_t n = strlen(g->key); /* an unknown name still has the group's key in front */
+    size_t n = strlen(g->key); /* an unknown name still begins with the group's key */
     const char *rest = e->full + (n ? n + 1 : 0);
     char *copy;
     status st = memory_strdup(&copy, rest);
@@ -251,7 +252,7 @@ static status take_entry(states *s, state_entry *e, const state_group *g)
     return OK;
 }
 
-/* Values that a group of averages lacks are not trained, so they are the raw ones. */
+/* Adds raw values for tensors that a group of averages lacks: they were not trained. */
 static void fill(states *s, const state_group *g, const state_group *raw)
 {
     for (size_t i = raw->first; i < raw->first + raw->n; i++) {
@@ -269,7 +270,8 @@ static status mark(states *s)
     status st = OK;
     for (size_t i = 0; i < s->n && st == OK; i++) {
         state_entry *e = &s->entries[i];
-        /* a known name below another key is another network's: below g, g is not what we think */
+        /* a known name below another key belongs to another network; so the group is no such state
+         * dictionary */
         if (e->known && !state_is_offered(s, e)) e->known = false;
         bool in = e->known ? i >= g->first && i < g->first + g->n : is_below(s, e, g);
         if (in) st = take_entry(s, e, g);
@@ -314,7 +316,7 @@ static status check_names(const states *s, const state_entry **order, size_t n)
     return OK;
 }
 
-/* The file's tensors become those that were marked, sorted by their bare names. */
+/* Keeps the marked tensors, sorted by their bare names, and drops the others. */
 static status keep_marked(states *s)
 {
     const state_entry **order = NULL;
@@ -335,7 +337,7 @@ static status keep_marked(states *s)
         kept[i] = *t;
         kept[i].key_length = 0;
         kept[i].name = e->name;
-        e->name = t->name; /* freed with the entry */
+        e->name = t->name; /* the entry owns the name now */
         t->name = NULL;
     }
     for (size_t i = 0; i < f->n_tensors; i++) free(f->tensors[i].name);
@@ -347,7 +349,7 @@ done:
     return st;
 }
 
-/* ---- the whole ---- */
+/* ---- the public function ---- */
 
 static void release(states *s)
 {

@@ -1,4 +1,4 @@
-/* Which group is taken, and what is said of it. See states_parts.h. */
+/* Chooses a group and describes the choice. See states_parts.h. */
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,13 +18,14 @@ const state_kind state_dit = {
 };
 const state_kind state_vae = {
     .what = "VAE",
-    .anchors = {"decoder.conv_in.weight", "encoder.conv_in.weight"}, /* one may be there alone */
+    .anchors = {"decoder.conv_in.weight",
+                "encoder.conv_in.weight"}, /* a file may have only one of them */
     .known = name_is_vae,
 };
 
-/* ---- what keys say ---- */
+/* ---- the meaning of keys ---- */
 
-/* Is the word, of n bytes in any case, one of the list? */
+/* True if the word, of n bytes, is in the list; case is ignored. */
 static bool is_word(const char *word, size_t n, const char *const *list)
 {
     for (; *list; list++) {
@@ -54,7 +55,7 @@ static state_class_name word_class(const char *word, size_t n)
     return named ? STATE_AVERAGED : STATE_PLAIN;
 }
 
-/* Does a word of a key begin here? model_ema, ModelEma, EMAModel. */
+/* True if a word of a key begins at i, as in model_ema, ModelEma, EMAModel. */
 static bool begins_word(const char *key, size_t i, size_t n)
 {
     unsigned char before = (unsigned char)key[i - 1], c = (unsigned char)key[i];
@@ -63,7 +64,7 @@ static bool begins_word(const char *key, size_t i, size_t n)
     return isupper(c) && (islower(before) || (isupper(before) && islower(after)));
 }
 
-/* One key: "non_ema" is raw. */
+/* The class of one key. "non_ema" is raw. */
 static state_class_name key_class(const char *key, size_t n)
 {
     state_class_name found = STATE_PLAIN;
@@ -90,14 +91,15 @@ state_class_name state_class_of(const char *key, size_t length)
     return found;
 }
 
-/* Programs that put averaged weights where others have raw ones, known by a tensor of theirs. */
+/* Programs that store averaged weights where others store raw ones. A tensor of theirs identifies
+ * them. */
 static const struct {
-    const char *tensor, *key; /* the key: at the top; or null */
+    const char *tensor, *key; /* key: at the top level, or null */
     const char *averaged, *raw;
 } programs[] = {
     /* Lightning's WeightAveraging */
     {"averaging_state.n_averaged", NULL, "state_dict", "current_model_state"},
-    /* MMEngine's EMAHook swaps both when it saves */
+    /* MMEngine's EMAHook swaps the two when it saves */
     {"ema_state_dict.steps", "message_hub", "state_dict", "ema_state_dict"},
 };
 
@@ -125,7 +127,7 @@ state_class_name state_class(const tensor_file *file, const char *key)
     }
     state_class_name class = state_class_of(key, strlen(key));
     if (class != STATE_PLAIN) return class;
-    /* torch.optim.swa_utils.AveragedModel counts beside the weights */
+    /* torch.optim.swa_utils.AveragedModel stores a counter beside the weights */
     snprintf(name, sizeof name, "%.1000s%sn_averaged", key, *key ? "." : "");
     return tensor_find(file, name) ? STATE_AVERAGED : STATE_PLAIN;
 }
@@ -156,7 +158,7 @@ int state_rank(const char *key)
 
 /* ---- messages ---- */
 
-/* A key as messages show it; "." is the top of the file. */
+/* out = a key as in messages; "." is the top of the file. */
 static void show_key(char out[80], const char *key)
 {
     size_t n = strlen(key);
@@ -166,7 +168,7 @@ static void show_key(char out[80], const char *key)
         if (*c < 0x20 || *c > 0x7e) *c = '?';
 }
 
-/* "a", "b" (averaged weights) and "c": the groups but one. */
+/* Appends "a", "b" (averaged weights) and "c": all groups but one. */
 static status list_groups(text *t, const states *s, const state_group *but)
 {
     char key[80];
@@ -194,7 +196,7 @@ bool state_is_offered(const states *s, const state_entry *e)
     return false;
 }
 
-/* Settings of an average are no weights. */
+/* True for settings of an average, which are no weights. */
 static bool is_setting(const char *path)
 {
     static const char *const words[] = {"config", "cfg", "args", "decay", "rate", "scheduler"};
@@ -203,7 +205,8 @@ static bool is_setting(const char *path)
     return false;
 }
 
-/* Does the key hold averages? An optimizer's state may hold them too, under a key of their own. */
+/* True if the key holds averages. The state of an optimizer may also contain them, under their own
+ * key. */
 static bool is_averages(const char *path)
 {
     const char *dot = strrchr(path, '.'), *last = dot ? dot + 1 : path;
@@ -211,7 +214,7 @@ static bool is_averages(const char *path)
            key_class(last, strlen(last)) == STATE_AVERAGED;
 }
 
-/* Averaged weights that cannot be taken: the key, and why. */
+/* Finds averaged weights that cannot be read: their key, and the reason. */
 static bool find_unread(const states *s, char key[80], char why[100])
 {
     const tensor_file *f = s->file;
@@ -233,7 +236,7 @@ static bool find_unread(const states *s, char key[80], char why[100])
         size_t n = last ? (size_t)(last - e->full) : 0;
         if (e->taken || f->tensors[e->at].count < 2 || state_is_offered(s, e)) continue;
         if (state_class_of(e->full, n) != STATE_AVERAGED) continue;
-        /* the averages in a VAE's file are most often another network's */
+        /* averages in a VAE's file usually belong to another network */
         if (s->kind == &state_vae && !strstr(e->full, "decoder")) continue;
         show_key(key, e->full);
         snprintf(why, 100, "of another network, or not whole");
@@ -242,7 +245,7 @@ static bool find_unread(const states *s, char key[80], char why[100])
     return false;
 }
 
-/* What there is in a file that does not hold what is looked for. */
+/* Lists the contents of a file without the wanted state dictionary. */
 static status list_keys(text *t, const states *s)
 {
     enum { MOST = 12 };
@@ -290,7 +293,7 @@ done:
     return st;
 }
 
-/* Adapters that were left out would be another picture, silently. */
+/* Fails if the file has adapters: without them the picture would silently be another one. */
 static status check_adapters(const states *s)
 {
     static const char *const words[] = {"lora_", "base_layer.",      "lokr_",
@@ -348,7 +351,7 @@ done:
     return st;
 }
 
-/* Two that nothing tells apart. */
+/* Fails: nothing distinguishes the two groups. */
 static status fail_ambiguous(const states *s, const state_group *a, const state_group *b)
 {
     char x[80], y[80];
@@ -388,7 +391,7 @@ status state_choose(states *s)
     return OK;
 }
 
-/* ---- what is said ---- */
+/* ---- the description ---- */
 
 static status describe_others(text *t, const states *s)
 {

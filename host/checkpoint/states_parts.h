@@ -1,4 +1,4 @@
-/* Shared by states*.c: the tensors of a file in groups, and the choice among the groups. */
+/* Shared by states*.c: the groups of a file's tensors, and the choice among them. */
 #ifndef DITCL_CHECKPOINT_STATES_PARTS_H
 #define DITCL_CHECKPOINT_STATES_PARTS_H
 
@@ -6,15 +6,15 @@
 
 enum { STATES_MAX = 64 };
 
-/* In order of preference. */
+/* By descending preference. */
 typedef enum { STATE_AVERAGED, STATE_PLAIN, STATE_RAW, STATE_NEVER } state_class_name;
 
 typedef struct {
-    char *full;   /* the name without wrappers' words */
-    size_t group; /* bytes of full that are the group's key; of an unknown name: as keys */
+    char *full;   /* the name without the words of wrappers */
+    size_t group; /* bytes of full that are the group's key; for an unknown name: as keys */
     size_t keys;  /* bytes of full that are keys of dictionaries */
-    char *name;   /* bare */
-    size_t at;    /* the tensor's place in the file */
+    char *name;   /* bare name */
+    size_t at;    /* index of the tensor in the file */
     bool known, taken;
 } state_entry;
 
@@ -24,13 +24,13 @@ typedef struct {
     size_t keys;
     bool whole; /* it has an anchor */
     state_class_name class;
-    int rank; /* how usual the key is, within its class */
+    int rank; /* how common the key is, within its class */
 } state_group;
 
 typedef struct {
     tensor_file *file;
     const state_kind *kind;
-    const char *wanted, *wanted_cleaned; /* cleaned: without wrappers' words */
+    const char *wanted, *wanted_cleaned; /* cleaned: without the words of wrappers */
     state_entry *entries;
     size_t n;
     state_group groups[STATES_MAX];
@@ -41,20 +41,20 @@ typedef struct {
     size_t n_filled, n_skipped;
 } states;
 
-/* The class of weights by the words of their key; words nearer to the tensors go first. */
+/* The class of weights by the words of their key. Words nearer to the tensors have priority. */
 state_class_name state_class_of(const char *key, size_t length);
-/* The same, also by what else is in the file. */
+/* The same, but also uses other contents of the file. */
 state_class_name state_class(const tensor_file *file, const char *key);
 int state_rank(const char *key);
 
-/* Whether the entry's group may be taken. */
+/* True if the entry's group may be taken. */
 bool state_is_offered(const states *s, const state_entry *e);
 /* The group's entry of this name, or null. */
 const state_entry *state_find(const states *s, const state_group *g, const char *name);
 
 /* Sets s->taken. */
 status state_choose(states *s);
-/* Call it once the entries are marked as taken: fills in the description of the choice. */
+/* Describes the choice. Call it after the entries are marked as taken. */
 status state_describe(state_taken *taken, const states *s);
 
 #endif

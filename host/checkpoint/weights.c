@@ -12,7 +12,7 @@
 #include "base/text.h"
 #include "files/checkpoint.h"
 
-/* Floats converted at a time. */
+/* Floats that are converted at a time. */
 enum { PIECE = 1 << 17 };
 
 status weights_open(weights *w, const char *path, const state_kind *kind, const char *wanted)
@@ -110,10 +110,10 @@ status weights_find(weights *w, const tensor **t, const char *name, shape expect
     return OK;
 }
 
-/* Uniform values of variance 1 / inputs; lowbias32 (Wellons 2018) of seed and place. */
+/* Uniform values of variance 1 / inputs: lowbias32 (Wellons 2018) of seed and index. */
 static void generate(float *restrict out, const tensor *t, size_t first, size_t count)
 {
-    uint32_t seed = 2166136261u; /* FNV-1a of the name */
+    uint32_t seed = 2166136261u; /* FNV-1a hash of the name */
     double inputs = 1;
     for (const char *c = t->name; *c; c++) seed = (seed ^ (unsigned char)*c) * 16777619u;
     for (int i = 1; i < t->n_dims; i++) inputs *= (double)t->dims[i];
@@ -208,7 +208,7 @@ status weights_upload(weights *w, device *d, buf *b, const char *name, shape exp
 
 bool weights_equal(const weights *w, const char *a, const char *b)
 {
-    if (w->generated) return true; /* one embedder serves all blocks */
+    if (w->generated) return true; /* generated embedders are the same in all blocks */
     const tensor *ta = tensor_find(&w->file, a), *tb = tensor_find(&w->file, b);
     if (!ta || !tb || ta->type != tb->type || ta->type == DTYPE_OTHER || ta->count != tb->count)
         return false;

@@ -1,10 +1,10 @@
-/* The noise that training added at each timestep, and how numpy and torch spread numbers. */
+/* The noise that training added at each timestep; linspace and arange as in numpy and torch. */
 #include <math.h>
 
 #include "base/memory.h"
 #include "sample/sampler.h"
 
-/* The cosine schedule's cumulative product at t in 0..1. */
+/* The cumulative alpha product of the cosine schedule at t in 0..1. */
 static double cosine_product(double t)
 {
     const double pi = 3.14159265358979323846;
@@ -59,7 +59,7 @@ static float beta_float(const schedule_config *c, int i)
 
 status products_float(float **out, const schedule_config *c)
 {
-    double product = 1; /* torch's cumprod of float32 runs in double */
+    double product = 1; /* torch's cumprod of float32 accumulates in double */
     status st = memory_alloc(out, (size_t)c->n_train, sizeof **out);
     for (int i = 0; st == OK && i < c->n_train; i++)
         (*out)[i] = (float)(product *= 1 - beta_float(c, i));
@@ -73,6 +73,7 @@ int trailing_count(int n_train, int n_steps)
 
 int trailing_timestep(int n_train, int n_steps, int i)
 {
-    double first = n_train, difference = (first - first / n_steps) - first; /* as arange has it */
+    double first = n_train,
+           difference = (first - first / n_steps) - first; /* as numpy's arange computes it */
     return (int)rint(first + i * difference) - 1;
 }

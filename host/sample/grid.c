@@ -10,13 +10,13 @@
 
 enum { BORDER = 2, WHITE = 255 };
 
-/* NaN counts as low. */
+/* NaN becomes low. */
 static float clamp(float x, float low, float high)
 {
     return x > low ? (x < high ? x : high) : low;
 }
 
-/* torchvision's save_image(normalize=True, value_range=(-1, 1)): each statement rounds once. */
+/* torchvision's save_image(normalize=True, value_range=(-1, 1)). Each statement rounds once. */
 static unsigned char round_original(float x)
 {
     x = clamp(x, -1.0f, 1.0f);
@@ -27,7 +27,7 @@ static unsigned char round_original(float x)
     return (unsigned char)clamp(x, 0.0f, 255.0f);
 }
 
-/* diffusers' pipeline and numpy_to_pil: numpy rounds half to even, which is rintf's way too. */
+/* diffusers' pipeline and numpy_to_pil. numpy rounds half to even, as rintf does. */
 static unsigned char round_diffusers(float x)
 {
     x = x / 2.0f;
@@ -67,7 +67,7 @@ int grid_columns(int n)
 {
     int64_t first = 1;
     while (first * first < n) first++;
-    /* the fewest empty places, as long as the sheet stays about twice as wide as high */
+    /* the fewest empty places, while the sheet stays about twice as wide as high */
     int64_t best = first, fewest = INT64_MAX;
     for (int64_t columns = first; columns <= n; columns++) {
         int64_t rows = (n + columns - 1) / columns, empty = rows * columns - n;

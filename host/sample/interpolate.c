@@ -1,4 +1,4 @@
-/* Between two labels and two noises. See interpolate.h. */
+/* Interpolation between two labels and two noises. See interpolate.h. */
 #include "sample/interpolate.h"
 
 #include <math.h>
@@ -26,7 +26,7 @@ int interpolate_labels(int *labels, label_mix *mixes, int n, int from, int to, i
 
 void interpolate_noise(float *out, const float *a, const float *b, size_t values, int n)
 {
-    const double parallel = 1 - 1e-6; /* the cosine from which on */
+    const double parallel = 1 - 1e-6; /* cosine from which vectors count as parallel */
     double ab = 0, aa = 0, bb = 0;
     for (size_t j = 0; j < values; j++) {
         ab += (double)a[j] * (double)b[j];

@@ -1,10 +1,10 @@
-/* PyTorch's CUDA stream. See rng.h.
+/* PyTorch's CUDA generator. See rng.h.
  *
  * Philox4x32-10: Salmon, Moraes, Dror, Shaw 2011, "Parallel random numbers: as easy as 1, 2, 3".
- * The order of values: PyTorch's grid-stride kernel for distributions (its
- * aten/src/ATen/native/cuda/DistributionTemplates.h): blocks of 256 threads, no more of them than
- * the GPU holds at once; a thread draws four values at a time from a subsequence of its own and
- * puts them a whole grid apart. */
+ * The order of values is that of PyTorch's grid-stride kernel for distributions
+ * (aten/src/ATen/native/cuda/DistributionTemplates.h): blocks of 256 threads, at most as many as
+ * the GPU holds at once. A thread draws four values at a time from its own subsequence and stores
+ * them one grid apart. */
 #include "sample/rng.h"
 
 #include <math.h>
@@ -30,8 +30,9 @@ void philox_words(uint32_t out[4], const uint32_t counter[4], const uint32_t key
     out[3] = d;
 }
 
-/* One of the two normal values of two words: the sine for even, the cosine for odd. The radius
- * comes from (x + 1/2) / 2^32, the angle from 2 pi (y + 1/2) / 2^32, each rounded once to float. */
+/* One of the two normal values of two words (Box-Muller): the sine for even, the cosine for odd.
+ * The radius comes from (x + 1/2) / 2^32, the angle from 2 pi (y + 1/2) / 2^32; each is rounded
+ * once to float. */
 static float normal_of(uint32_t x, uint32_t y, int odd)
 {
     const float unit = 0x1p-32f, turn = 0x1p-32f * 6.2831855f;

@@ -1,4 +1,4 @@
-/* Given pictures. See picture.h. */
+/* Initial pictures. See picture.h. */
 #include "sample/picture.h"
 
 #include <math.h>
@@ -9,14 +9,15 @@
 
 /* ---- sizes ---- */
 
-/* One axis of a scaling: `n` results from `size` pixels, of which `span` from `first` on count. */
+/* Resampling along one axis: `n` results from the `span` pixels from `first` on, of `size`
+ * pixels. */
 typedef struct {
     int size, n;
     double first, span;
 } axis;
 
-/* Pixels *begin..*end, and their weights, that make result i: a triangle as wide as a result's
- * share of the pixels, and two pixels at least. */
+/* The pixels *begin..*end of result i, and their weights: a triangle filter as wide as the pixels
+ * per result, and at least two pixels wide. */
 static void weigh(const axis *a, int i, int *begin, int *end, double *shares)
 {
     double scale = a->span / a->n, reach = scale > 1 ? scale : 1, sum = 0;
@@ -32,7 +33,7 @@ static void weigh(const axis *a, int i, int *begin, int *end, double *shares)
     for (int j = *begin; j < *end; j++) shares[j - *begin] /= sum;
 }
 
-/* out[lines][a.n][3]: value (line, i) from in + line * line_step + pixel * step. */
+/* out[lines][a.n][3]: result (line, i) from in + line * line_step + pixel * step. */
 static void scale_axis(float *out, const float *in, const axis *a, int lines, size_t line_step,
                        size_t step, double *shares)
 {
@@ -54,7 +55,8 @@ status picture_fit(png *p, int width, int height)
 {
     size_t in = (size_t)p->width * (size_t)p->height * 3, out;
     double across = (double)p->width / width, down = (double)p->height / height;
-    double share = across < down ? across : down; /* pixels of the picture for one of the result */
+    double share =
+        across < down ? across : down; /* pixels of the picture per pixel of the result */
     axis x = {p->width, width, (p->width - share * width) / 2, share * width};
     axis y = {p->height, height, (p->height - share * height) / 2, share * height};
     float *pixels = NULL, *rows = NULL;

@@ -1,4 +1,4 @@
-/* Pictures that are given: fitted to a size, turned into what the encoder takes, compared. */
+/* Initial pictures: fitted to a size, converted for the encoder, compared. */
 #ifndef DITCL_SAMPLE_PICTURE_H
 #define DITCL_SAMPLE_PICTURE_H
 
@@ -7,21 +7,22 @@
 #include "files/png.h"
 #include "model/vae.h"
 
-/* The middle of the picture, as large as can be in the shape of width x height, scaled to it:
- * linear interpolation, each pixel averaged over what it covers (Pillow's BILINEAR). */
+/* Crops the picture to the largest centred part with the shape of width x height, and scales it to
+ * that size: linear interpolation, with each result averaged over the pixels that it covers
+ * (Pillow's BILINEAR). */
 status picture_fit(png *p, int width, int height);
 
-/* The middle of the picture; width and height are at most its own. */
+/* Crops to the centre. width and height are at most the picture's own. */
 void picture_crop(png *p, int width, int height);
 
-/* out [H][W][3] = the picture in [-1, 1], in float32 as diffusers' VaeImageProcessor. */
+/* out [H][W][3] = the picture in [-1, 1], in float32 as in diffusers' VaeImageProcessor. */
 void picture_normalise(float *out, const png *p);
 
-/* Peak signal to noise ratio of n values of 8 bits, in dB; infinite when they are equal. */
+/* Peak signal-to-noise ratio of n 8-bit values, in dB; infinite if they are equal. */
 double picture_psnr(const unsigned char *a, const unsigned char *b, size_t n);
 
-/* moments [2C][h][w] = the VAE's encoder of a picture whose sizes are multiples of vae_scale; the
- * encoder's weights are on the device meanwhile. */
+/* moments [2C][h][w] = the VAE encoder's output for a picture whose sizes are multiples of
+ * vae_scale. The encoder's weights are on the device only during the call. */
 status picture_encode(float *moments, device *d, model *m, const png *p);
 
 #endif

@@ -7,9 +7,10 @@
 #include "base/memory.h"
 #include "sample/image.h"
 
-/* Modulation vectors kept at once, at most (paper's XL/2: 387 MB for 250 steps and 2 labels). */
+/* The most bytes of modulation vectors that are kept at once (the paper's XL/2: 387 MB for 250
+ * steps and 2 labels). */
 static const double modulation_budget = 256e6;
-/* Activations of one batch, where nothing else is asked for. */
+/* Bytes of activations of one batch, if the batch size is not given. */
 static const double activation_budget = 384e6;
 
 enum { MOST_PICTURES_AT_ONCE = 16 };
@@ -88,7 +89,7 @@ double run_memory(const model *m, int n, int n_labels, int n_steps, bool guided,
     dit_memory need = dit_plan(&m->dit);
     double size = m->dit.latent_size, picture = 4 * size * size * m->dit.in_channels;
     double rows = (double)n_labels * n_steps, most = chunk_rows(m);
-    /* per step, one batch's labels are the least that must fit */
+    /* the least that must fit: the labels of one batch for one step */
     double least = batch + (guided ? 1 : 0);
     bool chunked = rows > most;
     if (chunked) rows = most > least ? most : least;
@@ -105,7 +106,7 @@ static int compare_ints(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* out = the distinct values of n labels, in order; returns how many */
+/* out = the distinct values of n labels, in order. Returns their number. */
 static int distinct(int *out, const int *labels, int n)
 {
     int count = 0;
@@ -129,7 +130,7 @@ static int group_size(const run *r, int group)
     return left < r->batch ? left : r->batch;
 }
 
-/* The labels that a group's chunk holds: all of the run's, or with by_group its own. */
+/* The labels of a chunk: those of the whole run, or with by_group those of this group. */
 static int group_labels(const run *r, int group, int *out)
 {
     if (!r->by_group) {
@@ -140,7 +141,7 @@ static int group_labels(const run *r, int group, int *out)
     return n;
 }
 
-/* Which chunk row (relative to the step's first) each item of each batch has. */
+/* The chunk row, relative to the step's first row, of each sample of each batch. */
 static status plan_rows(run *r)
 {
     int items = r->batch * (r->guided ? 2 : 1), *labels = NULL;
@@ -205,7 +206,8 @@ static size_t picture_values(const run *r)
 status run_restart(run *r)
 {
     size_t values = picture_values(r) * (size_t)r->request.n;
-    if (r->modulated_from > 0) r->modulated_from = r->modulated_to = 0; /* the first chunk left */
+    if (r->modulated_from > 0)
+        r->modulated_from = r->modulated_to = 0; /* the first chunk is gone */
     status st = op_fill(r->d, r->flag, 1, 0.0f);
     if (st != OK) return st;
     const float *start = r->request.initial_latents;
@@ -253,7 +255,7 @@ done:
     return st;
 }
 
-/* What run_memory does not know: further embedders, mixed labels, and what a mask needs. */
+/* Bytes that run_memory leaves out: further embedders, mixed labels, and masks. */
 static double further_memory(const run *r, int n_embedders)
 {
     double picture = 4 * (double)picture_values(r), channels = r->m->dit.in_channels;
@@ -286,7 +288,7 @@ status run_open(run *r, device *d, model *m, const run_request *request)
     r->learned = m->dit.out_channels == 2 * m->dit.in_channels;
     TRY(run_schedule(&r->plan, m, request));
     TRY(schedule_begin(&r->plan, request->first_step));
-    /* guided: in some step at least */
+    /* guided: in at least one step */
     r->guided = r->guided && count_guided(r) > 0;
     r->batch = request->batch > 0 ? request->batch : run_default_batch(d, m, request->n, r->guided);
     if (r->batch > request->n) r->batch = request->n;
@@ -315,7 +317,8 @@ void run_close(run *r)
     failure first;
     if (!r->d) return;
     fail_keep(&first);
-    /* an upload may still read the noise, of a lost device until the process ends */
+    /* An upload may still read the noise. If the device is lost, it may do so until the process
+     * ends. */
     bool lost = device_finish(r->d) == ERR_LOST;
     fail_put_back(&first);
     dit_free(&r->network);
@@ -334,7 +337,8 @@ void run_close(run *r)
 
 /* ---- sampling ---- */
 
-/* Modulation of `steps` steps from `step` on for n labels and, when guided, the null class. */
+/* Computes the modulation of `steps` steps from `step` on for n labels and, if guided, the null
+ * class. */
 static status modulate(run *r, int step, int steps, const int *labels, int n)
 {
     int rows = 0;
@@ -350,7 +354,8 @@ static status modulate(run *r, int step, int steps, const int *labels, int n)
     return dit_modulate(&r->network, rows, r->chunk_timesteps, r->chunk_labels);
 }
 
-/* Brings the modulation of this step, and group, to the device; *first_row is where it begins. */
+/* Makes sure that the modulation of this step and group is on the device. *first_row = its first
+ * row. */
 static status prepare_modulation(run *r, int step, int group, int *first_row)
 {
     status st = OK;
@@ -370,7 +375,7 @@ static status prepare_modulation(run *r, int step, int group, int *first_row)
     return st;
 }
 
-/* Draws what the program of the model's origin would draw in a step. */
+/* Draws the noise that the program of the model's origin would draw in a step. */
 static void draw_noise(run *r)
 {
     size_t values = picture_values(r) * (size_t)r->request.n;
@@ -384,7 +389,7 @@ static bool draws(const run *r, int step)
     return step < r->plan.n_rows && r->plan.rows[step].draws && !r->request.given_noise;
 }
 
-/* The step's noise, drawn or given, to the device. */
+/* Uploads the noise of the step, drawn or given. */
 static status take_noise(run *r, int step)
 {
     const run_request *q = &r->request;
@@ -397,11 +402,11 @@ static status take_noise(run *r, int step)
         r->noise_drawn = false;
     }
     if (q->kept_noise && used) memcpy(q->kept_noise + at, noise, values * sizeof *noise);
-    /* the step ends with a finish, before that buffer is written again */
+    /* each step ends with a finish before this buffer is written again */
     return used ? buffer_upload_later(r->d, r->noise, 0, noise, values) : OK;
 }
 
-/* While the device computes a step, the host draws the noise of the next. */
+/* Draws the noise of the next step on the host while the device computes this step. */
 static status draw_ahead(run *r, int next)
 {
     if (!draws(r, next)) return OK;

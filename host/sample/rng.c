@@ -33,17 +33,17 @@ enum { STATE = 624, SHIFT = 397, BLOCK = 16, PAIRS = BLOCK / 2 };
 
 static const double two_pi = 6.283185307179586476925;
 
-/* ---- which stream ---- */
+/* ---- choice of the generator ---- */
 
 enum { LEAST_THREADS = 256, MOST_THREADS = 1 << 16, MOST_PROCESSORS = 1 << 16 };
-/* All GPUs but the smallest hold so many threads. */
+/* All GPUs but the smallest hold this many threads. */
 static const size_t same_everywhere = 16384;
-/* Beyond it a tensor's bytes need 64-bit indices, and PyTorch draws it in parts. */
+/* For larger tensors PyTorch needs 64-bit indices and splits the draw. */
 static const size_t most_at_once = ((size_t)1 << 29) - 1;
 
 static const char cuda_name[] = "torch-cuda";
 
-/* "68" or "68x1536" */
+/* Parses "68" or "68x1536". */
 static bool parse_gpu(rng_source *source, const char *typed)
 {
     char processors[16];
@@ -136,13 +136,13 @@ static uint32_t random_32(rng *r)
     return y ^ y >> 18;
 }
 
-/* [0, 1) in steps of 2^-24. */
+/* Uniform in [0, 1), in steps of 2^-24. */
 static float uniform_float(rng *r)
 {
     return (float)(random_32(r) & 0xffffffu) * 0x1p-24f;
 }
 
-/* [0, 1) in steps of 2^-53; the first word is the upper one. */
+/* Uniform in [0, 1), in steps of 2^-53. The first word is the upper one. */
 static double uniform_double(rng *r)
 {
     uint64_t high = random_32(r);
@@ -222,7 +222,7 @@ static void sine_cosine_float(float x, float *sine, float *cosine)
     *cosine = quadrant == 1 || quadrant == 2 ? -b : b;
 }
 
-/* Sixteen uniform values into sixteen normal ones, in place. */
+/* Turns sixteen uniform values into normal ones, in place. */
 static void normal_block(float *d)
 {
     for (int i = 0; i < PAIRS; i++) {
@@ -233,7 +233,7 @@ static void normal_block(float *d)
     }
 }
 
-/* The same where there is no vector kernel. The angle is rounded once. */
+/* The same for processors without the vector kernel. The angle is rounded once. */
 static void normal_block_scalar(float *d)
 {
     for (int i = 0; i < PAIRS; i++) {
@@ -258,7 +258,7 @@ void rng_randn(rng *r, float *out, size_t n)
     }
     for (size_t i = 0; i < n; i++) out[i] = uniform_float(r);
     for (size_t i = 0; i + BLOCK <= n; i += BLOCK) normal(out + i);
-    if (n % BLOCK) { /* the last sixteen are drawn again, some for the second time */
+    if (n % BLOCK) { /* the last sixteen values are redrawn, though some were drawn before */
         float *tail = out + n - BLOCK;
         for (int i = 0; i < BLOCK; i++) tail[i] = uniform_float(r);
         normal(tail);

@@ -1,4 +1,4 @@
-/* What the files of samplers share: schedule.c finds the sampler and checks what it made. A new one
+/* Shared by the files of samplers. schedule.c finds the sampler and checks its rows. A new sampler
  * is a file with a function that fills the rows, and a line in schedule.c's table. */
 #ifndef DITCL_SAMPLE_SAMPLER_H
 #define DITCL_SAMPLE_SAMPLER_H
@@ -9,12 +9,12 @@ typedef struct {
     schedule_config config; /* as read for this sampler */
     schedule_options options;
     const char *steps; /* as typed, for messages */
-    int n_steps;       /* the number in it, 0 with sections */
+    int n_steps;       /* the number in it; 0 for sections */
     bool strided;      /* "ddimN" */
     bool sections;     /* "a,b,c" */
 } sampling;
 
-/* ---- the samplers: each allocates s->rows and fills them ---- */
+/* ---- the samplers; each allocates and fills s->rows ---- */
 
 status sampler_original(schedule *s, const sampling *q);  /* DDPM, DDIM */
 status sampler_diffusers(schedule *s, const sampling *q); /* DDPM, DDIM */
@@ -25,39 +25,40 @@ status sampler_flow(schedule *s, const sampling *q); /* Euler, Heun, Euler-Maruy
 
 /* ---- betas.c: tables that samplers start from ---- */
 
-/* The i-th beta of the configuration's schedule, i from 0 to n_train - 1. */
+/* Beta number i of the configuration's schedule, 0 to n_train - 1. */
 double beta_double(const schedule_config *c, int i);
 
-/* out [n_train] = the cumulative products of 1 - beta, as diffusers' schedulers have them. */
+/* out [n_train] = cumulative alpha products, alpha = 1 - beta, as in diffusers' schedulers. */
 status products_float(float **out, const schedule_config *c);
 
 /* numpy's linspace. */
 double linspace_double(double first, double last, int n, int i);
 
-/* torch's linspace in float32: from both ends to the middle. */
+/* torch's linspace in float32, which computes from both ends to the middle. */
 float linspace_float(float first, float last, int n, int i);
 
-/* numpy's arange(n_train, 0, -n_train / n_steps), rounded, minus 1: its length is a rounded
- * quotient, so there may be one timestep more, which is -1. */
+/* numpy's arange(n_train, 0, -n_train / n_steps), rounded, minus 1. Its length is a rounded
+ * quotient, so there may be one more timestep, -1. */
 int trailing_count(int n_train, int n_steps);
 int trailing_timestep(int n_train, int n_steps, int i);
 
-/* ---- sigmas.c: noise levels as spread / signal ---- */
+/* ---- sigmas.c: noise levels, spread / signal ---- */
 
 typedef struct {
-    float *timesteps, *levels; /* n and n + 1 of them, the last one is where sampling ends */
+    float *timesteps,
+        *levels; /* n timesteps and n + 1 levels; the last level is the end of sampling */
     int n;
 } sigmas;
 
-/* diffusers' table of levels; *out has n_train of them. */
+/* diffusers' table of levels. *out has n_train of them. */
 status sigmas_table(float **out, const schedule_config *c);
-/* The level at a timestep between whole ones, as numpy's interp. */
+/* The level at a fractional timestep, as numpy's interp computes it. */
 double sigma_at(const float *table, int n_train, double timestep);
-/* Allocates n timesteps, and levels; the last level as the configuration wants it. */
+/* Allocates n timesteps, and levels, and sets the last level as the configuration says. */
 status sigmas_alloc(sigmas *s, int n, const schedule_config *c, const float *table);
 void sigmas_free(sigmas *s);
 
-/* x0 of x = signal data + spread noise from the prediction. */
+/* Sets x0 from the prediction, for x = signal data + spread noise. */
 void predict_x0(schedule_row *row, prediction predicts, float signal, float spread);
 
 #endif

@@ -1,5 +1,5 @@
-/* Finds the sampler that is asked for, reads the number of steps, and looks over the rows that it
- * made. See schedule.h; the samplers are in schedule_*.c. */
+/* Finds the requested sampler, parses the number of steps, and checks the rows. See schedule.h; the
+ * samplers are in schedule_*.c. */
 #include "sample/schedule.h"
 
 #include <stdlib.h>
@@ -13,8 +13,8 @@ const char *const sampler_names[] = {"ddpm", "ddim", "dpm++", "euler", "heun", "
 
 typedef status sampler(schedule *s, const sampling *q);
 
-/* Of each kind: in the original's arithmetic, in diffusers', and for SiT; null: none. The original
- * program has but two; its models are sampled by the others as diffusers does. */
+/* For each kind: the original's arithmetic, diffusers', SiT; null: not available. The original
+ * program has only two samplers; the others sample its models as diffusers does. */
 static sampler *const samplers[N_SAMPLERS][3] = {
     [SAMPLER_DDPM] = {sampler_original, sampler_diffusers, NULL},
     [SAMPLER_DDIM] = {sampler_original, sampler_diffusers, NULL},
@@ -55,7 +55,7 @@ static status parse_steps(sampling *q)
     return OK;
 }
 
-/* Extreme betas must not reach the device as infinities. */
+/* Extreme betas must not put infinities on the device. */
 static status check_rows(const schedule *s)
 {
     for (int i = 0; i < s->n_rows; i++) {
@@ -119,7 +119,7 @@ status schedule_begin(schedule *s, int row)
         return fail(ERR_USAGE, "step %d: there are only %d", row, s->n_rows);
     schedule_row *r = &s->rows[row];
     if (r->between) return fail(ERR_USAGE, "step %d is the second half of one", row);
-    r->to_x0 += r->to_kept; /* as if the last x0 had been this one: a step of first order */
+    r->to_x0 += r->to_kept; /* use this x0 as the last one, which makes a step of first order */
     r->to_kept = 0;
     return OK;
 }

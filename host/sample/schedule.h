@@ -1,19 +1,18 @@
-/* Which timesteps are visited, and the few numbers each step needs, in the arithmetic of the
- * program the sampler comes from (original: double tables cast to float at use; diffusers: float32
- * tables). Every sampler is one table of rows; the step kernel knows no sampler.
+/* Timesteps and coefficients of each step, in the arithmetic of the program that the sampler comes
+ * from (original: double tables, cast to float at use; diffusers: float32 tables). Every sampler is
+ * a table of rows. The step kernel knows no sampler.
  *
- * With x the current latents, o the model's output for them (guided), v its variance channels in
- * [-1, 1], n standard normal noise, k what the row before kept:
- *   x0   = x0_x * x + x0_o * o           (then clamped to +-clip where clip > 0)
+ * Notation: x current latents, o the model's output (guided), v its variance channels in [-1, 1], n
+ * standard normal noise, k the tensor that the row before kept:
+ *   x0   = x0_x * x + x0_o * o           (then clamped to +-clip if clip > 0)
  *   eps  = eps_x * x + eps_o * o
  *   x'   = to_x0 * x0 + to_eps * eps + to_x * x + to_kept * k + s * n
  *   k'   = keep_x0 * x0 + keep_eps * eps + keep_x * x
  *   s    = noise                                    without a learned variance
  *   s    = noise * exp(0.5 * (f * log_max + (1 - f) * log_min)), f = (v + 1) / 2   with one
  *
- * Latents are always what the network takes: signal * data + spread * noise. A sampler that is
- * written for data + sigma * noise has its scaling in the coefficients.
- */
+ * Latents are always the network's input: signal * data + spread * noise. A sampler that is written
+ * for data + sigma * noise has this scaling in its coefficients. */
 #ifndef DITCL_SAMPLE_SCHEDULE_H
 #define DITCL_SAMPLE_SCHEDULE_H
 
@@ -24,27 +23,28 @@
 #include "checkpoint/config.h"
 
 typedef struct {
-    float timestep;       /* what the network is told */
-    float signal, spread; /* what x is made of before this step */
+    float timestep;       /* the network's input */
+    float signal, spread; /* of x before this step */
     float x0_x, x0_o, eps_x, eps_o;
-    float clip; /* 0: none */
+    float clip; /* 0: no clamp */
     float to_x0, to_eps, to_x, to_kept;
     float keep_x0, keep_eps, keep_x;
-    float noise;  /* 0: this step adds none */
-    bool learned; /* the variance channels are used */
+    float noise;  /* 0: this step adds no noise */
+    bool learned; /* the step uses the variance channels */
     float log_min, log_max;
-    bool draws;   /* the program draws from its generator in this step, used or not */
+    bool draws;   /* the program draws from its generator in this step, even if it does not use the
+                     values */
     bool between; /* the second evaluation of a step: sampling cannot start here */
 } schedule_row;
 
 typedef struct {
-    schedule_row *rows; /* in the order of sampling, from noise to picture */
+    schedule_row *rows; /* in sampling order, from noise to picture */
     int n_rows;
-    bool keeps;          /* some row keeps something for the next */
-    float initial_scale; /* of the standard normal noise that sampling starts from */
+    bool keeps;          /* some row keeps a tensor for the next row */
+    float initial_scale; /* factor of the standard normal noise that sampling starts from */
 } schedule;
 
-/* How much noise a walk along SiT's path has. */
+/* The amount of noise of a walk along SiT's path (its diffusion coefficient). */
 typedef enum {
     DIFFUSION_SIGMA,
     DIFFUSION_CONSTANT,
@@ -57,27 +57,28 @@ typedef enum {
 typedef struct {
     compat arithmetic;
     sampler_kind sampler;
-    /* "50"; the original's DDPM and DDIM also "ddim50" and "10,15,20". Of SiT the points of the
-     * path, both ends included */
+    /* "50"; the original's DDPM and DDIM also take "ddim50" and "10,15,20". For SiT: the number of
+     * points of the path, both ends included */
     const char *steps;
-    double eta;   /* DDIM's */
+    double eta;   /* of DDIM */
     bool learned; /* the model has variance channels */
     bool invert;  /* from picture to noise: DDIM, and SiT without noise */
     diffusion_form diffusion;
 } schedule_options;
 
-/* By sampler_kind and diffusion_form, as a user types them; ends with a null. */
+/* Names that a user types, indexed by sampler_kind and by diffusion_form; each list ends with
+ * null. */
 extern const char *const sampler_names[], *const diffusion_names[];
 
-/* ERR_USAGE for options that cannot be, ERR_FORMAT for a configuration that cannot be sampled
- * so. */
+/* ERR_USAGE for options that contradict each other, ERR_FORMAT for a configuration that this
+ * sampler cannot use. */
 status schedule_init(schedule *s, const schedule_config *config, const schedule_options *options);
 void schedule_free(schedule *s);
 
-/* Steps, of which some have two rows. */
+/* The number of steps, of which some have two rows. */
 int schedule_steps(const schedule *s);
 
-/* Sampling begins at this row, without what rows before it would have kept. */
+/* Makes sampling begin at this row, without the tensor that earlier rows would have kept. */
 status schedule_begin(schedule *s, int row);
 
 #endif

@@ -1,13 +1,13 @@
-/* DDPM and DDIM with the tables and the order of operations of diffusers' DDPMScheduler,
- * DDIMScheduler and DDIMInverseScheduler, 0.42.1, in float32. Where those do something odd (an
- * extra timestep -1 for some trailing spacings), so do we. */
+/* DDPM and DDIM with the tables and the order of operations of DDPMScheduler, DDIMScheduler and
+ * DDIMInverseScheduler of diffusers 0.42.1, in float32. Their oddities are kept, such as an extra
+ * timestep -1 for some trailing spacings. */
 #include <math.h>
 #include <stdlib.h>
 
 #include "base/memory.h"
 #include "sample/sampler.h"
 
-/* *n timesteps, descending. */
+/* *timesteps = *n timesteps, descending. */
 static status space_diffusers(int **timesteps, int *n, const sampling *q)
 {
     const schedule_config *c = &q->config;
@@ -32,13 +32,13 @@ static status space_diffusers(int **timesteps, int *n, const sampling *q)
     return OK;
 }
 
-/* The products of the timestep and of the one before it. Negative timesteps count from the end, as
- * an index of a tensor does. */
+/* The cumulative alpha products of the timestep and of the one before. Negative timesteps count
+ * from the end, like the index of a tensor. */
 typedef struct {
     float now, before;
 } products;
 
-/* x0 and eps from the prediction. */
+/* Sets x0 and eps from the prediction. */
 static void diffusers_prediction(schedule_row *row, prediction predicts, float product)
 {
     float signal = sqrtf(product), spread = sqrtf(1 - product);
@@ -107,7 +107,7 @@ static void diffusers_row(schedule_row *row, const sampling *q, const float *tab
     if (before >= 0) p.before = table[before];
     *row = (schedule_row){.timestep = (float)t};
     row->clip = c->clip_sample ? (float)c->clip_sample_range : 0;
-    if (q->options.invert) { /* the same step, walked the other way */
+    if (q->options.invert) { /* the same step in the other direction */
         row->signal = sqrtf(p.before);
         row->spread = sqrtf(1 - p.before);
         diffusers_prediction(row, c->predicts, p.before);
@@ -124,7 +124,7 @@ static void diffusers_row(schedule_row *row, const sampling *q, const float *tab
         diffusers_ddpm(row, p, c->variance);
 }
 
-/* The network and the scheduler must agree about the variance before a step is made. */
+/* Checks that network and scheduler agree about the variance. */
 static status check_variance(const sampling *q)
 {
     if (q->options.sampler != SAMPLER_DDPM) return OK;

@@ -1,14 +1,14 @@
-/* DPM-Solver++ 2M (Lu et al. 2022, algorithm 2), as diffusers' DPMSolverMultistepScheduler, 0.42.1,
- * has it: each step extrapolates from this and the last x0, in float32. */
+/* DPM-Solver++ 2M (Lu et al. 2022, algorithm 2), as in DPMSolverMultistepScheduler of diffusers
+ * 0.42.1. Each step extrapolates from this x0 and the last one, in float32. */
 #include <math.h>
 #include <stdlib.h>
 
 #include "base/memory.h"
 #include "sample/sampler.h"
 
-enum { FEW_STEPS = 15 }; /* below so many, lower_order_final counts */
+enum { FEW_STEPS = 15 }; /* lower_order_final applies below this number of steps */
 
-/* The noise level's signal, spread and half log signal-to-noise ratio. */
+/* A noise level's signal, spread, and half its log signal-to-noise ratio. */
 typedef struct {
     float alpha, sigma, lambda;
 } level;
@@ -24,7 +24,7 @@ static level level_of(float sigma)
 static double timestep_of(const sampling *q, int i)
 {
     const schedule_config *c = &q->config;
-    int up = q->n_steps - i; /* counted from 0, which is not visited */
+    int up = q->n_steps - i; /* index 0 is not visited */
     switch (c->spaced) {
     case SPACING_LEADING: return up * (c->n_train / (q->n_steps + 1)) + c->steps_offset;
     case SPACING_TRAILING: return trailing_timestep(c->n_train, q->n_steps, i);
@@ -51,7 +51,7 @@ static void dpm_row(schedule_row *row, const sampling *q, const sigmas *s, int i
     row->to_kept = -slope / r;
 }
 
-/* The second order divides by the last step's length. */
+/* The second order divides by the length of the last step, so two levels must differ. */
 static status check_distinct(const sampling *q, const sigmas *s)
 {
     for (int i = 1; i + 1 < s->n && q->config.solver_order == 2; i++)

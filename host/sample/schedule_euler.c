@@ -1,7 +1,7 @@
-/* Euler's and Heun's methods on the noise levels (Karras et al. 2022, algorithm 1 without churn),
- * as diffusers' EulerDiscreteScheduler and HeunDiscreteScheduler, 0.42.1, have them. There the
- * sample is y = data + sigma * noise and the network takes y / sqrt(sigma^2 + 1), which is what our
- * latents are; so the rows scale on the way in and out. */
+/* Euler's and Heun's methods on noise levels (Karras et al. 2022, algorithm 1 without churn), as in
+ * EulerDiscreteScheduler and HeunDiscreteScheduler of diffusers 0.42.1. There the sample is y =
+ * data + sigma * noise, and the network takes y / sqrt(sigma^2 + 1), which equals ditcl's latents.
+ * So the rows scale x on the way in and out. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -18,7 +18,7 @@ static float timestep_of(const sampling *q, int n, int i)
     }
 }
 
-/* The levels, and the scale of the noise that sampling starts from. */
+/* Computes the levels, and the scale of the noise that sampling starts from. */
 static status plan(schedule *s, sigmas *levels, const sampling *q)
 {
     status st = OK;
@@ -39,7 +39,7 @@ done:
     return st;
 }
 
-/* An evaluation of the network at a level. */
+/* The coefficients of one evaluation of the network, at level i. */
 static schedule_row row_at(const sampling *q, const sigmas *s, int i)
 {
     float sigma = s->levels[i], scale = sqrtf(sigma * sigma + 1);
@@ -48,13 +48,13 @@ static schedule_row row_at(const sampling *q, const sigmas *s, int i)
     return row;
 }
 
-/* sqrt(sigma^2 + 1) of a level; the result is not scaled. */
+/* sqrt(sigma^2 + 1) of level i; 1 for the last level, since the result is not scaled. */
 static float scale_at(const sigmas *s, int i)
 {
     return i < s->n ? sqrtf(s->levels[i] * s->levels[i] + 1) : 1;
 }
 
-/* y + (y - x0) / sigma * dt */
+/* y' = y + (y - x0) / sigma * dt */
 static void euler_step(schedule_row *row, const sigmas *s, int i)
 {
     float now = s->levels[i], next = s->levels[i + 1], out = scale_at(s, i + 1);
@@ -78,7 +78,7 @@ done:
     return st;
 }
 
-/* The first evaluation keeps y + slope * dt / 2, to which the second adds its half. */
+/* The first evaluation keeps y + slope * dt / 2. The second adds its own half. */
 static void heun_rows(schedule_row *first, schedule_row *second, const sampling *q, const sigmas *s,
                       int i)
 {

@@ -1,6 +1,6 @@
-/* SiT (Ma et al. 2024): a path x_t = alpha(t) data + sigma(t) noise from noise (t = 0) to data
- * (t = 1), walked along its probability flow or with noise, as the program published with the paper
- * and torchdiffeq's fixed-grid solvers do it, in float32. */
+/* SiT (Ma et al. 2024): a path x_t = alpha(t) data + sigma(t) noise from noise (t = 0) to data (t =
+ * 1). The probability flow, or a stochastic equation, is integrated along it in float32, as in the
+ * program published with the paper and in torchdiffeq's fixed-grid solvers. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -12,19 +12,20 @@ enum { MIN_POINTS = 2 };
 
 static const float pi = 3.14159265358979323846f;
 static const float vp_least = 0.1f, vp_most = 20.0f; /* beta of the VP path */
-static const double singular = 1e-3;  /* kept from ends where a prediction means nothing */
-static const double last_step = 0.04; /* the end of a walk with noise is one step without */
+static const double singular = 1e-3; /* distance from ends where predictions are singular */
+static const double last_step =
+    0.04; /* length of the last step of a stochastic run, which adds no noise */
 
 const char *const diffusion_names[] = {
     "sigma", "constant", "sbdm", "linear", "decreasing", "increasing-decreasing", NULL};
 
-/* A point of the path; drift and score are combinations of x and the model's output. */
+/* A point of the path. Drift and score are linear combinations of x and the model's output. */
 typedef struct {
     float t, alpha, sigma;
     float drift_x, drift_o, score_x, score_o, diffusion;
 } point;
 
-/* alpha and sigma, their slopes, slope of alpha over alpha, and what SBDM's diffusion is. */
+/* alpha and sigma, their derivatives, alpha' / alpha, and the diffusion of the SBDM form. */
 typedef struct {
     float alpha, alpha_slope, sigma, sigma_slope, ratio, variance;
 } coefficients;
@@ -88,7 +89,7 @@ static point point_at(const sampling *q, float t)
     return p;
 }
 
-/* From where to where the path is walked. */
+/* The interval of t. */
 static void interval(double *from, double *to, const sampling *q)
 {
     bool noisy = q->options.sampler == SAMPLER_SDE;
@@ -107,7 +108,7 @@ static schedule_row row_at(const point *p)
     return (schedule_row){.timestep = p->t, .signal = p->alpha, .spread = p->sigma, .eps_o = 1};
 }
 
-/* x + drift * dt, the drift with or without that of the noise */
+/* x' = x + drift * dt. noisy: the drift of the stochastic equation. */
 static void walk(schedule_row *row, const point *p, float dt, bool noisy)
 {
     float more = noisy ? p->diffusion : 0;
@@ -115,7 +116,7 @@ static void walk(schedule_row *row, const point *p, float dt, bool noisy)
     row->to_eps = dt * (p->drift_o + (noisy ? more * p->score_o : 0));
 }
 
-/* The second evaluation of Heun's method, to what the first one kept. */
+/* The second evaluation of Heun's method, added to the tensor that the first one kept. */
 static void heun(schedule_row *first, schedule_row *second, const point *at, const point *next,
                  float dt)
 {
@@ -147,7 +148,7 @@ status sampler_flow(schedule *s, const sampling *q)
         point at = point_at(q, linspace_float((float)from, (float)to, n, i));
         point next = point_at(q, linspace_float((float)from, (float)to, n, i + 1));
         float dt = next.t - at.t;
-        if (noisy) /* one stride for all */
+        if (noisy) /* all strides are equal */
             dt = linspace_float((float)from, (float)to, n, 1) - (float)from;
         *row = row_at(&at);
         walk(row, &at, dt, noisy);

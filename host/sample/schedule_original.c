@@ -1,5 +1,5 @@
-/* DDPM and DDIM as the program published with the DiT paper computes them: Nichol & Dhariwal 2021
- * (learned range, respacing), Song et al. 2021 (DDIM, and its inversion), tables in double. */
+/* DDPM and DDIM as in the program published with the DiT paper: Nichol & Dhariwal 2021 (learned
+ * range, respacing), Song et al. 2021 (DDIM and its inversion). Tables are double. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,16 +11,17 @@
 
 enum { MIN_STEPS = 2 };
 
-/* Marks n_steps of the timesteps first..first+size: evenly spread, both ends included, rounded half
- * to even; a single one is the first. */
+/* Marks n_steps of the timesteps first..first+size: evenly spaced, both ends included, rounded half
+ * to even. If n_steps is 1, marks the first. */
 static void mark_spread(unsigned char *kept, int first, int size, int n_steps)
 {
     double stride = n_steps > 1 ? (double)(size - 1) / (n_steps - 1) : 1, at = 0;
     for (int i = 0; i < n_steps; i++, at += stride) kept[first + (int)rint(at)] = 1;
 }
 
-/* Marks the timesteps of "a,b,c": so many from each of equal sections, the first ones one longer
- * where that does not divide. *n: how many in all. */
+/* Marks the timesteps of "a,b,c": a from the first of three equal sections, b from the second, and
+ * so on. If the sections do not divide evenly, the first ones are one longer. *n = the number of
+ * marks. */
 static status mark_sections(unsigned char *kept, const sampling *q, int *n)
 {
     int n_train = q->config.n_train, n_sections = 1, first = 0;
@@ -45,7 +46,7 @@ static status mark_sections(unsigned char *kept, const sampling *q, int *n)
     return OK;
 }
 
-/* Marks the timesteps of "ddimN": the smallest whole stride that gives exactly N. */
+/* Marks the timesteps of "ddimN": the smallest integer stride that gives exactly N. */
 static status mark_strided(unsigned char *kept, const sampling *q)
 {
     int n_train = q->config.n_train;
@@ -58,7 +59,8 @@ static status mark_strided(unsigned char *kept, const sampling *q)
                 q->steps, n_train, q->n_steps);
 }
 
-/* One kept timestep: the respaced beta, its cumulative products, and the posterior's variance. */
+/* One kept timestep: the respaced beta, its cumulative alpha products, and the posterior
+ * variance. */
 typedef struct {
     int timestep;
     double beta, product, product_before, variance;
@@ -105,7 +107,7 @@ static void original_ddim(schedule_row *row, const kept_step *s, int i, float et
     if (i) row->noise = sigma;
 }
 
-/* The inversion: from this step's level to the next one's, where the last one is noise alone. */
+/* The inversion: from this step's level to the next one's. The last one is noise alone. */
 static void original_inverse(schedule_row *row, const kept_step *steps, int n, int i)
 {
     float next = i + 1 < n ? (float)steps[i + 1].product : 0;

@@ -1,4 +1,4 @@
-/* Noise levels as spread / signal, which diffusers' solvers of differential equations count in. */
+/* Noise levels, spread / signal, as diffusers' solvers of differential equations use them. */
 #include <math.h>
 #include <stdlib.h>
 
