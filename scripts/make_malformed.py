@@ -437,7 +437,7 @@ def hostile_sizes(c):
             f.write(data)
         c.row(name, 1, word, f"sample @/{name}.pt --vae @/good --heads 1 --class 0 -q")
     # pictures whose pixels an int cannot count
-    path = c.copy("huge_pictures", "131072 pixels a side")
+    path = c.copy("huge_pictures", "131072 pixels per side")
     for file, more in (("transformer", {"sample_size": 1024}),
                        ("vae", {"block_out_channels": [8] * 8,
                                 "up_block_types": ["UpDecoderBlock2D"] * 8})):
@@ -446,7 +446,7 @@ def hostile_sizes(c):
         with open(f"{path}/{file}/config.json", "w") as f:
             json.dump({**config, **more}, f)
     side = 129
-    c.single("huge_positions", "latents of 1032 a side", lambda t: t.update({
+    c.single("huge_positions", "latents of 1032 per side", lambda t: t.update({
         "x_embedder.proj.weight": ["BF16", [64, 4, 8, 8], bytes(64 * 4 * 64 * 2)],
         "final_layer.linear.weight": ["BF16", [512, 64], bytes(512 * 64 * 2)],
         "pos_embed": ["BF16", [1, side * side, 64], bytes(side * side * 128)]}))

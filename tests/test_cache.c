@@ -93,7 +93,7 @@ START_TEST(making_folders)
     ck_assert_int_eq(file_make_folders(scratch_path("a/b/c/")), OK);
     scratch_write("file", "", 0);
     ck_assert_int_eq(file_make_folders(scratch_path("file/b")), ERR_FILE);
-    ck_assert(strstr(fail_line(), "cannot make this folder"));
+    ck_assert(strstr(fail_line(), "cannot create this folder"));
 }
 END_TEST
 

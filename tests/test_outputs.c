@@ -189,7 +189,7 @@ END_TEST
 /* out = the path of what the hint says is kept. */
 static void kept(char *out, size_t size, const char *name)
 {
-    static const char words[] = "what is finished is kept in ";
+    static const char words[] = "finished files are kept in ";
     ck_assert_msg(!strncmp(fail_hint_line(), words, sizeof words - 1), "%s", fail_hint_line());
     snprintf(out, size, "%s/%s", fail_hint_line() + sizeof words - 1, name);
 }

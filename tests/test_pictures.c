@@ -158,9 +158,9 @@ START_TEST(broken_pictures_are_refused)
     bytes[DATA_AT + 4] ^= 0x55;
     refuse(bytes, size, "damaged");
     bytes[WIDTH_AT] = 0x7f;
-    refuse(bytes, size, "expected 1 to 16384 a side");
+    refuse(bytes, size, "expected 1 to 16384 per side");
     memset(bytes + WIDTH_AT, 0, 4);
-    refuse(bytes, size, "expected 1 to 16384 a side");
+    refuse(bytes, size, "expected 1 to 16384 per side");
     free(bytes);
     ck_assert_int_ne(png_read(&p, data_path(path, "pictures/png/bomb.png")), OK);
     ck_assert_ptr_null(p.rgb);

@@ -214,7 +214,7 @@ status file_make_folders(const char *path)
         *at = 0;
         int reason = mkdir(copy, 0700) != 0 ? errno : 0;
         if (reason && !file_is_folder(copy))
-            st = fail(ERR_FILE, "%s: cannot make this folder: %s", copy, strerror(reason));
+            st = fail(ERR_FILE, "%s: cannot create this folder: %s", copy, strerror(reason));
         if (!end) break;
         *at = '/';
     }

@@ -258,7 +258,7 @@ static void hint_kept(const file_out *outs, size_t n)
         if (!partial_is_kept(outs[i].in) || strstr(folders, path)) continue;
         snprintf(folders + used, sizeof folders - used, "%s%s", used ? " and " : "", path);
     }
-    if (*folders) fail_hint("what is finished is kept in %s", folders);
+    if (*folders) fail_hint("finished files are kept in %s", folders);
 }
 
 status file_out_commit(file_out *outs, size_t n)
@@ -395,7 +395,7 @@ status folder_out_commit(folder_out *out, file_out *files, size_t n)
     if (rename(out->temporary, out->path) != 0) {
         st = cannot_write(out->shown, errno);
         partial_keep(out->in);
-        fail_hint("what is finished is kept in %s", partial_path(out->in));
+        fail_hint("finished files are kept in %s", partial_path(out->in));
     } else if (out->mode) {
         chmod(out->path, out->mode);
     }

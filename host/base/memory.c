@@ -29,8 +29,7 @@ status memory_alloc(void *p, size_t count, size_t item_size)
     if (size_mul(count, item_size, &bytes)) memory = calloc(bytes ? bytes : 1, 1);
     memcpy(p, &memory, sizeof memory);
     if (!memory)
-        return fail(ERR_MEMORY, "out of memory: %zu x %zu bytes could not be had", count,
-                    item_size);
+        return fail(ERR_MEMORY, "out of memory: cannot allocate %zu x %zu bytes", count, item_size);
     return OK;
 }
 
@@ -39,14 +38,14 @@ status memory_grow(void *p, size_t *capacity, size_t need, size_t item_size)
     if (need <= *capacity) return OK;
     size_t count = *capacity ? *capacity : 16, bytes;
     while (count < need) {
-        if (count > SIZE_MAX / 2) return fail(ERR_MEMORY, "out of memory: %zu items", need);
+        if (count > SIZE_MAX / 2)
+            return fail(ERR_MEMORY, "out of memory: cannot allocate %zu elements", need);
         count *= 2;
     }
     void *memory;
     memcpy(&memory, p, sizeof memory);
     if (!size_mul(count, item_size, &bytes) || !(memory = realloc(memory, bytes)))
-        return fail(ERR_MEMORY, "out of memory: %zu x %zu bytes could not be had", count,
-                    item_size);
+        return fail(ERR_MEMORY, "out of memory: cannot allocate %zu x %zu bytes", count, item_size);
     memcpy(p, &memory, sizeof memory);
     *capacity = count;
     return OK;

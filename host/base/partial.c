@@ -58,7 +58,7 @@ static void leave(int signal_number)
         if (temporaries[i]) rmdir(temporaries[i]);
     static const char interrupted[] = "\nditcl: interrupted\n";
     static const char shrunk[] = "\nditcl: a file became shorter while it was read: run this again "
-                                 "when nobody writes to it\n";
+                                 "when no program writes to it\n";
     bool lost = signal_number == SIGBUS;
     ssize_t ignored = write(STDERR_FILENO, lost ? shrunk : interrupted,
                             (lost ? sizeof shrunk : sizeof interrupted) - 1);

@@ -115,13 +115,13 @@ status target_check_replace(const target *t, const char *path)
     if (faccessat(AT_FDCWD, t->folder, W_OK | X_OK, AT_EACCESS) != 0)
         return fail(ERR_FILE, "%s: cannot write: folder %s: %s", path, t->folder, strerror(errno));
     if (attributes(t->folder, &known) & STATX_ATTR_APPEND)
-        return fail(ERR_FILE, "%s: cannot write: folder %s only takes new files (chattr +a)", path,
-                    t->folder);
+        return fail(ERR_FILE, "%s: cannot write: folder %s accepts only new files (chattr +a)",
+                    path, t->folder);
     if (t->exists && t->folder_is.st_mode & S_ISVTX && geteuid() != 0 &&
         t->file.st_uid != geteuid() && t->folder_is.st_uid != geteuid()) {
         fail(ERR_FILE,
-             "%s: cannot write: belongs to another user, and only its owner replaces it "
-             "in a sticky folder",
+             "%s: cannot write: it belongs to another user, and in a sticky folder only its owner "
+             "can replace it",
              path);
         fail_hint("choose another name");
         return ERR_FILE;
@@ -143,7 +143,7 @@ status target_check_file(const target *t, const char *path)
         bool mine = t->file.st_uid == geteuid() || geteuid() == 0;
         st = fail(ERR_FILE, "%s: cannot write: is write-protected%s (mode %03o)", path,
                   mine ? "" : " by another user", (unsigned)t->file.st_mode & 0777);
-        fail_hint("%schoose another name", mine ? "chmod u+w lets it be replaced; or " : "");
+        fail_hint("%schoose another name", mine ? "run chmod u+w to allow replacing it, or " : "");
         goto done;
     }
     if (t->in_place && faccessat(AT_FDCWD, t->path, W_OK, AT_EACCESS) != 0)

@@ -60,10 +60,11 @@ status worker_start(worker *w, const char *const *args)
     status st = find_program(program);
     if (st != OK) return st;
     for (int i = 0; args[i] && i < MOST_ARGS; i++) argv[i + 1] = args[i];
-    if (pipe2(to, O_CLOEXEC) != 0) return fail(ERR_FILE, "no pipe: %s", strerror(errno));
+    if (pipe2(to, O_CLOEXEC) != 0)
+        return fail(ERR_FILE, "cannot create a pipe: %s", strerror(errno));
     if (pipe2(from, O_CLOEXEC) != 0) {
         close(to[0]), close(to[1]);
-        return fail(ERR_FILE, "no pipe: %s", strerror(errno));
+        return fail(ERR_FILE, "cannot create a pipe: %s", strerror(errno));
     }
     signal(SIGPIPE, SIG_IGN);
     pid_t parent = getpid(), pid = fork();
@@ -76,7 +77,7 @@ status worker_start(worker *w, const char *const *args)
     if (pid > 0) return OK;
     close(w->to);
     close(w->from);
-    return fail(ERR_FILE, "no child process: %s", strerror(errno));
+    return fail(ERR_FILE, "cannot create a child process: %s", strerror(errno));
 }
 
 void worker_stop(worker *w)

@@ -31,7 +31,7 @@ static status read_key(const char *key, const json_t *value, const char *path, i
         return fail(ERR_FORMAT, "%s: id2label names class %.20s, the label table has rows 0 to %d",
                     path, key, rows - 1);
     if (!json_is_string(value))
-        return fail(ERR_FORMAT, "%s: id2label[\"%.20s\"] is no string", path, key);
+        return fail(ERR_FORMAT, "%s: id2label[\"%.20s\"] is not a string", path, key);
     *number = (size_t)parsed;
     return OK;
 }
@@ -67,9 +67,9 @@ status config_parse_names(class_names *names, const char *json, const char *path
     if (st != OK) return st;
     json_t *map = json_object_get(root, "id2label");
     if (!json_is_object(root))
-        st = fail(ERR_FORMAT, "%s: holds no JSON object ({...}) at the top level", path);
+        st = fail(ERR_FORMAT, "%s: has no JSON object ({...}) at the top level", path);
     else if (map && !json_is_null(map) && !json_is_object(map))
-        st = fail(ERR_FORMAT, "%s: id2label is no object of class numbers and names", path);
+        st = fail(ERR_FORMAT, "%s: id2label is not an object of class numbers and names", path);
     else if (json_is_object(map))
         st = read_names(names, map, path, rows);
     if (st != OK) config_free_names(names);
@@ -179,7 +179,7 @@ static void suggest(const class_names *names, const char *typed)
     if (n == 3)
         fail_hint("did you mean \"%s\", \"%s\" or \"%s\"?", best[0].name, best[1].name,
                   best[2].name);
-    if (n == 0) fail_hint("ditcl info MODEL lists them");
+    if (n == 0) fail_hint("ditcl info MODEL lists the names");
 }
 
 static status find_number(int *class_number, const char *typed, const class_choice *among)

@@ -84,7 +84,7 @@ static status check_dit(const reader *r, const dit_config *c)
                     "multiple of 4",
                     r->path, c->width, c->heads, c->head_dim);
     if (c->latent_size % c->patch)
-        return fail(ERR_FORMAT, "%s: sample_size %d is no multiple of patch_size %d", r->path,
+        return fail(ERR_FORMAT, "%s: sample_size %d is not a multiple of patch_size %d", r->path,
                     c->latent_size, c->patch);
     int rows = c->latent_size / c->patch;
     if ((long long)rows * rows * c->width * 4 > INT_MAX)

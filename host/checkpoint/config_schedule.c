@@ -24,8 +24,8 @@ static status read_trained_betas(const reader *r, schedule_config *c)
         const json_t *item = json_array_get(list, (size_t)i);
         double beta = json_number_value(item);
         if (!(beta > 0 && beta < 1))
-            return fail(ERR_FORMAT, "%s: trained_betas[%d] is no number between 0 and 1", r->path,
-                        i);
+            return fail(ERR_FORMAT, "%s: trained_betas[%d] is not a number between 0 and 1",
+                        r->path, i);
         c->trained_betas[i] = beta;
     }
 done:
@@ -200,7 +200,7 @@ static void hint_others(const char *key)
         if (!(readers & READS(i)))
             used += (size_t)snprintf(others + used, sizeof others - used, "%s%s", used ? ", " : "",
                                      names[i]);
-    if (used) fail_hint("--sampler takes a class that does not read this key: %s", others);
+    if (used) fail_hint("--sampler can choose a class that does not read this key: %s", others);
 }
 
 status config_settle_schedule(schedule_config *out, const schedule_config *config,

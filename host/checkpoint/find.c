@@ -130,7 +130,7 @@ status find_snapshot(char path[FIND_PATH_BYTES])
         if (strncmp(file_last_part(folder), "models--", 8) && !has(folder, "refs") &&
             !has(folder, "blobs"))
             return OK; /* not in the layout of a hub's cache */
-        fail(ERR_FILE, "%s: holds no snapshot of a model", below);
+        fail(ERR_FILE, "%s: has no snapshot of a model", below);
         fail_hint("the download may have been interrupted: run it again");
         return ERR_FILE;
     }
@@ -311,14 +311,14 @@ status find_weights(char path[FIND_PATH_BYTES], text *note, const char *folder,
     if (st != OK) return st;
     if (n == 0) {
         fail(ERR_FILE, "%s/%s.safetensors: no such file", folder, bases[0]);
-        fail_hint("nor is there a .bin, or several files with an .index.json");
+        fail_hint("there is also no .bin file and no .index.json of several files");
         return ERR_FILE;
     }
     taken = choose_file(request, files, n);
     if (taken < 0) {
         TRY(list_variants(&there, files, n, NULL));
         if (request->variant && !is_there(files, n, request->variant))
-            TRY(fail(ERR_USAGE, "--variant %.40s: %s has none; there is %s", request->variant,
+            TRY(fail(ERR_USAGE, "--variant %.40s: %s does not have it; it has %s", request->variant,
                      folder, there.data));
         TRY(fail(ERR_USAGE, "--weights raw: %s has only averaged weights%s", folder,
                  request->variant ? " in this variant" : ""));
@@ -386,14 +386,16 @@ status find_nothing(const char *folder)
     inside found = {.left = 2000};
     look(&found, folder, 1);
     fail_clear();
-    fail(ERR_FILE, "%s: holds no model: no transformer/config.json, and no weights of a usual name",
+    fail(ERR_FILE,
+         "%s: is not a model: no transformer/config.json, and no weights with a usual name",
          folder);
     if (found.n > 1)
-        fail_hint("name one of what is inside, such as %.300s (%d more)", found.best, found.n - 1);
+        fail_hint("it contains models: name one, such as %.300s (%d more)", found.best,
+                  found.n - 1);
     else if (found.n)
-        fail_hint("name what is inside: %.300s", found.best);
+        fail_hint("it contains a model: name %.300s", found.best);
     else
-        fail_hint("MODEL is a folder that holds transformer/, vae/ and scheduler/, or a DiT file");
+        fail_hint("MODEL is a folder with transformer/, vae/ and scheduler/, or a DiT file");
     return ERR_FILE;
 }
 
@@ -446,9 +448,9 @@ static status not_found(const char *name, char places[N_PLACES][FIND_PATH_BYTES]
     if (*nearest)
         fail_hint("did you mean %s%s?", folder, nearest);
     else if (find_is_hub_name(name))
-        fail_hint("if it is a hub's: huggingface-cli download %s puts it where ditcl looks", name);
+        fail_hint("to download it from the hub: huggingface-cli download %s", name);
     else if (slash && file_is_folder(folder))
-        fail_hint("the folder %s is there", folder);
+        fail_hint("the folder %s exists", folder);
     else if (!slash)
         fail_hint("looked in the current folder, $DITCL_MODELS, ./models and %s", places[2]);
     return ERR_FILE;

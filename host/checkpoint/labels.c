@@ -61,7 +61,7 @@ static status read_args(dit_config *c, bool *known, const tensor_file *file, int
         fail_clear();
         return OK;
     }
-    fail_hint("--num-classes N says it instead");
+    fail_hint("--num-classes N overrides it");
     return st;
 }
 

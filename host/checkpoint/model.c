@@ -120,7 +120,7 @@ static status choose_heads(dit_config *c, const char *path, int heads)
     c->heads = heads ? heads : width_heads(c->width);
     if (c->heads == 0) {
         fail(ERR_USAGE, "%s: a width of %d does not tell the number of heads", path, c->width);
-        fail_hint("give it: --heads H");
+        fail_hint("add --heads H");
         return ERR_USAGE;
     }
     if (c->width % c->heads || c->width / c->heads > 128)
@@ -148,7 +148,8 @@ static status infer_size(dit_config *c, const weights *w, naming spelling)
                     w->file.path, dims[1]);
     c->latent_size = side * c->patch;
     if (c->latent_size <= CONFIG_MAX_LATENT_SIZE) return OK;
-    return fail(ERR_LIMIT, "%s: pos_embed has %zu rows: latents of %d a side, expected at most %d",
+    return fail(ERR_LIMIT,
+                "%s: pos_embed has %zu rows: latents of %d per side, expected at most %d",
                 w->file.path, dims[1], c->latent_size, CONFIG_MAX_LATENT_SIZE);
 }
 
@@ -273,7 +274,7 @@ static status open_dit_file(model *m, const model_request *request, const char *
     if (!m->texts[TEXT_DIT] && m->spelling == NAMING_DIFFUSERS)
         TRY(read_json_beside(&m->texts[TEXT_DIT], path, file, "Transformer2DModel"));
     if (m->texts[TEXT_DIT] && request->heads)
-        TRY(fail(ERR_USAGE, "--heads: %s says it already", path));
+        TRY(fail(ERR_USAGE, "--heads: %s already has the number of heads", path));
     TRY(read_origin(m, request, path));
     if (m->texts[TEXT_DIT])
         TRY(config_parse_dit(&m->dit, m->texts[TEXT_DIT], path, NULL));
@@ -283,9 +284,9 @@ static status open_dit_file(model *m, const model_request *request, const char *
     TRY(open_schedule(m, m->path));
     TRY(open_labels(m, m->path, !m->texts[TEXT_DIT], request->n_classes));
     if (!request->vae && request->vae_use == VAE_NEEDED) {
-        fail(ERR_USAGE, "%s: is one DiT %s, which holds no VAE", m->path,
+        fail(ERR_USAGE, "%s: is one DiT %s, which has no VAE", m->path,
              file == m->path ? "file" : "folder");
-        fail_hint("give one: --vae FOLDER or FILE");
+        fail_hint("add --vae FOLDER or FILE");
         st = ERR_USAGE;
     }
 done:
@@ -305,8 +306,8 @@ static status find_transformer(model *m, char *folder, const model_request *requ
     m->several_files = true;
     *settled = wanted && (raw || !strcmp(wanted, "ema"));
     if (raw) return file_join(folder, PATH_BYTES, m->path, "transformer");
-    snprintf(line, sizeof line, "%.500s: takes transformer_ema/ (averaged weights)%s", m->path,
-             wanted ? "" : "; there is also transformer/: --weights raw");
+    snprintf(line, sizeof line, "%.500s: uses transformer_ema/ (averaged weights)%s", m->path,
+             wanted ? "" : "; for transformer/ use --weights raw");
     return keep_note(m, line);
 }
 
@@ -318,10 +319,10 @@ static status note_scheduler(model *m, const char *folder)
     status st = OK;
     TRY(text_append(&line,
                     "%s: a transformer without a scheduler: linear betas from 0.0001 to "
-                    "0.02, and %s unless --sampler says another",
+                    "0.02, and %s unless --sampler chooses another",
                     folder, m->arithmetic == COMPAT_ORIGINAL ? "ddpm" : "ddim"));
     TRY(file_join(around, sizeof around, folder, "../scheduler"));
-    if (file_is_folder(around)) TRY(text_append(&line, "; the folder above has its own"));
+    if (file_is_folder(around)) TRY(text_append(&line, "; the parent folder has its own"));
     TRY(keep_note(m, line.data));
 done:
     text_free(&line);
@@ -340,8 +341,8 @@ static status note_beside(model *m, const char *folder)
         status st = file_join(path, sizeof path, folder, names[i]);
         if (st != OK || !file_exists(path)) continue;
         snprintf(line, sizeof line,
-                 "%.500s: there is also %s, which may be an average: name it to "
-                 "take it",
+                 "%.500s: there is also %s, which may be averaged weights: name it to "
+                 "use it",
                  folder, names[i]);
         return keep_note(m, line);
     }
@@ -375,7 +376,7 @@ static status open_pipeline(model *m, const model_request *request, const char *
     m->origin = COMPAT_DIFFUSERS;
     st = read_json(&m->texts[TEXT_DIT], path, part, "config.json", false);
     if (st != OK) {
-        fail_hint("MODEL is a folder that holds transformer/, vae/ and scheduler/, or a DiT file");
+        fail_hint("MODEL is a folder with transformer/, vae/ and scheduler/, or a DiT file");
         goto done;
     }
     TRY(read_origin(m, request, path));
@@ -476,7 +477,7 @@ static status infer_vae(vae_config *c, const weights *w)
     }
     if (c->layers_per_block < 1 || c->latent_channels > 64 || c->out_channels != 3)
         return fail(ERR_FORMAT,
-                    "%s: not a KL-VAE of pictures: %d resnets a level, %d latent and "
+                    "%s: not a KL-VAE of pictures: %d resnets per level, %d latent and "
                     "%d picture channels",
                     w->file.path, c->layers_per_block + 1, c->latent_channels, c->out_channels);
 done:
@@ -524,9 +525,9 @@ static status open_vae_weights_of(model *m, const char *folder, const char *vari
 /* Fails because neither --vae nor MODEL has a VAE. */
 static status fail_no_vae(const char *path, bool named)
 {
-    fail(ERR_FILE, "%s: holds no vae/ folder%s", path, named ? ", and is no VAE's" : "");
+    fail(ERR_FILE, "%s: has no vae/ folder%s", path, named ? ", and is not a VAE" : "");
     fail_hint(named ? "a VAE is a folder with config.json and weights, or a file"
-                    : "name a VAE: --vae FOLDER or FILE");
+                    : "add --vae FOLDER or FILE");
     return ERR_FILE;
 }
 
@@ -587,7 +588,7 @@ static status check_together(const model *m)
         return fail(ERR_FORMAT, "%s: the VAE has %d latent channels, the transformer %d",
                     m->vae_weights.file.path, m->vae.latent_channels, m->dit.in_channels);
     if (side > LARGEST_SIDE)
-        return fail(ERR_LIMIT, "%s: draws pictures of %d pixels a side, expected at most %d",
+        return fail(ERR_LIMIT, "%s: draws pictures of %d pixels per side, expected at most %d",
                     m->path, side, LARGEST_SIDE);
     return OK;
 }

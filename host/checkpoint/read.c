@@ -14,7 +14,7 @@ status read_open(reader *r, const char *json, const char *path)
     status st = json_read(&r->root, json, strlen(json), path, NULL);
     if (st != OK) return st;
     if (!json_is_object(r->root))
-        return fail(ERR_FORMAT, "%s: holds no JSON object ({...}) at the top level", path);
+        return fail(ERR_FORMAT, "%s: has no JSON object ({...}) at the top level", path);
     return OK;
 }
 

@@ -239,7 +239,7 @@ static bool find_unread(const states *s, char key[80], char why[100])
         /* averages in a VAE's file usually belong to another network */
         if (s->kind == &state_vae && !strstr(e->full, "decoder")) continue;
         show_key(key, e->full);
-        snprintf(why, 100, "of another network, or not whole");
+        snprintf(why, 100, "of another network, or incomplete");
         return true;
     }
     return false;
@@ -279,15 +279,15 @@ static status fail_none(const states *s)
     else
         snprintf(anchors, sizeof anchors, "%s is missing", k->anchors[0]);
     TRY(list_keys(&keys, s));
-    st = fail(ERR_FORMAT, "%s: no %s: %s%s%s%s%s; it holds %s", s->file->path, k->what, anchors,
+    st = fail(ERR_FORMAT, "%s: no %s: %s%s%s%s%s; it contains %s", s->file->path, k->what, anchors,
               unread ? "; \"" : "", unread ? key : "", unread ? "\" is " : "", unread ? why : "",
               keys.data);
     bool object = false;
     for (size_t i = 0; i < s->file->n_keys; i++) object |= s->file->keys[i].kind == KEY_OBJECT;
     if (k == &state_dit && tensor_find(s->file, state_vae.anchors[0]))
-        fail_hint("it is a VAE: --vae takes it");
+        fail_hint("it is a VAE: use --vae");
     else if (unread || object)
-        fail_hint("what is read are tensors by name: torch.save(model.state_dict(), ...)");
+        fail_hint("expected tensors by name: torch.save(model.state_dict(), ...)");
 done:
     text_free(&keys);
     return st;
@@ -312,7 +312,7 @@ static status check_adapters(const states *s)
     }
     if (!n) return OK;
     fail(ERR_FORMAT,
-         "%s: holds an adapter's tensors (%zu, such as %.200s), which are not merged "
+         "%s: contains tensors of an adapter (%zu, such as %.200s), which are not merged "
          "into the weights",
          s->file->path, n, first->full);
     fail_hint("merge them before saving: PEFT's merge_and_unload()");
@@ -341,10 +341,10 @@ static status fail_wanted(const states *s)
         snprintf(unread, sizeof unread, " that can be taken, since \"%s\" is %s", key, why);
     TRY(list_groups(&held, s, NULL));
     if (ema || !strcmp(s->wanted, "raw"))
-        st = fail(ERR_USAGE, "--weights %s: %s holds no %s weights%s; it holds %s", s->wanted,
+        st = fail(ERR_USAGE, "--weights %s: %s holds no %s weights%s; it contains %s", s->wanted,
                   s->file->path, ema ? "averaged" : "raw", unread, held.data);
     else
-        st = fail(ERR_USAGE, "--weights %.100s: %s has no such key with a %s below; it holds %s",
+        st = fail(ERR_USAGE, "--weights %.100s: %s has no such key with a %s below; it contains %s",
                   s->wanted, s->file->path, s->kind->what, held.data);
 done:
     text_free(&held);
@@ -357,7 +357,7 @@ static status fail_ambiguous(const states *s, const state_group *a, const state_
     char x[80], y[80];
     show_key(x, a->key);
     show_key(y, b->key);
-    fail(ERR_FORMAT, "%s: holds two networks, %.200s and %.200s", s->file->path,
+    fail(ERR_FORMAT, "%s: contains two networks, %.200s and %.200s", s->file->path,
          s->file->tensors[s->entries[a->first].at].name,
          s->file->tensors[s->entries[b->first].at].name);
     fail_hint("choose: --weights %s or --weights %s", x, y);
@@ -400,7 +400,7 @@ static status describe_others(text *t, const states *s)
     if (s->n_groups < 2) return OK;
     for (size_t i = 0; i < s->n_groups; i++)
         if (&s->groups[i] != s->taken) other = &s->groups[i];
-    TRY(text_append(t, "; it also holds "));
+    TRY(text_append(t, "; it also contains "));
     TRY(list_groups(t, s, s->taken));
     if (s->wanted) goto done;
     bool averaged = s->taken->class == STATE_AVERAGED;
@@ -421,7 +421,7 @@ static status describe_rest(text *t, const states *s)
         TRY(text_append(t, ", not averaged, from \"%s\"", key));
     }
     if (s->taken->class != STATE_AVERAGED && find_unread(s, key, why))
-        TRY(text_append(t, "; averaged weights are not taken: \"%s\" is %s", key, why));
+        TRY(text_append(t, "; averaged weights are not used: \"%s\" is %s", key, why));
     if (s->n_skipped)
         TRY(text_append(t, "; skips %s* (%zu tensor%s, %s)", s->kind->skipped, s->n_skipped,
                         s->n_skipped > 1 ? "s" : "", s->kind->skipped_why));

@@ -70,8 +70,8 @@ static status take_over(tensor_file *file, tensor_file *from)
 static status check_name(const char *name, const char *path)
 {
     if (name && *name && !strchr(name, '/') && strcmp(name, ".") && strcmp(name, "..")) return OK;
-    return fail(ERR_FORMAT, "%s: weight_map names \"%.100s\", expected a file beside it", path,
-                name ? name : "");
+    return fail(ERR_FORMAT, "%s: weight_map names \"%.100s\", expected a file in the same folder",
+                path, name ? name : "");
 }
 
 static status open_shard(tensor_file *file, const char *name)
@@ -118,7 +118,7 @@ static status open_index(tensor_file *file, const char *path)
     TRY(json_read(&root, json, strlen(json), path, NULL));
     json_t *map = json_object_get(root, "weight_map");
     if (!json_is_object(map) || json_object_size(map) == 0)
-        TRY(fail(ERR_FORMAT, "%s: holds no weight_map, expected an index of weights", path));
+        TRY(fail(ERR_FORMAT, "%s: has no weight_map, expected an index of weights", path));
     TRY(open_shards(file, map));
     TRY(tensor_file_sort(file));
     for (void *i = json_object_iter(map); i; i = json_object_iter_next(map, i))

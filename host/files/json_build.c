@@ -47,7 +47,7 @@ status json_build_read(json_build *b, const char *json, const char *path, const 
     *b = (json_build){0};
     take_failure(b, json_read(&b->root, json, strlen(json), path, part));
     if (b->root && !json_is_object(b->root))
-        take_failure(b, fail(ERR_FORMAT, "%s: holds no JSON object ({...})", path));
+        take_failure(b, fail(ERR_FORMAT, "%s: has no JSON object ({...})", path));
     return b->st;
 }
 
@@ -111,7 +111,7 @@ void json_put_text(json_build *b, json_t *in, const char *key, const char *value
 {
     if (!text_is_utf8(value))
         take_failure(
-            b, fail(ERR_FORMAT, "%.80s: \"%.80s\" is not UTF-8", key ? key : "an item", value));
+            b, fail(ERR_FORMAT, "%.80s: \"%.80s\" is not UTF-8", key ? key : "an element", value));
     else
         put(b, in, key, json_string(value));
 }
@@ -135,7 +135,7 @@ void json_put_name(json_build *b, json_t *in, const char *key, const char *value
 void json_put_json(json_build *b, json_t *in, const char *key, const char *json)
 {
     json_t *value = NULL;
-    status st = json_read(&value, json, strlen(json), key ? key : "an item", NULL);
+    status st = json_read(&value, json, strlen(json), key ? key : "an element", NULL);
     take_failure(b, st);
     if (st == OK) put(b, in, key, value);
 }

@@ -96,13 +96,13 @@ static status read_shape(header *h, cursor *c, const char *path)
     while (!take(c, ')')) {
         size_t number;
         if (!comma || !take_number(c, &number, &fits))
-            return fail(ERR_FORMAT, "%s: header: shape holds more than whole numbers", path);
+            return fail(ERR_FORMAT, "%s: header: shape has elements that are not integers", path);
         if (h->n_dims == NPY_MAX_DIMS)
             return fail(ERR_FORMAT, "%s: has more than %d dimensions", path, NPY_MAX_DIMS);
         h->dims[h->n_dims++] = number;
         comma = take(c, ',');
     }
-    if (!fits) return fail(ERR_FORMAT, "%s: header: shape is beyond 64 bits", path);
+    if (!fits) return fail(ERR_FORMAT, "%s: header: shape exceeds 64 bits", path);
     if (h->n_dims == 1 && !comma)
         return fail(ERR_FORMAT, "%s: header: shape is a number, expected a tuple", path);
     h->has_shape = true;
@@ -138,11 +138,11 @@ static status read_item(header *h, cursor *c, const char *path)
 {
     char key[WORD_BYTES];
     if (!take_string(c, key) || !take(c, ':'))
-        return fail(ERR_FORMAT, "%s: header is no dictionary as numpy writes it", path);
+        return fail(ERR_FORMAT, "%s: header is not a dictionary as numpy writes it", path);
     bool type = strcmp(key, "descr") == 0, order = strcmp(key, "fortran_order") == 0;
     bool shape = strcmp(key, "shape") == 0;
     if ((type && h->has_type) || (order && h->has_order) || (shape && h->has_shape))
-        return fail(ERR_FORMAT, "%s: header: %s is there twice", path, key);
+        return fail(ERR_FORMAT, "%s: header: %s occurs twice", path, key);
     if (type) return read_type(h, c, path);
     if (order) return read_order(h, c, path);
     if (shape) return read_shape(h, c, path);
@@ -153,7 +153,7 @@ static status read_header(header *h, cursor c, const char *path)
 {
     bool comma = true;
     if (!take(&c, '{'))
-        return fail(ERR_FORMAT, "%s: header is no dictionary as numpy writes it", path);
+        return fail(ERR_FORMAT, "%s: header is not a dictionary as numpy writes it", path);
     while (!take(&c, '}')) {
         if (!comma) return fail(ERR_FORMAT, "%s: header: expected ',' or '}'", path);
         status st = read_item(h, &c, path);

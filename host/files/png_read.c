@@ -51,7 +51,7 @@ static status check_head(png_file *f)
     if (width < 1 || height < 1 || width > LARGEST_SIDE || height > LARGEST_SIDE ||
         (uint64_t)width * height > MOST_PIXELS)
         return fail(ERR_LIMIT,
-                    "%s: a picture of %lu x %lu, expected 1 to %d a side and at most %d "
+                    "%s: a picture of %lu x %lu, expected 1 to %d per side and at most %d "
                     "million pixels",
                     f->path, (unsigned long)width, (unsigned long)height, LARGEST_SIDE,
                     MOST_PIXELS >> 20);
@@ -69,7 +69,7 @@ static status take_head(png_file *f, const png_chunk *c)
     enum { DEPTH, COLOUR, COMPRESSION, FILTER, INTERLACE };
     const unsigned char *p = c->data + 8; /* after width and height */
     if (p[COLOUR] > 6 || !p[DEPTH] || !strchr(depths[p[COLOUR]], p[DEPTH]))
-        return png_damaged(f, "IHDR has colour type %d with %d bits a sample, which PNG does not",
+        return png_damaged(f, "IHDR has colour type %d with %d bits per sample, which PNG does not",
                            p[COLOUR], p[DEPTH]);
     if (p[COMPRESSION] || p[FILTER] || p[INTERLACE] > 1)
         return png_damaged(f,
@@ -88,7 +88,7 @@ static status take_palette(png_file *f, const png_chunk *c, int *n_colours)
     if (c->size % 3 || c->size < 3 || c->size > 768 || f->data_at || *n_colours)
         return png_damaged(f,
                            "chunk PLTE at byte %zu: %zu bytes, expected one palette of 1 to 256 "
-                           "colours of 3 before the pixels",
+                           "colours (3 bytes each) before the pixels",
                            c->at, c->size);
     *n_colours = (int)c->size / 3;
     for (int i = 0; i < *n_colours; i++) memcpy(f->palette[i], c->data + 3 * i, 3);
@@ -122,7 +122,8 @@ static status take_chunk(png_file *f, const png_chunk *c, int *n_colours, bool l
         return f->data_at ? OK : png_damaged(f, "it has no chunk IDAT, which holds the pixels");
     if (!png_chunk_is(c, "IDAT")) {
         if (c->name[0] & ANCILLARY) return OK;
-        return png_damaged(f, "chunk %.4s at byte %zu is not known here", c->name, c->at);
+        return png_damaged(f, "chunk %.4s at byte %zu is an unknown critical chunk", c->name,
+                           c->at);
     }
     if (!f->data_at)
         f->data_at = c->at;

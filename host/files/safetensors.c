@@ -170,7 +170,7 @@ static status read_offsets(extent *place, const tensor *t, size_t bytes, const j
                     t->name, place->begin, place->end);
     if (place->end > data_size)
         return fail(ERR_FORMAT,
-                    "%s: tensor " NAME ": data_offsets [%zu,%zu] leave the file, "
+                    "%s: tensor " NAME ": data_offsets [%zu,%zu] exceed the file, "
                     "expected at most %zu; cut short?",
                     path, t->name, place->begin, place->end, data_size);
     if (place->end - place->begin != bytes) {
@@ -257,7 +257,7 @@ static status check_extents(extent *places, size_t n, size_t data_size, const ch
         end = p->end;
     }
     if (end != data_size)
-        return fail(ERR_FORMAT, "%s: %zu bytes are left over behind the last tensor, expected none",
+        return fail(ERR_FORMAT, "%s: %zu bytes are left over after the last tensor, expected none",
                     path, data_size - end);
     return OK;
 }

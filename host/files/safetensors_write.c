@@ -35,7 +35,7 @@ static status put_table(json_build *b, json_t *header, const tensor *table, size
     for (size_t i = 0; i < n; i++) {
         size_t bytes = elements(&table[i]) * dtype_bytes(table[i].type);
         if (table[i].type > DTYPE_BF16 || json_object_get(header, table[i].name))
-            return fail(ERR_FORMAT, "tensor %.200s is there twice, or its type cannot be written",
+            return fail(ERR_FORMAT, "tensor %.200s occurs twice, or its type cannot be written",
                         table[i].name);
         put_entry(b, header, &table[i], at, bytes);
         at += bytes;
@@ -112,7 +112,7 @@ status safetensors_append(safetensors_writer *w, const float *values, size_t cou
     if (count == 0) return OK;
     if (count > w->left)
         return fail(ERR_FORMAT, "%s: tensor %.200s: more values than its shape has", w->out.shown,
-                    w->at < w->n ? w->table[w->at].name : "behind the last");
+                    w->at < w->n ? w->table[w->at].name : "after the last");
     const tensor *t = &w->table[w->at];
     size_t size = dtype_bytes(t->type);
     for (size_t first = 0; first < count; first += PIECE) {

@@ -36,7 +36,7 @@ status tensor_file_sort(tensor_file *file)
     if (file->n_tensors) qsort(file->tensors, file->n_tensors, sizeof *file->tensors, by_name);
     for (size_t i = 1; i < file->n_tensors; i++)
         if (strcmp(file->tensors[i - 1].name, file->tensors[i].name) == 0)
-            return fail(ERR_FORMAT, "%s: tensor %.200s is there twice", file->path,
+            return fail(ERR_FORMAT, "%s: tensor %.200s occurs twice", file->path,
                         file->tensors[i].name);
     return OK;
 }

@@ -135,12 +135,12 @@ static status read_storage(const reading *r, storage *s, const pickle_node *pers
     if (id->kind != PICKLE_TUPLE || id->n_items < 5 || item(r, id, 0)->kind != PICKLE_TEXT ||
         !pickle_text_is(item(r, id, 0)->text, "storage") || item(r, id, 1)->kind != PICKLE_CLASS ||
         item(r, id, 2)->kind != PICKLE_TEXT || item(r, id, 4)->kind != PICKLE_INT)
-        return fail(ERR_FORMAT, "%s: pickle: a persistent id that is no storage", r->path);
+        return fail(ERR_FORMAT, "%s: pickle: a persistent id that is not a storage", r->path);
     *s = (storage){.key = item(r, id, 2)->text};
     pickle_span name = item(r, id, 1)->text;
     while (s->type < N_TYPES && !pickle_text_is(name, types[s->type].storage)) s->type++;
     if (s->type == N_TYPES)
-        return fail(ERR_FORMAT, "%s: pickle: storage %.*s is a %.*s, which is not known", r->path,
+        return fail(ERR_FORMAT, "%s: pickle: storage %.*s is a %.*s, an unknown type", r->path,
                     TEXT(s->key), TEXT(name));
     int64_t count = item(r, id, 4)->integer;
     if (count < 0 || (uint64_t)count > SIZE_MAX ||
@@ -149,8 +149,10 @@ static status read_storage(const reading *r, storage *s, const pickle_node *pers
                     (long long)count);
     s->count = (size_t)count;
     if (id->n_items > 5 && item(r, id, 5)->kind != PICKLE_OTHER)
-        return fail(ERR_FORMAT, "%s: pickle: storage %.*s is a view of another: too old a file",
-                    r->path, TEXT(s->key));
+        return fail(
+            ERR_FORMAT,
+            "%s: pickle: storage %.*s is a view of another; files this old are not supported",
+            r->path, TEXT(s->key));
     return OK;
 }
 
@@ -225,7 +227,7 @@ static status place_tensor(const reading *r, tensor *t, const storage *s, int64_
         good = size_mul(t->dims[i] - 1, t->strides[i], &reach) && size_add(last, reach, &last);
     text_shape(shape, sizeof shape, t->dims, t->n_dims);
     if (!good || (t->count && last >= s->count) || (size_t)first > s->count)
-        return fail(ERR_FORMAT, "%s: tensor %.200s of shape %s leaves its storage of %zu elements",
+        return fail(ERR_FORMAT, "%s: tensor %.200s of shape %s exceeds its storage of %zu elements",
                     r->path, t->name, shape, s->count);
     if (t->count > s->count)
         return fail(ERR_FORMAT,
@@ -431,10 +433,10 @@ static status read_tensors(reading *r)
         return st == OK ? tensor_file_sort(r->file) : st;
     }
     if (object_class(r, class, root))
-        fail(ERR_FORMAT, "%s: holds no state dictionary, but a pickled %s", r->path, class);
+        fail(ERR_FORMAT, "%s: has no state dictionary, only a pickled %s", r->path, class);
     else
-        fail(ERR_FORMAT, "%s: holds no state dictionary: tensors by name", r->path);
-    fail_hint("a whole pickled module is none: torch.save(model.state_dict(), ...)");
+        fail(ERR_FORMAT, "%s: has no state dictionary (tensors by name)", r->path);
+    fail_hint("save the state dictionary, not the module: torch.save(model.state_dict(), ...)");
     return ERR_FORMAT;
 }
 
@@ -515,7 +517,7 @@ status torch_read_archive(tensor_file *file, const file_map *map, const char *pa
     TRY(find_pickle(&z, &pickled, &prefix, path));
     TRY(find_part(&z, &order, pickled, prefix, "byteorder", (pickle_span){"", 0}));
     if (order && (order->size != 6 || memcmp(order->data, "little", 6) != 0))
-        TRY(fail(ERR_FORMAT, "%s: its byte order is not little", path));
+        TRY(fail(ERR_FORMAT, "%s: its byte order is not little-endian", path));
     TRY(pickle_read(&r.p, pickled->data, pickled->size, path, NULL));
     TRY(list_storages(&r));
     TRY(place_storages(&r, &z, pickled, prefix));
@@ -562,13 +564,13 @@ static status check_system(const file_map *map, size_t *at, const char *path)
     status st = OK;
     TRY(next_pickle(&r.p, map, at, path));
     if (node(&r, r.p.root)->kind != PICKLE_INT || node(&r, r.p.root)->integer != 1001)
-        TRY(fail(ERR_FORMAT, "%s: torch.save of another version than 1001", path));
+        TRY(fail(ERR_FORMAT, "%s: the format of torch.save is not version 1001", path));
     pickle_free(&r.p);
     TRY(next_pickle(&r.p, map, at, path));
     const pickle_node *system = node(&r, r.p.root);
     const pickle_node *little = is_dictionary(system) ? get(&r, system, "little_endian") : NULL;
     if (!little || little->kind != PICKLE_INT || little->integer != 1)
-        TRY(fail(ERR_FORMAT, "%s: its byte order is not little", path));
+        TRY(fail(ERR_FORMAT, "%s: its byte order is not little-endian", path));
 done:
     pickle_free(&r.p);
     return st;
@@ -579,14 +581,14 @@ static status place_stream(reading *r, const reading *keys, const file_map *map,
 {
     const pickle_node *list = node(keys, keys->p.root);
     if (list->kind != PICKLE_LIST)
-        return fail(ERR_FORMAT, "%s: pickle: its storages' keys are no list", r->path);
+        return fail(ERR_FORMAT, "%s: pickle: the keys of its storages are not a list", r->path);
     for (size_t i = 0; i < list->n_items; i++) {
         const pickle_node *key = item(keys, list, i);
         storage *s = key->kind == PICKLE_TEXT ? find_storage(r, key->text) : NULL;
         if (!s || s->data)
-            return fail(ERR_FORMAT, "%s: storage %zu of the file is not the pickle's", r->path, i);
+            return fail(ERR_FORMAT, "%s: storage %zu of the file is not in the pickle", r->path, i);
         if (map->size - at < 8 || map->size - at - 8 < s->bytes)
-            return fail(ERR_FORMAT, "%s: storage %.*s leaves the file; cut short?", r->path,
+            return fail(ERR_FORMAT, "%s: storage %.*s exceeds the file; cut short?", r->path,
                         TEXT(s->key));
         uint64_t count = 0;
         for (int k = 7; k >= 0; k--) count = count << 8 | map->data[at + (size_t)k];
@@ -597,7 +599,7 @@ static status place_stream(reading *r, const reading *keys, const file_map *map,
         at += 8 + s->bytes;
     }
     if (at != map->size)
-        return fail(ERR_FORMAT, "%s: %zu bytes are left over behind the last storage", r->path,
+        return fail(ERR_FORMAT, "%s: %zu bytes are left over after the last storage", r->path,
                     map->size - at);
     return OK;
 }

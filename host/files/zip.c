@@ -112,7 +112,7 @@ static status read_local(const archive *a, zip_entry *e, uint64_t place, uint64_
     const unsigned char *local = a->data + place;
     uint64_t n_name = load(local + 26, 2), before = LOCAL + n_name + load(local + 28, 2);
     if (before > limit - place || size > limit - place - before)
-        return fail(ERR_FORMAT, "%s: zip archive: entry %.*s leaves the file; cut short?", a->path,
+        return fail(ERR_FORMAT, "%s: zip archive: entry %.*s exceeds the file; cut short?", a->path,
                     NAME(e));
     if (n_name != e->name_length || memcmp(local + LOCAL, e->name, e->name_length) != 0)
         return fail(ERR_FORMAT, "%s: zip archive: entry %.*s has two names", a->path, NAME(e));
@@ -141,7 +141,7 @@ static status read_entry(const archive *a, zip_entry *e, const unsigned char *ce
     if (method != 0 || packed != size) {
         fail(ERR_FORMAT, "%s: zip archive: entry %.*s is compressed, expected stored ones", a->path,
              NAME(e));
-        fail_hint("PyTorch itself compresses nothing: save it again with torch.save");
+        fail_hint("PyTorch does not compress: save it again with torch.save");
         return ERR_FORMAT;
     }
     return read_local(a, e, place, size, limit);
@@ -173,7 +173,7 @@ static status check_entries(const archive *a, zip *z)
     if (z->n) qsort(z->entries, z->n, sizeof *z->entries, by_name);
     for (size_t i = 1; i < z->n; i++)
         if (by_name(&z->entries[i - 1], &z->entries[i]) == 0)
-            return fail(ERR_FORMAT, "%s: zip archive: entry %.*s is there twice", a->path,
+            return fail(ERR_FORMAT, "%s: zip archive: entry %.*s occurs twice", a->path,
                         NAME(&z->entries[i]));
     return OK;
 }

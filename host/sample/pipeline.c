@@ -236,7 +236,7 @@ static status allocate(run *r)
     for (int i = 0; i < 2; i++)
         TRY(memory_alloc(&r->host_noise[i], drawn, sizeof *r->host_noise[i]));
     TRY(buffer_create(r->d, &r->latents, values, "latents"));
-    if (r->plan.keeps) TRY(buffer_create(r->d, &r->kept, values, "what a step keeps"));
+    if (r->plan.keeps) TRY(buffer_create(r->d, &r->kept, values, "the tensor that a step keeps"));
     TRY(buffer_create(r->d, &r->noise, values, "noise"));
     TRY(buffer_create(r->d, &r->prediction,
                       items * picture_values(r) / (size_t)r->m->dit.in_channels *
@@ -244,7 +244,7 @@ static status allocate(run *r)
                       "predictions"));
     TRY(buffer_create(r->d, &r->table, steps * STEP_ROW_FLOATS, "the sampler's table"));
     TRY(buffer_create(r->d, &r->rows, (size_t)r->n_groups * items, "modulation rows"));
-    TRY(buffer_create(r->d, &r->flag, 1, "the check"));
+    TRY(buffer_create(r->d, &r->flag, 1, "the flag of finite latents"));
     fill_table(r, table);
     TRY(buffer_upload(r->d, r->table, 0, table, steps * STEP_ROW_FLOATS));
     TRY(buffer_upload(r->d, r->rows, 0, r->host_rows, (size_t)r->n_groups * items));
@@ -467,7 +467,7 @@ status run_step(run *r, int step)
     if (flag) {
         st = fail(ERR_DEVICE, "step %d of %d: the latents are no longer finite numbers", step + 1,
                   r->plan.n_rows);
-        fail_hint("ditcl check shows whether this device computes right");
+        fail_hint("run ditcl check to see whether this device computes correctly");
     }
 done:
     if (st == ERR_LOST) fail_in(st, "step %d of %d", step + 1, r->plan.n_rows);

@@ -92,7 +92,7 @@ status rng_source_check(const rng_source *source, size_t n)
     if (source->processors > 0 || n <= same_everywhere) return OK;
     fail(ERR_USAGE, "--rng %s: GPUs draw %zu values at once in an order that depends on their size",
          cuda_name, n);
-    fail_hint("name its multiprocessors, and the threads of each where that is not 2048: "
+    fail_hint("give the GPU's multiprocessors, and the threads of each if not 2048: "
               "--rng torch-cuda:108 or torch-cuda:68x1536");
     return ERR_USAGE;
 }

@@ -65,9 +65,10 @@ static status check_rows(const schedule *s)
                              r->keep_x0, r->keep_eps, r->keep_x,  r->signal,  r->spread};
         for (size_t k = 0; k < sizeof all / sizeof *all; k++)
             if (!float_is_finite(all[k]))
-                return fail(ERR_FORMAT,
-                            "the scheduler's values leave no finite coefficients at timestep %g",
-                            (double)r->timestep);
+                return fail(
+                    ERR_FORMAT,
+                    "the scheduler's values give coefficients that are not finite at timestep %g",
+                    (double)r->timestep);
     }
     return OK;
 }
@@ -118,7 +119,8 @@ status schedule_begin(schedule *s, int row)
     if (row < 0 || row >= s->n_rows)
         return fail(ERR_USAGE, "step %d: there are only %d", row, s->n_rows);
     schedule_row *r = &s->rows[row];
-    if (r->between) return fail(ERR_USAGE, "step %d is the second half of one", row);
+    if (r->between)
+        return fail(ERR_USAGE, "step %d is the second evaluation of a step: choose another", row);
     r->to_x0 += r->to_kept; /* use this x0 as the last one, which makes a step of first order */
     r->to_kept = 0;
     return OK;

@@ -133,7 +133,7 @@ static status check_variance(const sampling *q)
                                 "channels (out_channels must be twice in_channels)");
     if (q->config.variance == VARIANCE_FIXED_LARGE_LOG)
         return fail(ERR_FORMAT, "variance_type fixed_large_log is not supported: its DDPM step "
-                                "takes the root of a negative number");
+                                "takes the square root of a negative number");
     return OK;
 }
 
@@ -145,7 +145,7 @@ static status check_inverse(const sampling *q)
                                 "trailing");
     if (q->config.predicts == PREDICT_SAMPLE && q->config.set_alpha_to_one)
         return fail(ERR_FORMAT, "prediction_type sample with set_alpha_to_one cannot be inverted: "
-                                "there is no noise to be found in the first step");
+                                "the first step has no noise to recover");
     return OK;
 }
 

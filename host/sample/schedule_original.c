@@ -55,7 +55,7 @@ static status mark_strided(unsigned char *kept, const sampling *q)
         for (int t = 0; t < n_train; t += stride) kept[t] = 1;
         return OK;
     }
-    return fail(ERR_USAGE, "steps %s: no whole stride through %d timesteps gives %d of them",
+    return fail(ERR_USAGE, "steps %s: no integer stride through %d timesteps gives %d of them",
                 q->steps, n_train, q->n_steps);
 }
 

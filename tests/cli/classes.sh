@@ -120,7 +120,7 @@ expect 0 "3, no null class" info keep/args.safetensors --heads 1
 cut args.safetensors 0 3 args.num_classes=3 args.class_dropout_prob=0.1
 expect 1 "num_classes 3 and class_dropout_prob 0.1, but the label table has 3 rows, expected 4" \
     info keep/args.safetensors --heads 1
-says "--num-classes N says it instead" err
+says "--num-classes N overrides it" err
 expect 0 "3, no null class" info keep/args.safetensors --heads 1 --num-classes 3
 # an unconditional model may count no class
 cut args.safetensors 1 2 args.num_classes=0 args.class_dropout_prob=0.1

@@ -150,7 +150,7 @@ expect 2 "0 to 1024" kernels --out keep/kernels --local-memory 1025
 expect 2 "256" kernels --out keep/kernels --work-group 256x
 expect 1 "no such model" kernels not-there --out keep/kernels
 [ -e keep/kernels/index.tsv ] && problem "kernels: an index after a failure"
-expect 1 "cannot make this folder" kernels --out out/kernels
+expect 1 "cannot create this folder" kernels --out out/kernels
 expect 1 "/proc" kernels --out /proc/kernels
 expect 0 " kernels in keep/kernels" kernels "$model" --out keep/kernels --sets known
 sed 1d keep/kernels/index.tsv | cut -f 1,3 | while read -r source name; do

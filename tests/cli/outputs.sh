@@ -135,7 +135,7 @@ if [ -f "$faults" ]; then
     faulty "fchmod EPERM .; fchown EPERM ." 0 "" $one --out new.png
     is new.png "$(printf '%o' $((0666 & ~$(umask))))" %a
     made new.png
-    faulty "mkdir EROFS DIR" 1 "DIR: cannot make this folder: Read-only file system" kernels --out DIR
+    faulty "mkdir EROFS DIR" 1 "DIR: cannot create this folder: Read-only file system" kernels --out DIR
 
     # ---- errors of disks: the reason, the old file, and nothing else ----
     echo old >keep/old.png
@@ -168,19 +168,19 @@ if [ -f "$faults" ]; then
     for reason in EBUSY EXDEV EPERM; do
         LD_PRELOAD=$faults FILE_FAULTS="rename $reason .png" "$ditcl" $one -n 2 --out p%d.png --latents-out l.npy 2>err
         code=$?
-        folder=$(sed -n 's/.*what is finished is kept in //p' err)
+        folder=$(sed -n 's/.*finished files are kept in //p' err)
         [ $code -eq 1 ] || problem "rename $reason: exit code $code"
         for i in 0 1; do
             cmp -s "$folder/p$i.png" keep/p$i.png || problem "rename $reason: p$i.png is lost: $(cat err)"
         done
         [ -s l.npy ] || problem "rename $reason: l.npy is lost"
         LD_PRELOAD=$faults FILE_FAULTS="rename $reason ." "$ditcl" $one --out q.png 2>>err
-        folder=$(sed -n 's/.*what is finished is kept in //p' err | tail -n 1)
+        folder=$(sed -n 's/.*finished files are kept in //p' err | tail -n 1)
         "$ditcl" $one --out r.png # another run does not take it for a left-over
         cmp -s "$folder/q.png" r.png || problem "rename $reason of all: q.png is lost: $(cat err)"
         rm -r l.npy r.png ditcl-kept-* "$folder"
         LD_PRELOAD=$faults FILE_FAULTS="rename $reason new" "$ditcl" convert "$original" new --vae "$model" --heads 1 2>err
-        folder=$(sed -n 's/.*what is finished is kept in //p' err)
+        folder=$(sed -n 's/.*finished files are kept in //p' err)
         "$ditcl" info "$folder/new" >out || problem "rename $reason: the model is lost"
         rm -r ditcl-kept-*
         clean

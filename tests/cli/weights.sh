@@ -35,7 +35,7 @@ cmp -s keep/ema.npy keep/raw.npy && problem "raw and averaged weights draw the s
 for file in "$trainers"/both*; do
     name=$(basename "$file")
     takes ema "$name: takes \"" "$file" $tiny
-    says '(averaged weights); it also holds "' err
+    says '(averaged weights); it also contains "' err
     takes raw "" "$file" $tiny --weights raw
     takes ema "" "$file" $tiny --weights ema
 done
@@ -58,15 +58,15 @@ expect 0 "" sample "$trainers/ema.safetensors" $tiny --out x.png
 grep -qa "weights" x.png && problem "a picture says which weights of one kind"
 rm x.png
 
-expect 2 'no averaged weights; it holds "module"' sample "$trainers/raw-deepspeed.pt" $tiny \
+expect 2 'no averaged weights; it contains "module"' sample "$trainers/raw-deepspeed.pt" $tiny \
     --weights ema
 expect 2 'since "ema.shadow_params" is a list' sample "$trainers/raw-nameless.pt" $tiny \
     --weights ema
-expect 2 'no such key with a DiT below; it holds "ema" (averaged weights) and "model"' \
+expect 2 'no such key with a DiT below; it contains "ema" (averaged weights) and "model"' \
     sample "$trainers/both-dit.pt" $tiny --weights opt
 expect 1 "of type float8_e4m3fn, as are" sample "$trainers/not-fp8.pt" $tiny
 expect 1 "of type qint8, as are" sample "$trainers/not-quantized.pt" $tiny
-expect 1 'it holds "epoch", "loss"' sample "$trainers/not-none.pt" $tiny
+expect 1 'it contains "epoch", "loss"' sample "$trainers/not-none.pt" $tiny
 expect 1 "a pickled Unknown" sample "$trainers/not-module.pt" $tiny
 expect 1 "an adapter's tensors" sample "$trainers/not-adapter.pt" $tiny
 expect 1 "it is a VAE: --vae" sample "$plain/vae" $tiny
@@ -76,7 +76,7 @@ expect 0 'takes "ema" (averaged weights)' convert "$trainers/both-dit.pt" a.safe
 expect 0 "" convert "$trainers/ema.safetensors" b.safetensors --heads 2
 cmp -s a.safetensors b.safetensors || problem "convert does not take the averaged weights"
 rm a.safetensors b.safetensors
-expect 0 'takes "model"; it also holds "ema" (averaged weights)' \
+expect 0 'takes "model"; it also contains "ema" (averaged weights)' \
     convert "$trainers/both-dit.pt" a.safetensors --heads 2 --weights model
 rm a.safetensors
 expect 0 "weights      ema (averaged); also held: model" info "$trainers/both-dit.pt" --heads 2
@@ -179,7 +179,7 @@ expect 2 "has only averaged weights in this variant" \
 expect 2 "there is bf16, non_ema" sample keep/here/several $short --variant fp16
 expect 2 "only a folder has variants" sample "$trainers/ema.safetensors" $tiny --variant fp16
 
-expect 1 "holds no vae/ folder" sample keep/here/novae $short
+expect 1 "has no vae/ folder" sample keep/here/novae $short
 says "--vae FOLDER or FILE" err
 takes good "" keep/here/novae $short --vae keep/here/good
 takes good "" keep/here/hub/models--a--b $short
@@ -193,7 +193,7 @@ takes other "" a/b $short
 unset HF_HUB_CACHE
 HF_HOME=$work/keep/here takes other "" a/b $short
 expect 1 "huggingface-cli download a/b" sample a/b $short
-expect 1 "holds no snapshot" sample keep/here/hub/models--c--d $short
+expect 1 "has no snapshot" sample keep/here/hub/models--c--d $short
 expect 1 "inside: keep/here/run/checkpoints/0050000.safetensors" sample keep/here/run $short
 expect 1 "inside, such as keep/here/hub/models--c--d" sample keep/here/hub $short
 expect 1 "did you mean keep/here/good?" sample keep/here/goood $short
@@ -203,9 +203,9 @@ latents_of lone keep/here/lone $short --vae keep/here/good
 takes good "" keep/here/grown $short
 expect 1 "inside: keep/here/run2/snapshots/1.safetensors" sample keep/here/run2 $short
 takes lone "without a scheduler" keep/here/lone $short --vae keep/here/good
-takes lone "the folder above has its own" keep/here/other/transformer $short --vae keep/here/good
+takes lone "the parent folder has its own" keep/here/other/transformer $short --vae keep/here/good
 takes lone "" keep/here/trained $short --vae keep/here/good --weights raw
-expect 0 "takes transformer_ema/ (averaged weights); there is also transformer/: --weights raw" \
+expect 0 "uses transformer_ema/ (averaged weights); for transformer/ use --weights raw" \
     info keep/here/trained
 takes ema "" keep/here/accelerate $tiny
 cp "$trainers/raw.safetensors" keep/here/accelerate/model_1.safetensors
