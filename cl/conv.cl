@@ -20,8 +20,9 @@ kernel void conv_pack(global float *packed, global const float *stored, int in_c
 
 #define NR (NV * VEC)
 
-/* out, residual [N][H*W][Cout]; x [N][x_pixels][Cin]; weight as packed; bias [ceil(Cout / NR) *
- * NR]. RESIDUAL: 0 or 1. One work-item = PX neighbouring pixels, NR output channels. */
+/* out, residual [N][H*W][Cout]; x [N][x_pixels][Cin]; weight as packed; bias
+ * [ceil(Cout / NR) * NR]. RESIDUAL: 0 or 1. One work-item = PX neighbouring pixels, NR output
+ * channels. */
 kernel void conv3x3(global float *out, global const float *x, global const float *weight,
                     global const float *bias, global const float *residual, int height, int width,
                     int x_pixels, int in_channels, int out_channels)

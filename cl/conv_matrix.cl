@@ -159,8 +159,8 @@ enum { PIXELS = 48 };
 typedef struct {
     global float *out;
     global const float *bias, *residual;
-    int pitch, width, wide, channels,
-        left; /* wide: floats of a row of out; left: channels from the first one on */
+    /* wide: floats of a row of out; left: channels from the first one on */
+    int pitch, width, wide, channels, left;
     int y, x;
 } target;
 

@@ -274,8 +274,8 @@ conv_mma(global float *out, global const float *x, global const float *affine,
             weight += (size_t)ST * out_padded * ALL;
 #if DB
             if (tap + ST < 9 || c + CC < in_channels) fetch_weights(w_part, weight, me, out_padded);
-            stage = 1 - stage; /* the next barrier ends all reads of this buffer before it is
-                                  written again */
+            /* the next barrier ends all reads of this buffer before it is written again */
+            stage = 1 - stage;
 #endif
 #if DB > 1
             if (tap == 0 && c + CC < in_channels) {

@@ -124,8 +124,8 @@ INLINE void accumulate(V sum[MR][NV], global const element *a, const int at[MR],
     int k = 0;
     for (; k + KU <= depth; k += KU, a += KU, w += KU * NR, next += LINE) {
 #pragma unroll
-        for (int p = 0; p < LINES_AHEAD;
-             p++) /* one cache line each of the next tile's rows, in turn */
+        /* one cache line each of the next tile's rows, in turn */
+        for (int p = 0; p < LINES_AHEAD; p++)
             FETCH_NEAR(a + (MR + (k / KU * LINES_AHEAD + p) % MR) * K);
         FETCH_FAR(next);
 #pragma unroll
@@ -185,10 +185,11 @@ INLINE void tile(global float *out, global const element *a, global const elemen
         store_sums(out, rest, e.n, row, rows, column);
 }
 
-/* out [m][n] = [residual +] [gate *] activation(a [m][K] x weight^T + bias). weight [ceil(n /
- * NR)][K][NR] and bias [ceil(n / NR) * NR], padded with zeros. residual and gate as in epilogue.cl.
- * One work-group = one work-item = one panel x block_rows rows. The next work-group has the next
- * panel, so that the rows stay in the cache. KC is a multiple of KU, block_rows of MR. */
+/* out [m][n] = [residual +] [gate *] activation(a [m][K] x weight^T + bias). weight
+ * [ceil(n / NR)][K][NR] and bias [ceil(n / NR) * NR], padded with zeros. residual and gate as in
+ * epilogue.cl. One work-group = one work-item = one panel x block_rows rows. The next work-group
+ * has the next panel, so that the rows stay in the cache. KC is a multiple of KU, block_rows of MR.
+ */
 kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
 gemm_cpu(global float *out, global const element *a, global const element *weight,
          global const float *bias, global const float *residual, global const float *gate,

@@ -27,9 +27,8 @@
 #define A_ROW (MT + PAD)
 #define A_TILE (KT * A_ROW)
 #define B_TILE (KT * NT)
-#define COLUMN(j)                                                                                  \
-    (((j)*TX + tx) *                                                                               \
-     VEC) /* a work-item's j-th vector; neighbouring work-items read neighbouring vectors */
+/* a work-item's j-th vector; neighbouring work-items read neighbouring vectors */
+#define COLUMN(j) (((j)*TX + tx) * VEC)
 
 /* VEC weights from element `at` on. */
 #if IMAGE
@@ -245,8 +244,8 @@ INLINE void finish_rows(global float *out, V sum[MR][NV], epilogue e, int row, i
     }
 }
 
-/* out [m][n] = [residual +] [gate *] activation(a [m][depth] x weight^T + bias). weight [ceil(n /
- * PANEL)][padded_depth][PANEL], padded with zeros. residual and gate as in epilogue.cl.
+/* out [m][n] = [residual +] [gate *] activation(a [m][depth] x weight^T + bias). weight
+ * [ceil(n / PANEL)][padded_depth][PANEL], padded with zeros. residual and gate as in epilogue.cl.
  * Work-groups: (columns, rows) of tiles, parts of K. */
 #if SG
 SUBGROUP_SIZE(SG_SIZE)
@@ -313,8 +312,8 @@ gemm_gpu(global float *out, global const float *a, WEIGHTS weight, global const 
     KEEP_B(0);
     for (int k = from; k < end; k += KT, stage = 1 - stage) {
         bool more = k + KT < end;
-        barrier(CLK_LOCAL_MEM_FENCE); /* this buffer is complete, and all work-items have finished
-                                         with the other */
+        /* this buffer is complete, and all work-items have finished with the other */
+        barrier(CLK_LOCAL_MEM_FENCE);
         if (more) {
             FETCH_A(k + KT);
             FETCH_B(k + KT);

@@ -132,9 +132,8 @@ gemm_mma(global float *out, global const float *a, global const ushort *weight,
         accumulate(sum, (local const uint *)a_now + row * WORDS,
                    (local const uint *)b_now + wide * WORDS, lane, exchange);
 #if DB
-        stage =
-            1 -
-            stage; /* the next barrier ends all reads of this buffer before it is written again */
+        /* the next barrier ends all reads of this buffer before it is written again */
+        stage = 1 - stage;
 #endif
     }
     epilogue e = {bias,   residual, gate,      rows,    n,      residual_rows,

@@ -2,10 +2,10 @@
  * memory: each token is read from memory once, since later passes find it in the cache, and written
  * once. */
 
-/* out, x [N*T][D]. modulation: rows of `stride` floats; sample n has row first_row + rows[rows_at +
- * n]; shift and scale begin shift_at and scale_at floats into the row. D is a multiple of 4. A
- * second pass computes the variance around the mean, so that a large mean costs no digits. One
- * work-group = one token; with WG 1, one work-item = one token. */
+/* out, x [N*T][D]. modulation: rows of `stride` floats; sample n has row first_row +
+ * rows[rows_at + n]; shift and scale begin shift_at and scale_at floats into the row. D is a
+ * multiple of 4. A second pass computes the variance around the mean, so that a large mean costs no
+ * digits. One work-group = one token; with WG 1, one work-item = one token. */
 kernel void modulate(global float *out, global const float *x, global const float *modulation,
                      global const int *rows, int width, int tokens, int stride, int first_row,
                      int rows_at, int shift_at, int scale_at, float epsilon)

@@ -9,10 +9,8 @@ kernel __attribute__((reqd_work_group_size(WG, 1, 1))) void
 peak_fma(global float *out, float factor, float term, int n)
 {
     V sum[CHAINS], all = (V)(0.0f);
-    float mine =
-        term *
-        (float)get_global_id(
-            0); /* differs between work-items: a compiler could compute a common value once */
+    /* differs between work-items: a compiler could compute a common value once */
+    float mine = term * (float)get_global_id(0);
 #pragma unroll
     for (int i = 0; i < CHAINS; i++) sum[i] = (V)(mine + term * (float)(i + 1));
     for (int j = 0; j < n; j++)

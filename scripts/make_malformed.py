@@ -293,7 +293,7 @@ def missing_files(c):
     os.remove(path)
     os.mkfifo(path)  # must not be waited for
     os.makedirs(c.folder + "/nothing", exist_ok=True)
-    c.row("nothing", 1, "holds no model", "sample @/nothing --class 0 -q")
+    c.row("nothing", 1, "is not a model", "sample @/nothing --class 0 -q")
     c.row("no_such_model", 1, "no_such_model", "sample @/no_such_model --class 0 -q")
 
 

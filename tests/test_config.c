@@ -89,7 +89,7 @@ static void settled(schedule_config *out, const char *json, const char *class_na
 {
     schedule_config c;
     ck_assert_msg(config_parse_schedule(&c, json, "test", class_name) == OK, "%s", fail_line());
-    ck_assert_msg(config_settle_schedule(out, &c, c.sampler) == OK, "%s", fail_line());
+    ck_assert_msg(config_resolve_schedule(out, &c, c.sampler) == OK, "%s", fail_line());
     config_free_schedule(&c);
 }
 
@@ -282,7 +282,7 @@ START_TEST(test_refusal)
     else
         st = config_parse_schedule(&schedule, json, "some/config.json", NULL);
     if (st == OK && refusals[_i].kind == 's')
-        st = config_settle_schedule(&settled, &schedule, schedule.sampler);
+        st = config_resolve_schedule(&settled, &schedule, schedule.sampler);
     ck_assert_msg(st == ERR_FORMAT || st == ERR_LIMIT, "%s passed", json);
     ck_assert_msg(strstr(fail_line(), refusals[_i].word) != NULL, "%s: %s", json, fail_line());
     ck_assert_msg(!strncmp(fail_line(), "some/config.json: ", 18), "%s", fail_line());
@@ -415,7 +415,7 @@ static const struct {
     {"{\"id2label\":{\"-1\":\"a\"}}", "-1"},
     {"{\"id2label\":{\"1x\":\"a\"}}", "1x"},
     {"{\"id2label\":{\"99999999999999999999\":\"a\"}}", "9999"},
-    {"{\"id2label\":{\"1\":2}}", "no string"},
+    {"{\"id2label\":{\"1\":2}}", "not a string"},
     {"{\"id2label\":{\"1\":\"a\",\"01\":\"b\"}}", "twice"},
     {"{\"id2label\":{\"1\":\"a\",\"1\":\"b\"}}", "duplicate"},
 };

@@ -183,7 +183,7 @@ START_TEST(chunks_out_of_place)
     begin_as(&f, 8, 2, 0);
     add_chunk(&f, "ABCD", NULL, 0);
     end_with(&f, data, n);
-    refuse(&f, "chunk ABCD at byte 33 is not known");
+    refuse(&f, "chunk ABCD at byte 33 is an unknown");
     begin_as(&f, 8, 2, 0);
     add_chunk(&f, "tRNS", data, 5);
     end_with(&f, data, n);

@@ -125,7 +125,7 @@ START_TEST(test_not_from_config)
     char keys[100], *key = keys;
     bool named = false;
     ck_assert_int_eq(config_parse_schedule(&config, not_from_config[_i].config, "test", NULL), OK);
-    ck_assert_int_eq(config_settle_schedule(&settled, &config, not_from_config[_i].sampler),
+    ck_assert_int_eq(config_resolve_schedule(&settled, &config, not_from_config[_i].sampler),
                      ERR_FORMAT);
     snprintf(keys, sizeof keys, "%s", not_from_config[_i].keys);
     for (char *word = strtok_r(key, " ", &key); word; word = strtok_r(NULL, " ", &key))

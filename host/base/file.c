@@ -81,8 +81,8 @@ status file_map_begin(file_map *map, const char *path, size_t head)
     if (map->size && !map->data) {
         TRY(make_room(map, path, errno));
         TRY(read_to(map, head < map->size ? head : map->size, path));
-        if (map->held < map->size)
-            return OK; /* the descriptor stays open for the rest of the file */
+        /* the descriptor stays open for the rest of the file */
+        if (map->held < map->size) return OK;
     }
     map->held = map->size;
 done:
@@ -117,9 +117,9 @@ void file_map_close(file_map *map)
 void file_map_forget(const file_map *map, const unsigned char *data, size_t size)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE), first = (size_t)(data - map->data);
-    size_t begin =
-        first / page * page; /* the page may also hold earlier bytes, which are read again */
-    if (map->copy) return;   /* a copy cannot be read again */
+    /* the page may also hold earlier bytes, which are read again */
+    size_t begin = first / page * page;
+    if (map->copy) return; /* a copy cannot be read again */
     if (size) madvise((void *)(map->data + begin), first + size - begin, MADV_DONTNEED);
 }
 
@@ -195,8 +195,8 @@ status file_user_folder(char *out, size_t size, user_folder which)
                   [FOLDER_CONFIG] = {"XDG_CONFIG_HOME", ".config"}};
     char top[4096];
     const char *named = getenv(places[which].variable), *home = getenv("HOME");
-    if (named && *named == '/')
-        return file_join(out, size, named, "ditcl"); /* a relative path is ignored */
+    /* a relative path is ignored */
+    if (named && *named == '/') return file_join(out, size, named, "ditcl");
     if (!home || *home != '/')
         return fail(ERR_FILE, "neither %s nor HOME names a folder", places[which].variable);
     status st = file_join(top, sizeof top, home, places[which].below_home);

@@ -123,8 +123,8 @@ static void keep_access(int fd, const struct stat *old)
 {
     mode_t mode = old->st_mode & 0777;
     if (fchown(fd, old->st_uid, old->st_gid) != 0 && fchown(fd, (uid_t)-1, old->st_gid) != 0)
-        mode = (mode & ~(mode_t)070) |
-               (mode & 07) << 3; /* the group differs, so it gets the rights of others */
+        /* the group differs, so it gets the rights of others */
+        mode = (mode & ~(mode_t)070) | (mode & 07) << 3;
     fchmod(fd, mode);
 }
 
@@ -239,7 +239,7 @@ static int commit_one(file_out *out)
 }
 
 /* Keeps a finished output that has no final name: its hidden folder gets a visible name. */
-static void keep(file_out *out)
+static void keep_finished(file_out *out)
 {
     if (out->disposable) return;
     partial_keep(out->in);
@@ -270,7 +270,7 @@ status file_out_commit(file_out *outs, size_t n)
         if (reason) st = cannot_write(outs[i].shown, reason);
     }
     for (size_t i = n; st != OK && i-- > 0;)
-        if (outs[i].temporary) keep(&outs[i]);
+        if (outs[i].temporary) keep_finished(&outs[i]);
     if (st != OK) hint_kept(outs, n);
     signals_release(before);
     return st;

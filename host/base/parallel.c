@@ -46,7 +46,7 @@ static void keep_failure(job *j, size_t i, status st)
     j->stopped = true;
 }
 
-static void *run(void *argument)
+static void *run_worker(void *argument)
 {
     const worker *me = argument;
     job *j = me->j;
@@ -68,9 +68,10 @@ status parallel_for(size_t n, status (*work)(void *context, size_t i, int thread
     int wanted = parallel_threads(), started = 1; /* this thread is one */
     if ((size_t)wanted > n) wanted = n ? (int)n : 1;
     for (int t = 0; t < wanted; t++) workers[t] = (worker){&j, t};
-    while (started < wanted && pthread_create(&threads[started], NULL, run, &workers[started]) == 0)
+    while (started < wanted &&
+           pthread_create(&threads[started], NULL, run_worker, &workers[started]) == 0)
         started++; /* if a thread cannot be created, the others do its work */
-    run(&workers[0]);
+    run_worker(&workers[0]);
     for (int t = 1; t < started; t++) pthread_join(threads[t], NULL);
     if (j.failed == OK) return OK;
     fail(j.failed, "%s", j.line);

@@ -312,8 +312,8 @@ void partial_keep(partial *p)
     if (p->kept) return;
     p->kept = true;
     partial_forget(p->path);
-    chmod(p->path,
-          0755); /* with this mode no run takes it for a stale folder, even under its old name */
+    /* with this mode no run takes it for a stale folder, even under its old name */
+    chmod(p->path, 0755);
     int used =
         snprintf(path, sizeof path, "%.*s%s%s", (int)(name - p->path), p->path, visible, random);
     if (used < 0 || (size_t)used >= sizeof path || rename(p->path, path) != 0) return;

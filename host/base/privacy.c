@@ -29,31 +29,31 @@ typedef struct {
     int n;
 } known;
 
-static void know(known *k, const char *what)
+static void add_known(known *k, const char *what)
 {
     if (what && strlen(what) > 1 && k->n < MOST_KNOWN)
         text_copy(k->items[k->n++], KNOWN_BYTES, what);
 }
 
-static void know_folders(known *k)
+static void add_folders(known *k)
 {
     char here[KNOWN_BYTES];
-    know(k, getcwd(here, sizeof here));
+    add_known(k, getcwd(here, sizeof here));
     for (size_t i = 0; i < sizeof folder_variables / sizeof *folder_variables; i++)
-        know(k, getenv(folder_variables[i]));
+        add_known(k, getenv(folder_variables[i]));
 }
 
-static void know_names(known *k)
+static void add_names(known *k)
 {
     char host[KNOWN_BYTES] = "";
     const struct passwd *user = getpwuid(getuid());
     if (gethostname(host, sizeof host - 1) != 0) *host = 0;
-    know(k, host);
+    add_known(k, host);
     host[strcspn(host, ".")] = 0;
-    know(k, host);
-    if (user) know(k, user->pw_name);
+    add_known(k, host);
+    if (user) add_known(k, user->pw_name);
     for (size_t i = 0; i < sizeof name_variables / sizeof *name_variables; i++)
-        know(k, getenv(name_variables[i]));
+        add_known(k, getenv(name_variables[i]));
 }
 
 /* Bytes of the longest known name that s begins with, or 0. */
@@ -94,15 +94,15 @@ static bool is_path(const char *s, size_t n)
 /* The last part of a path of a kernel source or a library, else "". */
 static status append_path(text *out, const known *names, const char *s, size_t n)
 {
-    static const char *const telling[] = {".cl", ".clh", ".so"};
+    static const char *const kept_endings[] = {".cl", ".clh", ".so"};
     size_t at = n;
     while (at > 0 && s[at - 1] != '/' && s[at - 1] != '\\') at--;
     const char *last = s + at;
     size_t size = n - at;
     bool kept = false;
-    for (size_t i = 0; i < sizeof telling / sizeof *telling; i++) {
-        size_t ending = strlen(telling[i]);
-        kept |= size > ending && !strncmp(last + size - ending, telling[i], ending);
+    for (size_t i = 0; i < sizeof kept_endings / sizeof *kept_endings; i++) {
+        size_t ending = strlen(kept_endings[i]);
+        kept |= size > ending && !strncmp(last + size - ending, kept_endings[i], ending);
     }
     kept = kept && !contains_name(names, last, size);
     return text_append(out, kept ? "[path]/%.*s" : "[path]", (int)size, last);
@@ -136,7 +136,7 @@ status privacy_append(text *out, const char *words)
 {
     known folders = {.n = 0}, names = {.n = 0};
     char shown[TEXT_SHOWN_BYTES];
-    know_folders(&folders);
-    know_names(&names);
+    add_folders(&folders);
+    add_names(&names);
     return append_all(out, &folders, &names, text_printable(shown, sizeof shown, words));
 }

@@ -34,7 +34,8 @@ static status find_program(char out[PATH_BYTES])
 }
 
 /* In the child: calls only functions that are safe after fork(). */
-static void become(const char *program, const char *const *argv, int in, int out, pid_t parent)
+static void exec_program(const char *program, const char *const *argv, int in, int out,
+                         pid_t parent)
 {
     int nowhere = open("/dev/null", O_RDWR);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -68,7 +69,7 @@ status worker_start(worker *w, const char *const *args)
     }
     signal(SIGPIPE, SIG_IGN);
     pid_t parent = getpid(), pid = fork();
-    if (pid == 0) become(program, argv, to[0], from[1], parent);
+    if (pid == 0) exec_program(program, argv, to[0], from[1], parent);
     close(to[0]);
     close(from[1]);
     w->to = to[1];

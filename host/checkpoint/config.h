@@ -88,20 +88,20 @@ typedef enum {
 
 /* scheduler/scheduler_config.json of a diffusers scheduler. With _class_name SiT, which diffusers
  * does not have, only flow, path and predicts are used. Each scheduler class reads other keys and
- * has other defaults. So this struct keeps the keys, and config_settle_schedule reads the values
+ * has other defaults. So this struct keeps the keys, and config_resolve_schedule reads the values
  * for one sampler. */
 typedef struct {
     sampler_kind sampler; /* from class_name */
     bool sampler_known;   /* false: the class is another one or missing */
     char class_name[80];  /* the scheduler class that DiTPipeline would create, or "" */
     char own_class[80];   /* _class_name in the file, or "" */
-    struct json_t
-        *keys;  /* the file's keys, owned; null for SiT, and after config_settle_schedule */
+    /* the file's keys, owned; null for SiT, and after config_resolve_schedule */
+    struct json_t *keys;
     char *file; /* path for messages, owned */
     bool flow;  /* SiT: the network takes a time from 0 (noise) to 1 (data) */
     flow_path path;
     prediction predicts;
-    /* config_settle_schedule sets the fields below */
+    /* config_resolve_schedule sets the fields below */
     int n_train; /* num_train_timesteps; for SiT, the most steps */
     double beta_start, beta_end;
     beta_schedule betas;
@@ -144,8 +144,8 @@ status config_standard_json(char **out, const char *json);
 /* *out = the configuration as the sampler's class reads it, like diffusers' from_config. Keys that
  * the class does not know are ignored, absent keys get the class's defaults, and unsupported values
  * are refused by name. On failure *out is zero. The caller frees it. */
-status config_settle_schedule(schedule_config *out, const schedule_config *config,
-                              sampler_kind sampler);
+status config_resolve_schedule(schedule_config *out, const schedule_config *config,
+                               sampler_kind sampler);
 
 /* The original program's schedule, as the configuration of this sampler: linear betas 1e-4..0.02
  * over 1000 steps, the network predicts epsilon. */

@@ -203,8 +203,8 @@ static void hint_others(const char *key)
     if (used) fail_hint("--sampler can choose a class that does not read this key: %s", others);
 }
 
-status config_settle_schedule(schedule_config *out, const schedule_config *config,
-                              sampler_kind sampler)
+status config_resolve_schedule(schedule_config *out, const schedule_config *config,
+                               sampler_kind sampler)
 {
     const reader r = {.root = config->keys, .path = config->file};
     status st = OK;

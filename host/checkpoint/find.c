@@ -256,7 +256,7 @@ static status list_variants(text *t, const weights_file *files, int n, const cha
  * are averaged and raw weights are wanted. */
 static int choose_file(find_request *q, const weights_file *files, int n)
 {
-    const char *wanted = q->wanted && !q->settled ? q->wanted : "";
+    const char *wanted = q->wanted && !q->chosen ? q->wanted : "";
     bool want_raw = !strcmp(wanted, "raw"), want_ema = !strcmp(wanted, "ema"), raw = false;
     int taken = -1;
     for (int i = 0; i < n; i++) {
@@ -265,12 +265,12 @@ static int choose_file(find_request *q, const weights_file *files, int n)
         if (q->variant && strcmp(f->variant, q->variant)) continue;
         if (want_raw && is_averaged(f)) continue;
         bool better = (want_raw && is_raw(f)) || (want_ema && is_averaged(f));
-        q->settled |= better;
+        q->chosen |= better;
         if (better || taken < 0) taken = i;
         if (better) break;
     }
     if (taken < 0 && q->may_lack) taken = 0;
-    q->settled |= want_ema && raw && taken >= 0 && !is_raw(&files[taken]);
+    q->chosen |= want_ema && raw && taken >= 0 && !is_raw(&files[taken]);
     return taken;
 }
 
@@ -334,8 +334,8 @@ done:
 
 typedef struct {
     char best[FIND_PATH_BYTES];
-    int depth, n, left; /* depth of best; number found of its kind; directory entries that may still
-                           be read */
+    /* depth of best; number found of its kind; directory entries that may still be read */
+    int depth, n, left;
 } inside;
 
 static bool is_weights_file(const char *name)
@@ -355,7 +355,7 @@ static bool is_weights_file(const char *name)
 
 /* Searches for model folders and files of weights. Keeps the nearest; of equally near ones the last
  * by name. */
-static void look(inside *found, const char *folder, int depth)
+static void search_folder(inside *found, const char *folder, int depth)
 {
     enum { DEEPEST = 3 };
     char path[FIND_PATH_BYTES];
@@ -375,7 +375,7 @@ static void look(inside *found, const char *folder, int depth)
             found->n++;
             found->depth = depth;
         } else if (below && !model && depth < DEEPEST) {
-            look(found, path, depth + 1);
+            search_folder(found, path, depth + 1);
         }
     }
     if (d) closedir(d);
@@ -384,7 +384,7 @@ static void look(inside *found, const char *folder, int depth)
 status find_nothing(const char *folder)
 {
     inside found = {.left = 2000};
-    look(&found, folder, 1);
+    search_folder(&found, folder, 1);
     fail_clear();
     fail(ERR_FILE,
          "%s: is not a model: no transformer/config.json, and no weights with a usual name",
@@ -425,8 +425,7 @@ static status find_places(char places[N_PLACES][FIND_PATH_BYTES])
 }
 
 /* nearest = the name in the folder that is nearest to typed, if it is nearer than *distance. */
-static void look_for_nearest(char nearest[256], int *distance, const char *folder,
-                             const char *typed)
+static void find_nearest(char nearest[256], int *distance, const char *folder, const char *typed)
 {
     DIR *d = opendir(folder);
     for (struct dirent *e; d && (e = readdir(d));)
@@ -441,9 +440,8 @@ static status not_found(const char *name, char places[N_PLACES][FIND_PATH_BYTES]
     char nearest[256] = "", folder[FIND_PATH_BYTES];
     int distance = TEXT_FAR, n = slash ? (int)(slash - name) + 1 : 0;
     snprintf(folder, sizeof folder, "%.*s", n, name);
-    if (slash) look_for_nearest(nearest, &distance, folder, slash + 1);
-    for (int i = 0; i < N_PLACES && !slash; i++)
-        look_for_nearest(nearest, &distance, places[i], name);
+    if (slash) find_nearest(nearest, &distance, folder, slash + 1);
+    for (int i = 0; i < N_PLACES && !slash; i++) find_nearest(nearest, &distance, places[i], name);
     fail(ERR_FILE, "%s: no such model, file or folder", name);
     if (*nearest)
         fail_hint("did you mean %s%s?", folder, nearest);

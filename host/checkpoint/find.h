@@ -30,7 +30,7 @@ typedef struct {
     const char *variant; /* the variant to use, or null */
     bool may_lack;       /* if the variant is missing, use the file without one */
     const char *wanted;  /* the value of --weights, or null */
-    bool settled; /* result: the variant already is what `wanted` asks for (non_ema is raw) */
+    bool chosen;  /* result: the variant already is what `wanted` asks for (non_ema is raw) */
     bool several; /* result: there are other variants */
 } find_request;
 

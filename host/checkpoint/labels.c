@@ -7,7 +7,7 @@ const char *const labels_sources[] = {"its configuration", "its args",        "i
                                       "--num-classes",     "its label table", "nothing"};
 
 /* False if a table of `rows` rows cannot have so many classes. */
-static bool take(dit_config *c, int rows, int64_t n_classes)
+static bool set_classes(dit_config *c, int rows, int64_t n_classes)
 {
     if (n_classes < 1 || (n_classes != rows && n_classes != rows - 1)) return false;
     c->n_classes = (int)n_classes;
@@ -15,7 +15,8 @@ static bool take(dit_config *c, int rows, int64_t n_classes)
     return true;
 }
 
-static status wrong(const tensor_file *file, const char *what, int64_t n_classes, int rows)
+static status fail_contradiction(const tensor_file *file, const char *what, int64_t n_classes,
+                                 int rows)
 {
     if (rows > 1)
         return fail(ERR_FORMAT,
@@ -38,12 +39,12 @@ static status read_args(dit_config *c, bool *known, const tensor_file *file, int
     *known = false;
     bool counted = classes && text_to_int(classes, &n);
     if (counted && n == 0 && rows == 1) { /* unconditional: the only class is the null class */
-        *known = take(c, rows, 1);
+        *known = set_classes(c, rows, 1);
         return OK;
     }
     status st = OK;
-    if (counted && !take(c, rows, n))
-        st = wrong(file, "its args say num_classes", n, rows);
+    if (counted && !set_classes(c, rows, n))
+        st = fail_contradiction(file, "its args say num_classes", n, rows);
     else if (counted && dropped && c->has_null != (p > 0))
         st = fail(ERR_FORMAT,
                   "%s: its args say num_classes %lld and class_dropout_prob %g, but "
@@ -55,7 +56,7 @@ static status read_args(dit_config *c, bool *known, const tensor_file *file, int
                   "null class, but the label table has one row",
                   file->path, p);
     else
-        *known = counted || (dropped && take(c, rows, p > 0 ? rows - 1 : rows));
+        *known = counted || (dropped && set_classes(c, rows, p > 0 ? rows - 1 : rows));
     if (st == OK) return OK;
     if (asked) {
         fail_clear();
@@ -72,8 +73,8 @@ status labels_check(const dit_config *c, const char *path, labels_source source,
                 c->n_classes, labels_sources[source]);
 }
 
-status labels_settle(dit_config *c, labels_source *source, const tensor_file *file, int rows,
-                     int n_named, int asked)
+status labels_resolve(dit_config *c, labels_source *source, const tensor_file *file, int rows,
+                      int n_named, int asked)
 {
     bool known;
     status st = read_args(c, &known, file, rows, asked);
@@ -81,16 +82,16 @@ status labels_settle(dit_config *c, labels_source *source, const tensor_file *fi
     *source = LABELS_BY_ARGS;
     if (!known) {
         *source = LABELS_BY_NAMES;
-        known = take(c, rows, n_named);
+        known = set_classes(c, rows, n_named);
     }
     if (known) return labels_check(c, file->path, *source, asked);
     *source = LABELS_BY_USER;
-    if (asked && !take(c, rows, asked)) {
-        wrong(file, "--num-classes says", asked, rows);
+    if (asked && !set_classes(c, rows, asked)) {
+        fail_contradiction(file, "--num-classes says", asked, rows);
         return ERR_USAGE;
     }
     if (asked) return OK;
     *source = rows == 1 ? LABELS_BY_SIZE : LABELS_ASSUMED;
-    take(c, rows, rows == 1 ? 1 : rows - 1);
+    set_classes(c, rows, rows == 1 ? 1 : rows - 1);
     return OK;
 }

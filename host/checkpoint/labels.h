@@ -21,8 +21,8 @@ extern const char *const labels_sources[]; /* for messages */
  * c->n_classes and c->has_null for a table of `rows` rows. n_named: the highest class in id2label +
  * 1, or 0. asked: --num-classes, or 0. ERR_FORMAT or ERR_USAGE if two sources contradict each
  * other. */
-status labels_settle(dit_config *c, labels_source *source, const tensor_file *file, int rows,
-                     int n_named, int asked);
+status labels_resolve(dit_config *c, labels_source *source, const tensor_file *file, int rows,
+                      int n_named, int asked);
 
 /* For a model whose configuration has the number of classes: fails if `asked` contradicts it. */
 status labels_check(const dit_config *c, const char *path, labels_source source, int asked);

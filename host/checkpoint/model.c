@@ -79,8 +79,8 @@ static bool has_layer(const weights *w, naming spelling, layer which, int block)
 
 static int width_heads(int width)
 {
-    static const int table[][2] = {
-        {384, 6}, {768, 12}, {1024, 16}, {1152, 16}}; /* paper, table 1 */
+    /* paper, table 1 */
+    static const int table[][2] = {{384, 6}, {768, 12}, {1024, 16}, {1152, 16}};
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
         if (table[i][0] == width) return table[i][1];
     return 0;
@@ -186,7 +186,7 @@ static status infer_dit(dit_config *c, const weights *w, naming spelling, int he
     c->out_channels = (int)dims[0] / (c->patch * c->patch);
     name_layer(name, spelling, LAYER_LABELS, 0, ".weight");
     TRY(dims_of(w, name, 2, 10000001, &dims));
-    c->n_classes = (int)dims[0]; /* labels_settle corrects it */
+    c->n_classes = (int)dims[0]; /* labels_resolve corrects it */
     while (c->depth < 1024 && has_layer(w, spelling, LAYER_PROJECTION, c->depth)) c->depth++;
     TRY(check_inferred(c, path));
     TRY(choose_heads(c, path, heads));
@@ -253,7 +253,8 @@ static status open_labels(model *m, const char *path, bool inferred, int asked)
         TRY(config_parse_names(&m->classes, m->texts[TEXT_INDEX], path, rows));
     m->labels_by = LABELS_BY_CONFIG;
     if (inferred)
-        TRY(labels_settle(&m->dit, &m->labels_by, &m->dit_weights.file, rows, m->classes.n, asked));
+        TRY(labels_resolve(&m->dit, &m->labels_by, &m->dit_weights.file, rows, m->classes.n,
+                           asked));
     else
         TRY(labels_check(&m->dit, m->path, m->labels_by, asked));
 done:
@@ -295,7 +296,7 @@ done:
 
 /* folder = the pipeline's transformer. The checkpoint of a trainer may also have an averaged
  * one. */
-static status find_transformer(model *m, char *folder, const model_request *request, bool *settled)
+static status find_transformer(model *m, char *folder, const model_request *request, bool *chosen)
 {
     const char *wanted = request->weights;
     char line[700];
@@ -304,7 +305,7 @@ static status find_transformer(model *m, char *folder, const model_request *requ
         return st == OK ? file_join(folder, PATH_BYTES, m->path, "transformer") : st;
     bool raw = wanted && !strcmp(wanted, "raw");
     m->several_files = true;
-    *settled = wanted && (raw || !strcmp(wanted, "ema"));
+    *chosen = wanted && (raw || !strcmp(wanted, "ema"));
     if (raw) return file_join(folder, PATH_BYTES, m->path, "transformer");
     snprintf(line, sizeof line, "%.500s: uses transformer_ema/ (averaged weights)%s", m->path,
              wanted ? "" : "; for transformer/ use --weights raw");
@@ -350,25 +351,25 @@ static status note_beside(model *m, const char *folder)
 }
 
 /* Opens the folder of a transformer alone, or any folder with weights of a usual name. */
-static status open_lone(model *m, const model_request *request, const char *folder, bool settled)
+static status open_lone(model *m, const model_request *request, const char *folder, bool chosen)
 {
     status st = OK;
     char path[PATH_BYTES];
-    find_request q = {.variant = request->variant, .wanted = request->weights, .settled = settled};
+    find_request q = {.variant = request->variant, .wanted = request->weights, .chosen = chosen};
     TRY(keep_weights(m, path, folder, &q));
     TRY(note_beside(m, folder));
-    TRY(open_dit_file(m, request, path, q.settled ? NULL : request->weights));
+    TRY(open_dit_file(m, request, path, q.chosen ? NULL : request->weights));
     if (m->spelling == NAMING_DIFFUSERS && !m->texts[TEXT_SCHEDULE] && !request->flow)
         TRY(note_scheduler(m, folder));
 done:
     return st;
 }
 
-static status open_pipeline(model *m, const model_request *request, const char *part, bool settled)
+static status open_pipeline(model *m, const model_request *request, const char *part, bool chosen)
 {
     status st = OK;
     char path[PATH_BYTES], index[PATH_BYTES], class_name[80] = "";
-    find_request q = {.variant = request->variant, .wanted = request->weights, .settled = settled};
+    find_request q = {.variant = request->variant, .wanted = request->weights, .chosen = chosen};
     if (request->heads)
         return fail(ERR_USAGE, "--heads: applies only to a single file; %s has a configuration",
                     m->path);
@@ -390,7 +391,7 @@ static status open_pipeline(model *m, const model_request *request, const char *
     TRY(open_schedule(m, path));
     TRY(open_labels(m, index, false, request->n_classes));
     TRY(keep_weights(m, path, part, &q));
-    TRY(weights_open(&m->dit_weights, path, &state_dit, q.settled ? NULL : request->weights));
+    TRY(weights_open(&m->dit_weights, path, &state_dit, q.chosen ? NULL : request->weights));
 done:
     return st;
 }
@@ -404,7 +405,7 @@ static bool holds(const model *m, const char *name)
 static status open_dit(model *m, const model_request *request)
 {
     char part[PATH_BYTES];
-    bool settled = false;
+    bool chosen = false;
     if (!file_is_folder(m->path)) {
         if (request->variant)
             return fail(ERR_USAGE, "--variant: %s is one file, only a folder has variants",
@@ -415,9 +416,9 @@ static status open_dit(model *m, const model_request *request)
     if (!whole && !holds(m, "transformer") && !holds(m, "transformer_ema"))
         return find_has_weights(m->path) ? open_lone(m, request, m->path, false)
                                          : find_nothing(m->path);
-    status st = find_transformer(m, part, request, &settled);
+    status st = find_transformer(m, part, request, &chosen);
     if (st != OK) return st;
-    return whole ? open_pipeline(m, request, part, settled) : open_lone(m, request, part, settled);
+    return whole ? open_pipeline(m, request, part, chosen) : open_lone(m, request, part, chosen);
 }
 
 /* ---- the VAE ---- */
@@ -560,7 +561,7 @@ static status open_vae(model *m, const model_request *request)
 /* ---- both ---- */
 
 /* SiT has one arithmetic, that of DiT's original program. */
-static status settle_flow(model *m, const model_request *request)
+static status resolve_flow(model *m, const model_request *request)
 {
     if (request->flow) {
         if (m->texts[TEXT_SCHEDULE] && file_is_folder(m->path))
@@ -599,7 +600,7 @@ status model_open(model *m, const model_request *request)
     status st = OK;
     TRY(find_model(m->path, request->name));
     if (request->need_dit) TRY(open_dit(m, request));
-    if (request->need_dit) TRY(settle_flow(m, request));
+    if (request->need_dit) TRY(resolve_flow(m, request));
     TRY(open_vae(m, request));
     if (request->need_dit && m->has_vae) TRY(check_together(m));
 done:
@@ -632,10 +633,10 @@ sampler_kind model_any_sampler(const model *m)
 {
     sampler_kind own = m->schedule.sampler, sampler = own;
     for (int i = -1; i < N_SAMPLERS; i++) {
-        schedule_config settled;
+        schedule_config resolved;
         sampler = i < 0 ? own : (sampler_kind)i;
-        status st = config_settle_schedule(&settled, &m->schedule, sampler);
-        config_free_schedule(&settled);
+        status st = config_resolve_schedule(&resolved, &m->schedule, sampler);
+        config_free_schedule(&resolved);
         if (st == OK) {
             fail_clear();
             return sampler;

@@ -253,7 +253,7 @@ static status take_entry(states *s, state_entry *e, const state_group *g)
 }
 
 /* Adds raw values for tensors that a group of averages lacks: they were not trained. */
-static void fill(states *s, const state_group *g, const state_group *raw)
+static void fill_from_raw(states *s, const state_group *g, const state_group *raw)
 {
     for (size_t i = raw->first; i < raw->first + raw->n; i++) {
         state_entry *e = &s->entries[i];
@@ -264,7 +264,7 @@ static void fill(states *s, const state_group *g, const state_group *raw)
     }
 }
 
-static status mark(states *s)
+static status mark_taken(states *s)
 {
     const state_group *g = s->taken, *raw = NULL;
     status st = OK;
@@ -278,11 +278,11 @@ static status mark(states *s)
     }
     for (size_t i = 0; i < s->n_groups && !raw; i++)
         if (s->groups[i].whole && s->groups[i].class != STATE_AVERAGED) raw = &s->groups[i];
-    if (st == OK && g->class == STATE_AVERAGED && raw) fill(s, g, raw);
+    if (st == OK && g->class == STATE_AVERAGED && raw) fill_from_raw(s, g, raw);
     return st;
 }
 
-static int by_name(const void *a, const void *b)
+static int entry_by_name(const void *a, const void *b)
 {
     const state_entry *const *x = a, *const *y = b;
     return strcmp((*x)->name, (*y)->name);
@@ -328,7 +328,7 @@ static status keep_marked(states *s)
     TRY(memory_alloc(&order, s->n, sizeof *order));
     for (size_t i = 0; i < s->n; i++)
         if (s->entries[i].taken) order[n++] = &s->entries[i];
-    qsort(order, n, sizeof *order, by_name);
+    qsort(order, n, sizeof *order, entry_by_name);
     TRY(check_names(s, order, n));
     TRY(memory_alloc(&kept, n, sizeof *kept));
     for (size_t i = 0; i < n; i++) {
@@ -351,7 +351,7 @@ done:
 
 /* ---- the public function ---- */
 
-static void release(states *s)
+static void free_states(states *s)
 {
     for (size_t i = 0; i < s->n; i++) {
         free(s->entries[i].full);
@@ -376,12 +376,12 @@ status states_take(state_taken *taken, tensor_file *file, const state_kind *kind
     s.wanted_cleaned = cleaned;
     TRY(find_groups(&s));
     TRY(state_choose(&s));
-    TRY(mark(&s));
+    TRY(mark_taken(&s));
     TRY(state_describe(taken, &s));
     TRY(keep_marked(&s));
 done:
     if (st != OK) state_taken_free(taken);
-    release(&s);
+    free_states(&s);
     return st;
 }
 

@@ -18,8 +18,8 @@ const state_kind state_dit = {
 };
 const state_kind state_vae = {
     .what = "VAE",
-    .anchors = {"decoder.conv_in.weight",
-                "encoder.conv_in.weight"}, /* a file may have only one of them */
+    /* a file may have only one of them */
+    .anchors = {"decoder.conv_in.weight", "encoder.conv_in.weight"},
     .known = name_is_vae,
 };
 

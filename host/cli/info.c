@@ -96,7 +96,7 @@ static status print_json(const model *m, double memory)
 static bool sampler_reads(const model *m, sampler_kind sampler)
 {
     schedule_config settled;
-    bool good = config_settle_schedule(&settled, &m->schedule, sampler) == OK;
+    bool good = config_resolve_schedule(&settled, &m->schedule, sampler) == OK;
     config_free_schedule(&settled);
     return good;
 }

@@ -23,7 +23,7 @@ static void no_memory(json_build *b)
 
 /* ---- the root ---- */
 
-static json_t *begin(json_build *b, json_t *root)
+static json_t *begin_root(json_build *b, json_t *root)
 {
     *b = (json_build){.root = root};
     if (!root) no_memory(b);
@@ -33,13 +33,13 @@ static json_t *begin(json_build *b, json_t *root)
 json_t *json_build_begin(json_build *b)
 {
     json_watch();
-    return begin(b, json_object());
+    return begin_root(b, json_object());
 }
 
 json_t *json_build_begin_array(json_build *b)
 {
     json_watch();
-    return begin(b, json_array());
+    return begin_root(b, json_array());
 }
 
 status json_build_read(json_build *b, const char *json, const char *path, const char *part)
@@ -60,7 +60,7 @@ void json_build_free(json_build *b)
 /* ---- values ---- */
 
 /* Takes ownership of value; null means that memory ran out. Returns value, or null. */
-static json_t *put(json_build *b, json_t *in, const char *key, json_t *value)
+static json_t *put_value(json_build *b, json_t *in, const char *key, json_t *value)
 {
     if (b->st != OK) {
         json_decref(value);
@@ -79,32 +79,32 @@ static json_t *put(json_build *b, json_t *in, const char *key, json_t *value)
 
 json_t *json_put_object(json_build *b, json_t *in, const char *key)
 {
-    return put(b, in, key, json_object());
+    return put_value(b, in, key, json_object());
 }
 
 json_t *json_put_array(json_build *b, json_t *in, const char *key)
 {
-    return put(b, in, key, json_array());
+    return put_value(b, in, key, json_array());
 }
 
 void json_put_int(json_build *b, json_t *in, const char *key, json_int_t value)
 {
-    put(b, in, key, json_integer(value));
+    put_value(b, in, key, json_integer(value));
 }
 
 void json_put_real(json_build *b, json_t *in, const char *key, double value)
 {
-    put(b, in, key, isfinite(value) ? json_real(value) : json_null());
+    put_value(b, in, key, isfinite(value) ? json_real(value) : json_null());
 }
 
 void json_put_bool(json_build *b, json_t *in, const char *key, bool value)
 {
-    put(b, in, key, json_boolean(value));
+    put_value(b, in, key, json_boolean(value));
 }
 
 void json_put_null(json_build *b, json_t *in, const char *key)
 {
-    put(b, in, key, json_null());
+    put_value(b, in, key, json_null());
 }
 
 void json_put_text(json_build *b, json_t *in, const char *key, const char *value)
@@ -113,7 +113,7 @@ void json_put_text(json_build *b, json_t *in, const char *key, const char *value
         take_failure(
             b, fail(ERR_FORMAT, "%.80s: \"%.80s\" is not UTF-8", key ? key : "an element", value));
     else
-        put(b, in, key, json_string(value));
+        put_value(b, in, key, json_string(value));
 }
 
 void json_put_name(json_build *b, json_t *in, const char *key, const char *value)
@@ -137,7 +137,7 @@ void json_put_json(json_build *b, json_t *in, const char *key, const char *json)
     json_t *value = NULL;
     status st = json_read(&value, json, strlen(json), key ? key : "an element", NULL);
     take_failure(b, st);
-    if (st == OK) put(b, in, key, value);
+    if (st == OK) put_value(b, in, key, value);
 }
 
 /* ---- the text ---- */

@@ -41,7 +41,7 @@ static void skip_blanks(cursor *c)
 }
 
 /* Takes one punctuation mark and the blanks before it. */
-static bool take(cursor *c, char mark)
+static bool take_mark(cursor *c, char mark)
 {
     skip_blanks(c);
     if (c->at == c->end || *c->at != mark) return false;
@@ -54,8 +54,8 @@ static bool take(cursor *c, char mark)
 static bool take_string(cursor *c, char word[WORD_BYTES])
 {
     char quote = '\'';
-    if (!take(c, '\'')) {
-        if (!take(c, '"')) return false;
+    if (!take_mark(c, '\'')) {
+        if (!take_mark(c, '"')) return false;
         quote = '"';
     }
     size_t n = 0;
@@ -64,7 +64,7 @@ static bool take_string(cursor *c, char word[WORD_BYTES])
         if (n < WORD_BYTES - 1) word[n++] = *c->at;
     }
     word[n] = 0;
-    return take(c, quote);
+    return take_mark(c, quote);
 }
 
 static bool take_keyword(cursor *c, const char *keyword)
@@ -92,15 +92,15 @@ static bool take_number(cursor *c, size_t *number, bool *fits)
 static status read_shape(header *h, cursor *c, const char *path)
 {
     bool fits = true, comma = true;
-    if (!take(c, '(')) return fail(ERR_FORMAT, "%s: header: shape is not a tuple", path);
-    while (!take(c, ')')) {
+    if (!take_mark(c, '(')) return fail(ERR_FORMAT, "%s: header: shape is not a tuple", path);
+    while (!take_mark(c, ')')) {
         size_t number;
         if (!comma || !take_number(c, &number, &fits))
             return fail(ERR_FORMAT, "%s: header: shape has elements that are not integers", path);
         if (h->n_dims == NPY_MAX_DIMS)
             return fail(ERR_FORMAT, "%s: has more than %d dimensions", path, NPY_MAX_DIMS);
         h->dims[h->n_dims++] = number;
-        comma = take(c, ',');
+        comma = take_mark(c, ',');
     }
     if (!fits) return fail(ERR_FORMAT, "%s: header: shape exceeds 64 bits", path);
     if (h->n_dims == 1 && !comma)
@@ -137,7 +137,7 @@ static status read_order(header *h, cursor *c, const char *path)
 static status read_item(header *h, cursor *c, const char *path)
 {
     char key[WORD_BYTES];
-    if (!take_string(c, key) || !take(c, ':'))
+    if (!take_string(c, key) || !take_mark(c, ':'))
         return fail(ERR_FORMAT, "%s: header is not a dictionary as numpy writes it", path);
     bool type = strcmp(key, "descr") == 0, order = strcmp(key, "fortran_order") == 0;
     bool shape = strcmp(key, "shape") == 0;
@@ -152,13 +152,13 @@ static status read_item(header *h, cursor *c, const char *path)
 static status read_header(header *h, cursor c, const char *path)
 {
     bool comma = true;
-    if (!take(&c, '{'))
+    if (!take_mark(&c, '{'))
         return fail(ERR_FORMAT, "%s: header is not a dictionary as numpy writes it", path);
-    while (!take(&c, '}')) {
+    while (!take_mark(&c, '}')) {
         if (!comma) return fail(ERR_FORMAT, "%s: header: expected ',' or '}'", path);
         status st = read_item(h, &c, path);
         if (st != OK) return st;
-        comma = take(&c, ',');
+        comma = take_mark(&c, ',');
     }
     skip_blanks(&c);
     if (c.at != c.end) return fail(ERR_FORMAT, "%s: header: text follows the dictionary", path);

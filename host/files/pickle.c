@@ -25,7 +25,7 @@ typedef struct {
     bool done;
 } machine;
 
-static status wrong(const machine *m, const char *what)
+static status pickle_fail(const machine *m, const char *what)
 {
     fail(ERR_FORMAT, "%s: pickle, byte %zu: %s", m->where, (size_t)(m->at - m->data), what);
     return ERR_FORMAT; /* a constant, so that the compiler sees which results are set */
@@ -33,9 +33,9 @@ static status wrong(const machine *m, const char *what)
 
 /* ---- bytes ---- */
 
-static status take(machine *m, size_t n, const unsigned char **bytes)
+static status take_bytes(machine *m, size_t n, const unsigned char **bytes)
 {
-    if (n > (size_t)(m->end - m->at)) return wrong(m, "ends too soon; cut short?");
+    if (n > (size_t)(m->end - m->at)) return pickle_fail(m, "ends too soon; cut short?");
     *bytes = m->at;
     m->at += n;
     return OK;
@@ -44,7 +44,7 @@ static status take(machine *m, size_t n, const unsigned char **bytes)
 static status take_unsigned(machine *m, size_t n, uint64_t *value)
 {
     const unsigned char *p;
-    status st = take(m, n, &p);
+    status st = take_bytes(m, n, &p);
     *value = 0;
     for (size_t i = n; st == OK && i-- > 0;) *value = *value << 8 | p[i];
     return st;
@@ -56,8 +56,8 @@ static status take_span(machine *m, size_t n, pickle_span *span)
     uint64_t length;
     const unsigned char *p;
     status st = take_unsigned(m, n, &length);
-    if (st == OK && length > SIZE_MAX / 2) st = wrong(m, "ends too soon; cut short?");
-    if (st == OK) st = take(m, (size_t)length, &p);
+    if (st == OK && length > SIZE_MAX / 2) st = pickle_fail(m, "ends too soon; cut short?");
+    if (st == OK) st = take_bytes(m, (size_t)length, &p);
     if (st == OK) *span = (pickle_span){(const char *)p, (size_t)length};
     return st;
 }
@@ -65,7 +65,7 @@ static status take_span(machine *m, size_t n, pickle_span *span)
 static status take_line(machine *m, pickle_span *span)
 {
     const unsigned char *end = memchr(m->at, '\n', (size_t)(m->end - m->at));
-    if (!end) return wrong(m, "ends too soon; cut short?");
+    if (!end) return pickle_fail(m, "ends too soon; cut short?");
     *span = (pickle_span){(const char *)m->at, (size_t)(end - m->at)};
     m->at = end + 1;
     return OK;
@@ -76,7 +76,7 @@ static status take_line(machine *m, pickle_span *span)
 static status new_node(machine *m, pickle_kind kind, pickle_ref *out)
 {
     pickle *p = m->p;
-    if (p->n_nodes == MAX_NODES) return wrong(m, "too many values");
+    if (p->n_nodes == MAX_NODES) return pickle_fail(m, "too many values");
     status st = memory_grow(&p->nodes, &p->node_capacity, p->n_nodes + 1, sizeof *p->nodes);
     if (st != OK) return st;
     p->nodes[p->n_nodes] = (pickle_node){.kind = kind};
@@ -86,7 +86,7 @@ static status new_node(machine *m, pickle_kind kind, pickle_ref *out)
 
 static status push(machine *m, pickle_ref value)
 {
-    if (m->depth == MAX_STACK) return wrong(m, "its stack is too deep");
+    if (m->depth == MAX_STACK) return pickle_fail(m, "its stack is too deep");
     status st = memory_grow(&m->stack, &m->stack_capacity, m->depth + 1, sizeof *m->stack);
     if (st == OK) m->stack[m->depth++] = value;
     return st;
@@ -101,7 +101,7 @@ static status push_new(machine *m, pickle_kind kind, pickle_ref *out)
 static status pop(machine *m, pickle_ref *value)
 {
     if (m->depth == 0 || m->stack[m->depth - 1] == (pickle_ref)MARK)
-        return wrong(m, "takes more from its stack than there is");
+        return pickle_fail(m, "takes more from its stack than there is");
     *value = m->stack[--m->depth];
     return OK;
 }
@@ -111,7 +111,7 @@ static status find_mark(machine *m, size_t *first)
 {
     size_t i = m->depth;
     while (i > 0 && m->stack[i - 1] != (pickle_ref)MARK) i--;
-    if (i == 0) return wrong(m, "there is no mark on its stack");
+    if (i == 0) return pickle_fail(m, "there is no mark on its stack");
     *first = i;
     return OK;
 }
@@ -119,7 +119,7 @@ static status find_mark(machine *m, size_t *first)
 static status add_items(machine *m, pickle_ref to, const pickle_ref *values, size_t n)
 {
     pickle_node *node = &m->p->nodes[to];
-    if (n > MAX_ITEMS - m->p->n_items) return wrong(m, "too many values");
+    if (n > MAX_ITEMS - m->p->n_items) return pickle_fail(m, "too many values");
     status st = memory_grow(&node->items, &node->capacity, node->n_items + n, sizeof *node->items);
     if (st != OK) return st;
     if (n) memcpy(node->items + node->n_items, values, n * sizeof *values);
@@ -133,9 +133,9 @@ static status gather(machine *m, pickle_kind kind, size_t n)
 {
     pickle_ref node = NODE_OTHER;
     status st = new_node(m, kind, &node);
-    if (m->depth < n) return wrong(m, "takes more from its stack than there is");
+    if (m->depth < n) return pickle_fail(m, "takes more from its stack than there is");
     for (size_t i = m->depth - n; i < m->depth; i++)
-        if (m->stack[i] == (pickle_ref)MARK) return wrong(m, "takes a mark for a value");
+        if (m->stack[i] == (pickle_ref)MARK) return pickle_fail(m, "takes a mark for a value");
     if (st == OK) st = add_items(m, node, m->stack + m->depth - n, n);
     if (st != OK) return st;
     m->depth -= n;
@@ -147,7 +147,8 @@ static status gather_to_mark(machine *m, pickle_kind kind)
     size_t first;
     status st = find_mark(m, &first);
     if (st != OK) return st;
-    if (kind == PICKLE_DICT && (m->depth - first) % 2) return wrong(m, "a key without a value");
+    if (kind == PICKLE_DICT && (m->depth - first) % 2)
+        return pickle_fail(m, "a key without a value");
     pickle_ref node = NODE_OTHER;
     st = new_node(m, kind, &node);
     if (st == OK) st = add_items(m, node, m->stack + first, m->depth - first);
@@ -161,15 +162,15 @@ static status extend(machine *m, size_t first, bool mark, pickle_kind kind)
 {
     size_t n = m->depth - first, below = first - mark;
     if (first < mark || below == 0 || m->stack[below - 1] == (pickle_ref)MARK)
-        return wrong(m, "takes more from its stack than there is");
+        return pickle_fail(m, "takes more from its stack than there is");
     pickle_ref to = m->stack[below - 1];
     pickle_kind found = m->p->nodes[to].kind;
     status st = OK;
-    if (kind == PICKLE_DICT && n % 2) return wrong(m, "a key without a value");
+    if (kind == PICKLE_DICT && n % 2) return pickle_fail(m, "a key without a value");
     if ((found == kind && kind != PICKLE_OTHER) || (found == PICKLE_CALL && kind == PICKLE_DICT))
         st = add_items(m, to, m->stack + first, n);
     else if (found != PICKLE_CALL && found != PICKLE_OTHER)
-        st = wrong(m, "adds to what is no container");
+        st = pickle_fail(m, "adds to what is no container");
     m->depth = below;
     return st;
 }
@@ -185,7 +186,7 @@ static status extend_by(machine *m, size_t n, pickle_kind kind)
 {
     for (size_t i = 0; i < n; i++)
         if (m->depth < n || m->stack[m->depth - 1 - i] == (pickle_ref)MARK)
-            return wrong(m, "takes more from its stack than there is");
+            return pickle_fail(m, "takes more from its stack than there is");
     return extend(m, m->depth - n, false, kind);
 }
 
@@ -263,7 +264,7 @@ static status push_class_of_stack(machine *m)
     if (st != OK) return st;
     const pickle_node *n = &m->p->nodes[name], *in = &m->p->nodes[module];
     if (n->kind != PICKLE_TEXT || in->kind != PICKLE_TEXT)
-        return wrong(m, "a class whose name is no text");
+        return pickle_fail(m, "a class whose name is no text");
     return push_class(m, in->text, n->text);
 }
 
@@ -278,7 +279,7 @@ static status fill_ordered(machine *m, pickle_ref call)
     for (size_t i = 0; i < list->n_items; i++) {
         const pickle_node *pair = &nodes[list->items[i]];
         if ((pair->kind != PICKLE_LIST && pair->kind != PICKLE_TUPLE) || pair->n_items != 2)
-            return wrong(m, "an ordered dictionary of what are no pairs");
+            return pickle_fail(m, "an ordered dictionary of what are no pairs");
         status st = add_items(m, call, pair->items, 2);
         if (st != OK) return st;
     }
@@ -286,14 +287,14 @@ static status fill_ordered(machine *m, pickle_ref call)
 }
 
 /* Calls the object below n arguments. Only the first argument is kept. */
-static status call(machine *m, size_t n)
+static status push_call(machine *m, size_t n)
 {
     pickle_ref arguments = NODE_OTHER, function, node;
     status st = OK;
     for (size_t i = 0; i < n; i++) TRY(pop(m, &arguments));
     TRY(pop(m, &function));
     if (m->p->nodes[arguments].kind != PICKLE_TUPLE)
-        TRY(wrong(m, "a call whose arguments are no tuple"));
+        TRY(pickle_fail(m, "a call whose arguments are no tuple"));
     TRY(push_new(m, PICKLE_CALL, &node));
     m->p->nodes[node].function = function;
     m->p->nodes[node].arguments = arguments;
@@ -313,11 +314,11 @@ static status persistent(machine *m)
 
 /* ---- memo ---- */
 
-static status remember(machine *m, uint64_t place)
+static status memo_put(machine *m, uint64_t place)
 {
     if (m->depth == 0 || m->stack[m->depth - 1] == (pickle_ref)MARK)
-        return wrong(m, "remembers what is not there");
-    if (place >= MAX_NODES) return wrong(m, "its memo is too large");
+        return pickle_fail(m, "remembers what is not there");
+    if (place >= MAX_NODES) return pickle_fail(m, "its memo is too large");
     status st = memory_grow(&m->memo, &m->memo_capacity, (size_t)place + 1, sizeof *m->memo);
     if (st != OK) return st;
     while (m->n_memo <= place) m->memo[m->n_memo++] = (pickle_ref)MARK;
@@ -325,20 +326,20 @@ static status remember(machine *m, uint64_t place)
     return OK;
 }
 
-static status remember_at(machine *m, size_t bytes)
+static status memo_put_at(machine *m, size_t bytes)
 {
     uint64_t place;
     status st = take_unsigned(m, bytes, &place);
-    return st == OK ? remember(m, place) : st;
+    return st == OK ? memo_put(m, place) : st;
 }
 
-static status recall(machine *m, size_t bytes)
+static status memo_get(machine *m, size_t bytes)
 {
     uint64_t place;
     status st = take_unsigned(m, bytes, &place);
     if (st != OK) return st;
     if (place >= m->n_memo || m->memo[place] == (pickle_ref)MARK)
-        return wrong(m, "recalls what it never remembered");
+        return pickle_fail(m, "recalls what it never remembered");
     return push(m, m->memo[place]);
 }
 
@@ -376,7 +377,7 @@ static status drop_items(machine *m, bool frozen)
 static status skip(machine *m, size_t n)
 {
     const unsigned char *ignored;
-    return take(m, n, &ignored);
+    return take_bytes(m, n, &ignored);
 }
 
 static status push_containers(machine *m, unsigned char code)
@@ -406,7 +407,7 @@ static status push_float(machine *m)
     const unsigned char *p = NULL;
     pickle_ref node;
     uint64_t bits = 0;
-    status st = take(m, 8, &p);
+    status st = take_bytes(m, 8, &p);
     if (st == OK) st = push_new(m, PICKLE_FLOAT, &node);
     if (st != OK) return st;
     for (int i = 0; i < 8; i++) bits = bits << 8 | p[i];
@@ -415,7 +416,7 @@ static status push_float(machine *m)
 }
 
 /* BUILD: the topmost value becomes the attributes of the object below it. */
-static status build(machine *m)
+static status set_attributes(machine *m)
 {
     pickle_ref attributes;
     status st = pop(m, &attributes);
@@ -461,26 +462,26 @@ static status step(machine *m)
     switch (code) {
     case 0x80: /* PROTO */
         if (take_unsigned(m, 1, &version) == OK && version >= 2 && version <= 5) return OK;
-        return wrong(m, "a protocol that is not 2 to 5");
+        return pickle_fail(m, "a protocol that is not 2 to 5");
     case 0x95: return skip(m, 8); /* FRAME: its length */
     case 0x96: return push_scalar(m, code);
     case '.': return stop(m);
     case '(': return push(m, (pickle_ref)MARK);
     case '0': return drop(m, false);
     case '1': return drop(m, true);
-    case '2': return m->depth ? push(m, m->stack[m->depth - 1]) : wrong(m, "copies nothing");
+    case '2': return m->depth ? push(m, m->stack[m->depth - 1]) : pickle_fail(m, "copies nothing");
     case 'c': return push_class_of_lines(m);
     case 0x93: return push_class_of_stack(m);
     case 'R':
-    case 0x81: return call(m, 1);
-    case 0x92: return call(m, 2);
-    case 'b': return build(m);
+    case 0x81: return push_call(m, 1);
+    case 0x92: return push_call(m, 2);
+    case 'b': return set_attributes(m);
     case 'Q': return persistent(m);
-    case 'q': return remember_at(m, 1);
-    case 'r': return remember_at(m, 4);
-    case 0x94: return remember(m, m->n_memo);
-    case 'h': return recall(m, 1);
-    case 'j': return recall(m, 4);
+    case 'q': return memo_put_at(m, 1);
+    case 'r': return memo_put_at(m, 4);
+    case 0x94: return memo_put(m, m->n_memo);
+    case 'h': return memo_get(m, 1);
+    case 'j': return memo_get(m, 4);
     default: break;
     }
     return fail(ERR_FORMAT, "%s: pickle, byte %zu: opcode 0x%02x is not supported", m->where,
@@ -499,7 +500,7 @@ status pickle_read(pickle *p, const unsigned char *data, size_t size, const char
     for (int i = 0; i < N_SHARED; i++) TRY(new_node(&m, shared[i], &node));
     p->nodes[NODE_TRUE].integer = 1;
     while (!m.done) {
-        if (m.at == m.end) TRY(wrong(&m, "ends too soon; cut short?"));
+        if (m.at == m.end) TRY(pickle_fail(&m, "ends too soon; cut short?"));
         TRY(step(&m));
     }
     if (used) *used = (size_t)(m.at - data);

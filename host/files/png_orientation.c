@@ -93,8 +93,8 @@ static status take_text(bytes *out, const png_file *f, const png_chunk *c, const
     status st = OK;
     if (!(plain || packed || international) || c->size < n || memcmp(p, keyword, n)) return OK;
     p += n;
-    if (international) { /* compression flag, compression method, then language and translated
-                            keyword */
+    /* compression flag, compression method, then language and translated keyword */
+    if (international) {
         if (end - p < 2) return OK;
         packed = p[0];
         p += packed ? 1 : 2;

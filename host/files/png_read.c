@@ -13,11 +13,8 @@
 #include "files/png.h"
 #include "files/png_parts.h"
 
-enum {
-    WIDTH_AT = 16,
-    HEIGHT_AT = 20,
-    HEAD_BYTES = 33
-}; /* offsets, and bytes of signature and IHDR */
+/* offsets, and bytes of signature and IHDR */
+enum { WIDTH_AT = 16, HEIGHT_AT = 20, HEAD_BYTES = 33 };
 enum { LARGEST_SIDE = 1 << 14, MOST_PIXELS = 1 << 26, FILE_BYTES = 1 << 29 };
 
 status png_damaged(const png_file *f, const char *fmt, ...)

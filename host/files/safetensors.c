@@ -230,7 +230,7 @@ static status read_metadata(tensor_file *file, json_t *metadata, const char *pat
     return st;
 }
 
-static int by_place(const void *a, const void *b)
+static int extent_by_place(const void *a, const void *b)
 {
     const extent *x = a, *y = b;
     if (x->begin != y->begin) return x->begin < y->begin ? -1 : 1;
@@ -240,7 +240,7 @@ static int by_place(const void *a, const void *b)
 /* The sorted extents must tile [0, data_size). Empty tensors may lie anywhere between. */
 static status check_extents(extent *places, size_t n, size_t data_size, const char *path)
 {
-    if (n) qsort(places, n, sizeof *places, by_place);
+    if (n) qsort(places, n, sizeof *places, extent_by_place);
     size_t end = 0;
     for (size_t i = 0; i < n; i++) {
         const extent *p = &places[i];

@@ -21,8 +21,8 @@ status safetensors_read(tensor_file *file, const file_map *map, const char *path
  * other outputs. */
 typedef struct {
     file_out out;
-    const tensor
-        *table;   /* owned by the caller: name, type, n_dims and dims; not DTYPE_OTHER or F64 */
+    /* owned by the caller: name, type, n_dims and dims; not DTYPE_OTHER or F64 */
+    const tensor *table;
     size_t n, at; /* number of tensors; index of the tensor being written */
     size_t left;  /* elements of that tensor still to write */
 } safetensors_writer;

@@ -96,7 +96,7 @@ done:
 }
 
 /* out = one value, little-endian. False if it is too large for the type. */
-static bool put(unsigned char *out, dtype type, float value)
+static bool put_element(unsigned char *out, dtype type, float value)
 {
     uint32_t bits = type == DTYPE_F32   ? float_bits(value)
                     : type == DTYPE_F16 ? float_to_fp16(value)
@@ -118,7 +118,7 @@ status safetensors_append(safetensors_writer *w, const float *values, size_t cou
     for (size_t first = 0; first < count; first += PIECE) {
         size_t n = count - first < PIECE ? count - first : PIECE;
         for (size_t i = 0; i < n; i++)
-            if (!put(piece + i * size, t->type, values[first + i]))
+            if (!put_element(piece + i * size, t->type, values[first + i]))
                 return fail(ERR_FORMAT, "%s: tensor %.200s: %g is too large for 16 bits",
                             w->out.shown, t->name, (double)values[first + i]);
         fwrite(piece, size, n, w->out.stream);

@@ -25,7 +25,7 @@ status tensor_file_map(tensor_file *file, const char *path)
     return OK;
 }
 
-static int by_name(const void *a, const void *b)
+static int tensor_by_name(const void *a, const void *b)
 {
     const tensor *x = a, *y = b;
     return strcmp(x->name, y->name);
@@ -33,7 +33,8 @@ static int by_name(const void *a, const void *b)
 
 status tensor_file_sort(tensor_file *file)
 {
-    if (file->n_tensors) qsort(file->tensors, file->n_tensors, sizeof *file->tensors, by_name);
+    if (file->n_tensors)
+        qsort(file->tensors, file->n_tensors, sizeof *file->tensors, tensor_by_name);
     for (size_t i = 1; i < file->n_tensors; i++)
         if (strcmp(file->tensors[i - 1].name, file->tensors[i].name) == 0)
             return fail(ERR_FORMAT, "%s: tensor %.200s occurs twice", file->path,

@@ -17,8 +17,8 @@ typedef enum { DTYPE_F32, DTYPE_F16, DTYPE_BF16, DTYPE_F64, DTYPE_OTHER } dtype;
 enum { TENSOR_MAX_DIMS = 8, TENSORS_MAX = 100000 };
 
 typedef struct {
-    char *name; /* the keys of the dictionaries that lead to the tensor, and its own name, joined by
-                   dots */
+    /* the keys of the dictionaries that lead to the tensor, and its own name, joined by dots */
+    char *name;
     size_t key_length; /* bytes of the name that are dictionaries' keys, including the last dot */
     dtype type;
     char type_name[20]; /* as spelled in the file, for messages */
@@ -62,8 +62,9 @@ typedef struct {
     size_t n_tensors;
     tensor_note *notes;
     size_t n_notes;
-    tensor_key *keys; /* all keys at the top level, and deeper keys of lists of tensors and of
-                         objects, at most KEYS_MAX; none if the format has no dictionaries */
+    /* all keys at the top level, and deeper keys of lists of tensors and of objects, at most
+     * KEYS_MAX; none if the format has no dictionaries */
+    tensor_key *keys;
     size_t n_keys;
 } tensor_file;
 

@@ -345,10 +345,11 @@ static status note_key(reading *r, const char *path, bool top, const pickle_node
     return st;
 }
 
-static status walk(reading *r, key_path *path, const pickle_node *n, int depth);
+static status list_tensors(reading *r, key_path *path, const pickle_node *n, int depth);
 
 /* Visits one item of a dictionary or list, whose key ends the path. keys: bytes before that key. */
-static status visit(reading *r, key_path *path, size_t keys, const pickle_node *value, int depth)
+static status visit_value(reading *r, key_path *path, size_t keys, const pickle_node *value,
+                          int depth)
 {
     const pickle_node *rebuild = rebuilt(r, value);
     status st = note_key(r, path->name, depth == 0, value);
@@ -356,7 +357,7 @@ static status visit(reading *r, key_path *path, size_t keys, const pickle_node *
     if (rebuild) return add_tensor(r, path, keys, rebuild);
     if (depth == MAX_DEPTH) return OK;
     st = add_key(r, path, (pickle_span){".", 1});
-    return st == OK ? walk(r, path, value, depth + 1) : st;
+    return st == OK ? list_tensors(r, path, value, depth + 1) : st;
 }
 
 /* *key = a dictionary's key if it is a text, or a float, such as the decay of an average; room then
@@ -370,7 +371,7 @@ static bool key_text(pickle_span *key, char room[32], const pickle_node *n)
 }
 
 /* Adds every tensor in n or below it. Tensors of a list have no names of their own. */
-static status walk(reading *r, key_path *path, const pickle_node *n, int depth)
+static status list_tensors(reading *r, key_path *path, const pickle_node *n, int depth)
 {
     const size_t keys = path->length;
     bool dictionary = is_dictionary(n), list = n->kind == PICKLE_LIST || n->kind == PICKLE_TUPLE;
@@ -390,7 +391,7 @@ static status walk(reading *r, key_path *path, const pickle_node *n, int depth)
             continue;
         if (list) key = (pickle_span){number, (size_t)snprintf(number, sizeof number, "%zu", i)};
         st = add_key(r, path, key);
-        if (st == OK) st = visit(r, path, keys, value, depth);
+        if (st == OK) st = visit_value(r, path, keys, value, depth);
         cut_key(path, keys);
     }
     return st;
@@ -426,7 +427,7 @@ static status read_tensors(reading *r)
     char class[64];
     key_path path = {.length = 0};
     const pickle_node *root = node(r, r->p.root);
-    status st = walk(r, &path, root, 0);
+    status st = list_tensors(r, &path, root, 0);
     if (st != OK) return st;
     if (r->file->n_tensors || r->file->n_keys) {
         st = read_args(r);

@@ -147,7 +147,7 @@ static status read_entry(const archive *a, zip_entry *e, const unsigned char *ce
     return read_local(a, e, place, size, limit);
 }
 
-static int by_name(const void *a, const void *b)
+static int entry_by_name(const void *a, const void *b)
 {
     const zip_entry *x = a, *y = b;
     size_t n = x->name_length < y->name_length ? x->name_length : y->name_length;
@@ -156,7 +156,7 @@ static int by_name(const void *a, const void *b)
     return x->name_length < y->name_length ? -1 : x->name_length > y->name_length;
 }
 
-static int by_place(const void *a, const void *b)
+static int entry_by_place(const void *a, const void *b)
 {
     const zip_entry *x = a, *y = b;
     if (x->data != y->data) return x->data < y->data ? -1 : 1;
@@ -165,14 +165,14 @@ static int by_place(const void *a, const void *b)
 
 static status check_entries(const archive *a, zip *z)
 {
-    if (z->n) qsort(z->entries, z->n, sizeof *z->entries, by_place);
+    if (z->n) qsort(z->entries, z->n, sizeof *z->entries, entry_by_place);
     for (size_t i = 1; i < z->n; i++)
         if (z->entries[i].data < z->entries[i - 1].data + z->entries[i - 1].size)
             return fail(ERR_FORMAT, "%s: zip archive: entries %.*s and %.*s overlap", a->path,
                         NAME(&z->entries[i - 1]), NAME(&z->entries[i]));
-    if (z->n) qsort(z->entries, z->n, sizeof *z->entries, by_name);
+    if (z->n) qsort(z->entries, z->n, sizeof *z->entries, entry_by_name);
     for (size_t i = 1; i < z->n; i++)
-        if (by_name(&z->entries[i - 1], &z->entries[i]) == 0)
+        if (entry_by_name(&z->entries[i - 1], &z->entries[i]) == 0)
             return fail(ERR_FORMAT, "%s: zip archive: entry %.*s occurs twice", a->path,
                         NAME(&z->entries[i]));
     return OK;
@@ -209,5 +209,5 @@ void zip_free(zip *z)
 const zip_entry *zip_find(const zip *z, const char *name, size_t length)
 {
     const zip_entry key = {.name = name, .name_length = length};
-    return z->n ? bsearch(&key, z->entries, z->n, sizeof *z->entries, by_name) : NULL;
+    return z->n ? bsearch(&key, z->entries, z->n, sizeof *z->entries, entry_by_name) : NULL;
 }

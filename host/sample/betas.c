@@ -73,7 +73,7 @@ int trailing_count(int n_train, int n_steps)
 
 int trailing_timestep(int n_train, int n_steps, int i)
 {
-    double first = n_train,
-           difference = (first - first / n_steps) - first; /* as numpy's arange computes it */
+    /* as numpy's arange computes it */
+    double first = n_train, difference = (first - first / n_steps) - first;
     return (int)rint(first + i * difference) - 1;
 }

@@ -18,7 +18,7 @@ typedef struct {
 
 /* The pixels *begin..*end of result i, and their weights: a triangle filter as wide as the pixels
  * per result, and at least two pixels wide. */
-static void weigh(const axis *a, int i, int *begin, int *end, double *shares)
+static void filter_weights(const axis *a, int i, int *begin, int *end, double *shares)
 {
     double scale = a->span / a->n, reach = scale > 1 ? scale : 1, sum = 0;
     double middle = a->first + (i + 0.5) * scale;
@@ -39,7 +39,7 @@ static void scale_axis(float *out, const float *in, const axis *a, int lines, si
 {
     for (int i = 0; i < a->n; i++) {
         int begin, end;
-        weigh(a, i, &begin, &end, shares);
+        filter_weights(a, i, &begin, &end, shares);
         for (int line = 0; line < lines; line++)
             for (int c = 0; c < 3; c++) {
                 const float *from = in + (size_t)line * line_step + (size_t)begin * step + c;
@@ -55,8 +55,8 @@ status picture_fit(png *p, int width, int height)
 {
     size_t in = (size_t)p->width * (size_t)p->height * 3, out;
     double across = (double)p->width / width, down = (double)p->height / height;
-    double share =
-        across < down ? across : down; /* pixels of the picture per pixel of the result */
+    /* pixels of the picture per pixel of the result */
+    double share = across < down ? across : down;
     axis x = {p->width, width, (p->width - share * width) / 2, share * width};
     axis y = {p->height, height, (p->height - share * height) / 2, share * height};
     float *pixels = NULL, *rows = NULL;

@@ -206,8 +206,8 @@ static size_t picture_values(const run *r)
 status run_restart(run *r)
 {
     size_t values = picture_values(r) * (size_t)r->request.n;
-    if (r->modulated_from > 0)
-        r->modulated_from = r->modulated_to = 0; /* the first chunk is gone */
+    /* the first chunk is gone */
+    if (r->modulated_from > 0) r->modulated_from = r->modulated_to = 0;
     status st = op_fill(r->d, r->flag, 1, 0.0f);
     if (st != OK) return st;
     const float *start = r->request.initial_latents;
@@ -224,7 +224,7 @@ status run_restart(run *r)
     return buffer_upload(r->d, r->latents, 0, noise, values);
 }
 
-static status allocate(run *r)
+static status allocate_buffers(run *r)
 {
     size_t values, drawn, steps = (size_t)r->plan.n_rows;
     size_t items = (size_t)r->batch * (r->guided ? 2 : 1);
@@ -305,7 +305,7 @@ status run_open(run *r, device *d, model *m, const run_request *request)
     needs.n_mixes = request->n_mixes;
     needs.halves = r->guided && count_guided(r) < r->plan.n_rows - request->first_step;
     TRY(dit_load(&r->network, d, m, &needs));
-    TRY(allocate(r));
+    TRY(allocate_buffers(r));
     TRY(device_finish(d));
 done:
     if (st != OK) run_close(r);
@@ -339,7 +339,7 @@ void run_close(run *r)
 
 /* Computes the modulation of `steps` steps from `step` on for n labels and, if guided, the null
  * class. */
-static status modulate(run *r, int step, int steps, const int *labels, int n)
+static status compute_modulation(run *r, int step, int steps, const int *labels, int n)
 {
     int rows = 0;
     for (int s = step; s < step + steps; s++) {
@@ -356,18 +356,18 @@ static status modulate(run *r, int step, int steps, const int *labels, int n)
 
 /* Makes sure that the modulation of this step and group is on the device. *first_row = its first
  * row. */
-static status prepare_modulation(run *r, int step, int group, int *first_row)
+static status provide_modulation(run *r, int step, int group, int *first_row)
 {
     status st = OK;
     if (r->by_group) {
         int n = distinct(r->classes, r->request.labels + group * r->batch, group_size(r, group));
         *first_row = 0;
-        return modulate(r, step, 1, r->classes, n);
+        return compute_modulation(r, step, 1, r->classes, n);
     }
     if (step >= r->modulated_to) {
         int steps = r->plan.n_rows - step;
         if (steps > r->chunk_steps) steps = r->chunk_steps;
-        st = modulate(r, step, steps, r->classes, r->n_classes);
+        st = compute_modulation(r, step, steps, r->classes, r->n_classes);
         r->modulated_from = step;
         r->modulated_to = step + steps;
     }
@@ -433,7 +433,7 @@ static status step_group(run *r, int step, int group)
                     .kept = r->plan.keeps,
                     .guidance = (float)r->request.guidance,
                     .guided_channels = r->request.guided_channels};
-    status st = prepare_modulation(r, step, group, &first_row);
+    status st = provide_modulation(r, step, group, &first_row);
     if (st == OK)
         st = dit_forward(&r->network, r->prediction, r->latents, first, n, n * halves, r->rows,
                          rows_at, first_row);
@@ -451,7 +451,7 @@ status run_modulate(run *r)
     for (int step = r->request.first_step; step < r->plan.n_rows && st == OK;
          step += r->chunk_steps)
         for (int group = 0; group < (r->by_group ? r->n_groups : 1) && st == OK; group++)
-            st = prepare_modulation(r, step, group, &first_row);
+            st = provide_modulation(r, step, group, &first_row);
     return st;
 }
 

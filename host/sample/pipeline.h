@@ -28,9 +28,9 @@ typedef struct {
     /* null: drawn. Standard normal noise; with first_step or invert, the latents at that step */
     const float *initial_latents;
     const float *given_noise; /* noise of the steps, [steps][n][C][size][size]; null: drawn */
-    float *kept_noise; /* null, or [steps][n][C][size][size] for the noise that was used, 0 where a
-                          step used none */
-    int first_step;    /* earlier steps are left out */
+    /* null, or [steps][n][C][size][size] for the noise that was used, 0 where a step used none */
+    float *kept_noise;
+    int first_step; /* earlier steps are left out */
     /* null, or the latents [C][size][size] of the picture that all samples begin with. They are
      * noised to first_step's level; then initial_latents is that noise. See image.h */
     const float *image;

@@ -45,8 +45,8 @@ int trailing_timestep(int n_train, int n_steps, int i);
 /* ---- sigmas.c: noise levels, spread / signal ---- */
 
 typedef struct {
-    float *timesteps,
-        *levels; /* n timesteps and n + 1 levels; the last level is the end of sampling */
+    /* n timesteps and n + 1 levels; the last level is the end of sampling */
+    float *timesteps, *levels;
     int n;
 } sigmas;
 

@@ -24,7 +24,7 @@ static sampler *const samplers[N_SAMPLERS][3] = {
     [SAMPLER_SDE] = {NULL, NULL, sampler_flow},
 };
 
-static sampler *find(const sampling *q)
+static sampler *find_sampler(const sampling *q)
 {
     const schedule_options *o = &q->options;
     return samplers[o->sampler][q->config.flow ? 2 : o->arithmetic == COMPAT_DIFFUSERS];
@@ -77,7 +77,7 @@ static status check_options(const sampling *q)
 {
     const schedule_options *o = &q->options;
     bool invertible = o->sampler == SAMPLER_DDIM || (q->config.flow && o->sampler != SAMPLER_SDE);
-    if (!find(q))
+    if (!find_sampler(q))
         return fail(ERR_USAGE, "the %s sampler is not for %s models: expected %s",
                     sampler_names[o->sampler], q->config.flow ? "SiT" : "DiT",
                     q->config.flow ? "euler, heun or sde" : "ddpm, ddim, dpm++, euler or heun");
@@ -91,7 +91,7 @@ static status check_options(const sampling *q)
                     sampler_names[o->sampler], q->config.flow ? "euler and heun" : "ddim");
     if (o->invert && o->eta > 0)
         return fail(ERR_USAGE, "eta %g: only ddim without noise (eta 0) can be inverted", o->eta);
-    if ((q->strided || q->sections) && find(q) != sampler_original)
+    if ((q->strided || q->sections) && find_sampler(q) != sampler_original)
         return fail(ERR_USAGE,
                     "steps %.60s: this spacing belongs to ddpm and ddim in the original "
                     "arithmetic; type a number",
@@ -103,10 +103,10 @@ status schedule_init(schedule *s, const schedule_config *config, const schedule_
 {
     sampling q = {.options = *options, .steps = options->steps};
     *s = (schedule){.initial_scale = 1};
-    status st = config_settle_schedule(&q.config, config, options->sampler);
+    status st = config_resolve_schedule(&q.config, config, options->sampler);
     if (st == OK) st = parse_steps(&q);
     if (st == OK) st = check_options(&q);
-    if (st == OK) st = find(&q)(s, &q);
+    if (st == OK) st = find_sampler(&q)(s, &q);
     if (st == OK) st = check_rows(s);
     for (int i = 0; st == OK && i < s->n_rows; i++) s->keeps |= s->rows[i].to_kept != 0;
     if (st != OK) schedule_free(s);

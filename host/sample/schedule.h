@@ -32,8 +32,8 @@ typedef struct {
     float noise;  /* 0: this step adds no noise */
     bool learned; /* the step uses the variance channels */
     float log_min, log_max;
-    bool draws;   /* the program draws from its generator in this step, even if it does not use the
-                     values */
+    /* the program draws from its generator in this step, even if it does not use the values */
+    bool draws;
     bool between; /* the second evaluation of a step: sampling cannot start here */
 } schedule_row;
 

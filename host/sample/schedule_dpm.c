@@ -21,7 +21,7 @@ static level level_of(float sigma)
     return l;
 }
 
-static double timestep_of(const sampling *q, int i)
+static double dpm_timestep(const sampling *q, int i)
 {
     const schedule_config *c = &q->config;
     int up = q->n_steps - i; /* index 0 is not visited */
@@ -73,7 +73,7 @@ status sampler_dpm(schedule *s, const sampling *q)
     TRY(sigmas_table(&table, c));
     TRY(sigmas_alloc(&levels, n, c, table));
     for (int i = 0; i < n; i++) {
-        double t = timestep_of(q, i);
+        double t = dpm_timestep(q, i);
         levels.timesteps[i] = (float)t;
         levels.levels[i] = (float)sigma_at(table, c->n_train, t);
     }

@@ -8,7 +8,7 @@
 #include "base/memory.h"
 #include "sample/sampler.h"
 
-static float timestep_of(const sampling *q, int n, int i)
+static float euler_timestep(const sampling *q, int n, int i)
 {
     const schedule_config *c = &q->config;
     switch (c->spaced) {
@@ -19,7 +19,7 @@ static float timestep_of(const sampling *q, int n, int i)
 }
 
 /* Computes the levels, and the scale of the noise that sampling starts from. */
-static status plan(schedule *s, sigmas *levels, const sampling *q)
+static status euler_levels(schedule *s, sigmas *levels, const sampling *q)
 {
     status st = OK;
     const schedule_config *c = &q->config;
@@ -28,7 +28,7 @@ static status plan(schedule *s, sigmas *levels, const sampling *q)
     TRY(sigmas_table(&table, c));
     TRY(sigmas_alloc(levels, n, c, table));
     for (int i = 0; i < n; i++) {
-        levels->timesteps[i] = timestep_of(q, n, i);
+        levels->timesteps[i] = euler_timestep(q, n, i);
         levels->levels[i] = (float)sigma_at(table, c->n_train, (double)levels->timesteps[i]);
         most = fmaxf(most, levels->levels[i]);
     }
@@ -40,7 +40,7 @@ done:
 }
 
 /* The coefficients of one evaluation of the network, at level i. */
-static schedule_row row_at(const sampling *q, const sigmas *s, int i)
+static schedule_row euler_row(const sampling *q, const sigmas *s, int i)
 {
     float sigma = s->levels[i], scale = sqrtf(sigma * sigma + 1);
     schedule_row row = {.timestep = s->timesteps[i], .signal = 1 / scale, .spread = sigma / scale};
@@ -66,11 +66,11 @@ status sampler_euler(schedule *s, const sampling *q)
 {
     status st = OK;
     sigmas levels = {0};
-    TRY(plan(s, &levels, q));
+    TRY(euler_levels(s, &levels, q));
     TRY(memory_alloc(&s->rows, (size_t)levels.n, sizeof *s->rows));
     s->n_rows = levels.n;
     for (int i = 0; i < levels.n; i++) {
-        s->rows[i] = row_at(q, &levels, i);
+        s->rows[i] = euler_row(q, &levels, i);
         euler_step(&s->rows[i], &levels, i);
     }
 done:
@@ -86,7 +86,7 @@ static void heun_rows(schedule_row *first, schedule_row *second, const sampling 
     float out = scale_at(s, i + 1);
     first->keep_x = scale_at(s, i) * (1 + half / now);
     first->keep_x0 = -half / now;
-    *second = row_at(q, s, i + 1);
+    *second = euler_row(q, s, i + 1);
     second->between = true;
     second->clip = first->clip;
     second->to_kept = 1 / out;
@@ -99,12 +99,12 @@ status sampler_heun(schedule *s, const sampling *q)
     status st = OK;
     const schedule_config *c = &q->config;
     sigmas levels = {0};
-    TRY(plan(s, &levels, q));
+    TRY(euler_levels(s, &levels, q));
     TRY(memory_alloc(&s->rows, (size_t)levels.n * 2 - 1, sizeof *s->rows));
     s->n_rows = levels.n * 2 - 1;
     for (int i = 0; i < levels.n; i++) {
         schedule_row *first = &s->rows[2 * i];
-        *first = row_at(q, &levels, i);
+        *first = euler_row(q, &levels, i);
         first->clip = c->clip_sample ? (float)c->clip_sample_range : 0;
         euler_step(first, &levels, i);
         if (i + 1 < levels.n) heun_rows(first, first + 1, q, &levels, i);

@@ -13,8 +13,8 @@ enum { MIN_POINTS = 2 };
 static const float pi = 3.14159265358979323846f;
 static const float vp_least = 0.1f, vp_most = 20.0f; /* beta of the VP path */
 static const double singular = 1e-3; /* distance from ends where predictions are singular */
-static const double last_step =
-    0.04; /* length of the last step of a stochastic run, which adds no noise */
+/* length of the last step of a stochastic run, which adds no noise */
+static const double last_step = 0.04;
 
 const char *const diffusion_names[] = {
     "sigma", "constant", "sbdm", "linear", "decreasing", "increasing-decreasing", NULL};
@@ -90,7 +90,7 @@ static point point_at(const sampling *q, float t)
 }
 
 /* The interval of t. */
-static void interval(double *from, double *to, const sampling *q)
+static void flow_interval(double *from, double *to, const sampling *q)
 {
     bool noisy = q->options.sampler == SAMPLER_SDE;
     bool velocity = q->config.predicts == PREDICT_VELOCITY, vp = q->config.path == PATH_VP;
@@ -103,13 +103,13 @@ static void interval(double *from, double *to, const sampling *q)
     }
 }
 
-static schedule_row row_at(const point *p)
+static schedule_row flow_row(const point *p)
 {
     return (schedule_row){.timestep = p->t, .signal = p->alpha, .spread = p->sigma, .eps_o = 1};
 }
 
 /* x' = x + drift * dt. noisy: the drift of the stochastic equation. */
-static void walk(schedule_row *row, const point *p, float dt, bool noisy)
+static void flow_step(schedule_row *row, const point *p, float dt, bool noisy)
 {
     float more = noisy ? p->diffusion : 0;
     row->to_x = 1 + dt * (p->drift_x + (noisy ? more * p->score_x : 0));
@@ -117,12 +117,12 @@ static void walk(schedule_row *row, const point *p, float dt, bool noisy)
 }
 
 /* The second evaluation of Heun's method, added to the tensor that the first one kept. */
-static void heun(schedule_row *first, schedule_row *second, const point *at, const point *next,
-                 float dt)
+static void flow_heun(schedule_row *first, schedule_row *second, const point *at, const point *next,
+                      float dt)
 {
     first->keep_x = 1 + dt / 2 * at->drift_x;
     first->keep_eps = dt / 2 * at->drift_o;
-    *second = row_at(next);
+    *second = flow_row(next);
     second->between = true;
     second->to_kept = 1;
     second->to_x = dt / 2 * next->drift_x;
@@ -137,7 +137,7 @@ status sampler_flow(schedule *s, const sampling *q)
     int n = q->n_steps, rows = twice ? 2 * (n - 1) : noisy ? n : n - 1;
     if (n < MIN_POINTS)
         return fail(ERR_USAGE, "steps %s: the path needs at least %d points", q->steps, MIN_POINTS);
-    interval(&from, &to, q);
+    flow_interval(&from, &to, q);
     if (noisy && !float_is_finite(point_at(q, (float)from).diffusion))
         return fail(ERR_USAGE, "diffusion %s: infinite where this path begins; choose another",
                     diffusion_names[q->options.diffusion]);
@@ -150,16 +150,16 @@ status sampler_flow(schedule *s, const sampling *q)
         float dt = next.t - at.t;
         if (noisy) /* all strides are equal */
             dt = linspace_float((float)from, (float)to, n, 1) - (float)from;
-        *row = row_at(&at);
-        walk(row, &at, dt, noisy);
+        *row = flow_row(&at);
+        flow_step(row, &at, dt, noisy);
         row->draws = noisy;
         if (noisy) row->noise = sqrtf(2 * at.diffusion) * sqrtf(dt);
-        if (twice) heun(row, row + 1, &at, &next, dt);
+        if (twice) flow_heun(row, row + 1, &at, &next, dt);
     }
     if (noisy) {
         point end = point_at(q, (float)to);
-        s->rows[n - 1] = row_at(&end);
-        walk(&s->rows[n - 1], &end, (float)last_step, true);
+        s->rows[n - 1] = flow_row(&end);
+        flow_step(&s->rows[n - 1], &end, (float)last_step, true);
     }
 done:
     return st;

@@ -91,7 +91,7 @@ expect 2 "torch-cuda:108" sample "$model" --rng torch-cuda --class 0 -n 65
 expect 2 "torch-cuda:108" sample "$model" --rng torch-cuda --class 0 -n 40 --sampler ddpm --compat original
 expect 2 "--heads" sample "$model" --heads 2
 expect 2 "--heads H" sample "$data/models/original64.safetensors"
-expect 2 "holds no VAE" sample "$data/models/original64.safetensors" --heads 2
+expect 2 "has no VAE" sample "$data/models/original64.safetensors" --heads 2
 expect 2 "latents" decode "$model"
 expect 0 "usage: ditcl encode" encode --help
 expect 2 "IN.png is missing" encode

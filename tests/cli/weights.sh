@@ -197,7 +197,7 @@ expect 1 "has no snapshot" sample keep/here/hub/models--c--d $short
 expect 1 "inside: keep/here/run/checkpoints/0050000.safetensors" sample keep/here/run $short
 expect 1 "inside, such as keep/here/hub/models--c--d" sample keep/here/hub $short
 expect 1 "did you mean keep/here/good?" sample keep/here/goood $short
-expect 1 "holds no model" sample folder $short
+expect 1 "is not a model" sample folder $short
 expect 2 "--vae FOLDER" sample keep/here/lone $short
 latents_of lone keep/here/lone $short --vae keep/here/good
 takes good "" keep/here/grown $short

@@ -42,7 +42,7 @@ static void parse_schedule(const char *json)
                                           .learned = kind & 1,
                                           .invert = kind / 4 == SAMPLER_DDIM && kind & 2};
         if (schedule_init(&s, &c, &options) != OK) continue;
-        if (config_settle_schedule(&settled, &c, options.sampler) != OK) abort();
+        if (config_resolve_schedule(&settled, &c, options.sampler) != OK) abort();
         int n_train = settled.n_train;
         config_free_schedule(&settled);
         if (n_train < 1) abort();
