@@ -6,6 +6,7 @@
 #
 #     tests/drivers.sh SUITE PATH/ditcl-tests PATH/ditcl [SEED]
 #
+# SEED: by default DITCL_TEST_SEED (a number, or `random`), else 1.
 # Exit code: 0 when all is right; 77 with one loud line where the suite has no tree or the user is
 # not root, or 1 where DITCL_REQUIRE (such as "trixie sid") names the suite.
 set -u
@@ -14,7 +15,14 @@ suite=${1:?$usage}
 # the tree has this machine's files below /host
 tests=/host$(readlink -f "${2:?$usage}")
 ditcl=/host$(readlink -f "${3:?$usage}")
-seed=${4:-$(($(date +%s) % 100000))}
+seed=${4:-${DITCL_TEST_SEED:-1}}
+if [ "$seed" = random ]; then seed=$(($(date +%s) % 100000)); fi
+case $seed in '' | *[!0-9]*)
+    echo "tests/drivers.sh: the seed is $seed; expected a number or random" >&2
+    exit 2
+    ;;
+esac
+seed=$((10#$seed))
 cd "$(dirname "$(readlink -f "$0")")/.." || exit 1
 suites=(models pictures compat)
 models=${suites[seed % 3]}

@@ -5,8 +5,8 @@ from a random first one.
 
     tests/faults.py PATH/ditcl PATH/libfaults.so [COMMAND...]
 
-DITCL_TEST_FAULTS=1 tries every fault; DITCL_TEST_SEED=N chooses the same ones again. Needs an OpenCL
-device; tests/on.sh pocl chooses one."""
+DITCL_TEST_FAULTS=1 tries every fault. DITCL_TEST_SEED=N [1] chooses which ones, DITCL_TEST_SEED=random
+others in each run. Needs an OpenCL device; tests/on.sh pocl chooses one."""
 
 import concurrent.futures
 import hashlib
@@ -19,6 +19,8 @@ import subprocess
 import sys
 import tempfile
 import threading
+
+from seed import test_seed
 
 DATA = os.path.join(os.path.dirname(os.path.abspath(__file__)), "data")
 PLAIN = DATA + "/models/plain32"
@@ -220,7 +222,7 @@ def main():
     if len(sys.argv) < 3:
         sys.exit(__doc__)
     ditcl, library = (os.path.abspath(path) for path in sys.argv[1:3])
-    seed = int(os.environ.get("DITCL_TEST_SEED") or random.randrange(10**6))
+    seed = test_seed()
     print(f"seed {seed}")
     with tempfile.TemporaryDirectory() as top:
         sweep = Sweep(ditcl, library, top, seed)

@@ -4,8 +4,11 @@
  *
  * unit: the suites without a device. device: those that need one, which are kernels, sets (of tuned
  * values) and models; DITCL_TEST_PLATFORM is a part of the platform's name that must be there,
- * DITCL_TEST_SMALL=1 shortens the list for an emulator, DITCL_TEST_SETS=N shows it one set in N, by
- * chance. */
+ * DITCL_TEST_SMALL=1 shortens the list for an emulator, DITCL_TEST_SETS=N shows it one set in N,
+ * which the seed chooses.
+ *
+ * The seed is 1 if neither -s nor DITCL_TEST_SEED gives one, so that two runs test the same.
+ * DITCL_TEST_SEED=random takes one from the clock. */
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -54,10 +57,22 @@ unsigned test_seed;
 
 static int misused(void)
 {
-    fprintf(stderr, "usage: ditcl-tests [-s SEED] unit|device|SUITE...; suites:");
+    fprintf(stderr, "usage: [DITCL_TEST_SEED=SEED|random] ditcl-tests [-s SEED] "
+                    "unit|device|SUITE...; suites:");
     for (int i = 0; i < N_SUITES; i++) fprintf(stderr, " %s", suites[i].name);
     fprintf(stderr, "\n");
     return 2;
+}
+
+/* The seed that DITCL_TEST_SEED gives. False if its value is no seed. */
+static bool seed_from_environment(uint64_t *seed)
+{
+    const char *value = getenv("DITCL_TEST_SEED");
+    *seed = 1;
+    if (!value || !*value) return true;
+    if (strcmp(value, "random") != 0) return text_to_uint(value, seed);
+    *seed = (uint64_t)time(NULL) % 100000;
+    return true;
 }
 
 /* One of the words of `groups`. */
@@ -71,8 +86,9 @@ static bool in_group(const char *groups, const char *word)
 int main(int argc, char **argv)
 {
     SRunner *runner = srunner_create(NULL);
-    uint64_t seed = (uint64_t)time(NULL) % 100000;
+    uint64_t seed;
     int n = 0;
+    if (!seed_from_environment(&seed)) return misused();
     for (int a = 1; a < argc; a++) {
         int found = 0;
         if (!strcmp(argv[a], "-s")) {

@@ -95,6 +95,19 @@ grep -nP '\t| +$' $code | rule "a tab, or blanks at the end of a line"
 git ls-files | grep -iE '(^|/)(utils?|common|misc|helpers?|core)(\.[a-z]+|/)' |
     rule "a name that says nothing"
 
+# ---- words: tests/old_words.txt has the pattern and what to write instead ----
+texts=$(git ls-files -co --exclude-standard -- host cl tests scripts docs .github .ci '*.md' CMakeLists.txt \
+    ':!tests/data' ':!tests/old_words.txt' ':!docs/reports' ':!docs/*.png')
+while IFS=$'\t' read -r pattern instead; do
+    if [ -z "$pattern" ] || [ "${pattern#\#}" != "$pattern" ]; then continue; fi
+    grep -qE -- "$pattern" /dev/null
+    if [ $? -gt 1 ] || [ -z "$instead" ]; then
+        echo "$pattern" | rule "tests/old_words.txt: expected a regular expression, a tab, what to write"
+    fi
+    # -s: git lists files that were removed
+    grep -sInE -- "$pattern" $texts | rule "an old word; write instead: $instead"
+done <tests/old_words.txt
+
 # ---- quirks ----
 for quirk in $(sed -n 's/^QUIRK(\([A-Z_]*\),.*/\1/p' host/device/quirks.def); do
     if ! grep -rq --include='*.c' "QUIRK_$quirk\b" host && ! grep -rq "QUIRK_$quirk\b" cl; then

@@ -103,6 +103,7 @@ DITCL_LAYER="launches=keep/counted" expect 0 "" sample "$model" --class 1 --step
 made x.png
 all=$(wc -l <keep/counted)
 step=$(grep -n ^step_update keep/counted | tail -n 1 | cut -d: -f1)
+if [ "${DITCL_TEST_SEED:-1}" != random ]; then RANDOM=${DITCL_TEST_SEED:-1}; fi # the seed of $RANDOM
 for at in 5 $((RANDOM % all + 1)) $((all - 3)) $((step - 3)); do # early, anywhere, decoding, in step 2
     DITCL_LAYER="lose=$at;stuck" timeout -s KILL 60 "$ditcl" sample "$model" --class 1 --steps 2 -q \
         --out x.png >out 2>err

@@ -66,9 +66,13 @@ DITCL_GEMM=gpu_mma expect 0 "DITCL_GEMM=gpu_mma: this device and precision canno
     check --kernels cpu fill --quick
 DITCL_GEMM=cpu expect 0 "" check --kernels cpu fill --quick
 says not "cannot use" err
-for name in $(grep -rhoE 'getenv\("[A-Z_]+' "$root/host" | cut -d '"' -f 2 | sort -u) \
-    $(grep -oE '"DITCL_[A-Z_]+' "$root/host/cli/environment.c" | tr -d '"'); do
-    grep -q "^|.*\`$name\`.*|" "$root/docs/design.md" || problem "docs/design.md: no row has $name"
+for name in $(grep -rhoE --include='*.c' 'getenv\("[A-Z_]+' "$root/host" "$root/tests" |
+    cut -d '"' -f 2 | sort -u) \
+    $(grep -oE '"DITCL_[A-Z_]+' "$root/host/cli/environment.c" | tr -d '"') \
+    $(grep -rhoE '(environ\.get\("|\$\{)DITCL_[A-Z_]+' "$root/scripts" "$root/tests" |
+        grep -oE 'DITCL_[A-Z_]+' | sort -u); do
+    grep -q "^|.*\`$name\`.*|" "$root/docs/environment.md" ||
+        problem "docs/environment.md: no row has $name"
 done
 
 # models by nearly their names
