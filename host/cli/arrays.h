@@ -15,13 +15,14 @@ typedef struct {
 } arrays;
 
 /* clang-format off */
-#define OPTIONS_ARRAYS(where)                                                                      \
+#define OPTIONS_NOISE(where)                                                                       \
     {"latents-in", 0, OPTION_TEXT, &(where)->latents_in, "F.npy",                                  \
-     "starting noise, float32 [n,C,h,w], instead of drawing it", 0, 0, NULL},                      \
+     "read the initial noise, float32 [n,C,h,w]", 0, 0, NULL},                                     \
+    {"noise-in", 0, OPTION_TEXT, &(where)->noise_in, "F.npy",                                      \
+     "read the noise of the steps, float32 [steps,n,C,h,w]", 0, 0, NULL}
+#define OPTIONS_ARRAYS_OUT(where)                                                                  \
     {"latents-out", 0, OPTION_TEXT, &(where)->latents_out, "F.npy",                                \
      "also write the final latents, before the VAE", 0, 0, NULL},                                  \
-    {"noise-in", 0, OPTION_TEXT, &(where)->noise_in, "F.npy",                                      \
-     "noise of the steps, float32 [steps,n,C,h,w], instead of drawing it", 0, 0, NULL},            \
     {"noise-out", 0, OPTION_TEXT, &(where)->noise_out, "F.npy",                                    \
      "also write the noise that the steps added", 0, 0, NULL}
 /* clang-format on */

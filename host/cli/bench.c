@@ -103,17 +103,22 @@ status cli_bench(int argc, char **argv)
 {
     bench_options q = {.of.image_size = -1};
     const option options[] = {
+        OPTION_HEADING("Measurements"),
         {"only", 0, OPTION_LIST, &q.only, "NAME",
-         "measure these: forward, modulation, step, vae_decode, or operators such as qkv; commas "
-         "separate [everything]",
+         "only these parts or operators; commas separate [all]\n"
+         "The parts are forward, modulation, step and vae_decode. -v prints the operators, such as "
+         "qkv.",
          0, 0, NULL},
-        {"repeat", 0, OPTION_INT, &q.repeat, "N", "repetitions of each [what time allows]", 1, 101,
-         NULL},
-        {"html", 0, OPTION_TEXT, &q.html, "FILE.html",
-         "also write a page with a roofline plot and the table", 0, 0, NULL},
+        {"repeat", 0, OPTION_INT, &q.repeat, "N",
+         "repetitions of each measurement [by its duration]", 1, 101, NULL},
+        OPTION_HEADING("Model"),
         OPTIONS_SUBJECT(&q.of),
+        OPTION_HEADING("Device"),
         OPTIONS_DEVICE(&q.on),
+        OPTION_HEADING("Output"),
         OPTION_JSON(&q.json),
+        {"html", 0, OPTION_TEXT, &q.html, "FILE",
+         "also write a page with a roofline plot and the table", 0, 0, NULL},
         OPTION_QUIET_RESULTS(&q.quiet),
         OPTION_VERBOSE(&q.verbose),
         {0},
@@ -121,14 +126,18 @@ status cli_bench(int argc, char **argv)
     const command c = {
         .name = "bench",
         .arguments = "[MODEL | --arch NAME] [--json] [--html FILE.html]",
-        .summary = "Measures the device's own peaks, then every operator at the model's shapes, a "
-                   "forward pass with guidance, the modulation of 50 steps, a sampling step, and "
-                   "the decoding of one picture; says which fraction of the peaks each reaches.",
-        .details = "Times are medians of repetitions, with quartiles. An operator is queued for "
-                   "all\nof its layers in turn, each with its own weights. -v adds how much of a "
-                   "pass\neach kind of operator takes. A rate in brackets counts the operations "
-                   "really\ndone, such as those of Winograd. The weights of --arch are "
-                   "generated.\n",
+        .summary =
+            "Measures the peaks of the device, every operator at the model's shapes, a "
+            "forward pass with guidance, the modulation of 50 steps, a sampling step, and "
+            "the decoding of one picture. Prints the fraction of the peak that each reaches.",
+        .details = "Examples:\n"
+                   "  ditcl bench --arch DiT-XL/2 --device gpu\n"
+                   "  ditcl bench emoji --only forward --precision fp32 --json\n",
+        .more =
+            "Times are medians of repetitions, with quartiles. An operator is queued for all\n"
+            "of its layers in turn, each with its own weights. -v adds how much of a pass each\n"
+            "kind of operator takes. A rate in brackets counts the operations really executed,\n"
+            "such as those of Winograd.\n",
         .options = options,
         .rest = true,
         .extra = &q.of.words,

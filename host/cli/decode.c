@@ -143,16 +143,23 @@ status cli_decode(int argc, char **argv)
 {
     decode_request q = {.out = "ditcl.png", .compat = -1};
     const option options[] = {
+        OPTION_HEADING("Model and input"),
         {"latents", 0, OPTION_TEXT, &q.latents, "F.npy",
-         "float32 [n,C,h,w] on the sampler's scale, as sample --latents-out writes it", 0, 0, NULL},
-        {"out", 'o', OPTION_TEXT, &q.out, "PATH",
-         "pictures, named as sample --out; or a .npy file: the decoder's raw output, float32 "
-         "[n,3,H,W] [ditcl.png]",
+         "latents to decode, float32 [n,C,h,w]\n"
+         "On the scale of the sampler, as sample --latents-out writes them.",
          0, 0, NULL},
         {"compat", 0, OPTION_CHOICE, &q.compat, "NAME",
-         "round to 8 bits as this program: original or diffusers [diffusers]", 0, 0, compat_names},
+         "round as original or diffusers [diffusers]\n"
+         "The two programs round to 8 bits in different ways.",
+         0, 0, compat_names},
         {"vae", 0, OPTION_TEXT, &q.vae, "PATH", "another VAE: a folder or a file", 0, 0, NULL},
+        OPTION_HEADING("Device"),
         OPTIONS_DEVICE(&q.on),
+        OPTION_HEADING("Output"),
+        {"out", 'o', OPTION_TEXT, &q.out, "PATH",
+         "pictures, as sample --out, or a .npy file [ditcl.png]\n"
+         "A .npy file receives the output of the decoder before rounding, float32 [n,3,H,W].",
+         0, 0, NULL},
         OPTION_QUIET(&q.quiet),
         OPTION_VERBOSE(&q.verbose),
         {0},

@@ -23,19 +23,21 @@ typedef struct {
 /* clang-format off */
 #define OPTIONS_GIVEN(where)                                                                       \
     {"image", 0, OPTION_TEXT, &(where)->image, "IN.png",                                           \
-     "begin with this picture, noised, instead of noise: a variation of it", 0, 0, NULL},          \
+     "draw a variation of this picture", 0, 0, NULL},                                              \
     {"strength", 0, OPTION_DOUBLE, &(where)->strength, "S",                                        \
-     "how much to change the picture, 0 to 1: int(S x steps) steps are run [0.6; 1 with --mask]",  \
-     0, 1, NULL},                                                                                  \
+     "how much to change --image, 0 to 1 [0.6]\n"                                                  \
+     "int(S x steps) steps run, from the picture with that much noise. With --mask the default "   \
+     "is 1.", 0, 1, NULL},                                                                         \
     {"mask", 0, OPTION_TEXT, &(where)->mask, "M.png",                                              \
-     "draw only where this picture is white; keep the rest of --image", 0, 0, NULL},               \
+     "change --image only where this picture is white", 0, 0, NULL},                               \
     {"fit", 0, OPTION_FLAG, &(where)->fit, NULL,                                                   \
-     "scale --image and --mask to the model's size and keep their middle", 0, 0, NULL},            \
+     "scale and crop --image and --mask to the model's size", 0, 0, NULL},                         \
     {"interpolate", 0, OPTION_INT, &(where)->frames, "N",                                          \
-     "N pictures from the first of two classes to the second, or from --seed to --seed-to", 2,     \
+     "N pictures between two classes or two seeds\n"                                               \
+     "From the first of two classes to the second, or from --seed to --seed-to, or both.", 2,      \
      1000, NULL},                                                                                  \
     {"seed-to", 0, OPTION_TEXT, &(where)->seed_to, "S",                                            \
-     "the seed of the last picture's noise, for --interpolate", 0, 0, NULL}
+     "seed of the last picture of --interpolate", 0, 0, NULL}
 /* clang-format on */
 
 /* ERR_USAGE if these options do not fit together. */

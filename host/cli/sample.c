@@ -36,21 +36,19 @@ typedef struct {
 } sample_request;
 
 static const char details[] =
-    "MODEL is a folder in diffusers' layout, a name (looked up in $DITCL_MODELS,\n"
-    "./models, share/ditcl/models beside the program's bin, and a hub's cache), or\n"
-    "one DiT file with --vae, and with --heads if its width is none of the paper's.\n"
-    "\n"
-    "Each model is computed as its own program does it, noise included: diffusers'\n"
-    "folders as DiTPipeline with a torch generator on the CPU, original files as\n"
-    "sample.py. --compat chooses one of the two.\n"
-    "\n"
     "Examples:\n"
-    "  ditcl sample emoji --class all --out sheet.png\n"
     "  ditcl sample emoji --class cat,heart -n 4 --seed 7 --cfg 3 --out sheet.png\n"
     "  ditcl sample DiT-XL-2-256 --class 207 --steps 250 --sampler ddpm --device gpu\n"
-    "  ditcl sample emoji --class heart --image cat.png --strength 0.6 --out heart.png\n"
-    "  ditcl sample emoji --class cat,heart --interpolate 8 --out between.png\n"
-    "  mkdir out; ditcl sample model.safetensors --vae vae/ --class 3 -n 100 --out out/\n";
+    "  ditcl sample emoji --class heart --image cat.png --strength 0.6\n"
+    "  ditcl sample model.safetensors --vae vae/ --class 3 -n 100 --out %03d.png\n";
+
+static const char more[] =
+    "MODEL is a folder in diffusers' layout, a name, or one DiT file with --vae. A name\n"
+    "is looked up in $DITCL_MODELS, ./models, share/ditcl/models beside the program's\n"
+    "bin, and a hub's cache.\n"
+    "\n"
+    "  ditcl sample emoji --class all --out sheet.png\n"
+    "  ditcl sample emoji --class cat,heart --interpolate 8 --out between.png\n";
 
 static status add_label(sample_request *q, size_t *capacity, int label)
 {
@@ -354,38 +352,47 @@ status cli_sample(int argc, char **argv)
                         .how = METHOD_DEFAULT,
                         .begin.strength = -1};
     const option options[] = {
+        OPTION_HEADING("Model"),
+        OPTION_VAE(&q.vae),
+        OPTION_HEADS(&q.heads),
+        OPTION_CLASSES(&q.n_classes),
+        OPTIONS_TYPE(&q.type),
+        OPTIONS_WEIGHTS(&q.of),
+        {"compat", 0, OPTION_CHOICE, &q.compat, "NAME",
+         "compute as original or diffusers [by the files]\n"
+         "original: as the authors' sample.py. diffusers: as DiTPipeline with a torch generator on "
+         "the CPU. Both include the noise.",
+         0, 0, compat_names},
+        OPTION_HEADING("What to draw"),
         {"class", 'c', OPTION_TEXTS, &q.classes, "C",
-         "class by number, name or the beginning of a name; repeat the option or separate with "
-         "commas; all: every class; null: the null class [all, if the model has at most 100]",
+         "number, name, all or null; commas separate [all]\n"
+         "The beginning of a name is enough. The option can be repeated. null is the null class. "
+         "The default is an error if the model has more than 100 classes.",
          0, 0, NULL},
         {"n", 0, OPTION_INT, &q.per_class, "N", "pictures of each class [1]", 1, 1000000, NULL},
-        {"out", 'o', OPTION_TEXT, &q.out, "PATH",
-         "a .png file: the picture, or one sheet of several; with one %d or %0Nd a numbered "
-         "series (%% is one %); an existing folder: files 000000.png, 000001.png, ... An existing "
-         "file is replaced and its mode kept; links are followed [ditcl.png]",
-         0, 0, NULL},
-        {"seed", 's', OPTION_UINT64, &q.seed, "S",
-         "random seed (same noise as torch.manual_seed) [0]", 0, 0, NULL},
-        {"rng", 0, OPTION_TEXT, &q.rng, "NAME",
-         "random generator: torch-cpu; torch-cpu-scalar, for a processor without AVX2; "
-         "torch-cuda:SMs or torch-cuda:SMsxTHREADS, for a GPU with SMs multiprocessors of THREADS "
-         "threads each (2048 unless given) [torch-cpu]",
-         0, 0, NULL},
-        OPTIONS_METHOD(&q.how),
-        OPTIONS_TYPE(&q.type),
-        {"compat", 0, OPTION_CHOICE, &q.compat, "NAME",
-         "compute as this program: original or diffusers [the files' origin]", 0, 0, compat_names},
-        OPTIONS_ARRAYS(&q.files),
         OPTIONS_GIVEN(&q.begin),
+        OPTION_HEADING("Sampling"),
+        OPTIONS_METHOD(&q.how),
         {"batch", 0, OPTION_INT, &q.batch, "B", "pictures computed at once [as many as fit]", 1,
          4096, NULL},
-        {"vae", 0, OPTION_TEXT, &q.vae, "PATH",
-         "VAE of a single DiT file: a pipeline folder, a VAE folder or a file", 0, 0, NULL},
-        {"heads", 0, OPTION_INT, &q.heads, "H", "attention heads of a single DiT file", 1, 1024,
-         NULL},
-        OPTION_CLASSES(&q.n_classes),
-        OPTIONS_WEIGHTS(&q.of),
+        OPTION_HEADING("Noise"),
+        {"seed", 's', OPTION_UINT64, &q.seed, "S", "random seed [0]", 0, 0, NULL},
+        {"rng", 0, OPTION_TEXT, &q.rng, "NAME",
+         "same noise as this generator of torch [torch-cpu]\n"
+         "torch-cpu-scalar: a CPU without AVX2. torch-cuda:SMs or torch-cuda:SMsxTHREADS: a GPU "
+         "with SMs multiprocessors of THREADS threads each (2048 unless given).",
+         0, 0, NULL},
+        OPTIONS_NOISE(&q.files),
+        OPTION_HEADING("Device"),
         OPTIONS_DEVICE(&q.on),
+        OPTION_HEADING("Output"),
+        {"out", 'o', OPTION_TEXT, &q.out, "PATH",
+         "PNG file, series (%03d.png) or folder [ditcl.png]\n"
+         "A file receives the picture, or one sheet of several pictures. One %d or %0Nd in the "
+         "name numbers a series; %% is one %. An existing folder receives 000000.png, 000001.png, "
+         "... An existing file is replaced and keeps its mode; links are followed.",
+         0, 0, NULL},
+        OPTIONS_ARRAYS_OUT(&q.files),
         OPTION_QUIET(&q.quiet),
         OPTION_VERBOSE(&q.verbose),
         {0},
@@ -393,11 +400,12 @@ status cli_sample(int argc, char **argv)
     const char *const positional[] = {"MODEL", NULL};
     const command c = {.name = "sample",
                        .arguments = "MODEL [--class C] [-n N] [--out PATH] ...",
-                       .summary = "Draws pictures of a class from a class-conditional diffusion "
-                                  "transformer.",
+                       .summary = "Draws pictures of classes. MODEL: a name such as emoji, a "
+                                  "diffusers folder, or a DiT file.",
                        .positional = positional,
                        .values = &q.model,
                        .details = details,
+                       .more = more,
                        .options = options};
     bool helped;
     status st = options_parse(&c, argc, argv, &helped);

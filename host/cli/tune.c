@@ -400,23 +400,28 @@ status cli_tune(int argc, char **argv)
 {
     tune_options q = {.of.image_size = -1, .budget = "2m"};
     const option options[] = {
+        OPTION_HEADING("Search"),
         {"budget", 0, OPTION_TEXT, &q.budget, "TIME",
-         "how long to search: 90s, 2m, 1h; or full, "
-         "until nothing better is likely [2m]",
+         "how long to search: 90s, 2m, 1h, or full [2m]\n"
+         "full: until a better configuration is unlikely.",
          0, 0, NULL},
-        {"only", 0, OPTION_LIST, &q.only, "NAME",
-         "tune only these operators: gemm, attention, conv; commas separate [all]", 0, 0, NULL},
-        {"show", 0, OPTION_FLAG, &q.show, NULL, "print what is stored for the device", 0, 0, NULL},
-        {"export", 0, OPTION_TEXT, &q.export, "FILE",
-         "write what is stored for the device to a .conf file", 0, 0, NULL},
+        {"only", 0, OPTION_LIST, &q.only, "NAME", "gemm, attention, conv; commas separate [all]", 0,
+         0, NULL},
+        OPTION_HEADING("Stored configurations"),
+        {"show", 0, OPTION_FLAG, &q.show, NULL, "print those of the device", 0, 0, NULL},
+        {"export", 0, OPTION_TEXT, &q.export, "FILE", "write those of the device to a .conf file",
+         0, 0, NULL},
         {"import", 0, OPTION_TEXT, &q.import, "FILE",
-         "store the lines of a file that can be used on the device", 0, 0, NULL},
+         "store the lines of FILE that the device can use", 0, 0, NULL},
         {"forget", 0, OPTION_FLAG, &q.forget, NULL,
-         "remove what is stored for the device, and "
-         "what first-use checks found on all devices",
+         "remove those of the device, and all first-use checks\n"
+         "The results of first-use checks are removed for all devices.",
          0, 0, NULL},
+        OPTION_HEADING("Model"),
         OPTIONS_SUBJECT(&q.of),
+        OPTION_HEADING("Device"),
         OPTIONS_DEVICE(&q.on),
+        OPTION_HEADING("Output"),
         OPTION_QUIET_RESULTS(&q.quiet),
         OPTION_VERBOSE(&q.verbose),
         {0},
@@ -424,17 +429,20 @@ status cli_tune(int argc, char **argv)
     const command c = {
         .name = "tune",
         .arguments = "[MODEL | --arch NAME] [--budget TIME]",
-        .summary = "Tries kernels and their configurations for a model's shapes on one device, and "
-                   "stores the fastest that compute right; later runs on this device use them. The "
-                   "search can be stopped at any time; the next one goes on from there.",
-        .details = "Each candidate runs in a child process. Its result is compared with a "
-                   "reference\nin double precision before its time counts. What is found holds "
-                   "for the kernel\nfamily and precision asked for, and for the shapes of one "
-                   "picture with\nguidance. gain: speed relative to the untuned configuration.\n\n"
-                   "--budget full goes through the shapes in buckets, such as matrix products "
-                   "of\nfew rows or 3x3 convolutions. It ends when every bucket had a hundred "
-                   "different\nright candidates, or all there are, and 60 trials without a better "
-                   "one. The\nlast table counts the candidates of each bucket.\n",
+        .summary = "Benchmarks kernels and their configurations at a model's shapes on one device. "
+                   "Stores the fastest correct ones, which later runs on this device use. A "
+                   "search that is stopped continues with the next call.",
+        .details = "Examples:\n"
+                   "  ditcl tune --arch DiT-XL/2 --device gpu --budget 30m\n"
+                   "  ditcl tune emoji --export my-device.conf\n",
+        .more = "Each candidate runs in a child process. Its result is compared with a "
+                "reference in\ndouble precision before its time counts. A result holds for the "
+                "kernel family and\nprecision of the command, and for the shapes of one picture "
+                "with guidance.\ngain: speed relative to the untuned configuration.\n\n"
+                "--budget full searches every bucket of shapes, such as GEMM of few rows or 3x3\n"
+                "convolutions. A bucket is done after 100 different correct candidates, or all "
+                "that\nexist, and 60 trials without an improvement. The last table counts the "
+                "candidates\nof each bucket.\n",
         .options = options,
         .rest = true,
         .extra = &q.of.words,
