@@ -11,9 +11,9 @@
 #include "cli/output.h"
 #include "cli/progress.h"
 #include "device/verdicts.h"
-#include "tune/contest.h"
+#include "tune/bench_worker.h"
 #include "tune/peak.h"
-#include "tune/stored.h"
+#include "tune/configs.h"
 
 typedef struct {
     subject of;
@@ -158,7 +158,7 @@ status cli_tune_worker(int argc, char **argv)
     q.on.no_cache = q.on.profiled = mode == MODE_CANDIDATES; /* most are not needed again */
     TRY(cli_open_device(&d, &q.on, true));
     if (mode == MODE_CANDIDATES) {
-        TRY(contest_serve(&d, stdin, replies));
+        TRY(bench_worker_serve(&d, stdin, replies));
     } else {
         TRY(cli_open_subject(&m, &q.of, VAE_NEEDED));
         TRY(tuning_serve_forward(&d, &m, stdin, replies));
@@ -244,13 +244,13 @@ static void print_table(const search *s, const peaks *p)
 }
 
 /* How much of what there is was tried. */
-static void print_classes(const search *s)
+static void print_buckets(const search *s)
 {
     printf("\n%-22s %6s %6s %6s %9s\n", "shapes", "number", "trials", "right", "of");
-    for (int i = 0; i < s->n_classes; i++) {
+    for (int i = 0; i < s->n_buckets; i++) {
         const shape_bucket *c = &s->buckets[i];
-        printf("%-22s %6d %6d %6d %9ld\n", c->name, c->shapes, c->optests, c->right,
-               search_exist(s, i));
+        printf("%-22s %6d %6d %6d %9ld\n", c->name, c->shapes, c->trials, c->right,
+               search_candidates(s, i));
     }
     printf("right: different candidates with right results; of: candidates that fit the heaviest "
            "of the shapes\n%s\n",
@@ -297,7 +297,7 @@ static status search_on(const tune_options *q, device *d, model *m)
     TRY(peak_raise(d, &p)); /* it may have been slower at first, or be now */
     progress_end(&line);
     print_table(&s, &p);
-    print_classes(&s);
+    print_buckets(&s);
     if (q->verbose)
         printf("\nof %d times, %d are by the device's clock, the others by the wall clock: the "
                "device has no clock, or the two disagree\n",
@@ -320,7 +320,7 @@ static status import_lines(const tune_options *q, device *d, store *s)
     store new = {0};
     status st = OK;
     TRY(store_read(&new, q->import, &d->info, d->settings.warn));
-    TRY(stored_use(d, &new));
+    TRY(configs_apply(d, &new));
     if (new.n == 0)
         TRY(fail(ERR_FORMAT, "%s: no line can be used on device %d (%s)", q->import, d->info.index,
                  d->info.name));
@@ -351,10 +351,10 @@ static status use_store(const tune_options *q, device *d)
     text all = {0};
     status st = OK;
     TRY(store_load(&s, &d->info, d->settings.warn));
-    TRY(stored_use(d, &s));
+    TRY(configs_apply(d, &s));
     TRY(store_text(&s, &d->info, &all));
     if (q->forget) {
-        tried_forget(&d->info);
+        tuning_log_forget(&d->info);
         verdicts_forget();
         TRY(store_forget(&d->info));
     } else if (q->import) {
