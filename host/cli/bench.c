@@ -10,7 +10,7 @@
 #include "cli/results.h"
 
 typedef struct {
-    subject of;
+    model_args of;
     text_list only;
     const char *html;
     int repeat;
@@ -29,7 +29,7 @@ static bool is_html(const char *path)
 
 static status check_options(const bench_options *q)
 {
-    status st = cli_check_subject("bench", &q->of);
+    status st = cli_check_model_args("bench", &q->of);
     if (st != OK) return st;
     if (q->html && !is_html(q->html))
         return fail(ERR_USAGE, "--html %s: expected a name that ends in .html", q->html);
@@ -72,15 +72,15 @@ static status run_bench(bench_options *q)
     status st = OK;
     TRY(check_options(q));
     if (q->html) TRY(output_check_one(q->html, q->quiet));
-    TRY(cli_open_subject(&m, &q->of, VAE_NEEDED));
-    cli_tell_weights(&m, q->quiet);
-    cli_tell_labels(&m, q->quiet);
+    TRY(cli_open_model(&m, &q->of, VAE_NEEDED));
+    cli_note_weights(&m, q->quiet);
+    cli_note_labels(&m, q->quiet);
     q->on.verbose = q->verbose && !q->quiet;
     q->on.measured = true;
     TRY(cli_open_device(&d, &q->on, q->quiet));
-    TRY(checker_settle(&d));
+    TRY(checker_finish(&d));
     TRY(measure_all(q, &b, &d, &m));
-    cli_tell_wide(&d, q->quiet);
+    cli_note_wide(&d, q->quiet);
     if (q->html) {
         TRY(file_out_open(&page, q->html));
         TRY(results_html(&r, page.stream));
@@ -112,7 +112,7 @@ status cli_bench(int argc, char **argv)
         {"repeat", 0, OPTION_INT, &q.repeat, "N",
          "repetitions of each measurement [by its duration]", 1, 101, NULL},
         OPTION_HEADING("Model"),
-        OPTIONS_SUBJECT(&q.of),
+        OPTIONS_MODEL(&q.of),
         OPTION_HEADING("Device"),
         OPTIONS_DEVICE(&q.on),
         OPTION_HEADING("Output"),

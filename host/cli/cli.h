@@ -1,4 +1,4 @@
-/* The commands: each speaks to people and computes nothing. */
+/* The commands. They parse arguments, call the layers below and print; they compute nothing. */
 #ifndef DITCL_CLI_CLI_H
 #define DITCL_CLI_CLI_H
 
@@ -8,7 +8,7 @@
 #include "device/device.h"
 #include "model/paper.h"
 
-/* A command: its words behind its name. */
+/* argc, argv: the arguments after the name of the command. */
 status cli_devices(int argc, char **argv);
 status cli_sample(int argc, char **argv);
 status cli_decode(int argc, char **argv);
@@ -20,26 +20,26 @@ status cli_check(int argc, char **argv);
 status cli_bench(int argc, char **argv);
 status cli_kernels(int argc, char **argv);
 status cli_tune(int argc, char **argv);
-/* Children of this program; not for people. */
+/* Child processes of this program; not for users. */
 status cli_tune_worker(int argc, char **argv);
 status cli_check_worker(int argc, char **argv);
 status cli_report_worker(int argc, char **argv);
 
-/* Which device, and how it computes. */
+/* The device and its settings. */
 typedef struct {
     const char *selector;
     int kernels, precision;    /* kernel_family, precision */
-    const char *max_launch_ms; /* null: not given */
+    const char *max_launch_ms; /* null: not on the command line */
     bool no_cache, verbose;
-    bool bare;     /* without what was measured before */
-    bool profiled; /* the queue keeps times */
-    bool measured; /* the command is worth measuring what suits the device, where that is unknown */
-    bool checked;  /* and worth checking what is used for the first time; so is a measured one */
-    bool remembered; /* what was struck out is not used */
-    bool unprobed;   /* features are left as claimed */
+    bool bare;       /* do not use stored configurations */
+    bool profiled;   /* the queue records times */
+    bool measured;   /* a new device is measured first (tune/fit.h) */
+    bool checked;    /* first use is checked, as it is with `measured` */
+    bool remembered; /* do not use what earlier checks struck out */
+    bool unprobed;   /* do not probe features */
 } device_choice;
 
-/* Options that several commands have, as table rows. where: a device_choice. */
+/* Table rows of options that several commands have. where: a device_choice. */
 /* clang-format off */
 #define OPTIONS_DEVICE(where)                                                                      \
     {"device", 0, OPTION_TEXT, &(where)->selector, "SEL",                                          \
@@ -64,7 +64,7 @@ typedef struct {
 #define OPTION_QUIET(where)                                                                        \
     {"quiet", 'q', OPTION_FLAG, where, NULL, "print errors only", 0, 0, NULL}
 /* clang-format on */
-/* For a command that measures. */
+/* For commands that measure. */
 /* clang-format off */
 #define OPTION_QUIET_RESULTS(where)                                                                \
     {"quiet", 'q', OPTION_FLAG, where, NULL, "print results and errors only", 0, 0, NULL}
@@ -74,7 +74,7 @@ typedef struct {
     {"json", 0, OPTION_FLAG, where, NULL, "print JSON", 0, 0, NULL}
 /* clang-format on */
 
-/* A single DiT file lacks these. */
+/* What a single DiT file does not contain. */
 /* clang-format off */
 #define OPTION_VAE(where)                                                                          \
     {"vae", 0, OPTION_TEXT, where, "PATH",                                                         \
@@ -85,7 +85,7 @@ typedef struct {
      "Needed only if the width is none of the paper's.", 1, 1024, NULL}
 /* clang-format on */
 
-/* Which weights to take when a file or folder holds several. where: a model_request. */
+/* Which weights to use if a file or folder has several. where: a model_request. */
 /* clang-format off */
 #define OPTIONS_WEIGHTS(where)                                                                     \
     {"weights", 0, OPTION_TEXT, &(where)->weights, "KEY",                                          \
@@ -98,7 +98,7 @@ typedef struct {
      "Or non_ema, ... The default is the file without a variant in its name.", 0, 0, NULL}
 /* clang-format on */
 
-/* What a single file is, where its tensors do not say it. */
+/* The type of a single file, which its tensors do not tell. */
 typedef struct {
     int type, path, prediction;
 } type_choice;
@@ -117,21 +117,20 @@ typedef struct {
 /* clang-format on */
 extern const char *const cli_model_types[];
 
-/* Puts the choice into a request. */
-status cli_settle_type(model_request *request, const type_choice *choice);
+/* Adds the choice to a request. */
+status cli_apply_type(model_request *request, const type_choice *choice);
 
-/* What is described or measured: MODEL, the only word, with the options of a single file; or a
- * network of the paper. */
+/* Model arguments: MODEL with the options of a single file, or a network of the paper. */
 typedef struct {
     text_list words;
     const char *arch, *vae;
-    int image_size; /* an index of paper_image_sizes; -1: not given */
+    int image_size; /* index in paper_image_sizes; -1: not on the command line */
     int heads, n_classes;
     model_request which; /* weights and variant only */
-} subject;
+} model_args;
 
 /* clang-format off */
-#define OPTIONS_SUBJECT(where)                                                                     \
+#define OPTIONS_MODEL(where)                                                                       \
     {"arch", 0, OPTION_TEXT, &(where)->arch, "NAME",                                               \
      "network of the paper, DiT-S/2 to DiT-XL/8, not MODEL\n"                                      \
      "Its design is adaLN-Zero; a name that ends in -in-context, -cross-attention or -adaLN has "  \
@@ -145,12 +144,12 @@ typedef struct {
     OPTIONS_WEIGHTS(&(where)->which)
 /* clang-format on */
 
-/* ERR_USAGE unless there is a MODEL or --arch, not both, and only options that apply to it. */
-status cli_check_subject(const char *verb, const subject *s);
-/* Opens it and checks its tensors. */
-status cli_open_subject(model *m, const subject *s, vae_need need);
+/* ERR_USAGE unless there is either MODEL or --arch, and only options that apply to it. */
+status cli_check_model_args(const char *verb, const model_args *s);
+/* Opens the model and checks its tensors. */
+status cli_open_model(model *m, const model_args *s, vae_need need);
 
-/* Whether the last row of a single file's label table is the null class or a class. */
+/* Decides whether the last row of a single file's label table is a class or the null class. */
 /* clang-format off */
 #define OPTION_CLASSES(where)                                                                      \
     {"num-classes", 0, OPTION_INT, where, "N",                                                     \
@@ -160,21 +159,22 @@ status cli_open_subject(model *m, const subject *s, vae_need need);
      1, 10000000, NULL}
 /* clang-format on */
 
-/* Unless quiet: says that the last row is taken for the null class, when nothing says it. */
-void cli_tell_labels(const model *m, bool quiet);
+/* Unless quiet: prints a note if nothing but the default makes the last row the null class. */
+void cli_note_labels(const model *m, bool quiet);
 
-/* Unless quiet: says which weights were taken if there are several, and what the model lacks. */
-void cli_tell_weights(const model *m, bool quiet);
-/* With -v: says what is assumed of a bare VAE, and that weights could not be mapped. */
-void cli_tell_vae(const model *m, bool verbose);
+/* Unless quiet: prints which of several weights are used, and what the model lacks. */
+void cli_note_weights(const model *m, bool quiet);
+/* With -v: prints what is assumed of a VAE without a configuration, and if weights could not be
+ * mapped. */
+void cli_note_vae(const model *m, bool verbose);
 
-/* Opens the device that the selector, else DITCL_DEVICE, names; an automatic choice is named on
- * stderr unless quiet. */
+/* Opens the device that the selector or, without one, DITCL_DEVICE names. Prints an automatic
+ * choice on stderr unless quiet. */
 status cli_open_device(device *d, const device_choice *choice, bool quiet);
 
-/* Unless quiet: warns in one line of layers that stayed in fp32, as their weights are too large for
- * fp16. */
-void cli_tell_wide(const device *d, bool quiet);
+/* Unless quiet: warns in one line of layers that stay in fp32 because their weights are too large
+ * for fp16. */
+void cli_note_wide(const device *d, bool quiet);
 
 /* Prints "ditcl: warning: ..." on stderr. */
 void cli_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

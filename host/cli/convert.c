@@ -40,13 +40,13 @@ static status convert(const char *out, const model_request *in, const type_choic
         return fail(ERR_USAGE, "--vae: a single DiT file holds no VAE; only a folder does");
     model_request of = *in;
     of.vae_use = file ? VAE_UNUSED : VAE_IF_THERE;
-    TRY(cli_settle_type(&of, what));
+    TRY(cli_apply_type(&of, what));
     TRY(model_open(&m, &of));
     if (file && file_is_same(out, m.dit_weights.file.path))
         TRY(fail(ERR_USAGE, "%s: is the input file; expected another name", out));
-    cli_tell_weights(&m, quiet);
+    cli_note_weights(&m, quiet);
     TRY(dit_check(&m));
-    cli_tell_labels(&m, quiet);
+    cli_note_labels(&m, quiet);
     if (m.has_vae) TRY(vae_check(&m));
     TRY(file ? convert_to_file(&m, out, type) : convert_to_folder(&m, out, type));
 done:

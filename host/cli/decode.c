@@ -83,7 +83,7 @@ static status prepare(decoding *x, device *d, model *m)
     if (x->v.unknown && !x->q->quiet)
         cli_warn("%s: unknown tensor %s is ignored", m->vae_weights.file.path, x->v.unknown);
     TRY(vae_prepare(&x->v, (int)a->dims[2], (int)a->dims[3]));
-    TRY(checker_settle(d));
+    TRY(checker_finish(d));
     x->height = (int)a->dims[2] * vae_scale(&m->vae);
     x->width = (int)a->dims[3] * vae_scale(&m->vae);
     TRY(buffer_create(d, &x->on_device, a->count, "latents"));
@@ -112,13 +112,13 @@ static status decode(decode_request *q)
                         (int)x.latents.dims[3] * vae_scale(&m.vae),
                         (int)x.latents.dims[2] * vae_scale(&m.vae)));
     TRY(output_check(&o, q->quiet));
-    cli_tell_weights(&m, q->quiet);
-    cli_tell_vae(&m, q->verbose);
+    cli_note_weights(&m, q->quiet);
+    cli_note_vae(&m, q->verbose);
     q->on.verbose = q->verbose;
     q->on.measured = true;
     TRY(cli_open_device(&d, &q->on, q->quiet));
     TRY(prepare(&x, &d, &m));
-    cli_tell_wide(&d, q->quiet);
+    cli_note_wide(&d, q->quiet);
     if (q->verbose)
         fprintf(stderr, "loaded: %d pictures of %d x %d, %.0f MB on the device\n", x.n, x.width,
                 x.height, (double)d.allocated_bytes / 1e6);

@@ -58,7 +58,7 @@ static status check_precision(const device *d)
     return ERR_USAGE;
 }
 
-void cli_tell_wide(const device *d, bool quiet)
+void cli_note_wide(const device *d, bool quiet)
 {
     char more[48] = "";
     if (quiet || !d->wide.n) return;

@@ -150,15 +150,15 @@ static status encode(encode_request *q)
     TRY(read_picture(&p, q, vae_scale(&m.vae)));
     size_t values = area_of(&p, &m.vae) * (size_t)m.vae.latent_channels;
     if (q->sample) TRY(rng_source_check(&q->source, values));
-    cli_tell_weights(&m, q->quiet);
-    cli_tell_vae(&m, q->verbose);
+    cli_note_weights(&m, q->quiet);
+    cli_note_vae(&m, q->verbose);
     q->on.verbose = q->verbose;
     q->on.measured = true;
     TRY(cli_open_device(&d, &q->on, q->quiet));
-    TRY(checker_settle(&d));
+    TRY(checker_finish(&d));
     TRY(memory_alloc(&latents, values, sizeof *latents));
     TRY(encode_on(&psnr, q, &d, &m, &p, latents));
-    cli_tell_wide(&d, q->quiet);
+    cli_note_wide(&d, q->quiet);
     TRY(write_latents(q, latents, &p, &m.vae));
     if (!q->quiet)
         printf("%s: [1,%d,%d,%d]; decoded again: PSNR %.2f dB\n", TEXT_SHOWN(q->words[1]),

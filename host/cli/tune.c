@@ -16,7 +16,7 @@
 #include "tune/configs.h"
 
 typedef struct {
-    subject of;
+    model_args of;
     text_list only;
     const char *budget, *export, *import;
     device_choice on;
@@ -68,7 +68,7 @@ static status check_options(tune_options *q)
     if (with_store(q) && (q->of.words.n || q->of.arch))
         return fail(ERR_USAGE, "tune: --show, --export, --import and --forget measure nothing, so "
                                "they take no MODEL");
-    status st = with_store(q) ? OK : cli_check_subject("tune", &q->of);
+    status st = with_store(q) ? OK : cli_check_model_args("tune", &q->of);
     if (st == OK && q->export) st = check_export(q->export, q->quiet);
     if (st != OK) return st;
     for (int i = 0; i < q->only.n; i++) {
@@ -107,7 +107,7 @@ static void make_words(child_words *w, const tune_options *q, const device *d, c
                          "--mode",
                          mode};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) w->words[n++] = all[i];
-    const subject *of = &q->of;
+    const model_args *of = &q->of;
     if (with_model && of->arch) {
         w->words[n++] = "--arch";
         w->words[n++] = of->arch;
@@ -135,7 +135,7 @@ status cli_tune_worker(int argc, char **argv)
     int mode = 0;
     const option options[] = {
         {"mode", 0, OPTION_CHOICE, &mode, "M", "what it does", 0, 0, modes},
-        OPTIONS_SUBJECT(&q.of),
+        OPTIONS_MODEL(&q.of),
         OPTIONS_DEVICE(&q.on),
         {0},
     };
@@ -160,7 +160,7 @@ status cli_tune_worker(int argc, char **argv)
     if (mode == MODE_CANDIDATES) {
         TRY(bench_worker_serve(&d, stdin, replies));
     } else {
-        TRY(cli_open_subject(&m, &q.of, VAE_NEEDED));
+        TRY(cli_open_model(&m, &q.of, VAE_NEEDED));
         TRY(tuning_serve_forward(&d, &m, stdin, replies));
     }
 done:
@@ -380,8 +380,8 @@ static status run_tune(tune_options *q)
     TRY(check_options(q));
     q->on.bare = q->on.remembered = true;
     q->on.verbose = q->verbose && !q->quiet;
-    if (!with_store(q)) TRY(cli_open_subject(&m, &q->of, VAE_NEEDED));
-    cli_tell_weights(&m, q->quiet);
+    if (!with_store(q)) TRY(cli_open_model(&m, &q->of, VAE_NEEDED));
+    cli_note_weights(&m, q->quiet);
     TRY(cli_open_device(&d, &q->on, q->quiet));
     if (with_store(q))
         TRY(use_store(q, &d));
@@ -418,7 +418,7 @@ status cli_tune(int argc, char **argv)
          "The results of first-use checks are removed for all devices.",
          0, 0, NULL},
         OPTION_HEADING("Model"),
-        OPTIONS_SUBJECT(&q.of),
+        OPTIONS_MODEL(&q.of),
         OPTION_HEADING("Device"),
         OPTIONS_DEVICE(&q.on),
         OPTION_HEADING("Output"),

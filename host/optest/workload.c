@@ -70,9 +70,7 @@ enum { SEGMENT = 16 };           /* results in a row that are compared together 
 
 static const char *product_bucket(const int *s)
 {
-    return s[0] < FEW                       ? "products of few rows"
-           : s[1] < NARROW || s[2] < NARROW ? "narrow products"
-                                            : "products";
+    return s[0] < FEW ? "GEMM, few rows" : s[1] < NARROW || s[2] < NARROW ? "GEMM, narrow" : "GEMM";
 }
 
 static double product_flops(const int *s)

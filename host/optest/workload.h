@@ -44,7 +44,7 @@ status workload_open(workload *w, device *d, const char *op, const int *shape, u
 unsigned workload_usual(const char *op);
 void workload_close(workload *w);
 
-/* What shapes are called whose kernels are much alike: "products", "products of few rows". */
+/* The name of the shape bucket: shapes whose best kernels are much alike. */
 const char *workload_bucket(const char *op, const int *shape);
 
 /* Operations that the formula counts. */

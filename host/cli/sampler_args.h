@@ -1,29 +1,29 @@
-/* How pictures are drawn: the steps, the sampler and its settings, the guidance. */
-#ifndef DITCL_CLI_METHOD_H
-#define DITCL_CLI_METHOD_H
+/* Arguments of the sampler: its name and settings, the steps, the guidance. */
+#ifndef DITCL_CLI_SAMPLER_ARGS_H
+#define DITCL_CLI_SAMPLER_ARGS_H
 
 #include "cli/cli.h"
 #include "sample/pipeline.h"
 
-/* -1: this option was not given. */
+/* A negative value: the option is not on the command line. */
 typedef struct {
     const char *steps, *interval;
     int sampler, cfg_channels, diffusion;
     double eta, guidance;
     bool invert;
-} method;
+} sampler_args;
 
-/* No guidance scale was given: method_guidance sets 4, or 1 if the model has no null class. */
-enum { METHOD_UNGIVEN = -1 };
+/* The guidance scale before sampler_args_guidance sets its default. */
+enum { GUIDANCE_UNSET = -1 };
 
-#define METHOD_DEFAULT                                                                             \
+#define SAMPLER_ARGS_DEFAULT                                                                       \
     {                                                                                              \
         .steps = "50", .sampler = -1, .cfg_channels = -1, .diffusion = -1,                         \
-        .guidance = METHOD_UNGIVEN                                                                 \
+        .guidance = GUIDANCE_UNSET                                                                 \
     }
 
 /* clang-format off */
-#define OPTIONS_METHOD(where)                                                                      \
+#define OPTIONS_SAMPLER(where)                                                                     \
     {"steps", 0, OPTION_TEXT, &(where)->steps, "K",                                                \
      "denoising steps [50]\n"                                                                      \
      "With --compat original also ddimK, which takes the spacing of DDIM, and A,B,C, which "       \
@@ -40,7 +40,7 @@ enum { METHOD_UNGIVEN = -1 };
      "The default is 1 for a model without a null class.", 0, 1000, NULL},                         \
     {"cfg-channels", 0, OPTION_CHOICE, &(where)->cfg_channels, "N",                                \
      "guided latent channels: 3 or all [by --compat]\n"                                            \
-     "The default is 3 with --compat original, otherwise all.", 0, 0, method_channels},            \
+     "The default is 3 with --compat original, otherwise all.", 0, 0, sampler_args_channels},      \
     {"guidance-interval", 0, OPTION_TEXT, &(where)->interval, "LO,HI",                             \
      "guide only steps with a timestep in this range [all]\n"                                      \
      "The timestep is the network's input. DiT: 999 is noise, 0 the picture. SiT: 0 is noise, 1 "  \
@@ -54,13 +54,14 @@ enum { METHOD_UNGIVEN = -1 };
      "noise of sde: sigma, constant, linear, ... [sigma]\n"                                        \
      "The others are sbdm, decreasing and increasing-decreasing.", 0, 0, diffusion_names}
 /* clang-format on */
-extern const char *const method_channels[];
+extern const char *const sampler_args_channels[];
 
-/* Sets the default guidance scale. ERR_USAGE if guidance is asked for without a null class. */
-status method_guidance(method *q, const model *m);
+/* Sets the default guidance scale: 4, or 1 if the model has no null class. ERR_USAGE if --cfg asks
+ * for guidance and the model has no null class. */
+status sampler_args_guidance(sampler_args *q, const model *m);
 
-/* Puts the method into a request; options that were not given come from the model. ERR_USAGE if
- * options do not fit together. */
-status method_request(const method *q, run_request *request, const model *m);
+/* Adds the arguments to a request; the model has the defaults. ERR_USAGE if options exclude each
+ * other. */
+status sampler_args_request(const sampler_args *q, run_request *request, const model *m);
 
 #endif

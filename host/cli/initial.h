@@ -1,6 +1,6 @@
-/* Initial picture, mask and ends of an interpolation that a user gives. */
-#ifndef DITCL_CLI_GIVEN_H
-#define DITCL_CLI_GIVEN_H
+/* Arguments for what a run begins with: initial picture, mask, and the ends of an interpolation. */
+#ifndef DITCL_CLI_INITIAL_H
+#define DITCL_CLI_INITIAL_H
 
 #include "base/text.h"
 #include "cli/cli.h"
@@ -9,19 +9,19 @@
 
 typedef struct {
     const char *image, *mask, *seed_to;
-    double strength; /* negative: not given */
+    double strength; /* negative: not on the command line */
     bool fit;
     int frames; /* of an interpolation; 0: none */
-    /* found out */
+    /* results */
     png picture, white;
-    float *latents, *kept; /* of the picture, and its mask on the latents' grid */
+    float *latents, *kept; /* of the picture; the mask, reduced to the grid of the latents */
     label_mix *mixes;
     int n_mixes;
     float *noise; /* of an interpolation's frames */
-} given;
+} initial_args;
 
 /* clang-format off */
-#define OPTIONS_GIVEN(where)                                                                       \
+#define OPTIONS_INITIAL(where)                                                                     \
     {"image", 0, OPTION_TEXT, &(where)->image, "IN.png",                                           \
      "draw a variation of this picture", 0, 0, NULL},                                              \
     {"strength", 0, OPTION_DOUBLE, &(where)->strength, "S",                                        \
@@ -40,25 +40,26 @@ typedef struct {
      "seed of the last picture of --interpolate", 0, 0, NULL}
 /* clang-format on */
 
-/* ERR_USAGE if these options do not fit together. */
-status given_check(const given *g);
+/* ERR_USAGE if these options exclude each other. */
+status initial_check(const initial_args *args);
 
-/* Reads the pictures, which must have the model's size, and scales the mask to its latents' grid.
- * Needs no device. */
-status given_read(given *g, model *m);
+/* Reads the pictures, which must have the model's size, and reduces the mask to the grid of the
+ * latents. Needs no device. */
+status initial_read(initial_args *args, model *m);
 
-/* Replaces the chosen labels [*n], of one or two classes, by those of an interpolation's frames. */
-status given_labels(given *g, int **labels, int *n, const model *m);
+/* Replaces labels [*n] of one or two classes by the labels of the frames of an interpolation. */
+status initial_labels(initial_args *args, int **labels, int *n, const model *m);
 
-/* Puts what was read into a request that is otherwise complete; plan: its schedule. */
-status given_request(given *g, run_request *request, const model *m, const schedule *plan);
+/* Adds what was read to a request that is otherwise complete. plan: its schedule. */
+status initial_request(initial_args *args, run_request *request, const model *m,
+                       const schedule *plan);
 
 /* Encodes the picture, before the run is opened. */
-status given_encode(given *g, run_request *request, device *d, model *m);
+status initial_encode(initial_args *args, run_request *request, device *d, model *m);
 
-/* Adds what was given to a note about how a picture was made. */
-status given_note(text *note, const given *g);
+/* Appends these arguments to the note about how a picture was made. */
+status initial_note(text *note, const initial_args *args);
 
-void given_free(given *g);
+void initial_free(initial_args *args);
 
 #endif
