@@ -13,10 +13,10 @@
 #include "part.h"
 #include "scratch.h"
 #include "suites.h"
-#include "tune/contest.h"
+#include "tune/bench_worker.h"
 #include "tune/fit.h"
 #include "tune/measure.h"
-#include "tune/stored.h"
+#include "tune/configs.h"
 
 enum { GEMM, CONV, N_OPERATORS };
 static const int shapes[N_OPERATORS][TUNING_SIZES] = {{256, 768, 2304}, {1024, 256, 256, 1}};
@@ -151,7 +151,7 @@ static void write_store(const device *d, const candidates *all, int c, const cha
     store s = {0};
     memcpy(values, all->values[c], sizeof values);
     values[all->t->n - 1] += more;
-    ck_assert_int_eq(stored_put(&s, d, all->t, NULL, values), OK);
+    ck_assert_int_eq(configs_put(&s, d, all->t, NULL, values), OK);
     if (kernels) snprintf(s.lines[0].kernels, STORE_HASH, "%s", kernels);
     ck_assert_msg(store_save(&s, &d->info) == OK, "%s", fail_line());
     store_free(&s);
@@ -198,7 +198,7 @@ START_TEST(outdated_choices_are_ignored)
             device d = open_one(&devices->items[i], PRECISION_FP32);
             candidates all = find(&d, op);
             int shipped[TUNING_VALUES];
-            stored_use_shipped(&d);
+            configs_apply_shipped(&d);
             memcpy(shipped, tuning_values_for(&d, all.t, shapes[op]), sizeof shipped);
             tuning_forget(&d);
             if (all.n > 1) {
@@ -227,7 +227,7 @@ static status put_for_shape(device *d, const tuning *t, const int *shape, const 
     store s = {0};
     text all = {0};
     status st = OK;
-    TRY(stored_put(&s, d, t, shape, values));
+    TRY(configs_put(&s, d, t, shape, values));
     if (from) { /* as an editor would */
         char line[400], *at;
         TRY(store_save(&s, &d->info));
@@ -295,7 +295,7 @@ START_TEST(a_choice_for_all_shapes_serves_them)
         ck_assert_int_ge(gemm_kinds(&d, shapes[GEMM], all), 2);
         const tuning *t = all[1];
         ck_assert_str_ne(gemm_name(&d, other[0], other[1], other[2]), t->kind);
-        ck_assert_int_eq(stored_put_serving(&s, &d, t, t->known[0]), OK);
+        ck_assert_int_eq(configs_put_serving(&s, &d, t, t->known[0]), OK);
         ck_assert_msg(store_save(&s, &d.info) == OK, "%s", fail_line());
         store_free(&s);
         fit_device(&d, false, say);
@@ -445,12 +445,14 @@ START_TEST(times_are_read)
                                       "time 1 1",
                                       "time 0 1 wall 1 1",
                                       "time -1 1 wall 1 1"};
-    contest_time t;
-    ck_assert(contest_parse(&t, "time 0.5 0.25 device 1e9 2e9"));
-    ck_assert(t.seconds == 0.5 && t.held == 0.25 && t.by_device);
+    candidate_time t;
+    ck_assert(candidate_time_parse(&t, "time 0.5 0.25 device 1e9 2e9"));
+    ck_assert(t.seconds == 0.5 && t.baseline == 0.25 && t.by_device);
     ck_assert(t.executed[ROOF_FP32] == 1e9 && t.executed[ROOF_16BIT] == 2e9);
-    ck_assert(contest_parse(&t, "time 0.5 0 wall 1e9 0") && !t.by_device && t.held == 0.0);
-    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) ck_assert(!contest_parse(&t, bad[i]));
+    ck_assert(candidate_time_parse(&t, "time 0.5 0 wall 1e9 0") && !t.by_device &&
+              t.baseline == 0.0);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        ck_assert(!candidate_time_parse(&t, bad[i]));
 }
 END_TEST
 

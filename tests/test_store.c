@@ -10,7 +10,7 @@
 #include "ops/tuning.h"
 #include "scratch.h"
 #include "suites.h"
-#include "tune/stored.h"
+#include "tune/configs.h"
 
 static const device_info info = {
     .platform = "Some Platform", .vendor = "V", .name = "A CPU (TM) [x] @ 2.0", .driver = "1.2 #3"};
@@ -305,7 +305,7 @@ START_TEST(shipped_lines_are_choices)
         {.platform = "Portable Computing Language", .name = "cpu-some", .driver = "9"},
         {.platform = "Intel(R) OpenCL", .name = "Some CPU", .driver = "0"}};
     const device_info gpu = {.platform = "rusticl", .name = "Some GPU"};
-    stored_hashes known = {0};
+    kernel_hashes known = {0};
     store s;
     for (size_t i = 0; i < sizeof families / sizeof *families; i++) {
         store_shipped(&s, &families[i]);
@@ -314,7 +314,7 @@ START_TEST(shipped_lines_are_choices)
             int values[TUNING_VALUES];
             const tuning *t = find_kind(s.lines[l].op, s.lines[l].shape);
             const char *wrong;
-            ck_assert_int_eq(stored_values(values, &wrong, t, &s.lines[l], &known), OK);
+            ck_assert_int_eq(configs_values(values, &wrong, t, &s.lines[l], &known), OK);
             ck_assert_msg(!wrong, "%s: %s", s.lines[l].from, wrong);
             ck_assert_str_eq(s.lines[l].kernels, ""); /* of any version */
         }
@@ -396,13 +396,13 @@ START_TEST(many_shapes)
                 .info = {.max_work_group = 1024, .local_bytes = 65536, .compute_units = 1}};
     int shape[TUNING_SIZES] = {FIRST, 1152, 384};
     store s = {0};
-    ck_assert_int_eq(stored_put(&s, &d, t, shape, t->known[0]), OK);
+    ck_assert_int_eq(configs_put(&s, &d, t, shape, t->known[0]), OK);
     store_line line = s.lines[0];
     for (; shape[0] < FIRST + N; shape[0]++) {
-        stored_key(line.shape, &d, shape);
+        configs_key(line.shape, &d, shape);
         ck_assert_int_eq(store_put(&s, &line), OK);
     }
-    ck_assert_int_eq(stored_use(&d, &s), OK);
+    ck_assert_int_eq(configs_apply(&d, &s), OK);
     ck_assert_uint_eq(s.n, N);
     shape[0]--;
     ck_assert_ptr_eq(tuning_serving(&d, "gemm", shape), t);

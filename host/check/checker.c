@@ -528,7 +528,7 @@ static void say_end(const checker *c, const device *d)
     c->say(line);
 }
 
-status checker_settle(device *d)
+status checker_finish(device *d)
 {
     if (!d->checks || of(d->checks)->level != CHECK_ALL) return OK;
     checker *c = of(d->checks);

@@ -1,27 +1,27 @@
-/* Answers first-use checks (ops/first_use.h): what was never used on a device, with its driver and
- * these kernels, runs in a child first (checker_child.h), since drivers are known to crash, to hang
- * and to compute wrong. What was found is remembered (device/verdicts.h). */
+/* First-use checks (ops/first_use.h). A program that never ran on a device, with its driver and
+ * these kernels, runs in a child process first (checker_child.h), because drivers crash, hang and
+ * compute wrong results. The verdicts are stored (device/verdicts.h). */
 #ifndef DITCL_CHECK_CHECKER_H
 #define DITCL_CHECK_CHECKER_H
 
 #include "device/device.h"
 
-/* FEATURES: features are probed, and nothing else. REMEMBERED: and what was struck out before is
- * not used. ALL: and what was not used before is checked. */
+/* FEATURES: only probes features. REMEMBERED: also obeys stored verdicts. ALL: also checks what has
+ * no verdict. */
 typedef enum { CHECK_FEATURES, CHECK_REMEMBERED, CHECK_ALL } checker_level;
 
-/* *out: for the settings' checks, with which the device is opened next, and which closes it. say:
- * called with a line about what is done; may be null. ERR_MEMORY only. */
+/* *out: for device_settings.checks; device_close closes it. say (may be null) receives lines about
+ * progress. Fails only with ERR_MEMORY. */
 status checker_open(first_use_checks **out, const device_info *info,
                     const device_settings *settings, checker_level level,
                     void (*say)(const char *line));
 
-/* Everything is loaded: checks what all runs on this device have in common by a tiny network, if
- * that was not done yet, and ends the child. ERR_DEVICE where the network comes out wrong. Does
- * nothing where nobody checks. */
-status checker_settle(device *d);
+/* Call this when everything is loaded. Runs a tiny network, unless it has a verdict, to check the
+ * kernels that all runs share; then ends the child. ERR_DEVICE if the network computes wrong
+ * results. Does nothing if the device was opened without checks. */
+status checker_finish(device *d);
 
-/* Seconds in which a child must answer. DITCL_CHECK_SECONDS sets another number. */
+/* The child must reply within so many seconds. DITCL_CHECK_SECONDS overrides this. */
 enum { CHECKER_SECONDS = 120 };
 
 #endif

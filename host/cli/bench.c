@@ -10,7 +10,7 @@
 #include "cli/results.h"
 
 typedef struct {
-    subject of;
+    model_args of;
     text_list only;
     const char *html;
     int repeat;
@@ -29,7 +29,7 @@ static bool is_html(const char *path)
 
 static status check_options(const bench_options *q)
 {
-    status st = cli_check_subject("bench", &q->of);
+    status st = cli_check_model_args("bench", &q->of);
     if (st != OK) return st;
     if (q->html && !is_html(q->html))
         return fail(ERR_USAGE, "--html %s: expected a name that ends in .html", q->html);
@@ -72,15 +72,15 @@ static status run_bench(bench_options *q)
     status st = OK;
     TRY(check_options(q));
     if (q->html) TRY(output_check_one(q->html, q->quiet));
-    TRY(cli_open_subject(&m, &q->of, VAE_NEEDED));
-    cli_tell_weights(&m, q->quiet);
-    cli_tell_labels(&m, q->quiet);
+    TRY(cli_open_model(&m, &q->of, VAE_NEEDED));
+    cli_note_weights(&m, q->quiet);
+    cli_note_labels(&m, q->quiet);
     q->on.verbose = q->verbose && !q->quiet;
     q->on.measured = true;
     TRY(cli_open_device(&d, &q->on, q->quiet));
-    TRY(checker_settle(&d));
+    TRY(checker_finish(&d));
     TRY(measure_all(q, &b, &d, &m));
-    cli_tell_wide(&d, q->quiet);
+    cli_note_wide(&d, q->quiet);
     if (q->html) {
         TRY(file_out_open(&page, q->html));
         TRY(results_html(&r, page.stream));
@@ -103,17 +103,22 @@ status cli_bench(int argc, char **argv)
 {
     bench_options q = {.of.image_size = -1};
     const option options[] = {
+        OPTION_HEADING("Measurements"),
         {"only", 0, OPTION_LIST, &q.only, "NAME",
-         "measure these: forward, modulation, step, vae_decode, or operators such as qkv; commas "
-         "separate [everything]",
+         "only these parts or operators; commas separate [all]\n"
+         "The parts are forward, modulation, step and vae_decode. -v prints the operators, such as "
+         "qkv.",
          0, 0, NULL},
-        {"repeat", 0, OPTION_INT, &q.repeat, "N", "repetitions of each [what time allows]", 1, 101,
-         NULL},
-        {"html", 0, OPTION_TEXT, &q.html, "FILE.html",
-         "also write a page with a roofline plot and the table", 0, 0, NULL},
-        OPTIONS_SUBJECT(&q.of),
+        {"repeat", 0, OPTION_INT, &q.repeat, "N",
+         "repetitions of each measurement [by its duration]", 1, 101, NULL},
+        OPTION_HEADING("Model"),
+        OPTIONS_MODEL(&q.of),
+        OPTION_HEADING("Device"),
         OPTIONS_DEVICE(&q.on),
+        OPTION_HEADING("Output"),
         OPTION_JSON(&q.json),
+        {"html", 0, OPTION_TEXT, &q.html, "FILE",
+         "also write a page with a roofline plot and the table", 0, 0, NULL},
         OPTION_QUIET_RESULTS(&q.quiet),
         OPTION_VERBOSE(&q.verbose),
         {0},
@@ -121,14 +126,18 @@ status cli_bench(int argc, char **argv)
     const command c = {
         .name = "bench",
         .arguments = "[MODEL | --arch NAME] [--json] [--html FILE.html]",
-        .summary = "Measures the device's own peaks, then every operator at the model's shapes, a "
-                   "forward pass with guidance, the modulation of 50 steps, a sampling step, and "
-                   "the decoding of one picture; says which fraction of the peaks each reaches.",
-        .details = "Times are medians of repetitions, with quartiles. An operator is queued for "
-                   "all\nof its layers in turn, each with its own weights. -v adds how much of a "
-                   "pass\neach kind of operator takes. A rate in brackets counts the operations "
-                   "really\ndone, such as those of Winograd. The weights of --arch are "
-                   "generated.\n",
+        .summary =
+            "Measures the peaks of the device, every operator at the model's shapes, a "
+            "forward pass with guidance, the modulation of 50 steps, a sampling step, and "
+            "the decoding of one picture. Prints the fraction of the peak that each reaches.",
+        .details = "Examples:\n"
+                   "  ditcl bench --arch DiT-XL/2 --device gpu\n"
+                   "  ditcl bench emoji --only forward --precision fp32 --json\n",
+        .more =
+            "Times are medians of repetitions, with quartiles. An operator is queued for all\n"
+            "of its layers in turn, each with its own weights. -v adds how much of a pass each\n"
+            "kind of operator takes. A rate in brackets counts the operations really executed,\n"
+            "such as those of Winograd.\n",
         .options = options,
         .rest = true,
         .extra = &q.of.words,

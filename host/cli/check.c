@@ -200,34 +200,41 @@ static status check_words(const check_options *q)
     return st;
 }
 
-static const char details[] =
-    "With --report, or --all, each device is examined by a process of its own: a driver\n"
-    "that crashes or hangs ends only that. A report holds what the driver says of the\n"
-    "device, which features work, each kernel's configuration, build time and worst error,\n"
-    "whether a network's runs agree, peaks, forward passes of DiT-S/2, B/2 and XL/2, and\n"
-    "the largest buffer. Host names, user names and paths are left out. For example:\n\n"
-    "  ditcl check --all --report devices.json\n";
+static const char details[] = "Examples:\n"
+                              "  ditcl check gemm attention --device gpu\n"
+                              "  ditcl check --all --report devices.json\n";
+
+static const char more[] =
+    "With --report or --all a process of its own examines each device, so a driver that\n"
+    "crashes or hangs ends only that process. A report has what the driver says of the\n"
+    "device; which features work; the configuration, build time and largest error of each\n"
+    "kernel; whether two runs of a network agree; peaks; forward passes of DiT-S/2, B/2\n"
+    "and XL/2; and the largest buffer. Host names, user names and paths are left out.\n";
 
 status cli_check(int argc, char **argv)
 {
     check_options q = defaults;
     bool helped;
     const option options[] = {
+        OPTION_HEADING("Checks"),
         {"seed", 's', OPTION_INT, &q.seed, "S", "random seed of the inputs [1]", 0, 2147483647,
          NULL},
-        {"quick", 0, OPTION_FLAG, &q.quick, NULL,
-         "small shapes only and no measurements, for emulators", 0, 0, NULL},
-        {"report", 0, OPTION_TEXT, &q.report, "FILE",
-         "also measure, and write a report to send: .json, or .html, a page", 0, 0, NULL},
+        {"quick", 0, OPTION_FLAG, &q.quick, NULL, "small shapes only and no measurements", 0, 0,
+         NULL},
         {"all", 0, OPTION_FLAG, &q.all, NULL, "check every device, one after the other", 0, 0,
          NULL},
+        OPTION_HEADING("Report"),
+        {"report", 0, OPTION_TEXT, &q.report, "FILE",
+         "also measure; write a report: .json or .html", 0, 0, NULL},
         {"model-seconds", 0, OPTION_INT, &q.model_seconds, "T",
-         "leave a model out of the report if it would take more seconds [120]", 0, 100000, NULL},
+         "omit models that would take more than T seconds [120]", 0, 100000, NULL},
         {"silence", 0, OPTION_INT, &q.silence, "T",
-         "end a device that says nothing for so many seconds, with --report or --all [600]", 1,
-         1000000, NULL},
-        {"verify-report", 0, OPTION_TEXT, &q.verify, "FILE.json",
-         "only look whether a report is as it was written", 0, 0, NULL},
+         "stop a device after T seconds without progress [600]\n"
+         "Applies with --report or --all.",
+         1, 1000000, NULL},
+        {"verify-report", 0, OPTION_TEXT, &q.verify, "FILE",
+         "only verify that a report was not changed", 0, 0, NULL},
+        OPTION_HEADING("Device"),
         OPTIONS_DEVICE(&q.on),
         {0},
     };
@@ -238,6 +245,7 @@ status cli_check(int argc, char **argv)
                    "random inputs, poisoned outputs, odd sizes. OPERATOR: gemm, attention, conv, "
                    "...; without one, all are checked.",
         .details = details,
+        .more = more,
         .options = options,
         .rest = true,
         .extra = &q.operators,

@@ -1,4 +1,4 @@
-/* The commands: each speaks to people and computes nothing. */
+/* The commands. They parse arguments, call the layers below and print; they compute nothing. */
 #ifndef DITCL_CLI_CLI_H
 #define DITCL_CLI_CLI_H
 
@@ -8,7 +8,7 @@
 #include "device/device.h"
 #include "model/paper.h"
 
-/* A command: its words behind its name. */
+/* argc, argv: the arguments after the name of the command. */
 status cli_devices(int argc, char **argv);
 status cli_sample(int argc, char **argv);
 status cli_decode(int argc, char **argv);
@@ -20,140 +20,161 @@ status cli_check(int argc, char **argv);
 status cli_bench(int argc, char **argv);
 status cli_kernels(int argc, char **argv);
 status cli_tune(int argc, char **argv);
-/* Children of this program; not for people. */
+/* Child processes of this program; not for users. */
 status cli_tune_worker(int argc, char **argv);
 status cli_check_worker(int argc, char **argv);
 status cli_report_worker(int argc, char **argv);
 
-/* Which device, and how it computes. */
+/* The device and its settings. */
 typedef struct {
     const char *selector;
     int kernels, precision;    /* kernel_family, precision */
-    const char *max_launch_ms; /* null: not given */
+    const char *max_launch_ms; /* null: not on the command line */
     bool no_cache, verbose;
-    bool bare;     /* without what was measured before */
-    bool profiled; /* the queue keeps times */
-    bool measured; /* the command is worth measuring what suits the device, where that is unknown */
-    bool checked;  /* and worth checking what is used for the first time; so is a measured one */
-    bool remembered; /* what was struck out is not used */
-    bool unprobed;   /* features are left as claimed */
+    bool bare;       /* do not use stored configurations */
+    bool profiled;   /* the queue records times */
+    bool measured;   /* a new device is measured first (tune/fit.h) */
+    bool checked;    /* first use is checked, as it is with `measured` */
+    bool remembered; /* do not use what earlier checks struck out */
+    bool unprobed;   /* do not probe features */
 } device_choice;
 
-/* Options that several commands have, as table rows. where: a device_choice. */
+/* Table rows of options that several commands have. where: a device_choice. */
 /* clang-format off */
 #define OPTIONS_DEVICE(where)                                                                      \
     {"device", 0, OPTION_TEXT, &(where)->selector, "SEL",                                          \
-     "an index of `ditcl devices`, P:D, gpu, cpu, accelerator, or part of a platform's or "        \
-     "device's name [DITCL_DEVICE, else the best]", 0, 0, NULL},                                   \
+     "index in `ditcl devices`, gpu, cpu, or part of a name\n"                                     \
+     "The default is the best device. Also P:D (platform and device number) or accelerator. A "    \
+     "name may be the platform's or the "                                                          \
+     "device's. The environment variable DITCL_DEVICE sets the default.", 0, 0, NULL},             \
     {"precision", 0, OPTION_CHOICE, &(where)->precision, "P",                                      \
-     "arithmetic of matrix products: auto (the fastest that is as accurate as fp32), fp32, bf16 "  \
-     "or fp16 (16-bit inputs, fp32 sums; refused if the device has no such kernels) [auto]",       \
-     0, 0, precision_names},                                                                       \
+     "of matrix products: auto, fp32, bf16 or fp16 [auto]\n"                                       \
+     "auto: the fastest that is as accurate as fp32. bf16 and fp16: 16-bit inputs and fp32 sums; " \
+     "an error if the device has no such kernels.", 0, 0, precision_names},                        \
     {"kernels", 0, OPTION_CHOICE, &(where)->kernels, "FAMILY",                                     \
-     "kernel family: cpu, gpu, or auto, the one that suits the device [auto]", 0, 0,               \
+     "kernel family: auto (by the device), cpu or gpu [auto]", 0, 0,                               \
      kernel_family_names},                                                                         \
     {"max-launch-ms", 0, OPTION_TEXT, &(where)->max_launch_ms, "N",                                \
-     "cut launches that are predicted to take longer, so that a system or driver does not reset "  \
-     "the device; results are the same; 0: none [100, on a CPU 0]", 0, 0, NULL},                   \
+     "split longer kernel launches; 0: none [100; CPU: 0]\n"                                       \
+     "Systems and drivers reset a device that computes for too long without a pause. Launches "    \
+     "that are predicted to take more than N milliseconds are split. Results are the same.",       \
+     0, 0, NULL},                                                                                  \
     {"no-cache", 0, OPTION_FLAG, &(where)->no_cache, NULL,                                         \
-     "build every kernel from source; keep none on disk", 0, 0, NULL}
+     "build all kernels from source; store none on disk", 0, 0, NULL}
 #define OPTION_QUIET(where)                                                                        \
     {"quiet", 'q', OPTION_FLAG, where, NULL, "print errors only", 0, 0, NULL}
 /* clang-format on */
-/* For a command that measures. */
+/* For commands that measure. */
 /* clang-format off */
 #define OPTION_QUIET_RESULTS(where)                                                                \
     {"quiet", 'q', OPTION_FLAG, where, NULL, "print results and errors only", 0, 0, NULL}
 #define OPTION_VERBOSE(where)                                                                      \
-    {"verbose", 'v', OPTION_FLAG, where, NULL, "say what is done and how long it takes", 0, 0, NULL}
+    {"verbose", 'v', OPTION_FLAG, where, NULL, "print each stage and its time", 0, 0, NULL}
 #define OPTION_JSON(where)                                                                         \
-    {"json", 0, OPTION_FLAG, where, NULL, "print JSON, for programs", 0, 0, NULL}
+    {"json", 0, OPTION_FLAG, where, NULL, "print JSON", 0, 0, NULL}
 /* clang-format on */
 
-/* Which weights to take when a file or folder holds several. where: a model_request. */
+/* What a single DiT file does not contain. */
+/* clang-format off */
+#define OPTION_VAE(where)                                                                          \
+    {"vae", 0, OPTION_TEXT, where, "PATH",                                                         \
+     "VAE of a single DiT file: a folder or a file", 0, 0, NULL}
+#define OPTION_HEADS(where)                                                                        \
+    {"heads", 0, OPTION_INT, where, "H",                                                           \
+     "attention heads of a single DiT file [by its width]\n"                                       \
+     "Needed only if the width is none of the paper's.", 1, 1024, NULL}
+/* clang-format on */
+
+/* Which weights to use if a file or folder has several. where: a model_request. */
 /* clang-format off */
 #define OPTIONS_WEIGHTS(where)                                                                     \
-    {"weights", 0, OPTION_TEXT, &(where)->weights, "raw|ema|KEY",                                  \
-     "which weights to take from a file that holds several: raw, ema (averaged), or a key such "   \
-     "as model or ema.shadow [ema, if there are any]", 0, 0, NULL},                             \
+    {"weights", 0, OPTION_TEXT, &(where)->weights, "KEY",                                          \
+     "if a file has several: raw, ema, or a key [ema]\n"                                           \
+     "ema: the averaged weights, the default if there are any. A key is a name in the file, "      \
+     "such as model or ema.shadow.",                                                               \
+     0, 0, NULL},                                                                                  \
     {"variant", 0, OPTION_TEXT, &(where)->variant, "NAME",                                         \
-     "which file to take from a folder that holds several: fp16, bf16, non_ema, ... [the file "    \
-     "without a variant]", 0, 0, NULL}
+     "if a folder has several files: fp16, bf16, ...\n"                                            \
+     "Or non_ema, ... The default is the file without a variant in its name.", 0, 0, NULL}
 /* clang-format on */
 
-/* What a single file is, where its tensors do not say it. */
+/* The type of a single file, which its tensors do not tell. */
 typedef struct {
     int type, path, prediction;
 } type_choice;
 
 /* clang-format off */
 #define OPTIONS_TYPE(where)                                                                        \
-    {"model-type", 0, OPTION_CHOICE, &(where)->type, "dit|sit",                                    \
-     "what a single file is; SiT has the same tensors [dit]", 0, 0, cli_model_types},              \
+    {"model-type", 0, OPTION_CHOICE, &(where)->type, "TYPE",                                       \
+     "type of a single file: dit or sit [dit]\n"                                                   \
+     "DiT and SiT have the same tensors, so the file cannot say which it is.", 0, 0,               \
+     cli_model_types},                                                                             \
     {"path", 0, OPTION_CHOICE, &(where)->path, "PATH",                                             \
-     "path of a single SiT file: Linear, GVP or VP [Linear]", 0, 0, flow_path_names},              \
+     "path of a single SiT file: Linear, GVP, VP [Linear]", 0, 0, flow_path_names},                \
     {"prediction", 0, OPTION_CHOICE, &(where)->prediction, "WHAT",                                 \
-     "what a single SiT file predicts: velocity, noise or score [velocity]", 0, 0,                 \
-     flow_prediction_names}
+     "output of a single SiT file: velocity, noise, score\n"                                       \
+     "The default is velocity.", 0, 0, flow_prediction_names}
 /* clang-format on */
 extern const char *const cli_model_types[];
 
-/* Puts the choice into a request. */
-status cli_settle_type(model_request *request, const type_choice *choice);
+/* Adds the choice to a request. */
+status cli_apply_type(model_request *request, const type_choice *choice);
 
-/* What is described or measured: MODEL, the only word, with the options of a single file; or a
- * network of the paper. */
+/* Model arguments: MODEL with the options of a single file, or a network of the paper. */
 typedef struct {
     text_list words;
     const char *arch, *vae;
-    int image_size; /* an index of paper_image_sizes; -1: not given */
+    int image_size; /* index in paper_image_sizes; -1: not on the command line */
     int heads, n_classes;
     model_request which; /* weights and variant only */
-} subject;
+} model_args;
 
 /* clang-format off */
-#define OPTIONS_SUBJECT(where)                                                                     \
+#define OPTIONS_MODEL(where)                                                                       \
     {"arch", 0, OPTION_TEXT, &(where)->arch, "NAME",                                               \
-     "a network of the paper instead of a MODEL: DiT-S/2 to DiT-XL/8 (adaLN-Zero; -in-context, "   \
-     "-cross-attention or -adaLN at the end: the other designs), with Stable Diffusion's VAE",     \
+     "network of the paper, DiT-S/2 to DiT-XL/8, not MODEL\n"                                      \
+     "Its design is adaLN-Zero; a name that ends in -in-context, -cross-attention or -adaLN has "  \
+     "another one. The VAE is Stable Diffusion's. The weights are generated.",                     \
      0, 0, NULL},                                                                                  \
     {"image-size", 0, OPTION_CHOICE, &(where)->image_size, "N",                                    \
-     "pixels per side of the pictures of --arch: 256 or 512 [256]", 0, 0, paper_image_sizes},      \
-    {"vae", 0, OPTION_TEXT, &(where)->vae, "PATH", "the VAE of a single DiT file", 0, 0, NULL},    \
+     "pixels per side of --arch: 256 or 512 [256]", 0, 0, paper_image_sizes},                      \
+    OPTION_VAE(&(where)->vae),                                                                     \
+    OPTION_HEADS(&(where)->heads),                                                                 \
     OPTION_CLASSES(&(where)->n_classes),                                                           \
-    {"heads", 0, OPTION_INT, &(where)->heads, "H", "attention heads of a single DiT file", 1,      \
-     1024, NULL},                                                                                  \
     OPTIONS_WEIGHTS(&(where)->which)
 /* clang-format on */
 
-/* ERR_USAGE unless there is a MODEL or --arch, not both, and only options that apply to it. */
-status cli_check_subject(const char *verb, const subject *s);
-/* Opens it and checks its tensors. */
-status cli_open_subject(model *m, const subject *s, vae_need need);
+/* ERR_USAGE unless there is either MODEL or --arch, and only options that apply to it. */
+status cli_check_model_args(const char *verb, const model_args *s);
+/* Opens the model and checks its tensors. */
+status cli_open_model(model *m, const model_args *s, vae_need need);
 
-/* Whether the last row of a single file's label table is the null class or a class. */
+/* Decides whether the last row of a single file's label table is a class or the null class. */
 /* clang-format off */
 #define OPTION_CLASSES(where)                                                                      \
     {"num-classes", 0, OPTION_INT, where, "N",                                                     \
-     "number of classes of a single DiT file; if that is all rows of its label table, there is "   \
-     "no null class [as the file says, else all rows but the last]", 1, 10000000, NULL}
+     "classes of a single DiT file [by its label table]\n"                                         \
+     "The default is what the file says, otherwise all rows of the label table but the last, "     \
+     "which is then the null class. If N is the number of rows, there is no null class.",          \
+     1, 10000000, NULL}
 /* clang-format on */
 
-/* Unless quiet: says that the last row is taken for the null class, when nothing says it. */
-void cli_tell_labels(const model *m, bool quiet);
+/* Unless quiet: prints a note if nothing but the default makes the last row the null class. */
+void cli_note_labels(const model *m, bool quiet);
 
-/* Unless quiet: says which weights were taken if there are several, and what the model lacks. */
-void cli_tell_weights(const model *m, bool quiet);
-/* With -v: says what is assumed of a bare VAE, and that weights could not be mapped. */
-void cli_tell_vae(const model *m, bool verbose);
+/* Unless quiet: prints which of several weights are used, and what the model lacks. */
+void cli_note_weights(const model *m, bool quiet);
+/* With -v: prints what is assumed of a VAE without a configuration, and if weights could not be
+ * mapped. */
+void cli_note_vae(const model *m, bool verbose);
 
-/* Opens the device that the selector, else DITCL_DEVICE, names; an automatic choice is named on
- * stderr unless quiet. */
+/* Opens the device that the selector or, without one, DITCL_DEVICE names. Prints an automatic
+ * choice on stderr unless quiet. */
 status cli_open_device(device *d, const device_choice *choice, bool quiet);
 
-/* Unless quiet: warns in one line of layers that stayed in fp32, as their weights are too large for
- * fp16. */
-void cli_tell_wide(const device *d, bool quiet);
+/* Unless quiet: warns in one line of layers that stay in fp32 because their weights are too large
+ * for fp16. */
+void cli_note_wide(const device *d, bool quiet);
 
 /* Prints "ditcl: warning: ..." on stderr. */
 void cli_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

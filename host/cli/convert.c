@@ -40,13 +40,13 @@ static status convert(const char *out, const model_request *in, const type_choic
         return fail(ERR_USAGE, "--vae: a single DiT file holds no VAE; only a folder does");
     model_request of = *in;
     of.vae_use = file ? VAE_UNUSED : VAE_IF_THERE;
-    TRY(cli_settle_type(&of, what));
+    TRY(cli_apply_type(&of, what));
     TRY(model_open(&m, &of));
     if (file && file_is_same(out, m.dit_weights.file.path))
         TRY(fail(ERR_USAGE, "%s: is the input file; expected another name", out));
-    cli_tell_weights(&m, quiet);
+    cli_note_weights(&m, quiet);
     TRY(dit_check(&m));
-    cli_tell_labels(&m, quiet);
+    cli_note_labels(&m, quiet);
     if (m.has_vae) TRY(vae_check(&m));
     TRY(file ? convert_to_file(&m, out, type) : convert_to_folder(&m, out, type));
 done:
@@ -64,17 +64,18 @@ status cli_convert(int argc, char **argv)
     model_request which = {0};
     type_choice what = {0};
     const option options[] = {
-        {"vae", 0, OPTION_TEXT, &vae_path, "PATH", "put this VAE, a folder or file, into a folder",
-         0, 0, NULL},
-        {"heads", 0, OPTION_INT, &heads, "H", "attention heads of a single DiT file", 1, 1024,
-         NULL},
-        OPTION_CLASSES(&n_classes),
+        OPTION_HEADING("Output"),
+        {"vae", 0, OPTION_TEXT, &vae_path, "PATH", "VAE to write: a folder or a file", 0, 0, NULL},
         {"dtype", 0, OPTION_CHOICE, &type, "T",
-         "type of the values written: fp32, fp16, bf16, or as-is, each tensor's own [as-is]", 0, 0,
-         types},
+         "type of the tensors: fp32, fp16, bf16 or as-is [as-is]\n"
+         "as-is: each tensor keeps its type.",
+         0, 0, types},
+        OPTION_QUIET(&quiet),
+        OPTION_HEADING("Input"),
+        OPTION_HEADS(&heads),
+        OPTION_CLASSES(&n_classes),
         OPTIONS_TYPE(&what),
         OPTIONS_WEIGHTS(&which),
-        OPTION_QUIET(&quiet),
         {0},
     };
     const char *const positional[] = {"IN", "OUT", NULL};

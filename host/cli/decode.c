@@ -83,7 +83,7 @@ static status prepare(decoding *x, device *d, model *m)
     if (x->v.unknown && !x->q->quiet)
         cli_warn("%s: unknown tensor %s is ignored", m->vae_weights.file.path, x->v.unknown);
     TRY(vae_prepare(&x->v, (int)a->dims[2], (int)a->dims[3]));
-    TRY(checker_settle(d));
+    TRY(checker_finish(d));
     x->height = (int)a->dims[2] * vae_scale(&m->vae);
     x->width = (int)a->dims[3] * vae_scale(&m->vae);
     TRY(buffer_create(d, &x->on_device, a->count, "latents"));
@@ -112,13 +112,13 @@ static status decode(decode_request *q)
                         (int)x.latents.dims[3] * vae_scale(&m.vae),
                         (int)x.latents.dims[2] * vae_scale(&m.vae)));
     TRY(output_check(&o, q->quiet));
-    cli_tell_weights(&m, q->quiet);
-    cli_tell_vae(&m, q->verbose);
+    cli_note_weights(&m, q->quiet);
+    cli_note_vae(&m, q->verbose);
     q->on.verbose = q->verbose;
     q->on.measured = true;
     TRY(cli_open_device(&d, &q->on, q->quiet));
     TRY(prepare(&x, &d, &m));
-    cli_tell_wide(&d, q->quiet);
+    cli_note_wide(&d, q->quiet);
     if (q->verbose)
         fprintf(stderr, "loaded: %d pictures of %d x %d, %.0f MB on the device\n", x.n, x.width,
                 x.height, (double)d.allocated_bytes / 1e6);
@@ -143,16 +143,23 @@ status cli_decode(int argc, char **argv)
 {
     decode_request q = {.out = "ditcl.png", .compat = -1};
     const option options[] = {
+        OPTION_HEADING("Model and input"),
         {"latents", 0, OPTION_TEXT, &q.latents, "F.npy",
-         "float32 [n,C,h,w] on the sampler's scale, as sample --latents-out writes it", 0, 0, NULL},
-        {"out", 'o', OPTION_TEXT, &q.out, "PATH",
-         "pictures, named as sample --out; or a .npy file: the decoder's raw output, float32 "
-         "[n,3,H,W] [ditcl.png]",
+         "latents to decode, float32 [n,C,h,w]\n"
+         "On the scale of the sampler, as sample --latents-out writes them.",
          0, 0, NULL},
         {"compat", 0, OPTION_CHOICE, &q.compat, "NAME",
-         "round to 8 bits as this program: original or diffusers [diffusers]", 0, 0, compat_names},
+         "round as original or diffusers [diffusers]\n"
+         "The two programs round to 8 bits in different ways.",
+         0, 0, compat_names},
         {"vae", 0, OPTION_TEXT, &q.vae, "PATH", "another VAE: a folder or a file", 0, 0, NULL},
+        OPTION_HEADING("Device"),
         OPTIONS_DEVICE(&q.on),
+        OPTION_HEADING("Output"),
+        {"out", 'o', OPTION_TEXT, &q.out, "PATH",
+         "pictures, as sample --out, or a .npy file [ditcl.png]\n"
+         "A .npy file receives the output of the decoder before rounding, float32 [n,3,H,W].",
+         0, 0, NULL},
         OPTION_QUIET(&q.quiet),
         OPTION_VERBOSE(&q.verbose),
         {0},

@@ -11,7 +11,7 @@
 #include "files/json_build.h"
 #include "ops/ops.h"
 #include "tune/fit.h"
-#include "tune/stored.h"
+#include "tune/configs.h"
 
 static const char *const kind_names[] = {"cpu", "gpu", "accelerator"};
 
@@ -58,7 +58,7 @@ static status check_precision(const device *d)
     return ERR_USAGE;
 }
 
-void cli_tell_wide(const device *d, bool quiet)
+void cli_note_wide(const device *d, bool quiet)
 {
     char more[48] = "";
     if (quiet || !d->wide.n) return;
@@ -124,7 +124,7 @@ status cli_open_device(device *d, const device_choice *choice, bool quiet)
         fprintf(stderr, "device %d: %s (%s)\n", index, TEXT_SHOWN(d->info.name),
                 TEXT_SHOWN(d->info.platform));
     if (choice->bare)
-        TRY(stored_use_shipped(d));
+        TRY(configs_apply_shipped(d));
     else
         TRY(fit_device(d, choice->measured, quiet ? NULL : print_line));
     environment_warn(d);

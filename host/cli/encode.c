@@ -22,10 +22,8 @@ typedef struct {
 } encode_request;
 
 static const char details[] =
-    "--vae is a VAE's folder or file, or a model that has one.\n"
-    "\n"
-    "What is printed at the end compares the picture with what the decoder makes of\n"
-    "its latents: the peak signal to noise ratio of 8-bit values (not with -q).\n"
+    "At the end, unless -q is given, prints the peak signal-to-noise ratio of the\n"
+    "decoded latents to the picture, both in 8 bits.\n"
     "\n"
     "Examples:\n"
     "  ditcl encode cat.png cat.npy --vae emoji\n"
@@ -152,15 +150,15 @@ static status encode(encode_request *q)
     TRY(read_picture(&p, q, vae_scale(&m.vae)));
     size_t values = area_of(&p, &m.vae) * (size_t)m.vae.latent_channels;
     if (q->sample) TRY(rng_source_check(&q->source, values));
-    cli_tell_weights(&m, q->quiet);
-    cli_tell_vae(&m, q->verbose);
+    cli_note_weights(&m, q->quiet);
+    cli_note_vae(&m, q->verbose);
     q->on.verbose = q->verbose;
     q->on.measured = true;
     TRY(cli_open_device(&d, &q->on, q->quiet));
-    TRY(checker_settle(&d));
+    TRY(checker_finish(&d));
     TRY(memory_alloc(&latents, values, sizeof *latents));
     TRY(encode_on(&psnr, q, &d, &m, &p, latents));
-    cli_tell_wide(&d, q->quiet);
+    cli_note_wide(&d, q->quiet);
     TRY(write_latents(q, latents, &p, &m.vae));
     if (!q->quiet)
         printf("%s: [1,%d,%d,%d]; decoded again: PSNR %.2f dB\n", TEXT_SHOWN(q->words[1]),
@@ -178,18 +176,22 @@ status cli_encode(int argc, char **argv)
 {
     encode_request q = {.rng = "torch-cpu"};
     const option options[] = {
-        {"vae", 0, OPTION_TEXT, &q.vae, "PATH",
-         "VAE that encodes: a VAE's folder or file, or a model", 0, 0, NULL},
-        {"fit", 0, OPTION_FLAG, &q.fit, NULL,
-         "cut the picture to its middle, if its sizes are not multiples of what the VAE needs", 0,
+        OPTION_HEADING("Model and input"),
+        {"vae", 0, OPTION_TEXT, &q.vae, "PATH", "VAE folder or file, or a model that has a VAE", 0,
          0, NULL},
+        {"fit", 0, OPTION_FLAG, &q.fit, NULL,
+         "crop the picture to a size that the VAE takes\n"
+         "The VAE takes multiples of its scale, such as 8. The middle is kept.",
+         0, 0, NULL},
+        OPTION_HEADING("Noise"),
         {"sample", 0, OPTION_FLAG, &q.sample, NULL,
-         "draw from the latents' distribution instead of taking its mean", 0, 0, NULL},
-        {"seed", 's', OPTION_UINT64, &q.seed, "S",
-         "random seed of --sample (same noise as torch.manual_seed) [0]", 0, 0, NULL},
+         "draw from the latents' distribution [its mean]", 0, 0, NULL},
+        {"seed", 's', OPTION_UINT64, &q.seed, "S", "random seed of --sample [0]", 0, 0, NULL},
         {"rng", 0, OPTION_TEXT, &q.rng, "NAME",
-         "random generator of --sample, as for ditcl sample [torch-cpu]", 0, 0, NULL},
+         "generator of --sample, as for ditcl sample [torch-cpu]", 0, 0, NULL},
+        OPTION_HEADING("Device"),
         OPTIONS_DEVICE(&q.on),
+        OPTION_HEADING("Output"),
         OPTION_QUIET(&q.quiet),
         OPTION_VERBOSE(&q.verbose),
         {0},

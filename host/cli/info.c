@@ -180,7 +180,7 @@ static void print_text(const model *m, double memory)
 }
 
 typedef struct {
-    subject of;
+    model_args of;
     bool json;
 } info_options;
 
@@ -188,9 +188,9 @@ static status run_info(const info_options *q)
 {
     model m = {0};
     status st = OK;
-    TRY(cli_check_subject("info", &q->of));
-    TRY(cli_open_subject(&m, &q->of, VAE_IF_THERE));
-    cli_tell_weights(&m, q->json);
+    TRY(cli_check_model_args("info", &q->of));
+    TRY(cli_open_model(&m, &q->of, VAE_IF_THERE));
+    cli_note_weights(&m, q->json);
     double memory = run_memory(&m, 1, m.dit.has_null ? 2 : 1, STEPS, m.dit.has_null, 1);
     if (q->json)
         TRY(print_json(&m, memory));
@@ -205,7 +205,7 @@ status cli_info(int argc, char **argv)
 {
     info_options q = {.of.image_size = -1};
     const option options[] = {
-        OPTIONS_SUBJECT(&q.of),
+        OPTIONS_MODEL(&q.of),
         OPTION_JSON(&q.json),
         {0},
     };

@@ -51,16 +51,17 @@ status cli_init(int argc, char **argv)
     init_options q = {.image_size = PAPER_256, .n_classes = 1000};
     const option options[] = {
         {"arch", 0, OPTION_TEXT, &q.arch, "NAME",
-         "a network of the paper: DiT-S/2 to DiT-XL/8 (adaLN-Zero; -in-context, -cross-attention "
-         "or -adaLN at the end: the other designs)",
+         "network of the paper: DiT-S/2 to DiT-XL/8\n"
+         "Its design is adaLN-Zero; a name that ends in -in-context, -cross-attention or -adaLN "
+         "has another one.",
          0, 0, NULL},
         {"seed", 0, OPTION_UINT64, &q.seed, "S", "random seed of the weights [0]", 0, 0, NULL},
         {"image-size", 0, OPTION_CHOICE, &q.image_size, "N",
-         "pixels per side of its pictures: 256 or 512 [256]", 0, 0, paper_image_sizes},
+         "pixels per side of its pictures: 256, 512 [256]", 0, 0, paper_image_sizes},
         {"num-classes", 0, OPTION_INT, &q.n_classes, "N", "classes, without the null class [1000]",
          1, 10000000, NULL},
-        {"dtype", 0, OPTION_CHOICE, &q.type, "T",
-         "type of the values written: fp32, fp16 or bf16 [fp32]", 0, 0, types},
+        {"dtype", 0, OPTION_CHOICE, &q.type, "T", "type of the tensors: fp32, fp16 or bf16 [fp32]",
+         0, 0, types},
         OPTION_QUIET(&q.quiet),
         {0},
     };

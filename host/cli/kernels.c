@@ -375,21 +375,22 @@ status cli_kernels(int argc, char **argv)
     const option options[] = {
         {"out", 'o', OPTION_TEXT, &w.out, "DIR", "folder for the sources", 0, 0, NULL},
         {"sets", 0, OPTION_CHOICE, &w.sets, "S",
-         "configurations of the kernels: default (what the device would begin with), known (also "
-         "all that are known to be good) or all (also each value's extremes) [default]",
+         "configurations: default, known or all [default]\n"
+         "default: those of an untuned device. known: all shipped ones. all: also the extremes "
+         "of each tunable.",
          0, 0, set_names},
         {"precision", 0, OPTION_CHOICE, &w.precision, "P", "fp32, bf16 or fp16 only [all]", 0, 0,
          precisions},
         {"local-memory", 0, OPTION_INT, &w.local_kilobytes, "KB",
-         "local memory of a work-group, 0: none [32]", 0, 1024, NULL},
-        {"work-group", 0, OPTION_INT, &w.work_group, "N",
-         "work-items of the largest work-group [256]", 1, 8192, NULL},
+         "local memory of a work-group; 0: none [32]", 0, 1024, NULL},
+        {"work-group", 0, OPTION_INT, &w.work_group, "N", "largest work-group, in work-items [256]",
+         1, 8192, NULL},
         {"units", 0, OPTION_INT, &w.units, "N", "compute units [16]", 1, 65536, NULL},
-        {"subgroup-size", 0, OPTION_INT, &w.subgroup_size, "N",
-         "work-items of a sub-group, if the device has them [16]", 4, 128, NULL},
+        {"subgroup-size", 0, OPTION_INT, &w.subgroup_size, "N", "work-items of a sub-group [16]", 4,
+         128, NULL},
         {"features", 0, OPTION_LIST, &w.features, "NAME",
-         "what the device has: fp16, subgroups, images, matrix units (mma, dpas8, dpas16, wmma, "
-         "wmma2, mfma); commas separate [nothing]",
+         "features of the device; commas separate [none]\n"
+         "fp16, subgroups, images, or a matrix unit: mma, dpas8, dpas16, wmma, wmma2, mfma.",
          0, 0, NULL},
         {0},
     };

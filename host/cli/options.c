@@ -26,7 +26,7 @@ static status list_add(text_list *list, const char *start, size_t length)
     return OK;
 }
 
-/* "a, b" -> "a" and "b"; blanks around a part are dropped, an empty part is misuse. */
+/* "a, b" -> "a" and "b". Blanks around a name are dropped. An empty name is an error. */
 static status list_split(text_list *list, const char *name, const char *value)
 {
     for (const char *at = value;; at++) {
@@ -98,17 +98,20 @@ static status set_value(const option *o, const char *value)
     case OPTION_TEXTS: return list_add(o->value, value, strlen(value));
     case OPTION_LIST: return list_split(o->value, o->name, value);
     case OPTION_CHOICE: return set_choice(o, value);
+    case OPTION_GROUP: break;
     }
     return OK;
 }
 
 /* ---- help ---- */
 
-static void print_wrapped(const char *words, int indent, int column)
+/* Prints `length` characters of words, from this column on; lines begin at indent. */
+static void print_wrapped(const char *words, size_t length, int indent, int column)
 {
-    enum { RIGHT = 79 };
-    while (*words) {
-        int n = (int)strcspn(words, " ");
+    enum { RIGHT = 80 };
+    const char *end = words + length;
+    while (words < end) {
+        int n = (int)strcspn(words, " \n");
         if (column > indent && column + 1 + n > RIGHT) {
             printf("\n%*s", indent, "");
             column = indent;
@@ -119,34 +122,49 @@ static void print_wrapped(const char *words, int indent, int column)
         printf("%.*s", n, words);
         column += n;
         words += n;
-        while (*words == ' ') words++;
+        while (words < end && *words == ' ') words++;
     }
     putchar('\n');
 }
 
-static void print_option(const option *o)
+static void print_option(const option *o, bool detailed)
 {
-    enum { INDENT = 28 };
+    enum { INDENT = 26 };
     char left[80], letter[8] = "    ";
     if (o->letter) snprintf(letter, sizeof letter, "-%c, ", o->letter);
     if (strlen(o->name) == 1)
         snprintf(left, sizeof left, "  -%s %s", o->name, o->argument ? o->argument : "");
     else
         snprintf(left, sizeof left, "  %s--%s %s", letter, o->name, o->argument ? o->argument : "");
+    /* an argument's blank may be all that follows the name */
+    left[strlen(left) - (left[strlen(left) - 1] == ' ')] = 0;
     int used = printf("%s", left);
-    if (used > INDENT - 2) used = printf("\n") - 1;
+    if (used > INDENT - 1) used = printf("\n") - 1;
     printf("%*s", INDENT - used, "");
-    print_wrapped(o->help, INDENT, INDENT);
+    size_t first = strcspn(o->help, "\n");
+    print_wrapped(o->help, first, INDENT, INDENT);
+    if (!detailed || !o->help[first]) return;
+    printf("%*s", INDENT, "");
+    print_wrapped(o->help + first + 1, strlen(o->help + first + 1), INDENT, INDENT);
 }
 
-void options_help(const command *c)
+void options_help(const command *c, bool detailed)
 {
+    bool shortened = c->more != NULL;
     printf("usage: ditcl %s %s\n\n", c->name, c->arguments);
-    print_wrapped(c->summary, 0, 0);
-    printf("\n");
-    for (const option *o = c->options; o->name; o++) print_option(o);
-    printf("  -h, --help                show this help\n");
+    print_wrapped(c->summary, strlen(c->summary), 0, 0);
+    if (c->options->kind != OPTION_GROUP) printf("\nOptions:\n");
+    for (const option *o = c->options; o->name; o++) {
+        if (o->kind == OPTION_GROUP)
+            printf("\n%s:\n", o->help);
+        else
+            print_option(o, detailed);
+        shortened |= strchr(o->help, '\n') != NULL;
+    }
+    printf("  -h, --help              show this help%s\n",
+           shortened && !detailed ? "; with -v, more about each option" : "");
     if (c->details) printf("\n%s", c->details);
+    if (c->more && detailed) printf("\n%s", c->more);
 }
 
 /* ---- parsing ---- */
@@ -158,7 +176,7 @@ static const option *find_option(const command *c, const char *name, size_t leng
     return NULL;
 }
 
-/* Names that options had once. */
+/* Former names of options, for "did you mean". */
 static const struct {
     const char *was, *is;
 } renamed[] = {{"class", "kernels"}};
@@ -167,7 +185,8 @@ static status unknown_option(const command *c, const char *typed)
 {
     const char *names[64];
     int n = 0;
-    for (const option *o = c->options; o->name && n < 63; o++) names[n++] = o->name;
+    for (const option *o = c->options; o->name && n < 63; o++)
+        if (o->kind != OPTION_GROUP) names[n++] = o->name;
     names[n] = NULL;
     char word[64];
     snprintf(word, sizeof word, "%.*s", (int)strcspn(typed + strspn(typed, "-"), "="),
@@ -184,7 +203,7 @@ static status unknown_option(const command *c, const char *typed)
     return ERR_USAGE;
 }
 
-/* One word that begins with '-'; *used = whether the next word was its value. */
+/* Parses one argument that begins with '-'. *used = whether the next argument was its value. */
 static status parse_option(const command *c, const char *word, const char *next, bool *used)
 {
     const option *o = NULL;
@@ -213,18 +232,24 @@ static status parse_option(const command *c, const char *word, const char *next,
     return set_value(o, value);
 }
 
+/* Prints the help if the arguments ask for it. */
+static bool help_asked(const command *c, int argc, char **argv)
+{
+    bool asked = argc == 1 && !strcmp(argv[0], "help"), detailed = false;
+    for (int i = 0; i < argc; i++) {
+        asked |= !strcmp(argv[i], "--help") || !strcmp(argv[i], "-h");
+        detailed |= !strcmp(argv[i], "--verbose") || !strcmp(argv[i], "-v");
+    }
+    if (asked) options_help(c, detailed);
+    return asked;
+}
+
 status options_parse(const command *c, int argc, char **argv, bool *helped)
 {
     int given = 0;
     bool only_words = false, used;
-    *helped = false;
-    for (int i = 0; i < argc; i++)
-        if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h") ||
-            (argc == 1 && !strcmp(argv[i], "help"))) {
-            options_help(c);
-            *helped = true;
-            return OK;
-        }
+    *helped = help_asked(c, argc, argv);
+    if (*helped) return OK;
     for (int i = 0; i < argc; i++) {
         status st = OK;
         if (!only_words && !strcmp(argv[i], "--")) {

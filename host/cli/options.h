@@ -1,4 +1,4 @@
-/* Command-line options as data: parsing, --help and "did you mean" come from one table. */
+/* Command-line options as data: parsing, --help and "did you mean" read one table. */
 #ifndef DITCL_CLI_OPTIONS_H
 #define DITCL_CLI_OPTIONS_H
 
@@ -16,7 +16,8 @@ typedef enum {
     OPTION_TEXT,   /* const char * */
     OPTION_LIST,   /* text_list: repeatable, commas separate */
     OPTION_TEXTS,  /* text_list: repeatable, as typed */
-    OPTION_CHOICE  /* int: index into choices, which end with a null */
+    OPTION_CHOICE, /* int: index into choices, which end with a null */
+    OPTION_GROUP   /* no option: help is the heading of the rows that follow */
 } option_kind;
 
 typedef struct {
@@ -26,31 +27,39 @@ typedef struct {
 } text_list;
 
 typedef struct {
-    const char *name; /* without dashes */
+    const char *name; /* without dashes; empty for a heading */
     char letter;      /* 0: none */
     option_kind kind;
     void *value;          /* initially the default */
     const char *argument; /* the value's name in the help */
-    const char *help;
+    const char *help;     /* the first line; --help -v also prints the text after "\n" */
     double least, most;
     const char *const *choices;
 } option;
 
+/* A table row that begins a group. */
+#define OPTION_HEADING(title)                                                                      \
+    {                                                                                              \
+        .name = "", .kind = OPTION_GROUP, .help = (title)                                          \
+    }
+
 typedef struct {
     const char *name, *arguments, *summary;
-    const char *const *positional; /* names of the required words, in order; ends with a null */
-    const char **values;           /* where they go */
-    const char *details;           /* paragraphs behind the options, examples among them */
+    const char *const *positional; /* names of the required arguments, in order; ends with a null */
+    const char **values;           /* receive the required arguments */
+    const char *details;           /* paragraphs that --help prints after the options */
+    const char *more;              /* paragraphs that only --help -v prints, or null */
     const option *options;         /* ends with a null name */
-    bool rest;                     /* more words may follow; they go to extra */
+    bool rest;                     /* extra receives the arguments after the required ones */
     text_list *extra;
 } command;
 
-/* Reads argv[0..argc), the words after the command's name. *helped: --help (or the single
- * word help) was given, and the help was printed. */
+/* Parses argv[0..argc), the arguments after the command's name. If --help, -h or the single
+ * argument help is among them, prints the help and sets *helped. */
 status options_parse(const command *c, int argc, char **argv, bool *helped);
 
-void options_help(const command *c);
+/* Prints the help. detailed: --help -v, with the rest of each option's text. */
+void options_help(const command *c, bool detailed);
 void text_list_free(text_list *list);
 
 #endif

@@ -11,12 +11,12 @@
 #include "cli/output.h"
 #include "cli/progress.h"
 #include "device/verdicts.h"
-#include "tune/contest.h"
+#include "tune/bench_worker.h"
 #include "tune/peak.h"
-#include "tune/stored.h"
+#include "tune/configs.h"
 
 typedef struct {
-    subject of;
+    model_args of;
     text_list only;
     const char *budget, *export, *import;
     device_choice on;
@@ -68,7 +68,7 @@ static status check_options(tune_options *q)
     if (with_store(q) && (q->of.words.n || q->of.arch))
         return fail(ERR_USAGE, "tune: --show, --export, --import and --forget measure nothing, so "
                                "they take no MODEL");
-    status st = with_store(q) ? OK : cli_check_subject("tune", &q->of);
+    status st = with_store(q) ? OK : cli_check_model_args("tune", &q->of);
     if (st == OK && q->export) st = check_export(q->export, q->quiet);
     if (st != OK) return st;
     for (int i = 0; i < q->only.n; i++) {
@@ -107,7 +107,7 @@ static void make_words(child_words *w, const tune_options *q, const device *d, c
                          "--mode",
                          mode};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) w->words[n++] = all[i];
-    const subject *of = &q->of;
+    const model_args *of = &q->of;
     if (with_model && of->arch) {
         w->words[n++] = "--arch";
         w->words[n++] = of->arch;
@@ -135,7 +135,7 @@ status cli_tune_worker(int argc, char **argv)
     int mode = 0;
     const option options[] = {
         {"mode", 0, OPTION_CHOICE, &mode, "M", "what it does", 0, 0, modes},
-        OPTIONS_SUBJECT(&q.of),
+        OPTIONS_MODEL(&q.of),
         OPTIONS_DEVICE(&q.on),
         {0},
     };
@@ -158,9 +158,9 @@ status cli_tune_worker(int argc, char **argv)
     q.on.no_cache = q.on.profiled = mode == MODE_CANDIDATES; /* most are not needed again */
     TRY(cli_open_device(&d, &q.on, true));
     if (mode == MODE_CANDIDATES) {
-        TRY(contest_serve(&d, stdin, replies));
+        TRY(bench_worker_serve(&d, stdin, replies));
     } else {
-        TRY(cli_open_subject(&m, &q.of, VAE_NEEDED));
+        TRY(cli_open_model(&m, &q.of, VAE_NEEDED));
         TRY(tuning_serve_forward(&d, &m, stdin, replies));
     }
 done:
@@ -244,13 +244,13 @@ static void print_table(const search *s, const peaks *p)
 }
 
 /* How much of what there is was tried. */
-static void print_classes(const search *s)
+static void print_buckets(const search *s)
 {
     printf("\n%-22s %6s %6s %6s %9s\n", "shapes", "number", "trials", "right", "of");
-    for (int i = 0; i < s->n_classes; i++) {
+    for (int i = 0; i < s->n_buckets; i++) {
         const shape_bucket *c = &s->buckets[i];
-        printf("%-22s %6d %6d %6d %9ld\n", c->name, c->shapes, c->optests, c->right,
-               search_exist(s, i));
+        printf("%-22s %6d %6d %6d %9ld\n", c->name, c->shapes, c->trials, c->right,
+               search_candidates(s, i));
     }
     printf("right: different candidates with right results; of: candidates that fit the heaviest "
            "of the shapes\n%s\n",
@@ -297,7 +297,7 @@ static status search_on(const tune_options *q, device *d, model *m)
     TRY(peak_raise(d, &p)); /* it may have been slower at first, or be now */
     progress_end(&line);
     print_table(&s, &p);
-    print_classes(&s);
+    print_buckets(&s);
     if (q->verbose)
         printf("\nof %d times, %d are by the device's clock, the others by the wall clock: the "
                "device has no clock, or the two disagree\n",
@@ -320,7 +320,7 @@ static status import_lines(const tune_options *q, device *d, store *s)
     store new = {0};
     status st = OK;
     TRY(store_read(&new, q->import, &d->info, d->settings.warn));
-    TRY(stored_use(d, &new));
+    TRY(configs_apply(d, &new));
     if (new.n == 0)
         TRY(fail(ERR_FORMAT, "%s: no line can be used on device %d (%s)", q->import, d->info.index,
                  d->info.name));
@@ -351,10 +351,10 @@ static status use_store(const tune_options *q, device *d)
     text all = {0};
     status st = OK;
     TRY(store_load(&s, &d->info, d->settings.warn));
-    TRY(stored_use(d, &s));
+    TRY(configs_apply(d, &s));
     TRY(store_text(&s, &d->info, &all));
     if (q->forget) {
-        tried_forget(&d->info);
+        tuning_log_forget(&d->info);
         verdicts_forget();
         TRY(store_forget(&d->info));
     } else if (q->import) {
@@ -380,8 +380,8 @@ static status run_tune(tune_options *q)
     TRY(check_options(q));
     q->on.bare = q->on.remembered = true;
     q->on.verbose = q->verbose && !q->quiet;
-    if (!with_store(q)) TRY(cli_open_subject(&m, &q->of, VAE_NEEDED));
-    cli_tell_weights(&m, q->quiet);
+    if (!with_store(q)) TRY(cli_open_model(&m, &q->of, VAE_NEEDED));
+    cli_note_weights(&m, q->quiet);
     TRY(cli_open_device(&d, &q->on, q->quiet));
     if (with_store(q))
         TRY(use_store(q, &d));
@@ -400,23 +400,28 @@ status cli_tune(int argc, char **argv)
 {
     tune_options q = {.of.image_size = -1, .budget = "2m"};
     const option options[] = {
+        OPTION_HEADING("Search"),
         {"budget", 0, OPTION_TEXT, &q.budget, "TIME",
-         "how long to search: 90s, 2m, 1h; or full, "
-         "until nothing better is likely [2m]",
+         "how long to search: 90s, 2m, 1h, or full [2m]\n"
+         "full: until a better configuration is unlikely.",
          0, 0, NULL},
-        {"only", 0, OPTION_LIST, &q.only, "NAME",
-         "tune only these operators: gemm, attention, conv; commas separate [all]", 0, 0, NULL},
-        {"show", 0, OPTION_FLAG, &q.show, NULL, "print what is stored for the device", 0, 0, NULL},
-        {"export", 0, OPTION_TEXT, &q.export, "FILE",
-         "write what is stored for the device to a .conf file", 0, 0, NULL},
+        {"only", 0, OPTION_LIST, &q.only, "NAME", "gemm, attention, conv; commas separate [all]", 0,
+         0, NULL},
+        OPTION_HEADING("Stored configurations"),
+        {"show", 0, OPTION_FLAG, &q.show, NULL, "print those of the device", 0, 0, NULL},
+        {"export", 0, OPTION_TEXT, &q.export, "FILE", "write those of the device to a .conf file",
+         0, 0, NULL},
         {"import", 0, OPTION_TEXT, &q.import, "FILE",
-         "store the lines of a file that can be used on the device", 0, 0, NULL},
+         "store the lines of FILE that the device can use", 0, 0, NULL},
         {"forget", 0, OPTION_FLAG, &q.forget, NULL,
-         "remove what is stored for the device, and "
-         "what first-use checks found on all devices",
+         "remove those of the device, and all first-use checks\n"
+         "The results of first-use checks are removed for all devices.",
          0, 0, NULL},
-        OPTIONS_SUBJECT(&q.of),
+        OPTION_HEADING("Model"),
+        OPTIONS_MODEL(&q.of),
+        OPTION_HEADING("Device"),
         OPTIONS_DEVICE(&q.on),
+        OPTION_HEADING("Output"),
         OPTION_QUIET_RESULTS(&q.quiet),
         OPTION_VERBOSE(&q.verbose),
         {0},
@@ -424,17 +429,20 @@ status cli_tune(int argc, char **argv)
     const command c = {
         .name = "tune",
         .arguments = "[MODEL | --arch NAME] [--budget TIME]",
-        .summary = "Tries kernels and their configurations for a model's shapes on one device, and "
-                   "stores the fastest that compute right; later runs on this device use them. The "
-                   "search can be stopped at any time; the next one goes on from there.",
-        .details = "Each candidate runs in a child process. Its result is compared with a "
-                   "reference\nin double precision before its time counts. What is found holds "
-                   "for the kernel\nfamily and precision asked for, and for the shapes of one "
-                   "picture with\nguidance. gain: speed relative to the untuned configuration.\n\n"
-                   "--budget full goes through the shapes in buckets, such as matrix products "
-                   "of\nfew rows or 3x3 convolutions. It ends when every bucket had a hundred "
-                   "different\nright candidates, or all there are, and 60 trials without a better "
-                   "one. The\nlast table counts the candidates of each bucket.\n",
+        .summary = "Benchmarks kernels and their configurations at a model's shapes on one device. "
+                   "Stores the fastest correct ones, which later runs on this device use. A "
+                   "search that is stopped continues with the next call.",
+        .details = "Examples:\n"
+                   "  ditcl tune --arch DiT-XL/2 --device gpu --budget 30m\n"
+                   "  ditcl tune emoji --export my-device.conf\n",
+        .more = "Each candidate runs in a child process. Its result is compared with a "
+                "reference in\ndouble precision before its time counts. A result holds for the "
+                "kernel family and\nprecision of the command, and for the shapes of one picture "
+                "with guidance.\ngain: speed relative to the untuned configuration.\n\n"
+                "--budget full searches every bucket of shapes, such as GEMM of few rows or 3x3\n"
+                "convolutions. A bucket is done after 100 different correct candidates, or all "
+                "that\nexist, and 60 trials without an improvement. The last table counts the "
+                "candidates\nof each bucket.\n",
         .options = options,
         .rest = true,
         .extra = &q.of.words,

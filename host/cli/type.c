@@ -7,7 +7,7 @@
 
 const char *const cli_model_types[] = {"dit", "sit", NULL};
 
-status cli_settle_type(model_request *request, const type_choice *choice)
+status cli_apply_type(model_request *request, const type_choice *choice)
 {
     request->flow = choice->type == 1;
     request->path = (flow_path)choice->path;
@@ -17,7 +17,7 @@ status cli_settle_type(model_request *request, const type_choice *choice)
     return OK;
 }
 
-void cli_tell_weights(const model *m, bool quiet)
+void cli_note_weights(const model *m, bool quiet)
 {
     const char *notes[] = {m->notes, m->dit_weights.taken.note, m->vae_weights.taken.note};
     for (int i = 0; i < 3 && !quiet; i++)
@@ -30,7 +30,7 @@ void cli_tell_weights(const model *m, bool quiet)
         }
 }
 
-void cli_tell_labels(const model *m, bool quiet)
+void cli_note_labels(const model *m, bool quiet)
 {
     if (quiet || m->labels_by != LABELS_ASSUMED) return;
     fprintf(stderr,
@@ -46,7 +46,7 @@ static bool is_copied(const tensor_file *file)
     return false;
 }
 
-void cli_tell_vae(const model *m, bool verbose)
+void cli_note_vae(const model *m, bool verbose)
 {
     if (!verbose) return;
     if (is_copied(&m->dit_weights.file) || is_copied(&m->vae_weights.file))

@@ -1,4 +1,5 @@
-/* Trial of attention: softmax(q k^T / sqrt(d)) v per head, all scores of a query at once. */
+/* Operator test of attention: softmax(q k^T / sqrt(d)) v per head, all scores of a query at once.
+ */
 #include <math.h>
 #include <stdlib.h>
 
@@ -12,7 +13,7 @@ enum { MOST_TOKENS = 1024 };
 
 static const struct {
     attention_shape s; /* N, T, H, d */
-    double deviation;  /* of q, k and v: large ones make one score win; NaN: see spoil() */
+    double deviation;  /* of q, k and v: with a large one, one score dominates; NaN: see spoil() */
 } cases[] = {
     {{1, 1, 1, 1}, 1.0},      {{1, 2, 1, 3}, 1.0},     {{2, 3, 2, 8}, 1.0},
     {{1, 257, 1, 1}, 1.0},    {{1, 3, 1, 40}, 2.0},    {{1, 5, 1, 50}, 1.0},
@@ -41,19 +42,19 @@ static size_t rows(int i)
     return (size_t)cases[i].s.batch * (size_t)cases[i].s.tokens;
 }
 
-static void describe(optest_case *c, int i)
+static void attention_test_describe(optest_case *c, int i)
 {
     attention_shape s = cases[i].s;
     snprintf(c->label, sizeof c->label, "N=%d T=%d H=%d d=%d sd=%g", s.batch, s.tokens, s.heads,
              s.head_dim, cases[i].deviation);
-    /* a score: its largest, its exponential, their sum */
+    /* softmax: 5 operations per score */
     c->flops = (double)rows(i) * s.tokens * (4.0 * (double)width(i) + 5.0 * s.heads);
     c->bytes = 16.0 * (double)(rows(i) * width(i));
     c->tol = (tolerance){4.0, s.head_dim + s.tokens};
 }
 
-/* What is not a number must not be lost: in a query it takes the whole row, in a value the channel,
- * far away in a key the head. */
+/* NaN must reach every result that depends on it: a NaN in a query its whole row, in a value its
+ * channel, in a distant key its head. */
 static void spoil(float *qkv, int i)
 {
     size_t D = width(i), d = (size_t)cases[i].s.head_dim, last = rows(i) - 1;
@@ -62,7 +63,7 @@ static void spoil(float *qkv, int i)
     qkv[last * 3 * D + D + d] = NAN;
 }
 
-static status prepare(optest_run *r, int i)
+static status attention_test_prepare(optest_run *r, int i)
 {
     status st = OK;
     size_t scratch;
@@ -70,7 +71,7 @@ static status prepare(optest_run *r, int i)
     TRY(memory_alloc(&r->state, 1, sizeof(attention_plan)));
     TRY(attention_prepare(r->d, r->state, &scratch, cases[i].s));
     double error = attention_input_error(r->d, r->state);
-    /* where inputs are narrow, not so large that rounding says which score wins */
+    /* with inputs of 16 bits, rounding must not decide which score dominates */
     if (error > 0.0) deviation = fmin(deviation, sqrt(0.1 / error));
     r->input_error = error;
     TRY(optest_create(r, OPTEST_RESULT, "out", rows(i) * width(i)));
@@ -81,16 +82,16 @@ done:
     return st;
 }
 
-static status launch_case(optest_run *r, int i)
+static status attention_test_launch(optest_run *r, int i)
 {
     const optest_array *a = r->arrays;
     (void)i;
     return op_attention(r->d, a[OUT].b, a[QKV].b, a[SCRATCH].b, r->state);
 }
 
-/* One query of one head: item n's rows begin at `item`, the head's columns at `column`. A score is
- * rounded at the magnitude of its terms, and off by eps times that it puts its weight off by as
- * much, and through their sum the others'. */
+/* One query of one head. The rows of sample n begin at `item`, the columns of the head at `column`.
+ * A score is rounded at the magnitude of its terms. Its absolute error is the relative error of its
+ * weight, and reaches the other weights through their sum. */
 static void one_query(double *out, double *scale, const float *item, size_t query, size_t column,
                       int i)
 {
@@ -120,7 +121,8 @@ static void one_query(double *out, double *scale, const float *item, size_t quer
     }
 }
 
-static void expect(const optest_run *r, int i, int which, double *expected, double *scale)
+static void attention_test_expect(const optest_run *r, int i, int which, double *expected,
+                                  double *scale)
 {
     (void)which;
     size_t T = (size_t)cases[i].s.tokens, D = width(i), d = (size_t)cases[i].s.head_dim;
@@ -130,10 +132,15 @@ static void expect(const optest_run *r, int i, int which, double *expected, doub
                       r->arrays[QKV].values + row / T * T * 3 * D, row % T, column, i);
 }
 
-static void release(optest_run *r)
+static void attention_test_release(optest_run *r)
 {
     free(r->state);
 }
 
-const optest optest_attention = {
-    "attention", sizeof cases / sizeof *cases, describe, prepare, launch_case, expect, release};
+const optest optest_attention = {"attention",
+                                 sizeof cases / sizeof *cases,
+                                 attention_test_describe,
+                                 attention_test_prepare,
+                                 attention_test_launch,
+                                 attention_test_expect,
+                                 attention_test_release};

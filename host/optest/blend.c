@@ -1,4 +1,4 @@
-/* Trial of blend: m x + (1 - m) (a image + s noise), where m is 0, 1 or between. */
+/* Operator test of blend: m x + (1 - m) (a image + s noise), where m is 0, 1 or between. */
 #include <math.h>
 
 #include "ops/ops.h"
@@ -24,7 +24,7 @@ static size_t values(int i)
     return (size_t)cases[i].n * (size_t)cases[i].channels * area(i);
 }
 
-static void describe(optest_case *c, int i)
+static void blend_test_describe(optest_case *c, int i)
 {
     snprintf(c->label, sizeof c->label, "N=%d C=%d size=%d signal=%g", cases[i].n,
              cases[i].channels, cases[i].size, (double)cases[i].signal);
@@ -33,7 +33,7 @@ static void describe(optest_case *c, int i)
     c->tol = (tolerance){4.0, 4.0};
 }
 
-static status prepare(optest_run *r, int i)
+static status blend_test_prepare(optest_run *r, int i)
 {
     status st = OK;
     TRY(optest_normal(r, "latents", values(i), 0.0, 1.0));
@@ -49,7 +49,7 @@ done:
     return st;
 }
 
-static status launch_case(optest_run *r, int i)
+static status blend_test_launch(optest_run *r, int i)
 {
     const optest_array *a = r->arrays;
     const blend_use use = {cases[i].n, cases[i].channels, cases[i].size, cases[i].signal,
@@ -57,7 +57,8 @@ static status launch_case(optest_run *r, int i)
     return op_blend(r->d, a[LATENTS].b, a[IMAGE].b, a[NOISE].b, a[MASK].b, &use);
 }
 
-static void expect(const optest_run *r, int i, int which, double *expected, double *scale)
+static void blend_test_expect(const optest_run *r, int i, int which, double *expected,
+                              double *scale)
 {
     (void)which;
     const optest_array *a = r->arrays;
@@ -72,5 +73,10 @@ static void expect(const optest_run *r, int i, int which, double *expected, doub
     }
 }
 
-const optest optest_blend = {
-    "blend", sizeof cases / sizeof *cases, describe, prepare, launch_case, expect, NULL};
+const optest optest_blend = {"blend",
+                             sizeof cases / sizeof *cases,
+                             blend_test_describe,
+                             blend_test_prepare,
+                             blend_test_launch,
+                             blend_test_expect,
+                             NULL};

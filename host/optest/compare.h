@@ -1,8 +1,8 @@
-/* When a result counts as right: one rule for every operator, and the line that reports it.
+/* The rule by which a result is right, the same for every operator, and the line that reports it.
  *
- * err = the largest |got - expected| / scale, tol = c * eps * sqrt(K): K is the number of rounded
- * terms behind one value, c what is granted beyond a random walk of their roundings. Each operator
- * test states both. Where the reference is finite the result must be, and the other way round. */
+ * err = the largest |got - expected| / scale, tol = c * eps * sqrt(K). K is the number of
+ * rounded terms of one value, and sqrt(K) the growth of their random errors. c is a margin. Each
+ * operator test states both. A result must be finite if and only if its reference is. */
 #ifndef DITCL_OPTEST_COMPARE_H
 #define DITCL_OPTEST_COMPARE_H
 
@@ -10,7 +10,7 @@
 #include <stddef.h>
 
 typedef struct {
-    double c, k; /* c = 0: equal bit for bit, but for the sign of zero */
+    double c, k; /* c = 0: equal bits, except for the sign of zero */
 } tolerance;
 
 typedef struct {
@@ -20,14 +20,14 @@ typedef struct {
     double got, expected;
 } comparison;
 
-/* t for sums of products whose inputs are rounded to less than fp32 has, with this relative error
- * of one at most: 12 times that is added. Random mantissas make it 0.6 for a product of two, the
- * errors of K terms add up as the terms do, the largest of a million results is 5 deviations off,
- * and a gate or an activation's slope may take four times that. */
+/* t for sums of products whose inputs are rounded to fewer bits than fp32, with at most this
+ * relative error each: adds 12 times that error. A product of two random mantissas has 0.6 times
+ * the error. The errors of K terms grow as their sum does. The largest error of a million results
+ * is 5 deviations. A gate or the slope of an activation may multiply it by 4: 0.6 x 5 x 4 = 12. */
 tolerance compare_narrow(tolerance t, double input_error);
 
-/* scale[i] > 0: the magnitude that element i was rounded at. 0: |expected[i]| or the root mean
- * square of all finite expected values, whichever is larger. */
+/* scale[i] > 0: the magnitude at which element i was rounded. 0: the larger of |expected[i]| and
+ * the root mean square of all finite expected values. */
 comparison compare(const double *got, const double *expected, const double *scale, size_t count,
                    tolerance t);
 

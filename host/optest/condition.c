@@ -1,5 +1,5 @@
-/* Trial of condition: SiLU(t + y), where its table is zero over all that e^x can be; t and y as two
- * tokens, and those before a picture's own. */
+/* Operator test of condition: SiLU(t + y), with a zero table over the whole range of e^x; t and y
+ * as two tokens; and these tokens in front of those of a picture. */
 #include <math.h>
 
 #include "ops/ops.h"
@@ -15,7 +15,7 @@ static const struct {
     kind kind;
     int rows, width; /* D; rows: prepend's batch */
     int tokens;      /* prepend's T */
-    bool wide;       /* values from far below to far above, not finite ones among them */
+    bool wide;       /* values from very small to very large, some of them not finite */
 } cases[] = {
     {COMBINE, 1, 4, 0, false},    {COMBINE, 5, 48, 0, false},    {COMBINE, 3, 200, 0, false},
     {COMBINE, 2, 216, 0, false},  {COMBINE, 6, 144, 0, false},   {COMBINE, 100, 1152, 0, false},
@@ -26,27 +26,27 @@ static const struct {
 
 enum { CLASSES = 11 };
 
-/* Results of a row. */
+/* The number of results of a row. */
 static int results(int i)
 {
     const int of[] = {1, 2, cases[i].tokens + 2};
     return of[cases[i].kind] * cases[i].width;
 }
 
-static void describe(optest_case *c, int i)
+static void condition_test_describe(optest_case *c, int i)
 {
     static const char *const names[] = {"combine", "tokens", "prepend"};
     double values = (double)cases[i].rows * results(i);
     snprintf(c->label, sizeof c->label, "%s R=%d D=%d T=%d%s", names[cases[i].kind], cases[i].rows,
              cases[i].width, cases[i].tokens, cases[i].wide ? " wide" : "");
     c->bytes = (cases[i].kind == COMBINE ? 12.0 : 8.0) * values;
-    if (cases[i].kind >= TOKENS) return; /* copies: bit for bit */
+    if (cases[i].kind >= TOKENS) return; /* a copy must be exact */
     c->flops = 10.0 * values;
-    /* exp is within 3 ulp by the standard, the division within 2.5 */
+    /* OpenCL allows exp 3 ulp and the division 2.5 ulp */
     c->tol = (tolerance){cases[i].wide ? 5.0 : 8.0, 1.0};
 }
 
-/* Values whose e^-x is anything that float holds, and beyond. */
+/* Values whose e^-x covers the range of float, and exceeds it. */
 static void widen(float *x, size_t count)
 {
     static const float special[] = {NAN,   INFINITY, 1e30f,  89.0f, 0.0f,
@@ -65,7 +65,7 @@ done:
     return st;
 }
 
-static status prepare(optest_run *r, int i)
+static status condition_test_prepare(optest_run *r, int i)
 {
     status st = OK;
     size_t rows = (size_t)cases[i].rows, width = (size_t)cases[i].width;
@@ -80,7 +80,7 @@ done:
     return st;
 }
 
-static status launch_case(optest_run *r, int i)
+static status condition_test_launch(optest_run *r, int i)
 {
     const optest_array *a = r->arrays;
     int rows = cases[i].rows, width = cases[i].width;
@@ -112,7 +112,8 @@ static double value(const optest_run *r, int i, int row, int part, int j)
     return (t + y) / (1.0 + exp(-(t + y)));
 }
 
-static void expect(const optest_run *r, int i, int which, double *expected, double *scale)
+static void condition_test_expect(const optest_run *r, int i, int which, double *expected,
+                                  double *scale)
 {
     (void)which;
     int width = cases[i].width;
@@ -124,5 +125,10 @@ static void expect(const optest_run *r, int i, int which, double *expected, doub
             }
 }
 
-const optest optest_condition = {
-    "condition", sizeof cases / sizeof *cases, describe, prepare, launch_case, expect, NULL};
+const optest optest_condition = {"condition",
+                                 sizeof cases / sizeof *cases,
+                                 condition_test_describe,
+                                 condition_test_prepare,
+                                 condition_test_launch,
+                                 condition_test_expect,
+                                 NULL};

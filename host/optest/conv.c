@@ -1,5 +1,5 @@
-/* Trial of conv: torch's conv2d, 3x3, stride 1, padding 1, weights [Cout][Cin][3][3], after a
- * factor and an offset per channel, SiLU and nearest upsampling, in that order. */
+/* Operator test of conv: torch's conv2d, 3x3, stride 1, padding 1, weights [Cout][Cin][3][3], after
+ * a factor and an offset per channel, SiLU and nearest upsampling, in that order. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -46,7 +46,7 @@ static size_t out_pixels(int i)
     return pixels(i) * (size_t)(cases[i].up * cases[i].up);
 }
 
-static void describe(optest_case *c, int i)
+static void conv_test_describe(optest_case *c, int i)
 {
     picture_shape s = cases[i].s;
     double in = s.channels, out = cases[i].out_channels, area = (double)s.batch * (double)pixels(i);
@@ -60,7 +60,7 @@ static void describe(optest_case *c, int i)
     c->tol = (tolerance){4.0, 9.0 * in + 8.0};
 }
 
-static status prepare(optest_run *r, int i)
+static status conv_test_prepare(optest_run *r, int i)
 {
     status st = OK;
     picture_shape s = cases[i].s;
@@ -85,7 +85,7 @@ done:
     return st;
 }
 
-static status launch_case(optest_run *r, int i)
+static status conv_test_launch(optest_run *r, int i)
 {
     const optest_array *a = r->arrays;
     conv_use use = {cases[i].norm ? a[AFFINE].b : (buf){0}, cases[i].silu,
@@ -93,7 +93,7 @@ static status launch_case(optest_run *r, int i)
     return op_conv3x3(r->d, a[OUT].b, a[X].b, r->state, cases[i].s, &use, a[SCRATCH].b);
 }
 
-/* The convolution's input at pixel (y, x) of the enlarged picture. */
+/* The input of the convolution at pixel (y, x) of the upsampled picture. */
 static double input_at(const optest_run *r, int i, int n, int y, int x, int c)
 {
     picture_shape s = cases[i].s;
@@ -104,8 +104,8 @@ static double input_at(const optest_run *r, int i, int n, int y, int x, int c)
     return cases[i].silu ? value / (1.0 + exp(-value)) : value;
 }
 
-/* sum over c, dy, dx of weight[o][c][dy][dx] * input(y + dy - 1, x + dx - 1, c); *squares: of the
- * terms. */
+/* sum over c, dy, dx of weight[o][c][dy][dx] * input(y + dy - 1, x + dx - 1, c); *squares: the
+ * sum of the squared terms. */
 static double one_value(const optest_run *r, int i, const double *input, int y, int x, int o,
                         double *squares)
 {
@@ -128,9 +128,9 @@ static double one_value(const optest_run *r, int i, const double *input, int y, 
     return sum;
 }
 
-/* A value is rounded at the magnitude of its terms, which may cancel, and of its neighbours': some
- * implementations (Winograd) have them in the same sums. */
-static void expect(const optest_run *r, int i, int which, double *expected, double *scale)
+/* A value is rounded at the magnitude of its terms, which may cancel, and of its neighbours' terms,
+ * since Winograd adds both in the same sums. */
+static void conv_test_expect(const optest_run *r, int i, int which, double *expected, double *scale)
 {
     (void)which;
     picture_shape s = cases[i].s;
@@ -155,12 +155,17 @@ static void expect(const optest_run *r, int i, int which, double *expected, doub
     free(input);
 }
 
-static void release(optest_run *r)
+static void conv_test_release(optest_run *r)
 {
     conv_weight *w = r->state;
     if (w) conv_weight_free(r->d, w);
     free(w);
 }
 
-const optest optest_conv = {
-    "conv", sizeof cases / sizeof *cases, describe, prepare, launch_case, expect, release};
+const optest optest_conv = {"conv",
+                            sizeof cases / sizeof *cases,
+                            conv_test_describe,
+                            conv_test_prepare,
+                            conv_test_launch,
+                            conv_test_expect,
+                            conv_test_release};

@@ -1,4 +1,4 @@
-/* Trial of cross: attention to two keys per head, by the formula. */
+/* Operator test of cross: attention to two keys per head, by the formula. */
 #include <math.h>
 
 #include "ops/ops.h"
@@ -8,7 +8,8 @@ enum { OUT, Q, KEYS_VALUES };
 
 static const struct {
     attention_shape s; /* N, T, H, d */
-    double deviation;  /* of queries and keys: large ones make one key win, beyond what e^x holds */
+    double deviation;  /* of queries and keys: with a large one, one key dominates, and e^x would
+                          overflow */
 } cases[] = {
     {{1, 1, 1, 1}, 1.0},    {{2, 3, 2, 8}, 1.0},   {{3, 7, 3, 17}, 1.0},  {{2, 16, 2, 72}, 1.0},
     {{1, 33, 5, 50}, 3.0},  {{2, 9, 1, 128}, 1.0}, {{2, 64, 6, 64}, 1.0}, {{2, 256, 16, 72}, 1.0},
@@ -20,7 +21,7 @@ static int width(int i)
     return cases[i].s.heads * cases[i].s.head_dim;
 }
 
-/* Two times k | v. */
+/* A row has k | v twice, one pair for each key. */
 static int stride(int i)
 {
     return 4 * width(i);
@@ -31,19 +32,19 @@ static size_t values(int i)
     return (size_t)cases[i].s.batch * (size_t)cases[i].s.tokens * (size_t)width(i);
 }
 
-static void describe(optest_case *c, int i)
+static void cross_test_describe(optest_case *c, int i)
 {
     attention_shape s = cases[i].s;
     snprintf(c->label, sizeof c->label, "N=%d T=%d H=%d d=%d sd=%g", s.batch, s.tokens, s.heads,
              s.head_dim, cases[i].deviation);
     c->flops = 8.0 * (double)values(i);
     c->bytes = 8.0 * (double)values(i);
-    /* a score of size sd^2 off by eps * sd^2 puts a weight off by as much, and by no more than 1 */
+    /* a score of size sd^2 has an error of eps * sd^2, and so has its weight */
     double sd = fmin(cases[i].deviation, 30.0);
     c->tol = (tolerance){4.0 * fmax(1.0, sd * sd), s.head_dim + 2.0};
 }
 
-static status prepare(optest_run *r, int i)
+static status cross_test_prepare(optest_run *r, int i)
 {
     status st = OK;
     size_t batch = (size_t)cases[i].s.batch, D = (size_t)width(i);
@@ -57,14 +58,15 @@ done:
     return st;
 }
 
-static status launch_case(optest_run *r, int i)
+static status cross_test_launch(optest_run *r, int i)
 {
     const optest_array *a = r->arrays;
     modulation m = optest_modulation(r, KEYS_VALUES, stride(i));
     return op_cross(r->d, a[OUT].b, a[Q].b, &m, cases[i].s);
 }
 
-static void expect(const optest_run *r, int i, int which, double *expected, double *scale)
+static void cross_test_expect(const optest_run *r, int i, int which, double *expected,
+                              double *scale)
 {
     (void)which;
     const optest_array *a = r->arrays;
@@ -88,5 +90,10 @@ static void expect(const optest_run *r, int i, int which, double *expected, doub
     }
 }
 
-const optest optest_cross = {
-    "cross", sizeof cases / sizeof *cases, describe, prepare, launch_case, expect, NULL};
+const optest optest_cross = {"cross",
+                             sizeof cases / sizeof *cases,
+                             cross_test_describe,
+                             cross_test_prepare,
+                             cross_test_launch,
+                             cross_test_expect,
+                             NULL};

@@ -1,5 +1,5 @@
-/* Trial of downsample: torch's conv2d, 3x3, stride 2, no padding, weights [Cout][Cin][3][3], after
- * pad(x, (0, 1, 0, 1)). */
+/* Operator test of downsample: torch's conv2d, 3x3, stride 2, no padding, weights
+ * [Cout][Cin][3][3], after pad(x, (0, 1, 0, 1)). */
 #include <math.h>
 #include <stdlib.h>
 
@@ -11,7 +11,7 @@ enum { OUT, X, WEIGHT, BIAS, PATCHES, PART, PRODUCT };
 
 static const struct {
     int height, width, in, out;
-    int rows; /* at once; 0: what downsample_rows says */
+    int rows; /* computed at once; 0: downsample_rows() */
 } cases[] = {
     {2, 2, 1, 1, 0},       {2, 3, 3, 5, 0},      {3, 2, 4, 4, 1},       {5, 7, 3, 8, 4},
     {4, 6, 16, 16, 0},     {9, 2, 7, 33, 2},     {2, 11, 33, 3, 5},     {8, 8, 32, 32, 7},
@@ -34,7 +34,7 @@ static int rows_of(int i)
     return cases[i].rows ? cases[i].rows : downsample_rows(shape_of(i));
 }
 
-static void describe(optest_case *c, int i)
+static void downsample_test_describe(optest_case *c, int i)
 {
     double in = cases[i].in, out = cases[i].out, area = cases[i].height * cases[i].width;
     snprintf(c->label, sizeof c->label, "%dx%d C=%d->%d rows=%d", cases[i].height, cases[i].width,
@@ -44,7 +44,7 @@ static void describe(optest_case *c, int i)
     c->tol = (tolerance){4.0, 9.0 * in + 8.0};
 }
 
-static status prepare(optest_run *r, int i)
+static status downsample_test_prepare(optest_run *r, int i)
 {
     status st = OK;
     int rows = rows_of(i), k = 9 * cases[i].in;
@@ -66,7 +66,7 @@ done:
     return st;
 }
 
-static status launch_case(optest_run *r, int i)
+static status downsample_test_launch(optest_run *r, int i)
 {
     const optest_array *a = r->arrays;
     const downsample_room room = {rows_of(i), a[PATCHES].b, a[PART].b, a[PRODUCT].b};
@@ -74,7 +74,8 @@ static status launch_case(optest_run *r, int i)
 }
 
 /* A value is rounded at the magnitude of its terms, which may cancel. */
-static void expect(const optest_run *r, int i, int which, double *expected, double *scale)
+static void downsample_test_expect(const optest_run *r, int i, int which, double *expected,
+                                   double *scale)
 {
     (void)which;
     const float *x = r->arrays[X].values, *weight = r->arrays[WEIGHT].values;
@@ -98,11 +99,16 @@ static void expect(const optest_run *r, int i, int which, double *expected, doub
         }
 }
 
-static void release(optest_run *r)
+static void downsample_test_release(optest_run *r)
 {
     if (r->state) gemm_weight_free(r->d, r->state);
     free(r->state);
 }
 
-const optest optest_downsample = {
-    "downsample", sizeof cases / sizeof *cases, describe, prepare, launch_case, expect, release};
+const optest optest_downsample = {"downsample",
+                                  sizeof cases / sizeof *cases,
+                                  downsample_test_describe,
+                                  downsample_test_prepare,
+                                  downsample_test_launch,
+                                  downsample_test_expect,
+                                  downsample_test_release};

@@ -1,4 +1,4 @@
-/* Trial of fill. */
+/* Operator test of fill. */
 #include "ops/ops.h"
 #include "optest/optest.h"
 
@@ -10,27 +10,32 @@ static const struct {
 } cases[] = {{1, 0.0f},   {2, 1.0f},    {63, -3.5f},      {64, 1e-40f},
              {65, 3e38f}, {1009, 0.1f}, {100003, -1e-30f}};
 
-static void describe(optest_case *c, int i)
+static void fill_test_describe(optest_case *c, int i)
 {
     snprintf(c->label, sizeof c->label, "n=%d value=%g", cases[i].count, (double)cases[i].value);
     c->bytes = 4.0 * cases[i].count;
 }
 
-static status prepare(optest_run *r, int i)
+static status fill_test_prepare(optest_run *r, int i)
 {
     return optest_create(r, OPTEST_RESULT, "out", (size_t)cases[i].count);
 }
 
-static status launch_case(optest_run *r, int i)
+static status fill_test_launch(optest_run *r, int i)
 {
     return op_fill(r->d, r->arrays[OUT].b, (size_t)cases[i].count, cases[i].value);
 }
 
-static void expect(const optest_run *r, int i, int which, double *expected, double *scale)
+static void fill_test_expect(const optest_run *r, int i, int which, double *expected, double *scale)
 {
     (void)r, (void)which, (void)scale;
     for (int j = 0; j < cases[i].count; j++) expected[j] = (double)cases[i].value;
 }
 
-const optest optest_fill = {
-    "fill", sizeof cases / sizeof *cases, describe, prepare, launch_case, expect, NULL};
+const optest optest_fill = {"fill",
+                            sizeof cases / sizeof *cases,
+                            fill_test_describe,
+                            fill_test_prepare,
+                            fill_test_launch,
+                            fill_test_expect,
+                            NULL};

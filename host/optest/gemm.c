@@ -1,4 +1,5 @@
-/* Trial of gemm: x W^T + b as torch's linear, then GELU (tanh form) or SiLU, gate, residual. */
+/* Operator test of gemm: x W^T + b as torch's linear, then GELU (tanh form) or SiLU, gate,
+ * residual. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -60,14 +61,14 @@ static const struct {
     {144, 180, 288, GELU, 0, 0},
     {144, 192, 288, GELU, 0, 0},
     {672, 384, 320, NONE, 336, 96},
-    /* rows and columns at the edges of tiles, depths that end within a step */
+    /* rows and columns at the edges of tiles, depths that end inside a step */
     {131, 132, 36, SILU, 131, 44},
     {129, 127, 40, GELU, 0, 3},
     {15, 257, 31, NONE, 5, 0},
     {4, 130, 34, SILU, 4, 2},
     {17, 8, 68, NONE, 17, 17},
     {257, 9, 12, GELU, 257, 64},
-    /* a single tile, whose depth is split on two compute units */
+    /* a single tile; two compute units split its depth */
     {24, 62, 640, GELU, 0, 3},
     {31, 64, 1030, GELU, 31, 0},
 };
@@ -79,7 +80,7 @@ static int stride(int i)
     return GATE_AT + cases[i].n + 2;
 }
 
-static void describe(optest_case *c, int i)
+static void gemm_test_describe(optest_case *c, int i)
 {
     static const char *const names[] = {"", " gelu", " silu"};
     double m = cases[i].m, n = cases[i].n, k = cases[i].k;
@@ -91,7 +92,7 @@ static void describe(optest_case *c, int i)
     c->tol = (tolerance){4.0, k + 8.0};
 }
 
-static status prepare(optest_run *r, int i)
+static status gemm_test_prepare(optest_run *r, int i)
 {
     status st = OK;
     size_t m = (size_t)cases[i].m, n = (size_t)cases[i].n, k = (size_t)cases[i].k, scratch;
@@ -113,13 +114,13 @@ done:
     return st;
 }
 
-static void release(optest_run *r)
+static void gemm_test_release(optest_run *r)
 {
     if (r->state) gemm_weight_free(r->d, r->state);
     free(r->state);
 }
 
-static status launch_case(optest_run *r, int i)
+static status gemm_test_launch(optest_run *r, int i)
 {
     const optest_array *a = r->arrays;
     modulation gate = optest_modulation(r, GATE, stride(i));
@@ -141,8 +142,8 @@ static double activate(double x, activation act)
     return act == SILU ? x / (1.0 + exp(-x)) : x;
 }
 
-/* A value is rounded at the magnitude of its terms; its own may be anything: terms cancel. */
-static void expect(const optest_run *r, int i, int which, double *expected, double *scale)
+/* A value is rounded at the magnitude of its terms, which may cancel. */
+static void gemm_test_expect(const optest_run *r, int i, int which, double *expected, double *scale)
 {
     (void)which;
     const optest_array *a = r->arrays;
@@ -174,5 +175,10 @@ static void expect(const optest_run *r, int i, int which, double *expected, doub
         }
 }
 
-const optest optest_gemm = {
-    "gemm", sizeof cases / sizeof *cases, describe, prepare, launch_case, expect, release};
+const optest optest_gemm = {"gemm",
+                            sizeof cases / sizeof *cases,
+                            gemm_test_describe,
+                            gemm_test_prepare,
+                            gemm_test_launch,
+                            gemm_test_expect,
+                            gemm_test_release};

@@ -1,5 +1,5 @@
-/* Trial of groupnorm: torch's group_norm as a factor and an offset per channel; then factor, SiLU,
- * nearest upsampling and zero padding, in that order. */
+/* Operator test of groupnorm: torch's group_norm as a factor and an offset per channel; then
+ * factor, SiLU, nearest upsampling and zero padding, in that order. */
 #include <float.h>
 #include <math.h>
 
@@ -32,7 +32,7 @@ static const struct {
     {{2, 19, 31, 6}, 3, 5.0, 0, 0, 0, 0},     {{1, 30, 20, 5}, 5, 2.0, 0, 0, 0, 0},
 };
 
-/* Now and then so large that it cannot be left out unnoticed. */
+/* Some values are so large that omitting one is noticed. */
 static float epsilon(int i)
 {
     return i % 2 ? 1e-6f : 0.5f;
@@ -43,19 +43,20 @@ static size_t pixels(int i)
     return (size_t)cases[i].s.height * (size_t)cases[i].s.width;
 }
 
-/* Pixels behind a padded picture, some. */
+/* A few pixels after a padded picture. */
 static size_t slack(int i)
 {
     return cases[i].pad ? 13 : 0;
 }
 
-/* Roundings behind a mean: the channels of a group in up to 256 pixels, summed in a row. */
+/* The number of rounded terms of a mean: the channels of a group in up to 256 pixels are added one
+ * after the other. */
 static double terms(int i)
 {
     return fmin(256.0, (double)pixels(i)) * cases[i].s.channels / cases[i].groups;
 }
 
-static void describe(optest_case *c, int i)
+static void groupnorm_test_describe(optest_case *c, int i)
 {
     picture_shape s = cases[i].s;
     double values = (double)s.batch * (double)pixels(i) * s.channels;
@@ -76,7 +77,7 @@ static void describe(optest_case *c, int i)
     if (!cases[i].groups && !cases[i].norm && !cases[i].silu) c->tol.c = 0.0;
 }
 
-static status prepare(optest_run *r, int i)
+static status groupnorm_test_prepare(optest_run *r, int i)
 {
     status st = OK;
     picture_shape s = cases[i].s;
@@ -99,7 +100,7 @@ done:
     return st;
 }
 
-static status launch_case(optest_run *r, int i)
+static status groupnorm_test_launch(optest_run *r, int i)
 {
     const optest_array *a = r->arrays;
     if (cases[i].groups)
@@ -127,7 +128,7 @@ static void expect_statistics(const optest_run *r, int i, double *expected, doub
             double *to = expected + (n * C + c) * 2, *size = scale + (n * C + c) * 2;
             to[0] = factor;
             to[1] = (double)a[BIAS].values[c] - mean * factor;
-            /* a mean off by its roundings adds their square to the variance around it */
+            /* the error of the mean adds its square to the variance */
             double off = FLT_EPSILON * mean, rounded = terms(i) * off * off;
             double kept = variance + (double)epsilon(i);
             size[0] = fabs(factor) * (1.0 + rounded / kept / FLT_EPSILON);
@@ -150,7 +151,8 @@ static double value_at(const optest_run *r, int i, int n, int y, int x, int c, d
     return cases[i].silu ? v / (1.0 + exp(-v)) : v;
 }
 
-static void expect(const optest_run *r, int i, int which, double *expected, double *scale)
+static void groupnorm_test_expect(const optest_run *r, int i, int which, double *expected,
+                                  double *scale)
 {
     (void)which;
     if (cases[i].groups) {
@@ -161,7 +163,7 @@ static void expect(const optest_run *r, int i, int which, double *expected, doub
     int border = cases[i].pad, height = s.height * cases[i].up, width = s.width * cases[i].up;
     size_t picture = r->arrays[OUT].count / (size_t)s.batch;
     for (int n = 0; n < s.batch; n++) {
-        size_t to = (size_t)n * picture; /* the zeroes behind the picture stay */
+        size_t to = (size_t)n * picture; /* the zeros after the picture stay */
         for (int y = -border; y < height + border; y++)
             for (int x = -border; x < width + border; x++)
                 for (int c = 0; c < s.channels; c++, to++)
@@ -169,5 +171,10 @@ static void expect(const optest_run *r, int i, int which, double *expected, doub
     }
 }
 
-const optest optest_groupnorm = {
-    "groupnorm", sizeof cases / sizeof *cases, describe, prepare, launch_case, expect, NULL};
+const optest optest_groupnorm = {"groupnorm",
+                                 sizeof cases / sizeof *cases,
+                                 groupnorm_test_describe,
+                                 groupnorm_test_prepare,
+                                 groupnorm_test_launch,
+                                 groupnorm_test_expect,
+                                 NULL};

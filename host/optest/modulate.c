@@ -1,4 +1,5 @@
-/* Trial of modulate: torch's layer_norm without affine weights, then x * (1 + scale) + shift. */
+/* Operator test of modulate: torch's layer_norm without affine weights, then x * (1 + scale) +
+ * shift. */
 #include <math.h>
 
 #include "ops/ops.h"
@@ -8,25 +9,25 @@ enum { OUT, X, VALUES };
 
 static const struct {
     int batch, tokens, width;
-    double mean; /* of a token; the deviation is 1 */
+    double mean; /* of a token, with a deviation of 1 */
 } cases[] = {{1, 1, 4, 0.0},    {1, 3, 8, 0.0},     {2, 5, 48, 0.0},   {3, 7, 144, 0.0},
              {2, 16, 200, 0.0}, {2, 9, 216, 0.0},   {1, 17, 252, 0.0}, {1, 16, 260, 0.0},
              {4, 64, 384, 0.0}, {2, 33, 1152, 0.0}, {3, 5, 48, 100.0}, {2, 33, 1152, 1000.0},
              {1, 4, 16, -1e4}};
 
-/* Now and then so large that it cannot be left out unnoticed. */
+/* Some values are so large that omitting one is noticed. */
 static float epsilon(int i)
 {
     return i % 2 ? 1e-6f : 0.5f;
 }
 
-/* shift, scale, gate twice: the second shift and scale are used */
+/* a row has shift, scale, gate twice; the test uses the second shift and scale */
 static int stride(int i)
 {
     return 6 * cases[i].width;
 }
 
-static void describe(optest_case *c, int i)
+static void modulate_test_describe(optest_case *c, int i)
 {
     double values = (double)cases[i].batch * cases[i].tokens * cases[i].width;
     snprintf(c->label, sizeof c->label, "N=%d T=%d D=%d mean=%g", cases[i].batch, cases[i].tokens,
@@ -36,7 +37,7 @@ static void describe(optest_case *c, int i)
     c->tol = (tolerance){4.0, 4.0};
 }
 
-static status prepare(optest_run *r, int i)
+static status modulate_test_prepare(optest_run *r, int i)
 {
     status st = OK;
     size_t batch = (size_t)cases[i].batch;
@@ -48,7 +49,7 @@ done:
     return st;
 }
 
-static status launch_case(optest_run *r, int i)
+static status modulate_test_launch(optest_run *r, int i)
 {
     const optest_array *a = r->arrays;
     int D = cases[i].width;
@@ -57,7 +58,8 @@ static status launch_case(optest_run *r, int i)
                        epsilon(i));
 }
 
-static void expect(const optest_run *r, int i, int which, double *expected, double *scale)
+static void modulate_test_expect(const optest_run *r, int i, int which, double *expected,
+                                 double *scale)
 {
     (void)which;
     const optest_array *a = r->arrays;
@@ -73,12 +75,17 @@ static void expect(const optest_run *r, int i, int which, double *expected, doub
         for (int j = 0; j < D; j++) {
             double normal = ((double)x[j] - mean) / deviation, grow = 1.0 + (double)factor[j];
             expected[token * D + j] = normal * grow + (double)shift[j];
-            /* a mean in float is off by its last digit, and a deviation near 1 */
+            /* the mean and a deviation near 1 are rounded to float */
             scale[token * D + j] =
                 (fabs(normal) + fabs(mean) / deviation + 1.0) * fabs(grow) + fabs((double)shift[j]);
         }
     }
 }
 
-const optest optest_modulate = {
-    "modulate", sizeof cases / sizeof *cases, describe, prepare, launch_case, expect, NULL};
+const optest optest_modulate = {"modulate",
+                                sizeof cases / sizeof *cases,
+                                modulate_test_describe,
+                                modulate_test_prepare,
+                                modulate_test_launch,
+                                modulate_test_expect,
+                                NULL};

@@ -1,4 +1,4 @@
-/* The verb check over all operator tests. See operator test.h. */
+/* The verb check for all operator tests. See optest.h. */
 #include "optest/optest.h"
 
 #include <math.h>
@@ -10,11 +10,11 @@
 #include "base/text.h"
 
 enum {
-    PAD = 67,            /* canaries behind every buffer */
-    CANARY = 0x7fc5a5a5, /* a quiet NaN no arithmetic makes */
+    PAD = 67,            /* canaries after every buffer */
+    CANARY = 0x7fc5a5a5, /* a quiet NaN that no arithmetic makes */
 };
 
-/* Operations and bytes that an emulator, at some hundred thousand a second, gets through. */
+/* The largest cases for an emulator, which runs about 100,000 operations per second. */
 static const double SMALL_WORK = 3.5e5;
 
 extern const optest optest_attention, optest_blend, optest_condition, optest_conv, optest_cross,
@@ -88,7 +88,7 @@ status optest_ints(optest_run *r, const char *what, size_t count, int limit)
     return OK;
 }
 
-/* Rows before the first that is meant, and numbers before the first item's, are skipped. */
+/* Skips the rows before the first one in use, and the row numbers before the first sample. */
 enum { FIRST_ROW = 2, ROWS_AT = 3, N_ROWS = 7 };
 
 status optest_table(optest_run *r, const char *what, int stride, size_t items)
@@ -114,9 +114,9 @@ const float *optest_row(const optest_run *r, int table, int stride, int item)
     return a[0].values + (FIRST_ROW + a[1].ints[ROWS_AT + item]) * stride;
 }
 
-/* ---- one launch and its judgement ---- */
+/* ---- one launch and its result ---- */
 
-/* What a case came to, beyond the numbers: broken is null or what else went wrong. */
+/* The result of a case. broken: null, or an error other than a wrong number. */
 typedef struct {
     comparison worst;
     const char *what, *broken;
@@ -167,7 +167,7 @@ static status compare_result(optest_run *r, const optest *t, int i, tolerance to
     if (!v->what || (v->worst.ok && (!c.ok || c.err > v->worst.err))) {
         double granted = fmax(v->worst.tol, c.tol);
         v->worst = c;
-        if (c.ok) v->worst.tol = granted; /* a flag that is right has none of its own */
+        if (c.ok) v->worst.tol = granted; /* a correct flag has no tolerance of its own */
         v->what = a->what;
     }
 done:
@@ -177,7 +177,7 @@ done:
     return st;
 }
 
-/* Twice, but on an emulator, which looks for races itself. */
+/* Launches twice. An emulator detects races itself, so there once is enough. */
 static status launch_twice(optest_run *r, const optest *t, int i, tolerance tol, verdict *v)
 {
     status st = OK;
@@ -225,7 +225,7 @@ static void describe_verdict(char *line, size_t size, const optest *t, const opt
                  v->worst.bad, v->worst.got, v->worst.expected, seed);
 }
 
-/* Counts the case and says it. */
+/* Counts the case and prints its line. */
 static void tell(FILE *out, bool verbose, optest_tally *tally, const optest *t,
                  const optest_case *c, const verdict *v, unsigned seed)
 {
@@ -241,7 +241,7 @@ static void tell(FILE *out, bool verbose, optest_tally *tally, const optest *t,
     }
     if (!out || (!verbose && ok)) return;
     fprintf(out, "%s\n", line);
-    fflush(out); /* a case may take long: whoever reads a pipe sees it at once, too */
+    fflush(out); /* a case may take long, and stdout may be a pipe */
 }
 
 /* ---- the verb ---- */

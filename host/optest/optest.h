@@ -1,8 +1,8 @@
-/* An operator test holds one operator to a double-precision reference written from the formula: the
- * same shapes serve every verb over operator tests.
+/* An operator test compares one operator with a double-precision reference, written from the
+ * formula.
  *
- * Results are poisoned with NaN before a launch, every buffer ends in canaries, inputs must be
- * untouched, and a second launch must give the same bits. */
+ * Results are poisoned with NaN before a launch. Every buffer ends in canaries. Inputs must not
+ * change. A second launch must give the same bits. */
 #ifndef DITCL_OPTEST_OPTEST_H
 #define DITCL_OPTEST_OPTEST_H
 
@@ -21,31 +21,31 @@ typedef enum {
     OPTEST_INPUT,   /* must not change */
     OPTEST_RESULT,  /* float, compared with the reference */
     OPTEST_FLAG,    /* int, compared with the reference */
-    OPTEST_SCRATCH, /* anything may be in it afterwards */
+    OPTEST_SCRATCH, /* not checked */
 } optest_role;
 
 typedef struct {
     optest_role role;
     const char *what;
     size_t count;  /* elements of 4 bytes */
-    float *values; /* what is in the buffer before a launch, canaries behind */
+    float *values; /* the content before a launch, then canaries */
     int *ints;     /* the same memory, for arrays of int */
     buf b;
 } optest_array;
 
 typedef struct {
     device *d;
-    bool small; /* on an emulator that watches bounds itself: no canaries that would hide them */
+    bool small; /* on an emulator: small cases. No canaries, since it checks bounds itself */
     uint64_t random;
     optest_array arrays[OPTEST_ARRAYS]; /* in the order of their creation */
     int n_arrays;
-    void *state;        /* what an operator test keeps beside arrays; see release */
-    double input_error; /* set by prepare where the device takes narrower inputs; compare_narrow */
+    void *state;        /* other data of an operator test; see release */
+    double input_error; /* of inputs with fewer bits than fp32: set by prepare for compare_narrow */
 } optest_run;
 
 typedef struct {
     char label[OPTEST_LABEL]; /* "N=2 T=77 H=3 d=72" */
-    double flops, bytes;      /* what the formula needs, each value read or written once */
+    double flops, bytes;      /* by the formula; each value is read or written once */
     tolerance tol;
 } optest_case;
 
@@ -55,18 +55,18 @@ typedef struct {
     void (*describe)(optest_case *c, int i);
     /* Creates the arrays of case i. */
     status (*prepare)(optest_run *r, int i);
-    /* Queues the operator on them. */
+    /* Queues the operator on these arrays. */
     status (*launch)(optest_run *r, int i);
-    /* The values of results[which], a TRIAL_RESULT or TRIAL_FLAG; scale comes zeroed, see
-     * compare(). */
+    /* The expected values of arrays[which], an OPTEST_RESULT or OPTEST_FLAG. scale: zeros before
+     * the call; see compare(). */
     void (*expect)(const optest_run *r, int i, int which, double *expected, double *scale);
-    /* Frees the state and what it holds; null where there is none. */
+    /* Frees the state; null if the test has none. */
     void (*release)(optest_run *r);
 } optest;
 
 extern const optest *const optests[]; /* ends with null */
 
-/* ---- what prepare() is made of ---- */
+/* ---- for prepare() ---- */
 
 /* Normally distributed inputs. */
 status optest_normal(optest_run *r, const char *what, size_t count, double mean, double deviation);
@@ -75,12 +75,12 @@ status optest_ints(optest_run *r, const char *what, size_t count, int limit);
 status optest_create(optest_run *r, optest_role role, const char *what, size_t count);
 double optest_uniform(optest_run *r); /* [0, 1) */
 
-/* Two arrays: normally distributed rows of `stride` values, and the numbers of the rows that
- * `items` items have. Neighbours' differ, and the last row is somebody's. */
+/* Creates two arrays: normally distributed rows of `stride` values, and the row number of each of
+ * `items` samples. Neighbours have different rows, and the last row is used. */
 status optest_table(optest_run *r, const char *what, int stride, size_t items);
-/* The table that is arrays[table] and arrays[table + 1], as operators take it. */
+/* The table in arrays[table] and arrays[table + 1], as an argument of operators. */
 modulation optest_modulation(const optest_run *r, int table, int stride);
-/* An item's row of it. */
+/* The row of a sample. */
 const float *optest_row(const optest_run *r, int table, int stride, int item);
 
 /* ---- the verb check ---- */
@@ -91,9 +91,9 @@ typedef struct {
     char worst_case[OPTEST_LABEL], first_failure[256]; /* "" if there is none */
 } optest_tally;
 
-/* Every case of one operator test; small: only those an emulator does in seconds. out, unless null,
- * gets a line for each failure, with verbose for each case. The status is about the device alone.
- */
+/* Runs every case of one operator test; small: only those that take an emulator seconds. Prints a
+ * line on out (may be null) for each failure or, if verbose, for each case. The status reports only
+ * errors of the device. */
 status optest_check(device *d, const optest *t, unsigned seed, bool small, bool verbose, FILE *out,
                     optest_tally *tally);
 

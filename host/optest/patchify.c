@@ -1,5 +1,5 @@
-/* Trial of patchify: the orders of DiT's PatchEmbed (a convolution's weights, flattened) and of its
- * unpatchify (einsum nhwpqc -> nchpwq). */
+/* Operator test of patchify: the orders of DiT's PatchEmbed (a convolution's weights, flattened)
+ * and of its unpatchify (einsum nhwpqc -> nchpwq). */
 #include "ops/ops.h"
 #include "optest/optest.h"
 
@@ -26,7 +26,7 @@ static const struct {
 
 static const float factor = 1.0f / 0.18215f, offset = 0.375f;
 
-/* Latents read, values written. */
+/* The number of latents read, and of values written. */
 static void counts(int i, size_t *latents, size_t *results)
 {
     size_t picture = (size_t)cases[i].channels * (size_t)cases[i].size * (size_t)cases[i].size;
@@ -38,7 +38,7 @@ static void counts(int i, size_t *latents, size_t *results)
     *results = (size_t)cases[i].batch * picture;
 }
 
-static void describe(optest_case *c, int i)
+static void patchify_test_describe(optest_case *c, int i)
 {
     static const char *const names[] = {"patchify", "unpatchify", "to_pixels"};
     size_t latents, results;
@@ -53,7 +53,7 @@ static void describe(optest_case *c, int i)
     }
 }
 
-static status prepare(optest_run *r, int i)
+static status patchify_test_prepare(optest_run *r, int i)
 {
     status st = OK;
     size_t latents, results;
@@ -64,7 +64,7 @@ done:
     return st;
 }
 
-static status launch_case(optest_run *r, int i)
+static status patchify_test_launch(optest_run *r, int i)
 {
     buf out = r->arrays[OUT].b, in = r->arrays[IN].b;
     int channels = cases[i].channels, size = cases[i].size, patch = cases[i].patch;
@@ -79,8 +79,9 @@ static status launch_case(optest_run *r, int i)
     return op_to_pixels(r->d, out, in, cases[i].first, channels, size * size, factor, offset);
 }
 
-/* Walks the picture's side; n, c, y, x is one latent. */
-static void expect(const optest_run *r, int i, int which, double *expected, double *scale)
+/* Visits all latents of the picture; n, c, y, x is one of them. */
+static void patchify_test_expect(const optest_run *r, int i, int which, double *expected,
+                                 double *scale)
 {
     (void)which, (void)scale;
     const float *in = r->arrays[IN].values;
@@ -105,5 +106,10 @@ static void expect(const optest_run *r, int i, int which, double *expected, doub
                 }
 }
 
-const optest optest_patchify = {
-    "patchify", sizeof cases / sizeof *cases, describe, prepare, launch_case, expect, NULL};
+const optest optest_patchify = {"patchify",
+                                sizeof cases / sizeof *cases,
+                                patchify_test_describe,
+                                patchify_test_prepare,
+                                patchify_test_launch,
+                                patchify_test_expect,
+                                NULL};

@@ -1,5 +1,5 @@
-/* Trial of step: guidance e_free + w (e - e_free) and the update as host/sample/schedule.h writes
- * it; the non-finite check. */
+/* Operator test of step: guidance e_free + w (e - e_free) and the update as host/sample/schedule.h
+ * writes it; the non-finite check. */
 #include <math.h>
 
 #include "ops/ops.h"
@@ -7,7 +7,7 @@
 
 enum { LATENTS, FLAG, MODEL, NOISE, ROWS, KEPT };
 
-/* What a step does with what the one before kept. */
+/* What a step does with the prediction that the previous step kept. */
 typedef enum { KEEPS_NOTHING, KEEPS_FIRST, KEEPS } keeping;
 
 enum { STEPS = 3, STEP = 1, FIRST = 1, BEHIND = 1 };
@@ -17,7 +17,7 @@ typedef enum { SOUND, NAN_INSIDE, INFINITE_INSIDE } ailment;
 static const struct {
     int n, channels, size;
     bool learned, noisy;
-    int guided; /* channels under guidance, 0: none */
+    int guided; /* guided channels; 0: none */
     float clip;
     ailment ill;
     keeping keeps;
@@ -57,7 +57,7 @@ static int channels_out(int i)
     return cases[i].channels * (cases[i].learned ? 2 : 1);
 }
 
-static void describe(optest_case *c, int i)
+static void step_test_describe(optest_case *c, int i)
 {
     static const char *const ills[] = {"", " NaN", " Inf"};
     double values = (double)cases[i].n * (double)picture(i);
@@ -72,7 +72,7 @@ static void describe(optest_case *c, int i)
     c->tol = (tolerance){4.0, 8.0};
 }
 
-/* Three steps' rows, each unlike the others; the one in use has coefficients of a real step. */
+/* Rows of three different steps. The row in use has the coefficients of a real step. */
 static status make_rows(optest_run *r, int i)
 {
     status st = optest_normal(r, "rows", STEPS * STEP_ROW_FLOATS, 0.0, 1.0);
@@ -97,7 +97,7 @@ static void make_ill(optest_run *r, float *values, size_t count, ailment ill)
     values[at] = ill == NAN_INSIDE ? NAN : -INFINITY;
 }
 
-static status prepare(optest_run *r, int i)
+static status step_test_prepare(optest_run *r, int i)
 {
     status st = OK;
     size_t n = (size_t)cases[i].n, pictures = FIRST + n + BEHIND;
@@ -108,18 +108,18 @@ static status prepare(optest_run *r, int i)
     TRY(optest_normal(r, "model", batch * (size_t)channels_out(i) * area(i), 0.0, 1.0));
     TRY(optest_normal(r, "noise", pictures * picture(i), 0.0, 1.0));
     for (size_t j = 0; !cases[i].noisy && j < pictures * picture(i); j++)
-        r->arrays[NOISE].values[j] = NAN; /* a quiet step must not look at it */
+        r->arrays[NOISE].values[j] = NAN; /* a step without noise must not read it */
     TRY(make_rows(r, i));
     TRY(optest_normal(r, "kept", pictures * picture(i), 0.0, 1.0));
     r->arrays[KEPT].role = OPTEST_RESULT;
     for (size_t j = 0; cases[i].keeps == KEEPS_FIRST && j < n * picture(i); j++)
-        r->arrays[KEPT].values[FIRST * picture(i) + j] = NAN; /* nothing was kept yet */
+        r->arrays[KEPT].values[FIRST * picture(i) + j] = NAN; /* no step has kept anything yet */
     make_ill(r, r->arrays[LATENTS].values + FIRST * picture(i), n * picture(i), cases[i].ill);
 done:
     return st;
 }
 
-static status launch_case(optest_run *r, int i)
+static status step_test_launch(optest_run *r, int i)
 {
     const optest_array *a = r->arrays;
     step_use use = {.step = STEP,
@@ -137,7 +137,7 @@ static status launch_case(optest_run *r, int i)
                           a[FLAG].b, &use);
 }
 
-/* Picture b of the batch, channel c, value j of it: the new latent; *kept: what is kept. */
+/* Returns the new latent at picture b, channel c, value j; *kept = the prediction to keep. */
 static double update(const optest_run *r, int i, size_t b, size_t c, size_t j, double *kept)
 {
     const float *row = r->arrays[ROWS].values + STEP * STEP_ROW_FLOATS;
@@ -164,7 +164,7 @@ static double update(const optest_run *r, int i, size_t b, size_t c, size_t j, d
     return cases[i].noisy ? next + sigma * (double)r->arrays[NOISE].values[at] : next;
 }
 
-static void expect(const optest_run *r, int i, int which, double *expected, double *scale)
+static void step_test_expect(const optest_run *r, int i, int which, double *expected, double *scale)
 {
     (void)scale;
     if (r->arrays[which].role == OPTEST_FLAG) {
@@ -182,5 +182,10 @@ static void expect(const optest_run *r, int i, int which, double *expected, doub
             }
 }
 
-const optest optest_step = {
-    "step", sizeof cases / sizeof *cases, describe, prepare, launch_case, expect, NULL};
+const optest optest_step = {"step",
+                            sizeof cases / sizeof *cases,
+                            step_test_describe,
+                            step_test_prepare,
+                            step_test_launch,
+                            step_test_expect,
+                            NULL};

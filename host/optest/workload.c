@@ -11,8 +11,8 @@
 #include "device/launch.h"
 
 enum {
-    PAD = 67,                /* canaries behind the result */
-    CACHED_FLOATS = 8 << 20, /* of weights, that a cache may keep */
+    PAD = 67,                /* canaries after the result */
+    CACHED_FLOATS = 8 << 20, /* the size of weights that may fit in a cache */
 };
 static const float CANARY = 12345.678f;
 
@@ -20,7 +20,7 @@ typedef struct workload_kind {
     const char *op;
     const char *(*family)(const int *s);
     double (*flops)(const int *s);
-    void (*sizes)(workload *w); /* n_*; by set_rows n_rows, row_floats, place */
+    void (*sizes)(workload *w); /* sets n_*; calls set_rows for n_rows, row_floats, place */
     void (*expect)(const workload *w, int row, double *out);
     status (*enter)(workload *w, workload_entry *e, size_t *scratch);
     status (*queue)(workload *w, workload_entry *e);
@@ -40,9 +40,9 @@ void workload_values(float *out, size_t n, uint32_t seed)
         out[i] = (float)(int32_t)workload_random((uint32_t)i + seed) * 0x1p-31f;
 }
 
-/* The results that are compared: runs of row_floats neighbours, which begin at multiples of `step`
- * among `of` rows of the result that have `row` values each. As many as `cost` operations for each
- * allow: the first, the last, and between them one by chance in each of as many equal parts. */
+/* Chooses the results to compare: runs of row_floats neighbours at multiples of `step`, in `of`
+ * rows of `row` values. `cost`, the operations of one run, limits their number. The first and the
+ * last run are chosen, and a random one in each of many equal parts between them. */
 static void set_rows(workload *w, size_t of, size_t row, size_t step, double cost)
 {
     static const double BUDGET = 3e7;
@@ -58,29 +58,27 @@ static void set_rows(workload *w, size_t of, size_t row, size_t step, double cos
         if (i == 0) at = 0;
         if (i == w->n_rows - 1) at = all - 1;
         size_t column = at % in_row * step;
-        if (column + step > row) column = row - step; /* the last ones overlap */
+        if (column + step > row) column = row - step; /* the last two runs overlap */
         w->place[i] = at / in_row * row + column;
     }
 }
 
-/* ---- products: [residual +] [gate *] act(a w^T + b) ---- */
+/* ---- GEMM: [residual +] [gate *] act(a w^T + b) ---- */
 
-enum { FEW = 128, NARROW = 64 }; /* fewer than these */
-enum { SEGMENT = 16 };           /* results in a row that are compared together */
+enum { FEW = 128, NARROW = 64 }; /* rows; columns or depth */
+enum { SEGMENT = 16 };           /* neighbouring results that are compared together */
 
-static const char *product_bucket(const int *s)
+static const char *gemm_bucket(const int *s)
 {
-    return s[0] < FEW                       ? "products of few rows"
-           : s[1] < NARROW || s[2] < NARROW ? "narrow products"
-                                            : "products";
+    return s[0] < FEW ? "GEMM, few rows" : s[1] < NARROW || s[2] < NARROW ? "GEMM, narrow" : "GEMM";
 }
 
-static double product_flops(const int *s)
+static double gemm_flops(const int *s)
 {
     return 2.0 * s[0] * s[1] * s[2];
 }
 
-static void product_sizes(workload *w)
+static void gemm_sizes(workload *w)
 {
     size_t m = (size_t)w->shape[0], n = (size_t)w->shape[1], k = (size_t)w->shape[2];
     w->n_in = m * k;
@@ -97,7 +95,7 @@ static double activate(double x, unsigned use)
     return use & FUSED_SILU ? x / (1.0 + exp(-x)) : x;
 }
 
-static void product_expect(const workload *w, int row, double *out)
+static void gemm_expect(const workload *w, int row, double *out)
 {
     size_t n = (size_t)w->shape[1], k = (size_t)w->shape[2];
     size_t m = w->place[row] / n, first = w->place[row] % n;
@@ -113,7 +111,7 @@ static void product_expect(const workload *w, int row, double *out)
     }
 }
 
-static status product_enter(workload *w, workload_entry *e, size_t *scratch)
+static status gemm_enter(workload *w, workload_entry *e, size_t *scratch)
 {
     const int *s = w->shape;
     status st = OK;
@@ -123,7 +121,7 @@ static status product_enter(workload *w, workload_entry *e, size_t *scratch)
     return st == OK ? gemm_scratch(w->d, scratch, &e->products[0], s[0]) : st;
 }
 
-static status product_queue(workload *w, workload_entry *e)
+static status gemm_queue(workload *w, workload_entry *e)
 {
     const modulation gate = {w->b_factors, w->b_rows, w->shape[1], 0, 0};
     gemm_epilogue use = {.tokens = w->shape[0]};
@@ -154,7 +152,7 @@ static double attention_flops(const int *s)
     return 4.0 * s[0] * s[1] * s[1] * s[2] * s[3];
 }
 
-/* A row is one head of one token. */
+/* A row to compare is one head of one token. */
 static void attention_sizes(workload *w)
 {
     size_t tokens = (size_t)w->shape[0] * (size_t)w->shape[1];
@@ -199,7 +197,7 @@ static status attention_queue(workload *w, workload_entry *e)
 
 /* ---- convolutions: [residual +] conv(enlarge([silu(norm](x[)])) ---- */
 
-/* As square as it goes. */
+/* The most square picture of so many pixels. */
 static picture_shape picture_of(const workload *w)
 {
     int pixels = w->shape[0], height = (int)sqrt((double)pixels);
@@ -231,7 +229,7 @@ static void conv_sizes(workload *w)
     set_rows(w, grown, out, out, 18.0 * (double)(in * out));
 }
 
-/* One tap: what the pixel at (y, x) of the enlarged picture adds to each channel. */
+/* Adds one tap: the pixel at (y, x) of the upsampled picture, to each channel. */
 static void conv_tap(const workload *w, picture_shape s, int y, int x, int tap, double *out)
 {
     int up = w->shape[3];
@@ -288,7 +286,7 @@ static void modulate_sizes(workload *w)
 {
     size_t rows = (size_t)w->shape[0] * (size_t)w->shape[1], width = (size_t)w->shape[2];
     w->n_in = w->n_out = rows * width;
-    w->n_factors = 2 * width; /* shift, then scale, the same for all items */
+    w->n_factors = 2 * width; /* shift, then scale, the same for all samples */
     w->n_row_numbers = (size_t)w->shape[0];
     set_rows(w, rows, width, width, 8.0 * (double)width);
 }
@@ -332,7 +330,7 @@ static void groupnorm_sizes(workload *w)
     set_rows(w, pixels, channels, each, 4.0 * (double)(pixels * each));
 }
 
-/* One group's channels of one pixel. */
+/* A row to compare has the channels of one group in one pixel. */
 static void groupnorm_expect(const workload *w, int row, double *out)
 {
     size_t channels = (size_t)w->shape[1], each = w->row_floats, pixels = (size_t)w->shape[0];
@@ -362,7 +360,7 @@ static picture_shape groupnorm_picture(const workload *w)
 
 static status groupnorm_enter(workload *w, workload_entry *e, size_t *scratch)
 {
-    /* the factors, and behind them the statistics */
+    /* the factors, followed by the statistics */
     (void)e;
     *scratch = 0;
     status st = buffer_create(w->d, &w->b_affine, 2 * (size_t)w->shape[1], "a norm");
@@ -401,8 +399,7 @@ static status enter_nothing(workload *w, workload_entry *e, size_t *scratch)
 }
 
 static const workload_kind kinds[] = {
-    {"gemm", product_bucket, product_flops, product_sizes, product_expect, product_enter,
-     product_queue},
+    {"gemm", gemm_bucket, gemm_flops, gemm_sizes, gemm_expect, gemm_enter, gemm_queue},
     {"attention", attention_bucket, attention_flops, attention_sizes, attention_expect,
      attention_enter, attention_queue},
     {"conv", conv_bucket, conv_flops, conv_sizes, conv_expect, conv_enter, conv_queue},
@@ -439,7 +436,7 @@ static status expect_row(void *context, size_t i, int thread)
     return OK;
 }
 
-/* Host values, and their buffer where b is not null. */
+/* Allocates host values and, unless b is null, their buffer. */
 static status make(workload *w, float **values, buf *b, size_t n, uint32_t seed)
 {
     status st = memory_alloc(values, n, sizeof **values);
@@ -472,7 +469,7 @@ status workload_open(workload *w, device *d, const char *op, const int *shape, u
     TRY(make(w, &w->factors, &w->b_factors, w->n_factors, 0x3c0ffe));
     TRY(memory_alloc(&w->found, w->n_out + PAD, sizeof *w->found));
     TRY(buffer_create(d, &w->b_out, w->n_out + PAD, "a candidate"));
-    TRY(memory_alloc(&rows, w->n_row_numbers, sizeof *rows)); /* all are row 0 */
+    TRY(memory_alloc(&rows, w->n_row_numbers, sizeof *rows)); /* every sample has row 0 */
     TRY(buffer_create(d, &w->b_rows, w->n_row_numbers, "a candidate"));
     TRY(buffer_upload(d, w->b_rows, 0, rows, w->n_row_numbers));
     TRY(memory_alloc(&w->expected, (size_t)w->n_rows * w->row_floats, sizeof *w->expected));
@@ -530,11 +527,11 @@ status workload_queue(workload *w, workload_entry *e)
     return w->kind->queue(w, e);
 }
 
-/* Relative L2 that is granted: of fp32 arithmetic, or of inputs that were rounded. */
+/* The allowed relative L2 error: of fp32 arithmetic, or of rounded inputs. */
 static double granted(const workload *w)
 {
     static const double by_precision[N_PRECISIONS] = {1e-5, 1e-5, 8e-3, 2e-3};
-    bool norm = w->kind->flops == no_flops; /* always in fp32 */
+    bool norm = w->kind->flops == no_flops; /* norms are always in fp32 */
     return norm ? by_precision[PRECISION_FP32] : by_precision[w->d->settings.precision];
 }
 

@@ -1,10 +1,9 @@
-/* One operator at one of a model's shapes, run with whatever values the device has for it and held
- * to a reference in double precision: what `ditcl tune` tries candidates on, and what first-use
- * checks run.
+/* One operator at one shape of a model, with the configuration that the device has for it, and its
+ * double-precision reference. `ditcl tune` and the first-use checks run it.
  *
- * All of a result must be finite numbers, nothing beyond its end may change, and parts of it, the
- * first and the last among them and one by chance in each of many equal shares of the rest, must be
- * right; products as a whole (ops/gemm_check.c). */
+ * All results must be finite, and nothing after their end may change. Samples are compared with the
+ * reference: the first and the last, and a random one in each of many equal parts between them. For
+ * GEMM the whole result can be checked (ops/gemm_check.c). */
 #ifndef DITCL_OPTEST_WORKLOAD_H
 #define DITCL_OPTEST_WORKLOAD_H
 
@@ -12,9 +11,9 @@
 
 enum { WORKLOAD_ROWS = 512, WORKLOAD_COPIES = 8 };
 
-/* Weights and scratch memory, as the values want them that were there when it was entered. The
- * weights are there several times and used in turns: in a model each layer has its own, which no
- * cache has kept. */
+/* Packed weights and scratch memory for the configuration at the time of workload_enter. The
+ * launches rotate several copies of the weights, so that they are cold in the cache, as in a real
+ * run. */
 typedef struct {
     gemm_weight products[WORKLOAD_COPIES];
     conv_weight layers[WORKLOAD_COPIES];
@@ -27,30 +26,30 @@ typedef struct workload {
     device *d;
     const struct workload_kind *kind;
     int shape[TUNING_SIZES];
-    unsigned use; /* what is fused into it, FUSED_ bits */
+    unsigned use; /* fused operations: FUSED_ bits */
     float *in, *weights, *bias, *residual, *factors, *found;
     size_t n_in, n_weights, n_bias, n_residual, n_factors, n_out, n_row_numbers;
     buf b_in, b_out, b_residual, b_bias, b_factors, b_rows, b_affine;
-    /* the rows that are compared: where in the result, and what is expected there */
+    /* the rows that are compared: their places in the result and expected values */
     int n_rows;
     size_t row_floats, place[WORKLOAD_ROWS];
     double *expected;
 } workload;
 
-/* op and shape as of a tuned_operator; or "modulate" with batch, tokens, width; or "groupnorm" with
- * pixels, channels, groups. use: what is fused into it. */
+/* op and shape: as in tuned_operator; or "modulate" with batch, tokens, width; or "groupnorm" with
+ * pixels, channels, groups. use: the fused operations. */
 status workload_open(workload *w, device *d, const char *op, const int *shape, unsigned use);
-/* What is fused into candidates: all that a model may want at once. */
+/* The fused operations of candidates: all that a model may need at once. */
 unsigned workload_usual(const char *op);
 void workload_close(workload *w);
 
-/* What shapes are called whose kernels are much alike: "products", "products of few rows". */
+/* The name of the shape bucket: shapes whose best kernels are much alike. */
 const char *workload_bucket(const char *op, const int *shape);
 
 /* Operations that the formula counts. */
 double workload_flops(const char *op, const int *shape);
 
-/* copies: of the weights. workload_copies: so many that no cache keeps them. */
+/* copies: of the weights. workload_copies: enough to exceed the caches. */
 status workload_enter(workload *w, workload_entry *e, int copies);
 int workload_copies(const workload *w);
 void workload_leave(workload *w, workload_entry *e);
@@ -58,10 +57,10 @@ void workload_leave(workload *w, workload_entry *e);
 /* Queues the operator once. */
 status workload_queue(workload *w, workload_entry *e);
 
-/* Runs it on a poisoned result. *wrong = null, or what is wrong with the result. */
+/* Runs the operator on a poisoned result. *wrong = what is wrong with the result, or null. */
 status workload_check(workload *w, workload_entry *e, const char **wrong);
-/* Another build without the epilogue, for what is to be kept: products as a whole. has_whole:
- * whether op is checked so. */
+/* Checks the whole result of a GEMM, in a build without the epilogue. has_whole: whether op has
+ * this check. */
 bool workload_has_whole(const char *op);
 status workload_check_whole(workload *w, workload_entry *e);
 

@@ -1,4 +1,4 @@
-/* Quick measurements. See fit.h. */
+/* Configurations for a new device. See fit.h. */
 #include "tune/fit.h"
 
 #include <math.h>
@@ -10,13 +10,13 @@
 #include "base/text.h"
 #include "ops/first_use.h"
 #include "ops/ops.h"
-#include "tune/contestant.h"
-#include "tune/stored.h"
+#include "tune/worker_link.h"
+#include "tune/configs.h"
 
 enum {
     MOST = 8,       /* candidates of an implementation */
-    MOST_OTHER = 3, /* of one in fp32 beside one in bf16x3 */
-    /* the product: a layer of a DiT, halves that Strassen's scheme takes, two parts of depth */
+    MOST_OTHER = 3, /* of an fp32 implementation that competes with bf16x3 */
+    /* the GEMM: a layer of a DiT, of sizes that Strassen accepts, deep enough for two parts */
     ROWS = 256,
     MOST_ROWS = 4096,
     COLUMNS = 768,
@@ -28,13 +28,13 @@ enum {
     WORDS = 10,
 };
 static const double WORTH = 0.95; /* of the best's time: a smaller gain may be noise */
-/* Of measuring a candidate, and within which a child must answer. */
+/* Of measuring a candidate; and the longest wait for a reply of the worker. */
 static const double MEASURE_SECONDS = 0.1, ANSWER_SECONDS = 60.0;
 
 /* An operator at one shape. */
 typedef struct {
     const char *op;
-    double share; /* of the time: some take long to build */
+    double share; /* of FIT_SECONDS; some operators take longer to build */
     int shape[TUNING_SIZES];
     int (*kinds)(const device *d, const int *shape, const tuning **out);
     bool (*keeps_fp32)(const tuning *t);
@@ -49,12 +49,12 @@ typedef struct {
     double until; /* clock */
     const char *words[WORDS];
     char index[16];
-    contestant child;
-    char bits[HASH_TEXT]; /* of the serving one's first result */
+    worker_link link;
+    char bits[HASH_TEXT]; /* hash of the untuned implementation's first result */
     choice best;          /* t null: none is right */
-} contest;
+} fit_run;
 
-/* ---- what is run ---- */
+/* ---- shapes and candidates ---- */
 
 enum { PRODUCT, LAYER, N_FITTINGS };
 
@@ -101,9 +101,9 @@ static int candidates(choice out[MOST + MOST_OTHER], const device *d, const fitt
     return n;
 }
 
-/* ---- the contest ---- */
+/* ---- measuring ---- */
 
-static void note(const contest *c, int i, const char *what)
+static void note(const fit_run *c, int i, const char *what)
 {
     char line[200];
     snprintf(line, sizeof line, "%s %s, candidate %d of %d: %s", c->f->op, c->all[i].t->kind, i + 1,
@@ -111,53 +111,53 @@ static void note(const contest *c, int i, const char *what)
     if (c->d->settings.note) c->d->settings.note(line);
 }
 
-/* What fails is remembered, so that nothing uses it. */
-static status failed(contest *c, int i, contestant_answer answer)
+/* Strikes out a candidate that failed, so that no run uses it. */
+static status failed(fit_run *c, int i, worker_reply reply)
 {
-    static const char *const reasons[] = {[CONTESTANT_WRONG] = "its result was wrong",
-                                          [CONTESTANT_FAILED] = "it failed to build or to run",
-                                          [CONTESTANT_DIED] = "it ended the process that tried it, "
-                                                              "or hung"};
+    static const char *const reasons[] = {[REPLY_WRONG] = "its result was wrong",
+                                          [REPLY_FAILED] = "it failed to build or to run",
+                                          [REPLY_DIED] = "it ended its worker process, "
+                                                         "or hung"};
     const choice *e = &c->all[i];
     const first_use what = {c->f->op, e->t, e->values, c->f->shape, 0};
-    bool counts = !c->child.lacking && (answer == CONTESTANT_WRONG || answer == CONTESTANT_FAILED ||
-                                        answer == CONTESTANT_DIED);
-    note(c, i, counts ? reasons[answer] : "could not be tried");
-    return counts ? first_use_strike(c->d, &what, reasons[answer], answer == CONTESTANT_DIED) : OK;
+    bool counts =
+        !c->link.lacking && (reply == REPLY_WRONG || reply == REPLY_FAILED || reply == REPLY_DIED);
+    note(c, i, counts ? reasons[reply] : "could not be tried");
+    return counts ? first_use_strike(c->d, &what, reasons[reply], reply == REPLY_DIED) : OK;
 }
 
-/* Candidate i against the best so far, which the child holds. Those of the implementation that
- * serves must have the same bits as the first of them. */
-static status try_one(contest *c, int i)
+/* Measures candidate i against the best so far, the worker's baseline. Candidates of the untuned
+ * implementation must give the same bits as its first one. */
+static status try_one(fit_run *c, int i)
 {
     const choice *e = &c->all[i];
-    contest_time time;
+    candidate_time time;
     char line[80];
-    status st = contestant_start(&c->child, c->words);
+    status st = worker_link_start(&c->link, c->words);
     if (st != OK) return st;
-    contestant_build(&c->child, c->f->op, c->f->shape, &c->best, e);
-    contestant_answer answer = contestant_built(&c->child, ANSWER_SECONDS);
-    if (answer != CONTESTANT_RIGHT) return failed(c, i, answer);
-    if (e->t == c->serving && !*c->bits) text_copy(c->bits, sizeof c->bits, c->child.bits);
-    if (e->t == c->serving && strcmp(c->bits, c->child.bits) != 0) {
+    worker_link_build(&c->link, c->f->op, c->f->shape, &c->best, e);
+    worker_reply reply = worker_link_built(&c->link, ANSWER_SECONDS);
+    if (reply != REPLY_RIGHT) return failed(c, i, reply);
+    if (e->t == c->serving && !*c->bits) text_copy(c->bits, sizeof c->bits, c->link.bits);
+    if (e->t == c->serving && strcmp(c->bits, c->link.bits) != 0) {
         note(c, i, "other bits");
         return OK;
     }
-    answer = contestant_time(&c->child, &time, MEASURE_SECONDS, ANSWER_SECONDS);
-    if (answer != CONTESTANT_RIGHT) return failed(c, i, answer);
+    reply = worker_link_time(&c->link, &time, MEASURE_SECONDS, ANSWER_SECONDS);
+    if (reply != REPLY_RIGHT) return failed(c, i, reply);
     snprintf(line, sizeof line, "%.2f ms", time.seconds * 1e3);
     note(c, i, line);
-    if (c->best.t && !(time.seconds < time.held * WORTH)) return OK;
-    if (contestant_hold(&c->child, e, ANSWER_SECONDS)) c->best = *e;
+    if (c->best.t && !(time.seconds < time.baseline * WORTH)) return OK;
+    if (worker_link_keep(&c->link, e, ANSWER_SECONDS)) c->best = *e;
     return OK;
 }
 
-/* *best = the fastest of those there was time to try; t null where none is right. *serving = what
- * serves untuned. */
+/* *best = the fastest candidate that there was time to try; t null: none is right. *serving = the
+ * untuned implementation. */
 static status measure_one(device *d, const fitting *f, double until, choice *best,
                           const tuning **serving)
 {
-    contest c = {.d = d, .f = f, .until = until};
+    fit_run c = {.d = d, .f = f, .until = until};
     double longest = 0.0;
     status st = OK;
     *best = (choice){0};
@@ -186,7 +186,7 @@ static status measure_one(device *d, const fitting *f, double until, choice *bes
     }
     *best = c.best;
 done:
-    contestant_stop(&c.child);
+    worker_link_stop(&c.link);
     return st;
 }
 
@@ -210,10 +210,10 @@ static status measure_and_keep(device *d, store *s, const fitting *f, double unt
     if (!best.t) goto done; /* first-use checks will say what is left */
     if (best.t == serving) {
         TRY(tuning_set(d, best.t, NULL, best.values));
-        TRY(stored_put(s, d, best.t, NULL, best.values));
+        TRY(configs_put(s, d, best.t, NULL, best.values));
     } else { /* from here on it serves */
         TRY(tuning_serve(d, best.t, best.values));
-        TRY(stored_put_serving(s, d, best.t, best.values));
+        TRY(configs_put_serving(s, d, best.t, best.values));
     }
 done:
     return st;
@@ -266,9 +266,9 @@ status fit_device(device *d, bool measure, void (*say)(const char *line))
     choose_shapes(d, fittings);
     TRY(store_load(&s, &d->info, d->settings.warn));
     bool unknown = !store_exists(&d->info);
-    TRY(stored_use(d, &s));
+    TRY(configs_apply(d, &s));
     for (int f = 0; f < N_FITTINGS; f++) {
-        if (candidates(all, d, &fittings[f]) < 2 || stored_any(&s, d, all[0].t)) continue;
+        if (candidates(all, d, &fittings[f]) < 2 || configs_any(&s, d, all[0].t)) continue;
         missing[f] = true;
         n_missing++;
     }

@@ -1,4 +1,5 @@
-/* The choices of a device: taken from its store, or measured once, quickly, and stored. */
+/* Configurations of a device: read from its store, or measured once, for a few seconds, and stored.
+ */
 #ifndef DITCL_TUNE_FIT_H
 #define DITCL_TUNE_FIT_H
 

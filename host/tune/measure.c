@@ -1,4 +1,4 @@
-/* Times of repeated work. See measure.h. */
+/* Repeats work and times it. See measure.h. */
 #include "tune/measure.h"
 
 #include <math.h>
@@ -10,7 +10,7 @@ enum { MOST_REPETITIONS = 101, MOST_CALLS = 10000 };
 
 static const double REPETITION_SECONDS = 0.010;
 
-/* *seconds = of so many calls, the last one finished. */
+/* *seconds = the time of `calls` calls, until the last one has finished. */
 static status repetition(device *d, const measured *what, int calls, double *seconds)
 {
     status st = OK;
@@ -35,8 +35,8 @@ static int compare_doubles(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Of n sorted values, the one at a fraction of the way, between two where need be. */
-static double at(const double *sorted, int n, double fraction)
+/* The quantile of n sorted values, interpolated between neighbours. */
+static double quantile(const double *sorted, int n, double fraction)
 {
     double place = fraction * (n - 1);
     int i = (int)place;
@@ -70,9 +70,9 @@ status measure(device *d, timing *t, const measured *what, double seconds, int r
         all[i] /= calls;
     }
     qsort(all, (size_t)n, sizeof *all, compare_doubles);
-    *t = (timing){.median = at(all, n, 0.5),
-                  .low = at(all, n, 0.25),
-                  .high = at(all, n, 0.75),
+    *t = (timing){.median = quantile(all, n, 0.5),
+                  .low = quantile(all, n, 0.25),
+                  .high = quantile(all, n, 0.75),
                   .best = all[0],
                   .n = n,
                   .calls = calls};

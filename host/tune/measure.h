@@ -1,5 +1,5 @@
-/* How long something takes: wall-clock time of queueing and finishing, repeated until the middle of
- * the repetitions says something; and what to make of a device's own clock. */
+/* Wall-clock time of queueing and finishing work, repeated until the median is reliable; and
+ * whether a time by the device's clock is plausible. */
 #ifndef DITCL_TUNE_MEASURE_H
 #define DITCL_TUNE_MEASURE_H
 
@@ -11,8 +11,8 @@ typedef struct {
     int n, calls;
 } timing;
 
-/* What is measured. queue: queues one call, or does it; before: puts things back where a
- * repetition starts, outside its time, or null. most_calls: in one repetition, 0: any number. */
+/* What is measured. queue: queues one call, or does it. before (may be null): restores the state
+ * before each repetition, outside its time. most_calls: in one repetition; 0: no limit. */
 typedef struct {
     status (*queue)(void *context);
     void *context;
@@ -21,12 +21,12 @@ typedef struct {
     void *before_context;
 } measured;
 
-/* Whether the device's own time of something can be true: it is not longer than the wall clock's,
- * but for what clocks differ, nor less than half of it. Some devices' times are all zero. */
+/* Whether a time by the device's clock is plausible: between 0.5 and 1.02 times the time by the
+ * wall clock. The times of some devices are all zero. */
 bool measure_believes(double by_device, double wall);
 
-/* One call to warm up, then repetitions of at least ten milliseconds, five of them or more until
- * `seconds` have passed; but three where one takes as long. repeat > 0: so many. */
+/* One call to warm up, then repetitions of at least 10 ms each: at least five, until `seconds` have
+ * passed; three if one takes longer than that. repeat > 0: exactly so many. */
 status measure(device *d, timing *t, const measured *what, double seconds, int repeat);
 
 #endif

@@ -8,29 +8,29 @@
 #include "ops/ops.h"
 #include "tune/measure.h"
 
-static const double LAUNCH_SECONDS = 0.020; /* of the longest kernels, at least */
+static const double LAUNCH_SECONDS = 0.020; /* least duration of a measured kernel */
 static const double FAR_BYTES = 256 << 20;  /* a buffer beyond any cache */
 
-/* How the kernels are shaped. */
+/* Build options of peak.cl: VEC, CHAINS, WG, PER. */
 typedef struct {
-    int vec, chains, group, per; /* VEC CHAINS WG PER */
-} shaping;
+    int vec, chains, group, per;
+} peak_options;
 
-/* A multiply-add takes 4 or 5 cycles and two may start in each: 12 sums keep them busy, and fit
- * the registers of the narrowest vectors. */
-static shaping choose(const device *d, kernel_family family)
+/* A multiply-add takes 4 or 5 cycles, and a core may start two in a cycle. 12 independent sums keep
+ * it busy, and fit in the registers of the narrowest vectors. */
+static peak_options choose(const device *d, kernel_family family)
 {
-    if (family == FAMILY_CPU) return (shaping){d->vector_width, 12, 1, 1024};
-    return (shaping){4, 4, op_items(d), 1};
+    if (family == FAMILY_CPU) return (peak_options){d->vector_width, 12, 1, 1024};
+    return (peak_options){4, 4, op_items(d), 1};
 }
 
-static status get(device *d, kernel **k, const char *name, shaping s)
+static status peak_kernel(device *d, kernel **k, const char *name, peak_options s)
 {
     return program_get(d, k, "peak.cl", name, "-DVEC=%d -DCHAINS=%d -DWG=%d -DPER=%d", s.vec,
                        s.chains, s.group, s.per);
 }
 
-/* What the measured functions queue. */
+/* The launch that the measured functions queue. */
 typedef struct {
     device *d;
     kernel *k;
@@ -42,7 +42,7 @@ typedef struct {
 static status queue_fma(void *context)
 {
     const launching *l = context;
-    /* towards 1: neither overflow nor tiny numbers */
+    /* converges to 1: no overflow, no subnormal numbers */
     return launch(l->d, l->k, l->global, l->local, ARG(l->to), ARG(0.5f), ARG(0.5f), ARG(l->n));
 }
 
@@ -52,7 +52,8 @@ static status queue_16bit(void *context)
     return launch(l->d, l->k, l->global, l->local, ARG(l->to), ARG(l->from), ARG(l->n));
 }
 
-/* *gflops = of launches long enough, each doing so many operations per unit of l->n. */
+/* *gflops = the rate of launches of at least LAUNCH_SECONDS, with `operations` for each count of
+ * l->n. */
 static status arithmetic_peak(launching *l, status (*queue)(void *), double operations,
                               double *gflops)
 {
@@ -69,7 +70,7 @@ done:
     return st;
 }
 
-/* Work-groups that share out evenly. */
+/* Enough work-groups for an even load of all compute units. */
 static size_t many_groups(const device *d)
 {
     return (d->info.compute_units ? d->info.compute_units : 1) * 16;
@@ -77,12 +78,12 @@ static size_t many_groups(const device *d)
 
 static status fma_peak(device *d, kernel_family family, double *gflops)
 {
-    shaping s = choose(d, family);
+    peak_options s = choose(d, family);
     size_t group = (size_t)s.group;
     size_t items = many_groups(d) * group * (family == FAMILY_CPU ? 1 : 4);
     launching l = {.d = d, .global = RANGE(items), .local = RANGE(group)};
     status st = OK;
-    TRY(get(d, &l.k, "peak_fma", s));
+    TRY(peak_kernel(d, &l.k, "peak_fma", s));
     TRY(buffer_create(d, &l.to, items, "the measurement of the peak"));
     TRY(arithmetic_peak(&l, queue_fma, 2.0 * (double)items * s.chains * s.vec, gflops));
 done:
@@ -90,8 +91,8 @@ done:
     return st;
 }
 
-/* Units that multiply 16-bit numbers: the kernel that keeps one busy, its items, and their
- * operations in a round. */
+/* A matrix unit for 16-bit numbers: the kernel that keeps it busy, its work-items, and their
+ * operations per round. */
 typedef struct {
     const char *kernel;
     char options[MMA_OPTIONS];
@@ -99,7 +100,7 @@ typedef struct {
     double operations;
 } roof_16bit;
 
-/* False where the device, as it was opened, uses none. */
+/* false: the device, with its settings, uses none. */
 static bool find_16bit(const device *d, roof_16bit *u)
 {
     enum { TILES = 6, PAIRS = 32, TILE_OPERATIONS = 2 * 16 * 16 * 32 };
@@ -138,7 +139,7 @@ static status peak_16bit(device *d, double *gflops)
                     u.chains));
     TRY(buffer_create(d, &l.to, groups * TILE, "the measurement of the peak"));
     TRY(buffer_create(d, &l.from, TILE, "the measurement of the peak"));
-    TRY(op_fill(d, l.from, TILE, 0x1.01p-20f)); /* in halves: numbers that stay small */
+    TRY(op_fill(d, l.from, TILE, 0x1.01p-20f)); /* small also when its bits are read as fp16 */
     TRY(arithmetic_peak(&l, queue_16bit, (double)groups * u.operations, gflops));
 done:
     buffer_release(d, &l.to);
@@ -154,14 +155,14 @@ static status queue_copy(void *context)
 
 status peak_copy(device *d, double *gbs, double bytes)
 {
-    shaping s = choose(d, d->family);
+    peak_options s = choose(d, d->family);
     size_t vectors = (size_t)(bytes / 2 / 4) / (size_t)s.vec + 1, part = (size_t)(s.group * s.per);
     timing t;
     launching l = {.d = d, .local = RANGE((size_t)s.group), .n = (int)vectors};
     measured what = {.queue = queue_copy, .context = &l};
     status st = OK;
     l.global = RANGE(ceil_div(vectors, part) * (size_t)s.group);
-    TRY(get(d, &l.k, "peak_copy", s));
+    TRY(peak_kernel(d, &l.k, "peak_copy", s));
     TRY(buffer_create(d, &l.to, vectors * (size_t)s.vec, "the measurement of copies"));
     TRY(buffer_create(d, &l.from, vectors * (size_t)s.vec, "the measurement of copies"));
     TRY(op_fill(d, l.from, l.from.count, 1.0f));
@@ -193,7 +194,7 @@ static status launch_costs(device *d, peaks *p)
     measured waited = {.queue = finish_nothing, .context = &l};
     timing t;
     status st = OK;
-    TRY(get(d, &l.k, "peak_nothing", choose(d, d->family)));
+    TRY(peak_kernel(d, &l.k, "peak_nothing", choose(d, d->family)));
     TRY(buffer_create(d, &l.to, 1, "an empty kernel"));
     TRY(measure(d, &t, &queued, 0.05, 0));
     p->launch_us = t.median * 1e6;
@@ -206,11 +207,12 @@ done:
 
 status peak_raise(device *d, peaks *p)
 {
-    static const kernel_family classes[] = {FAMILY_CPU, FAMILY_GPU};
+    static const kernel_family families[] = {FAMILY_CPU, FAMILY_GPU};
     double fp32 = 0, narrow = 0;
     status st = OK;
-    for (size_t i = 0; i < sizeof classes / sizeof *classes && st == OK; i++) {
-        st = fma_peak(d, classes[i], &fp32); /* the device's own, whatever class is forced */
+    for (size_t i = 0; i < sizeof families / sizeof *families && st == OK; i++) {
+        st = fma_peak(d, families[i],
+                      &fp32); /* both families: --kernels does not change the peak of the device */
         if (fp32 > p->fp32_gflops) p->fp32_gflops = fp32;
     }
     if (st == OK) st = peak_16bit(d, &narrow);

@@ -1,4 +1,4 @@
-/* What a device can do at most, measured on it: the roofs that operators are held against. */
+/* The measured peaks of a device: the roofs that operators are compared with. */
 #ifndef DITCL_TUNE_PEAK_H
 #define DITCL_TUNE_PEAK_H
 
@@ -7,22 +7,22 @@
 
 typedef struct {
     double fp32_gflops;  /* independent multiply-adds on full vectors, two operations each */
-    double gflops_16bit; /* of the unit that multiplies such numbers; 0: no such unit is used */
-    double copy_gbs;     /* bytes read and written a second, far beyond the caches */
+    double gflops_16bit; /* of the matrix unit for 16-bit numbers; 0: none is used */
+    double copy_gbs;     /* bytes read and written per second, of buffers larger than any cache */
     double launch_us;    /* an empty kernel among many in the queue */
-    double finish_us;    /* an empty kernel, waited for */
+    double finish_us;    /* an empty kernel, with a wait after each */
 } peaks;
 
-/* The least time that so many operations on each unit take, over the time they took; 0 where a
- * unit's peak is not known. */
+/* The least time of so many operations at the peaks, over the time they took. Operations without a
+ * known peak count as 0. */
 double peak_fraction(const peaks *p, const double executed[N_ROOFS], double seconds);
 
 status peak_measure(device *d, peaks *p);
 /* Measures the rates of arithmetic again and keeps the higher ones. */
 status peak_raise(device *d, peaks *p);
 
-/* *gbs = bytes read and written a second by a copy that moves so many bytes, again and again; small
- * ones stay in a cache. */
+/* *gbs = bytes read and written per second by a copy of `bytes` that is repeated; a small copy
+ * stays in a cache. */
 status peak_copy(device *d, double *gbs, double bytes);
 
 #endif

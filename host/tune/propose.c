@@ -4,10 +4,10 @@
 #include <math.h>
 #include <string.h>
 
-enum { DRAWS = 4000 };            /* until one that fits and was not tried */
-static const double BEHIND = 1.7; /* times the best: not worth the time */
+enum { DRAWS = 4000 };            /* at most, to find a candidate that fits and is new */
+static const double BEHIND = 1.7; /* times the best: too slow to try for other shapes */
 
-/* ---- chance ---- */
+/* ---- random numbers ---- */
 
 static uint64_t draw(search *s)
 {
@@ -27,14 +27,14 @@ int draw_below(search *s, int n)
 static bool is_new(search *s, search_row *r, const candidate *c)
 {
     const tuning *t = r->kinds[c->kind].t;
-    if (tried_find(&s->log, t, r->shape, c->values)) return false;
+    if (tuning_log_find(&s->log, t, r->shape, c->values)) return false;
     if (tuning_valid(s->d, t, c->values, r->shape)) return true;
     r->refused++;
     return false;
 }
 
-/* Whether an implementation was far behind for every shape so far: what time there is goes to the
- * others first. */
+/* Whether an implementation was far behind the best of every shape so far. Such implementations are
+ * left to the second pass. */
 static bool hopeless(const search *s, const tuning *t)
 {
     bool any = false;
@@ -48,8 +48,8 @@ static bool hopeless(const search *s, const tuning *t)
     return any && !s->thorough;
 }
 
-/* The known values of one implementation after the other, best guess first, and before them what
- * the device's file says: the very first is what serves without a search. */
+/* The shipped configurations of each implementation in turn, best guess first. Those in the
+ * device's file come before them, so that the first candidate is the untuned configuration. */
 static bool propose_known(search *s, search_row *r, candidate *c)
 {
     for (; r->seeding < r->n_kinds; r->seeding++, r->seeds = 0) {
@@ -76,7 +76,7 @@ bool propose_like(const search *s, const search_row *r, candidate *c)
         if (s->rows[i].bucket != r->bucket || !b->t) continue;
         for (int k = 0; k < r->n_kinds; k++) {
             if (r->kinds[k].t != b->t || !tuning_valid(s->d, b->t, b->values, r->shape) ||
-                tried_find(&s->log, b->t, r->shape, b->values))
+                tuning_log_find(&s->log, b->t, r->shape, b->values))
                 continue;
             if (!c) return true;
             c->kind = k;
@@ -87,7 +87,7 @@ bool propose_like(const search *s, const search_row *r, candidate *c)
     return false;
 }
 
-/* What is best for another shape. */
+/* The best candidate of another shape of the operator. */
 static bool propose_shared(search *s, search_row *r, candidate *c)
 {
     for (int i = 0; i < s->n; i++) {
@@ -110,7 +110,7 @@ static int index_of(const tuning_value *v, int value)
     return i;
 }
 
-/* The best of its kind with one value, or a few, a step or more away. */
+/* The best configuration of an implementation with one to three values changed by a step or two. */
 static void mutate(search *s, const search_best *b, candidate *c)
 {
     memcpy(c->values, b->values, sizeof c->values);
@@ -124,7 +124,7 @@ static void mutate(search *s, const search_best *b, candidate *c)
     }
 }
 
-/* Of the implementations that have values to choose, one that is near the best more often. */
+/* A random implementation that has tunables; one near the best is more likely. */
 static int choose_kind(search *s, const search_row *r)
 {
     int best = -1;
@@ -139,8 +139,8 @@ static int choose_kind(search *s, const search_row *r)
     return best;
 }
 
-/* How far behind the best of its shape a candidate was; 0 where that shape is not searched. */
-static double behind(const search *s, const tried_entry *e)
+/* The time of a candidate over the best of its shape; 0: the shape is not searched. */
+static double behind(const search *s, const tuning_log_entry *e)
 {
     for (int i = 0; i < s->n; i++) {
         const search_row *r = &s->rows[i];
@@ -150,15 +150,15 @@ static double behind(const search *s, const tried_entry *e)
     return 0.0;
 }
 
-/* How much slower than usual for its kind these values may be, in logarithms: the sum of what each
- * of them was among those that were tried, the less the fewer there were. */
+/* The logarithm of a predicted time, relative to the average of the implementation. Each value adds
+ * the average of the candidates that had it, weighted by n / (n + DOUBT). */
 static double predicted(const search *s, const tuning *t, const int *values)
 {
     enum { DOUBT = 2 };
     double all = 0.0, n = 0.0, sum = 0.0, with[TUNING_VALUES] = {0}, count[TUNING_VALUES] = {0};
     for (size_t i = 0; i < s->log.n; i++) {
-        const tried_entry *e = &s->log.items[i];
-        double now = e->t == t && e->outcome == TRIED_TIME ? behind(s, e) : 0.0;
+        const tuning_log_entry *e = &s->log.items[i];
+        double now = e->t == t && e->outcome == OUTCOME_TIME ? behind(s, e) : 0.0;
         if (now <= 0.0) continue;
         all += log(now);
         n += 1.0;
@@ -173,7 +173,7 @@ static double predicted(const search *s, const tuning *t, const int *values)
     return sum;
 }
 
-/* By chance, or near the best of its kind. */
+/* Random values, or values near the best of the implementation. */
 static void draw_values(search *s, const search_best *b, candidate *c)
 {
     if (b->seconds > 0.0 && draw_below(s, 4)) {
@@ -185,7 +185,7 @@ static void draw_values(search *s, const search_best *b, candidate *c)
         c->values[v] = b->t->tunables[v].choices[draw_below(s, b->t->tunables[v].n)];
 }
 
-/* Of some that are drawn, the one that promises most. */
+/* Draws some candidates and takes the one with the smallest predicted time. */
 static bool propose_chance(search *s, search_row *r, candidate *c)
 {
     enum { SOME = 6 };
@@ -207,7 +207,7 @@ static bool propose_chance(search *s, search_row *r, candidate *c)
     return false;
 }
 
-/* The best guess of an implementation that no shape has tried. */
+/* The best guess of an implementation that was not tried for any shape. */
 static bool propose_unseen(search *s, search_row *r, candidate *c)
 {
     for (c->kind = 0; c->kind < r->n_kinds; c->kind++) {
@@ -222,20 +222,20 @@ static bool propose_unseen(search *s, search_row *r, candidate *c)
     return false;
 }
 
-/* Of what was not bad for other shapes, the best: most of a candidate's time goes into building its
- * kernels, and these are there already. */
+/* The best candidate of other shapes that was not far behind. Building takes most of a candidate's
+ * time, and these kernels are built already. */
 static bool propose_built(search *s, search_row *r, candidate *c)
 {
     double least = BEHIND;
     bool found = false;
     for (size_t i = 0; i < s->log.n; i++) {
-        const tried_entry *e = &s->log.items[i];
-        if (e->outcome != TRIED_TIME) continue;
+        const tuning_log_entry *e = &s->log.items[i];
+        if (e->outcome != OUTCOME_TIME) continue;
         for (int k = 0; k < r->n_kinds; k++) {
             double now;
             if (r->kinds[k].t != e->t || (now = behind(s, e)) >= least || now == 0.0 ||
                 !tuning_valid(s->d, e->t, e->values, r->shape) ||
-                tried_find(&s->log, e->t, r->shape, e->values))
+                tuning_log_find(&s->log, e->t, r->shape, e->values))
                 continue;
             least = now;
             found = true;
@@ -248,7 +248,7 @@ static bool propose_built(search *s, search_row *r, candidate *c)
 
 bool propose(search *s, search_row *r, candidate *c)
 {
-    enum { FIRST = 8 }; /* before libraries, which take long to build */
+    enum { FIRST = 8 }; /* candidates before libraries, which take long to build */
     if (propose_like(s, r, c)) return true;
     if (r->tried + r->failed + r->wrong >= FIRST && propose_unseen(s, r, c)) return true;
     return (r->best.t && propose_shared(s, r, c)) || propose_known(s, r, c) ||

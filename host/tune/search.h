@@ -1,92 +1,93 @@
-/* The search behind `ditcl tune`: for each shape, implementations and values of their tunables are
- * tried in child processes (contest.h), first those known to be good, then what has most to gain;
- * the best so far is kept in the store at once. It can be stopped at any time and goes on from
- * there (tried.h).
+/* The search behind `ditcl tune`. Benchmark workers (bench_worker.h) try implementations and
+ * configurations for each shape: first the shipped ones, then for the shape with most to gain. The
+ * best configuration so far is written to the store at once. A search that is stopped continues
+ * from the tuning log (tuning_log.h).
  *
- * Several children build and check candidates at the same time, which takes longest; then one
- * measures, while on a processor all others stand still. */
+ * Building takes longest, so several workers build and check candidates at the same time. Only one
+ * worker measures at a time. On a CPU the others do not build meanwhile. */
 #ifndef DITCL_TUNE_SEARCH_H
 #define DITCL_TUNE_SEARCH_H
 
 #include "device/store.h"
 #include "ops/tuning.h"
-#include "tune/contestant.h"
-#include "tune/tried.h"
+#include "tune/worker_link.h"
+#include "tune/tuning_log.h"
 
 /* The best of one implementation. */
 typedef struct {
     const tuning *t;
     int values[TUNING_VALUES];
-    double seconds;           /* of one call; 0: none was right */
-    double executed[N_ROOFS]; /* operations that it really does, by unit; zeros: unknown */
-    bool full;                /* nothing is left to try of it */
+    double seconds;           /* of one call; 0: no candidate was right */
+    double executed[N_ROOFS]; /* operations really executed, by roof; zeros: unknown */
+    bool full;                /* no candidate of it is left */
 } search_best;
 
-/* Shapes of a kind, whose best kernels are much alike (workload_bucket). */
+/* A shape bucket: shapes whose best kernels are much alike (workload_bucket). */
 typedef struct {
     const char *name;
-    int shapes, optests;
-    int right;      /* different candidates that were right for one of the shapes or more */
-    int since;      /* operator tests since one was better */
-    double seconds; /* of its shapes that are measured, in a run */
+    int shapes, trials;
+    int right;      /* different candidates that were right for at least one of the shapes */
+    int since;      /* trials since the last better one */
+    double seconds; /* of its measured shapes, in a run */
 } shape_bucket;
 
 typedef struct {
     const char *op;
     int shape[TUNING_SIZES];
-    double calls;                          /* in a run, which weighs the shape */
+    double calls;                          /* in a run: the weight of the shape */
     search_best kinds[TUNING_KINDS], best; /* best.t null: none yet */
-    int n_kinds, bucket;                   /* class: an index */
-    double default_seconds;                /* of what serves without a search; 0: unknown */
+    int n_kinds, bucket;                   /* bucket: an index */
+    double default_seconds;                /* of the untuned configuration; 0: unknown */
     int tried, refused, failed, wrong;
-    int seeding, seeds; /* of known values: which implementation's, and how many of them */
-    int since;          /* right ones since the last that was better */
-    int busy;           /* children that try one now */
-    bool done, unheld;  /* unheld: no child can hold the best */
+    int seeding,
+        seeds; /* the shipped configurations: implementation reached, and how many of its own */
+    int since; /* right candidates since the last better one */
+    int busy;  /* workers that try a candidate now */
+    bool done, no_baseline; /* no_baseline: no worker can run the best as baseline */
 } search_row;
 
-enum { SEARCH_CHILDREN = 4, SHAPE_BUCKETS = 12 };
+enum { SEARCH_WORKERS = 4, SHAPE_BUCKETS = 12 };
 
-/* A child, and what it is at. */
+/* A benchmark worker and its current candidate. */
 typedef struct {
-    contestant at;
+    worker_link link;
     search_row *row; /* null: none yet */
     choice candidate;
-    int kind;     /* the candidate's, of the row's */
-    int stay;     /* candidates before another shape is looked for */
-    size_t entry; /* of the log */
+    int kind;     /* index of the candidate's implementation in the row */
+    int stay;     /* candidates before another shape may be chosen */
+    size_t entry; /* in the log */
     bool busy;
-    bool proving;       /* what was better must still be checked as a whole, and measured again */
-    contest_time first; /* of what is proved, where there was none to measure it beside */
-} search_child;
+    bool verifying; /* a better candidate awaits the check of its whole result and a second time */
+    candidate_time first; /* of a candidate that is verified, if there was no baseline */
+} search_worker;
 
 typedef struct search {
     device *d;
-    const char *const *worker; /* arguments of a child that serves contest.h on this device */
-    double budget;             /* seconds; INFINITY: until nothing better is likely */
+    const char *const *worker; /* arguments of the benchmark worker of this device */
+    double budget;             /* seconds; INFINITY: until a better configuration is unlikely */
     void (*progress)(void *context, const struct search *s, const search_row *now);
     void *progress_context;
     search_row *rows; /* filled in by the caller: op, shape, calls */
     int n;
-    /* its own */
+    /* private */
     shape_bucket buckets[SHAPE_BUCKETS];
-    int n_classes, n_children;
+    int n_buckets, n_workers;
     store stored;
-    tried log;
-    search_child children[SEARCH_CHILDREN];
-    int by_device, by_wall; /* times: the device's own, and the wall clock's for want of them */
-    bool thorough;          /* nothing is left out any more */
-    bool quick;             /* kernels that are built already are preferred, in this turn */
-    bool complete;          /* nothing better is likely: it ended before the budget did */
+    tuning_log log;
+    search_worker workers[SEARCH_WORKERS];
+    int by_device, by_wall; /* times by the device's clock, and by the wall clock */
+    bool thorough;          /* hopeless implementations are tried too */
+    bool quick;             /* in this turn, kernels that are built already are preferred */
+    bool complete; /* a better configuration is unlikely; the search ended before its budget */
     double start, until, limit, most; /* most: seconds of measuring a candidate */
     uint64_t random;
 } search;
 
-/* Sets of values that could be tried for a class: those that fit its heaviest shape. */
-long search_exist(const search *s, int bucket);
+/* The number of configurations of a bucket: those that fit its heaviest shape. */
+long search_candidates(const search *s, int bucket);
 
-/* Everything there is to try for the budget. The status is about files and children; what a
- * candidate does is counted. The device holds shipped values alone afterwards. */
+/* Searches for the budget. The status reports errors of files and workers; failures of candidates
+ * are only counted. Afterwards the device has its shipped configurations. */
 status search_run(search *s);
 void search_close(search *s);
 

@@ -154,7 +154,7 @@ expect 1 "cannot create this folder" kernels --out out/kernels
 expect 1 "/proc" kernels --out /proc/kernels
 expect 0 " kernels in keep/kernels" kernels "$model" --out keep/kernels --sets known
 sed 1d keep/kernels/index.tsv | cut -f 1,3 | while read -r source name; do
-    grep -q "void $name(" "keep/kernels/$source" || echo "$source: no kernel $name"
+    grep -qE "(^|void +)$name\\(" "keep/kernels/$source" || echo "$source: no kernel $name"
 done >keep/missing
 [ -s keep/missing ] && problem "kernels: $(cat keep/missing)"
 [ "$(wc -l <keep/kernels/index.tsv)" -gt 20 ] || problem "kernels: a short index"

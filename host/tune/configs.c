@@ -1,5 +1,5 @@
-/* Stored values. See stored.h. */
-#include "tune/stored.h"
+/* Lines of the store as configurations. See configs.h. */
+#include "tune/configs.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -7,7 +7,7 @@
 
 #include "base/text.h"
 
-/* In place of a shape: all that have no line of their own. */
+/* In place of a shape: all shapes that have no line of their own. */
 static const char any_size[] = "any";
 
 static const tuned_operator *find_operator(const char *op)
@@ -28,7 +28,7 @@ static const tuning *find_kind(const tuned_operator *o, const device *d, const i
     return NULL;
 }
 
-void stored_key(char out[2 * STORE_WORD], const device *d, const int *shape)
+void configs_key(char out[2 * STORE_WORD], const device *d, const int *shape)
 {
     char sizes[TUNING_SHAPE];
     tuning_shape_text(sizes, shape);
@@ -36,7 +36,7 @@ void stored_key(char out[2 * STORE_WORD], const device *d, const int *shape)
              precision_names[d->settings.precision], sizes);
 }
 
-/* Null, or what is wrong with the line's values. */
+/* Returns null, or why the values of the line cannot be used. */
 static const char *check_values(int values[TUNING_VALUES], const tuning *t, const store_line *line,
                                 const char *kernels)
 {
@@ -55,13 +55,13 @@ static const char *check_values(int values[TUNING_VALUES], const tuning *t, cons
 }
 
 /* *kernels = the hash of the file's source, or null if there is no such file. ERR_MEMORY only. */
-static status hash_of(const char **kernels, stored_hashes *known, const char *file)
+static status hash_of(const char **kernels, kernel_hashes *known, const char *file)
 {
     int i = 0;
     while (i < known->n && strcmp(known->files[i].name, file) != 0) i++;
-    stored_hash *h = &known->files[i];
+    kernel_hash *h = &known->files[i];
     if (i == known->n) {
-        assert(i < STORED_FILES);
+        assert(i < CONFIGS_FILES);
         status st = store_kernels(h->kernels, file);
         if (st == ERR_MEMORY) return st;
         h->name = file;
@@ -72,8 +72,8 @@ static status hash_of(const char **kernels, stored_hashes *known, const char *fi
     return OK;
 }
 
-status stored_values(int values[TUNING_VALUES], const char **wrong, const tuning *t,
-                     const store_line *line, stored_hashes *known)
+status configs_values(int values[TUNING_VALUES], const char **wrong, const tuning *t,
+                      const store_line *line, kernel_hashes *known)
 {
     const char *kernels;
     status st = hash_of(&kernels, known, t->file);
@@ -82,13 +82,14 @@ status stored_values(int values[TUNING_VALUES], const char **wrong, const tuning
     return OK;
 }
 
-/* ---- one line: *wrong is null, or why it cannot be used ---- */
+/* ---- one line: *wrong = why it cannot be used, or null ---- */
 
-/* Lines are judged by what was laid before the first of them, so their order does not matter. */
+/* Every line is checked against the device as it was before the first line, so that their order
+ * does not matter. */
 typedef struct {
     device *d;
     const device *before;
-    stored_hashes known;
+    kernel_hashes known;
 } pass;
 
 static status use_for_any(pass *p, const char **wrong, const tuned_operator *o,
@@ -98,7 +99,7 @@ static status use_for_any(pass *p, const char **wrong, const tuned_operator *o,
     const tuning *t = find_kind(o, NULL, NULL, line->shape);
     *wrong = "no such implementation";
     if (!t || *line->use) return OK;
-    status st = stored_values(values, wrong, t, line, &p->known);
+    status st = configs_values(values, wrong, t, line, &p->known);
     return st == OK && !*wrong ? tuning_add(p->d, t, NULL, values) : st;
 }
 
@@ -125,11 +126,11 @@ static status use_for_shape(pass *p, const char **wrong, const tuned_operator *o
     const tuning *t = find_kind(o, NULL, NULL, line->use);
     *wrong = "no such implementation";
     if (!t) return OK;
-    status st = stored_values(values, wrong, t, line, &p->known);
+    status st = configs_values(values, wrong, t, line, &p->known);
     if (st != OK || *wrong) return st;
     if (strcmp(family, kernel_family_names[p->d->family]) != 0 ||
         strcmp(inputs, precision_names[p->d->settings.precision]) != 0)
-        return OK; /* of another run */
+        return OK; /* of another family or precision */
     if (any) return tuning_serve(p->d, t, values);
     if (find_kind(o, p->before, shape, line->use) != t)
         *wrong = "not for this device";
@@ -152,7 +153,7 @@ static status use_lines(device *d, store *s, bool shipped)
     const device before = *d;
     pass p = {.d = d, .before = &before};
     int n_ignored = 0;
-    char told[300];
+    char message[300];
     for (size_t i = 0; i < s->n;) {
         store_line *line = &s->lines[i];
         const char *wrong;
@@ -167,36 +168,36 @@ static status use_lines(device *d, store *s, bool shipped)
             continue;
         }
         if (d->settings.warn && !line->shipped && n_ignored++ < STORE_WARNINGS) {
-            snprintf(told, sizeof told, "%s: ignored: %s", line->from, wrong);
-            d->settings.warn(told);
+            snprintf(message, sizeof message, "%s: ignored: %s", line->from, wrong);
+            d->settings.warn(message);
         }
         store_drop(s, line);
     }
     if (n_ignored > STORE_WARNINGS) {
-        snprintf(told, sizeof told, "and %d lines more", n_ignored - STORE_WARNINGS);
-        d->settings.warn(told);
+        snprintf(message, sizeof message, "and %d lines more", n_ignored - STORE_WARNINGS);
+        d->settings.warn(message);
     }
     return OK;
 }
 
-status stored_use(device *d, store *s)
+status configs_apply(device *d, store *s)
 {
-    status st = use_lines(d, s, true); /* what is laid last counts */
+    status st = use_lines(d, s, true); /* the line that is applied last counts */
     return st == OK ? use_lines(d, s, false) : st;
 }
 
-status stored_use_shipped(device *d)
+status configs_apply_shipped(device *d)
 {
     store s;
     status st = store_shipped(&s, &d->info);
-    if (st == OK) st = stored_use(d, &s);
+    if (st == OK) st = configs_apply(d, &s);
     store_free(&s);
     return st;
 }
 
 /* ---- new lines ---- */
 
-bool stored_any(const store *s, const device *d, const tuning *t)
+bool configs_any(const store *s, const device *d, const tuning *t)
 {
     char start[2 * STORE_WORD];
     snprintf(start, sizeof start, "%s %s ", kernel_family_names[d->family],
@@ -208,7 +209,7 @@ bool stored_any(const store *s, const device *d, const tuning *t)
     return false;
 }
 
-/* key: what the line is found by, of a shape; null: t's values for any */
+/* key: the words of a shape's line; null: the default of t */
 static status put(store *s, const tuning *t, const char *key, const int *values)
 {
     store_line line = {.n_values = t->n};
@@ -224,14 +225,14 @@ static status put(store *s, const tuning *t, const char *key, const int *values)
     return store_put(s, &line);
 }
 
-status stored_put(store *s, const device *d, const tuning *t, const int *shape, const int *values)
+status configs_put(store *s, const device *d, const tuning *t, const int *shape, const int *values)
 {
     char key[2 * STORE_WORD];
-    if (shape) stored_key(key, d, shape);
+    if (shape) configs_key(key, d, shape);
     return put(s, t, shape ? key : NULL, values);
 }
 
-status stored_put_serving(store *s, const device *d, const tuning *t, const int *values)
+status configs_put_serving(store *s, const device *d, const tuning *t, const int *values)
 {
     char key[2 * STORE_WORD];
     snprintf(key, sizeof key, "%.8s %.8s %s", kernel_family_names[d->family],

@@ -1,12 +1,12 @@
-/* The method of a run. See method.h. */
-#include "cli/method.h"
+/* Arguments of the sampler. See sampler_args.h. */
+#include "cli/sampler_args.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #include "base/text.h"
 
-const char *const method_channels[] = {"3", "all", NULL};
+const char *const sampler_args_channels[] = {"3", "all", NULL};
 
 /* LO,HI */
 static status read_interval(const char *typed, run_request *out)
@@ -21,10 +21,10 @@ static status read_interval(const char *typed, run_request *out)
     return OK;
 }
 
-status method_guidance(method *q, const model *m)
+status sampler_args_guidance(sampler_args *q, const model *m)
 {
-    bool given = q->guidance != METHOD_UNGIVEN;
-    if (!given) q->guidance = m->dit.has_null ? 4 : 1;
+    bool is_set = q->guidance != GUIDANCE_UNSET;
+    if (!is_set) q->guidance = m->dit.has_null ? 4 : 1;
     if (m->dit.has_null || !run_is_guided(m->arithmetic, q->guidance)) return OK;
     fail(ERR_USAGE, "--cfg %g: %s has no null class to guide away from, as %s says", q->guidance,
          m->path, labels_sources[m->labels_by]);
@@ -32,10 +32,10 @@ status method_guidance(method *q, const model *m)
     return ERR_USAGE;
 }
 
-status method_request(const method *q, run_request *request, const model *m)
+status sampler_args_request(const sampler_args *q, run_request *request, const model *m)
 {
     int channels = m->dit.in_channels;
-    sampler_kind sampler = SAMPLER_DDIM; /* the one that runs backwards */
+    sampler_kind sampler = SAMPLER_DDIM; /* the default of --invert */
     status st = OK;
     if (q->sampler >= 0)
         sampler = (sampler_kind)q->sampler;

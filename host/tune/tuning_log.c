@@ -1,5 +1,5 @@
-/* What was tried. See tried.h. */
-#include "tune/tried.h"
+/* The log file. See tuning_log.h. */
+#include "tune/tuning_log.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -42,13 +42,13 @@ static status key_of(char out[KEY], const device *d, const tuning *t, const int 
 
 /* ---- reading ---- */
 
-/* "KEY v v v"; false where it is of something else. */
-static bool parse_try(const tried *l, tried_entry *e, const char *line)
+/* "KEY v v v"; false: the line is of another device or driver, or unreadable. */
+static bool parse_try(const tuning_log *l, tuning_log_entry *e, const char *line)
 {
     char op[32], sizes[TUNING_SHAPE], kind[32], key[KEY];
     const tuning *all[TUNING_KINDS];
     const tuned_operator *o = tuned_operators;
-    *e = (tried_entry){.outcome = TRIED_DIED};
+    *e = (tuning_log_entry){.outcome = OUTCOME_DIED};
     if (sscanf(line, "%31s %*s %*s %47s %31s", op, sizes, kind) != 3) return false;
     while (o->op && strcmp(o->op, op) != 0) o++;
     if (!o->op || !tuning_shape_parse(e->shape, sizes)) return false;
@@ -65,19 +65,19 @@ static bool parse_try(const tried *l, tried_entry *e, const char *line)
     return tuning_valid(l->d, e->t, e->values, e->shape);
 }
 
-static void parse_was(tried_entry *e, const char *line)
+static void parse_was(tuning_log_entry *e, const char *line)
 {
     if (!strcmp(line, "wrong"))
-        e->outcome = TRIED_WRONG;
+        e->outcome = OUTCOME_WRONG;
     else if (!strcmp(line, "failed"))
-        e->outcome = TRIED_FAILED;
+        e->outcome = OUTCOME_FAILED;
     else if (sscanf(line, "%lf %lf %lf", &e->time.seconds, &e->time.executed[ROOF_FP32],
                     &e->time.executed[ROOF_16BIT]) >= 1 &&
              e->time.seconds > 0.0 && e->time.seconds < 1e6)
-        e->outcome = TRIED_TIME;
+        e->outcome = OUTCOME_TIME;
 }
 
-/* The number that a line begins with; *rest = behind it, or null where there is none. */
+/* The number at the start of a line; *rest = the text after it, or null if there is no number. */
 static unsigned number_of(const char *line, const char **rest)
 {
     char *end;
@@ -86,7 +86,7 @@ static unsigned number_of(const char *line, const char **rest)
     return (unsigned)number;
 }
 
-static void read_was(tried *l, unsigned number, const char *line)
+static void read_was(tuning_log *l, unsigned number, const char *line)
 {
     for (size_t i = l->n; i > 0; i--) {
         if (l->items[i - 1].number != number) continue;
@@ -95,7 +95,7 @@ static void read_was(tried *l, unsigned number, const char *line)
     }
 }
 
-static status read_all(tried *l, char *all)
+static status read_all(tuning_log *l, char *all)
 {
     for (char *next = all; next;) {
         const char *line = strsep(&next, "\n"), *rest;
@@ -118,17 +118,17 @@ static status read_all(tried *l, char *all)
 
 /* ---- all of it ---- */
 
-status tried_open(tried *l, const device *d)
+status tuning_log_open(tuning_log *l, const device *d)
 {
     char path[PATH_BYTES], folder[PATH_BYTES], *all = NULL;
     status st = OK;
-    *l = (tried){.d = d};
+    *l = (tuning_log){.d = d};
     TRY(path_of(path, &d->info));
     if (file_exists(path)) {
         if (file_read_text(&all, path, MOST_BYTES) == OK)
             TRY(read_all(l, all));
         else
-            fail_clear(); /* damaged: begun anew behind it */
+            fail_clear(); /* a damaged file: new lines follow it */
     }
     text_copy(folder, sizeof folder, path);
     *strrchr(folder, '/') = 0;
@@ -137,21 +137,22 @@ status tried_open(tried *l, const device *d)
     if (!l->file)
         st = fail(ERR_FILE, "%s: cannot write: %s", path, strerror(errno));
     else
-        fputs("\n", l->file); /* behind a line that was cut */
+        fputs("\n", l->file); /* the last line may be incomplete */
 done:
     free(all);
-    if (st != OK) tried_close(l);
+    if (st != OK) tuning_log_close(l);
     return st;
 }
 
-void tried_close(tried *l)
+void tuning_log_close(tuning_log *l)
 {
     if (l->file) fclose(l->file);
     free(l->items);
-    *l = (tried){0};
+    *l = (tuning_log){0};
 }
 
-const tried_entry *tried_find(const tried *l, const tuning *t, const int *shape, const int *values)
+const tuning_log_entry *tuning_log_find(const tuning_log *l, const tuning *t, const int *shape,
+                                        const int *values)
 {
     for (size_t i = 0; i < l->n; i++)
         if (l->items[i].t == t && !memcmp(l->items[i].shape, shape, sizeof l->items[i].shape) &&
@@ -160,45 +161,47 @@ const tried_entry *tried_find(const tried *l, const tuning *t, const int *shape,
     return NULL;
 }
 
-static status write_down(tried *l)
+static status write_line(tuning_log *l)
 {
     if (fputs("\n", l->file) < 0 || fflush(l->file) != 0)
-        return fail(ERR_FILE, "what was tried cannot be written down: %s", strerror(errno));
+        return fail(ERR_FILE, "cannot write the tuning log: %s", strerror(errno));
     fsync(fileno(l->file));
     return OK;
 }
 
-status tried_begin(tried *l, size_t *which, const tuning *t, const int *shape, const int *values)
+status tuning_log_begin(tuning_log *l, size_t *which, const tuning *t, const int *shape,
+                        const int *values)
 {
     char key[KEY];
     status st = memory_grow(&l->items, &l->capacity, l->n + 1, sizeof *l->items);
     if (st == OK) st = key_of(key, l->d, t, shape);
     if (st != OK) return st;
-    tried_entry *e = &l->items[ *which = l->n++];
-    *e = (tried_entry){.t = t, .outcome = TRIED_DIED, .number = l->numbers++};
+    tuning_log_entry *e = &l->items[ *which = l->n++];
+    *e = (tuning_log_entry){.t = t, .outcome = OUTCOME_DIED, .number = l->numbers++};
     memcpy(e->shape, shape, sizeof e->shape);
     memcpy(e->values, values, sizeof e->values);
     fprintf(l->file, "try %u %s", e->number, key);
     for (int i = 0; i < t->n; i++) fprintf(l->file, " %d", values[i]);
-    return write_down(l);
+    return write_line(l);
 }
 
-status tried_end(tried *l, size_t which, tried_outcome outcome, const contest_time *time)
+status tuning_log_end(tuning_log *l, size_t which, tuning_outcome outcome,
+                      const candidate_time *time)
 {
     static const char *const names[] = {"", "wrong", "failed", "died"};
-    tried_entry *e = &l->items[which];
+    tuning_log_entry *e = &l->items[which];
     e->outcome = outcome;
     if (time) e->time = *time;
     fprintf(l->file, "was %u ", e->number);
-    if (outcome == TRIED_TIME)
+    if (outcome == OUTCOME_TIME)
         fprintf(l->file, "%.9g %.9g %.9g", time->seconds, time->executed[ROOF_FP32],
                 time->executed[ROOF_16BIT]);
     else
         fputs(names[outcome], l->file);
-    return write_down(l);
+    return write_line(l);
 }
 
-void tried_forget(const device_info *info)
+void tuning_log_forget(const device_info *info)
 {
     char path[PATH_BYTES];
     if (path_of(path, info) == OK) remove(path);

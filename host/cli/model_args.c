@@ -1,9 +1,9 @@
-/* What is described or measured: a model, or a network of the paper. */
+/* Model arguments: a model, or a network of the paper. */
 #include "cli/cli.h"
 #include "model/dit.h"
 #include "model/vae.h"
 
-status cli_check_subject(const char *verb, const subject *s)
+status cli_check_model_args(const char *verb, const model_args *s)
 {
     if (s->words.n > 1)
         return fail(ERR_USAGE, "%s: ditcl %s takes only one MODEL", s->words.items[1], verb);
@@ -18,7 +18,7 @@ status cli_check_subject(const char *verb, const subject *s)
     if (!s->arch && s->image_size >= 0)
         return fail(ERR_USAGE, "--image-size: applies only to --arch");
     const struct {
-        bool given;
+        bool is_set;
         const char *name;
     } only[] = {{s->vae, "vae"},
                 {s->heads, "heads"},
@@ -26,11 +26,11 @@ status cli_check_subject(const char *verb, const subject *s)
                 {s->which.weights, "weights"},
                 {s->which.variant, "variant"}};
     for (size_t i = 0; s->arch && i < sizeof only / sizeof *only; i++)
-        if (only[i].given) return fail(ERR_USAGE, "--%s: applies only to a MODEL", only[i].name);
+        if (only[i].is_set) return fail(ERR_USAGE, "--%s: applies only to a MODEL", only[i].name);
     return OK;
 }
 
-status cli_open_subject(model *m, const subject *s, vae_need need)
+status cli_open_model(model *m, const model_args *s, vae_need need)
 {
     if (s->arch) return paper_model(m, s->arch, s->image_size == PAPER_512 ? 512 : 256);
     status st = model_open(m, &(model_request){.name = s->words.items[0],

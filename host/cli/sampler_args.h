@@ -1,0 +1,67 @@
+/* Arguments of the sampler: its name and settings, the steps, the guidance. */
+#ifndef DITCL_CLI_SAMPLER_ARGS_H
+#define DITCL_CLI_SAMPLER_ARGS_H
+
+#include "cli/cli.h"
+#include "sample/pipeline.h"
+
+/* A negative value: the option is not on the command line. */
+typedef struct {
+    const char *steps, *interval;
+    int sampler, cfg_channels, diffusion;
+    double eta, guidance;
+    bool invert;
+} sampler_args;
+
+/* The guidance scale before sampler_args_guidance sets its default. */
+enum { GUIDANCE_UNSET = -1 };
+
+#define SAMPLER_ARGS_DEFAULT                                                                       \
+    {                                                                                              \
+        .steps = "50", .sampler = -1, .cfg_channels = -1, .diffusion = -1,                         \
+        .guidance = GUIDANCE_UNSET                                                                 \
+    }
+
+/* clang-format off */
+#define OPTIONS_SAMPLER(where)                                                                     \
+    {"steps", 0, OPTION_TEXT, &(where)->steps, "K",                                                \
+     "denoising steps [50]\n"                                                                      \
+     "With --compat original also ddimK, which takes the spacing of DDIM, and A,B,C, which "       \
+     "divides the timesteps into equal sections, from picture to noise, and takes A, B and C "     \
+     "steps in them. For SiT: points of the path, both ends included.", 0, 0, NULL},               \
+    {"sampler", 0, OPTION_CHOICE, &(where)->sampler, "NAME",                                       \
+     "ddpm, ddim, dpm++, euler, heun; SiT: euler, heun, sde\n"                                     \
+     "dpm++ is DPM-Solver++ 2M, sde is Euler-Maruyama; heun makes two predictions a step. The "    \
+     "default is the folder's scheduler, ddpm for original files, and heun for SiT.", 0, 0,        \
+     sampler_names},                                                                               \
+    {"eta", 0, OPTION_DOUBLE, &(where)->eta, "E", "noise of ddim, 0 to 1 [0]", 0, 1, NULL},        \
+    {"cfg", 0, OPTION_DOUBLE, &(where)->guidance, "G",                                             \
+     "classifier-free guidance scale; 1: none [4]\n"                                               \
+     "The default is 1 for a model without a null class.", 0, 1000, NULL},                         \
+    {"cfg-channels", 0, OPTION_CHOICE, &(where)->cfg_channels, "N",                                \
+     "guided latent channels: 3 or all [by --compat]\n"                                            \
+     "The default is 3 with --compat original, otherwise all.", 0, 0, sampler_args_channels},      \
+    {"guidance-interval", 0, OPTION_TEXT, &(where)->interval, "LO,HI",                             \
+     "guide only steps with a timestep in this range [all]\n"                                      \
+     "The timestep is the network's input. DiT: 999 is noise, 0 the picture. SiT: 0 is noise, 1 "  \
+     "the picture. Other steps make one prediction instead of two.", 0, 0, NULL},                  \
+    {"invert", 0, OPTION_FLAG, &(where)->invert, NULL,                                             \
+     "go from the latents of a picture to its noise\n"                                             \
+     "Runs the steps of DDIM, or euler or heun of SiT, backwards, from --latents-in to "           \
+     "--latents-out, and writes no picture. With --cfg 1 in both directions the noise gives "      \
+     "nearly the same picture again.", 0, 0, NULL},                                                \
+    {"diffusion", 0, OPTION_CHOICE, &(where)->diffusion, "FORM",                                   \
+     "noise of sde: sigma, constant, linear, ... [sigma]\n"                                        \
+     "The others are sbdm, decreasing and increasing-decreasing.", 0, 0, diffusion_names}
+/* clang-format on */
+extern const char *const sampler_args_channels[];
+
+/* Sets the default guidance scale: 4, or 1 if the model has no null class. ERR_USAGE if --cfg asks
+ * for guidance and the model has no null class. */
+status sampler_args_guidance(sampler_args *q, const model *m);
+
+/* Adds the arguments to a request; the model has the defaults. ERR_USAGE if options exclude each
+ * other. */
+status sampler_args_request(const sampler_args *q, run_request *request, const model *m);
+
+#endif
