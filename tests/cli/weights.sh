@@ -68,8 +68,8 @@ expect 1 "of type float8_e4m3fn, as are" sample "$trainers/not-fp8.pt" $tiny
 expect 1 "of type qint8, as are" sample "$trainers/not-quantized.pt" $tiny
 expect 1 'it contains "epoch", "loss"' sample "$trainers/not-none.pt" $tiny
 expect 1 "a pickled Unknown" sample "$trainers/not-module.pt" $tiny
-expect 1 "an adapter's tensors" sample "$trainers/not-adapter.pt" $tiny
-expect 1 "it is a VAE: --vae" sample "$plain/vae" $tiny
+expect 1 "tensors of an adapter" sample "$trainers/not-adapter.pt" $tiny
+expect 1 "it is a VAE: use --vae" sample "$plain/vae" $tiny
 
 # ---- the other commands ----
 expect 0 'takes "ema" (averaged weights)' convert "$trainers/both-dit.pt" a.safetensors --heads 2
@@ -176,7 +176,7 @@ takes good "there is also fp16" keep/here/two $short
 takes other "takes $weights.fp16.safetensors" keep/here/two $short --weights raw
 expect 2 "has only averaged weights in this variant" \
     sample keep/here/two $short --weights raw --variant ema
-expect 2 "there is bf16, non_ema" sample keep/here/several $short --variant fp16
+expect 2 "it has bf16, non_ema" sample keep/here/several $short --variant fp16
 expect 2 "only a folder has variants" sample "$trainers/ema.safetensors" $tiny --variant fp16
 
 expect 1 "has no vae/ folder" sample keep/here/novae $short
@@ -194,14 +194,14 @@ unset HF_HUB_CACHE
 HF_HOME=$work/keep/here takes other "" a/b $short
 expect 1 "huggingface-cli download a/b" sample a/b $short
 expect 1 "has no snapshot" sample keep/here/hub/models--c--d $short
-expect 1 "inside: keep/here/run/checkpoints/0050000.safetensors" sample keep/here/run $short
-expect 1 "inside, such as keep/here/hub/models--c--d" sample keep/here/hub $short
+expect 1 "it contains a model: name keep/here/run/checkpoints/0050000.safetensors" sample keep/here/run $short
+expect 1 "name one, such as keep/here/hub/models--c--d" sample keep/here/hub $short
 expect 1 "did you mean keep/here/good?" sample keep/here/goood $short
 expect 1 "is not a model" sample folder $short
 expect 2 "--vae FOLDER" sample keep/here/lone $short
 latents_of lone keep/here/lone $short --vae keep/here/good
 takes good "" keep/here/grown $short
-expect 1 "inside: keep/here/run2/snapshots/1.safetensors" sample keep/here/run2 $short
+expect 1 "it contains a model: name keep/here/run2/snapshots/1.safetensors" sample keep/here/run2 $short
 takes lone "without a scheduler" keep/here/lone $short --vae keep/here/good
 takes lone "the parent folder has its own" keep/here/other/transformer $short --vae keep/here/good
 takes lone "" keep/here/trained $short --vae keep/here/good --weights raw
