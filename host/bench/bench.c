@@ -14,8 +14,8 @@
 
 const char *const bench_part_names[] = {"forward", "modulation", "step", "vae_decode", NULL};
 
-/* Operators, as the model or they themselves name them, and whose part they are. Those of the
- * decoder get "vae_" in front. */
+/* Names of operators, from the model or the operator itself, and their parts. Those of the decoder
+ * have the prefix "vae_". */
 static const struct {
     const char *name;
     bench_part part;
@@ -45,7 +45,8 @@ static const struct {
 enum { N_OPERATORS = sizeof operators / sizeof *operators };
 
 static const double PART_SECONDS = 3.0, OPERATOR_SECONDS = 0.15;
-static const double SWEEP_SECONDS = 0.25; /* of an operator's calls measured together, about */
+static const double SWEEP_SECONDS =
+    0.25; /* approximate length of one measurement of an operator's calls */
 static const char STEPS[] = "50";
 
 /* ---- names ---- */
@@ -98,7 +99,7 @@ static void say(const session *s, const char *what)
     if (s->q->progress) s->q->progress(s->q->progress_context, what);
 }
 
-/* Measures what a row is about and adds it. */
+/* Measures and adds a row. */
 static status add_row(session *s, const bench_row *like, const measured *what, double seconds)
 {
     bench *b = s->b;
@@ -120,7 +121,7 @@ static void add_work(bench_row *r, const work *w)
     r->bytes += w->bytes;
 }
 
-/* A part's row: what it takes is the sum of its operators. */
+/* The row of a part. Its operations and bytes are the sums of its operators. */
 static status add_part(session *s, bench_part part, const char *about, const record *r,
                        const measured *what)
 {
@@ -131,7 +132,7 @@ static status add_part(session *s, bench_part part, const char *about, const rec
     return add_row(s, &row, what, PART_SECONDS);
 }
 
-/* Calls of one operator in a part, one behind the other: each with its own weights. */
+/* The calls of one operator in a part, in turn, each with its own weights. */
 typedef struct {
     device *d;
     const record *r;
@@ -147,7 +148,7 @@ static status replay(void *context)
     return st;
 }
 
-/* Fewer calls where all of them take long. */
+/* Omits calls if all of them take long. */
 static status shorten(sweep *w)
 {
     sweep one = *w;
@@ -183,8 +184,8 @@ static bool same(const recorded *a, const recorded *b)
     return !strcmp(a->name, b->name) && !strcmp(a->shape, b->shape);
 }
 
-/* A row for each operator and shape of a part, in the order of their first calls. prefix: in front
- * of the names. */
+/* Adds a row for each operator and shape of a part, in the order of their first calls. prefix: of
+ * the names. */
 static status add_operators(session *s, bench_part part, const record *r, const char *prefix,
                             const measured *like)
 {
@@ -209,7 +210,7 @@ done:
     return st;
 }
 
-/* Queues once while everything is taken down. */
+/* Queues once and records all operators. */
 static status take_down(session *s, record *r, status (*queue)(void *), void *context)
 {
     record_start(r, s->d);
@@ -221,7 +222,7 @@ static status take_down(session *s, record *r, status (*queue)(void *), void *co
 
 /* ---- the transformer ---- */
 
-/* Both halves, where the model has a null class. */
+/* Conditioned and unconditioned, if the model has a null class. */
 static int pass_batch(const run *r)
 {
     return r->guided ? 2 : 1;
@@ -258,11 +259,11 @@ static status step_pass(void *context)
     return run_step(x->r, x->step++);
 }
 
-/* The update alone, taken down from a whole step. */
+/* Records a whole step and measures only its update. */
 static status add_update(session *s, const record *all, stepping *x)
 {
     record r = {0};
-    /* it changes the latents: from the start again before they grow */
+    /* the update changes the latents, so they are restored before they grow */
     const measured like = {
         .most_calls = x->r->plan.n_rows, .before = step_start, .before_context = x};
     status st = OK;
@@ -407,7 +408,7 @@ done:
 
 /* ---- all of it ---- */
 
-/* Parts in their order, each with its own row first; operators as they are called. */
+/* Sorts rows by part; the row of the part comes first, then its operators in call order. */
 static status sort_rows(bench *b)
 {
     bench_row *sorted = NULL;
@@ -431,7 +432,7 @@ status bench_run(bench *b, device *d, const bench_request *request)
     TRY(peak_measure(d, &b->peak));
     TRY(bench_transformer(&s));
     TRY(bench_decoder(&s));
-    TRY(peak_raise(d, &b->peak)); /* clocks drift; the best of both ends counts */
+    TRY(peak_raise(d, &b->peak)); /* clock frequencies drift, so the higher peak counts */
     TRY(sort_rows(b));
 done:
     if (st != OK) bench_free(b);

@@ -1,5 +1,5 @@
-/* Measurements of a model on a device: whole passes as they really run, and every operator in them,
- * queued again with the buffers and weights of the pass. Prints nothing. */
+/* Benchmarks of a model on a device: whole passes, as a run executes them, and every operator of a
+ * pass, queued again with its buffers and weights. Prints nothing. */
 #ifndef DITCL_BENCH_BENCH_H
 #define DITCL_BENCH_BENCH_H
 
@@ -26,7 +26,7 @@ typedef struct {
     int calls;                              /* of the operator in its part */
     timing t;                               /* of one call */
     double flops, executed[N_ROOFS], bytes; /* of one call */
-    double copy_gbs; /* operators without arithmetic: what a copy of so many bytes reaches */
+    double copy_gbs; /* operators without arithmetic: the rate of a copy of so many bytes */
 } bench_row;
 
 typedef struct {
@@ -38,26 +38,26 @@ typedef struct {
 
 typedef struct {
     model *m;
-    const char *const *only; /* null: everything. Names of parts and operators; ends with a null */
+    const char *const *only; /* names of parts and operators, then a null; null: all */
     int repeat;              /* 0: as many repetitions as the time allows */
     void (*progress)(void *context, const char *what); /* may be null */
     void *progress_context;
 } bench_request;
 
-/* ERR_USAGE when a name is neither a part's nor an operator's; for a look before any work. */
+/* ERR_USAGE if a name is neither of a part nor of an operator. Call it before any work. */
 status bench_known(const char *name);
 
-/* Measures what is asked for, a row each; freed with bench_free. */
+/* Measures what s->only names, one row each. Free the rows with bench_free. */
 status bench_run(bench *b, device *d, const bench_request *request);
 void bench_free(bench *b);
 
-/* Nominal billions of operations a second, the executed ones, and billions of bytes. */
+/* 10^9 per second: operations of the formula, executed operations, bytes. */
 double bench_gflops(const bench_row *r);
 double bench_executed_gflops(const bench_row *r);
 double bench_gbs(const bench_row *r);
 
-/* Time at the measured peaks over the time taken: executed arithmetic, each kind at the peak of its
- * unit; for a row without arithmetic its bytes, at the speed of a copy of as many. */
+/* The time at the measured peaks over the time taken. Counts the executed operations of each roof
+ * or, for a row without arithmetic, a copy of as many bytes. */
 double bench_fraction(const bench *b, const bench_row *r);
 
 #endif

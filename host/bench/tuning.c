@@ -12,7 +12,7 @@
 
 enum { STEPS = 50 };
 
-/* Both halves, where the model has a null class. */
+/* Conditioned and unconditioned, if the model has a null class. */
 static int pass_batch(const model *m)
 {
     return m->dit.has_null ? 2 : 1;

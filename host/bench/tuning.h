@@ -1,20 +1,20 @@
-/* What `ditcl tune` needs of a model: the shapes that a run of it has, and how long a forward pass
- * takes, in a child process each for a device with tuned values and one without. */
+/* For `ditcl tune`: the shapes of a run of a model, and the time of a forward pass with and without
+ * tuned configurations, each in its own child process. */
 #ifndef DITCL_BENCH_TUNING_H
 #define DITCL_BENCH_TUNING_H
 
 #include "checkpoint/model.h"
 #include "tune/search.h"
 
-/* *rows = the shapes of one picture drawn in 50 steps with guidance, and decoded; n of them. Those
- * of an operator that is not in `only` (null: all; ends with null) are left out. */
+/* rows [*n] = the shapes of drawing one picture in 50 steps with guidance, and of decoding it.
+ * Omits operators that are not in `only`, which ends with a null; null: all. */
 status tuning_shapes(model *m, const char *const *only, search_row **rows, int *n);
 
-/* A child: loads the transformer, then answers each line of `in` with the seconds of one forward
- * pass; its first line is "ready". */
+/* The child: loads the transformer and writes "ready". Then replies to each line of `in` with the
+ * seconds of one forward pass. */
 status tuning_serve_forward(device *d, model *m, FILE *in, FILE *out);
 
-/* Medians of passes, in turns, of two such children: without tuned values and with them. */
+/* Medians of passes in turns, of a child without tuned configurations and one with them. */
 typedef struct {
     double untuned, tuned; /* seconds */
     int passes;            /* of each */

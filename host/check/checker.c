@@ -14,8 +14,8 @@
 #include "device/verdicts.h"
 #include "ops/first_use.h"
 
-/* No more than these are tried: of one implementation at one shape; and once it has ended so many
- * children, anywhere. */
+/* Limits: candidates of an implementation at one shape; children that an implementation may end
+ * before it is struck out as a whole. */
 enum { MOST_STRUCK = 4, MOST_DEATHS = 2 };
 
 enum { CHILD_WORDS = 12 };
@@ -28,13 +28,13 @@ typedef struct {
     char index[16], limit[16];
     verdicts known;
     worker child;
-    bool ready;       /* it has the features, and answers */
-    bool used;        /* and was asked something */
-    char clblast[32]; /* what of CLBlast it has used: its parameters hold for a process */
+    bool ready;       /* the child has the features and replies */
+    bool used;        /* the child has had a request */
+    char clblast[32]; /* the CLBlast variant the child has used; a process has only one */
     bool begun;
     int n_checked, n_struck;
     double started;
-    int n_struck_known; /* among `known`, so that most lookups end at once */
+    int n_struck_known; /* struck out among `known`; 0 ends most lookups at once */
 } checker;
 
 static checker *of(first_use_checks *c)
@@ -44,8 +44,7 @@ static checker *of(first_use_checks *c)
 
 /* ---- keys ---- */
 
-/* The device, its driver, this version and all kernels; and what says otherwise which features it
- * has. */
+/* The device, its driver, this version, all kernels, and what overrides its features. */
 static status hash_device(hash128 *out, const device_info *info)
 {
     const char *claims = getenv("DITCL_FEATURES");
@@ -62,7 +61,7 @@ static status hash_device(hash128 *out, const device_info *info)
         if (st == OK)
             hash_add_text(&w, source);
         else
-            fail_clear(); /* a folder of edited kernels need not have it */
+            fail_clear(); /* a folder of edited kernels may lack the file */
         free(source);
     }
     *out = hash_end(&w);
@@ -76,7 +75,7 @@ static void add_number(hash_work *w, int number)
     hash_add_text(w, digits);
 }
 
-/* use -1: whatever is fused. */
+/* use -1: with any fused operations. */
 static hash128 key_of(const device *d, const first_use *what, int use)
 {
     hash_work w;
@@ -103,7 +102,7 @@ static hash128 key_of_text(const device *d, const char *what)
     return hash_end(&w);
 }
 
-/* "gpu auto gemm gpu_mma ": what the words of all its verdicts begin with; returns its length */
+/* "gpu auto gemm gpu_mma ": the prefix of all its verdicts; returns the length */
 static int describe_kind(char *out, size_t size, const device *d, const first_use *what)
 {
     return snprintf(out, size, "%s %s %s %s ", kernel_family_names[d->family],
@@ -126,7 +125,7 @@ static void describe(char *out, size_t size, const device *d, const first_use *w
     }
 }
 
-/* ---- what is known ---- */
+/* ---- verdicts ---- */
 
 static void count_struck(checker *c)
 {
@@ -146,7 +145,7 @@ typedef struct {
     int right, struck, died;
 } counts;
 
-/* Of the verdicts whose words begin so. */
+/* Counts the verdicts with this prefix. */
 static counts count(const checker *c, const char *start)
 {
     counts n = {0};
@@ -161,14 +160,14 @@ static counts count(const checker *c, const char *start)
     return n;
 }
 
-/* Whether enough of an implementation was tried, on any shape. start: as of describe_kind. */
+/* Whether an implementation is given up for all shapes. start: from describe_kind. */
 static bool kind_given_up(const checker *c, const char *start)
 {
     counts n = count(c, start);
     return n.died >= MOST_DEATHS || (n.struck >= 3 * MOST_STRUCK && !n.right);
 }
 
-/* Or on this one. */
+/* Whether it is given up for this shape. */
 static bool given_up(const checker *c, const device *d, const first_use *what)
 {
     char start[160], sizes[TUNING_SHAPE];
@@ -179,7 +178,7 @@ static bool given_up(const checker *c, const device *d, const first_use *what)
     return count(c, start).struck >= MOST_STRUCK;
 }
 
-/* Keeps the reason of the newest verdict that struck this implementation out. */
+/* Stores the reason of the latest verdict that struck this implementation out. */
 static void recall_why(checker *c, const device *d, const first_use *what)
 {
     char start[160];
@@ -219,7 +218,7 @@ static void stop(checker *c)
     *c->clblast = 0;
 }
 
-/* What became of a child that did not answer. */
+/* Says why a child did not reply. */
 static void describe_end(char *out, size_t size, worker_answer how)
 {
     if (how == WORKER_HUNG)
@@ -228,7 +227,7 @@ static void describe_end(char *out, size_t size, worker_answer how)
         snprintf(out, size, "it ended the process that tried it");
 }
 
-/* Starts the child, unless it runs, and gives it the features that are known. */
+/* Starts the child unless it runs, and sends the known features. */
 static status start(checker *c, const device *d)
 {
     char line[WORKER_LINE];
@@ -256,8 +255,8 @@ done:
     return st;
 }
 
-/* Tells the child which configurations, and which implementations as a whole, were struck out: its
- * network has other shapes, but must do without them too. */
+/* Sends the configurations and implementations that are struck out. The tiny network has other
+ * shapes, but must not use them either. */
 static void tell_struck(checker *c, const device *d)
 {
     char family[64];
@@ -278,13 +277,13 @@ static void tell_struck(checker *c, const device *d)
     }
 }
 
-/* The child's answer to a line; one that died or hung is gone, and why says so. */
+/* Reads the child's reply to a line. A child that died or hung is removed, and `why` says so. */
 static worker_answer ask_once(checker *c, const char *line, char answer[WORKER_LINE])
 {
     worker_answer how = WORKER_DIED;
     if (worker_say(&c->child, "%s", line)) how = worker_hear(&c->child, answer, limit());
     if (how == WORKER_SAID && strncmp(answer, "lost ", 5) != 0) return how;
-    if (how == WORKER_SAID) { /* it ends, too */
+    if (how == WORKER_SAID) { /* the child ends */
         memmove(answer, answer + 5, strlen(answer + 5) + 1);
         how = WORKER_DIED;
     } else {
@@ -294,8 +293,8 @@ static worker_answer ask_once(checker *c, const char *line, char answer[WORKER_L
     return how;
 }
 
-/* A child that had done other things may have died of them, or of what else runs on the machine: so
- * a fresh one is asked as well. twice: in any case. */
+/* A used child may have died from earlier requests, or from other load on the machine, so a new
+ * child gets the request as well. twice: even if the first child was new. */
 static worker_answer ask(checker *c, const device *d, const char *line, bool twice,
                          char answer[WORKER_LINE])
 {
@@ -365,7 +364,7 @@ done:
     return st;
 }
 
-/* Each is shown to the child with those before it. */
+/* Probes the features one after the other; the child knows those before. */
 static status probe(first_use_checks *face, device *d)
 {
     checker *c = of(face);
@@ -381,7 +380,7 @@ static status probe(first_use_checks *face, device *d)
 
 /* ---- operators ---- */
 
-/* CLBlast keeps its parameters for a whole process: as shipped, or overridden. */
+/* CLBlast has one set of parameters per process: its own or overridden ones. */
 static void free_of_clblast(checker *c, const first_use *what)
 {
     if (!what->t || strncmp(what->t->kind, "clblast", 7) != 0) return;
@@ -399,7 +398,7 @@ static void line_of(char line[WORKER_LINE], const first_use *what)
         n += snprintf(line + n, (size_t)(WORKER_LINE - n), " %d", what->values[i]);
 }
 
-/* From here on it is not used, nor in later runs. */
+/* Strikes out a configuration for this run and later ones. */
 static status strike_out(checker *c, device *d, const first_use *what, const char *why,
                          verdict_kind how)
 {
@@ -410,7 +409,7 @@ static status strike_out(checker *c, device *d, const first_use *what, const cha
     text_copy(c->face.why, sizeof c->face.why, why);
     if (what->t) {
         describe_kind(kind, sizeof kind, d, what);
-        bool first = !count(c, kind).struck; /* each implementation once */
+        bool first = !count(c, kind).struck; /* warn once for each implementation */
         void (*tell)(const char *) = first ? d->settings.warn : d->settings.note;
         snprintf(line, sizeof line, "not used on this device: %s", words);
         if (tell) tell(line);
@@ -425,7 +424,7 @@ static status strike(first_use_checks *face, device *d, const first_use *what, c
     return strike_out(of(face), d, what, why, died ? VERDICT_DIED : VERDICT_STRUCK);
 }
 
-/* As its answer says. */
+/* Applies the child's reply. */
 static status strike_by(checker *c, device *d, const first_use *what, const char *answer,
                         worker_answer how)
 {
@@ -471,7 +470,7 @@ done:
     return st;
 }
 
-/* ---- all of it ---- */
+/* ---- open and finish ---- */
 
 static status check_network(checker *c, device *d)
 {

@@ -1,4 +1,4 @@
-/* Runs what is used first. See checker_child.h. */
+/* Runs first-use checks. See checker_child.h. */
 #include "check/checker_child.h"
 
 #include <stdlib.h>
@@ -19,14 +19,14 @@
 enum { MOST_AVOIDED = 512 };
 
 typedef struct {
-    first_use_checks face; /* first: what the network must do without */
+    first_use_checks face; /* must be first */
     device *d;
     bool claimed[N_FEATURES];
     char *avoided[MOST_AVOIDED]; /* "gemm gpu", or "gemm gpu MT=64 NT=64" */
     int n_avoided;
 } child;
 
-/* allocating: it failed where only memory was asked for */
+/* allocating: it failed while it only allocated memory */
 static void answer_failure(status st, bool allocating, FILE *out)
 {
     bool nothing = st == ERR_MEMORY || (allocating && (st == ERR_RESOURCES || st == ERR_LIMIT));
@@ -89,7 +89,7 @@ static status parse_kind(device *d, const tuned_operator *o, char **words, const
     return tuning_set(d, t, shape, values);
 }
 
-/* *allocating = whether only memory was asked for so far. */
+/* *allocating = whether all calls so far only allocated memory. */
 static status run_check(device *d, const char *op, const int *shape, unsigned use,
                         const char **wrong, bool *allocating)
 {
@@ -107,7 +107,7 @@ done:
     return st;
 }
 
-/* Operators that are checked whatever their shape. */
+/* Operators that are checked once, for all shapes. */
 static bool has_test_only(const char *op)
 {
     static const char *const all[] = {"cross", "blend", "downsample", "condition"};
@@ -226,7 +226,7 @@ status checker_serve(device *d, FILE *in, FILE *out)
     child c = {.face = {.check = all_right, .struck = avoided}, .d = d};
     char line[WORKER_LINE];
     text_copy(c.face.why, sizeof c.face.why, "nothing else is left");
-    /* what serves is what a line names */
+    /* stored lines decide the implementation */
     for (size_t i = 0; i < sizeof forced / sizeof *forced; i++) unsetenv(forced[i]);
     memcpy(c.claimed, d->feature, sizeof c.claimed);
     memset(d->feature, 0, sizeof d->feature);
@@ -236,7 +236,8 @@ status checker_serve(device *d, FILE *in, FILE *out)
     while (!device_is_lost(d) && fgets(line, sizeof line, in)) {
         line[strcspn(line, "\n")] = 0;
         obey(&c, line, out);
-        if (!device_is_lost(d)) program_store_all(d); /* its parent need not build them again */
+        if (!device_is_lost(d))
+            program_store_all(d); /* so that the parent does not build them again */
     }
     for (int i = 0; i < c.n_avoided; i++) free(c.avoided[i]);
     return OK;

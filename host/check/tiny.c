@@ -11,17 +11,17 @@
 #include "model/vae.h"
 #include "sample/pipeline.h"
 
-/* As scripts/oracle_tiny.py draws it. */
+/* The settings of scripts/oracle_tiny.py. */
 enum { LABEL = 1, SEED = 7, CHANNELS = 4, SIDE = 8, PICTURE = 16 };
 enum { N_LATENTS = CHANNELS * SIDE * SIDE, N_PICTURE = 3 * PICTURE * PICTURE };
 enum { N_EXPECTED = N_LATENTS + N_PICTURE };
 
-/* Relative L2 that is granted, by precision. Guidance makes an error of the forward pass about ten
- * times as large: fp32 was measured at 6e-6, so it has ten times that; the others as much more as
- * their forward passes are off (tests: auto 7e-6, bf16 5e-3, fp16 5e-4). */
+/* Largest relative L2 error, by precision. Guidance multiplies the error of a forward pass by about
+ * ten. fp32 was measured at 6e-6 and may have ten times that. The others may have more, in
+ * proportion to the errors of their forward passes (auto 7e-6, bf16 5e-3, fp16 5e-4). */
 static const double granted[N_PRECISIONS] = {5e-4, 6e-5, 2e-1, 3e-2};
 
-/* The picture [H*W][3] of the device as [3][H*W]. */
+/* Transposes the picture [H*W][3] of the device to [3][H*W]. */
 static status decode(device *d, model *m, buf latents, float *out)
 {
     vae v = {0};

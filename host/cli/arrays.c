@@ -23,13 +23,13 @@ static status check_shape(const npy *a, const char *path, const void *context)
     return fail(ERR_FORMAT, "%s: has shape %s, expected %s", path, found, expected);
 }
 
-/* Reads an array that must have this shape. */
+/* Reads an array and checks its shape. */
 static status read_array(npy *a, const char *path, int n_dims, const size_t *dims)
 {
     return npy_read_judged(a, path, check_shape, &(expected_shape){n_dims, dims});
 }
 
-/* steps, n, C, h, w: the shape of all steps' noise; behind its first that of the latents. */
+/* dims = steps, n, C, h, w: the shape of the noise of all steps; dims + 1: that of the latents. */
 static void noise_shape(size_t dims[5], const model *m, int n, int steps)
 {
     dims[0] = (size_t)steps;

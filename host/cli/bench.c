@@ -1,4 +1,4 @@
-/* ditcl bench: how fast a model's passes and operators are, and how near the device's peaks. */
+/* ditcl bench: times of a model's passes and operators, and the fraction of the peak they reach. */
 #include <string.h>
 
 #include "base/text.h"
@@ -18,9 +18,9 @@ typedef struct {
     bool json, quiet, verbose;
 } bench_options;
 
-/* ---- what was asked for ---- */
+/* ---- options ---- */
 
-/* Only a page replaces a file. */
+/* An existing file is replaced only if it is a page. */
 static bool is_html(const char *path)
 {
     size_t n = strlen(path);
@@ -47,7 +47,7 @@ static void show(void *context, const char *what)
     progress_say(context, what);
 }
 
-/* Measures, with a line on a terminal. */
+/* Measures, with a progress line on a terminal. */
 static status measure_all(const bench_options *q, bench *b, device *d, model *m)
 {
     progress line;

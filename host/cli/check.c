@@ -1,5 +1,5 @@
-/* ditcl check: every kernel against its double-precision reference, on the user's own device; and
- * a report of it that can be sent. */
+/* ditcl check: compares every kernel with its double-precision reference on the user's device, and
+ * writes a report. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +21,7 @@ typedef struct {
 
 static const check_options defaults = {.seed = 1, .silence = 600, .model_seconds = 120};
 
-/* ---- one device, here ---- */
+/* ---- one device, in this process ---- */
 
 static status check_here(check_options *q)
 {
@@ -45,13 +45,13 @@ done:
 
 /* ---- devices in children ---- */
 
-/* A child's arguments, of which a worker takes 24. */
+/* The arguments of a child; a worker takes 24. */
 typedef struct {
     char seed[16], seconds[16], operators[256];
     const char *words[24];
 } child_words;
 
-/* out = "gemm,conv": those that are asked for, each once. */
+/* out = "gemm,conv": the requested operators, each once. */
 static void join_operators(char *out, size_t size, const text_list *names)
 {
     size_t used = 0;
@@ -83,7 +83,7 @@ static void child_arguments(child_words *a, const check_options *q, const device
     a->words[n] = NULL;
 }
 
-/* Checks one device and says how it did. *failed: it did not pass. */
+/* Checks one device and prints the result. *failed = whether a check failed. */
 static status check_in_child(report *r, const check_options *q, const device_info *info,
                              bool *failed)
 {
@@ -144,7 +144,7 @@ static status fail_devices(const check_options *q, int n_failed, int n, const de
     return ERR_DEVICE;
 }
 
-/* first and n: the devices that the options mean. */
+/* *first, *n = the range of devices that the options select. */
 static status choose_devices(const check_options *q, const device_list *list, int *first, int *n)
 {
     const char *selector = q->on.selector ? q->on.selector : getenv("DITCL_DEVICE");
@@ -253,7 +253,7 @@ status cli_check(int argc, char **argv)
     status st = OK;
     TRY(options_parse(&c, argc, argv, &helped));
     if (helped) goto done;
-    q.on.no_cache = true; /* the compiler's work is part of what is checked */
+    q.on.no_cache = true; /* the compiler is checked too */
     TRY(check_words(&q));
     if (q.verify) TRY(report_verify(q.verify));
     if (q.verify)
@@ -265,7 +265,7 @@ done:
     return st;
 }
 
-/* One device: what it is, then all the rest. */
+/* The child: reports one device, first what is known before it is open. */
 static status examine(FILE *to, const check_options *q)
 {
     const report_request request = {(const char *const *)q->operators.items,
@@ -312,7 +312,8 @@ status cli_report_worker(int argc, char **argv)
     replies = helped ? NULL : fdopen(WORKER_REPLIES, "w");
     if (!replies) TRY(fail(ERR_USAGE, "report-worker: only ditcl check starts it"));
     q.on.no_cache = true;
-    q.on.bare = q.on.unprobed = true; /* report_send_device does both */
+    q.on.bare = q.on.unprobed =
+        true; /* report_send_device probes features, and uses no stored configurations */
     st = examine(replies, &q);
     if (st != OK) report_send_failure(replies);
 done:

@@ -25,7 +25,7 @@ static bool is_true(json_t *object, const char *key)
     return json_is_true(json_object_get(object, key));
 }
 
-/* ---- values of all kinds ---- */
+/* ---- values ---- */
 
 static void write_value(FILE *out, json_t *value)
 {
@@ -43,7 +43,7 @@ static void write_value(FILE *out, json_t *value)
     }
 }
 
-/* A row for each member, which may be an object itself. */
+/* Writes a row for each member; a member may be an object itself. */
 static void write_members(FILE *out, const char *prefix, json_t *object)
 {
     void *at = json_object_iter(object);
@@ -190,7 +190,7 @@ static void write_features(FILE *out, json_t *features)
     fputs("</tbody></table></div></section>\n", out);
 }
 
-/* Operators of the models, and convolutions: what serves them. */
+/* The implementations that serve the models' operators and the convolutions. */
 static void write_choices(FILE *out, json_t *d)
 {
     json_t *models = json_object_get(d, "models"), *rows = json_object_get(d, "convolutions");

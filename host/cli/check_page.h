@@ -6,7 +6,7 @@
 
 #include "report/report.h"
 
-/* Writes the sealed report as one page that needs no other file. */
+/* Writes the sealed report as a self-contained page. */
 void check_page(const report *r, FILE *out);
 
 #endif

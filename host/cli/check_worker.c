@@ -1,4 +1,4 @@
-/* A child that runs what was never used on a device (check/checker.h). */
+/* The child process of first-use checks (check/checker.h). */
 #include <stdio.h>
 
 #include "base/worker.h"

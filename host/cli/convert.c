@@ -1,4 +1,4 @@
-/* ditcl convert: a model in another layout. */
+/* ditcl convert: writes a model in another layout. */
 #include <string.h>
 
 #include "base/text.h"
@@ -14,7 +14,7 @@ static bool ends_with(const char *path, const char *suffix)
     return n > m && text_equal_nocase(path + n - m, suffix);
 }
 
-/* *file: one file, not a folder. */
+/* *file = whether OUT is a file, not a folder. */
 static status check_out(const char *out, bool *file, bool quiet)
 {
     static const char *const others[] = {".pt", ".pth", ".bin", ".ckpt", ".json", ".png"};
@@ -23,7 +23,7 @@ static status check_out(const char *out, bool *file, bool quiet)
         if (ends_with(out, others[i]))
             return fail(ERR_USAGE, "%s: only .safetensors files and folders are written", out);
     if (*file) return output_check_one(out, quiet);
-    folder_out folder = {0}; /* found before any work, as a file is */
+    folder_out folder = {0}; /* checked before any work, like a file */
     status st = folder_out_open(&folder, out);
     folder_out_discard(&folder);
     return st;

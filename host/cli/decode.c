@@ -1,4 +1,4 @@
-/* ditcl decode: latents -> pictures, or the decoder's raw output. */
+/* ditcl decode: latents -> pictures, or the output of the decoder before rounding. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +15,7 @@
 typedef struct {
     const char *model, *vae, *latents, *out;
     device_choice on;
-    int compat; /* -1: not given */
+    int compat; /* -1: not on the command line */
     bool quiet, verbose;
 } decode_request;
 
@@ -73,7 +73,7 @@ done:
     return st;
 }
 
-/* The VAE on the device, and the latents beside it. */
+/* Loads the VAE and the latents to the device. */
 static status prepare(decoding *x, device *d, model *m)
 {
     const npy *a = &x->latents;

@@ -1,4 +1,4 @@
-/* ditcl devices: what there is to compute on. */
+/* ditcl devices: lists the OpenCL devices. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,7 +40,7 @@ static void print_line(const char *line)
     fprintf(stderr, "ditcl: %s\n", TEXT_SHOWN(line));
 }
 
-/* No silent fallback: what was asked for by name must be there, for products at least. */
+/* A precision that the user names is an error if no GEMM has it: there is no silent fallback. */
 static status check_precision(const device *d)
 {
     static const precision others[] = {PRECISION_BF16, PRECISION_FP16};
@@ -76,7 +76,7 @@ static checker_level level_of(const device_choice *choice)
                                                : CHECK_FEATURES;
 }
 
-/* 0: the device's own; negative: none. */
+/* *ms = the limit in milliseconds; 0: the default of the device; negative: no limit. */
 static status launch_limit(int *ms, const char *given)
 {
     enum { MOST = 600000 };
@@ -128,7 +128,7 @@ status cli_open_device(device *d, const device_choice *choice, bool quiet)
     else
         TRY(fit_device(d, choice->measured, quiet ? NULL : print_line));
     environment_warn(d);
-    memset(&d->ran, 0, sizeof d->ran); /* what was only tried does not count */
+    memset(&d->ran, 0, sizeof d->ran); /* measurements and checks do not count as the run */
 done:
     device_list_free(&list);
     return st;
@@ -163,7 +163,7 @@ static status print_json(const device_list *list)
     return st;
 }
 
-/* Work-groups and local memory, and what the files of cl/devices know of the device. */
+/* Prints the limits of work-groups and local memory, and what cl/devices says of the device. */
 static void print_more(const device_info *d)
 {
     printf("    work-groups of %zu, local memory: %s", d->max_work_group, local_names[d->local]);
@@ -229,7 +229,7 @@ status cli_devices(int argc, char **argv)
         cli_warn("platform without a device: %s%s%s", list.empty[i].name,
                  *list.empty[i].advice ? ": " : "", list.empty[i].advice);
     int any;
-    if (!list.n) TRY(device_choose(&any, &list, NULL)); /* says what to install */
+    if (!list.n) TRY(device_choose(&any, &list, NULL)); /* the error says what to install */
     if (!json) print_table(&list, verbose);
 done:
     device_list_free(&list);

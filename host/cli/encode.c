@@ -1,4 +1,4 @@
-/* ditcl encode: a picture -> latents, and how well they keep it. */
+/* ditcl encode: a picture -> latents, and the error of the decoded latents. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -29,7 +29,7 @@ static const char details[] =
     "  ditcl encode cat.png cat.npy --vae emoji\n"
     "  ditcl decode emoji --latents cat.npy --out again.png\n";
 
-/* The picture, of sizes that the VAE halves without a rest. */
+/* Reads the picture, whose sides must be multiples of the VAE's scale. */
 static status read_picture(png *p, const encode_request *q, int scale)
 {
     int stored_width, stored_height;
@@ -54,7 +54,7 @@ static size_t area_of(const png *p, const vae_config *c)
     return (size_t)p->width / scale * ((size_t)p->height / scale);
 }
 
-/* What the decoder makes of the latents, against the picture. */
+/* *psnr = the peak signal-to-noise ratio of the decoded latents to the picture. */
 static status compare(double *psnr, device *d, model *m, const png *p, const float *latents)
 {
     int scale = vae_scale(&m->vae), height = p->height / scale, width = p->width / scale;
@@ -84,7 +84,7 @@ done:
     return st;
 }
 
-/* latents = those of the picture; *psnr, unless quiet, what they keep of it. */
+/* latents = those of the picture. *psnr, unless quiet: of the decoded latents. */
 static status encode_on(double *psnr, const encode_request *q, device *d, model *m, const png *p,
                         float *latents)
 {
@@ -124,7 +124,7 @@ done:
     return st;
 }
 
-/* What was asked for goes together, and the output is none that is to be kept. */
+/* Checks that options do not exclude each other and that the output may be replaced. */
 static status check(encode_request *q)
 {
     status st = rng_source_parse(&q->source, q->rng);

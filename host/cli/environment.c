@@ -11,7 +11,8 @@
 #include "ops/tuning.h"
 
 /* DITCL_DEVICE is checked by device_choose(), DITCL_FEATURES by features_detect(), DITCL_MODELS by
- * model_open(). Exactly one of values, op, most and folder says what a variable may be. */
+ * model_open(). Exactly one of values, op, most and folder defines the values of a
+ * variable. */
 typedef struct {
     const char *name;
     const char *const *values; /* one of these; ends with a null */
@@ -38,7 +39,7 @@ static const variable variables[] = {
 };
 enum { N_VARIABLES = sizeof variables / sizeof *variables };
 
-/* What a variable is set to; null where it is not, or empty. */
+/* The value of a variable; null: it is not set, or empty. */
 static const char *value_of(const variable *v)
 {
     const char *value = getenv(v->name);
@@ -52,7 +53,7 @@ static const tuned_operator *operator_of(const variable *v)
     return o;
 }
 
-/* A word out of a list, which ends with a null. */
+/* Checks that a word is in a list that ends with a null. */
 static status check_word(const char *name, const char *value, const char *const *words)
 {
     text all = {0};
@@ -99,7 +100,7 @@ status environment_check(void)
     return st;
 }
 
-/* Whether the implementation of this name serves shapes of a usual size. */
+/* Whether this implementation can serve typical shapes on the device. */
 static bool serves(const device *d, const variable *v, const char *name)
 {
     static const int attention_shape_of_xl[TUNING_SIZES] = {2, 256, 16, 72};

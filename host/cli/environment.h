@@ -1,5 +1,5 @@
-/* A table of the environment variables that ditcl reads and the values each may have. They are read
- * elsewhere and checked here, before a device is opened. docs/design.md explains them. */
+/* A table of the environment variables of ditcl and their values. This file checks them before a
+ * device is opened; other files read them. docs/design.md explains them. */
 #ifndef DITCL_CLI_ENVIRONMENT_H
 #define DITCL_CLI_ENVIRONMENT_H
 

@@ -1,4 +1,4 @@
-/* ditcl info: what a model is, and what it costs. */
+/* ditcl info: configuration, parameters, operations and memory of a model. */
 #include <stdio.h>
 #include <string.h>
 
@@ -10,7 +10,7 @@
 
 enum { STEPS = 50 };
 
-/* null where there is none */
+/* may be null */
 static void put_vae(json_build *b, json_t *to, const model *m)
 {
     const vae_config *v = &m->vae;
@@ -38,7 +38,7 @@ static void put_classes(json_build *b, json_t *to, const class_names *classes)
     }
 }
 
-/* Which weights were taken, and the keys of those that were not. */
+/* Prints which weights are used, and the keys of the others. */
 static void put_weights(json_build *b, json_t *to, const model *m)
 {
     const state_taken *t = &m->dit_weights.taken;
@@ -92,7 +92,7 @@ static status print_json(const model *m, double memory)
     return st;
 }
 
-/* Whether its values are supported; else the reason is the failure. */
+/* Whether this configuration is supported; otherwise the stored failure has the reason. */
 static bool sampler_reads(const model *m, sampler_kind sampler)
 {
     schedule_config settled;
@@ -101,7 +101,7 @@ static bool sampler_reads(const model *m, sampler_kind sampler)
     return good;
 }
 
-/* The classes, and why there is a null class or none. */
+/* Prints the classes, and why there is a null class or none. */
 static void print_classes(const model *m)
 {
     const dit_config *c = &m->dit;
@@ -115,7 +115,7 @@ static void print_classes(const model *m)
         printf("no null class, so no guidance (as %s says)\n", labels_sources[m->labels_by]);
 }
 
-/* What sample takes unless told otherwise, and what a SiT predicts along which path. */
+/* Prints the defaults of sample, and the path and prediction of a SiT. */
 static void print_sampler(const model *m)
 {
     const schedule_config *c = &m->schedule;

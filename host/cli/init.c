@@ -1,4 +1,4 @@
-/* ditcl init: a network with fresh weights, as training begins with. */
+/* ditcl init: writes a network with fresh weights for training. */
 #include <string.h>
 
 #include "base/text.h"
@@ -10,7 +10,7 @@
 
 typedef struct {
     const char *out, *arch;
-    int image_size, n_classes, type; /* image_size, type: indices of their choices */
+    int image_size, n_classes, type; /* image_size, type: indices of the choices */
     uint64_t seed;
     bool quiet;
 } init_options;

@@ -1,4 +1,4 @@
-/* ditcl kernels: the programs that would be built for a device, written down for its compiler. */
+/* ditcl kernels: writes the programs that a run would build for a device, for its compiler. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,8 +15,8 @@
 #include "ops/tuning.h"
 #include "sample/pipeline.h"
 
-/* Paper's networks whose shapes stand for all: the largest, in both sizes of pictures, two whose
- * sides are odd multiples, and the designs that have operators of their own. */
+/* Networks of the paper that cover all shapes: the largest at both picture sizes, two whose sizes
+ * are odd multiples, and the designs with operators of their own. */
 static const struct {
     const char *name;
     int image_size;
@@ -31,8 +31,8 @@ static const struct {
 };
 enum { N_PAPERS = sizeof papers / sizeof *papers };
 
-/* Which programs: those that the device begins with; those of every implementation with each set
- * of values that is known to be good, too; those of each value's extremes, too. */
+/* The configurations to write. DEFAULT: those of an untuned device. KNOWN: also all shipped ones of
+ * every implementation. ALL: also the extremes of each tunable. */
 typedef enum { SETS_DEFAULT, SETS_KNOWN, SETS_ALL } wanted_sets;
 static const char *const set_names[] = {"default", "known", "all", NULL};
 static const char *const precisions[] = {"fp32", "bf16", "fp16", NULL};
@@ -43,16 +43,16 @@ typedef struct {
     const char *out;
     int local_kilobytes, work_group, units, subgroup_size;
     int sets, precision; /* precision: -1, or an index */
-    const tuning *t;     /* null, or what serves its operator, with the values */
+    const tuning *t;     /* null, or the implementation of its operator, with the values */
     const int *values;
     device_info limits;
     bool feature[N_FEATURES];
     pretended all;
 } writing;
 
-/* ---- what is asked of the device ---- */
+/* ---- the calls of a run ---- */
 
-/* One forward pass with guidance, the modulation before it, the update behind it. */
+/* The modulation, a forward pass with guidance, and the update. */
 static status queue_network(device *d, model *m)
 {
     static const int label = 0;
@@ -89,7 +89,7 @@ done:
     return st;
 }
 
-/* What a run that begins with a picture and a mask needs beside the network. */
+/* The further operators of a run with an initial picture and a mask. */
 static status queue_encoder(device *d, model *m)
 {
     int size = m->dit.latent_size, scale = vae_scale(&m->vae);
@@ -126,7 +126,9 @@ static status open_device(writing *w, device *d, int precision_index)
         d->subgroups.size = w->subgroup_size;
         d->subgroups.required = true;
     }
-    if (w->t) d->info.compute_units = MANY_UNITS; /* sets for few rows serve the usual ones, too */
+    if (w->t)
+        d->info.compute_units =
+            MANY_UNITS; /* so that configurations for few rows fit typical shapes too */
     w->all.precision = precisions[precision_index];
     w->all.serving = w->t;
     if (st == OK && w->t) st = tuning_set(d, w->t, NULL, w->values);
@@ -153,12 +155,12 @@ static status queue_named(writing *w, int precision_index, const char *name)
     return st;
 }
 
-/* The largest paper's network and the decoder: most of the shapes there are. */
+/* The largest network of the paper and the decoder have most of the shapes. */
 static status queue_largest(writing *w, int precision_index)
 {
     model m = {0};
     status st = paper_model(&m, papers[0].name, papers[0].image_size);
-    m.dit.depth = 1; /* all blocks are alike */
+    m.dit.depth = 1; /* all blocks have the same shapes */
     if (st == OK) st = queue_model(w, precision_index, &m, true);
     model_close(&m);
     return st;
@@ -180,7 +182,7 @@ done:
     return st;
 }
 
-/* ---- the sets ---- */
+/* ---- configurations ---- */
 
 static status queue_known(writing *w, int precision_index)
 {
@@ -193,7 +195,8 @@ static status queue_known(writing *w, int precision_index)
     return st;
 }
 
-/* Each value's least and greatest choice, the others as in the first known set. */
+/* The smallest and the largest choice of each tunable; the others as in the first shipped
+ * configuration. */
 static status queue_extremes(writing *w, int precision_index)
 {
     status st = OK;
@@ -213,14 +216,14 @@ static status queue_extremes(writing *w, int precision_index)
     return st;
 }
 
-/* Shapes that every implementation for this class takes. */
+/* Shapes that every implementation of this kernel family accepts. */
 static const struct {
     const char *op;
     int shape[TUNING_SIZES];
 } usual[] = {
     {"gemm", {512, 3456, 1152}}, {"attention", {2, 256, 16, 72}}, {"conv", {4096, 512, 512, 1}}};
 
-/* kinds = what can serve the operator on this device; returns how many. */
+/* kinds = the implementations of the operator on this device; returns their number. */
 static int find_kinds(const device *d, const tuned_operator *o, const tuning *kinds[TUNING_KINDS])
 {
     for (size_t i = 0; i < sizeof usual / sizeof *usual; i++)
@@ -298,7 +301,7 @@ static void set_limits(writing *w)
     snprintf(l->name, sizeof l->name, "an offline device");
 }
 
-/* The tuning whose kernels are in the file; null where there are none. */
+/* The implementation whose kernels are in the file, or null. */
 static const tuning *tuning_of(const char *file)
 {
     const tuning *kinds[TUNING_KINDS];
@@ -308,7 +311,7 @@ static const tuning *tuning_of(const char *file)
     return NULL;
 }
 
-/* " -DMT=64 -DNT=64": of the options, those of tunables. */
+/* " -DMT=64 -DNT=64": the options that are tunables. */
 static void write_values(FILE *to, const pretended_kernel *k)
 {
     const tuning *t = tuning_of(k->file);
@@ -320,7 +323,7 @@ static void write_values(FILE *to, const pretended_kernel *k)
     }
 }
 
-/* index.tsv: a line for each kernel, after one that names the columns. */
+/* Writes index.tsv: a line of column names, then a line for each kernel. */
 static status write_index(const writing *w, const char *path)
 {
     file_out out = {0};

@@ -1,4 +1,4 @@
-/* Where pictures go. See output.h. */
+/* Output of pictures. See output.h. */
 #include "cli/output.h"
 
 #include <assert.h>
@@ -18,7 +18,7 @@
 
 enum { PATH_BYTES = 4096 };
 
-/* A % of a file's name, in what printf knows of it: %% is one %, %d and %0Nd are the number. */
+/* A % in a file name: %% is one %, %d and %0Nd are the number, as in printf. */
 typedef struct {
     size_t length;
     int digits; /* 0: %% */
@@ -32,8 +32,8 @@ static bool parse_percent(percent *p, const char *at)
     return at[1] == '%' || at[wide ? 3 : 1] == 'd';
 }
 
-/* *numbers = how many numbers path has; false when anything else is behind a %. The folder's name
- * is taken as it is. */
+/* *numbers = how many numbers path has. false: another character follows a %. Names of folders are
+ * not parsed. */
 static bool count_numbers(int *numbers, const char *path)
 {
     percent p;
@@ -74,7 +74,7 @@ static status picture_path(const output *o, char *out, int i)
     return put_number(out, o->path, i);
 }
 
-/* Only a name that says it is a picture may replace a file; one without an extension may be new. */
+/* A file is replaced only if its name ends in .png. A new file may have no extension. */
 static status check_format(const char *path)
 {
     const char *dot = strrchr(file_last_part(path), '.');
@@ -83,7 +83,7 @@ static status check_format(const char *path)
                 path);
 }
 
-/* Only a name that says it is an array may replace a file. */
+/* A file is replaced only if its name ends in .npy. */
 static status check_array(const char *path)
 {
     size_t n = strlen(path);
@@ -92,7 +92,7 @@ static status check_array(const char *path)
     return fail(ERR_USAGE, "%s: exists already; an array replaces only .npy files", path);
 }
 
-/* "--out p-3.png": one of the names. */
+/* Formats one of the names: "--out p-3.png". */
 static void name_output(char *out, size_t size, const output *o, size_t i)
 {
     size_t pictures = o->names.n - (size_t)o->extras;
@@ -154,7 +154,7 @@ status output_add_array(output *o, const char *asked_by, const char *path)
     return st;
 }
 
-/* The pictures of one class stay together in a row, where a row can hold them. */
+/* The pictures of a class stay in one row if a row has room for them. */
 static int columns(const output *o)
 {
     int near = grid_columns(o->n);
@@ -163,10 +163,10 @@ static int columns(const output *o)
     return (units ? units : 1) * o->unit;
 }
 
-/* A sheet must be one that a PNG writer takes; that is known before any work. */
+/* Checks, before any work, that the PNG writer accepts the size of the sheet. */
 static status make_sheet(output *o)
 {
-    enum { LARGEST = 1 << 29 }; /* bytes of one picture that png_write takes */
+    enum { LARGEST = 1 << 29 }; /* bytes; the limit of png_write */
     double across = columns(o), down = ceil(o->n / across);
     double bytes = (across * (o->width + 2) + 2) * (down * (o->height + 2) + 2) * 3;
     if (o->kind != OUTPUT_SHEET) return OK;
@@ -215,7 +215,7 @@ static status write_one(output *o, const char *path, const unsigned char *rgb, i
     return st == OK ? file_out_finish(file) : st;
 }
 
-/* The next picture, [height][width][3]. */
+/* Adds the next picture, [height][width][3]. */
 static status output_add(output *o, const unsigned char *rgb)
 {
     char path[PATH_BYTES];
@@ -235,7 +235,7 @@ status output_open_arrays(output *o)
     return memory_alloc(&o->files, OUTPUT_EXTRAS, sizeof *o->files);
 }
 
-/* What a mask keeps is kept to the bit, whatever the VAE makes of it. */
+/* Copies the pixels that the mask keeps, since the VAE would change them slightly. */
 static void keep_known(const output *o, unsigned char *rgb)
 {
     size_t pixels = (size_t)o->width * (size_t)o->height;

@@ -1,4 +1,4 @@
-/* Pages in one file. See page.h. */
+/* Self-contained pages. See page.h. */
 #include "cli/page.h"
 
 #include "base/text.h"

@@ -11,9 +11,10 @@ typedef struct {
 } progress;
 
 void progress_start(progress *p, const char *what, bool quiet);
-/* done of total; draws at most ten times a second, and the last one. Fits run_request.progress. */
+/* Draws the bar for done of total, at most ten times a second, and always at the end. Has the type
+ * of run_request.progress. */
 void progress_update(void *p, int done, int total);
-/* Shows a line instead of a bar. */
+/* Prints a line instead of the bar. */
 void progress_say(progress *p, const char *line);
 /* Clears the bar. */
 void progress_end(progress *p);

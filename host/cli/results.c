@@ -47,7 +47,7 @@ static void print_row(const results *r, const bench_row *row)
            100 * bench_fraction(r->b, row), share);
 }
 
-/* Sums of a part's operators of one name, the longest first. */
+/* The total times of operators of the same name in a part, longest first. */
 static void print_profile(const results *r, const bench_row *whole)
 {
     enum { MOST = 32 };
@@ -68,7 +68,7 @@ static void print_profile(const results *r, const bench_row *whole)
         kinds[k].seconds += row->calls * row->t.median;
         sum += row->calls * row->t.median;
     }
-    if (n == 0 || sum < 0.5 * whole->t.median) return; /* only some were measured */
+    if (n == 0 || sum < 0.5 * whole->t.median) return; /* only some operators were measured */
     printf("\n%s, %.3f ms; its operators one by one take %.1f %% of that:\n", whole->name,
            whole->t.median * 1e3, 100 * sum / whole->t.median);
     for (int shown = 0; shown < n; shown++) {

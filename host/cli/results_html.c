@@ -1,5 +1,5 @@
 /* The page of ditcl bench: a roofline plot (Williams, Waterman & Patterson 2009) and the table, in
- * one file that needs no other. Everything from outside is escaped. */
+ * a self-contained file. Text from outside is escaped. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -24,14 +24,14 @@ static const char script[] =
 enum { WIDTH = 1040, HEIGHT = 560, LEFT = 72, RIGHT = 20, TOP = 18, BOTTOM = 56 };
 enum { MOST_LABELS = 256 };
 
-/* Ranges of both axes, as decimal logarithms. */
+/* The ranges of both axes, as decimal logarithms. */
 typedef struct {
     FILE *out;
     const results *r;
     double x0, x1, y0, y1;
     struct {
         double left, top, right, bottom;
-    } taken[MOST_LABELS]; /* by labels */
+    } taken[MOST_LABELS]; /* the places of labels */
     int n_taken;
 } plot;
 
@@ -119,7 +119,7 @@ static void take(plot *p, double left, double top, double right, double bottom)
     p->taken[p->n_taken].top = top, p->taken[p->n_taken++].bottom = bottom;
 }
 
-/* A flat roof from where the slope of the memory meets it. */
+/* A flat roof. It begins where the slope of the memory reaches it. */
 static void draw_roof(plot *p, const char *name, double gflops)
 {
     double ridge = gflops / p->r->b->peak.copy_gbs;
@@ -176,7 +176,8 @@ static void draw_point(const plot *p, const bench_row *row)
     fprintf(p->out, "\"/>\n");
 }
 
-/* Beside its point where nothing else is; the pointer tells the rest. */
+/* Puts a label beside its point if the place is free. Other points show their name under the
+ * pointer. */
 static void draw_label(plot *p, const bench_row *row)
 {
     enum { LINE = 15 };
@@ -197,7 +198,7 @@ static void draw_label(plot *p, const bench_row *row)
     }
 }
 
-/* The name's first row in the plot, or one that takes longer. */
+/* Whether this row takes longest of the rows with its name; of equal rows, the first. */
 static bool stands_for_its_name(const bench *b, int i)
 {
     const bench_row *row = &b->rows[i];
@@ -221,7 +222,7 @@ static void write_plot(FILE *out, const results *r)
     draw_slope(&p);
     draw_roof(&p, "fp32", b->peak.fp32_gflops);
     if (b->peak.gflops_16bit > 0) draw_roof(&p, "16-bit", b->peak.gflops_16bit);
-    for (int whole = 0; whole < 2; whole++) /* passes above their operators */
+    for (int whole = 0; whole < 2; whole++) /* passes are drawn over their operators */
         for (int i = 0; i < b->n; i++) {
             const bench_row *row = &b->rows[i];
             if (row->whole != (whole == 1) || !plotted(row)) continue;
@@ -328,5 +329,5 @@ status results_html(const results *r, FILE *out)
             "really done.</p></section>\n</main><div id=tip></div>\n<script>%s</script>"
             "</body></html>\n",
             script);
-    return OK; /* file_out_finish notices what could not be written */
+    return OK; /* file_out_finish reports write errors */
 }

@@ -1,4 +1,4 @@
-/* ditcl tune: the fastest kernels for a device and a model's shapes, measured and kept. */
+/* ditcl tune: finds and stores the fastest kernels for a device at the shapes of a model. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,9 +24,9 @@ typedef struct {
     double seconds; /* of the budget */
 } tune_options;
 
-/* ---- what was asked for ---- */
+/* ---- options ---- */
 
-/* "90", "90s", "2m", "1.5h"; "full": until nothing better is likely */
+/* "90", "90s", "2m", "1.5h"; "full": until a better configuration is unlikely */
 static status parse_budget(tune_options *q)
 {
     char number[32];
@@ -52,7 +52,7 @@ static bool with_store(const tune_options *q)
     return q->show || q->forget || q->export || q->import;
 }
 
-/* Only a name that says it is a device file may replace one; a new one may have no ending. */
+/* A file is replaced only if its name ends in .conf. A new file may have no extension. */
 static status check_export(const char *path, bool quiet)
 {
     const char *dot = strrchr(file_last_part(path), '.');
@@ -89,7 +89,7 @@ typedef struct {
     char index[16], heads[16], buckets[16];
 } child_words;
 
-/* What a child is called with, to do the same on the same device. */
+/* The arguments of a child, for the same device and settings. */
 static void make_words(child_words *w, const tune_options *q, const device *d, const char *mode,
                        bool with_model)
 {
@@ -155,7 +155,8 @@ status cli_tune_worker(int argc, char **argv)
     if (!replies) TRY(fail(ERR_USAGE, "tune-worker: only ditcl tune starts it"));
     q.on.bare = mode != MODE_TUNED;
     q.on.remembered = mode != MODE_CANDIDATES;
-    q.on.no_cache = q.on.profiled = mode == MODE_CANDIDATES; /* most are not needed again */
+    q.on.no_cache = q.on.profiled =
+        mode == MODE_CANDIDATES; /* most candidates are not needed again */
     TRY(cli_open_device(&d, &q.on, true));
     if (mode == MODE_CANDIDATES) {
         TRY(bench_worker_serve(&d, stdin, replies));
@@ -180,7 +181,7 @@ static void name_of(char *out, size_t size, const search_row *r)
     snprintf(out, size, "%s %s", r->op, sizes);
 }
 
-/* "[####....] 31 of 120 s", or "31 s" where it takes as long as it takes */
+/* "[####....] 31 of 120 s", or "31 s" with --budget full */
 static void show_spent(char *out, size_t size, const search *s)
 {
     enum { CELLS = 20 };
@@ -243,7 +244,7 @@ static void print_table(const search *s, const peaks *p)
     }
 }
 
-/* How much of what there is was tried. */
+/* Prints how many candidates of each shape bucket were tried. */
 static void print_buckets(const search *s)
 {
     printf("\n%-22s %6s %6s %6s %9s\n", "shapes", "number", "trials", "right", "of");
@@ -255,10 +256,10 @@ static void print_buckets(const search *s)
     printf("right: different candidates with right results; of: candidates that fit the heaviest "
            "of the shapes\n%s\n",
            s->complete ? "nothing better is likely: the search is complete"
-                       : "the search ended with its budget; it goes on from here when repeated");
+                       : "the budget is spent; repeat the command to continue the search");
 }
 
-/* The whole forward pass, in two children that take turns. */
+/* Measures whole forward passes, in two children in turns. */
 static void print_gain(const tune_options *q, const device *d, const search *s)
 {
     child_words untuned, tuned;
@@ -294,7 +295,7 @@ static status search_on(const tune_options *q, device *d, model *m)
     TRY(peak_raise(d, &p));
     TRY(search_run(&s));
     progress_say(&line, "the device's peak");
-    TRY(peak_raise(d, &p)); /* it may have been slower at first, or be now */
+    TRY(peak_raise(d, &p)); /* the clock frequency may have changed */
     progress_end(&line);
     print_table(&s, &p);
     print_buckets(&s);

@@ -1,4 +1,4 @@
-/* The options that say what a single file is. */
+/* Options for the type of a single file, and notes about models. */
 #include <stdio.h>
 #include <string.h>
 

@@ -35,13 +35,13 @@ static status write_row(safetensors_writer *w, float *piece, const row_source *s
     for (int i = 0; i < source->n; i++) {
         status st = write_tensor(w, piece, source, source->from[i]);
         if (st != OK) return st;
-        /* a part's neighbours are read next, and again from the file */
+        /* the next part reads the neighbours from the file */
         weights_forget(source->w, source->from[i]);
     }
     return OK;
 }
 
-/* Writes to what is open and finishes; the caller commits w->out, or discards w. */
+/* Writes the open file and finishes it. The caller commits w->out or discards w. */
 static status write_weights(safetensors_writer *w, const convert_rows *r, const tensor_note *notes,
                             size_t n_notes)
 {
@@ -58,7 +58,7 @@ done:
 
 /* ---- configurations ---- */
 
-/* Begins with the configuration that was read, where there is one. */
+/* Starts from the configuration of the input, if it has one. */
 static json_t *begin(json_build *b, const model *m, model_text which)
 {
     if (!m->texts[which]) return json_build_begin(b);
@@ -106,7 +106,7 @@ static void put_flow(json_build *b, json_t *to, const schedule_config *c)
     json_put_text(b, to, "prediction", flow_prediction_names[predicts]);
 }
 
-/* As diffusers' own conversion of an original file has it. */
+/* The same values as in diffusers' own conversion of an original file. */
 static void put_ddim(json_build *b, json_t *to)
 {
     json_put_text(b, to, "_class_name", "DDIMScheduler");
@@ -121,7 +121,7 @@ static void put_ddim(json_build *b, json_t *to)
     json_put_text(b, to, "timestep_spacing", "leading");
 }
 
-/* The scheduler's configuration. In the original's arithmetic nobody has looked into it yet. */
+/* The configuration of the scheduler, which original arithmetic does not read before. */
 static status schedule_json(json_build *b, const model *m)
 {
     const char *given = m->schedule.flow ? NULL : m->texts[TEXT_SCHEDULE];
@@ -137,14 +137,14 @@ static status schedule_json(json_build *b, const model *m)
     }
     TRY(config_standard_json(&standard, given));
     TRY(json_build_read(b, standard, m->path, "the scheduler's configuration"));
-    /* the class of model_index.json is the one that counts */
+    /* the class name in model_index.json decides */
     if (m->texts[TEXT_INDEX])
         TRY(config_index_class(class_name, sizeof class_name, m->texts[TEXT_INDEX], m->path,
                                "scheduler"));
     if (*class_name) json_put_text(b, b->root, "_class_name", class_name);
     if (!json_is_string(json_object_get(b->root, "_class_name")))
         TRY(fail(ERR_FORMAT, "%s: the scheduler's configuration: _class_name is missing", m->path));
-    /* null stands for minus infinity, its default, which JSON cannot say */
+    /* the default is minus infinity, which JSON writes as null */
     if (json_is_null(json_object_get(b->root, "lambda_min_clipped")))
         json_object_del(b->root, "lambda_min_clipped");
 done:
@@ -152,7 +152,7 @@ done:
     return st;
 }
 
-/* The double that its decimal digits say: 0.18215, not the nearest float's. */
+/* The double with the shortest decimal digits of the float: 0.18215. */
 static double in_digits(float value)
 {
     char digits[32];
@@ -191,7 +191,7 @@ static void vae_json(json_build *b, const model *m)
     if (!m->texts[TEXT_VAE]) put_vae(b, root, m);
 }
 
-/* Which library's class reads a part; null: there is no such part. */
+/* The library and class that read a part; null: the model does not have it. */
 static void put_part(json_build *b, json_t *to, const char *part, const char *class_name)
 {
     json_t *pair = json_put_array(b, to, part);

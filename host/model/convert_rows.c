@@ -1,4 +1,4 @@
-/* Tensors of one naming as those of another. See convert_rows.h. */
+/* Converts tensors from one naming to another. See convert_rows.h. */
 #include "model/convert_rows.h"
 
 #include <assert.h>
@@ -54,7 +54,7 @@ typedef struct {
 
 static const layer qkv[ROW_PARTS] = {LAYER_Q, LAYER_K, LAYER_V};
 
-/* A third of the rows of the one matrix or bias that the original has. */
+/* A third of the rows of the original's matrix or bias. */
 static status split_row(const renaming *x, int part, int block, const char *suffix)
 {
     char name[NAME_BYTES], from[NAME_BYTES];
@@ -82,7 +82,7 @@ static status join_rows(const renaming *x, int block, const char *suffix)
     name_layer(name, x->to, LAYER_QKV, block, suffix);
     tensor like = *source.from[0];
     like.dims[0] *= ROW_PARTS;
-    for (int i = 1; i < ROW_PARTS; i++) /* of several types: what loses nothing */
+    for (int i = 1; i < ROW_PARTS; i++) /* parts of several types: a type that loses nothing */
         if (source.from[i]->type != like.type) like.type = DTYPE_F32;
     source.count = source.from[0]->count;
     return add_row(x->r, name, &like, source);
@@ -128,8 +128,8 @@ static status check_one_embedder(const renaming *x, int depth)
     return OK;
 }
 
-/* The stored table where it is not the formula's, to a rounding of float32, which is what diffusers
- * will use. */
+/* Keeps the stored table only if it differs from the formula by more than a rounding of float32,
+ * since diffusers computes the formula. */
 static status keep_positions(const renaming *x, model *m)
 {
     size_t width = (size_t)m->dit.width;
@@ -201,7 +201,8 @@ status convert_dit_rows(convert_rows *r, model *m, naming spelling)
         return ERR_FORMAT;
     }
     if (m->spelling != spelling) return rename_all(&x, m);
-    for (size_t i = 0; st == OK && i < file->n_tensors; i++) /* dit_check knows them all */
+    for (size_t i = 0; st == OK && i < file->n_tensors;
+         i++) /* dit_check has accepted all tensors */
         st = copy_row(r, x.w, file->tensors[i].name, file->tensors[i].name);
     return st;
 }
@@ -224,7 +225,7 @@ status convert_vae_rows(convert_rows *r, const model *m)
              !begins(t->name, "quant_conv.") && !begins(t->name, "post_quant_conv.")))
             continue;
         st = copy_row(r, w, t->name, t->name);
-        /* a matrix now, and a 1x1 convolution in files of the other program */
+        /* a matrix in diffusers' files, a 1x1 convolution in original files */
         if (st == OK && strstr(t->name, ".attentions.0.to_") && t->n_dims == 4 && t->dims[2] == 1 &&
             t->dims[3] == 1)
             r->table[r->n - 1].n_dims = 2;

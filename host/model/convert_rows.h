@@ -1,4 +1,5 @@
-/* What convert writes: rows that say a tensor's new name and shape, and where its values are. */
+/* The rows that convert writes: the new name and shape of a tensor, and the source of its values.
+ */
 #ifndef DITCL_MODEL_CONVERT_ROWS_H
 #define DITCL_MODEL_CONVERT_ROWS_H
 
@@ -7,7 +8,7 @@
 
 enum { ROW_PARTS = 3 };
 
-/* A row's values: those of several tensors one after another, of a part of one, or given ones. */
+/* The values of a row: several tensors one after the other, a part of one, or an array. */
 typedef struct {
     const weights *w;
     const tensor *from[ROW_PARTS];
@@ -21,12 +22,12 @@ typedef struct {
     row_source *sources;
     size_t n, table_capacity, source_capacity;
     float *positions; /* the position embedding, computed */
-    dtype type;       /* of all; DTYPE_OTHER: each its own */
+    dtype type;       /* of all rows; DTYPE_OTHER: each keeps its type */
 } convert_rows;
 
-/* The transformer's tensors in a naming; dit_check must have passed. */
+/* The rows of the transformer in a naming. Call dit_check before. */
 status convert_dit_rows(convert_rows *r, model *m, naming spelling);
-/* The VAE's tensors, which have diffusers' names since they were opened. */
+/* The rows of the VAE. Its tensors got diffusers' names when it was opened. */
 status convert_vae_rows(convert_rows *r, const model *m);
 void convert_rows_free(convert_rows *r);
 

@@ -15,7 +15,7 @@ static size_t max_size(size_t a, size_t b)
     return a > b ? a : b;
 }
 
-/* The sizes that forward passes will have; returns how many. */
+/* The batch sizes of the forward passes; returns how many there are. */
 static int batches_of(const dit *t, int out[DIT_BATCHES])
 {
     out[0] = t->batch;
@@ -26,8 +26,7 @@ static int batches_of(const dit *t, int out[DIT_BATCHES])
     return DIT_BATCHES;
 }
 
-/* Sees to it that a layer's products are right on the device, and makes room for their scratch
- * memory. */
+/* Checks the GEMM of a layer on the device, and raises the scratch memory to what it needs. */
 static status plan_product(dit *t, size_t *scratch, const gemm_weight *w, layer which, int m)
 {
     size_t need;
@@ -37,8 +36,8 @@ static status plan_product(dit *t, size_t *scratch, const gemm_weight *w, layer 
     return st;
 }
 
-/* What does not depend on the batch: the conditioning of a chunk. Each layer may be served
- * differently, since fp16 may not hold its weights. */
+/* Prepares the conditioning of a chunk, which does not depend on the batch. Each layer may have its
+ * own implementation, since the weights of some layers are too large for fp16. */
 static status plan_conditioning(dit *t, size_t *scratch)
 {
     const design_facts *f = &designs[t->config.design];
@@ -68,7 +67,7 @@ static status plan_block(dit *t, size_t *scratch, const dit_block *b, int m)
                   {&b->mlp_1, LAYER_MLP_1},     {&b->mlp_2, LAYER_MLP_2}};
     status st = OK;
     for (size_t i = 0; st == OK && i < sizeof layers / sizeof *layers; i++)
-        if (layers[i].w->n) /* a layer of the design */
+        if (layers[i].w->n) /* the design has this layer */
             st = plan_product(t, scratch, layers[i].w, layers[i].which, m);
     return st;
 }
@@ -93,7 +92,7 @@ done:
     return st;
 }
 
-/* Of a chunk of rows. */
+/* Buffers for a chunk of rows. */
 static status allocate_conditioning(dit *t)
 {
     const design_facts *f = &designs[t->config.design];
@@ -125,7 +124,7 @@ static status allocate(dit *t)
     size_t tokens = (size_t)t->batch * (size_t)t->tokens;
     int batches[DIT_BATCHES], n_batches = batches_of(t, batches);
     status st = OK;
-    /* first, since the check needs memory of its own for a moment */
+    /* before the buffers, since the check needs memory for a moment */
     TRY(plan_products(t, &scratch));
     TRY(allocate_conditioning(t));
     TRY(buffer_create(t->d, &t->patches, tokens * (size_t)t->patch.k, "patches"));
@@ -164,7 +163,7 @@ dit_memory dit_plan(const dit_config *c)
                  (cross      ? 2 * d * d + 2 * d
                   : f->adaln ? f->parts * (d * d + d)
                              : 0),
-        /* x, y, normed, wide (4), keys, values, and the products' padded copies (about 9) */
+        /* x, y, normed, wide (4), keys, values, and padded copies for GEMM (about 9) */
         .per_item = 4 * tokens * (18 * d + patch_in + 2 * out),
         .per_row = 4 * (depth * row + 2 * d + 3 * d + FEATURES),
         .embedder = 4 * shared,
@@ -307,7 +306,7 @@ done:
     return st;
 }
 
-/* x = the embedded patches, behind the tokens of the context where there are any. */
+/* x = the embedded patches, after the tokens of the context if the design has them. */
 static status embed(dit *t, int batch, const modulation *context)
 {
     gemm_epilogue add_positions = {.residual = t->positions, .residual_rows = t->n_patches};
@@ -325,7 +324,7 @@ status dit_forward(dit *t, buf out, buf latents, int first, int pictures, int ba
     const dit_config *c = &t->config;
     const design_facts *f = &designs[c->design];
     int d = c->width;
-    /* without adaLN the norms are the same for all: a stride of 0 */
+    /* without adaLN all samples share the norms: the stride is 0 */
     modulation m = {.rows = rows,
                     .stride = f->adaln ? f->parts * d : 0,
                     .first_row = first_row,

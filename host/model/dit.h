@@ -11,7 +11,7 @@
 #include "model/linear.h"
 #include "ops/ops.h"
 
-/* Sizes of batch in one run: a whole one, the last one, and half of either. */
+/* Batch sizes in one run: a full batch, the last one, and half of each. */
 enum { DIT_BATCHES = 4 };
 
 /* Timestep MLP and label table. */
@@ -20,14 +20,14 @@ typedef struct {
     buf labels;
 } embedder;
 
-/* A label between two: its embedding is (1 - share) * that of `from` + share * that of `to`. */
+/* A label between two: (1 - share) * the embedding of `from` + share * the embedding of `to`. */
 typedef struct {
     int from, to;
     float share;
 } label_mix;
 
 typedef struct {
-    gemm_weight conditioner; /* only where it is kept */
+    gemm_weight conditioner; /* only if it is kept */
     gemm_weight qkv, projection, mlp_1, mlp_2;
     gemm_weight cross_q, cross_projection;
     buf modulation;  /* [rows][parts x D]; without adaLN one row */
@@ -39,12 +39,12 @@ typedef struct {
     model *m;
     dit_config config;
     int n_patches;
-    int tokens; /* of a batch item: the patches, and before them those of the context */
+    int tokens; /* of a sample of the batch: the tokens of the context, then the patches */
     gemm_weight patch, final_adaln, final;
-    gemm_weight conditioner; /* of one block after another, while modulation is computed */
+    gemm_weight conditioner; /* of each block in turn, while the modulation is computed */
     buf positions;           /* [T][D] */
     float frequencies[128];
-    embedder *embedders; /* one, or one for each block where the file's copies differ */
+    embedder *embedders; /* one, or one for each block if the copies in the file differ */
     int n_embedders;
     dit_block *blocks;
     bool keep_adaln;        /* the run needs more than one chunk of rows */
@@ -57,39 +57,40 @@ typedef struct {
     buf conditioning;     /* [rows][D], or of designs without adaLN two tokens [rows][2][D] */
     float *host_features; /* [rows][256] */
     int *host_labels;
-    const layer_visitor *visitor; /* null, or while layers are only looked at */
-    /* a forward pass of up to `batch` items */
+    const layer_visitor *visitor; /* not null: layers are only visited */
+    /* a forward pass of up to `batch` samples */
     int batch, last_batch;
     bool halves;
     attention_plan attention[DIT_BATCHES];
     buf patches, x, y, normed, wide, scores, tokens_out, scratch;
 } dit;
 
-/* What a run will ask for: batches of `batch` items, the last perhaps of last_batch; chunks of at
- * most `rows` modulation rows. keep_adaln: there is more than one chunk, so what computes them (or
- * the cross-attention's keys and values) is needed again. halves: half of either batch too, where
- * some steps have no guidance. mixes [n_mixes] are the labels behind the null class. */
+/* The demands of a run: batches of `batch` samples, the last perhaps of last_batch; chunks of at
+ * most `rows` modulation rows. keep_adaln: there is more than one chunk, so the layers that compute
+ * the modulation, or the keys and values of the cross-attention, stay on the device. halves: some
+ * steps have no guidance, so half batches occur. mixes [n_mixes]: the labels after the null class.
+ */
 typedef struct {
     int batch, last_batch, rows;
     bool keep_adaln, halves;
     const label_mix *mixes;
     int n_mixes;
-    int n_embedders; /* as dit_count_embedders says; 0: it is asked again */
+    int n_embedders; /* from dit_count_embedders; 0: unknown */
 } dit_run;
 
-/* How many embedders a run needs: one, or one for each block where the file's copies differ. Reads
- * their values. */
+/* The number of embedders: one, or one for each block if the copies in the file differ. Reads their
+ * values. */
 int dit_count_embedders(model *m);
 
-/* Compares the file with the configuration: every tensor there, of the right shape and type, and no
+/* Checks that the file has every tensor of the configuration, in the right shape and type, and no
  * other. Reads no values. */
 status dit_check(model *m);
 
-/* Shows v every product and attention of a forward pass of `batch` items, and of the modulation of
- * a chunk of `rows`, each as often as it is called. */
+/* Visits every GEMM and attention of a forward pass of `batch` samples, and of the modulation of a
+ * chunk of `rows`, once for each call. */
 status dit_visit(model *m, int batch, int rows, const layer_visitor *v);
 
-/* Uploads everything, allocates everything, and checks every product's shape on the device. */
+/* Uploads all weights, allocates all buffers, and checks every GEMM on the device. */
 status dit_load(dit *t, device *d, model *m, const dit_run *run);
 void dit_free(dit *t);
 
@@ -97,13 +98,13 @@ void dit_free(dit *t);
 status dit_modulate(dit *t, int n, const float *timesteps, const int *labels);
 
 /* out [batch][out_channels][size][size] = the network's prediction for pictures
- * first..first+pictures of latents, item b of the batch being picture first + b % pictures with the
+ * first..first+pictures of latents, sample b of the batch is picture first + b % pictures with
  * modulation row first_row + rows[rows_at + b]. */
 status dit_forward(dit *t, buf out, buf latents, int first, int pictures, int batch, buf rows,
                    int rows_at, int first_row);
 
-/* Bytes on the device: what is kept, with one embedder; what computes the rows of all blocks; per
- * item of a batch; per row of a chunk; of another embedder. */
+/* Bytes on the device: of the weights that are kept, with one embedder; of the layers that compute
+ * the modulation of all blocks; per sample of a batch; per row of a chunk; per further embedder. */
 typedef struct {
     double weights, adaln, per_item, per_row, embedder;
 } dit_memory;

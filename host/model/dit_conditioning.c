@@ -1,4 +1,4 @@
-/* From timestep and label to the modulation of a run, and the fixed tables. See dit.h. */
+/* Computes the modulation of a run from timesteps and labels; fixed tables. See dit.h. */
 #include <math.h>
 
 #include "model/dit_parts.h"
@@ -73,7 +73,7 @@ done:
 status dit_modulate(dit *t, int n, const float *timesteps, const int *labels)
 {
     status st = OK;
-    /* always a full chunk, so that the products have the shapes that were planned */
+    /* always a full chunk, so that every GEMM has its planned shape */
     int last = n - 1;
     n = t->row_capacity;
     for (int i = 0; i < n; i++) {
@@ -94,6 +94,7 @@ status dit_modulate(dit *t, int n, const float *timesteps, const int *labels)
         TRY(condition_block(t, i, n));
     }
 done:
-    gemm_weight_free(t->d, &t->conditioner); /* the queue holds it until it is used */
+    gemm_weight_free(
+        t->d, &t->conditioner); /* OpenCL keeps the buffer until the queued kernels have used it */
     return st;
 }

@@ -5,7 +5,7 @@
 #include "base/parallel.h"
 #include "model/dit_parts.h"
 
-/* Rows of the products with a layer: all tokens of a batch, or a chunk of conditioning vectors. */
+/* Rows of the GEMM of a layer: all tokens of a batch, or a chunk of conditioning vectors. */
 static int rows_of(const dit *t, layer which)
 {
     switch (which) {
@@ -19,7 +19,7 @@ static int rows_of(const dit *t, layer which)
     }
 }
 
-/* What is fused into the products with a layer, as dit.c and dit_conditioning.c queue them. */
+/* The fused operations of the GEMM of a layer, as dit.c and dit_conditioning.c queue it. */
 unsigned dit_fused(const dit *t, layer which)
 {
     const design_facts *f = &designs[t->config.design];
@@ -34,7 +34,7 @@ unsigned dit_fused(const dit *t, layer which)
     }
 }
 
-/* The rows of one layer, or of several that are computed as one, from the file. */
+/* Reads the rows of one layer, or of several that are computed as one, from the file. */
 static status load_layers(dit *t, gemm_weight *l, const layer *parts, int n_parts, int block,
                           shape each)
 {
@@ -57,7 +57,7 @@ static status load_linear(dit *t, gemm_weight *l, layer which, int block, int in
     return load_layers(t, l, &which, 1, block, SHAPE((size_t)out, (size_t)in));
 }
 
-/* q, k and v as one matrix [3D][D], whichever way the file has them. */
+/* Loads q, k and v as one matrix [3D][D]. The file has one tensor or three. */
 static status load_qkv(dit *t, gemm_weight *l, int block)
 {
     static const layer parts[] = {LAYER_Q, LAYER_K, LAYER_V};
@@ -80,8 +80,8 @@ status dit_load_conditioner(dit *t, gemm_weight *l, int block)
     return load_linear(t, l, LAYER_ADALN, block, width, parts * width);
 }
 
-/* An affine layer norm, which is a modulation: shift, then scale. to: in the host's row, null where
- * the tensors are only looked for. */
+/* Reads an affine layer norm as a modulation: shift, then scale. to: place in the row on the host;
+ * null: only checks that the tensors exist. */
 static status read_norm(dit *t, float *to, layer which, int block)
 {
     char name[NAME_BYTES];
@@ -94,13 +94,13 @@ static status read_norm(dit *t, float *to, layer which, int block)
     name_layer(name, t->m->spelling, which, block, ".weight");
     if (!to) return weights_find(w, &found, name, SHAPE(width));
     TRY(weights_read(w, to + width, name, SHAPE(width)));
-    /* the norm is multiplied by 1 + scale: a weight near 0 keeps its place, not all its bits */
+    /* the kernel computes 1 + scale, so a weight near 0 loses low bits */
     for (size_t i = width; i < 2 * width; i++) to[i] -= 1.0f;
 done:
     return st;
 }
 
-/* *row = a modulation of so many parts, made of norms that begin at `at`, in widths. */
+/* *row = a modulation of so many parts from affine norms that begin at `at`, in widths. */
 static status load_norms(dit *t, buf *row, int parts, const layer *which, const int *at, int n,
                          int block)
 {
@@ -146,7 +146,7 @@ done:
     return st;
 }
 
-/* ERR_FORMAT where a block's copies are not block 0's. */
+/* ERR_FORMAT if the copies of a block differ from those of block 0. */
 static status compare_embedder(void *context, size_t block, int thread)
 {
     static const layer layers[] = {LAYER_TIME_1, LAYER_TIME_2, LAYER_LABELS};
@@ -198,7 +198,7 @@ static status check_embedder_copies(dit *t)
     return OK;
 }
 
-/* Writes the mixed labels' embeddings behind the others. */
+/* Appends the embeddings of the mixed labels. */
 static status append_mixes(dit *t, buf *labels, const label_mix *mixes, int n)
 {
     size_t width = (size_t)t->config.width, rows = (size_t)dit_label_rows(&t->config);
@@ -230,7 +230,7 @@ static status load_embedders(dit *t)
     int width = t->config.width, rows = dit_label_rows(&t->config);
     status st = OK;
     if (t->m->spelling == NAMING_DIFFUSERS) TRY(check_embedder_copies(t));
-    /* not worth reading them where nothing is loaded */
+    /* a visit does not need the values */
     if (t->n_embedders < 1) t->n_embedders = t->d ? dit_count_embedders(t->m) : 1;
     TRY(memory_alloc(&t->embedders, (size_t)t->n_embedders, sizeof *t->embedders));
     for (int i = 0; i < t->n_embedders; i++) {
@@ -245,8 +245,8 @@ done:
     return st;
 }
 
-/* The tensor that holds the position embedding, or null where it is to be computed. Converted
- * folders keep one that is not the formula's. */
+/* The tensor of the position embedding, or null if it is computed. Converted folders have a tensor
+ * if the original's values differ from the formula. */
 static const char *positions_name(const model *m)
 {
     if (m->spelling == NAMING_ORIGINAL) return NAME_POSITIONS;
@@ -278,7 +278,7 @@ done:
     return st;
 }
 
-/* A tensor nobody asked for means that this is another network than we think. */
+/* An unknown tensor means that the file has another network. */
 static status check_unused(dit *t)
 {
     size_t count;
@@ -289,7 +289,7 @@ static status check_unused(dit *t)
                 designs[t->config.design].name);
 }
 
-/* The patch embedding is a convolution in the file, and a product here. */
+/* The patch embedding is a convolution in the file and a GEMM here. */
 static status load_patch(dit *t)
 {
     const dit_config *c = &t->config;
@@ -314,7 +314,7 @@ done:
     return st;
 }
 
-/* What is loaded when it is used has to be known already. */
+/* Checks the layers whose weights are loaded later, when they are used. */
 static status check_conditioners(dit *t)
 {
     dit only_look = *t;
@@ -342,7 +342,7 @@ done:
     return st;
 }
 
-/* ---- looking at a model without a device ---- */
+/* ---- visiting layers without a device ---- */
 
 static status look(model *m, int batch, int rows, const layer_visitor *v)
 {

@@ -1,4 +1,4 @@
-/* What dit.c, dit_load.c and dit_conditioning.c share, for them alone. */
+/* Shared by dit.c, dit_load.c and dit_conditioning.c only. */
 #ifndef DITCL_MODEL_DIT_PARTS_H
 #define DITCL_MODEL_DIT_PARTS_H
 
@@ -6,17 +6,17 @@
 
 enum { HALF = 128, FEATURES = 2 * HALF }; /* timestep embedding, paper 3.2 */
 
-/* From its model: configuration, and tokens. */
+/* Sets the configuration and the tokens from the model. */
 void dit_sizes(dit *t);
 
-/* Loads every tensor of the file that is needed, and refuses the file when one is left. Without a
- * device (t->d null) they are only looked for. */
+/* Loads every tensor of the design. A tensor that is left over is an error. Without a device (t->d
+ * null) only checks that the tensors exist. */
 status dit_load_weights(dit *t);
 
-/* What is fused into the products with a layer, as FUSED_ bits. */
+/* The fused operations of the GEMM of a layer: FUSED_ bits. */
 unsigned dit_fused(const dit *t, layer which);
 
-/* A block's layer that the conditioning goes through; only for designs that have one. */
+/* The layer of a block that takes the conditioning; only for designs that have one. */
 status dit_load_conditioner(dit *t, gemm_weight *l, int block);
 bool dit_has_conditioner(const dit_config *c);
 

@@ -11,7 +11,7 @@
 
 enum { PIECE = 1 << 17 };
 
-/* ---- which tensors there are: all that loading asks for ---- */
+/* ---- the tensors: all that loading needs ---- */
 
 typedef struct {
     tensor *items;
@@ -98,7 +98,7 @@ static status write_values(safetensors_writer *w, float *piece, const tensor *t,
     static const double deviation = 0.02; /* of the embeddings */
     filling how = filling_of(t);
     uint64_t key = key_of(t->name, seed);
-    /* Xavier: over the matrix, which a patch embedding's convolution is too */
+    /* Xavier uniform; the convolution of the patch embedding counts as a matrix */
     double inputs = (double)t->count / (double)t->dims[0], outputs = (double)t->dims[0];
     double scale = how == FILL_XAVIER ? sqrt(6.0 / (inputs + outputs)) : deviation;
     status st = OK;

@@ -1,5 +1,5 @@
-/* Fresh weights: what training begins with, as the original program initialises a network (Peebles
- * & Xie 2022, section 4), extended to the designs that it does not have. */
+/* Fresh weights for training. The initialisation is that of the original program (Peebles & Xie
+ * 2022, section 4), extended to the designs that it does not have. */
 #ifndef DITCL_MODEL_INIT_H
 #define DITCL_MODEL_INIT_H
 
@@ -14,8 +14,8 @@ typedef struct {
     void *progress_context;
 } init_request;
 
-/* Writes the transformer of m, which paper_model made, as one safetensors file in the original's
- * naming. A value depends on the seed, its tensor's name and its place in it alone. */
+/* Writes the transformer of m, from paper_model, as one safetensors file with the original names. A
+ * value depends only on the seed, the name of its tensor and its index there. */
 status init_write(model *m, const char *out, const init_request *request);
 
 #endif

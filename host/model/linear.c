@@ -11,11 +11,11 @@
 typedef struct {
     const weights *w;
     char name[LINEAR_PARTS][NAME_BYTES + 8];
-    tensor of[LINEAR_PARTS]; /* by value: a generated one is gone with the next */
+    tensor of[LINEAR_PARTS]; /* copies, since the next generated tensor overwrites the last */
     size_t rows, columns;    /* of each */
 } stack;
 
-/* Called by several threads at once. Rows may belong to two tensors. */
+/* Several threads call this at once. The rows may belong to two tensors. */
 static status read_rows(void *context, float *out, int first, int count)
 {
     const stack *s = context;

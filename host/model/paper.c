@@ -20,7 +20,7 @@ enum {
     N_NAMES = N_DESIGNS * N_SIZES * N_PATCHES
 };
 
-/* What the name of this number stands for. */
+/* The design and sizes of the name with this index. */
 static void parts_of(int i, conditioning_design *design, int *size, int *patch)
 {
     *design = (conditioning_design)(i / (N_SIZES * N_PATCHES));

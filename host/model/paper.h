@@ -9,12 +9,13 @@
 extern const char *const paper_image_sizes[]; /* "256", "512", null */
 enum { PAPER_256, PAPER_512 };
 
-/* The configuration of a name: DiT-S/2 to DiT-XL/8, which are the published design, adaLN-Zero; or
- * with a suffix -in-context, -cross-attention or -adaLN. For square pictures of image_size pixels,
- * a multiple of 64. ERR_USAGE for another name, as of --arch. */
+/* The configuration of a name: DiT-S/2 to DiT-XL/8 for the published design, adaLN-Zero; the
+ * suffixes -in-context, -cross-attention and -adaLN select the other designs. image_size: side of
+ * the square pictures, a multiple of 64 pixels. ERR_USAGE for another name; the message names
+ * --arch. */
 status paper_config(dit_config *c, const char *name, int image_size);
 
-/* The same as a model. Closed with model_close. */
+/* Makes a model of that configuration. Close it with model_close. */
 status paper_model(model *m, const char *name, int image_size);
 
 #endif

@@ -9,7 +9,7 @@
 
 /* ---- weights ---- */
 
-/* The decoder goes through the levels from the narrowest picture, and widest channels, upwards. */
+/* The decoder runs the levels from the smallest picture, with most channels, to the largest. */
 static int level_channels(const vae_config *c, int level)
 {
     return c->channels[c->n_levels - 1 - level];
@@ -51,7 +51,7 @@ static status load_all(vae *v)
     TRY(vae_load_norm(v, &v->norm_out, "decoder.conv_norm_out", last));
     TRY(vae_load_conv3x3(v, &v->conv_out, "decoder.conv_out", last, c->out_channels, 1,
                          FUSED_NORM));
-    weights_ignore(v->w, "encoder."); /* known, and not needed here */
+    weights_ignore(v->w, "encoder."); /* known tensors that the decoder does not need */
     weights_ignore(v->w, "quant_conv.");
     v->unknown = weights_unused(v->w, &n_unknown);
 done:
@@ -90,12 +90,12 @@ status vae_load(vae *v, device *d, model *m)
 
 /* ---- memory ---- */
 
-/* The largest picture of channels on the way up, in elements; with a border when padded. */
+/* The largest activation of the decoder, in elements; padded: with its border. */
 static double largest_picture(const vae_config *c, int height, int width, double border)
 {
     double most = 0;
     for (int i = 0; i < c->n_levels; i++) {
-        /* a level's channels at its own size, and at the next one's after its upsampler */
+        /* the channels of a level, at its size and at the upsampled size */
         double scale = (double)(1 << i), next = i + 1 < c->n_levels ? 2 : 1;
         double in = level_channels(c, i ? i - 1 : 0), out = level_channels(c, i);
         if (in < c->latent_channels) in = c->latent_channels;
@@ -110,7 +110,7 @@ static double largest_picture(const vae_config *c, int height, int width, double
 
 double vae_weight_bytes(const vae_config *c)
 {
-    const double taps = 16; /* in the largest layout; as stored, 9 */
+    const double taps = 16; /* of the largest packing (Winograd); files have 9 */
     double total = 0;
     for (int i = 0; i < c->n_levels; i++) {
         double in = level_channels(c, i ? i - 1 : 0), out = level_channels(c, i);
@@ -172,7 +172,7 @@ status vae_prepare(vae *v, int height, int width)
                     width * scale, height * scale, padded);
     v->height = height;
     v->width = width;
-    /* first, since the check needs memory of its own for a moment */
+    /* before the buffers, since the check needs memory for a moment */
     TRY(plan_products(v, &scratch, height, width));
     TRY(plan_convs(v, &scratch, height, width));
     TRY(vae_allocate(v, largest_picture(c, height, width, 0), height * scale, width * scale,

@@ -13,7 +13,7 @@ typedef struct {
     buf weight, bias;
 } norm;
 
-/* A 1x1 convolution is a product. */
+/* A 1x1 convolution is a GEMM. */
 typedef struct {
     norm norm_1, norm_2;
     conv_weight conv_1, conv_2;
@@ -22,7 +22,7 @@ typedef struct {
 
 typedef struct {
     resnet *resnets;
-    int n_resnets;    /* layers_per_block, and one more in the decoder */
+    int n_resnets;    /* layers_per_block; in the decoder plus 1 */
     conv_weight up;   /* decoder; in is 0 on the last level */
     gemm_weight down; /* encoder; k is 0 on the last level */
 } vae_level;
@@ -31,8 +31,8 @@ typedef struct {
     device *d;
     weights *w;
     vae_config config;
-    const layer_visitor *visitor; /* null, or while layers are only looked at */
-    int side; /* of the pictures that a layer being loaded will see, as the model draws them */
+    const layer_visitor *visitor; /* not null: layers are only visited */
+    int side; /* of the pictures of the layer that is being loaded, at the model's size */
     conv_weight conv_in, conv_out;
     gemm_weight quant, mid_qkv, mid_out; /* quant: the decoder's first layer, the encoder's last */
     resnet mid_1, mid_2;
@@ -42,24 +42,25 @@ typedef struct {
     int height, width; /* of the latents */
     attention_plan attention;
     buf x, y, z, affine, statistics, qkv, scores, scratch, patches;
-    buf pixels;          /* the encoder's picture, as it comes from the host */
-    size_t n_patches;    /* floats of patches, where the encoder makes pictures smaller */
+    buf pixels;          /* the picture to encode, from the host */
+    size_t n_patches;    /* floats of the patches of a downsampling layer of the encoder */
     const char *unknown; /* the first tensor that is no part of a known VAE, or null */
 } vae;
 
 /* ---- the decoder ---- */
 
-/* Compares the file with the configuration: every tensor of the decoder there, of the right shape
- * and type. Reads no values. */
+/* Checks that the file has every tensor of the decoder, in the right shape and type. Reads no
+ * values. */
 status vae_check(model *m);
 
-/* Shows v every product, attention and convolution of decoding one picture. */
+/* Visits every GEMM, attention and convolution of decoding one picture. */
 status vae_visit(model *m, const layer_visitor *v);
 
-/* Uploads the decoder's weights. Owned by the model: tensor memory must stay mapped meanwhile. */
+/* Uploads the weights of the decoder. The model must stay open, since it owns their mapped memory.
+ */
 status vae_load(vae *v, device *d, model *m);
 
-/* Allocates for latents of height x width, and checks the products' shapes on the device. */
+/* Allocates buffers for latents of height x width, and checks every GEMM on the device. */
 status vae_prepare(vae *v, int height, int width);
 
 /* image [8h*8w][3] (as many times larger as the levels say) = decoder of picture `picture` of
@@ -69,13 +70,13 @@ status vae_decode(vae *v, buf *image, buf latents, int picture);
 
 /* ---- the encoder ---- */
 
-/* A file may hold the decoder alone. */
+/* Whether the file has an encoder; some have only the decoder. */
 bool vae_has_encoder(const model *m);
 
-/* As vae_check, for the encoder; ERR_FORMAT when the file holds none. */
+/* Like vae_check, for the encoder. ERR_FORMAT if the file has none. */
 status vae_check_encoder(model *m);
 
-/* As vae_load and vae_prepare; height and width are those of the latents too. */
+/* Like vae_load and vae_prepare; height and width are those of the latents. */
 status vae_load_encoder(vae *v, device *d, model *m);
 status vae_prepare_encoder(vae *v, int height, int width);
 
@@ -83,8 +84,8 @@ status vae_prepare_encoder(vae *v, int height, int width);
  * and the logarithms of the variances of the latents' distribution. */
 status vae_encode(vae *v, float *moments, const float *pixels);
 
-/* latents [C][area] on the sampler's scale: the distribution's mean, or with noise, [C][area] of
- * the standard normal distribution, the sample that it makes. */
+/* latents [C][area] on the scale of the sampler: the mean of the distribution or, with noise
+ * [C][area] from the standard normal distribution, a sample. */
 void vae_sample(float *latents, const float *moments, const float *noise, const vae_config *c,
                 size_t area);
 
@@ -92,7 +93,7 @@ void vae_sample(float *latents, const float *moments, const float *noise, const 
 
 void vae_free(vae *v);
 
-/* Bytes on the device: weights, and activations of one picture, of the decoder. */
+/* Bytes of the decoder on the device: weights, and activations of one picture. */
 double vae_weight_bytes(const vae_config *c);
 double vae_activation_bytes(const vae_config *c, int height, int width);
 

@@ -12,7 +12,7 @@
 
 /* ---- weights ---- */
 
-/* Channels that come into a level. */
+/* Input channels of a level. */
 static int level_in(const vae_config *c, int level)
 {
     return c->channels[level ? level - 1 : 0];
@@ -49,7 +49,7 @@ done:
     return st;
 }
 
-/* Another topology's layers would be left out. */
+/* The layers of another topology are an error, since they would be ignored. */
 static status check_unused(vae *v)
 {
     size_t n_unknown;
@@ -116,7 +116,7 @@ status vae_load_encoder(vae *v, device *d, model *m)
 
 /* ---- memory ---- */
 
-/* The largest picture of channels on the way down, in elements; with a border when padded. */
+/* The largest activation of the encoder, in elements; padded: with its border. */
 static double largest_picture(const vae_config *c, int height, int width, double border)
 {
     double most = 0, moments = 2.0 * c->latent_channels;
@@ -130,7 +130,7 @@ static double largest_picture(const vae_config *c, int height, int width, double
     return most + 32 * (double)c->channels[c->n_levels - 1];
 }
 
-/* The last product of a picture may be of fewer rows. */
+/* The last GEMM of a picture may have fewer rows. */
 static status plan_downsample(vae *v, size_t *scratch, const gemm_weight *c, picture_shape s)
 {
     int pixels = s.height / 2 * (s.width / 2), rows = downsample_rows(s);

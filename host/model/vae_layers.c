@@ -30,7 +30,7 @@ status vae_load_norm(vae *v, norm *n, const char *prefix, int channels)
     return st == OK ? weights_upload(v->w, v->d, &n->bias, name, SHAPE(channels)) : st;
 }
 
-/* Matrices [out][in] of 1x1 convolutions, or of several that are computed as one. */
+/* Matrices [out][in] of one 1x1 convolution, or of several that are computed as one. */
 static status load_1x1(vae *v, gemm_weight *c, const char *const *prefixes, int n, int in, int out,
                        unsigned use)
 {
@@ -51,7 +51,7 @@ status vae_load_conv3x3(vae *v, conv_weight *c, const char *prefix, int in, int 
     char name[NAME_BYTES], bias_name[NAME_BYTES];
     float *weight = NULL, *bias = NULL;
     status st = OK;
-    const tensor *found; /* the file decides what is allocated: look there first */
+    const tensor *found; /* the tensor's shape decides what is allocated, so it is found first */
     *c = (conv_weight){.in = in, .out = out, .up = up};
     tensor_name(bias_name, prefix, ".bias");
     TRY(weights_find(v->w, &found, bias_name, SHAPE(out)));
@@ -225,7 +225,7 @@ void vae_free(vae *v)
     *v = (vae){0};
 }
 
-/* ---- a picture on its way ---- */
+/* ---- the forward pass ---- */
 
 status vae_norm_conv(vae *v, buf out, buf x, const norm *n, const conv_weight *c, picture_shape s,
                      buf residual)

@@ -1,4 +1,4 @@
-/* Operator tests, each with the kernels that were built for it. */
+/* Runs the operator tests, and reports the kernels that each one built. */
 #include <math.h>
 #include <string.h>
 
@@ -7,8 +7,8 @@
 #include "ops/op.h"
 #include "report/send.h"
 
-/* Programs of one kernel: how many were built, and the options that all have, which are the values
- * of its tunables; the others are shapes. */
+/* The programs of one kernel: their number, and the options that all of them have, which are its
+ * tunables; the other options are shapes. */
 typedef struct {
     const char *file, *name;
     char options[512];
@@ -20,10 +20,10 @@ enum { MOST_KERNELS = 64 };
 typedef struct {
     built_kernel items[MOST_KERNELS];
     int n;
-    int at, end; /* the kernel that is visited; those from end on were there before */
+    int at, end; /* the visited kernel; those from `end` on are older */
 } built_list;
 
-/* options = those of its words that are among others. */
+/* Removes words of options that are not among `others`. */
 static void keep_common(char *options, const char *others)
 {
     char kept[512] = "", all[600], *rest = options;
@@ -72,7 +72,7 @@ static int kernels_of(const device *d)
     return n;
 }
 
-/* Those that were built behind the first `before`. */
+/* Reports the programs that were built after the first `before`. */
 static void put_kernels(json_build *b, json_t *in, const device *d, int before)
 {
     built_list list = {.end = kernels_of(d) - before};
@@ -90,7 +90,7 @@ static void put_kernels(json_build *b, json_t *in, const device *d, int before)
     }
 }
 
-/* Of the operators that have a choice. */
+/* The implementations of operators that have several. */
 static void put_arithmetic(json_build *b, json_t *in, const device *d, const char *operator)
 {
     unsigned ran = !strcmp(operator, "gemm")        ? d->ran.gemm
@@ -116,7 +116,7 @@ static status check_one(FILE *to, device *d, const optest *t, const report_reque
     status checked = optest_check(d, t, q->seed, q->small, true, to, &tally);
     double seconds = clock_seconds() - start;
     if (checked == ERR_MEMORY) return checked;
-    if (checked != OK) { /* a device that cannot run the operator fails it; the next may run */
+    if (checked != OK) { /* the next operator may run on this device */
         tally.cases++;
         tally.failed++;
         fprintf(to, "%.400s\n", fail_line()); /* a worker's lines are short */

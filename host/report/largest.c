@@ -1,4 +1,4 @@
-/* The largest buffer that the device really gives, which may be less than its driver says. */
+/* The largest buffer that the device can fill, which may be less than its driver claims. */
 #include <unistd.h>
 
 #include "ops/ops.h"
@@ -6,7 +6,7 @@
 
 enum { STRIDE = 1 << 18, FILLED = 1 << 30 }; /* elements: 1 MB, 4 GB */
 
-/* What may be asked for: a quarter of a memory that other programs need, too. */
+/* The largest size to try: a quarter of the memory, which other programs need too. */
 static uint64_t most_bytes(const device *d)
 {
     uint64_t most = d->info.max_alloc_bytes;
@@ -18,8 +18,8 @@ static uint64_t most_bytes(const device *d)
     return shared < most ? shared : most;
 }
 
-/* *right: each element of a part, and of what is behind it one in each MB, holds what was
- * written. */
+/* *right = whether every element of the first part, and one element of each MB after it, has the
+ * written value. */
 static status touch(device *d, buf b, bool *right)
 {
     static const float written = 3.0f;

@@ -1,5 +1,5 @@
-/* A whole small network on the device: how far it is from stored numbers, and whether two runs
- * agree bit for bit. */
+/* Runs a small network on the device. Reports its distance from stored numbers, and whether two
+ * runs give the same bits. */
 #include <math.h>
 
 #include "base/hash.h"

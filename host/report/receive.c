@@ -1,4 +1,4 @@
-/* The parent: puts together what children send. See report.h and send.h. */
+/* The parent: assembles the messages of the children. See report.h and send.h. */
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -89,7 +89,7 @@ status report_begin(report *r, const device_list *list)
 
 /* ---- a device ---- */
 
-/* What a child has said so far. arrays: of the device's object, by name. */
+/* The messages of a child so far. arrays: those of the device's object, by name. */
 enum { N_ARRAYS = 3 };
 static const char *const array_names[N_ARRAYS] = {"checks", "models", "skipped"};
 static const char *const value_names[] = {"properties", "settings",     "features",       "network",
@@ -121,7 +121,7 @@ static void begin_device(hearing *h, json_t *devices, const device_info *info)
     for (int i = 0; i < N_ARRAYS; i++) h->arrays[i] = json_put_array(b, h->object, array_names[i]);
 }
 
-/* "KEY JSON", into the object or one of its arrays. */
+/* Adds "KEY JSON" to the object or to one of its arrays. */
 static void put_part(hearing *h, char *words, bool item)
 {
     char *json = words + strcspn(words, " ");
@@ -163,7 +163,7 @@ static status hear_line(hearing *h, const char *line, FILE *lines)
     return OK;
 }
 
-/* How the child ended; it remains to be waited for. */
+/* Finds out how the child ended; the caller waits for it. */
 static void describe_end(char *out, size_t size, const worker *w, worker_answer last,
                          double silence)
 {
@@ -220,7 +220,7 @@ done:
 
 /* ---- the seal ---- */
 
-/* out = the hash of the report, which must have none: of its compact text, keys sorted, reals with
+/* out = the hash of a report that has none yet: of its compact text with sorted keys, and reals of
  * six digits. */
 static status hash_of(char out[HASH_TEXT], json_build *b)
 {

@@ -1,4 +1,4 @@
-/* The child: examines a device and sends what it finds. See report.h and send.h. */
+/* The child: examines a device and sends the results. See report.h and send.h. */
 #include "report/send.h"
 
 #include <string.h>
@@ -140,7 +140,7 @@ done:
 
 /* ---- the open device ---- */
 
-/* One by one, so that a crash says which. */
+/* Probes features one by one, so that the report shows which one crashed. */
 static status send_features(FILE *to, device *d)
 {
     feature_id used[N_FEATURES];

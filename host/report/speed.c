@@ -1,4 +1,4 @@
-/* Peaks, forward passes of three models of the paper, and what serves their operators. */
+/* Peaks, forward passes of three models of the paper, and the implementations that served them. */
 #include <math.h>
 #include <string.h>
 
@@ -15,8 +15,8 @@
 static const char *const models[] = {"DiT-S/2", "DiT-B/2", "DiT-XL/2"};
 enum { N_MODELS = sizeof models / sizeof *models, PIXELS = 256, BATCH = 2 };
 
-/* What earlier models took, for a guess at the next: seconds of a Gflop as the paper counts them,
- * and of a million parameters that are loaded. */
+/* From earlier models, to estimate the next: seconds per Gflop as the paper counts it, and seconds
+ * to load a million parameters. */
 typedef struct {
     double gflop_seconds, load_seconds;
 } pace;
@@ -30,7 +30,7 @@ static void put_peaks(json_build *b, json_t *in, const peaks *p)
     json_put_real(b, in, "finish_us", p->finish_us);
 }
 
-/* ---- what serves ---- */
+/* ---- implementations ---- */
 
 static bool same(const recorded *a, const recorded *b)
 {
@@ -162,7 +162,7 @@ static status send_model(FILE *to, const char *name, const measured_model *x, co
     return send_item(to, "models", &b);
 }
 
-/* Measures it, unless it would take too long or fails, which is sent as skipped. */
+/* Measures a model. If it fails or would take too long, sends it as skipped. */
 static status add_model(FILE *to, device *d, const report_request *q, const char *name,
                         const peaks *p, pace *at)
 {
@@ -209,7 +209,7 @@ status report_speed(FILE *to, device *d, const report_request *q)
     put_peaks(&b, all, &p);
     TRY(send_value(to, "peaks", &b));
     TRY(send_convolutions(to, d));
-    /* two operations of a multiply-add, at a fifth of the peak */
+    /* a multiply-add is two operations; assume a fifth of the peak */
     pace at = {2.0 / (0.2 * p.fp32_gflops), 0.02};
     for (int i = 0; i < N_MODELS; i++) TRY(add_model(to, d, q, models[i], &p, &at));
 done:
