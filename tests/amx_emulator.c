@@ -3,9 +3,9 @@
  *
  * The instructions raise SIGILL; the handler decodes them, does them on tiles of its own (one set
  * per thread) and steps over them. It also grants the permission that programs ask the kernel for.
- * Whatever it does not know, and whatever the processor would refuse, ends the process by SIGILL
- * as it would without it. Where the processor has tiles and the system grants them, it does
- * nothing: LDTILECFG does not trap there, and the handler's tiles would stay unconfigured.
+ * An unknown instruction, or one that a processor with tiles would refuse, ends the process by
+ * SIGILL. If the processor has tiles and the system grants them, the emulator does nothing:
+ * LDTILECFG does not trap there, and the handler's tiles would stay unconfigured.
  * Source: Intel 64 and IA-32 Architectures Software Developer's Manual,
  * volume 1 chapter 18 and the pages of the instructions in volume 2. Needs AVX2 and FMA. */
 #include <dlfcn.h>
@@ -160,7 +160,8 @@ static bool store_tile(int tile, uintptr_t to, intptr_t stride)
     return true;
 }
 
-/* One half of a row: c[8] += even + odd products of a's pairs with b's, each summed on its own. */
+/* Half a row: c[8] += products of the pairs of a and b; even and odd products have separate sums.
+ */
 __attribute__((target("avx2,fma"))) static void
 multiply_row(uint32_t *c, const uint32_t *a, uint32_t (*b)[ROW_BYTES / 4], int column, int pairs)
 {
@@ -237,7 +238,7 @@ static bool execute(const instruction *i)
                           : load_tile(i->reg, i->address, i->stride);
 }
 
-/* ---- the way in ---- */
+/* ---- the signal handler ---- */
 
 #define EXPORT __attribute__((visibility("default")))
 

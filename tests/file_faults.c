@@ -1,5 +1,5 @@
-/* File systems that do not do all that others do, and disks that fill: preloaded, it makes calls
- * fail as FILE_FAULTS says, for paths that contain a part:
+/* Simulates limited file systems and full disks. Preloaded, it makes the calls in FILE_FAULTS fail
+ * for paths that contain a text:
  *
  *     LD_PRELOAD=libfile_faults.so FILE_FAULTS='write ENOSPC .png; mmap ENODEV .npy' ditcl ...
  *

@@ -64,7 +64,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static unsigned long calls[N_CALLS + 1];
 static bool told_of_loss;
 
-/* Buffers and images that are there, and what kernels were told. */
+/* Live buffers and images, and the arguments of kernels. */
 static struct {
     void *handle;
     size_t bytes;
@@ -76,9 +76,9 @@ static struct {
 } kernels[MOST_OBJECTS / 16];
 static size_t n_kernels;
 
-/* ---- what is to be done at a call ---- */
+/* ---- faults ---- */
 
-/* Counts the call; true: it shall fail with *code. */
+/* Counts the call. true: it must fail with *code. */
 static bool interfered(int call, cl_int *code)
 {
     bool asks = call == CALL_clGetPlatformIDs || call == CALL_clGetPlatformInfo ||
@@ -103,7 +103,7 @@ static bool interfered(int call, cl_int *code)
     return found || lost;
 }
 
-/* From the next call on. */
+/* The device is lost from the next call on. */
 static void lose(void)
 {
     pthread_mutex_lock(&lock);
@@ -126,9 +126,9 @@ static void lose(void)
         }                                                                                          \
     } while (0)
 
-/* ---- asking ---- */
+/* ---- queries ---- */
 
-/* An answer of ours, as clGet...Info gives it. */
+/* Returns a value in the manner of clGet...Info. */
 static cl_int answer(const void *from, size_t n, size_t size, void *value, size_t *used)
 {
     if (value && size < n) return CL_INVALID_VALUE;
@@ -342,7 +342,7 @@ static cl_int spoil(cl_command_queue q, cl_kernel k)
     return driver->clEnqueueWriteBuffer(q, target, CL_TRUE, 0, sizeof wrong, &wrong, 0, NULL, NULL);
 }
 
-/* What the smaller device would not launch. */
+/* The error with which a smaller device refuses this launch, or CL_SUCCESS. */
 static cl_int refuse(cl_kernel k, cl_uint dims, const size_t *local)
 {
     cl_ulong bytes = 0;
@@ -361,7 +361,7 @@ static cl_int refuse(cl_kernel k, cl_uint dims, const size_t *local)
     return bytes > (set.local_none ? 0 : set.local) ? CL_OUT_OF_RESOURCES : CL_SUCCESS;
 }
 
-/* What the settings want to know of a launch, and the time that it takes. */
+/* Logs a launch and adds its time, as the settings say. */
 static void note_launch(cl_kernel k, cl_uint dims, const size_t *offset, const size_t *global,
                         const size_t *local)
 {
@@ -530,7 +530,7 @@ __attribute__((destructor)) static void write_log(void)
     if (file) fclose(file);
 }
 
-/* ---- what the loader asks for ---- */
+/* ---- the interface to the loader ---- */
 
 EXPORT CL_API_ENTRY cl_int CL_API_CALL clGetLayerInfo(cl_layer_info what, size_t size, void *value,
                                                       size_t *used)

@@ -189,7 +189,7 @@ static void of_another_key(void)
     ck_assert_int_eq(rename(from, file_of(key)), 0);
 }
 
-/* A symbolic link to a file that would do. */
+/* A symbolic link to a valid file. */
 static void a_link(void)
 {
     char to[4096];
@@ -223,7 +223,7 @@ static void damage(int how)
     case 6: put_byte(8, 99); break;        /* format */
     case 7: put_byte(16 + 7, 0x7f); break; /* length: 2^62 */
     case 8: flip_byte(40); break;          /* hash */
-    case 9: flip_byte(header); break;      /* the first byte behind the header, and the last */
+    case 9: flip_byte(header); break;      /* the first byte after the header, and the last */
     case 10: flip_byte(header + SIZE - 1); break;
     case 11: of_another_key(); break;
     case 12: chmod(file_of(key), 0666); break;
@@ -243,7 +243,7 @@ START_TEST(damaged_files_are_refused)
     ck_assert_int_eq(read_key(), ERR_FORMAT);
     scratch_expect_message(file_of(key), _i == TOO_LARGE ? "expected 56 to" : "");
     cache_forget(key);
-    /* what is no file of ours is not in the way, unless a folder */
+    /* a foreign file does not matter, but a folder does */
     ck_assert_int_eq(read_key(), _i == A_FOLDER ? ERR_FORMAT : ERR_FILE);
     ck_assert_int_eq(cache_write(key, content, SIZE), _i == A_FOLDER ? ERR_FILE : OK);
     ck_assert_int_eq(read_key(), _i == A_FOLDER ? ERR_FORMAT : OK);
@@ -312,7 +312,7 @@ START_TEST(oldest_leave_first)
 }
 END_TEST
 
-/* Writes, removes and trims as fast as it can; what is read is whole, or not there. */
+/* Writes, removes and trims in a loop. A read gives a whole file or none. */
 static int disturb(int seed)
 {
     unsigned char mine[SIZE * 20], *data;

@@ -1,5 +1,5 @@
-/* Files of weights: the same tensors in every format that PyTorch writes, and every way to lie in
- * one of them. tests/data/checkpoints is made by scripts/oracle_checkpoints.py. */
+/* Files of weights: the same tensors in every format that PyTorch writes, and malformed files of
+ * each format. scripts/oracle_checkpoints.py made tests/data/checkpoints. */
 #include "suites.h"
 
 #include <stdio.h>
@@ -79,7 +79,7 @@ START_TEST(formats_agree)
 }
 END_TEST
 
-/* Every shorter file is refused, and every changed byte is survived. */
+/* Every truncated file is refused. No changed byte crashes the program. */
 START_TEST(cut_and_changed)
 {
     static const unsigned char changes[] = {0, 0xff, '.', '(', 'R', 'h', 0x80};
@@ -170,7 +170,7 @@ START_TEST(pickles_bad)
 }
 END_TEST
 
-/* A dictionary that holds itself, and what would be run elsewhere is only named here. */
+/* A dictionary that contains itself. A function that Python would call is only named here. */
 START_TEST(pickles_odd)
 {
     static const char cycle[] = "\x80\x02}q\x00X\x05\x00\x00\x00modelh\x00s.";
@@ -191,7 +191,7 @@ START_TEST(pickles_odd)
 }
 END_TEST
 
-/* Bombs end soon, in little memory: deep nesting, and one list that is copied again and again. */
+/* Pickle bombs end soon, in little memory: deep nesting, and a list that is copied repeatedly. */
 START_TEST(pickles_hostile_size)
 {
     enum { MANY = 2000000 };
@@ -352,7 +352,7 @@ static void write_names(char path[4096], const char *const *names, int n)
     safetensors_discard(&w);
 }
 
-/* What wrappers put into a name leaves it at every level; what is unknown keeps the rest. */
+/* Prefixes of wrappers are removed at every level. An unknown prefix stays. */
 START_TEST(wrappers_leave)
 {
     static const char *const names[] = {
@@ -382,7 +382,7 @@ END_TEST
 
 #define X(beginning) beginning "x_embedder.proj.weight", beginning "blocks.0.mlp.fc1.bias"
 
-/* Beginnings of names, what is wanted, and which is taken (null: refused) and what is said. */
+/* Prefixes of names, the wanted weights, the chosen ones (null: refused), and the message. */
 static const struct {
     const char *names[8], *wanted, *key, *says;
 } several[] = {
@@ -452,7 +452,7 @@ START_TEST(several_states)
 }
 END_TEST
 
-/* Equal is what has equal values, however they lie in the file. */
+/* Tensors with equal values are equal, in any layout of the file. */
 START_TEST(strides_are_no_difference)
 {
     static const unsigned char rows[] = {1, 0, 2, 0, 3, 0, 4, 0, 5, 0, 6, 0};

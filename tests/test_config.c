@@ -116,7 +116,7 @@ START_TEST(test_schedule_class)
                  "\"_use_default_values\":[\"beta_end\",7]}",
             NULL);
     ck_assert(c.beta_start == 0.001 && c.beta_end == 0.02);
-    /* to Python None is no truth */
+    /* None is false in Python */
     settled(&c, DDIM ",\"clip_sample\":null,\"thresholding\":null}", NULL);
     ck_assert(!c.clip_sample);
 }
@@ -349,7 +349,7 @@ static const struct {
     {"Carassius auratus, goldfish", 2, {1, 1}},
 };
 
-/* A label as info prints it is one class; commas part the others. */
+/* A label as printed by info is one class; commas separate classes. */
 START_TEST(test_list)
 {
     class_names names;

@@ -230,7 +230,7 @@ START_TEST(npy_not_finite)
 }
 END_TEST
 
-/* What we write is what numpy writes, byte for byte. */
+/* Written files equal those of numpy, byte for byte. */
 START_TEST(npy_written)
 {
     static const struct {
@@ -305,7 +305,7 @@ static unsigned char *write_png(size_t *size, const unsigned char *rgb, int widt
     return scratch_read(scratch_path("a.png"), size);
 }
 
-/* Flat, random and smooth pictures of odd sizes come back as they were. */
+/* Flat, random and smooth pictures of odd sizes are read back unchanged. */
 START_TEST(png_read_back)
 {
     static const int sizes[][2] = {{1, 1}, {1, 300}, {257, 1}, {64, 64}, {123, 45}, {500, 400}};
@@ -334,7 +334,7 @@ START_TEST(png_read_back)
 }
 END_TEST
 
-/* Chunks in order, check sums right, notes between IHDR and IDAT as they were given. */
+/* Checks the order of chunks, their checksums, and the notes between IHDR and IDAT. */
 START_TEST(png_chunks)
 {
     /* in UTF-8; what Latin-1 cannot hold is UTF-8 in the file, too */
@@ -415,7 +415,7 @@ START_TEST(png_too_large)
 }
 END_TEST
 
-/* A disk that takes no more than 20000 bytes a file. */
+/* A limit of 20000 bytes per file. */
 START_TEST(full_disk)
 {
     static float values[50000];
@@ -475,7 +475,7 @@ START_TEST(rounding_rules)
 }
 END_TEST
 
-/* Planes become pixels; what is no number does no harm. */
+/* Converts planes to pixels; NaN does no harm. */
 START_TEST(rounding_layout)
 {
     float image[3 * 2 * 3];
@@ -494,7 +494,7 @@ START_TEST(rounding_layout)
 }
 END_TEST
 
-/* And back to planes, where what is not finite makes no picture. */
+/* Converts pixels to planes; a value that is not finite is an error. */
 START_TEST(planes_from_pixels)
 {
     float pixels[18], planes[18];

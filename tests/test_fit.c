@@ -1,5 +1,5 @@
-/* host/tune/fit.c: every candidate computes right; a stored choice is used and nothing is
- * measured then; what is measured is stored. Knows no time. */
+/* host/tune/fit.c: every candidate is right. A stored configuration is used, and then nothing is
+ * measured. A measured one is stored. No test depends on time. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -60,7 +60,7 @@ static device open_one(const device_info *info, precision p)
     return d;
 }
 
-/* What serves, and its known values that fit. */
+/* The untuned implementation, and its shipped configurations that fit. */
 typedef struct {
     const tuning *t;
     const int *values[64];
@@ -80,7 +80,7 @@ static candidates find(const device *d, int op)
     return c;
 }
 
-/* Whether the device uses these values, of a candidate. */
+/* Whether the device uses the configuration of a candidate. */
 static bool uses(const device *d, const candidates *c, int op, int which)
 {
     const int *v = tuning_values_for(d, c->t, shapes[op]);
@@ -143,7 +143,7 @@ START_TEST(every_candidate_is_right)
 }
 END_TEST
 
-/* A store whose line names candidate c, but for a change. */
+/* Writes a store with a line for candidate c, with a change. */
 static void write_store(const device *d, const candidates *all, int c, const char *kernels,
                         int more)
 {
@@ -157,7 +157,7 @@ static void write_store(const device *d, const candidates *all, int c, const cha
     store_free(&s);
 }
 
-/* Products' weights are packed with the candidate's values. */
+/* Packs the weights of a GEMM with the candidate's configuration. */
 static void expect_packed(device *d, const int *values)
 {
     enum { COLUMNS = 1000, DEPTH = 8 };
@@ -189,7 +189,7 @@ START_TEST(a_stored_choice_is_used)
 }
 END_TEST
 
-/* What serves then is what is shipped, where there is something, else the first that is known. */
+/* Then the shipped configuration for the device serves, otherwise the first one. */
 START_TEST(outdated_choices_are_ignored)
 {
     const device_list *devices = wanted_devices();
@@ -271,7 +271,7 @@ START_TEST(a_choice_for_a_shape_is_used_there_alone)
         ck_assert_int_eq(warned, 0);
         ck_assert_str_eq(gemm_name(&d, shape[0], shape[1], shape[2]), t->kind);
         ck_assert_mem_eq(tuning_values_for(&d, t, shape), values, sizeof(int[TUNING_VALUES]));
-        if (strncmp(before, "clblast", 7)) /* as shipped is not beside other parameters */
+        if (strncmp(before, "clblast", 7)) /* one process has only one set of parameters */
             ck_assert_str_eq(gemm_name(&d, other[0], other[1], other[2]), before);
         device_close(&d);
         d = open_one(&devices->items[i], PRECISION_BF16); /* not its precision */
@@ -283,7 +283,7 @@ START_TEST(a_choice_for_a_shape_is_used_there_alone)
 }
 END_TEST
 
-/* The second implementation serves every shape without a line of its own, in one precision. */
+/* The second implementation serves, in one precision, every shape that has no line of its own. */
 START_TEST(a_choice_for_all_shapes_serves_them)
 {
     const device_list *devices = wanted_devices();
@@ -352,7 +352,7 @@ START_TEST(bad_choices_are_ignored)
 }
 END_TEST
 
-/* Values that fit are right, whichever they are: some of each implementation, by chance. */
+/* Every configuration that fits is right: checks random ones of each implementation. */
 static void check_some(const device_info *info, kernel_family family, const tuned_operator *o)
 {
     enum { EACH = 2, DRAWS = 3000 };
@@ -375,7 +375,8 @@ static void check_some(const device_info *info, kernel_family family, const tune
             ck_assert_int_eq(tuning_set(&d, all[k], NULL, values), OK);
             const optest some = some_cases(&d, o, all[k], values);
             status st = optest_check(&d, &some, test_seed, false, NULL, stdout, &tally);
-            if (st != OK && strstr(fail_line(), "CLBlast")) continue; /* it looks for itself */
+            if (st != OK && strstr(fail_line(), "CLBlast"))
+                continue; /* CLBlast checks its parameters itself */
             ck_assert_msg(st == OK, "%s", fail_line());
             char options[TUNING_OPTIONS];
             tuning_options(options, all[k], values);
@@ -434,7 +435,7 @@ START_TEST(what_is_measured_is_stored)
 }
 END_TEST
 
-/* ---- between a search and its child ---- */
+/* ---- the protocol of the benchmark worker ---- */
 
 START_TEST(times_are_read)
 {
@@ -456,7 +457,7 @@ START_TEST(times_are_read)
 }
 END_TEST
 
-/* A device's clock counts where it can be right. */
+/* A time by the device's clock counts if it is plausible. */
 START_TEST(clocks_are_checked)
 {
     ck_assert(measure_believes(0.99, 1.0) && measure_believes(1.0, 1.0));
@@ -465,8 +466,8 @@ START_TEST(clocks_are_checked)
 }
 END_TEST
 
-/* The device's own clock, of something that takes a while: what it says is believed, or is nothing
- * and then the wall clock's counts; without profiling it says nothing. */
+/* The device's clock gives a plausible time for work that takes a while, or 0, and then the wall
+ * clock counts. Without profiling it gives 0. */
 START_TEST(spans_are_measured)
 {
     const device_list *devices = wanted_devices();

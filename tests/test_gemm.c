@@ -1,5 +1,5 @@
-/* Tiles of products for GPUs: every set of values that a device may be given is right there, and
- * every device is given one. */
+/* GEMM tiles for GPUs: every configuration that fits a device is right there, and every device has
+ * one. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,11 +17,11 @@ extern const optest optest_gemm;
 static const char *const chosen[] = {"131x132x36", "65x63x65", "128x96x256"};
 static const char *const chosen_small[] = {"7x13x11 bias residual", "32x32x31"};
 
-/* The operator test of these cases, with these values (null: the default). */
+/* Runs the operator test of these cases with this configuration (null: the default). */
 static optest part;
 static const int *values_now;
 
-/* These implementations pack in one way for all values; scratch memory they need more or less. */
+/* These implementations have one packing for all configurations; their scratch memory differs. */
 static status prepare(optest_run *r, int i)
 {
     optest_case c = {0};
@@ -102,7 +102,7 @@ static const int *default_values(device *d, const tuning *t, const int *shape)
     return values;
 }
 
-/* Matrix units are emulated where the device has none: of these the one of `unit` is. */
+/* A device without a matrix unit emulates the one named `unit`. */
 static const struct {
     const gemm_implementation *by;
     const char *unit;
@@ -139,7 +139,7 @@ static const tuning *open_gpu(device *d, const device_info *info, int kind)
     return kinds[kind].by->tuned;
 }
 
-/* ---- the values ---- */
+/* ---- configurations ---- */
 
 START_TEST(every_known_set_is_right)
 {
@@ -161,7 +161,7 @@ START_TEST(every_known_set_is_right)
 }
 END_TEST
 
-/* From the default, each one's every choice. */
+/* Changes one tunable of the default at a time, to each of its choices. */
 START_TEST(every_choice_is_right)
 {
     const device_list *devices = wanted_devices();
@@ -177,7 +177,7 @@ START_TEST(every_choice_is_right)
                 memcpy(values, first, sizeof values);
                 values[v] = t->tunables[v].choices[c];
                 if (values[v] == first[v] || !can_run(&d, t, values)) continue;
-                /* the rest is no concern of weights */
+                /* the weights do not depend on the other tunables */
                 if (_i == 1 && !strchr("VLI", *t->tunables[v].name)) continue;
                 if (!part_takes(fitting++)) continue;
                 check_values(&d, t, values, 1 + (n % 2 && !_i));
@@ -275,7 +275,7 @@ START_TEST(images_must_be_believed_and_large_enough)
 }
 END_TEST
 
-/* A tuner may try anything that fits. */
+/* The tuner may try every configuration that fits. */
 START_TEST(known_values_are_choices)
 {
     const tuning *t = kinds[_i].by->tuned;
@@ -284,7 +284,7 @@ START_TEST(known_values_are_choices)
 }
 END_TEST
 
-/* ---- what makes a unit be believed ---- */
+/* ---- the probe of a matrix unit ---- */
 
 static int notes;
 
@@ -301,7 +301,7 @@ static const struct {
     {"mma.clh", "mma_c c)\n{", "mma_c c)\n{ c += 1.0f;"},
 };
 
-/* Whichever unit: without it, products go the other way. */
+/* Without the unit, another implementation serves GEMM. */
 START_TEST(a_probe_that_fails_takes_the_matrix_unit_away)
 {
     const device_list *devices = wanted_devices();
@@ -367,7 +367,7 @@ START_TEST(weak_devices_are_served)
 }
 END_TEST
 
-/* Into how many parts a device of so many compute units splits the depth, untuned. */
+/* The parts into which an untuned device of so many compute units splits the depth. */
 START_TEST(depth_is_split_where_tiles_are_few)
 {
     static const struct {

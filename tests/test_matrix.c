@@ -11,7 +11,7 @@
 #include "scratch.h"
 #include "suites.h"
 
-/* Rounding by the processor's instruction, and without it. */
+/* Rounding with and without the instruction of the CPU. */
 static const char *const claims[] = {"+amx_bf16", "+amx_bf16,-avx512_bf16"};
 
 enum { N_CLAIMS = sizeof claims / sizeof *claims };
@@ -81,7 +81,7 @@ START_TEST(true_fp32_and_other_classes_never_use_tiles)
 }
 END_TEST
 
-/* ---- what makes a tile kernel be believed ---- */
+/* ---- the probe of tile kernels ---- */
 
 static const struct {
     const char *file, *marker, *spoilt;
@@ -134,7 +134,7 @@ START_TEST(right_products_pass_their_check)
 }
 END_TEST
 
-/* The last row of each product is off by two parts in a hundred. */
+/* Makes the last row of each GEMM wrong by 2 %. */
 START_TEST(one_wrong_row_is_found)
 {
     const device_list *devices = wanted_devices();

@@ -23,13 +23,13 @@
 #include "scratch.h"
 #include "suites.h"
 
-/* Where the list is that is being worked through; its paths are relative to it. */
+/* The folder of the current list; the paths in it are relative to this folder. */
 static const char *folder;
 
 /* Of forward passes: the device's own, unless a test wants another. */
 static kernel_family class_wanted;
 
-/* Of products with such inputs. */
+/* The tolerance of GEMM with inputs of 16 bits. */
 static const double BF16_TOLERANCE = 5e-2, FP16_TOLERANCE = 5e-2 / 8;
 
 enum { COLUMNS = 18, PATH = 4096 };
@@ -131,7 +131,7 @@ static double run_forward(const device_info *info, const row *r, precision p)
     const device_settings settings = {.family = class_wanted, .precision = p, .no_cache = true};
     if (st == OK) st = device_open(&d, info, &settings);
     for (int kept = 0; kept < 2 && st == OK; kept++) {
-        if (emulated() && kept != (int)(test_seed % 2)) continue; /* one of them by the seed */
+        if (emulated() && kept != (int)(test_seed % 2)) continue; /* the seed selects one of them */
         float *got = NULL;
         size_t count = 0;
         st = forward_on(&d, &m, r, kept, &got, &count);
@@ -261,7 +261,7 @@ static bool parse_row(row *r, char *line)
     return true;
 }
 
-/* One case on one device; whether it is right. narrow: products are not all fp32's. */
+/* Runs one case on one device; returns whether it is right. narrow: some GEMM is not fp32. */
 static bool check_row(const device_info *info, const row *r, precision p, bool narrow,
                       double *worst)
 {
@@ -281,7 +281,7 @@ static bool check_row(const device_info *info, const row *r, precision p, bool n
 
 typedef bool by_precision[N_PRECISIONS];
 
-/* Of each device: in which precisions its products are not fp32's. */
+/* For each device: the precisions in which its GEMM is not fp32. */
 static by_precision *find_narrow(const device_list *devices)
 {
     by_precision *narrow;
@@ -348,7 +348,7 @@ START_TEST(forward_passes_match)
 }
 END_TEST
 
-/* On a GPU's matrix units, emulated: others each time. */
+/* Emulated matrix units of GPUs; the seed selects them. */
 START_TEST(forward_passes_on_units_match)
 {
     static const char *const units[] = {"mma", "dpas8", "dpas16", "wmma", "wmma2", "mfma"};
@@ -393,7 +393,7 @@ START_TEST(sampled_latents_match)
 }
 END_TEST
 
-/* The same noise gives the same picture, whosever arithmetic it is (scripts/oracle_compat.py). */
+/* The same noise gives the same picture in both arithmetics (scripts/oracle_compat.py). */
 START_TEST(pictures_equal_the_programs)
 {
     if (emulated()) {

@@ -32,7 +32,7 @@ static void check_one(device *d, const optest *t)
     ck_assert_int_eq(tally.failed, 0);
 }
 
-/* What serves an operator, and with which values: shapes that every implementation takes. */
+/* The implementation and configuration of an operator, at a shape that all implementations take. */
 typedef struct {
     const tuning *t;
     const int *values;
@@ -52,7 +52,7 @@ static serving serving_of(const device *d, const char *op)
     return s;
 }
 
-/* In each precision in which something else serves. Returns the class that FAMILY_AUTO is. */
+/* Runs every precision with another implementation. Returns the family that FAMILY_AUTO selects. */
 static kernel_family check_precisions(const device_info *info, kernel_family family,
                                       const optest *t)
 {
@@ -82,7 +82,7 @@ START_TEST(operators_match_their_references)
 }
 END_TEST
 
-/* ---- the check of products ---- */
+/* ---- the check of a whole GEMM ---- */
 
 static const int shapes[][3] = {{1, 1, 1}, {9, 33, 17}, {40, 144, 48}, {33, 50, 200}};
 
@@ -111,7 +111,7 @@ START_TEST(right_products_pass_their_check)
 }
 END_TEST
 
-/* Spoils the last row's last vector by two parts in a hundred. */
+/* Makes the last vector of the last row wrong by 2 %. */
 START_TEST(one_wrong_element_is_found)
 {
     const device_list *devices = wanted_devices();

@@ -28,7 +28,7 @@ static void link_to(const char *target, const char *name)
     ck_assert_int_eq(symlink(target, scratch_path(name)), 0);
 }
 
-/* Each pair is one file, beside names that are none of it. */
+/* Both names of each pair are the same file; the others are different files. */
 static const struct {
     const char *one, *other;
 } same[] = {{"new", "./new"},
@@ -159,7 +159,7 @@ START_TEST(modes_are_kept)
 }
 END_TEST
 
-/* The reason is the first failure's, however much is written behind it. */
+/* The message is that of the first failure, even if more is written after it. */
 START_TEST(first_reason)
 {
     static const char piece[5000];
@@ -186,7 +186,7 @@ END_TEST
 
 /* ---- failures at the very end ---- */
 
-/* out = the path of what the hint says is kept. */
+/* out = the path in the hint, of the file that was kept. */
 static void kept(char *out, size_t size, const char *name)
 {
     static const char words[] = "finished files are kept in ";

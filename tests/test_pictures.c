@@ -1,6 +1,5 @@
-/* Pictures that go in: encoded, what runs begin with, keep a part of, or have between two classes
- * and two noises. Every line of tests/data/pictures.txt, by the command that a user types, on every
- * wanted device. */
+/* Encoding, initial pictures, masks, and interpolation of classes and noise. Runs every line of
+ * tests/data/pictures.txt, as a user would type the command, on every wanted device. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,7 +33,7 @@ START_TEST(noise_goes_on_a_circle)
         ck_assert_double_eq_tol((double)out[4 * i + 1], 3 * sin(angle), 1e-6);
         ck_assert_float_eq(out[4 * i + 2], 0);
     }
-    interpolate_noise(out, opposite, opposite, 4, 5); /* no angle: nothing is divided by zero */
+    interpolate_noise(out, opposite, opposite, 4, 5); /* the angle is 0: no division by zero */
     for (int i = 0; i < 20; i++)
         ck_assert_double_eq_tol((double)out[i], (double)opposite[i % 4], 1e-6);
 }
@@ -42,7 +41,7 @@ END_TEST
 
 START_TEST(a_strength_leaves_as_many_steps_as_diffusers)
 {
-    /* int(steps * strength), the product in double: 0.29 of 100 are 28 */
+    /* int(steps * strength) in double: 0.29 * 100 gives 28 */
     static const struct {
         int steps;
         double strength;
@@ -53,7 +52,7 @@ START_TEST(a_strength_leaves_as_many_steps_as_diffusers)
         schedule s = {.rows = rows, .n_rows = cases[i].steps};
         ck_assert_int_eq(image_first_step(&s, cases[i].strength), cases[i].steps - cases[i].left);
     }
-    /* a step of two evaluations is one */
+    /* a step with two predictions counts once */
     schedule_row rows[9] = {0};
     for (int i = 1; i < 9; i += 2) rows[i].between = true;
     schedule s = {.rows = rows, .n_rows = 9};
@@ -178,7 +177,7 @@ static void add_listed(words *w, const char *word, const char *out)
     words_add(w, *word == '@' ? data_path(path, word + 1) : word);
 }
 
-/* Where the mask is black the picture is the given one to the bit; elsewhere it was drawn. */
+/* Where the mask is black, the picture equals the initial one exactly; elsewhere it differs. */
 static void check_kept(void)
 {
     png got, known, white;
@@ -198,7 +197,7 @@ static void check_kept(void)
     png_free(&white);
 }
 
-/* line: name command expected tolerance words... Returns whether it is right. */
+/* line: name command expected tolerance arguments... Returns whether the result is right. */
 static bool check_line(char *line, const device_info *info, double factor)
 {
     char *save, *name = strtok_r(line, " ", &save), *verb = strtok_r(NULL, " ", &save);

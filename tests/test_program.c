@@ -131,7 +131,7 @@ START_TEST(built_once)
 }
 END_TEST
 
-/* Another driver, device or platform of the same kind must not get these. */
+/* Another driver, device or platform must not use these files. */
 START_TEST(keys_differ)
 {
     const device_list *devices = wanted_devices();
@@ -223,7 +223,7 @@ START_TEST(no_folder_for_it)
             setenv("XDG_CACHE_HOME", places[p], 1);
             device d = run(&devices->items[i], &listening);
             ck_assert_int_eq(d.programs.built, 2);
-            d = run(&devices->items[i], NULL); /* nobody listens */
+            d = run(&devices->items[i], NULL); /* note is null */
         }
 }
 END_TEST

@@ -74,7 +74,7 @@ static double run(const schedule *s, const trajectory *c)
     return sqrt(difference / norm);
 }
 
-/* Rounding alone: the largest error seen is 2.1e-6 (1000 steps). */
+/* Only rounding differs. The largest measured error is 2.1e-6 (1000 steps). */
 static void check_trajectory(const trajectory *c)
 {
     schedule_config config;
@@ -118,7 +118,7 @@ START_TEST(test_from_config)
 }
 END_TEST
 
-/* A value that the class reads and ditcl does not have: one of these keys is named. */
+/* A value that the class accepts and ditcl does not: the message names one of these keys. */
 START_TEST(test_not_from_config)
 {
     schedule_config config, settled;

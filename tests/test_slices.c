@@ -1,5 +1,5 @@
-/* Launches that are cut into slices give the same bits: operators of every implementation, each
- * case whole and then in slices of a few work-groups. */
+/* Launches in slices give the same bits. Runs the operators of every implementation, each case
+ * whole and then in slices of a few work-groups. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -114,7 +114,8 @@ START_TEST(slices_give_the_same_bits)
     bool tiles = features && strstr(features, "+amx");
     bool heavy_only = v->unit || v->gemm || v->tiles;
     if (v->tiles != tiles) return;
-    if (v->unit && ((unsigned)_i + test_seed) % 2) return; /* the same kernels' other arithmetic */
+    if (v->unit && ((unsigned)_i + test_seed) % 2)
+        return; /* another arithmetic of the same kernels */
     for (int i = 0; i < devices->n; i++) check_variant(&devices->items[i], v, heavy_only);
 }
 END_TEST

@@ -1,4 +1,4 @@
-/* host/device/store.c: the grammar of measured choices, what is refused of it, and writing it. */
+/* host/device/store.c: the grammar of configurations, its errors, and writing it. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -97,7 +97,8 @@ START_TEST(good_lines)
 }
 END_TEST
 
-/* One bad line beside a good one: it is named with its number, and the good one counts. */
+/* Of a bad and a good line, the message names the bad one by its number, and the good one counts.
+ */
 START_TEST(bad_lines)
 {
     static const struct {
@@ -150,10 +151,11 @@ END_TEST
 
 START_TEST(sections)
 {
-    store s = load("tune early X=1\n"
-                   "match platform=Other device=A?CPU*\ntune gemm X=1\n" /* silently another's */
-                   "match platform=Some?Platform device=B*\ntune gemm X=2\n" MATCH "tune conv X=3\n"
-                   "match driver=0*\ntune conv X=4\n");
+    store s = load(
+        "tune early X=1\n"
+        "match platform=Other device=A?CPU*\ntune gemm X=1\n" /* of another device: no message */
+        "match platform=Some?Platform device=B*\ntune gemm X=2\n" MATCH "tune conv X=3\n"
+        "match driver=0*\ntune conv X=4\n");
     ck_assert_int_eq(n_warnings, 3);
     ck_assert(strstr(warnings, ":1: ignored: no match line above"));
     ck_assert(strstr(warnings, ":4: ignored: measured on another device"));
@@ -182,11 +184,11 @@ START_TEST(damaged_files)
     memset(large, '\n', (1 << 24) + 1);
     s = load(large);
     ck_assert_int_eq(n_warnings, 1);
-    ck_assert_msg(!strstr(warnings, ":0:"), "%s", warnings); /* it is no line that is wrong */
+    ck_assert_msg(!strstr(warnings, ":0:"), "%s", warnings); /* the file is wrong, not a line */
     store_free(&s);
     ck_assert_int_eq(unlink(scratch_path(file)), 0);
     ck_assert_int_eq(mkdir(scratch_path(file), 0700), 0);
-    store_load(&s, &info, NULL); /* nobody listens */
+    store_load(&s, &info, NULL); /* warn is null */
     ck_assert_int_eq(s.n_ignored, 1);
     ck_assert_uint_eq(s.n, 0);
     ck_assert_int_eq(store_save(&s, &info), ERR_FILE);
@@ -214,8 +216,9 @@ START_TEST(written_and_read)
     *warnings = 0;
     n_warnings = 0;
     store_load(&s, &info, keep_warning);
-    ck_assert_msg(n_warnings == 0, "%s", warnings); /* rubbish and the old driver's are gone */
-    ck_assert_uint_eq(s.n, 2);                      /* nor what is shipped */
+    ck_assert_msg(n_warnings == 0, "%s",
+                  warnings);   /* the lines of rubbish and of the old driver are gone */
+    ck_assert_uint_eq(s.n, 2); /* shipped lines are not stored */
     ck_assert_int_eq(store_find(&s, "gemm", "cpu")->values[0].value, 9);
     ck_assert_int_eq(store_find(&s, "conv", "d72 f16")->values[1].value, 1 << 30);
     store_drop(&s, store_find(&s, "gemm", "cpu"));
@@ -238,8 +241,8 @@ START_TEST(written_and_read)
 }
 END_TEST
 
-/* As many lines as a file holds: each is found, and what is dropped leaves the others. Comparing
- * each with all before it would take minutes. */
+/* With as many lines as a file may have, each line is found, and a dropped line leaves the others.
+ * A quadratic search would take minutes. */
 START_TEST(many_lines)
 {
     enum { N = 60000 };
@@ -265,7 +268,7 @@ START_TEST(many_lines)
 }
 END_TEST
 
-/* A user's line goes before the shipped one, which is there again when the user's is dropped. */
+/* A user's line overrides the shipped one, which returns when the user's line is dropped. */
 START_TEST(shipped_lines_stay)
 {
     store s = load(MATCH "tune gemm cpu MR=8\n");
@@ -296,7 +299,7 @@ static const tuning *find_kind(const char *op, const char *kind)
     return NULL;
 }
 
-/* Nobody is told of a shipped line that cannot be used, so none may be there. */
+/* A shipped line that cannot be used gives no message, so there must be none. */
 START_TEST(shipped_lines_are_choices)
 {
     static const device_info families[] = {
@@ -343,10 +346,9 @@ START_TEST(no_place)
 }
 END_TEST
 
-/* ---- which of several serves ---- */
+/* ---- which of several lines serves ---- */
 
-/* Rows for which nothing was stored are served as the nearest for which something was; lines come
- * in any order. */
+/* A batch without a line uses the line of the nearest batch, in any order of lines. */
 START_TEST(nearest_rows_serve)
 {
     static const struct {
@@ -387,7 +389,7 @@ START_TEST(nearest_rows_serve)
 }
 END_TEST
 
-/* Hashing the kernels for each line, or comparing it with all before it, would take minutes. */
+/* A hash of the kernels for each line, or a quadratic search, would take minutes. */
 START_TEST(many_shapes)
 {
     enum { FIRST = 1000, N = 60000 };

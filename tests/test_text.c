@@ -222,7 +222,7 @@ START_TEST(sizes)
 }
 END_TEST
 
-/* ---- half ---- */
+/* ---- fp16 ---- */
 
 /* (-1)^s 2^(e-15) (1 + m/1024), and 2^-14 (m/1024) where e is 0: all 65536, in double. */
 START_TEST(halves)
@@ -244,7 +244,7 @@ START_TEST(halves)
 }
 END_TEST
 
-/* Each half comes back; between two neighbours the nearer, in the middle the even one. */
+/* Every fp16 number survives. Between two, the nearer is taken; in the middle, the even one. */
 START_TEST(rounding_to_fp16)
 {
     for (unsigned h = 0; h < 0x7c00; h++) {
@@ -376,7 +376,8 @@ START_TEST(write_refused)
 }
 END_TEST
 
-/* A signal in the middle of writing: the temporary goes, the old file stays, 128 + signal. */
+/* A signal during writing: the temporary file is removed, the old file stays, exit code 128 +
+ * signal. */
 START_TEST(write_interrupted)
 {
     static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
@@ -406,7 +407,7 @@ START_TEST(write_interrupted)
 }
 END_TEST
 
-/* A file that is cut while it is mapped: one line, the temporary goes, 1. */
+/* A mapped file is truncated: a message of one line, the temporary file is removed, exit code 1. */
 START_TEST(read_cut_short)
 {
     char page[8192] = "whole", *said;

@@ -123,7 +123,8 @@ status tuning_compare(forward_gain *g, const char *const *untuned, const char *c
     for (int i = 0; i < 2; i++) {
         TRY(worker_start(&children[i], args[i]));
         if (worker_hear(&children[i], line, LOAD_SECONDS) != WORKER_SAID)
-            TRY(fail(ERR_DEVICE, "a forward pass %s tuned values failed", i ? "with" : "without"));
+            TRY(fail(ERR_DEVICE, "the forward pass %s tuned configurations failed",
+                     i ? "with" : "without"));
     }
     start = clock_seconds();
     while (n < MOST && (n < LEAST || clock_seconds() - start < seconds)) {

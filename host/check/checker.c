@@ -239,7 +239,7 @@ static status start(checker *c, const device *d)
     if (answer != WORKER_SAID || strcmp(line, "ready") != 0) {
         fail(ERR_DEVICE, "the process that checks kernels could not open the device: %s",
              answer == WORKER_SAID   ? line
-             : answer == WORKER_HUNG ? "it is silent"
+             : answer == WORKER_HUNG ? "it does not reply"
                                      : "it ended");
         fail_hint("DITCL_FIRST_USE=off checks nothing; a GPU must let two processes use it");
         TRY(ERR_DEVICE);
@@ -458,7 +458,7 @@ static status check(first_use_checks *face, device *d, const first_use *what, bo
     *right = how == WORKER_SAID && !strcmp(answer, "right");
     if (how == WORKER_SAID && !strncmp(answer, "cannot ", 7)) {
         describe(words, sizeof words, d, what);
-        fail(ERR_RESOURCES, "%s: cannot be checked beside what is loaded: %.200s", words,
+        fail(ERR_RESOURCES, "%s: no memory for its check beside the loaded model: %.200s", words,
              answer + 7);
         fail_hint("try fewer pictures at once (--batch 1); DITCL_FIRST_USE=off checks nothing");
         TRY(ERR_RESOURCES);

@@ -71,7 +71,7 @@ static status choose_labels(sample_request *q, const model *m)
     status st = OK;
     bool all = q->classes.n == 0;
     if (all && classes > ALL_BY_DEFAULT) {
-        fail(ERR_USAGE, "no --class: the model has %d classes, more than are drawn unasked",
+        fail(ERR_USAGE, "no --class: the model has %d classes, too many to draw all of them",
              classes);
         fail_hint("--class NUMBER or NAME; ditcl info MODEL lists the names");
         return ERR_USAGE;

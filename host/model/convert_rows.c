@@ -119,7 +119,8 @@ static status check_one_embedder(const renaming *x, int depth)
             name_layer(first, x->from, layers[i / 2], 0, parts[i % 2]);
             name_layer(other, x->from, layers[i / 2], block, parts[i % 2]);
             if (!weights_equal(x->w, first, other)) {
-                fail(ERR_FORMAT, "%s: tensor %s is not block 0's: the original naming has only one",
+                fail(ERR_FORMAT,
+                     "%s: tensor %s differs from that of block 0; the original naming has only one",
                      x->w->file.path, other);
                 fail_hint("a folder as output can hold this model");
                 return ERR_FORMAT;

@@ -58,7 +58,7 @@ status optest_create(optest_run *r, optest_role role, const char *what, size_t c
 {
     status st = OK;
     if (r->n_arrays == OPTEST_ARRAYS)
-        return fail(ERR_LIMIT, "a trial of more than %d arrays", OPTEST_ARRAYS);
+        return fail(ERR_LIMIT, "an operator test of more than %d arrays", OPTEST_ARRAYS);
     optest_array *a = &r->arrays[r->n_arrays++];
     *a = (optest_array){.role = role, .what = what, .count = count};
     TRY(memory_alloc(&a->values, count + PAD, sizeof *a->values));
