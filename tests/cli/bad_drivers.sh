@@ -1,6 +1,6 @@
 #!/bin/bash
-# Drivers that fail, lie or are small: what the commands say and leave. The drivers are a good one
-# behind tests/opencl_layer.c. usage: tests/cli/bad_drivers.sh PATH/ditcl
+# Messages and outputs with drivers that fail, report wrong values or have small limits.
+# tests/opencl_layer.c makes them from a good driver. usage: tests/cli/bad_drivers.sh PATH/ditcl
 source "$(dirname "$0")/expect.sh"
 
 export OPENCL_LAYERS=$(dirname "$ditcl")/libopencl_layer.so
@@ -11,7 +11,7 @@ fi
 model=$data/models/separate48
 draw=(sample "$model" --class 1 --steps 2 -q --out x.png)
 
-# the layer itself: without settings nothing changes; a setting that is none ends the program
+# the layer itself: without settings nothing changes; an unknown setting ends the program
 expect 0 "" sample "$model" --class 1 --steps 2 -q --out keep/plain.png --latents-out keep/plain.npy
 DITCL_LAYER="log=$work/keep/calls" expect 0 "" sample "$model" --class 1 --steps 2 -q --out keep/a.png \
     --latents-out keep/a.npy

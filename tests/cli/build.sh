@@ -1,11 +1,10 @@
 #!/bin/bash
-# What CMake makes of this project: installed, moved, and as a part of another one, below folders whose
-# names have blanks. usage: tests/cli/build.sh PATH/ditcl
+# The CMake build: installed, moved, and inside another project, in folders whose names have blanks. usage: tests/cli/build.sh PATH/ditcl
 source "$(dirname "$0")/expect.sh"
 
 root=$(readlink -f "$(dirname "$data")/..")
 
-# installed, by way of a staging folder, and moved: names of models are found, by relative paths alone
+# installed through a staging folder and moved: models are found by relative paths
 tree=$(dirname "$ditcl")
 DESTDIR="$work/keep/stage" cmake --install "$tree" --prefix /opt/one >out 2>err ||
     problem "cmake --install: $(cat err)"

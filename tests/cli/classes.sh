@@ -1,6 +1,6 @@
 #!/bin/bash
-# Classes, the null class and labels, and which scheduler a folder has: what a file says, what must
-# be said, and what is refused. usage: tests/cli/classes.sh PATH/ditcl
+# Classes, the null class, labels, and the scheduler of a folder: from the file, from options, and
+# errors. usage: tests/cli/classes.sh PATH/ditcl
 source "$(dirname "$0")/expect.sh"
 
 original=$data/models/original64.safetensors
@@ -8,7 +8,7 @@ vae="--vae $data/models/original64-vae.safetensors --heads 1"
 unguided="$vae --cfg 1 --steps 10 --sampler ddpm -q --out keep/x.png --latents-out keep/x.npy"
 short="--steps 2 -q --out keep/x.png"
 
-# cut OUT FIRST LAST [KEY=VALUE...]: the file with these rows of its label table, and notes
+# cut OUT FIRST LAST [KEY=VALUE...]: writes the file with these rows of its label table, and metadata
 cut()
 {
     python3 - "$original" keep/"$1" "${@:2}" <<'END'

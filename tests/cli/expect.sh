@@ -8,7 +8,7 @@ trap 'rm -rf "$work"' EXIT
 cd "$work" || exit 1
 passed=0 failed=0
 mkdir keep
-# what drivers compile is kept from test to test; ditcl's own cache is new in each
+# all tests share the caches of drivers; ditcl's own cache is new in each test
 export POCL_CACHE_DIR=$(dirname "$ditcl")/driver-cache/pocl
 export MESA_SHADER_CACHE_DIR=$(dirname "$ditcl")/driver-cache/mesa
 mkdir -p "$POCL_CACHE_DIR" "$MESA_SHADER_CACHE_DIR"

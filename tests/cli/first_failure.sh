@@ -1,6 +1,6 @@
 #!/bin/bash
-# Of several failures the first is told: what goes wrong while a command tidies up, such as storing
-# built programs, takes nobody's line.
+# The message is that of the first failure. A later one, such as storing built programs, does not
+# replace it.
 source "$(dirname "$0")/expect.sh"
 
 plain="$data/models/plain32"

@@ -1,6 +1,6 @@
 #!/bin/bash
-# What is used first on a device runs in a child: wrong, crashing and hanging kernels are struck out,
-# the next serves, and nothing wrong is drawn. usage: tests/cli/first_use.sh PATH/ditcl
+# First-use checks: wrong, crashing and hanging kernels are struck out, the next configuration serves,
+# and no wrong picture is drawn. usage: tests/cli/first_use.sh PATH/ditcl
 source "$(dirname "$0")/expect.sh"
 unset DITCL_FIRST_USE
 near=$data/../near.py
@@ -9,7 +9,7 @@ model=$data/models/separate48
 checked=$XDG_CACHE_HOME/ditcl/checked.txt
 draw=(sample "$model" --class 1 --steps 2 --out x.png --latents-out keep/x.npy)
 
-# a new device: what was found before is not there
+# a new device: there are no verdicts
 forget() { rm -f "$checked"; }
 
 # the picture is there, and right

@@ -1,6 +1,6 @@
 #!/bin/bash
-# What a device is given at once: launches in slices, a queue that stays short, a device that is
-# lost. The devices are a good one behind tests/opencl_layer.c. usage: tests/cli/launches.sh PATH/ditcl
+# Launches in slices, a short queue, and a lost device. tests/opencl_layer.c makes such devices from a
+# good driver. usage: tests/cli/launches.sh PATH/ditcl
 source "$(dirname "$0")/expect.sh"
 
 export OPENCL_LAYERS=$(dirname "$ditcl")/libopencl_layer.so

@@ -1,5 +1,5 @@
 #!/bin/bash
-# How ditcl speaks: help, names that are nearly right, environment variables, and -q on a terminal.
+# Help, misspelt names, environment variables, and -q on a terminal.
 # usage: tests/cli/manners.sh PATH/ditcl
 source "$(dirname "$0")/expect.sh"
 

@@ -1,5 +1,5 @@
 #!/bin/bash
-# What a user is told where OpenCL shows no device, and what ditcl does so that it shows one.
+# Messages if OpenCL has no device, and the ways in which ditcl finds one.
 source "$(dirname "$0")/expect.sh"
 
 plain="$data/models/plain32"
@@ -8,7 +8,7 @@ vendors=$OCL_ICD_VENDORS # tests/on.sh: the driver under test alone
 uid=$(id -u)
 unset POCL_CACHE_DIR
 
-# ---- the driver's cache: nowhere it would look can it be written ----
+# ---- the cache of the driver: none of its folders is writable ----
 export TMPDIR=$work/keep/tmp
 mkdir "$TMPDIR"
 HOME=/proc XDG_CACHE_HOME='' expect 0 "" sample "$plain" $short

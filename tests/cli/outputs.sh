@@ -1,13 +1,13 @@
 #!/bin/bash
-# Outputs on file systems and under names of all kinds: what is refused before any work, what is
-# replaced, what a failure at the end leaves. usage: tests/cli/outputs.sh PATH/ditcl
+# Outputs on various file systems and with various names: errors before any work, replaced files, and
+# files after a failure at the end. usage: tests/cli/outputs.sh PATH/ditcl
 source "$(dirname "$0")/expect.sh"
 
 model=$data/models/plain32 original=$data/models/original64.safetensors
 one="sample $model --class 0 --steps 2 -q"
 faults=$(dirname "$ditcl")/libfile_faults.so
 loud() { echo "*** SKIPPED: $* ***" >&2; }
-# is FILE TEXT FORMAT: what stat says of it
+# is FILE TEXT FORMAT: stat prints this text for the file
 is()
 {
     local found

@@ -1,13 +1,13 @@
 #!/bin/bash
-# PNG as people have and make it: turned by EXIF, damaged, with text that Latin-1 cannot hold. What
-# each turned picture must be, diffusers says (scripts/oracle_pictures.py).
+# PNG files that are rotated by EXIF or damaged, or whose text is not Latin-1. The expected rotated
+# pictures are those of diffusers (scripts/oracle_pictures.py).
 source "$(dirname "$0")/expect.sh"
 
 plain="$data/models/plain32"
 vae="$data/models/separate48"
 png="$data/pictures/png"
 
-# ---- a picture that lies on its side is encoded upright ----
+# ---- a rotated picture is encoded upright ----
 for kind in turned-6 turned-profile turned-xmp; do
     expect 0 "" encode "$png/$kind.png" keep/turned.npy --vae "$vae" --fit -q
     expect 0 "" encode "$png/$kind-rgb.png" keep/upright.npy --vae "$vae" --fit -q

@@ -1,11 +1,10 @@
 #!/bin/bash
-# Arithmetic that is asked for: refused where it is not there, said where it was used; layers that
-# fp16 does not hold.
+# --precision: an error if the device lacks it, named if it was used; layers too large for fp16.
 source "$(dirname "$0")/expect.sh"
 model=$data/models/plain32 z=$data/models/plain32-z.npy
 near="$(dirname "$data")/near.py"
 
-# ---- what is not there is refused before anything is drawn, with what there is ----
+# ---- a missing precision is an error before any work; the message names the available ones ----
 export DITCL_FEATURES=-amx_bf16,-avx512_bf16
 expect 2 "no fp16 kernels in the cpu family; it has fp32" sample "$model" --precision fp16 --out a.png
 expect 2 "no bf16 kernels in the cpu family; it has fp32" sample "$model" --precision bf16 --out a.png

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Device reports: what is in them, what is not, and that a bad device spoils nothing but its own.
+# Device reports: their content, what they leave out, and that a bad device affects only its own part.
 # usage: tests/cli/report.sh PATH/ditcl
 source "$(dirname "$0")/expect.sh"
 

@@ -1,6 +1,6 @@
 #!/bin/bash
-# Small GPUs: what they are asked, what cl/devices knows of them, and that they draw. They are a good
-# driver behind tests/opencl_layer.c, which refuses what the small device would not launch.
+# Small GPUs: their launches, their lines in cl/devices, and their pictures. tests/opencl_layer.c makes
+# them from a good driver, and refuses launches that the small device would refuse.
 # usage: tests/cli/small_devices.sh PATH/ditcl
 source "$(dirname "$0")/expect.sh"
 

@@ -1,7 +1,6 @@
 #!/bin/bash
-# Text from files, names and the environment that would move a terminal's cursor, turn its text or
-# forge a line: none of it reaches stdout or stderr, whatever the command says, and --json says it
-# escaped. tests/test_json.c has the characters one by one.
+# Text from files, names and the environment may contain terminal control characters, which move the
+# cursor, reverse text or forge a line. None of them reaches stdout or stderr; --json escapes them. tests/test_json.c has the characters one by one.
 source "$(dirname "$0")/expect.sh"
 
 cat >keep/hostile.py <<'END'

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Which weights are taken, of a file that holds several and of a folder.
+# The choice of weights in a file or a folder that has several.
 # usage: tests/cli/weights.sh PATH/ditcl
 source "$(dirname "$0")/expect.sh"
 
@@ -10,7 +10,7 @@ short="--class 0 --steps 2"
 mkdir folder keep/here
 export HF_HUB_CACHE=$work/keep/none HF_HOME=$work/keep/none
 
-# latents_of NAME ARGUMENTS...: draws, and keeps the latents
+# latents_of NAME ARGUMENTS...: draws and stores the latents
 latents_of()
 {
     expect 0 "" sample "${@:2}" -q --latents-out l.npy --out x.png
