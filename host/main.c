@@ -24,7 +24,6 @@ static const struct {
     {"devices", cli_devices, "list the OpenCL devices"},
     {"bench", cli_bench, "measure operators, passes and the device they run on"},
     {"tune", cli_tune, "find the fastest kernels for a device and a model"},
-    {"kernels", cli_kernels, "write the kernel sources that would be built for a GPU"},
     {"check", cli_check, "compare every kernel with its reference on a device"},
 };
 enum { N_COMMANDS = sizeof commands / sizeof *commands };

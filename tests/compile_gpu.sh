@@ -1,8 +1,8 @@
 #!/bin/bash
 # scripts/compile_gpu must see a kernel that is broken: one kernel is, in several ways, and each must
-# fail by the message it should; whole, it passes. usage: tests/compile_gpu.sh PATH/ditcl
+# fail by the message it should; whole, it passes. usage: tests/compile_gpu.sh PATH/ditcl-kernels
 set -u
-ditcl=$(readlink -f "${1:?usage: tests/compile_gpu.sh PATH/ditcl}")
+program=$(readlink -f "${1:?usage: tests/compile_gpu.sh PATH/ditcl-kernels}")
 root=$(dirname "$(readlink -f "$0")")/..
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -16,7 +16,7 @@ expect()
     cp -r "$root/cl" "$work/cl"
     sed -i "s|^{\$|&\n$line|" "$work/cl/fill.cl"
     DITCL_CL_DIR=$work/cl DITCL_REQUIRE_COMPILERS=$family "$root/scripts/compile_gpu" \
-        --ditcl "$ditcl" --cache "$work/cache" --sets default --only fill --target "$family" \
+        --program "$program" --cache "$work/cache" --sets default --only fill --target "$family" \
         >"$work/out" 2>&1
     got=$?
     if [ "$got" -ne "$code" ] || ! grep -qF -- "$part" "$work/out"; then

@@ -57,7 +57,7 @@ grep -nE '^#include "' host/main.c | grep -vE '"(base|cli)/' | rule "main.c may 
 grep -nE '^#include "ops/' host/ops/*.c | grep -vE '"ops/(op|ops|tuning|first_use)\.h"' |
     grep -vE '^host/ops/([a-z0-9]+)(_[a-z0-9_]+)?\.c:.*"ops/\1\.h"' |
     rule "no operator includes another"
-grep -rnE '#include <(CL/|clblast)' host cl tests | grep -vE '^(host/device/|tests/(faults|opencl_layer(_[a-z]+)?)\.[ch])' |
+grep -rnE '#include <(CL/|clblast)' host cl tests | grep -vE '^(host/device/|tests/(faults|offline_driver(_[a-z]+)?|opencl_layer(_[a-z]+)?)\.[ch])' |
     rule "OpenCL's and CLBlast's headers are for host/device/ only, and what stands in for a driver"
 grep -rn 'jansson\.h\|json_\(pack\|vpack\|dump\|load\|sprintf\|[a-z_]*_\(new\|append\|insert\|set\|update\)\)' host |
     grep -v '^host/files/json\(_build\)\?\.' | rule "JSON is read by json_read and built by json_put_* only"

@@ -148,10 +148,16 @@ static void print_option(const option *o, bool detailed)
     print_wrapped(o->help + first + 1, strlen(o->help + first + 1), INDENT, INDENT);
 }
 
+/* What stands between ditcl and the command's name. */
+static char joint(const command *c)
+{
+    return c->own_program ? '-' : ' ';
+}
+
 void options_help(const command *c, bool detailed)
 {
     bool shortened = c->more != NULL;
-    printf("usage: ditcl %s %s\n\n", c->name, c->arguments);
+    printf("usage: ditcl%c%s %s\n\n", joint(c), c->name, c->arguments);
     print_wrapped(c->summary, strlen(c->summary), 0, 0);
     if (c->options->kind != OPTION_GROUP) printf("\nOptions:\n");
     for (const option *o = c->options; o->name; o++) {
@@ -195,11 +201,11 @@ static status unknown_option(const command *c, const char *typed)
     for (size_t i = 0; i < sizeof renamed / sizeof *renamed; i++)
         if (!strcmp(renamed[i].was, word) && find_option(c, renamed[i].is, strlen(renamed[i].is)))
             near = renamed[i].is;
-    fail(ERR_USAGE, "%s: ditcl %s has no such option", typed, c->name);
+    fail(ERR_USAGE, "%s: ditcl%c%s has no such option", typed, joint(c), c->name);
     if (near)
         fail_hint("did you mean %s%s?", strlen(near) > 1 ? "--" : "-", near);
     else
-        fail_hint("ditcl %s --help lists them", c->name);
+        fail_hint("ditcl%c%s --help lists them", joint(c), c->name);
     return ERR_USAGE;
 }
 
@@ -263,13 +269,13 @@ status options_parse(const command *c, int argc, char **argv, bool *helped)
             st = list_add(c->extra, argv[i], strlen(argv[i]));
         } else {
             st = fail(ERR_USAGE, "%s: unexpected argument \"%.200s\"", c->name, argv[i]);
-            fail_hint("usage: ditcl %s %s", c->name, c->arguments);
+            fail_hint("usage: ditcl%c%s %s", joint(c), c->name, c->arguments);
         }
         if (st != OK) return st;
     }
     if (c->positional && c->positional[given]) {
         fail(ERR_USAGE, "%s: %s is missing", c->name, c->positional[given]);
-        fail_hint("usage: ditcl %s %s", c->name, c->arguments);
+        fail_hint("usage: ditcl%c%s %s", joint(c), c->name, c->arguments);
         return ERR_USAGE;
     }
     return OK;

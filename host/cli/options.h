@@ -50,6 +50,7 @@ typedef struct {
     const char *details;           /* paragraphs that --help prints after the options */
     const char *more;              /* paragraphs that only --help -v prints, or null */
     const option *options;         /* ends with a null name */
+    bool own_program;              /* its name is ditcl-NAME */
     bool rest;                     /* extra receives the arguments after the required ones */
     text_list *extra;
 } command;

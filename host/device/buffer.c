@@ -30,7 +30,7 @@ status buffer_create(device *d, buf *b, size_t count, const char *what)
     status st = OK;
     cl_int code;
     if (count == 0) count = 1; /* no driver takes an empty buffer */
-    if (!d->pretended && d->handles->lost) return cl_fail_lost(d);
+    if (d->handles->lost) return cl_fail_lost(d);
     double megabytes = (double)count * ELEMENT / 1e6;
     const char *limit = d->info.limited ? " under this process's limits (ulimit -v or -d)" : "";
     if (count > d->info.max_alloc_bytes / ELEMENT)
@@ -40,11 +40,6 @@ status buffer_create(device *d, buf *b, size_t count, const char *what)
         return fail(ERR_LIMIT, "%s needs %.1f MB beside %.1f MB in use, the device has %.1f MB%s",
                     what, megabytes, (double)d->allocated_bytes / 1e6,
                     (double)d->info.memory_bytes / 1e6, limit);
-    if (d->pretended) {
-        *b = (buf){d->pretended, count}; /* anything but null */
-        d->allocated_bytes += count * ELEMENT;
-        return OK;
-    }
     cl_mem memory =
         clCreateBuffer(d->handles->context, CL_MEM_READ_WRITE, count * ELEMENT, NULL, &code);
     CL_TRY("clCreateBuffer", code);
@@ -60,7 +55,7 @@ done:
 void buffer_release(device *d, buf *b)
 {
     if (b->memory) {
-        if (!d->pretended && !d->handles->lost) clReleaseMemObject(b->memory);
+        if (!d->handles->lost) clReleaseMemObject(b->memory);
         d->allocated_bytes -= b->count * ELEMENT;
     }
     *b = (buf){0};
@@ -75,10 +70,6 @@ status buffer_view(device *d, buf *image, buf b, int texel)
     status st = OK;
     cl_int code;
     *image = (buf){0};
-    if (d->pretended) {
-        *image = (buf){d->pretended, 0};
-        return OK;
-    }
     cl_mem view = clCreateImage(d->handles->context, CL_MEM_READ_ONLY, &format, &of, NULL, &code);
     CL_TRY("clCreateImage", code);
     *image = (buf){view, 0};
@@ -91,7 +82,7 @@ static status write_buffer(device *d, buf b, size_t first, const void *from, siz
 {
     status st = OK;
     assert(first <= b.count && count <= b.count - first);
-    if (count == 0 || d->pretended) return OK;
+    if (count == 0) return OK;
     DEVICE_TRY(d, "clEnqueueWriteBuffer",
                clEnqueueWriteBuffer(d->handles->queue, b.memory, wait, first * ELEMENT,
                                     count * ELEMENT, from, 0, NULL, NULL));
@@ -109,7 +100,6 @@ status buffer_map(device *d, buf b, void **p)
 {
     status st = OK;
     cl_int code;
-    if (d->pretended) return memory_alloc(p, b.count, ELEMENT);
     if (d->handles->lost) return cl_fail_lost(d);
     *p = clEnqueueMapBuffer(d->handles->queue, b.memory, CL_TRUE, CL_MAP_WRITE_INVALIDATE_REGION, 0,
                             b.count * ELEMENT, 0, NULL, NULL, &code);
@@ -122,10 +112,6 @@ done:
 status buffer_unmap(device *d, buf b, void *p)
 {
     status st = OK;
-    if (d->pretended) {
-        free(p);
-        return OK;
-    }
     DEVICE_TRY(d, "clEnqueueUnmapMemObject",
                clEnqueueUnmapMemObject(d->handles->queue, b.memory, p, 0, NULL, NULL));
 done:
@@ -142,10 +128,6 @@ status buffer_download(device *d, buf b, size_t first, void *to, size_t count)
     status st = OK;
     assert(first <= b.count && count <= b.count - first);
     if (count == 0) return OK;
-    if (d->pretended) {
-        memset(to, 0, count * ELEMENT);
-        return OK;
-    }
     DEVICE_TRY(d, "clEnqueueReadBuffer",
                clEnqueueReadBuffer(d->handles->queue, b.memory, CL_TRUE, first * ELEMENT,
                                    count * ELEMENT, to, 0, NULL, NULL));

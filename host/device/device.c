@@ -595,7 +595,6 @@ bool device_is_lost(const device *d)
 status device_finish(device *d)
 {
     status st = OK;
-    if (d->pretended) return OK;
     DEVICE_TRY(d, "clFinish", clFinish(d->handles->queue));
     pace_drained(d);
 done:
@@ -605,7 +604,6 @@ done:
 status device_flush(device *d)
 {
     status st = OK;
-    if (d->pretended) return OK;
     DEVICE_TRY(d, "clFlush", clFlush(d->handles->queue));
 done:
     return st;

@@ -156,9 +156,8 @@ typedef struct device {
     device_tuned *tuned; /* the newest first */
     device_handles *handles;
     bool tries; /* kernels that may need more than the device has, which is then no loss */
-    struct record *recorder;     /* null, or takes down what is queued: record.h */
-    first_use_checks *checks;    /* null, or the settings' */
-    struct pretended *pretended; /* not null: an offline device, see pretend.h */
+    struct record *recorder;  /* null, or takes down what is queued: record.h */
+    first_use_checks *checks; /* null, or the settings' */
     struct {
         char name[24]; /* the model's or the operator's; "": none yet */
         bool given;    /* the name, by record_name, and not yet the work */

@@ -3,7 +3,6 @@
 
 #include "device/opencl.h"
 #include "device/pace.h"
-#include "device/pretend.h"
 #include "device/record.h"
 
 static cl_int set_argument(kernel *k, cl_uint i, const arg *a)
@@ -22,7 +21,7 @@ status launch_kernel(device *d, kernel *k, range global, range local, const arg 
 {
     status st = OK;
     size_t group = 1, groups[3];
-    if (!d->pretended && n_args != k->n_args)
+    if (n_args != k->n_args)
         return fail(ERR_DEVICE, "kernel %s takes %u arguments, was given %zu", k->name, k->n_args,
                     n_args);
     for (int i = 0; i < 3; i++) {
@@ -41,10 +40,6 @@ status launch_kernel(device *d, kernel *k, range global, range local, const arg 
         return fail(ERR_LIMIT, "kernel %s: a work-group of %zu, the driver allows this kernel %zu",
                     k->name, group, k->max_group);
     if (d->recorder) record_launch(d, k, global, local, args, n_args);
-    if (d->pretended) {
-        pretend_launch(d->pretended, k->file, k->name, k->options, group);
-        return OK;
-    }
     d->handles->last = k;
     for (size_t i = 0; i < n_args; i++)
         DEVICE_TRY(d, "clSetKernelArg", set_argument(k, (cl_uint)i, &args[i]));

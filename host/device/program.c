@@ -12,7 +12,6 @@
 #include "device/cache.h"
 #include "device/opencl.h"
 #include "device/pace.h"
-#include "device/pretend.h"
 #include "device/source.h"
 
 static void kernel_free(kernel *k, bool lost)
@@ -210,10 +209,6 @@ static status build(device *d, kernel *k)
     status st = OK, stored = ERR_FILE;
     text source = {0};
     TRY(source_program(&source, k->file));
-    if (d->pretended) {
-        st = pretend_kernel(d->pretended, k->file, k->name, k->options, &source);
-        goto done;
-    }
     k->key = key_of(d, k, &source);
     if (!d->settings.no_cache) stored = load_stored(d, k);
     if (stored == OK) {
@@ -234,7 +229,7 @@ done:
 /* Another kernel of a program that is there, or a new program. */
 static status find_program(device *d, kernel *k)
 {
-    for (kernel *other = d->pretended ? NULL : d->handles->kernels; other; other = other->next) {
+    for (kernel *other = d->handles->kernels; other; other = other->next) {
         if (strcmp(other->file, k->file) != 0 || strcmp(other->options, k->options) != 0) continue;
         clRetainProgram(other->program);
         k->program = other->program;

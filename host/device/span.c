@@ -13,7 +13,7 @@ static void mark(void **event, device *d)
 void span_begin(span *s, device *d)
 {
     *s = (span){0};
-    if (d->settings.profiled && !d->pretended) mark(&s->marks[0], d);
+    if (d->settings.profiled) mark(&s->marks[0], d);
 }
 
 void span_end(span *s, device *d)

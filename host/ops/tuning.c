@@ -7,7 +7,6 @@
 
 #include "base/memory.h"
 #include "base/text.h"
-#include "device/pretend.h"
 #include "ops/first_use.h"
 #include "ops/ops.h"
 
@@ -119,8 +118,6 @@ void tuning_options(char out[TUNING_OPTIONS], const tuning *t, const int *values
 
 const tuning *tuning_serving(const device *d, const char *op, const int *shape)
 {
-    const tuning *pretended_one = d->pretended ? d->pretended->serving : NULL;
-    if (pretended_one && !strcmp(pretended_one->op, op)) return pretended_one;
     const tuned *nearest = find_nearest(d, op, NULL, shape);
     if (nearest) return nearest->t;
     for (const device_tuned *l = d->tuned; l; l = l->next)

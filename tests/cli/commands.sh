@@ -142,22 +142,6 @@ expect 0 '"parameters": 676014368' info --arch DiT-XL/2 --image-size 512 --json
 expect 0 '"design": "in-context"' info --arch DiT-B/8-in-context --json
 expect 2 "256, 512" bench --arch DiT-S/2 --image-size 300
 expect 2 "only to --arch" bench "$model" --image-size 256
-expect 0 "usage: ditcl kernels" kernels --help
-expect 2 "--out DIR is missing" kernels
-expect 2 "default, known, all" kernels --out keep/kernels --sets best
-expect 2 "fp16, subgroups" kernels --out keep/kernels --features fp61
-expect 2 "0 to 1024" kernels --out keep/kernels --local-memory 1025
-expect 2 "256" kernels --out keep/kernels --work-group 256x
-expect 1 "no such model" kernels not-there --out keep/kernels
-[ -e keep/kernels/index.tsv ] && problem "kernels: an index after a failure"
-expect 1 "cannot create this folder" kernels --out out/kernels
-expect 1 "/proc" kernels --out /proc/kernels
-expect 0 " kernels in keep/kernels" kernels "$model" --out keep/kernels --sets known
-sed 1d keep/kernels/index.tsv | cut -f 1,3 | while read -r source name; do
-    grep -qE "(^|void +)$name\\(" "keep/kernels/$source" || echo "$source: no kernel $name"
-done >keep/missing
-[ -s keep/missing ] && problem "kernels: $(cat keep/missing)"
-[ "$(wc -l <keep/kernels/index.tsv)" -gt 20 ] || problem "kernels: a short index"
 expect 2 "only to a MODEL" bench --arch DiT-S/2 --heads 2
 expect 2 "forward, modulation" bench "$model" --only nonsense
 expect 2 "a name is missing" bench "$model" --only forward,

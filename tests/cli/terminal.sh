@@ -137,7 +137,6 @@ shown 0 bench "$model" --only step --repeat 2 --html "h$bad.html"
 cp "h$bad.html" keep/page.html
 if hostile check keep/page.html; then passed=$((passed + 1)); else problem "the page of bench"; fi
 shown 0 bench "$model" --only step --repeat 2 --json
-shown 0 kernels --out "k$bad"
 rm -rf ./*"$bad"*
 
 # ---- on a terminal: a progress bar, and what was written ----

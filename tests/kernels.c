@@ -1,4 +1,6 @@
-/* ditcl kernels: writes the programs that a run would build for a device, for its compiler. */
+/* Writes the programs that would be built for a GPU, for its own compiler: walks models on the
+ * device of tests/offline_driver.c, which takes down what it is given. scripts/compile_gpu runs
+ * this. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,8 +10,7 @@
 #include "base/text.h"
 #include "cli/cli.h"
 #include "cli/environment.h"
-#include "cli/output.h"
-#include "device/pretend.h"
+#include "device/device.h"
 #include "model/paper.h"
 #include "ops/ops.h"
 #include "ops/tuning.h"
@@ -45,9 +46,9 @@ typedef struct {
     int sets, precision; /* precision: -1, or an index */
     const tuning *t;     /* null, or the implementation of its operator, with the values */
     const int *values;
-    device_info limits;
-    bool feature[N_FEATURES];
-    pretended all;
+    bool fp16, feature[N_FEATURES];
+    const char *set; /* of the kernels to come */
+    device_list devices;
 } writing;
 
 /* ---- the calls of a run ---- */
@@ -116,22 +117,53 @@ done:
 
 enum { MANY_UNITS = 1 << 20 };
 
+/* What the driver is told before a device is opened. */
+static status configure_driver(const writing *w, const char *precision_name)
+{
+    text settings = {0};
+    status st = OK;
+    TRY(text_append(&settings, "folder=%s;set=%s;precision=%s;group=%d;units=%d", w->out, w->set,
+                    precision_name, w->work_group, w->units));
+    if (w->local_kilobytes)
+        TRY(text_append(&settings, ";local=%d", w->local_kilobytes));
+    else
+        TRY(text_append(&settings, ";local=none"));
+    if (w->fp16) TRY(text_append(&settings, ";fp16"));
+    if (w->feature[FEATURE_IMAGES]) TRY(text_append(&settings, ";images"));
+    if (w->feature[FEATURE_SUBGROUPS])
+        TRY(text_append(&settings, ";subgroups=%d", w->subgroup_size));
+    setenv("DITCL_OFFLINE", settings.data, 1);
+done:
+    text_free(&settings);
+    return st;
+}
+
+/* The device of these limits and features, none of which is probed. */
 static status open_device(writing *w, device *d, int precision_index)
 {
-    device_settings settings = {
-        .family = FAMILY_GPU, .precision = precision_of[precision_index], .no_cache = true};
-    status st = device_pretend(d, &w->all, &w->limits, &settings);
-    memcpy(d->feature, w->feature, sizeof d->feature);
+    const device_settings settings = {.family = FAMILY_GPU,
+                                      .precision = precision_of[precision_index],
+                                      .no_cache = true,
+                                      .unprobed = true};
+    status st = OK;
+    *d = (device){0};
+    TRY(configure_driver(w, precisions[precision_index]));
+    if (!w->devices.n) TRY(device_list_init(&w->devices));
+    if (w->devices.n != 1 || strcmp(w->devices.items->platform, "offline"))
+        TRY(fail(ERR_DEVICE, "the offline driver is not the only one: OCL_ICD_VENDORS=%s",
+                 getenv("OCL_ICD_VENDORS")));
+    device_info info = *w->devices.items;
+    memcpy(info.claims, w->feature, sizeof info.claims);
+    TRY(device_open(d, &info, &settings));
     if (w->feature[FEATURE_SUBGROUPS]) {
         d->subgroups.size = w->subgroup_size;
         d->subgroups.required = true;
     }
-    if (w->t)
-        d->info.compute_units =
-            MANY_UNITS; /* so that configurations for few rows fit typical shapes too */
-    w->all.precision = precisions[precision_index];
-    w->all.serving = w->t;
-    if (st == OK && w->t) st = tuning_set(d, w->t, NULL, w->values);
+    if (w->t) { /* configurations for few rows are to fit typical shapes, too */
+        d->info.compute_units = MANY_UNITS;
+        TRY(tuning_serve(d, w->t, w->values));
+    }
+done:
     return st;
 }
 
@@ -187,7 +219,7 @@ done:
 static status queue_known(writing *w, int precision_index)
 {
     status st = OK;
-    w->all.set = "known";
+    w->set = "known";
     for (int i = 0; i < w->t->n_known && st == OK; i++) {
         w->values = w->t->known[i];
         st = queue_largest(w, precision_index);
@@ -201,7 +233,7 @@ static status queue_extremes(writing *w, int precision_index)
 {
     status st = OK;
     int values[TUNING_VALUES];
-    w->all.set = "extreme";
+    w->set = "extreme";
     w->values = values;
     for (int i = 0; i < 2 * w->t->n && st == OK; i++) {
         const tuning_value *v = &w->t->tunables[i / 2];
@@ -252,7 +284,7 @@ static status queue_sets(writing *w)
     status st = OK;
     for (int p = 0; precisions[p]; p++) {
         if (w->precision >= 0 && w->precision != p) continue;
-        w->all.set = "default";
+        w->set = "default";
         TRY(queue_all(w, p));
     }
     for (int p = 0; precisions[p] && w->sets != SETS_DEFAULT; p++) {
@@ -271,9 +303,9 @@ static status read_features(writing *w)
         const char *name = w->features.items[i];
         int j = feature_find(name, strlen(name));
         if (j >= 0)
-            w->feature[j] = w->limits.claims[j] = true;
+            w->feature[j] = true;
         else if (!strcmp(name, "fp16"))
-            w->limits.fp16 = true;
+            w->fp16 = true;
         else
             return fail(ERR_USAGE,
                         "--features %s: expected fp16, subgroups, images, matrix "
@@ -284,58 +316,22 @@ static status read_features(writing *w)
     return OK;
 }
 
-static void set_limits(writing *w)
-{
-    const uint64_t memory = (uint64_t)1 << 40;
-    device_info *l = &w->limits;
-    l->kind = DEVICE_GPU;
-    l->kinds[DEVICE_GPU] = l->available = true;
-    l->compute_units = (unsigned)w->units;
-    l->memory_bytes = l->max_alloc_bytes = memory;
-    l->local_bytes = (uint64_t)w->local_kilobytes << 10;
-    l->local = l->local_bytes ? LOCAL_OWN : LOCAL_NONE;
-    l->max_work_group = (size_t)w->work_group;
-    l->native_vector = 1;
-    l->image_texels = w->feature[FEATURE_IMAGES] ? (size_t)1 << 27 : 0;
-    l->subgroups = w->feature[FEATURE_SUBGROUPS];
-    snprintf(l->name, sizeof l->name, "an offline device");
-}
-
-/* The implementation whose kernels are in the file, or null. */
-static const tuning *tuning_of(const char *file)
-{
-    const tuning *kinds[TUNING_KINDS];
-    for (const tuned_operator *o = tuned_operators; o->op; o++)
-        for (int i = 0, n = o->kinds(NULL, NULL, kinds); i < n; i++)
-            if (kinds[i]->file && !strcmp(kinds[i]->file, file)) return kinds[i];
-    return NULL;
-}
-
-/* " -DMT=64 -DNT=64": the options that are tunables. */
-static void write_values(FILE *to, const pretended_kernel *k)
-{
-    const tuning *t = tuning_of(k->file);
-    char word[64];
-    for (int i = 0; t && i < t->n; i++) {
-        snprintf(word, sizeof word, "-D%s=", t->tunables[i].name);
-        const char *at = strstr(k->options, word);
-        if (at) fprintf(to, " %.*s", (int)strcspn(at, " "), at);
-    }
-}
-
-/* Writes index.tsv: a line of column names, then a line for each kernel. */
-static status write_index(const writing *w, const char *path)
+/* tunables.tsv: a kernel file, and the names of the tunables that are among its options. */
+static status write_tunables(const char *path)
 {
     file_out out = {0};
     status st = OK;
     TRY(file_out_open(&out, path));
-    fprintf(out.stream, "source\tfile\tkernel\tset\tprecision\twork_group\tvalues\toptions\n");
-    for (size_t i = 0; i < w->all.n; i++) {
-        const pretended_kernel *k = &w->all.kernels[i];
-        fprintf(out.stream, "%s\t%s\t%s\t%s\t%s\t%zu\t", strrchr(k->path, '/') + 1, k->file,
-                k->name, k->set, k->precision, k->group);
-        write_values(out.stream, k);
-        fprintf(out.stream, "\t%s\n", k->options);
+    for (const tuned_operator *o = tuned_operators; o->op; o++) {
+        const tuning *kinds[TUNING_KINDS];
+        int n = o->kinds(NULL, NULL, kinds);
+        for (int i = 0; i < n; i++) {
+            if (!kinds[i]->file) continue;
+            fprintf(out.stream, "%s\t", kinds[i]->file);
+            for (int j = 0; j < kinds[i]->n; j++)
+                fprintf(out.stream, "%s%s", j ? " " : "", kinds[i]->tunables[j].name);
+            fprintf(out.stream, "\n");
+        }
     }
     TRY(file_out_finish(&out));
     TRY(file_out_commit(&out, 1));
@@ -344,31 +340,23 @@ done:
     return st;
 }
 
-static status run_kernels(writing *w)
+static status write_kernels(writing *w)
 {
-    char index[4096];
+    char tunables[4096];
     status st = OK;
-    if (!w->out) {
-        fail(ERR_USAGE, "kernels: --out DIR is missing");
-        fail_hint("for example: ditcl kernels --out kernels");
-        return ERR_USAGE;
-    }
+    if (!w->out) return fail(ERR_USAGE, "--out DIR is missing");
     TRY(environment_check());
     TRY(read_features(w));
-    set_limits(w);
     TRY(file_make_folders(w->out));
-    TRY(file_join(index, sizeof index, w->out, "index.tsv"));
-    TRY(output_check_one(index, false));
-    w->all.folder = w->out;
+    TRY(file_join(tunables, sizeof tunables, w->out, "tunables.tsv"));
+    TRY(write_tunables(tunables));
     TRY(queue_sets(w));
-    TRY(write_index(w, index));
-    printf("%zu kernels in %s\n", w->all.n, TEXT_SHOWN(w->out));
 done:
-    pretended_free(&w->all);
+    device_list_free(&w->devices);
     return st;
 }
 
-status cli_kernels(int argc, char **argv)
+int main(int argc, char **argv)
 {
     writing w = {.local_kilobytes = 32,
                  .work_group = 256,
@@ -404,13 +392,17 @@ status cli_kernels(int argc, char **argv)
                    "compiler would get them, and index.tsv with the build options. No GPU is "
                    "needed. The shapes are those of the paper's models and of each MODEL.",
         .options = options,
+        .own_program = true,
         .rest = true,
         .extra = &w.models,
     };
     bool helped;
-    status st = options_parse(&c, argc, argv, &helped);
-    if (st == OK && !helped) st = run_kernels(&w);
+    setenv("OCL_ICD_VENDORS", DITCL_OFFLINE_ICD, 1);
+    status st = options_parse(&c, argc - 1, argv + 1, &helped);
+    if (st == OK && !helped) st = write_kernels(&w);
     text_list_free(&w.models);
     text_list_free(&w.features);
-    return st;
+    if (st == OK) return 0;
+    fprintf(stderr, "ditcl-kernels: %s\n", fail_line());
+    return st == ERR_USAGE ? 2 : 1;
 }
