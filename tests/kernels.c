@@ -13,7 +13,7 @@
 #include "device/device.h"
 #include "model/paper.h"
 #include "ops/ops.h"
-#include "ops/tuning.h"
+#include "ops/impl.h"
 #include "sample/pipeline.h"
 
 /* Networks of the paper that cover all shapes: the largest at both picture sizes, two whose sizes
@@ -44,7 +44,7 @@ typedef struct {
     const char *out;
     int local_kilobytes, work_group, units, subgroup_size;
     int sets, precision; /* precision: -1, or an index */
-    const tuning *t;     /* null, or the implementation of its operator, with the values */
+    const op_impl *t;    /* null, or the implementation of its operator, with the values */
     const int *values;
     bool fp16, feature[N_FEATURES];
     const char *set; /* of the kernels to come */
@@ -161,7 +161,7 @@ static status open_device(writing *w, device *d, int precision_index)
     }
     if (w->t) { /* configurations for few rows are to fit typical shapes, too */
         d->info.compute_units = MANY_UNITS;
-        TRY(tuning_serve(d, w->t, w->values));
+        TRY(configuration_serve(d, w->t, w->values));
     }
 done:
     return st;
@@ -220,8 +220,8 @@ static status queue_known(writing *w, int precision_index)
 {
     status st = OK;
     w->set = "known";
-    for (int i = 0; i < w->t->n_known && st == OK; i++) {
-        w->values = w->t->known[i];
+    for (int i = 0; i < w->t->n_configs && st == OK; i++) {
+        w->values = w->t->configs[i];
         st = queue_largest(w, precision_index);
     }
     return st;
@@ -232,15 +232,15 @@ static status queue_known(writing *w, int precision_index)
 static status queue_extremes(writing *w, int precision_index)
 {
     status st = OK;
-    int values[TUNING_VALUES];
+    int values[CONFIG_VALUES];
     w->set = "extreme";
     w->values = values;
     for (int i = 0; i < 2 * w->t->n && st == OK; i++) {
-        const tuning_value *v = &w->t->tunables[i / 2];
+        const tunable *v = &w->t->tunables[i / 2];
         int extreme = v->choices[0];
         for (int j = 1; j < v->n; j++)
             if (i % 2 ? v->choices[j] > extreme : v->choices[j] < extreme) extreme = v->choices[j];
-        memcpy(values, w->t->known[0], sizeof values);
+        memcpy(values, w->t->configs[0], sizeof values);
         if (values[i / 2] == extreme) continue;
         values[i / 2] = extreme;
         st = queue_largest(w, precision_index);
@@ -251,21 +251,21 @@ static status queue_extremes(writing *w, int precision_index)
 /* Shapes that every implementation of this kernel family accepts. */
 static const struct {
     const char *op;
-    int shape[TUNING_SIZES];
+    int shape[SHAPE_SIZES];
 } usual[] = {
     {"gemm", {512, 3456, 1152}}, {"attention", {2, 256, 16, 72}}, {"conv", {4096, 512, 512, 1}}};
 
 /* kinds = the implementations of the operator on this device; returns their number. */
-static int find_kinds(const device *d, const tuned_operator *o, const tuning *kinds[TUNING_KINDS])
+static int find_kinds(const device *d, const operator* o, const op_impl *kinds[MOST_IMPLS])
 {
     for (size_t i = 0; i < sizeof usual / sizeof *usual; i++)
-        if (!strcmp(usual[i].op, o->op)) return o->kinds(d, usual[i].shape, kinds);
+        if (!strcmp(usual[i].op, o->op)) return operator_impls(o, d, usual[i].shape, kinds);
     return 0;
 }
 
-static status queue_operator(writing *w, const tuned_operator *o, int precision_index)
+static status queue_operator(writing *w, const operator* o, int precision_index)
 {
-    const tuning *kinds[TUNING_KINDS];
+    const op_impl *kinds[MOST_IMPLS];
     device d = {0};
     status st = open_device(w, &d, precision_index);
     int n = st == OK ? find_kinds(&d, o, kinds) : 0;
@@ -289,7 +289,7 @@ static status queue_sets(writing *w)
     }
     for (int p = 0; precisions[p] && w->sets != SETS_DEFAULT; p++) {
         if (w->precision >= 0 && w->precision != p) continue;
-        for (const tuned_operator *o = tuned_operators; o->op; o++) TRY(queue_operator(w, o, p));
+        for (const operator* o = operators; o->op; o++) TRY(queue_operator(w, o, p));
     }
 done:
     return st;
@@ -322,9 +322,9 @@ static status write_tunables(const char *path)
     file_out out = {0};
     status st = OK;
     TRY(file_out_open(&out, path));
-    for (const tuned_operator *o = tuned_operators; o->op; o++) {
-        const tuning *kinds[TUNING_KINDS];
-        int n = o->kinds(NULL, NULL, kinds);
+    for (const operator* o = operators; o->op; o++) {
+        const op_impl *kinds[MOST_IMPLS];
+        int n = operator_impls(o, NULL, NULL, kinds);
         for (int i = 0; i < n; i++) {
             if (!kinds[i]->file) continue;
             fprintf(out.stream, "%s\t", kinds[i]->file);

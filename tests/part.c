@@ -47,7 +47,7 @@ optest part_of(const optest *whole, const int *cases, int n)
     return (optest){whole->name, n, describe, prepare, launch_case, expect, whole->release};
 }
 
-void part_shape(int shape[TUNING_SIZES], double *work, const optest *whole, int i)
+void part_shape(int shape[SHAPE_SIZES], double *work, const optest *whole, int i)
 {
     optest_case c = {0};
     int n, h, w;

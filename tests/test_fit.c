@@ -19,7 +19,7 @@
 #include "tune/configs.h"
 
 enum { GEMM, CONV, N_OPERATORS };
-static const int shapes[N_OPERATORS][TUNING_SIZES] = {{256, 768, 2304}, {1024, 256, 256, 1}};
+static const int shapes[N_OPERATORS][SHAPE_SIZES] = {{256, 768, 2304}, {1024, 256, 256, 1}};
 
 static int said, warned;
 static char last_warning[300];
@@ -62,60 +62,58 @@ static device open_one(const device_info *info, precision p)
 
 /* The untuned implementation, and its shipped configurations that fit. */
 typedef struct {
-    const tuning *t;
+    const op_impl *t;
     const int *values[64];
     int n;
 } candidates;
 
 static candidates find(const device *d, int op)
 {
-    static int (*const kinds[])(const device *, const int *, const tuning **) = {gemm_kinds,
-                                                                                 conv_kinds};
-    const tuning *all[TUNING_KINDS];
+    static const operator* const of[] = {&operators[OP_GEMM], &operators[OP_CONV]};
+    const op_impl *all[MOST_IMPLS];
     candidates c = {0};
-    ck_assert_int_gt(kinds[op](d, shapes[op], all), 0);
+    ck_assert_int_gt(operator_impls(of[op], d, shapes[op], all), 0);
     c.t = all[0];
-    for (int i = 0; i < c.t->n_known && c.n < 64; i++)
-        if (c.t->fits(d, c.t->known[i], shapes[op])) c.values[c.n++] = c.t->known[i];
+    for (int i = 0; i < c.t->n_configs && c.n < 64; i++)
+        if (c.t->fits(d, c.t->configs[i], shapes[op])) c.values[c.n++] = c.t->configs[i];
     return c;
 }
 
 /* Whether the device uses the configuration of a candidate. */
 static bool uses(const device *d, const candidates *c, int op, int which)
 {
-    const int *v = tuning_values_for(d, c->t, shapes[op]);
-    return v && !memcmp(v, c->values[which], sizeof(int[TUNING_VALUES]));
+    const int *v = configuration_for(d, c->t, shapes[op]);
+    return v && !memcmp(v, c->values[which], sizeof(int[CONFIG_VALUES]));
 }
 
 /* A few cases by chance that these values may serve; every case is a program or several. */
-static optest some_cases(const device *d, const tuned_operator *o, const tuning *t,
-                         const int *values)
+static optest some_cases(const device *d, const operator* o, const op_impl *t, const int *values)
 {
     enum { SOME = 4, DRAWS = 1000 };
     static const double MOST_WORK = 4e6;
     const optest *whole = part_whole(o->op);
     int cases[SOME], n = 0;
     for (int draw = 0; draw < DRAWS && n < SOME; draw++) {
-        const tuning *all[TUNING_KINDS];
-        int shape[TUNING_SIZES], i = rand() % whole->n_cases;
+        const op_impl *all[MOST_IMPLS];
+        int shape[SHAPE_SIZES], i = rand() % whole->n_cases;
         bool serves = false;
         double amount;
         part_shape(shape, &amount, whole, i);
-        for (int k = o->kinds(d, shape, all) - 1; k >= 0; k--) serves |= all[k] == t;
+        for (int k = operator_impls(o, d, shape, all) - 1; k >= 0; k--) serves |= all[k] == t;
         for (int c = 0; c < n; c++) serves &= cases[c] != i;
         if (serves && amount <= (emulated() ? MOST_WORK / 12 : MOST_WORK) &&
-            tuning_valid(d, t, values, shape))
+            configuration_valid(d, t, values, shape))
             cases[n++] = i;
     }
-    ck_assert_msg(n > 0, "%s %s: no case", o->op, t->kind);
+    ck_assert_msg(n > 0, "%s %s: no case", o->op, t->name);
     return part_of(whole, cases, n);
 }
 
-static const tuned_operator *operator_of(const tuning *t)
+static const operator* operator_of(const op_impl *t)
 {
     int i = 0;
-    while (strcmp(tuned_operators[i].op, t->op) != 0) i++;
-    return &tuned_operators[i];
+    while (strcmp(operators[i].op, t->op) != 0) i++;
+    return &operators[i];
 }
 
 START_TEST(every_candidate_is_right)
@@ -129,7 +127,7 @@ START_TEST(every_candidate_is_right)
             for (int c = 1; c < n; c++) { /* the first is what all other tests take */
                 d = open_one(&devices->items[i], PRECISION_FP32);
                 candidates all = find(&d, op);
-                ck_assert_int_eq(tuning_set(&d, all.t, NULL, all.values[c]), OK);
+                ck_assert_int_eq(configuration_set(&d, all.t, NULL, all.values[c]), OK);
                 optest_tally tally;
                 const optest some = some_cases(&d, operator_of(all.t), all.t, all.values[c]);
                 ck_assert_msg(
@@ -147,7 +145,7 @@ END_TEST
 static void write_store(const device *d, const candidates *all, int c, const char *kernels,
                         int more)
 {
-    int values[TUNING_VALUES];
+    int values[CONFIG_VALUES];
     store s = {0};
     memcpy(values, all->values[c], sizeof values);
     values[all->t->n - 1] += more;
@@ -164,7 +162,7 @@ static void expect_packed(device *d, const int *values)
     static const float zeros[COLUMNS * DEPTH];
     gemm_weight w;
     ck_assert_int_eq(gemm_weight_upload(d, &w, zeros, zeros, 256, COLUMNS, DEPTH, "test"), OK);
-    ck_assert_mem_eq(w.use.values, values, sizeof(int[TUNING_VALUES]));
+    ck_assert_mem_eq(w.use.config, values, sizeof(int[CONFIG_VALUES]));
     gemm_weight_free(d, &w);
 }
 
@@ -177,7 +175,7 @@ START_TEST(a_stored_choice_is_used)
             candidates all = find(&d, op);
             for (int c = 0; c < all.n && all.t->n; c++) {
                 write_store(&d, &all, c, NULL, 0);
-                tuning_forget(&d);
+                configuration_forget(&d);
                 fit_device(&d, false, say);
                 ck_assert(uses(&d, &all, op, c));
                 ck_assert_int_eq(warned, 0);
@@ -197,22 +195,22 @@ START_TEST(outdated_choices_are_ignored)
         for (int op = 0; op < N_OPERATORS; op++) {
             device d = open_one(&devices->items[i], PRECISION_FP32);
             candidates all = find(&d, op);
-            int shipped[TUNING_VALUES];
+            int shipped[CONFIG_VALUES];
             configs_apply_shipped(&d);
-            memcpy(shipped, tuning_values_for(&d, all.t, shapes[op]), sizeof shipped);
-            tuning_forget(&d);
+            memcpy(shipped, configuration_for(&d, all.t, shapes[op]), sizeof shipped);
+            configuration_forget(&d);
             if (all.n > 1) {
                 warned = 0;
                 write_store(&d, &all, 1, "0123456789abcdef", 0);
                 fit_device(&d, false, say);
                 ck_assert_int_eq(warned, 1);
                 ck_assert_msg(strstr(last_warning, "other kernels"), "%s", last_warning);
-                ck_assert_mem_eq(tuning_values_for(&d, all.t, shapes[op]), shipped, sizeof shipped);
+                ck_assert_mem_eq(configuration_for(&d, all.t, shapes[op]), shipped, sizeof shipped);
                 write_store(&d, &all, 1, NULL, 7);
                 fit_device(&d, false, say);
                 ck_assert_int_eq(warned, 2);
                 ck_assert_msg(strstr(last_warning, "no such candidate"), "%s", last_warning);
-                ck_assert_mem_eq(tuning_values_for(&d, all.t, shapes[op]), shipped, sizeof shipped);
+                ck_assert_mem_eq(configuration_for(&d, all.t, shapes[op]), shipped, sizeof shipped);
             }
             device_close(&d);
         }
@@ -221,7 +219,7 @@ END_TEST
 
 /* ---- shapes ---- */
 
-static status put_for_shape(device *d, const tuning *t, const int *shape, const int *values,
+static status put_for_shape(device *d, const op_impl *t, const int *shape, const int *values,
                             const char *from, const char *to)
 {
     store s = {0};
@@ -257,27 +255,27 @@ START_TEST(a_choice_for_a_shape_is_used_there_alone)
     const device_list *devices = wanted_devices();
     for (int i = 0; i < devices->n; i++) {
         device d = open_one(&devices->items[i], PRECISION_AUTO);
-        const tuning *all[TUNING_KINDS];
-        const int *shape = shapes[GEMM], other[TUNING_SIZES] = {256, 768, 2000};
-        int n = gemm_kinds(&d, shape, all);
-        const tuning *t = all[n - 1];
-        int last = t->n_known - 1;
-        while (last > 0 && !t->fits(&d, t->known[last], shape)) last--;
-        const int *values = t->known[last];
+        const op_impl *all[MOST_IMPLS];
+        const int *shape = shapes[GEMM], other[SHAPE_SIZES] = {256, 768, 2000};
+        int n = operator_impls(&operators[OP_GEMM], &d, shape, all);
+        const op_impl *t = all[n - 1];
+        int last = t->n_configs - 1;
+        while (last > 0 && !t->fits(&d, t->configs[last], shape)) last--;
+        const int *values = t->configs[last];
         const char *before = gemm_name(&d, other[0], other[1], other[2]);
         ck_assert(t->fits(&d, values, shape));
         ck_assert_msg(put_for_shape(&d, t, shape, values, NULL, NULL) == OK, "%s", fail_line());
         fit_device(&d, false, say);
         ck_assert_int_eq(warned, 0);
-        ck_assert_str_eq(gemm_name(&d, shape[0], shape[1], shape[2]), t->kind);
-        ck_assert_mem_eq(tuning_values_for(&d, t, shape), values, sizeof(int[TUNING_VALUES]));
+        ck_assert_str_eq(gemm_name(&d, shape[0], shape[1], shape[2]), t->name);
+        ck_assert_mem_eq(configuration_for(&d, t, shape), values, sizeof(int[CONFIG_VALUES]));
         if (strncmp(before, "clblast", 7)) /* one process has only one set of parameters */
             ck_assert_str_eq(gemm_name(&d, other[0], other[1], other[2]), before);
         device_close(&d);
         d = open_one(&devices->items[i], PRECISION_BF16); /* not its precision */
         fit_device(&d, false, say);
         ck_assert_int_eq(warned, 0);
-        ck_assert_ptr_null(tuning_serving(&d, "gemm", shape));
+        ck_assert_ptr_null(configuration_serving(&d, "gemm", shape));
         device_close(&d);
     }
 }
@@ -289,22 +287,22 @@ START_TEST(a_choice_for_all_shapes_serves_them)
     const device_list *devices = wanted_devices();
     for (int i = 0; i < devices->n; i++) {
         device d = open_one(&devices->items[i], PRECISION_AUTO);
-        const tuning *all[TUNING_KINDS];
+        const op_impl *all[MOST_IMPLS];
         const int other[] = {33, 96, 200};
         store s = {0};
-        ck_assert_int_ge(gemm_kinds(&d, shapes[GEMM], all), 2);
-        const tuning *t = all[1];
-        ck_assert_str_ne(gemm_name(&d, other[0], other[1], other[2]), t->kind);
-        ck_assert_int_eq(configs_put_serving(&s, &d, t, t->known[0]), OK);
+        ck_assert_int_ge(operator_impls(&operators[OP_GEMM], &d, shapes[GEMM], all), 2);
+        const op_impl *t = all[1];
+        ck_assert_str_ne(gemm_name(&d, other[0], other[1], other[2]), t->name);
+        ck_assert_int_eq(configs_put_serving(&s, &d, t, t->configs[0]), OK);
         ck_assert_msg(store_save(&s, &d.info) == OK, "%s", fail_line());
         store_free(&s);
         fit_device(&d, false, say);
         ck_assert_int_eq(warned, 0);
-        ck_assert_str_eq(gemm_name(&d, other[0], other[1], other[2]), t->kind);
+        ck_assert_str_eq(gemm_name(&d, other[0], other[1], other[2]), t->name);
         device_close(&d);
         d = open_one(&devices->items[i], PRECISION_FP32);
         fit_device(&d, false, say);
-        ck_assert_ptr_null(tuning_serving(&d, "gemm", shapes[GEMM]));
+        ck_assert_ptr_null(configuration_serving(&d, "gemm", shapes[GEMM]));
         device_close(&d);
     }
 }
@@ -332,15 +330,15 @@ START_TEST(bad_choices_are_ignored)
     const device_list *devices = wanted_devices();
     for (int i = 0; i < devices->n; i++) {
         device d = open_one(&devices->items[i], PRECISION_AUTO);
-        const tuning *all[TUNING_KINDS], *t = NULL;
+        const op_impl *all[MOST_IMPLS], *t = NULL;
         const int *shape = shapes[GEMM];
-        for (int n = gemm_kinds(&d, shape, all) - 1; n >= 0 && !t; n--)
-            if (!strcmp(all[n]->kind, "clblast_direct")) t = all[n];
+        for (int n = operator_impls(&operators[OP_GEMM], &d, shape, all) - 1; n >= 0 && !t; n--)
+            if (!strcmp(all[n]->name, "clblast_direct")) t = all[n];
         ck_assert_ptr_nonnull(t);
         const char *before = gemm_name(&d, shape[0], shape[1], shape[2]);
         warned = 0;
-        ck_assert_msg(put_for_shape(&d, t, shape, t->known[t->n_known - 1], bad_choices[_i].from,
-                                    bad_choices[_i].to) == OK,
+        ck_assert_msg(put_for_shape(&d, t, shape, t->configs[t->n_configs - 1],
+                                    bad_choices[_i].from, bad_choices[_i].to) == OK,
                       "%s", fail_line());
         fit_device(&d, false, say);
         ck_assert_int_eq(warned, 1);
@@ -353,34 +351,34 @@ START_TEST(bad_choices_are_ignored)
 END_TEST
 
 /* Every configuration that fits is right: checks random ones of each implementation. */
-static void check_some(const device_info *info, kernel_family family, const tuned_operator *o)
+static void check_some(const device_info *info, kernel_family family, const operator* o)
 {
     enum { EACH = 2, DRAWS = 3000 };
-    const int shape[TUNING_SIZES] = {64, 64, 64, o->n_sizes == 4 ? 1 : 0};
+    const int shape[SHAPE_SIZES] = {64, 64, 64, o->n_sizes == 4 ? 1 : 0};
     const device_settings settings = {.family = family, .no_cache = true};
-    const tuning *all[TUNING_KINDS];
+    const op_impl *all[MOST_IMPLS];
     device d;
     ck_assert_int_eq(device_open(&d, info, &settings), OK);
-    int n = o->kinds(&d, shape, all);
+    int n = operator_impls(o, &d, shape, all);
     for (int k = 0; k < n; k++)
         for (int i = 0, found = 0; i < DRAWS && found < EACH && all[k]->n; i++) {
-            int values[TUNING_VALUES] = {0};
+            int values[CONFIG_VALUES] = {0};
             optest_tally tally;
             for (int v = 0; v < all[k]->n; v++)
                 values[v] = all[k]->tunables[v].choices[rand() % all[k]->tunables[v].n];
-            if (!tuning_valid(&d, all[k], values, shape)) continue;
+            if (!configuration_valid(&d, all[k], values, shape)) continue;
             found++;
-            tuning_forget(&d);
-            setenv(strcmp(o->op, "conv") ? "DITCL_GEMM" : "DITCL_CONV", all[k]->kind, 1);
-            ck_assert_int_eq(tuning_set(&d, all[k], NULL, values), OK);
+            configuration_forget(&d);
+            setenv(strcmp(o->op, "conv") ? "DITCL_GEMM" : "DITCL_CONV", all[k]->name, 1);
+            ck_assert_int_eq(configuration_set(&d, all[k], NULL, values), OK);
             const optest some = some_cases(&d, o, all[k], values);
             status st = optest_check(&d, &some, test_seed, false, NULL, stdout, &tally);
             if (st != OK && strstr(fail_line(), "CLBlast"))
                 continue; /* CLBlast checks its parameters itself */
             ck_assert_msg(st == OK, "%s", fail_line());
-            char options[TUNING_OPTIONS];
-            tuning_options(options, all[k], values);
-            ck_assert_msg(tally.failed == 0, "%s %s%s", o->op, all[k]->kind, options);
+            char options[CONFIG_OPTIONS];
+            configuration_options(options, all[k], values);
+            ck_assert_msg(tally.failed == 0, "%s %s%s", o->op, all[k]->name, options);
         }
     unsetenv("DITCL_GEMM");
     unsetenv("DITCL_CONV");
@@ -390,7 +388,7 @@ static void check_some(const device_info *info, kernel_family family, const tune
 START_TEST(values_that_fit_are_right)
 {
     const device_list *devices = wanted_devices();
-    const tuned_operator *o = &tuned_operators[_i];
+    const operator* o = & operators[_i];
     if (emulated()) return; /* an emulator takes too long */
     for (int i = 0; i < devices->n; i++) {
         check_some(&devices->items[i], FAMILY_AUTO, o);
@@ -407,7 +405,7 @@ START_TEST(what_is_measured_is_stored)
         const device_info *info = &devices->items[i];
         device d = open_one(info, PRECISION_FP32);
         bool emulated = d.info.quirk.has[QUIRK_POISON_BUFFERS];
-        int chosen[N_OPERATORS][TUNING_VALUES];
+        int chosen[N_OPERATORS][CONFIG_VALUES];
         setenv("DITCL_FIT", "off", 1);
         said = 0;
         fit_device(&d, true, say);
@@ -418,7 +416,7 @@ START_TEST(what_is_measured_is_stored)
         ck_assert_int_eq(store_path(path, sizeof path, info), OK);
         ck_assert_int_eq(file_exists(path), !emulated);
         for (int op = 0; op < N_OPERATORS; op++)
-            memcpy(chosen[op], tuning_values_for(&d, find(&d, op).t, shapes[op]),
+            memcpy(chosen[op], configuration_for(&d, find(&d, op).t, shapes[op]),
                    sizeof chosen[op]);
         device_close(&d);
         for (int again = 0; again < 2; again++) {
@@ -426,7 +424,7 @@ START_TEST(what_is_measured_is_stored)
             fit_device(&d, true, say);
             ck_assert_int_eq(said, !emulated); /* not measured again */
             for (int op = 0; op < N_OPERATORS; op++)
-                ck_assert_mem_eq(tuning_values_for(&d, find(&d, op).t, shapes[op]), chosen[op],
+                ck_assert_mem_eq(configuration_for(&d, find(&d, op).t, shapes[op]), chosen[op],
                                  sizeof chosen[op]);
             device_close(&d);
         }

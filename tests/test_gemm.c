@@ -30,7 +30,7 @@ static status prepare(optest_run *r, int i)
     status st = part.prepare(r, i);
     if (st != OK || !values_now) return st;
     gemm_weight *w = r->state;
-    w->use.values = values_now;
+    w->use.config = values_now;
     ck_assert_int_eq(gemm_weight_view(r->d, w), OK);
     part.describe(&c, i);
     ck_assert_int_eq(sscanf(c.label, "%d", &m), 1);
@@ -57,12 +57,12 @@ static optest some_cases(const char *const *labels, int n)
     return t;
 }
 
-static void check_values(device *d, const tuning *t, const int *values, int n_cases)
+static void check_values(device *d, const op_impl *t, const int *values, int n_cases)
 {
     optest_tally tally;
-    char text[TUNING_OPTIONS];
+    char text[CONFIG_OPTIONS];
     optest some = emulated() ? some_cases(chosen_small, 2) : some_cases(chosen, n_cases);
-    tuning_options(text, t, values);
+    configuration_options(text, t, values);
     values_now = values;
     status st = optest_check(d, &some, test_seed, emulated(), false, stdout, &tally);
     values_now = NULL;
@@ -71,15 +71,15 @@ static void check_values(device *d, const tuning *t, const int *values, int n_ca
     ck_assert_int_eq(tally.cases, some.n_cases);
 }
 
-static const int any_shape[TUNING_SIZES] = {4096, 4096, 4096, 0};
+static const int any_shape[SHAPE_SIZES] = {4096, 4096, 4096, 0};
 
 /* Whether the values can run: on a device of enough compute units, any split of the depth; the
  * weights are smaller than any image may be, and no case is so deep that loops are cut. */
-static bool can_run(device *d, const tuning *t, const int *values)
+static bool can_run(device *d, const op_impl *t, const int *values)
 {
     const device_info info = d->info;
-    const int deep[TUNING_SIZES] = {4096, 4096, 36}; /* chosen[0] */
-    int plain[TUNING_VALUES];
+    const int deep[SHAPE_SIZES] = {4096, 4096, 36}; /* chosen[0] */
+    int plain[CONFIG_VALUES];
     memcpy(plain, values, sizeof plain);
     for (int i = 0; i < t->n; i++)
         if (!strcmp(t->tunables[i].name, "SPLIT")) plain[i] = 1;
@@ -93,18 +93,18 @@ static bool can_run(device *d, const tuning *t, const int *values)
 }
 
 /* Of a device that cuts no loops: what is chosen is not run with that shape. */
-static const int *default_values(device *d, const tuning *t, const int *shape)
+static const int *default_values(device *d, const op_impl *t, const int *shape)
 {
     bool cut = d->info.quirk.has[QUIRK_LOOPS_ARE_CUT];
     d->info.quirk.has[QUIRK_LOOPS_ARE_CUT] = false;
-    const int *values = tuning_values_for(d, t, shape);
+    const int *values = configuration_for(d, t, shape);
     d->info.quirk.has[QUIRK_LOOPS_ARE_CUT] = cut;
     return values;
 }
 
 /* A device without a matrix unit emulates the one named `unit`. */
 static const struct {
-    const gemm_implementation *by;
+    const op_impl *by;
     const char *unit;
     precision p;
 } kinds[] = {
@@ -127,7 +127,7 @@ static const struct {
 };
 enum { N_KINDS = sizeof kinds / sizeof *kinds, KINDS_IN_FULL = 3 };
 
-static const tuning *open_gpu(device *d, const device_info *info, int kind)
+static const op_impl *open_gpu(device *d, const device_info *info, int kind)
 {
     const device_settings settings = {
         .family = FAMILY_GPU, .no_cache = true, .precision = kinds[kind].p};
@@ -135,8 +135,8 @@ static const tuning *open_gpu(device *d, const device_info *info, int kind)
     status st = device_open(d, info, &settings);
     claim_matrix_unit(NULL);
     ck_assert_msg(st == OK, "%s", fail_line());
-    ck_assert_str_eq(gemm_name(d, 64, 64, 64), kinds[kind].by->tuned->kind);
-    return kinds[kind].by->tuned;
+    ck_assert_str_eq(gemm_name(d, 64, 64, 64), kinds[kind].by->name);
+    return kinds[kind].by;
 }
 
 /* ---- configurations ---- */
@@ -148,13 +148,13 @@ START_TEST(every_known_set_is_right)
     for (int i = 0; i < devices->n; i++) {
         device d;
         int n = 0, fitting = 0;
-        const tuning *t = open_gpu(&d, &devices->items[i], _i);
-        for (int s = 0; s < t->n_known; s++)
-            if (can_run(&d, t, t->known[s]) && part_takes(fitting++)) {
-                check_values(&d, t, t->known[s], _i ? 1 : 2);
+        const op_impl *t = open_gpu(&d, &devices->items[i], _i);
+        for (int s = 0; s < t->n_configs; s++)
+            if (can_run(&d, t, t->configs[s]) && part_takes(fitting++)) {
+                check_values(&d, t, t->configs[s], _i ? 1 : 2);
                 n++;
             }
-        printf("%s %s: %d of %d known sets\n", d.info.platform, t->kind, n, t->n_known);
+        printf("%s %s: %d of %d known sets\n", d.info.platform, t->name, n, t->n_configs);
         ck_assert_int_gt(n, 0);
         device_close(&d);
     }
@@ -168,12 +168,12 @@ START_TEST(every_choice_is_right)
     for (int i = 0; i < devices->n; i++) {
         device d;
         int n = 0, fitting = 0;
-        const tuning *t = open_gpu(&d, &devices->items[i], _i);
+        const op_impl *t = open_gpu(&d, &devices->items[i], _i);
         const int *first = default_values(&d, t, any_shape);
         ck_assert_ptr_nonnull(first);
         for (int v = 0; v < t->n; v++)
             for (int c = 0; c < t->tunables[v].n; c++) {
-                int values[TUNING_VALUES];
+                int values[CONFIG_VALUES];
                 memcpy(values, first, sizeof values);
                 values[v] = t->tunables[v].choices[c];
                 if (values[v] == first[v] || !can_run(&d, t, values)) continue;
@@ -183,7 +183,7 @@ START_TEST(every_choice_is_right)
                 check_values(&d, t, values, 1 + (n % 2 && !_i));
                 n++;
             }
-        printf("%s %s: %d sets beside the default\n", d.info.platform, t->kind, n);
+        printf("%s %s: %d sets beside the default\n", d.info.platform, t->name, n);
         device_close(&d);
     }
 }
@@ -196,17 +196,17 @@ START_TEST(subgroups_of_another_size_are_right)
     for (int i = 0; i < devices->n; i++) {
         device d;
         int n = 0;
-        const tuning *t = open_gpu(&d, &devices->items[i], 0);
+        const op_impl *t = open_gpu(&d, &devices->items[i], 0);
         if (d.feature[FEATURE_SUBGROUPS])
             printf("%s: sub-groups of %d, %s\n", d.info.platform, d.subgroups.size,
                    d.subgroups.required ? "required" : "as the compiler likes");
         d.subgroups.required = false;
-        for (int s = 0; s < t->n_known; s++) {
-            char options[TUNING_OPTIONS];
-            tuning_options(options, t, t->known[s]);
+        for (int s = 0; s < t->n_configs; s++) {
+            char options[CONFIG_OPTIONS];
+            configuration_options(options, t, t->configs[s]);
             for (d.subgroups.size = 4; d.subgroups.size <= 32; d.subgroups.size *= 2)
-                if (strstr(options, "-DSG=1") && t->fits(&d, t->known[s], any_shape)) {
-                    check_values(&d, t, t->known[s], 2);
+                if (strstr(options, "-DSG=1") && t->fits(&d, t->configs[s], any_shape)) {
+                    check_values(&d, t, t->configs[s], 2);
                     n++;
                 }
         }
@@ -218,14 +218,14 @@ END_TEST
 
 /* Of the sets that read images, on each device that showed that it can, in both sizes of weights.
  * Returns how many ran. */
-static int check_images(device *d, const tuning *t)
+static int check_images(device *d, const op_impl *t)
 {
     int n = 0;
-    for (int s = 0; s < t->n_known; s++) {
-        char options[TUNING_OPTIONS];
-        tuning_options(options, t, t->known[s]);
-        if (!strstr(options, "-DIMAGE=1") || !can_run(d, t, t->known[s])) continue;
-        check_values(d, t, t->known[s], 2);
+    for (int s = 0; s < t->n_configs; s++) {
+        char options[CONFIG_OPTIONS];
+        configuration_options(options, t, t->configs[s]);
+        if (!strstr(options, "-DIMAGE=1") || !can_run(d, t, t->configs[s])) continue;
+        check_values(d, t, t->configs[s], 2);
         n++;
     }
     return n;
@@ -236,9 +236,9 @@ START_TEST(images_are_right)
     const device_list *devices = wanted_devices();
     for (int i = 0; i < devices->n; i++) {
         device d;
-        const tuning *t = open_gpu(&d, &devices->items[i], _i);
+        const op_impl *t = open_gpu(&d, &devices->items[i], _i);
         int n = check_images(&d, t);
-        printf("%s %s: images of %zu texels, %d sets\n", d.info.platform, t->kind,
+        printf("%s %s: images of %zu texels, %d sets\n", d.info.platform, t->name,
                d.info.image_texels, n);
         ck_assert_int_eq(n > 0, d.feature[FEATURE_IMAGES]);
         d.feature[FEATURE_IMAGES] = false;
@@ -253,11 +253,11 @@ START_TEST(images_must_be_believed_and_large_enough)
 {
     const device_list *devices = wanted_devices();
     const device_settings settings = {.family = FAMILY_GPU, .no_cache = true};
-    const int shape[TUNING_SIZES] = {64, 130, 33}; /* 256 x 64 weights */
+    const int shape[SHAPE_SIZES] = {64, 130, 33}; /* 256 x 64 weights */
     for (int i = 0; i < devices->n; i++) {
         device d;
-        const tuning *t = open_gpu(&d, &devices->items[i], 0);
-        const int *values = t->known[t->n_known - 3];
+        const op_impl *t = open_gpu(&d, &devices->items[i], 0);
+        const int *values = t->configs[t->n_configs - 3];
         ck_assert_int_eq(values[t->n - 1], 1);
         d.feature[FEATURE_IMAGES] = true;
         d.info.image_texels = 4096;
@@ -278,9 +278,9 @@ END_TEST
 /* The tuner may try every configuration that fits. */
 START_TEST(known_values_are_choices)
 {
-    const tuning *t = kinds[_i].by->tuned;
-    for (int s = 0; s < t->n_known; s++)
-        ck_assert_msg(tuning_valid(NULL, t, t->known[s], NULL), "%s, set %d", t->kind, s);
+    const op_impl *t = kinds[_i].by;
+    for (int s = 0; s < t->n_configs; s++)
+        ck_assert_msg(configuration_valid(NULL, t, t->configs[s], NULL), "%s, set %d", t->name, s);
 }
 END_TEST
 
@@ -345,16 +345,16 @@ START_TEST(weak_devices_are_served)
     for (int i = 0; i < devices->n; i++) {
         device d;
         const int *before = NULL;
-        const tuning *t = open_gpu(&d, &devices->items[i], 0);
+        const op_impl *t = open_gpu(&d, &devices->items[i], 0);
         for (size_t l = 0; l < sizeof limits / sizeof *limits; l++) {
             optest_tally tally;
             optest some = some_cases(emulated() ? chosen_small : chosen, 2);
             d.info.max_work_group = limits[l].group;
             d.info.local_bytes = limits[l].local;
             for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
-                ck_assert_msg(tuning_values_for(&d, t, shapes[s]), "groups of %zu, %d bytes",
+                ck_assert_msg(configuration_for(&d, t, shapes[s]), "groups of %zu, %d bytes",
                               limits[l].group, (int)limits[l].local);
-            const int *now = tuning_values_for(&d, t, any_shape);
+            const int *now = configuration_for(&d, t, any_shape);
             if (now == before || (emulated() && l % 4)) continue;
             before = now;
             ck_assert_msg(optest_check(&d, &some, test_seed, emulated(), false, stdout, &tally) ==
@@ -371,7 +371,7 @@ END_TEST
 START_TEST(depth_is_split_where_tiles_are_few)
 {
     static const struct {
-        int shape[TUNING_SIZES];
+        int shape[SHAPE_SIZES];
         unsigned units;
         const char *split;
     } wanted[] = {
@@ -385,12 +385,12 @@ START_TEST(depth_is_split_where_tiles_are_few)
     const device_list *devices = wanted_devices();
     for (int i = 0; i < devices->n; i++) {
         device d;
-        const tuning *t = open_gpu(&d, &devices->items[i], _i);
+        const op_impl *t = open_gpu(&d, &devices->items[i], _i);
         for (size_t s = 0; s < sizeof wanted / sizeof *wanted; s++) {
-            char options[TUNING_OPTIONS], shape[TUNING_SHAPE];
+            char options[CONFIG_OPTIONS], shape[SHAPE_TEXT];
             d.info.compute_units = wanted[s].units;
-            tuning_shape_text(shape, wanted[s].shape);
-            tuning_options(options, t, default_values(&d, t, wanted[s].shape));
+            shape_text(shape, wanted[s].shape);
+            configuration_options(options, t, default_values(&d, t, wanted[s].shape));
             ck_assert_msg(strstr(options, wanted[s].split), "%s, %u units: %s", shape,
                           wanted[s].units, options);
         }
@@ -404,25 +404,25 @@ END_TEST
 START_TEST(changed_parameters_are_applied)
 {
     const device_list *devices = wanted_devices();
-    const tuning *all[TUNING_KINDS], *t = NULL;
-    for (int i = gemm_kinds(NULL, NULL, all) - 1; i >= 0; i--)
-        if (!strcmp(all[i]->kind, "clblast_xgemm")) t = all[i];
+    const op_impl *all[MOST_IMPLS], *t = NULL;
+    for (int i = operator_impls(&operators[OP_GEMM], NULL, NULL, all) - 1; i >= 0; i--)
+        if (!strcmp(all[i]->name, "clblast_xgemm")) t = all[i];
     ck_assert_ptr_nonnull(t);
     for (int i = 0; i < devices->n && !emulated(); i++) {
         device d;
-        const char *names[TUNING_VALUES];
-        int values[TUNING_VALUES];
+        const char *names[CONFIG_VALUES];
+        int values[CONFIG_VALUES];
         size_t large, small, again;
         const clblast_parameters p = {"Xgemm", names, values, t->n};
         const device_settings settings = {.family = FAMILY_GPU, .no_cache = true};
         ck_assert_int_eq(device_open(&d, &devices->items[i], &settings), OK);
         for (int v = 0; v < t->n; v++) names[v] = t->tunables[v].name;
-        memcpy(values, t->known[3], sizeof values); /* tiles of 128 */
+        memcpy(values, t->configs[3], sizeof values); /* tiles of 128 */
         ck_assert_msg(clblast_scratch(&d, &p, &large, 130, 130, 130) == OK, "%s", fail_line());
-        memcpy(values, t->known[7], sizeof values); /* tiles of 16 */
+        memcpy(values, t->configs[7], sizeof values); /* tiles of 16 */
         ck_assert_msg(clblast_scratch(&d, &p, &small, 130, 130, 130) == OK, "%s", fail_line());
         ck_assert_uint_lt(small, large);
-        memcpy(values, t->known[3], sizeof values);
+        memcpy(values, t->configs[3], sizeof values);
         ck_assert_msg(clblast_scratch(&d, &p, &again, 130, 130, 130) == OK, "%s", fail_line());
         ck_assert_uint_eq(again, large);
         device_close(&d);

@@ -7,7 +7,7 @@
 
 #include "device.h"
 #include "ops/ops.h"
-#include "ops/tuning.h"
+#include "ops/impl.h"
 #include "optest/optest.h"
 #include "scratch.h"
 #include "suites.h"
@@ -34,20 +34,20 @@ static void check_one(device *d, const optest *t)
 
 /* The implementation and configuration of an operator, at a shape that all implementations take. */
 typedef struct {
-    const tuning *t;
+    const op_impl *t;
     const int *values;
 } serving;
 
 static serving serving_of(const device *d, const char *op)
 {
-    static const int shapes[][TUNING_SIZES] = {
+    static const int shapes[][SHAPE_SIZES] = {
         {512, 3456, 1152}, {2, 256, 16, 72}, {4096, 512, 512, 1}};
     serving s = {NULL, NULL};
-    for (int i = 0; tuned_operators[i].op; i++) {
-        const tuning *kinds[TUNING_KINDS];
-        if (strcmp(tuned_operators[i].op, op) != 0) continue;
-        ck_assert_int_gt(tuned_operators[i].kinds(d, shapes[i], kinds), 0);
-        s = (serving){kinds[0], tuning_values_for(d, kinds[0], shapes[i])};
+    for (int i = 0; operators[i].op; i++) {
+        const op_impl *kinds[MOST_IMPLS];
+        if (strcmp(operators[i].op, op) != 0) continue;
+        ck_assert_int_gt(operator_impls(&operators[i], d, shapes[i], kinds), 0);
+        s = (serving){kinds[0], configuration_for(d, kinds[0], shapes[i])};
     }
     return s;
 }

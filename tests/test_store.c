@@ -7,7 +7,7 @@
 
 #include "base/file.h"
 #include "device/store.h"
-#include "ops/tuning.h"
+#include "ops/impl.h"
 #include "scratch.h"
 #include "suites.h"
 #include "tune/configs.h"
@@ -287,13 +287,13 @@ START_TEST(shipped_lines_stay)
 }
 END_TEST
 
-static const tuning *find_kind(const char *op, const char *kind)
+static const op_impl *find_kind(const char *op, const char *kind)
 {
-    const tuning *all[TUNING_KINDS];
-    for (const tuned_operator *o = tuned_operators; o->op; o++) {
+    const op_impl *all[MOST_IMPLS];
+    for (const operator* o = operators; o->op; o++) {
         if (strcmp(o->op, op) != 0) continue;
-        for (int i = o->kinds(NULL, NULL, all) - 1; i >= 0; i--)
-            if (!strcmp(all[i]->kind, kind)) return all[i];
+        for (int i = operator_impls(o, NULL, NULL, all) - 1; i >= 0; i--)
+            if (!strcmp(all[i]->name, kind)) return all[i];
     }
     ck_abort_msg("no %s %s", op, kind);
     return NULL;
@@ -314,8 +314,8 @@ START_TEST(shipped_lines_are_choices)
         store_shipped(&s, &families[i]);
         ck_assert_msg(s.n >= 2, "%s: %zu", families[i].platform, s.n);
         for (size_t l = 0; l < s.n; l++) {
-            int values[TUNING_VALUES];
-            const tuning *t = find_kind(s.lines[l].op, s.lines[l].shape);
+            int values[CONFIG_VALUES];
+            const op_impl *t = find_kind(s.lines[l].op, s.lines[l].shape);
             const char *wrong;
             ck_assert_int_eq(configs_values(values, &wrong, t, &s.lines[l], &known), OK);
             ck_assert_msg(!wrong, "%s: %s", s.lines[l].from, wrong);
@@ -357,34 +357,34 @@ START_TEST(nearest_rows_serve)
                  {1000, 512},  {1024, 512}, {1025, 2048},
                  {9999, 2048}, {65, 64},    {1, 512 /* fits the least rows */}};
     static const int orders[][3] = {{64, 512, 2048}, {2048, 512, 64}, {512, 2048, 64}};
-    const tuning *gpu = find_kind("gemm", "gpu"), *other = find_kind("gemm", "clblast_direct");
+    const op_impl *gpu = find_kind("gemm", "gpu"), *other = find_kind("gemm", "clblast_direct");
     for (size_t o = 0; o < sizeof orders / sizeof *orders; o++) {
         device d = {.family = FAMILY_GPU,
                     .info = {.max_work_group = 1024, .local_bytes = 65536, .compute_units = 1}};
-        ck_assert_int_eq(tuning_set(&d, gpu, NULL, gpu->known[5]), OK);
+        ck_assert_int_eq(configuration_set(&d, gpu, NULL, gpu->configs[5]), OK);
         for (int i = 0; i < 3; i++) {
             int m = orders[o][i];
-            const int shape[TUNING_SIZES] = {m, 1152, 384};
-            const tuning *t = m == 512 ? other : gpu;
-            const int *values = m == 512 ? t->known[0] : t->known[m == 64 ? 0 : 1];
-            ck_assert_int_eq(tuning_set(&d, t, shape, values), OK);
+            const int shape[SHAPE_SIZES] = {m, 1152, 384};
+            const op_impl *t = m == 512 ? other : gpu;
+            const int *values = m == 512 ? t->configs[0] : t->configs[m == 64 ? 0 : 1];
+            ck_assert_int_eq(configuration_set(&d, t, shape, values), OK);
         }
         for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-            const int shape[TUNING_SIZES] = {cases[i].m, 1152, 384};
-            const tuning *t = tuning_serving(&d, "gemm", shape);
+            const int shape[SHAPE_SIZES] = {cases[i].m, 1152, 384};
+            const op_impl *t = configuration_serving(&d, "gemm", shape);
             ck_assert_msg(t == (cases[i].found == 512 ? other : gpu), "order %zu: m %d", o,
                           cases[i].m);
-            ck_assert_mem_eq(tuning_values_for(&d, t, shape),
-                             t->known[t == other || cases[i].found == 64 ? 0 : 1],
-                             sizeof(int[TUNING_VALUES]));
+            ck_assert_mem_eq(configuration_for(&d, t, shape),
+                             t->configs[t == other || cases[i].found == 64 ? 0 : 1],
+                             sizeof(int[CONFIG_VALUES]));
         }
-        const int columns[TUNING_SIZES] = {512, 1153, 384}, depth[TUNING_SIZES] = {512, 1152, 383};
-        ck_assert_ptr_null(tuning_serving(&d, "gemm", columns));
-        ck_assert_ptr_null(tuning_serving(&d, "gemm", depth));
-        ck_assert_ptr_null(tuning_serving(&d, "conv", columns));
-        ck_assert_mem_eq(tuning_values_for(&d, gpu, depth), gpu->known[5],
-                         sizeof(int[TUNING_VALUES]));
-        tuning_forget(&d);
+        const int columns[SHAPE_SIZES] = {512, 1153, 384}, depth[SHAPE_SIZES] = {512, 1152, 383};
+        ck_assert_ptr_null(configuration_serving(&d, "gemm", columns));
+        ck_assert_ptr_null(configuration_serving(&d, "gemm", depth));
+        ck_assert_ptr_null(configuration_serving(&d, "conv", columns));
+        ck_assert_mem_eq(configuration_for(&d, gpu, depth), gpu->configs[5],
+                         sizeof(int[CONFIG_VALUES]));
+        configuration_forget(&d);
     }
 }
 END_TEST
@@ -393,12 +393,12 @@ END_TEST
 START_TEST(many_shapes)
 {
     enum { FIRST = 1000, N = 60000 };
-    const tuning *t = find_kind("gemm", "gpu");
+    const op_impl *t = find_kind("gemm", "gpu");
     device d = {.family = FAMILY_GPU,
                 .info = {.max_work_group = 1024, .local_bytes = 65536, .compute_units = 1}};
-    int shape[TUNING_SIZES] = {FIRST, 1152, 384};
+    int shape[SHAPE_SIZES] = {FIRST, 1152, 384};
     store s = {0};
-    ck_assert_int_eq(configs_put(&s, &d, t, shape, t->known[0]), OK);
+    ck_assert_int_eq(configs_put(&s, &d, t, shape, t->configs[0]), OK);
     store_line line = s.lines[0];
     for (; shape[0] < FIRST + N; shape[0]++) {
         configs_key(line.shape, &d, shape);
@@ -407,9 +407,9 @@ START_TEST(many_shapes)
     ck_assert_int_eq(configs_apply(&d, &s), OK);
     ck_assert_uint_eq(s.n, N);
     shape[0]--;
-    ck_assert_ptr_eq(tuning_serving(&d, "gemm", shape), t);
-    ck_assert_mem_eq(tuning_values_for(&d, t, shape), t->known[0], sizeof(int[TUNING_VALUES]));
-    tuning_forget(&d);
+    ck_assert_ptr_eq(configuration_serving(&d, "gemm", shape), t);
+    ck_assert_mem_eq(configuration_for(&d, t, shape), t->configs[0], sizeof(int[CONFIG_VALUES]));
+    configuration_forget(&d);
     store_free(&s);
 }
 END_TEST

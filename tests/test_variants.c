@@ -9,7 +9,7 @@
 #include "device.h"
 #include "device/mma.h"
 #include "ops/ops.h"
-#include "ops/tuning.h"
+#include "ops/impl.h"
 #include "optest/optest.h"
 #include "part.h"
 #include "suites.h"
@@ -23,12 +23,12 @@ static bool of_units;
 static int chosen; /* case */
 
 /* What case i is tuned by; false where it is too small or too large. */
-static bool case_shape(int shape[TUNING_SIZES], int i)
+static bool case_shape(int shape[SHAPE_SIZES], int i)
 {
-    double work, most = of_units ? MOST_WORK_OF_UNITS : MOST_WORK;
-    part_shape(shape, &work, whole, i);
-    return work >= (emulated() ? LEAST_WORK / 4 : LEAST_WORK) &&
-           work <= (emulated() ? MOST_WORK_EMULATED : most);
+    double amount, most = of_units ? MOST_WORK_OF_UNITS : MOST_WORK;
+    part_shape(shape, &amount, whole, i);
+    return amount >= (emulated() ? LEAST_WORK / 4 : LEAST_WORK) &&
+           amount <= (emulated() ? MOST_WORK_EMULATED : most);
 }
 
 /* ---- what is run ---- */
@@ -36,15 +36,15 @@ static bool case_shape(int shape[TUNING_SIZES], int i)
 typedef struct {
     device d;
     const char *op, *kind, *unit; /* unit: of tests/device.h, or null */
-    const tuning *t;
+    const op_impl *t;
     int next; /* case */
     int sets, launches;
 } bench;
 
 static void say_values(const bench *b, const int *values)
 {
-    char options[TUNING_OPTIONS];
-    tuning_options(options, b->t, values);
+    char options[CONFIG_OPTIONS];
+    configuration_options(options, b->t, values);
     printf("%s %s%s\n", b->op, b->kind, options);
 }
 
@@ -63,12 +63,13 @@ static void check_case(bench *b, const int *values)
 /* `count` of the cases that the values fit, beginning behind those of the last set. */
 static void check_values(bench *b, const int *values, int count)
 {
-    int shape[TUNING_SIZES], left = count;
-    tuning_forget(&b->d);
-    ck_assert_msg(tuning_set(&b->d, b->t, NULL, values) == OK, "%s", fail_line());
+    int shape[SHAPE_SIZES], left = count;
+    configuration_forget(&b->d);
+    ck_assert_msg(configuration_set(&b->d, b->t, NULL, values) == OK, "%s", fail_line());
     for (int tried = 0; tried < whole->n_cases && left; tried++) {
         chosen = b->next = (b->next + 1) % whole->n_cases;
-        if (!case_shape(shape, chosen) || !tuning_valid(&b->d, b->t, values, shape)) continue;
+        if (!case_shape(shape, chosen) || !configuration_valid(&b->d, b->t, values, shape))
+            continue;
         check_case(b, values);
         left--;
     }
@@ -77,9 +78,9 @@ static void check_values(bench *b, const int *values, int count)
 
 static bool fits_any(const bench *b, const int *values)
 {
-    int shape[TUNING_SIZES];
+    int shape[SHAPE_SIZES];
     for (int i = 0; i < whole->n_cases; i++)
-        if (case_shape(shape, i) && tuning_valid(&b->d, b->t, values, shape)) return true;
+        if (case_shape(shape, i) && configuration_valid(&b->d, b->t, values, shape)) return true;
     return false;
 }
 
@@ -91,11 +92,11 @@ static void check_extremes(bench *b, const int *base)
     int n = 0;
     for (int i = second && test_seed % 2; i < b->t->n; i += 1 + second)
         for (int down = 0; down < 2; down++) {
-            const tuning_value *tunable = &b->t->tunables[i];
-            int values[TUNING_VALUES];
+            const tunable *varied = &b->t->tunables[i];
+            int values[CONFIG_VALUES];
             memcpy(values, base, sizeof values);
-            for (int j = 0; j < tunable->n; j++) {
-                values[i] = tunable->choices[down ? tunable->n - 1 - j : j];
+            for (int j = 0; j < varied->n; j++) {
+                values[i] = varied->choices[down ? varied->n - 1 - j : j];
                 if (values[i] == base[i]) break; /* checked */
                 if (!fits_any(b, values)) continue;
                 if (part_takes(n++)) check_values(b, values, 1);
@@ -106,13 +107,13 @@ static void check_extremes(bench *b, const int *base)
 
 static void find(bench *b)
 {
-    const tuning *kinds[TUNING_KINDS];
+    const op_impl *kinds[MOST_IMPLS];
     b->t = NULL;
-    for (int i = 0; tuned_operators[i].op; i++) {
-        if (strcmp(tuned_operators[i].op, b->op) != 0) continue;
-        int n = tuned_operators[i].kinds(NULL, NULL, kinds);
+    for (int i = 0; operators[i].op; i++) {
+        if (strcmp(operators[i].op, b->op) != 0) continue;
+        int n = operator_impls(&operators[i], NULL, NULL, kinds);
         for (int j = 0; j < n; j++)
-            if (!strcmp(kinds[j]->kind, b->kind)) b->t = kinds[j];
+            if (!strcmp(kinds[j]->name, b->kind)) b->t = kinds[j];
     }
     whole = part_whole(b->op);
     of_units = b->unit != NULL;
@@ -135,7 +136,7 @@ static void close_bench(bench *b, const char *what)
     printf("%s %-10s %-8s %-16s %3d sets, %3d launches\n", b->d.info.platform, b->op,
            b->unit ? b->unit : b->kind, what, b->sets, b->launches);
     fflush(stdout);
-    tuning_forget(&b->d);
+    configuration_forget(&b->d);
     device_close(&b->d);
     unsetenv("DITCL_CONV");
 }
@@ -148,13 +149,13 @@ static void check_sets(bench *b, const device_info *info, precision p)
     int n = 0;
     bool same_kernels = p != PRECISION_FP32 && !strcmp(b->kind, "gpu") && !emulated();
     open_bench(b, info, p);
-    for (int i = 0; i < b->t->n_known; i++) {
-        if (!fits_any(b, b->t->known[i])) continue;
-        if (!base) base = b->t->known[i];
+    for (int i = 0; i < b->t->n_configs; i++) {
+        if (!fits_any(b, b->t->configs[i])) continue;
+        if (!base) base = b->t->configs[i];
         b->d.settings.precision = PRECISION_FP32;
-        bool checked = same_kernels && fits_any(b, b->t->known[i]);
+        bool checked = same_kernels && fits_any(b, b->t->configs[i]);
         b->d.settings.precision = p;
-        if (!checked && part_takes(n++)) check_values(b, b->t->known[i], 1);
+        if (!checked && part_takes(n++)) check_values(b, b->t->configs[i], 1);
     }
     ck_assert_int_gt(b->sets, 0);
     bool in_full = !b->unit || !strcmp(b->unit, "mma"); /* one kind stands for all */
@@ -177,11 +178,11 @@ static void check_less(bench *b, const device_info *info)
         if (!limits[i].local_bytes && !strcmp(b->op, "conv")) break;
         if (limits[i].local_bytes < full.local_bytes) b->d.info.local_bytes = limits[i].local_bytes;
         if (limits[i].group < full.max_work_group) b->d.info.max_work_group = limits[i].group;
-        int left = !emulated() || i > 2, shape[TUNING_SIZES];
+        int left = !emulated() || i > 2, shape[SHAPE_SIZES];
         for (int tried = 0; tried < whole->n_cases && left; tried++) {
             chosen = b->next = (b->next + 1) % whole->n_cases;
             if (!case_shape(shape, chosen)) continue;
-            ck_assert_ptr_nonnull(tuning_values_for(&b->d, b->t, shape));
+            ck_assert_ptr_nonnull(configuration_for(&b->d, b->t, shape));
             check_case(b, NULL);
             left--;
         }
@@ -246,10 +247,10 @@ START_TEST(some_set_fits_every_device)
     d.info.local_bytes = strcmp(b.op, "conv") ? 0 : 1024;
     for (d.info.max_work_group = 1; d.info.max_work_group <= 1024; d.info.max_work_group *= 2)
         for (int size = 1; size <= 512; size++) {
-            const int head[TUNING_SIZES] = {1, 1 + 2 * size, 1, size};
-            const int layer[TUNING_SIZES] = {9 * size, size, 513 - size, 1 + size % 2};
+            const int head[SHAPE_SIZES] = {1, 1 + 2 * size, 1, size};
+            const int layer[SHAPE_SIZES] = {9 * size, size, 513 - size, 1 + size % 2};
             const int *shape = strcmp(b.op, "conv") ? head : layer;
-            ck_assert_ptr_nonnull(tuning_values_for(&d, b.t, shape));
+            ck_assert_ptr_nonnull(configuration_for(&d, b.t, shape));
         }
 }
 END_TEST
@@ -259,7 +260,7 @@ START_TEST(staging_comes_last)
 {
     static const struct {
         const char *op;
-        int shape[TUNING_SIZES];
+        int shape[SHAPE_SIZES];
     } asked[] = {{"gemm", {512, 1152, 1152}},
                  {"attention", {2, 256, 16, 72}},
                  {"conv", {1024, 512, 512, 1}}};
@@ -271,16 +272,16 @@ START_TEST(staging_comes_last)
             .kind = DEVICE_GPU, .local_bytes = 32768, .max_work_group = 256, .compute_units = 8}};
     const int *own[64], *global[64];
     find(&b);
-    int n = tuning_known(own, 64, &d, b.t, asked[_i].shape);
-    ck_assert_ptr_eq(tuning_values_for(&d, b.t, asked[_i].shape), own[0]);
+    int n = configuration_defaults(own, 64, &d, b.t, asked[_i].shape);
+    ck_assert_ptr_eq(configuration_for(&d, b.t, asked[_i].shape), own[0]);
     ck_assert(b.t->stages(own[0]));
     d.info.local = LOCAL_GLOBAL;
-    ck_assert_int_eq(tuning_known(global, 64, &d, b.t, asked[_i].shape), n);
-    ck_assert_ptr_eq(tuning_values_for(&d, b.t, asked[_i].shape), global[0]);
+    ck_assert_int_eq(configuration_defaults(global, 64, &d, b.t, asked[_i].shape), n);
+    ck_assert_ptr_eq(configuration_for(&d, b.t, asked[_i].shape), global[0]);
     ck_assert(!b.t->stages(global[0]));
     for (int i = 1; i < n; i++) ck_assert(b.t->stages(global[i]) >= b.t->stages(global[i - 1]));
     d.info.kind = DEVICE_CPU;
-    ck_assert_ptr_eq(tuning_values_for(&d, b.t, asked[_i].shape), own[0]);
+    ck_assert_ptr_eq(configuration_for(&d, b.t, asked[_i].shape), own[0]);
 }
 END_TEST
 
@@ -308,8 +309,8 @@ START_TEST(units_serve_heads)
     for (d.info.local_bytes = 32768; d.info.local_bytes <= 65536; d.info.local_bytes += 16384)
         for (size_t h = 0; h < sizeof heads / sizeof *heads; h++)
             for (size_t t = 0; t < sizeof tokens / sizeof *tokens; t++) {
-                const int shape[TUNING_SIZES] = {1, tokens[t], 1, heads[h]};
-                const int *v = tuning_values_for(&d, b.t, shape);
+                const int shape[SHAPE_SIZES] = {1, tokens[t], 1, heads[h]};
+                const int *v = configuration_for(&d, b.t, shape);
                 bool wide = heads[h] == 512 && u->feature == FEATURE_DPAS16;
                 ck_assert_msg(!v == wide, "%s: %d tokens, heads of %d, %d bytes", u->option,
                               tokens[t], heads[h], (int)d.info.local_bytes);
@@ -320,7 +321,7 @@ END_TEST
 /* The layers of decoders and encoders likewise. */
 START_TEST(units_serve_layers)
 {
-    static const int layers[][TUNING_SIZES] = {
+    static const int layers[][SHAPE_SIZES] = {
         {1024, 4, 512, 1},    {1024, 512, 512, 1},  {1024, 512, 512, 2}, {16384, 512, 256, 1},
         {65536, 256, 128, 1}, {65536, 256, 256, 2}, {262144, 128, 3, 1}, {262144, 3, 128, 1},
         {65536, 128, 128, 1}, {1024, 512, 8, 1},    {256, 4, 64, 1},     {4096, 32, 3, 1},
@@ -337,7 +338,7 @@ START_TEST(units_serve_layers)
         device d = with_unit(u, kinds[_i].p);
         for (d.info.local_bytes = 32768; d.info.local_bytes <= 65536; d.info.local_bytes += 16384)
             for (size_t l = 0; l < sizeof layers / sizeof *layers; l++)
-                ck_assert_msg(tuning_values_for(&d, b.t, layers[l]) != NULL,
+                ck_assert_msg(configuration_for(&d, b.t, layers[l]) != NULL,
                               "%s %s: %d->%d, %d bytes", b.kind, u->option, layers[l][1],
                               layers[l][2], (int)d.info.local_bytes);
     }
@@ -353,12 +354,12 @@ START_TEST(subgroups_of_another_size_are_right)
     for (int i = 0; i < devices->n; i++) {
         open_bench(&b, &devices->items[i], PRECISION_FP32);
         b.d.subgroups.required = false;
-        for (int set = 0; set < b.t->n_known && b.d.feature[FEATURE_SUBGROUPS]; set++) {
-            char options[TUNING_OPTIONS];
-            tuning_options(options, b.t, b.t->known[set]);
+        for (int set = 0; set < b.t->n_configs && b.d.feature[FEATURE_SUBGROUPS]; set++) {
+            char options[CONFIG_OPTIONS];
+            configuration_options(options, b.t, b.t->configs[set]);
             for (b.d.subgroups.size = 8; b.d.subgroups.size <= 32; b.d.subgroups.size *= 2)
-                if (strstr(options, "-DSG=1") && fits_any(&b, b.t->known[set]))
-                    check_values(&b, b.t->known[set], 1);
+                if (strstr(options, "-DSG=1") && fits_any(&b, b.t->configs[set]))
+                    check_values(&b, b.t->configs[set], 1);
         }
         close_bench(&b, "sub-groups");
     }
@@ -371,15 +372,15 @@ START_TEST(no_loop_is_cut)
 {
     bench b = {.op = "attention", .kind = "gpu"};
     device d = {.family = FAMILY_GPU, .vector_width = 4};
-    const int decoder[TUNING_SIZES] = {1, 128 * 128, 1, 512};
-    const int more[TUNING_SIZES] = {1, 1 << 18, 1, 512};
+    const int decoder[SHAPE_SIZES] = {1, 128 * 128, 1, 512};
+    const int more[SHAPE_SIZES] = {1, 1 << 18, 1, 512};
     find(&b);
     d.info.local_bytes = 32768;
     d.info.max_work_group = 1024;
-    ck_assert_ptr_nonnull(tuning_values_for(&d, b.t, more));
+    ck_assert_ptr_nonnull(configuration_for(&d, b.t, more));
     d.info.quirk.has[QUIRK_LOOPS_ARE_CUT] = true;
-    ck_assert_ptr_nonnull(tuning_values_for(&d, b.t, decoder));
-    ck_assert_ptr_null(tuning_values_for(&d, b.t, more));
+    ck_assert_ptr_nonnull(configuration_for(&d, b.t, decoder));
+    ck_assert_ptr_null(configuration_for(&d, b.t, more));
 }
 END_TEST
 

@@ -36,7 +36,7 @@ static bool wanted(const shapes *s, const char *op)
     return found;
 }
 
-static void see(void *context, const char *op, const int sizes[TUNING_SIZES])
+static void see(void *context, const char *op, const int sizes[SHAPE_SIZES])
 {
     shapes *s = context;
     /* the modulation of all steps is one chunk */

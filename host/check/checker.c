@@ -13,6 +13,7 @@
 #include "device/source.h"
 #include "device/verdicts.h"
 #include "ops/first_use.h"
+#include "ops/impl.h"
 
 /* Limits: candidates of an implementation at one shape; children that an implementation may end
  * before it is struck out as a whole. */
@@ -85,9 +86,9 @@ static hash128 key_of(const device *d, const first_use *what, int use)
     add_number(&w, d->subgroups.size);
     for (int i = 0; i < N_FEATURES; i++) add_number(&w, d->feature[i]);
     hash_add_text(&w, what->op);
-    hash_add_text(&w, what->t ? what->t->kind : "");
+    hash_add_text(&w, what->t ? what->t->name : "");
     for (int i = 0; what->t && i < what->t->n; i++) add_number(&w, what->values[i]);
-    for (int i = 0; i < TUNING_SIZES; i++) add_number(&w, what->shape[i]);
+    for (int i = 0; i < SHAPE_SIZES; i++) add_number(&w, what->shape[i]);
     add_number(&w, use);
     return hash_end(&w);
 }
@@ -107,15 +108,15 @@ static int describe_kind(char *out, size_t size, const device *d, const first_us
 {
     return snprintf(out, size, "%s %s %s %s ", kernel_family_names[d->family],
                     precision_names[d->settings.precision], what->op,
-                    what->t ? what->t->kind : "-");
+                    what->t ? what->t->name : "-");
 }
 
 /* "gpu auto gemm gpu_mma 512x3456x1152 MT=64 NT=64" */
 static void describe(char *out, size_t size, const device *d, const first_use *what)
 {
-    char sizes[TUNING_SHAPE], values[TUNING_OPTIONS] = "";
-    tuning_shape_text(sizes, what->shape);
-    if (what->t) tuning_options(values, what->t, what->values);
+    char sizes[SHAPE_TEXT], values[CONFIG_OPTIONS] = "";
+    shape_text(sizes, what->shape);
+    if (what->t) configuration_options(values, what->t, what->values);
     int n = describe_kind(out, size, d, what);
     n += snprintf(out + n, size - (size_t)n, "%s", sizes);
     for (const char *v = values; *v && n + 1 < (int)size; v++) {
@@ -170,10 +171,10 @@ static bool kind_given_up(const checker *c, const char *start)
 /* Whether it is given up for this shape. */
 static bool given_up(const checker *c, const device *d, const first_use *what)
 {
-    char start[160], sizes[TUNING_SHAPE];
+    char start[160], sizes[SHAPE_TEXT];
     int n = describe_kind(start, sizeof start, d, what);
     if (kind_given_up(c, start)) return true;
-    tuning_shape_text(sizes, what->shape);
+    shape_text(sizes, what->shape);
     snprintf(start + n, sizeof start - (size_t)n, "%s ", sizes);
     return count(c, start).struck >= MOST_STRUCK;
 }
@@ -383,17 +384,17 @@ static status probe(first_use_checks *face, device *d)
 /* CLBlast has one set of parameters per process: its own or overridden ones. */
 static void free_of_clblast(checker *c, const first_use *what)
 {
-    if (!what->t || strncmp(what->t->kind, "clblast", 7) != 0) return;
-    if (*c->clblast && strcmp(c->clblast, what->t->kind) != 0) stop(c);
+    if (!what->t || strncmp(what->t->name, "clblast", 7) != 0) return;
+    if (*c->clblast && strcmp(c->clblast, what->t->name) != 0) stop(c);
 }
 
 static void line_of(char line[WORKER_LINE], const first_use *what)
 {
-    char sizes[TUNING_SHAPE];
-    tuning_shape_text(sizes, what->shape);
+    char sizes[SHAPE_TEXT];
+    shape_text(sizes, what->shape);
     int n = snprintf(line, WORKER_LINE, "check %s %s %u", what->op, sizes, what->use);
     if (!what->t) return;
-    n += snprintf(line + n, (size_t)(WORKER_LINE - n), " %s", what->t->kind);
+    n += snprintf(line + n, (size_t)(WORKER_LINE - n), " %s", what->t->name);
     for (int i = 0; i < what->t->n; i++)
         n += snprintf(line + n, (size_t)(WORKER_LINE - n), " %d", what->values[i]);
 }
@@ -451,8 +452,8 @@ static status check(first_use_checks *face, device *d, const first_use *what, bo
     c->n_checked++;
     free_of_clblast(c, what);
     TRY(start(c, d));
-    if (what->t && !strncmp(what->t->kind, "clblast", 7))
-        text_copy(c->clblast, sizeof c->clblast, what->t->kind);
+    if (what->t && !strncmp(what->t->name, "clblast", 7))
+        text_copy(c->clblast, sizeof c->clblast, what->t->name);
     line_of(line, what);
     worker_answer how = ask(c, d, line, false, answer);
     *right = how == WORKER_SAID && !strcmp(answer, "right");

@@ -11,8 +11,8 @@
 #include "device/probe.h"
 #include "device/program.h"
 #include "ops/first_use.h"
+#include "ops/impl.h"
 #include "ops/ops.h"
-#include "ops/tuning.h"
 #include "optest/optest.h"
 #include "optest/workload.h"
 
@@ -73,20 +73,20 @@ static void probe(child *c, const char *name, FILE *out)
 
 /* ---- operators ---- */
 
-static status parse_kind(device *d, const tuned_operator *o, char **words, const int *shape)
+static status parse_kind(device *d, const operator* o, char **words, const int *shape)
 {
-    const tuning *all[TUNING_KINDS], *t = NULL;
-    int values[TUNING_VALUES] = {0};
+    const op_impl *all[MOST_IMPLS], *t = NULL;
+    int values[CONFIG_VALUES] = {0};
     const char *name = strtok_r(NULL, " ", words), *word;
-    for (int i = name ? o->kinds(NULL, NULL, all) - 1 : -1; i >= 0; i--)
-        if (!strcmp(all[i]->kind, name)) t = all[i];
+    for (int i = name ? operator_impls(o, NULL, NULL, all) - 1 : -1; i >= 0; i--)
+        if (!strcmp(all[i]->name, name)) t = all[i];
     if (!t) return fail(ERR_USAGE, "no such implementation");
     for (int i = 0; i < t->n; i++) {
         word = strtok_r(NULL, " ", words);
         values[i] = word ? atoi(word) : 0;
     }
-    if (!tuning_valid(d, t, values, shape)) return fail(ERR_USAGE, "no such values");
-    return tuning_set(d, t, shape, values);
+    if (!configuration_valid(d, t, values, shape)) return fail(ERR_USAGE, "no such values");
+    return configuration_set(d, t, shape, values);
 }
 
 /* *allocating = whether all calls so far only allocated memory. */
@@ -126,14 +126,14 @@ static status run_test(device *d, const char *op, const char **wrong)
 
 static void check(child *c, char *words, FILE *out)
 {
-    int shape[TUNING_SIZES];
-    const tuned_operator *o = tuned_operators;
+    int shape[SHAPE_SIZES];
+    const operator* o = operators;
     const char *wrong = NULL;
     char *save, *op = strtok_r(words, " ", &save), *sizes = strtok_r(NULL, " ", &save);
     char *use = strtok_r(NULL, " ", &save);
     bool allocating = false;
     status st = OK;
-    if (!use || !tuning_shape_parse(shape, sizes)) TRY(fail(ERR_USAGE, "no such shape"));
+    if (!use || !shape_parse(shape, sizes)) TRY(fail(ERR_USAGE, "no such shape"));
     while (o->op && strcmp(o->op, op) != 0) o++;
     if (o->op) TRY(parse_kind(c->d, o, &save, shape));
     if (has_test_only(op))
@@ -153,10 +153,10 @@ done:
 static bool avoided(first_use_checks *face, const device *d, const first_use *what)
 {
     const child *c = (const child *)(const void *)face;
-    char options[TUNING_OPTIONS], words[WORKER_LINE];
+    char options[CONFIG_OPTIONS], words[WORKER_LINE];
     (void)d;
-    tuning_options(options, what->t, what->values);
-    int kind = snprintf(words, sizeof words, "%s %s", what->op, what->t->kind), n = kind;
+    configuration_options(options, what->t, what->values);
+    int kind = snprintf(words, sizeof words, "%s %s", what->op, what->t->name), n = kind;
     for (const char *o = options; *o && n + 1 < (int)sizeof words; o++) {
         if (!strncmp(o, "-D", 2)) o += 2;
         words[n++] = *o;

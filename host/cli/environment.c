@@ -7,8 +7,8 @@
 
 #include "base/file.h"
 #include "base/text.h"
+#include "ops/impl.h"
 #include "ops/ops.h"
-#include "ops/tuning.h"
 
 /* DITCL_DEVICE is checked by device_choose(), DITCL_FEATURES by features_detect(), DITCL_MODELS by
  * model_open(). Exactly one of values, op, most and folder defines the values of a
@@ -46,9 +46,9 @@ static const char *value_of(const variable *v)
     return value && *value ? value : NULL;
 }
 
-static const tuned_operator *operator_of(const variable *v)
+static const operator* operator_of(const variable *v)
 {
-    const tuned_operator *o = tuned_operators;
+    const operator* o = operators;
     while (strcmp(o->op, v->op) != 0) o++;
     return o;
 }
@@ -72,10 +72,10 @@ done:
 
 static status check_implementation(const variable *v, const char *value)
 {
-    const tuning *kinds[TUNING_KINDS];
-    const char *names[TUNING_KINDS + 1] = {0};
-    int n = operator_of(v)->kinds(NULL, NULL, kinds);
-    for (int i = 0; i < n; i++) names[i] = kinds[i]->kind;
+    const op_impl *kinds[MOST_IMPLS];
+    const char *names[MOST_IMPLS + 1] = {0};
+    int n = operator_impls(operator_of(v), NULL, NULL, kinds);
+    for (int i = 0; i < n; i++) names[i] = kinds[i]->name;
     return check_word(v->name, value, names);
 }
 
@@ -103,14 +103,14 @@ status environment_check(void)
 /* Whether this implementation can serve typical shapes on the device. */
 static bool serves(const device *d, const variable *v, const char *name)
 {
-    static const int attention_shape_of_xl[TUNING_SIZES] = {2, 256, 16, 72};
-    const tuning *kinds[TUNING_KINDS];
+    static const int attention_shape_of_xl[SHAPE_SIZES] = {2, 256, 16, 72};
+    const op_impl *kinds[MOST_IMPLS];
     bool found = false;
     if (!strcmp(v->op, "gemm")) return !strcmp(gemm_name(d, 512, 3456, 1152), name);
     if (!strcmp(v->op, "conv"))
         return !strcmp(conv_name(d, (conv_layer){4096, 512, 512, 1, 0}), name);
-    int n = operator_of(v)->kinds(d, attention_shape_of_xl, kinds);
-    for (int i = 0; i < n; i++) found |= !strcmp(kinds[i]->kind, name);
+    int n = operator_impls(operator_of(v), d, attention_shape_of_xl, kinds);
+    for (int i = 0; i < n; i++) found |= !strcmp(kinds[i]->name, name);
     return found;
 }
 

@@ -72,7 +72,7 @@ static status check_options(tune_options *q)
     if (st == OK && q->export) st = check_export(q->export, q->quiet);
     if (st != OK) return st;
     for (int i = 0; i < q->only.n; i++) {
-        const tuned_operator *o = tuned_operators;
+        const operator* o = operators;
         while (o->op && strcmp(o->op, q->only.items[i]) != 0) o++;
         if (!o->op)
             return fail(ERR_USAGE, "--only %s: expected gemm, attention or conv", q->only.items[i]);
@@ -176,8 +176,8 @@ done:
 
 static void name_of(char *out, size_t size, const search_row *r)
 {
-    char sizes[TUNING_SHAPE];
-    tuning_shape_text(sizes, r->shape);
+    char sizes[SHAPE_TEXT];
+    shape_text(sizes, r->shape);
     snprintf(out, size, "%s %s", r->op, sizes);
 }
 
@@ -212,7 +212,7 @@ static void show(void *context, const search *s, const search_row *now)
 
 static void print_winner(const search_best *b)
 {
-    printf("%s", b->t->kind);
+    printf("%s", b->t->name);
     for (int i = 0; i < b->t->n; i++) printf(" %s=%d", b->t->tunables[i].name, b->values[i]);
     printf("\n");
 }

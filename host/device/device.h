@@ -129,7 +129,7 @@ typedef struct device_handles device_handles;
 typedef struct kernel kernel;
 struct record;
 
-/* Values that were measured to suit the device; the rest of one is known to ops/tuning.c. */
+/* Values that were measured to suit the device; the rest of one is known to ops/configuration.c. */
 typedef struct device_tuned {
     struct device_tuned *next;
 } device_tuned;

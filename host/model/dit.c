@@ -81,11 +81,11 @@ static status plan_products(dit *t, size_t *scratch)
         TRY(plan_product(t, scratch, &t->patch, LAYER_PATCH, batches[j] * t->n_patches));
         for (int i = 0; i < t->config.depth; i++) TRY(plan_block(t, scratch, &t->blocks[i], m));
         TRY(plan_product(t, scratch, &t->final, LAYER_FINAL, m));
-        const int norm[TUNING_SIZES] = {batches[j], t->tokens, t->config.width};
+        const int norm[SHAPE_SIZES] = {batches[j], t->tokens, t->config.width};
         TRY(first_use_plain(t->d, "modulate", norm));
     }
     TRY(plan_conditioning(t, scratch));
-    static const int any[TUNING_SIZES] = {1, 1};
+    static const int any[SHAPE_SIZES] = {1, 1};
     if (t->config.design == DESIGN_CROSS_ATTENTION) TRY(first_use_plain(t->d, "cross", any));
     if (!designs[t->config.design].adaln) TRY(first_use_plain(t->d, "condition", any));
 done:

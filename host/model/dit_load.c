@@ -46,7 +46,7 @@ static status load_layers(dit *t, gemm_weight *l, const layer *parts, int n_part
     }
     size_t k = 1;
     for (int i = 1; i < each.n; i++) k *= each.dims[i];
-    const int product[TUNING_SIZES] = {rows_of(t, parts[0]), n_parts * (int)each.dims[0], (int)k};
+    const int product[SHAPE_SIZES] = {rows_of(t, parts[0]), n_parts * (int)each.dims[0], (int)k};
     if (t->visitor) t->visitor->see(t->visitor->context, "gemm", product);
     return linear_load(&t->m->dit_weights, t->d, l, rows_of(t, parts[0]), pointers, n_parts, each,
                        dit_fused(t, parts[0]));
@@ -350,7 +350,7 @@ static status look(model *m, int batch, int rows, const layer_visitor *v)
     dit_sizes(&t);
     status st = memory_alloc(&t.blocks, (size_t)t.config.depth, sizeof *t.blocks);
     if (st == OK) st = dit_load_weights(&t);
-    const int attention[TUNING_SIZES] = {batch, t.tokens, m->dit.heads, m->dit.head_dim};
+    const int attention[SHAPE_SIZES] = {batch, t.tokens, m->dit.heads, m->dit.head_dim};
     for (int i = 0; v && st == OK && i < m->dit.depth; i++)
         v->see(v->context, "attention", attention);
     dit_free(&t);

@@ -8,9 +8,9 @@
 enum { LINEAR_PARTS = 3 };
 
 /* Called for each layer of a model that is only visited, with the operator and its shape as in
- * ops/tuning.h. */
+ * ops/configuration.h. */
 typedef struct {
-    void (*see)(void *context, const char *op, const int shape[TUNING_SIZES]);
+    void (*see)(void *context, const char *op, const int shape[SHAPE_SIZES]);
     void *context;
 } layer_visitor;
 

@@ -160,7 +160,7 @@ status vae_prepare_encoder(vae *v, int height, int width)
 {
     const vae_config *c = &v->config;
     int scale = vae_scale(c), full_height = height * scale, full_width = width * scale;
-    static const int any[TUNING_SIZES] = {1, 1};
+    static const int any[SHAPE_SIZES] = {1, 1};
     size_t scratch = 0, pixels = (size_t)height * (size_t)width;
     double padded = largest_picture(c, full_height, full_width, 2);
     status st = OK;

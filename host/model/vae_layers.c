@@ -34,7 +34,7 @@ status vae_load_norm(vae *v, norm *n, const char *prefix, int channels)
 static status load_1x1(vae *v, gemm_weight *c, const char *const *prefixes, int n, int in, int out,
                        unsigned use)
 {
-    const int product[TUNING_SIZES] = {v->side * v->side, n * out, in};
+    const int product[SHAPE_SIZES] = {v->side * v->side, n * out, in};
     if (v->visitor) v->visitor->see(v->visitor->context, "gemm", product);
     return linear_load(v->w, v->d, c, v->side * v->side, prefixes, n,
                        SHAPE((size_t)out, (size_t)in), use);
@@ -57,7 +57,7 @@ status vae_load_conv3x3(vae *v, conv_weight *c, const char *prefix, int in, int 
     TRY(weights_find(v->w, &found, bias_name, SHAPE(out)));
     tensor_name(name, prefix, ".weight");
     TRY(weights_find(v->w, &found, name, SHAPE(out, in, 3, 3)));
-    const int sizes[TUNING_SIZES] = {v->side * v->side, in, out, up};
+    const int sizes[SHAPE_SIZES] = {v->side * v->side, in, out, up};
     if (v->visitor) v->visitor->see(v->visitor->context, "conv", sizes);
     if (!v->d) goto done; /* see vae_check */
     TRY(memory_alloc(&weight, (size_t)in * (size_t)out * 9, sizeof *weight));
@@ -141,7 +141,7 @@ status vae_plan_conv(vae *v, size_t *scratch, const conv_weight *c, int height, 
 
 status vae_plan_norm(vae *v, int channels, int height, int width)
 {
-    const int sizes[TUNING_SIZES] = {height * width, channels, v->config.groups};
+    const int sizes[SHAPE_SIZES] = {height * width, channels, v->config.groups};
     return first_use_plain(v->d, "groupnorm", sizes);
 }
 

@@ -1,42 +1,15 @@
-/* Attention: which implementation serves. All make one pass with online softmax. */
+/* Attention: plans and launches. All implementations make one pass with online softmax. */
 #include "ops/attention.h"
 
 #include <limits.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "ops/first_use.h"
 #include "ops/op.h"
 
-/* The first that fits serves, unless another was stored. */
-static const attention_implementation *const table[] = {&attention_matrix,   &attention_cpu_pairs,
-                                                        &attention_cpu,      &attention_mma,
-                                                        &attention_mma_bf16, &attention_gpu};
-
-enum { N_IMPLEMENTATIONS = sizeof table / sizeof *table };
-
-void attention_sizes(int shape[TUNING_SIZES], attention_shape s)
+void attention_sizes(int shape[SHAPE_SIZES], attention_shape s)
 {
-    const int all[TUNING_SIZES] = {s.batch, s.tokens, s.heads, s.head_dim};
+    const int all[SHAPE_SIZES] = {s.batch, s.tokens, s.heads, s.head_dim};
     memcpy(shape, all, sizeof all);
-}
-
-/* As DITCL_ATTENTION names it, else as it is stored, else the first; of those that some values let
- * serve the shape. Null where none do. */
-static const attention_implementation *choose(const device *d, const int *shape, const int **values)
-{
-    const char *forced = getenv("DITCL_ATTENTION");
-    const tuning *stored = tuning_serving(d, "attention", shape);
-    for (int pass = 0; pass < 3; pass++)
-        for (int i = 0; i < N_IMPLEMENTATIONS; i++) {
-            const tuning *t = table[i]->tuned;
-            if (!table[i]->fits(d)) continue;
-            if (pass == 0 && (!forced || strcmp(t->kind, forced) != 0)) continue;
-            if (pass == 1 && t != stored) continue;
-            *values = tuning_values_for(d, t, shape);
-            if (*values) return table[i];
-        }
-    return NULL;
 }
 
 void attention_split(int *tiles, int *splits, const device *d, attention_shape s, size_t all)
@@ -53,19 +26,9 @@ void attention_split(int *tiles, int *splits, const device *d, attention_shape s
     }
 }
 
-int attention_kinds(const device *d, const int *shape, const tuning *out[TUNING_KINDS])
-{
-    int n = 0;
-    for (int i = 0; i < N_IMPLEMENTATIONS; i++)
-        if (!d || (table[i]->fits(d) && tuning_values_for(d, table[i]->tuned, shape)))
-            out[n++] = table[i]->tuned;
-    return n;
-}
-
 status attention_prepare(device *d, attention_plan *p, size_t *scratch, attention_shape s)
 {
-    int shape[TUNING_SIZES];
-    bool right = false;
+    int shape[SHAPE_SIZES];
     status st = OK;
     *p = (attention_plan){.shape = s};
     /* the kernels' offsets within one item of a batch are ints */
@@ -73,13 +36,8 @@ status attention_prepare(device *d, attention_plan *p, size_t *scratch, attentio
         return fail(ERR_LIMIT, "attention over %d tokens of %d channels is too large", s.tokens,
                     s.heads * s.head_dim);
     attention_sizes(shape, s);
-    while (!right) {
-        p->by = choose(d, shape, &p->values);
-        if (!p->by) return first_use_none(d, "attention", shape);
-        const first_use what = {"attention", p->by->tuned, p->values, shape, 0};
-        TRY(first_use_check(d, &what, &right));
-    }
-    TRY(p->by->scratch(d, p->values, scratch, s));
+    TRY(impl_choose_right(d, &p->use, &operators[OP_ATTENTION], shape, 0, false));
+    TRY(p->use.impl->attention.scratch(d, p->use.config, scratch, s));
 done:
     return st;
 }
@@ -88,15 +46,16 @@ status op_attention(device *d, buf out, buf qkv, buf scratch, const attention_pl
 {
     attention_shape s = p->shape;
     double rows = (double)s.batch * s.tokens, width = (double)s.heads * s.head_dim;
-    record_work(
-        d, "attention",
-        (work){.flops = 4 * rows * s.tokens * width, .bytes = 16 * rows * width, .on = p->by->on},
-        "N=%d T=%d H=%d d=%d", s.batch, s.tokens, s.heads, s.head_dim);
-    d->ran.attention |= 1u << op_arith(attention_input_error(d, p));
-    return p->by->run(d, p->values, out, qkv, scratch, s);
+    record_work(d, "attention",
+                (work){.flops = 4 * rows * s.tokens * width,
+                       .bytes = 16 * rows * width,
+                       .on = p->use.impl->roof},
+                "N=%d T=%d H=%d d=%d", s.batch, s.tokens, s.heads, s.head_dim);
+    d->ran.attention |= 1u << op_arith(attention_input_error(p));
+    return p->use.impl->attention.enqueue(d, out, qkv, scratch, p);
 }
 
-double attention_input_error(const device *d, const attention_plan *p)
+double attention_input_error(const attention_plan *p)
 {
-    return p->by->input_error ? p->by->input_error(d, p->values) : 0.0;
+    return op_choice_error(p->use);
 }

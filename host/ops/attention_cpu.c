@@ -20,23 +20,16 @@ typedef struct {
 
 /* Keys, or channels, times QV vectors of queries fit the registers that such processors have. With
  * 8 floats, 4 rows were faster than 5 or 6. */
-static const int known[][TUNING_VALUES] = {{16, 2, 13, 0, 64}, {16, 1, 13, 0, 64},
-                                           {8, 2, 4, 0, 64},   {8, 1, 4, 0, 64},
-                                           {4, 4, 4, 0, 64},   {4, 1, 4, 0, 64}};
+static const int configs[][CONFIG_VALUES] = {{16, 2, 13, 0, 64}, {16, 1, 13, 0, 64},
+                                             {8, 2, 4, 0, 64},   {8, 1, 4, 0, 64},
+                                             {4, 4, 4, 0, 64},   {4, 1, 4, 0, 64}};
 
-static bool fits_values(const device *d, const int *v, const int *shape)
+static bool fits(const device *d, const int *v, const int *shape)
 {
     int rows = v[KR] > v[DR] ? v[KR] : v[DR];
     if (shape[1] <= v[VEC] && v[QV] > 1) return false; /* few queries: fewer idle lanes */
     return op_sums_stay(d, v[VEC], v[QV], rows) && v[BK] >= v[KR] && v[DR] <= shape[3];
 }
-
-#define TUNED(kind)                                                                                \
-    {                                                                                              \
-        "attention", kind, "attention_cpu.cl", tunables, N_TUNABLES_HERE, known,                   \
-            sizeof known / sizeof *known, fits_values, NULL, NULL                                  \
-    }
-static const tuning tuned = TUNED("cpu"), tuned_pairs = TUNED("avx512_bf16");
 
 /* Channels of a tile: those that need the least work for d, padding and loads included. */
 static int best_channels(int d, int most)
@@ -64,14 +57,14 @@ static tiling lay_out(const device *d, const int *v, attention_shape s, size_t p
     return t;
 }
 
-static status launch_tiling(device *d, const tiling *t, const char *kind, buf out, buf qkv,
+static status launch_tiling(device *d, const tiling *t, const char *options, buf out, buf qkv,
                             buf scratch, attention_shape s)
 {
     float factor = 1.44269504f / sqrtf((float)s.head_dim); /* scores are powers of two */
     kernel *k;
     status st = program_get(d, &k, "attention_cpu.cl", "attention_cpu",
                             "-DD=%d -DVEC=%d -DQV=%d -DKR=%d -DDR=%d -DBK=%d%s", s.head_dim, t->vec,
-                            t->query_vectors, t->keys, t->channels, t->block, kind);
+                            t->query_vectors, t->keys, t->channels, t->block, options);
     if (st != OK) return st;
     return launch(d, k, RANGE((size_t)t->splits, (size_t)s.heads, (size_t)s.batch), RANGE(1),
                   ARG(out), ARG(qkv), ARG(scratch), ARG(s.tokens), ARG(s.heads), ARG(t->tiles),
@@ -84,58 +77,61 @@ static size_t scratch_of(const tiling *t, attention_shape s)
            (t->block_floats + (size_t)t->tiles * t->tile_floats);
 }
 
-static bool fits(const device *d)
+static bool supports(const device *d, const int *shape)
 {
+    (void)shape;
     return d->family == FAMILY_CPU;
 }
 
-static status scratch_count(device *d, const int *values, size_t *count, attention_shape s)
+static status scratch_count(device *d, const int *config, size_t *count, attention_shape s)
 {
-    tiling t = lay_out(d, values, s, 1);
+    tiling t = lay_out(d, config, s, 1);
     *count = scratch_of(&t, s);
     return OK;
 }
 
-static status run(device *d, const int *values, buf out, buf qkv, buf scratch, attention_shape s)
+static status enqueue(device *d, buf out, buf qkv, buf scratch, const attention_plan *p)
 {
-    tiling t = lay_out(d, values, s, 1);
-    return launch_tiling(d, &t, "", out, qkv, scratch, s);
+    tiling t = lay_out(d, p->use.config, p->shape, 1);
+    return launch_tiling(d, &t, "", out, qkv, scratch, p->shape);
 }
 
-const attention_implementation attention_cpu = {
-    .tuned = &tuned, .fits = fits, .scratch = scratch_count, .run = run};
+const op_impl attention_cpu = {.op = "attention",
+                               .name = "cpu",
+                               .file = "attention_cpu.cl",
+                               IMPL_TUNABLES,
+                               .supports = supports,
+                               .fits = fits,
+                               .attention = {.scratch = scratch_count, .enqueue = enqueue}};
 
 /* ---- bfloat16 pairs ---- */
 
-static bool fits_pairs(const device *d)
+static bool supports_pairs(const device *d, const int *shape)
 {
-    return fits(d) && d->vector_width == 16 && d->feature[FEATURE_AVX512_BF16] &&
+    return supports(d, shape) && d->vector_width == 16 && d->feature[FEATURE_AVX512_BF16] &&
            d->settings.precision == PRECISION_BF16;
 }
 
-static status scratch_count_pairs(device *d, const int *values, size_t *count, attention_shape s)
+static status scratch_count_pairs(device *d, const int *config, size_t *count, attention_shape s)
 {
-    tiling t = lay_out(d, values, s, 2);
+    tiling t = lay_out(d, config, s, 2);
     *count = scratch_of(&t, s);
     return OK;
 }
 
-static status run_pairs(device *d, const int *values, buf out, buf qkv, buf scratch,
-                        attention_shape s)
+static status enqueue_pairs(device *d, buf out, buf qkv, buf scratch, const attention_plan *p)
 {
-    tiling t = lay_out(d, values, s, 2);
-    return launch_tiling(d, &t, " -DBF16 -DVECTOR_ASSEMBLY=1", out, qkv, scratch, s);
+    tiling t = lay_out(d, p->use.config, p->shape, 2);
+    return launch_tiling(d, &t, " -DBF16 -DVECTOR_ASSEMBLY=1", out, qkv, scratch, p->shape);
 }
 
-static double input_error_pairs(const device *d, const int *values)
-{
-    (void)d, (void)values;
-    return 0x1p-9;
-}
-
-const attention_implementation attention_cpu_pairs = {.tuned = &tuned_pairs,
-                                                      .fits = fits_pairs,
-                                                      .scratch = scratch_count_pairs,
-                                                      .run = run_pairs,
-                                                      .input_error = input_error_pairs,
-                                                      .on = ROOF_16BIT};
+const op_impl attention_cpu_pairs = {
+    .op = "attention",
+    .name = "avx512_bf16",
+    .file = "attention_cpu.cl",
+    .input_error = 0x1p-9,
+    .roof = ROOF_16BIT,
+    IMPL_TUNABLES,
+    .supports = supports_pairs,
+    .fits = fits,
+    .attention = {.scratch = scratch_count_pairs, .enqueue = enqueue_pairs}};

@@ -92,7 +92,7 @@ static size_t rounds(const int *v, const int *shape)
     return ceil_div((size_t)shape[TOKENS], keys) * of_block;
 }
 
-static bool fits_values(const device *d, const int *v, const int *shape)
+static bool fits(const device *d, const int *v, const int *shape)
 {
     if (v[BQ] % v[RQ] != 0 || v[BK] % v[RK] != 0 || v[DC] % v[VEC] != 0) return false;
     if (v[VC] && v[BK] % v[VC] != 0) return false;
@@ -113,7 +113,7 @@ static bool fits_values(const device *d, const int *v, const int *shape)
            registers(v, shape) * group(v) <= GROUP_REGISTERS;
 }
 
-static const int known[][TUNING_VALUES] = {
+static const int configs[][CONFIG_VALUES] = {
     /* BQ, BK, RQ, RK, VEC, DC, SQ, SK, VC, WIDE, HALF, SG */
     {64, 64, 4, 4, 4, 128, 1, 1, 16, 0, 1},
     {64, 64, 4, 4, 4, 24, 2, 1, 16, 0, 1},
@@ -147,42 +147,34 @@ static bool stages(const int *v)
     return v[SQ] || v[SK] || v[VC];
 }
 
-static const tuning tuned = {.op = "attention",
-                             .kind = "gpu",
-                             .file = "attention.cl",
-                             .tunables = tunables,
-                             .n = N_TUNABLES_HERE,
-                             .known = known,
-                             .n_known = sizeof known / sizeof *known,
-                             .fits = fits_values,
-                             .stages = stages};
-
 /* Tiles in local memory may be of halves. */
-static double input_error(const device *d, const int *values)
+static double input_error(const int *config)
 {
-    (void)d;
-    return values[HALF] ? 0x1p-11 : 0.0;
+    return config[HALF] ? 0x1p-11 : 0.0;
 }
 
-static bool fits(const device *d)
+static bool supports(const device *d, const int *shape)
 {
+    (void)shape;
     return d->family == FAMILY_GPU;
 }
 
-static status scratch_count(device *d, const int *values, size_t *count, attention_shape s)
+static status scratch_count(device *d, const int *config, size_t *count, attention_shape s)
 {
-    (void)d, (void)values, (void)s;
+    (void)d, (void)config, (void)s;
     *count = 0;
     return OK;
 }
 
-static status run(device *d, const int *v, buf out, buf qkv, buf scratch, attention_shape s)
+static status enqueue(device *d, buf out, buf qkv, buf scratch, const attention_plan *p)
 {
+    const int *v = p->use.config;
+    attention_shape s = p->shape;
     (void)scratch;
     float factor = 1.44269504f / sqrtf((float)s.head_dim); /* scores are powers of two */
-    char options[TUNING_OPTIONS], subgroups[PROBE_OPTIONS] = "";
+    char options[CONFIG_OPTIONS], subgroups[PROBE_OPTIONS] = "";
     kernel *k;
-    tuning_options(options, &tuned, v);
+    configuration_options(options, p->use.impl, v);
     if (v[SG]) probe_subgroup_options(subgroups, d);
     status st = program_get(d, &k, "attention.cl", "attention", "-DD=%d%s %s", s.head_dim, options,
                             subgroups);
@@ -194,8 +186,12 @@ static status run(device *d, const int *v, buf out, buf qkv, buf scratch, attent
         RANGE(items), ARG(out), ARG(qkv), ARG(s.tokens), ARG(s.heads), ARG(factor));
 }
 
-const attention_implementation attention_gpu = {.tuned = &tuned,
-                                                .fits = fits,
-                                                .scratch = scratch_count,
-                                                .run = run,
-                                                .input_error = input_error};
+const op_impl attention_gpu = {.op = "attention",
+                               .name = "gpu",
+                               .file = "attention.cl",
+                               .input_error_of = input_error,
+                               IMPL_TUNABLES,
+                               .supports = supports,
+                               .fits = fits,
+                               .stages = stages,
+                               .attention = {.scratch = scratch_count, .enqueue = enqueue}};

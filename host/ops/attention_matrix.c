@@ -10,21 +10,11 @@ enum { STEP = 32 }; /* queries of a tile, keys and channels of a step */
 #define TUNABLES(T) T(BK, "keys of a block", 256, 512, 1024)
 DECLARE_TUNABLES(TUNABLES);
 
-static const int known[][TUNING_VALUES] = {{512}, {256}, {1024}};
+static const int configs[][CONFIG_VALUES] = {{512}, {256}, {1024}};
 
-static const tuning tuned = {"attention",
-                             "amx_bf16",
-                             "attention_matrix.cl",
-                             tunables,
-                             N_TUNABLES_HERE,
-                             known,
-                             sizeof known / sizeof *known,
-                             tuning_fits_always,
-                             NULL,
-                             NULL};
-
-static bool fits(const device *d)
+static bool supports(const device *d, const int *shape)
 {
+    (void)shape;
     return op_tile_parts(d) == 1;
 }
 
@@ -33,10 +23,10 @@ typedef struct {
     size_t floats;            /* of a work-group's scratch, as the kernel lays it out */
 } tiling;
 
-static tiling lay_out(const device *d, const int *values, attention_shape s)
+static tiling lay_out(const device *d, const int *config, attention_shape s)
 {
     size_t all = ceil_div((size_t)s.tokens, STEP), width = round_up((size_t)s.head_dim, STEP);
-    tiling t = {.block = values[BK]};
+    tiling t = {.block = config[BK]};
     if ((size_t)t.block > all * STEP) t.block = (int)(all * STEP);
     size_t block = (size_t)t.block;
     attention_split(&t.tiles, &t.splits, d, s, all);
@@ -45,16 +35,17 @@ static tiling lay_out(const device *d, const int *values, attention_shape s)
     return t;
 }
 
-static status scratch_count(device *d, const int *values, size_t *count, attention_shape s)
+static status scratch_count(device *d, const int *config, size_t *count, attention_shape s)
 {
-    tiling t = lay_out(d, values, s);
+    tiling t = lay_out(d, config, s);
     *count = (size_t)s.batch * (size_t)s.heads * (size_t)t.splits * t.floats;
     return OK;
 }
 
-static status run(device *d, const int *values, buf out, buf qkv, buf scratch, attention_shape s)
+static status enqueue(device *d, buf out, buf qkv, buf scratch, const attention_plan *p)
 {
-    tiling t = lay_out(d, values, s);
+    attention_shape s = p->shape;
+    tiling t = lay_out(d, p->use.config, s);
     float factor = 1.44269504f / sqrtf((float)s.head_dim); /* scores are powers of two */
     kernel *k;
     status st = program_get(d, &k, "attention_matrix.cl", "attention_matrix", "%s -DD=%d -DBK=%d",
@@ -65,15 +56,11 @@ static status run(device *d, const int *values, buf out, buf qkv, buf scratch, a
                   ARG(factor));
 }
 
-static double input_error(const device *d, const int *values)
-{
-    (void)d, (void)values;
-    return 0x1p-9;
-}
-
-const attention_implementation attention_matrix = {.tuned = &tuned,
-                                                   .fits = fits,
-                                                   .scratch = scratch_count,
-                                                   .run = run,
-                                                   .input_error = input_error,
-                                                   .on = ROOF_16BIT};
+const op_impl attention_matrix = {.op = "attention",
+                                  .name = "amx_bf16",
+                                  .file = "attention_matrix.cl",
+                                  .input_error = 0x1p-9,
+                                  .roof = ROOF_16BIT,
+                                  IMPL_TUNABLES,
+                                  .supports = supports,
+                                  .attention = {.scratch = scratch_count, .enqueue = enqueue}};

@@ -19,7 +19,7 @@ enum { TOKENS = 1, HEAD_DIM = 3 };
 
 /* For heads of up to 128 channels, then wider ones, then few tokens; which of them a device's units
  * can make follows from their sizes. Not yet measured on a device that has any. */
-static const int known[][TUNING_VALUES] = {
+static const int configs[][CONFIG_VALUES] = {
     /* BQ BK WQ UC DC QR AHEAD */
     {64, 64, 16, 1, 128, 1, 1}, {64, 32, 8, 2, 128, 0, 1},   {64, 32, 16, 4, 128, 0, 1},
     {64, 32, 16, 1, 128, 1, 1}, {128, 64, 16, 1, 128, 1, 1}, {128, 32, 32, 1, 128, 1, 1},
@@ -106,7 +106,7 @@ static size_t products(const int *v, const layout *l, const int *shape)
            (size_t)(v[WQ] / l->uq * l->parts * (keys + values));
 }
 
-static bool fits_values(const device *d, const int *v, const int *shape)
+static bool fits(const device *d, const int *v, const int *shape)
 {
     const matrix_unit *u = mma_of(d);
     if (!u || !divides(v[WQ], v[BQ])) return false;
@@ -122,44 +122,41 @@ static bool fits_values(const device *d, const int *v, const int *shape)
            floats_of_item(u, v, &l) <= most_floats(u);
 }
 
-#define TUNED(kind)                                                                                \
-    {                                                                                              \
-        "attention", kind, "attention_mma.cl", tunables, N_TUNABLES_HERE, known,                   \
-            sizeof known / sizeof *known, fits_values, NULL, NULL                                  \
-    }
-static const tuning tuned = TUNED("gpu_mma"), tuned_bf16 = TUNED("gpu_mma_bf16");
-
-static bool fits(const device *d)
+static bool supports(const device *d, const int *shape)
 {
+    (void)shape;
     return op_has_mma(d, PRECISION_FP16);
 }
 
-static bool fits_bf16(const device *d)
+static bool supports_bf16(const device *d, const int *shape)
 {
+    (void)shape;
     return op_has_mma(d, PRECISION_BF16);
 }
 
-static status scratch_count(device *d, const int *values, size_t *count, attention_shape s)
+static status scratch_count(device *d, const int *config, size_t *count, attention_shape s)
 {
-    (void)d, (void)values, (void)s;
+    (void)d, (void)config, (void)s;
     *count = 0;
     return OK;
 }
 
-static status run_kind(device *d, const tuning *t, const int *v, buf out, buf qkv,
-                       attention_shape s)
+static status enqueue(device *d, buf out, buf qkv, buf scratch, const attention_plan *p)
 {
-    int shape[TUNING_SIZES];
+    const int *v = p->use.config;
+    attention_shape s = p->shape;
+    int shape[SHAPE_SIZES];
     float factor = 1.44269504f / sqrtf((float)s.head_dim); /* scores are powers of two */
     const matrix_unit *u = mma_of(d);
-    char values[TUNING_OPTIONS], units[MMA_OPTIONS];
+    char options[CONFIG_OPTIONS], units[MMA_OPTIONS];
     kernel *k;
+    (void)scratch;
     attention_sizes(shape, s);
     size_t items = (size_t)lay_out(u, v, shape).items;
-    tuning_options(values, t, v);
+    configuration_options(options, p->use.impl, v);
     mma_options(units, d, u);
     status st = program_get(d, &k, "attention_mma.cl", "attention_mma", "%s -DD=%d%s", units,
-                            s.head_dim, values);
+                            s.head_dim, options);
     if (st != OK) return st;
     return launch(
         d, k,
@@ -167,35 +164,22 @@ static status run_kind(device *d, const tuning *t, const int *v, buf out, buf qk
         RANGE(items), ARG(out), ARG(qkv), ARG(s.tokens), ARG(s.heads), ARG(factor));
 }
 
-static status run(device *d, const int *values, buf out, buf qkv, buf scratch, attention_shape s)
-{
-    (void)scratch;
-    return run_kind(d, &tuned, values, out, qkv, s);
-}
+const op_impl attention_mma = {.op = "attention",
+                               .name = "gpu_mma",
+                               .file = "attention_mma.cl",
+                               .input_error = 0x1p-11,
+                               .roof = ROOF_16BIT,
+                               IMPL_TUNABLES,
+                               .supports = supports,
+                               .fits = fits,
+                               .attention = {.scratch = scratch_count, .enqueue = enqueue}};
 
-static status run_bf16(device *d, const int *values, buf out, buf qkv, buf scratch,
-                       attention_shape s)
-{
-    (void)scratch;
-    return run_kind(d, &tuned_bf16, values, out, qkv, s);
-}
-
-static double input_error(const device *d, const int *values)
-{
-    (void)values;
-    return d->settings.precision == PRECISION_FP16 ? 0x1p-11 : 0x1p-9;
-}
-
-const attention_implementation attention_mma = {.tuned = &tuned,
-                                                .fits = fits,
-                                                .scratch = scratch_count,
-                                                .run = run,
-                                                .input_error = input_error,
-                                                .on = ROOF_16BIT};
-
-const attention_implementation attention_mma_bf16 = {.tuned = &tuned_bf16,
-                                                     .fits = fits_bf16,
-                                                     .scratch = scratch_count,
-                                                     .run = run_bf16,
-                                                     .input_error = input_error,
-                                                     .on = ROOF_16BIT};
+const op_impl attention_mma_bf16 = {.op = "attention",
+                                    .name = "gpu_mma_bf16",
+                                    .file = "attention_mma.cl",
+                                    .input_error = 0x1p-9,
+                                    .roof = ROOF_16BIT,
+                                    IMPL_TUNABLES,
+                                    .supports = supports_bf16,
+                                    .fits = fits,
+                                    .attention = {.scratch = scratch_count, .enqueue = enqueue}};

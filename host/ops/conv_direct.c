@@ -21,9 +21,9 @@ static tiling choose(const device *d, int out)
     return t;
 }
 
-static bool fits(const device *d, int in, int out, int up)
+static bool supports(const device *d, const int *shape)
 {
-    (void)d, (void)in, (void)out, (void)up;
+    (void)d, (void)shape;
     return true;
 }
 
@@ -69,8 +69,8 @@ static status scratch_count(device *d, size_t *count, const conv_weight *w, pict
     return OK;
 }
 
-static status run(device *d, buf out, buf x, const conv_weight *w, picture_shape s,
-                  const conv_use *use, buf scratch)
+static status enqueue(device *d, buf out, buf x, const conv_weight *w, picture_shape s,
+                      const conv_use *use, buf scratch)
 {
     tiling t = choose(d, w->out);
     kernel *k;
@@ -83,7 +83,7 @@ static status run(device *d, buf out, buf x, const conv_weight *w, picture_shape
         st = program_get(d, &k, "conv.cl", "conv3x3", "-DVEC=%d -DNV=%d -DPX=%d -DRESIDUAL=%d",
                          t.vec, t.vectors, t.pixels, use->residual.memory != NULL);
     if (st != OK) return st;
-    conv_record(d, w, s, use, 0, ROOF_FP32);
+    conv_record(d, w, s, use, 0);
     return launch(
         d, k,
         RANGE(round_up(tiles, group), ceil_div((size_t)w->out, panel(d, w->out)), (size_t)s.batch),
@@ -91,11 +91,11 @@ static status run(device *d, buf out, buf x, const conv_weight *w, picture_shape
         ARG(height), ARG(width), ARG(pixels), ARG(w->in), ARG(w->out));
 }
 
-static const tuning nothing = TUNING_NOTHING("conv", "direct", "conv.cl");
-
-const conv_implementation conv_direct = {.tuned = &nothing,
-                                         .fits = fits,
-                                         .packed_count = packed_count,
-                                         .pack = pack,
-                                         .scratch = scratch_count,
-                                         .run = run};
+const op_impl conv_direct = {
+    .op = "conv",
+    .name = "direct",
+    .file = "conv.cl",
+    IMPL_NO_TUNABLES,
+    .supports = supports,
+    .conv = {
+        .packed_count = packed_count, .pack = pack, .scratch = scratch_count, .enqueue = enqueue}};

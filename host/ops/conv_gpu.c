@@ -31,7 +31,7 @@ static size_t local_bytes(const int *v, int up)
     return sizeof(float) * (size_t)(width * height * (v[CC] + 4) + v[ST] * v[CC] * v[BC]);
 }
 
-static bool fits_values(const device *d, const int *v, const int *shape)
+static bool fits(const device *d, const int *v, const int *shape)
 {
     int registers = v[RP] * v[RC] + 5 * v[RP] + v[RC] + v[VEC] + 32;
     if (v[TX] * v[TY] % v[RP] != 0 || v[BC] % v[RC] != 0 || v[RC] % v[VEC] != 0) return false;
@@ -45,7 +45,7 @@ static bool fits_values(const device *d, const int *v, const int *shape)
     return registers <= ITEM_REGISTERS && registers * group(v) <= GROUP_REGISTERS;
 }
 
-static const int known[][TUNING_VALUES] = {
+static const int configs[][CONFIG_VALUES] = {
     /* TX, TY, BC, RP, RC, VEC, CC, ST */
     {16, 8, 64, 8, 4, 4, 16, 1}, {8, 8, 64, 4, 8, 4, 16, 3},  {8, 8, 64, 8, 4, 4, 16, 1},
     {8, 8, 32, 4, 4, 4, 8, 3},   {8, 8, 16, 2, 4, 4, 16, 3},  {16, 8, 4, 1, 4, 4, 16, 3},
@@ -60,28 +60,20 @@ static bool stages(const int *v)
     return v[ST] > 0;
 }
 
-#define TUNING(kind)                                                                               \
-    {                                                                                              \
-        "conv", kind, "conv_gpu.cl", tunables, N_TUNABLES_HERE, known,                             \
-            sizeof known / sizeof *known, fits_values, NULL, stages                                \
-    }
-
-static const tuning tuned = TUNING("gpu"), tuned_fp16 = TUNING("gpu_fp16");
-
-static bool fits(const device *d, int in, int out, int up)
+static bool supports(const device *d, const int *shape)
 {
-    (void)in, (void)out, (void)up;
+    (void)shape;
     return d->family == FAMILY_GPU;
 }
 
-static bool fits_fp16(const device *d, int in, int out, int up)
+static bool supports_fp16(const device *d, const int *shape)
 {
-    return fits(d, in, out, up) && d->settings.precision == PRECISION_FP16;
+    return supports(d, shape) && d->settings.precision == PRECISION_FP16;
 }
 
 static int is_fp16(const conv_weight *w)
 {
-    return w->by->tuned == &tuned_fp16;
+    return w->use.impl == &conv_gpu_fp16;
 }
 
 static size_t in_padded(const conv_weight *w)
@@ -91,7 +83,7 @@ static size_t in_padded(const conv_weight *w)
 
 static size_t out_padded(const conv_weight *w)
 {
-    return round_up((size_t)w->out, (size_t)w->values[VEC]);
+    return round_up((size_t)w->out, (size_t)w->use.config[VEC]);
 }
 
 static size_t packed_count(const device *d, const conv_weight *w)
@@ -118,14 +110,14 @@ static status scratch_count(device *d, size_t *count, const conv_weight *w, pict
     return OK;
 }
 
-static status run(device *d, buf out, buf x, const conv_weight *w, picture_shape s,
-                  const conv_use *use, buf scratch)
+static status enqueue(device *d, buf out, buf x, const conv_weight *w, picture_shape s,
+                      const conv_use *use, buf scratch)
 {
-    const int *v = w->values;
-    char options[TUNING_OPTIONS];
+    const int *v = w->use.config;
+    char options[CONFIG_OPTIONS];
     kernel *k;
     (void)scratch;
-    tuning_options(options, w->by->tuned, v);
+    configuration_options(options, w->use.impl, v);
     status st =
         program_get(d, &k, "conv_gpu.cl", "conv_gpu",
                     "-DUP=%d -DNORM=%d -DSILU=%d -DRESIDUAL=%d -DHALF=%d -DIN_WHOLE=%d "
@@ -135,7 +127,7 @@ static status run(device *d, buf out, buf x, const conv_weight *w, picture_shape
     if (st != OK) return st;
     size_t tiles_x = ceil_div((size_t)(s.width * w->up), (size_t)v[TX]);
     size_t tiles_y = ceil_div((size_t)(s.height * w->up), (size_t)v[TY]), items = (size_t)group(v);
-    conv_record(d, w, s, use, 0, ROOF_FP32);
+    conv_record(d, w, s, use, 0);
     return launch(
         d, k,
         RANGE(tiles_x * tiles_y * items, ceil_div((size_t)w->out, (size_t)v[BC]), (size_t)s.batch),
@@ -144,18 +136,26 @@ static status run(device *d, buf out, buf x, const conv_weight *w, picture_shape
         ARG((int)out_padded(w)));
 }
 
-const conv_implementation conv_gpu = {.tuned = &tuned,
-                                      .fits = fits,
-                                      .packed_count = packed_count,
-                                      .pack = pack,
-                                      .scratch = scratch_count,
-                                      .run = run};
+const op_impl conv_gpu = {
+    .op = "conv",
+    .name = "gpu",
+    .file = "conv_gpu.cl",
+    IMPL_TUNABLES,
+    .supports = supports,
+    .fits = fits,
+    .stages = stages,
+    .conv = {
+        .packed_count = packed_count, .pack = pack, .scratch = scratch_count, .enqueue = enqueue}};
 
 /* weights of half, everything else in fp32 */
-const conv_implementation conv_gpu_fp16 = {.tuned = &tuned_fp16,
-                                           .fits = fits_fp16,
-                                           .packed_count = packed_count,
-                                           .pack = pack,
-                                           .scratch = scratch_count,
-                                           .run = run,
-                                           .input_error = 0x1p-11};
+const op_impl conv_gpu_fp16 = {
+    .op = "conv",
+    .name = "gpu_fp16",
+    .file = "conv_gpu.cl",
+    .input_error = 0x1p-11,
+    IMPL_TUNABLES,
+    .supports = supports_fp16,
+    .fits = fits,
+    .stages = stages,
+    .conv = {
+        .packed_count = packed_count, .pack = pack, .scratch = scratch_count, .enqueue = enqueue}};

@@ -8,15 +8,15 @@ enum {
     BLOCKS = 16, /* blocks of pixels of a work-group at most */
 };
 
-static bool fits_one(const device *d, int in, int out, int up)
+static bool supports_one(const device *d, const int *shape)
 {
-    (void)in, (void)out, (void)up;
+    (void)shape;
     return op_tile_parts(d) == 1;
 }
 
-static bool fits_three(const device *d, int in, int out, int up)
+static bool supports_three(const device *d, const int *shape)
 {
-    (void)in, (void)out, (void)up;
+    (void)shape;
     return op_tile_parts(d) == 2;
 }
 
@@ -89,8 +89,8 @@ static status lay_out(device *d, buf packed, buf x, picture_shape s, const conv_
                   ARG(s.channels));
 }
 
-static status run(device *d, buf out, buf x, const conv_weight *w, picture_shape s,
-                  const conv_use *use, buf scratch)
+static status enqueue(device *d, buf out, buf x, const conv_weight *w, picture_shape s,
+                      const conv_use *use, buf scratch)
 {
     kernel *k;
     size_t phases = (size_t)(w->up * w->up), strips = planes(w->out), block = block_pixels(d);
@@ -101,7 +101,7 @@ static status run(device *d, buf out, buf x, const conv_weight *w, picture_shape
     double products = op_tile_parts(d) == 1 ? 1 : 3;
     double multiplied = (double)(s.batch * (double)blocks * (double)block);
     multiplied *= (double)(taps(w->up) * planes(w->in) * strips * PLANE * PLANE);
-    conv_record(d, w, s, use, 2 * products * multiplied, ROOF_16BIT);
+    conv_record(d, w, s, use, 2 * products * multiplied);
     status st = lay_out(d, scratch, x, s, use);
     if (st == OK)
         st = get(d, &k, "conv_matrix", w->up,
@@ -113,21 +113,24 @@ static status run(device *d, buf out, buf x, const conv_weight *w, picture_shape
                   ARG(w->in), ARG(w->out), ARG((int)together));
 }
 
-static const tuning one = TUNING_NOTHING("conv", "amx_bf16", "conv_matrix.cl");
-static const tuning three = TUNING_NOTHING("conv", "amx_bf16x3", "conv_matrix.cl");
+const op_impl conv_matrix = {
+    .op = "conv",
+    .name = "amx_bf16",
+    .file = "conv_matrix.cl",
+    .input_error = 0x1p-9,
+    .roof = ROOF_16BIT,
+    IMPL_NO_TUNABLES,
+    .supports = supports_one,
+    .conv = {
+        .packed_count = packed_count, .pack = pack, .scratch = scratch_count, .enqueue = enqueue}};
 
-const conv_implementation conv_matrix = {.tuned = &one,
-                                         .fits = fits_one,
-                                         .packed_count = packed_count,
-                                         .pack = pack,
-                                         .scratch = scratch_count,
-                                         .run = run,
-                                         .input_error = 0x1p-9};
-
-const conv_implementation conv_matrix_three = {.tuned = &three,
-                                               .fits = fits_three,
-                                               .packed_count = packed_count,
-                                               .pack = pack,
-                                               .scratch = scratch_count,
-                                               .run = run,
-                                               .input_error = 0x1p-18};
+const op_impl conv_matrix_bf16x3 = {
+    .op = "conv",
+    .name = "amx_bf16x3",
+    .file = "conv_matrix.cl",
+    .input_error = 0x1p-18,
+    .roof = ROOF_16BIT,
+    IMPL_NO_TUNABLES,
+    .supports = supports_three,
+    .conv = {
+        .packed_count = packed_count, .pack = pack, .scratch = scratch_count, .enqueue = enqueue}};

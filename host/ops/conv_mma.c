@@ -19,7 +19,7 @@ enum { IN = 1, OUT }; /* of a shape */
 
 /* Large tiles first, then those for devices and layers with less. Not yet measured on a device that
  * has any of the units. */
-static const int known[][TUNING_VALUES] = {
+static const int configs[][CONFIG_VALUES] = {
     /* TX, TY, BC, WM, WN, CC, ST, DB */
     {16, 8, 128, 64, 64, 32, 1, 1}, {16, 8, 128, 64, 32, 32, 1, 1}, {16, 8, 64, 32, 32, 32, 1, 1},
     {16, 8, 128, 64, 64, 32, 1, 2}, {16, 8, 128, 64, 32, 32, 1, 2}, {16, 8, 64, 32, 32, 32, 1, 2},
@@ -32,7 +32,7 @@ static const int known[][TUNING_VALUES] = {
 };
 
 /* Two parts of so many channels leave local memory for one work-group. */
-enum { N_KNOWN = sizeof known / sizeof *known, NOT_IN_TWO = 6 };
+enum { N_CONFIGS = sizeof configs / sizeof *configs, NOT_IN_TWO = 6 };
 
 static int items(const matrix_unit *u, const int *v)
 {
@@ -88,7 +88,7 @@ static size_t products(const device *d, const matrix_unit *u, const int *v, int 
            (size_t)(v[WM] / u->m * (v[WN] / u->n) * products_of(d));
 }
 
-static bool fits_values(const device *d, const int *v, const int *shape)
+static bool fits(const device *d, const int *v, const int *shape)
 {
     const matrix_unit *u = mma_of(d);
     return u && divides(u->m, v[TX]) && divides(u->m, v[WM]) && divides(u->n, v[WN]) &&
@@ -102,40 +102,32 @@ static bool fits_values(const device *d, const int *v, const int *shape)
            (v[BC] == u->n || v[BC] < 2 * shape[OUT]) && (v[CC] == 16 || v[CC] < 2 * shape[IN]);
 }
 
-#define TUNED(kind, first)                                                                         \
-    {                                                                                              \
-        "conv", kind, "conv_mma.cl", tunables, N_TUNABLES_HERE, known + first, N_KNOWN - first,    \
-            fits_values, NULL, NULL                                                                \
-    }
-static const tuning tuned = TUNED("gpu_mma", 0), tuned_bf16 = TUNED("gpu_mma_bf16", 0),
-                    tuned_three = TUNED("gpu_mma_bf16x3", NOT_IN_TWO);
-
-static bool fits(const device *d, int in, int out, int up)
+static bool supports(const device *d, const int *shape)
 {
-    (void)in, (void)out, (void)up;
+    (void)shape;
     return op_has_mma(d, PRECISION_FP16);
 }
 
-static bool fits_bf16(const device *d, int in, int out, int up)
+static bool supports_bf16(const device *d, const int *shape)
 {
-    (void)in, (void)out, (void)up;
+    (void)shape;
     return op_has_mma(d, PRECISION_BF16);
 }
 
-static bool fits_three(const device *d, int in, int out, int up)
+static bool supports_three(const device *d, const int *shape)
 {
-    (void)in, (void)out, (void)up;
+    (void)shape;
     return op_has_mma(d, PRECISION_AUTO);
 }
 
 static size_t in_padded(const conv_weight *w)
 {
-    return round_up((size_t)w->in, (size_t)w->values[CC]);
+    return round_up((size_t)w->in, (size_t)w->use.config[CC]);
 }
 
 static size_t out_padded(const conv_weight *w)
 {
-    return round_up((size_t)w->out, (size_t)w->values[BC]);
+    return round_up((size_t)w->out, (size_t)w->use.config[BC]);
 }
 
 static size_t packed_count(const device *d, const conv_weight *w)
@@ -150,7 +142,7 @@ static status pack(device *d, const conv_weight *w, buf stored)
     size_t group = (size_t)op_items(d), out = out_padded(w);
     mma_options(units, d, mma_of(d));
     status st = program_get(d, &k, "conv_mma.cl", "conv_mma_pack", "%s -DPACK -DPARTS=%d -DCC=%d",
-                            units, mma_parts(d), w->values[CC]);
+                            units, mma_parts(d), w->use.config[CC]);
     if (st != OK) return st;
     return launch(d, k, RANGE(round_up(out, group), in_padded(w), 9), RANGE(group), ARG(w->matrix),
                   ARG(stored), ARG(w->in), ARG(w->out), ARG((int)out));
@@ -163,29 +155,29 @@ static status scratch_count(device *d, size_t *count, const conv_weight *w, pict
     return OK;
 }
 
-static status run(device *d, buf out, buf x, const conv_weight *w, picture_shape s,
-                  const conv_use *use, buf scratch)
+static status enqueue(device *d, buf out, buf x, const conv_weight *w, picture_shape s,
+                      const conv_use *use, buf scratch)
 {
-    const int *v = w->values;
+    const int *v = w->use.config;
     const matrix_unit *u = mma_of(d);
-    char values[TUNING_OPTIONS], units[MMA_OPTIONS];
+    char options[CONFIG_OPTIONS], units[MMA_OPTIONS];
     kernel *k;
     (void)scratch;
-    tuning_options(values, w->by->tuned, v);
+    configuration_options(options, w->use.impl, v);
     mma_options(units, d, u);
     status st =
         program_get(d, &k, "conv_mma.cl", "conv_mma",
                     "%s -DPARTS=%d -DUP=%d -DNORM=%d -DSILU=%d -DRESIDUAL=%d "
                     "-DIN_WHOLE=%d -DOUT_WHOLE=%d%s",
                     units, mma_parts(d), w->up, use->affine.memory != NULL, use->silu,
-                    use->residual.memory != NULL, w->in % 4 == 0, w->out % u->vector == 0, values);
+                    use->residual.memory != NULL, w->in % 4 == 0, w->out % u->vector == 0, options);
     if (st != OK) return st;
     size_t tiles_x = ceil_div((size_t)(s.width * w->up), (size_t)v[TX]);
     size_t tiles_y = ceil_div((size_t)(s.height * w->up), (size_t)v[TY]);
     size_t group = (size_t)items(u, v), tiles = tiles_x * tiles_y;
     double multiplied = 9.0 * s.batch * (double)tiles * v[TX] * v[TY];
     multiplied *= (double)in_padded(w) * (double)out_padded(w) * products_of(d);
-    conv_record(d, w, s, use, 2 * multiplied, ROOF_16BIT);
+    conv_record(d, w, s, use, 2 * multiplied);
     return launch(d, k,
                   RANGE(tiles * group, ceil_div((size_t)w->out, (size_t)v[BC]), (size_t)s.batch),
                   RANGE(group), ARG(out), ARG(x), ARG(use->affine), ARG(w->matrix), ARG(w->bias),
@@ -193,12 +185,19 @@ static status run(device *d, buf out, buf x, const conv_weight *w, picture_shape
                   ARG(w->out), ARG((int)out_padded(w)));
 }
 
-#define MMA(of, fits_it, error)                                                                    \
+#define MMA(called, supported, error, first)                                                       \
     {                                                                                              \
-        .tuned = of, .fits = fits_it, .packed_count = packed_count, .pack = pack,                  \
-        .scratch = scratch_count, .run = run, .input_error = error                                 \
+        .op = "conv", .name = called, .file = "conv_mma.cl", .input_error = error,                 \
+        .roof = ROOF_16BIT, .tunables = tunables, .n = N_TUNABLES_HERE,                            \
+        .configs = configs + first, .n_configs = N_CONFIGS - first, .supports = supported,         \
+        .fits = fits, .conv = {                                                                    \
+            .packed_count = packed_count,                                                          \
+            .pack = pack,                                                                          \
+            .scratch = scratch_count,                                                              \
+            .enqueue = enqueue                                                                     \
+        }                                                                                          \
     }
 
-const conv_implementation conv_mma = MMA(&tuned, fits, 0x1p-11);
-const conv_implementation conv_mma_bf16 = MMA(&tuned_bf16, fits_bf16, 0x1p-9);
-const conv_implementation conv_mma_three = MMA(&tuned_three, fits_three, 0x1p-18);
+const op_impl conv_mma = MMA("gpu_mma", supports, 0x1p-11, 0);
+const op_impl conv_mma_bf16 = MMA("gpu_mma_bf16", supports_bf16, 0x1p-9, 0);
+const op_impl conv_mma_bf16x3 = MMA("gpu_mma_bf16x3", supports_three, 0x1p-18, NOT_IN_TWO);

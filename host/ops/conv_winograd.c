@@ -11,36 +11,27 @@
       256, 512, 1024, 2048)
 DECLARE_TUNABLES(TUNABLES);
 
+enum { IN = 1, OUT }; /* of a shape */
+
 typedef struct {
     int vec, vectors, rows, unroll, block_kib; /* VEC NV MR KU BLOCK_KIB */
 } tiling;
 
 /* By the width of the device's vectors: as many sums as registers hold. All give the same bits. */
-static const int known[][TUNING_VALUES] = {
+static const int configs[][CONFIG_VALUES] = {
     {16, 2, 13, 4, 512}, {16, 2, 13, 4, 1024}, {16, 2, 13, 2, 512}, {16, 2, 8, 4, 512},
     {8, 2, 6, 4, 512},   {8, 2, 6, 4, 1024},   {8, 3, 4, 4, 512},   {4, 2, 6, 4, 512},
 };
 
-static bool fits_values(const device *d, const int *v, const int *shape)
+static bool fits(const device *d, const int *v, const int *shape)
 {
     (void)shape;
     return op_sums_stay(d, v[VEC], v[NV], v[MR]);
 }
 
-static const tuning tuned = {"conv",
-                             "winograd",
-                             "conv_winograd.cl",
-                             tunables,
-                             N_TUNABLES_HERE,
-                             known,
-                             sizeof known / sizeof *known,
-                             fits_values,
-                             NULL,
-                             NULL};
-
 static tiling choose(const conv_weight *w)
 {
-    const int *v = w->values;
+    const int *v = w->use.config;
     return (tiling){v[VEC], v[NV], v[MR], v[KU], v[BLOCK_KIB]};
 }
 
@@ -69,9 +60,9 @@ static size_t panel(const conv_weight *w)
     return (size_t)(panel_vectors(w) * choose(w).vec);
 }
 
-static bool fits(const device *d, int in, int out, int up)
+static bool supports(const device *d, const int *shape)
 {
-    (void)up;
+    int in = shape[IN], out = shape[OUT];
     return d->family == FAMILY_CPU && in % d->vector_width == 0 && out % d->vector_width == 0;
 }
 
@@ -139,8 +130,8 @@ static double executed(const conv_weight *w, picture_shape s)
     return tiles * (2.0 * elements_of(w->up) * w->in * w->out + before * w->in + after * w->out);
 }
 
-static status run(device *d, buf out, buf x, const conv_weight *w, picture_shape s,
-                  const conv_use *use, buf scratch)
+static status enqueue(device *d, buf out, buf x, const conv_weight *w, picture_shape s,
+                      const conv_use *use, buf scratch)
 {
     cut c = plan(d, w, s);
     tiling t = choose(w);
@@ -152,16 +143,19 @@ static status run(device *d, buf out, buf x, const conv_weight *w, picture_shape
                             d->vector_width, panel_vectors(w), c.rows, c.block_h, c.block_w,
                             t.unroll, w->up, use->affine.memory != NULL, use->silu);
     if (st != OK) return st;
-    conv_record(d, w, s, use, executed(w, s), ROOF_FP32);
+    conv_record(d, w, s, use, executed(w, s));
     return launch(d, k, RANGE(c.groups), RANGE(1), ARG(out), ARG(x), ARG(w->matrix), ARG(w->bias),
                   ARG(use->affine), ARG(use->residual), ARG(scratch), ARG(with_residual),
                   ARG(s.height), ARG(s.width), ARG(w->in), ARG(w->out), ARG((int)c.splits),
                   ARG((int)c.items), ARG((int)c.groups));
 }
 
-const conv_implementation conv_winograd = {.tuned = &tuned,
-                                           .fits = fits,
-                                           .packed_count = packed_count,
-                                           .pack = pack,
-                                           .scratch = scratch_count,
-                                           .run = run};
+const op_impl conv_winograd = {
+    .op = "conv",
+    .name = "winograd",
+    .file = "conv_winograd.cl",
+    IMPL_TUNABLES,
+    .supports = supports,
+    .fits = fits,
+    .conv = {
+        .packed_count = packed_count, .pack = pack, .scratch = scratch_count, .enqueue = enqueue}};

@@ -1,6 +1,8 @@
 /* Asks whoever checks on the device. See first_use.h. */
 #include "ops/first_use.h"
 
+#include "ops/impl.h"
+
 status first_use_check(device *d, const first_use *what, bool *right)
 {
     *right = true;
@@ -12,13 +14,13 @@ status first_use_strike(device *d, const first_use *what, const char *why, bool 
     return d->checks ? d->checks->strike(d->checks, d, what, why, died) : OK;
 }
 
-bool first_use_struck(const device *d, const tuning *t, const int *values, const int *shape)
+bool first_use_struck(const device *d, const op_impl *t, const int *values, const int *shape)
 {
     const first_use what = {.op = t->op, .t = t, .values = values, .shape = shape};
     return d->checks && d->checks->struck(d->checks, d, &what);
 }
 
-status first_use_plain(device *d, const char *op, const int shape[TUNING_SIZES])
+status first_use_plain(device *d, const char *op, const int shape[SHAPE_SIZES])
 {
     const first_use what = {.op = op, .shape = shape};
     bool right;
@@ -31,12 +33,12 @@ status first_use_plain(device *d, const char *op, const int shape[TUNING_SIZES])
     return ERR_DEVICE;
 }
 
-status first_use_none(const device *d, const char *op, const int shape[TUNING_SIZES])
+status first_use_none(const device *d, const char *op, const int shape[SHAPE_SIZES])
 {
-    char sizes[TUNING_SHAPE];
+    char sizes[SHAPE_TEXT];
     bool cut = d->info.quirk.has[QUIRK_LOOPS_ARE_CUT];
     const char *why = d->checks ? d->checks->why : "";
-    tuning_shape_text(sizes, shape);
+    shape_text(sizes, shape);
     if (!*why)
         return fail(ERR_LIMIT, "%s %s does not fit this device%s", op, sizes,
                     cut ? ", whose driver cuts long loops short" : "");

@@ -7,25 +7,25 @@
 #define DITCL_OPS_FIRST_USE_H
 
 #include "device/device.h"
-#include "ops/tuning.h"
+#include "ops/configuration.h"
 
 typedef struct first_use {
     const char *op;
-    const tuning *t;   /* null, with values: an operator with one implementation */
+    const op_impl *t;  /* null, with values: an operator with one implementation */
     const int *values; /* of t's tunables */
-    const int *shape;  /* TUNING_SIZES numbers, as ops/tuning.h counts them */
+    const int *shape;  /* SHAPE_SIZES numbers, as ops/impl.h counts them */
     unsigned use;      /* FUSED_GELU, ... */
 } first_use;
 
 /* As first_use_checks of device.h say; where nobody checks, all is taken as right. */
 status first_use_check(device *d, const first_use *what, bool *right);
 status first_use_strike(device *d, const first_use *what, const char *why, bool died);
-bool first_use_struck(const device *d, const tuning *t, const int *values, const int *shape);
+bool first_use_struck(const device *d, const op_impl *t, const int *values, const int *shape);
 
 /* An operator with one implementation: ERR_DEVICE where it is wrong here. */
-status first_use_plain(device *d, const char *op, const int shape[TUNING_SIZES]);
+status first_use_plain(device *d, const char *op, const int shape[SHAPE_SIZES]);
 
 /* Fails: nothing is left that serves the shape. */
-status first_use_none(const device *d, const char *op, const int shape[TUNING_SIZES]);
+status first_use_none(const device *d, const char *op, const int shape[SHAPE_SIZES]);
 
 #endif

@@ -1,46 +1,18 @@
-/* Between gemm.c, which chooses, and the implementations of products, one file each. */
+/* Between gemm.c and the implementations of products, one file each. */
 #ifndef DITCL_OPS_GEMM_H
 #define DITCL_OPS_GEMM_H
 
-#include "device/record.h"
-#include "ops/ops.h"
-#include "ops/tuning.h"
+#include "ops/impl.h"
 
-/* values: of its tunables. All that is packed, and every product with it, has the same. */
-typedef struct gemm_implementation {
-    const tuning *tuned; /* its name is the kind */
-    /* Whether this device, as it was opened, can be served. */
-    bool (*fits)(const device *d);
-    /* Weights on the device, in 4-byte elements. They are packed on the host, a panel at a time and
-     * several at once: `panel` rows of weight [n][k], of which the last may have fewer. pack writes
-     * all that belongs to the panel that begins at row `first`, from its count rows [count][k];
-     * packed is the whole. */
-    size_t (*packed_count)(const device *d, const int *values, int n, int k);
-    size_t (*panel)(const device *d, const int *values, int n);
-    void (*pack)(const device *d, const int *values, void *packed, const float *rows, int first,
-                 int count, int n, int k);
-    /* Bytes of a texel, where products read the weights as an image; null or 0: they do not. */
-    int (*texel)(const int *values);
-    status (*scratch)(device *d, const int *values, size_t *count, int m, int n, int k);
-    /* As op_gemm; the values are w->use.values. */
-    status (*product)(device *d, buf out, buf a, const gemm_weight *w, int m,
-                      const gemm_epilogue *e, buf scratch);
-    /* Largest relative error of one input, if inputs are rounded to less than fp32; else 0. */
-    double input_error;
-    /* What it computes on, and how many products it makes of one (null: one). */
-    roof on;
-    double (*products)(const device *d, const int *values, int m, int n, int k);
-} gemm_implementation;
-
-extern const gemm_implementation gemm_clblast, gemm_cpu, gemm_cpu_pairs, gemm_cpu_strassen,
-    gemm_clblast_xgemm, gemm_clblast_direct, gemm_gpu, gemm_gpu_fp16, gemm_mma, gemm_mma_bf16,
+extern const op_impl gemm_clblast, gemm_clblast_xgemm, gemm_clblast_direct, gemm_cpu,
+    gemm_cpu_strassen, gemm_cpu_pairs, gemm_gpu, gemm_gpu_fp16, gemm_mma, gemm_mma_bf16,
     gemm_mma_bf16x3, gemm_matrix, gemm_matrix_bf16x3;
 
-/* The choice of a layer, made for m rows where it is not loaded yet; values null: none is left. */
-gemm_choice gemm_choice_of(const device *d, const gemm_weight *w, int m);
+/* The choice of a layer, made for m rows where it is not loaded yet; config null: none is left. */
+op_choice gemm_choice_of(const device *d, const gemm_weight *w, int m);
 /* As gemm_weight_load, for a choice. *largest = the largest weight if the choice rounds to fp16,
  * else 0. */
-status gemm_weight_pack(device *d, gemm_weight *w, gemm_choice use, const gemm_rows *rows,
+status gemm_weight_pack(device *d, gemm_weight *w, op_choice use, const gemm_rows *rows,
                         const float *bias, int n, int k, float *largest, const char *what);
 
 /* Makes the view of loaded weights that their choice wants. */
@@ -52,9 +24,9 @@ status gemm_weight_view(device *d, gemm_weight *w);
  * padded steps, a multiple of every KT. */
 enum { GEMM_PANEL = 128, GEMM_DEPTH = 32, GEMM_TILES_OPTIONS = 100 };
 
-size_t gemm_tiles_panel(const device *d, const int *values, int n);
+size_t gemm_tiles_panel(const device *d, const int *config, int n);
 size_t gemm_tiles_depth(int k); /* padded */
-size_t gemm_tiles_count_fp16(const device *d, const int *values, int n, int k);
+size_t gemm_tiles_count_fp16(const device *d, const int *config, int n, int k);
 
 typedef struct {
     int rows, columns, steps, items;

@@ -27,7 +27,7 @@ typedef struct {
     double *v, *bv; /* [n], B^T v [k] */
     double worst[PARALLEL_THREADS]; /* of a row's error, by thread */
     buf a_buf, c_buf, scratch;
-    gemm_choice use;
+    op_choice use;
     gemm_weight weight;
 } workspace;
 
@@ -143,10 +143,10 @@ done:
     return st;
 }
 
-static status check(device *d, gemm_choice use, size_t m, size_t n, size_t k)
+static status check(device *d, op_choice use, size_t m, size_t n, size_t k)
 {
-    const char *name = use.by->tuned->kind;
-    double input_error = use.by->input_error, error;
+    const char *name = use.impl->name;
+    double input_error = use.impl->input_error, error;
     workspace w = {.d = d, .use = use, .m = m, .n = n, .k = k, .coarse = input_error >= 0x1p-11};
     double granted = GRANTED * (FLT_EPSILON * sqrt((double)k) + (w.coarse ? 0 : 2 * input_error));
     status st = measure(&w, &error);

@@ -29,7 +29,7 @@
     T(KREG, "registers along k, of the other kernel", 1)
 DECLARE_TUNABLES(TUNABLES);
 
-static const int known[][TUNING_VALUES] = {
+static const int configs[][CONFIG_VALUES] = {
     {64, 64, 16, 8, 8, 8, 8, 2, 4, 4, 0, 0, 1, 1, 0, 1},
     {128, 64, 16, 16, 8, 16, 8, 2, 4, 4, 0, 0, 1, 1, 0, 1},
     {64, 64, 32, 16, 16, 16, 16, 8, 2, 2, 0, 0, 1, 1, 0, 1},
@@ -87,13 +87,13 @@ static bool fits_xgemm(const device *d, const int *v, const int *shape)
     T(VWND, "floats of a vector along the columns", 1, 2, 4, 8)                                    \
     T(PADA, "padding of a in local memory", 0, 1)                                                  \
     T(PADB, "padding of b in local memory", 0, 1)
-enum { DIRECT_TUNABLES(TUNING_ENUM) N_DIRECT };
-static const tuning_value direct_tunables[] = {DIRECT_TUNABLES(TUNING_ROW)};
+enum { DIRECT_TUNABLES(TUNABLE_ENUM) N_DIRECT };
+static const tunable direct_tunables[] = {DIRECT_TUNABLES(TUNABLE_ROW)};
 
-static const int known_direct[][TUNING_VALUES] = {{8, 8, 8, 8, 8, 2, 1, 1, 1, 1},
-                                                  {32, 8, 8, 8, 8, 2, 1, 1, 1, 1},
-                                                  {32, 16, 8, 16, 8, 2, 2, 4, 1, 1},
-                                                  {64, 16, 16, 16, 16, 8, 4, 4, 0, 0}};
+static const int direct_configs[][CONFIG_VALUES] = {{8, 8, 8, 8, 8, 2, 1, 1, 1, 1},
+                                                    {32, 8, 8, 8, 8, 2, 1, 1, 1, 1},
+                                                    {32, 16, 8, 16, 8, 2, 2, 4, 1, 1},
+                                                    {64, 16, 16, 16, 16, 8, 4, 4, 0, 0}};
 
 static bool fits_direct(const device *d, const int *v, const int *shape)
 {
@@ -108,125 +108,141 @@ static bool fits_direct(const device *d, const int *v, const int *shape)
            (uint64_t)floats * sizeof(float) < d->info.local_bytes; /* drivers take a little */
 }
 
-static const tuning shipped = {"gemm",         "clblast", "epilogue.cl", NULL,       0,
-                               tuning_nothing, 1,         fits_shipped,  "clblast_", NULL};
-static const tuning xgemm = {"gemm",
-                             "clblast_xgemm",
-                             "epilogue.cl",
-                             tunables,
-                             N_TUNABLES_HERE,
-                             known,
-                             sizeof known / sizeof *known,
-                             fits_xgemm,
-                             NULL,
-                             NULL};
-static const tuning direct = {"gemm",
-                              "clblast_direct",
-                              "epilogue.cl",
-                              direct_tunables,
-                              N_DIRECT,
-                              known_direct,
-                              sizeof known_direct / sizeof *known_direct,
-                              fits_direct,
-                              NULL,
-                              NULL};
+#define NAME(name, what, ...) #name,
+static const char *const names[] = {TUNABLES(NAME)};
+static const char *const direct_names[] = {DIRECT_TUNABLES(NAME)};
 
-static clblast_parameters parameters(const tuning *t, const int *values)
+/* The parameters as CLBlast ships them: there are none to choose. */
+static clblast_parameters shipped(const int *config)
 {
-    static const char *names[2][TUNING_VALUES]; /* the same at each call */
-    clblast_parameters p = {.values = values, .n = t->n};
-    if (t == &shipped) return (clblast_parameters){0};
-    p.kernel = t == &xgemm ? "Xgemm" : "XgemmDirect";
-    p.names = names[t == &xgemm];
-    for (int i = 0; i < t->n; i++) names[t == &xgemm][i] = t->tunables[i].name;
-    return p;
+    (void)config;
+    return (clblast_parameters){0};
+}
+
+static clblast_parameters xgemm(const int *config)
+{
+    return (clblast_parameters){"Xgemm", names, config, N_TUNABLES_HERE};
+}
+
+static clblast_parameters direct(const int *config)
+{
+    return (clblast_parameters){"XgemmDirect", direct_names, config, N_DIRECT};
 }
 
 /* ---- implementations ---- */
 
 /* What is as shipped is gone where others are used: products would depend on their order. */
-static bool fits(const device *d)
+static bool supports(const device *d, const int *shape)
 {
-    return !tuning_used(d, &xgemm) && !tuning_used(d, &direct);
+    (void)shape;
+    return !configuration_used(d, &gemm_clblast_xgemm) &&
+           !configuration_used(d, &gemm_clblast_direct);
 }
 
-static bool fits_always(const device *d)
+static bool supports_always(const device *d, const int *shape)
 {
+    (void)shape;
     (void)d;
     return true;
 }
 
-static size_t packed_count(const device *d, const int *values, int n, int k)
+static size_t packed_count(const device *d, const int *config, int n, int k)
 {
-    (void)d, (void)values;
+    (void)d, (void)config;
     return (size_t)n * (size_t)k;
 }
 
-static size_t panel(const device *d, const int *values, int n)
+static size_t panel(const device *d, const int *config, int n)
 {
-    (void)d, (void)values;
+    (void)d, (void)config;
     return n < 64 ? (size_t)n : 64;
 }
 
 /* as stored */
-static void pack(const device *d, const int *values, void *packed, const float *rows, int first,
+static void pack(const device *d, const int *config, void *packed, const float *rows, int first,
                  int count, int n, int k)
 {
-    (void)d, (void)values, (void)n;
+    (void)d, (void)config, (void)n;
     memcpy((float *)packed + (size_t)first * (size_t)k, rows,
            (size_t)count * (size_t)k * sizeof *rows);
 }
 
-static status scratch(device *d, const tuning *t, const int *values, size_t *count, int m, int n,
-                      int k)
+static status scratch_for(device *d, clblast_parameters p, size_t *count, int m, int n, int k)
 {
-    clblast_parameters p = parameters(t, values);
     return clblast_scratch(d, &p, count, m, n, k);
 }
 
-static status scratch_shipped(device *d, const int *values, size_t *count, int m, int n, int k)
+static status scratch_shipped(device *d, const int *config, size_t *count, int m, int n, int k)
 {
-    return scratch(d, &shipped, values, count, m, n, k);
+    return scratch_for(d, shipped(config), count, m, n, k);
 }
 
-static status scratch_xgemm(device *d, const int *values, size_t *count, int m, int n, int k)
+static status scratch_xgemm(device *d, const int *config, size_t *count, int m, int n, int k)
 {
-    return scratch(d, &xgemm, values, count, m, n, k);
+    return scratch_for(d, xgemm(config), count, m, n, k);
 }
 
-static status scratch_direct(device *d, const int *values, size_t *count, int m, int n, int k)
+static status scratch_direct(device *d, const int *config, size_t *count, int m, int n, int k)
 {
-    return scratch(d, &direct, values, count, m, n, k);
+    return scratch_for(d, direct(config), count, m, n, k);
 }
 
-static status product(device *d, buf out, buf a, const gemm_weight *w, int m,
-                      const gemm_epilogue *e, buf room)
+static status multiply(device *d, clblast_parameters p, buf out, buf a, const gemm_weight *w, int m,
+                       const gemm_epilogue *e, buf scratch)
 {
-    clblast_parameters p = parameters(w->use.by->tuned, w->use.values);
-    status st = clblast_sgemm(d, &p, out, a, w->matrix, m, w->n, w->k, room);
+    status st = clblast_sgemm(d, &p, out, a, w->matrix, m, w->n, w->k, scratch);
     return st == OK ? gemm_finish(d, out, out, 1, w, m, e) : st;
 }
 
-const gemm_implementation gemm_clblast = {.tuned = &shipped,
-                                          .fits = fits,
-                                          .packed_count = packed_count,
-                                          .panel = panel,
-                                          .pack = pack,
-                                          .scratch = scratch_shipped,
-                                          .product = product};
+static status enqueue_shipped(device *d, buf out, buf a, const gemm_weight *w, int m,
+                              const gemm_epilogue *e, buf scratch)
+{
+    return multiply(d, shipped(w->use.config), out, a, w, m, e, scratch);
+}
 
-const gemm_implementation gemm_clblast_xgemm = {.tuned = &xgemm,
-                                                .fits = fits_always,
-                                                .packed_count = packed_count,
-                                                .panel = panel,
-                                                .pack = pack,
-                                                .scratch = scratch_xgemm,
-                                                .product = product};
+static status enqueue_xgemm(device *d, buf out, buf a, const gemm_weight *w, int m,
+                            const gemm_epilogue *e, buf scratch)
+{
+    return multiply(d, xgemm(w->use.config), out, a, w, m, e, scratch);
+}
 
-const gemm_implementation gemm_clblast_direct = {.tuned = &direct,
-                                                 .fits = fits_always,
-                                                 .packed_count = packed_count,
-                                                 .panel = panel,
-                                                 .pack = pack,
-                                                 .scratch = scratch_direct,
-                                                 .product = product};
+static status enqueue_direct(device *d, buf out, buf a, const gemm_weight *w, int m,
+                             const gemm_epilogue *e, buf scratch)
+{
+    return multiply(d, direct(w->use.config), out, a, w, m, e, scratch);
+}
+
+#define FUNCTIONS(of)                                                                              \
+    .gemm = {.packed_count = packed_count,                                                         \
+             .panel = panel,                                                                       \
+             .pack = pack,                                                                         \
+             .scratch = scratch_##of,                                                              \
+             .enqueue = enqueue_##of}
+
+const op_impl gemm_clblast = {.op = "gemm",
+                              .name = "clblast",
+                              .file = "epilogue.cl",
+                              IMPL_NO_TUNABLES,
+                              .supports = supports,
+                              .fits = fits_shipped,
+                              .excludes = "clblast_",
+                              FUNCTIONS(shipped)};
+
+const op_impl gemm_clblast_xgemm = {.op = "gemm",
+                                    .name = "clblast_xgemm",
+                                    .file = "epilogue.cl",
+                                    IMPL_TUNABLES,
+                                    .supports = supports_always,
+                                    .fits = fits_xgemm,
+                                    FUNCTIONS(xgemm)};
+
+const op_impl gemm_clblast_direct = {.op = "gemm",
+                                     .name = "clblast_direct",
+                                     .file = "epilogue.cl",
+                                     .tunables = direct_tunables,
+                                     .n = N_DIRECT,
+                                     .configs = direct_configs,
+                                     .n_configs = sizeof direct_configs / sizeof *direct_configs,
+                                     .supports = supports_always,
+                                     .fits = fits_direct,
+                                     FUNCTIONS(direct)};

@@ -23,33 +23,26 @@ typedef struct {
 enum { BLOCK_ROWS = 128 }; /* of a work-group, about: with KC floats each they fill half a cache */
 
 /* By the width of the device's vectors: as many sums as registers hold. All give the same bits. */
-static const int known[][TUNING_VALUES] = {
+static const int configs[][CONFIG_VALUES] = {
     {16, 3, 8, 4, 1152, 1}, {16, 3, 8, 4, 1152, 0}, {16, 2, 14, 2, 1152, 0},
     {16, 2, 12, 4, 576, 1}, {8, 2, 6, 4, 1152, 1},  {8, 2, 6, 4, 576, 0},
     {8, 3, 4, 4, 1152, 0},  {4, 2, 6, 4, 576, 0},   {4, 3, 8, 4, 576, 0},
 };
 
-static bool fits_values(const device *d, const int *v, const int *shape)
+static bool fits(const device *d, const int *v, const int *shape)
 {
     (void)shape;
     return op_sums_stay(d, v[VEC], v[NV], v[MR]);
 }
-
-#define TUNED(kind)                                                                                \
-    {                                                                                              \
-        "gemm", kind, "gemm_cpu.cl", tunables, N_TUNABLES_HERE, known,                             \
-            sizeof known / sizeof *known, fits_values, NULL, NULL                                  \
-    }
-static const tuning tuned = TUNED("cpu"), tuned_strassen = TUNED("cpu_strassen"),
-                    tuned_pairs = TUNED("avx512_bf16");
 
 static tiling choose(const int *v)
 {
     return (tiling){v[VEC], v[NV], v[MR], v[KU], v[KC], v[PREFETCH]};
 }
 
-static bool fits(const device *d)
+static bool supports(const device *d, const int *shape)
 {
+    (void)shape;
     return d->family == FAMILY_CPU;
 }
 
@@ -58,24 +51,24 @@ static int panel_vectors(tiling t, int n)
     return op_panel_vectors(n, t.vec, t.vectors);
 }
 
-static size_t panel(const device *d, const int *values, int n)
+static size_t panel(const device *d, const int *config, int n)
 {
-    tiling t = choose(values);
+    tiling t = choose(config);
     (void)d;
     return (size_t)(t.vec * panel_vectors(t, n));
 }
 
-static size_t packed_count(const device *d, const int *values, int n, int k)
+static size_t packed_count(const device *d, const int *config, int n, int k)
 {
-    return round_up((size_t)n, panel(d, values, n)) * (size_t)k;
+    return round_up((size_t)n, panel(d, config, n)) * (size_t)k;
 }
 
 /* packed [ceil(n / panel)][k][panel], padded with zeros */
-static void pack(const device *d, const int *values, void *packed, const float *rows, int first,
+static void pack(const device *d, const int *config, void *packed, const float *rows, int first,
                  int count, int n, int k)
 {
     enum { LINE = 16 }; /* floats of a row that one cache line holds */
-    size_t width = panel(d, values, n), depth = (size_t)k, columns = (size_t)count;
+    size_t width = panel(d, config, n), depth = (size_t)k, columns = (size_t)count;
     float *to = (float *)packed + (size_t)first * depth;
     if (columns < width) memset(to, 0, width * depth * sizeof *to);
     for (size_t i = 0; i < depth; i += LINE) {
@@ -85,9 +78,9 @@ static void pack(const device *d, const int *values, void *packed, const float *
     }
 }
 
-static status scratch_count(device *d, const int *values, size_t *count, int m, int n, int k)
+static status scratch_count(device *d, const int *config, size_t *count, int m, int n, int k)
 {
-    (void)d, (void)values, (void)m, (void)n, (void)k;
+    (void)d, (void)config, (void)m, (void)n, (void)k;
     *count = 0;
     return OK;
 }
@@ -106,21 +99,21 @@ static int block_rows(tiling t, int m)
     return (int)round_up(ceil_div((size_t)m, blocks), (size_t)t.rows);
 }
 
-/* Of a [m][depth] of floats or pairs, whose kind `kind` tells the kernel. */
+/* Of a [m][depth] of floats or pairs, which `options` tells the kernel. */
 static status multiply(device *d, buf out, buf a, const gemm_weight *w, int m, int depth,
-                       const char *kind, const gemm_epilogue *e)
+                       const char *options, const gemm_epilogue *e)
 {
     const modulation *gate = e->gate ? e->gate : &gemm_no_gate;
-    tiling t = choose(w->use.values);
+    tiling t = choose(w->use.config);
     int rows = block_rows(t, m);
-    size_t panels = ceil_div((size_t)w->n, panel(d, w->use.values, w->n));
+    size_t panels = ceil_div((size_t)w->n, panel(d, w->use.config, w->n));
     kernel *k;
     status st =
         program_get(d, &k, "gemm_cpu.cl", "gemm_cpu",
                     "-DVEC=%d -DNV=%d -DMR=%d -DKU=%d -DK=%d -DKC=%d -DPREFETCH=%d "
                     "-DACTIVATION=%d -DGATE=%d -DRESIDUAL=%d%s",
                     t.vec, panel_vectors(t, w->n), t.rows, t.unroll, depth, part_depth(t, depth),
-                    t.prefetch, (int)e->act, e->gate != NULL, e->residual.memory != NULL, kind);
+                    t.prefetch, (int)e->act, e->gate != NULL, e->residual.memory != NULL, options);
     if (st != OK) return st;
     return launch(d, k, RANGE(panels, ceil_div((size_t)m, (size_t)rows)), RANGE(1), ARG(out),
                   ARG(a), ARG(w->matrix), ARG(w->bias), ARG(e->residual), ARG(gate->values),
@@ -129,42 +122,46 @@ static status multiply(device *d, buf out, buf a, const gemm_weight *w, int m, i
                   ARG(e->gate_at));
 }
 
-static status product(device *d, buf out, buf a, const gemm_weight *w, int m,
+static status enqueue(device *d, buf out, buf a, const gemm_weight *w, int m,
                       const gemm_epilogue *e, buf scratch)
 {
     (void)scratch;
     return multiply(d, out, a, w, m, w->k, "", e);
 }
 
-const gemm_implementation gemm_cpu = {.tuned = &tuned,
-                                      .fits = fits,
-                                      .packed_count = packed_count,
-                                      .panel = panel,
-                                      .pack = pack,
-                                      .scratch = scratch_count,
-                                      .product = product};
+const op_impl gemm_cpu = {.op = "gemm",
+                          .name = "cpu",
+                          .file = "gemm_cpu.cl",
+                          IMPL_TUNABLES,
+                          .supports = supports,
+                          .fits = fits,
+                          .gemm = {.packed_count = packed_count,
+                                   .panel = panel,
+                                   .pack = pack,
+                                   .scratch = scratch_count,
+                                   .enqueue = enqueue}};
 
 /* ---- seven products of halves ---- */
 
 enum { HALF_ROWS = 256, LEAST_ROWS = 128, LEAST_DEPTH = 256 };
 
-static bool fits_strassen(const device *d)
+static bool supports_strassen(const device *d, const int *shape)
 {
-    return fits(d) && d->settings.precision == PRECISION_AUTO;
+    return supports(d, shape) && d->settings.precision == PRECISION_AUTO;
 }
 
 /* Whether a product has halves that are worth it; others are done directly. */
-static bool halves(const device *d, const int *values, int m, int n, int k)
+static bool halves(const device *d, const int *config, int m, int n, int k)
 {
-    tiling t = choose(values);
+    tiling t = choose(config);
     return m % (2 * t.rows) == 0 && m >= LEAST_ROWS && k % (2 * t.vec) == 0 &&
            k % (2 * t.unroll) == 0 && k >= LEAST_DEPTH &&
-           (size_t)n % (2 * panel(d, values, n)) == 0;
+           (size_t)n % (2 * panel(d, config, n)) == 0;
 }
 
-static double products_strassen(const device *d, const int *values, int m, int n, int k)
+static double flop_factor(const device *d, const int *config, int m, int n, int k)
 {
-    return halves(d, values, m, n, k) ? 7.0 / 8.0 : 1.0;
+    return halves(d, config, m, n, k) ? 7.0 / 8.0 : 1.0;
 }
 
 static size_t half_blocks(int m)
@@ -172,28 +169,28 @@ static size_t half_blocks(int m)
     return ceil_div((size_t)m / 2, HALF_ROWS);
 }
 
-static size_t panel_pairs(const device *d, const int *values, int n)
+static size_t panel_pairs(const device *d, const int *config, int n)
 {
-    return (size_t)n / (2 * panel(d, values, n));
+    return (size_t)n / (2 * panel(d, config, n));
 }
 
 /* The sums of halves of the activations, then of the work-groups' panels. */
-static status scratch_strassen(device *d, const int *values, size_t *count, int m, int n, int k)
+static status scratch_strassen(device *d, const int *config, size_t *count, int m, int n, int k)
 {
     size_t depth = (size_t)k;
     *count = 0;
-    if (halves(d, values, m, n, k))
+    if (halves(d, config, m, n, k))
         *count = (size_t)m * depth +
-                 panel_pairs(d, values, n) * half_blocks(m) * panel(d, values, n) * (depth / 2);
+                 panel_pairs(d, config, n) * half_blocks(m) * panel(d, config, n) * (depth / 2);
     return OK;
 }
 
-static status product_strassen(device *d, buf out, buf a, const gemm_weight *w, int m,
+static status enqueue_strassen(device *d, buf out, buf a, const gemm_weight *w, int m,
                                const gemm_epilogue *e, buf scratch)
 {
-    if (!halves(d, w->use.values, m, w->n, w->k)) return product(d, out, a, w, m, e, scratch);
+    if (!halves(d, w->use.config, m, w->n, w->k)) return enqueue(d, out, a, w, m, e, scratch);
     const modulation *gate = e->gate ? e->gate : &gemm_no_gate;
-    tiling t = choose(w->use.values);
+    tiling t = choose(w->use.config);
     int half = m / 2, rows;
     kernel *sum, *k;
     char options[128];
@@ -210,30 +207,34 @@ static status product_strassen(device *d, buf out, buf a, const gemm_weight *w, 
     if (st == OK)
         st = launch(d, sum, RANGE((size_t)half), RANGE(1), ARG(scratch), ARG(a), ARG(half));
     if (st != OK) return st;
-    return launch(d, k, RANGE(panel_pairs(d, w->use.values, w->n), half_blocks(m)), RANGE(1),
+    return launch(d, k, RANGE(panel_pairs(d, w->use.config, w->n), half_blocks(m)), RANGE(1),
                   ARG(out), ARG(a), ARG(scratch), ARG(w->matrix), ARG(w->bias), ARG(e->residual),
                   ARG(gate->values), ARG(gate->rows), ARG(half), ARG(w->n), ARG(rows),
                   ARG(e->residual_rows), ARG(e->tokens), ARG(gate->stride), ARG(gate->first_row),
                   ARG(gate->rows_at), ARG(e->gate_at));
 }
 
-const gemm_implementation gemm_cpu_strassen = {.tuned = &tuned_strassen,
-                                               .fits = fits_strassen,
-                                               .packed_count = packed_count,
-                                               .panel = panel,
-                                               .pack = pack,
-                                               .scratch = scratch_strassen,
-                                               .product = product_strassen,
-                                               .products = products_strassen,
-                                               .input_error = 0x1p-22};
+const op_impl gemm_cpu_strassen = {.op = "gemm",
+                                   .name = "cpu_strassen",
+                                   .file = "gemm_cpu.cl",
+                                   .input_error = 0x1p-22,
+                                   IMPL_TUNABLES,
+                                   .supports = supports_strassen,
+                                   .fits = fits,
+                                   .gemm = {.packed_count = packed_count,
+                                            .panel = panel,
+                                            .pack = pack,
+                                            .scratch = scratch_strassen,
+                                            .enqueue = enqueue_strassen,
+                                            .flop_factor = flop_factor}};
 
 /* ---- bfloat16 pairs ---- */
 
 static const char pair_options[] = " -DBF16 -DVECTOR_ASSEMBLY=1";
 
-static bool fits_pairs(const device *d)
+static bool supports_pairs(const device *d, const int *shape)
 {
-    return fits(d) && d->vector_width == 16 && d->feature[FEATURE_AVX512_BF16] &&
+    return supports(d, shape) && d->vector_width == 16 && d->feature[FEATURE_AVX512_BF16] &&
            d->settings.precision == PRECISION_BF16;
 }
 
@@ -242,17 +243,17 @@ static int n_pairs(int k)
     return k / 2 + k % 2;
 }
 
-static size_t packed_count_pairs(const device *d, const int *values, int n, int k)
+static size_t packed_count_pairs(const device *d, const int *config, int n, int k)
 {
-    return packed_count(d, values, n, n_pairs(k));
+    return packed_count(d, config, n, n_pairs(k));
 }
 
 /* packed [ceil(n / panel)][pairs][panel][2], padded with zeros */
-static void pack_pairs(const device *d, const int *values, void *packed, const float *rows,
+static void pack_pairs(const device *d, const int *config, void *packed, const float *rows,
                        int first, int count, int n, int k)
 {
     enum { LINE = 32 };
-    size_t width = panel(d, values, n), depth = (size_t)k, pairs = (size_t)n_pairs(k);
+    size_t width = panel(d, config, n), depth = (size_t)k, pairs = (size_t)n_pairs(k);
     uint16_t *to = (uint16_t *)packed + (size_t)first * 2 * pairs;
     memset(to, 0, width * 2 * pairs * sizeof *to);
     for (size_t i = 0; i < depth; i += LINE) {
@@ -264,14 +265,14 @@ static void pack_pairs(const device *d, const int *values, void *packed, const f
 }
 
 /* The activations in pairs. */
-static status scratch_count_pairs(device *d, const int *values, size_t *count, int m, int n, int k)
+static status scratch_count_pairs(device *d, const int *config, size_t *count, int m, int n, int k)
 {
-    (void)d, (void)values, (void)n;
+    (void)d, (void)config, (void)n;
     *count = (size_t)m * (size_t)n_pairs(k);
     return OK;
 }
 
-static status product_pairs(device *d, buf out, buf a, const gemm_weight *w, int m,
+static status enqueue_pairs(device *d, buf out, buf a, const gemm_weight *w, int m,
                             const gemm_epilogue *e, buf scratch)
 {
     int depth = n_pairs(w->k);
@@ -285,12 +286,16 @@ static status product_pairs(device *d, buf out, buf a, const gemm_weight *w, int
     return st;
 }
 
-const gemm_implementation gemm_cpu_pairs = {.tuned = &tuned_pairs,
-                                            .fits = fits_pairs,
-                                            .packed_count = packed_count_pairs,
-                                            .panel = panel,
-                                            .pack = pack_pairs,
-                                            .scratch = scratch_count_pairs,
-                                            .product = product_pairs,
-                                            .input_error = 0x1p-9,
-                                            .on = ROOF_16BIT};
+const op_impl gemm_cpu_pairs = {.op = "gemm",
+                                .name = "avx512_bf16",
+                                .file = "gemm_cpu.cl",
+                                .input_error = 0x1p-9,
+                                .roof = ROOF_16BIT,
+                                IMPL_TUNABLES,
+                                .supports = supports_pairs,
+                                .fits = fits,
+                                .gemm = {.packed_count = packed_count_pairs,
+                                         .panel = panel,
+                                         .pack = pack_pairs,
+                                         .scratch = scratch_count_pairs,
+                                         .enqueue = enqueue_pairs}};

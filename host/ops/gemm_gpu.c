@@ -29,7 +29,7 @@ enum { MAX_FLOATS = 160 }; /* in an item's registers, about: the rest of 256 is 
  * rows or columns, whose depth is split where that keeps more compute units busy, then for devices
  * with little or no local memory and small work-groups, of which the last fits everywhere; last
  * what a tuner may want. Not yet measured on such devices. */
-static const int known[][TUNING_VALUES] = {
+static const int configs[][CONFIG_VALUES] = {
     /* MT NT KT MR NR VEC KU LA LB DB PAD SG SPLIT IMAGE */
     {64, 64, 16, 8, 4, 4, 8, 1, 1, 1, 4, 0, 1},    {128, 128, 8, 8, 8, 4, 8, 1, 1, 1, 4, 0, 1},
     {128, 64, 16, 8, 4, 4, 8, 1, 1, 0, 4, 0, 1},   {64, 128, 16, 8, 8, 4, 4, 1, 1, 0, 1, 0, 1},
@@ -92,7 +92,7 @@ static bool image_fits(const device *d, const int *v, const int *shape)
     return v[VEC] == 4 && d->feature[FEATURE_IMAGES] && values / 4 <= d->info.image_texels;
 }
 
-static bool fits_values(const device *d, const int *v, const int *shape)
+static bool fits(const device *d, const int *v, const int *shape)
 {
     int m = shape[0], n = shape[1];
     return divides(v[MR], v[MT]) && divides(v[NR], v[NT]) && divides(v[VEC], v[NR]) &&
@@ -110,32 +110,26 @@ static bool stages(const int *v)
     return v[LA] || v[LB];
 }
 
-#define TUNED(kind)                                                                                \
-    {                                                                                              \
-        "gemm", kind, "gemm_gpu.cl", tunables, N_TUNABLES_HERE, known,                             \
-            sizeof known / sizeof *known, fits_values, NULL, stages                                \
-    }
-static const tuning tuned = TUNED("gpu"), tuned_fp16 = TUNED("gpu_fp16");
-
-static bool fits(const device *d)
+static bool supports(const device *d, const int *shape)
 {
+    (void)shape;
     return d->family == FAMILY_GPU;
 }
 
-static bool fits_fp16(const device *d)
+static bool supports_fp16(const device *d, const int *shape)
 {
-    return fits(d) && d->settings.precision == PRECISION_FP16;
+    return supports(d, shape) && d->settings.precision == PRECISION_FP16;
 }
 
-static size_t packed_count(const device *d, const int *values, int n, int k)
+static size_t packed_count(const device *d, const int *config, int n, int k)
 {
-    return 2 * gemm_tiles_count_fp16(d, values, n, k);
+    return 2 * gemm_tiles_count_fp16(d, config, n, k);
 }
 
 enum { LINE = 16 }; /* floats of a row that one cache line holds */
 
-/* packed [ceil(n / GEMM_PANEL)][padded depth][GEMM_PANEL], padded with zeros: whatever the values,
- * so that they may change. In half the largest stands for infinity. */
+/* packed [ceil(n / GEMM_PANEL)][padded depth][GEMM_PANEL], padded with zeros: whatever the
+ * configuration, so that it may change. In half the largest stands for infinity. */
 static void pack_as(void *packed, const float *rows, int first, int count, int k, bool half)
 {
     size_t depth = (size_t)k, padded = gemm_tiles_depth(k), columns = (size_t)count;
@@ -160,78 +154,88 @@ static void pack_as(void *packed, const float *rows, int first, int count, int k
     }
 }
 
-static void pack(const device *d, const int *values, void *packed, const float *rows, int first,
+static void pack(const device *d, const int *config, void *packed, const float *rows, int first,
                  int count, int n, int k)
 {
-    (void)d, (void)values, (void)n;
+    (void)d, (void)config, (void)n;
     pack_as(packed, rows, first, count, k, false);
 }
 
-static void pack_fp16(const device *d, const int *values, void *packed, const float *rows,
+static void pack_fp16(const device *d, const int *config, void *packed, const float *rows,
                       int first, int count, int n, int k)
 {
-    (void)d, (void)values, (void)n;
+    (void)d, (void)config, (void)n;
     pack_as(packed, rows, first, count, k, true);
 }
 
-static int texel(const int *values)
+static int texel(const int *config)
 {
-    return values[IMAGE] ? 16 : 0;
+    return config[IMAGE] ? 16 : 0;
 }
 
-static int texel_fp16(const int *values)
+static int texel_fp16(const int *config)
 {
-    return values[IMAGE] ? 8 : 0;
+    return config[IMAGE] ? 8 : 0;
 }
 
-static status scratch_for(device *d, const int *values, size_t *count, int m, int n, int k)
+static status scratch_for(device *d, const int *config, size_t *count, int m, int n, int k)
 {
     (void)d;
-    *count = gemm_tiles_scratch(tile(values), m, n, k);
+    *count = gemm_tiles_scratch(tile(config), m, n, k);
     return OK;
 }
 
 static status multiply(device *d, buf out, buf a, const gemm_weight *w, int m,
                        const gemm_epilogue *e, buf scratch, bool half)
 {
-    const int *v = w->use.values;
-    char values[TUNING_OPTIONS], shape[GEMM_TILES_OPTIONS], subgroups[PROBE_OPTIONS] = "";
+    const int *v = w->use.config;
+    char options[CONFIG_OPTIONS], shape[GEMM_TILES_OPTIONS], subgroups[PROBE_OPTIONS] = "";
     kernel *k;
     if (v[SG]) probe_subgroup_options(subgroups, d);
-    tuning_options(values, &tuned, v);
+    configuration_options(options, w->use.impl, v);
     gemm_tiles_options(shape, w, e, tile(v), v[VEC], v[VEC]);
     status st = program_get(d, &k, "gemm_gpu.cl", "gemm_gpu", "-DHALF=%d %s%s %s", half, shape,
-                            values, subgroups);
+                            options, subgroups);
     return st == OK ? gemm_tiles_launch(d, k, out, a, w, m, e, tile(v), scratch) : st;
 }
 
-static status product(device *d, buf out, buf a, const gemm_weight *w, int m,
+static status enqueue(device *d, buf out, buf a, const gemm_weight *w, int m,
                       const gemm_epilogue *e, buf scratch)
 {
     return multiply(d, out, a, w, m, e, scratch, false);
 }
 
-static status product_fp16(device *d, buf out, buf a, const gemm_weight *w, int m,
+static status enqueue_fp16(device *d, buf out, buf a, const gemm_weight *w, int m,
                            const gemm_epilogue *e, buf scratch)
 {
     return multiply(d, out, a, w, m, e, scratch, true);
 }
 
-const gemm_implementation gemm_gpu = {.tuned = &tuned,
-                                      .fits = fits,
-                                      .packed_count = packed_count,
-                                      .panel = gemm_tiles_panel,
-                                      .pack = pack,
-                                      .texel = texel,
-                                      .scratch = scratch_for,
-                                      .product = product};
+const op_impl gemm_gpu = {.op = "gemm",
+                          .name = "gpu",
+                          .file = "gemm_gpu.cl",
+                          IMPL_TUNABLES,
+                          .supports = supports,
+                          .fits = fits,
+                          .stages = stages,
+                          .gemm = {.packed_count = packed_count,
+                                   .panel = gemm_tiles_panel,
+                                   .pack = pack,
+                                   .texel = texel,
+                                   .scratch = scratch_for,
+                                   .enqueue = enqueue}};
 
-const gemm_implementation gemm_gpu_fp16 = {.tuned = &tuned_fp16,
-                                           .fits = fits_fp16,
-                                           .packed_count = gemm_tiles_count_fp16,
-                                           .panel = gemm_tiles_panel,
-                                           .pack = pack_fp16,
-                                           .texel = texel_fp16,
-                                           .scratch = scratch_for,
-                                           .product = product_fp16,
-                                           .input_error = 0x1p-11};
+const op_impl gemm_gpu_fp16 = {.op = "gemm",
+                               .name = "gpu_fp16",
+                               .file = "gemm_gpu.cl",
+                               .input_error = 0x1p-11,
+                               IMPL_TUNABLES,
+                               .supports = supports_fp16,
+                               .fits = fits,
+                               .stages = stages,
+                               .gemm = {.packed_count = gemm_tiles_count_fp16,
+                                        .panel = gemm_tiles_panel,
+                                        .pack = pack_fp16,
+                                        .texel = texel_fp16,
+                                        .scratch = scratch_for,
+                                        .enqueue = enqueue_fp16}};

@@ -21,29 +21,31 @@ static int columns(int parts, int n)
     return parts == 1 && three * 20 <= two * 21 ? 48 : 32;
 }
 
-static bool fits_one(const device *d)
+static bool supports_one(const device *d, const int *shape)
 {
+    (void)shape;
     return op_tile_parts(d) == 1;
 }
 
-static bool fits_three(const device *d)
+static bool supports_three(const device *d, const int *shape)
 {
+    (void)shape;
     return op_tile_parts(d) == 2;
 }
 
 /* ---- weights ---- */
 
-static size_t packed_count(const device *d, const int *values, int n, int k)
+static size_t packed_count(const device *d, const int *config, int n, int k)
 {
-    (void)values;
+    (void)config;
     int parts = op_tile_parts(d);
     size_t wide = round_up((size_t)n, (size_t)columns(parts, n));
     return wide * round_up((size_t)k, STEP) * (size_t)parts / 2;
 }
 
-static size_t panel(const device *d, const int *values, int n)
+static size_t panel(const device *d, const int *config, int n)
 {
-    (void)values;
+    (void)config;
     return (size_t)columns(op_tile_parts(d), n);
 }
 
@@ -63,13 +65,13 @@ static void pack_tile(uint16_t *tile, uint16_t *rests, const float *rows, size_t
 }
 
 /* packed [ceil(n / width)][ceil(k / 32)][parts][width / 16] tiles, padded with zeros */
-static void pack(const device *d, const int *values, void *out, const float *rows, int first,
+static void pack(const device *d, const int *config, void *out, const float *rows, int first,
                  int count, int n, int k)
 {
     enum { TILE = 512, SIDE = 16 };
     int parts = op_tile_parts(d);
     uint16_t *packed = out;
-    (void)values;
+    (void)config;
     size_t K = (size_t)k, width = (size_t)columns(parts, n), part = STEP * width;
     size_t step = part * (size_t)parts;
     packed += (size_t)first / width * ceil_div(K, STEP) * step;
@@ -91,9 +93,9 @@ static size_t steps(int k)
 }
 
 /* The packed activations. */
-static status scratch_count(device *d, const int *values, size_t *count, int m, int n, int k)
+static status scratch_count(device *d, const int *config, size_t *count, int m, int n, int k)
 {
-    (void)values, (void)n;
+    (void)config, (void)n;
     *count = round_up((size_t)m, ROWS) * steps(k) * STEP * (size_t)op_tile_parts(d) / 2;
     return OK;
 }
@@ -119,7 +121,7 @@ static int blocks_together(const device *d, size_t blocks, size_t strips)
     return together;
 }
 
-static status product(device *d, buf out, buf a, const gemm_weight *w, int m,
+static status enqueue(device *d, buf out, buf a, const gemm_weight *w, int m,
                       const gemm_epilogue *e, buf scratch)
 {
     const modulation *gate = e->gate ? e->gate : &gemm_no_gate;
@@ -142,32 +144,35 @@ static status product(device *d, buf out, buf a, const gemm_weight *w, int m,
                   ARG(gate->rows_at), ARG(e->gate_at));
 }
 
-static double three(const device *d, const int *values, int m, int n, int k)
+static double three(const device *d, const int *config, int m, int n, int k)
 {
-    (void)d, (void)values, (void)m, (void)n, (void)k;
+    (void)d, (void)config, (void)m, (void)n, (void)k;
     return 3.0;
 }
 
-static const tuning one = TUNING_NOTHING("gemm", "amx_bf16", "gemm_matrix.cl");
-static const tuning of_three = TUNING_NOTHING("gemm", "amx_bf16x3", "gemm_matrix.cl");
+const op_impl gemm_matrix = {.op = "gemm",
+                             .name = "amx_bf16",
+                             .file = "gemm_matrix.cl",
+                             .input_error = 0x1p-9,
+                             .roof = ROOF_16BIT,
+                             IMPL_NO_TUNABLES,
+                             .supports = supports_one,
+                             .gemm = {.packed_count = packed_count,
+                                      .panel = panel,
+                                      .pack = pack,
+                                      .scratch = scratch_count,
+                                      .enqueue = enqueue}};
 
-const gemm_implementation gemm_matrix = {.tuned = &one,
-                                         .fits = fits_one,
-                                         .packed_count = packed_count,
-                                         .panel = panel,
-                                         .pack = pack,
-                                         .scratch = scratch_count,
-                                         .product = product,
-                                         .input_error = 0x1p-9,
-                                         .on = ROOF_16BIT};
-
-const gemm_implementation gemm_matrix_bf16x3 = {.tuned = &of_three,
-                                                .fits = fits_three,
-                                                .packed_count = packed_count,
-                                                .panel = panel,
-                                                .pack = pack,
-                                                .scratch = scratch_count,
-                                                .product = product,
-                                                .input_error = 0x1p-18,
-                                                .on = ROOF_16BIT,
-                                                .products = three};
+const op_impl gemm_matrix_bf16x3 = {.op = "gemm",
+                                    .name = "amx_bf16x3",
+                                    .file = "gemm_matrix.cl",
+                                    .input_error = 0x1p-18,
+                                    .roof = ROOF_16BIT,
+                                    IMPL_NO_TUNABLES,
+                                    .supports = supports_three,
+                                    .gemm = {.packed_count = packed_count,
+                                             .panel = panel,
+                                             .pack = pack,
+                                             .scratch = scratch_count,
+                                             .enqueue = enqueue,
+                                             .flop_factor = three}};

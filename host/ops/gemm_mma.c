@@ -19,7 +19,7 @@ DECLARE_TUNABLES(TUNABLES);
 /* Large tiles that hold the units busy, then smaller ones for few rows or columns, whose depth is
  * split where that keeps more compute units busy; which of them a device's units can make follows
  * from their sizes. The last are for a tuner. Not yet measured on a device that has any. */
-static const int known[][TUNING_VALUES] = {
+static const int configs[][CONFIG_VALUES] = {
     /* MT NT KT WM WN DB SPLIT */
     {128, 128, 32, 64, 64, 1, 1}, {128, 128, 16, 64, 64, 1, 1}, {128, 128, 16, 64, 32, 1, 1},
     {64, 128, 32, 32, 32, 1, 1},  {128, 128, 32, 64, 32, 1, 1}, {128, 64, 32, 32, 32, 1, 1},
@@ -67,7 +67,7 @@ static size_t products(const device *d, const matrix_unit *u, const int *v, int 
            (size_t)(mma_parts(d) == 2 ? 3 : 1);
 }
 
-static bool fits_values(const device *d, const int *v, const int *shape)
+static bool fits(const device *d, const int *v, const int *shape)
 {
     int m = shape[0], n = shape[1];
     const matrix_unit *u = mma_of(d);
@@ -81,32 +81,27 @@ static bool fits_values(const device *d, const int *v, const int *shape)
            (v[MT] == u->m || v[MT] < 2 * m) && (v[NT] == u->n || v[NT] < 2 * n);
 }
 
-#define TUNED(kind)                                                                                \
-    {                                                                                              \
-        "gemm", kind, "gemm_mma.cl", tunables, N_TUNABLES_HERE, known,                             \
-            sizeof known / sizeof *known, fits_values, NULL, NULL                                  \
-    }
-static const tuning tuned = TUNED("gpu_mma"), tuned_bf16 = TUNED("gpu_mma_bf16"),
-                    tuned_three = TUNED("gpu_mma_bf16x3");
-
-static bool fits(const device *d)
+static bool supports(const device *d, const int *shape)
 {
+    (void)shape;
     return op_has_mma(d, PRECISION_FP16);
 }
 
-static bool fits_bf16(const device *d)
+static bool supports_bf16(const device *d, const int *shape)
 {
+    (void)shape;
     return op_has_mma(d, PRECISION_BF16);
 }
 
-static bool fits_three(const device *d)
+static bool supports_three(const device *d, const int *shape)
 {
+    (void)shape;
     return op_has_mma(d, PRECISION_AUTO);
 }
 
-static size_t packed_count(const device *d, const int *values, int n, int k)
+static size_t packed_count(const device *d, const int *config, int n, int k)
 {
-    return (size_t)mma_parts(d) * gemm_tiles_count_fp16(d, values, n, k);
+    return (size_t)mma_parts(d) * gemm_tiles_count_fp16(d, config, n, k);
 }
 
 /* low: what rounding to bfloat16 leaves, or null. */
@@ -122,12 +117,12 @@ static void pack_row(const device *d, uint16_t *to, uint16_t *low, const float *
     }
 }
 
-/* packed [n][parts][depth], n and depth padded with zeros: whatever the values, so that they may
- * change. */
-static void pack(const device *d, const int *values, void *packed, const float *rows, int first,
+/* packed [n][parts][depth], n and depth padded with zeros: whatever the configuration, so that it
+ * may change. */
+static void pack(const device *d, const int *config, void *packed, const float *rows, int first,
                  int count, int n, int k)
 {
-    (void)values, (void)n;
+    (void)config, (void)n;
     size_t depth = (size_t)k, padded = gemm_tiles_depth(k), parts = (size_t)mma_parts(d);
     uint16_t *to = (uint16_t *)packed + (size_t)first * parts * padded;
     memset(to, 0, GEMM_PANEL * parts * padded * sizeof *to);
@@ -135,60 +130,72 @@ static void pack(const device *d, const int *values, void *packed, const float *
         pack_row(d, to, parts == 2 ? to + padded : NULL, rows + j * depth, depth);
 }
 
-static status scratch_for(device *d, const int *values, size_t *count, int m, int n, int k)
+static status scratch_for(device *d, const int *config, size_t *count, int m, int n, int k)
 {
-    *count = gemm_tiles_scratch(tile(mma_of(d), values), m, n, k);
+    *count = gemm_tiles_scratch(tile(mma_of(d), config), m, n, k);
     return OK;
 }
 
-static status product(device *d, buf out, buf a, const gemm_weight *w, int m,
+static status enqueue(device *d, buf out, buf a, const gemm_weight *w, int m,
                       const gemm_epilogue *e, buf scratch)
 {
-    const int *v = w->use.values;
+    const int *v = w->use.config;
     const matrix_unit *u = mma_of(d);
-    char values[TUNING_OPTIONS], shape[GEMM_TILES_OPTIONS], units[MMA_OPTIONS];
+    char options[CONFIG_OPTIONS], shape[GEMM_TILES_OPTIONS], units[MMA_OPTIONS];
     kernel *k;
-    tuning_options(values, w->use.by->tuned, v);
+    configuration_options(options, w->use.impl, v);
     gemm_tiles_options(shape, w, e, tile(u, v), 4, u->vector);
     mma_options(units, d, u);
     status st = program_get(d, &k, "gemm_mma.cl", "gemm_mma", "%s -DPARTS=%d %s%s", units,
-                            mma_parts(d), shape, values);
+                            mma_parts(d), shape, options);
     return st == OK ? gemm_tiles_launch(d, k, out, a, w, m, e, tile(u, v), scratch) : st;
 }
 
-static double three(const device *d, const int *values, int m, int n, int k)
+static double three(const device *d, const int *config, int m, int n, int k)
 {
-    (void)d, (void)values, (void)m, (void)n, (void)k;
+    (void)d, (void)config, (void)m, (void)n, (void)k;
     return 3.0;
 }
 
-const gemm_implementation gemm_mma = {.tuned = &tuned,
-                                      .fits = fits,
-                                      .packed_count = packed_count,
-                                      .panel = gemm_tiles_panel,
-                                      .pack = pack,
-                                      .scratch = scratch_for,
-                                      .product = product,
-                                      .input_error = 0x1p-11,
-                                      .on = ROOF_16BIT};
+const op_impl gemm_mma = {.op = "gemm",
+                          .name = "gpu_mma",
+                          .file = "gemm_mma.cl",
+                          .input_error = 0x1p-11,
+                          .roof = ROOF_16BIT,
+                          IMPL_TUNABLES,
+                          .supports = supports,
+                          .fits = fits,
+                          .gemm = {.packed_count = packed_count,
+                                   .panel = gemm_tiles_panel,
+                                   .pack = pack,
+                                   .scratch = scratch_for,
+                                   .enqueue = enqueue}};
 
-const gemm_implementation gemm_mma_bf16 = {.tuned = &tuned_bf16,
-                                           .fits = fits_bf16,
-                                           .packed_count = packed_count,
-                                           .panel = gemm_tiles_panel,
-                                           .pack = pack,
-                                           .scratch = scratch_for,
-                                           .product = product,
-                                           .input_error = 0x1p-9,
-                                           .on = ROOF_16BIT};
+const op_impl gemm_mma_bf16 = {.op = "gemm",
+                               .name = "gpu_mma_bf16",
+                               .file = "gemm_mma.cl",
+                               .input_error = 0x1p-9,
+                               .roof = ROOF_16BIT,
+                               IMPL_TUNABLES,
+                               .supports = supports_bf16,
+                               .fits = fits,
+                               .gemm = {.packed_count = packed_count,
+                                        .panel = gemm_tiles_panel,
+                                        .pack = pack,
+                                        .scratch = scratch_for,
+                                        .enqueue = enqueue}};
 
-const gemm_implementation gemm_mma_bf16x3 = {.tuned = &tuned_three,
-                                             .fits = fits_three,
-                                             .packed_count = packed_count,
-                                             .panel = gemm_tiles_panel,
-                                             .pack = pack,
-                                             .scratch = scratch_for,
-                                             .product = product,
-                                             .input_error = 0x1p-18,
-                                             .on = ROOF_16BIT,
-                                             .products = three};
+const op_impl gemm_mma_bf16x3 = {.op = "gemm",
+                                 .name = "gpu_mma_bf16x3",
+                                 .file = "gemm_mma.cl",
+                                 .input_error = 0x1p-18,
+                                 .roof = ROOF_16BIT,
+                                 IMPL_TUNABLES,
+                                 .supports = supports_three,
+                                 .fits = fits,
+                                 .gemm = {.packed_count = packed_count,
+                                          .panel = gemm_tiles_panel,
+                                          .pack = pack,
+                                          .scratch = scratch_for,
+                                          .enqueue = enqueue,
+                                          .flop_factor = three}};

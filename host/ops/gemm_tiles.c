@@ -6,9 +6,9 @@
 
 static const gemm_epilogue no_epilogue = {0};
 
-size_t gemm_tiles_panel(const device *d, const int *values, int n)
+size_t gemm_tiles_panel(const device *d, const int *config, int n)
 {
-    (void)d, (void)values, (void)n;
+    (void)d, (void)config, (void)n;
     return GEMM_PANEL;
 }
 
@@ -17,9 +17,9 @@ size_t gemm_tiles_depth(int k)
     return round_up((size_t)k, GEMM_DEPTH);
 }
 
-size_t gemm_tiles_count_fp16(const device *d, const int *values, int n, int k)
+size_t gemm_tiles_count_fp16(const device *d, const int *config, int n, int k)
 {
-    (void)d, (void)values;
+    (void)d, (void)config;
     return round_up((size_t)n, GEMM_PANEL) * gemm_tiles_depth(k) / 2;
 }
 

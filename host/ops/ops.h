@@ -10,16 +10,14 @@
 
 #include "device/buffer.h"
 #include "device/device.h"
-#include "ops/tuning.h"
+#include "ops/configuration.h"
 
-/* What serves each operator, first what serves by default: see tuned_operators. */
-int gemm_kinds(const device *d, const int *shape, const tuning *out[TUNING_KINDS]);
-int attention_kinds(const device *d, const int *shape, const tuning *out[TUNING_KINDS]);
-int conv_kinds(const device *d, const int *shape, const tuning *out[TUNING_KINDS]);
-
-/* Whether one of these takes its inputs in fp32 as they are. */
-bool gemm_keeps_fp32(const tuning *t);
-bool conv_keeps_fp32(const tuning *t);
+/* What serves an operator with several implementations (ops/impl.h), chosen once: it lives as long
+ * as the device. */
+typedef struct {
+    const op_impl *impl;
+    const int *config; /* of its tunables */
+} op_choice;
 
 /* out = the arithmetic in which GEMM, attention and convolutions ran since the device was opened,
  * such as "bf16x3 GEMM, fp32 attention", or "fp32" for all; "" if nothing ran. */
@@ -91,18 +89,12 @@ typedef struct {
     int gate_at, tokens;    /* row m has the gate of batch item m / tokens */
 } gemm_epilogue;
 
-/* What serves a product, and the values of its tunables. */
-typedef struct {
-    const struct gemm_implementation *by;
-    const int *values; /* they live as long as the device */
-} gemm_choice;
-
 /* A layer's weights on the device, in the layout that its products want; known to gemm.c alone.
  * With n and k alone it stands for a layer that is not loaded yet. */
 typedef struct {
     buf matrix, bias, view; /* view: of matrix as an image, where the products read one */
     int n, k, m;            /* m: rows of the products that it was loaded for */
-    gemm_choice use;        /* made when it was loaded: the layout follows it */
+    op_choice use;          /* made when it was loaded: the layout follows it */
 } gemm_weight;
 
 /* Where the rows of a matrix [n][k] come from: out [count][k] = rows first..first+count. Called by
@@ -155,8 +147,7 @@ typedef struct {
 /* What serves a shape, chosen once: launches choose nothing anew. */
 typedef struct {
     attention_shape shape;
-    const struct attention_implementation *by;
-    const int *values; /* of its tunables; they live as long as the device */
+    op_choice use;
 } attention_plan;
 
 /* *scratch = floats of scratch memory: keys and values in the layout the kernel wants, and
@@ -168,7 +159,7 @@ status attention_prepare(device *d, attention_plan *p, size_t *scratch, attentio
 status op_attention(device *d, buf out, buf qkv, buf scratch, const attention_plan *p);
 
 /* The relative error that it makes in one input: 0 where it takes fp32 as it is. */
-double attention_input_error(const device *d, const attention_plan *p);
+double attention_input_error(const attention_plan *p);
 
 /* ---- cross: attention of all tokens to two keys ---- */
 
@@ -208,10 +199,9 @@ status op_groupnorm_apply(device *d, buf out, buf x, picture_shape s, const grou
  * alone. */
 typedef struct {
     buf matrix, bias;
-    int in, out; /* channels */
-    int up;      /* 1, or 2: the input is enlarged before, nearest neighbour */
-    const struct conv_implementation *by; /* chosen when it was loaded: the layout follows it */
-    const int *values;                    /* of its tunables */
+    int in, out;   /* channels */
+    int up;        /* 1, or 2: the input is enlarged before, nearest neighbour */
+    op_choice use; /* made when it was loaded: the layout follows it */
 } conv_weight;
 
 /* What happens to the input on the way in (norm, SiLU, then enlarging) and to the result. */

@@ -70,7 +70,7 @@ static status attention_test_prepare(optest_run *r, int i)
     double deviation = isnan(cases[i].deviation) ? 1.0 : cases[i].deviation;
     TRY(memory_alloc(&r->state, 1, sizeof(attention_plan)));
     TRY(attention_prepare(r->d, r->state, &scratch, cases[i].s));
-    double error = attention_input_error(r->d, r->state);
+    double error = attention_input_error(r->state);
     /* with inputs of 16 bits, rounding must not decide which score dominates */
     if (error > 0.0) deviation = fmin(deviation, sqrt(0.1 / error));
     r->input_error = error;

@@ -25,7 +25,7 @@ typedef struct {
 typedef struct workload {
     device *d;
     const struct workload_kind *kind;
-    int shape[TUNING_SIZES];
+    int shape[SHAPE_SIZES];
     unsigned use; /* fused operations: FUSED_ bits */
     float *in, *weights, *bias, *residual, *factors, *found;
     size_t n_in, n_weights, n_bias, n_residual, n_factors, n_out, n_row_numbers;
@@ -36,7 +36,7 @@ typedef struct workload {
     double *expected;
 } workload;
 
-/* op and shape: as in tuned_operator; or "modulate" with batch, tokens, width; or "groupnorm" with
+/* op and shape: as in operator; or "modulate" with batch, tokens, width; or "groupnorm" with
  * pixels, channels, groups. use: the fused operations. */
 status workload_open(workload *w, device *d, const char *op, const int *shape, unsigned use);
 /* The fused operations of candidates: all that a model may need at once. */

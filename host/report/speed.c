@@ -5,8 +5,8 @@
 #include "base/clock.h"
 #include "model/flops.h"
 #include "model/paper.h"
+#include "ops/impl.h"
 #include "ops/ops.h"
-#include "ops/tuning.h"
 #include "report/send.h"
 #include "sample/pipeline.h"
 #include "tune/measure.h"
@@ -68,7 +68,7 @@ static void put_operators(json_build *b, json_t *in, const record *r)
 /* Layers of Stable Diffusion's decoder, for pictures of 256 pixels. */
 static status send_convolutions(FILE *to, const device *d)
 {
-    static const int layers[][TUNING_SIZES] = {
+    static const int layers[][SHAPE_SIZES] = {
         {1024, 4, 512, 1},    {1024, 512, 512, 1},  {1024, 512, 512, 2},
         {4096, 512, 512, 1},  {16384, 512, 256, 1}, {16384, 256, 256, 1},
         {65536, 256, 128, 1}, {65536, 128, 128, 1}, {65536, 128, 3, 1}};
@@ -77,16 +77,16 @@ static status send_convolutions(FILE *to, const device *d)
     for (size_t i = 0; i < sizeof layers / sizeof *layers; i++) {
         const int *sizes = layers[i];
         const conv_layer l = {.pixels = sizes[0], .in = sizes[1], .out = sizes[2], .up = sizes[3]};
-        const tuning *kinds[TUNING_KINDS];
-        char name[TUNING_SHAPE], options[TUNING_OPTIONS] = "";
+        const op_impl *kinds[MOST_IMPLS];
+        char name[SHAPE_TEXT], options[CONFIG_OPTIONS] = "";
         const char *serving = conv_name(d, l);
-        int n = conv_kinds(d, sizes, kinds);
+        int n = operator_impls(&operators[OP_CONV], d, sizes, kinds);
         for (int k = 0; k < n; k++) {
             const int *values =
-                strcmp(kinds[k]->kind, serving) != 0 ? NULL : tuning_values_for(d, kinds[k], sizes);
-            if (values) tuning_options(options, kinds[k], values);
+                strcmp(kinds[k]->name, serving) != 0 ? NULL : configuration_for(d, kinds[k], sizes);
+            if (values) configuration_options(options, kinds[k], values);
         }
-        tuning_shape_text(name, sizes);
+        shape_text(name, sizes);
         json_t *row = json_put_object(&b, list, NULL);
         json_put_text(&b, row, "shape", name);
         json_put_text(&b, row, "implementation", serving);

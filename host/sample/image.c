@@ -28,7 +28,7 @@ static size_t picture_values(const run *r)
 
 status image_allocate(run *r)
 {
-    static const int any[TUNING_SIZES] = {1, 1};
+    static const int any[SHAPE_SIZES] = {1, 1};
     const run_request *q = &r->request;
     status st = OK;
     if (!q->mask) return OK;

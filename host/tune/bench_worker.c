@@ -10,6 +10,7 @@
 #include "base/hash.h"
 #include "base/worker.h"
 #include "device/span.h"
+#include "ops/impl.h"
 #include "optest/workload.h"
 #include "tune/measure.h"
 
@@ -23,11 +24,11 @@ static const double HOPELESS = 1.5, BEHIND = 1.15;
 
 typedef struct {
     device *d;
-    const tuned_operator *op;
+    const operator* op;
     workload w;
     struct entry {
-        const tuning *t; /* null: none */
-        int values[TUNING_VALUES];
+        const op_impl *t; /* null: none */
+        int values[CONFIG_VALUES];
         workload_entry run;
     } last, baseline;         /* the latest candidate, and what it is timed against */
     double executed[N_ROOFS]; /* operations of one call of `last` */
@@ -50,11 +51,11 @@ static void close_shape(bench_worker *b)
 
 static status open_shape(bench_worker *b, char *words)
 {
-    int shape[TUNING_SIZES];
+    int shape[SHAPE_SIZES];
     char *save, *op = strtok_r(words, " ", &save), *sizes = strtok_r(NULL, " ", &save);
     close_shape(b);
-    for (b->op = tuned_operators; op && b->op->op && strcmp(b->op->op, op) != 0;) b->op++;
-    if (!op || !b->op->op || !sizes || !tuning_shape_parse(shape, sizes))
+    for (b->op = operators; op && b->op->op && strcmp(b->op->op, op) != 0;) b->op++;
+    if (!op || !b->op->op || !sizes || !shape_parse(shape, sizes))
         return fail(ERR_USAGE, "no such shape");
     return workload_open(&b->w, b->d, op, shape, workload_usual(op));
 }
@@ -71,7 +72,7 @@ static status run(bench_worker *b, entry *e, int calls, taken *t)
     span queued = {0};
     status st = OK;
     /* some implementations look the configuration up when they are queued */
-    TRY(tuning_set(b->d, e->t, b->w.shape, e->values));
+    TRY(configuration_set(b->d, e->t, b->w.shape, e->values));
     double start = clock_seconds();
     span_begin(&queued, b->d);
     for (int i = 0; i < calls; i++) TRY(workload_queue(&b->w, &e->run));
@@ -178,45 +179,46 @@ static void inject_fault(void)
     while (!strcmp(fault, "hang")) sleep(1);
 }
 
-static const tuning *find_kind(const tuning *const *kinds, int n, const char *name)
+static const op_impl *find_kind(const op_impl *const *kinds, int n, const char *name)
 {
     for (int i = 0; i < n; i++)
-        if (!strcmp(kinds[i]->kind, name)) return kinds[i];
+        if (!strcmp(kinds[i]->name, name)) return kinds[i];
     return NULL;
 }
 
-static status parse(bench_worker *b, char *words, const tuning **t, int values[TUNING_VALUES])
+static status parse(bench_worker *b, char *words, const op_impl **t, int values[CONFIG_VALUES])
 {
-    const tuning *all[TUNING_KINDS];
+    const op_impl *all[MOST_IMPLS];
     char *save, *word = strtok_r(words, " ", &save);
     if (!b->w.d) return fail(ERR_USAGE, "no shape");
-    *t = word ? find_kind(all, b->op->kinds(NULL, NULL, all), word) : NULL;
+    *t = word ? find_kind(all, operator_impls(b->op, NULL, NULL, all), word) : NULL;
     if (!*t) return fail(ERR_USAGE, "no such implementation");
-    memset(values, 0, TUNING_VALUES * sizeof *values);
+    memset(values, 0, CONFIG_VALUES * sizeof *values);
     for (int i = 0; i < (*t)->n; i++) {
         word = strtok_r(NULL, " ", &save);
         values[i] = word ? atoi(word) : 0;
     }
-    if (!tuning_valid(b->d, *t, values, b->w.shape)) return fail(ERR_USAGE, "no such values");
+    if (!configuration_valid(b->d, *t, values, b->w.shape))
+        return fail(ERR_USAGE, "no such values");
     return OK;
 }
 
-static bool is_available(const bench_worker *b, const tuning *t)
+static bool is_available(const bench_worker *b, const op_impl *t)
 {
-    const tuning *all[TUNING_KINDS];
-    return find_kind(all, b->op->kinds(b->d, b->w.shape, all), t->kind) != NULL;
+    const op_impl *all[MOST_IMPLS];
+    return find_kind(all, operator_impls(b->op, b->d, b->w.shape, all), t->name) != NULL;
 }
 
 /* Whether no implementation that this process has used excludes t. Drops a baseline that t
  * excludes. */
-static bool can_run(bench_worker *b, const tuning *t)
+static bool can_run(bench_worker *b, const op_impl *t)
 {
     if (!is_available(b, t)) return false;
     if (b->baseline.t && !is_available(b, b->baseline.t)) leave(b, &b->baseline);
     return true;
 }
 
-static status enter(bench_worker *b, entry *e, const tuning *t, const int *values)
+static status enter(bench_worker *b, entry *e, const op_impl *t, const int *values)
 {
     status st = workload_enter(&b->w, &e->run, workload_copies(&b->w));
     if (st != OK) return st;
@@ -271,14 +273,14 @@ static void reply_failure(const bench_worker *b, status st, FILE *out)
 
 static void build(bench_worker *b, char *words, FILE *out)
 {
-    const tuning *t = NULL;
-    int values[TUNING_VALUES];
+    const op_impl *t = NULL;
+    int values[CONFIG_VALUES];
     const char *wrong = NULL;
     char bits[HASH_TEXT];
     status st = OK;
     leave(b, &b->last);
     TRY(parse(b, words, &t, values));
-    TRY(tuning_set(b->d, t, b->w.shape, values));
+    TRY(configuration_set(b->d, t, b->w.shape, values));
     if (!can_run(b, t)) {
         fprintf(out, "retry\n");
         return;
@@ -328,13 +330,13 @@ static void keep_last(bench_worker *b, FILE *out)
 
 static void set_baseline(bench_worker *b, char *words, FILE *out)
 {
-    const tuning *t = NULL;
-    int values[TUNING_VALUES];
+    const op_impl *t = NULL;
+    int values[CONFIG_VALUES];
     const char *wrong = NULL;
     status st = OK;
     leave(b, &b->baseline);
     TRY(parse(b, words, &t, values));
-    TRY(tuning_set(b->d, t, b->w.shape, values));
+    TRY(configuration_set(b->d, t, b->w.shape, values));
     if (!can_run(b, t)) {
         fprintf(out, "retry\n");
         return;

@@ -10,38 +10,38 @@
 /* In place of a shape: all shapes that have no line of their own. */
 static const char any_size[] = "any";
 
-static const tuned_operator *find_operator(const char *op)
+static const operator* find_operator(const char *op)
 {
-    for (const tuned_operator *o = tuned_operators; o->op; o++)
+    for (const operator* o = operators; o->op; o++)
         if (!strcmp(o->op, op)) return o;
     return NULL;
 }
 
 /* The implementation of this name among those for the shape; d null: among all. */
-static const tuning *find_kind(const tuned_operator *o, const device *d, const int *shape,
-                               const char *kind)
+static const op_impl *find_kind(const operator* o, const device *d, const int *shape,
+                                const char *kind)
 {
-    const tuning *all[TUNING_KINDS];
-    int n = o->kinds(d, shape, all);
+    const op_impl *all[MOST_IMPLS];
+    int n = operator_impls(o, d, shape, all);
     for (int i = 0; i < n; i++)
-        if (!strcmp(all[i]->kind, kind)) return all[i];
+        if (!strcmp(all[i]->name, kind)) return all[i];
     return NULL;
 }
 
 void configs_key(char out[2 * STORE_WORD], const device *d, const int *shape)
 {
-    char sizes[TUNING_SHAPE];
-    tuning_shape_text(sizes, shape);
+    char sizes[SHAPE_TEXT];
+    shape_text(sizes, shape);
     snprintf(out, 2 * STORE_WORD, "%.8s %.8s %.40s", kernel_family_names[d->family],
              precision_names[d->settings.precision], sizes);
 }
 
 /* Returns null, or why the values of the line cannot be used. */
-static const char *check_values(int values[TUNING_VALUES], const tuning *t, const store_line *line,
+static const char *check_values(int values[CONFIG_VALUES], const op_impl *t, const store_line *line,
                                 const char *kernels)
 {
     if (*line->kernels && strcmp(line->kernels, kernels) != 0) return "measured with other kernels";
-    memset(values, 0, TUNING_VALUES * sizeof *values);
+    memset(values, 0, CONFIG_VALUES * sizeof *values);
     for (int i = 0; i < t->n; i++) {
         int found = -1;
         for (int j = 0; j < line->n_values; j++)
@@ -50,7 +50,8 @@ static const char *check_values(int values[TUNING_VALUES], const tuning *t, cons
         values[i] = line->values[found].value;
     }
     if (line->n_values != t->n) return "no such candidate: a value too many";
-    if (!tuning_valid(NULL, t, values, NULL)) return "no such candidate: not among the choices";
+    if (!configuration_valid(NULL, t, values, NULL))
+        return "no such candidate: not among the choices";
     return NULL;
 }
 
@@ -72,7 +73,7 @@ static status hash_of(const char **kernels, kernel_hashes *known, const char *fi
     return OK;
 }
 
-status configs_values(int values[TUNING_VALUES], const char **wrong, const tuning *t,
+status configs_values(int values[CONFIG_VALUES], const char **wrong, const op_impl *t,
                       const store_line *line, kernel_hashes *known)
 {
     const char *kernels;
@@ -92,15 +93,14 @@ typedef struct {
     kernel_hashes known;
 } pass;
 
-static status use_for_any(pass *p, const char **wrong, const tuned_operator *o,
-                          const store_line *line)
+static status use_for_any(pass *p, const char **wrong, const operator* o, const store_line *line)
 {
-    int values[TUNING_VALUES];
-    const tuning *t = find_kind(o, NULL, NULL, line->shape);
+    int values[CONFIG_VALUES];
+    const op_impl *t = find_kind(o, NULL, NULL, line->shape);
     *wrong = "no such implementation";
     if (!t || *line->use) return OK;
     status st = configs_values(values, wrong, t, line, &p->known);
-    return st == OK && !*wrong ? tuning_add(p->d, t, NULL, values) : st;
+    return st == OK && !*wrong ? configuration_add(p->d, t, NULL, values) : st;
 }
 
 static bool is_one_of(const char *word, const char *const *names)
@@ -110,20 +110,19 @@ static bool is_one_of(const char *word, const char *const *names)
     return false;
 }
 
-static status use_for_shape(pass *p, const char **wrong, const tuned_operator *o,
-                            const store_line *line)
+static status use_for_shape(pass *p, const char **wrong, const operator* o, const store_line *line)
 {
     char family[STORE_WORD], inputs[STORE_WORD], sizes[STORE_WORD + 8], rest;
-    int shape[TUNING_SIZES], values[TUNING_VALUES], n = 0;
+    int shape[SHAPE_SIZES], values[CONFIG_VALUES], n = 0;
     *wrong = "no such shape";
     if (sscanf(line->shape, "%31s %31s %39s %c", family, inputs, sizes, &rest) != 3 ||
         !is_one_of(family, kernel_family_names) || !is_one_of(inputs, precision_names))
         return OK;
     bool any = !strcmp(sizes, any_size);
-    if (!any && !tuning_shape_parse(shape, sizes)) return OK;
-    while (!any && n < TUNING_SIZES && shape[n]) n++;
+    if (!any && !shape_parse(shape, sizes)) return OK;
+    while (!any && n < SHAPE_SIZES && shape[n]) n++;
     if (!any && n != o->n_sizes) return OK;
-    const tuning *t = find_kind(o, NULL, NULL, line->use);
+    const op_impl *t = find_kind(o, NULL, NULL, line->use);
     *wrong = "no such implementation";
     if (!t) return OK;
     status st = configs_values(values, wrong, t, line, &p->known);
@@ -131,17 +130,17 @@ static status use_for_shape(pass *p, const char **wrong, const tuned_operator *o
     if (strcmp(family, kernel_family_names[p->d->family]) != 0 ||
         strcmp(inputs, precision_names[p->d->settings.precision]) != 0)
         return OK; /* of another family or precision */
-    if (any) return tuning_serve(p->d, t, values);
+    if (any) return configuration_serve(p->d, t, values);
     if (find_kind(o, p->before, shape, line->use) != t)
         *wrong = "not for this device";
     else if (!t->fits(p->before, values, shape))
         *wrong = "more than this device has";
-    return *wrong ? OK : tuning_add(p->d, t, shape, values);
+    return *wrong ? OK : configuration_add(p->d, t, shape, values);
 }
 
 static status use_line(pass *p, const char **wrong, const store_line *line)
 {
-    const tuned_operator *o = find_operator(line->op);
+    const operator* o = find_operator(line->op);
     *wrong = "no such operator";
     if (!o) return OK;
     return strchr(line->shape, ' ') ? use_for_shape(p, wrong, o, line)
@@ -197,27 +196,27 @@ status configs_apply_shipped(device *d)
 
 /* ---- new lines ---- */
 
-bool configs_any(const store *s, const device *d, const tuning *t)
+bool configs_any(const store *s, const device *d, const op_impl *t)
 {
     char start[2 * STORE_WORD];
     snprintf(start, sizeof start, "%s %s ", kernel_family_names[d->family],
              precision_names[d->settings.precision]);
     for (size_t i = 0; i < s->n; i++)
-        if (!strcmp(s->lines[i].op, t->op) && (!strcmp(s->lines[i].shape, t->kind) ||
+        if (!strcmp(s->lines[i].op, t->op) && (!strcmp(s->lines[i].shape, t->name) ||
                                                !strncmp(s->lines[i].shape, start, strlen(start))))
             return true;
     return false;
 }
 
 /* key: the words of a shape's line; null: the default of t */
-static status put(store *s, const tuning *t, const char *key, const int *values)
+static status put(store *s, const op_impl *t, const char *key, const int *values)
 {
     store_line line = {.n_values = t->n};
     status st = store_kernels(line.kernels, t->file);
     if (st != OK) return st;
     text_copy(line.op, sizeof line.op, t->op);
-    text_copy(line.shape, sizeof line.shape, key ? key : t->kind);
-    if (key) text_copy(line.use, sizeof line.use, t->kind);
+    text_copy(line.shape, sizeof line.shape, key ? key : t->name);
+    if (key) text_copy(line.use, sizeof line.use, t->name);
     for (int i = 0; i < t->n; i++) {
         text_copy(line.values[i].name, sizeof line.values[i].name, t->tunables[i].name);
         line.values[i].value = values[i];
@@ -225,14 +224,14 @@ static status put(store *s, const tuning *t, const char *key, const int *values)
     return store_put(s, &line);
 }
 
-status configs_put(store *s, const device *d, const tuning *t, const int *shape, const int *values)
+status configs_put(store *s, const device *d, const op_impl *t, const int *shape, const int *values)
 {
     char key[2 * STORE_WORD];
     if (shape) configs_key(key, d, shape);
     return put(s, t, shape ? key : NULL, values);
 }
 
-status configs_put_serving(store *s, const device *d, const tuning *t, const int *values)
+status configs_put_serving(store *s, const device *d, const op_impl *t, const int *values)
 {
     char key[2 * STORE_WORD];
     snprintf(key, sizeof key, "%.8s %.8s %s", kernel_family_names[d->family],

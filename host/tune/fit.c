@@ -35,15 +35,14 @@ static const double MEASURE_SECONDS = 0.1, ANSWER_SECONDS = 60.0;
 typedef struct {
     const char *op;
     double share; /* of FIT_SECONDS; some operators take longer to build */
-    int shape[TUNING_SIZES];
-    int (*kinds)(const device *d, const int *shape, const tuning **out);
-    bool (*keeps_fp32)(const tuning *t);
+    int shape[SHAPE_SIZES];
+    const operator* o;
 } fitting;
 
 typedef struct {
     device *d;
     const fitting *f;
-    const tuning *serving; /* the implementation that serves untuned */
+    const op_impl *serving; /* the implementation that serves untuned */
     choice all[MOST + MOST_OTHER];
     int n;
     double until; /* clock */
@@ -67,21 +66,19 @@ static void choose_shapes(const device *d, fitting out[N_FITTINGS])
     while (side < MOST_SIDE && side * side / tile * layer_tiles < 2 * units) side *= 2;
     out[PRODUCT] = (fitting){.op = "gemm",
                              .share = 0.75,
-                             .kinds = gemm_kinds,
-                             .keeps_fp32 = gemm_keeps_fp32,
+                             .o = &operators[OP_GEMM],
                              .shape = {(int)rows, COLUMNS, DEPTH}};
     out[LAYER] = (fitting){.op = "conv",
                            .share = 0.25,
-                           .kinds = conv_kinds,
-                           .keeps_fp32 = conv_keeps_fp32,
+                           .o = &operators[OP_CONV],
                            .shape = {(int)(side * side), CHANNELS, CHANNELS, 1}};
 }
 
 /* Adds known values of t that fit, at most `most`; returns how many. */
-static int add_known(choice *out, const device *d, const fitting *f, const tuning *t, int most)
+static int add_known(choice *out, const device *d, const fitting *f, const op_impl *t, int most)
 {
     const int *known[MOST];
-    int n = tuning_known(known, most, d, t, f->shape);
+    int n = configuration_defaults(known, most, d, t, f->shape);
     for (int i = 0; i < n; i++) {
         out[i].t = t;
         memcpy(out[i].values, known[i], sizeof out->values);
@@ -92,12 +89,12 @@ static int add_known(choice *out, const device *d, const fitting *f, const tunin
 /* The implementation that serves, and with bf16x3 the first in fp32 too. */
 static int candidates(choice out[MOST + MOST_OTHER], const device *d, const fitting *f)
 {
-    const tuning *all[TUNING_KINDS];
-    int kinds = f->kinds(d, f->shape, all), n = 0;
+    const op_impl *all[MOST_IMPLS];
+    int kinds = operator_impls(f->o, d, f->shape, all), n = 0;
     if (kinds) n = add_known(out, d, f, all[0], MOST);
-    if (!n || d->settings.precision != PRECISION_AUTO || f->keeps_fp32(all[0])) return n;
+    if (!n || d->settings.precision != PRECISION_AUTO || impl_keeps_fp32(all[0])) return n;
     for (int i = 1; i < kinds; i++)
-        if (f->keeps_fp32(all[i])) return n + add_known(out + n, d, f, all[i], MOST_OTHER);
+        if (impl_keeps_fp32(all[i])) return n + add_known(out + n, d, f, all[i], MOST_OTHER);
     return n;
 }
 
@@ -106,7 +103,7 @@ static int candidates(choice out[MOST + MOST_OTHER], const device *d, const fitt
 static void note(const fit_run *c, int i, const char *what)
 {
     char line[200];
-    snprintf(line, sizeof line, "%s %s, candidate %d of %d: %s", c->f->op, c->all[i].t->kind, i + 1,
+    snprintf(line, sizeof line, "%s %s, candidate %d of %d: %s", c->f->op, c->all[i].t->name, i + 1,
              c->n, what);
     if (c->d->settings.note) c->d->settings.note(line);
 }
@@ -155,7 +152,7 @@ static status try_one(fit_run *c, int i)
 /* *best = the fastest candidate that there was time to try; t null: none is right. *serving = the
  * untuned implementation. */
 static status measure_one(device *d, const fitting *f, double until, choice *best,
-                          const tuning **serving)
+                          const op_impl **serving)
 {
     fit_run c = {.d = d, .f = f, .until = until};
     double longest = 0.0;
@@ -204,15 +201,15 @@ static bool measurable(const device *d)
 static status measure_and_keep(device *d, store *s, const fitting *f, double until)
 {
     choice best;
-    const tuning *serving;
+    const op_impl *serving;
     status st = OK;
     TRY(measure_one(d, f, until, &best, &serving));
     if (!best.t) goto done; /* first-use checks will say what is left */
     if (best.t == serving) {
-        TRY(tuning_set(d, best.t, NULL, best.values));
+        TRY(configuration_set(d, best.t, NULL, best.values));
         TRY(configs_put(s, d, best.t, NULL, best.values));
     } else { /* from here on it serves */
-        TRY(tuning_serve(d, best.t, best.values));
+        TRY(configuration_serve(d, best.t, best.values));
         TRY(configs_put_serving(s, d, best.t, best.values));
     }
 done:

@@ -26,16 +26,16 @@ int draw_below(search *s, int n)
 
 static bool is_new(search *s, search_row *r, const candidate *c)
 {
-    const tuning *t = r->kinds[c->kind].t;
+    const op_impl *t = r->kinds[c->kind].t;
     if (tuning_log_find(&s->log, t, r->shape, c->values)) return false;
-    if (tuning_valid(s->d, t, c->values, r->shape)) return true;
+    if (configuration_valid(s->d, t, c->values, r->shape)) return true;
     r->refused++;
     return false;
 }
 
 /* Whether an implementation was far behind the best of every shape so far. Such implementations are
  * left to the second pass. */
-static bool hopeless(const search *s, const tuning *t)
+static bool hopeless(const search *s, const op_impl *t)
 {
     bool any = false;
     for (int i = 0; i < s->n; i++)
@@ -53,11 +53,11 @@ static bool hopeless(const search *s, const tuning *t)
 static bool propose_known(search *s, search_row *r, candidate *c)
 {
     for (; r->seeding < r->n_kinds; r->seeding++, r->seeds = 0) {
-        const tuning *t = r->kinds[r->seeding].t;
+        const op_impl *t = r->kinds[r->seeding].t;
         c->kind = r->seeding;
-        while (r->seeds <= t->n_known && !hopeless(s, t)) {
+        while (r->seeds <= t->n_configs && !hopeless(s, t)) {
             const int *values =
-                r->seeds ? t->known[r->seeds - 1] : tuning_values_for(s->d, t, r->shape);
+                r->seeds ? t->configs[r->seeds - 1] : configuration_for(s->d, t, r->shape);
             r->seeds++;
             if (!values) continue;
             memcpy(c->values, values, sizeof c->values);
@@ -75,7 +75,7 @@ bool propose_like(const search *s, const search_row *r, candidate *c)
         const search_best *b = &s->rows[i].best;
         if (s->rows[i].bucket != r->bucket || !b->t) continue;
         for (int k = 0; k < r->n_kinds; k++) {
-            if (r->kinds[k].t != b->t || !tuning_valid(s->d, b->t, b->values, r->shape) ||
+            if (r->kinds[k].t != b->t || !configuration_valid(s->d, b->t, b->values, r->shape) ||
                 tuning_log_find(&s->log, b->t, r->shape, b->values))
                 continue;
             if (!c) return true;
@@ -96,14 +96,14 @@ static bool propose_shared(search *s, search_row *r, candidate *c)
         for (c->kind = 0; c->kind < r->n_kinds; c->kind++) {
             if (r->kinds[c->kind].t != other->best.t) continue;
             memcpy(c->values, other->best.values, sizeof c->values);
-            if (tuning_valid(s->d, other->best.t, c->values, r->shape) && is_new(s, r, c))
+            if (configuration_valid(s->d, other->best.t, c->values, r->shape) && is_new(s, r, c))
                 return true;
         }
     }
     return false;
 }
 
-static int index_of(const tuning_value *v, int value)
+static int index_of(const tunable *v, int value)
 {
     int i = 0;
     while (i + 1 < v->n && v->choices[i] != value) i++;
@@ -116,7 +116,7 @@ static void mutate(search *s, const search_best *b, candidate *c)
     memcpy(c->values, b->values, sizeof c->values);
     for (int changes = 1 + draw_below(s, 3); changes > 0; changes--) {
         int which = draw_below(s, b->t->n);
-        const tuning_value *v = &b->t->tunables[which];
+        const tunable *v = &b->t->tunables[which];
         int at = index_of(v, c->values[which]), step = draw_below(s, 4) ? 1 : 2;
         at += draw_below(s, 2) ? step : -step;
         if (at < 0 || at >= v->n) at = draw_below(s, v->n);
@@ -152,10 +152,10 @@ static double behind(const search *s, const tuning_log_entry *e)
 
 /* The logarithm of a predicted time, relative to the average of the implementation. Each value adds
  * the average of the candidates that had it, weighted by n / (n + DOUBT). */
-static double predicted(const search *s, const tuning *t, const int *values)
+static double predicted(const search *s, const op_impl *t, const int *values)
 {
     enum { DOUBT = 2 };
-    double all = 0.0, n = 0.0, sum = 0.0, with[TUNING_VALUES] = {0}, count[TUNING_VALUES] = {0};
+    double all = 0.0, n = 0.0, sum = 0.0, with[CONFIG_VALUES] = {0}, count[CONFIG_VALUES] = {0};
     for (size_t i = 0; i < s->log.n; i++) {
         const tuning_log_entry *e = &s->log.items[i];
         double now = e->t == t && e->outcome == OUTCOME_TIME ? behind(s, e) : 0.0;
@@ -211,8 +211,8 @@ static bool propose_chance(search *s, search_row *r, candidate *c)
 static bool propose_unseen(search *s, search_row *r, candidate *c)
 {
     for (c->kind = 0; c->kind < r->n_kinds; c->kind++) {
-        const tuning *t = r->kinds[c->kind].t;
-        const int *known = tuning_values_for(s->d, t, r->shape);
+        const op_impl *t = r->kinds[c->kind].t;
+        const int *known = configuration_for(s->d, t, r->shape);
         bool seen = !known;
         for (size_t i = 0; i < s->log.n; i++) seen |= s->log.items[i].t == t;
         if (seen) continue;
@@ -234,7 +234,7 @@ static bool propose_built(search *s, search_row *r, candidate *c)
         for (int k = 0; k < r->n_kinds; k++) {
             double now;
             if (r->kinds[k].t != e->t || (now = behind(s, e)) >= least || now == 0.0 ||
-                !tuning_valid(s->d, e->t, e->values, r->shape) ||
+                !configuration_valid(s->d, e->t, e->values, r->shape) ||
                 tuning_log_find(&s->log, e->t, r->shape, e->values))
                 continue;
             least = now;

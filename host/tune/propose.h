@@ -7,7 +7,7 @@
 
 typedef struct {
     int kind; /* index of the implementation in the row */
-    int values[TUNING_VALUES];
+    int values[CONFIG_VALUES];
 } candidate;
 
 /* A random number, 0 to n - 1. */

@@ -31,10 +31,10 @@ static const double MOST_PART = 0.005, MOST_LEAST = 0.15, MOST_SECONDS = 2.0;
 
 /* ---- the store ---- */
 
-static bool left_out(const tuning *t, const char *without, bool whole)
+static bool left_out(const op_impl *t, const char *without, bool whole)
 {
     return without &&
-           (whole ? !strcmp(t->kind, without) : !strncmp(t->kind, without, strlen(without)));
+           (whole ? !strcmp(t->name, without) : !strncmp(t->name, without, strlen(without)));
 }
 
 /* winners (may be null) = the best of each row without some implementations: if whole, the one
@@ -63,16 +63,16 @@ static double find_winners(const search *s, const char *without, bool whole, sea
  * that gives the smaller total time. */
 static void choose_winners(const search *s, search_best *winners, const char **without, bool *whole)
 {
-    const tuning *alone = NULL;
+    const op_impl *alone = NULL;
     *without = NULL;
     *whole = false;
     for (int i = 0; i < s->n; i++)
         for (int k = 0; k < s->rows[i].n_kinds; k++)
             if (s->rows[i].kinds[k].t->excludes) alone = s->rows[i].kinds[k].t;
     if (alone) {
-        *whole = find_winners(s, alone->kind, true, NULL) <=
+        *whole = find_winners(s, alone->name, true, NULL) <=
                  find_winners(s, alone->excludes, false, NULL);
-        *without = *whole ? alone->kind : alone->excludes;
+        *without = *whole ? alone->name : alone->excludes;
     }
     find_winners(s, *without, *whole, winners);
 }
@@ -422,7 +422,7 @@ static int by_weight(const void *a, const void *b)
 /* Moves the untuned implementation to the front. */
 static void put_serving_first(const device *d, search_row *r)
 {
-    const tuning *serving = tuning_serving(d, r->op, r->shape);
+    const op_impl *serving = configuration_serving(d, r->op, r->shape);
     for (int k = 1; k < r->n_kinds; k++) {
         if (r->kinds[k].t != serving) continue;
         r->kinds[k].t = r->kinds[0].t;
@@ -456,9 +456,9 @@ static void search_prepare(search *s)
     qsort(s->rows, (size_t)s->n, sizeof *s->rows, by_weight);
     for (int i = 0; i < s->n; i++) {
         search_row *r = &s->rows[i];
-        const tuning *all[TUNING_KINDS];
-        for (const tuned_operator *o = tuned_operators; o->op; o++)
-            if (!strcmp(o->op, r->op)) r->n_kinds = o->kinds(s->d, r->shape, all);
+        const op_impl *all[MOST_IMPLS];
+        for (const operator* o = operators; o->op; o++)
+            if (!strcmp(o->op, r->op)) r->n_kinds = operator_impls(o, s->d, r->shape, all);
         for (int k = 0; k < r->n_kinds; k++) r->kinds[k].t = all[k];
         r->done = r->n_kinds == 0;
         r->bucket = find_bucket(s, workload_bucket(r->op, r->shape));
@@ -472,7 +472,7 @@ long search_candidates(const search *s, int bucket)
     const search_row *r = s->rows;
     long n = 0;
     while (r->bucket != bucket) r++;
-    for (int k = 0; k < r->n_kinds; k++) n += tuning_count(s->d, r->kinds[k].t, r->shape);
+    for (int k = 0; k < r->n_kinds; k++) n += configuration_count(s->d, r->kinds[k].t, r->shape);
     return n;
 }
 
@@ -484,7 +484,7 @@ static status confirm(search *s, search_row *r)
 {
     enum { ROUNDS = 2 };
     search_worker *w = &s->workers[0];
-    const int *known = tuning_values_for(s->d, r->kinds[0].t, r->shape);
+    const int *known = configuration_for(s->d, r->kinds[0].t, r->shape);
     choice baseline = best_of(r), serving = {.t = r->kinds[0].t};
     worker_reply reply;
     candidate_time time = {0};
@@ -538,7 +538,7 @@ status search_run(search *s)
     status st = OK;
     TRY(store_load(&s->stored, &s->d->info, NULL));
     TRY(configs_apply(s->d, &s->stored)); /* drops lines that cannot be used */
-    tuning_forget(s->d);
+    configuration_forget(s->d);
     TRY(configs_apply_shipped(s->d));
     search_prepare(s);
     TRY(tuning_log_open(&s->log, s->d));

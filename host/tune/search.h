@@ -9,14 +9,14 @@
 #define DITCL_TUNE_SEARCH_H
 
 #include "device/store.h"
-#include "ops/tuning.h"
+#include "ops/impl.h"
 #include "tune/worker_link.h"
 #include "tune/tuning_log.h"
 
 /* The best of one implementation. */
 typedef struct {
-    const tuning *t;
-    int values[TUNING_VALUES];
+    const op_impl *t;
+    int values[CONFIG_VALUES];
     double seconds;           /* of one call; 0: no candidate was right */
     double executed[N_ROOFS]; /* operations really executed, by roof; zeros: unknown */
     bool full;                /* no candidate of it is left */
@@ -33,11 +33,11 @@ typedef struct {
 
 typedef struct {
     const char *op;
-    int shape[TUNING_SIZES];
-    double calls;                          /* in a run: the weight of the shape */
-    search_best kinds[TUNING_KINDS], best; /* best.t null: none yet */
-    int n_kinds, bucket;                   /* bucket: an index */
-    double default_seconds;                /* of the untuned configuration; 0: unknown */
+    int shape[SHAPE_SIZES];
+    double calls;                        /* in a run: the weight of the shape */
+    search_best kinds[MOST_IMPLS], best; /* best.t null: none yet */
+    int n_kinds, bucket;                 /* bucket: an index */
+    double default_seconds;              /* of the untuned configuration; 0: unknown */
     int tried, refused, failed, wrong;
     int seeding,
         seeds; /* the shipped configurations: implementation reached, and how many of its own */

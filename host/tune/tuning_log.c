@@ -23,9 +23,9 @@ static status path_of(char out[PATH_BYTES], const device_info *info)
 }
 
 /* "gemm gpu auto 512x4608x1152 gpu DRIVER+KERNELS" */
-static status key_of(char out[KEY], const device *d, const tuning *t, const int *shape)
+static status key_of(char out[KEY], const device *d, const op_impl *t, const int *shape)
 {
-    char sizes[TUNING_SHAPE], kernels[STORE_HASH], both[HASH_TEXT];
+    char sizes[SHAPE_TEXT], kernels[STORE_HASH], both[HASH_TEXT];
     hash_work w;
     status st = store_kernels(kernels, t->file);
     if (st != OK) return st;
@@ -34,9 +34,9 @@ static status key_of(char out[KEY], const device *d, const tuning *t, const int 
     hash_add_text(&w, d->info.driver);
     hash_add_text(&w, kernels);
     hash_text(both, hash_end(&w));
-    tuning_shape_text(sizes, shape);
+    shape_text(sizes, shape);
     snprintf(out, KEY, "%s %s %s %s %s %.16s", t->op, kernel_family_names[d->family],
-             precision_names[d->settings.precision], sizes, t->kind, both);
+             precision_names[d->settings.precision], sizes, t->name, both);
     return OK;
 }
 
@@ -45,15 +45,15 @@ static status key_of(char out[KEY], const device *d, const tuning *t, const int 
 /* "KEY v v v"; false: the line is of another device or driver, or unreadable. */
 static bool parse_try(const tuning_log *l, tuning_log_entry *e, const char *line)
 {
-    char op[32], sizes[TUNING_SHAPE], kind[32], key[KEY];
-    const tuning *all[TUNING_KINDS];
-    const tuned_operator *o = tuned_operators;
+    char op[32], sizes[SHAPE_TEXT], kind[32], key[KEY];
+    const op_impl *all[MOST_IMPLS];
+    const operator* o = operators;
     *e = (tuning_log_entry){.outcome = OUTCOME_DIED};
     if (sscanf(line, "%31s %*s %*s %47s %31s", op, sizes, kind) != 3) return false;
     while (o->op && strcmp(o->op, op) != 0) o++;
-    if (!o->op || !tuning_shape_parse(e->shape, sizes)) return false;
-    for (int i = o->kinds(NULL, NULL, all) - 1; i >= 0; i--)
-        if (!strcmp(all[i]->kind, kind)) e->t = all[i];
+    if (!o->op || !shape_parse(e->shape, sizes)) return false;
+    for (int i = operator_impls(o, NULL, NULL, all) - 1; i >= 0; i--)
+        if (!strcmp(all[i]->name, kind)) e->t = all[i];
     if (!e->t || key_of(key, l->d, e->t, e->shape) != OK) return false;
     size_t n = strlen(key);
     if (strncmp(line, key, n) != 0) return false;
@@ -62,7 +62,7 @@ static bool parse_try(const tuning_log *l, tuning_log_entry *e, const char *line
         if (sscanf(line + n, " %d%n", &e->values[i], &used) != 1) return false;
         n += (size_t)used;
     }
-    return tuning_valid(l->d, e->t, e->values, e->shape);
+    return configuration_valid(l->d, e->t, e->values, e->shape);
 }
 
 static void parse_was(tuning_log_entry *e, const char *line)
@@ -151,7 +151,7 @@ void tuning_log_close(tuning_log *l)
     *l = (tuning_log){0};
 }
 
-const tuning_log_entry *tuning_log_find(const tuning_log *l, const tuning *t, const int *shape,
+const tuning_log_entry *tuning_log_find(const tuning_log *l, const op_impl *t, const int *shape,
                                         const int *values)
 {
     for (size_t i = 0; i < l->n; i++)
@@ -169,7 +169,7 @@ static status write_line(tuning_log *l)
     return OK;
 }
 
-status tuning_log_begin(tuning_log *l, size_t *which, const tuning *t, const int *shape,
+status tuning_log_begin(tuning_log *l, size_t *which, const op_impl *t, const int *shape,
                         const int *values)
 {
     char key[KEY];

@@ -11,14 +11,14 @@
 #include <stdio.h>
 
 #include "device/device.h"
-#include "ops/tuning.h"
+#include "ops/impl.h"
 #include "tune/bench_worker.h"
 
 typedef enum { OUTCOME_TIME, OUTCOME_WRONG, OUTCOME_FAILED, OUTCOME_DIED } tuning_outcome;
 
 typedef struct {
-    const tuning *t;
-    int shape[TUNING_SIZES], values[TUNING_VALUES];
+    const op_impl *t;
+    int shape[SHAPE_SIZES], values[CONFIG_VALUES];
     tuning_outcome outcome;
     candidate_time time; /* baseline is not stored */
     unsigned number;     /* of the line in the file */
@@ -38,12 +38,12 @@ status tuning_log_open(tuning_log *l, const device *d);
 void tuning_log_close(tuning_log *l);
 
 /* The entry of this candidate, or null. */
-const tuning_log_entry *tuning_log_find(const tuning_log *l, const tuning *t, const int *shape,
+const tuning_log_entry *tuning_log_find(const tuning_log *l, const op_impl *t, const int *shape,
                                         const int *values);
 
 /* The entry is on disk when this returns. *which = its index. Several candidates may run at once.
  */
-status tuning_log_begin(tuning_log *l, size_t *which, const tuning *t, const int *shape,
+status tuning_log_begin(tuning_log *l, size_t *which, const op_impl *t, const int *shape,
                         const int *values);
 /* time: null unless the outcome is OUTCOME_TIME. */
 status tuning_log_end(tuning_log *l, size_t which, tuning_outcome outcome,

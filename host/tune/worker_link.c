@@ -30,7 +30,7 @@ bool worker_link_has_baseline(const worker_link *c, const choice *other)
 static bool request(worker_link *c, const char *verb, const choice *what)
 {
     char words[WORKER_LINE];
-    int used = snprintf(words, sizeof words, "%s %s", verb, what->t->kind);
+    int used = snprintf(words, sizeof words, "%s %s", verb, what->t->name);
     for (int i = 0; i < what->t->n; i++)
         used += snprintf(words + used, sizeof words - (size_t)used, " %d", what->values[i]);
     return worker_say(&c->child, "%s", words);
@@ -39,10 +39,10 @@ static bool request(worker_link *c, const char *verb, const choice *what)
 void worker_link_build(worker_link *c, const char *op, const int *shape, const choice *baseline,
                        const choice *candidate)
 {
-    char sizes[TUNING_SHAPE];
+    char sizes[SHAPE_TEXT];
     c->asked_at = clock_seconds();
     if (!c->op || strcmp(c->op, op) != 0 || memcmp(c->shape, shape, sizeof c->shape) != 0) {
-        tuning_shape_text(sizes, shape);
+        shape_text(sizes, shape);
         c->op = op;
         memcpy(c->shape, shape, sizeof c->shape);
         c->awaits_shape = true;

@@ -5,18 +5,18 @@
 
 #include "base/hash.h"
 #include "base/worker.h"
-#include "ops/tuning.h"
+#include "ops/impl.h"
 #include "tune/bench_worker.h"
 
 /* An implementation and its configuration. */
 typedef struct {
-    const tuning *t; /* null: none */
-    int values[TUNING_VALUES];
+    const op_impl *t; /* null: none */
+    int values[CONFIG_VALUES];
 } choice;
 
 typedef struct {
     worker child;
-    int shape[TUNING_SIZES];
+    int shape[SHAPE_SIZES];
     const char *op;                     /* null: no shape is open */
     choice baseline, asked;             /* asked: the baseline that was requested */
     bool awaits_shape, awaits_baseline; /* these replies are still to come */

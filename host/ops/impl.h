@@ -1,0 +1,139 @@
+/* The one table of operators that have several implementations. Each implementation is a row: what
+ * it is called, its arithmetic, its tunables and default configurations, what it supports, and how
+ * it packs weights and queues work. impl.c has the table and the one dispatcher over it; gemm.c,
+ * attention.c and conv.c call it; check, tune, bench and `kernels` walk the same rows. */
+#ifndef DITCL_OPS_IMPL_H
+#define DITCL_OPS_IMPL_H
+
+#include "device/record.h"
+#include "ops/configuration.h"
+#include "ops/ops.h"
+
+enum { MOST_IMPLS = 16 }; /* of an operator */
+
+typedef struct {
+    /* Weights on the device, in 4-byte elements. The host packs them by panels, several at once: a
+     * panel is `panel` rows of weight [n][k]; the last may have fewer. pack writes all that belongs
+     * to the panel that begins at row `first`, from its count rows [count][k]; packed is the
+     * whole. */
+    size_t (*packed_count)(const device *d, const int *config, int n, int k);
+    size_t (*panel)(const device *d, const int *config, int n);
+    void (*pack)(const device *d, const int *config, void *packed, const float *rows, int first,
+                 int count, int n, int k);
+    /* Bytes of a texel if the kernel reads the weights as an image; null or 0: it does not. */
+    int (*texel)(const int *config);
+    status (*scratch)(device *d, const int *config, size_t *count, int m, int n, int k);
+    /* As op_gemm. */
+    status (*enqueue)(device *d, buf out, buf a, const gemm_weight *w, int m,
+                      const gemm_epilogue *e, buf scratch);
+    /* Executed FLOPs as a multiple of 2mnk; null: 1. */
+    double (*flop_factor)(const device *d, const int *config, int m, int n, int k);
+} gemm_functions;
+
+typedef struct {
+    status (*scratch)(device *d, const int *config, size_t *count, attention_shape s);
+    /* As op_attention. */
+    status (*enqueue)(device *d, buf out, buf qkv, buf scratch, const attention_plan *p);
+} attention_functions;
+
+/* Of w, everything but the buffers is there before pack and packed_count are called. */
+typedef struct {
+    size_t (*packed_count)(const device *d, const conv_weight *w); /* 4-byte elements */
+    /* Queues: w->matrix in the packed layout from stored [out][in][3][3]. */
+    status (*pack)(device *d, const conv_weight *w, buf stored);
+    status (*scratch)(device *d, size_t *count, const conv_weight *w, picture_shape s);
+    /* As op_conv3x3. */
+    status (*enqueue)(device *d, buf out, buf x, const conv_weight *w, picture_shape s,
+                      const conv_use *use, buf scratch);
+} conv_functions;
+
+struct op_impl {
+    const char *op, *name; /* "gemm", "gpu" */
+    const char *file;      /* "gemm_gpu.cl": its text is part of the store's key */
+
+    /* Largest relative error of one input, if inputs are rounded to less than fp32; else 0. */
+    double input_error;
+    /* The same if it depends on the configuration; null: it does not. */
+    double (*input_error_of)(const int *config);
+    roof roof; /* the peak that bounds it */
+
+    const tunable *tunables;
+    int n; /* of them */
+    /* Default configurations, best guess first: the first that fits is the default. */
+    const int (*configs)[CONFIG_VALUES];
+    int n_configs;
+
+    /* Whether the device, as it was opened, can run it for this shape in some configuration. */
+    bool (*supports)(const device *d, const int *shape);
+    /* Whether the device can run this configuration for this shape: local memory, work-group size,
+     * registers, divisibility; null: always. It must not ask the driver. Weights that are packed
+     * for one number of rows are used with others: it must not depend on m of a GEMM, nor on a
+     * picture's pixels, except where the kernels are slow and not wrong. */
+    bool (*fits)(const device *d, const int *config, const int *shape);
+    /* Whether this configuration copies inputs to local memory for speed alone. Where local memory
+     * is global memory, other configurations come first. Null: no configuration has the choice. */
+    bool (*stages)(const int *config);
+    /* Implementations whose names begin like this cannot be used in the same process; null: all
+     * can. */
+    const char *excludes;
+
+    union { /* by op */
+        gemm_functions gemm;
+        attention_functions attention;
+        conv_functions conv;
+    };
+};
+
+/* The tunables and default configurations of an op_impl: in an array `configs` and all from
+ * DECLARE_TUNABLES, or none. */
+#define IMPL_TUNABLES                                                                              \
+    .tunables = tunables, .n = N_TUNABLES_HERE, .configs = configs,                                \
+    .n_configs = sizeof configs / sizeof *configs
+#define IMPL_NO_TUNABLES .configs = configuration_none, .n_configs = 1
+extern const int configuration_none[1][CONFIG_VALUES];
+
+typedef struct operator
+{
+    const char *op;
+    int n_sizes;          /* of a shape */
+    const char *variable; /* environment variable that names the implementation to use */
+    /* Whether the variable may name one that the device does not support, to compare kernel
+     * families; its matrix units must be there. */
+    bool forces_family;
+    const op_impl *const *impls; /* in the order of preference; ends with null */
+}
+operator;
+
+enum { OP_GEMM, OP_ATTENTION, OP_CONV };
+extern const operator operators[]; /* ends with a null op */
+
+/* out = the implementations that can serve the shape on the device as it was opened, the default
+ * first; returns how many. d null: all there are. */
+int operator_impls(const operator* o, const device *d, const int *shape,
+                   const op_impl *out[MOST_IMPLS]);
+
+bool impl_fits(const op_impl *impl, const device *d, const int *config, const int *shape);
+
+/* Largest relative error of one input; 0: it takes fp32 as it is. */
+double op_choice_error(op_choice c);
+
+/* Whether every configuration takes its inputs in fp32 as they are. */
+bool impl_keeps_fp32(const op_impl *impl);
+
+/* ---- the dispatcher ---- */
+
+/* What serves a shape: the implementation that the operator's variable names, else the one stored
+ * for the device, else the first that fits. exact: the first that takes fp32 as it is. config null:
+ * none is left. */
+op_choice impl_choose(const device *d, const operator* o, const int *shape, bool exact);
+
+/* *c = the first such choice that is right on this device (first_use.h); `use`: FUSED_ bits. Fails
+ * if none is left. */
+status impl_choose_right(device *d, op_choice *c, const operator* o, const int *shape, unsigned use,
+                         bool exact);
+
+/* The name of what serves, or "none"; and the relative error that it makes in one input. */
+const char *impl_serving_name(const device *d, const operator* o, const int *shape);
+double impl_serving_error(const device *d, const operator* o, const int *shape);
+
+#endif
