@@ -2,6 +2,7 @@
 #include "ops/attention.h"
 
 #include <limits.h>
+#include <math.h>
 #include <string.h>
 
 #include "ops/op.h"
@@ -10,6 +11,11 @@ void attention_sizes(int shape[SHAPE_SIZES], attention_shape s)
 {
     const int all[SHAPE_SIZES] = {s.batch, s.tokens, s.heads, s.head_dim};
     memcpy(shape, all, sizeof all);
+}
+
+float attention_scale(attention_shape s)
+{
+    return 1.44269504f / sqrtf((float)s.head_dim);
 }
 
 void attention_split(int *tiles, int *splits, const device *d, attention_shape s, size_t all)
@@ -42,7 +48,7 @@ done:
     return st;
 }
 
-status op_attention(device *d, buf out, buf qkv, buf scratch, const attention_plan *p)
+status op_attention(device *d, buf out, buf qkv, buf scratch, attention_plan *p)
 {
     attention_shape s = p->shape;
     double rows = (double)s.batch * s.tokens, width = (double)s.heads * s.head_dim;
@@ -52,7 +58,8 @@ status op_attention(device *d, buf out, buf qkv, buf scratch, const attention_pl
                        .on = p->use.impl->roof},
                 "N=%d T=%d H=%d d=%d", s.batch, s.tokens, s.heads, s.head_dim);
     d->ran.attention |= 1u << op_arith(attention_input_error(p));
-    return p->use.impl->attention.enqueue(d, out, qkv, scratch, p);
+    status st = p->kernel ? OK : p->use.impl->attention.build(d, &p->kernel, p);
+    return st == OK ? p->use.impl->attention.enqueue(d, out, qkv, scratch, p) : st;
 }
 
 double attention_input_error(const attention_plan *p)

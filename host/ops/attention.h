@@ -10,6 +10,9 @@ extern const op_impl attention_cpu, attention_cpu_pairs, attention_gpu, attentio
 /* What attention is tuned by: batch, tokens, heads, head width. */
 void attention_sizes(int shape[SHAPE_SIZES], attention_shape s);
 
+/* Factor of q k^T: 1 / sqrt(d), times log2(e), since kernels compute weights as powers of two. */
+float attention_scale(attention_shape s);
+
 /* `all` query tiles of a head are shared by *splits work-groups of *tiles, so that the last one of
  * all ends soonest, where bringing keys and values together costs a third of a tile. */
 void attention_split(int *tiles, int *splits, const device *d, attention_shape s, size_t all);

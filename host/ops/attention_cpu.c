@@ -1,6 +1,4 @@
 /* Launches cl/attention_cpu.cl: a work-group is one item with tiles of queries in its registers. */
-#include <math.h>
-
 #include "ops/attention.h"
 #include "ops/op.h"
 
@@ -57,18 +55,21 @@ static tiling lay_out(const device *d, const int *v, attention_shape s, size_t p
     return t;
 }
 
-static status launch_tiling(device *d, const tiling *t, const char *options, buf out, buf qkv,
-                            buf scratch, attention_shape s)
+static status build_tiling(device *d, kernel **k, const tiling *t, const char *options,
+                           const attention_plan *p)
 {
-    float factor = 1.44269504f / sqrtf((float)s.head_dim); /* scores are powers of two */
-    kernel *k;
-    status st = program_get(d, &k, "attention_cpu.cl", "attention_cpu",
-                            "-DD=%d -DVEC=%d -DQV=%d -DKR=%d -DDR=%d -DBK=%d%s", s.head_dim, t->vec,
-                            t->query_vectors, t->keys, t->channels, t->block, options);
-    if (st != OK) return st;
-    return launch(d, k, RANGE((size_t)t->splits, (size_t)s.heads, (size_t)s.batch), RANGE(1),
-                  ARG(out), ARG(qkv), ARG(scratch), ARG(s.tokens), ARG(s.heads), ARG(t->tiles),
-                  ARG(factor));
+    return program_get(d, k, "attention_cpu.cl", "attention_cpu",
+                       "-DD=%d -DVEC=%d -DQV=%d -DKR=%d -DDR=%d -DBK=%d%s", p->shape.head_dim,
+                       t->vec, t->query_vectors, t->keys, t->channels, t->block, options);
+}
+
+static status launch_tiling(device *d, const tiling *t, buf out, buf qkv, buf scratch,
+                            const attention_plan *p)
+{
+    attention_shape s = p->shape;
+    return launch(d, p->kernel, RANGE((size_t)t->splits, (size_t)s.heads, (size_t)s.batch),
+                  RANGE(1), ARG(out), ARG(qkv), ARG(scratch), ARG(s.tokens), ARG(s.heads),
+                  ARG(t->tiles), ARG(attention_scale(s)));
 }
 
 static size_t scratch_of(const tiling *t, attention_shape s)
@@ -90,19 +91,26 @@ static status scratch_count(device *d, const int *config, size_t *count, attenti
     return OK;
 }
 
+static status build(device *d, kernel **k, const attention_plan *p)
+{
+    tiling t = lay_out(d, p->use.config, p->shape, 1);
+    return build_tiling(d, k, &t, "", p);
+}
+
 static status enqueue(device *d, buf out, buf qkv, buf scratch, const attention_plan *p)
 {
     tiling t = lay_out(d, p->use.config, p->shape, 1);
-    return launch_tiling(d, &t, "", out, qkv, scratch, p->shape);
+    return launch_tiling(d, &t, out, qkv, scratch, p);
 }
 
-const op_impl attention_cpu = {.op = "attention",
-                               .name = "cpu",
-                               .file = "attention_cpu.cl",
-                               IMPL_TUNABLES,
-                               .supports = supports,
-                               .fits = fits,
-                               .attention = {.scratch = scratch_count, .enqueue = enqueue}};
+const op_impl attention_cpu = {
+    .op = "attention",
+    .name = "cpu",
+    .file = "attention_cpu.cl",
+    IMPL_TUNABLES,
+    .supports = supports,
+    .fits = fits,
+    .attention = {.scratch = scratch_count, .build = build, .enqueue = enqueue}};
 
 /* ---- bfloat16 pairs ---- */
 
@@ -119,10 +127,16 @@ static status scratch_count_pairs(device *d, const int *config, size_t *count, a
     return OK;
 }
 
+static status build_pairs(device *d, kernel **k, const attention_plan *p)
+{
+    tiling t = lay_out(d, p->use.config, p->shape, 2);
+    return build_tiling(d, k, &t, " -DBF16 -DVECTOR_ASSEMBLY=1", p);
+}
+
 static status enqueue_pairs(device *d, buf out, buf qkv, buf scratch, const attention_plan *p)
 {
     tiling t = lay_out(d, p->use.config, p->shape, 2);
-    return launch_tiling(d, &t, " -DBF16 -DVECTOR_ASSEMBLY=1", out, qkv, scratch, p->shape);
+    return launch_tiling(d, &t, out, qkv, scratch, p);
 }
 
 const op_impl attention_cpu_pairs = {
@@ -134,4 +148,4 @@ const op_impl attention_cpu_pairs = {
     IMPL_TUNABLES,
     .supports = supports_pairs,
     .fits = fits,
-    .attention = {.scratch = scratch_count_pairs, .enqueue = enqueue_pairs}};
+    .attention = {.scratch = scratch_count_pairs, .build = build_pairs, .enqueue = enqueue_pairs}};

@@ -1,6 +1,4 @@
 /* Launches cl/attention.cl: tiles of queries and keys, shared by the items of a work-group. */
-#include <math.h>
-
 #include "ops/attention.h"
 #include "ops/op.h"
 
@@ -166,32 +164,34 @@ static status scratch_count(device *d, const int *config, size_t *count, attenti
     return OK;
 }
 
+static status build(device *d, kernel **k, const attention_plan *p)
+{
+    char options[CONFIG_OPTIONS], subgroups[PROBE_OPTIONS] = "";
+    configuration_options(options, p->use.impl, p->use.config);
+    if (p->use.config[SG]) probe_subgroup_options(subgroups, d);
+    return program_get(d, k, "attention.cl", "attention", "-DD=%d%s %s", p->shape.head_dim, options,
+                       subgroups);
+}
+
 static status enqueue(device *d, buf out, buf qkv, buf scratch, const attention_plan *p)
 {
     const int *v = p->use.config;
     attention_shape s = p->shape;
-    (void)scratch;
-    float factor = 1.44269504f / sqrtf((float)s.head_dim); /* scores are powers of two */
-    char options[CONFIG_OPTIONS], subgroups[PROBE_OPTIONS] = "";
-    kernel *k;
-    configuration_options(options, p->use.impl, v);
-    if (v[SG]) probe_subgroup_options(subgroups, d);
-    status st = program_get(d, &k, "attention.cl", "attention", "-DD=%d%s %s", s.head_dim, options,
-                            subgroups);
-    if (st != OK) return st;
     size_t items = (size_t)group(v);
+    (void)scratch;
     return launch(
-        d, k,
+        d, p->kernel,
         RANGE(ceil_div((size_t)s.tokens, (size_t)v[BQ]) * items, (size_t)s.heads, (size_t)s.batch),
-        RANGE(items), ARG(out), ARG(qkv), ARG(s.tokens), ARG(s.heads), ARG(factor));
+        RANGE(items), ARG(out), ARG(qkv), ARG(s.tokens), ARG(s.heads), ARG(attention_scale(s)));
 }
 
-const op_impl attention_gpu = {.op = "attention",
-                               .name = "gpu",
-                               .file = "attention.cl",
-                               .input_error_of = input_error,
-                               IMPL_TUNABLES,
-                               .supports = supports,
-                               .fits = fits,
-                               .stages = stages,
-                               .attention = {.scratch = scratch_count, .enqueue = enqueue}};
+const op_impl attention_gpu = {
+    .op = "attention",
+    .name = "gpu",
+    .file = "attention.cl",
+    .input_error_of = input_error,
+    IMPL_TUNABLES,
+    .supports = supports,
+    .fits = fits,
+    .stages = stages,
+    .attention = {.scratch = scratch_count, .build = build, .enqueue = enqueue}};

@@ -1,7 +1,5 @@
 /* Launches cl/attention_mma.cl: all factors in half or bfloat16 on the device's matrix units, with
  * fp32 sums. */
-#include <math.h>
-
 #include "ops/attention.h"
 #include "ops/op.h"
 
@@ -141,45 +139,47 @@ static status scratch_count(device *d, const int *config, size_t *count, attenti
     return OK;
 }
 
+static status build(device *d, kernel **k, const attention_plan *p)
+{
+    char options[CONFIG_OPTIONS], units[MMA_OPTIONS];
+    configuration_options(options, p->use.impl, p->use.config);
+    mma_options(units, d, mma_of(d));
+    return program_get(d, k, "attention_mma.cl", "attention_mma", "%s -DD=%d%s", units,
+                       p->shape.head_dim, options);
+}
+
 static status enqueue(device *d, buf out, buf qkv, buf scratch, const attention_plan *p)
 {
     const int *v = p->use.config;
     attention_shape s = p->shape;
     int shape[SHAPE_SIZES];
-    float factor = 1.44269504f / sqrtf((float)s.head_dim); /* scores are powers of two */
-    const matrix_unit *u = mma_of(d);
-    char options[CONFIG_OPTIONS], units[MMA_OPTIONS];
-    kernel *k;
     (void)scratch;
     attention_sizes(shape, s);
-    size_t items = (size_t)lay_out(u, v, shape).items;
-    configuration_options(options, p->use.impl, v);
-    mma_options(units, d, u);
-    status st = program_get(d, &k, "attention_mma.cl", "attention_mma", "%s -DD=%d%s", units,
-                            s.head_dim, options);
-    if (st != OK) return st;
+    size_t items = (size_t)lay_out(mma_of(d), v, shape).items;
     return launch(
-        d, k,
+        d, p->kernel,
         RANGE(ceil_div((size_t)s.tokens, (size_t)v[BQ]) * items, (size_t)s.heads, (size_t)s.batch),
-        RANGE(items), ARG(out), ARG(qkv), ARG(s.tokens), ARG(s.heads), ARG(factor));
+        RANGE(items), ARG(out), ARG(qkv), ARG(s.tokens), ARG(s.heads), ARG(attention_scale(s)));
 }
 
-const op_impl attention_mma = {.op = "attention",
-                               .name = "gpu_mma",
-                               .file = "attention_mma.cl",
-                               .input_error = 0x1p-11,
-                               .roof = ROOF_16BIT,
-                               IMPL_TUNABLES,
-                               .supports = supports,
-                               .fits = fits,
-                               .attention = {.scratch = scratch_count, .enqueue = enqueue}};
+const op_impl attention_mma = {
+    .op = "attention",
+    .name = "gpu_mma",
+    .file = "attention_mma.cl",
+    .input_error = 0x1p-11,
+    .roof = ROOF_16BIT,
+    IMPL_TUNABLES,
+    .supports = supports,
+    .fits = fits,
+    .attention = {.scratch = scratch_count, .build = build, .enqueue = enqueue}};
 
-const op_impl attention_mma_bf16 = {.op = "attention",
-                                    .name = "gpu_mma_bf16",
-                                    .file = "attention_mma.cl",
-                                    .input_error = 0x1p-9,
-                                    .roof = ROOF_16BIT,
-                                    IMPL_TUNABLES,
-                                    .supports = supports_bf16,
-                                    .fits = fits,
-                                    .attention = {.scratch = scratch_count, .enqueue = enqueue}};
+const op_impl attention_mma_bf16 = {
+    .op = "attention",
+    .name = "gpu_mma_bf16",
+    .file = "attention_mma.cl",
+    .input_error = 0x1p-9,
+    .roof = ROOF_16BIT,
+    IMPL_TUNABLES,
+    .supports = supports_bf16,
+    .fits = fits,
+    .attention = {.scratch = scratch_count, .build = build, .enqueue = enqueue}};

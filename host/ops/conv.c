@@ -62,6 +62,7 @@ status conv_weight_upload(device *d, conv_weight *w, const float *weight, const 
     status st = OK;
     *w = (conv_weight){.in = like.in, .out = like.out, .up = like.up};
     TRY(choose_for(d, &w->use, weight, n_stored, like, what));
+    TRY(memory_alloc(&w->built, 1, sizeof *w->built));
     TRY(memory_alloc(&padded, n_bias, sizeof *padded));
     memcpy(padded, bias, out * sizeof *padded);
     TRY(buffer_create(d, &w->matrix, w->use.impl->conv.packed_count(d, w), what));
@@ -82,25 +83,43 @@ void conv_weight_free(device *d, conv_weight *w)
 {
     buffer_release(d, &w->matrix);
     buffer_release(d, &w->bias);
+    free(w->built);
+    w->built = NULL;
+}
+
+/* *k = the kernels of the call, built where the layer was not used like this before. */
+static status kernels_of(device *d, kernel ***k, const conv_call *c)
+{
+    int fused =
+        (c->use->affine.memory != NULL) + 2 * c->use->silu + 4 * (c->use->residual.memory != NULL);
+    const int key[USE_KEY] = {fused, c->s.batch, c->s.height, c->s.width};
+    *k = op_built_kernels(c->w->built, key);
+    status st = (*k)[0] ? OK : c->w->use.impl->conv.build(d, *k, c);
+    if (st != OK) (*k)[0] = NULL;
+    return st;
 }
 
 status op_conv3x3(device *d, buf out, buf x, const conv_weight *w, picture_shape s,
                   const conv_use *use, buf scratch)
 {
+    const conv_call c = {out, x, scratch, w, s, use};
+    kernel **k;
     d->ran.conv |= 1u << op_arith(w->use.impl->input_error);
-    return w->use.impl->conv.enqueue(d, out, x, w, s, use, scratch);
+    status st = kernels_of(d, &k, &c);
+    return st == OK ? w->use.impl->conv.enqueue(d, k, &c) : st;
 }
 
-void conv_record(device *d, const conv_weight *w, picture_shape s, const conv_use *use,
-                 double executed)
+void conv_record(device *d, const conv_call *c, double executed)
 {
+    const conv_weight *w = c->w;
+    picture_shape s = c->s;
     double area = (double)s.batch * s.height * s.width, grown = area * w->up * w->up;
-    double in = w->in, out = w->out, moved = use->residual.memory ? 2 * out : out;
+    double in = w->in, out = w->out, moved = c->use->residual.memory ? 2 * out : out;
     record_work(d, "conv3x3",
                 (work){.flops = 18 * grown * in * out,
                        .executed = executed,
                        .bytes = 4 * (area * in + grown * moved + 9 * in * out),
                        .on = w->use.impl->roof},
                 "%dx%d %d->%d%s%s", s.height * w->up, s.width * w->up, w->in, w->out,
-                w->up == 2 ? " up" : "", use->residual.memory ? " residual" : "");
+                w->up == 2 ? " up" : "", c->use->residual.memory ? " residual" : "");
 }

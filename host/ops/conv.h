@@ -6,8 +6,7 @@
 
 /* For enqueue, ahead of its last launches: announces the layer's work. executed: operations really
  * done; 0: as the formula counts them. */
-void conv_record(device *d, const conv_weight *w, picture_shape s, const conv_use *use,
-                 double executed);
+void conv_record(device *d, const conv_call *c, double executed);
 
 extern const op_impl conv_direct, conv_winograd, conv_matrix, conv_matrix_bf16x3, conv_mma,
     conv_mma_bf16, conv_mma_bf16x3, conv_gpu, conv_gpu_fp16;

@@ -69,33 +69,40 @@ static status scratch_count(device *d, size_t *count, const conv_weight *w, pict
     return OK;
 }
 
-static status enqueue(device *d, buf out, buf x, const conv_weight *w, picture_shape s,
-                      const conv_use *use, buf scratch)
+static status build(device *d, kernel *k[LAYER_KERNELS], const conv_call *c)
 {
+    tiling t = choose(d, c->w->out);
+    return program_get(d, &k[0], "conv.cl", "conv3x3", "-DVEC=%d -DNV=%d -DPX=%d -DRESIDUAL=%d",
+                       t.vec, t.vectors, t.pixels, c->use->residual.memory != NULL);
+}
+
+static status enqueue(device *d, kernel *const k[LAYER_KERNELS], const conv_call *c)
+{
+    const conv_weight *w = c->w;
+    const conv_use *use = c->use;
+    picture_shape s = c->s;
     tiling t = choose(d, w->out);
-    kernel *k;
     groupnorm_use before = {use->affine, use->silu, w->up, true, slack(d, w->out)};
     int pixels = (int)padded_pixels(d, w, s), height = s.height * w->up, width = s.width * w->up;
     size_t group = (size_t)t.group;
     size_t tiles = ceil_div((size_t)height * ((size_t)width + 2), (size_t)t.pixels);
-    status st = op_groupnorm_apply(d, scratch, x, s, &before);
-    if (st == OK)
-        st = program_get(d, &k, "conv.cl", "conv3x3", "-DVEC=%d -DNV=%d -DPX=%d -DRESIDUAL=%d",
-                         t.vec, t.vectors, t.pixels, use->residual.memory != NULL);
+    status st = op_groupnorm_apply(d, c->scratch, c->x, s, &before);
     if (st != OK) return st;
-    conv_record(d, w, s, use, 0);
+    conv_record(d, c, 0);
     return launch(
-        d, k,
+        d, k[0],
         RANGE(round_up(tiles, group), ceil_div((size_t)w->out, panel(d, w->out)), (size_t)s.batch),
-        RANGE(group), ARG(out), ARG(scratch), ARG(w->matrix), ARG(w->bias), ARG(use->residual),
-        ARG(height), ARG(width), ARG(pixels), ARG(w->in), ARG(w->out));
+        RANGE(group), ARG(c->out), ARG(c->scratch), ARG(w->matrix), ARG(w->bias),
+        ARG(use->residual), ARG(height), ARG(width), ARG(pixels), ARG(w->in), ARG(w->out));
 }
 
-const op_impl conv_direct = {
-    .op = "conv",
-    .name = "direct",
-    .file = "conv.cl",
-    IMPL_NO_TUNABLES,
-    .supports = supports,
-    .conv = {
-        .packed_count = packed_count, .pack = pack, .scratch = scratch_count, .enqueue = enqueue}};
+const op_impl conv_direct = {.op = "conv",
+                             .name = "direct",
+                             .file = "conv.cl",
+                             IMPL_NO_TUNABLES,
+                             .supports = supports,
+                             .conv = {.packed_count = packed_count,
+                                      .pack = pack,
+                                      .scratch = scratch_count,
+                                      .build = build,
+                                      .enqueue = enqueue}};

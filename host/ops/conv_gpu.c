@@ -110,52 +110,60 @@ static status scratch_count(device *d, size_t *count, const conv_weight *w, pict
     return OK;
 }
 
-static status enqueue(device *d, buf out, buf x, const conv_weight *w, picture_shape s,
-                      const conv_use *use, buf scratch)
+static status build(device *d, kernel *k[LAYER_KERNELS], const conv_call *c)
 {
-    const int *v = w->use.config;
+    const conv_weight *w = c->w;
+    const conv_use *use = c->use;
     char options[CONFIG_OPTIONS];
-    kernel *k;
-    (void)scratch;
-    configuration_options(options, w->use.impl, v);
-    status st =
-        program_get(d, &k, "conv_gpu.cl", "conv_gpu",
-                    "-DUP=%d -DNORM=%d -DSILU=%d -DRESIDUAL=%d -DHALF=%d -DIN_WHOLE=%d "
-                    "-DOUT_WHOLE=%d%s",
-                    w->up, use->affine.memory != NULL, use->silu, use->residual.memory != NULL,
-                    is_fp16(w), w->in % 4 == 0, w->out % v[VEC] == 0, options);
-    if (st != OK) return st;
+    configuration_options(options, w->use.impl, w->use.config);
+    return program_get(d, &k[0], "conv_gpu.cl", "conv_gpu",
+                       "-DUP=%d -DNORM=%d -DSILU=%d -DRESIDUAL=%d -DHALF=%d -DIN_WHOLE=%d "
+                       "-DOUT_WHOLE=%d%s",
+                       w->up, use->affine.memory != NULL, use->silu, use->residual.memory != NULL,
+                       is_fp16(w), w->in % 4 == 0, w->out % w->use.config[VEC] == 0, options);
+}
+
+static status enqueue(device *d, kernel *const k[LAYER_KERNELS], const conv_call *c)
+{
+    const conv_weight *w = c->w;
+    const conv_use *use = c->use;
+    picture_shape s = c->s;
+    const int *v = w->use.config;
     size_t tiles_x = ceil_div((size_t)(s.width * w->up), (size_t)v[TX]);
     size_t tiles_y = ceil_div((size_t)(s.height * w->up), (size_t)v[TY]), items = (size_t)group(v);
-    conv_record(d, w, s, use, 0);
+    conv_record(d, c, 0);
     return launch(
-        d, k,
+        d, k[0],
         RANGE(tiles_x * tiles_y * items, ceil_div((size_t)w->out, (size_t)v[BC]), (size_t)s.batch),
-        RANGE(items), ARG(out), ARG(x), ARG(use->affine), ARG(w->matrix), ARG(w->bias),
+        RANGE(items), ARG(c->out), ARG(c->x), ARG(use->affine), ARG(w->matrix), ARG(w->bias),
         ARG(use->residual), ARG(s.height), ARG(s.width), ARG((int)tiles_x), ARG(w->in), ARG(w->out),
         ARG((int)out_padded(w)));
 }
 
-const op_impl conv_gpu = {
-    .op = "conv",
-    .name = "gpu",
-    .file = "conv_gpu.cl",
-    IMPL_TUNABLES,
-    .supports = supports,
-    .fits = fits,
-    .stages = stages,
-    .conv = {
-        .packed_count = packed_count, .pack = pack, .scratch = scratch_count, .enqueue = enqueue}};
+const op_impl conv_gpu = {.op = "conv",
+                          .name = "gpu",
+                          .file = "conv_gpu.cl",
+                          IMPL_TUNABLES,
+                          .supports = supports,
+                          .fits = fits,
+                          .stages = stages,
+                          .conv = {.packed_count = packed_count,
+                                   .pack = pack,
+                                   .scratch = scratch_count,
+                                   .build = build,
+                                   .enqueue = enqueue}};
 
 /* weights of half, everything else in fp32 */
-const op_impl conv_gpu_fp16 = {
-    .op = "conv",
-    .name = "gpu_fp16",
-    .file = "conv_gpu.cl",
-    .input_error = 0x1p-11,
-    IMPL_TUNABLES,
-    .supports = supports_fp16,
-    .fits = fits,
-    .stages = stages,
-    .conv = {
-        .packed_count = packed_count, .pack = pack, .scratch = scratch_count, .enqueue = enqueue}};
+const op_impl conv_gpu_fp16 = {.op = "conv",
+                               .name = "gpu_fp16",
+                               .file = "conv_gpu.cl",
+                               .input_error = 0x1p-11,
+                               IMPL_TUNABLES,
+                               .supports = supports_fp16,
+                               .fits = fits,
+                               .stages = stages,
+                               .conv = {.packed_count = packed_count,
+                                        .pack = pack,
+                                        .scratch = scratch_count,
+                                        .build = build,
+                                        .enqueue = enqueue}};

@@ -75,24 +75,33 @@ static status scratch_count(device *d, size_t *count, const conv_weight *w, pict
     return OK;
 }
 
-static status lay_out(device *d, buf packed, buf x, picture_shape s, const conv_use *use)
+/* k[1] lays the picture out, normalised, for k[0]. */
+static status build(device *d, kernel *k[LAYER_KERNELS], const conv_call *c)
 {
     static const char *const options[2][2] = {
         {"-DPICTURE -DNORM=0 -DSILU=0", "-DPICTURE -DNORM=0 -DSILU=1"},
         {"-DPICTURE -DNORM=1 -DSILU=0", "-DPICTURE -DNORM=1 -DSILU=1"}};
-    kernel *k;
+    const conv_weight *w = c->w;
+    const conv_use *use = c->use;
     status st =
-        get(d, &k, "conv_matrix_picture", 1, options[use->affine.memory != NULL][use->silu]);
+        get(d, &k[1], "conv_matrix_picture", 1, options[use->affine.memory != NULL][use->silu]);
     if (st != OK) return st;
-    return launch(d, k, RANGE((size_t)s.height + 2, (size_t)s.batch), RANGE(1), ARG(packed), ARG(x),
-                  ARG(use->affine), ARG(s.height), ARG(s.width), ARG((int)padded_pixels(d, s)),
-                  ARG(s.channels));
+    return get(d, &k[0], "conv_matrix", w->up,
+               use->residual.memory ? "-DRESIDUAL=1" : "-DRESIDUAL=0");
 }
 
-static status enqueue(device *d, buf out, buf x, const conv_weight *w, picture_shape s,
-                      const conv_use *use, buf scratch)
+static status lay_out(device *d, kernel *k, const conv_call *c)
 {
-    kernel *k;
+    picture_shape s = c->s;
+    return launch(d, k, RANGE((size_t)s.height + 2, (size_t)s.batch), RANGE(1), ARG(c->scratch),
+                  ARG(c->x), ARG(c->use->affine), ARG(s.height), ARG(s.width),
+                  ARG((int)padded_pixels(d, s)), ARG(s.channels));
+}
+
+static status enqueue(device *d, kernel *const k[LAYER_KERNELS], const conv_call *c)
+{
+    const conv_weight *w = c->w;
+    picture_shape s = c->s;
     size_t phases = (size_t)(w->up * w->up), strips = planes(w->out), block = block_pixels(d);
     size_t blocks = ceil_div((size_t)s.height * ((size_t)s.width + 2) - 2, block);
     size_t others = strips * phases * (size_t)s.batch, together = BLOCKS;
@@ -101,36 +110,37 @@ static status enqueue(device *d, buf out, buf x, const conv_weight *w, picture_s
     double products = op_tile_parts(d) == 1 ? 1 : 3;
     double multiplied = (double)(s.batch * (double)blocks * (double)block);
     multiplied *= (double)(taps(w->up) * planes(w->in) * strips * PLANE * PLANE);
-    conv_record(d, w, s, use, 2 * products * multiplied);
-    status st = lay_out(d, scratch, x, s, use);
-    if (st == OK)
-        st = get(d, &k, "conv_matrix", w->up,
-                 use->residual.memory ? "-DRESIDUAL=1" : "-DRESIDUAL=0");
+    conv_record(d, c, 2 * products * multiplied);
+    status st = lay_out(d, k[1], c);
     if (st != OK) return st;
-    return launch(d, k, RANGE(ceil_div(blocks, together), strips, (size_t)s.batch * phases),
-                  RANGE(1), ARG(out), ARG(scratch), ARG(w->matrix), ARG(w->bias),
-                  ARG(use->residual), ARG(s.height), ARG(s.width), ARG((int)padded_pixels(d, s)),
+    return launch(d, k[0], RANGE(ceil_div(blocks, together), strips, (size_t)s.batch * phases),
+                  RANGE(1), ARG(c->out), ARG(c->scratch), ARG(w->matrix), ARG(w->bias),
+                  ARG(c->use->residual), ARG(s.height), ARG(s.width), ARG((int)padded_pixels(d, s)),
                   ARG(w->in), ARG(w->out), ARG((int)together));
 }
 
-const op_impl conv_matrix = {
-    .op = "conv",
-    .name = "amx_bf16",
-    .file = "conv_matrix.cl",
-    .input_error = 0x1p-9,
-    .roof = ROOF_16BIT,
-    IMPL_NO_TUNABLES,
-    .supports = supports_one,
-    .conv = {
-        .packed_count = packed_count, .pack = pack, .scratch = scratch_count, .enqueue = enqueue}};
+const op_impl conv_matrix = {.op = "conv",
+                             .name = "amx_bf16",
+                             .file = "conv_matrix.cl",
+                             .input_error = 0x1p-9,
+                             .roof = ROOF_16BIT,
+                             IMPL_NO_TUNABLES,
+                             .supports = supports_one,
+                             .conv = {.packed_count = packed_count,
+                                      .pack = pack,
+                                      .scratch = scratch_count,
+                                      .build = build,
+                                      .enqueue = enqueue}};
 
-const op_impl conv_matrix_bf16x3 = {
-    .op = "conv",
-    .name = "amx_bf16x3",
-    .file = "conv_matrix.cl",
-    .input_error = 0x1p-18,
-    .roof = ROOF_16BIT,
-    IMPL_NO_TUNABLES,
-    .supports = supports_three,
-    .conv = {
-        .packed_count = packed_count, .pack = pack, .scratch = scratch_count, .enqueue = enqueue}};
+const op_impl conv_matrix_bf16x3 = {.op = "conv",
+                                    .name = "amx_bf16x3",
+                                    .file = "conv_matrix.cl",
+                                    .input_error = 0x1p-18,
+                                    .roof = ROOF_16BIT,
+                                    IMPL_NO_TUNABLES,
+                                    .supports = supports_three,
+                                    .conv = {.packed_count = packed_count,
+                                             .pack = pack,
+                                             .scratch = scratch_count,
+                                             .build = build,
+                                             .enqueue = enqueue}};

@@ -155,34 +155,39 @@ static status scratch_count(device *d, size_t *count, const conv_weight *w, pict
     return OK;
 }
 
-static status enqueue(device *d, buf out, buf x, const conv_weight *w, picture_shape s,
-                      const conv_use *use, buf scratch)
+static status build(device *d, kernel *k[LAYER_KERNELS], const conv_call *c)
 {
-    const int *v = w->use.config;
+    const conv_weight *w = c->w;
+    const conv_use *use = c->use;
     const matrix_unit *u = mma_of(d);
     char options[CONFIG_OPTIONS], units[MMA_OPTIONS];
-    kernel *k;
-    (void)scratch;
-    configuration_options(options, w->use.impl, v);
+    configuration_options(options, w->use.impl, w->use.config);
     mma_options(units, d, u);
-    status st =
-        program_get(d, &k, "conv_mma.cl", "conv_mma",
-                    "%s -DPARTS=%d -DUP=%d -DNORM=%d -DSILU=%d -DRESIDUAL=%d "
-                    "-DIN_WHOLE=%d -DOUT_WHOLE=%d%s",
-                    units, mma_parts(d), w->up, use->affine.memory != NULL, use->silu,
-                    use->residual.memory != NULL, w->in % 4 == 0, w->out % u->vector == 0, options);
-    if (st != OK) return st;
+    return program_get(d, &k[0], "conv_mma.cl", "conv_mma",
+                       "%s -DPARTS=%d -DUP=%d -DNORM=%d -DSILU=%d -DRESIDUAL=%d "
+                       "-DIN_WHOLE=%d -DOUT_WHOLE=%d%s",
+                       units, mma_parts(d), w->up, use->affine.memory != NULL, use->silu,
+                       use->residual.memory != NULL, w->in % 4 == 0, w->out % u->vector == 0,
+                       options);
+}
+
+static status enqueue(device *d, kernel *const k[LAYER_KERNELS], const conv_call *c)
+{
+    const conv_weight *w = c->w;
+    const conv_use *use = c->use;
+    picture_shape s = c->s;
+    const int *v = w->use.config;
     size_t tiles_x = ceil_div((size_t)(s.width * w->up), (size_t)v[TX]);
     size_t tiles_y = ceil_div((size_t)(s.height * w->up), (size_t)v[TY]);
-    size_t group = (size_t)items(u, v), tiles = tiles_x * tiles_y;
+    size_t group = (size_t)items(mma_of(d), v), tiles = tiles_x * tiles_y;
     double multiplied = 9.0 * s.batch * (double)tiles * v[TX] * v[TY];
     multiplied *= (double)in_padded(w) * (double)out_padded(w) * products_of(d);
-    conv_record(d, w, s, use, 2 * multiplied);
-    return launch(d, k,
+    conv_record(d, c, 2 * multiplied);
+    return launch(d, k[0],
                   RANGE(tiles * group, ceil_div((size_t)w->out, (size_t)v[BC]), (size_t)s.batch),
-                  RANGE(group), ARG(out), ARG(x), ARG(use->affine), ARG(w->matrix), ARG(w->bias),
-                  ARG(use->residual), ARG(s.height), ARG(s.width), ARG((int)tiles_x), ARG(w->in),
-                  ARG(w->out), ARG((int)out_padded(w)));
+                  RANGE(group), ARG(c->out), ARG(c->x), ARG(use->affine), ARG(w->matrix),
+                  ARG(w->bias), ARG(use->residual), ARG(s.height), ARG(s.width), ARG((int)tiles_x),
+                  ARG(w->in), ARG(w->out), ARG((int)out_padded(w)));
 }
 
 #define MMA(called, supported, error, first)                                                       \
@@ -194,6 +199,7 @@ static status enqueue(device *d, buf out, buf x, const conv_weight *w, picture_s
             .packed_count = packed_count,                                                          \
             .pack = pack,                                                                          \
             .scratch = scratch_count,                                                              \
+            .build = build,                                                                        \
             .enqueue = enqueue                                                                     \
         }                                                                                          \
     }

@@ -130,32 +130,40 @@ static double executed(const conv_weight *w, picture_shape s)
     return tiles * (2.0 * elements_of(w->up) * w->in * w->out + before * w->in + after * w->out);
 }
 
-static status enqueue(device *d, buf out, buf x, const conv_weight *w, picture_shape s,
-                      const conv_use *use, buf scratch)
+static status build(device *d, kernel *k[LAYER_KERNELS], const conv_call *c)
 {
-    cut c = plan(d, w, s);
-    tiling t = choose(w);
-    kernel *k;
-    int with_residual = use->residual.memory != NULL;
-    status st = program_get(d, &k, "conv_winograd.cl", "conv_winograd",
-                            "-DVEC=%d -DNV=%d -DMR=%d -DBH=%d -DBW=%d -DKU=%d -DUP=%d -DNORM=%d "
-                            "-DSILU=%d",
-                            d->vector_width, panel_vectors(w), c.rows, c.block_h, c.block_w,
-                            t.unroll, w->up, use->affine.memory != NULL, use->silu);
-    if (st != OK) return st;
-    conv_record(d, w, s, use, executed(w, s));
-    return launch(d, k, RANGE(c.groups), RANGE(1), ARG(out), ARG(x), ARG(w->matrix), ARG(w->bias),
-                  ARG(use->affine), ARG(use->residual), ARG(scratch), ARG(with_residual),
-                  ARG(s.height), ARG(s.width), ARG(w->in), ARG(w->out), ARG((int)c.splits),
-                  ARG((int)c.items), ARG((int)c.groups));
+    const conv_weight *w = c->w;
+    const conv_use *use = c->use;
+    cut p = plan(d, w, c->s);
+    return program_get(d, &k[0], "conv_winograd.cl", "conv_winograd",
+                       "-DVEC=%d -DNV=%d -DMR=%d -DBH=%d -DBW=%d -DKU=%d -DUP=%d -DNORM=%d "
+                       "-DSILU=%d",
+                       d->vector_width, panel_vectors(w), p.rows, p.block_h, p.block_w,
+                       choose(w).unroll, w->up, use->affine.memory != NULL, use->silu);
 }
 
-const op_impl conv_winograd = {
-    .op = "conv",
-    .name = "winograd",
-    .file = "conv_winograd.cl",
-    IMPL_TUNABLES,
-    .supports = supports,
-    .fits = fits,
-    .conv = {
-        .packed_count = packed_count, .pack = pack, .scratch = scratch_count, .enqueue = enqueue}};
+static status enqueue(device *d, kernel *const k[LAYER_KERNELS], const conv_call *c)
+{
+    const conv_weight *w = c->w;
+    const conv_use *use = c->use;
+    picture_shape s = c->s;
+    cut p = plan(d, w, s);
+    int with_residual = use->residual.memory != NULL;
+    conv_record(d, c, executed(w, s));
+    return launch(d, k[0], RANGE(p.groups), RANGE(1), ARG(c->out), ARG(c->x), ARG(w->matrix),
+                  ARG(w->bias), ARG(use->affine), ARG(use->residual), ARG(c->scratch),
+                  ARG(with_residual), ARG(s.height), ARG(s.width), ARG(w->in), ARG(w->out),
+                  ARG((int)p.splits), ARG((int)p.items), ARG((int)p.groups));
+}
+
+const op_impl conv_winograd = {.op = "conv",
+                               .name = "winograd",
+                               .file = "conv_winograd.cl",
+                               IMPL_TUNABLES,
+                               .supports = supports,
+                               .fits = fits,
+                               .conv = {.packed_count = packed_count,
+                                        .pack = pack,
+                                        .scratch = scratch_count,
+                                        .build = build,
+                                        .enqueue = enqueue}};

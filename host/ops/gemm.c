@@ -12,8 +12,6 @@
 #include "ops/first_use.h"
 #include "ops/op.h"
 
-const modulation gemm_no_gate = {0};
-
 static const operator* const gemm = & operators[OP_GEMM];
 
 static bool rounds_to_fp16(op_choice c)
@@ -137,6 +135,7 @@ status gemm_weight_pack(device *d, gemm_weight *w, op_choice use, const gemm_row
     if (w->n != n || w->k != k || !same || !w->matrix.memory) {
         gemm_weight_free(d, w);
         *w = (gemm_weight){.n = n, .k = k, .use = use};
+        TRY(memory_alloc(&w->built, 1, sizeof *w->built));
         TRY(buffer_create(d, &w->matrix, g->packed_count(d, use.config, n, k), what));
         TRY(buffer_create(d, &w->bias, padded, what));
         TRY(gemm_weight_view(d, w));
@@ -203,6 +202,8 @@ void gemm_weight_free(device *d, gemm_weight *w)
     buffer_release(d, &w->view);
     buffer_release(d, &w->matrix);
     buffer_release(d, &w->bias);
+    free(w->built);
+    w->built = NULL;
     w->use = (op_choice){0};
 }
 
@@ -221,11 +222,41 @@ static void announce(device *d, const gemm_weight *w, int m, const gemm_epilogue
         e->residual.memory ? " residual" : "");
 }
 
+static epilogue_args args_of(const gemm_weight *w, const gemm_epilogue *e)
+{
+    epilogue_args args = {.bias = w->bias,
+                          .residual = e->residual,
+                          .residual_rows = e->residual_rows,
+                          .tokens = e->tokens,
+                          .gate_at = e->gate_at};
+    if (!e->gate) return args;
+    args.gate = e->gate->values;
+    args.gate_rows = e->gate->rows;
+    args.gate_stride = e->gate->stride;
+    args.first_row = e->gate->first_row;
+    args.rows_at = e->gate->rows_at;
+    return args;
+}
+
+/* *k = the kernels of the call, built where the layer was not used like this before. */
+static status kernels_of(device *d, kernel ***k, const gemm_call *c)
+{
+    const int key[USE_KEY] = {c->m, (int)c->e->act, c->e->gate != NULL,
+                              c->e->residual.memory != NULL};
+    *k = op_built_kernels(c->w->built, key);
+    status st = (*k)[0] ? OK : c->w->use.impl->gemm.build(d, *k, c);
+    if (st != OK) (*k)[0] = NULL;
+    return st;
+}
+
 status op_gemm(device *d, buf out, buf a, const gemm_weight *w, int m, const gemm_epilogue *e,
                buf scratch)
 {
-    static const gemm_epilogue none = {0};
-    if (d->recorder) announce(d, w, m, e ? e : &none);
+    if (!e) e = &gemm_no_epilogue;
+    const gemm_call c = {out, a, scratch, w, m, e, args_of(w, e)};
+    kernel **k;
+    if (d->recorder) announce(d, w, m, e);
     d->ran.gemm |= 1u << op_arith(w->use.impl->input_error);
-    return w->use.impl->gemm.enqueue(d, out, a, w, m, e ? e : &none, scratch);
+    status st = kernels_of(d, &k, &c);
+    return st == OK ? w->use.impl->gemm.enqueue(d, k, &c) : st;
 }

@@ -41,18 +41,29 @@ size_t gemm_tiles_scratch(gemm_tile t, int m, int n, int k);
 
 /* The options of the shape. load, vector: floats of a load from a where K allows, and of one vector
  * of results. */
-void gemm_tiles_options(char out[GEMM_TILES_OPTIONS], const gemm_weight *w, const gemm_epilogue *e,
-                        gemm_tile t, int load, int vector);
+void gemm_tiles_options(char out[GEMM_TILES_OPTIONS], const gemm_call *c, gemm_tile t, int load,
+                        int vector);
 
-/* The product by a kernel with the arguments of cl/gemm_gpu.cl. */
-status gemm_tiles_launch(device *d, kernel *k, buf out, buf a, const gemm_weight *w, int m,
-                         const gemm_epilogue *e, gemm_tile t, buf scratch);
+/* For build, behind the GEMM's own kernel k[0]: k[1], where depth is split. */
+status gemm_tiles_build(device *d, kernel *k[LAYER_KERNELS], const gemm_call *c, gemm_tile t);
 
-/* out = the epilogue of sums [parts][m][n]; one part may be out itself. */
-status gemm_finish(device *d, buf out, buf sums, int parts, const gemm_weight *w, int m,
-                   const gemm_epilogue *e);
+/* The GEMM by a kernel with the arguments of cl/gemm_gpu.cl. */
+status gemm_tiles_enqueue(device *d, kernel *const k[LAYER_KERNELS], const gemm_call *c,
+                          gemm_tile t);
 
-/* Of a gemm_epilogue without a gate. */
-extern const modulation gemm_no_gate;
+/* ---- epilogues ---- */
+
+enum { EPILOGUE_OPTIONS = 48 };
+
+/* "-DACTIVATION=0 -DGATE=1 -DRESIDUAL=1" */
+void gemm_epilogue_options(char out[EPILOGUE_OPTIONS], const gemm_epilogue *e);
+
+/* Of a bias alone. */
+extern const gemm_epilogue gemm_no_epilogue;
+
+/* The epilogue by itself: its kernel, and out = the epilogue of sums [parts][m][n]; one part may be
+ * out itself. */
+status gemm_finish_build(device *d, kernel **k, const gemm_call *c);
+status gemm_finish(device *d, kernel *k, const gemm_call *c, buf sums, int parts);
 
 #endif

@@ -187,29 +187,32 @@ static status scratch_direct(device *d, const int *config, size_t *count, int m,
     return scratch_for(d, direct(config), count, m, n, k);
 }
 
-static status multiply(device *d, clblast_parameters p, buf out, buf a, const gemm_weight *w, int m,
-                       const gemm_epilogue *e, buf scratch)
+static status build(device *d, kernel *k[LAYER_KERNELS], const gemm_call *c)
 {
-    status st = clblast_sgemm(d, &p, out, a, w->matrix, m, w->n, w->k, scratch);
-    return st == OK ? gemm_finish(d, out, out, 1, w, m, e) : st;
+    return gemm_finish_build(d, &k[0], c);
 }
 
-static status enqueue_shipped(device *d, buf out, buf a, const gemm_weight *w, int m,
-                              const gemm_epilogue *e, buf scratch)
+static status multiply(device *d, clblast_parameters p, kernel *const k[LAYER_KERNELS],
+                       const gemm_call *c)
 {
-    return multiply(d, shipped(w->use.config), out, a, w, m, e, scratch);
+    const gemm_weight *w = c->w;
+    status st = clblast_sgemm(d, &p, c->out, c->a, w->matrix, c->m, w->n, w->k, c->scratch);
+    return st == OK ? gemm_finish(d, k[0], c, c->out, 1) : st;
 }
 
-static status enqueue_xgemm(device *d, buf out, buf a, const gemm_weight *w, int m,
-                            const gemm_epilogue *e, buf scratch)
+static status enqueue_shipped(device *d, kernel *const k[LAYER_KERNELS], const gemm_call *c)
 {
-    return multiply(d, xgemm(w->use.config), out, a, w, m, e, scratch);
+    return multiply(d, shipped(c->w->use.config), k, c);
 }
 
-static status enqueue_direct(device *d, buf out, buf a, const gemm_weight *w, int m,
-                             const gemm_epilogue *e, buf scratch)
+static status enqueue_xgemm(device *d, kernel *const k[LAYER_KERNELS], const gemm_call *c)
 {
-    return multiply(d, direct(w->use.config), out, a, w, m, e, scratch);
+    return multiply(d, xgemm(c->w->use.config), k, c);
+}
+
+static status enqueue_direct(device *d, kernel *const k[LAYER_KERNELS], const gemm_call *c)
+{
+    return multiply(d, direct(c->w->use.config), k, c);
 }
 
 #define FUNCTIONS(of)                                                                              \
@@ -217,6 +220,7 @@ static status enqueue_direct(device *d, buf out, buf a, const gemm_weight *w, in
              .panel = panel,                                                                       \
              .pack = pack,                                                                         \
              .scratch = scratch_##of,                                                              \
+             .build = build,                                                                       \
              .enqueue = enqueue_##of}
 
 const op_impl gemm_clblast = {.op = "gemm",

@@ -99,34 +99,36 @@ static int block_rows(tiling t, int m)
     return (int)round_up(ceil_div((size_t)m, blocks), (size_t)t.rows);
 }
 
-/* Of a [m][depth] of floats or pairs, which `options` tells the kernel. */
-static status multiply(device *d, buf out, buf a, const gemm_weight *w, int m, int depth,
-                       const char *options, const gemm_epilogue *e)
+/* For a [m][depth] of floats or pairs, which `options` tells the kernel. */
+static status build_as(device *d, kernel **k, const gemm_call *c, int depth, const char *options)
 {
-    const modulation *gate = e->gate ? e->gate : &gemm_no_gate;
-    tiling t = choose(w->use.config);
-    int rows = block_rows(t, m);
-    size_t panels = ceil_div((size_t)w->n, panel(d, w->use.config, w->n));
-    kernel *k;
-    status st =
-        program_get(d, &k, "gemm_cpu.cl", "gemm_cpu",
-                    "-DVEC=%d -DNV=%d -DMR=%d -DKU=%d -DK=%d -DKC=%d -DPREFETCH=%d "
-                    "-DACTIVATION=%d -DGATE=%d -DRESIDUAL=%d%s",
-                    t.vec, panel_vectors(t, w->n), t.rows, t.unroll, depth, part_depth(t, depth),
-                    t.prefetch, (int)e->act, e->gate != NULL, e->residual.memory != NULL, options);
-    if (st != OK) return st;
-    return launch(d, k, RANGE(panels, ceil_div((size_t)m, (size_t)rows)), RANGE(1), ARG(out),
-                  ARG(a), ARG(w->matrix), ARG(w->bias), ARG(e->residual), ARG(gate->values),
-                  ARG(gate->rows), ARG(m), ARG(w->n), ARG(rows), ARG(e->residual_rows),
-                  ARG(e->tokens), ARG(gate->stride), ARG(gate->first_row), ARG(gate->rows_at),
-                  ARG(e->gate_at));
+    char epilogue[EPILOGUE_OPTIONS];
+    tiling t = choose(c->w->use.config);
+    gemm_epilogue_options(epilogue, c->e);
+    return program_get(d, k, "gemm_cpu.cl", "gemm_cpu",
+                       "-DVEC=%d -DNV=%d -DMR=%d -DKU=%d -DK=%d -DKC=%d -DPREFETCH=%d %s%s", t.vec,
+                       panel_vectors(t, c->w->n), t.rows, t.unroll, depth, part_depth(t, depth),
+                       t.prefetch, epilogue, options);
 }
 
-static status enqueue(device *d, buf out, buf a, const gemm_weight *w, int m,
-                      const gemm_epilogue *e, buf scratch)
+static status multiply(device *d, kernel *k, buf a, const gemm_call *c)
 {
-    (void)scratch;
-    return multiply(d, out, a, w, m, w->k, "", e);
+    const gemm_weight *w = c->w;
+    int rows = block_rows(choose(w->use.config), c->m);
+    size_t panels = ceil_div((size_t)w->n, panel(d, w->use.config, w->n));
+    return launch(d, k, RANGE(panels, ceil_div((size_t)c->m, (size_t)rows)), RANGE(1), ARG(c->out),
+                  ARG(a), ARG(w->matrix), EPILOGUE_BUFFERS(c->args), ARG(c->m), ARG(w->n),
+                  ARG(rows), EPILOGUE_SIZES(c->args));
+}
+
+static status build(device *d, kernel *k[LAYER_KERNELS], const gemm_call *c)
+{
+    return build_as(d, &k[0], c, c->w->k, "");
+}
+
+static status enqueue(device *d, kernel *const k[LAYER_KERNELS], const gemm_call *c)
+{
+    return multiply(d, k[0], c->a, c);
 }
 
 const op_impl gemm_cpu = {.op = "gemm",
@@ -139,6 +141,7 @@ const op_impl gemm_cpu = {.op = "gemm",
                                    .panel = panel,
                                    .pack = pack,
                                    .scratch = scratch_count,
+                                   .build = build,
                                    .enqueue = enqueue}};
 
 /* ---- seven products of halves ---- */
@@ -185,33 +188,41 @@ static status scratch_strassen(device *d, const int *config, size_t *count, int 
     return OK;
 }
 
-static status enqueue_strassen(device *d, buf out, buf a, const gemm_weight *w, int m,
-                               const gemm_epilogue *e, buf scratch)
+static bool is_halved(const device *d, const gemm_call *c)
 {
-    if (!halves(d, w->use.config, m, w->n, w->k)) return enqueue(d, out, a, w, m, e, scratch);
-    const modulation *gate = e->gate ? e->gate : &gemm_no_gate;
-    tiling t = choose(w->use.config);
-    int half = m / 2, rows;
-    kernel *sum, *k;
-    char options[128];
+    return halves(d, c->w->use.config, c->m, c->w->n, c->w->k);
+}
+
+/* k[1] sums halves of the activations for k[0]. */
+static status build_strassen(device *d, kernel *k[LAYER_KERNELS], const gemm_call *c)
+{
+    tiling t = choose(c->w->use.config);
+    char options[128], epilogue[EPILOGUE_OPTIONS], none[EPILOGUE_OPTIONS];
+    if (!is_halved(d, c)) return build(d, k, c);
     snprintf(options, sizeof options,
              "-DSTRASSEN -DVEC=%d -DNV=%d -DMR=%d -DKU=%d -DK=%d -DPREFETCH=%d", t.vec, t.vectors,
-             t.rows, t.unroll, w->k, t.prefetch);
-    rows = (int)round_up(ceil_div((size_t)half, half_blocks(m)), (size_t)t.rows);
-    status st = program_get(d, &sum, "gemm_cpu.cl", "gemm_strassen_sums",
-                            "%s -DACTIVATION=0 -DGATE=0 -DRESIDUAL=0", options);
-    if (st == OK)
-        st = program_get(d, &k, "gemm_cpu.cl", "gemm_strassen",
-                         "%s -DACTIVATION=%d -DGATE=%d -DRESIDUAL=%d", options, (int)e->act,
-                         e->gate != NULL, e->residual.memory != NULL);
-    if (st == OK)
-        st = launch(d, sum, RANGE((size_t)half), RANGE(1), ARG(scratch), ARG(a), ARG(half));
+             t.rows, t.unroll, c->w->k, t.prefetch);
+    gemm_epilogue_options(epilogue, c->e);
+    gemm_epilogue_options(none, &gemm_no_epilogue);
+    status st = program_get(d, &k[1], "gemm_cpu.cl", "gemm_strassen_sums", "%s %s", options, none);
     if (st != OK) return st;
-    return launch(d, k, RANGE(panel_pairs(d, w->use.config, w->n), half_blocks(m)), RANGE(1),
-                  ARG(out), ARG(a), ARG(scratch), ARG(w->matrix), ARG(w->bias), ARG(e->residual),
-                  ARG(gate->values), ARG(gate->rows), ARG(half), ARG(w->n), ARG(rows),
-                  ARG(e->residual_rows), ARG(e->tokens), ARG(gate->stride), ARG(gate->first_row),
-                  ARG(gate->rows_at), ARG(e->gate_at));
+    return program_get(d, &k[0], "gemm_cpu.cl", "gemm_strassen", "%s %s", options, epilogue);
+}
+
+static status enqueue_strassen(device *d, kernel *const k[LAYER_KERNELS], const gemm_call *c)
+{
+    const gemm_weight *w = c->w;
+    if (!is_halved(d, c)) return enqueue(d, k, c);
+    tiling t = choose(w->use.config);
+    int half = c->m / 2;
+    int rows = (int)round_up(ceil_div((size_t)half, half_blocks(c->m)), (size_t)t.rows);
+    status st =
+        launch(d, k[1], RANGE((size_t)half), RANGE(1), ARG(c->scratch), ARG(c->a), ARG(half));
+    if (st != OK) return st;
+    return launch(d, k[0], RANGE(panel_pairs(d, w->use.config, w->n), half_blocks(c->m)), RANGE(1),
+                  ARG(c->out), ARG(c->a), ARG(c->scratch), ARG(w->matrix),
+                  EPILOGUE_BUFFERS(c->args), ARG(half), ARG(w->n), ARG(rows),
+                  EPILOGUE_SIZES(c->args));
 }
 
 const op_impl gemm_cpu_strassen = {.op = "gemm",
@@ -225,6 +236,7 @@ const op_impl gemm_cpu_strassen = {.op = "gemm",
                                             .panel = panel,
                                             .pack = pack,
                                             .scratch = scratch_strassen,
+                                            .build = build_strassen,
                                             .enqueue = enqueue_strassen,
                                             .flop_factor = flop_factor}};
 
@@ -272,18 +284,23 @@ static status scratch_count_pairs(device *d, const int *config, size_t *count, i
     return OK;
 }
 
-static status enqueue_pairs(device *d, buf out, buf a, const gemm_weight *w, int m,
-                            const gemm_epilogue *e, buf scratch)
+/* k[1] rounds the activations for k[0]. */
+static status build_pairs(device *d, kernel *k[LAYER_KERNELS], const gemm_call *c)
 {
-    int depth = n_pairs(w->k);
-    kernel *k;
-    status st = program_get(d, &k, "gemm_cpu.cl", "gemm_cpu_round",
-                            "-DVEC=16 -DNV=1 -DMR=1 -DKU=1 -DK=%d -DKC=1 -DPREFETCH=0 "
-                            "-DACTIVATION=0 -DGATE=0 -DRESIDUAL=0%s",
-                            depth, pair_options);
-    if (st == OK) st = launch(d, k, RANGE((size_t)m), RANGE(1), ARG(scratch), ARG(a), ARG(w->k));
-    if (st == OK) st = multiply(d, out, scratch, w, m, depth, pair_options, e);
-    return st;
+    int depth = n_pairs(c->w->k);
+    char none[EPILOGUE_OPTIONS];
+    gemm_epilogue_options(none, &gemm_no_epilogue);
+    status st = program_get(d, &k[1], "gemm_cpu.cl", "gemm_cpu_round",
+                            "-DVEC=16 -DNV=1 -DMR=1 -DKU=1 -DK=%d -DKC=1 -DPREFETCH=0 %s%s", depth,
+                            none, pair_options);
+    return st == OK ? build_as(d, &k[0], c, depth, pair_options) : st;
+}
+
+static status enqueue_pairs(device *d, kernel *const k[LAYER_KERNELS], const gemm_call *c)
+{
+    status st =
+        launch(d, k[1], RANGE((size_t)c->m), RANGE(1), ARG(c->scratch), ARG(c->a), ARG(c->w->k));
+    return st == OK ? multiply(d, k[0], c->scratch, c) : st;
 }
 
 const op_impl gemm_cpu_pairs = {.op = "gemm",
@@ -298,4 +315,5 @@ const op_impl gemm_cpu_pairs = {.op = "gemm",
                                          .panel = panel,
                                          .pack = pack_pairs,
                                          .scratch = scratch_count_pairs,
+                                         .build = build_pairs,
                                          .enqueue = enqueue_pairs}};

@@ -185,30 +185,31 @@ static status scratch_for(device *d, const int *config, size_t *count, int m, in
     return OK;
 }
 
-static status multiply(device *d, buf out, buf a, const gemm_weight *w, int m,
-                       const gemm_epilogue *e, buf scratch, bool half)
+static status build_as(device *d, kernel *k[LAYER_KERNELS], const gemm_call *c, bool half)
 {
-    const int *v = w->use.config;
+    const int *v = c->w->use.config;
     char options[CONFIG_OPTIONS], shape[GEMM_TILES_OPTIONS], subgroups[PROBE_OPTIONS] = "";
-    kernel *k;
     if (v[SG]) probe_subgroup_options(subgroups, d);
-    configuration_options(options, w->use.impl, v);
-    gemm_tiles_options(shape, w, e, tile(v), v[VEC], v[VEC]);
-    status st = program_get(d, &k, "gemm_gpu.cl", "gemm_gpu", "-DHALF=%d %s%s %s", half, shape,
+    configuration_options(options, c->w->use.impl, v);
+    gemm_tiles_options(shape, c, tile(v), v[VEC], v[VEC]);
+    status st = program_get(d, &k[0], "gemm_gpu.cl", "gemm_gpu", "-DHALF=%d %s%s %s", half, shape,
                             options, subgroups);
-    return st == OK ? gemm_tiles_launch(d, k, out, a, w, m, e, tile(v), scratch) : st;
+    return st == OK ? gemm_tiles_build(d, k, c, tile(v)) : st;
 }
 
-static status enqueue(device *d, buf out, buf a, const gemm_weight *w, int m,
-                      const gemm_epilogue *e, buf scratch)
+static status build(device *d, kernel *k[LAYER_KERNELS], const gemm_call *c)
 {
-    return multiply(d, out, a, w, m, e, scratch, false);
+    return build_as(d, k, c, false);
 }
 
-static status enqueue_fp16(device *d, buf out, buf a, const gemm_weight *w, int m,
-                           const gemm_epilogue *e, buf scratch)
+static status build_fp16(device *d, kernel *k[LAYER_KERNELS], const gemm_call *c)
 {
-    return multiply(d, out, a, w, m, e, scratch, true);
+    return build_as(d, k, c, true);
+}
+
+static status enqueue(device *d, kernel *const k[LAYER_KERNELS], const gemm_call *c)
+{
+    return gemm_tiles_enqueue(d, k, c, tile(c->w->use.config));
 }
 
 const op_impl gemm_gpu = {.op = "gemm",
@@ -223,6 +224,7 @@ const op_impl gemm_gpu = {.op = "gemm",
                                    .pack = pack,
                                    .texel = texel,
                                    .scratch = scratch_for,
+                                   .build = build,
                                    .enqueue = enqueue}};
 
 const op_impl gemm_gpu_fp16 = {.op = "gemm",
@@ -238,4 +240,5 @@ const op_impl gemm_gpu_fp16 = {.op = "gemm",
                                         .pack = pack_fp16,
                                         .texel = texel_fp16,
                                         .scratch = scratch_for,
-                                        .enqueue = enqueue_fp16}};
+                                        .build = build_fp16,
+                                        .enqueue = enqueue}};

@@ -100,15 +100,11 @@ static status scratch_count(device *d, const int *config, size_t *count, int m, 
     return OK;
 }
 
-static status pack_rows(device *d, buf packed, buf a, int parts, int m, int k)
+static status pack_rows(device *d, kernel *k, const gemm_call *c)
 {
-    kernel *pack_kernel;
-    status st =
-        program_get(d, &pack_kernel, "gemm_matrix.cl", "gemm_matrix_pack",
-                    "%s -DNT=2 -DPARTS=%d -DSTEPS=%d", probe_tile_options(d), parts, PACK_STEPS);
-    if (st != OK) return st;
-    return launch(d, pack_kernel, RANGE(ceil_div(steps(k), PACK_STEPS), ceil_div((size_t)m, ROWS)),
-                  RANGE(1), ARG(packed), ARG(a), ARG(m), ARG(k), ARG((int)steps(k)));
+    int depth = c->w->k, all = (int)steps(depth);
+    return launch(d, k, RANGE(ceil_div((size_t)all, PACK_STEPS), ceil_div((size_t)c->m, ROWS)),
+                  RANGE(1), ARG(c->scratch), ARG(c->a), ARG(c->m), ARG(depth), ARG(all));
 }
 
 /* Blocks of rows of a work-group: few enough that every core gets some work-groups. */
@@ -121,27 +117,40 @@ static int blocks_together(const device *d, size_t blocks, size_t strips)
     return together;
 }
 
-static status enqueue(device *d, buf out, buf a, const gemm_weight *w, int m,
-                      const gemm_epilogue *e, buf scratch)
+/* Chunks that the depth is cut into. */
+static int chunks_of(int k)
 {
-    const modulation *gate = e->gate ? e->gate : &gemm_no_gate;
-    kernel *k;
-    int parts = op_tile_parts(d), width = columns(parts, w->n), all = (int)steps(w->k);
-    int chunks = (all + STEPS - 1) / STEPS, chunk = (all + chunks - 1) / chunks;
-    size_t blocks = ceil_div((size_t)m, ROWS), strips = ceil_div((size_t)w->n, (size_t)width);
-    int together = blocks_together(d, blocks, strips);
-    status st = pack_rows(d, scratch, a, parts, m, w->k);
-    if (st == OK)
-        st = program_get(d, &k, "gemm_matrix.cl", "gemm_matrix",
-                         "%s -DNT=%d -DPARTS=%d -DHELD=%d -DACTIVATION=%d -DGATE=%d -DRESIDUAL=%d",
-                         probe_tile_options(d), width / 16, parts, chunks > 1 ? BLOCKS : 1,
-                         (int)e->act, e->gate != NULL, e->residual.memory != NULL);
+    return ((int)steps(k) + STEPS - 1) / STEPS;
+}
+
+/* k[1] packs the activations for k[0]. */
+static status build(device *d, kernel *k[LAYER_KERNELS], const gemm_call *c)
+{
+    char epilogue[EPILOGUE_OPTIONS];
+    int parts = op_tile_parts(d);
+    gemm_epilogue_options(epilogue, c->e);
+    status st =
+        program_get(d, &k[1], "gemm_matrix.cl", "gemm_matrix_pack",
+                    "%s -DNT=2 -DPARTS=%d -DSTEPS=%d", probe_tile_options(d), parts, PACK_STEPS);
     if (st != OK) return st;
-    return launch(d, k, RANGE(strips, ceil_div(blocks, (size_t)together)), RANGE(1), ARG(out),
-                  ARG(scratch), ARG(w->matrix), ARG(w->bias), ARG(e->residual), ARG(gate->values),
-                  ARG(gate->rows), ARG(m), ARG(w->n), ARG(all), ARG(chunk), ARG(together),
-                  ARG(e->residual_rows), ARG(e->tokens), ARG(gate->stride), ARG(gate->first_row),
-                  ARG(gate->rows_at), ARG(e->gate_at));
+    return program_get(d, &k[0], "gemm_matrix.cl", "gemm_matrix",
+                       "%s -DNT=%d -DPARTS=%d -DHELD=%d %s", probe_tile_options(d),
+                       columns(parts, c->w->n) / 16, parts, chunks_of(c->w->k) > 1 ? BLOCKS : 1,
+                       epilogue);
+}
+
+static status enqueue(device *d, kernel *const k[LAYER_KERNELS], const gemm_call *c)
+{
+    const gemm_weight *w = c->w;
+    int width = columns(op_tile_parts(d), w->n), all = (int)steps(w->k);
+    int chunks = chunks_of(w->k), chunk = (all + chunks - 1) / chunks;
+    size_t blocks = ceil_div((size_t)c->m, ROWS), strips = ceil_div((size_t)w->n, (size_t)width);
+    int together = blocks_together(d, blocks, strips);
+    status st = pack_rows(d, k[1], c);
+    if (st != OK) return st;
+    return launch(d, k[0], RANGE(strips, ceil_div(blocks, (size_t)together)), RANGE(1), ARG(c->out),
+                  ARG(c->scratch), ARG(w->matrix), EPILOGUE_BUFFERS(c->args), ARG(c->m), ARG(w->n),
+                  ARG(all), ARG(chunk), ARG(together), EPILOGUE_SIZES(c->args));
 }
 
 static double three(const device *d, const int *config, int m, int n, int k)
@@ -161,6 +170,7 @@ const op_impl gemm_matrix = {.op = "gemm",
                                       .panel = panel,
                                       .pack = pack,
                                       .scratch = scratch_count,
+                                      .build = build,
                                       .enqueue = enqueue}};
 
 const op_impl gemm_matrix_bf16x3 = {.op = "gemm",
@@ -174,5 +184,6 @@ const op_impl gemm_matrix_bf16x3 = {.op = "gemm",
                                              .panel = panel,
                                              .pack = pack,
                                              .scratch = scratch_count,
+                                             .build = build,
                                              .enqueue = enqueue,
                                              .flop_factor = three}};

@@ -136,19 +136,22 @@ static status scratch_for(device *d, const int *config, size_t *count, int m, in
     return OK;
 }
 
-static status enqueue(device *d, buf out, buf a, const gemm_weight *w, int m,
-                      const gemm_epilogue *e, buf scratch)
+static status build(device *d, kernel *k[LAYER_KERNELS], const gemm_call *c)
 {
-    const int *v = w->use.config;
+    const int *v = c->w->use.config;
     const matrix_unit *u = mma_of(d);
     char options[CONFIG_OPTIONS], shape[GEMM_TILES_OPTIONS], units[MMA_OPTIONS];
-    kernel *k;
-    configuration_options(options, w->use.impl, v);
-    gemm_tiles_options(shape, w, e, tile(u, v), 4, u->vector);
+    configuration_options(options, c->w->use.impl, v);
+    gemm_tiles_options(shape, c, tile(u, v), 4, u->vector);
     mma_options(units, d, u);
-    status st = program_get(d, &k, "gemm_mma.cl", "gemm_mma", "%s -DPARTS=%d %s%s", units,
+    status st = program_get(d, &k[0], "gemm_mma.cl", "gemm_mma", "%s -DPARTS=%d %s%s", units,
                             mma_parts(d), shape, options);
-    return st == OK ? gemm_tiles_launch(d, k, out, a, w, m, e, tile(u, v), scratch) : st;
+    return st == OK ? gemm_tiles_build(d, k, c, tile(u, v)) : st;
+}
+
+static status enqueue(device *d, kernel *const k[LAYER_KERNELS], const gemm_call *c)
+{
+    return gemm_tiles_enqueue(d, k, c, tile(mma_of(d), c->w->use.config));
 }
 
 static double three(const device *d, const int *config, int m, int n, int k)
@@ -169,6 +172,7 @@ const op_impl gemm_mma = {.op = "gemm",
                                    .panel = gemm_tiles_panel,
                                    .pack = pack,
                                    .scratch = scratch_for,
+                                   .build = build,
                                    .enqueue = enqueue}};
 
 const op_impl gemm_mma_bf16 = {.op = "gemm",
@@ -183,6 +187,7 @@ const op_impl gemm_mma_bf16 = {.op = "gemm",
                                         .panel = gemm_tiles_panel,
                                         .pack = pack,
                                         .scratch = scratch_for,
+                                        .build = build,
                                         .enqueue = enqueue}};
 
 const op_impl gemm_mma_bf16x3 = {.op = "gemm",
@@ -197,5 +202,6 @@ const op_impl gemm_mma_bf16x3 = {.op = "gemm",
                                           .panel = gemm_tiles_panel,
                                           .pack = pack,
                                           .scratch = scratch_for,
+                                          .build = build,
                                           .enqueue = enqueue,
                                           .flop_factor = three}};

@@ -4,8 +4,6 @@
 #include "ops/gemm.h"
 #include "ops/op.h"
 
-static const gemm_epilogue no_epilogue = {0};
-
 size_t gemm_tiles_panel(const device *d, const int *config, int n)
 {
     (void)d, (void)config, (void)n;
@@ -46,52 +44,64 @@ size_t gemm_tiles_scratch(gemm_tile t, int m, int n, int k)
     return t.split == 1 ? 0 : parts_of(t, k) * (size_t)m * (size_t)n;
 }
 
-void gemm_tiles_options(char out[GEMM_TILES_OPTIONS], const gemm_weight *w, const gemm_epilogue *e,
-                        gemm_tile t, int load, int vector)
+void gemm_tiles_options(char out[GEMM_TILES_OPTIONS], const gemm_call *c, gemm_tile t, int load,
+                        int vector)
 {
-    if (t.split > 1) e = &no_epilogue;
-    snprintf(out, GEMM_TILES_OPTIONS,
-             "-DAV=%d -DTAIL=%d -DWHOLE=%d -DACTIVATION=%d -DGATE=%d -DRESIDUAL=%d",
-             w->k % load ? 1 : load, w->k % t.steps != 0, w->n % vector == 0, (int)e->act,
-             e->gate != NULL, e->residual.memory != NULL);
+    char epilogue[EPILOGUE_OPTIONS];
+    gemm_epilogue_options(epilogue, t.split > 1 ? &gemm_no_epilogue : c->e);
+    snprintf(out, GEMM_TILES_OPTIONS, "-DAV=%d -DTAIL=%d -DWHOLE=%d %s", c->w->k % load ? 1 : load,
+             c->w->k % t.steps != 0, c->w->n % vector == 0, epilogue);
+}
+
+status gemm_tiles_build(device *d, kernel *k[LAYER_KERNELS], const gemm_call *c, gemm_tile t)
+{
+    return t.split > 1 ? gemm_finish_build(d, &k[1], c) : OK;
 }
 
 /* parts: of the depth, each with m rows of out. */
-static status launch_tiles(device *d, kernel *k, buf out, buf a, const gemm_weight *w, int m,
-                           const gemm_epilogue *e, gemm_tile t, size_t parts)
+static status launch_tiles(device *d, kernel *k, buf out, const gemm_call *c,
+                           const epilogue_args *args, gemm_tile t, size_t parts)
 {
-    const modulation *gate = e->gate ? e->gate : &gemm_no_gate;
+    const gemm_weight *w = c->w;
     return launch(d, k,
                   RANGE(ceil_div((size_t)w->n, (size_t)t.columns) * (size_t)t.items,
-                        ceil_div((size_t)m, (size_t)t.rows), parts),
-                  RANGE((size_t)t.items), ARG(out), ARG(a),
-                  ARG(w->view.memory ? w->view : w->matrix), ARG(w->bias), ARG(e->residual),
-                  ARG(gate->values), ARG(gate->rows), ARG(m), ARG(w->n), ARG(w->k),
-                  ARG((int)gemm_tiles_depth(w->k)), ARG(e->residual_rows), ARG(e->tokens),
-                  ARG(gate->stride), ARG(gate->first_row), ARG(gate->rows_at), ARG(e->gate_at));
+                        ceil_div((size_t)c->m, (size_t)t.rows), parts),
+                  RANGE((size_t)t.items), ARG(out), ARG(c->a),
+                  ARG(w->view.memory ? w->view : w->matrix), EPILOGUE_BUFFERS(*args), ARG(c->m),
+                  ARG(w->n), ARG(w->k), ARG((int)gemm_tiles_depth(w->k)), EPILOGUE_SIZES(*args));
 }
 
-status gemm_tiles_launch(device *d, kernel *k, buf out, buf a, const gemm_weight *w, int m,
-                         const gemm_epilogue *e, gemm_tile t, buf scratch)
+status gemm_tiles_enqueue(device *d, kernel *const k[LAYER_KERNELS], const gemm_call *c,
+                          gemm_tile t)
 {
-    size_t parts = parts_of(t, w->k);
-    if (t.split == 1) return launch_tiles(d, k, out, a, w, m, e, t, 1);
-    status st = launch_tiles(d, k, scratch, a, w, m, &no_epilogue, t, parts);
-    return st == OK ? gemm_finish(d, out, scratch, (int)parts, w, m, e) : st;
+    const epilogue_args none = {.bias = c->w->bias};
+    size_t parts = parts_of(t, c->w->k);
+    if (t.split == 1) return launch_tiles(d, k[0], c->out, c, &c->args, t, 1);
+    status st = launch_tiles(d, k[0], c->scratch, c, &none, t, parts);
+    return st == OK ? gemm_finish(d, k[1], c, c->scratch, (int)parts) : st;
 }
 
-status gemm_finish(device *d, buf out, buf sums, int parts, const gemm_weight *w, int m,
-                   const gemm_epilogue *e)
+/* ---- epilogues ---- */
+
+const gemm_epilogue gemm_no_epilogue = {0};
+
+void gemm_epilogue_options(char out[EPILOGUE_OPTIONS], const gemm_epilogue *e)
 {
-    const modulation *gate = e->gate ? e->gate : &gemm_no_gate;
+    snprintf(out, EPILOGUE_OPTIONS, "-DACTIVATION=%d -DGATE=%d -DRESIDUAL=%d", (int)e->act,
+             e->gate != NULL, e->residual.memory != NULL);
+}
+
+status gemm_finish_build(device *d, kernel **k, const gemm_call *c)
+{
+    char options[EPILOGUE_OPTIONS];
+    gemm_epilogue_options(options, c->e);
+    return program_get(d, k, "epilogue.cl", "epilogue", "%s", options);
+}
+
+status gemm_finish(device *d, kernel *k, const gemm_call *c, buf sums, int parts)
+{
     size_t group = (size_t)op_items(d);
-    kernel *k;
-    status st =
-        program_get(d, &k, "epilogue.cl", "epilogue", "-DACTIVATION=%d -DGATE=%d -DRESIDUAL=%d",
-                    (int)e->act, e->gate != NULL, e->residual.memory != NULL);
-    if (st != OK) return st;
-    return launch(d, k, RANGE(round_up((size_t)w->n, group), (size_t)m), RANGE(group), ARG(out),
-                  ARG(sums), ARG(parts), ARG(m), ARG(w->bias), ARG(e->residual), ARG(gate->values),
-                  ARG(gate->rows), ARG(w->n), ARG(e->residual_rows), ARG(e->tokens),
-                  ARG(gate->stride), ARG(gate->first_row), ARG(gate->rows_at), ARG(e->gate_at));
+    return launch(d, k, RANGE(round_up((size_t)c->w->n, group), (size_t)c->m), RANGE(group),
+                  ARG(c->out), ARG(sums), ARG(parts), ARG(c->m), EPILOGUE_BUFFERS(c->args),
+                  ARG(c->w->n), EPILOGUE_SIZES(c->args));
 }

@@ -11,6 +11,51 @@
 
 enum { MOST_IMPLS = 16 }; /* of an operator */
 
+/* A layer keeps the kernels of its launches: a launch formats no options and searches no list. They
+ * depend on the layer and on the way it is used, such as a GEMM's epilogue and rows; layers are
+ * used in few ways. */
+enum { LAYER_KERNELS = 2, LAYER_USES = 4, USE_KEY = 4 };
+struct op_built {
+    struct {
+        int key[USE_KEY];
+        kernel *kernels[LAYER_KERNELS]; /* the first null: not built */
+    } uses[LAYER_USES];
+    int next; /* to be replaced */
+};
+
+/* The kernels for this key: those that were built, or room for them where the first is null. */
+kernel **op_built_kernels(op_built *b, const int key[USE_KEY]);
+
+/* The part of an epilogue that kernels take as arguments. */
+typedef struct {
+    buf bias, residual, gate, gate_rows;
+    int residual_rows, tokens, gate_stride, first_row, rows_at, gate_at;
+} epilogue_args;
+
+/* In the order of the kernels' arguments, which have their own between these two. */
+#define EPILOGUE_BUFFERS(x) ARG((x).bias), ARG((x).residual), ARG((x).gate), ARG((x).gate_rows)
+#define EPILOGUE_SIZES(x)                                                                          \
+    ARG((x).residual_rows), ARG((x).tokens), ARG((x).gate_stride), ARG((x).first_row),             \
+        ARG((x).rows_at), ARG((x).gate_at)
+
+/* One GEMM to queue: see op_gemm. */
+typedef struct {
+    buf out, a, scratch;
+    const gemm_weight *w;
+    int m;
+    const gemm_epilogue *e;
+    epilogue_args args; /* of e */
+} gemm_call;
+
+/* One convolution to queue: see op_conv3x3. */
+typedef struct {
+    buf out, x, scratch;
+    const conv_weight *w;
+    picture_shape s;
+    const conv_use *use;
+} conv_call;
+
+/* build gets the kernels that enqueue launches: k[0], and k[1] where there are two. */
 typedef struct {
     /* Weights on the device, in 4-byte elements. The host packs them by panels, several at once: a
      * panel is `panel` rows of weight [n][k]; the last may have fewer. pack writes all that belongs
@@ -23,15 +68,15 @@ typedef struct {
     /* Bytes of a texel if the kernel reads the weights as an image; null or 0: it does not. */
     int (*texel)(const int *config);
     status (*scratch)(device *d, const int *config, size_t *count, int m, int n, int k);
-    /* As op_gemm. */
-    status (*enqueue)(device *d, buf out, buf a, const gemm_weight *w, int m,
-                      const gemm_epilogue *e, buf scratch);
+    status (*build)(device *d, kernel *k[LAYER_KERNELS], const gemm_call *c);
+    status (*enqueue)(device *d, kernel *const k[LAYER_KERNELS], const gemm_call *c);
     /* Executed FLOPs as a multiple of 2mnk; null: 1. */
     double (*flop_factor)(const device *d, const int *config, int m, int n, int k);
 } gemm_functions;
 
 typedef struct {
     status (*scratch)(device *d, const int *config, size_t *count, attention_shape s);
+    status (*build)(device *d, kernel **k, const attention_plan *p);
     /* As op_attention. */
     status (*enqueue)(device *d, buf out, buf qkv, buf scratch, const attention_plan *p);
 } attention_functions;
@@ -42,9 +87,8 @@ typedef struct {
     /* Queues: w->matrix in the packed layout from stored [out][in][3][3]. */
     status (*pack)(device *d, const conv_weight *w, buf stored);
     status (*scratch)(device *d, size_t *count, const conv_weight *w, picture_shape s);
-    /* As op_conv3x3. */
-    status (*enqueue)(device *d, buf out, buf x, const conv_weight *w, picture_shape s,
-                      const conv_use *use, buf scratch);
+    status (*build)(device *d, kernel *k[LAYER_KERNELS], const conv_call *c);
+    status (*enqueue)(device *d, kernel *const k[LAYER_KERNELS], const conv_call *c);
 } conv_functions;
 
 struct op_impl {

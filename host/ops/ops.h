@@ -19,6 +19,9 @@ typedef struct {
     const int *config; /* of its tunables */
 } op_choice;
 
+/* Kernels that a layer's launches have built (ops/impl.h). */
+typedef struct op_built op_built;
+
 /* out = the arithmetic in which GEMM, attention and convolutions ran since the device was opened,
  * such as "bf16x3 GEMM, fp32 attention", or "fp32" for all; "" if nothing ran. */
 enum { OP_RAN = 160 };
@@ -95,6 +98,7 @@ typedef struct {
     buf matrix, bias, view; /* view: of matrix as an image, where the products read one */
     int n, k, m;            /* m: rows of the products that it was loaded for */
     op_choice use;          /* made when it was loaded: the layout follows it */
+    op_built *built;
 } gemm_weight;
 
 /* Where the rows of a matrix [n][k] come from: out [count][k] = rows first..first+count. Called by
@@ -144,10 +148,11 @@ typedef struct {
     int batch, tokens, heads, head_dim;
 } attention_shape;
 
-/* What serves a shape, chosen once: launches choose nothing anew. */
+/* What serves a shape, chosen and built once: launches choose nothing anew. */
 typedef struct {
     attention_shape shape;
     op_choice use;
+    struct kernel *kernel; /* null until it was launched */
 } attention_plan;
 
 /* *scratch = floats of scratch memory: keys and values in the layout the kernel wants, and
@@ -156,7 +161,7 @@ status attention_prepare(device *d, attention_plan *p, size_t *scratch, attentio
 
 /* out [N*T][H*d] = softmax(q k^T / sqrt(d)) v, from qkv [N*T][3*H*d] = q | k | v, each head-major.
  * Any d. */
-status op_attention(device *d, buf out, buf qkv, buf scratch, const attention_plan *p);
+status op_attention(device *d, buf out, buf qkv, buf scratch, attention_plan *p);
 
 /* The relative error that it makes in one input: 0 where it takes fp32 as it is. */
 double attention_input_error(const attention_plan *p);
@@ -202,6 +207,7 @@ typedef struct {
     int in, out;   /* channels */
     int up;        /* 1, or 2: the input is enlarged before, nearest neighbour */
     op_choice use; /* made when it was loaded: the layout follows it */
+    op_built *built;
 } conv_weight;
 
 /* What happens to the input on the way in (norm, SiLU, then enlarging) and to the result. */
