@@ -4,9 +4,6 @@
 
 #include "ops/impl.h"
 
-extern const op_impl attention_cpu, attention_cpu_pairs, attention_gpu, attention_matrix,
-    attention_mma, attention_mma_bf16;
-
 /* What attention is tuned by: batch, tokens, heads, head width. */
 void attention_sizes(int shape[SHAPE_SIZES], attention_shape s);
 

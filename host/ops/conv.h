@@ -8,7 +8,4 @@
  * done; 0: as the formula counts them. */
 void conv_record(device *d, const conv_call *c, double executed);
 
-extern const op_impl conv_direct, conv_winograd, conv_matrix, conv_matrix_bf16x3, conv_mma,
-    conv_mma_bf16, conv_mma_bf16x3, conv_gpu, conv_gpu_fp16;
-
 #endif

@@ -4,10 +4,6 @@
 
 #include "ops/impl.h"
 
-extern const op_impl gemm_clblast, gemm_clblast_xgemm, gemm_clblast_direct, gemm_cpu,
-    gemm_cpu_strassen, gemm_cpu_pairs, gemm_gpu, gemm_gpu_fp16, gemm_mma, gemm_mma_bf16,
-    gemm_mma_bf16x3, gemm_matrix, gemm_matrix_bf16x3;
-
 /* The choice of a layer, made for m rows where it is not loaded yet; config null: none is left. */
 op_choice gemm_choice_of(const device *d, const gemm_weight *w, int m);
 /* As gemm_weight_load, for a choice. *largest = the largest weight if the choice rounds to fp16,

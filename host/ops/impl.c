@@ -4,38 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ops/attention.h"
-#include "ops/conv.h"
 #include "ops/first_use.h"
-#include "ops/gemm.h"
 #include "ops/op.h"
 
-static const op_impl *const of_gemm[] = {&gemm_matrix,
-                                         &gemm_matrix_bf16x3,
-                                         &gemm_cpu_pairs,
-                                         &gemm_cpu_strassen,
-                                         &gemm_cpu,
-                                         &gemm_mma,
-                                         &gemm_mma_bf16,
-                                         &gemm_mma_bf16x3,
-                                         &gemm_gpu_fp16,
-                                         &gemm_gpu,
-                                         &gemm_clblast,
-                                         &gemm_clblast_xgemm,
-                                         &gemm_clblast_direct,
-                                         NULL};
-
-static const op_impl *const of_attention[] = {&attention_matrix,
-                                              &attention_cpu_pairs,
-                                              &attention_cpu,
-                                              &attention_mma,
-                                              &attention_mma_bf16,
-                                              &attention_gpu,
-                                              NULL};
-
-static const op_impl *const of_conv[] = {
-    &conv_matrix,   &conv_matrix_bf16x3, &conv_mma,      &conv_mma_bf16, &conv_mma_bf16x3,
-    &conv_gpu_fp16, &conv_gpu,           &conv_winograd, &conv_direct,   NULL};
+#define IN_TABLE(name) &name,
+static const op_impl *const of_gemm[] = {GEMM_IMPLS(IN_TABLE) NULL};
+static const op_impl *const of_attention[] = {ATTENTION_IMPLS(IN_TABLE) NULL};
+static const op_impl *const of_conv[] = {CONV_IMPLS(IN_TABLE) NULL};
 
 const operator operators[] = {
     [OP_GEMM] = {"gemm", 3, "DITCL_GEMM", true, of_gemm},

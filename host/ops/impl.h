@@ -136,6 +136,44 @@ struct op_impl {
 #define IMPL_NO_TUNABLES .configs = configuration_none, .n_configs = 1
 extern const int configuration_none[1][CONFIG_VALUES];
 
+/* The table: of each operator its implementations, in the order of preference. The first that fits
+ * a shape serves by default. */
+#define GEMM_IMPLS(ROW)                                                                            \
+    ROW(gemm_matrix)                                                                               \
+    ROW(gemm_matrix_bf16x3)                                                                        \
+    ROW(gemm_cpu_pairs)                                                                            \
+    ROW(gemm_cpu_strassen)                                                                         \
+    ROW(gemm_cpu)                                                                                  \
+    ROW(gemm_mma)                                                                                  \
+    ROW(gemm_mma_bf16)                                                                             \
+    ROW(gemm_mma_bf16x3)                                                                           \
+    ROW(gemm_gpu_fp16)                                                                             \
+    ROW(gemm_gpu)                                                                                  \
+    ROW(gemm_clblast)                                                                              \
+    ROW(gemm_clblast_xgemm)                                                                        \
+    ROW(gemm_clblast_direct)
+#define ATTENTION_IMPLS(ROW)                                                                       \
+    ROW(attention_matrix)                                                                          \
+    ROW(attention_cpu_pairs)                                                                       \
+    ROW(attention_cpu)                                                                             \
+    ROW(attention_mma)                                                                             \
+    ROW(attention_mma_bf16)                                                                        \
+    ROW(attention_gpu)
+#define CONV_IMPLS(ROW)                                                                            \
+    ROW(conv_matrix)                                                                               \
+    ROW(conv_matrix_bf16x3)                                                                        \
+    ROW(conv_mma)                                                                                  \
+    ROW(conv_mma_bf16)                                                                             \
+    ROW(conv_mma_bf16x3)                                                                           \
+    ROW(conv_gpu_fp16)                                                                             \
+    ROW(conv_gpu)                                                                                  \
+    ROW(conv_winograd)                                                                             \
+    ROW(conv_direct)
+#define DECLARE_IMPL(name) extern const op_impl name;
+GEMM_IMPLS(DECLARE_IMPL)
+ATTENTION_IMPLS(DECLARE_IMPL)
+CONV_IMPLS(DECLARE_IMPL)
+
 typedef struct operator
 {
     const char *op;
