@@ -389,6 +389,24 @@ START_TEST(nearest_rows_serve)
 }
 END_TEST
 
+/* A line may name an implementation that has no tunables. */
+START_TEST(no_tunables)
+{
+    const op_impl *t = find_kind("conv", "direct");
+    const int shape[SHAPE_SIZES] = {65536, 128, 3, 1};
+    device d = {.family = FAMILY_CPU,
+                .vector_width = 16,
+                .info = {.max_work_group = 1024, .local_bytes = 65536, .compute_units = 1}};
+    store s = {0};
+    ck_assert_int_eq(configs_put(&s, &d, t, shape, t->configs[0]), OK);
+    ck_assert_int_eq(configs_apply(&d, &s), OK);
+    ck_assert_int_eq(s.n_ignored, 0);
+    ck_assert_ptr_eq(configuration_serving(&d, "conv", shape), t);
+    configuration_forget(&d);
+    store_free(&s);
+}
+END_TEST
+
 /* A hash of the kernels for each line, or a quadratic search, would take minutes. */
 START_TEST(many_shapes)
 {
@@ -431,6 +449,7 @@ Suite *suite_store(void)
     tcase_add_test(tc, no_place);
     tcase_add_test(tc, nearest_rows_serve);
     tcase_add_test(tc, many_shapes);
+    tcase_add_test(tc, no_tunables);
     suite_add_tcase(s, tc);
     return s;
 }

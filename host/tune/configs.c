@@ -133,7 +133,7 @@ static status use_for_shape(pass *p, const char **wrong, const operator* o, cons
     if (any) return configuration_serve(p->d, t, values);
     if (find_kind(o, p->before, shape, line->use) != t)
         *wrong = "not for this device";
-    else if (!t->fits(p->before, values, shape))
+    else if (!impl_fits(t, p->before, values, shape))
         *wrong = "more than this device has";
     return *wrong ? OK : configuration_add(p->d, t, shape, values);
 }
