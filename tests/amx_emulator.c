@@ -89,7 +89,7 @@ static void decode_address(instruction *i, const ucontext_t *u, const uint8_t *c
     i->length = at + bytes;
 }
 
-/* False for anything but VEX.128 map 0F38 W0 with registers below 8 where tiles are meant. */
+/* True only for VEX.128.0F38.W0 instructions whose tile operands are tmm0 to tmm7. */
 static bool decode(instruction *i, const ucontext_t *u, const uint8_t *code)
 {
     *i = (instruction){.length = 5};

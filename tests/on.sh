@@ -18,7 +18,7 @@ mkdir "$tmp/icd"
 # the same kernels each time: neither what was measured on this machine before, nor anew
 export DITCL_FIT=off DITCL_FIRST_USE=off XDG_CONFIG_HOME=$tmp/config
 
-# One in so many sets of tuned values, others each time, the most where the compiler is quickest;
+# One configuration in so many, chosen by DITCL_TEST_SEED, the most where the compiler is quickest;
 # DITCL_TEST_SETS=1: all of them.
 if [ "$implementation" = pocl ]; then one_in=8; else one_in=16; fi
 export DITCL_TEST_SETS=${DITCL_TEST_SETS:-$one_in}

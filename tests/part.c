@@ -15,7 +15,7 @@ const optest *part_whole(const char *op)
 {
     int i = 0;
     while (optests[i] && strcmp(optests[i]->name, op) != 0) i++;
-    ck_assert_msg(optests[i] != NULL, "no trial is called %s", op);
+    ck_assert_msg(optests[i] != NULL, "no operator test is called %s", op);
     return optests[i];
 }
 

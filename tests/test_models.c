@@ -27,7 +27,7 @@
 static const char *folder;
 
 /* Of forward passes: the device's own, unless a test wants another. */
-static kernel_family class_wanted;
+static kernel_family family_wanted;
 
 /* The tolerance of GEMM with inputs of 16 bits. */
 static const double BF16_TOLERANCE = 5e-2, FP16_TOLERANCE = 5e-2 / 8;
@@ -128,7 +128,7 @@ static double run_forward(const device_info *info, const row *r, precision p)
     device d = {0};
     double worst = 0;
     status st = model_open(&m, &request);
-    const device_settings settings = {.family = class_wanted, .precision = p, .no_cache = true};
+    const device_settings settings = {.family = family_wanted, .precision = p, .no_cache = true};
     if (st == OK) st = device_open(&d, info, &settings);
     for (int kept = 0; kept < 2 && st == OK; kept++) {
         if (emulated() && kept != (int)(test_seed % 2)) continue; /* the seed selects one of them */
@@ -361,7 +361,7 @@ START_TEST(forward_passes_on_units_match)
     if (emulated() || getenv("DITCL_FEATURES")) return;
     folder = models;
     claim_matrix_unit(units[test_seed % 6]);
-    class_wanted = FAMILY_GPU;
+    family_wanted = FAMILY_GPU;
     ck_assert_int_eq(file_read_text(&list, data_path(path, "cases.txt"), 1 << 20), OK);
     for (char *line = strtok_r(list, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
         row r;
@@ -373,7 +373,7 @@ START_TEST(forward_passes_on_units_match)
                     failed += !check_row(&devices->items[i], &r, precisions[p], true, &worst);
         n++;
     }
-    class_wanted = FAMILY_AUTO;
+    family_wanted = FAMILY_AUTO;
     claim_matrix_unit(NULL);
     free(list);
     ck_assert_int_eq(n, 3);

@@ -1,6 +1,6 @@
-/* The GPU class's attention and convolution with every known set of values, with the extremes of
- * each tunable, and on devices with less: all of it on a few small cases of their operator tests,
- * others each time. */
+/* Attention and convolution of the gpu family: every default configuration, the extremes of each
+ * tunable, and devices with lower limits, all on a few small cases of the operator tests. The seed
+ * chooses the cases. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -148,7 +148,7 @@ static status replay(void *context)
     return st;
 }
 
-/* Omits calls if all of them take long. */
+/* Drops calls from the sweep if all of them would take more than SWEEP_SECONDS. */
 static status shorten(sweep *w)
 {
     sweep one = *w;

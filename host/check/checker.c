@@ -103,7 +103,8 @@ static hash128 key_of_text(const device *d, const char *what)
     return hash_end(&w);
 }
 
-/* "gpu auto gemm gpu_mma ": the prefix of all its verdicts; returns the length */
+/* Writes the prefix of the verdicts on this implementation, such as "gpu auto gemm gpu_mma ".
+ * Returns its length. */
 static int describe_kind(char *out, size_t size, const device *d, const first_use *what)
 {
     return snprintf(out, size, "%s %s %s %s ", kernel_family_names[d->family],

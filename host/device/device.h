@@ -43,7 +43,8 @@ typedef struct first_use_checks {
     /* *right = whether it computes right here. A status is about the check, not the result. */
     status (*check)(struct first_use_checks *c, struct device *d, const struct first_use *what,
                     bool *right);
-    /* It failed elsewhere: from here on it is struck out. died: it ended a process, or hung. */
+    /* The caller saw it fail outside a check: from here on it is struck out. died: it ended or hung
+     * a process. */
     status (*strike)(struct first_use_checks *c, struct device *d, const struct first_use *what,
                      const char *why, bool died);
     /* Whether it is struck out, whatever is fused into it. Asks nothing but memory. */

@@ -20,9 +20,9 @@ enum { MMA_DEPTH = 16, MMA_OPTIONS = 96 };
  * its precision has no use for one. */
 const matrix_unit *mma_of(const device *d);
 
-/* How many numbers stand for an input of a product, by the device's precision: 1, a half (fp16) or
- * a bfloat16 (bf16); 2, bfloat16 numbers, a high and a low part, of which all products but that of
- * the low ones are made (auto); 0: units are not used (fp32). */
+/* 16-bit numbers for each input of an MMA, by the device's precision. fp16 and bf16: 1. auto: 2, a
+ * high and a low bfloat16; the product of the low ones is left out. fp32: 0, since matrix units are
+ * not used. */
 int mma_parts(const device *d);
 
 /* Options for kernels that include mma.clh: "-DVEC=... -DMATRIX_UNITS ...". Emulated, where the

@@ -59,7 +59,7 @@ static int floats_of_item(const matrix_unit *u, const int *v, int parts)
     return v[WM] * v[WN] / u->items + parts * (u->a + v[WN] / u->n * u->b) + on_way;
 }
 
-/* Of an item's unit, all steps of its part of the depth. */
+/* MMAs of one sub-group in a launch: all steps of its part of K. */
 static size_t products(const device *d, const matrix_unit *u, const int *v, int k)
 {
     size_t depth = ceil_div((size_t)k, (size_t)(v[SPLIT] * v[KT])) * (size_t)v[KT];

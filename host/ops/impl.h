@@ -1,7 +1,7 @@
 /* The one table of operators that have several implementations. Each implementation is a row: what
  * it is called, its arithmetic, its tunables and default configurations, what it supports, and how
- * it packs weights and queues work. impl.c has the table and the one dispatcher over it; gemm.c,
- * attention.c and conv.c call it; check, tune, bench and `kernels` walk the same rows. */
+ * it packs weights and queues work. impl.c has the one dispatcher over the table; gemm.c,
+ * attention.c and conv.c call it; check, tune, bench and build/ditcl-kernels walk the same rows. */
 #ifndef DITCL_OPS_IMPL_H
 #define DITCL_OPS_IMPL_H
 

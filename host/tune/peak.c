@@ -52,8 +52,8 @@ static status queue_16bit(void *context)
     return launch(l->d, l->k, l->global, l->local, ARG(l->to), ARG(l->from), ARG(l->n));
 }
 
-/* *gflops = the rate of launches of at least LAUNCH_SECONDS, with `operations` for each count of
- * l->n. */
+/* *gflops = the peak rate. n grows until a launch takes LAUNCH_SECONDS; a launch does `operations`
+ * x n operations. */
 static status arithmetic_peak(launching *l, status (*queue)(void *), double operations,
                               double *gflops)
 {
