@@ -21,7 +21,7 @@ for place in /proc keep/file relative /dev/full/x "$(printf '/%0300d' 0)"; do
         XDG_CACHE_HOME=$place XDG_CONFIG_HOME=$config HOME=$work/keep/home \
             expect 1 "step 1 of 2: the latents are no longer finite numbers" \
             sample "$plain" --class 0 --steps 2 -q --latents-in keep/huge.npy
-        says "ditcl check shows" err
+        says "ditcl check" err
     done
 done
 # and without it, for comparison
