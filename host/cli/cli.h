@@ -88,7 +88,7 @@ typedef struct {
 /* clang-format off */
 #define OPTIONS_WEIGHTS(where)                                                                     \
     {"weights", 0, OPTION_TEXT, &(where)->weights, "KEY",                                          \
-     "if a file has several: raw, ema, or a key [ema]\n"                                           \
+     "if several in a file: raw, ema or a key [ema, if any]\n"                                     \
      "ema: the averaged weights, the default if there are any. A key is a name in the file, "      \
      "such as model or ema.shadow.",                                                               \
      0, 0, NULL},                                                                                  \
