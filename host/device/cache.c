@@ -55,7 +55,7 @@ static status path_of(char out[PATH_BYTES], hash128 key)
     return st == OK ? file_join(out, PATH_BYTES, folder, name) : st;
 }
 
-/* A regular file of this user's that nobody else may write, of a size that can be. */
+/* Accepts a regular file of this user that nobody else may write, with a possible size. */
 static status check_file(const struct stat *info, const char *path)
 {
     if (!S_ISREG(info->st_mode)) return fail(ERR_FORMAT, "%s: is no file", path);
@@ -104,7 +104,7 @@ status cache_read(unsigned char **binary, size_t *size, hash128 key)
     make_header(expected, key, data, *size);
     if (memcmp(header, expected, HEADER) != 0)
         TRY(fail(ERR_FORMAT, "%s: does not hold what its header says", path));
-    futimens(fd, NULL); /* used now; a cache that is only readable stays as it is */
+    futimens(fd, NULL); /* marks the file as used now; fails without harm in a read-only cache */
     *binary = data;
     data = NULL;
 done:
@@ -132,7 +132,8 @@ status cache_write(hash128 key, const unsigned char *binary, size_t n)
     file_out_protect(&out);
     fwrite(header, 1, HEADER, out.stream);
     fwrite(binary, 1, n, out.stream);
-    /* not file_out_finish, which waits for the disk: what a power cut leaves fails its hash */
+    /* file_out_finish would wait for the disk; after a power cut an incomplete file fails its hash
+     */
     TRY(file_out_close(&out));
     TRY(file_out_commit(&out, 1));
     cache_trim(CACHE_BYTES);
@@ -155,7 +156,7 @@ typedef struct {
     struct timespec used;
 } entry;
 
-/* KEY.bin */
+/* True for KEY.bin. */
 static bool is_of_cache(const char *name)
 {
     size_t digits = strspn(name, "0123456789abcdef");
@@ -169,7 +170,7 @@ static int by_use(const void *a, const void *b)
     return (x->tv_nsec > y->tv_nsec) - (x->tv_nsec < y->tv_nsec);
 }
 
-/* Adds name to the entries if it is one of the cache. */
+/* Adds the file to the entries if its name is one of the cache. */
 static status look_at(int folder, const char *name, entry **entries, size_t *n, size_t *capacity)
 {
     struct stat info;

@@ -27,8 +27,8 @@ static bool in_use(const device_handles *h, const clblast_parameters *p)
            !memcmp(h->clblast_values, p->values, (size_t)p->n * sizeof *p->values);
 }
 
-/* The library has one set for a device: a change costs a fraction of a millisecond, and what was
- * built for a set before is kept. */
+/* Sets CLBlast's parameters, which it keeps per device. A change costs a fraction of a millisecond;
+ * programs that CLBlast built for earlier parameters are kept. */
 static status apply(device *d, const clblast_parameters *p)
 {
     static const char *const limit_name[] = {"XGEMM_MIN_INDIRECT_SIZE"};
@@ -39,11 +39,11 @@ static status apply(device *d, const clblast_parameters *p)
     if (p->n > CLBLAST_PARAMETERS) return fail(ERR_LIMIT, "CLBlast: %d parameters", p->n);
     if (in_use(h, p)) return OK;
     for (int i = 0; i < p->n; i++) values[i] = (size_t)p->values[i];
-    /* products below the cube of this are the other kernel's */
+    /* CLBlast uses its other kernel for GEMMs smaller than the cube of this */
     limit = !strcmp(p->kernel, "XgemmDirect") ? 1 << 20 : 1;
     if (!h->clblast_kernel || strcmp(h->clblast_kernel, p->kernel) != 0)
         TRY(override(d, "GemmRoutine", 1, limit_name, &limit));
-    h->clblast_kernel = NULL; /* what is there if the next fails */
+    h->clblast_kernel = NULL; /* unknown if the next call fails */
     TRY(override(d, p->kernel, p->n, p->names, values));
     h->clblast_kernel = p->kernel;
     memcpy(h->clblast_values, p->values, (size_t)p->n * sizeof *p->values);

@@ -69,8 +69,8 @@ done:
     return st;
 }
 
-/* A wait that ends while the device is busy ends when the window before the mark is done. Between
- * two of them the device was busy, so their distance is what the window took. */
+/* Waits for the older mark. If the host had to wait twice in a row, the device was busy in between,
+ * so the time between the two waits' ends is what the window took. */
 static status wait_for_mark(device *d)
 {
     pace *p = &d->handles->pace;
@@ -87,7 +87,7 @@ done:
     return st;
 }
 
-/* So many seconds were queued, by prediction. */
+/* Counts seconds of predicted work that was queued; marks, flushes or waits if needed. */
 static status queued(device *d, double seconds)
 {
     pace *p = &d->handles->pace;
@@ -138,15 +138,15 @@ static double predicted(const device *d, const launch_rate *r, size_t groups)
     return r->group_seconds * d->handles->pace.slow * (double)groups;
 }
 
-/* Whether so many work-groups are known to take no longer than the limit. */
+/* True if this many work-groups are known to take no longer than the limit. */
 static bool fits(const device *d, const launch_rate *r, size_t groups)
 {
     return groups / GROWTH <= r->timed && r->timed > 0 &&
            predicted(d, r, groups) <= d->handles->pace.limit;
 }
 
-/* How many of `left` work-groups the next slice has, at most. *measured: it is to be timed, as the
- * first of a launch, or as larger ones can only be predicted from it. */
+/* The most work-groups of the next slice; `left` are left. *measured: time the slice, since it is
+ * the first of a launch, or since larger slices can only be predicted from it. */
 static size_t slice_groups(bool *measured, const device *d, const launch_rate *r, bool first,
                            size_t left)
 {
@@ -186,8 +186,8 @@ done:
     return st;
 }
 
-/* The longest run of work-groups that begins behind `done` of them, is a box of at most `most`.
- * The first dimension runs fastest. Returns how many they are. */
+/* Finds the next slice: it begins behind the first `done` work-groups, has at most `most`, and is a
+ * box of the range. The first dimension runs fastest. Returns the number of work-groups. */
 static size_t next_box(size_t first[3], size_t box[3], const size_t groups[3], size_t done,
                        size_t most)
 {
@@ -204,7 +204,7 @@ static size_t next_box(size_t first[3], size_t box[3], const size_t groups[3], s
     return box[longest] * unit;
 }
 
-/* Times one slice, alone on the device, if it is to be measured; else only queues it. */
+/* Queues one slice. If it is to be measured, runs it alone on the device and times it. */
 static status run_slice(device *d, kernel *k, launch_rate *r, bool measured, const size_t first[3],
                         const size_t box[3], const size_t local[3])
 {
@@ -234,7 +234,7 @@ status pace_launch(device *d, kernel *k, const size_t groups[3], const size_t lo
     status st = OK;
     if (!paced && d->settings.slice_groups <= 0) return enqueue(d, k, origin, groups, local);
     if (paced) TRY(find_rate(&r, &k->rates, d, groups));
-    /* in the first measurement a compiler may have run, or memory been moved */
+    /* the first measurement may include compiling, or moving memory */
     if (r && fits(d, r, all)) return run_slice(d, k, r, r->n_timed < 2, origin, groups, local);
     for (size_t done = 0; done < all;) {
         bool measured;
@@ -246,7 +246,7 @@ done:
     return st;
 }
 
-/* ---- products of a library ---- */
+/* ---- GEMMs of CLBlast ---- */
 
 status pace_product_begin(device *d, launch_rate **rate, const int size[3])
 {

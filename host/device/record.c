@@ -1,4 +1,4 @@
-/* Takes down what is queued. See record.h. */
+/* Records what is queued. See record.h. */
 #include "device/record.h"
 
 #include <stdarg.h>
@@ -10,7 +10,7 @@
 #include "base/text.h"
 #include "device/opencl.h"
 
-/* A kernel with its arguments, or, k being null, a product c = a b^T of CLBlast. */
+/* A kernel with its arguments; or, if k is null, a GEMM c = a b^T of CLBlast. */
 typedef struct recorded_launch {
     kernel *k;
     range global, local;
@@ -74,7 +74,7 @@ void record_work(device *d, const char *name, work w, const char *shape, ...)
     va_end(args);
 }
 
-/* Room for one more launch of the operator that was announced last. */
+/* Adds a launch to the operator that was announced last. */
 static recorded_launch *add(record *r)
 {
     if (!r || r->failed != OK || r->n == 0) return NULL;
