@@ -19,7 +19,7 @@
 /* A query that the driver refuses leaves zeros, since drivers refuse different queries. ERR_DEVICE
  * or ERR_RESOURCES only if the driver is out of memory or resources: then the answer says nothing
  * about the device. */
-static status ask(cl_device_id id, cl_device_info what, size_t size, void *out, size_t *used)
+static status device_ask(cl_device_id id, cl_device_info what, size_t size, void *out, size_t *used)
 {
     cl_int code = clGetDeviceInfo(id, what, size, out, used);
     if (code == CL_OUT_OF_HOST_MEMORY || code == CL_OUT_OF_RESOURCES)
@@ -33,7 +33,7 @@ static status ask(cl_device_id id, cl_device_info what, size_t size, void *out, 
 static status get_text(char *out, size_t size, cl_device_id id, cl_device_info what)
 {
     char value[4096] = "";
-    status st = ask(id, what, sizeof value - 1, value, NULL);
+    status st = device_ask(id, what, sizeof value - 1, value, NULL);
     if (st != OK) return st;
     char *from = value;
     while (isspace((unsigned char)*from)) from++;
@@ -45,7 +45,7 @@ static status get_text(char *out, size_t size, cl_device_id id, cl_device_info w
 }
 
 /* Needs `st` and a `done:` label in the function. */
-#define GET(id, what, value) TRY(ask(id, what, sizeof(value), &(value), NULL))
+#define GET(id, what, value) TRY(device_ask(id, what, sizeof(value), &(value), NULL))
 
 static status has_extension(bool *found, cl_device_id id, const char *extension)
 {
@@ -53,9 +53,9 @@ static status has_extension(bool *found, cl_device_id id, const char *extension)
     size_t size = 0, n = strlen(extension);
     status st = OK;
     *found = false;
-    TRY(ask(id, CL_DEVICE_EXTENSIONS, 0, NULL, &size));
+    TRY(device_ask(id, CL_DEVICE_EXTENSIONS, 0, NULL, &size));
     TRY(memory_alloc(&all, size + 1, 1));
-    TRY(ask(id, CL_DEVICE_EXTENSIONS, size, all, NULL));
+    TRY(device_ask(id, CL_DEVICE_EXTENSIONS, size, all, NULL));
     for (char *at = all; !*found && (at = strstr(at, extension)); at += n)
         *found = (at == all || at[-1] == ' ') && (at[n] == ' ' || at[n] == 0);
 done:
@@ -69,7 +69,7 @@ static status has_mma(bool *has, cl_device_id id)
     enum { CAPABILITY_MAJOR = 0x4000 }; /* cl_ext.h: CL_DEVICE_COMPUTE_CAPABILITY_MAJOR_NV */
     cl_uint major = 0;
     status st = has_extension(has, id, "cl_nv_device_attribute_query");
-    if (st == OK && *has) st = ask(id, CAPABILITY_MAJOR, sizeof major, &major, NULL);
+    if (st == OK && *has) st = device_ask(id, CAPABILITY_MAJOR, sizeof major, &major, NULL);
     *has = major >= 8;
     return st;
 }
@@ -83,7 +83,7 @@ static status dpas_size(size_t *least, cl_device_id id)
     bool has;
     *least = 0;
     status st = has_extension(&has, id, "cl_intel_subgroup_matrix_multiply_accumulate");
-    if (st == OK && has) st = ask(id, SIZES, sizeof sizes, sizes, &bytes);
+    if (st == OK && has) st = device_ask(id, SIZES, sizeof sizes, sizes, &bytes);
     for (size_t i = 0; i < bytes / sizeof *sizes; i++)
         if (!*least || sizes[i] < *least) *least = sizes[i];
     return st;
@@ -146,7 +146,7 @@ static status describe_local(device_info *info, cl_device_id id)
     cl_device_local_mem_type type;
     size_t used;
     GET(id, CL_DEVICE_LOCAL_MEM_SIZE, bytes);
-    TRY(ask(id, CL_DEVICE_LOCAL_MEM_TYPE, sizeof type, &type, &used));
+    TRY(device_ask(id, CL_DEVICE_LOCAL_MEM_TYPE, sizeof type, &type, &used));
     info->local = !bytes || (used && type == CL_NONE) ? LOCAL_NONE
                   : used && type == CL_GLOBAL         ? LOCAL_GLOBAL
                                                       : LOCAL_OWN;
@@ -231,7 +231,7 @@ done:
     return st;
 }
 
-static status describe(device_info *info, cl_platform_id platform, cl_device_id id)
+static status describe_device(device_info *info, cl_platform_id platform, cl_device_id id)
 {
     status st = OK;
     info->platform_handle = platform;
@@ -279,7 +279,7 @@ static status list_platform(device_list *list, size_t *capacity, cl_platform_id 
         device_info *info = &list->items[list->n];
         *info = (device_info){.index = list->n};
         snprintf(info->id, sizeof info->id, "%d:%u", p, i);
-        TRY(describe(info, platform, ids[i]));
+        TRY(describe_device(info, platform, ids[i]));
         list->n++;
     }
 done:
@@ -385,8 +385,8 @@ static bool part_of_version(const device_info *info, const char *selector)
 }
 
 /* out = "0: NAME (PLATFORM), 1: ..." of the devices that match, or of all devices. */
-static void name_them(char *out, size_t size, const device_list *list,
-                      bool (*match)(const device_info *, const char *), const char *selector)
+static void list_matches(char *out, size_t size, const device_list *list,
+                         bool (*match)(const device_info *, const char *), const char *selector)
 {
     size_t used = 0;
     for (int i = 0; i < list->n && used < size; i++) {
@@ -412,11 +412,11 @@ static status choose_by_text(int *index, const device_list *list, const char *se
             }
         if (n == 1) return OK;
         if (n > 1) {
-            name_them(names, sizeof names, list, rules[r], selector);
+            list_matches(names, sizeof names, list, rules[r], selector);
             return fail(ERR_USAGE, "means several devices: %s", names);
         }
     }
-    name_them(names, sizeof names, list, NULL, NULL);
+    list_matches(names, sizeof names, list, NULL, NULL);
     return fail(ERR_USAGE, "no such device; there are %s", names);
 }
 
@@ -457,7 +457,7 @@ static status choose_default(int *index, const device_list *list)
     char names[800] = "";
     *index = best(list, -1);
     if (!list->items[*index].quirk.has[QUIRK_ONLY_IF_NAMED]) return OK;
-    name_them(names, sizeof names, list, NULL, NULL);
+    list_matches(names, sizeof names, list, NULL, NULL);
     fail(ERR_DEVICE, "no device that is chosen by itself; there are %s", names);
     fail_hint("--device %d uses this one; ditcl devices -v says what is wrong with it", *index);
     return ERR_DEVICE;
@@ -485,7 +485,7 @@ status device_choose(int *index, const device_list *list, const char *selector)
         *index = best(list, kind);
         if (*index >= 0) return OK;
         char names[800] = "";
-        name_them(names, sizeof names, list, NULL, NULL);
+        list_matches(names, sizeof names, list, NULL, NULL);
         return fail(ERR_USAGE, "no device of this type; there are %s", names);
     }
     return choose_by_text(index, list, selector);
@@ -504,14 +504,14 @@ const char *const precision_names[] = {[PRECISION_AUTO] = "auto",
                                        [N_PRECISIONS] = NULL};
 
 /* Chooses what shapes the kernels: kernel family, features, vector width. */
-static status suit(device *d)
+static status choose_family(device *d)
 {
     status st = OK;
     const device_info *info = &d->info;
     /* some drivers claim several types, so cl/devices says whether work-items are lanes */
-    bool items = info->kind != DEVICE_CPU || info->quirk.has[QUIRK_LANES_ARE_ITEMS];
+    bool lanes = info->kind != DEVICE_CPU || info->quirk.has[QUIRK_LANES_ARE_ITEMS];
     d->family = d->settings.family != FAMILY_AUTO ? d->settings.family
-                : items                           ? FAMILY_GPU
+                : lanes                           ? FAMILY_GPU
                                                   : FAMILY_CPU;
     if (d->family == FAMILY_CPU && info->quirk.has[QUIRK_LOOPS_ARE_CUT])
         TRY(fail(ERR_USAGE, "--kernels cpu: its driver cuts long loops short, and the kernels of "
@@ -520,7 +520,7 @@ static status suit(device *d)
     memcpy(d->feature, info->claims, sizeof d->feature);
     d->feature[FEATURE_SUBGROUPS] = info->subgroups;
     d->feature[FEATURE_IMAGES] = info->image_texels > 0 && !info->quirk.has[QUIRK_NO_IMAGES];
-    TRY(features_detect(d->feature, !items && !info->quirk.has[QUIRK_NO_ASSEMBLY]));
+    TRY(features_detect(d->feature, !lanes && !info->quirk.has[QUIRK_NO_ASSEMBLY]));
     if (info->quirk.has[QUIRK_NO_VECTOR_ASSEMBLY] || d->vector_width < 16)
         d->feature[FEATURE_AVX512_BF16] = false;
     for (int i = 0; i < N_FEATURES; i++) d->probed[i] = (probe_result){.claimed = d->feature[i]};
@@ -533,7 +533,7 @@ status device_open(device *d, const device_info *info, const device_settings *se
     *d = (device){.info = *info, .settings = settings ? *settings : (device_settings){0}};
     status st = OK;
     cl_int code;
-    TRY(suit(d));
+    TRY(choose_family(d));
     if (info->quirk.cache.here) TRY(driver_needs_check(&info->quirk));
     const char *edited = getenv("DITCL_CL_DIR");
     /* kernels that are being edited would only fill the cache */

@@ -34,7 +34,7 @@ static void pin_threads(void)
 
 /* True if files can be made, and libraries loaded, in the folder. A missing folder counts if it
  * could be made. Tests this with a temporary folder. On failure errno tells the reason. */
-static bool works(const char *path)
+static bool folder_works(const char *path)
 {
     char folder[PATH_BYTES], probe[PATH_BYTES + 32];
     struct statvfs system;
@@ -90,11 +90,12 @@ static bool find_folder(char out[PATH_BYTES])
     bool named = file_user_folder(own, sizeof own, FOLDER_CACHE) == OK &&
                  file_join(out, PATH_BYTES, own, "driver") == OK;
     fail_put_back(&kept);
-    if (named && works(out)) return true;
+    if (named && folder_works(out)) return true;
     for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
         if (!places[i] || *places[i] != '/') continue;
         int n = snprintf(out, PATH_BYTES, "%s/ditcl-%lu", places[i], (unsigned long)geteuid());
-        if (n < PATH_BYTES && works(places[i]) && make_private(out, places[i]) && works(out))
+        if (n < PATH_BYTES && folder_works(places[i]) && make_private(out, places[i]) &&
+            folder_works(out))
             return true;
     }
     return false;
@@ -121,7 +122,7 @@ static void choose_cache(char *note, size_t size)
     bool chosen = given && *given;
     if (!chosen && !drivers_folder(folder, known.cache.below)) return;
     /* driver_needs_check tests a folder that the user chose */
-    if (chosen || works(folder)) return;
+    if (chosen || folder_works(folder)) return;
     const char *reason = strerror(errno);
     if (find_folder(other)) {
         setenv(variable, other, 1);
@@ -138,7 +139,7 @@ static void choose_cache(char *note, size_t size)
 status driver_needs_check(const quirks *q)
 {
     const char *folder = *q->cache.variable ? getenv(q->cache.variable) : NULL;
-    if (!folder || !*folder || works(folder)) return OK;
+    if (!folder || !*folder || folder_works(folder)) return OK;
     fail(ERR_DEVICE, "%s=%.500s: no programs can be kept in this folder: %s", q->cache.variable,
          folder, strerror(errno));
     fail_hint("name one that can be made and written, where libraries may be loaded");

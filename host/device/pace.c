@@ -139,7 +139,7 @@ static double predicted(const device *d, const launch_rate *r, size_t groups)
 }
 
 /* True if this many work-groups are known to take no longer than the limit. */
-static bool fits(const device *d, const launch_rate *r, size_t groups)
+static bool fits_limit(const device *d, const launch_rate *r, size_t groups)
 {
     return groups / GROWTH <= r->timed && r->timed > 0 &&
            predicted(d, r, groups) <= d->handles->pace.limit;
@@ -153,7 +153,7 @@ static size_t slice_groups(bool *measured, const device *d, const launch_rate *r
     double most = d->info.compute_units ? d->info.compute_units : 1;
     *measured = r != NULL && first;
     if (!r) return (size_t)d->settings.slice_groups;
-    if (!first && fits(d, r, left)) return left;
+    if (!first && fits_limit(d, r, left)) return left;
     if (r->timed > 0) {
         double half = 0.5 * d->handles->pace.limit / fmax(predicted(d, r, 1), 1e-12);
         double wanted = fmin(half, (double)left);
@@ -165,8 +165,8 @@ static size_t slice_groups(bool *measured, const device *d, const launch_rate *r
 
 /* ---- slices ---- */
 
-static status enqueue(device *d, kernel *k, const size_t first[3], const size_t groups[3],
-                      const size_t local[3])
+static status enqueue_slice(device *d, kernel *k, const size_t first[3], const size_t groups[3],
+                            const size_t local[3])
 {
     size_t offset[3], global[3];
     bool moved = false;
@@ -212,7 +212,7 @@ static status run_slice(device *d, kernel *k, launch_rate *r, bool measured, con
     status st = OK;
     if (measured) TRY(finish(d));
     double from = clock_seconds();
-    TRY(enqueue(d, k, first, box, local));
+    TRY(enqueue_slice(d, k, first, box, local));
     if (!measured) {
         st = r ? queued(d, predicted(d, r, count)) : OK;
         goto done;
@@ -232,10 +232,11 @@ status pace_launch(device *d, kernel *k, const size_t groups[3], const size_t lo
     bool paced = d->handles->pace.limit > 0.0 && d->settings.slice_groups <= 0;
     launch_rate *r = NULL;
     status st = OK;
-    if (!paced && d->settings.slice_groups <= 0) return enqueue(d, k, origin, groups, local);
+    if (!paced && d->settings.slice_groups <= 0) return enqueue_slice(d, k, origin, groups, local);
     if (paced) TRY(find_rate(&r, &k->rates, d, groups));
     /* the first measurement may include compiling, or moving memory */
-    if (r && fits(d, r, all)) return run_slice(d, k, r, r->n_timed < 2, origin, groups, local);
+    if (r && fits_limit(d, r, all))
+        return run_slice(d, k, r, r->n_timed < 2, origin, groups, local);
     for (size_t done = 0; done < all;) {
         bool measured;
         size_t most = slice_groups(&measured, d, r, done == 0, all - done);

@@ -57,7 +57,7 @@ static bool as_expected(const float *sums, const uint16_t *rounded)
     return true;
 }
 
-static status run(device *d, bool *is_right, const char *name, const char *options)
+static status run_probe(device *d, bool *is_right, const char *name, const char *options)
 {
     status st = OK;
     kernel *k;
@@ -92,13 +92,13 @@ done:
 }
 
 /* True if a probe failed in a way that does not tell whether the feature exists. */
-static bool says_nothing(status st)
+static bool is_inconclusive(status st)
 {
     return st == ERR_MEMORY || st == ERR_RESOURCES || st == ERR_LOST;
 }
 
 /* Keeps the result for reports. A later try of the feature replaces an earlier one. */
-static void keep(device *d, feature_id feature, status st, bool is_right)
+static void keep_result(device *d, feature_id feature, status st, bool is_right)
 {
     probe_result *p = &d->probed[feature];
     p->tried = true;
@@ -108,13 +108,13 @@ static void keep(device *d, feature_id feature, status st, bool is_right)
 }
 
 /* A feature whose kernel does not compile or computes wrong values is absent. */
-static status probe(device *d, feature_id feature, const char *name, const char *options)
+static status probe_kernel(device *d, feature_id feature, const char *name, const char *options)
 {
     bool is_right = false;
     if (!d->feature[feature]) return OK;
-    status st = run(d, &is_right, name, options);
-    if (says_nothing(st)) return st;
-    keep(d, feature, st, is_right);
+    status st = run_probe(d, &is_right, name, options);
+    if (is_inconclusive(st)) return st;
+    keep_result(d, feature, st, is_right);
     if (st != OK) fail_clear();
     d->feature[feature] = st == OK && is_right;
     return OK;
@@ -187,8 +187,9 @@ static status probe_subgroups(device *d)
         d->subgroups.size = wanted[i];
         d->subgroups.required = wanted[i] > 0;
         status st = run_subgroups(d, &size);
-        if (says_nothing(st)) return st;
-        keep(d, FEATURE_SUBGROUPS, st, st == OK && size && (!wanted[i] || size == wanted[i]));
+        if (is_inconclusive(st)) return st;
+        keep_result(d, FEATURE_SUBGROUPS, st,
+                    st == OK && size && (!wanted[i] || size == wanted[i]));
         if (st != OK) fail_clear();
         if (st != OK || !size || (wanted[i] && size != wanted[i])) continue;
         d->subgroups.size = size;
@@ -239,8 +240,8 @@ static status probe_images(device *d)
     if (!d->feature[FEATURE_IMAGES]) return OK;
     status st = run_image(d, 16, &floats);
     if (st == OK) st = run_image(d, 8, &halves);
-    if (says_nothing(st)) return st;
-    keep(d, FEATURE_IMAGES, st, floats && halves);
+    if (is_inconclusive(st)) return st;
+    keep_result(d, FEATURE_IMAGES, st, floats && halves);
     if (st != OK) fail_clear();
     d->feature[FEATURE_IMAGES] = st == OK && floats && halves;
     return OK;
@@ -251,7 +252,7 @@ static status probe_images(device *d)
 enum { MMA_STEPS = 2 * MMA_DEPTH, MMA_MOST = 16, LEAST_LOCAL = 8192 };
 
 /* c [m][n] = a [m][MMA_STEPS] x b [n][MMA_STEPS]^T, by two MMAs. */
-static status run_unit(device *d, const matrix_unit *u, bool *is_right)
+static status run_mma(device *d, const matrix_unit *u, bool *is_right)
 {
     status st = OK;
     kernel *k;
@@ -298,9 +299,9 @@ static status probe_mma(device *d, const matrix_unit *u)
     /* MMAs read local memory, even in the probe */
     bool fits = d->info.local_bytes >= LEAST_LOCAL && d->info.max_work_group >= (size_t)u->items;
     bool is_right = false;
-    status st = fits ? run_unit(d, u, &is_right) : OK;
-    if (says_nothing(st)) return st;
-    keep(d, u->feature, st, is_right);
+    status st = fits ? run_mma(d, u, &is_right) : OK;
+    if (is_inconclusive(st)) return st;
+    keep_result(d, u->feature, st, is_right);
     d->feature[u->feature] = st == OK && is_right;
     if (!d->feature[u->feature])
         note_absent(d, u,
@@ -330,8 +331,8 @@ int probe_list(feature_id out[N_FEATURES], const device *d)
 status probe_feature(device *d, feature_id which)
 {
     switch (which) {
-    case FEATURE_AVX512_BF16: return probe(d, which, "probe_pairs", probe_pair_options);
-    case FEATURE_AMX_BF16: return probe(d, which, "probe_tiles", probe_tile_options(d));
+    case FEATURE_AVX512_BF16: return probe_kernel(d, which, "probe_pairs", probe_pair_options);
+    case FEATURE_AMX_BF16: return probe_kernel(d, which, "probe_tiles", probe_tile_options(d));
     case FEATURE_SUBGROUPS: return probe_subgroups(d);
     case FEATURE_IMAGES: return probe_images(d);
     default: break;

@@ -69,7 +69,7 @@ static status build_failed(device *d, const kernel *k, cl_int code)
 /* ---- the cache on disk ---- */
 
 /* A hash of all that a program's binary depends on. */
-static hash128 key_of(const device *d, const kernel *k, const text *source)
+static hash128 program_key(const device *d, const kernel *k, const text *source)
 {
     char version[256] = "", numbers[64] = "";
     hash_work w;
@@ -205,12 +205,12 @@ done:
 }
 
 /* Takes the program from the cache on disk, else builds it from source. */
-static status build(device *d, kernel *k)
+static status program_build(device *d, kernel *k)
 {
     status st = OK, stored = ERR_FILE;
     text source = {0};
     TRY(source_program(&source, k->file));
-    k->key = key_of(d, k, &source);
+    k->key = program_key(d, k, &source);
     if (!d->settings.no_cache) stored = load_stored(d, k);
     if (stored == OK) {
         d->programs.loaded++;
@@ -238,7 +238,7 @@ static status find_program(device *d, kernel *k)
         k->unstored = other->unstored;
         return open_kernel(d, k);
     }
-    return build(d, k);
+    return program_build(d, k);
 }
 
 void program_each(const device *d, void (*visit)(void *context, const program_facts *p),

@@ -92,7 +92,7 @@ static const struct {
 enum { N_ROWS = sizeof rows / sizeof *rows };
 
 /* *out = the answer with a NUL, or null if the driver refuses. */
-static status ask(char **out, size_t *size, cl_device_id id, cl_device_info what)
+static status property_ask(char **out, size_t *size, cl_device_id id, cl_device_info what)
 {
     status st = OK;
     *out = NULL;
@@ -161,7 +161,8 @@ static status put_bytes(property *p, const char *bytes, size_t size)
 }
 
 /* answer: if the property is a text, this function takes ownership. */
-static status understand(property *p, form as, const char *const *names, char **answer, size_t size)
+static status property_parse(property *p, form as, const char *const *names, char **answer,
+                             size_t size)
 {
     p->numbers[0] = number(*answer, size);
     p->n = 1;
@@ -195,7 +196,7 @@ static status add(property_list *list, const char *name, form as, const char *co
     if (st != OK) return st;
     property *p = &list->items[list->n++];
     *p = (property){.name = name};
-    return understand(p, as, names, answer, size);
+    return property_parse(p, as, names, answer, size);
 }
 
 static status add_platform_version(property_list *list, cl_platform_id platform)
@@ -214,14 +215,14 @@ status properties_ask(property_list *list, const device_info *info)
     char *extensions = NULL, *answer = NULL;
     size_t size;
     *list = (property_list){0};
-    TRY(ask(&extensions, &size, info->device_handle, CL_DEVICE_EXTENSIONS));
+    TRY(property_ask(&extensions, &size, info->device_handle, CL_DEVICE_EXTENSIONS));
     TRY(add_platform_version(list, info->platform_handle));
     for (int i = 0; i < N_ROWS; i++) {
         const char *needs = rows[i].needs;
         bool is_there = !needs || (*needs == 'c' ? extensions && has_word(extensions, needs)
                                                  : has_version(info->version, needs));
         if (!is_there) continue;
-        TRY(ask(&answer, &size, info->device_handle, rows[i].what));
+        TRY(property_ask(&answer, &size, info->device_handle, rows[i].what));
         if (!answer) continue;
         TRY(add(list, rows[i].name, rows[i].as, rows[i].names, &answer, size));
         free(answer);
