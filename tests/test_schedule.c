@@ -1,6 +1,6 @@
 /* Schedules against diffusers' own schedulers and a numpy transcription of the original's
  * equations: trajectories of six numbers under a toy network (scripts/oracle_schedule.py made the
- * expected values). The step below is the definition in schedule.h, written once more. */
+ * expected values). The step below is the formula of cl/step.clh, written once more. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -47,13 +47,14 @@ static float toy_variance(float x, float t)
     return 0.8f * sinf(0.01f * x + (float)((double)t / 70.0));
 }
 
-static float take_step(const schedule_row *r, float x, float n, float *kept)
+static float take_step(const schedule_row *row, float x, float n, float *kept)
 {
-    float o = toy(x, r->timestep), f = (toy_variance(x, r->timestep) + 1) / 2;
+    const step_coefficients *r = &row->step;
+    float o = toy(x, row->timestep), f = (toy_variance(x, row->timestep) + 1) / 2;
     float x0 = r->x0_x * x + r->x0_o * o, eps = r->eps_x * x + r->eps_o * o;
     if (r->clip > 0) x0 = fminf(fmaxf(x0, -r->clip), r->clip);
     float s = r->noise;
-    if (r->learned) s *= expf(0.5f * (f * r->log_max + (1 - f) * r->log_min));
+    if (row->learned) s *= expf(0.5f * (f * r->log_max + (1 - f) * r->log_min));
     float next = r->to_x0 * x0 + r->to_eps * eps + r->to_x * x + s * n;
     if (r->to_kept != 0) next += r->to_kept * *kept;
     *kept = r->keep_x0 * x0 + r->keep_eps * eps + r->keep_x * x;

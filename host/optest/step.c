@@ -1,6 +1,7 @@
-/* Operator test of step: guidance e_free + w (e - e_free) and the update as host/sample/schedule.h
- * writes it; the non-finite check. */
+/* Operator test of step: guidance e_free + w (e - e_free) and the update as cl/step.clh writes it;
+ * the non-finite check. */
 #include <math.h>
+#include <string.h>
 
 #include "ops/ops.h"
 #include "optest/optest.h"
@@ -78,15 +79,22 @@ static status make_rows(optest_run *r, int i)
     status st = optest_normal(r, "rows", STEPS * STEP_ROW_FLOATS, 0.0, 1.0);
     if (st != OK) return st;
     bool reads = cases[i].keeps == KEEPS;
-    /* x0_x x0_o eps_x eps_o clip to_x0 to_eps to_x noise log_min log_max to_kept keep_x0 keep_eps
-     * keep_x */
-    const float row[STEP_ROW_FLOATS] = {1.9f,  -1.6f,         0.1f,
-                                        0.9f,  cases[i].clip, 0.13f,
-                                        0.2f,  0.8f,          cases[i].noisy ? 0.15f : 0.0f,
-                                        -4.5f, -3.9f,         reads ? 0.7f : 0.0f,
-                                        0.6f,  -0.4f,         0.3f};
-    for (int j = 0; j < STEP_ROW_FLOATS; j++)
-        r->arrays[ROWS].values[STEP * STEP_ROW_FLOATS + j] = row[j];
+    const step_coefficients row = {.x0_x = 1.9f,
+                                   .x0_o = -1.6f,
+                                   .eps_x = 0.1f,
+                                   .eps_o = 0.9f,
+                                   .clip = cases[i].clip,
+                                   .to_x0 = 0.13f,
+                                   .to_eps = 0.2f,
+                                   .to_x = 0.8f,
+                                   .to_kept = reads ? 0.7f : 0.0f,
+                                   .keep_x0 = 0.6f,
+                                   .keep_eps = -0.4f,
+                                   .keep_x = 0.3f,
+                                   .noise = cases[i].noisy ? 0.15f : 0.0f,
+                                   .log_min = -4.5f,
+                                   .log_max = -3.9f};
+    memcpy(r->arrays[ROWS].values + STEP * STEP_ROW_FLOATS, &row, sizeof row);
     return OK;
 }
 
@@ -140,26 +148,28 @@ static status step_test_launch(optest_run *r, int i)
 /* Returns the new latent at picture b, channel c, value j; *kept = the prediction to keep. */
 static double update(const optest_run *r, int i, size_t b, size_t c, size_t j, double *kept)
 {
-    const float *row = r->arrays[ROWS].values + STEP * STEP_ROW_FLOATS;
+    step_coefficients row;
+    memcpy(&row, r->arrays[ROWS].values + STEP * STEP_ROW_FLOATS, sizeof row);
     const float *model = r->arrays[MODEL].values;
     size_t outputs = (size_t)channels_out(i), C = (size_t)cases[i].channels;
     size_t at = (FIRST + b) * picture(i) + c * area(i) + j;
     double x = (double)r->arrays[LATENTS].values[at];
     double o = (double)model[(b * outputs + c) * area(i) + j];
     if (c < (size_t)cases[i].guided) {
-        double free_o = (double)model[(((size_t)cases[i].n + b) * outputs + c) * area(i) + j];
-        o = free_o + (double)guidance * (o - free_o);
+        double unconditional =
+            (double)model[(((size_t)cases[i].n + b) * outputs + c) * area(i) + j];
+        o = unconditional + (double)guidance * (o - unconditional);
     }
-    double x0 = (double)row[0] * x + (double)row[1] * o, limit = (double)cases[i].clip;
+    double x0 = (double)row.x0_x * x + (double)row.x0_o * o, limit = (double)cases[i].clip;
     if (limit > 0.0) x0 = x0 > limit ? limit : x0 < -limit ? -limit : x0;
-    double epsilon = (double)row[2] * x + (double)row[3] * o;
-    double next = (double)row[5] * x0 + (double)row[6] * epsilon + (double)row[7] * x;
-    if (cases[i].keeps == KEEPS) next += (double)row[11] * (double)r->arrays[KEPT].values[at];
-    *kept = (double)row[12] * x0 + (double)row[13] * epsilon + (double)row[14] * x;
-    double sigma = (double)row[8];
+    double eps = (double)row.eps_x * x + (double)row.eps_o * o;
+    double next = (double)row.to_x0 * x0 + (double)row.to_eps * eps + (double)row.to_x * x;
+    if (cases[i].keeps == KEEPS) next += (double)row.to_kept * (double)r->arrays[KEPT].values[at];
+    *kept = (double)row.keep_x0 * x0 + (double)row.keep_eps * eps + (double)row.keep_x * x;
+    double sigma = (double)row.noise;
     if (cases[i].learned) {
         double f = ((double)model[(b * outputs + C + c) * area(i) + j] + 1.0) / 2.0;
-        sigma *= exp(0.5 * (f * (double)row[10] + (1.0 - f) * (double)row[9]));
+        sigma *= exp(0.5 * (f * (double)row.log_max + (1.0 - f) * (double)row.log_min));
     }
     return cases[i].noisy ? next + sigma * (double)r->arrays[NOISE].values[at] : next;
 }

@@ -59,6 +59,6 @@ status sigmas_alloc(sigmas *s, int n, const schedule_config *c, const float *tab
 void sigmas_free(sigmas *s);
 
 /* Sets x0 from the prediction, for x = signal data + spread noise. */
-void predict_x0(schedule_row *row, prediction predicts, float signal, float spread);
+void predict_x0(step_coefficients *step, prediction predicts, float signal, float spread);
 
 #endif

@@ -60,15 +60,16 @@ static status check_rows(const schedule *s)
 {
     for (int i = 0; i < s->n_rows; i++) {
         const schedule_row *r = &s->rows[i];
-        const float all[] = {r->x0_x,    r->x0_o,     r->eps_x,   r->eps_o,   r->clip,  r->to_x0,
-                             r->to_eps,  r->to_x,     r->log_min, r->log_max, r->noise, r->to_kept,
-                             r->keep_x0, r->keep_eps, r->keep_x,  r->signal,  r->spread};
-        for (size_t k = 0; k < sizeof all / sizeof *all; k++)
-            if (!float_is_finite(all[k]))
-                return fail(
-                    ERR_FORMAT,
-                    "the scheduler's values give coefficients that are not finite at timestep %g",
-                    (double)r->timestep);
+        float values[sizeof r->step / sizeof(float)];
+        bool finite = float_is_finite(r->signal) && float_is_finite(r->spread);
+        memcpy(values, &r->step, sizeof values);
+        for (size_t k = 0; k < sizeof values / sizeof *values; k++)
+            finite = finite && float_is_finite(values[k]);
+        if (!finite)
+            return fail(
+                ERR_FORMAT,
+                "the scheduler's values give coefficients that are not finite at timestep %g",
+                (double)r->timestep);
     }
     return OK;
 }
@@ -108,7 +109,7 @@ status schedule_init(schedule *s, const schedule_config *config, const schedule_
     if (st == OK) st = check_options(&q);
     if (st == OK) st = find_sampler(&q)(s, &q);
     if (st == OK) st = check_rows(s);
-    for (int i = 0; st == OK && i < s->n_rows; i++) s->keeps |= s->rows[i].to_kept != 0;
+    for (int i = 0; st == OK && i < s->n_rows; i++) s->keeps |= s->rows[i].step.to_kept != 0;
     if (st != OK) schedule_free(s);
     config_free_schedule(&q.config);
     return st;
@@ -121,8 +122,9 @@ status schedule_begin(schedule *s, int row)
     schedule_row *r = &s->rows[row];
     if (r->between)
         return fail(ERR_USAGE, "step %d is the second evaluation of a step: choose another", row);
-    r->to_x0 += r->to_kept; /* use this x0 as the last one, which makes a step of first order */
-    r->to_kept = 0;
+    /* use this x0 as the last one, which makes a step of first order */
+    r->step.to_x0 += r->step.to_kept;
+    r->step.to_kept = 0;
     return OK;
 }
 

@@ -88,31 +88,31 @@ static void original_ddpm(schedule_row *row, const kept_step *steps, int i, bool
     const kept_step *s = &steps[i];
     double log_variance = log(i ? s->variance : steps[1].variance);
     double fixed = log(i ? s->beta : steps[1].variance);
-    row->to_x0 = (float)(s->beta * sqrt(s->product_before) / (1 - s->product));
-    row->to_x = (float)((1 - s->product_before) * sqrt(1 - s->beta) / (1 - s->product));
+    row->step.to_x0 = (float)(s->beta * sqrt(s->product_before) / (1 - s->product));
+    row->step.to_x = (float)((1 - s->product_before) * sqrt(1 - s->beta) / (1 - s->product));
     row->learned = learned;
     if (learned) {
-        row->log_min = (float)log_variance;
-        row->log_max = (float)log(s->beta);
+        row->step.log_min = (float)log_variance;
+        row->step.log_max = (float)log(s->beta);
     }
-    if (i) row->noise = learned ? 1 : expf(0.5f * (float)fixed);
+    if (i) row->step.noise = learned ? 1 : expf(0.5f * (float)fixed);
 }
 
 static void original_ddim(schedule_row *row, const kept_step *s, int i, float eta)
 {
     float product = (float)s->product, before = (float)s->product_before;
     float sigma = eta * sqrtf((1 - before) / (1 - product)) * sqrtf(1 - product / before);
-    row->to_x0 = sqrtf(before);
-    row->to_eps = sqrtf(fmaxf(1 - before - sigma * sigma, 0));
-    if (i) row->noise = sigma;
+    row->step.to_x0 = sqrtf(before);
+    row->step.to_eps = sqrtf(fmaxf(1 - before - sigma * sigma, 0));
+    if (i) row->step.noise = sigma;
 }
 
 /* The inversion: from this step's level to the next one's. The last one is noise alone. */
 static void original_inverse(schedule_row *row, const kept_step *steps, int n, int i)
 {
     float next = i + 1 < n ? (float)steps[i + 1].product : 0;
-    row->to_x0 = sqrtf(next);
-    row->to_eps = sqrtf(1 - next);
+    row->step.to_x0 = sqrtf(next);
+    row->step.to_eps = sqrtf(1 - next);
     row->draws = false;
 }
 
@@ -125,13 +125,13 @@ static void original_row(schedule_row *row, const sampling *q, const kept_step *
                           .signal = (float)sqrt(s->product),
                           .spread = (float)sqrt(1 - s->product)};
     if (q->config.predicts == PREDICT_SAMPLE) {
-        row->x0_o = 1;
-        row->eps_x = scale / spread;
-        row->eps_o = -1 / spread;
+        row->step.x0_o = 1;
+        row->step.eps_x = scale / spread;
+        row->step.eps_o = -1 / spread;
     } else {
-        row->x0_x = scale;
-        row->x0_o = -spread;
-        row->eps_o = 1;
+        row->step.x0_x = scale;
+        row->step.x0_o = -spread;
+        row->step.eps_o = 1;
     }
     if (q->options.sampler == SAMPLER_DDPM)
         original_ddpm(row, steps, i, q->options.learned);
