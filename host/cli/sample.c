@@ -175,8 +175,9 @@ static status note_noise(text *note, const sample_request *q, const run *r)
         TRY(text_append(note, ", steps' noise %s", file_last_part(files->noise_in)));
     TRY(text_append(note, ", steps %s, sampler %s", q->sampling.steps,
                     sampler_names[r->request.sampler]));
-    if (r->request.sampler == SAMPLER_DDIM) TRY(text_append(note, ", eta %.9g", q->sampling.eta));
-    if (r->request.sampler == SAMPLER_SDE)
+    unsigned traits = samplers[r->request.sampler].traits;
+    if (traits & USES_ETA) TRY(text_append(note, ", eta %.9g", q->sampling.eta));
+    if (traits & USES_DIFFUSION)
         TRY(text_append(note, ", diffusion %s", diffusion_names[r->request.diffusion]));
 done:
     return st;

@@ -31,15 +31,18 @@ typedef struct {
     float initial_scale; /* factor of the standard normal noise that sampling starts from */
 } schedule;
 
-/* The amount of noise of a walk along SiT's path (its diffusion coefficient). */
-typedef enum {
-    DIFFUSION_SIGMA,
-    DIFFUSION_CONSTANT,
-    DIFFUSION_SBDM,
-    DIFFUSION_LINEAR,
-    DIFFUSION_DECREASING,
-    DIFFUSION_INCREASING_DECREASING
-} diffusion_form;
+/* The amount of noise of a walk along SiT's path (its diffusion coefficient), by the names of SiT's
+ * program. */
+#define DIFFUSION_FORMS(X)                                                                         \
+    X(SIGMA, "sigma")                                                                              \
+    X(CONSTANT, "constant")                                                                        \
+    X(SBDM, "sbdm")                                                                                \
+    X(LINEAR, "linear")                                                                            \
+    X(DECREASING, "decreasing")                                                                    \
+    X(INCREASING_DECREASING, "increasing-decreasing")
+#define DIFFUSION_FORM(constant, name) DIFFUSION_##constant,
+typedef enum { DIFFUSION_FORMS(DIFFUSION_FORM) } diffusion_form;
+#undef DIFFUSION_FORM
 
 typedef struct {
     compat arithmetic;
@@ -53,9 +56,8 @@ typedef struct {
     diffusion_form diffusion;
 } schedule_options;
 
-/* Names that a user types, indexed by sampler_kind and by diffusion_form; each list ends with
- * null. */
-extern const char *const sampler_names[], *const diffusion_names[];
+/* Indexed by diffusion_form; ends with null. */
+extern const char *const diffusion_names[];
 
 /* ERR_USAGE for options that contradict each other, ERR_FORMAT for a configuration that this
  * sampler cannot use. */

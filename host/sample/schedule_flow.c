@@ -16,8 +16,8 @@ static const double singular = 1e-3; /* distance from ends where predictions are
 /* length of the last step of a stochastic run, which adds no noise */
 static const double last_step = 0.04;
 
-const char *const diffusion_names[] = {
-    "sigma", "constant", "sbdm", "linear", "decreasing", "increasing-decreasing", NULL};
+#define DIFFUSION_NAME(constant, name) name,
+const char *const diffusion_names[] = {DIFFUSION_FORMS(DIFFUSION_NAME) NULL};
 
 /* A point of the path. Drift and score are linear combinations of x and the model's output. */
 typedef struct {
