@@ -122,11 +122,11 @@ END_TEST
 /* A value that the class accepts and ditcl does not: the message names one of these keys. */
 START_TEST(test_not_from_config)
 {
-    schedule_config config, settled;
+    schedule_config config, resolved;
     char keys[100], *key = keys;
     bool named = false;
     ck_assert_int_eq(config_parse_schedule(&config, not_from_config[_i].config, "test", NULL), OK);
-    ck_assert_int_eq(config_resolve_schedule(&settled, &config, not_from_config[_i].sampler),
+    ck_assert_int_eq(config_resolve_schedule(&resolved, &config, not_from_config[_i].sampler),
                      ERR_FORMAT);
     snprintf(keys, sizeof keys, "%s", not_from_config[_i].keys);
     for (char *word = strtok_r(key, " ", &key); word; word = strtok_r(NULL, " ", &key))
@@ -204,7 +204,11 @@ static const struct {
     {COMPAT_DIFFUSERS, SAMPLER_DDPM, "", "10,10", 0, true, false, ERR_USAGE, "original"},
     {COMPAT_ORIGINAL, SAMPLER_EULER, "", "10,10", 0, true, false, ERR_USAGE, "original"},
     {COMPAT_ORIGINAL, SAMPLER_DPM, "", "ddim10", 0, true, false, ERR_USAGE, "original"},
+    {COMPAT_ORIGINAL, SAMPLER_DPM, "", "10,10", 0, true, false, ERR_USAGE, "ddpm or ddim"},
+    {COMPAT_DIFFUSERS, SAMPLER_SDE, "", "10", 0, true, false, ERR_USAGE,
+     "DiT models: expected ddpm, ddim, dpm++, euler or heun"},
     {COMPAT_DIFFUSERS, SAMPLER_DDPM, "", "10", 0, true, true, ERR_USAGE, "inverted"},
+    {COMPAT_DIFFUSERS, SAMPLER_HEUN, "", "10", 0, true, true, ERR_USAGE, "expected ddim"},
     {COMPAT_DIFFUSERS, SAMPLER_DDIM, "", "10", 0.5, true, true, ERR_USAGE, "eta"},
     {COMPAT_DIFFUSERS, SAMPLER_DDIM, ",\"timestep_spacing\":\"linspace\"", "10", 0, true, true,
      ERR_FORMAT, "linspace"},
@@ -222,7 +226,8 @@ static const struct {
     {SAMPLER_DDPM, "", "10", false, DIFFUSION_SIGMA, "euler, heun or sde"},
     {SAMPLER_DDIM, "", "10", true, DIFFUSION_SIGMA, "SiT"},
     {SAMPLER_DPM, "", "10", false, DIFFUSION_SIGMA, "dpm++"},
-    {SAMPLER_SDE, "", "10", true, DIFFUSION_SIGMA, "inverted"},
+    {SAMPLER_SDE, "", "10", true, DIFFUSION_SIGMA,
+     "inverted for SiT models: expected euler or heun"},
     {SAMPLER_HEUN, "", "10", false, DIFFUSION_LINEAR, "sde"},
     {SAMPLER_HEUN, "", "1", false, DIFFUSION_SIGMA, "at least 2"},
     {SAMPLER_HEUN, "", "0", false, DIFFUSION_SIGMA, "steps"},

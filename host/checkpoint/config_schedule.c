@@ -139,7 +139,7 @@ static const struct key {
 };
 enum { N_KEYS = sizeof keys / sizeof *keys };
 
-static bool counts(const struct key *k, const schedule_config *c)
+static bool applies(const struct key *k, const schedule_config *c)
 {
     switch (k->when) {
     case WITHOUT_TRAINED: return !c->trained_betas;
@@ -200,7 +200,7 @@ status config_resolve_schedule(schedule_config *out, const schedule_config *conf
     TRY(read_int(&r, "num_train_timesteps", 1000, 1, MAX_TRAIN_STEPS, &out->n_train));
     TRY(read_trained_betas(&r, out));
     for (const struct key *k = keys; k < keys + N_KEYS; k++) {
-        if (!(k->readers >> sampler & 1) || !counts(k, out)) continue;
+        if (!(k->readers >> sampler & 1) || !applies(k, out)) continue;
         st = read_key(&r, k, out);
         if (st != OK) hint_others(k->name);
         TRY(st);

@@ -417,7 +417,7 @@ static status step_group(run *r, int step, int group)
     bool guided = r->guided && in_interval(r, step);
     int n = group_size(r, group), halves = guided ? 2 : 1, first_row;
     int rows_at = group * r->batch * (r->guided ? 2 : 1), first = group * r->batch;
-    step_use use = {.step = step,
+    step_use use = {.row = step,
                     .first = first,
                     .n = n,
                     .channels = c->in_channels,

@@ -27,7 +27,7 @@ SAMPLERS(SAMPLER_FILLS)
 double beta_double(const schedule_config *c, int i);
 
 /* out [n_train] = cumulative alpha products, alpha = 1 - beta, as in diffusers' schedulers. */
-status products_float(float **out, const schedule_config *c);
+status alpha_products_float(float **out, const schedule_config *c);
 
 /* numpy's linspace. */
 double linspace_double(double first, double last, int n, int i);

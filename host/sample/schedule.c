@@ -136,7 +136,7 @@ status schedule_begin(schedule *s, int row)
         return fail(ERR_USAGE, "step %d: there are only %d", row, s->n_rows);
     schedule_row *r = &s->rows[row];
     if (r->between)
-        return fail(ERR_USAGE, "step %d is the second evaluation of a step: choose another", row);
+        return fail(ERR_USAGE, "step %d is the second prediction of a step: choose another", row);
     /* use this x0 as the last one, which makes a step of first order */
     r->step.to_x0 += r->step.to_kept;
     r->step.to_kept = 0;

@@ -21,7 +21,7 @@ typedef struct {
     bool learned; /* the step uses the variance channels */
     /* the program draws from its generator in this step, even if it does not use the values */
     bool draws;
-    bool between; /* the second evaluation of a step: sampling cannot start here */
+    bool between; /* the second prediction of a step: sampling cannot start here */
 } schedule_row;
 
 typedef struct {
@@ -31,7 +31,7 @@ typedef struct {
     float initial_scale; /* factor of the standard normal noise that sampling starts from */
 } schedule;
 
-/* The amount of noise of a walk along SiT's path (its diffusion coefficient), by the names of SiT's
+/* The amount of noise of a run along SiT's path (its diffusion coefficient), by the names of SiT's
  * program. */
 #define DIFFUSION_FORMS(X)                                                                         \
     X(SIGMA, "sigma")                                                                              \

@@ -36,7 +36,7 @@ static status space_diffusers(int **timesteps, int *n, const sampling *q)
  * from the end, like the index of a tensor. */
 typedef struct {
     float now, before;
-} products;
+} alpha_products;
 
 /* Sets x0 and eps from the prediction. */
 static void diffusers_prediction(step_coefficients *step, prediction predicts, float product)
@@ -61,7 +61,7 @@ static void diffusers_prediction(step_coefficients *step, prediction predicts, f
     }
 }
 
-static void diffusers_ddim(schedule_row *row, products p, float eta)
+static void diffusers_ddim(schedule_row *row, alpha_products p, float eta)
 {
     float variance = (1 - p.before) / (1 - p.now) * (1 - p.now / p.before);
     float sigma = eta > 0 ? eta * sqrtf(variance) : 0;
@@ -71,7 +71,7 @@ static void diffusers_ddim(schedule_row *row, products p, float eta)
     row->draws = eta > 0;
 }
 
-static void diffusers_ddpm(schedule_row *row, products p, variance_kind kind)
+static void diffusers_ddpm(schedule_row *row, alpha_products p, variance_kind kind)
 {
     float alpha = p.now / p.before, beta = 1 - alpha;
     float variance = fmaxf((1 - p.before) / (1 - p.now) * beta, 1e-20f);
@@ -102,8 +102,8 @@ static void diffusers_row(schedule_row *row, const sampling *q, const float *tab
         before = t - c->n_train / q->n_steps;
     else if (i + 1 < n)
         before = timesteps[i + 1];
-    products p = {.now = table[t < 0 ? c->n_train + t : t],
-                  .before = ddim && !c->set_alpha_to_one ? table[0] : 1};
+    alpha_products p = {.now = table[t < 0 ? c->n_train + t : t],
+                        .before = ddim && !c->set_alpha_to_one ? table[0] : 1};
     if (before >= 0) p.before = table[before];
     *row = (schedule_row){.timestep = (float)t};
     row->step.clip = c->clip_sample ? (float)c->clip_sample_range : 0;
@@ -157,7 +157,7 @@ status sampler_diffusers(schedule *s, const sampling *q)
     TRY(check_variance(q));
     TRY(check_inverse(q));
     TRY(space_diffusers(&timesteps, &n, q));
-    TRY(products_float(&table, &q->config));
+    TRY(alpha_products_float(&table, &q->config));
     TRY(memory_alloc(&s->rows, (size_t)n, sizeof *s->rows));
     s->n_rows = n;
     for (int i = 0; i < n; i++)

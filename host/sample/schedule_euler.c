@@ -39,7 +39,7 @@ done:
     return st;
 }
 
-/* The coefficients of one evaluation of the network, at level i. */
+/* The coefficients of one prediction, at level i. */
 static schedule_row euler_row(const sampling *q, const sigmas *s, int i)
 {
     float sigma = s->levels[i], scale = sqrtf(sigma * sigma + 1);
@@ -78,7 +78,7 @@ done:
     return st;
 }
 
-/* The first evaluation keeps y + slope * dt / 2. The second adds its own half. */
+/* The first prediction keeps y + slope * dt / 2. The second adds its own half. */
 static void heun_rows(schedule_row *first, schedule_row *second, const sampling *q, const sigmas *s,
                       int i)
 {

@@ -117,7 +117,7 @@ static void flow_step(step_coefficients *step, const point *p, float dt, bool no
     step->to_eps = dt * (p->drift_o + (noisy ? more * p->score_o : 0));
 }
 
-/* The second evaluation of Heun's method, added to the tensor that the first one kept. */
+/* The second prediction of Heun's method, added to the tensor that the first one kept. */
 static void flow_heun(schedule_row *first, schedule_row *second, const point *at, const point *next,
                       float dt)
 {

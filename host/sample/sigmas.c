@@ -7,7 +7,7 @@
 
 status sigmas_table(float **out, const schedule_config *c)
 {
-    status st = products_float(out, c);
+    status st = alpha_products_float(out, c);
     for (int i = 0; st == OK && i < c->n_train; i++) (*out)[i] = sqrtf((1 - (*out)[i]) / (*out)[i]);
     return st;
 }
