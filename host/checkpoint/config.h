@@ -160,5 +160,6 @@ void config_flow_schedule(schedule_config *config, flow_path path, prediction pr
 extern const char *const flow_path_names[], *const flow_prediction_names[];
 /* indexed as flow_prediction_names */
 extern const prediction flow_predictions[];
+const char *flow_prediction_name(prediction predicts); /* one of flow_predictions */
 
 #endif

@@ -248,6 +248,13 @@ const char *const flow_path_names[] = {FLOW_PATHS(FLOW_NAME) NULL};
 const char *const flow_prediction_names[] = {FLOW_PREDICTIONS(FLOW_NAME) NULL};
 const prediction flow_predictions[] = {FLOW_PREDICTIONS(FLOW_PREDICTION)};
 
+const char *flow_prediction_name(prediction predicts)
+{
+    int i = 0;
+    while (flow_predictions[i] != predicts) i++;
+    return flow_prediction_names[i];
+}
+
 void config_flow_schedule(schedule_config *config, flow_path path, prediction predicts)
 {
     *config = (schedule_config){.sampler = SAMPLER_HEUN,
