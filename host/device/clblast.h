@@ -13,6 +13,7 @@ typedef struct {
     const char *const *names;
     const int *values;
     int n;
+    int tile; /* the most rows and columns of a tile */
 } clblast_parameters;
 
 enum { CLBLAST_PARAMETERS = 16 };

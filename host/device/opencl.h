@@ -13,8 +13,9 @@
 /* Seconds of one work-group, for launches of a kernel with the same range and work: pace.c. */
 typedef struct launch_rate {
     struct launch_rate *next;
-    size_t groups[3]; /* of the whole range */
-    double work;      /* announced FLOPs and bytes */
+    /* of the whole range: work-groups in each dimension; of a GEMM of CLBlast m, n and k */
+    size_t size[3];
+    double work; /* announced FLOPs and bytes */
     double group_seconds;
     size_t timed; /* work-groups of the largest slice that was timed; 0: none */
     int n_timed;
@@ -28,7 +29,6 @@ typedef struct {
     cl_event mark;      /* the marker that ends before_mark; or null */
     double window_from; /* when the previous marker was reached; 0: unknown */
     double slow;        /* measured over predicted time of the last window; at least 1 */
-    double product_from;
 } pace;
 
 struct kernel {
@@ -51,8 +51,9 @@ struct device_handles {
     cl_command_queue queue;
     struct kernel *kernels; /* built so far */
     pace pace;
-    launch_rate *products;     /* of CLBlast's kernels */
-    const struct kernel *last; /* queued last; null: none, or a kernel of CLBlast */
+    launch_rate *products;     /* of CLBlast's GEMMs */
+    uint64_t least_xgemm;      /* 0: unknown; see clblast.c */
+    const struct kernel *last; /* queued last; null: none, or a GEMM of CLBlast */
     bool lost;                 /* no more calls are made to the driver: a call might never return */
     failure loss;
     /* the parameters that CLBlast used last; kernel null: its own */
