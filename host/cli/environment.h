@@ -10,6 +10,9 @@
  * the accepted values. An empty variable counts as unset. */
 status environment_check(void);
 
+/* Calls visit for each variable that users may set, with what it does. */
+void environment_visit(void (*visit)(const char *name, const char *what));
+
 /* Calls d->settings.warn for each named implementation that cannot serve on d. */
 void environment_warn(const device *d);
 

@@ -7,6 +7,7 @@
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "cli/man.h"
 
 void text_list_free(text_list *list)
 {
@@ -238,10 +239,14 @@ static status parse_option(const command *c, const char *word, const char *next,
     return set_value(o, value);
 }
 
-/* Prints the help if the arguments ask for it. */
+/* Prints the help, or the command's part of the manual page, if the arguments ask for it. */
 static bool help_asked(const command *c, int argc, char **argv)
 {
     bool asked = argc == 1 && !strcmp(argv[0], "help"), detailed = false;
+    if (argc == 1 && !strcmp(argv[0], "--man")) {
+        man_command(c);
+        return true;
+    }
     for (int i = 0; i < argc; i++) {
         asked |= !strcmp(argv[i], "--help") || !strcmp(argv[i], "-h");
         detailed |= !strcmp(argv[i], "--verbose") || !strcmp(argv[i], "-v");
