@@ -16,7 +16,7 @@ expect()
     cp -r "$root/cl" "$work/cl"
     sed -i "s|^{\$|&\n$line|" "$work/cl/fill.cl"
     DITCL_CL_DIR=$work/cl DITCL_REQUIRE_COMPILERS=$family "$root/scripts/compile_gpu" \
-        --program "$program" --cache "$work/cache" --sets default --only fill --target "$family" \
+        --program "$program" --cache "$work/cache" --configs first --only fill --target "$family" \
         >"$work/out" 2>&1
     got=$?
     if [ "$got" -ne "$code" ] || ! grep -qF -- "$part" "$work/out"; then

@@ -1,11 +1,11 @@
 /* The test program: every suite in one Check runner.
  *
- *     ditcl-tests [-s SEED] unit|device|kernels|sets|models|SUITE...
+ *     ditcl-tests [-s SEED] unit|device|kernels|configs|models|SUITE...
  *
- * unit: the suites without a device. device: those that need one, which are kernels, sets (of tuned
- * values) and models; DITCL_TEST_PLATFORM is a part of the platform's name that must be there,
- * DITCL_TEST_SMALL=1 shortens the list for an emulator, DITCL_TEST_SETS=N shows it one set in N,
- * which the seed chooses.
+ * unit: the suites without a device. device: those that need one, which are kernels, configs
+ * (configurations of implementations) and models. DITCL_TEST_PLATFORM is a part of the name of the
+ * platform to test on. DITCL_TEST_SMALL=1 chooses fewer and smaller cases, for an emulator.
+ * DITCL_TEST_CONFIGS=N tests one configuration in N; the seed chooses which.
  *
  * The seed is 1 if neither -s nor DITCL_TEST_SEED gives one, so that two runs test the same.
  * DITCL_TEST_SEED=random takes one from the clock. */
@@ -39,11 +39,11 @@ static const struct {
     {"store", "unit", suite_store},
     {"text", "unit", suite_text},
     {"program", "device kernels", suite_program},
-    {"fit", "device sets", suite_fit},
-    {"gemm", "device sets", suite_gemm},
+    {"fit", "device configs", suite_fit},
+    {"gemm", "device configs", suite_gemm},
     {"ops", "device kernels", suite_ops},
     {"slices", "device kernels", suite_slices},
-    {"variants", "device sets", suite_variants},
+    {"variants", "device configs", suite_variants},
     {"models", "device models", suite_models},
     {"pictures", "device models", suite_pictures},
     {"compat", "device models", suite_compat},

@@ -22,7 +22,7 @@
  *                             its options, and the largest work-group that was launched. Programs
  *                             whose source has no #line "cl/..." belong to a library and are left
  *                             out
- *     set=TEXT, precision=TEXT  two more columns, for the kernels that are new from here on
+ *     config=TEXT, precision=TEXT  two more columns, for the kernels that are built from now on
  *
  * A setting that is not understood ends the process at once with exit code 99; a call that the
  * driver does not have ends it by abort(). */

@@ -12,7 +12,7 @@ enum { OFFLINE_TEXT = 256, OFFLINE_ARGUMENTS = 64 };
 /* What DITCL_OFFLINE asks for; offline_driver.c says what each setting means. */
 extern struct offline_settings {
     char name[OFFLINE_TEXT], vendor[OFFLINE_TEXT], driver[OFFLINE_TEXT], version[OFFLINE_TEXT],
-        c_version[OFFLINE_TEXT], platform[OFFLINE_TEXT], folder[OFFLINE_TEXT], set[OFFLINE_TEXT],
+        c_version[OFFLINE_TEXT], platform[OFFLINE_TEXT], folder[OFFLINE_TEXT], config[OFFLINE_TEXT],
         precision[OFFLINE_TEXT];
     size_t memory, largest, group, local, units, subgroups, dpas;
     bool local_none, fp16, images, mma;
@@ -27,7 +27,7 @@ typedef struct offline_kernel {
     struct offline_kernel *next;
     char *file;                       /* "fill.cl"; "": the source does not say */
     char *name, *options, source[64]; /* source: the program's file in the folder */
-    char set[OFFLINE_TEXT], precision[OFFLINE_TEXT];
+    char config[OFFLINE_TEXT], precision[OFFLINE_TEXT];
     int n_args;   /* negative: not known yet */
     size_t group; /* work-items of its largest work-group */
 } offline_kernel;

@@ -50,7 +50,7 @@ offline_kernel *offline_list_kernel(const char *source, const char *options, con
     if (!k) return NULL;
     *k = (offline_kernel){
         .file = file_of(source), .name = strdup(name), .options = strdup(options), .n_args = -1};
-    strcpy(k->set, offline.set);
+    strcpy(k->config, offline.config);
     strcpy(k->precision, offline.precision);
     if (!k->file || !k->name || !k->options) return NULL;
     uint64_t h = hash(hash(0xcbf29ce484222325u, source), options);
@@ -83,10 +83,10 @@ void offline_write_index(void)
         perror(path);
         return;
     }
-    fprintf(out, "source\tfile\tkernel\tset\tprecision\twork_group\toptions\n");
+    fprintf(out, "source\tfile\tkernel\tconfig\tprecision\twork_group\toptions\n");
     for (const offline_kernel *k = first; k; k = k->next)
         if (*k->file)
-            fprintf(out, "%s\t%s\t%s\t%s\t%s\t%zu\t%s\n", k->source, k->file, k->name, k->set,
+            fprintf(out, "%s\t%s\t%s\t%s\t%s\t%zu\t%s\n", k->source, k->file, k->name, k->config,
                     k->precision, k->group, k->options);
     if (fclose(out)) perror(path);
 }

@@ -18,10 +18,10 @@ mkdir "$tmp/icd"
 # the same kernels each time: neither what was measured on this machine before, nor anew
 export DITCL_FIT=off DITCL_FIRST_USE=off XDG_CONFIG_HOME=$tmp/config
 
-# One configuration in so many, chosen by DITCL_TEST_SEED, the most where the compiler is quickest;
-# DITCL_TEST_SETS=1: all of them.
+# One configuration in `one_in` is tested. DITCL_TEST_SEED chooses which. PoCL compiles fastest, so more
+# are tested there.
 if [ "$implementation" = pocl ]; then one_in=8; else one_in=16; fi
-export DITCL_TEST_SETS=${DITCL_TEST_SETS:-$one_in}
+export DITCL_TEST_CONFIGS=${DITCL_TEST_CONFIGS:-$one_in}
 
 missing()
 {

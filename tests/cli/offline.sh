@@ -30,17 +30,17 @@ says '"group=0" is not understood' err
 ditcl=$tree/ditcl-kernels
 expect 0 "usage: ditcl-kernels" --help
 expect 2 "--out DIR is missing"
-expect 2 "default, known, all" --out keep/kernels --sets best
+expect 2 "first, default, all" --out keep/kernels --configs best
 expect 2 "fp16, subgroups" --out keep/kernels --features fp61
 expect 2 "0 to 1024" --out keep/kernels --local-memory 1025
 expect 1 "no such model" not-there --precision fp32 --out keep/kernels
 expect 1 "/proc" --out /proc/kernels
 expect 0 "" "$model" --out keep/kernels --features fp16,subgroups,mma --precision bf16
-columns="source file kernel set precision work_group options"
+columns="source file kernel config precision work_group options"
 [ "$(head -n 1 keep/kernels/index.tsv | tr '\t' ' ')" = "$columns" ] || problem "columns of the index"
-sed 1d keep/kernels/index.tsv | while IFS=$'\t' read -r source file name set precision group options; do
+sed 1d keep/kernels/index.tsv | while IFS=$'\t' read -r source file name config precision group options; do
     grep -q "$name(" "keep/kernels/$source" || echo "$source: no kernel $name"
-    [ "$set $precision" = "default bf16" ] || echo "$source: $set $precision"
+    [ "$config $precision" = "first bf16" ] || echo "$source: $config $precision"
     [ "$group" -gt 0 ] && [ "$group" -le 256 ] || echo "$source: $name of $file: a work-group of $group"
     [ "$file" != gemm_mma.cl ] || [[ $options == *-DMATRIX_UNIT_MMA* ]] || echo "$source: $options"
 done >keep/missing
