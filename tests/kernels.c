@@ -1,6 +1,6 @@
-/* Writes the programs that would be built for a GPU, for its own compiler: walks models on the
- * device of tests/offline_driver.c, which takes down what it is given. scripts/compile_gpu runs
- * this. */
+/* ditcl-kernels: writes the OpenCL programs that ditcl would build on a GPU. It runs models on the
+ * offline device (tests/offline_driver.c), whose driver writes each program to a folder.
+ * scripts/compile_gpu gives the programs to the compilers of GPUs. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,8 +16,8 @@
 #include "ops/impl.h"
 #include "sample/pipeline.h"
 
-/* Networks of the paper that cover all shapes: the largest at both picture sizes, two whose sizes
- * are odd multiples, and the designs with operators of their own. */
+/* Networks of the paper that cover all shapes: the largest at both picture sizes, two whose widths
+ * are odd multiples of a tile, and the designs with operators of their own. */
 static const struct {
     const char *name;
     int image_size;
@@ -90,7 +90,7 @@ done:
     return st;
 }
 
-/* The further operators of a run with an initial picture and a mask. */
+/* The operators that only a run with an initial picture and a mask has. */
 static status queue_encoder(device *d, model *m)
 {
     int size = m->dit.latent_size, scale = vae_scale(&m->vae);
@@ -117,7 +117,7 @@ done:
 
 enum { MANY_UNITS = 1 << 20 };
 
-/* What the driver is told before a device is opened. */
+/* Sets DITCL_OFFLINE, which the driver reads when a device is opened. */
 static status configure_driver(const writing *w, const char *precision_name)
 {
     text settings = {0};
@@ -138,7 +138,7 @@ done:
     return st;
 }
 
-/* The device of these limits and features, none of which is probed. */
+/* Opens a device with these limits and features. No feature is probed. */
 static status open_device(writing *w, device *d, int precision_index)
 {
     const device_settings settings = {.family = FAMILY_GPU,
@@ -159,7 +159,7 @@ static status open_device(writing *w, device *d, int precision_index)
         d->subgroups.size = w->subgroup_size;
         d->subgroups.required = true;
     }
-    if (w->t) { /* configurations for few rows are to fit typical shapes, too */
+    if (w->t) { /* so configurations for few rows fit typical shapes, too */
         d->info.compute_units = MANY_UNITS;
         TRY(configuration_serve(d, w->t, w->values));
     }
@@ -187,7 +187,7 @@ static status queue_named(writing *w, int precision_index, const char *name)
     return st;
 }
 
-/* The largest network of the paper and the decoder have most of the shapes. */
+/* The largest network of the paper and the decoder, which have most of the shapes. */
 static status queue_largest(writing *w, int precision_index)
 {
     model m = {0};
@@ -316,7 +316,7 @@ static status read_features(writing *w)
     return OK;
 }
 
-/* tunables.tsv: a kernel file, and the names of the tunables that are among its options. */
+/* Writes tunables.tsv: for each kernel file, the names of the tunables among its build options. */
 static status write_tunables(const char *path)
 {
     file_out out = {0};
@@ -388,9 +388,9 @@ int main(int argc, char **argv)
     const command c = {
         .name = "kernels",
         .arguments = "[MODEL...] --out DIR",
-        .summary = "Writes the sources that would be built for a GPU with these limits, as its "
-                   "compiler would get them, and index.tsv with the build options. No GPU is "
-                   "needed. The shapes are those of the paper's models and of each MODEL.",
+        .summary = "Writes the programs that ditcl would build on a GPU with these limits, and "
+                   "index.tsv with their build options. Needs no GPU. The shapes are those of the "
+                   "paper's models and of each MODEL.",
         .options = options,
         .own_program = true,
         .rest = true,

@@ -48,7 +48,7 @@ static const struct {
     {"pictures", "device models", suite_pictures},
     {"compat", "device models", suite_compat},
     {"matrix", "emulator", suite_matrix},
-    {"tiles", "emulator", suite_tiles}, /* with tests/amx_emulator.c preloaded */
+    {"tiles", "emulator", suite_tiles}, /* needs tests/amx_emulator.c preloaded */
 };
 
 enum { N_SUITES = sizeof suites / sizeof *suites };
@@ -64,7 +64,7 @@ static int misused(void)
     return 2;
 }
 
-/* The seed that DITCL_TEST_SEED gives. False if its value is no seed. */
+/* *seed = DITCL_TEST_SEED. False if its value is neither a number nor random. */
 static bool seed_from_environment(uint64_t *seed)
 {
     const char *value = getenv("DITCL_TEST_SEED");
@@ -75,7 +75,7 @@ static bool seed_from_environment(uint64_t *seed)
     return true;
 }
 
-/* One of the words of `groups`. */
+/* Whether word is one of the words of `groups`. */
 static bool in_group(const char *groups, const char *word)
 {
     size_t n = strlen(word), first = strcspn(groups, " ");
@@ -107,7 +107,7 @@ int main(int argc, char **argv)
     test_seed = (unsigned)seed;
     printf("seed %u\n", test_seed);
     fflush(stdout);
-    /* an OpenCL device does not survive a fork */
+    /* an OpenCL device does not work in a forked child */
     srunner_set_fork_status(runner, CK_NOFORK);
     srunner_run_all(runner, CK_NORMAL);
     int failed = srunner_ntests_failed(runner);

@@ -1,4 +1,4 @@
-/* The offline driver's settings and what its device says of itself. See offline_driver.c. */
+/* The settings of the offline driver, and the properties of its device. See offline_driver.c. */
 #include "offline_driver.h"
 
 #include <CL/cl_ext.h>

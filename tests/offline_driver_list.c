@@ -1,4 +1,4 @@
-/* The kernels that the offline driver was asked for, and the files that say so. See
+/* The list of kernels that were built with the offline driver, and the files written of them. See
  * offline_driver.c. */
 #include "offline_driver.h"
 
@@ -24,7 +24,7 @@ static uint64_t hash(uint64_t h, const char *text)
     return h;
 }
 
-/* The name in the source's first line `#line 1 "cl/NAME"`; else "". */
+/* NAME of the source's line `#line 1 "cl/NAME"`, or "". */
 static char *file_of(const char *source)
 {
     static const char mark[] = "#line 1 \"cl/";
@@ -95,8 +95,8 @@ void offline_write_index(void)
 
 enum { MOST_WORDS = 256 };
 
-/* Runs the C preprocessor on the source with the options that define macros. *text is the whole
- * result, or null. */
+/* Runs the C preprocessor on the source, with the options that define macros. *text = its output,
+ * or null. */
 static void run_preprocessor(char **text, FILE *in, FILE *out, char *options)
 {
     char *words[MOST_WORDS] = {DITCL_CC, "-E", "-P", "-undef", "-w", "-D__OPENCL_VERSION__=120"};
@@ -136,7 +136,7 @@ static char *preprocess(const char *source, const char *options)
     return text;
 }
 
-/* The bracket behind "void NAME", or null. */
+/* The opening bracket after "void NAME", or null. */
 static const char *parameters_of(const char *text, const char *name)
 {
     size_t n = strlen(name);
