@@ -87,7 +87,7 @@ def main():
         good = error is not None and error < float(row["tolerance"])
         n, failed = n + 1, failed + (not good)
         what = message if error is None else "%.2e" % error
-        print("%-4s %-7s %-14s %s" % ("ok" if good else "FAIL", row["kind"], row["name"], what),
+        print("%-4s %-7s %-44s %s" % ("ok" if good else "FAIL", row["kind"], row["name"], what),
               flush=True)
         if error is not None:
             worst[row["kind"]] = max(worst.get(row["kind"], 0), error)

@@ -237,7 +237,7 @@ class Model:
     """One model on disk and everything needed to say what it must give."""
 
     def __init__(self, root, spec, rows):
-        self.root, self.spec, self.rows, self.count = root, spec, rows, 0
+        self.root, self.spec, self.rows, self.names = root, spec, rows, set()
         self.folder = root + "/models"
         os.makedirs(self.folder, exist_ok=True)
         weights = random_dit(spec)
@@ -284,11 +284,13 @@ class Model:
         np.save(f"{self.folder}/{self.spec['name']}-{name}.npy", values.numpy().astype("<f4"))
         return f"models/{self.spec['name']}-{name}.npy"
 
-    def save(self, kind, values, **row):
+    def save(self, kind, values, what=(), **row):
+        """Adds a case, named by its model, its kind and what is special about it."""
+        name = "-".join(what or [kind])
+        assert name not in self.names, name
+        self.names.add(name)
         row = {"model": self.relative(self.path), "tolerance": "1e-4", **row, "kind": kind,
-               "name": f"{self.spec['name']}-{self.count}",
-               "expected": self.save_array(self.count, values)}
-        self.count += 1
+               "name": f"{self.spec['name']}-{name}", "expected": self.save_array(name, values)}
         if self.original:
             row |= {"vae": self.relative(self.vae_path), "heads": str(self.spec["heads"])}
         self.rows.append(" ".join(str(row.get(c, "-")) for c in COLUMNS))
@@ -344,7 +346,17 @@ class Model:
             more += ["--model-type=sit"]
             more += [f"--path={sit['path_type']}"] if "path_type" in sit else []
             more += [f"--prediction={sit['prediction']}"] if "prediction" in sit else []
-        self.save("sample", x, classes=classes if classes == "all" else ",".join(map(str, classes)),
+        what = ["dpmpp" if sampler == "dpm" else sampler]
+        what += ["eta"] if eta else []
+        what += ["unguided"] if cfg == 1 else []
+        what += [{4: "all-channels", 3: "3-channels"}[cfg_channels]] if cfg_channels else []
+        what += [compat] if compat else []
+        what += [steps.replace(",", "-") + "-steps"] if steps != "10" else []
+        what += ["inverted"] if invert else ["from-latents"] if latents_in else []
+        what += ["interval"] if interval else []
+        what += [diffusion] if diffusion else []
+        what += ["sit", *sit.values()] if sit is not None else []
+        self.save("sample", x, what, classes=classes if classes == "all" else ",".join(map(str, classes)),
                   n=n, seed=seed, steps=steps, sampler="dpm++" if sampler == "dpm" else sampler,
                   eta=eta, cfg=cfg, more=";".join(more) or "-",
                   cfg_channels={None: "-", 4: "all", 3: "3"}[cfg_channels], compat=compat or "-",

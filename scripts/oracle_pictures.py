@@ -38,9 +38,9 @@ VAES = [
 ]
 
 
-def picture(name, height, width):
-    """Smooth colours with some detail, and noise of a fixed seed."""
-    g = np.random.default_rng(len(name) + 100 * height + width)
+def picture(seed, height, width):
+    """Smooth colours with some detail, and noise."""
+    g = np.random.default_rng(seed + 100 * height + width)
     y, x = np.mgrid[0:height, 0:width] / max(height, width)
     waves = [np.sin(5 * x + 3 * y * (c + 1) + c) * 90 + 128 for c in range(3)]
     return np.clip(np.stack(waves, -1) + g.normal(0, 20, (height, width, 3)), 0, 255).astype("u1")
@@ -90,7 +90,7 @@ def encode_cases(out):
         bare = spec.get("bare")
         leave_encoder(path if bare else path + "/diffusion_pytorch_model.safetensors", bare)
         height, width = spec["size"]
-        rgb = picture(spec["name"], height, width)
+        rgb = picture(len(spec["name"]), height, width)
         image = out.image(spec["name"], rgb)
         words = f"{image} OUT --vae @{os.path.relpath(path, out.root)}"
         z = latents_of(vae, rgb)
@@ -145,7 +145,7 @@ def file_cases(root):
     """png/: each picture beside KIND-rgb.png, what it must be read as; and scaled ones, by Pillow."""
     folder = f"{root}/pictures/png"
     os.makedirs(folder)
-    rgb = picture("kinds", 5, 7)
+    rgb = picture(5, 5, 7)
     g = np.random.default_rng(1)
     alpha = g.integers(0, 256, (5, 7, 1)).astype("u1")
     grey = rgb[..., 0]
@@ -171,7 +171,7 @@ def file_cases(root):
         f.write(png(7, 5, b"".join(rows), interlaced=1))
     Image.fromarray(rgb).save(f"{folder}/interlaced-rgb.png")
     turned_cases(folder, rgb)
-    big = Image.fromarray(picture("scaled", 41, 57))
+    big = Image.fromarray(picture(6, 41, 57))
     big.save(f"{folder}/scaled.png")
     for width, height in [(16, 16), (57, 20), (100, 90)]:
         share = min(57 / width, 41 / height)
@@ -286,8 +286,8 @@ def reduced(rgb, scale):
 
 def picture_cases(out, model):
     side = model.size * model.scale
-    rgb, mask = picture("given", side, side), mask_picture(side)
-    words = f"@models/{model.name} --image {out.image('given', rgb)} --cfg 3"
+    rgb, mask = picture(5, side, side), mask_picture(side)
+    words = f"@models/{model.name} --image {out.image('initial', rgb)} --cfg 3"
     masked = f" --mask {out.image('mask', mask)}"
     image, grid = latents_of(model.vae, rgb), reduced(mask, model.scale)
     for name, run, n, y, extra, case, m in [

@@ -272,7 +272,7 @@ static bool check_row(const device_info *info, const row *r, precision p, bool n
                   : p == PRECISION_FP16 ? FP16_TOLERANCE
                                         : fp32;
     bool good = error <= most;
-    printf("%-7s %-14s %s %s  err %.1e / tol %.0e  %s\n", r->word[KIND], r->word[NAME],
+    printf("%-7s %-44s %s %s  err %.1e / tol %.0e  %s\n", r->word[KIND], r->word[NAME],
            info->platform, precision_names[p], error, most, good ? "ok" : "WRONG");
     fflush(stdout);
     if (error > *worst) *worst = error;

@@ -184,7 +184,7 @@ static void check_kept(void)
     png got, known, white;
     int differ = 0;
     ck_assert_msg(png_read(&got, scratch_path("out.png")) == OK, "%s", fail_line());
-    read_good(&known, "pictures/given.png");
+    read_good(&known, "pictures/initial.png");
     read_good(&white, "pictures/mask.png");
     ck_assert_int_eq(got.width, known.width);
     for (int i = 0; i < got.width * got.height; i++) {

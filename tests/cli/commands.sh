@@ -63,9 +63,9 @@ expect 2 "makes no picture" sample "$model" --class 1 --invert --latents-in "$da
 expect 2 "cannot be inverted" sample "$model" --class 1 --invert --sampler heun --latents-in "$data/models/separate48-in.npy" --latents-out n.npy
 expect 2 "eta" sample "$model" --class 1 --invert --eta 0.5 --latents-in "$data/models/separate48-in.npy" --latents-out n.npy
 expect 2 "needs --image" sample "$model" --mask "$data/pictures/mask.png"
-given="--image $data/pictures/given.png"
-expect 2 "leaves none of the 10 steps" sample "$model" --class 1 --sampler heun --steps 10 $given --strength 0.05
-expect 2 "takes no --image" sample "$model" --class 1 --invert $given --latents-in "$data/models/separate48-in.npy" --latents-out n.npy
+image="--image $data/pictures/initial.png"
+expect 2 "leaves none of the 10 steps" sample "$model" --class 1 --sampler heun --steps 10 $image --strength 0.05
+expect 2 "takes no --image" sample "$model" --class 1 --invert $image --latents-in "$data/models/separate48-in.npy" --latents-out n.npy
 expect 2 "only with --interpolate" sample "$model" --class 1 --seed-to 2
 expect 2 "two classes, or one" sample "$model" --class 1,2,3 --interpolate 4
 expect 2 "-n 2" sample "$model" --class 1 --interpolate 4 --seed-to 2 -n 2
@@ -160,26 +160,26 @@ expect 1 "folder" bench "$model" --html missing/page.html
 expect 1 "no such model" bench nothing-like-this --html page.html
 expect 1 "No such file" sample "$model" --latents-in missing.npy
 expect 1 "not a .npy" sample "$model" --latents-in "$model/model_index.json"
-expect 1 "shape" sample "$model" --class 1 --latents-in "$data/models/separate48-1.npy"
+expect 1 "shape" sample "$model" --class 1 --latents-in "$data/models/separate48-decode.npy"
 expect 1 "[10,1,4,8,8]" sample "$model" --class 1 --steps 10 --noise-in "$data/models/separate48-in.npy"
 expect 1 "No such file" sample "$model" --noise-in missing.npy
 expect 1 "folder" sample "$model" --noise-out missing/a.npy
-expect 1 "shape" decode "$model" --latents "$data/models/separate48-1.npy"
+expect 1 "shape" decode "$model" --latents "$data/models/separate48-decode.npy"
 pictures=$data/pictures
 expect 1 "No such file" encode missing.png a.npy --vae "$model"
 expect 1 "not a PNG" encode "$model/model_index.json" a.npy --vae "$model"
 expect 2 "multiples of 2" encode "$pictures/png/bomb.png" a.npy --vae "$model"
-head -c 300 "$pictures/given.png" >keep/cut.png
+head -c 300 "$pictures/initial.png" >keep/cut.png
 expect 1 "damaged" encode keep/cut.png a.npy --vae "$model"
-expect 1 "no such model" encode "$pictures/given.png" a.npy --vae nothing-like-this
-expect 1 "holds no encoder" encode "$pictures/given.png" a.npy --vae "$data/models/plain32"
-expect 1 "folder" encode "$pictures/given.png" missing/a.npy --vae "$model"
+expect 1 "no such model" encode "$pictures/initial.png" a.npy --vae nothing-like-this
+expect 1 "holds no encoder" encode "$pictures/initial.png" a.npy --vae "$data/models/plain32"
+expect 1 "folder" encode "$pictures/initial.png" missing/a.npy --vae "$model"
 expect 2 "multiples of 2" encode "$pictures/png/grey.png" a.npy --vae "$model"
 expect 1 "not a PNG" sample "$model" --class 1 --image "$model/model_index.json"
-expect 1 "holds no encoder" sample "$data/models/plain32" --class 1 --image "$pictures/given.png"
+expect 1 "holds no encoder" sample "$data/models/plain32" --class 1 --image "$pictures/initial.png"
 expect 2 "draws 16 x 16" sample "$model" --class 1 --image "$pictures/png/grey.png"
-expect 2 "draws 16 x 16" sample "$model" --class 1 --image "$pictures/given.png" --mask "$pictures/png/grey.png"
-expect 2 "leaves none" sample "$model" --class 1 --image "$pictures/given.png" --strength 0.05 --steps 10
+expect 2 "draws 16 x 16" sample "$model" --class 1 --image "$pictures/initial.png" --mask "$pictures/png/grey.png"
+expect 2 "leaves none" sample "$model" --class 1 --image "$pictures/initial.png" --strength 0.05 --steps 10
 python3 - >keep/black.png <<'END'
 import struct, sys, zlib
 chunk = lambda kind, data: (struct.pack(">I", len(data)) + kind + data +
@@ -187,7 +187,7 @@ chunk = lambda kind, data: (struct.pack(">I", len(data)) + kind + data +
 sys.stdout.buffer.write(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 16, 16, 8, 0, 0, 0, 0)) +
                         chunk(b"IDAT", zlib.compress(bytes(17 * 16))) + chunk(b"IEND", b""))
 END
-expect 2 "nothing in it is white" sample "$model" --class 1 --image "$pictures/given.png" --mask keep/black.png
+expect 2 "nothing in it is white" sample "$model" --class 1 --image "$pictures/initial.png" --mask keep/black.png
 OCL_ICD_VENDORS=$work/keep expect 1 "no OpenCL" sample "$model"
 OCL_ICD_VENDORS=$work/keep expect 1 "install" devices
 
@@ -215,15 +215,15 @@ made d.png
 expect 2 "applies only to pictures" decode "$model" --latents "$data/models/separate48-z.npy" --out e.npy --compat original
 touch keep/notes.txt
 expect 2 "replaces only .npy files" sample "$model" --class 1 --latents-out keep/notes.txt
-expect 2 "replaces only .npy files" encode "$pictures/given.png" keep/notes.txt --vae "$model"
-expect 2 "--seed: applies only with --sample" encode "$pictures/given.png" a.npy --vae "$model" --seed 1
-expect 2 "--rng: applies only with --sample" encode "$pictures/given.png" a.npy --vae "$model" --rng torch-cuda
-expect 2 "torch-cpu, torch-cpu-scalar" encode "$pictures/given.png" a.npy --vae "$model" --sample --rng cuda
+expect 2 "replaces only .npy files" encode "$pictures/initial.png" keep/notes.txt --vae "$model"
+expect 2 "--seed: applies only with --sample" encode "$pictures/initial.png" a.npy --vae "$model" --seed 1
+expect 2 "--rng: applies only with --sample" encode "$pictures/initial.png" a.npy --vae "$model" --rng torch-cuda
+expect 2 "torch-cpu, torch-cpu-scalar" encode "$pictures/initial.png" a.npy --vae "$model" --sample --rng cuda
 for rng in torch-cpu torch-cuda; do
-    expect 0 "" encode "$pictures/given.png" keep/$rng.npy --vae "$model" --sample --rng $rng -q
+    expect 0 "" encode "$pictures/initial.png" keep/$rng.npy --vae "$model" --sample --rng $rng -q
 done
 cmp -s keep/torch-cpu.npy keep/torch-cuda.npy && problem "encode --rng draws the same"
-expect 0 "PSNR" encode "$pictures/given.png" a.npy --vae "$model"
+expect 0 "PSNR" encode "$pictures/initial.png" a.npy --vae "$model"
 made a.npy
 expect 0 "" encode "$pictures/png/grey.png" a.npy --vae "$model" --fit --sample --seed 3 -q
 [ -s out ] && problem "encode -q says: $(cat out)"
@@ -231,7 +231,7 @@ expect 0 "" decode "$model" -q --latents a.npy --out a.png
 made a.npy a.png
 expect 0 "" sample "$model" --steps 4 -q --class 1,2 --image "$pictures/png/scaled.png" --fit --strength 0.5
 made ditcl.png
-expect 0 "" sample "$model" $fast --class 1,2 -n 2 --image "$pictures/given.png" --mask "$pictures/mask.png" --out folder
+expect 0 "" sample "$model" $fast --class 1,2 -n 2 --image "$pictures/initial.png" --mask "$pictures/mask.png" --out folder
 made folder/000000.png folder/000001.png folder/000002.png folder/000003.png
 expect 0 "" sample "$model" $fast --class 1,4 --interpolate 5 --seed-to 4 --out folder
 made folder/000000.png folder/000001.png folder/000002.png folder/000003.png folder/000004.png

@@ -6,7 +6,7 @@ source "$(dirname "$0")/expect.sh"
 root=$(dirname "$data")/..
 model=$data/models/separate48
 latents=$data/models/separate48-z.npy
-picture=$data/pictures/given.png
+picture=$data/pictures/initial.png
 
 # help of a command, in every spelling; no option and no letter twice, -h and --help included
 expect 0 "help COMMAND" help

@@ -111,7 +111,7 @@ if [ -f "$faults" ]; then
     done
     "$ditcl" $one --latents-in keep/z.npy --latents-out keep/y2.npy --out keep/y2.png
     cmp -s keep/y1.npy keep/y2.npy || problem "what is read is not what is mapped"
-    faulty "mmap ENODEV .png" 0 "" encode "$data/pictures/given.png" keep/g.npy --vae "$data/models/separate48" -q
+    faulty "mmap ENODEV .png" 0 "" encode "$data/pictures/initial.png" keep/g.npy --vae "$data/models/separate48" -q
     faulty "mmap ENODEV .safetensors; pread SHORT .safetensors" 1 "became shorter" $one
     faulty "mmap ENODEV .npy; pread EIO .npy" 1 "Input/output error" $one --latents-in keep/z.npy
     # the shape is judged by the header, before 1 TB of values
@@ -119,7 +119,7 @@ if [ -f "$faults" ]; then
     if truncate -s 1099511627904 keep/big.npy; then
         faulty "mmap ENODEV .npy" 1 "has shape [274877906944]" $one --latents-in keep/big.npy
     fi
-    head -c 100 "$data/pictures/given.png" >keep/big.png
+    head -c 100 "$data/pictures/initial.png" >keep/big.png
     if truncate -s 1099511627776 keep/big.png; then
         faulty "mmap ENODEV .png" 1 "larger than" encode keep/big.png a.npy --vae "$data/models/separate48"
     fi
@@ -146,7 +146,7 @@ if [ -f "$faults" ]; then
     says old keep/old.png
     for fault in "write ENOSPC:No space left" "fsync EIO:Input/output"; do # all commands
         faulty "${fault%:*} .npy" 1 "${fault#*:}" $one --noise-out n.npy
-        faulty "${fault%:*} .npy" 1 "${fault#*:}" encode "$data/pictures/given.png" e.npy --vae "$data/models/separate48"
+        faulty "${fault%:*} .npy" 1 "${fault#*:}" encode "$data/pictures/initial.png" e.npy --vae "$data/models/separate48"
         faulty "${fault%:*} .npy" 1 "${fault#*:}" decode "$model" --latents "$data/models/plain32-z.npy" --out d.npy
         faulty "${fault%:*} new" 1 "${fault#*:}" convert "$original" new.safetensors --heads 1
         faulty "${fault%:*} scheduler_config" 1 "new/scheduler/scheduler_config.json" convert "$original" new --vae "$model" --heads 1
