@@ -1,6 +1,6 @@
 #!/bin/bash
-# The driver of a GPU that does not exist (tests/offline_driver.c), and ditcl-kernels, which runs models
-# on it. usage: tests/cli/offline.sh PATH/ditcl
+# The offline driver (tests/offline_driver.c), and ditcl-kernels, which runs models on it.
+# usage: tests/cli/offline.sh PATH/ditcl
 source "$(dirname "$0")/expect.sh"
 
 tree=$(dirname "$ditcl")
@@ -11,7 +11,7 @@ fi
 export OCL_ICD_VENDORS=$tree/offline
 model=$data/models/plain32
 
-# ---- the driver: any command runs on it ----
+# ---- commands on the offline driver ----
 DITCL_OFFLINE="name=a small one;group=64;local=none;units=3;memory=100" expect 0 "a small one" devices -v
 says "work-groups of 64" out
 says "local memory: none" out
@@ -26,7 +26,7 @@ DITCL_OFFLINE="group=0" "$ditcl" devices >out 2>err
 [ $? -eq 99 ] || problem "a setting that is not understood: $(cat err)"
 says '"group=0" is not understood' err
 
-# ---- the programs of a GPU ----
+# ---- ditcl-kernels ----
 ditcl=$tree/ditcl-kernels
 expect 0 "usage: ditcl-kernels" --help
 expect 2 "--out DIR is missing"
