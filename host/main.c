@@ -1,4 +1,4 @@
-/* argv[1] -> command -> exit code. The only place that prints an error. */
+/* Runs the command that argv[1] names. Only this file prints errors and sets the exit code. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
@@ -61,8 +61,9 @@ static status print_man(void)
     return st;
 }
 
-/* Runs the command of this name. helps: "help " where its help was asked for, else "". */
-static status run_command(const char *name, int argc, char **argv, const char *helps)
+/* Runs the command of this name. prefix: "help " if the user typed ditcl help NAME, otherwise "".
+ */
+static status run_command(const char *name, int argc, char **argv, const char *prefix)
 {
     const char *names[N_COMMANDS + 1] = {0};
     for (int i = 0; i < N_COMMANDS; i++) {
@@ -72,7 +73,7 @@ static status run_command(const char *name, int argc, char **argv, const char *h
     const char *near = text_nearest(name, names);
     fail(ERR_USAGE, "%.200s: no such command", name);
     if (near)
-        fail_hint("did you mean ditcl %s%s?", helps, near);
+        fail_hint("did you mean ditcl %s%s?", prefix, near);
     else
         fail_hint("ditcl --help lists them");
     return ERR_USAGE;
@@ -83,7 +84,7 @@ static bool is_help(const char *word)
     return !strcmp(word, "--help") || !strcmp(word, "-h") || !strcmp(word, "help");
 }
 
-/* Words behind help: none, or a command. */
+/* ditcl help [COMMAND]. argc, argv: the arguments after help. */
 static status run_help(int argc, char **argv)
 {
     char *const asked = "--help";
@@ -116,8 +117,9 @@ static status run(int argc, char **argv)
     return run_command(argv[1], argc - 2, argv + 2, "");
 }
 
-/* No file that is opened may get the number of a standard stream that is closed, or what is printed
- * goes into it. For reading only: printing still fails. */
+/* Opens /dev/null for each standard stream that is closed. Otherwise an output file could get the
+ * number of a closed stream, and messages would go into it. /dev/null is read-only, so printing
+ * still fails. */
 static void occupy_closed_streams(void)
 {
     int fd;
@@ -138,7 +140,7 @@ int main(int argc, char **argv)
     if (st == OK) return 0;
     fprintf(stderr, "ditcl: %s\n", fail_line());
     if (*fail_hint_line()) fprintf(stderr, "       %s\n", fail_hint_line());
-    if (st == ERR_LOST) { /* its driver may hang where it is unloaded */
+    if (st == ERR_LOST) { /* the driver may hang when it is unloaded */
         fflush(stdout);
         _exit(1);
     }

@@ -49,7 +49,7 @@ why=$(scripts/driver_tree run "$tree" true 2>&1) || missing "${why:-no mount nam
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# step IMPLEMENTATION COMMAND...: runs the command in the tree, where no driver may be missing
+# step PLATFORM COMMAND...: runs the command in the tree, where no driver may be missing
 step()
 {
     local start code
@@ -90,15 +90,15 @@ all_steps()
 
 echo "seed $seed: $models, kernels of the gpu family in $precision"
 declare -A job
-for implementation in pocl rusticl; do
-    all_steps "$implementation" >"$work/$implementation" 2>&1 &
-    job[$implementation]=$!
+for platform in pocl rusticl; do
+    all_steps "$platform" >"$work/$platform" 2>&1 &
+    job[$platform]=$!
 done
 failed=0
-for implementation in pocl rusticl; do
-    wait "${job[$implementation]}" || failed=1
-    echo "==== $implementation of $suite ===="
-    cat "$work/$implementation"
+for platform in pocl rusticl; do
+    wait "${job[$platform]}" || failed=1
+    echo "==== $platform of $suite ===="
+    cat "$work/$platform"
 done
 times
 exit "$failed"

@@ -1,15 +1,15 @@
 #!/bin/bash
-# Runs a command that sees only one OpenCL implementation:
+# Runs a command that sees only one OpenCL platform:
 #
 #     tests/on.sh pocl|rusticl|intel|oclgrind COMMAND...
 #
-# Exit code: that of the command. If the implementation is not installed: 77 with a message, or 1 if
+# Exit code: that of the command. If the platform is not installed: 77 with a message, or 1 if
 # DITCL_REQUIRE (such as "pocl rusticl intel oclgrind") names it. scripts/fetch-intel-opencl installs
 # Intel's runtime for CPUs; if it does not start on this processor, the exit code is 77 in any case. On
 # oclgrind, any finding fails the run, whatever the exit code of the command.
 set -uo pipefail
 
-implementation=${1:?usage: tests/on.sh IMPLEMENTATION COMMAND...}
+platform=${1:?usage: tests/on.sh PLATFORM COMMAND...}
 shift
 vendors=/etc/OpenCL/vendors
 tmp=$(mktemp -d)
@@ -20,18 +20,18 @@ export DITCL_FIT=off DITCL_FIRST_USE=off XDG_CONFIG_HOME=$tmp/config
 
 # One configuration in `one_in` is tested. DITCL_TEST_SEED chooses which. PoCL compiles fastest, so more
 # are tested there.
-if [ "$implementation" = pocl ]; then one_in=8; else one_in=16; fi
+if [ "$platform" = pocl ]; then one_in=8; else one_in=16; fi
 export DITCL_TEST_CONFIGS=${DITCL_TEST_CONFIGS:-$one_in}
 
 missing()
 {
     for required in ${DITCL_REQUIRE:-}; do
-        if [ "$required" = "$implementation" ]; then
-            echo "*** $implementation is required, but not installed: $1 ***" >&2
+        if [ "$required" = "$platform" ]; then
+            echo "*** $platform is required, but not installed: $1 ***" >&2
             exit 1
         fi
     done
-    echo "*** SKIPPED: $implementation is not installed: $1 ***" >&2
+    echo "*** SKIPPED: $platform is not installed: $1 ***" >&2
     exit 77
 }
 
@@ -54,7 +54,7 @@ device_found()
 
 if ! command -v clinfo >/dev/null; then missing "apt install clinfo"; fi
 
-case $implementation in
+case $platform in
 pocl)
     only pocl pocl-opencl-icd
     export DITCL_TEST_PLATFORM='Portable Computing Language'
@@ -102,7 +102,7 @@ oclgrind)
     exit "$code"
     ;;
 *)
-    echo "tests/on.sh: $implementation: expected pocl, rusticl, intel or oclgrind" >&2
+    echo "tests/on.sh: $platform: expected pocl, rusticl, intel or oclgrind" >&2
     exit 2
     ;;
 esac

@@ -73,7 +73,7 @@ static const operator* operator_of(const variable *v)
     return o;
 }
 
-/* Checks that a word is in a list that ends with a null. */
+/* ERR_USAGE unless value is one of the words, whose list ends with a null. */
 static status check_word(const char *name, const char *value, const char *const *words)
 {
     text all = {0};
@@ -92,10 +92,10 @@ done:
 
 static status check_implementation(const variable *v, const char *value)
 {
-    const op_impl *kinds[MOST_IMPLS];
+    const op_impl *impls[MOST_IMPLS];
     const char *names[MOST_IMPLS + 1] = {0};
-    int n = operator_impls(operator_of(v), NULL, NULL, kinds);
-    for (int i = 0; i < n; i++) names[i] = kinds[i]->name;
+    int n = operator_impls(operator_of(v), NULL, NULL, impls);
+    for (int i = 0; i < n; i++) names[i] = impls[i]->name;
     return check_word(v->name, value, names);
 }
 
@@ -127,17 +127,17 @@ void environment_visit(void (*visit)(const char *name, const char *what))
         if (variables[i].what) visit(variables[i].name, variables[i].what);
 }
 
-/* Whether this implementation can serve typical shapes on the device. */
+/* Whether the implementation that the variable names can serve a typical shape on the device. */
 static bool serves(const device *d, const variable *v, const char *name)
 {
     static const int attention_shape_of_xl[SHAPE_SIZES] = {2, 256, 16, 72};
-    const op_impl *kinds[MOST_IMPLS];
+    const op_impl *impls[MOST_IMPLS];
     bool found = false;
     if (!strcmp(v->op, "gemm")) return !strcmp(gemm_name(d, 512, 3456, 1152), name);
     if (!strcmp(v->op, "conv"))
         return !strcmp(conv_name(d, (conv_layer){4096, 512, 512, 1, 0}), name);
-    int n = operator_impls(operator_of(v), d, attention_shape_of_xl, kinds);
-    for (int i = 0; i < n; i++) found |= !strcmp(kinds[i]->name, name);
+    int n = operator_impls(operator_of(v), d, attention_shape_of_xl, impls);
+    for (int i = 0; i < n; i++) found |= !strcmp(impls[i]->name, name);
     return found;
 }
 

@@ -1,5 +1,5 @@
-/* A table of the environment variables of ditcl and their values. This file checks them before a
- * device is opened; other files read them. docs/design.md explains them. */
+/* The table of ditcl's environment variables. environment.c checks their values before a device is
+ * opened; other files read them. docs/environment.md lists them. */
 #ifndef DITCL_CLI_ENVIRONMENT_H
 #define DITCL_CLI_ENVIRONMENT_H
 
