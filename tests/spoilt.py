@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
-"""Whether `ditcl check` notices kernels that are wrong: each is spoilt in one place, in a copy of
-cl/, and check must say so.
+"""Breaks kernels in a copy of cl/, one place at a time, and runs `ditcl check`, which must find each fault.
 
     tests/spoilt.py PATH/ditcl [--emulator PATH/libamx_emulator.so] [--some N] [--seed S]
                     [--sample] [NAME...]
 
---sample: not check, but `sample` with first-use checks must notice, or draw what it should: never a
-wrong picture with exit code 0.
---some: N of them, others with each seed (--seed, else DITCL_TEST_SEED, else 1). NAMEs are parts of what is printed. Exit code 1 when one
-passes as right, or when its text is no longer in the kernel. Run it by tests/on.sh."""
+--sample: runs `ditcl sample` with first-use checks instead. It must find the fault or draw the right
+picture; a wrong picture with exit code 0 is an error.
+--some N: tries N faults, which the seed chooses (--seed, else DITCL_TEST_SEED, else 1).
+NAME: tries the faults whose printed line contains it.
+
+Exit code 1 if a fault is not found, or if its text is not in the kernel exactly once. Run it by
+tests/on.sh."""
 import argparse
 import array
 import os
@@ -25,7 +27,7 @@ TESTS = pathlib.Path(__file__).resolve().parent
 KERNELS = TESTS.parent / "cl"
 MODEL = str(TESTS / "data/models/separate48")
 
-# How check is run: its options, and the features that are claimed for the device.
+# Name: the options of check, and DITCL_FEATURES.
 WAYS = {
     "cpu": (["--kernels", "cpu", "--precision", "fp32"], None),
     "cpu_auto": (["--kernels", "cpu", "--precision", "auto"], "-amx_bf16"),
@@ -37,7 +39,7 @@ WAYS = {
     "units16": (["--kernels", "gpu", "--precision", "fp16"], "+mma"),
 }
 
-# Ways, operator, kernel file, a text in it, what stands there instead; the text stands there once.
+# (names of WAYS, operator, kernel file, a text that is in it once, the text that replaces it)
 SPOILT = [
     # ---- both families ----
     ("cpu gpu", "fill", "fill.cl", "if (i < count)", "if (i < count - 1)"),
@@ -119,7 +121,7 @@ SPOILT = [
     ("cpu gpu", "downsample", "downsample.cl", "pixel = first + window", "pixel = window"),
     ("cpu gpu", "blend", "blend.cl", "+ spread * noise[index]", "- spread * noise[index]"),
     ("cpu gpu", "blend", "blend.cl", "known = signal * image", "known = image"),
-    # an activation with a wrong constant, where it stands for all vectors
+    # constants of activations
     ("cpu gpu", "gemm", "prelude.clh", "0.0713548163f", "0.0713f"),
     ("cpu gpu", "condition", "prelude.clh", "mad(p, r, (V)(4.16683908e-2f))",
      "mad(p, r, (V)(4.2e-2f))"),
@@ -176,7 +178,7 @@ SPOILT = [
     ("cpu", "modulate", "modulate_cpu.cl", "min(first + count, total_tokens)",
      "min(first + count, total_tokens - 1)"),
     ("cpu", "modulate", "modulate_cpu.cl", "mad((in[i] - mean) * inverse", "mad(in[i] * inverse"),
-    # ---- products ----
+    # ---- GEMM ----
     ("cpu", "gemm", "gemm_cpu.cl", "x += load_part(residual", "x -= load_part(residual"),
     ("cpu", "gemm", "gemm_cpu.cl", "row % e.residual_rows", "row"),
     ("cpu", "gemm", "gemm_cpu.cl", "row / e.tokens", "0 * row"),
@@ -318,14 +320,14 @@ SPOILT = [
 
 
 def every():
-    """(name, way, operator, file, text, instead) of every kernel in every way."""
+    """Yields (name, way, operator, file, text, instead) for each fault and each of its ways."""
     for ways, operator, file, text, instead in SPOILT:
         for way in ways.split():
             yield f"{way} {file}: {text!r} -> {instead!r}", way, operator, file, text, instead
 
 
 def run(ditcl, folder, way, operator, emulator):
-    """The first line that finds something wrong; None: check says that all is right."""
+    """The first line of check that reports an error. None if check passes."""
     options, features = WAYS[way]
     environment = dict(os.environ, DITCL_CL_DIR=str(folder))
     if features:
@@ -346,7 +348,7 @@ def run(ditcl, folder, way, operator, emulator):
 
 
 def draw(ditcl, folder, way, emulator, out):
-    """The exit code of sample, and the bytes of the latents that it draws."""
+    """(exit code, latents or None, bytes of the picture, stderr) of ditcl sample."""
     options, features = WAYS[way]
     environment = dict(os.environ, DITCL_FIRST_USE="on", XDG_CACHE_HOME=f"{out}/cache")
     if folder:
@@ -367,7 +369,7 @@ RIGHT = {}
 
 
 def sample(ditcl, folder, way, emulator):
-    """What sample says against a spoilt kernel, or that it draws the same; None: a wrong picture."""
+    """The message of sample, or that its latents are right. None if they are wrong."""
     with tempfile.TemporaryDirectory() as out:
         if way not in RIGHT:
             RIGHT[way] = draw(ditcl, None, way, emulator, out)
@@ -395,7 +397,7 @@ def main():
     chosen = [s for s in every() if not given.names or any(n in s[0] for n in given.names)]
     if not given.emulator:
         chosen = [s for s in chosen if not s[1].startswith("tiles")]
-        print("without --emulator: not those on matrix tiles")
+        print("*** SKIPPED: kernels for AMX tiles: no --emulator ***")
     if given.some is not None:
         seed = test_seed() if given.seed is None else given.seed
         print(f"seed {seed}")
@@ -407,7 +409,7 @@ def main():
             shutil.copytree(KERNELS, copy)
             source = (copy / file).read_text()
             if source.count(text) != 1:
-                print(f"NOT THERE once but {source.count(text)} times: {name}")
+                print(f"STALE: the text is in the kernel {source.count(text)} times, expected once: {name}")
                 wrong += 1
                 continue
             (copy / file).write_text(source.replace(text, instead))
@@ -418,7 +420,7 @@ def main():
                 print(f"BROKEN: {name}: {error}", flush=True)
                 wrong += 1
                 continue
-        print(f"{'found' if found else 'PASSED AS RIGHT'}: {name}"
+        print(f"{'found' if found else 'NOT FOUND'}: {name}"
               f"{': ' + found if given.sample and found else ''}", flush=True)
         wrong += not found
     print(f"{len(chosen)} spoilt kernels, {wrong} not found")
