@@ -301,7 +301,7 @@ static const struct {
     const char *file, *marker, *spoilt;
 } wrong_units[] = {
     {"probe.cl", "MMA_COLUMN(lane, i)] =", "MMA_COLUMN(lane, i)] = 1 +"},
-    {"probe.cl", "mma_values(values, sum);", "does not compile"},
+    {"probe.cl", "mma_values(values, acc);", "does not compile"},
     {"mma.clh", "mma_c c)\n{", "mma_c c)\n{ c += 1.0f;"},
 };
 
