@@ -529,10 +529,12 @@ static void say_end(const checker *c, const device *d)
     c->say(line);
 }
 
-status checker_finish(device *d)
+/* Runs a tiny network, unless it has a verdict, to check the kernels that all runs share. Then ends
+ * the child. */
+static status finish(first_use_checks *face, device *d)
 {
-    if (!d->checks || of(d->checks)->level != CHECK_ALL) return OK;
-    checker *c = of(d->checks);
+    checker *c = of(face);
+    if (c->level != CHECK_ALL) return OK;
     status st = check_network(c, d);
     if (st == OK) say_end(c, d);
     stop(c);
@@ -559,8 +561,12 @@ status checker_open(first_use_checks **out, const device_info *info,
     status st = OK;
     *out = NULL;
     TRY(memory_alloc(&c, 1, sizeof *c));
-    c->face = (first_use_checks){
-        .probe = probe, .check = check, .strike = strike, .struck = struck, .close = checker_close};
+    c->face = (first_use_checks){.probe = probe,
+                                 .check = check,
+                                 .strike = strike,
+                                 .struck = struck,
+                                 .finish = finish,
+                                 .close = checker_close};
     c->level = level;
     c->say = say;
     snprintf(c->index, sizeof c->index, "%d", info->index);

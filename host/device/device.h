@@ -50,6 +50,9 @@ typedef struct first_use_checks {
     /* Whether it is struck out, whatever is fused into it. Asks nothing but memory. */
     bool (*struck)(struct first_use_checks *c, const struct device *d,
                    const struct first_use *what);
+    /* Everything is loaded; may be null. ERR_DEVICE if the kernels that all runs share are wrong.
+     */
+    status (*finish)(struct first_use_checks *c, struct device *d);
     void (*close)(struct first_use_checks *c); /* frees it */
     char why[320];                             /* of the last that was not right */
 } first_use_checks;

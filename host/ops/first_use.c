@@ -20,6 +20,11 @@ bool first_use_struck(const device *d, const op_impl *t, const int *values, cons
     return d->checks && d->checks->struck(d->checks, d, &what);
 }
 
+status first_use_finish(device *d)
+{
+    return d->checks && d->checks->finish ? d->checks->finish(d->checks, d) : OK;
+}
+
 status first_use_plain(device *d, const char *op, const int shape[SHAPE_SIZES])
 {
     const first_use what = {.op = op, .shape = shape};
