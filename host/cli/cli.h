@@ -40,19 +40,23 @@ typedef struct {
 
 /* Table rows of options that several commands have. where: a device_choice. */
 /* clang-format off */
+#define OPTION_PRECISION(where)                                                                    \
+    {"precision", 0, OPTION_CHOICE, &(where)->precision, "P",                                      \
+     "of matrix products: auto, fp32, bf16 or fp16 [auto]\n"                                       \
+     "auto: the fastest that is as accurate as fp32. bf16 and fp16: 16-bit inputs and fp32 sums; " \
+     "an error if the device has no such kernels.", 0, 0, precision_names}
+#define OPTION_KERNELS(where)                                                                      \
+    {"kernels", 0, OPTION_CHOICE, &(where)->kernels, "FAMILY",                                     \
+     "kernel family: auto (by the device), cpu or gpu [auto]", 0, 0,                               \
+     kernel_family_names}
 #define OPTIONS_DEVICE(where)                                                                      \
     {"device", 0, OPTION_TEXT, &(where)->selector, "SEL",                                          \
      "index in `ditcl devices`, gpu, cpu, or part of a name\n"                                     \
      "The default is the best device. Also P:D (platform and device number) or accelerator. A "    \
      "name may be the platform's or the "                                                          \
      "device's. The environment variable DITCL_DEVICE sets the default.", 0, 0, NULL},             \
-    {"precision", 0, OPTION_CHOICE, &(where)->precision, "P",                                      \
-     "of matrix products: auto, fp32, bf16 or fp16 [auto]\n"                                       \
-     "auto: the fastest that is as accurate as fp32. bf16 and fp16: 16-bit inputs and fp32 sums; " \
-     "an error if the device has no such kernels.", 0, 0, precision_names},                        \
-    {"kernels", 0, OPTION_CHOICE, &(where)->kernels, "FAMILY",                                     \
-     "kernel family: auto (by the device), cpu or gpu [auto]", 0, 0,                               \
-     kernel_family_names},                                                                         \
+    OPTION_PRECISION(where),                                                                       \
+    OPTION_KERNELS(where),                                                                         \
     {"max-launch-ms", 0, OPTION_TEXT, &(where)->max_launch_ms, "N",                                \
      "split longer kernel launches; 0: none [100; CPU: 0]\n"                                       \
      "Systems and drivers reset a device that computes for too long without a pause. Launches "    \

@@ -79,8 +79,10 @@ static void describe(const drawing *g)
             g->n, g->n > 1 ? "s" : "", r->batch, r->plan.n_rows - r->request.first_step,
             sampler_names[r->request.sampler], compat_names[r->m->arithmetic], g->guidance,
             r->guided ? "" : " (off)");
-    fprintf(stderr, "  products by %s, modulation of %d steps at a time, %.0f MB on the device\n",
-            gemm_name(r->d, r->network.batch * r->network.tokens, 3 * width, width), r->chunk_steps,
+    fprintf(stderr, "  products by %s, modulation %s%d steps%s, %.0f MB on the device\n",
+            gemm_name(r->d, r->network.batch * r->network.tokens, 3 * width, width),
+            r->network.keep_adaln ? "of " : "of all ", r->chunk_steps,
+            r->network.keep_adaln ? " at a time (its weights stay)" : "",
             (double)r->d->allocated_bytes / 1e6);
 }
 

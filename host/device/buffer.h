@@ -13,7 +13,8 @@ typedef struct {
 } buf;
 
 /* count 4-byte elements. Checked against the device's largest allocation and its memory before the
- * driver is asked, since some drivers accept what they cannot give. `what` is for the message. */
+ * driver is asked, since some drivers accept what they cannot give. `what` is for the message. In a
+ * dry run all buffers are only counted, and copies do nothing. */
 status buffer_create(device *d, buf *b, size_t count, const char *what);
 void buffer_release(device *d, buf *b);
 

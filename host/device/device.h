@@ -167,7 +167,9 @@ typedef struct device {
         bool given;    /* the name, by record_name, and not yet the work */
         double flops, bytes;
     } announced;              /* by record_work, of the operator that queues now */
+    bool dry;                 /* a dry run: see device_dry */
     uint64_t allocated_bytes; /* by buffer_create, still held */
+    uint64_t peak_bytes;      /* the most that was ever held */
     /* For messages: the arithmetics that each operator ran in, as bits (arith in ops/op.h), and the
      * layers that stayed in fp32, as their weights are too large for fp16. */
     struct {
@@ -187,6 +189,21 @@ typedef struct device {
 status device_open(device *d, const device_info *info, const device_settings *settings);
 /* Also stores built programs; failures of that are ignored, and the stored failure line stays. */
 void device_close(device *d);
+
+/* A device for a dry run of what `like` would do, while `like` is open. The same kernels are
+ * chosen, but buffers are only counted: nothing is allocated, copied, checked, built or launched.
+ * It needs no device_close. */
+device device_dry(const device *like);
+
+/* The same for a device that does not exist: a GPU (or, for cpu kernels, a CPU) without matrix
+ * units and without a limit of memory. */
+device device_dry_plain(kernel_family family);
+
+/* Not null and no dry run: what it gets is read and uploaded. */
+static inline bool device_takes_data(const device *d)
+{
+    return d && !d->dry;
+}
 
 /* Whether the driver gave it up: nothing is asked of it any more. */
 bool device_is_lost(const device *d);

@@ -107,7 +107,7 @@ static status load_norms(dit *t, buf *row, int parts, const layer *which, const 
     size_t width = (size_t)t->config.width, count = (size_t)parts * width;
     float *values = NULL;
     status st = OK;
-    if (t->d) TRY(memory_alloc(&values, count, sizeof *values));
+    if (device_takes_data(t->d)) TRY(memory_alloc(&values, count, sizeof *values));
     for (int i = 0; i < n; i++)
         TRY(read_norm(t, values ? values + (size_t)at[i] * width : NULL, which[i], block));
     if (!t->d) goto done;
@@ -167,10 +167,12 @@ static status compare_embedder(void *context, size_t block, int thread)
 /* Every block of a diffusers file has its own copy of the embedders; equal copies count once. */
 int dit_count_embedders(model *m)
 {
-    if (m->spelling == NAMING_ORIGINAL) return 1;
+    if (m->n_embedders || m->spelling == NAMING_ORIGINAL)
+        return m->n_embedders ? m->n_embedders : 1;
     bool differ = parallel_for((size_t)m->dit.depth, compare_embedder, m) != OK;
     if (differ) fail_clear();
-    return differ ? m->dit.depth : 1;
+    m->n_embedders = differ ? m->dit.depth : 1;
+    return m->n_embedders;
 }
 
 /* Copies equal to block 0's are not uploaded, but their shapes still have to be right. */
@@ -230,8 +232,10 @@ static status load_embedders(dit *t)
     int width = t->config.width, rows = dit_label_rows(&t->config);
     status st = OK;
     if (t->m->spelling == NAMING_DIFFUSERS) TRY(check_embedder_copies(t));
-    /* a visit does not need the values */
-    if (t->n_embedders < 1) t->n_embedders = t->d ? dit_count_embedders(t->m) : 1;
+    /* a visit and a dry run do not read the values */
+    t->n_embedders = device_takes_data(t->d) ? dit_count_embedders(t->m)
+                     : t->m->n_embedders     ? t->m->n_embedders
+                                             : 1;
     TRY(memory_alloc(&t->embedders, (size_t)t->n_embedders, sizeof *t->embedders));
     for (int i = 0; i < t->n_embedders; i++) {
         embedder *e = &t->embedders[i];
@@ -267,6 +271,8 @@ static status load_constants(dit *t)
     dit_frequencies(t->frequencies, t->m->arithmetic);
     if (name) {
         TRY(weights_upload(&t->m->dit_weights, t->d, &t->positions, name, SHAPE(1, tokens, width)));
+    } else if (t->d->dry) {
+        TRY(buffer_create(t->d, &t->positions, tokens * width, "position embedding"));
     } else {
         TRY(memory_alloc(&positions, tokens * width, sizeof *positions));
         dit_positions(positions, t->config.latent_size / t->config.patch, t->config.width);
