@@ -12,7 +12,8 @@
 
 /* What a run of one picture takes, and where. */
 typedef struct {
-    uint64_t bytes;
+    uint64_t bytes; /* 0: unknown */
+    char why[400];  /* it is unknown */
     const char *device;
 } run_memory;
 
@@ -86,7 +87,10 @@ static status print_json(const model *m, const run_memory *memory)
     json_put_bool(&b, all, "learned_variance", c->out_channels == 2 * c->in_channels);
     json_put_int(&b, all, "parameters", (json_int_t)flops_parameters(c));
     json_put_real(&b, all, "gflops", flops_gflops(c));
-    json_put_int(&b, all, "memory_bytes", (json_int_t)memory->bytes);
+    if (memory->bytes)
+        json_put_int(&b, all, "memory_bytes", (json_int_t)memory->bytes);
+    else
+        json_put_null(&b, all, "memory_bytes");
     json_put_text(&b, all, "memory_device", memory->device);
     put_vae(&b, all, m);
     put_classes(&b, all, &m->classes);
@@ -174,9 +178,13 @@ static void print_text(const model *m, const run_memory *memory)
     printf("  parameters   %llu (%.2f M)\n", (unsigned long long)flops_parameters(c),
            (double)flops_parameters(c) / 1e6);
     printf("  forward pass %.2f Gflops, as the paper counts (multiply-adds)\n", flops_gflops(c));
-    printf("  memory       %.0f MB on %s for one picture, " STEPS " steps, %s guidance%s\n",
-           (double)memory->bytes / 1e6, TEXT_SHOWN(memory->device),
-           c->has_null ? "with" : "without", m->has_vae ? "" : ", without VAE");
+    if (memory->bytes)
+        printf("  memory       %.0f MB on %s for one picture, " STEPS " steps, %s guidance%s\n",
+               (double)memory->bytes / 1e6, TEXT_SHOWN(memory->device),
+               c->has_null ? "with" : "without", m->has_vae ? "" : ", without VAE");
+    else
+        printf("  memory       unknown on %s: %s\n", TEXT_SHOWN(memory->device),
+               TEXT_SHOWN(memory->why));
     print_classes(m);
     enum { SHOWN = 40 };
     for (int i = 0; i < m->classes.n && i < SHOWN; i++)
@@ -203,18 +211,23 @@ static status open_device(device *d, const info_options *q)
                       precision_names[q->on.precision]);
 }
 
+/* A model that cannot be sampled, or not in so many steps, is described without its memory. */
 static status count_memory(run_memory *memory, const device *d, model *m)
 {
     static const int label = 0;
-    memory->device = d->info.name;
-    return memory_of_run(&memory->bytes, d, m,
-                         &(run_request){.labels = &label,
-                                        .n = 1,
-                                        .steps = STEPS,
-                                        .guidance = 4.0,
-                                        .sampler = model_any_sampler(m),
-                                        .batch = 1,
-                                        .guided_channels = m->dit.in_channels});
+    *memory = (run_memory){.device = d->info.name};
+    status st = memory_of_run(&memory->bytes, d, m,
+                              &(run_request){.labels = &label,
+                                             .n = 1,
+                                             .steps = STEPS,
+                                             .guidance = 4.0,
+                                             .sampler = model_any_sampler(m),
+                                             .batch = 1,
+                                             .guided_channels = m->dit.in_channels});
+    if (st != ERR_USAGE && st != ERR_FORMAT && st != ERR_LIMIT) return st;
+    text_copy(memory->why, sizeof memory->why, fail_line());
+    fail_clear();
+    return OK;
 }
 
 static status run_info(const info_options *q)
