@@ -95,9 +95,9 @@ static void compare_on(const device_info *info, kernel_family family, model *m)
 {
     const device_settings settings = {.family = family};
     device d;
+    if (family == FAMILY_CPU && info->quirk.has[QUIRK_LOOPS_ARE_CUT]) return;
     status st = device_open(&d, info, &settings);
     ck_assert_msg(st == OK, "%s", fail_line());
-    dit_count_embedders(m); /* a dry run reads no values */
     for (int batch = 0; batch <= 2 && st == OK; batch++) st = compare(&d, m, batch, batch == 2);
     ck_assert_msg(st == OK, "%s: %s", m->path, fail_line());
     device_close(&d);

@@ -199,12 +199,6 @@ device device_dry(const device *like);
  * units and without a limit of memory. */
 device device_dry_plain(kernel_family family);
 
-/* Not null and no dry run: what it gets is read and uploaded. */
-static inline bool device_takes_data(const device *d)
-{
-    return d && !d->dry;
-}
-
 /* Whether the driver gave it up: nothing is asked of it any more. */
 bool device_is_lost(const device *d);
 

@@ -60,8 +60,12 @@ done:
 
 static status look(model *m, const layer_visitor *visitor)
 {
-    vae v = {
-        .w = &m->vae_weights, .config = m->vae, .side = m->dit.latent_size, .visitor = visitor};
+    device dry = device_dry_plain(FAMILY_GPU);
+    vae v = {.d = &dry,
+             .w = &m->vae_weights,
+             .config = m->vae,
+             .side = m->dit.latent_size,
+             .visitor = visitor};
     int side = v.side, width = level_channels(&m->vae, 0);
     const int attention[SHAPE_SIZES] = {1, side * side, 1, width};
     if (visitor && m->vae.mid_attention) visitor->see(visitor->context, "attention", attention);

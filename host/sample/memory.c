@@ -68,6 +68,7 @@ status memory_plan(int *batch, const device *d, model *m, const run_request *req
     status st = OK;
     *batch = request->batch < 1 ? 1 : request->batch < request->n ? request->batch : request->n;
     if (d->dry) return OK;
+    dit_count_embedders(m); /* reads their values, which a dry run does not */
     TRY(memory_of_batch(&need, d, m, request, *batch));
     if (need > d->info.memory_bytes) return fail_too_large(need, d);
     if (request->batch < 1) TRY(choose_batch(batch, need, d, m, request));

@@ -202,8 +202,6 @@ static status allocate_buffers(run *r)
     if (!size_mul(picture_values(r), (size_t)r->request.n, &values) || !size_mul(values, 2, &drawn))
         return fail(ERR_LIMIT, "%d pictures are too many", r->request.n);
     TRY(memory_alloc(&table, steps * STEP_ROW_FLOATS, sizeof *table));
-    for (int i = 0; i < 2 && !r->d->dry; i++)
-        TRY(memory_alloc(&r->host_noise[i], drawn, sizeof *r->host_noise[i]));
     TRY(buffer_create(r->d, &r->latents, values, "latents"));
     if (r->plan.keeps) TRY(buffer_create(r->d, &r->kept, values, "the tensor that a step keeps"));
     TRY(buffer_create(r->d, &r->noise, values, "noise"));
@@ -218,7 +216,10 @@ static status allocate_buffers(run *r)
     TRY(buffer_upload(r->d, r->table, 0, table, steps * STEP_ROW_FLOATS));
     TRY(buffer_upload(r->d, r->rows, 0, r->host_rows, (size_t)r->n_groups * items));
     TRY(image_allocate(r));
-    if (!r->d->dry) TRY(run_restart(r));
+    if (r->d->dry) goto done; /* nothing is drawn */
+    for (int i = 0; i < 2; i++)
+        TRY(memory_alloc(&r->host_noise[i], drawn, sizeof *r->host_noise[i]));
+    TRY(run_restart(r));
 done:
     free(table);
     return st;
@@ -237,7 +238,6 @@ status run_open(run *r, device *d, model *m, const run_request *request)
     r->guided = r->guided && count_guided(r) > 0;
     TRY(dit_check(m));
     if (m->has_vae) TRY(vae_check(m));
-    if (!d->dry) dit_count_embedders(m); /* for the dry runs that the memory plan makes */
     TRY(memory_plan(&r->batch, d, m, request));
     r->n_groups = (request->n + r->batch - 1) / r->batch;
     TRY(plan_chunks(r, &needs));
