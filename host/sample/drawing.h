@@ -52,7 +52,8 @@ extern const char *const guided_channels_names[]; /* "3", "all", null */
 typedef struct {
     const drawing_request *q;
     model *m;
-    int *labels, n; /* of the pictures */
+    int *labels; /* [n] of the pictures */
+    int n;
     schedule plan;
     double guidance, strength; /* with the defaults filled in */
     run_request request;
@@ -79,12 +80,15 @@ typedef struct {
     status (*picture)(void *context, const unsigned char *rgb);
 } drawing_listener;
 
-/* The request must stay until drawing_close. ERR_USAGE if it contradicts itself or the model. */
+/* The request must stay until drawing_close, which is due even on failure. ERR_USAGE if it
+ * contradicts itself or the model. */
 status drawing_plan(drawing *g, const drawing_request *q, model *m);
 
-/* The rows of the schedule that are guided. */
+/* The rows of the schedule that are guided; 0 without guidance. */
 int drawing_guided_steps(const drawing *g);
 
+/* Adds the inputs of the request. ERR_USAGE if they exclude each other, or if the random source
+ * does not define every draw. */
 status drawing_check(drawing *g);
 
 /* With --invert it makes only latents. */
