@@ -77,9 +77,9 @@ typedef struct {
     int n_mixes;
 } dit_run;
 
-/* The number of embedders: one, or one for each block if the copies in the file differ. The first
- * call reads their values. A dry run before it counts one. */
-int dit_count_embedders(model *m);
+/* Sets m->n_embedders: one, or one for each block if the copies in the file differ. Reads their
+ * values. A dry run before it counts one. */
+void dit_count_embedders(model *m);
 
 /* Checks that the file has every tensor of the configuration, in the right shape and type, and no
  * other. Reads no values. */

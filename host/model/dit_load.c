@@ -164,14 +164,13 @@ static status compare_embedder(void *context, size_t block, int thread)
 }
 
 /* Every block of a diffusers file has its own copy of the embedders; equal copies count once. */
-int dit_count_embedders(model *m)
+void dit_count_embedders(model *m)
 {
-    if (m->n_embedders || m->spelling == NAMING_ORIGINAL)
-        return m->n_embedders ? m->n_embedders : 1;
-    bool differ = parallel_for((size_t)m->dit.depth, compare_embedder, m) != OK;
-    if (differ) fail_clear();
-    m->n_embedders = differ ? m->dit.depth : 1;
-    return m->n_embedders;
+    if (m->n_embedders) return;
+    bool same = m->spelling == NAMING_ORIGINAL ||
+                parallel_for((size_t)m->dit.depth, compare_embedder, m) == OK;
+    if (!same) fail_clear();
+    m->n_embedders = same ? 1 : m->dit.depth;
 }
 
 /* Copies equal to block 0's are not uploaded, but their shapes still have to be right. */
