@@ -64,12 +64,14 @@ static status fail_too_large(uint64_t need, const device *d)
 
 status memory_plan(int *batch, const device *d, model *m, const run_request *request)
 {
+    device whole = device_dry(d);
     uint64_t need;
     status st = OK;
     *batch = request->batch < 1 ? 1 : request->batch < request->n ? request->batch : request->n;
     if (d->dry) return OK;
-    dit_count_embedders(m); /* reads their values, which a dry run does not */
-    TRY(memory_of_batch(&need, d, m, request, *batch));
+    dit_count_embedders(m);                  /* reads their values, which a dry run does not */
+    whole.info.max_alloc_bytes = UINT64_MAX; /* that all is too much says more than one buffer */
+    TRY(memory_of_batch(&need, &whole, m, request, *batch));
     if (need > d->info.memory_bytes) return fail_too_large(need, d);
     if (request->batch < 1) TRY(choose_batch(batch, need, d, m, request));
 done:
