@@ -129,6 +129,12 @@ expect 0 "conditioning in-context" info keep/new.safetensors --vae "$data/models
 expect 0 "no VAE in this file" info keep/new.safetensors
 expect 0 '"vae": null' info keep/new.safetensors --json
 rm keep/new.safetensors
+expect 0 "MB on a plain GPU" info "$model"
+expect 0 "MB on a plain CPU" info "$model" --kernels cpu
+expect 0 '"memory_device": "a plain GPU"' info "$model" --json
+expect 0 "MB on " info "$model" --device 0
+says not "plain" out
+expect 2 "needs --device" info "$model" --precision bf16
 expect 2 "no MODEL and no --arch" info
 expect 2 "one MODEL" info "$model" emoji
 expect 2 "combined with the MODEL" info "$model" --arch DiT-S/2
