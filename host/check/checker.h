@@ -21,7 +21,7 @@ status checker_open(first_use_checks **out, const device_info *info,
  * results. Does nothing if the device was opened without checks. */
 status checker_finish(device *d);
 
-/* The child must reply within so many seconds. DITCL_CHECK_SECONDS overrides this. */
+/* The child must reply within this many seconds. DITCL_CHECK_SECONDS overrides this. */
 enum { CHECKER_SECONDS = 120 };
 
 #endif
