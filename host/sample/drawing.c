@@ -117,10 +117,13 @@ static status plan_sampler(drawing *g)
         out->sampler = (sampler_kind)q->sampler;
     else if (!q->invert || m->schedule.flow)
         TRY(model_sampler(&out->sampler, m));
-    if (q->diffusion >= 0 && out->sampler != SAMPLER_SDE)
-        return fail(ERR_USAGE, "--diffusion: only the sde sampler uses it");
-    if (q->eta != 0 && out->sampler != SAMPLER_DDIM)
-        return fail(ERR_USAGE, "--eta: only the ddim sampler uses it");
+    unsigned traits = samplers[out->sampler].traits;
+    if (q->diffusion >= 0 && !(traits & USES_DIFFUSION))
+        return fail(ERR_USAGE, "--diffusion: only the %s sampler uses it",
+                    SAMPLERS_LISTED(samplers_with(USES_DIFFUSION)));
+    if (q->eta != 0 && !(traits & USES_ETA))
+        return fail(ERR_USAGE, "--eta: only the %s sampler uses it",
+                    SAMPLERS_LISTED(samplers_with(USES_ETA)));
     bool three =
         q->guided_channels < 0 ? m->arithmetic == COMPAT_ORIGINAL : q->guided_channels == 0;
     out->steps = q->steps;

@@ -29,7 +29,6 @@ static status note_model(text *note, const drawing *g)
     const model_request *of = g->q->of;
     const state_taken *taken = &m->dit_weights.taken;
     status st = OK;
-    int predicts = 0;
     TRY(text_append(note, "model %s, ", model_name(m->path)));
     if (of->vae) TRY(text_append(note, "VAE %s, ", file_last_part(m->vae_weights.file.path)));
     if (of->heads) TRY(text_append(note, "heads %d, ", of->heads));
@@ -38,9 +37,8 @@ static status note_model(text *note, const drawing *g)
     if (taken->chosen)
         TRY(text_append(note, "weights %s%s, ", taken->key, taken->averaged ? " (averaged)" : ""));
     if (!m->schedule.flow) goto done;
-    while (flow_predictions[predicts] != m->schedule.predicts) predicts++;
     TRY(text_append(note, "SiT, path %s, prediction %s, ", flow_path_names[m->schedule.path],
-                    flow_prediction_names[predicts]));
+                    flow_prediction_name(m->schedule.predicts)));
 done:
     return st;
 }
@@ -50,6 +48,7 @@ static status note_noise(text *note, const drawing *g)
 {
     const drawing_request *q = g->q;
     const run_request *u = &g->request;
+    unsigned traits = samplers[u->sampler].traits;
     status st = OK;
     TRY(text_append(note, "seed %llu", (unsigned long long)q->seed));
     if (u->source.kind != RNG_TORCH_CPU) TRY(text_append(note, " of %s", q->rng));
@@ -57,8 +56,8 @@ static status note_noise(text *note, const drawing *g)
         TRY(text_append(note, ", first noise %s", file_last_part(q->latents_name)));
     if (q->noise_name) TRY(text_append(note, ", steps' noise %s", file_last_part(q->noise_name)));
     TRY(text_append(note, ", steps %s, sampler %s", q->steps, sampler_names[u->sampler]));
-    if (u->sampler == SAMPLER_DDIM) TRY(text_append(note, ", eta %.9g", q->eta));
-    if (u->sampler == SAMPLER_SDE)
+    if (traits & USES_ETA) TRY(text_append(note, ", eta %.9g", q->eta));
+    if (traits & USES_DIFFUSION)
         TRY(text_append(note, ", diffusion %s", diffusion_names[u->diffusion]));
 done:
     return st;
