@@ -475,7 +475,7 @@ START_TEST(rounding_rules)
 }
 END_TEST
 
-/* Converts planes to pixels. NaN must not crash. */
+/* NaN must not crash. */
 START_TEST(rounding_layout)
 {
     float image[3 * 2 * 3];

@@ -273,7 +273,7 @@ status cli_info(int argc, char **argv)
         .summary = "Describes a model: configuration, parameters, Gflops of a forward pass as the "
                    "paper counts them, memory of a run. Needs no device.",
         .details = "Examples:\n"
-                   "  ditcl info emoji\n"
+                   "  ditcl info emoji --device gpu\n"
                    "  ditcl info --arch DiT-XL/2 --image-size 512\n",
         .options = options,
         .rest = true,

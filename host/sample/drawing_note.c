@@ -48,6 +48,7 @@ static status note_noise(text *note, const drawing *g)
 {
     const drawing_request *q = g->q;
     const run_request *u = &g->request;
+    unsigned traits = samplers[u->sampler].traits;
     status st = OK;
     TRY(text_append(note, "seed %llu", (unsigned long long)q->seed));
     if (u->source.kind != RNG_TORCH_CPU) TRY(text_append(note, " of %s", q->rng));
@@ -55,7 +56,6 @@ static status note_noise(text *note, const drawing *g)
         TRY(text_append(note, ", first noise %s", file_last_part(q->latents_name)));
     if (q->noise_name) TRY(text_append(note, ", steps' noise %s", file_last_part(q->noise_name)));
     TRY(text_append(note, ", steps %s, sampler %s", q->steps, sampler_names[u->sampler]));
-    unsigned traits = samplers[u->sampler].traits;
     if (traits & USES_ETA) TRY(text_append(note, ", eta %.9g", q->eta));
     if (traits & USES_DIFFUSION)
         TRY(text_append(note, ", diffusion %s", diffusion_names[u->diffusion]));
