@@ -11,7 +11,7 @@
 #include "base/worker.h"
 #include "device/probe.h"
 #include "device/source.h"
-#include "device/verdicts.h"
+#include "check/verdicts.h"
 #include "ops/first_use.h"
 #include "ops/impl.h"
 
@@ -367,16 +367,14 @@ done:
 }
 
 /* Probes the features one after the other; the child knows those before. */
-static status probe(first_use_checks *face, device *d)
+static status probe(checker *c, device *d)
 {
-    checker *c = of(face);
     feature_id all[N_FEATURES];
     int n = probe_list(all, d);
     status st = OK;
     for (int i = 0; i < n; i++) d->feature[all[i]] = false;
     for (int i = 0; i < n && st == OK; i++) st = probe_one(c, d, all[i]);
     if (c->level != CHECK_ALL) stop(c);
-    if (c->level == CHECK_FEATURES) d->checks = NULL;
     return st;
 }
 
@@ -391,13 +389,13 @@ static void free_of_clblast(checker *c, const first_use *what)
 
 static void line_of(char line[WORKER_LINE], const first_use *what)
 {
-    char sizes[SHAPE_TEXT];
+    char sizes[SHAPE_TEXT], words[CANDIDATE_TEXT] = "";
     shape_text(sizes, what->shape);
-    int n = snprintf(line, WORKER_LINE, "check %s %s %u", what->op, sizes, what->use);
-    if (!what->t) return;
-    n += snprintf(line + n, (size_t)(WORKER_LINE - n), " %s", what->t->name);
-    for (int i = 0; i < what->t->n; i++)
-        n += snprintf(line + n, (size_t)(WORKER_LINE - n), " %d", what->values[i]);
+    if (what->t) {
+        const candidate c = candidate_of(what->t, what->values);
+        candidate_text(words, &c);
+    }
+    snprintf(line, WORKER_LINE, "check %s %s %u %s", what->op, sizes, what->use, words);
 }
 
 /* Strikes out a configuration for this run and later ones. */
@@ -531,8 +529,9 @@ static void say_end(const checker *c, const device *d)
 
 status checker_finish(device *d)
 {
-    if (!d->checks || of(d->checks)->level != CHECK_ALL) return OK;
-    checker *c = of(d->checks);
+    first_use_checks *face = first_use_checker(d);
+    if (!face || of(face)->level != CHECK_ALL) return OK;
+    checker *c = of(face);
     status st = check_network(c, d);
     if (st == OK) say_end(c, d);
     stop(c);
@@ -549,21 +548,19 @@ static void checker_close(first_use_checks *face)
     free(c);
 }
 
-status checker_open(first_use_checks **out, const device_info *info,
-                    const device_settings *settings, checker_level level,
-                    void (*say)(const char *line))
+status checker_open(device *d, checker_level level, void (*say)(const char *line))
 {
     checker *c = NULL;
     const char *edited = getenv("DITCL_CL_DIR");
+    const device_settings *settings = &d->settings;
     hash128 key;
     status st = OK;
-    *out = NULL;
     TRY(memory_alloc(&c, 1, sizeof *c));
     c->face = (first_use_checks){
-        .probe = probe, .check = check, .strike = strike, .struck = struck, .close = checker_close};
+        .check = check, .strike = strike, .struck = struck, .close = checker_close};
     c->level = level;
     c->say = say;
-    snprintf(c->index, sizeof c->index, "%d", info->index);
+    snprintf(c->index, sizeof c->index, "%d", d->info.index);
     snprintf(c->limit, sizeof c->limit, "%d",
              settings->max_launch_ms < 0 ? 0 : settings->max_launch_ms);
     const char *words[CHILD_WORDS] = {"check-worker",
@@ -577,12 +574,15 @@ status checker_open(first_use_checks **out, const device_info *info,
     if (settings->no_cache) words[n++] = "--no-cache";
     if (settings->max_launch_ms) words[n++] = "--max-launch-ms", words[n++] = c->limit;
     memcpy(c->words, words, sizeof words);
-    TRY(hash_device(&key, info));
+    TRY(hash_device(&key, &d->info));
     TRY(verdicts_open(&c->known, key));
     c->known.kept = !settings->no_cache && !(edited && *edited);
     count_struck(c);
-    *out = &c->face;
+    TRY(probe(c, d));
+    if (level == CHECK_FEATURES) goto done;
+    TRY(first_use_set(d, &c->face));
+    return OK;
 done:
-    if (st != OK) free(c);
-    return st;
+    if (c) checker_close(&c->face);
+    return st == OK ? OK : fail_in(st, "device %d (%s)", d->info.index, d->info.name);
 }

@@ -10,10 +10,10 @@
 #include "cli/cli.h"
 #include "cli/output.h"
 #include "cli/progress.h"
-#include "device/verdicts.h"
+#include "check/verdicts.h"
 #include "tune/bench_worker.h"
 #include "tune/peak.h"
-#include "tune/configs.h"
+#include "tune/store.h"
 
 typedef struct {
     model_args of;
@@ -320,12 +320,11 @@ static status import_lines(const tune_options *q, device *d, store *s)
 {
     store new = {0};
     status st = OK;
-    TRY(store_read(&new, q->import, &d->info, d->settings.warn));
-    TRY(configs_apply(d, &new));
+    TRY(store_read(&new, d, q->import));
     if (new.n == 0)
         TRY(fail(ERR_FORMAT, "%s: no line can be used on device %d (%s)", q->import, d->info.index,
                  d->info.name));
-    for (size_t i = 0; i < new.n; i++) TRY(store_put(s, &new.lines[i]));
+    for (size_t i = 0; i < new.n; i++) TRY(store_put_line(s, &new.lines[i]));
     TRY(store_save(s, &d->info));
     if (!q->quiet) fprintf(stderr, "%zu line%s imported\n", new.n, new.n == 1 ? "" : "s");
 done:
@@ -351,8 +350,7 @@ static status use_store(const tune_options *q, device *d)
     store s = {0};
     text all = {0};
     status st = OK;
-    TRY(store_load(&s, &d->info, d->settings.warn));
-    TRY(configs_apply(d, &s));
+    TRY(store_load(&s, d));
     TRY(store_text(&s, &d->info, &all));
     if (q->forget) {
         tuning_log_forget(&d->info);

@@ -3,7 +3,7 @@
  * A `match` line opens a section; `quirk` and `has` lines below it apply to the devices it matches
  * (quirks whose names begin with MAX_ have a number, MAX_GROUP=64: of several, the lowest counts),
  * `advice` lines to platforms that show no device. A `cache` line is for device/driver_needs.h,
- * `tune` lines are for device/store.h. Unknown words are errors with file and line, never
+ * `tune` lines are for tune/store.h. Unknown words are errors with file and line, never
  * ignored. */
 #ifndef DITCL_DEVICE_CONF_H
 #define DITCL_DEVICE_CONF_H

@@ -33,27 +33,6 @@ typedef enum {
 } precision;
 extern const char *const precision_names[]; /* "auto", "fp32", "bf16", "fp16", null */
 
-struct first_use;
-struct device;
-
-/* Who checks what is used first on a device (ops/first_use.h), and remembers what was found. */
-typedef struct first_use_checks {
-    /* As probe_features does: takes away the features that the device only claims. */
-    status (*probe)(struct first_use_checks *c, struct device *d);
-    /* *right = whether it computes right here. A status is about the check, not the result. */
-    status (*check)(struct first_use_checks *c, struct device *d, const struct first_use *what,
-                    bool *right);
-    /* The caller saw it fail outside a check: from here on it is struck out. died: it ended or hung
-     * a process. */
-    status (*strike)(struct first_use_checks *c, struct device *d, const struct first_use *what,
-                     const char *why, bool died);
-    /* Whether it is struck out, whatever is fused into it. Asks nothing but memory. */
-    bool (*struck)(struct first_use_checks *c, const struct device *d,
-                   const struct first_use *what);
-    void (*close)(struct first_use_checks *c); /* frees it */
-    char why[320];                             /* of the last that was not right */
-} first_use_checks;
-
 /* Where local memory is: of its own kind, which is fast; in global memory, where staging is only
  * copying; or there is none. */
 typedef enum { LOCAL_OWN, LOCAL_GLOBAL, LOCAL_NONE, N_LOCALS } local_kind;
@@ -71,8 +50,6 @@ typedef struct {
      * null. */
     void (*note)(const char *line);
     void (*warn)(const char *line); /* likewise, for something wrong that does not stop the run */
-    /* Null: nobody checks. Closed with the device, or if it fails to open. */
-    first_use_checks *checks;
     bool unprobed; /* features are left as they are claimed, to be probed one by one */
 } device_settings;
 
@@ -130,10 +107,10 @@ typedef struct device_handles device_handles;
 typedef struct kernel kernel;
 struct record;
 
-/* Values that were measured to suit the device; the rest of one is known to ops/configuration.c. */
-typedef struct device_tuned {
-    struct device_tuned *next;
-} device_tuned;
+/* What a layer above keeps with an open device (ops/choices.h). device_close calls free. */
+typedef struct device_slot {
+    void (*free)(struct device_slot *slot);
+} device_slot;
 
 /* What a feature's probe found: the device or its file claims the feature; the probe's kernel was
  * tried, built, and gave the exact results. why: what failed, or "". */
@@ -154,27 +131,16 @@ typedef struct device {
         int size;      /* of a sub-group, where there is FEATURE_SUBGROUPS */
         bool required; /* kernels can ask for this size */
     } subgroups;
-    device_tuned *tuned; /* the newest first */
     device_handles *handles;
     bool tries; /* kernels that may need more than the device has, which is then no loss */
-    struct record *recorder;  /* null, or takes down what is queued: record.h */
-    first_use_checks *checks; /* null, or the settings' */
+    struct record *recorder; /* null, or takes down what is queued: record.h */
+    device_slot *slot;       /* null: it is empty */
     struct {
         char name[24]; /* the model's or the operator's; "": none yet */
         bool given;    /* the name, by record_name, and not yet the work */
         double flops, bytes;
     } announced;              /* by record_work, of the operator that queues now */
     uint64_t allocated_bytes; /* by buffer_create, still held */
-    /* For messages: the arithmetics that each operator ran in, as bits (arith in ops/op.h), and the
-     * layers that stayed in fp32, as their weights are too large for fp16. */
-    struct {
-        unsigned gemm, attention, conv;
-    } ran;
-    struct {
-        int n;
-        char first[160];
-        float largest; /* weight of the first */
-    } wide;
     struct {
         int built, loaded, refused, stored; /* built from source; cached: used, bad, new */
     } programs;

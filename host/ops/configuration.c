@@ -7,24 +7,52 @@
 
 #include "base/memory.h"
 #include "base/text.h"
-#include "ops/first_use.h"
-#include "ops/impl.h"
+#include "ops/choices.h"
 
-/* A configuration stored on a device. */
-typedef struct {
-    device_tuned link; /* first */
-    const op_impl *impl;
-    int shape[SHAPE_SIZES]; /* zeros: any */
-    int config[CONFIG_VALUES];
-    bool serves; /* any shape: impl is not only configured, it serves */
-} stored;
+/* ---- candidates ---- */
 
-static const stored *of(const device_tuned *link)
+candidate candidate_of(const op_impl *impl, const int *config)
 {
-    return (const stored *)(const void *)link;
+    candidate c = {.impl = impl};
+    memcpy(c.config, config, sizeof c.config);
+    return c;
 }
 
-static bool same_shape(const int *a, const int *b)
+bool candidate_equal(const candidate *a, const candidate *b)
+{
+    return a->impl == b->impl && !memcmp(a->config, b->config, sizeof a->config);
+}
+
+void candidate_text(char out[CANDIDATE_TEXT], const candidate *c)
+{
+    int used = snprintf(out, CANDIDATE_TEXT, "%s", c->impl->name);
+    for (int i = 0; i < c->impl->n; i++)
+        used += snprintf(out + used, CANDIDATE_TEXT - (size_t)used, " %d", c->config[i]);
+}
+
+bool candidate_parse(candidate *c, const char *op, const char *from)
+{
+    char name[32];
+    int used = 0;
+    const operator* o = operator_find(op);
+    *c = (candidate){0};
+    if (!o || sscanf(from, "%31s%n", name, &used) != 1) return false;
+    c->impl = impl_find(o, name);
+    for (int i = 0; c->impl && i < c->impl->n; i++) {
+        from += used;
+        if (sscanf(from, " %d%n", &c->config[i], &used) != 1) return false;
+    }
+    return c->impl && !from[used] && configuration_valid(NULL, c->impl, c->config, NULL);
+}
+
+/* ---- what a shape uses ---- */
+
+static chosen *newest(const device *d)
+{
+    return d->slot ? choices_of(d)->newest : NULL;
+}
+
+bool shape_equal(const int *a, const int *b)
 {
     return !memcmp(a, b, SHAPE_SIZES * sizeof *a);
 }
@@ -48,21 +76,21 @@ static bool can_use(const device *d, const op_impl *impl, const int *config, con
 /* What was stored for the shape, else for the one that is nearest in its first size (of two that
  * are as near, the smaller); null where there is none, or none that fits. impl null: any
  * implementation of op. */
-static const stored *find_nearest(const device *d, const char *op, const op_impl *impl,
+static const chosen *find_nearest(const device *d, const char *op, const op_impl *impl,
                                   const int *shape)
 {
-    const stored *nearest = NULL;
+    const chosen *nearest = NULL;
     double least = 0.0;
-    for (const device_tuned *l = d->tuned; l; l = l->next) {
-        const stored *this = of(l);
-        double apart = times_apart(this->shape, shape);
-        if (apart == 0.0 || (impl ? this->impl != impl : strcmp(this->impl->op, op) != 0)) continue;
-        if (nearest && (apart > least || (apart == least && this->shape[0] >= nearest->shape[0])))
+    for (const chosen *c = newest(d); c; c = c->next) {
+        const op_impl *its = c->is.impl;
+        double apart = times_apart(c->shape, shape);
+        if (apart == 0.0 || (impl ? its != impl : strcmp(its->op, op) != 0)) continue;
+        if (nearest && (apart > least || (apart == least && c->shape[0] >= nearest->shape[0])))
             continue;
-        if (!can_use(d, this->impl, this->config, shape)) continue;
-        nearest = this;
+        if (!can_use(d, its, c->is.config, shape)) continue;
+        nearest = c;
         least = apart;
-        if (apart == 1.0) break; /* what was laid last counts */
+        if (apart == 1.0) break; /* the newest counts */
     }
     return nearest;
 }
@@ -84,12 +112,12 @@ int configuration_defaults(const int **out, int most, const device *d, const op_
 
 const int *configuration_for(const device *d, const op_impl *impl, const int *shape)
 {
-    const stored *nearest = find_nearest(d, impl->op, impl, shape);
-    if (nearest) return nearest->config;
-    for (const device_tuned *l = d->tuned; l; l = l->next)
-        if (of(l)->impl == impl && same_shape(of(l)->shape, any_shape) &&
-            can_use(d, impl, of(l)->config, shape))
-            return of(l)->config;
+    const chosen *nearest = find_nearest(d, impl->op, impl, shape);
+    if (nearest) return nearest->is.config;
+    for (const chosen *c = newest(d); c; c = c->next)
+        if (c->is.impl == impl && shape_equal(c->shape, any_shape) &&
+            can_use(d, impl, c->is.config, shape))
+            return c->is.config;
     const int *first = NULL;
     configuration_defaults(&first, 1, d, impl, shape);
     return first;
@@ -104,79 +132,69 @@ void configuration_options(char out[CONFIG_OPTIONS], const op_impl *impl, const 
                                  impl->tunables[i].name, config[i]);
 }
 
-/* ---- which implementation serves ---- */
-
 const op_impl *configuration_serving(const device *d, const char *op, const int *shape)
 {
-    const stored *nearest = find_nearest(d, op, NULL, shape);
-    if (nearest) return nearest->impl;
-    for (const device_tuned *l = d->tuned; l; l = l->next)
-        if (of(l)->serves && !strcmp(of(l)->impl->op, op)) return of(l)->impl;
+    const chosen *nearest = find_nearest(d, op, NULL, shape);
+    if (nearest) return nearest->is.impl;
+    for (const chosen *c = newest(d); c; c = c->next)
+        if (c->serves && !strcmp(c->is.impl->op, op)) return c->is.impl;
     return NULL;
 }
 
 /* ---- stored configurations ---- */
 
-/* Takes what was laid before out of the device's list, to be laid anew; null: it was not. */
-static stored *take_out(device *d, const op_impl *impl, const int *shape, const int *config)
+status configuration_add(device *d, const op_impl *impl, const int *shape, const int *config,
+                         bool serves)
 {
-    for (device_tuned **l = &d->tuned; *l; l = &(*l)->next) {
-        stored *this = (stored *)(void *)*l;
-        if (this->impl != impl || !same_shape(this->shape, shape) ||
-            memcmp(this->config, config, sizeof this->config) != 0)
-            continue;
-        *l = (*l)->next;
-        return this;
-    }
-    return NULL;
-}
-
-static void lay(device *d, stored *new)
-{
-    new->link.next = d->tuned;
-    d->tuned = &new->link;
-}
-
-status configuration_add(device *d, const op_impl *impl, const int *shape, const int *config)
-{
-    stored *new;
-    status st = memory_alloc(&new, 1, sizeof *new);
+    choices *all = choices_make(d);
+    chosen *new = NULL;
+    status st = all ? memory_alloc(&new, 1, sizeof *new) : ERR_MEMORY;
     if (st != OK) return st;
-    new->impl = impl;
+    new->is = candidate_of(impl, config);
+    new->serves = serves;
     memcpy(new->shape, shape ? shape : any_shape, sizeof new->shape);
-    memcpy(new->config, config, sizeof new->config);
-    lay(d, new);
+    new->next = all->newest;
+    all->newest = new;
     return OK;
 }
 
 status configuration_serve(device *d, const op_impl *impl, const int *config)
 {
-    status st = configuration_add(d, impl, NULL, config);
-    if (st == OK) ((stored *)(void *)d->tuned)->serves = true;
-    return st;
+    return configuration_add(d, impl, NULL, config, true);
 }
 
+/* One that was set before becomes the newest again: layers hold pointers to it. */
 status configuration_set(device *d, const op_impl *impl, const int *shape, const int *config)
 {
-    stored *there = take_out(d, impl, shape ? shape : any_shape, config);
-    if (!there) return configuration_add(d, impl, shape, config);
-    lay(d, there);
-    return OK;
+    choices *all = choices_make(d);
+    const candidate set = candidate_of(impl, config);
+    for (chosen **c = all ? &all->newest : NULL; c && *c; c = &(*c)->next) {
+        chosen *this = *c;
+        if (!shape_equal(this->shape, shape ? shape : any_shape) ||
+            !candidate_equal(&this->is, &set))
+            continue;
+        *c = this->next;
+        this->next = all->newest;
+        all->newest = this;
+        return OK;
+    }
+    return configuration_add(d, impl, shape, config, false);
 }
 
 void configuration_forget(device *d)
 {
-    while (d->tuned) {
-        device_tuned *next = d->tuned->next;
-        free(d->tuned);
-        d->tuned = next;
+    choices *all = choices_make(d);
+    while (all && all->newest) {
+        chosen *next = all->newest->next;
+        free(all->newest);
+        all->newest = next;
     }
 }
 
 bool configuration_used(const device *d, const op_impl *impl)
 {
-    for (const device_tuned *l = d->tuned; l; l = l->next)
-        if (of(l)->impl == impl) return true;
+    for (const chosen *c = newest(d); c; c = c->next)
+        if (c->is.impl == impl) return true;
     return false;
 }
 

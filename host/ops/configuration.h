@@ -38,6 +38,21 @@ typedef struct {
 
 typedef struct op_impl op_impl;
 
+/* An implementation with a configuration. */
+typedef struct {
+    const op_impl *impl; /* null: none */
+    int config[CONFIG_VALUES];
+} candidate;
+
+candidate candidate_of(const op_impl *impl, const int *config);
+bool candidate_equal(const candidate *a, const candidate *b);
+
+/* "gpu 64 128 16", and back: false if the operator has no such implementation, or a value is not
+ * among its choices. */
+enum { CANDIDATE_TEXT = 256 };
+void candidate_text(char out[CANDIDATE_TEXT], const candidate *c);
+bool candidate_parse(candidate *c, const char *op, const char *from);
+
 /* The configuration to use for a shape: the one stored on this device for it, or for the shape that
  * is nearest in its first size and equal in the others; else the one stored for any shape; else the
  * first default configuration that fits. None is returned that does not fit or is struck out
@@ -62,9 +77,10 @@ status configuration_set(device *d, const op_impl *impl, const int *shape, const
 /* From here on impl serves shapes that have none of their own, with this configuration where it
  * fits. */
 status configuration_serve(device *d, const op_impl *impl, const int *config);
-/* As configuration_set, for a configuration that was not set before. It does not search, so that
- * many take linear time. */
-status configuration_add(device *d, const op_impl *impl, const int *shape, const int *config);
+/* As configuration_set, or configuration_serve if it serves all shapes, for a configuration that
+ * was not set before. It does not search, so that many take linear time. */
+status configuration_add(device *d, const op_impl *impl, const int *shape, const int *config,
+                         bool serves);
 /* Forgets all of them. No weights may be held that were packed for them. */
 void configuration_forget(device *d);
 
@@ -80,5 +96,6 @@ long configuration_count(const device *d, const op_impl *impl, const int *shape)
 /* "512x4608x1152", and back; false if the text is no shape. */
 void shape_text(char out[SHAPE_TEXT], const int *shape);
 bool shape_parse(int shape[SHAPE_SIZES], const char *from);
+bool shape_equal(const int *a, const int *b);
 
 #endif

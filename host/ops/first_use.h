@@ -17,7 +17,25 @@ typedef struct first_use {
     unsigned use;      /* FUSED_GELU, ... */
 } first_use;
 
-/* As first_use_checks of device.h say; where nobody checks, all is taken as right. */
+/* Who checks, and remembers what was found. */
+typedef struct first_use_checks {
+    /* *right = whether it computes right here. A status is about the check, not the result. */
+    status (*check)(struct first_use_checks *c, device *d, const first_use *what, bool *right);
+    /* The caller saw it fail outside a check: from here on it is struck out. died: it ended or hung
+     * a process. */
+    status (*strike)(struct first_use_checks *c, device *d, const first_use *what, const char *why,
+                     bool died);
+    /* Whether it is struck out, whatever is fused into it. Asks nothing but memory. */
+    bool (*struck)(struct first_use_checks *c, const device *d, const first_use *what);
+    void (*close)(struct first_use_checks *c); /* frees it; null: nothing to free */
+    char why[320];                             /* of the last that was not right */
+} first_use_checks;
+
+/* From here on c checks on the device, and device_close closes it; null: nobody checks. */
+status first_use_set(device *d, first_use_checks *c);
+first_use_checks *first_use_checker(const device *d);
+
+/* Where nobody checks, all is taken as right. */
 status first_use_check(device *d, const first_use *what, bool *right);
 status first_use_strike(device *d, const first_use *what, const char *why, bool died);
 bool first_use_struck(const device *d, const op_impl *t, const int *values, const int *shape);

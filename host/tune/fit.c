@@ -11,7 +11,7 @@
 #include "ops/first_use.h"
 #include "ops/ops.h"
 #include "tune/worker_link.h"
-#include "tune/configs.h"
+#include "tune/store.h"
 
 enum {
     MOST = 8,       /* candidates of an implementation */
@@ -207,11 +207,11 @@ static status measure_and_keep(device *d, store *s, const fitting *f, double unt
     if (!best.t) goto done; /* first-use checks will say what is left */
     if (best.t == serving) {
         TRY(configuration_set(d, best.t, NULL, best.values));
-        TRY(configs_put(s, d, best.t, NULL, best.values));
     } else { /* from here on it serves */
         TRY(configuration_serve(d, best.t, best.values));
-        TRY(configs_put_serving(s, d, best.t, best.values));
     }
+    const candidate found = candidate_of(best.t, best.values);
+    TRY(store_put(s, d, &found, NULL, best.t != serving));
 done:
     return st;
 }
@@ -252,6 +252,20 @@ static bool announce(const device *d, const store *s, void (*say)(const char *li
     return kept;
 }
 
+/* Whether there is a line for this implementation, or for a shape of its operator in the device's
+ * kernel family and precision. */
+static bool is_stored(const store *s, const device *d, const op_impl *t)
+{
+    for (size_t i = 0; i < s->n; i++) {
+        const store_line *l = &s->lines[i];
+        if (l->serves ? !strcmp(l->is.impl->op, t->op) && l->family == d->family &&
+                            l->precision == d->settings.precision
+                      : l->is.impl == t)
+            return true;
+    }
+    return false;
+}
+
 status fit_device(device *d, bool measure, void (*say)(const char *line))
 {
     bool missing[N_FITTINGS] = {0};
@@ -261,11 +275,11 @@ status fit_device(device *d, bool measure, void (*say)(const char *line))
     store s;
     status st = OK;
     choose_shapes(d, fittings);
-    TRY(store_load(&s, &d->info, d->settings.warn));
+    TRY(store_load(&s, d));
     bool unknown = !store_exists(&d->info);
-    TRY(configs_apply(d, &s));
+    TRY(store_apply(&s, d));
     for (int f = 0; f < N_FITTINGS; f++) {
-        if (candidates(all, d, &fittings[f]) < 2 || configs_any(&s, d, all[0].t)) continue;
+        if (candidates(all, d, &fittings[f]) < 2 || is_stored(&s, d, all[0].t)) continue;
         missing[f] = true;
         n_missing++;
     }

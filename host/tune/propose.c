@@ -24,7 +24,7 @@ int draw_below(search *s, int n)
 
 /* ---- candidates ---- */
 
-static bool is_new(search *s, search_row *r, const candidate *c)
+static bool is_new(search *s, search_row *r, const proposal *c)
 {
     const op_impl *t = r->kinds[c->kind].t;
     if (tuning_log_find(&s->log, t, r->shape, c->values)) return false;
@@ -50,7 +50,7 @@ static bool hopeless(const search *s, const op_impl *t)
 
 /* The shipped configurations of each implementation in turn, best guess first. Those in the
  * device's file come before them, so that the first candidate is the untuned configuration. */
-static bool propose_known(search *s, search_row *r, candidate *c)
+static bool propose_known(search *s, search_row *r, proposal *c)
 {
     for (; r->seeding < r->n_kinds; r->seeding++, r->seeds = 0) {
         const op_impl *t = r->kinds[r->seeding].t;
@@ -67,7 +67,7 @@ static bool propose_known(search *s, search_row *r, candidate *c)
     return false;
 }
 
-bool propose_like(const search *s, const search_row *r, candidate *c)
+bool propose_like(const search *s, const search_row *r, proposal *c)
 {
     enum { FEW = 4 };
     if (!r->best.t || r->tried + r->failed + r->wrong >= FEW) return false;
@@ -88,7 +88,7 @@ bool propose_like(const search *s, const search_row *r, candidate *c)
 }
 
 /* The best candidate of another shape of the operator. */
-static bool propose_shared(search *s, search_row *r, candidate *c)
+static bool propose_shared(search *s, search_row *r, proposal *c)
 {
     for (int i = 0; i < s->n; i++) {
         const search_row *other = &s->rows[i];
@@ -111,7 +111,7 @@ static int index_of(const tunable *v, int value)
 }
 
 /* The best configuration of an implementation with one to three values changed by a step or two. */
-static void mutate(search *s, const search_best *b, candidate *c)
+static void mutate(search *s, const search_best *b, proposal *c)
 {
     memcpy(c->values, b->values, sizeof c->values);
     for (int changes = 1 + draw_below(s, 3); changes > 0; changes--) {
@@ -174,7 +174,7 @@ static double predicted(const search *s, const op_impl *t, const int *values)
 }
 
 /* Random values, or values near the best of the implementation. */
-static void draw_values(search *s, const search_best *b, candidate *c)
+static void draw_values(search *s, const search_best *b, proposal *c)
 {
     if (b->seconds > 0.0 && draw_below(s, 4)) {
         mutate(s, b, c);
@@ -186,12 +186,12 @@ static void draw_values(search *s, const search_best *b, candidate *c)
 }
 
 /* Draws some candidates and takes the one with the smallest predicted time. */
-static bool propose_chance(search *s, search_row *r, candidate *c)
+static bool propose_chance(search *s, search_row *r, proposal *c)
 {
     enum { SOME = 6 };
     while ((c->kind = choose_kind(s, r)) >= 0) {
         search_best *b = &r->kinds[c->kind];
-        candidate drawn = {.kind = c->kind};
+        proposal drawn = {.kind = c->kind};
         double least = INFINITY;
         int n = 0;
         for (int i = 0; i < DRAWS && n < SOME; i++) {
@@ -208,7 +208,7 @@ static bool propose_chance(search *s, search_row *r, candidate *c)
 }
 
 /* The best guess of an implementation that was not tried for any shape. */
-static bool propose_unseen(search *s, search_row *r, candidate *c)
+static bool propose_unseen(search *s, search_row *r, proposal *c)
 {
     for (c->kind = 0; c->kind < r->n_kinds; c->kind++) {
         const op_impl *t = r->kinds[c->kind].t;
@@ -224,7 +224,7 @@ static bool propose_unseen(search *s, search_row *r, candidate *c)
 
 /* The best candidate of other shapes that was not far behind. Building takes most of a candidate's
  * time, and these kernels are built already. */
-static bool propose_built(search *s, search_row *r, candidate *c)
+static bool propose_built(search *s, search_row *r, proposal *c)
 {
     double least = BEHIND;
     bool found = false;
@@ -246,7 +246,7 @@ static bool propose_built(search *s, search_row *r, candidate *c)
     return found;
 }
 
-bool propose(search *s, search_row *r, candidate *c)
+bool propose(search *s, search_row *r, proposal *c)
 {
     enum { FIRST = 8 }; /* candidates before libraries, which take long to build */
     if (propose_like(s, r, c)) return true;

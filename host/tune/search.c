@@ -11,7 +11,6 @@
 #include "base/parallel.h"
 #include "optest/workload.h"
 #include "tune/propose.h"
-#include "tune/configs.h"
 
 enum {
     ENOUGH = 100,       /* a bucket is done after so many different right candidates */
@@ -77,25 +76,13 @@ static void choose_winners(const search *s, search_best *winners, const char **w
     find_winners(s, *without, *whole, winners);
 }
 
-/* Drops lines that save will replace, and those of implementations that it excludes. */
+/* Drops the lines of implementations that are left out. */
 static void drop_lines(search *s, const char *without, bool whole)
 {
-    for (size_t i = 0; i < s->stored.n;) {
-        store_line *line = &s->stored.lines[i];
-        const char *kind = *line->use ? line->use : line->shape;
-        bool drop =
-            without && (whole ? !strcmp(kind, without) : !strncmp(kind, without, strlen(without)));
-        for (int j = 0; j < s->n && !drop; j++) {
-            char key[2 * STORE_WORD];
-            const search_row *r = &s->rows[j];
-            if (strcmp(line->op, r->op) != 0) continue;
-            configs_key(key, s->d, r->shape);
-            drop = !strcmp(line->shape, key);
-        }
-        if (drop)
-            store_drop(&s->stored, line);
-        else
-            i++;
+    for (size_t i = s->stored.n; i > 0; i--) {
+        const store_line *line = &s->stored.lines[i - 1];
+        if (!line->shipped && left_out(line->is.impl, without, whole))
+            store_drop(&s->stored, i - 1);
     }
 }
 
@@ -114,8 +101,9 @@ static status save(search *s, bool finally)
         const search_best *w = &winners[i];
         if (finally) s->rows[i].best = *w;
         if (!w->t) continue;
-        TRY(configs_put(&s->stored, s->d, w->t, s->rows[i].shape, w->values));
-        if (w->t->n) TRY(configs_put(&s->stored, s->d, w->t, NULL, w->values));
+        const candidate c = candidate_of(w->t, w->values);
+        TRY(store_put(&s->stored, s->d, &c, s->rows[i].shape, true));
+        if (w->t->n) TRY(store_put(&s->stored, s->d, &c, NULL, false));
     }
     TRY(store_save(&s->stored, &s->d->info));
 done:
@@ -191,7 +179,7 @@ static choice best_of(const search_row *r)
     return best;
 }
 
-static status begin_trial(search *s, search_worker *w, search_row *r, const candidate *c)
+static status begin_trial(search *s, search_worker *w, search_row *r, const proposal *c)
 {
     status st = OK;
     choice baseline = best_of(r);
@@ -275,7 +263,7 @@ static void replay_log(search *s)
         const tuning_log_entry *e = &s->log.items[i];
         for (int j = 0; j < s->n; j++) {
             search_row *r = &s->rows[j];
-            candidate c = {.kind = -1};
+            proposal c = {.kind = -1};
             if (memcmp(r->shape, e->shape, sizeof r->shape) || strcmp(r->op, e->t->op)) continue;
             for (int k = 0; k < r->n_kinds; k++)
                 if (r->kinds[k].t == e->t) c.kind = k;
@@ -335,7 +323,7 @@ static double left(const search *s)
 }
 
 /* The next candidate of a row. false: none is left, or enough were tried. */
-static bool next_candidate(search *s, search_row *r, candidate *c)
+static bool next_candidate(search *s, search_row *r, proposal *c)
 {
     const shape_bucket *bucket = &s->buckets[r->bucket];
     bool enough = r->best.t && bucket->right >= ENOUGH && bucket->since >= NO_BETTER;
@@ -351,7 +339,7 @@ static status begin_next(search *s, search_worker *w)
     if (w->verifying) worker_link_verify(&w->link);
     if (w->busy) return OK;
     search_row *r = w->stay > 0 && w->row->best.t && !w->row->done ? w->row : NULL;
-    candidate c;
+    proposal c;
     status st = OK;
     if (left(s) <= 0.0) return OK;
     for (;; r = NULL) {
@@ -536,10 +524,7 @@ status search_run(search *s)
 {
     bool any = true;
     status st = OK;
-    TRY(store_load(&s->stored, &s->d->info, NULL));
-    TRY(configs_apply(s->d, &s->stored)); /* drops lines that cannot be used */
-    configuration_forget(s->d);
-    TRY(configs_apply_shipped(s->d));
+    TRY(store_load(&s->stored, s->d));
     search_prepare(s);
     TRY(tuning_log_open(&s->log, s->d));
     replay_log(s);

@@ -8,7 +8,7 @@
 #ifndef DITCL_TUNE_SEARCH_H
 #define DITCL_TUNE_SEARCH_H
 
-#include "device/store.h"
+#include "tune/store.h"
 #include "ops/impl.h"
 #include "tune/worker_link.h"
 #include "tune/tuning_log.h"
@@ -87,7 +87,7 @@ typedef struct search {
 long search_candidates(const search *s, int bucket);
 
 /* Searches for the budget. The status reports errors of files and workers; failures of candidates
- * are only counted. Afterwards the device has its shipped configurations. */
+ * are only counted. */
 status search_run(search *s);
 void search_close(search *s);
 

@@ -11,7 +11,7 @@
 #include "base/hash.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "device/store.h"
+#include "tune/store.h"
 
 enum { PATH_BYTES = 4096, MOST_BYTES = 1 << 24, KEY = 256 };
 

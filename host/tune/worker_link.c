@@ -37,7 +37,7 @@ static bool request(worker_link *c, const char *verb, const choice *what)
 }
 
 void worker_link_build(worker_link *c, const char *op, const int *shape, const choice *baseline,
-                       const choice *candidate)
+                       const choice *what)
 {
     char sizes[SHAPE_TEXT];
     c->asked_at = clock_seconds();
@@ -52,7 +52,7 @@ void worker_link_build(worker_link *c, const char *op, const int *shape, const c
     c->awaits_baseline = baseline->t && !worker_link_has_baseline(c, baseline);
     c->asked = *baseline;
     if (c->awaits_baseline) request(c, "baseline", baseline);
-    request(c, "build", candidate); /* worker_link_built finds out if the worker has ended */
+    request(c, "build", what); /* worker_link_built finds out if the worker has ended */
 }
 
 /* The next line, at most `limit` seconds after the request. false: the worker was stopped. */
@@ -140,10 +140,10 @@ worker_reply worker_link_time(worker_link *c, candidate_time *time, double most,
     return REPLY_RIGHT;
 }
 
-bool worker_link_keep(worker_link *c, const choice *candidate, double limit)
+bool worker_link_keep(worker_link *c, const choice *what, double limit)
 {
     c->asked_at = clock_seconds();
-    c->asked = *candidate;
+    c->asked = *what;
     worker_say(&c->child, "keep");
     return hear_baseline(c, limit) == REPLY_RIGHT;
 }

@@ -32,7 +32,7 @@ void worker_link_stop(worker_link *c);
 /* Requests a candidate for a shape. Before that, requests the baseline unless the worker has it;
  * baseline->t null: no baseline is needed. */
 void worker_link_build(worker_link *c, const char *op, const int *shape, const choice *baseline,
-                       const choice *candidate);
+                       const choice *what);
 
 /* RETRY: the worker was stopped; try once more in a new one. NO_BASELINE: likewise, but the
  * baseline could not be built. DIED: the worker ended, or was stopped after `limit` seconds without
@@ -56,7 +56,7 @@ worker_reply worker_link_verified(worker_link *c, double limit);
 worker_reply worker_link_time(worker_link *c, candidate_time *time, double most, double limit);
 
 /* The candidate becomes the baseline; or another choice does. false: there is no baseline now. */
-bool worker_link_keep(worker_link *c, const choice *candidate, double limit);
+bool worker_link_keep(worker_link *c, const choice *what, double limit);
 bool worker_link_set_baseline(worker_link *c, const choice *other, double limit);
 
 bool worker_link_has_baseline(const worker_link *c, const choice *other);

@@ -1,5 +1,5 @@
 /* What first-use checks found. See verdicts.h. */
-#include "device/verdicts.h"
+#include "check/verdicts.h"
 
 #include <errno.h>
 #include <fcntl.h>
