@@ -37,7 +37,7 @@ layers()
     sample) echo base files device ops checkpoint model sample ;;
     bench) echo base device ops optest tune checkpoint model sample bench ;;
     check) echo base device ops optest checkpoint model sample check ;;
-    report) echo base files device ops optest tune checkpoint model sample check report ;;
+    report) echo base files device ops optest tune checkpoint model sample bench check report ;;
     cli) echo base files device ops optest tune checkpoint model sample bench check report cli ;;
     esac
 }
@@ -133,7 +133,7 @@ for stem in $(ls host/optest/*.c | xargs -n 1 basename | sed 's/\.c$//'); do
     done
 done | rule "an operator has one stem everywhere"
 for file in cl/*.cl; do
-    if ! grep -q "\"$(basename "$file")\"" host/ops/*.c host/tune/peak.c host/device/probe.c; then
+    if ! grep -q "\"$(basename "$file")\"" host/ops/*.c host/bench/peak.c host/device/probe.c; then
         echo "$file"
     fi
 done | rule "a kernel file that no operator launches"

@@ -13,10 +13,8 @@
 #include "part.h"
 #include "scratch.h"
 #include "suites.h"
-#include "tune/bench_worker.h"
-#include "tune/fit.h"
 #include "tune/measure.h"
-#include "tune/store.h"
+#include "tune/search.h"
 
 enum { GEMM, CONV, N_FITTED };
 static const int shapes[N_FITTED][SHAPE_SIZES] = {{256, 768, 2304}, {1024, 256, 256, 1}};
@@ -175,7 +173,7 @@ START_TEST(a_stored_choice_is_used)
             for (int c = 0; c < all.n && all.t->n; c++) {
                 write_store(&d, &all, c, NULL, 0);
                 configuration_forget(&d);
-                fit_device(&d, false, say);
+                tune_fit(&d, false, say);
                 ck_assert(uses(&d, &all, op, c));
                 ck_assert_int_eq(warned, 0);
                 if (op == GEMM) expect_packed(&d, all.values[c]);
@@ -201,12 +199,12 @@ START_TEST(outdated_choices_are_ignored)
             if (all.n > 1) {
                 warned = 0;
                 write_store(&d, &all, 1, "0123456789abcdef", 0);
-                fit_device(&d, false, say);
+                tune_fit(&d, false, say);
                 ck_assert_int_eq(warned, 1);
                 ck_assert_msg(strstr(last_warning, "other kernels"), "%s", last_warning);
                 ck_assert_mem_eq(configuration_for(&d, all.t, shapes[op]), shipped, sizeof shipped);
                 write_store(&d, &all, 1, NULL, 7);
-                fit_device(&d, false, say);
+                tune_fit(&d, false, say);
                 ck_assert_int_eq(warned, 2);
                 ck_assert_msg(strstr(last_warning, "no such candidate"), "%s", last_warning);
                 ck_assert_mem_eq(configuration_for(&d, all.t, shapes[op]), shipped, sizeof shipped);
@@ -265,7 +263,7 @@ START_TEST(a_choice_for_a_shape_is_used_there_alone)
         const char *before = gemm_name(&d, other[0], other[1], other[2]);
         ck_assert(t->fits(&d, values, shape));
         ck_assert_msg(put_for_shape(&d, t, shape, values, NULL, NULL) == OK, "%s", fail_line());
-        fit_device(&d, false, say);
+        tune_fit(&d, false, say);
         ck_assert_int_eq(warned, 0);
         ck_assert_str_eq(gemm_name(&d, shape[0], shape[1], shape[2]), t->name);
         ck_assert_mem_eq(configuration_for(&d, t, shape), values, sizeof(int[CONFIG_VALUES]));
@@ -273,7 +271,7 @@ START_TEST(a_choice_for_a_shape_is_used_there_alone)
             ck_assert_str_eq(gemm_name(&d, other[0], other[1], other[2]), before);
         device_close(&d);
         d = open_one(&devices->items[i], PRECISION_BF16); /* not its precision */
-        fit_device(&d, false, say);
+        tune_fit(&d, false, say);
         ck_assert_int_eq(warned, 0);
         ck_assert_ptr_null(configuration_serving(&d, "gemm", shape));
         device_close(&d);
@@ -297,12 +295,12 @@ START_TEST(a_choice_for_all_shapes_serves_them)
         ck_assert_int_eq(store_put(&s, &d, &c, NULL, true), OK);
         ck_assert_msg(store_save(&s, &d.info) == OK, "%s", fail_line());
         store_free(&s);
-        fit_device(&d, false, say);
+        tune_fit(&d, false, say);
         ck_assert_int_eq(warned, 0);
         ck_assert_str_eq(gemm_name(&d, other[0], other[1], other[2]), t->name);
         device_close(&d);
         d = open_one(&devices->items[i], PRECISION_FP32);
-        fit_device(&d, false, say);
+        tune_fit(&d, false, say);
         ck_assert_ptr_null(configuration_serving(&d, "gemm", shapes[GEMM]));
         device_close(&d);
     }
@@ -341,7 +339,7 @@ START_TEST(bad_choices_are_ignored)
         ck_assert_msg(put_for_shape(&d, t, shape, t->configs[t->n_configs - 1],
                                     bad_choices[_i].from, bad_choices[_i].to) == OK,
                       "%s", fail_line());
-        fit_device(&d, false, say);
+        tune_fit(&d, false, say);
         ck_assert_int_eq(warned, 1);
         ck_assert_msg(strstr(last_warning, bad_choices[_i].says), "%s: %s", bad_choices[_i].to,
                       last_warning);
@@ -409,10 +407,10 @@ START_TEST(what_is_measured_is_stored)
         int chosen[N_FITTED][CONFIG_VALUES];
         setenv("DITCL_FIT", "off", 1);
         said = 0;
-        fit_device(&d, true, say);
+        tune_fit(&d, true, say);
         ck_assert_int_eq(said, 0);
         unsetenv("DITCL_FIT");
-        fit_device(&d, true, say);
+        tune_fit(&d, true, say);
         ck_assert_int_eq(said, !emulated); /* that it measures, or that tune would */
         ck_assert_int_eq(store_path(path, sizeof path, info), OK);
         ck_assert_int_eq(file_exists(path), !emulated);
@@ -422,7 +420,7 @@ START_TEST(what_is_measured_is_stored)
         device_close(&d);
         for (int again = 0; again < 2; again++) {
             d = open_one(info, PRECISION_FP32);
-            fit_device(&d, true, say);
+            tune_fit(&d, true, say);
             ck_assert_int_eq(said, !emulated); /* not measured again */
             for (int op = 0; op < N_FITTED; op++)
                 ck_assert_mem_eq(configuration_for(&d, find(&d, op).t, shapes[op]), chosen[op],

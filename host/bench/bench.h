@@ -6,7 +6,7 @@
 #include "checkpoint/model.h"
 #include "device/record.h"
 #include "tune/measure.h"
-#include "tune/peak.h"
+#include "bench/peak.h"
 
 /* Whole passes. The batch of a forward pass is 2: one picture with guidance. */
 typedef enum {

@@ -86,8 +86,8 @@ static hash128 key_of(const device *d, const first_use *what, int use)
     add_number(&w, d->subgroups.size);
     for (int i = 0; i < N_FEATURES; i++) add_number(&w, d->feature[i]);
     hash_add_text(&w, what->op);
-    hash_add_text(&w, what->t ? what->t->name : "");
-    for (int i = 0; what->t && i < what->t->n; i++) add_number(&w, what->values[i]);
+    hash_add_text(&w, what->impl ? what->impl->name : "");
+    for (int i = 0; what->impl && i < what->impl->n; i++) add_number(&w, what->config[i]);
     for (int i = 0; i < SHAPE_SIZES; i++) add_number(&w, what->shape[i]);
     add_number(&w, use);
     return hash_end(&w);
@@ -109,7 +109,7 @@ static int describe_kind(char *out, size_t size, const device *d, const first_us
 {
     return snprintf(out, size, "%s %s %s %s ", kernel_family_names[d->family],
                     precision_names[d->settings.precision], what->op,
-                    what->t ? what->t->name : "-");
+                    what->impl ? what->impl->name : "-");
 }
 
 /* "gpu auto gemm gpu_mma 512x3456x1152 MT=64 NT=64" */
@@ -117,7 +117,7 @@ static void describe(char *out, size_t size, const device *d, const first_use *w
 {
     char sizes[SHAPE_TEXT], values[CONFIG_OPTIONS] = "";
     shape_text(sizes, what->shape);
-    if (what->t) configuration_options(values, what->t, what->values);
+    if (what->impl) configuration_options(values, what->impl, what->config);
     int n = describe_kind(out, size, d, what);
     n += snprintf(out + n, size - (size_t)n, "%s", sizes);
     for (const char *v = values; *v && n + 1 < (int)size; v++) {
@@ -383,16 +383,16 @@ static status probe(checker *c, device *d)
 /* CLBlast has one set of parameters per process: its own or overridden ones. */
 static void free_of_clblast(checker *c, const first_use *what)
 {
-    if (!what->t || strncmp(what->t->name, "clblast", 7) != 0) return;
-    if (*c->clblast && strcmp(c->clblast, what->t->name) != 0) stop(c);
+    if (!what->impl || strncmp(what->impl->name, "clblast", 7) != 0) return;
+    if (*c->clblast && strcmp(c->clblast, what->impl->name) != 0) stop(c);
 }
 
 static void line_of(char line[WORKER_LINE], const first_use *what)
 {
     char sizes[SHAPE_TEXT], words[CANDIDATE_TEXT] = "";
     shape_text(sizes, what->shape);
-    if (what->t) {
-        const candidate c = candidate_of(what->t, what->values);
+    if (what->impl) {
+        const candidate c = candidate_of(what->impl, what->config);
         candidate_text(words, &c);
     }
     snprintf(line, WORKER_LINE, "check %s %s %u %s", what->op, sizes, what->use, words);
@@ -407,7 +407,7 @@ static status strike_out(checker *c, device *d, const first_use *what, const cha
     size_t n = strlen(words);
     snprintf(words + n, sizeof words - n, ": %.150s", why);
     text_copy(c->face.why, sizeof c->face.why, why);
-    if (what->t) {
+    if (what->impl) {
         describe_kind(kind, sizeof kind, d, what);
         bool first = !count(c, kind).struck; /* warn once for each implementation */
         void (*tell)(const char *) = first ? d->settings.warn : d->settings.note;
@@ -415,7 +415,7 @@ static status strike_out(checker *c, device *d, const first_use *what, const cha
         if (tell) tell(line);
     }
     c->n_struck++;
-    return remember(c, how, key_of(d, what, what->t ? -1 : (int)what->use), words);
+    return remember(c, how, key_of(d, what, what->impl ? -1 : (int)what->use), words);
 }
 
 static status strike(first_use_checks *face, device *d, const first_use *what, const char *why,
@@ -451,8 +451,8 @@ static status check(first_use_checks *face, device *d, const first_use *what, bo
     c->n_checked++;
     free_of_clblast(c, what);
     TRY(start(c, d));
-    if (what->t && !strncmp(what->t->name, "clblast", 7))
-        text_copy(c->clblast, sizeof c->clblast, what->t->name);
+    if (what->impl && !strncmp(what->impl->name, "clblast", 7))
+        text_copy(c->clblast, sizeof c->clblast, what->impl->name);
     line_of(line, what);
     worker_answer how = ask(c, d, line, false, answer);
     *right = how == WORKER_SAID && !strcmp(answer, "right");

@@ -142,8 +142,8 @@ static bool avoided(first_use_checks *face, const device *d, const first_use *wh
     const child *c = (const child *)(const void *)face;
     char options[CONFIG_OPTIONS], words[WORKER_LINE];
     (void)d;
-    configuration_options(options, what->t, what->values);
-    int kind = snprintf(words, sizeof words, "%s %s", what->op, what->t->name), n = kind;
+    configuration_options(options, what->impl, what->config);
+    int kind = snprintf(words, sizeof words, "%s %s", what->op, what->impl->name), n = kind;
     for (const char *o = options; *o && n + 1 < (int)sizeof words; o++) {
         if (!strncmp(o, "-D", 2)) o += 2;
         words[n++] = *o;

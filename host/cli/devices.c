@@ -11,7 +11,7 @@
 #include "files/json_build.h"
 #include "ops/ops.h"
 #include "ops/choices.h"
-#include "tune/fit.h"
+#include "tune/tune.h"
 #include "tune/store.h"
 
 static const char *const kind_names[] = {"cpu", "gpu", "accelerator"};
@@ -127,7 +127,7 @@ status cli_open_device(device *d, const device_choice *choice, bool quiet)
     if (choice->bare)
         TRY(store_apply_shipped(d));
     else
-        TRY(fit_device(d, choice->measured, quiet ? NULL : print_line));
+        TRY(tune_fit(d, choice->measured, quiet ? NULL : print_line));
     environment_warn(d);
 done:
     device_list_free(&list);

@@ -29,10 +29,10 @@ status first_use_strike(device *d, const first_use *what, const char *why, bool 
     return c ? c->strike(c, d, what, why, died) : OK;
 }
 
-bool first_use_struck(const device *d, const op_impl *t, const int *values, const int *shape)
+bool first_use_struck(const device *d, const op_impl *impl, const int *config, const int *shape)
 {
     first_use_checks *c = first_use_checker(d);
-    const first_use what = {.op = t->op, .t = t, .values = values, .shape = shape};
+    const first_use what = {.op = impl->op, .impl = impl, .config = config, .shape = shape};
     return c && c->struck(c, d, &what);
 }
 

@@ -11,10 +11,10 @@
 
 typedef struct first_use {
     const char *op;
-    const op_impl *t;  /* null, with values: an operator with one implementation */
-    const int *values; /* of t's tunables */
-    const int *shape;  /* SHAPE_SIZES numbers, as ops/impl.h counts them */
-    unsigned use;      /* FUSED_GELU, ... */
+    const op_impl *impl; /* null, with config: an operator with one implementation */
+    const int *config;   /* of its tunables */
+    const int *shape;    /* SHAPE_SIZES numbers, as ops/impl.h counts them */
+    unsigned use;        /* FUSED_GELU, ... */
 } first_use;
 
 /* Who checks, and remembers what was found. */
@@ -38,7 +38,7 @@ first_use_checks *first_use_checker(const device *d);
 /* Where nobody checks, all is taken as right. */
 status first_use_check(device *d, const first_use *what, bool *right);
 status first_use_strike(device *d, const first_use *what, const char *why, bool died);
-bool first_use_struck(const device *d, const op_impl *t, const int *values, const int *shape);
+bool first_use_struck(const device *d, const op_impl *impl, const int *config, const int *shape);
 
 /* An operator with one implementation: ERR_DEVICE where it is wrong here. */
 status first_use_plain(device *d, const char *op, const int shape[SHAPE_SIZES]);

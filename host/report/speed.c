@@ -10,7 +10,7 @@
 #include "report/send.h"
 #include "sample/pipeline.h"
 #include "tune/measure.h"
-#include "tune/peak.h"
+#include "bench/peak.h"
 
 static const char *const models[] = {"DiT-S/2", "DiT-B/2", "DiT-XL/2"};
 enum { N_MODELS = sizeof models / sizeof *models, PIXELS = 256, BATCH = 2 };

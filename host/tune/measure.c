@@ -35,6 +35,12 @@ static int compare_doubles(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+double measure_median(double *values, int n)
+{
+    qsort(values, (size_t)n, sizeof *values, compare_doubles);
+    return values[(n - 1) / 2];
+}
+
 /* The quantile of n sorted values, interpolated between neighbours. */
 static double quantile(const double *sorted, int n, double fraction)
 {

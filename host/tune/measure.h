@@ -25,6 +25,9 @@ typedef struct {
  * wall clock. The times of some devices are all zero. */
 bool measure_believes(double by_device, double wall);
 
+/* The median; sorts the values. Of an even number, the lower of the two in the middle. */
+double measure_median(double *values, int n);
+
 /* One call to warm up, then repetitions of at least 10 ms each: at least five, until `seconds` have
  * passed; three if one takes longer than that. repeat > 0: exactly so many. */
 status measure(device *d, timing *t, const measured *what, double seconds, int repeat);
