@@ -21,6 +21,14 @@ typedef struct {
     void *before_context;
 } measured;
 
+/* Seconds of one call. */
+typedef struct {
+    double wall, device; /* by the wall clock; by the device's clock, 0 if it has none */
+} measured_time;
+
+/* The mean of `calls` calls, until the last one has finished. */
+status measure_once(device *d, measured_time *t, const measured *what, int calls);
+
 /* Whether a time by the device's clock is plausible: between 0.5 and 1.02 times the time by the
  * wall clock. The times of some devices are all zero. */
 bool measure_believes(double by_device, double wall);

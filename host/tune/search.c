@@ -239,23 +239,18 @@ static double expected_gain(const search *x, const tune_shape *r, double rate)
     double guess = UNKNOWN * workload_flops(r->op, r->shape) / rate;
     if (!r->best.is.impl)
         return r->busy ? 0.0 : r->calls * guess / (1.0 + 8.0 * (r->failed + r->wrong));
-    double own = r->calls * r->best.seconds, all = x->t.s->buckets[r->bucket].seconds;
-    if (propose_like(&x->t, r, &like)) return own;
-    return 0.5 * (own + all) /
-           (4.0 + 0.5 * r->since + r->tried); /* a result may serve the whole bucket */
+    double own = r->calls * r->best.seconds;
+    return propose_like(&x->t, r, &like) ? own : own / (4.0 + 0.5 * r->since + r->tried);
 }
 
-static tune_shape *most_to_gain(search *x)
+static tune_shape *most_to_gain(const search *x)
 {
-    tune_search *s = x->t.s;
     tune_shape *best = NULL;
-    double most = 0.0, rate = rate_of(s);
-    for (int i = 0; i < s->n_buckets; i++) s->buckets[i].seconds = 0.0;
-    for (int i = 0; i < s->n; i++)
-        s->buckets[s->shapes[i].bucket].seconds += s->shapes[i].calls * s->shapes[i].best.seconds;
-    for (int i = 0; i < s->n; i++) {
-        double gain = s->shapes[i].done ? 0.0 : expected_gain(x, &s->shapes[i], rate);
-        if (gain > most) most = gain, best = &s->shapes[i];
+    double most = 0.0, rate = rate_of(x->t.s);
+    for (int i = 0; i < x->t.s->n; i++) {
+        tune_shape *r = &x->t.s->shapes[i];
+        double gain = r->done ? 0.0 : expected_gain(x, r, rate);
+        if (gain > most) most = gain, best = r;
     }
     return best;
 }

@@ -177,38 +177,6 @@ static void parse_match(parser *p, char **save)
     ignored(p, this_device ? "measured with another driver" : "measured on another device");
 }
 
-/* The words of a line behind `tune`: bare ones, and NAME=VALUE. */
-typedef struct {
-    const char *bare[4], *use, *kernels, *names[CONFIG_VALUES];
-    int values[CONFIG_VALUES], n_bare, n_values;
-} tune_words;
-
-static const char *split(tune_words *w, char **save)
-{
-    char *word;
-    *w = (tune_words){0};
-    while ((word = strtok_r(NULL, blanks, save))) {
-        char *equals = strchr(word, '=');
-        int64_t value;
-        if (!equals) {
-            if (w->n_bare == 4) return "a word too many";
-            w->bare[w->n_bare++] = word;
-            continue;
-        }
-        *equals++ = 0;
-        if (!strcmp(word, "use"))
-            w->use = equals;
-        else if (!strcmp(word, "kernels"))
-            w->kernels = equals;
-        else if (w->n_values == CONFIG_VALUES || !text_to_int(equals, &value) || value < 0 ||
-                 value > 1 << 30)
-            return "a value is not as NAME=1, or one too many";
-        else
-            w->names[w->n_values] = word, w->values[w->n_values++] = (int)value;
-    }
-    return w->n_bare ? NULL : "no operator behind tune";
-}
-
 /* Whether the kernels have this hash. */
 static bool has_hash(parser *p, const char *file, const char *hash)
 {
@@ -224,21 +192,6 @@ static bool has_hash(parser *p, const char *file, const char *hash)
     return i < KERNEL_FILES && *hash && !strcmp(p->kernels[i].hash, hash);
 }
 
-static const char *set_values(candidate *c, const tune_words *w)
-{
-    for (int i = 0; i < c->impl->n; i++) {
-        int found = -1;
-        for (int j = 0; j < w->n_values; j++)
-            if (!strcmp(w->names[j], c->impl->tunables[i].name)) found = j;
-        if (found < 0) return "no such candidate: a value is missing";
-        c->config[i] = w->values[found];
-    }
-    if (w->n_values != c->impl->n) return "no such candidate: a value too many";
-    return configuration_valid(NULL, c->impl, c->config, NULL)
-               ? NULL
-               : "no such candidate: not among the choices";
-}
-
 /* The index of a word in a list that ends with null; -1: it is not there. */
 static int index_of(const char *word, const char *const *names)
 {
@@ -248,40 +201,72 @@ static int index_of(const char *word, const char *const *names)
 }
 
 /* Family, precision and shape of a line with use=. */
-static const char *set_place(store_line *line, const tune_words *w, int n_sizes)
+static bool set_place(store_line *line, const operator* o, char *const bare[4])
 {
-    int n = 0, family = w->n_bare == 4 ? index_of(w->bare[1], kernel_family_names) : -1;
-    int inputs = family >= 0 ? index_of(w->bare[2], precision_names) : -1;
-    if (inputs < 0) return "no such shape";
+    int n = 0, family = bare[3] ? index_of(bare[1], kernel_family_names) : -1;
+    int inputs = family >= 0 ? index_of(bare[2], precision_names) : -1;
+    if (inputs < 0) return false;
     line->serves = true;
     line->family = (kernel_family)family;
     line->precision = (precision)inputs;
-    if (!strcmp(w->bare[3], any_size)) return NULL;
-    if (!shape_parse(line->shape, w->bare[3])) return "no such shape";
+    if (!strcmp(bare[3], any_size)) return true;
+    if (!shape_parse(line->shape, bare[3])) return false;
     while (n < SHAPE_SIZES && line->shape[n]) n++;
-    return n == n_sizes ? NULL : "no such shape";
+    return n == o->n_sizes;
 }
 
-/* Returns null, or why the line cannot be used. */
+/* "MR=8"; *found: a bit for each tunable that has a value. */
+static const char *set_value(candidate *c, unsigned *found, char *word)
+{
+    int64_t value;
+    char *equals = strchr(word, '=');
+    if (!equals || !text_to_int(equals + 1, &value) || value < 0 || value > 1 << 30)
+        return "a value is not as NAME=1";
+    *equals = 0;
+    for (int i = 0; i < c->impl->n; i++) {
+        if (strcmp(c->impl->tunables[i].name, word) != 0) continue;
+        c->config[i] = (int)value;
+        *found |= 1u << i;
+        return NULL;
+    }
+    return "no such candidate: a value too many";
+}
+
+/* The words behind `tune`, in the order of store.h. Returns null, or why the line cannot be used.
+ */
 static const char *parse_tune(parser *p, store_line *line, char **save)
 {
-    tune_words w;
-    const char *wrong = split(&w, save);
-    *line = (store_line){.shipped = p->shipped};
-    if (wrong) return wrong;
-    if (p->now == SECTION_NONE) return "no match line above";
-    if (p->now != SECTION_OURS) return NULL;
-    const operator* o = operator_find(w.bare[0]);
+    char *bare[4] = {0}, *word = strtok_r(NULL, blanks, save), *name;
+    const char *wrong = NULL;
+    unsigned found = 0;
+    int n = 0;
+    for (; word && !strchr(word, '='); word = strtok_r(NULL, blanks, save)) {
+        if (n == 4) return "a word too many";
+        bare[n++] = word;
+    }
+    if (p->now != SECTION_OURS) return p->now == SECTION_NONE ? "no match line above" : NULL;
+    const operator* o = n ? operator_find(bare[0]) : NULL;
     if (!o) return "no such operator";
-    if (w.use || w.n_bare > 2) wrong = set_place(line, &w, o->n_sizes);
-    if (wrong) return wrong;
-    const char *name = w.use ? w.use : w.n_bare == 2 ? w.bare[1] : "";
+    name = n == 2 ? bare[1] : "";
+    *line = (store_line){.shipped = p->shipped};
+    if (word && !strncmp(word, "use=", 4)) {
+        name = word + 4;
+        word = strtok_r(NULL, blanks, save);
+        if (!set_place(line, o, bare)) return "no such shape";
+    }
     line->is.impl = impl_find(o, name);
     if (!line->is.impl) return "no such implementation";
-    if (w.kernels && !has_hash(p, line->is.impl->file, w.kernels))
-        return "measured with other kernels";
-    if (w.kernels) text_copy(line->kernels, sizeof line->kernels, w.kernels);
-    if ((wrong = set_values(&line->is, &w))) return wrong;
+    if (word && !strncmp(word, "kernels=", 8)) {
+        if (!has_hash(p, line->is.impl->file, word + 8)) return "measured with other kernels";
+        text_copy(line->kernels, sizeof line->kernels, word + 8);
+        word = strtok_r(NULL, blanks, save);
+    }
+    for (; word && !wrong; word = strtok_r(NULL, blanks, save))
+        wrong = set_value(&line->is, &found, word);
+    if (wrong) return wrong;
+    if (found + 1 != 1u << line->is.impl->n) return "no such candidate: a value is missing";
+    if (!configuration_valid(NULL, line->is.impl, line->is.config, NULL))
+        return "no such candidate: not among the choices";
     if (!line->shape[0] || !is_for(line, p->d)) return NULL;
     if (!line->is.impl->supports(p->d, line->shape)) return "not for this device";
     return impl_fits(line->is.impl, p->d, line->is.config, line->shape)
@@ -298,7 +283,7 @@ static void parse_line(parser *p, char *text_line)
     if (!strcmp(word, "match")) {
         parse_match(p, &save);
     } else if (p->d && !strcmp(word, "tune")) {
-        store_line line;
+        store_line line = {0};
         const char *wrong = parse_tune(p, &line, &save);
         if (wrong && !p->shipped) ignored(p, wrong);
         if (!wrong && line.is.impl && p->st == OK) p->st = append(p->s, &line);

@@ -60,7 +60,6 @@ typedef struct {
     int shapes, trials;
     int right;       /* different candidates that were right for at least one of the shapes */
     int since;       /* trials since the last better one */
-    double seconds;  /* of its measured shapes, in a run */
     long candidates; /* that fit its heaviest shape */
 } tune_bucket;
 

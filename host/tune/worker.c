@@ -19,7 +19,6 @@
 
 #include "base/clock.h"
 #include "base/text.h"
-#include "device/span.h"
 #include "optest/workload.h"
 #include "tune/measure.h"
 #include "tune/search.h"
@@ -125,6 +124,7 @@ bool candidate_time_parse(candidate_time *time, const char *line)
 
 typedef struct {
     candidate is; /* impl null: none */
+    workload *of;
     workload_entry run;
 } built;
 
@@ -161,39 +161,29 @@ static const double SAMPLE_SECONDS = 0.01, WARM_SECONDS = 0.3, WARM_CPU_SECONDS 
  * time in the first round is BEHIND times the baseline. */
 static const double HOPELESS = 1.5, BEHIND = 1.15;
 
-/* Seconds of one call. */
-typedef struct {
-    double wall, device; /* by the wall clock; by the device's clock, 0 if it has none */
-} taken;
-
-static status run(child *c, built *e, int calls, taken *t)
+static status queue(void *context)
 {
-    span queued = {0};
-    status st = OK;
-    double start = clock_seconds();
-    span_begin(&queued, c->d);
-    for (int i = 0; i < calls; i++) TRY(workload_queue(&c->w, &e->run));
-    span_end(&queued, c->d);
-    TRY(device_finish(c->d));
-    t->wall = (clock_seconds() - start) / calls;
-    t->device = span_seconds(&queued) / calls;
-done:
-    if (st != OK) span_seconds(&queued);
-    return st;
+    built *e = context;
+    return workload_queue(e->of, &e->run);
+}
+
+static status run(child *c, built *e, int calls, measured_time *t)
+{
+    return measure_once(c->d, t, &(measured){.queue = queue, .context = e}, calls);
 }
 
 /* Times the candidate and the baseline in turns, calls[i] calls a round, until `most` seconds have
  * passed or every time of the candidate is above every time of the baseline. *rounds = the number
  * of rounds. *believed = whether all times by the device's clock are plausible. */
 static status run_rounds(child *c, built *const entries[2], const int calls[2], int n, double most,
-                         int *rounds, taken all[2][ROUNDS], bool *believed)
+                         int *rounds, measured_time all[2][ROUNDS], bool *believed)
 {
     double best = INFINITY, worst = 0.0, start = clock_seconds();
     status st = OK;
     *believed = true;
     for (*rounds = 0; *rounds < ROUNDS;) {
         for (int i = 0; i < n; i++) {
-            taken *t = &all[i][*rounds];
+            measured_time *t = &all[i][*rounds];
             TRY(run(c, entries[i], calls[i], t));
             *believed &= measure_believes(t->device, t->wall);
         }
@@ -210,7 +200,7 @@ done:
 /* first[i] = the shortest of up to FIRST runs, since a single long run may be noise. */
 static status run_first(child *c, built *const entries[2], int n, double first[2])
 {
-    taken one;
+    measured_time one;
     status st = OK;
     first[0] = first[1] = INFINITY;
     for (int k = 0; k < FIRST; k++) {
@@ -231,7 +221,7 @@ done:
 static status measure_both(child *c, candidate_time *time, double most)
 {
     built *const entries[2] = {&c->last, &c->baseline};
-    taken one, all[2][ROUNDS];
+    measured_time one, all[2][ROUNDS];
     double warm = c->d->info.kind == DEVICE_CPU ? WARM_CPU_SECONDS : WARM_SECONDS, first[2];
     int n = c->baseline.is.impl ? 2 : 1, calls[2] = {1, 1}, rounds;
     double start = clock_seconds();
@@ -309,6 +299,7 @@ static status make(child *c, built *e, const candidate *is, const char **wrong)
     status st = workload_enter(&c->w, &e->run, workload_copies(&c->w));
     if (st != OK) return st;
     e->is = *is;
+    e->of = &c->w;
     return workload_check(&c->w, &e->run, wrong);
 }
 
