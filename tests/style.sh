@@ -29,12 +29,12 @@ layers()
     base) echo base ;;
     files) echo base files ;;
     device) echo base device ;;
-    ops) echo base device ops ;;
+    ops) echo base device ops cl ;;
     optest) echo base device ops optest ;;
     tune) echo base device ops optest tune ;;
     checkpoint) echo base files device checkpoint ;;
     model) echo base files device ops checkpoint model ;;
-    sample) echo base files device ops checkpoint model sample ;;
+    sample) echo base files device ops checkpoint model sample cl ;;
     bench) echo base device ops optest tune checkpoint model sample bench ;;
     check) echo base device ops optest checkpoint model sample check ;;
     report) echo base files device ops optest tune checkpoint model sample bench check report ;;
