@@ -397,6 +397,49 @@ START_TEST(no_tunables)
 }
 END_TEST
 
+/* Lines of the log and of child processes. */
+START_TEST(candidates_as_text)
+{
+    static const char *const bad[] = {"",
+                                      "gpu",
+                                      "nothing 1",
+                                      "winograd 16 2 13 4",
+                                      "winograd 16 2 13 4 512 1",
+                                      "winograd 16 2 13 4 511",
+                                      "winograd 16 2 13 4 x",
+                                      "direct 1"};
+    const op_impl *t = find_impl("conv", "winograd");
+    const candidate c = candidate_of(t, t->configs[0]);
+    char words[CANDIDATE_TEXT];
+    candidate read;
+    candidate_text(words, &c);
+    ck_assert_str_eq(words, "winograd 16 2 13 4 512");
+    ck_assert(candidate_parse(&read, "conv", words) && candidate_equal(&read, &c));
+    ck_assert(candidate_parse(&read, "conv", "direct") && !read.impl->n);
+    ck_assert(!candidate_parse(&read, "gemm", words) && !candidate_parse(&read, "no", words));
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        ck_assert_msg(!candidate_parse(&read, "conv", bad[i]), "%s", bad[i]);
+}
+END_TEST
+
+/* What is set for one device is not set for another. */
+START_TEST(devices_have_their_own)
+{
+    const op_impl *t = find_impl("gemm", "gpu");
+    const int shape[SHAPE_SIZES] = {512, 1152, 384};
+    device one = subject, two = subject;
+    ck_assert_int_eq(configuration_set(&one, t, shape, t->configs[1]), OK);
+    ck_assert_ptr_eq(configuration_serving(&one, "gemm", shape), t);
+    ck_assert_ptr_null(configuration_serving(&two, "gemm", shape));
+    ck_assert_int_eq(configuration_set(&two, t, shape, t->configs[0]), OK);
+    ck_assert_mem_eq(configuration_for(&one, t, shape), t->configs[1], sizeof(int[CONFIG_VALUES]));
+    configuration_forget(&one);
+    ck_assert_mem_eq(configuration_for(&two, t, shape), t->configs[0], sizeof(int[CONFIG_VALUES]));
+    device_close(&one);
+    device_close(&two);
+}
+END_TEST
+
 /* As many lines as a file may have. A hash of the kernels for each line, or a quadratic search,
  * would take minutes. */
 START_TEST(many_shapes)
@@ -446,6 +489,8 @@ Suite *suite_store(void)
     tcase_add_test(tc, shipped_lines_are_choices);
     tcase_add_test(tc, no_place);
     tcase_add_test(tc, nearest_rows_serve);
+    tcase_add_test(tc, candidates_as_text);
+    tcase_add_test(tc, devices_have_their_own);
     tcase_add_test(tc, many_shapes);
     tcase_add_test(tc, no_tunables);
     suite_add_tcase(s, tc);
