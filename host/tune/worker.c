@@ -197,32 +197,19 @@ done:
     return st;
 }
 
-/* Each copy of the weights builds its launch at its first use, which no time may include. */
-static status run_copies(child *c, built *e, double most)
+/* *first = the shortest of some single runs. Each copy of the weights runs, since it builds its
+ * launch at its first use; more runs only if they are short. */
+static status run_single(child *c, built *e, double most, double *first)
 {
     measured_time one;
     double start = clock_seconds();
     status st = OK;
-    for (int i = 0; i < e->run.n && st == OK && clock_seconds() - start < most; i++)
-        st = run(c, e, 1, &one);
-    return st;
-}
-
-/* first[i] = the shortest of up to FIRST runs, since a single long run may be noise. */
-static status run_first(child *c, built *const entries[2], int n, double first[2])
-{
-    measured_time one;
-    status st = OK;
-    first[0] = first[1] = INFINITY;
-    for (int k = 0; k < FIRST; k++) {
-        for (int i = 0; i < n; i++) {
-            if (k > 0 && first[i] >= SAMPLE_SECONDS) continue;
-            TRY(run(c, entries[i], 1, &one));
-            first[i] = fmin(first[i], one.wall);
-        }
-        if (n == 2 && first[0] > 2 * HOPELESS * first[1]) break;
+    *first = INFINITY;
+    for (int i = 0; i < e->run.n || (i < FIRST && *first < SAMPLE_SECONDS); i++) {
+        TRY(run(c, e, 1, &one));
+        *first = fmin(*first, one.wall);
+        if (clock_seconds() - start > most) break;
     }
-    if (n == 1) first[1] = 0.0;
 done:
     return st;
 }
@@ -233,13 +220,12 @@ static status measure_both(child *c, candidate_time *time, double most)
 {
     built *const entries[2] = {&c->last, &c->baseline};
     measured_time one, all[2][ROUNDS];
-    double warm = c->d->info.kind == DEVICE_CPU ? WARM_CPU_SECONDS : WARM_SECONDS, first[2];
+    double warm = c->d->info.kind == DEVICE_CPU ? WARM_CPU_SECONDS : WARM_SECONDS, first[2] = {0};
     int n = c->baseline.is.impl ? 2 : 1, calls[2] = {1, 1}, rounds;
     double start = clock_seconds();
     status st = OK;
     *time = (candidate_time){0};
-    for (int i = 0; i < n; i++) TRY(run_copies(c, entries[i], most));
-    TRY(run_first(c, entries, n, first));
+    for (int i = n - 1; i >= 0; i--) TRY(run_single(c, entries[i], most, &first[i]));
     time->seconds = first[0];
     time->baseline = first[1];
     if (first[0] > most || (n == 2 && first[0] > HOPELESS * first[1])) goto done;
