@@ -7,10 +7,9 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/worker.h"
+#include "bench/bench.h"
 #include "model/dit.h"
 #include "model/vae.h"
-#include "sample/pipeline.h"
-#include "tune/measure.h"
 
 enum { STEPS = 50 };
 
@@ -71,33 +70,20 @@ status tuning_shapes(model *m, const char *const *only, tune_shape **found, int 
 
 /* ---- forward passes ---- */
 
-static status pass(run *r)
-{
-    status st =
-        dit_forward(&r->network, r->prediction, r->latents, 0, 1, pass_batch(r->m), r->rows, 0, 0);
-    return st == OK ? device_finish(r->d) : st;
-}
-
 status tuning_serve_forward(device *d, model *m, FILE *in, FILE *out)
 {
-    static const int label = 0;
     char line[WORKER_LINE];
     run r = {0};
     status st = OK;
-    TRY(run_open(&r, d, m,
-                 &(run_request){.labels = &label,
-                                .n = 1,
-                                .steps = "50",
-                                .guidance = 4.0,
-                                .sampler = model_any_sampler(m),
-                                .batch = 1,
-                                .guided_channels = m->dit.in_channels}));
-    TRY(pass(&r));
+    TRY(bench_open_run(&r, d, m));
+    TRY(bench_forward(&r));
+    TRY(device_finish(d));
     fprintf(out, "ready\n");
     fflush(out);
     while (fgets(line, sizeof line, in)) {
         double start = clock_seconds();
-        TRY(pass(&r));
+        TRY(bench_forward(&r));
+        TRY(device_finish(d));
         fprintf(out, "%.9g\n", clock_seconds() - start);
         fflush(out);
     }

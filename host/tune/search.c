@@ -338,17 +338,13 @@ static void prepare_shape(tune_search *s, tune_shape *r)
     r->n_impls = operator_impls(operator_find(r->op), s->d, r->shape, all);
     r->done = r->n_impls == 0;
     r->bucket = find_bucket(s, workload_bucket(r->op, r->shape));
-    tune_bucket *bucket = &s->buckets[r->bucket];
-    for (int k = 0; k < r->n_impls; k++) {
-        r->impls[k].is.impl = all[k];
-        if (!bucket->shapes) bucket->candidates += configuration_count(s->d, all[k], r->shape);
-    }
+    s->buckets[r->bucket].shapes++;
+    for (int k = 0; k < r->n_impls; k++) r->impls[k].is.impl = all[k];
     for (int k = 1; k < r->n_impls; k++) {
         if (all[k] != serving) continue;
         r->impls[k].is.impl = all[0];
         r->impls[0].is.impl = serving;
     }
-    bucket->shapes++;
 }
 
 static double between(double least, double x, double most)
@@ -410,6 +406,18 @@ static status confirm(search *x, tune_shape *r)
     return OK;
 }
 
+/* Of each bucket, those that fit its heaviest shape. There are many, so this takes a while. */
+static void count_candidates(tune_search *s)
+{
+    for (int i = 0; i < s->n; i++) {
+        const tune_shape *r = &s->shapes[i];
+        long n = 0;
+        for (int k = 0; k < r->n_impls && !s->buckets[r->bucket].candidates; k++)
+            n += configuration_count(s->d, r->impls[k].is.impl, r->shape);
+        s->buckets[r->bucket].candidates += n;
+    }
+}
+
 /* The second pass tries what the first one left out. */
 static status run_passes(search *x)
 {
@@ -445,6 +453,7 @@ status tune_run(tune_search *s)
         TRY(confirm(x, &s->shapes[i]));
     }
     TRY(save(x, true));
+    count_candidates(s);
 done:
     for (int i = 0; x && i < WORKERS; i++) worker_end(&x->workers[i].child);
     if (x) {
