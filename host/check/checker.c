@@ -105,7 +105,7 @@ static hash128 key_of_text(const device *d, const char *what)
 
 /* Writes the prefix of the verdicts on this implementation, such as "gpu auto gemm gpu_mma ".
  * Returns its length. */
-static int describe_kind(char *out, size_t size, const device *d, const first_use *what)
+static int describe_impl(char *out, size_t size, const device *d, const first_use *what)
 {
     return snprintf(out, size, "%s %s %s %s ", kernel_family_names[d->family],
                     precision_names[d->settings.precision], what->op,
@@ -115,16 +115,11 @@ static int describe_kind(char *out, size_t size, const device *d, const first_us
 /* "gpu auto gemm gpu_mma 512x3456x1152 MT=64 NT=64" */
 static void describe(char *out, size_t size, const device *d, const first_use *what)
 {
-    char sizes[SHAPE_TEXT], values[CONFIG_OPTIONS] = "";
+    char sizes[SHAPE_TEXT], words[CONFIG_OPTIONS] = "";
     shape_text(sizes, what->shape);
-    if (what->impl) configuration_options(values, what->impl, what->config);
-    int n = describe_kind(out, size, d, what);
-    n += snprintf(out + n, size - (size_t)n, "%s", sizes);
-    for (const char *v = values; *v && n + 1 < (int)size; v++) {
-        if (!strncmp(v, "-D", 2)) v += 2;
-        out[n++] = *v;
-        out[n] = 0;
-    }
+    if (what->impl) configuration_words(words, what->impl, what->config);
+    int n = describe_impl(out, size, d, what);
+    snprintf(out + n, size - (size_t)n, "%s%s", sizes, words);
 }
 
 /* ---- verdicts ---- */
@@ -162,8 +157,8 @@ static counts count(const checker *c, const char *start)
     return n;
 }
 
-/* Whether an implementation is given up for all shapes. start: from describe_kind. */
-static bool kind_given_up(const checker *c, const char *start)
+/* Whether an implementation is given up for all shapes. start: from describe_impl. */
+static bool impl_given_up(const checker *c, const char *start)
 {
     counts n = count(c, start);
     return n.died >= MOST_DEATHS || (n.struck >= 3 * MOST_STRUCK && !n.right);
@@ -173,8 +168,8 @@ static bool kind_given_up(const checker *c, const char *start)
 static bool given_up(const checker *c, const device *d, const first_use *what)
 {
     char start[160], sizes[SHAPE_TEXT];
-    int n = describe_kind(start, sizeof start, d, what);
-    if (kind_given_up(c, start)) return true;
+    int n = describe_impl(start, sizeof start, d, what);
+    if (impl_given_up(c, start)) return true;
     shape_text(sizes, what->shape);
     snprintf(start + n, sizeof start - (size_t)n, "%s ", sizes);
     return count(c, start).struck >= MOST_STRUCK;
@@ -184,7 +179,7 @@ static bool given_up(const checker *c, const device *d, const first_use *what)
 static void recall_why(checker *c, const device *d, const first_use *what)
 {
     char start[160];
-    int n = describe_kind(start, sizeof start, d, what);
+    int n = describe_impl(start, sizeof start, d, what);
     for (size_t i = c->known.n; i > 0; i--) {
         const verdict *v = &c->known.items[i - 1];
         const char *why = strstr(v->text, ": ");
@@ -265,17 +260,17 @@ static void tell_struck(checker *c, const device *d)
     int n = snprintf(family, sizeof family, "%s %s ", kernel_family_names[d->family],
                      precision_names[d->settings.precision]);
     for (size_t i = 0; i < c->known.n; i++) {
-        char words[VERDICT_TEXT], op[32], kind[32], start[160];
+        char words[VERDICT_TEXT], op[32], impl[32], start[160];
         const verdict *v = &c->known.items[i];
         const char *why = strstr(v->text, ": ");
         int used = 0;
         if (v->kind == VERDICT_RIGHT || strncmp(v->text, family, (size_t)n) != 0 || !why) continue;
         snprintf(words, sizeof words, "%.*s", (int)(why - v->text) - n, v->text + n);
-        if (sscanf(words, "%31s %31s %*s%n", op, kind, &used) != 2 || !used || *kind == '-')
+        if (sscanf(words, "%31s %31s %*s%n", op, impl, &used) != 2 || !used || *impl == '-')
             continue;
-        snprintf(start, sizeof start, "%s%s %s ", family, op, kind);
-        worker_say(&c->child, "avoid %s %s%.300s", op, kind,
-                   kind_given_up(c, start) ? "" : words + used);
+        snprintf(start, sizeof start, "%s%s %s ", family, op, impl);
+        worker_say(&c->child, "avoid %s %s%.300s", op, impl,
+                   impl_given_up(c, start) ? "" : words + used);
     }
 }
 
@@ -402,14 +397,14 @@ static void line_of(char line[WORKER_LINE], const first_use *what)
 static status strike_out(checker *c, device *d, const first_use *what, const char *why,
                          verdict_kind how)
 {
-    char words[VERDICT_TEXT], line[VERDICT_TEXT + 80], kind[160];
+    char words[VERDICT_TEXT], line[VERDICT_TEXT + 80], impl[160];
     describe(words, sizeof words - 160, d, what);
     size_t n = strlen(words);
     snprintf(words + n, sizeof words - n, ": %.150s", why);
     text_copy(c->face.why, sizeof c->face.why, why);
     if (what->impl) {
-        describe_kind(kind, sizeof kind, d, what);
-        bool first = !count(c, kind).struck; /* warn once for each implementation */
+        describe_impl(impl, sizeof impl, d, what);
+        bool first = !count(c, impl).struck; /* warn once for each implementation */
         void (*tell)(const char *) = first ? d->settings.warn : d->settings.note;
         snprintf(line, sizeof line, "not used on this device: %s", words);
         if (tell) tell(line);

@@ -140,18 +140,14 @@ done:
 static bool avoided(first_use_checks *face, const device *d, const first_use *what)
 {
     const child *c = (const child *)(const void *)face;
-    char options[CONFIG_OPTIONS], words[WORKER_LINE];
+    char config[CONFIG_OPTIONS], words[WORKER_LINE];
     (void)d;
-    configuration_options(options, what->impl, what->config);
-    int kind = snprintf(words, sizeof words, "%s %s", what->op, what->impl->name), n = kind;
-    for (const char *o = options; *o && n + 1 < (int)sizeof words; o++) {
-        if (!strncmp(o, "-D", 2)) o += 2;
-        words[n++] = *o;
-        words[n] = 0;
-    }
+    configuration_words(config, what->impl, what->config);
+    int n = snprintf(words, sizeof words, "%s %s", what->op, what->impl->name);
+    snprintf(words + n, sizeof words - (size_t)n, "%s", config);
     for (int i = 0; i < c->n_avoided; i++) {
         const char *a = c->avoided[i];
-        if (!strcmp(a, words) || (!strncmp(a, words, (size_t)kind) && !a[kind])) return true;
+        if (!strcmp(a, words) || (!strncmp(a, words, (size_t)n) && !a[n])) return true;
     }
     return false;
 }

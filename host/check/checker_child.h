@@ -3,9 +3,9 @@
  *
  *     feature NAME SIZE REQUIRED           no answer; the numbers: of sub-groups
  *     probe NAME                           yes SIZE REQUIRED | no WHY | cannot WHY | lost WHY
- *     check OP SIZES USE [KIND VALUES...]  right | wrong WHY | failed WHY | cannot WHY | lost WHY
- *     avoid OP KIND VALUES                 no answer; the network must do without these values, as
- *                                          -D options name them; without VALUES: without the KIND
+ *     check OP SIZES USE [IMPL 64 16 ...]  right | wrong WHY | failed WHY | cannot WHY | lost WHY
+ *     avoid OP IMPL [MT=64 NT=16 ...]      no answer; the network must do without this
+ *                                          configuration, or without the implementation
  *     network                              right ERROR | wrong WHY | failed WHY | cannot WHY |
  *                                          absent WHY | lost WHY
  *

@@ -135,13 +135,6 @@ static void show(void *context, const tune_search *s, const tune_shape *now)
     progress_say(context, line);
 }
 
-static void print_winner(const candidate *c)
-{
-    printf("%s", c->impl->name);
-    for (int i = 0; i < c->impl->n; i++) printf(" %s=%d", c->impl->tunables[i].name, c->config[i]);
-    printf("\n");
-}
-
 static void print_table(const tune_search *s, const peaks *p)
 {
     printf("%-28s %6s %10s %7s %6s %5s %7s %6s %5s  %s\n", "operator", "calls", "ms", "of peak",
@@ -162,10 +155,9 @@ static void print_table(const tune_search *s, const peaks *p)
         else
             printf("%6s ", "-");
         printf("%5d %7d %6d %5d  ", r->tried, r->refused, r->failed, r->wrong);
-        if (r->best.is.impl)
-            print_winner(&r->best.is);
-        else
-            printf("not measured\n");
+        char words[CONFIG_OPTIONS] = "";
+        if (r->best.is.impl) configuration_words(words, r->best.is.impl, r->best.is.config);
+        printf("%s%s\n", r->best.is.impl ? r->best.is.impl->name : "not measured", words);
     }
 }
 

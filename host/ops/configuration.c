@@ -123,13 +123,25 @@ const int *configuration_for(const device *d, const op_impl *impl, const int *sh
     return first;
 }
 
-void configuration_options(char out[CONFIG_OPTIONS], const op_impl *impl, const int *config)
+static void list_values(char out[CONFIG_OPTIONS], const candidate *c, const char *before)
 {
     size_t used = 0;
     out[0] = '\0';
-    for (int i = 0; i < impl->n && used < CONFIG_OPTIONS; i++)
-        used += (size_t)snprintf(out + used, CONFIG_OPTIONS - used, " -D%s=%d",
-                                 impl->tunables[i].name, config[i]);
+    for (int i = 0; i < c->impl->n && used < CONFIG_OPTIONS; i++)
+        used += (size_t)snprintf(out + used, CONFIG_OPTIONS - used, " %s%s=%d", before,
+                                 c->impl->tunables[i].name, c->config[i]);
+}
+
+void configuration_options(char out[CONFIG_OPTIONS], const op_impl *impl, const int *config)
+{
+    const candidate c = candidate_of(impl, config);
+    list_values(out, &c, "-D");
+}
+
+void configuration_words(char out[CONFIG_OPTIONS], const op_impl *impl, const int *config)
+{
+    const candidate c = candidate_of(impl, config);
+    list_values(out, &c, "");
 }
 
 const op_impl *configuration_serving(const device *d, const char *op, const int *shape)

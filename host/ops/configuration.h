@@ -63,8 +63,9 @@ const int *configuration_for(const device *d, const op_impl *impl, const int *sh
 int configuration_defaults(const int **out, int most, const device *d, const op_impl *impl,
                            const int *shape);
 
-/* out = " -DMT=64 -DNT=64", for program_get. */
+/* out = " -DMT=64 -DNT=64", for program_get; and " MT=64 NT=64". */
 void configuration_options(char out[CONFIG_OPTIONS], const op_impl *impl, const int *config);
+void configuration_words(char out[CONFIG_OPTIONS], const op_impl *impl, const int *config);
 
 /* ---- stored configurations ---- */
 

@@ -408,18 +408,17 @@ static status keep_others(text *out, const char *path, const device_info *info)
 
 static status append_line(text *out, const store_line *line)
 {
-    const candidate *c = &line->is;
-    char sizes[SHAPE_TEXT];
+    const op_impl *impl = line->is.impl;
+    char sizes[SHAPE_TEXT], words[CONFIG_OPTIONS];
     shape_text(sizes, line->shape);
-    status st = text_append(out, "tune   %s ", c->impl->op);
+    configuration_words(words, impl, line->is.config);
+    status st = text_append(out, "tune   %s ", impl->op);
     if (st == OK && line->serves)
         st = text_append(out, "%s %s %s use=", kernel_family_names[line->family],
                          precision_names[line->precision], line->shape[0] ? sizes : any_size);
-    if (st == OK) st = text_append(out, "%s", c->impl->name);
+    if (st == OK) st = text_append(out, "%s", impl->name);
     if (st == OK && *line->kernels) st = text_append(out, " kernels=%s", line->kernels);
-    for (int i = 0; st == OK && i < c->impl->n; i++)
-        st = text_append(out, " %s=%d", c->impl->tunables[i].name, c->config[i]);
-    return st == OK ? text_append(out, "\n") : st;
+    return st == OK ? text_append(out, "%s\n", words) : st;
 }
 
 status store_text(const store *s, const device_info *info, text *out)
