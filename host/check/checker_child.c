@@ -53,7 +53,7 @@ static void set_feature(child *c, const char *words)
     c->d->subgroups.required = required;
 }
 
-static void probe(child *c, const char *name, FILE *out)
+static void child_probe(child *c, const char *name, FILE *out)
 {
     int i = feature_find(name, strlen(name));
     if (i < 0) {
@@ -108,7 +108,7 @@ static status run_test(device *d, const char *op, const char **wrong)
     return st;
 }
 
-static void check(child *c, char *words, FILE *out)
+static void child_check(child *c, char *words, FILE *out)
 {
     int shape[SHAPE_SIZES];
     candidate named;
@@ -143,11 +143,11 @@ static bool avoided(first_use_checks *face, const device *d, const first_use *wh
     char config[CONFIG_OPTIONS], words[WORKER_LINE];
     (void)d;
     configuration_words(config, what->impl, what->config);
-    int n = snprintf(words, sizeof words, "%s %s", what->op, what->impl->name);
-    snprintf(words + n, sizeof words - (size_t)n, "%s", config);
+    int prefix = snprintf(words, sizeof words, "%s %s", what->op, what->impl->name);
+    snprintf(words + prefix, sizeof words - (size_t)prefix, "%s", config);
     for (int i = 0; i < c->n_avoided; i++) {
         const char *a = c->avoided[i];
-        if (!strcmp(a, words) || (!strncmp(a, words, (size_t)n) && !a[n])) return true;
+        if (!strcmp(a, words) || (!strncmp(a, words, (size_t)prefix) && !a[prefix])) return true;
     }
     return false;
 }
@@ -191,9 +191,9 @@ static void obey(child *c, char *line, FILE *out)
     if (!strncmp(line, "feature ", 8))
         set_feature(c, line + 8);
     else if (!strncmp(line, "probe ", 6))
-        probe(c, line + 6, out);
+        child_probe(c, line + 6, out);
     else if (!strncmp(line, "check ", 6))
-        check(c, line + 6, out);
+        child_check(c, line + 6, out);
     else if (!strncmp(line, "avoid ", 6))
         avoid(c, line + 6);
     else if (!strcmp(line, "network"))

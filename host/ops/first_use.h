@@ -17,18 +17,19 @@ typedef struct first_use {
     unsigned use;        /* FUSED_GELU, ... */
 } first_use;
 
-/* Who checks, and remembers what was found. */
+/* The checks of a device. They remember the results. */
 typedef struct first_use_checks {
-    /* *right = whether it computes right here. A status is about the check, not the result. */
+    /* *right = whether the implementation computes right on this device. The status tells whether
+     * the check itself worked. */
     status (*check)(struct first_use_checks *c, device *d, const first_use *what, bool *right);
-    /* The caller saw it fail outside a check: from here on it is struck out. died: it ended or hung
-     * a process. */
+    /* The caller saw the implementation fail outside a check, so it is struck out from now on.
+     * died: it ended or hung a process. */
     status (*strike)(struct first_use_checks *c, device *d, const first_use *what, const char *why,
                      bool died);
-    /* Whether it is struck out, whatever is fused into it. Asks nothing but memory. */
+    /* True if the implementation is struck out, with any fused epilogue. Reads memory only. */
     bool (*struck)(struct first_use_checks *c, const device *d, const first_use *what);
     void (*close)(struct first_use_checks *c); /* frees it; null: nothing to free */
-    char why[320];                             /* of the last that was not right */
+    char why[320];                             /* why the last check was not right */
 } first_use_checks;
 
 /* From here on c checks on the device, and device_close closes it; null: nobody checks. */
