@@ -48,7 +48,7 @@ void op_note_ran(device *d, op_choice use)
     if (c) c->ran[operator_find(use.impl->op) - operators] |= 1u << op_arith(op_choice_error(use));
 }
 
-/* Behind what is there: "fp32 and fp16 GEMM". */
+/* Appends text such as "fp32 and fp16 GEMM". */
 static void append(char out[OP_RAN], unsigned ran, const char *what)
 {
     const char *between = *out ? ", " : "";

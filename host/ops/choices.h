@@ -27,13 +27,13 @@ typedef struct {
     } wide;
 } choices;
 
-/* Those of the device; null: there are none yet. */
+/* The object of the device; null if it has none yet. */
 static inline const choices *choices_of(const device *d)
 {
     return (const choices *)(const void *)d->slot;
 }
 
-/* The same, made where there are none; null: no memory. */
+/* The same. Makes the object if the device has none; null if memory ran out. */
 choices *choices_make(device *d);
 
 #endif

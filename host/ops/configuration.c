@@ -59,22 +59,22 @@ bool shape_equal(const int *a, const int *b)
 
 static const int any_shape[SHAPE_SIZES] = {0};
 
-/* How many times one shape is the other, where they differ in their first size alone: a product's
- * rows, an attention's batch, a convolution's pixels. 0 where they differ in others. */
+/* The ratio, at least 1, of the first sizes of two shapes: rows of a GEMM, batch of an attention,
+ * pixels of a convolution. 0 if another size differs. */
 static double times_apart(const int *a, const int *b)
 {
     if (memcmp(a + 1, b + 1, (SHAPE_SIZES - 1) * sizeof *a) != 0 || !a[0] || !b[0]) return 0.0;
     return a[0] > b[0] ? (double)a[0] / b[0] : (double)b[0] / a[0];
 }
 
-/* Whether they fit, and are not struck out. */
+/* True if the configuration fits the shape and is not struck out. */
 static bool can_use(const device *d, const op_impl *impl, const int *config, const int *shape)
 {
     return impl_fits(impl, d, config, shape) && !first_use_struck(d, impl, config, shape);
 }
 
-/* What was stored for the shape, else for the one that is nearest in its first size (of two that
- * are as near, the smaller); null where there is none, or none that fits. impl null: any
+/* The configuration that was stored for the shape, or else for the shape that is nearest in its
+ * first size; the smaller of two that are equally near. Null if none fits. impl null: any
  * implementation of op. */
 static const chosen *find_nearest(const device *d, const char *op, const op_impl *impl,
                                   const int *shape)
@@ -95,8 +95,9 @@ static const chosen *find_nearest(const device *d, const char *op, const op_impl
     return nearest;
 }
 
-/* Not for CPUs, whose local memory is global memory too: their cache holds what is staged, and what
- * is best there was measured. */
+/* Configurations that stage inputs come last if local memory is global memory. This does not hold
+ * for CPUs: a cache holds their local memory, and the order of their configurations was measured.
+ */
 int configuration_defaults(const int **out, int most, const device *d, const op_impl *impl,
                            const int *shape)
 {
@@ -175,7 +176,8 @@ status configuration_serve(device *d, const op_impl *impl, const int *config)
     return configuration_add(d, impl, NULL, config, true);
 }
 
-/* One that was set before becomes the newest again: layers hold pointers to it. */
+/* A configuration that was set before becomes the newest again. Layers hold pointers to it, so it
+ * is never freed. */
 status configuration_set(device *d, const op_impl *impl, const int *shape, const int *config)
 {
     choices *all = choices_make(d);
@@ -221,7 +223,8 @@ bool configuration_valid(const device *d, const op_impl *impl, const int *config
     return !shape || impl_fits(impl, d, config, shape);
 }
 
-/* The next set of choices, at: an index of each; false behind the last. */
+/* The next combination of choices; at[i] is the index of the choice of tunable i. False after the
+ * last combination. */
 static bool next_choices(const op_impl *impl, int at[CONFIG_VALUES])
 {
     for (int i = 0; i < impl->n; i++) {

@@ -53,10 +53,10 @@ enum { CANDIDATE_TEXT = 256 };
 void candidate_text(char out[CANDIDATE_TEXT], const candidate *c);
 bool candidate_parse(candidate *c, const char *op, const char *from);
 
-/* The configuration to use for a shape: the one stored on this device for it, or for the shape that
- * is nearest in its first size and equal in the others; else the one stored for any shape; else the
- * first default configuration that fits. None is returned that does not fit or is struck out
- * (first_use.h); null if none is left. It lives as long as the device. */
+/* The configuration to use for a shape: the first of these that fits and is not struck out
+ * (first_use.h), or null. The one stored for the shape, or for the shape that is nearest in its
+ * first size and equal in the others; the one stored for any shape; the default configurations. It
+ * lives as long as the device. */
 const int *configuration_for(const device *d, const op_impl *impl, const int *shape);
 
 /* out = the default configurations that fit, best guess first; returns how many, at most `most`. */
@@ -85,10 +85,11 @@ status configuration_add(device *d, const op_impl *impl, const int *shape, const
 /* Forgets all of them. No weights may be held that were packed for them. */
 void configuration_forget(device *d);
 
-/* Whether the device has any configuration of impl. */
+/* True if any configuration of impl was stored or set for the device. */
 bool configuration_used(const device *d, const op_impl *impl);
 
-/* Whether each value is among its choices, and all fit the shape (null: not asked). */
+/* True if each value is among its choices, and the configuration fits the shape. shape null: any.
+ */
 bool configuration_valid(const device *d, const op_impl *impl, const int *config, const int *shape);
 
 /* How many configurations fit the shape. */

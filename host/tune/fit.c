@@ -22,8 +22,9 @@ enum {
     MOST_SIDE = 128,
     CHANNELS = 256,
 };
-static const double WORTH = 0.95; /* of the best's time: a smaller gain may be noise */
-/* Of measuring a candidate; and the longest wait for a reply of the worker. */
+/* A candidate wins below this factor of the best time. A smaller gain may be noise. */
+static const double WORTH = 0.95;
+/* How long a candidate is measured, and how long a reply of the worker may take. */
 static const double MEASURE_SECONDS = 0.1, ANSWER_SECONDS = 60.0;
 
 /* An operator at one shape, and what competes there. */
@@ -49,7 +50,8 @@ static void add_defaults(fitting *f, const device *d, const op_impl *impl, int m
     for (int i = 0; i < n; i++) f->all[f->n++] = candidate_of(impl, configs[i]);
 }
 
-/* The implementation that serves, and with bf16x3 the first in fp32 too. */
+/* Adds the implementation that serves. If it is in bf16x3, the first one in fp32 competes with it.
+ */
 static void add_candidates(fitting *f, const device *d)
 {
     const op_impl *all[MOST_IMPLS];
@@ -60,7 +62,7 @@ static void add_candidates(fitting *f, const device *d)
     if (other < n) add_defaults(f, d, all[other], MOST_OTHER);
 }
 
-/* Large enough that the largest tiles keep every compute unit of a GPU busy. */
+/* The shapes are so large that the largest tiles keep every compute unit of a GPU busy. */
 static void choose_shapes(const device *d, fitting out[N_FITTINGS])
 {
     size_t rows = ROWS, side = SIDE, units = d->family == FAMILY_GPU ? d->info.compute_units : 1;
@@ -75,8 +77,8 @@ static void choose_shapes(const device *d, fitting out[N_FITTINGS])
     for (int i = 0; i < N_FITTINGS; i++) add_candidates(&out[i], d);
 }
 
-/* Whether there is a line for the implementation that serves, or for a shape of its operator in the
- * device's kernel family and precision. */
+/* True if the store has a line for the implementation that serves, or one for a shape of its
+ * operator in the device's kernel family and precision. */
 static bool is_stored(const store *s, const device *d, const fitting *f)
 {
     for (size_t i = 0; i < s->n; i++) {
@@ -163,7 +165,7 @@ static status measure(device *d, fitting *f, double until)
     return st;
 }
 
-/* Measures one, and keeps what was found. */
+/* Measures one operator. Uses and stores the fastest candidate. */
 static status measure_and_keep(device *d, store *s, fitting *f, double until)
 {
     status st = OK;
@@ -179,7 +181,7 @@ done:
 
 /* ---- all of it ---- */
 
-/* An emulator's time says nothing. */
+/* False if the user turned measuring off, or on an emulator, whose times mean nothing. */
 static bool measurable(const device *d)
 {
     const char *wanted = getenv("DITCL_FIT"), *edited = getenv("DITCL_CL_DIR");
@@ -202,8 +204,8 @@ static status measure_missing(device *d, store *s, fitting fittings[N_FITTINGS])
     return OK;
 }
 
-/* Says what is measured now, and whether the next run need not: returns whether the store can be
- * written. */
+/* Says what is measured, and whether the next run will measure again. Returns false if the store
+ * cannot be written. */
 static bool announce(const device *d, const store *s, void (*say)(const char *line))
 {
     char line[600];

@@ -12,6 +12,9 @@
 #include "optest/workload.h"
 #include "tune/search.h"
 
+/* Factor of the estimated time of a shape that has no time yet. */
+static const double UNKNOWN = 5.0;
+
 enum {
     WORKERS = 4,
     ENOUGH = 100,       /* a bucket is done after so many different right candidates */
@@ -24,8 +27,6 @@ static const double CONFIRMED = 0.99;
 static const double CONFIRMING = 0.1; /* part of the budget for the last measurements */
 /* Seconds to build and check, or to run, one candidate: a part of the budget, within limits. */
 static const double LIMIT_PART = 1.0 / 6.0, LIMIT_LEAST = 10.0, LIMIT_SECONDS = 20.0;
-/* Factor of the estimated time of a shape that has no time yet. */
-static const double UNKNOWN = 5.0;
 /* Seconds of measuring a candidate: likewise. */
 static const double MOST_PART = 0.005, MOST_LEAST = 0.15, MOST_SECONDS = 2.0;
 

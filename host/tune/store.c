@@ -74,7 +74,7 @@ static status append(store *s, const store_line *line)
     return st;
 }
 
-/* Whether a and b are for the same. */
+/* True if the two lines configure the same implementation, or say what serves the same shape. */
 static bool same(const store_line *a, const store_line *b)
 {
     if (a->serves != b->serves || a->shipped != b->shipped) return false;
@@ -155,7 +155,7 @@ static void ignored(parser *p, const char *why)
     p->warn(line);
 }
 
-/* Whether key=pattern is true of this device, for each key. */
+/* Compares each key=pattern of a match line with the device. */
 static void parse_match(parser *p, char **save)
 {
     bool platform = true, this_device = true, driver = true;
@@ -177,7 +177,7 @@ static void parse_match(parser *p, char **save)
     ignored(p, this_device ? "measured with another driver" : "measured on another device");
 }
 
-/* Whether the kernels have this hash. */
+/* True if the text of the kernels has this hash. Each file is hashed once. */
 static bool has_hash(parser *p, const char *file, const char *hash)
 {
     int i = 0;
@@ -378,7 +378,7 @@ bool store_exists(const device_info *info)
     return store_path(path, sizeof path, info) == OK && file_exists(path);
 }
 
-/* out = value as a pattern that means it alone: words end at blanks, and some characters match. */
+/* out = a pattern that matches the value. Blanks and special characters of patterns become '?'. */
 static const char *pattern(char out[256], const char *value)
 {
     text_copy(out, 256, value);
@@ -387,7 +387,7 @@ static const char *pattern(char out[256], const char *value)
     return out;
 }
 
-/* What the user's file says of other platforms, as it is. */
+/* Appends the lines of the user's file that belong to other platforms, unchanged. */
 static status keep_others(text *out, const char *path, const device_info *info)
 {
     parser p = {.subject = subject_of(info), .name = path};

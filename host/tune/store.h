@@ -28,7 +28,7 @@ typedef struct {
     bool shipped;             /* compiled into the program: not written */
 } store_line;
 
-/* Of two lines for the same, the later one counts. */
+/* If two lines are for the same, the later one counts. */
 typedef struct {
     store_line *lines;
     size_t n, capacity;
@@ -38,7 +38,7 @@ typedef struct {
  * d->settings.warn for others, at most STORE_WARNINGS times. Fails only with ERR_MEMORY. */
 enum { STORE_WARNINGS = 8 };
 status store_load(store *s, const device *d);
-/* Those of one file. ERR_FILE if it cannot be read. */
+/* Reads the lines of one file. ERR_FILE if it cannot be read. */
 status store_read(store *s, const device *d, const char *path);
 void store_free(store *s);
 
@@ -47,8 +47,8 @@ status store_apply(const store *s, device *d);
 /* The same with only the lines that are compiled into the program. */
 status store_apply_shipped(device *d);
 
-/* A new line, which replaces the user's for the same: what serves the shape on the device. shape
- * null: the implementation's configuration for every shape, or what serves every shape. */
+/* Adds a line, or replaces the user's line for the same. serves: the candidate serves the shape on
+ * this device; else its implementation gets this configuration. shape null: every shape. */
 status store_put(store *s, const device *d, const candidate *c, const int *shape, bool serves);
 /* Adds a line, or replaces the one for the same. */
 status store_put_line(store *s, const store_line *line);
