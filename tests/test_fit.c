@@ -316,7 +316,7 @@ static const struct {
     {" auto ", " fp9 ", "no such shape"},
     {"gemm ", "gem ", "no such operator"},
     {"use=", "use=x", "no such implementation"},
-    {" WGD=", " WGX=", "a value is missing"},
+    {" WGD=", " WGX=", "no such candidate"},
     {" WGD=", " X=1 WGD=", "a value too many"},
     {" WGD=", " WGD=1", "not among the choices"},
     {" PADA=", " PADA=7", "not among the choices"},

@@ -30,7 +30,7 @@ static const double MEASURE_SECONDS = 0.1, ANSWER_SECONDS = 60.0;
 /* An operator at one shape, and what competes there. */
 typedef struct {
     const operator* o;
-    double share; /* of TUNE_FIT_SECONDS; some operators take longer to build */
+    bool missing; /* the store has no line for it */
     int shape[SHAPE_SIZES];
     candidate all[MOST + MOST_OTHER]; /* first those of the implementation that serves untuned */
     int n;
@@ -69,11 +69,9 @@ static void choose_shapes(const device *d, fitting out[N_FITTINGS])
     const size_t tile = 128, row_tiles = COLUMNS / tile, layer_tiles = CHANNELS / 64;
     while (rows < MOST_ROWS && rows / tile * row_tiles < 2 * units) rows *= 2;
     while (side < MOST_SIDE && side * side / tile * layer_tiles < 2 * units) side *= 2;
-    out[PRODUCT] =
-        (fitting){.o = &operators[OP_GEMM], .share = 0.75, .shape = {(int)rows, COLUMNS, DEPTH}};
-    out[LAYER] = (fitting){.o = &operators[OP_CONV],
-                           .share = 0.25,
-                           .shape = {(int)(side * side), CHANNELS, CHANNELS, 1}};
+    out[PRODUCT] = (fitting){.o = &operators[OP_GEMM], .shape = {(int)rows, COLUMNS, DEPTH}};
+    out[LAYER] =
+        (fitting){.o = &operators[OP_CONV], .shape = {(int)(side * side), CHANNELS, CHANNELS, 1}};
     for (int i = 0; i < N_FITTINGS; i++) add_candidates(&out[i], d);
 }
 
@@ -189,14 +187,13 @@ static bool measurable(const device *d)
            !d->info.quirk.has[QUIRK_POISON_BUFFERS];
 }
 
+/* GEMM, which takes longer to build, has three quarters of the time. */
 static status measure_missing(device *d, store *s, fitting fittings[N_FITTINGS])
 {
-    double start = clock_seconds(), all = 0.0, done = 0.0;
-    for (int f = 0; f < N_FITTINGS; f++) all += fittings[f].share;
+    const double start = clock_seconds(), share[N_FITTINGS] = {[PRODUCT] = 0.75, [LAYER] = 1.0};
     for (int f = 0; f < N_FITTINGS; f++) {
-        if (fittings[f].share <= 0.0) continue;
-        done += fittings[f].share;
-        status st = measure_and_keep(d, s, &fittings[f], start + TUNE_FIT_SECONDS * done / all);
+        if (!fittings[f].missing) continue;
+        status st = measure_and_keep(d, s, &fittings[f], start + share[f] * TUNE_FIT_SECONDS);
         if (st == ERR_MEMORY) return st;
         if (st != OK && d->settings.note) d->settings.note(fail_line());
         if (st != OK) fail_clear();
@@ -235,9 +232,8 @@ status tune_fit(device *d, bool measured, void (*say)(const char *line))
     TRY(store_apply(&s, d));
     choose_shapes(d, fittings);
     for (int f = 0; f < N_FITTINGS; f++) {
-        bool missing = fittings[f].n > 1 && !is_stored(&s, d, &fittings[f]);
-        if (!missing) fittings[f].share = 0.0;
-        n_missing += missing;
+        fittings[f].missing = fittings[f].n > 1 && !is_stored(&s, d, &fittings[f]);
+        n_missing += fittings[f].missing;
     }
     if (measured && measurable(d) && (n_missing || (unknown && say))) {
         bool kept = n_missing && announce(d, &s, say);
