@@ -548,11 +548,7 @@ status device_open(device *d, const device_info *info, const device_settings *se
     d->handles->queue = clCreateCommandQueue(d->handles->context, d->handles->id, kept, &code);
     CL_TRY("clCreateCommandQueue", code);
     pace_init(d);
-    d->checks = d->settings.checks;
-    if (d->checks)
-        TRY(d->checks->probe(d->checks, d));
-    else if (!d->settings.unprobed)
-        TRY(probe_features(d));
+    if (!d->settings.unprobed) TRY(probe_features(d));
 done:
     if (st != OK) {
         fail_in(st, "device %d (%s)", info->index, info->name);
@@ -606,12 +602,7 @@ void device_close(device *d)
         close_handles(d);
         free(d->handles);
     }
-    if (d->settings.checks) d->settings.checks->close(d->settings.checks);
-    while (d->tuned) {
-        device_tuned *next = d->tuned->next;
-        free(d->tuned);
-        d->tuned = next;
-    }
+    if (d->slot) d->slot->free(d->slot);
     *d = (device){0};
     fail_put_back(&first);
 }

@@ -57,7 +57,7 @@ status op_attention(device *d, buf out, buf qkv, buf scratch, attention_plan *p)
                        .bytes = 16 * rows * width,
                        .on = p->use.impl->roof},
                 "N=%d T=%d H=%d d=%d", s.batch, s.tokens, s.heads, s.head_dim);
-    d->ran.attention |= 1u << op_arith(attention_input_error(p));
+    if (!p->kernel) op_note_ran(d, p->use);
     status st = p->kernel ? OK : p->use.impl->attention.build(d, &p->kernel, p);
     return st == OK ? p->use.impl->attention.enqueue(d, out, qkv, scratch, p) : st;
 }

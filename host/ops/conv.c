@@ -95,7 +95,9 @@ static status kernels_of(device *d, kernel ***k, const conv_call *c)
         (c->use->affine.memory != NULL) + 2 * c->use->silu + 4 * (c->use->residual.memory != NULL);
     const int key[USE_KEY] = {fused, c->s.batch, c->s.height, c->s.width};
     *k = op_built_kernels(c->w->built, key);
-    status st = (*k)[0] ? OK : c->w->use.impl->conv.build(d, *k, c);
+    if ((*k)[0]) return OK;
+    op_note_ran(d, c->w->use);
+    status st = c->w->use.impl->conv.build(d, *k, c);
     if (st != OK) (*k)[0] = NULL;
     return st;
 }
@@ -105,7 +107,6 @@ status op_conv3x3(device *d, buf out, buf x, const conv_weight *w, picture_shape
 {
     const conv_call c = {out, x, scratch, w, s, use};
     kernel **k;
-    d->ran.conv |= 1u << op_arith(w->use.impl->input_error);
     status st = kernels_of(d, &k, &c);
     return st == OK ? w->use.impl->conv.enqueue(d, k, &c) : st;
 }

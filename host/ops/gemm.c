@@ -245,7 +245,9 @@ static status kernels_of(device *d, kernel ***k, const gemm_call *c)
     const int key[USE_KEY] = {c->m, (int)c->e->act, c->e->gate != NULL,
                               c->e->residual.memory != NULL};
     *k = op_built_kernels(c->w->built, key);
-    status st = (*k)[0] ? OK : c->w->use.impl->gemm.build(d, *k, c);
+    if ((*k)[0]) return OK;
+    op_note_ran(d, c->w->use);
+    status st = c->w->use.impl->gemm.build(d, *k, c);
     if (st != OK) (*k)[0] = NULL;
     return st;
 }
@@ -257,7 +259,6 @@ status op_gemm(device *d, buf out, buf a, const gemm_weight *w, int m, const gem
     const gemm_call c = {out, a, scratch, w, m, e, args_of(w, e)};
     kernel **k;
     if (d->recorder) announce(d, w, m, e);
-    d->ran.gemm |= 1u << op_arith(w->use.impl->input_error);
     status st = kernels_of(d, &k, &c);
     return st == OK ? w->use.impl->gemm.enqueue(d, k, &c) : st;
 }

@@ -9,8 +9,6 @@
 
 enum { OUT, QKV, SCRATCH };
 
-enum { MOST_TOKENS = 1024 };
-
 static const struct {
     attention_shape s; /* N, T, H, d */
     double deviation;  /* of q, k and v; if it is large, one score dominates; NaN: see spoil() */
@@ -89,34 +87,40 @@ static status attention_test_launch(optest_run *r, int i)
     return op_attention(r->d, a[OUT].b, a[QKV].b, a[SCRATCH].b, r->state);
 }
 
-/* One query of one head. The rows of sample n begin at `item`, the columns of the head at `column`.
- * A score is rounded at the magnitude of its terms. The absolute error of a score is the relative
- * error of its probability, and changes the other probabilities through their sum. */
-static void one_query(double *out, double *scale, const float *item, size_t query, size_t column,
-                      int i)
+/* The score of a query and a key; *size: its magnitude, at which it is rounded. */
+static double score_of(const float *q, const float *k, size_t d, double *size)
 {
-    size_t T = (size_t)cases[i].s.tokens, d = (size_t)cases[i].s.head_dim, D = width(i);
-    const float *q = item + query * 3 * D + column;
-    double weights[MOST_TOKENS], size[MOST_TOKENS], highest = -INFINITY, sum = 0.0, mean = 0.0;
-    for (size_t t = 0; t < T; t++) {
-        const float *k = item + t * 3 * D + D + column;
-        double dot = 0.0, squares = 0.0;
-        for (size_t j = 0; j < d; j++) {
-            double term = (double)q[j] * (double)k[j];
-            dot += term;
-            squares += term * term;
-        }
-        weights[t] = dot / sqrt((double)d);
-        size[t] = fmax(1.0, sqrt(squares / (double)d));
-        highest = fmax(highest, weights[t]);
+    double dot = 0.0, squares = 0.0;
+    for (size_t j = 0; j < d; j++) {
+        double term = (double)q[j] * (double)k[j];
+        dot += term;
+        squares += term * term;
     }
-    for (size_t t = 0; t < T; t++) sum += weights[t] = exp(weights[t] - highest);
-    for (size_t t = 0; t < T; t++) mean += weights[t] / sum * size[t];
+    *size = fmax(1.0, sqrt(squares / (double)d));
+    return dot / sqrt((double)d);
+}
+
+/* The absolute error of a score is the relative error of its probability, and changes the other
+ * probabilities through their sum. */
+void reference_attention(double *out, double *scale, const float *item, size_t query, size_t column,
+                         attention_shape s)
+{
+    size_t d = (size_t)s.head_dim, D = d * (size_t)s.heads, T = (size_t)s.tokens;
+    const float *q = item + query * 3 * D + column, *keys = item + D + column;
+    double highest = -INFINITY, sum = 0.0, mean = 0.0, size;
+    for (size_t t = 0; t < T; t++) highest = fmax(highest, score_of(q, keys + t * 3 * D, d, &size));
     for (size_t t = 0; t < T; t++) {
-        const float *v = item + t * 3 * D + 2 * D + column;
+        double weight = exp(score_of(q, keys + t * 3 * D, d, &size) - highest);
+        sum += weight;
+        mean += weight * size;
+    }
+    mean /= sum;
+    for (size_t t = 0; t < T; t++) {
+        const float *v = keys + t * 3 * D + D;
+        double weight = exp(score_of(q, keys + t * 3 * D, d, &size) - highest) / sum;
         for (size_t j = 0; j < d; j++) {
-            out[j] += weights[t] / sum * (double)v[j];
-            scale[j] += weights[t] / sum * fabs((double)v[j]) * (size[t] + mean) / 2.0;
+            out[j] += weight * (double)v[j];
+            if (scale) scale[j] += weight * fabs((double)v[j]) * (size + mean) / 2.0;
         }
     }
 }
@@ -128,8 +132,9 @@ static void attention_test_expect(const optest_run *r, int i, int which, double 
     size_t T = (size_t)cases[i].s.tokens, D = width(i), d = (size_t)cases[i].s.head_dim;
     for (size_t row = 0; row < rows(i); row++)
         for (size_t column = 0; column < D; column += d)
-            one_query(expected + row * D + column, scale + row * D + column,
-                      r->arrays[QKV].values + row / T * T * 3 * D, row % T, column, i);
+            reference_attention(expected + row * D + column, scale + row * D + column,
+                                r->arrays[QKV].values + row / T * T * 3 * D, row % T, column,
+                                cases[i].s);
 }
 
 static void attention_test_release(optest_run *r)

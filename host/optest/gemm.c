@@ -142,7 +142,19 @@ static double activate(double x, activation act)
     return act == SILU ? x / (1.0 + exp(-x)) : x;
 }
 
-/* A value is rounded at the magnitude of its terms, which may cancel. */
+double reference_gemm(const float *x, const float *w, double bias, int k, activation act,
+                      double *squares)
+{
+    double y = bias;
+    *squares = bias * bias;
+    for (int i = 0; i < k; i++) {
+        double term = (double)x[i] * (double)w[i];
+        y += term;
+        *squares += term * term;
+    }
+    return activate(y, act);
+}
+
 static void gemm_test_expect(const optest_run *r, int i, int which, double *expected, double *scale)
 {
     (void)which;
@@ -153,13 +165,8 @@ static void gemm_test_expect(const optest_run *r, int i, int which, double *expe
         for (int n = 0; n < N; n++) {
             const float *x = a[A].values + (size_t)m * (size_t)K;
             const float *w = a[WEIGHT].values + (size_t)n * (size_t)K;
-            double y = (double)a[BIAS].values[n], squares = y * y;
-            for (int k = 0; k < K; k++) {
-                double term = (double)x[k] * (double)w[k];
-                y += term;
-                squares += term * term;
-            }
-            y = activate(y, cases[i].act);
+            double squares,
+                y = reference_gemm(x, w, (double)a[BIAS].values[n], K, cases[i].act, &squares);
             if (tokens) {
                 double gate = (double)optest_row(r, GATE, stride(i), m / tokens)[GATE_AT + n];
                 y *= gate;

@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "base/parallel.h"
 #include "device/launch.h"
+#include "optest/optest.h"
 
 enum {
     PAD = 67,                /* canaries after the result */
@@ -89,23 +90,21 @@ static void gemm_sizes(workload *w)
     set_rows(w, m, n, n < SEGMENT ? n : SEGMENT, 2.0 * SEGMENT * (double)k);
 }
 
-static double activate(double x, unsigned use)
+static activation activation_of(const workload *w)
 {
-    if (use & FUSED_GELU)
-        return 0.5 * x * (1.0 + tanh(0.7978845608028654 * (x + 0.044715 * x * x * x)));
-    return use & FUSED_SILU ? x / (1.0 + exp(-x)) : x;
+    return w->use & FUSED_GELU   ? ACTIVATION_GELU_TANH
+           : w->use & FUSED_SILU ? ACTIVATION_SILU
+                                 : ACTIVATION_NONE;
 }
 
 static void gemm_expect(const workload *w, int row, double *out)
 {
     size_t n = (size_t)w->shape[1], k = (size_t)w->shape[2];
     size_t m = w->place[row] / n, first = w->place[row] % n;
-    const float *a = w->in + m * k;
     for (size_t i = 0; i < w->row_floats; i++) {
-        const float *b = w->weights + (first + i) * k;
-        double x = (double)w->bias[first + i];
-        for (size_t l = 0; l < k; l++) x += (double)a[l] * (double)b[l];
-        x = activate(x, w->use);
+        double squares,
+            x = reference_gemm(w->in + m * k, w->weights + (first + i) * k,
+                               (double)w->bias[first + i], w->shape[2], activation_of(w), &squares);
         if (w->use & FUSED_GATE) x *= (double)w->factors[first + i];
         if (w->use & FUSED_RESIDUAL) x += (double)w->residual[w->place[row] + i];
         out[i] = x;
@@ -125,9 +124,7 @@ static status gemm_enter(workload *w, workload_entry *e, size_t *scratch)
 static status gemm_queue(workload *w, workload_entry *e)
 {
     const modulation gate = {w->b_factors, w->b_rows, w->shape[1], 0, 0};
-    gemm_epilogue use = {.tokens = w->shape[0]};
-    if (w->use & FUSED_GELU) use.act = ACTIVATION_GELU_TANH;
-    if (w->use & FUSED_SILU) use.act = ACTIVATION_SILU;
+    gemm_epilogue use = {.act = activation_of(w), .tokens = w->shape[0]};
     if (w->use & FUSED_GATE) use.gate = &gate;
     if (w->use & FUSED_RESIDUAL) {
         use.residual = w->b_residual;
@@ -160,7 +157,7 @@ static void attention_sizes(workload *w)
     size_t heads = (size_t)w->shape[2], d = (size_t)w->shape[3];
     w->n_in = tokens * 3 * heads * d;
     w->n_out = tokens * heads * d;
-    set_rows(w, tokens * heads, d, d, 6.0 * w->shape[1] * (double)d);
+    set_rows(w, tokens * heads, d, d, 8.0 * w->shape[1] * (double)d);
 }
 
 static void attention_expect(const workload *w, int row, double *out)
@@ -168,22 +165,7 @@ static void attention_expect(const workload *w, int row, double *out)
     attention_shape s = attention_of(w);
     size_t d = (size_t)s.head_dim, T = (size_t)s.tokens, width = (size_t)s.heads * d;
     size_t at = w->place[row] / d, head = at % (size_t)s.heads, token = at / (size_t)s.heads;
-    const float *q = w->in + token * 3 * width + head * d;
-    const float *keys = w->in + token / T * T * 3 * width + width + head * d;
-    double most = -INFINITY, sum = 0.0, scale = 1.0 / sqrt((double)d);
-    for (int pass = 0; pass < 2; pass++)
-        for (size_t t = 0; t < T; t++) {
-            const float *k = keys + t * 3 * width, *v = k + width;
-            double score = 0.0;
-            for (size_t i = 0; i < d; i++) score += (double)q[i] * (double)k[i];
-            score *= scale;
-            if (pass == 0) most = fmax(most, score);
-            if (pass == 0) continue;
-            double p = exp(score - most);
-            sum += p;
-            for (size_t i = 0; i < d; i++) out[i] += p * (double)v[i];
-        }
-    for (size_t i = 0; i < d; i++) out[i] /= sum;
+    reference_attention(out, NULL, w->in + token / T * T * 3 * width, token % T, head * d, s);
 }
 
 static status attention_enter(workload *w, workload_entry *e, size_t *scratch)
@@ -292,22 +274,10 @@ static void modulate_sizes(workload *w)
     set_rows(w, rows, width, width, 8.0 * (double)width);
 }
 
-static double mean_of(const float *x, size_t n)
-{
-    double sum = 0.0;
-    for (size_t i = 0; i < n; i++) sum += (double)x[i];
-    return sum / (double)n;
-}
-
 static void modulate_expect(const workload *w, int row, double *out)
 {
-    size_t width = w->row_floats;
-    const float *x = w->in + w->place[row], *shift = w->factors, *scale = w->factors + width;
-    double mean = mean_of(x, width), variance = 0.0;
-    for (size_t i = 0; i < width; i++) variance += ((double)x[i] - mean) * ((double)x[i] - mean);
-    double deviation = sqrt(variance / (double)width + (double)EPSILON);
-    for (size_t i = 0; i < width; i++)
-        out[i] = ((double)x[i] - mean) / deviation * (1.0 + (double)scale[i]) + (double)shift[i];
+    reference_modulate(out, NULL, w->in + w->place[row], w->factors, w->factors + w->row_floats,
+                       w->shape[2], (double)EPSILON);
 }
 
 static status modulate_queue(workload *w, workload_entry *e)
