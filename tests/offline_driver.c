@@ -24,9 +24,9 @@
  *                             whose source has no #line "cl/..." belong to a library and are left
  *                             out
  *     ptx=PROGRAM             PROGRAM SOURCE RESULT OPTION... compiles a source into PTX; memory
- * has contents, and launches run. The order of warps is ptx_order=0, 1 or 2: forward, backward,
- * shuffled [0] set=TEXT, precision=TEXT  two more columns, for the kernels that are new from here
- * on
+ *                             has contents, and launches run: in one the warps of each work-group
+ *                             go forward, in the next backward, then shuffled
+ *     set=TEXT, precision=TEXT  two more columns, for the kernels that are new from here on
  *
  * A setting that is not understood ends the process at once with exit code 99; a call that the
  * driver does not have ends it by abort(). */

@@ -18,7 +18,7 @@ extern struct offline_settings {
     char name[OFFLINE_TEXT], vendor[OFFLINE_TEXT], driver[OFFLINE_TEXT], version[OFFLINE_TEXT],
         c_version[OFFLINE_TEXT], platform[OFFLINE_TEXT], folder[OFFLINE_TEXT], set[OFFLINE_TEXT],
         precision[OFFLINE_TEXT], ptx[OFFLINE_TEXT];
-    size_t memory, largest, group, local, units, subgroups, dpas, ptx_order;
+    size_t memory, largest, group, local, units, subgroups, dpas;
     bool local_none, fp16, images, mma;
     cl_device_type type;
 } offline;

@@ -61,7 +61,7 @@ static bool understood_size(const char *name, const char *value, const char *sho
     } sizes[] = {{"memory", &offline.memory, 20}, {"largest", &offline.largest, 20},
                  {"group", &offline.group, 0},    {"local", &offline.local, 10},
                  {"units", &offline.units, 0},    {"subgroups", &offline.subgroups, 0},
-                 {"dpas", &offline.dpas, 0},      {"ptx_order", &offline.ptx_order, 0}};
+                 {"dpas", &offline.dpas, 0}};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         if (strcmp(name, sizes[i].name)) continue;
         offline.local_none |= sizes[i].size == &offline.local && !strcmp(value, "none");

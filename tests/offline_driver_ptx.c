@@ -78,7 +78,9 @@ bool ptx_device_build(cl_program p)
 cl_int ptx_device_launch(cl_kernel k, cl_uint dims, const size_t *offset, const size_t *global,
                          const size_t *local)
 {
-    ptx_launch l = {.order = (ptx_order)offline.ptx_order, .seed = 1};
+    static unsigned launches;
+    unsigned launch = __atomic_fetch_add(&launches, 1, __ATOMIC_SEQ_CST);
+    ptx_launch l = {.order = (ptx_order)(launch % N_PTX_ORDERS), .seed = launch};
     char why[PTX_WHY];
     for (int i = 0; i < 3; i++) {
         size_t group = (cl_uint)i < dims && local ? local[i] : 1;

@@ -123,6 +123,15 @@ LANE_OP(mul_wide_u16, word, uint16_t, word, ~(word)0, (uint32_t)x *y)
 LANE_OP(bfe_u32, word, uint32_t, word, ~(word)0,
         y > 31 || z == 0 ? 0 : x >> y & (z > 31 ? ~0u : (1u << z) - 1u))
 
+/* the field, with its upper bit at the top, and shifted down again */
+static uint32_t signed_field(uint32_t x, uint32_t from, uint32_t bits)
+{
+    if (bits == 0) return 0;
+    if (from + bits > 32) bits = 32 - from;
+    return (uint32_t)((int32_t)(x << (32 - from - bits)) >> (32 - bits));
+}
+LANE_OP(bfe_s32, word, uint32_t, word, ~(word)0, y > 31 || z > 32 ? 0 : signed_field(x, y, z))
+
 FLOAT_OP(add_f32, x + y)
 FLOAT_OP(sub_f32, x - y)
 FLOAT_OP(mul_f32, x *y)
@@ -268,6 +277,7 @@ static const lane_op all[] = {
     {"mul.wide.s16", mul_wide_s16, 4, 2},
     {"mul.wide.u16", mul_wide_u16, 4, 2},
     {"bfe.u32", bfe_u32, 4, 3},
+    {"bfe.s32", bfe_s32, 4, 3},
     {"add.f32", add_f32, 4, 2},
     {"add.rn.f32", add_f32, 4, 2},
     {"sub.f32", sub_f32, 4, 2},
