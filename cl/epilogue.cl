@@ -1,5 +1,5 @@
-/* The epilogue of a GEMM without a fused one, and the sum over parts of a GEMM that splits K. Bound
- * by memory.
+/* The epilogue of a GEMM whose kernel has none, and the sum over the parts of a GEMM that splits K.
+ * Bound by memory.
  *
  * ACTIVATION: 0 none, 1 GELU (tanh form), 2 SiLU. GATE, RESIDUAL: 0 or 1. */
 

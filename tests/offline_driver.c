@@ -1,7 +1,8 @@
-/* An OpenCL driver (ICD) for a device that does not exist. It takes programs, buffers and launches,
- * checks them against the limits it was given, writes each program to a folder, and computes
- * nothing: reads give zeros. So a compiler of a GPU that is not here gets the very sources and
- * options that a program would give its driver.
+/* The offline driver: an OpenCL driver (ICD) for a device that does not exist. It checks programs,
+ * buffers and launches against limits that are settings, writes each program to a folder, and
+ * computes nothing: reads give zeros. So the compiler of a GPU can be tried without the GPU, with
+ * the same sources and options that the GPU's driver would get.
+ *
  * With `ptx`, it also runs them, in an interpreter of NVIDIA's assembly language: ptx.h.
  *
  *     OCL_ICD_VENDORS=$PWD/build/offline DITCL_OFFLINE="group=512;local=64" ditcl devices -v
@@ -9,27 +10,26 @@
  * DITCL_OFFLINE is a list of settings, with semicolons between them. It is read when the driver is
  * loaded, and again when a context is made.
  *
- *     memory=MB, largest=MB   all memory [1048576], the largest buffer [all memory]
- *     group=N                 work-items of a work-group, reported and enforced [256]
- *     local=KB                local memory; none: no such memory [32]
+ *     memory=MB, largest=MB   memory of the device [1048576], the largest buffer [all memory]
+ *     group=N                 most work-items of a work-group, reported and enforced [256]
+ *     local=KB                local memory [32]; none: the device has none
  *     units=N                 compute units [16]
- *     fp16, images            the device has them
- *     subgroups=N             it has sub-groups of N work-items
- *     mma, dpas=N             it has matrix units, of sub-groups of N (8 or 16)
+ *     fp16, images            the device has this feature
+ *     subgroups=N             the device has sub-groups of N work-items
+ *     mma, dpas=N             the device has matrix units, dpas with sub-groups of N = 8 or 16
  *     type=cpu|gpu|accelerator, name=TEXT, vendor=TEXT, driver=TEXT, version=TEXT, c_version=TEXT,
  *     platform=TEXT
- *     folder=DIR              existing folder for the programs and index.tsv, which is written when
- *                             the process ends: a line for each kernel, with the program's file,
- *                             its options, and the largest work-group that was launched. Programs
- *                             whose source has no #line "cl/..." belong to a library and are left
- *                             out
- *     ptx=PROGRAM             PROGRAM SOURCE RESULT OPTION... compiles a source into PTX; memory
+ *     folder=DIR              existing folder for the programs and for index.tsv. When the process
+ *                             ends, index.tsv gets a line for each kernel: the program's file, its
+ *                             options, and the largest work-group that was launched. A program
+ *                             without #line "cl/..." belongs to a library and is not written
+ *     ptx=PROGRAM             PROGRAM SOURCE RESULT OPTION... compiles a source into PTX. Memory
  *                             has contents, and launches run: in one the warps of each work-group
  *                             go forward, in the next backward, then shuffled
- *     set=TEXT, precision=TEXT  two more columns, for the kernels that are new from here on
+ *     config=TEXT, precision=TEXT  two more columns, for the kernels that are built from now on
  *
- * A setting that is not understood ends the process at once with exit code 99; a call that the
- * driver does not have ends it by abort(). */
+ * A setting that is not understood ends the process with exit code 99. A call that the driver does
+ * not implement ends it by abort(). */
 #include "offline_driver.h"
 
 #include <CL/cl_ext.h>
@@ -154,7 +154,7 @@ static cl_int CL_API_CALL queue_info(cl_command_queue q, cl_command_queue_info w
 
 /* ---- commands and their events ---- */
 
-/* Commands run one after the other, a microsecond each. */
+/* A command that takes a microsecond. Commands run one after the other. */
 cl_int offline_command(cl_event *event)
 {
     struct timespec t;
@@ -253,7 +253,7 @@ __attribute__((destructor)) static void end(void)
     offline_write_index();
 }
 
-/* Two of the addresses that a loader asks for by name. */
+/* The functions that the loader looks up by name. */
 EXPORT CL_API_ENTRY void *CL_API_CALL clGetExtensionFunctionAddress(const char *name)
 {
     static const struct {

@@ -81,7 +81,7 @@ static cl_mem CL_API_CALL create_buffer(cl_context c, cl_mem_flags flags, size_t
     return m;
 }
 
-/* A buffer's view only. */
+/* Makes images from buffers only. */
 static cl_mem CL_API_CALL create_image(cl_context c, cl_mem_flags flags, const cl_image_format *f,
                                        const cl_image_desc *of, void *host, cl_int *error)
 {
@@ -151,7 +151,7 @@ static cl_int CL_API_CALL copy_buffer(cl_command_queue q, cl_mem from, cl_mem to
     return offline_command(event);
 }
 
-/* The buffer itself, or zeros until they are unmapped. */
+/* Maps the buffer itself, or zeros; unmapping frees those. */
 static void *CL_API_CALL map_buffer(cl_command_queue q, cl_mem m, cl_bool blocking,
                                     cl_map_flags flags, size_t at, size_t n, cl_uint w,
                                     const cl_event *waits, cl_event *event, cl_int *error)

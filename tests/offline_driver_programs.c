@@ -48,7 +48,7 @@ static cl_program CL_API_CALL create_program(cl_context c, cl_uint n, const char
     return NULL;
 }
 
-/* A binary is the source. */
+/* The binary of a program is its source. */
 static cl_program CL_API_CALL load_program(cl_context c, cl_uint n, const cl_device_id *d,
                                            const size_t *lengths, const unsigned char **binaries,
                                            cl_int *statuses, cl_int *error)
@@ -186,7 +186,7 @@ static cl_int CL_API_CALL set_argument(cl_kernel k, cl_uint i, size_t size, cons
     return CL_SUCCESS;
 }
 
-/* Whether each argument was set, as far as it is known how many there are. */
+/* Whether each argument was set. True if the number of arguments is unknown. */
 static bool all_set(cl_kernel k)
 {
     int n = k->listed->n_args;

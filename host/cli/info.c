@@ -120,7 +120,6 @@ static void print_sampler(const model *m)
 {
     const schedule_config *c = &m->schedule;
     sampler_kind sampler;
-    int predicts = 0;
     if (!c->flow) {
         bool known = model_sampler(&sampler, m) == OK && sampler_reads(m, sampler);
         if (known)
@@ -135,9 +134,8 @@ static void print_sampler(const model *m)
                    TEXT_SHOWN(c->own_class));
         return;
     }
-    while (flow_predictions[predicts] != c->predicts) predicts++;
     printf("  sampler      %s, SiT: %s path, %s prediction\n", sampler_names[c->sampler],
-           flow_path_names[c->path], flow_prediction_names[predicts]);
+           flow_path_names[c->path], flow_prediction_name(c->predicts));
 }
 
 static void print_text(const model *m, double memory)
@@ -205,7 +203,9 @@ status cli_info(int argc, char **argv)
 {
     info_options q = {.of.image_size = -1};
     const option options[] = {
+        OPTION_HEADING("Model"),
         OPTIONS_MODEL(&q.of),
+        OPTION_HEADING("Output"),
         OPTION_JSON(&q.json),
         {0},
     };
@@ -213,7 +213,10 @@ status cli_info(int argc, char **argv)
         .name = "info",
         .arguments = "[MODEL | --arch NAME] [--json]",
         .summary = "Describes a model: configuration, parameters, Gflops of a forward pass as the "
-                   "paper counts them, memory of a run.",
+                   "paper counts them, memory of a run. Needs no device.",
+        .details = "Examples:\n"
+                   "  ditcl info emoji\n"
+                   "  ditcl info --arch DiT-XL/2 --image-size 512\n",
         .options = options,
         .rest = true,
         .extra = &q.of.words,

@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 
+#include "cl/step.clh"
 #include "device/buffer.h"
 #include "device/device.h"
 #include "ops/configuration.h"
@@ -262,10 +263,10 @@ status op_downsample(device *d, buf out, buf x, const gemm_weight *w, picture_sh
 
 /* ---- step: guidance + sampler update ---- */
 
-enum { STEP_ROW_FLOATS = 15 };
+enum { STEP_ROW_FLOATS = sizeof(step_coefficients) / sizeof(float) };
 
 typedef struct {
-    int step;     /* row of the table */
+    int row;      /* of the schedule */
     int first, n; /* pictures first..first+n of latents and noise */
     int channels, channels_out, size;
     bool guided, learned, kept;
@@ -274,8 +275,8 @@ typedef struct {
 } step_use;
 
 /* One update of latents [pictures][C][size][size] in place, from model
- * [n or 2n][channels_out][size][size], noise like latents, and a table of STEP_ROW_FLOATS per step
- * (host/sample/schedule.h). kept: like latents, what a step leaves for the next; looked at only
+ * [n or 2n][channels_out][size][size], noise like latents, and the schedule's rows of
+ * step_coefficients. kept: like latents, what a step leaves for the next; looked at only
  * where use says so, else any buffer. flag (int) [1] becomes 1 when a value is not finite. */
 status op_step_update(device *d, buf latents, buf kept, buf model, buf noise, buf rows, buf flag,
                       const step_use *use);

@@ -17,6 +17,6 @@ status op_step_update(device *d, buf latents, buf kept, buf model, buf noise, bu
     if (st != OK) return st;
     return launch(d, k, RANGE(round_up((size_t)area, group), (size_t)use->channels, (size_t)use->n),
                   RANGE(group), ARG(latents), ARG(kept), ARG(model), ARG(noise), ARG(rows),
-                  ARG(flag), ARG(use->step), ARG(use->first), ARG(use->n), ARG(use->channels),
+                  ARG(flag), ARG(use->row), ARG(use->first), ARG(use->n), ARG(use->channels),
                   ARG(use->channels_out), ARG(area), ARG(use->guidance), ARG(use->guided_channels));
 }

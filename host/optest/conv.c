@@ -104,8 +104,8 @@ static double input_at(const optest_run *r, int i, int n, int y, int x, int c)
     return cases[i].silu ? value / (1.0 + exp(-value)) : value;
 }
 
-/* sum over c, dy, dx of weight[o][c][dy][dx] * input(y + dy - 1, x + dx - 1, c); *squares: the
- * sum of the squared terms. */
+/* One value: the sum over c, dy, dx of weight[o][c][dy][dx] * input(y + dy - 1, x + dx - 1, c).
+ * *squares = the sum of the squared terms. */
 static double one_value(const optest_run *r, int i, const double *input, int y, int x, int o,
                         double *squares)
 {
