@@ -1,14 +1,13 @@
 #!/usr/bin/env python3
-"""The kernels for NVIDIA's matrix units, run as clang compiles them for sm_80: by the interpreter of
-tests/ptx.h, on the device of tests/offline_driver.c.
+"""Runs `ditcl check` on the interpreter of PTX (tests/ptx.h), in every precision; then without one of
+the kernels' barriers, which check must notice.
 
-    tests/ptx.py PATH/ditcl [--spoilt N] [NAME...]
+    tests/on.sh ptx tests/ptx.py PATH/ditcl [--barriers N] [NAME...]
 
-First `check` must pass in every precision; the driver runs the warps of each launch in another
-order, and check compares the bits of two launches of each case. Then kernels are spoilt in a copy of
-cl/: one barrier is deleted at a time; check must fail.
---spoilt N: N of them, others with each DITCL_TEST_SEED; 0: all [12]. NAMEs are parts of what is
-printed. Exit code 77, and a line, where there is no clang-15 or no libclc."""
+The interpreter runs the warps of each launch in another order, and check compares the bits of two
+launches of each case. Barriers are deleted one at a time, in a copy of cl/.
+--barriers N: N of them, others with each DITCL_TEST_SEED; 0: all [12]. NAMEs are parts of what is
+printed."""
 import argparse
 import os
 import pathlib
@@ -23,15 +22,17 @@ from seed import test_seed
 
 TESTS = pathlib.Path(__file__).resolve().parent
 KERNELS = TESTS.parent / "cl"
-CLC = "/usr/lib/clc/nvptx64--nvidiacl.bc"
-# limits of sm_80, as NVIDIA's OpenCL reports them
-DEVICE = "name=PTX;platform=PTX;group=1024;local=48;units=108;mma;memory=4096"
 
 CHECKS = [("fp32", []), ("auto", ["gemm", "attention", "conv"]),
           ("bf16", ["gemm", "attention", "conv"]), ("fp16", ["gemm", "attention", "conv"])]
 
-# Barriers that check need not notice: file, number among the file's barriers, why.
-UNNOTICED = {}
+# Barriers that check does not notice: file, number among those of the file, and why.
+UNNOTICED = {
+    ("gemm_mma.cl", 0): "only configurations with DB=0 have it, and none is the default",
+    ("conv_mma.cl", 1): "only configurations with DB=0 have it, and none is the default",
+    ("conv_gpu.cl", 1): "only configurations with ST=0 have it, and none is the default",
+    ("attention_mma.cl", 5): "the barriers around the values order the default configurations",
+}
 
 OPERATORS = {"gemm_mma.cl": ("gemm", "fp16"), "attention_mma.cl": ("attention", "fp16"),
              "conv_mma.cl": ("conv", "fp16"), "attention.cl": ("attention", "fp32"),
@@ -39,13 +40,7 @@ OPERATORS = {"gemm_mma.cl": ("gemm", "fp16"), "attention_mma.cl": ("attention", 
 
 
 def run(ditcl, precision, operators, kernels, home):
-    environment = dict(os.environ, OCL_ICD_VENDORS=str(ditcl.parent / "offline"),
-                       DITCL_OFFLINE=f"{DEVICE};ptx={TESTS / 'ptx_compile.sh'}",
-                       DITCL_PTX_CACHE=str(ditcl.parent / "ptx-cache"), HOME=str(home),
-                       XDG_CACHE_HOME=str(home), XDG_CONFIG_HOME=str(home),
-                       DITCL_CL_DIR=str(kernels), DITCL_FIRST_USE="off", DITCL_FIT="off")
-    for name in ("DITCL_GEMM", "DITCL_CONV", "DITCL_ATTENTION", "DITCL_FEATURES"):
-        environment.pop(name, None)
+    environment = dict(os.environ, XDG_CACHE_HOME=str(home), DITCL_CL_DIR=str(kernels))
     return subprocess.run([str(ditcl), "check", "--device", "PTX", "--precision", precision,
                            "--no-cache", *operators], env=environment, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, text=True, check=False)
@@ -56,7 +51,7 @@ def barriers(text):
     return [m.span() for m in re.finditer(r"(?<![A-Z_])barrier\(CLK_LOCAL_MEM_FENCE\)", text)]
 
 
-def spoilt():
+def without_barriers():
     """What is printed, operator, precision, file, and its text without one barrier."""
     for file, (operator, precision) in OPERATORS.items():
         text = (KERNELS / file).read_text()
@@ -70,16 +65,13 @@ def spoilt():
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("ditcl", type=pathlib.Path)
-    parser.add_argument("--spoilt", type=int, default=12)
+    parser.add_argument("--barriers", type=int, default=12)
     parser.add_argument("names", nargs="*")
     asked = parser.parse_args()
     ditcl = asked.ditcl.resolve()
-    if not shutil.which("clang-15") or not os.path.exists(CLC):
-        print("*** SKIPPED: there is no clang-15, or no libclc-15-dev ***")
-        sys.exit(77)
     wrong = 0
     with tempfile.TemporaryDirectory() as folder:
-        home, copy = pathlib.Path(folder, "home"), pathlib.Path(folder, "cl")
+        home, copy = pathlib.Path(folder, "cache"), pathlib.Path(folder, "cl")
         home.mkdir()
         for precision, operators in CHECKS:
             title = f"{precision}: {' '.join(operators) or 'all operators'}"
@@ -90,21 +82,21 @@ def main():
             if result.returncode:
                 print(result.stdout)
                 wrong += 1
-        cases = [c for c in spoilt()
+        cases = [c for c in without_barriers()
                  if not asked.names or any(name in c[0] for name in asked.names)]
-        if asked.spoilt and not asked.names:
-            cases = random.Random(test_seed()).sample(cases, min(asked.spoilt, len(cases)))
+        if asked.barriers and not asked.names:
+            cases = random.Random(test_seed()).sample(cases, min(asked.barriers, len(cases)))
         for title, operator, precision, file, text in cases:
             shutil.rmtree(copy, ignore_errors=True)
             shutil.copytree(KERNELS, copy)
             (copy / file).write_text(text)
             result = run(ditcl, precision, [operator], copy, home)
-            noticed = result.returncode == 1
             why = re.findall(r"offline_driver: .*|.*WRONG.*|.*gave other bits.*", result.stdout)
+            noticed = result.returncode == 1 and why and "ptx_compile" not in why[0]
             print(f"{'noticed' if noticed else 'NOT NOTICED'}: {title}: "
                   f"{(why or result.stdout.strip().splitlines()[-1:])[0][:200]}", flush=True)
             wrong += not noticed
-    print(f"{wrong} wrong" if wrong else "all right")
+    print(f"{wrong} wrong")
     sys.exit(1 if wrong else 0)
 
 
