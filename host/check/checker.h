@@ -16,12 +16,7 @@ status checker_open(first_use_checks **out, const device_info *info,
                     const device_settings *settings, checker_level level,
                     void (*say)(const char *line));
 
-/* Call this when everything is loaded. Runs a tiny network, unless it has a verdict, to check the
- * kernels that all runs share; then ends the child. ERR_DEVICE if the network computes wrong
- * results. Does nothing if the device was opened without checks. */
-status checker_finish(device *d);
-
-/* The child must reply within so many seconds. DITCL_CHECK_SECONDS overrides this. */
+/* The child must reply within this many seconds. DITCL_CHECK_SECONDS overrides this. */
 enum { CHECKER_SECONDS = 120 };
 
 #endif

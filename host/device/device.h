@@ -52,6 +52,9 @@ typedef struct first_use_checks {
     /* True if the implementation is struck out, with any fused epilogue. Reads memory only. */
     bool (*struck)(struct first_use_checks *c, const struct device *d,
                    const struct first_use *what);
+    /* Everything is loaded; may be null. ERR_DEVICE if the kernels that all runs share are wrong.
+     */
+    status (*finish)(struct first_use_checks *c, struct device *d);
     void (*close)(struct first_use_checks *c); /* frees it */
     char why[320];                             /* why the last check was not right */
 } first_use_checks;
@@ -171,7 +174,9 @@ typedef struct device {
         bool given;    /* record_name has given the name, and record_work has not come yet */
         double flops, bytes;
     } announced;              /* by record_work, of the operator that queues now */
+    bool dry;                 /* a dry run: see device_dry */
     uint64_t allocated_bytes; /* of buffers that exist */
+    uint64_t peak_bytes;      /* the most that ever existed at once */
     /* For messages: the arithmetics that each operator ran in, as bits (arith in ops/op.h), and the
      * layers that stayed in fp32, as their weights are too large for fp16. */
     struct {
@@ -192,6 +197,15 @@ typedef struct device {
 status device_open(device *d, const device_info *info, const device_settings *settings);
 /* Also stores built programs. Ignores failures and keeps the stored failure line. */
 void device_close(device *d);
+
+/* A device for a dry run of what `like` would do, while `like` is open. The same kernels are
+ * chosen, but buffers are only counted: nothing is allocated, copied, checked, built or launched.
+ * It needs no device_close. */
+device device_dry(const device *like);
+
+/* The same for a device that does not exist: a GPU (or, for cpu kernels, a CPU) without matrix
+ * units and without a limit of memory. */
+device device_dry_plain(kernel_family family);
 
 /* True if the driver gave up the device. Then no more calls are made to the driver. */
 bool device_is_lost(const device *d);

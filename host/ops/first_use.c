@@ -6,7 +6,7 @@
 status first_use_check(device *d, const first_use *what, bool *right)
 {
     *right = true;
-    return d->checks ? d->checks->check(d->checks, d, what, right) : OK;
+    return d->checks && !d->dry ? d->checks->check(d->checks, d, what, right) : OK;
 }
 
 status first_use_strike(device *d, const first_use *what, const char *why, bool died)
@@ -18,6 +18,11 @@ bool first_use_struck(const device *d, const op_impl *t, const int *values, cons
 {
     const first_use what = {.op = t->op, .t = t, .values = values, .shape = shape};
     return d->checks && d->checks->struck(d->checks, d, &what);
+}
+
+status first_use_finish(device *d)
+{
+    return d->checks && d->checks->finish ? d->checks->finish(d->checks, d) : OK;
 }
 
 status first_use_plain(device *d, const char *op, const int shape[SHAPE_SIZES])

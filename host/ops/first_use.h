@@ -17,10 +17,15 @@ typedef struct first_use {
     unsigned use;      /* FUSED_GELU, ... */
 } first_use;
 
-/* As first_use_checks of device.h say; where nobody checks, all is taken as right. */
+/* As first_use_checks of device.h say; where nobody checks, and in a dry run, all is taken as
+ * right.
+ */
 status first_use_check(device *d, const first_use *what, bool *right);
 status first_use_strike(device *d, const first_use *what, const char *why, bool died);
 bool first_use_struck(const device *d, const op_impl *t, const int *values, const int *shape);
+
+/* Call this when everything is loaded, before the run. */
+status first_use_finish(device *d);
 
 /* An operator with one implementation: ERR_DEVICE where it is wrong here. */
 status first_use_plain(device *d, const char *op, const int shape[SHAPE_SIZES]);
