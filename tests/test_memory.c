@@ -1,5 +1,5 @@
 /* The memory plan: what a dry run counts is what the run takes at its peak, byte for byte, for
- * every small model, in both kernel families and in several batches. */
+ * every small model, in both kernel families, in fp16 and in several batches. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -91,9 +91,9 @@ done:
     return st;
 }
 
-static void compare_on(const device_info *info, kernel_family family, model *m)
+static void compare_on(const device_info *info, kernel_family family, precision p, model *m)
 {
-    const device_settings settings = {.family = family};
+    const device_settings settings = {.family = family, .precision = p};
     device d;
     if (family == FAMILY_CPU && info->quirk.has[QUIRK_LOOPS_ARE_CUT]) return;
     status st = device_open(&d, info, &settings);
@@ -115,8 +115,9 @@ START_TEST(a_dry_run_counts_what_a_run_takes)
                                        .need_dit = true};
         ck_assert_msg(model_open(&m, &request) == OK, "%s", fail_line());
         for (int d = 0; d < devices->n; d++)
-            for (int family = FAMILY_CPU; family <= FAMILY_GPU; family++)
-                compare_on(&devices->items[d], (kernel_family)family, &m);
+            for (int way = 0; way < 3; way++)
+                compare_on(&devices->items[d], way ? FAMILY_GPU : FAMILY_CPU,
+                           way == 2 ? PRECISION_FP16 : PRECISION_AUTO, &m);
         model_close(&m);
     }
 }

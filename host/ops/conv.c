@@ -26,6 +26,7 @@ static status choose_for(device *d, op_choice *c, const float *weight, size_t co
     conv_shape(shape, l);
     status st = impl_choose_right(d, c, &operators[OP_CONV], shape, l.use, false);
     if (st != OK || op_arith(c->impl->input_error) != ARITH_FP16) return st;
+    if (!weight) return OK; /* a dry run */
     for (size_t i = 0; i < count; i++) largest = fmaxf(largest, fabsf(weight[i]));
     if (largest <= FP16_LARGEST) return OK;
     op_stays_fp32(d, what, largest);
