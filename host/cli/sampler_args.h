@@ -11,6 +11,7 @@
     name ": " what ". "
 #define DIFFUSION_LISTED(constant, name) name ", "
 
+/* where: a drawing_request. */
 /* clang-format off */
 #define OPTIONS_SAMPLER(where)                                                                     \
     {"steps", 0, OPTION_TEXT, &(where)->steps, "K",                                                \

@@ -176,7 +176,7 @@ typedef struct device {
     } announced;              /* by record_work, of the operator that queues now */
     bool dry;                 /* a dry run: see device_dry */
     uint64_t allocated_bytes; /* of buffers that exist */
-    uint64_t peak_bytes;      /* the most that was ever held */
+    uint64_t peak_bytes;      /* the most that ever existed at once */
     /* For messages: the arithmetics that each operator ran in, as bits (arith in ops/op.h), and the
      * layers that stayed in fp32, as their weights are too large for fp16. */
     struct {
