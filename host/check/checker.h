@@ -16,7 +16,7 @@ status checker_open(first_use_checks **out, const device_info *info,
                     const device_settings *settings, checker_level level,
                     void (*say)(const char *line));
 
-/* The child must reply within so many seconds. DITCL_CHECK_SECONDS overrides this. */
+/* The child must reply within this many seconds. DITCL_CHECK_SECONDS overrides this. */
 enum { CHECKER_SECONDS = 120 };
 
 #endif

@@ -404,10 +404,11 @@ expect 0 "a bare VAE: 32 groups" decode "$data/models/original64-vae.safetensors
 expect 0 "" info keep/odd
 
 # one VAE in diffusers' layout, in Latent Diffusion's, and inside a Stable Diffusion file
-for kind in models/plain32 checkpoints/vae/alone.safetensors checkpoints/vae/stable.ckpt; do
-    expect 0 "" decode "$data/$kind" --latents "$data/models/plain32-z.npy" --out keep/vae.npy -q
+for vae in models/plain32 checkpoints/vae/latent-diffusion.safetensors \
+    checkpoints/vae/stable.ckpt; do
+    expect 0 "" decode "$data/$vae" --latents "$data/models/plain32-z.npy" --out keep/vae.npy -q
     [ -e keep/vae1.npy ] || cp keep/vae.npy keep/vae1.npy
-    cmp -s keep/vae.npy keep/vae1.npy || problem "$kind: another picture"
+    cmp -s keep/vae.npy keep/vae1.npy || problem "$vae: another picture"
 done
 
 # the same latents with stored programs, without the cache, with two processes that build at once, and
