@@ -528,11 +528,12 @@ static void say_end(const checker *c, const device *d)
     c->say(line);
 }
 
-status checker_finish(device *d)
+/* Runs a tiny network, unless it has a verdict, to check the kernels that all runs share. Then ends
+ * the child. */
+static status finish(first_use_checks *face, device *d)
 {
-    first_use_checks *face = first_use_checker(d);
-    if (!face || checker_of(face)->level != CHECK_ALL) return OK;
     checker *c = checker_of(face);
+    if (c->level != CHECK_ALL) return OK;
     status st = check_network(c, d);
     if (st == OK) say_end(c, d);
     stop_child(c);
@@ -557,8 +558,11 @@ status checker_open(device *d, checker_level level, void (*say)(const char *line
     hash128 key;
     status st = OK;
     TRY(memory_alloc(&c, 1, sizeof *c));
-    c->face = (first_use_checks){
-        .check = checker_check, .strike = strike, .struck = struck, .close = checker_close};
+    c->face = (first_use_checks){.check = checker_check,
+                                 .strike = strike,
+                                 .struck = struck,
+                                 .finish = finish,
+                                 .close = checker_close};
     c->level = level;
     c->say = say;
     snprintf(c->index, sizeof c->index, "%d", d->info.index);

@@ -14,12 +14,7 @@ typedef enum { CHECK_FEATURES, CHECK_REMEMBERED, CHECK_ALL } checker_level;
  * on it; device_close ends that. say (may be null) receives lines about progress. */
 status checker_open(device *d, checker_level level, void (*say)(const char *line));
 
-/* Call this when everything is loaded. Runs a tiny network, unless it has a verdict, to check the
- * kernels that all runs share; then ends the child. ERR_DEVICE if the network computes wrong
- * results. Does nothing if the device was opened without checks. */
-status checker_finish(device *d);
-
-/* The child must reply within so many seconds. DITCL_CHECK_SECONDS overrides this. */
+/* The child must reply within this many seconds. DITCL_CHECK_SECONDS overrides this. */
 enum { CHECKER_SECONDS = 120 };
 
 #endif

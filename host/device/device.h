@@ -145,7 +145,9 @@ typedef struct device {
         bool given;    /* record_name has given the name, and record_work has not come yet */
         double flops, bytes;
     } announced;              /* by record_work, of the operator that queues now */
+    bool dry;                 /* a dry run: see device_dry */
     uint64_t allocated_bytes; /* of buffers that exist */
+    uint64_t peak_bytes;      /* the most that ever existed at once */
     struct {
         /* programs: built from source; from the cache: used, refused, stored */
         int built, loaded, refused, stored;
@@ -156,6 +158,15 @@ typedef struct device {
 status device_open(device *d, const device_info *info, const device_settings *settings);
 /* Also stores built programs. Ignores failures and keeps the stored failure line. */
 void device_close(device *d);
+
+/* A device for a dry run of what `like` would do, while `like` is open. The same kernels are
+ * chosen, but buffers are only counted: nothing is allocated, copied, checked, built or launched.
+ * It shares the slot of `like`, and needs no device_close. */
+device device_dry(const device *like);
+
+/* The same for a device that does not exist: a GPU (or, for cpu kernels, a CPU) without matrix
+ * units and without a limit of memory. */
+device device_dry_plain(kernel_family family);
 
 /* True if the driver gave up the device. Then no more calls are made to the driver. */
 bool device_is_lost(const device *d);

@@ -64,11 +64,12 @@ status conv_weight_upload(device *d, conv_weight *w, const float *weight, const 
     TRY(choose_for(d, &w->use, weight, n_stored, like, what));
     TRY(memory_alloc(&w->built, 1, sizeof *w->built));
     TRY(memory_alloc(&padded, n_bias, sizeof *padded));
-    memcpy(padded, bias, out * sizeof *padded);
+    if (weight) memcpy(padded, bias, out * sizeof *padded);
     TRY(buffer_create(d, &w->matrix, w->use.impl->conv.packed_count(d, w), what));
     TRY(buffer_create(d, &w->bias, n_bias, what));
     TRY(buffer_upload(d, w->bias, 0, padded, n_bias));
     TRY(buffer_create(d, &stored, n_stored, what));
+    if (!weight) goto done;
     TRY(buffer_upload(d, stored, 0, weight, n_stored));
     TRY(w->use.impl->conv.pack(d, w, stored));
     TRY(device_finish(d)); /* before the stored weights go */

@@ -20,7 +20,7 @@ status first_use_check(device *d, const first_use *what, bool *right)
 {
     first_use_checks *c = first_use_checker(d);
     *right = true;
-    return c ? c->check(c, d, what, right) : OK;
+    return c && !d->dry ? c->check(c, d, what, right) : OK;
 }
 
 status first_use_strike(device *d, const first_use *what, const char *why, bool died)
@@ -34,6 +34,12 @@ bool first_use_struck(const device *d, const op_impl *impl, const int *config, c
     first_use_checks *c = first_use_checker(d);
     const first_use what = {.op = impl->op, .impl = impl, .config = config, .shape = shape};
     return c && c->struck(c, d, &what);
+}
+
+status first_use_finish(device *d)
+{
+    first_use_checks *c = first_use_checker(d);
+    return c && c->finish ? c->finish(c, d) : OK;
 }
 
 status first_use_plain(device *d, const char *op, const int shape[SHAPE_SIZES])

@@ -140,6 +140,7 @@ status gemm_weight_pack(device *d, gemm_weight *w, op_choice use, const gemm_row
         TRY(buffer_create(d, &w->bias, padded, what));
         TRY(gemm_weight_view(d, w));
     }
+    if (!rows) goto done;
     TRY(memory_alloc(&p.panels, panel * (size_t)k, (size_t)parallel_threads() * sizeof(float)));
     TRY(buffer_map(d, w->matrix, &p.packed));
     st = parallel_for(ceil_div((size_t)n, panel), pack_panel, &p);
