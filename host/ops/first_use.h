@@ -28,7 +28,7 @@ typedef struct first_use_checks {
                      bool died);
     /* True if the implementation is struck out, with any fused epilogue. Reads memory only. */
     bool (*struck)(struct first_use_checks *c, const device *d, const first_use *what);
-    /* Everything is loaded; may be null. ERR_DEVICE if the kernels that all runs share are wrong.
+    /* Everything is loaded. ERR_DEVICE if the kernels that all runs share are wrong. May be null.
      */
     status (*finish)(struct first_use_checks *c, device *d);
     void (*close)(struct first_use_checks *c); /* frees it; null: nothing to free */
@@ -39,7 +39,7 @@ typedef struct first_use_checks {
 status first_use_set(device *d, first_use_checks *c);
 first_use_checks *first_use_checker(const device *d);
 
-/* Where nobody checks, and in a dry run, all is taken as right. */
+/* Without checks, and in a dry run, everything is taken as right. */
 status first_use_check(device *d, const first_use *what, bool *right);
 status first_use_strike(device *d, const first_use *what, const char *why, bool died);
 bool first_use_struck(const device *d, const op_impl *impl, const int *config, const int *shape);
