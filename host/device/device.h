@@ -161,7 +161,7 @@ void device_close(device *d);
 
 /* A device for a dry run of what `like` would do, while `like` is open. The same kernels are
  * chosen, but buffers are only counted: nothing is allocated, copied, checked, built or launched.
- * It needs no device_close. */
+ * It shares the slot of `like`, and needs no device_close. */
 device device_dry(const device *like);
 
 /* The same for a device that does not exist: a GPU (or, for cpu kernels, a CPU) without matrix

@@ -36,7 +36,7 @@ const char *const arith_names[N_ARITHS] = {"fp32", "bf16x3", "bf16", "fp16"};
 
 void op_stays_fp32(device *d, const char *layer, float largest)
 {
-    choices *c = choices_make(d);
+    choices *c = d->dry ? NULL : choices_make(d);
     if (!c || c->wide.n++) return;
     text_copy(c->wide.first, sizeof c->wide.first, layer);
     c->wide.largest = largest;
@@ -44,7 +44,7 @@ void op_stays_fp32(device *d, const char *layer, float largest)
 
 void op_note_ran(device *d, op_choice use)
 {
-    choices *c = choices_make(d);
+    choices *c = d->dry ? NULL : choices_make(d);
     if (c) c->ran[operator_find(use.impl->op) - operators] |= 1u << op_arith(op_choice_error(use));
 }
 

@@ -1,4 +1,4 @@
-/* The order of candidates: default configurations, the best ones of other shapes, neighbours of the
+/* The order of candidates: the best ones of other shapes, default configurations, neighbours of the
  * best, random ones. See tune.h. */
 #include <math.h>
 #include <string.h>
@@ -64,8 +64,8 @@ static bool hopeless(const search_state *t, const op_impl *impl)
 static bool propose_default(search_state *t, tune_shape *r, candidate *c)
 {
     enum { MOST = 64 }; /* defaults of an implementation */
-    for (int sum = 0; sum < MOST; r->seeds++) {
-        int k = r->seeds;
+    for (int sum = 0; sum < MOST; r->defaults++) {
+        int k = r->defaults;
         for (sum = 0; k > sum;) k -= ++sum; /* k from 0 to sum */
         if (k >= r->n_impls) continue;
         const op_impl *impl = r->impls[k].is.impl;

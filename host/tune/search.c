@@ -429,7 +429,7 @@ static status run_passes(search *x)
         for (int i = 0; i < x->t.s->n && pass == 0; i++) {
             tune_shape *r = &x->t.s->shapes[i];
             r->done = r->n_impls == 0;
-            r->seeds = 0;
+            r->defaults = 0;
         }
     }
 done:

@@ -3,8 +3,9 @@
  *
  * What is searched. A candidate is an implementation of the operator that the device supports
  * (ops/impl.h), with one configuration of its tunables that fits the shape. The shape with most to
- * gain is tried next (search.c); its candidates are, in this order, default configurations, the
- * best of other shapes, neighbours of the best, and random ones (propose.c).
+ * gain is tried next (search.c). Its first candidate is the untuned configuration. The best ones of
+ * other shapes follow, then default configurations, then neighbours of the best and random ones
+ * (propose.c).
  *
  * How a candidate is isolated. It runs in a child process, which dies with its parent and is
  * replaced if it ends or falls silent (worker.c). Before it runs, a line in the tuning log says so;
@@ -48,9 +49,9 @@ typedef struct {
     double default_seconds; /* of the untuned configuration; 0: unknown */
     int n_impls, bucket;    /* bucket: an index */
     int tried, refused, failed, wrong;
-    int seeds; /* default configurations that were proposed */
-    int since; /* right candidates since the last better one */
-    int busy;  /* workers that try a candidate now */
+    int defaults; /* default configurations that were proposed */
+    int since;    /* right candidates since the last better one */
+    int busy;     /* workers that try a candidate now */
     bool done;
 } tune_shape;
 
