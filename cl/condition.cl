@@ -25,8 +25,8 @@ kernel void condition_tokens(global float *out, global const float *embedded,
  * tokens of sample n are row first_row + rows[rows_at + n] of context [..][2][D]. One work-item =
  * one value. */
 kernel void condition_prepend(global float *out, global const float *x, global const float *context,
-                              global const int *rows, int width, int tokens, int first_row,
-                              int rows_at)
+                              global const int *rows, int first_row, int rows_at, int width,
+                              int tokens)
 {
     int k = (int)get_global_id(0), token = (int)get_global_id(1), n = (int)get_global_id(2);
     if (k >= width) return;

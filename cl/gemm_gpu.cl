@@ -16,7 +16,7 @@
  * HALF: weights are stored in 16 bits. a is not rounded and sums are fp32, so nothing overflows.
  *
  * Given by the shape: AV: width of loads from a. TAIL: K is no multiple of KT. WHOLE: rows of out
- * are whole vectors. ACTIVATION: 0 none, 1 GELU (tanh form), 2 SiLU. GATE, RESIDUAL: 0 or 1.
+ * are whole vectors.
  *
  * Within a part of K each sum is one chain of additions, so the tile does not change its bits. */
 
@@ -238,23 +238,22 @@ INLINE void finish_rows(global float *out, V sum[MR][NV], epilogue e, int row, i
     for (int i = 0; i < MR; i++) {
         if (row + i >= m) continue;
         epilogue_row r;
-        find_row(&r, out, e, row + i);
+        find_row(&r, e, row + i);
 #pragma unroll
-        for (int j = 0; j < NV; j++) finish(r, sum[i][j], e, column + COLUMN(j));
+        for (int j = 0; j < NV; j++)
+            finish(out + (size_t)(row + i) * e.n, r, sum[i][j], e, column + COLUMN(j));
     }
 }
 
 /* out [m][n] = [residual +] [gate *] activation(a [m][depth] x weight^T + bias). weight
- * [ceil(n / PANEL)][padded_depth][PANEL], padded with zeros. residual and gate as in epilogue.cl.
- * Work-groups: (columns, rows) of tiles, parts of K. */
+ * [ceil(n / PANEL)][padded_depth][PANEL], padded with zeros. The epilogue's arguments:
+ * epilogue.clh. Work-groups: (columns, rows) of tiles, parts of K. */
 #if SG
 SUBGROUP_SIZE(SG_SIZE)
 #endif
 kernel __attribute__((reqd_work_group_size(WORK_ITEMS, 1, 1))) void
-gemm_gpu(global float *out, global const float *a, WEIGHTS weight, global const float *bias,
-         global const float *residual, global const float *gate, global const int *rows, int m,
-         int n, int depth, int padded_depth, int residual_rows, int tokens, int stride,
-         int first_row, int rows_at, int gate_at)
+gemm_gpu(global float *out, global const float *a, WEIGHTS weight, EPILOGUE_ARGUMENTS, int m,
+         int depth, int padded_depth)
 {
     int me = (int)get_local_id(0), tx = me % TX, ty = me / TX;
     int first = GROUP_ID(1, 1) * MT, column = GROUP_ID(0, WORK_ITEMS) * NT;
@@ -339,7 +338,6 @@ gemm_gpu(global float *out, global const float *a, WEIGHTS weight, global const 
         accumulate(sum, f, weight, at, tx, k);
     }
 #endif
-    epilogue e = {bias,   residual, gate,      rows,    n,      residual_rows,
-                  tokens, stride,   first_row, rows_at, gate_at};
+    const epilogue e = EPILOGUE_OF_ARGUMENTS;
     finish_rows(out + PART * m * n, sum, e, first + ty * MR, m, column, tx);
 }

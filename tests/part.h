@@ -15,7 +15,7 @@ const optest *part_whole(const char *op);
 optest part_of(const optest *whole, const int *cases, int n);
 
 /* What case i is tuned by, and the operations and bytes that it takes. */
-void part_shape(int shape[SHAPE_SIZES], double *work, const optest *whole, int i);
+void part_shape(int shape[SHAPE_SIZES], double *total, const optest *whole, int i);
 
 /* Whether set of values number n, of many, is shown to this implementation: the first always, of
  * the others one in DITCL_TEST_SETS (all without it; one in 24 where it is an emulator), others

@@ -18,7 +18,7 @@ static int launches;
 static status launch_sliced(optest_run *r, int i)
 {
     r->d->settings.slice_groups = emulated() || launches++ % 2 ? SLICE : 0;
-    return (part.launch)(r, i);
+    return part.queue(r, i);
 }
 
 /* Some of the smaller cases, others with each seed, and the smallest. */
@@ -31,12 +31,12 @@ static int choose_cases(int cases[MOST_CASES], const optest *t)
         optest_case c = {0};
         int at = (begin + i) % t->n_cases;
         t->describe(&c, at);
-        double work = c.flops + c.bytes;
-        if (i == 0 || work < least) {
-            least = work;
+        double total = c.flops + c.bytes;
+        if (i == 0 || total < least) {
+            least = total;
             cases[0] = at;
         }
-        if (work <= most && n < MOST_CASES) cases[n++] = at;
+        if (total <= most && n < MOST_CASES) cases[n++] = at;
     }
     return n;
 }
@@ -80,7 +80,7 @@ static void check_operator(device *d, const variant *v, const optest *t)
     optest_tally tally;
     part = part_of(t, cases, n);
     optest sliced = part;
-    sliced.launch = launch_sliced;
+    sliced.queue = launch_sliced;
     status st = optest_check(d, &sliced, test_seed, emulated(), true, NULL, &tally);
     ck_assert_msg(st == OK, "%s: %s", t->name, fail_line());
     if (tally.failed) optest_check(d, &sliced, test_seed, emulated(), true, stdout, &tally);

@@ -22,11 +22,18 @@ typedef struct {
 
 enum { RECORD_NAME = 24, RECORD_SHAPE = 64 };
 
+/* What an operator says of itself before its launches. */
 typedef struct {
-    char name[RECORD_NAME];   /* what it is in its model: "qkv"; else the operator's own name */
+    const char *name;         /* its own; must last */
     char shape[RECORD_SHAPE]; /* "512x3456x1152" */
-    work done;                /* executed is filled in */
-    size_t first, n;          /* its launches */
+    work done;
+} announcement;
+
+typedef struct {
+    char name[RECORD_NAME]; /* what it is in its model: "qkv"; else the operator's own name */
+    char shape[RECORD_SHAPE];
+    work done;       /* executed is filled in */
+    size_t first, n; /* its launches */
 } recorded;
 
 typedef struct record {
@@ -47,10 +54,8 @@ void record_free(record *r);
 /* The model's name for the operator that it calls next; name must last. */
 void record_name(device *d, const char *name);
 
-/* An operator's own announcement: its name, its work and its shape. What is queued after this is
- * its. */
-void record_work(device *d, const char *name, work w, const char *shape, ...)
-    __attribute__((format(printf, 4, 5)));
+/* What is queued after this is the work of this operator. */
+void record_work(device *d, const announcement *a);
 
 /* Queues one operator again. Its buffers must still be there. */
 status record_replay(const record *r, device *d, size_t index);

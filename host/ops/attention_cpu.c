@@ -55,21 +55,14 @@ static tiling lay_out(const device *d, const int *v, attention_shape s, size_t p
     return t;
 }
 
-static status build_tiling(device *d, kernel **k, const tiling *t, const char *options,
-                           const attention_plan *p)
+static status plan_as(device *d, op_plan *p, attention_shape s, size_t pair, const char *options)
 {
-    return program_get(d, k, "attention_cpu.cl", "attention_cpu",
-                       "-DD=%d -DVEC=%d -DQV=%d -DKR=%d -DDR=%d -DBK=%d%s", p->shape.head_dim,
-                       t->vec, t->query_vectors, t->keys, t->channels, t->block, options);
-}
-
-static status launch_tiling(device *d, const tiling *t, buf out, buf qkv, buf scratch,
-                            const attention_plan *p)
-{
-    attention_shape s = p->shape;
-    return launch(d, p->kernel, RANGE((size_t)t->splits, (size_t)s.heads, (size_t)s.batch),
-                  RANGE(1), ARG(out), ARG(qkv), ARG(scratch), ARG(s.tokens), ARG(s.heads),
-                  ARG(t->tiles), ARG(attention_scale(s)));
+    tiling t = lay_out(d, p->choice.config, s, pair);
+    launch_prepare(&p->launches[0], RANGE((size_t)t.splits, (size_t)s.heads, (size_t)s.batch),
+                   RANGE(1), ARG(s.tokens), ARG(s.heads), ARG(t.tiles), ARG(attention_scale(s)));
+    return program_get(d, &p->launches[0].k, "attention_cpu.cl", "attention_cpu",
+                       "-DD=%d -DVEC=%d -DQV=%d -DKR=%d -DDR=%d -DBK=%d%s", s.head_dim, t.vec,
+                       t.query_vectors, t.keys, t.channels, t.block, options);
 }
 
 static size_t scratch_of(const tiling *t, attention_shape s)
@@ -91,26 +84,18 @@ static status scratch_count(device *d, const int *config, size_t *count, attenti
     return OK;
 }
 
-static status build(device *d, kernel **k, const attention_plan *p)
+static status plan(device *d, op_plan *p, attention_shape s)
 {
-    tiling t = lay_out(d, p->use.config, p->shape, 1);
-    return build_tiling(d, k, &t, "", p);
+    return plan_as(d, p, s, 1, "");
 }
 
-static status enqueue(device *d, buf out, buf qkv, buf scratch, const attention_plan *p)
-{
-    tiling t = lay_out(d, p->use.config, p->shape, 1);
-    return launch_tiling(d, &t, out, qkv, scratch, p);
-}
-
-const op_impl attention_cpu = {
-    .op = "attention",
-    .name = "cpu",
-    .file = "attention_cpu.cl",
-    IMPL_TUNABLES,
-    .supports = supports,
-    .fits = fits,
-    .attention = {.scratch = scratch_count, .build = build, .enqueue = enqueue}};
+const op_impl attention_cpu = {.op = "attention",
+                               .name = "cpu",
+                               .file = "attention_cpu.cl",
+                               IMPL_TUNABLES,
+                               .supports = supports,
+                               .fits = fits,
+                               .attention = {.scratch = scratch_count, .plan = plan}};
 
 /* ---- bfloat16 pairs ---- */
 
@@ -127,16 +112,9 @@ static status scratch_count_pairs(device *d, const int *config, size_t *count, a
     return OK;
 }
 
-static status build_pairs(device *d, kernel **k, const attention_plan *p)
+static status plan_pairs(device *d, op_plan *p, attention_shape s)
 {
-    tiling t = lay_out(d, p->use.config, p->shape, 2);
-    return build_tiling(d, k, &t, " -DBF16 -DVECTOR_ASSEMBLY=1", p);
-}
-
-static status enqueue_pairs(device *d, buf out, buf qkv, buf scratch, const attention_plan *p)
-{
-    tiling t = lay_out(d, p->use.config, p->shape, 2);
-    return launch_tiling(d, &t, out, qkv, scratch, p);
+    return plan_as(d, p, s, 2, " -DBF16 -DVECTOR_ASSEMBLY=1");
 }
 
 const op_impl attention_cpu_pairs = {
@@ -148,4 +126,4 @@ const op_impl attention_cpu_pairs = {
     IMPL_TUNABLES,
     .supports = supports_pairs,
     .fits = fits,
-    .attention = {.scratch = scratch_count_pairs, .build = build_pairs, .enqueue = enqueue_pairs}};
+    .attention = {.scratch = scratch_count_pairs, .plan = plan_pairs}};

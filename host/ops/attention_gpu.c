@@ -157,41 +157,27 @@ static bool supports(const device *d, const int *shape)
     return d->family == FAMILY_GPU;
 }
 
-static status scratch_count(device *d, const int *config, size_t *count, attention_shape s)
+static status plan(device *d, op_plan *p, attention_shape s)
 {
-    (void)d, (void)config, (void)s;
-    *count = 0;
-    return OK;
-}
-
-static status build(device *d, kernel **k, const attention_plan *p)
-{
+    const int *v = p->choice.config;
     char options[CONFIG_OPTIONS], subgroups[PROBE_OPTIONS] = "";
-    configuration_options(options, p->use.impl, p->use.config);
-    if (p->use.config[SG]) probe_subgroup_options(subgroups, d);
-    return program_get(d, k, "attention.cl", "attention", "-DD=%d%s %s", p->shape.head_dim, options,
-                       subgroups);
-}
-
-static status enqueue(device *d, buf out, buf qkv, buf scratch, const attention_plan *p)
-{
-    const int *v = p->use.config;
-    attention_shape s = p->shape;
     size_t items = (size_t)group(v);
-    (void)scratch;
-    return launch(
-        d, p->kernel,
+    configuration_options(options, p->choice.impl, v);
+    if (v[SG]) probe_subgroup_options(subgroups, d);
+    launch_prepare(
+        &p->launches[0],
         RANGE(ceil_div((size_t)s.tokens, (size_t)v[BQ]) * items, (size_t)s.heads, (size_t)s.batch),
-        RANGE(items), ARG(out), ARG(qkv), ARG(s.tokens), ARG(s.heads), ARG(attention_scale(s)));
+        RANGE(items), ARG(s.tokens), ARG(s.heads), ARG(attention_scale(s)));
+    return program_get(d, &p->launches[0].k, "attention.cl", "attention", "-DD=%d%s %s", s.head_dim,
+                       options, subgroups);
 }
 
-const op_impl attention_gpu = {
-    .op = "attention",
-    .name = "gpu",
-    .file = "attention.cl",
-    .input_error_of = input_error,
-    IMPL_TUNABLES,
-    .supports = supports,
-    .fits = fits,
-    .stages = stages,
-    .attention = {.scratch = scratch_count, .build = build, .enqueue = enqueue}};
+const op_impl attention_gpu = {.op = "attention",
+                               .name = "gpu",
+                               .file = "attention.cl",
+                               .input_error_of = input_error,
+                               IMPL_TUNABLES,
+                               .supports = supports,
+                               .fits = fits,
+                               .stages = stages,
+                               .attention = {.plan = plan}};

@@ -40,28 +40,20 @@ static status scratch_count(device *d, const int *config, size_t *count, attenti
     return OK;
 }
 
-static status build(device *d, kernel **k, const attention_plan *p)
+static status plan(device *d, op_plan *p, attention_shape s)
 {
-    tiling t = lay_out(d, p->use.config, p->shape);
-    return program_get(d, k, "attention_matrix.cl", "attention_matrix", "%s -DD=%d -DBK=%d",
-                       probe_tile_options(d), p->shape.head_dim, t.block);
+    tiling t = lay_out(d, p->choice.config, s);
+    launch_prepare(&p->launches[0], RANGE((size_t)t.splits, (size_t)s.heads, (size_t)s.batch),
+                   RANGE(1), ARG(s.tokens), ARG(s.heads), ARG(t.tiles), ARG(attention_scale(s)));
+    return program_get(d, &p->launches[0].k, "attention_matrix.cl", "attention_matrix",
+                       "%s -DD=%d -DBK=%d", probe_tile_options(d), s.head_dim, t.block);
 }
 
-static status enqueue(device *d, buf out, buf qkv, buf scratch, const attention_plan *p)
-{
-    attention_shape s = p->shape;
-    tiling t = lay_out(d, p->use.config, s);
-    return launch(d, p->kernel, RANGE((size_t)t.splits, (size_t)s.heads, (size_t)s.batch), RANGE(1),
-                  ARG(out), ARG(qkv), ARG(scratch), ARG(s.tokens), ARG(s.heads), ARG(t.tiles),
-                  ARG(attention_scale(s)));
-}
-
-const op_impl attention_matrix = {
-    .op = "attention",
-    .name = "amx_bf16",
-    .file = "attention_matrix.cl",
-    .input_error = 0x1p-9,
-    .roof = ROOF_16BIT,
-    IMPL_TUNABLES,
-    .supports = supports,
-    .attention = {.scratch = scratch_count, .build = build, .enqueue = enqueue}};
+const op_impl attention_matrix = {.op = "attention",
+                                  .name = "amx_bf16",
+                                  .file = "attention_matrix.cl",
+                                  .input_error = 0x1p-9,
+                                  .roof = ROOF_16BIT,
+                                  IMPL_TUNABLES,
+                                  .supports = supports,
+                                  .attention = {.scratch = scratch_count, .plan = plan}};

@@ -132,54 +132,37 @@ static bool supports_bf16(const device *d, const int *shape)
     return op_has_mma(d, PRECISION_BF16);
 }
 
-static status scratch_count(device *d, const int *config, size_t *count, attention_shape s)
+static status plan(device *d, op_plan *p, attention_shape s)
 {
-    (void)d, (void)config, (void)s;
-    *count = 0;
-    return OK;
-}
-
-static status build(device *d, kernel **k, const attention_plan *p)
-{
+    const int *v = p->choice.config;
     char options[CONFIG_OPTIONS], units[MMA_OPTIONS];
-    configuration_options(options, p->use.impl, p->use.config);
+    size_t items = (size_t)lay_out(mma_of(d), v, p->shape).items;
+    configuration_options(options, p->choice.impl, v);
     mma_options(units, d, mma_of(d));
-    return program_get(d, k, "attention_mma.cl", "attention_mma", "%s -DD=%d%s", units,
-                       p->shape.head_dim, options);
-}
-
-static status enqueue(device *d, buf out, buf qkv, buf scratch, const attention_plan *p)
-{
-    const int *v = p->use.config;
-    attention_shape s = p->shape;
-    int shape[SHAPE_SIZES];
-    (void)scratch;
-    attention_sizes(shape, s);
-    size_t items = (size_t)lay_out(mma_of(d), v, shape).items;
-    return launch(
-        d, p->kernel,
+    launch_prepare(
+        &p->launches[0],
         RANGE(ceil_div((size_t)s.tokens, (size_t)v[BQ]) * items, (size_t)s.heads, (size_t)s.batch),
-        RANGE(items), ARG(out), ARG(qkv), ARG(s.tokens), ARG(s.heads), ARG(attention_scale(s)));
+        RANGE(items), ARG(s.tokens), ARG(s.heads), ARG(attention_scale(s)));
+    return program_get(d, &p->launches[0].k, "attention_mma.cl", "attention_mma", "%s -DD=%d%s",
+                       units, s.head_dim, options);
 }
 
-const op_impl attention_mma = {
-    .op = "attention",
-    .name = "gpu_mma",
-    .file = "attention_mma.cl",
-    .input_error = 0x1p-11,
-    .roof = ROOF_16BIT,
-    IMPL_TUNABLES,
-    .supports = supports,
-    .fits = fits,
-    .attention = {.scratch = scratch_count, .build = build, .enqueue = enqueue}};
+const op_impl attention_mma = {.op = "attention",
+                               .name = "gpu_mma",
+                               .file = "attention_mma.cl",
+                               .input_error = 0x1p-11,
+                               .roof = ROOF_16BIT,
+                               IMPL_TUNABLES,
+                               .supports = supports,
+                               .fits = fits,
+                               .attention = {.plan = plan}};
 
-const op_impl attention_mma_bf16 = {
-    .op = "attention",
-    .name = "gpu_mma_bf16",
-    .file = "attention_mma.cl",
-    .input_error = 0x1p-9,
-    .roof = ROOF_16BIT,
-    IMPL_TUNABLES,
-    .supports = supports_bf16,
-    .fits = fits,
-    .attention = {.scratch = scratch_count, .build = build, .enqueue = enqueue}};
+const op_impl attention_mma_bf16 = {.op = "attention",
+                                    .name = "gpu_mma_bf16",
+                                    .file = "attention_mma.cl",
+                                    .input_error = 0x1p-9,
+                                    .roof = ROOF_16BIT,
+                                    IMPL_TUNABLES,
+                                    .supports = supports_bf16,
+                                    .fits = fits,
+                                    .attention = {.plan = plan}};

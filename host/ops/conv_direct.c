@@ -69,31 +69,28 @@ static status scratch_count(device *d, size_t *count, const conv_weight *w, pict
     return OK;
 }
 
-static status build(device *d, kernel *k[LAYER_KERNELS], const conv_call *c)
+static status plan(device *d, op_plan *p, const conv_use *u)
 {
-    tiling t = choose(d, c->w->out);
-    return program_get(d, &k[0], "conv.cl", "conv3x3", "-DVEC=%d -DNV=%d -DPX=%d -DRESIDUAL=%d",
-                       t.vec, t.vectors, t.pixels, c->use->residual.memory != NULL);
-}
-
-static status enqueue(device *d, kernel *const k[LAYER_KERNELS], const conv_call *c)
-{
-    const conv_weight *w = c->w;
-    const conv_use *use = c->use;
-    picture_shape s = c->s;
+    const conv_weight *w = u->w;
+    picture_shape s = u->s;
     tiling t = choose(d, w->out);
-    groupnorm_use before = {use->affine, use->silu, w->up, true, slack(d, w->out)};
+    const groupnorm_use before = {.norm = conv_fuses(u, FUSED_NORM),
+                                  .silu = conv_fuses(u, FUSED_SILU),
+                                  .up = w->up,
+                                  .pad = true,
+                                  .slack = slack(d, w->out)};
     int pixels = (int)padded_pixels(d, w, s), height = s.height * w->up, width = s.width * w->up;
     size_t group = (size_t)t.group;
     size_t tiles = ceil_div((size_t)height * ((size_t)width + 2), (size_t)t.pixels);
-    status st = op_groupnorm_apply(d, c->scratch, c->x, s, &before);
+    status st = groupnorm_apply_prepare(d, &p->launches[1], s, &before);
     if (st != OK) return st;
-    conv_record(d, c, 0);
-    return launch(
-        d, k[0],
+    launch_prepare(
+        &p->launches[0],
         RANGE(round_up(tiles, group), ceil_div((size_t)w->out, panel(d, w->out)), (size_t)s.batch),
-        RANGE(group), ARG(c->out), ARG(c->scratch), ARG(w->matrix), ARG(w->bias),
-        ARG(use->residual), ARG(height), ARG(width), ARG(pixels), ARG(w->in), ARG(w->out));
+        RANGE(group), ARG(height), ARG(width), ARG(pixels), ARG(w->in), ARG(w->out));
+    return program_get(d, &p->launches[0].k, "conv.cl", "conv3x3",
+                       "-DVEC=%d -DNV=%d -DPX=%d -DRESIDUAL=%d", t.vec, t.vectors, t.pixels,
+                       conv_fuses(u, FUSED_RESIDUAL));
 }
 
 const op_impl conv_direct = {.op = "conv",
@@ -104,5 +101,5 @@ const op_impl conv_direct = {.op = "conv",
                              .conv = {.packed_count = packed_count,
                                       .pack = pack,
                                       .scratch = scratch_count,
-                                      .build = build,
-                                      .enqueue = enqueue}};
+                                      .plan = plan,
+                                      .enqueue = conv_enqueue_staged}};

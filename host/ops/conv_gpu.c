@@ -103,67 +103,46 @@ static status pack(device *d, const conv_weight *w, buf stored)
                   ARG(stored), ARG(w->in), ARG((int)in), ARG(w->out), ARG((int)out));
 }
 
-static status scratch_count(device *d, size_t *count, const conv_weight *w, picture_shape s)
+static status plan(device *d, op_plan *p, const conv_use *u)
 {
-    (void)d, (void)w, (void)s;
-    *count = 0;
-    return OK;
-}
-
-static status build(device *d, kernel *k[LAYER_KERNELS], const conv_call *c)
-{
-    const conv_weight *w = c->w;
-    const conv_use *use = c->use;
-    char options[CONFIG_OPTIONS];
-    configuration_options(options, w->use.impl, w->use.config);
-    return program_get(d, &k[0], "conv_gpu.cl", "conv_gpu",
-                       "-DUP=%d -DNORM=%d -DSILU=%d -DRESIDUAL=%d -DHALF=%d -DIN_WHOLE=%d "
-                       "-DOUT_WHOLE=%d%s",
-                       w->up, use->affine.memory != NULL, use->silu, use->residual.memory != NULL,
-                       is_fp16(w), w->in % 4 == 0, w->out % w->use.config[VEC] == 0, options);
-}
-
-static status enqueue(device *d, kernel *const k[LAYER_KERNELS], const conv_call *c)
-{
-    const conv_weight *w = c->w;
-    const conv_use *use = c->use;
-    picture_shape s = c->s;
+    const conv_weight *w = u->w;
+    picture_shape s = u->s;
     const int *v = w->use.config;
+    char options[CONFIG_OPTIONS];
     size_t tiles_x = ceil_div((size_t)(s.width * w->up), (size_t)v[TX]);
     size_t tiles_y = ceil_div((size_t)(s.height * w->up), (size_t)v[TY]), items = (size_t)group(v);
-    conv_record(d, c, 0);
-    return launch(
-        d, k[0],
+    configuration_options(options, w->use.impl, v);
+    launch_prepare(
+        &p->launches[0],
         RANGE(tiles_x * tiles_y * items, ceil_div((size_t)w->out, (size_t)v[BC]), (size_t)s.batch),
-        RANGE(items), ARG(c->out), ARG(c->x), ARG(use->affine), ARG(w->matrix), ARG(w->bias),
-        ARG(use->residual), ARG(s.height), ARG(s.width), ARG((int)tiles_x), ARG(w->in), ARG(w->out),
+        RANGE(items), ARG(s.height), ARG(s.width), ARG((int)tiles_x), ARG(w->in), ARG(w->out),
         ARG((int)out_padded(w)));
+    return program_get(d, &p->launches[0].k, "conv_gpu.cl", "conv_gpu",
+                       "-DUP=%d -DNORM=%d -DSILU=%d -DRESIDUAL=%d -DHALF=%d -DIN_WHOLE=%d "
+                       "-DOUT_WHOLE=%d%s",
+                       w->up, conv_fuses(u, FUSED_NORM), conv_fuses(u, FUSED_SILU),
+                       conv_fuses(u, FUSED_RESIDUAL), is_fp16(w), w->in % 4 == 0,
+                       w->out % v[VEC] == 0, options);
 }
 
-const op_impl conv_gpu = {.op = "conv",
-                          .name = "gpu",
-                          .file = "conv_gpu.cl",
-                          IMPL_TUNABLES,
-                          .supports = supports,
-                          .fits = fits,
-                          .stages = stages,
-                          .conv = {.packed_count = packed_count,
-                                   .pack = pack,
-                                   .scratch = scratch_count,
-                                   .build = build,
-                                   .enqueue = enqueue}};
+const op_impl conv_gpu = {
+    .op = "conv",
+    .name = "gpu",
+    .file = "conv_gpu.cl",
+    IMPL_TUNABLES,
+    .supports = supports,
+    .fits = fits,
+    .stages = stages,
+    .conv = {.packed_count = packed_count, .pack = pack, .plan = plan, .enqueue = conv_enqueue}};
 
 /* weights of half, everything else in fp32 */
-const op_impl conv_gpu_fp16 = {.op = "conv",
-                               .name = "gpu_fp16",
-                               .file = "conv_gpu.cl",
-                               .input_error = 0x1p-11,
-                               IMPL_TUNABLES,
-                               .supports = supports_fp16,
-                               .fits = fits,
-                               .stages = stages,
-                               .conv = {.packed_count = packed_count,
-                                        .pack = pack,
-                                        .scratch = scratch_count,
-                                        .build = build,
-                                        .enqueue = enqueue}};
+const op_impl conv_gpu_fp16 = {
+    .op = "conv",
+    .name = "gpu_fp16",
+    .file = "conv_gpu.cl",
+    .input_error = 0x1p-11,
+    IMPL_TUNABLES,
+    .supports = supports_fp16,
+    .fits = fits,
+    .stages = stages,
+    .conv = {.packed_count = packed_count, .pack = pack, .plan = plan, .enqueue = conv_enqueue}};

@@ -1,5 +1,7 @@
 /* Convolutions by cl/conv_matrix.cl on matrix tiles of bf16: one product of rounded inputs, or
  * three that keep 16 bits of each input. The first launch lays the picture out, normalised. */
+#include <stdio.h>
+
 #include "ops/conv.h"
 #include "ops/op.h"
 
@@ -75,48 +77,45 @@ static status scratch_count(device *d, size_t *count, const conv_weight *w, pict
     return OK;
 }
 
-/* k[1] lays the picture out, normalised, for k[0]. */
-static status build(device *d, kernel *k[LAYER_KERNELS], const conv_call *c)
+/* Blocks of pixels of a work-group: few enough that every core gets some of the `others`. */
+static size_t blocks_together(const device *d, size_t blocks, size_t others)
 {
-    static const char *const options[2][2] = {
-        {"-DPICTURE -DNORM=0 -DSILU=0", "-DPICTURE -DNORM=0 -DSILU=1"},
-        {"-DPICTURE -DNORM=1 -DSILU=0", "-DPICTURE -DNORM=1 -DSILU=1"}};
-    const conv_weight *w = c->w;
-    const conv_use *use = c->use;
-    status st =
-        get(d, &k[1], "conv_matrix_picture", 1, options[use->affine.memory != NULL][use->silu]);
-    if (st != OK) return st;
-    return get(d, &k[0], "conv_matrix", w->up,
-               use->residual.memory ? "-DRESIDUAL=1" : "-DRESIDUAL=0");
-}
-
-static status lay_out(device *d, kernel *k, const conv_call *c)
-{
-    picture_shape s = c->s;
-    return launch(d, k, RANGE((size_t)s.height + 2, (size_t)s.batch), RANGE(1), ARG(c->scratch),
-                  ARG(c->x), ARG(c->use->affine), ARG(s.height), ARG(s.width),
-                  ARG((int)padded_pixels(d, s)), ARG(s.channels));
-}
-
-static status enqueue(device *d, kernel *const k[LAYER_KERNELS], const conv_call *c)
-{
-    const conv_weight *w = c->w;
-    picture_shape s = c->s;
-    size_t phases = (size_t)(w->up * w->up), strips = planes(w->out), block = block_pixels(d);
-    size_t blocks = ceil_div((size_t)s.height * ((size_t)s.width + 2) - 2, block);
-    size_t others = strips * phases * (size_t)s.batch, together = BLOCKS;
+    size_t together = BLOCKS;
     while (together > 1 && ceil_div(blocks, together) * others < 4 * (size_t)d->info.compute_units)
         together /= 2;
-    double products = op_tile_parts(d) == 1 ? 1 : 3;
-    double multiplied = (double)(s.batch * (double)blocks * (double)block);
-    multiplied *= (double)(taps(w->up) * planes(w->in) * strips * PLANE * PLANE);
-    conv_record(d, c, 2 * products * multiplied);
-    status st = lay_out(d, k[1], c);
+    return together;
+}
+
+static double executed(const device *d, const conv_use *u, size_t blocks)
+{
+    double multiplied = (double)(u->s.batch * (double)blocks * (double)block_pixels(d));
+    multiplied *= (double)(taps(u->w->up) * planes(u->w->in) * planes(u->w->out) * PLANE * PLANE);
+    return (op_tile_parts(d) == 1 ? 2 : 6) * multiplied;
+}
+
+/* launches[1] lays the picture out, normalised, for launches[0]. */
+static status plan(device *d, op_plan *p, const conv_use *u)
+{
+    const conv_weight *w = u->w;
+    picture_shape s = u->s;
+    int pixels = (int)padded_pixels(d, s);
+    char options[32];
+    size_t phases = (size_t)(w->up * w->up), strips = planes(w->out);
+    size_t blocks = ceil_div((size_t)s.height * ((size_t)s.width + 2) - 2, block_pixels(d));
+    size_t together = blocks_together(d, blocks, strips * phases * (size_t)s.batch);
+    p->announcing.done.executed = executed(d, u, blocks);
+    launch_prepare(&p->launches[1], RANGE((size_t)s.height + 2, (size_t)s.batch), RANGE(1),
+                   ARG(s.height), ARG(s.width), ARG(pixels), ARG(s.channels));
+    launch_prepare(&p->launches[0],
+                   RANGE(ceil_div(blocks, together), strips, (size_t)s.batch * phases), RANGE(1),
+                   ARG(s.height), ARG(s.width), ARG(pixels), ARG(w->in), ARG(w->out),
+                   ARG((int)together));
+    snprintf(options, sizeof options, "-DPICTURE -DNORM=%d -DSILU=%d", conv_fuses(u, FUSED_NORM),
+             conv_fuses(u, FUSED_SILU));
+    status st = get(d, &p->launches[1].k, "conv_matrix_picture", 1, options);
     if (st != OK) return st;
-    return launch(d, k[0], RANGE(ceil_div(blocks, together), strips, (size_t)s.batch * phases),
-                  RANGE(1), ARG(c->out), ARG(c->scratch), ARG(w->matrix), ARG(w->bias),
-                  ARG(c->use->residual), ARG(s.height), ARG(s.width), ARG((int)padded_pixels(d, s)),
-                  ARG(w->in), ARG(w->out), ARG((int)together));
+    return get(d, &p->launches[0].k, "conv_matrix", w->up,
+               conv_fuses(u, FUSED_RESIDUAL) ? "-DRESIDUAL=1" : "-DRESIDUAL=0");
 }
 
 const op_impl conv_matrix = {.op = "conv",
@@ -129,8 +128,8 @@ const op_impl conv_matrix = {.op = "conv",
                              .conv = {.packed_count = packed_count,
                                       .pack = pack,
                                       .scratch = scratch_count,
-                                      .build = build,
-                                      .enqueue = enqueue}};
+                                      .plan = plan,
+                                      .enqueue = conv_enqueue_staged}};
 
 const op_impl conv_matrix_bf16x3 = {.op = "conv",
                                     .name = "amx_bf16x3",
@@ -142,5 +141,5 @@ const op_impl conv_matrix_bf16x3 = {.op = "conv",
                                     .conv = {.packed_count = packed_count,
                                              .pack = pack,
                                              .scratch = scratch_count,
-                                             .build = build,
-                                             .enqueue = enqueue}};
+                                             .plan = plan,
+                                             .enqueue = conv_enqueue_staged}};

@@ -148,46 +148,31 @@ static status pack(device *d, const conv_weight *w, buf stored)
                   ARG(stored), ARG(w->in), ARG(w->out), ARG((int)out));
 }
 
-static status scratch_count(device *d, size_t *count, const conv_weight *w, picture_shape s)
+static status plan(device *d, op_plan *p, const conv_use *u)
 {
-    (void)d, (void)w, (void)s;
-    *count = 0;
-    return OK;
-}
-
-static status build(device *d, kernel *k[LAYER_KERNELS], const conv_call *c)
-{
-    const conv_weight *w = c->w;
-    const conv_use *use = c->use;
-    const matrix_unit *u = mma_of(d);
-    char options[CONFIG_OPTIONS], units[MMA_OPTIONS];
-    configuration_options(options, w->use.impl, w->use.config);
-    mma_options(units, d, u);
-    return program_get(d, &k[0], "conv_mma.cl", "conv_mma",
-                       "%s -DPARTS=%d -DUP=%d -DNORM=%d -DSILU=%d -DRESIDUAL=%d "
-                       "-DIN_WHOLE=%d -DOUT_WHOLE=%d%s",
-                       units, mma_parts(d), w->up, use->affine.memory != NULL, use->silu,
-                       use->residual.memory != NULL, w->in % 4 == 0, w->out % u->vector == 0,
-                       options);
-}
-
-static status enqueue(device *d, kernel *const k[LAYER_KERNELS], const conv_call *c)
-{
-    const conv_weight *w = c->w;
-    const conv_use *use = c->use;
-    picture_shape s = c->s;
+    const conv_weight *w = u->w;
+    picture_shape s = u->s;
     const int *v = w->use.config;
+    const matrix_unit *unit = mma_of(d);
+    char options[CONFIG_OPTIONS], units[MMA_OPTIONS];
     size_t tiles_x = ceil_div((size_t)(s.width * w->up), (size_t)v[TX]);
     size_t tiles_y = ceil_div((size_t)(s.height * w->up), (size_t)v[TY]);
-    size_t group = (size_t)items(mma_of(d), v), tiles = tiles_x * tiles_y;
+    size_t group = (size_t)items(unit, v), tiles = tiles_x * tiles_y;
     double multiplied = 9.0 * s.batch * (double)tiles * v[TX] * v[TY];
     multiplied *= (double)in_padded(w) * (double)out_padded(w) * products_of(d);
-    conv_record(d, c, 2 * multiplied);
-    return launch(d, k[0],
-                  RANGE(tiles * group, ceil_div((size_t)w->out, (size_t)v[BC]), (size_t)s.batch),
-                  RANGE(group), ARG(c->out), ARG(c->x), ARG(use->affine), ARG(w->matrix),
-                  ARG(w->bias), ARG(use->residual), ARG(s.height), ARG(s.width), ARG((int)tiles_x),
-                  ARG(w->in), ARG(w->out), ARG((int)out_padded(w)));
+    p->announcing.done.executed = 2 * multiplied;
+    configuration_options(options, w->use.impl, v);
+    mma_options(units, d, unit);
+    launch_prepare(&p->launches[0],
+                   RANGE(tiles * group, ceil_div((size_t)w->out, (size_t)v[BC]), (size_t)s.batch),
+                   RANGE(group), ARG(s.height), ARG(s.width), ARG((int)tiles_x), ARG(w->in),
+                   ARG(w->out), ARG((int)out_padded(w)));
+    return program_get(d, &p->launches[0].k, "conv_mma.cl", "conv_mma",
+                       "%s -DPARTS=%d -DUP=%d -DNORM=%d -DSILU=%d -DRESIDUAL=%d "
+                       "-DIN_WHOLE=%d -DOUT_WHOLE=%d%s",
+                       units, mma_parts(d), w->up, conv_fuses(u, FUSED_NORM),
+                       conv_fuses(u, FUSED_SILU), conv_fuses(u, FUSED_RESIDUAL), w->in % 4 == 0,
+                       w->out % unit->vector == 0, options);
 }
 
 #define MMA(called, supported, error, first)                                                       \
@@ -198,9 +183,8 @@ static status enqueue(device *d, kernel *const k[LAYER_KERNELS], const conv_call
         .fits = fits, .conv = {                                                                    \
             .packed_count = packed_count,                                                          \
             .pack = pack,                                                                          \
-            .scratch = scratch_count,                                                              \
-            .build = build,                                                                        \
-            .enqueue = enqueue                                                                     \
+            .plan = plan,                                                                          \
+            .enqueue = conv_enqueue                                                                \
         }                                                                                          \
     }
 

@@ -86,7 +86,7 @@ static status pack(device *d, const conv_weight *w, buf stored)
 
 /* Blocks of 2^i tiles, as square as it goes, that fit into the cache and are not much larger than
  * the picture. */
-static cut plan(const device *d, const conv_weight *w, picture_shape s)
+static cut cut_of(const device *d, const conv_weight *w, picture_shape s)
 {
     tiling t = choose(w);
     size_t units = d->info.compute_units ? d->info.compute_units : 1;
@@ -116,7 +116,7 @@ static cut plan(const device *d, const conv_weight *w, picture_shape s)
 
 static status scratch_count(device *d, size_t *count, const conv_weight *w, picture_shape s)
 {
-    cut c = plan(d, w, s);
+    cut c = cut_of(d, w, s);
     *count = c.groups * (size_t)(c.elements * c.row_blocks * c.rows) * ((size_t)w->in + panel(w));
     return OK;
 }
@@ -130,30 +130,28 @@ static double executed(const conv_weight *w, picture_shape s)
     return tiles * (2.0 * elements_of(w->up) * w->in * w->out + before * w->in + after * w->out);
 }
 
-static status build(device *d, kernel *k[LAYER_KERNELS], const conv_call *c)
+static status plan(device *d, op_plan *p, const conv_use *u)
 {
-    const conv_weight *w = c->w;
-    const conv_use *use = c->use;
-    cut p = plan(d, w, c->s);
-    return program_get(d, &k[0], "conv_winograd.cl", "conv_winograd",
+    const conv_weight *w = u->w;
+    picture_shape s = u->s;
+    cut c = cut_of(d, w, s);
+    int with_residual = conv_fuses(u, FUSED_RESIDUAL);
+    p->announcing.done.executed = executed(w, s);
+    launch_prepare(&p->launches[0], RANGE(c.groups), RANGE(1), ARG(with_residual), ARG(s.height),
+                   ARG(s.width), ARG(w->in), ARG(w->out), ARG((int)c.splits), ARG((int)c.items),
+                   ARG((int)c.groups));
+    return program_get(d, &p->launches[0].k, "conv_winograd.cl", "conv_winograd",
                        "-DVEC=%d -DNV=%d -DMR=%d -DBH=%d -DBW=%d -DKU=%d -DUP=%d -DNORM=%d "
                        "-DSILU=%d",
-                       d->vector_width, panel_vectors(w), p.rows, p.block_h, p.block_w,
-                       choose(w).unroll, w->up, use->affine.memory != NULL, use->silu);
+                       d->vector_width, panel_vectors(w), c.rows, c.block_h, c.block_w,
+                       choose(w).unroll, w->up, conv_fuses(u, FUSED_NORM),
+                       conv_fuses(u, FUSED_SILU));
 }
 
-static status enqueue(device *d, kernel *const k[LAYER_KERNELS], const conv_call *c)
+static status enqueue(device *d, const op_plan *p, const conv_buffers *b)
 {
-    const conv_weight *w = c->w;
-    const conv_use *use = c->use;
-    picture_shape s = c->s;
-    cut p = plan(d, w, s);
-    int with_residual = use->residual.memory != NULL;
-    conv_record(d, c, executed(w, s));
-    return launch(d, k[0], RANGE(p.groups), RANGE(1), ARG(c->out), ARG(c->x), ARG(w->matrix),
-                  ARG(w->bias), ARG(use->affine), ARG(use->residual), ARG(c->scratch),
-                  ARG(with_residual), ARG(s.height), ARG(s.width), ARG(w->in), ARG(w->out),
-                  ARG((int)p.splits), ARG((int)p.items), ARG((int)p.groups));
+    return launch_prepared(d, &p->launches[0], ARG(b->out), ARG(b->x), ARG(b->w->matrix),
+                           ARG(b->w->bias), ARG(b->affine), ARG(b->residual), ARG(b->scratch));
 }
 
 const op_impl conv_winograd = {.op = "conv",
@@ -165,5 +163,5 @@ const op_impl conv_winograd = {.op = "conv",
                                .conv = {.packed_count = packed_count,
                                         .pack = pack,
                                         .scratch = scratch_count,
-                                        .build = build,
+                                        .plan = plan,
                                         .enqueue = enqueue}};

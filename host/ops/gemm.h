@@ -37,29 +37,36 @@ size_t gemm_tiles_scratch(gemm_tile t, int m, int n, int k);
 
 /* The options of the shape. load, vector: floats of a load from a where K allows, and of one vector
  * of results. */
-void gemm_tiles_options(char out[GEMM_TILES_OPTIONS], const gemm_call *c, gemm_tile t, int load,
+void gemm_tiles_options(char out[GEMM_TILES_OPTIONS], const gemm_use *u, gemm_tile t, int load,
                         int vector);
 
-/* For build, behind the GEMM's own kernel k[0]: k[1], where depth is split. */
-status gemm_tiles_build(device *d, kernel *k[LAYER_KERNELS], const gemm_call *c, gemm_tile t);
-
-/* The GEMM by a kernel with the arguments of cl/gemm_gpu.cl. */
-status gemm_tiles_enqueue(device *d, kernel *const k[LAYER_KERNELS], const gemm_call *c,
-                          gemm_tile t);
+/* For plan: the launch of a kernel with the arguments of cl/gemm_gpu.cl, whose own kernel follows;
+ * and where depth is split, the epilogue behind it. */
+status gemm_tiles_plan(device *d, op_plan *p, const gemm_use *u, gemm_tile t);
+status gemm_tiles_enqueue(device *d, const op_plan *p, const gemm_call *c);
 
 /* ---- epilogues ---- */
 
 enum { EPILOGUE_OPTIONS = 48 };
 
-/* "-DACTIVATION=0 -DGATE=1 -DRESIDUAL=1" */
-void gemm_epilogue_options(char out[EPILOGUE_OPTIONS], const gemm_epilogue *e);
+/* "-DGELU=0 -DSILU=0 -DGATE=1 -DRESIDUAL=1" */
+void gemm_epilogue_options(char out[EPILOGUE_OPTIONS], unsigned fused);
 
-/* Of a bias alone. */
-extern const gemm_epilogue gemm_no_epilogue;
+/* Queues a kernel with an epilogue: these arguments, then the epilogue's, then the fixed ones. */
+#define launch_epilogue(d, l, e, ...)                                                              \
+    launch_epilogue_args(d, l, e, (const arg[]){__VA_ARGS__},                                      \
+                         sizeof((const arg[]){__VA_ARGS__}) / sizeof(arg))
+status launch_epilogue_args(device *d, const prepared_launch *l, const epilogue_args *e,
+                            const arg *args, size_t n_args);
 
-/* The epilogue by itself: its kernel, and out = the epilogue of sums [parts][m][n]; one part may be
+/* For enqueue: a launch of arguments out, a, b and the epilogue. */
+status gemm_enqueue(device *d, const op_plan *p, const gemm_call *c);
+/* The same behind launches[1], which lays a out in the scratch memory. */
+status gemm_enqueue_packed(device *d, const op_plan *p, const gemm_call *c);
+
+/* The epilogue by itself, as launch `l`: out = the epilogue of sums [parts][m][n]; one part may be
  * out itself. */
-status gemm_finish_build(device *d, kernel **k, const gemm_call *c);
-status gemm_finish(device *d, kernel *k, const gemm_call *c, buf sums, int parts);
+status gemm_finish_plan(device *d, prepared_launch *l, const gemm_use *u, int parts);
+status gemm_finish(device *d, const prepared_launch *l, const gemm_call *c, buf sums);
 
 #endif

@@ -91,6 +91,7 @@ static status multiply(workspace *w)
     int m = (int)w->m, n = (int)w->n, k = (int)w->k;
     const gemm_rows rows = {weight_rows, w};
     float *no_bias = NULL, largest;
+    op_plan plan;
     size_t scratch;
     status st = OK;
     TRY(memory_alloc(&no_bias, w->n, sizeof *no_bias));
@@ -101,7 +102,10 @@ static status multiply(workspace *w)
     TRY(buffer_create(w->d, &w->c_buf, w->m * w->n, "a product's check"));
     TRY(buffer_create(w->d, &w->scratch, scratch, "a product's check"));
     TRY(upload_inputs(w));
-    TRY(op_gemm(w->d, w->c_buf, w->a_buf, &w->weight, m, NULL, w->scratch));
+    TRY(gemm_plan(w->d, &plan, &w->weight, m, (gemm_epilogue){0}));
+    TRY(op_gemm(
+        w->d, &plan,
+        &(gemm_buffers){.out = w->c_buf, .a = w->a_buf, .w = &w->weight, .scratch = w->scratch}));
     TRY(buffer_download(w->d, w->c_buf, 0, w->c, w->m * w->n));
 done:
     free(no_bias);

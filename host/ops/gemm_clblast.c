@@ -187,32 +187,32 @@ static status scratch_direct(device *d, const int *config, size_t *count, int m,
     return scratch_for(d, direct(config), count, m, n, k);
 }
 
-static status build(device *d, kernel *k[LAYER_KERNELS], const gemm_call *c)
+static status plan(device *d, op_plan *p, const gemm_use *u)
 {
-    return gemm_finish_build(d, &k[0], c);
+    return gemm_finish_plan(d, &p->launches[0], u, 1);
 }
 
-static status multiply(device *d, clblast_parameters p, kernel *const k[LAYER_KERNELS],
+static status multiply(device *d, clblast_parameters parameters, const op_plan *p,
                        const gemm_call *c)
 {
-    const gemm_weight *w = c->w;
-    status st = clblast_sgemm(d, &p, c->out, c->a, w->matrix, c->m, w->n, w->k, c->scratch);
-    return st == OK ? gemm_finish(d, k[0], c, c->out, 1) : st;
+    const int *s = p->shape;
+    status st = clblast_sgemm(d, &parameters, c->out, c->a, c->b, s[0], s[1], s[2], c->scratch);
+    return st == OK ? gemm_finish(d, &p->launches[0], c, c->out) : st;
 }
 
-static status enqueue_shipped(device *d, kernel *const k[LAYER_KERNELS], const gemm_call *c)
+static status enqueue_shipped(device *d, const op_plan *p, const gemm_call *c)
 {
-    return multiply(d, shipped(c->w->use.config), k, c);
+    return multiply(d, shipped(p->choice.config), p, c);
 }
 
-static status enqueue_xgemm(device *d, kernel *const k[LAYER_KERNELS], const gemm_call *c)
+static status enqueue_xgemm(device *d, const op_plan *p, const gemm_call *c)
 {
-    return multiply(d, xgemm(c->w->use.config), k, c);
+    return multiply(d, xgemm(p->choice.config), p, c);
 }
 
-static status enqueue_direct(device *d, kernel *const k[LAYER_KERNELS], const gemm_call *c)
+static status enqueue_direct(device *d, const op_plan *p, const gemm_call *c)
 {
-    return multiply(d, direct(c->w->use.config), k, c);
+    return multiply(d, direct(p->choice.config), p, c);
 }
 
 #define FUNCTIONS(of)                                                                              \
@@ -220,7 +220,7 @@ static status enqueue_direct(device *d, kernel *const k[LAYER_KERNELS], const ge
              .panel = panel,                                                                       \
              .pack = pack,                                                                         \
              .scratch = scratch_##of,                                                              \
-             .build = build,                                                                       \
+             .plan = plan,                                                                         \
              .enqueue = enqueue_##of}
 
 const op_impl gemm_clblast = {.op = "gemm",

@@ -185,31 +185,27 @@ static status scratch_for(device *d, const int *config, size_t *count, int m, in
     return OK;
 }
 
-static status build_as(device *d, kernel *k[LAYER_KERNELS], const gemm_call *c, bool half)
+static status plan_as(device *d, op_plan *p, const gemm_use *u, bool half)
 {
-    const int *v = c->w->use.config;
+    const int *v = u->choice.config;
     char options[CONFIG_OPTIONS], shape[GEMM_TILES_OPTIONS], subgroups[PROBE_OPTIONS] = "";
     if (v[SG]) probe_subgroup_options(subgroups, d);
-    configuration_options(options, c->w->use.impl, v);
-    gemm_tiles_options(shape, c, tile(v), v[VEC], v[VEC]);
-    status st = program_get(d, &k[0], "gemm_gpu.cl", "gemm_gpu", "-DHALF=%d %s%s %s", half, shape,
-                            options, subgroups);
-    return st == OK ? gemm_tiles_build(d, k, c, tile(v)) : st;
+    configuration_options(options, u->choice.impl, v);
+    gemm_tiles_options(shape, u, tile(v), v[VEC], v[VEC]);
+    status st = gemm_tiles_plan(d, p, u, tile(v));
+    if (st != OK) return st;
+    return program_get(d, &p->launches[0].k, "gemm_gpu.cl", "gemm_gpu", "-DHALF=%d %s%s %s", half,
+                       shape, options, subgroups);
 }
 
-static status build(device *d, kernel *k[LAYER_KERNELS], const gemm_call *c)
+static status plan(device *d, op_plan *p, const gemm_use *u)
 {
-    return build_as(d, k, c, false);
+    return plan_as(d, p, u, false);
 }
 
-static status build_fp16(device *d, kernel *k[LAYER_KERNELS], const gemm_call *c)
+static status plan_fp16(device *d, op_plan *p, const gemm_use *u)
 {
-    return build_as(d, k, c, true);
-}
-
-static status enqueue(device *d, kernel *const k[LAYER_KERNELS], const gemm_call *c)
-{
-    return gemm_tiles_enqueue(d, k, c, tile(c->w->use.config));
+    return plan_as(d, p, u, true);
 }
 
 const op_impl gemm_gpu = {.op = "gemm",
@@ -224,8 +220,8 @@ const op_impl gemm_gpu = {.op = "gemm",
                                    .pack = pack,
                                    .texel = texel,
                                    .scratch = scratch_for,
-                                   .build = build,
-                                   .enqueue = enqueue}};
+                                   .plan = plan,
+                                   .enqueue = gemm_tiles_enqueue}};
 
 const op_impl gemm_gpu_fp16 = {.op = "gemm",
                                .name = "gpu_fp16",
@@ -240,5 +236,5 @@ const op_impl gemm_gpu_fp16 = {.op = "gemm",
                                         .pack = pack_fp16,
                                         .texel = texel_fp16,
                                         .scratch = scratch_for,
-                                        .build = build_fp16,
-                                        .enqueue = enqueue}};
+                                        .plan = plan_fp16,
+                                        .enqueue = gemm_tiles_enqueue}};

@@ -100,13 +100,6 @@ static status scratch_count(device *d, const int *config, size_t *count, int m, 
     return OK;
 }
 
-static status pack_rows(device *d, kernel *k, const gemm_call *c)
-{
-    int depth = c->w->k, all = (int)steps(depth);
-    return launch(d, k, RANGE(ceil_div((size_t)all, PACK_STEPS), ceil_div((size_t)c->m, ROWS)),
-                  RANGE(1), ARG(c->scratch), ARG(c->a), ARG(c->m), ARG(depth), ARG(all));
-}
-
 /* Blocks of rows of a work-group: few enough that every core gets some work-groups. */
 static int blocks_together(const device *d, size_t blocks, size_t strips)
 {
@@ -123,40 +116,27 @@ static int chunks_of(int k)
     return ((int)steps(k) + STEPS - 1) / STEPS;
 }
 
-/* k[1] packs the activations for k[0]. */
-static status build(device *d, kernel *k[LAYER_KERNELS], const gemm_call *c)
+/* launches[1] packs the activations for launches[0]. */
+static status plan(device *d, op_plan *p, const gemm_use *u)
 {
     char epilogue[EPILOGUE_OPTIONS];
-    int parts = op_tile_parts(d);
-    gemm_epilogue_options(epilogue, c->e);
+    int parts = op_tile_parts(d), width = columns(parts, u->n), all = (int)steps(u->k);
+    int chunks = chunks_of(u->k), chunk = (all + chunks - 1) / chunks;
+    size_t blocks = ceil_div((size_t)u->m, ROWS), strips = ceil_div((size_t)u->n, (size_t)width);
+    int together = blocks_together(d, blocks, strips);
+    if (parts == 2) p->announcing.done.executed = 3 * p->announcing.done.flops;
+    launch_prepare(&p->launches[1], RANGE(ceil_div((size_t)all, PACK_STEPS), blocks), RANGE(1),
+                   ARG(u->m), ARG(u->k), ARG(all));
+    launch_prepare(&p->launches[0], RANGE(strips, ceil_div(blocks, (size_t)together)), RANGE(1),
+                   ARG(u->m), ARG(all), ARG(chunk), ARG(together));
     status st =
-        program_get(d, &k[1], "gemm_matrix.cl", "gemm_matrix_pack",
+        program_get(d, &p->launches[1].k, "gemm_matrix.cl", "gemm_matrix_pack",
                     "%s -DNT=2 -DPARTS=%d -DSTEPS=%d", probe_tile_options(d), parts, PACK_STEPS);
     if (st != OK) return st;
-    return program_get(d, &k[0], "gemm_matrix.cl", "gemm_matrix",
-                       "%s -DNT=%d -DPARTS=%d -DHELD=%d %s", probe_tile_options(d),
-                       columns(parts, c->w->n) / 16, parts, chunks_of(c->w->k) > 1 ? BLOCKS : 1,
-                       epilogue);
-}
-
-static status enqueue(device *d, kernel *const k[LAYER_KERNELS], const gemm_call *c)
-{
-    const gemm_weight *w = c->w;
-    int width = columns(op_tile_parts(d), w->n), all = (int)steps(w->k);
-    int chunks = chunks_of(w->k), chunk = (all + chunks - 1) / chunks;
-    size_t blocks = ceil_div((size_t)c->m, ROWS), strips = ceil_div((size_t)w->n, (size_t)width);
-    int together = blocks_together(d, blocks, strips);
-    status st = pack_rows(d, k[1], c);
-    if (st != OK) return st;
-    return launch(d, k[0], RANGE(strips, ceil_div(blocks, (size_t)together)), RANGE(1), ARG(c->out),
-                  ARG(c->scratch), ARG(w->matrix), EPILOGUE_BUFFERS(c->args), ARG(c->m), ARG(w->n),
-                  ARG(all), ARG(chunk), ARG(together), EPILOGUE_SIZES(c->args));
-}
-
-static double three(const device *d, const int *config, int m, int n, int k)
-{
-    (void)d, (void)config, (void)m, (void)n, (void)k;
-    return 3.0;
+    gemm_epilogue_options(epilogue, u->fused);
+    return program_get(d, &p->launches[0].k, "gemm_matrix.cl", "gemm_matrix",
+                       "%s -DNT=%d -DPARTS=%d -DHELD=%d %s", probe_tile_options(d), width / 16,
+                       parts, chunks > 1 ? BLOCKS : 1, epilogue);
 }
 
 const op_impl gemm_matrix = {.op = "gemm",
@@ -170,8 +150,8 @@ const op_impl gemm_matrix = {.op = "gemm",
                                       .panel = panel,
                                       .pack = pack,
                                       .scratch = scratch_count,
-                                      .build = build,
-                                      .enqueue = enqueue}};
+                                      .plan = plan,
+                                      .enqueue = gemm_enqueue_packed}};
 
 const op_impl gemm_matrix_bf16x3 = {.op = "gemm",
                                     .name = "amx_bf16x3",
@@ -184,6 +164,5 @@ const op_impl gemm_matrix_bf16x3 = {.op = "gemm",
                                              .panel = panel,
                                              .pack = pack,
                                              .scratch = scratch_count,
-                                             .build = build,
-                                             .enqueue = enqueue,
-                                             .flop_factor = three}};
+                                             .plan = plan,
+                                             .enqueue = gemm_enqueue_packed}};

@@ -136,28 +136,19 @@ static status scratch_for(device *d, const int *config, size_t *count, int m, in
     return OK;
 }
 
-static status build(device *d, kernel *k[LAYER_KERNELS], const gemm_call *c)
+static status plan(device *d, op_plan *p, const gemm_use *u)
 {
-    const int *v = c->w->use.config;
-    const matrix_unit *u = mma_of(d);
+    const int *v = u->choice.config;
+    const matrix_unit *unit = mma_of(d);
     char options[CONFIG_OPTIONS], shape[GEMM_TILES_OPTIONS], units[MMA_OPTIONS];
-    configuration_options(options, c->w->use.impl, v);
-    gemm_tiles_options(shape, c, tile(u, v), 4, u->vector);
-    mma_options(units, d, u);
-    status st = program_get(d, &k[0], "gemm_mma.cl", "gemm_mma", "%s -DPARTS=%d %s%s", units,
-                            mma_parts(d), shape, options);
-    return st == OK ? gemm_tiles_build(d, k, c, tile(u, v)) : st;
-}
-
-static status enqueue(device *d, kernel *const k[LAYER_KERNELS], const gemm_call *c)
-{
-    return gemm_tiles_enqueue(d, k, c, tile(mma_of(d), c->w->use.config));
-}
-
-static double three(const device *d, const int *config, int m, int n, int k)
-{
-    (void)d, (void)config, (void)m, (void)n, (void)k;
-    return 3.0;
+    configuration_options(options, u->choice.impl, v);
+    gemm_tiles_options(shape, u, tile(unit, v), 4, unit->vector);
+    mma_options(units, d, unit);
+    if (mma_parts(d) == 2) p->announcing.done.executed = 3 * p->announcing.done.flops;
+    status st = gemm_tiles_plan(d, p, u, tile(unit, v));
+    if (st != OK) return st;
+    return program_get(d, &p->launches[0].k, "gemm_mma.cl", "gemm_mma", "%s -DPARTS=%d %s%s", units,
+                       mma_parts(d), shape, options);
 }
 
 const op_impl gemm_mma = {.op = "gemm",
@@ -172,8 +163,8 @@ const op_impl gemm_mma = {.op = "gemm",
                                    .panel = gemm_tiles_panel,
                                    .pack = pack,
                                    .scratch = scratch_for,
-                                   .build = build,
-                                   .enqueue = enqueue}};
+                                   .plan = plan,
+                                   .enqueue = gemm_tiles_enqueue}};
 
 const op_impl gemm_mma_bf16 = {.op = "gemm",
                                .name = "gpu_mma_bf16",
@@ -187,8 +178,8 @@ const op_impl gemm_mma_bf16 = {.op = "gemm",
                                         .panel = gemm_tiles_panel,
                                         .pack = pack,
                                         .scratch = scratch_for,
-                                        .build = build,
-                                        .enqueue = enqueue}};
+                                        .plan = plan,
+                                        .enqueue = gemm_tiles_enqueue}};
 
 const op_impl gemm_mma_bf16x3 = {.op = "gemm",
                                  .name = "gpu_mma_bf16x3",
@@ -202,6 +193,5 @@ const op_impl gemm_mma_bf16x3 = {.op = "gemm",
                                           .panel = gemm_tiles_panel,
                                           .pack = pack,
                                           .scratch = scratch_for,
-                                          .build = build,
-                                          .enqueue = enqueue,
-                                          .flop_factor = three}};
+                                          .plan = plan,
+                                          .enqueue = gemm_tiles_enqueue}};

@@ -1,13 +1,22 @@
-/* What operators take down of themselves, for people. See op.h, ops.h. */
+/* What operators say of themselves, for people. See op.h, ops.h. */
 #include "ops/op.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/text.h"
-#include "ops/ops.h"
 
 const char *const arith_names[N_ARITHS] = {"fp32", "bf16x3", "bf16", "fp16"};
+
+void plan_begin(op_plan *p, const char *name, work w, const char *shape, ...)
+{
+    va_list args;
+    *p = (op_plan){.announcing = {.name = name, .done = w}};
+    va_start(args, shape);
+    vsnprintf(p->announcing.shape, sizeof p->announcing.shape, shape, args);
+    va_end(args);
+}
 
 void op_stays_fp32(device *d, const char *layer, float largest)
 {

@@ -68,8 +68,8 @@ static status attention_test_prepare(optest_run *r, int i)
     status st = OK;
     size_t scratch;
     double deviation = isnan(cases[i].deviation) ? 1.0 : cases[i].deviation;
-    TRY(memory_alloc(&r->state, 1, sizeof(attention_plan)));
-    TRY(attention_prepare(r->d, r->state, &scratch, cases[i].s));
+    TRY(memory_alloc(&r->state, 1, sizeof(op_plan)));
+    TRY(attention_plan(r->d, r->state, &scratch, cases[i].s));
     double error = attention_input_error(r->state);
     /* with inputs of 16 bits, rounding must not decide which score dominates */
     if (error > 0.0) deviation = fmin(deviation, sqrt(0.1 / error));
@@ -86,7 +86,7 @@ static status attention_test_launch(optest_run *r, int i)
 {
     const optest_array *a = r->arrays;
     (void)i;
-    return op_attention(r->d, a[OUT].b, a[QKV].b, a[SCRATCH].b, r->state);
+    return op_attention(r->d, r->state, a[OUT].b, a[QKV].b, a[SCRATCH].b);
 }
 
 /* One query of one head. The rows of sample n begin at `item`, the columns of the head at `column`.

@@ -88,9 +88,17 @@ done:
 static status conv_test_launch(optest_run *r, int i)
 {
     const optest_array *a = r->arrays;
-    conv_use use = {cases[i].norm ? a[AFFINE].b : (buf){0}, cases[i].silu,
-                    cases[i].residual ? a[RESIDUAL].b : (buf){0}};
-    return op_conv3x3(r->d, a[OUT].b, a[X].b, r->state, cases[i].s, &use, a[SCRATCH].b);
+    const conv_buffers buffers = {.out = a[OUT].b,
+                                  .x = a[X].b,
+                                  .w = r->state,
+                                  .affine = a[AFFINE].b,
+                                  .residual = a[RESIDUAL].b,
+                                  .scratch = a[SCRATCH].b};
+    unsigned fused = (cases[i].norm ? FUSED_NORM : 0) | (cases[i].silu ? FUSED_SILU : 0) |
+                     (cases[i].residual ? FUSED_RESIDUAL : 0);
+    op_plan p;
+    status st = conv_plan(r->d, &p, r->state, cases[i].s, fused);
+    return st == OK ? op_conv3x3(r->d, &p, &buffers) : st;
 }
 
 /* The input of the convolution at pixel (y, x) of the upsampled picture. */

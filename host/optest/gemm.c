@@ -9,13 +9,13 @@
 
 enum { OUT, A, WEIGHT, BIAS, RESIDUAL, GATE, ROWS, SCRATCH };
 
-#define NONE ACTIVATION_NONE
-#define GELU ACTIVATION_GELU_TANH
-#define SILU ACTIVATION_SILU
+#define NONE 0
+#define GELU FUSED_GELU
+#define SILU FUSED_SILU
 
 static const struct {
     int m, n, k;
-    activation act;
+    unsigned act;
     int residual_rows; /* 0: no residual */
     int tokens;        /* 0: no gate */
 } cases[] = {
@@ -82,11 +82,10 @@ static int stride(int i)
 
 static void gemm_test_describe(optest_case *c, int i)
 {
-    static const char *const names[] = {"", " gelu", " silu"};
+    const char *act = cases[i].act == GELU ? " gelu" : cases[i].act == SILU ? " silu" : "";
     double m = cases[i].m, n = cases[i].n, k = cases[i].k;
     snprintf(c->label, sizeof c->label, "%dx%dx%d bias%s%s%s", cases[i].m, cases[i].n, cases[i].k,
-             names[cases[i].act], cases[i].tokens ? " gate" : "",
-             cases[i].residual_rows ? " residual" : "");
+             act, cases[i].tokens ? " gate" : "", cases[i].residual_rows ? " residual" : "");
     c->flops = 2.0 * m * n * k;
     c->bytes = 4.0 * (m * k + n * k + m * n * (cases[i].residual_rows ? 2.0 : 1.0));
     c->tol = (tolerance){4.0, k + 8.0};
@@ -123,18 +122,24 @@ static void gemm_test_release(optest_run *r)
 static status gemm_test_launch(optest_run *r, int i)
 {
     const optest_array *a = r->arrays;
-    modulation gate = optest_modulation(r, GATE, stride(i));
-    gemm_epilogue e = {.act = cases[i].act,
-                       .residual = cases[i].residual_rows ? a[RESIDUAL].b : (buf){0},
-                       .residual_rows = cases[i].residual_rows,
-                       .gate = cases[i].tokens ? &gate : NULL,
-                       .gate_at = GATE_AT,
-                       .tokens = cases[i].tokens};
-    bool plain = e.act == NONE && !e.gate && !e.residual.memory;
-    return op_gemm(r->d, a[OUT].b, a[A].b, r->state, cases[i].m, plain ? NULL : &e, a[SCRATCH].b);
+    const modulation gate = optest_modulation(r, GATE, stride(i));
+    const gemm_buffers buffers = {.out = a[OUT].b,
+                                  .a = a[A].b,
+                                  .w = r->state,
+                                  .residual = a[RESIDUAL].b,
+                                  .gate = &gate,
+                                  .scratch = a[SCRATCH].b};
+    const gemm_epilogue e = {.fused = cases[i].act | (cases[i].tokens ? FUSED_GATE : 0) |
+                                      (cases[i].residual_rows ? FUSED_RESIDUAL : 0),
+                             .residual_rows = cases[i].residual_rows,
+                             .tokens = cases[i].tokens,
+                             .gate_at = GATE_AT};
+    op_plan p;
+    status st = gemm_plan(r->d, &p, r->state, cases[i].m, e);
+    return st == OK ? op_gemm(r->d, &p, &buffers) : st;
 }
 
-static double activate(double x, activation act)
+static double activate(double x, unsigned act)
 {
     if (act == GELU)
         return 0.5 * x *

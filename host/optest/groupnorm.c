@@ -103,12 +103,20 @@ done:
 static status groupnorm_test_launch(optest_run *r, int i)
 {
     const optest_array *a = r->arrays;
-    if (cases[i].groups)
-        return op_groupnorm_statistics(r->d, a[OUT].b, a[X].b, a[WEIGHT].b, a[BIAS].b, a[SCRATCH].b,
-                                       cases[i].s, cases[i].groups, epsilon(i));
-    groupnorm_use use = {cases[i].norm ? a[AFFINE].b : (buf){0}, cases[i].silu, cases[i].up,
-                         cases[i].pad, (int)slack(i)};
-    return op_groupnorm_apply(r->d, a[OUT].b, a[X].b, cases[i].s, &use);
+    const groupnorm_use use = {cases[i].norm, cases[i].silu, cases[i].up, cases[i].pad,
+                               (int)slack(i)};
+    op_plan p;
+    status st = OK;
+    if (cases[i].groups) {
+        TRY(groupnorm_statistics_plan(r->d, &p, cases[i].s, cases[i].groups, epsilon(i)));
+        TRY(op_groupnorm_statistics(r->d, &p, a[OUT].b, a[X].b, a[WEIGHT].b, a[BIAS].b,
+                                    a[SCRATCH].b));
+    } else {
+        TRY(groupnorm_apply_plan(r->d, &p, cases[i].s, &use));
+        TRY(op_groupnorm_apply(r->d, &p, a[OUT].b, a[X].b, a[AFFINE].b));
+    }
+done:
+    return st;
 }
 
 static void expect_statistics(const optest_run *r, int i, double *expected, double *scale)

@@ -54,8 +54,9 @@ static status modulate_test_launch(optest_run *r, int i)
     const optest_array *a = r->arrays;
     int D = cases[i].width;
     modulation m = optest_modulation(r, VALUES, stride(i));
-    return op_modulate(r->d, a[OUT].b, a[X].b, &m, cases[i].batch, cases[i].tokens, D, 3 * D, 4 * D,
-                       epsilon(i));
+    op_plan p;
+    status st = modulate_plan(r->d, &p, cases[i].batch, cases[i].tokens, D, epsilon(i));
+    return st == OK ? op_modulate(r->d, &p, a[OUT].b, a[X].b, &m, 3 * D, 4 * D) : st;
 }
 
 static void modulate_test_expect(const optest_run *r, int i, int which, double *expected,

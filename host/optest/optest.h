@@ -56,7 +56,7 @@ typedef struct {
     /* Creates the arrays of case i. */
     status (*prepare)(optest_run *r, int i);
     /* Queues the operator on these arrays. */
-    status (*launch)(optest_run *r, int i);
+    status (*queue)(optest_run *r, int i);
     /* The expected values of arrays[which], an OPTEST_RESULT or OPTEST_FLAG. scale: zeros before
      * the call; see compare(). */
     void (*expect)(const optest_run *r, int i, int which, double *expected, double *scale);

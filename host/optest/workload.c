@@ -118,21 +118,22 @@ static status gemm_enter(workload *w, workload_entry *e, size_t *scratch)
     for (int i = 0; i < e->n && st == OK; i++)
         st = gemm_weight_upload(w->d, &e->products[i], w->weights, w->bias, s[0], s[1], s[2],
                                 "a candidate");
-    return st == OK ? gemm_scratch(w->d, scratch, &e->products[0], s[0]) : st;
+    if (st == OK) st = gemm_scratch(w->d, scratch, &e->products[0], s[0]);
+    if (st != OK) return st;
+    return gemm_plan(w->d, &e->plan, &e->products[0], s[0],
+                     (gemm_epilogue){.fused = w->use, .residual_rows = s[0], .tokens = s[0]});
 }
 
 static status gemm_queue(workload *w, workload_entry *e)
 {
     const modulation gate = {w->b_factors, w->b_rows, w->shape[1], 0, 0};
-    gemm_epilogue use = {.tokens = w->shape[0]};
-    if (w->use & FUSED_GELU) use.act = ACTIVATION_GELU_TANH;
-    if (w->use & FUSED_SILU) use.act = ACTIVATION_SILU;
-    if (w->use & FUSED_GATE) use.gate = &gate;
-    if (w->use & FUSED_RESIDUAL) {
-        use.residual = w->b_residual;
-        use.residual_rows = w->shape[0];
-    }
-    return op_gemm(w->d, w->b_out, w->b_in, &e->products[e->next], w->shape[0], &use, e->scratch);
+    return op_gemm(w->d, &e->plan,
+                   &(gemm_buffers){.out = w->b_out,
+                                   .a = w->b_in,
+                                   .w = &e->products[e->next],
+                                   .residual = w->b_residual,
+                                   .gate = &gate,
+                                   .scratch = e->scratch});
 }
 
 /* ---- attention ---- */
@@ -187,12 +188,12 @@ static void attention_expect(const workload *w, int row, double *out)
 
 static status attention_enter(workload *w, workload_entry *e, size_t *scratch)
 {
-    return attention_prepare(w->d, &e->attention, scratch, attention_of(w));
+    return attention_plan(w->d, &e->plan, scratch, attention_of(w));
 }
 
 static status attention_queue(workload *w, workload_entry *e)
 {
-    return op_attention(w->d, w->b_out, w->b_in, e->scratch, &e->attention);
+    return op_attention(w->d, &e->plan, w->b_out, w->b_in, e->scratch);
 }
 
 /* ---- convolutions: [residual +] conv(enlarge([silu(norm](x[)])) ---- */
@@ -266,16 +267,21 @@ static status conv_enter(workload *w, workload_entry *e, size_t *scratch)
     for (int i = 0; i < e->n && st == OK; i++)
         st = conv_weight_upload(w->d, &e->layers[i], w->weights, w->bias,
                                 (conv_layer){s[0], s[1], s[2], s[3], w->use}, "a candidate");
-    return st == OK ? conv_scratch(w->d, scratch, &e->layers[0], picture_of(w)) : st;
+    if (st == OK) st = conv_scratch(w->d, scratch, &e->layers[0], picture_of(w));
+    if (st != OK) return st;
+    unsigned fused = w->use | (w->use & FUSED_NORM ? FUSED_SILU : 0);
+    return conv_plan(w->d, &e->plan, &e->layers[0], picture_of(w), fused);
 }
 
 static status conv_queue(workload *w, workload_entry *e)
 {
-    conv_use use = {0};
-    if (w->use & FUSED_NORM) use = (conv_use){.affine = w->b_factors, .silu = true};
-    if (w->use & FUSED_RESIDUAL) use.residual = w->b_residual;
-    return op_conv3x3(w->d, w->b_out, w->b_in, &e->layers[e->next], picture_of(w), &use,
-                      e->scratch);
+    return op_conv3x3(w->d, &e->plan,
+                      &(conv_buffers){.out = w->b_out,
+                                      .x = w->b_in,
+                                      .w = &e->layers[e->next],
+                                      .affine = w->b_factors,
+                                      .residual = w->b_residual,
+                                      .scratch = e->scratch});
 }
 
 /* ---- layer norm with modulation: batch, tokens, width ---- */
@@ -309,13 +315,16 @@ static void modulate_expect(const workload *w, int row, double *out)
         out[i] = ((double)x[i] - mean) / deviation * (1.0 + (double)scale[i]) + (double)shift[i];
 }
 
+static status modulate_enter(workload *w, workload_entry *e, size_t *scratch)
+{
+    *scratch = 0;
+    return modulate_plan(w->d, &e->plan, w->shape[0], w->shape[1], w->shape[2], EPSILON);
+}
+
 static status modulate_queue(workload *w, workload_entry *e)
 {
-    int width = w->shape[2];
     const modulation m = {w->b_factors, w->b_rows, 0, 0, 0};
-    (void)e;
-    return op_modulate(w->d, w->b_out, w->b_in, &m, w->shape[0], w->shape[1], width, 0, width,
-                       EPSILON);
+    return op_modulate(w->d, &e->plan, w->b_out, w->b_in, &m, 0, w->shape[2]);
 }
 
 /* ---- group norm with SiLU: pixels, channels, groups ---- */
@@ -360,21 +369,22 @@ static picture_shape groupnorm_picture(const workload *w)
 
 static status groupnorm_enter(workload *w, workload_entry *e, size_t *scratch)
 {
-    /* the factors, followed by the statistics */
-    (void)e;
-    *scratch = 0;
-    status st = buffer_create(w->d, &w->b_affine, 2 * (size_t)w->shape[1], "a norm");
-    if (st == OK) *scratch = groupnorm_scratch(groupnorm_picture(w), w->shape[2]);
+    const groupnorm_use use = {.norm = true, .silu = true, .up = 1};
+    picture_shape s = groupnorm_picture(w);
+    status st = OK;
+    *scratch = groupnorm_scratch(s, w->shape[2]);
+    TRY(buffer_create(w->d, &w->b_affine, 2 * (size_t)w->shape[1], "a norm"));
+    TRY(groupnorm_statistics_plan(w->d, &e->plan, s, w->shape[2], EPSILON));
+    TRY(groupnorm_apply_plan(w->d, &e->normalise, s, &use));
+done:
     return st;
 }
 
 static status groupnorm_queue(workload *w, workload_entry *e)
 {
-    const groupnorm_use use = {.affine = w->b_affine, .silu = true, .up = 1};
-    picture_shape s = groupnorm_picture(w);
-    status st = op_groupnorm_statistics(w->d, w->b_affine, w->b_in, w->b_factors, w->b_bias,
-                                        e->scratch, s, w->shape[2], EPSILON);
-    return st == OK ? op_groupnorm_apply(w->d, w->b_out, w->b_in, s, &use) : st;
+    status st = op_groupnorm_statistics(w->d, &e->plan, w->b_affine, w->b_in, w->b_factors,
+                                        w->b_bias, e->scratch);
+    return st == OK ? op_groupnorm_apply(w->d, &e->normalise, w->b_out, w->b_in, w->b_affine) : st;
 }
 
 /* ---- all of them ---- */
@@ -391,19 +401,12 @@ static double no_flops(const int *s)
     return 0.0;
 }
 
-static status enter_nothing(workload *w, workload_entry *e, size_t *scratch)
-{
-    (void)w, (void)e;
-    *scratch = 0;
-    return OK;
-}
-
 static const workload_kind kinds[] = {
     {"gemm", gemm_bucket, gemm_flops, gemm_sizes, gemm_expect, gemm_enter, gemm_queue},
     {"attention", attention_bucket, attention_flops, attention_sizes, attention_expect,
      attention_enter, attention_queue},
     {"conv", conv_bucket, conv_flops, conv_sizes, conv_expect, conv_enter, conv_queue},
-    {"modulate", no_class, no_flops, modulate_sizes, modulate_expect, enter_nothing,
+    {"modulate", no_class, no_flops, modulate_sizes, modulate_expect, modulate_enter,
      modulate_queue},
     {"groupnorm", no_class, no_flops, groupnorm_sizes, groupnorm_expect, groupnorm_enter,
      groupnorm_queue},
