@@ -413,7 +413,7 @@ START_TEST(changed_parameters_are_applied)
         const char *names[CONFIG_VALUES];
         int values[CONFIG_VALUES];
         size_t large, small, again;
-        const clblast_parameters p = {"Xgemm", names, values, t->n};
+        const clblast_parameters p = {"Xgemm", names, values, t->n, 128};
         const device_settings settings = {.family = FAMILY_GPU, .no_cache = true};
         ck_assert_int_eq(device_open(&d, &devices->items[i], &settings), OK);
         for (int v = 0; v < t->n; v++) names[v] = t->tunables[v].name;

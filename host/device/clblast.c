@@ -51,40 +51,122 @@ done:
     return st;
 }
 
+/* ---- rows ---- */
+
+/* One GEMM, whose rows may be queued in several calls. */
+typedef struct {
+    buf c, a, b, scratch;
+    size_t m, n, k;
+    size_t rows; /* of a part; the last part has the rest, too */
+} cut_gemm;
+
+static size_t parts_of(const cut_gemm *g)
+{
+    return g->m < 2 * g->rows ? 1 : g->m / g->rows;
+}
+
+static status scratch_bytes(device *d, size_t *bytes, const cut_gemm *g, size_t first, size_t rows)
+{
+    CLBlastStatusCode code = CLBlastSGemmTempBufferSize(
+        CLBlastLayoutRowMajor, CLBlastTransposeNo, CLBlastTransposeYes, rows, g->n, g->k,
+        first * g->k, g->k, 0, g->k, first * g->n, g->n, &d->handles->queue, bytes);
+    if (code == CLBlastSuccess) return OK;
+    return fail(ERR_DEVICE, "CLBlast: no scratch size for %zu x %zu x %zu (code %d)", rows, g->n,
+                g->k, (int)code);
+}
+
+/* As shipped, CLBlast gives a GEMM of at least so many multiplications, a cube, to its kernel
+ * Xgemm, and a smaller one to XgemmDirect. It tells the number only by the scratch of a GEMM with
+ * one column: Xgemm copies it, as its odd rows are no whole tiles; XgemmDirect needs no scratch. */
+static status find_least_xgemm(device *d, uint64_t *least_xgemm)
+{
+    const cut_gemm column = {.n = 1, .k = 1};
+    uint64_t direct = 0, xgemm = 8192;
+    status st = OK;
+    while (*least_xgemm == 0 && xgemm - direct > 1) {
+        uint64_t side = (direct + xgemm) / 2;
+        size_t bytes = 0;
+        TRY(scratch_bytes(d, &bytes, &column, 0, (size_t)(side * side * side | 1)));
+        if (bytes)
+            xgemm = side;
+        else
+            direct = side;
+    }
+    if (*least_xgemm == 0) *least_xgemm = xgemm * xgemm * xgemm;
+done:
+    return st;
+}
+
+/* Every part must have the bits that it has in the whole. So parts are whole tiles; and parts of a
+ * GEMM that CLBlast as shipped gives to Xgemm are so large that they go there, too. */
+static status choose_rows(device *d, const clblast_parameters *p, cut_gemm *g)
+{
+    enum { LARGEST_TILE = 128 };
+    size_t tile = p->kernel ? (size_t)p->tile : LARGEST_TILE;
+    uint64_t row = (uint64_t)g->n * g->k, *least_xgemm = &d->handles->least_xgemm;
+    status st = OK;
+    g->rows = pace_cuts(d) ? tile : g->m;
+    if (p->kernel || !pace_cuts(d)) return OK;
+    TRY(find_least_xgemm(d, least_xgemm));
+    if (row * g->m >= *least_xgemm)
+        g->rows = round_up((size_t)((*least_xgemm + row - 1) / row), tile);
+done:
+    return st;
+}
+
+static status queue_rows(device *d, const void *what, size_t first, size_t count)
+{
+    const cut_gemm *g = what;
+    size_t from = first * g->rows, rows = count * g->rows;
+    if (first + count == parts_of(g)) rows = g->m - from;
+    CLBlastStatusCode code = CLBlastSgemmWithTempBuffer(
+        CLBlastLayoutRowMajor, CLBlastTransposeNo, CLBlastTransposeYes, rows, g->n, g->k, 1.0f,
+        g->a.memory, from * g->k, g->k, g->b.memory, 0, g->k, 0.0f, g->c.memory, from * g->n, g->n,
+        &d->handles->queue, NULL, g->scratch.memory);
+    if (code == CLBlastSuccess) return OK;
+    return fail(ERR_DEVICE, "CLBlast: GEMM %zu x %zu x %zu: %s (code %d)", rows, g->n, g->k,
+                cl_error_name((cl_int)code), (int)code);
+}
+
+/* ---- calls ---- */
+
 status clblast_scratch(device *d, const clblast_parameters *p, size_t *count, int m, int n, int k)
 {
-    size_t bytes = 0;
+    cut_gemm g = {.m = (size_t)m, .n = (size_t)n, .k = (size_t)k};
+    size_t whole = 0, rest = 0;
+    status st = OK;
     *count = 0;
-    status st = apply(d, p);
-    if (st != OK) return st;
-    CLBlastStatusCode code = CLBlastSGemmTempBufferSize(
-        CLBlastLayoutRowMajor, CLBlastTransposeNo, CLBlastTransposeYes, (size_t)m, (size_t)n,
-        (size_t)k, 0, (size_t)k, 0, (size_t)k, 0, (size_t)n, &d->handles->queue, &bytes);
-    if (code != CLBlastSuccess)
-        return fail(ERR_DEVICE, "CLBlast: no scratch size for %d x %d x %d (code %d)", m, n, k,
-                    (int)code);
-    *count = (bytes + sizeof(float) - 1) / sizeof(float);
-    return OK;
+    TRY(apply(d, p));
+    TRY(choose_rows(d, p, &g));
+    TRY(scratch_bytes(d, &whole, &g, 0, g.m));
+    /* what does not begin at the first row is copied */
+    if (parts_of(&g) > 1) TRY(scratch_bytes(d, &rest, &g, g.rows, g.m - g.rows));
+    if (rest > whole) whole = rest;
+    *count = (whole + sizeof(float) - 1) / sizeof(float);
+done:
+    return st;
 }
 
 status clblast_sgemm(device *d, const clblast_parameters *p, buf c, buf a, buf b, int m, int n,
                      int k, buf scratch)
 {
+    cut_gemm g = {c, a, b, scratch, .m = (size_t)m, .n = (size_t)n, .k = (size_t)k};
+    status st = OK;
     if (d->recorder) record_product(d, p, c, a, b, (const int[]){m, n, k}, scratch);
-    launch_rate *rate;
-    status st = apply(d, p);
-    if (st == OK) st = pace_product_begin(d, &rate, (const int[]){m, n, k});
-    if (st != OK) return st;
+    TRY(apply(d, p));
+    TRY(choose_rows(d, p, &g));
     d->handles->last = NULL;
     d->handles->clblast_ran = true;
-    CLBlastStatusCode code = CLBlastSgemmWithTempBuffer(
-        CLBlastLayoutRowMajor, CLBlastTransposeNo, CLBlastTransposeYes, (size_t)m, (size_t)n,
-        (size_t)k, 1.0f, a.memory, 0, (size_t)k, b.memory, 0, (size_t)k, 0.0f, c.memory, 0,
-        (size_t)n, &d->handles->queue, NULL, scratch.memory);
-    if (code != CLBlastSuccess)
-        return fail(ERR_DEVICE, "CLBlast: product %d x %d x %d: %s (code %d)", m, n, k,
-                    cl_error_name((cl_int)code), (int)code);
-    return pace_product_end(d, rate);
+    enum { TILE = 64 }; /* of a work-group, about */
+    size_t groups = round_up(g.rows, TILE) / TILE * (round_up(g.n, TILE) / TILE);
+    const pace_parts parts = {.queue = queue_rows,
+                              .what = &g,
+                              .parts = parts_of(&g),
+                              .first_slice = (d->info.compute_units + groups - 1) / groups,
+                              .size = {g.m, g.n, g.k}};
+    TRY(pace_library(d, &parts));
+done:
+    return st;
 }
 
 void clblast_close(device *d)

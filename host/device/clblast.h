@@ -13,6 +13,7 @@ typedef struct {
     const char *const *names;
     const int *values;
     int n;
+    int tile; /* rows and columns of a tile, at most */
 } clblast_parameters;
 
 enum { CLBLAST_PARAMETERS = 16 };

@@ -13,8 +13,8 @@
 /* Seconds of a work-group in launches of one kind: pace.c. */
 typedef struct launch_rate {
     struct launch_rate *next;
-    size_t groups[3]; /* of the whole range */
-    double work;      /* announced FLOPs and bytes */
+    size_t size[3]; /* of the whole: work-groups in each dimension; of a GEMM m, n and k */
+    double work;    /* announced FLOPs and bytes */
     double group_seconds;
     size_t timed; /* work-groups of the largest slice that was timed; 0: none */
     int n_timed;
@@ -28,7 +28,6 @@ typedef struct {
     cl_event mark;      /* ends before_mark; or null */
     double window_from; /* when the mark before was reached; 0: not known */
     double slow;        /* measured over predicted, of the last window; at least 1 */
-    double product_from;
 } pace;
 
 struct kernel {
@@ -50,7 +49,8 @@ struct device_handles {
     cl_command_queue queue;
     struct kernel *kernels; /* built so far */
     pace pace;
-    launch_rate *products;     /* of CLBlast */
+    launch_rate *products;     /* of CLBlast's GEMMs */
+    uint64_t least_xgemm;      /* 0: not known; see clblast.c */
     const struct kernel *last; /* queued last; null: none, or a product of CLBlast */
     bool lost; /* nothing is asked of its driver any more: a call might never return */
     failure loss;

@@ -116,18 +116,18 @@ done:
 /* ---- prediction ---- */
 
 static status find_rate(launch_rate **rate, launch_rate **all, const device *d,
-                        const size_t groups[3])
+                        const size_t size[3])
 {
     double work = d->announced.flops + d->announced.bytes;
     status st = OK;
     for (launch_rate *r = *all; r; r = r->next)
-        if (!memcmp(r->groups, groups, sizeof r->groups) && r->work == work) {
+        if (!memcmp(r->size, size, sizeof r->size) && r->work == work) {
             *rate = r;
             return OK;
         }
     TRY(memory_alloc(rate, 1, sizeof **rate));
     **rate = (launch_rate){.next = *all, .work = work};
-    memcpy((*rate)->groups, groups, sizeof(*rate)->groups);
+    memcpy((*rate)->size, size, sizeof(*rate)->size);
     *all = *rate;
 done:
     return st;
@@ -145,12 +145,13 @@ static bool fits(const device *d, const launch_rate *r, size_t groups)
            predicted(d, r, groups) <= d->handles->pace.limit;
 }
 
-/* How many of `left` work-groups the next slice has, at most. *measured: it is to be timed, as the
- * first of a launch, or as larger ones can only be predicted from it. */
+/* How many of `left` work-groups the next slice has, at most; `unknown` of them where the speed is
+ * not known. *measured: it is to be timed, as the first of a launch, or as larger ones can only be
+ * predicted from it. */
 static size_t slice_groups(bool *measured, const device *d, const launch_rate *r, bool first,
-                           size_t left)
+                           size_t left, size_t unknown)
 {
-    double most = d->info.compute_units ? d->info.compute_units : 1;
+    double most = (double)unknown;
     *measured = r != NULL && first;
     if (!r) return (size_t)d->settings.slice_groups;
     if (!first && fits(d, r, left)) return left;
@@ -204,15 +205,28 @@ static size_t next_box(size_t first[3], size_t box[3], const size_t groups[3], s
     return box[longest] * unit;
 }
 
+/* What is queued in slices: work-groups of a kernel, or parts of a library's work. */
+typedef struct {
+    kernel *k;
+    const size_t *local;
+    const pace_parts *library; /* null: the kernel */
+} sliced;
+
+static status enqueue_slice(device *d, const sliced *s, const size_t first[3], const size_t box[3])
+{
+    if (s->library) return s->library->queue(d, s->library->what, first[0], box[0]);
+    return enqueue(d, s->k, first, box, s->local);
+}
+
 /* Times one slice, alone on the device, if it is to be measured; else only queues it. */
-static status run_slice(device *d, kernel *k, launch_rate *r, bool measured, const size_t first[3],
-                        const size_t box[3], const size_t local[3])
+static status run_slice(device *d, const sliced *s, launch_rate *r, bool measured,
+                        const size_t first[3], const size_t box[3])
 {
     size_t count = box[0] * box[1] * box[2];
     status st = OK;
     if (measured) TRY(finish(d));
     double from = clock_seconds();
-    TRY(enqueue(d, k, first, box, local));
+    TRY(enqueue_slice(d, s, first, box));
     if (!measured) {
         st = r ? queued(d, predicted(d, r, count)) : OK;
         goto done;
@@ -225,51 +239,44 @@ done:
     return st;
 }
 
-status pace_launch(device *d, kernel *k, const size_t groups[3], const size_t local[3])
+bool pace_cuts(const device *d)
+{
+    return d->handles->pace.limit > 0.0 || d->settings.slice_groups > 0;
+}
+
+/* Queues the whole range, in slices where it may be cut. */
+static status run(device *d, const sliced *s, launch_rate **rates, const size_t size[3],
+                  const size_t groups[3], size_t unknown)
 {
     static const size_t origin[3] = {0, 0, 0};
     size_t all = groups[0] * groups[1] * groups[2], first[3], box[3];
     bool paced = d->handles->pace.limit > 0.0 && d->settings.slice_groups <= 0;
     launch_rate *r = NULL;
     status st = OK;
-    if (!paced && d->settings.slice_groups <= 0) return enqueue(d, k, origin, groups, local);
-    if (paced) TRY(find_rate(&r, &k->rates, d, groups));
+    if (!pace_cuts(d)) return enqueue_slice(d, s, origin, groups);
+    if (paced) TRY(find_rate(&r, rates, d, size));
     /* in the first measurement a compiler may have run, or memory been moved */
-    if (r && fits(d, r, all)) return run_slice(d, k, r, r->n_timed < 2, origin, groups, local);
+    if (r && fits(d, r, all)) return run_slice(d, s, r, r->n_timed < 2, origin, groups);
     for (size_t done = 0; done < all;) {
         bool measured;
-        size_t most = slice_groups(&measured, d, r, done == 0, all - done);
+        size_t most = slice_groups(&measured, d, r, done == 0, all - done, unknown);
         done += next_box(first, box, groups, done, most);
-        TRY(run_slice(d, k, r, measured, first, box, local));
+        TRY(run_slice(d, s, r, measured, first, box));
     }
 done:
     return st;
 }
 
-/* ---- products of a library ---- */
-
-status pace_product_begin(device *d, launch_rate **rate, const int size[3])
+status pace_launch(device *d, kernel *k, const size_t groups[3], const size_t local[3])
 {
-    size_t groups[3] = {(size_t)size[0], (size_t)size[1], (size_t)size[2]};
-    status st = OK;
-    *rate = NULL;
-    if (d->handles->pace.limit <= 0.0) return OK;
-    TRY(find_rate(rate, &d->handles->products, d, groups));
-    if ((*rate)->timed) return OK;
-    TRY(finish(d));
-    d->handles->pace.product_from = clock_seconds();
-done:
-    return st;
+    const sliced s = {.k = k, .local = local};
+    size_t units = d->info.compute_units;
+    return run(d, &s, &k->rates, groups, groups, units ? units : 1);
 }
 
-status pace_product_end(device *d, launch_rate *r)
+status pace_library(device *d, const pace_parts *p)
 {
-    status st = OK;
-    if (!r) return OK;
-    if (r->timed) return queued(d, predicted(d, r, 1));
-    TRY(finish(d));
-    r->group_seconds = clock_seconds() - d->handles->pace.product_from;
-    r->timed = 1;
-done:
-    return st;
+    const sliced s = {.library = p};
+    const size_t groups[3] = {p->parts, 1, 1};
+    return run(d, &s, &d->handles->products, p->size, groups, p->first_slice);
 }

@@ -4,7 +4,8 @@
  *
  * Slices. A launch that is predicted to exceed the limit is queued as several, each of other
  * work-groups of the same range, at a global offset; GROUP_ID in cl/prelude.clh makes kernels right
- * there. The same work-groups run on the same data, so results are the same bits.
+ * there. The same work-groups run on the same data, so results are the same bits. A GEMM of CLBlast
+ * is cut into runs of whole tiles' rows: clblast.c.
  *
  * Prediction. Work-groups, times the seconds of one, as measured on this device by this process, in
  * launches of this kernel with this range and this announced work. A launch that was not seen
@@ -32,14 +33,24 @@ void pace_init(device *d);
 /* Queues a kernel whose arguments are set. groups: work-groups in each dimension. */
 status pace_launch(device *d, kernel *k, const size_t groups[3], const size_t local[3]);
 
-/* Around a product that a library queues, which cannot be cut; size: its m, n and k. */
-struct launch_rate;
-status pace_product_begin(device *d, struct launch_rate **rate, const int size[3]);
-status pace_product_end(device *d, struct launch_rate *rate);
+/* Work of a library that is queued as one or several runs of its parts. */
+typedef struct {
+    /* Queues `count` parts, from part number `first` on. */
+    status (*queue)(device *d, const void *what, size_t first, size_t count);
+    const void *what;
+    size_t parts;
+    size_t first_slice; /* parts of the first slice, where the speed is not known */
+    size_t size[3];     /* m, n, k of the GEMM: its speed is kept under them */
+} pace_parts;
+status pace_library(device *d, const pace_parts *p);
+
+/* Whether anything may be cut on this device. */
+bool pace_cuts(const device *d);
 
 /* The queue is empty: a finish or a blocking transfer has returned. */
 void pace_drained(device *d);
 
+struct launch_rate;
 void pace_free(struct launch_rate *rates);
 
 #endif

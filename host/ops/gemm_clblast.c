@@ -121,12 +121,13 @@ static clblast_parameters shipped(const int *config)
 
 static clblast_parameters xgemm(const int *config)
 {
-    return (clblast_parameters){"Xgemm", names, config, N_TUNABLES_HERE};
+    int tile = config[MWG] > config[NWG] ? config[MWG] : config[NWG];
+    return (clblast_parameters){"Xgemm", names, config, N_TUNABLES_HERE, tile};
 }
 
 static clblast_parameters direct(const int *config)
 {
-    return (clblast_parameters){"XgemmDirect", direct_names, config, N_DIRECT};
+    return (clblast_parameters){"XgemmDirect", direct_names, config, N_DIRECT, config[WGD]};
 }
 
 /* ---- implementations ---- */

@@ -77,6 +77,17 @@ layer="slow=200;watchdog=30" draw emoji-cut "$emoji" --max-launch-ms 20
 at_least "slices of emoji" "$(slices)" 20
 same emoji emoji-cut
 
+# GEMMs of CLBlast are cut between rows of tiles
+export DITCL_GEMM=clblast_direct
+many=(--class 1,2 -n 12 --kernels gpu)
+layer="" draw clblast "$model" "${many[@]}" --max-launch-ms 0
+whole=$(grep -c ^XgemmDirect keep/launches)
+layer="slow=50;watchdog=12" draw clblast-cut "$model" "${many[@]}" --max-launch-ms 8
+at_least "launches of CLBlast, $whole without a limit" "$(grep -c ^XgemmDirect keep/launches)" $((whole + 20))
+at_most "the longest launch, in ms" "$(called longest)" 12
+same clblast clblast-cut
+unset DITCL_GEMM
+
 # a GPU has a limit of 100 ms of itself, is never given much more than a second of work, and runs on
 # while the host waits
 layer="type=gpu" draw plain-gpu-type "$model" --max-launch-ms 0 # which may choose other tiles
