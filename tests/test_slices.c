@@ -141,8 +141,8 @@ START_TEST(rows_of_clblast_give_the_same_bits)
     int cases[PART_CASES], n = 0;
     for (int i = 0; i < gemm->n_cases && n < PART_CASES; i++) {
         int shape[SHAPE_SIZES];
-        double work;
-        part_shape(shape, &work, gemm, i);
+        double total;
+        part_shape(shape, &total, gemm, i);
         if (shape[0] >= MANY_ROWS) cases[n++] = i;
     }
     ck_assert_int_ge(n, 2);

@@ -6,6 +6,7 @@
 #include "base/memory.h"
 #include "ops/ops.h"
 #include "optest/optest.h"
+#include "optest/references.h"
 
 enum { OUT, QKV, SCRATCH };
 
@@ -89,34 +90,40 @@ static status attention_test_launch(optest_run *r, int i)
     return op_attention(r->d, r->state, a[OUT].b, a[QKV].b, a[SCRATCH].b);
 }
 
-/* One query of one head. The rows of sample n begin at `item`, the columns of the head at `column`.
- * A score is rounded at the magnitude of its terms. Its absolute error is the relative error of its
- * weight, and reaches the other weights through their sum. */
-static void one_query(double *out, double *scale, const float *item, size_t query, size_t column,
-                      int i)
+/* q k^T / sqrt(d); *size: the magnitude that it is rounded at. */
+static double score_of(double *size, const float *q, const float *k, size_t d)
 {
-    size_t T = (size_t)cases[i].s.tokens, d = (size_t)cases[i].s.head_dim, D = width(i);
-    const float *q = item + query * 3 * D + column;
-    double weights[MOST_TOKENS], size[MOST_TOKENS], highest = -INFINITY, sum = 0.0, mean = 0.0;
-    for (size_t t = 0; t < T; t++) {
-        const float *k = item + t * 3 * D + D + column;
-        double dot = 0.0, squares = 0.0;
-        for (size_t j = 0; j < d; j++) {
-            double term = (double)q[j] * (double)k[j];
-            dot += term;
-            squares += term * term;
-        }
-        weights[t] = dot / sqrt((double)d);
-        size[t] = fmax(1.0, sqrt(squares / (double)d));
-        highest = fmax(highest, weights[t]);
+    double dot = 0.0, squares = 0.0;
+    for (size_t j = 0; j < d; j++) {
+        double term = (double)q[j] * (double)k[j];
+        dot += term;
+        squares += term * term;
     }
-    for (size_t t = 0; t < T; t++) sum += weights[t] = exp(weights[t] - highest);
-    for (size_t t = 0; t < T; t++) mean += weights[t] / sum * size[t];
-    for (size_t t = 0; t < T; t++) {
-        const float *v = item + t * 3 * D + 2 * D + column;
+    *size = fmax(1.0, sqrt(squares / (double)d));
+    return dot / sqrt((double)d);
+}
+
+/* A score is rounded at the magnitude of its terms. Its absolute error is the relative error of its
+ * probability, and reaches the other probabilities through their sum. */
+void attention_reference(double *out, double *scale, const float *q, const float *keys,
+                         size_t tokens, size_t d, size_t width)
+{
+    double highest = -INFINITY, sum = 0.0, mean = 0.0, size;
+    for (size_t t = 0; t < tokens; t++)
+        highest = fmax(highest, score_of(&size, q, keys + t * 3 * width, d));
+    for (size_t t = 0; t < tokens; t++) {
+        double p = exp(score_of(&size, q, keys + t * 3 * width, d) - highest);
+        sum += p;
+        mean += p * size;
+    }
+    mean /= sum;
+    for (size_t j = 0; j < d; j++) out[j] = 0.0;
+    for (size_t t = 0; t < tokens; t++) {
+        const float *k = keys + t * 3 * width, *v = k + width;
+        double p = exp(score_of(&size, q, k, d) - highest) / sum;
         for (size_t j = 0; j < d; j++) {
-            out[j] += weights[t] / sum * (double)v[j];
-            scale[j] += weights[t] / sum * fabs((double)v[j]) * (size[t] + mean) / 2.0;
+            out[j] += p * (double)v[j];
+            if (scale) scale[j] += p * fabs((double)v[j]) * (size + mean) / 2.0;
         }
     }
 }
@@ -127,9 +134,11 @@ static void attention_test_expect(const optest_run *r, int i, int which, double 
     (void)which;
     size_t T = (size_t)cases[i].s.tokens, D = width(i), d = (size_t)cases[i].s.head_dim;
     for (size_t row = 0; row < rows(i); row++)
-        for (size_t column = 0; column < D; column += d)
-            one_query(expected + row * D + column, scale + row * D + column,
-                      r->arrays[QKV].values + row / T * T * 3 * D, row % T, column, i);
+        for (size_t column = 0; column < D; column += d) {
+            const float *sample = r->arrays[QKV].values + row / T * T * 3 * D + column;
+            attention_reference(expected + row * D + column, scale + row * D + column,
+                                sample + row % T * 3 * D, sample + D, T, d, D);
+        }
 }
 
 static void attention_test_release(optest_run *r)

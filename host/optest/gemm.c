@@ -6,6 +6,7 @@
 #include "base/memory.h"
 #include "ops/ops.h"
 #include "optest/optest.h"
+#include "optest/references.h"
 
 enum { OUT, A, WEIGHT, BIAS, RESIDUAL, GATE, ROWS, SCRATCH };
 
@@ -80,6 +81,12 @@ static int stride(int i)
     return GATE_AT + cases[i].n + 2;
 }
 
+static unsigned fused(int i)
+{
+    return cases[i].act | (cases[i].tokens ? FUSED_GATE : 0) |
+           (cases[i].residual_rows ? FUSED_RESIDUAL : 0);
+}
+
 static void gemm_test_describe(optest_case *c, int i)
 {
     const char *act = cases[i].act == GELU ? " gelu" : cases[i].act == SILU ? " silu" : "";
@@ -129,8 +136,7 @@ static status gemm_test_launch(optest_run *r, int i)
                                   .residual = a[RESIDUAL].b,
                                   .gate = &gate,
                                   .scratch = a[SCRATCH].b};
-    const gemm_epilogue e = {.fused = cases[i].act | (cases[i].tokens ? FUSED_GATE : 0) |
-                                      (cases[i].residual_rows ? FUSED_RESIDUAL : 0),
+    const gemm_epilogue e = {.fused = fused(i),
                              .residual_rows = cases[i].residual_rows,
                              .tokens = cases[i].tokens,
                              .gate_at = GATE_AT};
@@ -141,42 +147,49 @@ static status gemm_test_launch(optest_run *r, int i)
 
 static double activate(double x, unsigned act)
 {
-    if (act == GELU)
-        return 0.5 * x *
-               (1.0 + tanh(sqrt(2.0 / 3.14159265358979323846) * (x + 0.044715 * x * x * x)));
-    return act == SILU ? x / (1.0 + exp(-x)) : x;
+    if (act & FUSED_GELU)
+        return 0.5 * x * (1.0 + tanh(0.7978845608028654 * (x + 0.044715 * x * x * x)));
+    return act & FUSED_SILU ? x / (1.0 + exp(-x)) : x;
 }
 
 /* A value is rounded at the magnitude of its terms, which may cancel. */
+double gemm_reference(double *squares, const float *a, const float *w, size_t k, float bias,
+                      unsigned fused, float gate, float residual)
+{
+    double y = (double)bias, sum = y * y;
+    for (size_t i = 0; i < k; i++) {
+        double term = (double)a[i] * (double)w[i];
+        y += term;
+        sum += term * term;
+    }
+    y = activate(y, fused);
+    if (fused & FUSED_GATE) {
+        y *= (double)gate;
+        sum *= (double)gate * (double)gate;
+    }
+    if (fused & FUSED_RESIDUAL) {
+        y += (double)residual;
+        sum += (double)residual * (double)residual;
+    }
+    if (squares) *squares = sum;
+    return y;
+}
+
 static void gemm_test_expect(const optest_run *r, int i, int which, double *expected, double *scale)
 {
     (void)which;
     const optest_array *a = r->arrays;
-    int M = cases[i].m, N = cases[i].n, K = cases[i].k;
+    size_t M = (size_t)cases[i].m, N = (size_t)cases[i].n, K = (size_t)cases[i].k;
     int tokens = cases[i].tokens, back = cases[i].residual_rows;
-    for (int m = 0; m < M; m++)
-        for (int n = 0; n < N; n++) {
-            const float *x = a[A].values + (size_t)m * (size_t)K;
-            const float *w = a[WEIGHT].values + (size_t)n * (size_t)K;
-            double y = (double)a[BIAS].values[n], squares = y * y;
-            for (int k = 0; k < K; k++) {
-                double term = (double)x[k] * (double)w[k];
-                y += term;
-                squares += term * term;
-            }
-            y = activate(y, cases[i].act);
-            if (tokens) {
-                double gate = (double)optest_row(r, GATE, stride(i), m / tokens)[GATE_AT + n];
-                y *= gate;
-                squares *= gate * gate;
-            }
-            if (back) {
-                double added = (double)a[RESIDUAL].values[m % back * N + n];
-                y += added;
-                squares += added * added;
-            }
-            expected[(size_t)m * (size_t)N + (size_t)n] = y;
-            scale[(size_t)m * (size_t)N + (size_t)n] = sqrt(squares);
+    for (size_t m = 0; m < M; m++)
+        for (size_t n = 0; n < N; n++) {
+            const float *row = tokens ? optest_row(r, GATE, stride(i), (int)m / tokens) : NULL;
+            float gate = tokens ? row[GATE_AT + n] : 0.0f, residual = 0.0f;
+            if (back) residual = a[RESIDUAL].values[m % (size_t)back * N + n];
+            expected[m * N + n] =
+                gemm_reference(&scale[m * N + n], a[A].values + m * K, a[WEIGHT].values + n * K, K,
+                               a[BIAS].values[n], fused(i), gate, residual);
+            scale[m * N + n] = sqrt(scale[m * N + n]);
         }
 }
 

@@ -5,6 +5,7 @@
 
 #include "ops/ops.h"
 #include "optest/optest.h"
+#include "optest/references.h"
 
 enum { OUT, X, WEIGHT, BIAS, SCRATCH }; /* statistics */
 enum { AFFINE = 2 };                    /* apply */
@@ -119,19 +120,27 @@ done:
     return st;
 }
 
+void groupnorm_reference(double *mean, double *variance, const float *x, size_t pixels,
+                         size_t channels, size_t wide)
+{
+    double count = (double)(pixels * wide);
+    *mean = *variance = 0.0;
+    for (size_t p = 0; p < pixels; p++)
+        for (size_t j = 0; j < wide; j++) *mean += (double)x[p * channels + j] / count;
+    for (size_t p = 0; p < pixels; p++)
+        for (size_t j = 0; j < wide; j++)
+            *variance += pow((double)x[p * channels + j] - *mean, 2.0) / count;
+}
+
 static void expect_statistics(const optest_run *r, int i, double *expected, double *scale)
 {
     const optest_array *a = r->arrays;
     size_t C = (size_t)cases[i].s.channels, wide = C / (size_t)cases[i].groups, area = pixels(i);
     for (size_t n = 0; n < (size_t)cases[i].s.batch; n++)
         for (size_t c = 0; c < C; c++) {
-            double mean = 0.0, variance = 0.0, count = (double)(wide * area);
-            const float *x = a[X].values + n * area * C + c / wide * wide;
-            for (size_t p = 0; p < area; p++)
-                for (size_t j = 0; j < wide; j++) mean += (double)x[p * C + j] / count;
-            for (size_t p = 0; p < area; p++)
-                for (size_t j = 0; j < wide; j++)
-                    variance += pow((double)x[p * C + j] - mean, 2.0) / count;
+            double mean, variance;
+            groupnorm_reference(&mean, &variance, a[X].values + n * area * C + c / wide * wide,
+                                area, C, wide);
             double factor = (double)a[WEIGHT].values[c] / sqrt(variance + (double)epsilon(i));
             double *to = expected + (n * C + c) * 2, *size = scale + (n * C + c) * 2;
             to[0] = factor;

@@ -4,6 +4,7 @@
 
 #include "ops/ops.h"
 #include "optest/optest.h"
+#include "optest/references.h"
 
 enum { OUT, X, VALUES };
 
@@ -59,27 +60,32 @@ static status modulate_test_launch(optest_run *r, int i)
     return st == OK ? op_modulate(r->d, &p, a[OUT].b, a[X].b, &m, 3 * D, 4 * D) : st;
 }
 
+void modulate_reference(double *out, double *scale, const float *x, const float *shift,
+                        const float *factor, size_t width, double epsilon)
+{
+    double mean = 0.0, variance = 0.0;
+    for (size_t j = 0; j < width; j++) mean += (double)x[j] / (double)width;
+    for (size_t j = 0; j < width; j++) variance += pow((double)x[j] - mean, 2.0) / (double)width;
+    double deviation = sqrt(variance + epsilon);
+    for (size_t j = 0; j < width; j++) {
+        double normal = ((double)x[j] - mean) / deviation, grow = 1.0 + (double)factor[j];
+        out[j] = normal * grow + (double)shift[j];
+        /* the mean and a deviation near 1 are rounded to float */
+        if (scale)
+            scale[j] =
+                (fabs(normal) + fabs(mean) / deviation + 1.0) * fabs(grow) + fabs((double)shift[j]);
+    }
+}
+
 static void modulate_test_expect(const optest_run *r, int i, int which, double *expected,
                                  double *scale)
 {
     (void)which;
-    const optest_array *a = r->arrays;
     int D = cases[i].width, T = cases[i].tokens;
     for (int token = 0; token < cases[i].batch * T; token++) {
-        const float *x = a[X].values + token * D;
         const float *shift = optest_row(r, VALUES, stride(i), token / T) + 3 * D;
-        const float *factor = shift + D;
-        double mean = 0.0, variance = 0.0;
-        for (int j = 0; j < D; j++) mean += (double)x[j] / D;
-        for (int j = 0; j < D; j++) variance += pow((double)x[j] - mean, 2.0) / D;
-        double deviation = sqrt(variance + (double)epsilon(i));
-        for (int j = 0; j < D; j++) {
-            double normal = ((double)x[j] - mean) / deviation, grow = 1.0 + (double)factor[j];
-            expected[token * D + j] = normal * grow + (double)shift[j];
-            /* the mean and a deviation near 1 are rounded to float */
-            scale[token * D + j] =
-                (fabs(normal) + fabs(mean) / deviation + 1.0) * fabs(grow) + fabs((double)shift[j]);
-        }
+        modulate_reference(expected + token * D, scale + token * D, r->arrays[X].values + token * D,
+                           shift, shift + D, (size_t)D, (double)epsilon(i));
     }
 }
 

@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "base/parallel.h"
 #include "device/launch.h"
+#include "optest/references.h"
 
 enum {
     PAD = 67,                /* canaries after the result */
@@ -88,26 +89,14 @@ static void gemm_sizes(workload *w)
     set_rows(w, m, n, n < SEGMENT ? n : SEGMENT, 2.0 * SEGMENT * (double)k);
 }
 
-static double activate(double x, unsigned use)
-{
-    if (use & FUSED_GELU)
-        return 0.5 * x * (1.0 + tanh(0.7978845608028654 * (x + 0.044715 * x * x * x)));
-    return use & FUSED_SILU ? x / (1.0 + exp(-x)) : x;
-}
-
 static void gemm_expect(const workload *w, int row, double *out)
 {
     size_t n = (size_t)w->shape[1], k = (size_t)w->shape[2];
     size_t m = w->place[row] / n, first = w->place[row] % n;
-    const float *a = w->in + m * k;
     for (size_t i = 0; i < w->row_floats; i++) {
-        const float *b = w->weights + (first + i) * k;
-        double x = (double)w->bias[first + i];
-        for (size_t l = 0; l < k; l++) x += (double)a[l] * (double)b[l];
-        x = activate(x, w->use);
-        if (w->use & FUSED_GATE) x *= (double)w->factors[first + i];
-        if (w->use & FUSED_RESIDUAL) x += (double)w->residual[w->place[row] + i];
-        out[i] = x;
+        float residual = w->use & FUSED_RESIDUAL ? w->residual[w->place[row] + i] : 0.0f;
+        out[i] = gemm_reference(NULL, w->in + m * k, w->weights + (first + i) * k, k,
+                                w->bias[first + i], w->use, w->factors[first + i], residual);
     }
 }
 
@@ -160,7 +149,7 @@ static void attention_sizes(workload *w)
     size_t heads = (size_t)w->shape[2], d = (size_t)w->shape[3];
     w->n_in = tokens * 3 * heads * d;
     w->n_out = tokens * heads * d;
-    set_rows(w, tokens * heads, d, d, 6.0 * w->shape[1] * (double)d);
+    set_rows(w, tokens * heads, d, d, 8.0 * w->shape[1] * (double)d);
 }
 
 static void attention_expect(const workload *w, int row, double *out)
@@ -168,22 +157,8 @@ static void attention_expect(const workload *w, int row, double *out)
     attention_shape s = attention_of(w);
     size_t d = (size_t)s.head_dim, T = (size_t)s.tokens, width = (size_t)s.heads * d;
     size_t at = w->place[row] / d, head = at % (size_t)s.heads, token = at / (size_t)s.heads;
-    const float *q = w->in + token * 3 * width + head * d;
     const float *keys = w->in + token / T * T * 3 * width + width + head * d;
-    double most = -INFINITY, sum = 0.0, scale = 1.0 / sqrt((double)d);
-    for (int pass = 0; pass < 2; pass++)
-        for (size_t t = 0; t < T; t++) {
-            const float *k = keys + t * 3 * width, *v = k + width;
-            double score = 0.0;
-            for (size_t i = 0; i < d; i++) score += (double)q[i] * (double)k[i];
-            score *= scale;
-            if (pass == 0) most = fmax(most, score);
-            if (pass == 0) continue;
-            double p = exp(score - most);
-            sum += p;
-            for (size_t i = 0; i < d; i++) out[i] += p * (double)v[i];
-        }
-    for (size_t i = 0; i < d; i++) out[i] /= sum;
+    attention_reference(out, NULL, w->in + token * 3 * width + head * d, keys, T, d, width);
 }
 
 static status attention_enter(workload *w, workload_entry *e, size_t *scratch)
@@ -230,34 +205,25 @@ static void conv_sizes(workload *w)
     set_rows(w, grown, out, out, 18.0 * (double)(in * out));
 }
 
-/* Adds one tap: the pixel at (y, x) of the upsampled picture, to each channel. */
-static void conv_tap(const workload *w, picture_shape s, int y, int x, int tap, double *out)
-{
-    int up = w->shape[3];
-    size_t in = (size_t)s.channels;
-    if (y < 0 || x < 0 || y >= s.height * up || x >= s.width * up) return;
-    const float *pixel = w->in + ((size_t)(y / up) * (size_t)s.width + (size_t)(x / up)) * in;
-    for (size_t c = 0; c < in; c++) {
-        double v = (double)pixel[c];
-        if (w->use & FUSED_NORM) {
-            v = v * (double)w->factors[2 * c] + (double)w->factors[2 * c + 1];
-            v /= 1.0 + exp(-v);
-        }
-        for (size_t o = 0; o < w->row_floats; o++)
-            out[o] += v * (double)w->weights[(o * in + c) * 9 + (size_t)tap];
-    }
-}
-
 static void conv_expect(const workload *w, int row, double *out)
 {
     picture_shape s = picture_of(w);
+    bool norm = w->use & FUSED_NORM;
+    const conv_inputs in = {.x = w->in,
+                            .affine = w->factors,
+                            .weight = w->weights,
+                            .bias = w->bias,
+                            .height = s.height,
+                            .width = s.width,
+                            .in = s.channels,
+                            .out = (int)w->row_floats,
+                            .up = w->shape[3],
+                            .norm = norm,
+                            .silu = norm};
     int at = (int)(w->place[row] / w->row_floats), width = s.width * w->shape[3];
-    for (int tap = 0; tap < 9; tap++)
-        conv_tap(w, s, at / width + tap / 3 - 1, at % width + tap % 3 - 1, tap, out);
-    for (size_t o = 0; o < w->row_floats; o++) {
-        out[o] += (double)w->bias[o];
-        if (w->use & FUSED_RESIDUAL) out[o] += (double)w->residual[w->place[row] + o];
-    }
+    conv_reference(out, NULL, &in, at / width, at % width);
+    for (size_t o = 0; w->use & FUSED_RESIDUAL && o < w->row_floats; o++)
+        out[o] += (double)w->residual[w->place[row] + o];
 }
 
 static status conv_enter(workload *w, workload_entry *e, size_t *scratch)
@@ -297,22 +263,11 @@ static void modulate_sizes(workload *w)
     set_rows(w, rows, width, width, 8.0 * (double)width);
 }
 
-static double mean_of(const float *x, size_t n)
-{
-    double sum = 0.0;
-    for (size_t i = 0; i < n; i++) sum += (double)x[i];
-    return sum / (double)n;
-}
-
 static void modulate_expect(const workload *w, int row, double *out)
 {
     size_t width = w->row_floats;
-    const float *x = w->in + w->place[row], *shift = w->factors, *scale = w->factors + width;
-    double mean = mean_of(x, width), variance = 0.0;
-    for (size_t i = 0; i < width; i++) variance += ((double)x[i] - mean) * ((double)x[i] - mean);
-    double deviation = sqrt(variance / (double)width + (double)EPSILON);
-    for (size_t i = 0; i < width; i++)
-        out[i] = ((double)x[i] - mean) / deviation * (1.0 + (double)scale[i]) + (double)shift[i];
+    modulate_reference(out, NULL, w->in + w->place[row], w->factors, w->factors + width, width,
+                       (double)EPSILON);
 }
 
 static status modulate_enter(workload *w, workload_entry *e, size_t *scratch)
@@ -344,19 +299,11 @@ static void groupnorm_expect(const workload *w, int row, double *out)
 {
     size_t channels = (size_t)w->shape[1], each = w->row_floats, pixels = (size_t)w->shape[0];
     size_t first = w->place[row] % channels;
-    double sum = 0.0, squares = 0.0, n = (double)(pixels * each);
-    for (int pass = 0; pass < 2; pass++)
-        for (size_t p = 0; p < pixels; p++)
-            for (size_t c = 0; c < each; c++) {
-                double x = (double)w->in[p * channels + first + c];
-                if (pass == 0)
-                    sum += x;
-                else
-                    squares += (x - sum / n) * (x - sum / n);
-            }
-    double deviation = sqrt(squares / n + (double)EPSILON);
+    double mean, variance;
+    groupnorm_reference(&mean, &variance, w->in + first, pixels, channels, each);
+    double deviation = sqrt(variance + (double)EPSILON);
     for (size_t c = 0; c < each; c++) {
-        double x = ((double)w->in[w->place[row] + c] - sum / n) / deviation;
+        double x = ((double)w->in[w->place[row] + c] - mean) / deviation;
         x = x * (double)w->factors[first + c] + (double)w->bias[first + c];
         out[c] = x / (1.0 + exp(-x));
     }
