@@ -34,7 +34,7 @@ layers()
     tune) echo base device ops optest tune ;;
     checkpoint) echo base files device checkpoint ;;
     model) echo base files device ops checkpoint model ;;
-    sample) echo base files device ops checkpoint model sample ;;
+    sample) echo base files device ops checkpoint model sample cl ;;
     bench) echo base device ops optest tune checkpoint model sample bench ;;
     check) echo base device ops optest checkpoint model sample check ;;
     report) echo base files device ops optest tune checkpoint model sample check report ;;

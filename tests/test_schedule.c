@@ -1,6 +1,6 @@
 /* Schedules against diffusers' own schedulers and a numpy transcription of the original's
  * equations: trajectories of six numbers under a toy network (scripts/oracle_schedule.py made the
- * expected values). The step below is the definition in schedule.h, written once more. */
+ * expected values). The step below is the formula of cl/step.clh, written once more. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -47,13 +47,14 @@ static float toy_variance(float x, float t)
     return 0.8f * sinf(0.01f * x + (float)((double)t / 70.0));
 }
 
-static float take_step(const schedule_row *r, float x, float n, float *kept)
+static float take_step(const schedule_row *row, float x, float n, float *kept)
 {
-    float o = toy(x, r->timestep), f = (toy_variance(x, r->timestep) + 1) / 2;
+    const step_coefficients *r = &row->step;
+    float o = toy(x, row->timestep), f = (toy_variance(x, row->timestep) + 1) / 2;
     float x0 = r->x0_x * x + r->x0_o * o, eps = r->eps_x * x + r->eps_o * o;
     if (r->clip > 0) x0 = fminf(fmaxf(x0, -r->clip), r->clip);
     float s = r->noise;
-    if (r->learned) s *= expf(0.5f * (f * r->log_max + (1 - f) * r->log_min));
+    if (row->learned) s *= expf(0.5f * (f * r->log_max + (1 - f) * r->log_min));
     float next = r->to_x0 * x0 + r->to_eps * eps + r->to_x * x + s * n;
     if (r->to_kept != 0) next += r->to_kept * *kept;
     *kept = r->keep_x0 * x0 + r->keep_eps * eps + r->keep_x * x;
@@ -121,11 +122,11 @@ END_TEST
 /* A value that the class accepts and ditcl does not: the message names one of these keys. */
 START_TEST(test_not_from_config)
 {
-    schedule_config config, settled;
+    schedule_config config, resolved;
     char keys[100], *key = keys;
     bool named = false;
     ck_assert_int_eq(config_parse_schedule(&config, not_from_config[_i].config, "test", NULL), OK);
-    ck_assert_int_eq(config_resolve_schedule(&settled, &config, not_from_config[_i].sampler),
+    ck_assert_int_eq(config_resolve_schedule(&resolved, &config, not_from_config[_i].sampler),
                      ERR_FORMAT);
     snprintf(keys, sizeof keys, "%s", not_from_config[_i].keys);
     for (char *word = strtok_r(key, " ", &key); word; word = strtok_r(NULL, " ", &key))
@@ -203,7 +204,11 @@ static const struct {
     {COMPAT_DIFFUSERS, SAMPLER_DDPM, "", "10,10", 0, true, false, ERR_USAGE, "original"},
     {COMPAT_ORIGINAL, SAMPLER_EULER, "", "10,10", 0, true, false, ERR_USAGE, "original"},
     {COMPAT_ORIGINAL, SAMPLER_DPM, "", "ddim10", 0, true, false, ERR_USAGE, "original"},
+    {COMPAT_ORIGINAL, SAMPLER_DPM, "", "10,10", 0, true, false, ERR_USAGE, "ddpm or ddim"},
+    {COMPAT_DIFFUSERS, SAMPLER_SDE, "", "10", 0, true, false, ERR_USAGE,
+     "DiT models: expected ddpm, ddim, dpm++, euler or heun"},
     {COMPAT_DIFFUSERS, SAMPLER_DDPM, "", "10", 0, true, true, ERR_USAGE, "inverted"},
+    {COMPAT_DIFFUSERS, SAMPLER_HEUN, "", "10", 0, true, true, ERR_USAGE, "expected ddim"},
     {COMPAT_DIFFUSERS, SAMPLER_DDIM, "", "10", 0.5, true, true, ERR_USAGE, "eta"},
     {COMPAT_DIFFUSERS, SAMPLER_DDIM, ",\"timestep_spacing\":\"linspace\"", "10", 0, true, true,
      ERR_FORMAT, "linspace"},
@@ -221,7 +226,8 @@ static const struct {
     {SAMPLER_DDPM, "", "10", false, DIFFUSION_SIGMA, "euler, heun or sde"},
     {SAMPLER_DDIM, "", "10", true, DIFFUSION_SIGMA, "SiT"},
     {SAMPLER_DPM, "", "10", false, DIFFUSION_SIGMA, "dpm++"},
-    {SAMPLER_SDE, "", "10", true, DIFFUSION_SIGMA, "inverted"},
+    {SAMPLER_SDE, "", "10", true, DIFFUSION_SIGMA,
+     "inverted for SiT models: expected euler or heun"},
     {SAMPLER_HEUN, "", "10", false, DIFFUSION_LINEAR, "sde"},
     {SAMPLER_HEUN, "", "1", false, DIFFUSION_SIGMA, "at least 2"},
     {SAMPLER_HEUN, "", "0", false, DIFFUSION_SIGMA, "steps"},

@@ -10,6 +10,7 @@
 #include "base/status.h"
 #include "checkpoint/classes.h"
 #include "checkpoint/design.h"
+#include "checkpoint/samplers.h"
 
 /* The program whose arithmetic is used. */
 typedef enum { COMPAT_ORIGINAL, COMPAT_DIFFUSERS } compat;
@@ -67,7 +68,14 @@ typedef enum {
     PREDICT_VELOCITY, /* SiT: velocity of the path from noise to data */
     PREDICT_SCORE
 } prediction;
-typedef enum { PATH_LINEAR, PATH_GVP, PATH_VP } flow_path;
+
+/* Paths of a SiT, and what it predicts, by the names of its program's options. */
+#define FLOW_PATHS(X) X(LINEAR, "Linear") X(GVP, "GVP") X(VP, "VP")
+#define FLOW_PREDICTIONS(X) X(VELOCITY, "velocity") X(EPSILON, "noise") X(SCORE, "score")
+#define FLOW_PATH(constant, name) PATH_##constant,
+typedef enum { FLOW_PATHS(FLOW_PATH) } flow_path;
+#undef FLOW_PATH
+
 typedef enum { SPACING_LEADING, SPACING_TRAILING, SPACING_LINSPACE } spacing;
 typedef enum {
     VARIANCE_FIXED_SMALL,
@@ -76,15 +84,6 @@ typedef enum {
     VARIANCE_FIXED_LARGE_LOG,
     VARIANCE_LEARNED_RANGE
 } variance_kind;
-typedef enum {
-    SAMPLER_DDPM,
-    SAMPLER_DDIM,
-    SAMPLER_DPM, /* DPM-Solver++ 2M */
-    SAMPLER_EULER,
-    SAMPLER_HEUN,
-    SAMPLER_SDE, /* Euler-Maruyama along SiT's path */
-    N_SAMPLERS
-} sampler_kind;
 
 /* scheduler/scheduler_config.json of a diffusers scheduler. With _class_name SiT, which diffusers
  * does not have, only flow, path and predicts are used. Each scheduler class reads other keys and
@@ -156,10 +155,11 @@ status config_original_schedule(schedule_config *config, sampler_kind sampler, b
 status config_index_class(char *name, size_t size, const char *json, const char *path,
                           const char *component);
 
-/* SiT's schedule. The names are those of its program's options and of the keys of a file. */
+/* SiT's schedule. A file has the same names; each list ends with null. */
 void config_flow_schedule(schedule_config *config, flow_path path, prediction predicts);
 extern const char *const flow_path_names[], *const flow_prediction_names[];
 /* indexed as flow_prediction_names */
 extern const prediction flow_predictions[];
+const char *flow_prediction_name(prediction predicts); /* one of flow_predictions */
 
 #endif

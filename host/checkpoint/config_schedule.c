@@ -34,15 +34,11 @@ done:
 
 /* ---- the keys that each class reads ---- */
 
-#define READS(sampler) (1u << (sampler))
+#define READER(constant, ...) constant = 1 << SAMPLER_##constant,
+enum { SAMPLERS(READER) };
 enum {
-    DDPM = READS(SAMPLER_DDPM),
-    DDIM = READS(SAMPLER_DDIM),
-    DPM = READS(SAMPLER_DPM),
-    EULER = READS(SAMPLER_EULER),
-    HEUN = READS(SAMPLER_HEUN),
     SOLVERS = DPM | EULER | HEUN, /* solvers of differential equations */
-    EVERY = DDPM | DDIM | SOLVERS
+    EVERY = (1 << N_SAMPLERS) - 1
 };
 
 typedef enum {
@@ -93,7 +89,7 @@ static const char *const ends[] = {"zero", "sigma_min", NULL};
  * before the step). */
 static const struct key {
     const char *name;
-    unsigned readers;
+    sampler_set readers;
     key_type type;
     condition when;
     size_t at;                /* offset of the field */
@@ -143,7 +139,7 @@ static const struct key {
 };
 enum { N_KEYS = sizeof keys / sizeof *keys };
 
-static bool counts(const struct key *k, const schedule_config *c)
+static bool applies(const struct key *k, const schedule_config *c)
 {
     switch (k->when) {
     case WITHOUT_TRAINED: return !c->trained_betas;
@@ -178,29 +174,15 @@ static status read_key(const reader *r, const struct key *k, schedule_config *c)
     }
 }
 
-static const struct {
-    const char *name;
-    sampler_kind sampler;
-} scheduler_classes[] = {{"DDPMScheduler", SAMPLER_DDPM},
-                         {"DDIMScheduler", SAMPLER_DDIM},
-                         {"DPMSolverMultistepScheduler", SAMPLER_DPM},
-                         {"EulerDiscreteScheduler", SAMPLER_EULER},
-                         {"HeunDiscreteScheduler", SAMPLER_HEUN}};
-
 /* Stores as the hint which samplers do not read the refused key. */
 static void hint_others(const char *key)
 {
-    static const char *const names[] = {"ddpm", "ddim", "dpm++", "euler", "heun"};
-    unsigned readers = 0;
-    char others[80] = "";
-    size_t used = 0;
+    sampler_set others = samplers_of_diffusers();
     for (size_t i = 0; i < N_KEYS; i++)
-        if (!strcmp(keys[i].name, key)) readers |= keys[i].readers;
-    for (int i = 0; i < (int)(sizeof names / sizeof *names); i++)
-        if (!(readers & READS(i)))
-            used += (size_t)snprintf(others + used, sizeof others - used, "%s%s", used ? ", " : "",
-                                     names[i]);
-    if (used) fail_hint("--sampler can choose a class that does not read this key: %s", others);
+        if (!strcmp(keys[i].name, key)) others &= ~keys[i].readers;
+    if (others)
+        fail_hint("--sampler can choose a class that does not read this key: %s",
+                  SAMPLERS_LISTED(others));
 }
 
 status config_resolve_schedule(schedule_config *out, const schedule_config *config,
@@ -212,13 +194,13 @@ status config_resolve_schedule(schedule_config *out, const schedule_config *conf
     out->keys = NULL;
     out->file = NULL;
     if (config->flow) return OK;
-    if (!(READS(sampler) & EVERY)) sampler = config->sampler; /* SiT: refused later */
+    if (!samplers[sampler].scheduler) sampler = config->sampler; /* SiT's: refused later */
     out->sampler = sampler;
     out->set_alpha_to_one = true; /* DDPM has no such key */
     TRY(read_int(&r, "num_train_timesteps", 1000, 1, MAX_TRAIN_STEPS, &out->n_train));
     TRY(read_trained_betas(&r, out));
     for (const struct key *k = keys; k < keys + N_KEYS; k++) {
-        if (!(k->readers & READS(sampler)) || !counts(k, out)) continue;
+        if (!(k->readers >> sampler & 1) || !applies(k, out)) continue;
         st = read_key(&r, k, out);
         if (st != OK) hint_others(k->name);
         TRY(st);
@@ -260,9 +242,18 @@ static void drop_defaults(json_t *root)
         json_object_del(root, json_string_value(name));
 }
 
-const char *const flow_path_names[] = {"Linear", "GVP", "VP", NULL};
-const char *const flow_prediction_names[] = {"velocity", "noise", "score", NULL};
-const prediction flow_predictions[] = {PREDICT_VELOCITY, PREDICT_EPSILON, PREDICT_SCORE};
+#define FLOW_NAME(constant, name) name,
+#define FLOW_PREDICTION(constant, name) PREDICT_##constant,
+const char *const flow_path_names[] = {FLOW_PATHS(FLOW_NAME) NULL};
+const char *const flow_prediction_names[] = {FLOW_PREDICTIONS(FLOW_NAME) NULL};
+const prediction flow_predictions[] = {FLOW_PREDICTIONS(FLOW_PREDICTION)};
+
+const char *flow_prediction_name(prediction predicts)
+{
+    int i = 0;
+    while (flow_predictions[i] != predicts) i++;
+    return flow_prediction_names[i];
+}
 
 void config_flow_schedule(schedule_config *config, flow_path path, prediction predicts)
 {
@@ -293,9 +284,9 @@ static status read_schedule(const reader *r, schedule_config *c, const char *cla
     text_copy(c->class_name, sizeof c->class_name, named ? class_name : c->own_class);
     if (!strcmp(c->class_name, "SiT")) return read_flow(r, c);
     c->sampler = SAMPLER_DDIM;
-    for (size_t i = 0; i < sizeof scheduler_classes / sizeof *scheduler_classes; i++)
-        if (!strcmp(c->class_name, scheduler_classes[i].name)) {
-            c->sampler = scheduler_classes[i].sampler;
+    for (int i = 0; i < N_SAMPLERS; i++)
+        if (samplers[i].scheduler && !strcmp(c->class_name, samplers[i].scheduler)) {
+            c->sampler = (sampler_kind)i;
             c->sampler_known = true;
         }
     TRY(memory_strdup(&c->file, r->path));

@@ -623,7 +623,7 @@ status model_sampler(sampler_kind *sampler, const model *m)
                  "%s: neither model_index.json nor the scheduler's configuration "
                  "names a scheduler class",
                  m->path);
-        fail_hint("choose one: --sampler ddim, ddpm, dpm++, euler or heun");
+        fail_hint("choose one: --sampler %s", SAMPLERS_LISTED(samplers_of_diffusers()));
         return ERR_FORMAT;
     }
     return OK;

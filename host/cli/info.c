@@ -120,7 +120,6 @@ static void print_sampler(const model *m)
 {
     const schedule_config *c = &m->schedule;
     sampler_kind sampler;
-    int predicts = 0;
     if (!c->flow) {
         bool known = model_sampler(&sampler, m) == OK && sampler_reads(m, sampler);
         if (known)
@@ -135,9 +134,8 @@ static void print_sampler(const model *m)
                    TEXT_SHOWN(c->own_class));
         return;
     }
-    while (flow_predictions[predicts] != c->predicts) predicts++;
     printf("  sampler      %s, SiT: %s path, %s prediction\n", sampler_names[c->sampler],
-           flow_path_names[c->path], flow_prediction_names[predicts]);
+           flow_path_names[c->path], flow_prediction_name(c->predicts));
 }
 
 static void print_text(const model *m, double memory)

@@ -145,7 +145,6 @@ static const char *file_within(const model *m)
 static status note_model(text *note, const sample_request *q, const model *m)
 {
     status st = OK;
-    int predicts = 0;
     TRY(text_append(note, "model %s, ", model_name(m->path)));
     if (q->vae) TRY(text_append(note, "VAE %s, ", file_last_part(m->vae_weights.file.path)));
     if (q->heads) TRY(text_append(note, "heads %d, ", q->heads));
@@ -155,9 +154,8 @@ static status note_model(text *note, const sample_request *q, const model *m)
     if (taken->chosen)
         TRY(text_append(note, "weights %s%s, ", taken->key, taken->averaged ? " (averaged)" : ""));
     if (!m->schedule.flow) goto done;
-    while (flow_predictions[predicts] != m->schedule.predicts) predicts++;
     TRY(text_append(note, "SiT, path %s, prediction %s, ", flow_path_names[m->schedule.path],
-                    flow_prediction_names[predicts]));
+                    flow_prediction_name(m->schedule.predicts)));
 done:
     return st;
 }
@@ -175,8 +173,9 @@ static status note_noise(text *note, const sample_request *q, const run *r)
         TRY(text_append(note, ", steps' noise %s", file_last_part(files->noise_in)));
     TRY(text_append(note, ", steps %s, sampler %s", q->sampling.steps,
                     sampler_names[r->request.sampler]));
-    if (r->request.sampler == SAMPLER_DDIM) TRY(text_append(note, ", eta %.9g", q->sampling.eta));
-    if (r->request.sampler == SAMPLER_SDE)
+    unsigned traits = samplers[r->request.sampler].traits;
+    if (traits & USES_ETA) TRY(text_append(note, ", eta %.9g", q->sampling.eta));
+    if (traits & USES_DIFFUSION)
         TRY(text_append(note, ", diffusion %s", diffusion_names[r->request.diffusion]));
 done:
     return st;

@@ -42,10 +42,13 @@ status sampler_args_request(const sampler_args *q, run_request *request, const m
     else if (!q->invert || m->schedule.flow)
         st = model_sampler(&sampler, m);
     if (st != OK) return st;
-    if (q->diffusion >= 0 && sampler != SAMPLER_SDE)
-        return fail(ERR_USAGE, "--diffusion: only the sde sampler uses it");
-    if (q->eta != 0 && sampler != SAMPLER_DDIM)
-        return fail(ERR_USAGE, "--eta: only the ddim sampler uses it");
+    unsigned traits = samplers[sampler].traits;
+    if (q->diffusion >= 0 && !(traits & USES_DIFFUSION))
+        return fail(ERR_USAGE, "--diffusion: only the %s sampler uses it",
+                    SAMPLERS_LISTED(samplers_with(USES_DIFFUSION)));
+    if (q->eta != 0 && !(traits & USES_ETA))
+        return fail(ERR_USAGE, "--eta: only the %s sampler uses it",
+                    SAMPLERS_LISTED(samplers_with(USES_ETA)));
     bool three = q->cfg_channels < 0 ? m->arithmetic == COMPAT_ORIGINAL : q->cfg_channels == 0;
     request->steps = q->steps;
     request->sampler = sampler;

@@ -22,6 +22,12 @@ enum { GUIDANCE_UNSET = -1 };
         .guidance = GUIDANCE_UNSET                                                                 \
     }
 
+/* Parts of the help. The list of samplers begins after its first ", ". */
+#define SAMPLER_LISTED(constant, name, ...) ", " name
+#define SAMPLER_DESCRIBED(constant, name, original, diffusers, sit, scheduler, traits, what)       \
+    name ": " what ". "
+#define DIFFUSION_LISTED(constant, name) name ", "
+
 /* clang-format off */
 #define OPTIONS_SAMPLER(where)                                                                     \
     {"steps", 0, OPTION_TEXT, &(where)->steps, "K",                                                \
@@ -30,10 +36,10 @@ enum { GUIDANCE_UNSET = -1 };
      "divides the timesteps into equal sections, from picture to noise, and takes A, B and C "     \
      "steps in them. For SiT: points of the path, both ends included.", 0, 0, NULL},               \
     {"sampler", 0, OPTION_CHOICE, &(where)->sampler, "NAME",                                       \
-     "ddpm, ddim, dpm++, euler, heun; SiT: euler, heun, sde\n"                                     \
-     "dpm++ is DPM-Solver++ 2M, sde is Euler-Maruyama; heun makes two predictions a step. The "    \
-     "default is the folder's scheduler, ddpm for original files, and heun for SiT.", 0, 0,        \
-     sampler_names},                                                                               \
+     &(SAMPLERS(SAMPLER_LISTED) " [by the model]\n"                                                \
+       SAMPLERS(SAMPLER_DESCRIBED)                                                                 \
+       "The default is the folder's scheduler, ddpm for original files, and heun for SiT.")[2],    \
+     0, 0, sampler_names},                                                                         \
     {"eta", 0, OPTION_DOUBLE, &(where)->eta, "E", "noise of ddim, 0 to 1 [0]", 0, 1, NULL},        \
     {"cfg", 0, OPTION_DOUBLE, &(where)->guidance, "G",                                             \
      "classifier-free guidance scale; 1: none [4]\n"                                               \
@@ -47,12 +53,13 @@ enum { GUIDANCE_UNSET = -1 };
      "the picture. Other steps make one prediction instead of two.", 0, 0, NULL},                  \
     {"invert", 0, OPTION_FLAG, &(where)->invert, NULL,                                             \
      "go from the latents of a picture to its noise\n"                                             \
-     "Runs the steps of DDIM, or euler or heun of SiT, backwards, from --latents-in to "           \
-     "--latents-out, and writes no picture. With --cfg 1 in both directions the noise gives "      \
+     "Runs the steps backwards, from --latents-in to --latents-out, and writes no picture. The "   \
+     "default sampler is ddim, or heun for SiT. With --cfg 1 in both directions the noise gives "  \
      "nearly the same picture again.", 0, 0, NULL},                                                \
     {"diffusion", 0, OPTION_CHOICE, &(where)->diffusion, "FORM",                                   \
-     "noise of sde: sigma, constant, linear, ... [sigma]\n"                                        \
-     "The others are sbdm, decreasing and increasing-decreasing.", 0, 0, diffusion_names}
+     "form of sde's noise: sigma, constant, ... [sigma]\n"                                         \
+     "One of " DIFFUSION_FORMS(DIFFUSION_LISTED) "as SiT's program names them.", 0, 0,             \
+     diffusion_names}
 /* clang-format on */
 extern const char *const sampler_args_channels[];
 

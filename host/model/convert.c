@@ -99,11 +99,9 @@ static void dit_json(json_build *b, const model *m)
 
 static void put_flow(json_build *b, json_t *to, const schedule_config *c)
 {
-    int predicts = 0;
-    while (flow_predictions[predicts] != c->predicts) predicts++;
     json_put_text(b, to, "_class_name", "SiT");
     json_put_text(b, to, "path_type", flow_path_names[c->path]);
-    json_put_text(b, to, "prediction", flow_prediction_names[predicts]);
+    json_put_text(b, to, "prediction", flow_prediction_name(c->predicts));
 }
 
 /* The same values as in diffusers' own conversion of an original file. */

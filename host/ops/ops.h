@@ -12,6 +12,7 @@
 
 #include <stdbool.h>
 
+#include "cl/step.clh"
 #include "device/buffer.h"
 #include "device/device.h"
 #include "device/launch.h"
@@ -322,7 +323,7 @@ status op_downsample(device *d, const downsample_use *u, const downsample_buffer
 
 /* ---- step: guidance + sampler update ---- */
 
-enum { STEP_ROW_FLOATS = 15 };
+enum { STEP_ROW_FLOATS = sizeof(step_coefficients) / sizeof(float) };
 
 typedef struct {
     int n; /* pictures */
@@ -334,16 +335,16 @@ typedef struct {
 
 status step_plan(device *d, op_plan *p, const step_use *use);
 
-/* latents and noise [pictures][C][size][size]; model [n or 2n][channels_out][size][size]; rows: a
- * table of STEP_ROW_FLOATS per step (host/sample/schedule.h). kept: like latents, what a step
- * leaves for the next; looked at only where the plan says so, else any buffer. flag (int) [1]
- * becomes 1 when a value is not finite. */
+/* latents and noise [pictures][C][size][size]; model [n or 2n][channels_out][size][size]; rows: the
+ * schedule's rows of step_coefficients. kept: like latents, what a step leaves for the next; looked
+ * at only where the plan says so, else any buffer. flag (int) [1] becomes 1 when a value is not
+ * finite. */
 typedef struct {
     buf latents, kept, model, noise, rows, flag;
 } step_buffers;
 
-/* One update, in place, of pictures first..first+n of latents by row `step` of the table. */
-status op_step_update(device *d, const op_plan *p, const step_buffers *b, int step, int first);
+/* One update, in place, of pictures first..first+n of latents by this row of the schedule. */
+status op_step_update(device *d, const op_plan *p, const step_buffers *b, int row, int first);
 
 /* ---- blend: a part of a picture is kept ---- */
 

@@ -17,8 +17,8 @@ status step_plan(device *d, op_plan *p, const step_use *use)
                        "-DGUIDED=%d -DLEARNED=%d -DKEPT=%d", use->guided, use->learned, use->kept);
 }
 
-status op_step_update(device *d, const op_plan *p, const step_buffers *b, int step, int first)
+status op_step_update(device *d, const op_plan *p, const step_buffers *b, int row, int first)
 {
     return plan_launch(d, p, ARG(b->latents), ARG(b->kept), ARG(b->model), ARG(b->noise),
-                       ARG(b->rows), ARG(b->flag), ARG(step), ARG(first));
+                       ARG(b->rows), ARG(b->flag), ARG(row), ARG(first));
 }

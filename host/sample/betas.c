@@ -57,7 +57,7 @@ static float beta_float(const schedule_config *c, int i)
     }
 }
 
-status products_float(float **out, const schedule_config *c)
+status alpha_products_float(float **out, const schedule_config *c)
 {
     double product = 1; /* torch's cumprod of float32 accumulates in double */
     status st = memory_alloc(out, (size_t)c->n_train, sizeof **out);

@@ -188,12 +188,7 @@ done:
 static void fill_table(const run *r, float *out)
 {
     for (int i = 0; i < r->plan.n_rows; i++, out += STEP_ROW_FLOATS) {
-        const schedule_row *s = &r->plan.rows[i];
-        const float row[STEP_ROW_FLOATS] = {s->x0_x,    s->x0_o,     s->eps_x,   s->eps_o,
-                                            s->clip,    s->to_x0,    s->to_eps,  s->to_x,
-                                            s->noise,   s->log_min,  s->log_max, s->to_kept,
-                                            s->keep_x0, s->keep_eps, s->keep_x};
-        memcpy(out, row, sizeof row);
+        memcpy(out, &r->plan.rows[i].step, sizeof(step_coefficients));
     }
 }
 
@@ -428,7 +423,7 @@ static status take_noise(run *r, int step)
 {
     const run_request *q = &r->request;
     size_t values = picture_values(r) * (size_t)q->n, at = (size_t)step * values;
-    bool used = r->plan.rows[step].noise != 0.0f;
+    bool used = r->plan.rows[step].step.noise != 0.0f;
     if (draws(r, step)) draw_noise(r);
     const float *noise = q->given_noise ? q->given_noise + at : r->host_noise[r->noise_at];
     if (draws(r, step)) {

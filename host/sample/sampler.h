@@ -1,5 +1,5 @@
 /* Shared by the files of samplers. schedule.c finds the sampler and checks its rows. A new sampler
- * is a file with a function that fills the rows, and a line in schedule.c's table. */
+ * is a file with a function that fills the rows, and a row in checkpoint/samplers.h. */
 #ifndef DITCL_SAMPLE_SAMPLER_H
 #define DITCL_SAMPLE_SAMPLER_H
 
@@ -14,14 +14,12 @@ typedef struct {
     bool sections;     /* "a,b,c" */
 } sampling;
 
-/* ---- the samplers; each allocates and fills s->rows ---- */
-
-status sampler_original(schedule *s, const sampling *q);  /* DDPM, DDIM */
-status sampler_diffusers(schedule *s, const sampling *q); /* DDPM, DDIM */
-status sampler_dpm(schedule *s, const sampling *q);
-status sampler_euler(schedule *s, const sampling *q);
-status sampler_heun(schedule *s, const sampling *q);
-status sampler_flow(schedule *s, const sampling *q); /* Euler, Heun, Euler-Maruyama for SiT */
+/* Allocates and fills s->rows. The functions are those that the table of samplers names. */
+typedef status sampler_fill(schedule *s, const sampling *q);
+#define SAMPLER_FILLS(constant, name, original, diffusers, sit, ...)                               \
+    sampler_fill original, diffusers, sit;
+SAMPLERS(SAMPLER_FILLS)
+#undef SAMPLER_FILLS
 
 /* ---- betas.c: tables that samplers start from ---- */
 
@@ -29,7 +27,7 @@ status sampler_flow(schedule *s, const sampling *q); /* Euler, Heun, Euler-Maruy
 double beta_double(const schedule_config *c, int i);
 
 /* out [n_train] = cumulative alpha products, alpha = 1 - beta, as in diffusers' schedulers. */
-status products_float(float **out, const schedule_config *c);
+status alpha_products_float(float **out, const schedule_config *c);
 
 /* numpy's linspace. */
 double linspace_double(double first, double last, int n, int i);
@@ -59,6 +57,6 @@ status sigmas_alloc(sigmas *s, int n, const schedule_config *c, const float *tab
 void sigmas_free(sigmas *s);
 
 /* Sets x0 from the prediction, for x = signal data + spread noise. */
-void predict_x0(schedule_row *row, prediction predicts, float signal, float spread);
+void predict_x0(step_coefficients *step, prediction predicts, float signal, float spread);
 
 #endif

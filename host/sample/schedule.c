@@ -9,25 +9,42 @@
 #include "base/text.h"
 #include "sample/sampler.h"
 
-const char *const sampler_names[] = {"ddpm", "ddim", "dpm++", "euler", "heun", "sde", NULL};
+/* The columns of fill functions in the table of samplers. */
+enum { BY_ORIGINAL, BY_DIFFUSERS, BY_SIT, N_COLUMNS };
 
-typedef status sampler(schedule *s, const sampling *q);
+#define FILLS(constant, name, original, diffusers, sit, ...) {original, diffusers, sit},
+static sampler_fill *const fills[][N_COLUMNS] = {SAMPLERS(FILLS)};
 
-/* For each kind: the original's arithmetic, diffusers', SiT; null: not available. The original
- * program has only two samplers; the others sample its models as diffusers does. */
-static sampler *const samplers[N_SAMPLERS][3] = {
-    [SAMPLER_DDPM] = {sampler_original, sampler_diffusers, NULL},
-    [SAMPLER_DDIM] = {sampler_original, sampler_diffusers, NULL},
-    [SAMPLER_DPM] = {sampler_dpm, sampler_dpm, NULL},
-    [SAMPLER_EULER] = {sampler_euler, sampler_euler, sampler_flow},
-    [SAMPLER_HEUN] = {sampler_heun, sampler_heun, sampler_flow},
-    [SAMPLER_SDE] = {NULL, NULL, sampler_flow},
-};
-
-static sampler *find_sampler(const sampling *q)
+static int fill_column(const sampling *q)
 {
-    const schedule_options *o = &q->options;
-    return samplers[o->sampler][q->config.flow ? 2 : o->arithmetic == COMPAT_DIFFUSERS];
+    if (q->config.flow) return BY_SIT;
+    return q->options.arithmetic == COMPAT_DIFFUSERS ? BY_DIFFUSERS : BY_ORIGINAL;
+}
+
+static sampler_fill *find_fill(const sampling *q)
+{
+    return fills[q->options.sampler][fill_column(q)];
+}
+
+static sampler_set filled_by(sampler_fill *fill, int column)
+{
+    sampler_set set = 0;
+    for (int i = 0; i < N_SAMPLERS; i++)
+        if (fills[i][column] == fill) set |= 1u << i;
+    return set;
+}
+
+static const char *model_word(const sampling *q)
+{
+    return q->config.flow ? "SiT" : "DiT";
+}
+
+status sampler_none(schedule *s, const sampling *q)
+{
+    (void)s;
+    return fail(ERR_USAGE, "the %s sampler is not for %s models: expected %s",
+                sampler_names[q->options.sampler], model_word(q),
+                SAMPLERS_LISTED(~filled_by(sampler_none, fill_column(q))));
 }
 
 static status parse_steps(sampling *q)
@@ -60,15 +77,16 @@ static status check_rows(const schedule *s)
 {
     for (int i = 0; i < s->n_rows; i++) {
         const schedule_row *r = &s->rows[i];
-        const float all[] = {r->x0_x,    r->x0_o,     r->eps_x,   r->eps_o,   r->clip,  r->to_x0,
-                             r->to_eps,  r->to_x,     r->log_min, r->log_max, r->noise, r->to_kept,
-                             r->keep_x0, r->keep_eps, r->keep_x,  r->signal,  r->spread};
-        for (size_t k = 0; k < sizeof all / sizeof *all; k++)
-            if (!float_is_finite(all[k]))
-                return fail(
-                    ERR_FORMAT,
-                    "the scheduler's values give coefficients that are not finite at timestep %g",
-                    (double)r->timestep);
+        float values[sizeof r->step / sizeof(float)];
+        bool finite = float_is_finite(r->signal) && float_is_finite(r->spread);
+        memcpy(values, &r->step, sizeof values);
+        for (size_t k = 0; k < sizeof values / sizeof *values; k++)
+            finite = finite && float_is_finite(values[k]);
+        if (!finite)
+            return fail(
+                ERR_FORMAT,
+                "the scheduler's values give coefficients that are not finite at timestep %g",
+                (double)r->timestep);
     }
     return OK;
 }
@@ -76,26 +94,24 @@ static status check_rows(const schedule *s)
 static status check_options(const sampling *q)
 {
     const schedule_options *o = &q->options;
-    bool invertible = o->sampler == SAMPLER_DDIM || (q->config.flow && o->sampler != SAMPLER_SDE);
-    if (!find_sampler(q))
-        return fail(ERR_USAGE, "the %s sampler is not for %s models: expected %s",
-                    sampler_names[o->sampler], q->config.flow ? "SiT" : "DiT",
-                    q->config.flow ? "euler, heun or sde" : "ddpm, ddim, dpm++, euler or heun");
-    if (o->diffusion != DIFFUSION_SIGMA && o->sampler != SAMPLER_SDE)
-        return fail(ERR_USAGE, "diffusion %s: only the sde sampler uses it",
-                    diffusion_names[o->diffusion]);
-    if (o->sampler == SAMPLER_DDIM && !(o->eta >= 0 && o->eta <= 1))
+    sampler_trait inverts = q->config.flow ? INVERTS_SIT : INVERTS_DIT;
+    unsigned traits = samplers[o->sampler].traits;
+    if (o->diffusion != DIFFUSION_SIGMA && !(traits & USES_DIFFUSION))
+        return fail(ERR_USAGE, "diffusion %s: only the %s sampler uses it",
+                    diffusion_names[o->diffusion], SAMPLERS_LISTED(samplers_with(USES_DIFFUSION)));
+    if (traits & USES_ETA && !(o->eta >= 0 && o->eta <= 1))
         return fail(ERR_USAGE, "eta %g: expected 0 to 1", o->eta);
-    if (o->invert && !invertible)
-        return fail(ERR_USAGE, "the %s sampler cannot be inverted, %s can",
-                    sampler_names[o->sampler], q->config.flow ? "euler and heun" : "ddim");
+    if (o->invert && !(traits & inverts))
+        return fail(ERR_USAGE, "the %s sampler cannot be inverted for %s models: expected %s",
+                    sampler_names[o->sampler], model_word(q),
+                    SAMPLERS_LISTED(samplers_with(inverts)));
     if (o->invert && o->eta > 0)
-        return fail(ERR_USAGE, "eta %g: only ddim without noise (eta 0) can be inverted", o->eta);
-    if ((q->strided || q->sections) && find_sampler(q) != sampler_original)
+        return fail(ERR_USAGE, "eta %g: only steps without noise (eta 0) can be inverted", o->eta);
+    if ((q->strided || q->sections) && find_fill(q) != sampler_original)
         return fail(ERR_USAGE,
-                    "steps %.60s: this spacing belongs to ddpm and ddim in the original "
-                    "arithmetic; type a number",
-                    q->steps);
+                    "steps %.60s: this spacing belongs to the original arithmetic of %s; type a "
+                    "number",
+                    q->steps, SAMPLERS_LISTED(filled_by(sampler_original, BY_ORIGINAL)));
     return OK;
 }
 
@@ -106,9 +122,9 @@ status schedule_init(schedule *s, const schedule_config *config, const schedule_
     status st = config_resolve_schedule(&q.config, config, options->sampler);
     if (st == OK) st = parse_steps(&q);
     if (st == OK) st = check_options(&q);
-    if (st == OK) st = find_sampler(&q)(s, &q);
+    if (st == OK) st = find_fill(&q)(s, &q);
     if (st == OK) st = check_rows(s);
-    for (int i = 0; st == OK && i < s->n_rows; i++) s->keeps |= s->rows[i].to_kept != 0;
+    for (int i = 0; st == OK && i < s->n_rows; i++) s->keeps |= s->rows[i].step.to_kept != 0;
     if (st != OK) schedule_free(s);
     config_free_schedule(&q.config);
     return st;
@@ -120,9 +136,10 @@ status schedule_begin(schedule *s, int row)
         return fail(ERR_USAGE, "step %d: there are only %d", row, s->n_rows);
     schedule_row *r = &s->rows[row];
     if (r->between)
-        return fail(ERR_USAGE, "step %d is the second evaluation of a step: choose another", row);
-    r->to_x0 += r->to_kept; /* use this x0 as the last one, which makes a step of first order */
-    r->to_kept = 0;
+        return fail(ERR_USAGE, "step %d is the second prediction of a step: choose another", row);
+    /* use this x0 as the last one, which makes a step of first order */
+    r->step.to_x0 += r->step.to_kept;
+    r->step.to_kept = 0;
     return OK;
 }
 

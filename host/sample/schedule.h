@@ -1,15 +1,6 @@
 /* Timesteps and coefficients of each step, in the arithmetic of the program that the sampler comes
  * from (original: double tables, cast to float at use; diffusers: float32 tables). Every sampler is
- * a table of rows. The step kernel knows no sampler.
- *
- * Notation: x current latents, o the model's output (guided), v its variance channels in [-1, 1], n
- * standard normal noise, k the tensor that the row before kept:
- *   x0   = x0_x * x + x0_o * o           (then clamped to +-clip if clip > 0)
- *   eps  = eps_x * x + eps_o * o
- *   x'   = to_x0 * x0 + to_eps * eps + to_x * x + to_kept * k + s * n
- *   k'   = keep_x0 * x0 + keep_eps * eps + keep_x * x
- *   s    = noise                                    without a learned variance
- *   s    = noise * exp(0.5 * (f * log_max + (1 - f) * log_min)), f = (v + 1) / 2   with one
+ * a table of rows. The step kernel knows no sampler: cl/step.clh has the formula that it applies.
  *
  * Latents are always the network's input: signal * data + spread * noise. A sampler that is written
  * for data + sigma * noise has this scaling in its coefficients. */
@@ -21,20 +12,16 @@
 
 #include "base/status.h"
 #include "checkpoint/config.h"
+#include "cl/step.clh"
 
 typedef struct {
     float timestep;       /* the network's input */
     float signal, spread; /* of x before this step */
-    float x0_x, x0_o, eps_x, eps_o;
-    float clip; /* 0: no clamp */
-    float to_x0, to_eps, to_x, to_kept;
-    float keep_x0, keep_eps, keep_x;
-    float noise;  /* 0: this step adds no noise */
+    step_coefficients step;
     bool learned; /* the step uses the variance channels */
-    float log_min, log_max;
     /* the program draws from its generator in this step, even if it does not use the values */
     bool draws;
-    bool between; /* the second evaluation of a step: sampling cannot start here */
+    bool between; /* the second prediction of a step: sampling cannot start here */
 } schedule_row;
 
 typedef struct {
@@ -44,15 +31,18 @@ typedef struct {
     float initial_scale; /* factor of the standard normal noise that sampling starts from */
 } schedule;
 
-/* The amount of noise of a walk along SiT's path (its diffusion coefficient). */
-typedef enum {
-    DIFFUSION_SIGMA,
-    DIFFUSION_CONSTANT,
-    DIFFUSION_SBDM,
-    DIFFUSION_LINEAR,
-    DIFFUSION_DECREASING,
-    DIFFUSION_INCREASING_DECREASING
-} diffusion_form;
+/* The amount of noise of a run along SiT's path (its diffusion coefficient), by the names of SiT's
+ * program. */
+#define DIFFUSION_FORMS(X)                                                                         \
+    X(SIGMA, "sigma")                                                                              \
+    X(CONSTANT, "constant")                                                                        \
+    X(SBDM, "sbdm")                                                                                \
+    X(LINEAR, "linear")                                                                            \
+    X(DECREASING, "decreasing")                                                                    \
+    X(INCREASING_DECREASING, "increasing-decreasing")
+#define DIFFUSION_FORM(constant, name) DIFFUSION_##constant,
+typedef enum { DIFFUSION_FORMS(DIFFUSION_FORM) } diffusion_form;
+#undef DIFFUSION_FORM
 
 typedef struct {
     compat arithmetic;
@@ -66,9 +56,8 @@ typedef struct {
     diffusion_form diffusion;
 } schedule_options;
 
-/* Names that a user types, indexed by sampler_kind and by diffusion_form; each list ends with
- * null. */
-extern const char *const sampler_names[], *const diffusion_names[];
+/* Indexed by diffusion_form; ends with null. */
+extern const char *const diffusion_names[];
 
 /* ERR_USAGE for options that contradict each other, ERR_FORMAT for a configuration that this
  * sampler cannot use. */

@@ -36,59 +36,59 @@ static status space_diffusers(int **timesteps, int *n, const sampling *q)
  * from the end, like the index of a tensor. */
 typedef struct {
     float now, before;
-} products;
+} alpha_products;
 
 /* Sets x0 and eps from the prediction. */
-static void diffusers_prediction(schedule_row *row, prediction predicts, float product)
+static void diffusers_prediction(step_coefficients *step, prediction predicts, float product)
 {
     float signal = sqrtf(product), spread = sqrtf(1 - product);
     switch (predicts) {
     case PREDICT_SAMPLE:
-        row->x0_o = 1;
-        row->eps_x = 1 / spread;
-        row->eps_o = -signal / spread;
+        step->x0_o = 1;
+        step->eps_x = 1 / spread;
+        step->eps_o = -signal / spread;
         break;
     case PREDICT_V:
-        row->x0_x = signal;
-        row->x0_o = -spread;
-        row->eps_x = spread;
-        row->eps_o = signal;
+        step->x0_x = signal;
+        step->x0_o = -spread;
+        step->eps_x = spread;
+        step->eps_o = signal;
         break;
     default:
-        row->x0_x = 1 / signal;
-        row->x0_o = -spread / signal;
-        row->eps_o = 1;
+        step->x0_x = 1 / signal;
+        step->x0_o = -spread / signal;
+        step->eps_o = 1;
     }
 }
 
-static void diffusers_ddim(schedule_row *row, products p, float eta)
+static void diffusers_ddim(schedule_row *row, alpha_products p, float eta)
 {
     float variance = (1 - p.before) / (1 - p.now) * (1 - p.now / p.before);
     float sigma = eta > 0 ? eta * sqrtf(variance) : 0;
-    row->to_x0 = sqrtf(p.before);
-    row->to_eps = sqrtf(fmaxf(1 - p.before - sigma * sigma, 0));
-    row->noise = sigma;
+    row->step.to_x0 = sqrtf(p.before);
+    row->step.to_eps = sqrtf(fmaxf(1 - p.before - sigma * sigma, 0));
+    row->step.noise = sigma;
     row->draws = eta > 0;
 }
 
-static void diffusers_ddpm(schedule_row *row, products p, variance_kind kind)
+static void diffusers_ddpm(schedule_row *row, alpha_products p, variance_kind kind)
 {
     float alpha = p.now / p.before, beta = 1 - alpha;
     float variance = fmaxf((1 - p.before) / (1 - p.now) * beta, 1e-20f);
-    row->to_x0 = sqrtf(p.before) * beta / (1 - p.now);
-    row->to_x = sqrtf(alpha) * (1 - p.before) / (1 - p.now);
+    row->step.to_x0 = sqrtf(p.before) * beta / (1 - p.now);
+    row->step.to_x = sqrtf(alpha) * (1 - p.before) / (1 - p.now);
     row->draws = row->timestep > 0;
     row->learned = kind == VARIANCE_LEARNED_RANGE;
     if (row->learned) {
-        row->log_min = logf(variance);
-        row->log_max = logf(beta);
+        row->step.log_min = logf(variance);
+        row->step.log_max = logf(beta);
     }
     if (!row->draws) return;
     switch (kind) {
-    case VARIANCE_LEARNED_RANGE: row->noise = 1; break;
-    case VARIANCE_FIXED_LARGE: row->noise = sqrtf(beta); break;
-    case VARIANCE_FIXED_SMALL_LOG: row->noise = expf(0.5f * logf(variance)); break;
-    default: row->noise = sqrtf(variance);
+    case VARIANCE_LEARNED_RANGE: row->step.noise = 1; break;
+    case VARIANCE_FIXED_LARGE: row->step.noise = sqrtf(beta); break;
+    case VARIANCE_FIXED_SMALL_LOG: row->step.noise = expf(0.5f * logf(variance)); break;
+    default: row->step.noise = sqrtf(variance);
     }
 }
 
@@ -102,22 +102,22 @@ static void diffusers_row(schedule_row *row, const sampling *q, const float *tab
         before = t - c->n_train / q->n_steps;
     else if (i + 1 < n)
         before = timesteps[i + 1];
-    products p = {.now = table[t < 0 ? c->n_train + t : t],
-                  .before = ddim && !c->set_alpha_to_one ? table[0] : 1};
+    alpha_products p = {.now = table[t < 0 ? c->n_train + t : t],
+                        .before = ddim && !c->set_alpha_to_one ? table[0] : 1};
     if (before >= 0) p.before = table[before];
     *row = (schedule_row){.timestep = (float)t};
-    row->clip = c->clip_sample ? (float)c->clip_sample_range : 0;
+    row->step.clip = c->clip_sample ? (float)c->clip_sample_range : 0;
     if (q->options.invert) { /* the same step in the other direction */
         row->signal = sqrtf(p.before);
         row->spread = sqrtf(1 - p.before);
-        diffusers_prediction(row, c->predicts, p.before);
-        row->to_x0 = sqrtf(p.now);
-        row->to_eps = sqrtf(1 - p.now);
+        diffusers_prediction(&row->step, c->predicts, p.before);
+        row->step.to_x0 = sqrtf(p.now);
+        row->step.to_eps = sqrtf(1 - p.now);
         return;
     }
     row->signal = sqrtf(p.now);
     row->spread = sqrtf(1 - p.now);
-    diffusers_prediction(row, c->predicts, p.now);
+    diffusers_prediction(&row->step, c->predicts, p.now);
     if (ddim)
         diffusers_ddim(row, p, (float)q->options.eta);
     else
@@ -157,7 +157,7 @@ status sampler_diffusers(schedule *s, const sampling *q)
     TRY(check_variance(q));
     TRY(check_inverse(q));
     TRY(space_diffusers(&timesteps, &n, q));
-    TRY(products_float(&table, &q->config));
+    TRY(alpha_products_float(&table, &q->config));
     TRY(memory_alloc(&s->rows, (size_t)n, sizeof *s->rows));
     s->n_rows = n;
     for (int i = 0; i < n; i++)

@@ -40,15 +40,15 @@ static void dpm_row(schedule_row *row, const sampling *q, const sigmas *s, int i
     bool last = i == s->n - 1 && (c->euler_at_final || c->end == END_ZERO ||
                                   (c->lower_order_final && s->n < FEW_STEPS));
     *row = (schedule_row){.timestep = s->timesteps[i], .signal = now.alpha, .spread = now.sigma};
-    predict_x0(row, c->predicts, now.alpha, now.sigma);
-    row->to_x = next.sigma / now.sigma;
-    row->to_x0 = -step;
-    row->keep_x0 = 1;
+    predict_x0(&row->step, c->predicts, now.alpha, now.sigma);
+    row->step.to_x = next.sigma / now.sigma;
+    row->step.to_x0 = -step;
+    row->step.keep_x0 = 1;
     if (i == 0 || last || c->solver_order == 1) return;
     float h_before = now.lambda - level_of(s->levels[i - 1]).lambda, r = h_before / h;
     float slope = c->solver == SOLVER_HEUN ? next.alpha * ((expf(-h) - 1) / h + 1) : -0.5f * step;
-    row->to_x0 += slope / r;
-    row->to_kept = -slope / r;
+    row->step.to_x0 += slope / r;
+    row->step.to_kept = -slope / r;
 }
 
 /* The second order divides by the length of the last step, so two levels must differ. */

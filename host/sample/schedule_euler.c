@@ -39,12 +39,12 @@ done:
     return st;
 }
 
-/* The coefficients of one evaluation of the network, at level i. */
+/* The coefficients of one prediction, at level i. */
 static schedule_row euler_row(const sampling *q, const sigmas *s, int i)
 {
     float sigma = s->levels[i], scale = sqrtf(sigma * sigma + 1);
     schedule_row row = {.timestep = s->timesteps[i], .signal = 1 / scale, .spread = sigma / scale};
-    predict_x0(&row, q->config.predicts, row.signal, row.spread);
+    predict_x0(&row.step, q->config.predicts, row.signal, row.spread);
     return row;
 }
 
@@ -55,11 +55,11 @@ static float scale_at(const sigmas *s, int i)
 }
 
 /* y' = y + (y - x0) / sigma * dt */
-static void euler_step(schedule_row *row, const sigmas *s, int i)
+static void euler_step(step_coefficients *step, const sigmas *s, int i)
 {
     float now = s->levels[i], next = s->levels[i + 1], out = scale_at(s, i + 1);
-    row->to_x = scale_at(s, i) * (next / now) / out;
-    row->to_x0 = (1 - next / now) / out;
+    step->to_x = scale_at(s, i) * (next / now) / out;
+    step->to_x0 = (1 - next / now) / out;
 }
 
 status sampler_euler(schedule *s, const sampling *q)
@@ -71,27 +71,27 @@ status sampler_euler(schedule *s, const sampling *q)
     s->n_rows = levels.n;
     for (int i = 0; i < levels.n; i++) {
         s->rows[i] = euler_row(q, &levels, i);
-        euler_step(&s->rows[i], &levels, i);
+        euler_step(&s->rows[i].step, &levels, i);
     }
 done:
     sigmas_free(&levels);
     return st;
 }
 
-/* The first evaluation keeps y + slope * dt / 2. The second adds its own half. */
+/* The first prediction keeps y + slope * dt / 2. The second adds its own half. */
 static void heun_rows(schedule_row *first, schedule_row *second, const sampling *q, const sigmas *s,
                       int i)
 {
     float now = s->levels[i], next = s->levels[i + 1], half = (next - now) / 2;
     float out = scale_at(s, i + 1);
-    first->keep_x = scale_at(s, i) * (1 + half / now);
-    first->keep_x0 = -half / now;
+    first->step.keep_x = scale_at(s, i) * (1 + half / now);
+    first->step.keep_x0 = -half / now;
     *second = euler_row(q, s, i + 1);
     second->between = true;
-    second->clip = first->clip;
-    second->to_kept = 1 / out;
-    second->to_x = half / next;
-    second->to_x0 = -half / next / out;
+    second->step.clip = first->step.clip;
+    second->step.to_kept = 1 / out;
+    second->step.to_x = half / next;
+    second->step.to_x0 = -half / next / out;
 }
 
 status sampler_heun(schedule *s, const sampling *q)
@@ -105,8 +105,8 @@ status sampler_heun(schedule *s, const sampling *q)
     for (int i = 0; i < levels.n; i++) {
         schedule_row *first = &s->rows[2 * i];
         *first = euler_row(q, &levels, i);
-        first->clip = c->clip_sample ? (float)c->clip_sample_range : 0;
-        euler_step(first, &levels, i);
+        first->step.clip = c->clip_sample ? (float)c->clip_sample_range : 0;
+        euler_step(&first->step, &levels, i);
         if (i + 1 < levels.n) heun_rows(first, first + 1, q, &levels, i);
     }
 done:

@@ -16,8 +16,8 @@ static const double singular = 1e-3; /* distance from ends where predictions are
 /* length of the last step of a stochastic run, which adds no noise */
 static const double last_step = 0.04;
 
-const char *const diffusion_names[] = {
-    "sigma", "constant", "sbdm", "linear", "decreasing", "increasing-decreasing", NULL};
+#define DIFFUSION_NAME(constant, name) name,
+const char *const diffusion_names[] = {DIFFUSION_FORMS(DIFFUSION_NAME) NULL};
 
 /* A point of the path. Drift and score are linear combinations of x and the model's output. */
 typedef struct {
@@ -105,28 +105,29 @@ static void flow_interval(double *from, double *to, const sampling *q)
 
 static schedule_row flow_row(const point *p)
 {
-    return (schedule_row){.timestep = p->t, .signal = p->alpha, .spread = p->sigma, .eps_o = 1};
+    return (schedule_row){
+        .timestep = p->t, .signal = p->alpha, .spread = p->sigma, .step.eps_o = 1};
 }
 
 /* x' = x + drift * dt. noisy: the drift of the stochastic equation. */
-static void flow_step(schedule_row *row, const point *p, float dt, bool noisy)
+static void flow_step(step_coefficients *step, const point *p, float dt, bool noisy)
 {
     float more = noisy ? p->diffusion : 0;
-    row->to_x = 1 + dt * (p->drift_x + (noisy ? more * p->score_x : 0));
-    row->to_eps = dt * (p->drift_o + (noisy ? more * p->score_o : 0));
+    step->to_x = 1 + dt * (p->drift_x + (noisy ? more * p->score_x : 0));
+    step->to_eps = dt * (p->drift_o + (noisy ? more * p->score_o : 0));
 }
 
-/* The second evaluation of Heun's method, added to the tensor that the first one kept. */
+/* The second prediction of Heun's method, added to the tensor that the first one kept. */
 static void flow_heun(schedule_row *first, schedule_row *second, const point *at, const point *next,
                       float dt)
 {
-    first->keep_x = 1 + dt / 2 * at->drift_x;
-    first->keep_eps = dt / 2 * at->drift_o;
+    first->step.keep_x = 1 + dt / 2 * at->drift_x;
+    first->step.keep_eps = dt / 2 * at->drift_o;
     *second = flow_row(next);
     second->between = true;
-    second->to_kept = 1;
-    second->to_x = dt / 2 * next->drift_x;
-    second->to_eps = dt / 2 * next->drift_o;
+    second->step.to_kept = 1;
+    second->step.to_x = dt / 2 * next->drift_x;
+    second->step.to_eps = dt / 2 * next->drift_o;
 }
 
 status sampler_flow(schedule *s, const sampling *q)
@@ -151,15 +152,15 @@ status sampler_flow(schedule *s, const sampling *q)
         if (noisy) /* all strides are equal */
             dt = linspace_float((float)from, (float)to, n, 1) - (float)from;
         *row = flow_row(&at);
-        flow_step(row, &at, dt, noisy);
+        flow_step(&row->step, &at, dt, noisy);
         row->draws = noisy;
-        if (noisy) row->noise = sqrtf(2 * at.diffusion) * sqrtf(dt);
+        if (noisy) row->step.noise = sqrtf(2 * at.diffusion) * sqrtf(dt);
         if (twice) flow_heun(row, row + 1, &at, &next, dt);
     }
     if (noisy) {
         point end = point_at(q, (float)to);
         s->rows[n - 1] = flow_row(&end);
-        flow_step(&s->rows[n - 1], &end, (float)last_step, true);
+        flow_step(&s->rows[n - 1].step, &end, (float)last_step, true);
     }
 done:
     return st;

@@ -7,7 +7,7 @@
 
 status sigmas_table(float **out, const schedule_config *c)
 {
-    status st = products_float(out, c);
+    status st = alpha_products_float(out, c);
     for (int i = 0; st == OK && i < c->n_train; i++) (*out)[i] = sqrtf((1 - (*out)[i]) / (*out)[i]);
     return st;
 }
@@ -37,14 +37,14 @@ void sigmas_free(sigmas *s)
     *s = (sigmas){0};
 }
 
-void predict_x0(schedule_row *row, prediction predicts, float signal, float spread)
+void predict_x0(step_coefficients *step, prediction predicts, float signal, float spread)
 {
     switch (predicts) {
-    case PREDICT_SAMPLE: row->x0_o = 1; break;
+    case PREDICT_SAMPLE: step->x0_o = 1; break;
     case PREDICT_V:
-        row->x0_x = signal;
-        row->x0_o = -spread;
+        step->x0_x = signal;
+        step->x0_o = -spread;
         break;
-    default: row->x0_x = 1 / signal; row->x0_o = -spread / signal;
+    default: step->x0_x = 1 / signal; step->x0_o = -spread / signal;
     }
 }

@@ -173,7 +173,7 @@ expect 0 "" sample keep/m $short --class 0
 says "sampler dpm++" keep/x.png
 scheduler '{"use_karras_sigmas": true, "_class_name": "DDIMScheduler"}'
 expect 1 "use_karras_sigmas true is not supported" sample keep/m $short --class 0
-says "does not read this key: ddpm, ddim" err
+says "does not read this key: ddpm or ddim" err
 expect 0 "none: give one to sample" info keep/m
 expect 0 "" sample keep/m $short --class 0 --sampler ddim
 expect 0 "" bench keep/m --only forward -q --repeat 1
@@ -182,7 +182,7 @@ says DPMSolverMultistepScheduler keep/converted/model_index.json
 says DPMSolverMultistepScheduler keep/converted/scheduler/scheduler_config.json
 index UniPCMultistepScheduler
 expect 1 "scheduler UniPCMultistepScheduler is not supported" sample keep/m $short --class 0
-says "--sampler ddim" err
+says "--sampler ddpm, ddim" err
 expect 0 "" sample keep/m $short --class 0 --sampler ddpm
 rm keep/m/model_index.json
 scheduler '{"beta_end": 0.01}'
