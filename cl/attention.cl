@@ -1,73 +1,85 @@
-/* softmax(Q K^T / sqrt(d)) V in one pass (flash attention). The scores of BQ queries and BK keys
- * become weights in registers or local memory and are never written to global memory (online
- * softmax, Milakov & Gimelshein 2018; tiles, Dao et al. 2022).
+/* softmax(Q K^T / sqrt(d)) V in one pass (flash attention, Dao et al. 2022). One work-group = BQ
+ * queries of one head; it takes BK keys at a time. Scores and probabilities stay in registers or
+ * local memory. Floor: 4 T^2 d FLOP per head.
  *
- * Floor: 4 T^2 d FLOP per head.
+ *             BK keys             Work-items form a grid of WQ rows x WK columns, each with RQ x RK
+ *          +---+---+---+          scores. The work-items of a grid row have the same RQ queries.
+ *  BQ      |   |   |   |          They reduce row_max and row_sum, and share the probabilities.
+ *  queries +---+---+---+
+ *          |   |   |   |          Work-item (row, column) has keys j WK + column, and then vectors
+ *          +---+---+---+          j WK + column of the result.
+ *
+ * Online softmax (Milakov & Gimelshein 2018) joins the blocks of keys. For each query:
+ *     row_max: the highest score so far         p = 2^(score - row_max)
+ *     row_sum: the sum of p so far              acc: the sum of p times value so far
+ * A new row_max multiplies row_sum and acc by rescale = 2^(old - new). The result is acc / row_sum,
+ * so p / row_sum is the probability that softmax gives a key.
+ *
  * D: head width. BQ, BK: queries and keys of a work-group's tile.
  * RQ, RK: queries and keys of a work-item's scores.
  * VEC: channels that are read and summed at once. DC: channels of keys that are staged at a time.
  * SQ: queries are read from global memory (0), staged whole (1) or staged with the keys (2).
  * SK: keys are staged. VC: keys whose values are staged at a time; 0: values are not staged.
- * WIDE: a score is summed in the lanes of a vector. HALF: staged numbers are rounded to fp16.
- * SG: the WK work-items that share queries are a sub-group of SG_SIZE. Sub-group functions reduce
- * and broadcast their weights. */
+ * WIDE: the lanes of a vector sum a score. HALF: staged numbers are rounded to fp16.
+ * SG: a grid row is a sub-group of SG_SIZE. Sub-group functions reduce row_max and row_sum, and
+ * broadcast the probabilities. Otherwise both pass through local memory. */
 
 #define WQ (BQ / RQ) /* rows of the grid of work-items */
 #define WK (BK / RK) /* columns of the grid of work-items */
-#define GROUP (WQ * WK)
-#define DV ((D + VEC - 1) / VEC) /* vectors of a head */
-#define DI ((DV + WK - 1) / WK)  /* vectors that a work-item sums */
-#define CV (DC / VEC < DV ? DC / VEC : DV)
-#define PITCH_K ((CV + 1) * VEC) /* one vector of padding against bank conflicts */
+#define WORK_ITEMS (WQ * WK)
+#define DV ((D + VEC - 1) / VEC)           /* vectors of a head */
+#define DI ((DV + WK - 1) / WK)            /* vectors of the result that a work-item sums */
+#define CV (DC / VEC < DV ? DC / VEC : DV) /* vectors that are staged at a time */
+#define PITCH_K ((CV + 1) * VEC)           /* one vector of padding against bank conflicts */
 #define PITCH_Q (SQ == 1 ? (DV + 1) * VEC : PITCH_K)
 #define PITCH_P (BK + 4)
-#define ALONE (WK == 1) /* a work-item has all keys of a tile and shares no weights */
-#define LOWEST -1e30f   /* finite, so that no difference of two is NaN */
+#define PRIVATE_ROWS (WK == 1) /* a work-item has all keys of its queries and shares nothing */
+#define LOWEST -1e30f          /* finite, so that no difference of two is NaN */
 
-/* PASSES: the work-items of a grid row are one sub-group. Without a required sub-group size the
- * compiler may have chosen another size. */
+/* ROW_IS_SUBGROUP: the work-items of a grid row are one sub-group. Without a required sub-group
+ * size the compiler may have chosen another size. */
 #if SG
 #if SUBGROUPS_REQUIRED
-#define PASSES true
+#define ROW_IS_SUBGROUP true
 #else
-#define PASSES (get_max_sub_group_size() == SG_SIZE)
+#define ROW_IS_SUBGROUP (get_max_sub_group_size() == SG_SIZE)
 #endif
-#define HIGHEST(x) sub_group_reduce_max(x)
-#define ALL_OF(x) sub_group_reduce_add(x)
-#define OF_LANE(x, item) sub_group_broadcast(x, (uint)(item))
+#define SUBGROUP_MAX(x) sub_group_reduce_max(x)
+#define SUBGROUP_SUM(x) sub_group_reduce_add(x)
+#define SUBGROUP_BROADCAST(x, lane) sub_group_broadcast(x, (uint)(lane))
 #else
-#define PASSES false
-#define HIGHEST(x) (x)
-#define ALL_OF(x) (x)
-#define OF_LANE(x, item) (x)
+#define ROW_IS_SUBGROUP false
+#define SUBGROUP_MAX(x) (x)
+#define SUBGROUP_SUM(x) (x)
+#define SUBGROUP_BROADCAST(x, lane) (x)
 #endif
 #define LOCAL_BARRIER(needed)                                                                      \
     if (needed) barrier(CLK_LOCAL_MEM_FENCE)
 
 #if HALF
-#define TILE ushort
+#define STAGED ushort
 #define AS_HALF(p) ((local half *)(p))
 #if VEC == 1
-#define TILE_LOAD_V(p) vload_half(0, AS_HALF(p))
-#define TILE_STORE_V(v, p) vstore_half(v, 0, AS_HALF(p))
+#define STAGED_LOAD(p) vload_half(0, AS_HALF(p))
+#define STAGED_STORE(v, p) vstore_half(v, 0, AS_HALF(p))
 #elif VEC == 4
-#define TILE_LOAD_V(p) vload_half4(0, AS_HALF(p))
-#define TILE_STORE_V(v, p) vstore_half4(v, 0, AS_HALF(p))
+#define STAGED_LOAD(p) vload_half4(0, AS_HALF(p))
+#define STAGED_STORE(v, p) vstore_half4(v, 0, AS_HALF(p))
 #elif VEC == 8
-#define TILE_LOAD_V(p) vload_half8(0, AS_HALF(p))
-#define TILE_STORE_V(v, p) vstore_half8(v, 0, AS_HALF(p))
+#define STAGED_LOAD(p) vload_half8(0, AS_HALF(p))
+#define STAGED_STORE(v, p) vstore_half8(v, 0, AS_HALF(p))
 #else
-#define TILE_LOAD_V(p) vload_half16(0, AS_HALF(p))
-#define TILE_STORE_V(v, p) vstore_half16(v, 0, AS_HALF(p))
+#define STAGED_LOAD(p) vload_half16(0, AS_HALF(p))
+#define STAGED_STORE(v, p) vstore_half16(v, 0, AS_HALF(p))
 #endif
 #else
-#define TILE float
-#define TILE_LOAD_V(p) VLOAD(p)
-#define TILE_STORE_V(v, p) VSTORE(v, p)
+#define STAGED float
+#define STAGED_LOAD(p) VLOAD(p)
+#define STAGED_STORE(v, p) VSTORE(v, p)
 #endif
 
-/* Clamps to the range of fp16 with HALF. NaN stays NaN. */
-INLINE V fit(V x)
+/* With HALF, clamps to the range of fp16. NaN stays NaN. */
+INLINE V saturate(V x)
 {
 #if HALF
     return fabs(x) < (V)(INFINITY) ? clamp(x, (V)(-65504.0f), (V)(65504.0f)) : x;
@@ -76,54 +88,56 @@ INLINE V fit(V x)
 #endif
 }
 
-/* Vector `at` of a row of D channels. Channels beyond D are 0. */
-INLINE V row_vector(global const float *row, int at)
+/* Loads a vector of a row of D channels. Channels beyond D are 0. */
+INLINE V row_vector(global const float *row, int vector)
 {
 #if D % VEC != 0
-    if (at == DV - 1) {
-        float lane[VEC];
-#pragma unroll
-        for (int j = 0; j < VEC; j++) lane[j] = at * VEC + j < D ? row[at * VEC + j] : 0.0f;
-        return VLOAD(lane);
-    }
-#endif
-    return VLOAD(row + at * VEC);
-}
-
-INLINE void store_vector(global float *row, int at, V x)
-{
-#if D % VEC != 0
-    if (at == DV - 1) {
-        float lane[VEC];
-        VSTORE(x, lane);
+    if (vector == DV - 1) {
+        float lanes[VEC];
 #pragma unroll
         for (int j = 0; j < VEC; j++)
-            if (at * VEC + j < D) row[at * VEC + j] = lane[j];
+            lanes[j] = vector * VEC + j < D ? row[vector * VEC + j] : 0.0f;
+        return VLOAD(lanes);
+    }
+#endif
+    return VLOAD(row + vector * VEC);
+}
+
+INLINE void store_vector(global float *row, int vector, V x)
+{
+#if D % VEC != 0
+    if (vector == DV - 1) {
+        float lanes[VEC];
+        VSTORE(x, lanes);
+#pragma unroll
+        for (int j = 0; j < VEC; j++)
+            if (vector * VEC + j < D) row[vector * VEC + j] = lanes[j];
         return;
     }
 #endif
-    VSTORE(x, row + at * VEC);
+    VSTORE(x, row + vector * VEC);
 }
 
-/* Stages `vectors` vectors, beginning with vector `first`, of each row of a tile. Rows from `real`
- * on are 0. */
-INLINE void stage(local TILE *to, int pitch, global const float *from, int row_pitch, int rows,
-                  int real, int first, int vectors)
+/* Stages `vectors` vectors, from first_vector on, of each row of a tile. Rows from valid_rows on
+ * are 0. */
+INLINE void stage(local STAGED *dst, int pitch, global const float *src, int row_pitch, int rows,
+                  int valid_rows, int first_vector, int vectors)
 {
-    for (int i = (int)get_local_id(0); i < rows * vectors; i += GROUP) {
-        int row = i / vectors, at = i % vectors;
-        if (first + at >= DV) continue;
-        V x = row < real ? row_vector(from + (size_t)row * row_pitch, first + at) : (V)(0.0f);
-        TILE_STORE_V(fit(x), to + row * pitch + at * VEC);
+    for (int i = (int)get_local_id(0); i < rows * vectors; i += WORK_ITEMS) {
+        int row = i / vectors, vector = i % vectors;
+        if (first_vector + vector >= DV) continue;
+        V x = row < valid_rows ? row_vector(src + (size_t)row * row_pitch, first_vector + vector)
+                               : (V)(0.0f);
+        STAGED_STORE(saturate(x), dst + row * pitch + vector * VEC);
     }
 }
 
 INLINE float lane_sum(V x)
 {
-    float lane[VEC], sum = 0.0f;
-    VSTORE(x, lane);
+    float lanes[VEC], sum = 0.0f;
+    VSTORE(x, lanes);
 #pragma unroll
-    for (int j = 0; j < VEC; j++) sum += lane[j];
+    for (int j = 0; j < VEC; j++) sum += lanes[j];
     return sum;
 }
 
@@ -143,89 +157,93 @@ INLINE float lane_sum(V x)
 #endif
 
 /* out [N*T][H*D]. q, k and v begin at 0, H*D and 2*H*D in the rows of qkv [N*T][3*H*D]; each is
- * head-major. factor: log2(e) / sqrt(d), since the weights are powers of two. One work-group = BQ
- * queries of one head. */
+ * head-major. factor: log2(e) / sqrt(d), since p is a power of two. Range in work-groups:
+ * [ceil(T / BQ)][H][N]. */
 #if SG
 SUBGROUP_SIZE(SG_SIZE)
 #endif
-kernel __attribute__((reqd_work_group_size(GROUP, 1, 1))) void
+kernel __attribute__((reqd_work_group_size(WORK_ITEMS, 1, 1))) void
 attention(global float *out, global const float *qkv, int tokens, int heads, float factor)
 {
-#if ALONE
-    float weights[RQ * PITCH_P];
-#define WEIGHTS(i) (weights + (i)*PITCH_P)
+#if PRIVATE_ROWS
+    float probabilities[RQ * PITCH_P];
+#define PROBABILITIES(i) (probabilities + (i)*PITCH_P)
 #elif SG && SUBGROUPS_REQUIRED
-    local float *weights = 0; /* not used: weights are broadcast */
-#define WEIGHTS(i) weights
+    local float *probabilities = 0; /* not used: sub-groups broadcast */
+#define PROBABILITIES(i) probabilities
 #else
-    local float weights[BQ * PITCH_P];
-#define WEIGHTS(i) (weights + (mine + (i)) * PITCH_P)
+    local float probabilities[BQ * PITCH_P];
+#define PROBABILITIES(i) (probabilities + (tile_row + (i)) * PITCH_P)
 #endif
-    bool passes = PASSES, shares = !passes && !ALONE;
+    bool in_subgroup = ROW_IS_SUBGROUP, through_local = !in_subgroup && !PRIVATE_ROWS;
 #if SQ
-    local TILE q_tile[BQ * PITCH_Q];
+    local STAGED q_tile[BQ * PITCH_Q];
 #endif
 #if SK || VC
-    local TILE kv_tile[SK * BK * PITCH_K > VC * DV * VEC ? SK * BK * PITCH_K : VC * DV * VEC];
+    local STAGED kv_tile[SK * BK * PITCH_K > VC * DV * VEC ? SK * BK * PITCH_K : VC * DV * VEC];
 #endif
-    int me = (int)get_local_id(0), mine = me / WK * RQ, column = me % WK;
+    int local_id = (int)get_local_id(0), tile_row = local_id / WK * RQ, tile_column = local_id % WK;
     int h = GROUP_ID(1, 1), n = GROUP_ID(2, 1);
-    int first = GROUP_ID(0, GROUP) * BQ, pitch = 3 * heads * D;
+    int query_begin = GROUP_ID(0, WORK_ITEMS) * BQ, pitch = 3 * heads * D;
     global const float *q = qkv + (size_t)n * tokens * pitch + h * D;
     global const float *k = q + heads * D, *v = k + heads * D;
 
-    V sum[RQ][DI];
-    float top[RQ], total[RQ]; /* total: over this work-item's keys */
+    V acc[RQ][DI];
+    float row_max[RQ], row_sum[RQ]; /* row_sum: over this work-item's keys only */
 #pragma unroll
     for (int i = 0; i < RQ; i++) {
 #pragma unroll
-        for (int j = 0; j < DI; j++) sum[i][j] = 0.0f;
-        top[i] = LOWEST;
-        total[i] = 0.0f;
+        for (int j = 0; j < DI; j++) acc[i][j] = 0.0f;
+        row_max[i] = LOWEST;
+        row_sum[i] = 0.0f;
     }
 #if SQ == 1
-    stage(q_tile, PITCH_Q, q + (size_t)first * pitch, pitch, BQ, tokens - first, 0, DV);
+    stage(q_tile, PITCH_Q, q + (size_t)query_begin * pitch, pitch, BQ, tokens - query_begin, 0, DV);
 #endif
-    for (int block = 0; block < tokens; block += BK) {
+    for (int block_begin = 0; block_begin < tokens; block_begin += BK) {
         SCORE score[RQ][RK];
 #pragma unroll
         for (int i = 0; i < RQ; i++)
 #pragma unroll
             for (int j = 0; j < RK; j++) score[i][j] = 0.0f;
         for (int c = 0; c < DV; c += CV) {
-            LOCAL_BARRIER(SQ || SK || VC || shares);
+            LOCAL_BARRIER(SQ || SK || VC || through_local);
 #if SQ == 2
-            stage(q_tile, PITCH_Q, q + (size_t)first * pitch, pitch, BQ, tokens - first, c, CV);
+            stage(q_tile, PITCH_Q, q + (size_t)query_begin * pitch, pitch, BQ, tokens - query_begin,
+                  c, CV);
 #endif
 #if SK
-            stage(kv_tile, PITCH_K, k + (size_t)block * pitch, pitch, BK, tokens - block, c, CV);
+            stage(kv_tile, PITCH_K, k + (size_t)block_begin * pitch, pitch, BK,
+                  tokens - block_begin, c, CV);
 #endif
 #if SK || SQ == 2
             barrier(CLK_LOCAL_MEM_FENCE);
 #endif
-            int some = min(CV, DV - c);
+            int vectors = min(CV, DV - c);
 #if !SQ || !SK
-#pragma unroll 1 /* some compilers load ahead until registers run out */
+#pragma unroll 1 /* some compilers hoist loads until registers run out */
 #endif
-            for (int at = 0; at < some; at++) {
+            for (int vector = 0; vector < vectors; vector++) {
                 V key[RK];
 #pragma unroll
                 for (int j = 0; j < RK; j++)
 #if SK
-                    key[j] = TILE_LOAD_V(kv_tile + (j * WK + column) * PITCH_K + at * VEC);
+                    key[j] = STAGED_LOAD(kv_tile + (j * WK + tile_column) * PITCH_K + vector * VEC);
 #else
-                    key[j] = fit(row_vector(
-                        k + (size_t)min(block + j * WK + column, tokens - 1) * pitch, c + at));
+                    key[j] = saturate(row_vector(
+                        k + (size_t)min(block_begin + j * WK + tile_column, tokens - 1) * pitch,
+                        c + vector));
 #endif
 #pragma unroll
                 for (int i = 0; i < RQ; i++) {
 #if SQ == 1
-                    V query = TILE_LOAD_V(q_tile + (mine + i) * PITCH_Q + (c + at) * VEC);
+                    V query = STAGED_LOAD(q_tile + (tile_row + i) * PITCH_Q + (c + vector) * VEC);
 #elif SQ
-                    V query = TILE_LOAD_V(q_tile + (mine + i) * PITCH_Q + at * VEC);
+                    V query = STAGED_LOAD(q_tile + (tile_row + i) * PITCH_Q + vector * VEC);
 #else
-                        V query = fit(row_vector(
-                            q + (size_t)min(first + mine + i, tokens - 1) * pitch, c + at));
+                        V query = saturate(row_vector(
+                            q + (size_t)min(query_begin + tile_row + i, tokens - 1) * pitch,
+                            c + vector));
 #endif
 #pragma unroll
                     for (int j = 0; j < RK; j++) score[i][j] = DOT(query, key[j], score[i][j]);
@@ -233,79 +251,79 @@ attention(global float *out, global const float *qkv, int tokens, int heads, flo
             }
         }
 
-        /* The highest score of each query: over this work-item's keys, then over its row of the
-         * grid. */
-        float s[RQ][RK], highest[RQ];
+        /* the maximum over this work-item's keys, then over its grid row; p: first scaled scores */
+        float p[RQ][RK], tile_max[RQ];
 #pragma unroll
         for (int i = 0; i < RQ; i++) {
-            float high = LOWEST;
+            float maximum = LOWEST;
 #pragma unroll
             for (int j = 0; j < RK; j++) {
-                bool real = block + j * WK + column < tokens;
-                s[i][j] = real ? SCORE_SUM(score[i][j]) * factor : LOWEST;
-                high = fmax(high, s[i][j]);
+                bool valid = block_begin + j * WK + tile_column < tokens;
+                p[i][j] = valid ? SCORE_SUM(score[i][j]) * factor : LOWEST;
+                maximum = fmax(maximum, p[i][j]);
             }
-            highest[i] = high;
-            if (!passes) WEIGHTS(i)[column] = high;
+            tile_max[i] = maximum;
+            if (!in_subgroup) PROBABILITIES(i)[tile_column] = maximum;
         }
-        LOCAL_BARRIER(shares);
-        float shrink[RQ];
+        LOCAL_BARRIER(through_local);
+        float rescale[RQ];
 #pragma unroll
         for (int i = 0; i < RQ; i++) {
-            float high = top[i];
-            if (passes)
-                high = fmax(high, HIGHEST(highest[i]));
+            float maximum = row_max[i];
+            if (in_subgroup)
+                maximum = fmax(maximum, SUBGROUP_MAX(tile_max[i]));
             else
-                for (int j = 0; j < WK; j++) high = fmax(high, WEIGHTS(i)[j]);
-            shrink[i] = exp2(top[i] - high);
-            top[i] = high;
+                for (int j = 0; j < WK; j++) maximum = fmax(maximum, PROBABILITIES(i)[j]);
+            rescale[i] = exp2(row_max[i] - maximum);
+            row_max[i] = maximum;
         }
-        LOCAL_BARRIER(shares);
+        LOCAL_BARRIER(through_local);
 #pragma unroll
         for (int i = 0; i < RQ; i++) {
-            float part = 0.0f;
+            float tile_sum = 0.0f;
 #pragma unroll
             for (int j = 0; j < RK; j++) {
-                s[i][j] = exp2(s[i][j] - top[i]);
-                if (!passes) WEIGHTS(i)[j * WK + column] = s[i][j];
-                part += s[i][j];
+                p[i][j] = exp2(p[i][j] - row_max[i]);
+                if (!in_subgroup) PROBABILITIES(i)[j * WK + tile_column] = p[i][j];
+                tile_sum += p[i][j];
             }
-            total[i] = mad(total[i], shrink[i], part);
+            row_sum[i] = mad(row_sum[i], rescale[i], tile_sum);
 #pragma unroll
-            for (int j = 0; j < DI; j++) sum[i][j] *= shrink[i];
+            for (int j = 0; j < DI; j++) acc[i][j] *= rescale[i];
         }
 
-        /* sum += weights x values, four keys at a time. Weights of keys beyond the tokens are 0. */
-        int keys = min(BK, tokens - block);
+        /* acc += p x values, four keys at a time; p is 0 for keys beyond the tokens */
+        int keys = min(BK, tokens - block_begin);
 #if VC
-        for (int begin = 0; begin < keys; begin += VC) {
-            LOCAL_BARRIER(begin || (SK && !shares));
-            stage(kv_tile, DV * VEC, v + (size_t)(block + begin) * pitch, pitch, VC,
-                  tokens - block - begin, 0, DV);
+        for (int key_begin = 0; key_begin < keys; key_begin += VC) {
+            LOCAL_BARRIER(key_begin || (SK && !through_local));
+            stage(kv_tile, DV * VEC, v + (size_t)(block_begin + key_begin) * pitch, pitch, VC,
+                  tokens - block_begin - key_begin, 0, DV);
             barrier(CLK_LOCAL_MEM_FENCE);
-            int end = min(begin + VC, keys);
+            int key_end = min(key_begin + VC, keys);
 #else
         {
-            LOCAL_BARRIER(shares);
-            int begin = 0, end = keys;
+            LOCAL_BARRIER(through_local);
+            int key_begin = 0, key_end = keys;
 #endif
 #pragma unroll 1
-            for (int key = begin; key < end; key += 4) {
-                float weight[4][RQ];
+            for (int key = key_begin; key < key_end; key += 4) {
+                float probability[4][RQ];
 #pragma unroll
                 for (int i = 0; i < RQ; i++) {
-                    if (passes) {
-                        float held = s[i][0];
+                    if (in_subgroup) {
+                        float own = p[i][0];
 #pragma unroll
-                        for (int j = 1; j < RK; j++) held = key / WK == j ? s[i][j] : held;
+                        for (int j = 1; j < RK; j++) own = key / WK == j ? p[i][j] : own;
 #pragma unroll
-                        for (int e = 0; e < 4; e++) weight[e][i] = OF_LANE(held, key % WK + e);
+                        for (int e = 0; e < 4; e++)
+                            probability[e][i] = SUBGROUP_BROADCAST(own, key % WK + e);
                     } else {
-                        float4 four = vload4(0, WEIGHTS(i) + key);
-                        weight[0][i] = four.x;
-                        weight[1][i] = four.y;
-                        weight[2][i] = four.z;
-                        weight[3][i] = four.w;
+                        float4 key_quad = vload4(0, PROBABILITIES(i) + key);
+                        probability[0][i] = key_quad.x;
+                        probability[1][i] = key_quad.y;
+                        probability[2][i] = key_quad.z;
+                        probability[3][i] = key_quad.w;
                     }
                 }
 #pragma unroll
@@ -313,38 +331,39 @@ attention(global float *out, global const float *qkv, int tokens, int heads, flo
 #pragma unroll
                     for (int j = 0; j < DI; j++) {
                         /* a work-item without a vector of its own repeats the last vector */
-                        int at = min(j * WK + column, DV - 1);
+                        int vector = min(j * WK + tile_column, DV - 1);
 #if VC
-                        V value = TILE_LOAD_V(kv_tile + ((key + e - begin) * DV + at) * VEC);
+                        V value =
+                            STAGED_LOAD(kv_tile + ((key + e - key_begin) * DV + vector) * VEC);
 #else
-                        V value = fit(
-                            row_vector(v + (size_t)min(block + key + e, tokens - 1) * pitch, at));
+                        V value = saturate(row_vector(
+                            v + (size_t)min(block_begin + key + e, tokens - 1) * pitch, vector));
 #endif
 #pragma unroll
                         for (int i = 0; i < RQ; i++)
-                            sum[i][j] = mad((V)(weight[e][i]), value, sum[i][j]);
+                            acc[i][j] = mad((V)(probability[e][i]), value, acc[i][j]);
                     }
             }
         }
     }
 
-    LOCAL_BARRIER(shares);
+    LOCAL_BARRIER(through_local);
 #pragma unroll
     for (int i = 0; i < RQ; i++)
-        if (!passes) WEIGHTS(i)[column] = total[i];
-    LOCAL_BARRIER(shares);
+        if (!in_subgroup) PROBABILITIES(i)[tile_column] = row_sum[i];
+    LOCAL_BARRIER(through_local);
 #pragma unroll
     for (int i = 0; i < RQ; i++) {
-        float all = 0.0f;
-        if (passes)
-            all = ALL_OF(total[i]);
+        float denominator = 0.0f;
+        if (in_subgroup)
+            denominator = SUBGROUP_SUM(row_sum[i]);
         else
-            for (int j = 0; j < WK; j++) all += WEIGHTS(i)[j];
-        int row = first + mine + i;
-        global float *to = out + ((size_t)n * tokens + row) * heads * D + h * D;
+            for (int j = 0; j < WK; j++) denominator += PROBABILITIES(i)[j];
+        int query_row = query_begin + tile_row + i;
+        global float *dst = out + ((size_t)n * tokens + query_row) * heads * D + h * D;
 #pragma unroll
         for (int j = 0; j < DI; j++)
-            if (row < tokens && j * WK + column < DV)
-                store_vector(to, j * WK + column, sum[i][j] / all);
+            if (query_row < tokens && j * WK + tile_column < DV)
+                store_vector(dst, j * WK + tile_column, acc[i][j] / denominator);
     }
 }

@@ -1,205 +1,220 @@
-/* softmax(Q K^T / sqrt(d)) V in one pass (flash attention) on matrix units (mma.clh). Factors have
- * 16 bits. Sums and softmax are fp32. Scores stay in registers; weights pass through local memory
- * only if the next MMA needs them in other lanes (online softmax, Milakov & Gimelshein 2018; tiles
- * in fragments, Dao 2023).
+/* softmax(Q K^T / sqrt(d)) V in one pass (flash attention, with tiles in fragments, Dao 2023) on
+ * matrix units (mma.clh). Factors have 16 bits. Sums and softmax are fp32. One work-group = BQ
+ * queries of one head; it takes BK keys at a time. Floor: 4 T^2 d FLOP per head.
  *
- * Floor: 4 T^2 d FLOP per head.
- * D: head width. A work-group has BQ queries of one head and takes BK keys at a time.
- * WQ: queries of a matrix unit. UC: matrix units that have the same queries; each takes a part of
- * the keys for the scores and a part of the channels for the results.
- * DC: channels of keys or values that are in local memory at a time.
+ *                 BK keys               channels, DC at a time
+ *             +------+------+          +------+------+
+ *          WQ |  s0  |  s1  |  p       |  s0  |  s1  |     UC = 2: sub-groups s0 and s1 share WQ
+ *             +------+------+  ->   x  +------+------+     queries; each has a part of the keys
+ *          WQ |  s2  |  s3  |          |  s2  |  s3  |     for the scores and of the channels
+ *             +------+------+          +------+------+     for the results
+ *              Q K^T in fragments       acc in fragments
+ *
+ * Scores stay in registers. The probabilities p pass through local memory only if the next MMA
+ * needs them in other lanes. Online softmax joins the blocks of keys (attention.cl names its
+ * variables).
+ *
+ * D: head width. WQ: queries of a sub-group. UC: sub-groups that share queries.
+ * DC: channels of keys or values that are in local memory at a time, a "part".
  * QR: queries stay in registers. AHEAD: the next part is prefetched while this part is
  * multiplied. */
 
 #include "mma.clh"
 
-/* The factor that holds the queries is chosen so that a lane has many keys of few queries: few
- * lanes then share a query's maximum, and weights lie where the next MMA needs them.
- * UQ: queries of a fragment. UK: keys or channels of a fragment.
+/* The queries are factor a or b of an MMA, whichever gives a lane many keys of few queries. Then
+ * few lanes share a query's maximum, and p lies where the next MMA needs it.
+ * FRAG_Q: queries of a fragment. FRAG_K: keys or channels of a fragment.
  * QUERY, KEY: the query and the key of a lane's value i.
- * OWN: queries that a lane has values of. OWN_OF(i): the index of value i's query among them.
- * WAYS: lanes that have values of one query. WAY: a lane's index among them.
+ * LANE_QUERIES: queries that a lane has values of. LANE_QUERY(i): which of them value i belongs to.
+ * QUERY_LANES: lanes that have values of one query. QUERY_LANE: a lane's index among them.
  * RUN: consecutive keys in a lane's values.
- * PLACE(x): the row in local memory of key or channel x. */
+ * LOCAL_ROW(x): the row in local memory of key or channel x. */
 #if defined MATRIX_UNIT_MMA
-#define UQ MMA_M
-#define UK MMA_N
+#define FRAG_Q MMA_M
+#define FRAG_K MMA_N
 #define QUERY(lane, i) MMA_ROW(lane, i)
 #define KEY(lane, i) MMA_COLUMN(lane, i)
-#define OWN 2
-#define OWN_OF(i) ((i) / 2)
-#define WAYS 4
-#define WAY(lane) ((lane) % 4)
+#define LANE_QUERIES 2
+#define LANE_QUERY(i) ((i) / 2)
+#define QUERY_LANES 4
+#define QUERY_LANE(lane) ((lane) % 4)
 #define RUN 2
-typedef mma_a query_factor;
-typedef mma_b key_factor;
-#define load_query mma_load_a
-#define load_key mma_load_b
+typedef mma_a query_fragment;
+typedef mma_b key_fragment;
+#define load_query_fragment mma_load_a
+#define load_key_fragment mma_load_b
 #define multiply(sum, query, key, exchange) mma_multiply(sum, query, key, exchange)
 #else
-#define UQ MMA_N
-#define UK MMA_M
+#define FRAG_Q MMA_N
+#define FRAG_K MMA_M
 #define QUERY(lane, i) MMA_COLUMN(lane, i)
-#define OWN 1
-#define OWN_OF(i) 0
-#define WAYS (MMA_LANES / MMA_N)
-#define WAY(lane) ((lane) / MMA_N)
+#define LANE_QUERIES 1
+#define LANE_QUERY(i) 0
+#define QUERY_LANES (MMA_LANES / MMA_N)
+#define QUERY_LANE(lane) ((lane) / MMA_N)
 #define RUN 4
-typedef mma_b query_factor;
-typedef mma_a key_factor;
-#define load_query mma_load_b
-#define load_key mma_load_a
+typedef mma_b query_fragment;
+typedef mma_a key_fragment;
+#define load_query_fragment mma_load_b
+#define load_key_fragment mma_load_a
 #define multiply(sum, query, key, exchange) mma_multiply(sum, key, query, exchange)
 #endif
 #if defined MATRIX_UNIT_WMMA /* a lane's rows are two apart */
 #define KEY(lane, i) ((lane) / 16 * 8 + (i))
-#define PLACE(x) ((x) / 16 * 16 + (x) % 8 * 2 + (x) / 8 % 2)
+#define LOCAL_ROW(x) ((x) / 16 * 16 + (x) % 8 * 2 + (x) / 8 % 2)
 #else
 #if !defined MATRIX_UNIT_MMA
 #define KEY(lane, i) MMA_ROW(lane, i)
 #endif
-#define PLACE(x) (x)
+#define LOCAL_ROW(x) (x)
 #endif
 
 #define WORK_ITEMS (MMA_LANES * (BQ / WQ) * UC)
-#define DP ((D + MMA_K - 1) / MMA_K * MMA_K)
-#define CD (DC < DP ? DC : DP)     /* channels of a part of the keys; CV: of the values */
-#define PARTS ((DP + CD - 1) / CD) /* parts of the keys' channels */
-#define CV (((PARTS == 1 ? D : CD) + UC * UK - 1) / (UC * UK) * UC * UK)
+#define DP ((D + MMA_K - 1) / MMA_K * MMA_K) /* padded head width */
+#define CD (DC < DP ? DC : DP)               /* channels of a part of the keys; CV: of the values */
+#define PARTS ((DP + CD - 1) / CD)           /* parts of the channels */
+#define CV (((PARTS == 1 ? D : CD) + UC * FRAG_K - 1) / (UC * FRAG_K) * UC * FRAG_K)
 #define WHOLE (PARTS * CD == D && CV <= CD) /* one part holds all channels */
-#define FQ (WQ / UQ)
-#define FK (BK / (UC * UK)) /* fragments of keys of a matrix unit */
-#define FC (CV / (UC * UK)) /* fragments of channels in a part */
-#define FD (CD / MMA_K)     /* MMA steps of a part of the keys */
-#define FP (BK / MMA_K)     /* MMA steps of the values */
-#define SHARERS (WAYS * UC) /* lanes that have scores of one query */
+#define FQ (WQ / FRAG_Q)                    /* a sub-group's fragments of queries */
+#define FK (BK / (UC * FRAG_K))             /* fragments of keys of a matrix unit */
+#define FC (CV / (UC * FRAG_K))             /* fragments of channels in a part */
+#define SCORE_STEPS (CD / MMA_K)            /* MMA steps of a part of the keys */
+#define VALUE_STEPS (BK / MMA_K)            /* MMA steps of the values */
+#define PARTIALS (QUERY_LANES * UC)         /* lanes that have scores of one query */
 
 /* Row pitches in local memory, in 16-bit numbers. The 8 numbers of padding let the rows of a
  * fragment begin in different banks. */
-#define ROW_K (CD + 8)
-#define ROW_V (BK + 8)
-#define ROW_Q (PARTS * CD + 8)
-#define BUFFER (BK * ROW_K > CV * ROW_V ? BK * ROW_K : CV * ROW_V)
+#define PITCH_K (CD + 8)
+#define PITCH_V (BK + 8)
+#define PITCH_Q (PARTS * CD + 8)
+#define BUFFER (BK * PITCH_K > CV * PITCH_V ? BK * PITCH_K : CV * PITCH_V)
 #if QR /* queries are loaded before the first keys and share their memory */
-#define Q_AT 0
-#define TILES (BQ * ROW_Q > 2 * BUFFER ? BQ * ROW_Q : 2 * BUFFER)
+#define QUERIES_AT 0
+#define TILES (BQ * PITCH_Q > 2 * BUFFER ? BQ * PITCH_Q : 2 * BUFFER)
 #else
-#define Q_AT (2 * BUFFER)
-#define TILES (2 * BUFFER + BQ * ROW_Q)
+#define QUERIES_AT (2 * BUFFER)
+#define TILES (2 * BUFFER + BQ * PITCH_Q)
 #endif
 
-/* DIRECT: a lane computed the very weights that the next MMA needs in that lane. */
+/* DIRECT: each lane has computed the very p that the next MMA needs in that lane. */
 #if UC == 1 && !defined MATRIX_UNIT_WMMA
 #define DIRECT 1
-#define WEIGHTS 1
+#define PROBABILITIES 1
 #else
 #define DIRECT 0
-#define WEIGHTS (BQ * ROW_V)
+#define PROBABILITIES (BQ * PITCH_V)
 #endif
 
 #define LOADS(tasks) (((tasks) + WORK_ITEMS - 1) / WORK_ITEMS)
-#define MINE(v, tasks) ((tasks) % WORK_ITEMS == 0 || (int)(v) < (tasks))
+#define HAS_TASK(v, tasks) ((tasks) % WORK_ITEMS == 0 || (int)(v) < (tasks))
 #define TASKS_K (BK * CD / 4)
 #define TASKS_V (BK / 2 * CV / 4)
 #define IN_FLIGHT (LOADS(TASKS_K) > 2 * LOADS(TASKS_V) ? LOADS(TASKS_K) : 2 * LOADS(TASKS_V))
 #define LOWEST -1e30f /* finite, so that no difference of two is NaN */
-#define LIFT 14.0f    /* weights up to 2^14: fewer underflow in fp16 */
+#define LIFT 14.0f    /* p is up to 2^14, so that fewer p underflow in fp16 */
 
 /* ---- staging in local memory ---- */
 
-/* Four channels from `at` on of a row. Channels beyond D are 0. */
-INLINE float4 four(global const float *row, int at)
+/* Loads four channels of a row. Channels beyond D are 0. */
+INLINE float4 load_four(global const float *row, int channel)
 {
 #if D % 4 == 0
-    return WHOLE || at < D ? *(global const float4 *)(row + at) : (float4)(0.0f);
+    return WHOLE || channel < D ? *(global const float4 *)(row + channel) : (float4)(0.0f);
 #else
-    return (float4)(at < D ? row[at] : 0.0f, at + 1 < D ? row[at + 1] : 0.0f,
-                    at + 2 < D ? row[at + 2] : 0.0f, at + 3 < D ? row[at + 3] : 0.0f);
+    return (float4)(channel < D ? row[channel] : 0.0f, channel + 1 < D ? row[channel + 1] : 0.0f,
+                    channel + 2 < D ? row[channel + 2] : 0.0f,
+                    channel + 3 < D ? row[channel + 3] : 0.0f);
 #endif
 }
 
-/* Rows beyond the last row of q, k and v are read as the last row; those keys get weight 0. */
-INLINE void stage_queries(local ushort *tile, global const float *q, int pitch, int rows, uint me)
+/* Rows behind the last one of q, k and v are read as the last row; p of such keys is 0. */
+INLINE void stage_queries(local ushort *tile, global const float *q, int pitch, int rows,
+                          uint local_id)
 {
     const uint width = PARTS * CD / 4;
-    for (uint v = me; v < BQ * width; v += WORK_ITEMS) {
-        int row = v / width, at = v % width * 4;
-        float4 x = four(q + min(row, rows - 1) * pitch, at);
-        mma_round4(tile + row * ROW_Q + at, x);
+    for (uint v = local_id; v < BQ * width; v += WORK_ITEMS) {
+        int row = v / width, channel = v % width * 4;
+        float4 query = load_four(q + min(row, rows - 1) * pitch, channel);
+        mma_round4(tile + row * PITCH_Q + channel, query);
     }
 }
 
-/* The row and column of a lane's task number l. LINE neighbouring lanes read LINE vectors of one
- * row, so that reads are coalesced; the next lanes read the rows below. All lanes together cover
- * SWEEP rows at a time. Sizes are powers of two, so an address is the sum of a part that depends on
- * the lane and a constant that depends on l. */
-#define LINE(width) ((width) % 16 == 0 ? 4 : 2)
-#define SWEEP(width) (WORK_ITEMS / LINE(width))
+/* The row and the column of a work-item's load, in a tile of `rows` rows x `width` columns.
+ * LINE_VECTORS neighbouring work-items read vectors of one row, so that reads are coalesced; the
+ * next ones read the row below. All work-items together cover SWEEP rows at a time. Sizes are
+ * powers of two, so an address is the sum of a part that depends on the work-item and a constant
+ * that depends on the load. */
+#define LINE_VECTORS(width) ((width) % 16 == 0 ? 4 : 2)
+#define SWEEP(width) (WORK_ITEMS / LINE_VECTORS(width))
 #define SWEEPS(width, rows) ((rows) > SWEEP(width) ? (rows) / SWEEP(width) : 1)
 #define LINES(width, rows) (SWEEP(width) > (rows) ? SWEEP(width) / (rows) : 1)
-#define ROW_OF(me, l, width, rows)                                                                 \
-    ((me) / LINE(width) % (rows) + (l) % SWEEPS(width, rows) * SWEEP(width))
-#define COLUMN_OF(me, l, width, rows)                                                              \
-    ((((me) / (LINE(width) * (rows)) + (l) / SWEEPS(width, rows) * LINES(width, rows)) *           \
-          LINE(width) +                                                                            \
-      (me) % LINE(width)) *                                                                        \
+#define ROW_OF(local_id, load, width, rows)                                                        \
+    ((local_id) / LINE_VECTORS(width) % (rows) + (load) % SWEEPS(width, rows) * SWEEP(width))
+#define COLUMN_OF(local_id, load, width, rows)                                                     \
+    ((((local_id) / (LINE_VECTORS(width) * (rows)) +                                               \
+       (load) / SWEEPS(width, rows) * LINES(width, rows)) *                                        \
+          LINE_VECTORS(width) +                                                                    \
+      (local_id) % LINE_VECTORS(width)) *                                                          \
      4)
 
 INLINE void fetch_keys(float4 in_flight[IN_FLIGHT], global const float *k, int pitch, int rows,
-                       int part, uint me)
+                       int part, uint local_id)
 {
 #pragma unroll
-    for (int l = 0; l < LOADS(TASKS_K); l++) {
-        int row = min((int)ROW_OF(me, l, CD, BK), rows - 1);
-        int at = part * CD + COLUMN_OF(me, l, CD, BK);
-        if (MINE(me + l * WORK_ITEMS, TASKS_K)) in_flight[l] = four(k + row * pitch, at);
+    for (int load = 0; load < LOADS(TASKS_K); load++) {
+        int row = min((int)ROW_OF(local_id, load, CD, BK), rows - 1);
+        int channel = part * CD + COLUMN_OF(local_id, load, CD, BK);
+        if (HAS_TASK(local_id + load * WORK_ITEMS, TASKS_K))
+            in_flight[load] = load_four(k + row * pitch, channel);
     }
 }
 
-INLINE void keep_keys(local ushort *tile, float4 in_flight[IN_FLIGHT], uint me)
+INLINE void stage_keys(local ushort *tile, float4 in_flight[IN_FLIGHT], uint local_id)
 {
 #pragma unroll
-    for (int l = 0; l < LOADS(TASKS_K); l++) {
-        int row = ROW_OF(me, l, CD, BK), at = COLUMN_OF(me, l, CD, BK);
-        if (MINE(me + l * WORK_ITEMS, TASKS_K))
-            mma_round4(tile + PLACE(row) * ROW_K + at, in_flight[l]);
+    for (int load = 0; load < LOADS(TASKS_K); load++) {
+        int row = ROW_OF(local_id, load, CD, BK), channel = COLUMN_OF(local_id, load, CD, BK);
+        if (HAS_TASK(local_id + load * WORK_ITEMS, TASKS_K))
+            mma_round4(tile + LOCAL_ROW(row) * PITCH_K + channel, in_flight[load]);
     }
 }
 
-/* One task of values = four channels of two keys. */
+/* One load = four channels of two neighbouring keys. */
 INLINE void fetch_values(float4 in_flight[IN_FLIGHT], global const float *values, int pitch,
-                         int rows, int part, uint me)
+                         int rows, int part, uint local_id)
 {
 #pragma unroll
-    for (int l = 0; l < LOADS(TASKS_V); l++) {
-        int row = ROW_OF(me, l, CV, BK / 2) * 2;
-        int at = part * CD + COLUMN_OF(me, l, CV, BK / 2);
+    for (int load = 0; load < LOADS(TASKS_V); load++) {
+        int row = ROW_OF(local_id, load, CV, BK / 2) * 2;
+        int channel = part * CD + COLUMN_OF(local_id, load, CV, BK / 2);
 #pragma unroll
         for (int e = 0; e < 2; e++)
-            if (MINE(me + l * WORK_ITEMS, TASKS_V))
-                in_flight[2 * l + e] = four(values + min(row + e, rows - 1) * pitch, at);
+            if (HAS_TASK(local_id + load * WORK_ITEMS, TASKS_V))
+                in_flight[2 * load + e] =
+                    load_four(values + min(row + e, rows - 1) * pitch, channel);
     }
 }
 
 /* Stores values transposed: [channel][key]. */
-INLINE void keep_values(local ushort *tile, float4 in_flight[IN_FLIGHT], uint me)
+INLINE void stage_values(local ushort *tile, float4 in_flight[IN_FLIGHT], uint local_id)
 {
 #pragma unroll
-    for (int l = 0; l < LOADS(TASKS_V); l++) {
-        if (!MINE(me + l * WORK_ITEMS, TASKS_V)) continue;
-        int at = COLUMN_OF(me, l, CV, BK / 2), next = PLACE(1) * ROW_V;
-        float4 x = in_flight[2 * l], y = in_flight[2 * l + 1];
-        local ushort *to = tile + PLACE(at) * ROW_V + ROW_OF(me, l, CV, BK / 2) * 2;
-        mma_round2(to, (float2)(x.x, y.x));
-        mma_round2(to + next, (float2)(x.y, y.y));
-        mma_round2(to + 2 * next, (float2)(x.z, y.z));
-        mma_round2(to + 3 * next, (float2)(x.w, y.w));
+    for (int load = 0; load < LOADS(TASKS_V); load++) {
+        if (!HAS_TASK(local_id + load * WORK_ITEMS, TASKS_V)) continue;
+        int channel = COLUMN_OF(local_id, load, CV, BK / 2), next_channel = LOCAL_ROW(1) * PITCH_V;
+        float4 first = in_flight[2 * load], second = in_flight[2 * load + 1];
+        local ushort *dst =
+            tile + LOCAL_ROW(channel) * PITCH_V + ROW_OF(local_id, load, CV, BK / 2) * 2;
+        mma_round2(dst, (float2)(first.x, second.x));
+        mma_round2(dst + next_channel, (float2)(first.y, second.y));
+        mma_round2(dst + 2 * next_channel, (float2)(first.z, second.z));
+        mma_round2(dst + 3 * next_channel, (float2)(first.w, second.w));
     }
 }
 
 /* ---- MMAs ---- */
 
-INLINE void begin_scores(mma_c score[FQ][FK])
+INLINE void clear_scores(mma_c score[FQ][FK])
 {
 #pragma unroll
     for (int i = 0; i < FQ; i++)
@@ -207,138 +222,148 @@ INLINE void begin_scores(mma_c score[FQ][FK])
         for (int j = 0; j < FK; j++) score[i][j] = (mma_c)(0.0f);
 }
 
-/* keys, queries: local memory from the matrix unit's first row on. queries, held: from this part's
- * first step on. */
-INLINE void add_scores(mma_c score[FQ][FK], local const uint *queries, query_factor held[FQ][FD],
-                       local const uint *keys, int lane, MMA_EXCHANGE exchange)
+/* score += queries x keys, for the channels of a part. keys, queries: local memory from the
+ * sub-group's first row on. queries, fragments: from the part's first step on. */
+INLINE void accumulate_scores(mma_c score[FQ][FK], local const uint *queries,
+                              query_fragment fragments[FQ][SCORE_STEPS], local const uint *keys,
+                              int lane, MMA_EXCHANGE exchange)
 {
 #pragma unroll
-    for (int step = 0; step < FD; step++) {
-        query_factor x[FQ];
+    for (int step = 0; step < SCORE_STEPS; step++) {
+        query_fragment query[FQ];
 #pragma unroll
         for (int i = 0; i < FQ; i++)
 #if QR
-            x[i] = held[i][step];
+            query[i] = fragments[i][step];
 #else
-            load_query(&x[i], queries + i * UQ * (ROW_Q / 2) + step * (MMA_K / 2), ROW_Q / 2, lane);
+            load_query_fragment(&query[i],
+                                queries + i * FRAG_Q * (PITCH_Q / 2) + step * (MMA_K / 2),
+                                PITCH_Q / 2, lane);
 #endif
 #pragma unroll
         for (int j = 0; j < FK; j++) {
-            key_factor y;
-            load_key(&y, keys + j * UK * (ROW_K / 2) + step * (MMA_K / 2), ROW_K / 2, lane);
+            key_fragment key;
+            load_key_fragment(&key, keys + j * FRAG_K * (PITCH_K / 2) + step * (MMA_K / 2),
+                              PITCH_K / 2, lane);
 #pragma unroll
             for (int i = 0; i < FQ; i++) {
-                multiply(&score[i][j], x[i], y, exchange);
+                multiply(&score[i][j], query[i], key, exchange);
                 MMA_PIN(score[i][j]);
             }
         }
     }
 }
 
-/* queries: local memory from the matrix unit's first query on. */
-INLINE void hold_queries(query_factor held[QR ? PARTS : 1][FQ][FD], local const uint *queries,
-                         int lane)
+/* queries: local memory from the sub-group's first query on. */
+INLINE void load_query_fragments(query_fragment fragments[QR ? PARTS : 1][FQ][SCORE_STEPS],
+                                 local const uint *queries, int lane)
 {
 #pragma unroll
-    for (int p = 0; p < (QR ? PARTS : 1); p++)
+    for (int part = 0; part < (QR ? PARTS : 1); part++)
 #pragma unroll
         for (int i = 0; i < FQ; i++)
 #pragma unroll
-            for (int step = 0; step < FD; step++)
-                load_query(&held[p][i][step],
-                           queries + i * UQ * (ROW_Q / 2) + (p * FD + step) * (MMA_K / 2),
-                           ROW_Q / 2, lane);
+            for (int step = 0; step < SCORE_STEPS; step++)
+                load_query_fragment(&fragments[part][i][step],
+                                    queries + i * FRAG_Q * (PITCH_Q / 2) +
+                                        (part * SCORE_STEPS + step) * (MMA_K / 2),
+                                    PITCH_Q / 2, lane);
 }
 
-/* Rounds the scores' weights of MMA_K keys to a factor of the next MMA. */
+/* Rounds p of MMA_K keys to a factor of the next MMA. */
 #if DIRECT
-INLINE uint2 pack4(const float *x)
+INLINE uint2 pack4(const float *p)
 {
-    return (uint2)(mma_pack(x[0], x[1]), mma_pack(x[2], x[3]));
+    return (uint2)(mma_pack(p[0], p[1]), mma_pack(p[2], p[3]));
 }
 
-INLINE void weights_factor(query_factor *to, float x[][MMA_C])
+INLINE void probability_fragment(query_fragment *fragment, float p[][MMA_C])
 {
 #if defined MATRIX_UNIT_MMA
-    uint2 a = pack4(x[0]), b = pack4(x[1]);
-    *to = (uint4)(a.x, a.y, b.x, b.y);
+    uint2 a = pack4(p[0]), b = pack4(p[1]);
+    *fragment = (uint4)(a.x, a.y, b.x, b.y);
 #elif defined MATRIX_UNIT_MFMA
-    *to = pack4(x[0]);
+    *fragment = pack4(p[0]);
 #elif defined MATRIX_UNIT_WMMA2
-    uint2 a = pack4(x[0]), b = pack4(x[0] + 4);
-    *to = (uint4)(a.x, a.y, b.x, b.y);
+    uint2 a = pack4(p[0]), b = pack4(p[0] + 4);
+    *fragment = (uint4)(a.x, a.y, b.x, b.y);
 #else
-    uint2 a = pack4(x[0]), b = pack4(x[0] + 4), c = pack4(x[1]), e = pack4(x[1] + 4);
-    *to = (uint8)(a.x, a.y, b.x, b.y, c.x, c.y, e.x, e.y);
+    uint2 a = pack4(p[0]), b = pack4(p[0] + 4), c = pack4(p[1]), e = pack4(p[1] + 4);
+    *fragment = (uint8)(a.x, a.y, b.x, b.y, c.x, c.y, e.x, e.y);
 #endif
 }
 #endif
 
-/* Gives the weights to the next MMA: as factors in registers (DIRECT), or in local memory
- * [query][key], from the matrix unit's first query and key on. */
-INLINE void pass_weights(query_factor held[FP][FQ], local ushort *to, float x[FQ][FK][MMA_C],
-                         int lane)
+/* Gives p to the next MMA: as fragments in registers (DIRECT), or in local memory [query][key],
+ * where dst is the sub-group's first query and key. */
+INLINE void pass_probabilities(query_fragment fragments[VALUE_STEPS][FQ], local ushort *dst,
+                               float p[FQ][FK][MMA_C], int lane)
 {
 #pragma unroll
     for (int i = 0; i < FQ; i++) {
 #if DIRECT
 #pragma unroll
-        for (int step = 0; step < FP; step++)
-            weights_factor(&held[step][i], x[i] + step * (MMA_K / UK));
+        for (int step = 0; step < VALUE_STEPS; step++)
+            probability_fragment(&fragments[step][i], p[i] + step * (MMA_K / FRAG_K));
 #else
 #pragma unroll
         for (int j = 0; j < FK; j++)
 #pragma unroll
             for (int c = 0; c < MMA_C; c += RUN) {
-                local ushort *at = to + (i * UQ + QUERY(lane, c)) * ROW_V + j * UK + KEY(lane, c);
+                local ushort *position =
+                    dst + (i * FRAG_Q + QUERY(lane, c)) * PITCH_V + j * FRAG_K + KEY(lane, c);
 #if RUN == 2
-                mma_round2(at, vload2(0, x[i][j] + c));
+                mma_round2(position, vload2(0, p[i][j] + c));
 #else
-                mma_round4(at, vload4(0, x[i][j] + c));
+                mma_round4(position, vload4(0, p[i][j] + c));
 #endif
             }
 #endif
     }
 }
 
-/* Multiplies the sums of each query by its element of `by`. */
-INLINE void scale(mma_c *sum, float by[OWN])
+/* Multiplies the accumulators of each query by its factor. */
+INLINE void scale(mma_c *acc, float factors[LANE_QUERIES])
 {
-#if OWN == 1
-    *sum *= by[0];
+#if LANE_QUERIES == 1
+    *acc *= factors[0];
 #else
-    *sum *= (float4)(by[0], by[0], by[1], by[1]);
+    *acc *= (float4)(factors[0], factors[0], factors[1], factors[1]);
 #endif
 }
 
-/* sum = sum * shrink + weights x values. values: from the matrix unit's first channel on. weights:
- * from its first query on, used if `held` does not have them. */
-INLINE void add_values(mma_c sum[FQ][FC], float shrink[FQ][OWN], local const uint *weights,
-                       query_factor held[FP][FQ], local const uint *values, int lane,
-                       MMA_EXCHANGE exchange)
+/* acc = acc * rescale + p x values. values: from the sub-group's first channel on. p is in
+ * fragments (DIRECT), or in probabilities from the sub-group's first query on. */
+INLINE void accumulate_values(mma_c acc[FQ][FC], float rescale[FQ][LANE_QUERIES],
+                              local const uint *probabilities,
+                              query_fragment fragments[VALUE_STEPS][FQ], local const uint *values,
+                              int lane, MMA_EXCHANGE exchange)
 {
 #pragma unroll
     for (int i = 0; i < FQ; i++)
 #pragma unroll
-        for (int j = 0; j < FC; j++) scale(&sum[i][j], shrink[i]);
+        for (int j = 0; j < FC; j++) scale(&acc[i][j], rescale[i]);
 #pragma unroll
-    for (int step = 0; step < FP; step++) {
-        query_factor x[FQ];
+    for (int step = 0; step < VALUE_STEPS; step++) {
+        query_fragment p[FQ];
 #pragma unroll
         for (int i = 0; i < FQ; i++)
 #if DIRECT
-            x[i] = held[step][i];
+            p[i] = fragments[step][i];
 #else
-            load_query(&x[i], weights + i * UQ * (ROW_V / 2) + step * (MMA_K / 2), ROW_V / 2, lane);
+            load_query_fragment(&p[i],
+                                probabilities + i * FRAG_Q * (PITCH_V / 2) + step * (MMA_K / 2),
+                                PITCH_V / 2, lane);
 #endif
 #pragma unroll
         for (int j = 0; j < FC; j++) {
-            key_factor y;
-            load_key(&y, values + j * UK * (ROW_V / 2) + step * (MMA_K / 2), ROW_V / 2, lane);
+            key_fragment value;
+            load_key_fragment(&value, values + j * FRAG_K * (PITCH_V / 2) + step * (MMA_K / 2),
+                              PITCH_V / 2, lane);
 #pragma unroll
             for (int i = 0; i < FQ; i++) {
-                multiply(&sum[i][j], x[i], y, exchange);
-                MMA_PIN(sum[i][j]);
+                multiply(&acc[i][j], p[i], value, exchange);
+                MMA_PIN(acc[i][j]);
             }
         }
     }
@@ -346,32 +371,33 @@ INLINE void add_values(mma_c sum[FQ][FC], float shrink[FQ][OWN], local const uin
 
 /* ---- softmax ---- */
 
-/* x = the scores of `left` keys from the matrix unit's first key on. high = the highest score of
- * each query. */
-INLINE void find_highest(float high[FQ][OWN], float x[FQ][FK][MMA_C], mma_c score[FQ][FK], int left,
-                         int lane)
+/* p = the scores of the sub-group's keys, of which keys_left exist. maximum = the highest score of
+ * each of the lane's queries. */
+INLINE void find_maxima(float maximum[FQ][LANE_QUERIES], float p[FQ][FK][MMA_C],
+                        mma_c score[FQ][FK], int keys_left, int lane)
 {
 #pragma unroll
     for (int i = 0; i < FQ; i++) {
 #pragma unroll
         for (int j = 0; j < FK; j++) {
-            mma_values(x[i][j], score[i][j]);
+            mma_values(p[i][j], score[i][j]);
 #pragma unroll
             for (int c = 0; c < MMA_C; c++)
-                if (left < FK * UK && j * UK + KEY(lane, c) >= left) x[i][j][c] = LOWEST;
+                if (keys_left < FK * FRAG_K && j * FRAG_K + KEY(lane, c) >= keys_left)
+                    p[i][j][c] = LOWEST;
         }
 #pragma unroll
-        for (int o = 0; o < OWN; o++) high[i][o] = LOWEST;
+        for (int query = 0; query < LANE_QUERIES; query++) maximum[i][query] = LOWEST;
 #pragma unroll
         for (int j = 0; j < FK; j++)
 #pragma unroll
             for (int c = 0; c < MMA_C; c++)
-                high[i][OWN_OF(c)] = fmax(high[i][OWN_OF(c)], x[i][j][c]);
+                maximum[i][LANE_QUERY(c)] = fmax(maximum[i][LANE_QUERY(c)], p[i][j][c]);
     }
 }
 
-/* 2^x for numbers that are rounded to 16 bits afterwards: the device's own exp2 is exact enough. */
-INLINE float weight_exp2(float x)
+/* 2^x by the device's approximation, which is exact enough for a p that is rounded to 16 bits. */
+INLINE float fast_exp2(float x)
 {
 #if defined MATRIX_UNIT_EMULATED
     return exp2(x);
@@ -384,207 +410,225 @@ INLINE float weight_exp2(float x)
 #endif
 }
 
-/* The SHARERS elements of a query in `shared`, which begins with the matrix unit's first query. */
-#define SHARED(i, o) (((i)*UQ + QUERY(lane, (o)*RUN)) * SHARERS)
+/* Lanes share a query's maximum, and at the end its sum, through local memory: PARTIALS elements
+ * for each query, from the sub-group's first query on. */
+#define PARTIAL_INDEX(i, query) (((i)*FRAG_Q + QUERY(lane, (query)*RUN)) * PARTIALS)
 
-INLINE void share_values(local float *shared, float x[FQ][OWN], int share, int lane)
+INLINE void store_partials(local float *partials, float values[FQ][LANE_QUERIES], int split,
+                           int lane)
 {
-#if SHARERS > 1
+#if PARTIALS > 1
 #pragma unroll
     for (int i = 0; i < FQ; i++)
 #pragma unroll
-        for (int o = 0; o < OWN; o++) shared[SHARED(i, o) + share * WAYS + WAY(lane)] = x[i][o];
+        for (int query = 0; query < LANE_QUERIES; query++)
+            partials[PARTIAL_INDEX(i, query) + split * QUERY_LANES + QUERY_LANE(lane)] =
+                values[i][query];
 #endif
 }
 
-/* x = the weights of the scores. Updates top, the score that weights are relative to, and total,
- * the sum of this lane's weights. shrink = the factor for the sums and totals of earlier keys. */
-INLINE void weigh(float x[FQ][FK][MMA_C], float shrink[FQ][OWN], float top[FQ][OWN],
-                  float total[FQ][OWN], float high[FQ][OWN], local const float *shared,
-                  float factor, int lane)
+/* Replaces scores by p. Updates row_max, and row_sum over this lane's keys. rescale = the factor
+ * for the accumulators and sums of earlier keys. */
+INLINE void compute_probabilities(float p[FQ][FK][MMA_C], float rescale[FQ][LANE_QUERIES],
+                                  float row_max[FQ][LANE_QUERIES], float row_sum[FQ][LANE_QUERIES],
+                                  float maximum[FQ][LANE_QUERIES], local const float *partials,
+                                  float factor, int lane)
 {
 #pragma unroll
     for (int i = 0; i < FQ; i++) {
 #pragma unroll
-        for (int o = 0; o < OWN; o++) {
-            float highest = high[i][o];
-#if SHARERS > 1
+        for (int query = 0; query < LANE_QUERIES; query++) {
+            float new_max = maximum[i][query];
+#if PARTIALS > 1
 #pragma unroll
-            for (int w = 0; w < SHARERS; w++) highest = fmax(highest, shared[SHARED(i, o) + w]);
+            for (int partial = 0; partial < PARTIALS; partial++)
+                new_max = fmax(new_max, partials[PARTIAL_INDEX(i, query) + partial]);
 #endif
-            highest = fmax(top[i][o], highest * factor);
-            shrink[i][o] = weight_exp2(top[i][o] - highest);
-            top[i][o] = highest;
-            total[i][o] *= shrink[i][o];
+            new_max = fmax(row_max[i][query], new_max * factor);
+            rescale[i][query] = fast_exp2(row_max[i][query] - new_max);
+            row_max[i][query] = new_max;
+            row_sum[i][query] *= rescale[i][query];
         }
 #pragma unroll
         for (int j = 0; j < FK; j++)
 #pragma unroll
             for (int c = 0; c < MMA_C; c++) {
-                float weight = weight_exp2(mad(x[i][j][c], factor, LIFT - top[i][OWN_OF(c)]));
-                total[i][OWN_OF(c)] += weight;
-                x[i][j][c] = weight;
+                float probability =
+                    fast_exp2(mad(p[i][j][c], factor, LIFT - row_max[i][LANE_QUERY(c)]));
+                row_sum[i][LANE_QUERY(c)] += probability;
+                p[i][j][c] = probability;
             }
     }
 }
 
-INLINE void add_totals(float total[FQ][OWN], local const float *shared, int lane)
+INLINE void sum_partials(float row_sum[FQ][LANE_QUERIES], local const float *partials, int lane)
 {
-#if SHARERS > 1
+#if PARTIALS > 1
 #pragma unroll
     for (int i = 0; i < FQ; i++)
 #pragma unroll
-        for (int o = 0; o < OWN; o++) {
-            total[i][o] = 0.0f;
+        for (int query = 0; query < LANE_QUERIES; query++) {
+            row_sum[i][query] = 0.0f;
 #pragma unroll
-            for (int w = 0; w < SHARERS; w++) total[i][o] += shared[SHARED(i, o) + w];
+            for (int partial = 0; partial < PARTIALS; partial++)
+                row_sum[i][query] += partials[PARTIAL_INDEX(i, query) + partial];
         }
 #endif
 }
 
-/* out: from the matrix unit's first query on, of which `rows` exist. */
-INLINE void store_fragment(global float *out, int pitch, mma_c sum, int rows, int query,
+/* out: from the sub-group's first query on, of which `rows` exist. */
+INLINE void store_fragment(global float *out, int pitch, mma_c acc, int rows, int query,
                            int channel, int lane)
 {
-    float x[MMA_C];
-    mma_values(x, sum);
+    float values[MMA_C];
+    mma_values(values, acc);
 #pragma unroll
     for (int c = 0; c < MMA_C; c += RUN) {
-        int row = query + QUERY(lane, c), at = channel + KEY(lane, c);
-        global float *to = out + (size_t)row * pitch + at;
+        int row = query + QUERY(lane, c), column = channel + KEY(lane, c);
+        global float *dst = out + (size_t)row * pitch + column;
         if (row >= rows) continue;
 #if D % RUN == 0 && RUN == 2
-        if (WHOLE || at < D) *(global float2 *)to = vload2(0, x + c);
+        if (WHOLE || column < D) *(global float2 *)dst = vload2(0, values + c);
 #elif D % RUN == 0
-        if (WHOLE || at < D) *(global float4 *)to = vload4(0, x + c);
+        if (WHOLE || column < D) *(global float4 *)dst = vload4(0, values + c);
 #else
 #pragma unroll
         for (int e = 0; e < RUN; e++)
-            if (at + e < D) to[e] = x[c + e];
+            if (column + e < D) dst[e] = values[c + e];
 #endif
     }
 }
 
 /* ---- the kernel ---- */
 
-/* out: from the matrix unit's first query and its head's first channel on; `rows` queries exist.
- * total: over all lanes that share a query. */
-INLINE void store_sums(global float *out, int pitch, mma_c sum[PARTS][FQ][FC], float total[FQ][OWN],
-                       int rows, int share, int lane)
+/* out: from the sub-group's first query and the head's first channel on; `rows` queries exist.
+ * row_sum: over all lanes that share a query. */
+INLINE void store_sums(global float *out, int pitch, mma_c acc[PARTS][FQ][FC],
+                       float row_sum[FQ][LANE_QUERIES], int rows, int split, int lane)
 {
 #pragma unroll
     for (int i = 0; i < FQ; i++) {
-        float by[OWN];
+        float factors[LANE_QUERIES];
 #pragma unroll
-        for (int o = 0; o < OWN; o++) by[o] = 1.0f / total[i][o];
+        for (int query = 0; query < LANE_QUERIES; query++)
+            factors[query] = 1.0f / row_sum[i][query];
 #pragma unroll
-        for (int p = 0; p < PARTS; p++)
+        for (int part = 0; part < PARTS; part++)
 #pragma unroll
             for (int j = 0; j < FC; j++) {
-                scale(&sum[p][i][j], by);
-                store_fragment(out, pitch, sum[p][i][j], rows, i * UQ,
-                               p * CD + (share * FC + j) * UK, lane);
+                scale(&acc[part][i][j], factors);
+                store_fragment(out, pitch, acc[part][i][j], rows, i * FRAG_Q,
+                               part * CD + (split * FC + j) * FRAG_K, lane);
             }
     }
 }
 
-INLINE void begin_sums(mma_c sum[PARTS][FQ][FC], float top[FQ][OWN], float total[FQ][OWN])
+INLINE void clear_state(mma_c acc[PARTS][FQ][FC], float row_max[FQ][LANE_QUERIES],
+                        float row_sum[FQ][LANE_QUERIES])
 {
 #pragma unroll
     for (int i = 0; i < FQ; i++) {
 #pragma unroll
-        for (int p = 0; p < PARTS; p++)
+        for (int part = 0; part < PARTS; part++)
 #pragma unroll
-            for (int j = 0; j < FC; j++) sum[p][i][j] = (mma_c)(0.0f);
+            for (int j = 0; j < FC; j++) acc[part][i][j] = (mma_c)(0.0f);
 #pragma unroll
-        for (int o = 0; o < OWN; o++) {
-            top[i][o] = LOWEST;
-            total[i][o] = 0.0f;
+        for (int query = 0; query < LANE_QUERIES; query++) {
+            row_max[i][query] = LOWEST;
+            row_sum[i][query] = 0.0f;
         }
     }
 }
 
 /* out [N*T][H*D]. q, k and v begin at 0, H*D and 2*H*D in the rows of qkv [N*T][3*H*D]; each is
- * head-major. factor: log2(e) / sqrt(d), since the weights are powers of two. One work-group = BQ
- * queries of one head.
+ * head-major. factor: log2(e) / sqrt(d), since p is a power of two. Range in work-groups:
+ * [ceil(T / BQ)][H][N].
  *
- * Parts of keys, then of values, are staged in two buffers in turn (double-buffered). The barrier
- * after a part is stored also means that all work-items have finished with the other buffer. */
+ * Parts of keys, then of values, are staged in two buffers in turn (double-buffered). When a
+ * work-item passes the barrier behind a part, all work-items have finished reading the other
+ * buffer. */
 MMA_KERNEL kernel __attribute__((reqd_work_group_size(WORK_ITEMS, 1, 1))) void
 attention_mma(global float *out, global const float *qkv, int tokens, int heads, float factor)
 {
     local ushort tiles[TILES] __attribute__((aligned(16)));
-    local ushort all_weights[WEIGHTS] __attribute__((aligned(16)));
-    local float all_shared[SHARERS > 1 ? BQ * SHARERS : 1];
+    local ushort all_probabilities[PROBABILITIES] __attribute__((aligned(16)));
+    local float all_partials[PARTIALS > 1 ? BQ * PARTIALS : 1];
     MMA_DECLARE(exchange, WORK_ITEMS)
-    uint me = (uint)get_local_id(0), unit = me / MMA_LANES;
-    int lane = me % MMA_LANES, share = unit % UC;
-    int first = unit / UC * WQ; /* the matrix unit's first query in the tile */
+    uint local_id = (uint)get_local_id(0), sub_group = local_id / MMA_LANES;
+    int lane = local_id % MMA_LANES, split = sub_group % UC;
+    int tile_row = sub_group / UC * WQ; /* the sub-group's first query in the tile */
     int h = GROUP_ID(1, 1), n = GROUP_ID(2, 1);
-    int begin = GROUP_ID(0, WORK_ITEMS) * BQ, pitch = 3 * heads * D;
+    int query_begin = GROUP_ID(0, WORK_ITEMS) * BQ, pitch = 3 * heads * D;
     global const float *q = qkv + (size_t)n * tokens * pitch + h * D;
     global const float *k = q + heads * D, *v = k + heads * D;
-    local const uint *queries = (local const uint *)(tiles + Q_AT + first * ROW_Q);
-    local ushort *weights = all_weights + (DIRECT ? 0 : first * ROW_V);
-    local float *shared = all_shared + (SHARERS > 1 ? first * SHARERS : 0);
+    local const uint *queries = (local const uint *)(tiles + QUERIES_AT + tile_row * PITCH_Q);
+    local ushort *probabilities = all_probabilities + (DIRECT ? 0 : tile_row * PITCH_V);
+    local float *partials = all_partials + (PARTIALS > 1 ? tile_row * PARTIALS : 0);
 
-    query_factor held[QR ? PARTS : 1][FQ][FD];
-    mma_c sum[PARTS][FQ][FC];
-    float top[FQ][OWN], total[FQ][OWN]; /* total: over this lane's keys */
+    query_fragment query_fragments[QR ? PARTS : 1][FQ][SCORE_STEPS];
+    mma_c acc[PARTS][FQ][FC];
+    float row_max[FQ][LANE_QUERIES], row_sum[FQ][LANE_QUERIES]; /* row_sum: over this lane's keys */
     float4 in_flight[IN_FLIGHT];
-    begin_sums(sum, top, total);
-    if (AHEAD) fetch_keys(in_flight, k, pitch, tokens, 0, me);
-    stage_queries(tiles + Q_AT, q + (size_t)begin * pitch, pitch, tokens - begin, me);
+    clear_state(acc, row_max, row_sum);
+    if (AHEAD) fetch_keys(in_flight, k, pitch, tokens, 0, local_id);
+    stage_queries(tiles + QUERIES_AT, q + (size_t)query_begin * pitch, pitch, tokens - query_begin,
+                  local_id);
 #if QR
     barrier(CLK_LOCAL_MEM_FENCE);
-    hold_queries(held, queries, lane);
+    load_query_fragments(query_fragments, queries, lane);
     barrier(CLK_LOCAL_MEM_FENCE);
 #endif
-    for (int left = tokens; left > 0; left -= BK) {
+    for (int keys_left = tokens; keys_left > 0; keys_left -= BK) {
         mma_c score[FQ][FK];
-        float x[FQ][FK][MMA_C], high[FQ][OWN], shrink[FQ][OWN];
-        query_factor weight[FP][FQ];
-        begin_scores(score);
+        float p[FQ][FK][MMA_C], maximum[FQ][LANE_QUERIES], rescale[FQ][LANE_QUERIES];
+        query_fragment p_fragments[VALUE_STEPS][FQ];
+        clear_scores(score);
 #if QR
 #pragma unroll
 #endif
-        for (int p = 0; p < PARTS; p++) {
-            local ushort *tile = tiles + p % 2 * BUFFER;
-            if (!AHEAD) fetch_keys(in_flight, k, pitch, left, p, me);
-            keep_keys(tile, in_flight, me);
+        for (int part = 0; part < PARTS; part++) {
+            local ushort *stage = tiles + part % 2 * BUFFER;
+            if (!AHEAD) fetch_keys(in_flight, k, pitch, keys_left, part, local_id);
+            stage_keys(stage, in_flight, local_id);
             barrier(CLK_LOCAL_MEM_FENCE);
-            if (AHEAD && p + 1 < PARTS) fetch_keys(in_flight, k, pitch, left, p + 1, me);
-            if (AHEAD && p + 1 == PARTS) fetch_values(in_flight, v, pitch, left, 0, me);
-            add_scores(score, queries + p * (CD / 2), held[QR ? p : 0],
-                       (local const uint *)(tile + share * FK * UK * ROW_K), lane, exchange);
+            if (AHEAD && part + 1 < PARTS)
+                fetch_keys(in_flight, k, pitch, keys_left, part + 1, local_id);
+            if (AHEAD && part + 1 == PARTS)
+                fetch_values(in_flight, v, pitch, keys_left, 0, local_id);
+            accumulate_scores(score, queries + part * (CD / 2), query_fragments[QR ? part : 0],
+                              (local const uint *)(stage + split * FK * FRAG_K * PITCH_K), lane,
+                              exchange);
         }
         k += (size_t)BK * pitch;
-        find_highest(high, x, score, left - share * FK * UK, lane);
-        share_values(shared, high, share, lane);
+        find_maxima(maximum, p, score, keys_left - split * FK * FRAG_K, lane);
+        store_partials(partials, maximum, split, lane);
 #pragma unroll
-        for (int p = 0; p < PARTS; p++) {
-            local ushort *tile = tiles + (PARTS + p) % 2 * BUFFER;
-            if (!AHEAD) fetch_values(in_flight, v, pitch, left, p, me);
-            keep_values(tile, in_flight, me);
+        for (int part = 0; part < PARTS; part++) {
+            local ushort *stage = tiles + (PARTS + part) % 2 * BUFFER;
+            if (!AHEAD) fetch_values(in_flight, v, pitch, keys_left, part, local_id);
+            stage_values(stage, in_flight, local_id);
             barrier(CLK_LOCAL_MEM_FENCE);
-            if (AHEAD && p + 1 < PARTS) fetch_values(in_flight, v, pitch, left, p + 1, me);
-            if (AHEAD && p + 1 == PARTS && left > BK)
-                fetch_keys(in_flight, k, pitch, left - BK, 0, me);
-            if (p == 0) {
-                weigh(x, shrink, top, total, high, shared, factor, lane);
-                pass_weights(weight, weights + share * FK * UK, x, lane);
+            if (AHEAD && part + 1 < PARTS)
+                fetch_values(in_flight, v, pitch, keys_left, part + 1, local_id);
+            if (AHEAD && part + 1 == PARTS && keys_left > BK)
+                fetch_keys(in_flight, k, pitch, keys_left - BK, 0, local_id);
+            if (part == 0) {
+                compute_probabilities(p, rescale, row_max, row_sum, maximum, partials, factor,
+                                      lane);
+                pass_probabilities(p_fragments, probabilities + split * FK * FRAG_K, p, lane);
                 if (!DIRECT) barrier(CLK_LOCAL_MEM_FENCE);
             }
-            add_values(sum[p], shrink, (local const uint *)weights, weight,
-                       (local const uint *)(tile + share * FC * UK * ROW_V), lane, exchange);
+            accumulate_values(acc[part], rescale, (local const uint *)probabilities, p_fragments,
+                              (local const uint *)(stage + split * FC * FRAG_K * PITCH_V), lane,
+                              exchange);
         }
         v += (size_t)BK * pitch;
     }
 
-    barrier(CLK_LOCAL_MEM_FENCE); /* all lanes have read the maxima */
-    share_values(shared, total, share, lane);
+    barrier(CLK_LOCAL_MEM_FENCE); /* all work-items have read the maxima */
+    store_partials(partials, row_sum, split, lane);
     barrier(CLK_LOCAL_MEM_FENCE);
-    add_totals(total, shared, lane);
-    store_sums(out + ((size_t)n * tokens + begin + first) * heads * D + h * D, heads * D, sum,
-               total, tokens - begin - first, share, lane);
+    sum_partials(row_sum, partials, lane);
+    store_sums(out + ((size_t)n * tokens + query_begin + tile_row) * heads * D + h * D, heads * D,
+               acc, row_sum, tokens - query_begin - tile_row, split, lane);
 }

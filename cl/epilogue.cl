@@ -1,5 +1,5 @@
-/* The epilogue of a GEMM without a fused one, and the sum over parts of a GEMM that splits K. Bound
- * by memory. */
+/* The epilogue of a GEMM whose kernel has none, and the sum over the parts of a GEMM that splits K.
+ * Bound by memory. */
 
 INLINE float gelu_tanh(float x)
 {

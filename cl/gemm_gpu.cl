@@ -1,19 +1,26 @@
-/* GEMM for GPUs with a fused epilogue. A work-group computes a tile of MT rows and NT columns in
- * steps of KT. Each step stages its parts of a and of the weights in local memory; each work-item
- * adds to its MR x NR sums. Floor: 2 m n k FLOP.
+/* GEMM for GPUs with a fused epilogue. One work-group = a tile of MT rows x NT columns, in steps of
+ * KT. Each step is staged in local memory; each work-item has MR x NR accumulators in registers.
+ * Floor: 2 m n k FLOP.
  *
- * VEC: width of loads. KU: steps of K unrolled.
- * LA, LB: a and the weights are staged in local memory; otherwise every work-item reads them from
+ *                NT               local memory: a [KT][MT + PAD], transposed; b [KT][NT]
+ *             +------+
+ *          KT |  b   |            work-item (tx, ty), tx below TX = NT / NR:
+ *       KT    +------+              rows ty MR to ty MR + MR - 1
+ *     +----+  +------+              columns (j TX + tx) VEC to (j TX + tx) VEC + VEC - 1,
+ *  MT | a  |  | tile |              j below NR / VEC; so neighbours read neighbouring vectors
+ *     +----+  +------+
+ *
+ * VEC: width of loads. KU: steps of K that are unrolled.
+ * LA, LB: a, the weights are staged in local memory; otherwise every work-item reads them from
  * global memory.
- * DB: double-buffered; the next step is fetched while this step is multiplied.
- * PAD: floats of padding behind each local row of a. a is stored transposed, so padding spreads its
- * columns over the banks.
- * SG: SG_SIZE work-items of a sub-group, neighbours along the columns, each read a part of their
- * common rows and broadcast it.
- * IMAGE: weights are read as an image with VEC = 4 of them per texel. On some devices image reads
- * have their own cache and address units.
+ * DB: double-buffered: the next step is fetched while this step is multiplied.
+ * PAD: floats of padding behind each local row of a. They spread the columns of a over the banks.
+ * SG: the SG_SIZE work-items of a sub-group are neighbours along the columns and need the same rows
+ * of a. Each reads some steps of these rows and broadcasts them.
+ * IMAGE: weights are read as an image with 4 weights (VEC) per texel. On some devices image reads
+ * have their own cache and address hardware.
  * SPLIT: parts of K that are summed by different work-groups; see gemm_tiles.clh.
- * HALF: weights are stored in 16 bits. a is not rounded and sums are fp32, so nothing overflows.
+ * HALF: weights are stored in fp16. a is not rounded and sums are fp32, so nothing overflows.
  *
  * Given by the shape: AV: width of loads from a. TAIL: K is no multiple of KT. WHOLE: rows of out
  * are whole vectors.
@@ -27,37 +34,37 @@
 #define A_ROW (MT + PAD)
 #define A_TILE (KT * A_ROW)
 #define B_TILE (KT * NT)
-/* a work-item's j-th vector; neighbouring work-items read neighbouring vectors */
+/* the tile's column where vector j of this work-item begins */
 #define COLUMN(j) (((j)*TX + tx) * VEC)
 
-/* VEC weights from element `at` on. */
+/* Loads VEC weights from element `index` on. */
 #if IMAGE
 #define WEIGHTS read_only image1d_buffer_t
-#define WEIGHT_LOAD(w, at) read_imagef(w, (at) / 4)
+#define WEIGHT_LOAD(w, index) read_imagef(w, (index) / 4)
 #elif HALF
 #define WEIGHTS global const half *
 #if VEC == 4
-#define WEIGHT_LOAD(w, at) vloada_half4(0, (w) + (at))
+#define WEIGHT_LOAD(w, index) vloada_half4(0, (w) + (index))
 #elif VEC == 2
-#define WEIGHT_LOAD(w, at) vloada_half2(0, (w) + (at))
+#define WEIGHT_LOAD(w, index) vloada_half2(0, (w) + (index))
 #else
-#define WEIGHT_LOAD(w, at) vload_half(at, w)
+#define WEIGHT_LOAD(w, index) vload_half(index, w)
 #endif
 #else
 #define WEIGHTS global const float *
-#define WEIGHT_LOAD(w, at) (*(global const V *)((w) + (at)))
+#define WEIGHT_LOAD(w, index) (*(global const V *)((w) + (index)))
 #endif
 
 #include "gemm_tiles.clh"
 
-/* AV steps of one row of a, `pitch` apart. */
+/* Stores the AV values of a vector `pitch` apart. */
 #if AV == 1
-#define SPREAD(to, pitch, v) (to)[0] = v
+#define SCATTER(dst, pitch, v) (dst)[0] = v
 #elif AV == 2
-#define SPREAD(to, pitch, v) (to)[0] = (v).x, (to)[pitch] = (v).y
+#define SCATTER(dst, pitch, v) (dst)[0] = (v).x, (dst)[pitch] = (v).y
 #else
-#define SPREAD(to, pitch, v)                                                                       \
-    (to)[0] = (v).x, (to)[pitch] = (v).y, (to)[2 * (pitch)] = (v).z, (to)[3 * (pitch)] = (v).w
+#define SCATTER(dst, pitch, v)                                                                     \
+    (dst)[0] = (v).x, (dst)[pitch] = (v).y, (dst)[2 * (pitch)] = (v).z, (dst)[3 * (pitch)] = (v).w
 #endif
 
 /* ---- staging in local memory ---- */
@@ -65,66 +72,69 @@
 #define B_VECTORS (KT * (NT / VEC))
 #define B_LOADS LOADS(B_VECTORS)
 
-INLINE void keep_a(local float *tile, VA part[A_LOADS], int me)
+INLINE void stage_a(local float *tile, VA in_flight[A_LOADS], int local_id)
 {
 #pragma unroll
-    for (int l = 0; l < A_LOADS; l++) {
-        int v = me + l * WORK_ITEMS;
-        if (!MINE(v, A_VECTORS)) continue;
-        local float *to = tile + v % (KT / AV) * AV * A_ROW + v / (KT / AV);
-        SPREAD(to, A_ROW, part[l]);
+    for (int load = 0; load < A_LOADS; load++) {
+        int vector = local_id + load * WORK_ITEMS;
+        if (!HAS_VECTOR(vector, A_VECTORS)) continue;
+        local float *dst = tile + vector % (KT / AV) * AV * A_ROW + vector / (KT / AV);
+        SCATTER(dst, A_ROW, in_flight[load]);
     }
 }
 
-/* Fetches from element `at` on. Weights are padded with zeros, so no bounds are checked. */
-INLINE void fetch_b(V part[B_LOADS], WEIGHTS w, int me, int at)
+/* Fetches a step of the weights from element `index` on. Weights are padded with zeros, so no
+ * bounds are checked. */
+INLINE void fetch_b(V in_flight[B_LOADS], WEIGHTS w, int local_id, int index)
 {
 #pragma unroll
-    for (int l = 0; l < B_LOADS; l++) {
-        int v = me + l * WORK_ITEMS;
-        if (!MINE(v, B_VECTORS)) continue;
-        part[l] = WEIGHT_LOAD(w, at + v / (NT / VEC) * PANEL + v % (NT / VEC) * VEC);
+    for (int load = 0; load < B_LOADS; load++) {
+        int vector = local_id + load * WORK_ITEMS;
+        if (!HAS_VECTOR(vector, B_VECTORS)) continue;
+        in_flight[load] =
+            WEIGHT_LOAD(w, index + vector / (NT / VEC) * PANEL + vector % (NT / VEC) * VEC);
     }
 }
 
-INLINE void keep_b(local float *tile, V part[B_LOADS], int me)
+INLINE void stage_b(local float *tile, V in_flight[B_LOADS], int local_id)
 {
 #pragma unroll
-    for (int l = 0; l < B_LOADS; l++) {
-        int v = me + l * WORK_ITEMS;
-        if (!MINE(v, B_VECTORS)) continue;
-        *(local V *)(tile + v / (NT / VEC) * NT + v % (NT / VEC) * VEC) = part[l];
+    for (int load = 0; load < B_LOADS; load++) {
+        int vector = local_id + load * WORK_ITEMS;
+        if (!HAS_VECTOR(vector, B_VECTORS)) continue;
+        *(local V *)(tile + vector / (NT / VEC) * NT + vector % (NT / VEC) * VEC) = in_flight[load];
     }
 }
 
 /* ---- sums ---- */
 
-/* STEP: steps of K whose values of a are read at once. */
+/* Steps of K whose values of a are read at once. */
 #if LA || SG
-#define STEP 1
+#define A_STEPS 1
 #else
-#define STEP AV
+#define A_STEPS AV
 #endif
 
-/* x = MR neighbours in a local row of a. */
+/* a_values = MR neighbours in a local row of a. */
 #if LA
-INLINE void read_rows(float x[MR], local const float *from)
+INLINE void read_rows(float a_values[MR], local const float *src)
 {
 #if MR % 4 == 0 && VEC == 4 && PAD % 4 == 0
 #pragma unroll
     for (int i = 0; i < MR; i += 4) {
-        float4 v = *(local const float4 *)(from + i);
-        x[i] = v.x, x[i + 1] = v.y, x[i + 2] = v.z, x[i + 3] = v.w;
+        float4 vector = *(local const float4 *)(src + i);
+        a_values[i] = vector.x, a_values[i + 1] = vector.y, a_values[i + 2] = vector.z,
+        a_values[i + 3] = vector.w;
     }
 #elif MR % 2 == 0 && VEC > 1 && PAD % 2 == 0
 #pragma unroll
     for (int i = 0; i < MR; i += 2) {
-        float2 v = *(local const float2 *)(from + i);
-        x[i] = v.x, x[i + 1] = v.y;
+        float2 vector = *(local const float2 *)(src + i);
+        a_values[i] = vector.x, a_values[i + 1] = vector.y;
     }
 #else
 #pragma unroll
-    for (int i = 0; i < MR; i++) x[i] = from[i];
+    for (int i = 0; i < MR; i++) a_values[i] = src[i];
 #endif
 }
 #endif
@@ -148,20 +158,21 @@ typedef struct {
 #define B_LOAD(w, p) (*(local const V *)(p))
 #define B_ROW NT
 #else
-#define B_LOAD(w, at) WEIGHT_LOAD(w, at)
+#define B_LOAD(w, index) WEIGHT_LOAD(w, index)
 #define B_ROW PANEL
 #endif
 
 #if SG
-/* PASSED: steps of K that are spread over a sub-group, one per work-item. */
+/* Steps of K that are spread over a sub-group, one per lane. */
 #if SG_SIZE < KT
-#define PASSED SG_SIZE
+#define BROADCAST_STEPS SG_SIZE
 #else
-#define PASSED KT
+#define BROADCAST_STEPS KT
 #endif
 
-/* Without a required sub-group size the compiler may have chosen another size. */
-INLINE bool passes(void)
+/* Without a required sub-group size the compiler may have chosen another size. Then no values are
+ * broadcast. */
+INLINE bool can_broadcast(void)
 {
 #if SUBGROUPS_REQUIRED
     return true;
@@ -170,60 +181,65 @@ INLINE bool passes(void)
 #endif
 }
 
-INLINE void hold_rows(float held[MR], factors f, const int at[MR], int k)
+INLINE void load_lane_rows(float lane_rows[MR], factors f, const int row_offset[MR], int k)
 {
-    int step = k + (int)get_sub_group_local_id() % PASSED;
+    int step = k + (int)get_sub_group_local_id() % BROADCAST_STEPS;
 #pragma unroll
-    for (int i = 0; i < MR; i++) held[i] = TAIL && step >= f.depth ? 0.0f : f.a[at[i] + step];
+    for (int i = 0; i < MR; i++)
+        lane_rows[i] = TAIL && step >= f.depth ? 0.0f : f.a[row_offset[i] + step];
 }
 
-/* x = the rows at step k + u, which the work-item u of the sub-group has loaded. */
-INLINE void pass_rows(float x[MR], const float held[MR], factors f, const int at[MR], int k, int u)
+/* a_values = the rows at step k + u, which lane u has loaded. */
+INLINE void broadcast_rows(float a_values[MR], const float lane_rows[MR], factors f,
+                           const int row_offset[MR], int k, int u)
 {
 #pragma unroll
     for (int i = 0; i < MR; i++)
-        x[i] = passes()                   ? sub_group_broadcast(held[i], (uint)u)
-               : TAIL && k + u >= f.depth ? 0.0f
-                                          : f.a[at[i] + k + u];
+        a_values[i] = can_broadcast()            ? sub_group_broadcast(lane_rows[i], (uint)u)
+                      : TAIL && k + u >= f.depth ? 0.0f
+                                                 : f.a[row_offset[i] + k + u];
 }
 #endif
 
-/* at: offsets of the work-item's rows, used if a is not in local memory. */
-INLINE void accumulate(V sum[MR][NV], factors f, WEIGHTS w, const int at[MR], int tx, int k)
+/* row_offset: where the work-item's rows begin in a; used if a is not in local memory. */
+INLINE void accumulate(V acc[MR][NV], factors f, WEIGHTS w, const int row_offset[MR], int tx, int k)
 {
 #if SG
-    float held[MR];
+    float lane_rows[MR];
 #endif
-    for (int kk = 0; kk < KT; kk += KU) {
+    for (int step = 0; step < KT; step += KU) {
 #if SG
-        if (kk % PASSED == 0) hold_rows(held, f, at, k + kk);
+        if (step % BROADCAST_STEPS == 0) load_lane_rows(lane_rows, f, row_offset, k + step);
 #endif
 #pragma unroll
-        for (int u = 0; u < KU; u += STEP) {
-            float x[STEP * MR];
+        for (int u = 0; u < KU; u += A_STEPS) {
+            float a_values[A_STEPS * MR];
 #if LA
-            read_rows(x, f.a + (kk + u) * A_ROW);
+            read_rows(a_values, f.a + (step + u) * A_ROW);
 #elif SG
-            pass_rows(x, held, f, at, k + kk / PASSED * PASSED, kk % PASSED + u);
+            broadcast_rows(a_values, lane_rows, f, row_offset,
+                           k + step / BROADCAST_STEPS * BROADCAST_STEPS,
+                           step % BROADCAST_STEPS + u);
 #else
 #pragma unroll
             for (int i = 0; i < MR; i++) {
-                VA v =
-                    TAIL && k + kk + u >= f.depth ? (VA)(0.0f) : VA_LOAD(f.a + at[i] + k + kk + u);
-                SPREAD(x + i, MR, v);
+                VA a_vector = TAIL && k + step + u >= f.depth
+                                  ? (VA)(0.0f)
+                                  : VA_LOAD(f.a + row_offset[i] + k + step + u);
+                SCATTER(a_values + i, MR, a_vector);
             }
 #endif
 #pragma unroll
-            for (int s = 0; s < STEP; s++) {
+            for (int s = 0; s < A_STEPS; s++) {
                 V b[NV];
 #pragma unroll
                 for (int j = 0; j < NV; j++)
-                    b[j] = B_LOAD(w, f.b + (kk + u + s) * B_ROW + COLUMN(j));
+                    b[j] = B_LOAD(w, f.b + (step + u + s) * B_ROW + COLUMN(j));
 #pragma unroll
                 for (int i = 0; i < MR; i++)
 #pragma unroll
                     for (int j = 0; j < NV; j++)
-                        sum[i][j] = mad((V)(x[s * MR + i]), b[j], sum[i][j]);
+                        acc[i][j] = mad((V)(a_values[s * MR + i]), b[j], acc[i][j]);
             }
         }
     }
@@ -247,7 +263,7 @@ INLINE void finish_rows(global float *out, V sum[MR][NV], epilogue e, int row, i
 
 /* out [m][n] = [residual +] [gate *] activation(a [m][depth] x weight^T + bias). weight
  * [ceil(n / PANEL)][padded_depth][PANEL], padded with zeros. The epilogue's arguments:
- * epilogue.clh. Work-groups: (columns, rows) of tiles, parts of K. */
+ * epilogue.clh. Range in work-groups: [ceil(n / NT)][ceil(m / MT)][parts of K]. */
 #if SG
 SUBGROUP_SIZE(SG_SIZE)
 #endif
@@ -255,89 +271,89 @@ kernel __attribute__((reqd_work_group_size(WORK_ITEMS, 1, 1))) void
 gemm_gpu(global float *out, global const float *a, WEIGHTS weight, EPILOGUE_ARGUMENTS, int m,
          int depth, int padded_depth)
 {
-    int me = (int)get_local_id(0), tx = me % TX, ty = me / TX;
-    int first = GROUP_ID(1, 1) * MT, column = GROUP_ID(0, WORK_ITEMS) * NT;
-    const int from = PART_FROM, end = PART_END;
+    int local_id = (int)get_local_id(0), tx = local_id % TX, ty = local_id / TX;
+    int row_begin = GROUP_ID(1, 1) * MT, column_begin = GROUP_ID(0, WORK_ITEMS) * NT;
+    const int k_begin = PART_BEGIN, k_end = PART_END;
 #if IMAGE
-    const int at_weight = column / PANEL * PANEL * padded_depth + column % PANEL;
+    const int weight_begin = column_begin / PANEL * PANEL * padded_depth + column_begin % PANEL;
 #else
-    const int at_weight = 0;
-    weight += (size_t)(column / PANEL) * PANEL * padded_depth + column % PANEL;
+    const int weight_begin = 0;
+    weight += (size_t)(column_begin / PANEL) * PANEL * padded_depth + column_begin % PANEL;
 #endif
-    V sum[MR][NV];
-    int at[MR];
+    V acc[MR][NV];
+    int row_offset[MR];
     factors f;
-    a += (size_t)first * depth;
+    a += (size_t)row_begin * depth;
 #pragma unroll
     for (int i = 0; i < MR; i++) {
-        at[i] = min(ty * MR + i, m - first - 1) * depth;
+        row_offset[i] = min(ty * MR + i, m - row_begin - 1) * depth;
 #pragma unroll
-        for (int j = 0; j < NV; j++) sum[i][j] = 0.0f;
+        for (int j = 0; j < NV; j++) acc[i][j] = 0.0f;
     }
 #if LA
     local float a_tile[(1 + DB) * A_TILE] __attribute__((aligned(16)));
-    VA a_part[A_LOADS];
-#define FETCH_A(k) fetch_a(a_part, a, me, m - first, k, depth)
-#define KEEP_A(stage) keep_a(a_tile + (stage)*A_TILE, a_part, me)
-#define TAKE_A(stage, k) f.a = a_tile + (stage)*A_TILE + ty * MR
+    VA a_in_flight[A_LOADS];
+#define FETCH_A(k) fetch_a(a_in_flight, a, local_id, m - row_begin, k, depth)
+#define STAGE_A(stage) stage_a(a_tile + (stage)*A_TILE, a_in_flight, local_id)
+#define USE_A(stage, k) f.a = a_tile + (stage)*A_TILE + ty * MR
 #else
 #define FETCH_A(k)
-#define KEEP_A(stage)
-#define TAKE_A(stage, k) f.a = a, f.depth = depth
+#define STAGE_A(stage)
+#define USE_A(stage, k) f.a = a, f.depth = depth
 #endif
 #if LB
     local float b_tile[(1 + DB) * B_TILE] __attribute__((aligned(16)));
-    V b_part[B_LOADS];
-#define FETCH_B(k) fetch_b(b_part, weight, me, at_weight + (k)*PANEL)
-#define KEEP_B(stage) keep_b(b_tile + (stage)*B_TILE, b_part, me)
-#define TAKE_B(stage, k) f.b = b_tile + (stage)*B_TILE
+    V b_in_flight[B_LOADS];
+#define FETCH_B(k) fetch_b(b_in_flight, weight, local_id, weight_begin + (k)*PANEL)
+#define STAGE_B(stage) stage_b(b_tile + (stage)*B_TILE, b_in_flight, local_id)
+#define USE_B(stage, k) f.b = b_tile + (stage)*B_TILE
 #else
 #define FETCH_B(k)
-#define KEEP_B(stage)
-#define TAKE_B(stage, k) f.b = at_weight + (k)*PANEL
+#define STAGE_B(stage)
+#define USE_B(stage, k) f.b = weight_begin + (k)*PANEL
 #endif
 
 #if !LA && !LB
-    for (int k = from; k < end; k += KT) {
-        TAKE_A(0, k);
-        TAKE_B(0, k);
-        accumulate(sum, f, weight, at, tx, k);
+    for (int k = k_begin; k < k_end; k += KT) {
+        USE_A(0, k);
+        USE_B(0, k);
+        accumulate(acc, f, weight, row_offset, tx, k);
     }
 #elif DB
     int stage = 0;
-    FETCH_A(from);
-    FETCH_B(from);
-    KEEP_A(0);
-    KEEP_B(0);
-    for (int k = from; k < end; k += KT, stage = 1 - stage) {
-        bool more = k + KT < end;
-        /* this buffer is complete, and all work-items have finished with the other */
+    FETCH_A(k_begin);
+    FETCH_B(k_begin);
+    STAGE_A(0);
+    STAGE_B(0);
+    for (int k = k_begin; k < k_end; k += KT, stage = 1 - stage) {
+        bool more = k + KT < k_end;
+        /* this stage is complete, and all work-items have finished reading the other stage */
         barrier(CLK_LOCAL_MEM_FENCE);
         if (more) {
             FETCH_A(k + KT);
             FETCH_B(k + KT);
         }
-        TAKE_A(stage, k);
-        TAKE_B(stage, k);
-        accumulate(sum, f, weight, at, tx, k);
+        USE_A(stage, k);
+        USE_B(stage, k);
+        accumulate(acc, f, weight, row_offset, tx, k);
         if (more) {
-            KEEP_A(1 - stage);
-            KEEP_B(1 - stage);
+            STAGE_A(1 - stage);
+            STAGE_B(1 - stage);
         }
     }
 #else
-    for (int k = from; k < end; k += KT) {
+    for (int k = k_begin; k < k_end; k += KT) {
         FETCH_A(k);
         FETCH_B(k);
-        barrier(CLK_LOCAL_MEM_FENCE); /* all work-items have finished with the step before */
-        KEEP_A(0);
-        KEEP_B(0);
+        barrier(CLK_LOCAL_MEM_FENCE); /* all work-items have finished reading the last step */
+        STAGE_A(0);
+        STAGE_B(0);
         barrier(CLK_LOCAL_MEM_FENCE);
-        TAKE_A(0, k);
-        TAKE_B(0, k);
-        accumulate(sum, f, weight, at, tx, k);
+        USE_A(0, k);
+        USE_B(0, k);
+        accumulate(acc, f, weight, row_offset, tx, k);
     }
 #endif
     const epilogue e = EPILOGUE_OF_ARGUMENTS;
-    finish_rows(out + PART * m * n, sum, e, first + ty * MR, m, column, tx);
+    finish_rows(out + PART * m * n, acc, e, row_begin + ty * MR, m, column_begin, tx);
 }

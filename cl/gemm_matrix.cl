@@ -1,15 +1,19 @@
-/* GEMM on matrix tiles (prelude.clh) with a fused epilogue: bf16 inputs, fp32 sums.
+/* GEMM on AMX tiles (prelude.clh) with a fused epilogue: bf16 inputs, fp32 sums. One work-group =
+ * one work-item = NC columns of `blocks` blocks of 32 rows.
  *
  * PARTS 1: inputs are rounded to bf16. PARTS 2: bf16x3: each input is the sum of two bf16 numbers,
  * high and low, and each product is three: low high + high high + high low. Its relative error is
  * about 2^-17.
  *
- * a and weight are packed in tiles of 1 KB. A block is 32 rows x NC = 16 NT columns, whose sums
- * stay in matrix tiles over the loop on k. The epilogue of a block is interleaved with the tile
- * instructions of the next block, since the two use different parts of the processor. Floor: 2 m n
- * k FLOP of the matrix unit; three times that with PARTS 2. Loads from the L2 cache limit the
- * speed, so a work-group's rows of a must stay in L2. Therefore k is cut into chunks, and the sums
- * of all blocks are stored between chunks. Chunks do not change the order of additions.
+ *     a block, NT = 3:   tile 0  tile 1  tile 2      sums of 32 rows x NC = 16 NT columns
+ *                        tile 3  tile 4  tile 5      tiles 6 and 7: a tile of a, one of weight
+ *
+ * a and weight are packed in tiles of 1 KB: 16 rows of 32 bf16. The sums of a block stay in tiles
+ * over the loop on k. The epilogue of a block is interleaved with the tile instructions of the next
+ * block, since the two use different parts of the processor. Floor: 2 m n k FLOP of the matrix
+ * unit; three times that with PARTS 2. Loads from the L2 cache limit the speed, so a work-group's
+ * rows of a must stay in L2. Therefore k is cut into chunks, and the sums of all blocks are stored
+ * between chunks. Chunks do not change the order of additions.
  *
  * NT: 2, or 3 with PARTS 1 only. HELD: blocks whose sums are stored; 1 if k is one chunk. */
 
@@ -18,26 +22,27 @@ enum { NC = 16 * NT, ROWS = 32, STEP_A = 1024 * PARTS, STEP_W = 32 * NC * PARTS 
 /* ---- activations ---- */
 
 /* packed [ceil(m / 32)][steps][PARTS][32 rows][32] = a [m][k] in bf16; 0 beyond m and k; steps =
- * ceil(k / 32). One work-group = one work-item = 32 rows, STEPS steps. */
+ * ceil(k / 32). One work-group = one work-item = 32 rows, STEPS steps. Range:
+ * [ceil(steps / STEPS)][ceil(m / 32)]. */
 #ifdef STEPS
 kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
 gemm_matrix_pack(global ushort *packed, global const float *a, int m, int k, int steps)
 {
-    int block = GROUP_ID(1, 1), first = block * ROWS, step = GROUP_ID(0, 1) * STEPS;
-    int behind = min(step + STEPS, steps);
+    int block = GROUP_ID(1, 1), row_begin = block * ROWS, step = GROUP_ID(0, 1) * STEPS;
+    int step_end = min(step + STEPS, steps);
     packed += ((size_t)block * steps) * STEP_A;
     for (int i = 0; i < ROWS; i++)
-        for (int s = step; s < behind; s++)
-            for (int part = 0; part < 2; part++) {
-                int column = 32 * s + 16 * part;
-                float16 x = first + i < m
-                                ? load_some(a + (size_t)(first + i) * k + column, k - column)
+        for (int s = step; s < step_end; s++)
+            for (int half_ = 0; half_ < 2; half_++) {
+                int column = 32 * s + 16 * half_;
+                float16 x = row_begin + i < m
+                                ? load_some(a + (size_t)(row_begin + i) * k + column, k - column)
                                 : 0.0f;
                 ushort16 high = to_bf16(x);
-                global ushort *to = packed + (size_t)s * STEP_A + i * 32 + 16 * part;
-                *(global ushort16_any *)to = high;
+                global ushort *dst = packed + (size_t)s * STEP_A + i * 32 + 16 * half_;
+                *(global ushort16_unaligned *)dst = high;
 #if PARTS == 2
-                *(global ushort16_any *)(to + 1024) = to_bf16(x - from_bf16(high));
+                *(global ushort16_unaligned *)(dst + 1024) = to_bf16(x - from_bf16(high));
 #endif
             }
 }
@@ -64,8 +69,8 @@ INLINE void finish_row(global float *out, epilogue e, const float *sums, int row
     }
 }
 
-/* All MMAs of one step of k, 32 terms. Tiles 0 to 2 NT - 1 have the sums, the upper 16 rows
- * first. */
+/* All MMAs of 32 steps of k. Tiles 0 to NT - 1 have the sums of the upper 16 rows, tiles NT to
+ * 2 NT - 1 those of the lower 16. */
 #if PARTS == 2
 #define STEP(a, w) TILE_MMAS_BF16X3(a, 64, 1024, 2048, 3072, w)
 #elif NT == 3
@@ -87,7 +92,8 @@ INLINE void finish_row(global float *out, epilogue e, const float *sums, int row
 #define STEP(a, w) TILE_MMAS(a, 64, 1024, w)
 #endif
 
-/* Applies F(tile, offset of its 16 x 16 sums in [32][NC]) to all tiles of a block. */
+/* F(tile, where its 16 x 16 sums begin in sums [32][NC], bytes of a row) for all tiles of a
+ * block. */
 #if NT == 3
 #define EACH_SUM(F, sums)                                                                          \
     F(0, (sums), 4 * NC);                                                                          \
@@ -107,50 +113,53 @@ INLINE void finish_row(global float *out, epilogue e, const float *sums, int row
 
 /* out [m][n] = [residual +] [gate *] activation(a x weight + bias). a from gemm_matrix_pack; weight
  * [ceil(n / NC)][steps][PARTS][NT][16 pairs][16][2]; bias padded to NC. The epilogue's arguments:
- * epilogue.clh. One work-group = one work-item = NC columns of `blocks` blocks of rows. Work-groups
- * with the same rows follow each other. */
+ * epilogue.clh. Range: [ceil(n / NC)][ceil(ceil(m / 32) / blocks)]; work-groups with the same rows
+ * follow each other. chunk: steps of a chunk. */
 kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
 gemm_matrix(global float *out, global const ushort *a, global const ushort *weight,
             EPILOGUE_ARGUMENTS, int m, int steps, int chunk, int blocks)
 {
-    int strip = GROUP_ID(0, 1), first = GROUP_ID(1, 1) * blocks, strips = (n + NC - 1) / NC;
-    int behind = min(first + blocks, (m + ROWS - 1) / ROWS);
+    int panel = GROUP_ID(0, 1), block_begin = GROUP_ID(1, 1) * blocks, panels = (n + NC - 1) / NC;
+    int block_end = min(block_begin + blocks, (m + ROWS - 1) / ROWS);
     const epilogue e = EPILOGUE_OF_ARGUMENTS;
     float sums[HELD * ROWS * NC] __attribute__((aligned(64)));
-    global const ushort *w = weight + (size_t)strip * steps * STEP_W;
+    global const ushort *w = weight + (size_t)panel * steps * STEP_W;
     TILES_BEGIN();
-    int row = 0, end = 0; /* rows in `ready` that wait for their epilogue */
-    const float *ready = sums;
-    for (int done = 0; done < steps; done += chunk) {
-        int here = min(chunk, steps - done), per_step = (ROWS + here - 1) / here;
-        /* prefetch a few cache lines of the next weights in each step */
-        global const ushort *next = w + (size_t)(done + here) * STEP_W;
-        int lines = (NC * PARTS + behind - first - 1) / (behind - first);
-        if (strip + 1 == strips && done + here == steps) next = w;
-        for (int block = first; block < behind; block++) {
-            float *held = sums + (HELD > 1 ? (block - first) * ROWS * NC : 0);
-            global const ushort *x = a + ((size_t)block * steps + done) * STEP_A;
-            global const ushort *y = w + (size_t)done * STEP_W;
-            if (done) {
-                EACH_SUM(TILE_RELOAD, held);
+    int pending_row = 0, pending_end = 0; /* rows whose sums are ready and wait for the epilogue */
+    const float *pending = sums;
+    for (int step_begin = 0; step_begin < steps; step_begin += chunk) {
+        int chunk_steps = min(chunk, steps - step_begin);
+        int rows_per_step = (ROWS + chunk_steps - 1) / chunk_steps;
+        /* each step prefetches a few cache lines of the next chunk's weights */
+        global const ushort *prefetched = w + (size_t)(step_begin + chunk_steps) * STEP_W;
+        int lines_per_step = (NC * PARTS + block_end - block_begin - 1) / (block_end - block_begin);
+        if (panel + 1 == panels && step_begin + chunk_steps == steps) prefetched = w;
+        for (int block = block_begin; block < block_end; block++) {
+            float *block_sums = sums + (HELD > 1 ? (block - block_begin) * ROWS * NC : 0);
+            global const ushort *a_tiles = a + ((size_t)block * steps + step_begin) * STEP_A;
+            global const ushort *w_tiles = w + (size_t)step_begin * STEP_W;
+            if (step_begin) {
+                EACH_SUM(TILE_RELOAD, block_sums);
             } else {
-                EACH_SUM(CLEAR, held);
+                EACH_SUM(CLEAR, block_sums);
             }
-            for (int s = 0; s < here; s++, x += STEP_A, y += STEP_W) {
-                STEP(x, y);
-                for (int line = 0; line < lines; line++, next += 32)
-                    __builtin_prefetch((const void *)(size_t)next, 0, 2);
-                for (int i = 0; i < per_step && row < end; i++, row++, ready += NC)
-                    finish_row(out, e, ready, row, strip * NC);
+            for (int s = 0; s < chunk_steps; s++, a_tiles += STEP_A, w_tiles += STEP_W) {
+                STEP(a_tiles, w_tiles);
+                for (int line = 0; line < lines_per_step; line++, prefetched += 32)
+                    __builtin_prefetch((const void *)(size_t)prefetched, 0, 2);
+                for (int i = 0; i < rows_per_step && pending_row < pending_end;
+                     i++, pending_row++, pending += NC)
+                    finish_row(out, e, pending, pending_row, panel * NC);
             }
-            EACH_SUM(TILE_STORE, held);
-            if (done + here < steps) continue;
-            row = block * ROWS;
-            end = min(row + ROWS, m);
-            ready = held;
+            EACH_SUM(TILE_STORE, block_sums);
+            if (step_begin + chunk_steps < steps) continue;
+            pending_row = block * ROWS;
+            pending_end = min(pending_row + ROWS, m);
+            pending = block_sums;
         }
     }
-    for (; row < end; row++, ready += NC) finish_row(out, e, ready, row, strip * NC);
+    for (; pending_row < pending_end; pending_row++, pending += NC)
+        finish_row(out, e, pending, pending_row, panel * NC);
     TILES_END();
 }
 #endif

@@ -3,11 +3,11 @@
 
 #ifdef STATISTICS
 #define BLOCK 4  /* vectors of channels in registers */
-#define FIRSTS 8 /* pixels of the first estimate of the mean; a single pixel may be an outlier */
+#define FIRSTS 8 /* pixels of the first estimate of the mean, since one pixel may be an outlier */
 
-/* partial [N][chunks][2][C] = each channel's mean, and sum of squared differences to the mean. They
- * are computed from differences to the mean of the chunk's first pixels, so that a large mean costs
- * no digits. One work-item = one chunk of pixels, all channels. */
+/* partial [N][chunks][2][C] = each channel's mean, and sum of squared deviations from the mean.
+ * Both are sums of deviations from `shift`, the mean of the chunk's first pixels, so that a large
+ * mean costs no digits. One work-item = one chunk of pixels, all channels. Range: [chunks][N]. */
 kernel void groupnorm_partial_rows(global float *partial, global const float *x, int pixels,
                                    int chunk_pixels, int channels)
 {
@@ -15,67 +15,67 @@ kernel void groupnorm_partial_rows(global float *partial, global const float *x,
     int chunks = (pixels + chunk_pixels - 1) / chunk_pixels;
     int begin = chunk * chunk_pixels, count = min(chunk_pixels, pixels - begin);
     global const float *in = x + ((size_t)n * pixels + begin) * channels;
-    global float *to = partial + ((size_t)n * chunks + chunk) * 2 * channels;
-    int firsts = min(count, FIRSTS);
-    float each = 1.0f / count, part = 1.0f / firsts;
+    global float *dst = partial + ((size_t)n * chunks + chunk) * 2 * channels;
+    int n_first = min(count, FIRSTS);
+    float inverse_count = 1.0f / count, inverse_first = 1.0f / n_first;
     for (int c = 0; c < channels; c += BLOCK * VEC) {
-        int some = min(BLOCK, (channels - c) / VEC);
-        V first[BLOCK], sum[BLOCK], squares[BLOCK];
+        int vectors = min(BLOCK, (channels - c) / VEC);
+        V shift[BLOCK], sum[BLOCK], squares[BLOCK];
         for (int j = 0; j < BLOCK; j++) {
-            first[j] = sum[j] = squares[j] = 0.0f;
-            for (int p = 0; p < firsts && j < some; p++)
-                first[j] += VLOAD(in + (size_t)p * channels + c + j * VEC) * part;
+            shift[j] = sum[j] = squares[j] = 0.0f;
+            for (int pixel = 0; pixel < n_first && j < vectors; pixel++)
+                shift[j] += VLOAD(in + (size_t)pixel * channels + c + j * VEC) * inverse_first;
         }
-        global const float *from = in + c;
-        if (some == BLOCK)
-            for (int p = 0; p < count; p++, from += channels) {
+        global const float *src = in + c;
+        if (vectors == BLOCK)
+            for (int pixel = 0; pixel < count; pixel++, src += channels) {
 #pragma unroll
                 for (int j = 0; j < BLOCK; j++) {
-                    V off = VLOAD(from + j * VEC) - first[j];
-                    sum[j] += off;
-                    squares[j] = mad(off, off, squares[j]);
+                    V deviation = VLOAD(src + j * VEC) - shift[j];
+                    sum[j] += deviation;
+                    squares[j] = mad(deviation, deviation, squares[j]);
                 }
             }
         else
-            for (int j = 0; j < some; j++)
-                for (int p = 0; p < count; p++) {
-                    V off = VLOAD(from + (size_t)p * channels + j * VEC) - first[j];
-                    sum[j] += off;
-                    squares[j] = mad(off, off, squares[j]);
+            for (int j = 0; j < vectors; j++)
+                for (int pixel = 0; pixel < count; pixel++) {
+                    V deviation = VLOAD(src + (size_t)pixel * channels + j * VEC) - shift[j];
+                    sum[j] += deviation;
+                    squares[j] = mad(deviation, deviation, squares[j]);
                 }
-        for (int j = 0; j < some; j++) {
-            V mean = sum[j] * each;
-            VSTORE(first[j] + mean, to + c + j * VEC);
-            VSTORE(squares[j] - sum[j] * mean, to + channels + c + j * VEC);
+        for (int j = 0; j < vectors; j++) {
+            V mean = sum[j] * inverse_count;
+            VSTORE(shift[j] + mean, dst + c + j * VEC);
+            VSTORE(squares[j] - sum[j] * mean, dst + channels + c + j * VEC);
         }
     }
 }
 
 /* Joins the statistics of a group's channels over all chunks. affine as in groupnorm_affine. One
- * work-item = one group of one picture. */
+ * work-item = one group of one picture. Range: [G][N]. */
 kernel void groupnorm_affine_rows(global float *affine, global const float *partial,
                                   global const float *weight, global const float *bias, int pixels,
                                   int chunk_pixels, int chunks, int channels, int groups,
                                   float epsilon)
 {
-    int g = (int)get_global_id(0), n = (int)get_global_id(1), width = channels / groups;
-    global const float *from = partial + (size_t)n * chunks * 2 * channels + g * width;
-    float total = (float)pixels * width, first = from[0], sum = 0.0f, squares = 0.0f;
+    int group = (int)get_global_id(0), n = (int)get_global_id(1), width = channels / groups;
+    global const float *src = partial + (size_t)n * chunks * 2 * channels + group * width;
+    float total = (float)pixels * width, first = src[0], sum = 0.0f, squares = 0.0f;
     for (int k = 0; k < chunks; k++) {
         float count = (float)min(chunk_pixels, pixels - k * chunk_pixels);
         for (int c = 0; c < width; c++)
-            sum = mad(count, from[(size_t)k * 2 * channels + c] - first, sum);
+            sum = mad(count, src[(size_t)k * 2 * channels + c] - first, sum);
     }
     float mean = first + sum / total;
     for (int k = 0; k < chunks; k++) {
         float count = (float)min(chunk_pixels, pixels - k * chunk_pixels);
         for (int c = 0; c < width; c++) {
-            float off = from[(size_t)k * 2 * channels + c] - mean;
-            squares += from[((size_t)k * 2 + 1) * channels + c] + count * off * off;
+            float difference = src[(size_t)k * 2 * channels + c] - mean;
+            squares += src[((size_t)k * 2 + 1) * channels + c] + count * difference * difference;
         }
     }
     float inverse = 1.0f / sqrt(max(squares, 0.0f) / total + epsilon);
-    for (int c = g * width; c < (g + 1) * width; c++) {
+    for (int c = group * width; c < (group + 1) * width; c++) {
         float factor = inverse * weight[c];
         affine[((size_t)n * channels + c) * 2] = factor;
         affine[((size_t)n * channels + c) * 2 + 1] = bias[c] - mean * factor;
@@ -85,7 +85,7 @@ kernel void groupnorm_affine_rows(global float *affine, global const float *part
 #else
 
 /* As groupnorm_apply. One work-item = one row of the result, border included. The work-item of the
- * last row also writes the slack. */
+ * last row also writes the zeros behind the picture. Range: [rows][N]. */
 kernel void groupnorm_apply_rows(global float *out, global const float *x,
                                  global const float *affine, int channels, int height, int width,
                                  int pixels)
@@ -93,12 +93,13 @@ kernel void groupnorm_apply_rows(global float *out, global const float *x,
     int y = (int)get_global_id(0), n = (int)get_global_id(1), rows = height * UP + 2 * PAD;
     int pitch = width * UP + 2 * PAD, row = y - PAD;
     int inside = row >= 0 && row < height * UP;
-    global float *to = out + ((size_t)n * pixels + (size_t)y * pitch) * channels;
-    size_t after = (size_t)(y == rows - 1 ? pixels - y * pitch : pitch) * channels;
-    size_t border = (size_t)(inside ? PAD : pitch) * channels;
-    size_t end = (size_t)(pitch - PAD) * channels;
-    for (size_t i = 0; i < border; i += VEC) VSTORE((V)(0.0f), to + i);
-    for (size_t i = inside ? end : border; i < after; i += VEC) VSTORE((V)(0.0f), to + i);
+    global float *row_out = out + ((size_t)n * pixels + (size_t)y * pitch) * channels;
+    size_t row_end = (size_t)(y == rows - 1 ? pixels - y * pitch : pitch) * channels;
+    size_t left_border = (size_t)(inside ? PAD : pitch) * channels;
+    size_t right_border = (size_t)(pitch - PAD) * channels;
+    for (size_t i = 0; i < left_border; i += VEC) VSTORE((V)(0.0f), row_out + i);
+    for (size_t i = inside ? right_border : left_border; i < row_end; i += VEC)
+        VSTORE((V)(0.0f), row_out + i);
     if (!inside) return;
     for (int c = 0; c < channels; c += VEC) {
 #if NORM
@@ -109,17 +110,17 @@ kernel void groupnorm_apply_rows(global float *out, global const float *x,
         }
         V factor = VLOAD(factors), offset = VLOAD(offsets);
 #endif
-        global const float *from = x + ((size_t)n * height + row / UP) * width * channels + c;
-        global float *at = to + PAD * channels + c;
-        for (int p = 0; p < width; p++, from += channels) {
-            V value = VLOAD(from);
+        global const float *src = x + ((size_t)n * height + row / UP) * width * channels + c;
+        global float *dst = row_out + PAD * channels + c;
+        for (int column = 0; column < width; column++, src += channels) {
+            V value = VLOAD(src);
 #if NORM
             value = mad(value, factor, offset);
 #endif
 #if SILU
             value = siluv(value);
 #endif
-            for (int i = 0; i < UP; i++, at += channels) VSTORE(value, at);
+            for (int i = 0; i < UP; i++, dst += channels) VSTORE(value, dst);
         }
     }
 }

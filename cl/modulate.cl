@@ -1,11 +1,12 @@
 /* Layer norm without affine weights, then (1 + scale) x + shift (paper 3.2, adaLN). Bound by
- * memory: each token is read from memory once, since later passes find it in the cache, and written
- * once. */
+ * memory: each token is read from memory once and written once. The second and third pass find it
+ * in the cache. */
 
 /* out, x [N*T][D]. modulation: rows of `stride` floats; sample n has row first_row +
  * rows[rows_at + n]; shift and scale begin shift_at and scale_at floats into the row. D is a
  * multiple of 4. A second pass computes the variance around the mean, so that a large mean costs no
- * digits. One work-group = one token; with WG 1, one work-item = one token. */
+ * digits. One work-group = one token; with WG 1, one work-item = one token. Range: [N * T]
+ * tokens. */
 kernel void modulate(global float *out, global const float *x, global const float *modulation,
                      global const int *rows, int stride, int first_row, int rows_at, int shift_at,
                      int scale_at, float epsilon, int tokens, int width)
@@ -13,24 +14,24 @@ kernel void modulate(global float *out, global const float *x, global const floa
 #if WG > 1
     local float scratch[WG];
 #endif
-    int me = WG > 1 ? (int)get_local_id(0) : 0, quads = width / 4;
+    int local_id = WG > 1 ? (int)get_local_id(0) : 0, quads = width / 4;
     size_t token = WG > 1 ? (size_t)GROUP_ID(0, WG) : get_global_id(0);
     global const float *in = x + token * width;
     float4 sum4 = 0.0f;
-    for (int i = me; i < quads; i += WG) sum4 += vload4(i, in);
+    for (int i = local_id; i < quads; i += WG) sum4 += vload4(i, in);
     float mean = group_sum(sum4.x + sum4.y + sum4.z + sum4.w, scratch) / width;
     sum4 = 0.0f;
-    for (int i = me; i < quads; i += WG) {
-        float4 off = vload4(i, in) - mean;
-        sum4 += off * off;
+    for (int i = local_id; i < quads; i += WG) {
+        float4 deviation = vload4(i, in) - mean;
+        sum4 += deviation * deviation;
     }
     float variance = group_sum(sum4.x + sum4.y + sum4.z + sum4.w, scratch) / width;
     float inverse = 1.0f / sqrt(variance + epsilon);
     global const float *row =
         modulation + (size_t)(first_row + rows[rows_at + token / tokens]) * stride;
-    for (int i = me; i < quads; i += WG) {
-        float4 normal = (vload4(i, in) - mean) * inverse;
-        vstore4(normal * (1.0f + vload4(i, row + scale_at)) + vload4(i, row + shift_at), i,
+    for (int i = local_id; i < quads; i += WG) {
+        float4 normalised = (vload4(i, in) - mean) * inverse;
+        vstore4(normalised * (1.0f + vload4(i, row + scale_at)) + vload4(i, row + shift_at), i,
                 out + token * width);
     }
 }

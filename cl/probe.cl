@@ -1,19 +1,20 @@
 /* Kernels whose exact results a device must give before a feature is used. */
 
 #ifdef SUBGROUPS
-/* For each work-item of one work-group of 64: its index in its sub-group, the sub-group's size, and
- * sum((u + 1) x_u) + 1024 sum(x_u) + 65536 max(x_u) over the sub-group's work-items u. x [64] */
+/* For each work-item of one work-group of 64: its lane, its sub-group's size, and sum((u + 1) x_u)
+ * + 1024 sum(x_u) + 65536 max(x_u) over the lanes u of the sub-group. x [64] */
 SUBGROUP_SIZE(SG_SIZE)
 kernel __attribute__((reqd_work_group_size(64, 1, 1))) void
 probe_subgroups(global int *places, global int *sizes, global float *sums, global const float *x)
 {
-    int me = (int)get_local_id(0), size = (int)get_max_sub_group_size();
-    float mine = x[me], sum = 0.0f;
-    for (int u = 0; u < size; u++) sum += (float)(u + 1) * sub_group_broadcast(mine, (uint)u);
-    sum += 1024.0f * sub_group_reduce_add(mine) + 65536.0f * sub_group_reduce_max(mine);
-    places[me] = (int)get_sub_group_local_id();
-    sizes[me] = size;
-    sums[me] = sum;
+    int local_id = (int)get_local_id(0), size = (int)get_max_sub_group_size();
+    float value = x[local_id], sum = 0.0f;
+    for (int lane = 0; lane < size; lane++)
+        sum += (float)(lane + 1) * sub_group_broadcast(value, (uint)lane);
+    sum += 1024.0f * sub_group_reduce_add(value) + 65536.0f * sub_group_reduce_max(value);
+    places[local_id] = (int)get_sub_group_local_id();
+    sizes[local_id] = size;
+    sums[local_id] = sum;
 }
 #elif defined IMAGES
 /* out [n][4] = the image's n texels in reverse order. */
@@ -26,34 +27,34 @@ kernel void probe_image(global float *out, read_only image1d_buffer_t texels, in
 #include "mma.clh"
 
 /* c [MMA_M][MMA_N] = a [MMA_M][STEPS] x b [MMA_N][STEPS]^T, integers, by two MMAs. One work-group =
- * the lanes of one matrix unit. */
+ * one sub-group. */
 #define STEPS (2 * MMA_K)
-#define WORDS (STEPS / 2 + 4)
+#define PITCH_WORDS (STEPS / 2 + 4)
 
 MMA_KERNEL
 kernel __attribute__((reqd_work_group_size(MMA_LANES, 1, 1))) void
 probe_mma(global float *c, global const float *a, global const float *b)
 {
-    local uint a_tile[MMA_M * WORDS] __attribute__((aligned(16)));
-    local uint b_tile[MMA_N * WORDS] __attribute__((aligned(16)));
+    local uint a_tile[MMA_M * PITCH_WORDS] __attribute__((aligned(16)));
+    local uint b_tile[MMA_N * PITCH_WORDS] __attribute__((aligned(16)));
     MMA_DECLARE(exchange, MMA_LANES)
     int lane = (int)get_local_id(0);
-    mma_c sum = (mma_c)(0.0f);
+    mma_c acc = (mma_c)(0.0f);
     float values[MMA_C];
     for (int i = lane; i < MMA_M * STEPS; i += MMA_LANES)
-        mma_round((local ushort *)a_tile + i / STEPS * 2 * WORDS + i % STEPS, a[i]);
+        mma_round((local ushort *)a_tile + i / STEPS * 2 * PITCH_WORDS + i % STEPS, a[i]);
     for (int i = lane; i < MMA_N * STEPS / 4; i += MMA_LANES)
-        mma_round4((local ushort *)b_tile + i / (STEPS / 4) * 2 * WORDS + i % (STEPS / 4) * 4,
+        mma_round4((local ushort *)b_tile + i / (STEPS / 4) * 2 * PITCH_WORDS + i % (STEPS / 4) * 4,
                    vload4(i, b));
     barrier(CLK_LOCAL_MEM_FENCE);
     for (int k = 0; k < STEPS / 2; k += MMA_K / 2) {
-        mma_a x;
-        mma_b y;
-        mma_load_a(&x, a_tile + k, WORDS, lane);
-        mma_load_b(&y, b_tile + k, WORDS, lane);
-        mma_multiply(&sum, x, y, exchange);
+        mma_a a_fragment;
+        mma_b b_fragment;
+        mma_load_a(&a_fragment, a_tile + k, PITCH_WORDS, lane);
+        mma_load_b(&b_fragment, b_tile + k, PITCH_WORDS, lane);
+        mma_multiply(&acc, a_fragment, b_fragment, exchange);
     }
-    mma_values(values, sum);
+    mma_values(values, acc);
     for (int i = 0; i < MMA_C; i++) c[MMA_ROW(lane, i) * MMA_N + MMA_COLUMN(lane, i)] = values[i];
 }
 #elif defined TILES
@@ -70,7 +71,7 @@ probe_tiles(global float *sums, global ushort *rounded, global const ushort *a,
     TILE_MMA(0, 1, 2);
     TILE_STORE(0, sums, 64);
     TILES_END();
-    *(global ushort16_any *)rounded = to_bf16(*(global const float16_unaligned *)values);
+    *(global ushort16_unaligned *)rounded = to_bf16(*(global const float16_unaligned *)values);
 }
 #else
 /* The same with vectors of pairs. */
@@ -83,6 +84,6 @@ probe_pairs(global float *sums, global ushort *rounded, global const int *a, glo
         for (int p = 0; p < 16; p++) sum = dot_pairs((int16)(a[m * 16 + p]), vload16(p, b), sum);
         vstore16(sum, m, sums);
     }
-    *(global ushort16_any *)rounded = to_bf16(*(global const float16_unaligned *)values);
+    *(global ushort16_unaligned *)rounded = to_bf16(*(global const float16_unaligned *)values);
 }
 #endif

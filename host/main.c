@@ -1,4 +1,4 @@
-/* argv[1] -> command -> exit code. The only place that prints an error. */
+/* Runs the command that argv[1] names. Only this file prints errors and sets the exit code. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
@@ -9,37 +9,61 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "cli/cli.h"
+#include "cli/man.h"
 
 static const struct {
+    const char *group; /* the heading above it in the help, or null */
     const char *name;
     status (*run)(int argc, char **argv);
     const char *what;
 } commands[] = {
-    {"sample", cli_sample, "draw pictures of a class from a model"},
-    {"decode", cli_decode, "turn latents into pictures"},
-    {"encode", cli_encode, "turn a picture into latents"},
-    {"info", cli_info, "describe a model: sizes, parameters, Gflops, memory"},
-    {"init", cli_init, "write a network with fresh weights"},
-    {"convert", cli_convert, "write a model in another layout"},
-    {"devices", cli_devices, "list the OpenCL devices"},
-    {"bench", cli_bench, "measure operators, passes and the device they run on"},
-    {"tune", cli_tune, "find the fastest kernels for a device and a model"},
-    {"check", cli_check, "compare every kernel with its reference on a device"},
+    {"Pictures", "sample", cli_sample, "draw pictures of classes"},
+    {NULL, "decode", cli_decode, "turn latents into pictures"},
+    {NULL, "encode", cli_encode, "turn a picture into latents"},
+    {"Models", "info", cli_info, "describe a model: sizes, parameters, Gflops, memory"},
+    {NULL, "convert", cli_convert, "write a model in another layout"},
+    {NULL, "init", cli_init, "write a network with fresh weights"},
+    {"Devices and speed", "devices", cli_devices, "list the OpenCL devices"},
+    {NULL, "check", cli_check, "compare every kernel with its double-precision reference"},
+    {NULL, "bench", cli_bench, "measure the device, its operators and forward passes"},
+    {NULL, "tune", cli_tune, "find the fastest kernels for a device and a model"},
 };
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
 
 static void print_help(void)
 {
     printf("ditcl %s: diffusion transformers (DiT) on any OpenCL device\n\n"
-           "usage: ditcl COMMAND ...\n\n",
+           "usage: ditcl COMMAND [ARGUMENT...] [OPTION...]\n",
            DITCL_VERSION);
-    for (int i = 0; i < N_COMMANDS; i++) printf("  %-9s %s\n", commands[i].name, commands[i].what);
-    printf("\nditcl help COMMAND explains a command, as ditcl COMMAND --help does. For a start:\n\n"
-           "  ditcl sample emoji --class all --out pictures.png\n");
+    for (int i = 0; i < N_COMMANDS; i++) {
+        if (commands[i].group) printf("\n%s:\n", commands[i].group);
+        printf("  %-9s %s\n", commands[i].name, commands[i].what);
+    }
+    printf("\nHelp:\n"
+           "  ditcl COMMAND --help      explain a command (also: ditcl help COMMAND)\n"
+           "  ditcl COMMAND --help -v   say more about each option\n"
+           "  ditcl --man | man -l -    show the manual page\n"
+           "  ditcl --version           print the version\n"
+           "\nExamples:\n"
+           "  ditcl sample emoji --class all --out pictures.png\n"
+           "  ditcl sample facebook/DiT-XL-2-256 --class 207 --device gpu --out dog.png\n"
+           "  ditcl info --arch DiT-XL/2\n"
+           "  ditcl bench --arch DiT-XL/2\n");
 }
 
-/* Runs the command of this name. helps: "help " where its help was asked for, else "". */
-static status run_command(const char *name, int argc, char **argv, const char *helps)
+static status print_man(void)
+{
+    char *const asked = "--man";
+    status st = OK;
+    man_begin();
+    for (int i = 0; i < N_COMMANDS && st == OK; i++) st = commands[i].run(1, &(char *){asked});
+    man_end();
+    return st;
+}
+
+/* Runs the command of this name. prefix: "help " if the user typed ditcl help NAME, otherwise "".
+ */
+static status run_command(const char *name, int argc, char **argv, const char *prefix)
 {
     const char *names[N_COMMANDS + 1] = {0};
     for (int i = 0; i < N_COMMANDS; i++) {
@@ -49,7 +73,7 @@ static status run_command(const char *name, int argc, char **argv, const char *h
     const char *near = text_nearest(name, names);
     fail(ERR_USAGE, "%.200s: no such command", name);
     if (near)
-        fail_hint("did you mean ditcl %s%s?", helps, near);
+        fail_hint("did you mean ditcl %s%s?", prefix, near);
     else
         fail_hint("ditcl --help lists them");
     return ERR_USAGE;
@@ -60,7 +84,7 @@ static bool is_help(const char *word)
     return !strcmp(word, "--help") || !strcmp(word, "-h") || !strcmp(word, "help");
 }
 
-/* Words behind help: none, or a command. */
+/* ditcl help [COMMAND]. argc, argv: the arguments after help. */
 static status run_help(int argc, char **argv)
 {
     char *const asked = "--help";
@@ -86,14 +110,16 @@ static status run(int argc, char **argv)
         printf("ditcl %s\n", DITCL_VERSION);
         return OK;
     }
+    if (!strcmp(argv[1], "--man")) return print_man();
     if (!strcmp(argv[1], "tune-worker")) return cli_tune_worker(argc - 2, argv + 2);
     if (!strcmp(argv[1], "check-worker")) return cli_check_worker(argc - 2, argv + 2);
     if (!strcmp(argv[1], "report-worker")) return cli_report_worker(argc - 2, argv + 2);
     return run_command(argv[1], argc - 2, argv + 2, "");
 }
 
-/* No file that is opened may get the number of a standard stream that is closed, or what is printed
- * goes into it. For reading only: printing still fails. */
+/* Opens /dev/null for each standard stream that is closed. Otherwise an output file could get the
+ * number of a closed stream, and messages would go into it. /dev/null is read-only, so printing
+ * still fails. */
 static void occupy_closed_streams(void)
 {
     int fd;
@@ -114,7 +140,7 @@ int main(int argc, char **argv)
     if (st == OK) return 0;
     fprintf(stderr, "ditcl: %s\n", fail_line());
     if (*fail_hint_line()) fprintf(stderr, "       %s\n", fail_hint_line());
-    if (st == ERR_LOST) { /* its driver may hang where it is unloaded */
+    if (st == ERR_LOST) { /* the driver may hang when it is unloaded */
         fflush(stdout);
         _exit(1);
     }

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Does the other side read what ditcl convert writes? Converts both ways and opens the results
-with safetensors and diffusers, which must find every tensor and no other, warn of nothing that they
-would leave out, and compute what ditcl computes.
+"""Checks that other programs read what `ditcl convert` writes. Converts models both ways and opens the
+results with safetensors and diffusers. They must find exactly the expected tensors, warn of none that they
+ignore, and compute what ditcl computes.
 
 usage: check_convert.py DITCL tests/data/models SCRATCH
 
@@ -37,7 +37,7 @@ def ditcl(*args):
 
 
 def listen():
-    """What diffusers warns of from now on."""
+    """Collects diffusers' warnings from now on."""
     said = io.StringIO()
     logger = diffusers_logging.get_logger("diffusers")
     logger.handlers = [logging.StreamHandler(said)]
@@ -50,7 +50,7 @@ def same(a, b):
 
 
 def folder(program, source, vae, weights, heads, scratch, dtype, kept):
-    """An original file as a folder, which diffusers opens."""
+    """Converts an original file to a folder, which diffusers opens."""
     out = f"{scratch}/{os.path.basename(source)}-{dtype}"
     ditcl(program, "convert", source, out, "--vae", vae, "--heads", str(heads), "--dtype", dtype)
     said = listen()
@@ -69,7 +69,7 @@ def folder(program, source, vae, weights, heads, scratch, dtype, kept):
 
 
 def back(program, source, heads, scratch, expected, name):
-    """A folder or file as one original file, which PyTorch opens."""
+    """Converts a folder or file to one original file, which PyTorch opens."""
     out = f"{scratch}/{name}.safetensors"
     ditcl(program, "convert", source, out)
     got = load_file(out)
@@ -77,7 +77,7 @@ def back(program, source, heads, scratch, expected, name):
 
 
 def pictures(program, model, other, vae, scratch):
-    """Source and result draw the same latents."""
+    """Checks that source and result draw the same latents."""
     arrays = []
     for i, name in enumerate((model, other)):
         out = f"{scratch}/latents{i}.npy"
@@ -100,7 +100,7 @@ def main():
             continue
         back(program, out, 2, scratch, weights, "back")
         pictures(program, [source, "--vae", vae, "--heads", "2"], [out], vae, scratch)
-    # a table that is the formula's: diffusers itself then computes what ditcl does
+    # with the formula's position table, diffusers computes what ditcl does
     weights["pos_embed"] = oracle_dit.position_embedding(8, 64)[None]
     torch.save({"ema": weights}, f"{scratch}/formula.pt")
     folder(program, f"{scratch}/formula.pt", vae, weights, 2, scratch, "fp32", False)
@@ -110,9 +110,9 @@ def main():
     b = DiTPipeline.from_pretrained(f"{scratch}/separate")
     check(same(a.transformer.state_dict(), b.transformer.state_dict()), "a folder from a folder")
     check(same(a.vae.state_dict(), b.vae.state_dict()), "and its VAE")
-    for pipe in (a, b):  # the pipeline cannot use this model's own scheduler
+    for pipe in (a, b):  # the pipeline does not support this model's scheduler
         pipe.scheduler = DDIMScheduler.from_config(pipe.scheduler.config)
-    # without guidance: the pipeline's null class is 1000 whatever the model's
+    # without guidance, since the pipeline always uses 1000 as the null class
     draw = lambda p: p([0, 1], num_inference_steps=2, guidance_scale=1.0, output_type="np",
                        generator=torch.manual_seed(0)).images
     check(np.array_equal(draw(a), draw(b)), "whose pictures are equal in diffusers")

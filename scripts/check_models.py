@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Runs ditcl over a manifest of oracle_models.py or oracle_compat.py and prints each case's error:
-relative L2, or of pictures the part of their values that differs (by more than 1: all of it).
+"""Runs ditcl on the cases of oracle_models.py or oracle_compat.py and prints the error of each: relative
+L2, or for pictures the fraction of values that differ (1 if any differs by more than 1).
 
 usage: check_models.py DITCL FOLDER/cases.txt [--only TEXT] [-- further options of ditcl]
 
-Exit code 1 when a case is beyond its tolerance or a command fails. `forward` rows have no command;
-the C tests read them.
+Exit code 1 if an error exceeds its tolerance or a command fails. `forward` cases have no command; the C
+tests run them.
 """
 import os
 import subprocess
@@ -87,7 +87,7 @@ def main():
         good = error is not None and error < float(row["tolerance"])
         n, failed = n + 1, failed + (not good)
         what = message if error is None else "%.2e" % error
-        print("%-4s %-7s %-14s %s" % ("ok" if good else "FAIL", row["kind"], row["name"], what),
+        print("%-4s %-7s %-44s %s" % ("ok" if good else "FAIL", row["kind"], row["name"], what),
               flush=True)
         if error is not None:
             worst[row["kind"]] = max(worst.get(row["kind"], 0), error)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""One process that compiles for Vulkan with clspv, for scripts/compile_gpu: of each line of its input,
-the folder of a program k.cl, whose options are lines of #define; k.spv appears there. It answers
-with a line: ok, or what is wrong. clspv may crash, so each program has a fork of its own.
+"""Compiles programs for Vulkan with clspv, as a child process of scripts/compile_gpu. Each line of its
+input is a folder with a program k.cl. The worker writes k.spv there and answers with one line: ok, or the
+error. clspv may crash, so each program is compiled in a fork.
 
     scripts/clspv_worker.py FOLDER_OF_PYCLSPV SECONDS
 """
@@ -23,7 +23,7 @@ def compile_in_child(folder):
             module = pyclspv.compile(file.read(), False)
         with open(os.path.join(folder, "k.spv"), "wb") as file:
             file.write(module)
-    except Exception as e:  # whatever its bindings raise
+    except Exception as e:  # its bindings may raise anything
         os.write(2, ("error: %s" % e).encode())
         os._exit(1)
     os._exit(0)

@@ -1,5 +1,5 @@
-# Writes OUT, a C file with the commit that SOURCE is at, or "" if SOURCE is not the top of a git
-# working tree. -dirty: files differ from the commit. OUT is written only if that changes it.
+# Writes OUT, a C file with the commit of SOURCE, or "" if SOURCE is not the top of a git working tree.
+# The commit ends with -dirty if files differ from it. OUT is written only if its text changes.
 find_program(GIT git)
 set(COMMIT "")
 if(GIT)

@@ -1,13 +1,11 @@
-"""What compilers tell of a program that scripts/compile_gpu gave them: {kernel: {"registers": ...,
+"""Reads what compilers report of a program, for scripts/compile_gpu: {kernel: {"registers": ...,
 "spills": ..., "local": ..., ...}}."""
 import re
 
 
-# ---- what compilers tell ----
-
 def read_patch_tokens(path):
-    """Intel's list of a binary's tokens: 15 is local memory, 18 scratch memory of a thread (spilled
-    registers and arrays alike), 23 the execution environment."""
+    """Reads Intel's list of a binary's tokens. Token 15 is local memory, 18 the scratch memory of a
+    thread (spilled registers and private arrays), 23 the execution environment."""
     kernels, name, token = {}, None, None
     for line in path.read_text(errors="replace").splitlines():
         line = line.strip()
@@ -29,7 +27,7 @@ def read_patch_tokens(path):
 
 
 def read_ze_info(text):
-    """What Intel's newer binaries say of themselves: YAML, a list of kernels."""
+    """Reads .ze_info of Intel's newer binaries: YAML with a list of kernels."""
     kernels = {}
     for block in re.split(r"\n  - name: +", text[:text.find("\nkernels_misc_info")])[1:]:
         def value(key):
@@ -38,7 +36,7 @@ def read_ze_info(text):
         scratch = re.findall(r"type: +scratch.*\n(?: +\w+: .*\n)*? +size: +(\d+)", block)
         kernels[block.split("\n")[0].strip()] = {
             "local": value("slm_size"), "lanes": value("simd_size"),
-            # bytes of a hardware thread, spilled or not, as the older binaries tell
+            # bytes of a hardware thread, spilled or not, as token 18 of the older binaries
             "scratch": max(sum(map(int, scratch)), value("spill_size"))}
     return kernels
 

@@ -8,7 +8,7 @@ LEADING = ["file", "kernel", "options", "devices", "work_group", "local_bytes"]
 HEAD = """# What compilers for GPUs make of the kernels
 
 `scripts/compile_gpu --table docs/gpu-compilers.tsv` writes this page and [gpu-compilers.tsv](gpu-compilers.tsv). It
-compiles, for GPUs that need not be present, every kernel with which a device begins. Nothing here ran on a GPU.
+compiles every kernel that an untuned device uses, for GPUs that need not be present. Nothing here ran on a GPU.
 
 ## The data file
 
@@ -18,7 +18,7 @@ program. Columns are separated by tabs:
 | column | meaning |
 | --- | --- |
 | `file`, `kernel`, `options` | the kernel and the options that it is built with |
-| `devices` | the kinds of devices that begin with it |
+| `devices` | the profiles of devices that use the program before tuning |
 | `work_group`, `local_bytes` | work-items of a work-group; bytes of local memory |
 | one for each target | what the compiler reports |
 
@@ -33,7 +33,7 @@ A target's cell holds, separated by commas, what its compiler reports:
 | `ok` | the program compiles, and the compiler reports nothing more |
 | `fails` | the program does not compile |
 
-Kernels that read images (`IMAGE=1`) are no default. `--sets known` compiles them, but not for NVIDIA, where libclc has no
+Kernels that read images (`IMAGE=1`) are not the first that fit. `--configs default` compiles them, but not for NVIDIA, where libclc has no
 images.
 """
 
@@ -74,8 +74,8 @@ def served(kind, families):
 def write_page(path, versions, targets, rows, families, profiles):
     lines = [HEAD, "## Compilers", "", "| compiler | version |", "| --- | --- |"]
     lines += ["| %s | %s |" % (name, version.strip()) for name, version in versions.items()]
-    lines += ["", "## Kinds of devices", "",
-              "| kind | local memory | work-items of a work-group | features | targets |",
+    lines += ["", "## Profiles of devices", "",
+              "| profile | local memory | work-items of a work-group | features | targets |",
               "| --- | --- | --- | --- | --- |"]
     for name, p in profiles.items():
         lines.append("| %s | %d KB | %d | %s | %s |" % (

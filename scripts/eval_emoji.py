@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Measure the emoji model: held-out PSNR of the VAE, and how its samples lie to the training pictures.
+"""Measure the emoji model: PSNR of the VAE on held-out pictures, and distances of samples to training pictures.
 
 The nearest training picture is the one with the least root-mean-square difference of pixels (0..255 scale,
 64 px, mirror images included). Figures go to the screen and to OUT/eval.json, pictures to OUT/*.png."""
@@ -14,7 +14,7 @@ import train_common as tc
 
 @torch.no_grad()
 def draw(pipe, labels, steps, guidance, seeds, batch=24):
-    """By hand with transformer and scheduler: DiTPipeline takes 1000 for the null class, whatever the model has."""
+    """Sample with transformer and scheduler directly, because DiTPipeline always uses 1000 as the null class."""
     net, sched, vae = pipe.transformer, pipe.scheduler, pipe.vae
     null, c, side = net.config.num_embeds_ada_norm, net.config.in_channels, net.config.sample_size
     out = []
@@ -53,13 +53,13 @@ def held_out_psnr(vae, data):
 
 
 def nearest(samples, labels, train, train_labels):
-    """Share of right labels among the nearest training pictures, and the distances that tell copying."""
+    """Share of right labels among the nearest training pictures, and distances that would show copies."""
     both = torch.cat([flat(train), flat(train[:, :, ::-1])])
     both_labels = np.concatenate([train_labels, train_labels])
     d = rms_table(flat(samples), both)
     value, index = d.min(1)
     right = both_labels[index.numpy()] == labels
-    # The same question between training pictures: how far is each from the nearest other one?
+    # For comparison: the distance of each training picture to the nearest other one.
     own = rms_table(flat(train), both)
     n = len(train)
     own[torch.arange(n), torch.arange(n)] = float("inf")

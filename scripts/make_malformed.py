@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Breaks good models in every way we could think of, for tests/cli/commands.sh. Standard library only.
+"""Breaks good models in more than 200 ways, for the test malformed. Standard library only.
 
 usage: make_malformed.py tests/data/models FOLDER               write the broken models
        make_malformed.py tests/data/models FOLDER --run DITCL   and run the program over them
 
-FOLDER/malformed.txt has one line a case, columns separated by tabs: name, exit code, a text that
-stdout or stderr must hold (case ignored), arguments of ditcl; @ in the arguments is FOLDER. A case
-with exit code 0 must work (and warn); the others must say one line, with one of a hint at most, and
-leave no file.
+FOLDER/malformed.txt has one line for each case, with columns separated by tabs: name, exit code, a text
+that stdout or stderr must contain (case is ignored), arguments of ditcl with @ for FOLDER. A case with
+exit code 0 must work, with a warning. Any other must print one line, and perhaps a hint, and leave no
+file.
 """
 import json
 import os
@@ -25,7 +25,7 @@ BLOCK = "transformer_blocks.0."
 # ---- safetensors, taken apart ----
 
 def load(path):
-    """name -> [dtype, shape, bytes], in the order of the data."""
+    """{name: [dtype, shape, bytes]}, in the order of the data."""
     raw = open(path, "rb").read()
     length = struct.unpack("<Q", raw[:8])[0]
     header, data = json.loads(raw[8:8 + length]), raw[8 + length:]
@@ -64,7 +64,7 @@ class Cases:
         self.rows.append((name, code, word, arguments))
 
     def copy(self, name, word, code=1, arguments="sample @/{} --class 0 --steps 2 -q"):
-        """A copy of the good folder to be broken."""
+        """Copies the good folder. The caller breaks the copy."""
         path = f"{self.folder}/{name}"
         shutil.rmtree(path, ignore_errors=True)
         shutil.copytree(self.good + "/plain32", path)
@@ -77,13 +77,13 @@ class Cases:
             f.write(data)
 
     def tensors(self, name, word, change, part="transformer", code=1):
-        """change(tensors) edits them; the file stays well formed."""
+        """change(tensors) edits the tensors. The file stays well-formed."""
         tensors = {k: list(v) for k, v in (self.dit if part == "transformer" else self.vae).items()}
         tensors = change(tensors) or tensors
         self.raw(name, word, assemble(header_of(tensors), tensors), part, code)
 
     def header(self, name, word, change):
-        """change(header) edits what the file says of its data."""
+        """change(header) edits the header only. The data stay."""
         header = header_of(self.dit)
         header = change(header) or header
         self.raw(name, word, assemble(header, self.dit))
@@ -122,7 +122,7 @@ def dropper(name):
 
 
 def shortened(name):
-    """One row less of a tensor of two bytes a value."""
+    """Removes one row of a tensor with two bytes a value."""
     def change(tensors):
         dtype, shape, data = tensors[name]
         row = 2 * (shape[1] if len(shape) > 1 else 1)
@@ -291,7 +291,7 @@ def missing_files(c):
         os.mkdir(path)
     path = f"{c.copy('pipe', WEIGHTS)}/transformer/{WEIGHTS}"
     os.remove(path)
-    os.mkfifo(path)  # must not be waited for
+    os.mkfifo(path)  # ditcl must not wait for a writer
     os.makedirs(c.folder + "/nothing", exist_ok=True)
     c.row("nothing", 1, "is not a model", "sample @/nothing --class 0 -q")
     c.row("no_such_model", 1, "no_such_model", "sample @/no_such_model --class 0 -q")
@@ -391,7 +391,7 @@ def run(folder, program, rows):
 
 
 def pickled(*parts):
-    """A pickle; text becomes its opcode."""
+    """A pickle. Python text becomes a string opcode."""
     return b"\x80\x02" + b"".join(p if isinstance(p, bytes) else
                                   b"X" + struct.pack("<I", len(p)) + p.encode() for p in parts)
 
@@ -409,7 +409,7 @@ def torch_tensors(n):
 
 
 def far_archive():
-    """A zip archive whose only entry is said to be at 2^63."""
+    """A zip archive whose directory says that its only entry is at offset 2^63."""
     name, place = b"a/data.pkl", b"\x01\0\x08\0" + struct.pack("<Q", 2 ** 63)
     central = (b"PK\1\2" + struct.pack("<6H3I5H2I", 45, 45, 0, 0, 0, 0, 0, 0, 0, len(name),
                                        len(place), 0, 0, 0, 0, 2 ** 32 - 1) + name + place)
@@ -418,7 +418,7 @@ def far_archive():
 
 
 def hostile_sizes(c):
-    """Small files that would need much time or memory if they were believed."""
+    """Small files that would take much time or memory if their sizes were trusted."""
     entries = {f"t{i}": {"dtype": "U8", "shape": [0], "data_offsets": [0, 0]} for i in range(120000)}
     c.raw("many_tensors", "120000 tensors", assemble(entries, {}))
     c.raw("many_values", "more than 1048576 values", assemble(b"{\"a\":[" + b"[]," * 1100000, {}))
@@ -436,7 +436,7 @@ def hostile_sizes(c):
         with open(f"{c.folder}/{name}.pt", "wb") as f:
             f.write(data)
         c.row(name, 1, word, f"sample @/{name}.pt --vae @/good --heads 1 --class 0 -q")
-    # pictures whose pixels an int cannot count
+    # pictures with more pixels than an int can count
     path = c.copy("huge_pictures", "131072 pixels per side")
     for file, more in (("transformer", {"sample_size": 1024}),
                        ("vae", {"block_out_channels": [8] * 8,

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Makes tests/data/checkpoints and tests/fuzz/corpus/torch: the same few tensors in every format of
-weights, written by PyTorch and safetensors themselves, a VAE as Stable Diffusion files have it, and a
-tiny DiT, raw and averaged, as trainers keep both. For tests/test_checkpoints.c and tests/cli/.
+"""Writes tests/data/checkpoints and tests/fuzz/corpus/torch for tests/test_checkpoints.c and tests/cli:
+the same few tensors in every format of PyTorch and safetensors, a VAE as in Stable Diffusion files, and a
+tiny DiT with raw and averaged weights as in the files of trainers.
 
     scripts/oracle_checkpoints.py     (needs torch, diffusers, safetensors)
 """
@@ -23,14 +23,14 @@ DATA = TESTS / "data" / "checkpoints"
 
 
 class Unknown:
-    """A class that no reader knows, as a training framework leaves them in its files."""
+    """A class that ditcl does not know, as training frameworks leave them in files."""
 
     def __init__(self):
         self.state, self.numbers = {"epoch": 3}, {1, 2.5, None, b"\0"}
 
 
 class Mapping(dict):
-    """A dictionary of a class that no reader knows."""
+    """A dictionary of a class that ditcl does not know."""
 
 
 def tensors():
@@ -41,7 +41,7 @@ def tensors():
 
 
 def otherwise_laid(w):
-    """The same values: views of one storage, transposed, channels last, behind an offset."""
+    """The same values in other layouts: views of one storage, transposed, channels last, with an offset."""
     out = dict(w)
     room = torch.full((40,), 99.0)
     out["blocks.0.weight"] = room[7:19].view(4, 3).t()
@@ -54,7 +54,7 @@ def otherwise_laid(w):
 
 
 def trained(w):
-    """As train.py of the original program saves: the average is what counts."""
+    """Saves as train.py of the original program does, where the averaged weights are the result."""
     layer = torch.nn.Linear(2, 2)
     optimizer = torch.optim.AdamW(layer.parameters())
     layer(torch.ones(1, 2)).sum().backward()
@@ -66,7 +66,7 @@ def trained(w):
 
 
 def sharded(w, extension, save):
-    """Two files and an index, as diffusers writes them."""
+    """Writes two files and an index, as diffusers does."""
     names, index = list(w), {}
     for i, part in enumerate((names[:3], names[3:])):
         name = f"diffusion_pytorch_model-0000{i + 1}-of-00002.{extension}"
@@ -103,7 +103,7 @@ def resnet(prefix, wide):
 
 
 def layers(half, levels, n):
-    """Its layers, in the order of diffusers' own; the first level of `up` is the last's."""
+    """The layers of a Stable Diffusion VAE in the order of diffusers'. The levels of `up` are reversed."""
     down = half == "encoder"
     names = [f"{half}.conv_in", f"{half}.norm_out", f"{half}.conv_out"]
     for i in range(levels):
@@ -117,7 +117,7 @@ def layers(half, levels, n):
 
 
 def name_pairs(levels, n):
-    """(theirs, diffusers') of every layer, by diffusers' own conversion."""
+    """(name in Stable Diffusion's files, name in diffusers) of every layer, by diffusers' conversion."""
     names = layers("encoder", levels, n) + layers("decoder", levels, n)
     names += ["quant_conv", "post_quant_conv"]
     numbered = {f"{k}.{s}": torch.tensor([i * 2.0 + (s == "bias")]).reshape(1, 1, 1, 1)
@@ -130,7 +130,7 @@ def name_pairs(levels, n):
 
 
 def write_vae():
-    """plain32's VAE inside a whole Stable Diffusion file, and alone, in a folder with its config."""
+    """Writes plain32's VAE in a Stable Diffusion file, and in a folder of its own with a config."""
     source = TESTS / "data" / "models" / "plain32" / "vae"
     w = load_file(str(source / "diffusion_pytorch_model.safetensors"))
     olds = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
@@ -158,7 +158,7 @@ WIDTH, CLASSES, SIDE, PATCH = 8, 3, 2, 2
 
 
 def tiny_dit(generator):
-    """A DiT of one block in the original's naming."""
+    """A DiT of one block with the original program's names."""
     shapes = {"pos_embed": (1, SIDE * SIDE, WIDTH), "x_embedder.proj.weight": (WIDTH, 4, PATCH, PATCH),
               "x_embedder.proj.bias": (WIDTH,), "t_embedder.mlp.0.weight": (WIDTH, 256),
               "t_embedder.mlp.0.bias": (WIDTH,), "t_embedder.mlp.2.weight": (WIDTH, WIDTH),
@@ -189,7 +189,7 @@ class Module(torch.nn.Module):
 
 
 def averaged_model(raw, ema):
-    """torch's own AveragedModel of a network that was raw and is averaged now."""
+    """torch's AveragedModel with the raw weights averaged to these."""
     model = torch.optim.swa_utils.AveragedModel(Module(raw))
     model.update_parameters(Module(ema))
     return model.state_dict()
@@ -271,7 +271,7 @@ def small_states():
 
 
 def write_corpus():
-    """Pickles of archives, and whole files of the older format: see tests/fuzz/fuzz_torch.c."""
+    """Writes pickles of archives, and whole files of the older format (see tests/fuzz/fuzz_torch.c)."""
     import zipfile
     folder = TESTS / "fuzz" / "corpus" / "torch"
     shutil.rmtree(folder, ignore_errors=True)
@@ -291,7 +291,7 @@ def write_corpus():
 
 
 def main():
-    # whoever runs this: the classes are of the module that the file names
+    # so that pickles name the same module however this script is started
     module = types.ModuleType("framework")
     for kind in (Unknown, Mapping):
         kind.__module__ = "framework"

@@ -1,22 +1,21 @@
 #!/usr/bin/env python3
-"""Pictures of the two programs that ditcl agrees with, from random-weight models of both origins.
+"""Draws pictures with diffusers and the original program, for models with random weights.
 
 usage: oracle_compat.py tests/data/compat [FOLDER of the original program]
 
-Two tiny models are written: a folder in diffusers' layout, and a file in the original's naming that
-uses the folder's VAE. Each is sampled with 50 and 250 steps by
+It writes two tiny models: a folder in diffusers' layout, and a file with the original program's names,
+which uses the folder's VAE. Two programs draw pictures with each model in 50 and 250 steps:
 
-- diffusers' own DiTPipeline, with DDIM, and with DDPM, which draws noise in every step; the original
-  file is first converted, as diffusers' convert_dit_to_diffusers.py does it;
-- a transcription of the original's sample.py: oracle_dit.py's network and sampling loop in its order
-  of draws (seeded after the weights are loaded, as in its notebook), its VAE and its save_image; once
-  with the noise of a small GPU. With
-  the original program's folder given (models.py, diffusion/), its own code must draw the same.
+- diffusers' DiTPipeline with DDIM, and with DDPM, which draws noise in every step. The original file is
+  converted first, as diffusers' convert_dit_to_diffusers.py does.
+- A transcription of the original program's sample.py: the network and the loop of oracle_dit.py, seeded
+  after the weights are loaded, as in the program's notebook; once with the noise of a small GPU. If the
+  folder of the original program is given (models.py, diffusion/), its code must draw the same.
 
-Both want 1000 classes: both have the null class 1000 written in. The last layer is fitted to denoise
-(ridge regression), so that long trajectories stay where a trained model's stay; everything else is
-random. cases.txt has the columns of tests/data/README.md; expected are 8-bit pictures, one above the
-other. Torch 2.15, diffusers 0.42.1, CPU, one thread.
+The models have 1000 classes, because both programs fix the null class at 1000. The last layer is fitted to
+denoise (ridge regression), so long trajectories stay in the range of a trained model's. Everything else is
+random. cases.txt has the columns of tests/data/README.md. The expected pictures of a case are one 8-bit
+file, one above the other. Torch 2.15, diffusers 0.42.1, CPU, one thread.
 """
 import sys
 import types
@@ -34,14 +33,14 @@ from oracle_rng import cuda_draw
 from oracle_sets import dit, vae
 
 CLASSES = [207, 360, 387, 974]
-NULL = 1000  # both programs' own
+NULL = 1000  # fixed in both programs
 PIXELS = 1e-3  # see tests/data/README.md
 
 
 # ---- models that denoise a little ----
 
 def examples(spec, n, g):
-    """x0 whose mean depends on the class and the place; x_t, t, y, eps."""
+    """Returns x0, whose mean depends on class and position, and x_t, t, y, eps."""
     bar = np.cumprod(1 - np.linspace(1e-4, 0.02, 1000))
     t = torch.randint(0, 1000, (n,), generator=g)
     y = torch.tensor(CLASSES + [NULL])[torch.randint(0, 5, (n,), generator=g)]
@@ -55,13 +54,13 @@ def examples(spec, n, g):
 
 
 def last_features(net, x, t, y):
-    """What the last linear layer sees."""
+    """The inputs of the last linear layer."""
     seen = []
     weight, bias = net.final
     probe = Net.__new__(Net)
     probe.__dict__ = dict(net.__dict__)
     eye = torch.eye(net.width)
-    # the identity in groups of the right size shows the features themselves
+    # an identity as last layer, in groups of its size, gives the features
     size = net.channels_out * net.patch ** 2
     for first in range(0, net.width, size):
         part = torch.zeros(size, net.width)
@@ -81,13 +80,13 @@ def denoising_dit(spec):
     w = random_dit({**spec, "dtype": "f32"})
     original, d, p = spec["layout"] == "original", spec["width"], spec["patch"]
     w["x_embedder.proj.weight" if original else "pos_embed.proj.weight"] *= 0.4
-    for name in w:  # gates: the third and the sixth part
+    for name in w:  # gates are the third and the sixth part
         if "adaLN_modulation.1" in name and "blocks" in name or ".norm1.linear." in name:
             parts = w[name].view(6, d, -1)
             parts[[2, 5]] *= 0.3
         if "final_layer.adaLN" in name or "proj_out_1" in name:
             w[name] *= 0.3
-    if original:  # as published: the formula's table
+    if original:  # published files hold the table of the formula
         w["pos_embed"] = oracle_dit.position_embedding(spec["size"] // p, d)[None]
     w = {k: v if k == "pos_embed" else v.to(DTYPES[spec["dtype"]]).float() for k, v in w.items()}
     net, g = Net(w, spec["heads"], spec["size"]), generator(spec["name"] + "fit")
@@ -103,8 +102,8 @@ def denoising_dit(spec):
     weight, bias = w[final + ".weight"].view(p * p, 8, d), w[final + ".bias"].view(p * p, 8)
     weight[:, :4] = fit[:d].T.reshape(p * p, 4, d).float()
     bias[:, :4] = fit[d].reshape(p * p, 4).float()
-    weight[:, 4:] *= 0.4  # variances between their bounds
-    # published files hold the table in float32; rounded, it would not be what diffusers computes
+    weight[:, 4:] *= 0.4  # keeps variances between their bounds
+    # published files hold the table in float32; a rounded one would differ from what diffusers computes
     return {k: (v if k == "pos_embed" else v.to(DTYPES[spec["dtype"]])).contiguous()
             for k, v in w.items()}
 
@@ -112,13 +111,13 @@ def denoising_dit(spec):
 # ---- the two programs ----
 
 def save_image(samples):
-    """torchvision's save_image(normalize=True, value_range=(-1, 1)), without its border."""
+    """torchvision's save_image(normalize=True, value_range=(-1, 1)), without the border."""
     x = samples.clamp(-1, 1).sub(-1).div(2)
     return x.mul(255).add(0.5).clamp(0, 255).permute(0, 2, 3, 1).to(torch.uint8).numpy()
 
 
 class CudaStream:
-    """torch.randn on a GPU so small that every draw needs several values of each thread."""
+    """torch.randn on a GPU so small that each thread draws several values."""
     processors, threads, offset = 2, 256, 0
 
     def __init__(self, seed):
@@ -141,7 +140,7 @@ def sample_py(net, decoder, steps, cfg, seed, forward=oracle_dit.forward, randn=
 
 
 def original_program(folder):
-    """Its own create_diffusion and DiT; of timm it uses three well-known modules, made here."""
+    """The original program's create_diffusion and DiT. The three modules of timm that it uses are made here."""
     class PatchEmbed(torch.nn.Module):
         def __init__(self, size, patch, channels, width, bias=True):
             super().__init__()
@@ -203,7 +202,7 @@ def report(what, got, expected):
 
 
 def original_names(weights, depth):
-    """A folder's tensors, whose embedders are equal copies, under the original's names."""
+    """The tensors of a folder, whose embedders are equal copies, under the original program's names."""
     pairs = {"pos_embed.proj": "x_embedder.proj", "proj_out_1": "final_layer.adaLN_modulation.1",
              "proj_out_2": "final_layer.linear"}
     emb = "transformer_blocks.0.norm1.emb."

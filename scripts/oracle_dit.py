@@ -1,9 +1,8 @@
-"""The DiT and its two sampling loops, written from the equations: a second opinion in PyTorch.
+"""The DiT and its two sampling loops in PyTorch, written from the equations and independent of ditcl.
 
 Peebles & Xie 2022 (all four designs of section 3.2), Nichol & Dhariwal 2021 (respaced DDPM, learned
-range), Song et al. 2021 (DDIM), Ho & Salimans 2022 (guidance). Both namings of the weights are
-understood, so that a model can be run with either program's arithmetic. Used by oracle_models.py;
-nothing here is called by ditcl.
+range), Song et al. 2021 (DDIM), Ho & Salimans 2022 (guidance). Weights may have the names of diffusers or
+of the original program, and any model runs with either program's arithmetic. Used by the other oracles.
 """
 import math
 
@@ -18,7 +17,7 @@ from oracle_schedule import original_tables
 # ---- weights in either naming ----
 
 def position_embedding(side, width):
-    """First half of the channels: column; second half: row. Sines, then cosines."""
+    """The first half of the channels encodes the column, the second the row. Sines, then cosines."""
     omega = 10000.0 ** -(np.arange(width // 4, dtype=np.float64) / (width // 4))
     rows, columns = np.divmod(np.arange(side * side, dtype=np.float64), side)
     parts = []
@@ -29,7 +28,7 @@ def position_embedding(side, width):
 
 
 class Net:
-    """Plain tensors of one DiT. heads and latent size are not in the weights."""
+    """The tensors of a DiT, with heads and latent size, which the weights do not tell."""
 
     def __init__(self, weights, heads, size):
         w = {k: v.float() for k, v in weights.items()}
@@ -94,7 +93,7 @@ class Net:
 # ---- the network ----
 
 def embed(block, t, y, divisor):
-    """The two conditions, [n,D] each."""
+    """The embeddings of timestep and label, [n,D] each."""
     frequencies = torch.exp(-math.log(10000.0) * torch.arange(128, dtype=torch.float32) / divisor)
     angle = t.float()[:, None] * frequencies[None]
     features = torch.cat([torch.cos(angle), torch.sin(angle)], 1).to(block["labels"].dtype)
@@ -132,7 +131,7 @@ def mlp(block, x):
 
 
 def adaln_block(block, h, c, heads, mlp_eps):
-    """adaLN-Zero: six parts; adaLN: four, and no gates."""
+    """adaLN-Zero has six modulation vectors; adaLN has four and no gates."""
     parts = F.linear(c, *block["mod"]).unflatten(1, (-1, h.shape[-1])).unbind(1)
     ones = torch.ones_like(c)
     if len(parts) == 6:
@@ -144,7 +143,7 @@ def adaln_block(block, h, c, heads, mlp_eps):
 
 
 def plain_block(block, h, context, heads, mlp_eps):
-    """Affine norms; between the two halves of a cross-attention design one more."""
+    """A block with affine norms, and with cross-attention between its halves if the design has it."""
     norm = lambda key, eps: F.layer_norm(h, h.shape[-1:], *block[key], eps)
     h = h + attention(block, norm("norm1", 1e-6), heads)
     if "norm_cross" in block:
@@ -179,7 +178,7 @@ def forward(net, x, t, y, divisor=128, mlp_eps=1e-6):
 
 
 def guide(out, scale, channels):
-    """out: conditional half, then unconditional half; guided on the first `channels` channels."""
+    """out holds the conditional, then the unconditional half. Guides the first `channels` channels."""
     eps, rest = out[:, :channels], out[:, channels:]
     cond, uncond = eps.chunk(2)
     half = uncond + scale * (cond - uncond)
@@ -187,7 +186,7 @@ def guide(out, scale, channels):
 
 
 def predict(network, x, t, y, case, guided, n):
-    """One prediction for both halves of x; outside the interval without guidance."""
+    """One guided prediction. Outside the guidance interval, an unguided one."""
     low, high = case.get("interval") or (-math.inf, math.inf)
     when = torch.as_tensor(t).expand(len(x))
     if not guided:
@@ -202,7 +201,7 @@ def predict(network, x, t, y, case, guided, n):
 # ---- the original's sampling loop ----
 
 def sample_original(network, config, case, x, y, null_class, channels, noise):
-    """network(x, t, y) -> output; x [n,C,s,s]; noise(like) draws. Returns the final x."""
+    """network(x, t, y) -> output; x [n,C,s,s]; noise(like) draws noise. Returns the final x."""
     table = original_tables(config, case["steps"])
     f32 = lambda name, i: torch.tensor(table[name][i], dtype=torch.float64).float()
     n, guided = len(x), case["cfg"] != 1
@@ -241,7 +240,7 @@ def sample_original(network, config, case, x, y, null_class, channels, noise):
 # ---- diffusers' sampling loop, around its own schedulers ----
 
 def sample_diffusers(network, scheduler, case, x, y, null_class, channels, generator):
-    """As DiTPipeline, with the null class of the model, eta, and learned ranges left whole."""
+    """As DiTPipeline, but with the model's own null class, with eta, and with learned variances kept."""
     n, guided = len(x), case["cfg"] > 1
     if guided:
         x, y = torch.cat([x, x]), torch.cat([y, torch.full_like(y, null_class)])

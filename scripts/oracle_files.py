@@ -1,11 +1,10 @@
 #!/usr/bin/env python3
-"""Makes tests/data/files and tests/data/rounding.inc.
+"""Writes tests/data/files and tests/data/rounding.inc for tests/test_safetensors.c and tests/test_files.c.
 
-For tests/test_safetensors.c and tests/test_files.c.
-tests/data/files: arrays written by the safetensors and numpy packages themselves. Value i of each
-tensor is (i - 3) * 0.75, which every floating type holds exactly.
-tests/data/rounding.inc: floats around every tie of the two float -> 8-bit rules, with what
-torchvision's save_image and diffusers' numpy_to_pil make of them.
+tests/data/files: arrays written by safetensors and numpy. Element i of each is (i - 3) * 0.75, which every
+floating type holds exactly.
+tests/data/rounding.inc: floats around every tie of the two rules that round floats to 8 bits, with the
+results of torchvision's save_image and of diffusers' numpy_to_pil.
 
     scripts/oracle_files.py     (needs torch, numpy, safetensors)
 """
@@ -53,14 +52,14 @@ def write_files(folder):
 
 
 def original(x):
-    """torchvision.utils.save_image(normalize=True, value_range=(-1, 1)), its own operations."""
+    """The operations of torchvision.utils.save_image(normalize=True, value_range=(-1, 1))."""
     x = x.clone().clamp_(min=-1, max=1)
     x.sub_(-1).div_(max(1 - -1, 1e-5))
     return x.mul(255).add_(0.5).clamp_(0, 255).to(torch.uint8)
 
 
 def diffusers(x):
-    """DiTPipeline's decode and numpy_to_pil."""
+    """The operations of DiTPipeline's decoding and of numpy_to_pil."""
     x = (x / 2 + 0.5).clamp(0, 1)
     return torch.from_numpy((x.numpy() * 255).round().astype("uint8"))
 

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Makes tests/data/from_config.inc: what each sampler makes of each scheduler's configuration.
+"""Writes tests/data/from_config.inc: trajectories of each sampler with each scheduler's configuration.
 
-All 15 of diffusers' KarrasDiffusionSchedulers, with several settings, are written by
-save_pretrained; each of the five classes that ditcl has is made of that file as
-X.from_config(scheduler.config) makes it, and walks six numbers as in oracle_schedule.py. Where the
-class reads a value that ditcl does not support, the row says which key must be refused.
+save_pretrained writes the configurations of diffusers' 15 KarrasDiffusionSchedulers with several settings.
+Each of the five classes that ditcl has reads each configuration, as X.from_config(scheduler.config) does,
+and samples six numbers as in oracle_schedule.py. If the class reads a value that ditcl does not support,
+the row names the key that must be refused.
 
 usage: oracle_from_config.py > tests/data/from_config.inc      (torch 2.15, diffusers 0.42.1)
 """
@@ -77,7 +77,7 @@ def schedulers():
 
 
 def unsupported(name, cls, config):
-    """Keys that the class reads and whose values ditcl does not have."""
+    """Keys that the class reads and whose values ditcl does not support."""
     known = inspect.signature(cls.__init__).parameters
     value = lambda key: config.get(key, known[key].default)
     wrong = [key for key, good in NOT_IN_DITCL if key in known
@@ -108,7 +108,7 @@ def main():
             wrong = unsupported(name, cls, own.config)
             try:
                 cls.from_config(own.config)
-            except ValueError as e:  # DPMSolverMultistepScheduler of DEIS' words
+            except ValueError as e:  # DPMSolverMultistepScheduler refuses some values of DEIS
                 assert "deis" in str(e) and "algorithm_type" in wrong
             if wrong:
                 refused.append((name, file, wrong))

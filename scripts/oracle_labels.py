@@ -1,10 +1,9 @@
 #!/usr/bin/env python3
-"""Makes tests/data/labels/: original64's network with other label tables.
+"""Writes tests/data/labels: latents of original64's network with other label tables.
 
-The transcription in oracle_dit.py draws the null class by its number (null.npy); a model of whose
-table only the last three rows are left, all of them classes (three.npy: its last one); and an
-unconditional one with a single row (one.npy). tests/cli/classes.sh cuts the tables. Two small
-checkpoints have args.
+The transcription of oracle_dit.py draws the null class by its number (null.npy), the last class of a model
+whose table has only three rows, all of them classes (three.npy), and an unconditional model with one row
+(one.npy). tests/cli/classes.sh makes such models. Two small checkpoints have args.
 
 usage: oracle_labels.py tests/data      (torch 2.15)
 """

@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
-"""Random-weight models and what they must give: the expected values of the end-to-end tests.
+"""Writes models with random weights, and the expected results of passes, samplers and decoders.
 
-usage: oracle_models.py small tests/data    the committed set
-       oracle_models.py big FOLDER          a larger battery, about 360 MB, never committed
+usage: oracle_models.py small tests/data    the committed models
+       oracle_models.py big FOLDER          a larger battery, about 360 MB, not committed
 
-Folders in diffusers' layout are computed by diffusers' own DiTTransformer2DModel, schedulers and
-AutoencoderKL; original files, and either layout with the other's arithmetic, by oracle_dit.py. All
-in float32 on the CPU from the weights as stored. Every layer's weights are large enough to matter
-(no zero-initialised adaLN), and half of the prediction follows x, as a trained one does.
+diffusers' DiTTransformer2DModel, schedulers and AutoencoderKL compute the folders in diffusers' layout.
+oracle_dit.py computes original files, and either layout with the other program's arithmetic. All of it runs
+in float32 on the CPU with the weights as stored. The weights of every layer are large enough to matter (no
+adaLN is zero), and half of the prediction follows x, as in a trained model.
 
-Each case is one line of FOLDER/cases.txt; tests/data/README.md explains its columns. Torch 2.15,
+Each case is one line of FOLDER/cases.txt. tests/data/README.md explains its columns. Torch 2.15,
 diffusers 0.42.1.
 """
 import json
@@ -88,7 +88,7 @@ def original_shapes(spec):
 
 
 def random_dit(spec):
-    """Weights in the layout's naming, rounded to the file's type."""
+    """Random weights with the names of the layout, rounded to the type of the file."""
     g, d, p = generator(spec["name"]), spec["width"], spec["patch"]
     original = spec["layout"] == "original"
     shapes = original_shapes(spec) if original else {
@@ -107,7 +107,7 @@ def random_dit(spec):
             gain = 1.4 if any(part in name for part in sharp) else 1.0
             gain = 1.5 if "mlp.0." in name or "linear_1." in name else gain
             w[name] = normal(g, shape, gain / np.prod(shape[1:]) ** 0.5)
-    if original:  # a stored table need not be the formula's: it must be the one used
+    if original:  # differs from the formula, to test that the stored table is used
         table = position_embedding(spec["size"] // p, d)
         w["pos_embed"] = (table + normal(g, table.shape, 0.1))[None]
     elif not spec.get("separate"):
@@ -120,11 +120,11 @@ def random_dit(spec):
 
 
 def follow_input(w, spec, original):
-    """Half of the prediction is the patch embedding's transpose; outputs scaled to about 1."""
+    """Adds the transpose of the patch embedding to the last layer, and scales outputs to about 1."""
     d, p = spec["width"], spec["patch"]
     patch = w["x_embedder.proj.weight" if original else "pos_embed.proj.weight"]
     final = "final_layer.linear" if original else "proj_out_2"
-    out = w[final + ".weight"].reshape(p, p, -1, d)  # channels fastest
+    out = w[final + ".weight"].reshape(p, p, -1, d)  # channels vary fastest
     follow = patch.permute(2, 3, 1, 0) * (4 * p * p / d)
     out[:, :, :4] = 0.7 * out[:, :, :4] + follow
     x = torch.randn((2, 4, spec["size"], spec["size"]), generator=generator(spec["name"] + "x"))
@@ -172,7 +172,7 @@ def random_vae(spec):
 
 
 def write_vae(folder, spec):
-    """Returns the path that --vae takes, and the model in float32 with the stored weights."""
+    """Returns the path for --vae, and the model in float32 with the stored weights."""
     w = random_vae(spec)
     vae = build_vae(spec)
     vae.load_state_dict({k: v.float() for k, v in w.items()})
@@ -212,7 +212,7 @@ def is_sit(spec):
 
 
 def write_dit(root, spec, weights):
-    """Returns the path that MODEL takes."""
+    """Returns the path for MODEL."""
     path = f"{root}/{spec['name']}"
     if spec["layout"] == "original":
         save_file(weights, path + ".safetensors")
@@ -234,10 +234,10 @@ def write_dit(root, spec, weights):
 # ---- expected values ----
 
 class Model:
-    """One model on disk and everything needed to say what it must give."""
+    """A model on disk, and the networks that compute its expected results."""
 
     def __init__(self, root, spec, rows):
-        self.root, self.spec, self.rows, self.count = root, spec, rows, 0
+        self.root, self.spec, self.rows, self.names = root, spec, rows, set()
         self.folder = root + "/models"
         os.makedirs(self.folder, exist_ok=True)
         weights = random_dit(spec)
@@ -256,7 +256,7 @@ class Model:
             self.check_transcription(weights)
 
     def check_transcription(self, weights):
-        """Our network against diffusers' class, in diffusers' arithmetic."""
+        """Compares oracle_dit.py with diffusers' class, in diffusers' arithmetic."""
         x, t, y = self.example(2), torch.tensor([777, 777]), torch.tensor([1, 0])
         whole = self.whole
         if self.original:
@@ -279,16 +279,18 @@ class Model:
         return lambda x, t, y: oracle_dit.forward(self.net, x, t, y, *args)
 
     def save_array(self, name, values):
-        """Writes values; returns the path for the manifest."""
+        """Writes values. Returns the path for cases.txt."""
         assert torch.isfinite(values).all(), name
         np.save(f"{self.folder}/{self.spec['name']}-{name}.npy", values.numpy().astype("<f4"))
         return f"models/{self.spec['name']}-{name}.npy"
 
-    def save(self, kind, values, **row):
+    def save(self, kind, values, what=(), **row):
+        """Adds a case, named by its model, its kind and what is special about it."""
+        name = "-".join(what or [kind])
+        assert name not in self.names, name
+        self.names.add(name)
         row = {"model": self.relative(self.path), "tolerance": "1e-4", **row, "kind": kind,
-               "name": f"{self.spec['name']}-{self.count}",
-               "expected": self.save_array(self.count, values)}
-        self.count += 1
+               "name": f"{self.spec['name']}-{name}", "expected": self.save_array(name, values)}
         if self.original:
             row |= {"vae": self.relative(self.vae_path), "heads": str(self.spec["heads"])}
         self.rows.append(" ".join(str(row.get(c, "-")) for c in COLUMNS))
@@ -313,7 +315,7 @@ class Model:
     def sample(self, classes, n=1, seed=0, steps="10", sampler="ddim", eta=0.0, cfg=4.0,
                cfg_channels=None, compat=None, latents_in=False, interval=None, invert=False,
                sit=None, diffusion=None):
-        """sit: a configuration of SiT, for an original file; a folder says it itself."""
+        """sit: the configuration of SiT for an original file. A folder has its own."""
         own = "original" if self.original or is_sit(self.spec) else "diffusers"
         arithmetic = compat or own
         wanted = range(self.spec["classes"]) if classes == "all" else classes
@@ -334,7 +336,7 @@ class Model:
             x = sample_original(network, config, case, x, y, null, 4, draw)
         else:
             kind = DDIMInverseScheduler if invert else CLASSES[sampler]
-            if sampler == "dpm":  # with a learned variance it would take three channels only
+            if sampler == "dpm":  # with a learned variance it would use only three channels
                 config = {k: v for k, v in config.items() if k != "variance_type"}
             x = sample_diffusers(network, kind.from_config(config), case, x, y, null, 4, g)
         more = [f"--guidance-interval={interval[0]},{interval[1]}"] if interval else []
@@ -344,7 +346,17 @@ class Model:
             more += ["--model-type=sit"]
             more += [f"--path={sit['path_type']}"] if "path_type" in sit else []
             more += [f"--prediction={sit['prediction']}"] if "prediction" in sit else []
-        self.save("sample", x, classes=classes if classes == "all" else ",".join(map(str, classes)),
+        what = ["dpmpp" if sampler == "dpm" else sampler]
+        what += ["eta"] if eta else []
+        what += ["unguided"] if cfg == 1 else []
+        what += [{4: "all-channels", 3: "3-channels"}[cfg_channels]] if cfg_channels else []
+        what += [compat] if compat else []
+        what += [steps.replace(",", "-") + "-steps"] if steps != "10" else []
+        what += ["inverted"] if invert else ["from-latents"] if latents_in else []
+        what += ["interval"] if interval else []
+        what += [diffusion] if diffusion else []
+        what += ["sit", *sit.values()] if sit is not None else []
+        self.save("sample", x, what, classes=classes if classes == "all" else ",".join(map(str, classes)),
                   n=n, seed=seed, steps=steps, sampler="dpm++" if sampler == "dpm" else sampler,
                   eta=eta, cfg=cfg, more=";".join(more) or "-",
                   cfg_channels={None: "-", 4: "all", 3: "3"}[cfg_channels], compat=compat or "-",
@@ -356,7 +368,7 @@ def relative(a, b):
 
 
 def renamed(w, depth):
-    """An original file's tensors under diffusers' names."""
+    """The tensors of an original file under diffusers' names."""
     pairs = {"x_embedder.proj": "pos_embed.proj", "final_layer.adaLN_modulation.1": "proj_out_1",
              "final_layer.linear": "proj_out_2"}
     out = {}
@@ -379,8 +391,8 @@ def renamed(w, depth):
     return out
 
 
-HEAD = """# What random-weight models must give. Made by scripts/oracle_models.py; its columns are
-# explained in tests/data/README.md. Paths are relative to this file; "-" is: not given.
+HEAD = """# Expected results of models with random weights, written by scripts/oracle_models.py.
+# tests/data/README.md explains the columns. Paths are relative to this file; "-" means no value.
 # """
 
 

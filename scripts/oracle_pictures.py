@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
-"""What encoding, image variation, inpainting and interpolation must give.
+"""Expected results of encoding, image variation, inpainting and interpolation.
 
 usage: oracle_pictures.py tests/data    writes pictures/ and pictures.txt there, from models/ there
 
-Encoders are diffusers' own AutoencoderKL on small random VAEs of several topologies. Runs that begin
-with a picture follow diffusers' img2img pipelines (how many steps are left, add_noise, the mean of
-the posterior), masks its inpainting for models that know no masks (the known part is noised to the
-next step's level after each step, and clean at the end), with the network, guidance and samplers of
-oracle_dit.py. Mixed classes are rows of the label table, mixed before the network sees them; noise
-goes on the great circle. Torch 2.15, diffusers 0.42.1.
+diffusers' AutoencoderKL computes the encoders of small random VAEs with several topologies. Runs with an
+initial image follow diffusers' img2img pipelines (the number of steps, add_noise, the mean of the
+posterior). Masks follow diffusers' inpainting for models without mask inputs: after each step the kept part
+is noised to the level of the next step, and it is clean at the end. Network, guidance and samplers are those
+of oracle_dit.py. Interpolation is linear in rows of the label table, and on the great circle in noise. Torch
+2.15, diffusers 0.42.1.
 """
 import os
 import shutil
@@ -38,9 +38,9 @@ VAES = [
 ]
 
 
-def picture(name, height, width):
-    """Smooth colours with some detail, and noise of a fixed seed."""
-    g = np.random.default_rng(len(name) + 100 * height + width)
+def picture(seed, height, width):
+    """Smooth colours with some detail, and noise."""
+    g = np.random.default_rng(seed + 100 * height + width)
     y, x = np.mgrid[0:height, 0:width] / max(height, width)
     waves = [np.sin(5 * x + 3 * y * (c + 1) + c) * 90 + 128 for c in range(3)]
     return np.clip(np.stack(waves, -1) + g.normal(0, 20, (height, width, 3)), 0, 255).astype("u1")
@@ -74,8 +74,8 @@ def latents_of(vae, rgb, noise=None):
 
 
 def leave_encoder(path, bare):
-    """With -q nothing is decoded, so that a file may do without the larger half; one without a
-    configuration needs what tells the sizes."""
+    """Removes the decoder, which encoding with -q does not need. A file without a configuration keeps
+    the tensors that tell the sizes."""
     sizes = ("decoder.conv_", "decoder.up", "decoder.mid_block.attentions.0.group") if bare else ()
     w = {k: v for k, v in load_file(path).items() if k.startswith(("encoder.", "quant_conv.", *sizes))
          and not (k.startswith("decoder.up") and "conv1" not in k)}
@@ -90,7 +90,7 @@ def encode_cases(out):
         bare = spec.get("bare")
         leave_encoder(path if bare else path + "/diffusion_pytorch_model.safetensors", bare)
         height, width = spec["size"]
-        rgb = picture(spec["name"], height, width)
+        rgb = picture(len(spec["name"]), height, width)
         image = out.image(spec["name"], rgb)
         words = f"{image} OUT --vae @{os.path.relpath(path, out.root)}"
         z = latents_of(vae, rgb)
@@ -108,14 +108,14 @@ def chunk(kind, data):
 
 
 def png(width, height, rows, before=b"", after=b"", interlaced=0):
-    """An 8-bit RGB file, from rows with their filters; chunks before and after the pixels."""
+    """An 8-bit RGB file from rows with their filters, with chunks before and after the pixels."""
     size = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, interlaced)
     return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", size) + before +
             chunk(b"IDAT", zlib.compress(rows, 9)) + after + chunk(b"IEND", b""))
 
 
 def tiff(orientation, end):
-    """EXIF with a maker's name and an orientation; end: "<" or ">", the order of bytes."""
+    """EXIF data with a maker's name and an orientation. end: the byte order, "<" or ">"."""
     entries = struct.pack(end + "HHI4s", 0x10F, 2, 2, b"a\0\0\0")
     entries += struct.pack(end + "HHIHH", 0x112, 3, 1, orientation, 0)
     head = b"II*\0" if end == "<" else b"MM\0*"
@@ -123,7 +123,7 @@ def tiff(orientation, end):
 
 
 def turned_cases(folder, rgb):
-    """Pictures that say how they are to be turned, and what diffusers' load_image makes of them."""
+    """Writes pictures with an orientation, and the pixels that diffusers' load_image reads."""
     rows = b"".join(b"\0" + row.tobytes() for row in rgb)
     profile = lambda o: b"\nexif\n %8d\n%s\n" % (len(tiff(o, ">")), tiff(o, ">").hex().encode())
     xmp = b'XML:com.adobe.xmp\0\0\0\0\0<rdf:Description tiff:Orientation="%d"/>'
@@ -142,10 +142,10 @@ def turned_cases(folder, rgb):
 
 
 def file_cases(root):
-    """png/: each picture beside KIND-rgb.png, what it must be read as; and scaled ones, by Pillow."""
+    """Writes png/: KIND.png and its pixels as RGB, KIND-rgb.png; and pictures that Pillow scaled."""
     folder = f"{root}/pictures/png"
     os.makedirs(folder)
-    rgb = picture("kinds", 5, 7)
+    rgb = picture(5, 5, 7)
     g = np.random.default_rng(1)
     alpha = g.integers(0, 256, (5, 7, 1)).astype("u1")
     grey = rgb[..., 0]
@@ -161,7 +161,7 @@ def file_cases(root):
             ("alpha", Image.fromarray(np.concatenate([rgb, alpha], -1)), over.astype("u1"))]:
         image.save(f"{folder}/{name}.png")
         Image.fromarray(want).save(f"{folder}/{name}-rgb.png")
-    with open(f"{folder}/bomb.png", "wb") as f:  # one pixel, 16 MB of it
+    with open(f"{folder}/bomb.png", "wb") as f:  # one pixel with 16 MB of data
         f.write(png(1, 1, bytes(1 << 24)))
     passes = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2),
               (0, 1, 1, 2)]
@@ -171,7 +171,7 @@ def file_cases(root):
         f.write(png(7, 5, b"".join(rows), interlaced=1))
     Image.fromarray(rgb).save(f"{folder}/interlaced-rgb.png")
     turned_cases(folder, rgb)
-    big = Image.fromarray(picture("scaled", 41, 57))
+    big = Image.fromarray(picture(6, 41, 57))
     big.save(f"{folder}/scaled.png")
     for width, height in [(16, 16), (57, 20), (100, 90)]:
         share = min(57 / width, 41 / height)
@@ -184,8 +184,8 @@ def file_cases(root):
 # ---- runs that begin with a picture ----
 
 class Model:
-    """tests/data/models/separate48, whose VAE has an encoder; its embedders differ from block to
-    block, so that every table has to be mixed."""
+    """tests/data/models/separate48. Its VAE has an encoder. Each block has its own label table, so
+    interpolation must mix the rows of every table."""
 
     name, heads, size, classes = "separate48", 2, 8, 5
 
@@ -201,7 +201,7 @@ class Model:
         return torch.randn((n, 4, self.size, self.size), generator=g), g
 
     def tables(self, mixes):
-        """The rows (a, b, t) of every block's label table, behind the others."""
+        """Appends the rows that mix (a, b, t) to the label table of every block."""
         for block in self.net.blocks:
             t = block["labels"][:self.classes + 1]
             rows = [(1 - s) * t[a] + s * t[b] for a, b, s in mixes]
@@ -223,7 +223,7 @@ def keep(x, image, noise, mask, signal, spread):
 
 
 def run_diffusers(model, x, y, case, g, image=None, noise=None, mask=None):
-    """DDIM with eta as diffusers' scheduler makes it; x: noise, or with image what it begins as."""
+    """DDIM with eta, as diffusers' scheduler computes it. x: the noise, also if there is an image."""
     scheduler = DDIMScheduler(clip_sample=False)
     scheduler.set_timesteps(case["steps"])
     timesteps = scheduler.timesteps
@@ -234,7 +234,7 @@ def run_diffusers(model, x, y, case, g, image=None, noise=None, mask=None):
     for i, t in enumerate(timesteps):
         o = model.predict(x, t, y, case["cfg"], False)[:, :4]
         fresh = None
-        if case["eta"] > 0:  # the program draws for both halves of the guided batch
+        if case["eta"] > 0:  # diffusers draws noise for both halves of the guided batch
             both = torch.randn((2 * len(x), *x.shape[1:]), generator=g)
             fresh = both[:len(x)]
         x = scheduler.step(o, t, x, eta=case["eta"], variance_noise=fresh).prev_sample
@@ -244,7 +244,7 @@ def run_diffusers(model, x, y, case, g, image=None, noise=None, mask=None):
 
 
 def run_original(model, x, y, case, g, image=None, noise=None, mask=None):
-    """The original's DDPM with its learned variance."""
+    """DDPM of the original program, with learned variance."""
     config = {"num_train_timesteps": 1000, "beta_start": 0.0001, "beta_end": 0.02,
               "beta_schedule": "linear"}
     table = oracle_dit.original_tables(config, str(case["steps"]))
@@ -270,7 +270,7 @@ def run_original(model, x, y, case, g, image=None, noise=None, mask=None):
 
 
 def mask_picture(side):
-    """White in a part that ends within a latent's pixels; a grey that is black."""
+    """A white area whose edge is within the pixels of a latent, and a grey that counts as black."""
     m = np.zeros((side, side, 3), "u1")
     m[side // 4:side // 2 + 1, side // 3:] = 255
     m[:2] = 100
@@ -286,8 +286,8 @@ def reduced(rgb, scale):
 
 def picture_cases(out, model):
     side = model.size * model.scale
-    rgb, mask = picture("given", side, side), mask_picture(side)
-    words = f"@models/{model.name} --image {out.image('given', rgb)} --cfg 3"
+    rgb, mask = picture(5, side, side), mask_picture(side)
+    words = f"@models/{model.name} --image {out.image('initial', rgb)} --cfg 3"
     masked = f" --mask {out.image('mask', mask)}"
     image, grid = latents_of(model.vae, rgb), reduced(mask, model.scale)
     for name, run, n, y, extra, case, m in [
@@ -338,9 +338,9 @@ def interpolation_cases(out, model):
              words + " --class 0,3 --interpolate 3 --seed 3 --seed-to 11 --batch 2")
 
 
-HEAD = """# Commands and what they must give. Made by scripts/oracle_pictures.py; a line is: name, command,
-# expected array, tolerance of its relative L2 error, words. @ stands for this folder, OUT for the
-# array that encode writes; sample gets --latents-out.
+HEAD = """# Commands and their expected arrays, written by scripts/oracle_pictures.py. Columns: name, command,
+# expected array, tolerance of its relative L2 error, arguments. @ stands for this folder, OUT for the
+# array that encode writes. sample gets --latents-out.
 """
 
 

@@ -1,17 +1,17 @@
 #!/usr/bin/env python3
-"""Makes what tests/test_rng.c compares with.
+"""Writes the noise that tests/test_rng.c compares with.
 
     scripts/oracle_rng.py vector > tests/data/rng.inc
     ATEN_CPU_CAPABILITY=default scripts/oracle_rng.py scalar > tests/data/rng_scalar.inc
     scripts/oracle_rng.py cuda > tests/data/rng_cuda.inc
 
-vector, scalar: what torch.randn draws on the CPU, with its AVX2 kernel (needs such a processor) and
-without. Each case is a seed and a sequence of draws from one generator. Stored are the first eight
-values of the last draw, as bits, and a 64-bit FNV-1a hash over the bits of all values of all draws.
+vector, scalar: noise of torch.randn on the CPU, with its AVX2 kernel (needs a CPU with AVX2) and without.
+Each case is a seed and a sequence of draws from one generator. A case stores the bits of the first eight
+values of the last draw, and a 64-bit FNV-1a hash of the bits of all values of all draws.
 
-cuda: what a GPU draws, thread by thread as PyTorch's kernel does it, from the definitions of
-Philox4x32-10 and of the Box-Muller transform (no GPU is needed, nor torch). Each case is a GPU, a
-seed and a sequence of draws; stored are eight values of the last, with their places.
+cuda: noise of torch.randn on a GPU, computed thread by thread as PyTorch's kernel does, from the definitions
+of Philox4x32-10 and of the Box-Muller transform. Needs neither a GPU nor torch. Each case is a GPU, a seed
+and a sequence of draws. It stores eight values of the last draw, with their places.
 """
 import sys
 
@@ -21,8 +21,8 @@ CASES = (
     [(0, [n]) for n in (1, 5, 15, 16, 17, 31, 100, 4096, 100003)]
     + [(5, [16]), (2**32 + 5, [16]), (2**32 + 5, [100]), (2**64 - 1, [33]), (2**31, [4])]
     + [
-        (0, [5, 5]),             # a second value waits between two short draws
-        (7, [5, 20, 5]),         # and a long draw in between neither uses nor drops it
+        (0, [5, 5]),             # a second Box-Muller value is kept between two short draws
+        (7, [5, 20, 5]),         # a long draw in between neither uses nor drops that value
         (7, [4, 20, 5]),
         (3, [1] * 9),
         (11, [623, 1, 625, 17]), # around the end of the 624 words of state
@@ -37,10 +37,10 @@ CUDA_CASES = [
     (108, 2048, 2**64 - 1, [1]),
     (108, 2048, 2**32 + 5, [255, 257]),
     (108, 2048, 3, [32768, 65536, 65536, 65536]),  # sample.py at 256 pixels
-    (40, 1024, 3, [32768, 65536, 65536, 65536]),   # a second value of each thread is used
+    (40, 1024, 3, [32768, 65536, 65536, 65536]),   # uses the second value of each thread
     (68, 1536, 7, [131072, 262144, 5]),
-    (3, 1024, 11, [3072 * 4, 3072 * 4 + 1, 3072 * 8 + 77, 20]),  # a second round of four
-    (1, 1100, 12, [1024, 5000, 33]),               # threads that make no whole block
+    (3, 1024, 11, [3072 * 4, 3072 * 4 + 1, 3072 * 8 + 77, 20]),  # a second group of four values of each thread
+    (1, 1100, 12, [1024, 5000, 33]),               # the number of threads is no multiple of a block
 ]
 
 
@@ -72,7 +72,7 @@ def cpu():
 
 
 class Thread:
-    """All threads of a launch side by side: one subsequence each of curand's Philox."""
+    """All threads of a launch. Each has its own subsequence of curand's Philox."""
 
     def __init__(self, seed, threads, offset):
         low, high = offset // 4 & 0xFFFFFFFF, offset // 4 >> 32
@@ -104,7 +104,7 @@ class Thread:
 
 
 def cuda_draw(processors, per_processor, seed, offset, n):
-    """Returns the values, and the generator's offset behind them."""
+    """Returns the values, and the offset of the generator after them."""
     grid = min((n + 255) // 256, processors * (per_processor // 256))
     threads = 256 * grid
     state, out = Thread(seed, threads, offset), np.full(n, np.nan)

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Makes tests/data/schedule.inc: what every sampler does to six numbers.
+"""Writes tests/data/schedule.inc: trajectories of six numbers with every sampler.
 
 The network is a toy, o = 0.3 x cos(t/100) + 0.1 (and v = 0.8 sin(x/100 + t/70) for its variance
-channel); the noise is a formula. Rows with diffusers' arithmetic are stepped by diffusers' own
-schedulers, rows with the original's by a transcription of the published equations (Nichol &
-Dhariwal 2021: cosine, learned range, respacing; Song et al. 2021: DDIM) in numpy. A scheduler of
-another class than the configuration's is made by from_config, as pipelines make it.
+channel). The noise is a formula. diffusers' schedulers compute the rows with diffusers' arithmetic. A numpy
+transcription of the published equations computes those with the original program's (Nichol & Dhariwal 2021:
+cosine, learned range, respacing; Song et al. 2021: DDIM). If the scheduler's class is not that of the
+configuration, from_config makes the scheduler, as in pipelines.
 
 usage: oracle_schedule.py > tests/data/schedule.inc      (torch 2.15, diffusers 0.42.1)
 """
@@ -190,15 +190,15 @@ def cases():
         for extra in ({}, {"timestep_spacing": "trailing"}):
             full = {**PLAIN, **extra, "variance_type": variance}
             yield "diffusers", "ddpm", full, "10", 0.0, True
-    # numpy's arange gives 62 and 104 timesteps here, the last one -1
+    # numpy's arange gives 62 and 104 timesteps here; the last is -1
     for steps in ("61", "103"):
         config = {**PLAIN, "timestep_spacing": "trailing"}
         yield "diffusers", "ddim", config, steps, 0.0, True
         yield "diffusers", "ddpm", config, steps, 0.0, False
-    yield "diffusers", "ddim", {}, "10", 1.0, False  # defaults of the class: clips
+    yield "diffusers", "ddim", {}, "10", 1.0, False  # defaults of the class, which clips
 
 
-# a configuration of DDIM as old folders have it, without the keys that came later
+# a DDIM configuration of old folders, without keys that were added later
 OLD = {"num_train_timesteps": 1000, "beta_start": 0.0001, "beta_end": 0.02,
        "beta_schedule": "linear", "clip_sample": False}
 

@@ -11,7 +11,7 @@ def vae(channels, layers, groups, dtype, **more):
     return {"channels": channels, "layers": layers, "groups": groups, "dtype": dtype, **more}
 
 
-# ---- the committed set: every path once, about 1.2 MB ----
+# ---- small: the committed models; every path once, about 1.2 MB ----
 
 def small_separate(m):
     m.forward(430, [2, 4])
@@ -98,7 +98,7 @@ def small():
         small_sit
 
 
-# ---- the battery ----
+# ---- big: the battery ----
 
 def usual(m, original=True):
     last = m.spec["classes"] - 1

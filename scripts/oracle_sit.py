@@ -1,9 +1,9 @@
-"""SiT's samplers (Ma et al. 2024), written from the equations and the published program's options: a
-second opinion in PyTorch, float32. Used by oracle_schedule.py and oracle_models.py.
+"""SiT's samplers (Ma et al. 2024) in PyTorch, float32, written from the equations and the options of the
+published program, and independent of ditcl. Used by oracle_schedule.py and oracle_models.py.
 
-A path is x_t = alpha(t) data + sigma(t) noise, t from 0 to 1. Whatever the network predicts becomes
-the velocity of the probability flow and the score; Euler and Heun follow the flow between the points
-of an even grid, Euler-Maruyama adds D(t) score and noise, and ends with one step without noise.
+A path is x_t = alpha(t) data + sigma(t) noise, with t from 0 to 1. The network's prediction is converted to
+the velocity of the probability flow and to the score. Euler and Heun follow the flow on an even grid.
+Euler-Maruyama adds D(t) score and noise, and ends with one step without noise.
 """
 import math
 
@@ -72,8 +72,8 @@ class Flow:
 
 
 def sample_sit(network, config, case, x, noise):
-    """network(x, t) with t a tensor without dimensions; noise(i) what step i draws. Returns the
-    times at which the network was asked, in which of them was drawn, and the result."""
+    """network(x, t): t is a scalar tensor. noise(i): the noise of step i. Returns the times of the
+    predictions, for which of them noise was drawn, and the result."""
     times, drawn = [], []
 
     def asked(values, t):

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""The tiny network of first-use checks, and what diffusers computes with it.
+"""Writes the tiny network of first-use checks, and its results by diffusers.
 
 usage: oracle_tiny.py models/tiny
 
-A DiT of one block and a VAE of two levels with random weights that fp16 holds, drawn so that every
-operator matters: gates and scales are as large as what they act on. expected.bin: float32, the
-latents [4][8][8] after two guided steps of DDPM with learned variances (class 1, guidance scale 4,
-seed 7), then the decoded picture [3][16][16] before it is clipped. Torch 2.15, diffusers 0.42.1.
+The network is a DiT of one block and a VAE of two levels. Its random weights are exact in fp16. Every
+operator matters, because gates and scales are as large as what they scale. expected.bin has float32 values:
+the latents [4][8][8] after two guided steps of DDPM with learned variances (class 1, guidance scale 4, seed
+7), then the decoded picture [3][16][16] before it is clipped. Torch 2.15, diffusers 0.42.1.
 """
 import sys
 
@@ -18,7 +18,7 @@ CLASS, GUIDANCE, SEED, STEPS = 1, 4.0, 7, 2
 
 
 def randomise(module, generator):
-    """Weights of about unit gain, biases and tables of half that; all exact in fp16."""
+    """Draws weights with a gain of about 1, biases and tables of half that. All are exact in fp16."""
     for name, p in module.named_parameters():
         with torch.no_grad():
             if p.dim() > 1 and "embedding_table" not in name:
@@ -83,7 +83,7 @@ def main():
     dit, vae, scheduler = make()
     DiTPipeline(transformer=dit.half(), vae=vae.half(), scheduler=scheduler,
                 id2label={i: f"class {i}" for i in range(3)}).save_pretrained(folder)
-    # anew: half() has rounded the position embedding, which is computed and not stored
+    # reload: half() rounded the position embedding, which is computed and not stored
     latents, picture = sample(*make())
     np.concatenate([latents.flatten().numpy(), picture.flatten().numpy()]).astype("<f4").tofile(
         f"{folder}/expected.bin")

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What the training and evaluation scripts of the emoji model share: data, augmentation, EMA, checkpoints."""
+"""Shared by the training and evaluation scripts of the emoji model: data, augmentation, EMA, checkpoints."""
 import argparse
 import math
 import os
@@ -61,7 +61,7 @@ def select_classes(data):
 
 
 def held_out_mask(data, every=20):
-    """One emoji in `every`, in all the sets that draw it, so that no sister picture is left in the training part."""
+    """Hold out one emoji in `every`, with its pictures from all emoji sets."""
     names = np.unique(data["names"])
     held = set(np.random.default_rng(1234).permutation(names)[: len(names) // every].tolist())
     return np.array([n in held for n in data["names"].tolist()])
@@ -147,7 +147,7 @@ class Schedule:
 
 
 def save_atomic(obj, path):
-    """A training run that is stopped while it writes must not lose its checkpoint."""
+    """Write a new file, then rename it, so that a run that is stopped keeps a whole checkpoint."""
     torch.save(obj, path + ".tmp")
     os.replace(path + ".tmp", path)
 

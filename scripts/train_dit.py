@@ -2,9 +2,9 @@
 """Train the emoji model's DiT on the latents of a trained VAE and write a diffusers DiTPipeline folder.
 
 The arithmetic is that of diffusers' DiTTransformer2DModel (timestep divisor 127, norm3 eps 1e-5, tanh GELU,
-adaLN-Zero, learned range), with one timestep and label embedder for all blocks; the export copies it into each
-block, which is what that class expects. The state is written every few minutes; the same command goes on where
-it stopped. Sample sheets go to --out while it runs."""
+adaLN-Zero, learned range). All blocks share one timestep and label embedder; the export copies it into each
+block, as that class expects. The state is written every few minutes, and the same command continues a stopped
+run. Sample sheets go to --out during training."""
 import json
 import math
 import os
@@ -239,7 +239,7 @@ def export(weights, config, vae_dir, out):
 
 
 def tidy(folder):
-    """Leave out of the configs where the weights lay during training, and let everybody read the files."""
+    """Remove paths of the training machine from the configs, and let everybody read the files."""
     for part in ("transformer", "vae", "scheduler"):
         for name in os.listdir(os.path.join(folder, part)):
             path = os.path.join(folder, part, name)
@@ -262,9 +262,9 @@ def import_weights(model, folder):
 
 # ---------------------------------------------------------------- several processes
 class Group:
-    """Gradient averaging over single-threaded processes.
+    """Averages gradients over single-threaded processes.
 
-    On a busy processor this beats threads: threads wait for one another in every operation, processes once a step."""
+    On a busy CPU this is faster than threads, which wait for each other in every operation and not once a step."""
 
     def __init__(self, rank, size, store):
         self.rank, self.size = rank, size
@@ -272,7 +272,7 @@ class Group:
             torch.distributed.init_process_group("gloo", init_method="file://" + store, rank=rank, world_size=size)
 
     def average(self, model, clock):
-        """Average all gradients; returns the first process's clock, which all of them go by."""
+        """Average all gradients. Returns the clock of the first process, which all processes use."""
         if self.size == 1:
             return clock
         grads = [p.grad for p in model.parameters()]
@@ -375,7 +375,7 @@ def work(rank, args, store):
         torch.distributed.barrier()
     lat = torch.load(cache, map_location=dev)
     kinds, count = lat["mean"].shape[:2]
-    # Between uniform over pictures and uniform over classes.
+    # Sampling weights between uniform over pictures and uniform over classes.
     per_class = torch.bincount(lat["label"]).float()
     weight = per_class[lat["label"]] ** -0.5
     for name, factor in (f.rsplit("=", 1) for f in args.favour):
@@ -396,10 +396,10 @@ def work(rank, args, store):
     sched = tc.Schedule(args.minutes, 100, 0.01, spent, args.hold)
     sched.elapsed_override = spent if group.size > 1 else None
     diff = Diffusion(dev)
-    if args.compile:  # block by block: one block's code serves them all
+    if args.compile:  # compile one block; its code serves all blocks
         for b in model.blocks:
             b.compile()
-    torch.manual_seed(args.seed + 1000 * step + rank)  # same start everywhere, different draws
+    torch.manual_seed(args.seed + 1000 * step + rank)  # the same initial weights in each process, but different draws
     log(f"{count} pictures, {kinds} kinds, {sum(q.numel() for q in model.parameters())} parameters")
 
     def clock_now():

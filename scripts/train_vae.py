@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Train the emoji model's KL-VAE (diffusers' AutoencoderKL, f4: 64 px to 16 x 16 x 4 latents).
 
-All classes of the data file take part, held-out pictures excepted: more kinds of edges and colours make
-a better decoder. The state is written every few minutes; the same command goes on where it stopped."""
+It trains on all classes of the data file except held-out pictures, because more kinds of edges and colours
+make a better decoder. The state is written every few minutes, and the same command continues a stopped run."""
 import json
 import os
 import time
@@ -37,7 +37,7 @@ def reconstruction_loss(y, x):
 
 
 def perturb(z, x):
-    """Ask the same of turned and shrunk latents as of turned and shrunk pictures: smoother latents, easier to denoise."""
+    """Turned and shrunk latents must decode to turned and shrunk pictures. Such latents are smoother and easier to denoise."""
     k = int(torch.randint(4, ()))
     z, x = torch.rot90(z, k, (2, 3)), torch.rot90(x, k, (2, 3))
     if torch.rand(()) < 0.5:

@@ -1,13 +1,13 @@
-/* Executes AMX tile instructions on processors of x86-64 that have none: a shared object for
- * LD_PRELOAD, so that the kernels of matrix units are tested everywhere.
+/* Emulates AMX tile instructions on x86-64 processors without AMX, so that the kernels for AMX
+ * tiles are tested everywhere. A shared object for LD_PRELOAD.
  *
- * The instructions raise SIGILL; the handler decodes them, does them on tiles of its own (one set
- * per thread) and steps over them. It also grants the permission that programs ask the kernel for.
- * An unknown instruction, or one that a processor with tiles would refuse, ends the process by
- * SIGILL. If the processor has tiles and the system grants them, the emulator does nothing:
- * LDTILECFG does not trap there, and the handler's tiles would stay unconfigured.
- * Source: Intel 64 and IA-32 Architectures Software Developer's Manual,
- * volume 1 chapter 18 and the pages of the instructions in volume 2. Needs AVX2 and FMA. */
+ * On such a processor the instructions raise SIGILL. The signal handler decodes each, executes it
+ * on tiles in memory (each thread has its own), and continues behind it. The emulator also grants
+ * the permission for tiles that programs request from the kernel. An unknown instruction, or one
+ * that a processor with tiles would refuse, ends the process by SIGILL. If the processor has tiles
+ * and the system grants them, the emulator does nothing: LDTILECFG would not trap, so the handler's
+ * tiles would stay unconfigured. Source: Intel 64 and IA-32 Architectures Software Developer's
+ * Manual, volume 1 chapter 18 and the pages of the instructions in volume 2. Needs AVX2 and FMA. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <immintrin.h>
@@ -29,13 +29,13 @@ typedef struct {
     uint32_t tile[TILES][ROWS][ROW_BYTES / 4];
 } tile_state;
 
-/* initial-exec: a handler may not allocate */
+/* initial-exec, because a signal handler may not allocate */
 static __attribute__((tls_model("initial-exec"))) _Thread_local tile_state state;
 
 /* ---- decoding ---- */
 
 typedef struct {
-    int length, opcode, prefix; /* prefix: 0 none, 1 66, 2 F3, 3 F2, as VEX.pp counts */
+    int length, opcode, prefix; /* prefix: VEX.pp: 0 none, 1 66, 2 F3, 3 F2 */
     int reg, rm, vvvv;
     bool memory, index_given; /* has an address; its SIB byte names an index */
     bool sib;
@@ -59,7 +59,7 @@ static int32_t displacement(const uint8_t *at, int bytes)
     return wide;
 }
 
-/* The address behind ModRM at code[5]; high: bits 3 of base and index as VEX gives them. */
+/* Decodes the address after ModRM at code[5]. high: bit 3 of base and of index, from VEX. */
 static void decode_address(instruction *i, const ucontext_t *u, const uint8_t *code, int high_base,
                            int high_index)
 {
@@ -105,7 +105,7 @@ static bool decode(instruction *i, const ucontext_t *u, const uint8_t *code)
     return i->reg < TILES && (i->memory || i->rm < TILES);
 }
 
-/* ---- the instructions; false: the processor would not ---- */
+/* ---- the instructions; they return false if a processor would refuse ---- */
 
 static void release(void)
 {
@@ -119,7 +119,8 @@ static bool load_config(const uint8_t *from)
     memcpy(config, from, sizeof config);
     release();
     if (config[0] == 0) return true;
-    if (config[0] != 1 || config[1] != 0) return false; /* no restart in the midst of a tile */
+    if (config[0] != 1 || config[1] != 0)
+        return false; /* a restart within a tile is not emulated */
     for (int i = 2; i < CONFIG_BYTES; i++) {
         bool columns = i >= COLUMNS_AT && i < COLUMNS_AT + 2 * TILES;
         bool rows = i >= ROWS_AT && i < ROWS_AT + TILES;
@@ -160,7 +161,7 @@ static bool store_tile(int tile, uintptr_t to, intptr_t stride)
     return true;
 }
 
-/* Half a row: c[8] += products of the pairs of a and b; even and odd products have separate sums.
+/* Half a row: c[8] += products of the pairs of a and b. Even and odd products have separate sums.
  */
 __attribute__((target("avx2,fma"))) static void
 multiply_row(uint32_t *c, const uint32_t *a, uint32_t (*b)[ROW_BYTES / 4], int column, int pairs)
@@ -202,7 +203,7 @@ static bool multiply(int c, int a, int b)
     if (s->rows[c] != s->rows[a] || s->bytes[c] != s->bytes[b] || s->bytes[a] / 4 != s->rows[b] ||
         s->bytes[a] % 4 || s->bytes[c] % 4)
         return false;
-    /* denormals are zeros, rounding is to nearest even, whatever the program has set */
+    /* TDPBF16PS ignores MXCSR: denormals are zeros, and it rounds to nearest even */
     unsigned before = _mm_getcsr();
     _mm_setcsr(0x1f80 | 0x8040);
     multiply_rows(c, a, b);
@@ -210,7 +211,7 @@ static bool multiply(int c, int a, int b)
     return true;
 }
 
-/* Opcode 49: everything about all tiles, and zeroing one. */
+/* Opcode 49: LDTILECFG, STTILECFG, TILERELEASE and TILEZERO. */
 static bool manage(const instruction *i)
 {
     if (i->vvvv) return false;
@@ -244,7 +245,8 @@ static bool execute(const instruction *i)
 
 typedef int sigaction_function(int, const struct sigaction *, struct sigaction *);
 
-static sigaction_function *real_sigaction; /* found at the first call, maybe before install() */
+static sigaction_function
+    *real_sigaction; /* set by the first call, which may come before install() */
 static bool emulating;
 
 static sigaction_function *next_sigaction(void)
@@ -268,10 +270,11 @@ static void on_illegal(int signal_number, siginfo_t *info, void *context)
         u->uc_mcontext.gregs[REG_RIP] += i.length;
         return;
     }
-    real_sigaction(signal_number, &fatal, NULL); /* raised again on return, now for good */
+    real_sigaction(signal_number, &fatal,
+                   NULL); /* the instruction raises SIGILL again, which now ends the process */
 }
 
-/* In place of libc's: compilers' libraries would put their handlers of crashes before ours. */
+/* Replaces libc's sigaction: libraries of compilers would install crash handlers over this one. */
 EXPORT int sigaction(int number, const struct sigaction *new_action, struct sigaction *old_action)
 {
     if (number != SIGILL || !new_action || !emulating)
@@ -299,7 +302,7 @@ static long call_kernel(long number, const long a[6])
 
 enum { REQUEST_PERMISSION = 0x1023, TILE_DATA = 18 };
 
-/* In place of libc's: arch_prctl(ARCH_REQ_XCOMP_PERM, tile data) succeeds. */
+/* Replaces libc's syscall: arch_prctl(ARCH_REQ_XCOMP_PERM, tile data) succeeds. */
 EXPORT long syscall(long number, ...)
 {
     long a[6];

@@ -1,5 +1,5 @@
-"""Judges what `ditcl bench --json --html` printed for tests/data/models/separate48. The operations
-are counted here by hand from the model's sizes; no time is judged.
+"""Checks what `ditcl bench --json --html` printed for tests/data/models/separate48. This file counts
+the FLOP from the model's sizes. It checks no times.
 
 usage: bench.py report OUT.json PAGE.html MODEL | names OUT.json | same A.json B.json
 """
@@ -10,21 +10,21 @@ import sys
 
 WIDTH, HEADS_WIDTH, DEPTH, PATCH_IN, PATCH_OUT = 48, 48, 2, 16, 32
 TOKENS, BATCH, STEPS, LABELS, FREQUENCIES = 16, 2, 50, 2, 256
-COPIES = 2  # this file's blocks have different embedders
+COPIES = 2  # each block of this model has its own embedders
 
 
-def products(*shapes):
+def gemm_flop(*shapes):
     return sum(2 * m * n * k for m, n, k in shapes)
 
 
 ROWS, RUN = BATCH * TOKENS, STEPS * LABELS
-QKV = products((ROWS, 3 * WIDTH, WIDTH))
-ATTENTION = 2 * products((ROWS, TOKENS, HEADS_WIDTH))
-FORWARD = (DEPTH * (QKV + ATTENTION + products((ROWS, WIDTH, WIDTH), (ROWS, 4 * WIDTH, WIDTH),
+QKV = gemm_flop((ROWS, 3 * WIDTH, WIDTH))
+ATTENTION = 2 * gemm_flop((ROWS, TOKENS, HEADS_WIDTH))
+FORWARD = (DEPTH * (QKV + ATTENTION + gemm_flop((ROWS, WIDTH, WIDTH), (ROWS, 4 * WIDTH, WIDTH),
                                                (ROWS, WIDTH, 4 * WIDTH)))
-           + products((ROWS, WIDTH, PATCH_IN), (ROWS, PATCH_OUT, WIDTH)))
-MODULATION = (DEPTH * products((RUN, 6 * WIDTH, WIDTH)) + products((RUN, 2 * WIDTH, WIDTH))
-              + COPIES * products((RUN, WIDTH, FREQUENCIES), (RUN, WIDTH, WIDTH)))
+           + gemm_flop((ROWS, WIDTH, PATCH_IN), (ROWS, PATCH_OUT, WIDTH)))
+MODULATION = (DEPTH * gemm_flop((RUN, 6 * WIDTH, WIDTH)) + gemm_flop((RUN, 2 * WIDTH, WIDTH))
+              + COPIES * gemm_flop((RUN, WIDTH, FREQUENCIES), (RUN, WIDTH, WIDTH)))
 
 OPERATIONS = {"forward": FORWARD, "step": FORWARD, "modulation": MODULATION, "qkv": QKV,
               "attention": ATTENTION}
@@ -36,7 +36,7 @@ FIELDS = {"name": str, "shape": str, "ms": float, "gflops": float, "fraction_of_
 
 def load(path):
     with open(path) as file:
-        return json.load(file)  # nothing but JSON is in it
+        return json.load(file)
 
 
 def check_json(report):
@@ -64,7 +64,7 @@ def check_json(report):
 
 
 class Page(html.parser.HTMLParser):
-    """Elements are closed in order, and nothing is fetched from elsewhere."""
+    """Checks that elements are closed in order, and that nothing is loaded from outside the page."""
     OPEN_ENDED = {"meta", "th", "path", "circle"}
 
     def __init__(self):

@@ -1,6 +1,6 @@
 #!/bin/bash
-# scripts/compile_gpu must see a kernel that is broken: one kernel is, in several ways, and each must
-# fail by the message it should; whole, it passes. usage: tests/compile_gpu.sh PATH/ditcl-kernels
+# scripts/compile_gpu must find broken kernels. One kernel is broken in several ways; each must fail with
+# the right message. The whole kernel must pass. usage: tests/compile_gpu.sh PATH/ditcl-kernels
 set -u
 program=$(readlink -f "${1:?usage: tests/compile_gpu.sh PATH/ditcl-kernels}")
 root=$(dirname "$(readlink -f "$0")")/..
@@ -8,7 +8,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 passed=0 failed=0
 
-# expect CODE "part of what is printed" "line put into the kernel" FAMILY
+# expect CODE "part of the output" "line added to the kernel" FAMILY
 expect()
 {
     local code=$1 part=$2 line=$3 family=$4 got
@@ -16,7 +16,7 @@ expect()
     cp -r "$root/cl" "$work/cl"
     sed -i "s|^{\$|&\n$line|" "$work/cl/fill.cl"
     DITCL_CL_DIR=$work/cl DITCL_REQUIRE_COMPILERS=$family "$root/scripts/compile_gpu" \
-        --program "$program" --cache "$work/cache" --sets default --only fill --target "$family" \
+        --program "$program" --cache "$work/cache" --configs first --only fill --target "$family" \
         >"$work/out" 2>&1
     got=$?
     if [ "$got" -ne "$code" ] || ! grep -qF -- "$part" "$work/out"; then
@@ -28,7 +28,7 @@ expect()
     fi
 }
 
-# more values at once than there are registers; more local memory than there is
+# spill: more live values than registers; big, bigger: more local memory than the device has
 unroll='\n#pragma unroll\n    for (int i = 0; i < 600; i++)'
 spill="    int x[600];$unroll x[i] = out[i * 7];\n    barrier(CLK_GLOBAL_MEM_FENCE);"
 spill="$spill$unroll out[i * 5] = x[i];"
@@ -41,12 +41,12 @@ for family in intel intel26 amd nvidia spirv clspv; do
     expect 1 "does not compile" "    nonsense;" $family
 done
 expect 1 "spills" "$spill" amd
-# of a target whose device libraries are older than it
+# a target that is newer than the device libraries
 expect 1 "WRONG: gfx1100: cl/fill.cl" "$spill" amd
 expect 0 "programs use scratch memory on bmg" "$spill" intel26
 expect 1 "40000 bytes of local memory" "$big" nvidia
 expect 1 "40000 bytes of local memory" "$big" intel26
-# vectors of 8 are for the others
+# clspv refuses vectors of 8
 expect 1 "vectors with more than 4 elements" "    int8 x = vload8(0, out);" clspv
 expect 0 "0 failed" "    int8 x = vload8(0, out);" spirv
 expect 1 "local memory (80000) exceeds" "$bigger" amd

@@ -4,15 +4,16 @@
 
 #include "device/device.h"
 
-/* All devices whose platform's name contains DITCL_TEST_PLATFORM (all platforms without it). Fails
- * the test when there is none. The list is found once and lives until the program ends. */
+/* All devices of the platforms whose name contains DITCL_TEST_PLATFORM [all platforms]. Without
+ * any, the test fails. The list is made once and lives until the program ends. */
 const device_list *wanted_devices(void);
 
-/* DITCL_TEST_SMALL=1: on an emulator, a thousand times slower. */
+/* DITCL_TEST_SMALL=1: the device is an emulator, about a thousand times slower than a CPU. */
 bool emulated(void);
 
-/* Devices that are opened from here on have matrix units of this kind alone, emulated where they
- * are not there: "mma", ... (host/device/units.c); "": none. Null: as they are. */
+/* From now on, opened devices have this matrix unit ("mma", ...: host/device/mma.c) and no other;
+ * it is emulated if the device has none. "": they have no matrix unit. Null: they have their own
+ * again. */
 void claim_matrix_unit(const char *kind);
 
 #endif

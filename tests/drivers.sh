@@ -1,18 +1,21 @@
 #!/bin/bash
-# PoCL and rusticl of another Debian suite, in a tree of scripts/driver_tree: every kernel with its
-# defaults in the family that suits the device, the gpu family on PoCL, too, in a precision that
-# changes with the seed; a third of the models' tests, another with each seed; on PoCL the README's
-# sheet, on rusticl, which takes minutes for that, a row of it that this machine's PoCL draws, too.
+# Tests ditcl on PoCL and rusticl of another Debian suite, in a tree of scripts/driver_tree:
 #
 #     tests/drivers.sh SUITE PATH/ditcl-tests PATH/ditcl [SEED]
 #
-# SEED: by default DITCL_TEST_SEED (a number, or `random`), else 1.
-# Exit code: 0 when all is right; 77 with one loud line where the suite has no tree or the user is
-# not root, or 1 where DITCL_REQUIRE (such as "trixie sid") names the suite.
+# - `ditcl check` with the device's kernel family; on PoCL also with the gpu family, in a precision that
+#   the seed chooses
+# - one of the suites models, pictures and compat, which the seed chooses
+# - on PoCL the README's sheet. rusticl would take minutes for it, so it draws fewer pictures in fewer
+#   steps, which this machine's PoCL draws too
+#
+# SEED: default DITCL_TEST_SEED (a number or `random`), or 1.
+# Exit code: 0 if all tests pass; 77, with a message, if the suite has no tree or the user is not root, or
+# 1 if DITCL_REQUIRE (such as "trixie sid") names the suite.
 set -u
 usage="usage: tests/drivers.sh SUITE PATH/ditcl-tests PATH/ditcl [SEED]"
 suite=${1:?$usage}
-# the tree has this machine's files below /host
+# in the tree, this machine's files are below /host
 tests=/host$(readlink -f "${2:?$usage}")
 ditcl=/host$(readlink -f "${3:?$usage}")
 seed=${4:-${DITCL_TEST_SEED:-1}}
@@ -33,11 +36,11 @@ missing()
 {
     for required in ${DITCL_REQUIRE:-}; do
         if [ "$required" = "$suite" ]; then
-            echo "*** the drivers of $suite are required and not there: $1 ***" >&2
+            echo "*** the drivers of $suite are required, but: $1 ***" >&2
             exit 1
         fi
     done
-    echo "*** SKIPPED: the drivers of $suite are not there: $1 ***" >&2
+    echo "*** SKIPPED: the drivers of $suite: $1 ***" >&2
     exit 77
 }
 
@@ -46,7 +49,7 @@ why=$(scripts/driver_tree run "$tree" true 2>&1) || missing "${why:-no mount nam
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# step IMPLEMENTATION COMMAND...: in the tree, where no driver may be missing
+# step PLATFORM COMMAND...: runs the command in the tree, where no driver may be missing
 step()
 {
     local start code
@@ -57,7 +60,8 @@ step()
     [ "$code" -eq 0 ]
 }
 
-# A picture of each class in few steps, by this machine's PoCL and in the tree: one level apart.
+# Draws a picture of each class in few steps, with this machine's PoCL and in the tree. No value may differ
+# by more than one level.
 row_of_the_sheet()
 {
     local draw=(sample models/emoji --class all -n 1 --cfg 3 --seed "$seed" --steps 10
@@ -86,15 +90,15 @@ all_steps()
 
 echo "seed $seed: $models, kernels of the gpu family in $precision"
 declare -A job
-for implementation in pocl rusticl; do
-    all_steps "$implementation" >"$work/$implementation" 2>&1 &
-    job[$implementation]=$!
+for platform in pocl rusticl; do
+    all_steps "$platform" >"$work/$platform" 2>&1 &
+    job[$platform]=$!
 done
 failed=0
-for implementation in pocl rusticl; do
-    wait "${job[$implementation]}" || failed=1
-    echo "==== $implementation of $suite ===="
-    cat "$work/$implementation"
+for platform in pocl rusticl; do
+    wait "${job[$platform]}" || failed=1
+    echo "==== $platform of $suite ===="
+    cat "$work/$platform"
 done
 times
 exit "$failed"

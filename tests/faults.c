@@ -1,13 +1,13 @@
 /* Makes one allocation or one OpenCL call of a program fail: a shared object for LD_PRELOAD.
  *
- *     DITCL_FAULT=memory:K   the K-th allocation, counted from 1, fails; 0 only counts
- *     DITCL_FAULT=opencl:K   the K-th OpenCL call
- *     DITCL_FAULT_COUNT=FILE gets how many there were, as one line, when main returns
+ *     DITCL_FAULT=memory:K   the K-th allocation fails, counted from 1; with K = 0 none fails
+ *     DITCL_FAULT=opencl:K   the K-th OpenCL call fails
+ *     DITCL_FAULT_COUNT=FILE receives the number of allocations or calls when main returns
  *
- * An allocation counts when the main thread makes it between the begin and the end of main, when
- * its caller is the program, jansson or the C library, and when no OpenCL call is under way: what
- * drivers allocate differs from run to run, and their failures are their own. A realloc that fails
- * leaves the old memory, as the standard says. An OpenCL call that fails does nothing. */
+ * An allocation counts if the main thread makes it within main, if its caller is the program,
+ * jansson or the C library, and if the thread is not in an OpenCL call. Allocations of drivers do
+ * not count: they differ from run to run, and this test is not about drivers. As the C standard
+ * demands, a realloc that fails keeps the old memory. An OpenCL call that fails does nothing. */
 #include <CL/cl.h>
 
 #include <dlfcn.h>
@@ -29,7 +29,7 @@ static struct {
 static int n_ranges;
 static bool counting, memory_faults, opencl_faults;
 static unsigned long fault, n_memory, n_opencl;
-static int depth; /* of OpenCL calls under way on the main thread */
+static int depth; /* of nested OpenCL calls on the main thread */
 
 static bool on_main_thread(void)
 {
@@ -47,14 +47,14 @@ static bool counts(const void *caller)
     return false;
 }
 
-/* Whether this allocation is to fail. */
+/* Whether this allocation must fail. */
 static bool memory_fails(const void *caller)
 {
     if (!counts(caller)) return false;
     return ++n_memory == fault && memory_faults;
 }
 
-/* dlsym allocates while the real functions are not known yet. */
+/* Memory for dlsym, which allocates before the real functions are found. */
 static char early[4096];
 static size_t early_used;
 
@@ -71,7 +71,7 @@ static bool is_early(const void *p)
     return (const char *)p >= early && (const char *)p < early + sizeof early;
 }
 
-/* The function of this name behind ours. */
+/* The real function of this name. */
 static void *next(const char *name)
 {
     void *found = dlsym(RTLD_NEXT, name);
@@ -155,7 +155,7 @@ static bool opencl_fails(void)
     return ++n_opencl == fault && opencl_faults;
 }
 
-/* Runs call with depth raised where this is the main thread. */
+/* Runs the call; on the main thread, depth is one higher meanwhile. */
 #define DEEPER(call)                                                                               \
     do {                                                                                           \
         bool main_thread = on_main_thread();                                                       \
@@ -164,7 +164,7 @@ static bool opencl_fails(void)
         depth -= main_thread;                                                                      \
     } while (0)
 
-/* A function that returns a code. */
+/* Wraps a function that returns an error code. */
 #define CODE(name, code, parameters, ...)                                                          \
     CL_API_ENTRY cl_int CL_API_CALL name parameters                                                \
     {                                                                                              \
@@ -175,7 +175,7 @@ static bool opencl_fails(void)
         return result;                                                                             \
     }
 
-/* A function that returns an object or a pointer, and a code through error. */
+/* Wraps a function that returns an object or a pointer, and an error code through `error`. */
 #define OBJECT(type, name, code, parameters, ...)                                                  \
     CL_API_ENTRY type CL_API_CALL name parameters                                                  \
     {                                                                                              \
@@ -283,7 +283,7 @@ CODE(clFinish, CL_OUT_OF_RESOURCES, (cl_command_queue q), q)
 
 /* ---- begin and end ---- */
 
-/* The program itself has no name; the code of those whose callers count. */
+/* Adds the code of a library whose allocations count. The program itself has an empty name. */
 static int add_range(struct dl_phdr_info *info, size_t size, void *context)
 {
     const char *name = info->dlpi_name;

@@ -1,12 +1,12 @@
-"""Runs commands in which one allocation or one OpenCL call fails (tests/faults.c), and checks that
-nothing is lost: either the command ends with code 0 and exactly what it gives without the fault, or
-with code 1, one line that says so and no file. Some faults of each command each time, evenly spaced
-from a random first one.
+"""Runs each command again and again; each time one allocation or one OpenCL call fails (tests/faults.c).
+The command must either end with code 0 and the same outputs as without the fault, or with code 1, one
+line of message and no file.
 
     tests/faults.py PATH/ditcl PATH/libfaults.so [COMMAND...]
 
-DITCL_TEST_FAULTS=1 tries every fault. DITCL_TEST_SEED=N [1] chooses which ones, DITCL_TEST_SEED=random
-others in each run. Needs an OpenCL device; tests/on.sh pocl chooses one."""
+By default some faults of each command are tried. They are evenly spaced, and the seed (DITCL_TEST_SEED)
+chooses the first. DITCL_TEST_FAULTS=1 tries every fault. Needs an OpenCL device; tests/on.sh pocl chooses
+one."""
 
 import concurrent.futures
 import hashlib
@@ -27,7 +27,7 @@ PLAIN = DATA + "/models/plain32"
 MODEL = DATA + "/models/separate48"  # its VAE encodes
 PICTURE = "in.png"
 LATENTS = DATA + "/models/separate48-z.npy"
-# name: (arguments, faults of a kind tried each time, what is compared of stdout)
+# name: (arguments, how many faults of each kind to try, how stdout is compared)
 SAME, SHAPE = "same", "shape"
 COMMANDS = {
     "info": (["info", PLAIN], 40, SAME),
@@ -48,13 +48,13 @@ COMMANDS = {
     "tune-show": (["tune", "--show", "-q"], 5, SAME),
     "tune-export": (["tune", "--export", "e.conf", "-q"], 5, SAME),
 }
-# made by these commands, as these files, where they are not there
+# input: (the command that makes it, the output of that command)
 INPUTS = {PICTURE: ("sample", "o.png"), "m.safetensors": ("convert-file", "w.safetensors")}
 TIMEOUT = 300  # seconds, once all kernels are compiled
 
 
 class Place:
-    """A folder to run in, with a cache of its own, for one run at a time."""
+    """A work folder with its own cache, for one run at a time."""
 
     def __init__(self, top, cache):
         self.work = os.path.join(top, "work")
@@ -100,7 +100,7 @@ def files_in(folder, apart):
 
 
 def without_values(value):
-    """JSON whose numbers are times: its names and words."""
+    """JSON without its numbers, which are times."""
     if isinstance(value, dict):
         return {k: without_values(v) for k, v in value.items()}
     if isinstance(value, list):
@@ -118,7 +118,7 @@ def comparable(stdout, how):
 
 
 def complaint(kind, ended, files, hidden, expected, how):
-    """What is wrong with a run in which something failed, or None."""
+    """What is wrong with a run that had a fault, or None."""
     good, good_files = expected
     errors = [line for line in ended.stderr.decode(errors="replace").splitlines()
               if not re.match(r"device \d+: |ditcl: warning: ", line)]
@@ -140,9 +140,9 @@ def complaint(kind, ended, files, hidden, expected, how):
             len(errors) == 2 and not errors[1].startswith("       ")):
         return f"code 1, expected one line and a hint at most: {errors}"
     if kind == "memory" and "memory" not in errors[0]:
-        return f"not told as out of memory: {errors}"
+        return f"the message does not say that memory ran out: {errors}"
     if kind == "opencl" and "CL_" not in errors[0]:
-        return f"OpenCL's error is not told: {errors}"
+        return f"the message does not name OpenCL's error: {errors}"
     return None
 
 
@@ -157,7 +157,7 @@ class Sweep:
         self.wrong = 0
 
     def inputs_of(self, command):
-        """The files that it reads, made by other commands."""
+        """The files that the command reads. Other commands make them, once."""
         needed = []
         for name, (maker, made) in INPUTS.items():
             path = os.path.join(self.top, name)
@@ -201,7 +201,7 @@ class Sweep:
                                                f"{kind}:0", self.library, cold=cold)
             if (counted != files or ended.returncode != 0
                     or comparable(ended.stdout, how) != comparable(good.stdout, how)):
-                sys.exit(f"WRONG: {name}: differs when nothing fails, only counted")
+                sys.exit(f"WRONG: {name}: the output differs if faults.c only counts")
             with open(self.first.count, encoding="ascii") as file:
                 n = int(file.read())
             if n == 0:

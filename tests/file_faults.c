@@ -1,10 +1,10 @@
-/* Simulates limited file systems and full disks. Preloaded, it makes the calls in FILE_FAULTS fail
- * for paths that contain a text:
+/* Simulates limited file systems and full disks: a shared object for LD_PRELOAD. FILE_FAULTS lists
+ * calls, each with an errno and a text. Such a call fails for paths that contain the text:
  *
  *     LD_PRELOAD=libfile_faults.so FILE_FAULTS='write ENOSPC .png; mmap ENODEV .npy' ditcl ...
  *
- * Calls: write, pread, fsync, close, rename (by its new name), fchmod, fchown, mmap, mkdir. The
- * errno SHORT lets write, and pread at a file's end, do less than they were asked. */
+ * Calls: write, pread, fsync, close, rename (by its new name), fchmod, fchown, mmap, mkdir. With
+ * SHORT instead of an errno, write, and pread at a file's end, transfer less than was requested. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -56,7 +56,7 @@ static int fault_at(const char *call, int fd)
     return n > 0 ? fault(call, path) : 0;
 }
 
-/* ISO C has no such conversion, POSIX demands it */
+/* dlsym: ISO C has no conversion of a pointer to a function, POSIX demands it */
 #pragma GCC diagnostic ignored "-Wpedantic"
 #define REAL(type, name) ((type)dlsym(RTLD_NEXT, name))
 

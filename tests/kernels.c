@@ -1,6 +1,6 @@
-/* Writes the programs that would be built for a GPU, for its own compiler: walks models on the
- * device of tests/offline_driver.c, which takes down what it is given. scripts/compile_gpu runs
- * this. */
+/* ditcl-kernels: writes the OpenCL programs that ditcl would build on a GPU. It runs models on the
+ * offline device (tests/offline_driver.c), whose driver writes each program to a folder.
+ * scripts/compile_gpu gives the programs to the compilers of GPUs. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,8 +16,8 @@
 #include "ops/impl.h"
 #include "sample/pipeline.h"
 
-/* Networks of the paper that cover all shapes: the largest at both picture sizes, two whose sizes
- * are odd multiples, and the designs with operators of their own. */
+/* Networks of the paper that cover all shapes: the largest at both picture sizes, two whose widths
+ * are odd multiples of a tile, and the designs with operators of their own. */
 static const struct {
     const char *name;
     int image_size;
@@ -32,10 +32,10 @@ static const struct {
 };
 enum { N_PAPERS = sizeof papers / sizeof *papers };
 
-/* The configurations to write. DEFAULT: those of an untuned device. KNOWN: also all shipped ones of
- * every implementation. ALL: also the extremes of each tunable. */
-typedef enum { SETS_DEFAULT, SETS_KNOWN, SETS_ALL } wanted_sets;
-static const char *const set_names[] = {"default", "known", "all", NULL};
+/* The configurations to write. FIRST: those that an untuned device uses. DEFAULT: also the other
+ * default configurations of every implementation. ALL: also the extremes of each tunable. */
+typedef enum { CONFIGS_FIRST, CONFIGS_DEFAULT, CONFIGS_ALL } wanted_configs;
+static const char *const configs_names[] = {"first", "default", "all", NULL};
 static const char *const precisions[] = {"fp32", "bf16", "fp16", NULL};
 static const precision precision_of[] = {PRECISION_AUTO, PRECISION_BF16, PRECISION_FP16};
 
@@ -43,11 +43,11 @@ typedef struct {
     text_list models, features;
     const char *out;
     int local_kilobytes, work_group, units, subgroup_size;
-    int sets, precision; /* precision: -1, or an index */
-    const op_impl *t;    /* null, or the implementation of its operator, with the values */
-    const int *values;
+    int configs, precision; /* configs: wanted_configs; precision: -1, or an index */
+    const op_impl *t;       /* null, or the implementation that is written */
+    const int *values;      /* its configuration */
     bool fp16, feature[N_FEATURES];
-    const char *set; /* of the kernels to come */
+    const char *config; /* why the next kernels are written: "first", "default" or "extreme" */
     device_list devices;
 } writing;
 
@@ -90,7 +90,7 @@ done:
     return st;
 }
 
-/* The further operators of a run with an initial picture and a mask. */
+/* The operators that only a run with an initial picture and a mask has. */
 static status queue_encoder(device *d, model *m)
 {
     int size = m->dit.latent_size, scale = vae_scale(&m->vae);
@@ -118,13 +118,13 @@ done:
 
 enum { MANY_UNITS = 1 << 20 };
 
-/* What the driver is told before a device is opened. */
+/* Sets DITCL_OFFLINE, which the driver reads when a device is opened. */
 static status configure_driver(const writing *w, const char *precision_name)
 {
     text settings = {0};
     status st = OK;
-    TRY(text_append(&settings, "folder=%s;set=%s;precision=%s;group=%d;units=%d", w->out, w->set,
-                    precision_name, w->work_group, w->units));
+    TRY(text_append(&settings, "folder=%s;config=%s;precision=%s;group=%d;units=%d", w->out,
+                    w->config, precision_name, w->work_group, w->units));
     if (w->local_kilobytes)
         TRY(text_append(&settings, ";local=%d", w->local_kilobytes));
     else
@@ -139,7 +139,7 @@ done:
     return st;
 }
 
-/* The device of these limits and features, none of which is probed. */
+/* Opens a device with these limits and features. No feature is probed. */
 static status open_device(writing *w, device *d, int precision_index)
 {
     const device_settings settings = {.family = FAMILY_GPU,
@@ -160,7 +160,7 @@ static status open_device(writing *w, device *d, int precision_index)
         d->subgroups.size = w->subgroup_size;
         d->subgroups.required = true;
     }
-    if (w->t) { /* configurations for few rows are to fit typical shapes, too */
+    if (w->t) { /* so configurations for few rows fit typical shapes, too */
         d->info.compute_units = MANY_UNITS;
         TRY(configuration_serve(d, w->t, w->values));
     }
@@ -188,7 +188,7 @@ static status queue_named(writing *w, int precision_index, const char *name)
     return st;
 }
 
-/* The largest network of the paper and the decoder have most of the shapes. */
+/* The largest network of the paper and the decoder, which have most of the shapes. */
 static status queue_largest(writing *w, int precision_index)
 {
     model m = {0};
@@ -217,10 +217,10 @@ done:
 
 /* ---- configurations ---- */
 
-static status queue_known(writing *w, int precision_index)
+static status queue_defaults(writing *w, int precision_index)
 {
     status st = OK;
-    w->set = "known";
+    w->config = "default";
     for (int i = 0; i < w->t->n_configs && st == OK; i++) {
         w->values = w->t->configs[i];
         st = queue_largest(w, precision_index);
@@ -228,13 +228,13 @@ static status queue_known(writing *w, int precision_index)
     return st;
 }
 
-/* The smallest and the largest choice of each tunable; the others as in the first shipped
- * configuration. */
+/* The smallest and the largest choice of each tunable; the others as in the first
+ * default configuration. */
 static status queue_extremes(writing *w, int precision_index)
 {
     status st = OK;
     int values[CONFIG_VALUES];
-    w->set = "extreme";
+    w->config = "extreme";
     w->values = values;
     for (int i = 0; i < 2 * w->t->n && st == OK; i++) {
         const tunable *v = &w->t->tunables[i / 2];
@@ -273,22 +273,22 @@ static status queue_operator(writing *w, const operator* o, int precision_index)
     device_close(&d);
     for (int i = 0; i < n && st == OK; i++) {
         w->t = kinds[i];
-        st = queue_known(w, precision_index);
-        if (st == OK && w->sets == SETS_ALL) st = queue_extremes(w, precision_index);
+        st = queue_defaults(w, precision_index);
+        if (st == OK && w->configs == CONFIGS_ALL) st = queue_extremes(w, precision_index);
         w->t = NULL;
     }
     return st;
 }
 
-static status queue_sets(writing *w)
+static status queue_configs(writing *w)
 {
     status st = OK;
     for (int p = 0; precisions[p]; p++) {
         if (w->precision >= 0 && w->precision != p) continue;
-        w->set = "default";
+        w->config = "first";
         TRY(queue_all(w, p));
     }
-    for (int p = 0; precisions[p] && w->sets != SETS_DEFAULT; p++) {
+    for (int p = 0; precisions[p] && w->configs != CONFIGS_FIRST; p++) {
         if (w->precision >= 0 && w->precision != p) continue;
         for (const operator* o = operators; o->op; o++) TRY(queue_operator(w, o, p));
     }
@@ -317,7 +317,7 @@ static status read_features(writing *w)
     return OK;
 }
 
-/* tunables.tsv: a kernel file, and the names of the tunables that are among its options. */
+/* Writes tunables.tsv: for each kernel file, the names of the tunables among its build options. */
 static status write_tunables(const char *path)
 {
     file_out out = {0};
@@ -351,7 +351,7 @@ static status write_kernels(writing *w)
     TRY(file_make_folders(w->out));
     TRY(file_join(tunables, sizeof tunables, w->out, "tunables.tsv"));
     TRY(write_tunables(tunables));
-    TRY(queue_sets(w));
+    TRY(queue_configs(w));
 done:
     device_list_free(&w->devices);
     return st;
@@ -366,11 +366,11 @@ int main(int argc, char **argv)
                  .precision = -1};
     const option options[] = {
         {"out", 'o', OPTION_TEXT, &w.out, "DIR", "folder for the sources", 0, 0, NULL},
-        {"sets", 0, OPTION_CHOICE, &w.sets, "S",
-         "configurations: default, known or all [default]\n"
-         "default: those of an untuned device. known: all shipped ones. all: also the extremes "
-         "of each tunable.",
-         0, 0, set_names},
+        {"configs", 0, OPTION_CHOICE, &w.configs, "C",
+         "configurations: first, default or all [first]\n"
+         "first: those that an untuned device uses. default: all default configurations. all: "
+         "also the extremes of each tunable.",
+         0, 0, configs_names},
         {"precision", 0, OPTION_CHOICE, &w.precision, "P", "fp32, bf16 or fp16 only [all]", 0, 0,
          precisions},
         {"local-memory", 0, OPTION_INT, &w.local_kilobytes, "KB",
@@ -389,9 +389,9 @@ int main(int argc, char **argv)
     const command c = {
         .name = "kernels",
         .arguments = "[MODEL...] --out DIR",
-        .summary = "Writes the sources that would be built for a GPU with these limits, as its "
-                   "compiler would get them, and index.tsv with the build options. No GPU is "
-                   "needed. The shapes are those of the paper's models and of each MODEL.",
+        .summary = "Writes the programs that ditcl would build on a GPU with these limits, and "
+                   "index.tsv with their build options. Needs no GPU. The shapes are those of the "
+                   "paper's models and of each MODEL.",
         .options = options,
         .own_program = true,
         .rest = true,

@@ -1,4 +1,4 @@
-/* Commands of a list, and how far off their arrays are. See listed.h. */
+/* See listed.h. */
 #include "listed.h"
 
 #include <math.h>

@@ -1,10 +1,10 @@
-/* What tests that work through a list of commands share. */
+/* For tests that run the commands of a list: words of a command, and errors of its arrays. */
 #ifndef DITCL_TESTS_LISTED_H
 #define DITCL_TESTS_LISTED_H
 
 #include <stddef.h>
 
-/* What auto may use where products are not fp32's, beside the tolerance of fp32. */
+/* The tolerance of --precision auto over that of fp32, if GEMM is not fp32. */
 enum { AUTO_FACTOR = 5 };
 
 /* A command's words; zero-initialise. */
@@ -16,7 +16,7 @@ typedef struct {
 void words_add(words *w, const char *value);
 void words_free(words *w);
 
-/* Relative L2 error of got [count], or of the array in a file, against the one that is expected. */
+/* Relative L2 error of got [count], or of the array in a file, against the array in `expected`. */
 double listed_error(const float *got, size_t count, const char *expected);
 double listed_file_error(const char *got, const char *expected);
 

@@ -1,11 +1,11 @@
 /* The test program: every suite in one Check runner.
  *
- *     ditcl-tests [-s SEED] unit|device|kernels|sets|models|SUITE...
+ *     ditcl-tests [-s SEED] unit|device|kernels|configs|models|SUITE...
  *
- * unit: the suites without a device. device: those that need one, which are kernels, sets (of tuned
- * values) and models; DITCL_TEST_PLATFORM is a part of the platform's name that must be there,
- * DITCL_TEST_SMALL=1 shortens the list for an emulator, DITCL_TEST_SETS=N shows it one set in N,
- * which the seed chooses.
+ * unit: the suites without a device. device: those that need one, which are kernels, configs
+ * (configurations of implementations) and models. DITCL_TEST_PLATFORM is a part of the name of the
+ * platform to test on. DITCL_TEST_SMALL=1 chooses fewer and smaller cases, for an emulator.
+ * DITCL_TEST_CONFIGS=N tests one configuration in N; the seed chooses which.
  *
  * The seed is 1 if neither -s nor DITCL_TEST_SEED gives one, so that two runs test the same.
  * DITCL_TEST_SEED=random takes one from the clock. */
@@ -39,16 +39,16 @@ static const struct {
     {"store", "unit", suite_store},
     {"text", "unit", suite_text},
     {"program", "device kernels", suite_program},
-    {"fit", "device sets", suite_fit},
-    {"gemm", "device sets", suite_gemm},
+    {"fit", "device configs", suite_fit},
+    {"gemm", "device configs", suite_gemm},
     {"ops", "device kernels", suite_ops},
     {"slices", "device kernels", suite_slices},
-    {"variants", "device sets", suite_variants},
+    {"variants", "device configs", suite_variants},
     {"models", "device models", suite_models},
     {"pictures", "device models", suite_pictures},
     {"compat", "device models", suite_compat},
     {"matrix", "emulator", suite_matrix},
-    {"tiles", "emulator", suite_tiles}, /* with tests/amx_emulator.c preloaded */
+    {"tiles", "emulator", suite_tiles}, /* needs tests/amx_emulator.c preloaded */
 };
 
 enum { N_SUITES = sizeof suites / sizeof *suites };
@@ -64,7 +64,7 @@ static int misused(void)
     return 2;
 }
 
-/* The seed that DITCL_TEST_SEED gives. False if its value is no seed. */
+/* *seed = DITCL_TEST_SEED. False if its value is neither a number nor random. */
 static bool seed_from_environment(uint64_t *seed)
 {
     const char *value = getenv("DITCL_TEST_SEED");
@@ -75,7 +75,7 @@ static bool seed_from_environment(uint64_t *seed)
     return true;
 }
 
-/* One of the words of `groups`. */
+/* Whether word is one of the words of `groups`. */
 static bool in_group(const char *groups, const char *word)
 {
     size_t n = strlen(word), first = strcspn(groups, " ");
@@ -107,7 +107,7 @@ int main(int argc, char **argv)
     test_seed = (unsigned)seed;
     printf("seed %u\n", test_seed);
     fflush(stdout);
-    /* an OpenCL device does not survive a fork */
+    /* an OpenCL device does not work in a forked child */
     srunner_set_fork_status(runner, CK_NOFORK);
     srunner_run_all(runner, CK_NORMAL);
     int failed = srunner_ntests_failed(runner);

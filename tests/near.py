@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
-"""Exit code 0 when two files are alike. Standard library only.
+"""Exit code 0 if two files are nearly equal. Standard library only.
 
-usage: near.py GOT WANTED LIMIT      two .npy files of float32: their relative L2 distance is below
-                                     the limit; two .png files of 8-bit RGB: no value differs by more
+usage: near.py GOT WANTED LIMIT
+
+Two .npy files of float32: their relative L2 distance must be below LIMIT. Two .png files of 8-bit RGB:
+no value may differ by more than LIMIT.
 """
 import array
 import math
@@ -18,13 +20,13 @@ def read_npy(path):
 
 
 def paeth(a, b, c):
-    """The one of left, above and above left that is nearest to a + b - c (PNG specification, 9.4)."""
+    """Of a (left), b (above) and c (above left), the one nearest to a + b - c (PNG specification, 9.4)."""
     p = a + b - c
     return min((a, b, c), key=lambda value: abs(p - value))
 
 
 def read_png(path):
-    """(width, height, values)"""
+    """Returns (width, height, values)."""
     raw, at, data = open(path, "rb").read(), 8, b""
     assert raw[:8] == b"\x89PNG\r\n\x1a\n", path
     while at < len(raw):

@@ -1,31 +1,30 @@
-/* An OpenCL driver (ICD) for a device that does not exist. It takes programs, buffers and launches,
- * checks them against the limits it was given, writes each program to a folder, and computes
- * nothing: reads give zeros. So a compiler of a GPU that is not here gets the very sources and
- * options that a program would give its driver.
+/* The offline driver: an OpenCL driver (ICD) for a device that does not exist. It checks programs,
+ * buffers and launches against limits that are settings, writes each program to a folder, and
+ * computes nothing: reads give zeros. So the compiler of a GPU can be tried without the GPU, with
+ * the same sources and options that the GPU's driver would get.
  *
  *     OCL_ICD_VENDORS=$PWD/build/offline DITCL_OFFLINE="group=512;local=64" ditcl devices -v
  *
  * DITCL_OFFLINE is a list of settings, with semicolons between them. It is read when the driver is
  * loaded, and again when a context is made.
  *
- *     memory=MB, largest=MB   all memory [1048576], the largest buffer [all memory]
- *     group=N                 work-items of a work-group, reported and enforced [256]
- *     local=KB                local memory; none: no such memory [32]
+ *     memory=MB, largest=MB   memory of the device [1048576], the largest buffer [all memory]
+ *     group=N                 most work-items of a work-group, reported and enforced [256]
+ *     local=KB                local memory [32]; none: the device has none
  *     units=N                 compute units [16]
- *     fp16, images            the device has them
- *     subgroups=N             it has sub-groups of N work-items
- *     mma, dpas=N             it has matrix units, of sub-groups of N (8 or 16)
+ *     fp16, images            the device has this feature
+ *     subgroups=N             the device has sub-groups of N work-items
+ *     mma, dpas=N             the device has matrix units, dpas with sub-groups of N = 8 or 16
  *     type=cpu|gpu|accelerator, name=TEXT, vendor=TEXT, driver=TEXT, version=TEXT, c_version=TEXT,
  *     platform=TEXT
- *     folder=DIR              existing folder for the programs and index.tsv, which is written when
- *                             the process ends: a line for each kernel, with the program's file,
- *                             its options, and the largest work-group that was launched. Programs
- *                             whose source has no #line "cl/..." belong to a library and are left
- *                             out
- *     set=TEXT, precision=TEXT  two more columns, for the kernels that are new from here on
+ *     folder=DIR              existing folder for the programs and for index.tsv. When the process
+ *                             ends, index.tsv gets a line for each kernel: the program's file, its
+ *                             options, and the largest work-group that was launched. A program
+ *                             without #line "cl/..." belongs to a library and is not written
+ *     config=TEXT, precision=TEXT  two more columns, for the kernels that are built from now on
  *
- * A setting that is not understood ends the process at once with exit code 99; a call that the
- * driver does not have ends it by abort(). */
+ * A setting that is not understood ends the process with exit code 99. A call that the driver does
+ * not implement ends it by abort(). */
 #include "offline_driver.h"
 
 #include <CL/cl_ext.h>
@@ -48,7 +47,7 @@ struct _cl_command_queue {
 struct _cl_mem {
     OFFLINE_OBJECT;
     cl_context context;
-    cl_mem parent; /* of an image, the buffer that it shows */
+    cl_mem parent; /* of an image: the buffer that it is made from */
     size_t bytes, mapped;
 };
 struct _cl_program {
@@ -78,7 +77,7 @@ static cl_ulong busy_until;
 
 /* ---- objects ---- */
 
-/* A new object of a type, with one reference; null, and the error, if memory ran out. */
+/* A new object with one reference. Null, and *error, if memory runs out. */
 #define NEW(object, error)                                                                         \
     do {                                                                                           \
         (object) = calloc(1, sizeof *(object));                                                    \
@@ -235,7 +234,7 @@ static cl_int CL_API_CALL queue_info(cl_command_queue q, cl_command_queue_info w
 
 /* ---- commands and their events ---- */
 
-/* Commands run one after the other, a microsecond each. */
+/* A command that takes a microsecond. Commands run one after the other. */
 static cl_int command(cl_event *event)
 {
     struct timespec t;
@@ -310,7 +309,7 @@ static cl_mem CL_API_CALL create_buffer(cl_context c, cl_mem_flags flags, size_t
     return m;
 }
 
-/* A buffer's view only. */
+/* Makes images from buffers only. */
 static cl_mem CL_API_CALL create_image(cl_context c, cl_mem_flags flags, const cl_image_format *f,
                                        const cl_image_desc *of, void *host, cl_int *error)
 {
@@ -373,7 +372,7 @@ static cl_int CL_API_CALL copy_buffer(cl_command_queue q, cl_mem from, cl_mem to
     return within(from, from_at, n) && within(to, to_at, n) ? command(event) : CL_INVALID_VALUE;
 }
 
-/* Zeros, which take memory only where somebody writes, until they are unmapped. */
+/* Maps zeros, which take memory only if the program writes there. Unmapping frees them. */
 static void *CL_API_CALL map_buffer(cl_command_queue q, cl_mem m, cl_bool blocking,
                                     cl_map_flags flags, size_t at, size_t n, cl_uint w,
                                     const cl_event *waits, cl_event *event, cl_int *error)
@@ -423,7 +422,7 @@ static cl_program CL_API_CALL create_program(cl_context c, cl_uint n, const char
     return NULL;
 }
 
-/* A binary is the source. */
+/* The binary of a program is its source. */
 static cl_program CL_API_CALL load_program(cl_context c, cl_uint n, const cl_device_id *d,
                                            const size_t *lengths, const unsigned char **binaries,
                                            cl_int *statuses, cl_int *error)
@@ -554,7 +553,7 @@ static cl_int CL_API_CALL set_argument(cl_kernel k, cl_uint i, size_t size, cons
     return CL_SUCCESS;
 }
 
-/* Whether each argument was set, as far as it is known how many there are. */
+/* Whether each argument was set. True if the number of arguments is unknown. */
 static bool all_set(cl_kernel k)
 {
     int n = k->listed->n_args;
@@ -651,7 +650,7 @@ __attribute__((destructor)) static void end(void)
     offline_write_index();
 }
 
-/* Two of the addresses that a loader asks for by name. */
+/* The functions that the loader looks up by name. */
 EXPORT CL_API_ENTRY void *CL_API_CALL clGetExtensionFunctionAddress(const char *name)
 {
     static const struct {

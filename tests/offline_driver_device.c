@@ -1,4 +1,4 @@
-/* The offline driver's settings and what its device says of itself. See offline_driver.c. */
+/* The settings of the offline driver, and the properties of its device. See offline_driver.c. */
 #include "offline_driver.h"
 
 #include <CL/cl_ext.h>
@@ -18,7 +18,7 @@ static const struct offline_settings defaults = {
     .version = "OpenCL 1.2",
     .c_version = "OpenCL C 1.2",
     .platform = "offline",
-    .set = "-",
+    .config = "-",
     .precision = "-",
     .memory = (size_t)1 << 40,
     .group = 256,
@@ -81,7 +81,7 @@ static bool understood_text(const char *name, const char *value)
     } texts[] = {{"name", offline.name},           {"vendor", offline.vendor},
                  {"driver", offline.driver},       {"version", offline.version},
                  {"c_version", offline.c_version}, {"platform", offline.platform},
-                 {"folder", offline.folder},       {"set", offline.set},
+                 {"folder", offline.folder},       {"config", offline.config},
                  {"precision", offline.precision}};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         if (!strcmp(name, texts[i].name)) return strcpy(texts[i].text, value);

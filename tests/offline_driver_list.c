@@ -1,4 +1,4 @@
-/* The kernels that the offline driver was asked for, and the files that say so. See
+/* The list of kernels that were built with the offline driver, and the files written of them. See
  * offline_driver.c. */
 #include "offline_driver.h"
 
@@ -24,7 +24,7 @@ static uint64_t hash(uint64_t h, const char *text)
     return h;
 }
 
-/* The name in the source's first line `#line 1 "cl/NAME"`; else "". */
+/* NAME of the source's line `#line 1 "cl/NAME"`, or "". */
 static char *file_of(const char *source)
 {
     static const char mark[] = "#line 1 \"cl/";
@@ -50,7 +50,7 @@ offline_kernel *offline_list_kernel(const char *source, const char *options, con
     if (!k) return NULL;
     *k = (offline_kernel){
         .file = file_of(source), .name = strdup(name), .options = strdup(options), .n_args = -1};
-    strcpy(k->set, offline.set);
+    strcpy(k->config, offline.config);
     strcpy(k->precision, offline.precision);
     if (!k->file || !k->name || !k->options) return NULL;
     uint64_t h = hash(hash(0xcbf29ce484222325u, source), options);
@@ -83,10 +83,10 @@ void offline_write_index(void)
         perror(path);
         return;
     }
-    fprintf(out, "source\tfile\tkernel\tset\tprecision\twork_group\toptions\n");
+    fprintf(out, "source\tfile\tkernel\tconfig\tprecision\twork_group\toptions\n");
     for (const offline_kernel *k = first; k; k = k->next)
         if (*k->file)
-            fprintf(out, "%s\t%s\t%s\t%s\t%s\t%zu\t%s\n", k->source, k->file, k->name, k->set,
+            fprintf(out, "%s\t%s\t%s\t%s\t%s\t%zu\t%s\n", k->source, k->file, k->name, k->config,
                     k->precision, k->group, k->options);
     if (fclose(out)) perror(path);
 }
@@ -95,8 +95,8 @@ void offline_write_index(void)
 
 enum { MOST_WORDS = 256 };
 
-/* Runs the C preprocessor on the source with the options that define macros. *text is the whole
- * result, or null. */
+/* Runs the C preprocessor on the source, with the options that define macros. *text = its output,
+ * or null. */
 static void run_preprocessor(char **text, FILE *in, FILE *out, char *options)
 {
     char *words[MOST_WORDS] = {DITCL_CC, "-E", "-P", "-undef", "-w", "-D__OPENCL_VERSION__=120"};
@@ -136,7 +136,7 @@ static char *preprocess(const char *source, const char *options)
     return text;
 }
 
-/* The bracket behind "void NAME", or null. */
+/* The opening bracket after "void NAME", or null. */
 static const char *parameters_of(const char *text, const char *name)
 {
     size_t n = strlen(name);

@@ -1,41 +1,41 @@
 #!/bin/bash
-# Runs a command where only one OpenCL implementation can be seen:
+# Runs a command that sees only one OpenCL platform:
 #
 #     tests/on.sh pocl|rusticl|intel|oclgrind COMMAND...
 #
-# Exit code: the command's; 77 with one loud line when the implementation is not there, or 1 when
-# DITCL_REQUIRE (such as "pocl rusticl intel oclgrind") names it. Intel's runtime for CPUs comes from
-# scripts/fetch-intel-opencl; installed, but not starting on this processor is 77 even if required.
-# On oclgrind the command's exit code is not enough: any finding fails the run.
+# Exit code: that of the command. If the platform is not installed: 77 with a message, or 1 if
+# DITCL_REQUIRE (such as "pocl rusticl intel oclgrind") names it. scripts/fetch-intel-opencl installs
+# Intel's runtime for CPUs; if it does not start on this processor, the exit code is 77 in any case. On
+# oclgrind, any finding fails the run, whatever the exit code of the command.
 set -uo pipefail
 
-implementation=${1:?usage: tests/on.sh IMPLEMENTATION COMMAND...}
+platform=${1:?usage: tests/on.sh PLATFORM COMMAND...}
 shift
 vendors=/etc/OpenCL/vendors
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 mkdir "$tmp/icd"
-# the same kernels each time: neither what was measured on this machine before, nor anew
+# the same kernels in each run: no stored measurements, and no new ones
 export DITCL_FIT=off DITCL_FIRST_USE=off XDG_CONFIG_HOME=$tmp/config
 
-# One configuration in so many, chosen by DITCL_TEST_SEED, the most where the compiler is quickest;
-# DITCL_TEST_SETS=1: all of them.
-if [ "$implementation" = pocl ]; then one_in=8; else one_in=16; fi
-export DITCL_TEST_SETS=${DITCL_TEST_SETS:-$one_in}
+# One configuration in `one_in` is tested. DITCL_TEST_SEED chooses which. PoCL compiles fastest, so more
+# are tested there.
+if [ "$platform" = pocl ]; then one_in=8; else one_in=16; fi
+export DITCL_TEST_CONFIGS=${DITCL_TEST_CONFIGS:-$one_in}
 
 missing()
 {
     for required in ${DITCL_REQUIRE:-}; do
-        if [ "$required" = "$implementation" ]; then
-            echo "*** $implementation is required and not there: $1 ***" >&2
+        if [ "$required" = "$platform" ]; then
+            echo "*** $platform is required, but not installed: $1 ***" >&2
             exit 1
         fi
     done
-    echo "*** SKIPPED: $implementation is not there: $1 ***" >&2
+    echo "*** SKIPPED: $platform is not installed: $1 ***" >&2
     exit 77
 }
 
-# Lets the loader see the driver files of $vendors that name the library, and no others.
+# only LIBRARY PACKAGE: the loader sees only the driver files of $vendors that name LIBRARY.
 only()
 {
     local file
@@ -46,7 +46,7 @@ only()
     export OCL_ICD_VENDORS=$tmp/icd
 }
 
-# Whether the loader, as the environment is now, finds a device.
+# Whether the loader finds a device in the current environment.
 device_found()
 {
     timeout 120 clinfo -l >"$tmp/clinfo" 2>&1 && grep -q 'Device #' "$tmp/clinfo"
@@ -54,7 +54,7 @@ device_found()
 
 if ! command -v clinfo >/dev/null; then missing "apt install clinfo"; fi
 
-case $implementation in
+case $platform in
 pocl)
     only pocl pocl-opencl-icd
     export DITCL_TEST_PLATFORM='Portable Computing Language'
@@ -81,7 +81,7 @@ intel)
 oclgrind)
     if ! command -v oclgrind >/dev/null; then missing "apt install oclgrind"; fi
     export DITCL_TEST_PLATFORM=oclgrind DITCL_TEST_SMALL=1
-    # every process of the command opens the log anew, so it is a pipe
+    # each process of the command truncates the log when it opens it, so the log is a pipe
     mkfifo "$tmp/pipe"
     cat "$tmp/pipe" >"$tmp/log" &
     reader=$!
@@ -102,7 +102,7 @@ oclgrind)
     exit "$code"
     ;;
 *)
-    echo "tests/on.sh: $implementation is none of pocl, rusticl, intel, oclgrind" >&2
+    echo "tests/on.sh: $platform: expected pocl, rusticl, intel or oclgrind" >&2
     exit 2
     ;;
 esac

@@ -1,44 +1,48 @@
-/* An OpenCL layer that makes a good driver behave like a bad or a small one: a shared object for
- * OPENCL_LAYERS, which forwards every call to the driver and interferes where DITCL_LAYER says so.
+/* An OpenCL layer that makes a good driver behave like a bad one or like that of a small device. It
+ * is a shared object for OPENCL_LAYERS. It forwards every call to the driver, except where
+ * DITCL_LAYER says otherwise.
  *
  *     OPENCL_LAYERS=$PWD/libopencl_layer.so DITCL_LAYER="fail=clEnqueueNDRangeKernel:5;log=calls"
  *
  * DITCL_LAYER is a list of settings, with semicolons between them:
  *
- *     fail=CALL:N[:CODE]  the N-th call (from 1) of that name fails [-5, CL_OUT_OF_RESOURCES];
- *                         N+ is that one and all later ones; CALL may be any
- *     hang=CALL:N         it never returns
- *     crash=CALL:N        it ends the process by SIGSEGV
- *     crash_on=KERNEL     a launch of kernels of this name (* at its end: a prefix) is a SIGSEGV
- *     hang_on=KERNEL      or never returns
- *     lose=N              the device is lost at the N-th launch: all later calls fail with -5, but
- *                         for those that release or only ask
- *     stuck               when the device is lost, one call says so; later ones, releases and the
- *                         process's exit among them, never return
- *     wrong=KERNEL[:ARG]  launches of kernels of this name (* at its end: a prefix) leave a wrong
- *                         number at the front of the buffer that is this argument [0]
- *     memory=MB           buffers and images together may have so many bytes, else -4
- *     largest=MB          the largest buffer, reported and enforced
- *     group=N             work-items of a work-group, reported and enforced; of kernels, too
- *     kernel_group=N      work-items of a work-group that the driver allows a kernel, reported for
- *                         kernels alone and enforced
- *     local=KB            local memory, reported and enforced; none: no such memory; global: it is
- *                         said to be global memory
- *     no_images, no_fp16  reported
- *     units=N             compute units, reported
- *     type=cpu|gpu|accelerator, name=TEXT, vendor=TEXT, driver=TEXT, version=TEXT, platform=TEXT
- *     child               faults are in children of ditcl only (check-worker and so on)
- *     only=TEXT           faults begin when a context is made for a device whose name has this text
- *     c_version=TEXT      of OpenCL C, reported
- *     builds=FILE         gets a line with the options of each program that is built
- *     slow=US             a work-group takes so many microseconds longer: work runs one after the
- *                         other, once it was flushed, and whoever waits for it sleeps
- *     watchdog=MS         with slow: the device is lost at a launch that takes longer
- *     launches=FILE       gets a line a launch: kernel, offset, global and local size
- *     log=FILE            gets one line a call name, with how often it was called, at the end; with
- *                         slow also the longest launch and the deepest queue, in ms
+ * Faults. KERNEL is a name; with * at its end, it is the beginning of names:
  *
- * A setting that is not understood ends the process at once with exit code 99. */
+ *     fail=CALL:N[:CODE]  the N-th call of this function fails, counted from 1, with CODE [-5,
+ *                         CL_OUT_OF_RESOURCES]; N+: so do all later ones; CALL may be `any`
+ *     hang=CALL:N         the N-th call never returns
+ *     crash=CALL:N        the N-th call ends the process by SIGSEGV
+ *     crash_on=KERNEL     a launch of the kernel ends the process by SIGSEGV
+ *     hang_on=KERNEL      a launch of the kernel never returns
+ *     wrong=KERNEL[:ARG]  a launch of the kernel writes a wrong number to the front of the buffer
+ * that is its argument number ARG [0] lose=N              the device is lost at the N-th launch:
+ * later calls fail with -5, except those that release something or only query stuck once a call has
+ * reported the lost device, later calls never return, not even releases or the end of the process
+ *     child               faults happen only in child processes of ditcl, such as check-worker
+ *     only=TEXT           faults begin when a context is made for a device whose name contains TEXT
+ *
+ * Limits and properties of the device:
+ *
+ *     memory=MB           buffers and images together may have so much memory; more fails with -4
+ *     largest=MB          the largest buffer, reported and enforced
+ *     group=N             most work-items of a work-group, reported for the device and for each
+ * kernel, and enforced kernel_group=N      the same, but reported for kernels only local=KB local
+ * memory, reported and enforced; none: the device has none; global: the device reports that it is
+ * global memory no_images, no_fp16  the device reports that it has no images or no fp16 units=N
+ * compute units, reported c_version=TEXT      version of OpenCL C, reported
+ *     type=cpu|gpu|accelerator, name=TEXT, vendor=TEXT, driver=TEXT, version=TEXT, platform=TEXT
+ *     slow=US             each work-group takes so many microseconds longer; work begins when it is
+ *                         flushed, runs in order, and callers that wait for it sleep
+ *     watchdog=MS         with slow: a launch that takes longer loses the device
+ *
+ * Logs:
+ *
+ *     builds=FILE         receives the options of each program that is built, one line each
+ *     launches=FILE       receives a line for each launch: kernel, offset, global and local size
+ *     log=FILE            receives, at the end, the number of calls of each function; with slow
+ * also the longest launch and the deepest queue, in ms
+ *
+ * A setting that is not understood ends the process with exit code 99. */
 #include <CL/cl_layer.h>
 
 #include <pthread.h>
@@ -78,7 +82,7 @@ static size_t n_kernels;
 
 /* ---- faults ---- */
 
-/* Counts the call. true: it must fail with *code. */
+/* Counts the call. True if it must fail with *code. */
 static bool interfered(int call, cl_int *code)
 {
     bool asks = call == CALL_clGetPlatformIDs || call == CALL_clGetPlatformInfo ||
@@ -111,7 +115,7 @@ static void lose(void)
     pthread_mutex_unlock(&lock);
 }
 
-/* In a wrapper: returns the error if this call is to fail. */
+/* In a wrapper: returns the error if this call must fail. */
 #define STATUS(name)                                                                               \
     do {                                                                                           \
         cl_int code;                                                                               \
@@ -128,7 +132,7 @@ static void lose(void)
 
 /* ---- queries ---- */
 
-/* Returns a value in the manner of clGet...Info. */
+/* Answers a clGet...Info query. */
 static cl_int answer(const void *from, size_t n, size_t size, void *value, size_t *used)
 {
     if (value && size < n) return CL_INVALID_VALUE;
@@ -236,7 +240,7 @@ static cl_int CL_API_CALL get_kernel_work_group_info(cl_kernel k, cl_device_id d
 
 /* ---- memory ---- */
 
-/* False: there is no room for so many bytes. */
+/* Reserves memory. False if the device has too little left. */
 static bool take(size_t bytes)
 {
     pthread_mutex_lock(&lock);
@@ -320,7 +324,7 @@ static cl_int CL_API_CALL set_kernel_arg(cl_kernel k, cl_uint index, size_t size
     return code;
 }
 
-/* Whether the kernel has this name; * at its end: any that begins so. */
+/* Whether the kernel has this name, or, with * at its end, a name that begins so. */
 static bool is_named(cl_kernel k, const char *pattern)
 {
     char name[TEXT_BYTES] = "";
@@ -342,7 +346,7 @@ static cl_int spoil(cl_command_queue q, cl_kernel k)
     return driver->clEnqueueWriteBuffer(q, target, CL_TRUE, 0, sizeof wrong, &wrong, 0, NULL, NULL);
 }
 
-/* The error with which a smaller device refuses this launch, or CL_SUCCESS. */
+/* The error with which the smaller device refuses this launch, or CL_SUCCESS. */
 static cl_int refuse(cl_kernel k, cl_uint dims, const size_t *local)
 {
     cl_ulong bytes = 0;
@@ -415,7 +419,7 @@ static cl_int CL_API_CALL enqueue_ndrange_kernel(cl_command_queue q, cl_kernel k
         return driver->name arguments;                                                             \
     }
 
-/* The same, with what the slow device's clock does when the driver has done its part. */
+/* As PLAIN_STATUS; then `passes` advances the clock of the slow device. */
 #define TIMED_STATUS(name, parameters, arguments, passes)                                          \
     static cl_int CL_API_CALL plain_##name parameters                                              \
     {                                                                                              \

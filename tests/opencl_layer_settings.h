@@ -1,4 +1,4 @@
-/* What DITCL_LAYER asks of opencl_layer.c, whose head says it. */
+/* The settings of DITCL_LAYER. The head of opencl_layer.c explains each. */
 #ifndef DITCL_TESTS_OPENCL_LAYER_SETTINGS_H
 #define DITCL_TESTS_OPENCL_LAYER_SETTINGS_H
 
@@ -8,7 +8,7 @@
 
 enum { MOST_RULES = 32, MOST_OBJECTS = 1 << 16, MOST_ARGUMENTS = 64, TEXT_BYTES = 256 };
 
-/* Calls that can be counted and interfered with. */
+/* The functions that the layer counts and can make fail. */
 /* clang-format off */
 #define CALLS(X)                                                                                   \
     X(clGetPlatformIDs) X(clGetPlatformInfo) X(clGetDeviceIDs) X(clGetDeviceInfo)                  \
@@ -47,7 +47,7 @@ extern struct layer_settings {
         launches[TEXT_BYTES], only[TEXT_BYTES], crash_on[TEXT_BYTES], hang_on[TEXT_BYTES];
 } set;
 
-/* Reads DITCL_LAYER; a setting that is not understood ends the process with exit code 99. */
+/* Reads DITCL_LAYER. A setting that is not understood ends the process with exit code 99. */
 void layer_read_settings(void);
 
 #endif

@@ -22,7 +22,7 @@ static double now(void)
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
-/* When what is queued will be done. */
+/* The time at which all queued work will be done. */
 static double done_at(void)
 {
     double from = now();

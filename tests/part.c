@@ -64,11 +64,11 @@ void part_shape(int shape[SHAPE_SIZES], double *total, const optest *whole, int 
     shape[3] = 0;
 }
 
-/* DITCL_TEST_SETS; `small` where an emulator runs the kernels. */
+/* DITCL_TEST_CONFIGS, or `small` if an emulator runs the kernels. */
 static int one_in(int small)
 {
-    const char *sets = getenv("DITCL_TEST_SETS");
-    return emulated() ? small : sets && atoi(sets) > 1 ? atoi(sets) : 1;
+    const char *value = getenv("DITCL_TEST_CONFIGS");
+    return emulated() ? small : value && atoi(value) > 1 ? atoi(value) : 1;
 }
 
 bool part_takes(int n)

@@ -28,7 +28,7 @@ static int remove_one(const char *name, const struct stat *info, int kind, struc
 
 void scratch_close(void)
 {
-    unsetenv("DITCL_CL_DIR"); /* kernels that were spoilt here */
+    unsetenv("DITCL_CL_DIR"); /* DITCL_CL_DIR may name this folder */
     ck_assert_int_eq(nftw(folder, remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
 }
 

@@ -1,4 +1,4 @@
-/* A temporary folder for one test: made before it, removed with everything inside after it. */
+/* A temporary folder for one test: made before the test, removed with all its files afterwards. */
 #ifndef DITCL_TESTS_SCRATCH_H
 #define DITCL_TESTS_SCRATCH_H
 
@@ -6,7 +6,7 @@
 
 /* Fixtures: tcase_add_checked_fixture(tc, scratch_open, scratch_close). */
 void scratch_open(void);
-void scratch_close(void); /* kernels are no longer read from it */
+void scratch_close(void); /* also unsets DITCL_CL_DIR */
 
 /* The folder itself, and a file in it; the text is valid until the next call. */
 const char *scratch_folder(void);
@@ -15,16 +15,16 @@ const char *scratch_path(const char *name);
 /* Writes a file into the folder and returns its path. */
 const char *scratch_write(const char *name, const void *bytes, size_t n);
 
-/* Copies cl/name into the folder, its first `marker` (unless null) replaced by `spoilt`. */
+/* Copies cl/name into the folder. The first `marker`, unless null, is replaced by `spoilt`. */
 void scratch_kernel(const char *name, const char *marker, const char *spoilt);
 
-/* A whole file, freed with free(), with room for one byte more. */
+/* The content of a file, with room for one byte more. The caller frees it. */
 unsigned char *scratch_read(const char *name, size_t *size);
 
-/* The stored failure is one line that begins with name and says part. */
+/* Checks that the stored failure is one line that begins with name and contains part. */
 void scratch_expect_message(const char *name, const char *part);
 
-/* How many files the folder holds, hidden ones too. */
+/* The number of files in the folder, including hidden ones. */
 int scratch_count(void);
 
 #endif

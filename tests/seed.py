@@ -1,4 +1,4 @@
-"""The seed of a test that chooses some of many cases."""
+"""The seed of tests that choose some of many cases."""
 import os
 import random
 import sys

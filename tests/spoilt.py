@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
-"""Whether `ditcl check` notices kernels that are wrong: each is spoilt in one place, in a copy of
-cl/, and check must say so.
+"""Breaks kernels in a copy of cl/, one place at a time, and runs `ditcl check`, which must find each fault.
 
     tests/spoilt.py PATH/ditcl [--emulator PATH/libamx_emulator.so] [--some N] [--seed S]
                     [--sample] [NAME...]
 
---sample: not check, but `sample` with first-use checks must notice, or draw what it should: never a
-wrong picture with exit code 0.
---some: N of them, others with each seed (--seed, else DITCL_TEST_SEED, else 1). NAMEs are parts of what is printed. Exit code 1 when one
-passes as right, or when its text is no longer in the kernel. Run it by tests/on.sh."""
+--sample: runs `ditcl sample` with first-use checks instead. It must find the fault or draw the right
+picture; a wrong picture with exit code 0 is an error.
+--some N: tries N faults, which the seed chooses (--seed, else DITCL_TEST_SEED, else 1).
+NAME: tries the faults whose printed line contains it.
+
+Exit code 1 if a fault is not found, or if its text is not in the kernel exactly once. Run it by
+tests/on.sh."""
 import argparse
 import array
 import os
@@ -25,7 +27,7 @@ TESTS = pathlib.Path(__file__).resolve().parent
 KERNELS = TESTS.parent / "cl"
 MODEL = str(TESTS / "data/models/separate48")
 
-# How check is run: its options, and the features that are claimed for the device.
+# Name: the options of check, and DITCL_FEATURES.
 WAYS = {
     "cpu": (["--kernels", "cpu", "--precision", "fp32"], None),
     "cpu_auto": (["--kernels", "cpu", "--precision", "auto"], "-amx_bf16"),
@@ -37,31 +39,31 @@ WAYS = {
     "units16": (["--kernels", "gpu", "--precision", "fp16"], "+mma"),
 }
 
-# Ways, operator, kernel file, a text in it, what stands there instead; the text stands there once.
+# (names of WAYS, operator, kernel file, a text that is in it once, the text that replaces it)
 SPOILT = [
     # ---- both families ----
     ("cpu gpu", "fill", "fill.cl", "if (i < count)", "if (i < count - 1)"),
-    ("cpu gpu", "patchify", "patchify.cl", "ph = k / patch % patch, pw = k % patch",
-     "pw = k / patch % patch, ph = k % patch"),
-    ("cpu gpu", "patchify", "patchify.cl", "(first + b % pictures) * channels",
-     "(first + b / 2) * channels"),
-    ("cpu gpu", "patchify", "patchify.cl", "* factor + offset", "* factor"),
+    ("cpu gpu", "patchify", "patchify.cl", "ph = element / patch % patch, pw = element % patch",
+     "pw = element / patch % patch, ph = element % patch"),
+    ("cpu gpu", "patchify", "patchify.cl", "(first + n % pictures) * channels",
+     "(first + n / 2) * channels"),
+    ("cpu gpu", "patchify", "patchify.cl", "+ i] * factor + offset", "+ i] * factor"),
     ("cpu gpu", "patchify", "patchify.cl", "+ skip + y / patch", "+ y / patch"),
     ("cpu gpu", "patchify", "patchify.cl", "(y % patch) * patch + x % patch",
      "(x % patch) * patch + y % patch"),
-    ("cpu gpu", "condition", "condition.cl", "siluv(embedded[i] +", "siluv(embedded[i] -"),
-    ("cpu gpu", "condition", "condition.cl", "(size_t)labels[r] * width + k]);\n}",
-     "(size_t)labels[0] * width + k]);\n}"),
-    ("cpu gpu", "condition", "condition.cl", "out[to + width] = table", "out[to] = table"),
+    ("cpu gpu", "condition", "condition.cl", "siluv(embedded[index] +", "siluv(embedded[index] -"),
+    ("cpu gpu", "condition", "condition.cl", "(size_t)labels[row] * width + channel]);\n}",
+     "(size_t)labels[0] * width + channel]);\n}"),
+    ("cpu gpu", "condition", "condition.cl", "out[index + width] = table", "out[index] = table"),
     ("cpu gpu", "condition", "condition.cl", "(first_row + rows[rows_at + n]) * 2",
      "(first_row + rows[n]) * 2"),
     ("cpu gpu", "cross", "cross.cl", "*v0 = k0 + width, *k1 = v0 + width",
      "*k1 = k0 + width, *v0 = k1 + width"),
     ("cpu gpu", "cross", "cross.cl", "(score1 - score0) * scale", "(score1 - score0)"),
-    ("cpu gpu", "downsample", "downsample.cl", "y < height && at < width ?",
-     "y < height && at < width && y > 0 ?"),
-    ("cpu gpu", "downsample", "downsample.cl", "((size_t)first + p) * channels",
-     "((size_t)p) * channels"),
+    ("cpu gpu", "downsample", "downsample.cl", "in_row < height && in_column < width",
+     "in_row < height && in_column < width && in_row > 0"),
+    ("cpu gpu", "downsample", "downsample.cl", "((size_t)first + pixel) * channels",
+     "((size_t)pixel) * channels"),
     ("cpu gpu", "step", "step.cl", "o = unconditional + guidance * (o - unconditional)",
      "o = unconditional - guidance * (o - unconditional)"),
     ("cpu gpu", "step", "step.cl", "if (c < guided_channels)", "if (c <= guided_channels)"),
@@ -71,8 +73,8 @@ SPOILT = [
     ("cpu gpu", "step", "step.cl", "step->keep_x0 * x0 + step->keep_eps",
      "step->keep_eps * x0 + step->keep_eps"),
     ("cpu gpu", "step", "step.cl", "if (not_finite(next))", "if (not_finite(o))"),
-    ("cpu gpu", "blend", "blend.cl", "mask[i] * latents[at] + (1.0f - mask[i]) * known",
-     "(1.0f - mask[i]) * latents[at] + mask[i] * known"),
+    ("cpu gpu", "blend", "blend.cl", "mask[i] * latents[index] + (1.0f - mask[i]) * known",
+     "(1.0f - mask[i]) * latents[index] + mask[i] * known"),
     ("cpu gpu", "blend", "blend.cl", "image[(size_t)c * area + i]", "image[i]"),
     ("cpu gpu", "step", "step.cl", "(first + b) * channels", "b * channels"),
     ("cpu gpu", "step", "step.cl", "(size_t)n * channels_out * area",
@@ -96,12 +98,12 @@ SPOILT = [
      "(as_uint(x) & 0x7fffffffu) =="),
     ("cpu gpu", "step", "step.cl", "(as_uint(x) & 0x7f800000u) ==", "(as_uint(x) & 0x7fffffffu) >"),
     ("cpu gpu", "step", "step.cl", "if (step->clip > 0.0f) x0", "if (step->clip > 1.2f) x0"),
-    ("cpu gpu", "condition", "condition.cl", "siluv(embedded[i]", "(embedded[i]"),
+    ("cpu gpu", "condition", "condition.cl", "siluv(embedded[index]", "(embedded[index]"),
     ("cpu gpu", "condition", "condition.cl", "if (token < 2)", "if (token < 1)"),
     ("cpu gpu", "condition", "condition.cl", "(first_row + rows[rows_at + n]) * 2",
      "(rows[rows_at + n]) * 2"),
-    ("cpu gpu", "condition", "condition.cl", "out[to] = embedded[(size_t)r * width + k]",
-     "out[to] = embedded[k]"),
+    ("cpu gpu", "condition", "condition.cl", "out[index] = embedded[(size_t)row * width + channel]",
+     "out[index] = embedded[channel]"),
     ("cpu gpu", "patchify", "patchify.cl", "(size_t)picture * channels", "(size_t)channels"),
     ("cpu gpu", "patchify", "patchify.cl", "(size_t)n * (skip + columns", "(size_t)n * (columns"),
     ("cpu gpu", "patchify", "patchify.cl", "x % patch) * channels + c;",
@@ -110,40 +112,46 @@ SPOILT = [
     ("cpu gpu", "cross", "cross.cl", "(first_row + rows[rows_at + n])",
      "(first_row + rows[rows_at])"),
     ("cpu gpu", "cross", "cross.cl", "i % heads * d;", "0 * d;"),
-    ("cpu gpu", "cross", "cross.cl", "mad(weight0, v0[j], weight1 * v1[j])",
-     "mad(weight1, v0[j], weight0 * v1[j])"),
-    ("cpu gpu", "downsample", "downsample.cl", "y < height && at < width ?", "y < height ?"),
-    ("cpu gpu", "downsample", "downsample.cl", "row + tap / 3, at = column + tap % 3",
-     "row + tap % 3, at = column + tap / 3"),
-    ("cpu gpu", "downsample", "downsample.cl", "column = (first + p) %", "column = p %"),
-    ("cpu gpu", "blend", "blend.cl", "+ spread * noise[at]", "- spread * noise[at]"),
+    ("cpu gpu", "cross", "cross.cl", "mad(p0, v0[j], p1 * v1[j])", "mad(p1, v0[j], p0 * v1[j])"),
+    ("cpu gpu", "downsample", "downsample.cl", "in_row < height && in_column < width",
+     "in_row < height"),
+    ("cpu gpu", "downsample", "downsample.cl",
+     "first_row + tap / 3, in_column = first_column + tap % 3",
+     "first_row + tap % 3, in_column = first_column + tap / 3"),
+    ("cpu gpu", "downsample", "downsample.cl", "pixel = first + window", "pixel = window"),
+    ("cpu gpu", "blend", "blend.cl", "+ spread * noise[index]", "- spread * noise[index]"),
     ("cpu gpu", "blend", "blend.cl", "known = signal * image", "known = image"),
-    # an activation with a wrong constant, where it stands for all vectors
+    # constants of activations
     ("cpu gpu", "gemm", "prelude.clh", "0.0713548163f", "0.0713f"),
     ("cpu gpu", "condition", "prelude.clh", "mad(p, r, (V)(4.16683908e-2f))",
      "mad(p, r, (V)(4.2e-2f))"),
     ("cpu gpu", "gemm", "prelude.clh", "1.59576912f", "1.6f"),
     # ---- group norm ----
     ("cpu gpu", "groupnorm", "groupnorm.cl", "squares / count + epsilon", "squares / count"),
-    ("cpu gpu", "groupnorm", "groupnorm.cl", "g * width;\n    float sum",
+    ("cpu gpu", "groupnorm", "groupnorm.cl", "group * width;\n    float sum",
      "0 * width;\n    float sum"),
-    ("cpu gpu", "groupnorm", "groupnorm.cl", "off * off * (count * (more / all))", "0.0f"),
+    ("cpu gpu", "groupnorm", "groupnorm.cl",
+     "difference * difference * (count * (chunk_count / joint_count))",
+     "0.0f"),
     ("cpu gpu", "groupnorm", "groupnorm.cl", "bias[c] - mean * factor", "bias[c] + mean * factor"),
     ("cpu gpu", "groupnorm", "groupnorm.cl", "row / UP", "(row + 1) / UP % height"),
     ("cpu", "groupnorm", "groupnorm_cpu.cl", "/ total + epsilon", "/ total"),
-    ("cpu", "groupnorm", "groupnorm_cpu.cl", "+ count * off * off", "+ off * off"),
+    ("cpu", "groupnorm", "groupnorm_cpu.cl", "+ count * difference * difference",
+     "+ difference * difference"),
     ("cpu", "groupnorm", "groupnorm_cpu.cl", "squares[j] - sum[j] * mean", "squares[j]"),
-    ("cpu", "groupnorm", "groupnorm_cpu.cl", "from[(size_t)k * 2 * channels + c] - first, sum",
-     "from[(size_t)k * 2 * channels] - first, sum"),
+    ("cpu", "groupnorm", "groupnorm_cpu.cl", "src[(size_t)k * 2 * channels + c] - first, sum",
+     "src[(size_t)k * 2 * channels] - first, sum"),
     ("cpu", "groupnorm", "groupnorm_cpu.cl", "height + row / UP", "height + row / 2"),
     ("cpu", "groupnorm", "groupnorm_cpu.cl", "value = siluv(value)", "value = siluv(-value)"),
-    ("cpu gpu", "groupnorm", "groupnorm.cl", "in[(size_t)p * channels + c] - mean;",
-     "in[(size_t)p * channels + c];"),
+    ("cpu gpu", "groupnorm", "groupnorm.cl", "in[(size_t)pixel * channels + c] - mean;",
+     "in[(size_t)pixel * channels + c];"),
     ("cpu gpu", "groupnorm", "groupnorm.cl", "end = min(begin + chunk_pixels, pixels)",
      "end = min(begin + chunk_pixels, pixels - 1)"),
-    ("cpu gpu", "groupnorm", "groupnorm.cl", "mean += off * (more / all)", "mean += off * 0.5f"),
-    ("cpu gpu", "groupnorm", "groupnorm.cl", "inverse * weight[c]", "inverse * weight[g]"),
-    ("cpu gpu", "groupnorm", "groupnorm.cl", "x + (size_t)n * pixels * channels + g", "x + g"),
+    ("cpu gpu", "groupnorm", "groupnorm.cl", "mean += difference * (chunk_count / joint_count)",
+     "mean += difference * 0.5f"),
+    ("cpu gpu", "groupnorm", "groupnorm.cl", "inverse * weight[c]", "inverse * weight[group]"),
+    ("cpu gpu", "groupnorm", "groupnorm.cl", "x + (size_t)n * pixels * channels + group",
+     "x + group"),
     ("cpu gpu", "groupnorm", "groupnorm.cl", "affine + ((size_t)n * channels + c) * 2;",
      "affine + (size_t)c * 2;"),
     ("cpu gpu", "groupnorm", "groupnorm.cl", "width + column / UP", "width + column"),
@@ -156,28 +164,29 @@ SPOILT = [
     ("gpu", "modulate", "modulate.cl", "rows[rows_at + token / tokens]", "rows[rows_at]"),
     ("cpu", "modulate", "modulate_cpu.cl", "sum_of(in, mean, true) / WIDTH + epsilon",
      "sum_of(in, mean, true) / WIDTH"),
-    ("cpu", "modulate", "modulate_cpu.cl", "i < WIDTH; i++)\n            to[i]",
-     "i < WIDTH - 1; i++)\n            to[i]"),
+    ("cpu", "modulate", "modulate_cpu.cl", "i < WIDTH; i++)\n            row_out[i]",
+     "i < WIDTH - 1; i++)\n            row_out[i]"),
     ("cpu", "modulate", "modulate_cpu.cl", "1.0f + LOAD(scale + i)", "LOAD(scale + i)"),
     ("cpu", "modulate", "modulate_cpu.cl", "(sum[2] + sum[3])", "(sum[2])"),
     ("gpu", "modulate", "modulate.cl", "(first_row + rows", "(rows"),
     ("gpu", "modulate", "modulate.cl", "(vload4(i, in) - mean) * inverse",
      "vload4(i, in) * inverse"),
-    ("gpu", "modulate", "modulate.cl", "float4 off = vload4(i, in) - mean;",
-     "float4 off = vload4(i, in);"),
+    ("gpu", "modulate", "modulate.cl", "float4 deviation = vload4(i, in) - mean;",
+     "float4 deviation = vload4(i, in);"),
     ("cpu", "modulate", "modulate_cpu.cl", "(first_row + rows", "(rows"),
     ("cpu", "modulate", "modulate_cpu.cl", "token / tokens", "0"),
-    ("cpu", "modulate", "modulate_cpu.cl", "min(first + count, all)",
-     "min(first + count, all - 1)"),
+    ("cpu", "modulate", "modulate_cpu.cl", "min(first + count, total_tokens)",
+     "min(first + count, total_tokens - 1)"),
     ("cpu", "modulate", "modulate_cpu.cl", "mad((in[i] - mean) * inverse", "mad(in[i] * inverse"),
-    # ---- products ----
-    ("cpu", "gemm", "gemm_cpu.cl", "for (; k < depth; k++, a++, w += NR)",
-     "for (; k < depth - 1; k++, a++, w += NR)"),
-    ("cpu", "gemm", "gemm_cpu.cl", "if (row < end) tile(", "if (row + 1 < end) tile("),
-    ("cpu_auto", "gemm", "gemm_cpu.cl", "VSTORE(a12 - s2, to + below + H)",
-     "VSTORE(a12 + s2, to + below + H)"),
-    ("cpu_auto", "gemm", "gemm_cpu.cl", "x -= VLOAD(p1 + H * NR + k)",
-     "x += VLOAD(p1 + H * NR + k)"),
+    # ---- GEMM ----
+    ("cpu", "gemm", "gemm_cpu.cl", "for (; k < depth; k++, a++, panel += NR)",
+     "for (; k < depth - 1; k++, a++, panel += NR)"),
+    ("cpu", "gemm", "gemm_cpu.cl", "if (row < row_end)\n            compute_tile(",
+     "if (row + 1 < row_end) compute_tile("),
+    ("cpu_auto", "gemm", "gemm_cpu.cl", "VSTORE(a12 - s2, dst + below + H)",
+     "VSTORE(a12 + s2, dst + below + H)"),
+    ("cpu_auto", "gemm", "gemm_cpu.cl", "x -= VLOAD(left_panel + H * NR + k)",
+     "x += VLOAD(left_panel + H * NR + k)"),
     ("cpu gpu units units16 tiles tiles16", "gemm", "epilogue.clh", "x += RESIDUAL_LOAD",
      "x -= RESIDUAL_LOAD"),
     ("cpu gpu tiles tiles16", "gemm", "epilogue.clh", "row / e.tokens", "0 * row"),
@@ -192,87 +201,90 @@ SPOILT = [
     ("gpu", "gemm", "epilogue.cl", "p < parts", "p < parts - 1"),
     ("gpu", "gemm", "epilogue.cl", "0.0356774081f", "0.0f"),
     ("gpu", "gemm", "epilogue.cl", "x + bias[j]", "x + bias[0]"),
-    ("gpu16", "gemm", "gemm_gpu.cl", "vloada_half4(0, (w) + (at))", "vloada_half4(1, (w) + (at))"),
+    ("gpu16", "gemm", "gemm_gpu.cl", "vloada_half4(0, (w) + (index))",
+     "vloada_half4(1, (w) + (index))"),
     ("units units16", "gemm", "gemm_mma.cl", "w + (size_t)row * padded_depth + k +",
      "w + (size_t)row * padded_depth + 0 * k +"),
-    ("tiles tiles16", "gemm", "gemm_matrix.cl", "end = min(row + ROWS, m)",
-     "end = min(row + ROWS, m - 1)"),
-    ("cpu", "gemm", "gemm_cpu.cl", "sum[i][j] = begin > 0 ? rest[i][j] : VLOAD",
-     "sum[i][j] = VLOAD"),
-    ("cpu_auto", "gemm", "gemm_cpu.cl", "VSTORE(a11 - a21, to + below)",
-     "VSTORE(a21 - a11, to + below)"),
+    ("tiles tiles16", "gemm", "gemm_matrix.cl", "pending_end = min(pending_row + ROWS, m)",
+     "pending_end = min(pending_row + ROWS, m - 1)"),
+    ("cpu", "gemm", "gemm_cpu.cl", "acc[i][j] = k_begin > 0 ? acc_copy[i][j] : VLOAD",
+     "acc[i][j] = VLOAD"),
+    ("cpu_auto", "gemm", "gemm_cpu.cl", "VSTORE(a11 - a21, dst + below)",
+     "VSTORE(a21 - a11, dst + below)"),
     ("cpu_auto", "gemm", "gemm_cpu.cl", "if (bias) x", "if (false) x"),
-    ("cpu_auto", "gemm", "gemm_cpu.cl", "finish(out, same, e, below", "finish(out, same, e, row"),
+    ("cpu_auto", "gemm", "gemm_cpu.cl", "finish(out, copy, e, below", "finish(out, copy, e, row"),
     ("cpu_auto", "gemm", "gemm_cpu.cl", "add_sums(x, out, e, below, column, -1.0f, true)",
      "add_sums(x, out, e, below, column, 1.0f, true)"),
-    ("gpu", "gemm", "gemm_tiles.clh", "#define PART_END min(PART_FROM + PART_DEPTH, depth)",
+    ("gpu", "gemm", "gemm_tiles.clh", "#define PART_END min(PART_BEGIN + PART_DEPTH, depth)",
      "#define PART_END depth"),
-    ("gpu", "gemm", "gemm_tiles.clh", "TAIL && at >= depth ?", "TAIL && at > depth ?"),
+    ("gpu", "gemm", "gemm_tiles.clh", "TAIL && step >= depth ?", "TAIL && step > depth ?"),
     ("gpu", "gemm", "epilogue.cl", "-2.0f * u", "-1.0f * u"),
     # ---- attention ----
     ("cpu", "attention", "attention_cpu.cl",
-     "total[j] = block ? LOAD(totals + j * VEC) * shrink[j]",
-     "total[j] = block ? LOAD(totals + j * VEC)"),
-    ("cpu", "attention", "attention_cpu.cl", "* factor[j];", ";"),
-    ("cpu", "attention", "attention_cpu.cl", "gather_values(of_values, from + heads * D",
-     "gather_values(of_values, from"),
+     "row_sum[j] = key_begin ? LOAD(stored_sum + j * VEC) * rescale[j]",
+     "row_sum[j] = key_begin ? LOAD(stored_sum + j * VEC)"),
+    ("cpu", "attention", "attention_cpu.cl", "* rescale[j];", ";"),
+    ("cpu", "attention", "attention_cpu.cl", "gather_values(packed_values, src + heads * D",
+     "gather_values(packed_values, src"),
     ("cpu", "attention", "attention_cpu.cl", "if (first + j * VEC + i < tokens)",
      "if (first + j * VEC + i < tokens - 1)"),
-    ("gpu", "attention", "attention.cl", "total[i] = mad(total[i], shrink[i], part)",
-     "total[i] += part"),
-    ("gpu", "attention", "attention.cl", "sum[i][j] *= shrink[i]", "sum[i][j] *= 1.0f"),
-    ("gpu", "attention", "attention.cl", "bool real = block + j * WK + column < tokens",
-     "bool real = block + j * WK + column < tokens + 1"),
+    ("gpu", "attention", "attention.cl", "row_sum[i] = mad(row_sum[i], rescale[i], tile_sum)",
+     "row_sum[i] += tile_sum"),
+    ("gpu", "attention", "attention.cl", "acc[i][j] *= rescale[i]", "acc[i][j] *= 1.0f"),
+    ("gpu", "attention", "attention.cl", "bool valid = block_begin + j * WK + tile_column < tokens",
+     "bool valid = block_begin + j * WK + tile_column < tokens + 1"),
     ("gpu", "attention", "attention.cl", "SCORE_SUM(score[i][j]) * factor",
      "SCORE_SUM(score[i][j])"),
-    ("units16", "attention", "attention_mma.cl", "total[i][o] *= shrink[i][o]",
-     "total[i][o] *= 1.0f"),
-    ("units16", "attention", "attention_mma.cl", "KEY(lane, c) >= left", "KEY(lane, c) > left"),
-    ("tiles16", "attention", "attention_matrix.cl", "total.s0 += state[ROWS] * shrink.s0",
-     "total.s0 += state[ROWS]"),
+    ("units16", "attention", "attention_mma.cl", "row_sum[i][query] *= rescale[i][query]",
+     "row_sum[i][query] *= 1.0f"),
+    ("units16", "attention", "attention_mma.cl", "KEY(lane, c) >= keys_left",
+     "KEY(lane, c) > keys_left"),
+    ("tiles16", "attention", "attention_matrix.cl", "sums_of_p.s0 += state[ROWS] * rescale.s0",
+     "sums_of_p.s0 += state[ROWS]"),
     ("tiles16", "attention", "attention_matrix.cl", "x = V_IOTA < count - k ?",
      "x = V_IOTA <= count - k ?"),
     ("cpu", "attention", "attention_cpu.cl", "qkv += (size_t)n * tokens * stride + h * D",
      "qkv += (size_t)n * tokens * stride"),
     ("cpu", "attention", "attention_cpu.cl",
-     "shrink[j] = block ? exp2v(LOAD(tops + j * VEC) - top[j])",
-     "shrink[j] = block ? (V)(1.0f)"),
+     "rescale[j] = key_begin ? exp2v(LOAD(stored_max + j * VEC) - row_max[j])",
+     "rescale[j] = key_begin ? (V)(1.0f)"),
     ("cpu", "attention", "attention_cpu.cl", "min(first + j * VEC + i, tokens - 1)",
      "min(first + i, tokens - 1)"),
     ("gpu", "attention", "attention.cl", "tokens * pitch + h * D;", "tokens * pitch;"),
-    ("gpu", "attention", "attention.cl", "shrink[i] = exp2(top[i] - high)",
-     "shrink[i] = exp(top[i] - high)"),
-    ("gpu", "attention", "attention.cl", "at * VEC + j < D ? row[at * VEC + j] : 0.0f",
-     "at * VEC + j < D - 1 ? row[at * VEC + j] : 0.0f"),
-    ("gpu", "attention", "attention.cl", "sum[i][j] / all", "sum[i][j]"),
+    ("gpu", "attention", "attention.cl", "rescale[i] = exp2(row_max[i] - maximum)",
+     "rescale[i] = exp(row_max[i] - maximum)"),
+    ("gpu", "attention", "attention.cl", "vector * VEC + j < D ? row[vector * VEC + j] : 0.0f",
+     "vector * VEC + j < D - 1 ? row[vector * VEC + j] : 0.0f"),
+    ("gpu", "attention", "attention.cl", "acc[i][j] / denominator", "acc[i][j]"),
     # ---- convolutions ----
     ("cpu", "conv", "conv.cl", "tap / 3 * pitch + tap % 3", "tap % 3 * pitch + tap / 3"),
     ("cpu", "conv", "conv.cl", "value += VLOAD(residual", "value -= VLOAD(residual"),
-    ("cpu", "conv", "conv.cl", "lane[k] += residual", "lane[k] -= residual"),
+    ("cpu", "conv", "conv.cl", "lanes[k] += residual", "lanes[k] -= residual"),
     ("cpu", "conv", "conv_winograd.cl", "value = mad(value, factor, offset)", "value *= factor"),
-    ("cpu", "conv", "conv_winograd.cl", "if (with_residual) value += GET(residual + to)", ""),
-    ("cpu", "conv", "conv_winograd.cl", "V value = result[i] + add", "V value = result[i]"),
+    ("cpu", "conv", "conv_winograd.cl", "if (with_residual) value += LOAD(residual + out_index)",
+     ""),
+    ("cpu", "conv", "conv_winograd.cl", "V value = result[i] + offset", "V value = result[i]"),
     ("cpu", "conv", "conv_winograd.cl", "r[1] = m[1] - m[2];", "r[1] = m[1] + m[2];"),
     ("cpu", "conv", "conv_winograd.cl", "r[1] = m[1] - m[2] - m[3]", "r[1] = m[1] - m[2] + m[3]"),
-    ("cpu", "conv", "conv_winograd.cl", "if (row >= h_out || at >= w_out) continue",
-     "if (row >= h_out || at >= w_out - 1) continue"),
+    ("cpu", "conv", "conv_winograd.cl", "if (y_out >= out_height || x_out >= out_width) continue",
+     "if (y_out >= out_height || x_out >= out_width - 1) continue"),
     ("gpu", "conv", "conv_gpu.cl", "tap % 3 - 1;", "tap % 3;"),
     ("gpu", "conv", "conv_gpu.cl", "(float4)(low.y, low.w, high.y, high.w)", "(float4)(0.0f)"),
     ("gpu", "conv", "conv_gpu.cl", "value += VLOAD(residual", "value -= VLOAD(residual"),
-    ("gpu", "conv", "conv_gpu.cl", "sum[i][j] = VLOAD(bias + channel[j])", "sum[i][j] = 0.0f"),
-    ("gpu", "conv", "conv_gpu.cl", "(at) >> 1", "((at) + 1) >> 1"),
+    ("gpu", "conv", "conv_gpu.cl", "acc[i][j] = VLOAD(bias + channel[j])", "acc[i][j] = 0.0f"),
+    ("gpu", "conv", "conv_gpu.cl", "(index) >> 1", "((index) + 1) >> 1"),
     ("gpu", "conv", "conv_gpu.cl", "x = x / (1.0f + exp(-x))", "x = x / (1.0f + exp(x))"),
-    ("units units16", "conv", "conv_mma.cl", "if (find_pixel(p, v) < 0) x", "if (false) x"),
+    ("units units16", "conv", "conv_mma.cl", "if (find_pixel(p, vector) < 0) x", "if (false) x"),
     ("units units16", "conv", "conv_mma.cl", "x += *(global const V *)residual", ""),
     ("units", "conv", "conv_mma.cl", "y / UP * p.width", "(y + 1) / UP * p.width"),
     ("tiles tiles16", "conv", "conv_matrix.cl", "value = fma(value, factor, offset)",
      "value = value * factor"),
     ("tiles tiles16", "conv", "conv_matrix.cl", "x += load_some(t->residual",
      "x -= load_some(t->residual"),
-    ("tiles", "conv", "conv_matrix.cl", "folded(column, 1, phase % 2",
-     "folded(column, 1, phase / 2"),
+    ("tiles", "conv", "conv_matrix.cl", "fold_taps(column, 1, phase % 2",
+     "fold_taps(column, 1, phase / 2"),
     ("cpu", "conv", "conv.cl", "VLOAD(bias + panel * NR + j * VEC)", "0.0f"),
-    ("cpu", "conv", "conv.cl", "(size_t)n * x_pixels + first", "(size_t)first"),
+    ("cpu", "conv", "conv.cl", "(size_t)n * x_pixels + pixel_begin", "(size_t)pixel_begin"),
     ("cpu", "conv", "conv_winograd.cl", "(i == 1 ? middle : -middle)", "middle"),
     ("cpu", "conv", "conv_winograd.cl", "return first + middle + last;", "return first + middle;"),
     ("cpu", "conv", "conv_winograd.cl", "t[3] = s[stride] - s[3 * (stride)]", "t[3] = s[stride]"),
@@ -282,7 +294,7 @@ SPOILT = [
      "affine + ((size_t)k"),
     ("cpu", "conv", "conv_winograd.cl", "inside = y >= 0 && y < height", "inside = y >= 0"),
     ("gpu", "conv", "conv_gpu.cl", "affine += (size_t)n * in_channels * 2", ""),
-    ("gpu", "conv", "conv_gpu.cl", "lane[e] += residual", "lane[e] -= residual"),
+    ("gpu", "conv", "conv_gpu.cl", "lanes[e] += residual", "lanes[e] -= residual"),
     ("gpu", "conv", "conv_gpu.cl", "affine[(c + j) * 2 + 1]", "affine[(c + j) * 2]"),
     ("gpu", "conv", "conv_gpu.cl", "column >= 0 && column < width;", "column < width;"),
     ("gpu", "conv", "conv_gpu.cl", "tap / 3 - 1;", "tap / 3;"),
@@ -290,14 +302,14 @@ SPOILT = [
 
 
 def every():
-    """(name, way, operator, file, text, instead) of every kernel in every way."""
+    """Yields (name, way, operator, file, text, instead) for each fault and each of its ways."""
     for ways, operator, file, text, instead in SPOILT:
         for way in ways.split():
             yield f"{way} {file}: {text!r} -> {instead!r}", way, operator, file, text, instead
 
 
 def run(ditcl, folder, way, operator, emulator):
-    """The first line that finds something wrong; None: check says that all is right."""
+    """The first line of check that reports an error. None if check passes."""
     options, features = WAYS[way]
     environment = dict(os.environ, DITCL_CL_DIR=str(folder))
     if features:
@@ -318,7 +330,7 @@ def run(ditcl, folder, way, operator, emulator):
 
 
 def draw(ditcl, folder, way, emulator, out):
-    """The exit code of sample, and the bytes of the latents that it draws."""
+    """(exit code, latents or None, bytes of the picture, stderr) of ditcl sample."""
     options, features = WAYS[way]
     environment = dict(os.environ, DITCL_FIRST_USE="on", XDG_CACHE_HOME=f"{out}/cache")
     if folder:
@@ -339,7 +351,7 @@ RIGHT = {}
 
 
 def sample(ditcl, folder, way, emulator):
-    """What sample says against a spoilt kernel, or that it draws the same; None: a wrong picture."""
+    """The message of sample, or that its latents are right. None if they are wrong."""
     with tempfile.TemporaryDirectory() as out:
         if way not in RIGHT:
             RIGHT[way] = draw(ditcl, None, way, emulator, out)
@@ -367,7 +379,7 @@ def main():
     chosen = [s for s in every() if not given.names or any(n in s[0] for n in given.names)]
     if not given.emulator:
         chosen = [s for s in chosen if not s[1].startswith("tiles")]
-        print("without --emulator: not those on matrix tiles")
+        print("*** SKIPPED: kernels for AMX tiles: no --emulator ***")
     if given.some is not None:
         seed = test_seed() if given.seed is None else given.seed
         print(f"seed {seed}")
@@ -379,7 +391,7 @@ def main():
             shutil.copytree(KERNELS, copy)
             source = (copy / file).read_text()
             if source.count(text) != 1:
-                print(f"NOT THERE once but {source.count(text)} times: {name}")
+                print(f"STALE: the text is in the kernel {source.count(text)} times, expected once: {name}")
                 wrong += 1
                 continue
             (copy / file).write_text(source.replace(text, instead))
@@ -390,7 +402,7 @@ def main():
                 print(f"BROKEN: {name}: {error}", flush=True)
                 wrong += 1
                 continue
-        print(f"{'found' if found else 'PASSED AS RIGHT'}: {name}"
+        print(f"{'found' if found else 'NOT FOUND'}: {name}"
               f"{': ' + found if given.sample and found else ''}", flush=True)
         wrong += not found
     print(f"{len(chosen)} spoilt kernels, {wrong} not found")

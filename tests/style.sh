@@ -1,5 +1,5 @@
 #!/bin/bash
-# The rules of this code that a compiler does not hold anyone to. Prints every line that breaks one.
+# Checks the rules that no compiler checks. Prints every line that breaks one.
 #
 #     tests/style.sh
 set -u
@@ -7,7 +7,7 @@ shopt -s lastpipe # rule() runs in this shell and can count
 cd "$(dirname "$0")/.."
 broken=0
 
-# Lines on stdin break the rule that is named.
+# rule NAME: the lines on stdin break this rule.
 rule()
 {
     local lines
@@ -46,7 +46,7 @@ for folder in host/*/; do
     layer=$(basename "$folder")
     allowed=$(layers "$layer")
     if [ -z "$allowed" ]; then
-        echo "$folder" | rule "a folder that no layer is known for"
+        echo "$folder" | rule "a folder without a layer in tests/style.sh"
         continue
     fi
     grep -nE '^#include "' "$folder"* | grep -vE "#include \"(${allowed// /|})/" |
@@ -58,26 +58,26 @@ grep -nE '^#include "ops/' host/ops/*.c | grep -vE '"ops/(op|ops|impl|configurat
     grep -vE '^host/ops/([a-z0-9]+)(_[a-z0-9_]+)?\.c:.*"ops/\1\.h"' |
     rule "no operator includes another"
 grep -rnE '#include <(CL/|clblast)' host cl tests | grep -vE '^(host/device/|tests/(faults|offline_driver(_[a-z]+)?|opencl_layer(_[a-z]+)?)\.[ch])' |
-    rule "OpenCL's and CLBlast's headers are for host/device/ only, and what stands in for a driver"
+    rule "only host/device/ and the test drivers include headers of OpenCL and CLBlast"
 grep -rn 'jansson\.h\|json_\(pack\|vpack\|dump\|load\|sprintf\|[a-z_]*_\(new\|append\|insert\|set\|update\)\)' host |
-    grep -v '^host/files/json\(_build\)\?\.' | rule "JSON is read by json_read and built by json_put_* only"
+    grep -v '^host/files/json\(_build\)\?\.' | rule "only json_read reads JSON, and only json_put_* build it"
 
-# what a launch in slices would get wrong
+# a launch in slices would change these numbers
 grep -nE 'get_(group_id|num_groups|global_size|local_size) *\(' cl/*.cl cl/*.clh |
     grep -v '^cl/prelude.clh:' | rule "kernels number work-groups by GROUP_ID, and take counts as arguments"
 
-# ---- vendors: data in cl/devices/, never a word in the code. Extensions' and packages' names are
-# what they are; the tests name the implementations that they run on ----
+# ---- vendors are data in cl/devices/, so the code does not name them, except in names of extensions and
+# packages. The tests name the OpenCL implementations that they run on ----
 vendors='nvidia|geforce|amd|radeon|intel|adreno|qualcomm|mali|apple|powervr|imagination'
 vendors="\\b($vendors|pocl|mesa|rusticl|llvmpipe|oclgrind|clover)\\b"
 grep -niE "$vendors" $(echo "$code" | grep -v '^tests/') |
     sed -E 's/(cl|CL)_(intel|nv|amd|arm|qcom)_[a-zA-Z0-9_]+//g; s/[a-z]+-opencl-icd//g' |
     grep -iE ":.*$vendors" | rule "a vendor's name outside cl/devices/"
 
-# ---- layout: .clang-format, by the version that it was written for ----
+# ---- layout: .clang-format with clang-format 14, since versions differ ----
 if command -v clang-format-14 >/dev/null; then
     clang-format-14 --dry-run $code 2>&1 | grep -a 'warning:' |
-        rule "not as clang-format-14 -i lays it out"
+        rule "not laid out as by clang-format-14 -i"
 else
     echo "*** SKIPPED: the layout is not checked: apt install clang-format-14 ***" >&2
 fi
@@ -93,9 +93,9 @@ grep -nP '\t| +$' $code | rule "a tab, or blanks at the end of a line"
 
 # ---- names ----
 git ls-files | grep -iE '(^|/)(utils?|common|misc|helpers?|core)(\.[a-z]+|/)' |
-    rule "a name that says nothing"
+    rule "a name that says nothing about the content"
 
-# ---- words: tests/old_words.txt has the pattern and what to write instead ----
+# ---- words: tests/old_words.txt has patterns, and what to write instead ----
 texts=$(git ls-files -co --exclude-standard -- host cl tests scripts docs .github .ci '*.md' CMakeLists.txt \
     ':!tests/data' ':!tests/old_words.txt' ':!docs/reports' ':!docs/*.png')
 while IFS=$'\t' read -r pattern instead; do
@@ -104,7 +104,7 @@ while IFS=$'\t' read -r pattern instead; do
     if [ $? -gt 1 ] || [ -z "$instead" ]; then
         echo "$pattern" | rule "tests/old_words.txt: expected a regular expression, a tab, what to write"
     fi
-    # -s: git lists files that were removed
+    # -s: git also lists files that were removed
     grep -sInE -- "$pattern" $texts | rule "an old word; write instead: $instead"
 done <tests/old_words.txt
 
@@ -115,17 +115,17 @@ for quirk in $(sed -n 's/^QUIRK(\([A-Z_]*\),.*/\1/p' host/device/quirks.def); do
     fi
 done | rule "a quirk that nobody reads"
 
-# ---- kernels: what is compiled everywhere ----
+# ---- kernels: what every compiler accepts ----
 grep -nP '\bdouble\b(?!-buffer)|\bprintf *\(|\bhalf +[a-z]' cl/*.cl cl/*.clh |
-    rule "doubles, half arithmetic and printf are not in every OpenCL 1.2"
+    rule "not every OpenCL 1.2 has double, half arithmetic or printf"
 gpu_files=$(ls cl/*.cl cl/*.clh | grep -vE '(_cpu|_matrix|conv_winograd)\.cl$')
 grep -nE '\b(native_|half_)?(sin|cos|tan|sincos|sinpi|cospi|tanpi|fma)\b *\(' $gpu_files |
     grep -v '#define mad(a, b, c) fma(a, b, c)$' |
-    rule "not every compiler of GPUs can link sin, cos and fma"
-# the compiler of one phone GPU ends the process where a size of the range meets a uniform, even if
-# only after its own rearrangement (qualcomm/GenieX#1284, #1438); sizes are arguments or constants
+    rule "not every GPU compiler can link sin, cos and fma"
+# the compiler of one phone GPU ends the process if a kernel combines a size of the range with a uniform,
+# even if only after optimisation (qualcomm/GenieX#1284, #1438); so sizes are arguments or constants
 grep -nE '\bget_(global_size|local_size|enqueued_local_size|num_groups) *\(' cl/*.cl cl/*.clh |
-    rule "kernels do not ask for the size of their range or of their work-group"
+    rule "kernels take the sizes of their range and work-group as arguments"
 for stem in $(ls host/optest/*.c | xargs -n 1 basename | sed 's/\.c$//'); do
     case $stem in optest | compare | workload) continue ;; esac
     for file in host/ops/$stem.c; do
@@ -141,7 +141,7 @@ for file in host/ops/*.c; do
     stem=$(basename "$file" .c)
     case $stem in impl | configuration | op | first_use) continue ;; esac
     if [ ! -f "host/optest/${stem%%_*}.c" ]; then echo "$file"; fi
-done | rule "an operator without a trial"
+done | rule "an operator without an operator test"
 for file in $(grep -lE '^status op_' host/ops/*.c); do
     if ! grep -q 'plan_begin(' "$file"; then echo "$file"; fi
 done | rule "an operator whose plan does not say its work (plan_begin)"

@@ -1,10 +1,10 @@
-/* Every suite of the test program, one prototype a line. main.c collects them. */
+/* The suites of the test program. main.c has the table of them. */
 #ifndef DITCL_TESTS_SUITES_H
 #define DITCL_TESTS_SUITES_H
 
 #include <check.h>
 
-#undef fail /* an old name of ck_abort; ours is in base/status.h */
+#undef fail /* an old name of ck_abort, which collides with fail() of base/status.h */
 
 Suite *suite_begin(void);
 Suite *suite_cache(void);
@@ -34,7 +34,7 @@ Suite *suite_text(void);
 Suite *suite_tiles(void);
 Suite *suite_variants(void);
 
-/* What random inputs are made from: -s, else the clock. Printed at the start. */
+/* The seed of all random inputs and choices: -s, DITCL_TEST_SEED or 1. main.c prints it. */
 extern unsigned test_seed;
 
 #endif

@@ -1,5 +1,5 @@
-/* host/base/hash.c and host/device/cache.c: the hash against FIPS 180's examples; files of the
- * cache that are whole, damaged, foreign, too many, or written by two at once. */
+/* host/base/hash.c against the examples of FIPS 180. host/device/cache.c with files that are whole,
+ * damaged, foreign, too many, or written by two processes at once. */
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -25,7 +25,7 @@ static void expect_hash(hash128 h, const char *expected)
     ck_assert_str_eq(found, expected);
 }
 
-/* NIST's examples for SHA-256, their first halves. */
+/* The first halves of NIST's examples for SHA-256. */
 START_TEST(hashes)
 {
     static const char two_blocks[] = "abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq";
@@ -35,7 +35,7 @@ START_TEST(hashes)
     expect_hash(hash_bytes("abc", 3), "ba7816bf8f01cfea414140de5dae2223");
     expect_hash(hash_bytes(two_blocks, 56), "248d6a61d20638b8e5c026930c3e6039");
     memset(a, 'a', sizeof a);
-    hash_start(&w); /* a million of them, in pieces of any size */
+    hash_start(&w); /* a million letters, in pieces of different sizes */
     size_t left = 1000000;
     for (size_t piece = 1; left; piece = piece % 983 + 13) {
         size_t n = piece < left ? piece : left;
@@ -68,7 +68,8 @@ START_TEST(folders)
     ck_assert_int_eq(file_user_folder(out, sizeof out, FOLDER_CACHE), OK);
     ck_assert_str_eq(out, "/var/x/ditcl");
     setenv("HOME", "/home/me", 1);
-    setenv("XDG_CACHE_HOME", "relative", 1); /* to be ignored, says the XDG specification */
+    setenv("XDG_CACHE_HOME", "relative",
+           1); /* the XDG specification demands that relative paths are ignored */
     ck_assert_int_eq(file_user_folder(out, sizeof out, FOLDER_CACHE), OK);
     ck_assert_str_eq(out, "/home/me/.cache/ditcl");
     unsetenv("XDG_CONFIG_HOME");
@@ -148,7 +149,7 @@ START_TEST(stored_and_found)
     ck_assert_int_eq(read_key(), OK);
     ck_assert_int_eq(stat(file_of(key), &info), 0);
     ck_assert_int_eq(info.st_mode & 0777, 0600);
-    ck_assert_int_eq(cache_write(key, content, 0), OK); /* replaces */
+    ck_assert_int_eq(cache_write(key, content, 0), OK); /* replaces the file */
     unsigned char *data;
     size_t n = 1;
     ck_assert_int_eq(cache_read(&data, &n, key), OK);
@@ -243,7 +244,7 @@ START_TEST(damaged_files_are_refused)
     ck_assert_int_eq(read_key(), ERR_FORMAT);
     scratch_expect_message(file_of(key), _i == TOO_LARGE ? "expected 56 to" : "");
     cache_forget(key);
-    /* a foreign file does not matter, but a folder does */
+    /* cache_forget() removes any file, but no folder */
     ck_assert_int_eq(read_key(), _i == A_FOLDER ? ERR_FORMAT : ERR_FILE);
     ck_assert_int_eq(cache_write(key, content, SIZE), _i == A_FOLDER ? ERR_FILE : OK);
     ck_assert_int_eq(read_key(), _i == A_FOLDER ? ERR_FORMAT : OK);
@@ -277,7 +278,7 @@ START_TEST(no_space)
     signal(SIGXFSZ, handler);
     ck_assert_int_eq(st, ERR_FILE);
     ck_assert_int_eq(read_key(), ERR_FILE);
-    ck_assert_int_eq(rmdir(scratch_path("ditcl")), 0); /* empty: no temporary either */
+    ck_assert_int_eq(rmdir(scratch_path("ditcl")), 0); /* no temporary file is left */
 }
 END_TEST
 
@@ -297,7 +298,7 @@ START_TEST(oldest_leave_first)
     for (int i = 0; i < 3; i++) scratch_write(others[i], content, SIZE);
     unsigned char *data;
     size_t n;
-    ck_assert_int_eq(cache_read(&data, &n, keys[0]), OK); /* now the last used */
+    ck_assert_int_eq(cache_read(&data, &n, keys[0]), OK); /* now the one used last */
     free(data);
     cache_trim(5 * (SIZE + 56));
     for (int i = 0; i < 5; i++) ck_assert(file_exists(file_of(keys[i])));
@@ -312,7 +313,7 @@ START_TEST(oldest_leave_first)
 }
 END_TEST
 
-/* Writes, removes and trims in a loop. A read gives a whole file or none. */
+/* Writes, removes and trims in a loop. Each read must give a whole file or none. */
 static int disturb(int seed)
 {
     unsigned char mine[SIZE * 20], *data;
@@ -347,7 +348,7 @@ START_TEST(several_writers)
         ck_assert_int_eq(WEXITSTATUS(how), 0);
     }
     cache_trim(0);
-    ck_assert_int_eq(rmdir(scratch_path("ditcl")), 0); /* no temporary is left */
+    ck_assert_int_eq(rmdir(scratch_path("ditcl")), 0); /* no temporary file is left */
 }
 END_TEST
 

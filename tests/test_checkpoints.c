@@ -25,7 +25,7 @@ static void expect_values(const tensor *got, const tensor *want)
     text_shape(wanted, sizeof wanted, want->dims, want->n_dims);
     ck_assert_str_eq(found, wanted);
     ck_assert_str_eq(got->type_name, want->type_name);
-    for (size_t first = 0; first < want->count; first++) { /* from every element on */
+    for (size_t first = 0; first < want->count; first++) { /* starting at every element */
         float a[64] = {0}, b[64] = {0};
         tensor_to_float(a, got, first, want->count - first);
         tensor_to_float(b, want, first, want->count - first);
@@ -170,7 +170,8 @@ START_TEST(pickles_bad)
 }
 END_TEST
 
-/* A dictionary that contains itself. A function that Python would call is only named here. */
+/* A dictionary that contains itself; and a pickle that calls a function, which ditcl must not do.
+ */
 START_TEST(pickles_odd)
 {
     static const char cycle[] = "\x80\x02}q\x00X\x05\x00\x00\x00modelh\x00s.";
@@ -191,7 +192,7 @@ START_TEST(pickles_odd)
 }
 END_TEST
 
-/* Pickle bombs end soon, in little memory: deep nesting, and a list that is copied repeatedly. */
+/* Pickle bombs are refused quickly and in little memory: deep nesting, a list copied repeatedly. */
 START_TEST(pickles_hostile_size)
 {
     enum { MANY = 2000000 };
@@ -283,7 +284,7 @@ START_TEST(writes_what_is_read)
     ck_assert_int_eq(safetensors_append(&w, values, 4), OK);
     ck_assert_int_eq(safetensors_append(&w, values + 2, 1), OK);
     ck_assert_int_eq(safetensors_finish(&w), OK);
-    ck_assert_int_eq(scratch_count(), 1); /* the hidden one */
+    ck_assert_int_eq(scratch_count(), 1); /* the hidden folder */
     ck_assert_int_eq(file_out_commit(&w.out, 1), OK);
     safetensors_discard(&w);
     ck_assert_msg(checkpoint_open(&file, path) == OK, "%s", fail_line());
@@ -312,12 +313,12 @@ START_TEST(writes_what_is_read)
     safetensors_discard(&w);
     const tensor twice[] = {table[0], table[0]};
     ck_assert_int_eq(safetensors_create(&w, path, twice, 2, NULL, 0), ERR_FORMAT);
-    ck_assert_int_eq(scratch_count(), 1); /* the first one, whole */
+    ck_assert_int_eq(scratch_count(), 1); /* the first file, whole */
 }
 END_TEST
 
-/* What the tensors do not say: a checkpoint's args, as torch.save wrote them
- * (scripts/oracle_labels.py). */
+/* A checkpoint's args, which say what the tensors do not (scripts/oracle_labels.py wrote them with
+ * torch.save). */
 START_TEST(args_are_notes)
 {
     static const struct {
@@ -337,7 +338,7 @@ END_TEST
 
 /* ---- names and values ---- */
 
-/* An empty file of these tensors. */
+/* Writes a file of empty tensors with these names. */
 static void write_names(char path[4096], const char *const *names, int n)
 {
     tensor table[32];
@@ -382,7 +383,7 @@ END_TEST
 
 #define X(beginning) beginning "x_embedder.proj.weight", beginning "blocks.0.mlp.fc1.bias"
 
-/* Prefixes of names, the wanted weights, the chosen ones (null: refused), and the message. */
+/* Names in a file, --weights, which weights are chosen (null: refused), and the message. */
 static const struct {
     const char *names[8], *wanted, *key, *says;
 } several[] = {
@@ -452,7 +453,7 @@ START_TEST(several_states)
 }
 END_TEST
 
-/* Tensors with equal values are equal, in any layout of the file. */
+/* Tensors with equal values count as equal, whatever their strides in the file. */
 START_TEST(strides_are_no_difference)
 {
     static const unsigned char rows[] = {1, 0, 2, 0, 3, 0, 4, 0, 5, 0, 6, 0};

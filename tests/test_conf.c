@@ -1,4 +1,5 @@
-/* host/device/conf.c: what the files of cl/devices may say of platforms without devices. */
+/* host/device/conf.c: advice for platforms without devices, cache and match lines of device files.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,7 +49,7 @@ START_TEST(cache_lines)
 {
     quirks q = {0};
     ck_assert_int_eq(conf_apply(&q, "match platform=Other\ncache NAME=a\n", "test", &subject), OK);
-    ck_assert_str_eq(q.cache.variable, "NAME"); /* before any platform is known */
+    ck_assert_str_eq(q.cache.variable, "NAME"); /* applies before platforms are listed */
     ck_assert(!q.cache.here);
     ck_assert_int_eq(conf_apply(&q, "match platform=*\ncache NAME=a/b\n", "test", &subject), OK);
     ck_assert(q.cache.here);
@@ -87,9 +88,9 @@ START_TEST(versions_are_compared)
     ck_assert(!matches("driver<Compiler?E031.38.9"));
     ck_assert(!matches("driver<Compiler?E031.38"));
     ck_assert(!matches("driver<Compiler?E030.99"));
-    ck_assert(!matches("driver<E1"));            /* the first place: a3e1 */
-    ck_assert(!matches("driver<Compiler?F999")); /* no such version is named */
-    ck_assert(matches("driver<4"));              /* the first number: 3.0 */
+    ck_assert(!matches("driver<E1"));            /* the first match counts: a3e1 */
+    ck_assert(!matches("driver<Compiler?F999")); /* the text is not there */
+    ck_assert(matches("driver<4"));              /* the first number counts: 3.0 */
     ck_assert(matches("version=*Adreno*?6[0-9][0-9]*"));
     ck_assert(!matches("version=*Adreno*?7[0-9][0-9]*"));
     ck_assert(!matches("version<OpenCL?3.0"));

@@ -1,5 +1,5 @@
-/* Configurations and class names: defaults are those of diffusers' classes, and each wrong or
- * unsupported value is refused with its key's name in the message. */
+/* Configurations and class names. Defaults are those of diffusers' classes. A value that is wrong
+ * or not supported is refused, and the message names its key. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -84,7 +84,7 @@ START_TEST(test_vae_values)
 }
 END_TEST
 
-/* *out = what the file's own class, or class_name, reads. */
+/* *out = the configuration as class_name reads it, or without class_name the file's own class. */
 static void settled(schedule_config *out, const char *json, const char *class_name)
 {
     schedule_config c;
@@ -93,7 +93,8 @@ static void settled(schedule_config *out, const char *json, const char *class_na
     config_free_schedule(&c);
 }
 
-/* model_index.json's class goes before the file's, which may say none. */
+/* The class in model_index.json goes before the one in the scheduler's file, which may have none.
+ */
 START_TEST(test_schedule_class)
 {
     schedule_config c;
@@ -110,7 +111,7 @@ START_TEST(test_schedule_class)
     ck_assert(c.flow);
     settled(&c, "{}", NULL);
     ck_assert(!c.sampler_known);
-    /* what diffusers took from a class's defaults is not in the file */
+    /* keys of _use_default_values count as absent */
     settled(&c,
             DDIM ",\"beta_end\":0.05,\"beta_start\":0.001,"
                  "\"_use_default_values\":[\"beta_end\",7]}",
@@ -139,10 +140,10 @@ START_TEST(test_schedule_values)
     ck_assert(c.sampler_known && c.sampler == SAMPLER_DPM);
     ck_assert(c.spaced == SPACING_LINSPACE && c.solver_order == 2 && c.lower_order_final);
     ck_assert(c.betas == BETAS_TRAINED && c.trained_betas[1] == 0.25);
-    ck_assert(!c.clip_sample && c.steps_offset == 0); /* which only leading spacing reads */
+    ck_assert(!c.clip_sample && c.steps_offset == 0); /* only leading spacing reads it */
     config_free_schedule(&c);
     ck_assert_ptr_null(c.trained_betas);
-    /* as Python writes it; inside a string it is text */
+    /* Python writes Infinity; inside a string it is text */
     json = "{\"_class_name\":\"My-Infinity\\\"-Infinity\",\"lambda_min_clipped\": -Infinity}";
     settled(&c, json, NULL);
     ck_assert(!c.sampler_known);

@@ -1,6 +1,6 @@
-/* The other formats of host/files, and sheets: .npy files written by numpy are read and every way
- * to lie in one is refused; pictures are read back by an independent decoder; floats are rounded as
- * the two programs we agree with round them. */
+/* .npy files, PNG files and picture sheets. Files that numpy wrote are read, and malformed ones
+ * refused. An independent decoder reads the pictures back. Floats are rounded to 8 bits as
+ * diffusers and the original program round them. */
 #include "suites.h"
 
 #include <signal.h>
@@ -23,7 +23,7 @@
 
 #define DATA DITCL_SOURCE_DIR "/tests/data/files/"
 
-/* What the oracle script put at place i of every array. */
+/* Element i of every array that the oracle script wrote. */
 static float ramp(size_t i)
 {
     return ((float)i - 3.0f) * 0.75f;
@@ -85,7 +85,7 @@ START_TEST(npy_other_kinds)
 }
 END_TEST
 
-/* version 1 file: this header, then n_data zero bytes */
+/* Writes a version 1 file: this header, then n_data zero bytes. */
 static const char *write_npy(const char *header, size_t n_data)
 {
     size_t n = strlen(header);
@@ -105,7 +105,7 @@ static const char *write_npy(const char *header, size_t n_data)
 static const struct {
     const char *header;
     size_t n_data;
-    const char *message; /* null: legal */
+    const char *message; /* null: the file is valid */
 } npy_headers[] = {
     {NPY_HEAD "(2,), }   \n", 8, NULL},
     {NPY_HEAD "(2, 1)}", 8, NULL},
@@ -165,7 +165,7 @@ START_TEST(npy_header)
 }
 END_TEST
 
-/* Every shorter file and a longer one; version, header length. */
+/* Refuses every shorter file, a longer one, a wrong version and a wrong header length. */
 START_TEST(npy_cut_and_lying)
 {
     static const char *const names[] = {DATA "v1_f4.npy", DATA "v2_f4.npy"};
@@ -276,7 +276,7 @@ static void add_npy(Suite *suite)
 
 /* ---- pictures ---- */
 
-/* The check sum as PNG's specification defines it, one bit at a time. */
+/* The CRC as the PNG specification defines it, one bit at a time. */
 static uint32_t crc_of(const unsigned char *p, size_t n)
 {
     uint32_t crc = 0xffffffffu;
@@ -337,7 +337,7 @@ END_TEST
 /* Checks the order of chunks, their checksums, and the notes between IHDR and IDAT. */
 START_TEST(png_chunks)
 {
-    /* in UTF-8; what Latin-1 cannot hold is UTF-8 in the file, too */
+    /* UTF-8; in the file, text outside Latin-1 is an iTXt chunk, which is UTF-8 */
     static const char *const notes[] = {
         "Software", "ditcl",
         "class",    "caf\xc3\xa9\n",
@@ -471,11 +471,11 @@ START_TEST(rounding_rules)
                       (double)x, rgb[1], roundings[i].diffusers);
         different += roundings[i].original != roundings[i].diffusers;
     }
-    ck_assert_int_gt(different, 100); /* or the vectors do not tell the rules apart */
+    ck_assert_int_gt(different, 100); /* otherwise the vectors do not tell the two rules apart */
 }
 END_TEST
 
-/* Converts planes to pixels; NaN does no harm. */
+/* Converts planes to pixels. NaN must not crash. */
 START_TEST(rounding_layout)
 {
     float image[3 * 2 * 3];

@@ -1,5 +1,5 @@
-/* GEMM tiles for GPUs: every configuration that fits a device is right there, and every device has
- * one. */
+/* GEMM of the gpu family: every configuration that fits a device is right, and at least one fits
+ * each device. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,11 +17,12 @@ extern const optest optest_gemm;
 static const char *const chosen[] = {"131x132x36", "65x63x65", "128x96x256"};
 static const char *const chosen_small[] = {"7x13x11 bias residual", "32x32x31"};
 
-/* Runs the operator test of these cases with this configuration (null: the default). */
+/* The cases that run, and the configuration that they run with; null: the default. */
 static optest part;
 static const int *values_now;
 
-/* These implementations have one packing for all configurations; their scratch memory differs. */
+/* All configurations of these implementations share one packing, but not the size of scratch
+ * memory. */
 static status prepare(optest_run *r, int i)
 {
     optest_case c = {0};
@@ -73,8 +74,8 @@ static void check_values(device *d, const op_impl *t, const int *values, int n_c
 
 static const int any_shape[SHAPE_SIZES] = {4096, 4096, 4096, 0};
 
-/* Whether the values can run: on a device of enough compute units, any split of the depth; the
- * weights are smaller than any image may be, and no case is so deep that loops are cut. */
+/* Whether the cases can run with these values. The limits that only a larger shape meets are
+ * lifted: few compute units (SPLIT), the size of images, and loops that a driver cuts. */
 static bool can_run(device *d, const op_impl *t, const int *values)
 {
     const device_info info = d->info;
@@ -92,7 +93,8 @@ static bool can_run(device *d, const op_impl *t, const int *values)
     return can;
 }
 
-/* Of a device that cuts no loops: what is chosen is not run with that shape. */
+/* The default configuration as if no driver cut loops: the cases that run are less deep than
+ * `shape`. */
 static const int *default_values(device *d, const op_impl *t, const int *shape)
 {
     bool cut = d->info.quirk.has[QUIRK_LOOPS_ARE_CUT];
@@ -102,7 +104,7 @@ static const int *default_values(device *d, const op_impl *t, const int *shape)
     return values;
 }
 
-/* A device without a matrix unit emulates the one named `unit`. */
+/* unit: the matrix unit that the device gets, emulated if it has none; "": none. */
 static const struct {
     const op_impl *by;
     const char *unit;
@@ -141,7 +143,7 @@ static const op_impl *open_gpu(device *d, const device_info *info, int kind)
 
 /* ---- configurations ---- */
 
-START_TEST(every_known_set_is_right)
+START_TEST(default_configurations_are_right)
 {
     const device_list *devices = wanted_devices();
     if (*kinds[_i].unit && !part_takes_unit(_i)) return;
@@ -154,14 +156,15 @@ START_TEST(every_known_set_is_right)
                 check_values(&d, t, t->configs[s], _i ? 1 : 2);
                 n++;
             }
-        printf("%s %s: %d of %d known sets\n", d.info.platform, t->name, n, t->n_configs);
+        printf("%s %s: %d of %d default configurations\n", d.info.platform, t->name, n,
+               t->n_configs);
         ck_assert_int_gt(n, 0);
         device_close(&d);
     }
 }
 END_TEST
 
-/* Changes one tunable of the default at a time, to each of its choices. */
+/* The default configuration with one tunable changed, for each choice of each tunable. */
 START_TEST(every_choice_is_right)
 {
     const device_list *devices = wanted_devices();
@@ -177,19 +180,19 @@ START_TEST(every_choice_is_right)
                 memcpy(values, first, sizeof values);
                 values[v] = t->tunables[v].choices[c];
                 if (values[v] == first[v] || !can_run(&d, t, values)) continue;
-                /* the weights do not depend on the other tunables */
+                /* only these tunables affect how fp16 weights are read */
                 if (_i == 1 && !strchr("VLI", *t->tunables[v].name)) continue;
                 if (!part_takes(fitting++)) continue;
                 check_values(&d, t, values, 1 + (n % 2 && !_i));
                 n++;
             }
-        printf("%s %s: %d sets beside the default\n", d.info.platform, t->name, n);
+        printf("%s %s: %d configurations beside the default\n", d.info.platform, t->name, n);
         device_close(&d);
     }
 }
 END_TEST
 
-/* Where compilers take no orders, sub-groups may turn out otherwise than they were probed. */
+/* Without intel_reqd_sub_group_size, a sub-group may have another size than the probe found. */
 START_TEST(subgroups_of_another_size_are_right)
 {
     const device_list *devices = wanted_devices();
@@ -199,7 +202,7 @@ START_TEST(subgroups_of_another_size_are_right)
         const op_impl *t = open_gpu(&d, &devices->items[i], 0);
         if (d.feature[FEATURE_SUBGROUPS])
             printf("%s: sub-groups of %d, %s\n", d.info.platform, d.subgroups.size,
-                   d.subgroups.required ? "required" : "as the compiler likes");
+                   d.subgroups.required ? "required" : "of any size");
         d.subgroups.required = false;
         for (int s = 0; s < t->n_configs; s++) {
             char options[CONFIG_OPTIONS];
@@ -216,8 +219,7 @@ START_TEST(subgroups_of_another_size_are_right)
 }
 END_TEST
 
-/* Of the sets that read images, on each device that showed that it can, in both sizes of weights.
- * Returns how many ran. */
+/* Checks the configurations that read weights from images. Returns how many ran. */
 static int check_images(device *d, const op_impl *t)
 {
     int n = 0;
@@ -238,7 +240,7 @@ START_TEST(images_are_right)
         device d;
         const op_impl *t = open_gpu(&d, &devices->items[i], _i);
         int n = check_images(&d, t);
-        printf("%s %s: images of %zu texels, %d sets\n", d.info.platform, t->name,
+        printf("%s %s: images of %zu texels, %d configurations\n", d.info.platform, t->name,
                d.info.image_texels, n);
         ck_assert_int_eq(n > 0, d.feature[FEATURE_IMAGES]);
         d.feature[FEATURE_IMAGES] = false;
@@ -248,8 +250,9 @@ START_TEST(images_are_right)
 }
 END_TEST
 
-/* Neither where the probe gives anything else, nor where the weights are larger than images. */
-START_TEST(images_must_be_believed_and_large_enough)
+/* Images are not used if the probe reads a wrong value, or if the weights are larger than an image.
+ */
+START_TEST(images_must_be_right_and_large_enough)
 {
     const device_list *devices = wanted_devices();
     const device_settings settings = {.family = FAMILY_GPU, .no_cache = true};
@@ -276,11 +279,12 @@ START_TEST(images_must_be_believed_and_large_enough)
 END_TEST
 
 /* The tuner may try every configuration that fits. */
-START_TEST(known_values_are_choices)
+START_TEST(default_values_are_choices)
 {
     const op_impl *t = kinds[_i].by;
     for (int s = 0; s < t->n_configs; s++)
-        ck_assert_msg(configuration_valid(NULL, t, t->configs[s], NULL), "%s, set %d", t->name, s);
+        ck_assert_msg(configuration_valid(NULL, t, t->configs[s], NULL), "%s, configuration %d",
+                      t->name, s);
 }
 END_TEST
 
@@ -297,11 +301,11 @@ static const struct {
     const char *file, *marker, *spoilt;
 } wrong_units[] = {
     {"probe.cl", "MMA_COLUMN(lane, i)] =", "MMA_COLUMN(lane, i)] = 1 +"},
-    {"probe.cl", "mma_values(values, sum);", "does not compile"},
+    {"probe.cl", "mma_values(values, acc);", "does not compile"},
     {"mma.clh", "mma_c c)\n{", "mma_c c)\n{ c += 1.0f;"},
 };
 
-/* Without the unit, another implementation serves GEMM. */
+/* If the probe of the matrix unit fails, an implementation without it serves GEMM. */
 START_TEST(a_probe_that_fails_takes_the_matrix_unit_away)
 {
     const device_list *devices = wanted_devices();
@@ -367,7 +371,7 @@ START_TEST(weak_devices_are_served)
 }
 END_TEST
 
-/* The parts into which an untuned device of so many compute units splits the depth. */
+/* How many parts an untuned device splits the depth into, by its number of compute units. */
 START_TEST(depth_is_split_where_tiles_are_few)
 {
     static const struct {
@@ -399,8 +403,8 @@ START_TEST(depth_is_split_where_tiles_are_few)
 }
 END_TEST
 
-/* Parameters count by what they are, not by where they lie: the scratch memory of this kernel holds
- * whole tiles. */
+/* CLBlast applies changed values even if the array has the same address. The size of its scratch
+ * memory shows which tile size is in use. */
 START_TEST(changed_parameters_are_applied)
 {
     const device_list *devices = wanted_devices();
@@ -434,8 +438,8 @@ Suite *suite_gemm(void)
 {
     Suite *s = suite_create("gemm");
     TCase *c = tcase_create("tiles");
-    tcase_add_loop_test(c, known_values_are_choices, 0, N_KINDS);
-    tcase_add_loop_test(c, every_known_set_is_right, 0, N_KINDS);
+    tcase_add_loop_test(c, default_values_are_choices, 0, N_KINDS);
+    tcase_add_loop_test(c, default_configurations_are_right, 0, N_KINDS);
     tcase_set_timeout(c, 0);
     suite_add_tcase(s, c);
     c = tcase_create("choices");
@@ -457,7 +461,7 @@ Suite *suite_gemm(void)
     c = tcase_create("images");
     tcase_add_checked_fixture(c, scratch_open, scratch_close);
     tcase_add_loop_test(c, images_are_right, 0, 2);
-    tcase_add_test(c, images_must_be_believed_and_large_enough);
+    tcase_add_test(c, images_must_be_right_and_large_enough);
     tcase_set_timeout(c, 0);
     suite_add_tcase(s, c);
     c = tcase_create("clblast");

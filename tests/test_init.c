@@ -1,4 +1,4 @@
-/* Fresh weights: the original's initialisation, in files that are models of their design. */
+/* ditcl init: weights as the original program initialises them, in files of each design. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +17,7 @@ static const char *const names[] = {"DiT-S/8", "DiT-S/8-adaLN", "DiT-S/8-cross-a
 
 enum { CLASSES = 11, DEPTH = 2 };
 
-/* The first blocks of a network of the paper. Returns the file's path. */
+/* Writes the first blocks of a network of the paper. Returns the file's path. */
 static const char *write_model(const char *name, const char *file, uint64_t seed, dtype type)
 {
     static char path[4096];
@@ -40,7 +40,7 @@ static void open_written(model *m, const char *path)
     ck_assert_msg(st == OK, "%s", fail_line());
 }
 
-/* Mean and deviation of a tensor that is one of many numbers drawn; or what all of it is. */
+/* Checks the mean and the standard deviation of a random tensor, or the value of a constant one. */
 static void check_tensor(const tensor *t, const dit_config *c)
 {
     float *x, *positions;
@@ -94,7 +94,7 @@ START_TEST(all_tensors_are_initialised_as_the_original_does)
 }
 END_TEST
 
-/* From a transcription in Python of FNV-1a, splitmix64, Xavier's bound and Box and Muller. */
+/* The values are from a transcription in Python: FNV-1a, splitmix64, Xavier's bound, Box-Muller. */
 START_TEST(values_are_always_the_same)
 {
     static const struct {

@@ -1,4 +1,4 @@
-/* host/files/json_build: documents that are whole or fail; host/base/text: what terminals show. */
+/* host/files/json_build.c: documents are whole or fail. host/base/text.c: text for terminals. */
 #include "suites.h"
 
 #include <math.h>
@@ -25,7 +25,7 @@ static const struct {
     {"\x1B[2J\a\b\t\r\n\x7F", "?[2J??????"},
     {"a\xC2\x80z\xC2\x9B"
      "31m\xC2\x9F",
-     "a?z?31m?"},               /* C1, of which U+009B begins a sequence */
+     "a?z?31m?"},               /* C1 controls; U+009B begins a sequence */
     {"\xC2\xA0.", "\xC2\xA0."}, /* a no-break space is a space */
     {"\x9B"
      "31m\x80\xFF",
@@ -103,7 +103,7 @@ START_TEST(document)
     json_put_text(&b, root, "name", "\xC3\xA9\"\x1B");
     json_put_name(&b, root, "path", "a\xFF/\xC3\xA9");
     json_put_int(&b, root, "n", 1);
-    json_put_int(&b, root, "n", -7); /* replaces */
+    json_put_int(&b, root, "n", -7); /* replaces the value */
     json_put_real(&b, root, "half", 0.5);
     json_put_real(&b, root, "none", NAN);
     json_put_bool(&b, root, "yes", true);
@@ -122,7 +122,7 @@ START_TEST(document)
 }
 END_TEST
 
-/* What follows a failure changes nothing, and the document is not to be had. */
+/* After a failure, further calls change nothing and no document is printed. */
 START_TEST(failure_stays)
 {
     json_build b;
@@ -168,7 +168,8 @@ START_TEST(begun_with_a_text)
 }
 END_TEST
 
-/* A program reads the same strings; a terminal gets none of these characters. */
+/* A program that parses the document gets the same strings; a terminal gets no control character.
+ */
 START_TEST(printed_document)
 {
     json_build b;

@@ -1,6 +1,6 @@
-/* Operators on matrix tiles: every operator test of those that have such kernels, in each precision
- * that uses them, on every wanted device. Run with tests/amx_emulator.c preloaded, or where there
- * is such a unit. */
+/* Operators on AMX tiles: the operator tests of GEMM, attention and convolution in each precision
+ * that uses tiles, on every wanted device. Needs a CPU with AMX, or tests/amx_emulator.c preloaded.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +11,7 @@
 #include "scratch.h"
 #include "suites.h"
 
-/* Rounding with and without the instruction of the CPU. */
+/* Rounding to bfloat16 with and without the instruction of AVX-512 BF16. */
 static const char *const claims[] = {"+amx_bf16", "+amx_bf16,-avx512_bf16"};
 
 enum { N_CLAIMS = sizeof claims / sizeof *claims };

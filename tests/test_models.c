@@ -1,6 +1,6 @@
 /* Whole models against PyTorch, diffusers and the original program: every row of
- * tests/data/cases.txt and compat/cases.txt, on every wanted device. Forward passes through the
- * model layer; sampling and decoding through the very commands that a user types. */
+ * tests/data/cases.txt and compat/cases.txt, on every wanted device. Forward passes call the model
+ * layer; sampling and decoding run the commands that a user types. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,10 +23,10 @@
 #include "scratch.h"
 #include "suites.h"
 
-/* The folder of the current list; the paths in it are relative to this folder. */
+/* The folder of the current list. Paths in the list are relative to it. */
 static const char *folder;
 
-/* Of forward passes: the device's own, unless a test wants another. */
+/* The kernel family of forward passes. */
 static kernel_family family_wanted;
 
 /* The tolerance of GEMM with inputs of 16 bits. */
@@ -81,7 +81,7 @@ static int parse_labels(int *labels, const row *r)
     return n;
 }
 
-/* kept: what computes the conditioning stays on the device, as in runs of many steps. */
+/* kept: the weights of the conditioning stay on the device, as in runs of many steps. */
 static status forward_on(device *d, model *m, const row *r, bool kept, float **got, size_t *count)
 {
     char path[PATH];
@@ -176,8 +176,8 @@ static void add_sampling(words *w, const row *r)
     }
 }
 
-/* The part of the pictures' values that differs from the expected ones, which stand one above the
- * other; 1 when any is off by more than 1. */
+/* The fraction of values that differ from the expected pictures, which stand one above the other in
+ * one file; 1 if any value is off by more than 1. */
 static double picture_error(const row *r, const char *pictures)
 {
     char path[PATH];
@@ -228,7 +228,7 @@ static double run_command(const device_info *info, const row *r, precision p)
         words_add(&w, decode ? "--latents" : "--latents-in");
         words_add(&w, data_path(path, r->word[LATENTS_IN]));
     }
-    if (picture) mkdir(out, 0700); /* may be there */
+    if (picture) mkdir(out, 0700); /* from an earlier case */
     words_add(&w, decode || picture ? "--out" : "--latents-out");
     words_add(&w, out);
     if (!decode && !picture && !(given(r, MORE) && strstr(r->word[MORE], "--invert"))) {
@@ -247,7 +247,7 @@ static double run_command(const device_info *info, const row *r, precision p)
 
 /* ---- the list ---- */
 
-/* One line of the list; false for comments. */
+/* Parses one line of the list. False for comments. */
 static bool parse_row(row *r, char *line)
 {
     char *save;
@@ -261,7 +261,7 @@ static bool parse_row(row *r, char *line)
     return true;
 }
 
-/* Runs one case on one device; returns whether it is right. narrow: some GEMM is not fp32. */
+/* Runs one case on one device. Returns whether it is right. narrow: some GEMM is not fp32. */
 static bool check_row(const device_info *info, const row *r, precision p, bool narrow,
                       double *worst)
 {
@@ -272,7 +272,7 @@ static bool check_row(const device_info *info, const row *r, precision p, bool n
                   : p == PRECISION_FP16 ? FP16_TOLERANCE
                                         : fp32;
     bool good = error <= most;
-    printf("%-7s %-14s %s %s  err %.1e / tol %.0e  %s\n", r->word[KIND], r->word[NAME],
+    printf("%-7s %-44s %s %s  err %.1e / tol %.0e  %s\n", r->word[KIND], r->word[NAME],
            info->platform, precision_names[p], error, most, good ? "ok" : "WRONG");
     fflush(stdout);
     if (error > *worst) *worst = error;
@@ -297,7 +297,7 @@ static by_precision *find_narrow(const device_list *devices)
     return narrow;
 }
 
-/* Whether the case is the next of those that an emulator does: one of each of these models. */
+/* Whether an emulator runs this case: the first of each of these models. */
 static bool is_next(const row *r, const char *const *wanted, int done)
 {
     int n = 0;
@@ -338,7 +338,7 @@ static void check_kind(const char *kind, const char *where, const char *const *f
 
 static const char models[] = DITCL_SOURCE_DIR "/tests/data";
 
-/* For an emulator: the smallest model, and those that have kernels of their own. */
+/* For an emulator: the smallest model, and the models with kernels of their own. */
 static const char *const smallest[] = {"plain32", NULL};
 static const char *const of_designs[] = {"plain32", "cross36", "context52", NULL};
 
@@ -357,7 +357,7 @@ START_TEST(forward_passes_on_units_match)
     char path[PATH], *list, *save;
     double worst = 0;
     int n = 0, failed = 0;
-    /* on an emulator this takes minutes; what other units the run claims stays claimed */
+    /* takes minutes on an emulator; and units that the run claims must stay claimed */
     if (emulated() || getenv("DITCL_FEATURES")) return;
     folder = models;
     claim_matrix_unit(units[test_seed % 6]);
@@ -393,7 +393,8 @@ START_TEST(sampled_latents_match)
 }
 END_TEST
 
-/* The same noise gives the same picture in both arithmetics (scripts/oracle_compat.py). */
+/* ditcl draws the pictures that diffusers and the original program draw (scripts/oracle_compat.py).
+ */
 START_TEST(pictures_equal_the_programs)
 {
     if (emulated()) {

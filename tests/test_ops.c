@@ -1,6 +1,6 @@
-/* Every operator test on every wanted device, in the kernel family that suits it and in the gpu
- * one, whose kernels must be right wherever they run, in each precision that has kernels of its
- * own. */
+/* Every operator test on every wanted device, in each precision with kernels of its own. The kernel
+ * family is the one that the device selects, and then gpu, whose kernels must be right everywhere.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +23,7 @@ static void check_one(device *d, const optest *t)
     optest_tally tally;
     status st =
         optest_check(d, t, test_seed, emulated(), getenv("DITCL_TEST_VERBOSE"), stdout, &tally);
-    printf("%s %-10s %s class, %s: %3d cases, %d wrong, largest err/tol %.2f\n", d->info.platform,
+    printf("%s %-10s %s family, %s: %3d cases, %d wrong, largest err/tol %.2f\n", d->info.platform,
            t->name, kernel_family_names[d->family], precision_names[d->settings.precision],
            tally.cases, tally.failed, tally.worst);
     fflush(stdout);
@@ -32,7 +32,7 @@ static void check_one(device *d, const optest *t)
     ck_assert_int_eq(tally.failed, 0);
 }
 
-/* The implementation and configuration of an operator, at a shape that all implementations take. */
+/* The implementation and the configuration that serve an operator at a typical shape. */
 typedef struct {
     const op_impl *t;
     const int *values;
@@ -52,7 +52,8 @@ static serving serving_of(const device *d, const char *op)
     return s;
 }
 
-/* Runs every precision with another implementation. Returns the family that FAMILY_AUTO selects. */
+/* Checks each precision, unless an earlier one is served by the same implementation and
+ * configuration. Returns the kernel family that served. */
 static kernel_family check_precisions(const device_info *info, kernel_family family,
                                       const optest *t)
 {
@@ -97,9 +98,9 @@ static void check_products(const device_info *info, kernel_family family, status
         const gemm_weight w = {.n = s[1], .k = s[2]};
         ck_assert_msg(gemm_check(&d, &w, s[0]) == wanted, "%s", fail_line());
         if (wanted == OK) continue;
-        snprintf(says, sizeof says, "%s's product %dx%dx%d is wrong on this device",
-                 gemm_name(&d, s[0], s[1], s[2]), s[0], s[1], s[2]);
+        snprintf(says, sizeof says, "%dx%dx%d is wrong", s[0], s[1], s[2]);
         ck_assert_msg(strstr(fail_line(), says), "%s", fail_line());
+        ck_assert_msg(strstr(fail_line(), gemm_name(&d, s[0], s[1], s[2])), "%s", fail_line());
     }
     device_close(&d);
 }

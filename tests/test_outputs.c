@@ -1,5 +1,5 @@
-/* Outputs: names that lead to one file, what is kept of a file that is replaced, what a failure at
- * the very end and a killed run leave. tests/cli/outputs.sh has what takes other file systems. */
+/* Outputs: two names of one file, the mode of a file that is replaced, and what a late failure or a
+ * killed run leaves. tests/cli/outputs.sh tests other file systems. */
 #include "suites.h"
 
 #include <dirent.h>
@@ -28,7 +28,7 @@ static void link_to(const char *target, const char *name)
     ck_assert_int_eq(symlink(target, scratch_path(name)), 0);
 }
 
-/* Both names of each pair are the same file; the others are different files. */
+/* The two names of a pair mean the same file. Names of different pairs mean different files. */
 static const struct {
     const char *one, *other;
 } same[] = {{"new", "./new"},
@@ -80,7 +80,7 @@ START_TEST(names_of_one_file)
 }
 END_TEST
 
-/* A long series; the folder is tried once, and nothing is left in it. */
+/* A long series: its folder is tried once, and no file is left in it. */
 START_TEST(many_names)
 {
     enum { N = 20000 };
@@ -159,7 +159,7 @@ START_TEST(modes_are_kept)
 }
 END_TEST
 
-/* The message is that of the first failure, even if more is written after it. */
+/* The first failure is the one reported, even if more is written after it. */
 START_TEST(first_reason)
 {
     static const char piece[5000];
@@ -186,7 +186,7 @@ END_TEST
 
 /* ---- failures at the very end ---- */
 
-/* out = the path in the hint, of the file that was kept. */
+/* out = the path in the hint: where the output was kept. */
 static void kept(char *out, size_t size, const char *name)
 {
     static const char words[] = "finished files are kept in ";
@@ -210,7 +210,7 @@ START_TEST(not_renamed)
     expect_text(scratch_path("a"), "new");
     expect_text(scratch_path("c"), "new");
     ck_assert_int_eq(scratch_count(), 4);
-    write_to(&outs[0], "d"); /* another output is not put there */
+    write_to(&outs[0], "d"); /* another output does not replace what was kept */
     ck_assert_int_eq(file_out_commit(outs, 1), OK);
     file_out_discard(&outs[0]);
     ck_assert_int_eq(scratch_count(), 5);
@@ -258,7 +258,7 @@ END_TEST
 
 /* ---- runs that were killed ---- */
 
-/* A child that has written half of its outputs, a file and a folder. */
+/* Starts a child that stops halfway through writing a file and a folder. */
 static pid_t half_way(bool lives)
 {
     int ready[2];

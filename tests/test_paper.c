@@ -8,9 +8,9 @@
 #include "model/vae.h"
 #include "suites.h"
 
-/* Peebles & Xie 2022, tables 1, 4 and figure 5: Gflops of a forward pass, rounded; two of them are
- * cut instead (5.566 and 137.628 are printed as 5.56 and 137.62), as marked here. Parameters were
- * counted from the tensors of PyTorch modules; the paper prints them in millions. */
+/* Gflops of a forward pass from Peebles & Xie 2022, tables 1 and 4 and figure 5. The paper rounds
+ * them, except two that it truncates (5.566 to 5.56, 137.628 to 137.62), as marked here. Parameters
+ * were counted from the tensors of PyTorch modules; the paper gives them in millions. */
 static const struct {
     const char *name;
     int image_size;
@@ -36,8 +36,8 @@ static const struct {
     {"DiT-XL/2-adaLN", 256, 118.56, false, 600747296},
 };
 
-/* The features that PyTorch 2.15 makes of a timestep, on a processor: get_timestep_embedding of
- * diffusers, timestep_embedding of the original program. */
+/* Timestep features that PyTorch 2.15 computes on a CPU: get_timestep_embedding of diffusers and
+ * timestep_embedding of the original program. */
 static const struct {
     compat arithmetic;
     float timestep;
@@ -106,7 +106,7 @@ START_TEST(other_names_are_refused)
 }
 END_TEST
 
-/* From a transcription in Python of FNV-1a, lowbias32 and the scale. */
+/* The values are from a transcription in Python of FNV-1a, lowbias32 and the scale. */
 START_TEST(generated_values_are_always_the_same)
 {
     static const float matrix[] = {0x1.72929p-1f, 0x1.d6f192p-4f, 0x1.eb6e9ap-1f, -0x1.e261bap-1f};

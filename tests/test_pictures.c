@@ -1,5 +1,5 @@
-/* Encoding, initial pictures, masks, and interpolation of classes and noise. Runs every line of
- * tests/data/pictures.txt, as a user would type the command, on every wanted device. */
+/* Encoding, initial pictures, masks, and interpolation of classes and noise. Runs the commands of
+ * tests/data/pictures.txt on every wanted device. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -99,7 +99,7 @@ START_TEST(every_kind_of_png_is_read)
 {
     static const char *const kinds[] = {
         "grey", "grey-1-bit", "grey-16-bit", "palette", "alpha", "interlaced",
-        /* as diffusers' load_image turns them; 0 and 9 are no orientations */
+        /* turned as diffusers' load_image turns them; 0 and 9 are no valid orientations */
         "turned-0", "turned-1", "turned-2", "turned-3", "turned-4", "turned-5", "turned-6",
         "turned-7", "turned-8", "turned-9", "turned-behind", "turned-profile", "turned-text",
         "turned-xmp", "turned-both"};
@@ -128,7 +128,8 @@ START_TEST(pictures_are_scaled_as_pillow_does)
         snprintf(name, sizeof name, "pictures/png/scaled-%dx%d.png", sizes[i][0], sizes[i][1]);
         read_good(&want, name);
         ck_assert_int_eq(picture_fit(&p, sizes[i][0], sizes[i][1]), OK);
-        ck_assert_int_le(difference(&p, &want), 1); /* Pillow rounds between rows and columns */
+        ck_assert_int_le(difference(&p, &want),
+                         1); /* Pillow rounds to 8 bits between scaling rows and columns */
         png_free(&p);
         png_free(&want);
     }
@@ -169,7 +170,7 @@ END_TEST
 
 /* ---- the list ---- */
 
-/* A word of the list: "@..." is a file of tests/data, OUT the array that is asked for. */
+/* Adds a word of the list: "@NAME" is a file of tests/data, OUT the array to compare. */
 static void add_listed(words *w, const char *word, const char *out)
 {
     char path[PATH];
@@ -183,7 +184,7 @@ static void check_kept(void)
     png got, known, white;
     int differ = 0;
     ck_assert_msg(png_read(&got, scratch_path("out.png")) == OK, "%s", fail_line());
-    read_good(&known, "pictures/given.png");
+    read_good(&known, "pictures/initial.png");
     read_good(&white, "pictures/mask.png");
     ck_assert_int_eq(got.width, known.width);
     for (int i = 0; i < got.width * got.height; i++) {

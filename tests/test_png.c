@@ -1,6 +1,5 @@
-/* host/files/png_read.c and what it calls: files whose pixels contradict their checksums, or that
- * are no whole pictures, are refused, and the message says what and where. Kinds that must be read
- * are in test_pictures.c. */
+/* host/files/png_read.c: a file with a wrong checksum or without all of its pixels is refused, and
+ * the message says what and where. test_pictures.c tests the kinds of PNG that must be read. */
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -46,7 +45,7 @@ static void begin_as(file *f, int depth, int colour, int interlace)
     add_chunk(f, "IHDR", head, sizeof head);
 }
 
-/* n bytes of rows, all 7 but for the filters, as zlib packs them. */
+/* out = n bytes of rows, packed by zlib. All bytes are 7 except the filters. */
 static size_t pack(unsigned char out[MOST / 2], size_t n, int filter)
 {
     unsigned char *rows = malloc(n + 1);
@@ -124,7 +123,7 @@ START_TEST(checksums_are_named)
     f.bytes[33 + 8] ^= 1;
     refuse(&f, "chunk IDAT at byte 33: its content has the checksum 0x");
     begin_as(&f, 8, 2, 0);
-    data[n - 1] ^= 1; /* the Adler-32 of what is packed; the chunk's own is right */
+    data[n - 1] ^= 1; /* wrong Adler-32 of the packed data; the CRC of the chunk is right */
     end_with(&f, data, n);
     refuse(&f, "incorrect data check");
     begin_as(&f, 8, 2, 0);
@@ -152,7 +151,7 @@ START_TEST(rows_that_are_not_there)
     begin_as(&f, 8, 2, 0);
     end_with(&f, data, pack(data, ROWS + (1 << 17), 0));
     refuse(&f, "more data than 5 x 4 pixels");
-    begin_as(&f, 8, 2, 0); /* a little more is harmless, and so is what follows the end */
+    begin_as(&f, 8, 2, 0); /* a few bytes too many are harmless, and so is data after the end */
     end_with(&f, data, pack(data, ROWS + 100, 0));
     add_chunk(&f, "more", "x", 1);
     ck_assert_msg(read_file(&f, f.n), "%s", fail_line());
@@ -175,7 +174,7 @@ START_TEST(chunks_out_of_place)
     add_chunk(&f, "tEXt", "k", 1);
     end_with(&f, data + 10, n - 10);
     refuse(&f, "other chunks lie between");
-    begin_as(&f, 8, 2, 0); /* parts of any size, empty ones too */
+    begin_as(&f, 8, 2, 0); /* chunks of any size, also empty ones */
     add_chunk(&f, "IDAT", data, 0);
     for (size_t i = 0; i < n; i++) add_chunk(&f, "IDAT", data + i, 1);
     add_chunk(&f, "IEND", NULL, 0);
@@ -198,7 +197,7 @@ START_TEST(chunks_out_of_place)
 }
 END_TEST
 
-/* EXIF data from anywhere: nothing behind its end is read, whatever it says. */
+/* Hostile EXIF data: nothing after its end is read. */
 START_TEST(hostile_orientation)
 {
     static const char good[] =

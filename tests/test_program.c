@@ -1,5 +1,5 @@
-/* host/device/program.c with its cache on disk: a program is built once, found again, and built
- * anew when what is found is no good; results are right in any case. */
+/* host/device/program.c with its cache on disk: a program is built once and found again. If the
+ * stored program is damaged, it is built again. Results are always right. */
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,7 +25,7 @@ static void count_note(const char *line)
 /* true fp32 and the features below: no probe of anything is built */
 static const device_settings listening = {.precision = PRECISION_FP32, .note = count_note};
 
-/* Two kernels of one program and one of another; what they compute is right. */
+/* Runs two kernels of one program and one of another, and checks their results. */
 static device run(const device_info *info, const device_settings *settings)
 {
     enum { SIDE = 4, COUNT = SIDE * SIDE };
@@ -55,16 +55,16 @@ static device run(const device_info *info, const device_settings *settings)
     buffer_release(&d, &picture);
     buffer_release(&d, &tokens);
     buffer_release(&d, &back);
-    device result = d; /* its counts */
+    device result = d; /* the caller reads its counts */
     fail(ERR_LIMIT, "the first failure");
     fail_hint("what to do");
-    device_close(&d); /* stores programs, where it can */
+    device_close(&d); /* stores the programs */
     ck_assert_str_eq(fail_line(), "the first failure");
     ck_assert_str_eq(fail_hint_line(), "what to do");
     return result;
 }
 
-/* The files of the cache: how many; the path of the first. */
+/* Returns the number of files in the cache. first = the path of the first. */
 static int stored_files(char first[4096])
 {
     DIR *folder = opendir(scratch_path("ditcl"));
@@ -90,7 +90,7 @@ static void expect(const device *d, int built, int loaded, int refused)
 
 static void open_cache(void)
 {
-    wanted_devices(); /* implementations have caches of their own in the same folder, found once */
+    wanted_devices(); /* drivers find their own caches, in the same folder, once */
     scratch_open();
     setenv("XDG_CACHE_HOME", scratch_folder(), 1);
     setenv("MESA_SHADER_CACHE_DISABLE", "true", 1);
@@ -104,7 +104,7 @@ static void close_cache(void)
     scratch_close();
 }
 
-/* Fills the cache and says so with 2; 0 where this implementation gives no binaries. */
+/* Fills the cache. Returns 2, the number of programs, or 0 if the driver gives no binaries. */
 static int fill_cache(const device_info *info)
 {
     char first[4096];
@@ -136,7 +136,7 @@ START_TEST(built_once)
 }
 END_TEST
 
-/* Another driver, device or platform must not use these files. */
+/* A file is not used by another driver, device or platform. */
 START_TEST(keys_differ)
 {
     const device_list *devices = wanted_devices();
@@ -172,8 +172,8 @@ static hash128 key_of_file(const char *path)
 
 enum { NO_BINARY = 4, A_FOLDER, N_DAMAGES };
 
-/* Every way that the header catches is in test_cache.c; these are some of them, and those that only
- * the driver can notice. */
+/* Damages a file in ways that its header shows (test_cache.c has all of them), or that only the
+ * driver can notice. */
 static void damage(const char *path, int how)
 {
     unsigned char *binary;
@@ -204,14 +204,14 @@ START_TEST(damaged_programs_are_built_anew)
     for (int i = 0; i < devices->n; i++) {
         char first[4096];
         const device_info *info = &devices->items[i];
-        /* this one ends the process for a binary that is none of its own */
+        /* rusticl ends the process for a binary that it did not write */
         if (_i == NO_BINARY && strstr(info->platform, "rusticl")) continue;
         fill_cache(info);
         ck_assert_int_eq(stored_files(first), 2);
         damage(first, _i);
         device d = run(info, &listening);
         expect(&d, 1, 1, 1);
-        ck_assert_int_eq(notes, _i == A_FOLDER ? 2 : 1); /* and it cannot be stored */
+        ck_assert_int_eq(notes, _i == A_FOLDER ? 2 : 1); /* and the program cannot be stored */
         d = run(info, &listening);
         if (_i != A_FOLDER) expect(&d, 0, 2, 0);
         if (_i == A_FOLDER) ck_assert_int_eq(rmdir(first), 0);

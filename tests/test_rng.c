@@ -1,6 +1,6 @@
-/* The noise streams. On the CPU against torch.randn, bit by bit (data/rng.inc, rng_scalar.inc); on
- * CUDA against Random123's known answers, what GPUs printed, and a second opinion thread by thread
- * (data/rng_cuda.inc). */
+/* The noise streams. Those of the CPU equal torch.randn bit for bit (data/rng.inc, rng_scalar.inc).
+ * Those of CUDA are compared with Random123's known answers, with values that GPUs printed, and
+ * with a transcription in Python (data/rng_cuda.inc). */
 #include "suites.h"
 
 #include <inttypes.h>
@@ -37,14 +37,15 @@ static const struct {
     int n_draws;
     size_t draws[4];
     size_t places[HEAD];
-    double values[HEAD]; /* of the last draw, at these places */
+    double values[HEAD]; /* values of the last draw at these places */
 } cuda_cases[] = {
 #include "data/rng_cuda.inc"
 };
 enum { N_CUDA_CASES = sizeof cuda_cases / sizeof *cuda_cases };
 
-/* What people's GPUs printed: github.com/pytorch/pytorch issues 79496 (whose GPU does not
- * matter), 62467 (RTX A6000), 143086 (H100, A100), 97097 (RTX A4000, normal_(5, 5 ** 0.5)). */
+/* Values that GPUs printed, from issues of github.com/pytorch/pytorch: 79496 (so few values that
+ * any GPU gives them), 62467 (RTX A6000), 143086 (H100, A100), 97097 (RTX A4000, normal_(5, 5 **
+ * 0.5)). */
 static const struct {
     const char *source;
     uint64_t seed;
@@ -108,7 +109,7 @@ static uint64_t hash_add(uint64_t hash, const float *values, size_t n)
     return hash;
 }
 
-/* Bit by bit; where exact is false, the first values to 3 units in the last place. */
+/* Compares bit for bit, or, if not exact, the first values to 3 units in the last place. */
 static void check_cpu(const cpu_case *c, const char *name, bool exact)
 {
     rng r;
@@ -144,7 +145,8 @@ START_TEST(draws_equal_torch)
 }
 END_TEST
 
-/* Logarithm, sine and cosine are the C library's: equal where that is the one of the vectors. */
+/* Logarithm, sine and cosine are the C library's, so the bits are equal with the library that made
+ * the vectors. */
 START_TEST(scalar_draws_equal_torch)
 {
 #if defined __GLIBC__ && defined __x86_64__
@@ -247,7 +249,7 @@ START_TEST(sources_are_read_strictly)
 }
 END_TEST
 
-/* Seeding again forgets everything, the waiting second value too. */
+/* Seeding again forgets everything, also the second value of a Box-Muller pair. */
 START_TEST(seed_starts_over)
 {
     rng r;
@@ -260,7 +262,7 @@ START_TEST(seed_starts_over)
 }
 END_TEST
 
-/* No vector needed: mean, variance and tail of a normal distribution. */
+/* Mean, variance and tail are those of a normal distribution. */
 START_TEST(values_are_normal)
 {
     enum { N = 1 << 18 };

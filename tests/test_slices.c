@@ -1,5 +1,5 @@
-/* Launches in slices give the same bits. Runs the operators of every implementation, each case
- * whole and then in slices of a few work-groups. */
+/* Launches in slices give the same bits. Each case of each operator runs in one launch, then in
+ * slices of a few work-groups. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,15 +13,15 @@ enum { SLICE = 3, MOST_CASES = 3 };
 static optest part;
 static int launches;
 
-/* An operator test launches each case twice and compares the bits; the second time in slices. On an
- * emulator it launches once. */
+/* An operator test launches each case twice and compares the bits. The second launch is in slices.
+ * On an emulator it launches once. */
 static status launch_sliced(optest_run *r, int i)
 {
     r->d->settings.slice_groups = emulated() || launches++ % 2 ? SLICE : 0;
     return part.queue(r, i);
 }
 
-/* Some of the smaller cases, others with each seed, and the smallest. */
+/* The smallest case, and some of the smaller ones, which the seed chooses. */
 static int choose_cases(int cases[MOST_CASES], const optest *t)
 {
     const double most = emulated() ? 3e5 : 2e7;
@@ -41,12 +41,12 @@ static int choose_cases(int cases[MOST_CASES], const optest *t)
     return n;
 }
 
-/* With these settings, and with the implementations that DITCL_GEMM and DITCL_CONV are to name. */
+/* Settings of a device, and the values of DITCL_GEMM and DITCL_CONV. */
 typedef struct {
     kernel_family family;
     precision p;
     const char *unit, *gemm, *conv; /* null: as it is */
-    bool tiles; /* only where the CPU has matrix tiles, or tests/amx_emulator.c is preloaded */
+    bool tiles;                     /* needs a CPU with AMX, or tests/amx_emulator.c preloaded */
 } variant;
 
 static const variant variants[] = {

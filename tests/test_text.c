@@ -1,5 +1,6 @@
-/* host/base: numbers and names from a command line, the line that explains a failure, files that
- * appear whole or not at all, 16-bit floats, sizes that must not overflow. */
+/* host/base: numbers and names of a command line, messages of failures, files that appear whole or
+ * not at all, 16-bit floats, sizes that must not overflow, threads, reports without private names.
+ */
 #include "suites.h"
 
 #include <math.h>
@@ -224,8 +225,9 @@ END_TEST
 
 /* ---- fp16 ---- */
 
-/* (-1)^s 2^(e-15) (1 + m/1024), and 2^-14 (m/1024) where e is 0: all 65536, in double. */
-START_TEST(halves)
+/* All 65536 numbers: (-1)^s 2^(e-15) (1 + m/1024), or 2^-14 (m/1024) if e is 0, in double
+ * precision. */
+START_TEST(fp16_to_float_is_exact)
 {
     for (unsigned h = 0; h < 65536; h++) {
         int exponent = (int)(h >> 10 & 31), mantissa = (int)(h & 1023);
@@ -244,13 +246,14 @@ START_TEST(halves)
 }
 END_TEST
 
-/* Every fp16 number survives. Between two, the nearer is taken; in the middle, the even one. */
+/* Every fp16 number is unchanged. A number between two rounds to the nearer, in the middle to even.
+ */
 START_TEST(rounding_to_fp16)
 {
     for (unsigned h = 0; h < 0x7c00; h++) {
         float low = fp16_to_float((uint16_t)h);
         float high = h + 1 < 0x7c00 ? fp16_to_float((uint16_t)(h + 1)) : 65536.0f;
-        float middle = low + (high - low) / 2; /* exact */
+        float middle = low + (high - low) / 2; /* an fp16 number */
         ck_assert_uint_eq(float_to_fp16(low), h);
         ck_assert_uint_eq(float_to_fp16(-low), h | 0x8000u);
         ck_assert_uint_eq(float_to_fp16(middle), h + (h & 1));
@@ -307,7 +310,7 @@ START_TEST(write_whole)
     ck_assert_int_eq(file_out_finish(&outs[1]), OK);
     expect_content("a", "old");
     ck_assert(!file_exists(scratch_path("b")));
-    ck_assert_int_eq(scratch_count(), 2); /* a, and the hidden folder */
+    ck_assert_int_eq(scratch_count(), 2); /* file a and the hidden folder */
     ck_assert_int_eq(file_out_commit(outs, 2), OK);
     for (int i = 0; i < 2; i++) file_out_discard(&outs[i]);
     expect_content("a", "new a");
@@ -376,7 +379,7 @@ START_TEST(write_refused)
 }
 END_TEST
 
-/* A signal during writing: the temporary file is removed, the old file stays, exit code 128 +
+/* A signal during writing removes the temporary file and keeps the old file. The exit code is 128 +
  * signal. */
 START_TEST(write_interrupted)
 {
@@ -407,7 +410,8 @@ START_TEST(write_interrupted)
 }
 END_TEST
 
-/* A mapped file is truncated: a message of one line, the temporary file is removed, exit code 1. */
+/* A mapped file that is truncated gives one line of message and exit code 1. The temporary file is
+ * removed. */
 START_TEST(read_cut_short)
 {
     char page[8192] = "whole", *said;
@@ -500,14 +504,15 @@ START_TEST(sharing_work)
     ck_assert_int_eq(parallel_for(ITEMS, count_call, &w), OK);
     for (int i = 0; i < ITEMS; i++) ck_assert_int_eq(w.calls[i], 1);
     ck_assert(!w.shared);
-    for (int round = 0; round < 20; round++) { /* whoever comes first, the lowest is told */
+    for (int round = 0; round < 20;
+         round++) { /* whichever thread fails first, the lowest number is reported */
         w = (shared_work){.fails = true};
         fail_clear();
         ck_assert_int_eq(parallel_for(ITEMS, count_call, &w), ERR_FORMAT);
         ck_assert_str_eq(fail_line(), "item 700");
         ck_assert_str_eq(fail_hint_line(), "hint 700");
         for (int i = 0; i <= FAILS_FROM; i++) ck_assert_int_eq(w.calls[i], 1);
-        ck_assert_int_eq(w.calls[ITEMS - 1], 0); /* no more is begun */
+        ck_assert_int_eq(w.calls[ITEMS - 1], 0); /* no further work is begun */
     }
 }
 END_TEST
@@ -541,13 +546,13 @@ START_TEST(forgetting_pages)
     file_map_forget(&map, map.data + 5000, 9000);
     file_map_forget(&map, map.data + SIZE - 1, 1);
     file_map_forget(&map, map.data + SIZE, 0);
-    ck_assert_mem_eq(map.data, bytes, SIZE); /* only forgotten, not lost */
+    ck_assert_mem_eq(map.data, bytes, SIZE); /* the pages can be read again */
     file_map_close(&map);
     free(bytes);
 }
 END_TEST
 
-/* ---- what reports must not say ---- */
+/* ---- privacy ---- */
 
 START_TEST(reports_name_nobody)
 {
@@ -592,7 +597,7 @@ Suite *suite_text(void)
     tcase_add_test(tc, shapes_are_cut_where_they_do_not_fit);
     tcase_add_test(tc, failure_line);
     tcase_add_test(tc, sizes);
-    tcase_add_test(tc, halves);
+    tcase_add_test(tc, fp16_to_float_is_exact);
     tcase_add_test(tc, rounding_to_fp16);
     tcase_add_test(tc, bfloats);
     tcase_add_test(tc, write_whole);

@@ -1,5 +1,5 @@
-/* Matrix tiles as tests/amx_emulator.c does them, held to what the manual says of each instruction.
- * Run with the emulator preloaded; without it and without the unit the first test dies. */
+/* tests/amx_emulator.c against Intel's manual, instruction by instruction. Needs the emulator
+ * preloaded or a CPU with AMX; without both, the first test ends by SIGILL. */
 #include <check.h>
 #include <errno.h>
 #include <float.h>
@@ -31,7 +31,7 @@ static const tile_config whole = {.palette = 1,
                                   .bytes = {64, 64, 64, 64, 64, 64, 64, 64},
                                   .rows = {16, 16, 16, 16, 16, 16, 16, 16}};
 
-/* Also a stack in the test of addresses: the handler runs below the middle of it. */
+/* Also the stack in the test of addresses: the signal handler runs below its middle. */
 static uint8_t memory[1 << 18] __attribute__((aligned(64)));
 static uint8_t *const middle = memory + (1 << 17);
 
@@ -60,7 +60,7 @@ static void fill(void *to, size_t bytes)
 
 /* ---- addresses ---- */
 
-/* tmm1 holds 16 rows of 64 bytes, `stride` apart from p on. */
+/* Checks that tmm1 holds 16 rows of 64 bytes, which are `stride` apart in memory from p on. */
 static void expect_tile(const uint8_t *p, long stride, const char *form)
 {
     uint8_t out[TILE];
@@ -79,7 +79,7 @@ static void expect_tile(const uint8_t *p, long stride, const char *form)
         expect_tile(middle + (shift), 80L * (scale), base "," index "," #scale " " #shift);        \
     } while (0)
 
-/* Registers that a compiler wants for itself: swapped in, and out again behind the load. */
+/* For registers that the compiler reserves: swapped before the load, and swapped back after it. */
 #define BORROWED(base, shift)                                                                      \
     do {                                                                                           \
         uint8_t *p = middle;                                                                       \
@@ -104,7 +104,7 @@ START_TEST(every_address_is_understood)
     FORM("r9", "r8", 2, -0x1000);
     FORM("r10", "rax", 8, 127);
     FORM("rax", "r11", 4, -128);
-    FORM("r12", "rcx", 1, 0); /* as rsp and rbp, r12 and r13 have encodings of their own */
+    FORM("r12", "rcx", 1, 0); /* r12 and r13 have special encodings, like rsp and rbp */
     FORM("r13", "rcx", 1, 0);
     FORM("rax", "r12", 1, 0);
     FORM("rax", "r13", 1, 128);
@@ -173,14 +173,14 @@ END_TEST
 
 /* ---- products ---- */
 
-/* Denormals are zeros, as input and as result. */
+/* Denormals count as zeros, in inputs and results. */
 static float flush(float x)
 {
     return fabsf(x) < FLT_MIN ? copysignf(0.0f, x) : x;
 }
 
-/* c [M][N] += pairs of a [M][K] x b [K][N]: even and odd products in sums of their own, fused,
- * rounded to nearest even (the manual's page of TDPBF16PS). */
+/* c [M][N] += pairs of a [M][K] x b [K][N]. Even and odd products have separate sums, with fused
+ * multiply-adds that round to nearest even (the manual's page of TDPBF16PS). */
 static void reference(float c[16][16], uint16_t a[16][16][2], uint16_t b[16][16][2], int M, int N,
                       int K)
 {
@@ -195,7 +195,8 @@ static void reference(float c[16][16], uint16_t a[16][16][2], uint16_t b[16][16]
         }
 }
 
-/* Mostly of one size, so that sums round; now and then tiny, denormal, huge or no number. */
+/* Mostly numbers of one magnitude, so that sums round; if wild, also tiny, denormal, huge or NaN.
+ */
 static uint16_t random_bf16(bool wild)
 {
     uint32_t r = next_random(), low = r >> 24 & 127, sign = (r & 1) << 15;
@@ -249,7 +250,7 @@ START_TEST(products_are_those_of_the_manual)
 }
 END_TEST
 
-/* ---- what no processor does ---- */
+/* ---- instructions that no processor accepts ---- */
 
 static void unknown(void)
 {
@@ -285,7 +286,7 @@ static void same_twice(void)
 static void misfit(void)
 {
     tile_config c = whole;
-    c.rows[2] = 15; /* as many rows as the first has pairs, they should be */
+    c.rows[2] = 15; /* the second must have as many rows as the first has pairs */
     configure(&c);
     __asm__ volatile("tdpbf16ps %tmm2, %tmm1, %tmm0");
 }
@@ -306,14 +307,14 @@ START_TEST(the_rest_ends_the_process)
     pid_t child = fork();
     ck_assert_int_ge(child, 0);
     if (child == 0) {
-        /* a processor with tiles knows these */
+        /* a processor with AMX accepts these */
         if (illegal[_i] == integers && __builtin_cpu_supports("amx-int8")) raise(SIGILL);
         illegal[_i]();
         _exit(0);
     }
     ck_assert_int_eq(waitpid(child, &how, 0), child);
     ck_assert(WIFSIGNALED(how));
-    /* for a palette that it does not have, a processor raises #GP, which Linux tells by SIGSEGV */
+    /* a processor raises #GP for an unknown palette, which Linux reports as SIGSEGV */
     ck_assert(WTERMSIG(how) == SIGILL || (WTERMSIG(how) == SIGSEGV && illegal[_i] == bad_palette));
 }
 END_TEST

@@ -14,15 +14,15 @@
 #include "part.h"
 #include "suites.h"
 
-/* Operations and bytes of a case: enough for several tiles, and what is quick. */
+/* FLOP plus bytes of the cases that run: enough for several tiles, few enough to be quick. */
 static const double LEAST_WORK = 2e4, MOST_WORK = 2e6, MOST_WORK_EMULATED = 7e4;
-static const double MOST_WORK_OF_UNITS = 7e5; /* which are emulated, but in the compiled kernels */
+static const double MOST_WORK_OF_UNITS = 7e5; /* compiled kernels emulate matrix units, slowly */
 
 static const optest *whole;
 static bool of_units;
 static int chosen; /* case */
 
-/* What case i is tuned by; false where it is too small or too large. */
+/* shape = the shape by which case i is tuned. False if the case is too small or too large. */
 static bool case_shape(int shape[SHAPE_SIZES], int i)
 {
     double amount, most = of_units ? MOST_WORK_OF_UNITS : MOST_WORK;
@@ -31,14 +31,14 @@ static bool case_shape(int shape[SHAPE_SIZES], int i)
            amount <= (emulated() ? MOST_WORK_EMULATED : most);
 }
 
-/* ---- what is run ---- */
+/* ---- configurations of one implementation ---- */
 
 typedef struct {
     device d;
-    const char *op, *kind, *unit; /* unit: of tests/device.h, or null */
+    const char *op, *kind, *unit; /* unit: for claim_matrix_unit(), or null */
     const op_impl *t;
     int next; /* case */
-    int sets, launches;
+    int configs, launches;
 } bench;
 
 static void say_values(const bench *b, const int *values)
@@ -60,7 +60,7 @@ static void check_case(bench *b, const int *values)
     b->launches += tally.cases;
 }
 
-/* `count` of the cases that the values fit, beginning behind those of the last set. */
+/* Checks the values on `count` cases that they fit, beginning after the cases of the last call. */
 static void check_values(bench *b, const int *values, int count)
 {
     int shape[SHAPE_SIZES], left = count;
@@ -73,7 +73,7 @@ static void check_values(bench *b, const int *values, int count)
         check_case(b, values);
         left--;
     }
-    b->sets += left < count;
+    b->configs += left < count;
 }
 
 static bool fits_any(const bench *b, const int *values)
@@ -84,8 +84,8 @@ static bool fits_any(const bench *b, const int *values)
     return false;
 }
 
-/* The lowest and the highest choice of each tunable that fit, all others as in the base. In a
- * second precision of every other tunable, by the seed: most of the time goes into building. */
+/* Checks the first and the last choice that fit, for each tunable, with the others as in `base`. In
+ * other precisions than fp32 only every other tunable, as the seed decides: building takes long. */
 static void check_extremes(bench *b, const int *base)
 {
     bool second = b->d.settings.precision != PRECISION_FP32;
@@ -97,7 +97,7 @@ static void check_extremes(bench *b, const int *base)
             memcpy(values, base, sizeof values);
             for (int j = 0; j < varied->n; j++) {
                 values[i] = varied->choices[down ? varied->n - 1 - j : j];
-                if (values[i] == base[i]) break; /* checked */
+                if (values[i] == base[i]) break; /* already checked */
                 if (!fits_any(b, values)) continue;
                 if (part_takes(n++)) check_values(b, values, 1);
                 break;
@@ -128,22 +128,23 @@ static void open_bench(bench *b, const device_info *info, precision p)
     claim_matrix_unit(NULL);
     setenv("DITCL_CONV", b->kind, 1);
     b->next = (int)(test_seed % (unsigned)whole->n_cases);
-    b->sets = b->launches = 0;
+    b->configs = b->launches = 0;
 }
 
 static void close_bench(bench *b, const char *what)
 {
-    printf("%s %-10s %-8s %-16s %3d sets, %3d launches\n", b->d.info.platform, b->op,
-           b->unit ? b->unit : b->kind, what, b->sets, b->launches);
+    printf("%s %-10s %-8s %-16s %3d configurations, %3d launches\n", b->d.info.platform, b->op,
+           b->unit ? b->unit : b->kind, what, b->configs, b->launches);
     fflush(stdout);
     configuration_forget(&b->d);
     device_close(&b->d);
     unsetenv("DITCL_CONV");
 }
 
-/* In a second precision, only the sets that the first does not have: where its kernels are others,
- * they are of another kind. An emulator's cases are too small for such sets: it is shown any. */
-static void check_sets(bench *b, const device_info *info, precision p)
+/* With fp16 inputs, the implementation "gpu" has the same kernels as with fp32, so only
+ * configurations that do not fit in fp32 are checked. An emulator's cases are too small for those;
+ * there all are. */
+static void check_configs(bench *b, const device_info *info, precision p)
 {
     const int *base = NULL;
     int n = 0;
@@ -157,13 +158,13 @@ static void check_sets(bench *b, const device_info *info, precision p)
         b->d.settings.precision = p;
         if (!checked && part_takes(n++)) check_values(b, b->t->configs[i], 1);
     }
-    ck_assert_int_gt(b->sets, 0);
-    bool in_full = !b->unit || !strcmp(b->unit, "mma"); /* one kind stands for all */
+    ck_assert_int_gt(b->configs, 0);
+    bool in_full = !b->unit || !strcmp(b->unit, "mma"); /* one matrix unit stands for all */
     if (!emulated() && in_full) check_extremes(b, base);
     close_bench(b, precision_names[p]);
 }
 
-/* Devices with less local memory and smaller work-groups: some set must fit. */
+/* Devices with less local memory and smaller work-groups: some configuration must fit. */
 static void check_less(bench *b, const device_info *info)
 {
     static const struct {
@@ -174,7 +175,7 @@ static void check_less(bench *b, const device_info *info)
     open_bench(b, info, PRECISION_FP32);
     const device_info full = b->d.info;
     for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
-        /* such convolutions stage: without local memory others serve */
+        /* these convolutions need local memory; without it, another implementation serves */
         if (!limits[i].local_bytes && !strcmp(b->op, "conv")) break;
         if (limits[i].local_bytes < full.local_bytes) b->d.info.local_bytes = limits[i].local_bytes;
         if (limits[i].group < full.max_work_group) b->d.info.max_work_group = limits[i].group;
@@ -217,13 +218,13 @@ static const struct {
 
 enum { N_VARIANTS = sizeof variants / sizeof *variants, EVERYWHERE = 4 };
 
-START_TEST(every_set_of_values_is_right)
+START_TEST(configurations_are_right)
 {
     const device_list *devices = wanted_devices();
     bench b = {.op = variants[_i].op, .kind = variants[_i].kind, .unit = variants[_i].unit};
     if (b.unit && !part_takes_unit(_i)) return;
     find(&b);
-    for (int i = 0; i < devices->n; i++) check_sets(&b, &devices->items[i], variants[_i].p);
+    for (int i = 0; i < devices->n; i++) check_configs(&b, &devices->items[i], variants[_i].p);
 }
 END_TEST
 
@@ -237,8 +238,8 @@ START_TEST(devices_with_less_are_served)
 }
 END_TEST
 
-/* The largest heads and layers too, on the smallest devices: without a launch. */
-START_TEST(some_set_fits_every_device)
+/* Some configuration fits every shape on the smallest devices. Launches nothing. */
+START_TEST(some_configuration_fits_every_device)
 {
     bench b = {.op = variants[_i].op, .kind = variants[_i].kind};
     device d = {.family = FAMILY_GPU, .vector_width = 4};
@@ -255,7 +256,8 @@ START_TEST(some_set_fits_every_device)
 }
 END_TEST
 
-/* Where local memory is global memory, what stages comes last; a CPU's order was measured. */
+/* If local memory is in global memory, configurations that stage there come last. On a CPU their
+ * measured order stays. */
 START_TEST(staging_comes_last)
 {
     static const struct {
@@ -285,7 +287,7 @@ START_TEST(staging_comes_last)
 }
 END_TEST
 
-/* A device that has this unit, and work-groups as such devices have. */
+/* A device with this matrix unit and with work-groups of the size that such devices have. */
 static device with_unit(const matrix_unit *u, precision p)
 {
     device d = {.family = FAMILY_GPU, .settings = {.precision = p}};
@@ -294,8 +296,8 @@ static device with_unit(const matrix_unit *u, precision p)
     return d;
 }
 
-/* Attention on matrix units: with the local memory of a device that has such. One kind holds too
- * few sums of wide heads. */
+/* Attention on matrix units fits the local memory of devices that have them. DPAS with sub-groups
+ * of 16 has too few registers for heads of 512. */
 START_TEST(units_serve_heads)
 {
     static const int heads[] = {1, 3, 40, 64, 72, 80, 128, 512};
@@ -318,7 +320,7 @@ START_TEST(units_serve_heads)
 }
 END_TEST
 
-/* The layers of decoders and encoders likewise. */
+/* Convolutions on matrix units fit the layers of decoders and encoders. */
 START_TEST(units_serve_layers)
 {
     static const int layers[][SHAPE_SIZES] = {
@@ -345,7 +347,7 @@ START_TEST(units_serve_layers)
 }
 END_TEST
 
-/* Where compilers take no orders: sub-groups of the size that they like, and of others. */
+/* Without intel_reqd_sub_group_size, a sub-group may have another size than the probe found. */
 START_TEST(subgroups_of_another_size_are_right)
 {
     const device_list *devices = wanted_devices();
@@ -354,20 +356,20 @@ START_TEST(subgroups_of_another_size_are_right)
     for (int i = 0; i < devices->n; i++) {
         open_bench(&b, &devices->items[i], PRECISION_FP32);
         b.d.subgroups.required = false;
-        for (int set = 0; set < b.t->n_configs && b.d.feature[FEATURE_SUBGROUPS]; set++) {
+        for (int c = 0; c < b.t->n_configs && b.d.feature[FEATURE_SUBGROUPS]; c++) {
             char options[CONFIG_OPTIONS];
-            configuration_options(options, b.t, b.t->configs[set]);
+            configuration_options(options, b.t, b.t->configs[c]);
             for (b.d.subgroups.size = 8; b.d.subgroups.size <= 32; b.d.subgroups.size *= 2)
-                if (strstr(options, "-DSG=1") && fits_any(&b, b.t->configs[set]))
-                    check_values(&b, b.t->configs[set], 1);
+                if (strstr(options, "-DSG=1") && fits_any(&b, b.t->configs[c]))
+                    check_values(&b, b.t->configs[c], 1);
         }
         close_bench(&b, "sub-groups");
     }
 }
 END_TEST
 
-/* A decoder's attention over the tokens of 1024 x 1024 pixels goes round fewer loops than a driver
- * cuts; one of far more is refused. */
+/* A driver with LOOPS_ARE_CUT cuts long loops. A decoder's attention at 1024 x 1024 pixels is
+ * within the limit; a far longer one is refused. */
 START_TEST(no_loop_is_cut)
 {
     bench b = {.op = "attention", .kind = "gpu"};
@@ -388,10 +390,10 @@ Suite *suite_variants(void)
 {
     Suite *s = suite_create("variants");
     TCase *all = tcase_create("variants");
-    tcase_add_loop_test(all, some_set_fits_every_device, 0, EVERYWHERE);
+    tcase_add_loop_test(all, some_configuration_fits_every_device, 0, EVERYWHERE);
     tcase_add_test(all, no_loop_is_cut);
     tcase_add_loop_test(all, staging_comes_last, 0, 3);
-    tcase_add_loop_test(all, every_set_of_values_is_right, 0, EVERYWHERE);
+    tcase_add_loop_test(all, configurations_are_right, 0, EVERYWHERE);
     tcase_add_test(all, subgroups_of_another_size_are_right);
     tcase_add_loop_test(all, devices_with_less_are_served, 0, EVERYWHERE);
     tcase_set_timeout(all, 0);
@@ -399,7 +401,7 @@ Suite *suite_variants(void)
     all = tcase_create("units");
     tcase_add_loop_test(all, units_serve_heads, EVERYWHERE, N_VARIANTS);
     tcase_add_loop_test(all, units_serve_layers, 0, 3);
-    tcase_add_loop_test(all, every_set_of_values_is_right, EVERYWHERE, N_VARIANTS);
+    tcase_add_loop_test(all, configurations_are_right, EVERYWHERE, N_VARIANTS);
     tcase_set_timeout(all, 0);
     suite_add_tcase(s, all);
     return s;

@@ -1,6 +1,6 @@
 #!/bin/bash
-# scripts/try_gpu without a GPU: the bundle is made, unpacked elsewhere, and its steps run on this
-# machine's processor. usage: tests/try_gpu.sh PATH/build
+# scripts/try_gpu without a GPU: makes the bundle, unpacks it elsewhere, and runs its steps on this
+# machine's CPU. usage: tests/try_gpu.sh PATH/build
 set -u
 build=$(readlink -f "${1:?usage: tests/try_gpu.sh PATH/build}")
 top=$(dirname "$(dirname "$(readlink -f "$0")")")
@@ -9,7 +9,7 @@ trap 'rm -rf "$work"' EXIT
 cd "$work" || exit 1
 passed=0 failed=0
 
-# holds "what is expected" COMMAND...
+# holds "what is tested" COMMAND...: the command must succeed
 holds()
 {
     local what=$1

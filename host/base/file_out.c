@@ -152,8 +152,8 @@ static status open_temporary(file_out *out, const char *path, const struct stat 
     return st;
 }
 
-/* path = a free name in the hidden folder: the final name, unless another output of this process in
- * the same folder has it. */
+/* path = a free name in the hidden folder: the final name, unless another output of this process
+ * has taken it there. */
 static status free_name(char path[TARGET_PATH], const partial *in, const char *name)
 {
     enum { MOST = 1000 };

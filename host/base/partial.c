@@ -237,7 +237,7 @@ static status make_locked(partial *p, const char *folder, const char *shown)
 static status partial_make(partial **p, const char *folder, const struct stat *in,
                            const char *shown)
 {
-    static char cleaned[4096]; /* the last folder that was cleaned */
+    static char cleaned[4096]; /* the last folder from which stale folders were removed */
     partial *new = NULL;
     sigset_t before = signals_hold();
     status st = OK;

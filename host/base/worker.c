@@ -17,7 +17,7 @@
 enum { MOST_ARGS = 24, PATH_BYTES = 4096 };
 static const double STOP_SECONDS = 2.0, PAUSE_SECONDS = 5.0;
 
-/* The program of the child: this one; in a test program, the ditcl in the same folder. */
+/* The program of the child: this program; for a test program, the ditcl in the same folder. */
 static status find_program(char out[PATH_BYTES])
 {
     ssize_t n = readlink("/proc/self/exe", out, PATH_BYTES - 16);

@@ -15,27 +15,29 @@
 #include "ops/first_use.h"
 #include "ops/impl.h"
 
-/* Limits: candidates of an implementation at one shape; children that an implementation may end
- * before it is struck out as a whole. */
+/* MOST_STRUCK: configurations of an implementation at one shape that may be struck out.
+ * MOST_DEATHS: children that an implementation may end. Beyond them the implementation is struck
+ * out as a whole. */
 enum { MOST_STRUCK = 4, MOST_DEATHS = 2 };
 
 enum { CHILD_WORDS = 12 };
 
 typedef struct {
-    first_use_checks face; /* first */
+    first_use_checks face; /* must be first */
     checker_level level;
     void (*say)(const char *line);  /* may be null */
-    const char *words[CHILD_WORDS]; /* that start a child */
+    const char *words[CHILD_WORDS]; /* the command line of a child */
     char index[16], limit[16];
     verdicts known;
     worker child;
     bool ready;       /* the child has the features and replies */
-    bool used;        /* the child has had a request */
+    bool used;        /* the child has had a request since it started */
     char clblast[32]; /* the CLBlast variant the child has used; a process has only one */
     bool begun;
     int n_checked, n_struck;
     double started;
-    int n_struck_known; /* struck out among `known`; 0 ends most lookups at once */
+    /* verdicts among `known` that are not right; with 0 most lookups end at once */
+    int n_struck_known;
 } checker;
 
 static checker *of(first_use_checks *c)
@@ -45,7 +47,8 @@ static checker *of(first_use_checks *c)
 
 /* ---- keys ---- */
 
-/* The device, its driver, this version, all kernels, and what overrides its features. */
+/* A hash of the device, its driver, this version, all kernels, and what overrides the device's
+ * features. */
 static status hash_device(hash128 *out, const device_info *info)
 {
     const char *claims = getenv("DITCL_FEATURES");
@@ -76,8 +79,8 @@ static void add_number(hash_work *w, int number)
     hash_add_text(w, digits);
 }
 
-/* use -1: with any fused operations. */
-static hash128 key_of(const device *d, const first_use *what, int use)
+/* use -1: for any fused operations. */
+static hash128 checker_key(const device *d, const first_use *what, int use)
 {
     hash_work w;
     hash_start(&w);
@@ -105,7 +108,7 @@ static hash128 key_of_text(const device *d, const char *what)
 
 /* Writes the prefix of the verdicts on this implementation, such as "gpu auto gemm gpu_mma ".
  * Returns its length. */
-static int describe_kind(char *out, size_t size, const device *d, const first_use *what)
+static int describe_implementation(char *out, size_t size, const device *d, const first_use *what)
 {
     return snprintf(out, size, "%s %s %s %s ", kernel_family_names[d->family],
                     precision_names[d->settings.precision], what->op,
@@ -113,12 +116,12 @@ static int describe_kind(char *out, size_t size, const device *d, const first_us
 }
 
 /* "gpu auto gemm gpu_mma 512x3456x1152 MT=64 NT=64" */
-static void describe(char *out, size_t size, const device *d, const first_use *what)
+static void describe_use(char *out, size_t size, const device *d, const first_use *what)
 {
     char sizes[SHAPE_TEXT], values[CONFIG_OPTIONS] = "";
     shape_text(sizes, what->shape);
     if (what->t) configuration_options(values, what->t, what->values);
-    int n = describe_kind(out, size, d, what);
+    int n = describe_implementation(out, size, d, what);
     n += snprintf(out + n, size - (size_t)n, "%s", sizes);
     for (const char *v = values; *v && n + 1 < (int)size; v++) {
         if (!strncmp(v, "-D", 2)) v += 2;
@@ -162,19 +165,19 @@ static counts count(const checker *c, const char *start)
     return n;
 }
 
-/* Whether an implementation is given up for all shapes. start: from describe_kind. */
-static bool kind_given_up(const checker *c, const char *start)
+/* True if an implementation is given up for all shapes. start: from describe_implementation. */
+static bool implementation_given_up(const checker *c, const char *start)
 {
     counts n = count(c, start);
     return n.died >= MOST_DEATHS || (n.struck >= 3 * MOST_STRUCK && !n.right);
 }
 
-/* Whether it is given up for this shape. */
+/* True if an implementation is given up for this shape. */
 static bool given_up(const checker *c, const device *d, const first_use *what)
 {
     char start[160], sizes[SHAPE_TEXT];
-    int n = describe_kind(start, sizeof start, d, what);
-    if (kind_given_up(c, start)) return true;
+    int n = describe_implementation(start, sizeof start, d, what);
+    if (implementation_given_up(c, start)) return true;
     shape_text(sizes, what->shape);
     snprintf(start + n, sizeof start - (size_t)n, "%s ", sizes);
     return count(c, start).struck >= MOST_STRUCK;
@@ -184,7 +187,7 @@ static bool given_up(const checker *c, const device *d, const first_use *what)
 static void recall_why(checker *c, const device *d, const first_use *what)
 {
     char start[160];
-    int n = describe_kind(start, sizeof start, d, what);
+    int n = describe_implementation(start, sizeof start, d, what);
     for (size_t i = c->known.n; i > 0; i--) {
         const verdict *v = &c->known.items[i - 1];
         const char *why = strstr(v->text, ": ");
@@ -198,7 +201,7 @@ static bool struck(first_use_checks *face, const device *d, const first_use *wha
 {
     checker *c = of(face);
     if (!c->n_struck_known) return false;
-    const verdict *v = verdicts_find(&c->known, key_of(d, what, -1));
+    const verdict *v = verdicts_find(&c->known, checker_key(d, what, -1));
     if (!(v && v->kind != VERDICT_RIGHT) && !given_up(c, d, what)) return false;
     recall_why(c, d, what);
     return true;
@@ -213,7 +216,7 @@ static double limit(void)
     return given && text_to_double(given, &seconds) && seconds > 0 ? seconds : CHECKER_SECONDS;
 }
 
-static void stop(checker *c)
+static void stop_child(checker *c)
 {
     worker_stop(&c->child);
     c->ready = false;
@@ -230,12 +233,12 @@ static void describe_end(char *out, size_t size, worker_answer how)
 }
 
 /* Starts the child unless it runs, and sends the known features. */
-static status start(checker *c, const device *d)
+static status start_child(checker *c, const device *d)
 {
     char line[WORKER_LINE];
     status st = OK;
     if (c->ready) return OK;
-    stop(c);
+    stop_child(c);
     TRY(worker_start(&c->child, c->words));
     worker_answer answer = worker_hear(&c->child, line, limit());
     if (answer != WORKER_SAID || strcmp(line, "ready") != 0) {
@@ -253,63 +256,65 @@ static status start(checker *c, const device *d)
     c->ready = true;
     c->used = false;
 done:
-    if (st != OK) stop(c);
+    if (st != OK) stop_child(c);
     return st;
 }
 
 /* Sends the configurations and implementations that are struck out. The tiny network has other
  * shapes, but must not use them either. */
-static void tell_struck(checker *c, const device *d)
+static void send_struck(checker *c, const device *d)
 {
     char family[64];
     int n = snprintf(family, sizeof family, "%s %s ", kernel_family_names[d->family],
                      precision_names[d->settings.precision]);
     for (size_t i = 0; i < c->known.n; i++) {
-        char words[VERDICT_TEXT], op[32], kind[32], start[160];
+        char words[VERDICT_TEXT], op[32], implementation[32], start[160];
         const verdict *v = &c->known.items[i];
         const char *why = strstr(v->text, ": ");
         int used = 0;
         if (v->kind == VERDICT_RIGHT || strncmp(v->text, family, (size_t)n) != 0 || !why) continue;
         snprintf(words, sizeof words, "%.*s", (int)(why - v->text) - n, v->text + n);
-        if (sscanf(words, "%31s %31s %*s%n", op, kind, &used) != 2 || !used || *kind == '-')
+        if (sscanf(words, "%31s %31s %*s%n", op, implementation, &used) != 2 || !used ||
+            *implementation == '-')
             continue;
-        snprintf(start, sizeof start, "%s%s %s ", family, op, kind);
-        worker_say(&c->child, "avoid %s %s%.300s", op, kind,
-                   kind_given_up(c, start) ? "" : words + used);
+        snprintf(start, sizeof start, "%s%s %s ", family, op, implementation);
+        worker_say(&c->child, "avoid %s %s%.300s", op, implementation,
+                   implementation_given_up(c, start) ? "" : words + used);
     }
 }
 
-/* Reads the child's reply to a line. A child that died or hung is removed, and `why` says so. */
+/* Sends a line and reads the child's reply. A child that died or hung is removed, and `why` tells
+ * it. */
 static worker_answer ask_once(checker *c, const char *line, char answer[WORKER_LINE])
 {
     worker_answer how = WORKER_DIED;
     if (worker_say(&c->child, "%s", line)) how = worker_hear(&c->child, answer, limit());
     if (how == WORKER_SAID && strncmp(answer, "lost ", 5) != 0) return how;
-    if (how == WORKER_SAID) { /* the child ends */
+    if (how == WORKER_SAID) { /* after this reply the child ends */
         memmove(answer, answer + 5, strlen(answer + 5) + 1);
         how = WORKER_DIED;
     } else {
         describe_end(answer, WORKER_LINE, how);
     }
-    stop(c);
+    stop_child(c);
     return how;
 }
 
-/* A used child may have died from earlier requests, or from other load on the machine, so a new
- * child gets the request as well. twice: even if the first child was new. */
-static worker_answer ask(checker *c, const device *d, const char *line, bool twice,
-                         char answer[WORKER_LINE])
+/* If a used child dies or hangs, an earlier request or other load on the machine may be the cause.
+ * So a new child gets the request once more. twice: even if the first child was new. */
+static worker_answer checker_ask(checker *c, const device *d, const char *line, bool twice,
+                                 char answer[WORKER_LINE])
 {
     bool used = c->used;
     c->used = true;
     worker_answer how = ask_once(c, line, answer);
     bool cannot = how == WORKER_SAID && !strncmp(answer, "cannot ", 7);
     if ((how != WORKER_DIED && !cannot) || !(used || twice)) return how;
-    if (start(c, d) != OK) {
+    if (start_child(c, d) != OK) {
         fail_clear();
         return how;
     }
-    if (!strcmp(line, "network")) tell_struck(c, d);
+    if (!strcmp(line, "network")) send_struck(c, d);
     c->used = true;
     return ask_once(c, line, answer);
 }
@@ -324,7 +329,7 @@ static void say_start(checker *c)
 
 /* ---- features ---- */
 
-/* "subgroups 16 1" */
+/* Reads "subgroups 16 1". */
 static void take_feature(device *d, feature_id which, const char *words)
 {
     int size = 0, required = 0;
@@ -349,8 +354,8 @@ static status probe_one(checker *c, device *d, feature_id which)
                        d->subgroups.required);
         return OK;
     }
-    TRY(start(c, d));
-    worker_answer how = ask(c, d, line, false, answer);
+    TRY(start_child(c, d));
+    worker_answer how = checker_ask(c, d, line, false, answer);
     if (how == WORKER_SAID && !strncmp(answer, "cannot ", 7))
         TRY(fail(ERR_RESOURCES, "%s: %s", line, answer + 7));
     if (how == WORKER_SAID && !strncmp(answer, "yes ", 4)) {
@@ -366,8 +371,8 @@ done:
     return st;
 }
 
-/* Probes the features one after the other; the child knows those before. */
-static status probe(first_use_checks *face, device *d)
+/* Probes the features one after the other. The child gets those that were probed before. */
+static status checker_probe(first_use_checks *face, device *d)
 {
     checker *c = of(face);
     feature_id all[N_FEATURES];
@@ -375,21 +380,22 @@ static status probe(first_use_checks *face, device *d)
     status st = OK;
     for (int i = 0; i < n; i++) d->feature[all[i]] = false;
     for (int i = 0; i < n && st == OK; i++) st = probe_one(c, d, all[i]);
-    if (c->level != CHECK_ALL) stop(c);
+    if (c->level != CHECK_ALL) stop_child(c);
     if (c->level == CHECK_FEATURES) d->checks = NULL;
     return st;
 }
 
 /* ---- operators ---- */
 
-/* CLBlast has one set of parameters per process: its own or overridden ones. */
-static void free_of_clblast(checker *c, const first_use *what)
+/* CLBlast has one set of parameters per process: its own, or overridden ones. So a child that used
+ * another variant is replaced. */
+static void replace_clblast_child(checker *c, const first_use *what)
 {
     if (!what->t || strncmp(what->t->name, "clblast", 7) != 0) return;
-    if (*c->clblast && strcmp(c->clblast, what->t->name) != 0) stop(c);
+    if (*c->clblast && strcmp(c->clblast, what->t->name) != 0) stop_child(c);
 }
 
-static void line_of(char line[WORKER_LINE], const first_use *what)
+static void request_line(char line[WORKER_LINE], const first_use *what)
 {
     char sizes[SHAPE_TEXT];
     shape_text(sizes, what->shape);
@@ -404,20 +410,20 @@ static void line_of(char line[WORKER_LINE], const first_use *what)
 static status strike_out(checker *c, device *d, const first_use *what, const char *why,
                          verdict_kind how)
 {
-    char words[VERDICT_TEXT], line[VERDICT_TEXT + 80], kind[160];
-    describe(words, sizeof words - 160, d, what);
+    char words[VERDICT_TEXT], line[VERDICT_TEXT + 80], prefix[160];
+    describe_use(words, sizeof words - 160, d, what);
     size_t n = strlen(words);
     snprintf(words + n, sizeof words - n, ": %.150s", why);
     text_copy(c->face.why, sizeof c->face.why, why);
     if (what->t) {
-        describe_kind(kind, sizeof kind, d, what);
-        bool first = !count(c, kind).struck; /* warn once for each implementation */
+        describe_implementation(prefix, sizeof prefix, d, what);
+        bool first = !count(c, prefix).struck; /* warn once for each implementation */
         void (*tell)(const char *) = first ? d->settings.warn : d->settings.note;
         snprintf(line, sizeof line, "not used on this device: %s", words);
         if (tell) tell(line);
     }
     c->n_struck++;
-    return remember(c, how, key_of(d, what, what->t ? -1 : (int)what->use), words);
+    return remember(c, how, checker_key(d, what, what->t ? -1 : (int)what->use), words);
 }
 
 static status strike(first_use_checks *face, device *d, const first_use *what, const char *why,
@@ -436,11 +442,11 @@ static status strike_by(checker *c, device *d, const first_use *what, const char
     return strike_out(c, d, what, why, said ? VERDICT_STRUCK : VERDICT_DIED);
 }
 
-static status check(first_use_checks *face, device *d, const first_use *what, bool *right)
+static status checker_check(first_use_checks *face, device *d, const first_use *what, bool *right)
 {
     checker *c = of(face);
     char line[WORKER_LINE], answer[WORKER_LINE], words[VERDICT_TEXT];
-    hash128 key = key_of(d, what, (int)what->use);
+    hash128 key = checker_key(d, what, (int)what->use);
     const verdict *v = verdicts_find(&c->known, key);
     status st = OK;
     *right = v ? v->kind == VERDICT_RIGHT : c->level != CHECK_ALL;
@@ -451,22 +457,22 @@ static status check(first_use_checks *face, device *d, const first_use *what, bo
     if (v || *right) return OK;
     say_start(c);
     c->n_checked++;
-    free_of_clblast(c, what);
-    TRY(start(c, d));
+    replace_clblast_child(c, what);
+    TRY(start_child(c, d));
     if (what->t && !strncmp(what->t->name, "clblast", 7))
         text_copy(c->clblast, sizeof c->clblast, what->t->name);
-    line_of(line, what);
-    worker_answer how = ask(c, d, line, false, answer);
+    request_line(line, what);
+    worker_answer how = checker_ask(c, d, line, false, answer);
     *right = how == WORKER_SAID && !strcmp(answer, "right");
     if (how == WORKER_SAID && !strncmp(answer, "cannot ", 7)) {
-        describe(words, sizeof words, d, what);
+        describe_use(words, sizeof words, d, what);
         fail(ERR_RESOURCES, "%s: no memory for its check beside the loaded model: %.200s", words,
              answer + 7);
         fail_hint("try fewer pictures at once (--batch 1); DITCL_FIRST_USE=off checks nothing");
         TRY(ERR_RESOURCES);
     }
     if (!*right) return strike_by(c, d, what, answer, how);
-    describe(words, sizeof words, d, what);
+    describe_use(words, sizeof words, d, what);
     st = remember(c, VERDICT_RIGHT, key, words);
 done:
     return st;
@@ -483,9 +489,9 @@ static status check_network(checker *c, device *d)
     if (v && v->kind == VERDICT_RIGHT) return OK;
     if (!v) {
         say_start(c);
-        TRY(start(c, d));
-        tell_struck(c, d);
-        worker_answer how = ask(c, d, "network", true, answer);
+        TRY(start_child(c, d));
+        send_struck(c, d);
+        worker_answer how = checker_ask(c, d, "network", true, answer);
         bool right = how == WORKER_SAID && !strncmp(answer, "right ", 6);
         if (how == WORKER_SAID && !strncmp(answer, "absent ", 7)) {
             snprintf(words, sizeof words, "not all kernels could be checked: %.250s", answer + 7);
@@ -535,7 +541,7 @@ status checker_finish(device *d)
     checker *c = of(d->checks);
     status st = check_network(c, d);
     if (st == OK) say_end(c, d);
-    stop(c);
+    stop_child(c);
     c->begun = false;
     c->n_checked = c->n_struck = 0;
     return st;
@@ -544,7 +550,7 @@ status checker_finish(device *d)
 static void checker_close(first_use_checks *face)
 {
     checker *c = of(face);
-    stop(c);
+    stop_child(c);
     verdicts_close(&c->known);
     free(c);
 }
@@ -559,8 +565,11 @@ status checker_open(first_use_checks **out, const device_info *info,
     status st = OK;
     *out = NULL;
     TRY(memory_alloc(&c, 1, sizeof *c));
-    c->face = (first_use_checks){
-        .probe = probe, .check = check, .strike = strike, .struck = struck, .close = checker_close};
+    c->face = (first_use_checks){.probe = checker_probe,
+                                 .check = checker_check,
+                                 .strike = strike,
+                                 .struck = struck,
+                                 .close = checker_close};
     c->level = level;
     c->say = say;
     snprintf(c->index, sizeof c->index, "%d", info->index);

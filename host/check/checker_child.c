@@ -53,7 +53,7 @@ static void set_feature(child *c, const char *words)
     c->d->subgroups.required = required;
 }
 
-static void probe(child *c, const char *name, FILE *out)
+static void child_probe(child *c, const char *name, FILE *out)
 {
     int i = feature_find(name, strlen(name));
     if (i < 0) {
@@ -73,7 +73,7 @@ static void probe(child *c, const char *name, FILE *out)
 
 /* ---- operators ---- */
 
-static status parse_kind(device *d, const operator* o, char **words, const int *shape)
+static status parse_implementation(device *d, const operator* o, char **words, const int *shape)
 {
     const op_impl *all[MOST_IMPLS], *t = NULL;
     int values[CONFIG_VALUES] = {0};
@@ -124,7 +124,7 @@ static status run_test(device *d, const char *op, const char **wrong)
     return st;
 }
 
-static void check(child *c, char *words, FILE *out)
+static void child_check(child *c, char *words, FILE *out)
 {
     int shape[SHAPE_SIZES];
     const operator* o = operators;
@@ -135,7 +135,7 @@ static void check(child *c, char *words, FILE *out)
     status st = OK;
     if (!use || !shape_parse(shape, sizes)) TRY(fail(ERR_USAGE, "no such shape"));
     while (o->op && strcmp(o->op, op) != 0) o++;
-    if (o->op) TRY(parse_kind(c->d, o, &save, shape));
+    if (o->op) TRY(parse_implementation(c->d, o, &save, shape));
     if (has_test_only(op))
         TRY(run_test(c->d, op, &wrong));
     else
@@ -156,7 +156,7 @@ static bool avoided(first_use_checks *face, const device *d, const first_use *wh
     char options[CONFIG_OPTIONS], words[WORKER_LINE];
     (void)d;
     configuration_options(options, what->t, what->values);
-    int kind = snprintf(words, sizeof words, "%s %s", what->op, what->t->name), n = kind;
+    int prefix = snprintf(words, sizeof words, "%s %s", what->op, what->t->name), n = prefix;
     for (const char *o = options; *o && n + 1 < (int)sizeof words; o++) {
         if (!strncmp(o, "-D", 2)) o += 2;
         words[n++] = *o;
@@ -164,7 +164,7 @@ static bool avoided(first_use_checks *face, const device *d, const first_use *wh
     }
     for (int i = 0; i < c->n_avoided; i++) {
         const char *a = c->avoided[i];
-        if (!strcmp(a, words) || (!strncmp(a, words, (size_t)kind) && !a[kind])) return true;
+        if (!strcmp(a, words) || (!strncmp(a, words, (size_t)prefix) && !a[prefix])) return true;
     }
     return false;
 }
@@ -208,9 +208,9 @@ static void obey(child *c, char *line, FILE *out)
     if (!strncmp(line, "feature ", 8))
         set_feature(c, line + 8);
     else if (!strncmp(line, "probe ", 6))
-        probe(c, line + 6, out);
+        child_probe(c, line + 6, out);
     else if (!strncmp(line, "check ", 6))
-        check(c, line + 6, out);
+        child_check(c, line + 6, out);
     else if (!strncmp(line, "avoid ", 6))
         avoid(c, line + 6);
     else if (!strcmp(line, "network"))

@@ -1,17 +1,17 @@
-/* The child's side of first-use checks (checker.h): what may crash or hang happens here. Lines it
- * understands, and its one line of answer:
+/* The child's side of first-use checks (checker.h): what may crash or hang runs here. The child
+ * reads lines, and replies to some with one line:
  *
- *     feature NAME SIZE REQUIRED           no answer; the numbers: of sub-groups
- *     probe NAME                           yes SIZE REQUIRED | no WHY | cannot WHY | lost WHY
- *     check OP SIZES USE [KIND VALUES...]  right | wrong WHY | failed WHY | cannot WHY | lost WHY
- *     avoid OP KIND VALUES                 no answer; the network must do without these values, as
- *                                          -D options name them; without VALUES: without the KIND
- *     network                              right ERROR | wrong WHY | failed WHY | cannot WHY |
- *                                          absent WHY | lost WHY
+ *     feature NAME SIZE REQUIRED           no reply; the numbers are those of sub-groups
+ *     probe NAME                           yes SIZE REQUIRED / no WHY / cannot WHY / lost WHY
+ *     check OP SIZES USE [IMPL VALUES...]  right / wrong WHY / failed WHY / cannot WHY / lost WHY
+ *     avoid OP IMPL [VALUES]               no reply; the network must not use this configuration,
+ *                                          named as -D options, or this implementation at all
+ *     network                              right ERROR / wrong WHY / failed WHY / cannot WHY /
+ *                                          absent WHY / lost WHY
  *
- * lost: the driver gave up the device, and the child ends. cannot: memory ran out, which says
- * nothing of the device. absent: the network's files are not there. An operator that only some
- * models use (cross, blend, downsample, condition) is checked by its operator test. */
+ * lost: the driver gave up the device, and the child ends. cannot: memory ran out, which tells
+ * nothing about the device. absent: the network's files are missing. The operator test of an
+ * operator that only some models use (cross, blend, downsample, condition) is its check. */
 #ifndef DITCL_CHECK_CHECKER_CHILD_H
 #define DITCL_CHECK_CHECKER_CHILD_H
 
@@ -19,7 +19,7 @@
 
 #include "device/device.h"
 
-/* d: opened with settings.unprobed. Answers until the end of `in`. */
+/* d: opened with settings.unprobed. Replies to lines until the end of `in`. */
 status checker_serve(device *d, FILE *in, FILE *out);
 
 #endif

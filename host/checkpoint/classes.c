@@ -19,7 +19,7 @@ enum { NAME_BYTES = 256, MAX_SUGGESTIONS = 3 };
 
 /* ---- id2label ---- */
 
-/* *number = the class that the key names, after checks. */
+/* *number = the class that the key names. Checks the key. */
 static status read_key(const char *key, const json_t *value, const char *path, int rows,
                        size_t *number)
 {
@@ -120,8 +120,8 @@ static bool has_synonym(const char *list, const char *typed, bool prefix)
     return false;
 }
 
-/* Counts the classes that `typed` matches. *class_number = the first one; *list = the names of
- * all. */
+/* Counts the classes that `typed` matches. *class_number = the first of them; *list = the names of
+ * all of them. */
 static status find_fits(const class_names *names, const char *typed, bool prefix, int *class_number,
                         int *n_fits, text *list)
 {
@@ -155,7 +155,7 @@ static int distance_to(const char *list, const char *typed, char *nearest)
     return best;
 }
 
-/* Stores up to three similar names as the hint, nearest first. */
+/* Stores up to three similar names, nearest first, as the hint. */
 static void suggest(const class_names *names, const char *typed)
 {
     struct {
@@ -227,7 +227,7 @@ done:
     return st;
 }
 
-/* The number of characters of the list `typed` that equal the label with all its synonyms, or 0. */
+/* The number of characters of `typed` that equal the label with all its synonyms, or 0. */
 static size_t label_length(const char *label, const char *typed)
 {
     char x[NAME_BYTES], y[NAME_BYTES];
@@ -239,7 +239,7 @@ static size_t label_length(const char *label, const char *typed)
     return rest ? (size_t)(rest - 1 - typed) : strlen(typed);
 }
 
-/* *length = the characters of the longest label with commas that `typed` begins with, or 0. */
+/* *length = the characters of `typed` that the longest matching label with commas takes, or 0. */
 static status match_label(size_t *length, int *class_number, const class_names *names,
                           const char *typed)
 {

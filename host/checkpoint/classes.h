@@ -17,7 +17,8 @@ typedef struct {
 status config_parse_names(class_names *names, const char *json, const char *path, int rows);
 void config_free_names(class_names *names);
 
-/* The classes to choose from: n_classes classes, then the null class if the model has one. */
+/* The classes that a user can choose: n_classes classes, then the null class if the model has one.
+ */
 typedef struct {
     const class_names *names;
     int n_classes;
@@ -28,11 +29,13 @@ typedef struct {
 enum { CLASS_ALL = -1 };
 
 /* *class_number = the first class of a list that a user typed. *typed moves behind it, and becomes
- * null after the last class. A class is a number (always allowed), "null" for the null class, "all"
- * for CLASS_ALL, or a name or synonym. Case is ignored, and exact matches go before prefixes. A
- * name that matches two classes is refused. Commas separate classes, but a whole label of id2label
- * with its commas is one class; the longest label is tried first. If nothing matches: ERR_USAGE
- * with suggestions (edit distance). */
+ * null after the last class.
+ *
+ * A class is a number (always allowed), "null" for the null class, "all" for CLASS_ALL, or a name
+ * or synonym. Case is ignored. Exact matches have priority over prefixes. A name that matches two
+ * classes is refused. Commas separate classes, but a whole label of id2label with its commas is one
+ * class; the longest label is tried first. ERR_USAGE with suggestions (by edit distance) if nothing
+ * matches. */
 status config_next_class(int *class_number, const char **typed, const class_choice *among);
 
 #endif

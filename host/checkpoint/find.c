@@ -252,8 +252,8 @@ static status list_variants(text *t, const weights_file *files, int n, const cha
     return st;
 }
 
-/* The index in files[0..n), n > 0, of the requested file. -1 if the variant is missing, or if all
- * are averaged and raw weights are wanted. */
+/* The index of the requested file in files[0..n); n > 0. -1 if the variant is missing, or if raw
+ * weights are wanted and all files are averages. */
 static int choose_file(find_request *q, const weights_file *files, int n)
 {
     const char *wanted = q->wanted && !q->chosen ? q->wanted : "";
@@ -334,7 +334,8 @@ done:
 
 typedef struct {
     char best[FIND_PATH_BYTES];
-    /* depth of best; number found of its kind; directory entries that may still be read */
+    /* depth: of best. n: how many of its kind were found. left: directory entries that may still be
+     * read */
     int depth, n, left;
 } inside;
 
@@ -353,8 +354,8 @@ static bool is_weights_file(const char *name)
     return false;
 }
 
-/* Searches for model folders and files of weights. Keeps the nearest; of equally near ones the last
- * by name. */
+/* Searches for model folders and files of weights. Keeps the one that is least deep; of equally
+ * deep ones the last by name. */
 static void search_folder(inside *found, const char *folder, int depth)
 {
     enum { DEEPEST = 3 };

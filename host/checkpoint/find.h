@@ -21,8 +21,8 @@ bool find_in_hub_cache(char out[FIND_PATH_BYTES], const char *name);
 bool find_is_hub_name(const char *name);
 
 /* Replaces a folder of that cache (models--a--b), or its snapshots/, by the snapshot that refs/main
- * names, else by the newest. Other folders stay as they are, even a model with snapshots of its
- * own. ERR_FILE if the cache folder has no snapshot. */
+ * names, or by the newest if there is no such name. Other folders stay as they are, even a model
+ * with snapshots of its own. ERR_FILE if the cache folder has no snapshot. */
 status find_snapshot(char path[FIND_PATH_BYTES]);
 
 /* A request for a weights file of a folder. */
@@ -30,13 +30,14 @@ typedef struct {
     const char *variant; /* the variant to use, or null */
     bool may_lack;       /* if the variant is missing, use the file without one */
     const char *wanted;  /* the value of --weights, or null */
-    bool chosen;  /* result: the variant already is what `wanted` asks for (non_ema is raw) */
+    /* result: the variant already is the choice that `wanted` makes (non_ema is raw) */
+    bool chosen;
     bool several; /* result: there are other variants */
 } find_request;
 
-/* path = the folder's weights. safetensors goes before .bin, and one file before several. The file
- * without a variant comes first, then ema, fp32, fp16, bf16, others, and non_ema last. Appends a
- * line to note if there was a choice, or if no file lacks a variant. */
+/* path = the folder's weights. safetensors has priority over .bin, and one file over several. The
+ * file without a variant comes first, then ema, fp32, fp16, bf16, others, and non_ema last. Appends
+ * a line to note if there was a choice, or if all files have a variant. */
 status find_weights(char path[FIND_PATH_BYTES], text *note, const char *folder,
                     find_request *request);
 /* True if the folder has a weights file. */

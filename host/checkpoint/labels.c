@@ -6,7 +6,7 @@
 const char *const labels_sources[] = {"its configuration", "its args",        "its id2label",
                                       "--num-classes",     "its label table", "nothing"};
 
-/* False if a table of `rows` rows cannot have so many classes. */
+/* False if a table of `rows` rows cannot have this many classes. */
 static bool set_classes(dit_config *c, int rows, int64_t n_classes)
 {
     if (n_classes < 1 || (n_classes != rows && n_classes != rows - 1)) return false;
@@ -27,8 +27,8 @@ static status fail_contradiction(const tensor_file *file, const char *what, int6
                 what, (long long)n_classes);
 }
 
-/* Reads num_classes and class_dropout_prob of the training program. *known: the file has them. If
- * they contradict the table, `asked` overrides them. */
+/* Reads num_classes and class_dropout_prob of the training program. *known: the file has them.
+ * `asked` overrides them if they contradict the table. */
 static status read_args(dit_config *c, bool *known, const tensor_file *file, int rows, int asked)
 {
     const char *classes = tensor_file_note(file, "args.num_classes");

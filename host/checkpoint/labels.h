@@ -1,4 +1,4 @@
-/* Which rows of a label table are classes. */
+/* Which rows of a label table are classes, and whether the last one is the null class. */
 #ifndef DITCL_CHECKPOINT_LABELS_H
 #define DITCL_CHECKPOINT_LABELS_H
 

@@ -29,8 +29,8 @@ static status read_json(char **json, char *path, const char *folder, const char 
     return st;
 }
 
-/* Reads a config.json beside a single file, if it is of the right class: it has facts that the
- * tensors do not show. */
+/* Reads a config.json beside a single file, if it has the right class name: the configuration has
+ * facts that the tensors do not show. */
 static status read_json_beside(char **json, char *path, const char *file, const char *class_name)
 {
     char folder[PATH_BYTES];
@@ -213,8 +213,8 @@ static status read_notes(model *m)
     return st == OK ? read_note(m, TEXT_INDEX, NOTE_INDEX) : st;
 }
 
-/* The arithmetic is the origin's unless the request forces another. With the original arithmetic
- * the configuration of a scheduler does not count, since the original program has none. */
+/* Sets the origin and the arithmetic. The arithmetic is the origin's unless the request forces
+ * another. */
 static status read_origin(model *m, const model_request *request, const char *path)
 {
     status st = m->texts[TEXT_DIT] ? config_parse_origin(&m->origin, m->texts[TEXT_DIT], path) : OK;
@@ -226,8 +226,8 @@ static status read_origin(model *m, const model_request *request, const char *pa
                                     m->arithmetic == COMPAT_ORIGINAL);
 }
 
-/* Opens the scheduler. Its class is the one in the index, as in DiTPipeline. With the original
- * arithmetic of an original model its configuration does not count. */
+/* Opens the scheduler. The index has its class, as in DiTPipeline. With the original arithmetic of
+ * an original model the scheduler's configuration is ignored. */
 static status open_schedule(model *m, const char *path)
 {
     const char *schedule = m->texts[TEXT_SCHEDULE];
@@ -312,7 +312,8 @@ static status find_transformer(model *m, char *folder, const model_request *requ
     return keep_note(m, line);
 }
 
-/* Notes what a folder without a scheduler is sampled with. The pipeline around it may have one. */
+/* Notes which sampler is used for a folder without a scheduler. The pipeline around the folder may
+ * have one. */
 static status note_scheduler(model *m, const char *folder)
 {
     char around[PATH_BYTES];
@@ -330,8 +331,8 @@ done:
     return st;
 }
 
-/* Notes other files of a checkpoint that may hold averages: accelerate numbers the models that it
- * saves. */
+/* Notes other files of a checkpoint that may hold averages, since accelerate numbers the models
+ * that it saves. */
 static status note_beside(model *m, const char *folder)
 {
     static const char *const names[] = {"model_1.safetensors",     "pytorch_model_1.bin",
@@ -350,7 +351,7 @@ static status note_beside(model *m, const char *folder)
     return OK;
 }
 
-/* Opens the folder of a transformer alone, or any folder with weights of a usual name. */
+/* Opens a folder that holds only a transformer, or any folder with weights of a usual name. */
 static status open_lone(model *m, const model_request *request, const char *folder, bool chosen)
 {
     status st = OK;
@@ -449,7 +450,8 @@ static int count_parts(const weights *w, const char *format, int most)
     return n;
 }
 
-/* A single VAE file: sizes from its tensors, the other values of Stable Diffusion. */
+/* Fills the configuration for a single VAE file: sizes from its tensors, and Stable Diffusion's
+ * other values. */
 static status infer_vae(vae_config *c, const weights *w)
 {
     const size_t *dims;

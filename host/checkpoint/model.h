@@ -1,5 +1,5 @@
-/* A model on disk: the files that MODEL on the command line names, read and checked without a
- * device. */
+/* A model on disk: the files that MODEL on the command line names. They are read and checked
+ * without a device. */
 #ifndef DITCL_CHECKPOINT_MODEL_H
 #define DITCL_CHECKPOINT_MODEL_H
 
@@ -34,7 +34,7 @@ typedef struct {
     bool vae_assumed;     /* a single VAE file: groups and scaling factor are Stable Diffusion's */
     char *texts[N_TEXTS]; /* null if missing */
     bool several_files;   /* the folder has variants of the transformer, or an averaged one */
-    char *notes;          /* null, or lines: which of several files are used, what is missing */
+    char *notes;          /* lines, or null: which of several files are used, and what is missing */
 } model;
 
 typedef struct {

@@ -218,7 +218,7 @@ static bool is_below(const states *s, const state_entry *e, const state_group *g
     return nearest == g;
 }
 
-/* True for numbers that averages and trainers count with. */
+/* True for the numbers that averages and trainers count with, which are no weights. */
 static bool is_counter(const state_entry *e, const tensor *t)
 {
     static const char *const names[] = {"n_averaged", "num_updates", "decay",
@@ -252,7 +252,7 @@ static status take_entry(states *s, state_entry *e, const state_group *g)
     return OK;
 }
 
-/* Adds raw values for tensors that a group of averages lacks: they were not trained. */
+/* A group of averages lacks the tensors that were not trained. Adds their raw values. */
 static void fill_from_raw(states *s, const state_group *g, const state_group *raw)
 {
     for (size_t i = raw->first; i < raw->first + raw->n; i++) {

@@ -91,8 +91,8 @@ state_class_name state_class_of(const char *key, size_t length)
     return found;
 }
 
-/* Programs that store averaged weights where others store raw ones. A tensor of theirs identifies
- * them. */
+/* Programs that store averaged weights where others store raw ones. A tensor that only the program
+ * writes identifies it. */
 static const struct {
     const char *tensor, *key; /* key: at the top level, or null */
     const char *averaged, *raw;

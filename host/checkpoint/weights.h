@@ -1,5 +1,5 @@
-/* Tensors of a file, by name: finds, checks, converts to float32, uploads. Reports at the end which
- * tensors were not used. */
+/* Tensors of a file, by name. Finds them, checks them, converts them to float32 and uploads them.
+ * Reports at the end which tensors were not used. */
 #ifndef DITCL_CHECKPOINT_WEIGHTS_H
 #define DITCL_CHECKPOINT_WEIGHTS_H
 

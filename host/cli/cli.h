@@ -43,20 +43,22 @@ typedef struct {
 #define OPTIONS_DEVICE(where)                                                                      \
     {"device", 0, OPTION_TEXT, &(where)->selector, "SEL",                                          \
      "index in `ditcl devices`, gpu, cpu, or part of a name\n"                                     \
-     "The default is the best device. Also P:D (platform and device number) or accelerator. A "    \
-     "name may be the platform's or the "                                                          \
-     "device's. The environment variable DITCL_DEVICE sets the default.", 0, 0, NULL},             \
+     "The default is DITCL_DEVICE if it is set, otherwise the best device. SEL may also be "       \
+     "P:D, the numbers of platform and device, or accelerator. A name may be the platform's "      \
+     "or the device's.", 0, 0, NULL},                                                              \
     {"precision", 0, OPTION_CHOICE, &(where)->precision, "P",                                      \
-     "of matrix products: auto, fp32, bf16 or fp16 [auto]\n"                                       \
-     "auto: the fastest that is as accurate as fp32. bf16 and fp16: 16-bit inputs and fp32 sums; " \
-     "an error if the device has no such kernels.", 0, 0, precision_names},                        \
+     "arithmetic type: auto, fp32, bf16 or fp16 [auto]\n"                                          \
+     "What the inputs of matrix products are rounded to; sums are fp32. auto: the fastest "        \
+     "that is as accurate as fp32. bf16 and fp16 are errors if the device has no such "            \
+     "kernels.", 0, 0, precision_names},                                                           \
     {"kernels", 0, OPTION_CHOICE, &(where)->kernels, "FAMILY",                                     \
-     "kernel family: auto (by the device), cpu or gpu [auto]", 0, 0,                               \
+     "kernel family: cpu, gpu, or auto: by the device [auto]", 0, 0,                               \
      kernel_family_names},                                                                         \
     {"max-launch-ms", 0, OPTION_TEXT, &(where)->max_launch_ms, "N",                                \
-     "split longer kernel launches; 0: none [100; CPU: 0]\n"                                       \
-     "Systems and drivers reset a device that computes for too long without a pause. Launches "    \
-     "that are predicted to take more than N milliseconds are split. Results are the same.",       \
+     "split launches over N ms; 0: never [100; on a CPU 0]\n"                                      \
+     "Systems and drivers reset a device that computes for too long without a pause. So a "        \
+     "launch that is predicted to take more than N milliseconds is split. The results are "        \
+     "the same.",                                                                                  \
      0, 0, NULL},                                                                                  \
     {"no-cache", 0, OPTION_FLAG, &(where)->no_cache, NULL,                                         \
      "build all kernels from source; store none on disk", 0, 0, NULL}
@@ -88,13 +90,14 @@ typedef struct {
 /* clang-format off */
 #define OPTIONS_WEIGHTS(where)                                                                     \
     {"weights", 0, OPTION_TEXT, &(where)->weights, "KEY",                                          \
-     "if several in a file: raw, ema or a key [ema, if any]\n"                                     \
-     "ema: the averaged weights, the default if there are any. A key is a name in the file, "      \
-     "such as model or ema.shadow.",                                                               \
+     "which weights of a file: raw, ema, KEY [ema, if any]\n"                                      \
+     "A file may have several. raw: those that were trained. ema: their average, the "             \
+     "default if there is one. KEY: a name in the file, such as model or ema.shadow.",             \
      0, 0, NULL},                                                                                  \
     {"variant", 0, OPTION_TEXT, &(where)->variant, "NAME",                                         \
-     "if a folder has several files: fp16, bf16, ...\n"                                            \
-     "Or non_ema, ... The default is the file without a variant in its name.", 0, 0, NULL}
+     "which files of a folder: fp16, bf16, ... [no variant]\n"                                     \
+     "The variant is a part of the file's name, such as fp16 in model.fp16.safetensors.",          \
+     0, 0, NULL}
 /* clang-format on */
 
 /* The type of a single file, which its tensors do not tell. */
@@ -131,9 +134,10 @@ typedef struct {
 /* clang-format off */
 #define OPTIONS_MODEL(where)                                                                       \
     {"arch", 0, OPTION_TEXT, &(where)->arch, "NAME",                                               \
-     "network of the paper, DiT-S/2 to DiT-XL/8, not MODEL\n"                                      \
-     "Its design is adaLN-Zero; a name that ends in -in-context, -cross-attention or -adaLN has "  \
-     "another one. The VAE is Stable Diffusion's. The weights are generated.",                     \
+     "network of the paper instead of MODEL: DiT-XL/2, ...\n"                                      \
+     "DiT-S, B, L or XL with patches of 2, 4 or 8. The design is adaLN-Zero unless the name "      \
+     "ends in -in-context, -cross-attention or -adaLN. The VAE is Stable Diffusion's. The "        \
+     "weights are generated.",                                                                     \
      0, 0, NULL},                                                                                  \
     {"image-size", 0, OPTION_CHOICE, &(where)->image_size, "N",                                    \
      "pixels per side of --arch: 256 or 512 [256]", 0, 0, paper_image_sizes},                      \
@@ -153,8 +157,9 @@ status cli_open_model(model *m, const model_args *s, vae_need need);
 #define OPTION_CLASSES(where)                                                                      \
     {"num-classes", 0, OPTION_INT, where, "N",                                                     \
      "classes of a single DiT file [by its label table]\n"                                         \
-     "The default is what the file says, otherwise all rows of the label table but the last, "     \
-     "which is then the null class. If N is the number of rows, there is no null class.",          \
+     "The default is what the file says. If it says nothing, the last row of the label "           \
+     "table is the null class, and every other row a class. If N is the number of rows, "          \
+     "there is no null class.",                                                                    \
      1, 10000000, NULL}
 /* clang-format on */
 

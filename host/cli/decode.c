@@ -171,6 +171,8 @@ status cli_decode(int argc, char **argv)
                                   "or a VAE folder or file.",
                        .positional = positional,
                        .values = &q.model,
+                       .details = "Example:\n"
+                                  "  ditcl decode emoji --latents cat.npy --out cat.png\n",
                        .options = options};
     bool helped;
     status st = options_parse(&c, argc, argv, &helped);

@@ -211,13 +211,16 @@ status cli_devices(int argc, char **argv)
     device_list list = {0};
     const option options[] = {
         OPTION_JSON(&json),
-        OPTION_VERBOSE(&verbose),
+        {"verbose", 'v', OPTION_FLAG, &verbose, NULL,
+         "also print limits, device files, quirks and features", 0, 0, NULL},
         {0},
     };
     const command c = {
         .name = "devices",
         .arguments = "[--json]",
         .summary = "Lists the OpenCL devices of this machine, as --device takes them.",
+        .details = "Example:\n"
+                   "  ditcl devices -v\n",
         .options = options,
     };
     status st = OK;

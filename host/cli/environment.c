@@ -10,11 +10,11 @@
 #include "ops/impl.h"
 #include "ops/ops.h"
 
-/* DITCL_DEVICE is checked by device_choose(), DITCL_FEATURES by features_detect(), DITCL_MODELS by
- * model_open(). Exactly one of values, op, most and folder defines the values of a
- * variable. */
+/* At most one of values, op, most and folder defines the values of a variable. Without any, the
+ * code that reads the variable checks it: device_choose(), model_open(), features_detect(). */
 typedef struct {
     const char *name;
+    const char *what;          /* for the manual page; null: for tests only */
     const char *const *values; /* one of these; ends with a null */
     const char *op;            /* the name of one of this operator's implementations */
     double most;               /* a number of seconds, above 0 and up to this */
@@ -26,14 +26,34 @@ static const char *const zero_or_one[] = {"0", "1", NULL};
 static const char *const faults[] = {"die", "hang", NULL};
 
 static const variable variables[] = {
-    {.name = "DITCL_FIT", .values = on_or_off},
-    {.name = "DITCL_FIRST_USE", .values = on_or_off},
-    {.name = "DITCL_CHECK_SECONDS", .most = 1e6},
-    {.name = "DITCL_GEMM", .op = "gemm"},
-    {.name = "DITCL_ATTENTION", .op = "attention"},
-    {.name = "DITCL_CONV", .op = "conv"},
-    {.name = "DITCL_CL_DIR", .folder = true},
-    {.name = "DITCL_BUILD_LOG", .values = zero_or_one},
+    {.name = "DITCL_DEVICE", .what = "The device to use if --device is not given."},
+    {.name = "DITCL_MODELS", .what = "A folder. ditcl looks up names of models there first."},
+    {.name = "DITCL_FIT",
+     .what = "on (default) or off: whether the first use of a device measures which "
+             "configurations are fastest.",
+     .values = on_or_off},
+    {.name = "DITCL_FIRST_USE",
+     .what = "on (default) or off: whether a child process checks what a device runs for "
+             "the first time.",
+     .values = on_or_off},
+    {.name = "DITCL_CHECK_SECONDS",
+     .what = "After how many seconds a silent first-use check counts as failed. The "
+             "default is 120.",
+     .most = 1e6},
+    {.name = "DITCL_GEMM",
+     .what = "The implementation of GEMM that serves wherever it can.",
+     .op = "gemm"},
+    {.name = "DITCL_ATTENTION", .what = "The same for attention.", .op = "attention"},
+    {.name = "DITCL_CONV", .what = "The same for 3x3 convolutions.", .op = "conv"},
+    {.name = "DITCL_FEATURES",
+     .what = "+NAME,-NAME,...: features of the device to add and to remove."},
+    {.name = "DITCL_CL_DIR",
+     .what = "A folder with kernel sources, which replace those in the program.",
+     .folder = true},
+    {.name = "DITCL_BUILD_LOG",
+     .what = "0 (default) or 1: whether a failed build of a kernel prints the "
+             "compiler's whole log.",
+     .values = zero_or_one},
     {.name = "DITCL_TUNE_FAULT", .values = faults},
     {.name = "DITCL_TUNE_LIMIT", .most = 1e6},
 };
@@ -53,7 +73,7 @@ static const operator* operator_of(const variable *v)
     return o;
 }
 
-/* Checks that a word is in a list that ends with a null. */
+/* ERR_USAGE unless value is one of the words, whose list ends with a null. */
 static status check_word(const char *name, const char *value, const char *const *words)
 {
     text all = {0};
@@ -72,10 +92,10 @@ done:
 
 static status check_implementation(const variable *v, const char *value)
 {
-    const op_impl *kinds[MOST_IMPLS];
+    const op_impl *impls[MOST_IMPLS];
     const char *names[MOST_IMPLS + 1] = {0};
-    int n = operator_impls(operator_of(v), NULL, NULL, kinds);
-    for (int i = 0; i < n; i++) names[i] = kinds[i]->name;
+    int n = operator_impls(operator_of(v), NULL, NULL, impls);
+    for (int i = 0; i < n; i++) names[i] = impls[i]->name;
     return check_word(v->name, value, names);
 }
 
@@ -87,6 +107,7 @@ static status check_variable(const variable *v, const char *value)
     if (v->folder)
         return file_is_folder(value) ? OK
                                      : fail(ERR_USAGE, "%s=%.200s: no such folder", v->name, value);
+    if (!v->most) return OK;
     if (text_to_double(value, &number) && number > 0.0 && number <= v->most) return OK;
     return fail(ERR_USAGE, "%s=%.80s: expected a number of seconds, above 0 and up to %g", v->name,
                 value, v->most);
@@ -100,17 +121,23 @@ status environment_check(void)
     return st;
 }
 
-/* Whether this implementation can serve typical shapes on the device. */
+void environment_visit(void (*visit)(const char *name, const char *what))
+{
+    for (int i = 0; i < N_VARIABLES; i++)
+        if (variables[i].what) visit(variables[i].name, variables[i].what);
+}
+
+/* Whether the implementation that the variable names can serve a typical shape on the device. */
 static bool serves(const device *d, const variable *v, const char *name)
 {
     static const int attention_shape_of_xl[SHAPE_SIZES] = {2, 256, 16, 72};
-    const op_impl *kinds[MOST_IMPLS];
+    const op_impl *impls[MOST_IMPLS];
     bool found = false;
     if (!strcmp(v->op, "gemm")) return !strcmp(gemm_name(d, 512, 3456, 1152), name);
     if (!strcmp(v->op, "conv"))
         return !strcmp(conv_name(d, (conv_layer){4096, 512, 512, 1, 0}), name);
-    int n = operator_impls(operator_of(v), d, attention_shape_of_xl, kinds);
-    for (int i = 0; i < n; i++) found |= !strcmp(kinds[i]->name, name);
+    int n = operator_impls(operator_of(v), d, attention_shape_of_xl, impls);
+    for (int i = 0; i < n; i++) found |= !strcmp(impls[i]->name, name);
     return found;
 }
 

@@ -203,7 +203,9 @@ status cli_info(int argc, char **argv)
 {
     info_options q = {.of.image_size = -1};
     const option options[] = {
+        OPTION_HEADING("Model"),
         OPTIONS_MODEL(&q.of),
+        OPTION_HEADING("Output"),
         OPTION_JSON(&q.json),
         {0},
     };
@@ -211,7 +213,10 @@ status cli_info(int argc, char **argv)
         .name = "info",
         .arguments = "[MODEL | --arch NAME] [--json]",
         .summary = "Describes a model: configuration, parameters, Gflops of a forward pass as the "
-                   "paper counts them, memory of a run.",
+                   "paper counts them, memory of a run. Needs no device.",
+        .details = "Examples:\n"
+                   "  ditcl info emoji\n"
+                   "  ditcl info --arch DiT-XL/2 --image-size 512\n",
         .options = options,
         .rest = true,
         .extra = &q.of.words,

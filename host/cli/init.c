@@ -52,8 +52,8 @@ status cli_init(int argc, char **argv)
     const option options[] = {
         {"arch", 0, OPTION_TEXT, &q.arch, "NAME",
          "network of the paper: DiT-S/2 to DiT-XL/8\n"
-         "Its design is adaLN-Zero; a name that ends in -in-context, -cross-attention or -adaLN "
-         "has another one.",
+         "The design is adaLN-Zero unless the name ends in -in-context, -cross-attention or "
+         "-adaLN.",
          0, 0, NULL},
         {"seed", 0, OPTION_UINT64, &q.seed, "S", "random seed of the weights [0]", 0, 0, NULL},
         {"image-size", 0, OPTION_CHOICE, &q.image_size, "N",

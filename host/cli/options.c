@@ -7,6 +7,7 @@
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "cli/man.h"
 
 void text_list_free(text_list *list)
 {
@@ -26,7 +27,7 @@ static status list_add(text_list *list, const char *start, size_t length)
     return OK;
 }
 
-/* "a, b" -> "a" and "b". Blanks around a name are dropped. An empty name is an error. */
+/* Splits "a, b" into "a" and "b" without the blanks. An empty name is an error. */
 static status list_split(text_list *list, const char *name, const char *value)
 {
     for (const char *at = value;; at++) {
@@ -105,7 +106,8 @@ static status set_value(const option *o, const char *value)
 
 /* ---- help ---- */
 
-/* Prints `length` characters of words, from this column on; lines begin at indent. */
+/* Prints `length` characters of words, wrapped. The first line begins at column, others at indent.
+ */
 static void print_wrapped(const char *words, size_t length, int indent, int column)
 {
     enum { RIGHT = 80 };
@@ -136,7 +138,7 @@ static void print_option(const option *o, bool detailed)
         snprintf(left, sizeof left, "  -%s %s", o->name, o->argument ? o->argument : "");
     else
         snprintf(left, sizeof left, "  %s--%s %s", letter, o->name, o->argument ? o->argument : "");
-    /* an argument's blank may be all that follows the name */
+    /* without an argument, the text ends with a blank */
     left[strlen(left) - (left[strlen(left) - 1] == ' ')] = 0;
     int used = printf("%s", left);
     if (used > INDENT - 1) used = printf("\n") - 1;
@@ -148,7 +150,7 @@ static void print_option(const option *o, bool detailed)
     print_wrapped(o->help + first + 1, strlen(o->help + first + 1), INDENT, INDENT);
 }
 
-/* What stands between ditcl and the command's name. */
+/* The character between ditcl and the command's name. */
 static char joint(const command *c)
 {
     return c->own_program ? '-' : ' ';
@@ -238,10 +240,14 @@ static status parse_option(const command *c, const char *word, const char *next,
     return set_value(o, value);
 }
 
-/* Prints the help if the arguments ask for it. */
+/* Prints the help, or the command's part of the manual page, if the arguments ask for it. */
 static bool help_asked(const command *c, int argc, char **argv)
 {
     bool asked = argc == 1 && !strcmp(argv[0], "help"), detailed = false;
+    if (argc == 1 && !strcmp(argv[0], "--man")) {
+        man_command(c);
+        return true;
+    }
     for (int i = 0; i < argc; i++) {
         asked |= !strcmp(argv[i], "--help") || !strcmp(argv[i], "-h");
         detailed |= !strcmp(argv[i], "--verbose") || !strcmp(argv[i], "-v");

@@ -1,4 +1,5 @@
-/* Command-line options as data: parsing, --help and "did you mean" read one table. */
+/* Command-line options as data: parsing, --help, the manual page and "did you mean" read one table.
+ */
 #ifndef DITCL_CLI_OPTIONS_H
 #define DITCL_CLI_OPTIONS_H
 
@@ -56,7 +57,8 @@ typedef struct {
 } command;
 
 /* Parses argv[0..argc), the arguments after the command's name. If --help, -h or the single
- * argument help is among them, prints the help and sets *helped. */
+ * argument help is among them, prints the help and sets *helped. The single argument --man prints
+ * the command's part of the manual page. */
 status options_parse(const command *c, int argc, char **argv, bool *helped);
 
 /* Prints the help. detailed: --help -v, with the rest of each option's text. */

@@ -11,7 +11,7 @@
 
 enum { ELEMENT = 4 };
 
-/* Every byte 0xff: NaN as float, -1 as int. */
+/* Fills the buffer with bytes 0xff: NaN as float, -1 as int. */
 static status poison(device *d, buf b)
 {
     status st = OK;
@@ -29,7 +29,7 @@ status buffer_create(device *d, buf *b, size_t count, const char *what)
     *b = (buf){0};
     status st = OK;
     cl_int code;
-    if (count == 0) count = 1; /* no driver takes an empty buffer */
+    if (count == 0) count = 1; /* no driver accepts an empty buffer */
     if (d->handles->lost) return cl_fail_lost(d);
     double megabytes = (double)count * ELEMENT / 1e6;
     const char *limit = d->info.limited ? " under this process's limits (ulimit -v or -d)" : "";

@@ -46,7 +46,7 @@ static void make_header(unsigned char out[HEADER], hash128 key, const unsigned c
 
 /* ---- reading ---- */
 
-static status path_of(char out[PATH_BYTES], hash128 key)
+static status cache_path(char out[PATH_BYTES], hash128 key)
 {
     char folder[PATH_BYTES], name[HASH_TEXT + sizeof suffix];
     status st = file_user_folder(folder, sizeof folder, FOLDER_CACHE);
@@ -55,8 +55,8 @@ static status path_of(char out[PATH_BYTES], hash128 key)
     return st == OK ? file_join(out, PATH_BYTES, folder, name) : st;
 }
 
-/* A regular file of this user's that nobody else may write, of a size that can be. */
-static status check_file(const struct stat *info, const char *path)
+/* Accepts a regular file of this user that nobody else may write, with a possible size. */
+static status cache_check_file(const struct stat *info, const char *path)
 {
     if (!S_ISREG(info->st_mode)) return fail(ERR_FORMAT, "%s: is no file", path);
     if (info->st_uid != geteuid() || info->st_mode & (S_IWGRP | S_IWOTH))
@@ -67,7 +67,7 @@ static status check_file(const struct stat *info, const char *path)
     return OK;
 }
 
-static status read_all(unsigned char *out, size_t n, int fd, const char *path)
+static status cache_read_all(unsigned char *out, size_t n, int fd, const char *path)
 {
     for (size_t done = 0; done < n;) {
         ssize_t got = read(fd, out + done, n - done);
@@ -87,7 +87,7 @@ status cache_read(unsigned char **binary, size_t *size, hash128 key)
     status st = OK;
     int fd = -1;
     *binary = NULL;
-    TRY(path_of(path, key));
+    TRY(cache_path(path, key));
     fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0) {
         bool absent = errno == ENOENT || errno == ENOTDIR;
@@ -95,16 +95,16 @@ status cache_read(unsigned char **binary, size_t *size, hash128 key)
         goto done;
     }
     if (fstat(fd, &info) != 0) TRY(fail(ERR_FORMAT, "%s: %s", path, strerror(errno)));
-    TRY(check_file(&info, path));
+    TRY(cache_check_file(&info, path));
     *size = (size_t)info.st_size - HEADER;
     TRY(memory_alloc(&data, *size, 1));
-    TRY(read_all(header, HEADER, fd, path));
-    TRY(read_all(data, *size, fd, path));
+    TRY(cache_read_all(header, HEADER, fd, path));
+    TRY(cache_read_all(data, *size, fd, path));
     unsigned char expected[HEADER];
     make_header(expected, key, data, *size);
     if (memcmp(header, expected, HEADER) != 0)
         TRY(fail(ERR_FORMAT, "%s: does not hold what its header says", path));
-    futimens(fd, NULL); /* used now; a cache that is only readable stays as it is */
+    futimens(fd, NULL); /* marks the file as used now; fails without harm in a read-only cache */
     *binary = data;
     data = NULL;
 done:
@@ -125,14 +125,15 @@ status cache_write(hash128 key, const unsigned char *binary, size_t n)
         return fail(ERR_LIMIT, "a program of %zu bytes is too large to be stored", n);
     TRY(file_user_folder(folder, sizeof folder, FOLDER_CACHE));
     TRY(file_make_folders(folder));
-    TRY(path_of(path, key));
+    TRY(cache_path(path, key));
     TRY(file_out_open(&out, path));
     make_header(header, key, binary, n);
     out.disposable = true;
     file_out_protect(&out);
     fwrite(header, 1, HEADER, out.stream);
     fwrite(binary, 1, n, out.stream);
-    /* not file_out_finish, which waits for the disk: what a power cut leaves fails its hash */
+    /* file_out_finish would wait for the disk; after a power cut an incomplete file fails its hash
+     */
     TRY(file_out_close(&out));
     TRY(file_out_commit(&out, 1));
     cache_trim(CACHE_BYTES);
@@ -144,7 +145,7 @@ done:
 void cache_forget(hash128 key)
 {
     char path[PATH_BYTES];
-    if (path_of(path, key) == OK) unlink(path);
+    if (cache_path(path, key) == OK) unlink(path);
 }
 
 /* ---- the limit ---- */
@@ -155,7 +156,7 @@ typedef struct {
     struct timespec used;
 } entry;
 
-/* KEY.bin */
+/* True for KEY.bin. */
 static bool is_of_cache(const char *name)
 {
     size_t digits = strspn(name, "0123456789abcdef");
@@ -169,8 +170,8 @@ static int by_use(const void *a, const void *b)
     return (x->tv_nsec > y->tv_nsec) - (x->tv_nsec < y->tv_nsec);
 }
 
-/* Adds name to the entries if it is one of the cache. */
-static status look_at(int folder, const char *name, entry **entries, size_t *n, size_t *capacity)
+/* Adds the file to the entries if its name is one of the cache. */
+static status add_entry(int folder, const char *name, entry **entries, size_t *n, size_t *capacity)
 {
     struct stat info;
     if (!is_of_cache(name) || fstatat(folder, name, &info, AT_SYMLINK_NOFOLLOW) != 0) return OK;
@@ -194,7 +195,7 @@ void cache_trim(uint64_t limit)
     if (file_user_folder(path, sizeof path, FOLDER_CACHE) != OK || !(folder = opendir(path)))
         return;
     for (struct dirent *e; (e = readdir(folder));)
-        if (look_at(dirfd(folder), e->d_name, &entries, &n, &capacity) != OK) break;
+        if (add_entry(dirfd(folder), e->d_name, &entries, &n, &capacity) != OK) break;
     for (size_t i = 0; i < n; i++) total += entries[i].bytes;
     if (total > limit) qsort(entries, n, sizeof *entries, by_use);
     for (size_t i = 0; i < n && total > limit; i++) {

@@ -1,9 +1,10 @@
-/* Built programs on disk, <the user's cache folder>/ditcl/<key>.bin.
+/* Built programs on disk: ditcl/KEY.bin in the user's cache folder.
  *
- * A file is a header (magic, format, length, key, hash of what follows) and the driver's binary. It
- * is not trusted: what is not a regular file of this user that nobody else may write, or does not
- * agree with its header to the last byte, is refused. Files appear whole, so that processes need no
- * lock; those unused for longest leave first. Knows nothing of OpenCL. */
+ * A file is a header (magic, format, length, key, hash of the binary) and the driver's binary.
+ * Files are not trusted: a file is refused unless it is a regular file of this user, nobody else
+ * may write it, and it agrees with its header to the last byte. Files appear whole, so processes
+ * need no lock. The files that were unused for longest are removed first. This file knows nothing
+ * of OpenCL. */
 #ifndef DITCL_DEVICE_CACHE_H
 #define DITCL_DEVICE_CACHE_H
 
@@ -13,21 +14,22 @@
 #include "base/hash.h"
 #include "base/status.h"
 
-#define CACHE_BYTES ((uint64_t)256 << 20)     /* that all files may have */
-#define CACHE_FILE_BYTES ((uint64_t)64 << 20) /* that one file may have */
+#define CACHE_BYTES ((uint64_t)256 << 20)     /* the most bytes of all files together */
+#define CACHE_FILE_BYTES ((uint64_t)64 << 20) /* the most bytes of one file */
 
-/* *binary = what was stored under key, freed with free(). ERR_FILE when there is no such file,
- * ERR_FORMAT when it is not to be trusted; the line says why. */
+/* *binary = what is stored under key, freed with free(). ERR_FILE if there is no such file,
+ * ERR_FORMAT if the file is refused; the stored line says why. */
 status cache_read(unsigned char **binary, size_t *size, hash128 key);
 
-/* Stores n bytes under key, then trims to CACHE_BYTES. Waits for no disk. */
+/* Stores n bytes under key, then trims the cache to CACHE_BYTES. Does not wait for the disk. */
 status cache_write(hash128 key, const unsigned char *binary, size_t n);
 
-/* Removes what is stored under key, whatever it is, unless a folder. */
+/* Removes what is stored under key, unless it is a folder. */
 void cache_forget(hash128 key);
 
-/* Removes those unused for longest until at most `limit` bytes are left, and what interrupted
- * writers left an hour ago. Touches nothing that is not named like a file of the cache. */
+/* Removes the files that were unused for longest until at most `limit` bytes are left, and files
+ * that interrupted writers left an hour ago. Touches only files whose names are those of the cache.
+ */
 void cache_trim(uint64_t limit);
 
 #endif

@@ -27,8 +27,8 @@ static bool in_use(const device_handles *h, const clblast_parameters *p)
            !memcmp(h->clblast_values, p->values, (size_t)p->n * sizeof *p->values);
 }
 
-/* The library has one set for a device: a change costs a fraction of a millisecond, and what was
- * built for a set before is kept. */
+/* Sets CLBlast's parameters, which it keeps per device. A change costs a fraction of a millisecond;
+ * programs that CLBlast built for earlier parameters are kept. */
 static status apply(device *d, const clblast_parameters *p)
 {
     static const char *const limit_name[] = {"XGEMM_MIN_INDIRECT_SIZE"};
@@ -39,11 +39,11 @@ static status apply(device *d, const clblast_parameters *p)
     if (p->n > CLBLAST_PARAMETERS) return fail(ERR_LIMIT, "CLBlast: %d parameters", p->n);
     if (in_use(h, p)) return OK;
     for (int i = 0; i < p->n; i++) values[i] = (size_t)p->values[i];
-    /* products below the cube of this are the other kernel's */
+    /* CLBlast uses its other kernel for GEMMs smaller than the cube of this */
     limit = !strcmp(p->kernel, "XgemmDirect") ? 1 << 20 : 1;
     if (!h->clblast_kernel || strcmp(h->clblast_kernel, p->kernel) != 0)
         TRY(override(d, "GemmRoutine", 1, limit_name, &limit));
-    h->clblast_kernel = NULL; /* what is there if the next fails */
+    h->clblast_kernel = NULL; /* unknown if the next call fails */
     TRY(override(d, p->kernel, p->n, p->names, values));
     h->clblast_kernel = p->kernel;
     memcpy(h->clblast_values, p->values, (size_t)p->n * sizeof *p->values);
@@ -57,7 +57,7 @@ done:
 typedef struct {
     buf c, a, b, scratch;
     size_t m, n, k;
-    size_t rows; /* of a part; the last part has the rest, too */
+    size_t rows; /* of one part; the last part also has the remaining rows */
 } cut_gemm;
 
 static size_t parts_of(const cut_gemm *g)
@@ -75,9 +75,10 @@ static status scratch_bytes(device *d, size_t *bytes, const cut_gemm *g, size_t 
                 g->k, (int)code);
 }
 
-/* As shipped, CLBlast gives a GEMM of at least so many multiplications, a cube, to its kernel
- * Xgemm, and a smaller one to XgemmDirect. It tells the number only by the scratch of a GEMM with
- * one column: Xgemm copies it, as its odd rows are no whole tiles; XgemmDirect needs no scratch. */
+/* *least_xgemm = the fewest multiplications, a cube, of a GEMM that CLBlast's own choice gives to
+ * its kernel Xgemm; smaller GEMMs go to XgemmDirect. CLBlast tells the number only through the
+ * scratch of a GEMM with one column: Xgemm needs scratch, since its rows are not whole tiles;
+ * XgemmDirect needs none. */
 static status find_least_xgemm(device *d, uint64_t *least_xgemm)
 {
     const cut_gemm column = {.n = 1, .k = 1};
@@ -97,8 +98,8 @@ done:
     return st;
 }
 
-/* Every part must have the bits that it has in the whole. So parts are whole tiles; and parts of a
- * GEMM that CLBlast as shipped gives to Xgemm are so large that they go there, too. */
+/* Every part must have the same bits as in the whole GEMM. So parts are whole tiles. If CLBlast's
+ * own choice for the whole is Xgemm, each part is large enough for Xgemm too. */
 static status choose_rows(device *d, const clblast_parameters *p, cut_gemm *g)
 {
     enum { LARGEST_TILE = 128 };
@@ -139,7 +140,7 @@ status clblast_scratch(device *d, const clblast_parameters *p, size_t *count, in
     TRY(apply(d, p));
     TRY(choose_rows(d, p, &g));
     TRY(scratch_bytes(d, &whole, &g, 0, g.m));
-    /* what does not begin at the first row is copied */
+    /* CLBlast copies rows that do not begin at the first one */
     if (parts_of(&g) > 1) TRY(scratch_bytes(d, &rest, &g, g.rows, g.m - g.rows));
     if (rest > whole) whole = rest;
     *count = (whole + sizeof(float) - 1) / sizeof(float);

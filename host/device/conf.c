@@ -37,7 +37,7 @@ bool quirk_has_value(quirk_id id)
     return !strncmp(quirk_table[id].name, "MAX_", 4);
 }
 
-/* Whether the numbers between dots are lower; one that is missing is 0. */
+/* True if the version `from` is lower. Numbers between dots are compared; a missing number is 0. */
 static bool numbers_below(const char *from, const char *bound)
 {
     for (;;) {
@@ -49,8 +49,8 @@ static bool numbers_below(const char *from, const char *bound)
     }
 }
 
-/* Whether the text names a lower version than the bound. The version is at the first place that
- * reads as the bound does up to its first digit (`?`: any character). */
+/* True if the text names a lower version than the bound. The version begins where the text matches
+ * the bound's text before its first digit (`?`: any character). */
 static bool version_below(const char *from, const char *bound)
 {
     size_t lead = strcspn(bound, "0123456789");
@@ -84,7 +84,7 @@ status conf_match(bool *matches, char *word, const conf_subject *subject, const 
         return fail(ERR_FORMAT,
                     "%s:%d: found key \"%s\", expected platform, vendor, device, driver or version",
                     name, line_number, word);
-    /* `?` stands for a blank too: words are split at blanks */
+    /* `?` stands for a blank too, since lines are split into words at blanks */
     if (below ? !version_below(value, sign + 1) : fnmatch(sign + 1, value, FNM_CASEFOLD) != 0)
         *matches = false;
     return OK;
@@ -113,7 +113,7 @@ static status apply_quirk(quirks *q, const char *word, bool matches, const char 
     return fail(ERR_FORMAT, "%s:%d: unknown quirk \"%s\"", name, line_number, word);
 }
 
-/* A processor's features are asked of the processor. */
+/* Features of the processor are not accepted here: the processor itself is asked. */
 static status apply_feature(quirks *q, const char *word, bool matches, const char *name,
                             int line_number)
 {
@@ -124,7 +124,7 @@ static status apply_feature(quirks *q, const char *word, bool matches, const cha
     return OK;
 }
 
-/* The file has a section for the device. */
+/* Records that the file has a section for the device. */
 static void note_file(quirks *q, const char *name)
 {
     size_t used = strlen(q->files), length = strlen(name);
@@ -132,7 +132,7 @@ static void note_file(quirks *q, const char *name)
     snprintf(q->files + used, sizeof q->files - used, "%s%s", used ? ", " : "", name);
 }
 
-/* Whether something with this name is there; *open: and can be read and written. */
+/* True if a file with this name exists. *open: it can be read and written. */
 static bool is_there(const char *pattern, bool *open)
 {
     glob_t found;
@@ -144,7 +144,7 @@ static bool is_there(const char *pattern, bool *open)
     return there;
 }
 
-/* Whether the word is a condition of an advice; *holds: and true. */
+/* True if the word is a condition of an advice line. *holds: the condition is true. */
 static bool is_condition(bool *holds, const char *word)
 {
     const char *value = strchr(word, '=');
@@ -163,7 +163,7 @@ static bool is_condition(bool *holds, const char *word)
     return true;
 }
 
-/* The first advice whose conditions hold is the one. */
+/* Keeps the first advice whose conditions hold. */
 static void apply_advice(quirks *q, char *words, bool matches)
 {
     bool holds, all = matches && !*q->advice;
@@ -181,7 +181,7 @@ static void apply_advice(quirks *q, char *words, bool matches)
     if (all) text_copy(q->advice, sizeof q->advice, words);
 }
 
-/* "VARIABLE=FOLDER" */
+/* Reads "VARIABLE=FOLDER". */
 static status apply_cache(quirks *q, const char *word, bool matches, const char *name,
                           int line_number)
 {
@@ -232,7 +232,7 @@ status conf_apply(quirks *q, const char *conf_text, const char *name, const conf
     status st = memory_strdup(&copy, conf_text);
     bool matches = false;
     int line_number = 0;
-    /* strtok_r would swallow empty lines and with them the count */
+    /* strtok_r would skip empty lines, and the line count would be wrong */
     for (save = copy; st == OK && save; line_number++) {
         char *line = strsep(&save, "\n");
         st = apply_line(q, line, &matches, subject, name, line_number + 1);

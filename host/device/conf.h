@@ -1,10 +1,10 @@
 /* Device knowledge as data: the .conf files of cl/devices. Grammar: cl/devices/README.md.
  *
- * A `match` line opens a section; `quirk` and `has` lines below it apply to the devices it matches
- * (quirks whose names begin with MAX_ have a number, MAX_GROUP=64: of several, the lowest counts),
- * `advice` lines to platforms that show no device. A `cache` line is for device/driver_needs.h,
- * `tune` lines are for device/store.h. Unknown words are errors with file and line, never
- * ignored. */
+ * A `match` line opens a section. `quirk` and `has` lines below it apply to the devices that it
+ * matches. A quirk whose name begins with MAX_ has a number (MAX_GROUP=64); the lowest counts if
+ * there are several. `advice` lines apply to platforms that show no device. `cache` lines are for
+ * device/driver_needs.h, `tune` lines for device/store.h. An unknown word is an error with file and
+ * line. */
 #ifndef DITCL_DEVICE_CONF_H
 #define DITCL_DEVICE_CONF_H
 
@@ -24,35 +24,36 @@ enum { CONF_ADVICE = 400, CONF_FILES = 160 };
 
 typedef struct {
     bool has[N_QUIRKS];
-    const char *from[N_QUIRKS]; /* the file that said so */
-    int value[N_QUIRKS];        /* of those that have a number */
+    const char *from[N_QUIRKS]; /* the file that has the quirk */
+    int value[N_QUIRKS];        /* of quirks that have a number */
     bool feature[N_FEATURES];   /* features that the driver does not report */
-    char files[CONF_FILES];     /* "a.conf, b.conf": those that know the device; or "" */
-    char advice[CONF_ADVICE];   /* for a platform that shows no device; or "" */
+    char files[CONF_FILES];   /* "a.conf, b.conf": the files with a section for the device; or "" */
+    char advice[CONF_ADVICE]; /* for a platform that shows no device; or "" */
     struct {
-        char variable[32]; /* environment variable that names the folder of the driver's cache */
-        char below[64];    /* else the cache is this folder in the user's cache folder */
-        bool here;         /* the line applies to this device's driver */
+        /* the environment variable that names the folder of the driver's cache */
+        char variable[32];
+        char below[64]; /* without the variable: this folder below the user's cache folder */
+        bool here;      /* the cache line applies to this device's driver */
     } cache;
 } quirks;
 
-/* What a `match` line can test. */
+/* What a `match` line can compare. */
 typedef struct {
     const char *platform, *vendor, *device, *driver, *version; /* null: "" */
 } conf_subject;
 
-/* *matches = false if one word of a match line, "key=pattern" or "key<version", does not match the
- * subject. */
+/* *matches = false if the subject does not match one word of a match line, "key=pattern" or
+ * "key<version". */
 status conf_match(bool *matches, char *word, const conf_subject *subject, const char *name,
                   int line_number);
 
-/* Applies the text of one file to *q. name is for messages. */
+/* Applies the text of one file to *q. name: for messages. */
 status conf_apply(quirks *q, const char *conf_text, const char *name, const conf_subject *subject);
 
 /* Applies every file compiled into the program. */
 status conf_apply_embedded(quirks *q, const conf_subject *subject);
 
-/* As quirks.def has them. */
+/* The name as in quirks.def. */
 const char *quirk_name(quirk_id id);
 const char *quirk_meaning(quirk_id id);
 bool quirk_has_value(quirk_id id);

@@ -16,9 +16,10 @@
 
 /* ---- asking ---- */
 
-/* A query that the driver refuses leaves zeros: gate on what is needed, not on what one driver
- * refuses. But a driver that is out of memory or resources says nothing about the device. */
-static status ask(cl_device_id id, cl_device_info what, size_t size, void *out, size_t *used)
+/* A query that the driver refuses leaves zeros, since drivers refuse different queries. ERR_DEVICE
+ * or ERR_RESOURCES only if the driver is out of memory or resources: then the answer says nothing
+ * about the device. */
+static status device_ask(cl_device_id id, cl_device_info what, size_t size, void *out, size_t *used)
 {
     cl_int code = clGetDeviceInfo(id, what, size, out, used);
     if (code == CL_OUT_OF_HOST_MEMORY || code == CL_OUT_OF_RESOURCES)
@@ -32,19 +33,19 @@ static status ask(cl_device_id id, cl_device_info what, size_t size, void *out, 
 static status get_text(char *out, size_t size, cl_device_id id, cl_device_info what)
 {
     char value[4096] = "";
-    status st = ask(id, what, sizeof value - 1, value, NULL);
+    status st = device_ask(id, what, sizeof value - 1, value, NULL);
     if (st != OK) return st;
     char *from = value;
     while (isspace((unsigned char)*from)) from++;
     for (size_t n = strlen(from); n && isspace((unsigned char)from[n - 1]);) from[--n] = 0;
-    for (char *c = from; *c; c++) /* files that are written for the device are ASCII */
+    for (char *c = from; *c; c++) /* names are ASCII in files that are written for the device */
         if (!isascii((unsigned char)*c) || iscntrl((unsigned char)*c)) *c = '?';
     text_copy(out, size, from);
     return OK;
 }
 
-/* In a function with st and done. */
-#define GET(id, what, value) TRY(ask(id, what, sizeof(value), &(value), NULL))
+/* Needs `st` and a `done:` label in the function. */
+#define GET(id, what, value) TRY(device_ask(id, what, sizeof(value), &(value), NULL))
 
 static status has_extension(bool *found, cl_device_id id, const char *extension)
 {
@@ -52,9 +53,9 @@ static status has_extension(bool *found, cl_device_id id, const char *extension)
     size_t size = 0, n = strlen(extension);
     status st = OK;
     *found = false;
-    TRY(ask(id, CL_DEVICE_EXTENSIONS, 0, NULL, &size));
+    TRY(device_ask(id, CL_DEVICE_EXTENSIONS, 0, NULL, &size));
     TRY(memory_alloc(&all, size + 1, 1));
-    TRY(ask(id, CL_DEVICE_EXTENSIONS, size, all, NULL));
+    TRY(device_ask(id, CL_DEVICE_EXTENSIONS, size, all, NULL));
     for (char *at = all; !*found && (at = strstr(at, extension)); at += n)
         *found = (at == all || at[-1] == ' ') && (at[n] == ' ' || at[n] == 0);
 done:
@@ -62,18 +63,19 @@ done:
     return st;
 }
 
-/* Compute capability 8.0 or more, of the only drivers that take such assembly. */
+/* True for compute capability 8.0 or more, of drivers that accept PTX assembly. */
 static status has_mma(bool *has, cl_device_id id)
 {
     enum { CAPABILITY_MAJOR = 0x4000 }; /* cl_ext.h: CL_DEVICE_COMPUTE_CAPABILITY_MAJOR_NV */
     cl_uint major = 0;
     status st = has_extension(has, id, "cl_nv_device_attribute_query");
-    if (st == OK && *has) st = ask(id, CAPABILITY_MAJOR, sizeof major, &major, NULL);
+    if (st == OK && *has) st = device_ask(id, CAPABILITY_MAJOR, sizeof major, &major, NULL);
     *has = major >= 8;
     return st;
 }
 
-/* The smallest size of sub-groups, which is the one that shares a unit; 0: it has none. */
+/* *least = the smallest sub-group size, which is that of the matrix unit; 0 if the device has none.
+ */
 static status dpas_size(size_t *least, cl_device_id id)
 {
     enum { SIZES = 0x4108, N = 16 }; /* cl_ext.h: CL_DEVICE_SUB_GROUP_SIZES_INTEL */
@@ -81,17 +83,18 @@ static status dpas_size(size_t *least, cl_device_id id)
     bool has;
     *least = 0;
     status st = has_extension(&has, id, "cl_intel_subgroup_matrix_multiply_accumulate");
-    if (st == OK && has) st = ask(id, SIZES, sizeof sizes, sizes, &bytes);
+    if (st == OK && has) st = device_ask(id, SIZES, sizeof sizes, sizes, &bytes);
     for (size_t i = 0; i < bytes / sizeof *sizes; i++)
         if (!*least || sizes[i] < *least) *least = sizes[i];
     return st;
 }
 
-/* Drivers that share the host's memory abort where an allocation fails, so what this process may
- * take at most is what the device has. Their compiler and threads come off first. */
+/* A driver that shares the host's memory ends the process when an allocation fails. So this
+ * process's limit, less what the driver's compiler and threads need, is the device's memory. */
 static void limit_memory(device_info *info)
 {
-    enum { COMPILER = 300, THREAD = 72 }; /* MB: measured; a stack and an arena of malloc's */
+    /* MB, measured: the compiler; a thread's stack and malloc arena */
+    enum { COMPILER = 300, THREAD = 72 };
     uint64_t left = memory_left();
     uint64_t taken = (COMPILER + (uint64_t)THREAD * info->compute_units) << 20;
     if (left == UINT64_MAX || (info->kind != DEVICE_CPU && !info->unified_memory)) return;
@@ -127,7 +130,7 @@ static status describe_kind(device_info *info, cl_device_id id)
     info->kinds[DEVICE_CPU] = type & CL_DEVICE_TYPE_CPU;
     info->kinds[DEVICE_GPU] = type & CL_DEVICE_TYPE_GPU;
     info->kinds[DEVICE_ACCELERATOR] = type & (CL_DEVICE_TYPE_ACCELERATOR | CL_DEVICE_TYPE_CUSTOM);
-    /* a device that claims to be everything is an emulator, and that is a CPU */
+    /* a device that claims all types is an emulator, which runs on the CPU */
     info->kind = info->kinds[DEVICE_CPU]   ? DEVICE_CPU
                  : info->kinds[DEVICE_GPU] ? DEVICE_GPU
                                            : DEVICE_ACCELERATOR;
@@ -135,7 +138,7 @@ done:
     return st;
 }
 
-/* What a driver does not say of its local memory is of the usual kind. */
+/* Local memory of which the driver says nothing is taken for LOCAL_OWN. */
 static status describe_local(device_info *info, cl_device_id id)
 {
     status st = OK;
@@ -143,7 +146,7 @@ static status describe_local(device_info *info, cl_device_id id)
     cl_device_local_mem_type type;
     size_t used;
     GET(id, CL_DEVICE_LOCAL_MEM_SIZE, bytes);
-    TRY(ask(id, CL_DEVICE_LOCAL_MEM_TYPE, sizeof type, &type, &used));
+    TRY(device_ask(id, CL_DEVICE_LOCAL_MEM_TYPE, sizeof type, &type, &used));
     info->local = !bytes || (used && type == CL_NONE) ? LOCAL_NONE
                   : used && type == CL_GLOBAL         ? LOCAL_GLOBAL
                                                       : LOCAL_OWN;
@@ -152,7 +155,7 @@ done:
     return st;
 }
 
-/* Work-groups have one dimension. */
+/* Only one dimension of work-groups is used. */
 static status describe_groups(device_info *info, cl_device_id id)
 {
     enum { DIMENSIONS = 16 };
@@ -192,7 +195,7 @@ done:
     return st;
 }
 
-/* What the files of cl/devices take from what the driver says. */
+/* Lowers the driver's answers to the limits in cl/devices. */
 static void limit_by_quirks(device_info *info)
 {
     const quirks *q = &info->quirk;
@@ -228,7 +231,7 @@ done:
     return st;
 }
 
-static status describe(device_info *info, cl_platform_id platform, cl_device_id id)
+static status describe_device(device_info *info, cl_platform_id platform, cl_device_id id)
 {
     status st = OK;
     info->platform_handle = platform;
@@ -241,7 +244,7 @@ done:
     return st;
 }
 
-/* A platform that shows no device; what: "", or what failed there. */
+/* Adds a platform that shows no device. what: the failure there, or "". */
 static status note_empty(device_list *list, cl_platform_id platform, const char *what)
 {
     size_t capacity = (size_t)list->n_empty;
@@ -276,7 +279,7 @@ static status list_platform(device_list *list, size_t *capacity, cl_platform_id 
         device_info *info = &list->items[list->n];
         *info = (device_info){.index = list->n};
         snprintf(info->id, sizeof info->id, "%d:%u", p, i);
-        TRY(describe(info, platform, ids[i]));
+        TRY(describe_device(info, platform, ids[i]));
         list->n++;
     }
 done:
@@ -284,10 +287,11 @@ done:
     return st;
 }
 
-/* A driver that cannot have what it needs to start aborts, whoever asked for it. */
+/* Drivers end the process if they cannot allocate what they need to start. */
 static status check_limits(void)
 {
-    enum { NEEDED = 900 }; /* MB: a compiler's libraries, and room to compile a kernel; measured */
+    /* MB, measured: a compiler's libraries, and memory to compile a kernel */
+    enum { NEEDED = 900 };
     uint64_t left = memory_left() >> 20;
     if (left >= NEEDED) return OK;
     fail(ERR_LIMIT,
@@ -317,7 +321,7 @@ status device_list_init(device_list *list)
     list->n_platforms = (int)n;
     for (cl_uint p = 0; p < n; p++) {
         st = list_platform(list, &capacity, platforms[p], (int)p);
-        if (st == ERR_DEVICE || st == ERR_RESOURCES) /* others may work */
+        if (st == ERR_DEVICE || st == ERR_RESOURCES) /* other platforms may work */
             st = note_empty(list, platforms[p], fail_line());
         if (st != OK) goto done;
     }
@@ -372,16 +376,17 @@ static bool part_of_name(const device_info *info, const char *selector)
     return text_contains_nocase(info->name, selector);
 }
 
-/* A project's short name may be there and nowhere else, where its platform has a longer name. */
+/* True if the device's version text has the selector: it may have a project's short name where the
+ * platform has a longer one. */
 static bool part_of_version(const device_info *info, const char *selector)
 {
     const char *behind = strncmp(info->version, "OpenCL ", 7) ? "" : strchr(info->version + 7, ' ');
     return behind && text_contains_nocase(behind, selector);
 }
 
-/* "0: NAME (PLATFORM), 1: ..." of the devices that match, or of all. */
-static void name_them(char *out, size_t size, const device_list *list,
-                      bool (*match)(const device_info *, const char *), const char *selector)
+/* out = "0: NAME (PLATFORM), 1: ..." of the devices that match, or of all devices. */
+static void list_matches(char *out, size_t size, const device_list *list,
+                         bool (*match)(const device_info *, const char *), const char *selector)
 {
     size_t used = 0;
     for (int i = 0; i < list->n && used < size; i++) {
@@ -407,11 +412,11 @@ static status choose_by_text(int *index, const device_list *list, const char *se
             }
         if (n == 1) return OK;
         if (n > 1) {
-            name_them(names, sizeof names, list, rules[r], selector);
+            list_matches(names, sizeof names, list, rules[r], selector);
             return fail(ERR_USAGE, "means several devices: %s", names);
         }
     }
-    name_them(names, sizeof names, list, NULL, NULL);
+    list_matches(names, sizeof names, list, NULL, NULL);
     return fail(ERR_USAGE, "no such device; there are %s", names);
 }
 
@@ -452,7 +457,7 @@ static status choose_default(int *index, const device_list *list)
     char names[800] = "";
     *index = best(list, -1);
     if (!list->items[*index].quirk.has[QUIRK_ONLY_IF_NAMED]) return OK;
-    name_them(names, sizeof names, list, NULL, NULL);
+    list_matches(names, sizeof names, list, NULL, NULL);
     fail(ERR_DEVICE, "no device that is chosen by itself; there are %s", names);
     fail_hint("--device %d uses this one; ditcl devices -v says what is wrong with it", *index);
     return ERR_DEVICE;
@@ -480,7 +485,7 @@ status device_choose(int *index, const device_list *list, const char *selector)
         *index = best(list, kind);
         if (*index >= 0) return OK;
         char names[800] = "";
-        name_them(names, sizeof names, list, NULL, NULL);
+        list_matches(names, sizeof names, list, NULL, NULL);
         return fail(ERR_USAGE, "no device of this type; there are %s", names);
     }
     return choose_by_text(index, list, selector);
@@ -498,15 +503,15 @@ const char *const precision_names[] = {[PRECISION_AUTO] = "auto",
                                        [PRECISION_FP16] = "fp16",
                                        [N_PRECISIONS] = NULL};
 
-/* What shapes the kernels: the class, the processor's features, the width of its vectors. */
-static status suit(device *d)
+/* Chooses what shapes the kernels: kernel family, features, vector width. */
+static status choose_family(device *d)
 {
     status st = OK;
     const device_info *info = &d->info;
-    /* some drivers claim several types; what they run like is data */
-    bool items = info->kind != DEVICE_CPU || info->quirk.has[QUIRK_LANES_ARE_ITEMS];
+    /* some drivers claim several types, so cl/devices says whether work-items are lanes */
+    bool lanes = info->kind != DEVICE_CPU || info->quirk.has[QUIRK_LANES_ARE_ITEMS];
     d->family = d->settings.family != FAMILY_AUTO ? d->settings.family
-                : items                           ? FAMILY_GPU
+                : lanes                           ? FAMILY_GPU
                                                   : FAMILY_CPU;
     if (d->family == FAMILY_CPU && info->quirk.has[QUIRK_LOOPS_ARE_CUT])
         TRY(fail(ERR_USAGE, "--kernels cpu: its driver cuts long loops short, and the kernels of "
@@ -515,7 +520,7 @@ static status suit(device *d)
     memcpy(d->feature, info->claims, sizeof d->feature);
     d->feature[FEATURE_SUBGROUPS] = info->subgroups;
     d->feature[FEATURE_IMAGES] = info->image_texels > 0 && !info->quirk.has[QUIRK_NO_IMAGES];
-    TRY(features_detect(d->feature, !items && !info->quirk.has[QUIRK_NO_ASSEMBLY]));
+    TRY(features_detect(d->feature, !lanes && !info->quirk.has[QUIRK_NO_ASSEMBLY]));
     if (info->quirk.has[QUIRK_NO_VECTOR_ASSEMBLY] || d->vector_width < 16)
         d->feature[FEATURE_AVX512_BF16] = false;
     for (int i = 0; i < N_FEATURES; i++) d->probed[i] = (probe_result){.claimed = d->feature[i]};
@@ -528,10 +533,10 @@ status device_open(device *d, const device_info *info, const device_settings *se
     *d = (device){.info = *info, .settings = settings ? *settings : (device_settings){0}};
     status st = OK;
     cl_int code;
-    TRY(suit(d));
+    TRY(choose_family(d));
     if (info->quirk.cache.here) TRY(driver_needs_check(&info->quirk));
     const char *edited = getenv("DITCL_CL_DIR");
-    /* kernels that are being edited would only fill it */
+    /* kernels that are being edited would only fill the cache */
     if (edited && *edited) d->settings.no_cache = true;
     TRY(memory_alloc(&d->handles, 1, sizeof *d->handles));
     d->handles->id = info->device_handle;
@@ -556,7 +561,8 @@ done:
     return st;
 }
 
-/* What is lost is left to the end of the process. */
+/* Releases all handles, unless the device is lost: its driver may hang. They last until the process
+ * ends. */
 static void close_handles(device *d)
 {
     device_handles *h = d->handles;

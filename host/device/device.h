@@ -1,7 +1,7 @@
-/* OpenCL devices: find them, choose one by what a user typed, open it.
+/* OpenCL devices: finds them, chooses one by what a user typed, opens it.
  *
- * Nothing above this folder sees <CL/cl.h>. A platform without devices is normal; a device may
- * claim several types at once; vendor ids may belong to somebody else: see cl/devices. */
+ * Nothing above this folder sees <CL/cl.h>. A platform without devices is normal. A device may
+ * claim several types at once, and another vendor's id: see cl/devices. */
 #ifndef DITCL_DEVICE_DEVICE_H
 #define DITCL_DEVICE_DEVICE_H
 
@@ -16,14 +16,14 @@
 
 typedef enum { DEVICE_CPU, DEVICE_GPU, DEVICE_ACCELERATOR, N_DEVICE_KINDS } device_kind;
 
-/* How kernels are shaped for a device: one work-item per work-group and wide vectors, or
+/* How kernels are shaped for a device. cpu: one work-item per work-group, and wide vectors. gpu:
  * work-groups that share tiles in local memory. */
 typedef enum { FAMILY_AUTO, FAMILY_CPU, FAMILY_GPU, N_FAMILIES } kernel_family;
 extern const char *const kernel_family_names[]; /* "auto", "cpu", "gpu", null */
 
-/* Arithmetic. auto: the fastest that is as accurate as fp32 (relative error of a GEMM at most
- * 1e-5); fp32; bf16 and fp16: inputs rounded to bfloat16 or fp16, fp32 sums. An operator without
- * such kernels computes in fp32; commands refuse a precision that GEMM does not have. */
+/* Arithmetic. auto: the fastest that is as accurate as fp32 (relative L2 of a GEMM at most 1e-5).
+ * fp32. bf16, fp16: inputs are rounded to bfloat16 or fp16, sums are fp32. An operator without such
+ * kernels computes in fp32; commands refuse a precision that GEMM does not have. */
 typedef enum {
     PRECISION_AUTO,
     PRECISION_FP32,
@@ -36,69 +36,75 @@ extern const char *const precision_names[]; /* "auto", "fp32", "bf16", "fp16", n
 struct first_use;
 struct device;
 
-/* Who checks what is used first on a device (ops/first_use.h), and remembers what was found. */
+/* First-use checks: they check what a device has not run before (ops/first_use.h), and remember the
+ * results. */
 typedef struct first_use_checks {
-    /* As probe_features does: takes away the features that the device only claims. */
+    /* Removes the features that the device claims but does not have, as probe_features does. */
     status (*probe)(struct first_use_checks *c, struct device *d);
-    /* *right = whether it computes right here. A status is about the check, not the result. */
+    /* *right = whether the implementation computes right on this device. The status tells whether
+     * the check itself worked. */
     status (*check)(struct first_use_checks *c, struct device *d, const struct first_use *what,
                     bool *right);
-    /* The caller saw it fail outside a check: from here on it is struck out. died: it ended or hung
-     * a process. */
+    /* The caller saw the implementation fail outside a check, so it is struck out from now on.
+     * died: it ended or hung a process. */
     status (*strike)(struct first_use_checks *c, struct device *d, const struct first_use *what,
                      const char *why, bool died);
-    /* Whether it is struck out, whatever is fused into it. Asks nothing but memory. */
+    /* True if the implementation is struck out, with any fused epilogue. Reads memory only. */
     bool (*struck)(struct first_use_checks *c, const struct device *d,
                    const struct first_use *what);
     void (*close)(struct first_use_checks *c); /* frees it */
-    char why[320];                             /* of the last that was not right */
+    char why[320];                             /* why the last check was not right */
 } first_use_checks;
 
-/* Where local memory is: of its own kind, which is fast; in global memory, where staging is only
- * copying; or there is none. */
+/* Where local memory is. OWN: memory of its own, which is fast. GLOBAL: in global memory, so
+ * staging only copies. NONE: there is no local memory. */
 typedef enum { LOCAL_OWN, LOCAL_GLOBAL, LOCAL_NONE, N_LOCALS } local_kind;
-extern const char *const local_names[]; /* "local", "global", "none", null: the standard's words */
+/* "local", "global", "none", null: the words of the OpenCL standard */
+extern const char *const local_names[];
 
-/* What a user may choose; zeros are the defaults. */
+/* What a user may choose. Zeros are the defaults. */
 typedef struct {
-    kernel_family family; /* FAMILY_AUTO: as suits the device */
+    kernel_family family; /* FAMILY_AUTO: the family that suits the device */
     precision precision;
-    bool no_cache;     /* build every program anew */
-    bool profiled;     /* the queue keeps times, where it can: span.h */
-    int max_launch_ms; /* by prediction, see pace.h; negative: no limit; 0: 100, on CPUs none */
-    int slice_groups;  /* for tests: every launch in slices of so many work-groups; 0: pace.h */
-    /* Called with a line about something unasked, such as a cached program that was refused; may be
-     * null. */
+    bool no_cache; /* build every program anew */
+    bool profiled; /* the queue records times if the device can: span.h */
+    /* the longest launch, by prediction: pace.h; negative: no limit; 0: 100, on CPUs no limit */
+    int max_launch_ms;
+    int slice_groups; /* for tests: slices of this many work-groups; 0: as pace.h decides */
+    /* Prints a line about something that the user did not ask for, such as a cached program that
+     * was refused. May be null. */
     void (*note)(const char *line);
-    void (*warn)(const char *line); /* likewise, for something wrong that does not stop the run */
-    /* Null: nobody checks. Closed with the device, or if it fails to open. */
+    /* prints a line about a problem that does not stop the run; may be null */
+    void (*warn)(const char *line);
+    /* Null: no first-use checks. Closed with the device, or when it fails to open. */
     first_use_checks *checks;
-    bool unprobed; /* features are left as they are claimed, to be probed one by one */
+    bool unprobed; /* features stay as claimed; the caller probes them one by one */
 } device_settings;
 
 typedef struct {
     int index;   /* over all platforms, as printed */
     char id[24]; /* "platform:device", as clinfo counts */
     char platform[128], name[128], vendor[128], driver[128], version[128];
-    int c_version;    /* of OpenCL C: 102 is 1.2; 0: not known */
+    int c_version;    /* version of OpenCL C: 102 is 1.2; 0: unknown */
     device_kind kind; /* the first of GPU, accelerator, CPU that the device claims */
     bool kinds[N_DEVICE_KINDS];
-    bool unified_memory; /* shares the host's: an integrated GPU or a CPU */
+    bool unified_memory; /* the device shares the host's memory: an integrated GPU or a CPU */
     unsigned compute_units;
     uint64_t memory_bytes, max_alloc_bytes, local_bytes;
     local_kind local;
     bool limited; /* memory_bytes is reduced to this process's limits (ulimit) */
     size_t max_work_group;
-    size_t image_texels; /* of a buffer that is read as an image, at most; 0: there are no images */
-    unsigned native_vector; /* floats the device says it works on at once */
+    /* the most texels of a buffer that is read as an image; 0: there are no images */
+    size_t image_texels;
+    unsigned native_vector; /* floats of the device's own vectors */
     bool fp16, subgroups, available;
-    bool claims[N_FEATURES]; /* of matrix units: what the driver or a file of cl/devices says */
+    bool claims[N_FEATURES]; /* of matrix units: from the driver, or from a file of cl/devices */
     quirks quirk;
     void *platform_handle, *device_handle;
 } device_info;
 
-/* A platform that shows no device, and what to do about it, or ""; or one that failed to show one,
- * and the reason. */
+/* A platform that shows no device, with what to do about it or ""; or a platform whose device list
+ * failed, with the reason. */
 typedef struct {
     char name[128], advice[CONF_ADVICE];
     bool failed;
@@ -113,8 +119,8 @@ typedef struct {
     char note[1000]; /* what driver_needs_prepare chose or could not find; or "" */
 } device_list;
 
-/* Lists all devices of all platforms; none is no error. ERR_LIMIT if the limits of this process
- * leave less memory than drivers need to start, since they would abort. */
+/* Lists all devices of all platforms. An empty list is no error. ERR_LIMIT if the limits of this
+ * process leave less memory than drivers need to start, since drivers would end the process. */
 status device_list_init(device_list *list);
 void device_list_free(device_list *list);
 
@@ -135,8 +141,8 @@ typedef struct device_tuned {
     struct device_tuned *next;
 } device_tuned;
 
-/* What a feature's probe found: the device or its file claims the feature; the probe's kernel was
- * tried, built, and gave the exact results. why: what failed, or "". */
+/* The probe of a feature: the device or its file claims the feature; the probe's kernel was tried,
+ * compiled, and gave the exact results. why: the failure, or "". */
 typedef struct {
     bool claimed, tried, built, right;
     char why[200];
@@ -151,20 +157,21 @@ typedef struct device {
     probe_result probed[N_FEATURES];
     int vector_width; /* floats: 16, 8 or 4 */
     struct {
-        int size;      /* of a sub-group, where there is FEATURE_SUBGROUPS */
-        bool required; /* kernels can ask for this size */
+        int size;      /* of a sub-group; valid with FEATURE_SUBGROUPS */
+        bool required; /* kernels can require this size */
     } subgroups;
     device_tuned *tuned; /* the newest first */
     device_handles *handles;
-    bool tries; /* kernels that may need more than the device has, which is then no loss */
-    struct record *recorder;  /* null, or takes down what is queued: record.h */
-    first_use_checks *checks; /* null, or the settings' */
+    /* the caller tries kernels that may exceed the device's limits; a refusal is then no loss */
+    bool tries;
+    struct record *recorder;  /* null, or records what is queued: record.h */
+    first_use_checks *checks; /* null, or those of the settings */
     struct {
-        char name[24]; /* the model's or the operator's; "": none yet */
-        bool given;    /* the name, by record_name, and not yet the work */
+        char name[24]; /* name of the operator that queues now, in the model or its own; "" */
+        bool given;    /* record_name has given the name, and record_work has not come yet */
         double flops, bytes;
     } announced;              /* by record_work, of the operator that queues now */
-    uint64_t allocated_bytes; /* by buffer_create, still held */
+    uint64_t allocated_bytes; /* of buffers that exist */
     /* For messages: the arithmetics that each operator ran in, as bits (arith in ops/op.h), and the
      * layers that stayed in fp32, as their weights are too large for fp16. */
     struct {
@@ -176,22 +183,23 @@ typedef struct device {
         float largest; /* weight of the first */
     } wide;
     struct {
-        int built, loaded, refused, stored; /* built from source; cached: used, bad, new */
+        /* programs: built from source; from the cache: used, refused, stored */
+        int built, loaded, refused, stored;
     } programs;
 } device;
 
-/* settings null: the defaults. */
+/* settings: null for the defaults. */
 status device_open(device *d, const device_info *info, const device_settings *settings);
-/* Also stores built programs; failures of that are ignored, and the stored failure line stays. */
+/* Also stores built programs. Ignores failures and keeps the stored failure line. */
 void device_close(device *d);
 
-/* Whether the driver gave it up: nothing is asked of it any more. */
+/* True if the driver gave up the device. Then no more calls are made to the driver. */
 bool device_is_lost(const device *d);
 
-/* Waits until all queued work is done; its errors surface here. */
+/* Waits until all queued work is done. Returns the work's errors. */
 status device_finish(device *d);
 
-/* Lets the device begin with what is queued, and returns. */
+/* Lets the device begin with the queued work, and returns. */
 status device_flush(device *d);
 
 #endif

@@ -19,9 +19,9 @@
 
 enum { PATH_BYTES = 4096 };
 
-/* Makes CPU implementations keep their threads apart: woken on one processor, two of them take
- * twice as long (measured). Not where the process was confined to some processors,
- * since the threads would be bound to others. */
+/* Makes CPU runtimes pin their threads: two threads that wake up on one processor take twice as
+ * long (measured). Not done if this process is confined to some processors, since the runtime would
+ * pin threads to others. */
 static void pin_threads(void)
 {
     cpu_set_t mine;
@@ -32,9 +32,9 @@ static void pin_threads(void)
 
 /* ---- a folder for the driver's cache ---- */
 
-/* Whether files can be made, and libraries loaded, in the folder, which need not be there yet: a
- * folder is made in it, or in the nearest one above it, and removed. Else errno says why not. */
-static bool works(const char *path)
+/* True if files can be made, and libraries loaded, in the folder. A missing folder counts if it
+ * could be made. Tests this with a temporary folder. On failure errno tells the reason. */
+static bool folder_works(const char *path)
 {
     char folder[PATH_BYTES], probe[PATH_BYTES + 32];
     struct statvfs system;
@@ -45,9 +45,10 @@ static bool works(const char *path)
     }
     while (stat(folder, &info) != 0) {
         char *slash = strrchr(folder, '/');
-        if (errno != ENOENT || lstat(folder, &info) == 0) return false; /* a link to nowhere */
+        /* the folder is a link to nowhere */
+        if (errno != ENOENT || lstat(folder, &info) == 0) return false;
         if (!*folder || !strcmp(folder, ".")) return false;
-        errno = ENOENT; /* whatever lstat said */
+        errno = ENOENT; /* lstat has changed errno */
         if (slash == folder) slash++;
         if (slash)
             *slash = 0;
@@ -59,26 +60,27 @@ static bool works(const char *path)
         return false;
     }
     if (statvfs(folder, &system) == 0 && system.f_flag & ST_NOEXEC) {
-        errno = EACCES; /* what dlopen says there */
+        errno = EACCES; /* as dlopen reports */
         return false;
     }
     snprintf(probe, sizeof probe, "%s/.ditcl.XXXXXX", folder);
     return mkdtemp(probe) && rmdir(probe) == 0;
 }
 
-/* Makes a folder that is this user's alone, and stays so. A link, and what somebody else made
- * before, is not taken: what lies in it is loaded and run. */
+/* Makes a folder that only this user can write, now and later. Refuses a link and a folder that
+ * somebody else made, since the driver loads and runs what lies in the folder. */
 static bool make_private(const char *path, const char *above)
 {
     struct stat info;
     if (stat(above, &info) != 0 || (info.st_mode & S_IWOTH && !(info.st_mode & S_ISVTX)))
-        return false; /* others could put another one in its place */
+        return false; /* others could replace the folder */
     if (mkdir(path, 0700) != 0 && errno != EEXIST) return false;
     return lstat(path, &info) == 0 && S_ISDIR(info.st_mode) && info.st_uid == geteuid() &&
            !(info.st_mode & (S_IRWXG | S_IRWXO));
 }
 
-/* out = a folder for it: in ditcl's own cache, else in one for temporary files. */
+/* out = a folder for the driver's cache: in ditcl's own cache folder, else in one for temporary
+ * files. */
 static bool find_folder(char out[PATH_BYTES])
 {
     const char *const places[] = {getenv("TMPDIR"), "/tmp", "/var/tmp"};
@@ -88,17 +90,18 @@ static bool find_folder(char out[PATH_BYTES])
     bool named = file_user_folder(own, sizeof own, FOLDER_CACHE) == OK &&
                  file_join(out, PATH_BYTES, own, "driver") == OK;
     fail_put_back(&kept);
-    if (named && works(out)) return true;
+    if (named && folder_works(out)) return true;
     for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
         if (!places[i] || *places[i] != '/') continue;
         int n = snprintf(out, PATH_BYTES, "%s/ditcl-%lu", places[i], (unsigned long)geteuid());
-        if (n < PATH_BYTES && works(places[i]) && make_private(out, places[i]) && works(out))
+        if (n < PATH_BYTES && folder_works(places[i]) && make_private(out, places[i]) &&
+            folder_works(out))
             return true;
     }
     return false;
 }
 
-/* Where the driver would keep programs, as it decides that itself. */
+/* out = the folder where the driver would keep programs, found by the driver's own rule. */
 static bool drivers_folder(char out[PATH_BYTES], const char *below)
 {
     const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
@@ -118,7 +121,8 @@ static void choose_cache(char *note, size_t size)
     const char *given = getenv(variable);
     bool chosen = given && *given;
     if (!chosen && !drivers_folder(folder, known.cache.below)) return;
-    if (chosen || works(folder)) return; /* driver_needs_check looks at what the user chose */
+    /* driver_needs_check tests a folder that the user chose */
+    if (chosen || folder_works(folder)) return;
     const char *reason = strerror(errno);
     if (find_folder(other)) {
         setenv(variable, other, 1);
@@ -135,7 +139,7 @@ static void choose_cache(char *note, size_t size)
 status driver_needs_check(const quirks *q)
 {
     const char *folder = *q->cache.variable ? getenv(q->cache.variable) : NULL;
-    if (!folder || !*folder || works(folder)) return OK;
+    if (!folder || !*folder || folder_works(folder)) return OK;
     fail(ERR_DEVICE, "%s=%.500s: no programs can be kept in this folder: %s", q->cache.variable,
          folder, strerror(errno));
     fail_hint("name one that can be made and written, where libraries may be loaded");

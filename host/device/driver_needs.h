@@ -8,15 +8,16 @@
 #include "base/status.h"
 #include "device/conf.h"
 
-/* Sets what CPU implementations need: pinned threads, and a folder for their own cache of programs,
- * without which they show no device. note = which folder was chosen, or that none works, or "". */
+/* Sets what CPU runtimes need: pinned threads, and a folder for their own cache of programs,
+ * without which they show no device. note = the folder that was chosen, or that none works, or "".
+ */
 void driver_needs_prepare(char *note, size_t size);
 
 /* ERR_DEVICE if the driver cannot use the cache folder that its variable names. */
 status driver_needs_check(const quirks *q);
 
-/* out = why there is no OpenCL platform at all, as far as files show: no driver is listed, or no
- * listed driver can be loaded. */
+/* out = why there is no OpenCL platform, as far as files tell: no driver is listed, or no listed
+ * driver can be loaded. */
 void driver_needs_no_platform(char *out, size_t size);
 
 #endif

@@ -50,7 +50,7 @@ int opencl_version(const char *text)
 
 #if defined __x86_64__
 
-/* The system saves all these parts of a thread's registers (XCR0). */
+/* True if the system saves these registers when it switches threads (XCR0). */
 static bool system_saves(uint64_t parts)
 {
     unsigned a, b, c, d, low, high;
@@ -61,7 +61,7 @@ static bool system_saves(uint64_t parts)
 
 static void ask_processor(bool has[N_FEATURES])
 {
-    const uint64_t vectors = 0xe6, tiles = 3u << 17; /* wide registers and masks; tiles */
+    const uint64_t vectors = 0xe6, tiles = 3u << 17; /* vector registers and masks; AMX tiles */
     unsigned a, b, c, d;
     if (__get_cpuid_count(7, 1, &a, &b, &c, &d))
         has[FEATURE_AVX512_BF16] = (a >> 5 & 1) && system_saves(vectors);
@@ -78,8 +78,8 @@ static void ask_processor(bool has[N_FEATURES])
 
 #endif
 
-/* Without the permission the first tile instruction ends the process. It holds for all threads,
- * those that run included. */
+/* Asks for the permission to use AMX tiles, for all threads, also those that run already. Without
+ * it the first tile instruction ends the process. */
 static bool tiles_permitted(void)
 {
 #if defined __x86_64__ && defined __linux__ && defined SYS_arch_prctl
@@ -90,7 +90,7 @@ static bool tiles_permitted(void)
 #endif
 }
 
-/* "a, b or c", of all. */
+/* out = "a, b or c", all names. */
 static void list_names(char out[160])
 {
     size_t used = 0;

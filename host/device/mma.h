@@ -1,4 +1,4 @@
-/* Matrix units that several items share (cl/mma.clh): one row for each kind. */
+/* Matrix units that the work-items of a sub-group share (cl/mma.clh): one row for each. */
 #ifndef DITCL_DEVICE_MMA_H
 #define DITCL_DEVICE_MMA_H
 
@@ -6,37 +6,38 @@
 
 typedef struct {
     feature_id feature;
-    const char *option; /* of cl/mma.clh */
-    int items;          /* that share a unit's work */
-    int m, n;           /* rows and columns of a fragment of results, MMA_DEPTH steps deep */
-    int a, b;           /* words of the factors' fragments that an item has */
-    int vector;         /* neighbours that an item has of a row of results */
-    int floats;         /* an item's registers, about */
+    const char *option; /* macro of cl/mma.clh */
+    int items;          /* work-items of a sub-group, which shares one unit */
+    int m, n;           /* rows and columns of an MMA, MMA_DEPTH steps deep */
+    int a, b;           /* words of a lane's fragments of the factors */
+    int vector;         /* consecutive results of a lane in a row */
+    int floats;         /* registers that a lane may use, about */
 } matrix_unit;
 
 enum { MMA_DEPTH = 16, MMA_OPTIONS = 96 };
 
-/* The device's, the first where it has several; null where it has none that passed its probe, or
- * its precision has no use for one. */
+/* The first matrix unit that the device has, its probe passed and its precision can use; else null.
+ */
 const matrix_unit *mma_of(const device *d);
 
-/* 16-bit numbers for each input of an MMA, by the device's precision. fp16 and bf16: 1. auto: 2, a
- * high and a low bfloat16; the product of the low ones is left out. fp32: 0, since matrix units are
+/* 16-bit numbers that stand for an input, by the device's precision. fp16 and bf16: 1. auto: 2, a
+ * high and a low bfloat16; the product of two low ones is left out. fp32: 0, since matrix units are
  * not used. */
 int mma_parts(const device *d);
 
-/* Options for kernels that include mma.clh: "-DVEC=... -DMATRIX_UNITS ...". Emulated, where the
- * feature was claimed for a device that is not known to have it. */
+/* Options for kernels that include mma.clh: "-DVEC=... -DMATRIX_UNITS ...". The unit is emulated if
+ * DITCL_FEATURES claims it for a device that does not report it. */
 void mma_options(char out[MMA_OPTIONS], const device *d, const matrix_unit *u);
 bool mma_emulated(const device *d, const matrix_unit *u);
 
-/* Bytes of local memory that an emulation takes for a work-group's items; 0 where there is none. */
+/* Bytes of local memory that an emulated unit needs for a work-group of `items` work-items; else 0.
+ */
 int mma_exchange_bytes(const device *d, const matrix_unit *u, int items);
 
-/* Whether an item may make so many products in one launch: an emulation has loops, which some
- * drivers cut short. */
+/* True if a work-item may compute this many MMAs in one launch. Some drivers cut the loops of an
+ * emulation short. */
 bool mma_products_fit(const device *d, const matrix_unit *u, size_t products);
 
-extern const matrix_unit matrix_units[]; /* ends with no option */
+extern const matrix_unit matrix_units[]; /* ends with a null option */
 
 #endif

@@ -69,8 +69,8 @@ done:
     return st;
 }
 
-/* A wait that ends while the device is busy ends when the window before the mark is done. Between
- * two of them the device was busy, so their distance is what the window took. */
+/* Waits for the older mark. If the host had to wait twice in a row, the device was busy in between,
+ * so the time between the two waits' ends is what the window took. */
 static status wait_for_mark(device *d)
 {
     pace *p = &d->handles->pace;
@@ -87,7 +87,7 @@ done:
     return st;
 }
 
-/* So many seconds were queued, by prediction. */
+/* Counts seconds of predicted work that was queued; marks, flushes or waits if needed. */
 static status queued(device *d, double seconds)
 {
     pace *p = &d->handles->pace;
@@ -138,23 +138,23 @@ static double predicted(const device *d, const launch_rate *r, size_t groups)
     return r->group_seconds * d->handles->pace.slow * (double)groups;
 }
 
-/* Whether so many work-groups are known to take no longer than the limit. */
-static bool fits(const device *d, const launch_rate *r, size_t groups)
+/* True if this many work-groups are known to take no longer than the limit. */
+static bool fits_limit(const device *d, const launch_rate *r, size_t groups)
 {
     return groups / GROWTH <= r->timed && r->timed > 0 &&
            predicted(d, r, groups) <= d->handles->pace.limit;
 }
 
-/* How many of `left` work-groups the next slice has, at most; `unknown` of them where the speed is
- * not known. *measured: it is to be timed, as the first of a launch, or as larger ones can only be
- * predicted from it. */
+/* The most work-groups of the next slice; `left` are left. unknown: as many if the speed is not
+ * known. *measured: time the slice, since it is the first of a launch, or since larger slices can
+ * only be predicted from it. */
 static size_t slice_groups(bool *measured, const device *d, const launch_rate *r, bool first,
                            size_t left, size_t unknown)
 {
     double most = (double)unknown;
     *measured = r != NULL && first;
     if (!r) return (size_t)d->settings.slice_groups;
-    if (!first && fits(d, r, left)) return left;
+    if (!first && fits_limit(d, r, left)) return left;
     if (r->timed > 0) {
         double half = 0.5 * d->handles->pace.limit / fmax(predicted(d, r, 1), 1e-12);
         double wanted = fmin(half, (double)left);
@@ -166,8 +166,8 @@ static size_t slice_groups(bool *measured, const device *d, const launch_rate *r
 
 /* ---- slices ---- */
 
-static status enqueue(device *d, kernel *k, const size_t first[3], const size_t groups[3],
-                      const size_t local[3])
+static status enqueue_kernel(device *d, kernel *k, const size_t first[3], const size_t groups[3],
+                             const size_t local[3])
 {
     size_t offset[3], global[3];
     bool moved = false;
@@ -187,8 +187,8 @@ done:
     return st;
 }
 
-/* The longest run of work-groups that begins behind `done` of them, is a box of at most `most`.
- * The first dimension runs fastest. Returns how many they are. */
+/* Finds the next slice: it begins behind the first `done` work-groups, has at most `most`, and is a
+ * box of the range. The first dimension runs fastest. Returns the number of work-groups. */
 static size_t next_box(size_t first[3], size_t box[3], const size_t groups[3], size_t done,
                        size_t most)
 {
@@ -215,10 +215,10 @@ typedef struct {
 static status enqueue_slice(device *d, const sliced *s, const size_t first[3], const size_t box[3])
 {
     if (s->library) return s->library->queue(d, s->library->what, first[0], box[0]);
-    return enqueue(d, s->k, first, box, s->local);
+    return enqueue_kernel(d, s->k, first, box, s->local);
 }
 
-/* Times one slice, alone on the device, if it is to be measured; else only queues it. */
+/* Queues one slice. If it is to be measured, runs it alone on the device and times it. */
 static status run_slice(device *d, const sliced *s, launch_rate *r, bool measured,
                         const size_t first[3], const size_t box[3])
 {
@@ -244,7 +244,7 @@ bool pace_cuts(const device *d)
     return d->handles->pace.limit > 0.0 || d->settings.slice_groups > 0;
 }
 
-/* Queues the whole range, in slices where it may be cut. */
+/* Queues the whole range, in slices if it may be cut. */
 static status run(device *d, const sliced *s, launch_rate **rates, const size_t size[3],
                   const size_t groups[3], size_t unknown)
 {
@@ -255,8 +255,8 @@ static status run(device *d, const sliced *s, launch_rate **rates, const size_t 
     status st = OK;
     if (!pace_cuts(d)) return enqueue_slice(d, s, origin, groups);
     if (paced) TRY(find_rate(&r, rates, d, size));
-    /* in the first measurement a compiler may have run, or memory been moved */
-    if (r && fits(d, r, all)) return run_slice(d, s, r, r->n_timed < 2, origin, groups);
+    /* the first measurement may include compiling, or moving memory */
+    if (r && fits_limit(d, r, all)) return run_slice(d, s, r, r->n_timed < 2, origin, groups);
     for (size_t done = 0; done < all;) {
         bool measured;
         size_t most = slice_groups(&measured, d, r, done == 0, all - done, unknown);

@@ -23,13 +23,13 @@ const char *probe_tile_options(const device *d)
                                            : "-DVEC=16 -DTILES -DBF16 -DVECTOR_ASSEMBLY=0";
 }
 
-/* Ties on both sides, the largest and smallest, and what is no number. */
+/* Numbers to round: ties on both sides, the largest and smallest, and NaN. */
 static const float values[VALUES] = {0x1.01p0f,       0x1.03p0f,   -0x1.01p0f,  0x1.0100002p0f,
                                      0x1.00fffep0f,   3.14159274f, -1e-30f,     1e30f,
                                      0x1.fefffep127f, -65504.0f,   0.0f,        INFINITY,
                                      -INFINITY,       0x1p-126f,   1.0f / 3.0f, NAN};
 
-/* The two factors of the product. */
+/* The two factors of the GEMM: small integers. */
 static int left(int i)
 {
     return i * 5 % 7 - 3;
@@ -40,7 +40,7 @@ static int right(int i)
     return i * 3 % 11 - 5;
 }
 
-/* Sums of small integers: exact in every arithmetic. */
+/* True for the exact results; sums of small integers are exact in every arithmetic. */
 static bool as_expected(const float *sums, const uint16_t *rounded)
 {
     for (int m = 0; m < ROWS; m++)
@@ -57,7 +57,7 @@ static bool as_expected(const float *sums, const uint16_t *rounded)
     return true;
 }
 
-static status run(device *d, bool *is_right, const char *name, const char *options)
+static status run_probe(device *d, bool *is_right, const char *name, const char *options)
 {
     status st = OK;
     kernel *k;
@@ -91,14 +91,14 @@ done:
     return st;
 }
 
-/* A probe that failed so does not say whether the feature is there. */
-static bool says_nothing(status st)
+/* True if a probe failed in a way that does not tell whether the feature exists. */
+static bool is_inconclusive(status st)
 {
     return st == ERR_MEMORY || st == ERR_RESOURCES || st == ERR_LOST;
 }
 
-/* Keeps what was found for reports, in which a later try of the feature replaces an earlier. */
-static void keep(device *d, feature_id feature, status st, bool is_right)
+/* Keeps the result for reports. A later try of the feature replaces an earlier one. */
+static void keep_result(device *d, feature_id feature, status st, bool is_right)
 {
     probe_result *p = &d->probed[feature];
     p->tried = true;
@@ -107,14 +107,14 @@ static void keep(device *d, feature_id feature, status st, bool is_right)
     text_copy(p->why, sizeof p->why, st == OK ? is_right ? "" : "wrong results" : fail_line());
 }
 
-/* What cannot be built or is wrong is not there. */
-static status probe(device *d, feature_id feature, const char *name, const char *options)
+/* A feature whose kernel does not compile or computes wrong values is absent. */
+static status probe_kernel(device *d, feature_id feature, const char *name, const char *options)
 {
     bool is_right = false;
     if (!d->feature[feature]) return OK;
-    status st = run(d, &is_right, name, options);
-    if (says_nothing(st)) return st;
-    keep(d, feature, st, is_right);
+    status st = run_probe(d, &is_right, name, options);
+    if (is_inconclusive(st)) return st;
+    keep_result(d, feature, st, is_right);
     if (st != OK) fail_clear();
     d->feature[feature] = st == OK && is_right;
     return OK;
@@ -131,7 +131,8 @@ void probe_subgroup_options(char out[PROBE_OPTIONS], const device *d)
              d->subgroups.required, d->subgroups.size, asks ? " -cl-std=CL2.0" : "");
 }
 
-/* The size that all had, if neighbours make a sub-group and its items are in order; else 0. */
+/* The sub-group size that all work-items reported, if sub-groups are neighbours in order; else 0.
+ */
 static int size_seen(const int *places, const int *sizes, const float *sums)
 {
     int size = sizes[0];
@@ -174,7 +175,7 @@ done:
     return st;
 }
 
-/* The first size that compilers take orders for, else the one they like. */
+/* Takes the first size that compilers accept as required, else the size that they choose. */
 static status probe_subgroups(device *d)
 {
     static const int wanted[] = {16, 32, 8, 0};
@@ -186,8 +187,9 @@ static status probe_subgroups(device *d)
         d->subgroups.size = wanted[i];
         d->subgroups.required = wanted[i] > 0;
         status st = run_subgroups(d, &size);
-        if (says_nothing(st)) return st;
-        keep(d, FEATURE_SUBGROUPS, st, st == OK && size && (!wanted[i] || size == wanted[i]));
+        if (is_inconclusive(st)) return st;
+        keep_result(d, FEATURE_SUBGROUPS, st,
+                    st == OK && size && (!wanted[i] || size == wanted[i]));
         if (st != OK) fail_clear();
         if (st != OK || !size || (wanted[i] && size != wanted[i])) continue;
         d->subgroups.size = size;
@@ -202,7 +204,7 @@ static status probe_subgroups(device *d)
 
 enum { TEXELS = 67 };
 
-/* out [4 TEXELS] of texels of 16 bytes, or 8, that hold left(0), left(1), ... */
+/* out [4 TEXELS]: the texels, of 16 or 8 bytes, hold left(0), left(1), ... */
 static status run_image(device *d, int texel, bool *is_right)
 {
     enum { N = 4 * TEXELS };
@@ -238,19 +240,19 @@ static status probe_images(device *d)
     if (!d->feature[FEATURE_IMAGES]) return OK;
     status st = run_image(d, 16, &floats);
     if (st == OK) st = run_image(d, 8, &halves);
-    if (says_nothing(st)) return st;
-    keep(d, FEATURE_IMAGES, st, floats && halves);
+    if (is_inconclusive(st)) return st;
+    keep_result(d, FEATURE_IMAGES, st, floats && halves);
     if (st != OK) fail_clear();
     d->feature[FEATURE_IMAGES] = st == OK && floats && halves;
     return OK;
 }
 
-/* ---- matrix units that items share ---- */
+/* ---- matrix units ---- */
 
 enum { MMA_STEPS = 2 * MMA_DEPTH, MMA_MOST = 16, LEAST_LOCAL = 8192 };
 
-/* c [m][n] of two products with a [m][MMA_STEPS] and b [n][MMA_STEPS]. */
-static status run_unit(device *d, const matrix_unit *u, bool *is_right)
+/* c [m][n] = a [m][MMA_STEPS] x b [n][MMA_STEPS]^T, by two MMAs. */
+static status run_mma(device *d, const matrix_unit *u, bool *is_right)
 {
     status st = OK;
     kernel *k;
@@ -294,12 +296,12 @@ static void note_absent(const device *d, const matrix_unit *u, const char *why)
 
 static status probe_mma(device *d, const matrix_unit *u)
 {
-    /* their factors come from local memory, even in the probe */
+    /* MMAs read local memory, even in the probe */
     bool fits = d->info.local_bytes >= LEAST_LOCAL && d->info.max_work_group >= (size_t)u->items;
     bool is_right = false;
-    status st = fits ? run_unit(d, u, &is_right) : OK;
-    if (says_nothing(st)) return st;
-    keep(d, u->feature, st, is_right);
+    status st = fits ? run_mma(d, u, &is_right) : OK;
+    if (is_inconclusive(st)) return st;
+    keep_result(d, u->feature, st, is_right);
     d->feature[u->feature] = st == OK && is_right;
     if (!d->feature[u->feature])
         note_absent(d, u,
@@ -310,7 +312,7 @@ static status probe_mma(device *d, const matrix_unit *u)
     return OK;
 }
 
-/* ---- all of them ---- */
+/* ---- all features ---- */
 
 int probe_list(feature_id out[N_FEATURES], const device *d)
 {
@@ -329,8 +331,8 @@ int probe_list(feature_id out[N_FEATURES], const device *d)
 status probe_feature(device *d, feature_id which)
 {
     switch (which) {
-    case FEATURE_AVX512_BF16: return probe(d, which, "probe_pairs", probe_pair_options);
-    case FEATURE_AMX_BF16: return probe(d, which, "probe_tiles", probe_tile_options(d));
+    case FEATURE_AVX512_BF16: return probe_kernel(d, which, "probe_pairs", probe_pair_options);
+    case FEATURE_AMX_BF16: return probe_kernel(d, which, "probe_tiles", probe_tile_options(d));
     case FEATURE_SUBGROUPS: return probe_subgroups(d);
     case FEATURE_IMAGES: return probe_images(d);
     default: break;

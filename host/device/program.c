@@ -35,7 +35,7 @@ void program_free_all(device *d)
     d->handles->kernels = NULL;
 }
 
-/* The compiler's log, or null where it cannot be had. */
+/* The compiler's log, or null if there is none. */
 static char *build_log(const device *d, const kernel *k)
 {
     size_t size = 0;
@@ -47,7 +47,8 @@ static char *build_log(const device *d, const kernel *k)
     return log;
 }
 
-/* The whole log goes to stderr only on request; the message takes its first line with an error. */
+/* The message has the first line of the log with an error. The whole log goes to stderr on request
+ * only. */
 static status build_failed(device *d, const kernel *k, cl_int code)
 {
     if (code == CL_OUT_OF_HOST_MEMORY || code == CL_OUT_OF_RESOURCES)
@@ -67,8 +68,8 @@ static status build_failed(device *d, const kernel *k, cl_int code)
 
 /* ---- the cache on disk ---- */
 
-/* What a program's binary depends on. */
-static hash128 key_of(const device *d, const kernel *k, const text *source)
+/* A hash of all that a program's binary depends on. */
+static hash128 program_key(const device *d, const kernel *k, const text *source)
 {
     char version[256] = "", numbers[64] = "";
     hash_work w;
@@ -116,7 +117,7 @@ done:
     return st;
 }
 
-/* ERR_FILE when there is none, anything else when it is no good. */
+/* ERR_FILE if there is none; any other error if the file is unusable. */
 static status load_stored(device *d, kernel *k)
 {
     unsigned char *binary = NULL;
@@ -159,7 +160,7 @@ done:
     return st;
 }
 
-/* Whether these options make cl/prelude.clh or cl/mma.clh write inline assembly. */
+/* True if these options make cl/prelude.clh or cl/mma.clh use inline assembly. */
 static bool has_assembly(const char *options)
 {
     return strstr(options, "-DVECTOR_ASSEMBLY=1") || strstr(options, "-DTILES") ||
@@ -175,7 +176,7 @@ void program_store_all(device *d)
             if (other->program == k->program) other->unstored = false;
         if (store(d, k) == OK) continue;
         note(d, k, "not stored in the cache");
-        return; /* nor would the next be */
+        return; /* the next one would fail too */
     }
 }
 
@@ -203,13 +204,13 @@ done:
     return st;
 }
 
-/* From the cache on disk if it is there, else from source. */
-static status build(device *d, kernel *k)
+/* Takes the program from the cache on disk, else builds it from source. */
+static status program_build(device *d, kernel *k)
 {
     status st = OK, stored = ERR_FILE;
     text source = {0};
     TRY(source_program(&source, k->file));
-    k->key = key_of(d, k, &source);
+    k->key = program_key(d, k, &source);
     if (!d->settings.no_cache) stored = load_stored(d, k);
     if (stored == OK) {
         d->programs.loaded++;
@@ -226,7 +227,7 @@ done:
     return st;
 }
 
-/* Another kernel of a program that is there, or a new program. */
+/* Finds the program of another kernel that has the same file and options, or adds a new one. */
 static status find_program(device *d, kernel *k)
 {
     for (kernel *other = d->handles->kernels; other; other = other->next) {
@@ -237,7 +238,7 @@ static status find_program(device *d, kernel *k)
         k->unstored = other->unstored;
         return open_kernel(d, k);
     }
-    return build(d, k);
+    return program_build(d, k);
 }
 
 void program_each(const device *d, void (*visit)(void *context, const program_facts *p),

@@ -10,10 +10,10 @@
 #include "base/text.h"
 #include "device/opencl.h"
 
-/* How a value is answered. */
+/* The form of an answer. */
 typedef enum { BOOLEAN, UINT, ULONG, SIZE, SIZES, ENUMERATED, FLAGS, TEXT, WORDS, BYTES } form;
 
-/* Numbers of cl.h 2.0 to 3.0 and cl_ext.h, since the program is built for OpenCL 1.2. */
+/* Numbers from cl.h 2.0 to 3.0 and cl_ext.h, since the program is built for OpenCL 1.2. */
 enum {
     HALF_FP_CONFIG = 0x1033,
     SUB_GROUPS = 0x105C,
@@ -40,8 +40,8 @@ static const char *const arithmetic[] = {"denorm",
 static const char *const dot_kinds[] = {"packed_8_bit", "8_bit", NULL};
 static const char *const queue_kinds[] = {"out_of_order", "profiling", NULL};
 
-/* needs: an OpenCL version of the device ("3.0") or an extension, without which the driver is not
- * asked; null: OpenCL 1.2 has it. */
+/* needs: an OpenCL version of the device ("3.0") or an extension. Without it the driver is not
+ * asked. Null: part of OpenCL 1.2. */
 static const struct {
     const char *name;
     cl_device_info what;
@@ -91,8 +91,8 @@ static const struct {
 };
 enum { N_ROWS = sizeof rows / sizeof *rows };
 
-/* *out = the answer and a NUL, or null if the driver refuses. */
-static status ask(char **out, size_t *size, cl_device_id id, cl_device_info what)
+/* *out = the answer with a NUL, or null if the driver refuses. */
+static status property_ask(char **out, size_t *size, cl_device_id id, cl_device_info what)
 {
     status st = OK;
     *out = NULL;
@@ -118,7 +118,7 @@ static bool has_word(const char *words, const char *word)
     return false;
 }
 
-/* "OpenCL 3.0 ..." has 2.1. */
+/* "OpenCL 3.0 ..." includes 2.1. */
 static bool has_version(const char *version, const char *wanted)
 {
     int major = 0, minor = 0, wanted_major = 0, wanted_minor = 0;
@@ -127,7 +127,7 @@ static bool has_version(const char *version, const char *wanted)
     return major > wanted_major || (major == wanted_major && minor >= wanted_minor);
 }
 
-/* The number that is this large, in the machine's order. */
+/* The number of `size` bytes, in the machine's order. */
 static uint64_t number(const char *bytes, size_t size)
 {
     uint64_t all = 0;
@@ -160,8 +160,9 @@ static status put_bytes(property *p, const char *bytes, size_t size)
     return st;
 }
 
-/* answer: taken over if the property is a text. */
-static status understand(property *p, form as, const char *const *names, char **answer, size_t size)
+/* answer: if the property is a text, this function takes ownership. */
+static status property_parse(property *p, form as, const char *const *names, char **answer,
+                             size_t size)
 {
     p->numbers[0] = number(*answer, size);
     p->n = 1;
@@ -195,7 +196,7 @@ static status add(property_list *list, const char *name, form as, const char *co
     if (st != OK) return st;
     property *p = &list->items[list->n++];
     *p = (property){.name = name};
-    return understand(p, as, names, answer, size);
+    return property_parse(p, as, names, answer, size);
 }
 
 static status add_platform_version(property_list *list, cl_platform_id platform)
@@ -214,14 +215,14 @@ status properties_ask(property_list *list, const device_info *info)
     char *extensions = NULL, *answer = NULL;
     size_t size;
     *list = (property_list){0};
-    TRY(ask(&extensions, &size, info->device_handle, CL_DEVICE_EXTENSIONS));
+    TRY(property_ask(&extensions, &size, info->device_handle, CL_DEVICE_EXTENSIONS));
     TRY(add_platform_version(list, info->platform_handle));
     for (int i = 0; i < N_ROWS; i++) {
         const char *needs = rows[i].needs;
         bool is_there = !needs || (*needs == 'c' ? extensions && has_word(extensions, needs)
                                                  : has_version(info->version, needs));
         if (!is_there) continue;
-        TRY(ask(&answer, &size, info->device_handle, rows[i].what));
+        TRY(property_ask(&answer, &size, info->device_handle, rows[i].what));
         if (!answer) continue;
         TRY(add(list, rows[i].name, rows[i].as, rows[i].names, &answer, size));
         free(answer);

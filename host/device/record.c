@@ -1,4 +1,4 @@
-/* Takes down what is queued. See record.h. */
+/* Records what is queued. See record.h. */
 #include "device/record.h"
 
 #include <stdlib.h>
@@ -8,7 +8,7 @@
 #include "base/text.h"
 #include "device/opencl.h"
 
-/* A kernel with its arguments, or, k being null, a product c = a b^T of CLBlast. */
+/* A kernel with its arguments; or, if k is null, a GEMM c = a b^T of CLBlast. */
 typedef struct recorded_launch {
     kernel *k;
     range global, local;
@@ -46,7 +46,7 @@ void record_name(device *d, const char *name)
     if (d->recorder) d->recorder->next_name = name;
 }
 
-static void announce(device *d, const char *name, const work *w)
+static void record_announce(device *d, const char *name, const work *w)
 {
     if (!d->announced.given) text_copy(d->announced.name, sizeof d->announced.name, name);
     d->announced.given = false;
@@ -57,7 +57,7 @@ static void announce(device *d, const char *name, const work *w)
 void record_work(device *d, const announcement *a)
 {
     record *r = d->recorder;
-    announce(d, a->name, &a->done);
+    record_announce(d, a->name, &a->done);
     if (!r || r->failed != OK) return;
     r->failed = memory_grow(&r->operators, &r->capacity, r->n + 1, sizeof *r->operators);
     if (r->failed != OK) return;
@@ -69,8 +69,8 @@ void record_work(device *d, const announcement *a)
     r->next_name = NULL;
 }
 
-/* Room for one more launch of the operator that was announced last. */
-static recorded_launch *add(record *r)
+/* Adds a launch to the operator that was announced last. */
+static recorded_launch *record_add(record *r)
 {
     if (!r || r->failed != OK || r->n == 0) return NULL;
     r->failed =
@@ -84,7 +84,7 @@ static recorded_launch *add(record *r)
 
 void record_launch(device *d, kernel *k, range global, range local, const arg *args, size_t n_args)
 {
-    recorded_launch *l = add(d->recorder);
+    recorded_launch *l = record_add(d->recorder);
     if (!l) return;
     *l = (recorded_launch){.k = k, .global = global, .local = local, .n_args = n_args};
     d->recorder->failed = memory_alloc(&l->args, n_args, sizeof *args);
@@ -94,7 +94,7 @@ void record_launch(device *d, kernel *k, range global, range local, const arg *a
 void record_product(device *d, const clblast_parameters *p, buf c, buf a, buf b, const int size[3],
                     buf scratch)
 {
-    recorded_launch *l = add(d->recorder);
+    recorded_launch *l = record_add(d->recorder);
     if (!l) return;
     *l = (recorded_launch){.c = c, .a = a, .b = b, .scratch = scratch, .parameters = *p};
     memcpy(l->size, size, sizeof l->size);
@@ -104,7 +104,7 @@ status record_replay(const record *r, device *d, size_t index)
 {
     const recorded *o = &r->operators[index];
     status st = OK;
-    announce(d, o->name, &o->done);
+    record_announce(d, o->name, &o->done);
     for (size_t i = o->first; i < o->first + o->n && st == OK; i++) {
         const recorded_launch *l = &r->launches[i];
         st = l->k ? launch_kernel(d, l->k, l->global, l->local, l->args, l->n_args)

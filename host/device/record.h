@@ -1,6 +1,6 @@
-/* What was queued, operator by operator: taken down while a recorder is set, and queued again for a
- * measurement with the very buffers and weights of the run. Operators say what they are about to
- * queue; without a recorder that costs nothing. */
+/* A record of what was queued, operator by operator. It can queue an operator again, with the
+ * buffers and weights of the run, to measure it. Operators announce what they queue. Without a
+ * recorder that costs nothing. */
 #ifndef DITCL_DEVICE_RECORD_H
 #define DITCL_DEVICE_RECORD_H
 
@@ -9,13 +9,13 @@
 #include "device/clblast.h"
 #include "device/launch.h"
 
-/* Which arithmetic unit a product runs on; each has its own peak. */
+/* Which arithmetic hardware an operator uses; each has its own peak. */
 typedef enum { ROOF_FP32, ROOF_16BIT, N_ROOFS } roof;
 
-/* Of one call of an operator. */
+/* The work of one call of an operator. */
 typedef struct {
-    double flops;    /* as its formula counts, two a multiply-add */
-    double executed; /* what is really done; 0: flops */
+    double flops;    /* as the formula counts; a multiply-add is two */
+    double executed; /* operations that are really executed; 0: as flops */
     double bytes;    /* each value read or written once */
     roof on;
 } work;
@@ -30,9 +30,10 @@ typedef struct {
 } announcement;
 
 typedef struct {
-    char name[RECORD_NAME]; /* what it is in its model: "qkv"; else the operator's own name */
+    /* the operator's name in its model, such as "qkv"; else its own name */
+    char name[RECORD_NAME];
     char shape[RECORD_SHAPE];
-    work done;       /* executed is filled in */
+    work done;       /* with `executed` filled in */
     size_t first, n; /* its launches */
 } recorded;
 
@@ -45,26 +46,26 @@ typedef struct record {
     status failed;
 } record;
 
-/* From here on everything queued is taken down too, until record_stop. */
+/* Records everything that is queued until record_stop. */
 void record_start(record *r, device *d);
-/* ERR_MEMORY when something was not taken down. */
+/* ERR_MEMORY if something was not recorded. */
 status record_stop(record *r, device *d);
 void record_free(record *r);
 
-/* The model's name for the operator that it calls next; name must last. */
+/* Names the operator that the model calls next. name must outlive the record. */
 void record_name(device *d, const char *name);
 
-/* What is queued after this is the work of this operator. */
+/* An operator announces itself. What is queued next belongs to it. */
 void record_work(device *d, const announcement *a);
 
-/* Queues one operator again. Its buffers must still be there. */
+/* Queues one operator again. Its buffers must still exist. */
 status record_replay(const record *r, device *d, size_t index);
 
-/* The kernel of launch i of an operator, and its build options; "clblast" and "" for a product of
- * CLBlast. They live as long as the device. */
+/* The kernel of launch i of an operator, and its build options; "clblast" and "" for CLBlast. Both
+ * last as long as the device. */
 const char *record_kernel(const record *r, const recorded *o, size_t i, const char **options);
 
-/* For this folder: what launch.c and clblast.c queue. */
+/* For this folder: launch.c and clblast.c report what they queue. */
 void record_launch(device *d, kernel *k, range global, range local, const arg *args, size_t n_args);
 void record_product(device *d, const clblast_parameters *p, buf c, buf a, buf b, const int size[3],
                     buf scratch);

@@ -8,8 +8,8 @@
 #include "base/text.h"
 
 typedef struct {
-    const char *name; /* as below cl/: "attention.cl" */
-    const char *data; /* size bytes, then a NUL */
+    const char *name; /* relative to cl/: "attention.cl" */
+    const char *data; /* size bytes and a NUL */
     size_t size;
 } embedded_file;
 
@@ -18,8 +18,8 @@ extern const embedded_file embedded_files[]; /* ends with a null name */
 /* *out = the file's text, freed with free(). */
 status source_read(char **out, const char *name);
 
-/* Adds the text of a program: the prelude, then the file, its lines #include "NAME.clh" replaced by
- * that file's text. */
+/* Appends the text of a program: the prelude, then the file, with each line #include "NAME.clh"
+ * replaced by that file. */
 status source_program(text *out, const char *file);
 
 #endif

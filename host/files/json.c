@@ -27,8 +27,8 @@ bool json_ran_out(void)
     return ran_out;
 }
 
-/* An upper bound of the number of values: counts characters that open a container or separate
- * values. */
+/* An upper bound of the number of values: the characters that open a container or separate values.
+ */
 static size_t count_values(const char *text, size_t size)
 {
     size_t n = 0;

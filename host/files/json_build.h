@@ -1,5 +1,5 @@
-/* The only way to build JSON. Any call may fail; the first failure stays, and json_build_text and
- * json_build_print return it. So a document that lacks a part is never written.
+/* The only way to build JSON. Any call may fail. json_build_text and json_build_print return the
+ * first failure, so a document that lacks a part is never written.
  *
  *     json_build b;
  *     json_t *root = json_build_begin(&b);

@@ -1,8 +1,8 @@
 /* The orientation of a PNG. See png_parts.h.
  *
- * Cameras store pixels as the sensor reads them, and EXIF says how to turn the picture. The data is
- * looked for where Pillow looks (Image.getexif), in the same order. Rational numbers and BigTIFF
- * are not read. */
+ * Cameras store pixels as the sensor reads them, and EXIF tells how to turn the picture. This file
+ * searches for EXIF where Pillow does (Image.getexif), in the same order. It does not read rational
+ * numbers and BigTIFF. */
 #include <stdlib.h>
 #include <string.h>
 #include <zlib.h>

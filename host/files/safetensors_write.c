@@ -43,7 +43,7 @@ static status put_table(json_build *b, json_t *header, const tensor *table, size
     return OK;
 }
 
-/* The header, padded so that the data begins at a multiple of 8. */
+/* Builds the header. It is padded so that the data begins at a multiple of 8. */
 static status header_text(text *out, const tensor *table, size_t n, const tensor_note *notes,
                           size_t n_notes)
 {

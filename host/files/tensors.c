@@ -128,7 +128,7 @@ static float double_to_float(const unsigned char *p)
     return (float)value;
 }
 
-/* One loop for each type, over 16- and 32-bit loads, so that compilers vectorise it. */
+/* Each type has its own loop, with 16- and 32-bit loads, so that compilers vectorise it. */
 static void convert(float *restrict out, dtype type, const unsigned char *p, size_t count)
 {
     switch (type) {

@@ -36,7 +36,7 @@ typedef struct {
     char *key, *value;
 } tensor_note;
 
-/* The kind of value under a key of a file's dictionaries. */
+/* What a file has under a key of its dictionaries. */
 typedef enum {
     KEY_DICTIONARY,
     KEY_TENSOR,

@@ -1,5 +1,5 @@
-/* Operator test of attention: softmax(q k^T / sqrt(d)) v per head, all scores of a query at once.
- */
+/* Operator test of attention: softmax(q k^T / sqrt(d)) v per head, with all scores of a query at
+ * once. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -14,7 +14,7 @@ enum { MOST_TOKENS = 1024 };
 
 static const struct {
     attention_shape s; /* N, T, H, d */
-    double deviation;  /* of q, k and v: with a large one, one score dominates; NaN: see spoil() */
+    double deviation;  /* of q, k and v; if it is large, one score dominates; NaN: see spoil() */
 } cases[] = {
     {{1, 1, 1, 1}, 1.0},      {{1, 2, 1, 3}, 1.0},     {{2, 3, 2, 8}, 1.0},
     {{1, 257, 1, 1}, 1.0},    {{1, 3, 1, 40}, 2.0},    {{1, 5, 1, 50}, 1.0},
@@ -54,8 +54,8 @@ static void attention_test_describe(optest_case *c, int i)
     c->tol = (tolerance){4.0, s.head_dim + s.tokens};
 }
 
-/* NaN must reach every result that depends on it: a NaN in a query its whole row, in a value its
- * channel, in a distant key its head. */
+/* Puts NaN into the inputs. It must reach every result that depends on it: from a query its whole
+ * row, from a value its channel, from a distant key its head. */
 static void spoil(float *qkv, int i)
 {
     size_t D = width(i), d = (size_t)cases[i].s.head_dim, last = rows(i) - 1;
@@ -72,7 +72,7 @@ static status attention_test_prepare(optest_run *r, int i)
     TRY(memory_alloc(&r->state, 1, sizeof(op_plan)));
     TRY(attention_plan(r->d, r->state, &scratch, cases[i].s));
     double error = attention_input_error(r->state);
-    /* with inputs of 16 bits, rounding must not decide which score dominates */
+    /* the rounding of 16-bit inputs must not decide which score dominates */
     if (error > 0.0) deviation = fmin(deviation, sqrt(0.1 / error));
     r->input_error = error;
     TRY(optest_create(r, OPTEST_RESULT, "out", rows(i) * width(i)));
@@ -103,8 +103,8 @@ static double score_of(double *size, const float *q, const float *k, size_t d)
     return dot / sqrt((double)d);
 }
 
-/* A score is rounded at the magnitude of its terms. Its absolute error is the relative error of its
- * probability, and reaches the other probabilities through their sum. */
+/* A score is rounded at the magnitude of its terms. The absolute error of a score is the relative
+ * error of its probability, and changes the other probabilities through their sum. */
 void attention_reference(double *out, double *scale, const float *q, const float *keys,
                          size_t tokens, size_t d, size_t width)
 {

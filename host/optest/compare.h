@@ -1,8 +1,8 @@
 /* The rule by which a result is right, the same for every operator, and the line that reports it.
  *
- * err = the largest |got - expected| / scale, tol = c * eps * sqrt(K). K is the number of
- * rounded terms of one value, and sqrt(K) the growth of their random errors. c is a margin. Each
- * operator test states both. A result must be finite if and only if its reference is. */
+ * err = the largest |got - expected| / scale; tol = c * eps * sqrt(K). K is the number of rounded
+ * terms of one value; their random errors grow like sqrt(K). c is a margin. Each operator test
+ * states c and K. A result must be finite if and only if its reference is finite. */
 #ifndef DITCL_OPTEST_COMPARE_H
 #define DITCL_OPTEST_COMPARE_H
 
@@ -20,10 +20,11 @@ typedef struct {
     double got, expected;
 } comparison;
 
-/* t for sums of products whose inputs are rounded to fewer bits than fp32, with at most this
- * relative error each: adds 12 times that error. A product of two random mantissas has 0.6 times
- * the error. The errors of K terms grow as their sum does. The largest error of a million results
- * is 5 deviations. A gate or the slope of an activation may multiply it by 4: 0.6 x 5 x 4 = 12. */
+/* Widens t for sums of products whose inputs have fewer bits than fp32, with a relative error of at
+ * most input_error each. Adds 12 times that error: a product of two random mantissas has 0.6 times
+ * the error, and the errors of K terms grow as their sum does. The largest error of a million
+ * results is 5 deviations. A gate, or the slope of an activation, may multiply it by 4. So 0.6 x 5
+ * x 4 = 12. */
 tolerance compare_narrow(tolerance t, double input_error);
 
 /* scale[i] > 0: the magnitude at which element i was rounded. 0: the larger of |expected[i]| and

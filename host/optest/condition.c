@@ -1,5 +1,5 @@
-/* Operator test of condition: SiLU(t + y), with a zero table over the whole range of e^x; t and y
- * as two tokens; and these tokens in front of those of a picture. */
+/* Operator test of condition: SiLU(t + y), also with a zero table and t over the whole range of
+ * e^x; t and y as two tokens; and these tokens in front of a picture's tokens. */
 #include <math.h>
 
 #include "ops/ops.h"
@@ -46,7 +46,7 @@ static void condition_test_describe(optest_case *c, int i)
     c->tol = (tolerance){cases[i].wide ? 5.0 : 8.0, 1.0};
 }
 
-/* Values whose e^-x covers the range of float, and exceeds it. */
+/* Replaces values by some whose e^-x covers the range of float, and exceeds it. */
 static void widen(float *x, size_t count)
 {
     static const float special[] = {NAN,   INFINITY, 1e30f,  89.0f, 0.0f,
@@ -105,7 +105,7 @@ done:
     return st;
 }
 
-/* One result of a row: which of its `results`, and its number in width. */
+/* One result of a row. part: which of the row's `results`; j: its channel. */
 static double value(const optest_run *r, int i, int row, int part, int j)
 {
     const optest_array *a = r->arrays;

@@ -39,7 +39,7 @@ static void cross_test_describe(optest_case *c, int i)
              s.head_dim, cases[i].deviation);
     c->flops = 8.0 * (double)values(i);
     c->bytes = 8.0 * (double)values(i);
-    /* a score of size sd^2 has an error of eps * sd^2, and so has its weight */
+    /* a score of size sd^2 has an error of eps * sd^2, and so has its probability */
     double sd = fmin(cases[i].deviation, 30.0);
     c->tol = (tolerance){4.0 * fmax(1.0, sd * sd), s.head_dim + 2.0};
 }

@@ -33,7 +33,7 @@ static const struct {
     {{2, 19, 31, 6}, 3, 5.0, 0, 0, 0, 0},     {{1, 30, 20, 5}, 5, 2.0, 0, 0, 0, 0},
 };
 
-/* Some values are so large that omitting one is noticed. */
+/* Some epsilons are so large that a kernel without epsilon fails. */
 static float epsilon(int i)
 {
     return i % 2 ? 1e-6f : 0.5f;
@@ -44,13 +44,13 @@ static size_t pixels(int i)
     return (size_t)cases[i].s.height * (size_t)cases[i].s.width;
 }
 
-/* A few pixels after a padded picture. */
+/* Pixels of zeros behind a padded picture. */
 static size_t slack(int i)
 {
     return cases[i].pad ? 13 : 0;
 }
 
-/* The number of rounded terms of a mean: the channels of a group in up to 256 pixels are added one
+/* The number of rounded terms of a mean. The channels of a group in up to 256 pixels are added one
  * after the other. */
 static double terms(int i)
 {
@@ -145,7 +145,7 @@ static void expect_statistics(const optest_run *r, int i, double *expected, doub
             double *to = expected + (n * C + c) * 2, *size = scale + (n * C + c) * 2;
             to[0] = factor;
             to[1] = (double)a[BIAS].values[c] - mean * factor;
-            /* the error of the mean adds its square to the variance */
+            /* the squared error of the mean is added to the variance */
             double off = FLT_EPSILON * mean, rounded = terms(i) * off * off;
             double kept = variance + (double)epsilon(i);
             size[0] = fabs(factor) * (1.0 + rounded / kept / FLT_EPSILON);
@@ -180,7 +180,7 @@ static void groupnorm_test_expect(const optest_run *r, int i, int which, double 
     int border = cases[i].pad, height = s.height * cases[i].up, width = s.width * cases[i].up;
     size_t picture = r->arrays[OUT].count / (size_t)s.batch;
     for (int n = 0; n < s.batch; n++) {
-        size_t to = (size_t)n * picture; /* the zeros after the picture stay */
+        size_t to = (size_t)n * picture; /* the zeros behind the picture stay */
         for (int y = -border; y < height + border; y++)
             for (int x = -border; x < width + border; x++)
                 for (int c = 0; c < s.channels; c++, to++)

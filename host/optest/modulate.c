@@ -16,7 +16,7 @@ static const struct {
              {4, 64, 384, 0.0}, {2, 33, 1152, 0.0}, {3, 5, 48, 100.0}, {2, 33, 1152, 1000.0},
              {1, 4, 16, -1e4}};
 
-/* Some values are so large that omitting one is noticed. */
+/* Some epsilons are so large that a kernel without epsilon fails. */
 static float epsilon(int i)
 {
     return i % 2 ? 1e-6f : 0.5f;

@@ -84,7 +84,8 @@ status optest_ints(optest_run *r, const char *what, size_t count, int limit)
     return OK;
 }
 
-/* Skips the rows before the first one in use, and the row numbers before the first sample. */
+/* Rows before the first one in use, and row numbers before that of the first sample, are not used.
+ */
 enum { FIRST_ROW = 2, ROWS_AT = 3, N_ROWS = 7 };
 
 status optest_table(optest_run *r, const char *what, int stride, size_t items)
@@ -163,7 +164,7 @@ static status compare_result(optest_run *r, const optest *t, int i, tolerance to
     if (!v->what || (v->worst.ok && (!c.ok || c.err > v->worst.err))) {
         double granted = fmax(v->worst.tol, c.tol);
         v->worst = c;
-        if (c.ok) v->worst.tol = granted; /* a correct flag has no tolerance of its own */
+        if (c.ok) v->worst.tol = granted; /* a right flag has no tolerance of its own */
         v->what = a->what;
     }
 done:
@@ -173,7 +174,7 @@ done:
     return st;
 }
 
-/* Launches twice. An emulator detects races itself, so there once is enough. */
+/* Launches twice. Once on an emulator, which detects races itself. */
 static status launch_twice(optest_run *r, const optest *t, int i, tolerance tol, verdict *v)
 {
     status st = OK;

@@ -35,7 +35,8 @@ typedef struct {
 
 typedef struct {
     device *d;
-    bool small; /* on an emulator: small cases. No canaries, since it checks bounds itself */
+    /* on an emulator: small cases, and no canaries, since the emulator checks bounds itself */
+    bool small;
     uint64_t random;
     optest_array arrays[OPTEST_ARRAYS]; /* in the order of their creation */
     int n_arrays;
@@ -60,7 +61,7 @@ typedef struct {
     /* The expected values of arrays[which], an OPTEST_RESULT or OPTEST_FLAG. scale: zeros before
      * the call; see compare(). */
     void (*expect)(const optest_run *r, int i, int which, double *expected, double *scale);
-    /* Frees the state; null if the test has none. */
+    /* Frees the state; null if the test has no state. */
     void (*release)(optest_run *r);
 } optest;
 

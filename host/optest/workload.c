@@ -41,9 +41,10 @@ void workload_values(float *out, size_t n, uint32_t seed)
         out[i] = (float)(int32_t)workload_random((uint32_t)i + seed) * 0x1p-31f;
 }
 
-/* Chooses the results to compare: runs of row_floats neighbours at multiples of `step`, in `of`
- * rows of `row` values. `cost`, the operations of one run, limits their number. The first and the
- * last run are chosen, and a random one in each of many equal parts between them. */
+/* Chooses the results to compare: runs of row_floats neighbouring values, which begin at multiples
+ * of `step` in `of` rows of `row` values. `cost`, the operations of one run, limits their number.
+ * The choice has the first run, the last, and a random one in each of many equal parts between
+ * them. */
 static void set_rows(workload *w, size_t of, size_t row, size_t step, double cost)
 {
     static const double BUDGET = 3e7;
@@ -142,7 +143,7 @@ static double attention_flops(const int *s)
     return 4.0 * s[0] * s[1] * s[1] * s[2] * s[3];
 }
 
-/* A row to compare is one head of one token. */
+/* A run to compare is one head of one token. */
 static void attention_sizes(workload *w)
 {
     size_t tokens = (size_t)w->shape[0] * (size_t)w->shape[1];
@@ -294,7 +295,7 @@ static void groupnorm_sizes(workload *w)
     set_rows(w, pixels, channels, each, 4.0 * (double)(pixels * each));
 }
 
-/* A row to compare has the channels of one group in one pixel. */
+/* A run to compare is the channels of one group in one pixel. */
 static void groupnorm_expect(const workload *w, int row, double *out)
 {
     size_t channels = (size_t)w->shape[1], each = w->row_floats, pixels = (size_t)w->shape[0];
@@ -477,7 +478,7 @@ status workload_queue(workload *w, workload_entry *e)
     return w->kind->queue(w, e);
 }
 
-/* The allowed relative L2 error: of fp32 arithmetic, or of rounded inputs. */
+/* The allowed relative L2, which depends on the arithmetic: fp32, or rounded inputs. */
 static double granted(const workload *w)
 {
     static const double by_precision[N_PRECISIONS] = {1e-5, 1e-5, 8e-3, 2e-3};

@@ -1,9 +1,9 @@
 /* One operator at one shape of a model, with the configuration that the device has for it, and its
  * double-precision reference. `ditcl tune` and the first-use checks run it.
  *
- * All results must be finite, and nothing after their end may change. Samples are compared with the
- * reference: the first and the last, and a random one in each of many equal parts between them. For
- * GEMM the whole result can be checked (ops/gemm_check.c). */
+ * All results must be finite, and memory behind them must not change. Some rows are compared with
+ * the reference: the first, the last, and a random one in each of many equal parts between them.
+ * For GEMM the whole result can be checked (ops/gemm_check.c). */
 #ifndef DITCL_OPTEST_WORKLOAD_H
 #define DITCL_OPTEST_WORKLOAD_H
 
@@ -60,7 +60,7 @@ status workload_queue(workload *w, workload_entry *e);
 
 /* Runs the operator on a poisoned result. *wrong = what is wrong with the result, or null. */
 status workload_check(workload *w, workload_entry *e, const char **wrong);
-/* Checks the whole result of a GEMM, in a build without the epilogue. has_whole: whether op has
+/* Checks the whole result of a GEMM that was built without an epilogue. has_whole: True if op has
  * this check. */
 bool workload_has_whole(const char *op);
 status workload_check_whole(workload *w, workload_entry *e);

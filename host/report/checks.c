@@ -7,7 +7,7 @@
 #include "ops/op.h"
 #include "report/send.h"
 
-/* The programs of one kernel: their number, and the options that all of them have, which are its
+/* The programs of one kernel: their number, and the options that all of them share. Those are the
  * tunables; the other options are shapes. */
 typedef struct {
     const char *file, *name;
@@ -20,7 +20,7 @@ enum { MOST_KERNELS = 64 };
 typedef struct {
     built_kernel items[MOST_KERNELS];
     int n;
-    int at, end; /* the visited kernel; those from `end` on are older */
+    int at, end; /* at: the visited kernel; kernels from `end` on are older */
 } built_list;
 
 /* Removes words of options that are not among `others`. */
@@ -65,7 +65,7 @@ static void count_kernel(void *context, const program_facts *p)
     ++*(int *)context;
 }
 
-static int kernels_of(const device *d)
+static int count_built(const device *d)
 {
     int n = 0;
     program_each(d, count_kernel, &n);
@@ -75,7 +75,7 @@ static int kernels_of(const device *d)
 /* Reports the programs that were built after the first `before`. */
 static void put_kernels(json_build *b, json_t *in, const device *d, int before)
 {
-    built_list list = {.end = kernels_of(d) - before};
+    built_list list = {.end = count_built(d) - before};
     program_each(d, add_kernel, &list);
     json_t *all = json_put_array(b, in, "kernels");
     for (int i = list.n - 1; i >= 0; i--) {
@@ -90,7 +90,7 @@ static void put_kernels(json_build *b, json_t *in, const device *d, int before)
     }
 }
 
-/* The implementations of operators that have several. */
+/* Reports the implementations of operators that have several. */
 static void put_arithmetic(json_build *b, json_t *in, const device *d, const char *operator)
 {
     unsigned ran = !strcmp(operator, "gemm")        ? d->ran.gemm
@@ -108,7 +108,7 @@ static status check_one(FILE *to, device *d, const optest *t, const report_reque
 {
     optest_tally tally;
     char doing[80];
-    int before = kernels_of(d);
+    int before = count_built(d);
     snprintf(doing, sizeof doing, "checking %s", t->name);
     send_during(to, doing);
     memset(&d->ran, 0, sizeof d->ran);
@@ -116,7 +116,7 @@ static status check_one(FILE *to, device *d, const optest *t, const report_reque
     status checked = optest_check(d, t, q->seed, q->small, true, to, &tally);
     double seconds = clock_seconds() - start;
     if (checked == ERR_MEMORY) return checked;
-    if (checked != OK) { /* the next operator may run on this device */
+    if (checked != OK) { /* the device may be able to run the next operator */
         tally.cases++;
         tally.failed++;
         fprintf(to, "%.400s\n", fail_line()); /* a worker's lines are short */

@@ -7,7 +7,7 @@
 #include "report/send.h"
 
 typedef struct {
-    double error; /* relative L2 distance from the stored numbers, the larger of two runs */
+    double error; /* relative L2 from the stored numbers, the larger of two runs */
     char wrong[TINY_WRONG];
     bool same_bits;
 } network_result;

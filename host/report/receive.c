@@ -49,7 +49,7 @@ static void put_system(json_build *b, json_t *in)
     json_t *all = json_put_object(b, in, "system");
     distribution(words, sizeof words);
     report_put(b, all, "os", words);
-    if (uname(&u) == 0) { /* not its nodename */
+    if (uname(&u) == 0) { /* all but the host's name */
         report_put(b, all, "kernel", u.sysname);
         report_put(b, all, "kernel_version", u.release);
         report_put(b, all, "machine", u.machine);
@@ -121,7 +121,7 @@ static void begin_device(hearing *h, json_t *devices, const device_info *info)
     for (int i = 0; i < N_ARRAYS; i++) h->arrays[i] = json_put_array(b, h->object, array_names[i]);
 }
 
-/* Adds "KEY JSON" to the object or to one of its arrays. */
+/* Adds "KEY JSON" to the device's object, or to one of its arrays. */
 static void put_part(hearing *h, char *words, bool item)
 {
     char *json = words + strcspn(words, " ");
@@ -132,7 +132,7 @@ static void put_part(hearing *h, char *words, bool item)
         if (!strcmp(words, value_names[i])) json_put_json(h->b, h->object, words, json);
 }
 
-static void understand(hearing *h, char *message)
+static void take_message(hearing *h, char *message)
 {
     char *words = message + strcspn(message, " ");
     if (*words) *words++ = 0;
@@ -158,12 +158,12 @@ static status hear_line(hearing *h, const char *line, FILE *lines)
     }
     st = text_append(&h->message, "%s", line + 1);
     if (st != OK || *line == MESSAGE_PART) return st;
-    understand(h, h->message.data);
+    take_message(h, h->message.data);
     text_free(&h->message);
     return OK;
 }
 
-/* Finds out how the child ended; the caller waits for it. */
+/* Describes how the child ended. The caller waits for the child. */
 static void describe_end(char *out, size_t size, const worker *w, worker_answer last,
                          double silence)
 {
@@ -220,8 +220,8 @@ done:
 
 /* ---- the seal ---- */
 
-/* out = the hash of a report that has none yet: of its compact text with sorted keys, and reals of
- * six digits. */
+/* out = the hash of a report that has no hash yet: the hash of its compact text, with sorted keys
+ * and reals of six digits. */
 static status hash_of(char out[HASH_TEXT], json_build *b)
 {
     text all = {0};

@@ -105,7 +105,7 @@ static void put_property(json_build *b, json_t *in, const property *p)
     }
 }
 
-/* Extensions whose names say so. */
+/* Lists the extensions that are matrix units by their names. */
 static void put_matrices(json_build *b, json_t *in, const char *extensions)
 {
     char word[256];

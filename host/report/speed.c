@@ -15,8 +15,8 @@
 static const char *const models[] = {"DiT-S/2", "DiT-B/2", "DiT-XL/2"};
 enum { N_MODELS = sizeof models / sizeof *models, PIXELS = 256, BATCH = 2 };
 
-/* From earlier models, to estimate the next: seconds per Gflop as the paper counts it, and seconds
- * to load a million parameters. */
+/* Times of earlier models, to estimate the next: seconds per Gflop as the paper counts it, and
+ * seconds to load a million parameters. */
 typedef struct {
     double gflop_seconds, load_seconds;
 } pace;
@@ -209,7 +209,7 @@ status report_speed(FILE *to, device *d, const report_request *q)
     put_peaks(&b, all, &p);
     TRY(send_value(to, "peaks", &b));
     TRY(send_convolutions(to, d));
-    /* a multiply-add is two operations; assume a fifth of the peak */
+    /* a first estimate: a fifth of the peak; a multiply-add is two operations */
     pace at = {2.0 / (0.2 * p.fp32_gflops), 0.02};
     for (int i = 0; i < N_MODELS; i++) TRY(add_model(to, d, q, models[i], &p, &at));
 done:

@@ -107,7 +107,7 @@ static bool find_16bit(const device *d, roof_16bit *u)
     const matrix_unit *shared = d->family == FAMILY_GPU ? mma_of(d) : NULL;
     *u = (roof_16bit){.items = 1, .chains = 12};
     if (shared) {
-        u->kernel = "peak_unit";
+        u->kernel = "peak_mma";
         u->items = shared->items;
         u->chains = 8;
         u->operations = 2.0 * u->chains * shared->m * shared->n * MMA_DEPTH;

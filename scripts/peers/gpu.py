@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Times one forward pass of a DiT by PyTorch on this machine's GPU, as scripts/try_gpu asks.
+"""Times one forward pass of a DiT by PyTorch on this machine's GPU, for scripts/try_gpu.
 
-fp32, TF32, fp16 and bf16, eager and by torch.compile; the order is by what is worth knowing first, and
-no setting begins when the time is up. One line a setting: the median and quartiles in milliseconds.
+Settings are fp32, TF32, fp16 and bf16, eager and with torch.compile. The most important come first, and no
+setting begins when the time is up. Prints a line for each setting: median and quartiles in milliseconds.
 """
 import argparse
 import statistics
@@ -28,7 +28,7 @@ SETTINGS = [("fp16 eager", torch.float16, "highest", False),
 
 
 def accelerator():
-    for kind in ("cuda", "xpu", "mps"):  # ROCm calls itself cuda
+    for kind in ("cuda", "xpu", "mps"):  # ROCm is called cuda, too
         module = getattr(torch, kind, None)
         if module and module.is_available():
             return torch.device(kind)
@@ -41,7 +41,7 @@ def wait(device):
 
 
 def measure(run, device, seconds):
-    """Milliseconds of single passes, after three that warm up."""
+    """Times in milliseconds of single passes, after three that warm up."""
     for _ in range(3):
         run()
     wait(device)
@@ -77,7 +77,7 @@ def main():
                 given = [x.to(device, dtype if x.is_floating_point() else None) for x in inputs]
                 run = torch.compile(one, dynamic=False) if compiled else one
                 times = measure(lambda: run(*given), device, min(3.0, a.seconds / 20))
-        except Exception as problem:  # one setting that fails leaves the others
+        except Exception as problem:  # the other settings may still work
             print(f"{setting}: failed: {str(problem).splitlines()[0][:200]}")
             continue
         low, mid, high = statistics.quantiles(times, n=4)

@@ -1,7 +1,7 @@
-"""What the peers compute, in plain PyTorch: DiT with adaLN-Zero conditioning (Peebles & Xie 2022,
-arXiv:2212.09748) and the decoder of Stable Diffusion's KL autoencoder (diffusers). Random weights,
-the same ones in every process. Nothing is computed ahead of the forward pass but the position
-embedding, which is a constant of the model.
+"""The models that the peers compute, in plain PyTorch: DiT with adaLN-Zero conditioning (Peebles & Xie
+2022, arXiv:2212.09748) and the decoder of Stable Diffusion's KL autoencoder (diffusers). The random weights
+are the same in every process. Only the position embedding, a constant of the model, is computed before the
+forward pass.
 """
 import math
 
@@ -22,7 +22,7 @@ def sincos(positions, width):
 
 
 def position_embedding(side, width):
-    """[side * side, width]: the first half of the channels knows the column, the second the row"""
+    """[side * side, width]: the first half of the channels encodes the column, the second the row"""
     line = torch.cat(sincos(torch.arange(side).float(), width // 2), dim=1)
     rows = line[:, None, :].expand(side, side, -1)
     columns = line[None, :, :].expand(side, side, -1)
@@ -92,7 +92,7 @@ class DiT(nn.Module):
 
 
 def autoencoder():
-    """Stable Diffusion's"""
+    """Stable Diffusion's autoencoder"""
     from diffusers import AutoencoderKL  # only the decoder needs it
 
     return AutoencoderKL(

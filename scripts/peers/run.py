@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Times ditcl and its peers on the same processor, threads and shapes, in turn: A B C A B C ...
 
-One forward pass with guidance (256 px: latents 2x4x32x32) and the decoding of one 256 px picture.
-While one is timed, the others are stopped (SIGSTOP), so that nobody's waiting threads take a core.
-Prints a Markdown page; README.md says what is measured and what is fair.
+It times one forward pass with guidance (256 px: latents 2x4x32x32) and the decoding of one 256 px picture.
+While one program runs, the others are stopped (SIGSTOP), so their waiting threads take no core. Prints a
+Markdown page. README.md says what is measured, and why the comparison is fair.
 """
 import argparse
 import datetime
@@ -29,7 +29,7 @@ TOP = HERE.parent.parent
 PACKAGES = ["torch", "onnxruntime", "openvino", "diffusers"]
 PEERS = {"vae": ["torch+channels_last", "compile+channels_last", "onnxruntime", "openvino"],
          "DiT": ["torch", "compile", "onnxruntime", "openvino"]}
-STEPS = 50  # ditcl computes the modulation of all steps before the first: each bears its part
+STEPS = 50  # ditcl computes the modulation of all steps before the first; each step is charged its share
 
 
 def arguments():
@@ -64,8 +64,8 @@ def processor():
 
 
 def environment(threads):
-    """For every process: the same processors and number of threads. OpenMP's threads are not bound:
-    the binding would reach the main thread, and by it every thread of the other libraries."""
+    """The environment of every process: the same CPUs and number of threads. OpenMP does not bind
+    threads, because it would bind the main thread, too, and so every thread of other libraries."""
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
     os.environ.update(OMP_NUM_THREADS=str(threads), POCL_AFFINITY="1",
                       POCL_MAX_PTHREAD_COUNT=str(threads))
@@ -73,7 +73,7 @@ def environment(threads):
 
 @contextmanager
 def hold(path, alone):
-    """The lock, and on the way in PATH's .gate: whoever waits to time is not overtaken."""
+    """Holds the lock PATH. PATH.gate is held while waiting, so that no other process overtakes."""
     if not path:
         yield
         return
@@ -87,7 +87,7 @@ def hold(path, alone):
 # ---- who is timed ----
 
 class Peer:
-    """A worker process; stopped but for its turns."""
+    """A worker process, which is stopped except in its turns."""
 
     def __init__(self, name, subject, precision, a):
         self.name, self.turns, self.cores, self.why = name, [], [], None
@@ -127,7 +127,7 @@ class Peer:
 
 
 class Ours:
-    """ditcl bench, a process for each turn."""
+    """ditcl bench, in a new process for each turn."""
     output, cores = None, []
 
     def __init__(self, subject, precision, a):
@@ -189,7 +189,7 @@ def distance(x, y):
 
 
 def reference(results):
-    """The outputs of PyTorch in float32 that the others' are compared with."""
+    """The outputs of PyTorch in float32, to compare the others with."""
     for one in results.values():
         if one.name.split("+")[0] == "torch" and one.output is not None:
             return one.output
@@ -197,7 +197,7 @@ def reference(results):
 
 
 def rows(results, references):
-    """One line for each measured program: Markdown table cells."""
+    """Yields the Markdown table cells of each measured program."""
     ours = [x.turns for x in results if x.name.startswith("ditcl") and x.turns]
     base = statistics.median(ours[0]) if ours else None
     lines = []
@@ -263,7 +263,7 @@ def main():
     for subject in a.subjects:
         for precision in a.precisions:
             measured[subject, precision] = measure(subject, precision, a)
-            out.write_text(page(measured, a))  # what is there so far
+            out.write_text(page(measured, a))  # the results so far
     print(out.read_text(), end="")
     say(f"written: {out}")
 

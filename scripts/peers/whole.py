@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""One guided picture from DiT-XL/2 at 256 px, from the start of a process to its PNG: ditcl sample,
-diffusers' DiTPipeline, and OpenVINO, in turn, each time in a new process.
+"""Times one guided picture of DiT-XL/2 at 256 px, from the start of a process to its PNG: ditcl sample,
+diffusers' DiTPipeline, and OpenVINO in turn, each time in a new process.
 
-All read the same random weights from disk and start from the same noise; the last column says how
-far the pictures are apart. OpenVINO's models are converted beforehand, and all files are in memory
-(read once) before the first turn.
+All read the same random weights from disk and begin with the same noise. The last column is the distance of
+their pictures. OpenVINO's models are converted beforehand. All files are read once before the first turn, so
+they are in the page cache.
 """
 import argparse
 import json
@@ -27,7 +27,7 @@ LABEL, GUIDANCE, SEED = 207, 4.0, 0
 # ---- the model ----
 
 def make_model(folder):
-    """A diffusers folder with random weights, and the same networks as OpenVINO reads them."""
+    """Writes a diffusers folder with random weights, and the same networks for OpenVINO."""
     import openvino as ov
     import torch
     from diffusers import DDIMScheduler, DiTPipeline, DiTTransformer2DModel
@@ -108,7 +108,7 @@ def command(name, a, out):
 
 
 def turn(name, a):
-    """seconds, peak memory in MB"""
+    """Returns seconds and peak memory in MB."""
     begin = time.perf_counter()
     child = subprocess.Popen(command(name, a, a.folder / f"{name}.png"))
     _, status, usage = os.wait4(child.pid, 0)
@@ -120,7 +120,7 @@ def turn(name, a):
 
 
 def warm(folder):
-    """All files of the model in memory, whoever reads them first."""
+    """Reads all files of the model, so that they are in the page cache."""
     for path in folder.rglob("*"):
         if path.is_file():
             with open(path, "rb") as f:
@@ -162,7 +162,7 @@ def main():
     p.add_argument("--folder", type=Path, default=run.TOP / "build/peers/whole",
                    help="models, 6 GB, and pictures [%(default)s]")
     p.add_argument("--lock", type=Path, help="as of run.py")
-    p.add_argument("--draw", help=argparse.SUPPRESS)  # one peer's process
+    p.add_argument("--draw", help=argparse.SUPPRESS)  # runs one peer
     p.add_argument("--out", help=argparse.SUPPRESS)
     a = p.parse_args()
     if a.draw:

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""One peer in one process: loads one model, then times it when asked to. run.py starts it.
+"""Loads one model with one peer, and times it on request. run.py starts this process.
 
 usage: worker.py PEER[+OPTION...] SUBJECT PRECISION THREADS FOLDER
 
 PEER: torch, compile, onnxruntime, openvino. SUBJECT: see models.py. PRECISION: fp32 or bf16.
-FOLDER: where exported models are kept. Options: channels_last, max-autotune, opsetN, nopin.
-stdout, a line of JSON each: {"setting", "output": file.npy} when loaded; then, for every line
-"SECONDS" on stdin, {"ms": of each of as many runs as fit, after one that is not counted, "cores":
-processors kept busy}.
+FOLDER keeps exported models. Options: channels_last, max-autotune, opsetN, nopin.
+
+Prints lines of JSON: {"setting", "output": file.npy} after loading; then, for every line SECONDS on stdin,
+{"ms": the times of as many runs as fit into SECONDS after a first one, "cores": how many were busy}.
 """
 import gc
 import json
@@ -58,7 +58,7 @@ def load_onnxruntime(job):
         whole = path.with_suffix(".part.onnx")
         torch.onnx.export(model, inputs, whole, input_names=names, dynamo=True, verbose=False,
                           external_data=True, opset_version=opset)
-        whole.rename(path)  # its weights keep their name, which the graph holds
+        whole.rename(path)  # the file of weights keeps its name, which the graph contains
     del model
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
@@ -106,7 +106,7 @@ class Job:
 
 
 def measure(run, seconds):
-    run()  # wakes the threads and warms the caches
+    run()  # starts threads and fills caches
     start, busy = time.perf_counter(), time.process_time()
     times, end = [], start + seconds
     while not times or time.perf_counter() + times[-1] / 2000 < end:
@@ -121,7 +121,7 @@ def main():
     if len(sys.argv) != 6:
         sys.exit(__doc__)
     answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # whatever a library prints goes to stderr
+    os.dup2(2, 1)  # libraries may print to stdout, which is for JSON
     job = Job(*sys.argv[1:])
     torch.set_num_threads(job.threads)
     with torch.inference_mode():

@@ -11,7 +11,7 @@ fi
 model=$data/models/separate48
 draw=(sample "$model" --class 1 --steps 2 -q --out x.png)
 
-# the layer itself: without settings nothing changes; an unknown setting ends the program
+# the layer: without settings nothing changes; an unknown setting ends the program
 expect 0 "" sample "$model" --class 1 --steps 2 -q --out keep/plain.png --latents-out keep/plain.npy
 DITCL_LAYER="log=$work/keep/calls" expect 0 "" sample "$model" --class 1 --steps 2 -q --out keep/a.png \
     --latents-out keep/a.npy
@@ -20,18 +20,18 @@ launches=$(sed -n 's/^clEnqueueNDRangeKernel //p' keep/calls)
 [ "${launches:-0}" -gt 20 ] || problem "the layer counted ${launches:-no} launches"
 DITCL_LAYER="fial=3" expect 99 "is not understood" "${draw[@]}"
 
-# a call that fails is one line with its name, and no picture
+# a call fails: the message names it, and there is no picture
 for call in clCreateContext:1:-6 clCreateCommandQueue:1:-6 clCreateBuffer:3:-4 clBuildProgram:1:-6 \
     "clEnqueueNDRangeKernel:$((launches / 2))" clEnqueueReadBuffer:1 clFinish:2; do
     DITCL_LAYER="fail=$call" expect 1 "${call%%:*}" "${draw[@]}" --no-cache
 done
 
-# a device that is lost in the midst of sampling, or whose memory is full
+# a device is lost during sampling, or its memory is full
 DITCL_LAYER="lose=$((launches / 2))" expect 1 "CL_OUT_OF_RESOURCES" "${draw[@]}"
 DITCL_LAYER="memory=4" expect 1 "has 4 MB" sample emoji --class 1 --steps 2 -q \
     --out x.png
 
-# a device shows what its driver says, and nothing that a terminal would obey
+# texts of the driver reach the terminal without control characters
 DITCL_LAYER=$'type=gpu;units=6;name=Sma\e[31mll;vendor=V\xc2\x9bx;platform=P' expect 0 "Sma" devices -v
 grep -qP '\x1b|\xc2\x9b' out err && problem "devices prints control characters: $(cat -v out err)"
 says "gpu" out
@@ -39,8 +39,8 @@ DITCL_LAYER="name=Small;group=64;largest=64" expect 0 "Small" devices
 DITCL_LAYER="version=OpenCL 3.1 of 2026;c_version=OpenCL C 3.1 " expect 0 "" "${draw[@]}"
 made x.png
 
-# -cl-std reaches programs with sub-groups only, and of drivers that need it only (cl/devices)
-# builds OPTION SETTINGS: what programs with sub-groups are built with; others are without it
+# -cl-std is passed only to programs with sub-groups, and only with drivers that need it (cl/devices)
+# builds OPTION SETTINGS: programs with sub-groups must be built with OPTION, others without it
 builds()
 {
     local file=$work/keep/builds with without

@@ -1,5 +1,6 @@
 #!/bin/bash
-# The CMake build: installed, moved, and inside another project, in folders whose names have blanks. usage: tests/cli/build.sh PATH/ditcl
+# The CMake build: installed, moved, and inside another project, in folders whose names have blanks.
+# usage: tests/cli/build.sh PATH/ditcl
 source "$(dirname "$0")/expect.sh"
 
 root=$(readlink -f "$(dirname "$data")/..")
@@ -8,6 +9,7 @@ root=$(readlink -f "$(dirname "$data")/..")
 tree=$(dirname "$ditcl")
 DESTDIR="$work/keep/stage" cmake --install "$tree" --prefix /opt/one >out 2>err ||
     problem "cmake --install: $(cat err)"
+[ -s keep/stage/opt/one/share/man/man1/ditcl.1 ] || problem "the manual page is not installed"
 mv keep/stage/opt/one "keep/moved here"
 built=$ditcl
 ditcl="$work/keep/moved here/bin/ditcl"

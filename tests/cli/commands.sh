@@ -1,6 +1,6 @@
 #!/bin/bash
-# The commands as a user types them: exit codes, one-line errors, names of outputs, nothing half
-# written. usage: tests/cli/commands.sh PATH/ditcl
+# The commands as a user types them: exit codes, messages, names of outputs, and no incomplete file.
+# usage: tests/cli/commands.sh PATH/ditcl
 source "$(dirname "$0")/expect.sh"
 
 model=$data/models/separate48
@@ -15,12 +15,12 @@ expect 0 "usage: ditcl decode" decode --help
 expect 0 "usage: ditcl devices" devices -h
 expect 0 "ditcl" --version
 expect 2 "did you mean ditcl sample" smaple
-# what --help lists, some page explains
+# a page explains each option of --help
 root=$(dirname "$data")/..
-for command in sample decode encode info init convert devices bench tune kernels check; do
+for command in sample decode encode info init convert devices bench tune check; do
     for word in $("$ditcl" $command --help | grep -oE '^ +(-[a-z], )?--[a-z-]+' | grep -oE -- '--[a-z-]+'); do
         grep -qE -- "$word\b" "$root/README.md" "$root"/docs/*.md "$root/cl/devices/README.md" ||
-            [ "$word" = --help ] || problem "ditcl $command $word is in no page"
+            [ "$word" = --help ] || problem "no page explains ditcl $command $word"
     done
 done
 expect 2 "MODEL is missing" sample
@@ -63,9 +63,9 @@ expect 2 "makes no picture" sample "$model" --class 1 --invert --latents-in "$da
 expect 2 "cannot be inverted" sample "$model" --class 1 --invert --sampler heun --latents-in "$data/models/separate48-in.npy" --latents-out n.npy
 expect 2 "eta" sample "$model" --class 1 --invert --eta 0.5 --latents-in "$data/models/separate48-in.npy" --latents-out n.npy
 expect 2 "needs --image" sample "$model" --mask "$data/pictures/mask.png"
-given="--image $data/pictures/given.png"
-expect 2 "leaves none of the 10 steps" sample "$model" --class 1 --sampler heun --steps 10 $given --strength 0.05
-expect 2 "takes no --image" sample "$model" --class 1 --invert $given --latents-in "$data/models/separate48-in.npy" --latents-out n.npy
+image="--image $data/pictures/initial.png"
+expect 2 "leaves none of the 10 steps" sample "$model" --class 1 --sampler heun --steps 10 $image --strength 0.05
+expect 2 "takes no --image" sample "$model" --class 1 --invert $image --latents-in "$data/models/separate48-in.npy" --latents-out n.npy
 expect 2 "only with --interpolate" sample "$model" --class 1 --seed-to 2
 expect 2 "two classes, or one" sample "$model" --class 1,2,3 --interpolate 4
 expect 2 "-n 2" sample "$model" --class 1 --interpolate 4 --seed-to 2 -n 2
@@ -81,8 +81,8 @@ expect 2 "%d" sample "$model" --out 'a%d%d.png'
 expect 2 "%d" sample "$model" --out 'a%5d.png'
 expect 2 "PNG" sample "$model" --out a.jpg
 expect 2 "PNG" sample "$model" --out a.npy
-expect 2 "--out a.png and --latents-out a.png are one file" sample "$model" --out a.png --latents-out a.png
-expect 2 "--out a.png and --noise-out a.png are one file" sample "$model" --out a.png --noise-out a.png
+expect 2 "--out a.png ... --latents-out a.png" sample "$model" --out a.png --latents-out a.png
+expect 2 "--out a.png ... --noise-out a.png" sample "$model" --out a.png --noise-out a.png
 expect 2 "are one file" sample "$model" --latents-out a.npy --noise-out a.npy
 expect 2 "torch-cpu, torch-cpu-scalar" sample "$model" --rng cuda
 expect 2 "multiprocessors" sample "$model" --rng torch-cuda:0
@@ -160,26 +160,26 @@ expect 1 "folder" bench "$model" --html missing/page.html
 expect 1 "no such model" bench nothing-like-this --html page.html
 expect 1 "No such file" sample "$model" --latents-in missing.npy
 expect 1 "not a .npy" sample "$model" --latents-in "$model/model_index.json"
-expect 1 "shape" sample "$model" --class 1 --latents-in "$data/models/separate48-1.npy"
+expect 1 "shape" sample "$model" --class 1 --latents-in "$data/models/separate48-decode.npy"
 expect 1 "[10,1,4,8,8]" sample "$model" --class 1 --steps 10 --noise-in "$data/models/separate48-in.npy"
 expect 1 "No such file" sample "$model" --noise-in missing.npy
 expect 1 "folder" sample "$model" --noise-out missing/a.npy
-expect 1 "shape" decode "$model" --latents "$data/models/separate48-1.npy"
+expect 1 "shape" decode "$model" --latents "$data/models/separate48-decode.npy"
 pictures=$data/pictures
 expect 1 "No such file" encode missing.png a.npy --vae "$model"
 expect 1 "not a PNG" encode "$model/model_index.json" a.npy --vae "$model"
 expect 2 "multiples of 2" encode "$pictures/png/bomb.png" a.npy --vae "$model"
-head -c 300 "$pictures/given.png" >keep/cut.png
+head -c 300 "$pictures/initial.png" >keep/cut.png
 expect 1 "damaged" encode keep/cut.png a.npy --vae "$model"
-expect 1 "no such model" encode "$pictures/given.png" a.npy --vae nothing-like-this
-expect 1 "holds no encoder" encode "$pictures/given.png" a.npy --vae "$data/models/plain32"
-expect 1 "folder" encode "$pictures/given.png" missing/a.npy --vae "$model"
+expect 1 "no such model" encode "$pictures/initial.png" a.npy --vae nothing-like-this
+expect 1 "holds no encoder" encode "$pictures/initial.png" a.npy --vae "$data/models/plain32"
+expect 1 "folder" encode "$pictures/initial.png" missing/a.npy --vae "$model"
 expect 2 "multiples of 2" encode "$pictures/png/grey.png" a.npy --vae "$model"
 expect 1 "not a PNG" sample "$model" --class 1 --image "$model/model_index.json"
-expect 1 "holds no encoder" sample "$data/models/plain32" --class 1 --image "$pictures/given.png"
+expect 1 "holds no encoder" sample "$data/models/plain32" --class 1 --image "$pictures/initial.png"
 expect 2 "draws 16 x 16" sample "$model" --class 1 --image "$pictures/png/grey.png"
-expect 2 "draws 16 x 16" sample "$model" --class 1 --image "$pictures/given.png" --mask "$pictures/png/grey.png"
-expect 2 "leaves none" sample "$model" --class 1 --image "$pictures/given.png" --strength 0.05 --steps 10
+expect 2 "draws 16 x 16" sample "$model" --class 1 --image "$pictures/initial.png" --mask "$pictures/png/grey.png"
+expect 2 "leaves none" sample "$model" --class 1 --image "$pictures/initial.png" --strength 0.05 --steps 10
 python3 - >keep/black.png <<'END'
 import struct, sys, zlib
 chunk = lambda kind, data: (struct.pack(">I", len(data)) + kind + data +
@@ -187,11 +187,11 @@ chunk = lambda kind, data: (struct.pack(">I", len(data)) + kind + data +
 sys.stdout.buffer.write(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 16, 16, 8, 0, 0, 0, 0)) +
                         chunk(b"IDAT", zlib.compress(bytes(17 * 16))) + chunk(b"IEND", b""))
 END
-expect 2 "nothing in it is white" sample "$model" --class 1 --image "$pictures/given.png" --mask keep/black.png
+expect 2 "nothing in it is white" sample "$model" --class 1 --image "$pictures/initial.png" --mask keep/black.png
 OCL_ICD_VENDORS=$work/keep expect 1 "no OpenCL" sample "$model"
 OCL_ICD_VENDORS=$work/keep expect 1 "install" devices
 
-# what a user gets
+# outputs, in all forms
 expect 0 '"id": "0:0"' devices --json
 expect 0 '"gflops"' info "$model" --json
 expect 0 "parameters" info "$model"
@@ -215,15 +215,15 @@ made d.png
 expect 2 "applies only to pictures" decode "$model" --latents "$data/models/separate48-z.npy" --out e.npy --compat original
 touch keep/notes.txt
 expect 2 "replaces only .npy files" sample "$model" --class 1 --latents-out keep/notes.txt
-expect 2 "replaces only .npy files" encode "$pictures/given.png" keep/notes.txt --vae "$model"
-expect 2 "--seed: applies only with --sample" encode "$pictures/given.png" a.npy --vae "$model" --seed 1
-expect 2 "--rng: applies only with --sample" encode "$pictures/given.png" a.npy --vae "$model" --rng torch-cuda
-expect 2 "torch-cpu, torch-cpu-scalar" encode "$pictures/given.png" a.npy --vae "$model" --sample --rng cuda
+expect 2 "replaces only .npy files" encode "$pictures/initial.png" keep/notes.txt --vae "$model"
+expect 2 "--seed ... --sample" encode "$pictures/initial.png" a.npy --vae "$model" --seed 1
+expect 2 "--rng ... --sample" encode "$pictures/initial.png" a.npy --vae "$model" --rng torch-cuda
+expect 2 "torch-cpu, torch-cpu-scalar" encode "$pictures/initial.png" a.npy --vae "$model" --sample --rng cuda
 for rng in torch-cpu torch-cuda; do
-    expect 0 "" encode "$pictures/given.png" keep/$rng.npy --vae "$model" --sample --rng $rng -q
+    expect 0 "" encode "$pictures/initial.png" keep/$rng.npy --vae "$model" --sample --rng $rng -q
 done
-cmp -s keep/torch-cpu.npy keep/torch-cuda.npy && problem "encode --rng draws the same"
-expect 0 "PSNR" encode "$pictures/given.png" a.npy --vae "$model"
+cmp -s keep/torch-cpu.npy keep/torch-cuda.npy && problem "encode --rng: two generators give the same latents"
+expect 0 "PSNR" encode "$pictures/initial.png" a.npy --vae "$model"
 made a.npy
 expect 0 "" encode "$pictures/png/grey.png" a.npy --vae "$model" --fit --sample --seed 3 -q
 [ -s out ] && problem "encode -q says: $(cat out)"
@@ -231,7 +231,7 @@ expect 0 "" decode "$model" -q --latents a.npy --out a.png
 made a.npy a.png
 expect 0 "" sample "$model" --steps 4 -q --class 1,2 --image "$pictures/png/scaled.png" --fit --strength 0.5
 made ditcl.png
-expect 0 "" sample "$model" $fast --class 1,2 -n 2 --image "$pictures/given.png" --mask "$pictures/mask.png" --out folder
+expect 0 "" sample "$model" $fast --class 1,2 -n 2 --image "$pictures/initial.png" --mask "$pictures/mask.png" --out folder
 made folder/000000.png folder/000001.png folder/000002.png folder/000003.png
 expect 0 "" sample "$model" $fast --class 1,4 --interpolate 5 --seed-to 4 --out folder
 made folder/000000.png folder/000001.png folder/000002.png folder/000003.png folder/000004.png
@@ -240,7 +240,7 @@ made ditcl.png
 DITCL_MODELS=$data/models expect 0 "" sample separate48 $fast --class 1
 made ditcl.png
 
-# what ditcl bench measures: names, operations, a page that is whole; never a time
+# ditcl bench: names, FLOP and a complete page, but no times
 judge=$(dirname "$data")/bench.py
 ln -s "$model" 'keep/a <b>&"c'
 expect 0 "" bench 'keep/a <b>&"c' -v --json --repeat 1 --precision fp32 --html page.html
@@ -254,20 +254,18 @@ if python3 "$judge" same keep/all.json out; then passed=$((passed + 1)); else
     problem "ditcl bench --only with every name"
 fi
 
-# the same command draws the same bits; pictures do not depend on how they are batched
+# the same command draws the same bits, also in other batches
 "$ditcl" sample "$model" $fast --class all -n 3 --latents-out keep/a.npy --out keep/a.png
 "$ditcl" sample "$model" $fast --class all -n 3 --latents-out keep/b.npy --out keep/b.png
 cmp -s keep/a.npy keep/b.npy && cmp -s keep/a.png keep/b.png || problem "two runs differ"
 "$ditcl" sample "$model" $fast --class all -n 3 --batch 4 --latents-out keep/b.npy --out keep/b.png
 cmp -s keep/a.npy keep/b.npy || problem "latents depend on the batch"
 
-# noise that was written and is read again draws the same, whatever would be drawn instead; streams
-# differ, and a GPU of enough threads is as good as any
-# what a picture says of itself
+# the text of a picture
 expect 0 "" sample "$model" -q --steps 6 --class 1,3 -n 2 --seed 9 --sampler ddim --eta 0.25 --cfg 2.5 \
     --cfg-channels 3 --guidance-interval 100,900 --rng torch-cuda --out keep/n.png
 said="seed 9 of torch-cuda, steps 6, sampler ddim, eta 0.25, cfg 2.5 of 3 channels from 100 to 900, "
-# in brackets: what ran, where that is not fp32 alone
+# in brackets: what ran, if it was not only fp32
 grep -qaE "${said}diffusers arithmetic, precision auto( \([a-z0-9, A-Z]+\))?, device" keep/n.png || problem "notes: $(strings keep/n.png | grep model)"
 grep -qaF "; class 1 3, 2 pictures of each" keep/n.png || problem "notes: $(strings keep/n.png | grep model)"
 expect 0 "" sample "$data/models/sit24" -q --steps 3 --class 1 --sampler sde --diffusion linear --out keep/n.png
@@ -276,26 +274,28 @@ grep -qaF "model sit24, SiT, path GVP, prediction velocity, seed 0, steps 3, sam
 expect 0 "no step's timestep is in it" sample "$model" --steps 2 --class 1 --guidance-interval 600,700 --out keep/n.png
 expect 0 "--cfg 1 guides nothing" sample "$model" --steps 2 --class 1 --guidance-interval 0,999 --cfg 1 --out keep/n.png
 
+# noise that is written and read again draws the same; generators differ; two GPUs with enough threads
+# for all values draw the same
 noisy="$model --steps 4 -q --class 1,2 --sampler ddpm --out keep/n.png"
 expect 0 "" sample $noisy --seed 3 --noise-out keep/noise.npy --latents-out keep/n1.npy
 expect 0 "" sample $noisy --seed 3 --noise-in keep/noise.npy --rng torch-cuda --latents-out keep/n2.npy
-cmp -s keep/n1.npy keep/n2.npy && problem "--rng draws the same start"
+cmp -s keep/n1.npy keep/n2.npy && problem "two generators draw the same initial noise"
 "$ditcl" sample "$model" --steps 4 -q --class 1,2 --sampler ddim --latents-in keep/n2.npy --noise-out keep/none.npy \
     --latents-out keep/n1.npy --out keep/n.png
-[ "$(tail -c +129 keep/none.npy | tr -d '\0' | wc -c)" -eq 0 ] || problem "noise where none is"
+[ "$(tail -c +129 keep/none.npy | tr -d '\0' | wc -c)" -eq 0 ] || problem "--noise-out: noise of steps that add none"
 expect 0 "" sample $noisy --latents-in keep/n2.npy --noise-in keep/noise.npy --latents-out keep/n3.npy
 expect 0 "" sample $noisy --latents-in keep/n2.npy --seed 7 --rng torch-cuda:2 \
     --noise-in keep/noise.npy --noise-out keep/again.npy --latents-out keep/n4.npy
-cmp -s keep/n3.npy keep/n4.npy || problem "--noise-in draws something else"
+cmp -s keep/n3.npy keep/n4.npy || problem "--noise-in: other latents"
 cmp -s keep/noise.npy keep/again.npy || problem "--noise-out differs from --noise-in"
 expect 0 "" sample $noisy --rng torch-cuda --latents-out keep/n1.npy
 expect 0 "" sample $noisy --rng torch-cuda:108x1536 --latents-out keep/n2.npy
-cmp -s keep/n1.npy keep/n2.npy || problem "a GPU with threads for all draws something else"
+cmp -s keep/n1.npy keep/n2.npy || problem "two GPUs with enough threads draw other noise"
 expect 0 "" sample $noisy --rng torch-cuda:1x256 --latents-out keep/n2.npy
-cmp -s keep/n1.npy keep/n2.npy && problem "a smaller GPU draws the same"
+cmp -s keep/n1.npy keep/n2.npy && problem "a GPU with few threads draws the same noise"
 expect 0 "" sample $noisy --rng torch-cpu-scalar --latents-out keep/n2.npy
 
-# latents -> noise -> latents, and what is written; SiT by a folder, by an option, and converted
+# inversion: latents -> noise -> latents. SiT models: a folder, a file with options, converted files
 there="--class 1 --cfg 1 -q"
 emoji=$(dirname "$data")/../models/emoji
 expect 0 "" sample "$emoji" $there --sampler ddim --latents-out keep/emoji-in.npy --out keep/b.png
@@ -306,19 +306,19 @@ for way in "$emoji --sampler ddim --steps 100" "$data/models/sit24 --sampler heu
     [ -e ditcl.png ] && problem "--invert made a picture"
     expect 0 "" sample $way $there --latents-in keep/noise.npy --latents-out keep/back.npy --out keep/b.png
     if ! python3 "$(dirname "$data")/near.py" keep/back.npy "$from" 0.05; then
-        problem "there and back by $way"
+        problem "inverted and sampled: other latents with $way"
     fi
 done
 sit=$data/models/original64.safetensors single="--vae $data/models/original64-vae.safetensors --heads 1"
 expect 0 "" sample "$sit" $single --class 1 -q --model-type sit --path GVP --sampler sde --latents-out keep/s1.npy --out keep/b.png
 expect 0 "" convert "$sit" keep/sit $single --model-type sit --path GVP
 expect 0 "" sample keep/sit --class 1 -q --sampler sde --latents-out keep/s2.npy --out keep/b.png
-cmp -s keep/s1.npy keep/s2.npy || problem "a converted SiT draws something else"
+cmp -s keep/s1.npy keep/s2.npy || problem "a converted SiT: other latents"
 expect 0 "" convert keep/sit keep/sit.safetensors
 expect 0 "" sample keep/sit.safetensors --vae keep/sit --class 1 -q --sampler sde --latents-out keep/s2.npy --out keep/b.png
-cmp -s keep/s1.npy keep/s2.npy || problem "a SiT converted twice draws something else"
+cmp -s keep/s1.npy keep/s2.npy || problem "a SiT converted twice: other latents"
 
-# convert: bad arguments, an output that is there, there and back
+# convert: bad arguments, existing outputs, conversion and back
 original=$data/models/original64.safetensors
 expect 2 "IN is missing" convert
 expect 1 "no such model" convert nothing keep/new
@@ -332,18 +332,18 @@ expect 1 "new folder's name" convert "$original" keep/empty/. $single
 expect 0 "" convert "$original" keep/there $single
 cp "$original" keep/same.safetensors && ln keep/same.safetensors keep/linked.safetensors
 expect 2 "is the input file" convert keep/same.safetensors keep/linked.safetensors --heads 1
-# a full disk, or a limit: the message names what was asked for, and nothing is left
+# a limit of the file size, like a full disk: the message names the output, and no file is left
 (
     failed=0
     ulimit -f 64
     trap '' XFSZ
-    expect 1 "keep/large/transformer/diffusion_pytorch_model.safetensors: cannot write: File too large" \
+    expect 1 "keep/large/transformer/diffusion_pytorch_model.safetensors ... File too large" \
         convert "$original" keep/large $single
     expect 1 "keep/large.safetensors: cannot write" convert keep/there keep/large.safetensors
     exit $failed
 ) || failed=$((failed + $?))
 [ -z "$(find keep -name '*large*')" ] || problem "left $(find keep -name '*large*')"
-# a scheduler's configuration that nobody needs must still be one
+# a scheduler's configuration without a class: info does not need it, convert does
 cp -r keep/there keep/classless
 echo '{"beta_end": 0.02}' >keep/classless/scheduler/scheduler_config.json
 sed -i 's/"DDIMScheduler"/null/' keep/classless/model_index.json
@@ -351,8 +351,8 @@ expect 0 "" info keep/classless
 expect 1 "_class_name is missing" convert keep/classless keep/new
 expect 1 "_class_name is missing" convert keep/classless keep/new.safetensors
 echo '[' >keep/classless/scheduler/scheduler_config.json
-expect 1 "the scheduler's configuration, byte" convert keep/classless keep/new
-# queries in half precision and keys in single: together they lose nothing
+expect 1 "scheduler ... byte" convert keep/classless keep/new
+# fp16 queries and fp32 keys: the tensor that joins them is fp32
 python3 - "$data/models/plain32" keep/mixed <<'END'
 import json, os, shutil, struct, sys
 shutil.copytree(*sys.argv[1:])
@@ -374,14 +374,14 @@ open(path, "wb").write(struct.pack("<Q", len(text)) + text + blob)
 END
 expect 0 "" convert keep/mixed keep/mixed.safetensors
 head -c 100000 keep/mixed.safetensors | grep -qa '"blocks.0.attn.qkv.weight":{"dtype":"F32"' ||
-    problem "convert: keys lost bits beside queries of 16"
+    problem "convert: fp32 keys became fp16"
 expect 0 "" convert keep/there keep/back.safetensors
 expect 0 "" convert keep/back.safetensors keep/again --vae keep/there
 cmp -s keep/{there,again}/transformer/diffusion_pytorch_model.safetensors ||
-    problem "there and back is another transformer"
+    problem "converted and back: another transformer"
 cmp -s keep/{there,again}/vae/diffusion_pytorch_model.safetensors ||
-    problem "there and back is another VAE"
-# an attention matrix of the encoder that is a 3x3 convolution: kept as it is
+    problem "converted and back: another VAE"
+# a tensor of the encoder with an odd shape: kept as it is
 python3 - "$data/models/original64-vae.safetensors" keep/odd.safetensors <<'END'
 import json, struct, sys
 data = open(sys.argv[1], "rb").read()
@@ -401,10 +401,11 @@ expect 0 "" info keep/odd
 for kind in models/plain32 checkpoints/vae/alone.safetensors checkpoints/vae/stable.ckpt; do
     expect 0 "" decode "$data/$kind" --latents "$data/models/plain32-z.npy" --out keep/vae.npy -q
     [ -e keep/vae1.npy ] || cp keep/vae.npy keep/vae1.npy
-    cmp -s keep/vae.npy keep/vae1.npy || problem "$kind decodes to something else"
+    cmp -s keep/vae.npy keep/vae1.npy || problem "$kind: another picture"
 done
 
-# programs from the cache on disk, or built by two processes at once, or damaged there, draw the same
+# the same latents with stored programs, without the cache, with two processes that build at once, and
+# with damaged stored programs
 [ -n "$(ls keep/cache/ditcl)" ] || problem "no program was stored"
 "$ditcl" sample "$model" $fast --class all -n 3 --no-cache --latents-out keep/b.npy --out keep/b.png
 cmp -s keep/a.npy keep/b.npy || problem "latents depend on the cache"
@@ -413,7 +414,7 @@ for i in 1 2; do
     "$ditcl" sample "$model" $fast --class all -n 3 --latents-out keep/t$i.npy --out keep/t$i.png &
 done
 wait
-for i in 1 2; do cmp -s keep/a.npy keep/t$i.npy || problem "two at once draw something else"; done
+for i in 1 2; do cmp -s keep/a.npy keep/t$i.npy || problem "two processes at once: other latents"; done
 for file in keep/cache/ditcl/*; do printf 'x' | dd of="$file" bs=1 seek=100 conv=notrunc 2>err; done
 expect 0 "built anew: " sample "$model" --steps 2 -v --class all -n 3 --latents-out keep/b.npy --out keep/b.png
 cmp -s keep/a.npy keep/b.npy || problem "latents depend on a damaged cache"
@@ -421,13 +422,13 @@ XDG_CACHE_HOME=/proc POCL_CACHE_DIR=$work/keep/pocl expect 0 "not stored" sample
 env -u XDG_CACHE_HOME -u HOME "$ditcl" sample "$model" $fast --class 1 --out keep/b.png ||
     problem "without HOME: exit code $?"
 
-# what suits the device is measured once, and a damaged memory of it is named and not in the way; in
-# fp32, since other arithmetic may leave nothing to choose on some processors
+# the first use measures once; a damaged store is named and ignored. In fp32, because with other
+# arithmetic some CPUs have only one configuration
 fp32="--steps 2 --precision fp32 --out keep/b.png"
 "$ditcl" sample "$model" $fp32 -q --class all -n 3 --latents-out keep/a.npy
 unset DITCL_FIT
 expect 0 "measuring once" sample "$model" $fp32 --class all -n 3 --latents-out keep/b.npy
-cmp -s keep/a.npy keep/b.npy || problem "latents depend on what was measured"
+cmp -s keep/a.npy keep/b.npy || problem "latents depend on the measured configuration"
 expect 0 "" sample "$model" $fp32 --class 1
 grep -q measuring err && problem "measured twice: $(cat err)"
 for file in keep/config/ditcl/devices/*.conf; do echo "tune gemm" >>"$file"; done
@@ -436,7 +437,7 @@ expect 0 "" sample "$model" $fp32 --class 1 -q
 [ -s err ] && problem "-q says: $(cat err)"
 export DITCL_FIT=off
 
-# Ctrl-C: out soon (a loaded machine is given time), 130, nothing left behind
+# Ctrl-C: ends soon (the limit allows for a busy machine) with 130, and leaves no file
 for wait in 0.2 1; do
     "$ditcl" sample "$model" --class all -n 50 --steps 1000 -q --out folder 2>err &
     pid=$!

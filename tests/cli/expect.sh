@@ -1,5 +1,5 @@
-# Sourced by the tests of commands in this folder: runs ditcl as a user does, in a work folder of its
-# own, and counts. Sets ditcl, data (tests/data) and work. A test ends with `finish`.
+# The tests of commands source this file. They run ditcl as a user does, in a new work folder, and count
+# what passes. Sets ditcl, data (tests/data) and work. A test ends with `finish`.
 set -u
 ditcl=$(readlink -f "${1:?usage: $0 PATH/ditcl}")
 data=$(readlink -f "$(dirname "${BASH_SOURCE[0]}")/../data")
@@ -8,7 +8,7 @@ trap 'rm -rf "$work"' EXIT
 cd "$work" || exit 1
 passed=0 failed=0
 mkdir keep
-# all tests share the caches of drivers; ditcl's own cache is new in each test
+# all tests share the caches of drivers; ditcl's cache is new in each test
 export POCL_CACHE_DIR=$(dirname "$ditcl")/driver-cache/pocl
 export MESA_SHADER_CACHE_DIR=$(dirname "$ditcl")/driver-cache/mesa
 mkdir -p "$POCL_CACHE_DIR" "$MESA_SHADER_CACHE_DIR"
@@ -20,8 +20,20 @@ problem()
     failed=$((failed + 1))
 }
 
-# expect CODE "part of the message" COMMAND...: the exit code, a message of one line (a second with
-# a hint at most) that says the part, and no file left in the folder.
+# contains "PART ... PART" FILE...: whether the files contain each part, in any case
+contains()
+{
+    local rest="$1 ... " part
+    shift
+    while [ -n "$rest" ]; do
+        part=${rest%% ... *} rest=${rest#* ... }
+        if ! grep -qiF -- "$part" "$@"; then return 1; fi
+    done
+}
+
+# expect CODE "PART ... PART" ARGUMENT...: runs ditcl. It must end with this exit code and print each part:
+# key words, such as names and numbers, not whole sentences. If it fails, it must print one line, perhaps
+# with a hint, and leave no file.
 expect()
 {
     local code=$1 part=$2 got lines
@@ -33,7 +45,7 @@ expect()
         problem "ditcl $*: exit code $got, expected $code: $(cat err)"
     elif [ "$code" -ne 0 ] && { [ "$lines" -lt 1 ] || [ "$lines" -gt 2 ]; }; then
         problem "ditcl $*: $lines lines on stderr: $(cat err)"
-    elif [ -n "$part" ] && ! grep -qiF -- "$part" out err; then
+    elif [ -n "$part" ] && ! contains "$part" out err; then
         problem "ditcl $*: does not say \"$part\": $(cat err)"
     elif [ "$code" -ne 0 ] && [ -n "$(find . -type f ! -name out ! -name err ! -path './keep/*')" ]; then
         problem "ditcl $*: left files: $(find . -type f)"
@@ -43,7 +55,7 @@ expect()
     fi
 }
 
-# made NAME...: exactly these files are there now; they are removed
+# made NAME...: exactly these files must exist now; removes them
 made()
 {
     local found
@@ -56,13 +68,13 @@ made()
     find . -type f ! -name out ! -name err ! -path './keep/*' -delete
 }
 
-# says TEXT FILE, or says not TEXT FILE
+# says TEXT FILE: the file must contain the text; says not TEXT FILE: it must not
 says()
 {
-    local want=0
-    if [ "$1" = not ]; then want=1 && shift; fi
+    local want=0 not=
+    if [ "$1" = not ]; then want=1 not=1 && shift; fi
     grep -qF -- "$1" "$2"
-    if [ $? -eq $want ]; then passed=$((passed + 1)); else problem "$2 about $1: $(cat "$2")"; fi
+    if [ $? -eq $want ]; then passed=$((passed + 1)); else problem "$2: expected ${not:+no }\"$1\": $(cat "$2")"; fi
 }
 
 finish()

@@ -9,10 +9,10 @@ model=$data/models/separate48
 checked=$XDG_CACHE_HOME/ditcl/checked.txt
 draw=(sample "$model" --class 1 --steps 2 --out x.png --latents-out keep/x.npy)
 
-# a new device: there are no verdicts
+# a new device, without verdicts
 forget() { rm -f "$checked"; }
 
-# the picture is there, and right
+# the picture exists and is right
 drawn()
 {
     made x.png
@@ -25,16 +25,16 @@ says not "checking once" err
 cp keep/x.npy keep/right.npy
 drawn "without checks"
 expect 0 "checking once" "${draw[@]}"
-says "a tiny network is drawn as PyTorch draws it" err
+says "tiny network" err
 says not "WARNING" err
 drawn "with checks"
-# it is remembered, by this user alone
+# verdicts are stored, readable by this user only
 expect 0 "" "${draw[@]}"
 says not "checking once" err
 made x.png
 [ "$(stat -c %a "$checked")" = 600 ] || problem "$checked: mode $(stat -c %a "$checked")"
-grep -q " right cpu auto gemm \| right gpu auto gemm " "$checked" || problem "no GEMM is remembered: $(cat "$checked")"
-# a file that others may write, or of nonsense, is not believed
+grep -q " right cpu auto gemm \| right gpu auto gemm " "$checked" || problem "$checked has no GEMM: $(cat "$checked")"
+# a file that others may write, or without valid verdicts, is ignored
 chmod 666 "$checked"
 expect 0 "checking once" "${draw[@]}"
 made x.png
@@ -42,7 +42,7 @@ head -c 3000 /dev/urandom >"$checked"
 expect 0 "checking once" "${draw[@]}"
 made x.png
 
-# ditcl tune --forget forgets it
+# ditcl tune --forget removes verdicts
 expect 0 "" tune --forget
 [ ! -e "$checked" ] || problem "tune --forget leaves $checked"
 
@@ -54,34 +54,34 @@ if [ ! -f "$layer" ]; then
 fi
 export OPENCL_LAYERS=$layer
 
-# rusticl's llvmpipe runs the gpu family alone, and its compiler takes long
+# rusticl's llvmpipe uses only the gpu family, and compiles slowly
 families="cpu gpu" kernels="modulate groupnorm attention patchify unpatchify condition step to_pixels"
 if [ "${DITCL_TEST_PLATFORM:-}" = rusticl ]; then families=gpu kernels="modulate step"; fi
 
-# wrong results of a kernel that has a substitute: struck out, remembered, and the picture is right
+# a wrong kernel with an alternative is struck out, the verdict is stored, and the picture is right
 for family in $families; do
     forget
     DITCL_LAYER="wrong=gemm_$family*" expect 0 "$family auto gemm" "${draw[@]}" --kernels $family
     says "not used on this device" err
     drawn "wrong=gemm_$family"
     grep -q " struck $family auto gemm $family" "$checked" || problem "gemm $family is not struck out"
-    # the next run knows it, and asks nobody
+    # the next run uses the verdict and checks nothing
     DITCL_LAYER="wrong=gemm_$family*" expect 0 "" "${draw[@]}" --kernels $family
     says not "checking once" err
     drawn "wrong=gemm_$family, again"
 done
 
-# a driver that allows each kernel fewer work-items than the device
+# the driver allows kernels fewer work-items than the device
 if [ "${DITCL_TEST_PLATFORM:-}" != rusticl ]; then
     forget
     DITCL_FIT=on DITCL_LAYER="type=gpu;kernel_group=64" expect 0 "" "${draw[@]}" --precision fp32
     drawn "kernel_group=64"
     forget
-    DITCL_LAYER="type=gpu;kernel_group=32" expect 1 "the driver allows this kernel 32" "${draw[@]}" -q
+    DITCL_LAYER="type=gpu;kernel_group=32" expect 1 "this kernel 32" "${draw[@]}" -q
     rm -f keep/x.npy
 fi
 
-# wrong results of one that has none: no picture, and what is wrong
+# a wrong kernel without an alternative: no picture, and the message names the kernel
 for kernel in $kernels; do
     forget
     DITCL_LAYER="wrong=$kernel*" expect 1 "" "${draw[@]}" -q
@@ -89,16 +89,16 @@ for kernel in $kernels; do
 done
 says "draws a tiny network wrong" err
 
-# a driver that crashes or hangs with a kernel, in the child: the parent goes on with what is left
+# a kernel that crashes or hangs ends only the child; the parent uses the next configuration
 forget
-DITCL_LAYER="crash_on=gemm_gpu*" expect 0 "it ended the process that tried it" "${draw[@]}" \
+DITCL_LAYER="crash_on=gemm_gpu*" expect 0 "ended the process" "${draw[@]}" \
     --kernels gpu
 drawn "crash_on=gemm_gpu"
 forget
-DITCL_CHECK_SECONDS=20 DITCL_LAYER="hang_on=gemm_gpu*" expect 0 "did not answer within 20 seconds" \
+DITCL_CHECK_SECONDS=20 DITCL_LAYER="hang_on=gemm_gpu*" expect 0 "20 seconds" \
     "${draw[@]}" --kernels gpu
 drawn "hang_on=gemm_gpu"
-# and where nothing is left, it says so, in the next run as well
+# if no configuration is left, this run and the next one say so
 forget
 DITCL_LAYER="child;crash=clEnqueueNDRangeKernel:1" expect 1 "no implementation works" "${draw[@]}" -q
 DITCL_LAYER="child;crash=clEnqueueNDRangeKernel:1" expect 1 "no implementation works" "${draw[@]}" -q
@@ -108,7 +108,7 @@ DITCL_LAYER="child;fail=clCreateContext:1:-6" expect 1 "could not open the devic
     --no-cache
 rm -f keep/x.npy
 
-# a feature whose probe ends the process is not there
+# a feature is not used if its probe ends the process
 forget
 DITCL_FEATURES=+mma DITCL_LAYER="crash_on=probe_mma" expect 0 "probe mma" "${draw[@]}" \
     --kernels gpu -v

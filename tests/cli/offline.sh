@@ -1,6 +1,6 @@
 #!/bin/bash
-# The driver of a GPU that does not exist (tests/offline_driver.c), and ditcl-kernels, which runs models
-# on it. usage: tests/cli/offline.sh PATH/ditcl
+# The offline driver (tests/offline_driver.c), and ditcl-kernels, which runs models on it.
+# usage: tests/cli/offline.sh PATH/ditcl
 source "$(dirname "$0")/expect.sh"
 
 tree=$(dirname "$ditcl")
@@ -11,7 +11,7 @@ fi
 export OCL_ICD_VENDORS=$tree/offline
 model=$data/models/plain32
 
-# ---- the driver: any command runs on it ----
+# ---- commands on the offline driver ----
 DITCL_OFFLINE="name=a small one;group=64;local=none;units=3;memory=100" expect 0 "a small one" devices -v
 says "work-groups of 64" out
 says "local memory: none" out
@@ -26,21 +26,21 @@ DITCL_OFFLINE="group=0" "$ditcl" devices >out 2>err
 [ $? -eq 99 ] || problem "a setting that is not understood: $(cat err)"
 says '"group=0" is not understood' err
 
-# ---- the programs of a GPU ----
+# ---- ditcl-kernels ----
 ditcl=$tree/ditcl-kernels
 expect 0 "usage: ditcl-kernels" --help
 expect 2 "--out DIR is missing"
-expect 2 "default, known, all" --out keep/kernels --sets best
+expect 2 "first, default, all" --out keep/kernels --configs best
 expect 2 "fp16, subgroups" --out keep/kernels --features fp61
 expect 2 "0 to 1024" --out keep/kernels --local-memory 1025
 expect 1 "no such model" not-there --precision fp32 --out keep/kernels
 expect 1 "/proc" --out /proc/kernels
 expect 0 "" "$model" --out keep/kernels --features fp16,subgroups,mma --precision bf16
-columns="source file kernel set precision work_group options"
+columns="source file kernel config precision work_group options"
 [ "$(head -n 1 keep/kernels/index.tsv | tr '\t' ' ')" = "$columns" ] || problem "columns of the index"
-sed 1d keep/kernels/index.tsv | while IFS=$'\t' read -r source file name set precision group options; do
+sed 1d keep/kernels/index.tsv | while IFS=$'\t' read -r source file name config precision group options; do
     grep -q "$name(" "keep/kernels/$source" || echo "$source: no kernel $name"
-    [ "$set $precision" = "default bf16" ] || echo "$source: $set $precision"
+    [ "$config $precision" = "first bf16" ] || echo "$source: $config $precision"
     [ "$group" -gt 0 ] && [ "$group" -le 256 ] || echo "$source: $name of $file: a work-group of $group"
     [ "$file" != gemm_mma.cl ] || [[ $options == *-DMATRIX_UNIT_MMA* ]] || echo "$source: $options"
 done >keep/missing

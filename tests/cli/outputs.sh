@@ -7,14 +7,14 @@ model=$data/models/plain32 original=$data/models/original64.safetensors
 one="sample $model --class 0 --steps 2 -q"
 faults=$(dirname "$ditcl")/libfile_faults.so
 loud() { echo "*** SKIPPED: $* ***" >&2; }
-# is FILE TEXT FORMAT: stat prints this text for the file
+# is FILE TEXT FORMAT: stat must print this text for the file
 is()
 {
     local found
     found=$(stat -c "$3" "$1" 2>&1)
     if [ "$found" = "$2" ]; then passed=$((passed + 1)); else problem "$1 is $found, expected $2"; fi
 }
-# clean: nothing is left but what is kept
+# clean: no file may be left outside keep
 clean()
 {
     local left
@@ -28,16 +28,16 @@ mkdir keep/d && ln -s d keep/e
 for two in "a.png ./a.png" "keep/d/a.png keep/e/a.png" "keep/d/a.png keep/d/../e/a.png"; do
     expect 2 "are one file" $one --out ${two% *} --latents-out ${two#* }
 done
-expect 2 "--latents-out keep/d/a.npy and --noise-out keep/e/a.npy are one file" \
+expect 2 "--latents-out keep/d/a.npy ... --noise-out keep/e/a.npy" \
     $one --latents-out keep/d/a.npy --noise-out keep/e/a.npy
-expect 2 "--out p-2.png and --latents-out ./p-2.png are one file" $one -n 4 --out p-%d.png --latents-out ./p-2.png
+expect 2 "--out p-2.png ... --latents-out ./p-2.png" $one -n 4 --out p-%d.png --latents-out ./p-2.png
 expect 2 "are one file" $one -n 4 --out keep/d/ --noise-out keep/e/000003.png
 ln -s q-3.png keep/q-1.png
-expect 2 "keep/q-1.png and --out keep/q-3.png are one file" $one -n 4 --out keep/q-%d.png
+expect 2 "keep/q-1.png ... --out keep/q-3.png" $one -n 4 --out keep/q-%d.png
 touch keep/a.npy && ln keep/a.npy keep/hard.npy && ln -s a.npy keep/soft.npy
 expect 2 "are one file" $one --latents-out keep/a.npy --noise-out keep/hard.npy
 expect 2 "are one file" $one --latents-out keep/soft.npy --noise-out keep/a.npy
-expect 0 "" $one --out n.png --latents-out n.npy # neighbours
+expect 0 "" $one --out n.png --latents-out n.npy # names that differ
 made n.png n.npy
 
 # ---- links and modes ----
@@ -95,10 +95,10 @@ touch keep/plain
 expect 2 "ends in .conf" tune --export keep/plain
 expect 1 "device or pipe" $one --latents-out /dev/null
 
-# ---- where files cannot be mapped; what is cut ----
+# ---- files that cannot be mapped, and truncated files ----
 clean
 if [ -f "$faults" ]; then
-    faulty() # faulty "FAULTS" expect's arguments
+    faulty() # faulty "FAULTS" followed by the arguments of expect
     {
         local what=$1
         shift
@@ -110,33 +110,33 @@ if [ -f "$faults" ]; then
             $one --latents-in keep/z.npy --latents-out keep/y1.npy --out keep/y1.png
     done
     "$ditcl" $one --latents-in keep/z.npy --latents-out keep/y2.npy --out keep/y2.png
-    cmp -s keep/y1.npy keep/y2.npy || problem "what is read is not what is mapped"
-    faulty "mmap ENODEV .png" 0 "" encode "$data/pictures/given.png" keep/g.npy --vae "$data/models/separate48" -q
+    cmp -s keep/y1.npy keep/y2.npy || problem "a file that is read gives other latents than a mapped one"
+    faulty "mmap ENODEV .png" 0 "" encode "$data/pictures/initial.png" keep/g.npy --vae "$data/models/separate48" -q
     faulty "mmap ENODEV .safetensors; pread SHORT .safetensors" 1 "became shorter" $one
     faulty "mmap ENODEV .npy; pread EIO .npy" 1 "Input/output error" $one --latents-in keep/z.npy
-    # the shape is judged by the header, before 1 TB of values
+    # the shape in the header is checked before 1 TB of values is read
     printf '\x93NUMPY\1\0v\0%-118s' "{'descr': '<f4', 'fortran_order': False, 'shape': (274877906944,)}" >keep/big.npy
     if truncate -s 1099511627904 keep/big.npy; then
         faulty "mmap ENODEV .npy" 1 "has shape [274877906944]" $one --latents-in keep/big.npy
     fi
-    head -c 100 "$data/pictures/given.png" >keep/big.png
+    head -c 100 "$data/pictures/initial.png" >keep/big.png
     if truncate -s 1099511627776 keep/big.png; then
         faulty "mmap ENODEV .png" 1 "larger than" encode keep/big.png a.npy --vae "$data/models/separate48"
     fi
     rm -f keep/big.*
 
-    # ---- calls that a file system does not have ----
+    # ---- calls that a file system does not support ----
     for reason in ENOSYS EOPNOTSUPP EINVAL EROFS; do
         faulty "fsync $reason .png" 0 "" $one --out keep/f.png
         faulty "fchmod EPERM .; fchown EPERM .; fsync $reason ." 0 "" $one --out keep/f.png
     done
     faulty "write SHORT partial" 0 "" $one --out keep/f.png
-    cmp -s keep/first.png keep/f.png || problem "short writes lose something"
+    cmp -s keep/first.png keep/f.png || problem "short writes change the picture"
     faulty "fchmod EPERM .; fchown EPERM ." 0 "" $one --out new.png
     is new.png "$(printf '%o' $((0666 & ~$(umask))))" %a
     made new.png
 
-    # ---- errors of disks: the reason, the old file, and nothing else ----
+    # ---- errors of disks: the message has the reason, the old file stays, no other file is left ----
     echo old >keep/old.png
     for fault in "write ENOSPC:No space left" "write EDQUOT:quota" "fsync EIO:Input/output" \
         "fsync ENOSPC:No space left" "close EDQUOT:quota" "write EIO:Input/output"; do
@@ -146,7 +146,7 @@ if [ -f "$faults" ]; then
     says old keep/old.png
     for fault in "write ENOSPC:No space left" "fsync EIO:Input/output"; do # all commands
         faulty "${fault%:*} .npy" 1 "${fault#*:}" $one --noise-out n.npy
-        faulty "${fault%:*} .npy" 1 "${fault#*:}" encode "$data/pictures/given.png" e.npy --vae "$data/models/separate48"
+        faulty "${fault%:*} .npy" 1 "${fault#*:}" encode "$data/pictures/initial.png" e.npy --vae "$data/models/separate48"
         faulty "${fault%:*} .npy" 1 "${fault#*:}" decode "$model" --latents "$data/models/plain32-z.npy" --out d.npy
         faulty "${fault%:*} new" 1 "${fault#*:}" convert "$original" new.safetensors --heads 1
         faulty "${fault%:*} scheduler_config" 1 "new/scheduler/scheduler_config.json" convert "$original" new --vae "$model" --heads 1
@@ -158,7 +158,7 @@ if [ -f "$faults" ]; then
 
     # ---- a rename that fails loses nothing ----
     mkdir keep/one keep/other
-    faulty "rename EXDEV .png; rename EXDEV .npy" 1 "keep/one/x.png: cannot write: Invalid cross-device" \
+    faulty "rename EXDEV .png; rename EXDEV .npy" 1 "keep/one/x.png ... Invalid cross-device" \
         $one --out keep/one/x.png --latents-out keep/other/y.npy
     says "kept in $(echo keep/one/ditcl-kept-*) and $(echo keep/other/ditcl-kept-*)" err
     rm -r keep/one keep/other
@@ -174,7 +174,7 @@ if [ -f "$faults" ]; then
         [ -s l.npy ] || problem "rename $reason: l.npy is lost"
         LD_PRELOAD=$faults FILE_FAULTS="rename $reason ." "$ditcl" $one --out q.png 2>>err
         folder=$(sed -n 's/.*finished files are kept in //p' err | tail -n 1)
-        "$ditcl" $one --out r.png # another run does not take it for a left-over
+        "$ditcl" $one --out r.png # another run must not remove it as a leftover
         cmp -s "$folder/q.png" r.png || problem "rename $reason of all: q.png is lost: $(cat err)"
         rm -r l.npy r.png ditcl-kept-* "$folder"
         LD_PRELOAD=$faults FILE_FAULTS="rename $reason new" "$ditcl" convert "$original" new --vae "$model" --heads 1 2>err
@@ -195,14 +195,14 @@ fi
 ) || failed=$((failed + $?))
 "$ditcl" info "$model" --json >/dev/full 2>err && problem "info to a full disk: exit code 0"
 says "standard output: No space left on device" err
-# with 4 descriptors, of which a test runner may have taken some
+# a limit of 4 descriptors, some of which a test runner may use
 (
     for fd in 3 4 5 6 7 8 9; do eval "exec $fd>&-"; done
     ulimit -n 4 && exec "$ditcl" init --arch DiT-S/8 new.safetensors -q
 ) 2>err && problem "4 descriptors: exit code 0"
 says "Too many open files" err
 
-# ---- what a killed run left is removed by the next one; what a living one writes is not ----
+# ---- the next run removes files of a killed run, but not those of a run that still writes ----
 left() { find . -maxdepth 1 -name '.ditcl-partial-*' | wc -l; }
 wait_for() { for _ in {1..200}; do [ "$(left)" -ge "$1" ] && return; sleep 0.05; done; }
 for signal in KILL SEGV ABRT; do
@@ -216,7 +216,7 @@ for signal in KILL SEGV ABRT; do
     made a.png
     clean
 done
-"$ditcl" convert keep/empty slow 2>err & # killed at once: whatever it has made
+"$ditcl" convert keep/empty slow 2>err & # killed at once, whatever it has written
 wait_for 1
 kill -KILL $! 2>/dev/null
 wait $! 2>/dev/null
@@ -228,23 +228,23 @@ clean
 pid=$!
 wait_for 1
 expect 0 "" $one --out a.png
-[ "$(left)" -eq 1 ] || problem "a living run's file was removed"
+[ "$(left)" -eq 1 ] || problem "the file of another run that still writes was removed"
 wait $pid || problem "init beside another run: exit code $?"
 made a.png big.safetensors
 mkdir .ditcl-partial-mine .ditcl-partial-0123abcd-123456 && touch .ditcl-partial-mine/file .a.png.XXXXXX
-touch .ditcl-partial-0123abcd-123456/file # of another boot, just now
+touch .ditcl-partial-0123abcd-123456/file # from another boot, but just modified
 chmod 700 .ditcl-partial-*
 expect 0 "" $one --out a.png
 [ -e .ditcl-partial-mine/file ] && [ -e .a.png.XXXXXX ] || problem "foreign hidden files were removed"
-[ -e .ditcl-partial-0123abcd-123456/file ] || problem "what another machine may write was removed"
+[ -e .ditcl-partial-0123abcd-123456/file ] || problem "a file that another machine may write was removed"
 touch -d '8 days ago' .ditcl-partial-0123abcd-123456
 expect 0 "" $one --out a.png
-[ -e .ditcl-partial-0123abcd-123456 ] && problem "what nobody touched for a week is still there"
+[ -e .ditcl-partial-0123abcd-123456 ] && problem "a leftover that is a week old was not removed"
 rm -r .ditcl-partial-mine .a.png.XXXXXX
 made a.png
 clean
 
-# ---- what only root can set up ----
+# ---- cases that only root can set up ----
 if [ "$(id -u)" -ne 0 ]; then
     loud "not root: mount points, sticky folders, other users' files"
     finish
@@ -253,7 +253,7 @@ as_nobody() { chmod 755 "$work" keep && setpriv --reuid 65534 --regid 65534 --cl
 if [ -n "${OCL_ICD_VENDORS:-}" ]; then cp -r "$OCL_ICD_VENDORS" keep/icd && export OCL_ICD_VENDORS=$work/keep/icd; fi
 mkdir keep/home keep/sticky keep/mine && chown 65534 keep/home keep/mine && chmod 1777 keep/sticky
 if as_nobody true 2>err; then
-    refused() # refused "PART" ARGUMENTS: as nobody
+    refused() # refused "PART" ARGUMENT...: user nobody runs ditcl, which must refuse
     {
         local part=$1
         shift
@@ -264,7 +264,7 @@ if as_nobody true 2>err; then
     touch keep/sticky/x.png keep/sticky/x.safetensors keep/mine/root.png && chmod 666 keep/sticky/*
     refused "belongs to another user" $one --out keep/sticky/x.png
     refused "belongs to another user" init --arch DiT-S/8 keep/sticky/x.safetensors
-    refused "write-protected by another user (mode 644)" $one --out keep/mine/root.png
+    refused "mode 644" $one --out keep/mine/root.png
     refused "folder keep/d: Permission denied" $one --out keep/d/x.png
     refused "folder keep/d: Permission denied" convert "$original" keep/d/new --vae "$model" --heads 1
     as_nobody "$ditcl" $one --out keep/sticky/new.png || problem "a new file in a sticky folder"
@@ -278,7 +278,7 @@ is keep/mine/root.png "65534 65534 640" "%u %g %a"
 if mount --bind keep/m.png keep/m.png 2>err; then
     mkdir keep/volume && mount -t tmpfs -o size=64k tmpfs keep/volume
     inode=$(stat -c %i keep/m.png)
-    expect 0 "keep/m.png: is a mount point, so it is written in place" ${one% -q} --out keep/m.png
+    expect 0 "keep/m.png ... mount point" ${one% -q} --out keep/m.png
     cmp -s keep/first.png keep/m.png || problem "the mounted file is not the picture"
     is keep/m.png "$inode" %i
     expect 0 "" $one --out keep/m.png
@@ -286,7 +286,7 @@ if mount --bind keep/m.png keep/m.png 2>err; then
     mount -o remount,ro,bind keep/m.png
     expect 1 "Read-only file system" $one --out keep/m.png
     umount keep/m.png
-    # a folder that cannot be written, but for one file in it: containers have that
+    # a read-only folder with one writable file, as in containers
     mkdir keep/ro && touch keep/ro/m.npy keep/rw.npy && mount --bind keep/ro keep/ro &&
         mount -o remount,ro,bind keep/ro && mount --bind keep/rw.npy keep/ro/m.npy
     expect 0 "written in place" ${one% -q} --out n.png --latents-out keep/ro/m.npy

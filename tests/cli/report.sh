@@ -8,7 +8,7 @@ layer=$(dirname "$ditcl")/libopencl_layer.so
 faults=$(dirname "$ditcl")/libfile_faults.so
 loud() { echo "*** SKIPPED: $* ***" >&2; }
 quick=(check fill blend --quick)
-# report FILE "CONDITION": of r, the report, and d, its last device
+# report FILE "CONDITION": the condition must hold for r, the report, and d, its last device
 report()
 {
     if python3 - "$1" "$2" <<'END'; then passed=$((passed + 1)); else problem "$1: not $2"; fi
@@ -21,15 +21,15 @@ sys.exit(not eval(sys.argv[2]))
 END
 }
 
-# ---- what is refused before any work ----
+# ---- errors before any work ----
 for name in r r.txt json .json; do expect 2 "ends in .json or .html" "${quick[@]}" --report $name; done
 expect 1 "missing: No such file" "${quick[@]}" --report missing/r.json
-expect 2 "cannot be combined with --all" check --all --device 0
+expect 2 "--all" check --all --device 0
 expect 2 "no operator is called fil" check fil --report r.json
 expect 2 "no such device" check --device nothing-like-this --report r.json
 expect 0 "ditcl check --all --report devices.json" check --help
 
-# ---- a quick report has every field, and says what it lacks ----
+# ---- a quick report: every field, and what was skipped ----
 expect 0 "12 checks passed" "${quick[@]}" --report keep/r.json
 report keep/r.json 'r["ditcl_report"] == 1 and r["version"] and len(r["date"]) == 20 and len(r["hash"]) == 32'
 report keep/r.json 'set(r) == set("ditcl_report date version commit system platforms_without_device devices hash".split())'
@@ -45,7 +45,7 @@ expect 0 "" check gemm --quick --report keep/g.json
 report keep/g.json 'checks["gemm"]["arithmetic"] and checks["gemm"]["worst_case"]'
 report keep/g.json 'any(k["name"].startswith("gemm") and "-DVEC=" in k["configuration"] and "-DK=" not in k["configuration"] and k["variants"] > 9 for k in checks["gemm"]["kernels"])'
 
-# ---- a whole one ----
+# ---- a full report ----
 expect 0 "8 checks passed" check fill --report keep/w.json --model-seconds 20
 report keep/w.json 'd["network"]["two_runs_same_bits"] and d["network"]["right"] and 0 < d["network"]["error"] < 1e-4'
 report keep/w.json 'd["peaks"]["fp32_gflops"] > 0 and d["peaks"]["copy_gbs"] > 0'
@@ -66,19 +66,19 @@ expect 1 "it was changed" check --verify-report keep/edited.json
 "$root/scripts/devices_table" keep/edited.json >out 2>err && problem "devices_table takes an edited report"
 says "it was changed" err
 python3 -c 'import json, sys; json.dump(json.load(open("keep/r.json")), open("keep/same.json", "w"), indent=7)'
-expect 0 "as it was written" check --verify-report keep/same.json # spaces say nothing
+expect 0 "as it was written" check --verify-report keep/same.json # whitespace does not matter
 expect 1 "is no report" check --verify-report "$data/models/plain32/model_index.json"
 
-# ---- a kernel that is wrong, and one that does not compile ----
+# ---- a wrong kernel, and one that does not compile ----
 cp -r "$root/cl" keep/cl
 sed -i 's/= bits;/= bits + 1;/' keep/cl/fill.cl
-cmp -s keep/cl/fill.cl "$root/cl/fill.cl" && problem "cl/fill.cl has another text than this test expects"
+cmp -s keep/cl/fill.cl "$root/cl/fill.cl" && problem "cl/fill.cl does not have the text that this test replaces"
 DITCL_CL_DIR=keep/cl expect 1 "failed its check" "${quick[@]}" --report keep/f.json
 report keep/f.json 'not d["passed"] and checks["fill"]["failed"] == 6 and "expected" in checks["fill"]["first_failure"] and checks["blend"]["failed"] == 0'
 "$root/scripts/devices_table" keep/f.json >out || problem "devices_table: a report with failures"
 says "6 of 12 fail" out
 
-# ---- privacy: in the strings of the driver, in the compiler's words, in the file ----
+# ---- private names in texts of the driver and the compiler do not reach the report ----
 export USER=wanda HOME=$work/keep/wandas\ home
 mkdir "$HOME"
 sed -i '1i #error no wanda' keep/cl/fill.cl
@@ -96,7 +96,7 @@ for file in keep/p.json keep/p.html; do
     if [ -f "$layer" ]; then says "1.2 made by" $file; fi
 done
 
-# ---- text that a page, a terminal or a table would obey ----
+# ---- text that is markup for a page, a terminal or a table ----
 if [ -f "$layer" ]; then
     hostile=$'<script>alert(1)</script>\e[31m"&|x'
     for what in name vendor driver version platform; do hostiles="${hostiles:-}$what=$what$hostile;"; done
@@ -116,10 +116,10 @@ says "<h1>$name</h1>" keep/r.html
 says "All checks passed" keep/r.html
 for not in "<script" "<link" "http:" "https:" "src="; do says not "$not" keep/r.html; done
 says not NaN keep/r.html
-# whole FILE: its elements are closed in order, and nothing is fetched from elsewhere
+# whole FILE: the elements of the page are closed in order, and it loads nothing from outside
 whole()
 {
-    if python3 - "$root/tests" "$1" <<'END'; then passed=$((passed + 1)); else problem "$1 is no whole page"; fi
+    if python3 - "$root/tests" "$1" <<'END'; then passed=$((passed + 1)); else problem "$1: not a complete page"; fi
 import sys
 sys.path.insert(0, sys.argv[1])
 sys.dont_write_bytecode = True
@@ -134,7 +134,7 @@ END
 for page in keep/r.html keep/w.html; do whole $page; done
 if [ -f "$layer" ]; then whole keep/h.html; fi
 
-# ---- a device that crashes, hangs or cannot be opened ends nothing but its own examination ----
+# ---- a device that crashes, hangs or cannot be opened ends only its own part of the report ----
 export POCL_DEVICES="pthread basic"
 if [ -f "$layer" ] && [ "$("$ditcl" devices --json | grep -c '"index"')" -eq 2 ]; then
     export OPENCL_LAYERS=$layer
@@ -160,7 +160,7 @@ else
 fi
 unset POCL_DEVICES
 
-# ---- a full disk leaves the old file and nothing else ----
+# ---- a full disk: the old file stays, and no other file is left ----
 if [ -f "$faults" ]; then
     echo old >keep/old.json
     for file in keep/old.json new.html; do

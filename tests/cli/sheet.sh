@@ -1,6 +1,6 @@
 #!/bin/bash
-# docs/emoji.png is what the README's command draws: in fp32 no value is more than one level away, on
-# any device (diffusers' transformer, scheduler and VAE draw it within one level, too).
+# The README's command draws docs/emoji.png: in fp32, on any device, no value differs by more than one level.
+# diffusers' transformer, scheduler and VAE also draw it within one level.
 # usage: tests/cli/sheet.sh PATH/ditcl
 source "$(dirname "$0")/expect.sh"
 

@@ -1,6 +1,6 @@
 #!/bin/bash
-# Small GPUs: their launches, their lines in cl/devices, and their pictures. tests/opencl_layer.c makes
-# them from a good driver, and refuses launches that the small device would refuse.
+# Small GPUs: their launches, their lines in cl/devices, and their pictures. tests/opencl_layer.c makes a
+# good driver behave like theirs, and refuses the launches that they would refuse.
 # usage: tests/cli/small_devices.sh PATH/ditcl
 source "$(dirname "$0")/expect.sh"
 
@@ -18,7 +18,7 @@ near()
     rm -f near.out
 }
 
-# ---- what the device says of itself ----
+# ---- ditcl devices ----
 asked()
 {
     DITCL_LAYER="type=gpu;$1" expect 0 "$2" devices -v
@@ -43,7 +43,7 @@ for group in 16 1; do
     DITCL_LAYER="type=gpu;group=$group;local=none" expect 0 "checks passed" \
         check gemm attention conv groupnorm modulate --quick --precision fp32
 done
-# CLBlast's kernels need local memory: it does not serve, even if it is asked for
+# CLBlast needs local memory, so it does not serve, even if DITCL_GEMM names it
 DITCL_GEMM=clblast DITCL_LAYER="type=gpu;group=64;local=none" expect 0 "checks passed" \
     check gemm --quick --precision fp32
 DITCL_LAYER="type=gpu;local=global" expect 0 "checks passed" check gemm attention conv modulate --quick
@@ -55,7 +55,7 @@ DITCL_LAYER="type=gpu;group=64;local=none" expect 0 "" "${words[@]}" --precision
 near pictures.png "$root/docs/emoji.png" "the sheet of 64 work-items and no local memory"
 made pictures.png
 
-# ---- other limits: the same pictures as without them ----
+# ---- other limits do not change pictures ----
 draw=(sample "$data/models/separate48" --class 1 --steps 3 --precision fp32 -q)
 expect 0 "" "${draw[@]}" --out keep/plain.png
 drawn()
@@ -70,8 +70,9 @@ drawn "type=gpu;group=64;local=1"
 drawn "type=gpu;largest=256;no_images;no_fp16;units=1"
 drawn "type=accelerator;group=16;local=none;largest=256"
 
-# ---- files of cl/devices: each applies, to whom it should, and the device draws ----
-# known FILE "names" QUIRK... [not QUIRK...]
+# ---- each file of cl/devices applies to its devices, and they draw ----
+# known FILE "SETTINGS" QUIRK... [not QUIRK...]: cl/devices/FILE.conf matches a device with these
+# settings, which has the first quirks and not the others
 known()
 {
     local file=$1 names="type=gpu;$2" absent=
@@ -106,13 +107,13 @@ DITCL_LAYER="type=cpu;platform=Apple;name=Intel(R) Core(TM) i7-4578U CPU @ 3.00G
     expect 0 "MAX_GROUP=1 (devices/apple.conf)" devices -v
 drawn "type=cpu;platform=Apple;name=Intel(R) Core(TM) i7-4578U CPU @ 3.00GHz"
 
-# never the default, but listed, and used if it is named
+# not chosen by default, but listed, and used if it is named
 for platform in OpenCLOn12 Clover; do
-    DITCL_LAYER="type=gpu;platform=$platform" expect 1 "no device that is chosen by itself" "${draw[@]}" --out x.png
+    DITCL_LAYER="type=gpu;platform=$platform" expect 1 "no device" "${draw[@]}" --out x.png
     DITCL_LAYER="type=gpu;platform=$platform" expect 0 "" check fill --quick --device gpu
 done
 
-# ---- another driver, whose work-items are the lanes of a vector ----
+# ---- a driver whose work-items are the lanes of a vector ----
 unset OCL_ICD_VENDORS
 for layer in "group=64;local=none" "type=gpu;group=128;local=global;no_images"; do
     DITCL_LAYER=$layer "$root/tests/on.sh" rusticl "$ditcl" check gemm attention conv modulate \

@@ -1,11 +1,12 @@
 #!/bin/bash
-# Text from files, names and the environment may contain terminal control characters, which move the
-# cursor, reverse text or forge a line. None of them reaches stdout or stderr; --json escapes them. tests/test_json.c has the characters one by one.
+# Text from files, names and the environment may contain control characters, which move the cursor, reverse
+# text or forge a line. None of them may reach stdout or stderr; --json escapes them. tests/test_json.c tests
+# each character. usage: tests/cli/terminal.sh PATH/ditcl
 source "$(dirname "$0")/expect.sh"
 
 cat >keep/hostile.py <<'END'
-"""hostile.py make FOLDER: a copy of a model that names things badly. hostile.py check FILE...: fails
-where a file has bytes that a terminal must not get. hostile.py tty COMMAND...: runs it on one."""
+"""hostile.py make FOLDER: puts control characters into names of a model. hostile.py check FILE...: fails if
+a file has bytes that a terminal must not get. hostile.py tty COMMAND...: runs the command on a terminal."""
 import json, os, pty, re, struct, sys
 
 BAD = "\x1b[2J\x07\x7f\x9b31m\u202egnp\u2066\u2028\u200b\ufeff\nditcl: done\r"
@@ -22,7 +23,7 @@ def edit(path, change):
 
 
 def rename(path, old, new):
-    """A tensor gets another name, or with old None a new one of no size is added; metadata too."""
+    """Renames a tensor, or without `old` adds an empty one. Also adds hostile metadata."""
     with open(path, "rb") as file:
         raw = file.read()
     n = struct.unpack("<Q", raw[:8])[0]
@@ -47,7 +48,7 @@ def check(paths):
     for path in paths:
         with open(path, "rb") as file:
             raw = file.read()
-        found = HIDDEN.search(raw.decode("utf-8"))  # which must be UTF-8
+        found = HIDDEN.search(raw.decode("utf-8"))  # fails if it is not UTF-8
         if found:
             sys.exit(f"{path}: {raw[max(0, found.start() - 60):][:200]!r}")
 
@@ -61,7 +62,7 @@ def tty(command):
         return got
 
     code = pty.spawn(command, read)
-    said = said.replace(b"\r", b"").replace(b"\x1b[K", b"")  # what a progress bar does
+    said = said.replace(b"\r", b"").replace(b"\x1b[K", b"")  # a progress bar prints these
     with open("tty", "wb") as file:
         file.write(said)
     sys.exit(os.waitstatus_to_exitcode(code))
@@ -81,7 +82,7 @@ END
 
 hostile() { python3 "$work/keep/hostile.py" "$@"; }
 
-# shown CODE COMMAND...: what it says is harmless
+# shown CODE ARGUMENT...: ditcl must end with this code and print no control character
 shown()
 {
     local code=$1 got
@@ -104,12 +105,12 @@ weights=diffusion_pytorch_model.safetensors
 cp -r "$data/models/plain32" "$model"
 hostile make "$model"
 
-# ---- a model whose names are hostile ----
+# ---- a model with hostile names ----
 shown 0 info "$model"
 says "中文 é" keep/out
 shown 0 info "$model" --json
 says '\u202e' keep/out
-python3 - keep/out <<'END' || problem "info --json does not say the true names"
+python3 - keep/out <<'END' || problem "info --json does not give the names unchanged"
 import json, sys
 said = json.load(open(sys.argv[1], encoding="utf-8"))
 sys.exit("\x1b[2J\x07\x7f\x9b31m\u202egnp" not in said["class_names"]["0"] or
@@ -139,13 +140,13 @@ if hostile check keep/page.html; then passed=$((passed + 1)); else problem "the 
 shown 0 bench "$model" --only step --repeat 2 --json
 rm -rf ./*"$bad"*
 
-# ---- on a terminal: a progress bar, and what was written ----
+# ---- on a terminal: a progress bar, and the names of outputs ----
 hostile tty "$ditcl" sample "$model" --class 1 --steps 2 --out "t$bad.png" >out 2>err
 if [ $? -eq 0 ] && hostile check tty && grep -q 'wrote t' tty; then passed=$((passed + 1))
 else problem "on a terminal: $(cat -v tty err)"; fi
 rm -f tty "t$bad.png"
 
-# ---- streams that are full or closed ----
+# ---- stdout is full or closed ----
 for command in --version "info $data/models/plain32" "info $data/models/plain32 --json" \
     "devices --json" "sample --help"; do
     for to in full closed; do
@@ -158,7 +159,7 @@ for command in --version "info $data/models/plain32" "info $data/models/plain32 
     done
 done
 
-# ---- errors that name what they found ----
+# ---- errors that quote what they found ----
 for key in _class_name norm_type activation_fn num_layers out_channels; do
     rm -rf keep/broken && cp -r "$data/models/plain32" keep/broken
     hostile config keep/broken/transformer/config.json $key

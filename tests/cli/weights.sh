@@ -10,7 +10,7 @@ short="--class 0 --steps 2"
 mkdir folder keep/here
 export HF_HUB_CACHE=$work/keep/none HF_HOME=$work/keep/none
 
-# latents_of NAME ARGUMENTS...: draws and stores the latents
+# latents_of NAME ARGUMENT...: draws, and stores the latents as keep/NAME.npy
 latents_of()
 {
     expect 0 "" sample "${@:2}" -q --latents-out l.npy --out x.png
@@ -18,7 +18,7 @@ latents_of()
     rm -f x.png
 }
 
-# takes NAME "part of what is said" ARGUMENTS...: draws as NAME did, and says it
+# takes NAME "PART" ARGUMENT...: must draw the latents of NAME and print PART
 takes()
 {
     local name=$1 part=$2
@@ -52,10 +52,10 @@ takes ema "" "$trainers/both-lucid.pt" $tiny --weights ema
 takes raw "" "$trainers/both-timm.pt" $tiny --weights state_dict.module
 expect 0 "" sample "$trainers/both-dit.pt" $tiny -q --out x.png
 [ -s err ] && problem "-q prints $(cat err)"
-grep -qa "weights ema (averaged)" x.png || problem "a picture does not say which weights"
+grep -qa "weights ema (averaged)" x.png || problem "the text of a picture does not name the weights"
 rm x.png
 expect 0 "" sample "$trainers/ema.safetensors" $tiny --out x.png
-grep -qa "weights" x.png && problem "a picture says which weights of one kind"
+grep -qa "weights" x.png && problem "the text of a picture names the weights of a file with only one kind"
 rm x.png
 
 expect 2 'no averaged weights; it contains "module"' sample "$trainers/raw-deepspeed.pt" $tiny \
@@ -64,7 +64,7 @@ expect 2 'since "ema.shadow_params" is a list' sample "$trainers/raw-nameless.pt
     --weights ema
 expect 2 'no such key with a DiT below; it contains "ema" (averaged weights) and "model"' \
     sample "$trainers/both-dit.pt" $tiny --weights opt
-expect 1 "of type float8_e4m3fn, as are" sample "$trainers/not-fp8.pt" $tiny
+expect 1 "float8_e4m3fn" sample "$trainers/not-fp8.pt" $tiny
 expect 1 "of type qint8, as are" sample "$trainers/not-quantized.pt" $tiny
 expect 1 'it contains "epoch", "loss"' sample "$trainers/not-none.pt" $tiny
 expect 1 "a pickled Unknown" sample "$trainers/not-module.pt" $tiny
@@ -79,12 +79,12 @@ rm a.safetensors b.safetensors
 expect 0 'takes "model"; it also contains "ema" (averaged weights)' \
     convert "$trainers/both-dit.pt" a.safetensors --heads 2 --weights model
 rm a.safetensors
-expect 0 "weights      ema (averaged); also held: model" info "$trainers/both-dit.pt" --heads 2
+expect 0 "ema (averaged) ... model" info "$trainers/both-dit.pt" --heads 2
 expect 0 '"taken": "model"' info "$trainers/both-dit.pt" --heads 2 --weights raw --json
 says '"averaged": false' out
 expect 2 "applies only to a MODEL" info --arch DiT-S/8 --weights ema
 
-# ---- REPA's projectors: a safetensors file with one more tensor ----
+# ---- a safetensors file with REPA's projectors ----
 python3 - "$trainers/ema.safetensors" keep/repa.safetensors <<'END'
 import json, struct, sys
 raw = open(sys.argv[1], "rb").read()
@@ -98,7 +98,7 @@ END
 takes ema "skips projectors.* (1 tensor," keep/repa.safetensors $tiny
 
 # ---- folders ----
-# other_weights FILE: another value in the middle of it
+# other_weights FILE: changes a value in the middle of the file
 other_weights()
 {
     printf '\x11\x22' | dd of="$1" bs=1 seek=$(($(stat -c %s "$1") / 2 / 4 * 4)) conv=notrunc \
@@ -162,7 +162,7 @@ takes good "" keep/here/averaged $short --weights ema
 takes other "" keep/here/averaged $short --weights raw
 expect 0 "" sample keep/here/averaged $short -q --weights raw --out x.png
 grep -qa "file transformer/$weights.non_ema.safetensors" x.png ||
-    problem "a picture does not say which file"
+    problem "the text of a picture does not name the file"
 rm x.png
 takes good "safetensors.index.fp16.json, the only" keep/here/sharded-safetensors.index.fp16.json \
     $short
@@ -174,7 +174,7 @@ takes good "" keep/here/onlyema $short --weights ema --variant ema
 expect 2 "has only averaged weights" sample keep/here/onlyema $short --weights raw
 takes good "there is also fp16" keep/here/two $short
 takes other "takes $weights.fp16.safetensors" keep/here/two $short --weights raw
-expect 2 "has only averaged weights in this variant" \
+expect 2 "only averaged weights" \
     sample keep/here/two $short --weights raw --variant ema
 expect 2 "it has bf16, non_ema" sample keep/here/several $short --variant fp16
 expect 2 "only a folder has variants" sample "$trainers/ema.safetensors" $tiny --variant fp16
@@ -194,20 +194,20 @@ unset HF_HUB_CACHE
 HF_HOME=$work/keep/here takes other "" a/b $short
 expect 1 "huggingface-cli download a/b" sample a/b $short
 expect 1 "has no snapshot" sample keep/here/hub/models--c--d $short
-expect 1 "it contains a model: name keep/here/run/checkpoints/0050000.safetensors" sample keep/here/run $short
-expect 1 "name one, such as keep/here/hub/models--c--d" sample keep/here/hub $short
+expect 1 "keep/here/run/checkpoints/0050000.safetensors" sample keep/here/run $short
+expect 1 "keep/here/hub/models--c--d" sample keep/here/hub $short
 expect 1 "did you mean keep/here/good?" sample keep/here/goood $short
 expect 1 "is not a model" sample folder $short
 expect 2 "--vae FOLDER" sample keep/here/lone $short
 latents_of lone keep/here/lone $short --vae keep/here/good
 takes good "" keep/here/grown $short
-expect 1 "it contains a model: name keep/here/run2/snapshots/1.safetensors" sample keep/here/run2 $short
+expect 1 "keep/here/run2/snapshots/1.safetensors" sample keep/here/run2 $short
 takes lone "without a scheduler" keep/here/lone $short --vae keep/here/good
 takes lone "the parent folder has its own" keep/here/other/transformer $short --vae keep/here/good
 takes lone "" keep/here/trained $short --vae keep/here/good --weights raw
-expect 0 "uses transformer_ema/ (averaged weights); for transformer/ use --weights raw" \
+expect 0 "transformer_ema/ ... --weights raw" \
     info keep/here/trained
 takes ema "" keep/here/accelerate $tiny
 cp "$trainers/raw.safetensors" keep/here/accelerate/model_1.safetensors
-expect 0 "there is also model_1.safetensors" info keep/here/accelerate --heads 2
+expect 0 "model_1.safetensors" info keep/here/accelerate --heads 2
 finish

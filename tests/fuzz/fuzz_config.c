@@ -1,6 +1,6 @@
-/* Any text as each of the JSON files of a model folder: refused with a message, or a struct whose
- * numbers keep the promises of config.h, from which a schedule can be made or is refused. To build
- * and run: see fuzz_safetensors.c. */
+/* Reads any text as each JSON file of a model folder. It must be refused with a message, or give a
+ * configuration within the limits of config.h, from which a schedule is made or refused. To build
+ * and run it, see fuzz_safetensors.c. */
 #include <string.h>
 
 #include "checkpoint/classes.h"

@@ -1,5 +1,6 @@
-/* Any bytes as a .npy file: refused with a message, or an array of finite values whose size is the
- * product of its dimensions. To build and run: see fuzz_safetensors.c. */
+/* Reads any bytes as a .npy file. They must be refused with a message, or give an array of finite
+ * values whose size is the product of its dimensions. To build and run it, see fuzz_safetensors.c.
+ */
 #include "base/fp16.h"
 #include "files/npy.h"
 #include "input.h"

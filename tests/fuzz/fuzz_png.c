@@ -1,5 +1,5 @@
-/* Any bytes as a PNG file: refused with a message, or a picture whose every value can be read. To
- * build and run: see fuzz_safetensors.c. */
+/* Reads any bytes as a PNG file. They must be refused with a message, or give a picture whose
+ * values can all be read. To build and run it, see fuzz_safetensors.c. */
 #include "files/png.h"
 #include "input.h"
 

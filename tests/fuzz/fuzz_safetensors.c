@@ -1,10 +1,11 @@
-/* Any bytes as a safetensors file: refused with a message, or every value of it can be read.
+/* Reads any bytes as a safetensors file. They must be refused with a message, or all values can be
+ * read.
  *
  *   CC=clang cmake -B build-fuzz -DDITCL_FUZZ=ON && cmake --build build-fuzz -j
  *   build-fuzz/fuzz_safetensors -max_len=4096 -max_total_time=300 FOUND \
  *     tests/fuzz/corpus/safetensors
  *
- * FOUND is an empty folder outside the tree, where libFuzzer keeps what reaches new code. */
+ * FOUND is an empty folder outside the tree. libFuzzer keeps inputs there that reach new code. */
 #include <string.h>
 
 #include "base/text.h"

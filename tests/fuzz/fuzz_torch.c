@@ -1,7 +1,7 @@
-/* Any bytes as a file of torch.save: refused with a message, or every value of it can be read, and
- * so can those of a DiT's state dictionary in it, where there is one. The first byte chooses: 'p':
- * the rest is the pickle of an archive that is made around it, which has three storages; else: the
- * rest is the whole file. To build and run: see fuzz_safetensors.c. */
+/* Reads any bytes as a file of torch.save. They must be refused with a message, or all values can
+ * be read, also those of a DiT's state dictionary in the file. If the first byte is 'p', the rest
+ * is a pickle, and an archive with three storages is made around it. Otherwise the rest is the
+ * whole file. To build and run it, see fuzz_safetensors.c. */
 #include <string.h>
 
 #include "checkpoint/states.h"
@@ -21,7 +21,7 @@ static void put(uint8_t *out, uint64_t value, int bytes)
     for (int i = 0; i < bytes; i++) out[i] = (uint8_t)(value >> 8 * i);
 }
 
-/* A stored entry, and its line of the directory. */
+/* Adds an uncompressed entry, and its line of the directory. */
 static void add(archive *a, const char *name, const uint8_t *data, size_t size)
 {
     size_t n = strlen(name);
