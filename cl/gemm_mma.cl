@@ -98,8 +98,8 @@ INLINE void finish_fragments(global float *out, mma_c sum[FM][FN], epilogue e, i
     }
 }
 
-/* Arguments and range as in gemm_gpu; weight [n padded to 128][PARTS][padded_depth], padded with
- * zeros. */
+/* Arguments and range as in gemm_gpu; weight [n padded to GEMM_PANEL][PARTS][padded_depth], padded
+ * with zeros. */
 MMA_KERNEL kernel __attribute__((reqd_work_group_size(WORK_ITEMS, 1, 1))) void
 gemm_mma(global float *out, global const float *a, global const ushort *weight, EPILOGUE_ARGUMENTS,
          int m, int depth, int padded_depth)

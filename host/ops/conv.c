@@ -53,8 +53,6 @@ status conv_scratch(device *d, size_t *count, const conv_weight *w, picture_shap
     return w->use.impl->conv.scratch ? w->use.impl->conv.scratch(d, count, w, s) : OK;
 }
 
-enum { BIAS_SLACK = 64 }; /* kernels read a bias for each channel of the last panel */
-
 status conv_weight_upload(device *d, conv_weight *w, const float *weight, const float *bias,
                           conv_layer like, const char *what)
 {

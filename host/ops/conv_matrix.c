@@ -2,13 +2,11 @@
  * three that keep 16 bits of each input. The first launch lays the picture out, normalised. */
 #include <stdio.h>
 
+#include "cl/layout.clh"
 #include "ops/conv.h"
 #include "ops/op.h"
 
-enum {
-    PLANE = 32,  /* channels, of the input and of the result, that are worked on together */
-    BLOCKS = 16, /* blocks of pixels of a work-group at most */
-};
+enum { BLOCKS = 16 }; /* blocks of pixels of a work-group at most */
 
 static bool supports_one(const device *d, const int *shape)
 {
@@ -22,15 +20,14 @@ static bool supports_three(const device *d, const int *shape)
     return op_tile_parts(d) == 2;
 }
 
-/* Of a block: as the kernel has it. */
 static size_t block_pixels(const device *d)
 {
-    return op_tile_parts(d) == 1 ? 48 : 32;
+    return CONV_BLOCK_PIXELS(op_tile_parts(d));
 }
 
 static size_t planes(int channels)
 {
-    return ceil_div((size_t)channels, PLANE);
+    return ceil_div((size_t)channels, CONV_PLANE);
 }
 
 /* Taps of all phases. */
@@ -43,8 +40,8 @@ static size_t taps(int up)
 
 static size_t packed_count(const device *d, const conv_weight *w)
 {
-    return taps(w->up) * planes(w->in) * planes(w->out) * PLANE * PLANE * (size_t)op_tile_parts(d) /
-           2;
+    return taps(w->up) * planes(w->in) * planes(w->out) * CONV_PLANE * CONV_PLANE *
+           (size_t)op_tile_parts(d) / 2;
 }
 
 static status get(device *d, kernel **k, const char *name, int up, const char *options)
@@ -72,7 +69,7 @@ static size_t padded_pixels(const device *d, picture_shape s)
 
 static status scratch_count(device *d, size_t *count, const conv_weight *w, picture_shape s)
 {
-    *count = (size_t)s.batch * planes(w->in) * padded_pixels(d, s) * PLANE *
+    *count = (size_t)s.batch * planes(w->in) * padded_pixels(d, s) * CONV_PLANE *
              (size_t)op_tile_parts(d) / 2;
     return OK;
 }
@@ -89,7 +86,8 @@ static size_t blocks_together(const device *d, size_t blocks, size_t others)
 static double executed(const device *d, const conv_use *u, size_t blocks)
 {
     double multiplied = (double)(u->s.batch * (double)blocks * (double)block_pixels(d));
-    multiplied *= (double)(taps(u->w->up) * planes(u->w->in) * planes(u->w->out) * PLANE * PLANE);
+    multiplied *=
+        (double)(taps(u->w->up) * planes(u->w->in) * planes(u->w->out) * CONV_PLANE * CONV_PLANE);
     return (op_tile_parts(d) == 1 ? 2 : 6) * multiplied;
 }
 

@@ -88,8 +88,6 @@ status gemm_first_use(device *d, const gemm_weight *w, int m, unsigned use)
     return ERR_DEVICE;
 }
 
-enum { BIAS_SLACK = 64 }; /* kernels read a bias for each column of the last panel */
-
 /* What the threads that pack share. */
 typedef struct {
     const device *d;

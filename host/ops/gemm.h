@@ -2,6 +2,7 @@
 #ifndef DITCL_OPS_GEMM_H
 #define DITCL_OPS_GEMM_H
 
+#include "cl/layout.clh"
 #include "ops/impl.h"
 
 /* The choice of a layer, made for m rows where it is not loaded yet; config null: none is left. */
@@ -16,9 +17,9 @@ status gemm_weight_view(device *d, gemm_weight *w);
 
 /* ---- products that make tiles in local memory: gemm_tiles.c ---- */
 
-/* Weights are packed for all tiles in one way: columns of a panel, a multiple of every tile's;
- * padded steps, a multiple of every KT. */
-enum { GEMM_PANEL = 128, GEMM_DEPTH = 32, GEMM_TILES_OPTIONS = 100 };
+/* Weights are packed for all tiles in one way: in panels of GEMM_PANEL columns, a multiple of every
+ * tile's, with the depth padded to a multiple of every KT. */
+enum { GEMM_DEPTH = 32, GEMM_TILES_OPTIONS = 100 };
 
 size_t gemm_tiles_panel(const device *d, const int *config, int n);
 size_t gemm_tiles_depth(int k); /* padded */

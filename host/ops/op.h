@@ -29,6 +29,9 @@ static inline int op_group(const device *d, int wanted)
     return group;
 }
 
+/* Kernels read a bias for each column, or channel, of the last panel. */
+enum { BIAS_SLACK = 64 };
+
 static inline bool divides(int a, int b)
 {
     return b % a == 0;
