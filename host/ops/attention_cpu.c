@@ -55,14 +55,16 @@ static tiling lay_out(const device *d, const int *v, attention_shape s, size_t p
     return t;
 }
 
-static status plan_as(device *d, op_plan *p, attention_shape s, size_t pair, const char *options)
+static status plan(device *d, op_plan *p, attention_shape s)
 {
-    tiling t = lay_out(d, p->choice.config, s, pair);
+    bool pairs = p->choice.impl == &attention_cpu_pairs;
+    tiling t = lay_out(d, p->choice.config, s, pairs ? 2 : 1);
     launch_prepare(&p->launches[0], RANGE((size_t)t.splits, (size_t)s.heads, (size_t)s.batch),
                    RANGE(1), ARG(s.tokens), ARG(s.heads), ARG(t.tiles), ARG(attention_scale(s)));
     return program_get(d, &p->launches[0].k, "attention_cpu.cl", "attention_cpu",
                        "-DD=%d -DVEC=%d -DQV=%d -DKR=%d -DDR=%d -DBK=%d%s", s.head_dim, t.vec,
-                       t.query_vectors, t.keys, t.channels, t.block, options);
+                       t.query_vectors, t.keys, t.channels, t.block,
+                       pairs ? " -DBF16 -DVECTOR_ASSEMBLY=1" : "");
 }
 
 static size_t scratch_of(const tiling *t, attention_shape s)
@@ -82,11 +84,6 @@ static status scratch_count(device *d, const int *config, size_t *count, attenti
     tiling t = lay_out(d, config, s, 1);
     *count = scratch_of(&t, s);
     return OK;
-}
-
-static status plan(device *d, op_plan *p, attention_shape s)
-{
-    return plan_as(d, p, s, 1, "");
 }
 
 const op_impl attention_cpu = {.op = "attention",
@@ -112,18 +109,12 @@ static status scratch_count_pairs(device *d, const int *config, size_t *count, a
     return OK;
 }
 
-static status plan_pairs(device *d, op_plan *p, attention_shape s)
-{
-    return plan_as(d, p, s, 2, " -DBF16 -DVECTOR_ASSEMBLY=1");
-}
-
-const op_impl attention_cpu_pairs = {
-    .op = "attention",
-    .name = "avx512_bf16",
-    .file = "attention_cpu.cl",
-    .input_error = 0x1p-9,
-    .roof = ROOF_16BIT,
-    IMPL_TUNABLES,
-    .supports = supports_pairs,
-    .fits = fits,
-    .attention = {.scratch = scratch_count_pairs, .plan = plan_pairs}};
+const op_impl attention_cpu_pairs = {.op = "attention",
+                                     .name = "avx512_bf16",
+                                     .file = "attention_cpu.cl",
+                                     .input_error = 0x1p-9,
+                                     .roof = ROOF_16BIT,
+                                     IMPL_TUNABLES,
+                                     .supports = supports_pairs,
+                                     .fits = fits,
+                                     .attention = {.scratch = scratch_count_pairs, .plan = plan}};

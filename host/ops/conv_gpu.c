@@ -125,24 +125,25 @@ static status plan(device *d, op_plan *p, const conv_use *u)
                        w->out % v[VEC] == 0, options);
 }
 
-const op_impl conv_gpu = {
-    .op = "conv",
-    .name = "gpu",
-    .file = "conv_gpu.cl",
-    IMPL_TUNABLES,
-    .supports = supports,
-    .fits = fits,
-    .stages = stages,
-    .conv = {.packed_count = packed_count, .pack = pack, .plan = plan, .enqueue = conv_enqueue}};
+#define FUNCTIONS                                                                                  \
+    .conv = {.packed_count = packed_count, .pack = pack, .plan = plan, .enqueue = conv_enqueue}
+
+const op_impl conv_gpu = {.op = "conv",
+                          .name = "gpu",
+                          .file = "conv_gpu.cl",
+                          IMPL_TUNABLES,
+                          .supports = supports,
+                          .fits = fits,
+                          .stages = stages,
+                          FUNCTIONS};
 
 /* weights of half, everything else in fp32 */
-const op_impl conv_gpu_fp16 = {
-    .op = "conv",
-    .name = "gpu_fp16",
-    .file = "conv_gpu.cl",
-    .input_error = 0x1p-11,
-    IMPL_TUNABLES,
-    .supports = supports_fp16,
-    .fits = fits,
-    .stages = stages,
-    .conv = {.packed_count = packed_count, .pack = pack, .plan = plan, .enqueue = conv_enqueue}};
+const op_impl conv_gpu_fp16 = {.op = "conv",
+                               .name = "gpu_fp16",
+                               .file = "conv_gpu.cl",
+                               .input_error = 0x1p-11,
+                               IMPL_TUNABLES,
+                               .supports = supports_fp16,
+                               .fits = fits,
+                               .stages = stages,
+                               FUNCTIONS};

@@ -116,6 +116,13 @@ static status plan(device *d, op_plan *p, const conv_use *u)
                conv_fuses(u, FUSED_RESIDUAL) ? "-DRESIDUAL=1" : "-DRESIDUAL=0");
 }
 
+#define FUNCTIONS                                                                                  \
+    .conv = {.packed_count = packed_count,                                                         \
+             .pack = pack,                                                                         \
+             .scratch = scratch_count,                                                             \
+             .plan = plan,                                                                         \
+             .enqueue = conv_enqueue_staged}
+
 const op_impl conv_matrix = {.op = "conv",
                              .name = "amx_bf16",
                              .file = "conv_matrix.cl",
@@ -123,11 +130,7 @@ const op_impl conv_matrix = {.op = "conv",
                              .roof = ROOF_16BIT,
                              IMPL_NO_TUNABLES,
                              .supports = supports_one,
-                             .conv = {.packed_count = packed_count,
-                                      .pack = pack,
-                                      .scratch = scratch_count,
-                                      .plan = plan,
-                                      .enqueue = conv_enqueue_staged}};
+                             FUNCTIONS};
 
 const op_impl conv_matrix_bf16x3 = {.op = "conv",
                                     .name = "amx_bf16x3",
@@ -136,8 +139,4 @@ const op_impl conv_matrix_bf16x3 = {.op = "conv",
                                     .roof = ROOF_16BIT,
                                     IMPL_NO_TUNABLES,
                                     .supports = supports_three,
-                                    .conv = {.packed_count = packed_count,
-                                             .pack = pack,
-                                             .scratch = scratch_count,
-                                             .plan = plan,
-                                             .enqueue = conv_enqueue_staged}};
+                                    FUNCTIONS};

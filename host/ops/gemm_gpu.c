@@ -185,7 +185,7 @@ static status scratch_for(device *d, const int *config, size_t *count, int m, in
     return OK;
 }
 
-static status plan_as(device *d, op_plan *p, const gemm_use *u, bool half)
+static status plan(device *d, op_plan *p, const gemm_use *u)
 {
     const int *v = u->choice.config;
     char options[CONFIG_OPTIONS], shape[GEMM_TILES_OPTIONS], subgroups[PROBE_OPTIONS] = "";
@@ -194,18 +194,8 @@ static status plan_as(device *d, op_plan *p, const gemm_use *u, bool half)
     gemm_tiles_options(shape, u, tile(v), v[VEC], v[VEC]);
     status st = gemm_tiles_plan(d, p, u, tile(v));
     if (st != OK) return st;
-    return program_get(d, &p->launches[0].k, "gemm_gpu.cl", "gemm_gpu", "-DHALF=%d %s%s %s", half,
-                       shape, options, subgroups);
-}
-
-static status plan(device *d, op_plan *p, const gemm_use *u)
-{
-    return plan_as(d, p, u, false);
-}
-
-static status plan_fp16(device *d, op_plan *p, const gemm_use *u)
-{
-    return plan_as(d, p, u, true);
+    return program_get(d, &p->launches[0].k, "gemm_gpu.cl", "gemm_gpu", "-DHALF=%d %s%s %s",
+                       u->choice.impl == &gemm_gpu_fp16, shape, options, subgroups);
 }
 
 const op_impl gemm_gpu = {.op = "gemm",
@@ -236,5 +226,5 @@ const op_impl gemm_gpu_fp16 = {.op = "gemm",
                                         .pack = pack_fp16,
                                         .texel = texel_fp16,
                                         .scratch = scratch_for,
-                                        .plan = plan_fp16,
+                                        .plan = plan,
                                         .enqueue = gemm_tiles_enqueue}};

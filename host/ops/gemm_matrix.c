@@ -139,6 +139,14 @@ static status plan(device *d, op_plan *p, const gemm_use *u)
                        parts, chunks > 1 ? BLOCKS : 1, epilogue);
 }
 
+#define FUNCTIONS                                                                                  \
+    .gemm = {.packed_count = packed_count,                                                         \
+             .panel = panel,                                                                       \
+             .pack = pack,                                                                         \
+             .scratch = scratch_count,                                                             \
+             .plan = plan,                                                                         \
+             .enqueue = gemm_enqueue_packed}
+
 const op_impl gemm_matrix = {.op = "gemm",
                              .name = "amx_bf16",
                              .file = "gemm_matrix.cl",
@@ -146,12 +154,7 @@ const op_impl gemm_matrix = {.op = "gemm",
                              .roof = ROOF_16BIT,
                              IMPL_NO_TUNABLES,
                              .supports = supports_one,
-                             .gemm = {.packed_count = packed_count,
-                                      .panel = panel,
-                                      .pack = pack,
-                                      .scratch = scratch_count,
-                                      .plan = plan,
-                                      .enqueue = gemm_enqueue_packed}};
+                             FUNCTIONS};
 
 const op_impl gemm_matrix_bf16x3 = {.op = "gemm",
                                     .name = "amx_bf16x3",
@@ -160,9 +163,4 @@ const op_impl gemm_matrix_bf16x3 = {.op = "gemm",
                                     .roof = ROOF_16BIT,
                                     IMPL_NO_TUNABLES,
                                     .supports = supports_three,
-                                    .gemm = {.packed_count = packed_count,
-                                             .panel = panel,
-                                             .pack = pack,
-                                             .scratch = scratch_count,
-                                             .plan = plan,
-                                             .enqueue = gemm_enqueue_packed}};
+                                    FUNCTIONS};

@@ -151,6 +151,14 @@ static status plan(device *d, op_plan *p, const gemm_use *u)
                        mma_parts(d), shape, options);
 }
 
+#define FUNCTIONS                                                                                  \
+    .gemm = {.packed_count = packed_count,                                                         \
+             .panel = gemm_tiles_panel,                                                            \
+             .pack = pack,                                                                         \
+             .scratch = scratch_for,                                                               \
+             .plan = plan,                                                                         \
+             .enqueue = gemm_tiles_enqueue}
+
 const op_impl gemm_mma = {.op = "gemm",
                           .name = "gpu_mma",
                           .file = "gemm_mma.cl",
@@ -159,12 +167,7 @@ const op_impl gemm_mma = {.op = "gemm",
                           IMPL_TUNABLES,
                           .supports = supports,
                           .fits = fits,
-                          .gemm = {.packed_count = packed_count,
-                                   .panel = gemm_tiles_panel,
-                                   .pack = pack,
-                                   .scratch = scratch_for,
-                                   .plan = plan,
-                                   .enqueue = gemm_tiles_enqueue}};
+                          FUNCTIONS};
 
 const op_impl gemm_mma_bf16 = {.op = "gemm",
                                .name = "gpu_mma_bf16",
@@ -174,12 +177,7 @@ const op_impl gemm_mma_bf16 = {.op = "gemm",
                                IMPL_TUNABLES,
                                .supports = supports_bf16,
                                .fits = fits,
-                               .gemm = {.packed_count = packed_count,
-                                        .panel = gemm_tiles_panel,
-                                        .pack = pack,
-                                        .scratch = scratch_for,
-                                        .plan = plan,
-                                        .enqueue = gemm_tiles_enqueue}};
+                               FUNCTIONS};
 
 const op_impl gemm_mma_bf16x3 = {.op = "gemm",
                                  .name = "gpu_mma_bf16x3",
@@ -189,9 +187,4 @@ const op_impl gemm_mma_bf16x3 = {.op = "gemm",
                                  IMPL_TUNABLES,
                                  .supports = supports_three,
                                  .fits = fits,
-                                 .gemm = {.packed_count = packed_count,
-                                          .panel = gemm_tiles_panel,
-                                          .pack = pack,
-                                          .scratch = scratch_for,
-                                          .plan = plan,
-                                          .enqueue = gemm_tiles_enqueue}};
+                                 FUNCTIONS};
