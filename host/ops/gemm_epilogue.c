@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cl/epilogue.clh"
+#include "cl/epilogue_arguments.clh"
 #include "ops/gemm.h"
 #include "ops/op.h"
 

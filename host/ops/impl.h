@@ -26,7 +26,7 @@ enum { MOST_IMPLS = 16 }; /* of an operator */
 
 /* ---- GEMM ---- */
 
-/* What a launch gives a kernel for its epilogue; cl/epilogue.clh has the kernels' list of them. */
+/* What a launch gives a kernel for its epilogue; cl/epilogue_arguments.clh has their order. */
 typedef struct {
     buf bias, residual, gate, gate_rows;
     int n, residual_rows, tokens, gate_stride, first_row, rows_at, gate_at;
