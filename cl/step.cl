@@ -13,7 +13,7 @@ INLINE bool not_finite(float x)
  * conditional prediction. rows: the schedule's; row: the number of the one in use. kept, shaped as
  * latents, is what a row keeps for the next. flag[0] becomes 1 if a value is not finite. GUIDED,
  * LEARNED (variance channels follow the first C), KEPT: 0 or 1. One work-item = one latent value.
- */
+ * Range: [area][C][n]. */
 kernel void step_update(global float *latents, global float *kept, global const float *model,
                         global const float *noise, global const step_coefficients *rows,
                         global int *flag, int row, int first, int n, int channels, int channels_out,

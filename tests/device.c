@@ -43,12 +43,12 @@ bool emulated(void)
     return small && *small == '1';
 }
 
-void claim_matrix_unit(const char *kind)
+void claim_matrix_unit(const char *unit)
 {
     char features[80] = "-mma,-dpas8,-dpas16,-wmma,-wmma2,-mfma";
     size_t none = strlen(features);
-    if (kind && *kind) snprintf(features + none, sizeof features - none, ",+%s", kind);
-    if (kind)
+    if (unit && *unit) snprintf(features + none, sizeof features - none, ",+%s", unit);
+    if (unit)
         setenv("DITCL_FEATURES", features, 1);
     else
         unsetenv("DITCL_FEATURES");

@@ -14,6 +14,6 @@ bool emulated(void);
 /* From now on, opened devices have this matrix unit ("mma", ...: host/device/mma.c) and no other;
  * it is emulated if the device has none. "": they have no matrix unit. Null: they have their own
  * again. */
-void claim_matrix_unit(const char *kind);
+void claim_matrix_unit(const char *unit);
 
 #endif

@@ -256,23 +256,23 @@ static const struct {
 } usual[] = {
     {"gemm", {512, 3456, 1152}}, {"attention", {2, 256, 16, 72}}, {"conv", {4096, 512, 512, 1}}};
 
-/* kinds = the implementations of the operator on this device; returns their number. */
-static int find_kinds(const device *d, const operator* o, const op_impl *kinds[MOST_IMPLS])
+/* impls = the implementations of the operator on this device; returns their number. */
+static int find_impls(const device *d, const operator* o, const op_impl *impls[MOST_IMPLS])
 {
     for (size_t i = 0; i < sizeof usual / sizeof *usual; i++)
-        if (!strcmp(usual[i].op, o->op)) return operator_impls(o, d, usual[i].shape, kinds);
+        if (!strcmp(usual[i].op, o->op)) return operator_impls(o, d, usual[i].shape, impls);
     return 0;
 }
 
 static status queue_operator(writing *w, const operator* o, int precision_index)
 {
-    const op_impl *kinds[MOST_IMPLS];
+    const op_impl *impls[MOST_IMPLS];
     device d = {0};
     status st = open_device(w, &d, precision_index);
-    int n = st == OK ? find_kinds(&d, o, kinds) : 0;
+    int n = st == OK ? find_impls(&d, o, impls) : 0;
     device_close(&d);
     for (int i = 0; i < n && st == OK; i++) {
-        w->t = kinds[i];
+        w->t = impls[i];
         st = queue_defaults(w, precision_index);
         if (st == OK && w->configs == CONFIGS_ALL) st = queue_extremes(w, precision_index);
         w->t = NULL;
@@ -324,13 +324,13 @@ static status write_tunables(const char *path)
     status st = OK;
     TRY(file_out_open(&out, path));
     for (const operator* o = operators; o->op; o++) {
-        const op_impl *kinds[MOST_IMPLS];
-        int n = operator_impls(o, NULL, NULL, kinds);
+        const op_impl *impls[MOST_IMPLS];
+        int n = operator_impls(o, NULL, NULL, impls);
         for (int i = 0; i < n; i++) {
-            if (!kinds[i]->file) continue;
-            fprintf(out.stream, "%s\t", kinds[i]->file);
-            for (int j = 0; j < kinds[i]->n; j++)
-                fprintf(out.stream, "%s%s", j ? " " : "", kinds[i]->tunables[j].name);
+            if (!impls[i]->file) continue;
+            fprintf(out.stream, "%s\t", impls[i]->file);
+            for (int j = 0; j < impls[i]->n; j++)
+                fprintf(out.stream, "%s%s", j ? " " : "", impls[i]->tunables[j].name);
             fprintf(out.stream, "\n");
         }
     }

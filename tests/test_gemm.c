@@ -106,10 +106,10 @@ static const int *default_values(device *d, const op_impl *t, const int *shape)
 
 /* unit: the matrix unit that the device gets, emulated if it has none; "": none. */
 static const struct {
-    const op_impl *by;
+    const op_impl *impl;
     const char *unit;
     precision p;
-} kinds[] = {
+} rows[] = {
     {&gemm_gpu, "", PRECISION_FP32},
     {&gemm_gpu_fp16, "", PRECISION_FP16},
     {&gemm_mma, "mma", PRECISION_FP16},
@@ -127,18 +127,18 @@ static const struct {
     {&gemm_mma_bf16, "mma", PRECISION_BF16},
     {&gemm_mma_bf16, "wmma", PRECISION_BF16},
 };
-enum { N_KINDS = sizeof kinds / sizeof *kinds, KINDS_IN_FULL = 3 };
+enum { N_ROWS = sizeof rows / sizeof *rows, ROWS_IN_FULL = 3 };
 
-static const op_impl *open_gpu(device *d, const device_info *info, int kind)
+static const op_impl *open_gpu(device *d, const device_info *info, int row)
 {
     const device_settings settings = {
-        .family = FAMILY_GPU, .no_cache = true, .precision = kinds[kind].p};
-    claim_matrix_unit(kinds[kind].unit);
+        .family = FAMILY_GPU, .no_cache = true, .precision = rows[row].p};
+    claim_matrix_unit(rows[row].unit);
     status st = device_open(d, info, &settings);
     claim_matrix_unit(NULL);
     ck_assert_msg(st == OK, "%s", fail_line());
-    ck_assert_str_eq(gemm_name(d, 64, 64, 64), kinds[kind].by->name);
-    return kinds[kind].by;
+    ck_assert_str_eq(gemm_name(d, 64, 64, 64), rows[row].impl->name);
+    return rows[row].impl;
 }
 
 /* ---- configurations ---- */
@@ -146,7 +146,7 @@ static const op_impl *open_gpu(device *d, const device_info *info, int kind)
 START_TEST(default_configurations_are_right)
 {
     const device_list *devices = wanted_devices();
-    if (*kinds[_i].unit && !part_takes_unit(_i)) return;
+    if (*rows[_i].unit && !part_takes_unit(_i)) return;
     for (int i = 0; i < devices->n; i++) {
         device d;
         int n = 0, fitting = 0;
@@ -281,7 +281,7 @@ END_TEST
 /* The tuner may try every configuration that fits. */
 START_TEST(default_values_are_choices)
 {
-    const op_impl *t = kinds[_i].by;
+    const op_impl *t = rows[_i].impl;
     for (int s = 0; s < t->n_configs; s++)
         ck_assert_msg(configuration_valid(NULL, t, t->configs[s], NULL), "%s, configuration %d",
                       t->name, s);
@@ -315,19 +315,19 @@ START_TEST(a_probe_that_fails_takes_the_matrix_unit_away)
     scratch_kernel(wrong_units[_i].file, wrong_units[_i].marker, wrong_units[_i].spoilt);
     setenv("DITCL_CL_DIR", scratch_folder(), 1);
     for (int i = 0; i < devices->n; i++)
-        for (int k = 0; k < N_KINDS; k++) {
+        for (int k = 0; k < N_ROWS; k++) {
             const device_settings settings = {
-                .family = FAMILY_GPU, .precision = kinds[k].p, .note = count_notes};
+                .family = FAMILY_GPU, .precision = rows[k].p, .note = count_notes};
             device d;
-            if (!*kinds[k].unit || !part_takes_unit(k)) continue;
+            if (!*rows[k].unit || !part_takes_unit(k)) continue;
             notes = 0;
-            claim_matrix_unit(kinds[k].unit);
+            claim_matrix_unit(rows[k].unit);
             ck_assert_msg(device_open(&d, &devices->items[i], &settings) == OK, "%s", fail_line());
             claim_matrix_unit(NULL);
             ck_assert_ptr_null(mma_of(&d));
             ck_assert_int_eq(notes, 1);
             ck_assert_str_eq(gemm_name(&d, 64, 64, 64),
-                             kinds[k].p == PRECISION_FP16 ? "gpu_fp16" : "gpu");
+                             rows[k].p == PRECISION_FP16 ? "gpu_fp16" : "gpu");
             device_close(&d);
         }
 }
@@ -438,18 +438,18 @@ Suite *suite_gemm(void)
 {
     Suite *s = suite_create("gemm");
     TCase *c = tcase_create("tiles");
-    tcase_add_loop_test(c, default_values_are_choices, 0, N_KINDS);
-    tcase_add_loop_test(c, default_configurations_are_right, 0, N_KINDS);
+    tcase_add_loop_test(c, default_values_are_choices, 0, N_ROWS);
+    tcase_add_loop_test(c, default_configurations_are_right, 0, N_ROWS);
     tcase_set_timeout(c, 0);
     suite_add_tcase(s, c);
     c = tcase_create("choices");
-    tcase_add_loop_test(c, every_choice_is_right, 0, KINDS_IN_FULL);
+    tcase_add_loop_test(c, every_choice_is_right, 0, ROWS_IN_FULL);
     tcase_set_timeout(c, 0);
     suite_add_tcase(s, c);
     c = tcase_create("limits");
     tcase_add_test(c, subgroups_of_another_size_are_right);
     tcase_add_test(c, weak_devices_are_served);
-    tcase_add_loop_test(c, depth_is_split_where_tiles_are_few, 0, KINDS_IN_FULL);
+    tcase_add_loop_test(c, depth_is_split_where_tiles_are_few, 0, ROWS_IN_FULL);
     tcase_set_timeout(c, 0);
     suite_add_tcase(s, c);
     c = tcase_create("units");

@@ -44,10 +44,10 @@ static serving serving_of(const device *d, const char *op)
         {512, 3456, 1152}, {2, 256, 16, 72}, {4096, 512, 512, 1}};
     serving s = {NULL, NULL};
     for (int i = 0; operators[i].op; i++) {
-        const op_impl *kinds[MOST_IMPLS];
+        const op_impl *impls[MOST_IMPLS];
         if (strcmp(operators[i].op, op) != 0) continue;
-        ck_assert_int_gt(operator_impls(&operators[i], d, shapes[i], kinds), 0);
-        s = (serving){kinds[0], configuration_for(d, kinds[0], shapes[i])};
+        ck_assert_int_gt(operator_impls(&operators[i], d, shapes[i], impls), 0);
+        s = (serving){impls[0], configuration_for(d, impls[0], shapes[i])};
     }
     return s;
 }

@@ -35,7 +35,7 @@ static bool case_shape(int shape[SHAPE_SIZES], int i)
 
 typedef struct {
     device d;
-    const char *op, *kind, *unit; /* unit: for claim_matrix_unit(), or null */
+    const char *op, *impl, *unit; /* unit: for claim_matrix_unit(), or null */
     const op_impl *t;
     int next; /* case */
     int configs, launches;
@@ -45,7 +45,7 @@ static void say_values(const bench *b, const int *values)
 {
     char options[CONFIG_OPTIONS];
     configuration_options(options, b->t, values);
-    printf("%s %s%s\n", b->op, b->kind, options);
+    printf("%s %s%s\n", b->op, b->impl, options);
 }
 
 static void check_case(bench *b, const int *values)
@@ -107,13 +107,13 @@ static void check_extremes(bench *b, const int *base)
 
 static void find(bench *b)
 {
-    const op_impl *kinds[MOST_IMPLS];
+    const op_impl *impls[MOST_IMPLS];
     b->t = NULL;
     for (int i = 0; operators[i].op; i++) {
         if (strcmp(operators[i].op, b->op) != 0) continue;
-        int n = operator_impls(&operators[i], NULL, NULL, kinds);
+        int n = operator_impls(&operators[i], NULL, NULL, impls);
         for (int j = 0; j < n; j++)
-            if (!strcmp(kinds[j]->name, b->kind)) b->t = kinds[j];
+            if (!strcmp(impls[j]->name, b->impl)) b->t = impls[j];
     }
     whole = part_whole(b->op);
     of_units = b->unit != NULL;
@@ -126,7 +126,7 @@ static void open_bench(bench *b, const device_info *info, precision p)
     claim_matrix_unit(b->unit);
     ck_assert_msg(device_open(&b->d, info, &settings) == OK, "%s", fail_line());
     claim_matrix_unit(NULL);
-    setenv("DITCL_CONV", b->kind, 1);
+    setenv("DITCL_CONV", b->impl, 1);
     b->next = (int)(test_seed % (unsigned)whole->n_cases);
     b->configs = b->launches = 0;
 }
@@ -134,7 +134,7 @@ static void open_bench(bench *b, const device_info *info, precision p)
 static void close_bench(bench *b, const char *what)
 {
     printf("%s %-10s %-8s %-16s %3d configurations, %3d launches\n", b->d.info.platform, b->op,
-           b->unit ? b->unit : b->kind, what, b->configs, b->launches);
+           b->unit ? b->unit : b->impl, what, b->configs, b->launches);
     fflush(stdout);
     configuration_forget(&b->d);
     device_close(&b->d);
@@ -148,7 +148,7 @@ static void check_configs(bench *b, const device_info *info, precision p)
 {
     const int *base = NULL;
     int n = 0;
-    bool same_kernels = p != PRECISION_FP32 && !strcmp(b->kind, "gpu") && !emulated();
+    bool same_kernels = p != PRECISION_FP32 && !strcmp(b->impl, "gpu") && !emulated();
     open_bench(b, info, p);
     for (int i = 0; i < b->t->n_configs; i++) {
         if (!fits_any(b, b->t->configs[i])) continue;
@@ -192,7 +192,7 @@ static void check_less(bench *b, const device_info *info)
 }
 
 static const struct {
-    const char *op, *kind, *unit;
+    const char *op, *impl, *unit;
     precision p;
 } variants[] = {{"attention", "gpu", NULL, PRECISION_FP32},
                 {"attention", "gpu", NULL, PRECISION_FP16},
@@ -221,7 +221,7 @@ enum { N_VARIANTS = sizeof variants / sizeof *variants, EVERYWHERE = 4 };
 START_TEST(configurations_are_right)
 {
     const device_list *devices = wanted_devices();
-    bench b = {.op = variants[_i].op, .kind = variants[_i].kind, .unit = variants[_i].unit};
+    bench b = {.op = variants[_i].op, .impl = variants[_i].impl, .unit = variants[_i].unit};
     if (b.unit && !part_takes_unit(_i)) return;
     find(&b);
     for (int i = 0; i < devices->n; i++) check_configs(&b, &devices->items[i], variants[_i].p);
@@ -231,7 +231,7 @@ END_TEST
 START_TEST(devices_with_less_are_served)
 {
     const device_list *devices = wanted_devices();
-    bench b = {.op = variants[_i].op, .kind = variants[_i].kind};
+    bench b = {.op = variants[_i].op, .impl = variants[_i].impl};
     if (variants[_i].p != PRECISION_FP32) return;
     find(&b);
     for (int i = 0; i < devices->n; i++) check_less(&b, &devices->items[i]);
@@ -241,7 +241,7 @@ END_TEST
 /* Some configuration fits every shape on the smallest devices. Launches nothing. */
 START_TEST(some_configuration_fits_every_device)
 {
-    bench b = {.op = variants[_i].op, .kind = variants[_i].kind};
+    bench b = {.op = variants[_i].op, .impl = variants[_i].impl};
     device d = {.family = FAMILY_GPU, .vector_width = 4};
     find(&b);
     d.settings.precision = variants[_i].p;
@@ -266,7 +266,7 @@ START_TEST(staging_comes_last)
     } asked[] = {{"gemm", {512, 1152, 1152}},
                  {"attention", {2, 256, 16, 72}},
                  {"conv", {1024, 512, 512, 1}}};
-    bench b = {.op = asked[_i].op, .kind = "gpu"};
+    bench b = {.op = asked[_i].op, .impl = "gpu"};
     device d = {
         .family = FAMILY_GPU,
         .vector_width = 4,
@@ -302,7 +302,7 @@ START_TEST(units_serve_heads)
 {
     static const int heads[] = {1, 3, 40, 64, 72, 80, 128, 512};
     static const int tokens[] = {1, 16, 77, 1024, 16384};
-    bench b = {.op = variants[_i].op, .kind = variants[_i].kind};
+    bench b = {.op = variants[_i].op, .impl = variants[_i].impl};
     const matrix_unit *u = matrix_units;
     if (strcmp(b.op, "attention") != 0) return;
     find(&b);
@@ -329,19 +329,19 @@ START_TEST(units_serve_layers)
         {65536, 128, 128, 1}, {1024, 512, 8, 1},    {256, 4, 64, 1},     {4096, 32, 3, 1},
         {4096, 16, 32, 2},    {1, 1, 1, 1}};
     static const struct {
-        const char *kind;
+        const char *impl;
         precision p;
-    } kinds[] = {{"gpu_mma", PRECISION_FP16},
-                 {"gpu_mma_bf16", PRECISION_BF16},
-                 {"gpu_mma_bf16x3", PRECISION_AUTO}};
-    bench b = {.op = "conv", .kind = kinds[_i].kind};
+    } rows[] = {{"gpu_mma", PRECISION_FP16},
+                {"gpu_mma_bf16", PRECISION_BF16},
+                {"gpu_mma_bf16x3", PRECISION_AUTO}};
+    bench b = {.op = "conv", .impl = rows[_i].impl};
     find(&b);
     for (const matrix_unit *u = matrix_units; u->option; u++) {
-        device d = with_unit(u, kinds[_i].p);
+        device d = with_unit(u, rows[_i].p);
         for (d.info.local_bytes = 32768; d.info.local_bytes <= 65536; d.info.local_bytes += 16384)
             for (size_t l = 0; l < sizeof layers / sizeof *layers; l++)
                 ck_assert_msg(configuration_for(&d, b.t, layers[l]) != NULL,
-                              "%s %s: %d->%d, %d bytes", b.kind, u->option, layers[l][1],
+                              "%s %s: %d->%d, %d bytes", b.impl, u->option, layers[l][1],
                               layers[l][2], (int)d.info.local_bytes);
     }
 }
@@ -351,7 +351,7 @@ END_TEST
 START_TEST(subgroups_of_another_size_are_right)
 {
     const device_list *devices = wanted_devices();
-    bench b = {.op = "attention", .kind = "gpu"};
+    bench b = {.op = "attention", .impl = "gpu"};
     find(&b);
     for (int i = 0; i < devices->n; i++) {
         open_bench(&b, &devices->items[i], PRECISION_FP32);
@@ -372,7 +372,7 @@ END_TEST
  * within the limit; a far longer one is refused. */
 START_TEST(no_loop_is_cut)
 {
-    bench b = {.op = "attention", .kind = "gpu"};
+    bench b = {.op = "attention", .impl = "gpu"};
     device d = {.family = FAMILY_GPU, .vector_width = 4};
     const int decoder[SHAPE_SIZES] = {1, 128 * 128, 1, 512};
     const int more[SHAPE_SIZES] = {1, 1 << 18, 1, 512};

@@ -40,7 +40,7 @@ typedef struct {
     int n_struck_known;
 } checker;
 
-static checker *of(first_use_checks *c)
+static checker *checker_of(first_use_checks *c)
 {
     return (checker *)(void *)c;
 }
@@ -199,7 +199,7 @@ static void recall_why(checker *c, const device *d, const first_use *what)
 
 static bool struck(first_use_checks *face, const device *d, const first_use *what)
 {
-    checker *c = of(face);
+    checker *c = checker_of(face);
     if (!c->n_struck_known) return false;
     const verdict *v = verdicts_find(&c->known, checker_key(d, what, -1));
     if (!(v && v->kind != VERDICT_RIGHT) && !given_up(c, d, what)) return false;
@@ -374,7 +374,7 @@ done:
 /* Probes the features one after the other. The child gets those that were probed before. */
 static status checker_probe(first_use_checks *face, device *d)
 {
-    checker *c = of(face);
+    checker *c = checker_of(face);
     feature_id all[N_FEATURES];
     int n = probe_list(all, d);
     status st = OK;
@@ -429,7 +429,7 @@ static status strike_out(checker *c, device *d, const first_use *what, const cha
 static status strike(first_use_checks *face, device *d, const first_use *what, const char *why,
                      bool died)
 {
-    return strike_out(of(face), d, what, why, died ? VERDICT_DIED : VERDICT_STRUCK);
+    return strike_out(checker_of(face), d, what, why, died ? VERDICT_DIED : VERDICT_STRUCK);
 }
 
 /* Applies the child's reply. */
@@ -444,7 +444,7 @@ static status strike_by(checker *c, device *d, const first_use *what, const char
 
 static status checker_check(first_use_checks *face, device *d, const first_use *what, bool *right)
 {
-    checker *c = of(face);
+    checker *c = checker_of(face);
     char line[WORKER_LINE], answer[WORKER_LINE], words[VERDICT_TEXT];
     hash128 key = checker_key(d, what, (int)what->use);
     const verdict *v = verdicts_find(&c->known, key);
@@ -537,8 +537,8 @@ static void say_end(const checker *c, const device *d)
 
 status checker_finish(device *d)
 {
-    if (!d->checks || of(d->checks)->level != CHECK_ALL) return OK;
-    checker *c = of(d->checks);
+    if (!d->checks || checker_of(d->checks)->level != CHECK_ALL) return OK;
+    checker *c = checker_of(d->checks);
     status st = check_network(c, d);
     if (st == OK) say_end(c, d);
     stop_child(c);
@@ -549,7 +549,7 @@ status checker_finish(device *d)
 
 static void checker_close(first_use_checks *face)
 {
-    checker *c = of(face);
+    checker *c = checker_of(face);
     stop_child(c);
     verdicts_close(&c->known);
     free(c);

@@ -169,7 +169,7 @@ static bool avoided(first_use_checks *face, const device *d, const first_use *wh
     return false;
 }
 
-static status all_right(first_use_checks *face, device *d, const first_use *what, bool *right)
+static status accept_all(first_use_checks *face, device *d, const first_use *what, bool *right)
 {
     (void)face, (void)d, (void)what;
     *right = true;
@@ -203,7 +203,7 @@ static void network(child *c, FILE *out)
     }
 }
 
-static void obey(child *c, char *line, FILE *out)
+static void handle_line(child *c, char *line, FILE *out)
 {
     if (!strncmp(line, "feature ", 8))
         set_feature(c, line + 8);
@@ -223,7 +223,7 @@ static void obey(child *c, char *line, FILE *out)
 status checker_serve(device *d, FILE *in, FILE *out)
 {
     static const char *const forced[] = {"DITCL_GEMM", "DITCL_ATTENTION", "DITCL_CONV"};
-    child c = {.face = {.check = all_right, .struck = avoided}, .d = d};
+    child c = {.face = {.check = accept_all, .struck = avoided}, .d = d};
     char line[WORKER_LINE];
     text_copy(c.face.why, sizeof c.face.why, "nothing else is left");
     /* stored lines decide the implementation */
@@ -235,7 +235,7 @@ status checker_serve(device *d, FILE *in, FILE *out)
     fflush(out);
     while (!device_is_lost(d) && fgets(line, sizeof line, in)) {
         line[strcspn(line, "\n")] = 0;
-        obey(&c, line, out);
+        handle_line(&c, line, out);
         if (!device_is_lost(d))
             program_store_all(d); /* so that the parent does not build them again */
     }

@@ -19,7 +19,7 @@
 
 enum { PATH_BYTES = 4096 };
 
-/* Makes CPU runtimes pin their threads: two threads that wake up on one processor take twice as
+/* Makes CPU platforms pin their threads: two threads that wake up on one processor take twice as
  * long (measured). Not done if this process is confined to some processors, since the runtime would
  * pin threads to others. */
 static void pin_threads(void)

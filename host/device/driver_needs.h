@@ -8,7 +8,7 @@
 #include "base/status.h"
 #include "device/conf.h"
 
-/* Sets what CPU runtimes need: pinned threads, and a folder for their own cache of programs,
+/* Sets what CPU platforms need: pinned threads, and a folder for their own cache of programs,
  * without which they show no device. note = the folder that was chosen, or that none works, or "".
  */
 void driver_needs_prepare(char *note, size_t size);

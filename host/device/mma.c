@@ -4,7 +4,7 @@
 #include <stdio.h>
 
 const matrix_unit matrix_units[] = {
-    /* lanes m n a b vector floats */
+    /* lanes, m, n, a, b, vector, floats */
     {FEATURE_MMA, "MATRIX_UNIT_MMA", 32, 16, 8, 4, 2, 2, 176},
     {FEATURE_DPAS8, "MATRIX_UNIT_DPAS8", 8, 8, 8, 8, 8, 1, 84},
     {FEATURE_DPAS16, "MATRIX_UNIT_DPAS16", 16, 8, 16, 4, 8, 1, 68},
@@ -34,10 +34,10 @@ bool mma_emulated(const device *d, const matrix_unit *u)
     return !d->info.claims[u->feature];
 }
 
-int mma_exchange_bytes(const device *d, const matrix_unit *u, int items)
+int mma_exchange_bytes(const device *d, const matrix_unit *u, int work_items)
 {
     int words = 2 * (u->a > u->b ? u->a : u->b); /* both factors have the same alignment */
-    return mma_emulated(d, u) ? items * words * 4 : 0;
+    return mma_emulated(d, u) ? work_items * words * 4 : 0;
 }
 
 bool mma_products_fit(const device *d, const matrix_unit *u, size_t products)
@@ -45,7 +45,7 @@ bool mma_products_fit(const device *d, const matrix_unit *u, size_t products)
     /* iterations of the loops in cl/mma.clh, whose work-items run together but count separately */
     enum { MOST_ROUNDS = 40000, LANES = 8 };
     size_t results = (size_t)(u->m * u->n);
-    size_t rounds = (size_t)u->m + results + LANES * results / (size_t)u->items * MMA_DEPTH;
+    size_t rounds = (size_t)u->m + results + LANES * results / (size_t)u->lanes * MMA_DEPTH;
     return !mma_emulated(d, u) || !d->info.quirk.has[QUIRK_LOOPS_ARE_CUT] ||
            products * rounds <= MOST_ROUNDS;
 }

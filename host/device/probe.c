@@ -30,12 +30,12 @@ static const float values[VALUES] = {0x1.01p0f,       0x1.03p0f,   -0x1.01p0f,  
                                      -INFINITY,       0x1p-126f,   1.0f / 3.0f, NAN};
 
 /* The two factors of the GEMM: small integers. */
-static int left(int i)
+static int a_value(int i)
 {
     return i * 5 % 7 - 3;
 }
 
-static int right(int i)
+static int b_value(int i)
 {
     return i * 3 % 11 - 5;
 }
@@ -47,7 +47,7 @@ static bool as_expected(const float *sums, const uint16_t *rounded)
         for (int n = 0; n < COLUMNS; n++) {
             int sum = 0;
             for (int k = 0; k < 2 * PAIRS; k++)
-                sum += left(m * 2 * PAIRS + k) * right((k / 2 * COLUMNS + n) * 2 + k % 2);
+                sum += a_value(m * 2 * PAIRS + k) * b_value((k / 2 * COLUMNS + n) * 2 + k % 2);
             if (sums[m * COLUMNS + n] != (float)sum) return false;
         }
     for (int i = 0; i < VALUES; i++)
@@ -65,8 +65,8 @@ static status run_probe(device *d, bool *is_right, const char *name, const char 
     float sums[ROWS * COLUMNS];
     buf sums_buf = {0}, rounded_buf = {0}, a_buf = {0}, b_buf = {0}, values_buf = {0};
     for (int i = 0; i < 2 * TILE; i++) {
-        a[i] = float_to_bf16((float)left(i));
-        b[i] = float_to_bf16((float)right(i));
+        a[i] = float_to_bf16((float)a_value(i));
+        b[i] = float_to_bf16((float)b_value(i));
     }
     TRY(program_get(d, &k, "probe.cl", name, "%s", options));
     TRY(buffer_create(d, &sums_buf, ROWS * COLUMNS, "a probe"));
@@ -122,7 +122,7 @@ static status probe_kernel(device *d, feature_id feature, const char *name, cons
 
 /* ---- sub-groups ---- */
 
-enum { ITEMS = 64 };
+enum { WORK_ITEMS = 64 };
 
 void probe_subgroup_options(char out[PROBE_OPTIONS], const device *d)
 {
@@ -133,14 +133,14 @@ void probe_subgroup_options(char out[PROBE_OPTIONS], const device *d)
 
 /* The sub-group size that all work-items reported, if sub-groups are neighbours in order; else 0.
  */
-static int size_seen(const int *places, const int *sizes, const float *sums)
+static int reported_size(const int *places, const int *sizes, const float *sums)
 {
     int size = sizes[0];
-    if (size < 4 || size > ITEMS || ITEMS % size != 0) return 0;
-    for (int i = 0; i < ITEMS; i++) {
-        int sum = 0, plain = 0, most = left(i - i % size);
+    if (size < 4 || size > WORK_ITEMS || WORK_ITEMS % size != 0) return 0;
+    for (int i = 0; i < WORK_ITEMS; i++) {
+        int sum = 0, plain = 0, most = a_value(i - i % size);
         for (int u = 0; u < size; u++) {
-            int x = left(i - i % size + u);
+            int x = a_value(i - i % size + u);
             sum += (u + 1) * x;
             plain += x;
             most = x > most ? x : most;
@@ -155,21 +155,22 @@ static status run_subgroups(device *d, int *size)
 {
     status st = OK;
     kernel *k;
-    int places[ITEMS], sizes[ITEMS];
-    float x[ITEMS], sums[ITEMS];
+    int places[WORK_ITEMS], sizes[WORK_ITEMS];
+    float x[WORK_ITEMS], sums[WORK_ITEMS];
     char options[PROBE_OPTIONS];
     buf b[4] = {0};
     *size = 0;
-    for (int i = 0; i < ITEMS; i++) x[i] = (float)left(i);
+    for (int i = 0; i < WORK_ITEMS; i++) x[i] = (float)a_value(i);
     probe_subgroup_options(options, d);
     TRY(program_get(d, &k, "probe.cl", "probe_subgroups", "%s", options));
-    for (int i = 0; i < 4; i++) TRY(buffer_create(d, &b[i], ITEMS, "a probe"));
-    TRY(buffer_upload(d, b[3], 0, x, ITEMS));
-    TRY(launch(d, k, RANGE(ITEMS), RANGE(ITEMS), ARG(b[0]), ARG(b[1]), ARG(b[2]), ARG(b[3])));
-    TRY(buffer_download(d, b[0], 0, places, ITEMS));
-    TRY(buffer_download(d, b[1], 0, sizes, ITEMS));
-    TRY(buffer_download(d, b[2], 0, sums, ITEMS));
-    *size = size_seen(places, sizes, sums);
+    for (int i = 0; i < 4; i++) TRY(buffer_create(d, &b[i], WORK_ITEMS, "a probe"));
+    TRY(buffer_upload(d, b[3], 0, x, WORK_ITEMS));
+    TRY(launch(d, k, RANGE(WORK_ITEMS), RANGE(WORK_ITEMS), ARG(b[0]), ARG(b[1]), ARG(b[2]),
+               ARG(b[3])));
+    TRY(buffer_download(d, b[0], 0, places, WORK_ITEMS));
+    TRY(buffer_download(d, b[1], 0, sizes, WORK_ITEMS));
+    TRY(buffer_download(d, b[2], 0, sums, WORK_ITEMS));
+    *size = reported_size(places, sizes, sums);
 done:
     for (int i = 0; i < 4; i++) buffer_release(d, &b[i]);
     return st;
@@ -181,7 +182,7 @@ static status probe_subgroups(device *d)
     static const int wanted[] = {16, 32, 8, 0};
     if (!d->feature[FEATURE_SUBGROUPS]) return OK;
     d->feature[FEATURE_SUBGROUPS] = false;
-    if (d->info.max_work_group < ITEMS) return OK;
+    if (d->info.max_work_group < WORK_ITEMS) return OK;
     for (int i = 0; i < (int)(sizeof wanted / sizeof *wanted); i++) {
         int size;
         d->subgroups.size = wanted[i];
@@ -204,7 +205,7 @@ static status probe_subgroups(device *d)
 
 enum { TEXELS = 67 };
 
-/* out [4 TEXELS]: the texels, of 16 or 8 bytes, hold left(0), left(1), ... */
+/* out [4 TEXELS]: the texels, of 16 or 8 bytes, hold a_value(0), a_value(1), ... */
 static status run_image(device *d, int texel, bool *is_right)
 {
     enum { N = 4 * TEXELS };
@@ -215,7 +216,7 @@ static status run_image(device *d, int texel, bool *is_right)
     size_t count = (size_t)(TEXELS * texel / 4);
     buf in = {0}, image = {0}, out_buf = {0};
     for (int i = 0; i < N; i++) {
-        x[i] = (float)left(i) / 8;
+        x[i] = (float)a_value(i) / 8;
         halves[i] = float_to_fp16_finite(x[i]);
     }
     TRY(program_get(d, &k, "probe.cl", "probe_image", "-DIMAGES"));
@@ -261,8 +262,8 @@ static status run_mma(device *d, const matrix_unit *u, bool *is_right)
     buf a_buf = {0}, b_buf = {0}, c_buf = {0};
     size_t n_a = (size_t)(u->m * MMA_STEPS), n_b = (size_t)(u->n * MMA_STEPS);
     size_t n_c = (size_t)(u->m * u->n);
-    for (size_t i = 0; i < n_a; i++) a[i] = (float)left((int)i);
-    for (size_t i = 0; i < n_b; i++) b[i] = (float)right((int)i);
+    for (size_t i = 0; i < n_a; i++) a[i] = (float)a_value((int)i);
+    for (size_t i = 0; i < n_b; i++) b[i] = (float)b_value((int)i);
     mma_options(options, d, u);
     TRY(program_get(d, &k, "probe.cl", "probe_mma", "%s", options));
     TRY(buffer_create(d, &a_buf, n_a, "a probe"));
@@ -270,14 +271,14 @@ static status run_mma(device *d, const matrix_unit *u, bool *is_right)
     TRY(buffer_create(d, &c_buf, n_c, "a probe"));
     TRY(buffer_upload(d, a_buf, 0, a, n_a));
     TRY(buffer_upload(d, b_buf, 0, b, n_b));
-    TRY(launch(d, k, RANGE((size_t)u->items), RANGE((size_t)u->items), ARG(c_buf), ARG(a_buf),
+    TRY(launch(d, k, RANGE((size_t)u->lanes), RANGE((size_t)u->lanes), ARG(c_buf), ARG(a_buf),
                ARG(b_buf)));
     TRY(buffer_download(d, c_buf, 0, c, n_c));
     *is_right = true;
     for (int i = 0; i < u->m * u->n; i++) {
         int sum = 0;
         for (int l = 0; l < MMA_STEPS; l++)
-            sum += left(i / u->n * MMA_STEPS + l) * right(i % u->n * MMA_STEPS + l);
+            sum += a_value(i / u->n * MMA_STEPS + l) * b_value(i % u->n * MMA_STEPS + l);
         *is_right &= c[i] == (float)sum;
     }
 done:
@@ -297,7 +298,7 @@ static void note_absent(const device *d, const matrix_unit *u, const char *why)
 static status probe_mma(device *d, const matrix_unit *u)
 {
     /* MMAs read local memory, even in the probe */
-    bool fits = d->info.local_bytes >= LEAST_LOCAL && d->info.max_work_group >= (size_t)u->items;
+    bool fits = d->info.local_bytes >= LEAST_LOCAL && d->info.max_work_group >= (size_t)u->lanes;
     bool is_right = false;
     status st = fits ? run_mma(d, u, &is_right) : OK;
     if (is_inconclusive(st)) return st;

@@ -55,8 +55,8 @@ static layout lay_out(const matrix_unit *u, const int *v, const int *shape)
                 .query_words = rows ? u->a : u->b,
                 .key_words = rows ? u->b : u->a};
     int d = shape[HEAD_DIM], padded = round_to(d, MMA_DEPTH), shared = v[UC] * l.uk;
-    l.sharers = v[UC] * u->items / (rows ? u->m / 2 : u->n);
-    l.items = u->items * (v[BQ] / v[WQ]) * v[UC];
+    l.sharers = v[UC] * u->lanes / (rows ? u->m / 2 : u->n);
+    l.items = u->lanes * (v[BQ] / v[WQ]) * v[UC];
     l.channels = v[DC] < padded ? v[DC] : padded;
     l.parts = loads(padded, l.channels);
     l.value_channels = round_to(l.parts == 1 ? d : l.channels, shared);
@@ -85,7 +85,7 @@ static int floats_of_item(const matrix_unit *u, const int *v, const layout *l)
     enum { AT_ONCE = 4 }; /* of what is fetched and kept, not waiting */
     int queries = v[WQ] / l->uq * l->query_words, owned = v[WQ] / v[UC];
     int on_way = v[AHEAD] || l->on_way < AT_ONCE ? l->on_way : AT_ONCE;
-    return owned * (l->parts * l->value_channels + v[BK]) / u->items + 4 * on_way + l->key_words +
+    return owned * (l->parts * l->value_channels + v[BK]) / u->lanes + 4 * on_way + l->key_words +
            queries * (v[QR] ? l->parts * l->channels / MMA_DEPTH : 1);
 }
 

@@ -36,7 +36,7 @@ enum { N_CONFIGS = sizeof configs / sizeof *configs, NOT_IN_TWO = 6 };
 
 static int items(const matrix_unit *u, const int *v)
 {
-    return u->items * (v[TX] * v[TY] / v[WM]) * (v[BC] / v[WN]);
+    return u->lanes * (v[TX] * v[TY] / v[WM]) * (v[BC] / v[WN]);
 }
 
 static int patch_pixels(const int *v)
@@ -72,7 +72,7 @@ static int floats_of_item(const matrix_unit *u, const int *v, int parts)
     if (v[DB] < 2 && loads > LOADS_AT_ONCE) loads = LOADS_AT_ONCE;
     if (v[DB] > 0) loads += weight_loads(u, v, parts);
     int on_way = 4 * loads + 8; /* and factors of channels */
-    return v[WM] * v[WN] / u->items + parts * (u->a + v[WN] / u->n * u->b) + on_way;
+    return v[WM] * v[WN] / u->lanes + parts * (u->a + v[WN] / u->n * u->b) + on_way;
 }
 
 /* That one is made of. */

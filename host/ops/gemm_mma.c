@@ -37,7 +37,7 @@ static const int configs[][CONFIG_VALUES] = {
 
 static int items(const matrix_unit *u, const int *v)
 {
-    return u->items * (v[MT] / v[WM]) * (v[NT] / v[WN]);
+    return u->lanes * (v[MT] / v[WM]) * (v[NT] / v[WN]);
 }
 
 static gemm_tile tile(const matrix_unit *u, const int *v)
@@ -56,7 +56,7 @@ static uint64_t local_bytes(const device *d, const matrix_unit *u, const int *v)
 static int floats_of_item(const matrix_unit *u, const int *v, int parts)
 {
     int on_way = (2 * v[MT] + parts * v[NT]) * v[KT] / (2 * items(u, v));
-    return v[WM] * v[WN] / u->items + parts * (u->a + v[WN] / u->n * u->b) + on_way;
+    return v[WM] * v[WN] / u->lanes + parts * (u->a + v[WN] / u->n * u->b) + on_way;
 }
 
 /* MMAs of one sub-group in a launch: all steps of its part of K. */

@@ -101,9 +101,9 @@ typedef struct {
     char during[80];
     bool done;
     report_outcome *outcome;
-} hearing;
+} receiver;
 
-static void begin_device(hearing *h, json_t *devices, const device_info *info)
+static void begin_device(receiver *h, json_t *devices, const device_info *info)
 {
     static const char *const kinds[] = {"cpu", "gpu", "accelerator"};
     json_build *b = h->b;
@@ -122,7 +122,7 @@ static void begin_device(hearing *h, json_t *devices, const device_info *info)
 }
 
 /* Adds "KEY JSON" to the device's object, or to one of its arrays. */
-static void put_part(hearing *h, char *words, bool item)
+static void put_part(receiver *h, char *words, bool item)
 {
     char *json = words + strcspn(words, " ");
     if (*json) *json++ = 0;
@@ -132,7 +132,7 @@ static void put_part(hearing *h, char *words, bool item)
         if (!strcmp(words, value_names[i])) json_put_json(h->b, h->object, words, json);
 }
 
-static void take_message(hearing *h, char *message)
+static void take_message(receiver *h, char *message)
 {
     char *words = message + strcspn(message, " ");
     if (*words) *words++ = 0;
@@ -148,7 +148,7 @@ static void take_message(hearing *h, char *message)
         h->done = sscanf(words, "%d %d", &h->outcome->cases, &h->outcome->failed) == 2;
 }
 
-static status hear_line(hearing *h, const char *line, FILE *lines)
+static status receive_line(receiver *h, const char *line, FILE *lines)
 {
     status st = OK;
     if (*line != MESSAGE_PART && *line != MESSAGE_END) {
@@ -180,7 +180,7 @@ static void describe_end(char *out, size_t size, const worker *w, worker_answer 
         snprintf(out, size, "ended by signal %d (%s)", info.si_status, strsignal(info.si_status));
 }
 
-static void put_end(hearing *h, const char *how)
+static void put_end(receiver *h, const char *how)
 {
     report_outcome *o = h->outcome;
     o->ended = true;
@@ -199,13 +199,13 @@ status report_add(report *r, const device_info *info, const char *const *args, d
     char line[WORKER_LINE], how[120];
     worker w = {0};
     worker_answer answer;
-    hearing h = {.b = &r->b, .outcome = o, .during = "starting"};
+    receiver h = {.b = &r->b, .outcome = o, .during = "starting"};
     status st = OK;
     *o = (report_outcome){0};
     begin_device(&h, r->devices, info);
     TRY(worker_start(&w, args));
     while ((answer = worker_hear(&w, line, silence)) == WORKER_SAID)
-        TRY(hear_line(&h, line, lines));
+        TRY(receive_line(&h, line, lines));
     if (!h.done) {
         describe_end(how, sizeof how, &w, answer, silence);
         put_end(&h, how);

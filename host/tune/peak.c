@@ -108,7 +108,7 @@ static bool find_16bit(const device *d, roof_16bit *u)
     *u = (roof_16bit){.items = 1, .chains = 12};
     if (shared) {
         u->kernel = "peak_mma";
-        u->items = shared->items;
+        u->items = shared->lanes;
         u->chains = 8;
         u->operations = 2.0 * u->chains * shared->m * shared->n * MMA_DEPTH;
         mma_options(u->options, d, shared);
