@@ -22,7 +22,7 @@ static const int configs[][CONFIG_VALUES] = {{16, 2, 13, 0, 64}, {16, 1, 13, 0, 
                                              {8, 2, 4, 0, 64},   {8, 1, 4, 0, 64},
                                              {4, 4, 4, 0, 64},   {4, 1, 4, 0, 64}};
 
-static bool fits(const device *d, const int *v, const int *shape)
+static bool attention_cpu_fits(const device *d, const int *v, const int *shape)
 {
     int rows = v[KR] > v[DR] ? v[KR] : v[DR];
     if (shape[1] <= v[VEC] && v[QV] > 1) return false; /* few queries: fewer idle lanes */
@@ -41,7 +41,7 @@ static int best_channels(int d, int most)
 }
 
 /* pair: numbers of an element: 2 where they are bf16, else 1. */
-static tiling lay_out(const device *d, const int *v, attention_shape s, size_t pair)
+static tiling attention_cpu_lay_out(const device *d, const int *v, attention_shape s, size_t pair)
 {
     tiling t = {.vec = v[VEC], .query_vectors = v[QV], .keys = v[KR]};
     t.channels = v[DR] ? v[DR] : best_channels(s.head_dim, v[KR]);
@@ -55,10 +55,10 @@ static tiling lay_out(const device *d, const int *v, attention_shape s, size_t p
     return t;
 }
 
-static status plan(device *d, op_plan *p, attention_shape s)
+static status attention_cpu_plan(device *d, op_plan *p, attention_shape s)
 {
     bool pairs = p->choice.impl == &attention_cpu_pairs;
-    tiling t = lay_out(d, p->choice.config, s, pairs ? 2 : 1);
+    tiling t = attention_cpu_lay_out(d, p->choice.config, s, pairs ? 2 : 1);
     launch_prepare(&p->launches[0], RANGE((size_t)t.splits, (size_t)s.heads, (size_t)s.batch),
                    RANGE(1), ARG(s.tokens), ARG(s.heads), ARG(t.tiles), ARG(attention_scale(s)));
     return program_get(d, &p->launches[0].k, "attention_cpu.cl", "attention_cpu",
@@ -73,48 +73,51 @@ static size_t scratch_of(const tiling *t, attention_shape s)
            (t->block_floats + (size_t)t->tiles * t->tile_floats);
 }
 
-static bool supports(const device *d, const int *shape)
+static bool attention_cpu_supports(const device *d, const int *shape)
 {
     (void)shape;
     return d->family == FAMILY_CPU;
 }
 
-static status scratch_count(device *d, const int *config, size_t *count, attention_shape s)
+static status attention_cpu_scratch_count(device *d, const int *config, size_t *count,
+                                          attention_shape s)
 {
-    tiling t = lay_out(d, config, s, 1);
+    tiling t = attention_cpu_lay_out(d, config, s, 1);
     *count = scratch_of(&t, s);
     return OK;
 }
 
-const op_impl attention_cpu = {.op = "attention",
-                               .name = "cpu",
-                               .file = "attention_cpu.cl",
-                               IMPL_TUNABLES,
-                               .supports = supports,
-                               .fits = fits,
-                               .attention = {.scratch = scratch_count, .plan = plan}};
+const op_impl attention_cpu = {
+    .op = "attention",
+    .name = "cpu",
+    .file = "attention_cpu.cl",
+    IMPL_TUNABLES,
+    .supports = attention_cpu_supports,
+    .fits = attention_cpu_fits,
+    .attention = {.scratch = attention_cpu_scratch_count, .plan = attention_cpu_plan}};
 
 /* ---- bfloat16 pairs ---- */
 
-static bool supports_pairs(const device *d, const int *shape)
+static bool attention_cpu_supports_pairs(const device *d, const int *shape)
 {
-    return supports(d, shape) && d->vector_width == 16 && d->feature[FEATURE_AVX512_BF16] &&
-           d->settings.precision == PRECISION_BF16;
+    return attention_cpu_supports(d, shape) && d->vector_width == 16 &&
+           d->feature[FEATURE_AVX512_BF16] && d->settings.precision == PRECISION_BF16;
 }
 
 static status scratch_count_pairs(device *d, const int *config, size_t *count, attention_shape s)
 {
-    tiling t = lay_out(d, config, s, 2);
+    tiling t = attention_cpu_lay_out(d, config, s, 2);
     *count = scratch_of(&t, s);
     return OK;
 }
 
-const op_impl attention_cpu_pairs = {.op = "attention",
-                                     .name = "avx512_bf16",
-                                     .file = "attention_cpu.cl",
-                                     .input_error = 0x1p-9,
-                                     .roof = ROOF_16BIT,
-                                     IMPL_TUNABLES,
-                                     .supports = supports_pairs,
-                                     .fits = fits,
-                                     .attention = {.scratch = scratch_count_pairs, .plan = plan}};
+const op_impl attention_cpu_pairs = {
+    .op = "attention",
+    .name = "avx512_bf16",
+    .file = "attention_cpu.cl",
+    .input_error = 0x1p-9,
+    .roof = ROOF_16BIT,
+    IMPL_TUNABLES,
+    .supports = attention_cpu_supports_pairs,
+    .fits = attention_cpu_fits,
+    .attention = {.scratch = scratch_count_pairs, .plan = attention_cpu_plan}};

@@ -42,7 +42,7 @@ static int group(const int *v)
 }
 
 /* As declared in the kernel. */
-static size_t local_bytes(const device *d, const int *v, const int *shape)
+static size_t attention_gpu_local_bytes(const device *d, const int *v, const int *shape)
 {
     size_t head = (size_t)vectors(v, shape), chunk = (size_t)(v[DC] / v[VEC]);
     size_t vec = (size_t)v[VEC], queries = (size_t)v[BQ], keys = (size_t)v[BK];
@@ -90,7 +90,7 @@ static size_t rounds(const int *v, const int *shape)
     return ceil_div((size_t)shape[TOKENS], keys) * of_block;
 }
 
-static bool fits(const device *d, const int *v, const int *shape)
+static bool attention_gpu_fits(const device *d, const int *v, const int *shape)
 {
     if (v[BQ] % v[RQ] != 0 || v[BK] % v[RK] != 0 || v[DC] % v[VEC] != 0) return false;
     if (v[VC] && v[BK] % v[VC] != 0) return false;
@@ -101,7 +101,7 @@ static bool fits(const device *d, const int *v, const int *shape)
     /* a tile that is empty for the most part */
     if (v[BQ] > 16 && v[BQ] >= 2 * shape[TOKENS]) return false;
     if ((size_t)group(v) > d->info.max_work_group) return false;
-    if (local_bytes(d, v, shape) > d->info.local_bytes) return false;
+    if (attention_gpu_local_bytes(d, v, shape) > d->info.local_bytes) return false;
     if (d->info.quirk.has[QUIRK_LOOPS_ARE_CUT] && rounds(v, shape) > MOST_ROUNDS) return false;
     /* an item by itself is for processors: its sums may lie in memory; so may those of wide heads
      * where there is no local memory to share them */
@@ -140,7 +140,7 @@ static const int configs[][CONFIG_VALUES] = {
     {4, 4, 4, 4, 4, 128, 0, 0, 0, 1, 0},
 };
 
-static bool stages(const int *v)
+static bool attention_gpu_stages(const int *v)
 {
     return v[SQ] || v[SK] || v[VC];
 }
@@ -151,13 +151,13 @@ static double input_error(const int *config)
     return config[HALF] ? 0x1p-11 : 0.0;
 }
 
-static bool supports(const device *d, const int *shape)
+static bool attention_gpu_supports(const device *d, const int *shape)
 {
     (void)shape;
     return d->family == FAMILY_GPU;
 }
 
-static status plan(device *d, op_plan *p, attention_shape s)
+static status attention_gpu_plan(device *d, op_plan *p, attention_shape s)
 {
     const int *v = p->choice.config;
     char options[CONFIG_OPTIONS], subgroups[PROBE_OPTIONS] = "";
@@ -177,7 +177,7 @@ const op_impl attention_gpu = {.op = "attention",
                                .file = "attention.cl",
                                .input_error_of = input_error,
                                IMPL_TUNABLES,
-                               .supports = supports,
-                               .fits = fits,
-                               .stages = stages,
-                               .attention = {.plan = plan}};
+                               .supports = attention_gpu_supports,
+                               .fits = attention_gpu_fits,
+                               .stages = attention_gpu_stages,
+                               .attention = {.plan = attention_gpu_plan}};

@@ -25,13 +25,13 @@ static int group(const int *v)
 }
 
 /* As declared in the kernel. */
-static size_t local_bytes(const int *v, int up)
+static size_t conv_gpu_local_bytes(const int *v, int up)
 {
     int width = (v[TX] + up - 1) / up + 2, height = (v[TY] + up - 1) / up + 2;
     return sizeof(float) * (size_t)(width * height * (v[CC] + 4) + v[ST] * v[CC] * v[BC]);
 }
 
-static bool fits(const device *d, const int *v, const int *shape)
+static bool conv_gpu_fits(const device *d, const int *v, const int *shape)
 {
     int registers = v[RP] * v[RC] + 5 * v[RP] + v[RC] + v[VEC] + 32;
     if (v[TX] * v[TY] % v[RP] != 0 || v[BC] % v[RC] != 0 || v[RC] % v[VEC] != 0) return false;
@@ -39,7 +39,7 @@ static bool fits(const device *d, const int *v, const int *shape)
     if ((v[BC] > 16 && v[BC] >= 2 * shape[OUT]) || (v[CC] > 4 && v[CC] >= 2 * shape[IN]))
         return false;
     if ((size_t)group(v) > d->info.max_work_group) return false;
-    if (local_bytes(v, shape[UP]) > d->info.local_bytes) return false;
+    if (conv_gpu_local_bytes(v, shape[UP]) > d->info.local_bytes) return false;
     /* an item by itself is for processors: its sums may lie in memory */
     if (group(v) == 1) return v[RP] * v[RC] <= 256;
     return registers <= ITEM_REGISTERS && registers * group(v) <= GROUP_REGISTERS;
@@ -55,20 +55,20 @@ static const int configs[][CONFIG_VALUES] = {
 };
 
 /* The patch is always staged, for it is also normalised there. */
-static bool stages(const int *v)
+static bool conv_gpu_stages(const int *v)
 {
     return v[ST] > 0;
 }
 
-static bool supports(const device *d, const int *shape)
+static bool conv_gpu_supports(const device *d, const int *shape)
 {
     (void)shape;
     return d->family == FAMILY_GPU;
 }
 
-static bool supports_fp16(const device *d, const int *shape)
+static bool conv_gpu_supports_fp16(const device *d, const int *shape)
 {
-    return supports(d, shape) && d->settings.precision == PRECISION_FP16;
+    return conv_gpu_supports(d, shape) && d->settings.precision == PRECISION_FP16;
 }
 
 static int is_fp16(const conv_weight *w)
@@ -86,13 +86,13 @@ static size_t out_padded(const conv_weight *w)
     return round_up((size_t)w->out, (size_t)w->use.config[VEC]);
 }
 
-static size_t packed_count(const device *d, const conv_weight *w)
+static size_t conv_gpu_packed_count(const device *d, const conv_weight *w)
 {
     (void)d;
     return ceil_div(9 * in_padded(w) * out_padded(w), is_fp16(w) ? 2 : 1);
 }
 
-static status pack(device *d, const conv_weight *w, buf stored)
+static status conv_gpu_pack(device *d, const conv_weight *w, buf stored)
 {
     kernel *k;
     size_t group = (size_t)op_items(d), in = in_padded(w), out = out_padded(w);
@@ -103,7 +103,7 @@ static status pack(device *d, const conv_weight *w, buf stored)
                   ARG(stored), ARG(w->in), ARG((int)in), ARG(w->out), ARG((int)out));
 }
 
-static status plan(device *d, op_plan *p, const conv_use *u)
+static status conv_gpu_plan(device *d, op_plan *p, const conv_use *u)
 {
     const conv_weight *w = u->w;
     picture_shape s = u->s;
@@ -126,15 +126,18 @@ static status plan(device *d, op_plan *p, const conv_use *u)
 }
 
 #define FUNCTIONS                                                                                  \
-    .conv = {.packed_count = packed_count, .pack = pack, .plan = plan, .enqueue = conv_enqueue}
+    .conv = {.packed_count = conv_gpu_packed_count,                                                \
+             .pack = conv_gpu_pack,                                                                \
+             .plan = conv_gpu_plan,                                                                \
+             .enqueue = conv_enqueue}
 
 const op_impl conv_gpu = {.op = "conv",
                           .name = "gpu",
                           .file = "conv_gpu.cl",
                           IMPL_TUNABLES,
-                          .supports = supports,
-                          .fits = fits,
-                          .stages = stages,
+                          .supports = conv_gpu_supports,
+                          .fits = conv_gpu_fits,
+                          .stages = conv_gpu_stages,
                           FUNCTIONS};
 
 /* weights of half, everything else in fp32 */
@@ -143,7 +146,7 @@ const op_impl conv_gpu_fp16 = {.op = "conv",
                                .file = "conv_gpu.cl",
                                .input_error = 0x1p-11,
                                IMPL_TUNABLES,
-                               .supports = supports_fp16,
-                               .fits = fits,
-                               .stages = stages,
+                               .supports = conv_gpu_supports_fp16,
+                               .fits = conv_gpu_fits,
+                               .stages = conv_gpu_stages,
                                FUNCTIONS};

@@ -8,13 +8,13 @@
 
 enum { BLOCKS = 16 }; /* blocks of pixels of a work-group at most */
 
-static bool supports_one(const device *d, const int *shape)
+static bool conv_matrix_supports_one(const device *d, const int *shape)
 {
     (void)shape;
     return op_tile_parts(d) == 1;
 }
 
-static bool supports_three(const device *d, const int *shape)
+static bool conv_matrix_supports_three(const device *d, const int *shape)
 {
     (void)shape;
     return op_tile_parts(d) == 2;
@@ -38,7 +38,7 @@ static size_t taps(int up)
 
 /* ---- weights ---- */
 
-static size_t packed_count(const device *d, const conv_weight *w)
+static size_t conv_matrix_packed_count(const device *d, const conv_weight *w)
 {
     return taps(w->up) * planes(w->in) * planes(w->out) * CONV_PLANE * CONV_PLANE *
            (size_t)op_tile_parts(d) / 2;
@@ -50,7 +50,7 @@ static status get(device *d, kernel **k, const char *name, int up, const char *o
                        probe_tile_options(d), op_tile_parts(d), up, options);
 }
 
-static status pack(device *d, const conv_weight *w, buf stored)
+static status conv_matrix_pack(device *d, const conv_weight *w, buf stored)
 {
     kernel *k;
     status st = get(d, &k, "conv_matrix_pack", w->up, "-DWEIGHTS");
@@ -67,7 +67,8 @@ static size_t padded_pixels(const device *d, picture_shape s)
     return ((size_t)s.height + 2) * ((size_t)s.width + 2) + block_pixels(d);
 }
 
-static status scratch_count(device *d, size_t *count, const conv_weight *w, picture_shape s)
+static status conv_matrix_scratch_count(device *d, size_t *count, const conv_weight *w,
+                                        picture_shape s)
 {
     *count = (size_t)s.batch * planes(w->in) * padded_pixels(d, s) * CONV_PLANE *
              (size_t)op_tile_parts(d) / 2;
@@ -92,7 +93,7 @@ static double executed(const device *d, const conv_use *u, size_t blocks)
 }
 
 /* launches[1] lays the picture out, normalised, for launches[0]. */
-static status plan(device *d, op_plan *p, const conv_use *u)
+static status conv_matrix_plan(device *d, op_plan *p, const conv_use *u)
 {
     const conv_weight *w = u->w;
     picture_shape s = u->s;
@@ -117,10 +118,10 @@ static status plan(device *d, op_plan *p, const conv_use *u)
 }
 
 #define FUNCTIONS                                                                                  \
-    .conv = {.packed_count = packed_count,                                                         \
-             .pack = pack,                                                                         \
-             .scratch = scratch_count,                                                             \
-             .plan = plan,                                                                         \
+    .conv = {.packed_count = conv_matrix_packed_count,                                             \
+             .pack = conv_matrix_pack,                                                             \
+             .scratch = conv_matrix_scratch_count,                                                 \
+             .plan = conv_matrix_plan,                                                             \
              .enqueue = conv_enqueue_staged}
 
 const op_impl conv_matrix = {.op = "conv",
@@ -129,7 +130,7 @@ const op_impl conv_matrix = {.op = "conv",
                              .input_error = 0x1p-9,
                              .roof = ROOF_16BIT,
                              IMPL_NO_TUNABLES,
-                             .supports = supports_one,
+                             .supports = conv_matrix_supports_one,
                              FUNCTIONS};
 
 const op_impl conv_matrix_bf16x3 = {.op = "conv",
@@ -138,5 +139,5 @@ const op_impl conv_matrix_bf16x3 = {.op = "conv",
                                     .input_error = 0x1p-18,
                                     .roof = ROOF_16BIT,
                                     IMPL_NO_TUNABLES,
-                                    .supports = supports_three,
+                                    .supports = conv_matrix_supports_three,
                                     FUNCTIONS};

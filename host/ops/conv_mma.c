@@ -34,7 +34,7 @@ static const int configs[][CONFIG_VALUES] = {
 /* Two parts of so many channels leave local memory for one work-group. */
 enum { N_CONFIGS = sizeof configs / sizeof *configs, NOT_IN_TWO = 6 };
 
-static int items(const matrix_unit *u, const int *v)
+static int conv_mma_items(const matrix_unit *u, const int *v)
 {
     return u->lanes * (v[TX] * v[TY] / v[WM]) * (v[BC] / v[WN]);
 }
@@ -45,28 +45,28 @@ static int patch_pixels(const int *v)
 }
 
 /* As declared in the kernel; an emulation's exchange included, which only tests have. */
-static uint64_t local_bytes(const device *d, const matrix_unit *u, const int *v)
+static uint64_t conv_mma_local_bytes(const device *d, const matrix_unit *u, const int *v)
 {
     int rows = patch_pixels(v) + (v[DB] ? 2 : 1) * v[ST] * v[BC];
     return (uint64_t)(rows * (mma_parts(d) * v[CC] + 8) * 2 +
-                      mma_exchange_bytes(d, u, items(u, v)));
+                      mma_exchange_bytes(d, u, conv_mma_items(u, v)));
 }
 
 /* Vectors of four words that an item brings in of the weights, and of the patch. */
 static int weight_loads(const matrix_unit *u, const int *v, int parts)
 {
-    return (int)ceil_div((size_t)(v[ST] * v[BC] * parts * v[CC] / 8), (size_t)items(u, v));
+    return (int)ceil_div((size_t)(v[ST] * v[BC] * parts * v[CC] / 8), (size_t)conv_mma_items(u, v));
 }
 
 static int patch_loads(const matrix_unit *u, const int *v)
 {
-    return (int)ceil_div((size_t)(patch_pixels(v) * v[CC] / 4), (size_t)items(u, v));
+    return (int)ceil_div((size_t)(patch_pixels(v) * v[CC] / 4), (size_t)conv_mma_items(u, v));
 }
 
 enum { LOADS_AT_ONCE = 4 }; /* of the patch, where it is not fetched ahead */
 
 /* Sums, both factors of a step, and what is on its way to local memory. */
-static int floats_of_item(const matrix_unit *u, const int *v, int parts)
+static int conv_mma_floats_of_item(const matrix_unit *u, const int *v, int parts)
 {
     int loads = patch_loads(u, v);
     if (v[DB] < 2 && loads > LOADS_AT_ONCE) loads = LOADS_AT_ONCE;
@@ -82,39 +82,40 @@ static int products_of(const device *d)
 }
 
 /* Of an item's unit, all channels and taps. */
-static size_t products(const device *d, const matrix_unit *u, const int *v, int in)
+static size_t conv_mma_products(const device *d, const matrix_unit *u, const int *v, int in)
 {
     return 9 * round_up((size_t)in, (size_t)v[CC]) / MMA_DEPTH *
            (size_t)(v[WM] / u->m * (v[WN] / u->n) * products_of(d));
 }
 
-static bool fits(const device *d, const int *v, const int *shape)
+static bool conv_mma_fits(const device *d, const int *v, const int *shape)
 {
     const matrix_unit *u = mma_of(d);
     return u && divides(u->m, v[TX]) && divides(u->m, v[WM]) && divides(u->n, v[WN]) &&
            divides(v[WM], v[TX] * v[TY]) && divides(v[WN], v[BC]) &&
-           (divides(v[WM], v[TX]) || divides(v[TX], v[WM])) && divides(v[CC] / 4, items(u, v)) &&
-           (size_t)items(u, v) <= d->info.max_work_group &&
-           local_bytes(d, u, v) <= d->info.local_bytes &&
-           floats_of_item(u, v, mma_parts(d)) <= u->floats &&
-           mma_products_fit(d, u, products(d, u, v, shape[IN])) &&
+           (divides(v[WM], v[TX]) || divides(v[TX], v[WM])) &&
+           divides(v[CC] / 4, conv_mma_items(u, v)) &&
+           (size_t)conv_mma_items(u, v) <= d->info.max_work_group &&
+           conv_mma_local_bytes(d, u, v) <= d->info.local_bytes &&
+           conv_mma_floats_of_item(u, v, mma_parts(d)) <= u->floats &&
+           mma_products_fit(d, u, conv_mma_products(d, u, v, shape[IN])) &&
            /* no tile of which more than half is for nothing, while there are smaller ones */
            (v[BC] == u->n || v[BC] < 2 * shape[OUT]) && (v[CC] == 16 || v[CC] < 2 * shape[IN]);
 }
 
-static bool supports(const device *d, const int *shape)
+static bool conv_mma_supports(const device *d, const int *shape)
 {
     (void)shape;
     return op_has_mma(d, PRECISION_FP16);
 }
 
-static bool supports_bf16(const device *d, const int *shape)
+static bool conv_mma_supports_bf16(const device *d, const int *shape)
 {
     (void)shape;
     return op_has_mma(d, PRECISION_BF16);
 }
 
-static bool supports_three(const device *d, const int *shape)
+static bool conv_mma_supports_three(const device *d, const int *shape)
 {
     (void)shape;
     return op_has_mma(d, PRECISION_AUTO);
@@ -130,12 +131,12 @@ static size_t out_padded(const conv_weight *w)
     return round_up((size_t)w->out, (size_t)w->use.config[BC]);
 }
 
-static size_t packed_count(const device *d, const conv_weight *w)
+static size_t conv_mma_packed_count(const device *d, const conv_weight *w)
 {
     return 9 * in_padded(w) * out_padded(w) * (size_t)mma_parts(d) / 2;
 }
 
-static status pack(device *d, const conv_weight *w, buf stored)
+static status conv_mma_pack(device *d, const conv_weight *w, buf stored)
 {
     kernel *k;
     char units[MMA_OPTIONS];
@@ -148,7 +149,7 @@ static status pack(device *d, const conv_weight *w, buf stored)
                   ARG(stored), ARG(w->in), ARG(w->out), ARG((int)out));
 }
 
-static status plan(device *d, op_plan *p, const conv_use *u)
+static status conv_mma_plan(device *d, op_plan *p, const conv_use *u)
 {
     const conv_weight *w = u->w;
     picture_shape s = u->s;
@@ -157,7 +158,7 @@ static status plan(device *d, op_plan *p, const conv_use *u)
     char options[CONFIG_OPTIONS], units[MMA_OPTIONS];
     size_t tiles_x = ceil_div((size_t)(s.width * w->up), (size_t)v[TX]);
     size_t tiles_y = ceil_div((size_t)(s.height * w->up), (size_t)v[TY]);
-    size_t group = (size_t)items(unit, v), tiles = tiles_x * tiles_y;
+    size_t group = (size_t)conv_mma_items(unit, v), tiles = tiles_x * tiles_y;
     double multiplied = 9.0 * s.batch * (double)tiles * v[TX] * v[TY];
     multiplied *= (double)in_padded(w) * (double)out_padded(w) * products_of(d);
     p->announcing.done.executed = 2 * multiplied;
@@ -180,14 +181,14 @@ static status plan(device *d, op_plan *p, const conv_use *u)
         .op = "conv", .name = called, .file = "conv_mma.cl", .input_error = error,                 \
         .roof = ROOF_16BIT, .tunables = tunables, .n = N_TUNABLES_HERE,                            \
         .configs = configs + first, .n_configs = N_CONFIGS - first, .supports = supported,         \
-        .fits = fits, .conv = {                                                                    \
-            .packed_count = packed_count,                                                          \
-            .pack = pack,                                                                          \
-            .plan = plan,                                                                          \
+        .fits = conv_mma_fits, .conv = {                                                           \
+            .packed_count = conv_mma_packed_count,                                                 \
+            .pack = conv_mma_pack,                                                                 \
+            .plan = conv_mma_plan,                                                                 \
             .enqueue = conv_enqueue                                                                \
         }                                                                                          \
     }
 
-const op_impl conv_mma = MMA("gpu_mma", supports, 0x1p-11, 0);
-const op_impl conv_mma_bf16 = MMA("gpu_mma_bf16", supports_bf16, 0x1p-9, 0);
-const op_impl conv_mma_bf16x3 = MMA("gpu_mma_bf16x3", supports_three, 0x1p-18, NOT_IN_TWO);
+const op_impl conv_mma = MMA("gpu_mma", conv_mma_supports, 0x1p-11, 0);
+const op_impl conv_mma_bf16 = MMA("gpu_mma_bf16", conv_mma_supports_bf16, 0x1p-9, 0);
+const op_impl conv_mma_bf16x3 = MMA("gpu_mma_bf16x3", conv_mma_supports_three, 0x1p-18, NOT_IN_TWO);

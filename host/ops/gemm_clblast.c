@@ -133,7 +133,7 @@ static clblast_parameters direct(const int *config)
 /* ---- implementations ---- */
 
 /* What is as shipped is gone where others are used: products would depend on their order. */
-static bool supports(const device *d, const int *shape)
+static bool gemm_clblast_supports(const device *d, const int *shape)
 {
     (void)shape;
     return !configuration_used(d, &gemm_clblast_xgemm) &&
@@ -147,48 +147,49 @@ static bool supports_always(const device *d, const int *shape)
     return true;
 }
 
-static size_t packed_count(const device *d, const int *config, int n, int k)
+static size_t gemm_clblast_packed_count(const device *d, const int *config, int n, int k)
 {
     (void)d, (void)config;
     return (size_t)n * (size_t)k;
 }
 
-static size_t panel(const device *d, const int *config, int n)
+static size_t gemm_clblast_panel(const device *d, const int *config, int n)
 {
     (void)d, (void)config;
     return n < 64 ? (size_t)n : 64;
 }
 
 /* as stored */
-static void pack(const device *d, const int *config, void *packed, const float *rows, int first,
-                 int count, int n, int k)
+static void gemm_clblast_pack(const device *d, const int *config, void *packed, const float *rows,
+                              int first, int count, int n, int k)
 {
     (void)d, (void)config, (void)n;
     memcpy((float *)packed + (size_t)first * (size_t)k, rows,
            (size_t)count * (size_t)k * sizeof *rows);
 }
 
-static status scratch_for(device *d, clblast_parameters p, size_t *count, int m, int n, int k)
+static status gemm_clblast_scratch_for(device *d, clblast_parameters p, size_t *count, int m, int n,
+                                       int k)
 {
     return clblast_scratch(d, &p, count, m, n, k);
 }
 
 static status scratch_shipped(device *d, const int *config, size_t *count, int m, int n, int k)
 {
-    return scratch_for(d, shipped(config), count, m, n, k);
+    return gemm_clblast_scratch_for(d, shipped(config), count, m, n, k);
 }
 
 static status scratch_xgemm(device *d, const int *config, size_t *count, int m, int n, int k)
 {
-    return scratch_for(d, xgemm(config), count, m, n, k);
+    return gemm_clblast_scratch_for(d, xgemm(config), count, m, n, k);
 }
 
 static status scratch_direct(device *d, const int *config, size_t *count, int m, int n, int k)
 {
-    return scratch_for(d, direct(config), count, m, n, k);
+    return gemm_clblast_scratch_for(d, direct(config), count, m, n, k);
 }
 
-static status plan(device *d, op_plan *p, const gemm_use *u)
+static status gemm_clblast_plan(device *d, op_plan *p, const gemm_use *u)
 {
     return gemm_finish_plan(d, &p->launches[0], u, 1);
 }
@@ -217,18 +218,18 @@ static status enqueue_direct(device *d, const op_plan *p, const gemm_call *c)
 }
 
 #define FUNCTIONS(of)                                                                              \
-    .gemm = {.packed_count = packed_count,                                                         \
-             .panel = panel,                                                                       \
-             .pack = pack,                                                                         \
+    .gemm = {.packed_count = gemm_clblast_packed_count,                                            \
+             .panel = gemm_clblast_panel,                                                          \
+             .pack = gemm_clblast_pack,                                                            \
              .scratch = scratch_##of,                                                              \
-             .plan = plan,                                                                         \
+             .plan = gemm_clblast_plan,                                                            \
              .enqueue = enqueue_##of}
 
 const op_impl gemm_clblast = {.op = "gemm",
                               .name = "clblast",
                               .file = "epilogue.cl",
                               IMPL_NO_TUNABLES,
-                              .supports = supports,
+                              .supports = gemm_clblast_supports,
                               .fits = fits_shipped,
                               .excludes = "clblast_",
                               FUNCTIONS(shipped)};

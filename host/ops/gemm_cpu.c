@@ -29,18 +29,18 @@ static const int configs[][CONFIG_VALUES] = {
     {8, 3, 4, 4, 1152, 0},  {4, 2, 6, 4, 576, 0},   {4, 3, 8, 4, 576, 0},
 };
 
-static bool fits(const device *d, const int *v, const int *shape)
+static bool gemm_cpu_fits(const device *d, const int *v, const int *shape)
 {
     (void)shape;
     return op_sums_stay(d, v[VEC], v[NV], v[MR]);
 }
 
-static tiling choose(const int *v)
+static tiling gemm_cpu_choose(const int *v)
 {
     return (tiling){v[VEC], v[NV], v[MR], v[KU], v[KC], v[PREFETCH]};
 }
 
-static bool supports(const device *d, const int *shape)
+static bool gemm_cpu_supports(const device *d, const int *shape)
 {
     (void)shape;
     return d->family == FAMILY_CPU;
@@ -51,24 +51,24 @@ static int panel_vectors(tiling t, int n)
     return op_panel_vectors(n, t.vec, t.vectors);
 }
 
-static size_t panel(const device *d, const int *config, int n)
+static size_t gemm_cpu_panel(const device *d, const int *config, int n)
 {
-    tiling t = choose(config);
+    tiling t = gemm_cpu_choose(config);
     (void)d;
     return (size_t)(t.vec * panel_vectors(t, n));
 }
 
-static size_t packed_count(const device *d, const int *config, int n, int k)
+static size_t gemm_cpu_packed_count(const device *d, const int *config, int n, int k)
 {
-    return round_up((size_t)n, panel(d, config, n)) * (size_t)k;
+    return round_up((size_t)n, gemm_cpu_panel(d, config, n)) * (size_t)k;
 }
 
 /* packed [ceil(n / panel)][k][panel], padded with zeros */
-static void pack(const device *d, const int *config, void *packed, const float *rows, int first,
-                 int count, int n, int k)
+static void gemm_cpu_pack(const device *d, const int *config, void *packed, const float *rows,
+                          int first, int count, int n, int k)
 {
     enum { LINE = 16 }; /* floats of a row that one cache line holds */
-    size_t width = panel(d, config, n), depth = (size_t)k, columns = (size_t)count;
+    size_t width = gemm_cpu_panel(d, config, n), depth = (size_t)k, columns = (size_t)count;
     float *to = (float *)packed + (size_t)first * depth;
     if (columns < width) memset(to, 0, width * depth * sizeof *to);
     for (size_t i = 0; i < depth; i += LINE) {
@@ -96,9 +96,9 @@ static int block_rows(tiling t, int m)
 static status plan_as(device *d, op_plan *p, const gemm_use *u, int depth, const char *options)
 {
     char epilogue[EPILOGUE_OPTIONS];
-    tiling t = choose(u->choice.config);
+    tiling t = gemm_cpu_choose(u->choice.config);
     int rows = block_rows(t, u->m);
-    size_t panels = ceil_div((size_t)u->n, panel(d, u->choice.config, u->n));
+    size_t panels = ceil_div((size_t)u->n, gemm_cpu_panel(d, u->choice.config, u->n));
     gemm_epilogue_options(epilogue, u->fused);
     launch_prepare(&p->launches[0], RANGE(panels, ceil_div((size_t)u->m, (size_t)rows)), RANGE(1),
                    ARG(u->m), ARG(rows));
@@ -108,7 +108,7 @@ static status plan_as(device *d, op_plan *p, const gemm_use *u, int depth, const
                        t.prefetch, epilogue, options);
 }
 
-static status plan(device *d, op_plan *p, const gemm_use *u)
+static status gemm_cpu_plan(device *d, op_plan *p, const gemm_use *u)
 {
     return plan_as(d, p, u, u->k, "");
 }
@@ -117,12 +117,12 @@ const op_impl gemm_cpu = {.op = "gemm",
                           .name = "cpu",
                           .file = "gemm_cpu.cl",
                           IMPL_TUNABLES,
-                          .supports = supports,
-                          .fits = fits,
-                          .gemm = {.packed_count = packed_count,
-                                   .panel = panel,
-                                   .pack = pack,
-                                   .plan = plan,
+                          .supports = gemm_cpu_supports,
+                          .fits = gemm_cpu_fits,
+                          .gemm = {.packed_count = gemm_cpu_packed_count,
+                                   .panel = gemm_cpu_panel,
+                                   .pack = gemm_cpu_pack,
+                                   .plan = gemm_cpu_plan,
                                    .enqueue = gemm_enqueue}};
 
 /* ---- seven products of halves ---- */
@@ -131,16 +131,16 @@ enum { HALF_ROWS = 256, LEAST_ROWS = 128, LEAST_DEPTH = 256 };
 
 static bool supports_strassen(const device *d, const int *shape)
 {
-    return supports(d, shape) && d->settings.precision == PRECISION_AUTO;
+    return gemm_cpu_supports(d, shape) && d->settings.precision == PRECISION_AUTO;
 }
 
 /* Whether a product has halves that are worth it; others are done directly. */
 static bool halves(const device *d, const int *config, int m, int n, int k)
 {
-    tiling t = choose(config);
+    tiling t = gemm_cpu_choose(config);
     return m % (2 * t.rows) == 0 && m >= LEAST_ROWS && k % (2 * t.vec) == 0 &&
            k % (2 * t.unroll) == 0 && k >= LEAST_DEPTH &&
-           (size_t)n % (2 * panel(d, config, n)) == 0;
+           (size_t)n % (2 * gemm_cpu_panel(d, config, n)) == 0;
 }
 
 static size_t half_blocks(int m)
@@ -150,7 +150,7 @@ static size_t half_blocks(int m)
 
 static size_t panel_pairs(const device *d, const int *config, int n)
 {
-    return (size_t)n / (2 * panel(d, config, n));
+    return (size_t)n / (2 * gemm_cpu_panel(d, config, n));
 }
 
 /* The sums of halves of the activations, then of the work-groups' panels. */
@@ -159,8 +159,8 @@ static status scratch_strassen(device *d, const int *config, size_t *count, int 
     size_t depth = (size_t)k;
     *count = 0;
     if (halves(d, config, m, n, k))
-        *count = (size_t)m * depth +
-                 panel_pairs(d, config, n) * half_blocks(m) * panel(d, config, n) * (depth / 2);
+        *count = (size_t)m * depth + panel_pairs(d, config, n) * half_blocks(m) *
+                                         gemm_cpu_panel(d, config, n) * (depth / 2);
     return OK;
 }
 
@@ -168,10 +168,10 @@ static status scratch_strassen(device *d, const int *config, size_t *count, int 
 static status plan_strassen(device *d, op_plan *p, const gemm_use *u)
 {
     const int *config = u->choice.config;
-    tiling t = choose(config);
+    tiling t = gemm_cpu_choose(config);
     int half = u->m / 2;
     char options[128], epilogue[EPILOGUE_OPTIONS], none[EPILOGUE_OPTIONS];
-    if (!halves(d, config, u->m, u->n, u->k)) return plan(d, p, u);
+    if (!halves(d, config, u->m, u->n, u->k)) return gemm_cpu_plan(d, p, u);
     int rows = (int)round_up(ceil_div((size_t)half, half_blocks(u->m)), (size_t)t.rows);
     p->announcing.done.executed = p->announcing.done.flops * 7.0 / 8.0;
     launch_prepare(&p->launches[1], RANGE((size_t)half), RANGE(1), ARG(half));
@@ -204,10 +204,10 @@ const op_impl gemm_cpu_strassen = {.op = "gemm",
                                    .input_error = 0x1p-22,
                                    IMPL_TUNABLES,
                                    .supports = supports_strassen,
-                                   .fits = fits,
-                                   .gemm = {.packed_count = packed_count,
-                                            .panel = panel,
-                                            .pack = pack,
+                                   .fits = gemm_cpu_fits,
+                                   .gemm = {.packed_count = gemm_cpu_packed_count,
+                                            .panel = gemm_cpu_panel,
+                                            .pack = gemm_cpu_pack,
                                             .scratch = scratch_strassen,
                                             .plan = plan_strassen,
                                             .enqueue = enqueue_strassen}};
@@ -216,10 +216,10 @@ const op_impl gemm_cpu_strassen = {.op = "gemm",
 
 static const char pair_options[] = " -DBF16 -DVECTOR_ASSEMBLY=1";
 
-static bool supports_pairs(const device *d, const int *shape)
+static bool gemm_cpu_supports_pairs(const device *d, const int *shape)
 {
-    return supports(d, shape) && d->vector_width == 16 && d->feature[FEATURE_AVX512_BF16] &&
-           d->settings.precision == PRECISION_BF16;
+    return gemm_cpu_supports(d, shape) && d->vector_width == 16 &&
+           d->feature[FEATURE_AVX512_BF16] && d->settings.precision == PRECISION_BF16;
 }
 
 static int n_pairs(int k)
@@ -229,7 +229,7 @@ static int n_pairs(int k)
 
 static size_t packed_count_pairs(const device *d, const int *config, int n, int k)
 {
-    return packed_count(d, config, n, n_pairs(k));
+    return gemm_cpu_packed_count(d, config, n, n_pairs(k));
 }
 
 /* packed [ceil(n / panel)][pairs][panel][2], padded with zeros */
@@ -237,7 +237,7 @@ static void pack_pairs(const device *d, const int *config, void *packed, const f
                        int first, int count, int n, int k)
 {
     enum { LINE = 32 };
-    size_t width = panel(d, config, n), depth = (size_t)k, pairs = (size_t)n_pairs(k);
+    size_t width = gemm_cpu_panel(d, config, n), depth = (size_t)k, pairs = (size_t)n_pairs(k);
     uint16_t *to = (uint16_t *)packed + (size_t)first * 2 * pairs;
     memset(to, 0, width * 2 * pairs * sizeof *to);
     for (size_t i = 0; i < depth; i += LINE) {
@@ -275,10 +275,10 @@ const op_impl gemm_cpu_pairs = {.op = "gemm",
                                 .input_error = 0x1p-9,
                                 .roof = ROOF_16BIT,
                                 IMPL_TUNABLES,
-                                .supports = supports_pairs,
-                                .fits = fits,
+                                .supports = gemm_cpu_supports_pairs,
+                                .fits = gemm_cpu_fits,
                                 .gemm = {.packed_count = packed_count_pairs,
-                                         .panel = panel,
+                                         .panel = gemm_cpu_panel,
                                          .pack = pack_pairs,
                                          .scratch = scratch_count_pairs,
                                          .plan = plan_pairs,

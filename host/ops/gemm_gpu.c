@@ -54,27 +54,27 @@ static const int configs[][CONFIG_VALUES] = {
     {32, 64, 4, 8, 4, 4, 4, 0, 0, 0, 0, 0, 1, 1},  {16, 64, 4, 4, 4, 4, 4, 0, 0, 0, 0, 0, 8, 1},
 };
 
-static int items(const int *v)
+static int gemm_gpu_items(const int *v)
 {
     return v[MT] / v[MR] * (v[NT] / v[NR]);
 }
 
-static gemm_tile tile(const int *v)
+static gemm_tile gemm_gpu_tile(const int *v)
 {
-    return (gemm_tile){v[MT], v[NT], v[KT], items(v), v[SPLIT]};
+    return (gemm_tile){v[MT], v[NT], v[KT], gemm_gpu_items(v), v[SPLIT]};
 }
 
-static uint64_t local_bytes(const int *v)
+static uint64_t gemm_gpu_local_bytes(const int *v)
 {
     int a = v[LA] * (v[MT] + v[PAD]), b = v[LB] * v[NT];
     return (uint64_t)((a + b) * v[KT] * (1 + v[DB])) * sizeof(float);
 }
 
 /* Sums, both factors of a step, and what is on its way to local memory. */
-static int floats_of_item(const int *v)
+static int gemm_gpu_floats_of_item(const int *v)
 {
     int step = v[LA] ? 1 : v[SG] ? 2 : v[VEC];
-    int on_way = (v[LA] * v[MT] + v[LB] * v[NT]) * v[KT] / items(v);
+    int on_way = (v[LA] * v[MT] + v[LB] * v[NT]) * v[KT] / gemm_gpu_items(v);
     return v[MR] * v[NR] + step * v[MR] + v[NR] + on_way;
 }
 
@@ -92,36 +92,38 @@ static bool image_fits(const device *d, const int *v, const int *shape)
     return v[VEC] == 4 && d->feature[FEATURE_IMAGES] && values / 4 <= d->info.image_texels;
 }
 
-static bool fits(const device *d, const int *v, const int *shape)
+static bool gemm_gpu_fits(const device *d, const int *v, const int *shape)
 {
     int m = shape[0], n = shape[1];
     return divides(v[MR], v[MT]) && divides(v[NR], v[NT]) && divides(v[VEC], v[NR]) &&
            divides(v[KU], v[KT]) && (v[LA] || divides(v[VEC], v[KU])) && divides(v[VEC], v[KT]) &&
            (v[LA] || v[LB] || !v[DB]) && (v[LA] || !v[PAD]) && (!v[SG] || subgroups_fit(d, v)) &&
-           (!v[IMAGE] || image_fits(d, v, shape)) && (size_t)items(v) <= d->info.max_work_group &&
-           local_bytes(v) <= d->info.local_bytes && floats_of_item(v) <= MAX_FLOATS &&
-           gemm_tiles_split_fits(d, tile(v), shape) &&
+           (!v[IMAGE] || image_fits(d, v, shape)) &&
+           (size_t)gemm_gpu_items(v) <= d->info.max_work_group &&
+           gemm_gpu_local_bytes(v) <= d->info.local_bytes &&
+           gemm_gpu_floats_of_item(v) <= MAX_FLOATS &&
+           gemm_tiles_split_fits(d, gemm_gpu_tile(v), shape) &&
            /* no tile of which more than half is for nothing, while there are smaller ones */
            (v[MT] == 4 || v[MT] < 2 * m) && (v[NT] == 8 || v[NT] < 2 * n);
 }
 
-static bool stages(const int *v)
+static bool gemm_gpu_stages(const int *v)
 {
     return v[LA] || v[LB];
 }
 
-static bool supports(const device *d, const int *shape)
+static bool gemm_gpu_supports(const device *d, const int *shape)
 {
     (void)shape;
     return d->family == FAMILY_GPU;
 }
 
-static bool supports_fp16(const device *d, const int *shape)
+static bool gemm_gpu_supports_fp16(const device *d, const int *shape)
 {
-    return supports(d, shape) && d->settings.precision == PRECISION_FP16;
+    return gemm_gpu_supports(d, shape) && d->settings.precision == PRECISION_FP16;
 }
 
-static size_t packed_count(const device *d, const int *config, int n, int k)
+static size_t gemm_gpu_packed_count(const device *d, const int *config, int n, int k)
 {
     return 2 * gemm_tiles_count_fp16(d, config, n, k);
 }
@@ -154,8 +156,8 @@ static void pack_as(void *packed, const float *rows, int first, int count, int k
     }
 }
 
-static void pack(const device *d, const int *config, void *packed, const float *rows, int first,
-                 int count, int n, int k)
+static void gemm_gpu_pack(const device *d, const int *config, void *packed, const float *rows,
+                          int first, int count, int n, int k)
 {
     (void)d, (void)config, (void)n;
     pack_as(packed, rows, first, count, k, false);
@@ -178,21 +180,21 @@ static int texel_fp16(const int *config)
     return config[IMAGE] ? 8 : 0;
 }
 
-static status scratch_for(device *d, const int *config, size_t *count, int m, int n, int k)
+static status gemm_gpu_scratch_for(device *d, const int *config, size_t *count, int m, int n, int k)
 {
     (void)d;
-    *count = gemm_tiles_scratch(tile(config), m, n, k);
+    *count = gemm_tiles_scratch(gemm_gpu_tile(config), m, n, k);
     return OK;
 }
 
-static status plan(device *d, op_plan *p, const gemm_use *u)
+static status gemm_gpu_plan(device *d, op_plan *p, const gemm_use *u)
 {
     const int *v = u->choice.config;
     char options[CONFIG_OPTIONS], shape[GEMM_TILES_OPTIONS], subgroups[PROBE_OPTIONS] = "";
     if (v[SG]) probe_subgroup_options(subgroups, d);
     configuration_options(options, u->choice.impl, v);
-    gemm_tiles_options(shape, u, tile(v), v[VEC], v[VEC]);
-    status st = gemm_tiles_plan(d, p, u, tile(v));
+    gemm_tiles_options(shape, u, gemm_gpu_tile(v), v[VEC], v[VEC]);
+    status st = gemm_tiles_plan(d, p, u, gemm_gpu_tile(v));
     if (st != OK) return st;
     return program_get(d, &p->launches[0].k, "gemm_gpu.cl", "gemm_gpu", "-DHALF=%d %s%s %s",
                        u->choice.impl == &gemm_gpu_fp16, shape, options, subgroups);
@@ -202,15 +204,15 @@ const op_impl gemm_gpu = {.op = "gemm",
                           .name = "gpu",
                           .file = "gemm_gpu.cl",
                           IMPL_TUNABLES,
-                          .supports = supports,
-                          .fits = fits,
-                          .stages = stages,
-                          .gemm = {.packed_count = packed_count,
+                          .supports = gemm_gpu_supports,
+                          .fits = gemm_gpu_fits,
+                          .stages = gemm_gpu_stages,
+                          .gemm = {.packed_count = gemm_gpu_packed_count,
                                    .panel = gemm_tiles_panel,
-                                   .pack = pack,
+                                   .pack = gemm_gpu_pack,
                                    .texel = texel,
-                                   .scratch = scratch_for,
-                                   .plan = plan,
+                                   .scratch = gemm_gpu_scratch_for,
+                                   .plan = gemm_gpu_plan,
                                    .enqueue = gemm_tiles_enqueue}};
 
 const op_impl gemm_gpu_fp16 = {.op = "gemm",
@@ -218,13 +220,13 @@ const op_impl gemm_gpu_fp16 = {.op = "gemm",
                                .file = "gemm_gpu.cl",
                                .input_error = 0x1p-11,
                                IMPL_TUNABLES,
-                               .supports = supports_fp16,
-                               .fits = fits,
-                               .stages = stages,
+                               .supports = gemm_gpu_supports_fp16,
+                               .fits = gemm_gpu_fits,
+                               .stages = gemm_gpu_stages,
                                .gemm = {.packed_count = gemm_tiles_count_fp16,
                                         .panel = gemm_tiles_panel,
                                         .pack = pack_fp16,
                                         .texel = texel_fp16,
-                                        .scratch = scratch_for,
-                                        .plan = plan,
+                                        .scratch = gemm_gpu_scratch_for,
+                                        .plan = gemm_gpu_plan,
                                         .enqueue = gemm_tiles_enqueue}};

@@ -21,13 +21,13 @@ static int columns(int parts, int n)
     return parts == 1 && three * 20 <= two * 21 ? 48 : 32;
 }
 
-static bool supports_one(const device *d, const int *shape)
+static bool gemm_matrix_supports_one(const device *d, const int *shape)
 {
     (void)shape;
     return op_tile_parts(d) == 1;
 }
 
-static bool supports_three(const device *d, const int *shape)
+static bool gemm_matrix_supports_three(const device *d, const int *shape)
 {
     (void)shape;
     return op_tile_parts(d) == 2;
@@ -35,7 +35,7 @@ static bool supports_three(const device *d, const int *shape)
 
 /* ---- weights ---- */
 
-static size_t packed_count(const device *d, const int *config, int n, int k)
+static size_t gemm_matrix_packed_count(const device *d, const int *config, int n, int k)
 {
     (void)config;
     int parts = op_tile_parts(d);
@@ -43,7 +43,7 @@ static size_t packed_count(const device *d, const int *config, int n, int k)
     return wide * round_up((size_t)k, STEP) * (size_t)parts / 2;
 }
 
-static size_t panel(const device *d, const int *config, int n)
+static size_t gemm_matrix_panel(const device *d, const int *config, int n)
 {
     (void)config;
     return (size_t)columns(op_tile_parts(d), n);
@@ -65,8 +65,8 @@ static void pack_tile(uint16_t *tile, uint16_t *rests, const float *rows, size_t
 }
 
 /* packed [ceil(n / width)][ceil(k / 32)][parts][width / 16] tiles, padded with zeros */
-static void pack(const device *d, const int *config, void *out, const float *rows, int first,
-                 int count, int n, int k)
+static void gemm_matrix_pack(const device *d, const int *config, void *out, const float *rows,
+                             int first, int count, int n, int k)
 {
     enum { TILE = 512, SIDE = 16 };
     int parts = op_tile_parts(d);
@@ -93,7 +93,8 @@ static size_t steps(int k)
 }
 
 /* The packed activations. */
-static status scratch_count(device *d, const int *config, size_t *count, int m, int n, int k)
+static status gemm_matrix_scratch_count(device *d, const int *config, size_t *count, int m, int n,
+                                        int k)
 {
     (void)config, (void)n;
     *count = round_up((size_t)m, ROWS) * steps(k) * STEP * (size_t)op_tile_parts(d) / 2;
@@ -117,7 +118,7 @@ static int chunks_of(int k)
 }
 
 /* launches[1] packs the activations for launches[0]. */
-static status plan(device *d, op_plan *p, const gemm_use *u)
+static status gemm_matrix_plan(device *d, op_plan *p, const gemm_use *u)
 {
     char epilogue[EPILOGUE_OPTIONS];
     int parts = op_tile_parts(d), width = columns(parts, u->n), all = (int)steps(u->k);
@@ -140,11 +141,11 @@ static status plan(device *d, op_plan *p, const gemm_use *u)
 }
 
 #define FUNCTIONS                                                                                  \
-    .gemm = {.packed_count = packed_count,                                                         \
-             .panel = panel,                                                                       \
-             .pack = pack,                                                                         \
-             .scratch = scratch_count,                                                             \
-             .plan = plan,                                                                         \
+    .gemm = {.packed_count = gemm_matrix_packed_count,                                             \
+             .panel = gemm_matrix_panel,                                                           \
+             .pack = gemm_matrix_pack,                                                             \
+             .scratch = gemm_matrix_scratch_count,                                                 \
+             .plan = gemm_matrix_plan,                                                             \
              .enqueue = gemm_enqueue_packed}
 
 const op_impl gemm_matrix = {.op = "gemm",
@@ -153,7 +154,7 @@ const op_impl gemm_matrix = {.op = "gemm",
                              .input_error = 0x1p-9,
                              .roof = ROOF_16BIT,
                              IMPL_NO_TUNABLES,
-                             .supports = supports_one,
+                             .supports = gemm_matrix_supports_one,
                              FUNCTIONS};
 
 const op_impl gemm_matrix_bf16x3 = {.op = "gemm",
@@ -162,5 +163,5 @@ const op_impl gemm_matrix_bf16x3 = {.op = "gemm",
                                     .input_error = 0x1p-18,
                                     .roof = ROOF_16BIT,
                                     IMPL_NO_TUNABLES,
-                                    .supports = supports_three,
+                                    .supports = gemm_matrix_supports_three,
                                     FUNCTIONS};

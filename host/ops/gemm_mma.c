@@ -35,71 +35,71 @@ static const int configs[][CONFIG_VALUES] = {
     {8, 8, 16, 8, 8, 0, 1},       {64, 64, 32, 32, 32, 1, 4},   {64, 64, 32, 32, 32, 1, 2},
 };
 
-static int items(const matrix_unit *u, const int *v)
+static int gemm_mma_items(const matrix_unit *u, const int *v)
 {
     return u->lanes * (v[MT] / v[WM]) * (v[NT] / v[WN]);
 }
 
-static gemm_tile tile(const matrix_unit *u, const int *v)
+static gemm_tile gemm_mma_tile(const matrix_unit *u, const int *v)
 {
-    return (gemm_tile){v[MT], v[NT], v[KT], items(u, v), v[SPLIT]};
+    return (gemm_tile){v[MT], v[NT], v[KT], gemm_mma_items(u, v), v[SPLIT]};
 }
 
 /* An emulation's exchange included, which only tests have. */
-static uint64_t local_bytes(const device *d, const matrix_unit *u, const int *v)
+static uint64_t gemm_mma_local_bytes(const device *d, const matrix_unit *u, const int *v)
 {
     int tiles = (v[MT] + v[NT]) * (mma_parts(d) * v[KT] + 8) * (1 + v[DB]) * 2;
-    return (uint64_t)(tiles + mma_exchange_bytes(d, u, items(u, v)));
+    return (uint64_t)(tiles + mma_exchange_bytes(d, u, gemm_mma_items(u, v)));
 }
 
 /* Sums, both factors of a step, and what is on its way to local memory. */
-static int floats_of_item(const matrix_unit *u, const int *v, int parts)
+static int gemm_mma_floats_of_item(const matrix_unit *u, const int *v, int parts)
 {
-    int on_way = (2 * v[MT] + parts * v[NT]) * v[KT] / (2 * items(u, v));
+    int on_way = (2 * v[MT] + parts * v[NT]) * v[KT] / (2 * gemm_mma_items(u, v));
     return v[WM] * v[WN] / u->lanes + parts * (u->a + v[WN] / u->n * u->b) + on_way;
 }
 
 /* MMAs of one sub-group in a launch: all steps of its part of K. */
-static size_t products(const device *d, const matrix_unit *u, const int *v, int k)
+static size_t gemm_mma_products(const device *d, const matrix_unit *u, const int *v, int k)
 {
     size_t depth = ceil_div((size_t)k, (size_t)(v[SPLIT] * v[KT])) * (size_t)v[KT];
     return depth / MMA_DEPTH * (size_t)(v[WM] / u->m * (v[WN] / u->n)) *
            (size_t)(mma_parts(d) == 2 ? 3 : 1);
 }
 
-static bool fits(const device *d, const int *v, const int *shape)
+static bool gemm_mma_fits(const device *d, const int *v, const int *shape)
 {
     int m = shape[0], n = shape[1];
     const matrix_unit *u = mma_of(d);
     return u && divides(v[WM], v[MT]) && divides(v[WN], v[NT]) && divides(u->m, v[WM]) &&
-           divides(u->n, v[WN]) && (size_t)items(u, v) <= d->info.max_work_group &&
-           local_bytes(d, u, v) <= d->info.local_bytes &&
-           floats_of_item(u, v, mma_parts(d)) <= u->floats &&
-           mma_products_fit(d, u, products(d, u, v, shape[2])) &&
-           gemm_tiles_split_fits(d, tile(u, v), shape) &&
+           divides(u->n, v[WN]) && (size_t)gemm_mma_items(u, v) <= d->info.max_work_group &&
+           gemm_mma_local_bytes(d, u, v) <= d->info.local_bytes &&
+           gemm_mma_floats_of_item(u, v, mma_parts(d)) <= u->floats &&
+           mma_products_fit(d, u, gemm_mma_products(d, u, v, shape[2])) &&
+           gemm_tiles_split_fits(d, gemm_mma_tile(u, v), shape) &&
            /* no tile of which more than half is for nothing, while there are smaller ones */
            (v[MT] == u->m || v[MT] < 2 * m) && (v[NT] == u->n || v[NT] < 2 * n);
 }
 
-static bool supports(const device *d, const int *shape)
+static bool gemm_mma_supports(const device *d, const int *shape)
 {
     (void)shape;
     return op_has_mma(d, PRECISION_FP16);
 }
 
-static bool supports_bf16(const device *d, const int *shape)
+static bool gemm_mma_supports_bf16(const device *d, const int *shape)
 {
     (void)shape;
     return op_has_mma(d, PRECISION_BF16);
 }
 
-static bool supports_three(const device *d, const int *shape)
+static bool gemm_mma_supports_three(const device *d, const int *shape)
 {
     (void)shape;
     return op_has_mma(d, PRECISION_AUTO);
 }
 
-static size_t packed_count(const device *d, const int *config, int n, int k)
+static size_t gemm_mma_packed_count(const device *d, const int *config, int n, int k)
 {
     return (size_t)mma_parts(d) * gemm_tiles_count_fp16(d, config, n, k);
 }
@@ -119,8 +119,8 @@ static void pack_row(const device *d, uint16_t *to, uint16_t *low, const float *
 
 /* packed [n][parts][depth], n and depth padded with zeros: whatever the configuration, so that it
  * may change. */
-static void pack(const device *d, const int *config, void *packed, const float *rows, int first,
-                 int count, int n, int k)
+static void gemm_mma_pack(const device *d, const int *config, void *packed, const float *rows,
+                          int first, int count, int n, int k)
 {
     (void)config, (void)n;
     size_t depth = (size_t)k, padded = gemm_tiles_depth(k), parts = (size_t)mma_parts(d);
@@ -130,33 +130,33 @@ static void pack(const device *d, const int *config, void *packed, const float *
         pack_row(d, to, parts == 2 ? to + padded : NULL, rows + j * depth, depth);
 }
 
-static status scratch_for(device *d, const int *config, size_t *count, int m, int n, int k)
+static status gemm_mma_scratch_for(device *d, const int *config, size_t *count, int m, int n, int k)
 {
-    *count = gemm_tiles_scratch(tile(mma_of(d), config), m, n, k);
+    *count = gemm_tiles_scratch(gemm_mma_tile(mma_of(d), config), m, n, k);
     return OK;
 }
 
-static status plan(device *d, op_plan *p, const gemm_use *u)
+static status gemm_mma_plan(device *d, op_plan *p, const gemm_use *u)
 {
     const int *v = u->choice.config;
     const matrix_unit *unit = mma_of(d);
     char options[CONFIG_OPTIONS], shape[GEMM_TILES_OPTIONS], units[MMA_OPTIONS];
     configuration_options(options, u->choice.impl, v);
-    gemm_tiles_options(shape, u, tile(unit, v), 4, unit->vector);
+    gemm_tiles_options(shape, u, gemm_mma_tile(unit, v), 4, unit->vector);
     mma_options(units, d, unit);
     if (mma_parts(d) == 2) p->announcing.done.executed = 3 * p->announcing.done.flops;
-    status st = gemm_tiles_plan(d, p, u, tile(unit, v));
+    status st = gemm_tiles_plan(d, p, u, gemm_mma_tile(unit, v));
     if (st != OK) return st;
     return program_get(d, &p->launches[0].k, "gemm_mma.cl", "gemm_mma", "%s -DPARTS=%d %s%s", units,
                        mma_parts(d), shape, options);
 }
 
 #define FUNCTIONS                                                                                  \
-    .gemm = {.packed_count = packed_count,                                                         \
+    .gemm = {.packed_count = gemm_mma_packed_count,                                                \
              .panel = gemm_tiles_panel,                                                            \
-             .pack = pack,                                                                         \
-             .scratch = scratch_for,                                                               \
-             .plan = plan,                                                                         \
+             .pack = gemm_mma_pack,                                                                \
+             .scratch = gemm_mma_scratch_for,                                                      \
+             .plan = gemm_mma_plan,                                                                \
              .enqueue = gemm_tiles_enqueue}
 
 const op_impl gemm_mma = {.op = "gemm",
@@ -165,8 +165,8 @@ const op_impl gemm_mma = {.op = "gemm",
                           .input_error = 0x1p-11,
                           .roof = ROOF_16BIT,
                           IMPL_TUNABLES,
-                          .supports = supports,
-                          .fits = fits,
+                          .supports = gemm_mma_supports,
+                          .fits = gemm_mma_fits,
                           FUNCTIONS};
 
 const op_impl gemm_mma_bf16 = {.op = "gemm",
@@ -175,8 +175,8 @@ const op_impl gemm_mma_bf16 = {.op = "gemm",
                                .input_error = 0x1p-9,
                                .roof = ROOF_16BIT,
                                IMPL_TUNABLES,
-                               .supports = supports_bf16,
-                               .fits = fits,
+                               .supports = gemm_mma_supports_bf16,
+                               .fits = gemm_mma_fits,
                                FUNCTIONS};
 
 const op_impl gemm_mma_bf16x3 = {.op = "gemm",
@@ -185,6 +185,6 @@ const op_impl gemm_mma_bf16x3 = {.op = "gemm",
                                  .input_error = 0x1p-18,
                                  .roof = ROOF_16BIT,
                                  IMPL_TUNABLES,
-                                 .supports = supports_three,
-                                 .fits = fits,
+                                 .supports = gemm_mma_supports_three,
+                                 .fits = gemm_mma_fits,
                                  FUNCTIONS};
