@@ -1,4 +1,5 @@
-/* Launches cl/attention_cpu.cl: a work-group is one item with tiles of queries in its registers. */
+/* Launches cl/attention_cpu.cl: one work-item per work-group, with tiles of queries in its
+ * registers. */
 #include "ops/attention.h"
 #include "ops/op.h"
 

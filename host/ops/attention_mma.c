@@ -1,4 +1,4 @@
-/* Launches cl/attention_mma.cl: all factors in half or bfloat16 on the device's matrix units, with
+/* Launches cl/attention_mma.cl: all factors in fp16 or bf16 on the device's matrix units, with
  * fp32 sums. */
 #include "ops/attention.h"
 #include "ops/op.h"
@@ -6,8 +6,8 @@
 #define TUNABLES(T)                                                                                \
     T(BQ, "queries of a work-group", 8, 16, 32, 64, 128)                                           \
     T(BK, "keys of a step", 16, 32, 64, 128)                                                       \
-    T(WQ, "queries of a unit's items", 8, 16, 32, 64)                                              \
-    T(UC, "units that share their queries", 1, 2, 4, 8)                                            \
+    T(WQ, "queries of a sub-group", 8, 16, 32, 64)                                                 \
+    T(UC, "sub-groups that share their queries", 1, 2, 4, 8)                                       \
     T(DC, "channels of keys or values in local memory at once", 32, 64, 128)                       \
     T(QR, "whether queries stay in registers", 0, 1)                                               \
     T(AHEAD, "whether what comes next is fetched while this is multiplied", 0, 1)
@@ -96,7 +96,7 @@ static int most_floats(const matrix_unit *u)
     return u->feature == FEATURE_DPAS8 ? 104 : u->feature == FEATURE_DPAS16 ? 60 : 168;
 }
 
-/* Of a unit's items, over all keys. */
+/* MMAs of a sub-group, over all keys. */
 static size_t attention_mma_products(const int *v, const layout *l, const int *shape)
 {
     int keys = v[BK] / (v[UC] * l->uk) * (l->channels / MMA_DEPTH);

@@ -1,5 +1,6 @@
-/* Launches cl/conv_gpu.cl: tiles of pixels and channels, shared by the items of a work-group. The
- * input is normalised, activated and enlarged as it is staged, so there is no scratch memory. */
+/* Launches cl/conv_gpu.cl: tiles of pixels and channels, shared by the work-items of a work-group.
+ * The input is normalised, activated and enlarged as it is staged, so there is no scratch memory.
+ */
 #include "ops/conv.h"
 #include "ops/op.h"
 
@@ -7,8 +8,8 @@
     T(TX, "columns of a work-group's pixels", 2, 4, 8, 16, 32)                                     \
     T(TY, "rows of a work-group's pixels", 1, 2, 4, 8, 16)                                         \
     T(BC, "output channels of a work-group's tile", 4, 8, 16, 32, 64, 128)                         \
-    T(RP, "pixels of an item", 1, 2, 4, 8)                                                         \
-    T(RC, "output channels of an item", 4, 8, 16, 32)                                              \
+    T(RP, "pixels of a work-item", 1, 2, 4, 8)                                                     \
+    T(RC, "output channels of a work-item", 4, 8, 16, 32)                                          \
     T(VEC, "output channels of a vector", 4, 8, 16)                                                \
     T(CC, "input channels that are staged at a time", 4, 8, 16, 32)                                \
     T(ST, "taps whose weights are staged at a time, 0 none", 0, 1, 3, 9)
@@ -16,7 +17,7 @@ DECLARE_TUNABLES(TUNABLES);
 
 enum { PIXELS, IN, OUT, UP }; /* of a shape */
 
-/* Registers that the compiler finds for an item, and for a whole work-group. */
+/* Registers that the compiler finds for a work-item, and for a whole work-group. */
 enum { ITEM_REGISTERS = 240, GROUP_REGISTERS = 65536 };
 
 static int group(const int *v)
@@ -40,7 +41,7 @@ static bool conv_gpu_fits(const device *d, const int *v, const int *shape)
         return false;
     if ((size_t)group(v) > d->info.max_work_group) return false;
     if (conv_gpu_local_bytes(v, shape[UP]) > d->info.local_bytes) return false;
-    /* an item by itself is for processors: its sums may lie in memory */
+    /* a work-item alone in its group is for CPUs: its sums may lie in memory */
     if (group(v) == 1) return v[RP] * v[RC] <= 256;
     return registers <= ITEM_REGISTERS && registers * group(v) <= GROUP_REGISTERS;
 }
@@ -140,7 +141,7 @@ const op_impl conv_gpu = {.op = "conv",
                           .stages = conv_gpu_stages,
                           FUNCTIONS};
 
-/* weights of half, everything else in fp32 */
+/* Weights in fp16, everything else in fp32. */
 const op_impl conv_gpu_fp16 = {.op = "conv",
                                .name = "gpu_fp16",
                                .file = "conv_gpu.cl",

@@ -1,5 +1,5 @@
-/* Convolutions by cl/conv_matrix.cl on matrix tiles of bf16: one product of rounded inputs, or
- * three that keep 16 bits of each input. The first launch lays the picture out, normalised. */
+/* Launches cl/conv_matrix.cl: 3x3 convolutions on AMX tiles, in bf16 or bf16x3. The first launch
+ * lays the picture out, normalised. */
 #include <stdio.h>
 
 #include "cl/layout.clh"

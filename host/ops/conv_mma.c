@@ -1,6 +1,6 @@
-/* Launches cl/conv_mma.cl: 3x3 convolutions on the device's matrix units, with fp32 sums: of inputs
- * rounded to half or bfloat16, or three products that keep 16 bits of each input. As in conv_gpu.c,
- * the input is normalised as it is staged: no scratch memory. */
+/* Launches cl/conv_mma.cl: 3x3 convolutions on the device's matrix units, in fp16, bf16 or
+ * bf16x3, with fp32 sums. As in conv_gpu.c, the input is normalised as it is staged, so there is no
+ * scratch memory. */
 #include "ops/conv.h"
 #include "ops/op.h"
 
@@ -8,8 +8,8 @@
     T(TX, "columns of a work-group's pixels", 8, 16, 32)                                           \
     T(TY, "rows of a work-group's pixels", 1, 2, 4, 8, 16)                                         \
     T(BC, "output channels of a work-group's tile", 8, 16, 32, 64, 128)                            \
-    T(WM, "pixels that a unit's items make together", 8, 16, 32, 64, 128)                          \
-    T(WN, "output channels that a unit's items make together", 8, 16, 32, 64)                      \
+    T(WM, "pixels of a sub-group", 8, 16, 32, 64, 128)                                             \
+    T(WN, "output channels of a sub-group", 8, 16, 32, 64)                                         \
     T(CC, "input channels that are staged at a time", 16, 32, 64)                                  \
     T(ST, "taps whose weights are staged at a time", 1, 3, 9)                                      \
     T(DB, "fetched ahead: 0 nothing, 1 weights, 2 the patch, too", 0, 1, 2)
@@ -52,7 +52,7 @@ static uint64_t conv_mma_local_bytes(const device *d, const matrix_unit *u, cons
                       mma_exchange_bytes(d, u, conv_mma_items(u, v)));
 }
 
-/* Vectors of four words that an item brings in of the weights, and of the patch. */
+/* Vectors of four words that a work-item fetches: of the weights, and of the patch. */
 static int weight_loads(const matrix_unit *u, const int *v, int parts)
 {
     return (int)ceil_div((size_t)(v[ST] * v[BC] * parts * v[CC] / 8), (size_t)conv_mma_items(u, v));
@@ -75,13 +75,13 @@ static int conv_mma_floats_of_item(const matrix_unit *u, const int *v, int parts
     return v[WM] * v[WN] / u->lanes + parts * (u->a + v[WN] / u->n * u->b) + on_way;
 }
 
-/* That one is made of. */
+/* MMAs that stand for one product. */
 static int products_of(const device *d)
 {
     return mma_parts(d) == 2 ? 3 : 1;
 }
 
-/* Of an item's unit, all channels and taps. */
+/* MMAs of a sub-group, over all channels and taps. */
 static size_t conv_mma_products(const device *d, const matrix_unit *u, const int *v, int in)
 {
     return 9 * round_up((size_t)in, (size_t)v[CC]) / MMA_DEPTH *

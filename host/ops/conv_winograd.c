@@ -1,4 +1,4 @@
-/* Convolutions by cl/conv_winograd.cl: minimal filtering, for CPUs, channels in whole vectors. */
+/* Launches cl/conv_winograd.cl: Winograd F(2x2,3x3), for CPUs, channels in whole vectors. */
 #include "ops/conv.h"
 #include "ops/op.h"
 
@@ -37,8 +37,8 @@ static tiling conv_winograd_choose(const conv_weight *w)
 
 enum { MAX_BLOCK = 64, GROUPS_PER_UNIT = 4 };
 
-/* How a layer of a picture is cut. A block of tiles keeps its transformed input in cache; an item
- * is a block and one of `splits` shares of the panels. */
+/* How a layer of a picture is cut. A block of tiles keeps its transformed input in cache; a
+ * work-item has a block and one of `splits` shares of the panels. */
 typedef struct {
     int elements, block_h, block_w, rows, row_blocks;
     size_t items, groups, splits;
@@ -46,7 +46,7 @@ typedef struct {
 
 static int elements_of(int up)
 {
-    return up == 2 ? 9 : 16; /* 7 products vanish */
+    return up == 2 ? 9 : 16; /* 7 of 16 products are 0 */
 }
 
 static int panel_vectors(const conv_weight *w)

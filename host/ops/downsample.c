@@ -1,4 +1,4 @@
-/* Launches cl/downsample.cl around products. */
+/* Launches cl/downsample.cl around a GEMM. */
 #include "ops/op.h"
 
 enum { PATCH_FLOATS = 24 << 20, ROWS = 64 }; /* 96 MB: the largest of a picture of 256 pixels */

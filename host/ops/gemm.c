@@ -97,7 +97,7 @@ typedef struct {
     float *panels; /* [threads][panel][k]: rows on their way */
     int panel, n, k;
     bool half;
-    float largest[PARALLEL_THREADS]; /* weight, where they become halves, by thread */
+    float largest[PARALLEL_THREADS]; /* weight, if they are rounded to fp16; by thread */
 } packing;
 
 static status pack_panel(void *context, size_t i, int thread)

@@ -1,4 +1,4 @@
-/* Between gemm.c and the implementations of products, one file each. */
+/* Between gemm.c and the implementations of GEMM, one file each. */
 #ifndef DITCL_OPS_GEMM_H
 #define DITCL_OPS_GEMM_H
 
@@ -15,7 +15,7 @@ status gemm_weight_pack(device *d, gemm_weight *w, op_choice use, const gemm_row
 /* Makes the view of loaded weights that their choice wants. */
 status gemm_weight_view(device *d, gemm_weight *w);
 
-/* ---- products that make tiles in local memory: gemm_tiles.c ---- */
+/* ---- GEMMs with tiles in local memory: gemm_tiles.c ---- */
 
 /* Weights are packed for all tiles in one way: in panels of GEMM_PANEL columns, a multiple of every
  * tile's, with the depth padded to a multiple of every KT. */
@@ -30,8 +30,8 @@ typedef struct {
     int split; /* parts of the depth, each by a work-group of its own */
 } gemm_tile;
 
-/* Whether so many parts are worth making: none is short, and half of them would leave compute
- * units without a tile. */
+/* Whether splitting the depth so often is worth it: no part is short, and half as many parts would
+ * leave compute units without a tile. */
 bool gemm_tiles_split_fits(const device *d, gemm_tile t, const int *shape);
 /* Floats of sums that wait for their epilogue. */
 size_t gemm_tiles_scratch(gemm_tile t, int m, int n, int k);

@@ -1,4 +1,4 @@
-/* Products by CLBlast, as shipped or with parameters that were searched for on this device, and
+/* GEMM by CLBlast, as shipped or with parameters that were searched for on this device, and
  * cl/epilogue.cl behind it. */
 #include <float.h>
 #include <string.h>
@@ -14,15 +14,15 @@
     T(MWG, "rows of a work-group's tile", 16, 32, 64, 128)                                         \
     T(NWG, "columns of a work-group's tile", 16, 32, 64, 128)                                      \
     T(KWG, "depth of a tile", 16, 32)                                                              \
-    T(MDIMC, "items along the rows", 4, 8, 16, 32)                                                 \
-    T(NDIMC, "items along the columns", 4, 8, 16, 32)                                              \
-    T(MDIMA, "items along the rows, as they load a", 4, 8, 16, 32)                                 \
-    T(NDIMB, "items along the columns, as they load b", 4, 8, 16, 32)                              \
+    T(MDIMC, "work-items along the rows", 4, 8, 16, 32)                                            \
+    T(NDIMC, "work-items along the columns", 4, 8, 16, 32)                                         \
+    T(MDIMA, "work-items along the rows, as they load a", 4, 8, 16, 32)                            \
+    T(NDIMB, "work-items along the columns, as they load b", 4, 8, 16, 32)                         \
     T(KWI, "unrolling", 2, 8)                                                                      \
     T(VWM, "floats of a vector along the rows", 1, 2, 4, 8)                                        \
     T(VWN, "floats of a vector along the columns", 1, 2, 4, 8)                                     \
-    T(STRM, "whether an item's rows lie apart", 0, 1)                                              \
-    T(STRN, "whether an item's columns lie apart", 0, 1)                                           \
+    T(STRM, "whether a work-item's rows lie apart", 0, 1)                                          \
+    T(STRN, "whether a work-item's columns lie apart", 0, 1)                                       \
     T(SA, "whether a goes through local memory", 0, 1)                                             \
     T(SB, "whether b goes through local memory", 0, 1)                                             \
     T(GEMMK, "which of its kernels", 0)                                                            \
@@ -40,10 +40,10 @@ static const int configs[][CONFIG_VALUES] = {
     {16, 16, 16, 4, 4, 4, 4, 2, 1, 1, 0, 0, 0, 0, 0, 1},
 };
 
-enum { MOST_SUMS = 128 }; /* of an item: more do not stay in registers anywhere */
+enum { MOST_SUMS = 128 }; /* of a work-item: more do not stay in registers anywhere */
 
 /* What CLBlast's own parameters for GPUs ask for, with those of its kernels that transpose and pad
- * around a product: local memory as OpenCL 1.2 promises it, and work-groups of 16 x 16 (its
+ * around a GEMM: local memory as OpenCL 1.2 promises it, and work-groups of 16 x 16 (its
  * src/database/kernels). */
 enum { LEAST_GROUP = 256, LEAST_LOCAL = 32768 };
 
@@ -78,10 +78,10 @@ static bool fits_xgemm(const device *d, const int *v, const int *shape)
 
 #define DIRECT_TUNABLES(T)                                                                         \
     T(WGD, "rows and columns of a work-group's tile", 8, 16, 32, 64)                               \
-    T(MDIMCD, "items along the rows", 8, 16, 32)                                                   \
-    T(NDIMCD, "items along the columns", 8, 16, 32)                                                \
-    T(MDIMAD, "items along the rows, as they load a", 8, 16, 32)                                   \
-    T(NDIMBD, "items along the columns, as they load b", 8, 16, 32)                                \
+    T(MDIMCD, "work-items along the rows", 8, 16, 32)                                              \
+    T(NDIMCD, "work-items along the columns", 8, 16, 32)                                           \
+    T(MDIMAD, "work-items along the rows, as they load a", 8, 16, 32)                              \
+    T(NDIMBD, "work-items along the columns, as they load b", 8, 16, 32)                           \
     T(KWID, "unrolling", 2, 8, 16)                                                                 \
     T(VWMD, "floats of a vector along the rows", 1, 2, 4, 8)                                       \
     T(VWND, "floats of a vector along the columns", 1, 2, 4, 8)                                    \
@@ -132,7 +132,8 @@ static clblast_parameters direct(const int *config)
 
 /* ---- implementations ---- */
 
-/* What is as shipped is gone where others are used: products would depend on their order. */
+/* CLBlast's own parameters are gone once others were used: results would depend on the order of
+ * GEMMs. */
 static bool gemm_clblast_supports(const device *d, const int *shape)
 {
     (void)shape;

@@ -1,5 +1,5 @@
-/* Products by cl/gemm_cpu.cl: one item a block of rows, epilogue included; in fp32, directly or by
- * seven products of halves, or of bfloat16 pairs with fp32 sums. */
+/* Launches cl/gemm_cpu.cl: one work-item per work-group, for a block of rows, epilogue included. In
+ * fp32, directly or by one level of Strassen, or of bf16 pairs with fp32 sums. */
 #include <stdio.h>
 #include <string.h>
 
@@ -125,7 +125,7 @@ const op_impl gemm_cpu = {.op = "gemm",
                                    .plan = gemm_cpu_plan,
                                    .enqueue = gemm_enqueue}};
 
-/* ---- seven products of halves ---- */
+/* ---- Strassen ---- */
 
 enum { HALF_ROWS = 256, LEAST_ROWS = 128, LEAST_DEPTH = 256 };
 
@@ -134,7 +134,7 @@ static bool supports_strassen(const device *d, const int *shape)
     return gemm_cpu_supports(d, shape) && d->settings.precision == PRECISION_AUTO;
 }
 
-/* Whether a product has halves that are worth it; others are done directly. */
+/* Whether the blocks are large enough for a level of Strassen; else the GEMM is done directly. */
 static bool halves(const device *d, const int *config, int m, int n, int k)
 {
     tiling t = gemm_cpu_choose(config);
@@ -153,7 +153,7 @@ static size_t panel_pairs(const device *d, const int *config, int n)
     return (size_t)n / (2 * gemm_cpu_panel(d, config, n));
 }
 
-/* The sums of halves of the activations, then of the work-groups' panels. */
+/* The sums of blocks of the activations, then of the work-groups' panels. */
 static status scratch_strassen(device *d, const int *config, size_t *count, int m, int n, int k)
 {
     size_t depth = (size_t)k;
@@ -164,7 +164,7 @@ static status scratch_strassen(device *d, const int *config, size_t *count, int 
     return OK;
 }
 
-/* launches[1] sums halves of the activations for launches[0]. */
+/* launches[1] sums blocks of the activations for launches[0]. */
 static status plan_strassen(device *d, op_plan *p, const gemm_use *u)
 {
     const int *config = u->choice.config;
@@ -212,7 +212,7 @@ const op_impl gemm_cpu_strassen = {.op = "gemm",
                                             .plan = plan_strassen,
                                             .enqueue = enqueue_strassen}};
 
-/* ---- bfloat16 pairs ---- */
+/* ---- bf16 pairs ---- */
 
 static const char pair_options[] = " -DBF16 -DVECTOR_ASSEMBLY=1";
 

@@ -1,5 +1,5 @@
-/* Products by cl/gemm_gpu.cl: tiles in local memory, epilogue included; weights in fp32, or in half
- * where that is wanted, with fp32 sums. */
+/* Launches cl/gemm_gpu.cl: tiles in local memory, epilogue included; weights in fp32 or fp16, sums
+ * in fp32. */
 #include <string.h>
 
 #include "base/fp16.h"
@@ -10,8 +10,8 @@
     T(MT, "rows of a work-group's tile", 4, 8, 16, 32, 64, 128)                                    \
     T(NT, "columns of a work-group's tile", 8, 16, 32, 64, 128)                                    \
     T(KT, "steps of the depth in local memory at once", 4, 8, 16, 32)                              \
-    T(MR, "rows that one item sums", 1, 2, 4, 8)                                                   \
-    T(NR, "columns that one item sums", 1, 2, 4, 8)                                                \
+    T(MR, "rows of a work-item", 1, 2, 4, 8)                                                       \
+    T(NR, "columns of a work-item", 1, 2, 4, 8)                                                    \
     T(VEC, "floats that one load brings", 1, 2, 4)                                                 \
     T(KU, "steps of the depth unrolled", 1, 2, 4, 8, 16)                                           \
     T(LA, "activations go through local memory", 0, 1)                                             \
@@ -23,7 +23,7 @@
     T(IMAGE, "weights are read as an image", 0, 1)
 DECLARE_TUNABLES(TUNABLES);
 
-enum { MAX_FLOATS = 160 }; /* in an item's registers, about: the rest of 256 is for addresses */
+enum { MAX_FLOATS = 160 }; /* in a work-item's registers, about: the rest of 256 is for addresses */
 
 /* For common desktop devices first, then larger ones for those with many registers, then for few
  * rows or columns, whose depth is split where that keeps more compute units busy, then for devices
@@ -78,7 +78,7 @@ static int gemm_gpu_floats_of_item(const int *v)
     return v[MR] * v[NR] + step * v[MR] + v[NR] + on_way;
 }
 
-/* A sub-group's items must have the same rows. */
+/* The work-items of a sub-group must have the same rows. */
 static bool subgroups_fit(const device *d, const int *v)
 {
     return !v[LA] && d->feature[FEATURE_SUBGROUPS] && d->subgroups.size > 0 &&
@@ -131,7 +131,7 @@ static size_t gemm_gpu_packed_count(const device *d, const int *config, int n, i
 enum { LINE = 16 }; /* floats of a row that one cache line holds */
 
 /* packed [ceil(n / GEMM_PANEL)][padded depth][GEMM_PANEL], padded with zeros: whatever the
- * configuration, so that it may change. In half the largest stands for infinity. */
+ * configuration, so that it may change. In fp16 the largest number stands for infinity. */
 static void pack_as(void *packed, const float *rows, int first, int count, int k, bool half)
 {
     size_t depth = (size_t)k, padded = gemm_tiles_depth(k), columns = (size_t)count;

@@ -1,5 +1,4 @@
-/* Products by cl/gemm_matrix.cl on matrix tiles of bf16: one product of rounded inputs, or three
- * that keep 16 bits of each input. */
+/* Launches cl/gemm_matrix.cl: GEMM on AMX tiles, in bf16 or bf16x3. */
 #include <string.h>
 
 #include "base/fp16.h"
@@ -7,7 +6,7 @@
 #include "ops/op.h"
 
 enum {
-    STEP = 32,      /* terms of k in a tile product */
+    STEP = 32,      /* terms of k in an MMA */
     ROWS = 32,      /* of a block */
     BLOCKS = 8,     /* of a work-group at most: with STEPS, what the second cache holds of a */
     STEPS = 36,     /* of a chunk of k */
@@ -85,7 +84,7 @@ static void gemm_matrix_pack(const device *d, const int *config, void *out, cons
         }
 }
 
-/* ---- products ---- */
+/* ---- launches ---- */
 
 static size_t steps(int k)
 {

@@ -1,5 +1,5 @@
-/* Products by cl/gemm_mma.cl on the device's matrix units, with fp32 sums: of inputs rounded to
- * half or bfloat16, or three products that keep 16 bits of each input. */
+/* Launches cl/gemm_mma.cl: GEMM on the device's matrix units, in fp16, bf16 or bf16x3, with fp32
+ * sums. */
 #include <string.h>
 
 #include "base/fp16.h"
@@ -10,8 +10,8 @@
     T(MT, "rows of a work-group's tile", 8, 16, 32, 64, 128)                                       \
     T(NT, "columns of a work-group's tile", 8, 16, 32, 64, 128)                                    \
     T(KT, "steps of the depth in local memory at once", 16, 32)                                    \
-    T(WM, "rows that a unit's items make together", 8, 16, 32, 64)                                 \
-    T(WN, "columns that a unit's items make together", 8, 16, 32, 64)                              \
+    T(WM, "rows of a sub-group", 8, 16, 32, 64)                                                    \
+    T(WN, "columns of a sub-group", 8, 16, 32, 64)                                                 \
     T(DB, "two stages in local memory: one fetched, one used", 0, 1)                               \
     T(SPLIT, "parts of the depth that are summed apart", 1, 2, 4, 8)
 DECLARE_TUNABLES(TUNABLES);
@@ -107,7 +107,8 @@ static size_t gemm_mma_packed_count(const device *d, const int *config, int n, i
 /* low: what rounding to bfloat16 leaves, or null. */
 static void pack_row(const device *d, uint16_t *to, uint16_t *low, const float *row, size_t depth)
 {
-    if (d->settings.precision == PRECISION_FP16) { /* the largest half stands for infinity */
+    if (d->settings.precision ==
+        PRECISION_FP16) { /* the largest number of fp16 stands for infinity */
         for (size_t l = 0; l < depth; l++) to[l] = float_to_fp16_finite(row[l]);
         return;
     }

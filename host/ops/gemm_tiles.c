@@ -1,4 +1,4 @@
-/* What products that make tiles in local memory (cl/gemm_tiles.clh) share. */
+/* What GEMMs with tiles in local memory (cl/gemm_tiles.clh) share. */
 #include <stdio.h>
 
 #include "ops/gemm.h"

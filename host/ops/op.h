@@ -81,8 +81,8 @@ static inline int op_panel_vectors(int n, int width, int most)
     return needed < most ? needed : most;
 }
 
-/* Range of one item per element along the first dimension: groups of 64 suit every device here,
- * since a cpu vectorises over the items of such simple kernels. */
+/* The work-group of kernels with one work-item per element along the first dimension. 64 suits
+ * every device, since CPUs vectorise over the work-items of such simple kernels. */
 static inline int op_items(const device *d)
 {
     int group = 64;

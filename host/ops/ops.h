@@ -97,8 +97,8 @@ status op_to_pixels(device *d, const op_plan *p, buf out, buf latents, int pictu
 
 /* ---- condition: timestep and label -> conditioning vector, or two tokens ---- */
 
-/* Which vectors of the conditioning belong to a batch: item n has row first_row + rows[rows_at + n]
- * (int) of `stride` floats; with a stride of 0 all items share one. */
+/* Which vectors of the conditioning belong to a batch: sample n has row first_row +
+ * rows[rows_at + n] (int) of `stride` floats; with a stride of 0 all samples share one. */
 typedef struct {
     buf values, rows;
     int stride, first_row, rows_at;
@@ -127,13 +127,13 @@ status modulate_plan(device *d, op_plan *p, int batch, int tokens, int width, fl
 status op_modulate(device *d, const op_plan *p, buf out, buf x, const modulation *m, int shift_at,
                    int scale_at);
 
-/* ---- gemm: products with fused epilogues ---- */
+/* ---- gemm: matrix products with fused epilogues ---- */
 
-/* A layer's weights on the device, in the layout that its products want; known to gemm.c alone.
+/* A layer's weights on the device, in the layout that its GEMM wants; known to gemm.c alone.
  * With n and k alone it stands for a layer that is not loaded yet. */
 typedef struct {
-    buf matrix, bias, view; /* view: of matrix as an image, where the products read one */
-    int n, k, m;            /* m: rows of the products that it was loaded for */
+    buf matrix, bias, view; /* view: of matrix as an image, if the GEMM reads one */
+    int n, k, m;            /* m: rows of the GEMM that it was loaded for */
     op_choice use;          /* made when it was loaded: the layout follows it */
 } gemm_weight;
 
@@ -145,7 +145,7 @@ typedef struct {
 } gemm_rows;
 
 /* Packs rows and bias [n] for the device without a copy of the whole matrix, for what suits
- * products of m rows; others are right too. What serves was right once on this device, with the
+ * GEMMs of m rows; others are right too. What serves was right once on this device, with the
  * epilogue that `use` (FUSED_ bits) says. *w: zeros, or a layer of this shape, whose memory is used
  * again, behind what is queued. what: for messages. */
 status gemm_weight_load(device *d, gemm_weight *w, const gemm_rows *rows, const float *bias, int m,
@@ -179,14 +179,13 @@ double gemm_input_error(const device *d, int m, int n, int k);
 /* Whether the device has a GEMM in the arithmetic of this precision; for auto: in bf16x3. */
 bool gemm_offers(const device *d, precision p);
 
-/* Sees to it that products of m rows with the layer are right on this device (first_use.h). */
+/* Checks that GEMMs of m rows with the layer are right on this device (first_use.h). */
 status gemm_first_use(device *d, const gemm_weight *w, int m, unsigned use);
 
-/* Holds the whole product, by what serves it for this layer, to a double-precision check
- * (Freivalds). */
+/* Checks the whole result of the GEMM that serves this layer, in double precision (Freivalds). */
 status gemm_check(device *d, const gemm_weight *w, int m);
 
-/* Floats of scratch that op_gemm needs for products of m rows with the layer. */
+/* Floats of scratch that op_gemm needs for m rows with the layer. */
 status gemm_scratch(device *d, size_t *count, const gemm_weight *w, int m);
 
 /* ---- attention ---- */
@@ -209,7 +208,7 @@ double attention_input_error(const op_plan *p);
 /* ---- cross: attention of all tokens to two keys ---- */
 
 /* out [N*T][H*d] = softmax(q k^T / sqrt(d)) v, from q [N*T][H*d] and rows [2][k | v][H*d] of keys
- * and values, one for each item. */
+ * and values, one for each sample. */
 status cross_plan(device *d, op_plan *p, attention_shape s);
 status op_cross(device *d, const op_plan *p, buf out, buf q, const modulation *keys_values);
 
@@ -309,7 +308,7 @@ typedef struct {
 status downsample_plan(device *d, downsample_use *u, size_t *scratch, const gemm_weight *w,
                        picture_shape s, int rows);
 
-/* The buffers of one convolution: patches [rows][9 Cin], the product's scratch, and where a
+/* The buffers of one convolution: patches [rows][9 Cin], the GEMM's scratch, and where a
  * picture's pixels are more than rows, part [rows][Cout]. */
 typedef struct {
     buf out, x;
