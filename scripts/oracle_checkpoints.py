@@ -89,8 +89,8 @@ def write_formats():
                DATA / "strided.bin")
     torch.save({"model": w, "other": [Unknown(), (), 1 << 70]}, DATA / "protocol5.pth",
                pickle_protocol=5)
-    torch.save(trained(w), DATA / "legacy.pt", **old)
-    torch.save(otherwise_laid(w), DATA / "legacy4.pth", pickle_protocol=4, **old)
+    torch.save(trained(w), DATA / "legacy-trained.pt", **old)
+    torch.save(otherwise_laid(w), DATA / "legacy-protocol4.pth", pickle_protocol=4, **old)
     sharded(w, "safetensors", save_file)
     sharded(w, "bin", torch.save)
 
@@ -144,7 +144,7 @@ def write_vae():
     folder = DATA / "vae"
     folder.mkdir()
     shutil.copy(source / "config.json", folder)
-    save_file({k: v.contiguous() for k, v in out.items()}, str(folder / "alone.safetensors"))
+    save_file({k: v.contiguous() for k, v in out.items()}, str(folder / "latent-diffusion.safetensors"))
     whole = {"first_stage_model." + k: v for k, v in out.items()}
     whole |= {"model.diffusion_model.out.2.weight": torch.ones(2, 2),
               "cond_stage_model.transformer.position_ids": torch.arange(3)}
@@ -287,7 +287,7 @@ def write_corpus():
             pickled = next(n for n in z.namelist() if n.endswith("data.pkl"))
             (folder / name).write_bytes(b"p" + z.read(pickled))
     (folder / "archive").write_bytes(b"f" + (DATA / "plain.pt").read_bytes())
-    (folder / "legacy").write_bytes(b"f" + (DATA / "legacy4.pth").read_bytes())
+    (folder / "legacy").write_bytes(b"f" + (DATA / "legacy-protocol4.pth").read_bytes())
 
 
 def main():

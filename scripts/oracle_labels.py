@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Writes tests/data/labels: latents of original64's network with other label tables.
 
-The transcription of oracle_dit.py draws the null class by its number (null.npy), the last class of a model
-whose table has only three rows, all of them classes (three.npy), and an unconditional model with one row
-(one.npy). tests/cli/classes.sh makes such models. Two small checkpoints have args.
+The transcription of oracle_dit.py draws the null class by its number (null-class.npy), the last class of a
+model whose table has only three rows, all of them classes (three-classes.npy), and an unconditional model with
+one row (one-class.npy). tests/cli/classes.sh makes such models. Two small checkpoints have args.
 
 usage: oracle_labels.py tests/data      (torch 2.15)
 """
@@ -40,9 +40,10 @@ def main():
     os.makedirs(folder, exist_ok=True)
     weights = load_file(sys.argv[1] + "/models/original64.safetensors")
     table = weights[TABLE]
-    for name, rows, label, cfg, seed in (("null", table, 3, 1.0, 1), ("guided", table, 3, 4.0, 1),
-                                         ("three", table[1:], 2, 1.0, 2),
-                                         ("one", table[1:2], 0, 1.0, 3)):
+    for name, rows, label, cfg, seed in (("null-class", table, 3, 1.0, 1),
+                                         ("null-class-guided", table, 3, 4.0, 1),
+                                         ("three-classes", table[1:], 2, 1.0, 2),
+                                         ("one-class", table[1:2], 0, 1.0, 3)):
         x = draw({**weights, TABLE: rows.clone()}, label, cfg, seed)
         np.save(f"{folder}/{name}.npy", x.numpy().astype("<f4"))
     w, said = {"a": torch.zeros(2)}, {"num_classes": 3, "class_dropout_prob": 0.1}

@@ -122,18 +122,18 @@ def tiff(orientation, end):
     return head + struct.pack(end + "IH", 8, 2) + entries + bytes(4)
 
 
-def turned_cases(folder, rgb):
+def orientation_cases(folder, rgb):
     """Writes pictures with an orientation, and the pixels that diffusers' load_image reads."""
     rows = b"".join(b"\0" + row.tobytes() for row in rgb)
     profile = lambda o: b"\nexif\n %8d\n%s\n" % (len(tiff(o, ">")), tiff(o, ">").hex().encode())
     xmp = b'XML:com.adobe.xmp\0\0\0\0\0<rdf:Description tiff:Orientation="%d"/>'
-    files = {f"turned-{o}": (chunk(b"eXIf", tiff(o, "<>"[o % 2])), b"") for o in range(10)}
-    files["turned-behind"] = (b"", chunk(b"eXIf", tiff(6, "<")))
-    files["turned-profile"] = (
+    files = {f"orientation-{o}": (chunk(b"eXIf", tiff(o, "<>"[o % 2])), b"") for o in range(10)}
+    files["orientation-after-pixels"] = (b"", chunk(b"eXIf", tiff(6, "<")))
+    files["orientation-zTXt"] = (
         chunk(b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(profile(8))), b"")
-    files["turned-text"] = (chunk(b"tEXt", b"Raw profile type exif\0" + profile(5)), b"")
-    files["turned-xmp"] = (chunk(b"iTXt", xmp % 7), b"")
-    files["turned-both"] = (chunk(b"iTXt", xmp % 7) + chunk(b"eXIf", tiff(3, "<")), b"")
+    files["orientation-tEXt"] = (chunk(b"tEXt", b"Raw profile type exif\0" + profile(5)), b"")
+    files["orientation-xmp"] = (chunk(b"iTXt", xmp % 7), b"")
+    files["orientation-xmp-and-exif"] = (chunk(b"iTXt", xmp % 7) + chunk(b"eXIf", tiff(3, "<")), b"")
     for name, (before, after) in files.items():
         path = f"{folder}/{name}.png"
         with open(path, "wb") as f:
@@ -170,7 +170,7 @@ def file_cases(root):
     with open(f"{folder}/interlaced.png", "wb") as f:
         f.write(png(7, 5, b"".join(rows), interlaced=1))
     Image.fromarray(rgb).save(f"{folder}/interlaced-rgb.png")
-    turned_cases(folder, rgb)
+    orientation_cases(folder, rgb)
     big = Image.fromarray(picture(6, 41, 57))
     big.save(f"{folder}/scaled.png")
     for width, height in [(16, 16), (57, 20), (100, 90)]:

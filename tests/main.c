@@ -44,6 +44,7 @@ static const struct {
     {"ops", "device kernels", suite_ops},
     {"slices", "device kernels", suite_slices},
     {"variants", "device configs", suite_variants},
+    {"memory", "device models", suite_memory},
     {"models", "device models", suite_models},
     {"pictures", "device models", suite_pictures},
     {"compat", "device models", suite_compat},

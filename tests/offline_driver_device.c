@@ -82,7 +82,7 @@ static bool understood_text(const char *name, const char *value)
                  {"driver", offline.driver},       {"version", offline.version},
                  {"c_version", offline.c_version}, {"platform", offline.platform},
                  {"folder", offline.folder},       {"config", offline.config},
-                 {"precision", offline.precision}};
+                 {"precision", offline.precision}, {"ptx", offline.ptx}};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         if (!strcmp(name, texts[i].name)) return strcpy(texts[i].text, value);
     return false;
@@ -169,22 +169,20 @@ static cl_int answer_texts(cl_device_info what, size_t size, void *value, size_t
     }
 }
 
-#define ANSWER(type, x) offline_answer(&(type){x}, sizeof(type), size, value, used)
-
 static cl_int answer_memory(cl_device_info what, size_t size, void *value, size_t *used)
 {
     switch (what) {
-    case CL_DEVICE_GLOBAL_MEM_SIZE: return ANSWER(cl_ulong, offline.memory);
-    case CL_DEVICE_MAX_MEM_ALLOC_SIZE: return ANSWER(cl_ulong, offline.largest);
-    case CL_DEVICE_MAX_CONSTANT_BUFFER_SIZE: return ANSWER(cl_ulong, 65536);
-    case CL_DEVICE_GLOBAL_MEM_CACHE_SIZE: return ANSWER(cl_ulong, 0);
-    case CL_DEVICE_LOCAL_MEM_SIZE: return ANSWER(cl_ulong, offline.local);
+    case CL_DEVICE_GLOBAL_MEM_SIZE: return OFFLINE_ANSWER(cl_ulong, offline.memory);
+    case CL_DEVICE_MAX_MEM_ALLOC_SIZE: return OFFLINE_ANSWER(cl_ulong, offline.largest);
+    case CL_DEVICE_MAX_CONSTANT_BUFFER_SIZE: return OFFLINE_ANSWER(cl_ulong, 65536);
+    case CL_DEVICE_GLOBAL_MEM_CACHE_SIZE: return OFFLINE_ANSWER(cl_ulong, 0);
+    case CL_DEVICE_LOCAL_MEM_SIZE: return OFFLINE_ANSWER(cl_ulong, offline.local);
     case CL_DEVICE_LOCAL_MEM_TYPE:
-        return ANSWER(cl_device_local_mem_type, offline.local ? CL_LOCAL : CL_NONE);
-    case CL_DEVICE_HOST_UNIFIED_MEMORY: return ANSWER(cl_bool, CL_FALSE);
-    case CL_DEVICE_IMAGE_SUPPORT: return ANSWER(cl_bool, offline.images);
+        return OFFLINE_ANSWER(cl_device_local_mem_type, offline.local ? CL_LOCAL : CL_NONE);
+    case CL_DEVICE_HOST_UNIFIED_MEMORY: return OFFLINE_ANSWER(cl_bool, CL_FALSE);
+    case CL_DEVICE_IMAGE_SUPPORT: return OFFLINE_ANSWER(cl_bool, offline.images);
     case CL_DEVICE_IMAGE_MAX_BUFFER_SIZE:
-        return ANSWER(size_t, offline.images ? (size_t)1 << 27 : 0);
+        return OFFLINE_ANSWER(size_t, offline.images ? (size_t)1 << 27 : 0);
     default: return answer_texts(what, size, value, used);
     }
 }
@@ -197,28 +195,28 @@ cl_int CL_API_CALL offline_device_info(cl_device_id d, cl_device_info what, size
     size_t lanes = offline.dpas ? offline.dpas : offline.subgroups;
     (void)d;
     switch (what) {
-    case CL_DEVICE_TYPE: return ANSWER(cl_device_type, offline.type);
-    case CL_DEVICE_PLATFORM: return ANSWER(cl_platform_id, &offline_platform);
-    case CL_DEVICE_VENDOR_ID: return ANSWER(cl_uint, 0);
+    case CL_DEVICE_TYPE: return OFFLINE_ANSWER(cl_device_type, offline.type);
+    case CL_DEVICE_PLATFORM: return OFFLINE_ANSWER(cl_platform_id, &offline_platform);
+    case CL_DEVICE_VENDOR_ID: return OFFLINE_ANSWER(cl_uint, 0);
     case CL_DEVICE_AVAILABLE:
     case CL_DEVICE_COMPILER_AVAILABLE:
-    case CL_DEVICE_LINKER_AVAILABLE: return ANSWER(cl_bool, CL_TRUE);
-    case CL_DEVICE_MAX_COMPUTE_UNITS: return ANSWER(cl_uint, (cl_uint)offline.units);
-    case CL_DEVICE_MAX_CLOCK_FREQUENCY: return ANSWER(cl_uint, 1000);
-    case CL_DEVICE_ADDRESS_BITS: return ANSWER(cl_uint, 64);
-    case CL_DEVICE_MAX_WORK_GROUP_SIZE: return ANSWER(size_t, offline.group);
-    case CL_DEVICE_MAX_WORK_ITEM_DIMENSIONS: return ANSWER(cl_uint, 3);
+    case CL_DEVICE_LINKER_AVAILABLE: return OFFLINE_ANSWER(cl_bool, CL_TRUE);
+    case CL_DEVICE_MAX_COMPUTE_UNITS: return OFFLINE_ANSWER(cl_uint, (cl_uint)offline.units);
+    case CL_DEVICE_MAX_CLOCK_FREQUENCY: return OFFLINE_ANSWER(cl_uint, 1000);
+    case CL_DEVICE_ADDRESS_BITS: return OFFLINE_ANSWER(cl_uint, 64);
+    case CL_DEVICE_MAX_WORK_GROUP_SIZE: return OFFLINE_ANSWER(size_t, offline.group);
+    case CL_DEVICE_MAX_WORK_ITEM_DIMENSIONS: return OFFLINE_ANSWER(cl_uint, 3);
     case CL_DEVICE_MAX_WORK_ITEM_SIZES:
         return offline_answer(sizes, sizeof sizes, size, value, used);
     case CL_DEVICE_NATIVE_VECTOR_WIDTH_FLOAT:
-    case CL_DEVICE_PREFERRED_VECTOR_WIDTH_FLOAT: return ANSWER(cl_uint, 1);
+    case CL_DEVICE_PREFERRED_VECTOR_WIDTH_FLOAT: return OFFLINE_ANSWER(cl_uint, 1);
     case CL_DEVICE_QUEUE_PROPERTIES:
-        return ANSWER(cl_command_queue_properties, CL_QUEUE_PROFILING_ENABLE);
-    case CL_DEVICE_PROFILING_TIMER_RESOLUTION: return ANSWER(size_t, 1);
+        return OFFLINE_ANSWER(cl_command_queue_properties, CL_QUEUE_PROFILING_ENABLE);
+    case CL_DEVICE_PROFILING_TIMER_RESOLUTION: return OFFLINE_ANSWER(size_t, 1);
     case CL_DEVICE_SINGLE_FP_CONFIG:
-        return ANSWER(cl_device_fp_config, CL_FP_ROUND_TO_NEAREST | CL_FP_INF_NAN);
-    case COMPUTE_CAPABILITY: return offline.mma ? ANSWER(cl_uint, 8) : CL_INVALID_VALUE;
-    case SUB_GROUP_SIZES: return lanes ? ANSWER(size_t, lanes) : CL_INVALID_VALUE;
+        return OFFLINE_ANSWER(cl_device_fp_config, CL_FP_ROUND_TO_NEAREST | CL_FP_INF_NAN);
+    case COMPUTE_CAPABILITY: return offline.mma ? OFFLINE_ANSWER(cl_uint, 8) : CL_INVALID_VALUE;
+    case SUB_GROUP_SIZES: return lanes ? OFFLINE_ANSWER(size_t, lanes) : CL_INVALID_VALUE;
     default: return answer_memory(what, size, value, used);
     }
 }

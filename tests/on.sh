@@ -1,7 +1,10 @@
 #!/bin/bash
 # Runs a command that sees only one OpenCL platform:
 #
-#     tests/on.sh pocl|rusticl|intel|oclgrind COMMAND...
+#     tests/on.sh pocl|rusticl|intel|oclgrind|ptx COMMAND...
+#
+# ptx is no driver of a device: it compiles kernels for NVIDIA's GPUs by clang and interprets the result
+# (tests/ptx.h). DITCL_PTX_ICD is its folder, ../build/offline unless set.
 #
 # Exit code: that of the command. If the platform is not installed: 77 with a message, or 1 if
 # DITCL_REQUIRE (such as "pocl rusticl intel oclgrind") names it. scripts/fetch-intel-opencl installs
@@ -101,8 +104,19 @@ oclgrind)
     fi
     exit "$code"
     ;;
+ptx)
+    tests=$(cd "$(dirname "$0")" && pwd)
+    if ! command -v clang-15 >/dev/null; then missing "apt install clang-15"; fi
+    if [ ! -f /usr/lib/clc/nvptx64--nvidiacl.bc ]; then missing "apt install libclc-15-dev"; fi
+    export OCL_ICD_VENDORS=${DITCL_PTX_ICD:-$tests/../build/offline} DITCL_TEST_PLATFORM=PTX
+    # the limits of an sm_80, as NVIDIA's OpenCL reports them
+    export DITCL_OFFLINE="name=PTX;platform=PTX;group=1024;local=48;units=108;mma;memory=4096"
+    DITCL_OFFLINE="$DITCL_OFFLINE;ptx=$tests/ptx_compile.sh"
+    export DITCL_PTX_CACHE=${DITCL_PTX_CACHE:-$tmp/ptx}
+    if ! device_found; then missing "no driver in $OCL_ICD_VENDORS"; fi
+    ;;
 *)
-    echo "tests/on.sh: $platform: expected pocl, rusticl, intel or oclgrind" >&2
+    echo "tests/on.sh: $platform: expected pocl, rusticl, intel, oclgrind or ptx" >&2
     exit 2
     ;;
 esac

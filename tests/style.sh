@@ -37,7 +37,7 @@ layers()
     sample) echo base files device ops checkpoint model sample cl ;;
     bench) echo base device ops optest tune checkpoint model sample bench ;;
     check) echo base device ops optest checkpoint model sample check ;;
-    report) echo base files device ops optest tune checkpoint model sample check report ;;
+    report) echo base files device ops optest tune checkpoint model sample bench check report ;;
     cli) echo base files device ops optest tune checkpoint model sample bench check report cli ;;
     esac
 }
@@ -54,7 +54,7 @@ for folder in host/*/; do
 done
 grep -nE '^#include "' host/main.c | grep -vE '"(base|cli)/' | rule "main.c may include base/, cli/"
 # an operator of several files has a header of its own: gemm_cpu.c may include gemm.h
-grep -nE '^#include "ops/' host/ops/*.c | grep -vE '"ops/(op|ops|impl|configuration|first_use)\.h"' |
+grep -nE '^#include "ops/' host/ops/*.c | grep -vE '"ops/(op|ops|impl|configuration|choices|first_use)\.h"' |
     grep -vE '^host/ops/([a-z0-9]+)(_[a-z0-9_]+)?\.c:.*"ops/\1\.h"' |
     rule "no operator includes another"
 grep -rnE '#include <(CL/|clblast)' host cl tests | grep -vE '^(host/device/|tests/(faults|offline_driver(_[a-z]+)?|opencl_layer(_[a-z]+)?)\.[ch])' |
@@ -133,13 +133,13 @@ for stem in $(ls host/optest/*.c | xargs -n 1 basename | sed 's/\.c$//'); do
     done
 done | rule "an operator has one stem everywhere"
 for file in cl/*.cl; do
-    if ! grep -q "\"$(basename "$file")\"" host/ops/*.c host/tune/peak.c host/device/probe.c; then
+    if ! grep -q "\"$(basename "$file")\"" host/ops/*.c host/bench/peak.c host/device/probe.c; then
         echo "$file"
     fi
 done | rule "a kernel file that no operator launches"
 for file in host/ops/*.c; do
     stem=$(basename "$file" .c)
-    case $stem in impl | configuration | op | first_use) continue ;; esac
+    case $stem in impl | configuration | op | choices | first_use) continue ;; esac
     if [ ! -f "host/optest/${stem%%_*}.c" ]; then echo "$file"; fi
 done | rule "an operator without an operator test"
 for file in $(grep -lE '^status op_' host/ops/*.c); do

@@ -18,6 +18,7 @@ Suite *suite_gemm(void);
 Suite *suite_init(void);
 Suite *suite_json(void);
 Suite *suite_matrix(void);
+Suite *suite_memory(void);
 Suite *suite_models(void);
 Suite *suite_ops(void);
 Suite *suite_pictures(void);

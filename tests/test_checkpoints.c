@@ -66,8 +66,8 @@ static const char *const formats[] = {"plain.pt",
                                       "framework.ckpt",
                                       "strided.bin",
                                       "protocol5.pth",
-                                      "legacy.pt",
-                                      "legacy4.pth",
+                                      "legacy-trained.pt",
+                                      "legacy-protocol4.pth",
                                       "diffusion_pytorch_model.safetensors.index.json",
                                       "diffusion_pytorch_model.bin.index.json"};
 

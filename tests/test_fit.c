@@ -13,13 +13,11 @@
 #include "part.h"
 #include "scratch.h"
 #include "suites.h"
-#include "tune/bench_worker.h"
-#include "tune/fit.h"
 #include "tune/measure.h"
-#include "tune/configs.h"
+#include "tune/search.h"
 
-enum { GEMM, CONV, N_OPERATORS };
-static const int shapes[N_OPERATORS][SHAPE_SIZES] = {{256, 768, 2304}, {1024, 256, 256, 1}};
+enum { GEMM, CONV, N_FITTED };
+static const int shapes[N_FITTED][SHAPE_SIZES] = {{256, 768, 2304}, {1024, 256, 256, 1}};
 
 static int said, warned;
 static char last_warning[300];
@@ -120,7 +118,7 @@ START_TEST(every_candidate_is_right)
 {
     const device_list *devices = wanted_devices();
     for (int i = 0; i < devices->n; i++)
-        for (int op = 0; op < N_OPERATORS; op++) {
+        for (int op = 0; op < N_FITTED; op++) {
             device d = open_one(&devices->items[i], PRECISION_FP32);
             int n = find(&d, op).n;
             device_close(&d);
@@ -145,11 +143,10 @@ END_TEST
 static void write_store(const device *d, const candidates *all, int c, const char *kernels,
                         int more)
 {
-    int values[CONFIG_VALUES];
+    candidate is = candidate_of(all->t, all->values[c]);
     store s = {0};
-    memcpy(values, all->values[c], sizeof values);
-    values[all->t->n - 1] += more;
-    ck_assert_int_eq(configs_put(&s, d, all->t, NULL, values), OK);
+    is.config[all->t->n - 1] += more;
+    ck_assert_int_eq(store_put(&s, d, &is, NULL, false), OK);
     if (kernels) snprintf(s.lines[0].kernels, STORE_HASH, "%s", kernels);
     ck_assert_msg(store_save(&s, &d->info) == OK, "%s", fail_line());
     store_free(&s);
@@ -170,13 +167,13 @@ START_TEST(a_stored_choice_is_used)
 {
     const device_list *devices = wanted_devices();
     for (int i = 0; i < devices->n; i++)
-        for (int op = 0; op < N_OPERATORS; op++) {
+        for (int op = 0; op < N_FITTED; op++) {
             device d = open_one(&devices->items[i], PRECISION_FP32);
             candidates all = find(&d, op);
             for (int c = 0; c < all.n && all.t->n; c++) {
                 write_store(&d, &all, c, NULL, 0);
                 configuration_forget(&d);
-                fit_device(&d, false, say);
+                tune_fit(&d, false, say);
                 ck_assert(uses(&d, &all, op, c));
                 ck_assert_int_eq(warned, 0);
                 if (op == GEMM) expect_packed(&d, all.values[c]);
@@ -192,22 +189,22 @@ START_TEST(outdated_choices_are_ignored)
 {
     const device_list *devices = wanted_devices();
     for (int i = 0; i < devices->n; i++)
-        for (int op = 0; op < N_OPERATORS; op++) {
+        for (int op = 0; op < N_FITTED; op++) {
             device d = open_one(&devices->items[i], PRECISION_FP32);
             candidates all = find(&d, op);
             int shipped[CONFIG_VALUES];
-            configs_apply_shipped(&d);
+            store_apply_shipped(&d);
             memcpy(shipped, configuration_for(&d, all.t, shapes[op]), sizeof shipped);
             configuration_forget(&d);
             if (all.n > 1) {
                 warned = 0;
                 write_store(&d, &all, 1, "0123456789abcdef", 0);
-                fit_device(&d, false, say);
+                tune_fit(&d, false, say);
                 ck_assert_int_eq(warned, 1);
                 ck_assert_msg(strstr(last_warning, "other kernels"), "%s", last_warning);
                 ck_assert_mem_eq(configuration_for(&d, all.t, shapes[op]), shipped, sizeof shipped);
                 write_store(&d, &all, 1, NULL, 7);
-                fit_device(&d, false, say);
+                tune_fit(&d, false, say);
                 ck_assert_int_eq(warned, 2);
                 ck_assert_msg(strstr(last_warning, "no such candidate"), "%s", last_warning);
                 ck_assert_mem_eq(configuration_for(&d, all.t, shapes[op]), shipped, sizeof shipped);
@@ -225,7 +222,8 @@ static status put_for_shape(device *d, const op_impl *t, const int *shape, const
     store s = {0};
     text all = {0};
     status st = OK;
-    TRY(configs_put(&s, d, t, shape, values));
+    const candidate c = candidate_of(t, values);
+    TRY(store_put(&s, d, &c, shape, true));
     if (from) { /* as an editor would */
         char line[400], *at;
         TRY(store_save(&s, &d->info));
@@ -265,7 +263,7 @@ START_TEST(a_choice_for_a_shape_is_used_there_alone)
         const char *before = gemm_name(&d, other[0], other[1], other[2]);
         ck_assert(t->fits(&d, values, shape));
         ck_assert_msg(put_for_shape(&d, t, shape, values, NULL, NULL) == OK, "%s", fail_line());
-        fit_device(&d, false, say);
+        tune_fit(&d, false, say);
         ck_assert_int_eq(warned, 0);
         ck_assert_str_eq(gemm_name(&d, shape[0], shape[1], shape[2]), t->name);
         ck_assert_mem_eq(configuration_for(&d, t, shape), values, sizeof(int[CONFIG_VALUES]));
@@ -273,7 +271,7 @@ START_TEST(a_choice_for_a_shape_is_used_there_alone)
             ck_assert_str_eq(gemm_name(&d, other[0], other[1], other[2]), before);
         device_close(&d);
         d = open_one(&devices->items[i], PRECISION_BF16); /* not its precision */
-        fit_device(&d, false, say);
+        tune_fit(&d, false, say);
         ck_assert_int_eq(warned, 0);
         ck_assert_ptr_null(configuration_serving(&d, "gemm", shape));
         device_close(&d);
@@ -293,15 +291,16 @@ START_TEST(a_choice_for_all_shapes_serves_them)
         ck_assert_int_ge(operator_impls(&operators[OP_GEMM], &d, shapes[GEMM], all), 2);
         const op_impl *t = all[1];
         ck_assert_str_ne(gemm_name(&d, other[0], other[1], other[2]), t->name);
-        ck_assert_int_eq(configs_put_serving(&s, &d, t, t->configs[0]), OK);
+        const candidate c = candidate_of(t, t->configs[0]);
+        ck_assert_int_eq(store_put(&s, &d, &c, NULL, true), OK);
         ck_assert_msg(store_save(&s, &d.info) == OK, "%s", fail_line());
         store_free(&s);
-        fit_device(&d, false, say);
+        tune_fit(&d, false, say);
         ck_assert_int_eq(warned, 0);
         ck_assert_str_eq(gemm_name(&d, other[0], other[1], other[2]), t->name);
         device_close(&d);
         d = open_one(&devices->items[i], PRECISION_FP32);
-        fit_device(&d, false, say);
+        tune_fit(&d, false, say);
         ck_assert_ptr_null(configuration_serving(&d, "gemm", shapes[GEMM]));
         device_close(&d);
     }
@@ -317,7 +316,7 @@ static const struct {
     {" auto ", " fp9 ", "no such shape"},
     {"gemm ", "gem ", "no such operator"},
     {"use=", "use=x", "no such implementation"},
-    {" WGD=", " WGX=", "a value is missing"},
+    {" WGD=", " WGX=", "no such candidate"},
     {" WGD=", " X=1 WGD=", "a value too many"},
     {" WGD=", " WGD=1", "not among the choices"},
     {" PADA=", " PADA=7", "not among the choices"},
@@ -340,7 +339,7 @@ START_TEST(bad_choices_are_ignored)
         ck_assert_msg(put_for_shape(&d, t, shape, t->configs[t->n_configs - 1],
                                     bad_choices[_i].from, bad_choices[_i].to) == OK,
                       "%s", fail_line());
-        fit_device(&d, false, say);
+        tune_fit(&d, false, say);
         ck_assert_int_eq(warned, 1);
         ck_assert_msg(strstr(last_warning, bad_choices[_i].says), "%s: %s", bad_choices[_i].to,
                       last_warning);
@@ -405,25 +404,25 @@ START_TEST(what_is_measured_is_stored)
         const device_info *info = &devices->items[i];
         device d = open_one(info, PRECISION_FP32);
         bool emulated = d.info.quirk.has[QUIRK_POISON_BUFFERS];
-        int chosen[N_OPERATORS][CONFIG_VALUES];
+        int chosen[N_FITTED][CONFIG_VALUES];
         setenv("DITCL_FIT", "off", 1);
         said = 0;
-        fit_device(&d, true, say);
+        tune_fit(&d, true, say);
         ck_assert_int_eq(said, 0);
         unsetenv("DITCL_FIT");
-        fit_device(&d, true, say);
+        tune_fit(&d, true, say);
         ck_assert_int_eq(said, !emulated); /* that it measures, or that tune would */
         ck_assert_int_eq(store_path(path, sizeof path, info), OK);
         ck_assert_int_eq(file_exists(path), !emulated);
-        for (int op = 0; op < N_OPERATORS; op++)
+        for (int op = 0; op < N_FITTED; op++)
             memcpy(chosen[op], configuration_for(&d, find(&d, op).t, shapes[op]),
                    sizeof chosen[op]);
         device_close(&d);
         for (int again = 0; again < 2; again++) {
             d = open_one(info, PRECISION_FP32);
-            fit_device(&d, true, say);
+            tune_fit(&d, true, say);
             ck_assert_int_eq(said, !emulated); /* not measured again */
-            for (int op = 0; op < N_OPERATORS; op++)
+            for (int op = 0; op < N_FITTED; op++)
                 ck_assert_mem_eq(configuration_for(&d, find(&d, op).t, shapes[op]), chosen[op],
                                  sizeof chosen[op]);
             device_close(&d);

@@ -97,20 +97,21 @@ static int difference(const png *a, const png *b)
 
 START_TEST(every_kind_of_png_is_read)
 {
-    static const char *const kinds[] = {
+    static const char *const names[] = {
         "grey", "grey-1-bit", "grey-16-bit", "palette", "alpha", "interlaced",
         /* turned as diffusers' load_image turns them; 0 and 9 are no valid orientations */
-        "turned-0", "turned-1", "turned-2", "turned-3", "turned-4", "turned-5", "turned-6",
-        "turned-7", "turned-8", "turned-9", "turned-behind", "turned-profile", "turned-text",
-        "turned-xmp", "turned-both"};
-    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        "orientation-0", "orientation-1", "orientation-2", "orientation-3", "orientation-4",
+        "orientation-5", "orientation-6", "orientation-7", "orientation-8", "orientation-9",
+        "orientation-after-pixels", "orientation-zTXt", "orientation-tEXt", "orientation-xmp",
+        "orientation-xmp-and-exif"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         char name[80];
         png p, want;
-        snprintf(name, sizeof name, "pictures/png/%s.png", kinds[i]);
+        snprintf(name, sizeof name, "pictures/png/%s.png", names[i]);
         read_good(&p, name);
-        snprintf(name, sizeof name, "pictures/png/%s-rgb.png", kinds[i]);
+        snprintf(name, sizeof name, "pictures/png/%s-rgb.png", names[i]);
         read_good(&want, name);
-        ck_assert_msg(difference(&p, &want) == 0, "%s", kinds[i]);
+        ck_assert_msg(difference(&p, &want) == 0, "%s", names[i]);
         png_free(&p);
         png_free(&want);
         png_free(&want);

@@ -1,4 +1,4 @@
-/* host/device/store.c: the grammar of configurations, its errors, and writing it. */
+/* host/tune/store.c: the grammar of configurations, its errors, and writing it. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -6,15 +6,27 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "device/store.h"
+#include "device/source.h"
 #include "ops/impl.h"
 #include "scratch.h"
 #include "suites.h"
-#include "tune/configs.h"
+#include "tune/store.h"
 
-static const device_info info = {
-    .platform = "Some Platform", .vendor = "V", .name = "A CPU (TM) [x] @ 2.0", .driver = "1.2 #3"};
+static void keep_warning(const char *line);
+
+static const device subject = {.info = {.platform = "Some Platform",
+                                        .vendor = "V",
+                                        .name = "A CPU (TM) [x] @ 2.0",
+                                        .driver = "1.2 #3",
+                                        .max_work_group = 1024,
+                                        .local_bytes = 65536,
+                                        .compute_units = 1},
+                               .family = FAMILY_GPU,
+                               .settings = {.warn = keep_warning}};
+static const device_info *const info = &subject.info;
 #define MATCH "match platform=Some?Platform device=A?CPU* driver=1.2*\n"
+/* An implementation with one tunable, without its value. */
+#define GOOD "tune attention amx_bf16 BK="
 
 static char warnings[4000];
 static int n_warnings;
@@ -47,7 +59,7 @@ static store load_bytes(const char *bytes, size_t n)
     *warnings = 0;
     n_warnings = 0;
     scratch_write(file, bytes, n);
-    store_load(&s, &info, keep_warning);
+    store_load(&s, &subject);
     return s;
 }
 
@@ -56,10 +68,29 @@ static store load(const char *content)
     return load_bytes(content, strlen(content));
 }
 
+/* The value of the line that counts for every shape; 0: none is there. */
+static int value_of(const store *s, const char *op, const char *name)
+{
+    int found = 0;
+    for (size_t i = 0; i < s->n; i++) {
+        const candidate *c = &s->lines[i].is;
+        if (!s->lines[i].shape[0] && !strcmp(c->impl->op, op) && !strcmp(c->impl->name, name))
+            found = c->config[0];
+    }
+    return found;
+}
+
+static const op_impl *find_impl(const char *op, const char *name)
+{
+    const op_impl *impl = impl_find(operator_find(op), name);
+    ck_assert_msg(impl != NULL, "no %s %s", op, name);
+    return impl;
+}
+
 START_TEST(path)
 {
     char found[4096];
-    ck_assert_int_eq(store_path(found, sizeof found, &info), OK);
+    ck_assert_int_eq(store_path(found, sizeof found, info), OK);
     ck_assert_str_eq(found, scratch_path(file));
     const device_info nameless = {.name = "()"};
     ck_assert_int_eq(store_path(found, sizeof found, &nameless), OK);
@@ -72,27 +103,22 @@ END_TEST
 
 START_TEST(good_lines)
 {
-    store s =
-        load("# first\n\n" MATCH "tune gemm cpu kernels=0123456789abcdef MR=8 NV=3   # why\r\n"
-             "\ttune  conv  d72 f16 BLOCK_Q=16\n"
-             "tune plain X=0\n"
-             "tune plain X=7");
+    store s = load("# first\n\n" MATCH
+                   "\ttune  conv  winograd VEC=8 NV=2 MR=6 KU=4 BLOCK_KIB=512 # why\r\n"
+                   "tune gemm gpu bf16 8x8x8 use=clblast\n"
+                   "tune gemm cpu bf16 any use=clblast\n" GOOD "256\n" GOOD "512");
     ck_assert_msg(n_warnings == 0, "%s", warnings);
-    ck_assert_uint_eq(s.n, 3);
-    const store_line *l = store_find(&s, "gemm", "cpu");
-    ck_assert_ptr_nonnull(l);
-    ck_assert_str_eq(l->kernels, "0123456789abcdef");
-    ck_assert_int_eq(l->n_values, 2);
-    ck_assert_str_eq(l->values[0].name, "MR");
-    ck_assert_int_eq(l->values[0].value, 8);
-    ck_assert_str_eq(l->values[1].name, "NV");
-    ck_assert_int_eq(l->values[1].value, 3);
-    ck_assert_str_eq(l->from, "a-cpu-tm-x-2-0.conf:4");
-    l = store_find(&s, "conv", "d72 f16");
-    ck_assert_ptr_nonnull(l);
-    ck_assert_str_eq(l->kernels, "");
-    ck_assert_int_eq(store_find(&s, "plain", "")->values[0].value, 7); /* the later one */
-    ck_assert_ptr_null(store_find(&s, "gemm", ""));
+    ck_assert_uint_eq(s.n, 5);
+    const store_line *l = s.lines;
+    ck_assert_str_eq(l->is.impl->name, "winograd");
+    ck_assert(l->is.config[0] == 8 && l->is.config[2] == 6 && l->is.config[4] == 512);
+    ck_assert(!l->serves && !*l->kernels);
+    l++;
+    ck_assert(l->serves && l->family == FAMILY_GPU && l->precision == PRECISION_BF16);
+    ck_assert(l->shape[0] == 8 && l->shape[2] == 8 && l->shape[3] == 0);
+    l++;
+    ck_assert(l->serves && l->family == FAMILY_CPU && !l->shape[0]);
+    ck_assert_int_eq(value_of(&s, "attention", "amx_bf16"), 512); /* the later one */
     store_free(&s);
 }
 END_TEST
@@ -104,28 +130,40 @@ START_TEST(bad_lines)
     static const struct {
         const char *line, *says;
     } bad[] = {
-        {"tune", "no operator"},
-        {"tune GEMM X=1", "no operator"},
-        {"tune gemm", "no values"},
-        {"tune gemm cpu", "no values"},
-        {"tune gemm kernels=0123456789abcdef", "no values"},
-        {"tune gemm X=", "a value"},
-        {"tune gemm X=-1", "a value"},
-        {"tune gemm X=1.5", "a value"},
-        {"tune gemm X=99999999999999999999", "a value"},
-        {"tune gemm X=2147483647", "a value"},
-        {"tune gemm x=1", "a value"},
-        {"tune gemm =1", "a value"},
-        {"tune gemm A=1 B=1 C=1 D=1 E=1 F=1 G=1 H=1 I=1 J=1 K=1 L=1 M=1 N=1 O=1 P=1 Q=1",
-         "a value"},
-        {"tune gemm cpu auto 1x2x3 use=", "use="},
-        {"tune gemm cpu auto 1x2x3 use=../x", "use="},
-        {"tune gemm ABCDEFGHIJKLMNOPQRSTUVWXYZABCDEFGHIJKLMN=1", "a value"},
-        {"tune gemm kernels=0123 X=1", "no hash"},
-        {"tune gemm kernels=0123456789ABCDEF X=1", "no hash"},
-        {"tune gemm ../x X=1", "a word"},
-        {"tune gemm CPU X=1", "a word"},
-        {"tune gemmgemmgemmgemmgemmgemmgemmgemmgemm X=1", "no operator"},
+        {"tune", "no such operator"},
+        {"tune GEMM X=1", "no such operator"},
+        {"tune gemm", "no such implementation"},
+        {"tune gemm X=1", "no such implementation"},
+        {"tune gemm CPU X=1", "no such implementation"},
+        {"tune gemm ../x X=1", "no such implementation"},
+        {"tune gemm gpu", "a value is missing"},
+        {"tune gemm gpu MT=64", "a value is missing"},
+        {"tune gemm gpu x=1", "a value too many"},
+        {"tune gemm gpu =1", "a value too many"},
+        {"tune gemm gpu MT=64 NT", "a value"},
+        {GOOD, "a value"},
+        {GOOD "-1", "a value"},
+        {GOOD "1.5", "a value"},
+        {GOOD "99999999999999999999", "a value"},
+        {GOOD "2147483647", "a value"},
+        {GOOD "257", "not among the choices"},
+        {GOOD "256 X=1", "a value too many"},
+        {"tune attention amx_bf16 kernels=0123 BK=256", "other kernels"},
+        {"tune attention amx_bf16 kernels=0123456789abcdef BK=256", "other kernels"},
+        {"tune attention amx_bf16 kernels= BK=256", "other kernels"},
+        {"tune gemm cpu use=clblast", "no such shape"},
+        {"tune gemm cpu auto use=clblast", "no such shape"},
+        {"tune gemm cpu auto 1x2 use=clblast", "no such shape"},
+        {"tune gemm cpu auto 1x2x3x4 use=clblast", "no such shape"},
+        {"tune gemm cpu auto 0x2x3 use=clblast", "no such shape"},
+        {"tune gemm neither auto 1x2x3 use=clblast", "no such shape"},
+        {"tune gemm cpu auto 1x2x3 more use=clblast", "a word too many"},
+        {"tune gemm clblast use=clblast", "no such shape"},
+        {"tune gemm cpu auto 1x2x3 use=", "no such implementation"},
+        {"tune gemm cpu auto 1x2x3 use=../x", "no such implementation"},
+        {"tune gemm cpu auto 1x2x3", "no such implementation"},
+        {"tune gemm gpu auto 1x2x3 use=cpu VEC=16 NV=3 MR=8 KU=4 KC=1152 PREFETCH=1",
+         "not for this device"},
         {"tunes gemm X=1", "expected match or tune"},
         {"quirk CHOOSE_LAST", "expected match or tune"},
         {"\x01\xff\xfe", "expected match or tune"},
@@ -136,14 +174,14 @@ START_TEST(bad_lines)
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         char content[500];
-        snprintf(content, sizeof content, MATCH "tune good X=1\n%s\n", bad[i].line);
+        snprintf(content, sizeof content, MATCH GOOD "256\n%s\n", bad[i].line);
         store s = load(content);
         ck_assert_msg(n_warnings == 1, "\"%s\": %d warnings: %s", bad[i].line, n_warnings,
                       warnings);
         ck_assert_msg(strstr(warnings, ".conf:3: ignored: "), "%s", warnings);
         ck_assert_msg(strstr(warnings, bad[i].says), "\"%s\": %s", bad[i].line, warnings);
         ck_assert_uint_eq(s.n, 1);
-        ck_assert_ptr_nonnull(store_find(&s, "good", ""));
+        ck_assert_int_eq(value_of(&s, "attention", "amx_bf16"), 256);
         store_free(&s);
     }
 }
@@ -151,17 +189,17 @@ END_TEST
 
 START_TEST(sections)
 {
-    store s = load(
-        "tune early X=1\n"
-        "match platform=Other device=A?CPU*\ntune gemm X=1\n" /* of another device: no message */
-        "match platform=Some?Platform device=B*\ntune gemm X=2\n" MATCH "tune conv X=3\n"
-        "match driver=0*\ntune conv X=4\n");
+    store s = load(GOOD "256\n"
+                        "match platform=Other device=A?CPU*\n" GOOD
+                        "0\n" /* of another device: no message */
+                        "match platform=Some?Platform device=B*\n" GOOD "256\n" MATCH GOOD "1024\n"
+                        "match driver=0*\n" GOOD "256\n");
     ck_assert_int_eq(n_warnings, 3);
     ck_assert(strstr(warnings, ":1: ignored: no match line above"));
     ck_assert(strstr(warnings, ":4: ignored: measured on another device"));
     ck_assert(strstr(warnings, ":8: ignored: measured with another driver"));
     ck_assert_uint_eq(s.n, 1);
-    ck_assert_int_eq(store_find(&s, "conv", "")->values[0].value, 3);
+    ck_assert_int_eq(value_of(&s, "attention", "amx_bf16"), 1024);
     store_free(&s);
 }
 END_TEST
@@ -176,7 +214,7 @@ START_TEST(damaged_files)
     ck_assert_int_eq(n_warnings, STORE_WARNINGS + 1);
     ck_assert(strstr(warnings, "lines more"));
     store_free(&s);
-    s = load_bytes(MATCH "tune gemm X=1\n\0", sizeof MATCH + 14);
+    s = load_bytes(MATCH GOOD "256\n\0", sizeof MATCH + sizeof GOOD + 3);
     ck_assert_int_eq(n_warnings, 1);
     ck_assert(strstr(warnings, "NUL"));
     ck_assert_uint_eq(s.n, 0);
@@ -188,10 +226,10 @@ START_TEST(damaged_files)
     store_free(&s);
     ck_assert_int_eq(unlink(scratch_path(file)), 0);
     ck_assert_int_eq(mkdir(scratch_path(file), 0700), 0);
-    store_load(&s, &info, NULL); /* warn is null */
-    ck_assert_int_eq(s.n_ignored, 1);
+    const device quiet = {.info = *info};
+    store_load(&s, &quiet); /* warn is null */
     ck_assert_uint_eq(s.n, 0);
-    ck_assert_int_eq(store_save(&s, &info), ERR_FILE);
+    ck_assert_int_eq(store_save(&s, info), ERR_FILE);
     store_free(&s);
     free(many);
     free(large);
@@ -200,106 +238,51 @@ END_TEST
 
 START_TEST(written_and_read)
 {
-    store s = load("match platform=Other device=*\n# theirs\ntune gemm X=1\n" MATCH
-                   "tune gemm cpu kernels=0123456789abcdef MR=8\nrubbish\n"
-                   "match platform=Some?Platform driver=0.9\ntune old X=1\n");
-    const store_line line = {
-        .op = "conv", .shape = "d72 f16", .n_values = 2, .values = {{"A", 1}, {"B_2", 1 << 30}}};
-    const store_line again = {.op = "gemm", .shape = "cpu", .n_values = 1, .values = {{"MR", 9}}};
-    const store_line shipped = {
-        .op = "shipped", .n_values = 1, .values = {{"A", 1}}, .shipped = true};
-    ck_assert_int_eq(store_put(&s, &line), OK);
-    ck_assert_int_eq(store_put(&s, &again), OK);
-    ck_assert_int_eq(store_put(&s, &shipped), OK);
-    ck_assert_msg(store_save(&s, &info) == OK, "%s", fail_line());
+    store s =
+        load("match platform=Other device=*\n# theirs\ntune gemm X=1\n" MATCH GOOD "256\nrubbish\n"
+             "match platform=Some?Platform driver=0.9\n" GOOD "1024\n");
+    const op_impl *matrix = find_impl("attention", "amx_bf16"), *gpu = find_impl("gemm", "gpu");
+    const candidate again = candidate_of(matrix, (const int[CONFIG_VALUES]){512});
+    const candidate one = candidate_of(gpu, gpu->configs[0]);
+    const candidate other = candidate_of(gpu, gpu->configs[1]);
+    const int shape[SHAPE_SIZES] = {512, 1152, 384};
+    const store_line shipped = {.is = again, .shipped = true};
+    ck_assert_int_eq(store_put(&s, &subject, &again, NULL, false), OK);
+    ck_assert_int_eq(store_put(&s, &subject, &one, shape, true), OK);
+    ck_assert_int_eq(store_put(&s, &subject, &other, shape, true), OK);
+    ck_assert_int_eq(store_put(&s, &subject, &other, NULL, true), OK);
+    ck_assert_int_eq(store_put_line(&s, &shipped), OK);
+    ck_assert_uint_eq(s.n, 4); /* a shipped line stays beside the user's */
+    ck_assert_msg(store_save(&s, info) == OK, "%s", fail_line());
     store_free(&s);
     *warnings = 0;
     n_warnings = 0;
-    store_load(&s, &info, keep_warning);
+    store_load(&s, &subject);
     ck_assert_msg(n_warnings == 0, "%s",
                   warnings);   /* the lines of rubbish and of the old driver are gone */
-    ck_assert_uint_eq(s.n, 2); /* shipped lines are not stored */
-    ck_assert_int_eq(store_find(&s, "gemm", "cpu")->values[0].value, 9);
-    ck_assert_int_eq(store_find(&s, "conv", "d72 f16")->values[1].value, 1 << 30);
-    store_drop(&s, store_find(&s, "gemm", "cpu"));
-    ck_assert_ptr_null(store_find(&s, "gemm", "cpu"));
-    ck_assert_ptr_nonnull(store_find(&s, "conv", "d72 f16"));
-    store_free(&s);
-    device_info other = info;
-    strcpy(other.platform, "Other");
-    store_load(&s, &other, keep_warning);
-    ck_assert_msg(n_warnings == 0, "%s", warnings);
-    ck_assert_ptr_nonnull(store_find(&s, "gemm", ""));
-    ck_assert_int_eq(store_find(&s, "gemm", "")->values[0].value, 1); /* theirs is kept */
+    ck_assert_uint_eq(s.n, 3); /* shipped lines are not stored */
+    ck_assert_int_eq(value_of(&s, "attention", "amx_bf16"), 512);
+    ck_assert(candidate_equal(&s.lines[1].is, &other) && shape_equal(s.lines[1].shape, shape));
+    ck_assert(candidate_equal(&s.lines[2].is, &other) && s.lines[2].serves);
+    ck_assert_int_eq(s.lines[2].shape[0], 0);
+    store_drop(&s, 0);
+    ck_assert_int_eq(value_of(&s, "attention", "amx_bf16"), 0);
+    ck_assert_int_eq(value_of(&s, "gemm", "gpu"), other.config[0]);
     store_free(&s);
     size_t size;
     char *all = (char *)scratch_read(scratch_path(file), &size);
     all[size] = 0;
-    ck_assert(strstr(all, "# theirs"));
+    ck_assert(strstr(all, "# theirs\ntune gemm X=1\n"));
     free(all);
     ck_assert_int_eq(scratch_count(), 1); /* no temporary */
+    ck_assert(store_exists(info));
+    const device_info another = {.name = "Another"};
+    ck_assert(!store_exists(&another));
 }
 END_TEST
 
-/* With as many lines as a file may have, each line is found, and a dropped line leaves the others.
- * A quadratic search would take minutes. */
-START_TEST(many_lines)
-{
-    enum { N = 60000 };
-    char *many = malloc(sizeof MATCH + (size_t)N * 18), op[16], *at = many;
-    ck_assert_ptr_nonnull(many);
-    at += sprintf(at, MATCH);
-    for (int i = 0; i < N; i++) at += sprintf(at, "tune g%05d X=%d\n", i, i % 10);
-    store s = load(many);
-    ck_assert_msg(n_warnings == 0, "%s", warnings);
-    ck_assert_uint_eq(s.n, N);
-    for (int i = 0; i < N; i += 3) {
-        snprintf(op, sizeof op, "g%05d", i);
-        store_drop(&s, store_find(&s, op, ""));
-    }
-    for (int i = 0; i < N; i++) {
-        snprintf(op, sizeof op, "g%05d", i);
-        const store_line *l = store_find(&s, op, "");
-        ck_assert_int_eq(l ? l->values[0].value : -1, i % 3 ? i % 10 : -1);
-    }
-    ck_assert_int_eq(store_save(&s, &info), OK);
-    store_free(&s);
-    free(many);
-}
-END_TEST
-
-/* A user's line overrides the shipped one, which returns when the user's line is dropped. */
-START_TEST(shipped_lines_stay)
-{
-    store s = load(MATCH "tune gemm cpu MR=8\n");
-    const store_line shipped = {
-        .op = "gemm", .shape = "cpu", .n_values = 1, .values = {{"MR", 4}}, .shipped = true};
-    ck_assert_int_eq(store_put(&s, &shipped), OK);
-    ck_assert_int_eq(store_put(&s, &shipped), OK);
-    ck_assert_uint_eq(s.n, 2);
-    ck_assert_int_eq(store_find(&s, "gemm", "cpu")->values[0].value, 8);
-    store_drop(&s, store_find(&s, "gemm", "cpu"));
-    ck_assert_int_eq(store_find(&s, "gemm", "cpu")->values[0].value, 4);
-    ck_assert(store_exists(&info));
-    const device_info other = {.name = "Another"};
-    ck_assert(!store_exists(&other));
-    store_free(&s);
-}
-END_TEST
-
-static const op_impl *find_kind(const char *op, const char *kind)
-{
-    const op_impl *all[MOST_IMPLS];
-    for (const operator* o = operators; o->op; o++) {
-        if (strcmp(o->op, op) != 0) continue;
-        for (int i = operator_impls(o, NULL, NULL, all) - 1; i >= 0; i--)
-            if (!strcmp(all[i]->name, kind)) return all[i];
-    }
-    ck_abort_msg("no %s %s", op, kind);
-    return NULL;
-}
-
-/* A shipped line that cannot be used gives no message, so there must be none. */
+/* A shipped line that cannot be used gives no message, so there must be none: in a user's file they
+ * are all read. */
 START_TEST(shipped_lines_are_choices)
 {
     static const device_info families[] = {
@@ -307,25 +290,31 @@ START_TEST(shipped_lines_are_choices)
         {.platform = "Portable Computing Language", .name = "pthread-some", .driver = "0"},
         {.platform = "Portable Computing Language", .name = "cpu-some", .driver = "9"},
         {.platform = "Intel(R) OpenCL", .name = "Some CPU", .driver = "0"}};
-    const device_info gpu = {.platform = "rusticl", .name = "Some GPU"};
-    kernel_hashes known = {0};
-    store s;
-    for (size_t i = 0; i < sizeof families / sizeof *families; i++) {
-        store_shipped(&s, &families[i]);
-        ck_assert_msg(s.n >= 2, "%s: %zu", families[i].platform, s.n);
-        for (size_t l = 0; l < s.n; l++) {
-            int values[CONFIG_VALUES];
-            const op_impl *t = find_kind(s.lines[l].op, s.lines[l].shape);
-            const char *wrong;
-            ck_assert_int_eq(configs_values(values, &wrong, t, &s.lines[l], &known), OK);
-            ck_assert_msg(!wrong, "%s: %s", s.lines[l].from, wrong);
-            ck_assert_str_eq(s.lines[l].kernels, ""); /* of any version */
+    text all = {0};
+    size_t n = 0;
+    ck_assert_int_eq(text_append(&all, MATCH), OK);
+    for (const embedded_file *f = embedded_files; f->name; f++) {
+        for (const char *at = f->data; strstr(f->name, ".conf") && (at = strstr(at, "\ntune "));) {
+            at++;
+            ck_assert_int_eq(text_append(&all, "%.*s\n", (int)strcspn(at, "\n"), at), OK);
+            ck_assert(!strstr(at, "kernels=")); /* of any version */
+            n++;
         }
-        store_free(&s);
     }
-    store_shipped(&s, &gpu);
-    ck_assert_uint_eq(s.n, 0);
+    store s = load(all.data);
+    ck_assert_msg(n_warnings == 0, "%s", warnings);
+    ck_assert_uint_eq(s.n, n);
     store_free(&s);
+    text_free(&all);
+    for (size_t i = 0; i < sizeof families / sizeof *families; i++) {
+        device d = {.info = families[i]};
+        ck_assert_int_eq(store_apply_shipped(&d), OK);
+        ck_assert(configuration_used(&d, find_impl("attention", "gpu")));
+        device_close(&d);
+    }
+    device gpu = {.info = {.platform = "rusticl", .name = "Some GPU"}};
+    ck_assert_int_eq(store_apply_shipped(&gpu), OK);
+    ck_assert_ptr_null(gpu.slot);
 }
 END_TEST
 
@@ -334,13 +323,14 @@ START_TEST(no_place)
     store s = {0};
     char *home = strdup(getenv("HOME") ? getenv("HOME") : "/");
     setenv("XDG_CONFIG_HOME", "/proc", 1);
-    store_load(&s, &info, NULL);
-    ck_assert_int_eq(store_save(&s, &info), ERR_FILE);
+    store_load(&s, &subject);
+    ck_assert_int_eq(store_save(&s, info), ERR_FILE);
     unsetenv("XDG_CONFIG_HOME");
     unsetenv("HOME");
-    store_load(&s, &info, NULL);
-    ck_assert_int_eq(s.n_ignored, 0);
-    ck_assert_int_eq(store_save(&s, &info), ERR_FILE);
+    n_warnings = 0;
+    store_load(&s, &subject);
+    ck_assert_int_eq(n_warnings, 0);
+    ck_assert_int_eq(store_save(&s, info), ERR_FILE);
     setenv("HOME", home, 1);
     free(home);
 }
@@ -357,7 +347,7 @@ START_TEST(nearest_rows_serve)
                  {1000, 512},  {1024, 512}, {1025, 2048},
                  {9999, 2048}, {65, 64},    {1, 512 /* fits the least rows */}};
     static const int orders[][3] = {{64, 512, 2048}, {2048, 512, 64}, {512, 2048, 64}};
-    const op_impl *gpu = find_kind("gemm", "gpu"), *other = find_kind("gemm", "clblast_direct");
+    const op_impl *gpu = find_impl("gemm", "gpu"), *other = find_impl("gemm", "clblast_direct");
     for (size_t o = 0; o < sizeof orders / sizeof *orders; o++) {
         device d = {.family = FAMILY_GPU,
                     .info = {.max_work_group = 1024, .local_bytes = 65536, .compute_units = 1}};
@@ -384,7 +374,7 @@ START_TEST(nearest_rows_serve)
         ck_assert_ptr_null(configuration_serving(&d, "conv", columns));
         ck_assert_mem_eq(configuration_for(&d, gpu, depth), gpu->configs[5],
                          sizeof(int[CONFIG_VALUES]));
-        configuration_forget(&d);
+        device_close(&d);
     }
 }
 END_TEST
@@ -392,43 +382,96 @@ END_TEST
 /* A line may name an implementation that has no tunables. */
 START_TEST(no_tunables)
 {
-    const op_impl *t = find_kind("conv", "direct");
+    const op_impl *t = find_impl("conv", "direct");
     const int shape[SHAPE_SIZES] = {65536, 128, 3, 1};
     device d = {.family = FAMILY_CPU,
                 .vector_width = 16,
                 .info = {.max_work_group = 1024, .local_bytes = 65536, .compute_units = 1}};
     store s = {0};
-    ck_assert_int_eq(configs_put(&s, &d, t, shape, t->configs[0]), OK);
-    ck_assert_int_eq(configs_apply(&d, &s), OK);
-    ck_assert_int_eq(s.n_ignored, 0);
+    const candidate c = candidate_of(t, t->configs[0]);
+    ck_assert_int_eq(store_put(&s, &d, &c, shape, true), OK);
+    ck_assert_int_eq(store_apply(&s, &d), OK);
     ck_assert_ptr_eq(configuration_serving(&d, "conv", shape), t);
-    configuration_forget(&d);
+    device_close(&d);
     store_free(&s);
 }
 END_TEST
 
-/* A hash of the kernels for each line, or a quadratic search, would take minutes. */
+/* Lines of the log and of child processes. */
+START_TEST(candidates_as_text)
+{
+    static const char *const bad[] = {"",
+                                      "gpu",
+                                      "nothing 1",
+                                      "winograd 16 2 13 4",
+                                      "winograd 16 2 13 4 512 1",
+                                      "winograd 16 2 13 4 511",
+                                      "winograd 16 2 13 4 x",
+                                      "direct 1"};
+    const op_impl *t = find_impl("conv", "winograd");
+    const candidate c = candidate_of(t, t->configs[0]);
+    char words[CANDIDATE_TEXT];
+    candidate read;
+    candidate_text(words, &c);
+    ck_assert_str_eq(words, "winograd 16 2 13 4 512");
+    ck_assert(candidate_parse(&read, "conv", words) && candidate_equal(&read, &c));
+    ck_assert(candidate_parse(&read, "conv", "direct") && !read.impl->n);
+    ck_assert(!candidate_parse(&read, "gemm", words) && !candidate_parse(&read, "no", words));
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        ck_assert_msg(!candidate_parse(&read, "conv", bad[i]), "%s", bad[i]);
+}
+END_TEST
+
+/* What is set for one device is not set for another. */
+START_TEST(devices_have_their_own)
+{
+    const op_impl *t = find_impl("gemm", "gpu");
+    const int shape[SHAPE_SIZES] = {512, 1152, 384};
+    device one = subject, two = subject;
+    ck_assert_int_eq(configuration_set(&one, t, shape, t->configs[1]), OK);
+    ck_assert_ptr_eq(configuration_serving(&one, "gemm", shape), t);
+    ck_assert_ptr_null(configuration_serving(&two, "gemm", shape));
+    ck_assert_int_eq(configuration_set(&two, t, shape, t->configs[0]), OK);
+    ck_assert_mem_eq(configuration_for(&one, t, shape), t->configs[1], sizeof(int[CONFIG_VALUES]));
+    configuration_forget(&one);
+    ck_assert_mem_eq(configuration_for(&two, t, shape), t->configs[0], sizeof(int[CONFIG_VALUES]));
+    device_close(&one);
+    device_close(&two);
+}
+END_TEST
+
+/* As many lines as a file may have. A hash of the kernels for each line, or a quadratic search,
+ * would take minutes. */
 START_TEST(many_shapes)
 {
     enum { FIRST = 1000, N = 60000 };
-    const op_impl *t = find_kind("gemm", "gpu");
-    device d = {.family = FAMILY_GPU,
-                .info = {.max_work_group = 1024, .local_bytes = 65536, .compute_units = 1}};
+    const op_impl *t = find_impl("gemm", "gpu");
     int shape[SHAPE_SIZES] = {FIRST, 1152, 384};
+    const candidate c = candidate_of(t, t->configs[0]);
+    device d = subject;
     store s = {0};
-    ck_assert_int_eq(configs_put(&s, &d, t, shape, t->configs[0]), OK);
-    store_line line = s.lines[0];
-    for (; shape[0] < FIRST + N; shape[0]++) {
-        configs_key(line.shape, &d, shape);
-        ck_assert_int_eq(store_put(&s, &line), OK);
-    }
-    ck_assert_int_eq(configs_apply(&d, &s), OK);
+    text all = {0};
+    ck_assert_int_eq(store_put(&s, &subject, &c, shape, true), OK);
+    ck_assert_int_eq(store_text(&s, info, &all), OK);
+    const char *line = strstr(all.data, "\ntune") + 1, *at = strstr(line, "1000x");
+    char *many = malloc((size_t)N * (strlen(line) + 8) + all.length), *to = many;
+    ck_assert_ptr_nonnull(many);
+    to += sprintf(to, "%.*s", (int)(line - all.data), all.data);
+    for (int i = 0; i < N; i++)
+        to += sprintf(to, "%.*s%d%s", (int)(at - line), line, FIRST + i, at + 4);
+    store_free(&s);
+    s = load(many);
+    ck_assert_msg(n_warnings == 0, "%s", warnings);
     ck_assert_uint_eq(s.n, N);
-    shape[0]--;
+    ck_assert_int_eq(store_apply(&s, &d), OK);
+    shape[0] = FIRST + N - 1;
     ck_assert_ptr_eq(configuration_serving(&d, "gemm", shape), t);
     ck_assert_mem_eq(configuration_for(&d, t, shape), t->configs[0], sizeof(int[CONFIG_VALUES]));
-    configuration_forget(&d);
+    ck_assert_int_eq(store_save(&s, info), OK);
+    device_close(&d);
     store_free(&s);
+    text_free(&all);
+    free(many);
 }
 END_TEST
 
@@ -443,11 +486,11 @@ Suite *suite_store(void)
     tcase_add_test(tc, sections);
     tcase_add_test(tc, damaged_files);
     tcase_add_test(tc, written_and_read);
-    tcase_add_test(tc, many_lines);
-    tcase_add_test(tc, shipped_lines_stay);
     tcase_add_test(tc, shipped_lines_are_choices);
     tcase_add_test(tc, no_place);
     tcase_add_test(tc, nearest_rows_serve);
+    tcase_add_test(tc, candidates_as_text);
+    tcase_add_test(tc, devices_have_their_own);
     tcase_add_test(tc, many_shapes);
     tcase_add_test(tc, no_tunables);
     suite_add_tcase(s, tc);

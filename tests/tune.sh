@@ -105,7 +105,7 @@ expect 2 "such as 90s" tune "$model" --budget 0
 expect 2 "gemm, attention or conv" tune "$model" --only qkv
 expect 2 "only one of --show" tune --show --forget
 expect 2 "take no MODEL" tune --show "$model"
-expect 2 "only ditcl tune starts it" tune-worker --mode candidates 3>&-
+expect 2 "only ditcl tune starts it" tune-worker candidates 3>&-
 expect 1 "no such model" tune nothing-like-this
 expect 1 "No such file" tune --import missing.conf
 

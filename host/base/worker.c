@@ -14,7 +14,7 @@
 
 #include "base/clock.h"
 
-enum { MOST_ARGS = 24, PATH_BYTES = 4096 };
+enum { PATH_BYTES = 4096 };
 static const double STOP_SECONDS = 2.0, PAUSE_SECONDS = 5.0;
 
 /* The program of the child: this program; for a test program, the ditcl in the same folder. */
@@ -54,13 +54,13 @@ static void exec_program(const char *program, const char *const *argv, int in, i
 
 status worker_start(worker *w, const char *const *args)
 {
-    const char *argv[MOST_ARGS + 2] = {"ditcl"};
+    const char *argv[WORKER_ARGS + 2] = {"ditcl"};
     int to[2], from[2];
     char program[PATH_BYTES];
     *w = (worker){0};
     status st = find_program(program);
     if (st != OK) return st;
-    for (int i = 0; args[i] && i < MOST_ARGS; i++) argv[i + 1] = args[i];
+    for (int i = 0; args[i] && i < WORKER_ARGS; i++) argv[i + 1] = args[i];
     if (pipe2(to, O_CLOEXEC) != 0)
         return fail(ERR_FILE, "cannot create a pipe: %s", strerror(errno));
     if (pipe2(from, O_CLOEXEC) != 0) {

@@ -10,7 +10,7 @@
 #include "base/status.h"
 
 /* WORKER_REPLIES: the descriptor that the child writes to. */
-enum { WORKER_LINE = 512, WORKER_REPLIES = 3 };
+enum { WORKER_LINE = 512, WORKER_REPLIES = 3, WORKER_ARGS = 64 };
 
 typedef struct {
     pid_t pid; /* 0: no child */
@@ -19,8 +19,8 @@ typedef struct {
     size_t n_pending;
 } worker;
 
-/* args: the arguments after the program's name, ended by null. The child's own output is
- * discarded. */
+/* args: the arguments after the program's name, fewer than WORKER_ARGS, ended by null. The child's
+ * own output is discarded. */
 status worker_start(worker *w, const char *const *args);
 /* Kills the child. Accepts a zero struct and a second call. */
 void worker_stop(worker *w);

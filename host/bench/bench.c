@@ -10,7 +10,6 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "model/vae.h"
-#include "sample/pipeline.h"
 
 const char *const bench_part_names[] = {"forward", "modulation", "step", "vae_decode", NULL};
 
@@ -233,7 +232,20 @@ static status modulation_pass(void *context)
     return run_modulate(context);
 }
 
-static status forward_pass(void *context)
+status bench_open_run(run *r, device *d, model *m)
+{
+    static const int label = 0;
+    return run_open(r, d, m,
+                    &(run_request){.labels = &label,
+                                   .n = 1,
+                                   .steps = STEPS,
+                                   .guidance = 4.0,
+                                   .sampler = model_any_sampler(m),
+                                   .batch = 1,
+                                   .guided_channels = m->dit.in_channels});
+}
+
+status bench_forward(void *context)
 {
     run *r = context;
     return dit_forward(&r->network, r->prediction, r->latents, 0, 1, pass_batch(r), r->rows, 0, 0);
@@ -312,9 +324,9 @@ static status add_forward(session *s, run *r)
 {
     record all = {0};
     char about[RECORD_SHAPE];
-    const measured what = {.queue = forward_pass, .context = r}, like = {0};
+    const measured what = {.queue = bench_forward, .context = r}, like = {0};
     const dit_config *c = &r->m->dit;
-    status st = take_down(s, &all, forward_pass, r);
+    status st = take_down(s, &all, bench_forward, r);
     snprintf(about, sizeof about, "batch %d, T=%d D=%d, %d blocks", pass_batch(r),
              r->network.tokens, c->width, c->depth);
     if (st == OK && wanted(s->q, "forward")) st = add_part(s, PART_FORWARD, about, &all, &what);
@@ -327,21 +339,13 @@ static status add_forward(session *s, run *r)
 static status bench_transformer(session *s)
 {
     const bench_request *q = s->q;
-    static const int label = 0;
     run r = {0};
     status st = OK;
     bool forward = wanted(q, "forward") || wanted_operators(q, PART_FORWARD);
     bool steps = wanted(q, "step") || wanted_operators(q, PART_STEP);
     if (!forward && !steps && !wanted(q, "modulation")) return OK;
     say(s, "loading the transformer");
-    TRY(run_open(&r, s->d, q->m,
-                 &(run_request){.labels = &label,
-                                .n = 1,
-                                .steps = STEPS,
-                                .guidance = 4.0,
-                                .sampler = model_any_sampler(q->m),
-                                .batch = 1,
-                                .guided_channels = q->m->dit.in_channels}));
+    TRY(bench_open_run(&r, s->d, q->m));
     TRY(add_modulation(s, &r)); /* the forward pass needs it */
     if (forward) TRY(add_forward(s, &r));
     if (steps) TRY(add_steps(s, &r));

@@ -3,10 +3,11 @@
 #ifndef DITCL_BENCH_BENCH_H
 #define DITCL_BENCH_BENCH_H
 
+#include "bench/peak.h"
 #include "checkpoint/model.h"
 #include "device/record.h"
+#include "sample/pipeline.h"
 #include "tune/measure.h"
-#include "tune/peak.h"
 
 /* Whole passes. The batch of a forward pass is 2: one picture with guidance. */
 typedef enum {
@@ -43,6 +44,11 @@ typedef struct {
     void (*progress)(void *context, const char *what); /* may be null */
     void *progress_context;
 } bench_request;
+
+/* Loads the transformer to draw one picture in 50 steps with guidance. */
+status bench_open_run(run *r, device *d, model *m);
+/* One forward pass, of the run that is the context. */
+status bench_forward(void *context);
 
 /* ERR_USAGE if a name is neither of a part nor of an operator. Call it before any work. */
 status bench_known(const char *name);

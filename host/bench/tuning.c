@@ -6,9 +6,10 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "base/worker.h"
+#include "bench/bench.h"
 #include "model/dit.h"
 #include "model/vae.h"
-#include "sample/pipeline.h"
 
 enum { STEPS = 50 };
 
@@ -22,7 +23,7 @@ static int pass_batch(const model *m)
 
 typedef struct {
     const char *const *only;
-    search_row *rows;
+    tune_shape *all;
     size_t n, capacity;
     int chunk; /* steps x labels */
     bool decoder;
@@ -36,36 +37,33 @@ static bool wanted(const shapes *s, const char *op)
     return found;
 }
 
-static void see(void *context, const char *op, const int sizes[SHAPE_SIZES])
+static void visit(void *context, const char *op, const int sizes[SHAPE_SIZES])
 {
     shapes *s = context;
     /* the modulation of all steps is one chunk */
     bool once =
         s->decoder || (!strcmp(op, "gemm") && (sizes[0] == s->chunk || sizes[0] == 2 * s->chunk));
-    double calls = once ? 1.0 : STEPS;
+    size_t i = 0;
     if (s->st != OK || !wanted(s, op)) return;
-    for (size_t i = 0; i < s->n; i++)
-        if (!strcmp(s->rows[i].op, op) &&
-            !memcmp(s->rows[i].shape, sizes, sizeof s->rows[i].shape)) {
-            s->rows[i].calls += calls;
-            return;
-        }
-    s->st = memory_grow(&s->rows, &s->capacity, s->n + 1, sizeof *s->rows);
-    if (s->st != OK) return;
-    search_row *r = &s->rows[s->n++];
-    *r = (search_row){.op = op, .calls = calls};
-    memcpy(r->shape, sizes, sizeof r->shape);
+    while (i < s->n && (strcmp(s->all[i].op, op) != 0 || !shape_equal(s->all[i].shape, sizes))) i++;
+    if (i == s->n) {
+        s->st = memory_grow(&s->all, &s->capacity, s->n + 1, sizeof *s->all);
+        if (s->st != OK) return;
+        s->all[s->n++] = (tune_shape){.op = op};
+        memcpy(s->all[i].shape, sizes, sizeof s->all[i].shape);
+    }
+    s->all[i].calls += once ? 1.0 : STEPS;
 }
 
-status tuning_shapes(model *m, const char *const *only, search_row **rows, int *n)
+status tuning_shapes(model *m, const char *const *only, tune_shape **found, int *n)
 {
     shapes s = {.only = only, .chunk = STEPS * pass_batch(m)};
-    const layer_visitor v = {see, &s};
+    const layer_visitor v = {visit, &s};
     status st = dit_visit(m, pass_batch(m), s.chunk, &v);
     s.decoder = true;
     if (st == OK) st = vae_visit(m, &v);
     if (st == OK) st = s.st;
-    *rows = s.rows;
+    *found = s.all;
     *n = (int)s.n;
     return st;
 }
@@ -74,25 +72,17 @@ status tuning_shapes(model *m, const char *const *only, search_row **rows, int *
 
 status tuning_serve_forward(device *d, model *m, FILE *in, FILE *out)
 {
-    static const int label = 0;
     char line[WORKER_LINE];
     run r = {0};
     status st = OK;
-    TRY(run_open(&r, d, m,
-                 &(run_request){.labels = &label,
-                                .n = 1,
-                                .steps = "50",
-                                .guidance = 4.0,
-                                .sampler = model_any_sampler(m),
-                                .batch = 1,
-                                .guided_channels = m->dit.in_channels}));
-    TRY(dit_forward(&r.network, r.prediction, r.latents, 0, 1, pass_batch(m), r.rows, 0, 0));
+    TRY(bench_open_run(&r, d, m));
+    TRY(bench_forward(&r));
     TRY(device_finish(d));
     fprintf(out, "ready\n");
     fflush(out);
     while (fgets(line, sizeof line, in)) {
         double start = clock_seconds();
-        TRY(dit_forward(&r.network, r.prediction, r.latents, 0, 1, pass_batch(m), r.rows, 0, 0));
+        TRY(bench_forward(&r));
         TRY(device_finish(d));
         fprintf(out, "%.9g\n", clock_seconds() - start);
         fflush(out);
@@ -100,12 +90,6 @@ status tuning_serve_forward(device *d, model *m, FILE *in, FILE *out)
 done:
     run_close(&r);
     return st;
-}
-
-static int compare_doubles(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
 }
 
 status tuning_compare(forward_gain *g, const char *const *untuned, const char *const *tuned,
@@ -136,8 +120,7 @@ status tuning_compare(forward_gain *g, const char *const *untuned, const char *c
         }
         n++;
     }
-    for (int i = 0; i < 2; i++) qsort(all[i], (size_t)n, sizeof **all, compare_doubles);
-    *g = (forward_gain){all[0][n / 2], all[1][n / 2], n};
+    *g = (forward_gain){measure_median(all[0], n), measure_median(all[1], n), n};
 done:
     for (int i = 0; i < 2; i++) worker_stop(&children[i]);
     return st;

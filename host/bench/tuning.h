@@ -4,11 +4,11 @@
 #define DITCL_BENCH_TUNING_H
 
 #include "checkpoint/model.h"
-#include "tune/search.h"
+#include "tune/tune.h"
 
-/* rows [*n] = the shapes of drawing one picture in 50 steps with guidance, and of decoding it.
+/* found [*n] = the shapes of drawing one picture in 50 steps with guidance, and of decoding it.
  * Omits operators that are not in `only`, which ends with a null; null: all. */
-status tuning_shapes(model *m, const char *const *only, search_row **rows, int *n);
+status tuning_shapes(model *m, const char *const *only, tune_shape **found, int *n);
 
 /* The child: loads the transformer and writes "ready". Then replies to each line of `in` with the
  * seconds of one forward pass. */

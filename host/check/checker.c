@@ -11,7 +11,7 @@
 #include "base/worker.h"
 #include "device/probe.h"
 #include "device/source.h"
-#include "device/verdicts.h"
+#include "check/verdicts.h"
 #include "ops/first_use.h"
 #include "ops/impl.h"
 
@@ -89,8 +89,8 @@ static hash128 checker_key(const device *d, const first_use *what, int use)
     add_number(&w, d->subgroups.size);
     for (int i = 0; i < N_FEATURES; i++) add_number(&w, d->feature[i]);
     hash_add_text(&w, what->op);
-    hash_add_text(&w, what->t ? what->t->name : "");
-    for (int i = 0; what->t && i < what->t->n; i++) add_number(&w, what->values[i]);
+    hash_add_text(&w, what->impl ? what->impl->name : "");
+    for (int i = 0; what->impl && i < what->impl->n; i++) add_number(&w, what->config[i]);
     for (int i = 0; i < SHAPE_SIZES; i++) add_number(&w, what->shape[i]);
     add_number(&w, use);
     return hash_end(&w);
@@ -112,22 +112,17 @@ static int describe_implementation(char *out, size_t size, const device *d, cons
 {
     return snprintf(out, size, "%s %s %s %s ", kernel_family_names[d->family],
                     precision_names[d->settings.precision], what->op,
-                    what->t ? what->t->name : "-");
+                    what->impl ? what->impl->name : "-");
 }
 
 /* "gpu auto gemm gpu_mma 512x3456x1152 MT=64 NT=64" */
 static void describe_use(char *out, size_t size, const device *d, const first_use *what)
 {
-    char sizes[SHAPE_TEXT], values[CONFIG_OPTIONS] = "";
+    char sizes[SHAPE_TEXT], words[CONFIG_OPTIONS] = "";
     shape_text(sizes, what->shape);
-    if (what->t) configuration_options(values, what->t, what->values);
+    if (what->impl) configuration_words(words, what->impl, what->config);
     int n = describe_implementation(out, size, d, what);
-    n += snprintf(out + n, size - (size_t)n, "%s", sizes);
-    for (const char *v = values; *v && n + 1 < (int)size; v++) {
-        if (!strncmp(v, "-D", 2)) v += 2;
-        out[n++] = *v;
-        out[n] = 0;
-    }
+    snprintf(out + n, size - (size_t)n, "%s%s", sizes, words);
 }
 
 /* ---- verdicts ---- */
@@ -372,16 +367,14 @@ done:
 }
 
 /* Probes the features one after the other. The child gets those that were probed before. */
-static status checker_probe(first_use_checks *face, device *d)
+static status checker_probe(checker *c, device *d)
 {
-    checker *c = checker_of(face);
     feature_id all[N_FEATURES];
     int n = probe_list(all, d);
     status st = OK;
     for (int i = 0; i < n; i++) d->feature[all[i]] = false;
     for (int i = 0; i < n && st == OK; i++) st = probe_one(c, d, all[i]);
     if (c->level != CHECK_ALL) stop_child(c);
-    if (c->level == CHECK_FEATURES) d->checks = NULL;
     return st;
 }
 
@@ -391,19 +384,19 @@ static status checker_probe(first_use_checks *face, device *d)
  * another variant is replaced. */
 static void replace_clblast_child(checker *c, const first_use *what)
 {
-    if (!what->t || strncmp(what->t->name, "clblast", 7) != 0) return;
-    if (*c->clblast && strcmp(c->clblast, what->t->name) != 0) stop_child(c);
+    if (!what->impl || strncmp(what->impl->name, "clblast", 7) != 0) return;
+    if (*c->clblast && strcmp(c->clblast, what->impl->name) != 0) stop_child(c);
 }
 
 static void request_line(char line[WORKER_LINE], const first_use *what)
 {
-    char sizes[SHAPE_TEXT];
+    char sizes[SHAPE_TEXT], words[CANDIDATE_TEXT] = "";
     shape_text(sizes, what->shape);
-    int n = snprintf(line, WORKER_LINE, "check %s %s %u", what->op, sizes, what->use);
-    if (!what->t) return;
-    n += snprintf(line + n, (size_t)(WORKER_LINE - n), " %s", what->t->name);
-    for (int i = 0; i < what->t->n; i++)
-        n += snprintf(line + n, (size_t)(WORKER_LINE - n), " %d", what->values[i]);
+    if (what->impl) {
+        const candidate c = candidate_of(what->impl, what->config);
+        candidate_text(words, &c);
+    }
+    snprintf(line, WORKER_LINE, "check %s %s %u %s", what->op, sizes, what->use, words);
 }
 
 /* Strikes out a configuration for this run and later ones. */
@@ -415,7 +408,7 @@ static status strike_out(checker *c, device *d, const first_use *what, const cha
     size_t n = strlen(words);
     snprintf(words + n, sizeof words - n, ": %.150s", why);
     text_copy(c->face.why, sizeof c->face.why, why);
-    if (what->t) {
+    if (what->impl) {
         describe_implementation(prefix, sizeof prefix, d, what);
         bool first = !count(c, prefix).struck; /* warn once for each implementation */
         void (*tell)(const char *) = first ? d->settings.warn : d->settings.note;
@@ -423,7 +416,7 @@ static status strike_out(checker *c, device *d, const first_use *what, const cha
         if (tell) tell(line);
     }
     c->n_struck++;
-    return remember(c, how, checker_key(d, what, what->t ? -1 : (int)what->use), words);
+    return remember(c, how, checker_key(d, what, what->impl ? -1 : (int)what->use), words);
 }
 
 static status strike(first_use_checks *face, device *d, const first_use *what, const char *why,
@@ -459,8 +452,8 @@ static status checker_check(first_use_checks *face, device *d, const first_use *
     c->n_checked++;
     replace_clblast_child(c, what);
     TRY(start_child(c, d));
-    if (what->t && !strncmp(what->t->name, "clblast", 7))
-        text_copy(c->clblast, sizeof c->clblast, what->t->name);
+    if (what->impl && !strncmp(what->impl->name, "clblast", 7))
+        text_copy(c->clblast, sizeof c->clblast, what->impl->name);
     request_line(line, what);
     worker_answer how = checker_ask(c, d, line, false, answer);
     *right = how == WORKER_SAID && !strcmp(answer, "right");
@@ -535,10 +528,12 @@ static void say_end(const checker *c, const device *d)
     c->say(line);
 }
 
-status checker_finish(device *d)
+/* Runs a tiny network, unless it has a verdict, to check the kernels that all runs share. Then ends
+ * the child. */
+static status finish(first_use_checks *face, device *d)
 {
-    if (!d->checks || checker_of(d->checks)->level != CHECK_ALL) return OK;
-    checker *c = checker_of(d->checks);
+    checker *c = checker_of(face);
+    if (c->level != CHECK_ALL) return OK;
     status st = check_network(c, d);
     if (st == OK) say_end(c, d);
     stop_child(c);
@@ -555,24 +550,22 @@ static void checker_close(first_use_checks *face)
     free(c);
 }
 
-status checker_open(first_use_checks **out, const device_info *info,
-                    const device_settings *settings, checker_level level,
-                    void (*say)(const char *line))
+status checker_open(device *d, checker_level level, void (*say)(const char *line))
 {
     checker *c = NULL;
     const char *edited = getenv("DITCL_CL_DIR");
+    const device_settings *settings = &d->settings;
     hash128 key;
     status st = OK;
-    *out = NULL;
     TRY(memory_alloc(&c, 1, sizeof *c));
-    c->face = (first_use_checks){.probe = checker_probe,
-                                 .check = checker_check,
+    c->face = (first_use_checks){.check = checker_check,
                                  .strike = strike,
                                  .struck = struck,
+                                 .finish = finish,
                                  .close = checker_close};
     c->level = level;
     c->say = say;
-    snprintf(c->index, sizeof c->index, "%d", info->index);
+    snprintf(c->index, sizeof c->index, "%d", d->info.index);
     snprintf(c->limit, sizeof c->limit, "%d",
              settings->max_launch_ms < 0 ? 0 : settings->max_launch_ms);
     const char *words[CHILD_WORDS] = {"check-worker",
@@ -586,12 +579,15 @@ status checker_open(first_use_checks **out, const device_info *info,
     if (settings->no_cache) words[n++] = "--no-cache";
     if (settings->max_launch_ms) words[n++] = "--max-launch-ms", words[n++] = c->limit;
     memcpy(c->words, words, sizeof words);
-    TRY(hash_device(&key, info));
+    TRY(hash_device(&key, &d->info));
     TRY(verdicts_open(&c->known, key));
     c->known.kept = !settings->no_cache && !(edited && *edited);
     count_struck(c);
-    *out = &c->face;
+    TRY(checker_probe(c, d));
+    if (level == CHECK_FEATURES) goto done;
+    TRY(first_use_set(d, &c->face));
+    return OK;
 done:
-    if (st != OK) free(c);
-    return st;
+    if (c) checker_close(&c->face);
+    return st == OK ? OK : fail_in(st, "device %d (%s)", d->info.index, d->info.name);
 }

@@ -1,6 +1,6 @@
 /* First-use checks (ops/first_use.h). A program that never ran on a device, with its driver and
  * these kernels, runs in a child process first (checker_child.h), because drivers crash, hang and
- * compute wrong results. The verdicts are stored (device/verdicts.h). */
+ * compute wrong results. The verdicts are stored (check/verdicts.h). */
 #ifndef DITCL_CHECK_CHECKER_H
 #define DITCL_CHECK_CHECKER_H
 
@@ -10,18 +10,11 @@
  * no verdict. */
 typedef enum { CHECK_FEATURES, CHECK_REMEMBERED, CHECK_ALL } checker_level;
 
-/* *out: for device_settings.checks; device_close closes it. say (may be null) receives lines about
- * progress. Fails only with ERR_MEMORY. */
-status checker_open(first_use_checks **out, const device_info *info,
-                    const device_settings *settings, checker_level level,
-                    void (*say)(const char *line));
+/* d: opened with settings.unprobed. Probes its features, and from here on checks what is used first
+ * on it; device_close ends that. say (may be null) receives lines about progress. */
+status checker_open(device *d, checker_level level, void (*say)(const char *line));
 
-/* Call this when everything is loaded. Runs a tiny network, unless it has a verdict, to check the
- * kernels that all runs share; then ends the child. ERR_DEVICE if the network computes wrong
- * results. Does nothing if the device was opened without checks. */
-status checker_finish(device *d);
-
-/* The child must reply within so many seconds. DITCL_CHECK_SECONDS overrides this. */
+/* The child must reply within this many seconds. DITCL_CHECK_SECONDS overrides this. */
 enum { CHECKER_SECONDS = 120 };
 
 #endif

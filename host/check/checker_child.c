@@ -73,22 +73,6 @@ static void child_probe(child *c, const char *name, FILE *out)
 
 /* ---- operators ---- */
 
-static status parse_implementation(device *d, const operator* o, char **words, const int *shape)
-{
-    const op_impl *all[MOST_IMPLS], *t = NULL;
-    int values[CONFIG_VALUES] = {0};
-    const char *name = strtok_r(NULL, " ", words), *word;
-    for (int i = name ? operator_impls(o, NULL, NULL, all) - 1 : -1; i >= 0; i--)
-        if (!strcmp(all[i]->name, name)) t = all[i];
-    if (!t) return fail(ERR_USAGE, "no such implementation");
-    for (int i = 0; i < t->n; i++) {
-        word = strtok_r(NULL, " ", words);
-        values[i] = word ? atoi(word) : 0;
-    }
-    if (!configuration_valid(d, t, values, shape)) return fail(ERR_USAGE, "no such values");
-    return configuration_set(d, t, shape, values);
-}
-
 /* *allocating = whether all calls so far only allocated memory. */
 static status run_check(device *d, const char *op, const int *shape, unsigned use,
                         const char **wrong, bool *allocating)
@@ -127,15 +111,18 @@ static status run_test(device *d, const char *op, const char **wrong)
 static void child_check(child *c, char *words, FILE *out)
 {
     int shape[SHAPE_SIZES];
-    const operator* o = operators;
+    candidate named;
     const char *wrong = NULL;
     char *save, *op = strtok_r(words, " ", &save), *sizes = strtok_r(NULL, " ", &save);
     char *use = strtok_r(NULL, " ", &save);
     bool allocating = false;
     status st = OK;
     if (!use || !shape_parse(shape, sizes)) TRY(fail(ERR_USAGE, "no such shape"));
-    while (o->op && strcmp(o->op, op) != 0) o++;
-    if (o->op) TRY(parse_implementation(c->d, o, &save, shape));
+    if (operator_find(op)) {
+        if (!candidate_parse(&named, op, save) || !impl_fits(named.impl, c->d, named.config, shape))
+            TRY(fail(ERR_USAGE, "no such configuration"));
+        TRY(configuration_set(c->d, named.impl, shape, named.config));
+    }
     if (has_test_only(op))
         TRY(run_test(c->d, op, &wrong));
     else
@@ -153,15 +140,11 @@ done:
 static bool avoided(first_use_checks *face, const device *d, const first_use *what)
 {
     const child *c = (const child *)(const void *)face;
-    char options[CONFIG_OPTIONS], words[WORKER_LINE];
+    char config[CONFIG_OPTIONS], words[WORKER_LINE];
     (void)d;
-    configuration_options(options, what->t, what->values);
-    int prefix = snprintf(words, sizeof words, "%s %s", what->op, what->t->name), n = prefix;
-    for (const char *o = options; *o && n + 1 < (int)sizeof words; o++) {
-        if (!strncmp(o, "-D", 2)) o += 2;
-        words[n++] = *o;
-        words[n] = 0;
-    }
+    configuration_words(config, what->impl, what->config);
+    int prefix = snprintf(words, sizeof words, "%s %s", what->op, what->impl->name);
+    snprintf(words + prefix, sizeof words - (size_t)prefix, "%s", config);
     for (int i = 0; i < c->n_avoided; i++) {
         const char *a = c->avoided[i];
         if (!strcmp(a, words) || (!strncmp(a, words, (size_t)prefix) && !a[prefix])) return true;
@@ -188,9 +171,9 @@ static void network(child *c, FILE *out)
 {
     char wrong[200] = "";
     double error;
-    c->d->checks = &c->face;
-    status st = tiny_check(c->d, &error, wrong, NULL);
-    c->d->checks = NULL;
+    status st = first_use_set(c->d, &c->face);
+    if (st == OK) st = tiny_check(c->d, &error, wrong, NULL);
+    first_use_set(c->d, NULL);
     if (st == ERR_FILE || st == ERR_FORMAT) {
         fprintf(out, "absent %.300s\n", fail_line());
         fail_clear();

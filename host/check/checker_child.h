@@ -3,9 +3,9 @@
  *
  *     feature NAME SIZE REQUIRED           no reply; the numbers are those of sub-groups
  *     probe NAME                           yes SIZE REQUIRED / no WHY / cannot WHY / lost WHY
- *     check OP SIZES USE [IMPL VALUES...]  right / wrong WHY / failed WHY / cannot WHY / lost WHY
- *     avoid OP IMPL [VALUES]               no reply; the network must not use this configuration,
- *                                          named as -D options, or this implementation at all
+ *     check OP SIZES USE [IMPL 64 16 ...] right / wrong WHY / failed WHY / cannot WHY / lost WHY
+ *     avoid OP IMPL [MT=64 NT=16 ...]      no reply; the network must not use this configuration,
+ *                                          or this implementation at all
  *     network                              right ERROR / wrong WHY / failed WHY / cannot WHY /
  *                                          absent WHY / lost WHY
  *

@@ -32,6 +32,7 @@ typedef struct {
     weights dit_weights, vae_weights;
     bool has_vae;
     bool vae_assumed;     /* a single VAE file: groups and scaling factor are Stable Diffusion's */
+    int n_embedders;      /* 0, or what dit_count_embedders found */
     char *texts[N_TEXTS]; /* null if missing */
     bool several_files;   /* the folder has variants of the transformer, or an averaged one */
     char *notes;          /* lines, or null: which of several files are used, and what is missing */

@@ -62,7 +62,8 @@ status weights_read_part(const weights *w, float *out, const tensor *t, size_t f
 /* The tensor has been read: releases its pages of the file. */
 void weights_forget(const weights *w, const tensor *t);
 
-/* *b = a new buffer with the tensor. d null: only finds and checks the tensor. */
+/* *b = a new buffer with the tensor. A dry run finds and checks the tensor, but does not read it.
+ */
 status weights_upload(weights *w, device *d, buf *b, const char *name, shape expected);
 
 /* Writes the tensor into b from element `at` on. */

@@ -29,43 +29,37 @@ static status read_array(npy *a, const char *path, int n_dims, const size_t *dim
     return npy_read_judged(a, path, check_shape, &(expected_shape){n_dims, dims});
 }
 
-/* dims = steps, n, C, h, w: the shape of the noise of all steps; dims + 1: that of the latents. */
-static void noise_shape(size_t dims[5], const model *m, int n, int steps)
+/* dims = rows of the schedule, n, C, h, w: the shape of the noise of all steps; dims + 1: that of
+ * the latents. */
+static void noise_shape(size_t dims[5], const drawing *g)
 {
-    dims[0] = (size_t)steps;
-    dims[1] = (size_t)n;
-    dims[2] = (size_t)m->dit.in_channels;
-    dims[3] = dims[4] = (size_t)m->dit.latent_size;
+    dims[0] = (size_t)g->plan.n_rows;
+    dims[1] = (size_t)g->n;
+    dims[2] = (size_t)g->m->dit.in_channels;
+    dims[3] = dims[4] = (size_t)g->m->dit.latent_size;
 }
 
-status arrays_read(arrays *a, const model *m, int n)
-{
-    size_t dims[5];
-    noise_shape(dims, m, n, 0);
-    return a->latents_in ? read_array(&a->initial, a->latents_in, 4, dims + 1) : OK;
-}
-
-status arrays_request(arrays *a, run_request *request, const model *m, const schedule *plan)
+status arrays_read(arrays *a, drawing_request *q, const drawing *g)
 {
     size_t dims[5], count = 1;
-    noise_shape(dims, m, request->n, plan->n_rows);
-    if (a->noise_in) {
-        status st = read_array(&a->noise, a->noise_in, 5, dims);
-        if (st != OK) return st;
-        request->given_noise = a->noise.data;
-    }
-    if (a->noise_out) {
-        for (int i = 0; i < 5; i++)
-            if (!size_mul(count, dims[i], &count))
-                return fail(ERR_LIMIT,
-                            "--noise-out: the noise of %d pictures and %d steps is more "
-                            "than memory can address",
-                            request->n, plan->n_rows);
-        status st = memory_alloc(&a->kept_noise, count, sizeof *a->kept_noise);
-        if (st != OK) return st;
-        request->kept_noise = a->kept_noise;
-    }
-    return OK;
+    status st = OK;
+    noise_shape(dims, g);
+    if (a->latents_in) TRY(read_array(&a->initial, a->latents_in, 4, dims + 1));
+    if (a->noise_in) TRY(read_array(&a->noise, a->noise_in, 5, dims));
+    for (int i = 0; a->noise_out && i < 5; i++)
+        if (!size_mul(count, dims[i], &count))
+            return fail(ERR_LIMIT,
+                        "--noise-out: the noise of %d pictures and %d steps is more than memory "
+                        "can address",
+                        g->n, g->plan.n_rows);
+    if (a->noise_out) TRY(memory_alloc(&a->kept_noise, count, sizeof *a->kept_noise));
+    q->latents = a->initial.data;
+    q->latents_name = a->latents_in;
+    q->noise = a->noise.data;
+    q->noise_name = a->noise_in;
+    q->kept_noise = a->kept_noise;
+done:
+    return st;
 }
 
 static status write_array(output *o, const char *path, const float *values, int n_dims,
@@ -77,16 +71,16 @@ static status write_array(output *o, const char *path, const float *values, int 
     return st == OK ? file_out_finish(file) : st;
 }
 
-status arrays_write(const arrays *a, run *r, output *o)
+status arrays_write(const arrays *a, const drawing *g, output *o)
 {
     size_t dims[5];
     float *latents = NULL;
     status st = OK;
-    noise_shape(dims, r->m, r->request.n, r->plan.n_rows);
+    noise_shape(dims, g);
     if (a->latents_out) {
         size_t count = dims[1] * dims[2] * dims[3] * dims[4];
         TRY(memory_alloc(&latents, count, sizeof *latents));
-        TRY(buffer_download(r->d, r->latents, 0, latents, count));
+        TRY(drawing_latents(g, latents));
         TRY(write_array(o, a->latents_out, latents, 4, dims + 1));
     }
     if (a->noise_out) TRY(write_array(o, a->noise_out, a->kept_noise, 5, dims));

@@ -5,7 +5,7 @@
 #include "cli/cli.h"
 #include "cli/output.h"
 #include "files/npy.h"
-#include "sample/pipeline.h"
+#include "sample/drawing.h"
 
 typedef struct {
     const char *latents_in, *latents_out, *noise_in, *noise_out;
@@ -30,15 +30,12 @@ typedef struct {
 /* Adds the arrays that the run writes to the outputs. */
 status arrays_add(const arrays *a, output *o);
 
-/* Reads the initial latents of n pictures if --latents-in names a file. */
-status arrays_read(arrays *a, const model *m, int n);
+/* Adds to the request what the files hold: the latents of --latents-in, the noise of --noise-in,
+ * and memory for --noise-out. g: the plan of the request. */
+status arrays_read(arrays *a, drawing_request *q, const drawing *g);
 
-/* Adds the noise of the steps to a request that is otherwise complete: the noise of --noise-in, and
- * memory for --noise-out. */
-status arrays_request(arrays *a, run_request *request, const model *m, const schedule *plan);
-
-/* Writes the arrays of a finished run; they are committed with the pictures. */
-status arrays_write(const arrays *a, run *r, output *o);
+/* Writes the arrays of a drawing that ran; they are committed with the pictures. */
+status arrays_write(const arrays *a, const drawing *g, output *o);
 
 void arrays_free(arrays *a);
 

@@ -3,11 +3,11 @@
 
 #include "base/text.h"
 #include "bench/bench.h"
-#include "check/checker.h"
 #include "cli/cli.h"
 #include "cli/output.h"
 #include "cli/progress.h"
 #include "cli/results.h"
+#include "ops/first_use.h"
 
 typedef struct {
     model_args of;
@@ -78,7 +78,7 @@ static status run_bench(bench_options *q)
     q->on.verbose = q->verbose && !q->quiet;
     q->on.measured = true;
     TRY(cli_open_device(&d, &q->on, q->quiet));
-    TRY(checker_finish(&d));
+    TRY(first_use_finish(&d));
     TRY(measure_all(q, &b, &d, &m));
     cli_note_wide(&d, q->quiet);
     if (q->html) {

@@ -40,20 +40,24 @@ typedef struct {
 
 /* Table rows of options that several commands have. where: a device_choice. */
 /* clang-format off */
+#define OPTION_PRECISION(where)                                                                    \
+    {"precision", 0, OPTION_CHOICE, &(where)->precision, "P",                                      \
+     "arithmetic type: auto, fp32, bf16 or fp16 [auto]\n"                                          \
+     "What the inputs of matrix products are rounded to; sums are fp32. auto: the fastest "        \
+     "that is as accurate as fp32. bf16 and fp16 are errors if the device has no such "            \
+     "kernels.", 0, 0, precision_names}
+#define OPTION_KERNELS(where)                                                                      \
+    {"kernels", 0, OPTION_CHOICE, &(where)->kernels, "FAMILY",                                     \
+     "kernel family: cpu, gpu, or auto: by the device [auto]", 0, 0,                               \
+     kernel_family_names}
 #define OPTIONS_DEVICE(where)                                                                      \
     {"device", 0, OPTION_TEXT, &(where)->selector, "SEL",                                          \
      "index in `ditcl devices`, gpu, cpu, or part of a name\n"                                     \
      "The default is DITCL_DEVICE if it is set, otherwise the best device. SEL may also be "       \
      "P:D, the numbers of platform and device, or accelerator. A name may be the platform's "      \
      "or the device's.", 0, 0, NULL},                                                              \
-    {"precision", 0, OPTION_CHOICE, &(where)->precision, "P",                                      \
-     "arithmetic type: auto, fp32, bf16 or fp16 [auto]\n"                                          \
-     "What the inputs of matrix products are rounded to; sums are fp32. auto: the fastest "        \
-     "that is as accurate as fp32. bf16 and fp16 are errors if the device has no such "            \
-     "kernels.", 0, 0, precision_names},                                                           \
-    {"kernels", 0, OPTION_CHOICE, &(where)->kernels, "FAMILY",                                     \
-     "kernel family: cpu, gpu, or auto: by the device [auto]", 0, 0,                               \
-     kernel_family_names},                                                                         \
+    OPTION_PRECISION(where),                                                                       \
+    OPTION_KERNELS(where),                                                                         \
     {"max-launch-ms", 0, OPTION_TEXT, &(where)->max_launch_ms, "N",                                \
      "split launches over N ms; 0: never [100; on a CPU 0]\n"                                      \
      "Systems and drivers reset a device that computes for too long without a pause. So a "        \

@@ -5,12 +5,14 @@
 
 #include "base/memory.h"
 #include "base/text.h"
-#include "check/checker.h"
 #include "cli/cli.h"
 #include "cli/output.h"
 #include "cli/progress.h"
 #include "files/npy.h"
 #include "model/vae.h"
+#include "ops/first_use.h"
+#include "sample/grid.h"
+#include "sample/picture.h"
 
 typedef struct {
     const char *model, *vae, *latents, *out;
@@ -60,7 +62,8 @@ static status write_raw(decoding *x)
     TRY(memory_alloc(&pixels, count, sizeof *pixels));
     for (int i = 0; i < x->n; i++) {
         progress_update(&bar, i, x->n);
-        TRY(output_planes(all + (size_t)i * count, pixels, &x->v, x->on_device, i));
+        TRY(picture_decode(pixels, &x->v, x->on_device, i));
+        grid_planes(all + (size_t)i * count, pixels, x->height, x->width);
     }
     TRY(npy_write(&file, all, 4, dims));
     TRY(file_out_finish(&file));
@@ -70,6 +73,21 @@ done:
     file_out_discard(&file);
     free(all);
     free(pixels);
+    return st;
+}
+
+static status add_picture(void *context, unsigned char *rgb)
+{
+    return output_add(context, rgb);
+}
+
+static status write_pictures(decoding *x, output *o, compat arithmetic)
+{
+    progress bar = {0};
+    const picture_sink sink = {o, add_picture, &bar, progress_update};
+    progress_start(&bar, "decoding", x->q->quiet);
+    status st = picture_decode_all(&sink, &x->v, x->on_device, x->n, arithmetic);
+    progress_end(&bar);
     return st;
 }
 
@@ -83,7 +101,7 @@ static status prepare(decoding *x, device *d, model *m)
     if (x->v.unknown && !x->q->quiet)
         cli_warn("%s: unknown tensor %s is ignored", m->vae_weights.file.path, x->v.unknown);
     TRY(vae_prepare(&x->v, (int)a->dims[2], (int)a->dims[3]));
-    TRY(checker_finish(d));
+    TRY(first_use_finish(d));
     x->height = (int)a->dims[2] * vae_scale(&m->vae);
     x->width = (int)a->dims[3] * vae_scale(&m->vae);
     TRY(buffer_create(d, &x->on_device, a->count, "latents"));
@@ -125,8 +143,8 @@ static status decode(decode_request *q)
     if (is_npy(q->out)) {
         TRY(write_raw(&x));
     } else {
-        compat rounding = q->compat < 0 ? COMPAT_DIFFUSERS : (compat)q->compat;
-        TRY(output_decode(&o, &x.v, x.on_device, rounding, q->quiet));
+        compat arithmetic = q->compat < 0 ? COMPAT_DIFFUSERS : (compat)q->compat;
+        TRY(write_pictures(&x, &o, arithmetic));
         TRY(output_commit(&o, q->quiet));
     }
 done:

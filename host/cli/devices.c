@@ -10,8 +10,9 @@
 #include "cli/environment.h"
 #include "files/json_build.h"
 #include "ops/ops.h"
-#include "tune/fit.h"
-#include "tune/configs.h"
+#include "ops/choices.h"
+#include "tune/tune.h"
+#include "tune/store.h"
 
 static const char *const kind_names[] = {"cpu", "gpu", "accelerator"};
 
@@ -61,12 +62,13 @@ static status check_precision(const device *d)
 void cli_note_wide(const device *d, bool quiet)
 {
     char more[48] = "";
-    if (quiet || !d->wide.n) return;
-    if (d->wide.n > 1)
-        snprintf(more, sizeof more, ", as %d other%s do%s", d->wide.n - 1, d->wide.n > 2 ? "s" : "",
-                 d->wide.n > 2 ? "" : "es");
-    cli_warn("%s: weights up to %.3g do not fit fp16: this layer stays in fp32%s", d->wide.first,
-             (double)d->wide.largest, more);
+    const choices *c = choices_of(d);
+    if (quiet || !c || !c->wide.n) return;
+    if (c->wide.n > 1)
+        snprintf(more, sizeof more, ", as %d other%s do%s", c->wide.n - 1, c->wide.n > 2 ? "s" : "",
+                 c->wide.n > 2 ? "" : "es");
+    cli_warn("%s: weights up to %.3g do not fit fp16: this layer stays in fp32%s", c->wide.first,
+             (double)c->wide.largest, more);
 }
 
 static checker_level level_of(const device_choice *choice)
@@ -114,21 +116,19 @@ status cli_open_device(device *d, const device_choice *choice, bool quiet)
             cli_warn("platform %s: not all of its devices can be used: %s", list.empty[i].name,
                      list.empty[i].advice);
     const char *wanted = getenv("DITCL_FIRST_USE");
-    if (!choice->unprobed && !(wanted && !strcmp(wanted, "off")))
-        TRY(checker_open(&settings.checks, &list.items[index], &settings, level_of(choice),
-                         quiet ? NULL : print_line));
-    settings.unprobed = choice->unprobed;
+    bool checks = !choice->unprobed && !(wanted && !strcmp(wanted, "off"));
+    settings.unprobed = choice->unprobed || checks;
     TRY(device_open(d, &list.items[index], &settings));
+    if (checks) TRY(checker_open(d, level_of(choice), quiet ? NULL : print_line));
     TRY(check_precision(d));
     if (!quiet && (!selector || !*selector))
         fprintf(stderr, "device %d: %s (%s)\n", index, TEXT_SHOWN(d->info.name),
                 TEXT_SHOWN(d->info.platform));
     if (choice->bare)
-        TRY(configs_apply_shipped(d));
+        TRY(store_apply_shipped(d));
     else
-        TRY(fit_device(d, choice->measured, quiet ? NULL : print_line));
+        TRY(tune_fit(d, choice->measured, quiet ? NULL : print_line));
     environment_warn(d);
-    memset(&d->ran, 0, sizeof d->ran); /* measurements and checks do not count as the run */
 done:
     device_list_free(&list);
     return st;

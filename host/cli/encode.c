@@ -4,10 +4,10 @@
 
 #include "base/memory.h"
 #include "base/text.h"
-#include "check/checker.h"
 #include "cli/cli.h"
 #include "cli/output.h"
 #include "files/npy.h"
+#include "ops/first_use.h"
 #include "sample/grid.h"
 #include "sample/picture.h"
 #include "sample/rng.h"
@@ -62,23 +62,21 @@ static status compare(double *psnr, device *d, model *m, const png *p, const flo
     size_t values = (size_t)width * (size_t)height * (size_t)m->vae.latent_channels;
     vae v = {0};
     buf on_device = {0};
-    float *planes = NULL, *pixels = NULL;
+    float *pixels = NULL;
     unsigned char *rgb = NULL;
     status st = OK;
-    TRY(memory_alloc(&planes, count, sizeof *planes));
     TRY(memory_alloc(&pixels, count, sizeof *pixels));
     TRY(memory_alloc(&rgb, count, 1));
     TRY(vae_load(&v, d, m));
     TRY(vae_prepare(&v, height, width));
     TRY(buffer_create(d, &on_device, values, "latents"));
     TRY(buffer_upload(d, on_device, 0, latents, values));
-    TRY(output_planes(planes, pixels, &v, on_device, 0));
-    grid_to_8bit(rgb, planes, p->height, p->width, ROUND_DIFFUSERS);
+    TRY(picture_decode(pixels, &v, on_device, 0));
+    grid_to_8bit(rgb, pixels, p->height, p->width, ROUND_DIFFUSERS);
     *psnr = picture_psnr(rgb, p->rgb, count);
 done:
     buffer_release(d, &on_device);
     vae_free(&v);
-    free(planes);
     free(pixels);
     free(rgb);
     return st;
@@ -155,7 +153,7 @@ static status encode(encode_request *q)
     q->on.verbose = q->verbose;
     q->on.measured = true;
     TRY(cli_open_device(&d, &q->on, q->quiet));
-    TRY(checker_finish(&d));
+    TRY(first_use_finish(&d));
     TRY(memory_alloc(&latents, values, sizeof *latents));
     TRY(encode_on(&psnr, q, &d, &m, &p, latents));
     cli_note_wide(&d, q->quiet);

@@ -6,9 +6,16 @@
 #include "cli/cli.h"
 #include "files/json_build.h"
 #include "model/flops.h"
-#include "sample/pipeline.h"
+#include "sample/memory.h"
 
-enum { STEPS = 50 };
+#define STEPS "50"
+
+/* What a run of one picture takes, and where. */
+typedef struct {
+    uint64_t bytes; /* 0: unknown */
+    char why[400];  /* it is unknown */
+    const char *device;
+} run_memory;
 
 /* may be null */
 static void put_vae(json_build *b, json_t *to, const model *m)
@@ -56,7 +63,7 @@ static void put_weights(json_build *b, json_t *to, const model *m)
     for (size_t i = 0; i < t->n_others; i++) json_put_name(b, others, NULL, t->others[i]);
 }
 
-static status print_json(const model *m, double memory)
+static status print_json(const model *m, const run_memory *memory)
 {
     const dit_config *c = &m->dit;
     json_build b;
@@ -80,7 +87,11 @@ static status print_json(const model *m, double memory)
     json_put_bool(&b, all, "learned_variance", c->out_channels == 2 * c->in_channels);
     json_put_int(&b, all, "parameters", (json_int_t)flops_parameters(c));
     json_put_real(&b, all, "gflops", flops_gflops(c));
-    json_put_int(&b, all, "memory_bytes", (json_int_t)memory);
+    if (memory->bytes)
+        json_put_int(&b, all, "memory_bytes", (json_int_t)memory->bytes);
+    else
+        json_put_null(&b, all, "memory_bytes");
+    json_put_text(&b, all, "memory_device", memory->device);
     put_vae(&b, all, m);
     put_classes(&b, all, &m->classes);
     put_weights(&b, all, m);
@@ -138,7 +149,7 @@ static void print_sampler(const model *m)
            flow_path_names[c->path], flow_prediction_name(c->predicts));
 }
 
-static void print_text(const model *m, double memory)
+static void print_text(const model *m, const run_memory *memory)
 {
     const dit_config *c = &m->dit;
     int side = c->latent_size / c->patch;
@@ -165,9 +176,13 @@ static void print_text(const model *m, double memory)
     printf("  parameters   %llu (%.2f M)\n", (unsigned long long)flops_parameters(c),
            (double)flops_parameters(c) / 1e6);
     printf("  forward pass %.2f Gflops, as the paper counts (multiply-adds)\n", flops_gflops(c));
-    printf("  memory       %.0f MB on the device for one picture, %d steps, %s guidance%s\n",
-           memory / 1e6, STEPS, c->has_null ? "with" : "without",
-           m->has_vae ? "" : ", without VAE");
+    if (memory->bytes)
+        printf("  memory       %.0f MB on %s for one picture, " STEPS " steps, %s guidance%s\n",
+               (double)memory->bytes / 1e6, TEXT_SHOWN(memory->device),
+               c->has_null ? "with" : "without", m->has_vae ? "" : ", without VAE");
+    else
+        printf("  memory       unknown on %s: %s\n", TEXT_SHOWN(memory->device),
+               TEXT_SHOWN(memory->why));
     print_classes(m);
     enum { SHOWN = 40 };
     for (int i = 0; i < m->classes.n && i < SHOWN; i++)
@@ -179,22 +194,57 @@ static void print_text(const model *m, double memory)
 
 typedef struct {
     model_args of;
+    device_choice on;
     bool json;
 } info_options;
+
+/* Opens the device that is named; without a name none is needed. */
+static status open_device(device *d, const info_options *q)
+{
+    if (q->on.selector) return cli_open_device(d, &q->on, true);
+    *d = device_dry_plain((kernel_family)q->on.kernels);
+    return q->on.precision == PRECISION_AUTO || q->on.precision == PRECISION_FP32
+               ? OK
+               : fail(ERR_USAGE, "--precision %s: needs --device",
+                      precision_names[q->on.precision]);
+}
+
+/* A model that cannot be sampled, or not in so many steps, is described without its memory. */
+static status count_memory(run_memory *memory, const device *d, model *m)
+{
+    static const int label = 0;
+    *memory = (run_memory){.device = d->info.name};
+    status st = memory_of_run(&memory->bytes, d, m,
+                              &(run_request){.labels = &label,
+                                             .n = 1,
+                                             .steps = STEPS,
+                                             .guidance = 4.0,
+                                             .sampler = model_any_sampler(m),
+                                             .batch = 1,
+                                             .guided_channels = m->dit.in_channels});
+    if (st != ERR_USAGE && st != ERR_FORMAT && st != ERR_LIMIT) return st;
+    text_copy(memory->why, sizeof memory->why, fail_line());
+    fail_clear();
+    return OK;
+}
 
 static status run_info(const info_options *q)
 {
     model m = {0};
+    device d = {0};
+    run_memory memory;
     status st = OK;
     TRY(cli_check_model_args("info", &q->of));
     TRY(cli_open_model(&m, &q->of, VAE_IF_THERE));
     cli_note_weights(&m, q->json);
-    double memory = run_memory(&m, 1, m.dit.has_null ? 2 : 1, STEPS, m.dit.has_null, 1);
+    TRY(open_device(&d, q));
+    TRY(count_memory(&memory, &d, &m));
     if (q->json)
-        TRY(print_json(&m, memory));
+        TRY(print_json(&m, &memory));
     else
-        print_text(&m, memory);
+        print_text(&m, &memory);
 done:
+    device_close(&d);
     model_close(&m);
     return st;
 }
@@ -205,17 +255,25 @@ status cli_info(int argc, char **argv)
     const option options[] = {
         OPTION_HEADING("Model"),
         OPTIONS_MODEL(&q.of),
+        OPTION_HEADING("Device"),
+        {"device", 0, OPTION_TEXT, &q.on.selector, "SEL",
+         "the device whose memory is planned [a plain GPU]\n"
+         "As for ditcl sample. The default is no real device: a GPU without matrix units, or with "
+         "--kernels cpu a CPU.",
+         0, 0, NULL},
+        OPTION_PRECISION(&q.on),
+        OPTION_KERNELS(&q.on),
         OPTION_HEADING("Output"),
         OPTION_JSON(&q.json),
         {0},
     };
     const command c = {
         .name = "info",
-        .arguments = "[MODEL | --arch NAME] [--json]",
+        .arguments = "[MODEL | --arch NAME] [--device SEL] [--json]",
         .summary = "Describes a model: configuration, parameters, Gflops of a forward pass as the "
                    "paper counts them, memory of a run. Needs no device.",
         .details = "Examples:\n"
-                   "  ditcl info emoji\n"
+                   "  ditcl info emoji --device gpu\n"
                    "  ditcl info --arch DiT-XL/2 --image-size 512\n",
         .options = options,
         .rest = true,

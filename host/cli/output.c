@@ -11,10 +11,8 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "cli/cli.h"
-#include "cli/progress.h"
 #include "files/png.h"
 #include "sample/grid.h"
-#include "sample/image.h"
 
 enum { PATH_BYTES = 4096 };
 
@@ -215,8 +213,7 @@ static status write_one(output *o, const char *path, const unsigned char *rgb, i
     return st == OK ? file_out_finish(file) : st;
 }
 
-/* Adds the next picture, [height][width][3]. */
-static status output_add(output *o, const unsigned char *rgb)
+status output_add(output *o, const unsigned char *rgb)
 {
     char path[PATH_BYTES];
     size_t bytes = (size_t)o->width * (size_t)o->height * 3;
@@ -233,51 +230,6 @@ status output_open_arrays(output *o)
 {
     *o = (output){0};
     return memory_alloc(&o->files, OUTPUT_EXTRAS, sizeof *o->files);
-}
-
-/* Copies the pixels that the mask keeps, since the VAE would change them slightly. */
-static void keep_known(const output *o, unsigned char *rgb)
-{
-    size_t pixels = (size_t)o->width * (size_t)o->height;
-    for (size_t i = 0; o->known && i < pixels; i++)
-        if (!image_is_white(o->white + 3 * i)) memcpy(rgb + 3 * i, o->known + 3 * i, 3);
-}
-
-status output_planes(float *planes, float *pixels, vae *v, buf latents, int picture)
-{
-    int scale = vae_scale(&v->config), height = v->height * scale, width = v->width * scale;
-    buf image;
-    status st = vae_decode(v, &image, latents, picture);
-    if (st == OK) st = buffer_download(v->d, image, 0, pixels, (size_t)height * (size_t)width * 3);
-    return st == OK ? grid_planes(planes, pixels, height, width) : st;
-}
-
-status output_decode(output *o, vae *v, buf latents, compat arithmetic, bool quiet)
-{
-    int scale = vae_scale(&v->config), height = v->height * scale, width = v->width * scale;
-    size_t count = (size_t)height * (size_t)width * 3;
-    rounding rule = arithmetic == COMPAT_DIFFUSERS ? ROUND_DIFFUSERS : ROUND_ORIGINAL;
-    float *pixels = NULL, *planes = NULL;
-    unsigned char *rgb = NULL;
-    progress bar = {0};
-    status st = OK;
-    progress_start(&bar, "decoding", quiet);
-    TRY(memory_alloc(&pixels, count, sizeof *pixels));
-    TRY(memory_alloc(&planes, count, sizeof *planes));
-    TRY(memory_alloc(&rgb, count, 1));
-    for (int i = 0; i < o->n; i++) {
-        progress_update(&bar, i, o->n);
-        TRY(output_planes(planes, pixels, v, latents, i));
-        grid_to_8bit(rgb, planes, height, width, rule);
-        keep_known(o, rgb);
-        TRY(output_add(o, rgb));
-    }
-done:
-    progress_end(&bar);
-    free(pixels);
-    free(planes);
-    free(rgb);
-    return st;
 }
 
 file_out *output_extra(output *o)

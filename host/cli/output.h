@@ -7,7 +7,6 @@
 
 #include "base/file.h"
 #include "base/status.h"
-#include "model/vae.h"
 
 enum { OUTPUT_EXTRAS = 2 };
 
@@ -16,9 +15,7 @@ typedef struct {
     enum { OUTPUT_FILE, OUTPUT_SERIES, OUTPUT_FOLDER, OUTPUT_SHEET } kind;
     int n, done;
     int unit; /* a row of a sheet has a multiple of so many pictures, unless that is too wide */
-    int width, height; /* of a picture, in pixels */
-    /* null, or [height][width][3]: pixels that are not white in `white` are copied from `known` */
-    const unsigned char *known, *white;
+    int width, height;    /* of a picture, in pixels */
     unsigned char *sheet; /* all pictures, for OUTPUT_SHEET */
     file_out *files;      /* finished, not yet committed */
     int n_files, extras;
@@ -40,11 +37,8 @@ status output_check_array(const char *path, bool quiet);
 /* An output without pictures, for arrays only. */
 status output_open_arrays(output *o);
 
-/* Decodes one picture of latents to planes [3][H][W]; pixels [H][W][3] is scratch. */
-status output_planes(float *planes, float *pixels, vae *v, buf latents, int picture);
-
-/* Decodes the n pictures of the output and adds them, rounded to 8 bits as `arithmetic` says. */
-status output_decode(output *o, vae *v, buf latents, compat arithmetic, bool quiet);
+/* Adds the next picture, [height][width][3]. */
+status output_add(output *o, const unsigned char *rgb);
 
 /* Adds an array that is written with the pictures; at most OUTPUT_EXTRAS. asked_by: its option. */
 status output_add_array(output *o, const char *asked_by, const char *path);

@@ -1,26 +1,9 @@
-/* Arguments of the sampler: its name and settings, the steps, the guidance. */
+/* Options of the sampler: its name and settings, the steps, the guidance. */
 #ifndef DITCL_CLI_SAMPLER_ARGS_H
 #define DITCL_CLI_SAMPLER_ARGS_H
 
 #include "cli/cli.h"
-#include "sample/pipeline.h"
-
-/* A negative value: the option is not on the command line. */
-typedef struct {
-    const char *steps, *interval;
-    int sampler, cfg_channels, diffusion;
-    double eta, guidance;
-    bool invert;
-} sampler_args;
-
-/* The guidance scale before sampler_args_guidance sets its default. */
-enum { GUIDANCE_UNSET = -1 };
-
-#define SAMPLER_ARGS_DEFAULT                                                                       \
-    {                                                                                              \
-        .steps = "50", .sampler = -1, .cfg_channels = -1, .diffusion = -1,                         \
-        .guidance = GUIDANCE_UNSET                                                                 \
-    }
+#include "sample/drawing.h"
 
 /* Parts of the help. The list of samplers begins after its first ", ". */
 #define SAMPLER_LISTED(constant, name, ...) ", " name
@@ -28,6 +11,7 @@ enum { GUIDANCE_UNSET = -1 };
     name ": " what ". "
 #define DIFFUSION_LISTED(constant, name) name ", "
 
+/* where: a drawing_request. */
 /* clang-format off */
 #define OPTIONS_SAMPLER(where)                                                                     \
     {"steps", 0, OPTION_TEXT, &(where)->steps, "K",                                                \
@@ -44,9 +28,9 @@ enum { GUIDANCE_UNSET = -1 };
     {"cfg", 0, OPTION_DOUBLE, &(where)->guidance, "G",                                             \
      "classifier-free guidance scale; 1: none [4]\n"                                               \
      "The default is 1 for a model without a null class.", 0, 1000, NULL},                         \
-    {"cfg-channels", 0, OPTION_CHOICE, &(where)->cfg_channels, "N",                                \
+    {"cfg-channels", 0, OPTION_CHOICE, &(where)->guided_channels, "N",                             \
      "guided latent channels: 3 or all [by --compat]\n"                                            \
-     "The default is 3 with --compat original, otherwise all.", 0, 0, sampler_args_channels},      \
+     "The default is 3 with --compat original, otherwise all.", 0, 0, guided_channels_names},      \
     {"guidance-interval", 0, OPTION_TEXT, &(where)->interval, "LO,HI",                             \
      "guide only steps with a timestep in this range [all]\n"                                      \
      "The timestep is the network's input. DiT: 999 is noise, 0 the picture. SiT: 0 is noise, 1 "  \
@@ -61,14 +45,5 @@ enum { GUIDANCE_UNSET = -1 };
      "One of " DIFFUSION_FORMS(DIFFUSION_LISTED) "as SiT's program names them.", 0, 0,             \
      diffusion_names}
 /* clang-format on */
-extern const char *const sampler_args_channels[];
-
-/* Sets the default guidance scale: 4, or 1 if the model has no null class. ERR_USAGE if --cfg asks
- * for guidance and the model has no null class. */
-status sampler_args_guidance(sampler_args *q, const model *m);
-
-/* Adds the arguments to a request; the model has the defaults. ERR_USAGE if options exclude each
- * other. */
-status sampler_args_request(const sampler_args *q, run_request *request, const model *m);
 
 #endif

@@ -6,14 +6,14 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/text.h"
+#include "base/worker.h"
 #include "bench/tuning.h"
 #include "cli/cli.h"
 #include "cli/output.h"
 #include "cli/progress.h"
-#include "device/verdicts.h"
-#include "tune/bench_worker.h"
-#include "tune/peak.h"
-#include "tune/configs.h"
+#include "check/verdicts.h"
+#include "bench/peak.h"
+#include "tune/store.h"
 
 typedef struct {
     model_args of;
@@ -22,7 +22,24 @@ typedef struct {
     device_choice on;
     bool show, forget, quiet, verbose;
     double seconds; /* of the budget */
+    int argc;       /* as typed, for the children */
+    char **argv;
 } tune_options;
+
+/* What a child does: it tries candidates, or makes forward passes with or without what is stored.
+ * Its arguments are this word and those of its parent. */
+enum { MODE_CANDIDATES, MODE_TUNED, MODE_UNTUNED };
+static const char *const modes[] = {"candidates", "tuned", "untuned", NULL};
+enum { CHILD_WORDS = WORKER_ARGS + 1 };
+
+static void make_words(const char *words[CHILD_WORDS], const tune_options *q, int mode)
+{
+    int n = 0;
+    words[n++] = "tune-worker";
+    words[n++] = modes[mode];
+    for (int i = 0; i < q->argc && n < WORKER_ARGS; i++) words[n++] = q->argv[i];
+    words[n] = NULL;
+}
 
 /* ---- options ---- */
 
@@ -71,110 +88,18 @@ static status check_options(tune_options *q)
     status st = with_store(q) ? OK : cli_check_model_args("tune", &q->of);
     if (st == OK && q->export) st = check_export(q->export, q->quiet);
     if (st != OK) return st;
-    for (int i = 0; i < q->only.n; i++) {
-        const operator* o = operators;
-        while (o->op && strcmp(o->op, q->only.items[i]) != 0) o++;
-        if (!o->op)
+    for (int i = 0; i < q->only.n; i++)
+        if (!operator_find(q->only.items[i]))
             return fail(ERR_USAGE, "--only %s: expected gemm, attention or conv", q->only.items[i]);
-    }
+    if (q->argc > WORKER_ARGS - 3)
+        return fail(ERR_USAGE, "tune: found %d arguments, expected at most %d", q->argc,
+                    WORKER_ARGS - 3);
     return parse_budget(q);
-}
-
-/* ---- children ---- */
-
-enum { MOST_WORDS = 24 };
-
-typedef struct {
-    const char *words[MOST_WORDS];
-    char index[16], heads[16], buckets[16];
-} child_words;
-
-/* The arguments of a child, for the same device and settings. */
-static void make_words(child_words *w, const tune_options *q, const device *d, const char *mode,
-                       bool with_model)
-{
-    int n = 0;
-    snprintf(w->index, sizeof w->index, "%d", d->info.index);
-    snprintf(w->heads, sizeof w->heads, "%d", q->of.heads);
-    snprintf(w->buckets, sizeof w->buckets, "%d", q->of.n_classes);
-    const char *all[] = {"tune-worker",
-                         "--device",
-                         w->index,
-                         "--kernels",
-                         kernel_family_names[q->on.kernels],
-                         "--precision",
-                         precision_names[q->on.precision],
-                         "--mode",
-                         mode};
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++) w->words[n++] = all[i];
-    const model_args *of = &q->of;
-    if (with_model && of->arch) {
-        w->words[n++] = "--arch";
-        w->words[n++] = of->arch;
-        if (of->image_size >= 0) w->words[n++] = "--image-size";
-        if (of->image_size >= 0) w->words[n++] = paper_image_sizes[of->image_size];
-    } else if (with_model) {
-        if (of->vae) w->words[n++] = "--vae", w->words[n++] = of->vae;
-        if (of->heads) w->words[n++] = "--heads", w->words[n++] = w->heads;
-        if (of->n_classes) w->words[n++] = "--num-classes", w->words[n++] = w->buckets;
-        const model_request *which = &of->which;
-        if (which->weights) w->words[n++] = "--weights", w->words[n++] = which->weights;
-        if (which->variant) w->words[n++] = "--variant", w->words[n++] = which->variant;
-        w->words[n++] = "--";
-        w->words[n++] = of->words.items[0];
-    }
-    w->words[n] = NULL;
-}
-
-enum { MODE_CANDIDATES, MODE_TUNED, MODE_UNTUNED };
-static const char *const modes[] = {"candidates", "tuned", "untuned", NULL};
-
-status cli_tune_worker(int argc, char **argv)
-{
-    tune_options q = {.of.image_size = -1};
-    int mode = 0;
-    const option options[] = {
-        {"mode", 0, OPTION_CHOICE, &mode, "M", "what it does", 0, 0, modes},
-        OPTIONS_MODEL(&q.of),
-        OPTIONS_DEVICE(&q.on),
-        {0},
-    };
-    const command c = {.name = "tune-worker",
-                       .arguments = "",
-                       .summary = "A child of ditcl tune.",
-                       .options = options,
-                       .rest = true,
-                       .extra = &q.of.words};
-    bool helped;
-    device d = {0};
-    model m = {0};
-    FILE *replies = NULL;
-    status st = OK;
-    TRY(options_parse(&c, argc, argv, &helped));
-    replies = helped ? NULL : fdopen(WORKER_REPLIES, "w");
-    if (!replies) TRY(fail(ERR_USAGE, "tune-worker: only ditcl tune starts it"));
-    q.on.bare = mode != MODE_TUNED;
-    q.on.remembered = mode != MODE_CANDIDATES;
-    q.on.no_cache = q.on.profiled =
-        mode == MODE_CANDIDATES; /* most candidates are not needed again */
-    TRY(cli_open_device(&d, &q.on, true));
-    if (mode == MODE_CANDIDATES) {
-        TRY(bench_worker_serve(&d, stdin, replies));
-    } else {
-        TRY(cli_open_model(&m, &q.of, VAE_NEEDED));
-        TRY(tuning_serve_forward(&d, &m, stdin, replies));
-    }
-done:
-    if (replies) fclose(replies);
-    device_close(&d);
-    model_close(&m);
-    text_list_free(&q.of.words);
-    return st;
 }
 
 /* ---- the search ---- */
 
-static void name_of(char *out, size_t size, const search_row *r)
+static void name_of(char *out, size_t size, const tune_shape *r)
 {
     char sizes[SHAPE_TEXT];
     shape_text(sizes, r->shape);
@@ -182,7 +107,7 @@ static void name_of(char *out, size_t size, const search_row *r)
 }
 
 /* "[####....] 31 of 120 s", or "31 s" with --budget full */
-static void show_spent(char *out, size_t size, const search *s)
+static void show_spent(char *out, size_t size, const tune_search *s)
 {
     enum { CELLS = 20 };
     char bar[CELLS + 1];
@@ -196,62 +121,53 @@ static void show_spent(char *out, size_t size, const search *s)
     snprintf(out, size, "[%s] %.0f of %.0f s", bar, spent, s->budget);
 }
 
-static void show(void *context, const search *s, const search_row *now)
+static void show(void *context, const tune_search *s, const tune_shape *now)
 {
     char line[200], spent[60], name[80], best[60] = "";
     int n = 0;
     show_spent(spent, sizeof spent, s);
     name_of(name, sizeof name, now);
-    for (int i = 0; i < s->n; i++) n += s->rows[i].tried;
-    if (now->best.t && now->default_seconds > 0.0)
+    for (int i = 0; i < s->n; i++) n += s->shapes[i].tried;
+    if (now->best.is.impl && now->default_seconds > 0.0)
         snprintf(best, sizeof best, ": %.3g ms, x%.2f", now->best.seconds * 1e3,
                  now->default_seconds / now->best.seconds);
     snprintf(line, sizeof line, "%s, %d tried; %s%s", spent, n, name, best);
     progress_say(context, line);
 }
 
-static void print_winner(const search_best *b)
-{
-    printf("%s", b->t->name);
-    for (int i = 0; i < b->t->n; i++) printf(" %s=%d", b->t->tunables[i].name, b->values[i]);
-    printf("\n");
-}
-
-static void print_table(const search *s, const peaks *p)
+static void print_table(const tune_search *s, const peaks *p)
 {
     printf("%-28s %6s %10s %7s %6s %5s %7s %6s %5s  %s\n", "operator", "calls", "ms", "of peak",
            "gain", "tried", "refused", "failed", "wrong", "winner");
     for (int i = 0; i < s->n; i++) {
-        const search_row *r = &s->rows[i];
+        const tune_shape *r = &s->shapes[i];
         char name[80];
         name_of(name, sizeof name, r);
         printf("%-28s %6.0f ", name, r->calls);
-        if (r->best.t) {
+        if (r->best.is.impl) {
             double part = peak_fraction(p, r->best.executed, r->best.seconds);
             printf("%10.3f %6.1f%% ", r->best.seconds * 1e3, 100.0 * part);
         } else {
             printf("%10s %7s ", "-", "-");
         }
-        if (r->best.t && r->default_seconds > 0.0)
+        if (r->best.is.impl && r->default_seconds > 0.0)
             printf("x%-5.2f ", r->default_seconds / r->best.seconds);
         else
             printf("%6s ", "-");
         printf("%5d %7d %6d %5d  ", r->tried, r->refused, r->failed, r->wrong);
-        if (r->best.t)
-            print_winner(&r->best);
-        else
-            printf("not measured\n");
+        char words[CONFIG_OPTIONS] = "";
+        if (r->best.is.impl) configuration_words(words, r->best.is.impl, r->best.is.config);
+        printf("%s%s\n", r->best.is.impl ? r->best.is.impl->name : "not measured", words);
     }
 }
 
 /* Prints how many candidates of each shape bucket were tried. */
-static void print_buckets(const search *s)
+static void print_buckets(const tune_search *s)
 {
     printf("\n%-22s %6s %6s %6s %9s\n", "shapes", "number", "trials", "right", "of");
     for (int i = 0; i < s->n_buckets; i++) {
-        const shape_bucket *c = &s->buckets[i];
-        printf("%-22s %6d %6d %6d %9ld\n", c->name, c->shapes, c->trials, c->right,
-               search_candidates(s, i));
+        const tune_bucket *c = &s->buckets[i];
+        printf("%-22s %6d %6d %6d %9ld\n", c->name, c->shapes, c->trials, c->right, c->candidates);
     }
     printf("right: different candidates with right results; of: candidates that fit the heaviest "
            "of the shapes\n%s\n",
@@ -260,15 +176,15 @@ static void print_buckets(const search *s)
 }
 
 /* Measures whole forward passes, in two children in turns. */
-static void print_gain(const tune_options *q, const device *d, const search *s)
+static void print_gain(const tune_options *q, const tune_search *s)
 {
-    child_words untuned, tuned;
     forward_gain g;
     const double least = 3.0, most = 30.0, share = 0.1; /* seconds, of the budget */
-    make_words(&untuned, q, d, modes[MODE_UNTUNED], true);
-    make_words(&tuned, q, d, modes[MODE_TUNED], true);
     double seconds = fmin(fmax(s->budget * share, least), most);
-    if (tuning_compare(&g, untuned.words, tuned.words, seconds) != OK) {
+    const char *untuned[CHILD_WORDS], *tuned[CHILD_WORDS];
+    make_words(untuned, q, MODE_UNTUNED);
+    make_words(tuned, q, MODE_TUNED);
+    if (tuning_compare(&g, untuned, tuned, seconds) != OK) {
         if (!q->quiet) cli_warn("the gain of a forward pass is not known: %s", fail_line());
         fail_clear();
         return;
@@ -279,21 +195,18 @@ static void print_gain(const tune_options *q, const device *d, const search *s)
 
 static status search_on(const tune_options *q, device *d, model *m)
 {
-    child_words words;
+    const char *words[CHILD_WORDS];
     progress line;
-    search s = {.d = d,
-                .budget = q->seconds,
-                .worker = words.words,
-                .progress = show,
-                .progress_context = &line};
+    tune_search s = {
+        .d = d, .budget = q->seconds, .worker = words, .progress = show, .progress_context = &line};
     peaks p = {0};
     status st = OK;
     progress_start(&line, "tuning", q->quiet);
-    make_words(&words, q, d, modes[MODE_CANDIDATES], false);
-    TRY(tuning_shapes(m, (const char *const *)q->only.items, &s.rows, &s.n));
+    make_words(words, q, MODE_CANDIDATES);
+    TRY(tuning_shapes(m, (const char *const *)q->only.items, &s.shapes, &s.n));
     progress_say(&line, "the device's peak");
     TRY(peak_raise(d, &p));
-    TRY(search_run(&s));
+    TRY(tune_run(&s));
     progress_say(&line, "the device's peak");
     TRY(peak_raise(d, &p)); /* the clock frequency may have changed */
     progress_end(&line);
@@ -306,11 +219,10 @@ static status search_on(const tune_options *q, device *d, model *m)
     fflush(stdout);
     progress_start(&line, "tuning", q->quiet);
     progress_say(&line, "whole forward passes, untuned and tuned");
-    print_gain(q, d, &s);
+    print_gain(q, &s);
 done:
     progress_end(&line);
-    search_close(&s);
-    free(s.rows);
+    free(s.shapes);
     return st;
 }
 
@@ -320,12 +232,11 @@ static status import_lines(const tune_options *q, device *d, store *s)
 {
     store new = {0};
     status st = OK;
-    TRY(store_read(&new, q->import, &d->info, d->settings.warn));
-    TRY(configs_apply(d, &new));
+    TRY(store_read(&new, d, q->import));
     if (new.n == 0)
         TRY(fail(ERR_FORMAT, "%s: no line can be used on device %d (%s)", q->import, d->info.index,
                  d->info.name));
-    for (size_t i = 0; i < new.n; i++) TRY(store_put(s, &new.lines[i]));
+    for (size_t i = 0; i < new.n; i++) TRY(store_put_line(s, &new.lines[i]));
     TRY(store_save(s, &d->info));
     if (!q->quiet) fprintf(stderr, "%zu line%s imported\n", new.n, new.n == 1 ? "" : "s");
 done:
@@ -351,11 +262,10 @@ static status use_store(const tune_options *q, device *d)
     store s = {0};
     text all = {0};
     status st = OK;
-    TRY(store_load(&s, &d->info, d->settings.warn));
-    TRY(configs_apply(d, &s));
+    TRY(store_load(&s, d));
     TRY(store_text(&s, &d->info, &all));
     if (q->forget) {
-        tuning_log_forget(&d->info);
+        tune_forget(&d->info);
         verdicts_forget();
         TRY(store_forget(&d->info));
     } else if (q->import) {
@@ -397,34 +307,35 @@ done:
     return st;
 }
 
-status cli_tune(int argc, char **argv)
+/* Parses the arguments of ditcl tune, which its children have as well. */
+static status parse(tune_options *q, int argc, char **argv, bool *helped)
 {
-    tune_options q = {.of.image_size = -1, .budget = "2m"};
+    *q = (tune_options){.of.image_size = -1, .budget = "2m", .argc = argc, .argv = argv};
     const option options[] = {
         OPTION_HEADING("Search"),
-        {"budget", 0, OPTION_TEXT, &q.budget, "TIME",
+        {"budget", 0, OPTION_TEXT, &q->budget, "TIME",
          "how long to search: 90s, 2m, 1h, or full [2m]\n"
          "full: until a better configuration is unlikely.",
          0, 0, NULL},
-        {"only", 0, OPTION_LIST, &q.only, "NAME", "gemm, attention, conv; commas separate [all]", 0,
-         0, NULL},
-        OPTION_HEADING("Stored configurations"),
-        {"show", 0, OPTION_FLAG, &q.show, NULL, "print those of the device", 0, 0, NULL},
-        {"export", 0, OPTION_TEXT, &q.export, "FILE", "write those of the device to a .conf file",
+        {"only", 0, OPTION_LIST, &q->only, "NAME", "gemm, attention, conv; commas separate [all]",
          0, 0, NULL},
-        {"import", 0, OPTION_TEXT, &q.import, "FILE",
+        OPTION_HEADING("Stored configurations"),
+        {"show", 0, OPTION_FLAG, &q->show, NULL, "print those of the device", 0, 0, NULL},
+        {"export", 0, OPTION_TEXT, &q->export, "FILE", "write those of the device to a .conf file",
+         0, 0, NULL},
+        {"import", 0, OPTION_TEXT, &q->import, "FILE",
          "store the lines of FILE that the device can use", 0, 0, NULL},
-        {"forget", 0, OPTION_FLAG, &q.forget, NULL,
+        {"forget", 0, OPTION_FLAG, &q->forget, NULL,
          "remove those of the device, and all first-use checks\n"
          "The results of first-use checks are removed for all devices.",
          0, 0, NULL},
         OPTION_HEADING("Model"),
-        OPTIONS_MODEL(&q.of),
+        OPTIONS_MODEL(&q->of),
         OPTION_HEADING("Device"),
-        OPTIONS_DEVICE(&q.on),
+        OPTIONS_DEVICE(&q->on),
         OPTION_HEADING("Output"),
-        OPTION_QUIET_RESULTS(&q.quiet),
-        OPTION_VERBOSE(&q.verbose),
+        OPTION_QUIET_RESULTS(&q->quiet),
+        OPTION_VERBOSE(&q->verbose),
         {0},
     };
     const command c = {
@@ -446,12 +357,57 @@ status cli_tune(int argc, char **argv)
                 "candidates\nof each bucket.\n",
         .options = options,
         .rest = true,
-        .extra = &q.of.words,
+        .extra = &q->of.words,
     };
+    return options_parse(&c, argc, argv, helped);
+}
+
+static void free_options(tune_options *q)
+{
+    text_list_free(&q->of.words);
+    text_list_free(&q->only);
+}
+
+status cli_tune(int argc, char **argv)
+{
+    tune_options q;
     bool helped;
-    status st = options_parse(&c, argc, argv, &helped);
+    status st = parse(&q, argc, argv, &helped);
     if (st == OK && !helped) st = run_tune(&q);
-    text_list_free(&q.of.words);
-    text_list_free(&q.only);
+    free_options(&q);
+    return st;
+}
+
+status cli_tune_worker(int argc, char **argv)
+{
+    tune_options q = {0};
+    bool helped = false;
+    int mode = 0;
+    device d = {0};
+    model m = {0};
+    FILE *replies = NULL;
+    status st = OK;
+    while (argc > 0 && modes[mode] && strcmp(modes[mode], argv[0]) != 0) mode++;
+    if (argc > 0 && modes[mode]) {
+        TRY(parse(&q, argc - 1, argv + 1, &helped));
+        replies = helped ? NULL : fdopen(WORKER_REPLIES, "w");
+    }
+    if (!replies) TRY(fail(ERR_USAGE, "tune-worker: only ditcl tune starts it"));
+    q.on.bare = mode != MODE_TUNED;
+    q.on.remembered = mode != MODE_CANDIDATES;
+    q.on.no_cache = q.on.profiled =
+        mode == MODE_CANDIDATES; /* most candidates are not needed again */
+    TRY(cli_open_device(&d, &q.on, true));
+    if (mode == MODE_CANDIDATES) {
+        TRY(tune_serve(&d, stdin, replies));
+    } else {
+        TRY(cli_open_model(&m, &q.of, VAE_NEEDED));
+        TRY(tuning_serve_forward(&d, &m, stdin, replies));
+    }
+done:
+    if (replies) fclose(replies);
+    device_close(&d);
+    model_close(&m);
+    free_options(&q);
     return st;
 }

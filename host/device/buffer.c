@@ -24,13 +24,20 @@ done:
     return st;
 }
 
+static void count_bytes(device *d, size_t count)
+{
+    d->allocated_bytes += count * ELEMENT;
+    if (d->allocated_bytes > d->peak_bytes) d->peak_bytes = d->allocated_bytes;
+}
+
 status buffer_create(device *d, buf *b, size_t count, const char *what)
 {
+    static char counted; /* stands for the memory of a dry run */
     *b = (buf){0};
     status st = OK;
     cl_int code;
     if (count == 0) count = 1; /* no driver accepts an empty buffer */
-    if (d->handles->lost) return cl_fail_lost(d);
+    if (!d->dry && d->handles->lost) return cl_fail_lost(d);
     double megabytes = (double)count * ELEMENT / 1e6;
     const char *limit = d->info.limited ? " under this process's limits (ulimit -v or -d)" : "";
     if (count > d->info.max_alloc_bytes / ELEMENT)
@@ -40,11 +47,16 @@ status buffer_create(device *d, buf *b, size_t count, const char *what)
         return fail(ERR_LIMIT, "%s needs %.1f MB beside %.1f MB in use, the device has %.1f MB%s",
                     what, megabytes, (double)d->allocated_bytes / 1e6,
                     (double)d->info.memory_bytes / 1e6, limit);
+    if (d->dry) {
+        *b = (buf){&counted, count};
+        count_bytes(d, count);
+        return OK;
+    }
     cl_mem memory =
         clCreateBuffer(d->handles->context, CL_MEM_READ_WRITE, count * ELEMENT, NULL, &code);
     CL_TRY("clCreateBuffer", code);
     *b = (buf){memory, count};
-    d->allocated_bytes += count * ELEMENT;
+    count_bytes(d, count);
     if (d->info.quirk.has[QUIRK_POISON_BUFFERS]) TRY(poison(d, *b));
 done:
     if (st == OK) return OK;
@@ -55,7 +67,7 @@ done:
 void buffer_release(device *d, buf *b)
 {
     if (b->memory) {
-        if (!d->handles->lost) clReleaseMemObject(b->memory);
+        if (!d->dry && !d->handles->lost) clReleaseMemObject(b->memory);
         d->allocated_bytes -= b->count * ELEMENT;
     }
     *b = (buf){0};
@@ -70,6 +82,7 @@ status buffer_view(device *d, buf *image, buf b, int texel)
     status st = OK;
     cl_int code;
     *image = (buf){0};
+    if (d->dry) return OK;
     cl_mem view = clCreateImage(d->handles->context, CL_MEM_READ_ONLY, &format, &of, NULL, &code);
     CL_TRY("clCreateImage", code);
     *image = (buf){view, 0};
@@ -82,7 +95,7 @@ static status write_buffer(device *d, buf b, size_t first, const void *from, siz
 {
     status st = OK;
     assert(first <= b.count && count <= b.count - first);
-    if (count == 0) return OK;
+    if (count == 0 || d->dry) return OK;
     DEVICE_TRY(d, "clEnqueueWriteBuffer",
                clEnqueueWriteBuffer(d->handles->queue, b.memory, wait, first * ELEMENT,
                                     count * ELEMENT, from, 0, NULL, NULL));
@@ -127,7 +140,7 @@ status buffer_download(device *d, buf b, size_t first, void *to, size_t count)
 {
     status st = OK;
     assert(first <= b.count && count <= b.count - first);
-    if (count == 0) return OK;
+    if (count == 0 || d->dry) return OK;
     DEVICE_TRY(d, "clEnqueueReadBuffer",
                clEnqueueReadBuffer(d->handles->queue, b.memory, CL_TRUE, first * ELEMENT,
                                    count * ELEMENT, to, 0, NULL, NULL));

@@ -14,7 +14,7 @@ typedef struct {
 
 /* Creates a buffer of `count` 4-byte elements. Some drivers accept sizes that they cannot provide,
  * so the size is first compared with the device's largest allocation and its memory. what: for the
- * message. */
+ * message. In a dry run buffers are only counted, and copies do nothing. */
 status buffer_create(device *d, buf *b, size_t count, const char *what);
 void buffer_release(device *d, buf *b);
 

@@ -137,6 +137,7 @@ status clblast_scratch(device *d, const clblast_parameters *p, size_t *count, in
     size_t whole = 0, rest = 0;
     status st = OK;
     *count = 0;
+    if (!d->handles) return OK; /* a dry run without a device: there is nobody to ask */
     TRY(apply(d, p));
     TRY(choose_rows(d, p, &g));
     TRY(scratch_bytes(d, &whole, &g, 0, g.m));

@@ -3,7 +3,7 @@
  * A `match` line opens a section. `quirk` and `has` lines below it apply to the devices that it
  * matches. A quirk whose name begins with MAX_ has a number (MAX_GROUP=64); the lowest counts if
  * there are several. `advice` lines apply to platforms that show no device. `cache` lines are for
- * device/driver_needs.h, `tune` lines for device/store.h. An unknown word is an error with file and
+ * device/driver_needs.h, `tune` lines for tune/store.h. An unknown word is an error with file and
  * line. */
 #ifndef DITCL_DEVICE_CONF_H
 #define DITCL_DEVICE_CONF_H

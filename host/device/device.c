@@ -548,17 +548,36 @@ status device_open(device *d, const device_info *info, const device_settings *se
     d->handles->queue = clCreateCommandQueue(d->handles->context, d->handles->id, kept, &code);
     CL_TRY("clCreateCommandQueue", code);
     pace_init(d);
-    d->checks = d->settings.checks;
-    if (d->checks)
-        TRY(d->checks->probe(d->checks, d));
-    else if (!d->settings.unprobed)
-        TRY(probe_features(d));
+    if (!d->settings.unprobed) TRY(probe_features(d));
 done:
     if (st != OK) {
         fail_in(st, "device %d (%s)", info->index, info->name);
         device_close(d);
     }
     return st;
+}
+
+device device_dry(const device *like)
+{
+    device d = *like;
+    d.dry = true;
+    d.info.memory_bytes = UINT64_MAX;
+    d.allocated_bytes = d.peak_bytes = 0;
+    return d;
+}
+
+device device_dry_plain(kernel_family family)
+{
+    bool cpu = family == FAMILY_CPU;
+    device_info info = {.kind = cpu ? DEVICE_CPU : DEVICE_GPU,
+                        .compute_units = cpu ? 16 : 64,
+                        .max_alloc_bytes = UINT64_MAX,
+                        .local = LOCAL_OWN,
+                        .local_bytes = 32 << 10,
+                        .max_work_group = 256};
+    device d = {.info = info, .family = cpu ? FAMILY_CPU : FAMILY_GPU, .vector_width = cpu ? 8 : 4};
+    text_copy(d.info.name, sizeof d.info.name, cpu ? "a plain CPU" : "a plain GPU");
+    return device_dry(&d);
 }
 
 /* Releases all handles, unless the device is lost: its driver may hang. They last until the process
@@ -583,12 +602,7 @@ void device_close(device *d)
         close_handles(d);
         free(d->handles);
     }
-    if (d->settings.checks) d->settings.checks->close(d->settings.checks);
-    while (d->tuned) {
-        device_tuned *next = d->tuned->next;
-        free(d->tuned);
-        d->tuned = next;
-    }
+    if (d->slot) d->slot->free(d->slot);
     *d = (device){0};
     fail_put_back(&first);
 }
@@ -601,6 +615,7 @@ bool device_is_lost(const device *d)
 status device_finish(device *d)
 {
     status st = OK;
+    if (d->dry) return OK;
     DEVICE_TRY(d, "clFinish", clFinish(d->handles->queue));
     pace_drained(d);
 done:

@@ -33,29 +33,6 @@ typedef enum {
 } precision;
 extern const char *const precision_names[]; /* "auto", "fp32", "bf16", "fp16", null */
 
-struct first_use;
-struct device;
-
-/* First-use checks: they check what a device has not run before (ops/first_use.h), and remember the
- * results. */
-typedef struct first_use_checks {
-    /* Removes the features that the device claims but does not have, as probe_features does. */
-    status (*probe)(struct first_use_checks *c, struct device *d);
-    /* *right = whether the implementation computes right on this device. The status tells whether
-     * the check itself worked. */
-    status (*check)(struct first_use_checks *c, struct device *d, const struct first_use *what,
-                    bool *right);
-    /* The caller saw the implementation fail outside a check, so it is struck out from now on.
-     * died: it ended or hung a process. */
-    status (*strike)(struct first_use_checks *c, struct device *d, const struct first_use *what,
-                     const char *why, bool died);
-    /* True if the implementation is struck out, with any fused epilogue. Reads memory only. */
-    bool (*struck)(struct first_use_checks *c, const struct device *d,
-                   const struct first_use *what);
-    void (*close)(struct first_use_checks *c); /* frees it */
-    char why[320];                             /* why the last check was not right */
-} first_use_checks;
-
 /* Where local memory is. OWN: memory of its own, which is fast. GLOBAL: in global memory, so
  * staging only copies. NONE: there is no local memory. */
 typedef enum { LOCAL_OWN, LOCAL_GLOBAL, LOCAL_NONE, N_LOCALS } local_kind;
@@ -76,8 +53,6 @@ typedef struct {
     void (*note)(const char *line);
     /* prints a line about a problem that does not stop the run; may be null */
     void (*warn)(const char *line);
-    /* Null: no first-use checks. Closed with the device, or when it fails to open. */
-    first_use_checks *checks;
     bool unprobed; /* features stay as claimed; the caller probes them one by one */
 } device_settings;
 
@@ -136,10 +111,10 @@ typedef struct device_handles device_handles;
 typedef struct kernel kernel;
 struct record;
 
-/* Values that were measured to suit the device; the rest of one is known to ops/configuration.c. */
-typedef struct device_tuned {
-    struct device_tuned *next;
-} device_tuned;
+/* What a layer above keeps with an open device (ops/choices.h). device_close calls free. */
+typedef struct device_slot {
+    void (*free)(struct device_slot *slot);
+} device_slot;
 
 /* The probe of a feature: the device or its file claims the feature; the probe's kernel was tried,
  * compiled, and gave the exact results. why: the failure, or "". */
@@ -160,28 +135,19 @@ typedef struct device {
         int size;      /* of a sub-group; valid with FEATURE_SUBGROUPS */
         bool required; /* kernels can require this size */
     } subgroups;
-    device_tuned *tuned; /* the newest first */
     device_handles *handles;
     /* the caller tries kernels that may exceed the device's limits; a refusal is then no loss */
     bool tries;
-    struct record *recorder;  /* null, or records what is queued: record.h */
-    first_use_checks *checks; /* null, or those of the settings */
+    struct record *recorder; /* null, or records what is queued: record.h */
+    device_slot *slot;       /* null: it is empty */
     struct {
         char name[24]; /* name of the operator that queues now, in the model or its own; "" */
         bool given;    /* record_name has given the name, and record_work has not come yet */
         double flops, bytes;
     } announced;              /* by record_work, of the operator that queues now */
+    bool dry;                 /* a dry run: see device_dry */
     uint64_t allocated_bytes; /* of buffers that exist */
-    /* For messages: the arithmetics that each operator ran in, as bits (arith in ops/op.h), and the
-     * layers that stayed in fp32, as their weights are too large for fp16. */
-    struct {
-        unsigned gemm, attention, conv;
-    } ran;
-    struct {
-        int n;
-        char first[160];
-        float largest; /* weight of the first */
-    } wide;
+    uint64_t peak_bytes;      /* the most that ever existed at once */
     struct {
         /* programs: built from source; from the cache: used, refused, stored */
         int built, loaded, refused, stored;
@@ -192,6 +158,15 @@ typedef struct device {
 status device_open(device *d, const device_info *info, const device_settings *settings);
 /* Also stores built programs. Ignores failures and keeps the stored failure line. */
 void device_close(device *d);
+
+/* A device for a dry run of what `like` would do, while `like` is open. The same kernels are
+ * chosen, but buffers are only counted: nothing is allocated, copied, checked, built or launched.
+ * It needs no device_close. */
+device device_dry(const device *like);
+
+/* The same for a device that does not exist: a GPU (or, for cpu kernels, a CPU) without matrix
+ * units and without a limit of memory. */
+device device_dry_plain(kernel_family family);
 
 /* True if the driver gave up the device. Then no more calls are made to the driver. */
 bool device_is_lost(const device *d);

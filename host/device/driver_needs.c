@@ -20,8 +20,8 @@
 enum { PATH_BYTES = 4096 };
 
 /* Makes CPU platforms pin their threads: two threads that wake up on one processor take twice as
- * long (measured). Not done if this process is confined to some processors, since the runtime would
- * pin threads to others. */
+ * long (measured). Not done if this process is confined to some processors, since the platform
+ * would pin threads to others. */
 static void pin_threads(void)
 {
     cpu_set_t mine;

@@ -206,29 +206,12 @@ done:
     return st;
 }
 
-dit_memory dit_plan(const dit_config *c)
+double dit_row_bytes(const dit_config *c)
 {
     const design_facts *f = &designs[c->design];
-    double d = c->width, side = c->latent_size / c->patch, depth = c->depth;
-    double patches = side * side, tokens = patches + f->context;
-    double patch_in = (double)c->in_channels * c->patch * c->patch;
-    double out = (double)c->out_channels * c->patch * c->patch;
-    bool cross = c->design == DESIGN_CROSS_ATTENTION;
-    double block = 12 * d * d + 9 * d, shared = (FEATURES + d + dit_label_rows(c) + 2) * d;
-    double final = f->adaln ? 2 * d + 2 : 2, row = cross ? 4 * d : f->adaln ? f->parts * d : 0;
-    if (!f->adaln) block += f->parts * d;
-    if (cross) block += 2 * d * d + 2 * d;
-    return (dit_memory){
-        .weights = 4 * (depth * block + shared + (patch_in + patches + final + 1 + out) * d + out),
-        .adaln = 4 * depth *
-                 (cross      ? 2 * d * d + 2 * d
-                  : f->adaln ? f->parts * (d * d + d)
-                             : 0),
-        /* x, y, normed, wide (4), keys, values, and padded copies for GEMM (about 9) */
-        .per_item = 4 * tokens * (18 * d + patch_in + 2 * out),
-        .per_row = 4 * (depth * row + 2 * d + 3 * d + FEATURES),
-        .embedder = 4 * shared,
-    };
+    double d = c->width, row = f->adaln ? f->parts * d : 0;
+    if (c->design == DESIGN_CROSS_ATTENTION) row = 4 * d;
+    return 4 * (c->depth * row + 2 * d + 3 * d + FEATURES);
 }
 
 void dit_sizes(dit *t)
@@ -249,8 +232,7 @@ status dit_load(dit *t, device *d, model *m, const dit_run *run)
                .row_capacity = run->rows,
                .keep_adaln = run->keep_adaln,
                .mixes = run->mixes,
-               .n_mixes = run->n_mixes,
-               .n_embedders = run->n_embedders};
+               .n_mixes = run->n_mixes};
     dit_sizes(t);
     if (m->arithmetic == COMPAT_ORIGINAL)
         t->config.norm3_eps = 1e-6f;

@@ -93,12 +93,11 @@ typedef struct {
     bool keep_adaln, halves;
     const label_mix *mixes;
     int n_mixes;
-    int n_embedders; /* from dit_count_embedders; 0: unknown */
 } dit_run;
 
-/* The number of embedders: one, or one for each block if the copies in the file differ. Reads their
- * values. */
-int dit_count_embedders(model *m);
+/* Sets m->n_embedders: one, or one for each block if the copies in the file differ. Reads their
+ * values. A dry run before it counts one. */
+void dit_count_embedders(model *m);
 
 /* Checks that the file has every tensor of the configuration, in the right shape and type, and no
  * other. Reads no values. */
@@ -112,7 +111,8 @@ status dit_visit(model *m, int batch, int rows, const layer_visitor *v);
 status dit_load(dit *t, device *d, model *m, const dit_run *run);
 void dit_free(dit *t);
 
-/* Computes the modulation of n <= rows (timestep, label) pairs; they become rows 0..n-1. */
+/* Computes the modulation of n <= rows (timestep, label) pairs; they become rows 0..n-1. Reads the
+ * weights for it from the file unless they were kept. */
 status dit_modulate(dit *t, int n, const float *timesteps, const int *labels);
 
 /* out [batch][out_channels][size][size] = the network's prediction for pictures
@@ -121,12 +121,8 @@ status dit_modulate(dit *t, int n, const float *timesteps, const int *labels);
 status dit_forward(dit *t, buf out, buf latents, int first, int pictures, int batch, buf rows,
                    int rows_at, int first_row);
 
-/* Bytes on the device: of the weights that are kept, with one embedder; of the layers that compute
- * the modulation of all blocks; per sample of a batch; per row of a chunk; per further embedder. */
-typedef struct {
-    double weights, adaln, per_item, per_row, embedder;
-} dit_memory;
-dit_memory dit_plan(const dit_config *c);
+/* Bytes on the device of one row of a chunk. */
+double dit_row_bytes(const dit_config *c);
 
 /* [T][D] of float: the fixed 2-D sine-cosine position embedding for a side of patches. */
 void dit_positions(float *out, int side, int width);

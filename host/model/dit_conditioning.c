@@ -78,9 +78,19 @@ done:
     return st;
 }
 
+/* In a dry run: the weights that are on the device for a moment, those of one block. */
+static status count_conditioner(dit *t)
+{
+    bool read = dit_has_conditioner(&t->config) && !t->keep_adaln;
+    status st = read ? dit_load_conditioner(t, &t->conditioner, 0) : OK;
+    gemm_weight_free(t->d, &t->conditioner);
+    return st;
+}
+
 status dit_modulate(dit *t, int n, const float *timesteps, const int *labels)
 {
     status st = OK;
+    if (t->d->dry) return count_conditioner(t);
     /* always a full chunk, so that every GEMM has its planned shape */
     int last = n - 1;
     n = t->row_capacity;

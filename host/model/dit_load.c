@@ -81,7 +81,7 @@ status dit_load_conditioner(dit *t, gemm_weight *l, int block)
 }
 
 /* Reads an affine layer norm as a modulation: shift, then scale. to: place in the row on the host;
- * null: only checks that the tensors exist. */
+ * null: only finds the tensors. */
 static status read_norm(dit *t, float *to, layer which, int block)
 {
     char name[NAME_BYTES];
@@ -107,10 +107,9 @@ static status load_norms(dit *t, buf *row, int parts, const layer *which, const 
     size_t width = (size_t)t->config.width, count = (size_t)parts * width;
     float *values = NULL;
     status st = OK;
-    if (t->d) TRY(memory_alloc(&values, count, sizeof *values));
+    if (!t->d->dry) TRY(memory_alloc(&values, count, sizeof *values));
     for (int i = 0; i < n; i++)
         TRY(read_norm(t, values ? values + (size_t)at[i] * width : NULL, which[i], block));
-    if (!t->d) goto done;
     TRY(buffer_create(t->d, row, count, "layer norms"));
     TRY(buffer_upload(t->d, *row, 0, values, count));
 done:
@@ -165,12 +164,13 @@ static status compare_embedder(void *context, size_t block, int thread)
 }
 
 /* Every block of a diffusers file has its own copy of the embedders; equal copies count once. */
-int dit_count_embedders(model *m)
+void dit_count_embedders(model *m)
 {
-    if (m->spelling == NAMING_ORIGINAL) return 1;
-    bool differ = parallel_for((size_t)m->dit.depth, compare_embedder, m) != OK;
-    if (differ) fail_clear();
-    return differ ? m->dit.depth : 1;
+    if (m->n_embedders) return;
+    bool same = m->spelling == NAMING_ORIGINAL ||
+                parallel_for((size_t)m->dit.depth, compare_embedder, m) == OK;
+    if (!same) fail_clear();
+    m->n_embedders = same ? 1 : m->dit.depth;
 }
 
 /* Copies equal to block 0's are not uploaded, but their shapes still have to be right. */
@@ -205,7 +205,7 @@ static status append_mixes(dit *t, buf *labels, const label_mix *mixes, int n)
     float *table = NULL;
     buf larger = {0};
     status st = OK;
-    if (!t->d || !n) return OK;
+    if (!n) return OK;
     TRY(memory_alloc(&table, (rows + (size_t)n) * width, sizeof *table));
     TRY(buffer_download(t->d, *labels, 0, table, rows * width));
     for (size_t i = 0; i < (size_t)n; i++) {
@@ -230,8 +230,8 @@ static status load_embedders(dit *t)
     int width = t->config.width, rows = dit_label_rows(&t->config);
     status st = OK;
     if (t->m->spelling == NAMING_DIFFUSERS) TRY(check_embedder_copies(t));
-    /* a visit does not need the values */
-    if (t->n_embedders < 1) t->n_embedders = t->d ? dit_count_embedders(t->m) : 1;
+    if (!t->d->dry) dit_count_embedders(t->m); /* reads their values */
+    t->n_embedders = t->m->n_embedders ? t->m->n_embedders : 1;
     TRY(memory_alloc(&t->embedders, (size_t)t->n_embedders, sizeof *t->embedders));
     for (int i = 0; i < t->n_embedders; i++) {
         embedder *e = &t->embedders[i];
@@ -259,20 +259,15 @@ static status load_constants(dit *t)
     size_t tokens = (size_t)t->n_patches, width = (size_t)t->config.width;
     float *positions = NULL;
     status st = OK;
-    if (!t->d) {
-        buf none;
-        return name ? weights_upload(&t->m->dit_weights, NULL, &none, name, SHAPE(1, tokens, width))
-                    : OK;
-    }
     dit_frequencies(t->frequencies, t->m->arithmetic);
-    if (name) {
-        TRY(weights_upload(&t->m->dit_weights, t->d, &t->positions, name, SHAPE(1, tokens, width)));
-    } else {
-        TRY(memory_alloc(&positions, tokens * width, sizeof *positions));
-        dit_positions(positions, t->config.latent_size / t->config.patch, t->config.width);
-        TRY(buffer_create(t->d, &t->positions, tokens * width, "position embedding"));
-        TRY(buffer_upload(t->d, t->positions, 0, positions, tokens * width));
-    }
+    if (name)
+        return weights_upload(&t->m->dit_weights, t->d, &t->positions, name,
+                              SHAPE(1, tokens, width));
+    TRY(buffer_create(t->d, &t->positions, tokens * width, "position embedding"));
+    if (t->d->dry) goto done;
+    TRY(memory_alloc(&positions, tokens * width, sizeof *positions));
+    dit_positions(positions, t->config.latent_size / t->config.patch, t->config.width);
+    TRY(buffer_upload(t->d, t->positions, 0, positions, tokens * width));
 done:
     free(positions);
     return st;
@@ -317,14 +312,16 @@ done:
 /* Checks the layers whose weights are loaded later, when they are used. */
 static status check_conditioners(dit *t)
 {
+    device dry = device_dry(t->d);
     dit only_look = *t;
-    gemm_weight none = {0};
+    gemm_weight one = {0};
     status st = OK;
-    only_look.d = NULL;
+    only_look.d = &dry;
     only_look.visitor = NULL;
     if (!dit_has_conditioner(&t->config)) return OK;
     for (int i = 0; i < t->config.depth && st == OK; i++)
-        st = dit_load_conditioner(&only_look, &none, i);
+        st = dit_load_conditioner(&only_look, &one, i);
+    gemm_weight_free(&dry, &one);
     return st;
 }
 
@@ -342,11 +339,17 @@ done:
     return st;
 }
 
-/* ---- visiting layers without a device ---- */
+/* ---- visiting layers: a dry run ---- */
 
 static status look(model *m, int batch, int rows, const layer_visitor *v)
 {
-    dit t = {.m = m, .batch = batch, .row_capacity = rows, .keep_adaln = v != NULL, .visitor = v};
+    device dry = device_dry_plain(FAMILY_GPU);
+    dit t = {.d = &dry,
+             .m = m,
+             .batch = batch,
+             .row_capacity = rows,
+             .keep_adaln = v != NULL,
+             .visitor = v};
     dit_sizes(&t);
     status st = memory_alloc(&t.blocks, (size_t)t.config.depth, sizeof *t.blocks);
     if (st == OK) st = dit_load_weights(&t);
@@ -359,7 +362,7 @@ static status look(model *m, int batch, int rows, const layer_visitor *v)
 
 status dit_check(model *m)
 {
-    return look(m, 0, 0, NULL);
+    return look(m, 1, 1, NULL);
 }
 
 status dit_visit(model *m, int batch, int rows, const layer_visitor *v)

@@ -9,8 +9,7 @@ enum { HALF = 128, FEATURES = 2 * HALF }; /* timestep embedding, paper 3.2 */
 /* Sets the configuration and the tokens from the model. */
 void dit_sizes(dit *t);
 
-/* Loads every tensor of the design. A tensor that is left over is an error. Without a device (t->d
- * null) only checks that the tensors exist. */
+/* Loads every tensor of the design. A tensor that is left over is an error. */
 status dit_load_weights(dit *t);
 
 /* The fused operations of the GEMM of a layer: FUSED_ bits. */

@@ -55,7 +55,10 @@ status linear_load(weights *w, device *d, gemm_weight *l, int m, const char *con
     for (int i = 1; i < each.n; i++) s.columns *= each.dims[i];
     TRY(find(&s, w, names, n, ".weight", each));
     TRY(find(&biases, w, names, n, ".bias", SHAPE(s.rows)));
-    if (!d) goto done;
+    if (d->dry) {
+        TRY(gemm_weight_load(d, l, NULL, NULL, m, (int)out, (int)s.columns, use, s.name[0]));
+        goto done;
+    }
     TRY(memory_alloc(&bias, out, sizeof *bias));
     TRY(read_rows(&biases, bias, 0, (int)out));
     TRY(gemm_weight_load(d, l, &(gemm_rows){read_rows, &s}, bias, m, (int)out, (int)s.columns, use,

@@ -16,8 +16,8 @@ typedef struct {
 
 /* *l = n layers computed as one GEMM, n <= LINEAR_PARTS, for about m rows: the tensors NAME.weight,
  * of this shape, one below the other, and the tensors NAME.bias. Finds all tensors before it
- * allocates; d null: only finds them. A value that is not finite is an error that names its tensor.
- * use: the fused operations, FUSED_ bits. */
+ * allocates; a dry run does not read them. A value that is not finite is an error that names its
+ * tensor. use: the fused operations, FUSED_ bits. */
 status linear_load(weights *w, device *d, gemm_weight *l, int m, const char *const *names, int n,
                    shape each, unsigned use);
 

@@ -60,8 +60,12 @@ done:
 
 static status look(model *m, const layer_visitor *visitor)
 {
-    vae v = {
-        .w = &m->vae_weights, .config = m->vae, .side = m->dit.latent_size, .visitor = visitor};
+    device dry = device_dry_plain(FAMILY_GPU);
+    vae v = {.d = &dry,
+             .w = &m->vae_weights,
+             .config = m->vae,
+             .side = m->dit.latent_size,
+             .visitor = visitor};
     int side = v.side, width = level_channels(&m->vae, 0);
     const int attention[SHAPE_SIZES] = {1, side * side, 1, width};
     if (visitor && m->vae.mid_attention) visitor->see(visitor->context, "attention", attention);
@@ -106,25 +110,6 @@ static double largest_picture(const vae_config *c, int height, int width, double
         if (need > most) most = need;
     }
     return most;
-}
-
-double vae_weight_bytes(const vae_config *c)
-{
-    const double taps = 16; /* of the largest packing (Winograd); files have 9 */
-    double total = 0;
-    for (int i = 0; i < c->n_levels; i++) {
-        double in = level_channels(c, i ? i - 1 : 0), out = level_channels(c, i);
-        total += taps * in * out + in * out + (2 * c->layers_per_block + 2) * taps * out * out;
-    }
-    double first = level_channels(c, 0);
-    return 4 * (total + 4 * taps * first * first + 4 * first * first);
-}
-
-double vae_activation_bytes(const vae_config *c, int height, int width)
-{
-    double tokens = (double)height * width, first = level_channels(c, 0);
-    return 4 * (3 * largest_picture(c, height, width, 0) + largest_picture(c, height, width, 2) +
-                (c->mid_attention ? 9 * tokens * first : 0));
 }
 
 /* Plans all layers, and raises *scratch to what they need. */

@@ -105,8 +105,4 @@ void vae_sample(float *latents, const float *moments, const float *noise, const 
 
 void vae_free(vae *v);
 
-/* Bytes of the decoder on the device: weights, and activations of one picture. */
-double vae_weight_bytes(const vae_config *c);
-double vae_activation_bytes(const vae_config *c, int height, int width);
-
 #endif

@@ -100,7 +100,8 @@ static vae of_model(device *d, model *m)
 
 status vae_check_encoder(model *m)
 {
-    vae v = of_model(NULL, m);
+    device dry = device_dry_plain(FAMILY_GPU);
+    vae v = of_model(&dry, m);
     status st = load_all(&v);
     vae_free(&v);
     return st;

@@ -59,11 +59,12 @@ status vae_load_conv3x3(vae *v, conv_3x3 *c, const char *prefix, int in, int out
     TRY(weights_find(v->w, &found, name, SHAPE(out, in, 3, 3)));
     const int sizes[SHAPE_SIZES] = {v->side * v->side, in, out, up};
     if (v->visitor) v->visitor->see(v->visitor->context, "conv", sizes);
-    if (!v->d) goto done; /* see vae_check */
-    TRY(memory_alloc(&weight, (size_t)in * (size_t)out * 9, sizeof *weight));
-    TRY(memory_alloc(&bias, (size_t)out, sizeof *bias));
-    TRY(weights_read(v->w, weight, name, SHAPE(out, in, 3, 3)));
-    TRY(weights_read(v->w, bias, bias_name, SHAPE(out)));
+    if (!v->d->dry) {
+        TRY(memory_alloc(&weight, (size_t)in * (size_t)out * 9, sizeof *weight));
+        TRY(memory_alloc(&bias, (size_t)out, sizeof *bias));
+        TRY(weights_read(v->w, weight, name, SHAPE(out, in, 3, 3)));
+        TRY(weights_read(v->w, bias, bias_name, SHAPE(out)));
+    }
     TRY(conv_weight_upload(v->d, &c->w, weight, bias,
                            (conv_layer){v->side * v->side, in, out, up, use}, name));
 done:

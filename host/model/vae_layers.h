@@ -4,7 +4,7 @@
 
 #include "model/vae.h"
 
-/* ---- weights; d null: only finds the tensors ---- */
+/* ---- weights ---- */
 
 /* The layer at prefix: .weight and .bias of so many channels. */
 status vae_load_norm(vae *v, norm *n, const char *prefix, int channels);

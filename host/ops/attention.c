@@ -51,6 +51,7 @@ status attention_plan(device *d, op_plan *p, size_t *scratch, attention_shape s)
                       .on = c.impl->roof},
                "N=%d T=%d H=%d d=%d", s.batch, s.tokens, s.heads, s.head_dim);
     p->choice = c;
+    op_note_ran(d, c);
     memcpy(p->shape, shape, sizeof shape);
     if (c.impl->attention.scratch) TRY(c.impl->attention.scratch(d, c.config, scratch, s));
     TRY(c.impl->attention.plan(d, p, s));
@@ -62,7 +63,6 @@ status op_attention(device *d, const op_plan *p, buf out, buf qkv, buf scratch)
 {
     const prepared_launch *l = &p->launches[0];
     record_work(d, &p->announcing);
-    d->ran.attention |= 1u << op_arith(attention_input_error(p));
     return p->choice.impl->attention.scratch
                ? launch_prepared(d, l, ARG(out), ARG(qkv), ARG(scratch))
                : launch_prepared(d, l, ARG(out), ARG(qkv));

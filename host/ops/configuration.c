@@ -7,68 +7,97 @@
 
 #include "base/memory.h"
 #include "base/text.h"
-#include "ops/first_use.h"
-#include "ops/impl.h"
+#include "ops/choices.h"
 
-/* A configuration stored on a device. */
-typedef struct {
-    device_tuned link; /* first */
-    const op_impl *impl;
-    int shape[SHAPE_SIZES]; /* zeros: any */
-    int config[CONFIG_VALUES];
-    bool serves; /* any shape: impl is not only configured, it serves */
-} stored;
+/* ---- candidates ---- */
 
-static const stored *of(const device_tuned *link)
+candidate candidate_of(const op_impl *impl, const int *config)
 {
-    return (const stored *)(const void *)link;
+    candidate c = {.impl = impl};
+    memcpy(c.config, config, sizeof c.config);
+    return c;
 }
 
-static bool same_shape(const int *a, const int *b)
+bool candidate_equal(const candidate *a, const candidate *b)
+{
+    return a->impl == b->impl && !memcmp(a->config, b->config, sizeof a->config);
+}
+
+void candidate_text(char out[CANDIDATE_TEXT], const candidate *c)
+{
+    int used = snprintf(out, CANDIDATE_TEXT, "%s", c->impl->name);
+    for (int i = 0; i < c->impl->n; i++)
+        used += snprintf(out + used, CANDIDATE_TEXT - (size_t)used, " %d", c->config[i]);
+}
+
+bool candidate_parse(candidate *c, const char *op, const char *from)
+{
+    char name[32];
+    int used = 0;
+    const operator* o = operator_find(op);
+    *c = (candidate){0};
+    if (!o || sscanf(from, "%31s%n", name, &used) != 1) return false;
+    c->impl = impl_find(o, name);
+    for (int i = 0; c->impl && i < c->impl->n; i++) {
+        from += used;
+        if (sscanf(from, " %d%n", &c->config[i], &used) != 1) return false;
+    }
+    return c->impl && !from[used] && configuration_valid(NULL, c->impl, c->config, NULL);
+}
+
+/* ---- what a shape uses ---- */
+
+static chosen *newest(const device *d)
+{
+    return d->slot ? choices_of(d)->newest : NULL;
+}
+
+bool shape_equal(const int *a, const int *b)
 {
     return !memcmp(a, b, SHAPE_SIZES * sizeof *a);
 }
 
 static const int any_shape[SHAPE_SIZES] = {0};
 
-/* How many times one shape is the other, where they differ in their first size alone: a product's
- * rows, an attention's batch, a convolution's pixels. 0 where they differ in others. */
+/* The ratio, at least 1, of the first sizes of two shapes: rows of a GEMM, batch of an attention,
+ * pixels of a convolution. 0 if another size differs. */
 static double times_apart(const int *a, const int *b)
 {
     if (memcmp(a + 1, b + 1, (SHAPE_SIZES - 1) * sizeof *a) != 0 || !a[0] || !b[0]) return 0.0;
     return a[0] > b[0] ? (double)a[0] / b[0] : (double)b[0] / a[0];
 }
 
-/* Whether they fit, and are not struck out. */
+/* True if the configuration fits the shape and is not struck out. */
 static bool can_use(const device *d, const op_impl *impl, const int *config, const int *shape)
 {
     return impl_fits(impl, d, config, shape) && !first_use_struck(d, impl, config, shape);
 }
 
-/* What was stored for the shape, else for the one that is nearest in its first size (of two that
- * are as near, the smaller); null where there is none, or none that fits. impl null: any
+/* The configuration that was stored for the shape, or else for the shape that is nearest in its
+ * first size; the smaller of two that are equally near. Null if none fits. impl null: any
  * implementation of op. */
-static const stored *find_nearest(const device *d, const char *op, const op_impl *impl,
+static const chosen *find_nearest(const device *d, const char *op, const op_impl *impl,
                                   const int *shape)
 {
-    const stored *nearest = NULL;
+    const chosen *nearest = NULL;
     double least = 0.0;
-    for (const device_tuned *l = d->tuned; l; l = l->next) {
-        const stored *this = of(l);
-        double apart = times_apart(this->shape, shape);
-        if (apart == 0.0 || (impl ? this->impl != impl : strcmp(this->impl->op, op) != 0)) continue;
-        if (nearest && (apart > least || (apart == least && this->shape[0] >= nearest->shape[0])))
+    for (const chosen *c = newest(d); c; c = c->next) {
+        const op_impl *its = c->is.impl;
+        double apart = times_apart(c->shape, shape);
+        if (apart == 0.0 || (impl ? its != impl : strcmp(its->op, op) != 0)) continue;
+        if (nearest && (apart > least || (apart == least && c->shape[0] >= nearest->shape[0])))
             continue;
-        if (!can_use(d, this->impl, this->config, shape)) continue;
-        nearest = this;
+        if (!can_use(d, its, c->is.config, shape)) continue;
+        nearest = c;
         least = apart;
-        if (apart == 1.0) break; /* what was laid last counts */
+        if (apart == 1.0) break; /* the newest counts */
     }
     return nearest;
 }
 
-/* Not for CPUs, whose local memory is global memory too: their cache holds what is staged, and what
- * is best there was measured. */
+/* Configurations that stage inputs come last if local memory is global memory. This does not hold
+ * for CPUs: a cache holds their local memory, and the order of their configurations was measured.
+ */
 int configuration_defaults(const int **out, int most, const device *d, const op_impl *impl,
                            const int *shape)
 {
@@ -84,99 +113,102 @@ int configuration_defaults(const int **out, int most, const device *d, const op_
 
 const int *configuration_for(const device *d, const op_impl *impl, const int *shape)
 {
-    const stored *nearest = find_nearest(d, impl->op, impl, shape);
-    if (nearest) return nearest->config;
-    for (const device_tuned *l = d->tuned; l; l = l->next)
-        if (of(l)->impl == impl && same_shape(of(l)->shape, any_shape) &&
-            can_use(d, impl, of(l)->config, shape))
-            return of(l)->config;
+    const chosen *nearest = find_nearest(d, impl->op, impl, shape);
+    if (nearest) return nearest->is.config;
+    for (const chosen *c = newest(d); c; c = c->next)
+        if (c->is.impl == impl && shape_equal(c->shape, any_shape) &&
+            can_use(d, impl, c->is.config, shape))
+            return c->is.config;
     const int *first = NULL;
     configuration_defaults(&first, 1, d, impl, shape);
     return first;
 }
 
-void configuration_options(char out[CONFIG_OPTIONS], const op_impl *impl, const int *config)
+static void list_values(char out[CONFIG_OPTIONS], const candidate *c, const char *before)
 {
     size_t used = 0;
     out[0] = '\0';
-    for (int i = 0; i < impl->n && used < CONFIG_OPTIONS; i++)
-        used += (size_t)snprintf(out + used, CONFIG_OPTIONS - used, " -D%s=%d",
-                                 impl->tunables[i].name, config[i]);
+    for (int i = 0; i < c->impl->n && used < CONFIG_OPTIONS; i++)
+        used += (size_t)snprintf(out + used, CONFIG_OPTIONS - used, " %s%s=%d", before,
+                                 c->impl->tunables[i].name, c->config[i]);
 }
 
-/* ---- which implementation serves ---- */
+void configuration_options(char out[CONFIG_OPTIONS], const op_impl *impl, const int *config)
+{
+    const candidate c = candidate_of(impl, config);
+    list_values(out, &c, "-D");
+}
+
+void configuration_words(char out[CONFIG_OPTIONS], const op_impl *impl, const int *config)
+{
+    const candidate c = candidate_of(impl, config);
+    list_values(out, &c, "");
+}
 
 const op_impl *configuration_serving(const device *d, const char *op, const int *shape)
 {
-    const stored *nearest = find_nearest(d, op, NULL, shape);
-    if (nearest) return nearest->impl;
-    for (const device_tuned *l = d->tuned; l; l = l->next)
-        if (of(l)->serves && !strcmp(of(l)->impl->op, op)) return of(l)->impl;
+    const chosen *nearest = find_nearest(d, op, NULL, shape);
+    if (nearest) return nearest->is.impl;
+    for (const chosen *c = newest(d); c; c = c->next)
+        if (c->serves && !strcmp(c->is.impl->op, op)) return c->is.impl;
     return NULL;
 }
 
 /* ---- stored configurations ---- */
 
-/* Takes what was laid before out of the device's list, to be laid anew; null: it was not. */
-static stored *take_out(device *d, const op_impl *impl, const int *shape, const int *config)
+status configuration_add(device *d, const op_impl *impl, const int *shape, const int *config,
+                         bool serves)
 {
-    for (device_tuned **l = &d->tuned; *l; l = &(*l)->next) {
-        stored *this = (stored *)(void *)*l;
-        if (this->impl != impl || !same_shape(this->shape, shape) ||
-            memcmp(this->config, config, sizeof this->config) != 0)
-            continue;
-        *l = (*l)->next;
-        return this;
-    }
-    return NULL;
-}
-
-static void lay(device *d, stored *new)
-{
-    new->link.next = d->tuned;
-    d->tuned = &new->link;
-}
-
-status configuration_add(device *d, const op_impl *impl, const int *shape, const int *config)
-{
-    stored *new;
-    status st = memory_alloc(&new, 1, sizeof *new);
+    choices *all = choices_make(d);
+    chosen *new = NULL;
+    status st = all ? memory_alloc(&new, 1, sizeof *new) : ERR_MEMORY;
     if (st != OK) return st;
-    new->impl = impl;
+    new->is = candidate_of(impl, config);
+    new->serves = serves;
     memcpy(new->shape, shape ? shape : any_shape, sizeof new->shape);
-    memcpy(new->config, config, sizeof new->config);
-    lay(d, new);
+    new->next = all->newest;
+    all->newest = new;
     return OK;
 }
 
 status configuration_serve(device *d, const op_impl *impl, const int *config)
 {
-    status st = configuration_add(d, impl, NULL, config);
-    if (st == OK) ((stored *)(void *)d->tuned)->serves = true;
-    return st;
+    return configuration_add(d, impl, NULL, config, true);
 }
 
+/* A configuration that was set before becomes the newest again. Layers hold pointers to it, so it
+ * is never freed. */
 status configuration_set(device *d, const op_impl *impl, const int *shape, const int *config)
 {
-    stored *there = take_out(d, impl, shape ? shape : any_shape, config);
-    if (!there) return configuration_add(d, impl, shape, config);
-    lay(d, there);
-    return OK;
+    choices *all = choices_make(d);
+    const candidate set = candidate_of(impl, config);
+    for (chosen **c = all ? &all->newest : NULL; c && *c; c = &(*c)->next) {
+        chosen *this = *c;
+        if (!shape_equal(this->shape, shape ? shape : any_shape) ||
+            !candidate_equal(&this->is, &set))
+            continue;
+        *c = this->next;
+        this->next = all->newest;
+        all->newest = this;
+        return OK;
+    }
+    return configuration_add(d, impl, shape, config, false);
 }
 
 void configuration_forget(device *d)
 {
-    while (d->tuned) {
-        device_tuned *next = d->tuned->next;
-        free(d->tuned);
-        d->tuned = next;
+    choices *all = choices_make(d);
+    while (all && all->newest) {
+        chosen *next = all->newest->next;
+        free(all->newest);
+        all->newest = next;
     }
 }
 
 bool configuration_used(const device *d, const op_impl *impl)
 {
-    for (const device_tuned *l = d->tuned; l; l = l->next)
-        if (of(l)->impl == impl) return true;
+    for (const chosen *c = newest(d); c; c = c->next)
+        if (c->is.impl == impl) return true;
     return false;
 }
 
@@ -191,7 +223,8 @@ bool configuration_valid(const device *d, const op_impl *impl, const int *config
     return !shape || impl_fits(impl, d, config, shape);
 }
 
-/* The next set of choices, at: an index of each; false behind the last. */
+/* The next combination of choices; at[i] is the index of the choice of tunable i. False after the
+ * last combination. */
 static bool next_choices(const op_impl *impl, int at[CONFIG_VALUES])
 {
     for (int i = 0; i < impl->n; i++) {

@@ -38,18 +38,34 @@ typedef struct {
 
 typedef struct op_impl op_impl;
 
-/* The configuration to use for a shape: the one stored on this device for it, or for the shape that
- * is nearest in its first size and equal in the others; else the one stored for any shape; else the
- * first default configuration that fits. None is returned that does not fit or is struck out
- * (first_use.h); null if none is left. It lives as long as the device. */
+/* An implementation with a configuration. */
+typedef struct {
+    const op_impl *impl; /* null: none */
+    int config[CONFIG_VALUES];
+} candidate;
+
+candidate candidate_of(const op_impl *impl, const int *config);
+bool candidate_equal(const candidate *a, const candidate *b);
+
+/* "gpu 64 128 16", and back: false if the operator has no such implementation, or a value is not
+ * among its choices. */
+enum { CANDIDATE_TEXT = 256 };
+void candidate_text(char out[CANDIDATE_TEXT], const candidate *c);
+bool candidate_parse(candidate *c, const char *op, const char *from);
+
+/* The configuration to use for a shape: the first of these that fits and is not struck out
+ * (first_use.h), or null. The one stored for the shape, or for the shape that is nearest in its
+ * first size and equal in the others; the one stored for any shape; the default configurations. It
+ * lives as long as the device. */
 const int *configuration_for(const device *d, const op_impl *impl, const int *shape);
 
 /* out = the default configurations that fit, best guess first; returns how many, at most `most`. */
 int configuration_defaults(const int **out, int most, const device *d, const op_impl *impl,
                            const int *shape);
 
-/* out = " -DMT=64 -DNT=64", for program_get. */
+/* out = " -DMT=64 -DNT=64", for program_get; and " MT=64 NT=64". */
 void configuration_options(char out[CONFIG_OPTIONS], const op_impl *impl, const int *config);
+void configuration_words(char out[CONFIG_OPTIONS], const op_impl *impl, const int *config);
 
 /* ---- stored configurations ---- */
 
@@ -62,16 +78,18 @@ status configuration_set(device *d, const op_impl *impl, const int *shape, const
 /* From here on impl serves shapes that have none of their own, with this configuration where it
  * fits. */
 status configuration_serve(device *d, const op_impl *impl, const int *config);
-/* As configuration_set, for a configuration that was not set before. It does not search, so that
- * many take linear time. */
-status configuration_add(device *d, const op_impl *impl, const int *shape, const int *config);
+/* As configuration_set, or configuration_serve if it serves all shapes, for a configuration that
+ * was not set before. It does not search, so that many take linear time. */
+status configuration_add(device *d, const op_impl *impl, const int *shape, const int *config,
+                         bool serves);
 /* Forgets all of them. No weights may be held that were packed for them. */
 void configuration_forget(device *d);
 
-/* Whether the device has any configuration of impl. */
+/* True if any configuration of impl was stored or set for the device. */
 bool configuration_used(const device *d, const op_impl *impl);
 
-/* Whether each value is among its choices, and all fit the shape (null: not asked). */
+/* True if each value is among its choices, and the configuration fits the shape. shape null: any.
+ */
 bool configuration_valid(const device *d, const op_impl *impl, const int *config, const int *shape);
 
 /* How many configurations fit the shape. */
@@ -80,5 +98,6 @@ long configuration_count(const device *d, const op_impl *impl, const int *shape)
 /* "512x4608x1152", and back; false if the text is no shape. */
 void shape_text(char out[SHAPE_TEXT], const int *shape);
 bool shape_parse(int shape[SHAPE_SIZES], const char *from);
+bool shape_equal(const int *a, const int *b);
 
 #endif

@@ -63,11 +63,12 @@ status conv_weight_upload(device *d, conv_weight *w, const float *weight, const 
     *w = (conv_weight){.in = like.in, .out = like.out, .up = like.up};
     TRY(choose_for(d, &w->use, weight, n_stored, like, what));
     TRY(memory_alloc(&padded, n_bias, sizeof *padded));
-    memcpy(padded, bias, out * sizeof *padded);
+    if (weight) memcpy(padded, bias, out * sizeof *padded);
     TRY(buffer_create(d, &w->matrix, w->use.impl->conv.packed_count(d, w), what));
     TRY(buffer_create(d, &w->bias, n_bias, what));
     TRY(buffer_upload(d, w->bias, 0, padded, n_bias));
     TRY(buffer_create(d, &stored, n_stored, what));
+    if (!weight) goto done;
     TRY(buffer_upload(d, stored, 0, weight, n_stored));
     TRY(w->use.impl->conv.pack(d, w, stored));
     TRY(device_finish(d)); /* before the stored weights go */
@@ -98,6 +99,7 @@ status conv_plan(device *d, op_plan *p, const conv_weight *w, picture_shape s, u
                "%dx%d %d->%d%s%s", s.height * w->up, s.width * w->up, w->in, w->out,
                w->up == 2 ? " up" : "", fused & FUSED_RESIDUAL ? " residual" : "");
     p->choice = w->use;
+    op_note_ran(d, w->use);
     conv_shape(p->shape, (conv_layer){s.height * s.width, w->in, w->out, w->up, fused});
     return w->use.impl->conv.plan(d, p, &u);
 }
@@ -106,7 +108,6 @@ status op_conv3x3(device *d, const op_plan *p, const conv_buffers *b)
 {
     assert(b->w->use.impl == p->choice.impl && b->w->use.config == p->choice.config);
     record_work(d, &p->announcing);
-    d->ran.conv |= 1u << op_arith(p->choice.impl->input_error);
     return p->choice.impl->conv.enqueue(d, p, b);
 }
 

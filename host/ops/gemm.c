@@ -144,6 +144,7 @@ status gemm_weight_pack(device *d, gemm_weight *w, op_choice use, const gemm_row
         TRY(buffer_create(d, &w->bias, padded, what));
         TRY(gemm_weight_view(d, w));
     }
+    if (!rows) goto done;
     TRY(memory_alloc(&p.panels, panel * (size_t)k, (size_t)parallel_threads() * sizeof(float)));
     TRY(buffer_map(d, w->matrix, &p.packed));
     st = parallel_for(ceil_div((size_t)n, panel), pack_panel, &p);
@@ -229,6 +230,7 @@ status gemm_plan(device *d, op_plan *p, const gemm_weight *w, int m, gemm_epilog
     const int shape[SHAPE_SIZES] = {m, w->n, w->k};
     announce(p, &u, &e);
     p->choice = u.choice;
+    op_note_ran(d, w->use);
     p->epilogue = e;
     memcpy(p->shape, shape, sizeof shape);
     return u.choice.impl->gemm.plan(d, p, &u);
@@ -262,6 +264,5 @@ status op_gemm(device *d, const op_plan *p, const gemm_buffers *b)
                          .epilogue = args_of(p, b)};
     assert(w->use.impl == p->choice.impl && w->use.config == p->choice.config);
     record_work(d, &p->announcing);
-    d->ran.gemm |= 1u << op_arith(p->choice.impl->input_error);
     return p->choice.impl->gemm.enqueue(d, p, &c);
 }

@@ -18,6 +18,20 @@ const operator operators[] = {
     [OP_CONV] = {"conv", 4, "DITCL_CONV", false, of_conv},
     {NULL, 0, NULL, false, NULL}};
 
+const operator* operator_find(const char *op)
+{
+    const operator* o = operators;
+    while (o->op && strcmp(o->op, op) != 0) o++;
+    return o->op ? o : NULL;
+}
+
+const op_impl *impl_find(const operator* o, const char *name)
+{
+    const op_impl *const *i = o->impls;
+    while (*i && strcmp((*i)->name, name) != 0) i++;
+    return *i;
+}
+
 const int configuration_none[1][CONFIG_VALUES] = {{0}};
 
 bool impl_fits(const op_impl *impl, const device *d, const int *config, const int *shape)

@@ -190,8 +190,12 @@ typedef struct operator
 }
 operator;
 
-enum { OP_GEMM, OP_ATTENTION, OP_CONV };
+enum { OP_GEMM, OP_ATTENTION, OP_CONV, N_OPERATORS };
 extern const operator operators[]; /* ends with a null op */
+
+/* By name; null: there is none. */
+const operator* operator_find(const char *op);
+const op_impl *impl_find(const operator* o, const char *name);
 
 /* out = the implementations that can serve the shape on the device as it was opened, the default
  * first; returns how many. d null: all there are. */
@@ -202,6 +206,9 @@ bool impl_fits(const op_impl *impl, const device *d, const int *config, const in
 
 /* Largest relative error of one input; 0: it takes fp32 as it is. */
 double op_choice_error(op_choice c);
+
+/* Records, for op_ran, that it runs: when a plan is made, not at each launch. */
+void op_note_ran(device *d, op_choice c);
 
 /* Whether every configuration takes its inputs in fp32 as they are. */
 bool impl_keeps_fp32(const op_impl *impl);

@@ -147,7 +147,8 @@ typedef struct {
 /* Packs rows and bias [n] for the device without a copy of the whole matrix, for what suits
  * GEMMs of m rows; others are right too. What serves was right once on this device, with the
  * epilogue that `use` (FUSED_ bits) says. *w: zeros, or a layer of this shape, whose memory is used
- * again, behind what is queued. what: for messages. */
+ * again, behind what is queued. what: for messages. rows null: for a dry run, which only counts the
+ * memory. */
 status gemm_weight_load(device *d, gemm_weight *w, const gemm_rows *rows, const float *bias, int m,
                         int n, int k, unsigned use, const char *what);
 /* The same from matrix [n][k], without an epilogue. */
@@ -259,7 +260,7 @@ typedef struct {
 } conv_layer;
 
 /* From weight [out][in][3][3] and bias [out] of the host, for what suits the layer. Waits. what:
- * for messages. */
+ * for messages. weight null: for a dry run, which only counts the memory. */
 status conv_weight_upload(device *d, conv_weight *w, const float *weight, const float *bias,
                           conv_layer like, const char *what);
 void conv_weight_free(device *d, conv_weight *w);

@@ -174,7 +174,7 @@ static status attention_queue(workload *w, workload_entry *e)
 
 /* ---- convolutions: [residual +] conv(enlarge([silu(norm](x[)])) ---- */
 
-/* The most square picture of so many pixels. */
+/* The most square picture of this many pixels. */
 static picture_shape picture_of(const workload *w)
 {
     int pixels = w->shape[0], height = (int)sqrt((double)pixels);

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "device/program.h"
+#include "ops/choices.h"
 #include "ops/op.h"
 #include "report/send.h"
 
@@ -91,12 +92,10 @@ static void put_kernels(json_build *b, json_t *in, const device *d, int before)
 }
 
 /* Reports the implementations of operators that have several. */
-static void put_arithmetic(json_build *b, json_t *in, const device *d, const char *operator)
+static void put_arithmetic(json_build *b, json_t *in, const device *d, const char *name)
 {
-    unsigned ran = !strcmp(operator, "gemm")        ? d->ran.gemm
-                   : !strcmp(operator, "attention") ? d->ran.attention
-                   : !strcmp(operator, "conv")      ? d->ran.conv
-                                                    : 0;
+    const operator* o = operator_find(name);
+    unsigned ran = o && d->slot ? choices_of(d)->ran[o - operators] : 0;
     if (!ran) return;
     json_t *list = json_put_array(b, in, "arithmetic");
     for (int i = 0; i < N_ARITHS; i++)
@@ -111,7 +110,7 @@ static status check_one(FILE *to, device *d, const optest *t, const report_reque
     int before = count_built(d);
     snprintf(doing, sizeof doing, "checking %s", t->name);
     send_during(to, doing);
-    memset(&d->ran, 0, sizeof d->ran);
+    if (d->slot) memset(choices_make(d)->ran, 0, sizeof choices_make(d)->ran);
     double start = clock_seconds();
     status checked = optest_check(d, t, q->seed, q->small, true, to, &tally);
     double seconds = clock_seconds() - start;

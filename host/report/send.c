@@ -6,7 +6,7 @@
 #include "base/privacy.h"
 #include "device/probe.h"
 #include "device/properties.h"
-#include "tune/fit.h"
+#include "tune/tune.h"
 
 /* ---- messages ---- */
 
@@ -188,7 +188,7 @@ status report_send_device(FILE *to, device *d, const report_request *q)
     TRY(send_features(to, d));
     TRY(send_settings(to, d));
     send_during(to, "choosing configurations");
-    TRY(fit_device(d, q->whole && !q->small, NULL));
+    TRY(tune_fit(d, q->whole && !q->small, NULL));
     TRY(report_checks(to, d, q, &all));
     if (q->whole && q->small) {
         TRY(send_skipped(to, "network, peaks, models, largest buffer",

@@ -3,14 +3,12 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "bench/bench.h"
 #include "model/flops.h"
 #include "model/paper.h"
 #include "ops/impl.h"
 #include "ops/ops.h"
 #include "report/send.h"
-#include "sample/pipeline.h"
-#include "tune/measure.h"
-#include "tune/peak.h"
 
 static const char *const models[] = {"DiT-S/2", "DiT-B/2", "DiT-XL/2"};
 enum { N_MODELS = sizeof models / sizeof *models, PIXELS = 256, BATCH = 2 };
@@ -104,32 +102,18 @@ typedef struct {
     timing t;
 } measured_model;
 
-static status forward(void *context)
-{
-    run *r = context;
-    return dit_forward(&r->network, r->prediction, r->latents, 0, 1, BATCH, r->rows, 0, 0);
-}
-
 static status measure_model(device *d, model *m, measured_model *x)
 {
-    static const int label = 0;
-    const measured what = {.queue = forward, .context = &x->r};
+    const measured what = {.queue = bench_forward, .context = &x->r};
     status st = OK, recorded_all;
     double start = clock_seconds();
-    TRY(run_open(&x->r, d, m,
-                 &(run_request){.labels = &label,
-                                .n = 1,
-                                .steps = "50",
-                                .guidance = 4.0,
-                                .sampler = model_any_sampler(m),
-                                .batch = 1,
-                                .guided_channels = m->dit.in_channels}));
+    TRY(bench_open_run(&x->r, d, m));
     TRY(run_modulate(&x->r));
     TRY(device_finish(d));
     x->load = clock_seconds() - start;
     start = clock_seconds();
     record_start(&x->pass, d);
-    st = forward(&x->r);
+    st = bench_forward(&x->r);
     recorded_all = record_stop(&x->pass, d);
     if (st == OK) TRY(recorded_all);
     if (st == OK) TRY(device_finish(d));

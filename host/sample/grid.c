@@ -37,30 +37,28 @@ static unsigned char round_diffusers(float x)
     return (unsigned char)rintf(x);
 }
 
-void grid_to_8bit(unsigned char *rgb, const float *image, int height, int width, rounding rule)
+void grid_to_8bit(unsigned char *rgb, const float *pixels, int height, int width, rounding rule)
 {
-    size_t n = (size_t)height * (size_t)width;
+    size_t n = 3 * (size_t)height * (size_t)width;
     for (size_t i = 0; i < n; i++)
-        for (size_t c = 0; c < 3; c++) {
-            float x = image[c * n + i];
-            rgb[3 * i + c] = rule == ROUND_ORIGINAL ? round_original(x) : round_diffusers(x);
-        }
+        rgb[i] = rule == ROUND_ORIGINAL ? round_original(pixels[i]) : round_diffusers(pixels[i]);
 }
 
-status grid_planes(float *planes, const float *pixels, int height, int width)
+status grid_check(const float *pixels, int height, int width)
+{
+    size_t line = 3 * (size_t)width, n = line * (size_t)height;
+    for (size_t i = 0; i < n; i++)
+        if (!float_is_finite(pixels[i]))
+            return fail(ERR_DEVICE, "the decoder's picture is not finite at row %zu, column %zu",
+                        i / line, i % line / 3);
+    return OK;
+}
+
+void grid_planes(float *planes, const float *pixels, int height, int width)
 {
     size_t n = (size_t)height * (size_t)width;
     for (size_t i = 0; i < n; i++)
-        for (size_t c = 0; c < 3; c++) {
-            float x = pixels[3 * i + c];
-            if (!float_is_finite(x))
-                return fail(ERR_DEVICE,
-                            "the decoder's picture is not finite at row %zu, column "
-                            "%zu",
-                            i / (size_t)width, i % (size_t)width);
-            planes[c * n + i] = x;
-        }
-    return OK;
+        for (size_t c = 0; c < 3; c++) planes[c * n + i] = pixels[3 * i + c];
 }
 
 int grid_columns(int n)

@@ -11,13 +11,15 @@ typedef enum {
     ROUND_DIFFUSERS /* round half to even of clamp(x / 2 + 0.5, 0, 1) * 255 */
 } rounding;
 
-/* rgb[height][width][3] from image[3][height][width] in [-1, 1], in the float32 arithmetic of the
+/* rgb[height][width][3] from pixels[height][width][3] in [-1, 1], in the float32 arithmetic of the
  * named program. */
-void grid_to_8bit(unsigned char *rgb, const float *image, int height, int width, rounding rule);
+void grid_to_8bit(unsigned char *rgb, const float *pixels, int height, int width, rounding rule);
 
-/* planes [3][height][width] from pixels [height][width][3]. A value that is not finite is an
- * error. */
-status grid_planes(float *planes, const float *pixels, int height, int width);
+/* ERR_DEVICE if a value of pixels[height][width][3] is not finite. */
+status grid_check(const float *pixels, int height, int width);
+
+/* planes [3][height][width] from pixels [height][width][3]. */
+void grid_planes(float *planes, const float *pixels, int height, int width);
 
 /* Columns of a sheet of n pictures: nearly square, wider than high. */
 int grid_columns(int n);

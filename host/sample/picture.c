@@ -1,4 +1,4 @@
-/* Initial pictures. See picture.h. */
+/* Pictures from and for the VAE. See picture.h. */
 #include "sample/picture.h"
 
 #include <math.h>
@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "sample/grid.h"
 
 /* ---- sizes ---- */
 
@@ -129,5 +130,39 @@ status picture_encode(float *moments, device *d, model *m, const png *p)
 done:
     vae_free(&v);
     free(pixels);
+    return st;
+}
+
+status picture_decode(float *pixels, vae *v, buf latents, int i)
+{
+    int scale = vae_scale(&v->config), height = v->height * scale, width = v->width * scale;
+    buf image;
+    status st = OK;
+    TRY(vae_decode(v, &image, latents, i));
+    TRY(buffer_download(v->d, image, 0, pixels, (size_t)height * (size_t)width * 3));
+    TRY(grid_check(pixels, height, width));
+done:
+    return st;
+}
+
+status picture_decode_all(const picture_sink *to, vae *v, buf latents, int n, compat arithmetic)
+{
+    int scale = vae_scale(&v->config), height = v->height * scale, width = v->width * scale;
+    size_t count = (size_t)height * (size_t)width * 3;
+    rounding rule = arithmetic == COMPAT_DIFFUSERS ? ROUND_DIFFUSERS : ROUND_ORIGINAL;
+    float *pixels = NULL;
+    unsigned char *rgb = NULL;
+    status st = OK;
+    TRY(memory_alloc(&pixels, count, sizeof *pixels));
+    TRY(memory_alloc(&rgb, count, 1));
+    for (int i = 0; i < n; i++) {
+        if (to->progress) to->progress(to->progress_context, i, n);
+        TRY(picture_decode(pixels, v, latents, i));
+        grid_to_8bit(rgb, pixels, height, width, rule);
+        TRY(to->picture(to->context, rgb));
+    }
+done:
+    free(pixels);
+    free(rgb);
     return st;
 }

@@ -1,4 +1,4 @@
-/* Initial pictures: fitted to a size, converted for the encoder, compared. */
+/* Pictures from and for the VAE: fitted to a size, encoded; decoded, compared. */
 #ifndef DITCL_SAMPLE_PICTURE_H
 #define DITCL_SAMPLE_PICTURE_H
 
@@ -24,5 +24,20 @@ double picture_psnr(const unsigned char *a, const unsigned char *b, size_t n);
 /* moments [2C][h][w] = the VAE encoder's output for a picture whose sizes are multiples of
  * vae_scale. The encoder's weights are on the device only during the call. */
 status picture_encode(float *moments, device *d, model *m, const png *p);
+
+/* pixels [H][W][3], about -1 to 1 = picture i of the latents, decoded; v is prepared for their
+ * size. A value that is not finite is an error. */
+status picture_decode(float *pixels, vae *v, buf latents, int i);
+
+/* Takes decoded pictures. */
+typedef struct {
+    void *context;
+    status (*picture)(void *context, unsigned char *rgb); /* [H][W][3]; may change it */
+    void *progress_context;
+    void (*progress)(void *progress_context, int done, int total); /* may be null */
+} picture_sink;
+
+/* Decodes n pictures of the latents, one by one, rounded to 8 bits as `arithmetic` says. */
+status picture_decode_all(const picture_sink *to, vae *v, buf latents, int n, compat arithmetic);
 
 #endif

@@ -6,14 +6,11 @@
 
 #include "base/memory.h"
 #include "sample/image.h"
+#include "sample/memory.h"
 
 /* The most bytes of modulation vectors that are kept at once (the paper's XL/2: 387 MB for 250
  * steps and 2 labels). */
 static const double modulation_budget = 256e6;
-/* Bytes of activations of one batch, if the batch size is not given. */
-static const double activation_budget = 384e6;
-
-enum { MOST_PICTURES_AT_ONCE = 16 };
 
 bool run_is_guided(compat arithmetic, double guidance)
 {
@@ -66,38 +63,10 @@ static int count_guided(const run *r)
 
 /* ---- planning ---- */
 
-int run_default_batch(const device *d, const model *m, int n, bool guided)
-{
-    dit_memory need = dit_plan(&m->dit);
-    double item = need.per_item * (guided ? 2 : 1), budget = activation_budget;
-    if (d && (double)d->info.memory_bytes / 8 < budget) budget = (double)d->info.memory_bytes / 8;
-    int most = item > budget ? 1 : (int)(budget / item);
-    if (most > MOST_PICTURES_AT_ONCE) most = MOST_PICTURES_AT_ONCE;
-    if (most > n) most = n;
-    int groups = (n + most - 1) / most;
-    return (n + groups - 1) / groups; /* batches of equal size waste least */
-}
-
 static int chunk_rows(const model *m)
 {
-    double rows = modulation_budget / dit_plan(&m->dit).per_row;
+    double rows = modulation_budget / dit_row_bytes(&m->dit);
     return rows < 1 ? 1 : rows > 65536 ? 65536 : (int)rows;
-}
-
-double run_memory(const model *m, int n, int n_labels, int n_steps, bool guided, int batch)
-{
-    dit_memory need = dit_plan(&m->dit);
-    double size = m->dit.latent_size, picture = 4 * size * size * m->dit.in_channels;
-    double rows = (double)n_labels * n_steps, most = chunk_rows(m);
-    /* the least that must fit: the labels of one batch for one step */
-    double least = batch + (guided ? 1 : 0);
-    bool chunked = rows > most;
-    if (chunked) rows = most > least ? most : least;
-    return need.weights + (chunked ? need.adaln : need.adaln / m->dit.depth) +
-           need.per_item * batch * (guided ? 2 : 1) + need.per_row * rows + picture * 3 * n +
-           (m->has_vae ? vae_weight_bytes(&m->vae) +
-                             vae_activation_bytes(&m->vae, m->dit.latent_size, m->dit.latent_size)
-                       : 0);
 }
 
 static int compare_ints(const void *a, const void *b)
@@ -202,7 +171,7 @@ status run_restart(run *r)
 {
     size_t values = picture_values(r) * (size_t)r->request.n;
     /* the first chunk is gone */
-    if (r->modulated_from > 0) r->modulated_from = r->modulated_to = 0;
+    if (r->modulated_from > r->request.first_step) r->modulated_from = r->modulated_to = 0;
     status st = op_fill(r->d, &r->clear_flag, r->flag, 0.0f);
     if (st != OK) return st;
     const float *start = r->request.initial_latents;
@@ -261,8 +230,6 @@ static status allocate_buffers(run *r)
     if (!size_mul(picture_values(r), (size_t)r->request.n, &values) || !size_mul(values, 2, &drawn))
         return fail(ERR_LIMIT, "%d pictures are too many", r->request.n);
     TRY(memory_alloc(&table, steps * STEP_ROW_FLOATS, sizeof *table));
-    for (int i = 0; i < 2; i++)
-        TRY(memory_alloc(&r->host_noise[i], drawn, sizeof *r->host_noise[i]));
     TRY(buffer_create(r->d, &r->latents, values, "latents"));
     if (r->plan.keeps) TRY(buffer_create(r->d, &r->kept, values, "the tensor that a step keeps"));
     TRY(buffer_create(r->d, &r->noise, values, "noise"));
@@ -277,35 +244,14 @@ static status allocate_buffers(run *r)
     TRY(buffer_upload(r->d, r->table, 0, table, steps * STEP_ROW_FLOATS));
     TRY(buffer_upload(r->d, r->rows, 0, r->host_rows, (size_t)r->n_groups * items));
     TRY(image_allocate(r));
+    if (r->d->dry) goto done; /* nothing is drawn */
     TRY(plan_updates(r));
+    for (int i = 0; i < 2; i++)
+        TRY(memory_alloc(&r->host_noise[i], drawn, sizeof *r->host_noise[i]));
     TRY(run_restart(r));
 done:
     free(table);
     return st;
-}
-
-/* Bytes that run_memory leaves out: further embedders, mixed labels, and masks. */
-static double further_memory(const run *r, int n_embedders)
-{
-    double picture = 4 * (double)picture_values(r), channels = r->m->dit.in_channels;
-    double mixes = 4 * (double)r->request.n_mixes * r->m->dit.width;
-    double masked = picture * (r->request.n + 1 + 1 / channels);
-    return (n_embedders - 1) * dit_plan(&r->m->dit).embedder + n_embedders * mixes +
-           (r->request.mask ? masked : 0);
-}
-
-static status check_memory(const run *r, int n_embedders)
-{
-    double need = run_memory(r->m, r->request.n, r->n_classes + r->guided, r->plan.n_rows,
-                             r->guided, r->batch) +
-                  further_memory(r, n_embedders);
-    double have = (double)r->d->info.memory_bytes;
-    if (need <= have) return OK;
-    fail(ERR_LIMIT, "the run needs about %.0f MB, device %d (%s) has %.0f MB%s", need / 1e6,
-         r->d->info.index, r->d->info.name, have / 1e6,
-         r->d->info.limited ? " under this process's limits (ulimit -v or -d)" : "");
-    fail_hint("try fewer pictures at once (--batch 1), a smaller model, or another device");
-    return ERR_LIMIT;
 }
 
 status run_open(run *r, device *d, model *m, const run_request *request)
@@ -319,14 +265,11 @@ status run_open(run *r, device *d, model *m, const run_request *request)
     TRY(schedule_begin(&r->plan, request->first_step));
     /* guided: in at least one step */
     r->guided = r->guided && count_guided(r) > 0;
-    r->batch = request->batch > 0 ? request->batch : run_default_batch(d, m, request->n, r->guided);
-    if (r->batch > request->n) r->batch = request->n;
-    r->n_groups = (request->n + r->batch - 1) / r->batch;
     TRY(dit_check(m));
-    TRY(vae_check(m));
+    if (m->has_vae) TRY(vae_check(m));
+    TRY(memory_plan(&r->batch, d, m, request));
+    r->n_groups = (request->n + r->batch - 1) / r->batch;
     TRY(plan_chunks(r, &needs));
-    needs.n_embedders = dit_count_embedders(m);
-    TRY(check_memory(r, needs.n_embedders));
     TRY(plan_rows(r));
     needs.batch = r->batch * (r->guided ? 2 : 1);
     needs.last_batch = group_size(r, r->n_groups - 1) * (r->guided ? 2 : 1);
@@ -335,6 +278,8 @@ status run_open(run *r, device *d, model *m, const run_request *request)
     needs.halves = r->guided && count_guided(r) < r->plan.n_rows - request->first_step;
     TRY(dit_load(&r->network, d, m, &needs));
     TRY(allocate_buffers(r));
+    /* one chunk holds the whole run: its weights are read now, and do not stay */
+    if (!needs.keep_adaln) TRY(run_modulate(r));
     TRY(device_finish(d));
 done:
     if (st != OK) run_close(r);

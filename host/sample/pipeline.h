@@ -84,14 +84,8 @@ status run_check_source(const model *m, const run_request *request, const schedu
 /* The schedule of a request for a model. */
 status run_schedule(schedule *s, const model *m, const run_request *request);
 
-/* Bytes on the device that a run needs, including the VAE. Counts one embedder, no mask and no
- * mixed labels. */
-double run_memory(const model *m, int n, int n_labels, int n_steps, bool guided, int batch);
-
-/* Pictures computed at once if the user sets no batch size. */
-int run_default_batch(const device *d, const model *m, int n, bool guided);
-
-/* Loads the network and everything else that the run needs. Nothing is allocated later. */
+/* Loads the network and everything else that the run needs. Nothing is allocated, and no file read,
+ * later. On the device of a dry run (device_dry) it only counts the memory. */
 status run_open(run *r, device *d, model *m, const run_request *request);
 void run_close(run *r);
 

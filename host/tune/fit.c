@@ -1,8 +1,5 @@
-/* Configurations for a new device. See fit.h. */
-#include "tune/fit.h"
-
+/* Configurations for a new device. See tune.h. */
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,8 +7,7 @@
 #include "base/text.h"
 #include "ops/first_use.h"
 #include "ops/ops.h"
-#include "tune/worker_link.h"
-#include "tune/configs.h"
+#include "tune/search.h"
 
 enum {
     MOST = 8,       /* candidates of an implementation */
@@ -25,171 +21,165 @@ enum {
     SIDE = 32,
     MOST_SIDE = 128,
     CHANNELS = 256,
-    WORDS = 10,
 };
-static const double WORTH = 0.95; /* of the best's time: a smaller gain may be noise */
-/* Of measuring a candidate; and the longest wait for a reply of the worker. */
+/* A candidate wins below this factor of the best time. A smaller gain may be noise. */
+static const double WORTH = 0.95;
+/* How long a candidate is measured, and how long a reply of the worker may take. */
 static const double MEASURE_SECONDS = 0.1, ANSWER_SECONDS = 60.0;
 
-/* An operator at one shape. */
+/* An operator at one shape, and what competes there. */
 typedef struct {
-    const char *op;
-    double share; /* of FIT_SECONDS; some operators take longer to build */
-    int shape[SHAPE_SIZES];
     const operator* o;
-} fitting;
-
-typedef struct {
-    device *d;
-    const fitting *f;
-    const op_impl *serving; /* the implementation that serves untuned */
-    choice all[MOST + MOST_OTHER];
+    bool missing; /* the store has no line for it */
+    int shape[SHAPE_SIZES];
+    candidate all[MOST + MOST_OTHER]; /* first those of the implementation that serves untuned */
     int n;
-    double until; /* clock */
-    const char *words[WORDS];
-    char index[16];
-    worker_link link;
     char bits[HASH_TEXT]; /* hash of the untuned implementation's first result */
-    choice best;          /* t null: none is right */
-} fit_run;
-
-/* ---- shapes and candidates ---- */
+    candidate best;       /* impl null: none is right yet */
+} fitting;
 
 enum { PRODUCT, LAYER, N_FITTINGS };
 
-/* Large enough that the largest tiles keep every compute unit of a GPU busy. */
+/* ---- shapes and candidates ---- */
+
+/* Adds default configurations of impl that fit, at most `most`. */
+static void add_defaults(fitting *f, const device *d, const op_impl *impl, int most)
+{
+    const int *configs[MOST];
+    int n = configuration_defaults(configs, most, d, impl, f->shape);
+    for (int i = 0; i < n; i++) f->all[f->n++] = candidate_of(impl, configs[i]);
+}
+
+/* Adds the implementation that serves. If it is in bf16x3, the first one in fp32 competes with it.
+ */
+static void add_candidates(fitting *f, const device *d)
+{
+    const op_impl *all[MOST_IMPLS];
+    int n = operator_impls(f->o, d, f->shape, all), other = 1;
+    if (n) add_defaults(f, d, all[0], MOST);
+    if (!f->n || d->settings.precision != PRECISION_AUTO || impl_keeps_fp32(all[0])) return;
+    while (other < n && !impl_keeps_fp32(all[other])) other++;
+    if (other < n) add_defaults(f, d, all[other], MOST_OTHER);
+}
+
+/* The shapes are so large that the largest tiles keep every compute unit of a GPU busy. */
 static void choose_shapes(const device *d, fitting out[N_FITTINGS])
 {
     size_t rows = ROWS, side = SIDE, units = d->family == FAMILY_GPU ? d->info.compute_units : 1;
     const size_t tile = 128, row_tiles = COLUMNS / tile, layer_tiles = CHANNELS / 64;
     while (rows < MOST_ROWS && rows / tile * row_tiles < 2 * units) rows *= 2;
     while (side < MOST_SIDE && side * side / tile * layer_tiles < 2 * units) side *= 2;
-    out[PRODUCT] = (fitting){.op = "gemm",
-                             .share = 0.75,
-                             .o = &operators[OP_GEMM],
-                             .shape = {(int)rows, COLUMNS, DEPTH}};
-    out[LAYER] = (fitting){.op = "conv",
-                           .share = 0.25,
-                           .o = &operators[OP_CONV],
-                           .shape = {(int)(side * side), CHANNELS, CHANNELS, 1}};
+    out[PRODUCT] = (fitting){.o = &operators[OP_GEMM], .shape = {(int)rows, COLUMNS, DEPTH}};
+    out[LAYER] =
+        (fitting){.o = &operators[OP_CONV], .shape = {(int)(side * side), CHANNELS, CHANNELS, 1}};
+    for (int i = 0; i < N_FITTINGS; i++) add_candidates(&out[i], d);
 }
 
-/* Adds known values of t that fit, at most `most`; returns how many. */
-static int add_known(choice *out, const device *d, const fitting *f, const op_impl *t, int most)
+/* True if the store has a line for the implementation that serves, or one for a shape of its
+ * operator in the device's kernel family and precision. */
+static bool is_stored(const store *s, const device *d, const fitting *f)
 {
-    const int *known[MOST];
-    int n = configuration_defaults(known, most, d, t, f->shape);
-    for (int i = 0; i < n; i++) {
-        out[i].t = t;
-        memcpy(out[i].values, known[i], sizeof out->values);
+    for (size_t i = 0; i < s->n; i++) {
+        const store_line *l = &s->lines[i];
+        if (l->serves ? !strcmp(l->is.impl->op, f->o->op) && l->family == d->family &&
+                            l->precision == d->settings.precision
+                      : l->is.impl == f->all[0].impl)
+            return true;
     }
-    return n;
-}
-
-/* The implementation that serves, and with bf16x3 the first in fp32 too. */
-static int candidates(choice out[MOST + MOST_OTHER], const device *d, const fitting *f)
-{
-    const op_impl *all[MOST_IMPLS];
-    int kinds = operator_impls(f->o, d, f->shape, all), n = 0;
-    if (kinds) n = add_known(out, d, f, all[0], MOST);
-    if (!n || d->settings.precision != PRECISION_AUTO || impl_keeps_fp32(all[0])) return n;
-    for (int i = 1; i < kinds; i++)
-        if (impl_keeps_fp32(all[i])) return n + add_known(out + n, d, f, all[i], MOST_OTHER);
-    return n;
+    return false;
 }
 
 /* ---- measuring ---- */
 
-static void note(const fit_run *c, int i, const char *what)
+static void note(const device *d, const fitting *f, int i, const char *what)
 {
     char line[200];
-    snprintf(line, sizeof line, "%s %s, candidate %d of %d: %s", c->f->op, c->all[i].t->name, i + 1,
-             c->n, what);
-    if (c->d->settings.note) c->d->settings.note(line);
+    snprintf(line, sizeof line, "%s %s, candidate %d of %d: %s", f->o->op, f->all[i].impl->name,
+             i + 1, f->n, what);
+    if (d->settings.note) d->settings.note(line);
 }
 
 /* Strikes out a candidate that failed, so that no run uses it. */
-static status failed(fit_run *c, int i, worker_reply reply)
+static status strike(device *d, const fitting *f, int i, const tune_worker *w, outcome o)
 {
-    static const char *const reasons[] = {[REPLY_WRONG] = "its result was wrong",
-                                          [REPLY_FAILED] = "it failed to build or to run",
-                                          [REPLY_DIED] = "it ended its worker process, "
-                                                         "or hung"};
-    const choice *e = &c->all[i];
-    const first_use what = {c->f->op, e->t, e->values, c->f->shape, 0};
-    bool counts =
-        !c->link.lacking && (reply == REPLY_WRONG || reply == REPLY_FAILED || reply == REPLY_DIED);
-    note(c, i, counts ? reasons[reply] : "could not be tried");
-    return counts ? first_use_strike(c->d, &what, reasons[reply], reply == REPLY_DIED) : OK;
+    static const char *const reasons[] = {[OUTCOME_WRONG] = "its result was wrong",
+                                          [OUTCOME_FAILED] = "it failed to build or to run",
+                                          [OUTCOME_DIED] = "it ended its worker process, or hung"};
+    const candidate *c = &f->all[i];
+    const first_use what = {f->o->op, c->impl, c->config, f->shape, 0};
+    note(d, f, i, w->lacking ? "could not be tried" : reasons[o]);
+    return w->lacking ? OK : first_use_strike(d, &what, reasons[o], o == OUTCOME_DIED);
 }
 
-/* Measures candidate i against the best so far, the worker's baseline. Candidates of the untuned
- * implementation must give the same bits as its first one. */
-static status try_one(fit_run *c, int i)
+/* Measures candidate i against the best so far. Candidates of the untuned implementation must give
+ * the same bits as its first one. */
+static status try_one(device *d, fitting *f, int i, tune_worker *w)
 {
-    const choice *e = &c->all[i];
+    const candidate *c = &f->all[i];
     candidate_time time;
     char line[80];
-    status st = worker_link_start(&c->link, c->words);
+    status st = worker_build(w, f->o->op, f->shape, c, &f->best);
     if (st != OK) return st;
-    worker_link_build(&c->link, c->f->op, c->f->shape, &c->best, e);
-    worker_reply reply = worker_link_built(&c->link, ANSWER_SECONDS);
-    if (reply != REPLY_RIGHT) return failed(c, i, reply);
-    if (e->t == c->serving && !*c->bits) text_copy(c->bits, sizeof c->bits, c->link.bits);
-    if (e->t == c->serving && strcmp(c->bits, c->link.bits) != 0) {
-        note(c, i, "other bits");
-        return OK;
+    outcome o = worker_built(w, ANSWER_SECONDS);
+    if (o == OUTCOME_RIGHT && c->impl == f->all[0].impl) {
+        if (!*f->bits) text_copy(f->bits, sizeof f->bits, w->bits);
+        if (strcmp(f->bits, w->bits) != 0) {
+            note(d, f, i, "other bits");
+            return OK;
+        }
     }
-    reply = worker_link_time(&c->link, &time, MEASURE_SECONDS, ANSWER_SECONDS);
-    if (reply != REPLY_RIGHT) return failed(c, i, reply);
+    if (o == OUTCOME_RIGHT)
+        o = worker_time(w, &time, &f->best, MEASURE_SECONDS, false, ANSWER_SECONDS);
+    if (o != OUTCOME_RIGHT) return strike(d, f, i, w, o);
     snprintf(line, sizeof line, "%.2f ms", time.seconds * 1e3);
-    note(c, i, line);
-    if (c->best.t && !(time.seconds < time.baseline * WORTH)) return OK;
-    if (worker_link_keep(&c->link, e, ANSWER_SECONDS)) c->best = *e;
+    note(d, f, i, line);
+    if (!f->best.impl || time.seconds < time.baseline * WORTH) f->best = *c;
     return OK;
 }
 
-/* *best = the fastest candidate that there was time to try; t null: none is right. *serving = the
- * untuned implementation. */
-static status measure_one(device *d, const fitting *f, double until, choice *best,
-                          const op_impl **serving)
+/* Finds the fastest candidate that there is time to try. */
+static status measure(device *d, fitting *f, double until)
 {
-    fit_run c = {.d = d, .f = f, .until = until};
+    char index[16];
+    const char *const words[] = {"tune-worker", "candidates",
+                                 "--device",    index,
+                                 "--kernels",   kernel_family_names[d->family],
+                                 "--precision", precision_names[d->settings.precision],
+                                 NULL};
+    tune_worker w = {.args = words};
     double longest = 0.0;
     status st = OK;
-    *best = (choice){0};
-    snprintf(c.index, sizeof c.index, "%d", d->info.index);
-    const char *words[WORDS] = {"tune-worker",
-                                "--device",
-                                c.index,
-                                "--kernels",
-                                kernel_family_names[d->family],
-                                "--precision",
-                                precision_names[d->settings.precision],
-                                "--mode",
-                                "candidates",
-                                NULL};
-    memcpy(c.words, words, sizeof words);
-    c.n = candidates(c.all, d, f);
-    *serving = c.serving = c.n ? c.all[0].t : NULL;
-    for (int i = 0; i < c.n; i++) {
+    snprintf(index, sizeof index, "%d", d->info.index);
+    for (int i = 0; i < f->n && st == OK; i++) {
         double before = clock_seconds();
         /* the first of the other arithmetic is tried in any case */
-        bool other = i > 0 && c.all[i].t != c.serving && c.all[i - 1].t == c.serving;
+        bool other = f->all[i].impl != f->all[0].impl && f->all[i - 1].impl == f->all[0].impl;
         if (i > 0 && !other && before + longest > until) continue;
-        if (first_use_struck(d, c.all[i].t, c.all[i].values, f->shape)) continue;
-        TRY(try_one(&c, i));
+        if (first_use_struck(d, f->all[i].impl, f->all[i].config, f->shape)) continue;
+        st = try_one(d, f, i, &w);
         longest = fmax(longest, clock_seconds() - before);
     }
-    *best = c.best;
+    worker_end(&w);
+    return st;
+}
+
+/* Measures one operator. Uses and stores the fastest candidate. */
+static status measure_and_keep(device *d, store *s, fitting *f, double until)
+{
+    status st = OK;
+    TRY(measure(d, f, until));
+    if (!f->best.impl) goto done;                /* first-use checks will say what is left */
+    bool other = f->best.impl != f->all[0].impl; /* from here on it serves */
+    TRY(other ? configuration_serve(d, f->best.impl, f->best.config)
+              : configuration_set(d, f->best.impl, NULL, f->best.config));
+    TRY(store_put(s, d, &f->best, NULL, other));
 done:
-    worker_link_stop(&c.link);
     return st;
 }
 
 /* ---- all of it ---- */
 
-/* An emulator's time says nothing. */
+/* False if the user turned measuring off, or on an emulator, whose times mean nothing. */
 static bool measurable(const device *d)
 {
     const char *wanted = getenv("DITCL_FIT"), *edited = getenv("DITCL_CL_DIR");
@@ -197,34 +187,13 @@ static bool measurable(const device *d)
            !d->info.quirk.has[QUIRK_POISON_BUFFERS];
 }
 
-/* Measures one, and keeps what was found. */
-static status measure_and_keep(device *d, store *s, const fitting *f, double until)
+/* GEMM, which takes longer to build, has three quarters of the time. */
+static status measure_missing(device *d, store *s, fitting fittings[N_FITTINGS])
 {
-    choice best;
-    const op_impl *serving;
-    status st = OK;
-    TRY(measure_one(d, f, until, &best, &serving));
-    if (!best.t) goto done; /* first-use checks will say what is left */
-    if (best.t == serving) {
-        TRY(configuration_set(d, best.t, NULL, best.values));
-        TRY(configs_put(s, d, best.t, NULL, best.values));
-    } else { /* from here on it serves */
-        TRY(configuration_serve(d, best.t, best.values));
-        TRY(configs_put_serving(s, d, best.t, best.values));
-    }
-done:
-    return st;
-}
-
-static status measure_missing(device *d, store *s, const fitting fittings[N_FITTINGS],
-                              const bool missing[N_FITTINGS])
-{
-    double start = clock_seconds(), all = 0.0, done = 0.0;
-    for (int f = 0; f < N_FITTINGS; f++) all += missing[f] ? fittings[f].share : 0.0;
+    const double start = clock_seconds(), share[N_FITTINGS] = {[PRODUCT] = 0.75, [LAYER] = 1.0};
     for (int f = 0; f < N_FITTINGS; f++) {
-        if (!missing[f]) continue;
-        done += fittings[f].share;
-        status st = measure_and_keep(d, s, &fittings[f], start + FIT_SECONDS * done / all);
+        if (!fittings[f].missing) continue;
+        status st = measure_and_keep(d, s, &fittings[f], start + share[f] * TUNE_FIT_SECONDS);
         if (st == ERR_MEMORY) return st;
         if (st != OK && d->settings.note) d->settings.note(fail_line());
         if (st != OK) fail_clear();
@@ -232,8 +201,8 @@ static status measure_missing(device *d, store *s, const fitting fittings[N_FITT
     return OK;
 }
 
-/* Says what is measured now, and whether the next run need not: returns whether the store can be
- * written. */
+/* Says what is measured, and whether the next run will measure again. Returns false if the store
+ * cannot be written. */
 static bool announce(const device *d, const store *s, void (*say)(const char *line))
 {
     char line[600];
@@ -242,38 +211,35 @@ static bool announce(const device *d, const store *s, void (*say)(const char *li
         snprintf(line, sizeof line,
                  "measuring once, for about %g seconds, which kernels suit this device; compiling "
                  "a model's kernels can take longer. `ditcl tune MODEL` measures thoroughly",
-                 FIT_SECONDS);
+                 TUNE_FIT_SECONDS);
     else
         snprintf(line, sizeof line,
                  "measuring for about %g seconds which kernels suit this device; the next run will "
                  "measure again, since the choice cannot be stored: %.300s",
-                 FIT_SECONDS, fail_line());
+                 TUNE_FIT_SECONDS, fail_line());
     if (say) say(line);
     return kept;
 }
 
-status fit_device(device *d, bool measure, void (*say)(const char *line))
+status tune_fit(device *d, bool measured, void (*say)(const char *line))
 {
-    bool missing[N_FITTINGS] = {0};
-    choice all[MOST + MOST_OTHER];
-    int n_missing = 0;
     fitting fittings[N_FITTINGS];
+    int n_missing = 0;
     store s;
     status st = OK;
-    choose_shapes(d, fittings);
-    TRY(store_load(&s, &d->info, d->settings.warn));
+    TRY(store_load(&s, d));
     bool unknown = !store_exists(&d->info);
-    TRY(configs_apply(d, &s));
+    TRY(store_apply(&s, d));
+    choose_shapes(d, fittings);
     for (int f = 0; f < N_FITTINGS; f++) {
-        if (candidates(all, d, &fittings[f]) < 2 || configs_any(&s, d, all[0].t)) continue;
-        missing[f] = true;
-        n_missing++;
+        fittings[f].missing = fittings[f].n > 1 && !is_stored(&s, d, &fittings[f]);
+        n_missing += fittings[f].missing;
     }
-    if (measure && measurable(d) && (n_missing || (unknown && say))) {
+    if (measured && measurable(d) && (n_missing || (unknown && say))) {
         bool kept = n_missing && announce(d, &s, say);
         if (!n_missing && say)
             say("`ditcl tune MODEL` measures which kernels suit this device best");
-        TRY(measure_missing(d, &s, fittings, missing));
+        TRY(measure_missing(d, &s, fittings));
         void (*tell)(const char *) = kept ? d->settings.warn : d->settings.note;
         if (store_save(&s, &d->info) != OK && tell) tell(fail_line());
     }

@@ -5,22 +5,27 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "device/span.h"
 
 enum { MOST_REPETITIONS = 101, MOST_CALLS = 10000 };
 
 static const double REPETITION_SECONDS = 0.010;
 
-/* *seconds = the time of `calls` calls, until the last one has finished. */
-static status repetition(device *d, const measured *what, int calls, double *seconds)
+status measure_once(device *d, measured_time *t, const measured *what, int calls)
 {
+    span queued = {0};
     status st = OK;
     if (what->before) TRY(what->before(what->before_context));
     TRY(device_finish(d));
     double start = clock_seconds();
+    span_begin(&queued, d);
     for (int i = 0; i < calls; i++) TRY(what->queue(what->context));
+    span_end(&queued, d);
     TRY(device_finish(d));
-    *seconds = clock_seconds() - start;
+    t->wall = (clock_seconds() - start) / calls;
+    t->device = span_seconds(&queued) / calls;
 done:
+    if (st != OK) span_seconds(&queued);
     return st;
 }
 
@@ -33,6 +38,12 @@ static int compare_doubles(const void *a, const void *b)
 {
     double x = *(const double *)a, y = *(const double *)b;
     return (x > y) - (x < y);
+}
+
+double measure_median(double *values, int n)
+{
+    qsort(values, (size_t)n, sizeof *values, compare_doubles);
+    return values[(n - 1) / 2];
 }
 
 /* The quantile of n sorted values, interpolated between neighbours. */
@@ -53,21 +64,22 @@ static int repetitions(double one, double seconds, int repeat)
 
 status measure(device *d, timing *t, const measured *what, double seconds, int repeat)
 {
-    double all[MOST_REPETITIONS], one;
+    double all[MOST_REPETITIONS];
+    measured_time one;
     int most = what->most_calls > 0 ? what->most_calls : MOST_CALLS, calls = 1;
     status st = OK;
     *t = (timing){0};
-    TRY(repetition(d, what, 1, &one)); /* builds kernels, touches memory */
-    if (one < 0.1) TRY(repetition(d, what, 1, &one));
-    while (one < REPETITION_SECONDS && calls < most) {
-        double more = ceil(1.2 * calls * REPETITION_SECONDS / fmax(one, 1e-6));
+    TRY(measure_once(d, &one, what, 1)); /* builds kernels, touches memory */
+    if (one.wall < 0.1) TRY(measure_once(d, &one, what, 1));
+    while (calls * one.wall < REPETITION_SECONDS && calls < most) {
+        double more = ceil(1.2 * REPETITION_SECONDS / fmax(one.wall, 1e-6 / calls));
         calls = more < most ? (int)fmax(more, calls + 1) : most;
-        TRY(repetition(d, what, calls, &one));
+        TRY(measure_once(d, &one, what, calls));
     }
-    int n = repetitions(one, seconds, repeat);
+    int n = repetitions(calls * one.wall, seconds, repeat);
     for (int i = 0; i < n; i++) {
-        TRY(repetition(d, what, calls, &all[i]));
-        all[i] /= calls;
+        TRY(measure_once(d, &one, what, calls));
+        all[i] = one.wall;
     }
     qsort(all, (size_t)n, sizeof *all, compare_doubles);
     *t = (timing){.median = quantile(all, n, 0.5),

@@ -21,9 +21,20 @@ typedef struct {
     void *before_context;
 } measured;
 
+/* Seconds of one call. */
+typedef struct {
+    double wall, device; /* by the wall clock; by the device's clock, 0 if it has none */
+} measured_time;
+
+/* The mean of `calls` calls, until the last one has finished. */
+status measure_once(device *d, measured_time *t, const measured *what, int calls);
+
 /* Whether a time by the device's clock is plausible: between 0.5 and 1.02 times the time by the
  * wall clock. The times of some devices are all zero. */
 bool measure_believes(double by_device, double wall);
+
+/* The median; sorts the values. Of an even number, the lower of the two in the middle. */
+double measure_median(double *values, int n);
 
 /* One call to warm up, then repetitions of at least 10 ms each: at least five, until `seconds` have
  * passed; three if one takes longer than that. repeat > 0: exactly so many. */

@@ -1,94 +1,93 @@
-/* The search behind `ditcl tune`. Benchmark workers (bench_worker.h) try implementations and
- * configurations for each shape: first the shipped ones, then for the shape with most to gain. The
- * best configuration so far is written to the store at once. A search that is stopped continues
- * from the tuning log (tuning_log.h).
- *
- * Building takes longest, so several workers build and check candidates at the same time. Only one
- * worker measures at a time. On a CPU the others do not build meanwhile. */
+/* What the files of the tuner share. See tune.h. */
 #ifndef DITCL_TUNE_SEARCH_H
 #define DITCL_TUNE_SEARCH_H
 
-#include "device/store.h"
-#include "ops/impl.h"
-#include "tune/worker_link.h"
-#include "tune/tuning_log.h"
+#include "base/hash.h"
+#include "base/worker.h"
+#include "tune/store.h"
+#include "tune/tune.h"
 
-/* The best of one implementation. */
-typedef struct {
-    const op_impl *t;
-    int values[CONFIG_VALUES];
-    double seconds;           /* of one call; 0: no candidate was right */
-    double executed[N_ROOFS]; /* operations really executed, by roof; zeros: unknown */
-    bool full;                /* no candidate of it is left */
-} search_best;
+/* ---- a child that tries candidates: worker.c ---- */
 
-/* A shape bucket: shapes whose best kernels are much alike (workload_bucket). */
+typedef enum { OUTCOME_RIGHT, OUTCOME_WRONG, OUTCOME_FAILED, OUTCOME_DIED } outcome;
+
+/* Seconds are of one call. */
 typedef struct {
-    const char *name;
-    int shapes, trials;
-    int right;      /* different candidates that were right for at least one of the shapes */
-    int since;      /* trials since the last better one */
-    double seconds; /* of its measured shapes, in a run */
-} shape_bucket;
+    double seconds;           /* of the candidate */
+    double baseline;          /* of the baseline, measured in turns; 0: there is none */
+    bool by_device;           /* by the clock of the device; false: by the wall clock */
+    double executed[N_ROOFS]; /* operations really executed, by roof */
+} candidate_time;
 
 typedef struct {
-    const char *op;
+    worker child;
+    const char *const *args; /* that start it */
+    const char *op;          /* the latest request */
     int shape[SHAPE_SIZES];
-    double calls;                        /* in a run: the weight of the shape */
-    search_best kinds[MOST_IMPLS], best; /* best.t null: none yet */
-    int n_kinds, bucket;                 /* bucket: an index */
-    double default_seconds;              /* of the untuned configuration; 0: unknown */
-    int tried, refused, failed, wrong;
-    int seeding,
-        seeds; /* the shipped configurations: implementation reached, and how many of its own */
-    int since; /* right candidates since the last better one */
-    int busy;  /* workers that try a candidate now */
-    bool done, no_baseline; /* no_baseline: no worker can run the best as baseline */
-} search_row;
+    candidate tries, baseline;
+    bool alone;           /* the baseline ended a child: the candidate is timed alone */
+    double asked_at;      /* clock_seconds() of the request, or of the latest reply */
+    bool lacking;         /* memory or the device failed, so the candidate is not at fault */
+    char bits[HASH_TEXT]; /* hash of the candidate's result */
+} tune_worker;
 
-enum { SEARCH_WORKERS = 4, SHAPE_BUCKETS = 12 };
+/* Requests a candidate for a shape, and what it will be timed against (impl null: nothing). Starts
+ * the child if there is none. Several workers can build at the same time. */
+status worker_build(tune_worker *w, const char *op, const int *shape, const candidate *c,
+                    const candidate *baseline);
+/* The reply. DIED: the child ended, or gave no reply for `limit` seconds. */
+outcome worker_built(tune_worker *w, double limit);
+/* Times the candidate that was built, for about `most` seconds. verify: if it is better than the
+ * baseline, checks its whole result and times it again. */
+outcome worker_time(tune_worker *w, candidate_time *time, const candidate *baseline, double most,
+                    bool verify, double limit);
+void worker_end(tune_worker *w);
 
-/* A benchmark worker and its current candidate. */
+/* Returns false if the line is not a valid reply to "time". */
+bool candidate_time_parse(candidate_time *time, const char *line);
+
+/* ---- the tuning log: log.c ---- */
+
 typedef struct {
-    worker_link link;
-    search_row *row; /* null: none yet */
-    choice candidate;
-    int kind;     /* index of the candidate's implementation in the row */
-    int stay;     /* candidates before another shape may be chosen */
-    size_t entry; /* in the log */
-    bool busy;
-    bool verifying; /* a better candidate awaits the check of its whole result and a second time */
-    candidate_time first; /* of a candidate that is verified, if there was no baseline */
-} search_worker;
+    candidate is;
+    int shape[SHAPE_SIZES];
+    outcome outcome; /* DIED until another one is known */
+    candidate_time time;
+    unsigned number; /* of the line in the file */
+    int counted;     /* for the search: 1 + the shape bucket that has counted it; 0: none has */
+} log_entry;
 
-typedef struct search {
-    device *d;
-    const char *const *worker; /* arguments of the benchmark worker of this device */
-    double budget;             /* seconds; INFINITY: until a better configuration is unlikely */
-    void (*progress)(void *context, const struct search *s, const search_row *now);
-    void *progress_context;
-    search_row *rows; /* filled in by the caller: op, shape, calls */
-    int n;
-    /* private */
-    shape_bucket buckets[SHAPE_BUCKETS];
-    int n_buckets, n_workers;
-    store stored;
+typedef struct {
+    log_entry *items;
+    size_t n, capacity;
+    FILE *file; /* appended to */
+    unsigned numbers;
+    const device *d;
+} tuning_log;
+
+/* Reads the entries of this device, kernel family, precision, driver and kernels. */
+status log_open(tuning_log *l, const device *d);
+void log_close(tuning_log *l);
+bool log_has(const tuning_log *l, const candidate *c, const int *shape);
+/* The entry is on disk when this returns. *which = its index. */
+status log_begin(tuning_log *l, size_t *which, const candidate *c, const int *shape);
+status log_end(tuning_log *l, size_t which, outcome o, const candidate_time *time);
+
+/* ---- the next candidate: propose.c ---- */
+
+/* What the search knows beside its public part. */
+typedef struct {
+    tune_search *s;
     tuning_log log;
-    search_worker workers[SEARCH_WORKERS];
-    int by_device, by_wall; /* times by the device's clock, and by the wall clock */
-    bool thorough;          /* hopeless implementations are tried too */
-    bool quick;             /* in this turn, kernels that are built already are preferred */
-    bool complete; /* a better configuration is unlikely; the search ended before its budget */
-    double start, until, limit, most; /* most: seconds of measuring a candidate */
+    bool thorough; /* hopeless implementations are tried too */
     uint64_t random;
-} search;
+} search_state;
 
-/* The number of configurations of a bucket: those that fit its heaviest shape. */
-long search_candidates(const search *s, int bucket);
+/* *c = the best candidate of another shape of the bucket, if it was not tried here and few
+ * candidates were. */
+bool propose_like(const search_state *t, const tune_shape *r, candidate *c);
 
-/* Searches for the budget. The status reports errors of files and workers; failures of candidates
- * are only counted. Afterwards the device has its shipped configurations. */
-status search_run(search *s);
-void search_close(search *s);
+/* *c = a candidate that fits the shape and was not tried there. false: none is left. */
+bool propose(search_state *t, tune_shape *r, candidate *c);
 
 #endif

@@ -53,10 +53,10 @@ END
 
 # the null class by its name, as PyTorch draws it; with guidance, both halves are the same
 expect 0 "" sample "$original" $unguided --class null --seed 1
-near null.npy
+near null-class.npy
 says "class null" keep/x.png
 expect 0 "" sample "$original" $unguided --cfg 4 --class null --seed 1
-near guided.npy
+near null-class-guided.npy
 expect 0 "" sample "$original" $vae $short --class 0,null --interpolate 3
 expect 2 "--class null" sample "$original" $vae $short --class 4
 expect 2 "--num-classes 4" sample "$original" $vae $short --class 3
@@ -72,7 +72,7 @@ expect 0 "3, and ... assumed" info "$original" --heads 1
 # all rows are classes (--num-classes)
 cut three.safetensors 1 4
 expect 0 "" sample keep/three.safetensors $unguided --class 2 --seed 2 --num-classes 3
-near three.npy
+near three-classes.npy
 expect 0 "" sample keep/three.safetensors $vae --num-classes 3 --class 2 --steps 2 --out keep/x.png
 says "drawn without guidance" err
 says not "label table" err
@@ -100,7 +100,7 @@ expect 2 "always has one" convert keep/copy.safetensors keep/folder
 # a table with one row: an unconditional model
 cut one.safetensors 1 2
 expect 0 "" sample keep/one.safetensors $unguided --seed 3
-near one.npy
+near one-class.npy
 expect 2 "no null class ... label table" \
     sample keep/one.safetensors $vae $short --cfg 2
 expect 2 "the label table has one row" info keep/one.safetensors --heads 1 --num-classes 2

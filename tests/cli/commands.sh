@@ -129,6 +129,12 @@ expect 0 "conditioning in-context" info keep/new.safetensors --vae "$data/models
 expect 0 "no VAE in this file" info keep/new.safetensors
 expect 0 '"vae": null' info keep/new.safetensors --json
 rm keep/new.safetensors
+expect 0 "MB on a plain GPU" info "$model"
+expect 0 "MB on a plain CPU" info "$model" --kernels cpu
+expect 0 '"memory_device": "a plain GPU"' info "$model" --json
+expect 0 "MB on " info "$model" --device 0
+says not "plain" out
+expect 2 "needs --device" info "$model" --precision bf16
 expect 2 "no MODEL and no --arch" info
 expect 2 "one MODEL" info "$model" emoji
 expect 2 "combined with the MODEL" info "$model" --arch DiT-S/2
@@ -398,10 +404,11 @@ expect 0 "a bare VAE: 32 groups" decode "$data/models/original64-vae.safetensors
 expect 0 "" info keep/odd
 
 # one VAE in diffusers' layout, in Latent Diffusion's, and inside a Stable Diffusion file
-for kind in models/plain32 checkpoints/vae/alone.safetensors checkpoints/vae/stable.ckpt; do
-    expect 0 "" decode "$data/$kind" --latents "$data/models/plain32-z.npy" --out keep/vae.npy -q
+for vae in models/plain32 checkpoints/vae/latent-diffusion.safetensors \
+    checkpoints/vae/stable.ckpt; do
+    expect 0 "" decode "$data/$vae" --latents "$data/models/plain32-z.npy" --out keep/vae.npy -q
     [ -e keep/vae1.npy ] || cp keep/vae.npy keep/vae1.npy
-    cmp -s keep/vae.npy keep/vae1.npy || problem "$kind: another picture"
+    cmp -s keep/vae.npy keep/vae1.npy || problem "$vae: another picture"
 done
 
 # the same latents with stored programs, without the cache, with two processes that build at once, and

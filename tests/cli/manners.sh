@@ -18,7 +18,7 @@ expect 2 'unexpected argument "more"' help sample more
 "$ditcl" help >out
 commands=$(sed -n 's/^  \([a-z]*\)  .*/\1/p' out)
 [ "$(echo "$commands" | wc -w)" -ge 10 ] || problem "commands: $commands"
-for command in $commands tune-worker; do
+for command in $commands; do
     "$ditcl" "$command" --help >out 2>err
     twice=$(grep -oE '^ {2,6}(-[a-zA-Z], )?-{1,2}[a-z-]+' out | grep -oE -- '-[a-zA-Z-]+' | sort | uniq -d)
     [ -z "$twice" ] || problem "ditcl $command: twice among its options: $twice"

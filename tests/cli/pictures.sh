@@ -8,10 +8,10 @@ vae="$data/models/separate48"
 png="$data/pictures/png"
 
 # ---- a rotated picture is encoded upright ----
-for kind in turned-6 turned-profile turned-xmp; do
-    expect 0 "" encode "$png/$kind.png" keep/turned.npy --vae "$vae" --fit -q
-    expect 0 "" encode "$png/$kind-rgb.png" keep/upright.npy --vae "$vae" --fit -q
-    if ! cmp -s keep/turned.npy keep/upright.npy; then problem "$kind: other latents"; fi
+for name in orientation-6 orientation-zTXt orientation-xmp; do
+    expect 0 "" encode "$png/$name.png" keep/oriented.npy --vae "$vae" --fit -q
+    expect 0 "" encode "$png/$name-rgb.png" keep/upright.npy --vae "$vae" --fit -q
+    if ! cmp -s keep/oriented.npy keep/upright.npy; then problem "$name: other latents"; fi
 done
 
 # ---- damaged pictures: the message says what is wrong, and where ----

@@ -1,5 +1,5 @@
 /* What first-use checks found. See verdicts.h. */
-#include "device/verdicts.h"
+#include "check/verdicts.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -36,35 +36,32 @@ static bool believable(int fd)
 
 /* ---- reading ---- */
 
-static bool parse_key(hash128 *key, const char *digits)
+static status append(verdicts *v, verdict_kind kind, hash128 key, const char *words)
 {
-    for (int i = 0; i < HASH_BYTES; i++) {
-        unsigned byte;
-        if (sscanf(digits + 2 * i, "%2x", &byte) != 1) return false;
-        key->bytes[i] = (unsigned char)byte;
-    }
-    return true;
+    status st = memory_grow(&v->items, &v->capacity, v->n + 1, sizeof *v->items);
+    if (st != OK) return st;
+    verdict *new = &v->items[v->n++];
+    *new = (verdict){.kind = kind, .key = key};
+    text_copy(new->text, sizeof new->text, words);
+    for (char *c = new->text; *c; c++)
+        if (*c < ' ' || *c > '~') *c = '?';
+    return OK;
 }
 
 /* A line of another device, or none of ours, is passed over. */
 static status read_line(verdicts *v, const char *line)
 {
-    const char *key = line + DEVICE_DIGITS + 1, *word = key + HASH_TEXT;
+    const char *digits = line + DEVICE_DIGITS + 1, *word = digits + HASH_TEXT;
+    hash128 key = {0};
     if (strlen(line) < DEVICE_DIGITS + 1 + HASH_TEXT ||
         strncmp(line, v->device, DEVICE_DIGITS) != 0 ||
-        strspn(key, "0123456789abcdef") != HASH_TEXT - 1)
+        strspn(digits, "0123456789abcdef") != HASH_TEXT - 1)
         return OK;
+    for (int i = 0; i < HASH_BYTES; i++) sscanf(digits + 2 * i, "%2hhx", &key.bytes[i]);
     for (int kind = 0; kind < N_VERDICTS; kind++) {
         size_t n = strlen(kind_names[kind]);
-        if (strncmp(word, kind_names[kind], n) != 0 || word[n] != ' ') continue;
-        status st = memory_grow(&v->items, &v->capacity, v->n + 1, sizeof *v->items);
-        if (st != OK) return st;
-        verdict *new = &v->items[v->n];
-        new->kind = (verdict_kind)kind;
-        text_copy(new->text, sizeof new->text, word + n + 1);
-        for (char *c = new->text; *c; c++)
-            if (*c < ' ' || *c > '~') *c = '?';
-        v->n += parse_key(&new->key, key);
+        if (!strncmp(word, kind_names[kind], n) && word[n] == ' ')
+            return append(v, (verdict_kind)kind, key, word + n + 1);
     }
     return OK;
 }
@@ -150,15 +147,9 @@ static void write_down(const verdicts *v, const verdict *new)
 
 status verdicts_add(verdicts *v, verdict_kind kind, hash128 key, const char *words)
 {
-    status st = memory_grow(&v->items, &v->capacity, v->n + 1, sizeof *v->items);
-    if (st != OK) return st;
-    verdict *new = &v->items[v->n++];
-    *new = (verdict){.kind = kind, .key = key};
-    text_copy(new->text, sizeof new->text, words);
-    for (char *c = new->text; *c; c++)
-        if (*c < ' ' || *c > '~') *c = '?';
-    if (v->kept) write_down(v, new);
-    return OK;
+    status st = append(v, kind, key, words);
+    if (st == OK && v->kept) write_down(v, &v->items[v->n - 1]);
+    return st;
 }
 
 void verdicts_forget(void)

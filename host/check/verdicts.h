@@ -7,9 +7,9 @@
  *
  * DEVICE stands for the device, its driver and the text of all kernels, KEY for what was checked.
  * Lines are only ever added, each in one write, so that processes need no lock; a file that others
- * may write is not believed. Knows nothing of OpenCL. */
-#ifndef DITCL_DEVICE_VERDICTS_H
-#define DITCL_DEVICE_VERDICTS_H
+ * may write is not believed. */
+#ifndef DITCL_CHECK_VERDICTS_H
+#define DITCL_CHECK_VERDICTS_H
 
 #include <stdbool.h>
 #include <stddef.h>

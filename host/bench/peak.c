@@ -1,5 +1,5 @@
 /* A device's own peaks. See peak.h. */
-#include "tune/peak.h"
+#include "bench/peak.h"
 
 #include "base/text.h"
 #include "device/mma.h"

@@ -1,6 +1,6 @@
 /* The measured peaks of a device: the roofs that operators are compared with. */
-#ifndef DITCL_TUNE_PEAK_H
-#define DITCL_TUNE_PEAK_H
+#ifndef DITCL_BENCH_PEAK_H
+#define DITCL_BENCH_PEAK_H
 
 #include "device/device.h"
 #include "device/record.h"

@@ -1,0 +1,105 @@
+/* A drawing: what a user asks for -> pictures in 8 bits. The order of the calls that make a picture
+ * is here alone: the caller parses options, reads and writes files, and speaks to people.
+ *
+ *   drawing_plan(&g, &request, m)   needs no device: labels, the sampler, the schedule
+ *   ... the inputs are set in the request: their shapes follow from the plan
+ *   drawing_check(&g)               needs no device: inputs that exclude each other
+ *   drawing_run(&g, d, &listener)   loads all, samples, decodes
+ *   drawing_close(&g) */
+#ifndef DITCL_SAMPLE_DRAWING_H
+#define DITCL_SAMPLE_DRAWING_H
+
+#include "base/text.h"
+#include "sample/picture.h"
+#include "sample/pipeline.h"
+
+/* Begin with DRAWING_DEFAULTS. A negative number: the model's default. */
+typedef struct {
+    const model_request *of; /* how the model was opened, for the note */
+    /* ---- what to draw ---- */
+    char *const *classes; /* [n_classes] as a user types them (checkpoint/classes.h); none: all */
+    int n_classes, per_class;
+    int frames; /* of an interpolation between two classes or two seeds; 0: none */
+    bool has_seed_to;
+    uint64_t seed_to; /* of the last frame */
+    /* ---- sampling ---- */
+    const char *steps;
+    int sampler;
+    double eta, guidance;
+    int guided_channels;  /* index in guided_channels_names */
+    const char *interval; /* null, or "LO,HI": the timesteps that are guided */
+    bool invert;
+    int diffusion;
+    int batch;       /* 0: as many as fit */
+    double strength; /* the part of the steps that an image runs through */
+    /* ---- noise ---- */
+    uint64_t seed;
+    const char *rng; /* see rng_source_parse */
+    /* ---- inputs, null if there are none; set before drawing_check ---- */
+    const png *image, *mask; /* pictures of the model's size; what is white is drawn */
+    const float *latents;    /* [n][C][h][w]: see run_request.initial_latents */
+    const float *noise;      /* [rows of the schedule][n][C][h][w], of the steps */
+    float *kept_noise;       /* where the noise that was used goes, like noise */
+    const char *latents_name, *noise_name; /* of the files that they are from, for the note */
+} drawing_request;
+
+#define DRAWING_DEFAULTS                                                                           \
+    .per_class = 1, .steps = "50", .sampler = -1, .guidance = -1, .guided_channels = -1,           \
+    .diffusion = -1, .strength = -1, .rng = "torch-cpu"
+
+extern const char *const guided_channels_names[]; /* "3", "all", null */
+
+typedef struct {
+    const drawing_request *q;
+    model *m;
+    int *labels; /* [n] of the pictures */
+    int n;
+    schedule plan;
+    double guidance, strength; /* with the defaults filled in */
+    run_request request;
+    /* of an interpolation */
+    label_mix *mixes;
+    float *frame_noise;
+    /* of an image */
+    float *image_latents, *mask;
+    /* while drawing_run works, and until drawing_close */
+    run r;
+    vae v;
+    text note; /* all that is needed to draw the pictures again; set when decoding begins */
+} drawing;
+
+/* Loading reads all weights. */
+typedef enum { DRAWING_LOADS, DRAWING_SAMPLES, DRAWING_DECODES } drawing_phase;
+
+/* Who hears of a drawing that runs; each function may be null. */
+typedef struct {
+    void *context;
+    void (*begins)(void *context, const drawing *g, drawing_phase phase);
+    void (*progress)(void *context, int done, int total); /* of the phase */
+    /* The pictures [height][width][3] come one by one, in order. */
+    status (*picture)(void *context, const unsigned char *rgb);
+} drawing_listener;
+
+/* The request must stay until drawing_close, which is due even on failure. ERR_USAGE if it
+ * contradicts itself or the model. */
+status drawing_plan(drawing *g, const drawing_request *q, model *m);
+
+/* The rows of the schedule that are guided; 0 without guidance. */
+int drawing_guided_steps(const drawing *g);
+
+/* Adds the inputs of the request. ERR_USAGE if they exclude each other, or if the random source
+ * does not define every draw. */
+status drawing_check(drawing *g);
+
+/* With --invert it makes only latents. */
+status drawing_run(drawing *g, device *d, const drawing_listener *to);
+
+/* out [n][C][h][w] = the latents of a drawing that ran. */
+status drawing_latents(const drawing *g, float *out);
+
+void drawing_close(drawing *g);
+
+/* For drawing.c: appends the note, after sampling. */
+status drawing_note(text *note, const drawing *g);
+
+#endif

@@ -1,0 +1,104 @@
+/* A parsed kernel, for the files of the PTX interpreter. See ptx.h. */
+#ifndef DITCL_TESTS_PTX_PROGRAM_H
+#define DITCL_TESTS_PTX_PROGRAM_H
+
+#include "ptx.h"
+
+/* Registers of a warp lie in one array, its register file; a slot is the byte where one begins:
+ * 32 lanes of 4 bytes, of 8 for 64-bit types; a predicate is one word with a bit a lane. 16-bit
+ * values take 4 bytes, with zeros above. Constants and special registers have slots, too. */
+typedef int slot;
+
+enum { SLOT_NONE = -1, MOST_SOURCES = 10, MOST_RESULTS = 4 };
+
+/* An operation on one lane after the other: r[i] = f(a[i], b[i], c[i]). */
+typedef void lane_function(void *r, const void *a, const void *b, const void *c);
+
+typedef struct {
+    const char *name; /* "add.s32" */
+    lane_function *f;
+    int result; /* bytes of a lane of the result; 0: a predicate */
+    int sources;
+} lane_op;
+
+/* Null: there is none. */
+const lane_op *lane_op_find(const char *name);
+
+typedef enum {
+    PTX_LANE_OP, /* op->f */
+    PTX_SELECT,  /* selp */
+    PTX_COPY,    /* mov, ld.param */
+    PTX_LOAD,
+    PTX_STORE,
+    PTX_ATOMIC_OR,
+    PTX_MMA, /* m16n8k16, of fp16 or bf16, fp32 sums */
+    PTX_BRANCH,
+    PTX_BARRIER,
+    PTX_RETURN
+} ptx_kind;
+
+typedef struct {
+    ptx_kind kind;
+    const lane_op *op;
+    int bytes;         /* of a lane: of what is copied, selected, loaded or stored */
+    int vector;        /* 1, 2 or 4: consecutive values of a lane */
+    int register_bits; /* of what is loaded or stored: 16, 32 or 64, at least those of the type */
+    bool is_signed;    /* of a load: it extends the sign */
+    bool shared;       /* memory; else global */
+    bool bf16;         /* of mma */
+    slot guard;        /* the predicate of "@%p1", or SLOT_NONE */
+    bool guard_not;    /* "@!%p1" */
+    slot results[MOST_RESULTS], sources[MOST_SOURCES];
+    bool wide;        /* the address is of 64 bits */
+    int64_t offset;   /* added to the address */
+    int target;       /* block of a branch */
+    const char *text; /* for messages */
+} ptx_instruction;
+
+typedef struct {
+    int first, end; /* instructions */
+    int rank;       /* blocks of smaller rank run first: ptx_blocks.c */
+} ptx_block;
+
+/* The value of a slot before a warp begins. */
+typedef enum {
+    INITIAL_CONSTANT,
+    INITIAL_ARGUMENT,
+    INITIAL_LOCAL_ID,
+    INITIAL_LOCAL_SIZE,
+    INITIAL_GROUP_ID,
+    INITIAL_GROUPS,
+    INITIAL_OFFSET /* of the range: %envreg3 to 5, where NVIDIA's OpenCL keeps it */
+} initial_kind;
+
+typedef struct {
+    slot at;
+    int bytes;
+    initial_kind kind;
+    int index;      /* of the argument, or the dimension */
+    uint64_t value; /* of a constant */
+} ptx_initial;
+
+struct ptx_kernel {
+    char *name;
+    ptx_instruction *code;
+    int n;
+    ptx_block *blocks;
+    int n_blocks;
+    ptx_initial *initial;
+    int n_initial;
+    int n_args;
+    bool pointers[PTX_ARGUMENTS]; /* which arguments are buffers */
+    size_t file_bytes;            /* of a warp's registers */
+    size_t shared_bytes;
+};
+
+/* Cuts the code into blocks, which begin at `leaders` (a flag an instruction) and behind branches,
+ * returns and barriers, and ranks them. Targets of branches become blocks. False: no memory. */
+bool ptx_make_blocks(ptx_kernel *k, bool *leaders);
+
+/* d [16][8] = a [16][16] x b [16][8] + c, all in the lanes' fragments. */
+void ptx_mma(float *const d[4], const uint32_t *const a[4], const uint32_t *const b[2],
+             const float *const c[4], bool bf16);
+
+#endif
