@@ -4,7 +4,7 @@
  * image: signal * image [C][area] + spread * noise [n][C][area]. One work-item = one latent value.
  * Range: [area][C][n]. */
 kernel void blend(global float *latents, global const float *image, global const float *noise,
-                  global const float *mask, int channels, int area, float signal, float spread)
+                  global const float *mask, float signal, float spread, int channels, int area)
 {
     int i = (int)get_global_id(0), c = (int)get_global_id(1), n = (int)get_global_id(2);
     if (i >= area) return;

@@ -28,8 +28,8 @@ kernel void condition_tokens(global float *out, global const float *embedded,
  * sample n are row first_row + rows[rows_at + n] of context [..][2][D]. One work-item = one value.
  * Range: [D][2 + T][N]. */
 kernel void condition_prepend(global float *out, global const float *x, global const float *context,
-                              global const int *rows, int width, int tokens, int first_row,
-                              int rows_at)
+                              global const int *rows, int first_row, int rows_at, int width,
+                              int tokens)
 {
     int channel = (int)get_global_id(0), token = (int)get_global_id(1), n = (int)get_global_id(2);
     if (channel >= width) return;

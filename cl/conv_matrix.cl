@@ -15,6 +15,8 @@
  * The taps of a plane follow each other, so its pixels stay in the L1 cache. Weights come from the
  * L2 cache, which limits the speed. */
 
+#include "layout.clh"
+
 #if UP == 2
 #define TAPS 2
 #define PHASES 4
@@ -24,9 +26,9 @@
 #endif
 
 enum {
-    PLANE = 32,                   /* channels */
-    PIXEL_VALUES = PLANE * PARTS, /* values of a pixel in a plane: high parts, then low parts */
-    STEP_W = PLANE * 32 * PARTS,  /* weights of a tap and a plane for 32 output channels */
+    PIXEL_VALUES =
+        CONV_PLANE * PARTS,           /* values of a pixel in a plane: high parts, then low parts */
+    STEP_W = CONV_PLANE * 32 * PARTS, /* weights of a tap and a plane for 32 output channels */
 };
 
 #if defined WEIGHTS
@@ -49,7 +51,7 @@ kernel void conv_matrix_pack(global ushort *packed, global const float *stored, 
                              int out_channels)
 {
     int panel = (int)get_global_id(0), plane = (int)get_global_id(1);
-    int panels = (out_channels + 31) / 32, planes = (in_channels + PLANE - 1) / PLANE;
+    int panels = (out_channels + 31) / 32, planes = (in_channels + CONV_PLANE - 1) / CONV_PLANE;
     for (int phase = 0; phase < PHASES; phase++) {
         global ushort *dst =
             packed + (((size_t)phase * panels + panel) * planes + plane) * TAPS * TAPS * STEP_W;
@@ -58,7 +60,7 @@ kernel void conv_matrix_pack(global ushort *packed, global const float *stored, 
                 float value[16];
                 for (int j = 0; j < 16; j++) {
                     int out = panel * 32 + i / 32 * 16 + i % 2 * 8 + j / 2;
-                    int in = plane * PLANE + i / 2 % 16 * 2 + j % 2;
+                    int in = plane * CONV_PLANE + i / 2 % 16 * 2 + j % 2;
                     float tap[9], column[3];
                     for (int k = 0; k < 9; k++)
                         tap[k] = out < out_channels && in < in_channels
@@ -89,7 +91,7 @@ conv_matrix_picture(global ushort *packed, global const float *x, global const f
                     int height, int width, int pixels, int channels)
 {
     int row = GROUP_ID(0, 1) - 1, n = GROUP_ID(1, 1), pitch = width + 2;
-    int planes = (channels + PLANE - 1) / PLANE, inside = row >= 0 && row < height;
+    int planes = (channels + CONV_PLANE - 1) / CONV_PLANE, inside = row >= 0 && row < height;
     packed += ((size_t)n * planes * pixels + (size_t)(row + 1) * pitch) * PIXEL_VALUES;
     x += ((size_t)n * height + row) * width * channels;
     for (int half_plane = 0; half_plane < 2 * planes; half_plane++) {
@@ -119,7 +121,7 @@ conv_matrix_picture(global ushort *packed, global const float *x, global const f
             ushort16 high = to_bf16(value);
             *(global ushort16_unaligned *)dst = high;
 #if PARTS == 2
-            *(global ushort16_unaligned *)(dst + PLANE) = to_bf16(value - from_bf16(high));
+            *(global ushort16_unaligned *)(dst + CONV_PLANE) = to_bf16(value - from_bf16(high));
 #endif
         }
     }
@@ -127,10 +129,11 @@ conv_matrix_picture(global ushort *packed, global const float *x, global const f
 
 #else
 
+enum { PIXELS = CONV_BLOCK_PIXELS(PARTS) };
+
 /* All MMAs of one tap and one plane. Tile 2 p + c has the sums of pixels 16 p to 16 p + 15 and
  * channels 16 c to 16 c + 15. */
 #if PARTS == 2
-enum { PIXELS = 32 };
 #define STEP(x, w) TILE_MMAS_BF16X3(x, 128, 2048, 64, 2112, w)
 #define EACH_SUM(F)                                                                                \
     F(0, 0);                                                                                       \
@@ -138,7 +141,6 @@ enum { PIXELS = 32 };
     F(2, 512);                                                                                     \
     F(3, 528)
 #else
-enum { PIXELS = 48 };
 #define STEP(x, w)                                                                                 \
     TILE_LOAD(7, w, 0, 64);                                                                        \
     TILE_LOAD(6, x, 0, 64);                                                                        \
@@ -206,7 +208,7 @@ conv_matrix(global float *out, global const ushort *x, global const ushort *weig
             int pixels, int in_channels, int out_channels, int blocks)
 {
     int panel = GROUP_ID(1, 1), phase = GROUP_ID(2, 1) % PHASES;
-    int n = GROUP_ID(2, 1) / PHASES, planes = (in_channels + PLANE - 1) / PLANE;
+    int n = GROUP_ID(2, 1) / PHASES, planes = (in_channels + CONV_PLANE - 1) / CONV_PLANE;
     int pitch = width + 2, last = height * pitch - 2, row = phase / 2, column = phase % 2;
     int pixel_begin = GROUP_ID(0, 1) * blocks * PIXELS, panels = (out_channels + 31) / 32;
     int pixel_end = min(pixel_begin + blocks * PIXELS, last);

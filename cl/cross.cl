@@ -6,8 +6,8 @@
  * first_row + rows[rows_at + n]. scale: d^-1/2. One work-item = one head of one token. Range:
  * [T * H][N]. */
 kernel void cross_attention(global float *out, global const float *q,
-                            global const float *keys_values, global const int *rows, int tokens,
-                            int heads, int d, int stride, int first_row, int rows_at, float scale)
+                            global const float *keys_values, global const int *rows, int stride,
+                            int first_row, int rows_at, int tokens, int heads, int d, float scale)
 {
     int i = (int)get_global_id(0), n = (int)get_global_id(1), width = heads * d;
     if (i >= tokens * heads) return;

@@ -1,7 +1,5 @@
 /* The epilogue of a GEMM whose kernel has none, and the sum over the parts of a GEMM that splits K.
- * Bound by memory.
- *
- * ACTIVATION: 0 none, 1 GELU (tanh form), 2 SiLU. GATE, RESIDUAL: 0 or 1. */
+ * Bound by memory. */
 
 INLINE float gelu_tanh(float x)
 {
@@ -10,31 +8,25 @@ INLINE float gelu_tanh(float x)
     return x / (1.0f + exp(-2.0f * u));
 }
 
-/* c [count][N] = [residual +] [gate *] activation(sum of the parts + bias). sums [parts][count][N]
- * are added in order; if parts is 1, sums may be c. residual [residual_rows][N]: row m %
- * residual_rows; residual must not be c. gate: row first_row + rows[rows_at + m / tokens], of
- * `stride` floats, from gate_at on. One work-item = one value. */
-kernel void epilogue(global float *c, global const float *sums, int parts, int count,
-                     global const float *bias, global const float *residual,
-                     global const float *gate, global const int *rows, int n, int residual_rows,
-                     int tokens, int stride, int first_row, int rows_at, int gate_at)
+#define V float
+#define gelu_tanhv gelu_tanh
+#define siluv silu
+#define GATE_LOAD(p, left) (*(p))
+#define RESIDUAL_LOAD(p, left) (*(p))
+#include "epilogue.clh"
+
+/* c [count][n] = the epilogue of the sum of the parts. sums [parts][count][n] are added in order;
+ * if parts is 1, sums may be c. residual must not be c. One work-item = one value. */
+kernel void epilogue_of_sums(global float *c, global const float *sums, EPILOGUE_ARGUMENTS,
+                             int parts, int count)
 {
+    const epilogue e = EPILOGUE_OF_ARGUMENTS;
+    epilogue_row r;
     int j = (int)get_global_id(0);
     size_t m = get_global_id(1), part = (size_t)count * n;
     if (j >= n) return;
     float x = sums[m * n + j];
     for (int p = 1; p < parts; p++) x += sums[p * part + m * n + j];
-    x += bias[j];
-#if ACTIVATION == 1
-    x = gelu_tanh(x);
-#elif ACTIVATION == 2
-    x = silu(x);
-#endif
-#if GATE
-    x *= gate[(size_t)(first_row + rows[rows_at + m / tokens]) * stride + gate_at + j];
-#endif
-#if RESIDUAL
-    x += residual[m % residual_rows * n + j];
-#endif
-    c[m * n + j] = x;
+    find_row(&r, e, (int)m);
+    c[m * n + j] = apply_epilogue(x + bias[j], r, j, n - j);
 }

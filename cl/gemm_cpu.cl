@@ -12,7 +12,7 @@
  * `out`. Each sum is one chain of K additions, so MR, NV, KC and KU do not change the bits of the
  * result.
  *
- * ACTIVATION: 0 none, 1 GELU (tanh form), 2 SiLU. GATE, RESIDUAL, PREFETCH: 0 or 1.
+ * PREFETCH: 0 or 1.
  * K: the depth. It is a constant, so that rows are constant distances apart. KU: steps of K that
  * are unrolled.
  * BF16: inputs are pairs of bf16. One instruction multiplies both numbers of a pair and adds both
@@ -45,17 +45,6 @@ typedef float element;
 #define FETCH_OUT(p)
 #endif
 
-INLINE V activate(V x)
-{
-#if ACTIVATION == 1
-    return gelu_tanhv(x);
-#elif ACTIVATION == 2
-    return siluv(x);
-#else
-    return x;
-#endif
-}
-
 /* Stores a vector near the end of a row, of which `left` elements exist. */
 INLINE void store_part(global float *dst, V value, int left)
 {
@@ -76,35 +65,19 @@ INLINE V load_part(global const float *src, int left)
     return VLOAD(lanes);
 }
 
-/* Arguments of the epilogue; see epilogue.cl. */
-typedef struct {
-    global const float *bias, *residual, *gate;
-    global const int *rows;
-    int n, residual_rows, tokens, stride, first_row, rows_at, gate_at;
-} epilogue;
+#define GATE_LOAD(p, left) load_part(p, left)
+#define RESIDUAL_LOAD(p, left) load_part(p, left)
+#include "epilogue.clh"
 
 INLINE void finish(global float *out, V sum[MR][NV], epilogue e, int row, int rows, int column)
 {
     for (int i = 0; i < rows; i++, row++) {
-        global float *to = out + (size_t)row * e.n + column;
-#if GATE
-        global const float *gate =
-            e.gate + e.gate_at + column +
-            (size_t)(e.first_row + e.rows[e.rows_at + row / e.tokens]) * e.stride;
-#endif
-#if RESIDUAL
-        global const float *residual = e.residual + (size_t)(row % e.residual_rows) * e.n + column;
-#endif
+        global float *to = out + (size_t)row * e.n;
+        epilogue_row r;
+        find_row(&r, e, row);
         for (int j = 0; j < NV; j++) {
-            int left = e.n - column - j * VEC;
-            V x = activate(sum[i][j]);
-#if GATE
-            x *= load_part(gate + j * VEC, left);
-#endif
-#if RESIDUAL
-            x += load_part(residual + j * VEC, left);
-#endif
-            store_part(to + j * VEC, x, left);
+            int at = column + j * VEC, left = e.n - at;
+            store_part(to + at, apply_epilogue(sum[i][j], r, at, left), left);
         }
     }
 }
@@ -196,20 +169,17 @@ INLINE void compute_tile(global float *out, global const element *a, global cons
 }
 
 /* out [m][n] = [residual +] [gate *] activation(a [m][K] x weight^T + bias). weight
- * [ceil(n / NR)][K][NR] and bias [ceil(n / NR) * NR], padded with zeros. residual and gate as in
- * epilogue.cl. Range: [ceil(n / NR)][ceil(m / block_rows)]. The next work-group has the next panel,
- * so that the rows stay in the cache. KC is a multiple of KU, block_rows of MR. */
+ * [ceil(n / NR)][K][NR] and bias [ceil(n / NR) * NR], padded with zeros. The epilogue's
+ * arguments: epilogue.clh. Range: [ceil(n / NR)][ceil(m / block_rows)]. The next work-group has the
+ * next panel, so that the rows stay in the cache. KC is a multiple of KU, block_rows of MR. */
 kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
 gemm_cpu(global float *out, global const element *a, global const element *weight,
-         global const float *bias, global const float *residual, global const float *gate,
-         global const int *rows, int m, int n, int block_rows, int residual_rows, int tokens,
-         int stride, int first_row, int rows_at, int gate_at)
+         EPILOGUE_ARGUMENTS, int m, int block_rows)
 {
     int column = GROUP_ID(0, 1) * NR, row_begin = GROUP_ID(1, 1) * block_rows;
     int row_end = min(row_begin + block_rows, m);
     global const element *panel = weight + (size_t)column * K;
-    epilogue e = {bias,   residual, gate,      rows,    n,      residual_rows,
-                  tokens, stride,   first_row, rows_at, gate_at};
+    const epilogue e = EPILOGUE_OF_ARGUMENTS;
     for (int k_begin = 0; k_begin < K; k_begin += KC) {
         int depth = min(KC, K - k_begin), row = row_begin;
         global const element *panel_part = panel + (size_t)k_begin * NR,
@@ -349,9 +319,7 @@ INLINE void combine(global float *out, V x[MR][NV], epilogue e, int p, int row, 
  * and of 2 VEC. */
 kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
 gemm_strassen(global float *out, global const float *a, global float *scratch,
-              global const float *weight, global const float *bias, global const float *residual,
-              global const float *gate, global const int *rows, int h, int n, int block_rows,
-              int residual_rows, int tokens, int stride, int first_row, int rows_at, int gate_at)
+              global const float *weight, EPILOGUE_ARGUMENTS, int h, int block_rows)
 {
     int pair = GROUP_ID(0, 1), pairs = n / (2 * NR), block = GROUP_ID(1, 1);
     int column = pair * 2 * NR, row_begin = block * block_rows;
@@ -361,8 +329,7 @@ gemm_strassen(global float *out, global const float *a, global float *scratch,
                        *right_panel = left_panel + (size_t)NR * K;
     global const float *sums = scratch;
     global float *t = scratch + 2 * below + group * H * NR;
-    epilogue e = {bias,   residual, gate,      rows,    n,      residual_rows,
-                  tokens, stride,   first_row, rows_at, gate_at};
+    const epilogue e = EPILOGUE_OF_ARGUMENTS;
 #pragma unroll
     for (int i = 0; i < MR; i++) row_offset[i] = i * K;
     bool last = pair + 1 == pairs;

@@ -23,11 +23,12 @@
  * HALF: weights are stored in fp16. a is not rounded and sums are fp32, so nothing overflows.
  *
  * Given by the shape: AV: width of loads from a. TAIL: K is no multiple of KT. WHOLE: rows of out
- * are whole vectors. ACTIVATION: 0 none, 1 GELU (tanh form), 2 SiLU. GATE, RESIDUAL: 0 or 1.
+ * are whole vectors.
  *
  * Within a part of K each sum is one chain of additions, so the tile does not change its bits. */
 
-#define PANEL 128 /* columns of a panel of weights */
+#include "layout.clh"
+
 #define TX (NT / NR)
 #define WORK_ITEMS (TX * (MT / MR))
 #define NV (NR / VEC)
@@ -92,7 +93,7 @@ INLINE void fetch_b(V in_flight[B_LOADS], WEIGHTS w, int local_id, int index)
         int vector = local_id + load * WORK_ITEMS;
         if (!HAS_VECTOR(vector, B_VECTORS)) continue;
         in_flight[load] =
-            WEIGHT_LOAD(w, index + vector / (NT / VEC) * PANEL + vector % (NT / VEC) * VEC);
+            WEIGHT_LOAD(w, index + vector / (NT / VEC) * GEMM_PANEL + vector % (NT / VEC) * VEC);
     }
 }
 
@@ -150,7 +151,7 @@ typedef struct {
 #if LB
     local const float *b; /* [KT][NT] */
 #else
-    int b; /* index of the first weight in [..][PANEL] */
+    int b; /* index of the first weight in [..][GEMM_PANEL] */
 #endif
 } factors;
 
@@ -159,7 +160,7 @@ typedef struct {
 #define B_ROW NT
 #else
 #define B_LOAD(w, index) WEIGHT_LOAD(w, index)
-#define B_ROW PANEL
+#define B_ROW GEMM_PANEL
 #endif
 
 #if SG
@@ -254,32 +255,33 @@ INLINE void finish_rows(global float *out, V sum[MR][NV], epilogue e, int row, i
     for (int i = 0; i < MR; i++) {
         if (row + i >= m) continue;
         epilogue_row r;
-        find_row(&r, out, e, row + i);
+        find_row(&r, e, row + i);
 #pragma unroll
-        for (int j = 0; j < NV; j++) finish(r, sum[i][j], e, column + COLUMN(j));
+        for (int j = 0; j < NV; j++)
+            finish(out + (size_t)(row + i) * e.n, r, sum[i][j], e, column + COLUMN(j));
     }
 }
 
 /* out [m][n] = [residual +] [gate *] activation(a [m][depth] x weight^T + bias). weight
- * [ceil(n / PANEL)][padded_depth][PANEL], padded with zeros. residual and gate as in epilogue.cl.
- * Range in work-groups: [ceil(n / NT)][ceil(m / MT)][parts of K]. */
+ * [ceil(n / GEMM_PANEL)][padded_depth][GEMM_PANEL], padded with zeros. The epilogue's arguments:
+ * epilogue.clh. Range in work-groups: [ceil(n / NT)][ceil(m / MT)][parts of K]. */
 #if SG
 SUBGROUP_SIZE(SG_SIZE)
 #endif
 kernel __attribute__((reqd_work_group_size(WORK_ITEMS, 1, 1))) void
-gemm_gpu(global float *out, global const float *a, WEIGHTS weight, global const float *bias,
-         global const float *residual, global const float *gate, global const int *rows, int m,
-         int n, int depth, int padded_depth, int residual_rows, int tokens, int stride,
-         int first_row, int rows_at, int gate_at)
+gemm_gpu(global float *out, global const float *a, WEIGHTS weight, EPILOGUE_ARGUMENTS, int m,
+         int depth, int padded_depth)
 {
     int local_id = (int)get_local_id(0), tx = local_id % TX, ty = local_id / TX;
     int row_begin = GROUP_ID(1, 1) * MT, column_begin = GROUP_ID(0, WORK_ITEMS) * NT;
     const int k_begin = PART_BEGIN, k_end = PART_END;
 #if IMAGE
-    const int weight_begin = column_begin / PANEL * PANEL * padded_depth + column_begin % PANEL;
+    const int weight_begin =
+        column_begin / GEMM_PANEL * GEMM_PANEL * padded_depth + column_begin % GEMM_PANEL;
 #else
     const int weight_begin = 0;
-    weight += (size_t)(column_begin / PANEL) * PANEL * padded_depth + column_begin % PANEL;
+    weight +=
+        (size_t)(column_begin / GEMM_PANEL) * GEMM_PANEL * padded_depth + column_begin % GEMM_PANEL;
 #endif
     V acc[MR][NV];
     int row_offset[MR];
@@ -305,13 +307,13 @@ gemm_gpu(global float *out, global const float *a, WEIGHTS weight, global const 
 #if LB
     local float b_tile[(1 + DB) * B_TILE] __attribute__((aligned(16)));
     V b_in_flight[B_LOADS];
-#define FETCH_B(k) fetch_b(b_in_flight, weight, local_id, weight_begin + (k)*PANEL)
+#define FETCH_B(k) fetch_b(b_in_flight, weight, local_id, weight_begin + (k)*GEMM_PANEL)
 #define STAGE_B(stage) stage_b(b_tile + (stage)*B_TILE, b_in_flight, local_id)
 #define USE_B(stage, k) f.b = b_tile + (stage)*B_TILE
 #else
 #define FETCH_B(k)
 #define STAGE_B(stage)
-#define USE_B(stage, k) f.b = weight_begin + (k)*PANEL
+#define USE_B(stage, k) f.b = weight_begin + (k)*GEMM_PANEL
 #endif
 
 #if !LA && !LB
@@ -355,7 +357,6 @@ gemm_gpu(global float *out, global const float *a, WEIGHTS weight, global const 
         accumulate(acc, f, weight, row_offset, tx, k);
     }
 #endif
-    epilogue e = {bias,   residual, gate,      rows,    n,      residual_rows,
-                  tokens, stride,   first_row, rows_at, gate_at};
+    const epilogue e = EPILOGUE_OF_ARGUMENTS;
     finish_rows(out + PART * m * n, acc, e, row_begin + ty * MR, m, column_begin, tx);
 }

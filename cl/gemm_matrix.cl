@@ -15,8 +15,7 @@
  * rows of a must stay in L2. Therefore k is cut into chunks, and the sums of all blocks are stored
  * between chunks. Chunks do not change the order of additions.
  *
- * NT: 2, or 3 with PARTS 1 only. HELD: blocks whose sums are stored; 1 if k is one chunk.
- * ACTIVATION: 0 none, 1 GELU (tanh form), 2 SiLU. GATE, RESIDUAL: 0 or 1. */
+ * NT: 2, or 3 with PARTS 1 only. HELD: blocks whose sums are stored; 1 if k is one chunk. */
 
 enum { NC = 16 * NT, ROWS = 32, STEP_A = 1024 * PARTS, STEP_W = 32 * NC * PARTS };
 
@@ -51,41 +50,22 @@ gemm_matrix_pack(global ushort *packed, global const float *a, int m, int k, int
 
 /* ---- products ---- */
 
-typedef struct {
-    global float *out;
-    global const float *bias, *residual, *gate;
-    global const int *rows;
-    int m, n, residual_rows, tokens, stride, column;
-} target;
+#define GATE_LOAD(p, left) load_some(p, left)
+#define RESIDUAL_LOAD(p, left) load_some(p, left)
+#include "epilogue.clh"
 
-/* Stores row `row` of out, NC columns, from its sums. */
-INLINE void finish_row(const target *t, const float *sums, int row)
+/* Stores NC columns of row `row` of out, from `column` on, from their sums. */
+INLINE void finish_row(global float *out, epilogue e, const float *sums, int row, int column)
 {
-    size_t at = (size_t)row * t->n + t->column;
-#if GATE
-    global const float *gate = t->gate + (size_t)t->rows[row / t->tokens] * t->stride + t->column;
-#endif
-#if RESIDUAL
-    global const float *residual =
-        t->residual + (size_t)(row % t->residual_rows) * t->n + t->column;
-#endif
+    epilogue_row r;
+    find_row(&r, e, row);
+    out += (size_t)row * e.n;
 #pragma unroll
     for (int j = 0; j < NC; j += 16) {
-        int left = t->n - t->column - j;
+        int at = column + j, left = e.n - at;
         if (left <= 0) break;
-        float16 x = *(const float16 *)(sums + j) + *(global const float16_unaligned *)(t->bias + j);
-#if ACTIVATION == 1
-        x = gelu_tanhv(x);
-#elif ACTIVATION == 2
-        x = siluv(x);
-#endif
-#if GATE
-        x *= load_some(gate + j, left);
-#endif
-#if RESIDUAL
-        x += load_some(residual + j, left);
-#endif
-        store_some(t->out + at + j, x, left);
+        float16 x = *(const float16 *)(sums + j) + *(global const float16_unaligned *)(e.bias + at);
+        store_some(out + at, apply_epilogue(x, r, at, left), left);
     }
 }
 
@@ -132,28 +112,16 @@ INLINE void finish_row(const target *t, const float *sums, int row)
 #define CLEAR(tile, sums, pitch) TILE_ZERO(tile)
 
 /* out [m][n] = [residual +] [gate *] activation(a x weight + bias). a from gemm_matrix_pack; weight
- * [ceil(n / NC)][steps][PARTS][NT][16 pairs][16][2]; bias padded to NC. residual and gate as in
- * epilogue.cl. Range: [ceil(n / NC)][ceil(ceil(m / 32) / blocks)]; work-groups with the same rows
+ * [ceil(n / NC)][steps][PARTS][NT][16 pairs][16][2]; bias padded to NC. The epilogue's arguments:
+ * epilogue.clh. Range: [ceil(n / NC)][ceil(ceil(m / 32) / blocks)]; work-groups with the same rows
  * follow each other. chunk: steps of a chunk. */
 kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
 gemm_matrix(global float *out, global const ushort *a, global const ushort *weight,
-            global const float *bias, global const float *residual, global const float *gate,
-            global const int *rows, int m, int n, int steps, int chunk, int blocks,
-            int residual_rows, int tokens, int stride, int first_row, int rows_at, int gate_at)
+            EPILOGUE_ARGUMENTS, int m, int steps, int chunk, int blocks)
 {
     int panel = GROUP_ID(0, 1), block_begin = GROUP_ID(1, 1) * blocks, panels = (n + NC - 1) / NC;
     int block_end = min(block_begin + blocks, (m + ROWS - 1) / ROWS);
-    const target t = {out,
-                      bias + panel * NC,
-                      residual,
-                      gate + (size_t)first_row * stride + gate_at,
-                      rows + rows_at,
-                      m,
-                      n,
-                      residual_rows,
-                      tokens,
-                      stride,
-                      panel * NC};
+    const epilogue e = EPILOGUE_OF_ARGUMENTS;
     float sums[HELD * ROWS * NC] __attribute__((aligned(64)));
     global const ushort *w = weight + (size_t)panel * steps * STEP_W;
     TILES_BEGIN();
@@ -181,7 +149,7 @@ gemm_matrix(global float *out, global const ushort *a, global const ushort *weig
                     __builtin_prefetch((const void *)(size_t)prefetched, 0, 2);
                 for (int i = 0; i < rows_per_step && pending_row < pending_end;
                      i++, pending_row++, pending += NC)
-                    finish_row(&t, pending, pending_row);
+                    finish_row(out, e, pending, pending_row, panel * NC);
             }
             EACH_SUM(TILE_STORE, block_sums);
             if (step_begin + chunk_steps < steps) continue;
@@ -191,7 +159,7 @@ gemm_matrix(global float *out, global const ushort *a, global const ushort *weig
         }
     }
     for (; pending_row < pending_end; pending_row++, pending += NC)
-        finish_row(&t, pending, pending_row);
+        finish_row(out, e, pending, pending_row, panel * NC);
     TILES_END();
 }
 #endif

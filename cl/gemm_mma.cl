@@ -11,7 +11,7 @@
  * DB: double-buffered: the next step is fetched while this step is multiplied.
  * SPLIT: parts of K that are summed by different work-groups; see gemm_tiles.clh.
  * Given by the shape: AV: width of loads from a. TAIL: K is no multiple of KT. WHOLE: rows of out
- * are whole vectors. ACTIVATION: 0 none, 1 GELU (tanh form), 2 SiLU. GATE, RESIDUAL: 0 or 1.
+ * are whole vectors.
  * VEC: consecutive results of a lane, given by the matrix unit. */
 
 #include "mma.clh"
@@ -89,21 +89,20 @@ INLINE void finish_fragments(global float *out, mma_c sum[FM][FN], epilogue e, i
             int at = row + i * MMA_M + MMA_ROW(lane, c);
             if (at >= m) continue;
             epilogue_row r;
-            find_row(&r, out, e, at);
+            find_row(&r, e, at);
 #pragma unroll
             for (int j = 0; j < FN; j++)
-                finish(r, VLOAD(x[j] + c), e, column + j * MMA_N + MMA_COLUMN(lane, c));
+                finish(out + (size_t)at * e.n, r, VLOAD(x[j] + c), e,
+                       column + j * MMA_N + MMA_COLUMN(lane, c));
         }
     }
 }
 
-/* Arguments and range as in gemm_gpu; weight [n padded to 128][PARTS][padded_depth], padded with
- * zeros. */
+/* Arguments and range as in gemm_gpu; weight [n padded to GEMM_PANEL][PARTS][padded_depth], padded
+ * with zeros. */
 MMA_KERNEL kernel __attribute__((reqd_work_group_size(WORK_ITEMS, 1, 1))) void
-gemm_mma(global float *out, global const float *a, global const ushort *weight,
-         global const float *bias, global const float *residual, global const float *gate,
-         global const int *rows, int m, int n, int depth, int padded_depth, int residual_rows,
-         int tokens, int stride, int first_row, int rows_at, int gate_at)
+gemm_mma(global float *out, global const float *a, global const ushort *weight, EPILOGUE_ARGUMENTS,
+         int m, int depth, int padded_depth)
 {
     local ushort a_tile[(1 + DB) * MT * PITCH] __attribute__((aligned(16)));
     local ushort b_tile[(1 + DB) * NT * PITCH] __attribute__((aligned(16)));
@@ -143,8 +142,7 @@ gemm_mma(global float *out, global const float *a, global const ushort *weight,
         stage = 1 - stage;
 #endif
     }
-    epilogue e = {bias,   residual, gate,      rows,    n,      residual_rows,
-                  tokens, stride,   first_row, rows_at, gate_at};
+    const epilogue e = EPILOGUE_OF_ARGUMENTS;
     finish_fragments(out + PART * m * n, acc, e, row_begin + tile_row, m,
                      column_begin + tile_column, lane);
 }

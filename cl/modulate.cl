@@ -8,8 +8,8 @@
  * digits. One work-group = one token; with WG 1, one work-item = one token. Range: [N * T]
  * tokens. */
 kernel void modulate(global float *out, global const float *x, global const float *modulation,
-                     global const int *rows, int width, int tokens, int stride, int first_row,
-                     int rows_at, int shift_at, int scale_at, float epsilon)
+                     global const int *rows, int stride, int first_row, int rows_at, int shift_at,
+                     int scale_at, float epsilon, int tokens, int width)
 {
 #if WG > 1
     local float scratch[WG];

@@ -48,8 +48,8 @@ INLINE float sum_of(global const float *x, float mean, bool squared)
  * tokens. Range: [ceil(N * T / count)]. */
 kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
 modulate_cpu(global float *out, global const float *x, global const float *modulation,
-             global const int *rows, int total_tokens, int count, int tokens, int stride,
-             int first_row, int rows_at, int shift_at, int scale_at, float epsilon)
+             global const int *rows, int stride, int first_row, int rows_at, int shift_at,
+             int scale_at, float epsilon, int tokens, int total_tokens, int count)
 {
     int first = GROUP_ID(0, 1) * count, end = min(first + count, total_tokens);
     for (int token = first; token < end; token++) {

@@ -97,6 +97,7 @@ static status queue_encoder(device *d, model *m)
     size_t area = (size_t)size * (size_t)size, values = area * (size_t)m->vae.latent_channels;
     vae v = {0};
     buf latents = {0};
+    op_plan blend;
     float *pixels = NULL, *moments = NULL;
     status st = OK;
     TRY(memory_alloc(&pixels, area * (size_t)scale * (size_t)scale * 3, sizeof *pixels));
@@ -105,8 +106,8 @@ static status queue_encoder(device *d, model *m)
     TRY(vae_prepare_encoder(&v, size, size));
     TRY(vae_encode(&v, moments, pixels));
     TRY(buffer_create(d, &latents, values, "latents"));
-    TRY(op_blend(d, latents, latents, latents, latents,
-                 &(blend_use){1, m->vae.latent_channels, size, 1, 0}));
+    TRY(blend_plan(d, &blend, 1, m->vae.latent_channels, size));
+    TRY(op_blend(d, &blend, &(blend_buffers){latents, latents, latents, latents}, 1, 0));
 done:
     buffer_release(d, &latents);
     vae_free(&v);

@@ -31,7 +31,7 @@ static status prepare(optest_run *r, int i)
 
 static status launch_case(optest_run *r, int i)
 {
-    return (whole_now->launch)(r, cases_now[i]);
+    return whole_now->queue(r, cases_now[i]);
 }
 
 static void expect(const optest_run *r, int i, int which, double *expected, double *scale)
@@ -47,12 +47,12 @@ optest part_of(const optest *whole, const int *cases, int n)
     return (optest){whole->name, n, describe, prepare, launch_case, expect, whole->release};
 }
 
-void part_shape(int shape[SHAPE_SIZES], double *work, const optest *whole, int i)
+void part_shape(int shape[SHAPE_SIZES], double *total, const optest *whole, int i)
 {
     optest_case c = {0};
     int n, h, w;
     whole->describe(&c, i);
-    *work = c.flops + c.bytes;
+    *total = c.flops + c.bytes;
     if (sscanf(c.label, "N=%d T=%d H=%d d=%d", &shape[0], &shape[1], &shape[2], &shape[3]) == 4)
         return;
     if (sscanf(c.label, "N=%d %dx%d C=%d->%d", &n, &h, &w, &shape[1], &shape[2]) == 5) {

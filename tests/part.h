@@ -14,8 +14,8 @@ const optest *part_whole(const char *op);
 /* An operator test of these cases of `whole`. It is valid until the next call. */
 optest part_of(const optest *whole, const int *cases, int n);
 
-/* shape = the shape by which case i is tuned; work = its FLOP plus its bytes of memory traffic. */
-void part_shape(int shape[SHAPE_SIZES], double *work, const optest *whole, int i);
+/* shape = the shape by which case i is tuned; total = its FLOP plus its bytes of memory traffic. */
+void part_shape(int shape[SHAPE_SIZES], double *total, const optest *whole, int i);
 
 /* Whether configuration number n of a test is tested. Number 0 always is; of the others, one in
  * DITCL_TEST_CONFIGS [1], or one in 24 on an emulator. The seed chooses which. */

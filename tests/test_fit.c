@@ -474,14 +474,16 @@ START_TEST(spans_are_measured)
             const size_t count = emulated() ? 1 << 8 : 1 << 20;
             device d;
             buf b = {0};
+            op_plan fill;
             span s;
             ck_assert_int_eq(device_open(&d, &devices->items[i], &settings), OK);
             ck_assert_int_eq(buffer_create(&d, &b, count, "test"), OK);
-            ck_assert_int_eq(op_fill(&d, b, count, 1.0f), OK); /* builds it */
+            ck_assert_int_eq(fill_plan(&d, &fill, count), OK);
+            ck_assert_int_eq(op_fill(&d, &fill, b, 1.0f), OK);
             ck_assert_int_eq(device_finish(&d), OK);
             double start = clock_seconds();
             span_begin(&s, &d);
-            for (int n = 0; n < 20; n++) ck_assert_int_eq(op_fill(&d, b, count, 1.0f), OK);
+            for (int n = 0; n < 20; n++) ck_assert_int_eq(op_fill(&d, &fill, b, 1.0f), OK);
             span_end(&s, &d);
             ck_assert_int_eq(device_finish(&d), OK);
             double wall = clock_seconds() - start, by_device = span_seconds(&s);

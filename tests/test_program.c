@@ -29,6 +29,8 @@ static const device_settings listening = {.precision = PRECISION_FP32, .note = c
 static device run(const device_info *info, const device_settings *settings)
 {
     enum { SIDE = 4, COUNT = SIDE * SIDE };
+    const patch_shape s = {.batch = 1, .channels = 1, .size = SIDE, .patch = 2};
+    op_plan fill, there, and_back;
     device d;
     buf picture = {0}, tokens = {0}, back = {0};
     float values[COUNT], found[COUNT];
@@ -40,11 +42,14 @@ static device run(const device_info *info, const device_settings *settings)
     ck_assert_int_eq(buffer_create(&d, &back, COUNT, "test"), OK);
     ck_assert_int_eq(buffer_upload(&d, picture, 0, values, COUNT), OK);
     ck_assert_int_eq(buffer_upload(&d, tokens, 0, values, COUNT), OK);
-    ck_assert_msg(op_fill(&d, back, COUNT, 3.0f) == OK, "%s", fail_line());
+    ck_assert_msg(fill_plan(&d, &fill, COUNT) == OK, "%s", fail_line());
+    ck_assert_msg(op_fill(&d, &fill, back, 3.0f) == OK, "%s", fail_line());
     ck_assert_int_eq(buffer_download(&d, back, 0, found, COUNT), OK);
     for (int i = 0; i < COUNT; i++) ck_assert_float_eq(found[i], 3.0f);
-    ck_assert_msg(op_patchify(&d, tokens, picture, 0, 1, 1, 1, SIDE, 2) == OK, "%s", fail_line());
-    ck_assert_msg(op_unpatchify(&d, back, tokens, 1, 1, SIDE, 2, 0) == OK, "%s", fail_line());
+    ck_assert_msg(patchify_plan(&d, &there, s) == OK, "%s", fail_line());
+    ck_assert_msg(unpatchify_plan(&d, &and_back, s, 0) == OK, "%s", fail_line());
+    ck_assert_msg(op_patchify(&d, &there, tokens, picture, 0, 1) == OK, "%s", fail_line());
+    ck_assert_msg(op_unpatchify(&d, &and_back, back, tokens) == OK, "%s", fail_line());
     ck_assert_int_eq(buffer_download(&d, back, 0, found, COUNT), OK);
     for (int i = 0; i < COUNT; i++) ck_assert_float_eq(found[i], values[i]);
     buffer_release(&d, &picture);

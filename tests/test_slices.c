@@ -18,7 +18,7 @@ static int launches;
 static status launch_sliced(optest_run *r, int i)
 {
     r->d->settings.slice_groups = emulated() || launches++ % 2 ? SLICE : 0;
-    return (part.launch)(r, i);
+    return part.queue(r, i);
 }
 
 /* The smallest case, and some of the smaller ones, which the seed chooses. */
@@ -31,12 +31,12 @@ static int choose_cases(int cases[MOST_CASES], const optest *t)
         optest_case c = {0};
         int at = (begin + i) % t->n_cases;
         t->describe(&c, at);
-        double work = c.flops + c.bytes;
-        if (i == 0 || work < least) {
-            least = work;
+        double total = c.flops + c.bytes;
+        if (i == 0 || total < least) {
+            least = total;
             cases[0] = at;
         }
-        if (work <= most && n < MOST_CASES) cases[n++] = at;
+        if (total <= most && n < MOST_CASES) cases[n++] = at;
     }
     return n;
 }
@@ -78,7 +78,7 @@ static void check_cases(device *d, const variant *v, const optest *t, const int 
     optest_tally tally;
     part = part_of(t, cases, n);
     optest sliced = part;
-    sliced.launch = launch_sliced;
+    sliced.queue = launch_sliced;
     status st = optest_check(d, &sliced, test_seed, emulated(), true, NULL, &tally);
     ck_assert_msg(st == OK, "%s: %s", t->name, fail_line());
     if (tally.failed) optest_check(d, &sliced, test_seed, emulated(), true, stdout, &tally);
@@ -141,8 +141,8 @@ START_TEST(rows_of_clblast_give_the_same_bits)
     int cases[PART_CASES], n = 0;
     for (int i = 0; i < gemm->n_cases && n < PART_CASES; i++) {
         int shape[SHAPE_SIZES];
-        double work;
-        part_shape(shape, &work, gemm, i);
+        double total;
+        part_shape(shape, &total, gemm, i);
         if (shape[0] >= MANY_ROWS) cases[n++] = i;
     }
     ck_assert_int_ge(n, 2);

@@ -134,12 +134,14 @@ static status peak_16bit(device *d, double *gflops)
     if (!find_16bit(d, &u)) return OK;
     size_t groups = many_groups(d), items = (size_t)u.items;
     launching l = {.d = d, .global = RANGE(groups * items), .local = RANGE(items)};
+    op_plan fill;
     status st = OK;
     TRY(program_get(d, &l.k, "peak.cl", u.kernel, "%s -DCHAINS=%d -DWG=1 -DPER=1", u.options,
                     u.chains));
     TRY(buffer_create(d, &l.to, groups * TILE, "the measurement of the peak"));
     TRY(buffer_create(d, &l.from, TILE, "the measurement of the peak"));
-    TRY(op_fill(d, l.from, TILE, 0x1.01p-20f)); /* small also when its bits are read as fp16 */
+    TRY(fill_plan(d, &fill, TILE));
+    TRY(op_fill(d, &fill, l.from, 0x1.01p-20f)); /* small also when its bits are read as fp16 */
     TRY(arithmetic_peak(&l, queue_16bit, (double)groups * u.operations, gflops));
 done:
     buffer_release(d, &l.to);
@@ -160,12 +162,14 @@ status peak_copy(device *d, double *gbs, double bytes)
     timing t;
     launching l = {.d = d, .local = RANGE((size_t)s.group), .n = (int)vectors};
     measured what = {.queue = queue_copy, .context = &l};
+    op_plan fill;
     status st = OK;
     l.global = RANGE(ceil_div(vectors, part) * (size_t)s.group);
     TRY(peak_kernel(d, &l.k, "peak_copy", s));
     TRY(buffer_create(d, &l.to, vectors * (size_t)s.vec, "the measurement of copies"));
     TRY(buffer_create(d, &l.from, vectors * (size_t)s.vec, "the measurement of copies"));
-    TRY(op_fill(d, l.from, l.from.count, 1.0f));
+    TRY(fill_plan(d, &fill, l.from.count));
+    TRY(op_fill(d, &fill, l.from, 1.0f));
     TRY(measure(d, &t, &what, 0.1, 0));
     *gbs = 8.0 * (double)vectors * s.vec / t.median / 1e9;
 done:

@@ -1,15 +1,20 @@
 /* Sets arguments and queues kernels. See launch.h. */
 #include "device/launch.h"
 
+#include <assert.h>
+#include <string.h>
+
 #include "device/opencl.h"
 #include "device/pace.h"
 #include "device/record.h"
 
 static cl_int set_argument(kernel *k, cl_uint i, const arg *a)
 {
-    cl_mem memory = a->b.memory;
+    cl_mem memory;
     switch (a->kind) {
-    case ARG_BUF: return clSetKernelArg(k->handle, i, sizeof memory, memory ? &memory : NULL);
+    case ARG_BUF:
+        memory = a->b.memory;
+        return clSetKernelArg(k->handle, i, sizeof memory, memory ? &memory : NULL);
     case ARG_INT: return clSetKernelArg(k->handle, i, sizeof a->i, &a->i);
     case ARG_FLOAT: return clSetKernelArg(k->handle, i, sizeof a->f, &a->f);
     }
@@ -46,4 +51,23 @@ status launch_kernel(device *d, kernel *k, range global, range local, const arg 
     TRY(pace_launch(d, k, groups, local.size));
 done:
     return st == OK || st == ERR_LOST ? st : fail_in(st, "kernel %s", k->name);
+}
+
+void launch_prepare_args(prepared_launch *l, range global, range local, const arg *fixed,
+                         size_t n_fixed)
+{
+    assert(n_fixed <= LAUNCH_FIXED);
+    l->global = global;
+    l->local = local;
+    l->n_fixed = n_fixed;
+    memcpy(l->fixed, fixed, n_fixed * sizeof *fixed);
+}
+
+status launch_prepared_args(device *d, const prepared_launch *l, const arg *args, size_t n_args)
+{
+    arg all[LAUNCH_ARGS];
+    assert(n_args + l->n_fixed <= LAUNCH_ARGS);
+    memcpy(all, args, n_args * sizeof *args);
+    memcpy(all + n_args, l->fixed, l->n_fixed * sizeof *args);
+    return launch_kernel(d, l->k, l->global, l->local, all, n_args + l->n_fixed);
 }

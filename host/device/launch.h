@@ -11,9 +11,11 @@
 
 typedef struct {
     enum { ARG_BUF, ARG_INT, ARG_FLOAT } kind;
-    buf b;
-    int i;
-    float f;
+    union {
+        buf b;
+        int i;
+        float f;
+    };
 } arg;
 
 static inline arg arg_buf(buf b)
@@ -54,6 +56,34 @@ static inline size_t round_up(size_t a, size_t b)
 #define launch(d, k, global, local, ...)                                                           \
     launch_kernel(d, k, global, local, (const arg[]){__VA_ARGS__},                                 \
                   sizeof((const arg[]){__VA_ARGS__}) / sizeof(arg))
+
+/* A launch that is prepared once and queued often: the kernel, its range, and its last arguments,
+ * which are the same each time. */
+enum { LAUNCH_ARGS = 32, LAUNCH_FIXED = 12 };
+typedef struct {
+    kernel *k;
+    range global, local;
+    arg fixed[LAUNCH_FIXED];
+    size_t n_fixed;
+} prepared_launch;
+
+/* Sets all of *l but its kernel.
+ *
+ *     launch_prepare(l, RANGE(ceil_div(n, 64) * 64), RANGE(64), ARG(n));
+ *     program_get(d, &l->k, ...);
+ *     launch_prepared(d, l, ARG(out), ARG(in));
+ */
+#define launch_prepare(l, global, local, ...)                                                      \
+    launch_prepare_args(l, global, local, (const arg[]){__VA_ARGS__},                              \
+                        sizeof((const arg[]){__VA_ARGS__}) / sizeof(arg))
+void launch_prepare_args(prepared_launch *l, range global, range local, const arg *fixed,
+                         size_t n_fixed);
+
+/* Queues it with these arguments before the fixed ones. */
+#define launch_prepared(d, l, ...)                                                                 \
+    launch_prepared_args(d, l, (const arg[]){__VA_ARGS__},                                         \
+                         sizeof((const arg[]){__VA_ARGS__}) / sizeof(arg))
+status launch_prepared_args(device *d, const prepared_launch *l, const arg *args, size_t n_args);
 
 /* Queues the kernel. A null buffer is passed as a null pointer. An argument count or a work-group
  * that does not fit is an error naming the kernel. */

@@ -253,6 +253,8 @@ status program_get(device *d, kernel **out, const char *file, const char *name,
                    const char *options_format, ...)
 {
     char options[512];
+    *out = NULL;
+    if (d->dry) return OK;
     int family = snprintf(options, sizeof options, "%s%s", d->family == FAMILY_CPU ? "-DCPU " : "",
                           d->info.quirk.has[QUIRK_ANY_GROUP] ? "-DANY_GROUP " : "");
     va_list args;

@@ -8,7 +8,7 @@
 
 /* *k = kernel `name` of cl/<file>, built with options such as "-DD=72 -DWG=1": names and integers
  * only, since quoted options crash one compiler. The device owns the kernel. ERR_BUILD with the
- * first error of the log. */
+ * first error of the log. A dry run builds nothing: *k = null. */
 status program_get(device *d, kernel **k, const char *file, const char *name,
                    const char *options_format, ...) __attribute__((format(printf, 5, 6)));
 

@@ -1,8 +1,6 @@
 /* Records what is queued. See record.h. */
 #include "device/record.h"
 
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -56,22 +54,19 @@ static void record_announce(device *d, const char *name, const work *w)
     d->announced.bytes = w->bytes;
 }
 
-void record_work(device *d, const char *name, work w, const char *shape, ...)
+void record_work(device *d, const announcement *a)
 {
     record *r = d->recorder;
-    va_list args;
-    record_announce(d, name, &w);
+    record_announce(d, a->name, &a->done);
     if (!r || r->failed != OK) return;
     r->failed = memory_grow(&r->operators, &r->capacity, r->n + 1, sizeof *r->operators);
     if (r->failed != OK) return;
     recorded *o = &r->operators[r->n++];
-    *o = (recorded){.done = w, .first = r->n_launches};
-    if (w.executed == 0) o->done.executed = w.flops;
-    text_copy(o->name, sizeof o->name, r->next_name ? r->next_name : name);
+    *o = (recorded){.done = a->done, .first = r->n_launches};
+    if (a->done.executed == 0) o->done.executed = a->done.flops;
+    text_copy(o->name, sizeof o->name, r->next_name ? r->next_name : a->name);
+    text_copy(o->shape, sizeof o->shape, a->shape);
     r->next_name = NULL;
-    va_start(args, shape);
-    vsnprintf(o->shape, sizeof o->shape, shape, args);
-    va_end(args);
 }
 
 /* Adds a launch to the operator that was announced last. */

@@ -22,12 +22,19 @@ typedef struct {
 
 enum { RECORD_NAME = 24, RECORD_SHAPE = 64 };
 
+/* What an operator says of itself before its launches. */
+typedef struct {
+    const char *name;         /* its own; must last */
+    char shape[RECORD_SHAPE]; /* "512x3456x1152" */
+    work done;
+} announcement;
+
 typedef struct {
     /* the operator's name in its model, such as "qkv"; else its own name */
     char name[RECORD_NAME];
-    char shape[RECORD_SHAPE]; /* "512x3456x1152" */
-    work done;                /* with `executed` filled in */
-    size_t first, n;          /* its launches */
+    char shape[RECORD_SHAPE];
+    work done;       /* with `executed` filled in */
+    size_t first, n; /* its launches */
 } recorded;
 
 typedef struct record {
@@ -48,9 +55,8 @@ void record_free(record *r);
 /* Names the operator that the model calls next. name must outlive the record. */
 void record_name(device *d, const char *name);
 
-/* An operator announces its name, its work and its shape. What is queued next belongs to it. */
-void record_work(device *d, const char *name, work w, const char *shape, ...)
-    __attribute__((format(printf, 4, 5)));
+/* An operator announces itself. What is queued next belongs to it. */
+void record_work(device *d, const announcement *a);
 
 /* Queues one operator again. Its buffers must still exist. */
 status record_replay(const record *r, device *d, size_t index);

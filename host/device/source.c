@@ -34,17 +34,13 @@ static bool included(char name[64], const char *line)
     return true;
 }
 
-static status add_file(text *out, const char *file, bool whole)
+static status add_file(text *out, const char *file)
 {
     char *body = NULL, *next = NULL, name[64];
     int line_number = 0;
     status st = OK;
     TRY(source_read(&body, file));
     TRY(text_append(out, "\n#line 1 \"cl/%s\"\n", file));
-    if (whole) {
-        st = text_append(out, "%s", body);
-        goto done;
-    }
     for (char *line = body; line; line = next) {
         line_number++;
         next = strchr(line, '\n');
@@ -53,7 +49,7 @@ static status add_file(text *out, const char *file, bool whole)
             TRY(text_append(out, "%s%s", line, next ? "\n" : ""));
             continue;
         }
-        TRY(add_file(out, name, true));
+        TRY(add_file(out, name));
         TRY(text_append(out, "\n#line %d \"cl/%s\"\n", line_number + 1, file));
     }
 done:
@@ -67,5 +63,5 @@ status source_program(text *out, const char *file)
     status st = source_read(&prelude, "prelude.clh");
     if (st == OK) st = text_append(out, "%s", prelude);
     free(prelude);
-    return st == OK ? add_file(out, file, false) : st;
+    return st == OK ? add_file(out, file) : st;
 }

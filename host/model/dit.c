@@ -15,19 +15,30 @@ static size_t max_size(size_t a, size_t b)
     return a > b ? a : b;
 }
 
-/* The batch sizes of the forward passes; returns how many there are. */
-static int batches_of(const dit *t, int out[DIT_BATCHES])
+/* The batch sizes of the forward passes, each once. */
+static void find_batches(dit *t)
 {
-    out[0] = t->batch;
-    out[1] = t->last_batch;
-    if (!t->halves) return 2;
-    out[2] = t->batch / 2;
-    out[3] = t->last_batch / 2;
-    return DIT_BATCHES;
+    const int all[DIT_BATCHES] = {t->batch, t->last_batch, t->batch / 2, t->last_batch / 2};
+    for (int i = 0; i < (t->halves ? DIT_BATCHES : 2); i++) {
+        int at = 0;
+        while (at < t->n_passes && t->passes[at].batch != all[i]) at++;
+        if (at == t->n_passes) t->passes[t->n_passes++].batch = all[i];
+    }
+}
+
+status dit_plan_product(dit *t, op_plan *p, const gemm_weight *w, layer which, int m)
+{
+    const design_facts *f = &designs[t->config.design];
+    gemm_epilogue e = {.fused = dit_fused(t, which),
+                       .residual_rows = which == LAYER_PATCH ? t->n_patches : m,
+                       .tokens = t->tokens};
+    if (which == LAYER_PROJECTION) e.gate_at = f->attention_gate * t->config.width;
+    if (which == LAYER_MLP_2) e.gate_at = f->mlp_gate * t->config.width;
+    return gemm_plan(t->d, p, w, m, e);
 }
 
 /* Checks the GEMM of a layer on the device, and raises the scratch memory to what it needs. */
-static status plan_product(dit *t, size_t *scratch, const gemm_weight *w, layer which, int m)
+static status check_product(dit *t, size_t *scratch, const gemm_weight *w, layer which, int m)
 {
     size_t need;
     status st = gemm_first_use(t->d, w, m, dit_fused(t, which));
@@ -36,56 +47,107 @@ static status plan_product(dit *t, size_t *scratch, const gemm_weight *w, layer 
     return st;
 }
 
-/* Prepares the conditioning of a chunk, which does not depend on the batch. Each layer may have its
- * own implementation, since the weights of some layers are too large for fp16. */
+/* The same, and plans it. */
+static status plan_product(dit *t, size_t *scratch, op_plan *p, const gemm_weight *w, layer which,
+                           int m)
+{
+    status st = check_product(t, scratch, w, which, m);
+    return st == OK ? dit_plan_product(t, p, w, which, m) : st;
+}
+
+/* Prepares the conditioning of a chunk, which does not depend on the batch. Layers that are not
+ * kept are planned when they are loaded. */
 static status plan_conditioning(dit *t, size_t *scratch)
 {
     const design_facts *f = &designs[t->config.design];
     bool cross = t->config.design == DESIGN_CROSS_ATTENTION;
-    int d = t->config.width, rows = t->row_capacity;
+    int d = t->config.width, rows = t->row_capacity, own = cross ? 2 * rows : rows;
     const gemm_weight unloaded = {.n = cross ? 2 * d : f->parts * d, .k = d};
     status st = OK;
     for (int i = 0; i < t->n_embedders; i++) {
-        TRY(plan_product(t, scratch, &t->embedders[i].time_1, LAYER_TIME_1, rows));
-        TRY(plan_product(t, scratch, &t->embedders[i].time_2, LAYER_TIME_2, rows));
+        embedder *e = &t->embedders[i];
+        TRY(plan_product(t, scratch, &e->plan_1, &e->time_1, LAYER_TIME_1, rows));
+        TRY(plan_product(t, scratch, &e->plan_2, &e->time_2, LAYER_TIME_2, rows));
     }
-    if (f->adaln) TRY(plan_product(t, scratch, &t->final_adaln, LAYER_FINAL_ADALN, rows));
-    for (int i = 0; dit_has_conditioner(&t->config) && i < t->config.depth; i++)
-        TRY(plan_product(t, scratch, t->keep_adaln ? &t->blocks[i].conditioner : &unloaded,
-                         LAYER_ADALN, cross ? 2 * rows : rows));
+    if (f->adaln) {
+        TRY(plan_product(t, scratch, &t->plan_final_adaln, &t->final_adaln, LAYER_FINAL_ADALN,
+                         rows));
+        TRY(condition_combine_plan(t->d, &t->plan_combine, rows, d));
+    } else {
+        TRY(condition_tokens_plan(t->d, &t->plan_combine, rows, d));
+    }
+    for (int i = 0; dit_has_conditioner(&t->config) && i < t->config.depth; i++) {
+        dit_block *b = &t->blocks[i];
+        if (t->keep_adaln)
+            TRY(plan_product(t, scratch, &b->plan_conditioner, &b->conditioner, LAYER_ADALN, own));
+        else
+            TRY(check_product(t, scratch, &unloaded, LAYER_ADALN, own));
+    }
 done:
     return st;
 }
 
-static status plan_block(dit *t, size_t *scratch, const dit_block *b, int m)
+static status plan_block(dit *t, size_t *scratch, dit_block_pass *p, const dit_block *b, int m)
 {
     const struct {
+        op_plan *plan;
         const gemm_weight *w;
         layer which;
-    } layers[] = {{&b->qkv, LAYER_QKV},         {&b->projection, LAYER_PROJECTION},
-                  {&b->cross_q, LAYER_CROSS_Q}, {&b->cross_projection, LAYER_CROSS_PROJECTION},
-                  {&b->mlp_1, LAYER_MLP_1},     {&b->mlp_2, LAYER_MLP_2}};
+    } layers[] = {{&p->qkv, &b->qkv, LAYER_QKV},
+                  {&p->projection, &b->projection, LAYER_PROJECTION},
+                  {&p->cross_q, &b->cross_q, LAYER_CROSS_Q},
+                  {&p->cross_projection, &b->cross_projection, LAYER_CROSS_PROJECTION},
+                  {&p->mlp_1, &b->mlp_1, LAYER_MLP_1},
+                  {&p->mlp_2, &b->mlp_2, LAYER_MLP_2}};
     status st = OK;
     for (size_t i = 0; st == OK && i < sizeof layers / sizeof *layers; i++)
         if (layers[i].w->n) /* the design has this layer */
-            st = plan_product(t, scratch, layers[i].w, layers[i].which, m);
+            st = plan_product(t, scratch, layers[i].plan, layers[i].w, layers[i].which, m);
     return st;
 }
 
-static status plan_products(dit *t, size_t *scratch)
+/* The operators of a pass besides its GEMMs. */
+static status plan_plain(dit *t, dit_pass *p)
 {
-    int batches[DIT_BATCHES], n = batches_of(t, batches);
+    const dit_config *c = &t->config;
+    const int sizes[SHAPE_SIZES] = {p->batch, t->tokens, c->width};
+    patch_shape in = {p->batch, c->in_channels, c->latent_size, c->patch}, out = in;
     status st = OK;
-    for (int j = 0; j < n; j++) {
-        int m = batches[j] * t->tokens;
-        TRY(plan_product(t, scratch, &t->patch, LAYER_PATCH, batches[j] * t->n_patches));
-        for (int i = 0; i < t->config.depth; i++) TRY(plan_block(t, scratch, &t->blocks[i], m));
-        TRY(plan_product(t, scratch, &t->final, LAYER_FINAL, m));
-        const int norm[SHAPE_SIZES] = {batches[j], t->tokens, t->config.width};
-        TRY(first_use_plain(t->d, "modulate", norm));
-    }
-    TRY(plan_conditioning(t, scratch));
+    out.channels = c->out_channels;
+    TRY(first_use_plain(t->d, "modulate", sizes));
+    TRY(patchify_plan(t->d, &p->patchify, in));
+    TRY(unpatchify_plan(t->d, &p->unpatchify, out, designs[c->design].context));
+    TRY(modulate_plan(t->d, &p->norm, p->batch, t->tokens, c->width, 1e-6f));
+    TRY(modulate_plan(t->d, &p->norm_mlp, p->batch, t->tokens, c->width, c->norm3_eps));
+    if (t->tokens != t->n_patches)
+        TRY(condition_prepend_plan(t->d, &p->prepend, p->batch, t->n_patches, c->width));
+    if (designs[c->design].cross >= 0)
+        TRY(cross_plan(t->d, &p->cross,
+                       (attention_shape){p->batch, t->tokens, c->heads, c->head_dim}));
+done:
+    return st;
+}
+
+static status plan_pass(dit *t, size_t *scratch, dit_pass *p)
+{
+    int m = p->batch * t->tokens, depth = t->config.depth;
+    status st = OK;
+    TRY(memory_alloc(&p->blocks, (size_t)depth, sizeof *p->blocks));
+    TRY(plan_product(t, scratch, &p->patch, &t->patch, LAYER_PATCH, p->batch * t->n_patches));
+    for (int i = 0; i < depth; i++) TRY(plan_block(t, scratch, &p->blocks[i], &t->blocks[i], m));
+    TRY(plan_product(t, scratch, &p->final, &t->final, LAYER_FINAL, m));
+    TRY(plan_plain(t, p));
+done:
+    return st;
+}
+
+static status plan_passes(dit *t, size_t *scratch)
+{
     static const int any[SHAPE_SIZES] = {1, 1};
+    status st = OK;
+    find_batches(t);
+    for (int i = 0; i < t->n_passes; i++) TRY(plan_pass(t, scratch, &t->passes[i]));
+    TRY(plan_conditioning(t, scratch));
     if (t->config.design == DESIGN_CROSS_ATTENTION) TRY(first_use_plain(t->d, "cross", any));
     if (!designs[t->config.design].adaln) TRY(first_use_plain(t->d, "condition", any));
 done:
@@ -122,20 +184,19 @@ static status allocate(dit *t)
     const dit_config *c = &t->config;
     size_t d = (size_t)c->width, scores = 0, scratch = 0;
     size_t tokens = (size_t)t->batch * (size_t)t->tokens;
-    int batches[DIT_BATCHES], n_batches = batches_of(t, batches);
     status st = OK;
     /* before the buffers, since the check needs memory for a moment */
-    TRY(plan_products(t, &scratch));
+    TRY(plan_passes(t, &scratch));
     TRY(allocate_conditioning(t));
     TRY(buffer_create(t->d, &t->patches, tokens * (size_t)t->patch.k, "patches"));
     TRY(buffer_create(t->d, &t->x, tokens * d, "tokens"));
     TRY(buffer_create(t->d, &t->y, tokens * d, "tokens"));
     TRY(buffer_create(t->d, &t->normed, tokens * d, "tokens"));
     TRY(buffer_create(t->d, &t->wide, tokens * 4 * d, "MLP activations"));
-    for (int i = 0; i < n_batches; i++) {
+    for (int i = 0; i < t->n_passes; i++) {
         size_t need;
-        attention_shape a = {batches[i], t->tokens, c->heads, c->head_dim};
-        TRY(attention_prepare(t->d, &t->attention[i], &need, a));
+        attention_shape a = {t->passes[i].batch, t->tokens, c->heads, c->head_dim};
+        TRY(attention_plan(t->d, &t->passes[i].attention, &need, a));
         scores = max_size(scores, need);
     }
     TRY(buffer_create(t->d, &t->scores, scores, "scratch of attention"));
@@ -208,6 +269,7 @@ void dit_free(dit *t)
         &t->patches,   &t->conditioning,     &t->x,          &t->y,        &t->normed, &t->wide,
         &t->scores,    &t->tokens_out,       &t->scratch};
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) buffer_release(d, buffers[i]);
+    for (int i = 0; i < t->n_passes; i++) free(t->passes[i].blocks);
     free(t->embedders);
     free(t->blocks);
     free(t->host_features);
@@ -217,87 +279,80 @@ void dit_free(dit *t)
 
 /* ---- forward ---- */
 
-/* name: for the profile. */
-status dit_product(dit *t, const char *name, buf out, buf a, const gemm_weight *l, int m,
-                   const gemm_epilogue *e)
+status dit_product(dit *t, const char *name, const op_plan *p, gemm_buffers b)
 {
+    b.scratch = t->scratch;
     record_name(t->d, name);
-    return op_gemm(t->d, out, a, l, m, e, t->scratch);
+    return op_gemm(t->d, p, &b);
 }
 
-/* x += [gate *] layer(a); gate_at: in widths, -1 for none. */
-static status add_product(dit *t, const char *name, buf a, const gemm_weight *l, int rows,
-                          const modulation *m, int gate_at)
+/* x += [gate *] layer(a) */
+static status add_product(dit *t, const char *name, const op_plan *p, buf a, const gemm_weight *w,
+                          const modulation *gate)
 {
-    gemm_epilogue e = {.residual = t->x, .residual_rows = rows, .tokens = t->tokens};
-    if (gate_at >= 0) {
-        e.gate = m;
-        e.gate_at = gate_at * t->config.width;
-    }
-    status st = dit_product(t, name, t->y, a, l, rows, &e);
+    status st = dit_product(
+        t, name, p, (gemm_buffers){.out = t->y, .a = a, .w = w, .residual = t->x, .gate = gate});
     if (st == OK) buffer_swap(&t->x, &t->y);
     return st;
 }
 
 /* normed = the layer norm of x, modulated; at: in widths. */
-static status norm(dit *t, const modulation *m, int batch, int at, float epsilon)
+static status norm(dit *t, const op_plan *p, const modulation *m, int at)
 {
     int d = t->config.width;
-    return op_modulate(t->d, t->normed, t->x, m, batch, t->tokens, d, at * d, (at + 1) * d,
-                       epsilon);
+    return op_modulate(t->d, p, t->normed, t->x, m, at * d, (at + 1) * d);
 }
 
 /* x += cross-attention to the tokens of timestep and label. */
-static status cross_attend(dit *t, const dit_block *b, const modulation *m, int batch)
+static status cross_attend(dit *t, const dit_pass *p, int block, const modulation *m)
 {
-    const dit_config *c = &t->config;
-    int rows = batch * t->tokens;
-    attention_shape a = {batch, t->tokens, c->heads, c->head_dim};
+    const dit_block *b = &t->blocks[block];
+    const dit_block_pass *of_block = &p->blocks[block];
     modulation keys_values = *m;
     status st = OK;
     keys_values.values = b->keys_values;
-    keys_values.stride = 4 * c->width;
-    TRY(norm(t, m, batch, designs[c->design].cross, 1e-6f));
-    TRY(dit_product(t, "cross_q", t->wide, t->normed, &b->cross_q, rows, NULL));
-    TRY(op_cross(t->d, t->normed, t->wide, &keys_values, a));
-    TRY(add_product(t, "cross_proj", t->normed, &b->cross_projection, rows, NULL, -1));
+    keys_values.stride = 4 * t->config.width;
+    TRY(norm(t, &p->norm, m, designs[t->config.design].cross));
+    TRY(dit_product(t, "cross_q", &of_block->cross_q,
+                    (gemm_buffers){.out = t->wide, .a = t->normed, .w = &b->cross_q}));
+    TRY(op_cross(t->d, &p->cross, t->normed, t->wide, &keys_values));
+    TRY(add_product(t, "cross_proj", &of_block->cross_projection, t->normed, &b->cross_projection,
+                    NULL));
 done:
     return st;
 }
 
 /* One block on x (paper figure 3): x += [gate *] attention(modulated norm), then the same around
  * the MLP. m: the block's modulation. */
-static status forward_block(dit *t, const dit_block *b, const modulation *m, int batch)
+static status forward_block(dit *t, const dit_pass *p, int block, const modulation *m)
 {
-    const dit_config *c = &t->config;
-    const design_facts *f = &designs[c->design];
-    int rows = batch * t->tokens;
-    int at = 0;
-    gemm_epilogue gelu = {.act = ACTIVATION_GELU_TANH};
+    const dit_block *b = &t->blocks[block];
+    const dit_block_pass *of_block = &p->blocks[block];
+    const design_facts *f = &designs[t->config.design];
     status st = OK;
-    TRY(norm(t, m, batch, f->attention, 1e-6f));
-    TRY(dit_product(t, "qkv", t->wide, t->normed, &b->qkv, rows, NULL));
-    while (t->attention[at].shape.batch != batch) at++;
-    TRY(op_attention(t->d, t->normed, t->wide, t->scores, &t->attention[at]));
-    TRY(add_product(t, "proj", t->normed, &b->projection, rows, m, f->attention_gate));
-    if (f->cross >= 0) TRY(cross_attend(t, b, m, batch));
-    TRY(norm(t, m, batch, f->mlp, c->norm3_eps));
-    TRY(dit_product(t, "fc1", t->wide, t->normed, &b->mlp_1, rows, &gelu));
-    TRY(add_product(t, "fc2", t->wide, &b->mlp_2, rows, m, f->mlp_gate));
+    TRY(norm(t, &p->norm, m, f->attention));
+    TRY(dit_product(t, "qkv", &of_block->qkv,
+                    (gemm_buffers){.out = t->wide, .a = t->normed, .w = &b->qkv}));
+    TRY(op_attention(t->d, &p->attention, t->normed, t->wide, t->scores));
+    TRY(add_product(t, "proj", &of_block->projection, t->normed, &b->projection, m));
+    if (f->cross >= 0) TRY(cross_attend(t, p, block, m));
+    TRY(norm(t, &p->norm_mlp, m, f->mlp));
+    TRY(dit_product(t, "fc1", &of_block->mlp_1,
+                    (gemm_buffers){.out = t->wide, .a = t->normed, .w = &b->mlp_1}));
+    TRY(add_product(t, "fc2", &of_block->mlp_2, t->wide, &b->mlp_2, m));
 done:
     return st;
 }
 
 /* x = the embedded patches, after the tokens of the context if the design has them. */
-static status embed(dit *t, int batch, const modulation *context)
+static status embed(dit *t, const dit_pass *p, const modulation *context)
 {
-    gemm_epilogue add_positions = {.residual = t->positions, .residual_rows = t->n_patches};
     bool alone = t->tokens == t->n_patches;
-    status st = dit_product(t, "patch_embed", alone ? t->x : t->y, t->patches, &t->patch,
-                            batch * t->n_patches, &add_positions);
-    if (st == OK && !alone)
-        st = op_condition_prepend(t->d, t->x, t->y, context, batch, t->n_patches, t->config.width);
-    return st;
+    status st = dit_product(
+        t, "patch_embed", &p->patch,
+        (gemm_buffers){
+            .out = alone ? t->x : t->y, .a = t->patches, .w = &t->patch, .residual = t->positions});
+    return st == OK && !alone ? op_condition_prepend(t->d, &p->prepend, t->x, t->y, context) : st;
 }
 
 status dit_forward(dit *t, buf out, buf latents, int first, int pictures, int batch, buf rows,
@@ -305,7 +360,9 @@ status dit_forward(dit *t, buf out, buf latents, int first, int pictures, int ba
 {
     const dit_config *c = &t->config;
     const design_facts *f = &designs[c->design];
+    const dit_pass *p = t->passes;
     int d = c->width;
+    while (p->batch != batch) p++;
     /* without adaLN all samples share the norms: the stride is 0 */
     modulation m = {.rows = rows,
                     .stride = f->adaln ? f->parts * d : 0,
@@ -314,19 +371,18 @@ status dit_forward(dit *t, buf out, buf latents, int first, int pictures, int ba
     modulation context = m;
     status st = OK;
     context.values = t->conditioning;
-    TRY(op_patchify(t->d, t->patches, latents, first, pictures, batch, c->in_channels,
-                    c->latent_size, c->patch));
-    TRY(embed(t, batch, &context));
+    TRY(op_patchify(t->d, &p->patchify, t->patches, latents, first, pictures));
+    TRY(embed(t, p, &context));
     for (int i = 0; i < c->depth; i++) {
         m.values = t->blocks[i].modulation;
-        TRY(forward_block(t, &t->blocks[i], &m, batch));
+        TRY(forward_block(t, p, i, &m));
     }
     m.values = t->final_modulation;
     m.stride = f->adaln ? 2 * d : 0;
-    TRY(norm(t, &m, batch, 0, 1e-6f));
-    TRY(dit_product(t, "final", t->tokens_out, t->normed, &t->final, batch * t->tokens, NULL));
-    TRY(op_unpatchify(t->d, out, t->tokens_out, batch, c->out_channels, c->latent_size, c->patch,
-                      f->context));
+    TRY(norm(t, &p->norm, &m, 0));
+    TRY(dit_product(t, "final", &p->final,
+                    (gemm_buffers){.out = t->tokens_out, .a = t->normed, .w = &t->final}));
+    TRY(op_unpatchify(t->d, &p->unpatchify, out, t->tokens_out));
 done:
     return st;
 }

@@ -17,6 +17,7 @@ enum { DIT_BATCHES = 4 };
 /* Timestep MLP and label table. */
 typedef struct {
     gemm_weight time_1, time_2;
+    op_plan plan_1, plan_2;
     buf labels;
 } embedder;
 
@@ -28,11 +29,26 @@ typedef struct {
 
 typedef struct {
     gemm_weight conditioner; /* only if it is kept */
+    op_plan plan_conditioner;
     gemm_weight qkv, projection, mlp_1, mlp_2;
     gemm_weight cross_q, cross_projection;
     buf modulation;  /* [rows][parts x D]; without adaLN one row */
     buf keys_values; /* of the cross-attention: [rows][2][k | v][D] */
 } dit_block;
+
+/* The plans of a forward pass of one batch size. Each block has its own, since the weights of some
+ * layers are too large for fp16. */
+typedef struct {
+    op_plan qkv, projection, cross_q, cross_projection, mlp_1, mlp_2;
+} dit_block_pass;
+
+typedef struct {
+    int batch;
+    op_plan patchify, patch, prepend;
+    op_plan norm, norm_mlp; /* they differ in epsilon */
+    op_plan attention, cross, final, unpatchify;
+    dit_block_pass *blocks; /* [depth] */
+} dit_pass;
 
 typedef struct {
     device *d;
@@ -52,7 +68,8 @@ typedef struct {
     int n_mixes;
     /* conditioning of a chunk */
     int row_capacity;
-    buf final_modulation; /* [rows][2D]; without adaLN one row */
+    op_plan plan_final_adaln, plan_combine; /* combine: of label and timestep */
+    buf final_modulation;                   /* [rows][2D]; without adaLN one row */
     buf row_labels, features, hidden, embedded;
     buf conditioning;     /* [rows][D], or of designs without adaLN two tokens [rows][2][D] */
     float *host_features; /* [rows][256] */
@@ -61,7 +78,8 @@ typedef struct {
     /* a forward pass of up to `batch` samples */
     int batch, last_batch;
     bool halves;
-    attention_plan attention[DIT_BATCHES];
+    dit_pass passes[DIT_BATCHES];
+    int n_passes;
     buf patches, x, y, normed, wide, scores, tokens_out, scratch;
 } dit;
 

@@ -41,31 +41,39 @@ void dit_features(float *out, float timestep, const float *frequencies)
 
 /* ---- conditioning ---- */
 
-/* The conditioning of n rows: SiLU(timestep MLP + label), or both as tokens (paper 3.2). */
-static status condition(dit *t, const embedder *e, int n)
+/* The conditioning of a chunk: SiLU(timestep MLP + label), or both as tokens (paper 3.2). */
+static status condition(dit *t, const embedder *e)
 {
-    gemm_epilogue silu = {.act = ACTIVATION_SILU};
-    int d = t->config.width;
-    status st = dit_product(t, "time_1", t->hidden, t->features, &e->time_1, n, &silu);
-    if (st == OK) st = dit_product(t, "time_2", t->embedded, t->hidden, &e->time_2, n, NULL);
-    if (st != OK) return st;
+    status st = OK;
+    TRY(dit_product(t, "time_1", &e->plan_1,
+                    (gemm_buffers){.out = t->hidden, .a = t->features, .w = &e->time_1}));
+    TRY(dit_product(t, "time_2", &e->plan_2,
+                    (gemm_buffers){.out = t->embedded, .a = t->hidden, .w = &e->time_2}));
     if (designs[t->config.design].adaln)
-        return op_condition_combine(t->d, t->conditioning, t->embedded, e->labels, t->row_labels, n,
-                                    d);
-    return op_condition_tokens(t->d, t->conditioning, t->embedded, e->labels, t->row_labels, n, d);
+        TRY(op_condition_combine(t->d, &t->plan_combine, t->conditioning, t->embedded, e->labels,
+                                 t->row_labels));
+    else
+        TRY(op_condition_tokens(t->d, &t->plan_combine, t->conditioning, t->embedded, e->labels,
+                                t->row_labels));
+done:
+    return st;
 }
 
 /* A block's modulation, or the keys and values of its cross-attention. */
 static status condition_block(dit *t, int i, int n)
 {
     dit_block *b = &t->blocks[i];
+    bool adaln = designs[t->config.design].adaln;
     gemm_weight *w = t->keep_adaln ? &b->conditioner : &t->conditioner;
     status st = OK;
-    if (!t->keep_adaln) TRY(dit_load_conditioner(t, w, i));
-    if (designs[t->config.design].adaln)
-        TRY(dit_product(t, "adaln", b->modulation, t->conditioning, w, n, NULL));
-    else
-        TRY(dit_product(t, "cross_kv", b->keys_values, t->conditioning, w, 2 * n, NULL));
+    if (!t->keep_adaln) {
+        TRY(dit_load_conditioner(t, w, i));
+        TRY(dit_plan_product(t, &b->plan_conditioner, w, LAYER_ADALN, adaln ? n : 2 * n));
+    }
+    TRY(dit_product(t, adaln ? "adaln" : "cross_kv", &b->plan_conditioner,
+                    (gemm_buffers){.out = adaln ? b->modulation : b->keys_values,
+                                   .a = t->conditioning,
+                                   .w = w}));
 done:
     return st;
 }
@@ -94,13 +102,15 @@ status dit_modulate(dit *t, int n, const float *timesteps, const int *labels)
     TRY(buffer_upload(t->d, t->features, 0, t->host_features, (size_t)n * FEATURES));
     TRY(buffer_upload(t->d, t->row_labels, 0, t->host_labels, (size_t)n));
     /* the final layer takes block 0's conditioning, as does every block when there is only one */
-    TRY(condition(t, &t->embedders[0], n));
+    TRY(condition(t, &t->embedders[0]));
     if (designs[t->config.design].adaln)
-        TRY(dit_product(t, "final_adaln", t->final_modulation, t->conditioning, &t->final_adaln, n,
-                        NULL));
+        TRY(dit_product(t, "final_adaln", &t->plan_final_adaln,
+                        (gemm_buffers){.out = t->final_modulation,
+                                       .a = t->conditioning,
+                                       .w = &t->final_adaln}));
     if (!dit_has_conditioner(&t->config)) goto done;
     for (int i = 0; i < t->config.depth; i++) {
-        if (i > 0 && t->n_embedders > 1) TRY(condition(t, &t->embedders[i], n));
+        if (i > 0 && t->n_embedders > 1) TRY(condition(t, &t->embedders[i]));
         TRY(condition_block(t, i, n));
     }
 done:

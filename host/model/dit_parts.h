@@ -19,8 +19,10 @@ unsigned dit_fused(const dit *t, layer which);
 status dit_load_conditioner(dit *t, gemm_weight *l, int block);
 bool dit_has_conditioner(const dit_config *c);
 
-/* As op_gemm; name: for the profile. */
-status dit_product(dit *t, const char *name, buf out, buf a, const gemm_weight *l, int m,
-                   const gemm_epilogue *e);
+/* Plans the GEMM of a layer over m rows. */
+status dit_plan_product(dit *t, op_plan *p, const gemm_weight *w, layer which, int m);
+
+/* As op_gemm, with the scratch memory; name: for the profile. */
+status dit_product(dit *t, const char *name, const op_plan *p, gemm_buffers b);
 
 #endif

@@ -112,35 +112,27 @@ static double largest_picture(const vae_config *c, int height, int width, double
     return most;
 }
 
-static status plan_products(vae *v, size_t *scratch, int height, int width)
+/* Plans all layers, and raises *scratch to what they need. */
+static status plan_layers(vae *v, size_t *scratch, int height, int width)
 {
-    size_t pixels = (size_t)height * (size_t)width;
+    const vae_config *c = &v->config;
+    int area = height * width;
     status st = OK;
-    TRY(vae_plan_product(v, scratch, &v->quant, pixels));
-    TRY(vae_plan_product(v, scratch, &v->mid_qkv, pixels));
-    TRY(vae_plan_product(v, scratch, &v->mid_out, pixels));
-    for (int i = 0; i < v->config.n_levels; i++)
-        TRY(vae_plan_product(v, scratch, &v->levels[i].resnets[0].shortcut, pixels << 2 * i));
-done:
-    return st;
-}
-
-static status plan_convs(vae *v, size_t *scratch, int height, int width)
-{
-    status st = OK;
-    TRY(vae_plan_conv(v, scratch, &v->conv_in, height, width));
-    TRY(vae_plan_resnet(v, scratch, &v->mid_1, height, width));
-    TRY(vae_plan_resnet(v, scratch, &v->mid_2, height, width));
-    for (int i = 0; i < v->config.n_levels; i++) {
-        const vae_level *l = &v->levels[i];
+    TRY(to_pixels_plan(v->d, &v->to_pixels, c->latent_channels, area, 1.0f / c->scaling_factor,
+                       c->shift_factor));
+    TRY(vae_plan_conv1x1(v, scratch, &v->quant, (size_t)area, 0));
+    TRY(vae_plan_conv3x3(v, scratch, &v->conv_in, height, width, 0));
+    TRY(vae_plan_middle(v, scratch, height, width));
+    for (int i = 0; i < c->n_levels; i++) {
+        vae_level *l = &v->levels[i];
         for (int j = 0; j < l->n_resnets; j++)
             TRY(vae_plan_resnet(v, scratch, &l->resnets[j], height << i, width << i));
-        if (l->up.in) TRY(vae_plan_conv(v, scratch, &l->up, height << i, width << i));
+        TRY(vae_plan_conv3x3(v, scratch, &l->up, height << i, width << i, 0));
     }
-    height <<= v->config.n_levels - 1;
-    width <<= v->config.n_levels - 1;
-    TRY(vae_plan_norm(v, v->conv_out.in, height, width));
-    TRY(vae_plan_conv(v, scratch, &v->conv_out, height, width));
+    height <<= c->n_levels - 1;
+    width <<= c->n_levels - 1;
+    TRY(vae_plan_norm(v, &v->norm_out, v->conv_out.w.in, height, width));
+    TRY(vae_plan_conv3x3(v, scratch, &v->conv_out, height, width, FUSED_NORM | FUSED_SILU));
 done:
     return st;
 }
@@ -158,8 +150,7 @@ status vae_prepare(vae *v, int height, int width)
     v->height = height;
     v->width = width;
     /* before the buffers, since the check needs memory for a moment */
-    TRY(plan_products(v, &scratch, height, width));
-    TRY(plan_convs(v, &scratch, height, width));
+    TRY(plan_layers(v, &scratch, height, width));
     TRY(vae_allocate(v, largest_picture(c, height, width, 0), height * scale, width * scale,
                      scratch));
 done:
@@ -172,22 +163,20 @@ status vae_decode(vae *v, buf *image, buf latents, int picture)
 {
     const vae_config *c = &v->config;
     const buf none = {0};
-    picture_shape s = {1, v->height, v->width, c->latent_channels};
     status st = OK;
-    TRY(op_to_pixels(v->d, v->x, latents, picture, c->latent_channels, v->height * v->width,
-                     1.0f / c->scaling_factor, c->shift_factor));
+    TRY(op_to_pixels(v->d, &v->to_pixels, v->x, latents, picture));
     if (c->post_quant_conv) {
-        TRY(vae_forward_1x1(v, v->y, v->x, &v->quant, s, none));
+        TRY(vae_forward_1x1(v, v->y, v->x, &v->quant, none));
         buffer_swap(&v->x, &v->y);
     }
-    TRY(vae_forward_conv(v, &v->conv_in, &s));
-    TRY(vae_forward_middle(v, &s));
+    TRY(vae_forward_conv(v, &v->conv_in));
+    TRY(vae_forward_middle(v));
     for (int i = 0; i < c->n_levels; i++) {
         for (int j = 0; j < v->levels[i].n_resnets; j++)
-            TRY(vae_forward_resnet(v, &v->levels[i].resnets[j], &s));
-        if (v->levels[i].up.in) TRY(vae_forward_conv(v, &v->levels[i].up, &s));
+            TRY(vae_forward_resnet(v, &v->levels[i].resnets[j]));
+        if (v->levels[i].up.w.in) TRY(vae_forward_conv(v, &v->levels[i].up));
     }
-    TRY(vae_norm_conv(v, v->y, v->x, &v->norm_out, &v->conv_out, s, none));
+    TRY(vae_norm_conv(v, v->y, v->x, &v->norm_out, &v->conv_out, none));
     *image = v->y;
 done:
     return st;

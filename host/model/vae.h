@@ -9,22 +9,34 @@
 #include "model/linear.h"
 #include "ops/ops.h"
 
+/* Layers with their plans for pictures of one size. A 1x1 convolution is a GEMM. */
 typedef struct {
     buf weight, bias;
+    op_plan statistics;
 } norm;
 
-/* A 1x1 convolution is a GEMM. */
+typedef struct {
+    conv_weight w;
+    op_plan plan;
+} conv_3x3;
+
+typedef struct {
+    gemm_weight w;
+    op_plan plan;
+} conv_1x1;
+
 typedef struct {
     norm norm_1, norm_2;
-    conv_weight conv_1, conv_2;
-    gemm_weight shortcut; /* k is 0 where channels do not change */
+    conv_3x3 conv_1, conv_2;
+    conv_1x1 shortcut; /* w.k is 0 where channels do not change */
 } resnet;
 
 typedef struct {
     resnet *resnets;
     int n_resnets;    /* layers_per_block; in the decoder plus 1 */
-    conv_weight up;   /* decoder; in is 0 on the last level */
+    conv_3x3 up;      /* decoder; w.in is 0 on the last level */
     gemm_weight down; /* encoder; k is 0 on the last level */
+    downsample_use use_down;
 } vae_level;
 
 typedef struct {
@@ -33,14 +45,14 @@ typedef struct {
     vae_config config;
     const layer_visitor *visitor; /* not null: layers are only visited */
     int side; /* of the pictures of the layer that is being loaded, at the model's size */
-    conv_weight conv_in, conv_out;
-    gemm_weight quant, mid_qkv, mid_out; /* quant: the decoder's first layer, the encoder's last */
+    conv_3x3 conv_in, conv_out;
+    conv_1x1 quant, mid_qkv, mid_out; /* quant: the decoder's first layer, the encoder's last */
     resnet mid_1, mid_2;
     norm mid_norm, norm_out;
     vae_level levels[VAE_MAX_LEVELS];
     /* for pictures of one size */
     int height, width; /* of the latents */
-    attention_plan attention;
+    op_plan to_pixels, mid_normalise, attention;
     buf x, y, z, affine, statistics, qkv, scores, scratch, patches;
     buf pixels;          /* the picture to encode, from the host */
     size_t n_patches;    /* floats of the patches of a downsampling layer of the encoder */

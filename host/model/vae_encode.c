@@ -131,27 +131,25 @@ static double largest_picture(const vae_config *c, int height, int width, double
     return most + 32 * (double)c->channels[c->n_levels - 1];
 }
 
-/* The last GEMM of a picture may have fewer rows. */
-static status plan_downsample(vae *v, size_t *scratch, const gemm_weight *c, picture_shape s)
+static status plan_downsample(vae *v, size_t *scratch, vae_level *l, picture_shape s)
 {
-    int pixels = s.height / 2 * (s.width / 2), rows = downsample_rows(s);
+    int rows = downsample_rows(s);
+    size_t need = 0;
     if ((size_t)rows * 9 * (size_t)s.channels > v->n_patches)
         v->n_patches = (size_t)rows * 9 * (size_t)s.channels;
-    status st = vae_plan_product(v, scratch, c, (size_t)rows);
-    if (st == OK && pixels % rows) st = vae_plan_product(v, scratch, c, (size_t)(pixels % rows));
+    status st = downsample_plan(v->d, &l->use_down, &need, &l->down, s, rows);
+    if (need > *scratch) *scratch = need;
     return st;
 }
 
 static status plan_level(vae *v, size_t *scratch, int level, int height, int width)
 {
-    const vae_level *l = &v->levels[level];
-    size_t pixels = (size_t)height * (size_t)width;
+    vae_level *l = &v->levels[level];
     status st = OK;
-    TRY(vae_plan_product(v, scratch, &l->resnets[0].shortcut, pixels));
     for (int i = 0; i < l->n_resnets; i++)
         TRY(vae_plan_resnet(v, scratch, &l->resnets[i], height, width));
     if (l->down.k)
-        TRY(plan_downsample(v, scratch, &l->down,
+        TRY(plan_downsample(v, scratch, l,
                             (picture_shape){1, height, width, v->config.channels[level]}));
 done:
     return st;
@@ -162,7 +160,7 @@ status vae_prepare_encoder(vae *v, int height, int width)
     const vae_config *c = &v->config;
     int scale = vae_scale(c), full_height = height * scale, full_width = width * scale;
     static const int any[SHAPE_SIZES] = {1, 1};
-    size_t scratch = 0, pixels = (size_t)height * (size_t)width;
+    size_t scratch = 0;
     double padded = largest_picture(c, full_height, full_width, 2);
     status st = OK;
     if (padded > INT_MAX)
@@ -171,15 +169,13 @@ status vae_prepare_encoder(vae *v, int height, int width)
     v->height = height;
     v->width = width;
     if (c->n_levels > 1) TRY(first_use_plain(v->d, "downsample", any));
-    TRY(vae_plan_conv(v, &scratch, &v->conv_in, full_height, full_width));
+    TRY(vae_plan_conv3x3(v, &scratch, &v->conv_in, full_height, full_width, 0));
     for (int i = 0; i < c->n_levels; i++)
         TRY(plan_level(v, &scratch, i, full_height >> i, full_width >> i));
-    TRY(vae_plan_resnet(v, &scratch, &v->mid_1, height, width));
-    TRY(vae_plan_resnet(v, &scratch, &v->mid_2, height, width));
-    TRY(vae_plan_product(v, &scratch, &v->mid_qkv, pixels));
-    TRY(vae_plan_product(v, &scratch, &v->mid_out, pixels));
-    TRY(vae_plan_conv(v, &scratch, &v->conv_out, height, width));
-    TRY(vae_plan_product(v, &scratch, &v->quant, pixels));
+    TRY(vae_plan_middle(v, &scratch, height, width));
+    TRY(vae_plan_norm(v, &v->norm_out, v->conv_out.w.in, height, width));
+    TRY(vae_plan_conv3x3(v, &scratch, &v->conv_out, height, width, FUSED_NORM | FUSED_SILU));
+    TRY(vae_plan_conv1x1(v, &scratch, &v->quant, (size_t)height * (size_t)width, 0));
     TRY(vae_allocate(v, largest_picture(c, full_height, full_width, 0), full_height, full_width,
                      scratch));
     TRY(buffer_create(v->d, &v->pixels, (size_t)full_height * (size_t)full_width * 3,
@@ -191,16 +187,19 @@ done:
 
 /* ---- encoding ---- */
 
-static status forward_level(vae *v, const vae_level *l, picture_shape *s)
+static status forward_level(vae *v, const vae_level *l)
 {
     status st = OK;
-    for (int i = 0; i < l->n_resnets; i++) TRY(vae_forward_resnet(v, &l->resnets[i], s));
+    for (int i = 0; i < l->n_resnets; i++) TRY(vae_forward_resnet(v, &l->resnets[i]));
     if (!l->down.k) goto done;
-    const downsample_room room = {downsample_rows(*s), v->patches, v->z, v->scratch};
-    TRY(op_downsample(v->d, v->y, v->x, &l->down, *s, &room));
+    TRY(op_downsample(v->d, &l->use_down,
+                      &(downsample_buffers){.out = v->y,
+                                            .x = v->x,
+                                            .w = &l->down,
+                                            .patches = v->patches,
+                                            .part = v->z,
+                                            .product = v->scratch}));
     buffer_swap(&v->x, &v->y);
-    s->height /= 2;
-    s->width /= 2;
 done:
     return st;
 }
@@ -210,18 +209,16 @@ static status forward(vae *v)
 {
     const vae_config *c = &v->config;
     const buf none = {0};
-    const conv_use plain = {0};
-    int scale = vae_scale(c);
-    picture_shape s = {1, v->height * scale, v->width * scale, c->in_channels};
     status st = OK;
-    TRY(op_conv3x3(v->d, v->x, v->pixels, &v->conv_in, s, &plain, v->scratch));
-    s.channels = v->conv_in.out;
-    for (int i = 0; i < c->n_levels; i++) TRY(forward_level(v, &v->levels[i], &s));
-    TRY(vae_forward_middle(v, &s));
-    TRY(vae_norm_conv(v, v->y, v->x, &v->norm_out, &v->conv_out, s, none));
+    TRY(op_conv3x3(
+        v->d, &v->conv_in.plan,
+        &(conv_buffers){.out = v->x, .x = v->pixels, .w = &v->conv_in.w, .scratch = v->scratch}));
+    for (int i = 0; i < c->n_levels; i++) TRY(forward_level(v, &v->levels[i]));
+    TRY(vae_forward_middle(v));
+    TRY(vae_norm_conv(v, v->y, v->x, &v->norm_out, &v->conv_out, none));
     buffer_swap(&v->x, &v->y);
     if (c->quant_conv) {
-        TRY(vae_forward_1x1(v, v->y, v->x, &v->quant, s, none));
+        TRY(vae_forward_1x1(v, v->y, v->x, &v->quant, none));
         buffer_swap(&v->x, &v->y);
     }
 done:

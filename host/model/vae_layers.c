@@ -31,28 +31,28 @@ status vae_load_norm(vae *v, norm *n, const char *prefix, int channels)
 }
 
 /* Matrices [out][in] of one 1x1 convolution, or of several that are computed as one. */
-static status load_1x1(vae *v, gemm_weight *c, const char *const *prefixes, int n, int in, int out,
+static status load_1x1(vae *v, conv_1x1 *c, const char *const *prefixes, int n, int in, int out,
                        unsigned use)
 {
     const int product[SHAPE_SIZES] = {v->side * v->side, n * out, in};
     if (v->visitor) v->visitor->see(v->visitor->context, "gemm", product);
-    return linear_load(v->w, v->d, c, v->side * v->side, prefixes, n,
+    return linear_load(v->w, v->d, &c->w, v->side * v->side, prefixes, n,
                        SHAPE((size_t)out, (size_t)in), use);
 }
 
-status vae_load_conv1x1(vae *v, gemm_weight *c, const char *prefix, int in, int out)
+status vae_load_conv1x1(vae *v, conv_1x1 *c, const char *prefix, int in, int out)
 {
     return load_1x1(v, c, &prefix, 1, in, out, 0);
 }
 
-status vae_load_conv3x3(vae *v, conv_weight *c, const char *prefix, int in, int out, int up,
+status vae_load_conv3x3(vae *v, conv_3x3 *c, const char *prefix, int in, int out, int up,
                         unsigned use)
 {
     char name[NAME_BYTES], bias_name[NAME_BYTES];
     float *weight = NULL, *bias = NULL;
     status st = OK;
     const tensor *found; /* the tensor's shape decides what is allocated, so it is found first */
-    *c = (conv_weight){.in = in, .out = out, .up = up};
+    c->w = (conv_weight){.in = in, .out = out, .up = up};
     tensor_name(bias_name, prefix, ".bias");
     TRY(weights_find(v->w, &found, bias_name, SHAPE(out)));
     tensor_name(name, prefix, ".weight");
@@ -65,8 +65,8 @@ status vae_load_conv3x3(vae *v, conv_weight *c, const char *prefix, int in, int 
         TRY(weights_read(v->w, weight, name, SHAPE(out, in, 3, 3)));
         TRY(weights_read(v->w, bias, bias_name, SHAPE(out)));
     }
-    TRY(conv_weight_upload(v->d, c, weight, bias, (conv_layer){v->side * v->side, in, out, up, use},
-                           name));
+    TRY(conv_weight_upload(v->d, &c->w, weight, bias,
+                           (conv_layer){v->side * v->side, in, out, up, use}, name));
 done:
     free(weight);
     free(bias);
@@ -121,37 +121,67 @@ done:
     return st;
 }
 
-/* ---- memory ---- */
+/* ---- plans and memory ---- */
 
-status vae_plan_product(vae *v, size_t *scratch, const gemm_weight *c, size_t pixels)
+status vae_plan_conv1x1(vae *v, size_t *scratch, conv_1x1 *c, size_t pixels, unsigned fused)
 {
     size_t need = 0;
-    if (c->k == 0) return OK;
-    status st = gemm_scratch(v->d, &need, c, (int)pixels);
+    if (c->w.k == 0) return OK;
+    status st = gemm_scratch(v->d, &need, &c->w, (int)pixels);
     if (need > *scratch) *scratch = need;
-    return st;
+    if (st != OK) return st;
+    return gemm_plan(v->d, &c->plan, &c->w, (int)pixels,
+                     (gemm_epilogue){.fused = fused, .residual_rows = (int)pixels});
 }
 
-status vae_plan_conv(vae *v, size_t *scratch, const conv_weight *c, int height, int width)
+status vae_plan_conv3x3(vae *v, size_t *scratch, conv_3x3 *c, int height, int width, unsigned fused)
 {
+    picture_shape s = {1, height, width, c->w.in};
     size_t need = 0;
-    status st = conv_scratch(v->d, &need, c, (picture_shape){1, height, width, c->in});
+    if (c->w.in == 0) return OK;
+    status st = conv_scratch(v->d, &need, &c->w, s);
     if (need > *scratch) *scratch = need;
-    return st;
+    return st == OK ? conv_plan(v->d, &c->plan, &c->w, s, fused) : st;
 }
 
-status vae_plan_norm(vae *v, int channels, int height, int width)
+status vae_plan_norm(vae *v, norm *n, int channels, int height, int width)
 {
     const int sizes[SHAPE_SIZES] = {height * width, channels, v->config.groups};
-    return first_use_plain(v->d, "groupnorm", sizes);
+    status st = first_use_plain(v->d, "groupnorm", sizes);
+    if (st != OK) return st;
+    return groupnorm_statistics_plan(v->d, &n->statistics,
+                                     (picture_shape){1, height, width, channels}, v->config.groups,
+                                     EPSILON);
 }
 
-status vae_plan_resnet(vae *v, size_t *scratch, const resnet *r, int height, int width)
+status vae_plan_resnet(vae *v, size_t *scratch, resnet *r, int height, int width)
 {
-    status st = vae_plan_norm(v, r->conv_1.in, height, width);
-    if (st == OK) st = vae_plan_norm(v, r->conv_2.in, height, width);
-    if (st == OK) st = vae_plan_conv(v, scratch, &r->conv_1, height, width);
-    return st == OK ? vae_plan_conv(v, scratch, &r->conv_2, height, width) : st;
+    const unsigned fused = FUSED_NORM | FUSED_SILU;
+    status st = OK;
+    TRY(vae_plan_norm(v, &r->norm_1, r->conv_1.w.in, height, width));
+    TRY(vae_plan_norm(v, &r->norm_2, r->conv_2.w.in, height, width));
+    TRY(vae_plan_conv3x3(v, scratch, &r->conv_1, height, width, fused));
+    TRY(vae_plan_conv3x3(v, scratch, &r->conv_2, height, width, fused | FUSED_RESIDUAL));
+    TRY(vae_plan_conv1x1(v, scratch, &r->shortcut, (size_t)height * (size_t)width, 0));
+done:
+    return st;
+}
+
+status vae_plan_middle(vae *v, size_t *scratch, int height, int width)
+{
+    const groupnorm_use normalise = {.norm = true, .up = 1};
+    picture_shape s = {1, height, width, v->mid_1.conv_1.w.in};
+    size_t pixels = (size_t)height * (size_t)width;
+    status st = OK;
+    TRY(vae_plan_resnet(v, scratch, &v->mid_1, height, width));
+    TRY(vae_plan_resnet(v, scratch, &v->mid_2, height, width));
+    if (!v->config.mid_attention) goto done;
+    TRY(vae_plan_norm(v, &v->mid_norm, s.channels, height, width));
+    TRY(groupnorm_apply_plan(v->d, &v->mid_normalise, s, &normalise));
+    TRY(vae_plan_conv1x1(v, scratch, &v->mid_qkv, pixels, 0));
+    TRY(vae_plan_conv1x1(v, scratch, &v->mid_out, pixels, FUSED_RESIDUAL));
+done:
+    return st;
 }
 
 static int max_channels(const vae_config *c)
@@ -177,7 +207,7 @@ status vae_allocate(vae *v, double values, int height, int width, size_t scratch
     TRY(buffer_create(v->d, &v->affine, 2 * (size_t)most, "group norm"));
     TRY(buffer_create(v->d, &v->statistics, groupnorm_scratch(largest, c->groups), "group norm"));
     if (c->mid_attention) {
-        TRY(attention_prepare(v->d, &v->attention, &scores, a));
+        TRY(attention_plan(v->d, &v->attention, &scores, a));
         TRY(buffer_create(v->d, &v->qkv, tokens * 3 * (size_t)a.head_dim, "the VAE's qkv"));
         TRY(buffer_create(v->d, &v->scores, scores, "scratch of the VAE's attention"));
     }
@@ -196,19 +226,19 @@ static void resnet_free(device *d, resnet *r)
 {
     norm_free(d, &r->norm_1);
     norm_free(d, &r->norm_2);
-    conv_weight_free(d, &r->conv_1);
-    conv_weight_free(d, &r->conv_2);
-    gemm_weight_free(d, &r->shortcut);
+    conv_weight_free(d, &r->conv_1.w);
+    conv_weight_free(d, &r->conv_2.w);
+    gemm_weight_free(d, &r->shortcut.w);
 }
 
 void vae_free(vae *v)
 {
     device *d = v->d;
-    conv_weight_free(d, &v->conv_in);
-    conv_weight_free(d, &v->conv_out);
-    gemm_weight_free(d, &v->quant);
-    gemm_weight_free(d, &v->mid_qkv);
-    gemm_weight_free(d, &v->mid_out);
+    conv_weight_free(d, &v->conv_in.w);
+    conv_weight_free(d, &v->conv_out.w);
+    gemm_weight_free(d, &v->quant.w);
+    gemm_weight_free(d, &v->mid_qkv.w);
+    gemm_weight_free(d, &v->mid_out.w);
     resnet_free(d, &v->mid_1);
     resnet_free(d, &v->mid_2);
     norm_free(d, &v->mid_norm);
@@ -217,7 +247,7 @@ void vae_free(vae *v)
         for (int j = 0; v->levels[i].resnets && j < v->levels[i].n_resnets; j++)
             resnet_free(d, &v->levels[i].resnets[j]);
         free(v->levels[i].resnets);
-        conv_weight_free(d, &v->levels[i].up);
+        conv_weight_free(d, &v->levels[i].up.w);
         gemm_weight_free(d, &v->levels[i].down);
     }
     buf *buffers[] = {&v->x,   &v->y,      &v->z,       &v->affine,  &v->statistics,
@@ -228,72 +258,76 @@ void vae_free(vae *v)
 
 /* ---- the forward pass ---- */
 
-status vae_norm_conv(vae *v, buf out, buf x, const norm *n, const conv_weight *c, picture_shape s,
-                     buf residual)
+/* v->affine = what normalises x. */
+static status take_statistics(vae *v, buf x, const norm *n)
 {
-    conv_use use = {.affine = v->affine, .silu = true, .residual = residual};
-    status st = op_groupnorm_statistics(v->d, v->affine, x, n->weight, n->bias, v->statistics, s,
-                                        v->config.groups, EPSILON);
-    return st == OK ? op_conv3x3(v->d, out, x, c, s, &use, v->scratch) : st;
+    return op_groupnorm_statistics(v->d, &n->statistics, v->affine, x, n->weight, n->bias,
+                                   v->statistics);
 }
 
-status vae_forward_1x1(vae *v, buf out, buf in, const gemm_weight *c, picture_shape s, buf residual)
+status vae_norm_conv(vae *v, buf out, buf x, const norm *n, const conv_3x3 *c, buf residual)
 {
-    int pixels = s.height * s.width;
-    gemm_epilogue e = {.residual = residual, .residual_rows = pixels};
-    return op_gemm(v->d, out, in, c, pixels, &e, v->scratch);
+    status st = take_statistics(v, x, n);
+    if (st != OK) return st;
+    return op_conv3x3(v->d, &c->plan,
+                      &(conv_buffers){.out = out,
+                                      .x = x,
+                                      .w = &c->w,
+                                      .affine = v->affine,
+                                      .residual = residual,
+                                      .scratch = v->scratch});
+}
+
+status vae_forward_1x1(vae *v, buf out, buf in, const conv_1x1 *c, buf residual)
+{
+    return op_gemm(
+        v->d, &c->plan,
+        &(gemm_buffers){
+            .out = out, .a = in, .w = &c->w, .residual = residual, .scratch = v->scratch});
 }
 
 /* x = (x or its 1x1 shortcut) + conv(SiLU(norm(conv(SiLU(norm(x)))))) */
-status vae_forward_resnet(vae *v, const resnet *r, picture_shape *s)
+status vae_forward_resnet(vae *v, const resnet *r)
 {
     const buf none = {0};
-    picture_shape out = *s;
     status st = OK;
-    out.channels = r->conv_1.out;
-    TRY(vae_norm_conv(v, v->y, v->x, &r->norm_1, &r->conv_1, *s, none));
-    if (r->shortcut.k) {
-        TRY(vae_forward_1x1(v, v->z, v->x, &r->shortcut, *s, none));
+    TRY(vae_norm_conv(v, v->y, v->x, &r->norm_1, &r->conv_1, none));
+    if (r->shortcut.w.k) {
+        TRY(vae_forward_1x1(v, v->z, v->x, &r->shortcut, none));
         buffer_swap(&v->x, &v->z);
     }
-    TRY(vae_norm_conv(v, v->z, v->y, &r->norm_2, &r->conv_2, out, v->x));
+    TRY(vae_norm_conv(v, v->z, v->y, &r->norm_2, &r->conv_2, v->x));
     buffer_swap(&v->x, &v->z);
-    *s = out;
 done:
     return st;
 }
 
 /* x += attention over all pixels, one head as wide as the channels */
-static status forward_attention(vae *v, picture_shape s)
+static status forward_attention(vae *v)
 {
-    groupnorm_use use = {.affine = v->affine, .up = 1};
     const buf none = {0};
     status st = OK;
-    TRY(op_groupnorm_statistics(v->d, v->affine, v->x, v->mid_norm.weight, v->mid_norm.bias,
-                                v->statistics, s, v->config.groups, EPSILON));
-    TRY(op_groupnorm_apply(v->d, v->y, v->x, s, &use));
-    TRY(vae_forward_1x1(v, v->qkv, v->y, &v->mid_qkv, s, none));
-    TRY(op_attention(v->d, v->y, v->qkv, v->scores, &v->attention));
-    TRY(vae_forward_1x1(v, v->z, v->y, &v->mid_out, s, v->x));
+    TRY(take_statistics(v, v->x, &v->mid_norm));
+    TRY(op_groupnorm_apply(v->d, &v->mid_normalise, v->y, v->x, v->affine));
+    TRY(vae_forward_1x1(v, v->qkv, v->y, &v->mid_qkv, none));
+    TRY(op_attention(v->d, &v->attention, v->y, v->qkv, v->scores));
+    TRY(vae_forward_1x1(v, v->z, v->y, &v->mid_out, v->x));
     buffer_swap(&v->x, &v->z);
 done:
     return st;
 }
 
-status vae_forward_conv(vae *v, const conv_weight *c, picture_shape *s)
+status vae_forward_conv(vae *v, const conv_3x3 *c)
 {
-    const conv_use plain = {0};
-    status st = op_conv3x3(v->d, v->y, v->x, c, *s, &plain, v->scratch);
+    status st = op_conv3x3(
+        v->d, &c->plan, &(conv_buffers){.out = v->y, .x = v->x, .w = &c->w, .scratch = v->scratch});
     buffer_swap(&v->x, &v->y);
-    s->height *= c->up;
-    s->width *= c->up;
-    s->channels = c->out;
     return st;
 }
 
-status vae_forward_middle(vae *v, picture_shape *s)
+status vae_forward_middle(vae *v)
 {
-    status st = vae_forward_resnet(v, &v->mid_1, s);
-    if (st == OK && v->config.mid_attention) st = forward_attention(v, *s);
-    return st == OK ? vae_forward_resnet(v, &v->mid_2, s) : st;
+    status st = vae_forward_resnet(v, &v->mid_1);
+    if (st == OK && v->config.mid_attention) st = forward_attention(v);
+    return st == OK ? vae_forward_resnet(v, &v->mid_2) : st;
 }

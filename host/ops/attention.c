@@ -32,37 +32,43 @@ void attention_split(int *tiles, int *splits, const device *d, attention_shape s
     }
 }
 
-status attention_prepare(device *d, attention_plan *p, size_t *scratch, attention_shape s)
+status attention_plan(device *d, op_plan *p, size_t *scratch, attention_shape s)
 {
     int shape[SHAPE_SIZES];
+    double rows = (double)s.batch * s.tokens, width = (double)s.heads * s.head_dim;
+    op_choice c;
     status st = OK;
-    *p = (attention_plan){.shape = s};
-    /* the kernels' offsets within one item of a batch are ints */
+    *scratch = 0;
+    /* the kernels' offsets within one sample of a batch are ints */
     if ((size_t)s.tokens * 3 * (size_t)s.heads * (size_t)s.head_dim > INT_MAX)
         return fail(ERR_LIMIT, "attention over %d tokens of %d channels is too large", s.tokens,
                     s.heads * s.head_dim);
     attention_sizes(shape, s);
-    TRY(impl_choose_right(d, &p->use, &operators[OP_ATTENTION], shape, 0, false));
-    TRY(p->use.impl->attention.scratch(d, p->use.config, scratch, s));
+    TRY(impl_choose_right(d, &c, &operators[OP_ATTENTION], shape, 0, false));
+    plan_begin(p, "attention",
+               (work){.flops = 4 * rows * s.tokens * width,
+                      .bytes = 16 * rows * width,
+                      .on = c.impl->roof},
+               "N=%d T=%d H=%d d=%d", s.batch, s.tokens, s.heads, s.head_dim);
+    p->choice = c;
+    op_note_ran(d, c);
+    memcpy(p->shape, shape, sizeof shape);
+    if (c.impl->attention.scratch) TRY(c.impl->attention.scratch(d, c.config, scratch, s));
+    TRY(c.impl->attention.plan(d, p, s));
 done:
     return st;
 }
 
-status op_attention(device *d, buf out, buf qkv, buf scratch, attention_plan *p)
+status op_attention(device *d, const op_plan *p, buf out, buf qkv, buf scratch)
 {
-    attention_shape s = p->shape;
-    double rows = (double)s.batch * s.tokens, width = (double)s.heads * s.head_dim;
-    record_work(d, "attention",
-                (work){.flops = 4 * rows * s.tokens * width,
-                       .bytes = 16 * rows * width,
-                       .on = p->use.impl->roof},
-                "N=%d T=%d H=%d d=%d", s.batch, s.tokens, s.heads, s.head_dim);
-    if (!p->kernel) op_note_ran(d, p->use);
-    status st = p->kernel ? OK : p->use.impl->attention.build(d, &p->kernel, p);
-    return st == OK ? p->use.impl->attention.enqueue(d, out, qkv, scratch, p) : st;
+    const prepared_launch *l = &p->launches[0];
+    record_work(d, &p->announcing);
+    return p->choice.impl->attention.scratch
+               ? launch_prepared(d, l, ARG(out), ARG(qkv), ARG(scratch))
+               : launch_prepared(d, l, ARG(out), ARG(qkv));
 }
 
-double attention_input_error(const attention_plan *p)
+double attention_input_error(const op_plan *p)
 {
-    return op_choice_error(p->use);
+    return op_choice_error(p->choice);
 }

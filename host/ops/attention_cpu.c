@@ -1,4 +1,5 @@
-/* Launches cl/attention_cpu.cl: a work-group is one item with tiles of queries in its registers. */
+/* Launches cl/attention_cpu.cl: one work-item per work-group, with tiles of queries in its
+ * registers. */
 #include "ops/attention.h"
 #include "ops/op.h"
 
@@ -22,7 +23,7 @@ static const int configs[][CONFIG_VALUES] = {{16, 2, 13, 0, 64}, {16, 1, 13, 0, 
                                              {8, 2, 4, 0, 64},   {8, 1, 4, 0, 64},
                                              {4, 4, 4, 0, 64},   {4, 1, 4, 0, 64}};
 
-static bool fits(const device *d, const int *v, const int *shape)
+static bool attention_cpu_fits(const device *d, const int *v, const int *shape)
 {
     int rows = v[KR] > v[DR] ? v[KR] : v[DR];
     if (shape[1] <= v[VEC] && v[QV] > 1) return false; /* few queries: fewer idle lanes */
@@ -41,7 +42,7 @@ static int best_channels(int d, int most)
 }
 
 /* pair: numbers of an element: 2 where they are bf16, else 1. */
-static tiling lay_out(const device *d, const int *v, attention_shape s, size_t pair)
+static tiling attention_cpu_lay_out(const device *d, const int *v, attention_shape s, size_t pair)
 {
     tiling t = {.vec = v[VEC], .query_vectors = v[QV], .keys = v[KR]};
     t.channels = v[DR] ? v[DR] : best_channels(s.head_dim, v[KR]);
@@ -55,21 +56,16 @@ static tiling lay_out(const device *d, const int *v, attention_shape s, size_t p
     return t;
 }
 
-static status build_tiling(device *d, kernel **k, const tiling *t, const char *options,
-                           const attention_plan *p)
+static status attention_cpu_plan(device *d, op_plan *p, attention_shape s)
 {
-    return program_get(d, k, "attention_cpu.cl", "attention_cpu",
-                       "-DD=%d -DVEC=%d -DQV=%d -DKR=%d -DDR=%d -DBK=%d%s", p->shape.head_dim,
-                       t->vec, t->query_vectors, t->keys, t->channels, t->block, options);
-}
-
-static status launch_tiling(device *d, const tiling *t, buf out, buf qkv, buf scratch,
-                            const attention_plan *p)
-{
-    attention_shape s = p->shape;
-    return launch(d, p->kernel, RANGE((size_t)t->splits, (size_t)s.heads, (size_t)s.batch),
-                  RANGE(1), ARG(out), ARG(qkv), ARG(scratch), ARG(s.tokens), ARG(s.heads),
-                  ARG(t->tiles), ARG(attention_scale(s)));
+    bool pairs = p->choice.impl == &attention_cpu_pairs;
+    tiling t = attention_cpu_lay_out(d, p->choice.config, s, pairs ? 2 : 1);
+    launch_prepare(&p->launches[0], RANGE((size_t)t.splits, (size_t)s.heads, (size_t)s.batch),
+                   RANGE(1), ARG(s.tokens), ARG(s.heads), ARG(t.tiles), ARG(attention_scale(s)));
+    return program_get(d, &p->launches[0].k, "attention_cpu.cl", "attention_cpu",
+                       "-DD=%d -DVEC=%d -DQV=%d -DKR=%d -DDR=%d -DBK=%d%s", s.head_dim, t.vec,
+                       t.query_vectors, t.keys, t.channels, t.block,
+                       pairs ? " -DBF16 -DVECTOR_ASSEMBLY=1" : "");
 }
 
 static size_t scratch_of(const tiling *t, attention_shape s)
@@ -78,29 +74,18 @@ static size_t scratch_of(const tiling *t, attention_shape s)
            (t->block_floats + (size_t)t->tiles * t->tile_floats);
 }
 
-static bool supports(const device *d, const int *shape)
+static bool attention_cpu_supports(const device *d, const int *shape)
 {
     (void)shape;
     return d->family == FAMILY_CPU;
 }
 
-static status scratch_count(device *d, const int *config, size_t *count, attention_shape s)
+static status attention_cpu_scratch_count(device *d, const int *config, size_t *count,
+                                          attention_shape s)
 {
-    tiling t = lay_out(d, config, s, 1);
+    tiling t = attention_cpu_lay_out(d, config, s, 1);
     *count = scratch_of(&t, s);
     return OK;
-}
-
-static status build(device *d, kernel **k, const attention_plan *p)
-{
-    tiling t = lay_out(d, p->use.config, p->shape, 1);
-    return build_tiling(d, k, &t, "", p);
-}
-
-static status enqueue(device *d, buf out, buf qkv, buf scratch, const attention_plan *p)
-{
-    tiling t = lay_out(d, p->use.config, p->shape, 1);
-    return launch_tiling(d, &t, out, qkv, scratch, p);
 }
 
 const op_impl attention_cpu = {
@@ -108,35 +93,23 @@ const op_impl attention_cpu = {
     .name = "cpu",
     .file = "attention_cpu.cl",
     IMPL_TUNABLES,
-    .supports = supports,
-    .fits = fits,
-    .attention = {.scratch = scratch_count, .build = build, .enqueue = enqueue}};
+    .supports = attention_cpu_supports,
+    .fits = attention_cpu_fits,
+    .attention = {.scratch = attention_cpu_scratch_count, .plan = attention_cpu_plan}};
 
 /* ---- bfloat16 pairs ---- */
 
-static bool supports_pairs(const device *d, const int *shape)
+static bool attention_cpu_supports_pairs(const device *d, const int *shape)
 {
-    return supports(d, shape) && d->vector_width == 16 && d->feature[FEATURE_AVX512_BF16] &&
-           d->settings.precision == PRECISION_BF16;
+    return attention_cpu_supports(d, shape) && d->vector_width == 16 &&
+           d->feature[FEATURE_AVX512_BF16] && d->settings.precision == PRECISION_BF16;
 }
 
 static status scratch_count_pairs(device *d, const int *config, size_t *count, attention_shape s)
 {
-    tiling t = lay_out(d, config, s, 2);
+    tiling t = attention_cpu_lay_out(d, config, s, 2);
     *count = scratch_of(&t, s);
     return OK;
-}
-
-static status build_pairs(device *d, kernel **k, const attention_plan *p)
-{
-    tiling t = lay_out(d, p->use.config, p->shape, 2);
-    return build_tiling(d, k, &t, " -DBF16 -DVECTOR_ASSEMBLY=1", p);
-}
-
-static status enqueue_pairs(device *d, buf out, buf qkv, buf scratch, const attention_plan *p)
-{
-    tiling t = lay_out(d, p->use.config, p->shape, 2);
-    return launch_tiling(d, &t, out, qkv, scratch, p);
 }
 
 const op_impl attention_cpu_pairs = {
@@ -146,6 +119,6 @@ const op_impl attention_cpu_pairs = {
     .input_error = 0x1p-9,
     .roof = ROOF_16BIT,
     IMPL_TUNABLES,
-    .supports = supports_pairs,
-    .fits = fits,
-    .attention = {.scratch = scratch_count_pairs, .build = build_pairs, .enqueue = enqueue_pairs}};
+    .supports = attention_cpu_supports_pairs,
+    .fits = attention_cpu_fits,
+    .attention = {.scratch = scratch_count_pairs, .plan = attention_cpu_plan}};

@@ -1,12 +1,12 @@
-/* Launches cl/attention.cl: tiles of queries and keys, shared by the items of a work-group. */
+/* Launches cl/attention.cl: tiles of queries and keys, shared by the work-items of a work-group. */
 #include "ops/attention.h"
 #include "ops/op.h"
 
 #define TUNABLES(T)                                                                                \
     T(BQ, "queries of a work-group's tile", 1, 2, 4, 8, 16, 32, 64, 128)                           \
     T(BK, "keys of a work-group's tile", 4, 8, 16, 32, 64, 128)                                    \
-    T(RQ, "queries of an item", 1, 2, 4, 8)                                                        \
-    T(RK, "keys of an item", 1, 2, 4, 8)                                                           \
+    T(RQ, "queries of a work-item", 1, 2, 4, 8)                                                    \
+    T(RK, "keys of a work-item", 1, 2, 4, 8)                                                       \
     T(VEC, "channels that are read and summed at once", 1, 4, 8, 16)                               \
     T(DC, "channels of keys that are staged at a time", 16, 24, 32, 48, 64, 128)                   \
     T(SQ, "queries: not staged, staged whole, or with the keys", 0, 1, 2)                          \
@@ -14,16 +14,16 @@
     T(VC, "keys whose values are staged at a time, 0 none", 0, 4, 8, 16, 32, 64)                   \
     T(WIDE, "whether a score is summed in a vector's lanes", 0, 1)                                 \
     T(HALF, "whether what is staged is rounded to half", 0, 1)                                     \
-    T(SG, "whether a row of items is a sub-group and passes weights round", 0, 1)
+    T(SG, "whether a row of work-items is a sub-group and passes probabilities round", 0, 1)
 DECLARE_TUNABLES(TUNABLES);
 
 enum { BATCH, TOKENS, HEADS, HEAD_DIM };
 
-/* Registers that the compiler finds for an item, and for a whole work-group. */
+/* Registers that the compiler finds for a work-item, and for a whole work-group. */
 enum { ITEM_REGISTERS = 240, GROUP_REGISTERS = 65536 };
 
-/* Of all loops of an item, where a driver cuts them at 65535: it was seen to make 1.6 times as many
- * as are counted here. */
+/* Rounds of all loops of a work-item, where a driver cuts loops at 65535. It was seen to make 1.6
+ * times as many as are counted here. */
 enum { MOST_ROUNDS = 32767 };
 
 static int vectors(const int *v, const int *shape) /* of a head */
@@ -42,7 +42,7 @@ static int group(const int *v)
 }
 
 /* As declared in the kernel. */
-static size_t local_bytes(const device *d, const int *v, const int *shape)
+static size_t attention_gpu_local_bytes(const device *d, const int *v, const int *shape)
 {
     size_t head = (size_t)vectors(v, shape), chunk = (size_t)(v[DC] / v[VEC]);
     size_t vec = (size_t)v[VEC], queries = (size_t)v[BQ], keys = (size_t)v[BK];
@@ -59,7 +59,7 @@ static bool subgroups_fit(const device *d, const int *v)
     return d->feature[FEATURE_SUBGROUPS] && d->subgroups.size == columns(v);
 }
 
-/* Sums, scores twice, and what is multiplied, in 4 bytes each; halves are unpacked ahead. */
+/* Sums, scores twice, and what is multiplied, in 4 bytes each; fp16 values are unpacked ahead. */
 static int registers(const int *v, const int *shape)
 {
     int owned = (int)ceil_div((size_t)vectors(v, shape), (size_t)columns(v));
@@ -90,7 +90,7 @@ static size_t rounds(const int *v, const int *shape)
     return ceil_div((size_t)shape[TOKENS], keys) * of_block;
 }
 
-static bool fits(const device *d, const int *v, const int *shape)
+static bool attention_gpu_fits(const device *d, const int *v, const int *shape)
 {
     if (v[BQ] % v[RQ] != 0 || v[BK] % v[RK] != 0 || v[DC] % v[VEC] != 0) return false;
     if (v[VC] && v[BK] % v[VC] != 0) return false;
@@ -101,10 +101,10 @@ static bool fits(const device *d, const int *v, const int *shape)
     /* a tile that is empty for the most part */
     if (v[BQ] > 16 && v[BQ] >= 2 * shape[TOKENS]) return false;
     if ((size_t)group(v) > d->info.max_work_group) return false;
-    if (local_bytes(d, v, shape) > d->info.local_bytes) return false;
+    if (attention_gpu_local_bytes(d, v, shape) > d->info.local_bytes) return false;
     if (d->info.quirk.has[QUIRK_LOOPS_ARE_CUT] && rounds(v, shape) > MOST_ROUNDS) return false;
-    /* an item by itself is for processors: its sums may lie in memory; so may those of wide heads
-     * where there is no local memory to share them */
+    /* a work-item alone in its group is for CPUs: its sums may lie in memory; so may those of wide
+     * heads where there is no local memory to share them */
     bool in_memory = group(v) == 1 || (columns(v) == 1 && v[WIDE] && !d->info.local_bytes);
     if (in_memory) return v[RQ] * v[RK] <= 16;
     return registers(v, shape) <= ITEM_REGISTERS &&
@@ -131,67 +131,53 @@ static const int configs[][CONFIG_VALUES] = {
     {8, 32, 1, 2, 4, 32, 0, 0, 0, 0, 0},     /* hardly any */
     {8, 128, 4, 8, 4, 64, 0, 0, 0, 0, 0},    /* and short loops */
     {2, 32, 1, 1, 4, 64, 0, 0, 0, 0, 0},
-    {128, 4, 2, 4, 4, 128, 0, 0, 0, 0, 0}, /* no local memory: an item has all keys of a tile */
+    {128, 4, 2, 4, 4, 128, 0, 0, 0, 0, 0}, /* no local memory: a work-item has all keys of a tile */
     {64, 4, 1, 4, 4, 128, 0, 0, 0, 0, 0},
     {16, 4, 1, 4, 4, 128, 0, 0, 0, 0, 0},
     {64, 4, 1, 4, 16, 128, 0, 0, 0, 1, 0}, /* heads whose sums lie in memory */
     {16, 4, 1, 4, 16, 128, 0, 0, 0, 1, 0},
-    {4, 4, 4, 4, 16, 128, 0, 0, 0, 1, 0}, /* an item by itself */
+    {4, 4, 4, 4, 16, 128, 0, 0, 0, 1, 0}, /* one work-item per work-group */
     {4, 4, 4, 4, 4, 128, 0, 0, 0, 1, 0},
 };
 
-static bool stages(const int *v)
+static bool attention_gpu_stages(const int *v)
 {
     return v[SQ] || v[SK] || v[VC];
 }
 
-/* Tiles in local memory may be of halves. */
+/* Tiles in local memory may be of fp16. */
 static double input_error(const int *config)
 {
     return config[HALF] ? 0x1p-11 : 0.0;
 }
 
-static bool supports(const device *d, const int *shape)
+static bool attention_gpu_supports(const device *d, const int *shape)
 {
     (void)shape;
     return d->family == FAMILY_GPU;
 }
 
-static status scratch_count(device *d, const int *config, size_t *count, attention_shape s)
+static status attention_gpu_plan(device *d, op_plan *p, attention_shape s)
 {
-    (void)d, (void)config, (void)s;
-    *count = 0;
-    return OK;
-}
-
-static status build(device *d, kernel **k, const attention_plan *p)
-{
+    const int *v = p->choice.config;
     char options[CONFIG_OPTIONS], subgroups[PROBE_OPTIONS] = "";
-    configuration_options(options, p->use.impl, p->use.config);
-    if (p->use.config[SG]) probe_subgroup_options(subgroups, d);
-    return program_get(d, k, "attention.cl", "attention", "-DD=%d%s %s", p->shape.head_dim, options,
-                       subgroups);
-}
-
-static status enqueue(device *d, buf out, buf qkv, buf scratch, const attention_plan *p)
-{
-    const int *v = p->use.config;
-    attention_shape s = p->shape;
     size_t items = (size_t)group(v);
-    (void)scratch;
-    return launch(
-        d, p->kernel,
+    configuration_options(options, p->choice.impl, v);
+    if (v[SG]) probe_subgroup_options(subgroups, d);
+    launch_prepare(
+        &p->launches[0],
         RANGE(ceil_div((size_t)s.tokens, (size_t)v[BQ]) * items, (size_t)s.heads, (size_t)s.batch),
-        RANGE(items), ARG(out), ARG(qkv), ARG(s.tokens), ARG(s.heads), ARG(attention_scale(s)));
+        RANGE(items), ARG(s.tokens), ARG(s.heads), ARG(attention_scale(s)));
+    return program_get(d, &p->launches[0].k, "attention.cl", "attention", "-DD=%d%s %s", s.head_dim,
+                       options, subgroups);
 }
 
-const op_impl attention_gpu = {
-    .op = "attention",
-    .name = "gpu",
-    .file = "attention.cl",
-    .input_error_of = input_error,
-    IMPL_TUNABLES,
-    .supports = supports,
-    .fits = fits,
-    .stages = stages,
-    .attention = {.scratch = scratch_count, .build = build, .enqueue = enqueue}};
+const op_impl attention_gpu = {.op = "attention",
+                               .name = "gpu",
+                               .file = "attention.cl",
+                               .input_error_of = input_error,
+                               IMPL_TUNABLES,
+                               .supports = attention_gpu_supports,
+                               .fits = attention_gpu_fits,
+                               .stages = attention_gpu_stages,
+                               .attention = {.plan = attention_gpu_plan}};

@@ -10,7 +10,7 @@ DECLARE_TUNABLES(TUNABLES);
 
 static const int configs[][CONFIG_VALUES] = {{512}, {256}, {1024}};
 
-static bool supports(const device *d, const int *shape)
+static bool attention_matrix_supports(const device *d, const int *shape)
 {
     (void)shape;
     return op_tile_parts(d) == 1;
@@ -21,7 +21,7 @@ typedef struct {
     size_t floats;            /* of a work-group's scratch, as the kernel lays it out */
 } tiling;
 
-static tiling lay_out(const device *d, const int *config, attention_shape s)
+static tiling attention_matrix_lay_out(const device *d, const int *config, attention_shape s)
 {
     size_t all = ceil_div((size_t)s.tokens, STEP), width = round_up((size_t)s.head_dim, STEP);
     tiling t = {.block = config[BK]};
@@ -33,27 +33,21 @@ static tiling lay_out(const device *d, const int *config, attention_shape s)
     return t;
 }
 
-static status scratch_count(device *d, const int *config, size_t *count, attention_shape s)
+static status attention_matrix_scratch_count(device *d, const int *config, size_t *count,
+                                             attention_shape s)
 {
-    tiling t = lay_out(d, config, s);
+    tiling t = attention_matrix_lay_out(d, config, s);
     *count = (size_t)s.batch * (size_t)s.heads * (size_t)t.splits * t.floats;
     return OK;
 }
 
-static status build(device *d, kernel **k, const attention_plan *p)
+static status attention_matrix_plan(device *d, op_plan *p, attention_shape s)
 {
-    tiling t = lay_out(d, p->use.config, p->shape);
-    return program_get(d, k, "attention_matrix.cl", "attention_matrix", "%s -DD=%d -DBK=%d",
-                       probe_tile_options(d), p->shape.head_dim, t.block);
-}
-
-static status enqueue(device *d, buf out, buf qkv, buf scratch, const attention_plan *p)
-{
-    attention_shape s = p->shape;
-    tiling t = lay_out(d, p->use.config, s);
-    return launch(d, p->kernel, RANGE((size_t)t.splits, (size_t)s.heads, (size_t)s.batch), RANGE(1),
-                  ARG(out), ARG(qkv), ARG(scratch), ARG(s.tokens), ARG(s.heads), ARG(t.tiles),
-                  ARG(attention_scale(s)));
+    tiling t = attention_matrix_lay_out(d, p->choice.config, s);
+    launch_prepare(&p->launches[0], RANGE((size_t)t.splits, (size_t)s.heads, (size_t)s.batch),
+                   RANGE(1), ARG(s.tokens), ARG(s.heads), ARG(t.tiles), ARG(attention_scale(s)));
+    return program_get(d, &p->launches[0].k, "attention_matrix.cl", "attention_matrix",
+                       "%s -DD=%d -DBK=%d", probe_tile_options(d), s.head_dim, t.block);
 }
 
 const op_impl attention_matrix = {
@@ -63,5 +57,5 @@ const op_impl attention_matrix = {
     .input_error = 0x1p-9,
     .roof = ROOF_16BIT,
     IMPL_TUNABLES,
-    .supports = supports,
-    .attention = {.scratch = scratch_count, .build = build, .enqueue = enqueue}};
+    .supports = attention_matrix_supports,
+    .attention = {.scratch = attention_matrix_scratch_count, .plan = attention_matrix_plan}};

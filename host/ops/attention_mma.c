@@ -1,4 +1,4 @@
-/* Launches cl/attention_mma.cl: all factors in half or bfloat16 on the device's matrix units, with
+/* Launches cl/attention_mma.cl: all factors in fp16 or bf16 on the device's matrix units, with
  * fp32 sums. */
 #include "ops/attention.h"
 #include "ops/op.h"
@@ -6,8 +6,8 @@
 #define TUNABLES(T)                                                                                \
     T(BQ, "queries of a work-group", 8, 16, 32, 64, 128)                                           \
     T(BK, "keys of a step", 16, 32, 64, 128)                                                       \
-    T(WQ, "queries of a unit's items", 8, 16, 32, 64)                                              \
-    T(UC, "units that share their queries", 1, 2, 4, 8)                                            \
+    T(WQ, "queries of a sub-group", 8, 16, 32, 64)                                                 \
+    T(UC, "sub-groups that share their queries", 1, 2, 4, 8)                                       \
     T(DC, "channels of keys or values in local memory at once", 32, 64, 128)                       \
     T(QR, "whether queries stay in registers", 0, 1)                                               \
     T(AHEAD, "whether what comes next is fetched while this is multiplied", 0, 1)
@@ -46,7 +46,7 @@ static int loads(int tasks, int items)
     return (tasks + items - 1) / items;
 }
 
-static layout lay_out(const matrix_unit *u, const int *v, const int *shape)
+static layout attention_mma_lay_out(const matrix_unit *u, const int *v, const int *shape)
 {
     /* rows of a fragment are queries only where columns are narrow */
     bool rows = u->vector > 1;
@@ -68,7 +68,8 @@ static layout lay_out(const matrix_unit *u, const int *v, const int *shape)
 }
 
 /* As declared in the kernel; an emulation's exchange included, which only tests have. */
-static uint64_t local_bytes(const device *d, const matrix_unit *u, const int *v, const layout *l)
+static uint64_t attention_mma_local_bytes(const device *d, const matrix_unit *u, const int *v,
+                                          const layout *l)
 {
     int keys = v[BK] * (l->channels + 8), values = l->value_channels * (v[BK] + 8);
     int buffers = 2 * (keys > values ? keys : values);
@@ -80,7 +81,7 @@ static uint64_t local_bytes(const device *d, const matrix_unit *u, const int *v,
 }
 
 /* Sums, scores, factors and what is on its way to local memory. */
-static int floats_of_item(const matrix_unit *u, const int *v, const layout *l)
+static int attention_mma_floats_of_item(const matrix_unit *u, const int *v, const layout *l)
 {
     enum { AT_ONCE = 4 }; /* of what is fetched and kept, not waiting */
     int queries = v[WQ] / l->uq * l->query_words, owned = v[WQ] / v[UC];
@@ -95,8 +96,8 @@ static int most_floats(const matrix_unit *u)
     return u->feature == FEATURE_DPAS8 ? 104 : u->feature == FEATURE_DPAS16 ? 60 : 168;
 }
 
-/* Of a unit's items, over all keys. */
-static size_t products(const int *v, const layout *l, const int *shape)
+/* MMAs of a sub-group, over all keys. */
+static size_t attention_mma_products(const int *v, const layout *l, const int *shape)
 {
     int keys = v[BK] / (v[UC] * l->uk) * (l->channels / MMA_DEPTH);
     int values = l->value_channels / (v[UC] * l->uk) * (v[BK] / MMA_DEPTH);
@@ -104,82 +105,65 @@ static size_t products(const int *v, const layout *l, const int *shape)
            (size_t)(v[WQ] / l->uq * l->parts * (keys + values));
 }
 
-static bool fits(const device *d, const int *v, const int *shape)
+static bool attention_mma_fits(const device *d, const int *v, const int *shape)
 {
     const matrix_unit *u = mma_of(d);
     if (!u || !divides(v[WQ], v[BQ])) return false;
-    const layout l = lay_out(u, v, shape);
+    const layout l = attention_mma_lay_out(u, v, shape);
     return divides(l.uq, v[WQ]) && divides(v[UC] * l.uk, v[BK]) &&
            (l.parts == 1 || divides(v[UC] * l.uk, l.channels)) &&
            (v[UC] - 1) * l.uk < shape[HEAD_DIM] && /* no unit without channels */
            /* no tile of which more than half is for nothing, while there are smaller ones */
            (v[BQ] == l.uq || v[BQ] < 2 * shape[TOKENS]) &&
            (size_t)l.items <= d->info.max_work_group &&
-           local_bytes(d, u, v, &l) <= d->info.local_bytes &&
-           mma_products_fit(d, u, products(v, &l, shape)) &&
-           floats_of_item(u, v, &l) <= most_floats(u);
+           attention_mma_local_bytes(d, u, v, &l) <= d->info.local_bytes &&
+           mma_products_fit(d, u, attention_mma_products(v, &l, shape)) &&
+           attention_mma_floats_of_item(u, v, &l) <= most_floats(u);
 }
 
-static bool supports(const device *d, const int *shape)
+static bool attention_mma_supports(const device *d, const int *shape)
 {
     (void)shape;
     return op_has_mma(d, PRECISION_FP16);
 }
 
-static bool supports_bf16(const device *d, const int *shape)
+static bool attention_mma_supports_bf16(const device *d, const int *shape)
 {
     (void)shape;
     return op_has_mma(d, PRECISION_BF16);
 }
 
-static status scratch_count(device *d, const int *config, size_t *count, attention_shape s)
+static status attention_mma_plan(device *d, op_plan *p, attention_shape s)
 {
-    (void)d, (void)config, (void)s;
-    *count = 0;
-    return OK;
-}
-
-static status build(device *d, kernel **k, const attention_plan *p)
-{
+    const int *v = p->choice.config;
     char options[CONFIG_OPTIONS], units[MMA_OPTIONS];
-    configuration_options(options, p->use.impl, p->use.config);
+    size_t items = (size_t)attention_mma_lay_out(mma_of(d), v, p->shape).items;
+    configuration_options(options, p->choice.impl, v);
     mma_options(units, d, mma_of(d));
-    return program_get(d, k, "attention_mma.cl", "attention_mma", "%s -DD=%d%s", units,
-                       p->shape.head_dim, options);
-}
-
-static status enqueue(device *d, buf out, buf qkv, buf scratch, const attention_plan *p)
-{
-    const int *v = p->use.config;
-    attention_shape s = p->shape;
-    int shape[SHAPE_SIZES];
-    (void)scratch;
-    attention_sizes(shape, s);
-    size_t items = (size_t)lay_out(mma_of(d), v, shape).items;
-    return launch(
-        d, p->kernel,
+    launch_prepare(
+        &p->launches[0],
         RANGE(ceil_div((size_t)s.tokens, (size_t)v[BQ]) * items, (size_t)s.heads, (size_t)s.batch),
-        RANGE(items), ARG(out), ARG(qkv), ARG(s.tokens), ARG(s.heads), ARG(attention_scale(s)));
+        RANGE(items), ARG(s.tokens), ARG(s.heads), ARG(attention_scale(s)));
+    return program_get(d, &p->launches[0].k, "attention_mma.cl", "attention_mma", "%s -DD=%d%s",
+                       units, s.head_dim, options);
 }
 
-const op_impl attention_mma = {
-    .op = "attention",
-    .name = "gpu_mma",
-    .file = "attention_mma.cl",
-    .input_error = 0x1p-11,
-    .roof = ROOF_16BIT,
-    IMPL_TUNABLES,
-    .supports = supports,
-    .fits = fits,
-    .attention = {.scratch = scratch_count, .build = build, .enqueue = enqueue}};
+const op_impl attention_mma = {.op = "attention",
+                               .name = "gpu_mma",
+                               .file = "attention_mma.cl",
+                               .input_error = 0x1p-11,
+                               .roof = ROOF_16BIT,
+                               IMPL_TUNABLES,
+                               .supports = attention_mma_supports,
+                               .fits = attention_mma_fits,
+                               .attention = {.plan = attention_mma_plan}};
 
-const op_impl attention_mma_bf16 = {
-    .op = "attention",
-    .name = "gpu_mma_bf16",
-    .file = "attention_mma.cl",
-    .input_error = 0x1p-9,
-    .roof = ROOF_16BIT,
-    IMPL_TUNABLES,
-    .supports = supports_bf16,
-    .fits = fits,
-    .attention = {.scratch = scratch_count, .build = build, .enqueue = enqueue}};
+const op_impl attention_mma_bf16 = {.op = "attention",
+                                    .name = "gpu_mma_bf16",
+                                    .file = "attention_mma.cl",
+                                    .input_error = 0x1p-9,
+                                    .roof = ROOF_16BIT,
+                                    IMPL_TUNABLES,
+                                    .supports = attention_mma_supports_bf16,
+                                    .fits = attention_mma_fits,
+                                    .attention = {.plan = attention_mma_plan}};

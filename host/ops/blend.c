@@ -1,17 +1,20 @@
 /* Launches cl/blend.cl. */
 #include "ops/op.h"
-#include "ops/ops.h"
 
-status op_blend(device *d, buf latents, buf image, buf noise, buf mask, const blend_use *use)
+status blend_plan(device *d, op_plan *p, int n, int channels, int size)
 {
-    kernel *k;
     size_t group = (size_t)op_items(d);
-    int area = use->size * use->size;
-    record_work(d, "blend", (work){.bytes = 12.0 * use->n * use->channels * area}, "%dx%dx%dx%d",
-                use->n, use->channels, use->size, use->size);
-    status st = program_get(d, &k, "blend.cl", "blend", " ");
-    if (st != OK) return st;
-    return launch(d, k, RANGE(round_up((size_t)area, group), (size_t)use->channels, (size_t)use->n),
-                  RANGE(group), ARG(latents), ARG(image), ARG(noise), ARG(mask), ARG(use->channels),
-                  ARG(area), ARG(use->signal), ARG(use->spread));
+    int area = size * size;
+    plan_begin(p, "blend", (work){.bytes = 12.0 * n * channels * area}, "%dx%dx%dx%d", n, channels,
+               size, size);
+    launch_prepare(&p->launches[0],
+                   RANGE(round_up((size_t)area, group), (size_t)channels, (size_t)n), RANGE(group),
+                   ARG(channels), ARG(area));
+    return program_get(d, &p->launches[0].k, "blend.cl", "blend", " ");
+}
+
+status op_blend(device *d, const op_plan *p, const blend_buffers *b, float signal, float spread)
+{
+    return plan_launch(d, p, ARG(b->latents), ARG(b->image), ARG(b->noise), ARG(b->mask),
+                       ARG(signal), ARG(spread));
 }

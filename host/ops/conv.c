@@ -1,6 +1,7 @@
 /* 3x3 convolutions: layers' weights and launches. */
 #include "ops/conv.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,10 +50,9 @@ double conv_input_error(const device *d, conv_layer like)
 
 status conv_scratch(device *d, size_t *count, const conv_weight *w, picture_shape s)
 {
-    return w->use.impl->conv.scratch(d, count, w, s);
+    *count = 0;
+    return w->use.impl->conv.scratch ? w->use.impl->conv.scratch(d, count, w, s) : OK;
 }
-
-enum { BIAS_SLACK = 64 }; /* kernels read a bias for each channel of the last panel */
 
 status conv_weight_upload(device *d, conv_weight *w, const float *weight, const float *bias,
                           conv_layer like, const char *what)
@@ -63,7 +63,6 @@ status conv_weight_upload(device *d, conv_weight *w, const float *weight, const 
     status st = OK;
     *w = (conv_weight){.in = like.in, .out = like.out, .up = like.up};
     TRY(choose_for(d, &w->use, weight, n_stored, like, what));
-    TRY(memory_alloc(&w->built, 1, sizeof *w->built));
     TRY(memory_alloc(&padded, n_bias, sizeof *padded));
     if (weight) memcpy(padded, bias, out * sizeof *padded);
     TRY(buffer_create(d, &w->matrix, w->use.impl->conv.packed_count(d, w), what));
@@ -85,44 +84,44 @@ void conv_weight_free(device *d, conv_weight *w)
 {
     buffer_release(d, &w->matrix);
     buffer_release(d, &w->bias);
-    free(w->built);
-    w->built = NULL;
 }
 
-/* *k = the kernels of the call, built where the layer was not used like this before. */
-static status kernels_of(device *d, kernel ***k, const conv_call *c)
-{
-    int fused =
-        (c->use->affine.memory != NULL) + 2 * c->use->silu + 4 * (c->use->residual.memory != NULL);
-    const int key[USE_KEY] = {fused, c->s.batch, c->s.height, c->s.width};
-    *k = op_built_kernels(c->w->built, key);
-    if ((*k)[0]) return OK;
-    op_note_ran(d, c->w->use);
-    status st = c->w->use.impl->conv.build(d, *k, c);
-    if (st != OK) (*k)[0] = NULL;
-    return st;
-}
+/* ---- plans and launches ---- */
 
-status op_conv3x3(device *d, buf out, buf x, const conv_weight *w, picture_shape s,
-                  const conv_use *use, buf scratch)
+status conv_plan(device *d, op_plan *p, const conv_weight *w, picture_shape s, unsigned fused)
 {
-    const conv_call c = {out, x, scratch, w, s, use};
-    kernel **k;
-    status st = kernels_of(d, &k, &c);
-    return st == OK ? w->use.impl->conv.enqueue(d, k, &c) : st;
-}
-
-void conv_record(device *d, const conv_call *c, double executed)
-{
-    const conv_weight *w = c->w;
-    picture_shape s = c->s;
+    const conv_use u = {w, s, fused};
     double area = (double)s.batch * s.height * s.width, grown = area * w->up * w->up;
-    double in = w->in, out = w->out, moved = c->use->residual.memory ? 2 * out : out;
-    record_work(d, "conv3x3",
-                (work){.flops = 18 * grown * in * out,
-                       .executed = executed,
-                       .bytes = 4 * (area * in + grown * moved + 9 * in * out),
-                       .on = w->use.impl->roof},
-                "%dx%d %d->%d%s%s", s.height * w->up, s.width * w->up, w->in, w->out,
-                w->up == 2 ? " up" : "", c->use->residual.memory ? " residual" : "");
+    double in = w->in, out = w->out, moved = fused & FUSED_RESIDUAL ? 2 * out : out;
+    plan_begin(p, "conv3x3",
+               (work){.flops = 18 * grown * in * out,
+                      .bytes = 4 * (area * in + grown * moved + 9 * in * out),
+                      .on = w->use.impl->roof},
+               "%dx%d %d->%d%s%s", s.height * w->up, s.width * w->up, w->in, w->out,
+               w->up == 2 ? " up" : "", fused & FUSED_RESIDUAL ? " residual" : "");
+    p->choice = w->use;
+    op_note_ran(d, w->use);
+    conv_shape(p->shape, (conv_layer){s.height * s.width, w->in, w->out, w->up, fused});
+    return w->use.impl->conv.plan(d, p, &u);
+}
+
+status op_conv3x3(device *d, const op_plan *p, const conv_buffers *b)
+{
+    assert(b->w->use.impl == p->choice.impl && b->w->use.config == p->choice.config);
+    record_work(d, &p->announcing);
+    return p->choice.impl->conv.enqueue(d, p, b);
+}
+
+status conv_enqueue(device *d, const op_plan *p, const conv_buffers *b)
+{
+    return launch_prepared(d, &p->launches[0], ARG(b->out), ARG(b->x), ARG(b->affine),
+                           ARG(b->w->matrix), ARG(b->w->bias), ARG(b->residual));
+}
+
+status conv_enqueue_staged(device *d, const op_plan *p, const conv_buffers *b)
+{
+    status st = launch_prepared(d, &p->launches[1], ARG(b->scratch), ARG(b->x), ARG(b->affine));
+    if (st != OK) return st;
+    return launch_prepared(d, &p->launches[0], ARG(b->out), ARG(b->scratch), ARG(b->w->matrix),
+                           ARG(b->w->bias), ARG(b->residual));
 }

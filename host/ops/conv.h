@@ -4,8 +4,15 @@
 
 #include "ops/impl.h"
 
-/* For enqueue, ahead of its last launches: announces the layer's work. executed: operations really
- * done; 0: as the formula counts them. */
-void conv_record(device *d, const conv_call *c, double executed);
+static inline bool conv_fuses(const conv_use *u, unsigned fused)
+{
+    return (u->fused & fused) != 0;
+}
+
+/* For enqueue: a launch of arguments out, x, affine, weights, bias, residual. */
+status conv_enqueue(device *d, const op_plan *p, const conv_buffers *b);
+/* launches[1] stages the picture: scratch, x, affine; then launches[0]: out, scratch, weights,
+ * bias, residual. */
+status conv_enqueue_staged(device *d, const op_plan *p, const conv_buffers *b);
 
 #endif

@@ -7,7 +7,7 @@ typedef struct {
     int vec, vectors, pixels, group; /* VEC NV PX WG */
 } tiling;
 
-static tiling choose(const device *d, int out)
+static tiling conv_direct_choose(const device *d, int out)
 {
     tiling t = {4, 2, 4, op_group(d, 64)};
     if (d->family == FAMILY_CPU) {
@@ -21,28 +21,28 @@ static tiling choose(const device *d, int out)
     return t;
 }
 
-static bool supports(const device *d, const int *shape)
+static bool conv_direct_supports(const device *d, const int *shape)
 {
     (void)d, (void)shape;
     return true;
 }
 
-static size_t panel(const device *d, int out)
+static size_t conv_direct_panel(const device *d, int out)
 {
-    tiling t = choose(d, out);
+    tiling t = conv_direct_choose(d, out);
     return (size_t)(t.vec * t.vectors);
 }
 
-static size_t packed_count(const device *d, const conv_weight *w)
+static size_t conv_direct_packed_count(const device *d, const conv_weight *w)
 {
-    return round_up((size_t)w->out, panel(d, w->out)) * 9 * (size_t)w->in;
+    return round_up((size_t)w->out, conv_direct_panel(d, w->out)) * 9 * (size_t)w->in;
 }
 
-static status pack(device *d, const conv_weight *w, buf stored)
+static status conv_direct_pack(device *d, const conv_weight *w, buf stored)
 {
     kernel *k;
-    int width = (int)panel(d, w->out);
-    size_t group = (size_t)op_items(d), count = packed_count(d, w);
+    int width = (int)conv_direct_panel(d, w->out);
+    size_t group = (size_t)op_items(d), count = conv_direct_packed_count(d, w);
     status st = program_get(d, &k, "conv.cl", "conv_pack", "-DPACK");
     if (st != OK) return st;
     return launch(d, k,
@@ -51,10 +51,10 @@ static status pack(device *d, const conv_weight *w, buf stored)
                   RANGE(group), ARG(w->matrix), ARG(stored), ARG(w->in), ARG(w->out), ARG(width));
 }
 
-/* behind the border, what the last item reads beyond its own pixels */
+/* Pixels behind the border: what the last work-item reads beyond its own. */
 static int slack(const device *d, int out)
 {
-    return choose(d, out).pixels + 1;
+    return conv_direct_choose(d, out).pixels + 1;
 }
 
 static size_t padded_pixels(const device *d, const conv_weight *w, picture_shape s)
@@ -63,46 +63,44 @@ static size_t padded_pixels(const device *d, const conv_weight *w, picture_shape
            (size_t)slack(d, w->out);
 }
 
-static status scratch_count(device *d, size_t *count, const conv_weight *w, picture_shape s)
+static status conv_direct_scratch_count(device *d, size_t *count, const conv_weight *w,
+                                        picture_shape s)
 {
     *count = (size_t)s.batch * padded_pixels(d, w, s) * (size_t)w->in;
     return OK;
 }
 
-static status build(device *d, kernel *k[LAYER_KERNELS], const conv_call *c)
+static status conv_direct_plan(device *d, op_plan *p, const conv_use *u)
 {
-    tiling t = choose(d, c->w->out);
-    return program_get(d, &k[0], "conv.cl", "conv3x3", "-DVEC=%d -DNV=%d -DPX=%d -DRESIDUAL=%d",
-                       t.vec, t.vectors, t.pixels, c->use->residual.memory != NULL);
-}
-
-static status enqueue(device *d, kernel *const k[LAYER_KERNELS], const conv_call *c)
-{
-    const conv_weight *w = c->w;
-    const conv_use *use = c->use;
-    picture_shape s = c->s;
-    tiling t = choose(d, w->out);
-    groupnorm_use before = {use->affine, use->silu, w->up, true, slack(d, w->out)};
+    const conv_weight *w = u->w;
+    picture_shape s = u->s;
+    tiling t = conv_direct_choose(d, w->out);
+    const groupnorm_use before = {.norm = conv_fuses(u, FUSED_NORM),
+                                  .silu = conv_fuses(u, FUSED_SILU),
+                                  .up = w->up,
+                                  .pad = true,
+                                  .slack = slack(d, w->out)};
     int pixels = (int)padded_pixels(d, w, s), height = s.height * w->up, width = s.width * w->up;
     size_t group = (size_t)t.group;
     size_t tiles = ceil_div((size_t)height * ((size_t)width + 2), (size_t)t.pixels);
-    status st = op_groupnorm_apply(d, c->scratch, c->x, s, &before);
+    status st = groupnorm_apply_prepare(d, &p->launches[1], s, &before);
     if (st != OK) return st;
-    conv_record(d, c, 0);
-    return launch(
-        d, k[0],
-        RANGE(round_up(tiles, group), ceil_div((size_t)w->out, panel(d, w->out)), (size_t)s.batch),
-        RANGE(group), ARG(c->out), ARG(c->scratch), ARG(w->matrix), ARG(w->bias),
-        ARG(use->residual), ARG(height), ARG(width), ARG(pixels), ARG(w->in), ARG(w->out));
+    launch_prepare(&p->launches[0],
+                   RANGE(round_up(tiles, group),
+                         ceil_div((size_t)w->out, conv_direct_panel(d, w->out)), (size_t)s.batch),
+                   RANGE(group), ARG(height), ARG(width), ARG(pixels), ARG(w->in), ARG(w->out));
+    return program_get(d, &p->launches[0].k, "conv.cl", "conv3x3",
+                       "-DVEC=%d -DNV=%d -DPX=%d -DRESIDUAL=%d", t.vec, t.vectors, t.pixels,
+                       conv_fuses(u, FUSED_RESIDUAL));
 }
 
 const op_impl conv_direct = {.op = "conv",
                              .name = "direct",
                              .file = "conv.cl",
                              IMPL_NO_TUNABLES,
-                             .supports = supports,
-                             .conv = {.packed_count = packed_count,
-                                      .pack = pack,
-                                      .scratch = scratch_count,
-                                      .build = build,
-                                      .enqueue = enqueue}};
+                             .supports = conv_direct_supports,
+                             .conv = {.packed_count = conv_direct_packed_count,
+                                      .pack = conv_direct_pack,
+                                      .scratch = conv_direct_scratch_count,
+                                      .plan = conv_direct_plan,
+                                      .enqueue = conv_enqueue_staged}};

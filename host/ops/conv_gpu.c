@@ -1,5 +1,6 @@
-/* Launches cl/conv_gpu.cl: tiles of pixels and channels, shared by the items of a work-group. The
- * input is normalised, activated and enlarged as it is staged, so there is no scratch memory. */
+/* Launches cl/conv_gpu.cl: tiles of pixels and channels, shared by the work-items of a work-group.
+ * The input is normalised, activated and enlarged as it is staged, so there is no scratch memory.
+ */
 #include "ops/conv.h"
 #include "ops/op.h"
 
@@ -7,8 +8,8 @@
     T(TX, "columns of a work-group's pixels", 2, 4, 8, 16, 32)                                     \
     T(TY, "rows of a work-group's pixels", 1, 2, 4, 8, 16)                                         \
     T(BC, "output channels of a work-group's tile", 4, 8, 16, 32, 64, 128)                         \
-    T(RP, "pixels of an item", 1, 2, 4, 8)                                                         \
-    T(RC, "output channels of an item", 4, 8, 16, 32)                                              \
+    T(RP, "pixels of a work-item", 1, 2, 4, 8)                                                     \
+    T(RC, "output channels of a work-item", 4, 8, 16, 32)                                          \
     T(VEC, "output channels of a vector", 4, 8, 16)                                                \
     T(CC, "input channels that are staged at a time", 4, 8, 16, 32)                                \
     T(ST, "taps whose weights are staged at a time, 0 none", 0, 1, 3, 9)
@@ -16,7 +17,7 @@ DECLARE_TUNABLES(TUNABLES);
 
 enum { PIXELS, IN, OUT, UP }; /* of a shape */
 
-/* Registers that the compiler finds for an item, and for a whole work-group. */
+/* Registers that the compiler finds for a work-item, and for a whole work-group. */
 enum { ITEM_REGISTERS = 240, GROUP_REGISTERS = 65536 };
 
 static int group(const int *v)
@@ -25,13 +26,13 @@ static int group(const int *v)
 }
 
 /* As declared in the kernel. */
-static size_t local_bytes(const int *v, int up)
+static size_t conv_gpu_local_bytes(const int *v, int up)
 {
     int width = (v[TX] + up - 1) / up + 2, height = (v[TY] + up - 1) / up + 2;
     return sizeof(float) * (size_t)(width * height * (v[CC] + 4) + v[ST] * v[CC] * v[BC]);
 }
 
-static bool fits(const device *d, const int *v, const int *shape)
+static bool conv_gpu_fits(const device *d, const int *v, const int *shape)
 {
     int registers = v[RP] * v[RC] + 5 * v[RP] + v[RC] + v[VEC] + 32;
     if (v[TX] * v[TY] % v[RP] != 0 || v[BC] % v[RC] != 0 || v[RC] % v[VEC] != 0) return false;
@@ -39,8 +40,8 @@ static bool fits(const device *d, const int *v, const int *shape)
     if ((v[BC] > 16 && v[BC] >= 2 * shape[OUT]) || (v[CC] > 4 && v[CC] >= 2 * shape[IN]))
         return false;
     if ((size_t)group(v) > d->info.max_work_group) return false;
-    if (local_bytes(v, shape[UP]) > d->info.local_bytes) return false;
-    /* an item by itself is for processors: its sums may lie in memory */
+    if (conv_gpu_local_bytes(v, shape[UP]) > d->info.local_bytes) return false;
+    /* a work-item alone in its group is for CPUs: its sums may lie in memory */
     if (group(v) == 1) return v[RP] * v[RC] <= 256;
     return registers <= ITEM_REGISTERS && registers * group(v) <= GROUP_REGISTERS;
 }
@@ -55,20 +56,20 @@ static const int configs[][CONFIG_VALUES] = {
 };
 
 /* The patch is always staged, for it is also normalised there. */
-static bool stages(const int *v)
+static bool conv_gpu_stages(const int *v)
 {
     return v[ST] > 0;
 }
 
-static bool supports(const device *d, const int *shape)
+static bool conv_gpu_supports(const device *d, const int *shape)
 {
     (void)shape;
     return d->family == FAMILY_GPU;
 }
 
-static bool supports_fp16(const device *d, const int *shape)
+static bool conv_gpu_supports_fp16(const device *d, const int *shape)
 {
-    return supports(d, shape) && d->settings.precision == PRECISION_FP16;
+    return conv_gpu_supports(d, shape) && d->settings.precision == PRECISION_FP16;
 }
 
 static int is_fp16(const conv_weight *w)
@@ -86,13 +87,13 @@ static size_t out_padded(const conv_weight *w)
     return round_up((size_t)w->out, (size_t)w->use.config[VEC]);
 }
 
-static size_t packed_count(const device *d, const conv_weight *w)
+static size_t conv_gpu_packed_count(const device *d, const conv_weight *w)
 {
     (void)d;
     return ceil_div(9 * in_padded(w) * out_padded(w), is_fp16(w) ? 2 : 1);
 }
 
-static status pack(device *d, const conv_weight *w, buf stored)
+static status conv_gpu_pack(device *d, const conv_weight *w, buf stored)
 {
     kernel *k;
     size_t group = (size_t)op_items(d), in = in_padded(w), out = out_padded(w);
@@ -103,67 +104,50 @@ static status pack(device *d, const conv_weight *w, buf stored)
                   ARG(stored), ARG(w->in), ARG((int)in), ARG(w->out), ARG((int)out));
 }
 
-static status scratch_count(device *d, size_t *count, const conv_weight *w, picture_shape s)
+static status conv_gpu_plan(device *d, op_plan *p, const conv_use *u)
 {
-    (void)d, (void)w, (void)s;
-    *count = 0;
-    return OK;
-}
-
-static status build(device *d, kernel *k[LAYER_KERNELS], const conv_call *c)
-{
-    const conv_weight *w = c->w;
-    const conv_use *use = c->use;
-    char options[CONFIG_OPTIONS];
-    configuration_options(options, w->use.impl, w->use.config);
-    return program_get(d, &k[0], "conv_gpu.cl", "conv_gpu",
-                       "-DUP=%d -DNORM=%d -DSILU=%d -DRESIDUAL=%d -DHALF=%d -DIN_WHOLE=%d "
-                       "-DOUT_WHOLE=%d%s",
-                       w->up, use->affine.memory != NULL, use->silu, use->residual.memory != NULL,
-                       is_fp16(w), w->in % 4 == 0, w->out % w->use.config[VEC] == 0, options);
-}
-
-static status enqueue(device *d, kernel *const k[LAYER_KERNELS], const conv_call *c)
-{
-    const conv_weight *w = c->w;
-    const conv_use *use = c->use;
-    picture_shape s = c->s;
+    const conv_weight *w = u->w;
+    picture_shape s = u->s;
     const int *v = w->use.config;
+    char options[CONFIG_OPTIONS];
     size_t tiles_x = ceil_div((size_t)(s.width * w->up), (size_t)v[TX]);
     size_t tiles_y = ceil_div((size_t)(s.height * w->up), (size_t)v[TY]), items = (size_t)group(v);
-    conv_record(d, c, 0);
-    return launch(
-        d, k[0],
+    configuration_options(options, w->use.impl, v);
+    launch_prepare(
+        &p->launches[0],
         RANGE(tiles_x * tiles_y * items, ceil_div((size_t)w->out, (size_t)v[BC]), (size_t)s.batch),
-        RANGE(items), ARG(c->out), ARG(c->x), ARG(use->affine), ARG(w->matrix), ARG(w->bias),
-        ARG(use->residual), ARG(s.height), ARG(s.width), ARG((int)tiles_x), ARG(w->in), ARG(w->out),
+        RANGE(items), ARG(s.height), ARG(s.width), ARG((int)tiles_x), ARG(w->in), ARG(w->out),
         ARG((int)out_padded(w)));
+    return program_get(d, &p->launches[0].k, "conv_gpu.cl", "conv_gpu",
+                       "-DUP=%d -DNORM=%d -DSILU=%d -DRESIDUAL=%d -DHALF=%d -DIN_WHOLE=%d "
+                       "-DOUT_WHOLE=%d%s",
+                       w->up, conv_fuses(u, FUSED_NORM), conv_fuses(u, FUSED_SILU),
+                       conv_fuses(u, FUSED_RESIDUAL), is_fp16(w), w->in % 4 == 0,
+                       w->out % v[VEC] == 0, options);
 }
+
+#define FUNCTIONS                                                                                  \
+    .conv = {.packed_count = conv_gpu_packed_count,                                                \
+             .pack = conv_gpu_pack,                                                                \
+             .plan = conv_gpu_plan,                                                                \
+             .enqueue = conv_enqueue}
 
 const op_impl conv_gpu = {.op = "conv",
                           .name = "gpu",
                           .file = "conv_gpu.cl",
                           IMPL_TUNABLES,
-                          .supports = supports,
-                          .fits = fits,
-                          .stages = stages,
-                          .conv = {.packed_count = packed_count,
-                                   .pack = pack,
-                                   .scratch = scratch_count,
-                                   .build = build,
-                                   .enqueue = enqueue}};
+                          .supports = conv_gpu_supports,
+                          .fits = conv_gpu_fits,
+                          .stages = conv_gpu_stages,
+                          FUNCTIONS};
 
-/* weights of half, everything else in fp32 */
+/* Weights in fp16, everything else in fp32. */
 const op_impl conv_gpu_fp16 = {.op = "conv",
                                .name = "gpu_fp16",
                                .file = "conv_gpu.cl",
                                .input_error = 0x1p-11,
                                IMPL_TUNABLES,
-                               .supports = supports_fp16,
-                               .fits = fits,
-                               .stages = stages,
-                               .conv = {.packed_count = packed_count,
-                                        .pack = pack,
-                                        .scratch = scratch_count,
-                                        .build = build,
-                                        .enqueue = enqueue}};
+                               .supports = conv_gpu_supports_fp16,
+                               .fits = conv_gpu_fits,
+                               .stages = conv_gpu_stages,
+                               FUNCTIONS};

@@ -1,34 +1,33 @@
-/* Convolutions by cl/conv_matrix.cl on matrix tiles of bf16: one product of rounded inputs, or
- * three that keep 16 bits of each input. The first launch lays the picture out, normalised. */
+/* Launches cl/conv_matrix.cl: 3x3 convolutions on AMX tiles, in bf16 or bf16x3. The first launch
+ * lays the picture out, normalised. */
+#include <stdio.h>
+
+#include "cl/layout.clh"
 #include "ops/conv.h"
 #include "ops/op.h"
 
-enum {
-    PLANE = 32,  /* channels, of the input and of the result, that are worked on together */
-    BLOCKS = 16, /* blocks of pixels of a work-group at most */
-};
+enum { BLOCKS = 16 }; /* blocks of pixels of a work-group at most */
 
-static bool supports_one(const device *d, const int *shape)
+static bool conv_matrix_supports_one(const device *d, const int *shape)
 {
     (void)shape;
     return op_tile_parts(d) == 1;
 }
 
-static bool supports_three(const device *d, const int *shape)
+static bool conv_matrix_supports_three(const device *d, const int *shape)
 {
     (void)shape;
     return op_tile_parts(d) == 2;
 }
 
-/* Of a block: as the kernel has it. */
 static size_t block_pixels(const device *d)
 {
-    return op_tile_parts(d) == 1 ? 48 : 32;
+    return CONV_BLOCK_PIXELS(op_tile_parts(d));
 }
 
 static size_t planes(int channels)
 {
-    return ceil_div((size_t)channels, PLANE);
+    return ceil_div((size_t)channels, CONV_PLANE);
 }
 
 /* Taps of all phases. */
@@ -39,10 +38,10 @@ static size_t taps(int up)
 
 /* ---- weights ---- */
 
-static size_t packed_count(const device *d, const conv_weight *w)
+static size_t conv_matrix_packed_count(const device *d, const conv_weight *w)
 {
-    return taps(w->up) * planes(w->in) * planes(w->out) * PLANE * PLANE * (size_t)op_tile_parts(d) /
-           2;
+    return taps(w->up) * planes(w->in) * planes(w->out) * CONV_PLANE * CONV_PLANE *
+           (size_t)op_tile_parts(d) / 2;
 }
 
 static status get(device *d, kernel **k, const char *name, int up, const char *options)
@@ -51,7 +50,7 @@ static status get(device *d, kernel **k, const char *name, int up, const char *o
                        probe_tile_options(d), op_tile_parts(d), up, options);
 }
 
-static status pack(device *d, const conv_weight *w, buf stored)
+static status conv_matrix_pack(device *d, const conv_weight *w, buf stored)
 {
     kernel *k;
     status st = get(d, &k, "conv_matrix_pack", w->up, "-DWEIGHTS");
@@ -68,56 +67,62 @@ static size_t padded_pixels(const device *d, picture_shape s)
     return ((size_t)s.height + 2) * ((size_t)s.width + 2) + block_pixels(d);
 }
 
-static status scratch_count(device *d, size_t *count, const conv_weight *w, picture_shape s)
+static status conv_matrix_scratch_count(device *d, size_t *count, const conv_weight *w,
+                                        picture_shape s)
 {
-    *count = (size_t)s.batch * planes(w->in) * padded_pixels(d, s) * PLANE *
+    *count = (size_t)s.batch * planes(w->in) * padded_pixels(d, s) * CONV_PLANE *
              (size_t)op_tile_parts(d) / 2;
     return OK;
 }
 
-/* k[1] lays the picture out, normalised, for k[0]. */
-static status build(device *d, kernel *k[LAYER_KERNELS], const conv_call *c)
+/* Blocks of pixels of a work-group: few enough that every core gets some of the `others`. */
+static size_t blocks_together(const device *d, size_t blocks, size_t others)
 {
-    static const char *const options[2][2] = {
-        {"-DPICTURE -DNORM=0 -DSILU=0", "-DPICTURE -DNORM=0 -DSILU=1"},
-        {"-DPICTURE -DNORM=1 -DSILU=0", "-DPICTURE -DNORM=1 -DSILU=1"}};
-    const conv_weight *w = c->w;
-    const conv_use *use = c->use;
-    status st =
-        get(d, &k[1], "conv_matrix_picture", 1, options[use->affine.memory != NULL][use->silu]);
-    if (st != OK) return st;
-    return get(d, &k[0], "conv_matrix", w->up,
-               use->residual.memory ? "-DRESIDUAL=1" : "-DRESIDUAL=0");
-}
-
-static status lay_out(device *d, kernel *k, const conv_call *c)
-{
-    picture_shape s = c->s;
-    return launch(d, k, RANGE((size_t)s.height + 2, (size_t)s.batch), RANGE(1), ARG(c->scratch),
-                  ARG(c->x), ARG(c->use->affine), ARG(s.height), ARG(s.width),
-                  ARG((int)padded_pixels(d, s)), ARG(s.channels));
-}
-
-static status enqueue(device *d, kernel *const k[LAYER_KERNELS], const conv_call *c)
-{
-    const conv_weight *w = c->w;
-    picture_shape s = c->s;
-    size_t phases = (size_t)(w->up * w->up), strips = planes(w->out), block = block_pixels(d);
-    size_t blocks = ceil_div((size_t)s.height * ((size_t)s.width + 2) - 2, block);
-    size_t others = strips * phases * (size_t)s.batch, together = BLOCKS;
+    size_t together = BLOCKS;
     while (together > 1 && ceil_div(blocks, together) * others < 4 * (size_t)d->info.compute_units)
         together /= 2;
-    double products = op_tile_parts(d) == 1 ? 1 : 3;
-    double multiplied = (double)(s.batch * (double)blocks * (double)block);
-    multiplied *= (double)(taps(w->up) * planes(w->in) * strips * PLANE * PLANE);
-    conv_record(d, c, 2 * products * multiplied);
-    status st = lay_out(d, k[1], c);
-    if (st != OK) return st;
-    return launch(d, k[0], RANGE(ceil_div(blocks, together), strips, (size_t)s.batch * phases),
-                  RANGE(1), ARG(c->out), ARG(c->scratch), ARG(w->matrix), ARG(w->bias),
-                  ARG(c->use->residual), ARG(s.height), ARG(s.width), ARG((int)padded_pixels(d, s)),
-                  ARG(w->in), ARG(w->out), ARG((int)together));
+    return together;
 }
+
+static double executed(const device *d, const conv_use *u, size_t blocks)
+{
+    double multiplied = (double)(u->s.batch * (double)blocks * (double)block_pixels(d));
+    multiplied *=
+        (double)(taps(u->w->up) * planes(u->w->in) * planes(u->w->out) * CONV_PLANE * CONV_PLANE);
+    return (op_tile_parts(d) == 1 ? 2 : 6) * multiplied;
+}
+
+/* launches[1] lays the picture out, normalised, for launches[0]. */
+static status conv_matrix_plan(device *d, op_plan *p, const conv_use *u)
+{
+    const conv_weight *w = u->w;
+    picture_shape s = u->s;
+    int pixels = (int)padded_pixels(d, s);
+    char options[32];
+    size_t phases = (size_t)(w->up * w->up), strips = planes(w->out);
+    size_t blocks = ceil_div((size_t)s.height * ((size_t)s.width + 2) - 2, block_pixels(d));
+    size_t together = blocks_together(d, blocks, strips * phases * (size_t)s.batch);
+    p->announcing.done.executed = executed(d, u, blocks);
+    launch_prepare(&p->launches[1], RANGE((size_t)s.height + 2, (size_t)s.batch), RANGE(1),
+                   ARG(s.height), ARG(s.width), ARG(pixels), ARG(s.channels));
+    launch_prepare(&p->launches[0],
+                   RANGE(ceil_div(blocks, together), strips, (size_t)s.batch * phases), RANGE(1),
+                   ARG(s.height), ARG(s.width), ARG(pixels), ARG(w->in), ARG(w->out),
+                   ARG((int)together));
+    snprintf(options, sizeof options, "-DPICTURE -DNORM=%d -DSILU=%d", conv_fuses(u, FUSED_NORM),
+             conv_fuses(u, FUSED_SILU));
+    status st = get(d, &p->launches[1].k, "conv_matrix_picture", 1, options);
+    if (st != OK) return st;
+    return get(d, &p->launches[0].k, "conv_matrix", w->up,
+               conv_fuses(u, FUSED_RESIDUAL) ? "-DRESIDUAL=1" : "-DRESIDUAL=0");
+}
+
+#define FUNCTIONS                                                                                  \
+    .conv = {.packed_count = conv_matrix_packed_count,                                             \
+             .pack = conv_matrix_pack,                                                             \
+             .scratch = conv_matrix_scratch_count,                                                 \
+             .plan = conv_matrix_plan,                                                             \
+             .enqueue = conv_enqueue_staged}
 
 const op_impl conv_matrix = {.op = "conv",
                              .name = "amx_bf16",
@@ -125,12 +130,8 @@ const op_impl conv_matrix = {.op = "conv",
                              .input_error = 0x1p-9,
                              .roof = ROOF_16BIT,
                              IMPL_NO_TUNABLES,
-                             .supports = supports_one,
-                             .conv = {.packed_count = packed_count,
-                                      .pack = pack,
-                                      .scratch = scratch_count,
-                                      .build = build,
-                                      .enqueue = enqueue}};
+                             .supports = conv_matrix_supports_one,
+                             FUNCTIONS};
 
 const op_impl conv_matrix_bf16x3 = {.op = "conv",
                                     .name = "amx_bf16x3",
@@ -138,9 +139,5 @@ const op_impl conv_matrix_bf16x3 = {.op = "conv",
                                     .input_error = 0x1p-18,
                                     .roof = ROOF_16BIT,
                                     IMPL_NO_TUNABLES,
-                                    .supports = supports_three,
-                                    .conv = {.packed_count = packed_count,
-                                             .pack = pack,
-                                             .scratch = scratch_count,
-                                             .build = build,
-                                             .enqueue = enqueue}};
+                                    .supports = conv_matrix_supports_three,
+                                    FUNCTIONS};

@@ -1,6 +1,6 @@
-/* Launches cl/conv_mma.cl: 3x3 convolutions on the device's matrix units, with fp32 sums: of inputs
- * rounded to half or bfloat16, or three products that keep 16 bits of each input. As in conv_gpu.c,
- * the input is normalised as it is staged: no scratch memory. */
+/* Launches cl/conv_mma.cl: 3x3 convolutions on the device's matrix units, in fp16, bf16 or
+ * bf16x3, with fp32 sums. As in conv_gpu.c, the input is normalised as it is staged, so there is no
+ * scratch memory. */
 #include "ops/conv.h"
 #include "ops/op.h"
 
@@ -8,8 +8,8 @@
     T(TX, "columns of a work-group's pixels", 8, 16, 32)                                           \
     T(TY, "rows of a work-group's pixels", 1, 2, 4, 8, 16)                                         \
     T(BC, "output channels of a work-group's tile", 8, 16, 32, 64, 128)                            \
-    T(WM, "pixels that a unit's items make together", 8, 16, 32, 64, 128)                          \
-    T(WN, "output channels that a unit's items make together", 8, 16, 32, 64)                      \
+    T(WM, "pixels of a sub-group", 8, 16, 32, 64, 128)                                             \
+    T(WN, "output channels of a sub-group", 8, 16, 32, 64)                                         \
     T(CC, "input channels that are staged at a time", 16, 32, 64)                                  \
     T(ST, "taps whose weights are staged at a time", 1, 3, 9)                                      \
     T(DB, "fetched ahead: 0 nothing, 1 weights, 2 the patch, too", 0, 1, 2)
@@ -34,7 +34,7 @@ static const int configs[][CONFIG_VALUES] = {
 /* Two parts of so many channels leave local memory for one work-group. */
 enum { N_CONFIGS = sizeof configs / sizeof *configs, NOT_IN_TWO = 6 };
 
-static int items(const matrix_unit *u, const int *v)
+static int conv_mma_items(const matrix_unit *u, const int *v)
 {
     return u->lanes * (v[TX] * v[TY] / v[WM]) * (v[BC] / v[WN]);
 }
@@ -45,28 +45,28 @@ static int patch_pixels(const int *v)
 }
 
 /* As declared in the kernel; an emulation's exchange included, which only tests have. */
-static uint64_t local_bytes(const device *d, const matrix_unit *u, const int *v)
+static uint64_t conv_mma_local_bytes(const device *d, const matrix_unit *u, const int *v)
 {
     int rows = patch_pixels(v) + (v[DB] ? 2 : 1) * v[ST] * v[BC];
     return (uint64_t)(rows * (mma_parts(d) * v[CC] + 8) * 2 +
-                      mma_exchange_bytes(d, u, items(u, v)));
+                      mma_exchange_bytes(d, u, conv_mma_items(u, v)));
 }
 
-/* Vectors of four words that an item brings in of the weights, and of the patch. */
+/* Vectors of four words that a work-item fetches: of the weights, and of the patch. */
 static int weight_loads(const matrix_unit *u, const int *v, int parts)
 {
-    return (int)ceil_div((size_t)(v[ST] * v[BC] * parts * v[CC] / 8), (size_t)items(u, v));
+    return (int)ceil_div((size_t)(v[ST] * v[BC] * parts * v[CC] / 8), (size_t)conv_mma_items(u, v));
 }
 
 static int patch_loads(const matrix_unit *u, const int *v)
 {
-    return (int)ceil_div((size_t)(patch_pixels(v) * v[CC] / 4), (size_t)items(u, v));
+    return (int)ceil_div((size_t)(patch_pixels(v) * v[CC] / 4), (size_t)conv_mma_items(u, v));
 }
 
 enum { LOADS_AT_ONCE = 4 }; /* of the patch, where it is not fetched ahead */
 
 /* Sums, both factors of a step, and what is on its way to local memory. */
-static int floats_of_item(const matrix_unit *u, const int *v, int parts)
+static int conv_mma_floats_of_item(const matrix_unit *u, const int *v, int parts)
 {
     int loads = patch_loads(u, v);
     if (v[DB] < 2 && loads > LOADS_AT_ONCE) loads = LOADS_AT_ONCE;
@@ -75,46 +75,47 @@ static int floats_of_item(const matrix_unit *u, const int *v, int parts)
     return v[WM] * v[WN] / u->lanes + parts * (u->a + v[WN] / u->n * u->b) + on_way;
 }
 
-/* That one is made of. */
+/* MMAs that stand for one product. */
 static int products_of(const device *d)
 {
     return mma_parts(d) == 2 ? 3 : 1;
 }
 
-/* Of an item's unit, all channels and taps. */
-static size_t products(const device *d, const matrix_unit *u, const int *v, int in)
+/* MMAs of a sub-group, over all channels and taps. */
+static size_t conv_mma_products(const device *d, const matrix_unit *u, const int *v, int in)
 {
     return 9 * round_up((size_t)in, (size_t)v[CC]) / MMA_DEPTH *
            (size_t)(v[WM] / u->m * (v[WN] / u->n) * products_of(d));
 }
 
-static bool fits(const device *d, const int *v, const int *shape)
+static bool conv_mma_fits(const device *d, const int *v, const int *shape)
 {
     const matrix_unit *u = mma_of(d);
     return u && divides(u->m, v[TX]) && divides(u->m, v[WM]) && divides(u->n, v[WN]) &&
            divides(v[WM], v[TX] * v[TY]) && divides(v[WN], v[BC]) &&
-           (divides(v[WM], v[TX]) || divides(v[TX], v[WM])) && divides(v[CC] / 4, items(u, v)) &&
-           (size_t)items(u, v) <= d->info.max_work_group &&
-           local_bytes(d, u, v) <= d->info.local_bytes &&
-           floats_of_item(u, v, mma_parts(d)) <= u->floats &&
-           mma_products_fit(d, u, products(d, u, v, shape[IN])) &&
+           (divides(v[WM], v[TX]) || divides(v[TX], v[WM])) &&
+           divides(v[CC] / 4, conv_mma_items(u, v)) &&
+           (size_t)conv_mma_items(u, v) <= d->info.max_work_group &&
+           conv_mma_local_bytes(d, u, v) <= d->info.local_bytes &&
+           conv_mma_floats_of_item(u, v, mma_parts(d)) <= u->floats &&
+           mma_products_fit(d, u, conv_mma_products(d, u, v, shape[IN])) &&
            /* no tile of which more than half is for nothing, while there are smaller ones */
            (v[BC] == u->n || v[BC] < 2 * shape[OUT]) && (v[CC] == 16 || v[CC] < 2 * shape[IN]);
 }
 
-static bool supports(const device *d, const int *shape)
+static bool conv_mma_supports(const device *d, const int *shape)
 {
     (void)shape;
     return op_has_mma(d, PRECISION_FP16);
 }
 
-static bool supports_bf16(const device *d, const int *shape)
+static bool conv_mma_supports_bf16(const device *d, const int *shape)
 {
     (void)shape;
     return op_has_mma(d, PRECISION_BF16);
 }
 
-static bool supports_three(const device *d, const int *shape)
+static bool conv_mma_supports_three(const device *d, const int *shape)
 {
     (void)shape;
     return op_has_mma(d, PRECISION_AUTO);
@@ -130,12 +131,12 @@ static size_t out_padded(const conv_weight *w)
     return round_up((size_t)w->out, (size_t)w->use.config[BC]);
 }
 
-static size_t packed_count(const device *d, const conv_weight *w)
+static size_t conv_mma_packed_count(const device *d, const conv_weight *w)
 {
     return 9 * in_padded(w) * out_padded(w) * (size_t)mma_parts(d) / 2;
 }
 
-static status pack(device *d, const conv_weight *w, buf stored)
+static status conv_mma_pack(device *d, const conv_weight *w, buf stored)
 {
     kernel *k;
     char units[MMA_OPTIONS];
@@ -148,46 +149,31 @@ static status pack(device *d, const conv_weight *w, buf stored)
                   ARG(stored), ARG(w->in), ARG(w->out), ARG((int)out));
 }
 
-static status scratch_count(device *d, size_t *count, const conv_weight *w, picture_shape s)
+static status conv_mma_plan(device *d, op_plan *p, const conv_use *u)
 {
-    (void)d, (void)w, (void)s;
-    *count = 0;
-    return OK;
-}
-
-static status build(device *d, kernel *k[LAYER_KERNELS], const conv_call *c)
-{
-    const conv_weight *w = c->w;
-    const conv_use *use = c->use;
-    const matrix_unit *u = mma_of(d);
-    char options[CONFIG_OPTIONS], units[MMA_OPTIONS];
-    configuration_options(options, w->use.impl, w->use.config);
-    mma_options(units, d, u);
-    return program_get(d, &k[0], "conv_mma.cl", "conv_mma",
-                       "%s -DPARTS=%d -DUP=%d -DNORM=%d -DSILU=%d -DRESIDUAL=%d "
-                       "-DIN_WHOLE=%d -DOUT_WHOLE=%d%s",
-                       units, mma_parts(d), w->up, use->affine.memory != NULL, use->silu,
-                       use->residual.memory != NULL, w->in % 4 == 0, w->out % u->vector == 0,
-                       options);
-}
-
-static status enqueue(device *d, kernel *const k[LAYER_KERNELS], const conv_call *c)
-{
-    const conv_weight *w = c->w;
-    const conv_use *use = c->use;
-    picture_shape s = c->s;
+    const conv_weight *w = u->w;
+    picture_shape s = u->s;
     const int *v = w->use.config;
+    const matrix_unit *unit = mma_of(d);
+    char options[CONFIG_OPTIONS], units[MMA_OPTIONS];
     size_t tiles_x = ceil_div((size_t)(s.width * w->up), (size_t)v[TX]);
     size_t tiles_y = ceil_div((size_t)(s.height * w->up), (size_t)v[TY]);
-    size_t group = (size_t)items(mma_of(d), v), tiles = tiles_x * tiles_y;
+    size_t group = (size_t)conv_mma_items(unit, v), tiles = tiles_x * tiles_y;
     double multiplied = 9.0 * s.batch * (double)tiles * v[TX] * v[TY];
     multiplied *= (double)in_padded(w) * (double)out_padded(w) * products_of(d);
-    conv_record(d, c, 2 * multiplied);
-    return launch(d, k[0],
-                  RANGE(tiles * group, ceil_div((size_t)w->out, (size_t)v[BC]), (size_t)s.batch),
-                  RANGE(group), ARG(c->out), ARG(c->x), ARG(use->affine), ARG(w->matrix),
-                  ARG(w->bias), ARG(use->residual), ARG(s.height), ARG(s.width), ARG((int)tiles_x),
-                  ARG(w->in), ARG(w->out), ARG((int)out_padded(w)));
+    p->announcing.done.executed = 2 * multiplied;
+    configuration_options(options, w->use.impl, v);
+    mma_options(units, d, unit);
+    launch_prepare(&p->launches[0],
+                   RANGE(tiles * group, ceil_div((size_t)w->out, (size_t)v[BC]), (size_t)s.batch),
+                   RANGE(group), ARG(s.height), ARG(s.width), ARG((int)tiles_x), ARG(w->in),
+                   ARG(w->out), ARG((int)out_padded(w)));
+    return program_get(d, &p->launches[0].k, "conv_mma.cl", "conv_mma",
+                       "%s -DPARTS=%d -DUP=%d -DNORM=%d -DSILU=%d -DRESIDUAL=%d "
+                       "-DIN_WHOLE=%d -DOUT_WHOLE=%d%s",
+                       units, mma_parts(d), w->up, conv_fuses(u, FUSED_NORM),
+                       conv_fuses(u, FUSED_SILU), conv_fuses(u, FUSED_RESIDUAL), w->in % 4 == 0,
+                       w->out % unit->vector == 0, options);
 }
 
 #define MMA(called, supported, error, first)                                                       \
@@ -195,15 +181,14 @@ static status enqueue(device *d, kernel *const k[LAYER_KERNELS], const conv_call
         .op = "conv", .name = called, .file = "conv_mma.cl", .input_error = error,                 \
         .roof = ROOF_16BIT, .tunables = tunables, .n = N_TUNABLES_HERE,                            \
         .configs = configs + first, .n_configs = N_CONFIGS - first, .supports = supported,         \
-        .fits = fits, .conv = {                                                                    \
-            .packed_count = packed_count,                                                          \
-            .pack = pack,                                                                          \
-            .scratch = scratch_count,                                                              \
-            .build = build,                                                                        \
-            .enqueue = enqueue                                                                     \
+        .fits = conv_mma_fits, .conv = {                                                           \
+            .packed_count = conv_mma_packed_count,                                                 \
+            .pack = conv_mma_pack,                                                                 \
+            .plan = conv_mma_plan,                                                                 \
+            .enqueue = conv_enqueue                                                                \
         }                                                                                          \
     }
 
-const op_impl conv_mma = MMA("gpu_mma", supports, 0x1p-11, 0);
-const op_impl conv_mma_bf16 = MMA("gpu_mma_bf16", supports_bf16, 0x1p-9, 0);
-const op_impl conv_mma_bf16x3 = MMA("gpu_mma_bf16x3", supports_three, 0x1p-18, NOT_IN_TWO);
+const op_impl conv_mma = MMA("gpu_mma", conv_mma_supports, 0x1p-11, 0);
+const op_impl conv_mma_bf16 = MMA("gpu_mma_bf16", conv_mma_supports_bf16, 0x1p-9, 0);
+const op_impl conv_mma_bf16x3 = MMA("gpu_mma_bf16x3", conv_mma_supports_three, 0x1p-18, NOT_IN_TWO);

@@ -1,4 +1,4 @@
-/* Convolutions by cl/conv_winograd.cl: minimal filtering, for CPUs, channels in whole vectors. */
+/* Launches cl/conv_winograd.cl: Winograd F(2x2,3x3), for CPUs, channels in whole vectors. */
 #include "ops/conv.h"
 #include "ops/op.h"
 
@@ -23,13 +23,13 @@ static const int configs[][CONFIG_VALUES] = {
     {8, 2, 6, 4, 512},   {8, 2, 6, 4, 1024},   {8, 3, 4, 4, 512},   {4, 2, 6, 4, 512},
 };
 
-static bool fits(const device *d, const int *v, const int *shape)
+static bool conv_winograd_fits(const device *d, const int *v, const int *shape)
 {
     (void)shape;
     return op_sums_stay(d, v[VEC], v[NV], v[MR]);
 }
 
-static tiling choose(const conv_weight *w)
+static tiling conv_winograd_choose(const conv_weight *w)
 {
     const int *v = w->use.config;
     return (tiling){v[VEC], v[NV], v[MR], v[KU], v[BLOCK_KIB]};
@@ -37,8 +37,8 @@ static tiling choose(const conv_weight *w)
 
 enum { MAX_BLOCK = 64, GROUPS_PER_UNIT = 4 };
 
-/* How a layer of a picture is cut. A block of tiles keeps its transformed input in cache; an item
- * is a block and one of `splits` shares of the panels. */
+/* How a layer of a picture is cut. A block of tiles keeps its transformed input in cache; a
+ * work-item has a block and one of `splits` shares of the panels. */
 typedef struct {
     int elements, block_h, block_w, rows, row_blocks;
     size_t items, groups, splits;
@@ -46,51 +46,53 @@ typedef struct {
 
 static int elements_of(int up)
 {
-    return up == 2 ? 9 : 16; /* 7 products vanish */
+    return up == 2 ? 9 : 16; /* 7 of 16 products are 0 */
 }
 
 static int panel_vectors(const conv_weight *w)
 {
-    tiling t = choose(w);
+    tiling t = conv_winograd_choose(w);
     return op_panel_vectors(w->out, t.vec, t.vectors);
 }
 
-static size_t panel(const conv_weight *w)
+static size_t conv_winograd_panel(const conv_weight *w)
 {
-    return (size_t)(panel_vectors(w) * choose(w).vec);
+    return (size_t)(panel_vectors(w) * conv_winograd_choose(w).vec);
 }
 
-static bool supports(const device *d, const int *shape)
+static bool conv_winograd_supports(const device *d, const int *shape)
 {
     int in = shape[IN], out = shape[OUT];
     return d->family == FAMILY_CPU && in % d->vector_width == 0 && out % d->vector_width == 0;
 }
 
-static size_t packed_count(const device *d, const conv_weight *w)
+static size_t conv_winograd_packed_count(const device *d, const conv_weight *w)
 {
     (void)d;
-    return round_up((size_t)w->out, panel(w)) * (size_t)elements_of(w->up) * (size_t)w->in;
+    return round_up((size_t)w->out, conv_winograd_panel(w)) * (size_t)elements_of(w->up) *
+           (size_t)w->in;
 }
 
-static status pack(device *d, const conv_weight *w, buf stored)
+static status conv_winograd_pack(device *d, const conv_weight *w, buf stored)
 {
     kernel *k;
-    int width = (int)panel(w);
+    int width = (int)conv_winograd_panel(w);
     status st =
         program_get(d, &k, "conv_winograd.cl", "conv_winograd_pack", "-DPACK -DUP=%d", w->up);
     if (st != OK) return st;
     size_t chunks = (size_t)(w->in / d->vector_width);
-    return launch(d, k, RANGE(chunks, ceil_div((size_t)w->out, panel(w))), RANGE(1), ARG(w->matrix),
-                  ARG(stored), ARG(w->in), ARG(w->out), ARG(width), ARG(d->vector_width));
+    return launch(d, k, RANGE(chunks, ceil_div((size_t)w->out, conv_winograd_panel(w))), RANGE(1),
+                  ARG(w->matrix), ARG(stored), ARG(w->in), ARG(w->out), ARG(width),
+                  ARG(d->vector_width));
 }
 
 /* Blocks of 2^i tiles, as square as it goes, that fit into the cache and are not much larger than
  * the picture. */
-static cut plan(const device *d, const conv_weight *w, picture_shape s)
+static cut cut_of(const device *d, const conv_weight *w, picture_shape s)
 {
-    tiling t = choose(w);
+    tiling t = conv_winograd_choose(w);
     size_t units = d->info.compute_units ? d->info.compute_units : 1;
-    size_t panels = ceil_div((size_t)w->out, panel(w));
+    size_t panels = ceil_div((size_t)w->out, conv_winograd_panel(w));
     size_t high = ceil_div((size_t)(s.height * w->up), 2);
     size_t wide = ceil_div((size_t)(s.width * w->up), 2);
     cut c = {.elements = elements_of(w->up), .block_h = 1, .block_w = 1, .splits = 1};
@@ -114,10 +116,12 @@ static cut plan(const device *d, const conv_weight *w, picture_shape s)
     return c;
 }
 
-static status scratch_count(device *d, size_t *count, const conv_weight *w, picture_shape s)
+static status conv_winograd_scratch_count(device *d, size_t *count, const conv_weight *w,
+                                          picture_shape s)
 {
-    cut c = plan(d, w, s);
-    *count = c.groups * (size_t)(c.elements * c.row_blocks * c.rows) * ((size_t)w->in + panel(w));
+    cut c = cut_of(d, w, s);
+    *count = c.groups * (size_t)(c.elements * c.row_blocks * c.rows) *
+             ((size_t)w->in + conv_winograd_panel(w));
     return OK;
 }
 
@@ -130,40 +134,38 @@ static double executed(const conv_weight *w, picture_shape s)
     return tiles * (2.0 * elements_of(w->up) * w->in * w->out + before * w->in + after * w->out);
 }
 
-static status build(device *d, kernel *k[LAYER_KERNELS], const conv_call *c)
+static status conv_winograd_plan(device *d, op_plan *p, const conv_use *u)
 {
-    const conv_weight *w = c->w;
-    const conv_use *use = c->use;
-    cut p = plan(d, w, c->s);
-    return program_get(d, &k[0], "conv_winograd.cl", "conv_winograd",
+    const conv_weight *w = u->w;
+    picture_shape s = u->s;
+    cut c = cut_of(d, w, s);
+    int with_residual = conv_fuses(u, FUSED_RESIDUAL);
+    p->announcing.done.executed = executed(w, s);
+    launch_prepare(&p->launches[0], RANGE(c.groups), RANGE(1), ARG(with_residual), ARG(s.height),
+                   ARG(s.width), ARG(w->in), ARG(w->out), ARG((int)c.splits), ARG((int)c.items),
+                   ARG((int)c.groups));
+    return program_get(d, &p->launches[0].k, "conv_winograd.cl", "conv_winograd",
                        "-DVEC=%d -DNV=%d -DMR=%d -DBH=%d -DBW=%d -DKU=%d -DUP=%d -DNORM=%d "
                        "-DSILU=%d",
-                       d->vector_width, panel_vectors(w), p.rows, p.block_h, p.block_w,
-                       choose(w).unroll, w->up, use->affine.memory != NULL, use->silu);
+                       d->vector_width, panel_vectors(w), c.rows, c.block_h, c.block_w,
+                       conv_winograd_choose(w).unroll, w->up, conv_fuses(u, FUSED_NORM),
+                       conv_fuses(u, FUSED_SILU));
 }
 
-static status enqueue(device *d, kernel *const k[LAYER_KERNELS], const conv_call *c)
+static status enqueue(device *d, const op_plan *p, const conv_buffers *b)
 {
-    const conv_weight *w = c->w;
-    const conv_use *use = c->use;
-    picture_shape s = c->s;
-    cut p = plan(d, w, s);
-    int with_residual = use->residual.memory != NULL;
-    conv_record(d, c, executed(w, s));
-    return launch(d, k[0], RANGE(p.groups), RANGE(1), ARG(c->out), ARG(c->x), ARG(w->matrix),
-                  ARG(w->bias), ARG(use->affine), ARG(use->residual), ARG(c->scratch),
-                  ARG(with_residual), ARG(s.height), ARG(s.width), ARG(w->in), ARG(w->out),
-                  ARG((int)p.splits), ARG((int)p.items), ARG((int)p.groups));
+    return launch_prepared(d, &p->launches[0], ARG(b->out), ARG(b->x), ARG(b->w->matrix),
+                           ARG(b->w->bias), ARG(b->affine), ARG(b->residual), ARG(b->scratch));
 }
 
 const op_impl conv_winograd = {.op = "conv",
                                .name = "winograd",
                                .file = "conv_winograd.cl",
                                IMPL_TUNABLES,
-                               .supports = supports,
-                               .fits = fits,
-                               .conv = {.packed_count = packed_count,
-                                        .pack = pack,
-                                        .scratch = scratch_count,
-                                        .build = build,
+                               .supports = conv_winograd_supports,
+                               .fits = conv_winograd_fits,
+                               .conv = {.packed_count = conv_winograd_packed_count,
+                                        .pack = conv_winograd_pack,
+                                        .scratch = conv_winograd_scratch_count,
+                                        .plan = conv_winograd_plan,
                                         .enqueue = enqueue}};

@@ -1,6 +1,5 @@
-/* Launches cl/downsample.cl around products. */
+/* Launches cl/downsample.cl around a GEMM. */
 #include "ops/op.h"
-#include "ops/ops.h"
 
 enum { PATCH_FLOATS = 24 << 20, ROWS = 64 }; /* 96 MB: the largest of a picture of 256 pixels */
 
@@ -16,42 +15,62 @@ int downsample_rows(picture_shape s)
     return (int)(pixels_of(s) < most ? pixels_of(s) : most);
 }
 
-static status make_patches(device *d, buf patches, buf x, picture_shape s, int first, int rows)
+static status patches_plan(device *d, op_plan *p, picture_shape s, int rows)
 {
-    kernel *k;
     size_t group = (size_t)op_items(d);
-    status st = program_get(d, &k, "downsample.cl", "downsample_patches", " ");
-    if (st != OK) return st;
-    record_work(d, "downsample_patches", (work){.bytes = 4.0 * rows * s.channels * (4 + 9)},
-                "%d of %dx%d %d", rows, s.height, s.width, s.channels);
-    return launch(d, k, RANGE(round_up((size_t)s.channels, group), (size_t)rows), RANGE(group),
-                  ARG(patches), ARG(x), ARG(first), ARG(s.channels), ARG(s.height), ARG(s.width));
+    plan_begin(p, "downsample_patches", (work){.bytes = 4.0 * rows * s.channels * (4 + 9)},
+               "%d of %dx%d %d", rows, s.height, s.width, s.channels);
+    launch_prepare(&p->launches[0], RANGE(round_up((size_t)s.channels, group), (size_t)rows),
+                   RANGE(group), ARG(s.channels), ARG(s.height), ARG(s.width));
+    return program_get(d, &p->launches[0].k, "downsample.cl", "downsample_patches", " ");
 }
 
-static status place(device *d, buf out, buf part, int channels, int first, int rows)
+static status place_plan(device *d, op_plan *p, int channels, int rows)
 {
-    kernel *k;
     size_t group = (size_t)op_items(d);
-    status st = program_get(d, &k, "downsample.cl", "downsample_place", " ");
-    if (st != OK) return st;
-    record_work(d, "downsample_place", (work){.bytes = 8.0 * rows * channels}, "%dx%d", rows,
-                channels);
-    return launch(d, k, RANGE(round_up((size_t)channels, group), (size_t)rows), RANGE(group),
-                  ARG(out), ARG(part), ARG(first), ARG(channels));
+    plan_begin(p, "downsample_place", (work){.bytes = 8.0 * rows * channels}, "%dx%d", rows,
+               channels);
+    launch_prepare(&p->launches[0], RANGE(round_up((size_t)channels, group), (size_t)rows),
+                   RANGE(group), ARG(channels));
+    return program_get(d, &p->launches[0].k, "downsample.cl", "downsample_place", " ");
 }
 
-status op_downsample(device *d, buf out, buf x, const gemm_weight *w, picture_shape s,
-                     const downsample_room *room)
+/* Also raises *scratch to what its GEMM needs. */
+static status part_plan(device *d, downsample_part *part, size_t *scratch, const gemm_weight *w,
+                        picture_shape s, int rows)
 {
-    int pixels = (int)pixels_of(s);
-    bool whole = room->rows >= pixels;
+    size_t need;
+    status st = gemm_scratch(d, &need, w, rows);
+    if (st != OK) return st;
+    if (need > *scratch) *scratch = need;
+    st = patches_plan(d, &part->patches, s, rows);
+    if (st == OK) st = gemm_plan(d, &part->product, w, rows, (gemm_epilogue){0});
+    return st == OK ? place_plan(d, &part->place, w->n, rows) : st;
+}
+
+status downsample_plan(device *d, downsample_use *u, size_t *scratch, const gemm_weight *w,
+                       picture_shape s, int rows)
+{
+    *u = (downsample_use){.pixels = (int)pixels_of(s), .rows = rows};
+    if (u->rows > u->pixels) u->rows = u->pixels;
+    *scratch = 0;
+    status st = part_plan(d, &u->whole, scratch, w, s, u->rows);
+    int rest = u->pixels % u->rows;
+    return st == OK && rest ? part_plan(d, &u->rest, scratch, w, s, rest) : st;
+}
+
+status op_downsample(device *d, const downsample_use *u, const downsample_buffers *b)
+{
+    bool at_once = u->rows == u->pixels;
+    gemm_buffers product = {
+        .out = at_once ? b->out : b->part, .a = b->patches, .w = b->w, .scratch = b->product};
     status st = OK;
-    for (int first = 0; first < pixels && st == OK; first += room->rows) {
-        int rows = pixels - first < room->rows ? pixels - first : room->rows;
-        st = make_patches(d, room->patches, x, s, first, rows);
-        if (st == OK)
-            st = op_gemm(d, whole ? out : room->part, room->patches, w, rows, NULL, room->product);
-        if (st == OK && !whole) st = place(d, out, room->part, w->n, first, rows);
+    for (int first = 0; first < u->pixels && st == OK; first += u->rows) {
+        const downsample_part *part = u->pixels - first < u->rows ? &u->rest : &u->whole;
+        st = plan_launch(d, &part->patches, ARG(b->patches), ARG(b->x), ARG(first));
+        if (st == OK) st = op_gemm(d, &part->product, &product);
+        if (st == OK && !at_once)
+            st = plan_launch(d, &part->place, ARG(b->out), ARG(b->part), ARG(first));
     }
     return st;
 }

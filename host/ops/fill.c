@@ -3,16 +3,17 @@
 
 #include "base/fp16.h"
 #include "ops/op.h"
-#include "ops/ops.h"
 
-status op_fill(device *d, buf b, size_t count, float value)
+status fill_plan(device *d, op_plan *p, size_t count)
 {
-    kernel *k;
     size_t group = (size_t)op_items(d);
-    record_work(d, "fill", (work){.bytes = 4.0 * (double)count}, "%zu", count);
-    status st = program_get(d, &k, "fill.cl", "fill", " ");
-    if (st != OK || count == 0) return st;
     if (count > INT_MAX - group) return fail(ERR_LIMIT, "fill: %zu elements are too many", count);
-    return launch(d, k, RANGE(round_up(count, group)), RANGE(group), ARG(b),
-                  ARG((int)float_bits(value)), ARG((int)count));
+    plan_begin(p, "fill", (work){.bytes = 4.0 * (double)count}, "%zu", count);
+    launch_prepare(&p->launches[0], RANGE(round_up(count, group)), RANGE(group), ARG((int)count));
+    return program_get(d, &p->launches[0].k, "fill.cl", "fill", " ");
+}
+
+status op_fill(device *d, const op_plan *p, buf b, float value)
+{
+    return plan_launch(d, p, ARG(b), ARG((int)float_bits(value)));
 }

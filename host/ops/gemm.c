@@ -1,6 +1,7 @@
 /* GEMMs with their epilogues: layers' weights and launches. */
 #include "ops/gemm.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,17 +48,23 @@ double gemm_input_error(const device *d, int m, int n, int k)
     return impl_serving_error(d, gemm, shape);
 }
 
+static status scratch_of(device *d, op_choice c, size_t *count, int m, const gemm_weight *w)
+{
+    *count = 0;
+    return c.impl->gemm.scratch ? c.impl->gemm.scratch(d, c.config, count, m, w->n, w->k) : OK;
+}
+
 status gemm_scratch(device *d, size_t *count, const gemm_weight *w, int m)
 {
     const int shape[SHAPE_SIZES] = {m, w->n, w->k};
     op_choice c = gemm_choice_of(d, w, m);
     size_t more = 0;
     if (!c.config) return first_use_none(d, "gemm", shape);
-    status st = c.impl->gemm.scratch(d, c.config, count, m, w->n, w->k);
+    status st = scratch_of(d, c, count, m, w);
     if (st != OK || w->use.impl || !rounds_to_fp16(c)) return st;
     c = impl_choose(d, gemm, shape, true); /* its weights are not known yet */
     if (!c.config) return first_use_none(d, "gemm", shape);
-    st = c.impl->gemm.scratch(d, c.config, &more, m, w->n, w->k);
+    st = scratch_of(d, c, &more, m, w);
     if (more > *count) *count = more;
     return st;
 }
@@ -81,8 +88,6 @@ status gemm_first_use(device *d, const gemm_weight *w, int m, unsigned use)
     return ERR_DEVICE;
 }
 
-enum { BIAS_SLACK = 64 }; /* kernels read a bias for each column of the last panel */
-
 /* What the threads that pack share. */
 typedef struct {
     const device *d;
@@ -92,7 +97,7 @@ typedef struct {
     float *panels; /* [threads][panel][k]: rows on their way */
     int panel, n, k;
     bool half;
-    float largest[PARALLEL_THREADS]; /* weight, where they become halves, by thread */
+    float largest[PARALLEL_THREADS]; /* weight, if they are rounded to fp16; by thread */
 } packing;
 
 static status pack_panel(void *context, size_t i, int thread)
@@ -135,7 +140,6 @@ status gemm_weight_pack(device *d, gemm_weight *w, op_choice use, const gemm_row
     if (w->n != n || w->k != k || !same || !w->matrix.memory) {
         gemm_weight_free(d, w);
         *w = (gemm_weight){.n = n, .k = k, .use = use};
-        TRY(memory_alloc(&w->built, 1, sizeof *w->built));
         TRY(buffer_create(d, &w->matrix, g->packed_count(d, use.config, n, k), what));
         TRY(buffer_create(d, &w->bias, padded, what));
         TRY(gemm_weight_view(d, w));
@@ -203,62 +207,62 @@ void gemm_weight_free(device *d, gemm_weight *w)
     buffer_release(d, &w->view);
     buffer_release(d, &w->matrix);
     buffer_release(d, &w->bias);
-    free(w->built);
-    w->built = NULL;
     w->use = (op_choice){0};
 }
 
-static void announce(device *d, const gemm_weight *w, int m, const gemm_epilogue *e)
+/* ---- plans and launches ---- */
+
+static void announce(op_plan *p, const gemm_use *u, const gemm_epilogue *e)
 {
-    const op_impl *g = w->use.impl;
-    static const char *const names[] = {"", " gelu", " silu"};
-    double rows = m, n = w->n, k = w->k, flops = 2 * rows * n * k;
-    double times = g->gemm.flop_factor ? g->gemm.flop_factor(d, w->use.config, m, w->n, w->k) : 1;
-    double values = rows * k + n * k + rows * n;
-    if (e->residual.memory) values += fmin(e->residual_rows, rows) * n;
-    record_work(
-        d, "gemm",
-        (work){.flops = flops, .executed = flops * times, .bytes = 4 * values, .on = g->roof},
-        "%dx%dx%d%s%s%s", m, w->n, w->k, names[e->act], e->gate ? " gate" : "",
-        e->residual.memory ? " residual" : "");
+    double m = u->m, n = u->n, k = u->k, values = m * k + n * k + m * n;
+    bool residual = e->fused & FUSED_RESIDUAL;
+    if (residual) values += fmin(e->residual_rows, m) * n;
+    plan_begin(p, "gemm",
+               (work){.flops = 2 * m * n * k, .bytes = 4 * values, .on = u->choice.impl->roof},
+               "%dx%dx%d%s%s%s%s", u->m, u->n, u->k, e->fused & FUSED_GELU ? " gelu" : "",
+               e->fused & FUSED_SILU ? " silu" : "", e->fused & FUSED_GATE ? " gate" : "",
+               residual ? " residual" : "");
 }
 
-static epilogue_args args_of(const gemm_weight *w, const gemm_epilogue *e)
+status gemm_plan(device *d, op_plan *p, const gemm_weight *w, int m, gemm_epilogue e)
 {
-    epilogue_args args = {.bias = w->bias,
-                          .residual = e->residual,
+    const gemm_use u = {.choice = w->use, .m = m, .n = w->n, .k = w->k, .fused = e.fused};
+    const int shape[SHAPE_SIZES] = {m, w->n, w->k};
+    announce(p, &u, &e);
+    p->choice = u.choice;
+    op_note_ran(d, w->use);
+    p->epilogue = e;
+    memcpy(p->shape, shape, sizeof shape);
+    return u.choice.impl->gemm.plan(d, p, &u);
+}
+
+static epilogue_args args_of(const op_plan *p, const gemm_buffers *b)
+{
+    const gemm_epilogue *e = &p->epilogue;
+    epilogue_args args = {.bias = b->w->bias,
+                          .residual = b->residual,
+                          .n = b->w->n,
                           .residual_rows = e->residual_rows,
                           .tokens = e->tokens,
                           .gate_at = e->gate_at};
-    if (!e->gate) return args;
-    args.gate = e->gate->values;
-    args.gate_rows = e->gate->rows;
-    args.gate_stride = e->gate->stride;
-    args.first_row = e->gate->first_row;
-    args.rows_at = e->gate->rows_at;
+    if (!b->gate) return args;
+    args.gate = b->gate->values;
+    args.gate_rows = b->gate->rows;
+    args.gate_stride = b->gate->stride;
+    args.first_row = b->gate->first_row;
+    args.rows_at = b->gate->rows_at;
     return args;
 }
 
-/* *k = the kernels of the call, built where the layer was not used like this before. */
-static status kernels_of(device *d, kernel ***k, const gemm_call *c)
+status op_gemm(device *d, const op_plan *p, const gemm_buffers *b)
 {
-    const int key[USE_KEY] = {c->m, (int)c->e->act, c->e->gate != NULL,
-                              c->e->residual.memory != NULL};
-    *k = op_built_kernels(c->w->built, key);
-    if ((*k)[0]) return OK;
-    op_note_ran(d, c->w->use);
-    status st = c->w->use.impl->gemm.build(d, *k, c);
-    if (st != OK) (*k)[0] = NULL;
-    return st;
-}
-
-status op_gemm(device *d, buf out, buf a, const gemm_weight *w, int m, const gemm_epilogue *e,
-               buf scratch)
-{
-    if (!e) e = &gemm_no_epilogue;
-    const gemm_call c = {out, a, scratch, w, m, e, args_of(w, e)};
-    kernel **k;
-    if (d->recorder) announce(d, w, m, e);
-    status st = kernels_of(d, &k, &c);
-    return st == OK ? w->use.impl->gemm.enqueue(d, k, &c) : st;
+    const gemm_weight *w = b->w;
+    const gemm_call c = {.out = b->out,
+                         .a = b->a,
+                         .b = w->view.memory ? w->view : w->matrix,
+                         .scratch = b->scratch,
+                         .epilogue = args_of(p, b)};
+    assert(w->use.impl == p->choice.impl && w->use.config == p->choice.config);
+    record_work(d, &p->announcing);
+    return p->choice.impl->gemm.enqueue(d, p, &c);
 }

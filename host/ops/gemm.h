@@ -1,7 +1,8 @@
-/* Between gemm.c and the implementations of products, one file each. */
+/* Between gemm.c and the implementations of GEMM, one file each. */
 #ifndef DITCL_OPS_GEMM_H
 #define DITCL_OPS_GEMM_H
 
+#include "cl/layout.clh"
 #include "ops/impl.h"
 
 /* The choice of a layer, made for m rows where it is not loaded yet; config null: none is left. */
@@ -14,11 +15,11 @@ status gemm_weight_pack(device *d, gemm_weight *w, op_choice use, const gemm_row
 /* Makes the view of loaded weights that their choice wants. */
 status gemm_weight_view(device *d, gemm_weight *w);
 
-/* ---- products that make tiles in local memory: gemm_tiles.c ---- */
+/* ---- GEMMs with tiles in local memory: gemm_tiles.c ---- */
 
-/* Weights are packed for all tiles in one way: columns of a panel, a multiple of every tile's;
- * padded steps, a multiple of every KT. */
-enum { GEMM_PANEL = 128, GEMM_DEPTH = 32, GEMM_TILES_OPTIONS = 100 };
+/* Weights are packed for all tiles in one way: in panels of GEMM_PANEL columns, a multiple of every
+ * tile's, with the depth padded to a multiple of every KT. */
+enum { GEMM_DEPTH = 32, GEMM_TILES_OPTIONS = 100 };
 
 size_t gemm_tiles_panel(const device *d, const int *config, int n);
 size_t gemm_tiles_depth(int k); /* padded */
@@ -29,37 +30,44 @@ typedef struct {
     int split; /* parts of the depth, each by a work-group of its own */
 } gemm_tile;
 
-/* Whether so many parts are worth making: none is short, and half of them would leave compute
- * units without a tile. */
+/* Whether splitting the depth so often is worth it: no part is short, and half as many parts would
+ * leave compute units without a tile. */
 bool gemm_tiles_split_fits(const device *d, gemm_tile t, const int *shape);
 /* Floats of sums that wait for their epilogue. */
 size_t gemm_tiles_scratch(gemm_tile t, int m, int n, int k);
 
 /* The options of the shape. load, vector: floats of a load from a where K allows, and of one vector
  * of results. */
-void gemm_tiles_options(char out[GEMM_TILES_OPTIONS], const gemm_call *c, gemm_tile t, int load,
+void gemm_tiles_options(char out[GEMM_TILES_OPTIONS], const gemm_use *u, gemm_tile t, int load,
                         int vector);
 
-/* For build, behind the GEMM's own kernel k[0]: k[1], where depth is split. */
-status gemm_tiles_build(device *d, kernel *k[LAYER_KERNELS], const gemm_call *c, gemm_tile t);
-
-/* The GEMM by a kernel with the arguments of cl/gemm_gpu.cl. */
-status gemm_tiles_enqueue(device *d, kernel *const k[LAYER_KERNELS], const gemm_call *c,
-                          gemm_tile t);
+/* For plan: the launch of a kernel with the arguments of cl/gemm_gpu.cl, whose own kernel follows;
+ * and where depth is split, the epilogue behind it. */
+status gemm_tiles_plan(device *d, op_plan *p, const gemm_use *u, gemm_tile t);
+status gemm_tiles_enqueue(device *d, const op_plan *p, const gemm_call *c);
 
 /* ---- epilogues ---- */
 
 enum { EPILOGUE_OPTIONS = 48 };
 
-/* "-DACTIVATION=0 -DGATE=1 -DRESIDUAL=1" */
-void gemm_epilogue_options(char out[EPILOGUE_OPTIONS], const gemm_epilogue *e);
+/* "-DGELU=0 -DSILU=0 -DGATE=1 -DRESIDUAL=1" */
+void gemm_epilogue_options(char out[EPILOGUE_OPTIONS], unsigned fused);
 
-/* Of a bias alone. */
-extern const gemm_epilogue gemm_no_epilogue;
+/* Queues a kernel with an epilogue: these arguments, then the epilogue's, then the fixed ones. */
+#define launch_epilogue(d, l, e, ...)                                                              \
+    launch_epilogue_args(d, l, e, (const arg[]){__VA_ARGS__},                                      \
+                         sizeof((const arg[]){__VA_ARGS__}) / sizeof(arg))
+status launch_epilogue_args(device *d, const prepared_launch *l, const epilogue_args *e,
+                            const arg *args, size_t n_args);
 
-/* The epilogue by itself: its kernel, and out = the epilogue of sums [parts][m][n]; one part may be
+/* For enqueue: a launch of arguments out, a, b and the epilogue. */
+status gemm_enqueue(device *d, const op_plan *p, const gemm_call *c);
+/* The same behind launches[1], which lays a out in the scratch memory. */
+status gemm_enqueue_packed(device *d, const op_plan *p, const gemm_call *c);
+
+/* The epilogue by itself, as launch `l`: out = the epilogue of sums [parts][m][n]; one part may be
  * out itself. */
-status gemm_finish_build(device *d, kernel **k, const gemm_call *c);
-status gemm_finish(device *d, kernel *k, const gemm_call *c, buf sums, int parts);
+status gemm_finish_plan(device *d, prepared_launch *l, const gemm_use *u, int parts);
+status gemm_finish(device *d, const prepared_launch *l, const gemm_call *c, buf sums);
 
 #endif

@@ -1,5 +1,5 @@
-/* A product is not believed before it was right once on this device: libraries' kernels are known
- * to give wrong results on some. Freivalds (1977): C = A B^T holds if C v = A (B^T v) for random v,
+/* Checks a whole GEMM on this device, since some kernels of libraries are wrong on some devices.
+ * Freivalds (1977): C = A B^T holds if C v = A (B^T v) for random v,
  * which costs mn + nk + mk instead of mnk. The inputs are functions of their place, so that threads
  * make them where they are needed, and nobody keeps them. */
 #include <float.h>
@@ -13,7 +13,7 @@
 #include "ops/gemm.h"
 
 /* An error in one element e of row i moves (C v)[i] by |e|, since v is +-1: beyond c eps sqrt(k) of
- * a row sum's size, sqrt(nk) / 3, it is seen. Correct products stay below 1.5 eps sqrt(k). */
+ * a row sum's size, sqrt(nk) / 3, it is seen. Correct GEMMs stay below 1.5 eps sqrt(k). */
 static const double GRANTED = 8.0;
 
 enum { BLOCK = 64 };
@@ -22,9 +22,9 @@ enum { SEED_A = 0x0d17c1, SEED_B = 0x51ab3d, SEED_V = 0x7e11a5 };
 typedef struct {
     device *d;
     size_t m, n, k;
-    bool coarse;    /* inputs are what bf16 and half hold: nothing is rounded, the check is sharp */
-    float *c;       /* [m][n] */
-    double *v, *bv; /* [n], B^T v [k] */
+    bool coarse; /* inputs are exact in bf16 and fp16: no input is rounded, so the check is sharp */
+    float *c;    /* [m][n] */
+    double *v, *bv;                 /* [n], B^T v [k] */
     double worst[PARALLEL_THREADS]; /* of a row's error, by thread */
     buf a_buf, c_buf, scratch;
     op_choice use;
@@ -91,17 +91,21 @@ static status multiply(workspace *w)
     int m = (int)w->m, n = (int)w->n, k = (int)w->k;
     const gemm_rows rows = {weight_rows, w};
     float *no_bias = NULL, largest;
+    op_plan plan;
     size_t scratch;
     status st = OK;
     TRY(memory_alloc(&no_bias, w->n, sizeof *no_bias));
     TRY(gemm_weight_pack(w->d, &w->weight, w->use, &rows, no_bias, n, k, &largest,
-                         "a product's check"));
+                         "the check of a GEMM"));
     TRY(gemm_scratch(w->d, &scratch, &w->weight, m));
-    TRY(buffer_create(w->d, &w->a_buf, w->m * w->k, "a product's check"));
-    TRY(buffer_create(w->d, &w->c_buf, w->m * w->n, "a product's check"));
-    TRY(buffer_create(w->d, &w->scratch, scratch, "a product's check"));
+    TRY(buffer_create(w->d, &w->a_buf, w->m * w->k, "the check of a GEMM"));
+    TRY(buffer_create(w->d, &w->c_buf, w->m * w->n, "the check of a GEMM"));
+    TRY(buffer_create(w->d, &w->scratch, scratch, "the check of a GEMM"));
     TRY(upload_inputs(w));
-    TRY(op_gemm(w->d, w->c_buf, w->a_buf, &w->weight, m, NULL, w->scratch));
+    TRY(gemm_plan(w->d, &plan, &w->weight, m, (gemm_epilogue){0}));
+    TRY(op_gemm(
+        w->d, &plan,
+        &(gemm_buffers){.out = w->c_buf, .a = w->a_buf, .w = &w->weight, .scratch = w->scratch}));
     TRY(buffer_download(w->d, w->c_buf, 0, w->c, w->m * w->n));
 done:
     free(no_bias);

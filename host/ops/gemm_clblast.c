@@ -1,4 +1,4 @@
-/* Products by CLBlast, as shipped or with parameters that were searched for on this device, and
+/* GEMM by CLBlast, as shipped or with parameters that were searched for on this device, and
  * cl/epilogue.cl behind it. */
 #include <float.h>
 #include <string.h>
@@ -14,15 +14,15 @@
     T(MWG, "rows of a work-group's tile", 16, 32, 64, 128)                                         \
     T(NWG, "columns of a work-group's tile", 16, 32, 64, 128)                                      \
     T(KWG, "depth of a tile", 16, 32)                                                              \
-    T(MDIMC, "items along the rows", 4, 8, 16, 32)                                                 \
-    T(NDIMC, "items along the columns", 4, 8, 16, 32)                                              \
-    T(MDIMA, "items along the rows, as they load a", 4, 8, 16, 32)                                 \
-    T(NDIMB, "items along the columns, as they load b", 4, 8, 16, 32)                              \
+    T(MDIMC, "work-items along the rows", 4, 8, 16, 32)                                            \
+    T(NDIMC, "work-items along the columns", 4, 8, 16, 32)                                         \
+    T(MDIMA, "work-items along the rows, as they load a", 4, 8, 16, 32)                            \
+    T(NDIMB, "work-items along the columns, as they load b", 4, 8, 16, 32)                         \
     T(KWI, "unrolling", 2, 8)                                                                      \
     T(VWM, "floats of a vector along the rows", 1, 2, 4, 8)                                        \
     T(VWN, "floats of a vector along the columns", 1, 2, 4, 8)                                     \
-    T(STRM, "whether an item's rows lie apart", 0, 1)                                              \
-    T(STRN, "whether an item's columns lie apart", 0, 1)                                           \
+    T(STRM, "whether a work-item's rows lie apart", 0, 1)                                          \
+    T(STRN, "whether a work-item's columns lie apart", 0, 1)                                       \
     T(SA, "whether a goes through local memory", 0, 1)                                             \
     T(SB, "whether b goes through local memory", 0, 1)                                             \
     T(GEMMK, "which of its kernels", 0)                                                            \
@@ -40,10 +40,10 @@ static const int configs[][CONFIG_VALUES] = {
     {16, 16, 16, 4, 4, 4, 4, 2, 1, 1, 0, 0, 0, 0, 0, 1},
 };
 
-enum { MOST_SUMS = 128 }; /* of an item: more do not stay in registers anywhere */
+enum { MOST_SUMS = 128 }; /* of a work-item: more do not stay in registers anywhere */
 
 /* What CLBlast's own parameters for GPUs ask for, with those of its kernels that transpose and pad
- * around a product: local memory as OpenCL 1.2 promises it, and work-groups of 16 x 16 (its
+ * around a GEMM: local memory as OpenCL 1.2 promises it, and work-groups of 16 x 16 (its
  * src/database/kernels). */
 enum { LEAST_GROUP = 256, LEAST_LOCAL = 32768 };
 
@@ -78,10 +78,10 @@ static bool fits_xgemm(const device *d, const int *v, const int *shape)
 
 #define DIRECT_TUNABLES(T)                                                                         \
     T(WGD, "rows and columns of a work-group's tile", 8, 16, 32, 64)                               \
-    T(MDIMCD, "items along the rows", 8, 16, 32)                                                   \
-    T(NDIMCD, "items along the columns", 8, 16, 32)                                                \
-    T(MDIMAD, "items along the rows, as they load a", 8, 16, 32)                                   \
-    T(NDIMBD, "items along the columns, as they load b", 8, 16, 32)                                \
+    T(MDIMCD, "work-items along the rows", 8, 16, 32)                                              \
+    T(NDIMCD, "work-items along the columns", 8, 16, 32)                                           \
+    T(MDIMAD, "work-items along the rows, as they load a", 8, 16, 32)                              \
+    T(NDIMBD, "work-items along the columns, as they load b", 8, 16, 32)                           \
     T(KWID, "unrolling", 2, 8, 16)                                                                 \
     T(VWMD, "floats of a vector along the rows", 1, 2, 4, 8)                                       \
     T(VWND, "floats of a vector along the columns", 1, 2, 4, 8)                                    \
@@ -132,8 +132,9 @@ static clblast_parameters direct(const int *config)
 
 /* ---- implementations ---- */
 
-/* What is as shipped is gone where others are used: products would depend on their order. */
-static bool supports(const device *d, const int *shape)
+/* CLBlast's own parameters are gone once others were used: results would depend on the order of
+ * GEMMs. */
+static bool gemm_clblast_supports(const device *d, const int *shape)
 {
     (void)shape;
     return !configuration_used(d, &gemm_clblast_xgemm) &&
@@ -147,88 +148,89 @@ static bool supports_always(const device *d, const int *shape)
     return true;
 }
 
-static size_t packed_count(const device *d, const int *config, int n, int k)
+static size_t gemm_clblast_packed_count(const device *d, const int *config, int n, int k)
 {
     (void)d, (void)config;
     return (size_t)n * (size_t)k;
 }
 
-static size_t panel(const device *d, const int *config, int n)
+static size_t gemm_clblast_panel(const device *d, const int *config, int n)
 {
     (void)d, (void)config;
     return n < 64 ? (size_t)n : 64;
 }
 
 /* as stored */
-static void pack(const device *d, const int *config, void *packed, const float *rows, int first,
-                 int count, int n, int k)
+static void gemm_clblast_pack(const device *d, const int *config, void *packed, const float *rows,
+                              int first, int count, int n, int k)
 {
     (void)d, (void)config, (void)n;
     memcpy((float *)packed + (size_t)first * (size_t)k, rows,
            (size_t)count * (size_t)k * sizeof *rows);
 }
 
-static status scratch_for(device *d, clblast_parameters p, size_t *count, int m, int n, int k)
+static status gemm_clblast_scratch_for(device *d, clblast_parameters p, size_t *count, int m, int n,
+                                       int k)
 {
     return clblast_scratch(d, &p, count, m, n, k);
 }
 
 static status scratch_shipped(device *d, const int *config, size_t *count, int m, int n, int k)
 {
-    return scratch_for(d, shipped(config), count, m, n, k);
+    return gemm_clblast_scratch_for(d, shipped(config), count, m, n, k);
 }
 
 static status scratch_xgemm(device *d, const int *config, size_t *count, int m, int n, int k)
 {
-    return scratch_for(d, xgemm(config), count, m, n, k);
+    return gemm_clblast_scratch_for(d, xgemm(config), count, m, n, k);
 }
 
 static status scratch_direct(device *d, const int *config, size_t *count, int m, int n, int k)
 {
-    return scratch_for(d, direct(config), count, m, n, k);
+    return gemm_clblast_scratch_for(d, direct(config), count, m, n, k);
 }
 
-static status build(device *d, kernel *k[LAYER_KERNELS], const gemm_call *c)
+static status gemm_clblast_plan(device *d, op_plan *p, const gemm_use *u)
 {
-    return gemm_finish_build(d, &k[0], c);
+    return gemm_finish_plan(d, &p->launches[0], u, 1);
 }
 
-static status multiply(device *d, clblast_parameters p, kernel *const k[LAYER_KERNELS],
+static status multiply(device *d, clblast_parameters parameters, const op_plan *p,
                        const gemm_call *c)
 {
-    const gemm_weight *w = c->w;
-    status st = clblast_sgemm(d, &p, c->out, c->a, w->matrix, c->m, w->n, w->k, c->scratch);
-    return st == OK ? gemm_finish(d, k[0], c, c->out, 1) : st;
+    const int *s = p->shape;
+    status st = clblast_sgemm(d, &parameters, c->out, c->a, c->b, s[0], s[1], s[2], c->scratch);
+    return st == OK ? gemm_finish(d, &p->launches[0], c, c->out) : st;
 }
 
-static status enqueue_shipped(device *d, kernel *const k[LAYER_KERNELS], const gemm_call *c)
+static status enqueue_shipped(device *d, const op_plan *p, const gemm_call *c)
 {
-    return multiply(d, shipped(c->w->use.config), k, c);
+    return multiply(d, shipped(p->choice.config), p, c);
 }
 
-static status enqueue_xgemm(device *d, kernel *const k[LAYER_KERNELS], const gemm_call *c)
+static status enqueue_xgemm(device *d, const op_plan *p, const gemm_call *c)
 {
-    return multiply(d, xgemm(c->w->use.config), k, c);
+    return multiply(d, xgemm(p->choice.config), p, c);
 }
 
-static status enqueue_direct(device *d, kernel *const k[LAYER_KERNELS], const gemm_call *c)
+static status enqueue_direct(device *d, const op_plan *p, const gemm_call *c)
 {
-    return multiply(d, direct(c->w->use.config), k, c);
+    return multiply(d, direct(p->choice.config), p, c);
 }
 
 #define FUNCTIONS(of)                                                                              \
-    .gemm = {.packed_count = packed_count,                                                         \
-             .panel = panel,                                                                       \
-             .pack = pack,                                                                         \
+    .gemm = {.packed_count = gemm_clblast_packed_count,                                            \
+             .panel = gemm_clblast_panel,                                                          \
+             .pack = gemm_clblast_pack,                                                            \
              .scratch = scratch_##of,                                                              \
-             .build = build,                                                                       \
+             .plan = gemm_clblast_plan,                                                            \
              .enqueue = enqueue_##of}
 
 const op_impl gemm_clblast = {.op = "gemm",
                               .name = "clblast",
                               .file = "epilogue.cl",
                               IMPL_NO_TUNABLES,
-                              .supports = supports,
+                              .supports = gemm_clblast_supports,
                               .fits = fits_shipped,
                               .excludes = "clblast_",
                               FUNCTIONS(shipped)};

@@ -1,5 +1,5 @@
-/* Products by cl/gemm_gpu.cl: tiles in local memory, epilogue included; weights in fp32, or in half
- * where that is wanted, with fp32 sums. */
+/* Launches cl/gemm_gpu.cl: tiles in local memory, epilogue included; weights in fp32 or fp16, sums
+ * in fp32. */
 #include <string.h>
 
 #include "base/fp16.h"
@@ -10,8 +10,8 @@
     T(MT, "rows of a work-group's tile", 4, 8, 16, 32, 64, 128)                                    \
     T(NT, "columns of a work-group's tile", 8, 16, 32, 64, 128)                                    \
     T(KT, "steps of the depth in local memory at once", 4, 8, 16, 32)                              \
-    T(MR, "rows that one item sums", 1, 2, 4, 8)                                                   \
-    T(NR, "columns that one item sums", 1, 2, 4, 8)                                                \
+    T(MR, "rows of a work-item", 1, 2, 4, 8)                                                       \
+    T(NR, "columns of a work-item", 1, 2, 4, 8)                                                    \
     T(VEC, "floats that one load brings", 1, 2, 4)                                                 \
     T(KU, "steps of the depth unrolled", 1, 2, 4, 8, 16)                                           \
     T(LA, "activations go through local memory", 0, 1)                                             \
@@ -23,7 +23,7 @@
     T(IMAGE, "weights are read as an image", 0, 1)
 DECLARE_TUNABLES(TUNABLES);
 
-enum { MAX_FLOATS = 160 }; /* in an item's registers, about: the rest of 256 is for addresses */
+enum { MAX_FLOATS = 160 }; /* in a work-item's registers, about: the rest of 256 is for addresses */
 
 /* For common desktop devices first, then larger ones for those with many registers, then for few
  * rows or columns, whose depth is split where that keeps more compute units busy, then for devices
@@ -54,31 +54,31 @@ static const int configs[][CONFIG_VALUES] = {
     {32, 64, 4, 8, 4, 4, 4, 0, 0, 0, 0, 0, 1, 1},  {16, 64, 4, 4, 4, 4, 4, 0, 0, 0, 0, 0, 8, 1},
 };
 
-static int items(const int *v)
+static int gemm_gpu_items(const int *v)
 {
     return v[MT] / v[MR] * (v[NT] / v[NR]);
 }
 
-static gemm_tile tile(const int *v)
+static gemm_tile gemm_gpu_tile(const int *v)
 {
-    return (gemm_tile){v[MT], v[NT], v[KT], items(v), v[SPLIT]};
+    return (gemm_tile){v[MT], v[NT], v[KT], gemm_gpu_items(v), v[SPLIT]};
 }
 
-static uint64_t local_bytes(const int *v)
+static uint64_t gemm_gpu_local_bytes(const int *v)
 {
     int a = v[LA] * (v[MT] + v[PAD]), b = v[LB] * v[NT];
     return (uint64_t)((a + b) * v[KT] * (1 + v[DB])) * sizeof(float);
 }
 
 /* Sums, both factors of a step, and what is on its way to local memory. */
-static int floats_of_item(const int *v)
+static int gemm_gpu_floats_of_item(const int *v)
 {
     int step = v[LA] ? 1 : v[SG] ? 2 : v[VEC];
-    int on_way = (v[LA] * v[MT] + v[LB] * v[NT]) * v[KT] / items(v);
+    int on_way = (v[LA] * v[MT] + v[LB] * v[NT]) * v[KT] / gemm_gpu_items(v);
     return v[MR] * v[NR] + step * v[MR] + v[NR] + on_way;
 }
 
-/* A sub-group's items must have the same rows. */
+/* The work-items of a sub-group must have the same rows. */
 static bool subgroups_fit(const device *d, const int *v)
 {
     return !v[LA] && d->feature[FEATURE_SUBGROUPS] && d->subgroups.size > 0 &&
@@ -92,36 +92,38 @@ static bool image_fits(const device *d, const int *v, const int *shape)
     return v[VEC] == 4 && d->feature[FEATURE_IMAGES] && values / 4 <= d->info.image_texels;
 }
 
-static bool fits(const device *d, const int *v, const int *shape)
+static bool gemm_gpu_fits(const device *d, const int *v, const int *shape)
 {
     int m = shape[0], n = shape[1];
     return divides(v[MR], v[MT]) && divides(v[NR], v[NT]) && divides(v[VEC], v[NR]) &&
            divides(v[KU], v[KT]) && (v[LA] || divides(v[VEC], v[KU])) && divides(v[VEC], v[KT]) &&
            (v[LA] || v[LB] || !v[DB]) && (v[LA] || !v[PAD]) && (!v[SG] || subgroups_fit(d, v)) &&
-           (!v[IMAGE] || image_fits(d, v, shape)) && (size_t)items(v) <= d->info.max_work_group &&
-           local_bytes(v) <= d->info.local_bytes && floats_of_item(v) <= MAX_FLOATS &&
-           gemm_tiles_split_fits(d, tile(v), shape) &&
+           (!v[IMAGE] || image_fits(d, v, shape)) &&
+           (size_t)gemm_gpu_items(v) <= d->info.max_work_group &&
+           gemm_gpu_local_bytes(v) <= d->info.local_bytes &&
+           gemm_gpu_floats_of_item(v) <= MAX_FLOATS &&
+           gemm_tiles_split_fits(d, gemm_gpu_tile(v), shape) &&
            /* no tile of which more than half is for nothing, while there are smaller ones */
            (v[MT] == 4 || v[MT] < 2 * m) && (v[NT] == 8 || v[NT] < 2 * n);
 }
 
-static bool stages(const int *v)
+static bool gemm_gpu_stages(const int *v)
 {
     return v[LA] || v[LB];
 }
 
-static bool supports(const device *d, const int *shape)
+static bool gemm_gpu_supports(const device *d, const int *shape)
 {
     (void)shape;
     return d->family == FAMILY_GPU;
 }
 
-static bool supports_fp16(const device *d, const int *shape)
+static bool gemm_gpu_supports_fp16(const device *d, const int *shape)
 {
-    return supports(d, shape) && d->settings.precision == PRECISION_FP16;
+    return gemm_gpu_supports(d, shape) && d->settings.precision == PRECISION_FP16;
 }
 
-static size_t packed_count(const device *d, const int *config, int n, int k)
+static size_t gemm_gpu_packed_count(const device *d, const int *config, int n, int k)
 {
     return 2 * gemm_tiles_count_fp16(d, config, n, k);
 }
@@ -129,7 +131,7 @@ static size_t packed_count(const device *d, const int *config, int n, int k)
 enum { LINE = 16 }; /* floats of a row that one cache line holds */
 
 /* packed [ceil(n / GEMM_PANEL)][padded depth][GEMM_PANEL], padded with zeros: whatever the
- * configuration, so that it may change. In half the largest stands for infinity. */
+ * configuration, so that it may change. In fp16 the largest number stands for infinity. */
 static void pack_as(void *packed, const float *rows, int first, int count, int k, bool half)
 {
     size_t depth = (size_t)k, padded = gemm_tiles_depth(k), columns = (size_t)count;
@@ -154,8 +156,8 @@ static void pack_as(void *packed, const float *rows, int first, int count, int k
     }
 }
 
-static void pack(const device *d, const int *config, void *packed, const float *rows, int first,
-                 int count, int n, int k)
+static void gemm_gpu_pack(const device *d, const int *config, void *packed, const float *rows,
+                          int first, int count, int n, int k)
 {
     (void)d, (void)config, (void)n;
     pack_as(packed, rows, first, count, k, false);
@@ -178,67 +180,53 @@ static int texel_fp16(const int *config)
     return config[IMAGE] ? 8 : 0;
 }
 
-static status scratch_for(device *d, const int *config, size_t *count, int m, int n, int k)
+static status gemm_gpu_scratch_for(device *d, const int *config, size_t *count, int m, int n, int k)
 {
     (void)d;
-    *count = gemm_tiles_scratch(tile(config), m, n, k);
+    *count = gemm_tiles_scratch(gemm_gpu_tile(config), m, n, k);
     return OK;
 }
 
-static status build_as(device *d, kernel *k[LAYER_KERNELS], const gemm_call *c, bool half)
+static status gemm_gpu_plan(device *d, op_plan *p, const gemm_use *u)
 {
-    const int *v = c->w->use.config;
+    const int *v = u->choice.config;
     char options[CONFIG_OPTIONS], shape[GEMM_TILES_OPTIONS], subgroups[PROBE_OPTIONS] = "";
     if (v[SG]) probe_subgroup_options(subgroups, d);
-    configuration_options(options, c->w->use.impl, v);
-    gemm_tiles_options(shape, c, tile(v), v[VEC], v[VEC]);
-    status st = program_get(d, &k[0], "gemm_gpu.cl", "gemm_gpu", "-DHALF=%d %s%s %s", half, shape,
-                            options, subgroups);
-    return st == OK ? gemm_tiles_build(d, k, c, tile(v)) : st;
-}
-
-static status build(device *d, kernel *k[LAYER_KERNELS], const gemm_call *c)
-{
-    return build_as(d, k, c, false);
-}
-
-static status build_fp16(device *d, kernel *k[LAYER_KERNELS], const gemm_call *c)
-{
-    return build_as(d, k, c, true);
-}
-
-static status enqueue(device *d, kernel *const k[LAYER_KERNELS], const gemm_call *c)
-{
-    return gemm_tiles_enqueue(d, k, c, tile(c->w->use.config));
+    configuration_options(options, u->choice.impl, v);
+    gemm_tiles_options(shape, u, gemm_gpu_tile(v), v[VEC], v[VEC]);
+    status st = gemm_tiles_plan(d, p, u, gemm_gpu_tile(v));
+    if (st != OK) return st;
+    return program_get(d, &p->launches[0].k, "gemm_gpu.cl", "gemm_gpu", "-DHALF=%d %s%s %s",
+                       u->choice.impl == &gemm_gpu_fp16, shape, options, subgroups);
 }
 
 const op_impl gemm_gpu = {.op = "gemm",
                           .name = "gpu",
                           .file = "gemm_gpu.cl",
                           IMPL_TUNABLES,
-                          .supports = supports,
-                          .fits = fits,
-                          .stages = stages,
-                          .gemm = {.packed_count = packed_count,
+                          .supports = gemm_gpu_supports,
+                          .fits = gemm_gpu_fits,
+                          .stages = gemm_gpu_stages,
+                          .gemm = {.packed_count = gemm_gpu_packed_count,
                                    .panel = gemm_tiles_panel,
-                                   .pack = pack,
+                                   .pack = gemm_gpu_pack,
                                    .texel = texel,
-                                   .scratch = scratch_for,
-                                   .build = build,
-                                   .enqueue = enqueue}};
+                                   .scratch = gemm_gpu_scratch_for,
+                                   .plan = gemm_gpu_plan,
+                                   .enqueue = gemm_tiles_enqueue}};
 
 const op_impl gemm_gpu_fp16 = {.op = "gemm",
                                .name = "gpu_fp16",
                                .file = "gemm_gpu.cl",
                                .input_error = 0x1p-11,
                                IMPL_TUNABLES,
-                               .supports = supports_fp16,
-                               .fits = fits,
-                               .stages = stages,
+                               .supports = gemm_gpu_supports_fp16,
+                               .fits = gemm_gpu_fits,
+                               .stages = gemm_gpu_stages,
                                .gemm = {.packed_count = gemm_tiles_count_fp16,
                                         .panel = gemm_tiles_panel,
                                         .pack = pack_fp16,
                                         .texel = texel_fp16,
-                                        .scratch = scratch_for,
-                                        .build = build_fp16,
-                                        .enqueue = enqueue}};
+                                        .scratch = gemm_gpu_scratch_for,
+                                        .plan = gemm_gpu_plan,
+                                        .enqueue = gemm_tiles_enqueue}};

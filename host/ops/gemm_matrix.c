@@ -1,5 +1,4 @@
-/* Products by cl/gemm_matrix.cl on matrix tiles of bf16: one product of rounded inputs, or three
- * that keep 16 bits of each input. */
+/* Launches cl/gemm_matrix.cl: GEMM on AMX tiles, in bf16 or bf16x3. */
 #include <string.h>
 
 #include "base/fp16.h"
@@ -7,7 +6,7 @@
 #include "ops/op.h"
 
 enum {
-    STEP = 32,      /* terms of k in a tile product */
+    STEP = 32,      /* terms of k in an MMA */
     ROWS = 32,      /* of a block */
     BLOCKS = 8,     /* of a work-group at most: with STEPS, what the second cache holds of a */
     STEPS = 36,     /* of a chunk of k */
@@ -21,13 +20,13 @@ static int columns(int parts, int n)
     return parts == 1 && three * 20 <= two * 21 ? 48 : 32;
 }
 
-static bool supports_one(const device *d, const int *shape)
+static bool gemm_matrix_supports_one(const device *d, const int *shape)
 {
     (void)shape;
     return op_tile_parts(d) == 1;
 }
 
-static bool supports_three(const device *d, const int *shape)
+static bool gemm_matrix_supports_three(const device *d, const int *shape)
 {
     (void)shape;
     return op_tile_parts(d) == 2;
@@ -35,7 +34,7 @@ static bool supports_three(const device *d, const int *shape)
 
 /* ---- weights ---- */
 
-static size_t packed_count(const device *d, const int *config, int n, int k)
+static size_t gemm_matrix_packed_count(const device *d, const int *config, int n, int k)
 {
     (void)config;
     int parts = op_tile_parts(d);
@@ -43,7 +42,7 @@ static size_t packed_count(const device *d, const int *config, int n, int k)
     return wide * round_up((size_t)k, STEP) * (size_t)parts / 2;
 }
 
-static size_t panel(const device *d, const int *config, int n)
+static size_t gemm_matrix_panel(const device *d, const int *config, int n)
 {
     (void)config;
     return (size_t)columns(op_tile_parts(d), n);
@@ -65,8 +64,8 @@ static void pack_tile(uint16_t *tile, uint16_t *rests, const float *rows, size_t
 }
 
 /* packed [ceil(n / width)][ceil(k / 32)][parts][width / 16] tiles, padded with zeros */
-static void pack(const device *d, const int *config, void *out, const float *rows, int first,
-                 int count, int n, int k)
+static void gemm_matrix_pack(const device *d, const int *config, void *out, const float *rows,
+                             int first, int count, int n, int k)
 {
     enum { TILE = 512, SIDE = 16 };
     int parts = op_tile_parts(d);
@@ -85,7 +84,7 @@ static void pack(const device *d, const int *config, void *out, const float *row
         }
 }
 
-/* ---- products ---- */
+/* ---- launches ---- */
 
 static size_t steps(int k)
 {
@@ -93,18 +92,12 @@ static size_t steps(int k)
 }
 
 /* The packed activations. */
-static status scratch_count(device *d, const int *config, size_t *count, int m, int n, int k)
+static status gemm_matrix_scratch_count(device *d, const int *config, size_t *count, int m, int n,
+                                        int k)
 {
     (void)config, (void)n;
     *count = round_up((size_t)m, ROWS) * steps(k) * STEP * (size_t)op_tile_parts(d) / 2;
     return OK;
-}
-
-static status pack_rows(device *d, kernel *k, const gemm_call *c)
-{
-    int depth = c->w->k, all = (int)steps(depth);
-    return launch(d, k, RANGE(ceil_div((size_t)all, PACK_STEPS), ceil_div((size_t)c->m, ROWS)),
-                  RANGE(1), ARG(c->scratch), ARG(c->a), ARG(c->m), ARG(depth), ARG(all));
 }
 
 /* Blocks of rows of a work-group: few enough that every core gets some work-groups. */
@@ -123,41 +116,36 @@ static int chunks_of(int k)
     return ((int)steps(k) + STEPS - 1) / STEPS;
 }
 
-/* k[1] packs the activations for k[0]. */
-static status build(device *d, kernel *k[LAYER_KERNELS], const gemm_call *c)
+/* launches[1] packs the activations for launches[0]. */
+static status gemm_matrix_plan(device *d, op_plan *p, const gemm_use *u)
 {
     char epilogue[EPILOGUE_OPTIONS];
-    int parts = op_tile_parts(d);
-    gemm_epilogue_options(epilogue, c->e);
+    int parts = op_tile_parts(d), width = columns(parts, u->n), all = (int)steps(u->k);
+    int chunks = chunks_of(u->k), chunk = (all + chunks - 1) / chunks;
+    size_t blocks = ceil_div((size_t)u->m, ROWS), strips = ceil_div((size_t)u->n, (size_t)width);
+    int together = blocks_together(d, blocks, strips);
+    if (parts == 2) p->announcing.done.executed = 3 * p->announcing.done.flops;
+    launch_prepare(&p->launches[1], RANGE(ceil_div((size_t)all, PACK_STEPS), blocks), RANGE(1),
+                   ARG(u->m), ARG(u->k), ARG(all));
+    launch_prepare(&p->launches[0], RANGE(strips, ceil_div(blocks, (size_t)together)), RANGE(1),
+                   ARG(u->m), ARG(all), ARG(chunk), ARG(together));
     status st =
-        program_get(d, &k[1], "gemm_matrix.cl", "gemm_matrix_pack",
+        program_get(d, &p->launches[1].k, "gemm_matrix.cl", "gemm_matrix_pack",
                     "%s -DNT=2 -DPARTS=%d -DSTEPS=%d", probe_tile_options(d), parts, PACK_STEPS);
     if (st != OK) return st;
-    return program_get(d, &k[0], "gemm_matrix.cl", "gemm_matrix",
-                       "%s -DNT=%d -DPARTS=%d -DHELD=%d %s", probe_tile_options(d),
-                       columns(parts, c->w->n) / 16, parts, chunks_of(c->w->k) > 1 ? BLOCKS : 1,
-                       epilogue);
+    gemm_epilogue_options(epilogue, u->fused);
+    return program_get(d, &p->launches[0].k, "gemm_matrix.cl", "gemm_matrix",
+                       "%s -DNT=%d -DPARTS=%d -DHELD=%d %s", probe_tile_options(d), width / 16,
+                       parts, chunks > 1 ? BLOCKS : 1, epilogue);
 }
 
-static status enqueue(device *d, kernel *const k[LAYER_KERNELS], const gemm_call *c)
-{
-    const gemm_weight *w = c->w;
-    int width = columns(op_tile_parts(d), w->n), all = (int)steps(w->k);
-    int chunks = chunks_of(w->k), chunk = (all + chunks - 1) / chunks;
-    size_t blocks = ceil_div((size_t)c->m, ROWS), strips = ceil_div((size_t)w->n, (size_t)width);
-    int together = blocks_together(d, blocks, strips);
-    status st = pack_rows(d, k[1], c);
-    if (st != OK) return st;
-    return launch(d, k[0], RANGE(strips, ceil_div(blocks, (size_t)together)), RANGE(1), ARG(c->out),
-                  ARG(c->scratch), ARG(w->matrix), EPILOGUE_BUFFERS(c->args), ARG(c->m), ARG(w->n),
-                  ARG(all), ARG(chunk), ARG(together), EPILOGUE_SIZES(c->args));
-}
-
-static double three(const device *d, const int *config, int m, int n, int k)
-{
-    (void)d, (void)config, (void)m, (void)n, (void)k;
-    return 3.0;
-}
+#define FUNCTIONS                                                                                  \
+    .gemm = {.packed_count = gemm_matrix_packed_count,                                             \
+             .panel = gemm_matrix_panel,                                                           \
+             .pack = gemm_matrix_pack,                                                             \
+             .scratch = gemm_matrix_scratch_count,                                                 \
+             .plan = gemm_matrix_plan,                                                             \
+             .enqueue = gemm_enqueue_packed}
 
 const op_impl gemm_matrix = {.op = "gemm",
                              .name = "amx_bf16",
@@ -165,13 +153,8 @@ const op_impl gemm_matrix = {.op = "gemm",
                              .input_error = 0x1p-9,
                              .roof = ROOF_16BIT,
                              IMPL_NO_TUNABLES,
-                             .supports = supports_one,
-                             .gemm = {.packed_count = packed_count,
-                                      .panel = panel,
-                                      .pack = pack,
-                                      .scratch = scratch_count,
-                                      .build = build,
-                                      .enqueue = enqueue}};
+                             .supports = gemm_matrix_supports_one,
+                             FUNCTIONS};
 
 const op_impl gemm_matrix_bf16x3 = {.op = "gemm",
                                     .name = "amx_bf16x3",
@@ -179,11 +162,5 @@ const op_impl gemm_matrix_bf16x3 = {.op = "gemm",
                                     .input_error = 0x1p-18,
                                     .roof = ROOF_16BIT,
                                     IMPL_NO_TUNABLES,
-                                    .supports = supports_three,
-                                    .gemm = {.packed_count = packed_count,
-                                             .panel = panel,
-                                             .pack = pack,
-                                             .scratch = scratch_count,
-                                             .build = build,
-                                             .enqueue = enqueue,
-                                             .flop_factor = three}};
+                                    .supports = gemm_matrix_supports_three,
+                                    FUNCTIONS};

@@ -1,5 +1,5 @@
-/* Products by cl/gemm_mma.cl on the device's matrix units, with fp32 sums: of inputs rounded to
- * half or bfloat16, or three products that keep 16 bits of each input. */
+/* Launches cl/gemm_mma.cl: GEMM on the device's matrix units, in fp16, bf16 or bf16x3, with fp32
+ * sums. */
 #include <string.h>
 
 #include "base/fp16.h"
@@ -10,8 +10,8 @@
     T(MT, "rows of a work-group's tile", 8, 16, 32, 64, 128)                                       \
     T(NT, "columns of a work-group's tile", 8, 16, 32, 64, 128)                                    \
     T(KT, "steps of the depth in local memory at once", 16, 32)                                    \
-    T(WM, "rows that a unit's items make together", 8, 16, 32, 64)                                 \
-    T(WN, "columns that a unit's items make together", 8, 16, 32, 64)                              \
+    T(WM, "rows of a sub-group", 8, 16, 32, 64)                                                    \
+    T(WN, "columns of a sub-group", 8, 16, 32, 64)                                                 \
     T(DB, "two stages in local memory: one fetched, one used", 0, 1)                               \
     T(SPLIT, "parts of the depth that are summed apart", 1, 2, 4, 8)
 DECLARE_TUNABLES(TUNABLES);
@@ -35,71 +35,71 @@ static const int configs[][CONFIG_VALUES] = {
     {8, 8, 16, 8, 8, 0, 1},       {64, 64, 32, 32, 32, 1, 4},   {64, 64, 32, 32, 32, 1, 2},
 };
 
-static int items(const matrix_unit *u, const int *v)
+static int gemm_mma_items(const matrix_unit *u, const int *v)
 {
     return u->lanes * (v[MT] / v[WM]) * (v[NT] / v[WN]);
 }
 
-static gemm_tile tile(const matrix_unit *u, const int *v)
+static gemm_tile gemm_mma_tile(const matrix_unit *u, const int *v)
 {
-    return (gemm_tile){v[MT], v[NT], v[KT], items(u, v), v[SPLIT]};
+    return (gemm_tile){v[MT], v[NT], v[KT], gemm_mma_items(u, v), v[SPLIT]};
 }
 
 /* An emulation's exchange included, which only tests have. */
-static uint64_t local_bytes(const device *d, const matrix_unit *u, const int *v)
+static uint64_t gemm_mma_local_bytes(const device *d, const matrix_unit *u, const int *v)
 {
     int tiles = (v[MT] + v[NT]) * (mma_parts(d) * v[KT] + 8) * (1 + v[DB]) * 2;
-    return (uint64_t)(tiles + mma_exchange_bytes(d, u, items(u, v)));
+    return (uint64_t)(tiles + mma_exchange_bytes(d, u, gemm_mma_items(u, v)));
 }
 
 /* Sums, both factors of a step, and what is on its way to local memory. */
-static int floats_of_item(const matrix_unit *u, const int *v, int parts)
+static int gemm_mma_floats_of_item(const matrix_unit *u, const int *v, int parts)
 {
-    int on_way = (2 * v[MT] + parts * v[NT]) * v[KT] / (2 * items(u, v));
+    int on_way = (2 * v[MT] + parts * v[NT]) * v[KT] / (2 * gemm_mma_items(u, v));
     return v[WM] * v[WN] / u->lanes + parts * (u->a + v[WN] / u->n * u->b) + on_way;
 }
 
 /* MMAs of one sub-group in a launch: all steps of its part of K. */
-static size_t products(const device *d, const matrix_unit *u, const int *v, int k)
+static size_t gemm_mma_products(const device *d, const matrix_unit *u, const int *v, int k)
 {
     size_t depth = ceil_div((size_t)k, (size_t)(v[SPLIT] * v[KT])) * (size_t)v[KT];
     return depth / MMA_DEPTH * (size_t)(v[WM] / u->m * (v[WN] / u->n)) *
            (size_t)(mma_parts(d) == 2 ? 3 : 1);
 }
 
-static bool fits(const device *d, const int *v, const int *shape)
+static bool gemm_mma_fits(const device *d, const int *v, const int *shape)
 {
     int m = shape[0], n = shape[1];
     const matrix_unit *u = mma_of(d);
     return u && divides(v[WM], v[MT]) && divides(v[WN], v[NT]) && divides(u->m, v[WM]) &&
-           divides(u->n, v[WN]) && (size_t)items(u, v) <= d->info.max_work_group &&
-           local_bytes(d, u, v) <= d->info.local_bytes &&
-           floats_of_item(u, v, mma_parts(d)) <= u->floats &&
-           mma_products_fit(d, u, products(d, u, v, shape[2])) &&
-           gemm_tiles_split_fits(d, tile(u, v), shape) &&
+           divides(u->n, v[WN]) && (size_t)gemm_mma_items(u, v) <= d->info.max_work_group &&
+           gemm_mma_local_bytes(d, u, v) <= d->info.local_bytes &&
+           gemm_mma_floats_of_item(u, v, mma_parts(d)) <= u->floats &&
+           mma_products_fit(d, u, gemm_mma_products(d, u, v, shape[2])) &&
+           gemm_tiles_split_fits(d, gemm_mma_tile(u, v), shape) &&
            /* no tile of which more than half is for nothing, while there are smaller ones */
            (v[MT] == u->m || v[MT] < 2 * m) && (v[NT] == u->n || v[NT] < 2 * n);
 }
 
-static bool supports(const device *d, const int *shape)
+static bool gemm_mma_supports(const device *d, const int *shape)
 {
     (void)shape;
     return op_has_mma(d, PRECISION_FP16);
 }
 
-static bool supports_bf16(const device *d, const int *shape)
+static bool gemm_mma_supports_bf16(const device *d, const int *shape)
 {
     (void)shape;
     return op_has_mma(d, PRECISION_BF16);
 }
 
-static bool supports_three(const device *d, const int *shape)
+static bool gemm_mma_supports_three(const device *d, const int *shape)
 {
     (void)shape;
     return op_has_mma(d, PRECISION_AUTO);
 }
 
-static size_t packed_count(const device *d, const int *config, int n, int k)
+static size_t gemm_mma_packed_count(const device *d, const int *config, int n, int k)
 {
     return (size_t)mma_parts(d) * gemm_tiles_count_fp16(d, config, n, k);
 }
@@ -107,7 +107,8 @@ static size_t packed_count(const device *d, const int *config, int n, int k)
 /* low: what rounding to bfloat16 leaves, or null. */
 static void pack_row(const device *d, uint16_t *to, uint16_t *low, const float *row, size_t depth)
 {
-    if (d->settings.precision == PRECISION_FP16) { /* the largest half stands for infinity */
+    if (d->settings.precision ==
+        PRECISION_FP16) { /* the largest number of fp16 stands for infinity */
         for (size_t l = 0; l < depth; l++) to[l] = float_to_fp16_finite(row[l]);
         return;
     }
@@ -119,8 +120,8 @@ static void pack_row(const device *d, uint16_t *to, uint16_t *low, const float *
 
 /* packed [n][parts][depth], n and depth padded with zeros: whatever the configuration, so that it
  * may change. */
-static void pack(const device *d, const int *config, void *packed, const float *rows, int first,
-                 int count, int n, int k)
+static void gemm_mma_pack(const device *d, const int *config, void *packed, const float *rows,
+                          int first, int count, int n, int k)
 {
     (void)config, (void)n;
     size_t depth = (size_t)k, padded = gemm_tiles_depth(k), parts = (size_t)mma_parts(d);
@@ -130,35 +131,34 @@ static void pack(const device *d, const int *config, void *packed, const float *
         pack_row(d, to, parts == 2 ? to + padded : NULL, rows + j * depth, depth);
 }
 
-static status scratch_for(device *d, const int *config, size_t *count, int m, int n, int k)
+static status gemm_mma_scratch_for(device *d, const int *config, size_t *count, int m, int n, int k)
 {
-    *count = gemm_tiles_scratch(tile(mma_of(d), config), m, n, k);
+    *count = gemm_tiles_scratch(gemm_mma_tile(mma_of(d), config), m, n, k);
     return OK;
 }
 
-static status build(device *d, kernel *k[LAYER_KERNELS], const gemm_call *c)
+static status gemm_mma_plan(device *d, op_plan *p, const gemm_use *u)
 {
-    const int *v = c->w->use.config;
-    const matrix_unit *u = mma_of(d);
+    const int *v = u->choice.config;
+    const matrix_unit *unit = mma_of(d);
     char options[CONFIG_OPTIONS], shape[GEMM_TILES_OPTIONS], units[MMA_OPTIONS];
-    configuration_options(options, c->w->use.impl, v);
-    gemm_tiles_options(shape, c, tile(u, v), 4, u->vector);
-    mma_options(units, d, u);
-    status st = program_get(d, &k[0], "gemm_mma.cl", "gemm_mma", "%s -DPARTS=%d %s%s", units,
-                            mma_parts(d), shape, options);
-    return st == OK ? gemm_tiles_build(d, k, c, tile(u, v)) : st;
+    configuration_options(options, u->choice.impl, v);
+    gemm_tiles_options(shape, u, gemm_mma_tile(unit, v), 4, unit->vector);
+    mma_options(units, d, unit);
+    if (mma_parts(d) == 2) p->announcing.done.executed = 3 * p->announcing.done.flops;
+    status st = gemm_tiles_plan(d, p, u, gemm_mma_tile(unit, v));
+    if (st != OK) return st;
+    return program_get(d, &p->launches[0].k, "gemm_mma.cl", "gemm_mma", "%s -DPARTS=%d %s%s", units,
+                       mma_parts(d), shape, options);
 }
 
-static status enqueue(device *d, kernel *const k[LAYER_KERNELS], const gemm_call *c)
-{
-    return gemm_tiles_enqueue(d, k, c, tile(mma_of(d), c->w->use.config));
-}
-
-static double three(const device *d, const int *config, int m, int n, int k)
-{
-    (void)d, (void)config, (void)m, (void)n, (void)k;
-    return 3.0;
-}
+#define FUNCTIONS                                                                                  \
+    .gemm = {.packed_count = gemm_mma_packed_count,                                                \
+             .panel = gemm_tiles_panel,                                                            \
+             .pack = gemm_mma_pack,                                                                \
+             .scratch = gemm_mma_scratch_for,                                                      \
+             .plan = gemm_mma_plan,                                                                \
+             .enqueue = gemm_tiles_enqueue}
 
 const op_impl gemm_mma = {.op = "gemm",
                           .name = "gpu_mma",
@@ -166,14 +166,9 @@ const op_impl gemm_mma = {.op = "gemm",
                           .input_error = 0x1p-11,
                           .roof = ROOF_16BIT,
                           IMPL_TUNABLES,
-                          .supports = supports,
-                          .fits = fits,
-                          .gemm = {.packed_count = packed_count,
-                                   .panel = gemm_tiles_panel,
-                                   .pack = pack,
-                                   .scratch = scratch_for,
-                                   .build = build,
-                                   .enqueue = enqueue}};
+                          .supports = gemm_mma_supports,
+                          .fits = gemm_mma_fits,
+                          FUNCTIONS};
 
 const op_impl gemm_mma_bf16 = {.op = "gemm",
                                .name = "gpu_mma_bf16",
@@ -181,14 +176,9 @@ const op_impl gemm_mma_bf16 = {.op = "gemm",
                                .input_error = 0x1p-9,
                                .roof = ROOF_16BIT,
                                IMPL_TUNABLES,
-                               .supports = supports_bf16,
-                               .fits = fits,
-                               .gemm = {.packed_count = packed_count,
-                                        .panel = gemm_tiles_panel,
-                                        .pack = pack,
-                                        .scratch = scratch_for,
-                                        .build = build,
-                                        .enqueue = enqueue}};
+                               .supports = gemm_mma_supports_bf16,
+                               .fits = gemm_mma_fits,
+                               FUNCTIONS};
 
 const op_impl gemm_mma_bf16x3 = {.op = "gemm",
                                  .name = "gpu_mma_bf16x3",
@@ -196,12 +186,6 @@ const op_impl gemm_mma_bf16x3 = {.op = "gemm",
                                  .input_error = 0x1p-18,
                                  .roof = ROOF_16BIT,
                                  IMPL_TUNABLES,
-                                 .supports = supports_three,
-                                 .fits = fits,
-                                 .gemm = {.packed_count = packed_count,
-                                          .panel = gemm_tiles_panel,
-                                          .pack = pack,
-                                          .scratch = scratch_for,
-                                          .build = build,
-                                          .enqueue = enqueue,
-                                          .flop_factor = three}};
+                                 .supports = gemm_mma_supports_three,
+                                 .fits = gemm_mma_fits,
+                                 FUNCTIONS};

@@ -1,6 +1,5 @@
 /* Launches cl/groupnorm.cl, and cl/groupnorm_cpu.cl where channels come in whole vectors. */
 #include "ops/op.h"
-#include "ops/ops.h"
 
 enum { CHUNK_PIXELS = 256 };
 
@@ -23,76 +22,81 @@ size_t groupnorm_scratch(picture_shape s, int groups)
     return (size_t)s.batch * chunks_of(s) * (size_t)s.channels * 2;
 }
 
-static status statistics_rows(device *d, int vec, buf affine, buf x, buf weight, buf bias,
-                              buf scratch, picture_shape s, int groups, float epsilon)
+/* The kernel that sums up chunks, and the one that makes affine of all chunks. */
+static status statistics_get(device *d, op_plan *p, int vec)
 {
-    kernel *partial, *join;
-    size_t batch = (size_t)s.batch, chunks = chunks_of(s);
-    int pixels = s.height * s.width, chunk_pixels = CHUNK_PIXELS;
-    status st = program_get(d, &partial, "groupnorm_cpu.cl", "groupnorm_partial_rows",
+    kernel **partial = &p->launches[0].k, **join = &p->launches[1].k;
+    if (!vec) {
+        status st = program_get(d, partial, "groupnorm.cl", "groupnorm_partial", "-DSTATISTICS");
+        if (st != OK) return st;
+        return program_get(d, join, "groupnorm.cl", "groupnorm_affine", "-DSTATISTICS");
+    }
+    status st = program_get(d, partial, "groupnorm_cpu.cl", "groupnorm_partial_rows",
                             "-DSTATISTICS -DVEC=%d", vec);
-    if (st == OK)
-        st = program_get(d, &join, "groupnorm_cpu.cl", "groupnorm_affine_rows",
-                         "-DSTATISTICS -DVEC=%d", vec);
-    if (st == OK)
-        st = launch(d, partial, RANGE(chunks, batch), RANGE(1), ARG(scratch), ARG(x), ARG(pixels),
-                    ARG(chunk_pixels), ARG(s.channels));
-    if (st == OK)
-        st = launch(d, join, RANGE((size_t)groups, batch), RANGE(1), ARG(affine), ARG(scratch),
-                    ARG(weight), ARG(bias), ARG(pixels), ARG(chunk_pixels), ARG((int)chunks),
-                    ARG(s.channels), ARG(groups), ARG(epsilon));
-    return st;
+    if (st != OK) return st;
+    return program_get(d, join, "groupnorm_cpu.cl", "groupnorm_affine_rows",
+                       "-DSTATISTICS -DVEC=%d", vec);
 }
 
-status op_groupnorm_statistics(device *d, buf affine, buf x, buf weight, buf bias, buf scratch,
-                               picture_shape s, int groups, float epsilon)
+status groupnorm_statistics_plan(device *d, op_plan *p, picture_shape s, int groups, float epsilon)
 {
-    kernel *partial, *join;
     size_t group = (size_t)op_group(d, 32), batch = (size_t)s.batch, chunks = chunks_of(s);
-    int pixels = s.height * s.width, chunk_pixels = CHUNK_PIXELS;
-    record_work(d, "groupnorm_statistics", (work){.bytes = 4.0 * s.batch * pixels * s.channels},
-                "%dx%d %d", s.height, s.width, s.channels);
-    int vec = row_vector(d, s.channels);
-    if (vec) return statistics_rows(d, vec, affine, x, weight, bias, scratch, s, groups, epsilon);
-    status st = program_get(d, &partial, "groupnorm.cl", "groupnorm_partial", "-DSTATISTICS");
-    if (st == OK) st = program_get(d, &join, "groupnorm.cl", "groupnorm_affine", "-DSTATISTICS");
-    if (st == OK)
-        st = launch(d, partial, RANGE(round_up((size_t)groups, group), chunks, batch), RANGE(group),
-                    ARG(scratch), ARG(x), ARG(pixels), ARG(chunk_pixels), ARG(s.channels),
-                    ARG(groups));
-    if (st == OK)
-        st =
-            launch(d, join, RANGE(round_up((size_t)groups, group), batch), RANGE(group),
-                   ARG(affine), ARG(scratch), ARG(weight), ARG(bias), ARG(pixels),
+    size_t items = round_up((size_t)groups, group);
+    int pixels = s.height * s.width, chunk_pixels = CHUNK_PIXELS, vec = row_vector(d, s.channels);
+    plan_begin(p, "groupnorm_statistics", (work){.bytes = 4.0 * s.batch * pixels * s.channels},
+               "%dx%d %d", s.height, s.width, s.channels);
+    if (vec)
+        launch_prepare(&p->launches[0], RANGE(chunks, batch), RANGE(1), ARG(pixels),
+                       ARG(chunk_pixels), ARG(s.channels));
+    else
+        launch_prepare(&p->launches[0], RANGE(items, chunks, batch), RANGE(group), ARG(pixels),
+                       ARG(chunk_pixels), ARG(s.channels), ARG(groups));
+    launch_prepare(&p->launches[1], RANGE(items, batch), RANGE(group), ARG(pixels),
                    ARG(chunk_pixels), ARG((int)chunks), ARG(s.channels), ARG(groups), ARG(epsilon));
-    return st;
+    return statistics_get(d, p, vec);
 }
 
-status op_groupnorm_apply(device *d, buf out, buf x, picture_shape s, const groupnorm_use *use)
+status op_groupnorm_statistics(device *d, const op_plan *p, buf affine, buf x, buf weight, buf bias,
+                               buf scratch)
 {
-    kernel *k;
+    status st = plan_launch(d, p, ARG(scratch), ARG(x));
+    if (st != OK) return st;
+    return launch_prepared(d, &p->launches[1], ARG(affine), ARG(scratch), ARG(weight), ARG(bias));
+}
+
+status groupnorm_apply_prepare(device *d, prepared_launch *l, picture_shape s,
+                               const groupnorm_use *use)
+{
     size_t group = (size_t)op_items(d), border = use->pad ? 2 : 0;
     size_t height = (size_t)(s.height * use->up), width = (size_t)(s.width * use->up);
     size_t pixels = (height + border) * (width + border) + (size_t)use->slack;
-    double channels = (double)s.batch * s.channels;
-    record_work(d, "groupnorm_apply",
-                (work){.bytes = 4 * channels * ((double)pixels + (double)s.height * s.width)},
-                "%dx%d %d%s%s%s%s", s.height, s.width, s.channels,
-                use->affine.memory ? " norm" : "", use->silu ? " silu" : "",
-                use->up > 1 ? " up" : "", use->pad ? " pad" : "");
-    int vec = row_vector(d, s.channels), norm = use->affine.memory != NULL;
-    status st = vec ? program_get(d, &k, "groupnorm_cpu.cl", "groupnorm_apply_rows",
-                                  "-DVEC=%d -DNORM=%d -DSILU=%d -DUP=%d -DPAD=%d", vec, norm,
-                                  use->silu, use->up, use->pad)
-                    : program_get(d, &k, "groupnorm.cl", "groupnorm_apply",
-                                  "-DNORM=%d -DSILU=%d -DUP=%d -DPAD=%d", norm, use->silu, use->up,
-                                  use->pad);
-    if (st != OK) return st;
-    if (vec)
-        return launch(d, k, RANGE(height + border, (size_t)s.batch), RANGE(1), ARG(out), ARG(x),
-                      ARG(use->affine), ARG(s.channels), ARG(s.height), ARG(s.width),
-                      ARG((int)pixels));
-    return launch(d, k, RANGE(round_up((size_t)s.channels, group), pixels, (size_t)s.batch),
-                  RANGE(group), ARG(out), ARG(x), ARG(use->affine), ARG(s.channels), ARG(s.height),
-                  ARG(s.width), ARG((int)pixels));
+    int vec = row_vector(d, s.channels);
+    if (vec) {
+        launch_prepare(l, RANGE(height + border, (size_t)s.batch), RANGE(1), ARG(s.channels),
+                       ARG(s.height), ARG(s.width), ARG((int)pixels));
+        return program_get(d, &l->k, "groupnorm_cpu.cl", "groupnorm_apply_rows",
+                           "-DVEC=%d -DNORM=%d -DSILU=%d -DUP=%d -DPAD=%d", vec, use->norm,
+                           use->silu, use->up, use->pad);
+    }
+    launch_prepare(l, RANGE(round_up((size_t)s.channels, group), pixels, (size_t)s.batch),
+                   RANGE(group), ARG(s.channels), ARG(s.height), ARG(s.width), ARG((int)pixels));
+    return program_get(d, &l->k, "groupnorm.cl", "groupnorm_apply",
+                       "-DNORM=%d -DSILU=%d -DUP=%d -DPAD=%d", use->norm, use->silu, use->up,
+                       use->pad);
+}
+
+status groupnorm_apply_plan(device *d, op_plan *p, picture_shape s, const groupnorm_use *use)
+{
+    double border = use->pad ? 2 : 0, values = (double)s.batch * s.channels;
+    double pixels = (s.height * use->up + border) * (s.width * use->up + border) + use->slack;
+    plan_begin(p, "groupnorm_apply",
+               (work){.bytes = 4 * values * (pixels + (double)s.height * s.width)},
+               "%dx%d %d%s%s%s%s", s.height, s.width, s.channels, use->norm ? " norm" : "",
+               use->silu ? " silu" : "", use->up > 1 ? " up" : "", use->pad ? " pad" : "");
+    return groupnorm_apply_prepare(d, &p->launches[0], s, use);
+}
+
+status op_groupnorm_apply(device *d, const op_plan *p, buf out, buf x, buf affine)
+{
+    return plan_launch(d, p, ARG(out), ARG(x), ARG(affine));
 }

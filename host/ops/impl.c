@@ -58,18 +58,6 @@ int operator_impls(const operator* o, const device *d, const int *shape,
     return n;
 }
 
-kernel **op_built_kernels(op_built *b, const int key[USE_KEY])
-{
-    for (int i = 0; i < LAYER_USES; i++)
-        if (b->uses[i].kernels[0] && !memcmp(b->uses[i].key, key, sizeof b->uses[i].key))
-            return b->uses[i].kernels;
-    int i = b->next;
-    b->next = (i + 1) % LAYER_USES;
-    memcpy(b->uses[i].key, key, sizeof b->uses[i].key);
-    b->uses[i].kernels[0] = NULL;
-    return b->uses[i].kernels;
-}
-
 /* ---- the dispatcher ---- */
 
 /* The choice of this implementation; config null: it cannot serve. */

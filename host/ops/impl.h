@@ -1,61 +1,51 @@
 /* The one table of operators that have several implementations. Each implementation is a row: what
  * it is called, its arithmetic, its tunables and default configurations, what it supports, and how
  * it packs weights and queues work. impl.c has the one dispatcher over the table; gemm.c,
- * attention.c and conv.c call it; check, tune, bench and build/ditcl-kernels walk the same rows. */
+ * attention.c and conv.c call it; check, tune, bench and build/ditcl-kernels walk the same rows.
+ *
+ * A plan (ops.h) is made in three steps: the dispatcher chooses a row and a configuration, the
+ * operator says its work, and the row's plan() builds kernels and prepares their launches. A launch
+ * calls the row's enqueue() with the plan and the buffers.
+ *
+ * What more GEMM may have to do, and where it has its place:
+ *   a second operand that is no weight   gemm_call.b is bound by each launch. Such a plan needs a
+ *                                        gemm_use without a gemm_weight, and a row whose layout of
+ *                                        b is [n][k], as CLBlast's is.
+ *   transposed operands                  a field of gemm_use, and the fourth number of the shape,
+ *                                        which is 0 for a [m][k] x b [n][k]^T: choices, stores and
+ *                                        checks then tell them apart.
+ *   another type or layout of out        a field of gemm_epilogue, beside `fused`, which becomes an
+ *                                        option of the kernels in gemm_epilogue_options. */
 #ifndef DITCL_OPS_IMPL_H
 #define DITCL_OPS_IMPL_H
 
-#include "device/record.h"
 #include "ops/configuration.h"
 #include "ops/ops.h"
 
 enum { MOST_IMPLS = 16 }; /* of an operator */
 
-/* A layer keeps the kernels of its launches: a launch formats no options and searches no list. They
- * depend on the layer and on the way it is used, such as a GEMM's epilogue and rows; layers are
- * used in few ways. */
-enum { LAYER_KERNELS = 2, LAYER_USES = 4, USE_KEY = 4 };
-struct op_built {
-    struct {
-        int key[USE_KEY];
-        kernel *kernels[LAYER_KERNELS]; /* the first null: not built */
-    } uses[LAYER_USES];
-    int next; /* to be replaced */
-};
+/* ---- GEMM ---- */
 
-/* The kernels for this key: those that were built, or room for them where the first is null. */
-kernel **op_built_kernels(op_built *b, const int key[USE_KEY]);
-
-/* The part of an epilogue that kernels take as arguments. */
+/* What a launch gives a kernel for its epilogue; cl/epilogue_arguments.clh has their order. */
 typedef struct {
     buf bias, residual, gate, gate_rows;
-    int residual_rows, tokens, gate_stride, first_row, rows_at, gate_at;
+    int n, residual_rows, tokens, gate_stride, first_row, rows_at, gate_at;
 } epilogue_args;
 
-/* In the order of the kernels' arguments, which have their own between these two. */
-#define EPILOGUE_BUFFERS(x) ARG((x).bias), ARG((x).residual), ARG((x).gate), ARG((x).gate_rows)
-#define EPILOGUE_SIZES(x)                                                                          \
-    ARG((x).residual_rows), ARG((x).tokens), ARG((x).gate_stride), ARG((x).first_row),             \
-        ARG((x).rows_at), ARG((x).gate_at)
-
-/* One GEMM to queue: see op_gemm. */
+/* What a plan is made for: out [m][n] = epilogue(a [m][k] x b [n][k]^T), b packed for the choice.
+ */
 typedef struct {
-    buf out, a, scratch;
-    const gemm_weight *w;
-    int m;
-    const gemm_epilogue *e;
-    epilogue_args args; /* of e */
+    op_choice choice;
+    int m, n, k;
+    unsigned fused; /* FUSED_ bits */
+} gemm_use;
+
+/* What a launch binds. b: the second operand, packed weights or an image of them. */
+typedef struct {
+    buf out, a, b, scratch;
+    epilogue_args epilogue;
 } gemm_call;
 
-/* One convolution to queue: see op_conv3x3. */
-typedef struct {
-    buf out, x, scratch;
-    const conv_weight *w;
-    picture_shape s;
-    const conv_use *use;
-} conv_call;
-
-/* build gets the kernels that enqueue launches: k[0], and k[1] where there are two. */
 typedef struct {
     /* Weights on the device, in 4-byte elements. The host packs them by panels, several at once: a
      * panel is `panel` rows of weight [n][k]; the last may have fewer. pack writes all that belongs
@@ -67,29 +57,43 @@ typedef struct {
                  int count, int n, int k);
     /* Bytes of a texel if the kernel reads the weights as an image; null or 0: it does not. */
     int (*texel)(const int *config);
+    /* Floats of scratch memory; null: none. */
     status (*scratch)(device *d, const int *config, size_t *count, int m, int n, int k);
-    status (*build)(device *d, kernel *k[LAYER_KERNELS], const gemm_call *c);
-    status (*enqueue)(device *d, kernel *const k[LAYER_KERNELS], const gemm_call *c);
-    /* Executed FLOPs as a multiple of 2mnk; null: 1. */
-    double (*flop_factor)(const device *d, const int *config, int m, int n, int k);
+    /* Prepares the launches of *p, which is begun, and sets the executed FLOPs if they are not
+     * 2mnk. */
+    status (*plan)(device *d, op_plan *p, const gemm_use *u);
+    status (*enqueue)(device *d, const op_plan *p, const gemm_call *c);
 } gemm_functions;
 
+/* ---- attention ---- */
+
 typedef struct {
-    status (*scratch)(device *d, const int *config, size_t *count, attention_shape s);
-    status (*build)(device *d, kernel **k, const attention_plan *p);
-    /* As op_attention. */
-    status (*enqueue)(device *d, buf out, buf qkv, buf scratch, const attention_plan *p);
+    status (*scratch)(device *d, const int *config, size_t *count, attention_shape s); /* or null */
+    /* Prepares the one launch, of arguments out, qkv and, if there is scratch memory, scratch. */
+    status (*plan)(device *d, op_plan *p, attention_shape s);
 } attention_functions;
+
+/* ---- convolution ---- */
+
+typedef struct {
+    const conv_weight *w;
+    picture_shape s;
+    unsigned fused; /* FUSED_ bits */
+} conv_use;
 
 /* Of w, everything but the buffers is there before pack and packed_count are called. */
 typedef struct {
     size_t (*packed_count)(const device *d, const conv_weight *w); /* 4-byte elements */
     /* Queues: w->matrix in the packed layout from stored [out][in][3][3]. */
     status (*pack)(device *d, const conv_weight *w, buf stored);
-    status (*scratch)(device *d, size_t *count, const conv_weight *w, picture_shape s);
-    status (*build)(device *d, kernel *k[LAYER_KERNELS], const conv_call *c);
-    status (*enqueue)(device *d, kernel *const k[LAYER_KERNELS], const conv_call *c);
+    status (*scratch)(device *d, size_t *count, const conv_weight *w,
+                      picture_shape s); /* or null */
+    /* As of GEMM; the executed FLOPs are those of the formula. */
+    status (*plan)(device *d, op_plan *p, const conv_use *u);
+    status (*enqueue)(device *d, const op_plan *p, const conv_buffers *b);
 } conv_functions;
+
+/* ---- the table ---- */
 
 struct op_impl {
     const char *op, *name; /* "gemm", "gpu" */
@@ -203,7 +207,7 @@ bool impl_fits(const op_impl *impl, const device *d, const int *config, const in
 /* Largest relative error of one input; 0: it takes fp32 as it is. */
 double op_choice_error(op_choice c);
 
-/* Records, for op_ran, that it runs: when a layer's kernels are built, not at each launch. */
+/* Records, for op_ran, that it runs: when a plan is made, not at each launch. */
 void op_note_ran(device *d, op_choice c);
 
 /* Whether every configuration takes its inputs in fp32 as they are. */

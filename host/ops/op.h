@@ -1,4 +1,4 @@
-/* What operators share: sizes of work-groups and panels. Each announces its work by record_work. */
+/* What operators share: plans, sizes of work-groups and panels. */
 #ifndef DITCL_OPS_OP_H
 #define DITCL_OPS_OP_H
 
@@ -8,6 +8,17 @@
 #include "device/probe.h"
 #include "device/program.h"
 #include "device/record.h"
+#include "ops/ops.h"
+
+/* Begins *p, and says what the operator's name, work and shape are for the record. The launches
+ * follow: launch_prepare and program_get for each. */
+void plan_begin(op_plan *p, const char *name, work w, const char *shape, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* Announces the plan's work and queues its first launch, with these arguments before the fixed
+ * ones. */
+#define plan_launch(d, p, ...)                                                                     \
+    (record_work(d, &(p)->announcing), launch_prepared(d, &(p)->launches[0], __VA_ARGS__))
 
 /* Largest power of two that is at most `wanted` and that the device allows; 1 for cpu kernels. */
 static inline int op_group(const device *d, int wanted)
@@ -17,6 +28,9 @@ static inline int op_group(const device *d, int wanted)
     while (group * 2 <= wanted && (size_t)group * 2 <= d->info.max_work_group) group *= 2;
     return group;
 }
+
+/* Kernels read a bias for each column, or channel, of the last panel. */
+enum { BIAS_SLACK = 64 };
 
 static inline bool divides(int a, int b)
 {
@@ -67,13 +81,17 @@ static inline int op_panel_vectors(int n, int width, int most)
     return needed < most ? needed : most;
 }
 
-/* Range of one item per element along the first dimension: groups of 64 suit every device here,
- * since a cpu vectorises over the items of such simple kernels. */
+/* The work-group of kernels with one work-item per element along the first dimension. 64 suits
+ * every device, since CPUs vectorise over the work-items of such simple kernels. */
 static inline int op_items(const device *d)
 {
     int group = 64;
     while ((size_t)group > d->info.max_work_group) group /= 2;
     return group;
 }
+
+/* A launch of op_groupnorm_apply, for operators that begin with it: arguments out, x, affine. */
+status groupnorm_apply_prepare(device *d, prepared_launch *l, picture_shape s,
+                               const groupnorm_use *use);
 
 #endif

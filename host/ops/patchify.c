@@ -1,44 +1,53 @@
 /* Launches cl/patchify.cl. */
 #include "ops/op.h"
-#include "ops/ops.h"
 
-status op_patchify(device *d, buf out, buf latents, int first, int pictures, int batch,
-                   int channels, int size, int patch)
+/* Every latent is read and written once. */
+static void patchify_begin(op_plan *p, const char *name, patch_shape s)
 {
-    kernel *k;
-    size_t group = (size_t)op_items(d), length = (size_t)(channels * patch * patch);
-    size_t tokens = (size_t)(size / patch) * (size_t)(size / patch);
-    record_work(d, "patchify", (work){.bytes = 8.0 * batch * channels * size * size},
-                "%dx%dx%dx%d / %d", batch, channels, size, size, patch);
-    status st = program_get(d, &k, "patchify.cl", "patchify", " ");
-    if (st != OK) return st;
-    return launch(d, k, RANGE(round_up(length, group), tokens, (size_t)batch), RANGE(group),
-                  ARG(out), ARG(latents), ARG(first), ARG(pictures), ARG(channels), ARG(size),
-                  ARG(patch));
+    plan_begin(p, name, (work){.bytes = 8.0 * s.batch * s.channels * s.size * s.size},
+               "%dx%dx%dx%d / %d", s.batch, s.channels, s.size, s.size, s.patch);
 }
 
-status op_unpatchify(device *d, buf out, buf in, int batch, int channels, int size, int patch,
-                     int skip)
+status patchify_plan(device *d, op_plan *p, patch_shape s)
 {
-    kernel *k;
-    size_t group = (size_t)op_items(d), area = (size_t)size * (size_t)size;
-    record_work(d, "unpatchify", (work){.bytes = 8.0 * batch * channels * size * size},
-                "%dx%dx%dx%d / %d", batch, channels, size, size, patch);
-    status st = program_get(d, &k, "patchify.cl", "unpatchify", " ");
-    if (st != OK) return st;
-    return launch(d, k, RANGE(round_up(area, group), (size_t)channels, (size_t)batch), RANGE(group),
-                  ARG(out), ARG(in), ARG(channels), ARG(size), ARG(patch), ARG(skip));
+    size_t group = (size_t)op_items(d), length = (size_t)(s.channels * s.patch * s.patch);
+    size_t tokens = (size_t)(s.size / s.patch) * (size_t)(s.size / s.patch);
+    patchify_begin(p, "patchify", s);
+    launch_prepare(&p->launches[0], RANGE(round_up(length, group), tokens, (size_t)s.batch),
+                   RANGE(group), ARG(s.channels), ARG(s.size), ARG(s.patch));
+    return program_get(d, &p->launches[0].k, "patchify.cl", "patchify", " ");
 }
 
-status op_to_pixels(device *d, buf out, buf latents, int picture, int channels, int area,
-                    float factor, float offset)
+status op_patchify(device *d, const op_plan *p, buf out, buf latents, int first, int pictures)
 {
-    kernel *k;
+    return plan_launch(d, p, ARG(out), ARG(latents), ARG(first), ARG(pictures));
+}
+
+status unpatchify_plan(device *d, op_plan *p, patch_shape s, int skip)
+{
+    size_t group = (size_t)op_items(d), area = (size_t)s.size * (size_t)s.size;
+    patchify_begin(p, "unpatchify", s);
+    launch_prepare(&p->launches[0],
+                   RANGE(round_up(area, group), (size_t)s.channels, (size_t)s.batch), RANGE(group),
+                   ARG(s.channels), ARG(s.size), ARG(s.patch), ARG(skip));
+    return program_get(d, &p->launches[0].k, "patchify.cl", "unpatchify", " ");
+}
+
+status op_unpatchify(device *d, const op_plan *p, buf out, buf in)
+{
+    return plan_launch(d, p, ARG(out), ARG(in));
+}
+
+status to_pixels_plan(device *d, op_plan *p, int channels, int area, float factor, float offset)
+{
     size_t group = (size_t)op_items(d);
-    record_work(d, "to_pixels", (work){.bytes = 8.0 * channels * area}, "%dx%d", area, channels);
-    status st = program_get(d, &k, "patchify.cl", "to_pixels", " ");
-    if (st != OK) return st;
-    return launch(d, k, RANGE(round_up((size_t)area, group), (size_t)channels), RANGE(group),
-                  ARG(out), ARG(latents), ARG(picture), ARG(channels), ARG(area), ARG(factor),
-                  ARG(offset));
+    plan_begin(p, "to_pixels", (work){.bytes = 8.0 * channels * area}, "%dx%d", area, channels);
+    launch_prepare(&p->launches[0], RANGE(round_up((size_t)area, group), (size_t)channels),
+                   RANGE(group), ARG(channels), ARG(area), ARG(factor), ARG(offset));
+    return program_get(d, &p->launches[0].k, "patchify.cl", "to_pixels", " ");
+}
+
+status op_to_pixels(device *d, const op_plan *p, buf out, buf latents, int picture)
+{
+    return plan_launch(d, p, ARG(out), ARG(latents), ARG(picture));
 }

@@ -6,8 +6,11 @@
 #include "base/memory.h"
 #include "ops/ops.h"
 #include "optest/optest.h"
+#include "optest/references.h"
 
 enum { OUT, QKV, SCRATCH };
+
+enum { MOST_TOKENS = 1024 };
 
 static const struct {
     attention_shape s; /* N, T, H, d */
@@ -66,8 +69,8 @@ static status attention_test_prepare(optest_run *r, int i)
     status st = OK;
     size_t scratch;
     double deviation = isnan(cases[i].deviation) ? 1.0 : cases[i].deviation;
-    TRY(memory_alloc(&r->state, 1, sizeof(attention_plan)));
-    TRY(attention_prepare(r->d, r->state, &scratch, cases[i].s));
+    TRY(memory_alloc(&r->state, 1, sizeof(op_plan)));
+    TRY(attention_plan(r->d, r->state, &scratch, cases[i].s));
     double error = attention_input_error(r->state);
     /* the rounding of 16-bit inputs must not decide which score dominates */
     if (error > 0.0) deviation = fmin(deviation, sqrt(0.1 / error));
@@ -84,11 +87,11 @@ static status attention_test_launch(optest_run *r, int i)
 {
     const optest_array *a = r->arrays;
     (void)i;
-    return op_attention(r->d, a[OUT].b, a[QKV].b, a[SCRATCH].b, r->state);
+    return op_attention(r->d, r->state, a[OUT].b, a[QKV].b, a[SCRATCH].b);
 }
 
-/* The score of a query and a key; *size: its magnitude, at which it is rounded. */
-static double score_of(const float *q, const float *k, size_t d, double *size)
+/* q k^T / sqrt(d); *size: the magnitude that it is rounded at. */
+static double score_of(double *size, const float *q, const float *k, size_t d)
 {
     double dot = 0.0, squares = 0.0;
     for (size_t j = 0; j < d; j++) {
@@ -100,27 +103,27 @@ static double score_of(const float *q, const float *k, size_t d, double *size)
     return dot / sqrt((double)d);
 }
 
-/* The absolute error of a score is the relative error of its probability, and changes the other
- * probabilities through their sum. */
-void reference_attention(double *out, double *scale, const float *item, size_t query, size_t column,
-                         attention_shape s)
+/* A score is rounded at the magnitude of its terms. The absolute error of a score is the relative
+ * error of its probability, and changes the other probabilities through their sum. */
+void attention_reference(double *out, double *scale, const float *q, const float *keys,
+                         size_t tokens, size_t d, size_t width)
 {
-    size_t d = (size_t)s.head_dim, D = d * (size_t)s.heads, T = (size_t)s.tokens;
-    const float *q = item + query * 3 * D + column, *keys = item + D + column;
     double highest = -INFINITY, sum = 0.0, mean = 0.0, size;
-    for (size_t t = 0; t < T; t++) highest = fmax(highest, score_of(q, keys + t * 3 * D, d, &size));
-    for (size_t t = 0; t < T; t++) {
-        double weight = exp(score_of(q, keys + t * 3 * D, d, &size) - highest);
-        sum += weight;
-        mean += weight * size;
+    for (size_t t = 0; t < tokens; t++)
+        highest = fmax(highest, score_of(&size, q, keys + t * 3 * width, d));
+    for (size_t t = 0; t < tokens; t++) {
+        double p = exp(score_of(&size, q, keys + t * 3 * width, d) - highest);
+        sum += p;
+        mean += p * size;
     }
     mean /= sum;
-    for (size_t t = 0; t < T; t++) {
-        const float *v = keys + t * 3 * D + D;
-        double weight = exp(score_of(q, keys + t * 3 * D, d, &size) - highest) / sum;
+    for (size_t j = 0; j < d; j++) out[j] = 0.0;
+    for (size_t t = 0; t < tokens; t++) {
+        const float *k = keys + t * 3 * width, *v = k + width;
+        double p = exp(score_of(&size, q, k, d) - highest) / sum;
         for (size_t j = 0; j < d; j++) {
-            out[j] += weight * (double)v[j];
-            if (scale) scale[j] += weight * fabs((double)v[j]) * (size + mean) / 2.0;
+            out[j] += p * (double)v[j];
+            if (scale) scale[j] += p * fabs((double)v[j]) * (size + mean) / 2.0;
         }
     }
 }
@@ -131,10 +134,11 @@ static void attention_test_expect(const optest_run *r, int i, int which, double 
     (void)which;
     size_t T = (size_t)cases[i].s.tokens, D = width(i), d = (size_t)cases[i].s.head_dim;
     for (size_t row = 0; row < rows(i); row++)
-        for (size_t column = 0; column < D; column += d)
-            reference_attention(expected + row * D + column, scale + row * D + column,
-                                r->arrays[QKV].values + row / T * T * 3 * D, row % T, column,
-                                cases[i].s);
+        for (size_t column = 0; column < D; column += d) {
+            const float *sample = r->arrays[QKV].values + row / T * T * 3 * D + column;
+            attention_reference(expected + row * D + column, scale + row * D + column,
+                                sample + row % T * 3 * D, sample + D, T, d, D);
+        }
 }
 
 static void attention_test_release(optest_run *r)

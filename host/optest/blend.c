@@ -52,9 +52,10 @@ done:
 static status blend_test_launch(optest_run *r, int i)
 {
     const optest_array *a = r->arrays;
-    const blend_use use = {cases[i].n, cases[i].channels, cases[i].size, cases[i].signal,
-                           cases[i].spread};
-    return op_blend(r->d, a[LATENTS].b, a[IMAGE].b, a[NOISE].b, a[MASK].b, &use);
+    const blend_buffers buffers = {a[LATENTS].b, a[IMAGE].b, a[NOISE].b, a[MASK].b};
+    op_plan p;
+    status st = blend_plan(r->d, &p, cases[i].n, cases[i].channels, cases[i].size);
+    return st == OK ? op_blend(r->d, &p, &buffers, cases[i].signal, cases[i].spread) : st;
 }
 
 static void blend_test_expect(const optest_run *r, int i, int which, double *expected,

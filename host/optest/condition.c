@@ -84,17 +84,25 @@ static status condition_test_launch(optest_run *r, int i)
 {
     const optest_array *a = r->arrays;
     int rows = cases[i].rows, width = cases[i].width;
+    modulation context;
+    op_plan p;
+    status st = OK;
     switch (cases[i].kind) {
     case COMBINE:
-        return op_condition_combine(r->d, a[OUT].b, a[EMBEDDED].b, a[TABLE].b, a[LABELS].b, rows,
-                                    width);
+        TRY(condition_combine_plan(r->d, &p, rows, width));
+        TRY(op_condition_combine(r->d, &p, a[OUT].b, a[EMBEDDED].b, a[TABLE].b, a[LABELS].b));
+        break;
     case TOKENS:
-        return op_condition_tokens(r->d, a[OUT].b, a[EMBEDDED].b, a[TABLE].b, a[LABELS].b, rows,
-                                   width);
-    case PREPEND: break;
+        TRY(condition_tokens_plan(r->d, &p, rows, width));
+        TRY(op_condition_tokens(r->d, &p, a[OUT].b, a[EMBEDDED].b, a[TABLE].b, a[LABELS].b));
+        break;
+    case PREPEND:
+        context = optest_modulation(r, CONTEXT, 2 * width);
+        TRY(condition_prepend_plan(r->d, &p, rows, cases[i].tokens, width));
+        TRY(op_condition_prepend(r->d, &p, a[OUT].b, a[X].b, &context));
     }
-    modulation context = optest_modulation(r, CONTEXT, 2 * width);
-    return op_condition_prepend(r->d, a[OUT].b, a[X].b, &context, rows, cases[i].tokens, width);
+done:
+    return st;
 }
 
 /* One result of a row. part: which of the row's `results`; j: its channel. */

@@ -6,6 +6,7 @@
 #include "base/memory.h"
 #include "ops/ops.h"
 #include "optest/optest.h"
+#include "optest/references.h"
 
 enum { OUT, X, AFFINE, RESIDUAL, WEIGHT, BIAS, SCRATCH };
 
@@ -88,44 +89,47 @@ done:
 static status conv_test_launch(optest_run *r, int i)
 {
     const optest_array *a = r->arrays;
-    conv_use use = {cases[i].norm ? a[AFFINE].b : (buf){0}, cases[i].silu,
-                    cases[i].residual ? a[RESIDUAL].b : (buf){0}};
-    return op_conv3x3(r->d, a[OUT].b, a[X].b, r->state, cases[i].s, &use, a[SCRATCH].b);
+    const conv_buffers buffers = {.out = a[OUT].b,
+                                  .x = a[X].b,
+                                  .w = r->state,
+                                  .affine = a[AFFINE].b,
+                                  .residual = a[RESIDUAL].b,
+                                  .scratch = a[SCRATCH].b};
+    unsigned fused = (cases[i].norm ? FUSED_NORM : 0) | (cases[i].silu ? FUSED_SILU : 0) |
+                     (cases[i].residual ? FUSED_RESIDUAL : 0);
+    op_plan p;
+    status st = conv_plan(r->d, &p, r->state, cases[i].s, fused);
+    return st == OK ? op_conv3x3(r->d, &p, &buffers) : st;
 }
 
-/* The input of the convolution at pixel (y, x) of the upsampled picture. */
-static double input_at(const optest_run *r, int i, int n, int y, int x, int c)
+/* The input of channel c at pixel (y, x) of the upsampled picture. */
+static double input_at(const conv_inputs *in, int y, int x, int c)
 {
-    picture_shape s = cases[i].s;
-    int from = (n * s.height + y / cases[i].up) * s.width + x / cases[i].up;
-    const float *affine = r->arrays[AFFINE].values + (n * s.channels + c) * 2;
-    double value = (double)r->arrays[X].values[from * s.channels + c];
-    if (cases[i].norm) value = value * (double)affine[0] + (double)affine[1];
-    return cases[i].silu ? value / (1.0 + exp(-value)) : value;
+    size_t from = (size_t)(y / in->up) * (size_t)in->width + (size_t)(x / in->up);
+    double value = (double)in->x[from * (size_t)in->in + (size_t)c];
+    if (in->norm) value = value * (double)in->affine[2 * c] + (double)in->affine[2 * c + 1];
+    return in->silu ? value / (1.0 + exp(-value)) : value;
 }
 
-/* One value: the sum over c, dy, dx of weight[o][c][dy][dx] * input(y + dy - 1, x + dx - 1, c).
- * *squares = the sum of the squared terms. */
-static double one_value(const optest_run *r, int i, const double *input, int y, int x, int o,
-                        double *squares)
+void conv_reference(double *out, double *squares, const conv_inputs *in, int y, int x)
 {
-    int height = cases[i].s.height * cases[i].up, width = cases[i].s.width * cases[i].up;
-    int channels = cases[i].s.channels;
-    const float *weight = r->arrays[WEIGHT].values;
-    double sum = (double)r->arrays[BIAS].values[o];
-    *squares = sum * sum;
-    for (int dy = 0; dy < 3; dy++)
-        for (int dx = 0; dx < 3; dx++) {
-            int row = y + dy - 1, column = x + dx - 1;
-            if (row < 0 || column < 0 || row >= height || column >= width) continue;
-            for (int c = 0; c < channels; c++) {
-                double term = (double)weight[((o * channels + c) * 3 + dy) * 3 + dx] *
-                              input[(row * width + column) * channels + c];
-                sum += term;
-                *squares += term * term;
+    for (int o = 0; o < in->out; o++) out[o] = (double)in->bias[o];
+    for (int o = 0; squares && o < in->out; o++) squares[o] = out[o] * out[o];
+    for (int tap = 0; tap < 9; tap++) {
+        int row = y + tap / 3 - 1, column = x + tap % 3 - 1;
+        if (row < 0 || column < 0 || row >= in->height * in->up || column >= in->width * in->up)
+            continue;
+        for (int c = 0; c < in->in; c++) {
+            double value = input_at(in, row, column, c);
+            for (int o = 0; o < in->out; o++) {
+                double term =
+                    (double)in->weight[((size_t)o * (size_t)in->in + (size_t)c) * 9 + (size_t)tap] *
+                    value;
+                out[o] += term;
+                if (squares) squares[o] += term * term;
             }
         }
-    return sum;
+    }
 }
 
 /* A value is rounded at the magnitude of its terms, which may cancel, and of its neighbours' terms,
@@ -133,26 +137,33 @@ static double one_value(const optest_run *r, int i, const double *input, int y, 
 static void conv_test_expect(const optest_run *r, int i, int which, double *expected, double *scale)
 {
     (void)which;
+    const optest_array *a = r->arrays;
     picture_shape s = cases[i].s;
-    int height = s.height * cases[i].up, width = s.width * cases[i].up;
-    double *input = NULL, mean = 0;
-    if (memory_alloc(&input, out_pixels(i) * (size_t)s.channels, sizeof *input) != OK) return;
-    size_t at = 0;
+    size_t out = (size_t)cases[i].out_channels, at = 0, count = a[OUT].count;
+    int width = s.width * cases[i].up, all = s.height * cases[i].up * width;
+    double mean = 0;
     for (int n = 0; n < s.batch; n++) {
-        for (int p = 0; p < height * width; p++)
-            for (int c = 0; c < s.channels; c++)
-                input[p * s.channels + c] = input_at(r, i, n, p / width, p % width, c);
-        for (int p = 0; p < height * width; p++)
-            for (int o = 0; o < cases[i].out_channels; o++, at++) {
-                double squares, sum = one_value(r, i, input, p / width, p % width, o, &squares);
-                double more = cases[i].residual ? (double)r->arrays[RESIDUAL].values[at] : 0;
-                expected[at] = sum + more;
-                scale[at] = squares + more * more;
-                mean += scale[at] / (double)r->arrays[OUT].count;
-            }
+        const conv_inputs in = {.x = a[X].values + (size_t)n * pixels(i) * (size_t)s.channels,
+                                .affine = a[AFFINE].values + 2 * n * s.channels,
+                                .weight = a[WEIGHT].values,
+                                .bias = a[BIAS].values,
+                                .height = s.height,
+                                .width = s.width,
+                                .in = s.channels,
+                                .out = cases[i].out_channels,
+                                .up = cases[i].up,
+                                .norm = cases[i].norm,
+                                .silu = cases[i].silu};
+        for (int p = 0; p < all; p++, at += out)
+            conv_reference(expected + at, scale + at, &in, p / width, p % width);
     }
-    for (size_t j = 0; j < at; j++) scale[j] = sqrt(fmax(scale[j], mean));
-    free(input);
+    for (size_t j = 0; j < count; j++) {
+        double more = cases[i].residual ? (double)a[RESIDUAL].values[j] : 0;
+        expected[j] += more;
+        scale[j] += more * more;
+        mean += scale[j] / (double)count;
+    }
+    for (size_t j = 0; j < count; j++) scale[j] = sqrt(fmax(scale[j], mean));
 }
 
 static void conv_test_release(optest_run *r)

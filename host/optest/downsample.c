@@ -69,8 +69,16 @@ done:
 static status downsample_test_launch(optest_run *r, int i)
 {
     const optest_array *a = r->arrays;
-    const downsample_room room = {rows_of(i), a[PATCHES].b, a[PART].b, a[PRODUCT].b};
-    return op_downsample(r->d, a[OUT].b, a[X].b, r->state, shape_of(i), &room);
+    const downsample_buffers buffers = {.out = a[OUT].b,
+                                        .x = a[X].b,
+                                        .w = r->state,
+                                        .patches = a[PATCHES].b,
+                                        .part = a[PART].b,
+                                        .product = a[PRODUCT].b};
+    downsample_use use;
+    size_t scratch;
+    status st = downsample_plan(r->d, &use, &scratch, r->state, shape_of(i), rows_of(i));
+    return st == OK ? op_downsample(r->d, &use, &buffers) : st;
 }
 
 /* A value is rounded at the magnitude of its terms, which may cancel. */

@@ -23,7 +23,9 @@ static status fill_test_prepare(optest_run *r, int i)
 
 static status fill_test_launch(optest_run *r, int i)
 {
-    return op_fill(r->d, r->arrays[OUT].b, (size_t)cases[i].count, cases[i].value);
+    op_plan p;
+    status st = fill_plan(r->d, &p, (size_t)cases[i].count);
+    return st == OK ? op_fill(r->d, &p, r->arrays[OUT].b, cases[i].value) : st;
 }
 
 static void fill_test_expect(const optest_run *r, int i, int which, double *expected, double *scale)

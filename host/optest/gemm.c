@@ -6,16 +6,17 @@
 #include "base/memory.h"
 #include "ops/ops.h"
 #include "optest/optest.h"
+#include "optest/references.h"
 
 enum { OUT, A, WEIGHT, BIAS, RESIDUAL, GATE, ROWS, SCRATCH };
 
-#define NONE ACTIVATION_NONE
-#define GELU ACTIVATION_GELU_TANH
-#define SILU ACTIVATION_SILU
+#define NONE 0
+#define GELU FUSED_GELU
+#define SILU FUSED_SILU
 
 static const struct {
     int m, n, k;
-    activation act;
+    unsigned act;
     int residual_rows; /* 0: no residual */
     int tokens;        /* 0: no gate */
 } cases[] = {
@@ -80,13 +81,18 @@ static int stride(int i)
     return GATE_AT + cases[i].n + 2;
 }
 
+static unsigned fused(int i)
+{
+    return cases[i].act | (cases[i].tokens ? FUSED_GATE : 0) |
+           (cases[i].residual_rows ? FUSED_RESIDUAL : 0);
+}
+
 static void gemm_test_describe(optest_case *c, int i)
 {
-    static const char *const names[] = {"", " gelu", " silu"};
+    const char *act = cases[i].act == GELU ? " gelu" : cases[i].act == SILU ? " silu" : "";
     double m = cases[i].m, n = cases[i].n, k = cases[i].k;
     snprintf(c->label, sizeof c->label, "%dx%dx%d bias%s%s%s", cases[i].m, cases[i].n, cases[i].k,
-             names[cases[i].act], cases[i].tokens ? " gate" : "",
-             cases[i].residual_rows ? " residual" : "");
+             act, cases[i].tokens ? " gate" : "", cases[i].residual_rows ? " residual" : "");
     c->flops = 2.0 * m * n * k;
     c->bytes = 4.0 * (m * k + n * k + m * n * (cases[i].residual_rows ? 2.0 : 1.0));
     c->tol = (tolerance){4.0, k + 8.0};
@@ -123,62 +129,67 @@ static void gemm_test_release(optest_run *r)
 static status gemm_test_launch(optest_run *r, int i)
 {
     const optest_array *a = r->arrays;
-    modulation gate = optest_modulation(r, GATE, stride(i));
-    gemm_epilogue e = {.act = cases[i].act,
-                       .residual = cases[i].residual_rows ? a[RESIDUAL].b : (buf){0},
-                       .residual_rows = cases[i].residual_rows,
-                       .gate = cases[i].tokens ? &gate : NULL,
-                       .gate_at = GATE_AT,
-                       .tokens = cases[i].tokens};
-    bool plain = e.act == NONE && !e.gate && !e.residual.memory;
-    return op_gemm(r->d, a[OUT].b, a[A].b, r->state, cases[i].m, plain ? NULL : &e, a[SCRATCH].b);
+    const modulation gate = optest_modulation(r, GATE, stride(i));
+    const gemm_buffers buffers = {.out = a[OUT].b,
+                                  .a = a[A].b,
+                                  .w = r->state,
+                                  .residual = a[RESIDUAL].b,
+                                  .gate = &gate,
+                                  .scratch = a[SCRATCH].b};
+    const gemm_epilogue e = {.fused = fused(i),
+                             .residual_rows = cases[i].residual_rows,
+                             .tokens = cases[i].tokens,
+                             .gate_at = GATE_AT};
+    op_plan p;
+    status st = gemm_plan(r->d, &p, r->state, cases[i].m, e);
+    return st == OK ? op_gemm(r->d, &p, &buffers) : st;
 }
 
-static double activate(double x, activation act)
+static double activate(double x, unsigned act)
 {
-    if (act == GELU)
-        return 0.5 * x *
-               (1.0 + tanh(sqrt(2.0 / 3.14159265358979323846) * (x + 0.044715 * x * x * x)));
-    return act == SILU ? x / (1.0 + exp(-x)) : x;
+    if (act & FUSED_GELU)
+        return 0.5 * x * (1.0 + tanh(0.7978845608028654 * (x + 0.044715 * x * x * x)));
+    return act & FUSED_SILU ? x / (1.0 + exp(-x)) : x;
 }
 
-double reference_gemm(const float *x, const float *w, double bias, int k, activation act,
-                      double *squares)
+/* A value is rounded at the magnitude of its terms, which may cancel. */
+double gemm_reference(double *squares, const float *a, const float *w, size_t k, float bias,
+                      unsigned fused, float gate, float residual)
 {
-    double y = bias;
-    *squares = bias * bias;
-    for (int i = 0; i < k; i++) {
-        double term = (double)x[i] * (double)w[i];
+    double y = (double)bias, sum = y * y;
+    for (size_t i = 0; i < k; i++) {
+        double term = (double)a[i] * (double)w[i];
         y += term;
-        *squares += term * term;
+        sum += term * term;
     }
-    return activate(y, act);
+    y = activate(y, fused);
+    if (fused & FUSED_GATE) {
+        y *= (double)gate;
+        sum *= (double)gate * (double)gate;
+    }
+    if (fused & FUSED_RESIDUAL) {
+        y += (double)residual;
+        sum += (double)residual * (double)residual;
+    }
+    if (squares) *squares = sum;
+    return y;
 }
 
 static void gemm_test_expect(const optest_run *r, int i, int which, double *expected, double *scale)
 {
     (void)which;
     const optest_array *a = r->arrays;
-    int M = cases[i].m, N = cases[i].n, K = cases[i].k;
+    size_t M = (size_t)cases[i].m, N = (size_t)cases[i].n, K = (size_t)cases[i].k;
     int tokens = cases[i].tokens, back = cases[i].residual_rows;
-    for (int m = 0; m < M; m++)
-        for (int n = 0; n < N; n++) {
-            const float *x = a[A].values + (size_t)m * (size_t)K;
-            const float *w = a[WEIGHT].values + (size_t)n * (size_t)K;
-            double squares,
-                y = reference_gemm(x, w, (double)a[BIAS].values[n], K, cases[i].act, &squares);
-            if (tokens) {
-                double gate = (double)optest_row(r, GATE, stride(i), m / tokens)[GATE_AT + n];
-                y *= gate;
-                squares *= gate * gate;
-            }
-            if (back) {
-                double added = (double)a[RESIDUAL].values[m % back * N + n];
-                y += added;
-                squares += added * added;
-            }
-            expected[(size_t)m * (size_t)N + (size_t)n] = y;
-            scale[(size_t)m * (size_t)N + (size_t)n] = sqrt(squares);
+    for (size_t m = 0; m < M; m++)
+        for (size_t n = 0; n < N; n++) {
+            const float *row = tokens ? optest_row(r, GATE, stride(i), (int)m / tokens) : NULL;
+            float gate = tokens ? row[GATE_AT + n] : 0.0f, residual = 0.0f;
+            if (back) residual = a[RESIDUAL].values[m % (size_t)back * N + n];
+            expected[m * N + n] =
+                gemm_reference(&scale[m * N + n], a[A].values + m * K, a[WEIGHT].values + n * K, K,
+                               a[BIAS].values[n], fused(i), gate, residual);
+            scale[m * N + n] = sqrt(scale[m * N + n]);
         }
 }
 

@@ -5,6 +5,7 @@
 
 #include "ops/ops.h"
 #include "optest/optest.h"
+#include "optest/references.h"
 
 enum { OUT, X, WEIGHT, BIAS, SCRATCH }; /* statistics */
 enum { AFFINE = 2 };                    /* apply */
@@ -103,12 +104,32 @@ done:
 static status groupnorm_test_launch(optest_run *r, int i)
 {
     const optest_array *a = r->arrays;
-    if (cases[i].groups)
-        return op_groupnorm_statistics(r->d, a[OUT].b, a[X].b, a[WEIGHT].b, a[BIAS].b, a[SCRATCH].b,
-                                       cases[i].s, cases[i].groups, epsilon(i));
-    groupnorm_use use = {cases[i].norm ? a[AFFINE].b : (buf){0}, cases[i].silu, cases[i].up,
-                         cases[i].pad, (int)slack(i)};
-    return op_groupnorm_apply(r->d, a[OUT].b, a[X].b, cases[i].s, &use);
+    const groupnorm_use use = {cases[i].norm, cases[i].silu, cases[i].up, cases[i].pad,
+                               (int)slack(i)};
+    op_plan p;
+    status st = OK;
+    if (cases[i].groups) {
+        TRY(groupnorm_statistics_plan(r->d, &p, cases[i].s, cases[i].groups, epsilon(i)));
+        TRY(op_groupnorm_statistics(r->d, &p, a[OUT].b, a[X].b, a[WEIGHT].b, a[BIAS].b,
+                                    a[SCRATCH].b));
+    } else {
+        TRY(groupnorm_apply_plan(r->d, &p, cases[i].s, &use));
+        TRY(op_groupnorm_apply(r->d, &p, a[OUT].b, a[X].b, a[AFFINE].b));
+    }
+done:
+    return st;
+}
+
+void groupnorm_reference(double *mean, double *variance, const float *x, size_t pixels,
+                         size_t channels, size_t wide)
+{
+    double count = (double)(pixels * wide);
+    *mean = *variance = 0.0;
+    for (size_t p = 0; p < pixels; p++)
+        for (size_t j = 0; j < wide; j++) *mean += (double)x[p * channels + j] / count;
+    for (size_t p = 0; p < pixels; p++)
+        for (size_t j = 0; j < wide; j++)
+            *variance += pow((double)x[p * channels + j] - *mean, 2.0) / count;
 }
 
 static void expect_statistics(const optest_run *r, int i, double *expected, double *scale)
@@ -117,13 +138,9 @@ static void expect_statistics(const optest_run *r, int i, double *expected, doub
     size_t C = (size_t)cases[i].s.channels, wide = C / (size_t)cases[i].groups, area = pixels(i);
     for (size_t n = 0; n < (size_t)cases[i].s.batch; n++)
         for (size_t c = 0; c < C; c++) {
-            double mean = 0.0, variance = 0.0, count = (double)(wide * area);
-            const float *x = a[X].values + n * area * C + c / wide * wide;
-            for (size_t p = 0; p < area; p++)
-                for (size_t j = 0; j < wide; j++) mean += (double)x[p * C + j] / count;
-            for (size_t p = 0; p < area; p++)
-                for (size_t j = 0; j < wide; j++)
-                    variance += pow((double)x[p * C + j] - mean, 2.0) / count;
+            double mean, variance;
+            groupnorm_reference(&mean, &variance, a[X].values + n * area * C + c / wide * wide,
+                                area, C, wide);
             double factor = (double)a[WEIGHT].values[c] / sqrt(variance + (double)epsilon(i));
             double *to = expected + (n * C + c) * 2, *size = scale + (n * C + c) * 2;
             to[0] = factor;

@@ -4,6 +4,7 @@
 
 #include "ops/ops.h"
 #include "optest/optest.h"
+#include "optest/references.h"
 
 enum { OUT, X, VALUES };
 
@@ -54,21 +55,22 @@ static status modulate_test_launch(optest_run *r, int i)
     const optest_array *a = r->arrays;
     int D = cases[i].width;
     modulation m = optest_modulation(r, VALUES, stride(i));
-    return op_modulate(r->d, a[OUT].b, a[X].b, &m, cases[i].batch, cases[i].tokens, D, 3 * D, 4 * D,
-                       epsilon(i));
+    op_plan p;
+    status st = modulate_plan(r->d, &p, cases[i].batch, cases[i].tokens, D, epsilon(i));
+    return st == OK ? op_modulate(r->d, &p, a[OUT].b, a[X].b, &m, 3 * D, 4 * D) : st;
 }
 
-/* The mean and a deviation near 1 are rounded to float. */
-void reference_modulate(double *out, double *scale, const float *x, const float *shift,
-                        const float *factor, int width, double epsilon)
+void modulate_reference(double *out, double *scale, const float *x, const float *shift,
+                        const float *factor, size_t width, double epsilon)
 {
     double mean = 0.0, variance = 0.0;
-    for (int j = 0; j < width; j++) mean += (double)x[j] / width;
-    for (int j = 0; j < width; j++) variance += pow((double)x[j] - mean, 2.0) / width;
+    for (size_t j = 0; j < width; j++) mean += (double)x[j] / (double)width;
+    for (size_t j = 0; j < width; j++) variance += pow((double)x[j] - mean, 2.0) / (double)width;
     double deviation = sqrt(variance + epsilon);
-    for (int j = 0; j < width; j++) {
+    for (size_t j = 0; j < width; j++) {
         double normal = ((double)x[j] - mean) / deviation, grow = 1.0 + (double)factor[j];
         out[j] = normal * grow + (double)shift[j];
+        /* the mean and a deviation near 1 are rounded to float */
         if (scale)
             scale[j] =
                 (fabs(normal) + fabs(mean) / deviation + 1.0) * fabs(grow) + fabs((double)shift[j]);
@@ -82,8 +84,8 @@ static void modulate_test_expect(const optest_run *r, int i, int which, double *
     int D = cases[i].width, T = cases[i].tokens;
     for (int token = 0; token < cases[i].batch * T; token++) {
         const float *shift = optest_row(r, VALUES, stride(i), token / T) + 3 * D;
-        reference_modulate(expected + token * D, scale + token * D, r->arrays[X].values + token * D,
-                           shift, shift + D, D, (double)epsilon(i));
+        modulate_reference(expected + token * D, scale + token * D, r->arrays[X].values + token * D,
+                           shift, shift + D, (size_t)D, (double)epsilon(i));
     }
 }
 

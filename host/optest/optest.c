@@ -17,15 +17,11 @@ enum {
 /* The largest cases for an emulator, which runs about 100,000 operations per second. */
 static const double SMALL_WORK = 3.5e5;
 
-extern const optest optest_attention, optest_blend, optest_condition, optest_conv, optest_cross,
-    optest_downsample, optest_fill, optest_gemm, optest_groupnorm, optest_modulate, optest_patchify,
-    optest_step;
+#define DECLARE(name) extern const optest optest_##name;
+OPERATORS(DECLARE)
 
-const optest *const optests[] = {
-    &optest_fill, &optest_patchify,   &optest_condition, &optest_modulate,
-    &optest_gemm, &optest_attention,  &optest_cross,     &optest_groupnorm,
-    &optest_conv, &optest_downsample, &optest_step,      &optest_blend,
-    NULL};
+#define LISTED(name) &optest_##name,
+const optest *const optests[] = {OPERATORS(LISTED) NULL};
 
 /* ---- inputs ---- */
 
@@ -185,7 +181,7 @@ static status launch_twice(optest_run *r, const optest *t, int i, tolerance tol,
     float *found[OPTEST_ARRAYS] = {0}, *again = NULL;
     for (int round = 0; round < (r->small ? 1 : 2); round++) {
         TRY(upload(r));
-        TRY(t->launch(r, i));
+        TRY(t->queue(r, i));
         TRY(device_finish(r->d));
         for (int j = 0; j < r->n_arrays; j++) {
             const optest_array *a = &r->arrays[j];

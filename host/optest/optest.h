@@ -57,7 +57,7 @@ typedef struct {
     /* Creates the arrays of case i. */
     status (*prepare)(optest_run *r, int i);
     /* Queues the operator on these arrays. */
-    status (*launch)(optest_run *r, int i);
+    status (*queue)(optest_run *r, int i);
     /* The expected values of arrays[which], an OPTEST_RESULT or OPTEST_FLAG. scale: zeros before
      * the call; see compare(). */
     void (*expect)(const optest_run *r, int i, int which, double *expected, double *scale);
@@ -83,22 +83,6 @@ status optest_table(optest_run *r, const char *what, int stride, size_t items);
 modulation optest_modulation(const optest_run *r, int table, int stride);
 /* The row of a sample. */
 const float *optest_row(const optest_run *r, int table, int stride, int item);
-
-/* ---- references of single results, for operator tests and workloads (workload.h) ---- */
-
-/* act(bias + x . w) of k terms. *squares = the sum of the squared terms: a value is rounded at the
- * magnitude of its terms, which may cancel. */
-double reference_gemm(const float *x, const float *w, double bias, int k, activation act,
-                      double *squares);
-
-/* Adds one query of one head to out [d]. The rows of the sample, q, k and v of `width` channels
- * each, begin at `item`, the columns of the head at `column`. scale (may be null): see expect. */
-void reference_attention(double *out, double *scale, const float *item, size_t query, size_t column,
-                         attention_shape s);
-
-/* out [width] = layer norm(x) * (1 + factor) + shift. scale: as above. */
-void reference_modulate(double *out, double *scale, const float *x, const float *shift,
-                        const float *factor, int width, double epsilon);
 
 /* ---- the verb check ---- */
 

@@ -67,16 +67,24 @@ done:
 static status patchify_test_launch(optest_run *r, int i)
 {
     buf out = r->arrays[OUT].b, in = r->arrays[IN].b;
-    int channels = cases[i].channels, size = cases[i].size, patch = cases[i].patch;
+    const patch_shape s = {cases[i].batch, cases[i].channels, cases[i].size, cases[i].patch};
+    op_plan p;
+    status st = OK;
     switch (cases[i].kind) {
     case PATCHIFY:
-        return op_patchify(r->d, out, in, cases[i].first, cases[i].pictures, cases[i].batch,
-                           channels, size, patch);
+        TRY(patchify_plan(r->d, &p, s));
+        TRY(op_patchify(r->d, &p, out, in, cases[i].first, cases[i].pictures));
+        break;
     case UNPATCHIFY:
-        return op_unpatchify(r->d, out, in, cases[i].batch, channels, size, patch, cases[i].skip);
-    case TO_PIXELS: break;
+        TRY(unpatchify_plan(r->d, &p, s, cases[i].skip));
+        TRY(op_unpatchify(r->d, &p, out, in));
+        break;
+    case TO_PIXELS:
+        TRY(to_pixels_plan(r->d, &p, s.channels, s.size * s.size, factor, offset));
+        TRY(op_to_pixels(r->d, &p, out, in, cases[i].first));
     }
-    return op_to_pixels(r->d, out, in, cases[i].first, channels, size * size, factor, offset);
+done:
+    return st;
 }
 
 /* Visits all latents of the picture; n, c, y, x is one of them. */

@@ -132,19 +132,20 @@ done:
 static status step_test_launch(optest_run *r, int i)
 {
     const optest_array *a = r->arrays;
-    step_use use = {.row = ROW_IN_USE,
-                    .first = FIRST,
-                    .n = cases[i].n,
-                    .channels = cases[i].channels,
-                    .channels_out = channels_out(i),
-                    .size = cases[i].size,
-                    .guided = cases[i].guided > 0,
-                    .learned = cases[i].learned,
-                    .kept = cases[i].keeps != KEEPS_NOTHING,
-                    .guidance = guidance,
-                    .guided_channels = cases[i].guided};
-    return op_step_update(r->d, a[LATENTS].b, a[KEPT].b, a[MODEL].b, a[NOISE].b, a[ROWS].b,
-                          a[FLAG].b, &use);
+    const step_buffers buffers = {a[LATENTS].b, a[KEPT].b, a[MODEL].b,
+                                  a[NOISE].b,   a[ROWS].b, a[FLAG].b};
+    const step_use use = {.n = cases[i].n,
+                          .channels = cases[i].channels,
+                          .channels_out = channels_out(i),
+                          .size = cases[i].size,
+                          .guided = cases[i].guided > 0,
+                          .learned = cases[i].learned,
+                          .kept = cases[i].keeps != KEEPS_NOTHING,
+                          .guidance = guidance,
+                          .guided_channels = cases[i].guided};
+    op_plan p;
+    status st = step_plan(r->d, &p, &use);
+    return st == OK ? op_step_update(r->d, &p, &buffers, ROW_IN_USE, FIRST) : st;
 }
 
 /* Returns the new latent at picture b, channel c, value j; *kept = the prediction to keep. */

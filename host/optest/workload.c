@@ -9,7 +9,7 @@
 #include "base/memory.h"
 #include "base/parallel.h"
 #include "device/launch.h"
-#include "optest/optest.h"
+#include "optest/references.h"
 
 enum {
     PAD = 67,                /* canaries after the result */
@@ -90,24 +90,14 @@ static void gemm_sizes(workload *w)
     set_rows(w, m, n, n < SEGMENT ? n : SEGMENT, 2.0 * SEGMENT * (double)k);
 }
 
-static activation activation_of(const workload *w)
-{
-    return w->use & FUSED_GELU   ? ACTIVATION_GELU_TANH
-           : w->use & FUSED_SILU ? ACTIVATION_SILU
-                                 : ACTIVATION_NONE;
-}
-
 static void gemm_expect(const workload *w, int row, double *out)
 {
     size_t n = (size_t)w->shape[1], k = (size_t)w->shape[2];
     size_t m = w->place[row] / n, first = w->place[row] % n;
     for (size_t i = 0; i < w->row_floats; i++) {
-        double squares,
-            x = reference_gemm(w->in + m * k, w->weights + (first + i) * k,
-                               (double)w->bias[first + i], w->shape[2], activation_of(w), &squares);
-        if (w->use & FUSED_GATE) x *= (double)w->factors[first + i];
-        if (w->use & FUSED_RESIDUAL) x += (double)w->residual[w->place[row] + i];
-        out[i] = x;
+        float residual = w->use & FUSED_RESIDUAL ? w->residual[w->place[row] + i] : 0.0f;
+        out[i] = gemm_reference(NULL, w->in + m * k, w->weights + (first + i) * k, k,
+                                w->bias[first + i], w->use, w->factors[first + i], residual);
     }
 }
 
@@ -118,19 +108,22 @@ static status gemm_enter(workload *w, workload_entry *e, size_t *scratch)
     for (int i = 0; i < e->n && st == OK; i++)
         st = gemm_weight_upload(w->d, &e->products[i], w->weights, w->bias, s[0], s[1], s[2],
                                 "a candidate");
-    return st == OK ? gemm_scratch(w->d, scratch, &e->products[0], s[0]) : st;
+    if (st == OK) st = gemm_scratch(w->d, scratch, &e->products[0], s[0]);
+    if (st != OK) return st;
+    return gemm_plan(w->d, &e->plan, &e->products[0], s[0],
+                     (gemm_epilogue){.fused = w->use, .residual_rows = s[0], .tokens = s[0]});
 }
 
 static status gemm_queue(workload *w, workload_entry *e)
 {
     const modulation gate = {w->b_factors, w->b_rows, w->shape[1], 0, 0};
-    gemm_epilogue use = {.act = activation_of(w), .tokens = w->shape[0]};
-    if (w->use & FUSED_GATE) use.gate = &gate;
-    if (w->use & FUSED_RESIDUAL) {
-        use.residual = w->b_residual;
-        use.residual_rows = w->shape[0];
-    }
-    return op_gemm(w->d, w->b_out, w->b_in, &e->products[e->next], w->shape[0], &use, e->scratch);
+    return op_gemm(w->d, &e->plan,
+                   &(gemm_buffers){.out = w->b_out,
+                                   .a = w->b_in,
+                                   .w = &e->products[e->next],
+                                   .residual = w->b_residual,
+                                   .gate = &gate,
+                                   .scratch = e->scratch});
 }
 
 /* ---- attention ---- */
@@ -165,17 +158,18 @@ static void attention_expect(const workload *w, int row, double *out)
     attention_shape s = attention_of(w);
     size_t d = (size_t)s.head_dim, T = (size_t)s.tokens, width = (size_t)s.heads * d;
     size_t at = w->place[row] / d, head = at % (size_t)s.heads, token = at / (size_t)s.heads;
-    reference_attention(out, NULL, w->in + token / T * T * 3 * width, token % T, head * d, s);
+    const float *keys = w->in + token / T * T * 3 * width + width + head * d;
+    attention_reference(out, NULL, w->in + token * 3 * width + head * d, keys, T, d, width);
 }
 
 static status attention_enter(workload *w, workload_entry *e, size_t *scratch)
 {
-    return attention_prepare(w->d, &e->attention, scratch, attention_of(w));
+    return attention_plan(w->d, &e->plan, scratch, attention_of(w));
 }
 
 static status attention_queue(workload *w, workload_entry *e)
 {
-    return op_attention(w->d, w->b_out, w->b_in, e->scratch, &e->attention);
+    return op_attention(w->d, &e->plan, w->b_out, w->b_in, e->scratch);
 }
 
 /* ---- convolutions: [residual +] conv(enlarge([silu(norm](x[)])) ---- */
@@ -212,34 +206,25 @@ static void conv_sizes(workload *w)
     set_rows(w, grown, out, out, 18.0 * (double)(in * out));
 }
 
-/* Adds one tap: the pixel at (y, x) of the upsampled picture, to each channel. */
-static void conv_tap(const workload *w, picture_shape s, int y, int x, int tap, double *out)
-{
-    int up = w->shape[3];
-    size_t in = (size_t)s.channels;
-    if (y < 0 || x < 0 || y >= s.height * up || x >= s.width * up) return;
-    const float *pixel = w->in + ((size_t)(y / up) * (size_t)s.width + (size_t)(x / up)) * in;
-    for (size_t c = 0; c < in; c++) {
-        double v = (double)pixel[c];
-        if (w->use & FUSED_NORM) {
-            v = v * (double)w->factors[2 * c] + (double)w->factors[2 * c + 1];
-            v /= 1.0 + exp(-v);
-        }
-        for (size_t o = 0; o < w->row_floats; o++)
-            out[o] += v * (double)w->weights[(o * in + c) * 9 + (size_t)tap];
-    }
-}
-
 static void conv_expect(const workload *w, int row, double *out)
 {
     picture_shape s = picture_of(w);
+    bool norm = w->use & FUSED_NORM;
+    const conv_inputs in = {.x = w->in,
+                            .affine = w->factors,
+                            .weight = w->weights,
+                            .bias = w->bias,
+                            .height = s.height,
+                            .width = s.width,
+                            .in = s.channels,
+                            .out = (int)w->row_floats,
+                            .up = w->shape[3],
+                            .norm = norm,
+                            .silu = norm};
     int at = (int)(w->place[row] / w->row_floats), width = s.width * w->shape[3];
-    for (int tap = 0; tap < 9; tap++)
-        conv_tap(w, s, at / width + tap / 3 - 1, at % width + tap % 3 - 1, tap, out);
-    for (size_t o = 0; o < w->row_floats; o++) {
-        out[o] += (double)w->bias[o];
-        if (w->use & FUSED_RESIDUAL) out[o] += (double)w->residual[w->place[row] + o];
-    }
+    conv_reference(out, NULL, &in, at / width, at % width);
+    for (size_t o = 0; w->use & FUSED_RESIDUAL && o < w->row_floats; o++)
+        out[o] += (double)w->residual[w->place[row] + o];
 }
 
 static status conv_enter(workload *w, workload_entry *e, size_t *scratch)
@@ -249,16 +234,21 @@ static status conv_enter(workload *w, workload_entry *e, size_t *scratch)
     for (int i = 0; i < e->n && st == OK; i++)
         st = conv_weight_upload(w->d, &e->layers[i], w->weights, w->bias,
                                 (conv_layer){s[0], s[1], s[2], s[3], w->use}, "a candidate");
-    return st == OK ? conv_scratch(w->d, scratch, &e->layers[0], picture_of(w)) : st;
+    if (st == OK) st = conv_scratch(w->d, scratch, &e->layers[0], picture_of(w));
+    if (st != OK) return st;
+    unsigned fused = w->use | (w->use & FUSED_NORM ? FUSED_SILU : 0);
+    return conv_plan(w->d, &e->plan, &e->layers[0], picture_of(w), fused);
 }
 
 static status conv_queue(workload *w, workload_entry *e)
 {
-    conv_use use = {0};
-    if (w->use & FUSED_NORM) use = (conv_use){.affine = w->b_factors, .silu = true};
-    if (w->use & FUSED_RESIDUAL) use.residual = w->b_residual;
-    return op_conv3x3(w->d, w->b_out, w->b_in, &e->layers[e->next], picture_of(w), &use,
-                      e->scratch);
+    return op_conv3x3(w->d, &e->plan,
+                      &(conv_buffers){.out = w->b_out,
+                                      .x = w->b_in,
+                                      .w = &e->layers[e->next],
+                                      .affine = w->b_factors,
+                                      .residual = w->b_residual,
+                                      .scratch = e->scratch});
 }
 
 /* ---- layer norm with modulation: batch, tokens, width ---- */
@@ -276,17 +266,21 @@ static void modulate_sizes(workload *w)
 
 static void modulate_expect(const workload *w, int row, double *out)
 {
-    reference_modulate(out, NULL, w->in + w->place[row], w->factors, w->factors + w->row_floats,
-                       w->shape[2], (double)EPSILON);
+    size_t width = w->row_floats;
+    modulate_reference(out, NULL, w->in + w->place[row], w->factors, w->factors + width, width,
+                       (double)EPSILON);
+}
+
+static status modulate_enter(workload *w, workload_entry *e, size_t *scratch)
+{
+    *scratch = 0;
+    return modulate_plan(w->d, &e->plan, w->shape[0], w->shape[1], w->shape[2], EPSILON);
 }
 
 static status modulate_queue(workload *w, workload_entry *e)
 {
-    int width = w->shape[2];
     const modulation m = {w->b_factors, w->b_rows, 0, 0, 0};
-    (void)e;
-    return op_modulate(w->d, w->b_out, w->b_in, &m, w->shape[0], w->shape[1], width, 0, width,
-                       EPSILON);
+    return op_modulate(w->d, &e->plan, w->b_out, w->b_in, &m, 0, w->shape[2]);
 }
 
 /* ---- group norm with SiLU: pixels, channels, groups ---- */
@@ -306,19 +300,11 @@ static void groupnorm_expect(const workload *w, int row, double *out)
 {
     size_t channels = (size_t)w->shape[1], each = w->row_floats, pixels = (size_t)w->shape[0];
     size_t first = w->place[row] % channels;
-    double sum = 0.0, squares = 0.0, n = (double)(pixels * each);
-    for (int pass = 0; pass < 2; pass++)
-        for (size_t p = 0; p < pixels; p++)
-            for (size_t c = 0; c < each; c++) {
-                double x = (double)w->in[p * channels + first + c];
-                if (pass == 0)
-                    sum += x;
-                else
-                    squares += (x - sum / n) * (x - sum / n);
-            }
-    double deviation = sqrt(squares / n + (double)EPSILON);
+    double mean, variance;
+    groupnorm_reference(&mean, &variance, w->in + first, pixels, channels, each);
+    double deviation = sqrt(variance + (double)EPSILON);
     for (size_t c = 0; c < each; c++) {
-        double x = ((double)w->in[w->place[row] + c] - sum / n) / deviation;
+        double x = ((double)w->in[w->place[row] + c] - mean) / deviation;
         x = x * (double)w->factors[first + c] + (double)w->bias[first + c];
         out[c] = x / (1.0 + exp(-x));
     }
@@ -331,21 +317,22 @@ static picture_shape groupnorm_picture(const workload *w)
 
 static status groupnorm_enter(workload *w, workload_entry *e, size_t *scratch)
 {
-    /* the factors, followed by the statistics */
-    (void)e;
-    *scratch = 0;
-    status st = buffer_create(w->d, &w->b_affine, 2 * (size_t)w->shape[1], "a norm");
-    if (st == OK) *scratch = groupnorm_scratch(groupnorm_picture(w), w->shape[2]);
+    const groupnorm_use use = {.norm = true, .silu = true, .up = 1};
+    picture_shape s = groupnorm_picture(w);
+    status st = OK;
+    *scratch = groupnorm_scratch(s, w->shape[2]);
+    TRY(buffer_create(w->d, &w->b_affine, 2 * (size_t)w->shape[1], "a norm"));
+    TRY(groupnorm_statistics_plan(w->d, &e->plan, s, w->shape[2], EPSILON));
+    TRY(groupnorm_apply_plan(w->d, &e->normalise, s, &use));
+done:
     return st;
 }
 
 static status groupnorm_queue(workload *w, workload_entry *e)
 {
-    const groupnorm_use use = {.affine = w->b_affine, .silu = true, .up = 1};
-    picture_shape s = groupnorm_picture(w);
-    status st = op_groupnorm_statistics(w->d, w->b_affine, w->b_in, w->b_factors, w->b_bias,
-                                        e->scratch, s, w->shape[2], EPSILON);
-    return st == OK ? op_groupnorm_apply(w->d, w->b_out, w->b_in, s, &use) : st;
+    status st = op_groupnorm_statistics(w->d, &e->plan, w->b_affine, w->b_in, w->b_factors,
+                                        w->b_bias, e->scratch);
+    return st == OK ? op_groupnorm_apply(w->d, &e->normalise, w->b_out, w->b_in, w->b_affine) : st;
 }
 
 /* ---- all of them ---- */
@@ -362,19 +349,12 @@ static double no_flops(const int *s)
     return 0.0;
 }
 
-static status enter_nothing(workload *w, workload_entry *e, size_t *scratch)
-{
-    (void)w, (void)e;
-    *scratch = 0;
-    return OK;
-}
-
 static const workload_kind kinds[] = {
     {"gemm", gemm_bucket, gemm_flops, gemm_sizes, gemm_expect, gemm_enter, gemm_queue},
     {"attention", attention_bucket, attention_flops, attention_sizes, attention_expect,
      attention_enter, attention_queue},
     {"conv", conv_bucket, conv_flops, conv_sizes, conv_expect, conv_enter, conv_queue},
-    {"modulate", no_class, no_flops, modulate_sizes, modulate_expect, enter_nothing,
+    {"modulate", no_class, no_flops, modulate_sizes, modulate_expect, modulate_enter,
      modulate_queue},
     {"groupnorm", no_class, no_flops, groupnorm_sizes, groupnorm_expect, groupnorm_enter,
      groupnorm_queue},

@@ -17,7 +17,8 @@ enum { WORKLOAD_ROWS = 512, WORKLOAD_COPIES = 8 };
 typedef struct {
     gemm_weight products[WORKLOAD_COPIES];
     conv_weight layers[WORKLOAD_COPIES];
-    attention_plan attention;
+    op_plan plan;      /* of all copies */
+    op_plan normalise; /* of the group norm's second part */
     int n, next;
     buf scratch;
 } workload_entry;

@@ -26,7 +26,9 @@ static status touch(device *d, buf b, bool *right)
     status st = OK;
     size_t filled = b.count < FILLED ? b.count : FILLED;
     float first = 0, last = 0, end = 0;
-    TRY(op_fill(d, b, filled, written));
+    op_plan fill;
+    TRY(fill_plan(d, &fill, filled));
+    TRY(op_fill(d, &fill, b, written));
     for (size_t i = filled; i < b.count; i += STRIDE) TRY(buffer_upload(d, b, i, &written, 1));
     TRY(buffer_upload(d, b, b.count - 1, &written, 1));
     TRY(device_finish(d));

@@ -33,6 +33,7 @@ status image_allocate(run *r)
     status st = OK;
     if (!q->mask) return OK;
     TRY(first_use_plain(r->d, "blend", any));
+    TRY(blend_plan(r->d, &r->keep_image, q->n, r->m->dit.in_channels, r->m->dit.latent_size));
     TRY(buffer_create(r->d, &r->image, picture_values(r), "the picture's latents"));
     TRY(buffer_upload(r->d, r->image, 0, q->image, picture_values(r)));
     TRY(buffer_create(r->d, &r->image_noise, picture_values(r) * (size_t)q->n, "noise"));
@@ -62,13 +63,10 @@ done:
 status image_keep(run *r, int step)
 {
     const schedule_row *next = step + 1 < r->plan.n_rows ? &r->plan.rows[step + 1] : NULL;
-    const blend_use use = {.n = r->request.n,
-                           .channels = r->m->dit.in_channels,
-                           .size = r->m->dit.latent_size,
-                           .signal = next ? next->signal : 1,
-                           .spread = next ? next->spread : 0};
+    const blend_buffers buffers = {r->latents, r->image, r->image_noise, r->mask};
     if (!r->mask.memory || (next && next->between)) return OK;
-    return op_blend(r->d, r->latents, r->image, r->image_noise, r->mask, &use);
+    return op_blend(r->d, &r->keep_image, &buffers, next ? next->signal : 1,
+                    next ? next->spread : 0);
 }
 
 void image_release(run *r)

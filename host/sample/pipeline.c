@@ -172,7 +172,7 @@ status run_restart(run *r)
     size_t values = picture_values(r) * (size_t)r->request.n;
     /* the first chunk is gone */
     if (r->modulated_from > r->request.first_step) r->modulated_from = r->modulated_to = 0;
-    status st = op_fill(r->d, r->flag, 1, 0.0f);
+    status st = op_fill(r->d, &r->clear_flag, r->flag, 0.0f);
     if (st != OK) return st;
     const float *start = r->request.initial_latents;
     float scale = r->plan.initial_scale;
@@ -186,6 +186,39 @@ status run_restart(run *r)
     for (size_t i = 0; scale != 1.0f && i < values; i++)
         noise[i] = (start ? start : noise)[i] * scale;
     return buffer_upload(r->d, r->latents, 0, noise, values);
+}
+
+/* The plan of the update of a group in a step. */
+static op_plan *update_of(run *r, int step, int group)
+{
+    bool guided = r->guided && in_interval(r, step), learned = r->plan.rows[step].learned;
+    return &r->updates[group + 1 == r->n_groups][guided][learned];
+}
+
+static status plan_update(run *r, int step, int group)
+{
+    const dit_config *c = &r->m->dit;
+    op_plan *p = update_of(r, step, group);
+    bool planned = p->launches[0].k != NULL;
+    const step_use use = {.n = group_size(r, group),
+                          .channels = c->in_channels,
+                          .channels_out = c->out_channels,
+                          .size = c->latent_size,
+                          .guided = r->guided && in_interval(r, step),
+                          .learned = r->plan.rows[step].learned,
+                          .kept = r->plan.keeps,
+                          .guidance = (float)r->request.guidance,
+                          .guided_channels = r->request.guided_channels};
+    return planned ? OK : step_plan(r->d, p, &use);
+}
+
+static status plan_updates(run *r)
+{
+    const int groups[2] = {0, r->n_groups - 1};
+    status st = fill_plan(r->d, &r->clear_flag, 1);
+    for (int step = r->request.first_step; step < r->plan.n_rows; step++)
+        for (int i = 0; i < 2 && st == OK; i++) st = plan_update(r, step, groups[i]);
+    return st;
 }
 
 static status allocate_buffers(run *r)
@@ -212,6 +245,7 @@ static status allocate_buffers(run *r)
     TRY(buffer_upload(r->d, r->rows, 0, r->host_rows, (size_t)r->n_groups * items));
     TRY(image_allocate(r));
     if (r->d->dry) goto done; /* nothing is drawn */
+    TRY(plan_updates(r));
     for (int i = 0; i < 2; i++)
         TRY(memory_alloc(&r->host_noise[i], drawn, sizeof *r->host_noise[i]));
     TRY(run_restart(r));
@@ -357,29 +391,20 @@ static status draw_ahead(run *r, int next)
 
 static status step_group(run *r, int step, int group)
 {
-    const schedule_row *row = &r->plan.rows[step];
-    const dit_config *c = &r->m->dit;
+    const step_buffers buffers = {.latents = r->latents,
+                                  .kept = r->plan.keeps ? r->kept : r->latents,
+                                  .model = r->prediction,
+                                  .noise = r->noise,
+                                  .rows = r->table,
+                                  .flag = r->flag};
     bool guided = r->guided && in_interval(r, step);
     int n = group_size(r, group), halves = guided ? 2 : 1, first_row;
     int rows_at = group * r->batch * (r->guided ? 2 : 1), first = group * r->batch;
-    step_use use = {.row = step,
-                    .first = first,
-                    .n = n,
-                    .channels = c->in_channels,
-                    .channels_out = c->out_channels,
-                    .size = c->latent_size,
-                    .guided = guided,
-                    .learned = row->learned,
-                    .kept = r->plan.keeps,
-                    .guidance = (float)r->request.guidance,
-                    .guided_channels = r->request.guided_channels};
     status st = provide_modulation(r, step, group, &first_row);
     if (st == OK)
         st = dit_forward(&r->network, r->prediction, r->latents, first, n, n * halves, r->rows,
                          rows_at, first_row);
-    if (st == OK)
-        st = op_step_update(r->d, r->latents, r->plan.keeps ? r->kept : r->latents, r->prediction,
-                            r->noise, r->table, r->flag, &use);
+    if (st == OK) st = op_step_update(r->d, update_of(r, step, group), &buffers, step, first);
     return st;
 }
 

@@ -60,6 +60,8 @@ typedef struct {
     int *chunk_labels;
     int modulated_from, modulated_to; /* steps whose modulation is on the device */
     buf latents, kept, prediction, noise, table, rows, flag;
+    op_plan clear_flag, keep_image;
+    op_plan updates[2][2][2];     /* of the last group; guided; with a learned variance */
     buf image, image_noise, mask; /* see image.h */
     /* Noise of this step and of the next. An upload may still read one buffer while the next is
      * drawn. The first one also holds the starting noise. */
