@@ -9,10 +9,10 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "base/worker.h"
+#include "check/verdicts.h"
 #include "device/clblast.h"
 #include "device/probe.h"
 #include "device/source.h"
-#include "check/verdicts.h"
 #include "ops/first_use.h"
 #include "ops/impl.h"
 
