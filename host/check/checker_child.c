@@ -82,11 +82,12 @@ static status run_check(device *d, const char *op, const int *shape, unsigned us
     status st = OK;
     *allocating = true;
     TRY(workload_open(&w, d, op, shape, use));
-    TRY(workload_enter(&w, &e, 1));
-    *allocating = false;
+    st = workload_enter(&w, &e, 1);
+    *allocating = st != OK && !w.builds;
+    if (st != OK) goto done;
     TRY(workload_check(&w, &e, wrong));
 done:
-    if (!*allocating) workload_leave(&w, &e);
+    workload_leave(&w, &e);
     workload_close(&w);
     return st;
 }

@@ -23,7 +23,8 @@ typedef struct workload_kind {
     double (*flops)(const int *s);
     void (*sizes)(workload *w); /* sets n_*; calls set_rows for n_rows, row_floats, place */
     void (*expect)(const workload *w, int row, double *out);
-    status (*enter)(workload *w, workload_entry *e, size_t *scratch);
+    status (*load)(workload *w, workload_entry *e, size_t *scratch); /* null: no weights */
+    status (*plan)(workload *w, workload_entry *e, size_t *scratch); /* builds the kernels */
     status (*queue)(workload *w, workload_entry *e);
 } workload_kind;
 
@@ -101,15 +102,20 @@ static void gemm_expect(const workload *w, int row, double *out)
     }
 }
 
-static status gemm_enter(workload *w, workload_entry *e, size_t *scratch)
+static status gemm_load(workload *w, workload_entry *e, size_t *scratch)
 {
     const int *s = w->shape;
     status st = OK;
     for (int i = 0; i < e->n && st == OK; i++)
         st = gemm_weight_upload(w->d, &e->products[i], w->weights, w->bias, s[0], s[1], s[2],
                                 "a candidate");
-    if (st == OK) st = gemm_scratch(w->d, scratch, &e->products[0], s[0]);
-    if (st != OK) return st;
+    return st == OK ? gemm_scratch(w->d, scratch, &e->products[0], s[0]) : st;
+}
+
+static status gemm_make_plan(workload *w, workload_entry *e, size_t *scratch)
+{
+    const int *s = w->shape;
+    (void)scratch;
     return gemm_plan(w->d, &e->plan, &e->products[0], s[0],
                      (gemm_epilogue){.fused = w->use, .residual_rows = s[0], .tokens = s[0]});
 }
@@ -162,7 +168,7 @@ static void attention_expect(const workload *w, int row, double *out)
     attention_reference(out, NULL, w->in + token * 3 * width + head * d, keys, T, d, width);
 }
 
-static status attention_enter(workload *w, workload_entry *e, size_t *scratch)
+static status attention_make_plan(workload *w, workload_entry *e, size_t *scratch)
 {
     return attention_plan(w->d, &e->plan, scratch, attention_of(w));
 }
@@ -227,15 +233,19 @@ static void conv_expect(const workload *w, int row, double *out)
         out[o] += (double)w->residual[w->place[row] + o];
 }
 
-static status conv_enter(workload *w, workload_entry *e, size_t *scratch)
+static status conv_load(workload *w, workload_entry *e, size_t *scratch)
 {
     const int *s = w->shape;
     status st = OK;
     for (int i = 0; i < e->n && st == OK; i++)
         st = conv_weight_upload(w->d, &e->layers[i], w->weights, w->bias,
                                 (conv_layer){s[0], s[1], s[2], s[3], w->use}, "a candidate");
-    if (st == OK) st = conv_scratch(w->d, scratch, &e->layers[0], picture_of(w));
-    if (st != OK) return st;
+    return st == OK ? conv_scratch(w->d, scratch, &e->layers[0], picture_of(w)) : st;
+}
+
+static status conv_make_plan(workload *w, workload_entry *e, size_t *scratch)
+{
+    (void)scratch;
     unsigned fused = w->use | (w->use & FUSED_NORM ? FUSED_SILU : 0);
     return conv_plan(w->d, &e->plan, &e->layers[0], picture_of(w), fused);
 }
@@ -271,9 +281,9 @@ static void modulate_expect(const workload *w, int row, double *out)
                        (double)EPSILON);
 }
 
-static status modulate_enter(workload *w, workload_entry *e, size_t *scratch)
+static status modulate_make_plan(workload *w, workload_entry *e, size_t *scratch)
 {
-    *scratch = 0;
+    (void)scratch;
     return modulate_plan(w->d, &e->plan, w->shape[0], w->shape[1], w->shape[2], EPSILON);
 }
 
@@ -315,13 +325,19 @@ static picture_shape groupnorm_picture(const workload *w)
     return (picture_shape){1, 1, w->shape[0], w->shape[1]};
 }
 
-static status groupnorm_enter(workload *w, workload_entry *e, size_t *scratch)
+static status groupnorm_load(workload *w, workload_entry *e, size_t *scratch)
+{
+    (void)e;
+    *scratch = groupnorm_scratch(groupnorm_picture(w), w->shape[2]);
+    return buffer_create(w->d, &w->b_affine, 2 * (size_t)w->shape[1], "a norm");
+}
+
+static status groupnorm_make_plan(workload *w, workload_entry *e, size_t *scratch)
 {
     const groupnorm_use use = {.norm = true, .silu = true, .up = 1};
     picture_shape s = groupnorm_picture(w);
     status st = OK;
-    *scratch = groupnorm_scratch(s, w->shape[2]);
-    TRY(buffer_create(w->d, &w->b_affine, 2 * (size_t)w->shape[1], "a norm"));
+    (void)scratch;
     TRY(groupnorm_statistics_plan(w->d, &e->plan, s, w->shape[2], EPSILON));
     TRY(groupnorm_apply_plan(w->d, &e->normalise, s, &use));
 done:
@@ -350,14 +366,16 @@ static double no_flops(const int *s)
 }
 
 static const workload_kind kinds[] = {
-    {"gemm", gemm_bucket, gemm_flops, gemm_sizes, gemm_expect, gemm_enter, gemm_queue},
-    {"attention", attention_bucket, attention_flops, attention_sizes, attention_expect,
-     attention_enter, attention_queue},
-    {"conv", conv_bucket, conv_flops, conv_sizes, conv_expect, conv_enter, conv_queue},
-    {"modulate", no_class, no_flops, modulate_sizes, modulate_expect, modulate_enter,
+    {"gemm", gemm_bucket, gemm_flops, gemm_sizes, gemm_expect, gemm_load, gemm_make_plan,
+     gemm_queue},
+    {"attention", attention_bucket, attention_flops, attention_sizes, attention_expect, NULL,
+     attention_make_plan, attention_queue},
+    {"conv", conv_bucket, conv_flops, conv_sizes, conv_expect, conv_load, conv_make_plan,
+     conv_queue},
+    {"modulate", no_class, no_flops, modulate_sizes, modulate_expect, NULL, modulate_make_plan,
      modulate_queue},
-    {"groupnorm", no_class, no_flops, groupnorm_sizes, groupnorm_expect, groupnorm_enter,
-     groupnorm_queue},
+    {"groupnorm", no_class, no_flops, groupnorm_sizes, groupnorm_expect, groupnorm_load,
+     groupnorm_make_plan, groupnorm_queue},
 };
 
 static const workload_kind *find(const char *op)
@@ -457,7 +475,13 @@ status workload_enter(workload *w, workload_entry *e, int copies)
 {
     size_t scratch = 0;
     *e = (workload_entry){.n = copies};
-    status st = w->kind->enter(w, e, &scratch);
+    w->builds = false;
+    status st = w->kind->load ? w->kind->load(w, e, &scratch) : OK;
+    if (st == OK) {
+        w->builds = true;
+        st = w->kind->plan(w, e, &scratch);
+    }
+    if (st == OK) w->builds = false;
     if (st == OK && scratch) st = buffer_create(w->d, &e->scratch, scratch, "a candidate");
     if (st != OK) workload_leave(w, e);
     return st;

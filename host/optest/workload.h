@@ -35,6 +35,7 @@ typedef struct workload {
     int n_rows;
     size_t row_floats, place[WORKLOAD_ROWS];
     double *expected;
+    bool builds; /* workload_enter failed while it built kernels; else it only took memory */
 } workload;
 
 /* op and shape: as in operator; or "modulate" with batch, tokens, width; or "groupnorm" with
