@@ -206,7 +206,7 @@ static const struct {
     {COMPAT_ORIGINAL, SAMPLER_DPM, "", "ddim10", 0, true, false, ERR_USAGE, "original"},
     {COMPAT_ORIGINAL, SAMPLER_DPM, "", "10,10", 0, true, false, ERR_USAGE, "ddpm or ddim"},
     {COMPAT_DIFFUSERS, SAMPLER_SDE, "", "10", 0, true, false, ERR_USAGE,
-     "DiT models: expected ddpm, ddim, dpm++, euler or heun"},
+     "DiT models: expected ddpm, ddim, dpm++, euler"},
     {COMPAT_DIFFUSERS, SAMPLER_DDPM, "", "10", 0, true, true, ERR_USAGE, "inverted"},
     {COMPAT_DIFFUSERS, SAMPLER_HEUN, "", "10", 0, true, true, ERR_USAGE, "expected ddim"},
     {COMPAT_DIFFUSERS, SAMPLER_DDIM, "", "10", 0.5, true, true, ERR_USAGE, "eta"},
@@ -223,11 +223,10 @@ static const struct {
     diffusion_form diffusion;
     const char *word;
 } flow_refusals[] = {
-    {SAMPLER_DDPM, "", "10", false, DIFFUSION_SIGMA, "euler, heun or sde"},
+    {SAMPLER_DDPM, "", "10", false, DIFFUSION_SIGMA, "SiT models: expected euler, heun"},
     {SAMPLER_DDIM, "", "10", true, DIFFUSION_SIGMA, "SiT"},
     {SAMPLER_DPM, "", "10", false, DIFFUSION_SIGMA, "dpm++"},
-    {SAMPLER_SDE, "", "10", true, DIFFUSION_SIGMA,
-     "inverted for SiT models: expected euler or heun"},
+    {SAMPLER_SDE, "", "10", true, DIFFUSION_SIGMA, "inverted for SiT models: expected euler"},
     {SAMPLER_HEUN, "", "10", false, DIFFUSION_LINEAR, "sde"},
     {SAMPLER_HEUN, "", "1", false, DIFFUSION_SIGMA, "at least 2"},
     {SAMPLER_HEUN, "", "0", false, DIFFUSION_SIGMA, "steps"},
