@@ -67,7 +67,7 @@ def summary(targets, rows, families):
 
 
 def served(kind, families):
-    """The targets of a family and of its newer ones, such as intel and intel26."""
+    """The targets of a vendor: of its family and of the families for newer compilers, such as intel and intel26."""
     return [t for f, targets in families.items() if f.rstrip("0123456789") == kind for t in targets]
 
 

@@ -270,7 +270,8 @@ START_TEST(a_choice_for_a_shape_is_used_there_alone)
         if (strncmp(before, "clblast", 7)) /* one process has only one set of parameters */
             ck_assert_str_eq(gemm_name(&d, other[0], other[1], other[2]), before);
         device_close(&d);
-        d = open_one(&devices->items[i], PRECISION_BF16); /* not its precision */
+        d = open_one(&devices->items[i],
+                     PRECISION_BF16); /* what was measured holds for another precision */
         tune_fit(&d, false, say);
         ck_assert_int_eq(warned, 0);
         ck_assert_ptr_null(configuration_serving(&d, "gemm", shape));

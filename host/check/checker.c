@@ -381,7 +381,7 @@ static status checker_probe(checker *c, device *d)
 /* ---- operators ---- */
 
 /* CLBlast has one set of parameters per process: its own, or overridden ones. So a child that used
- * another variant is replaced. */
+ * CLBlast with other parameters is replaced. */
 static void replace_clblast_child(checker *c, const first_use *what)
 {
     if (!what->impl || strncmp(what->impl->name, "clblast", 7) != 0) return;

@@ -134,7 +134,7 @@ status op_modulate(device *d, const op_plan *p, buf out, buf x, const modulation
 typedef struct {
     buf matrix, bias, view; /* view: of matrix as an image, if the GEMM reads one */
     int n, k, m;            /* m: rows of the GEMM that it was loaded for */
-    op_choice use;          /* made when it was loaded: the layout follows it */
+    op_choice use;          /* made at load; the matrix has its layout */
 } gemm_weight;
 
 /* Where the rows of a matrix [n][k] come from: out [count][k] = rows first..first+count. Called by
@@ -249,7 +249,7 @@ typedef struct {
     buf matrix, bias;
     int in, out;   /* channels */
     int up;        /* 1, or 2: the input is enlarged before, nearest neighbour */
-    op_choice use; /* made when it was loaded: the layout follows it */
+    op_choice use; /* made at load; the matrix has its layout */
 } conv_weight;
 
 /* A layer, about how many pixels a picture that comes in will have, and what is fused into it
@@ -292,7 +292,8 @@ double conv_input_error(const device *d, conv_layer like);
 
 /* ---- downsample: 3x3 convolution, stride 2 ---- */
 
-/* How many of the result's pixels to compute at once, so that patches stay small; x of shape s. */
+/* How many of the result's pixels to compute at once, so that the im2col matrix stays small. s: of
+ * the input. */
 int downsample_rows(picture_shape s);
 
 /* The plans of one convolution: for `rows` pixels at once, and for the fewer that may be left. */

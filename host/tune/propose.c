@@ -80,8 +80,9 @@ static bool propose_default(search_state *t, tune_shape *r, candidate *c)
     return false;
 }
 
-/* The best candidate of an implementation at another shape of the operator, or of the same bucket,
- * that took at most `most` times as long as the best there. */
+/* Proposes the best candidate of an implementation at another shape: one of the same bucket if
+ * `bucket`, else any of the same operator. It took at most `most` times as long as the best
+ * candidate of that shape. */
 static bool propose_shared(const search_state *t, const tune_shape *r, bool bucket, double most,
                            candidate *c)
 {

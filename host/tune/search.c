@@ -41,7 +41,7 @@ typedef struct {
 } searcher;
 
 typedef struct {
-    search_state t; /* first: what propose.c sees */
+    search_state t; /* the part that propose.c reads */
     store stored;
     searcher workers[WORKERS];
     int n_workers;
