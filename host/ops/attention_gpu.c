@@ -19,11 +19,11 @@ DECLARE_TUNABLES(TUNABLES);
 
 enum { BATCH, TOKENS, HEADS, HEAD_DIM };
 
-/* Registers that the compiler finds for a work-item, and for a whole work-group. */
+/* Registers of a work-item, and of a whole work-group, that compilers can be expected to use. */
 enum { ITEM_REGISTERS = 240, GROUP_REGISTERS = 65536 };
 
-/* Rounds of all loops of a work-item, where a driver cuts loops at 65535. It was seen to make 1.6
- * times as many as are counted here. */
+/* The most iterations of all loops of a work-item, for a driver that cuts loops at 65535. The
+ * driver was seen to count 1.6 times as many as rounds(). */
 enum { MOST_ROUNDS = 32767 };
 
 static int vectors(const int *v, const int *shape) /* of a head */
@@ -59,7 +59,7 @@ static bool subgroups_fit(const device *d, const int *v)
     return d->feature[FEATURE_SUBGROUPS] && d->subgroups.size == columns(v);
 }
 
-/* Sums, scores twice, and what is multiplied, in 4 bytes each; fp16 values are unpacked ahead. */
+/* Sums, scores twice, and the factors, of 4 bytes each; fp16 factors are unpacked before. */
 static int registers(const int *v, const int *shape)
 {
     int owned = (int)ceil_div((size_t)vectors(v, shape), (size_t)columns(v));
@@ -74,8 +74,8 @@ static size_t staging_rounds(const int *v, size_t rows, size_t width)
     return ceil_div(rows * width, (size_t)group(v)) + 1;
 }
 
-/* Of the loop over tokens and those in it that are not unrolled by order; a loop's end may count
- * as one. */
+/* Iterations of the loop over tokens, and of the loops in it that the kernel does not ask to
+ * unroll. The end of a loop may count as an iteration. */
 static size_t rounds(const int *v, const int *shape)
 {
     size_t head = (size_t)vectors(v, shape), chunk = (size_t)(v[DC] / v[VEC]);
@@ -103,8 +103,8 @@ static bool attention_gpu_fits(const device *d, const int *v, const int *shape)
     if ((size_t)group(v) > d->info.max_work_group) return false;
     if (attention_gpu_local_bytes(d, v, shape) > d->info.local_bytes) return false;
     if (d->info.quirk.has[QUIRK_LOOPS_ARE_CUT] && rounds(v, shape) > MOST_ROUNDS) return false;
-    /* a work-item alone in its group is for CPUs: its sums may lie in memory; so may those of wide
-     * heads where there is no local memory to share them */
+    /* A work-group of one work-item is for CPUs: its sums may lie in memory. So may the sums of
+     * wide heads, if there is no local memory to share. */
     bool in_memory = group(v) == 1 || (columns(v) == 1 && v[WIDE] && !d->info.local_bytes);
     if (in_memory) return v[RQ] * v[RK] <= 16;
     return registers(v, shape) <= ITEM_REGISTERS &&

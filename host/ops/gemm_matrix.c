@@ -8,7 +8,7 @@
 enum {
     STEP = 32,      /* terms of k in an MMA */
     ROWS = 32,      /* of a block */
-    BLOCKS = 8,     /* of a work-group at most: with STEPS, what the second cache holds of a */
+    BLOCKS = 8,     /* of a work-group at most: the L2 cache holds its BLOCKS x STEPS part of a */
     STEPS = 36,     /* of a chunk of k */
     PACK_STEPS = 4, /* of a work-group that packs */
 };
@@ -48,8 +48,8 @@ static size_t gemm_matrix_panel(const device *d, const int *config, int n)
     return (size_t)columns(op_tile_parts(d), n);
 }
 
-/* 32 terms of 16 rows of length k, or fewer, as a tile [16 pairs][16 rows][2]; rests: what rounding
- * left of them, likewise, or null. Both come zeroed. */
+/* tile [16 pairs][16 rows][2] = 32 terms of 16 rows of length k, or fewer. rests: the remainders
+ * after rounding, in the same layout, or null. Both are zero before. */
 static void pack_tile(uint16_t *tile, uint16_t *rests, const float *rows, size_t count,
                       size_t terms, size_t k)
 {

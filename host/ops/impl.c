@@ -81,7 +81,7 @@ static op_choice choose_named(const device *d, const operator* o, const int *sha
     return (op_choice){0};
 }
 
-/* As it was stored for the device. */
+/* The implementation that was stored for the device. */
 static op_choice choose_stored(const device *d, const operator* o, const int *shape)
 {
     const op_impl *stored = configuration_serving(d, o->op, shape);

@@ -1,12 +1,13 @@
 /* Every operator that runs on the device: what cl/<name>.cl computes, launched by ops/<name>.c and
- * held to a double-precision reference by optest/<name>.c.
+ * compared with a double-precision reference by optest/<name>.c.
  *
- * An operator is planned once for each of its uses, when a model is loaded: <name>_plan chooses
+ * * An operator is planned once for each of its uses, when a model is loaded: <name>_plan chooses
  * what serves the shape, builds the kernels, and computes their ranges. op_<name> launches a plan
  * with the buffers of the call, as often as wanted; it chooses and computes nothing.
  *
- * Shapes: N batch, T tokens, D width, H heads, d head width, p patch, C channels. All data float32,
- * row-major. Calls queue work and return; errors of the work itself surface at device_finish. */
+ * * Shapes: N batch, T tokens, D width, H heads, d head width, p patch, C channels. All data
+ * float32, row-major. Calls queue work and return; errors of the work itself surface at
+ * device_finish. */
 #ifndef DITCL_OPS_OPS_H
 #define DITCL_OPS_OPS_H
 
@@ -49,8 +50,8 @@ enum { FUSED_GELU = 1, FUSED_SILU = 2, FUSED_GATE = 4, FUSED_RESIDUAL = 8, FUSED
 typedef struct {
     unsigned fused;    /* FUSED_GELU or FUSED_SILU, FUSED_GATE, FUSED_RESIDUAL */
     int residual_rows; /* row m of the GEMM adds row m % residual_rows of the residual */
-    int tokens;        /* row m has the gate of sample m / tokens, */
-    int gate_at;       /* which begins at this float of its modulation row */
+    int tokens;        /* row m has the gate of sample m / tokens */
+    int gate_at;       /* where the gate begins in a modulation row, in floats */
 } gemm_epilogue;
 
 /* One use of an operator. It holds no buffers, so it serves all that have the same shapes, and it
@@ -252,8 +253,8 @@ typedef struct {
     op_choice use; /* made at load; the matrix has its layout */
 } conv_weight;
 
-/* A layer, about how many pixels a picture that comes in will have, and what is fused into it
- * (FUSED_NORM with SiLU, FUSED_RESIDUAL). */
+/* pixels: of an input picture, about. use: what is fused into the layer (FUSED_NORM with SiLU,
+ * FUSED_RESIDUAL). */
 typedef struct {
     int pixels, in, out, up;
     unsigned use;
