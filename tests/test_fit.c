@@ -139,7 +139,7 @@ START_TEST(every_candidate_is_right)
 }
 END_TEST
 
-/* Writes a store with a line for candidate c, with a change. */
+/* Writes a store with a changed line for candidate c. */
 static void write_store(const device *d, const candidates *all, int c, const char *kernels,
                         int more)
 {

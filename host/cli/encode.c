@@ -82,7 +82,7 @@ done:
     return st;
 }
 
-/* latents = those of the picture. *psnr, unless quiet: of the decoded latents. */
+/* latents = the encoded picture. *psnr = that of the decoded latents, unless -q is given. */
 static status encode_on(double *psnr, const encode_request *q, device *d, model *m, const png *p,
                         float *latents)
 {

@@ -27,8 +27,8 @@ status vae_plan_norm(vae *v, norm *n, int channels, int height, int width);
 status vae_plan_resnet(vae *v, size_t *scratch, resnet *r, int height, int width);
 status vae_plan_middle(vae *v, size_t *scratch, int height, int width);
 
-/* Allocates the buffers. The largest activation has so many values, and at most `channels` channels
- * at height x width; attention runs at the size of the latents. */
+/* Allocates the buffers. values: of the largest activation. height, width: of the largest
+ * picture. Attention runs at the size of the latents. */
 status vae_allocate(vae *v, double values, int height, int width, size_t scratch);
 
 /* ---- the forward pass: v->x is the activation ---- */
