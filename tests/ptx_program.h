@@ -41,7 +41,7 @@ typedef enum {
 typedef struct {
     ptx_kind kind;
     const lane_op *op;
-    int bytes;         /* of a lane: of what is copied, selected, loaded or stored */
+    int bytes;         /* bytes of a lane that are copied, selected, loaded or stored */
     int vector;        /* 1, 2 or 4: consecutive values of a lane */
     int register_bits; /* of what is loaded or stored: 16, 32 or 64, at least those of the type */
     bool is_signed;    /* of a load: it extends the sign */

@@ -58,7 +58,7 @@ static device open_one(const device_info *info, precision p)
     return d;
 }
 
-/* The untuned implementation, and its shipped configurations that fit. */
+/* The untuned implementation, and those of its default configurations that fit. */
 typedef struct {
     const op_impl *t;
     const int *values[64];
@@ -84,7 +84,7 @@ static bool uses(const device *d, const candidates *c, int op, int which)
     return v && !memcmp(v, c->values[which], sizeof(int[CONFIG_VALUES]));
 }
 
-/* A few cases by chance that these values may serve; every case is a program or several. */
+/* Draws a few of the cases that these values fit, since each case builds one program or several. */
 static optest some_cases(const device *d, const operator* o, const op_impl *t, const int *values)
 {
     enum { SOME = 4, DRAWS = 1000 };
@@ -184,7 +184,8 @@ START_TEST(a_stored_choice_is_used)
 }
 END_TEST
 
-/* Then the shipped configuration for the device serves, otherwise the first one. */
+/* An outdated choice does not serve. The configuration that cl/devices ships for the device
+ * serves instead, or if there is none, the first default configuration. */
 START_TEST(outdated_choices_are_ignored)
 {
     const device_list *devices = wanted_devices();
@@ -350,7 +351,8 @@ START_TEST(bad_choices_are_ignored)
 }
 END_TEST
 
-/* Every configuration that fits is right: checks random ones of each implementation. */
+/* Every configuration that fits is right. The test checks random configurations of each
+ * implementation. */
 static void check_some(const device_info *info, kernel_family family, const operator* o)
 {
     enum { EACH = 2, DRAWS = 3000 };
