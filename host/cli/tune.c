@@ -26,8 +26,8 @@ typedef struct {
     char **argv;
 } tune_options;
 
-/* What a child does: it tries candidates, or makes forward passes with or without what is stored.
- * Its arguments are this word and those of its parent. */
+/* What a child does: it tries candidates, or makes forward passes with or without the stored
+ * configurations. Its arguments are one of these words and the arguments of its parent. */
 enum { MODE_CANDIDATES, MODE_TUNED, MODE_UNTUNED };
 static const char *const modes[] = {"candidates", "tuned", "untuned", NULL};
 enum { CHILD_WORDS = WORKER_ARGS + 1 };

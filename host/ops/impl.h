@@ -204,20 +204,20 @@ int operator_impls(const operator* o, const device *d, const int *shape,
 
 bool impl_fits(const op_impl *impl, const device *d, const int *config, const int *shape);
 
-/* Largest relative error of one input; 0: it takes fp32 as it is. */
+/* Largest relative error of one input; 0: it does not round fp32 inputs. */
 double op_choice_error(op_choice c);
 
 /* Records, for op_ran, that it runs: when a plan is made, not at each launch. */
 void op_note_ran(device *d, op_choice c);
 
-/* Whether every configuration takes its inputs in fp32 as they are. */
+/* Whether no configuration rounds fp32 inputs. */
 bool impl_keeps_fp32(const op_impl *impl);
 
 /* ---- the dispatcher ---- */
 
-/* What serves a shape: the implementation that the operator's variable names, else the one stored
- * for the device, else the first that fits. exact: the first that takes fp32 as it is. config null:
- * none is left. */
+/* What serves a shape: the implementation that the operator's variable names, else the one
+ * stored for the device, else the first that fits. exact: the first that does not round fp32
+ * inputs. config null: none is left. */
 op_choice impl_choose(const device *d, const operator* o, const int *shape, bool exact);
 
 /* *c = the first such choice that is right on this device (first_use.h); `use`: FUSED_ bits. Fails

@@ -130,7 +130,7 @@ status op_modulate(device *d, const op_plan *p, buf out, buf x, const modulation
 
 /* ---- gemm: matrix products with fused epilogues ---- */
 
-/* A layer's weights on the device, in the layout that its GEMM wants; known to gemm.c alone.
+/* A layer's weights on the device, in the layout that its GEMM reads; known to gemm.c alone.
  * With n and k alone it stands for a layer that is not loaded yet. */
 typedef struct {
     buf matrix, bias, view; /* view: of matrix as an image, if the GEMM reads one */
@@ -173,8 +173,8 @@ typedef struct {
 /* out [m][n] = [residual +] [gate *] activation(a [m][k] x matrix^T + bias). */
 status op_gemm(device *d, const op_plan *p, const gemm_buffers *b);
 
-/* Which implementation serves a shape, such as "clblast" or "cpu", and the relative error that it
- * makes in one input: 0 where it takes fp32 as it is. */
+/* Which implementation serves a shape, such as "clblast" or "cpu", and the relative error that
+ * it makes in one input; 0: it does not round fp32 inputs. */
 const char *gemm_name(const device *d, int m, int n, int k);
 double gemm_input_error(const device *d, int m, int n, int k);
 
@@ -196,15 +196,15 @@ typedef struct {
     int batch, tokens, heads, head_dim;
 } attention_shape;
 
-/* Also *scratch = floats of scratch memory: keys and values in the layout the kernel wants, and
- * unfinished sums. ERR_LIMIT or ERR_DEVICE where nothing serves the shape on this device. */
+/* Also *scratch = floats of scratch memory: keys and values in the layout that the kernel reads,
+ * and unfinished sums. ERR_LIMIT or ERR_DEVICE where nothing serves the shape on this device. */
 status attention_plan(device *d, op_plan *p, size_t *scratch, attention_shape s);
 
 /* out [N*T][H*d] = softmax(q k^T / sqrt(d)) v, from qkv [N*T][3*H*d] = q | k | v, each head-major.
  * Any d. */
 status op_attention(device *d, const op_plan *p, buf out, buf qkv, buf scratch);
 
-/* The relative error that it makes in one input: 0 where it takes fp32 as it is. */
+/* The relative error that it makes in one input; 0: it does not round fp32 inputs. */
 double attention_input_error(const op_plan *p);
 
 /* ---- cross: attention of all tokens to two keys ---- */
@@ -244,7 +244,7 @@ status op_groupnorm_apply(device *d, const op_plan *p, buf out, buf x, buf affin
 
 /* ---- conv: 3x3, stride 1, padding 1 ---- */
 
-/* A layer's weights on the device, in the layout that its convolution wants; known to conv.c
+/* A layer's weights on the device, in the layout that its convolution reads; known to conv.c
  * alone. */
 typedef struct {
     buf matrix, bias;
@@ -286,8 +286,8 @@ status op_conv3x3(device *d, const op_plan *p, const conv_buffers *b);
 /* Floats of scratch that op_conv3x3 needs for the shape. */
 status conv_scratch(device *d, size_t *count, const conv_weight *w, picture_shape s);
 
-/* Which implementation serves a layer, and the relative error that it makes in one input: 0 where
- * it takes fp32 as it is. */
+/* Which implementation serves a layer, and the relative error that it makes in one input; 0: it
+ * does not round fp32 inputs. */
 const char *conv_name(const device *d, conv_layer like);
 double conv_input_error(const device *d, conv_layer like);
 
