@@ -9,9 +9,10 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "base/worker.h"
+#include "check/verdicts.h"
+#include "device/clblast.h"
 #include "device/probe.h"
 #include "device/source.h"
-#include "check/verdicts.h"
 #include "ops/first_use.h"
 #include "ops/impl.h"
 
@@ -48,14 +49,14 @@ static checker *checker_of(first_use_checks *c)
 
 /* ---- keys ---- */
 
-/* A hash of the device, its driver, this version, all kernels, and what overrides the device's
- * features. */
+/* A hash of the device, its driver, this version, CLBlast's, all kernels, and what overrides the
+ * device's features. */
 static status hash_device(hash128 *out, const device_info *info)
 {
     const char *claims = getenv("DITCL_FEATURES");
     const char *const parts[] = {
-        "ditcl " DITCL_VERSION, info->platform, info->vendor,        info->name,
-        info->driver,           info->version,  claims ? claims : ""};
+        "ditcl " DITCL_VERSION, info->platform, info->vendor,    info->name,
+        info->driver,           info->version,  clblast_version, claims ? claims : ""};
     char *source = NULL;
     hash_work w;
     hash_start(&w);

@@ -8,6 +8,15 @@
 #include "device/pace.h"
 #include "device/record.h"
 
+#ifdef CLBLAST_VERSION_MAJOR
+#define TEXT(number) TEXT_OF(number)
+#define TEXT_OF(number) #number
+const char clblast_version[] =
+    TEXT(CLBLAST_VERSION_MAJOR) "." TEXT(CLBLAST_VERSION_MINOR) "." TEXT(CLBLAST_VERSION_PATCH);
+#else
+const char clblast_version[] = "";
+#endif
+
 static status override(device *d, const char *kernel_name, int n, const char *const *names,
                        const size_t *values)
 {

@@ -26,6 +26,9 @@ status clblast_scratch(device *d, const clblast_parameters *p, size_t *count, in
 status clblast_sgemm(device *d, const clblast_parameters *p, buf c, buf a, buf b, int m, int n,
                      int k, buf scratch);
 
+/* "1.5.3", of the headers that ditcl was built with; "" if they do not tell. */
+extern const char clblast_version[];
+
 /* Frees the programs that CLBlast built for this process, if this device ran one. CLBlast itself
  * would free them at the end of the process, when the driver may already be unloaded. */
 void clblast_close(device *d);

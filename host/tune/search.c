@@ -275,7 +275,7 @@ static bool next_candidate(search *x, tune_shape *r, candidate *c)
 static status begin_next(search *x, searcher *w)
 {
     tune_search *s = x->t.s;
-    tune_shape *r = w->stay > 0 && w->row->best.is.impl && !w->row->done ? w->row : NULL;
+    tune_shape *r = w->row && w->stay > 0 && w->row->best.is.impl && !w->row->done ? w->row : NULL;
     candidate c;
     if (w->busy || left(x) <= 0.0) return OK;
     for (;; r = NULL) {
