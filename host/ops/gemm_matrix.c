@@ -6,14 +6,15 @@
 #include "ops/op.h"
 
 enum {
-    STEP = 32,      /* terms of k in an MMA */
-    ROWS = 32,      /* of a block */
-    BLOCKS = 8,     /* of a work-group at most: the L2 cache holds its BLOCKS x STEPS part of a */
-    STEPS = 36,     /* of a chunk of k */
-    PACK_STEPS = 4, /* of a work-group that packs */
+    STEP = 32,      /* terms of K in an MMA */
+    ROWS = 32,      /* rows of a block */
+    BLOCKS = 8,     /* most blocks of a work-group: the L2 cache holds BLOCKS x STEPS tiles of a */
+    STEPS = 36,     /* MMA steps of a chunk of K */
+    PACK_STEPS = 4, /* MMA steps that a work-group packs */
 };
 
-/* Columns of a block: two tiles, or three where that wastes less than it saves. */
+/* Columns of a block: two AMX tiles, or three if that adds at most a twentieth of padded
+ * columns. */
 static int columns(int parts, int n)
 {
     size_t two = round_up((size_t)n, 32), three = round_up((size_t)n, 48);

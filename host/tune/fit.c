@@ -169,7 +169,7 @@ static status measure_and_keep(device *d, store *s, fitting *f, double until)
     status st = OK;
     TRY(measure(d, f, until));
     if (!f->best.impl) goto done;                /* first-use checks will say what is left */
-    bool other = f->best.impl != f->all[0].impl; /* from here on it serves */
+    bool other = f->best.impl != f->all[0].impl; /* another implementation serves from now on */
     TRY(other ? configuration_serve(d, f->best.impl, f->best.config)
               : configuration_set(d, f->best.impl, NULL, f->best.config));
     TRY(store_put(s, d, &f->best, NULL, other));
