@@ -8,7 +8,7 @@
 enum {
     STEP = 32,      /* terms of K in an MMA */
     ROWS = 32,      /* rows of a block */
-    BLOCKS = 8,     /* most blocks of a work-group: the L2 cache holds BLOCKS x STEPS tiles of a */
+    BLOCKS = 8,     /* most blocks of a work-group: the L2 cache holds their chunk of a */
     STEPS = 36,     /* MMA steps of a chunk of K */
     PACK_STEPS = 4, /* MMA steps that a work-group packs */
 };
