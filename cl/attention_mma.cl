@@ -96,7 +96,7 @@ typedef mma_a key_fragment;
 #define TILES (2 * BUFFER + BQ * PITCH_Q)
 #endif
 
-/* DIRECT: each lane has computed the very p that the next MMA needs in that lane. */
+/* DIRECT: each lane has computed exactly the p that the next MMA needs in this lane. */
 #if UC == 1 && !defined MATRIX_UNIT_WMMA
 #define DIRECT 1
 #define PROBABILITIES 1

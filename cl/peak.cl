@@ -1,4 +1,4 @@
-/* Measures a device's peaks, for tune/peak.c: multiply-adds without memory, a plain copy, an empty
+/* Measures a device's peaks, for bench/peak.c: multiply-adds without memory, a plain copy, an empty
  * kernel. Results are stored only so that the compiler keeps the loops.
  *
  * VEC: floats of a vector. CHAINS: independent sums. PER: vectors that a work-item copies. */

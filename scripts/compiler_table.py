@@ -33,8 +33,8 @@ A target's cell holds, separated by commas, what its compiler reports:
 | `ok` | the program compiles, and the compiler reports nothing more |
 | `fails` | the program does not compile |
 
-Kernels that read images (`IMAGE=1`) are not the first that fit. `--configs default` compiles them, but not for NVIDIA, where libclc has no
-images.
+Kernels that read images (`IMAGE=1`) are not in the data file, since no untuned device uses them. `--configs default`
+compiles them, but not for NVIDIA, where libclc has no images.
 """
 
 
@@ -67,7 +67,7 @@ def summary(targets, rows, families):
 
 
 def served(kind, families):
-    """The targets of a family and of its newer ones, such as intel and intel26."""
+    """The targets of a vendor: of its family and of the families for newer compilers, such as intel and intel26."""
     return [t for f, targets in families.items() if f.rstrip("0123456789") == kind for t in targets]
 
 

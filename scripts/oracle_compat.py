@@ -60,7 +60,7 @@ def last_features(net, x, t, y):
     probe = Net.__new__(Net)
     probe.__dict__ = dict(net.__dict__)
     eye = torch.eye(net.width)
-    # an identity as last layer, in groups of its size, gives the features
+    # with rows of the identity as the last layer, the network returns its features
     size = net.channels_out * net.patch ** 2
     for first in range(0, net.width, size):
         part = torch.zeros(size, net.width)

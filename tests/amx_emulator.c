@@ -35,7 +35,7 @@ static __attribute__((tls_model("initial-exec"))) _Thread_local tile_state state
 /* ---- decoding ---- */
 
 typedef struct {
-    int length, opcode, prefix; /* prefix: VEX.pp: 0 none, 1 66, 2 F3, 3 F2 */
+    int length, opcode, prefix; /* VEX.pp: 0: none, 1: 66h, 2: F3h, 3: F2h */
     int reg, rm, vvvv;
     bool memory, index_given; /* has an address; its SIB byte names an index */
     bool sib;

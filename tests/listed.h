@@ -1,4 +1,5 @@
-/* For tests that run the commands of a list: words of a command, and errors of its arrays. */
+/* For tests that run the commands of a list: the words of a command, and the errors of the
+ * arrays that it writes. */
 #ifndef DITCL_TESTS_LISTED_H
 #define DITCL_TESTS_LISTED_H
 

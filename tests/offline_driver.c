@@ -3,7 +3,8 @@
  * computes nothing: reads give zeros. So the compiler of a GPU can be tried without the GPU, with
  * the same sources and options that the GPU's driver would get.
  *
- * With `ptx`, it also runs them, in an interpreter of NVIDIA's assembly language: ptx.h.
+ * With `ptx`, the driver also runs the programs, in an interpreter of NVIDIA's assembly language:
+ * ptx.h.
  *
  *     OCL_ICD_VENDORS=$PWD/build/offline DITCL_OFFLINE="group=512;local=64" ditcl devices -v
  *

@@ -136,7 +136,7 @@ ptx_buffer *offline_buffers(int *n);
 
 /* Compiles the program's source; false, and its log, if it fails. */
 bool ptx_device_build(cl_program p);
-/* Runs the kernel; what it does wrong is printed, and the error. */
+/* Runs the kernel. Prints what the kernel does wrong, and returns an error. */
 cl_int ptx_device_launch(cl_kernel k, cl_uint dims, const size_t *offset, const size_t *global,
                          const size_t *local);
 

@@ -1,5 +1,5 @@
-/* The list of kernels that were built with the offline driver, and the files written of them. See
- * offline_driver.c. */
+/* The list of kernels that were built with the offline driver, and the files that are written
+ * for them. See offline_driver.c. */
 #include "offline_driver.h"
 
 #include <ctype.h>

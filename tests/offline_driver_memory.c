@@ -40,7 +40,7 @@ ptx_buffer *offline_buffers(int *n)
     return all;
 }
 
-/* Zeros, which take memory only where somebody writes; null if there are none left. */
+/* Zeros, which take memory only where a program writes; null if memory ran out. */
 static void *reserve(size_t bytes)
 {
     void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
@@ -151,7 +151,7 @@ static cl_int CL_API_CALL copy_buffer(cl_command_queue q, cl_mem from, cl_mem to
     return offline_command(event);
 }
 
-/* Maps the buffer itself, or zeros; unmapping frees those. */
+/* Maps the buffer's own memory, or zeros, which the unmapping frees. */
 static void *CL_API_CALL map_buffer(cl_command_queue q, cl_mem m, cl_bool blocking,
                                     cl_map_flags flags, size_t at, size_t n, cl_uint w,
                                     const cl_event *waits, cl_event *event, cl_int *error)

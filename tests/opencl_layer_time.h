@@ -13,7 +13,8 @@ void layer_time_finish(void);
 void layer_time_mark(const void *marker);
 void layer_time_wait(const void *marker);
 
-/* The longest single work, and the most work that was queued and not done at one time. */
+/* The longest single piece of work, and the most work that was queued and not done at one time,
+ * in seconds. */
 extern double layer_time_longest, layer_time_deepest;
 
 #endif

@@ -20,7 +20,8 @@ enum { PTX_LANES = 32, PTX_ARGUMENTS = 64, PTX_WHY = 400 };
 typedef struct ptx_module ptx_module;
 typedef struct ptx_kernel ptx_kernel;
 
-/* Parses the text of a compiler. Null, and the reason, if something in it is not known. */
+/* Parses the text of a compiler. Null, and the reason, if the text has something that the parser
+ * does not know. */
 ptx_module *ptx_parse(const char *text, char why[PTX_WHY]);
 void ptx_free(ptx_module *m);
 
@@ -49,7 +50,7 @@ typedef struct {
     uint64_t seed;   /* of PTX_SHUFFLED */
 } ptx_launch;
 
-/* False, and the reason, if the kernel did what it must not. */
+/* False, and the reason, if the kernel broke a rule above. */
 bool ptx_run(const ptx_kernel *k, const ptx_launch *l, char why[PTX_WHY]);
 
 #endif

@@ -1,8 +1,8 @@
 /* Basic blocks of a PTX kernel, and the order in which a split warp runs them. See ptx_program.h.
  *
- * Lanes of a warp that took different ways meet again if those that are behind always run first.
- * Behind means: reverse postorder of the flow graph, in which all blocks of a loop come before what
- * follows the loop. */
+ * * If lanes of a warp took different branches, the lanes whose block comes first run first,
+ * until they meet the others. The order of blocks is a reverse postorder of the flow graph in
+ * which all blocks of a loop come before the blocks after the loop. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,7 +28,7 @@ static int successors(int next[2], const ptx_kernel *k, int b)
     return n;
 }
 
-/* dominates[b][a]: every way from the start to b goes through a. */
+/* dominates[b][a]: every path from the start to b goes through a. */
 static void find_dominators(flow *f)
 {
     int n = f->k->n_blocks;
@@ -51,7 +51,8 @@ static void find_dominators(flow *f)
     }
 }
 
-/* Marks what reaches block b without passing the loop's head, which is marked already. */
+/* Marks the blocks from which a path leads to b without passing the loop's head, which is marked
+ * already. */
 static void mark_body(flow *f, int b)
 {
     if (f->body[b]) return;
@@ -63,7 +64,8 @@ static void mark_body(flow *f, int b)
     }
 }
 
-/* A loop is what a jump back to a dominating block, its head, encloses. */
+/* Finds loops. The head of a loop is a block that dominates a block that jumps back to it; both
+ * and all blocks between them are the loop. */
 static void find_loops(flow *f)
 {
     int n = f->k->n_blocks;
@@ -84,7 +86,8 @@ static void find_loops(flow *f)
     }
 }
 
-/* Postorder, what is outside of the loop first: so that it gets the largest rank. */
+/* Postorder that visits the blocks outside of the loop first, so that they get the largest
+ * ranks. */
 static void visit(flow *f, int b)
 {
     int next[2], n = successors(next, f->k, b);

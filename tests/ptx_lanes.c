@@ -10,8 +10,9 @@
 /* 16-bit values lie in words whose upper half is zero. */
 typedef uint32_t word;
 
-/* STORED: how a source lies in a register; COMPUTED: what it is taken as; RESULT, and the bits that
- * it keeps. x, y and z are the sources. */
+/* STORED: the type of a source in its register. COMPUTED: the type to which the source is
+ * converted. RESULT: the type of the result, and the bits of it that are kept. x, y and z are
+ * the sources. */
 #define LANE_OP(name, STORED, COMPUTED, RESULT, bits, value)                                       \
     static void name(void *r, const void *pa, const void *pb, const void *pc)                      \
     {                                                                                              \
@@ -123,7 +124,7 @@ LANE_OP(mul_wide_u16, word, uint16_t, word, ~(word)0, (uint32_t)x *y)
 LANE_OP(bfe_u32, word, uint32_t, word, ~(word)0,
         y > 31 || z == 0 ? 0 : x >> y & (z > 31 ? ~0u : (1u << z) - 1u))
 
-/* the field, with its upper bit at the top, and shifted down again */
+/* shifts the field up until its highest bit is the top bit, and down again */
 static uint32_t signed_field(uint32_t x, uint32_t from, uint32_t bits)
 {
     if (bits == 0) return 0;
@@ -152,8 +153,8 @@ FLOAT_OP(trunc_f32, truncf(x))
 FLOAT_OP(floor_f32, floorf(x))
 FLOAT_OP(ceil_f32, ceilf(x))
 
-/* Once rounded: the product of two floats has 48 bits, and is exact in a double; the sum of it and
- * a float may round twice, so that fmaf stays. */
+/* Each of these rounds once. The product of two floats has 48 bits, so it is exact in a double.
+ * Its sum with a float could be rounded twice in double, so the multiply-add is fmaf. */
 static void fma_f32(void *r, const void *pa, const void *pb, const void *pc)
 {
     const float *a = pa, *b = pb, *c = pc;

@@ -39,7 +39,7 @@ typedef struct {
     register_table tables[MOST_TABLES];
     shared_array shared[MOST_SHARED];
     int n_tables, n_shared;
-    label *labels, *jumps; /* jumps: by the branch's instruction, the label's name */
+    label *labels, *jumps; /* jumps: the label's name, indexed by the branch instruction */
     int n_labels, n_jumps;
     char *why;
 } parser;
@@ -230,8 +230,8 @@ static bool add_instruction(parser *p, ptx_instruction i)
     return true;
 }
 
-/* cvt may take the lower half of a 64-bit register. Then that half is moved to a register of its
- * own before. */
+/* cvt may read the lower half of a 64-bit register. An extra instruction before it then moves
+ * that half to a register of its own. */
 static bool take_lower_half(parser *p, ptx_instruction *i, const char *text)
 {
     int bits = 32, type = type_bytes(i->op->name);
@@ -448,7 +448,8 @@ static bool add_label(parser *p, const char *text)
     return true;
 }
 
-/* Branches get the instruction behind their label; then there are blocks. */
+/* Sets the target of each branch to the instruction behind its label, then cuts the code into
+ * blocks. */
 static bool link_labels(parser *p)
 {
     bool *leaders = calloc((size_t)p->k->n + 1, sizeof *leaders), linked = leaders != NULL;

@@ -4,9 +4,10 @@
 
 #include "ptx.h"
 
-/* Registers of a warp lie in one array, its register file; a slot is the byte where one begins:
- * 32 lanes of 4 bytes, of 8 for 64-bit types; a predicate is one word with a bit a lane. 16-bit
- * values take 4 bytes, with zeros above. Constants and special registers have slots, too. */
+/* The registers of a warp lie in one array, its register file. A slot is the byte where a
+ * register begins. A register has 32 lanes of 4 bytes, or of 8 bytes for 64-bit types. A
+ * predicate is one word with a bit for each lane. 16-bit values take 4 bytes, with zeros above.
+ * Constants and special registers have slots, too. */
 typedef int slot;
 
 enum { SLOT_NONE = -1, MOST_SOURCES = 10, MOST_RESULTS = 4 };
@@ -40,7 +41,7 @@ typedef enum {
 typedef struct {
     ptx_kind kind;
     const lane_op *op;
-    int bytes;         /* of a lane: of what is copied, selected, loaded or stored */
+    int bytes;         /* bytes of a lane that are copied, selected, loaded or stored */
     int vector;        /* 1, 2 or 4: consecutive values of a lane */
     int register_bits; /* of what is loaded or stored: 16, 32 or 64, at least those of the type */
     bool is_signed;    /* of a load: it extends the sign */
@@ -93,8 +94,9 @@ struct ptx_kernel {
     size_t shared_bytes;
 };
 
-/* Cuts the code into blocks, which begin at `leaders` (a flag an instruction) and behind branches,
- * returns and barriers, and ranks them. Targets of branches become blocks. False: no memory. */
+/* Cuts the code into blocks, and ranks the blocks. A block begins at a leader (leaders: a flag
+ * for each instruction) and behind a branch, return or barrier. Targets of branches become
+ * blocks. False: no memory. */
 bool ptx_make_blocks(ptx_kernel *k, bool *leaders);
 
 /* d [16][8] = a [16][16] x b [16][8] + c, all in the lanes' fragments. */

@@ -129,7 +129,8 @@ static uint8_t *global_memory(machine *m, const ptx_instruction *i, uint64_t at,
     return NULL;
 }
 
-/* Likewise of shared memory; also notes who accesses it, and when. */
+/* Null, after a message, if a lane must not access these bytes of shared memory. Records which
+ * warp accesses them in which phase. */
 static uint8_t *shared_memory(machine *m, int number, const ptx_instruction *i, uint64_t at,
                               size_t bytes)
 {
@@ -259,7 +260,7 @@ static bool run_instruction(machine *m, int number, const ptx_instruction *i, ui
     return complain(m, i, "an unknown kind");
 }
 
-/* The block that is to run next, and the lanes that are there. */
+/* The block to run next, and the lanes that are at this block. */
 static int next_block(uint32_t *lanes, const ptx_kernel *k, const warp *w)
 {
     int found = -1;
@@ -312,7 +313,8 @@ static uint64_t initial_value(const machine *m, const ptx_initial *o, unsigned i
     return 0;
 }
 
-/* Registers begin with a pattern that is a NaN, and no number that a kernel may count on. */
+/* Registers begin with a bit pattern that is a NaN, so that a kernel which reads one before it
+ * writes it fails. */
 static void begin_warp(machine *m, int number)
 {
     warp *w = &m->warps[number];

@@ -58,7 +58,7 @@ static device open_one(const device_info *info, precision p)
     return d;
 }
 
-/* The untuned implementation, and its shipped configurations that fit. */
+/* The untuned implementation, and those of its default configurations that fit. */
 typedef struct {
     const op_impl *t;
     const int *values[64];
@@ -84,7 +84,7 @@ static bool uses(const device *d, const candidates *c, int op, int which)
     return v && !memcmp(v, c->values[which], sizeof(int[CONFIG_VALUES]));
 }
 
-/* A few cases by chance that these values may serve; every case is a program or several. */
+/* Draws a few of the cases that these values fit, since each case builds one program or several. */
 static optest some_cases(const device *d, const operator* o, const op_impl *t, const int *values)
 {
     enum { SOME = 4, DRAWS = 1000 };
@@ -139,7 +139,7 @@ START_TEST(every_candidate_is_right)
 }
 END_TEST
 
-/* Writes a store with a line for candidate c, with a change. */
+/* Writes a store with a changed line for candidate c. */
 static void write_store(const device *d, const candidates *all, int c, const char *kernels,
                         int more)
 {
@@ -184,7 +184,8 @@ START_TEST(a_stored_choice_is_used)
 }
 END_TEST
 
-/* Then the shipped configuration for the device serves, otherwise the first one. */
+/* An outdated choice does not serve. The configuration that cl/devices ships for the device
+ * serves instead, or if there is none, the first default configuration. */
 START_TEST(outdated_choices_are_ignored)
 {
     const device_list *devices = wanted_devices();
@@ -270,7 +271,8 @@ START_TEST(a_choice_for_a_shape_is_used_there_alone)
         if (strncmp(before, "clblast", 7)) /* one process has only one set of parameters */
             ck_assert_str_eq(gemm_name(&d, other[0], other[1], other[2]), before);
         device_close(&d);
-        d = open_one(&devices->items[i], PRECISION_BF16); /* not its precision */
+        d = open_one(&devices->items[i],
+                     PRECISION_BF16); /* what was measured holds for another precision */
         tune_fit(&d, false, say);
         ck_assert_int_eq(warned, 0);
         ck_assert_ptr_null(configuration_serving(&d, "gemm", shape));
@@ -349,7 +351,8 @@ START_TEST(bad_choices_are_ignored)
 }
 END_TEST
 
-/* Every configuration that fits is right: checks random ones of each implementation. */
+/* Every configuration that fits is right. The test checks random configurations of each
+ * implementation. */
 static void check_some(const device_info *info, kernel_family family, const operator* o)
 {
     enum { EACH = 2, DRAWS = 3000 };

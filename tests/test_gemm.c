@@ -74,8 +74,8 @@ static void check_values(device *d, const op_impl *t, const int *values, int n_c
 
 static const int any_shape[SHAPE_SIZES] = {4096, 4096, 4096, 0};
 
-/* Whether the cases can run with these values. The limits that only a larger shape meets are
- * lifted: few compute units (SPLIT), the size of images, and loops that a driver cuts. */
+/* Whether the cases can run with these values. Ignores limits that only larger shapes reach: few
+ * compute units (SPLIT), the size of images, and loops that a driver cuts. */
 static bool can_run(device *d, const op_impl *t, const int *values)
 {
     const device_info info = d->info;

@@ -123,7 +123,7 @@ START_TEST(a_dry_run_counts_what_a_run_takes)
 }
 END_TEST
 
-/* A device that does not exist has as many buffers to count; nothing is asked of a driver. */
+/* A dry run for a device that does not exist counts the same buffers. It calls no driver. */
 START_TEST(a_plain_device_needs_no_driver)
 {
     static const int label = 0;

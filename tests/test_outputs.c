@@ -1,5 +1,5 @@
-/* Outputs: two names of one file, the mode of a file that is replaced, and what a late failure or a
- * killed run leaves. tests/cli/outputs.sh tests other file systems. */
+/* Outputs: two names of one file, the mode of a file that is replaced, and what a late failure
+ * or a killed process leaves. tests/cli/outputs.sh tests other file systems. */
 #include "suites.h"
 
 #include <dirent.h>

@@ -123,8 +123,8 @@ START_TEST(good_lines)
 }
 END_TEST
 
-/* Of a bad and a good line, the message names the bad one by its number, and the good one counts.
- */
+/* If a file has a bad and a good line, the message names the number of the bad one, and the good
+ * one counts. */
 START_TEST(bad_lines)
 {
     static const struct {

@@ -171,7 +171,7 @@ START_TEST(threads_have_tiles_of_their_own)
 }
 END_TEST
 
-/* ---- products ---- */
+/* ---- multiplication ---- */
 
 /* Denormals count as zeros, in inputs and results. */
 static float flush(float x)

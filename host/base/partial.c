@@ -130,7 +130,7 @@ static bool is_ours(const char *name)
     return boot[BOOT] == '-';
 }
 
-/* ---- folders of killed runs ---- */
+/* ---- folders of killed processes ---- */
 
 static int open_folder(int in, const char *name)
 {

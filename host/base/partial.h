@@ -1,9 +1,9 @@
 /* Outputs stay in a hidden folder beside their final names until they are complete. The folder is
  * called .ditcl-partial-BOOT-XXXXXX; BOOT is the beginning of the kernel's boot id.
  *
- * The process holds a lock (flock) on the folder while it uses it. A killed run holds no lock, so
- * the next run that writes there removes its folder. Everything that the process creates is also
- * registered, so that an interrupt removes it. */
+ * * The process holds a lock (flock) on the folder while it uses it. A killed process holds no
+ * lock, so the next process that writes there removes its folder. Everything that the process
+ * creates is also registered, so that an interrupt removes it. */
 #ifndef DITCL_BASE_PARTIAL_H
 #define DITCL_BASE_PARTIAL_H
 
@@ -14,8 +14,8 @@
 
 typedef struct partial partial;
 
-/* *p = this process's hidden folder in `folder`. The first call creates it, later calls share it.
- * Removes folders of killed runs. shown: the output's name in messages. */
+/* *p = this process's hidden folder in `folder`. The first call creates it, later calls share
+ * it. Removes folders of killed processes. shown: the output's name in messages. */
 status partial_open(partial **p, const char *folder, const char *shown);
 /* Ends one use. The last call removes the folder, which must be empty. Accepts null. */
 void partial_close(partial *p);

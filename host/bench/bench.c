@@ -221,7 +221,7 @@ static status take_down(session *s, record *r, status (*queue)(void *), void *co
 
 /* ---- the transformer ---- */
 
-/* Conditioned and unconditioned, if the model has a null class. */
+/* Samples of a forward pass: both guidance halves, or one if the model has no null class. */
 static int pass_batch(const run *r)
 {
     return r->guided ? 2 : 1;

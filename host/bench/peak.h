@@ -21,8 +21,8 @@ status peak_measure(device *d, peaks *p);
 /* Measures the rates of arithmetic again and keeps the higher ones. */
 status peak_raise(device *d, peaks *p);
 
-/* *gbs = bytes read and written per second by a copy of `bytes` that is repeated; a small copy
- * stays in a cache. */
+/* *gbs = bytes read and written per second by a repeated copy of `bytes`; a small copy stays in
+ * a cache. */
 status peak_copy(device *d, double *gbs, double bytes);
 
 #endif

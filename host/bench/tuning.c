@@ -13,7 +13,7 @@
 
 enum { STEPS = 50 };
 
-/* Conditioned and unconditioned, if the model has a null class. */
+/* Samples of a forward pass: both guidance halves, or one if the model has no null class. */
 static int pass_batch(const model *m)
 {
     return m->dit.has_null ? 2 : 1;

@@ -33,11 +33,12 @@ typedef struct {
     worker child;
     bool ready;       /* the child has the features and replies */
     bool used;        /* the child has had a request since it started */
-    char clblast[32]; /* the CLBlast variant the child has used; a process has only one */
+    char clblast[32]; /* the CLBlast implementation that the child has used; it can use only one */
     bool begun;
     int n_checked, n_struck;
     double started;
-    /* verdicts among `known` that are not right; with 0 most lookups end at once */
+    /* how many verdicts of `known` are not `right`; if 0, a lookup of struck configurations ends
+     * at once */
     int n_struck_known;
 } checker;
 
@@ -279,8 +280,8 @@ static void send_struck(checker *c, const device *d)
     }
 }
 
-/* Sends a line and reads the child's reply. A child that died or hung is removed, and `why` tells
- * it. */
+/* Sends a line and reads the child's reply. A child that died or hung is removed, and `why` says
+ * so. */
 static worker_answer ask_once(checker *c, const char *line, char answer[WORKER_LINE])
 {
     worker_answer how = WORKER_DIED;
@@ -296,8 +297,9 @@ static worker_answer ask_once(checker *c, const char *line, char answer[WORKER_L
     return how;
 }
 
-/* If a used child dies or hangs, an earlier request or other load on the machine may be the cause.
- * So a new child gets the request once more. twice: even if the first child was new. */
+/* If a used child dies or hangs, an earlier request or other load on the machine may be the
+ * cause. So a new child gets the request once more. twice: a new child gets it even if the first
+ * child was unused. */
 static worker_answer checker_ask(checker *c, const device *d, const char *line, bool twice,
                                  char answer[WORKER_LINE])
 {
@@ -382,7 +384,7 @@ static status checker_probe(checker *c, device *d)
 /* ---- operators ---- */
 
 /* CLBlast has one set of parameters per process: its own, or overridden ones. So a child that used
- * another variant is replaced. */
+ * CLBlast with other parameters is replaced. */
 static void replace_clblast_child(checker *c, const first_use *what)
 {
     if (!what->impl || strncmp(what->impl->name, "clblast", 7) != 0) return;

@@ -6,12 +6,13 @@
 
 #include "device/device.h"
 
-/* FEATURES: only probes features. REMEMBERED: also obeys stored verdicts. ALL: also checks what has
- * no verdict. */
+/* FEATURES: only probes features. REMEMBERED: also uses the stored verdicts. ALL: also checks
+ * kernels that have no verdict. */
 typedef enum { CHECK_FEATURES, CHECK_REMEMBERED, CHECK_ALL } checker_level;
 
-/* d: opened with settings.unprobed. Probes its features, and from here on checks what is used first
- * on it; device_close ends that. say (may be null) receives lines about progress. */
+/* d: opened with settings.unprobed. Probes the features of d. From then on, a kernel is checked
+ * before its first use on d, until device_close. say (may be null) receives lines about
+ * progress. */
 status checker_open(device *d, checker_level level, void (*say)(const char *line));
 
 /* The child must reply within this many seconds. DITCL_CHECK_SECONDS overrides this. */

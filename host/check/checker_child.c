@@ -19,7 +19,7 @@
 enum { MOST_AVOIDED = 512 };
 
 typedef struct {
-    first_use_checks face; /* must be first */
+    first_use_checks face; /* first, since it is cast to child */
     device *d;
     bool claimed[N_FEATURES];
     char *avoided[MOST_AVOIDED]; /* "gemm gpu", or "gemm gpu MT=64 NT=64" */

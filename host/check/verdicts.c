@@ -13,7 +13,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 
-/* A file beyond MOST_BYTES is begun anew: what was right is soon found again. */
+/* A file beyond MOST_BYTES is replaced by an empty one; checks find the lost verdicts again. */
 enum { PATH_BYTES = 4096, MOST_BYTES = 4 << 20, LINE = VERDICT_TEXT + 80 };
 
 static const char *const kind_names[N_VERDICTS] = {"right", "struck", "died"};
@@ -48,7 +48,7 @@ static status append(verdicts *v, verdict_kind kind, hash128 key, const char *wo
     return OK;
 }
 
-/* A line of another device, or none of ours, is passed over. */
+/* A line of another device or of unknown form is skipped. */
 static status read_line(verdicts *v, const char *line)
 {
     const char *digits = line + DEVICE_DIGITS + 1, *word = digits + HASH_TEXT;
@@ -119,7 +119,8 @@ const verdict *verdicts_find(const verdicts *v, hash128 key)
 
 /* ---- writing ---- */
 
-/* In one write at the file's end. What cannot be written is found again in the next run. */
+/* Appends the line in one write. A verdict that cannot be written is found again in the next
+ * run. */
 static void write_down(const verdicts *v, const verdict *new)
 {
     char path[PATH_BYTES], line[LINE], digits[HASH_TEXT];

@@ -31,18 +31,19 @@ typedef struct {
     verdict *items; /* of one device */
     size_t n, capacity;
     char device[DEVICE_DIGITS + 1];
-    bool kept; /* new ones are written down; at first they are not */
+    bool kept; /* whether new verdicts are written to the file; false after opening */
 } verdicts;
 
-/* Reads those of a device; a file that is not there, or not to be believed, has none. ERR_MEMORY
- * only. */
+/* Reads the verdicts of a device. A file that is missing, or that others may write, counts as
+ * empty. Fails only with ERR_MEMORY. */
 status verdicts_open(verdicts *v, hash128 device);
 void verdicts_close(verdicts *v);
 
 /* The newest for the key, or null. */
 const verdict *verdicts_find(const verdicts *v, hash128 key);
 
-/* Adds one, and writes it down where that is wanted and can be. ERR_MEMORY only. */
+/* Adds a verdict, and writes it to the file if that is wanted and possible. Fails only with
+ * ERR_MEMORY. */
 status verdicts_add(verdicts *v, verdict_kind kind, hash128 key, const char *words);
 
 /* Removes what is known of all devices. */

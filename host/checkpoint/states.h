@@ -25,7 +25,7 @@ extern const state_kind state_dit, state_vae;
 typedef struct {
     char *key;     /* of the chosen state dictionary; "." is the top of the file */
     char *note;    /* a line about the choice and the alternatives */
-    char **others; /* keys of those that were not chosen */
+    char **others; /* keys of the state dictionaries that were not chosen */
     size_t n_others;
     bool averaged;
     bool chosen; /* the file holds several, or `wanted` named one */

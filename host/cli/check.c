@@ -265,7 +265,7 @@ done:
     return st;
 }
 
-/* The child: reports one device, first what is known before it is open. */
+/* The child: reports one device. First come the facts that need no open device. */
 static status examine(FILE *to, const check_options *q)
 {
     const report_request request = {(const char *const *)q->operators.items,

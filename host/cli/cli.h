@@ -32,7 +32,7 @@ typedef struct {
     bool no_cache, verbose;
     bool bare;       /* do not use stored configurations */
     bool profiled;   /* the queue records times */
-    bool measured;   /* a new device is measured first (tune/fit.h) */
+    bool measured;   /* a new device is measured first (tune/fit.c) */
     bool checked;    /* first use is checked, as it is with `measured` */
     bool remembered; /* do not use what earlier checks struck out */
     bool unprobed;   /* do not probe features */

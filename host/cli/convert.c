@@ -82,10 +82,11 @@ status cli_convert(int argc, char **argv)
     const command c = {
         .name = "convert",
         .arguments = "IN OUT [--vae PATH] [--heads H] [--dtype T]",
-        .summary = "Writes a model in another layout. IN: any model that sample reads. OUT: a new "
-                   "folder in diffusers' layout; or a .safetensors file, which gets the "
-                   "transformer in the original program's naming and replaces an existing file. "
-                   "Both record whose arithmetic the model was made for, and draw what IN draws.",
+        .summary =
+            "Writes a model in another layout. IN: any model that sample reads. OUT: a new "
+            "folder in diffusers' layout, or a .safetensors file with the transformer in the "
+            "original program's naming. An existing file is replaced. OUT records whose "
+            "arithmetic the model was made for, and draws what IN draws.",
         .positional = positional,
         .values = names,
         .details = "Examples:\n"

@@ -218,7 +218,7 @@ status cli_devices(int argc, char **argv)
     const command c = {
         .name = "devices",
         .arguments = "[--json]",
-        .summary = "Lists the OpenCL devices of this machine, as --device takes them.",
+        .summary = "Lists the OpenCL devices of this machine with the indices that --device takes.",
         .details = "Example:\n"
                    "  ditcl devices -v\n",
         .options = options,

@@ -22,8 +22,8 @@ typedef struct {
 } encode_request;
 
 static const char details[] =
-    "At the end, unless -q is given, prints the peak signal-to-noise ratio of the\n"
-    "decoded latents to the picture, both in 8 bits.\n"
+    "At the end, unless -q is given, decodes the latents and prints the peak\n"
+    "signal-to-noise ratio between the result and the picture, both in 8 bits.\n"
     "\n"
     "Examples:\n"
     "  ditcl encode cat.png cat.npy --vae emoji\n"
@@ -54,7 +54,7 @@ static size_t area_of(const png *p, const vae_config *c)
     return (size_t)p->width / scale * ((size_t)p->height / scale);
 }
 
-/* *psnr = the peak signal-to-noise ratio of the decoded latents to the picture. */
+/* *psnr = the peak signal-to-noise ratio between the decoded latents and the picture. */
 static status compare(double *psnr, device *d, model *m, const png *p, const float *latents)
 {
     int scale = vae_scale(&m->vae), height = p->height / scale, width = p->width / scale;
@@ -82,7 +82,7 @@ done:
     return st;
 }
 
-/* latents = those of the picture. *psnr, unless quiet: of the decoded latents. */
+/* latents = the encoded picture. *psnr = that of the decoded latents, unless -q is given. */
 static status encode_on(double *psnr, const encode_request *q, device *d, model *m, const png *p,
                         float *latents)
 {
@@ -183,7 +183,7 @@ status cli_encode(int argc, char **argv)
          0, 0, NULL},
         OPTION_HEADING("Noise"),
         {"sample", 0, OPTION_FLAG, &q.sample, NULL,
-         "draw from the latents' distribution [its mean]", 0, 0, NULL},
+         "draw from the latents' distribution [take its mean]", 0, 0, NULL},
         {"seed", 's', OPTION_UINT64, &q.seed, "S", "random seed of --sample [0]", 0, 0, NULL},
         {"rng", 0, OPTION_TEXT, &q.rng, "NAME",
          "generator of --sample, as for ditcl sample [torch-cpu]", 0, 0, NULL},
@@ -197,8 +197,9 @@ status cli_encode(int argc, char **argv)
     const char *const positional[] = {"IN.png", "OUT.npy", NULL};
     const command c = {.name = "encode",
                        .arguments = "IN.png OUT.npy --vae PATH [--sample] ...",
-                       .summary = "Encodes a picture with a VAE: float32 [1,C,h,w] on the "
-                                  "sampler's scale, as decode and sample take it.",
+                       .summary = "Encodes a picture with a VAE. Writes float32 [1,C,h,w] on the "
+                                  "sampler's scale, which decode --latents and sample "
+                                  "--latents-in read.",
                        .positional = positional,
                        .values = q.words,
                        .details = details,

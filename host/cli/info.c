@@ -209,7 +209,7 @@ static status open_device(device *d, const info_options *q)
                       precision_names[q->on.precision]);
 }
 
-/* A model that cannot be sampled, or not in so many steps, is described without its memory. */
+/* *memory = what a run takes; without bytes if the model cannot be sampled in STEPS steps. */
 static status count_memory(run_memory *memory, const device *d, model *m)
 {
     static const int label = 0;

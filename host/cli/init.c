@@ -57,7 +57,7 @@ status cli_init(int argc, char **argv)
          0, 0, NULL},
         {"seed", 0, OPTION_UINT64, &q.seed, "S", "random seed of the weights [0]", 0, 0, NULL},
         {"image-size", 0, OPTION_CHOICE, &q.image_size, "N",
-         "pixels per side of its pictures: 256, 512 [256]", 0, 0, paper_image_sizes},
+         "pixels per side of the pictures: 256, 512 [256]", 0, 0, paper_image_sizes},
         {"num-classes", 0, OPTION_INT, &q.n_classes, "N", "classes, without the null class [1000]",
          1, 10000000, NULL},
         {"dtype", 0, OPTION_CHOICE, &q.type, "T", "type of the tensors: fp32, fp16 or bf16 [fp32]",
@@ -69,8 +69,9 @@ status cli_init(int argc, char **argv)
     const command c = {
         .name = "init",
         .arguments = "--arch NAME [--seed S] OUT.safetensors",
-        .summary = "Writes a network with fresh weights, as training begins with: one DiT file in "
-                   "the original program's naming, which replaces an existing file.",
+        .summary =
+            "Writes a network with fresh weights to begin training with: one DiT file in the "
+            "original program's naming. It replaces an existing file.",
         .positional = positional,
         .values = &q.out,
         .details = "The same seed gives the same weights. ditcl convert turns a file of the\n"

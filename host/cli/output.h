@@ -14,7 +14,7 @@ typedef struct {
     const char *path;
     enum { OUTPUT_FILE, OUTPUT_SERIES, OUTPUT_FOLDER, OUTPUT_SHEET } kind;
     int n, done;
-    int unit; /* a row of a sheet has a multiple of so many pictures, unless that is too wide */
+    int unit; /* a row of a sheet has a multiple of `unit` pictures, unless that is too wide */
     int width, height;    /* of a picture, in pixels */
     unsigned char *sheet; /* all pictures, for OUTPUT_SHEET */
     file_out *files;      /* finished, not yet committed */

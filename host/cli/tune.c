@@ -26,8 +26,8 @@ typedef struct {
     char **argv;
 } tune_options;
 
-/* What a child does: it tries candidates, or makes forward passes with or without what is stored.
- * Its arguments are this word and those of its parent. */
+/* What a child does: it tries candidates, or makes forward passes with or without the stored
+ * configurations. Its arguments are one of these words and the arguments of its parent. */
 enum { MODE_CANDIDATES, MODE_TUNED, MODE_UNTUNED };
 static const char *const modes[] = {"candidates", "tuned", "untuned", NULL};
 enum { CHILD_WORDS = WORKER_ARGS + 1 };
@@ -320,13 +320,14 @@ static status parse(tune_options *q, int argc, char **argv, bool *helped)
         {"only", 0, OPTION_LIST, &q->only, "NAME", "gemm, attention, conv; commas separate [all]",
          0, 0, NULL},
         OPTION_HEADING("Stored configurations"),
-        {"show", 0, OPTION_FLAG, &q->show, NULL, "print those of the device", 0, 0, NULL},
-        {"export", 0, OPTION_TEXT, &q->export, "FILE", "write those of the device to a .conf file",
-         0, 0, NULL},
+        {"show", 0, OPTION_FLAG, &q->show, NULL, "print the configurations of the device", 0, 0,
+         NULL},
+        {"export", 0, OPTION_TEXT, &q->export, "FILE",
+         "write the configurations of the device to FILE", 0, 0, NULL},
         {"import", 0, OPTION_TEXT, &q->import, "FILE",
          "store the lines of FILE that the device can use", 0, 0, NULL},
         {"forget", 0, OPTION_FLAG, &q->forget, NULL,
-         "remove those of the device, and all first-use checks\n"
+         "remove the device's configurations, and all first-use checks\n"
          "The results of first-use checks are removed for all devices.",
          0, 0, NULL},
         OPTION_HEADING("Model"),
@@ -347,14 +348,15 @@ static status parse(tune_options *q, int argc, char **argv, bool *helped)
         .details = "Examples:\n"
                    "  ditcl tune --arch DiT-XL/2 --device gpu --budget 30m\n"
                    "  ditcl tune emoji --export my-device.conf\n",
-        .more = "Each candidate runs in a child process. Its result is compared with a "
-                "reference in\ndouble precision before its time counts. A result holds for the "
-                "kernel family and\nprecision of the command, and for the shapes of one picture "
-                "with guidance.\ngain: speed relative to the untuned configuration.\n\n"
-                "--budget full searches every bucket of shapes, such as GEMM of few rows or 3x3\n"
-                "convolutions. A bucket is done after 100 different correct candidates, or all "
-                "that\nexist, and 60 trials without an improvement. The last table counts the "
-                "candidates\nof each bucket.\n",
+        .more =
+            "Each candidate runs in a child process. Its result is compared with a "
+            "reference in\ndouble precision before its time counts. A stored result holds for the "
+            "kernel family and\nprecision of the command, and for the shapes of one picture "
+            "with guidance.\ngain: speed relative to the untuned configuration.\n\n"
+            "--budget full searches every bucket of shapes, such as GEMM of few rows or 3x3\n"
+            "convolutions. A bucket is done after 100 different correct candidates, or all "
+            "that\nexist, and 60 trials without an improvement. The last table counts the "
+            "candidates\nof each bucket.\n",
         .options = options,
         .rest = true,
         .extra = &q->of.words,

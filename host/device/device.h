@@ -48,8 +48,8 @@ typedef struct {
     /* the longest launch, by prediction: pace.h; negative: no limit; 0: 100, on CPUs no limit */
     int max_launch_ms;
     int slice_groups; /* for tests: slices of this many work-groups; 0: as pace.h decides */
-    /* Prints a line about something that the user did not ask for, such as a cached program that
-     * was refused. May be null. */
+    /* Prints a line about an event that changes no result, such as a cached program that was
+     * refused. May be null. */
     void (*note)(const char *line);
     /* prints a line about a problem that does not stop the run; may be null */
     void (*warn)(const char *line);

@@ -79,7 +79,7 @@ typedef struct {
 void launch_prepare_args(prepared_launch *l, range global, range local, const arg *fixed,
                          size_t n_fixed);
 
-/* Queues it with these arguments before the fixed ones. */
+/* Queues the prepared launch, with these arguments before the fixed ones. */
 #define launch_prepared(d, l, ...)                                                                 \
     launch_prepared_args(d, l, (const arg[]){__VA_ARGS__},                                         \
                          sizeof((const arg[]){__VA_ARGS__}) / sizeof(arg))

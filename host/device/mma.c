@@ -42,7 +42,8 @@ int mma_exchange_bytes(const device *d, const matrix_unit *u, int work_items)
 
 bool mma_products_fit(const device *d, const matrix_unit *u, size_t products)
 {
-    /* iterations of the loops in cl/mma.clh, whose work-items run together but count separately */
+    /* Iterations of the loops in cl/mma.clh. The device runs LANES work-items together and counts
+     * the iterations of each. */
     enum { MOST_ROUNDS = 40000, LANES = 8 };
     size_t results = (size_t)(u->m * u->n);
     size_t rounds = (size_t)u->m + results + LANES * results / (size_t)u->lanes * MMA_DEPTH;

@@ -16,8 +16,8 @@ typedef struct {
 
 enum { MMA_DEPTH = 16, MMA_OPTIONS = 96 };
 
-/* The first matrix unit that the device has, its probe passed and its precision can use; else null.
- */
+/* The first matrix unit that the device has, that passed its probe and that serves the device's
+ * precision; else null. */
 const matrix_unit *mma_of(const device *d);
 
 /* 16-bit numbers that stand for an input, by the device's precision. fp16 and bf16: 1. auto: 2, a

@@ -72,7 +72,7 @@ status cl_fail(const char *call, cl_int code);
  * queued last, and returns ERR_LOST. */
 status cl_fail_device(device *d, const char *call, cl_int code);
 
-/* Returns ERR_LOST, with the line that told of the loss. */
+/* Stores once more the line that reported the loss. Returns ERR_LOST. */
 status cl_fail_lost(const device *d);
 
 #define DEVICE_TRY(d, name, call)                                                                  \

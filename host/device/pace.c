@@ -69,8 +69,8 @@ done:
     return st;
 }
 
-/* Waits for the older mark. If the host had to wait twice in a row, the device was busy in between,
- * so the time between the two waits' ends is what the window took. */
+/* Waits for the older mark. If the host had to wait twice in a row, the device was busy in
+ * between. So the window took the time between the ends of both waits. */
 static status wait_for_mark(device *d)
 {
     pace *p = &d->handles->pace;
@@ -145,9 +145,9 @@ static bool fits_limit(const device *d, const launch_rate *r, size_t groups)
            predicted(d, r, groups) <= d->handles->pace.limit;
 }
 
-/* The most work-groups of the next slice; `left` are left. unknown: as many if the speed is not
- * known. *measured: time the slice, since it is the first of a launch, or since larger slices can
- * only be predicted from it. */
+/* The most work-groups of the next slice; `left` are left. unknown: the result if the speed is
+ * not known. *measured: whether to time the slice: it is the first of a launch, or larger slices
+ * can only be predicted from its time. */
 static size_t slice_groups(bool *measured, const device *d, const launch_rate *r, bool first,
                            size_t left, size_t unknown)
 {

@@ -15,7 +15,7 @@ typedef enum { ROOF_FP32, ROOF_16BIT, N_ROOFS } roof;
 /* The work of one call of an operator. */
 typedef struct {
     double flops;    /* as the formula counts; a multiply-add is two */
-    double executed; /* operations that are really executed; 0: as flops */
+    double executed; /* operations that are really executed; 0: as many as flops */
     double bytes;    /* each value read or written once */
     roof on;
 } work;

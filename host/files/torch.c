@@ -76,7 +76,7 @@ static bool is_class(const pickle_node *n, const char *module, const char *name)
            pickle_text_is(n->text, name);
 }
 
-/* True for a dictionary, and for an object with items, which may be one. */
+/* True for a dictionary, and for an object with items, which may be a subclass of dict. */
 static bool is_dictionary(const pickle_node *n)
 {
     return n->kind == PICKLE_DICT || (n->kind == PICKLE_CALL && n->n_items);

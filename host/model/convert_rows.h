@@ -22,7 +22,7 @@ typedef struct {
     row_source *sources;
     size_t n, table_capacity, source_capacity;
     float *positions; /* the position embedding, computed */
-    dtype type;       /* of all rows; DTYPE_OTHER: each keeps its type */
+    dtype type;       /* of all rows; DTYPE_OTHER: each row keeps its tensor's type */
 } convert_rows;
 
 /* The rows of the transformer in a naming. Call dit_check before. */

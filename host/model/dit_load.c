@@ -80,7 +80,7 @@ status dit_load_conditioner(dit *t, gemm_weight *l, int block)
     return load_linear(t, l, LAYER_ADALN, block, width, parts * width);
 }
 
-/* Reads an affine layer norm as a modulation: shift, then scale. to: place in the row on the host;
+/* Reads an affine layer norm as a modulation: shift, then scale. to: where in the host's row;
  * null: only finds the tensors. */
 static status read_norm(dit *t, float *to, layer which, int block)
 {
@@ -100,7 +100,7 @@ done:
     return st;
 }
 
-/* *row = a modulation of so many parts from affine norms that begin at `at`, in widths. */
+/* *row = a modulation of `parts` parts from affine norms; norm i begins at at[i] widths. */
 static status load_norms(dit *t, buf *row, int parts, const layer *which, const int *at, int n,
                          int block)
 {

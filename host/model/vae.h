@@ -44,7 +44,7 @@ typedef struct {
     weights *w;
     vae_config config;
     const layer_visitor *visitor; /* not null: layers are only visited */
-    int side; /* of the pictures of the layer that is being loaded, at the model's size */
+    int side; /* pixels, at the model's size, of a picture of the layer that is being loaded */
     conv_3x3 conv_in, conv_out;
     conv_1x1 quant, mid_qkv, mid_out; /* quant: the decoder's first layer, the encoder's last */
     resnet mid_1, mid_2;
@@ -55,7 +55,7 @@ typedef struct {
     op_plan to_pixels, mid_normalise, attention;
     buf x, y, z, affine, statistics, qkv, scores, scratch, patches;
     buf pixels;          /* the picture to encode, from the host */
-    size_t n_patches;    /* floats of the patches of a downsampling layer of the encoder */
+    size_t n_patches;    /* floats of the im2col matrix of a downsampling layer of the encoder */
     const char *unknown; /* the first tensor that is no part of a known VAE, or null */
 } vae;
 

@@ -6,7 +6,7 @@
 
 /* ---- weights ---- */
 
-/* The layer at prefix: .weight and .bias of so many channels. */
+/* Loads the layer `prefix`: its tensors .weight and .bias, with these numbers of channels. */
 status vae_load_norm(vae *v, norm *n, const char *prefix, int channels);
 status vae_load_conv1x1(vae *v, conv_1x1 *c, const char *prefix, int in, int out);
 /* up: 1, or 2 if the input is upsampled first. */
@@ -18,7 +18,8 @@ status vae_load_middle(vae *v, const char *half, int channels);
 
 /* ---- plans and memory: *scratch is raised to what a layer needs ---- */
 
-/* A layer over so many pixels; without weights, nothing. fused: FUSED_ bits. */
+/* Plans a layer for pictures of this size; does nothing for a layer without weights. fused:
+ * FUSED_ bits. */
 status vae_plan_conv1x1(vae *v, size_t *scratch, conv_1x1 *c, size_t pixels, unsigned fused);
 status vae_plan_conv3x3(vae *v, size_t *scratch, conv_3x3 *c, int height, int width,
                         unsigned fused);
@@ -27,8 +28,8 @@ status vae_plan_norm(vae *v, norm *n, int channels, int height, int width);
 status vae_plan_resnet(vae *v, size_t *scratch, resnet *r, int height, int width);
 status vae_plan_middle(vae *v, size_t *scratch, int height, int width);
 
-/* Allocates the buffers. The largest activation has so many values, and at most `channels` channels
- * at height x width; attention runs at the size of the latents. */
+/* Allocates the buffers. values: of the largest activation. height, width: of the largest
+ * picture. Attention runs at the size of the latents. */
 status vae_allocate(vae *v, double values, int height, int width, size_t scratch);
 
 /* ---- the forward pass: v->x is the activation ---- */

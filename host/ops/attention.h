@@ -7,11 +7,13 @@
 /* What attention is tuned by: batch, tokens, heads, head width. */
 void attention_sizes(int shape[SHAPE_SIZES], attention_shape s);
 
-/* Factor of q k^T: 1 / sqrt(d), times log2(e), since kernels compute weights as powers of two. */
+/* Factor of q k^T: 1 / sqrt(d), times log2(e), since kernels compute probabilities as powers of
+ * two. */
 float attention_scale(attention_shape s);
 
-/* `all` query tiles of a head are shared by *splits work-groups of *tiles, so that the last one of
- * all ends soonest, where bringing keys and values together costs a third of a tile. */
+/* `all` query tiles of a head are shared by *splits work-groups of *tiles tiles, so that the
+ * last work-group ends soonest. Packing keys and values costs a work-group as much as a third of
+ * a tile. */
 void attention_split(int *tiles, int *splits, const device *d, attention_shape s, size_t all);
 
 #endif

@@ -17,8 +17,8 @@ typedef struct {
     size_t head_padded, block_floats, tile_floats;
 } tiling;
 
-/* Keys, or channels, times QV vectors of queries fit the registers that such processors have. With
- * 8 floats, 4 rows were faster than 5 or 6. */
+/* KR keys, or DR channels, times QV vectors of queries fit the registers of processors with such
+ * vectors. With vectors of 8 floats, 4 rows were faster than 5 or 6. */
 static const int configs[][CONFIG_VALUES] = {{16, 2, 13, 0, 64}, {16, 1, 13, 0, 64},
                                              {8, 2, 4, 0, 64},   {8, 1, 4, 0, 64},
                                              {4, 4, 4, 0, 64},   {4, 1, 4, 0, 64}};
@@ -41,7 +41,7 @@ static int best_channels(int d, int most)
     return best;
 }
 
-/* pair: numbers of an element: 2 where they are bf16, else 1. */
+/* pair: how many numbers an element holds: 2 of bf16, or 1 of fp32. */
 static tiling attention_cpu_lay_out(const device *d, const int *v, attention_shape s, size_t pair)
 {
     tiling t = {.vec = v[VEC], .query_vectors = v[QV], .keys = v[KR]};

@@ -19,11 +19,11 @@ DECLARE_TUNABLES(TUNABLES);
 
 enum { BATCH, TOKENS, HEADS, HEAD_DIM };
 
-/* Registers that the compiler finds for a work-item, and for a whole work-group. */
+/* Registers of a work-item, and of a whole work-group, that compilers can be expected to use. */
 enum { ITEM_REGISTERS = 240, GROUP_REGISTERS = 65536 };
 
-/* Rounds of all loops of a work-item, where a driver cuts loops at 65535. It was seen to make 1.6
- * times as many as are counted here. */
+/* The most iterations of all loops of a work-item, for a driver that cuts loops at 65535. The
+ * driver was seen to count 1.6 times as many as rounds(). */
 enum { MOST_ROUNDS = 32767 };
 
 static int vectors(const int *v, const int *shape) /* of a head */
@@ -59,7 +59,7 @@ static bool subgroups_fit(const device *d, const int *v)
     return d->feature[FEATURE_SUBGROUPS] && d->subgroups.size == columns(v);
 }
 
-/* Sums, scores twice, and what is multiplied, in 4 bytes each; fp16 values are unpacked ahead. */
+/* Sums, scores twice, and the factors, of 4 bytes each; fp16 factors are unpacked before. */
 static int registers(const int *v, const int *shape)
 {
     int owned = (int)ceil_div((size_t)vectors(v, shape), (size_t)columns(v));
@@ -74,8 +74,8 @@ static size_t staging_rounds(const int *v, size_t rows, size_t width)
     return ceil_div(rows * width, (size_t)group(v)) + 1;
 }
 
-/* Of the loop over tokens and those in it that are not unrolled by order; a loop's end may count
- * as one. */
+/* Iterations of the loop over tokens, and of the loops in it that the kernel does not ask to
+ * unroll. The end of a loop may count as an iteration. */
 static size_t rounds(const int *v, const int *shape)
 {
     size_t head = (size_t)vectors(v, shape), chunk = (size_t)(v[DC] / v[VEC]);
@@ -103,8 +103,8 @@ static bool attention_gpu_fits(const device *d, const int *v, const int *shape)
     if ((size_t)group(v) > d->info.max_work_group) return false;
     if (attention_gpu_local_bytes(d, v, shape) > d->info.local_bytes) return false;
     if (d->info.quirk.has[QUIRK_LOOPS_ARE_CUT] && rounds(v, shape) > MOST_ROUNDS) return false;
-    /* a work-item alone in its group is for CPUs: its sums may lie in memory; so may those of wide
-     * heads where there is no local memory to share them */
+    /* A work-group of one work-item is for CPUs: its sums may lie in memory. So may the sums of
+     * wide heads, if there is no local memory to share. */
     bool in_memory = group(v) == 1 || (columns(v) == 1 && v[WIDE] && !d->info.local_bytes);
     if (in_memory) return v[RQ] * v[RK] <= 16;
     return registers(v, shape) <= ITEM_REGISTERS &&
@@ -122,14 +122,14 @@ static const int configs[][CONFIG_VALUES] = {
     {32, 32, 2, 2, 4, 32, 2, 1, 8, 0, 0},
     {16, 32, 1, 2, 4, 32, 2, 1, 8, 0, 0},
     {16, 32, 2, 2, 4, 64, 0, 1, 4, 0, 0},
-    {64, 64, 8, 4, 4, 64, 1, 1, 0, 0, 0, 1}, /* sub-groups of 16, */
+    {64, 64, 8, 4, 4, 64, 1, 1, 0, 0, 0, 1}, /* sub-groups of 16 */
     {64, 64, 4, 4, 4, 24, 2, 1, 16, 0, 0, 1},
     {16, 64, 4, 4, 4, 64, 0, 0, 0, 0, 0, 1},
-    {32, 128, 4, 4, 4, 32, 0, 1, 16, 0, 0, 1}, /* of 32, */
+    {32, 128, 4, 4, 4, 32, 0, 1, 16, 0, 0, 1}, /* sub-groups of 32 */
     {16, 64, 4, 2, 4, 64, 0, 0, 0, 0, 0, 1},
-    {16, 32, 4, 4, 4, 64, 0, 0, 0, 0, 0, 1}, /* of 8 */
-    {8, 32, 1, 2, 4, 32, 0, 0, 0, 0, 0},     /* hardly any */
-    {8, 128, 4, 8, 4, 64, 0, 0, 0, 0, 0},    /* and short loops */
+    {16, 32, 4, 4, 4, 64, 0, 0, 0, 0, 0, 1}, /* sub-groups of 8 */
+    {8, 32, 1, 2, 4, 32, 0, 0, 0, 0, 0},     /* little local memory */
+    {8, 128, 4, 8, 4, 64, 0, 0, 0, 0, 0},    /* little local memory, short loops */
     {2, 32, 1, 1, 4, 64, 0, 0, 0, 0, 0},
     {128, 4, 2, 4, 4, 128, 0, 0, 0, 0, 0}, /* no local memory: a work-item has all keys of a tile */
     {64, 4, 1, 4, 4, 128, 0, 0, 0, 0, 0},

@@ -1,10 +1,10 @@
-/* Launches cl/attention_matrix.cl: matrix tiles of bf16. */
+/* Launches cl/attention_matrix.cl: attention on AMX tiles, in bf16. */
 #include "ops/attention.h"
 #include "ops/op.h"
 
 enum { STEP = 32 }; /* queries of a tile, keys and channels of a step */
 
-/* Scores and weights of a block of keys, and its keys and values, stay in the second cache. */
+/* Scores and probabilities of a block of keys, and its keys and values, stay in the L2 cache. */
 #define TUNABLES(T) T(BK, "keys of a block", 256, 512, 1024)
 DECLARE_TUNABLES(TUNABLES);
 

@@ -15,8 +15,8 @@ DECLARE_TUNABLES(TUNABLES);
 
 enum { TOKENS = 1, HEAD_DIM = 3 };
 
-/* For heads of up to 128 channels, then wider ones, then few tokens; which of them a device's units
- * can make follows from their sizes. Not yet measured on a device that has any. */
+/* For heads of up to 128 channels, then wider ones, then few tokens; fits() refuses tiles that
+ * the sizes of a device's MMA do not divide. Not yet measured on a GPU. */
 static const int configs[][CONFIG_VALUES] = {
     /* BQ BK WQ UC DC QR AHEAD */
     {64, 64, 16, 1, 128, 1, 1}, {64, 32, 8, 2, 128, 0, 1},   {64, 32, 16, 4, 128, 0, 1},
@@ -29,7 +29,7 @@ static const int configs[][CONFIG_VALUES] = {
     {8, 32, 8, 4, 128, 0, 0},   {8, 16, 8, 1, 32, 0, 0},
 };
 
-/* What the kernel's macros of the same names are. */
+/* The values of the kernel's macros of the same names. */
 typedef struct {
     int uq, uk, query_words, key_words, sharers;        /* of the unit */
     int items, parts, channels, value_channels, on_way; /* WORK_ITEMS, PARTS, CD, CV, IN_FLIGHT */
@@ -67,7 +67,8 @@ static layout attention_mma_lay_out(const matrix_unit *u, const int *v, const in
     return l;
 }
 
-/* As declared in the kernel; an emulation's exchange included, which only tests have. */
+/* Local memory that the kernel declares. An emulated unit, which only tests have, exchanges
+ * fragments there, too. */
 static uint64_t attention_mma_local_bytes(const device *d, const matrix_unit *u, const int *v,
                                           const layout *l)
 {
@@ -80,7 +81,7 @@ static uint64_t attention_mma_local_bytes(const device *d, const matrix_unit *u,
                       mma_exchange_bytes(d, u, l->items));
 }
 
-/* Sums, scores, factors and what is on its way to local memory. */
+/* Sums, scores, factors and what a work-item has fetched and not yet staged. */
 static int attention_mma_floats_of_item(const matrix_unit *u, const int *v, const layout *l)
 {
     enum { AT_ONCE = 4 }; /* of what is fetched and kept, not waiting */
@@ -90,7 +91,7 @@ static int attention_mma_floats_of_item(const matrix_unit *u, const int *v, cons
            queries * (v[QR] ? l->parts * l->channels / MMA_DEPTH : 1);
 }
 
-/* With so many of them compilers were seen to spill nothing. */
+/* The most registers with which compilers were seen to spill nothing. */
 static int most_floats(const matrix_unit *u)
 {
     return u->feature == FEATURE_DPAS8 ? 104 : u->feature == FEATURE_DPAS16 ? 60 : 168;
@@ -113,7 +114,7 @@ static bool attention_mma_fits(const device *d, const int *v, const int *shape)
     return divides(l.uq, v[WQ]) && divides(v[UC] * l.uk, v[BK]) &&
            (l.parts == 1 || divides(v[UC] * l.uk, l.channels)) &&
            (v[UC] - 1) * l.uk < shape[HEAD_DIM] && /* no unit without channels */
-           /* no tile of which more than half is for nothing, while there are smaller ones */
+           /* no tile of which more than half is unused, if there is a smaller one */
            (v[BQ] == l.uq || v[BQ] < 2 * shape[TOKENS]) &&
            (size_t)l.items <= d->info.max_work_group &&
            attention_mma_local_bytes(d, u, v, &l) <= d->info.local_bytes &&

@@ -16,7 +16,7 @@ typedef struct chosen {
 } chosen;
 
 typedef struct {
-    device_slot slot; /* first */
+    device_slot slot; /* must be the first field: devices keep a pointer to it */
     chosen *newest;
     first_use_checks *checks;  /* null: nobody checks */
     unsigned ran[N_OPERATORS]; /* arithmetics that ran, as bits */

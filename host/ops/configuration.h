@@ -82,14 +82,14 @@ status configuration_serve(device *d, const op_impl *impl, const int *config);
  * was not set before. It does not search, so that many take linear time. */
 status configuration_add(device *d, const op_impl *impl, const int *shape, const int *config,
                          bool serves);
-/* Forgets all of them. No weights may be held that were packed for them. */
+/* Forgets all stored configurations. No weights that were packed for them may be in use. */
 void configuration_forget(device *d);
 
 /* True if any configuration of impl was stored or set for the device. */
 bool configuration_used(const device *d, const op_impl *impl);
 
-/* True if each value is among its choices, and the configuration fits the shape. shape null: any.
- */
+/* True if each value is among the choices of its tunable, and the configuration fits the shape.
+ * shape null: any. */
 bool configuration_valid(const device *d, const op_impl *impl, const int *config, const int *shape);
 
 /* How many configurations fit the shape. */

@@ -17,8 +17,8 @@ static void conv_shape(int shape[SHAPE_SIZES], conv_layer l)
     memcpy(shape, all, sizeof all);
 }
 
-/* What serves a layer with these weights: where fp16 does not hold them, the first that takes them
- * as they are. */
+/* Chooses what serves a layer with these weights: if fp16 cannot hold them, the first
+ * implementation that keeps fp32. */
 static status choose_for(device *d, op_choice *c, const float *weight, size_t count, conv_layer l,
                          const char *what)
 {

@@ -11,8 +11,8 @@ static inline bool conv_fuses(const conv_use *u, unsigned fused)
 
 /* For enqueue: a launch of arguments out, x, affine, weights, bias, residual. */
 status conv_enqueue(device *d, const op_plan *p, const conv_buffers *b);
-/* launches[1] stages the picture: scratch, x, affine; then launches[0]: out, scratch, weights,
- * bias, residual. */
+/* For enqueue: launches[1] prepares the picture, with arguments scratch, x, affine. Then
+ * launches[0] has out, scratch, weights, bias, residual. */
 status conv_enqueue_staged(device *d, const op_plan *p, const conv_buffers *b);
 
 #endif

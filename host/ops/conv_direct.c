@@ -1,5 +1,5 @@
-/* Convolutions by cl/conv.cl, tap by tap: on every device, for any channels. The input is
- * normalised, enlarged and padded by op_groupnorm_apply before. */
+/* Convolutions by cl/conv.cl, tap by tap: on every device, for any number of channels.
+ * op_groupnorm_apply normalises, enlarges and pads the input before. */
 #include "ops/conv.h"
 #include "ops/op.h"
 
@@ -11,7 +11,7 @@ static tiling conv_direct_choose(const device *d, int out)
 {
     tiling t = {4, 2, 4, op_group(d, 64)};
     if (d->family == FAMILY_CPU) {
-        if (out <= 4) /* a colour picture: a wide panel would be empty for the most part */
+        if (out <= 4) /* a picture of 3 channels would leave most of a wide panel empty */
             t = (tiling){4, 1, 12, 1};
         else if (d->vector_width == 16)
             t = (tiling){16, 2, 12, 1};

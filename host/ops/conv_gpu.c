@@ -17,7 +17,7 @@ DECLARE_TUNABLES(TUNABLES);
 
 enum { PIXELS, IN, OUT, UP }; /* of a shape */
 
-/* Registers that the compiler finds for a work-item, and for a whole work-group. */
+/* Registers of a work-item, and of a whole work-group, that compilers can be expected to use. */
 enum { ITEM_REGISTERS = 240, GROUP_REGISTERS = 65536 };
 
 static int group(const int *v)
@@ -41,7 +41,7 @@ static bool conv_gpu_fits(const device *d, const int *v, const int *shape)
         return false;
     if ((size_t)group(v) > d->info.max_work_group) return false;
     if (conv_gpu_local_bytes(v, shape[UP]) > d->info.local_bytes) return false;
-    /* a work-item alone in its group is for CPUs: its sums may lie in memory */
+    /* a work-group of one work-item is for CPUs: its sums may lie in memory */
     if (group(v) == 1) return v[RP] * v[RC] <= 256;
     return registers <= ITEM_REGISTERS && registers * group(v) <= GROUP_REGISTERS;
 }
@@ -55,7 +55,7 @@ static const int configs[][CONFIG_VALUES] = {
     {4, 1, 4, 4, 4, 4, 4, 0},
 };
 
-/* The patch is always staged, for it is also normalised there. */
+/* The input tile is always staged, since it is normalised in local memory. */
 static bool conv_gpu_stages(const int *v)
 {
     return v[ST] > 0;

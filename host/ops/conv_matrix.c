@@ -1,5 +1,5 @@
 /* Launches cl/conv_matrix.cl: 3x3 convolutions on AMX tiles, in bf16 or bf16x3. The first launch
- * lays the picture out, normalised. */
+ * normalises the picture and writes it in the layout of the tiles. */
 #include <stdio.h>
 
 #include "cl/layout.clh"
@@ -61,7 +61,8 @@ static status conv_matrix_pack(device *d, const conv_weight *w, buf stored)
 
 /* ---- pictures ---- */
 
-/* Of a laid out picture: the border, and behind it what the last block reads beyond its own. */
+/* Pixels of the picture in that layout: with its border, and behind it the pixels that the last
+ * block reads beyond its own. */
 static size_t padded_pixels(const device *d, picture_shape s)
 {
     return ((size_t)s.height + 2) * ((size_t)s.width + 2) + block_pixels(d);
@@ -75,7 +76,7 @@ static status conv_matrix_scratch_count(device *d, size_t *count, const conv_wei
     return OK;
 }
 
-/* Blocks of pixels of a work-group: few enough that every core gets some of the `others`. */
+/* Blocks of pixels of a work-group: so few that every core gets some work-groups. */
 static size_t blocks_together(const device *d, size_t blocks, size_t others)
 {
     size_t together = BLOCKS;
@@ -92,7 +93,7 @@ static double executed(const device *d, const conv_use *u, size_t blocks)
     return (op_tile_parts(d) == 1 ? 2 : 6) * multiplied;
 }
 
-/* launches[1] lays the picture out, normalised, for launches[0]. */
+/* launches[1] normalises the picture and writes it in the layout that launches[0] reads. */
 static status conv_matrix_plan(device *d, op_plan *p, const conv_use *u)
 {
     const conv_weight *w = u->w;

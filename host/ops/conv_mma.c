@@ -17,8 +17,7 @@ DECLARE_TUNABLES(TUNABLES);
 
 enum { IN = 1, OUT }; /* of a shape */
 
-/* Large tiles first, then those for devices and layers with less. Not yet measured on a device that
- * has any of the units. */
+/* Large tiles first, then those for devices and layers with less. Not yet measured on a GPU. */
 static const int configs[][CONFIG_VALUES] = {
     /* TX, TY, BC, WM, WN, CC, ST, DB */
     {16, 8, 128, 64, 64, 32, 1, 1}, {16, 8, 128, 64, 32, 32, 1, 1}, {16, 8, 64, 32, 32, 32, 1, 1},
@@ -31,7 +30,8 @@ static const int configs[][CONFIG_VALUES] = {
     {8, 1, 16, 8, 16, 16, 1, 0},    {8, 1, 8, 8, 8, 16, 1, 0},
 };
 
-/* Two parts of so many channels leave local memory for one work-group. */
+/* bf16x3 leaves out the first NOT_IN_TWO configurations: its two parts of 32 channels would
+ * leave local memory for only one work-group. */
 enum { N_CONFIGS = sizeof configs / sizeof *configs, NOT_IN_TWO = 6 };
 
 static int conv_mma_items(const matrix_unit *u, const int *v)
@@ -44,7 +44,8 @@ static int patch_pixels(const int *v)
     return (v[TX] + 2) * (v[TY] + 2);
 }
 
-/* As declared in the kernel; an emulation's exchange included, which only tests have. */
+/* Local memory that the kernel declares. An emulated unit, which only tests have, exchanges
+ * fragments there, too. */
 static uint64_t conv_mma_local_bytes(const device *d, const matrix_unit *u, const int *v)
 {
     int rows = patch_pixels(v) + (v[DB] ? 2 : 1) * v[ST] * v[BC];
@@ -52,7 +53,7 @@ static uint64_t conv_mma_local_bytes(const device *d, const matrix_unit *u, cons
                       mma_exchange_bytes(d, u, conv_mma_items(u, v)));
 }
 
-/* Vectors of four words that a work-item fetches: of the weights, and of the patch. */
+/* Vectors of four words that a work-item fetches: of the weights, and of the input tile. */
 static int weight_loads(const matrix_unit *u, const int *v, int parts)
 {
     return (int)ceil_div((size_t)(v[ST] * v[BC] * parts * v[CC] / 8), (size_t)conv_mma_items(u, v));
@@ -63,9 +64,9 @@ static int patch_loads(const matrix_unit *u, const int *v)
     return (int)ceil_div((size_t)(patch_pixels(v) * v[CC] / 4), (size_t)conv_mma_items(u, v));
 }
 
-enum { LOADS_AT_ONCE = 4 }; /* of the patch, where it is not fetched ahead */
+enum { LOADS_AT_ONCE = 4 }; /* of the input tile, where it is not fetched ahead */
 
-/* Sums, both factors of a step, and what is on its way to local memory. */
+/* Sums, both factors of a step, and what a work-item has fetched and not yet staged. */
 static int conv_mma_floats_of_item(const matrix_unit *u, const int *v, int parts)
 {
     int loads = patch_loads(u, v);
@@ -99,7 +100,7 @@ static bool conv_mma_fits(const device *d, const int *v, const int *shape)
            conv_mma_local_bytes(d, u, v) <= d->info.local_bytes &&
            conv_mma_floats_of_item(u, v, mma_parts(d)) <= u->floats &&
            mma_products_fit(d, u, conv_mma_products(d, u, v, shape[IN])) &&
-           /* no tile of which more than half is for nothing, while there are smaller ones */
+           /* no tile of which more than half is unused, if there is a smaller one */
            (v[BC] == u->n || v[BC] < 2 * shape[OUT]) && (v[CC] == 16 || v[CC] < 2 * shape[IN]);
 }
 

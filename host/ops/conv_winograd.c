@@ -17,7 +17,7 @@ typedef struct {
     int vec, vectors, rows, unroll, block_kib; /* VEC NV MR KU BLOCK_KIB */
 } tiling;
 
-/* By the width of the device's vectors: as many sums as registers hold. All give the same bits. */
+/* For each width of vectors, as many sums as registers hold. All give the same bits. */
 static const int configs[][CONFIG_VALUES] = {
     {16, 2, 13, 4, 512}, {16, 2, 13, 4, 1024}, {16, 2, 13, 2, 512}, {16, 2, 8, 4, 512},
     {8, 2, 6, 4, 512},   {8, 2, 6, 4, 1024},   {8, 3, 4, 4, 512},   {4, 2, 6, 4, 512},
@@ -86,8 +86,8 @@ static status conv_winograd_pack(device *d, const conv_weight *w, buf stored)
                   ARG(d->vector_width));
 }
 
-/* Blocks of 2^i tiles, as square as it goes, that fit into the cache and are not much larger than
- * the picture. */
+/* The block of 2^i tiles, as square as possible, that fits into the cache and is not much larger
+ * than the picture. */
 static cut cut_of(const device *d, const conv_weight *w, picture_shape s)
 {
     tiling t = conv_winograd_choose(w);

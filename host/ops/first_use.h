@@ -1,8 +1,9 @@
-/* First-use checks: nothing serves a run before it was right once on this device. Operators ask
- * here; who answers is set on the device (check/checker.h), and nobody does in tests of operators.
+/* First-use checks: no kernel serves a run before its result was right once on this device.
+ * Operators ask here. check/checker.h sets who answers on a device; in tests of operators nobody
+ * does.
  *
- * What is checked is an implementation with one configuration at one shape, as it will be used:
- * what is fused into it makes another program. */
+ * * * What is checked is an implementation with one configuration at one shape, as it will be
+ * used: what is fused into it makes another program. */
 #ifndef DITCL_OPS_FIRST_USE_H
 #define DITCL_OPS_FIRST_USE_H
 
@@ -28,8 +29,8 @@ typedef struct first_use_checks {
                      bool died);
     /* True if the implementation is struck out, with any fused epilogue. Reads memory only. */
     bool (*struck)(struct first_use_checks *c, const device *d, const first_use *what);
-    /* Everything is loaded. ERR_DEVICE if the kernels that all runs share are wrong. May be null.
-     */
+    /* Called when everything is loaded. ERR_DEVICE if the kernels that all runs share are wrong.
+     * May be null. */
     status (*finish)(struct first_use_checks *c, device *d);
     void (*close)(struct first_use_checks *c); /* frees it; null: nothing to free */
     char why[320];                             /* why the last check was not right */
@@ -47,7 +48,7 @@ bool first_use_struck(const device *d, const op_impl *impl, const int *config, c
 /* Call this when everything is loaded, before the run. */
 status first_use_finish(device *d);
 
-/* An operator with one implementation: ERR_DEVICE where it is wrong here. */
+/* For an operator with one implementation. ERR_DEVICE if it is wrong on this device. */
 status first_use_plain(device *d, const char *op, const int shape[SHAPE_SIZES]);
 
 /* Fails: nothing is left that serves the shape. */

@@ -94,7 +94,7 @@ typedef struct {
     op_choice use;
     const gemm_rows *rows;
     void *packed;
-    float *panels; /* [threads][panel][k]: rows on their way */
+    float *panels; /* [threads][panel][k]: rows that were read and not yet packed */
     int panel, n, k;
     bool half;
     float largest[PARALLEL_THREADS]; /* weight, if they are rounded to fp16; by thread */

@@ -5,14 +5,15 @@
 #include "cl/layout.clh"
 #include "ops/impl.h"
 
-/* The choice of a layer, made for m rows where it is not loaded yet; config null: none is left. */
+/* The choice of a layer. If the layer is not loaded yet, it is made for m rows. config null:
+ * none is left. */
 op_choice gemm_choice_of(const device *d, const gemm_weight *w, int m);
 /* As gemm_weight_load, for a choice. *largest = the largest weight if the choice rounds to fp16,
  * else 0. */
 status gemm_weight_pack(device *d, gemm_weight *w, op_choice use, const gemm_rows *rows,
                         const float *bias, int n, int k, float *largest, const char *what);
 
-/* Makes the view of loaded weights that their choice wants. */
+/* Makes the image view of loaded weights if their implementation reads one. */
 status gemm_weight_view(device *d, gemm_weight *w);
 
 /* ---- GEMMs with tiles in local memory: gemm_tiles.c ---- */
@@ -30,19 +31,19 @@ typedef struct {
     int split; /* parts of the depth, each by a work-group of its own */
 } gemm_tile;
 
-/* Whether splitting the depth so often is worth it: no part is short, and half as many parts would
- * leave compute units without a tile. */
+/* Whether it is worth splitting K into so many parts: no part is short, and half as many parts
+ * would leave compute units without a tile. */
 bool gemm_tiles_split_fits(const device *d, gemm_tile t, const int *shape);
-/* Floats of sums that wait for their epilogue. */
+/* Floats of the partial sums, to which the epilogue is applied afterwards. */
 size_t gemm_tiles_scratch(gemm_tile t, int m, int n, int k);
 
-/* The options of the shape. load, vector: floats of a load from a where K allows, and of one vector
- * of results. */
+/* The options of the shape. load: floats of one load from a, if K is a multiple. vector: floats
+ * of one vector of results. */
 void gemm_tiles_options(char out[GEMM_TILES_OPTIONS], const gemm_use *u, gemm_tile t, int load,
                         int vector);
 
-/* For plan: the launch of a kernel with the arguments of cl/gemm_gpu.cl, whose own kernel follows;
- * and where depth is split, the epilogue behind it. */
+/* For plan: the launch of a kernel with the arguments of cl/gemm_gpu.cl, and, if K is split, the
+ * launch of the epilogue after it. */
 status gemm_tiles_plan(device *d, op_plan *p, const gemm_use *u, gemm_tile t);
 status gemm_tiles_enqueue(device *d, const op_plan *p, const gemm_call *c);
 
@@ -62,7 +63,7 @@ status launch_epilogue_args(device *d, const prepared_launch *l, const epilogue_
 
 /* For enqueue: a launch of arguments out, a, b and the epilogue. */
 status gemm_enqueue(device *d, const op_plan *p, const gemm_call *c);
-/* The same behind launches[1], which lays a out in the scratch memory. */
+/* The same after launches[1], which packs a into the scratch memory. */
 status gemm_enqueue_packed(device *d, const op_plan *p, const gemm_call *c);
 
 /* The epilogue by itself, as launch `l`: out = the epilogue of sums [parts][m][n]; one part may be

@@ -1,7 +1,7 @@
 /* Checks a whole GEMM on this device, since some kernels of libraries are wrong on some devices.
- * Freivalds (1977): C = A B^T holds if C v = A (B^T v) for random v,
- * which costs mn + nk + mk instead of mnk. The inputs are functions of their place, so that threads
- * make them where they are needed, and nobody keeps them. */
+ * Freivalds (1977): C = A B^T holds if C v = A (B^T v) for random v, which costs mn + nk + mk
+ * instead of mnk. Each input is a hash of its index, so that any thread computes it when needed
+ * and no memory holds it. */
 #include <float.h>
 #include <math.h>
 #include <stdint.h>
@@ -12,8 +12,9 @@
 #include "base/parallel.h"
 #include "ops/gemm.h"
 
-/* An error in one element e of row i moves (C v)[i] by |e|, since v is +-1: beyond c eps sqrt(k) of
- * a row sum's size, sqrt(nk) / 3, it is seen. Correct GEMMs stay below 1.5 eps sqrt(k). */
+/* An error e in one element of row i changes (C v)[i] by |e|, since v is +-1. It is detected if
+ * it is more than c eps sqrt(k) times the size of a row's sum, sqrt(nk) / 3. Correct GEMMs stay
+ * below 1.5 eps sqrt(k). */
 static const double GRANTED = 8.0;
 
 enum { BLOCK = 64 };
@@ -31,7 +32,7 @@ typedef struct {
     gemm_weight weight;
 } workspace;
 
-/* lowbias32 (Wellons 2018) of a place and a seed */
+/* lowbias32 (Wellons 2018) of an index and a seed */
 static inline uint32_t random_bits(uint32_t place, uint32_t seed)
 {
     uint32_t x = place + seed;
@@ -85,7 +86,7 @@ done:
     return st;
 }
 
-/* The real path: weights packed, op_gemm, download. */
+/* As in a run: packs the weights, calls op_gemm, downloads. */
 static status multiply(workspace *w)
 {
     int m = (int)w->m, n = (int)w->n, k = (int)w->k;

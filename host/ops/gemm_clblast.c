@@ -1,5 +1,5 @@
-/* GEMM by CLBlast, as shipped or with parameters that were searched for on this device, and
- * cl/epilogue.cl behind it. */
+/* GEMM by CLBlast, as shipped or with parameters that the tuner found on this device;
+ * cl/epilogue.cl follows. */
 #include <float.h>
 #include <string.h>
 
@@ -9,7 +9,7 @@
 
 /* ---- parameters, by CLBlast's rules (its src/tuning/kernels/xgemm.hpp, xgemm_direct.hpp) ---- */
 
-/* Its other kernel of this name, GEMMK=1, is wrong where MWG and NWG differ. */
+/* CLBlast's other kernel of this name, GEMMK=1, is wrong where MWG and NWG differ. */
 #define TUNABLES(T)                                                                                \
     T(MWG, "rows of a work-group's tile", 16, 32, 64, 128)                                         \
     T(NWG, "columns of a work-group's tile", 16, 32, 64, 128)                                      \
@@ -40,7 +40,7 @@ static const int configs[][CONFIG_VALUES] = {
     {16, 16, 16, 4, 4, 4, 4, 2, 1, 1, 0, 0, 0, 0, 0, 1},
 };
 
-enum { MOST_SUMS = 128 }; /* of a work-item: more do not stay in registers anywhere */
+enum { MOST_SUMS = 128 }; /* sums of a work-item: no device keeps more in registers */
 
 /* What CLBlast's own parameters for GPUs ask for, with those of its kernels that transpose and pad
  * around a GEMM: local memory as OpenCL 1.2 promises it, and work-groups of 16 x 16 (its
@@ -132,8 +132,8 @@ static clblast_parameters direct(const int *config)
 
 /* ---- implementations ---- */
 
-/* CLBlast's own parameters are gone once others were used: results would depend on the order of
- * GEMMs. */
+/* CLBlast's own parameters are lost once others were used. Without this check, results would
+ * depend on the order of GEMMs. */
 static bool gemm_clblast_supports(const device *d, const int *shape)
 {
     (void)shape;

@@ -1,5 +1,5 @@
-/* Launches cl/gemm_cpu.cl: one work-item per work-group, for a block of rows, epilogue included. In
- * fp32, directly or by one level of Strassen, or of bf16 pairs with fp32 sums. */
+/* Launches cl/gemm_cpu.cl: one work-item per work-group, for a block of rows, epilogue included.
+ * The arithmetic is fp32, directly or by one level of Strassen, or bf16 pairs with fp32 sums. */
 #include <stdio.h>
 #include <string.h>
 
@@ -20,9 +20,10 @@ typedef struct {
     int vec, vectors, rows, unroll, depth, prefetch; /* VEC NV MR KU KC PREFETCH */
 } tiling;
 
-enum { BLOCK_ROWS = 128 }; /* of a work-group, about: with KC floats each they fill half a cache */
+/* Rows of a work-group, about: with KC floats each, they fill half the L2 cache. */
+enum { BLOCK_ROWS = 128 };
 
-/* By the width of the device's vectors: as many sums as registers hold. All give the same bits. */
+/* For each width of vectors, as many sums as registers hold. All give the same bits. */
 static const int configs[][CONFIG_VALUES] = {
     {16, 3, 8, 4, 1152, 1}, {16, 3, 8, 4, 1152, 0}, {16, 2, 14, 2, 1152, 0},
     {16, 2, 12, 4, 576, 1}, {8, 2, 6, 4, 1152, 1},  {8, 2, 6, 4, 576, 0},
@@ -85,14 +86,15 @@ static int part_depth(tiling t, int k)
     return (int)round_up(ceil_div((size_t)k, parts), (size_t)t.unroll);
 }
 
-/* Rows of a work-group: all have about as many. */
+/* Rows of a work-group, so that all work-groups have about the same number. */
 static int block_rows(tiling t, int m)
 {
     size_t blocks = ceil_div((size_t)m, BLOCK_ROWS);
     return (int)round_up(ceil_div((size_t)m, blocks), (size_t)t.rows);
 }
 
-/* For a [m][depth] of floats or pairs, which `options` tells the kernel. */
+/* Plans the launch for a [m][depth] of floats or of bf16 pairs; `options` tells the kernel
+ * which. */
 static status plan_as(device *d, op_plan *p, const gemm_use *u, int depth, const char *options)
 {
     char epilogue[EPILOGUE_OPTIONS];

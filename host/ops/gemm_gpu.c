@@ -23,12 +23,13 @@
     T(IMAGE, "weights are read as an image", 0, 1)
 DECLARE_TUNABLES(TUNABLES);
 
-enum { MAX_FLOATS = 160 }; /* in a work-item's registers, about: the rest of 256 is for addresses */
+/* Floats in a work-item's registers, about; the rest of 256 registers is for addresses. */
+enum { MAX_FLOATS = 160 };
 
-/* For common desktop devices first, then larger ones for those with many registers, then for few
- * rows or columns, whose depth is split where that keeps more compute units busy, then for devices
- * with little or no local memory and small work-groups, of which the last fits everywhere; last
- * what a tuner may want. Not yet measured on such devices. */
+/* First those for common desktop GPUs, then larger tiles for GPUs with many registers. Then
+ * those for few rows or columns, which split K where that keeps more compute units busy. Then
+ * those for little or no local memory and small work-groups; the last of these fits everywhere.
+ * The rest are for the tuner. Not yet measured on a GPU. */
 static const int configs[][CONFIG_VALUES] = {
     /* MT NT KT MR NR VEC KU LA LB DB PAD SG SPLIT IMAGE */
     {64, 64, 16, 8, 4, 4, 8, 1, 1, 1, 4, 0, 1},    {128, 128, 8, 8, 8, 4, 8, 1, 1, 1, 4, 0, 1},
@@ -70,7 +71,7 @@ static uint64_t gemm_gpu_local_bytes(const int *v)
     return (uint64_t)((a + b) * v[KT] * (1 + v[DB])) * sizeof(float);
 }
 
-/* Sums, both factors of a step, and what is on its way to local memory. */
+/* Sums, both factors of a step, and what a work-item has fetched and not yet staged. */
 static int gemm_gpu_floats_of_item(const int *v)
 {
     int step = v[LA] ? 1 : v[SG] ? 2 : v[VEC];
@@ -103,7 +104,7 @@ static bool gemm_gpu_fits(const device *d, const int *v, const int *shape)
            gemm_gpu_local_bytes(v) <= d->info.local_bytes &&
            gemm_gpu_floats_of_item(v) <= MAX_FLOATS &&
            gemm_tiles_split_fits(d, gemm_gpu_tile(v), shape) &&
-           /* no tile of which more than half is for nothing, while there are smaller ones */
+           /* no tile of which more than half is unused, if there is a smaller one */
            (v[MT] == 4 || v[MT] < 2 * m) && (v[NT] == 8 || v[NT] < 2 * n);
 }
 
@@ -130,8 +131,8 @@ static size_t gemm_gpu_packed_count(const device *d, const int *config, int n, i
 
 enum { LINE = 16 }; /* floats of a row that one cache line holds */
 
-/* packed [ceil(n / GEMM_PANEL)][padded depth][GEMM_PANEL], padded with zeros: whatever the
- * configuration, so that it may change. In fp16 the largest number stands for infinity. */
+/* packed [ceil(n / GEMM_PANEL)][padded depth][GEMM_PANEL], padded with zeros. The layout is the
+ * same for all configurations. In fp16, infinity becomes the largest number. */
 static void pack_as(void *packed, const float *rows, int first, int count, int k, bool half)
 {
     size_t depth = (size_t)k, padded = gemm_tiles_depth(k), columns = (size_t)count;

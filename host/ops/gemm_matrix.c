@@ -6,14 +6,15 @@
 #include "ops/op.h"
 
 enum {
-    STEP = 32,      /* terms of k in an MMA */
-    ROWS = 32,      /* of a block */
-    BLOCKS = 8,     /* of a work-group at most: with STEPS, what the second cache holds of a */
-    STEPS = 36,     /* of a chunk of k */
-    PACK_STEPS = 4, /* of a work-group that packs */
+    STEP = 32,      /* terms of K in an MMA */
+    ROWS = 32,      /* rows of a block */
+    BLOCKS = 8,     /* most blocks of a work-group: the L2 cache holds their chunk of a */
+    STEPS = 36,     /* MMA steps of a chunk of K */
+    PACK_STEPS = 4, /* MMA steps that a work-group packs */
 };
 
-/* Columns of a block: two tiles, or three where that wastes less than it saves. */
+/* Columns of a block: two AMX tiles, or three if that adds at most a twentieth of padded
+ * columns. */
 static int columns(int parts, int n)
 {
     size_t two = round_up((size_t)n, 32), three = round_up((size_t)n, 48);
@@ -48,8 +49,8 @@ static size_t gemm_matrix_panel(const device *d, const int *config, int n)
     return (size_t)columns(op_tile_parts(d), n);
 }
 
-/* 32 terms of 16 rows of length k, or fewer, as a tile [16 pairs][16 rows][2]; rests: what rounding
- * left of them, likewise, or null. Both come zeroed. */
+/* tile [16 pairs][16 rows][2] = 32 terms of 16 rows of length k, or fewer. rests: the remainders
+ * after rounding, in the same layout, or null. Both are zero before. */
 static void pack_tile(uint16_t *tile, uint16_t *rests, const float *rows, size_t count,
                       size_t terms, size_t k)
 {

@@ -16,9 +16,9 @@
     T(SPLIT, "parts of the depth that are summed apart", 1, 2, 4, 8)
 DECLARE_TUNABLES(TUNABLES);
 
-/* Large tiles that hold the units busy, then smaller ones for few rows or columns, whose depth is
- * split where that keeps more compute units busy; which of them a device's units can make follows
- * from their sizes. The last are for a tuner. Not yet measured on a device that has any. */
+/* Large tiles that keep the matrix units busy, then smaller ones for few rows or columns, which
+ * split K where that keeps more compute units busy. fits() refuses tiles that the sizes of a
+ * device's MMA do not divide. The last ones are for the tuner. Not yet measured on a GPU. */
 static const int configs[][CONFIG_VALUES] = {
     /* MT NT KT WM WN DB SPLIT */
     {128, 128, 32, 64, 64, 1, 1}, {128, 128, 16, 64, 64, 1, 1}, {128, 128, 16, 64, 32, 1, 1},
@@ -45,14 +45,14 @@ static gemm_tile gemm_mma_tile(const matrix_unit *u, const int *v)
     return (gemm_tile){v[MT], v[NT], v[KT], gemm_mma_items(u, v), v[SPLIT]};
 }
 
-/* An emulation's exchange included, which only tests have. */
+/* An emulated unit, which only tests have, exchanges fragments in local memory, too. */
 static uint64_t gemm_mma_local_bytes(const device *d, const matrix_unit *u, const int *v)
 {
     int tiles = (v[MT] + v[NT]) * (mma_parts(d) * v[KT] + 8) * (1 + v[DB]) * 2;
     return (uint64_t)(tiles + mma_exchange_bytes(d, u, gemm_mma_items(u, v)));
 }
 
-/* Sums, both factors of a step, and what is on its way to local memory. */
+/* Sums, both factors of a step, and what a work-item has fetched and not yet staged. */
 static int gemm_mma_floats_of_item(const matrix_unit *u, const int *v, int parts)
 {
     int on_way = (2 * v[MT] + parts * v[NT]) * v[KT] / (2 * gemm_mma_items(u, v));
@@ -77,7 +77,7 @@ static bool gemm_mma_fits(const device *d, const int *v, const int *shape)
            gemm_mma_floats_of_item(u, v, mma_parts(d)) <= u->floats &&
            mma_products_fit(d, u, gemm_mma_products(d, u, v, shape[2])) &&
            gemm_tiles_split_fits(d, gemm_mma_tile(u, v), shape) &&
-           /* no tile of which more than half is for nothing, while there are smaller ones */
+           /* no tile of which more than half is unused, if there is a smaller one */
            (v[MT] == u->m || v[MT] < 2 * m) && (v[NT] == u->n || v[NT] < 2 * n);
 }
 
@@ -104,11 +104,10 @@ static size_t gemm_mma_packed_count(const device *d, const int *config, int n, i
     return (size_t)mma_parts(d) * gemm_tiles_count_fp16(d, config, n, k);
 }
 
-/* low: what rounding to bfloat16 leaves, or null. */
+/* low: the remainder after rounding to bfloat16, or null. */
 static void pack_row(const device *d, uint16_t *to, uint16_t *low, const float *row, size_t depth)
 {
-    if (d->settings.precision ==
-        PRECISION_FP16) { /* the largest number of fp16 stands for infinity */
+    if (d->settings.precision == PRECISION_FP16) { /* infinity becomes the largest number of fp16 */
         for (size_t l = 0; l < depth; l++) to[l] = float_to_fp16_finite(row[l]);
         return;
     }

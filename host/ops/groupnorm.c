@@ -22,7 +22,8 @@ size_t groupnorm_scratch(picture_shape s, int groups)
     return (size_t)s.batch * chunks_of(s) * (size_t)s.channels * 2;
 }
 
-/* The kernel that sums up chunks, and the one that makes affine of all chunks. */
+/* The kernel that computes the statistics of each chunk, and the one that computes affine from
+ * all chunks. */
 static status statistics_get(device *d, op_plan *p, int vec)
 {
     kernel **partial = &p->launches[0].k, **join = &p->launches[1].k;

@@ -60,14 +60,14 @@ int operator_impls(const operator* o, const device *d, const int *shape,
 
 /* ---- the dispatcher ---- */
 
-/* The choice of this implementation; config null: it cannot serve. */
+/* This implementation with its configuration for the shape; config is null if it cannot serve. */
 static op_choice choice_of(const device *d, const op_impl *impl, const int *shape)
 {
     const int *config = impl->supports(d, shape) ? configuration_for(d, impl, shape) : NULL;
     return (op_choice){impl, config};
 }
 
-/* As the operator's variable says. */
+/* The implementation that the operator's environment variable names. */
 static op_choice choose_named(const device *d, const operator* o, const int *shape)
 {
     const char *name = getenv(o->variable);
@@ -81,7 +81,7 @@ static op_choice choose_named(const device *d, const operator* o, const int *sha
     return (op_choice){0};
 }
 
-/* As it was stored for the device. */
+/* The implementation that was stored for the device. */
 static op_choice choose_stored(const device *d, const operator* o, const int *shape)
 {
     const op_impl *stored = configuration_serving(d, o->op, shape);

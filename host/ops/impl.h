@@ -81,7 +81,7 @@ typedef struct {
     unsigned fused; /* FUSED_ bits */
 } conv_use;
 
-/* Of w, everything but the buffers is there before pack and packed_count are called. */
+/* Before pack and packed_count are called, w has all its fields but the buffers. */
 typedef struct {
     size_t (*packed_count)(const device *d, const conv_weight *w); /* 4-byte elements */
     /* Queues: w->matrix in the packed layout from stored [out][in][3][3]. */
@@ -183,8 +183,8 @@ typedef struct operator
     const char *op;
     int n_sizes;          /* of a shape */
     const char *variable; /* environment variable that names the implementation to use */
-    /* Whether the variable may name one that the device does not support, to compare kernel
-     * families; its matrix units must be there. */
+    /* Whether the variable may name an implementation of the other kernel family, to compare the
+     * families. The device must have the matrix units that it needs. */
     bool forces_family;
     const op_impl *const *impls; /* in the order of preference; ends with null */
 }
@@ -204,20 +204,20 @@ int operator_impls(const operator* o, const device *d, const int *shape,
 
 bool impl_fits(const op_impl *impl, const device *d, const int *config, const int *shape);
 
-/* Largest relative error of one input; 0: it takes fp32 as it is. */
+/* Largest relative error of one input; 0: it does not round fp32 inputs. */
 double op_choice_error(op_choice c);
 
 /* Records, for op_ran, that it runs: when a plan is made, not at each launch. */
 void op_note_ran(device *d, op_choice c);
 
-/* Whether every configuration takes its inputs in fp32 as they are. */
+/* Whether no configuration rounds fp32 inputs. */
 bool impl_keeps_fp32(const op_impl *impl);
 
 /* ---- the dispatcher ---- */
 
-/* What serves a shape: the implementation that the operator's variable names, else the one stored
- * for the device, else the first that fits. exact: the first that takes fp32 as it is. config null:
- * none is left. */
+/* What serves a shape: the implementation that the operator's variable names, else the one
+ * stored for the device, else the first that fits. exact: the first that does not round fp32
+ * inputs. config null: none is left. */
 op_choice impl_choose(const device *d, const operator* o, const int *shape, bool exact);
 
 /* *c = the first such choice that is right on this device (first_use.h); `use`: FUSED_ bits. Fails
@@ -225,7 +225,8 @@ op_choice impl_choose(const device *d, const operator* o, const int *shape, bool
 status impl_choose_right(device *d, op_choice *c, const operator* o, const int *shape, unsigned use,
                          bool exact);
 
-/* The name of what serves, or "none"; and the relative error that it makes in one input. */
+/* The name of the implementation that serves, or "none"; and the relative error that it makes in
+ * one input. */
 const char *impl_serving_name(const device *d, const operator* o, const int *shape);
 double impl_serving_error(const device *d, const operator* o, const int *shape);
 

@@ -19,7 +19,8 @@ status modulate_plan(device *d, op_plan *p, int batch, int tokens, int width, fl
     int all = batch * tokens, group = op_group(d, 64), alone = op_items(d);
     plan_begin(p, "modulate", (work){.bytes = 8.0 * batch * tokens * width}, "%dx%d", all, width);
     if (d->family == FAMILY_CPU) return modulate_plan_cpu(d, p, all, tokens, width, epsilon);
-    /* work-items add up in local memory: without it, each has a token by itself */
+    /* The work-items of a token add their sums in local memory. If there is too little, one
+     * work-item computes a whole token. */
     if ((uint64_t)group * sizeof(float) > d->info.local_bytes) group = 1;
     while (group == 1 && all % alone != 0) alone /= 2;
     launch_prepare(&p->launches[0], RANGE((size_t)all * (size_t)group),

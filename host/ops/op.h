@@ -10,8 +10,8 @@
 #include "device/record.h"
 #include "ops/ops.h"
 
-/* Begins *p, and says what the operator's name, work and shape are for the record. The launches
- * follow: launch_prepare and program_get for each. */
+/* Begins *p with the operator's name, work and shape, for the record. The caller then prepares
+ * each launch by program_get and launch_prepare. */
 void plan_begin(op_plan *p, const char *name, work w, const char *shape, ...)
     __attribute__((format(printf, 4, 5)));
 
@@ -57,8 +57,8 @@ static inline bool op_has_mma(const device *d, precision p)
     return d->family == FAMILY_GPU && d->settings.precision == p && mma_of(d);
 }
 
-/* How many bf16 numbers kernels with matrix tiles make of an input: 1, or 2 for what fp32 holds; 0
- * where tiles are not to be used. */
+/* How many bf16 numbers stand for an input on AMX tiles: 1, or 2 (high and low) for fp32; 0 if
+ * the tiles are not used. */
 static inline int op_tile_parts(const device *d)
 {
     if (d->family != FAMILY_CPU || !d->feature[FEATURE_AMX_BF16]) return 0;

@@ -1,12 +1,13 @@
 /* Every operator that runs on the device: what cl/<name>.cl computes, launched by ops/<name>.c and
- * held to a double-precision reference by optest/<name>.c.
+ * compared with a double-precision reference by optest/<name>.c.
  *
- * An operator is planned once for each of its uses, when a model is loaded: <name>_plan chooses
+ * * An operator is planned once for each of its uses, when a model is loaded: <name>_plan chooses
  * what serves the shape, builds the kernels, and computes their ranges. op_<name> launches a plan
  * with the buffers of the call, as often as wanted; it chooses and computes nothing.
  *
- * Shapes: N batch, T tokens, D width, H heads, d head width, p patch, C channels. All data float32,
- * row-major. Calls queue work and return; errors of the work itself surface at device_finish. */
+ * * Shapes: N batch, T tokens, D width, H heads, d head width, p patch, C channels. All data
+ * float32, row-major. Calls queue work and return; errors of the work itself surface at
+ * device_finish. */
 #ifndef DITCL_OPS_OPS_H
 #define DITCL_OPS_OPS_H
 
@@ -49,8 +50,8 @@ enum { FUSED_GELU = 1, FUSED_SILU = 2, FUSED_GATE = 4, FUSED_RESIDUAL = 8, FUSED
 typedef struct {
     unsigned fused;    /* FUSED_GELU or FUSED_SILU, FUSED_GATE, FUSED_RESIDUAL */
     int residual_rows; /* row m of the GEMM adds row m % residual_rows of the residual */
-    int tokens;        /* row m has the gate of sample m / tokens, */
-    int gate_at;       /* which begins at this float of its modulation row */
+    int tokens;        /* row m has the gate of sample m / tokens */
+    int gate_at;       /* where the gate begins in a modulation row, in floats */
 } gemm_epilogue;
 
 /* One use of an operator. It holds no buffers, so it serves all that have the same shapes, and it
@@ -129,12 +130,12 @@ status op_modulate(device *d, const op_plan *p, buf out, buf x, const modulation
 
 /* ---- gemm: matrix products with fused epilogues ---- */
 
-/* A layer's weights on the device, in the layout that its GEMM wants; known to gemm.c alone.
+/* A layer's weights on the device, in the layout that its GEMM reads; known to gemm.c alone.
  * With n and k alone it stands for a layer that is not loaded yet. */
 typedef struct {
     buf matrix, bias, view; /* view: of matrix as an image, if the GEMM reads one */
     int n, k, m;            /* m: rows of the GEMM that it was loaded for */
-    op_choice use;          /* made when it was loaded: the layout follows it */
+    op_choice use;          /* made at load; the matrix has its layout */
 } gemm_weight;
 
 /* Where the rows of a matrix [n][k] come from: out [count][k] = rows first..first+count. Called by
@@ -172,8 +173,8 @@ typedef struct {
 /* out [m][n] = [residual +] [gate *] activation(a [m][k] x matrix^T + bias). */
 status op_gemm(device *d, const op_plan *p, const gemm_buffers *b);
 
-/* Which implementation serves a shape, such as "clblast" or "cpu", and the relative error that it
- * makes in one input: 0 where it takes fp32 as it is. */
+/* Which implementation serves a shape, such as "clblast" or "cpu", and the relative error that
+ * it makes in one input; 0: it does not round fp32 inputs. */
 const char *gemm_name(const device *d, int m, int n, int k);
 double gemm_input_error(const device *d, int m, int n, int k);
 
@@ -195,15 +196,15 @@ typedef struct {
     int batch, tokens, heads, head_dim;
 } attention_shape;
 
-/* Also *scratch = floats of scratch memory: keys and values in the layout the kernel wants, and
- * unfinished sums. ERR_LIMIT or ERR_DEVICE where nothing serves the shape on this device. */
+/* Also *scratch = floats of scratch memory: keys and values in the layout that the kernel reads,
+ * and unfinished sums. ERR_LIMIT or ERR_DEVICE where nothing serves the shape on this device. */
 status attention_plan(device *d, op_plan *p, size_t *scratch, attention_shape s);
 
 /* out [N*T][H*d] = softmax(q k^T / sqrt(d)) v, from qkv [N*T][3*H*d] = q | k | v, each head-major.
  * Any d. */
 status op_attention(device *d, const op_plan *p, buf out, buf qkv, buf scratch);
 
-/* The relative error that it makes in one input: 0 where it takes fp32 as it is. */
+/* The relative error that it makes in one input; 0: it does not round fp32 inputs. */
 double attention_input_error(const op_plan *p);
 
 /* ---- cross: attention of all tokens to two keys ---- */
@@ -243,17 +244,17 @@ status op_groupnorm_apply(device *d, const op_plan *p, buf out, buf x, buf affin
 
 /* ---- conv: 3x3, stride 1, padding 1 ---- */
 
-/* A layer's weights on the device, in the layout that its convolution wants; known to conv.c
+/* A layer's weights on the device, in the layout that its convolution reads; known to conv.c
  * alone. */
 typedef struct {
     buf matrix, bias;
     int in, out;   /* channels */
     int up;        /* 1, or 2: the input is enlarged before, nearest neighbour */
-    op_choice use; /* made when it was loaded: the layout follows it */
+    op_choice use; /* made at load; the matrix has its layout */
 } conv_weight;
 
-/* A layer, about how many pixels a picture that comes in will have, and what is fused into it
- * (FUSED_NORM with SiLU, FUSED_RESIDUAL). */
+/* pixels: of an input picture, about. use: what is fused into the layer (FUSED_NORM with SiLU,
+ * FUSED_RESIDUAL). */
 typedef struct {
     int pixels, in, out, up;
     unsigned use;
@@ -285,14 +286,15 @@ status op_conv3x3(device *d, const op_plan *p, const conv_buffers *b);
 /* Floats of scratch that op_conv3x3 needs for the shape. */
 status conv_scratch(device *d, size_t *count, const conv_weight *w, picture_shape s);
 
-/* Which implementation serves a layer, and the relative error that it makes in one input: 0 where
- * it takes fp32 as it is. */
+/* Which implementation serves a layer, and the relative error that it makes in one input; 0: it
+ * does not round fp32 inputs. */
 const char *conv_name(const device *d, conv_layer like);
 double conv_input_error(const device *d, conv_layer like);
 
 /* ---- downsample: 3x3 convolution, stride 2 ---- */
 
-/* How many of the result's pixels to compute at once, so that patches stay small; x of shape s. */
+/* How many of the result's pixels to compute at once, so that the im2col matrix stays small. s: of
+ * the input. */
 int downsample_rows(picture_shape s);
 
 /* The plans of one convolution: for `rows` pixels at once, and for the fewer that may be left. */

@@ -50,8 +50,8 @@ static size_t slack(int i)
     return cases[i].pad ? 13 : 0;
 }
 
-/* The number of rounded terms of a mean. The channels of a group in up to 256 pixels are added one
- * after the other. */
+/* The number of rounded terms of a mean: kernels add the channels of a group in up to 256 pixels
+ * one after the other. */
 static double terms(int i)
 {
     return fmin(256.0, (double)pixels(i)) * cases[i].s.channels / cases[i].groups;

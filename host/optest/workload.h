@@ -61,8 +61,8 @@ status workload_queue(workload *w, workload_entry *e);
 
 /* Runs the operator on a poisoned result. *wrong = what is wrong with the result, or null. */
 status workload_check(workload *w, workload_entry *e, const char **wrong);
-/* Checks the whole result of a GEMM that was built without an epilogue. has_whole: True if op has
- * this check. */
+/* Checks the whole result of a GEMM that was built without an epilogue. workload_has_whole: true
+ * if op has this check. */
 bool workload_has_whole(const char *op);
 status workload_check_whole(workload *w, workload_entry *e);
 

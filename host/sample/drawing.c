@@ -10,7 +10,7 @@
 #include "sample/image.h"
 #include "sample/interpolate.h"
 
-enum { ALL_BY_DEFAULT = 100 }; /* without classes, a model of more classes is an error */
+enum { ALL_BY_DEFAULT = 100 }; /* without --class, a model with more classes is an error */
 
 const char *const guided_channels_names[] = {"3", "all", NULL};
 

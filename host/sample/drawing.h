@@ -13,7 +13,7 @@
 #include "sample/picture.h"
 #include "sample/pipeline.h"
 
-/* Begin with DRAWING_DEFAULTS. A negative number: the model's default. */
+/* Initialise it with DRAWING_DEFAULTS. A negative number stands for the model's default. */
 typedef struct {
     const model_request *of; /* how the model was opened, for the note */
     /* ---- what to draw ---- */
@@ -71,7 +71,7 @@ typedef struct {
 /* Loading reads all weights. */
 typedef enum { DRAWING_LOADS, DRAWING_SAMPLES, DRAWING_DECODES } drawing_phase;
 
-/* Who hears of a drawing that runs; each function may be null. */
+/* Functions that are called while a drawing runs; each may be null. */
 typedef struct {
     void *context;
     void (*begins)(void *context, const drawing *g, drawing_phase phase);
@@ -84,7 +84,7 @@ typedef struct {
  * contradicts itself or the model. */
 status drawing_plan(drawing *g, const drawing_request *q, model *m);
 
-/* The rows of the schedule that are guided; 0 without guidance. */
+/* The number of rows of the schedule that are guided; 0 without guidance. */
 int drawing_guided_steps(const drawing *g);
 
 /* Adds the inputs of the request. ERR_USAGE if they exclude each other, or if the random source

@@ -7,8 +7,8 @@
 
 #include "sample/pipeline.h"
 
-/* The first row of a run of this strength: int(steps * strength) steps are left, as in diffusers'
- * img2img pipelines. n_rows if none is left. */
+/* The row at which a run of this strength begins: int(steps * strength) steps follow, as in
+ * diffusers' img2img pipelines. n_rows if no step follows. */
 int image_first_step(const schedule *s, double strength);
 
 /* For pipeline.c: allocate the buffers, compute the starting latents from standard normal noise

@@ -1,8 +1,8 @@
 /* The memory of a run. See memory.h. */
 #include "sample/memory.h"
 
-/* Bytes that a batch may take beyond those of one picture, and the most pictures in it: larger
- * batches are hardly faster. */
+/* The most bytes that a batch takes beyond those of one picture, and the most pictures of a
+ * batch: larger batches are hardly faster. */
 static const double batch_budget = 384e6;
 enum { MOST_PICTURES_AT_ONCE = 16 };
 

@@ -99,7 +99,7 @@ static int group_size(const run *r, int group)
     return left < r->batch ? left : r->batch;
 }
 
-/* The labels of a chunk: those of the whole run, or with by_group those of this group. */
+/* The labels of a chunk: all labels of the run or, with by_group, the labels of this group. */
 static int group_labels(const run *r, int group, int *out)
 {
     if (!r->by_group) {
@@ -278,7 +278,8 @@ status run_open(run *r, device *d, model *m, const run_request *request)
     needs.halves = r->guided && count_guided(r) < r->plan.n_rows - request->first_step;
     TRY(dit_load(&r->network, d, m, &needs));
     TRY(allocate_buffers(r));
-    /* one chunk holds the whole run: its weights are read now, and do not stay */
+    /* one chunk holds the whole run: the adaLN weights are read now, and do not stay on the
+     * device */
     if (!needs.keep_adaln) TRY(run_modulate(r));
     TRY(device_finish(d));
 done:
@@ -376,7 +377,7 @@ static status take_noise(run *r, int step)
         r->noise_drawn = false;
     }
     if (q->kept_noise && used) memcpy(q->kept_noise + at, noise, values * sizeof *noise);
-    /* each step ends with a finish before this buffer is written again */
+    /* the device finishes each step before the host writes this buffer again */
     return used ? buffer_upload_later(r->d, r->noise, 0, noise, values) : OK;
 }
 

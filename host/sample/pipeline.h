@@ -32,7 +32,7 @@ typedef struct {
     float *kept_noise;
     int first_step; /* earlier steps are left out */
     /* null, or the latents [C][size][size] of the picture that all samples begin with. They are
-     * noised to first_step's level; then initial_latents is that noise. See image.h */
+     * noised to first_step's level with initial_latents as the noise. See image.h */
     const float *image;
     const float *mask;      /* null, or [size][size]: 0 where the picture is kept, else 1 */
     const label_mix *mixes; /* labels after the null class, see dit_run */

@@ -11,7 +11,7 @@
 
 enum {
     MOST = 8,       /* candidates of an implementation */
-    MOST_OTHER = 3, /* of an fp32 implementation that competes with bf16x3 */
+    MOST_OTHER = 3, /* configurations of an fp32 implementation that competes with bf16x3 */
     /* the GEMM: a layer of a DiT, of sizes that Strassen accepts, deep enough for two parts */
     ROWS = 256,
     MOST_ROWS = 4096,
@@ -32,7 +32,7 @@ typedef struct {
     const operator* o;
     bool missing; /* the store has no line for it */
     int shape[SHAPE_SIZES];
-    candidate all[MOST + MOST_OTHER]; /* first those of the implementation that serves untuned */
+    candidate all[MOST + MOST_OTHER]; /* those of the untuned implementation come first */
     int n;
     char bits[HASH_TEXT]; /* hash of the untuned implementation's first result */
     candidate best;       /* impl null: none is right yet */
@@ -169,7 +169,7 @@ static status measure_and_keep(device *d, store *s, fitting *f, double until)
     status st = OK;
     TRY(measure(d, f, until));
     if (!f->best.impl) goto done;                /* first-use checks will say what is left */
-    bool other = f->best.impl != f->all[0].impl; /* from here on it serves */
+    bool other = f->best.impl != f->all[0].impl; /* another implementation serves from now on */
     TRY(other ? configuration_serve(d, f->best.impl, f->best.config)
               : configuration_set(d, f->best.impl, NULL, f->best.config));
     TRY(store_put(s, d, &f->best, NULL, other));
@@ -179,7 +179,8 @@ done:
 
 /* ---- all of it ---- */
 
-/* False if the user turned measuring off, or on an emulator, whose times mean nothing. */
+/* False if the user turned measuring off, or if the device is an emulator, whose times mean
+ * nothing. */
 static bool measurable(const device *d)
 {
     const char *wanted = getenv("DITCL_FIT"), *edited = getenv("DITCL_CL_DIR");

@@ -11,8 +11,8 @@ typedef struct {
     int n, calls;
 } timing;
 
-/* What is measured. queue: queues one call, or does it. before (may be null): restores the state
- * before each repetition, outside its time. most_calls: in one repetition; 0: no limit. */
+/* What is measured. queue: queues or makes one call. before (may be null): restores the state
+ * before each repetition; its time does not count. most_calls: in one repetition; 0: no limit. */
 typedef struct {
     status (*queue)(void *context);
     void *context;
@@ -36,8 +36,9 @@ bool measure_believes(double by_device, double wall);
 /* The median; sorts the values. Of an even number, the lower of the two in the middle. */
 double measure_median(double *values, int n);
 
-/* One call to warm up, then repetitions of at least 10 ms each: at least five, until `seconds` have
- * passed; three if one takes longer than that. repeat > 0: exactly so many. */
+/* Makes one call to warm up, then at least five repetitions of at least 10 ms each, until
+ * `seconds` have passed. If one repetition takes longer than `seconds`, makes three. repeat > 0:
+ * makes exactly `repeat` repetitions. */
 status measure(device *d, timing *t, const measured *what, double seconds, int repeat);
 
 #endif

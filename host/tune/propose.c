@@ -58,9 +58,9 @@ static bool hopeless(const search_state *t, const op_impl *impl)
     return any && !t->thorough;
 }
 
-/* The default configurations, best guess first: the first of the implementation that serves, then
- * the second of it and the first of the next implementation, and so on. Before them come those in
- * the device's file, so that the first candidate is the untuned configuration. */
+/* Proposes default configurations, best guess first: the first of the untuned implementation,
+ * then its second and the first of the next implementation, and so on. The configurations of the
+ * device's file come before them, so that the first candidate is the untuned configuration. */
 static bool propose_default(search_state *t, tune_shape *r, candidate *c)
 {
     enum { MOST = 64 }; /* defaults of an implementation */
@@ -80,8 +80,9 @@ static bool propose_default(search_state *t, tune_shape *r, candidate *c)
     return false;
 }
 
-/* The best candidate of an implementation at another shape of the operator, or of the same bucket,
- * that took at most `most` times as long as the best there. */
+/* Proposes the best candidate of an implementation at another shape: one of the same bucket if
+ * `bucket`, else any of the same operator. It took at most `most` times as long as the best
+ * candidate of that shape. */
 static bool propose_shared(const search_state *t, const tune_shape *r, bool bucket, double most,
                            candidate *c)
 {
@@ -117,7 +118,7 @@ static int index_of(const tunable *v, int value)
     return i;
 }
 
-/* One to three values are changed by a step or two. */
+/* Changes one to three values by one or two places in their lists of choices. */
 static void mutate(search_state *t, candidate *c)
 {
     for (int changes = 1 + draw_below(t, 3); changes > 0; changes--) {
@@ -180,7 +181,7 @@ static double predicted(const search_state *t, const candidate *c)
     return sum;
 }
 
-/* Draws some candidates, random ones or near the best, and takes the one with the smallest
+/* Draws some candidates, at random or near the best, and proposes the one with the smallest
  * predicted time. */
 static bool propose_chance(search_state *t, tune_shape *r, candidate *c)
 {

@@ -22,12 +22,12 @@ enum {
     ENOUGH_FAILED = 30, /* a shape is given up after so many failures without a right one */
     CHUNK = 6,          /* candidates of a shape before another shape may be chosen */
 };
-/* At the end the best must take less than this factor of the untuned time. */
+/* At the end the best must take less than CONFIRMED times the untuned time. */
 static const double CONFIRMED = 0.99;
 static const double CONFIRMING = 0.1; /* part of the budget for the last measurements */
 /* Seconds to build and check, or to run, one candidate: a part of the budget, within limits. */
 static const double LIMIT_PART = 1.0 / 6.0, LIMIT_LEAST = 10.0, LIMIT_SECONDS = 20.0;
-/* Seconds of measuring a candidate: likewise. */
+/* Seconds of measuring a candidate: also a part of the budget, within limits. */
 static const double MOST_PART = 0.005, MOST_LEAST = 0.15, MOST_SECONDS = 2.0;
 
 /* A worker and its current candidate. */
@@ -41,7 +41,7 @@ typedef struct {
 } searcher;
 
 typedef struct {
-    search_state t; /* first: what propose.c sees */
+    search_state t; /* the part that propose.c reads */
     store stored;
     searcher workers[WORKERS];
     int n_workers;
@@ -50,8 +50,8 @@ typedef struct {
 
 /* ---- the store ---- */
 
-/* CLBlast with its own and with other parameters exclude each other in one process: the
- * implementation that excludes others, or null. */
+/* The implementation that excludes others in one process, or null. CLBlast as shipped excludes
+ * CLBlast with other parameters. */
 static const op_impl *find_excluding(const tune_search *s)
 {
     for (int i = 0; i < s->n; i++)
@@ -60,7 +60,7 @@ static const op_impl *find_excluding(const tune_search *s)
     return NULL;
 }
 
-/* Whether impl is excluded, if `excluding` is used or is not used. */
+/* Whether impl cannot serve, if `excluding` is `used` or not. */
 static bool is_excluded(const op_impl *impl, const op_impl *excluding, bool used)
 {
     if (!excluding) return false;
@@ -231,9 +231,9 @@ static double rate_of(const tune_search *s)
     return seconds > 0.0 ? flops / seconds : 1e9;
 }
 
-/* Seconds of a run that more trials of this shape may save: UNKNOWN times the estimated time if the
- * shape has no time yet; all of its time if the best of a similar shape was not tried; less, the
- * longer no better candidate was found. */
+/* Seconds that more trials of this shape may save in a run. If the shape has no time yet:
+ * UNKNOWN times an estimate. If the best candidate of a similar shape was not tried: all of the
+ * shape's time. Else less, the longer no better candidate was found. */
 static double expected_gain(const search *x, const tune_shape *r, double rate)
 {
     candidate like;
@@ -407,7 +407,8 @@ static status confirm(search *x, tune_shape *r)
     return OK;
 }
 
-/* Of each bucket, those that fit its heaviest shape. There are many, so this takes a while. */
+/* Counts, for each bucket, the candidates that fit its heaviest shape. There are many, so this
+ * takes a while. */
 static void count_candidates(tune_search *s)
 {
     for (int i = 0; i < s->n; i++) {

@@ -27,12 +27,13 @@ typedef struct {
     candidate tries, baseline;
     bool alone;           /* the baseline ended a child: the candidate is timed alone */
     double asked_at;      /* clock_seconds() of the request, or of the latest reply */
-    bool lacking;         /* memory or the device failed, so the candidate is not at fault */
+    bool lacking;         /* memory or the device failed; this says nothing about the candidate */
     char bits[HASH_TEXT]; /* hash of the candidate's result */
 } tune_worker;
 
-/* Requests a candidate for a shape, and what it will be timed against (impl null: nothing). Starts
- * the child if there is none. Several workers can build at the same time. */
+/* Requests to build a candidate for a shape, and the baseline that it will be timed against
+ * (impl null: none). Starts the child if there is none. Several workers can build at the same
+ * time. */
 status worker_build(tune_worker *w, const char *op, const int *shape, const candidate *c,
                     const candidate *baseline);
 /* The reply. DIED: the child ended, or gave no reply for `limit` seconds. */

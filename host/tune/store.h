@@ -28,14 +28,15 @@ typedef struct {
     bool shipped;             /* compiled into the program: not written */
 } store_line;
 
-/* If two lines are for the same, the later one counts. */
+/* If two lines configure the same, the later one counts. */
 typedef struct {
     store_line *lines;
     size_t n, capacity;
 } store;
 
-/* Reads the lines that the device can use: those compiled into the program, then the user's. Calls
- * d->settings.warn for others, at most STORE_WARNINGS times. Fails only with ERR_MEMORY. */
+/* Reads the lines that the device can use: those compiled into the program, then the user's.
+ * Calls d->settings.warn for lines that it cannot use, at most STORE_WARNINGS times. Fails only
+ * with ERR_MEMORY. */
 enum { STORE_WARNINGS = 8 };
 status store_load(store *s, const device *d);
 /* Reads the lines of one file. ERR_FILE if it cannot be read. */
@@ -47,10 +48,11 @@ status store_apply(const store *s, device *d);
 /* The same with only the lines that are compiled into the program. */
 status store_apply_shipped(device *d);
 
-/* Adds a line, or replaces the user's line for the same. serves: the candidate serves the shape on
- * this device; else its implementation gets this configuration. shape null: every shape. */
+/* Adds a line, or replaces the user's line that configures the same. serves: the candidate
+ * serves the shape on this device; else its implementation gets this configuration. shape null:
+ * every shape. */
 status store_put(store *s, const device *d, const candidate *c, const int *shape, bool serves);
-/* Adds a line, or replaces the one for the same. */
+/* Adds a line, or replaces the line that configures the same. */
 status store_put_line(store *s, const store_line *line);
 void store_drop(store *s, size_t i);
 

@@ -45,7 +45,7 @@ status worker_build(tune_worker *w, const char *op, const int *shape, const cand
     w->tries = *c;
     w->baseline = *baseline;
     w->alone = false;
-    request(w); /* worker_built finds out if the child has ended */
+    request(w); /* if the child has ended, worker_built finds out */
     return OK;
 }
 
@@ -133,7 +133,7 @@ typedef struct {
     const operator* op;
     workload w;
     built last, baseline;     /* the latest candidate, and what it is timed against */
-    bool better;              /* `last` was: it is the next baseline, most likely */
+    bool better;              /* `last` was better, so it may become the next baseline */
     double executed[N_ROOFS]; /* operations of one call of `last` */
 } child;
 
@@ -257,7 +257,7 @@ static void inject_fault(void)
     while (!strcmp(fault, "hang")) sleep(1);
 }
 
-/* Whether the two cannot be used in the same process. */
+/* Whether the two implementations exclude each other in one process. */
 static bool exclude(const op_impl *a, const op_impl *b)
 {
     return (a->excludes && !strncmp(b->name, a->excludes, strlen(a->excludes))) ||
@@ -314,8 +314,8 @@ static status make_last(child *c, const candidate *is, const char **wrong)
     return st == OK ? stopped : st;
 }
 
-/* Sees to it that these words are the baseline. Without a baseline, the candidate is timed alone.
- */
+/* Makes the candidate that these words describe the baseline. Without a baseline, a candidate is
+ * timed alone. */
 static bool hold(child *c, const char *words)
 {
     candidate is;
