@@ -14,6 +14,7 @@ fi
 # libclc has no get_global_offset, and its get_global_id does not add it. NVIDIA's driver keeps it in
 # the registers %envreg3 to 5.
 offset=${result%.ptx}-offset
+trap 'rm -f "$offset.cl" "$offset.bc"' EXIT
 cat >"$offset.cl" <<'END'
 __attribute__((overloadable)) size_t get_global_offset(uint d)
 {
@@ -38,5 +39,4 @@ clang-15 "${flags[@]}" -Xclang -target-cpu -Xclang sm_80 -Xclang -target-feature
     -Xclang -finclude-default-header -Xclang -mlink-builtin-bitcode -Xclang "$offset.bc" \
     -Xclang -mlink-builtin-bitcode -Xclang /usr/lib/clc/nvptx64--nvidiacl.bc \
     -Wno-linker-warnings -S "$@" -o "$result" "$source"
-rm -f "$offset.cl" "$offset.bc"
 if [ -n "$cached" ]; then cp "$result" "$cached.$$" && mv "$cached.$$" "$cached"; fi

@@ -7,7 +7,7 @@
 
 #include "ptx_program.h"
 
-enum { EVERY_LANE = -1, NO_WARP = 255, SEVERAL_WARPS = 254, MOST_WARPS = 64 };
+enum { EVERY_LANE = -1, SEVERAL_WARPS = 254, MOST_WARPS = 64 };
 
 /* Two bytes of shared memory: which warp wrote and read them last, in which phase. A phase is what
  * runs between two barriers of one work-group. */

@@ -236,6 +236,23 @@ START_TEST(damaged_files)
 }
 END_TEST
 
+/* Of several lines the last counts, and a new line replaces that one. */
+START_TEST(a_new_line_wins)
+{
+    store s = load(MATCH GOOD "256\n" GOOD "1024\n");
+    const op_impl *matrix = find_impl("attention", "amx_bf16");
+    const candidate new = candidate_of(matrix, (const int[CONFIG_VALUES]){512});
+    ck_assert_int_eq(value_of(&s, "attention", "amx_bf16"), 1024);
+    ck_assert_int_eq(store_put(&s, &subject, &new, NULL, false), OK);
+    ck_assert_int_eq(value_of(&s, "attention", "amx_bf16"), 512);
+    ck_assert_msg(store_save(&s, info) == OK, "%s", fail_line());
+    store_free(&s);
+    store_load(&s, &subject);
+    ck_assert_int_eq(value_of(&s, "attention", "amx_bf16"), 512);
+    store_free(&s);
+}
+END_TEST
+
 START_TEST(written_and_read)
 {
     store s =
@@ -485,6 +502,7 @@ Suite *suite_store(void)
     tcase_add_test(tc, bad_lines);
     tcase_add_test(tc, sections);
     tcase_add_test(tc, damaged_files);
+    tcase_add_test(tc, a_new_line_wins);
     tcase_add_test(tc, written_and_read);
     tcase_add_test(tc, shipped_lines_are_choices);
     tcase_add_test(tc, no_place);

@@ -45,7 +45,8 @@ static status choose_batch(int *batch, uint64_t least, const device *d, model *m
         uint64_t bytes;
         status st = memory_of_batch(&bytes, d, m, request, most);
         if (st != OK && st != ERR_LIMIT) return st;
-        if (st == OK && (double)bytes <= have && (double)(bytes - least) <= budget) break;
+        double more = (double)bytes - (double)least; /* negative if other kernels serve the batch */
+        if (st == OK && (double)bytes <= have && more <= budget) break;
         fail_clear();
     }
     int groups = (request->n + most - 1) / most;

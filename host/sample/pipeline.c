@@ -260,7 +260,6 @@ status run_open(run *r, device *d, model *m, const run_request *request)
     status st = OK;
     dit_run needs = {0};
     r->guided = guides(m, request);
-    r->learned = m->dit.out_channels == 2 * m->dit.in_channels;
     TRY(run_schedule(&r->plan, m, request));
     TRY(schedule_begin(&r->plan, request->first_step));
     /* guided: in at least one step */

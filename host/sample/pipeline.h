@@ -49,7 +49,7 @@ typedef struct {
     run_request request;
     schedule plan;
     dit network;
-    bool guided, learned;
+    bool guided;
     int batch, n_groups; /* pictures of a batch; number of batches */
     int *classes;        /* distinct labels, then the null class if guided */
     int n_classes;

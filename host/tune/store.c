@@ -85,9 +85,10 @@ static bool same(const store_line *a, const store_line *b)
 
 status store_put_line(store *s, const store_line *line)
 {
-    for (size_t i = 0; i < s->n; i++) {
-        if (!same(&s->lines[i], line)) continue;
-        s->lines[i] = *line;
+    /* a file may have several lines of a kind, of which the last counts */
+    for (size_t i = s->n; i > 0; i--) {
+        if (!same(&s->lines[i - 1], line)) continue;
+        s->lines[i - 1] = *line;
         return OK;
     }
     return append(s, line);

@@ -197,8 +197,8 @@ done:
     return st;
 }
 
-/* *first = the shortest of some single runs. Each copy of the weights runs, since it builds its
- * launch at its first use; more runs only if they are short. */
+/* *first = the shortest of some single runs: one with each copy of the weights, so that no copy is
+ * used for the first time while it is timed; more only if they are short. */
 static status run_single(child *c, built *e, double most, double *first)
 {
     measured_time one;
