@@ -69,7 +69,7 @@ typedef struct {
     size_t rows; /* of one part; the last part also has the remaining rows */
 } cut_gemm;
 
-static size_t parts_of(const cut_gemm *g)
+static size_t count_parts(const cut_gemm *g)
 {
     return g->m < 2 * g->rows ? 1 : g->m / g->rows;
 }
@@ -128,7 +128,7 @@ static status queue_rows(device *d, const void *what, size_t first, size_t count
 {
     const cut_gemm *g = what;
     size_t from = first * g->rows, rows = count * g->rows;
-    if (first + count == parts_of(g)) rows = g->m - from;
+    if (first + count == count_parts(g)) rows = g->m - from;
     CLBlastStatusCode code = CLBlastSgemmWithTempBuffer(
         CLBlastLayoutRowMajor, CLBlastTransposeNo, CLBlastTransposeYes, rows, g->n, g->k, 1.0f,
         g->a.memory, from * g->k, g->k, g->b.memory, 0, g->k, 0.0f, g->c.memory, from * g->n, g->n,
@@ -151,7 +151,7 @@ status clblast_scratch(device *d, const clblast_parameters *p, size_t *count, in
     TRY(choose_rows(d, p, &g));
     TRY(scratch_bytes(d, &whole, &g, 0, g.m));
     /* CLBlast copies rows that do not begin at the first one */
-    if (parts_of(&g) > 1) TRY(scratch_bytes(d, &rest, &g, g.rows, g.m - g.rows));
+    if (count_parts(&g) > 1) TRY(scratch_bytes(d, &rest, &g, g.rows, g.m - g.rows));
     if (rest > whole) whole = rest;
     *count = (whole + sizeof(float) - 1) / sizeof(float);
 done:
@@ -172,7 +172,7 @@ status clblast_sgemm(device *d, const clblast_parameters *p, buf c, buf a, buf b
     size_t groups = round_up(g.rows, TILE) / TILE * (round_up(g.n, TILE) / TILE);
     const pace_parts parts = {.queue = queue_rows,
                               .what = &g,
-                              .parts = parts_of(&g),
+                              .parts = count_parts(&g),
                               .first_slice = (d->info.compute_units + groups - 1) / groups,
                               .size = {g.m, g.n, g.k}};
     TRY(pace_library(d, &parts));
