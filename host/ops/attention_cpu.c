@@ -17,8 +17,8 @@ typedef struct {
     size_t head_padded, block_floats, tile_floats;
 } tiling;
 
-/* KR keys, or DR channels, times QV vectors of queries fit the registers of processors with such
- * vectors. With vectors of 8 floats, 4 rows were faster than 5 or 6. */
+/* The sums of KR keys, or DR channels, times QV vectors of queries fit the registers of processors
+ * with vectors of VEC floats. With vectors of 8 floats, 4 rows were faster than 5 or 6. */
 static const int configs[][CONFIG_VALUES] = {{16, 2, 13, 0, 64}, {16, 1, 13, 0, 64},
                                              {8, 2, 4, 0, 64},   {8, 1, 4, 0, 64},
                                              {4, 4, 4, 0, 64},   {4, 1, 4, 0, 64}};
@@ -30,7 +30,7 @@ static bool attention_cpu_fits(const device *d, const int *v, const int *shape)
     return op_sums_stay(d, v[VEC], v[QV], rows) && v[BK] >= v[KR] && v[DR] <= shape[3];
 }
 
-/* Channels of a tile: those that need the least work for d, padding and loads included. */
+/* The channels of a tile that need the least work for d, with padding and loads. */
 static int best_channels(int d, int most)
 {
     int best = most;

@@ -26,7 +26,7 @@ enum { ITEM_REGISTERS = 240, GROUP_REGISTERS = 65536 };
  * driver was seen to count 1.6 times as many as rounds(). */
 enum { MOST_ROUNDS = 32767 };
 
-static int vectors(const int *v, const int *shape) /* of a head */
+static int vectors(const int *v, const int *shape) /* that the channels of a head fill */
 {
     return (int)ceil_div((size_t)shape[HEAD_DIM], (size_t)v[VEC]);
 }
@@ -41,7 +41,7 @@ static int group(const int *v)
     return v[BQ] / v[RQ] * columns(v);
 }
 
-/* As declared in the kernel. */
+/* Local memory that the kernel declares. */
 static size_t attention_gpu_local_bytes(const device *d, const int *v, const int *shape)
 {
     size_t head = (size_t)vectors(v, shape), chunk = (size_t)(v[DC] / v[VEC]);
@@ -59,7 +59,8 @@ static bool subgroups_fit(const device *d, const int *v)
     return d->feature[FEATURE_SUBGROUPS] && d->subgroups.size == columns(v);
 }
 
-/* Sums, scores twice, and the factors, of 4 bytes each; fp16 factors are unpacked before. */
+/* Registers of a work-item: sums, scores, the factors in use, three values of each query, and 24
+ * for the rest. HALF takes 48 more to unpack fp16 factors. */
 static int registers(const int *v, const int *shape)
 {
     int owned = (int)ceil_div((size_t)vectors(v, shape), (size_t)columns(v));
@@ -97,14 +98,14 @@ static bool attention_gpu_fits(const device *d, const int *v, const int *shape)
     if (v[SG] && !subgroups_fit(d, v)) return false;
     if (v[VEC] > 4 && !v[WIDE]) return false; /* no sum of more than four lanes in a row */
     if (v[HALF] && d->settings.precision != PRECISION_FP16) return false;
-    if (v[HALF] && !v[SQ] && !v[SK] && !v[VC]) return false; /* the same as without */
+    if (v[HALF] && !v[SQ] && !v[SK] && !v[VC]) return false; /* HALF changes staged numbers only */
     /* a tile that is empty for the most part */
     if (v[BQ] > 16 && v[BQ] >= 2 * shape[TOKENS]) return false;
     if ((size_t)group(v) > d->info.max_work_group) return false;
     if (attention_gpu_local_bytes(d, v, shape) > d->info.local_bytes) return false;
     if (d->info.quirk.has[QUIRK_LOOPS_ARE_CUT] && rounds(v, shape) > MOST_ROUNDS) return false;
-    /* A work-group of one work-item is for CPUs: its sums may lie in memory. So may the sums of
-     * wide heads, if there is no local memory to share. */
+    /* A work-group of one work-item is for CPUs: its sums may lie in memory. The sums of wide heads
+     * may, too, if there is no local memory to share. */
     bool in_memory = group(v) == 1 || (columns(v) == 1 && v[WIDE] && !d->info.local_bytes);
     if (in_memory) return v[RQ] * v[RK] <= 16;
     return registers(v, shape) <= ITEM_REGISTERS &&

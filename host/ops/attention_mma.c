@@ -31,7 +31,7 @@ static const int configs[][CONFIG_VALUES] = {
 
 /* The values of the kernel's macros of the same names. */
 typedef struct {
-    int uq, uk, query_words, key_words, sharers;        /* of the unit */
+    int uq, uk, query_words, key_words, sharers;        /* of the matrix unit */
     int items, parts, channels, value_channels, on_way; /* WORK_ITEMS, PARTS, CD, CV, IN_FLIGHT */
     bool direct;
 } layout;
@@ -67,7 +67,7 @@ static layout attention_mma_lay_out(const matrix_unit *u, const int *v, const in
     return l;
 }
 
-/* Local memory that the kernel declares. An emulated unit, which only tests have, exchanges
+/* Local memory that the kernel declares. An emulated matrix unit, which only tests have, exchanges
  * fragments there, too. */
 static uint64_t attention_mma_local_bytes(const device *d, const matrix_unit *u, const int *v,
                                           const layout *l)
@@ -84,7 +84,7 @@ static uint64_t attention_mma_local_bytes(const device *d, const matrix_unit *u,
 /* Sums, scores, factors and what a work-item has fetched and not yet staged. */
 static int attention_mma_floats_of_item(const matrix_unit *u, const int *v, const layout *l)
 {
-    enum { AT_ONCE = 4 }; /* of what is fetched and kept, not waiting */
+    enum { AT_ONCE = 4 }; /* loads in flight without AHEAD */
     int queries = v[WQ] / l->uq * l->query_words, owned = v[WQ] / v[UC];
     int on_way = v[AHEAD] || l->on_way < AT_ONCE ? l->on_way : AT_ONCE;
     return owned * (l->parts * l->value_channels + v[BK]) / u->lanes + 4 * on_way + l->key_words +
@@ -113,7 +113,7 @@ static bool attention_mma_fits(const device *d, const int *v, const int *shape)
     const layout l = attention_mma_lay_out(u, v, shape);
     return divides(l.uq, v[WQ]) && divides(v[UC] * l.uk, v[BK]) &&
            (l.parts == 1 || divides(v[UC] * l.uk, l.channels)) &&
-           (v[UC] - 1) * l.uk < shape[HEAD_DIM] && /* no unit without channels */
+           (v[UC] - 1) * l.uk < shape[HEAD_DIM] && /* no sub-group without channels */
            /* no tile of which more than half is unused, if there is a smaller one */
            (v[BQ] == l.uq || v[BQ] < 2 * shape[TOKENS]) &&
            (size_t)l.items <= d->info.max_work_group &&

@@ -12,7 +12,7 @@ typedef struct chosen {
     struct chosen *next; /* an older one */
     candidate is;
     int shape[SHAPE_SIZES]; /* zeros: any */
-    bool serves;            /* with any shape: the implementation serves, too */
+    bool serves;            /* the implementation serves every shape */
 } chosen;
 
 typedef struct {
@@ -23,17 +23,17 @@ typedef struct {
     struct { /* layers that stayed in fp32, since fp16 cannot hold their weights */
         int n;
         char first[160];
-        float largest; /* weight of the first */
+        float largest; /* largest weight of the first */
     } wide;
 } choices;
 
-/* The object of the device; null if it has none yet. */
+/* The choices of the device; null if it has none yet. */
 static inline const choices *choices_of(const device *d)
 {
     return (const choices *)(const void *)d->slot;
 }
 
-/* The same. Makes the object if the device has none; null if memory ran out. */
+/* The same. Makes the choices if the device has none; null if memory ran out. */
 choices *choices_make(device *d);
 
 #endif

@@ -53,9 +53,9 @@ enum { CANDIDATE_TEXT = 256 };
 void candidate_text(char out[CANDIDATE_TEXT], const candidate *c);
 bool candidate_parse(candidate *c, const char *op, const char *from);
 
-/* The configuration to use for a shape: the first of these that fits and is not struck out
- * (first_use.h), or null. The one stored for the shape, or for the shape that is nearest in its
- * first size and equal in the others; the one stored for any shape; the default configurations. It
+/* The configuration to use for a shape; null if none fits that is not struck out (first_use.h).
+ * First come those stored for the shape, or for the shape that is nearest in its first size and
+ * equal in the others; then those stored for any shape; then the default configurations. The result
  * lives as long as the device. */
 const int *configuration_for(const device *d, const op_impl *impl, const int *shape);
 
@@ -63,13 +63,13 @@ const int *configuration_for(const device *d, const op_impl *impl, const int *sh
 int configuration_defaults(const int **out, int most, const device *d, const op_impl *impl,
                            const int *shape);
 
-/* out = " -DMT=64 -DNT=64", for program_get; and " MT=64 NT=64". */
+/* out = " -DMT=64 -DNT=64", for program_get; configuration_words: " MT=64 NT=64". */
 void configuration_options(char out[CONFIG_OPTIONS], const op_impl *impl, const int *config);
 void configuration_words(char out[CONFIG_OPTIONS], const op_impl *impl, const int *config);
 
 /* ---- stored configurations ---- */
 
-/* The implementation that was stored for this shape, or for the nearest as above; or null. */
+/* The implementation that was stored for this shape, or for the nearest shape; or null. */
 const op_impl *configuration_serving(const device *d, const char *op, const int *shape);
 
 /* From here on this configuration is used for the shape, and impl serves it; shape null: it is used
@@ -78,8 +78,8 @@ status configuration_set(device *d, const op_impl *impl, const int *shape, const
 /* From here on impl serves shapes that have none of their own, with this configuration where it
  * fits. */
 status configuration_serve(device *d, const op_impl *impl, const int *config);
-/* As configuration_set, or configuration_serve if it serves all shapes, for a configuration that
- * was not set before. It does not search, so that many take linear time. */
+/* As configuration_set, or as configuration_serve if `serves`, for a configuration that was not set
+ * before. Searches no earlier ones, so that adding many takes linear time. */
 status configuration_add(device *d, const op_impl *impl, const int *shape, const int *config,
                          bool serves);
 /* Forgets all stored configurations. No weights that were packed for them may be in use. */

@@ -72,7 +72,7 @@ status conv_weight_upload(device *d, conv_weight *w, const float *weight, const 
     if (!weight) goto done;
     TRY(buffer_upload(d, stored, 0, weight, n_stored));
     TRY(w->use.impl->conv.pack(d, w, stored));
-    TRY(device_finish(d)); /* before the stored weights go */
+    TRY(device_finish(d)); /* `stored` is released below */
 done:
     free(padded);
     buffer_release(d, &stored);

@@ -51,7 +51,7 @@ static status conv_direct_pack(device *d, const conv_weight *w, buf stored)
                   RANGE(group), ARG(w->matrix), ARG(stored), ARG(w->in), ARG(w->out), ARG(width));
 }
 
-/* Pixels behind the border: what the last work-item reads beyond its own. */
+/* Pixels behind the border, which the last work-item reads. */
 static int slack(const device *d, int out)
 {
     return conv_direct_choose(d, out).pixels + 1;

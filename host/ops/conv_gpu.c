@@ -15,7 +15,7 @@
     T(ST, "taps whose weights are staged at a time, 0 none", 0, 1, 3, 9)
 DECLARE_TUNABLES(TUNABLES);
 
-enum { PIXELS, IN, OUT, UP }; /* of a shape */
+enum { PIXELS, IN, OUT, UP }; /* indices in a shape */
 
 /* Registers of a work-item, and of a whole work-group, that compilers can be expected to use. */
 enum { ITEM_REGISTERS = 240, GROUP_REGISTERS = 65536 };

@@ -6,7 +6,7 @@
 #include "ops/conv.h"
 #include "ops/op.h"
 
-enum { BLOCKS = 16 }; /* blocks of pixels of a work-group at most */
+enum { BLOCKS = 16 }; /* the most blocks of pixels of a work-group */
 
 static bool conv_matrix_supports_one(const device *d, const int *shape)
 {
@@ -61,8 +61,8 @@ static status conv_matrix_pack(device *d, const conv_weight *w, buf stored)
 
 /* ---- pictures ---- */
 
-/* Pixels of the picture in that layout: with its border, and behind it the pixels that the last
- * block reads beyond its own. */
+/* Pixels of the picture in the layout of the tiles: with its border, and with the pixels behind the
+ * border that the last block reads. */
 static size_t padded_pixels(const device *d, picture_shape s)
 {
     return ((size_t)s.height + 2) * ((size_t)s.width + 2) + block_pixels(d);

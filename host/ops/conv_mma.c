@@ -15,7 +15,7 @@
     T(DB, "fetched ahead: 0 nothing, 1 weights, 2 the patch, too", 0, 1, 2)
 DECLARE_TUNABLES(TUNABLES);
 
-enum { IN = 1, OUT }; /* of a shape */
+enum { IN = 1, OUT }; /* indices in a shape */
 
 /* Large tiles first, then those for devices and layers with less. Not yet measured on a GPU. */
 static const int configs[][CONFIG_VALUES] = {
@@ -44,7 +44,7 @@ static int patch_pixels(const int *v)
     return (v[TX] + 2) * (v[TY] + 2);
 }
 
-/* Local memory that the kernel declares. An emulated unit, which only tests have, exchanges
+/* Local memory that the kernel declares. An emulated matrix unit, which only tests have, exchanges
  * fragments there, too. */
 static uint64_t conv_mma_local_bytes(const device *d, const matrix_unit *u, const int *v)
 {
@@ -64,7 +64,7 @@ static int patch_loads(const matrix_unit *u, const int *v)
     return (int)ceil_div((size_t)(patch_pixels(v) * v[CC] / 4), (size_t)conv_mma_items(u, v));
 }
 
-enum { LOADS_AT_ONCE = 4 }; /* of the input tile, where it is not fetched ahead */
+enum { LOADS_AT_ONCE = 4 }; /* of the input tile, if it is not fetched ahead */
 
 /* Sums, both factors of a step, and what a work-item has fetched and not yet staged. */
 static int conv_mma_floats_of_item(const matrix_unit *u, const int *v, int parts)
@@ -72,7 +72,7 @@ static int conv_mma_floats_of_item(const matrix_unit *u, const int *v, int parts
     int loads = patch_loads(u, v);
     if (v[DB] < 2 && loads > LOADS_AT_ONCE) loads = LOADS_AT_ONCE;
     if (v[DB] > 0) loads += weight_loads(u, v, parts);
-    int on_way = 4 * loads + 8; /* and factors of channels */
+    int on_way = 4 * loads + 8; /* 8: the factors and offsets of four channels */
     return v[WM] * v[WN] / u->lanes + parts * (u->a + v[WN] / u->n * u->b) + on_way;
 }
 

@@ -11,7 +11,7 @@
       256, 512, 1024, 2048)
 DECLARE_TUNABLES(TUNABLES);
 
-enum { IN = 1, OUT }; /* of a shape */
+enum { IN = 1, OUT }; /* indices in a shape */
 
 typedef struct {
     int vec, vectors, rows, unroll, block_kib; /* VEC NV MR KU BLOCK_KIB */

@@ -1,7 +1,7 @@
 /* Launches cl/downsample.cl around a GEMM. */
 #include "ops/op.h"
 
-enum { PATCH_FLOATS = 24 << 20, ROWS = 64 }; /* 96 MB: the largest of a picture of 256 pixels */
+enum { PATCH_FLOATS = 24 << 20, ROWS = 64 }; /* 96 MB: all of a 256 x 256 picture */
 
 static size_t pixels_of(picture_shape s)
 {

@@ -1,9 +1,9 @@
 /* First-use checks: no kernel serves a run before its result was right once on this device.
  * Operators ask here. check/checker.h sets who answers on a device; in tests of operators nobody
- * does.
+ * answers.
  *
- * * * What is checked is an implementation with one configuration at one shape, as it will be
- * used: what is fused into it makes another program. */
+ * What is checked is an implementation with one configuration at one shape and with its fused
+ * operations, since these make another program. */
 #ifndef DITCL_OPS_FIRST_USE_H
 #define DITCL_OPS_FIRST_USE_H
 
@@ -12,7 +12,7 @@
 
 typedef struct first_use {
     const char *op;
-    const op_impl *impl; /* null, with config: an operator with one implementation */
+    const op_impl *impl; /* null, like config, for an operator with one implementation */
     const int *config;   /* of its tunables */
     const int *shape;    /* SHAPE_SIZES numbers, as ops/impl.h counts them */
     unsigned use;        /* FUSED_GELU, ... */

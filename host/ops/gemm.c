@@ -62,7 +62,7 @@ status gemm_scratch(device *d, size_t *count, const gemm_weight *w, int m)
     if (!c.config) return first_use_none(d, "gemm", shape);
     status st = scratch_of(d, c, count, m, w);
     if (st != OK || w->use.impl || !rounds_to_fp16(c)) return st;
-    c = impl_choose(d, gemm, shape, true); /* its weights are not known yet */
+    c = impl_choose(d, gemm, shape, true); /* exact: the weights may not fit fp16 */
     if (!c.config) return first_use_none(d, "gemm", shape);
     st = scratch_of(d, c, &more, m, w);
     if (more > *count) *count = more;
@@ -78,7 +78,7 @@ status gemm_first_use(device *d, const gemm_weight *w, int m, unsigned use)
     const first_use what = {"gemm", w->use.impl, w->use.config, shape, use};
     status st = first_use_check(d, &what, &right);
     if (st != OK || right) return st;
-    /* it is chosen by the rows that it was loaded for */
+    /* the implementation was chosen for the rows at load */
     const int loaded[SHAPE_SIZES] = {w->m, w->n, w->k};
     const first_use there = {"gemm", w->use.impl, w->use.config, loaded, use};
     st = first_use_strike(d, &there, "it is wrong for other numbers of rows", false);
@@ -97,7 +97,7 @@ typedef struct {
     float *panels; /* [threads][panel][k]: rows that were read and not yet packed */
     int panel, n, k;
     bool half;
-    float largest[PARALLEL_THREADS]; /* weight, if they are rounded to fp16; by thread */
+    float largest[PARALLEL_THREADS]; /* largest weight of a thread, if rounded to fp16 */
 } packing;
 
 static status pack_panel(void *context, size_t i, int thread)

@@ -5,8 +5,8 @@
 #include "cl/layout.clh"
 #include "ops/impl.h"
 
-/* The choice of a layer. If the layer is not loaded yet, it is made for m rows. config null:
- * none is left. */
+/* The choice of a layer. If the layer is not loaded yet, the choice is for m rows. config null: no
+ * choice is left. */
 op_choice gemm_choice_of(const device *d, const gemm_weight *w, int m);
 /* As gemm_weight_load, for a choice. *largest = the largest weight if the choice rounds to fp16,
  * else 0. */
@@ -31,14 +31,14 @@ typedef struct {
     int split; /* parts of the depth, each by a work-group of its own */
 } gemm_tile;
 
-/* Whether it is worth splitting K into so many parts: no part is short, and half as many parts
+/* Whether it is worth splitting K into t.split parts: no part is short, and half as many parts
  * would leave compute units without a tile. */
 bool gemm_tiles_split_fits(const device *d, gemm_tile t, const int *shape);
 /* Floats of the partial sums, to which the epilogue is applied afterwards. */
 size_t gemm_tiles_scratch(gemm_tile t, int m, int n, int k);
 
-/* The options of the shape. load: floats of one load from a, if K is a multiple. vector: floats
- * of one vector of results. */
+/* The options of the shape. load: floats of one load from a, if K is a multiple of them. vector:
+ * floats of one vector of results. */
 void gemm_tiles_options(char out[GEMM_TILES_OPTIONS], const gemm_use *u, gemm_tile t, int load,
                         int vector);
 

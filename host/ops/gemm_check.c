@@ -26,7 +26,7 @@ typedef struct {
     bool coarse; /* inputs are exact in bf16 and fp16: no input is rounded, so the check is sharp */
     float *c;    /* [m][n] */
     double *v, *bv;                 /* [n], B^T v [k] */
-    double worst[PARALLEL_THREADS]; /* of a row's error, by thread */
+    double worst[PARALLEL_THREADS]; /* largest error of a row, by thread */
     buf a_buf, c_buf, scratch;
     op_choice use;
     gemm_weight weight;
@@ -130,7 +130,7 @@ static status compare_row(void *context, size_t i, int thread)
     return OK;
 }
 
-/* *error = the largest of a row, relative to the size of a row's sum. */
+/* *error = the largest error of a row, relative to the size of a row's sum. */
 static status measure(workspace *w, double *error)
 {
     status st = OK;

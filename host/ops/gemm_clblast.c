@@ -73,7 +73,7 @@ static bool fits_xgemm(const device *d, const int *v, const int *shape)
            whole(v[NWG], v[NDIMB] * v[VWN]) && whole(items, v[MDIMA]) && whole(items, v[NDIMB]) &&
            whole(v[KWG], items / v[MDIMA]) && whole(v[KWG], items / v[NDIMB]) &&
            v[MWG] * v[NWG] / items <= MOST_SUMS && (size_t)items <= d->info.max_work_group &&
-           (uint64_t)floats * sizeof(float) < d->info.local_bytes; /* drivers take a little */
+           (uint64_t)floats * sizeof(float) < d->info.local_bytes; /* drivers use some, too */
 }
 
 #define DIRECT_TUNABLES(T)                                                                         \
@@ -105,7 +105,7 @@ static bool fits_direct(const device *d, const int *v, const int *shape)
            whole(v[WGD], v[NDIMBD] * v[VWND]) && whole(items, v[MDIMAD]) &&
            whole(items, v[NDIMBD]) && whole(v[WGD], items / v[MDIMAD]) &&
            whole(v[WGD], items / v[NDIMBD]) && (size_t)items <= d->info.max_work_group &&
-           (uint64_t)floats * sizeof(float) < d->info.local_bytes; /* drivers take a little */
+           (uint64_t)floats * sizeof(float) < d->info.local_bytes; /* drivers use some, too */
 }
 
 #define NAME(name, what, ...) #name,
@@ -160,7 +160,7 @@ static size_t gemm_clblast_panel(const device *d, const int *config, int n)
     return n < 64 ? (size_t)n : 64;
 }
 
-/* as stored */
+/* Copies the rows, since CLBlast reads [n][k]. */
 static void gemm_clblast_pack(const device *d, const int *config, void *packed, const float *rows,
                               int first, int count, int n, int k)
 {

@@ -20,7 +20,7 @@ typedef struct {
     int vec, vectors, rows, unroll, depth, prefetch; /* VEC NV MR KU KC PREFETCH */
 } tiling;
 
-/* Rows of a work-group, about: with KC floats each, they fill half the L2 cache. */
+/* About the rows of a work-group. With KC floats each, they fill half the L2 cache. */
 enum { BLOCK_ROWS = 128 };
 
 /* For each width of vectors, as many sums as registers hold. All give the same bits. */
@@ -155,7 +155,7 @@ static size_t panel_pairs(const device *d, const int *config, int n)
     return (size_t)n / (2 * gemm_cpu_panel(d, config, n));
 }
 
-/* The sums of blocks of the activations, then of the work-groups' panels. */
+/* *count = floats of the sums of blocks: of the activations, then of the work-groups' panels. */
 static status scratch_strassen(device *d, const int *config, size_t *count, int m, int n, int k)
 {
     size_t depth = (size_t)k;
@@ -250,7 +250,7 @@ static void pack_pairs(const device *d, const int *config, void *packed, const f
     }
 }
 
-/* The activations in pairs. */
+/* *count = floats that the activations take as bf16 pairs. */
 static status scratch_count_pairs(device *d, const int *config, size_t *count, int m, int n, int k)
 {
     (void)d, (void)config, (void)n;

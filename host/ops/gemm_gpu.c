@@ -23,7 +23,7 @@
     T(IMAGE, "weights are read as an image", 0, 1)
 DECLARE_TUNABLES(TUNABLES);
 
-/* Floats in a work-item's registers, about; the rest of 256 registers is for addresses. */
+/* About the most floats in a work-item's registers; the rest of 256 registers is for addresses. */
 enum { MAX_FLOATS = 160 };
 
 /* First those for common desktop GPUs, then larger tiles for GPUs with many registers. Then
@@ -86,7 +86,7 @@ static bool subgroups_fit(const device *d, const int *v)
            divides(d->subgroups.size, v[NT] / v[NR]) && v[KU] <= d->subgroups.size;
 }
 
-/* Whichever way the weights are stored. */
+/* True if the kernel can read the weights as an image, whether they are fp32 or fp16. */
 static bool image_fits(const device *d, const int *v, const int *shape)
 {
     size_t values = round_up((size_t)shape[1], GEMM_PANEL) * gemm_tiles_depth(shape[2]);

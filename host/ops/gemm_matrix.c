@@ -50,7 +50,7 @@ static size_t gemm_matrix_panel(const device *d, const int *config, int n)
 }
 
 /* tile [16 pairs][16 rows][2] = 32 terms of 16 rows of length k, or fewer. rests: the remainders
- * after rounding, in the same layout, or null. Both are zero before. */
+ * after rounding, in the same layout, or null. The caller has zeroed both. */
 static void pack_tile(uint16_t *tile, uint16_t *rests, const float *rows, size_t count,
                       size_t terms, size_t k)
 {
@@ -92,7 +92,7 @@ static size_t steps(int k)
     return ceil_div((size_t)k, STEP);
 }
 
-/* The packed activations. */
+/* *count = floats that the packed activations take. */
 static status gemm_matrix_scratch_count(device *d, const int *config, size_t *count, int m, int n,
                                         int k)
 {

@@ -45,7 +45,7 @@ static gemm_tile gemm_mma_tile(const matrix_unit *u, const int *v)
     return (gemm_tile){v[MT], v[NT], v[KT], gemm_mma_items(u, v), v[SPLIT]};
 }
 
-/* An emulated unit, which only tests have, exchanges fragments in local memory, too. */
+/* An emulated matrix unit, which only tests have, exchanges fragments in local memory, too. */
 static uint64_t gemm_mma_local_bytes(const device *d, const matrix_unit *u, const int *v)
 {
     int tiles = (v[MT] + v[NT]) * (mma_parts(d) * v[KT] + 8) * (1 + v[DB]) * 2;
@@ -117,8 +117,8 @@ static void pack_row(const device *d, uint16_t *to, uint16_t *low, const float *
     }
 }
 
-/* packed [n][parts][depth], n and depth padded with zeros: whatever the configuration, so that it
- * may change. */
+/* packed [n][parts][depth], n and depth padded with zeros. All configurations read this layout, so
+ * that the configuration may change. */
 static void gemm_mma_pack(const device *d, const int *config, void *packed, const float *rows,
                           int first, int count, int n, int k)
 {

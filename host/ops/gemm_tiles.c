@@ -21,7 +21,7 @@ size_t gemm_tiles_count_fp16(const device *d, const int *config, int n, int k)
     return round_up((size_t)n, GEMM_PANEL) * gemm_tiles_depth(k) / 2;
 }
 
-enum { LEAST_DEPTH = 128 }; /* of a part */
+enum { LEAST_DEPTH = 128 }; /* of a part of K */
 
 bool gemm_tiles_split_fits(const device *d, gemm_tile t, const int *shape)
 {
@@ -32,7 +32,7 @@ bool gemm_tiles_split_fits(const device *d, gemm_tile t, const int *shape)
            (shape[2] / t.split >= LEAST_DEPTH && tiles <= units / ((size_t)t.split / 2));
 }
 
-/* Those that have any steps. */
+/* Parts of K that have any steps. */
 static size_t parts_of(gemm_tile t, int k)
 {
     size_t depth = (size_t)k, steps = (size_t)t.steps;

@@ -8,7 +8,7 @@ static size_t chunks_of(picture_shape s)
     return ceil_div((size_t)s.height * (size_t)s.width, CHUNK_PIXELS);
 }
 
-/* VEC of the kernels for CPUs; 0: those for any device serve. */
+/* VEC of the kernels for CPUs; 0: the kernels for any device serve. */
 static int row_vector(const device *d, int channels)
 {
     int vec = d->family == FAMILY_CPU ? d->vector_width : 0;
@@ -18,7 +18,7 @@ static int row_vector(const device *d, int channels)
 
 size_t groupnorm_scratch(picture_shape s, int groups)
 {
-    (void)groups; /* a pair a channel is at least a pair a group */
+    (void)groups; /* a pair of each channel takes at least as much as of each group */
     return (size_t)s.batch * chunks_of(s) * (size_t)s.channels * 2;
 }
 

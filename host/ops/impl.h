@@ -7,7 +7,7 @@
  * operator says its work, and the row's plan() builds kernels and prepares their launches. A launch
  * calls the row's enqueue() with the plan and the buffers.
  *
- * What more GEMM may have to do, and where it has its place:
+ * Where more demands on GEMM would have their place:
  *   a second operand that is no weight   gemm_call.b is bound by each launch. Such a plan needs a
  *                                        gemm_use without a gemm_weight, and a row whose layout of
  *                                        b is [n][k], as CLBlast's is.
@@ -84,11 +84,11 @@ typedef struct {
 /* Before pack and packed_count are called, w has all its fields but the buffers. */
 typedef struct {
     size_t (*packed_count)(const device *d, const conv_weight *w); /* 4-byte elements */
-    /* Queues: w->matrix in the packed layout from stored [out][in][3][3]. */
+    /* Queues the packing of stored [out][in][3][3] into w->matrix. */
     status (*pack)(device *d, const conv_weight *w, buf stored);
     status (*scratch)(device *d, size_t *count, const conv_weight *w,
                       picture_shape s); /* or null */
-    /* As of GEMM; the executed FLOPs are those of the formula. */
+    /* As for GEMM; without a setting, the executed FLOPs are those of the formula. */
     status (*plan)(device *d, op_plan *p, const conv_use *u);
     status (*enqueue)(device *d, const op_plan *p, const conv_buffers *b);
 } conv_functions;
@@ -106,7 +106,7 @@ struct op_impl {
     roof roof; /* the peak that bounds it */
 
     const tunable *tunables;
-    int n; /* of them */
+    int n; /* the number of tunables */
     /* Default configurations, best guess first: the first that fits is the default. */
     const int (*configs)[CONFIG_VALUES];
     int n_configs;
@@ -132,8 +132,8 @@ struct op_impl {
     };
 };
 
-/* The tunables and default configurations of an op_impl: in an array `configs` and all from
- * DECLARE_TUNABLES, or none. */
+/* The tunables and default configurations of an op_impl: from an array `configs` and
+ * DECLARE_TUNABLES; or none. */
 #define IMPL_TUNABLES                                                                              \
     .tunables = tunables, .n = N_TUNABLES_HERE, .configs = configs,                                \
     .n_configs = sizeof configs / sizeof *configs
@@ -204,10 +204,10 @@ int operator_impls(const operator* o, const device *d, const int *shape,
 
 bool impl_fits(const op_impl *impl, const device *d, const int *config, const int *shape);
 
-/* Largest relative error of one input; 0: it does not round fp32 inputs. */
+/* Largest relative error of one input; 0: the choice does not round fp32 inputs. */
 double op_choice_error(op_choice c);
 
-/* Records, for op_ran, that it runs: when a plan is made, not at each launch. */
+/* Records for op_ran that the choice runs. Call it when a plan is made, not at each launch. */
 void op_note_ran(device *d, op_choice c);
 
 /* Whether no configuration rounds fp32 inputs. */

@@ -1,7 +1,7 @@
 /* Launches cl/modulate_cpu.cl, or cl/modulate.cl where work-items share a token. */
 #include "ops/op.h"
 
-/* Work-groups of several tokens, eight for each compute unit. */
+/* Each work-group has several tokens. There are eight work-groups for each compute unit. */
 static status modulate_plan_cpu(device *d, op_plan *p, int all, int tokens, int width,
                                 float epsilon)
 {

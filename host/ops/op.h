@@ -74,7 +74,7 @@ static inline bool op_sums_stay(const device *d, int width, int vectors, int row
     return width == d->vector_width && vectors * rows + vectors + 1 <= registers;
 }
 
-/* Vectors of a panel of n columns: fewer than `most` where there are fewer columns. */
+/* Vectors of a panel: `most`, or fewer if the n columns fill fewer. */
 static inline int op_panel_vectors(int n, int width, int most)
 {
     int needed = (n + width - 1) / width;

@@ -1,11 +1,11 @@
 /* Every operator that runs on the device: what cl/<name>.cl computes, launched by ops/<name>.c and
  * compared with a double-precision reference by optest/<name>.c.
  *
- * * An operator is planned once for each of its uses, when a model is loaded: <name>_plan chooses
+ * An operator is planned once for each of its uses, when a model is loaded: <name>_plan chooses
  * what serves the shape, builds the kernels, and computes their ranges. op_<name> launches a plan
  * with the buffers of the call, as often as wanted; it chooses and computes nothing.
  *
- * * Shapes: N batch, T tokens, D width, H heads, d head width, p patch, C channels. All data
+ * Shapes: N batch, T tokens, D width, H heads, d head width, p patch, C channels. All data
  * float32, row-major. Calls queue work and return; errors of the work itself surface at
  * device_finish. */
 #ifndef DITCL_OPS_OPS_H
@@ -54,12 +54,12 @@ typedef struct {
     int gate_at;       /* where the gate begins in a modulation row, in floats */
 } gemm_epilogue;
 
-/* One use of an operator. It holds no buffers, so it serves all that have the same shapes, and it
- * lives as long as the device. Its fields are known to the operators alone. */
+/* One use of an operator. It holds no buffers, so it serves all uses with the same shapes. It lives
+ * as long as the device. Its fields are known to the operators alone. */
 enum { PLAN_LAUNCHES = 2 };
 typedef struct {
     op_choice choice;        /* impl null: the operator has one implementation */
-    int shape[SHAPE_SIZES];  /* where it has several: see ops/configuration.h */
+    int shape[SHAPE_SIZES];  /* if it has several: see ops/configuration.h */
     gemm_epilogue epilogue;  /* of GEMM */
     announcement announcing; /* for the record */
     prepared_launch launches[PLAN_LAUNCHES];
@@ -88,11 +88,11 @@ status patchify_plan(device *d, op_plan *p, patch_shape s);
 status op_patchify(device *d, const op_plan *p, buf out, buf latents, int first, int pictures);
 
 /* out [batch][C][size][size]; in [batch][skip+T][p*p*C], C fastest: the first `skip` tokens of each
- * sample are none of the picture's. */
+ * sample belong to no patch. */
 status unpatchify_plan(device *d, op_plan *p, patch_shape s, int skip);
 status op_unpatchify(device *d, const op_plan *p, buf out, buf in);
 
-/* out [area][C] = latents of one picture, [C][area], * factor + offset. */
+/* out [area][C] = factor * latents [C][area] + offset, for one picture. */
 status to_pixels_plan(device *d, op_plan *p, int channels, int area, float factor, float offset);
 status op_to_pixels(device *d, const op_plan *p, buf out, buf latents, int picture);
 
@@ -115,7 +115,7 @@ status condition_tokens_plan(device *d, op_plan *p, int rows, int width);
 status op_condition_tokens(device *d, const op_plan *p, buf out, buf embedded, buf table,
                            buf labels);
 
-/* out [batch][2+T][D] = the two tokens of each sample's row of context, then its own of
+/* out [batch][2+T][D] = the two tokens of each sample's row of context, then the sample's tokens of
  * x [batch][T][D]. The stride of context is not used: rows are [2][D]. */
 status condition_prepend_plan(device *d, op_plan *p, int batch, int tokens, int width);
 status op_condition_prepend(device *d, const op_plan *p, buf out, buf x, const modulation *context);
@@ -145,11 +145,11 @@ typedef struct {
     void *context;
 } gemm_rows;
 
-/* Packs rows and bias [n] for the device without a copy of the whole matrix, for what suits
- * GEMMs of m rows; others are right too. What serves was right once on this device, with the
- * epilogue that `use` (FUSED_ bits) says. *w: zeros, or a layer of this shape, whose memory is used
- * again, behind what is queued. what: for messages. rows null: for a dry run, which only counts the
- * memory. */
+/* Packs rows and bias [n] for the device without a copy of the whole matrix, for the implementation
+ * that suits GEMMs of m rows; other numbers of rows work, too. The implementation was right once on
+ * this device, with the epilogue that `use` (FUSED_ bits) says. *w: zeros, or a layer of this
+ * shape, whose memory is used again after the queued work. what: for messages. rows null: for a dry
+ * run, which only counts the memory. */
 status gemm_weight_load(device *d, gemm_weight *w, const gemm_rows *rows, const float *bias, int m,
                         int n, int k, unsigned use, const char *what);
 /* The same from matrix [n][k], without an epilogue. */
@@ -157,8 +157,7 @@ status gemm_weight_upload(device *d, gemm_weight *w, const float *matrix, const 
                           int n, int k, const char *what);
 void gemm_weight_free(device *d, gemm_weight *w);
 
-/* Plans GEMMs of m rows with w, or with any layer that is loaded alike: of its shape, and by the
- * same choice. */
+/* Plans GEMMs of m rows with w, or with any other layer of the same shape and choice. */
 status gemm_plan(device *d, op_plan *p, const gemm_weight *w, int m, gemm_epilogue e);
 
 /* The buffers of one GEMM. out must not be the residual or a. scratch: see gemm_scratch. */
@@ -204,7 +203,7 @@ status attention_plan(device *d, op_plan *p, size_t *scratch, attention_shape s)
  * Any d. */
 status op_attention(device *d, const op_plan *p, buf out, buf qkv, buf scratch);
 
-/* The relative error that it makes in one input; 0: it does not round fp32 inputs. */
+/* The relative error that the plan makes in one input; 0: it does not round fp32 inputs. */
 double attention_input_error(const op_plan *p);
 
 /* ---- cross: attention of all tokens to two keys ---- */
@@ -253,15 +252,16 @@ typedef struct {
     op_choice use; /* made at load; the matrix has its layout */
 } conv_weight;
 
-/* pixels: of an input picture, about. use: what is fused into the layer (FUSED_NORM with SiLU,
+/* pixels: about those of an input picture. use: what is fused into the layer (FUSED_NORM with SiLU,
  * FUSED_RESIDUAL). */
 typedef struct {
     int pixels, in, out, up;
     unsigned use;
 } conv_layer;
 
-/* From weight [out][in][3][3] and bias [out] of the host, for what suits the layer. Waits. what:
- * for messages. weight null: for a dry run, which only counts the memory. */
+/* Packs weight [out][in][3][3] and bias [out] of the host for the implementation that suits the
+ * layer, and waits for the device. what: for messages. weight null: for a dry run, which only
+ * counts the memory. */
 status conv_weight_upload(device *d, conv_weight *w, const float *weight, const float *bias,
                           conv_layer like, const char *what);
 void conv_weight_free(device *d, conv_weight *w);
@@ -275,7 +275,7 @@ typedef struct {
     buf out, x;
     const conv_weight *w;
     buf affine;   /* [N][Cin][2], from op_groupnorm_statistics, if a norm is fused */
-    buf residual; /* laid out as the result, which it must not be, if it is fused */
+    buf residual; /* if it is fused: laid out like out, which it must not be */
     buf scratch;
 } conv_buffers;
 
@@ -311,16 +311,16 @@ typedef struct {
 status downsample_plan(device *d, downsample_use *u, size_t *scratch, const gemm_weight *w,
                        picture_shape s, int rows);
 
-/* The buffers of one convolution: patches [rows][9 Cin], the GEMM's scratch, and where a
- * picture's pixels are more than rows, part [rows][Cout]. */
+/* The buffers of one convolution: patches [rows][9 Cin], the GEMM's scratch, and, if a picture has
+ * more pixels than rows, part [rows][Cout]. */
 typedef struct {
     buf out, x;
     const gemm_weight *w;
     buf patches, part, product;
 } downsample_buffers;
 
-/* out [H/2 * W/2][Cout] = conv(x) + bias; x [H*W][Cin], one picture, which ends in a row and a
- * column of zeros more. */
+/* out [H/2 * W/2][Cout] = conv(x) + bias; x [H*W][Cin] is one picture. The convolution adds a row
+ * of zeros below it and a column to its right. */
 status op_downsample(device *d, const downsample_use *u, const downsample_buffers *b);
 
 /* ---- step: guidance + sampler update ---- */
@@ -338,9 +338,8 @@ typedef struct {
 status step_plan(device *d, op_plan *p, const step_use *use);
 
 /* latents and noise [pictures][C][size][size]; model [n or 2n][channels_out][size][size]; rows: the
- * schedule's rows of step_coefficients. kept: like latents, what a step leaves for the next; looked
- * at only where the plan says so, else any buffer. flag (int) [1] becomes 1 when a value is not
- * finite. */
+ * schedule's rows of step_coefficients. kept, shaped like latents: what a row keeps for the next;
+ * any buffer if the plan does not keep. flag (int) [1] becomes 1 when a value is not finite. */
 typedef struct {
     buf latents, kept, model, noise, rows, flag;
 } step_buffers;
@@ -351,7 +350,7 @@ status op_step_update(device *d, const op_plan *p, const step_buffers *b, int ro
 /* ---- blend: a part of a picture is kept ---- */
 
 /* Where mask [size][size] is 0, latents [n][C][size][size] become signal * image [C][size][size] +
- * spread * noise, which is like latents; where it is 1 they stay. */
+ * spread * noise [n][C][size][size]; where it is 1, they stay. */
 status blend_plan(device *d, op_plan *p, int n, int channels, int size);
 
 typedef struct {
