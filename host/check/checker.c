@@ -24,7 +24,7 @@ enum { MOST_STRUCK = 4, MOST_DEATHS = 2 };
 enum { CHILD_WORDS = 12 };
 
 typedef struct {
-    first_use_checks face; /* must be first */
+    first_use_checks face; /* must be first, since it is cast to checker */
     checker_level level;
     void (*say)(const char *line);  /* may be null */
     const char *words[CHILD_WORDS]; /* the command line of a child */

@@ -26,7 +26,7 @@ typedef struct {
     int n_avoided;
 } child;
 
-/* allocating: it failed while it only allocated memory */
+/* allocating: the request failed while it only allocated memory */
 static void answer_failure(status st, bool allocating, FILE *out)
 {
     bool nothing = st == ERR_MEMORY || (allocating && (st == ERR_RESOURCES || st == ERR_LIMIT));
@@ -210,7 +210,7 @@ status checker_serve(device *d, FILE *in, FILE *out)
     child c = {.face = {.check = accept_all, .struck = avoided}, .d = d};
     char line[WORKER_LINE];
     text_copy(c.face.why, sizeof c.face.why, "nothing else is left");
-    /* stored lines decide the implementation */
+    /* the parent decides the implementation, not these variables */
     for (size_t i = 0; i < sizeof forced / sizeof *forced; i++) unsetenv(forced[i]);
     memcpy(c.claimed, d->feature, sizeof c.claimed);
     memset(d->feature, 0, sizeof d->feature);

@@ -17,8 +17,8 @@ enum { N_LATENTS = CHANNELS * SIDE * SIDE, N_PICTURE = 3 * PICTURE * PICTURE };
 enum { N_EXPECTED = N_LATENTS + N_PICTURE };
 
 /* The largest relative L2 that is allowed, by precision. Guidance multiplies the error of a forward
- * pass by about ten. fp32 was measured at 6e-6 and may have ten times that. The other precisions
- * may have more, in proportion to the errors of their forward passes (auto 7e-6, bf16 5e-3, fp16
+ * pass by about ten. fp32 was measured at 6e-6; ten times that is allowed. The other precisions are
+ * allowed more, in proportion to the errors of their forward passes (auto 7e-6, bf16 5e-3, fp16
  * 5e-4). */
 static const double granted[N_PRECISIONS] = {5e-4, 6e-5, 2e-1, 3e-2};
 

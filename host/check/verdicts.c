@@ -26,7 +26,7 @@ static status path_of(char out[PATH_BYTES], bool make)
     return st == OK ? file_join(out, PATH_BYTES, folder, "checked.txt") : st;
 }
 
-/* A regular file of this user's that nobody else may write, and not too large. */
+/* True for a regular file of this user that nobody else may write and that is not too large. */
 static bool believable(int fd)
 {
     struct stat info;
@@ -139,7 +139,7 @@ static void write_down(const verdicts *v, const verdict *new)
         }
         if (fd >= 0) {
             ssize_t written = write(fd, line, (size_t)n);
-            (void)written; /* a line that is cut short is passed over */
+            (void)written; /* a reader skips a line that is cut short */
             close(fd);
         }
     }

@@ -10,8 +10,8 @@
 #include "tune/search.h"
 
 enum {
-    MOST = 8,       /* candidates of an implementation */
-    MOST_OTHER = 3, /* configurations of an fp32 implementation that competes with bf16x3 */
+    MOST = 8,       /* the most candidates of an implementation */
+    MOST_OTHER = 3, /* the most of an fp32 implementation that competes with bf16x3 */
     /* the GEMM: a layer of a DiT, of sizes that Strassen accepts, deep enough for two parts */
     ROWS = 256,
     MOST_ROWS = 4096,
@@ -152,7 +152,7 @@ static status measure(device *d, fitting *f, double until)
     snprintf(index, sizeof index, "%d", d->info.index);
     for (int i = 0; i < f->n && st == OK; i++) {
         double before = clock_seconds();
-        /* the first of the other arithmetic is tried in any case */
+        /* the first candidate in the other arithmetic is always tried */
         bool other = f->all[i].impl != f->all[0].impl && f->all[i - 1].impl == f->all[0].impl;
         if (i > 0 && !other && before + longest > until) continue;
         if (first_use_struck(d, f->all[i].impl, f->all[i].config, f->shape)) continue;

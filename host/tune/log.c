@@ -1,7 +1,7 @@
 /* The tuning log: the candidates that `ditcl tune` has tried on a device, in the file
  * <device>.tried in the folder of the store. A candidate is written before it runs and its outcome
  * afterwards, so a candidate that ended the process or the machine is not tried again. Unreadable
- * lines are skipped:
+ * lines are skipped. The lines are:
  *
  *     try 17 gemm gpu auto 512x4608x1152 gpu HASH 64 128 16 ...
  *     was 17 0.0021 4.9e9 0 | was 17 wrong | was 17 failed | was 17 died */
@@ -47,7 +47,7 @@ static status write_words(char out[LINE], const device *d, const candidate *c, c
 
 /* ---- reading ---- */
 
-/* false: the line is of another device or driver, or unreadable. */
+/* Returns false if the line is of another device or driver, or unreadable. */
 static bool parse_try(const tuning_log *l, log_entry *e, const char *line)
 {
     char op[32], sizes[SHAPE_TEXT], name[32], words[CANDIDATE_TEXT], same[LINE];
@@ -102,7 +102,7 @@ status log_open(tuning_log *l, const device *d)
     *l = (tuning_log){.d = d};
     TRY(path_of(path, &d->info));
     if (file_exists(path) && file_read_text(&all, path, MOST_BYTES) != OK)
-        fail_clear(); /* a damaged file: new lines follow it */
+        fail_clear(); /* a damaged file is not read; new lines follow its content */
     for (char *next = all; next;) TRY(read_line(l, strsep(&next, "\n")));
     char *name = strrchr(path, '/');
     *name = 0;

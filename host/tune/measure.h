@@ -33,7 +33,7 @@ status measure_once(device *d, measured_time *t, const measured *what, int calls
  * wall clock. The times of some devices are all zero. */
 bool measure_believes(double by_device, double wall);
 
-/* The median; sorts the values. Of an even number, the lower of the two in the middle. */
+/* Sorts the values and returns the median; of an even number, the lower one in the middle. */
 double measure_median(double *values, int n);
 
 /* Makes one call to warm up, then at least five repetitions of at least 10 ms each, until

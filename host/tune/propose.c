@@ -5,7 +5,7 @@
 
 #include "tune/search.h"
 
-enum { DRAWS = 4000 };            /* at most, to find a candidate that fits and is new */
+enum { DRAWS = 4000 };            /* the most draws to find a new candidate that fits */
 static const double BEHIND = 1.7; /* times the best: too slow to try for other shapes */
 
 static uint64_t draw(search_state *t)
@@ -81,8 +81,8 @@ static bool propose_default(search_state *t, tune_shape *r, candidate *c)
 }
 
 /* Proposes the best candidate of an implementation at another shape: one of the same bucket if
- * `bucket`, else any of the same operator. It took at most `most` times as long as the best
- * candidate of that shape. */
+ * `bucket`, else any of the same operator. The candidate took at most `most` times as long as the
+ * best candidate of that shape. */
 static bool propose_shared(const search_state *t, const tune_shape *r, bool bucket, double most,
                            candidate *c)
 {

@@ -60,7 +60,7 @@ static const op_impl *find_excluding(const tune_search *s)
     return NULL;
 }
 
-/* Whether impl cannot serve, if `excluding` is `used` or not. */
+/* True if impl cannot serve in a process that uses `excluding` (used), or that does not. */
 static bool is_excluded(const op_impl *impl, const op_impl *excluding, bool used)
 {
     if (!excluding) return false;
@@ -149,7 +149,7 @@ static bool count(search *x, tune_shape *r, int which, size_t entry)
     r->failed += e->outcome == OUTCOME_FAILED || e->outcome == OUTCOME_DIED;
     bucket->trials++;
     bucket->since = better ? 0 : bucket->since + 1;
-    for (size_t i = 0; right && i < x->t.log.n; i++) /* for another shape of the bucket before? */
+    for (size_t i = 0; right && i < x->t.log.n; i++) /* was it right for another shape before? */
         right = x->t.log.items[i].counted != r->bucket + 1 ||
                 !candidate_equal(&x->t.log.items[i].is, &e->is);
     if (right) e->counted = r->bucket + 1;
@@ -231,9 +231,9 @@ static double rate_of(const tune_search *s)
     return seconds > 0.0 ? flops / seconds : 1e9;
 }
 
-/* Seconds that more trials of this shape may save in a run. If the shape has no time yet:
- * UNKNOWN times an estimate. If the best candidate of a similar shape was not tried: all of the
- * shape's time. Else less, the longer no better candidate was found. */
+/* Seconds that more trials of this shape may save in a run. If the shape has no time yet: UNKNOWN
+ * times an estimate. If the best candidate of a similar shape was not tried: all of the shape's
+ * time. Otherwise a part of it, which shrinks while no better candidate is found. */
 static double expected_gain(const search *x, const tune_shape *r, double rate)
 {
     candidate like;

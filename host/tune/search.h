@@ -21,7 +21,7 @@ typedef struct {
 
 typedef struct {
     worker child;
-    const char *const *args; /* that start it */
+    const char *const *args; /* the child's command line */
     const char *op;          /* the latest request */
     int shape[SHAPE_SIZES];
     candidate tries, baseline;
@@ -84,8 +84,8 @@ typedef struct {
     uint64_t random;
 } search_state;
 
-/* *c = the best candidate of another shape of the bucket, if it was not tried here and few
- * candidates were. */
+/* *c = the best candidate of another shape of the bucket, if this shape has tried few candidates
+ * and not this one. */
 bool propose_like(const search_state *t, const tune_shape *r, candidate *c);
 
 /* *c = a candidate that fits the shape and was not tried there. false: none is left. */

@@ -143,7 +143,7 @@ typedef struct {
     struct {
         const char *file;
         char hash[STORE_HASH];
-    } kernels[KERNEL_FILES]; /* hashes that were made */
+    } kernels[KERNEL_FILES]; /* files that were hashed */
     int n_kernels;
     status st; /* ERR_MEMORY: a line was lost */
 } parser;
@@ -186,7 +186,7 @@ static bool has_hash(parser *p, const char *file, const char *hash)
     if (i == p->n_kernels && i < KERNEL_FILES) {
         status st = store_kernels(p->kernels[i].hash, file);
         if (st == ERR_MEMORY) p->st = st;
-        if (st != OK) *p->kernels[i].hash = 0; /* they are not there */
+        if (st != OK) *p->kernels[i].hash = 0; /* the kernels are missing */
         p->kernels[i].file = file;
         p->n_kernels++;
     }
@@ -362,7 +362,7 @@ status store_load(store *s, const device *d)
     if (store_path(path, sizeof path, &d->info) != OK || !file_exists(path)) return OK;
     st = read_file(s, d, path);
     if (st == OK || st == ERR_MEMORY) return st;
-    fail_in(st, "ignored"); /* all of it */
+    fail_in(st, "ignored"); /* the whole file */
     if (d->settings.warn) d->settings.warn(fail_line());
     return OK;
 }
@@ -395,7 +395,7 @@ static status keep_others(text *out, const char *path, const device_info *info)
     char *all = NULL, copy[1000];
     if (!file_exists(path)) return OK;
     status st = file_read_text(&all, path, MOST_BYTES);
-    if (st == ERR_FORMAT) return OK; /* no settings of ours */
+    if (st == ERR_FORMAT) return OK; /* no store: nothing to keep */
     for (char *next = all; st == OK && next;) {
         const char *line = strsep(&next, "\n");
         text_copy(copy, sizeof copy, line);

@@ -16,9 +16,10 @@
  * must be finite, stay inside its buffer, and agree with double precision (optest/workload.h). Only
  * a right candidate is timed, and all of a GEMM's result is checked before it becomes the best.
  *
- * How it is timed. In turns with the baseline, the best so far, by the device's clock unless the
- * wall clock contradicts it. It wins if its time is below TUNE_BETTER times the baseline's. At the
- * end the winners are measured once more in turns with what serves untuned.
+ * How it is timed. The child runs it in turns with the baseline, the best so far. The device's
+ * clock counts unless the wall clock contradicts it. The candidate wins if its time is below
+ * TUNE_BETTER times the baseline's. At the end the winners are measured once more in turns with
+ * what serves untuned.
  *
  * Where results live. Each new best is written to the store at once (store.h), from which every
  * later run of this device reads what serves a shape (ops/configuration.h). */

@@ -5,7 +5,7 @@
  *     build gemm 512x4608x1152 gpu 64 128 16 ... / cpu 16 3 8 ...
  *         ready                       the shape's inputs and expected results are there
  *         right BITS | retry          the candidate's result is right; BITS is its hash
- *         held | none                 whether the baseline, behind the stroke, is built
+ *         held | none                 whether the baseline, behind the slash, is built
  *     time SECONDS VERIFY cpu 16 3 8 ...
  *         time ...                    times of the candidate and of the baseline, in turns
  *
@@ -198,7 +198,7 @@ done:
 }
 
 /* *first = the shortest of some single runs: one with each copy of the weights, so that no copy is
- * used for the first time while it is timed; more only if they are short. */
+ * used for the first time while it is timed; more runs only if they are short. */
 static status run_single(child *c, built *e, double most, double *first)
 {
     measured_time one;
@@ -314,7 +314,7 @@ static status make_last(child *c, const candidate *is, const char **wrong)
     return st == OK ? stopped : st;
 }
 
-/* Makes the candidate that these words describe the baseline. Without a baseline, a candidate is
+/* Takes the candidate that these words describe as the baseline. Without a baseline, a candidate is
  * timed alone. */
 static bool hold(child *c, const char *words)
 {
