@@ -85,6 +85,9 @@ status file_out_commit(file_out *outs, size_t n);
 /* Removes the temporary if it still exists. Accepts a zero struct and a second call. */
 void file_out_discard(file_out *out);
 
+/* All of it for one text. */
+status file_out_text(const char *path, const char *text);
+
 /* The names of all outputs of a run, checked together before any work. */
 typedef struct {
     struct file_name *items;

@@ -203,6 +203,19 @@ void file_out_discard(file_out *out)
     *out = (file_out){0};
 }
 
+status file_out_text(const char *path, const char *text)
+{
+    file_out out = {0};
+    status st = OK;
+    TRY(file_out_open(&out, path));
+    fputs(text, out.stream);
+    TRY(file_out_finish(&out));
+    TRY(file_out_commit(&out, 1));
+done:
+    file_out_discard(&out);
+    return st;
+}
+
 /* ---- commit ---- */
 
 /* Copies one file into another without replacing the inode. Returns 0 or an errno. */

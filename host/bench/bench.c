@@ -46,7 +46,6 @@ enum { N_OPERATORS = sizeof operators / sizeof *operators };
 static const double PART_SECONDS = 3.0, OPERATOR_SECONDS = 0.15;
 static const double SWEEP_SECONDS =
     0.25; /* approximate length of one measurement of an operator's calls */
-static const char STEPS[] = "50";
 
 /* ---- names ---- */
 
@@ -234,15 +233,8 @@ static status modulation_pass(void *context)
 
 status bench_open_run(run *r, device *d, model *m)
 {
-    static const int label = 0;
-    return run_open(r, d, m,
-                    &(run_request){.labels = &label,
-                                   .n = 1,
-                                   .steps = STEPS,
-                                   .guidance = 4.0,
-                                   .sampler = model_any_sampler(m),
-                                   .batch = 1,
-                                   .guided_channels = m->dit.in_channels});
+    const run_request request = run_typical(m);
+    return run_open(r, d, m, &request);
 }
 
 status bench_forward(void *context)
@@ -296,7 +288,7 @@ static status add_steps(session *s, run *r)
     stepping x = {.r = r};
     const measured what = {step_pass, &x, r->plan.n_rows, step_start, &x};
     status st = OK;
-    snprintf(about, sizeof about, "batch %d, one of %s steps", pass_batch(r), STEPS);
+    snprintf(about, sizeof about, "batch %d, one of %s steps", pass_batch(r), RUN_TYPICAL_STEPS);
     TRY(step_start(&x));
     TRY(take_down(s, &all, step_pass, &x));
     if (wanted(s->q, "step")) TRY(add_part(s, PART_STEP, about, &all, &what));
@@ -312,7 +304,7 @@ static status add_modulation(session *s, run *r)
     char about[RECORD_SHAPE];
     const measured what = {.queue = modulation_pass, .context = r, .most_calls = 1};
     status st = take_down(s, &all, modulation_pass, r);
-    snprintf(about, sizeof about, "%s steps x %s", STEPS,
+    snprintf(about, sizeof about, "%s steps x %s", RUN_TYPICAL_STEPS,
              pass_batch(r) > 1 ? "2 labels" : "1 label");
     if (st == OK && wanted(s->q, "modulation"))
         st = add_part(s, PART_MODULATION, about, &all, &what);

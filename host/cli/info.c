@@ -8,8 +8,6 @@
 #include "model/flops.h"
 #include "sample/memory.h"
 
-#define STEPS "50"
-
 /* What a run of one picture takes, and where. */
 typedef struct {
     uint64_t bytes; /* 0: unknown */
@@ -177,7 +175,8 @@ static void print_text(const model *m, const run_memory *memory)
            (double)flops_parameters(c) / 1e6);
     printf("  forward pass %.2f Gflops, as the paper counts (multiply-adds)\n", flops_gflops(c));
     if (memory->bytes)
-        printf("  memory       %.0f MB on %s for one picture, " STEPS " steps, %s guidance%s\n",
+        printf("  memory       %.0f MB on %s for one picture, " RUN_TYPICAL_STEPS
+               " steps, %s guidance%s\n",
                (double)memory->bytes / 1e6, TEXT_SHOWN(memory->device),
                c->has_null ? "with" : "without", m->has_vae ? "" : ", without VAE");
     else
@@ -209,19 +208,12 @@ static status open_device(device *d, const info_options *q)
                       precision_names[q->on.precision]);
 }
 
-/* *memory = what a run takes; without bytes if the model cannot be sampled in STEPS steps. */
+/* *memory = what a typical run takes; without bytes if the model cannot be sampled so. */
 static status count_memory(run_memory *memory, const device *d, model *m)
 {
-    static const int label = 0;
+    const run_request request = run_typical(m);
     *memory = (run_memory){.device = d->info.name};
-    status st = memory_of_run(&memory->bytes, d, m,
-                              &(run_request){.labels = &label,
-                                             .n = 1,
-                                             .steps = STEPS,
-                                             .guidance = 4.0,
-                                             .sampler = model_any_sampler(m),
-                                             .batch = 1,
-                                             .guided_channels = m->dit.in_channels});
+    status st = memory_of_run(&memory->bytes, d, m, &request);
     if (st != ERR_USAGE && st != ERR_FORMAT && st != ERR_LIMIT) return st;
     text_copy(memory->why, sizeof memory->why, fail_line());
     fail_clear();

@@ -244,19 +244,6 @@ done:
     return st;
 }
 
-static status export_lines(const char *path, const text *all)
-{
-    file_out out = {0};
-    status st = OK;
-    TRY(file_out_open(&out, path));
-    fputs(all->data, out.stream);
-    TRY(file_out_finish(&out));
-    TRY(file_out_commit(&out, 1));
-done:
-    file_out_discard(&out);
-    return st;
-}
-
 static status use_store(const tune_options *q, device *d)
 {
     store s = {0};
@@ -271,7 +258,7 @@ static status use_store(const tune_options *q, device *d)
     } else if (q->import) {
         TRY(import_lines(q, d, &s));
     } else if (q->export) {
-        TRY(export_lines(q->export, &all));
+        TRY(file_out_text(q->export, all.data));
     } else {
         text_print(stdout, all.data);
     }

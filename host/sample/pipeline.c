@@ -22,6 +22,18 @@ static bool guides(const model *m, const run_request *request)
     return m->dit.has_null && run_is_guided(m->arithmetic, request->guidance);
 }
 
+run_request run_typical(const model *m)
+{
+    static const int label = 0;
+    return (run_request){.labels = &label,
+                         .n = 1,
+                         .steps = RUN_TYPICAL_STEPS,
+                         .guidance = 4.0,
+                         .sampler = model_any_sampler(m),
+                         .batch = 1,
+                         .guided_channels = m->dit.in_channels};
+}
+
 status run_check_source(const model *m, const run_request *request, const schedule *plan)
 {
     size_t size = (size_t)m->dit.latent_size, most = 0;

@@ -78,6 +78,10 @@ bool run_is_guided(compat arithmetic, double guidance);
 /* True if the request wants guidance in the step with this timestep. */
 bool run_guides_at(const run_request *request, double timestep);
 
+/* What bench measures and info counts: one guided picture, in so many steps. */
+#define RUN_TYPICAL_STEPS "50"
+run_request run_typical(const model *m);
+
 /* Fails unless the random source defines every draw of the run. */
 status run_check_source(const model *m, const run_request *request, const schedule *plan);
 

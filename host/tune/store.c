@@ -439,17 +439,9 @@ status store_text(const store *s, const device_info *info, text *out)
 static status write_whole(const char *path, const text *all)
 {
     char folder[PATH_BYTES];
-    file_out out = {0};
-    status st = OK;
     snprintf(folder, sizeof folder, "%.*s", (int)(strrchr(path, '/') - path), path);
-    TRY(file_make_folders(folder));
-    TRY(file_out_open(&out, path));
-    fputs(all->data, out.stream);
-    TRY(file_out_finish(&out));
-    TRY(file_out_commit(&out, 1));
-done:
-    file_out_discard(&out);
-    return st;
+    status st = file_make_folders(folder);
+    return st == OK ? file_out_text(path, all->data) : st;
 }
 
 status store_save(const store *s, const device_info *info)
