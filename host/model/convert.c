@@ -119,7 +119,7 @@ static void put_ddim(json_build *b, json_t *to)
     json_put_text(b, to, "timestep_spacing", "leading");
 }
 
-/* The configuration of the scheduler, which original arithmetic does not read before. */
+/* The configuration of the scheduler. With original arithmetic nothing has read it before. */
 static status schedule_json(json_build *b, const model *m)
 {
     const char *given = m->schedule.flow ? NULL : m->texts[TEXT_SCHEDULE];

@@ -107,7 +107,7 @@ static status add_layer(const renaming *x, layer which, int block)
     return st;
 }
 
-/* The original has one embedder: every block's copy must be the first's. */
+/* The original has one embedder, so every block's copy must equal the first block's. */
 static status check_one_embedder(const renaming *x, int depth)
 {
     static const char *const parts[] = {".weight", ".bias"};

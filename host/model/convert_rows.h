@@ -14,15 +14,15 @@ typedef struct {
     const tensor *from[ROW_PARTS];
     int n;
     size_t first, count; /* of each tensor */
-    const float *given;  /* not null: instead of tensors */
+    const float *given;  /* not null: these values instead of tensors' */
 } row_source;
 
 typedef struct {
-    tensor *table; /* names are the rows' own */
+    tensor *table; /* owns the names of its tensors */
     row_source *sources;
     size_t n, table_capacity, source_capacity;
     float *positions; /* the position embedding, computed */
-    dtype type;       /* of all rows; DTYPE_OTHER: each row keeps its tensor's type */
+    dtype type;       /* of all rows; DTYPE_OTHER: each row keeps the type of its tensor */
 } convert_rows;
 
 /* The rows of the transformer in a naming. Call dit_check before. */

@@ -47,7 +47,7 @@ static status check_product(dit *t, size_t *scratch, const gemm_weight *w, layer
     return st;
 }
 
-/* The same, and plans it. */
+/* The same, and plans the GEMM. */
 static status plan_product(dit *t, size_t *scratch, op_plan *p, const gemm_weight *w, layer which,
                            int m)
 {
@@ -296,7 +296,8 @@ static status add_product(dit *t, const char *name, const op_plan *p, buf a, con
     return st;
 }
 
-/* normed = the layer norm of x, modulated; at: in widths. */
+/* normed = the layer norm of x, modulated by the shift that begins at `at` widths and the scale
+ * after it. */
 static status norm(dit *t, const op_plan *p, const modulation *m, int at)
 {
     int d = t->config.width;

@@ -96,7 +96,7 @@ typedef struct {
 } dit_run;
 
 /* Sets m->n_embedders: one, or one for each block if the copies in the file differ. Reads their
- * values. A dry run before it counts one. */
+ * values. A dry run before this call counts one. */
 void dit_count_embedders(model *m);
 
 /* Checks that the file has every tensor of the configuration, in the right shape and type, and no
@@ -104,7 +104,7 @@ void dit_count_embedders(model *m);
 status dit_check(model *m);
 
 /* Visits every GEMM and attention of a forward pass of `batch` samples, and of the modulation of a
- * chunk of `rows`, once for each call. */
+ * chunk of `rows`, as often as each is called. */
 status dit_visit(model *m, int batch, int rows, const layer_visitor *v);
 
 /* Uploads all weights, allocates all buffers, and checks every GEMM on the device. */
@@ -116,7 +116,7 @@ void dit_free(dit *t);
 status dit_modulate(dit *t, int n, const float *timesteps, const int *labels);
 
 /* out [batch][out_channels][size][size] = the network's prediction for pictures
- * first..first+pictures of latents, sample b of the batch is picture first + b % pictures with
+ * first..first+pictures of latents. Sample b of the batch is picture first + b % pictures and has
  * modulation row first_row + rows[rows_at + b]. */
 status dit_forward(dit *t, buf out, buf latents, int first, int pictures, int batch, buf rows,
                    int rows_at, int first_row);

@@ -78,7 +78,7 @@ done:
     return st;
 }
 
-/* In a dry run: the weights that are on the device for a moment, those of one block. */
+/* Counts, in a dry run, the weights of one block, which are on the device for a moment. */
 static status count_conditioner(dit *t)
 {
     bool read = dit_has_conditioner(&t->config) && !t->keep_adaln;

@@ -94,7 +94,7 @@ status vae_load(vae *v, device *d, model *m)
 
 /* ---- memory ---- */
 
-/* The largest activation of the decoder, in elements; padded: with its border. */
+/* Elements of the decoder's largest activation; border: pixels that padding adds to a row. */
 static double largest_picture(const vae_config *c, int height, int width, double border)
 {
     double most = 0;

@@ -68,16 +68,16 @@ status vae_check(model *m);
 /* Visits every GEMM, attention and convolution of decoding one picture. */
 status vae_visit(model *m, const layer_visitor *v);
 
-/* Uploads the weights of the decoder. The model must stay open, since it owns their mapped memory.
- */
+/* Uploads the weights of the decoder. The model must stay open, since it owns the mapped memory of
+ * the weights. */
 status vae_load(vae *v, device *d, model *m);
 
 /* Allocates buffers for latents of height x width, and checks every GEMM on the device. */
 status vae_prepare(vae *v, int height, int width);
 
-/* image [8h*8w][3] (as many times larger as the levels say) = decoder of picture `picture` of
- * latents [..][C][height][width] on the sampler's scale. Returns the device buffer that holds it,
- * valid until the next call. */
+/* image [8h*8w][3] (8 or what the levels give) = decoder of picture `picture` of latents
+ * [..][C][height][width] on the sampler's scale. Returns the device buffer that holds it, valid
+ * until the next call. */
 status vae_decode(vae *v, buf *image, buf latents, int picture);
 
 /* ---- the encoder ---- */

@@ -117,7 +117,7 @@ status vae_load_encoder(vae *v, device *d, model *m)
 
 /* ---- memory ---- */
 
-/* The largest activation of the encoder, in elements; padded: with its border. */
+/* Elements of the encoder's largest activation; border: pixels that padding adds to a row. */
 static double largest_picture(const vae_config *c, int height, int width, double border)
 {
     double most = 0, moments = 2.0 * c->latent_channels;

@@ -23,7 +23,7 @@ status vae_load_middle(vae *v, const char *half, int channels);
 status vae_plan_conv1x1(vae *v, size_t *scratch, conv_1x1 *c, size_t pixels, unsigned fused);
 status vae_plan_conv3x3(vae *v, size_t *scratch, conv_3x3 *c, int height, int width,
                         unsigned fused);
-/* Checks a group norm on the device, too. */
+/* Also checks the group norm on the device. */
 status vae_plan_norm(vae *v, norm *n, int channels, int height, int width);
 status vae_plan_resnet(vae *v, size_t *scratch, resnet *r, int height, int width);
 status vae_plan_middle(vae *v, size_t *scratch, int height, int width);

@@ -54,8 +54,8 @@ static void attention_test_describe(optest_case *c, int i)
     c->tol = (tolerance){4.0, s.head_dim + s.tokens};
 }
 
-/* Puts NaN into the inputs. It must reach every result that depends on it: from a query its whole
- * row, from a value its channel, from a distant key its head. */
+/* Puts NaN into the inputs. It must reach every result that depends on it: the whole row of a
+ * query, the channel of a value, the head of a distant key. */
 static void spoil(float *qkv, int i)
 {
     size_t D = width(i), d = (size_t)cases[i].s.head_dim, last = rows(i) - 1;

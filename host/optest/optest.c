@@ -174,7 +174,7 @@ done:
     return st;
 }
 
-/* Launches twice. Once on an emulator, which detects races itself. */
+/* Launches twice, but once on an emulator, which detects races itself. */
 static status launch_twice(optest_run *r, const optest *t, int i, tolerance tol, verdict *v)
 {
     status st = OK;

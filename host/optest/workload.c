@@ -178,7 +178,7 @@ static status attention_queue(workload *w, workload_entry *e)
     return op_attention(w->d, &e->plan, w->b_out, w->b_in, e->scratch);
 }
 
-/* ---- convolutions: [residual +] conv(enlarge([silu(norm](x[)])) ---- */
+/* ---- convolutions: [residual +] conv(enlarge(x or silu(norm(x)))) ---- */
 
 /* The most square picture of this many pixels. */
 static picture_shape picture_of(const workload *w)

@@ -18,7 +18,7 @@ typedef struct {
     gemm_weight products[WORKLOAD_COPIES];
     conv_weight layers[WORKLOAD_COPIES];
     op_plan plan;      /* of all copies */
-    op_plan normalise; /* of the group norm's second part */
+    op_plan normalise; /* of group norm: its second part */
     int n, next;
     buf scratch;
 } workload_entry;
@@ -38,8 +38,8 @@ typedef struct workload {
     bool builds; /* workload_enter failed while it built kernels; else it only took memory */
 } workload;
 
-/* op and shape: as in operator; or "modulate" with batch, tokens, width; or "groupnorm" with
- * pixels, channels, groups. use: the fused operations. */
+/* op and shape: as in ops/configuration.h; or "modulate" with batch, tokens, width; or "groupnorm"
+ * with pixels, channels, groups. use: the fused operations. */
 status workload_open(workload *w, device *d, const char *op, const int *shape, unsigned use);
 /* The fused operations of candidates: all that a model may need at once. */
 unsigned workload_usual(const char *op);
@@ -51,7 +51,7 @@ const char *workload_bucket(const char *op, const int *shape);
 /* Operations that the formula counts. */
 double workload_flops(const char *op, const int *shape);
 
-/* copies: of the weights. workload_copies: enough to exceed the caches. */
+/* copies: how many of the weights. workload_copies: enough to exceed the caches. */
 status workload_enter(workload *w, workload_entry *e, int copies);
 int workload_copies(const workload *w);
 void workload_leave(workload *w, workload_entry *e);

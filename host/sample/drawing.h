@@ -36,11 +36,11 @@ typedef struct {
     uint64_t seed;
     const char *rng; /* see rng_source_parse */
     /* ---- inputs, null if there are none; set before drawing_check ---- */
-    const png *image, *mask; /* pictures of the model's size; what is white is drawn */
-    const float *latents;    /* [n][C][h][w]: see run_request.initial_latents */
-    const float *noise;      /* [rows of the schedule][n][C][h][w], of the steps */
-    float *kept_noise;       /* where the noise that was used goes, like noise */
-    const char *latents_name, *noise_name; /* of the files that they are from, for the note */
+    const png *image, *mask;               /* of the model's size; the mask's white part is drawn */
+    const float *latents;                  /* [n][C][h][w]: see run_request.initial_latents */
+    const float *noise;                    /* [rows of the schedule][n][C][h][w], of the steps */
+    float *kept_noise;                     /* where the noise that was used goes, like noise */
+    const char *latents_name, *noise_name; /* of the files of latents and noise, for the note */
 } drawing_request;
 
 #define DRAWING_DEFAULTS                                                                           \

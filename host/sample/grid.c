@@ -65,7 +65,7 @@ int grid_columns(int n)
 {
     int64_t first = 1;
     while (first * first < n) first++;
-    /* the fewest empty places, while the sheet stays about twice as wide as high */
+    /* the fewest empty places of all sheets that are at most about twice as wide as high */
     int64_t best = first, fewest = INT64_MAX;
     for (int64_t columns = first; columns <= n; columns++) {
         int64_t rows = (n + columns - 1) / columns, empty = rows * columns - n;

@@ -33,8 +33,8 @@ static status memory_of_batch(uint64_t *bytes, const device *d, model *m,
     return memory_of_run(bytes, d, m, &with);
 }
 
-/* Lowers *batch, which fits if it is 1, until the memory beyond `least`, that of one picture, is
- * within the budget. */
+/* *batch = the most pictures whose memory beyond `least`, that of one picture, is within the
+ * budget, or fewer if batches are then of equal size. One picture fits. */
 static status choose_batch(int *batch, uint64_t least, const device *d, model *m,
                            const run_request *request)
 {
@@ -71,7 +71,7 @@ status memory_plan(int *batch, const device *d, model *m, const run_request *req
     *batch = request->batch < 1 ? 1 : request->batch < request->n ? request->batch : request->n;
     if (d->dry) return OK;
     dit_count_embedders(m);                  /* reads their values, which a dry run does not */
-    whole.info.max_alloc_bytes = UINT64_MAX; /* that all is too much says more than one buffer */
+    whole.info.max_alloc_bytes = UINT64_MAX; /* so that the message is about the whole run */
     TRY(memory_of_batch(&need, &whole, m, request, *batch));
     if (need > d->info.memory_bytes) return fail_too_large(need, d);
     if (request->batch < 1) TRY(choose_batch(batch, need, d, m, request));

@@ -10,8 +10,7 @@
 
 /* ---- sizes ---- */
 
-/* Resampling along one axis: `n` results from the `span` pixels from `first` on, of `size`
- * pixels. */
+/* Resampling along one axis of `size` pixels: `n` results from `span` pixels, from `first` on. */
 typedef struct {
     int size, n;
     double first, span;

@@ -256,7 +256,7 @@ static status allocate_buffers(run *r)
     TRY(buffer_upload(r->d, r->table, 0, table, steps * STEP_ROW_FLOATS));
     TRY(buffer_upload(r->d, r->rows, 0, r->host_rows, (size_t)r->n_groups * items));
     TRY(image_allocate(r));
-    if (r->d->dry) goto done; /* nothing is drawn */
+    if (r->d->dry) goto done; /* a dry run draws nothing */
     TRY(plan_updates(r));
     for (int i = 0; i < 2; i++)
         TRY(memory_alloc(&r->host_noise[i], drawn, sizeof *r->host_noise[i]));
@@ -274,7 +274,7 @@ status run_open(run *r, device *d, model *m, const run_request *request)
     r->guided = guides(m, request);
     TRY(run_schedule(&r->plan, m, request));
     TRY(schedule_begin(&r->plan, request->first_step));
-    /* guided: in at least one step */
+    /* guided means in at least one step */
     r->guided = r->guided && count_guided(r) > 0;
     TRY(dit_check(m));
     if (m->has_vae) TRY(vae_check(m));

@@ -25,7 +25,7 @@ typedef struct {
     double guided_from, guided_to;
     bool invert;              /* from picture to noise */
     diffusion_form diffusion; /* of the sde sampler */
-    /* null: drawn. Standard normal noise; with first_step or invert, the latents at that step */
+    /* standard normal noise or, with first_step or invert, the latents at that step; null: drawn */
     const float *initial_latents;
     const float *given_noise; /* noise of the steps, [steps][n][C][size][size]; null: drawn */
     /* null, or [steps][n][C][size][size] for the noise that was used, 0 where a step used none */
@@ -61,7 +61,7 @@ typedef struct {
     int modulated_from, modulated_to; /* steps whose modulation is on the device */
     buf latents, kept, prediction, noise, table, rows, flag;
     op_plan clear_flag, keep_image;
-    op_plan updates[2][2][2];     /* of the last group; guided; with a learned variance */
+    op_plan updates[2][2][2];     /* [last group][guided][learned variance] */
     buf image, image_noise, mask; /* see image.h */
     /* Noise of this step and of the next. An upload may still read one buffer while the next is
      * drawn. The first one also holds the starting noise. */

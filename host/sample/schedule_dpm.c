@@ -24,7 +24,7 @@ static level level_of(float sigma)
 static double dpm_timestep(const sampling *q, int i)
 {
     const schedule_config *c = &q->config;
-    int up = q->n_steps - i; /* index 0 is not visited */
+    int up = q->n_steps - i; /* from n_steps down to 1 */
     switch (c->spaced) {
     case SPACING_LEADING: return up * (c->n_train / (q->n_steps + 1)) + c->steps_offset;
     case SPACING_TRAILING: return trailing_timestep(c->n_train, q->n_steps, i);

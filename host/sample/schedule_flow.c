@@ -12,7 +12,7 @@ enum { MIN_POINTS = 2 };
 
 static const float pi = 3.14159265358979323846f;
 static const float vp_least = 0.1f, vp_most = 20.0f; /* beta of the VP path */
-static const double singular = 1e-3; /* distance from ends where predictions are singular */
+static const double singular = 1e-3; /* distance from an end where predictions are singular */
 /* length of the last step of a stochastic run, which adds no noise */
 static const double last_step = 0.04;
 

@@ -109,7 +109,7 @@ static void original_ddim(schedule_row *row, const chosen_step *s, int i, float 
     if (i) row->step.noise = sigma;
 }
 
-/* The inversion: from this step's level to the next one's. The last one is noise alone. */
+/* The inversion: from this step's level to the next one's. The last step ends in noise alone. */
 static void original_inverse(schedule_row *row, const chosen_step *steps, int n, int i)
 {
     float next = i + 1 < n ? (float)steps[i + 1].product : 0;
