@@ -76,8 +76,8 @@ typedef mma_a key_fragment;
 #define CV (((PARTS == 1 ? D : CD) + UC * FRAG_K - 1) / (UC * FRAG_K) * UC * FRAG_K)
 #define WHOLE (PARTS * CD == D && CV <= CD) /* one part holds all channels */
 #define FQ (WQ / FRAG_Q)                    /* a sub-group's fragments of queries */
-#define FK (BK / (UC * FRAG_K))             /* fragments of keys of a matrix unit */
-#define FC (CV / (UC * FRAG_K))             /* fragments of channels in a part */
+#define FK (BK / (UC * FRAG_K))             /* a sub-group's fragments of keys */
+#define FC (CV / (UC * FRAG_K))             /* a sub-group's fragments of channels in a part */
 #define SCORE_STEPS (CD / MMA_K)            /* MMA steps of a part of the keys */
 #define VALUE_STEPS (BK / MMA_K)            /* MMA steps of the values */
 #define PARTIALS (QUERY_LANES * UC)         /* lanes that have scores of one query */

@@ -56,7 +56,7 @@ kernel void conv_gpu_pack(global WEIGHT *packed, global const float *stored, int
 #define WC (BC / RC)      /* columns of the grid of work-items */
 #define WORK_ITEMS (WP * WC)
 #define NV (RC / VEC)
-#define IN_W ((TX + UP - 1) / UP + 2) /* pixels of a row of the patch */
+#define IN_W ((TX + UP - 1) / UP + 2) /* pixels of a row of the input tile */
 #define IN_H ((TY + UP - 1) / UP + 2)
 #define PITCH_X (CC + 4) /* one vector of padding against bank conflicts */
 /* The input's row or column for a row or column of the upsampled picture. */

@@ -46,7 +46,7 @@ kernel void conv_mma_pack(global ushort *packed, global const float *stored, int
 #define ROW_VALUES (PARTS * CC) /* numbers that stand for CC channels of a pixel or weight */
 #define PITCH (ROW_VALUES + 8)  /* of local rows; the padding lets rows begin in different banks */
 #define PITCH_WORDS (PITCH / 2)
-#define IN_W (TX + 2) /* pixels of a row of the patch */
+#define IN_W (TX + 2) /* pixels of a row of the input tile */
 #define IN_PIXELS (IN_W * (TY + 2))
 #define W_STAGE (ST * BC * PITCH)
 #define W_STAGES (DB ? 2 : 1)

@@ -11,7 +11,7 @@
  *     +----+  +------+
  *
  * VEC: width of loads. KU: steps of K that are unrolled.
- * LA, LB: a, the weights are staged in local memory; otherwise every work-item reads them from
+ * LA: a is staged in local memory. LB: the weights are. Otherwise every work-item reads them from
  * global memory.
  * DB: double-buffered: the next step is fetched while this step is multiplied.
  * PAD: floats of padding behind each local row of a. They spread the columns of a over the banks.

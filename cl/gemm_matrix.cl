@@ -2,7 +2,7 @@
  * one work-item = NC columns of `blocks` blocks of 32 rows.
  *
  * PARTS 1: inputs are rounded to bf16. PARTS 2: bf16x3: each input is the sum of two bf16 numbers,
- * high and low, and each product is three: low high + high high + high low. Its relative error is
+ * high and low, and each product is three: high low + high high + low high. Its relative error is
  * about 2^-17.
  *
  *     a block, NT = 3:   tile 0  tile 1  tile 2      sums of 32 rows x NC = 16 NT columns

@@ -18,7 +18,7 @@ kernel void patchify(global float *out, global const float *latents, int first, 
         latents[picture_begin + (size_t)y * size + x];
 }
 
-/* out [area][C] = latents [C][area] of one picture * factor + offset: the decoder's scale and
+/* out [area][C] = factor * latents [C][area] + offset, for one picture: the decoder's scale and
  * layout (NHWC). One work-item = one value of the result. Range: [area][C]. */
 kernel void to_pixels(global float *out, global const float *latents, int picture, int channels,
                       int area, float factor, float offset)

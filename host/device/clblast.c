@@ -48,7 +48,7 @@ static status apply(device *d, const clblast_parameters *p)
     if (p->n > CLBLAST_PARAMETERS) return fail(ERR_LIMIT, "CLBlast: %d parameters", p->n);
     if (in_use(h, p)) return OK;
     for (int i = 0; i < p->n; i++) values[i] = (size_t)p->values[i];
-    /* CLBlast uses its other kernel for GEMMs smaller than the cube of this */
+    /* CLBlast uses its other kernel for GEMMs smaller than the cube of `limit` */
     limit = !strcmp(p->kernel, "XgemmDirect") ? 1 << 20 : 1;
     if (!h->clblast_kernel || strcmp(h->clblast_kernel, p->kernel) != 0)
         TRY(override(d, "GemmRoutine", 1, limit_name, &limit));

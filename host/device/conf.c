@@ -37,7 +37,8 @@ bool quirk_has_value(quirk_id id)
     return !strncmp(quirk_table[id].name, "MAX_", 4);
 }
 
-/* True if the version `from` is lower. Numbers between dots are compared; a missing number is 0. */
+/* True if the version `from` is lower than `bound`. Numbers between dots are compared; a missing
+ * number is 0. */
 static bool numbers_below(const char *from, const char *bound)
 {
     for (;;) {
@@ -84,7 +85,7 @@ status conf_match(bool *matches, char *word, const conf_subject *subject, const 
         return fail(ERR_FORMAT,
                     "%s:%d: found key \"%s\", expected platform, vendor, device, driver or version",
                     name, line_number, word);
-    /* `?` stands for a blank too, since lines are split into words at blanks */
+    /* `?` also stands for a blank, since lines are split into words at blanks */
     if (below ? !version_below(value, sign + 1) : fnmatch(sign + 1, value, FNM_CASEFOLD) != 0)
         *matches = false;
     return OK;

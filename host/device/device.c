@@ -38,7 +38,7 @@ static status get_text(char *out, size_t size, cl_device_id id, cl_device_info w
     char *from = value;
     while (isspace((unsigned char)*from)) from++;
     for (size_t n = strlen(from); n && isspace((unsigned char)from[n - 1]);) from[--n] = 0;
-    for (char *c = from; *c; c++) /* names are ASCII in files that are written for the device */
+    for (char *c = from; *c; c++) /* files for the device use ASCII names */
         if (!isascii((unsigned char)*c) || iscntrl((unsigned char)*c)) *c = '?';
     text_copy(out, size, from);
     return OK;
@@ -74,8 +74,8 @@ static status has_mma(bool *has, cl_device_id id)
     return st;
 }
 
-/* *least = the smallest sub-group size, which is that of the matrix unit; 0 if the device has none.
- */
+/* *least = the smallest sub-group size, which the matrix unit has, too; 0 if the device has
+ * none. */
 static status dpas_size(size_t *least, cl_device_id id)
 {
     enum { SIZES = 0x4108, N = 16 }; /* cl_ext.h: CL_DEVICE_SUB_GROUP_SIZES_INTEL */
@@ -503,7 +503,7 @@ const char *const precision_names[] = {[PRECISION_AUTO] = "auto",
                                        [PRECISION_FP16] = "fp16",
                                        [N_PRECISIONS] = NULL};
 
-/* Chooses what shapes the kernels: kernel family, features, vector width. */
+/* Chooses the kernel family, the features and the vector width. */
 static status choose_family(device *d)
 {
     status st = OK;

@@ -22,8 +22,9 @@ typedef enum { FAMILY_AUTO, FAMILY_CPU, FAMILY_GPU, N_FAMILIES } kernel_family;
 extern const char *const kernel_family_names[]; /* "auto", "cpu", "gpu", null */
 
 /* Arithmetic. auto: the fastest that is as accurate as fp32 (relative L2 of a GEMM at most 1e-5).
- * fp32. bf16, fp16: inputs are rounded to bfloat16 or fp16, sums are fp32. An operator without such
- * kernels computes in fp32; commands refuse a precision that GEMM does not have. */
+ * fp32: nothing is rounded to fewer bits. bf16, fp16: inputs are rounded to bfloat16 or fp16, sums
+ * are fp32. An operator without such kernels computes in fp32; commands refuse a precision that
+ * GEMM does not have. */
 typedef enum {
     PRECISION_AUTO,
     PRECISION_FP32,

@@ -33,8 +33,8 @@ int opencl_version(const char *text);
 /* Adds features to those that the driver reports. own_processor: kernels run on this machine's
  * processor. Then its features count if the processor has them, the system saves their registers,
  * and the system gives permission, for which this call asks. For tests: DITCL_FEATURES=+NAME,-NAME
- * adds and removes features first; of a processor's features only if kernels run on it, and the
- * permission is still asked for. ERR_USAGE for an unknown name. */
+ * adds and removes features before the permission is asked for. It adds a feature of the processor
+ * only if kernels run on the processor. ERR_USAGE for an unknown name. */
 status features_detect(bool has[N_FEATURES], bool own_processor);
 
 #endif

@@ -7,7 +7,7 @@
 typedef struct {
     feature_id feature;
     const char *option; /* macro of cl/mma.clh */
-    int lanes;          /* work-items of a sub-group, which shares one unit */
+    int lanes;          /* work-items of a sub-group, which shares one matrix unit */
     int m, n;           /* rows and columns of an MMA, MMA_DEPTH steps deep */
     int a, b;           /* words of a lane's fragments of the factors */
     int vector;         /* consecutive results of a lane in a row */
@@ -25,14 +25,13 @@ const matrix_unit *mma_of(const device *d);
  * not used. */
 int mma_parts(const device *d);
 
-/* Options for kernels that include mma.clh: "-DVEC=... -DMATRIX_UNITS ...". The unit is emulated if
- * DITCL_FEATURES claims it for a device that does not report it. */
+/* Options for kernels that include mma.clh: "-DVEC=... -DMATRIX_UNITS ...". The matrix unit is
+ * emulated if DITCL_FEATURES claims it for a device that does not report it. */
 void mma_options(char out[MMA_OPTIONS], const device *d, const matrix_unit *u);
 bool mma_emulated(const device *d, const matrix_unit *u);
 
-/* Bytes of local memory that an emulated unit needs for a work-group of this many work-items; else
- * 0.
- */
+/* Bytes of local memory that an emulated matrix unit needs for a work-group of this many
+ * work-items; else 0. */
 int mma_exchange_bytes(const device *d, const matrix_unit *u, int work_items);
 
 /* True if a work-item may compute this many MMAs in one launch. Some drivers cut the loops of an

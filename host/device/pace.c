@@ -145,9 +145,9 @@ static bool fits_limit(const device *d, const launch_rate *r, size_t groups)
            predicted(d, r, groups) <= d->handles->pace.limit;
 }
 
-/* The most work-groups of the next slice; `left` are left. unknown: the result if the speed is
- * not known. *measured: whether to time the slice: it is the first of a launch, or larger slices
- * can only be predicted from its time. */
+/* The most work-groups of the next slice; `left` are left. unknown: the result if the speed is not
+ * known. *measured = whether to time the slice. It is timed if it is the first of a launch, or if
+ * the time of larger slices is predicted from its time. */
 static size_t slice_groups(bool *measured, const device *d, const launch_rate *r, bool first,
                            size_t left, size_t unknown)
 {

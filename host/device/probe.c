@@ -131,8 +131,8 @@ void probe_subgroup_options(char out[PROBE_OPTIONS], const device *d)
              d->subgroups.required, d->subgroups.size, asks ? " -cl-std=CL2.0" : "");
 }
 
-/* The sub-group size that all work-items reported, if sub-groups are neighbours in order; else 0.
- */
+/* The sub-group size that all work-items reported, if the work-items of a sub-group are neighbours
+ * in order; else 0. */
 static int reported_size(const int *places, const int *sizes, const float *sums)
 {
     int size = sizes[0];

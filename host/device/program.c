@@ -117,7 +117,7 @@ done:
     return st;
 }
 
-/* ERR_FILE if there is none; any other error if the file is unusable. */
+/* ERR_FILE if the cache has no such program; any other error if its file is unusable. */
 static status load_stored(device *d, kernel *k)
 {
     unsigned char *binary = NULL;
@@ -176,7 +176,7 @@ void program_store_all(device *d)
             if (other->program == k->program) other->unstored = false;
         if (store(d, k) == OK) continue;
         note(d, k, "not stored in the cache");
-        return; /* the next one would fail too */
+        return; /* the next program would fail, too */
     }
 }
 

@@ -22,7 +22,7 @@ status source_read(char **out, const char *name)
     return fail(ERR_BUILD, "kernel file %s is not in this program", name);
 }
 
-/* Returns the name in a line #include "NAME.clh". False for other lines. */
+/* Returns the name in a line #include "NAME.clh". Returns false for other lines. */
 static bool included(char name[64], const char *line)
 {
     static const char word[] = "#include \"";
