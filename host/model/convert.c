@@ -135,7 +135,7 @@ static status schedule_json(json_build *b, const model *m)
     }
     TRY(config_standard_json(&standard, given));
     TRY(json_build_read(b, standard, m->path, "the scheduler's configuration"));
-    /* the class name in model_index.json decides */
+    /* the class name in model_index.json replaces the configuration's */
     if (m->texts[TEXT_INDEX])
         TRY(config_index_class(class_name, sizeof class_name, m->texts[TEXT_INDEX], m->path,
                                "scheduler"));

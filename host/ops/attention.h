@@ -11,9 +11,9 @@ void attention_sizes(int shape[SHAPE_SIZES], attention_shape s);
  * two. */
 float attention_scale(attention_shape s);
 
-/* `all` query tiles of a head are shared by *splits work-groups of *tiles tiles, so that the
- * last work-group ends soonest. Packing keys and values costs a work-group as much as a third of
- * a tile. */
+/* Gives the `all` query tiles of a head to *splits work-groups, *tiles to each, so that the last
+ * work-group ends soonest. Packing keys and values costs a work-group as much as a third of a
+ * tile. */
 void attention_split(int *tiles, int *splits, const device *d, attention_shape s, size_t all);
 
 #endif

@@ -96,7 +96,7 @@ static bool attention_gpu_fits(const device *d, const int *v, const int *shape)
     if (v[BQ] % v[RQ] != 0 || v[BK] % v[RK] != 0 || v[DC] % v[VEC] != 0) return false;
     if (v[VC] && v[BK] % v[VC] != 0) return false;
     if (v[SG] && !subgroups_fit(d, v)) return false;
-    if (v[VEC] > 4 && !v[WIDE]) return false; /* no sum of more than four lanes in a row */
+    if (v[VEC] > 4 && !v[WIDE]) return false; /* only WIDE sums more than four lanes */
     if (v[HALF] && d->settings.precision != PRECISION_FP16) return false;
     if (v[HALF] && !v[SQ] && !v[SK] && !v[VC]) return false; /* HALF changes staged numbers only */
     /* a tile that is empty for the most part */

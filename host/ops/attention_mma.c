@@ -48,7 +48,7 @@ static int loads(int tasks, int items)
 
 static layout attention_mma_lay_out(const matrix_unit *u, const int *v, const int *shape)
 {
-    /* rows of a fragment are queries only where columns are narrow */
+    /* queries are rows of a fragment if a lane has neighbouring columns of a row */
     bool rows = u->vector > 1;
     layout l = {.uq = rows ? u->m : u->n,
                 .uk = rows ? u->n : u->m,

@@ -125,7 +125,7 @@ static status conv_winograd_scratch_count(device *d, size_t *count, const conv_w
     return OK;
 }
 
-/* The products, and the additions of the transforms around them. */
+/* FLOP of the products and of the transforms around them. */
 static double executed(const conv_weight *w, picture_shape s)
 {
     double tiles = s.batch * (double)ceil_div((size_t)(s.height * w->up), 2) *

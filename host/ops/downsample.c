@@ -35,7 +35,7 @@ static status place_plan(device *d, op_plan *p, int channels, int rows)
     return program_get(d, &p->launches[0].k, "downsample.cl", "downsample_place", " ");
 }
 
-/* Also raises *scratch to what its GEMM needs. */
+/* Plans one part, and raises *scratch to what its GEMM needs. */
 static status part_plan(device *d, downsample_part *part, size_t *scratch, const gemm_weight *w,
                         picture_shape s, int rows)
 {

@@ -42,9 +42,9 @@ static const int configs[][CONFIG_VALUES] = {
 
 enum { MOST_SUMS = 128 }; /* sums of a work-item: no device keeps more in registers */
 
-/* What CLBlast's own parameters for GPUs ask for, with those of its kernels that transpose and pad
- * around a GEMM: local memory as OpenCL 1.2 promises it, and work-groups of 16 x 16 (its
- * src/database/kernels). */
+/* What CLBlast's own parameters for GPUs need (its src/database/kernels), for its GEMM and for its
+ * kernels that transpose and pad around it: work-groups of 16 x 16, and the local memory that
+ * OpenCL 1.2 promises. */
 enum { LEAST_GROUP = 256, LEAST_LOCAL = 32768 };
 
 static bool device_fits(const device *d)

@@ -72,7 +72,7 @@ void op_ran(char out[OP_RAN], const device *d);
 
 /* ---- fill ---- */
 
-/* The first count elements of b = value. */
+/* Sets the first `count` elements of b to value. */
 status fill_plan(device *d, op_plan *p, size_t count);
 status op_fill(device *d, const op_plan *p, buf b, float value);
 

@@ -12,7 +12,7 @@
 enum {
     MOST = 8,       /* the most candidates of an implementation */
     MOST_OTHER = 3, /* the most of an fp32 implementation that competes with bf16x3 */
-    /* the GEMM: a layer of a DiT, of sizes that Strassen accepts, deep enough for two parts */
+    /* the GEMM: a layer of a DiT, of sizes that Strassen accepts, deep enough for two parts of K */
     ROWS = 256,
     MOST_ROWS = 4096,
     COLUMNS = 768,
