@@ -6,7 +6,7 @@
  * about 2^-17.
  *
  *     a block, NT = 3:   tile 0  tile 1  tile 2      sums of 32 rows x NC = 16 NT columns
- *                        tile 3  tile 4  tile 5      tiles 6 and 7: a tile of a, one of weight
+ *                        tile 3  tile 4  tile 5      tile 6: one of a; tile 7: one of weight
  *
  * a and weight are packed in tiles of 1 KB: 16 rows of 32 bf16. The sums of a block stay in tiles
  * over the loop on k. The epilogue of a block is interleaved with the tile instructions of the next

@@ -168,7 +168,7 @@ status clblast_sgemm(device *d, const clblast_parameters *p, buf c, buf a, buf b
     TRY(choose_rows(d, p, &g));
     d->handles->last = NULL;
     d->handles->clblast_ran = true;
-    enum { TILE = 64 }; /* of a work-group, about */
+    enum { TILE = 64 }; /* about the rows and columns of a work-group */
     size_t groups = round_up(g.rows, TILE) / TILE * (round_up(g.n, TILE) / TILE);
     const pace_parts parts = {.queue = queue_rows,
                               .what = &g,

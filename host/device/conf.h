@@ -25,7 +25,7 @@ enum { CONF_ADVICE = 400, CONF_FILES = 160 };
 typedef struct {
     bool has[N_QUIRKS];
     const char *from[N_QUIRKS]; /* the file that has the quirk */
-    int value[N_QUIRKS];        /* of quirks that have a number */
+    int value[N_QUIRKS];        /* numbers of the quirks that have one */
     bool feature[N_FEATURES];   /* features that the driver does not report */
     char files[CONF_FILES];   /* "a.conf, b.conf": the files with a section for the device; or "" */
     char advice[CONF_ADVICE]; /* for a platform that shows no device; or "" */

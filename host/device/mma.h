@@ -11,7 +11,7 @@ typedef struct {
     int m, n;           /* rows and columns of an MMA, MMA_DEPTH steps deep */
     int a, b;           /* words of a lane's fragments of the factors */
     int vector;         /* consecutive results of a lane in a row */
-    int floats;         /* registers that a lane may use, about */
+    int floats;         /* about the registers that a lane may use */
 } matrix_unit;
 
 enum { MMA_DEPTH = 16, MMA_OPTIONS = 96 };

@@ -13,7 +13,7 @@
 /* Seconds of one work-group, for launches of a kernel with the same range and work: pace.c. */
 typedef struct launch_rate {
     struct launch_rate *next;
-    /* of the whole range: work-groups in each dimension; of a GEMM of CLBlast m, n and k */
+    /* work-groups of the whole range in each dimension; for a GEMM of CLBlast: m, n and k */
     size_t size[3];
     double work; /* announced FLOPs and bytes */
     double group_seconds;

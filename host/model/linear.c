@@ -12,7 +12,7 @@ typedef struct {
     const weights *w;
     char name[LINEAR_PARTS][NAME_BYTES + 8];
     tensor of[LINEAR_PARTS]; /* copies, since the next generated tensor overwrites the last */
-    size_t rows, columns;    /* of each */
+    size_t rows, columns;    /* of each tensor */
 } stack;
 
 /* Several threads call this at once. The rows may belong to two tensors. */

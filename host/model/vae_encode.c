@@ -249,7 +249,7 @@ done:
 void vae_sample(float *latents, const float *moments, const float *noise, const vae_config *c,
                 size_t area)
 {
-    const float least = -30, most = 20; /* of the variance's logarithm */
+    const float least = -30, most = 20; /* limits of the variance's logarithm */
     size_t count = area * (size_t)c->latent_channels;
     for (size_t i = 0; i < count; i++) {
         float z = moments[i];

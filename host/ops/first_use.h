@@ -13,7 +13,7 @@
 typedef struct first_use {
     const char *op;
     const op_impl *impl; /* null, like config, for an operator with one implementation */
-    const int *config;   /* of its tunables */
+    const int *config;   /* values of its tunables */
     const int *shape;    /* SHAPE_SIZES numbers, as ops/impl.h counts them */
     unsigned use;        /* FUSED_GELU, ... */
 } first_use;

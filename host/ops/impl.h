@@ -22,7 +22,7 @@
 #include "ops/configuration.h"
 #include "ops/ops.h"
 
-enum { MOST_IMPLS = 16 }; /* of an operator */
+enum { MOST_IMPLS = 16 }; /* that one operator has */
 
 /* ---- GEMM ---- */
 
@@ -181,7 +181,7 @@ CONV_IMPLS(DECLARE_IMPL)
 typedef struct operator
 {
     const char *op;
-    int n_sizes;          /* of a shape */
+    int n_sizes;          /* how many numbers a shape has */
     const char *variable; /* environment variable that names the implementation to use */
     /* Whether the variable may name an implementation of the other kernel family, to compare the
      * families. The device must have the matrix units that it needs. */

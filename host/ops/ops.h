@@ -40,7 +40,7 @@
  * as the device. */
 typedef struct {
     const op_impl *impl;
-    const int *config; /* of its tunables */
+    const int *config; /* values of its tunables */
 } op_choice;
 
 /* What is fused into an operator, as bits: each makes another program. */

@@ -57,10 +57,10 @@ typedef struct {
     schedule plan;
     double guidance, strength; /* with the defaults filled in */
     run_request request;
-    /* of an interpolation */
+    /* only for an interpolation */
     label_mix *mixes;
     float *frame_noise;
-    /* of an image */
+    /* only with an image */
     float *image_latents, *mask;
     /* while drawing_run works, and until drawing_close */
     run r;

@@ -25,8 +25,8 @@ double picture_psnr(const unsigned char *a, const unsigned char *b, size_t n);
  * vae_scale. The encoder's weights are on the device only during the call. */
 status picture_encode(float *moments, device *d, model *m, const png *p);
 
-/* pixels [H][W][3], about -1 to 1 = picture i of the latents, decoded; v is prepared for their
- * size. A value that is not finite is an error. */
+/* pixels [H][W][3] = decoded picture i of the latents, about -1 to 1; v is prepared for the size of
+ * the latents. A value that is not finite is an error. */
 status picture_decode(float *pixels, vae *v, buf latents, int i);
 
 /* Takes decoded pictures. */

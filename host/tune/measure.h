@@ -23,7 +23,7 @@ typedef struct {
 
 /* Seconds of one call. */
 typedef struct {
-    double wall, device; /* by the wall clock; by the device's clock, 0 if it has none */
+    double wall, device; /* by the wall clock; by the device's clock, 0 if the device has none */
 } measured_time;
 
 /* The mean of `calls` calls, until the last one has finished. */

@@ -15,7 +15,7 @@ typedef enum { OUTCOME_RIGHT, OUTCOME_WRONG, OUTCOME_FAILED, OUTCOME_DIED } outc
 typedef struct {
     double seconds;           /* of the candidate */
     double baseline;          /* of the baseline, measured in turns; 0: there is none */
-    bool by_device;           /* by the clock of the device; false: by the wall clock */
+    bool by_device;           /* timed by the device's clock; false: by the wall clock */
     double executed[N_ROOFS]; /* operations really executed, by roof */
 } candidate_time;
 

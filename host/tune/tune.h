@@ -43,7 +43,7 @@ typedef struct {
 typedef struct {
     const char *op;
     int shape[SHAPE_SIZES];
-    double calls; /* in a run: the weight of the shape */
+    double calls; /* calls of one run: the weight of the shape */
     /* filled in by the search: */
     tune_best best, impls[MOST_IMPLS];
     bool full[MOST_IMPLS];  /* no candidate of this implementation is left */
