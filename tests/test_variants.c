@@ -144,7 +144,7 @@ static void close_bench(bench *b, const char *what)
 
 /* With fp16 inputs, the implementation "gpu" has the same kernels as with fp32, so only
  * configurations that do not fit in fp32 are checked. An emulator's cases are too small for those,
- * so it checks all. */
+ * so all are checked there. */
 static void check_configs(bench *b, const device_info *info, precision p)
 {
     const int *base = NULL;

@@ -11,8 +11,8 @@ typedef enum { STATE_AVERAGED, STATE_PLAIN, STATE_RAW, STATE_NEVER } state_class
 
 typedef struct {
     char *full;   /* the name without the words of wrappers */
-    size_t group; /* length of the group's key, which begins full; unknown name: as keys */
-    size_t keys;  /* length of the keys of dictionaries that begin full */
+    size_t group; /* length of the group's key in `full`; unknown name: the same as keys */
+    size_t keys;  /* length of the dictionaries' keys in `full` */
     char *name;   /* bare name */
     size_t at;    /* index of the tensor in the file */
     bool known, taken;

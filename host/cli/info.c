@@ -251,8 +251,7 @@ status cli_info(int argc, char **argv)
         {"device", 0, OPTION_TEXT, &q.on.selector, "SEL",
          "the device whose memory is planned [a plain GPU]\n"
          "SEL is as for ditcl sample. The default is no real device: a GPU without matrix units, "
-         "or with "
-         "--kernels cpu a CPU.",
+         "or with --kernels cpu a CPU.",
          0, 0, NULL},
         OPTION_PRECISION(&q.on),
         OPTION_KERNELS(&q.on),

@@ -89,7 +89,7 @@ status report_begin(report *r, const device_list *list)
 
 /* ---- a device ---- */
 
-/* The messages of a child so far. object: the device's. arrays: the arrays in object, by name. */
+/* The messages of a child so far. object: the device. arrays: arrays in object, by name. */
 enum { N_ARRAYS = 3 };
 static const char *const array_names[N_ARRAYS] = {"checks", "models", "skipped"};
 static const char *const value_names[] = {"properties", "settings",     "features",       "network",
