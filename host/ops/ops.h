@@ -1,11 +1,11 @@
 /* Every operator that runs on the device: what cl/<name>.cl computes, launched by ops/<name>.c and
  * compared with a double-precision reference by optest/<name>.c.
  *
- * * An operator is planned once for each of its uses, when a model is loaded: <name>_plan chooses
+ * An operator is planned once for each of its uses, when a model is loaded: <name>_plan chooses
  * what serves the shape, builds the kernels, and computes their ranges. op_<name> launches a plan
  * with the buffers of the call, as often as wanted; it chooses and computes nothing.
  *
- * * Shapes: N batch, T tokens, D width, H heads, d head width, p patch, C channels. All data
+ * Shapes: N batch, T tokens, D width, H heads, d head width, p patch, C channels. All data
  * float32, row-major. Calls queue work and return; errors of the work itself surface at
  * device_finish. */
 #ifndef DITCL_OPS_OPS_H
