@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 
 # The classes of the shipped model: those whose pictures look alike enough for a network of this size.
-# Order = label number in the model; None = nothing left out, otherwise names that do not fit the class.
+# Their order gives the label numbers. Each tuple names emoji that are left out, since they do not fit the class.
 CLASSES = {
     "happy face": (),
     "sad face": (),
@@ -126,7 +126,7 @@ class Ema:
 class Schedule:
     """Learning-rate factor over a time budget: warm-up, full rate for a share `hold`, then cosine down to `floor`.
 
-    Time spent before a resume counts. A process of several sets `elapsed_override` to the first one's clock."""
+    Time spent before a resume counts. Of several processes, each sets `elapsed_override` to the clock of the first."""
 
     def __init__(self, minutes, warmup_steps, floor, spent=0.0, hold=0.0):
         self.total, self.warmup, self.floor, self.hold = minutes * 60, warmup_steps, floor, hold

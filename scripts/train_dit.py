@@ -116,7 +116,7 @@ class Diffusion:
         out = model(v(self.a) * x0 + v(self.s) * eps, t, y)
         pred, frac = out.chunk(2, 1)
         simple = F.mse_loss(pred, eps)
-        # KL between the true posterior and the model's, in bits; the mean is frozen, it trains the variance only.
+        # KL between the true posterior and the model's, in bits; the mean is frozen, so this trains only the variance.
         frac = (frac + 1) / 2
         log_var = frac * v(self.log_beta) + (1 - frac) * v(self.log_post)
         diff = (v(self.mean_eps) * (pred.detach() - eps)) ** 2

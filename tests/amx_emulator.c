@@ -25,7 +25,7 @@ enum { TILES = 8, ROWS = 16, ROW_BYTES = 64, CONFIG_BYTES = 64, COLUMNS_AT = 16,
 typedef struct {
     bool configured;
     uint8_t config[CONFIG_BYTES];
-    int rows[TILES], bytes[TILES]; /* of a row */
+    int rows[TILES], bytes[TILES]; /* bytes: of a tile's row */
     uint32_t tile[TILES][ROWS][ROW_BYTES / 4];
 } tile_state;
 

@@ -94,7 +94,7 @@ def check_page(text, report, model):
     page.close()
     assert text.startswith("<!doctype html>") and text.endswith("</html>\n") and not page.open
     assert page.seen["svg"] == 1 and page.seen["tr"] == 1 + len(report["results"]), page.seen
-    assert page.seen["b"] == text.count("<div><span>"), page.seen  # of the cards alone
+    assert page.seen["b"] == text.count("<div><span>"), page.seen  # only cards have <b>
     assert model in page.words, model
     for row in report["results"]:
         assert row["name"] in page.words and row["shape"] in page.words, row

@@ -29,7 +29,7 @@ static struct {
 static int n_ranges;
 static bool counting, memory_faults, opencl_faults;
 static unsigned long fault, n_memory, n_opencl;
-static int depth; /* of nested OpenCL calls on the main thread */
+static int depth; /* how many OpenCL calls of the main thread are nested */
 
 static bool on_main_thread(void)
 {

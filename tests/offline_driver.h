@@ -98,7 +98,7 @@ struct _cl_kernel {
     offline_kernel *listed;
     uint64_t set; /* a bit for each argument */
     const ptx_kernel *ptx;
-    uint64_t values[OFFLINE_ARGUMENTS]; /* of the arguments, by bits; of a buffer the cl_mem */
+    uint64_t values[OFFLINE_ARGUMENTS]; /* the arguments' bits; for a buffer, the cl_mem */
 };
 struct _cl_event {
     OFFLINE_OBJECT;
@@ -134,7 +134,7 @@ cl_int offline_command(cl_event *event);
 /* All buffers that have data; null if memory ran out. The caller frees them. */
 ptx_buffer *offline_buffers(int *n);
 
-/* Compiles the program's source; false, and its log, if it fails. */
+/* Compiles the program's source. If that fails, returns false and fills the program's log. */
 bool ptx_device_build(cl_program p);
 /* Runs the kernel. Prints what the kernel does wrong, and returns an error. */
 cl_int ptx_device_launch(cl_kernel k, cl_uint dims, const size_t *offset, const size_t *global,

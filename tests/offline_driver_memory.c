@@ -5,7 +5,7 @@
 #include <sys/mman.h>
 
 static size_t bytes_in_use;
-static cl_mem first; /* of the buffers that have data */
+static cl_mem first; /* the first in the list of buffers that have data */
 
 OFFLINE_RETAIN(retain_mem, cl_mem)
 

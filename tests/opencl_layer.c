@@ -15,9 +15,11 @@
  *     crash_on=KERNEL     a launch of the kernel ends the process by SIGSEGV
  *     hang_on=KERNEL      a launch of the kernel never returns
  *     wrong=KERNEL[:ARG]  a launch of the kernel writes a wrong number to the front of the buffer
- * that is its argument number ARG [0] lose=N              the device is lost at the N-th launch:
- * later calls fail with -5, except those that release something or only query stuck once a call has
- * reported the lost device, later calls never return, not even releases or the end of the process
+ *                         that is its argument number ARG [0]
+ *     lose=N              the device is lost at the N-th launch: later calls fail with -5, except
+ *                         those that release something or only query
+ *     stuck               once a call has reported the lost device, later calls never return, not
+ *                         even releases or the end of the process
  *     child               faults happen only in child processes of ditcl, such as check-worker
  *     only=TEXT           faults begin when a context is made for a device whose name contains TEXT
  *
@@ -26,10 +28,13 @@
  *     memory=MB           buffers and images together may have so much memory; more fails with -4
  *     largest=MB          the largest buffer, reported and enforced
  *     group=N             most work-items of a work-group, reported for the device and for each
- * kernel, and enforced kernel_group=N      the same, but reported for kernels only local=KB local
- * memory, reported and enforced; none: the device has none; global: the device reports that it is
- * global memory no_images, no_fp16  the device reports that it has no images or no fp16 units=N
- * compute units, reported c_version=TEXT      version of OpenCL C, reported
+ *                         kernel, and enforced
+ *     kernel_group=N      the same, but reported for kernels only
+ *     local=KB            local memory, reported and enforced; none: the device has none; global:
+ *                         the device reports that it is global memory
+ *     no_images, no_fp16  the device reports that it has no images or no fp16
+ *     units=N             compute units, reported
+ *     c_version=TEXT      version of OpenCL C, reported
  *     type=cpu|gpu|accelerator, name=TEXT, vendor=TEXT, driver=TEXT, version=TEXT, platform=TEXT
  *     slow=US             each work-group takes so many microseconds longer; work begins when it is
  *                         flushed, runs in order, and callers that wait for it sleep
@@ -40,7 +45,7 @@
  *     builds=FILE         receives the options of each program that is built, one line each
  *     launches=FILE       receives a line for each launch: kernel, offset, global and local size
  *     log=FILE            receives, at the end, the number of calls of each function; with slow
- * also the longest launch and the deepest queue, in ms
+ *                         also the longest launch and the deepest queue, in ms
  *
  * A setting that is not understood ends the process with exit code 99. */
 #include <CL/cl_layer.h>

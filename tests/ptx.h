@@ -41,7 +41,7 @@ typedef struct {
 typedef enum { PTX_FORWARD, PTX_BACKWARD, PTX_SHUFFLED, N_PTX_ORDERS } ptx_order;
 
 typedef struct {
-    uint64_t args[PTX_ARGUMENTS]; /* by bits; of a buffer its address */
+    uint64_t args[PTX_ARGUMENTS]; /* the arguments' bits; for a buffer, its address */
     unsigned groups[3], local[3]; /* work-groups; work-items of one */
     unsigned offset[3];           /* of the range, in work-items */
     const ptx_buffer *buffers;

@@ -6,7 +6,7 @@ the kernels' barriers, which check must notice.
 
 The interpreter runs the warps of each launch in another order, and check compares the bits of two
 launches of each case. Barriers are deleted one at a time, in a copy of cl/.
---barriers N: N of them, others with each DITCL_TEST_SEED; 0: all [12]. NAMEs are parts of what is
+--barriers N: deletes N of them, which DITCL_TEST_SEED chooses; 0: all [12]. NAMEs are parts of what is
 printed."""
 import argparse
 import os
@@ -47,12 +47,12 @@ def run(ditcl, precision, operators, kernels, home):
 
 
 def barriers(text):
-    """Where calls of barrier() begin and end."""
+    """Begin and end of each call of barrier()."""
     return [m.span() for m in re.finditer(r"(?<![A-Z_])barrier\(CLK_LOCAL_MEM_FENCE\)", text)]
 
 
 def without_barriers():
-    """What is printed, operator, precision, file, and its text without one barrier."""
+    """Yields the text to print, operator, precision, file, and the file's text without one barrier."""
     for file, (operator, precision) in OPERATORS.items():
         text = (KERNELS / file).read_text()
         for number, (begin, end) in enumerate(barriers(text)):

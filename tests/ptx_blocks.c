@@ -1,6 +1,6 @@
 /* Basic blocks of a PTX kernel, and the order in which a split warp runs them. See ptx_program.h.
  *
- * * If lanes of a warp took different branches, the lanes whose block comes first run first,
+ * If lanes of a warp took different branches, the lanes whose block comes first run first,
  * until they meet the others. The order of blocks is a reverse postorder of the flow graph in
  * which all blocks of a loop come before the blocks after the loop. */
 #include <stdlib.h>

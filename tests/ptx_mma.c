@@ -4,7 +4,7 @@
 
 enum { ROWS = 16, COLUMNS = 8, DEPTH = 16 };
 
-/* Of the pair of 16-bit values in a register. */
+/* One of the two 16-bit values in a register. */
 static float half_of(uint32_t pair, int which, bool bf16)
 {
     uint16_t h = (uint16_t)(which ? pair >> 16 : pair);

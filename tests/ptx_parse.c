@@ -18,7 +18,7 @@ struct ptx_module {
 typedef struct {
     char name[16]; /* "rd" of %rd1 */
     int bits;      /* 1: predicates */
-    int bytes;     /* of a lane; 0: predicates */
+    int bytes;     /* bytes of a lane; 0: predicates */
     int count;
     slot first;
 } register_table;
@@ -153,7 +153,7 @@ static slot source_slot(parser *p, const char *text, int bytes)
 /* ---- operands ---- */
 
 typedef struct {
-    char texts[MOST_SOURCES + MOST_RESULTS][NAME]; /* of braces each part by itself */
+    char texts[MOST_SOURCES + MOST_RESULTS][NAME]; /* each part in braces is a text of its own */
     int n;
     int groups[8]; /* operands in each pair of braces, or 1, in their order */
     int n_groups;

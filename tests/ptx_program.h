@@ -43,10 +43,10 @@ typedef struct {
     const lane_op *op;
     int bytes;         /* bytes of a lane that are copied, selected, loaded or stored */
     int vector;        /* 1, 2 or 4: consecutive values of a lane */
-    int register_bits; /* of what is loaded or stored: 16, 32 or 64, at least those of the type */
-    bool is_signed;    /* of a load: it extends the sign */
-    bool shared;       /* memory; else global */
-    bool bf16;         /* of mma */
+    int register_bits; /* bits of a loaded or stored register: 16, 32 or 64 */
+    bool is_signed;    /* a load extends the sign */
+    bool shared;       /* shared memory; otherwise global */
+    bool bf16;         /* mma multiplies bf16; otherwise fp16 */
     slot guard;        /* the predicate of "@%p1", or SLOT_NONE */
     bool guard_not;    /* "@!%p1" */
     slot results[MOST_RESULTS], sources[MOST_SOURCES];
@@ -76,7 +76,7 @@ typedef struct {
     slot at;
     int bytes;
     initial_kind kind;
-    int index;      /* of the argument, or the dimension */
+    int index;      /* number of the argument, or of the dimension */
     uint64_t value; /* of a constant */
 } ptx_initial;
 

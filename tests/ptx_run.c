@@ -30,8 +30,8 @@ typedef struct {
     warp warps[MOST_WARPS];
     uint8_t *shared;
     shared_mark *marks;
-    uint32_t phase, first_phase; /* first_phase: of this work-group */
-    const ptx_buffer *last;      /* that was accessed */
+    uint32_t phase, first_phase; /* first_phase: where this work-group began */
+    const ptx_buffer *last;      /* the buffer that was accessed last */
     uint64_t random;
     char *why;
 } machine;
@@ -272,7 +272,7 @@ static int next_block(uint32_t *lanes, const ptx_kernel *k, const warp *w)
     return found;
 }
 
-/* Until the warp has returned or is at a barrier. */
+/* Runs the warp until it has returned or is at a barrier. */
 static bool run_warp(machine *m, int number, bool *waits)
 {
     const ptx_kernel *k = m->k;

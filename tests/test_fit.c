@@ -248,7 +248,8 @@ done:
     return st;
 }
 
-/* The last known values of the last implementation that fits serve the shape, and no other. */
+/* A line for one shape, with the last configuration of the last implementation, serves that shape
+ * alone. */
 START_TEST(a_choice_for_a_shape_is_used_there_alone)
 {
     const device_list *devices = wanted_devices();
@@ -414,7 +415,7 @@ START_TEST(what_is_measured_is_stored)
         ck_assert_int_eq(said, 0);
         unsetenv("DITCL_FIT");
         tune_fit(&d, true, say);
-        ck_assert_int_eq(said, !emulated); /* that it measures, or that tune would */
+        ck_assert_int_eq(said, !emulated); /* what it measures, or a hint at ditcl tune */
         ck_assert_int_eq(store_path(path, sizeof path, info), OK);
         ck_assert_int_eq(file_exists(path), !emulated);
         for (int op = 0; op < N_FITTED; op++)

@@ -235,7 +235,7 @@ START_TEST(folder_not_renamed)
         ck_assert_int_eq(folder_out_file(&folder, &file, 0, "file"), OK);
         fputs("new", file.stream);
         ck_assert_int_eq(file_out_finish(&file), OK);
-        ck_assert_int_eq(scratch_count(), 1 + fails); /* the hidden one; other */
+        ck_assert_int_eq(scratch_count(), 1 + fails); /* the hidden folder; then also other */
         if (fails) ck_assert_int_eq(mkdir(scratch_path("model"), 0700), 0);
         if (fails) scratch_write("model/file", "x", 1);
         ck_assert_int_eq(folder_out_commit(&folder, &file, 1), fails ? ERR_FILE : OK);

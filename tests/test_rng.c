@@ -19,7 +19,7 @@ typedef struct {
     int n_draws;
     size_t draws[MAX_DRAWS];
     uint64_t hash;
-    uint32_t head[HEAD]; /* of the last draw */
+    uint32_t head[HEAD]; /* the first values of the last draw */
 } cpu_case;
 
 static const cpu_case vector_cases[] = {

@@ -19,8 +19,8 @@ typedef struct {
     bool learned, invert;
     diffusion_form diffusion;
     int n_rows;
-    double first, last, timesteps; /* the last is a sum weighted by the row's number, from 1 */
-    long long draws;               /* another one */
+    double first, last, timesteps; /* timesteps: their sum, each times its row's number, from 1 */
+    long long draws;               /* the sum of the numbers of rows that draw noise */
     float expected[WIDTH];
 } trajectory;
 
@@ -29,8 +29,8 @@ static const trajectory trajectories[] = {
 };
 enum { N_TRAJECTORIES = sizeof trajectories / sizeof *trajectories };
 
-/* all of diffusers' KarrasDiffusionSchedulers as X.from_config makes our classes of them
- * (scripts/oracle_from_config.py) */
+/* the configuration of each of diffusers' KarrasDiffusionSchedulers, as from_config of each of our
+ * classes reads it (scripts/oracle_from_config.py) */
 #include "data/from_config.inc"
 enum {
     N_FROM_CONFIG = sizeof from_config / sizeof *from_config,

@@ -124,8 +124,8 @@ START_TEST(slices_give_the_same_bits)
 }
 END_TEST
 
-/* CLBlast's GEMMs are cut between rows, so that they need many. As shipped comes first: other
- * parameters stay in the process. */
+/* CLBlast's GEMMs are cut between rows, so only GEMMs of many rows are cut. CLBlast as shipped
+ * comes first, since other parameters stay in the process. */
 static const variant clblast_variants[] = {
     {.family = FAMILY_GPU, .p = PRECISION_FP32, .gemm = "clblast"},
     {.family = FAMILY_GPU, .p = PRECISION_FP32, .gemm = "clblast_xgemm"},

@@ -298,8 +298,8 @@ START_TEST(written_and_read)
 }
 END_TEST
 
-/* A shipped line that cannot be used gives no message, so there must be none: in a user's file they
- * are all read. */
+/* A shipped line that cannot be used gives no message. So this test reads the shipped lines as a
+ * user's file, which gives one for each such line. */
 START_TEST(shipped_lines_are_choices)
 {
     static const device_info families[] = {
@@ -359,7 +359,7 @@ END_TEST
 START_TEST(nearest_rows_serve)
 {
     static const struct {
-        int m, found; /* of the line */
+        int m, found; /* rows of the launch; rows of the line that serves it */
     } cases[] = {{512, 512},   {500, 512},  {2048, 2048},
                  {1000, 512},  {1024, 512}, {1025, 2048},
                  {9999, 2048}, {65, 64},    {1, 512 /* fits the least rows */}};

@@ -31,7 +31,7 @@ static const tile_config whole = {.palette = 1,
                                   .bytes = {64, 64, 64, 64, 64, 64, 64, 64},
                                   .rows = {16, 16, 16, 16, 16, 16, 16, 16}};
 
-/* Also the stack in the test of addresses: the signal handler runs below its middle. */
+/* The test of addresses also uses it as a stack: the signal handler runs below its middle. */
 static uint8_t memory[1 << 18] __attribute__((aligned(64)));
 static uint8_t *const middle = memory + (1 << 17);
 

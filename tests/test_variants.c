@@ -20,7 +20,7 @@ static const double MOST_WORK_OF_UNITS = 7e5; /* compiled kernels emulate matrix
 
 static const optest *whole;
 static bool of_units;
-static int chosen; /* case */
+static int chosen; /* the case that runs */
 
 /* shape = the shape by which case i is tuned. False if the case is too small or too large. */
 static bool case_shape(int shape[SHAPE_SIZES], int i)
@@ -37,7 +37,7 @@ typedef struct {
     device d;
     const char *op, *impl, *unit; /* unit: for claim_matrix_unit(), or null */
     const op_impl *t;
-    int next; /* case */
+    int next; /* the case that comes next */
     int configs, launches;
 } bench;
 
@@ -85,7 +85,8 @@ static bool fits_any(const bench *b, const int *values)
 }
 
 /* Checks the first and the last choice that fit, for each tunable, with the others as in `base`. In
- * other precisions than fp32 only every other tunable, as the seed decides: building takes long. */
+ * precisions other than fp32, checks every other tunable, by the seed, since building takes long.
+ */
 static void check_extremes(bench *b, const int *base)
 {
     bool second = b->d.settings.precision != PRECISION_FP32;
@@ -142,8 +143,8 @@ static void close_bench(bench *b, const char *what)
 }
 
 /* With fp16 inputs, the implementation "gpu" has the same kernels as with fp32, so only
- * configurations that do not fit in fp32 are checked. An emulator's cases are too small for those;
- * there all are. */
+ * configurations that do not fit in fp32 are checked. An emulator's cases are too small for those,
+ * so all are checked there. */
 static void check_configs(bench *b, const device_info *info, precision p)
 {
     const int *base = NULL;

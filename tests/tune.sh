@@ -1,6 +1,6 @@
 #!/bin/bash
 # ditcl tune as a user runs it: what it keeps, what it never keeps, and what happens to a run that is
-# killed. Knows no time. usage: tests/tune.sh PATH/ditcl
+# killed. Checks no times. usage: tests/tune.sh PATH/ditcl
 set -u
 ditcl=$(readlink -f "${1:?usage: tests/tune.sh PATH/ditcl}")
 here=$(dirname "$(readlink -f "$0")")
@@ -52,7 +52,7 @@ latents()
         problem "sampling $1: $(cat err)"
 }
 
-# near A B: the same floats, but for the order of sums
+# near A B: the floats of A and B differ by no more than rounding
 near()
 {
     python3 - "$1" "$2" <<'END'
@@ -62,8 +62,8 @@ sys.exit(len(a) != len(b) or not all(abs(x - y) <= 1e-3 * (1 + abs(x)) for x, y 
 END
 }
 
-# tune_until CONDITION ARGUMENT...: tunes, where a machine is slow several times, till the command
-# CONDITION says yes. What all the runs printed is in outs.
+# tune_until CONDITION ARGUMENT...: tunes until the command CONDITION succeeds, on a slow machine several
+# times. outs has what all these runs printed.
 tune_until()
 {
     local condition=$1
@@ -82,13 +82,13 @@ stored()
     grep -q '^tune.*use=' "$store"/*.conf 2>/dev/null
 }
 
-# of the candidates of attention some failed
+# some candidates of attention failed
 some_failed()
 {
     awk '/^attention/ { n += $9 } END { exit !(n > 0) }' outs && stored
 }
 
-# of the candidates of products some failed or were wrong, and one was chosen
+# some candidates of GEMM failed or were wrong, and another one was chosen
 some_refused()
 {
     awk '/^gemm/ { n += $9 + $10 } END { exit !(n > 0) }' outs && grep -q '^tune.*use=cpu' "$store"/*.conf
@@ -109,7 +109,7 @@ expect 2 "only ditcl tune starts it" tune-worker candidates 3>&-
 expect 1 "no such model" tune nothing-like-this
 expect 1 "No such file" tune --import missing.conf
 
-# the best is kept, is shown, and is used without a word
+# the best is stored and shown, and a run uses it without a message
 latents untuned
 tune_until stored "$model" --budget 6s
 says "^attention \|^gemm \|^conv " out
@@ -132,7 +132,7 @@ echo rubbish >bad.conf
 expect 1 "no line can be used" tune --import bad.conf
 says "bad.conf:1: ignored" err
 
-# a damaged store is named, is not in the way, and changes no result
+# a message names a damaged store; the run goes on and draws the same
 file=$(ls "$store"/*.conf)
 damage()
 {
@@ -142,7 +142,7 @@ damage()
     near untuned.npy damaged.npy || problem "$*: draws something else"
     says "ignored" err
 }
-# lines of kernels without tunables end otherwise
+# a line of an implementation without tunables has no value at its end
 damage sed -i '/^tune/{s/=[0-9]*$/=12345/;t;s/$/ X=12345/}' # no choice
 damage sed -i 's/kernels=[0-9a-f]\{4\}/kernels=ffff/'       # other kernels
 damage sed -i 's/kernels=[0-9a-f]\{4\}/kernels=/'           # no hash
@@ -150,7 +150,7 @@ damage sed -i 's/ use=[a-z_]*/ use=nothing/'                # no implementation
 damage sed -i 's/^tune   [a-z]*/tune   nonsense/'           # no operator
 damage sed -i 's/driver=[^ ]*/driver=0.0/'                  # another driver
 damage sed -i 's/device=[^ ]*/device=Other/'                # another device
-damage sed -i '/^match/d'                                   # nobody's
+damage sed -i '/^match/d'                                   # no device
 damage sed -i 's/ [0-9]*x[0-9]*x/ 0x-7x/'                   # no shape
 damage sed -i '/^tune/s/$/ X=1/'                            # a value too many
 damage truncate -s 250                                      # cut
@@ -161,7 +161,7 @@ scramble()
 damage scramble
 cp keep.conf "$file"
 
-# a run killed half way leaves nobody behind and goes on from there
+# a run that is killed leaves no child behind, and the next run continues its search
 "$ditcl" tune --forget
 "$ditcl" tune "$model" --budget 600s --only attention,conv -q >out 2>err &
 pid=$!

@@ -57,7 +57,7 @@ status file_make_folders(const char *path);
 
 typedef struct {
     FILE *stream;       /* write here */
-    struct sink *sink;  /* its descriptor, and errno of the first write that failed */
+    struct sink *sink;  /* the stream's descriptor, and errno of its first failed write */
     char *path;         /* the final name after links are followed */
     char *shown;        /* the name in messages */
     char *temporary;    /* null after the commit */
@@ -80,7 +80,7 @@ status file_out_close(file_out *out);
 /* Does the same, and waits until the data is on the disk. */
 status file_out_finish(file_out *out);
 /* Renames n finished outputs to their final names, with interrupts blocked. An output that cannot
- * be renamed is kept under another name; the hint tells which. */
+ * be renamed is kept under another name, which the hint gives. */
 status file_out_commit(file_out *outs, size_t n);
 /* Removes the temporary if it still exists. Accepts a zero struct and a second call. */
 void file_out_discard(file_out *out);

@@ -11,7 +11,7 @@
  * one name, as they do for input files. */
 struct file_name {
     char *path;   /* as the caller gave it */
-    dev_t device; /* of the file; of its folder if the file does not exist */
+    dev_t device; /* this and inode: the file's, or its folder's if the file does not exist */
     ino_t inode;
     char *name; /* the last part, after links; "" if the file exists */
     bool in_place;

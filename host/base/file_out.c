@@ -223,7 +223,7 @@ static int copy_into(const char *path, const char *from)
 {
     char piece[1 << 16];
     struct sink to = {-1, 0};
-    int in = open(from, O_RDONLY | O_CLOEXEC); /* first: a failure must truncate nothing */
+    int in = open(from, O_RDONLY | O_CLOEXEC); /* first, so that a failure truncates nothing */
     if (in >= 0) to.fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
     int reason = to.fd < 0 ? errno : 0;
     while (!reason) {

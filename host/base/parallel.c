@@ -15,7 +15,7 @@ typedef struct {
     void *context;
     atomic_size_t next;
     atomic_bool stopped;
-    pthread_mutex_t lock; /* of what follows */
+    pthread_mutex_t lock; /* guards the fields below */
     size_t failed_at;
     status failed;
     char line[1024], hint[1024];
@@ -65,7 +65,7 @@ status parallel_for(size_t n, status (*work)(void *context, size_t i, int thread
     job j = {.n = n, .work = work, .context = context, .lock = PTHREAD_MUTEX_INITIALIZER};
     pthread_t threads[MOST];
     worker workers[MOST];
-    int wanted = parallel_threads(), started = 1; /* this thread is one */
+    int wanted = parallel_threads(), started = 1; /* started counts this thread */
     if ((size_t)wanted > n) wanted = n ? (int)n : 1;
     for (int t = 0; t < wanted; t++) workers[t] = (worker){&j, t};
     while (started < wanted &&

@@ -196,7 +196,7 @@ static void remove_stale(const char *path)
 
 struct partial {
     char *path;
-    dev_t device; /* of the parent folder */
+    dev_t device; /* this and inode: the parent folder's */
     ino_t inode;
     int lock;
     size_t users;

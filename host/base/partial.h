@@ -1,7 +1,7 @@
 /* Outputs stay in a hidden folder beside their final names until they are complete. The folder is
  * called .ditcl-partial-BOOT-XXXXXX; BOOT is the beginning of the kernel's boot id.
  *
- * * The process holds a lock (flock) on the folder while it uses it. A killed process holds no
+ * The process holds a lock (flock) on the folder while it uses it. A killed process holds no
  * lock, so the next process that writes there removes its folder. Everything that the process
  * creates is also registered, so that an interrupt removes it. */
 #ifndef DITCL_BASE_PARTIAL_H

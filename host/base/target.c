@@ -100,7 +100,7 @@ status target_find(target *t, const char *path)
         TRY(fail(ERR_LIMIT, "%.80s...: file name too long", path));
     if (!t->exists && errno != ENOENT)
         TRY(fail(ERR_FILE, "%s: cannot write: %s", path, strerror(errno)));
-    /* without links, another process may just have replaced the file */
+    /* without links, a file that differs is one that another process just replaced */
     if ((links && !is_same_file(t, path)) ||
         (t->exists && !S_ISREG(t->file.st_mode) && !S_ISDIR(t->file.st_mode)))
         TRY(fail(ERR_FILE, "%s: is a device or pipe, expected a file name", path));

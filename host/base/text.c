@@ -173,7 +173,7 @@ bool text_is_shown(int32_t code_point)
     static const struct {
         int32_t first, last;
     } hidden[] = {
-        {TEXT_NO_UTF8, 0x1F}, /* and C0 */
+        {TEXT_NO_UTF8, 0x1F}, /* bytes that are no UTF-8; C0 */
         {0x7F, 0x9F},         /* DEL, C1 */
         {0xAD, 0xAD},         /* soft hyphen */
         {0x61C, 0x61C},       /* Arabic letter mark */

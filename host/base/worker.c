@@ -33,7 +33,7 @@ static status find_program(char out[PATH_BYTES])
     return fail(ERR_FILE, "%s: cannot be executed: %s", out, strerror(errno));
 }
 
-/* In the child: calls only functions that are safe after fork(). */
+/* Runs in the child, so it calls only functions that are safe after fork(). */
 static void exec_program(const char *program, const char *const *argv, int in, int out,
                          pid_t parent)
 {

@@ -182,8 +182,8 @@ static bool same(const recorded *a, const recorded *b)
     return !strcmp(a->name, b->name) && !strcmp(a->shape, b->shape);
 }
 
-/* Adds a row for each operator and shape of a part, in the order of their first calls. prefix: of
- * the names. */
+/* Adds a row for each operator and shape of a part, in the order of their first calls. prefix: what
+ * each name begins with. */
 static status add_operators(session *s, bench_part part, const record *r, const char *prefix,
                             const measured *like)
 {

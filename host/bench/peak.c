@@ -100,7 +100,7 @@ typedef struct {
     double operations;
 } roof_16bit;
 
-/* false: the device, with its settings, uses none. */
+/* False if the device, with its settings, uses no such unit. */
 static bool find_16bit(const device *d, roof_16bit *u)
 {
     enum { TILES = 6, PAIRS = 32, TILE_OPERATIONS = 2 * 16 * 16 * 32 };

@@ -7,7 +7,7 @@
 
 typedef struct {
     double fp32_gflops;  /* independent multiply-adds on full vectors, two operations each */
-    double gflops_16bit; /* of the matrix unit for 16-bit numbers; 0: none is used */
+    double gflops_16bit; /* the matrix unit for 16-bit numbers; 0: none is used */
     double copy_gbs;     /* bytes read and written per second, of buffers larger than any cache */
     double launch_us;    /* an empty kernel among many in the queue */
     double finish_us;    /* an empty kernel, with a wait after each */

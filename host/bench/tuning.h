@@ -14,10 +14,11 @@ status tuning_shapes(model *m, const char *const *only, tune_shape **found, int 
  * seconds of one forward pass. */
 status tuning_serve_forward(device *d, model *m, FILE *in, FILE *out);
 
-/* Medians of passes in turns, of a child without tuned configurations and one with them. */
+/* Median times of passes, which two children run in turns: without and with tuned configurations.
+ */
 typedef struct {
     double untuned, tuned; /* seconds */
-    int passes;            /* of each */
+    int passes;            /* of each child */
 } forward_gain;
 status tuning_compare(forward_gain *g, const char *const *untuned, const char *const *tuned,
                       double seconds);

@@ -69,7 +69,7 @@ typedef enum {
     PREDICT_SCORE
 } prediction;
 
-/* Paths of a SiT, and what it predicts, by the names of its program's options. */
+/* The paths and predictions of a SiT, as the options of its program name them. */
 #define FLOW_PATHS(X) X(LINEAR, "Linear") X(GVP, "GVP") X(VP, "VP")
 #define FLOW_PREDICTIONS(X) X(VELOCITY, "velocity") X(EPSILON, "noise") X(SCORE, "score")
 #define FLOW_PATH(constant, name) PATH_##constant,
@@ -155,7 +155,7 @@ status config_original_schedule(schedule_config *config, sampler_kind sampler, b
 status config_index_class(char *name, size_t size, const char *json, const char *path,
                           const char *component);
 
-/* SiT's schedule. A file has the same names; each list ends with null. */
+/* Makes SiT's schedule. The lists have the names in its file; each ends with null. */
 void config_flow_schedule(schedule_config *config, flow_path path, prediction predicts);
 extern const char *const flow_path_names[], *const flow_prediction_names[];
 /* indexed as flow_prediction_names */

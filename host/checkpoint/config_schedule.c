@@ -71,7 +71,8 @@ static const char *const spacing_names[] = {"leading", "trailing", "linspace", N
 /* "learned" is a variance from the network without a range; no DiT has it */
 static const char *const variances[] = {"fixed_small",     "fixed_small_log", "fixed_large",
                                         "fixed_large_log", "learned_range",   NULL};
-/* the constructor replaces other classes' words by its own, but not "deis" with an end at zero */
+/* the constructor accepts the words of other classes and replaces them by its own, except "deis" if
+ * sampling ends at zero */
 static const char *const algorithms[] = {"dpmsolver++", NULL};
 static const char *const algorithms_to_min[] = {"dpmsolver++", "deis", NULL};
 static const char *const solvers[] = {"midpoint", "heun", "logrho", "bh1", "bh2", NULL};

@@ -15,12 +15,12 @@ typedef enum {
 
 /* A shift and a scale follow every layer norm; adaLN-Zero adds gates. Together they are a block's
  * modulation. With adaLN a layer computes the modulation from the conditioning vector. Without
- * adaLN the norms are affine, and the modulation is one constant row: biases, and weights minus
- * 1. */
+ * adaLN the norms are affine, and the modulation is one constant row: shifts are the norms'
+ * biases, scales their weights minus 1. */
 typedef struct {
     const char *name;             /* suffix of --arch; also in messages */
     int parts;                    /* vectors of a block's modulation, each as wide as the model */
-    int attention, mlp, cross;    /* where their shifts begin, in widths; the scales follow */
+    int attention, mlp, cross;    /* where each one's shift begins, in widths; its scale follows */
     int attention_gate, mlp_gate; /* -1: no gate */
     bool adaln;                   /* in blocks and in the final layer */
     int context;                  /* tokens before the picture's tokens */

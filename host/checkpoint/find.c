@@ -334,7 +334,7 @@ done:
 
 typedef struct {
     char best[FIND_PATH_BYTES];
-    /* depth: of best. n: how many of its kind were found. left: directory entries that may still be
+    /* depth: that of best. n: models found at this depth. left: directory entries that may still be
      * read */
     int depth, n, left;
 } inside;

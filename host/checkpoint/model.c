@@ -544,7 +544,7 @@ static status open_vae(model *m, const model_request *request)
     if (st != OK || need == VAE_UNUSED) return st;
     m->has_vae = true;
     if (!file_is_folder(path)) {
-        m->has_vae = where || need == VAE_NEEDED; /* else the file is the DiT's */
+        m->has_vae = where || need == VAE_NEEDED; /* otherwise the file holds only the DiT */
         return m->has_vae ? open_vae_file(m, path) : OK;
     }
     st = file_join(folder, sizeof folder, path, "vae");

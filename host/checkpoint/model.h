@@ -21,8 +21,8 @@ typedef enum { VAE_NEEDED, VAE_IF_THERE, VAE_UNUSED } vae_need;
 
 typedef struct {
     char path[4096];
-    naming spelling;   /* of the DiT's tensors */
-    compat origin;     /* the program whose arithmetic they were trained for */
+    naming spelling;   /* how the DiT's tensors are named */
+    compat origin;     /* the program whose arithmetic the DiT was trained for */
     compat arithmetic; /* the program whose arithmetic is used: the origin's, unless forced */
     dit_config dit;
     vae_config vae;

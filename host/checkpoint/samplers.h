@@ -10,8 +10,9 @@
  *   fill function for a DiT in original arithmetic, in diffusers' arithmetic, for a SiT,
  *   scheduler class of diffusers or NULL, traits, what --help says)
  *
- * host/sample/schedule_*.c define the fill functions. sampler_none: not for such models. The
- * original program has only DDPM and DDIM; the others sample its models as diffusers does. */
+ * host/sample/schedule_*.c define the fill functions. sampler_none: the sampler does not
+ * serve such models. The original program has only DDPM and DDIM; the others sample its models as
+ * diffusers does. */
 #define SAMPLERS(X)                                                                                \
     X(DDPM, "ddpm", sampler_original, sampler_diffusers, sampler_none, "DDPMScheduler", 0,         \
       "DDPM, for DiT")                                                                             \

@@ -149,8 +149,7 @@ static bool same_shape(const tensor *a, const tensor *b)
            memcmp(a->dims, b->dims, (size_t)a->n_dims * sizeof *a->dims) == 0;
 }
 
-/* True if `part` holds averages of a part of the weights of a complete group. Such a group
- * counts. */
+/* True if `part` holds averages of some weights of a complete group. Such a part may be taken. */
 static bool is_part(const states *s, const state_group *part)
 {
     for (size_t k = 0; k < s->n_groups; k++) {
@@ -218,7 +217,7 @@ static bool is_below(const states *s, const state_entry *e, const state_group *g
     return nearest == g;
 }
 
-/* True for the numbers that averages and trainers count with, which are no weights. */
+/* True for counters of averages and trainers, which are no weights. */
 static bool is_counter(const state_entry *e, const tensor *t)
 {
     static const char *const names[] = {"n_averaged", "num_updates", "decay",
@@ -270,8 +269,8 @@ static status mark_taken(states *s)
     status st = OK;
     for (size_t i = 0; i < s->n && st == OK; i++) {
         state_entry *e = &s->entries[i];
-        /* a known name below another key belongs to another network; so the group is no such state
-         * dictionary */
+        /* a known name in a group that may not be taken belongs to another network, so it counts as
+         * unknown */
         if (e->known && !state_is_offered(s, e)) e->known = false;
         bool in = e->known ? i >= g->first && i < g->first + g->n : is_below(s, e, g);
         if (in) st = take_entry(s, e, g);

@@ -11,8 +11,8 @@ typedef enum { STATE_AVERAGED, STATE_PLAIN, STATE_RAW, STATE_NEVER } state_class
 
 typedef struct {
     char *full;   /* the name without the words of wrappers */
-    size_t group; /* full begins with the group's key: its length; unknown name: as keys */
-    size_t keys;  /* full begins with keys of dictionaries: their length */
+    size_t group; /* length of the group's key in `full`; unknown name: the same as keys */
+    size_t keys;  /* length of the dictionaries' keys in `full` */
     char *name;   /* bare name */
     size_t at;    /* index of the tensor in the file */
     bool known, taken;

@@ -45,7 +45,7 @@ done:
 
 /* ---- devices in children ---- */
 
-/* The arguments of a child; a worker takes 24. */
+/* The arguments of a child, and the storage of those that are made here. */
 typedef struct {
     char seed[16], seconds[16], operators[256];
     const char *words[24];

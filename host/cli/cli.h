@@ -95,7 +95,7 @@ typedef struct {
 #define OPTIONS_WEIGHTS(where)                                                                     \
     {"weights", 0, OPTION_TEXT, &(where)->weights, "KEY",                                          \
      "which weights of a file: raw, ema, KEY [ema, if any]\n"                                      \
-     "A file may have several. raw: those that were trained. ema: their average, the "             \
+     "A file may have several copies. raw: the trained weights. ema: their average, the "          \
      "default if there is one. KEY: a name in the file, such as model or ema.shadow.",             \
      0, 0, NULL},                                                                                  \
     {"variant", 0, OPTION_TEXT, &(where)->variant, "NAME",                                         \

@@ -164,7 +164,7 @@ status cli_decode(int argc, char **argv)
         OPTION_HEADING("Model and input"),
         {"latents", 0, OPTION_TEXT, &q.latents, "F.npy",
          "latents to decode, float32 [n,C,h,w]\n"
-         "On the scale of the sampler, as sample --latents-out writes them.",
+         "They have the sampler's scale, as sample --latents-out writes them.",
          0, 0, NULL},
         {"compat", 0, OPTION_CHOICE, &q.compat, "NAME",
          "round as original or diffusers [diffusers]\n"

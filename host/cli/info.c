@@ -8,10 +8,10 @@
 #include "model/flops.h"
 #include "sample/memory.h"
 
-/* What a run of one picture takes, and where. */
+/* The memory of a run of one picture, and the device that it was counted for. */
 typedef struct {
     uint64_t bytes; /* 0: unknown */
-    char why[400];  /* it is unknown */
+    char why[400];  /* why bytes is unknown */
     const char *device;
 } run_memory;
 
@@ -208,7 +208,7 @@ static status open_device(device *d, const info_options *q)
                       precision_names[q->on.precision]);
 }
 
-/* *memory = what a typical run takes; without bytes if the model cannot be sampled so. */
+/* *memory = what a typical run takes. If the model cannot be sampled so, bytes is 0. */
 static status count_memory(run_memory *memory, const device *d, model *m)
 {
     const run_request request = run_typical(m);
@@ -250,8 +250,8 @@ status cli_info(int argc, char **argv)
         OPTION_HEADING("Device"),
         {"device", 0, OPTION_TEXT, &q.on.selector, "SEL",
          "the device whose memory is planned [a plain GPU]\n"
-         "As for ditcl sample. The default is no real device: a GPU without matrix units, or with "
-         "--kernels cpu a CPU.",
+         "SEL is as for ditcl sample. The default is no real device: a GPU without matrix units, "
+         "or with --kernels cpu a CPU.",
          0, 0, NULL},
         OPTION_PRECISION(&q.on),
         OPTION_KERNELS(&q.on),

@@ -20,15 +20,15 @@ typedef struct {
      "draw a variation of this picture", 0, 0, NULL},                                              \
     {"strength", 0, OPTION_DOUBLE, &(q)->strength, "S",                                            \
      "how much to change --image, 0 to 1 [0.6]\n"                                                  \
-     "int(S x steps) steps run, from the picture with that much noise. With --mask the default "   \
-     "is 1.", 0, 1, NULL},                                                                         \
+     "The last int(S x steps) steps run, from the picture with the noise of the first of them. "   \
+     "With --mask the default is 1.", 0, 1, NULL},                                                 \
     {"mask", 0, OPTION_TEXT, &(where)->mask, "M.png",                                              \
      "change --image only where this picture is white", 0, 0, NULL},                               \
     {"fit", 0, OPTION_FLAG, &(where)->fit, NULL,                                                   \
      "scale and crop --image and --mask to the model's size", 0, 0, NULL},                         \
     {"interpolate", 0, OPTION_INT, &(q)->frames, "N",                                              \
      "N pictures between two classes or two seeds\n"                                               \
-     "From the first of two classes to the second, or from --seed to --seed-to, or both.", 2,      \
+     "They go from the first class to the second, or from --seed to --seed-to, or both.", 2,       \
      1000, NULL},                                                                                  \
     {"seed-to", 0, OPTION_TEXT, &(where)->seed_to, "S",                                            \
      "seed of the last picture of --interpolate", 0, 0, NULL}

@@ -215,7 +215,7 @@ status cli_sample(int argc, char **argv)
         {"compat", 0, OPTION_CHOICE, &q.of.forced, "NAME",
          "compute as original or diffusers [by the files]\n"
          "original: as the authors' sample.py. diffusers: as DiTPipeline with a torch generator on "
-         "the CPU. NAME also decides the noise.",
+         "the CPU. NAME also decides which noise is drawn.",
          0, 0, compat_names},
         OPTION_HEADING("What to draw"),
         {"class", 'c', OPTION_TEXTS, &q.classes, "C",

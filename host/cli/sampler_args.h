@@ -16,9 +16,9 @@
 #define OPTIONS_SAMPLER(where)                                                                     \
     {"steps", 0, OPTION_TEXT, &(where)->steps, "K",                                                \
      "denoising steps [50]\n"                                                                      \
-     "With --compat original also ddimK, which takes the spacing of DDIM, and A,B,C, which "       \
-     "divides the timesteps into equal sections, from picture to noise, and takes A, B and C "     \
-     "steps in them. For SiT: points of the path, both ends included.", 0, 0, NULL},               \
+     "With --compat original, ddimK takes the spacing of DDIM. A,B,C divides the timesteps into "  \
+     "equal sections, from picture to noise, and takes A, B and C steps in them. For SiT, K "      \
+     "counts points of the path, both ends included.", 0, 0, NULL},                                \
     {"sampler", 0, OPTION_CHOICE, &(where)->sampler, "NAME",                                       \
      &(SAMPLERS(SAMPLER_LISTED) " [by the model]\n"                                                \
        SAMPLERS(SAMPLER_DESCRIBED)                                                                 \

@@ -179,7 +179,7 @@ static void print_buckets(const tune_search *s)
 static void print_gain(const tune_options *q, const tune_search *s)
 {
     forward_gain g;
-    const double least = 3.0, most = 30.0, share = 0.1; /* seconds, of the budget */
+    const double least = 3.0, most = 30.0, share = 0.1; /* in seconds; share: of the budget */
     double seconds = fmin(fmax(s->budget * share, least), most);
     const char *untuned[CHILD_WORDS], *tuned[CHILD_WORDS];
     make_words(untuned, q, MODE_UNTUNED);

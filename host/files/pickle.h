@@ -33,7 +33,7 @@ typedef uint32_t pickle_ref; /* index of a node */
 
 typedef struct {
     pickle_kind kind;
-    pickle_ref function, arguments; /* of PICKLE_CALL; of PICKLE_PERSISTENT, arguments is the id */
+    pickle_ref function, arguments; /* for PICKLE_CALL; PICKLE_PERSISTENT: arguments is the id */
     /* of PICKLE_CALL: the object's attributes, usually a PICKLE_DICT, or PICKLE_OTHER */
     pickle_ref attributes;
     union {

@@ -1,8 +1,8 @@
 /* One safetensors file. All of its structure is checked when it is opened.
  *
- * Format: u64 little-endian header length, JSON header, data. Checked are the header length,
- * duplicate names, types, shapes, products that overflow, offsets, overlaps, holes, and bytes left
- * over. Data may be unaligned. */
+ * Format: u64 little-endian header length, JSON header, data. The checks find wrong header lengths,
+ * types, shapes and offsets, duplicate names, products that overflow, overlaps, holes, and bytes
+ * left over. Data may be unaligned. */
 #ifndef DITCL_FILES_SAFETENSORS_H
 #define DITCL_FILES_SAFETENSORS_H
 

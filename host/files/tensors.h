@@ -49,7 +49,7 @@ typedef struct {
     char *path; /* keys joined by dots */
     key_kind kind;
     bool top;       /* the key is at the top level */
-    char class[64]; /* of KEY_OBJECT */
+    char class[64]; /* the object's class, for KEY_OBJECT */
 } tensor_key;
 
 enum { KEYS_MAX = 200 };

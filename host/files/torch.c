@@ -55,7 +55,7 @@ typedef struct {
     pickle p;
     storage *storages; /* sorted by key */
     size_t n_storages;
-    size_t capacity, visits; /* capacity: of tensors; visits: items walked */
+    size_t capacity, visits; /* capacity: room for tensors; visits: items visited so far */
 } reading;
 
 /* ---- nodes ---- */
@@ -92,9 +92,9 @@ static const pickle_node *get(const reading *r, const pickle_node *dictionary, c
     return NULL;
 }
 
-/* If n is a call of _rebuild_tensor_v2, of another version, or of the one for quantized tensors,
- * which begins with the same arguments: its arguments. Otherwise null. Parameters, and tensors with
- * attributes, wrap such a call. */
+/* Returns the arguments of n if n calls _rebuild_tensor_v2, another version of it, or the function
+ * for quantized tensors, whose arguments begin in the same way; otherwise null. Parameters, and
+ * tensors with attributes, wrap such a call. */
 static const pickle_node *rebuilt(const reading *r, const pickle_node *n)
 {
     for (int depth = 0; depth < MAX_NESTING && n->kind == PICKLE_CALL; depth++) {
@@ -360,8 +360,8 @@ static status visit_value(reading *r, key_path *path, size_t keys, const pickle_
     return st == OK ? list_tensors(r, path, value, depth + 1) : st;
 }
 
-/* *key = a dictionary's key if it is a text, or a float, such as the decay of an average; room then
- * holds its text. False for other keys: integer keys are those of an optimizer's states. */
+/* *key = a dictionary's key if it is a text, or a float, such as the decay of an average; room
+ * holds a float's text. False for other keys: integer keys are those of an optimizer's states. */
 static bool key_text(pickle_span *key, char room[32], const pickle_node *n)
 {
     if (n->kind == PICKLE_TEXT) *key = n->text;

@@ -6,7 +6,7 @@
 
 enum { STRIDE = 1 << 18, FILLED = 1 << 30 }; /* elements: 1 MB, 4 GB */
 
-/* The largest size to try: a quarter of the memory, which other programs need too. */
+/* The largest size to try: a quarter of the memory, since other programs need memory too. */
 static uint64_t most_bytes(const device *d)
 {
     uint64_t most = d->info.max_alloc_bytes;

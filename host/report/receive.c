@@ -13,7 +13,7 @@
 #include "device/properties.h"
 #include "report/send.h"
 
-enum { FORMAT = 1 }; /* of the file */
+enum { FORMAT = 1 }; /* the version of the report's format */
 
 /* ---- the head ---- */
 
@@ -89,7 +89,7 @@ status report_begin(report *r, const device_list *list)
 
 /* ---- a device ---- */
 
-/* The messages of a child so far. arrays: those of the device's object, by name. */
+/* The messages of a child so far. object: the device. arrays: arrays in object, by name. */
 enum { N_ARRAYS = 3 };
 static const char *const array_names[N_ARRAYS] = {"checks", "models", "skipped"};
 static const char *const value_names[] = {"properties", "settings",     "features",       "network",
@@ -97,7 +97,7 @@ static const char *const value_names[] = {"properties", "settings",     "feature
 typedef struct {
     json_build *b;
     json_t *object, *arrays[N_ARRAYS];
-    text message; /* its pieces so far */
+    text message; /* the pieces of the current message */
     char during[80];
     bool done;
     report_outcome *outcome;

@@ -6,8 +6,8 @@
  *
  *     during WORDS        the work that begins now
  *     value KEY JSON      a value of the device's object
- *     item KEY JSON       appends to its array KEY
- *     failed LINE         the failure that ended it
+ *     item KEY JSON       an item of the object's array KEY
+ *     failed LINE         the failure that ended the examination
  *     done CASES FAILED   the last message */
 #ifndef DITCL_REPORT_SEND_H
 #define DITCL_REPORT_SEND_H

@@ -1,5 +1,5 @@
 #!/bin/bash
-# The message is that of the first failure. A later failure, such as to store built programs, does not
+# The message is that of the first failure. A later failure, such as one of storing programs, does not
 # replace it.
 source "$(dirname "$0")/expect.sh"
 

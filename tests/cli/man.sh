@@ -8,7 +8,7 @@ expect 0 ".SH COMMANDS" --man
 cp out keep/ditcl.1
 sed 's/\\-/-/g; s/\\f[BIR]//g' keep/ditcl.1 >keep/page
 
-# cut off: its name, or a line of --help without the value and the text of the option
+# the page must have each option of --help, at the beginning of a line or after its letter
 "$ditcl" --help >out
 for command in $(sed -n 's/^  \([a-z]*\)  .*/\1/p' out); do
     sed -n "/^\.SS $command\$/,/^\.S[SH] /p" keep/page >keep/section
