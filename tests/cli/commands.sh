@@ -439,7 +439,7 @@ cmp -s keep/a.npy keep/b.npy || problem "latents depend on the measured configur
 expect 0 "" sample "$model" $fp32 --class 1
 grep -q measuring err && problem "measured twice: $(cat err)"
 for file in keep/config/ditcl/devices/*.conf; do echo "tune gemm" >>"$file"; done
-expect 0 "ignored: no values" sample "$model" $fp32 --class 1
+expect 0 "ignored: no such implementation" sample "$model" $fp32 --class 1
 expect 0 "" sample "$model" $fp32 --class 1 -q
 [ -s err ] && problem "-q says: $(cat err)"
 export DITCL_FIT=off
