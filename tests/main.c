@@ -33,6 +33,7 @@ static const struct {
     {"outputs", "unit", suite_outputs},
     {"paper", "unit", suite_paper},
     {"png", "unit", suite_png},
+    {"ptx", "unit", suite_ptx},
     {"rng", "unit", suite_rng},
     {"safetensors", "unit", suite_safetensors},
     {"schedule", "unit", suite_schedule},

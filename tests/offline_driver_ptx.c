@@ -3,6 +3,7 @@
 
 #include <spawn.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -75,6 +76,22 @@ bool ptx_device_build(cl_program p)
 
 /* ---- launches ---- */
 
+/* With DITCL_PTX_COUNTS, a file, each launch adds a line to it. */
+static void write_counts(cl_kernel k, const ptx_launch *l, const ptx_counts *c)
+{
+    const char *path = getenv("DITCL_PTX_COUNTS");
+    FILE *out = path && *path ? fopen(path, "a") : NULL;
+    if (!out) return;
+    fprintf(out, "%s\t%u\t%u", k->listed->name, l->groups[0] * l->groups[1] * l->groups[2],
+            l->local[0] * l->local[1] * l->local[2]);
+    const uint64_t all[] = {c->instructions, c->mma,         c->wavefronts,
+                            c->shared_bytes, c->global_read, c->global_written};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        fprintf(out, "\t%llu", (unsigned long long)all[i]);
+    fprintf(out, "\t%zu\t%s\n", ptx_shared_bytes(k->ptx), k->program->options);
+    fclose(out);
+}
+
 cl_int ptx_device_launch(cl_kernel k, cl_uint dims, const size_t *offset, const size_t *global,
                          const size_t *local)
 {
@@ -82,6 +99,7 @@ cl_int ptx_device_launch(cl_kernel k, cl_uint dims, const size_t *offset, const 
     unsigned launch = __atomic_fetch_add(&launches, 1, __ATOMIC_SEQ_CST);
     ptx_launch l = {.order = (ptx_order)(launch % N_PTX_ORDERS), .seed = launch};
     char why[PTX_WHY];
+    ptx_counts counts;
     for (int i = 0; i < 3; i++) {
         size_t group = (cl_uint)i < dims && local ? local[i] : 1;
         l.local[i] = (unsigned)group;
@@ -95,9 +113,12 @@ cl_int ptx_device_launch(cl_kernel k, cl_uint dims, const size_t *offset, const 
     }
     ptx_buffer *buffers = offline_buffers(&l.n_buffers);
     l.buffers = buffers;
-    bool right = buffers && ptx_run(k->ptx, &l, why);
+    bool right = buffers && ptx_run(k->ptx, &l, &counts, why);
     free(buffers);
-    if (right) return CL_SUCCESS;
+    if (right) {
+        write_counts(k, &l, &counts);
+        return CL_SUCCESS;
+    }
     fprintf(stderr, "offline_driver: %s\n", why);
     return CL_OUT_OF_RESOURCES;
 }

@@ -5,8 +5,10 @@
  * - an access outside of every buffer or of the kernel's shared memory, or not aligned;
  * - a read of shared memory that this work-group has not written;
  * - two warps that access the same shared memory between two barriers, one of them writing;
- * - a barrier that not all work-items reach; a warp that is split at mma.sync;
- * - an instruction that ptx_lanes.c or ptx_run.c does not have.
+ * - an access of shared memory to which an asynchronous copy (cp.async) is in flight, and a write
+ * of the global memory that it reads; a return before the wait for it;
+ * - a barrier that not all work-items reach; a warp that is split at mma.sync or ldmatrix;
+ * - an instruction that the parser does not know.
  * The order in which warps run between barriers can be chosen: results must not depend on it. */
 #ifndef DITCL_TESTS_PTX_H
 #define DITCL_TESTS_PTX_H
@@ -50,7 +52,14 @@ typedef struct {
     uint64_t seed;   /* of PTX_SHUFFLED */
 } ptx_launch;
 
+/* What a launch did. Bytes are those of all lanes, also where lanes read the same ones. */
+typedef struct {
+    uint64_t instructions, mma; /* of warps. An mma of 8 steps counts as half of one */
+    uint64_t wavefronts;        /* of shared memory: ptx_counts.c */
+    uint64_t shared_bytes, global_read, global_written;
+} ptx_counts;
+
 /* False, and the reason, if the kernel broke a rule above. */
-bool ptx_run(const ptx_kernel *k, const ptx_launch *l, char why[PTX_WHY]);
+bool ptx_run(const ptx_kernel *k, const ptx_launch *l, ptx_counts *counts, char why[PTX_WHY]);
 
 #endif

@@ -183,8 +183,8 @@ static bool split_operands(operands *o, const char *text)
     return true;
 }
 
-/* "[%rd1+-16]", "[array+8]" */
-static bool parse_address(parser *p, ptx_instruction *i, const char *text)
+/* "[%rd1+-16]", "[array+8]", as source 0 or 1 */
+static bool parse_address(parser *p, ptx_instruction *i, int operand, const char *text)
 {
     char base[NAME];
     const char *plus = strchr(text, '+');
@@ -194,15 +194,15 @@ static bool parse_address(parser *p, ptx_instruction *i, const char *text)
     if (*text != '[' || length >= NAME) return false;
     memcpy(base, text + 1, length);
     base[length] = 0;
-    i->offset = plus ? strtoll(plus + 1, NULL, 10) : 0;
+    i->offset[operand] = plus ? strtoll(plus + 1, NULL, 10) : 0;
     if (*base == '%') {
-        i->sources[0] = register_slot(p, base + 1, &bits);
+        i->sources[operand] = register_slot(p, base + 1, &bits);
     } else {
         if (!shared_address(p, base, &at)) return false;
-        i->sources[0] = initial_slot(p, 8, INITIAL_CONSTANT, 0, at);
+        i->sources[operand] = initial_slot(p, 8, INITIAL_CONSTANT, 0, at);
     }
-    i->wide = bits == 64;
-    return i->sources[0] != SLOT_NONE;
+    i->wide[operand] = bits == 64;
+    return i->sources[operand] != SLOT_NONE;
 }
 
 /* ---- instructions ---- */
@@ -274,7 +274,7 @@ static bool parse_memory(parser *p, ptx_instruction *i, const char *name, const 
     i->vector = o->n - 1;
     if (!i->shared && !strstr(name, ".global")) return false;
     if (i->vector != 1 && i->vector != 2 && i->vector != 4) return false;
-    if (!parse_address(p, i, o->texts[load ? i->vector : 0])) return false;
+    if (!parse_address(p, i, 0, o->texts[load ? i->vector : 0])) return false;
     for (int v = 0; v < i->vector; v++) {
         const char *text = o->texts[first + v];
         slot s = load ? register_slot(p, text + 1, &own)
@@ -302,22 +302,64 @@ static bool parse_argument(parser *p, ptx_instruction *i, const char *name, cons
     return true;
 }
 
+/* Registers in braces, from operand `first` on. */
+static bool parse_registers_of(parser *p, slot *slots, const operands *o, int first, int n)
+{
+    int own;
+    for (int i = 0; i < n; i++)
+        if ((slots[i] = register_slot(p, o->texts[first + i] + 1, &own)) == SLOT_NONE) return false;
+    return true;
+}
+
 static bool parse_mma(parser *p, ptx_instruction *i, const char *name, const operands *o)
 {
-    static const int sizes[] = {4, 4, 2, 4};
-    int own;
+    static const char end[] = ".row.col.f32.f16.f16.f32", bf16_end[] = ".row.col.f32.bf16.bf16.f32";
+    char expected[NAME];
     i->kind = PTX_MMA;
     i->bf16 = strstr(name, ".bf16.bf16.") != NULL;
-    if (strcmp(name, i->bf16 ? "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32"
-                             : "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32") != 0)
-        return false;
-    if (o->n_groups != 4 || memcmp(o->groups, sizes, sizeof sizes) != 0) return false;
-    for (int n = 0; n < o->n; n++) {
-        slot s = register_slot(p, o->texts[n] + 1, &own);
-        if (s == SLOT_NONE) return false;
-        *(n < 4 ? &i->results[n] : &i->sources[n - 4]) = s;
+    i->depth = strstr(name, ".m16n8k8.") ? 8 : 16;
+    snprintf(expected, NAME, "mma.sync.aligned.m16n8k%d%s", i->depth, i->bf16 ? bf16_end : end);
+    const int sizes[] = {4, i->depth / 4, i->depth / 8, 4};
+    return !strcmp(name, expected) && o->n_groups == 4 && !memcmp(o->groups, sizes, sizeof sizes) &&
+           parse_registers_of(p, i->results, o, 0, 4) &&
+           parse_registers_of(p, i->sources, o, 4, o->n - 4);
+}
+
+static bool parse_ldmatrix(parser *p, ptx_instruction *i, const char *name, const operands *o)
+{
+    char expected[NAME];
+    i->kind = PTX_LDMATRIX;
+    i->transposed = strstr(name, ".trans.") != NULL;
+    i->vector = o->n - 1;
+    snprintf(expected, NAME, "ldmatrix.sync.aligned.m8n8.x%d%s.shared.b16", i->vector,
+             i->transposed ? ".trans" : "");
+    return !strcmp(name, expected) && o->n_groups == 2 &&
+           parse_registers_of(p, i->results, o, 0, i->vector) &&
+           parse_address(p, i, 0, o->texts[i->vector]);
+}
+
+/* "cp.async.cg.shared.global [%rd1], [%rd2], 16, %r3;" .cg copies 16 bytes, .ca 4, 8 or 16. */
+static bool parse_async(parser *p, ptx_instruction *i, const char *name, const operands *o)
+{
+    bool cg = !strcmp(name, "cp.async.cg.shared.global");
+    i->kind = PTX_ASYNC;
+    if (!strcmp(name, "cp.async.commit_group")) {
+        i->kind = PTX_COMMIT;
+        return o->n == 0;
     }
-    return true;
+    if (!strcmp(name, "cp.async.wait_all") || !strcmp(name, "cp.async.wait_group")) {
+        i->kind = PTX_WAIT;
+        i->pending = o->n ? atoi(o->texts[0]) : -1;
+        return o->n == !strcmp(name, "cp.async.wait_group") &&
+               (!o->n || isdigit((unsigned char)*o->texts[0]));
+    }
+    if ((!cg && strcmp(name, "cp.async.ca.shared.global") != 0) || o->n < 3 || o->n > 4)
+        return false;
+    i->bytes = atoi(o->texts[2]);
+    if (i->bytes != 16 && (cg || (i->bytes != 4 && i->bytes != 8))) return false;
+    i->sources[2] = o->n == 4 ? source_slot(p, o->texts[3], 4) : SLOT_NONE;
+    return (o->n == 3 || i->sources[2] != SLOT_NONE) && parse_address(p, i, 0, o->texts[0]) &&
+           parse_address(p, i, 1, o->texts[1]);
 }
 
 /* Other instructions, by the beginning of their names. */
@@ -327,6 +369,8 @@ static bool parse_other(parser *p, ptx_instruction *i, const char *name, const o
     if (!strncmp(name, "ld.param", 8)) return parse_argument(p, i, name, o);
     if (!strncmp(name, "ld.", 3) || !strncmp(name, "st.", 3)) return parse_memory(p, i, name, o);
     if (!strncmp(name, "mma.", 4)) return parse_mma(p, i, name, o);
+    if (!strncmp(name, "ldmatrix.", 9)) return parse_ldmatrix(p, i, name, o);
+    if (!strncmp(name, "cp.async", 8)) return parse_async(p, i, name, o);
     if (!strcmp(name, "bra") || !strcmp(name, "bra.uni")) {
         i->kind = PTX_BRANCH;
         label *jumps = realloc(p->jumps, (size_t)(p->n_jumps + 1) * sizeof *jumps);
@@ -366,7 +410,7 @@ static bool parse_other(parser *p, ptx_instruction *i, const char *name, const o
         i->results[0] = register_slot(p, o->texts[0] + 1, &own);
         i->sources[1] = source_slot(p, o->texts[2], 4);
         return i->results[0] != SLOT_NONE && i->sources[1] != SLOT_NONE &&
-               parse_address(p, i, o->texts[1]);
+               parse_address(p, i, 0, o->texts[1]);
     }
     return false;
 }

@@ -32,7 +32,11 @@ typedef enum {
     PTX_LOAD,
     PTX_STORE,
     PTX_ATOMIC_OR,
-    PTX_MMA, /* m16n8k16, of fp16 or bf16, fp32 sums */
+    PTX_MMA,      /* m16n8k16 or m16n8k8, of fp16 or bf16, fp32 sums */
+    PTX_LDMATRIX, /* vector: its matrices */
+    PTX_ASYNC,    /* cp.async; sources: shared address, global address, bytes that are read */
+    PTX_COMMIT,   /* cp.async.commit_group */
+    PTX_WAIT,     /* cp.async.wait_group, wait_all */
     PTX_BRANCH,
     PTX_BARRIER,
     PTX_RETURN
@@ -47,13 +51,16 @@ typedef struct {
     bool is_signed;    /* a load extends the sign */
     bool shared;       /* shared memory; otherwise global */
     bool bf16;         /* mma multiplies bf16; otherwise fp16 */
+    int depth;         /* steps of an mma: 8 or 16 */
+    bool transposed;   /* ldmatrix.trans */
+    int pending;       /* groups that wait_group leaves in flight; -1: wait_all */
     slot guard;        /* the predicate of "@%p1", or SLOT_NONE */
     bool guard_not;    /* "@!%p1" */
     slot results[MOST_RESULTS], sources[MOST_SOURCES];
-    bool wide;        /* the address is of 64 bits */
-    int64_t offset;   /* added to the address */
-    int target;       /* block of a branch */
-    const char *text; /* for messages */
+    bool wide[2];      /* the addresses, sources 0 and 1, are of 64 bits */
+    int64_t offset[2]; /* added to the addresses */
+    int target;        /* block of a branch */
+    const char *text;  /* for messages */
 } ptx_instruction;
 
 typedef struct {
@@ -99,8 +106,9 @@ struct ptx_kernel {
  * blocks. False: no memory. */
 bool ptx_make_blocks(ptx_kernel *k, bool *leaders);
 
-/* d [16][8] = a [16][16] x b [16][8] + c, all in the lanes' fragments. */
+/* d [16][8] = a [16][depth] x b [depth][8] + c, all in the lanes' fragments. A lane has depth / 4
+ * words of a, depth / 8 of b. */
 void ptx_mma(float *const d[4], const uint32_t *const a[4], const uint32_t *const b[2],
-             const float *const c[4], bool bf16);
+             const float *const c[4], int depth, bool bf16);
 
 #endif

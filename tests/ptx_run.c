@@ -5,38 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ptx_program.h"
+#include "ptx_machine.h"
 
-enum { EVERY_LANE = -1, SEVERAL_WARPS = 254, MOST_WARPS = 64 };
-
-/* Two bytes of shared memory: which warp wrote and read them last, in which phase. A phase is what
- * runs between two barriers of one work-group. */
-typedef struct {
-    uint32_t written, read; /* phases; 0: never */
-    uint8_t writer, reader;
-} shared_mark;
-
-typedef struct {
-    uint8_t *file;
-    uint32_t alive; /* lanes that have not returned */
-    int block[PTX_LANES];
-} warp;
-
-typedef struct {
-    const ptx_kernel *k;
-    const ptx_launch *l;
-    unsigned group[3];
-    int n_warps;
-    warp warps[MOST_WARPS];
-    uint8_t *shared;
-    shared_mark *marks;
-    uint32_t phase, first_phase; /* first_phase: where this work-group began */
-    const ptx_buffer *last;      /* the buffer that was accessed last */
-    uint64_t random;
-    char *why;
-} machine;
-
-static bool complain(machine *m, const ptx_instruction *i, const char *format, ...)
+bool ptx_complain(machine *m, const ptx_instruction *i, const char *format, ...)
 {
     va_list args;
     size_t used =
@@ -49,16 +20,7 @@ static bool complain(machine *m, const ptx_instruction *i, const char *format, .
     return false;
 }
 
-/* ---- registers ---- */
-
-#define EACH_OF(lanes)                                                                             \
-    for (uint32_t left = (lanes), lane; left && (lane = (uint32_t)__builtin_ctz(left), true);      \
-         left &= left - 1)
-
-static uint32_t *words(const warp *w, slot s)
-{
-    return (uint32_t *)(void *)(w->file + s);
-}
+/* ---- instructions ---- */
 
 /* Puts lanes of `from` into a register of `bytes` a lane, 0 for predicates. */
 static void set_lanes(uint8_t *to, const uint8_t *from, int bytes, uint32_t lanes)
@@ -94,145 +56,30 @@ static void run_select(warp *w, const ptx_instruction *i, uint32_t lanes)
     set_lanes(w->file + i->results[0], (uint8_t *)result, i->bytes, lanes);
 }
 
-/* ---- memory ---- */
-
-static uint64_t address_of(const warp *w, const ptx_instruction *i, uint32_t lane)
-{
-    const uint8_t *base = w->file + i->sources[0];
-    uint64_t at = i->wide ? ((const uint64_t *)(const void *)base)[lane]
-                          : ((const uint32_t *)(const void *)base)[lane];
-    return at + (uint64_t)i->offset;
-}
-
-/* Null, after a message, if a lane must not access these bytes of global memory. */
-static uint8_t *global_memory(machine *m, const ptx_instruction *i, uint64_t at, size_t bytes)
-{
-    const ptx_buffer *b = m->last;
-    if (at % bytes)
-        return complain(m, i, "address %#llx, no multiple of %zu", (unsigned long long)at, bytes),
-               NULL;
-    for (int n = -1; n < m->l->n_buffers; n++) {
-        if (n >= 0) b = &m->l->buffers[n];
-        if (!b || at < b->at || at - b->at > b->bytes || bytes > b->bytes - (at - b->at)) continue;
-        m->last = b;
-        return (uint8_t *)(uintptr_t)at;
-    }
-    const ptx_buffer *nearest = NULL;
-    for (int n = 0; n < m->l->n_buffers; n++)
-        if (m->l->buffers[n].at <= at && (!nearest || m->l->buffers[n].at > nearest->at))
-            nearest = &m->l->buffers[n];
-    if (nearest)
-        complain(m, i, "%zu bytes, %lld behind the begin of a buffer of %zu", bytes,
-                 (long long)(at - nearest->at), nearest->bytes);
-    else
-        complain(m, i, "an address outside of every buffer");
-    return NULL;
-}
-
-/* Null, after a message, if a lane must not access these bytes of shared memory. Records which
- * warp accesses them in which phase. */
-static uint8_t *shared_memory(machine *m, int number, const ptx_instruction *i, uint64_t at,
-                              size_t bytes)
-{
-    bool load = i->kind == PTX_LOAD;
-    if (at % bytes || bytes < sizeof(uint16_t))
-        return complain(m, i, "address %llu, no multiple of %zu", (unsigned long long)at, bytes),
-               NULL;
-    if (at > m->k->shared_bytes || bytes > m->k->shared_bytes - at)
-        return complain(m, i, "%zu bytes at %llu of %zu", bytes, (unsigned long long)at,
-                        m->k->shared_bytes),
-               NULL;
-    for (size_t n = at / 2; n < (at + bytes) / 2; n++) {
-        shared_mark *s = &m->marks[n];
-        if (load && s->written < m->first_phase)
-            return complain(m, i, "shared byte %zu was not written", 2 * n), NULL;
-        if (s->written == m->phase && s->writer != number)
-            return complain(m, i,
-                            "warp %d and warp %d: no barrier between a write and %s of byte %zu",
-                            s->writer, number, load ? "a read" : "a write", 2 * n),
-                   NULL;
-        if (!load && s->read == m->phase && s->reader != number)
-            return complain(
-                       m, i,
-                       "warp %d: no barrier between another warp's read and a write of byte %zu",
-                       number, 2 * n),
-                   NULL;
-        if (load) {
-            s->reader =
-                s->read == m->phase && s->reader != number ? SEVERAL_WARPS : (uint8_t)number;
-            s->read = m->phase;
-        } else {
-            s->writer = (uint8_t)number;
-            s->written = m->phase;
-        }
-    }
-    return m->shared + at;
-}
-
-/* One value of a lane, extended to the register. */
-static void load_value(uint8_t *file, uint32_t lane, const uint8_t *from, const ptx_instruction *i)
-{
-    uint64_t value = 0, sign = (uint64_t)1 << (8 * i->bytes - 1);
-    memcpy(&value, from, (size_t)i->bytes);
-    if (i->is_signed) value = (value ^ sign) - sign;
-    if (i->register_bits == 16) value &= 0xffff;
-    if (i->register_bits == 64)
-        memcpy(file + lane * 8, &value, 8);
-    else
-        memcpy(file + lane * 4, &value, 4);
-}
-
-static bool run_memory(machine *m, int number, const ptx_instruction *i, uint32_t lanes)
-{
-    warp *w = &m->warps[number];
-    size_t bytes = (size_t)i->bytes * (size_t)i->vector;
-    EACH_OF(lanes)
-    {
-        uint64_t at = address_of(w, i, lane);
-        uint8_t *p =
-            i->shared ? shared_memory(m, number, i, at, bytes) : global_memory(m, i, at, bytes);
-        if (!p) return false;
-        for (int v = 0; v < i->vector; v++, p += i->bytes) {
-            if (i->kind == PTX_LOAD)
-                load_value(w->file + i->results[v], lane, p, i);
-            else
-                memcpy(p, w->file + i->sources[1 + v] + lane * (i->register_bits == 64 ? 8 : 4),
-                       (size_t)i->bytes);
-        }
-    }
-    return true;
-}
-
-static bool run_atomic_or(machine *m, const warp *w, const ptx_instruction *i, uint32_t lanes)
-{
-    EACH_OF(lanes)
-    {
-        uint32_t old, new;
-        uint8_t *p = global_memory(m, i, address_of(w, i, lane), sizeof old);
-        if (!p) return false;
-        memcpy(&old, p, sizeof old);
-        new = old | words(w, i->sources[1])[lane];
-        memcpy(p, &new, sizeof new);
-        words(w, i->results[0])[lane] = old;
-    }
-    return true;
-}
-
-/* ---- mma ---- */
-
 static bool run_mma(machine *m, const warp *w, const ptx_instruction *i, uint32_t lanes)
 {
     float *d[4];
     const float *c[4];
     const uint32_t *a[4], *b[2];
-    if (lanes != (uint32_t)EVERY_LANE) return complain(m, i, "lanes %#x of the warp", lanes);
-    for (int n = 0; n < 4; n++) {
-        d[n] = (float *)(void *)words(w, i->results[n]);
-        a[n] = words(w, i->sources[n]);
-        c[n] = (const float *)(const void *)words(w, i->sources[6 + n]);
-    }
-    for (int n = 0; n < 2; n++) b[n] = words(w, i->sources[4 + n]);
-    ptx_mma(d, a, b, c, i->bf16);
+    const slot *source = i->sources;
+    if (lanes != (uint32_t)EVERY_LANE) return ptx_complain(m, i, "lanes %#x of the warp", lanes);
+    for (int n = 0; n < 4; n++) d[n] = (float *)(void *)words(w, i->results[n]);
+    for (int n = 0; n < i->depth / 4; n++) a[n] = words(w, *source++);
+    for (int n = 0; n < i->depth / 8; n++) b[n] = words(w, *source++);
+    for (int n = 0; n < 4; n++) c[n] = (const float *)(const void *)words(w, *source++);
+    ptx_mma(d, a, b, c, i->depth, i->bf16);
+    m->half_mma += (unsigned)i->depth / 8;
+    return true;
+}
+
+/* A lane must not return before it has waited for its asynchronous copies. */
+static bool run_return(machine *m, warp *w, const ptx_instruction *i, uint32_t lanes)
+{
+    for (int n = 0; n < w->n_copies; n++)
+        if (lanes >> w->copies[n].lane & 1)
+            return ptx_complain(m, i, "an asynchronous copy to byte %llu is in flight",
+                                (unsigned long long)w->copies[n].to);
+    w->alive &= ~lanes;
     return true;
 }
 
@@ -248,16 +95,20 @@ static bool run_instruction(machine *m, int number, const ptx_instruction *i, ui
         set_lanes(w->file + i->results[0], w->file + i->sources[0], i->bytes, lanes);
         return true;
     case PTX_LOAD:
-    case PTX_STORE: return run_memory(m, number, i, lanes);
-    case PTX_ATOMIC_OR: return run_atomic_or(m, w, i, lanes);
+    case PTX_STORE: return ptx_memory(m, number, i, lanes);
+    case PTX_ATOMIC_OR: return ptx_atomic_or(m, w, i, lanes);
     case PTX_MMA: return run_mma(m, w, i, lanes);
+    case PTX_LDMATRIX: return ptx_ldmatrix(m, number, i, lanes);
+    case PTX_ASYNC: return ptx_async(m, number, i, lanes);
+    case PTX_COMMIT: ptx_commit(w, lanes); return true;
+    case PTX_WAIT: ptx_wait(m, number, lanes, i->pending); return true;
     case PTX_BRANCH: EACH_OF(lanes) w->block[lane] = i->target; return true;
     case PTX_BARRIER:
         if (lanes == w->alive) return true;
-        return complain(m, i, "lanes %#x of %#x reach the barrier", lanes, w->alive);
-    case PTX_RETURN: w->alive &= ~lanes; return true;
+        return ptx_complain(m, i, "lanes %#x of %#x reach the barrier", lanes, w->alive);
+    case PTX_RETURN: return run_return(m, w, i, lanes);
     }
-    return complain(m, i, "an unknown kind");
+    return ptx_complain(m, i, "an unknown kind");
 }
 
 /* The block to run next, and the lanes that are at this block. */
@@ -288,6 +139,7 @@ static bool run_warp(machine *m, int number, bool *waits)
             if (i->guard != SLOT_NONE)
                 active &= i->guard_not ? ~*words(w, i->guard) : *words(w, i->guard);
             if (i->kind == PTX_BARRIER) *waits = true;
+            m->counts.instructions++;
             if (active || i->kind == PTX_BARRIER)
                 if (!run_instruction(m, number, i, active)) return false;
         }
@@ -322,6 +174,8 @@ static void begin_warp(machine *m, int number)
     first = (unsigned)number * PTX_LANES;
     memset(w->file, 0xff, m->k->file_bytes);
     memset(w->block, 0, sizeof w->block);
+    memset(w->groups, 0, sizeof w->groups);
+    w->n_copies = 0;
     w->alive = items - first >= PTX_LANES ? (uint32_t)EVERY_LANE : (1u << (items - first)) - 1u;
     for (int i = 0; i < m->k->n_initial; i++) {
         const ptx_initial *o = &m->k->initial[i];
@@ -363,8 +217,8 @@ static bool run_group(machine *m)
         }
         again = waiting > 0;
         if (waiting && ended)
-            return complain(m, &m->k->code[m->k->n - 1],
-                            "%d warps wait at a barrier and %d have returned", waiting, ended);
+            return ptx_complain(m, &m->k->code[m->k->n - 1],
+                                "%d warps wait at a barrier and %d have returned", waiting, ended);
     }
     return true;
 }
@@ -381,30 +235,36 @@ static bool allocate(machine *m)
     return m->shared && m->marks;
 }
 
-bool ptx_run(const ptx_kernel *k, const ptx_launch *l, char why[PTX_WHY])
+static void free_machine(machine *m)
+{
+    for (int i = 0; i < MOST_WARPS; i++) {
+        free(m->warps[i].file);
+        free(m->warps[i].copies);
+    }
+    free(m->shared);
+    free(m->marks);
+    free(m);
+}
+
+bool ptx_run(const ptx_kernel *k, const ptx_launch *l, ptx_counts *counts, char why[PTX_WHY])
 {
     machine *m = calloc(1, sizeof *m);
     const unsigned *n = l->groups;
-    bool right = m != NULL;
     snprintf(why, PTX_WHY, "no memory, or a work-group of too many work-items");
-    if (m) {
-        m->k = k;
-        m->l = l;
-        m->why = why;
-        m->random = l->seed;
-        right = allocate(m);
-    }
+    if (!m) return false;
+    m->k = k;
+    m->l = l;
+    m->why = why;
+    m->random = l->seed;
+    bool right = allocate(m);
     for (unsigned at = 0; right && at < n[0] * n[1] * n[2]; at++) {
         m->group[0] = at % n[0];
         m->group[1] = at / n[0] % n[1];
         m->group[2] = at / n[0] / n[1];
         right = run_group(m);
     }
-    for (int i = 0; m && i < MOST_WARPS; i++) free(m->warps[i].file);
-    if (m) {
-        free(m->shared);
-        free(m->marks);
-    }
-    free(m);
+    *counts = m->counts;
+    counts->mma = m->half_mma / 2;
+    free_machine(m);
     return right;
 }

@@ -26,6 +26,7 @@ Suite *suite_outputs(void);
 Suite *suite_program(void);
 Suite *suite_paper(void);
 Suite *suite_png(void);
+Suite *suite_ptx(void);
 Suite *suite_rng(void);
 Suite *suite_safetensors(void);
 Suite *suite_schedule(void);
