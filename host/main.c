@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "cli/cli.h"
+#include "cli/complete.h"
 #include "cli/man.h"
 
 static const struct {
@@ -27,8 +28,18 @@ static const struct {
     {NULL, "check", cli_check, "compare every kernel with its double-precision reference"},
     {NULL, "bench", cli_bench, "measure the device, its operators and forward passes"},
     {NULL, "tune", cli_tune, "find the fastest kernels for a device and a model"},
+    {"Shell", "completion", cli_completion, "print the completion script of a shell"},
 };
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
+
+/* What may stand in the place of a command. */
+static const struct {
+    const char *word, *what;
+} words_alone[] = {{"help", "explain a command"},
+                   {"--help", "list the commands"},
+                   {"--man", "print the manual page"},
+                   {"--version", "print the version"}};
+enum { N_WORDS = sizeof words_alone / sizeof *words_alone };
 
 static void print_help(void)
 {
@@ -37,7 +48,7 @@ static void print_help(void)
            DITCL_VERSION);
     for (int i = 0; i < N_COMMANDS; i++) {
         if (commands[i].group) printf("\n%s:\n", commands[i].group);
-        printf("  %-9s %s\n", commands[i].name, commands[i].what);
+        printf("  %-11s %s\n", commands[i].name, commands[i].what);
     }
     printf("\nHelp:\n"
            "  ditcl COMMAND --help      explain a command (also: ditcl help COMMAND)\n"
@@ -79,6 +90,25 @@ static status run_command(const char *name, int argc, char **argv, const char *p
     return ERR_USAGE;
 }
 
+/* Prints what the last of the words after ditcl could become. */
+static status run_complete(int n, char **words)
+{
+    bool help = n == 2 && !strcmp(words[0], "help");
+    if (n == 1 || help) {
+        for (int i = 0; i < N_COMMANDS; i++)
+            complete_put("", words[n - 1], commands[i].name, commands[i].what);
+        for (int i = 0; i < N_WORDS && !help; i++)
+            complete_put("", words[0], words_alone[i].word, words_alone[i].what);
+        return OK;
+    }
+    for (int i = 0; i < N_COMMANDS && n; i++) {
+        if (strcmp(words[0], commands[i].name) != 0) continue;
+        words[0] = "--complete";
+        return commands[i].run(n, words);
+    }
+    return OK;
+}
+
 static bool is_help(const char *word)
 {
     return !strcmp(word, "--help") || !strcmp(word, "-h") || !strcmp(word, "help");
@@ -111,6 +141,7 @@ static status run(int argc, char **argv)
         return OK;
     }
     if (!strcmp(argv[1], "--man")) return print_man();
+    if (!strcmp(argv[1], "--complete")) return run_complete(argc - 2, argv + 2);
     if (!strcmp(argv[1], "tune-worker")) return cli_tune_worker(argc - 2, argv + 2);
     if (!strcmp(argv[1], "check-worker")) return cli_check_worker(argc - 2, argv + 2);
     if (!strcmp(argv[1], "report-worker")) return cli_report_worker(argc - 2, argv + 2);

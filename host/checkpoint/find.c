@@ -43,22 +43,34 @@ bool find_is_hub_name(const char *name)
     return true;
 }
 
-bool find_in_hub_cache(char out[FIND_PATH_BYTES], const char *name)
-{
-    static const struct {
-        const char *variable, *below;
-    } places[] = {{"HF_HUB_CACHE", ""},
+/* Where huggingface_hub keeps its cache. */
+static const struct {
+    const char *variable, *below;
+} hub_caches[] = {{"HF_HUB_CACHE", ""},
                   {"HUGGINGFACE_HUB_CACHE", ""},
                   {"HF_HOME", "/hub"},
                   {"XDG_CACHE_HOME", "/huggingface/hub"},
                   {"HOME", "/.cache/huggingface/hub"}};
+enum { N_HUB_CACHES = sizeof hub_caches / sizeof *hub_caches };
+
+/* out = the folder of cache i; false if its variable is not set. */
+static bool hub_cache(char out[FIND_PATH_BYTES], int i)
+{
+    const char *folder = getenv(hub_caches[i].variable);
+    if (!folder || !*folder) return false;
+    int n = snprintf(out, FIND_PATH_BYTES, "%s%s", folder, hub_caches[i].below);
+    return n > 0 && n < FIND_PATH_BYTES;
+}
+
+bool find_in_hub_cache(char out[FIND_PATH_BYTES], const char *name)
+{
+    char cache[FIND_PATH_BYTES];
     if (!find_is_hub_name(name)) return false;
     int owner = (int)strcspn(name, "/");
-    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
-        const char *folder = getenv(places[i].variable);
-        if (!folder || !*folder) continue;
-        int n = snprintf(out, FIND_PATH_BYTES, "%s%s/models--%.*s--%s", folder, places[i].below,
-                         owner, name, name + owner + 1);
+    for (int i = 0; i < N_HUB_CACHES; i++) {
+        if (!hub_cache(cache, i)) continue;
+        int n = snprintf(out, FIND_PATH_BYTES, "%s/models--%.*s--%s", cache, owner, name,
+                         name + owner + 1);
         if (n > 0 && n < FIND_PATH_BYTES && file_is_folder(out)) return true;
     }
     return false;
@@ -471,4 +483,49 @@ status find_model(char out[FIND_PATH_BYTES], const char *name)
         if (st == OK && file_exists(out)) return find_snapshot(out);
     }
     return st == OK ? not_found(wanted, places) : st;
+}
+
+/* The models in one cache of a hub: the folder models--a--b is a/b. */
+static void visit_hub(void (*visit)(void *context, const char *name), void *context,
+                      const char *folder)
+{
+    static const char before[] = "models--";
+    DIR *d = opendir(folder);
+    for (struct dirent *e; d && (e = readdir(d));) {
+        char name[sizeof e->d_name];
+        if (strncmp(e->d_name, before, sizeof before - 1) != 0) continue;
+        text_copy(name, sizeof name, e->d_name + sizeof before - 1);
+        char *dashes = strstr(name, "--");
+        if (!dashes) continue;
+        *dashes = '/';
+        memmove(dashes + 1, dashes + 2, strlen(dashes + 2) + 1);
+        visit(context, name);
+    }
+    if (d) closedir(d);
+}
+
+/* Whether one of the first n places has this name, which hides it in later ones. */
+static bool hidden(char places[N_PLACES][FIND_PATH_BYTES], int n, const char *name)
+{
+    char path[FIND_PATH_BYTES];
+    for (int i = 0; i < n; i++)
+        if (*places[i] && file_join(path, sizeof path, places[i], name) == OK && file_exists(path))
+            return true;
+    return false;
+}
+
+void find_names(void (*visit)(void *context, const char *name), void *context)
+{
+    char places[N_PLACES][FIND_PATH_BYTES] = {""}, path[FIND_PATH_BYTES];
+    if (find_places(places) != OK) return;
+    for (int i = 0; i < N_PLACES; i++) {
+        DIR *d = *places[i] ? opendir(places[i]) : NULL;
+        for (struct dirent *e; d && (e = readdir(d));)
+            if (e->d_name[0] != '.' && !hidden(places, i, e->d_name) &&
+                file_join(path, sizeof path, places[i], e->d_name) == OK && file_is_folder(path))
+                visit(context, e->d_name);
+        if (d) closedir(d);
+    }
+    for (int i = 0; i < N_HUB_CACHES; i++)
+        if (hub_cache(path, i)) visit_hub(visit, context, path);
 }

@@ -14,6 +14,10 @@ enum { FIND_PATH_BYTES = 4096 };
  * none; the hint has the nearest name. */
 status find_model(char out[FIND_PATH_BYTES], const char *name);
 
+/* Calls visit for each name that find_model would find in $DITCL_MODELS, ./models, the installed
+ * models and a hub's cache. */
+void find_names(void (*visit)(void *context, const char *name), void *context);
+
 /* Finds the model of a hub ("facebook/DiT-XL-2-256") in the cache that huggingface_hub fills. False
  * if the name has another form or the cache does not have it. */
 bool find_in_hub_cache(char out[FIND_PATH_BYTES], const char *name);

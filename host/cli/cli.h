@@ -19,6 +19,7 @@ status cli_init(int argc, char **argv);
 status cli_check(int argc, char **argv);
 status cli_bench(int argc, char **argv);
 status cli_tune(int argc, char **argv);
+status cli_completion(int argc, char **argv);
 /* Child processes of this program; not for users. */
 status cli_tune_worker(int argc, char **argv);
 status cli_check_worker(int argc, char **argv);

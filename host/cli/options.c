@@ -7,6 +7,7 @@
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "cli/complete.h"
 #include "cli/man.h"
 
 void text_list_free(text_list *list)
@@ -184,6 +185,18 @@ static const option *find_option(const command *c, const char *name, size_t leng
     return NULL;
 }
 
+const option *options_named(const command *c, const char *word)
+{
+    if (word[0] != '-' || !word[1]) return NULL;
+    if (word[1] == '-') {
+        size_t n = strcspn(word + 2, "=");
+        return n > 1 ? find_option(c, word + 2, n) : NULL;
+    }
+    for (const option *o = c->options; o->name; o++)
+        if (o->letter == word[1] || (o->name[0] == word[1] && !o->name[1])) return o;
+    return NULL;
+}
+
 /* Former names of options, for "did you mean". */
 static const struct {
     const char *was, *is;
@@ -214,16 +227,13 @@ static status unknown_option(const command *c, const char *typed)
 /* Parses one argument that begins with '-'. *used = whether the next argument was its value. */
 static status parse_option(const command *c, const char *word, const char *next, bool *used)
 {
-    const option *o = NULL;
+    const option *o = options_named(c, word);
     const char *value = NULL;
     *used = false;
     if (word[1] == '-') {
-        size_t n = strcspn(word + 2, "=");
-        if (n > 1) o = find_option(c, word + 2, n);
-        if (word[2 + n] == '=') value = word + 3 + n;
+        value = strchr(word, '=');
+        if (value) value++;
     } else {
-        for (const option *each = c->options; each->name && !o; each++)
-            if (each->letter == word[1] || (each->name[0] == word[1] && !each->name[1])) o = each;
         if (o && word[2]) value = word + 2;
         if (o && o->kind == OPTION_FLAG && value) o = NULL;
     }
@@ -240,10 +250,15 @@ static status parse_option(const command *c, const char *word, const char *next,
     return set_value(o, value);
 }
 
-/* Prints the help, or the command's part of the manual page, if the arguments ask for it. */
+/* Prints the help, the command's part of the manual page, or candidates for a word, if the
+ * arguments ask for it. */
 static bool help_asked(const command *c, int argc, char **argv)
 {
     bool asked = argc == 1 && !strcmp(argv[0], "help"), detailed = false;
+    if (argc > 1 && !strcmp(argv[0], "--complete")) {
+        complete_command(c, argc - 1, argv + 1);
+        return true;
+    }
     if (argc == 1 && !strcmp(argv[0], "--man")) {
         man_command(c);
         return true;

@@ -58,11 +58,13 @@ typedef struct {
 
 /* Parses argv[0..argc), the arguments after the command's name. If --help, -h or the single
  * argument help is among them, prints the help and sets *helped. The single argument --man prints
- * the command's part of the manual page. */
+ * the command's part of the manual page; --complete WORD... prints what WORD could become. */
 status options_parse(const command *c, int argc, char **argv, bool *helped);
 
 /* Prints the help. detailed: --help -v, with the rest of each option's text. */
 void options_help(const command *c, bool detailed);
+/* The option that a word names, such as --seed, --seed=7, -s or -s7; null: none. */
+const option *options_named(const command *c, const char *word);
 void text_list_free(text_list *list);
 
 #endif

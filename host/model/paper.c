@@ -28,23 +28,24 @@ static void parts_of(int i, conditioning_design *design, int *size, int *patch)
     *patch = patches[i % N_PATCHES];
 }
 
-static bool is_name(const char *name, int i)
+bool paper_name(char name[PAPER_NAME], int i)
 {
-    char whole[64];
     conditioning_design design;
     int size, patch;
+    if (i >= N_NAMES) return false;
     parts_of(i, &design, &size, &patch);
     bool published = design == DESIGN_ADALN_ZERO;
-    snprintf(whole, sizeof whole, "DiT-%s/%d%s%s", sizes[size].name, patch, published ? "" : "-",
+    snprintf(name, PAPER_NAME, "DiT-%s/%d%s%s", sizes[size].name, patch, published ? "" : "-",
              published ? "" : designs[design].name);
-    return !strcmp(whole, name);
+    return true;
 }
 
 status paper_config(dit_config *c, const char *name, int image_size)
 {
     conditioning_design design;
+    char each[PAPER_NAME];
     int i = 0, size, patch;
-    while (i < N_NAMES && !is_name(name, i)) i++;
+    while (paper_name(each, i) && strcmp(each, name) != 0) i++;
     if (i == N_NAMES) {
         fail(ERR_USAGE,
              "--arch %s: expected DiT-S, DiT-B, DiT-L or DiT-XL, then /2, /4 or /8, and "

@@ -9,6 +9,10 @@
 extern const char *const paper_image_sizes[]; /* "256", "512", null */
 enum { PAPER_256, PAPER_512 };
 
+/* name = the name of network i; false behind the last. */
+enum { PAPER_NAME = 64 };
+bool paper_name(char name[PAPER_NAME], int i);
+
 /* The configuration of a name: DiT-S/2 to DiT-XL/8 for the published design, adaLN-Zero; the
  * suffixes -in-context, -cross-attention and -adaLN select the other designs. image_size: side of
  * the square pictures, a multiple of 64 pixels. ERR_USAGE for another name; the message names
