@@ -25,6 +25,7 @@ static const struct {
     {NULL, "convert", cli_convert, "write a model in another layout"},
     {NULL, "init", cli_init, "write a network with fresh weights"},
     {"Devices and speed", "devices", cli_devices, "list the OpenCL devices"},
+    {NULL, "doctor", cli_doctor, "say why there is no device, and how to mend it"},
     {NULL, "check", cli_check, "compare every kernel with its double-precision reference"},
     {NULL, "bench", cli_bench, "measure the device, its operators and forward passes"},
     {NULL, "tune", cli_tune, "find the fastest kernels for a device and a model"},

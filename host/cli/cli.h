@@ -10,6 +10,7 @@
 
 /* argc, argv: the arguments after the name of the command. */
 status cli_devices(int argc, char **argv);
+status cli_doctor(int argc, char **argv);
 status cli_sample(int argc, char **argv);
 status cli_decode(int argc, char **argv);
 status cli_encode(int argc, char **argv);

@@ -219,10 +219,10 @@ static status apply_line(quirks *q, char *line, bool *matches, const conf_subjec
         apply_advice(q, save, *matches);
     } else if (!strcmp(word, "cache")) {
         st = apply_cache(q, strtok_r(NULL, " \t\r", &save), *matches, name, line_number);
-    } else if (strcmp(word, "tune") != 0) {
+    } else if (strcmp(word, "tune") != 0 && strcmp(word, "install") != 0) {
         st = fail(ERR_FORMAT,
-                  "%s:%d: found \"%s\", expected match, quirk, has, advice, cache or tune", name,
-                  line_number, word);
+                  "%s:%d: found \"%s\", expected match, quirk, has, advice, cache, install or tune",
+                  name, line_number, word);
     }
     return st;
 }
@@ -251,4 +251,34 @@ status conf_apply_embedded(quirks *q, const conf_subject *subject)
         st = conf_apply(q, f->data, f->name, subject);
     }
     return st;
+}
+
+/* ---- packages ---- */
+
+/* True if the line is "install WHAT ...". package = the value of DISTRIBUTION=PACKAGE in it. */
+static bool read_install(char package[CONF_PACKAGE], const char *line, const char *what,
+                         const char *distribution)
+{
+    char copy[400], *save, *word;
+    snprintf(copy, sizeof copy, "%.*s", (int)strcspn(line, "#\n"), line);
+    word = strtok_r(copy, " \t", &save);
+    if (!word || strcmp(word, "install") != 0) return false;
+    word = strtok_r(NULL, " \t", &save);
+    if (!word || strcmp(word, what) != 0) return false;
+    size_t n = distribution ? strlen(distribution) : 0;
+    while (n && (word = strtok_r(NULL, " \t", &save)))
+        if (!strncmp(word, distribution, n) && word[n] == '=')
+            text_copy(package, CONF_PACKAGE, word + n + 1);
+    return true;
+}
+
+bool conf_install(char package[CONF_PACKAGE], const char *what, const char *distribution)
+{
+    *package = 0;
+    for (const embedded_file *f = embedded_files; f->name; f++)
+        for (const char *line = f->data; line; line = strchr(line, '\n')) {
+            line += *line == '\n';
+            if (read_install(package, line, what, distribution)) return true;
+        }
+    return false;
 }

@@ -3,8 +3,8 @@
  * A `match` line opens a section. `quirk` and `has` lines below it apply to the devices that it
  * matches. A quirk whose name begins with MAX_ has a number (MAX_GROUP=64); the lowest counts if
  * there are several. `advice` lines apply to platforms that show no device. `cache` lines are for
- * device/driver_needs.h, `tune` lines for tune/store.h. An unknown word is an error with file and
- * line. */
+ * device/driver_needs.h, `tune` lines for tune/store.h, `install` lines for conf_install. An
+ * unknown word is an error with file and line. */
 #ifndef DITCL_DEVICE_CONF_H
 #define DITCL_DEVICE_CONF_H
 
@@ -52,6 +52,12 @@ status conf_apply(quirks *q, const char *conf_text, const char *name, const conf
 
 /* Applies every file compiled into the program. */
 status conf_apply_embedded(quirks *q, const conf_subject *subject);
+
+/* package = the distribution's package with the driver for `what`, "cpu" or "pci=VENDOR" (4
+ * hexadecimal digits), from the `install` lines; "" if its name is not known, or with a null
+ * distribution. False if no line is for `what`. */
+enum { CONF_PACKAGE = 80 };
+bool conf_install(char package[CONF_PACKAGE], const char *what, const char *distribution);
 
 /* The name as in quirks.def. */
 const char *quirk_name(quirk_id id);

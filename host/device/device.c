@@ -172,10 +172,11 @@ static status describe_sizes(device_info *info, cl_device_id id)
 {
     status st = OK;
     cl_bool unified, available, images;
-    cl_uint units;
+    cl_uint units, vendor;
     cl_ulong memory, max_alloc;
     GET(id, CL_DEVICE_HOST_UNIFIED_MEMORY, unified);
     GET(id, CL_DEVICE_AVAILABLE, available);
+    GET(id, CL_DEVICE_VENDOR_ID, vendor);
     GET(id, CL_DEVICE_MAX_COMPUTE_UNITS, units);
     GET(id, CL_DEVICE_GLOBAL_MEM_SIZE, memory);
     GET(id, CL_DEVICE_MAX_MEM_ALLOC_SIZE, max_alloc);
@@ -185,6 +186,7 @@ static status describe_sizes(device_info *info, cl_device_id id)
     if (!images) info->image_texels = 0;
     info->unified_memory = unified;
     info->available = available;
+    info->vendor_id = vendor;
     info->compute_units = units;
     info->memory_bytes = memory;
     info->max_alloc_bytes = max_alloc;

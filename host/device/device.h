@@ -65,6 +65,7 @@ typedef struct {
     device_kind kind; /* the first of GPU, accelerator, CPU that the device claims */
     bool kinds[N_DEVICE_KINDS];
     bool unified_memory; /* the device shares the host's memory: an integrated GPU or a CPU */
+    unsigned vendor_id;  /* a GPU's is usually its PCI vendor */
     unsigned compute_units;
     uint64_t memory_bytes, max_alloc_bytes, local_bytes;
     local_kind local;

@@ -32,9 +32,8 @@ static void pin_threads(void)
 
 /* ---- a folder for the driver's cache ---- */
 
-/* True if files can be made, and libraries loaded, in the folder. A missing folder counts if it
- * could be made. Tests this with a temporary folder. On failure errno tells the reason. */
-static bool folder_works(const char *path)
+/* Tests it with a temporary folder. */
+bool driver_needs_folder_works(const char *path)
 {
     char folder[PATH_BYTES], probe[PATH_BYTES + 32];
     struct statvfs system;
@@ -90,12 +89,12 @@ static bool find_folder(char out[PATH_BYTES])
     bool named = file_user_folder(own, sizeof own, FOLDER_CACHE) == OK &&
                  file_join(out, PATH_BYTES, own, "driver") == OK;
     fail_put_back(&kept);
-    if (named && folder_works(out)) return true;
+    if (named && driver_needs_folder_works(out)) return true;
     for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
         if (!places[i] || *places[i] != '/') continue;
         int n = snprintf(out, PATH_BYTES, "%s/ditcl-%lu", places[i], (unsigned long)geteuid());
-        if (n < PATH_BYTES && folder_works(places[i]) && make_private(out, places[i]) &&
-            folder_works(out))
+        if (n < PATH_BYTES && driver_needs_folder_works(places[i]) &&
+            make_private(out, places[i]) && driver_needs_folder_works(out))
             return true;
     }
     return false;
@@ -122,7 +121,7 @@ static void choose_cache(char *note, size_t size)
     bool chosen = given && *given;
     if (!chosen && !drivers_folder(folder, known.cache.below)) return;
     /* driver_needs_check tests a folder that the user chose */
-    if (chosen || folder_works(folder)) return;
+    if (chosen || driver_needs_folder_works(folder)) return;
     const char *reason = strerror(errno);
     if (find_folder(other)) {
         setenv(variable, other, 1);
@@ -139,7 +138,7 @@ static void choose_cache(char *note, size_t size)
 status driver_needs_check(const quirks *q)
 {
     const char *folder = *q->cache.variable ? getenv(q->cache.variable) : NULL;
-    if (!folder || !*folder || folder_works(folder)) return OK;
+    if (!folder || !*folder || driver_needs_folder_works(folder)) return OK;
     fail(ERR_DEVICE, "%s=%.500s: no programs can be kept in this folder: %s", q->cache.variable,
          folder, strerror(errno));
     fail_hint("name one that can be made and written, where libraries may be loaded");
@@ -165,13 +164,27 @@ static size_t count_drivers(const char *folder)
     return n;
 }
 
+/* Which variable names the folder of .icd files; null: none, so it is the usual one. */
+static const char *vendors_variable(void)
+{
+    static const char *const variables[] = {"OCL_ICD_VENDORS", "OPENCL_VENDOR_PATH"};
+    const char *variable = variables[getenv(variables[0]) ? 0 : 1], *named = getenv(variable);
+    return named && *named ? variable : NULL;
+}
+
+void driver_needs_vendors(char *out, size_t size)
+{
+    const char *variable = vendors_variable();
+    snprintf(out, size, "%s", variable ? getenv(variable) : "/etc/OpenCL/vendors");
+}
+
 void driver_needs_no_platform(char *out, size_t size)
 {
-    static const char usual[] = "/etc/OpenCL/vendors";
-    const char *variable = getenv("OCL_ICD_VENDORS") ? "OCL_ICD_VENDORS" : "OPENCL_VENDOR_PATH";
-    const char *named = getenv(variable), *folder = named && *named ? named : usual;
-    if (!file_is_folder(folder) && folder == named) {
-        snprintf(out, size, "%s is %.500s, which is no folder of .icd files", variable, named);
+    char folder[PATH_BYTES];
+    const char *variable = vendors_variable();
+    driver_needs_vendors(folder, sizeof folder);
+    if (variable && !file_is_folder(folder)) {
+        snprintf(out, size, "%s is %.500s, which is no folder of .icd files", variable, folder);
         return;
     }
     size_t n = count_drivers(folder);

@@ -3,6 +3,7 @@
 #ifndef DITCL_DEVICE_DRIVER_NEEDS_H
 #define DITCL_DEVICE_DRIVER_NEEDS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/status.h"
@@ -15,6 +16,13 @@ void driver_needs_prepare(char *note, size_t size);
 
 /* ERR_DEVICE if the driver cannot use the cache folder that its variable names. */
 status driver_needs_check(const quirks *q);
+
+/* True if files can be made, and libraries loaded, in the folder, or if the folder could be made.
+ * On failure errno tells the reason. */
+bool driver_needs_folder_works(const char *path);
+
+/* out = the folder whose .icd files name the drivers. */
+void driver_needs_vendors(char *out, size_t size);
 
 /* out = why there is no OpenCL platform, as far as files tell: no driver is listed, or no listed
  * driver can be loaded. */

@@ -22,7 +22,7 @@ for command in $commands; do
     "$ditcl" "$command" --help >out 2>err
     twice=$(grep -oE '^ {2,6}(-[a-zA-Z], )?-{1,2}[a-z-]+' out | grep -oE -- '-[a-zA-Z-]+' | sort | uniq -d)
     [ -z "$twice" ] || problem "ditcl $command: twice among its options: $twice"
-    [ "$(grep -cE '^ {2,6}-' out)" -gt 1 ] || problem "ditcl $command: no options"
+    [ "$(grep -cE '^ {2,6}-' out)" -ge 1 ] || problem "ditcl $command: no options"
 done
 
 # --kernels, which was called --class
