@@ -3,51 +3,88 @@
  * statistics and the result read a picture once each. */
 
 #ifdef STATISTICS
-/* partial [N][chunks][G][2] = mean, and sum of squared deviations from the mean. A sum of squares
- * would lose digits if the mean is large. One work-item = one group of channels over one chunk of
- * pixels. Range: [G][chunks][N]. */
-kernel void groupnorm_partial(global float *partial, global const float *x, int pixels,
-                              int chunk_pixels, int channels, int groups)
+/* VEC: channels of a vector, 4 or 1. A vector lies within one group. WG: work-items that join one
+ * group. */
+#define BLOCK 8 /* pixels whose loads are on their way at once */
+#if VEC == 4
+#define LANE_SUM(v) ((v).x + (v).y + (v).z + (v).w)
+#else
+#define LANE_SUM(v) (v)
+#endif
+
+/* partial [N][vectors][chunks][2] = mean, and sum of squared deviations from the mean, of one
+ * vector of channels over one chunk of pixels. x [N][pixels][vectors]. Both come from deviations
+ * from `shift`, the mean of the first BLOCK pixels, so a large mean costs no digits. One work-item
+ * = one vector over one chunk; neighbours read neighbouring vectors. Range: [vectors * chunks][N].
+ */
+kernel void groupnorm_partial(global float *partial, global const V *x, int pixels,
+                              int chunk_pixels, int chunks, int vectors)
 {
-    int group = (int)get_global_id(0), chunk = (int)get_global_id(1), n = (int)get_global_id(2);
-    if (group >= groups) return;
-    int chunks = (pixels + chunk_pixels - 1) / chunk_pixels, width = channels / groups;
-    int begin = chunk * chunk_pixels, end = min(begin + chunk_pixels, pixels);
-    global const float *in = x + (size_t)n * pixels * channels + group * width;
-    float sum = 0.0f, squares = 0.0f;
-    for (int pixel = begin; pixel < end; pixel++)
-        for (int c = 0; c < width; c++) sum += in[(size_t)pixel * channels + c];
-    float mean = sum / ((float)(end - begin) * width);
-    for (int pixel = begin; pixel < end; pixel++)
-        for (int c = 0; c < width; c++) {
-            float deviation = in[(size_t)pixel * channels + c] - mean;
-            squares = mad(deviation, deviation, squares);
+    int item = (int)get_global_id(0), n = (int)get_global_id(1);
+    int chunk = item / vectors, vector = item % vectors;
+    if (chunk >= chunks) return;
+    int begin = chunk * chunk_pixels, count = min(chunk_pixels, pixels - begin), pixel = 0;
+    global const V *in = x + ((size_t)n * pixels + begin) * vectors + vector;
+    V sum = 0.0f, squares = 0.0f, block[BLOCK];
+#pragma unroll
+    for (int j = 0; j < BLOCK; j++) sum += in[(size_t)min(j, count - 1) * vectors];
+    float shift = LANE_SUM(sum) / (BLOCK * VEC);
+    sum = 0.0f;
+    for (; pixel + BLOCK <= count; pixel += BLOCK) {
+#pragma unroll
+        for (int j = 0; j < BLOCK; j++) block[j] = in[(size_t)(pixel + j) * vectors] - shift;
+#pragma unroll
+        for (int j = 0; j < BLOCK; j++) {
+            sum += block[j];
+            squares = mad(block[j], block[j], squares);
         }
-    global float *dst = partial + (((size_t)n * chunks + chunk) * groups + group) * 2;
-    dst[0] = mean;
-    dst[1] = squares;
+    }
+    for (; pixel < count; pixel++) { /* the last chunk may end within a block */
+        V deviation = in[(size_t)pixel * vectors] - shift;
+        sum += deviation;
+        squares = mad(deviation, deviation, squares);
+    }
+    float total = LANE_SUM(sum), mean = total / (count * VEC);
+    global float *dst = partial + (((size_t)n * vectors + vector) * chunks + chunk) * 2;
+    dst[0] = shift + mean;
+    dst[1] = max(LANE_SUM(squares) - total * mean, 0.0f);
 }
 
-/* Joins the chunks' statistics, in a fixed order (Chan et al. 1983). affine [N][C][2] = the factor
- * and the offset that normalise channel c. One work-item = one group of one picture. Range:
- * [G][N]. */
+/* Values of a group that entry i of its statistics stands for. */
+INLINE float values_of(int i, int pixels, int chunk_pixels, int chunks)
+{
+    return (float)(min(chunk_pixels, pixels - i % chunks * chunk_pixels) * VEC);
+}
+
+/* Joins a group's statistics, those of its vectors and chunks, in a fixed order. affine [N][C][2] =
+ * the factor and the offset that normalise channel c. A second pass sums the deviations around the
+ * mean. One work-group = one group of one picture; with WG 1, one work-item. Range: [G] groups,
+ * [N]. */
 kernel void groupnorm_affine(global float *affine, global const float *partial,
                              global const float *weight, global const float *bias, int pixels,
                              int chunk_pixels, int chunks, int channels, int groups, float epsilon)
 {
-    int group = (int)get_global_id(0), n = (int)get_global_id(1), width = channels / groups;
+#if WG > 1
+    local float scratch[WG];
+#endif
+    int local_id = WG > 1 ? (int)get_local_id(0) : 0, n = (int)get_global_id(1);
+    int group = WG > 1 ? GROUP_ID(0, WG) : (int)get_global_id(0), width = channels / groups;
+#if WG == 1 /* one compiler miscompiles a return before barriers */
     if (group >= groups) return;
-    float mean = 0.0f, squares = 0.0f, count = 0.0f;
-    for (int chunk = 0; chunk < chunks; chunk++) {
-        global const float *src = partial + (((size_t)n * chunks + chunk) * groups + group) * 2;
-        float chunk_count = (float)(min(chunk_pixels, pixels - chunk * chunk_pixels)) * width;
-        float joint_count = count + chunk_count, difference = src[0] - mean;
-        mean += difference * (chunk_count / joint_count);
-        squares += src[1] + difference * difference * (count * (chunk_count / joint_count));
-        count = joint_count;
+#endif
+    int entries = width / VEC * chunks;
+    global const float *src = partial + ((size_t)n * groups + group) * entries * 2;
+    float first = src[0], total = (float)pixels * width, sum = 0.0f, squares = 0.0f;
+    for (int i = local_id; i < entries; i += WG)
+        sum = mad(values_of(i, pixels, chunk_pixels, chunks), src[2 * i] - first, sum);
+    float mean = first + group_sum(sum, scratch) / total;
+    for (int i = local_id; i < entries; i += WG) {
+        float difference = src[2 * i] - mean;
+        squares += mad(values_of(i, pixels, chunk_pixels, chunks) * difference, difference,
+                       src[2 * i + 1]);
     }
-    float inverse = 1.0f / sqrt(squares / count + epsilon);
-    for (int c = group * width; c < (group + 1) * width; c++) {
+    float inverse = 1.0f / sqrt(group_sum(squares, scratch) / total + epsilon);
+    for (int c = group * width + local_id; c < (group + 1) * width; c += WG) {
         float factor = inverse * weight[c];
         affine[((size_t)n * channels + c) * 2] = factor;
         affine[((size_t)n * channels + c) * 2 + 1] = bias[c] - mean * factor;

@@ -205,7 +205,8 @@ status vae_allocate(vae *v, double values, int height, int width, size_t scratch
     TRY(buffer_create(v->d, &v->y, (size_t)values, "the VAE's picture"));
     TRY(buffer_create(v->d, &v->z, (size_t)values, "the VAE's picture"));
     TRY(buffer_create(v->d, &v->affine, 2 * (size_t)most, "group norm"));
-    TRY(buffer_create(v->d, &v->statistics, groupnorm_scratch(largest, c->groups), "group norm"));
+    TRY(buffer_create(v->d, &v->statistics, groupnorm_scratch(v->d, largest, c->groups),
+                      "group norm"));
     if (c->mid_attention) {
         TRY(attention_plan(v->d, &v->attention, &scores, a));
         TRY(buffer_create(v->d, &v->qkv, tokens * 3 * (size_t)a.head_dim, "the VAE's qkv"));

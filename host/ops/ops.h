@@ -220,7 +220,7 @@ typedef struct {
 } picture_shape;
 
 /* Floats for the statistics of one group norm. */
-size_t groupnorm_scratch(picture_shape s, int groups);
+size_t groupnorm_scratch(const device *d, picture_shape s, int groups);
 
 /* affine [N][C][2] = factor and offset that normalise x [N][H*W][C] over groups of channels, with
  * weight and bias [C]. */

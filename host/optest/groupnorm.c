@@ -88,7 +88,8 @@ static status groupnorm_test_prepare(optest_run *r, int i)
         TRY(optest_normal(r, "x", batch * area * C, cases[i].mean, 1.0));
         TRY(optest_normal(r, "weight", C, 1.0, 0.5));
         TRY(optest_normal(r, "bias", C, 0.0, 1.0));
-        TRY(optest_create(r, OPTEST_SCRATCH, "scratch", groupnorm_scratch(s, cases[i].groups)));
+        TRY(optest_create(r, OPTEST_SCRATCH, "scratch",
+                          groupnorm_scratch(r->d, s, cases[i].groups)));
         goto done;
     }
     int height = s.height * cases[i].up, width = s.width * cases[i].up;

@@ -328,7 +328,7 @@ static picture_shape groupnorm_picture(const workload *w)
 static status groupnorm_load(workload *w, workload_entry *e, size_t *scratch)
 {
     (void)e;
-    *scratch = groupnorm_scratch(groupnorm_picture(w), w->shape[2]);
+    *scratch = groupnorm_scratch(w->d, groupnorm_picture(w), w->shape[2]);
     return buffer_create(w->d, &w->b_affine, 2 * (size_t)w->shape[1], "a norm");
 }
 
