@@ -8,6 +8,7 @@
 #include "check/checker.h"
 #include "cli/cli.h"
 #include "cli/environment.h"
+#include "cli/progress.h"
 #include "files/json_build.h"
 #include "ops/ops.h"
 #include "ops/choices.h"
@@ -23,11 +24,13 @@ void cli_warn(const char *fmt, ...)
     va_start(args, fmt);
     vsnprintf(line, sizeof line, fmt, args);
     va_end(args);
+    progress_make_room();
     fprintf(stderr, "ditcl: warning: %s\n", text_printable(line, sizeof line, line));
 }
 
 static void print_note(const char *line)
 {
+    progress_make_room();
     fprintf(stderr, "  %s\n", TEXT_SHOWN(line));
 }
 
@@ -38,6 +41,7 @@ static void print_warning(const char *line)
 
 static void print_line(const char *line)
 {
+    progress_make_room();
     fprintf(stderr, "ditcl: %s\n", TEXT_SHOWN(line));
 }
 
@@ -98,7 +102,8 @@ status cli_open_device(device *d, const device_choice *choice, bool quiet)
                                 .no_cache = choice->no_cache,
                                 .profiled = choice->profiled,
                                 .note = choice->verbose ? print_note : NULL,
-                                .warn = quiet ? NULL : print_warning};
+                                .warn = quiet ? NULL : print_warning,
+                                .building = quiet ? NULL : progress_building};
     device_list list = {0};
     int index = 0;
     status st = OK;

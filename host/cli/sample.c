@@ -86,9 +86,17 @@ static void describe(const drawing *g)
             (double)r->d->allocated_bytes / 1e6);
 }
 
+static void begin_loading(showing *x, const drawing *g)
+{
+    x->loading = clock_seconds();
+    progress_start(&x->bar, "loading", x->q->quiet);
+    progress_say(&x->bar, g->m->path);
+}
+
 static void begin_sampling(showing *x, const drawing *g)
 {
     x->sampling = clock_seconds();
+    progress_end(&x->bar);
     if (g->v.unknown && !x->q->quiet)
         cli_warn("%s: unknown tensor %s is ignored", g->m->vae_weights.file.path, g->v.unknown);
     if (x->q->verbose) describe(g);
@@ -109,7 +117,7 @@ static void begin_decoding(showing *x, const drawing *g)
 static void begins(void *context, const drawing *g, drawing_phase phase)
 {
     showing *x = context;
-    if (phase == DRAWING_LOADS) x->loading = clock_seconds();
+    if (phase == DRAWING_LOADS) begin_loading(x, g);
     if (phase == DRAWING_SAMPLES) begin_sampling(x, g);
     if (phase == DRAWING_DECODES) begin_decoding(x, g);
 }

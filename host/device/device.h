@@ -54,6 +54,8 @@ typedef struct {
     void (*note)(const char *line);
     /* prints a line about a problem that does not stop the run; may be null */
     void (*warn)(const char *line);
+    /* Called before a kernel of this file is compiled, which may take seconds. May be null. */
+    void (*building)(const char *file);
     bool unprobed; /* features stay as claimed; the caller probes them one by one */
 } device_settings;
 

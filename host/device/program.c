@@ -191,6 +191,7 @@ static status build_source(device *d, kernel *k, const text *source)
         clCreateProgramWithSource(d->handles->context, 1, &pointer, &source->length, &code);
     CL_TRY("clCreateProgramWithSource", code);
     double start = clock_seconds();
+    if (d->settings.building) d->settings.building(k->file);
     code = clBuildProgram(k->program, 1, &d->handles->id, k->options, NULL, NULL);
     k->build_seconds = clock_seconds() - start;
     if (code != CL_SUCCESS) {

@@ -146,6 +146,47 @@ if [ $? -eq 0 ] && hostile check tty && grep -q 'wrote t' tty; then passed=$((pa
 else problem "on a terminal: $(cat -v tty err)"; fi
 rm -f tty "t$bad.png"
 
+# ---- the bar fits the terminal's width, and messages stand above it ----
+cat >keep/widths.py <<'END'
+"""widths.py COLUMNS COMMAND...: runs the command on a terminal of this width. Each line that it draws must fit,
+and no message may stand on the line of a bar."""
+import fcntl, os, pty, re, struct, sys, termios
+
+columns = int(sys.argv[1])
+pid, terminal = pty.fork()
+if pid == 0:
+    fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    os.execvp(sys.argv[2], sys.argv[2:])
+said = b""
+try:
+    while got := os.read(terminal, 4096):
+        said += got
+except OSError:
+    pass
+code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+shown = said.decode().replace("\r\n", "\n")
+bars = [line for line in re.split("\r|\n", shown) if "\x1b[K" in line]
+for line in bars:
+    if len(line.replace("\x1b[K", "")) >= columns:
+        sys.exit(f"{columns} columns: {line!r}")
+for line in shown.split("\n"):
+    if re.search("\\x1b\\[K.+$", line) and not line.split("\x1b[K")[-1].startswith(("\r", "ditcl: ", "wrote", "  ")):
+        sys.exit(f"a message on a bar: {line!r}")
+for part in "loading: ", "sampling", "2/2":
+    if not any(part in line for line in bars):
+        sys.exit(f"no {part!r} in {bars}")
+sys.exit(code)
+END
+for columns in 45 80 200; do
+    if python3 keep/widths.py $columns "$ditcl" sample "$data/models/plain32" --class 1 --steps 2 \
+        --out wide.png >out 2>err; then
+        passed=$((passed + 1))
+    else
+        problem "$columns columns: $(cat -v out err)"
+    fi
+done
+rm -f wide.png
+
 # ---- stdout is full or closed ----
 for command in --version "info $data/models/plain32" "info $data/models/plain32 --json" \
     "devices --json" "sample --help"; do
