@@ -51,9 +51,16 @@ bool mma_products_fit(const device *d, const matrix_unit *u, size_t products)
            products * rounds <= MOST_ROUNDS;
 }
 
-void mma_options(char out[MMA_OPTIONS], const device *d, const matrix_unit *u)
+void mma_factor_options(char out[FACTOR_OPTIONS], const device *d, const matrix_unit *u)
 {
-    snprintf(out, MMA_OPTIONS, "-DVEC=%d -DMATRIX_UNITS -D%s%s%s", u->vector, u->option,
+    snprintf(out, FACTOR_OPTIONS, "-DFACTOR_PARTS=%d -D%s%s%s", mma_parts(d), u->option,
              d->settings.precision == PRECISION_FP16 ? "" : " -DMATRIX_UNIT_BF16",
              mma_emulated(d, u) ? " -DMATRIX_UNIT_EMULATED" : "");
+}
+
+void mma_options(char out[MMA_OPTIONS], const device *d, const matrix_unit *u)
+{
+    char factors[FACTOR_OPTIONS];
+    mma_factor_options(factors, d, u);
+    snprintf(out, MMA_OPTIONS, "-DVEC=%d -DMATRIX_UNITS %s", u->vector, factors);
 }

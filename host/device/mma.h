@@ -14,7 +14,7 @@ typedef struct {
     int floats;         /* about the registers that a lane may use */
 } matrix_unit;
 
-enum { MMA_DEPTH = 16, MMA_OPTIONS = 96 };
+enum { MMA_DEPTH = 16, FACTOR_OPTIONS = 96, MMA_OPTIONS = 128 };
 
 /* The first matrix unit that the device has, that passed its probe and that serves the device's
  * precision; else null. */
@@ -25,9 +25,11 @@ const matrix_unit *mma_of(const device *d);
  * not used. */
 int mma_parts(const device *d);
 
-/* Options for kernels that include mma.clh: "-DVEC=... -DMATRIX_UNITS ...". The matrix unit is
- * emulated if DITCL_FEATURES claims it for a device that does not report it. */
+/* Options for kernels that include mma.clh: "-DVEC=... -DMATRIX_UNITS ..."; and for kernels that
+ * only write factors (cl/factors.clh). The matrix unit is emulated if DITCL_FEATURES claims it for
+ * a device that does not report it. */
 void mma_options(char out[MMA_OPTIONS], const device *d, const matrix_unit *u);
+void mma_factor_options(char out[FACTOR_OPTIONS], const device *d, const matrix_unit *u);
 bool mma_emulated(const device *d, const matrix_unit *u);
 
 /* Bytes of local memory that an emulated matrix unit needs for a work-group of this many

@@ -43,8 +43,21 @@ typedef struct {
     const int *config; /* values of its tunables */
 } op_choice;
 
-/* What is fused into an operator, as bits: each makes another program. */
-enum { FUSED_GELU = 1, FUSED_SILU = 2, FUSED_GATE = 4, FUSED_RESIDUAL = 8, FUSED_NORM = 16 };
+/* What is fused into an operator, as bits: each makes another program.
+ *
+ * READS_FACTORS: the input of a GEMM (a) or of attention (qkv) is stored in the format that the
+ * device's matrix units multiply, WRITES_FACTORS: so is the result (out); see cl/factors.clh. A row
+ * has mma_parts(d) times its width in 16-bit numbers; the width is a multiple of 8. Other inputs
+ * and results are fp32. */
+enum {
+    FUSED_GELU = 1,
+    FUSED_SILU = 2,
+    FUSED_GATE = 4,
+    FUSED_RESIDUAL = 8,
+    FUSED_NORM = 16,
+    READS_FACTORS = 32,
+    WRITES_FACTORS = 64,
+};
 
 /* The epilogue of a GEMM: out = [residual +] [gate *] activation(sums + bias). */
 typedef struct {
