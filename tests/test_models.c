@@ -351,7 +351,7 @@ END_TEST
 /* Emulated matrix units of GPUs; the seed selects them. */
 START_TEST(forward_passes_on_units_match)
 {
-    static const char *const units[] = {"mma", "dpas8", "dpas16", "wmma", "wmma2", "mfma"};
+    static const char *const units[] = {"mma", "dpas8", "dpas16", "wmma", "wmma2", "mfma", "mfma1"};
     static const precision precisions[] = {PRECISION_AUTO, PRECISION_BF16, PRECISION_FP16};
     const device_list *devices = wanted_devices();
     char path[PATH], *list, *save;

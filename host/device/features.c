@@ -25,6 +25,7 @@ static const char *const names[N_FEATURES] = {
     [FEATURE_WMMA] = "wmma",
     [FEATURE_WMMA2] = "wmma2",
     [FEATURE_MFMA] = "mfma",
+    [FEATURE_MFMA1] = "mfma1",
 };
 
 const char *feature_name(feature_id id)

@@ -19,6 +19,7 @@ typedef enum {
     FEATURE_WMMA,
     FEATURE_WMMA2,
     FEATURE_MFMA,
+    FEATURE_MFMA1,
     N_FEATURES
 } feature_id;
 

@@ -11,6 +11,7 @@ const matrix_unit matrix_units[] = {
     {FEATURE_WMMA2, "MATRIX_UNIT_WMMA2", 32, 16, 16, 4, 4, 1, 176},
     {FEATURE_WMMA, "MATRIX_UNIT_WMMA", 32, 16, 16, 8, 8, 1, 176},
     {FEATURE_MFMA, "MATRIX_UNIT_MFMA", 64, 16, 16, 2, 2, 1, 176},
+    {FEATURE_MFMA1, "MATRIX_UNIT_MFMA -DMATRIX_UNIT_MFMA1", 64, 16, 16, 2, 2, 1, 176},
     {0},
 };
 

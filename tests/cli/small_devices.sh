@@ -98,7 +98,8 @@ known clover "platform=Clover;vendor=AMD;name=AMD TAHITI" ONLY_IF_NAMED LANES_AR
 known nvidia "platform=NVIDIA CUDA;vendor=NVIDIA Corporation;name=NVIDIA GeForce RTX 3060"
 known intel "platform=Intel(R) OpenCL Graphics;vendor=Intel(R) Corporation;name=Intel(R) Arc(TM) A770"
 amd="platform=AMD Accelerated Parallel Processing;vendor=Advanced Micro Devices, Inc."
-for gfx in "gfx1100 wmma" "gfx1151 wmma" "gfx1170 wmma2" "gfx1201 wmma2" "gfx90a:sramecc+:xnack- mfma"; do
+for gfx in "gfx1100 wmma" "gfx1151 wmma" "gfx1170 wmma2" "gfx1201 wmma2" "gfx90a:sramecc+:xnack- mfma" \
+    "gfx908:sramecc+:xnack- mfma1"; do
     DITCL_LAYER="type=gpu;$amd;name=${gfx% *}" expect 0 "known to devices/amd.conf" devices -v
     grep -qx "    may have ${gfx#* }" out && [ "$(grep -c 'may have' out)" = 1 ] ||
         problem "$gfx: $(cat out)"
