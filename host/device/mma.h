@@ -14,7 +14,7 @@ typedef struct {
     int floats;         /* about the registers that a lane may use */
 } matrix_unit;
 
-enum { MMA_DEPTH = 16, FACTOR_OPTIONS = 96, MMA_OPTIONS = 160 };
+enum { MMA_DEPTH = 16, FACTOR_OPTIONS = 128, MMA_OPTIONS = 160 };
 
 /* The first matrix unit that the device has, that passed its probe and that serves the device's
  * precision; else null. */
