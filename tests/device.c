@@ -45,7 +45,7 @@ bool emulated(void)
 
 void claim_matrix_unit(const char *unit)
 {
-    char features[80] = "-mma,-dpas8,-dpas16,-wmma,-wmma2,-mfma,-mfma1";
+    char features[80] = "-mma,-mma_k8,-dpas8,-dpas16,-wmma,-wmma2,-mfma,-mfma1";
     size_t none = strlen(features);
     if (unit && *unit) snprintf(features + none, sizeof features - none, ",+%s", unit);
     if (unit)

@@ -310,7 +310,7 @@ static status read_features(writing *w)
         else
             return fail(ERR_USAGE,
                         "--features %s: expected fp16, subgroups, images, matrix "
-                        "units (mma, dpas8, dpas16, wmma, wmma2, mfma, mfma1) or a feature "
+                        "units (mma, mma_k8, dpas8, dpas16, wmma, wmma2, mfma, mfma1) or a feature "
                         "of a processor",
                         name);
     }
@@ -382,7 +382,8 @@ int main(int argc, char **argv)
          128, NULL},
         {"features", 0, OPTION_LIST, &w.features, "NAME",
          "features of the device; commas separate [none]\n"
-         "fp16, subgroups, images, or a matrix unit: mma, dpas8, dpas16, wmma, wmma2, mfma, mfma1.",
+         "fp16, subgroups, images, or a matrix unit: mma, mma_k8, dpas8, dpas16, wmma, wmma2, "
+         "mfma, mfma1.",
          0, 0, NULL},
         {0},
     };

@@ -17,7 +17,7 @@
  *     units=N                 compute units [16]
  *     fp16, images            the device has this feature
  *     subgroups=N             the device has sub-groups of N work-items
- *     mma, dpas=N             the device has matrix units, dpas with sub-groups of N = 8 or 16
+ *     mma, mma_k8, dpas=N     the device has matrix units, dpas with sub-groups of N = 8 or 16
  *     type=cpu|gpu|accelerator, name=TEXT, vendor=TEXT, driver=TEXT, version=TEXT, c_version=TEXT,
  *     platform=TEXT
  *     folder=DIR              existing folder for the programs and for index.tsv. When the process

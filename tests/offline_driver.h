@@ -19,7 +19,7 @@ extern struct offline_settings {
         c_version[OFFLINE_TEXT], platform[OFFLINE_TEXT], folder[OFFLINE_TEXT], config[OFFLINE_TEXT],
         precision[OFFLINE_TEXT], ptx[OFFLINE_TEXT];
     size_t memory, largest, group, local, units, subgroups, dpas;
-    bool local_none, fp16, images, mma;
+    bool local_none, fp16, images, mma, mma_k8;
     cl_device_type type;
 } offline;
 

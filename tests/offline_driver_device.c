@@ -46,7 +46,10 @@ static bool understood_flag(const char *setting)
     const struct {
         const char *name;
         bool *flag;
-    } flags[] = {{"fp16", &offline.fp16}, {"images", &offline.images}, {"mma", &offline.mma}};
+    } flags[] = {{"fp16", &offline.fp16},
+                 {"images", &offline.images},
+                 {"mma", &offline.mma},
+                 {"mma_k8", &offline.mma_k8}};
     for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
         if (!strcmp(setting, flags[i].name)) return *flags[i].flag = true;
     return false;
@@ -148,7 +151,7 @@ static cl_int answer_extensions(size_t size, void *value, size_t *used)
     snprintf(all, sizeof all, "cl_khr_byte_addressable_store%s%s%s%s",
              offline.fp16 ? " cl_khr_fp16" : "",
              offline.subgroups ? " cl_khr_subgroups cl_intel_required_subgroup_size" : "",
-             offline.mma ? " cl_nv_device_attribute_query" : "",
+             offline.mma || offline.mma_k8 ? " cl_nv_device_attribute_query" : "",
              offline.dpas ? " cl_intel_subgroup_matrix_multiply_accumulate" : "");
     return offline_answer_text(all, size, value, used);
 }
@@ -190,7 +193,7 @@ static cl_int answer_memory(cl_device_info what, size_t size, void *value, size_
 cl_int CL_API_CALL offline_device_info(cl_device_id d, cl_device_info what, size_t size,
                                        void *value, size_t *used)
 {
-    enum { COMPUTE_CAPABILITY = 0x4000, SUB_GROUP_SIZES = 0x4108 }; /* cl_ext.h */
+    enum { CAPABILITY_MAJOR = 0x4000, CAPABILITY_MINOR, SUB_GROUP_SIZES = 0x4108 }; /* cl_ext.h */
     const size_t sizes[3] = {offline.group, offline.group, offline.group};
     size_t lanes = offline.dpas ? offline.dpas : offline.subgroups;
     (void)d;
@@ -215,7 +218,8 @@ cl_int CL_API_CALL offline_device_info(cl_device_id d, cl_device_info what, size
     case CL_DEVICE_PROFILING_TIMER_RESOLUTION: return OFFLINE_ANSWER(size_t, 1);
     case CL_DEVICE_SINGLE_FP_CONFIG:
         return OFFLINE_ANSWER(cl_device_fp_config, CL_FP_ROUND_TO_NEAREST | CL_FP_INF_NAN);
-    case COMPUTE_CAPABILITY: return offline.mma ? OFFLINE_ANSWER(cl_uint, 8) : CL_INVALID_VALUE;
+    case CAPABILITY_MAJOR: return OFFLINE_ANSWER(cl_uint, offline.mma ? 8 : 7);
+    case CAPABILITY_MINOR: return OFFLINE_ANSWER(cl_uint, offline.mma ? 0 : 5);
     case SUB_GROUP_SIZES: return lanes ? OFFLINE_ANSWER(size_t, lanes) : CL_INVALID_VALUE;
     default: return answer_memory(what, size, value, used);
     }

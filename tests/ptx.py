@@ -23,8 +23,11 @@ from seed import test_seed
 TESTS = pathlib.Path(__file__).resolve().parent
 KERNELS = TESTS.parent / "cl"
 
-CHECKS = [("fp32", []), ("auto", ["gemm", "attention", "conv"]),
-          ("bf16", ["gemm", "attention", "conv"]), ("fp16", ["gemm", "attention", "conv"])]
+# Precision, operators, and what the device has instead of `mma` (tests/offline_driver.c).
+CHECKS = [("fp32", [], None), ("auto", ["gemm", "attention", "conv"], None),
+          ("bf16", ["gemm", "attention", "conv"], None),
+          ("fp16", ["gemm", "attention", "conv"], None),
+          ("fp16", ["--quick", "gemm", "attention", "conv"], "mma_k8")]
 
 # Barriers that check does not notice: file, number among those of the file, and why.
 UNNOTICED = {
@@ -39,8 +42,11 @@ OPERATORS = {"gemm_mma.cl": ("gemm", "fp16"), "attention_mma.cl": ("attention", 
              "conv_gpu.cl": ("conv", "fp32"), "gemm_gpu.cl": ("gemm", "fp32")}
 
 
-def run(ditcl, precision, operators, kernels, home):
+def run(ditcl, precision, operators, kernels, home, unit=None):
     environment = dict(os.environ, XDG_CACHE_HOME=str(home), DITCL_CL_DIR=str(kernels))
+    if unit:
+        settings = environment["DITCL_OFFLINE"].split(";")
+        environment["DITCL_OFFLINE"] = ";".join(unit if s == "mma" else s for s in settings)
     return subprocess.run([str(ditcl), "check", "--device", "PTX", "--precision", precision,
                            "--no-cache", *operators], env=environment, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, text=True, check=False)
@@ -73,11 +79,12 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         home, copy = pathlib.Path(folder, "cache"), pathlib.Path(folder, "cl")
         home.mkdir()
-        for precision, operators in CHECKS:
+        for precision, operators, unit in CHECKS:
             title = f"{precision}: {' '.join(operators) or 'all operators'}"
+            title += f" on {unit}" if unit else ""
             if asked.names and not any(name in title for name in asked.names):
                 continue
-            result = run(ditcl, precision, operators, KERNELS, home)
+            result = run(ditcl, precision, operators, KERNELS, home, unit)
             print(f"{title}: {result.stdout.strip().splitlines()[-1]}", flush=True)
             if result.returncode:
                 print(result.stdout)

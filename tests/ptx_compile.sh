@@ -1,9 +1,11 @@
 #!/bin/bash
-# Compiles OpenCL C into PTX for sm_80, as offline_driver_ptx.c asks. usage: ptx_compile.sh SOURCE RESULT
-# OPTION...; with DITCL_PTX_CACHE, a folder, results are kept there.
+# Compiles OpenCL C into PTX for sm_80 or sm_75, as offline_driver_ptx.c asks. usage: ptx_compile.sh
+# SOURCE RESULT OPTION...; with DITCL_PTX_CACHE, a folder, results are kept there.
 set -eu
 source=$1 result=$2
 shift 2
+target=sm_80
+if [[ $* == *-DMATRIX_UNIT_MMA_K8* ]]; then target=sm_75; fi
 flags=(-x cl -cl-std=CL1.2 -target nvptx64-nvidia-nvcl -O3 -w)
 cached=${DITCL_PTX_CACHE:-}
 if [ -n "$cached" ]; then
@@ -35,7 +37,7 @@ __attribute__((overloadable)) size_t get_global_id(uint d)
 }
 END
 clang-15 "${flags[@]}" -emit-llvm -c -o "$offset.bc" "$offset.cl"
-clang-15 "${flags[@]}" -Xclang -target-cpu -Xclang sm_80 -Xclang -target-feature -Xclang +ptx74 \
+clang-15 "${flags[@]}" -Xclang -target-cpu -Xclang "$target" -Xclang -target-feature -Xclang +ptx74 \
     -Xclang -finclude-default-header -Xclang -mlink-builtin-bitcode -Xclang "$offset.bc" \
     -Xclang -mlink-builtin-bitcode -Xclang /usr/lib/clc/nvptx64--nvidiacl.bc \
     -Wno-linker-warnings -S "$@" -o "$result" "$source"

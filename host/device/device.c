@@ -63,14 +63,18 @@ done:
     return st;
 }
 
-/* True for compute capability 8.0 or more, of drivers that accept PTX assembly. */
-static status has_mma(bool *has, cl_device_id id)
+/* *capability = 10 x major + minor compute capability, of drivers that accept PTX assembly; else
+ * 0. */
+static status compute_capability(cl_uint *capability, cl_device_id id)
 {
-    enum { CAPABILITY_MAJOR = 0x4000 }; /* cl_ext.h: CL_DEVICE_COMPUTE_CAPABILITY_MAJOR_NV */
-    cl_uint major = 0;
-    status st = has_extension(has, id, "cl_nv_device_attribute_query");
-    if (st == OK && *has) st = device_ask(id, CAPABILITY_MAJOR, sizeof major, &major, NULL);
-    *has = major >= 8;
+    /* cl_ext.h: CL_DEVICE_COMPUTE_CAPABILITY_MAJOR_NV, _MINOR_NV */
+    enum { CAPABILITY_MAJOR = 0x4000, CAPABILITY_MINOR };
+    cl_uint major = 0, minor = 0;
+    bool has;
+    status st = has_extension(&has, id, "cl_nv_device_attribute_query");
+    if (st == OK && has) st = device_ask(id, CAPABILITY_MAJOR, sizeof major, &major, NULL);
+    if (st == OK && has) st = device_ask(id, CAPABILITY_MINOR, sizeof minor, &minor, NULL);
+    *capability = 10 * major + minor;
     return st;
 }
 
@@ -211,12 +215,13 @@ static void limit_by_quirks(device_info *info)
 static status describe_claims(device_info *info, cl_device_id id)
 {
     status st = OK;
-    bool khr, other, mma;
+    bool khr, other;
     size_t dpas;
+    cl_uint capability;
     TRY(has_extension(&info->fp16, id, "cl_khr_fp16"));
     TRY(has_extension(&khr, id, "cl_khr_subgroups"));
     TRY(has_extension(&other, id, "cl_intel_subgroups"));
-    TRY(has_mma(&mma, id));
+    TRY(compute_capability(&capability, id));
     TRY(dpas_size(&dpas, id));
     info->subgroups = khr || other;
     TRY(conf_apply_embedded(&info->quirk, &(conf_subject){.platform = info->platform,
@@ -226,7 +231,8 @@ static status describe_claims(device_info *info, cl_device_id id)
                                                           .version = info->version}));
     limit_by_quirks(info);
     memcpy(info->claims, info->quirk.feature, sizeof info->claims);
-    info->claims[FEATURE_MMA] |= mma;
+    info->claims[FEATURE_MMA] |= capability >= 80;
+    info->claims[FEATURE_MMA_K8] |= capability >= 75 && capability < 80;
     info->claims[FEATURE_DPAS8] |= dpas == 8;
     info->claims[FEATURE_DPAS16] |= dpas == 16;
 done:

@@ -20,6 +20,7 @@ static const char *const names[N_FEATURES] = {
     [FEATURE_SUBGROUPS] = "subgroups",
     [FEATURE_IMAGES] = "images",
     [FEATURE_MMA] = "mma",
+    [FEATURE_MMA_K8] = "mma_k8",
     [FEATURE_DPAS8] = "dpas8",
     [FEATURE_DPAS16] = "dpas16",
     [FEATURE_WMMA] = "wmma",

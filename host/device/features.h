@@ -14,6 +14,7 @@ typedef enum {
     FEATURE_IMAGES,      /* buffers that kernels read as images */
     /* matrix units, shared by the work-items of a sub-group: device/mma.h, cl/mma.clh */
     FEATURE_MMA,
+    FEATURE_MMA_K8, /* an older form, of 8 steps, without bf16 */
     FEATURE_DPAS8,
     FEATURE_DPAS16,
     FEATURE_WMMA,

@@ -4,14 +4,15 @@
 #include <stdio.h>
 
 const matrix_unit matrix_units[] = {
-    /* lanes, m, n, a, b, vector, floats */
-    {FEATURE_MMA, "MATRIX_UNIT_MMA", 32, 16, 8, 4, 2, 2, 176},
-    {FEATURE_DPAS8, "MATRIX_UNIT_DPAS8", 8, 8, 8, 8, 8, 1, 84},
-    {FEATURE_DPAS16, "MATRIX_UNIT_DPAS16", 16, 8, 16, 4, 8, 1, 68},
-    {FEATURE_WMMA2, "MATRIX_UNIT_WMMA2", 32, 16, 16, 4, 4, 1, 176},
-    {FEATURE_WMMA, "MATRIX_UNIT_WMMA", 32, 16, 16, 8, 8, 1, 176},
-    {FEATURE_MFMA, "MATRIX_UNIT_MFMA", 64, 16, 16, 2, 2, 1, 176},
-    {FEATURE_MFMA1, "MATRIX_UNIT_MFMA -DMATRIX_UNIT_MFMA1", 64, 16, 16, 2, 2, 1, 176},
+    /* lanes, m, n, a, b, vector, floats, fp16_only, async */
+    {FEATURE_MMA, "MATRIX_UNIT_MMA", 32, 16, 8, 4, 2, 2, 176, false, true},
+    {FEATURE_MMA_K8, "MATRIX_UNIT_MMA_K8", 32, 16, 8, 4, 2, 2, 176, true, false},
+    {FEATURE_DPAS8, "MATRIX_UNIT_DPAS8", 8, 8, 8, 8, 8, 1, 84, false, false},
+    {FEATURE_DPAS16, "MATRIX_UNIT_DPAS16", 16, 8, 16, 4, 8, 1, 68, false, false},
+    {FEATURE_WMMA2, "MATRIX_UNIT_WMMA2", 32, 16, 16, 4, 4, 1, 176, false, false},
+    {FEATURE_WMMA, "MATRIX_UNIT_WMMA", 32, 16, 16, 8, 8, 1, 176, false, false},
+    {FEATURE_MFMA, "MATRIX_UNIT_MFMA", 64, 16, 16, 2, 2, 1, 176, false, false},
+    {FEATURE_MFMA1, "MATRIX_UNIT_MFMA -DMATRIX_UNIT_MFMA1", 64, 16, 16, 2, 2, 1, 176, false, false},
     {0},
 };
 
@@ -22,11 +23,15 @@ int mma_parts(const device *d)
     return parts[d->settings.precision];
 }
 
+bool mma_serves(const device *d, const matrix_unit *u)
+{
+    return mma_parts(d) && (!u->fp16_only || d->settings.precision == PRECISION_FP16);
+}
+
 const matrix_unit *mma_of(const device *d)
 {
-    if (!mma_parts(d)) return NULL;
     for (const matrix_unit *u = matrix_units; u->option; u++)
-        if (d->feature[u->feature]) return u;
+        if (d->feature[u->feature] && mma_serves(d, u)) return u;
     return NULL;
 }
 

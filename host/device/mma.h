@@ -12,6 +12,8 @@ typedef struct {
     int a, b;           /* words of a lane's fragments of the factors */
     int vector;         /* consecutive results of a lane in a row */
     int floats;         /* about the registers that a lane may use */
+    bool fp16_only;     /* it has no bf16 */
+    bool async;         /* the device copies to local memory beside its work-items */
 } matrix_unit;
 
 enum { MMA_DEPTH = 16, FACTOR_OPTIONS = 128, MMA_OPTIONS = 160 };
@@ -24,6 +26,9 @@ const matrix_unit *mma_of(const device *d);
  * high and a low bfloat16; the product of two low ones is left out. fp32: 0, since matrix units are
  * not used. */
 int mma_parts(const device *d);
+
+/* Whether the unit computes in the device's precision. */
+bool mma_serves(const device *d, const matrix_unit *u);
 
 /* Options for kernels that include mma.clh: "-DVEC=... -DMATRIX_UNITS ..."; and for kernels that
  * only write factors (cl/factors.clh). The matrix unit is emulated if DITCL_FEATURES claims it for

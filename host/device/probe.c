@@ -315,6 +315,14 @@ static status probe_mma(device *d, const matrix_unit *u)
 
 /* ---- all features ---- */
 
+/* The matrix unit of a feature. */
+static const matrix_unit *unit_of(feature_id which)
+{
+    const matrix_unit *u = matrix_units;
+    while (u->option && u->feature != which) u++;
+    return u;
+}
+
 int probe_list(feature_id out[N_FEATURES], const device *d)
 {
     int n = 0;
@@ -323,7 +331,7 @@ int probe_list(feature_id out[N_FEATURES], const device *d)
         bool used = i == FEATURE_AVX512_BF16 || i == FEATURE_AMX_BF16 ? pairs
                     : i == FEATURE_SUBGROUPS || i == FEATURE_IMAGES
                         ? d->family == FAMILY_GPU
-                        : d->family == FAMILY_GPU && mma_parts(d);
+                        : d->family == FAMILY_GPU && mma_serves(d, unit_of((feature_id)i));
         if (used && d->feature[i]) out[n++] = (feature_id)i;
     }
     return n;
@@ -338,8 +346,7 @@ status probe_feature(device *d, feature_id which)
     case FEATURE_IMAGES: return probe_images(d);
     default: break;
     }
-    const matrix_unit *u = matrix_units;
-    while (u->option && u->feature != which) u++;
+    const matrix_unit *u = unit_of(which);
     return u->option ? probe_mma(d, u) : OK;
 }
 
