@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 #include "cli/cli.h"
+#include "cli/recipe.h"
 #include "files/json_build.h"
 #include "model/flops.h"
 #include "sample/memory.h"
@@ -220,12 +221,20 @@ static status count_memory(run_memory *memory, const device *d, model *m)
     return OK;
 }
 
+static bool is_picture(const char *name)
+{
+    size_t n = strlen(name);
+    return n > 4 && text_equal_nocase(name + n - 4, ".png");
+}
+
 static status run_info(const info_options *q)
 {
     model m = {0};
     device d = {0};
     run_memory memory;
     status st = OK;
+    if (q->of.words.n == 1 && !q->of.arch && is_picture(q->of.words.items[0]))
+        return recipe_print(q->of.words.items[0], q->json);
     TRY(cli_check_model_args("info", &q->of));
     TRY(cli_open_model(&m, &q->of, VAE_IF_THERE));
     cli_note_weights(&m, q->json);
@@ -261,9 +270,11 @@ status cli_info(int argc, char **argv)
     };
     const command c = {
         .name = "info",
-        .arguments = "[MODEL | --arch NAME] [--device SEL] [--json]",
-        .summary = "Describes a model: configuration, parameters, Gflops of a forward pass as the "
-                   "paper counts them, memory of a run. Needs no device.",
+        .arguments = "[MODEL | --arch NAME | PICTURE.png] [--device SEL] [--json]",
+        .summary =
+            "Describes a model: configuration, parameters, Gflops of a forward pass as the "
+            "paper counts them, memory of a run. Needs no device. Of a picture it prints the "
+            "command line that made it.",
         .details = "Examples:\n"
                    "  ditcl info emoji --device gpu\n"
                    "  ditcl info --arch DiT-XL/2 --image-size 512\n",

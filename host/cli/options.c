@@ -28,6 +28,11 @@ static status list_add(text_list *list, const char *start, size_t length)
     return OK;
 }
 
+status text_list_add(text_list *list, const char *word)
+{
+    return list_add(list, word, strlen(word));
+}
+
 /* Splits "a, b" into "a" and "b" without the blanks. An empty name is an error. */
 static status list_split(text_list *list, const char *name, const char *value)
 {
@@ -300,4 +305,31 @@ status options_parse(const command *c, int argc, char **argv, bool *helped)
         return ERR_USAGE;
     }
     return OK;
+}
+
+status options_walk(const command *c, int argc, char **argv,
+                    status (*visit)(void *context, const option *o, const char *value),
+                    void *context)
+{
+    bool only_words = false;
+    status st = OK;
+    for (int i = 0; i < argc && st == OK; i++) {
+        const char *word = argv[i], *value = NULL;
+        const option *o = only_words ? NULL : options_named(c, word);
+        if (!only_words && !strcmp(word, "--")) {
+            only_words = true;
+            continue;
+        }
+        if (!o) {
+            st = visit(context, NULL, word);
+            continue;
+        }
+        if (word[1] == '-')
+            value = strchr(word, '=') ? strchr(word, '=') + 1 : NULL;
+        else if (word[2])
+            value = word + 2;
+        if (o->kind != OPTION_FLAG && !value && i + 1 < argc) value = argv[++i];
+        st = visit(context, o, value);
+    }
+    return st;
 }

@@ -63,6 +63,15 @@ status options_parse(const command *c, int argc, char **argv, bool *helped);
 
 /* Prints the help. detailed: --help -v, with the rest of each option's text. */
 void options_help(const command *c, bool detailed);
+/* Calls visit for each option on the command line with its value (null: a flag), and for each
+ * argument with a null option, in their order. The command line was parsed without an error. */
+status options_walk(const command *c, int argc, char **argv,
+                    status (*visit)(void *context, const option *o, const char *value),
+                    void *context);
+
+/* Appends a word. */
+status text_list_add(text_list *list, const char *word);
+
 /* The option that a word names, such as --seed, --seed=7, -s or -s7; null: none. */
 const option *options_named(const command *c, const char *word);
 void text_list_free(text_list *list);

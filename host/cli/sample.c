@@ -11,10 +11,14 @@
 #include "cli/sampler_args.h"
 #include "cli/output.h"
 #include "cli/progress.h"
+#include "cli/recipe.h"
 #include "sample/drawing.h"
 
 typedef struct {
-    const char *out;
+    const command *c;
+    int argc;
+    char **argv;
+    const char *out, *again;
     device_choice on;
     model_request of;
     text_list classes;
@@ -46,7 +50,10 @@ typedef struct {
     output *o;
     progress bar;
     double loading, sampling, decoding; /* when they began, in seconds */
-    const char *notes[5];               /* PNG text */
+    const char *notes[7];               /* PNG text */
+    const drawing *g;
+    text recipe, of_series;
+    bool no_recipe;
 } showing;
 
 /* The options of --invert, which begins with latents and ends with latents. */
@@ -114,6 +121,30 @@ static void begin_decoding(showing *x, const drawing *g)
     progress_start(&x->bar, "decoding", x->q->quiet || g->q->invert);
 }
 
+/* Adds the recipe to the notes. It is made once; each picture of a series has its index. */
+static status add_recipe(showing *x, const drawing *g)
+{
+    enum { AT = 4 };
+    bool series = x->o->kind == OUTPUT_SERIES || x->o->kind == OUTPUT_FOLDER;
+    status st = OK;
+    if (x->no_recipe) return OK;
+    if (!x->recipe.data) st = recipe_make(&x->recipe, x->q->c, x->q->argc, x->q->argv, g);
+    if (st == ERR_LIMIT) {
+        x->no_recipe = true;
+        if (!x->q->quiet) cli_warn("the pictures have no recipe for --again: %s", fail_line());
+        fail_clear();
+        return OK;
+    }
+    if (st == OK && series) {
+        text_free(&x->of_series);
+        st = recipe_of_series(&x->of_series, x->recipe.data, x->o->done);
+    }
+    if (st != OK) return st;
+    x->notes[AT] = RECIPE_KEYWORD;
+    x->notes[AT + 1] = series ? x->of_series.data : x->recipe.data;
+    return OK;
+}
+
 static void begins(void *context, const drawing *g, drawing_phase phase)
 {
     showing *x = context;
@@ -129,12 +160,14 @@ static void advance(void *context, int done, int total)
 
 static status add_picture(void *context, const unsigned char *rgb)
 {
-    return output_add(((showing *)context)->o, rgb);
+    showing *x = context;
+    status st = add_recipe(x, x->g);
+    return st == OK ? output_add(x->o, rgb) : st;
 }
 
 static status sample_on(sample_request *q, drawing *g, device *d, output *o)
 {
-    showing x = {.q = q, .o = o};
+    showing x = {.q = q, .o = o, .g = g};
     const drawing_listener listener = {&x, begins, advance, add_picture};
     status st = OK;
     TRY(drawing_run(g, d, &listener));
@@ -148,6 +181,8 @@ static status sample_on(sample_request *q, drawing *g, device *d, output *o)
 done:
     progress_end(&x.bar);
     o->notes = NULL;
+    text_free(&x.recipe);
+    text_free(&x.of_series);
     return st;
 }
 
@@ -210,6 +245,30 @@ done:
     return st;
 }
 
+static status take_again(void *context, const option *o, const char *value)
+{
+    if (o && !strcmp(o->name, "again")) *(const char **)context = value;
+    return OK;
+}
+
+/* Sets the arguments of the run: argc and argv; with --again, those of the picture, changed by
+ * argv. words: their storage. */
+static status find_again(sample_request *q, text_list *words, const command *c, int argc,
+                         char **argv)
+{
+    const char *path = NULL;
+    q->c = c;
+    q->argc = argc;
+    q->argv = argv;
+    bool asked = argc && !strcmp(argv[0], "--complete");
+    if (!asked) options_walk(c, argc, argv, take_again, &path);
+    if (!path) return OK;
+    status st = recipe_again(words, c, path, argc, argv);
+    q->argc = words->n;
+    q->argv = words->items;
+    return st;
+}
+
 status cli_sample(int argc, char **argv)
 {
     sample_request q = {.of = {.forced = -1, .need_dit = true}, .draw = {DRAWING_DEFAULTS}};
@@ -226,6 +285,11 @@ status cli_sample(int argc, char **argv)
          "the CPU. NAME also decides which noise is drawn.",
          0, 0, compat_names},
         OPTION_HEADING("What to draw"),
+        {"again", 0, OPTION_TEXT, &q.again, "PICTURE.png",
+         "draw this picture again; other options change it\n"
+         "The PNG has the command line that made it, which ditcl info PICTURE.png prints. Options "
+         "and a MODEL beside --again replace those of the picture.",
+         0, 0, NULL},
         {"class", 'c', OPTION_TEXTS, &q.classes, "C",
          "number, name, all or null; commas separate [all]\n"
          "The beginning of a name is enough. The option can be repeated. null is the null class. "
@@ -271,8 +335,11 @@ status cli_sample(int argc, char **argv)
                        .more = more,
                        .options = options};
     bool helped;
-    status st = options_parse(&c, argc, argv, &helped);
+    text_list again = {0};
+    status st = find_again(&q, &again, &c, argc, argv);
+    if (st == OK) st = options_parse(&c, q.argc, q.argv, &helped);
     if (st == OK && !helped) st = sample(&q);
+    text_list_free(&again);
     text_list_free(&q.classes);
     arrays_free(&q.files);
     initial_free(&q.initial);

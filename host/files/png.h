@@ -23,6 +23,8 @@ typedef struct {
 status png_read(png *p, const char *path);
 /* Reads only the sizes, from the start of the file, before the EXIF orientation is applied. */
 status png_sizes(int *width, int *height, const char *path);
+/* *words = the text with this keyword, or null if the file has none. Free it with free(). */
+status png_read_note(char **words, const char *path, const char *keyword);
 void png_free(png *p);
 
 #endif

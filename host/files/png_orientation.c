@@ -5,18 +5,8 @@
  * numbers and BigTIFF. */
 #include <stdlib.h>
 #include <string.h>
-#include <zlib.h>
 
-#include "base/memory.h"
 #include "files/png_parts.h"
-
-enum { MOST_TEXT = 1 << 20 };
-
-typedef struct {
-    unsigned char *data; /* freed with free() */
-    size_t size;
-    bool there;
-} bytes;
 
 /* ---- TIFF, the format of EXIF ---- */
 
@@ -62,58 +52,7 @@ static bool read_tiff(uint32_t *orientation, const unsigned char *p, size_t n)
     return true;
 }
 
-/* ---- text chunks ---- */
-
-/* Inflates a text of at most MOST_TEXT bytes. A broken zlib stream gives an empty text. */
-static status inflate_text(bytes *out, const png_file *f, const png_chunk *c,
-                           const unsigned char *data, size_t n)
-{
-    z_stream z = {.next_in = (unsigned char *)data, .avail_in = (uInt)n};
-    if (inflateInit(&z) != Z_OK) return fail(ERR_MEMORY, "%s: out of memory", f->path);
-    z.next_out = out->data;
-    z.avail_out = MOST_TEXT;
-    int code = inflate(&z, Z_FINISH);
-    out->size = code == Z_STREAM_END ? MOST_TEXT - z.avail_out : 0;
-    bool large = code != Z_STREAM_END && z.avail_out == 0;
-    inflateEnd(&z);
-    if (code == Z_MEM_ERROR) return fail(ERR_MEMORY, "%s: out of memory", f->path);
-    if (large)
-        return png_damaged(f, "chunk %.4s at byte %zu: a text of more than %d bytes", c->name,
-                           c->at, MOST_TEXT);
-    return OK;
-}
-
-/* *out = the chunk's text if it is a text chunk with this keyword; else unchanged. */
-static status take_text(bytes *out, const png_file *f, const png_chunk *c, const char *keyword)
-{
-    bool plain = png_chunk_is(c, "tEXt"), packed = png_chunk_is(c, "zTXt");
-    bool international = png_chunk_is(c, "iTXt");
-    const unsigned char *p = c->data, *end = p + c->size;
-    size_t n = strlen(keyword) + 1;
-    status st = OK;
-    if (!(plain || packed || international) || c->size < n || memcmp(p, keyword, n)) return OK;
-    p += n;
-    /* compression flag, compression method, then language and translated keyword */
-    if (international) {
-        if (end - p < 2) return OK;
-        packed = p[0];
-        p += packed ? 1 : 2;
-    }
-    if (packed && (p == end || *p++)) return OK; /* an unknown method */
-    for (int i = 0; international && i < 2; i++) {
-        const unsigned char *nul = memchr(p, 0, (size_t)(end - p));
-        if (!nul) return OK;
-        p = nul + 1;
-    }
-    free(out->data);
-    *out = (bytes){.there = true};
-    TRY(memory_alloc(&out->data, packed ? MOST_TEXT : (size_t)(end - p) + 1, 1));
-    if (packed) return inflate_text(out, f, c, p, (size_t)(end - p));
-    out->size = (size_t)(end - p);
-    memcpy(out->data, p, out->size);
-done:
-    return st;
-}
+/* ---- EXIF in a text ---- */
 
 static int hex_digit(int c)
 {
@@ -124,7 +63,7 @@ static int hex_digit(int c)
 
 /* Replaces "\nexif\n   LENGTH\nHEX..." by the bytes that HEX encodes. False if the text has another
  * form. */
-static bool unpack_profile(bytes *b)
+static bool unpack_profile(png_text *b)
 {
     size_t i = 0, n = 0;
     int high = -1;
@@ -141,7 +80,7 @@ static bool unpack_profile(bytes *b)
 }
 
 /* The value in tiff:Orientation="6", or in an element of that name; 0 if there is none. */
-static uint32_t find_in_xmp(const bytes *b)
+static uint32_t find_in_xmp(const png_text *b)
 {
     static const char name[] = "tiff:Orientation";
     const unsigned char *p = b->data, *end = b->data + b->size;
@@ -161,7 +100,7 @@ static uint32_t find_in_xmp(const bytes *b)
 
 status png_orientation(int *orientation, const png_file *f)
 {
-    bytes profile = {0}, xmp = {0};
+    png_text profile = {0}, xmp = {0};
     png_chunk exif = {0};
     uint32_t value = 0;
     bool good = true;
@@ -171,8 +110,8 @@ status png_orientation(int *orientation, const png_file *f)
         png_chunk c = png_chunk_at(f, at);
         if (png_chunk_is(&c, "IEND")) break;
         if (png_chunk_is(&c, "eXIf")) exif = c;
-        TRY(take_text(&profile, f, &c, "Raw profile type exif"));
-        TRY(take_text(&xmp, f, &c, "XML:com.adobe.xmp"));
+        TRY(png_take_text(&profile, f, &c, "Raw profile type exif"));
+        TRY(png_take_text(&xmp, f, &c, "XML:com.adobe.xmp"));
         at += c.size + PNG_FRAME;
     }
     if (exif.data)

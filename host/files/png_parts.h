@@ -43,6 +43,16 @@ status png_damaged(const png_file *f, const char *fmt, ...) __attribute__((forma
 /* rgb = the decoded pixels, [height][width][3]. Transparent pixels are blended with white. */
 status png_pixels(unsigned char *rgb, const png_file *f);
 
+typedef struct {
+    unsigned char *data; /* freed with free() */
+    size_t size;
+    bool there;
+} png_text;
+
+/* *out = the chunk's text if it is a text chunk with this keyword; else unchanged. A broken zlib
+ * stream gives an empty text. */
+status png_take_text(png_text *out, const png_file *f, const png_chunk *c, const char *keyword);
+
 /* *orientation = the EXIF orientation, 1 to 8, as Pillow's exif_transpose finds it: in eXIf, in a
  * text chunk "Raw profile type exif", or in XMP. 1 if there is none or its value is invalid. */
 status png_orientation(int *orientation, const png_file *f);

@@ -242,6 +242,34 @@ done:
     return st;
 }
 
+status png_read_note(char **words, const char *path, const char *keyword)
+{
+    file_map map = {0};
+    png_text found = {0};
+    status st = OK;
+    *words = NULL;
+    TRY(file_map_begin(&map, path, HEAD_BYTES));
+    png_file f = {.path = path, .bytes = map.data, .size = map.size};
+    TRY(check_head(&f));
+    TRY(file_map_rest(&map, path));
+    f.bytes = map.data;
+    f.size = map.size;
+    TRY(read_chunks(&f));
+    for (size_t at = PNG_SIGNATURE;;) {
+        png_chunk c = png_chunk_at(&f, at);
+        if (png_chunk_is(&c, "IEND")) break;
+        TRY(png_take_text(&found, &f, &c, keyword));
+        at += c.size + PNG_FRAME;
+    }
+    if (!found.there) goto done;
+    TRY(memory_alloc(words, found.size + 1, 1));
+    memcpy(*words, found.data, found.size);
+done:
+    free(found.data);
+    file_map_close(&map);
+    return st;
+}
+
 void png_free(png *p)
 {
     free(p->rgb);

@@ -6,12 +6,16 @@
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
     png p;
+    char *note = NULL;
     volatile unsigned sum = 0;
+    const char *path = input_file(bytes, size);
     fail_clear();
-    if (png_read(&p, input_file(bytes, size)) != OK) {
+    if (png_read(&p, path) != OK) {
         if (p.rgb || !*fail_line()) abort();
         return 0;
     }
+    if (png_read_note(&note, path, "ditcl") != OK) abort();
+    free(note);
     if (p.width < 1 || p.height < 1) abort();
     for (size_t i = 0; i < (size_t)p.width * (size_t)p.height * 3; i++) sum += p.rgb[i];
     png_free(&p);
