@@ -8,6 +8,7 @@
  *
  * PARTS: 1, or 2 for bf16x3: each input is the sum of two bf16 numbers, high and low, and each
  * product is three: low high + high low + high high. Its relative error is about 2^-17.
+ * READS_FACTORS, WRITES_FACTORS: a, out in 16 bits; see gemm_tiles.clh.
  * DB: double-buffered: the next step is fetched while this step is multiplied.
  * SPLIT: parts of K that are summed by different work-groups; see gemm_tiles.clh.
  * Given by the shape: AV: width of loads from a. TAIL: K is no multiple of KT. WHOLE: rows of out
@@ -38,8 +39,10 @@ INLINE void stage_a(local ushort *tile, VA in_flight[A_LOADS], int local_id)
     for (int load = 0; load < A_LOADS; load++) {
         int vector = local_id + load * WORK_ITEMS;
         if (!HAS_VECTOR(vector, A_VECTORS)) continue;
-        local ushort *dst = tile + vector / (KT / AV) * PITCH + vector % (KT / AV) * AV;
-#if AV == 4 && PARTS == 2
+        local ushort *dst = tile + vector / A_ROW_VECTORS * PITCH + vector % A_ROW_VECTORS * AV;
+#if READS_FACTORS
+        *(local uint4 *)dst = in_flight[load];
+#elif AV == 4 && PARTS == 2
         mma_split4(dst, KT, in_flight[load]);
 #elif AV == 4
         mma_round4(dst, in_flight[load]);
@@ -76,7 +79,7 @@ INLINE void stage_b(local ushort *tile, uint4 in_flight[B_LOADS], int local_id)
 }
 
 /* row, column: the matrix unit's first sum. */
-INLINE void finish_fragments(global float *out, mma_c sum[FM][FN], epilogue e, int row, int m,
+INLINE void finish_fragments(global OUT_NUMBER *out, mma_c sum[FM][FN], epilogue e, int row, int m,
                              int column, int lane)
 {
 #pragma unroll
@@ -92,7 +95,7 @@ INLINE void finish_fragments(global float *out, mma_c sum[FM][FN], epilogue e, i
             find_row(&r, e, at);
 #pragma unroll
             for (int j = 0; j < FN; j++)
-                finish(out + (size_t)at * e.n, r, VLOAD(x[j] + c), e,
+                finish(out + (size_t)at * OUT_PARTS * e.n, r, VLOAD(x[j] + c), e,
                        column + j * MMA_N + MMA_COLUMN(lane, c));
         }
     }
@@ -101,8 +104,8 @@ INLINE void finish_fragments(global float *out, mma_c sum[FM][FN], epilogue e, i
 /* Arguments and range as in gemm_gpu; weight [n padded to GEMM_PANEL][PARTS][padded_depth], padded
  * with zeros. */
 MMA_KERNEL kernel __attribute__((reqd_work_group_size(WORK_ITEMS, 1, 1))) void
-gemm_mma(global float *out, global const float *a, global const ushort *weight, EPILOGUE_ARGUMENTS,
-         int m, int depth, int padded_depth)
+gemm_mma(global OUT_NUMBER *out, global const A_NUMBER *a, global const ushort *weight,
+         EPILOGUE_ARGUMENTS, int m, int depth, int padded_depth)
 {
     local ushort a_tile[(1 + DB) * MT * PITCH] __attribute__((aligned(16)));
     local ushort b_tile[(1 + DB) * NT * PITCH] __attribute__((aligned(16)));
@@ -115,7 +118,7 @@ gemm_mma(global float *out, global const float *a, global const ushort *weight, 
     mma_c acc[FM][FN];
     VA a_in_flight[A_LOADS];
     uint4 b_in_flight[B_LOADS];
-    a += (size_t)row_begin * depth;
+    a += (size_t)row_begin * A_PARTS * depth;
     weight += (size_t)column_begin * PARTS * padded_depth;
 #pragma unroll
     for (int i = 0; i < FM; i++)

@@ -212,13 +212,23 @@ void gemm_weight_free(device *d, gemm_weight *w)
 
 /* ---- plans and launches ---- */
 
-static void announce(op_plan *p, const gemm_use *u, const gemm_epilogue *e)
+unsigned gemm_factors(const gemm_weight *w)
 {
-    double m = u->m, n = u->n, k = u->k, values = m * k + n * k + m * n;
-    bool residual = e->fused & FUSED_RESIDUAL;
-    if (residual) values += fmin(e->residual_rows, m) * n;
+    const int shape[SHAPE_SIZES] = {w->m, w->n, w->k};
+    return w->use.impl ? impl_use(w->use.impl, shape, READS_FACTORS | WRITES_FACTORS) : 0;
+}
+
+/* Every number is read or written once, in the format in which it is stored. */
+static void announce(const device *d, op_plan *p, const gemm_use *u, const gemm_epilogue *e)
+{
+    double m = u->m, n = u->n, k = u->k;
+    arith a = op_arith(op_choice_error(u->choice));
+    bool residual = e->fused & FUSED_RESIDUAL, half = a == ARITH_FP16 || a == ARITH_BF16;
+    double bytes = m * k * op_bytes(d, e->fused & READS_FACTORS) + n * k * (half ? 2 : 4) +
+                   m * n * op_bytes(d, e->fused & WRITES_FACTORS);
+    if (residual) bytes += 4 * fmin(e->residual_rows, m) * n;
     plan_begin(p, "gemm",
-               (work){.flops = 2 * m * n * k, .bytes = 4 * values, .on = u->choice.impl->roof},
+               (work){.flops = 2 * m * n * k, .bytes = bytes, .on = u->choice.impl->roof},
                "%dx%dx%d%s%s%s%s", u->m, u->n, u->k, e->fused & FUSED_GELU ? " gelu" : "",
                e->fused & FUSED_SILU ? " silu" : "", e->fused & FUSED_GATE ? " gate" : "",
                residual ? " residual" : "");
@@ -228,7 +238,8 @@ status gemm_plan(device *d, op_plan *p, const gemm_weight *w, int m, gemm_epilog
 {
     const gemm_use u = {.choice = w->use, .m = m, .n = w->n, .k = w->k, .fused = e.fused};
     const int shape[SHAPE_SIZES] = {m, w->n, w->k};
-    announce(p, &u, &e);
+    assert(e.fused == impl_use(w->use.impl, shape, e.fused));
+    announce(d, p, &u, &e);
     p->choice = u.choice;
     op_note_ran(d, w->use);
     p->epilogue = e;

@@ -20,7 +20,7 @@ status gemm_weight_view(device *d, gemm_weight *w);
 
 /* Weights are packed for all tiles in one way: in panels of GEMM_PANEL columns, a multiple of every
  * tile's, with the depth padded to a multiple of every KT. */
-enum { GEMM_DEPTH = 32, GEMM_TILES_OPTIONS = 100 };
+enum { GEMM_DEPTH = 32, GEMM_TILES_OPTIONS = 140 };
 
 size_t gemm_tiles_panel(const device *d, const int *config, int n);
 size_t gemm_tiles_depth(int k); /* padded */
@@ -37,8 +37,8 @@ bool gemm_tiles_split_fits(const device *d, gemm_tile t, const int *shape);
 /* Floats of the partial sums, to which the epilogue is applied afterwards. */
 size_t gemm_tiles_scratch(gemm_tile t, int m, int n, int k);
 
-/* The options of the shape. load: floats of one load from a, if K is a multiple of them. vector:
- * floats of one vector of results. */
+/* The options of the shape. load: floats of one load from a, if a is fp32 and K is a multiple of
+ * them. vector: floats of one vector of results. */
 void gemm_tiles_options(char out[GEMM_TILES_OPTIONS], const gemm_use *u, gemm_tile t, int load,
                         int vector);
 
@@ -49,9 +49,9 @@ status gemm_tiles_enqueue(device *d, const op_plan *p, const gemm_call *c);
 
 /* ---- epilogues ---- */
 
-enum { EPILOGUE_OPTIONS = 48 };
+enum { EPILOGUE_OPTIONS = 72 };
 
-/* "-DGELU=0 -DSILU=0 -DGATE=1 -DRESIDUAL=1" */
+/* "-DGELU=0 -DSILU=0 -DGATE=1 -DRESIDUAL=1", and -DWRITES_FACTORS=1 if it does */
 void gemm_epilogue_options(char out[EPILOGUE_OPTIONS], unsigned fused);
 
 /* Queues a kernel with an epilogue: these arguments, then the epilogue's, then the fixed ones. */

@@ -9,9 +9,9 @@
 
 void gemm_epilogue_options(char out[EPILOGUE_OPTIONS], unsigned fused)
 {
-    snprintf(out, EPILOGUE_OPTIONS, "-DGELU=%d -DSILU=%d -DGATE=%d -DRESIDUAL=%d",
+    snprintf(out, EPILOGUE_OPTIONS, "-DGELU=%d -DSILU=%d -DGATE=%d -DRESIDUAL=%d%s",
              (fused & FUSED_GELU) != 0, (fused & FUSED_SILU) != 0, (fused & FUSED_GATE) != 0,
-             (fused & FUSED_RESIDUAL) != 0);
+             (fused & FUSED_RESIDUAL) != 0, fused & WRITES_FACTORS ? " -DWRITES_FACTORS=1" : "");
 }
 
 #define EPILOGUE_ARG(name) ARG(e->name)
@@ -41,12 +41,13 @@ status gemm_enqueue_packed(device *d, const op_plan *p, const gemm_call *c)
 
 status gemm_finish_plan(device *d, prepared_launch *l, const gemm_use *u, int parts)
 {
-    char options[EPILOGUE_OPTIONS];
+    char options[EPILOGUE_OPTIONS], factors[FACTOR_OPTIONS] = "";
     size_t group = (size_t)op_items(d);
     gemm_epilogue_options(options, u->fused);
+    if (u->fused & WRITES_FACTORS) mma_factor_options(factors, d, mma_of(d));
     launch_prepare(l, RANGE(round_up((size_t)u->n, group), (size_t)u->m), RANGE(group), ARG(parts),
                    ARG(u->m));
-    return program_get(d, &l->k, "epilogue.cl", "epilogue_of_sums", "%s", options);
+    return program_get(d, &l->k, "epilogue.cl", "epilogue_of_sums", "%s %s", options, factors);
 }
 
 status gemm_finish(device *d, const prepared_launch *l, const gemm_call *c, buf sums)

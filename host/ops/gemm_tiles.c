@@ -49,8 +49,13 @@ void gemm_tiles_options(char out[GEMM_TILES_OPTIONS], const gemm_use *u, gemm_ti
 {
     char epilogue[EPILOGUE_OPTIONS];
     gemm_epilogue_options(epilogue, t.split > 1 ? 0 : u->fused);
-    snprintf(out, GEMM_TILES_OPTIONS, "-DAV=%d -DTAIL=%d -DWHOLE=%d %s", u->k % load ? 1 : load,
-             u->k % t.steps != 0, u->n % vector == 0, epilogue);
+    bool factors = u->fused & READS_FACTORS; /* 8 in one load */
+    snprintf(out, GEMM_TILES_OPTIONS, "-DAV=%d -DTAIL=%d -DWHOLE=%d%s %s",
+             factors       ? 8
+             : u->k % load ? 1
+                           : load,
+             u->k % t.steps != 0, u->n % vector == 0, factors ? " -DREADS_FACTORS=1" : "",
+             epilogue);
 }
 
 status gemm_tiles_plan(device *d, op_plan *p, const gemm_use *u, gemm_tile t)

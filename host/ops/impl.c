@@ -49,6 +49,17 @@ bool impl_keeps_fp32(const op_impl *impl)
     return op_arith(impl->input_error) == ARITH_FP32;
 }
 
+unsigned impl_use(const op_impl *impl, const int *shape, unsigned use)
+{
+    enum { M, N, K, BATCH = 0, TOKENS, HEADS, HEAD_DIM, VECTOR = 8 };
+    bool gemm = !strcmp(impl->op, "gemm");
+    int in = gemm ? shape[K] : shape[HEADS] * shape[HEAD_DIM];
+    int out = gemm ? shape[N] : in;
+    if (!impl->factors || in % VECTOR) use &= ~(unsigned)READS_FACTORS;
+    if (!impl->factors || out % VECTOR) use &= ~(unsigned)WRITES_FACTORS;
+    return use;
+}
+
 int operator_impls(const operator* o, const device *d, const int *shape,
                    const op_impl *out[MOST_IMPLS])
 {
@@ -105,7 +116,7 @@ status impl_choose_right(device *d, op_choice *c, const operator* o, const int *
     while (!right) {
         *c = impl_choose(d, o, shape, exact);
         if (!c->config) return first_use_none(d, o->op, shape);
-        const first_use what = {o->op, c->impl, c->config, shape, use};
+        const first_use what = {o->op, c->impl, c->config, shape, impl_use(c->impl, shape, use)};
         status st = first_use_check(d, &what, &right);
         if (st != OK) return st;
     }

@@ -105,6 +105,8 @@ struct op_impl {
     double (*input_error_of)(const int *config);
     roof roof; /* the peak that bounds it */
 
+    bool factors; /* whether it can read and write factors: READS_FACTORS, WRITES_FACTORS */
+
     const tunable *tunables;
     int n; /* the number of tunables */
     /* Default configurations, best guess first: the first that fits is the default. */
@@ -210,6 +212,10 @@ double op_choice_error(op_choice c);
 /* Records for op_ran that the choice runs. Call it when a plan is made, not at each launch. */
 void op_note_ran(device *d, op_choice c);
 
+/* `use` without READS_FACTORS and WRITES_FACTORS if the implementation cannot read and write
+ * factors at this shape. */
+unsigned impl_use(const op_impl *impl, const int *shape, unsigned use);
+
 /* Whether no configuration rounds fp32 inputs. */
 bool impl_keeps_fp32(const op_impl *impl);
 
@@ -220,8 +226,8 @@ bool impl_keeps_fp32(const op_impl *impl);
  * inputs. config null: none is left. */
 op_choice impl_choose(const device *d, const operator* o, const int *shape, bool exact);
 
-/* *c = the first such choice that is right on this device (first_use.h); `use`: FUSED_ bits. Fails
- * if none is left. */
+/* *c = the first such choice that is right on this device (first_use.h); `use`: FUSED_ bits, and
+ * READS_FACTORS and WRITES_FACTORS, which count if the choice has them. Fails if none is left. */
 status impl_choose_right(device *d, op_choice *c, const operator* o, const int *shape, unsigned use,
                          bool exact);
 

@@ -57,6 +57,12 @@ static inline bool op_has_mma(const device *d, precision p)
     return d->family == FAMILY_GPU && d->settings.precision == p && mma_of(d);
 }
 
+/* Bytes of a stored activation: of factors, or of fp32. */
+static inline double op_bytes(const device *d, bool factors)
+{
+    return factors ? 2.0 * mma_parts(d) : 4.0;
+}
+
 /* How many bf16 numbers stand for an input on AMX tiles: 1, or 2 (high and low) for fp32; 0 if
  * the tiles are not used. */
 static inline int op_tile_parts(const device *d)

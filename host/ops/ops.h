@@ -61,7 +61,7 @@ enum {
 
 /* The epilogue of a GEMM: out = [residual +] [gate *] activation(sums + bias). */
 typedef struct {
-    unsigned fused;    /* FUSED_GELU or FUSED_SILU, FUSED_GATE, FUSED_RESIDUAL */
+    unsigned fused;    /* FUSED_GELU or FUSED_SILU, FUSED_GATE, FUSED_RESIDUAL; *_FACTORS */
     int residual_rows; /* row m of the GEMM adds row m % residual_rows of the residual */
     int tokens;        /* row m has the gate of sample m / tokens */
     int gate_at;       /* where the gate begins in a modulation row, in floats */
@@ -160,9 +160,9 @@ typedef struct {
 
 /* Packs rows and bias [n] for the device without a copy of the whole matrix, for the implementation
  * that suits GEMMs of m rows; other numbers of rows work, too. The implementation was right once on
- * this device, with the epilogue that `use` (FUSED_ bits) says. *w: zeros, or a layer of this
- * shape, whose memory is used again after the queued work. what: for messages. rows null: for a dry
- * run, which only counts the memory. */
+ * this device, with the fused operations and the factors that `use` says. *w: zeros, or a layer of
+ * this shape, whose memory is used again after the queued work. what: for messages. rows null: for
+ * a dry run, which only counts the memory. */
 status gemm_weight_load(device *d, gemm_weight *w, const gemm_rows *rows, const float *bias, int m,
                         int n, int k, unsigned use, const char *what);
 /* The same from matrix [n][k], without an epilogue. */
@@ -170,7 +170,12 @@ status gemm_weight_upload(device *d, gemm_weight *w, const float *matrix, const 
                           int n, int k, const char *what);
 void gemm_weight_free(device *d, gemm_weight *w);
 
-/* Plans GEMMs of m rows with w, or with any other layer of the same shape and choice. */
+/* READS_FACTORS if GEMMs with this loaded layer can read factors, WRITES_FACTORS if they can write
+ * them. */
+unsigned gemm_factors(const gemm_weight *w);
+
+/* Plans GEMMs of m rows with w, or with any other layer of the same shape and choice. e.fused has
+ * no bit that gemm_factors lacks. */
 status gemm_plan(device *d, op_plan *p, const gemm_weight *w, int m, gemm_epilogue e);
 
 /* The buffers of one GEMM. out must not be the residual or a. scratch: see gemm_scratch. */

@@ -2,6 +2,7 @@
  * residual. */
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/memory.h"
 #include "ops/ops.h"
@@ -13,10 +14,11 @@ enum { OUT, A, WEIGHT, BIAS, RESIDUAL, GATE, ROWS, SCRATCH };
 #define NONE 0
 #define GELU FUSED_GELU
 #define SILU FUSED_SILU
+#define BOTH (READS_FACTORS | WRITES_FACTORS)
 
 static const struct {
     int m, n, k;
-    unsigned act;
+    unsigned use;      /* activation; READS_FACTORS, WRITES_FACTORS: if the implementation can */
     int residual_rows; /* 0: no residual */
     int tokens;        /* 0: no gate */
 } cases[] = {
@@ -72,6 +74,16 @@ static const struct {
     /* a single tile; two compute units split its depth */
     {24, 62, 640, GELU, 0, 3},
     {31, 64, 1030, GELU, 31, 0},
+    /* activations in 16 bits: one vector, ends inside a step, tiles' edges, a split depth */
+    {5, 8, 8, NONE | BOTH, 0, 0},
+    {7, 24, 40, GELU | WRITES_FACTORS, 0, 0},
+    {18, 44, 72, NONE | READS_FACTORS, 18, 9},
+    {131, 136, 40, SILU | BOTH, 0, 3},
+    {64, 1152, 16, NONE | READS_FACTORS, 32, 0},
+    {18, 192, 48, GELU | BOTH, 0, 0},
+    {4, 8, 640, GELU | BOTH, 0, 3},
+    {24, 64, 640, GELU | BOTH, 0, 3},
+    {31, 64, 1032, GELU | BOTH, 31, 0},
 };
 
 enum { GATE_AT = 3 };
@@ -83,16 +95,22 @@ static int stride(int i)
 
 static unsigned fused(int i)
 {
-    return cases[i].act | (cases[i].tokens ? FUSED_GATE : 0) |
+    return (cases[i].use & ~(unsigned)BOTH) | (cases[i].tokens ? FUSED_GATE : 0) |
            (cases[i].residual_rows ? FUSED_RESIDUAL : 0);
 }
 
 static void gemm_test_describe(optest_case *c, int i)
 {
-    const char *act = cases[i].act == GELU ? " gelu" : cases[i].act == SILU ? " silu" : "";
+    const char *act = cases[i].use & GELU ? " gelu" : cases[i].use & SILU ? " silu" : "";
     double m = cases[i].m, n = cases[i].n, k = cases[i].k;
     snprintf(c->label, sizeof c->label, "%dx%dx%d bias%s%s%s", cases[i].m, cases[i].n, cases[i].k,
              act, cases[i].tokens ? " gate" : "", cases[i].residual_rows ? " residual" : "");
+    if (cases[i].use & BOTH) {
+        size_t used = strlen(c->label);
+        snprintf(c->label + used, sizeof c->label - used, "%s%s",
+                 cases[i].use & READS_FACTORS ? " of factors" : "",
+                 cases[i].use & WRITES_FACTORS ? " to factors" : "");
+    }
     c->flops = 2.0 * m * n * k;
     c->bytes = 4.0 * (m * k + n * k + m * n * (cases[i].residual_rows ? 2.0 : 1.0));
     c->tol = (tolerance){4.0, k + 8.0};
@@ -116,6 +134,9 @@ static status gemm_test_prepare(optest_run *r, int i)
     TRY(memory_alloc(&r->state, 1, sizeof(gemm_weight)));
     TRY(gemm_weight_upload(r->d, r->state, r->arrays[WEIGHT].values, r->arrays[BIAS].values,
                            cases[i].m, cases[i].n, cases[i].k, "packed weight"));
+    unsigned factors = cases[i].use & gemm_factors(r->state);
+    if (factors & READS_FACTORS) TRY(optest_factors(r, A, k));
+    if (factors & WRITES_FACTORS) TRY(optest_factors(r, OUT, n));
 done:
     return st;
 }
@@ -136,7 +157,7 @@ static status gemm_test_launch(optest_run *r, int i)
                                   .residual = a[RESIDUAL].b,
                                   .gate = &gate,
                                   .scratch = a[SCRATCH].b};
-    const gemm_epilogue e = {.fused = fused(i),
+    const gemm_epilogue e = {.fused = fused(i) | (cases[i].use & gemm_factors(r->state)),
                              .residual_rows = cases[i].residual_rows,
                              .tokens = cases[i].tokens,
                              .gate_at = GATE_AT};

@@ -8,6 +8,7 @@
 #include "base/fp16.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "optest/factors.h"
 
 enum {
     PAD = 67,            /* canaries after every buffer */
@@ -111,6 +112,33 @@ const float *optest_row(const optest_run *r, int table, int stride, int item)
     return a[0].values + (FIRST_ROW + a[1].ints[ROWS_AT + item]) * stride;
 }
 
+status optest_factors(optest_run *r, int which, size_t width)
+{
+    optest_array *a = &r->arrays[which];
+    size_t words = factors_words(r->d, a->count);
+    status st = OK;
+    TRY(memory_alloc(&a->stored, words + PAD, sizeof(uint32_t)));
+    memset(a->stored, 0xff, (words + PAD) * sizeof(uint32_t)); /* NaN in fp16 and bf16 */
+    if (a->role == OPTEST_INPUT)
+        factors_encode(r->d, a->stored, a->values, a->count / width, width);
+    a->width = width;
+    buffer_release(r->d, &a->b);
+    TRY(buffer_create(r->d, &a->b, words + pad(r), a->what));
+done:
+    return st;
+}
+
+/* What an array has on the device before a launch, and its size in 4-byte elements. */
+static const void *content(const optest_array *a)
+{
+    return a->stored ? (const void *)a->stored : a->values;
+}
+
+static size_t words_of(const optest_run *r, const optest_array *a)
+{
+    return a->stored ? factors_words(r->d, a->count) : a->count;
+}
+
 /* ---- one launch and its result ---- */
 
 /* The result of a case. broken: null, or an error other than a wrong number. */
@@ -126,6 +154,7 @@ static void release(optest_run *r, const optest *t)
     for (int i = 0; i < r->n_arrays; i++) {
         buffer_release(r->d, &r->arrays[i].b);
         free(r->arrays[i].values);
+        free(r->arrays[i].stored);
     }
     r->n_arrays = 0;
 }
@@ -135,7 +164,7 @@ static status upload(optest_run *r)
     status st = OK;
     for (int i = 0; i < r->n_arrays; i++) {
         const optest_array *a = &r->arrays[i];
-        TRY(buffer_upload(r->d, a->b, 0, a->values, a->count + pad(r)));
+        TRY(buffer_upload(r->d, a->b, 0, content(a), words_of(r, a) + pad(r)));
     }
 done:
     return st;
@@ -152,6 +181,13 @@ static status compare_result(optest_run *r, const optest *t, int i, tolerance to
     status st = OK;
     const optest_array *a = &r->arrays[which];
     double *expected = NULL, *scale = NULL, *got = NULL;
+    float *decoded = NULL;
+    if (a->stored) {
+        TRY(memory_alloc(&decoded, a->count, sizeof *decoded));
+        factors_decode(r->d, decoded, (const uint16_t *)(const void *)found, a->count / a->width,
+                       a->width);
+        found = decoded;
+    }
     TRY(memory_alloc(&expected, a->count, sizeof *expected));
     TRY(memory_alloc(&scale, a->count, sizeof *scale));
     TRY(memory_alloc(&got, a->count, sizeof *got));
@@ -160,6 +196,7 @@ static status compare_result(optest_run *r, const optest *t, int i, tolerance to
         got[j] = a->role == OPTEST_FLAG ? (double)ints[j] : (double)found[j];
     t->expect(r, i, which, expected, scale);
     if (a->role == OPTEST_FLAG) tol.c = 0.0;
+    if (a->stored) factors_forgive(r->d, got, expected, a->count);
     comparison c = compare(got, expected, scale, a->count, tol);
     if (!v->what || (v->worst.ok && (!c.ok || c.err > v->worst.err))) {
         double granted = fmax(v->worst.tol, c.tol);
@@ -168,6 +205,7 @@ static status compare_result(optest_run *r, const optest *t, int i, tolerance to
         v->what = a->what;
     }
 done:
+    free(decoded);
     free(expected);
     free(scale);
     free(got);
@@ -185,14 +223,15 @@ static status launch_twice(optest_run *r, const optest *t, int i, tolerance tol,
         TRY(device_finish(r->d));
         for (int j = 0; j < r->n_arrays; j++) {
             const optest_array *a = &r->arrays[j];
-            size_t count = a->count + pad(r);
+            size_t words = words_of(r, a), count = words + pad(r);
+            const float *before = content(a);
             TRY(memory_alloc(&again, count, sizeof *again));
             TRY(buffer_download(r->d, a->b, 0, again, count));
-            if (!same_bits(again + a->count, a->values + a->count, pad(r)))
+            if (!same_bits(again + words, before + words, pad(r)))
                 v->broken = "wrote beyond a buffer's end", v->what = a->what;
-            else if (a->role == OPTEST_INPUT && !same_bits(again, a->values, a->count))
+            else if (a->role == OPTEST_INPUT && !same_bits(again, before, words))
                 v->broken = "changed its input", v->what = a->what;
-            else if (round && a->role != OPTEST_SCRATCH && !same_bits(again, found[j], a->count))
+            else if (round && a->role != OPTEST_SCRATCH && !same_bits(again, found[j], words))
                 v->broken = "gave other bits the second time", v->what = a->what;
             free(found[j]);
             found[j] = again;

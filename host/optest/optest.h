@@ -30,6 +30,9 @@ typedef struct {
     size_t count;  /* elements of 4 bytes */
     float *values; /* the content before a launch, then canaries */
     int *ints;     /* the same memory, for arrays of int */
+    /* If it is stored as factors: the width of a row, and the stored content; see optest_factors */
+    size_t width;
+    uint16_t *stored;
     buf b;
 } optest_array;
 
@@ -75,6 +78,10 @@ status optest_normal(optest_run *r, const char *what, size_t count, double mean,
 status optest_ints(optest_run *r, const char *what, size_t count, int limit);
 status optest_create(optest_run *r, optest_role role, const char *what, size_t count);
 double optest_uniform(optest_run *r); /* [0, 1) */
+
+/* From here on arrays[which], an input or a result, has rows of `width` numbers that are stored as
+ * factors. Its values stay those before the rounding. */
+status optest_factors(optest_run *r, int which, size_t width);
 
 /* Creates two arrays: normally distributed rows of `stride` values, and the row number of each of
  * `items` samples. Neighbours have different rows, and the last row is used. */

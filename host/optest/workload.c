@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "base/parallel.h"
 #include "device/launch.h"
+#include "optest/factors.h"
 #include "optest/references.h"
 
 enum {
@@ -405,6 +406,54 @@ static status expect_row(void *context, size_t i, int thread)
     return OK;
 }
 
+/* ---- factors: rows of the input and of the result, if the use has them ---- */
+
+static size_t input_width(const workload *w)
+{
+    const int *s = w->shape;
+    return (size_t)(w->kind == find("gemm") ? s[2] : 3 * s[2] * s[3]);
+}
+
+static size_t result_width(const workload *w)
+{
+    const int *s = w->shape;
+    return (size_t)(w->kind == find("gemm")        ? s[1]
+                    : w->kind == find("attention") ? s[2] * s[3]
+                                                   : s[2]);
+}
+
+static size_t result_words(const workload *w)
+{
+    return w->use & WRITES_FACTORS ? factors_words(w->d, w->n_out) : w->n_out;
+}
+
+static status upload_factors(workload *w)
+{
+    uint16_t *stored = NULL;
+    size_t words = factors_words(w->d, w->n_in), width = input_width(w);
+    status st = OK;
+    TRY(memory_alloc(&stored, words, sizeof(uint32_t)));
+    factors_encode(w->d, stored, w->in, w->n_in / width, width);
+    TRY(buffer_upload(w->d, w->b_in, 0, stored, words));
+done:
+    free(stored);
+    return st;
+}
+
+/* found, of which the device's result fills the first words, becomes fp32. */
+static status decode_result(workload *w)
+{
+    float *values = NULL;
+    size_t width = result_width(w), words = result_words(w);
+    status st = memory_alloc(&values, w->n_out + PAD, sizeof *values);
+    if (st != OK) return st;
+    factors_decode(w->d, values, (const uint16_t *)(const void *)w->found, w->n_out / width, width);
+    memcpy(values + w->n_out, w->found + words, PAD * sizeof *values);
+    free(w->found);
+    w->found = values;
+    return OK;
+}
+
 /* Allocates host values and, unless b is null, their buffer. */
 static status make(workload *w, float **values, buf *b, size_t n, uint32_t seed)
 {
@@ -432,6 +481,7 @@ status workload_open(workload *w, device *d, const char *op, const int *shape, u
     w->kind->sizes(w);
     if (!(use & FUSED_RESIDUAL)) w->n_residual = 0;
     TRY(make(w, &w->in, &w->b_in, w->n_in, 1));
+    if (use & READS_FACTORS) TRY(upload_factors(w));
     TRY(make(w, &w->weights, NULL, w->n_weights, 0x51ab3d));
     TRY(make(w, &w->bias, &w->b_bias, w->n_bias, 0x7e11a5));
     TRY(make(w, &w->residual, &w->b_residual, w->n_residual, 0x0d17c1));
@@ -536,10 +586,13 @@ status workload_check(workload *w, workload_entry *e, const char **wrong)
 {
     status st = OK;
     *wrong = NULL;
-    for (size_t i = 0; i < w->n_out + PAD; i++) w->found[i] = i < w->n_out ? NAN : CANARY;
-    TRY(buffer_upload(w->d, w->b_out, 0, w->found, w->n_out + PAD));
+    size_t words = result_words(w);
+    memset(w->found, 0xff, words * sizeof *w->found); /* NaN of any size */
+    for (size_t i = words; i < words + PAD; i++) w->found[i] = CANARY;
+    TRY(buffer_upload(w->d, w->b_out, 0, w->found, words + PAD));
     TRY(workload_queue(w, e));
-    TRY(buffer_download(w->d, w->b_out, 0, w->found, w->n_out + PAD));
+    TRY(buffer_download(w->d, w->b_out, 0, w->found, words + PAD));
+    if (w->use & WRITES_FACTORS) TRY(decode_result(w));
     *wrong = judge(w);
 done:
     return st;
