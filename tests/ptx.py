@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Runs `ditcl check` on the interpreter of PTX (tests/ptx.h), in every precision; then without one of
-the kernels' barriers, which check must notice.
+"""Runs `ditcl check` on the interpreter of PTX (tests/ptx.h), in every precision; then with kernels in
+which one barrier is deleted or one place is broken, which check must notice.
 
-    tests/on.sh ptx tests/ptx.py PATH/ditcl [--barriers N] [NAME...]
+    tests/on.sh ptx tests/ptx.py PATH/ditcl [--faults N] [NAME...]
 
 The interpreter runs the warps of each launch in another order, and check compares the bits of two
-launches of each case. Barriers are deleted one at a time, in a copy of cl/.
---barriers N: deletes N of them, which DITCL_TEST_SEED chooses; 0: all [12]. NAMEs are parts of what is
+launches of each case. Each fault is made in a copy of cl/.
+--faults N: makes N of them, which DITCL_TEST_SEED chooses; 0: all [16]. NAMEs are parts of what is
 printed."""
 import argparse
 import os
@@ -31,7 +31,7 @@ CHECKS = [("fp32", [], None), ("auto", ["gemm", "attention", "conv"], None),
 
 # Barriers that check does not notice: file, number among those of the file, and why.
 UNNOTICED = {
-    ("gemm_mma.cl", 0): "only configurations with DB=0 have it, and none is the default",
+    ("gemm_mma.cl", 1): "only configurations with DB=0 have it, and those of one step are defaults",
     ("conv_mma.cl", 1): "only configurations with DB=0 have it, and none is the default",
     ("conv_gpu.cl", 1): "only configurations with ST=0 have it, and none is the default",
     ("attention_mma.cl", 5): "the barriers around the values order the default configurations",
@@ -40,6 +40,47 @@ UNNOTICED = {
 OPERATORS = {"gemm_mma.cl": ("gemm", "fp16"), "attention_mma.cl": ("attention", "fp16"),
              "conv_mma.cl": ("conv", "fp16"), "attention.cl": ("attention", "fp32"),
              "conv_gpu.cl": ("conv", "fp32"), "gemm_gpu.cl": ("gemm", "fp32")}
+
+
+# The device on which the fault is noticed, if that is not one with `mma`.
+UNITS = {("gemm_mma.cl", 2): "mma_k8"}
+
+# Faults: what is broken, operator, precision, unit, file, a text that is in it once, and the text that
+# replaces it.
+BROKEN = [
+    ("no wait for a stage", "gemm", "fp16", None, "gemm_mma.cl", "        WAIT_FOR_STAGE();\n", ""),
+    ("a wait that leaves one group more", "gemm", "auto", None, "gemm_mma.cl",
+     "#define WAIT_FOR_STAGE() MMA_WAIT(1)", "#define WAIT_FOR_STAGE() MMA_WAIT(2)"),
+    ("no empty groups at the end", "gemm", "fp16", None, "gemm_mma.cl",
+     "        MMA_END_GROUP(); /* also", "        if (k + ahead < k_end) MMA_END_GROUP(); /* also"),
+    ("a stage filled too early", "gemm", "fp16", None, "gemm_mma.cl",
+     "stage ? stage - 1 : STAGES - 1", "stage + 1 < STAGES ? stage + 1 : 0"),
+    ("copies of rows that do not exist", "gemm", "fp16", None, "gemm_mma.cl", "row < rows && (!TAIL",
+     "true && (!TAIL"),
+    ("a row that is copied unswizzled", "gemm", "fp16", None, "gemm_mma.cl",
+     "#define SLOT(row, slot) MMA_SLOT(slot, row, ROW_VECTORS)", "#define SLOT(row, slot) (slot)"),
+    ("another swizzle of a", "gemm", "fp16", None, "mma.clh",
+     "MMA_SLOT(slot ^ lane / 16, row, slots)", "MMA_SLOT(slot ^ lane / 16, row + 1, slots)"),
+    ("the wrong half of a's steps", "gemm", "bf16", None, "mma.clh",
+     "tile + lane % 16 * words + lane / 16 * 4", "tile + lane % 16 * words + lane % 2 * 4"),
+    ("swapped words of ldmatrix", "gemm", "auto", None, "mma.clh", "*words = (uint4)(x, y, z, w);",
+     "*words = (uint4)(x, z, y, w);"),
+    ("swapped fragments of b", "conv", "fp16", None, "mma.clh", """lane / 8 % 2 * 4);
+    fragments[0] = both.lo;
+    fragments[1] = both.hi;""", """lane / 8 % 2 * 4);
+    fragments[0] = both.hi;
+    fragments[1] = both.lo;"""),
+    ("swapped words of an MMA", "attention", "bf16", None, "mma.clh",
+     "{%4,%5,%6,%7}, {%8,%9}, {%0", "{%4,%6,%5,%7}, {%8,%9}, {%0"),
+    ("the first steps twice", "gemm", "fp16", "mma_k8", "mma.clh", '"r"(a.z), "r"(a.w), "r"(b.y)',
+     '"r"(a.x), "r"(a.y), "r"(b.x)'),
+    ("a fragment's row", "conv", "auto", None, "mma_sums.clh", "a + FRAGMENT_ROW(i) * PITCH_WORDS",
+     "a + FRAGMENT_ROW(0) * PITCH_WORDS"),
+    ("a stage of weights that is never changed", "conv", "fp16", None, "conv_mma.cl",
+     "stage = 1 - stage;", ";"),
+    ("keys of another row", "attention", "fp16", None, "attention_mma.cl",
+     "LOCAL_ROW(row) * PITCH_K + channel", "LOCAL_ROW(row ^ 1) * PITCH_K + channel"),
+]
 
 
 def run(ditcl, precision, operators, kernels, home, unit=None):
@@ -57,21 +98,26 @@ def barriers(text):
     return [m.span() for m in re.finditer(r"(?<![A-Z_])barrier\(CLK_LOCAL_MEM_FENCE\)", text)]
 
 
-def without_barriers():
-    """Yields the text to print, operator, precision, file, and the file's text without one barrier."""
+def faults():
+    """Yields what is printed, operator, precision, unit, file, and the file's text with a fault."""
     for file, (operator, precision) in OPERATORS.items():
         text = (KERNELS / file).read_text()
         for number, (begin, end) in enumerate(barriers(text)):
             if (file, number) not in UNNOTICED:
                 line = text.count("\n", 0, begin) + 1
-                yield (f"{file}:{line}: no barrier", operator, precision, file,
-                       text[:begin] + "(void)0" + text[end:])
+                yield (f"{file}:{line}: no barrier", operator, precision, UNITS.get((file, number)),
+                       file, text[:begin] + "(void)0" + text[end:])
+    for what, operator, precision, unit, file, old, new in BROKEN:
+        text = (KERNELS / file).read_text()
+        if text.count(old) != 1:
+            sys.exit(f"tests/ptx.py: {file} does not contain once: {old}")
+        yield f"{file}: {what}", operator, precision, unit, file, text.replace(old, new)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("ditcl", type=pathlib.Path)
-    parser.add_argument("--barriers", type=int, default=12)
+    parser.add_argument("--faults", type=int, default=16)
     parser.add_argument("names", nargs="*")
     asked = parser.parse_args()
     ditcl = asked.ditcl.resolve()
@@ -89,17 +135,17 @@ def main():
             if result.returncode:
                 print(result.stdout)
                 wrong += 1
-        cases = [c for c in without_barriers()
-                 if not asked.names or any(name in c[0] for name in asked.names)]
-        if asked.barriers and not asked.names:
-            cases = random.Random(test_seed()).sample(cases, min(asked.barriers, len(cases)))
-        for title, operator, precision, file, text in cases:
+        cases = [c for c in faults() if not asked.names or any(name in c[0] for name in asked.names)]
+        if asked.faults and not asked.names:
+            cases = random.Random(test_seed()).sample(cases, min(asked.faults, len(cases)))
+        for title, operator, precision, unit, file, text in cases:
             shutil.rmtree(copy, ignore_errors=True)
             shutil.copytree(KERNELS, copy)
             (copy / file).write_text(text)
-            result = run(ditcl, precision, [operator], copy, home)
+            result = run(ditcl, precision, [operator], copy, home, unit)
             why = re.findall(r"offline_driver: .*|.*WRONG.*|.*gave other bits.*", result.stdout)
-            noticed = result.returncode == 1 and why and "ptx_compile" not in why[0]
+            noticed = (result.returncode == 1 and why and
+                       not re.search("ptx_compile|not understood", why[0]))
             print(f"{'noticed' if noticed else 'NOT NOTICED'}: {title}: "
                   f"{(why or result.stdout.strip().splitlines()[-1:])[0][:200]}", flush=True)
             wrong += not noticed

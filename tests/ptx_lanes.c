@@ -188,6 +188,7 @@ PREDICATE_OP(copy_pred, x)
 LANE_OP(s64_of_s32, word, int32_t, uint64_t, ~(uint64_t)0, (int64_t)x)
 LANE_OP(u64_of_u32, word, uint32_t, uint64_t, ~(uint64_t)0, x)
 LANE_OP(u64_of_u16, word, uint16_t, uint64_t, ~(uint64_t)0, x)
+LANE_OP(s64_of_s8, word, int8_t, uint64_t, ~(uint64_t)0, (int64_t)x)
 LANE_OP(s64_of_s16, word, int16_t, uint64_t, ~(uint64_t)0, (int64_t)x)
 LANE_OP(u32_of_u64, uint64_t, uint64_t, word, ~(word)0, x)
 LANE_OP(u16_of_u64, uint64_t, uint64_t, word, 0xffff, x)
@@ -325,6 +326,7 @@ static const lane_op all[] = {
     {"cvt.s64.s32", s64_of_s32, 8, 1},
     {"cvt.u64.u32", u64_of_u32, 8, 1},
     {"cvt.u64.u16", u64_of_u16, 8, 1},
+    {"cvt.s64.s8", s64_of_s8, 8, 1},
     {"cvt.s64.s16", s64_of_s16, 8, 1},
     {"cvt.u32.u64", u32_of_u64, 4, 1},
     {"cvt.u16.u64", u16_of_u64, 4, 1},

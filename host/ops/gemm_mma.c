@@ -12,7 +12,7 @@
     T(KT, "steps of the depth in local memory at once", 16, 32)                                    \
     T(WM, "rows of a sub-group", 8, 16, 32, 64)                                                    \
     T(WN, "columns of a sub-group", 8, 16, 32, 64)                                                 \
-    T(DB, "two stages in local memory: one fetched, one used", 0, 1)                               \
+    T(DB, "steps that are fetched ahead; without asynchronous copies at most 1", 0, 1, 2, 3)       \
     T(SPLIT, "parts of the depth that are summed apart", 1, 2, 4, 8)
 DECLARE_TUNABLES(TUNABLES);
 
@@ -21,18 +21,19 @@ DECLARE_TUNABLES(TUNABLES);
  * device's MMA do not divide. The last ones are for the tuner. Not yet measured on a GPU. */
 static const int configs[][CONFIG_VALUES] = {
     /* MT NT KT WM WN DB SPLIT */
-    {128, 128, 32, 64, 64, 1, 1}, {128, 128, 16, 64, 64, 1, 1}, {128, 128, 16, 64, 32, 1, 1},
-    {64, 128, 32, 32, 32, 1, 1},  {128, 128, 32, 64, 32, 1, 1}, {128, 64, 32, 32, 32, 1, 1},
-    {64, 64, 32, 32, 32, 1, 1},   {128, 64, 32, 32, 16, 1, 1},  {64, 64, 32, 32, 16, 0, 1},
-    {64, 64, 32, 16, 16, 1, 1},   {64, 64, 16, 32, 8, 1, 1},    {32, 64, 32, 32, 16, 1, 8},
-    {32, 64, 32, 32, 16, 1, 4},   {32, 64, 32, 32, 16, 1, 2},   {32, 64, 32, 32, 16, 1, 1},
-    {32, 64, 16, 32, 16, 1, 1},   {32, 64, 16, 16, 16, 1, 1},   {32, 32, 32, 16, 16, 1, 8},
-    {32, 32, 32, 16, 16, 1, 4},   {32, 32, 32, 16, 16, 1, 1},   {32, 32, 16, 16, 16, 1, 1},
-    {32, 64, 16, 16, 8, 1, 4},    {32, 64, 16, 16, 8, 1, 1},    {16, 64, 32, 16, 16, 1, 8},
-    {16, 64, 32, 16, 16, 1, 4},   {16, 64, 32, 16, 16, 1, 2},   {16, 64, 32, 16, 16, 1, 1},
-    {16, 64, 16, 16, 16, 1, 1},   {16, 16, 32, 16, 16, 1, 1},   {16, 16, 32, 16, 8, 1, 1},
-    {16, 16, 16, 16, 16, 0, 1},   {8, 16, 16, 8, 16, 0, 1},     {16, 8, 16, 16, 8, 0, 1},
-    {8, 8, 16, 8, 8, 0, 1},       {64, 64, 32, 32, 32, 1, 4},   {64, 64, 32, 32, 32, 1, 2},
+    {128, 128, 32, 64, 64, 2, 1}, {128, 128, 16, 64, 64, 3, 1}, {128, 128, 16, 64, 64, 2, 1},
+    {128, 128, 16, 64, 32, 2, 1}, {64, 128, 32, 32, 32, 2, 1},  {128, 128, 32, 64, 32, 2, 1},
+    {128, 64, 32, 32, 32, 2, 1},  {64, 64, 32, 32, 32, 2, 1},   {128, 64, 32, 32, 16, 2, 1},
+    {64, 64, 32, 32, 16, 0, 1},   {64, 64, 32, 16, 16, 2, 1},   {64, 64, 16, 32, 8, 2, 1},
+    {32, 64, 32, 32, 16, 2, 8},   {32, 64, 32, 32, 16, 2, 4},   {32, 64, 32, 32, 16, 2, 2},
+    {32, 64, 32, 32, 16, 2, 1},   {32, 64, 16, 32, 16, 2, 1},   {32, 64, 16, 16, 16, 2, 1},
+    {32, 32, 32, 16, 16, 2, 8},   {32, 32, 32, 16, 16, 2, 4},   {32, 32, 32, 16, 16, 2, 1},
+    {32, 32, 16, 16, 16, 2, 1},   {32, 64, 16, 16, 8, 2, 4},    {32, 64, 16, 16, 8, 2, 1},
+    {16, 64, 32, 16, 16, 2, 8},   {16, 64, 32, 16, 16, 2, 4},   {16, 64, 32, 16, 16, 2, 2},
+    {16, 64, 32, 16, 16, 2, 1},   {16, 64, 16, 16, 16, 2, 1},   {16, 16, 32, 16, 16, 2, 1},
+    {16, 16, 32, 16, 8, 2, 1},    {16, 16, 16, 16, 16, 0, 1},   {8, 16, 16, 8, 16, 0, 1},
+    {16, 8, 16, 16, 8, 0, 1},     {8, 8, 16, 8, 8, 0, 1},       {64, 64, 32, 32, 32, 2, 4},
+    {64, 64, 32, 32, 32, 2, 2},
 };
 
 static int gemm_mma_items(const matrix_unit *u, const int *v)
@@ -45,17 +46,26 @@ static gemm_tile gemm_mma_tile(const matrix_unit *u, const int *v)
     return (gemm_tile){v[MT], v[NT], v[KT], gemm_mma_items(u, v), v[SPLIT]};
 }
 
+/* Whether inputs go to local memory by asynchronous copies: ASYNC in the kernel. */
+static bool copies(const matrix_unit *u, const int *v)
+{
+    return u->async && v[DB] > 0;
+}
+
 /* An emulated matrix unit, which only tests have, exchanges fragments in local memory, too. */
 static uint64_t gemm_mma_local_bytes(const device *d, const matrix_unit *u, const int *v)
 {
-    int tiles = (v[MT] + v[NT]) * (mma_parts(d) * v[KT] + 8) * (1 + v[DB]) * 2;
+    int stages = copies(u, v) ? v[DB] + 1 : v[DB] ? 2 : 1;
+    int row = mma_parts(d) * v[KT] + (copies(u, v) ? 0 : 8);
+    int tiles = (v[MT] + v[NT]) * row * stages * 2;
     return (uint64_t)(tiles + mma_exchange_bytes(d, u, gemm_mma_items(u, v)));
 }
 
 /* Sums, both factors of a step, and what a work-item has fetched and not yet staged. */
 static int gemm_mma_floats_of_item(const matrix_unit *u, const int *v, int parts)
 {
-    int on_way = (2 * v[MT] + parts * v[NT]) * v[KT] / (2 * gemm_mma_items(u, v));
+    int columns = copies(u, v) ? 0 : parts * v[NT];
+    int on_way = (2 * v[MT] + columns) * v[KT] / (2 * gemm_mma_items(u, v));
     return v[WM] * v[WN] / u->lanes + parts * (u->a + v[WN] / u->n * u->b) + on_way;
 }
 
@@ -71,8 +81,9 @@ static bool gemm_mma_fits(const device *d, const int *v, const int *shape)
 {
     int m = shape[0], n = shape[1];
     const matrix_unit *u = mma_of(d);
-    return u && divides(v[WM], v[MT]) && divides(v[WN], v[NT]) && divides(u->m, v[WM]) &&
-           divides(u->n, v[WN]) && (size_t)gemm_mma_items(u, v) <= d->info.max_work_group &&
+    return u && (u->async || v[DB] < 3) && divides(v[WM], v[MT]) && divides(v[WN], v[NT]) &&
+           divides(u->m, v[WM]) && divides(u->n, v[WN]) &&
+           (size_t)gemm_mma_items(u, v) <= d->info.max_work_group &&
            gemm_mma_local_bytes(d, u, v) <= d->info.local_bytes &&
            gemm_mma_floats_of_item(u, v, mma_parts(d)) <= u->floats &&
            mma_products_fit(d, u, gemm_mma_products(d, u, v, shape[2])) &&
