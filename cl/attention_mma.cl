@@ -1,6 +1,7 @@
 /* softmax(Q K^T / sqrt(d)) V in one pass (flash attention, with tiles in fragments, Dao 2023) on
- * matrix units (mma.clh). Factors have 16 bits. Sums and softmax are fp32. One work-group = BQ
- * queries of one head; it takes BK keys at a time. Floor: 4 T^2 d FLOP per head.
+ * matrix units (mma.clh). Factors have 16 bits (factors.clh). Sums and softmax are fp32. One
+ * work-group = BQ queries of one head; it takes BK keys at a time. Floor: 4 T^2 d FLOP per head of
+ * the matrix unit; three times that with FACTOR_PARTS 2.
  *
  *                 BK keys               channels, DC at a time
  *             +------+------+          +------+------+
@@ -14,10 +15,18 @@
  * needs them in other lanes. Online softmax joins the blocks of keys (attention.cl names its
  * variables).
  *
+ * FACTOR_PARTS: 2 for bf16x3: q, k, v and p are sums of a high and a low bf16, and each product is
+ * three: low high + high low + high high. Without the low part of p the error would be that of
+ * bf16.
+ *
+ *     local memory, 16-bit numbers: queries and keys [row][PITCH], values [channel][PITCH_V]
+ *     a row: channels or keys, high parts | the same, low parts (FACTOR_PARTS 2) | 8 of padding
+ *
  * D: head width. WQ: queries of a sub-group. UC: sub-groups that share queries.
- * DC: channels of keys or values that are in local memory at a time, a "part".
- * QR: queries stay in registers. AHEAD: the next part is prefetched while this part is
- * multiplied. */
+ * DC: channels of keys or values that are in local memory at a time, a "chunk".
+ * QR: queries stay in registers. AHEAD: the next chunk is prefetched while this chunk is
+ * multiplied.
+ * READS_FACTORS: qkv holds factors. WRITES_FACTORS: out does. Both need D % 8 == 0. */
 
 #include "mma.clh"
 
@@ -71,22 +80,22 @@ typedef mma_a key_fragment;
 
 #define WORK_ITEMS (MMA_LANES * (BQ / WQ) * UC)
 #define DP ((D + MMA_K - 1) / MMA_K * MMA_K) /* padded head width */
-#define CD (DC < DP ? DC : DP)               /* channels of a part of the keys; CV: of the values */
-#define PARTS ((DP + CD - 1) / CD)           /* parts of the channels */
-#define CV (((PARTS == 1 ? D : CD) + UC * FRAG_K - 1) / (UC * FRAG_K) * UC * FRAG_K)
-#define WHOLE (PARTS * CD == D && CV <= CD) /* one part holds all channels */
-#define FQ (WQ / FRAG_Q)                    /* a sub-group's fragments of queries */
-#define FK (BK / (UC * FRAG_K))             /* a sub-group's fragments of keys */
-#define FC (CV / (UC * FRAG_K))             /* a sub-group's fragments of channels in a part */
-#define SCORE_STEPS (CD / MMA_K)            /* MMA steps of a part of the keys */
-#define VALUE_STEPS (BK / MMA_K)            /* MMA steps of the values */
-#define PARTIALS (QUERY_LANES * UC)         /* lanes that have scores of one query */
+#define CD (DC < DP ? DC : DP)      /* channels of a chunk of the keys; CV: of the values */
+#define CHUNKS ((DP + CD - 1) / CD) /* chunks of the channels */
+#define CV (((CHUNKS == 1 ? D : CD) + UC * FRAG_K - 1) / (UC * FRAG_K) * UC * FRAG_K)
+#define WHOLE (CHUNKS * CD == D && CV <= CD) /* one chunk holds all channels */
+#define FQ (WQ / FRAG_Q)                     /* a sub-group's fragments of queries */
+#define FK (BK / (UC * FRAG_K))              /* a sub-group's fragments of keys */
+#define FC (CV / (UC * FRAG_K))              /* a sub-group's fragments of channels in a chunk */
+#define SCORE_STEPS (CD / MMA_K)             /* MMA steps of a chunk of the keys */
+#define VALUE_STEPS (BK / MMA_K)             /* MMA steps of the values */
+#define PARTIALS (QUERY_LANES * UC)          /* lanes that have scores of one query */
 
 /* Row pitches in local memory, in 16-bit numbers. The 8 numbers of padding let the rows of a
  * fragment begin in different banks. */
-#define PITCH_K (CD + 8)
-#define PITCH_V (BK + 8)
-#define PITCH_Q (PARTS * CD + 8)
+#define PITCH_K (FACTOR_PARTS * CD + 8)
+#define PITCH_V (FACTOR_PARTS * BK + 8)
+#define PITCH_Q (FACTOR_PARTS * CHUNKS * CD + 8)
 #define BUFFER (BK * PITCH_K > CV * PITCH_V ? BK * PITCH_K : CV * PITCH_V)
 #if QR /* queries are loaded before the first keys and share their memory */
 #define QUERIES_AT 0
@@ -105,112 +114,10 @@ typedef mma_a key_fragment;
 #define PROBABILITIES (BQ * PITCH_V)
 #endif
 
-#define LOADS(tasks) (((tasks) + WORK_ITEMS - 1) / WORK_ITEMS)
-#define HAS_TASK(v, tasks) ((tasks) % WORK_ITEMS == 0 || (int)(v) < (tasks))
-#define TASKS_K (BK * CD / 4)
-#define TASKS_V (BK / 2 * CV / 4)
-#define IN_FLIGHT (LOADS(TASKS_K) > 2 * LOADS(TASKS_V) ? LOADS(TASKS_K) : 2 * LOADS(TASKS_V))
 #define LOWEST -1e30f /* finite, so that no difference of two is NaN */
 #define LIFT 14.0f    /* p is up to 2^14, so that fewer p underflow in fp16 */
 
-/* ---- staging in local memory ---- */
-
-/* Loads four channels of a row. Channels beyond D are 0. */
-INLINE float4 load_four(global const float *row, int channel)
-{
-#if D % 4 == 0
-    return WHOLE || channel < D ? *(global const float4 *)(row + channel) : (float4)(0.0f);
-#else
-    return (float4)(channel < D ? row[channel] : 0.0f, channel + 1 < D ? row[channel + 1] : 0.0f,
-                    channel + 2 < D ? row[channel + 2] : 0.0f,
-                    channel + 3 < D ? row[channel + 3] : 0.0f);
-#endif
-}
-
-/* Rows behind the last one of q, k and v are read as the last row; p of such keys is 0. */
-INLINE void stage_queries(local ushort *tile, global const float *q, int pitch, int rows,
-                          uint local_id)
-{
-    const uint width = PARTS * CD / 4;
-    for (uint v = local_id; v < BQ * width; v += WORK_ITEMS) {
-        int row = v / width, channel = v % width * 4;
-        float4 query = load_four(q + min(row, rows - 1) * pitch, channel);
-        mma_round4(tile + row * PITCH_Q + channel, query);
-    }
-}
-
-/* The row and the column of a work-item's load, in a tile of `rows` rows x `width` columns.
- * LINE_VECTORS neighbouring work-items read vectors of one row, so that reads are coalesced; the
- * next ones read the row below. All work-items together cover SWEEP rows at a time. Sizes are
- * powers of two, so an address is the sum of a part that depends on the work-item and a constant
- * that depends on the load. */
-#define LINE_VECTORS(width) ((width) % 16 == 0 ? 4 : 2)
-#define SWEEP(width) (WORK_ITEMS / LINE_VECTORS(width))
-#define SWEEPS(width, rows) ((rows) > SWEEP(width) ? (rows) / SWEEP(width) : 1)
-#define LINES(width, rows) (SWEEP(width) > (rows) ? SWEEP(width) / (rows) : 1)
-#define ROW_OF(local_id, load, width, rows)                                                        \
-    ((local_id) / LINE_VECTORS(width) % (rows) + (load) % SWEEPS(width, rows) * SWEEP(width))
-#define COLUMN_OF(local_id, load, width, rows)                                                     \
-    ((((local_id) / (LINE_VECTORS(width) * (rows)) +                                               \
-       (load) / SWEEPS(width, rows) * LINES(width, rows)) *                                        \
-          LINE_VECTORS(width) +                                                                    \
-      (local_id) % LINE_VECTORS(width)) *                                                          \
-     4)
-
-INLINE void fetch_keys(float4 in_flight[IN_FLIGHT], global const float *k, int pitch, int rows,
-                       int part, uint local_id)
-{
-#pragma unroll
-    for (int load = 0; load < LOADS(TASKS_K); load++) {
-        int row = min((int)ROW_OF(local_id, load, CD, BK), rows - 1);
-        int channel = part * CD + COLUMN_OF(local_id, load, CD, BK);
-        if (HAS_TASK(local_id + load * WORK_ITEMS, TASKS_K))
-            in_flight[load] = load_four(k + row * pitch, channel);
-    }
-}
-
-INLINE void stage_keys(local ushort *tile, float4 in_flight[IN_FLIGHT], uint local_id)
-{
-#pragma unroll
-    for (int load = 0; load < LOADS(TASKS_K); load++) {
-        int row = ROW_OF(local_id, load, CD, BK), channel = COLUMN_OF(local_id, load, CD, BK);
-        if (HAS_TASK(local_id + load * WORK_ITEMS, TASKS_K))
-            mma_round4(tile + LOCAL_ROW(row) * PITCH_K + channel, in_flight[load]);
-    }
-}
-
-/* One load = four channels of two neighbouring keys. */
-INLINE void fetch_values(float4 in_flight[IN_FLIGHT], global const float *values, int pitch,
-                         int rows, int part, uint local_id)
-{
-#pragma unroll
-    for (int load = 0; load < LOADS(TASKS_V); load++) {
-        int row = ROW_OF(local_id, load, CV, BK / 2) * 2;
-        int channel = part * CD + COLUMN_OF(local_id, load, CV, BK / 2);
-#pragma unroll
-        for (int e = 0; e < 2; e++)
-            if (HAS_TASK(local_id + load * WORK_ITEMS, TASKS_V))
-                in_flight[2 * load + e] =
-                    load_four(values + min(row + e, rows - 1) * pitch, channel);
-    }
-}
-
-/* Stores values transposed: [channel][key]. */
-INLINE void stage_values(local ushort *tile, float4 in_flight[IN_FLIGHT], uint local_id)
-{
-#pragma unroll
-    for (int load = 0; load < LOADS(TASKS_V); load++) {
-        if (!HAS_TASK(local_id + load * WORK_ITEMS, TASKS_V)) continue;
-        int channel = COLUMN_OF(local_id, load, CV, BK / 2), next_channel = LOCAL_ROW(1) * PITCH_V;
-        float4 first = in_flight[2 * load], second = in_flight[2 * load + 1];
-        local ushort *dst =
-            tile + LOCAL_ROW(channel) * PITCH_V + ROW_OF(local_id, load, CV, BK / 2) * 2;
-        mma_round2(dst, (float2)(first.x, second.x));
-        mma_round2(dst + next_channel, (float2)(first.y, second.y));
-        mma_round2(dst + 2 * next_channel, (float2)(first.z, second.z));
-        mma_round2(dst + 3 * next_channel, (float2)(first.w, second.w));
-    }
-}
+#include "attention_tiles.clh"
 
 /* ---- MMAs ---- */
 
@@ -222,89 +129,109 @@ INLINE void clear_scores(mma_c score[FQ][FK])
         for (int j = 0; j < FK; j++) score[i][j] = (mma_c)(0.0f);
 }
 
-/* score += queries x keys, for the channels of a part. keys, queries: local memory from the
- * sub-group's first row on. queries, fragments: from the part's first step on. */
+/* Loads the parts of a factor; `low` words lie between them. */
+#define load_parts(load, fragment, tile, low, words, lane)                                         \
+    _Pragma("unroll") for (int part = 0; part < FACTOR_PARTS; part++)                              \
+        load(&(fragment)[part], (tile) + part * (low), words, lane)
+
+#define copy_parts(to, from)                                                                       \
+    _Pragma("unroll") for (int part = 0; part < FACTOR_PARTS; part++)(to)[part] = (from)[part]
+
+/* sum += query x key. Of bf16x3, the small products are added first. */
+INLINE void multiply_parts(mma_c *sum, query_fragment query[FACTOR_PARTS],
+                           key_fragment key[FACTOR_PARTS], MMA_EXCHANGE exchange)
+{
+#pragma unroll
+    for (int p = 2 * FACTOR_PARTS - 2; p >= 0; p--)
+        multiply(sum, query[p / 2], key[p % 2], exchange);
+    MMA_PIN(*sum);
+}
+
+/* score += queries x keys, for the channels of a chunk. keys, queries: local memory from the
+ * sub-group's first row on. queries, fragments: from the chunk's first step on. */
 INLINE void accumulate_scores(mma_c score[FQ][FK], local const uint *queries,
-                              query_fragment fragments[FQ][SCORE_STEPS], local const uint *keys,
-                              int lane, MMA_EXCHANGE exchange)
+                              query_fragment fragments[FQ][SCORE_STEPS][FACTOR_PARTS],
+                              local const uint *keys, int lane, MMA_EXCHANGE exchange)
 {
 #pragma unroll
     for (int step = 0; step < SCORE_STEPS; step++) {
-        query_fragment query[FQ];
+        query_fragment query[FQ][FACTOR_PARTS];
 #pragma unroll
         for (int i = 0; i < FQ; i++)
 #if QR
-            query[i] = fragments[i][step];
+            copy_parts(query[i], fragments[i][step]);
 #else
-            load_query_fragment(&query[i],
-                                queries + i * FRAG_Q * (PITCH_Q / 2) + step * (MMA_K / 2),
-                                PITCH_Q / 2, lane);
+            load_parts(load_query_fragment, query[i],
+                       queries + i * FRAG_Q * (PITCH_Q / 2) + step * (MMA_K / 2), CHUNKS * CD / 2,
+                       PITCH_Q / 2, lane);
 #endif
 #pragma unroll
         for (int j = 0; j < FK; j++) {
-            key_fragment key;
-            load_key_fragment(&key, keys + j * FRAG_K * (PITCH_K / 2) + step * (MMA_K / 2),
-                              PITCH_K / 2, lane);
+            key_fragment key[FACTOR_PARTS];
+            load_parts(load_key_fragment, key,
+                       keys + j * FRAG_K * (PITCH_K / 2) + step * (MMA_K / 2), CD / 2, PITCH_K / 2,
+                       lane);
 #pragma unroll
-            for (int i = 0; i < FQ; i++) {
-                multiply(&score[i][j], query[i], key, exchange);
-                MMA_PIN(score[i][j]);
-            }
+            for (int i = 0; i < FQ; i++) multiply_parts(&score[i][j], query[i], key, exchange);
         }
     }
 }
 
 /* queries: local memory from the sub-group's first query on. */
-INLINE void load_query_fragments(query_fragment fragments[QR ? PARTS : 1][FQ][SCORE_STEPS],
-                                 local const uint *queries, int lane)
+INLINE void
+load_query_fragments(query_fragment fragments[QR ? CHUNKS : 1][FQ][SCORE_STEPS][FACTOR_PARTS],
+                     local const uint *queries, int lane)
 {
 #pragma unroll
-    for (int part = 0; part < (QR ? PARTS : 1); part++)
+    for (int chunk = 0; chunk < (QR ? CHUNKS : 1); chunk++)
 #pragma unroll
         for (int i = 0; i < FQ; i++)
 #pragma unroll
             for (int step = 0; step < SCORE_STEPS; step++)
-                load_query_fragment(&fragments[part][i][step],
-                                    queries + i * FRAG_Q * (PITCH_Q / 2) +
-                                        (part * SCORE_STEPS + step) * (MMA_K / 2),
-                                    PITCH_Q / 2, lane);
+                load_parts(load_query_fragment, fragments[chunk][i][step],
+                           queries + i * FRAG_Q * (PITCH_Q / 2) +
+                               (chunk * SCORE_STEPS + step) * (MMA_K / 2),
+                           CHUNKS * CD / 2, PITCH_Q / 2, lane);
 }
 
 /* Rounds p of MMA_K keys to a factor of the next MMA. */
 #if DIRECT
-INLINE uint2 pack4(const float *p)
-{
-    return (uint2)(mma_pack(p[0], p[1]), mma_pack(p[2], p[3]));
-}
+#define QUADS ((int)sizeof(query_fragment) / 8) /* fours of numbers in a fragment */
 
-INLINE void probability_fragment(query_fragment *fragment, float p[][MMA_C])
+INLINE void probability_fragment(query_fragment fragment[FACTOR_PARTS], float p[][MMA_C])
 {
-#if defined MATRIX_UNIT_MMA
-    uint2 a = pack4(p[0]), b = pack4(p[1]);
-    *fragment = (uint4)(a.x, a.y, b.x, b.y);
-#elif defined MATRIX_UNIT_MFMA
-    *fragment = pack4(p[0]);
-#elif defined MATRIX_UNIT_WMMA2
-    uint2 a = pack4(p[0]), b = pack4(p[0] + 4);
-    *fragment = (uint4)(a.x, a.y, b.x, b.y);
+    uint2 parts[FACTOR_PARTS][QUADS];
+#pragma unroll
+    for (int quad = 0; quad < QUADS; quad++) {
+        const float *four = p[quad * 4 / MMA_C] + quad * 4 % MMA_C;
+        parts[0][quad] = (uint2)(mma_pack(four[0], four[1]), mma_pack(four[2], four[3]));
+#if FACTOR_PARTS == 2
+        parts[1][quad] = mma_pack4_low(vload4(0, four), parts[0][quad]);
+#endif
+    }
+#pragma unroll
+    for (int part = 0; part < FACTOR_PARTS; part++)
+#if defined MATRIX_UNIT_MFMA
+        fragment[part] = parts[part][0];
+#elif defined MATRIX_UNIT_MMA || defined MATRIX_UNIT_WMMA2
+        fragment[part] = (uint4)(parts[part][0], parts[part][1]);
 #else
-    uint2 a = pack4(p[0]), b = pack4(p[0] + 4), c = pack4(p[1]), e = pack4(p[1] + 4);
-    *fragment = (uint8)(a.x, a.y, b.x, b.y, c.x, c.y, e.x, e.y);
+        fragment[part] = (uint8)(parts[part][0], parts[part][1], parts[part][2], parts[part][3]);
 #endif
 }
 #endif
 
 /* Gives p to the next MMA: as fragments in registers (DIRECT), or in local memory [query][key],
  * where dst is the sub-group's first query and key. */
-INLINE void pass_probabilities(query_fragment fragments[VALUE_STEPS][FQ], local ushort *dst,
-                               float p[FQ][FK][MMA_C], int lane)
+INLINE void pass_probabilities(query_fragment fragments[VALUE_STEPS][FQ][FACTOR_PARTS],
+                               local ushort *dst, float p[FQ][FK][MMA_C], int lane)
 {
 #pragma unroll
     for (int i = 0; i < FQ; i++) {
 #if DIRECT
 #pragma unroll
         for (int step = 0; step < VALUE_STEPS; step++)
-            probability_fragment(&fragments[step][i], p[i] + step * (MMA_K / FRAG_K));
+            probability_fragment(fragments[step][i], p[i] + step * (MMA_K / FRAG_K));
 #else
 #pragma unroll
         for (int j = 0; j < FK; j++)
@@ -313,9 +240,9 @@ INLINE void pass_probabilities(query_fragment fragments[VALUE_STEPS][FQ], local 
                 local ushort *position =
                     dst + (i * FRAG_Q + QUERY(lane, c)) * PITCH_V + j * FRAG_K + KEY(lane, c);
 #if RUN == 2
-                mma_round2(position, vload2(0, p[i][j] + c));
+                stage2(position, BK, vload2(0, p[i][j] + c));
 #else
-                mma_round4(position, vload4(0, p[i][j] + c));
+                stage4(position, BK, vload4(0, p[i][j] + c));
 #endif
             }
 #endif
@@ -336,8 +263,8 @@ INLINE void scale(mma_c *acc, float factors[LANE_QUERIES])
  * fragments (DIRECT), or in probabilities from the sub-group's first query on. */
 INLINE void accumulate_values(mma_c acc[FQ][FC], float rescale[FQ][LANE_QUERIES],
                               local const uint *probabilities,
-                              query_fragment fragments[VALUE_STEPS][FQ], local const uint *values,
-                              int lane, MMA_EXCHANGE exchange)
+                              query_fragment fragments[VALUE_STEPS][FQ][FACTOR_PARTS],
+                              local const uint *values, int lane, MMA_EXCHANGE exchange)
 {
 #pragma unroll
     for (int i = 0; i < FQ; i++)
@@ -345,26 +272,24 @@ INLINE void accumulate_values(mma_c acc[FQ][FC], float rescale[FQ][LANE_QUERIES]
         for (int j = 0; j < FC; j++) scale(&acc[i][j], rescale[i]);
 #pragma unroll
     for (int step = 0; step < VALUE_STEPS; step++) {
-        query_fragment p[FQ];
+        query_fragment p[FQ][FACTOR_PARTS];
 #pragma unroll
         for (int i = 0; i < FQ; i++)
 #if DIRECT
-            p[i] = fragments[step][i];
+            copy_parts(p[i], fragments[step][i]);
 #else
-            load_query_fragment(&p[i],
-                                probabilities + i * FRAG_Q * (PITCH_V / 2) + step * (MMA_K / 2),
-                                PITCH_V / 2, lane);
+            load_parts(load_query_fragment, p[i],
+                       probabilities + i * FRAG_Q * (PITCH_V / 2) + step * (MMA_K / 2), BK / 2,
+                       PITCH_V / 2, lane);
 #endif
 #pragma unroll
         for (int j = 0; j < FC; j++) {
-            key_fragment value;
-            load_key_fragment(&value, values + j * FRAG_K * (PITCH_V / 2) + step * (MMA_K / 2),
-                              PITCH_V / 2, lane);
+            key_fragment value[FACTOR_PARTS];
+            load_parts(load_key_fragment, value,
+                       values + j * FRAG_K * (PITCH_V / 2) + step * (MMA_K / 2), BK / 2,
+                       PITCH_V / 2, lane);
 #pragma unroll
-            for (int i = 0; i < FQ; i++) {
-                multiply(&acc[i][j], p[i], value, exchange);
-                MMA_PIN(acc[i][j]);
-            }
+            for (int i = 0; i < FQ; i++) multiply_parts(&acc[i][j], p[i], value, exchange);
         }
     }
 }
@@ -476,8 +401,8 @@ INLINE void sum_partials(float row_sum[FQ][LANE_QUERIES], local const float *par
 #endif
 }
 
-/* out: from the sub-group's first query on, of which `rows` exist. */
-INLINE void store_fragment(global float *out, int pitch, mma_c acc, int rows, int query,
+/* out: from the sub-group's first query and its first channel on; `rows` queries exist. */
+INLINE void store_fragment(global OUTPUT *out, int width, mma_c acc, int rows, int query,
                            int channel, int lane)
 {
     float values[MMA_C];
@@ -485,8 +410,12 @@ INLINE void store_fragment(global float *out, int pitch, mma_c acc, int rows, in
 #pragma unroll
     for (int c = 0; c < MMA_C; c += RUN) {
         int row = query + QUERY(lane, c), column = channel + KEY(lane, c);
-        global float *dst = out + (size_t)row * pitch + column;
         if (row >= rows) continue;
+#if WRITES_FACTORS
+        global ushort *dst = out + (size_t)row * FACTOR_PARTS * width;
+        if (WHOLE || column < D) STORE_RUN(dst, width, column, values + c);
+#else
+        global float *dst = out + (size_t)row * width + column;
 #if D % RUN == 0 && RUN == 2
         if (WHOLE || column < D) *(global float2 *)dst = vload2(0, values + c);
 #elif D % RUN == 0
@@ -496,6 +425,7 @@ INLINE void store_fragment(global float *out, int pitch, mma_c acc, int rows, in
         for (int e = 0; e < RUN; e++)
             if (column + e < D) dst[e] = values[c + e];
 #endif
+#endif
     }
 }
 
@@ -503,7 +433,7 @@ INLINE void store_fragment(global float *out, int pitch, mma_c acc, int rows, in
 
 /* out: from the sub-group's first query and the head's first channel on; `rows` queries exist.
  * row_sum: over all lanes that share a query. */
-INLINE void store_sums(global float *out, int pitch, mma_c acc[PARTS][FQ][FC],
+INLINE void store_sums(global OUTPUT *out, int width, mma_c acc[CHUNKS][FQ][FC],
                        float row_sum[FQ][LANE_QUERIES], int rows, int split, int lane)
 {
 #pragma unroll
@@ -513,25 +443,25 @@ INLINE void store_sums(global float *out, int pitch, mma_c acc[PARTS][FQ][FC],
         for (int query = 0; query < LANE_QUERIES; query++)
             factors[query] = 1.0f / row_sum[i][query];
 #pragma unroll
-        for (int part = 0; part < PARTS; part++)
+        for (int chunk = 0; chunk < CHUNKS; chunk++)
 #pragma unroll
             for (int j = 0; j < FC; j++) {
-                scale(&acc[part][i][j], factors);
-                store_fragment(out, pitch, acc[part][i][j], rows, i * FRAG_Q,
-                               part * CD + (split * FC + j) * FRAG_K, lane);
+                scale(&acc[chunk][i][j], factors);
+                store_fragment(out, width, acc[chunk][i][j], rows, i * FRAG_Q,
+                               chunk * CD + (split * FC + j) * FRAG_K, lane);
             }
     }
 }
 
-INLINE void clear_state(mma_c acc[PARTS][FQ][FC], float row_max[FQ][LANE_QUERIES],
+INLINE void clear_state(mma_c acc[CHUNKS][FQ][FC], float row_max[FQ][LANE_QUERIES],
                         float row_sum[FQ][LANE_QUERIES])
 {
 #pragma unroll
     for (int i = 0; i < FQ; i++) {
 #pragma unroll
-        for (int part = 0; part < PARTS; part++)
+        for (int chunk = 0; chunk < CHUNKS; chunk++)
 #pragma unroll
-            for (int j = 0; j < FC; j++) acc[part][i][j] = (mma_c)(0.0f);
+            for (int j = 0; j < FC; j++) acc[chunk][i][j] = (mma_c)(0.0f);
 #pragma unroll
         for (int query = 0; query < LANE_QUERIES; query++) {
             row_max[i][query] = LOWEST;
@@ -541,14 +471,14 @@ INLINE void clear_state(mma_c acc[PARTS][FQ][FC], float row_max[FQ][LANE_QUERIES
 }
 
 /* out [N*T][H*D]. q, k and v begin at 0, H*D and 2*H*D in the rows of qkv [N*T][3*H*D]; each is
- * head-major. factor: log2(e) / sqrt(d), since p is a power of two. Range in work-groups:
- * [ceil(T / BQ)][H][N].
+ * head-major. As factors they are [N*T][FACTOR_PARTS][H*D] and [N*T][FACTOR_PARTS][3*H*D]. factor:
+ * log2(e) / sqrt(d), since p is a power of two. Range in work-groups: [ceil(T / BQ)][H][N].
  *
- * Parts of keys, then of values, are staged in two buffers in turn (double-buffered). When a
- * work-item passes the barrier behind a part, all work-items have finished reading the other
+ * Chunks of keys, then of values, are staged in two buffers in turn (double-buffered). When a
+ * work-item passes the barrier behind a chunk, all work-items have finished reading the other
  * buffer. */
 MMA_KERNEL kernel __attribute__((reqd_work_group_size(WORK_ITEMS, 1, 1))) void
-attention_mma(global float *out, global const float *qkv, int tokens, int heads, float factor)
+attention_mma(global OUTPUT *out, global const INPUT *qkv, int tokens, int heads, float factor)
 {
     local ushort tiles[TILES] __attribute__((aligned(16)));
     local ushort all_probabilities[PROBABILITIES] __attribute__((aligned(16)));
@@ -558,17 +488,18 @@ attention_mma(global float *out, global const float *qkv, int tokens, int heads,
     int lane = local_id % MMA_LANES, split = sub_group % UC;
     int tile_row = sub_group / UC * WQ; /* the sub-group's first query in the tile */
     int h = GROUP_ID(1, 1), n = GROUP_ID(2, 1);
-    int query_begin = GROUP_ID(0, WORK_ITEMS) * BQ, pitch = 3 * heads * D;
-    global const float *q = qkv + (size_t)n * tokens * pitch + h * D;
-    global const float *k = q + heads * D, *v = k + heads * D;
+    int query_begin = GROUP_ID(0, WORK_ITEMS) * BQ, width = heads * D;
+    const int pitch = (READS_FACTORS ? FACTOR_PARTS : 1) * 3 * width;
+    global const INPUT *q = qkv + (size_t)n * tokens * pitch + h * D;
+    global const INPUT *k = q + width, *v = k + width;
     local const uint *queries = (local const uint *)(tiles + QUERIES_AT + tile_row * PITCH_Q);
     local ushort *probabilities = all_probabilities + (DIRECT ? 0 : tile_row * PITCH_V);
     local float *partials = all_partials + (PARTIALS > 1 ? tile_row * PARTIALS : 0);
 
-    query_fragment query_fragments[QR ? PARTS : 1][FQ][SCORE_STEPS];
-    mma_c acc[PARTS][FQ][FC];
+    query_fragment query_fragments[QR ? CHUNKS : 1][FQ][SCORE_STEPS][FACTOR_PARTS];
+    mma_c acc[CHUNKS][FQ][FC];
     float row_max[FQ][LANE_QUERIES], row_sum[FQ][LANE_QUERIES]; /* row_sum: over this lane's keys */
-    float4 in_flight[IN_FLIGHT];
+    loaded in_flight[IN_FLIGHT];
     clear_state(acc, row_max, row_sum);
     if (AHEAD) fetch_keys(in_flight, k, pitch, tokens, 0, local_id);
     stage_queries(tiles + QUERIES_AT, q + (size_t)query_begin * pitch, pitch, tokens - query_begin,
@@ -581,21 +512,21 @@ attention_mma(global float *out, global const float *qkv, int tokens, int heads,
     for (int keys_left = tokens; keys_left > 0; keys_left -= BK) {
         mma_c score[FQ][FK];
         float p[FQ][FK][MMA_C], maximum[FQ][LANE_QUERIES], rescale[FQ][LANE_QUERIES];
-        query_fragment p_fragments[VALUE_STEPS][FQ];
+        query_fragment p_fragments[VALUE_STEPS][FQ][FACTOR_PARTS];
         clear_scores(score);
 #if QR
 #pragma unroll
 #endif
-        for (int part = 0; part < PARTS; part++) {
-            local ushort *stage = tiles + part % 2 * BUFFER;
-            if (!AHEAD) fetch_keys(in_flight, k, pitch, keys_left, part, local_id);
+        for (int chunk = 0; chunk < CHUNKS; chunk++) {
+            local ushort *stage = tiles + chunk % 2 * BUFFER;
+            if (!AHEAD) fetch_keys(in_flight, k, pitch, keys_left, chunk, local_id);
             stage_keys(stage, in_flight, local_id);
             barrier(CLK_LOCAL_MEM_FENCE);
-            if (AHEAD && part + 1 < PARTS)
-                fetch_keys(in_flight, k, pitch, keys_left, part + 1, local_id);
-            if (AHEAD && part + 1 == PARTS)
+            if (AHEAD && chunk + 1 < CHUNKS)
+                fetch_keys(in_flight, k, pitch, keys_left, chunk + 1, local_id);
+            if (AHEAD && chunk + 1 == CHUNKS)
                 fetch_values(in_flight, v, pitch, keys_left, 0, local_id);
-            accumulate_scores(score, queries + part * (CD / 2), query_fragments[QR ? part : 0],
+            accumulate_scores(score, queries + chunk * (CD / 2), query_fragments[QR ? chunk : 0],
                               (local const uint *)(stage + split * FK * FRAG_K * PITCH_K), lane,
                               exchange);
         }
@@ -603,22 +534,22 @@ attention_mma(global float *out, global const float *qkv, int tokens, int heads,
         find_maxima(maximum, p, score, keys_left - split * FK * FRAG_K, lane);
         store_partials(partials, maximum, split, lane);
 #pragma unroll
-        for (int part = 0; part < PARTS; part++) {
-            local ushort *stage = tiles + (PARTS + part) % 2 * BUFFER;
-            if (!AHEAD) fetch_values(in_flight, v, pitch, keys_left, part, local_id);
+        for (int chunk = 0; chunk < CHUNKS; chunk++) {
+            local ushort *stage = tiles + (CHUNKS + chunk) % 2 * BUFFER;
+            if (!AHEAD) fetch_values(in_flight, v, pitch, keys_left, chunk, local_id);
             stage_values(stage, in_flight, local_id);
             barrier(CLK_LOCAL_MEM_FENCE);
-            if (AHEAD && part + 1 < PARTS)
-                fetch_values(in_flight, v, pitch, keys_left, part + 1, local_id);
-            if (AHEAD && part + 1 == PARTS && keys_left > BK)
+            if (AHEAD && chunk + 1 < CHUNKS)
+                fetch_values(in_flight, v, pitch, keys_left, chunk + 1, local_id);
+            if (AHEAD && chunk + 1 == CHUNKS && keys_left > BK)
                 fetch_keys(in_flight, k, pitch, keys_left - BK, 0, local_id);
-            if (part == 0) {
+            if (chunk == 0) {
                 compute_probabilities(p, rescale, row_max, row_sum, maximum, partials, factor,
                                       lane);
                 pass_probabilities(p_fragments, probabilities + split * FK * FRAG_K, p, lane);
                 if (!DIRECT) barrier(CLK_LOCAL_MEM_FENCE);
             }
-            accumulate_values(acc[part], rescale, (local const uint *)probabilities, p_fragments,
+            accumulate_values(acc[chunk], rescale, (local const uint *)probabilities, p_fragments,
                               (local const uint *)(stage + split * FC * FRAG_K * PITCH_V), lane,
                               exchange);
         }
@@ -629,6 +560,8 @@ attention_mma(global float *out, global const float *qkv, int tokens, int heads,
     store_partials(partials, row_sum, split, lane);
     barrier(CLK_LOCAL_MEM_FENCE);
     sum_partials(row_sum, partials, lane);
-    store_sums(out + ((size_t)n * tokens + query_begin + tile_row) * heads * D + h * D, heads * D,
-               acc, row_sum, tokens - query_begin - tile_row, split, lane);
+    out += ((size_t)n * tokens + query_begin + tile_row) * (WRITES_FACTORS ? FACTOR_PARTS : 1) *
+               width +
+           h * D;
+    store_sums(out, width, acc, row_sum, tokens - query_begin - tile_row, split, lane);
 }

@@ -207,6 +207,12 @@ static const struct {
                 {"attention", "gpu_mma", "mfma", PRECISION_FP16},
                 {"attention", "gpu_mma_bf16", "mma", PRECISION_BF16},
                 {"attention", "gpu_mma_bf16", "wmma", PRECISION_BF16},
+                {"attention", "gpu_mma_bf16x3", "mma", PRECISION_AUTO},
+                {"attention", "gpu_mma_bf16x3", "dpas8", PRECISION_AUTO},
+                {"attention", "gpu_mma_bf16x3", "dpas16", PRECISION_AUTO},
+                {"attention", "gpu_mma_bf16x3", "wmma", PRECISION_AUTO},
+                {"attention", "gpu_mma_bf16x3", "wmma2", PRECISION_AUTO},
+                {"attention", "gpu_mma_bf16x3", "mfma", PRECISION_AUTO},
                 {"conv", "gpu_mma", "mma", PRECISION_FP16},
                 {"conv", "gpu_mma", "dpas8", PRECISION_FP16},
                 {"conv", "gpu_mma", "dpas16", PRECISION_FP16},
@@ -297,8 +303,18 @@ static device with_unit(const matrix_unit *u, precision p)
     return d;
 }
 
-/* Attention on matrix units fits the local memory of devices that have them. DPAS with sub-groups
- * of 16 has too few registers for heads of 512. */
+/* The least local memory with which attention on matrix units serves a head width. bf16x3 takes
+ * twice the memory. DPAS with sub-groups of 16 has too few registers for heads of 512. */
+static uint64_t needed_bytes(const matrix_unit *u, precision p, int head)
+{
+    enum { KB = 1024 };
+    bool three = p == PRECISION_AUTO, dpas16 = u->feature == FEATURE_DPAS16;
+    if (head == 512 && dpas16) return UINT64_MAX;
+    if (head == 512 && three) return (u->feature == FEATURE_DPAS8 ? 64 : 48) * KB;
+    return head == 128 && three && dpas16 ? 48 * KB : 0;
+}
+
+/* Attention on matrix units fits the local memory of devices that have them. */
 START_TEST(units_serve_heads)
 {
     static const int heads[] = {1, 3, 40, 64, 72, 80, 128, 512};
@@ -314,9 +330,10 @@ START_TEST(units_serve_heads)
             for (size_t t = 0; t < sizeof tokens / sizeof *tokens; t++) {
                 const int shape[SHAPE_SIZES] = {1, tokens[t], 1, heads[h]};
                 const int *v = configuration_for(&d, b.t, shape);
-                bool wide = heads[h] == 512 && u->feature == FEATURE_DPAS16;
-                ck_assert_msg(!v == wide, "%s: %d tokens, heads of %d, %d bytes", u->option,
-                              tokens[t], heads[h], (int)d.info.local_bytes);
+                uint64_t needed = needed_bytes(u, variants[_i].p, heads[h]);
+                ck_assert_msg(!v == (d.info.local_bytes < needed),
+                              "%s: %d tokens, heads of %d, %d bytes", u->option, tokens[t],
+                              heads[h], (int)d.info.local_bytes);
             }
 }
 END_TEST

@@ -196,7 +196,7 @@ static status allocate(dit *t)
     for (int i = 0; i < t->n_passes; i++) {
         size_t need;
         attention_shape a = {t->passes[i].batch, t->tokens, c->heads, c->head_dim};
-        TRY(attention_plan(t->d, &t->passes[i].attention, &need, a));
+        TRY(attention_plan(t->d, &t->passes[i].attention, &need, a, 0));
         scores = max_size(scores, need);
     }
     TRY(buffer_create(t->d, &t->scores, scores, "scratch of attention"));

@@ -208,7 +208,7 @@ status vae_allocate(vae *v, double values, int height, int width, size_t scratch
     TRY(buffer_create(v->d, &v->statistics, groupnorm_scratch(v->d, largest, c->groups),
                       "group norm"));
     if (c->mid_attention) {
-        TRY(attention_plan(v->d, &v->attention, &scores, a));
+        TRY(attention_plan(v->d, &v->attention, &scores, a, 0));
         TRY(buffer_create(v->d, &v->qkv, tokens * 3 * (size_t)a.head_dim, "the VAE's qkv"));
         TRY(buffer_create(v->d, &v->scores, scores, "scratch of the VAE's attention"));
     }

@@ -32,7 +32,15 @@ void attention_split(int *tiles, int *splits, const device *d, attention_shape s
     }
 }
 
-status attention_plan(device *d, op_plan *p, size_t *scratch, attention_shape s)
+unsigned attention_factors(const device *d, attention_shape s)
+{
+    int shape[SHAPE_SIZES];
+    attention_sizes(shape, s);
+    op_choice c = impl_choose(d, &operators[OP_ATTENTION], shape, false);
+    return c.config ? impl_use(c.impl, shape, READS_FACTORS | WRITES_FACTORS) : 0;
+}
+
+status attention_plan(device *d, op_plan *p, size_t *scratch, attention_shape s, unsigned wanted)
 {
     int shape[SHAPE_SIZES];
     double rows = (double)s.batch * s.tokens, width = (double)s.heads * s.head_dim;
@@ -44,7 +52,7 @@ status attention_plan(device *d, op_plan *p, size_t *scratch, attention_shape s)
         return fail(ERR_LIMIT, "attention over %d tokens of %d channels is too large", s.tokens,
                     s.heads * s.head_dim);
     attention_sizes(shape, s);
-    TRY(impl_choose_right(d, &c, &operators[OP_ATTENTION], shape, 0, false));
+    TRY(impl_choose_right(d, &c, &operators[OP_ATTENTION], shape, wanted, false));
     plan_begin(p, "attention",
                (work){.flops = 4 * rows * s.tokens * width,
                       .bytes = 16 * rows * width,
@@ -53,10 +61,16 @@ status attention_plan(device *d, op_plan *p, size_t *scratch, attention_shape s)
     p->choice = c;
     op_note_ran(d, c);
     memcpy(p->shape, shape, sizeof shape);
+    p->epilogue.fused = impl_use(c.impl, shape, wanted);
     if (c.impl->attention.scratch) TRY(c.impl->attention.scratch(d, c.config, scratch, s));
     TRY(c.impl->attention.plan(d, p, s));
 done:
     return st;
+}
+
+unsigned attention_fused(const op_plan *p)
+{
+    return p->epilogue.fused;
 }
 
 status op_attention(device *d, const op_plan *p, buf out, buf qkv, buf scratch)

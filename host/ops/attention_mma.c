@@ -1,5 +1,5 @@
-/* Launches cl/attention_mma.cl: all factors in fp16 or bf16 on the device's matrix units, with
- * fp32 sums. */
+/* Launches cl/attention_mma.cl: all factors in fp16, bf16 or bf16x3 on the device's matrix units,
+ * with fp32 sums. */
 #include "ops/attention.h"
 #include "ops/op.h"
 
@@ -29,10 +29,25 @@ static const int configs[][CONFIG_VALUES] = {
     {8, 32, 8, 4, 128, 0, 0},   {8, 16, 8, 1, 32, 0, 0},
 };
 
+/* The same for bf16x3, whose tiles take twice the local memory. */
+static const int configs_three[][CONFIG_VALUES] = {
+    {64, 32, 16, 1, 128, 1, 1},  {64, 32, 8, 2, 128, 0, 1},  {64, 32, 16, 4, 128, 0, 1},
+    {64, 32, 16, 2, 128, 0, 1},  {32, 32, 16, 2, 128, 0, 1}, {32, 64, 8, 4, 64, 0, 0},
+    {64, 64, 16, 8, 64, 0, 0},   {32, 64, 16, 8, 64, 0, 0},  {64, 64, 16, 1, 128, 1, 1},
+    {128, 32, 16, 1, 128, 1, 1}, {32, 32, 16, 1, 128, 1, 1}, {32, 32, 16, 2, 64, 0, 1},
+    {16, 32, 16, 4, 32, 0, 1},   {16, 32, 16, 2, 64, 0, 0},  {8, 64, 8, 8, 64, 0, 0},
+    {32, 32, 8, 2, 128, 0, 0},   {16, 32, 8, 4, 64, 0, 0},   {16, 32, 16, 2, 64, 0, 1},
+    {16, 32, 16, 2, 32, 0, 0},   {16, 64, 16, 8, 64, 0, 0},  {16, 32, 16, 1, 32, 0, 0},
+    {16, 16, 16, 1, 32, 0, 0},   {8, 32, 8, 4, 64, 0, 0},    {8, 32, 8, 2, 64, 0, 0},
+    {8, 16, 8, 1, 32, 0, 0},
+};
+
 /* The values of the kernel's macros of the same names. */
 typedef struct {
-    int uq, uk, query_words, key_words, sharers;        /* of the matrix unit */
-    int items, parts, channels, value_channels, on_way; /* WORK_ITEMS, PARTS, CD, CV, IN_FLIGHT */
+    int uq, uk, query_words, key_words, sharers; /* of the matrix unit */
+    int parts;                                   /* FACTOR_PARTS */
+    int items, chunks, channels, value_channels; /* WORK_ITEMS, CHUNKS, CD, CV */
+    int on_way;                                  /* IN_FLIGHT */
     bool direct;
 } layout;
 
@@ -46,20 +61,22 @@ static int loads(int tasks, int items)
     return (tasks + items - 1) / items;
 }
 
-static layout attention_mma_lay_out(const matrix_unit *u, const int *v, const int *shape)
+static layout attention_mma_lay_out(const device *d, const int *v, const int *shape)
 {
+    const matrix_unit *u = mma_of(d);
     /* queries are rows of a fragment if a lane has neighbouring columns of a row */
     bool rows = u->vector > 1;
     layout l = {.uq = rows ? u->m : u->n,
                 .uk = rows ? u->n : u->m,
                 .query_words = rows ? u->a : u->b,
-                .key_words = rows ? u->b : u->a};
-    int d = shape[HEAD_DIM], padded = round_to(d, MMA_DEPTH), shared = v[UC] * l.uk;
+                .key_words = rows ? u->b : u->a,
+                .parts = mma_parts(d)};
+    int width = shape[HEAD_DIM], padded = round_to(width, MMA_DEPTH), shared = v[UC] * l.uk;
     l.sharers = v[UC] * u->lanes / (rows ? u->m / 2 : u->n);
     l.items = u->lanes * (v[BQ] / v[WQ]) * v[UC];
     l.channels = v[DC] < padded ? v[DC] : padded;
-    l.parts = loads(padded, l.channels);
-    l.value_channels = round_to(l.parts == 1 ? d : l.channels, shared);
+    l.chunks = loads(padded, l.channels);
+    l.value_channels = round_to(l.chunks == 1 ? width : l.channels, shared);
     int keys = loads(v[BK] * l.channels / 4, l.items);
     int values = 2 * loads(v[BK] / 2 * l.value_channels / 4, l.items);
     l.on_way = keys > values ? keys : values;
@@ -72,23 +89,26 @@ static layout attention_mma_lay_out(const matrix_unit *u, const int *v, const in
 static uint64_t attention_mma_local_bytes(const device *d, const matrix_unit *u, const int *v,
                                           const layout *l)
 {
-    int keys = v[BK] * (l->channels + 8), values = l->value_channels * (v[BK] + 8);
+    int keys = v[BK] * (l->parts * l->channels + 8);
+    int values = l->value_channels * (l->parts * v[BK] + 8);
     int buffers = 2 * (keys > values ? keys : values);
-    int queries = v[BQ] * (l->parts * l->channels + 8);
+    int queries = v[BQ] * (l->parts * l->chunks * l->channels + 8);
     int tiles = !v[QR] ? buffers + queries : buffers > queries ? buffers : queries;
-    int weights = l->direct ? 8 : v[BQ] * (v[BK] + 8);
+    int weights = l->direct ? 8 : v[BQ] * (l->parts * v[BK] + 8);
     return (uint64_t)(2 * (tiles + weights) + 4 * v[BQ] * l->sharers +
                       mma_exchange_bytes(d, u, l->items));
 }
 
-/* Sums, scores, factors and what a work-item has fetched and not yet staged. */
+/* Sums, scores, which become p, factors and what a work-item has fetched and not yet staged. Of
+ * factors that are not kept, one part at a time. */
 static int attention_mma_floats_of_item(const matrix_unit *u, const int *v, const layout *l)
 {
     enum { AT_ONCE = 4 }; /* loads in flight without AHEAD */
     int queries = v[WQ] / l->uq * l->query_words, owned = v[WQ] / v[UC];
     int on_way = v[AHEAD] || l->on_way < AT_ONCE ? l->on_way : AT_ONCE;
-    return owned * (l->parts * l->value_channels + v[BK]) / u->lanes + 4 * on_way + l->key_words +
-           queries * (v[QR] ? l->parts * l->channels / MMA_DEPTH : 1);
+    int kept = v[QR] ? l->parts * l->chunks * l->channels / MMA_DEPTH : 1;
+    return owned * (l->chunks * l->value_channels + v[BK]) / u->lanes + 4 * on_way + l->key_words +
+           queries * kept;
 }
 
 /* The most registers with which compilers were seen to spill nothing. */
@@ -102,17 +122,17 @@ static size_t attention_mma_products(const int *v, const layout *l, const int *s
 {
     int keys = v[BK] / (v[UC] * l->uk) * (l->channels / MMA_DEPTH);
     int values = l->value_channels / (v[UC] * l->uk) * (v[BK] / MMA_DEPTH);
-    return ceil_div((size_t)shape[TOKENS], (size_t)v[BK]) *
-           (size_t)(v[WQ] / l->uq * l->parts * (keys + values));
+    return ceil_div((size_t)shape[TOKENS], (size_t)v[BK]) * (size_t)(l->parts == 2 ? 3 : 1) *
+           (size_t)(v[WQ] / l->uq * l->chunks * (keys + values));
 }
 
 static bool attention_mma_fits(const device *d, const int *v, const int *shape)
 {
     const matrix_unit *u = mma_of(d);
     if (!u || !divides(v[WQ], v[BQ])) return false;
-    const layout l = attention_mma_lay_out(u, v, shape);
+    const layout l = attention_mma_lay_out(d, v, shape);
     return divides(l.uq, v[WQ]) && divides(v[UC] * l.uk, v[BK]) &&
-           (l.parts == 1 || divides(v[UC] * l.uk, l.channels)) &&
+           (l.chunks == 1 || divides(v[UC] * l.uk, l.channels)) &&
            (v[UC] - 1) * l.uk < shape[HEAD_DIM] && /* no sub-group without channels */
            /* no tile of which more than half is unused, if there is a smaller one */
            (v[BQ] == l.uq || v[BQ] < 2 * shape[TOKENS]) &&
@@ -134,19 +154,28 @@ static bool attention_mma_supports_bf16(const device *d, const int *shape)
     return op_has_mma(d, PRECISION_BF16);
 }
 
+static bool attention_mma_supports_three(const device *d, const int *shape)
+{
+    (void)shape;
+    return op_has_mma(d, PRECISION_AUTO);
+}
+
 static status attention_mma_plan(device *d, op_plan *p, attention_shape s)
 {
     const int *v = p->choice.config;
     char options[CONFIG_OPTIONS], units[MMA_OPTIONS];
-    size_t items = (size_t)attention_mma_lay_out(mma_of(d), v, p->shape).items;
+    unsigned fused = attention_fused(p);
+    size_t items = (size_t)attention_mma_lay_out(d, v, p->shape).items;
     configuration_options(options, p->choice.impl, v);
     mma_options(units, d, mma_of(d));
+    if (mma_parts(d) == 2) p->announcing.done.executed = 3 * p->announcing.done.flops;
     launch_prepare(
         &p->launches[0],
         RANGE(ceil_div((size_t)s.tokens, (size_t)v[BQ]) * items, (size_t)s.heads, (size_t)s.batch),
         RANGE(items), ARG(s.tokens), ARG(s.heads), ARG(attention_scale(s)));
-    return program_get(d, &p->launches[0].k, "attention_mma.cl", "attention_mma", "%s -DD=%d%s",
-                       units, s.head_dim, options);
+    return program_get(d, &p->launches[0].k, "attention_mma.cl", "attention_mma",
+                       "%s -DD=%d -DREADS_FACTORS=%d -DWRITES_FACTORS=%d%s", units, s.head_dim,
+                       !!(fused & READS_FACTORS), !!(fused & WRITES_FACTORS), options);
 }
 
 const op_impl attention_mma = {.op = "attention",
@@ -154,6 +183,7 @@ const op_impl attention_mma = {.op = "attention",
                                .file = "attention_mma.cl",
                                .input_error = 0x1p-11,
                                .roof = ROOF_16BIT,
+                               .factors = true,
                                IMPL_TUNABLES,
                                .supports = attention_mma_supports,
                                .fits = attention_mma_fits,
@@ -164,7 +194,22 @@ const op_impl attention_mma_bf16 = {.op = "attention",
                                     .file = "attention_mma.cl",
                                     .input_error = 0x1p-9,
                                     .roof = ROOF_16BIT,
+                                    .factors = true,
                                     IMPL_TUNABLES,
                                     .supports = attention_mma_supports_bf16,
                                     .fits = attention_mma_fits,
                                     .attention = {.plan = attention_mma_plan}};
+
+const op_impl attention_mma_bf16x3 = {.op = "attention",
+                                      .name = "gpu_mma_bf16x3",
+                                      .file = "attention_mma.cl",
+                                      .input_error = 0x1p-18,
+                                      .roof = ROOF_16BIT,
+                                      .factors = true,
+                                      .tunables = tunables,
+                                      .n = N_TUNABLES_HERE,
+                                      .configs = configs_three,
+                                      .n_configs = sizeof configs_three / sizeof *configs_three,
+                                      .supports = attention_mma_supports_three,
+                                      .fits = attention_mma_fits,
+                                      .attention = {.plan = attention_mma_plan}};

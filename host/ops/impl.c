@@ -51,10 +51,9 @@ bool impl_keeps_fp32(const op_impl *impl)
 
 unsigned impl_use(const op_impl *impl, const int *shape, unsigned use)
 {
-    enum { M, N, K, BATCH = 0, TOKENS, HEADS, HEAD_DIM, VECTOR = 8 };
+    enum { M, N, K, HEAD_DIM, VECTOR = 8 };
     bool gemm = !strcmp(impl->op, "gemm");
-    int in = gemm ? shape[K] : shape[HEADS] * shape[HEAD_DIM];
-    int out = gemm ? shape[N] : in;
+    int in = gemm ? shape[K] : shape[HEAD_DIM], out = gemm ? shape[N] : in; /* one head each */
     if (!impl->factors || in % VECTOR) use &= ~(unsigned)READS_FACTORS;
     if (!impl->factors || out % VECTOR) use &= ~(unsigned)WRITES_FACTORS;
     return use;

@@ -69,7 +69,8 @@ typedef struct {
 
 typedef struct {
     status (*scratch)(device *d, const int *config, size_t *count, attention_shape s); /* or null */
-    /* Prepares the one launch, of arguments out, qkv and, if there is scratch memory, scratch. */
+    /* Prepares the one launch, of arguments out, qkv and, if there is scratch memory, scratch.
+     * attention_fused(p) says whether they hold factors. */
     status (*plan)(device *d, op_plan *p, attention_shape s);
 } attention_functions;
 
@@ -164,6 +165,7 @@ extern const int configuration_none[1][CONFIG_VALUES];
     ROW(attention_cpu)                                                                             \
     ROW(attention_mma)                                                                             \
     ROW(attention_mma_bf16)                                                                        \
+    ROW(attention_mma_bf16x3)                                                                      \
     ROW(attention_gpu)
 #define CONV_IMPLS(ROW)                                                                            \
     ROW(conv_matrix)                                                                               \

@@ -73,7 +73,7 @@ enum { PLAN_LAUNCHES = 2 };
 typedef struct {
     op_choice choice;        /* impl null: the operator has one implementation */
     int shape[SHAPE_SIZES];  /* if it has several: see ops/configuration.h */
-    gemm_epilogue epilogue;  /* of GEMM */
+    gemm_epilogue epilogue;  /* of GEMM; of attention only `fused` */
     announcement announcing; /* for the record */
     prepared_launch launches[PLAN_LAUNCHES];
 } op_plan;
@@ -213,9 +213,15 @@ typedef struct {
     int batch, tokens, heads, head_dim;
 } attention_shape;
 
+/* Which of READS_FACTORS and WRITES_FACTORS the implementation that serves the shape can do. */
+unsigned attention_factors(const device *d, attention_shape s);
+
 /* Also *scratch = floats of scratch memory: keys and values in the layout that the kernel reads,
- * and unfinished sums. ERR_LIMIT or ERR_DEVICE where nothing serves the shape on this device. */
-status attention_plan(device *d, op_plan *p, size_t *scratch, attention_shape s);
+ * and unfinished sums. wanted: of READS_FACTORS and WRITES_FACTORS those that suit the caller; the
+ * plan does those that its implementation can do, which attention_fused returns. ERR_LIMIT or
+ * ERR_DEVICE where nothing serves the shape on this device. */
+status attention_plan(device *d, op_plan *p, size_t *scratch, attention_shape s, unsigned wanted);
+unsigned attention_fused(const op_plan *p);
 
 /* out [N*T][H*d] = softmax(q k^T / sqrt(d)) v, from qkv [N*T][3*H*d] = q | k | v, each head-major.
  * Any d. */

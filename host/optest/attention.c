@@ -2,6 +2,7 @@
  * once. */
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/memory.h"
 #include "ops/ops.h"
@@ -12,25 +13,67 @@ enum { OUT, QKV, SCRATCH };
 
 enum { MOST_TOKENS = 1024 };
 
+#define BOTH (READS_FACTORS | WRITES_FACTORS)
+
 static const struct {
     attention_shape s; /* N, T, H, d */
     double deviation;  /* of q, k and v; if it is large, one score dominates; NaN: see spoil() */
+    unsigned factors;  /* READS_FACTORS, WRITES_FACTORS: if the implementation can */
 } cases[] = {
-    {{1, 1, 1, 1}, 1.0},      {{1, 2, 1, 3}, 1.0},     {{2, 3, 2, 8}, 1.0},
-    {{1, 257, 1, 1}, 1.0},    {{1, 3, 1, 40}, 2.0},    {{1, 5, 1, 50}, 1.0},
-    {{2, 2, 1, 64}, 1.0},     {{1, 9, 1, 72}, 1.0},    {{1, 2, 1, 512}, 1.0},
-    {{1, 4, 1, 16}, 1.0},     {{1, 5, 3, 17}, 1.0},    {{3, 9, 2, 24}, 1.0},
-    {{2, 16, 3, 24}, 1.0},    {{1, 31, 2, 40}, 1.0},   {{2, 16, 5, 40}, 4.0},
-    {{1, 33, 2, 50}, 1.0},    {{2, 17, 2, 64}, 1.0},   {{1, 63, 2, 64}, 1.0},
-    {{1, 64, 2, 64}, 1.0},    {{1, 65, 2, 64}, 5.0},   {{2, 77, 3, 72}, 1.0},
-    {{1, 16, 3, 72}, 1.0},    {{1, 127, 1, 96}, 1.0},  {{1, 129, 1, 97}, 1.0},
-    {{2, 40, 2, 128}, 1.0},   {{2, 256, 4, 72}, 1.0},  {{1, 257, 2, 64}, 1.0},
-    {{1, 255, 2, 72}, 12.0},  {{1, 1024, 1, 64}, 1.0}, {{1, 9, 1, 128}, 1.0},
-    {{1, 64, 1, 128}, 1.0},   {{2, 25, 1, 256}, 1.0},  {{1, 64, 1, 384}, 1.0},
-    {{1, 16, 1, 512}, 1.0},   {{1, 256, 1, 512}, 1.0}, {{1, 300, 1, 500}, 1.0},
-    {{1, 7, 2, 36}, 1.0},     {{2, 77, 1, 80}, 1.0},   {{1, 1000, 1, 72}, 1.0},
-    {{1, 1000, 1, 36}, 30.0}, {{1, 513, 1, 128}, 1.0}, {{1, 7, 2, 5}, NAN},
-    {{1, 140, 2, 24}, NAN},   {{1, 70, 1, 1}, 1.0},    {{1, 34, 1, 20}, 1.0},
+    {{1, 1, 1, 1}, 1.0, 0},
+    {{1, 2, 1, 3}, 1.0, 0},
+    {{2, 3, 2, 8}, 1.0, 0},
+    {{1, 257, 1, 1}, 1.0, 0},
+    {{1, 3, 1, 40}, 2.0, 0},
+    {{1, 5, 1, 50}, 1.0, 0},
+    {{2, 2, 1, 64}, 1.0, 0},
+    {{1, 9, 1, 72}, 1.0, 0},
+    {{1, 2, 1, 512}, 1.0, 0},
+    {{1, 4, 1, 16}, 1.0, 0},
+    {{1, 5, 3, 17}, 1.0, 0},
+    {{3, 9, 2, 24}, 1.0, 0},
+    {{2, 16, 3, 24}, 1.0, 0},
+    {{1, 31, 2, 40}, 1.0, 0},
+    {{2, 16, 5, 40}, 4.0, 0},
+    {{1, 33, 2, 50}, 1.0, 0},
+    {{2, 17, 2, 64}, 1.0, 0},
+    {{1, 63, 2, 64}, 1.0, 0},
+    {{1, 64, 2, 64}, 1.0, 0},
+    {{1, 65, 2, 64}, 5.0, 0},
+    {{2, 77, 3, 72}, 1.0, 0},
+    {{1, 16, 3, 72}, 1.0, 0},
+    {{1, 127, 1, 96}, 1.0, 0},
+    {{1, 129, 1, 97}, 1.0, 0},
+    {{2, 40, 2, 128}, 1.0, 0},
+    {{2, 256, 4, 72}, 1.0, 0},
+    {{1, 257, 2, 64}, 1.0, 0},
+    {{1, 255, 2, 72}, 12.0, 0},
+    {{1, 1024, 1, 64}, 1.0, 0},
+    {{1, 9, 1, 128}, 1.0, 0},
+    {{1, 64, 1, 128}, 1.0, 0},
+    {{2, 25, 1, 256}, 1.0, 0},
+    {{1, 64, 1, 384}, 1.0, 0},
+    {{1, 16, 1, 512}, 1.0, 0},
+    {{1, 256, 1, 512}, 1.0, 0},
+    {{1, 300, 1, 500}, 1.0, 0},
+    {{1, 7, 2, 36}, 1.0, 0},
+    {{2, 77, 1, 80}, 1.0, 0},
+    {{1, 1000, 1, 72}, 1.0, 0},
+    {{1, 1000, 1, 36}, 30.0, 0},
+    {{1, 513, 1, 128}, 1.0, 0},
+    {{1, 7, 2, 5}, NAN, 0},
+    {{1, 140, 2, 24}, NAN, 0},
+    {{1, 70, 1, 1}, 1.0, 0},
+    {{1, 34, 1, 20}, 1.0, 0},
+    /* activations in 16 bits: one vector, odd ends, several chunks of channels, NaN */
+    {{1, 3, 1, 8}, 1.0, BOTH},
+    {{2, 33, 2, 40}, 1.0, BOTH},
+    {{1, 65, 3, 72}, 2.0, BOTH},
+    {{2, 40, 2, 64}, 1.0, READS_FACTORS},
+    {{1, 31, 2, 72}, 1.0, WRITES_FACTORS},
+    {{1, 70, 1, 128}, 1.0, BOTH},
+    {{1, 18, 1, 512}, 1.0, BOTH},
+    {{1, 9, 2, 24}, NAN, BOTH},
 };
 
 static size_t width(int i)
@@ -48,6 +91,12 @@ static void attention_test_describe(optest_case *c, int i)
     attention_shape s = cases[i].s;
     snprintf(c->label, sizeof c->label, "N=%d T=%d H=%d d=%d sd=%g", s.batch, s.tokens, s.heads,
              s.head_dim, cases[i].deviation);
+    if (cases[i].factors) {
+        size_t used = strlen(c->label);
+        snprintf(c->label + used, sizeof c->label - used, "%s%s",
+                 cases[i].factors & READS_FACTORS ? " of factors" : "",
+                 cases[i].factors & WRITES_FACTORS ? " to factors" : "");
+    }
     /* softmax: 5 operations per score */
     c->flops = (double)rows(i) * s.tokens * (4.0 * (double)width(i) + 5.0 * s.heads);
     c->bytes = 16.0 * (double)(rows(i) * width(i));
@@ -70,7 +119,7 @@ static status attention_test_prepare(optest_run *r, int i)
     size_t scratch;
     double deviation = isnan(cases[i].deviation) ? 1.0 : cases[i].deviation;
     TRY(memory_alloc(&r->state, 1, sizeof(op_plan)));
-    TRY(attention_plan(r->d, r->state, &scratch, cases[i].s));
+    TRY(attention_plan(r->d, r->state, &scratch, cases[i].s, cases[i].factors));
     double error = attention_input_error(r->state);
     /* the rounding of 16-bit inputs must not decide which score dominates */
     if (error > 0.0) deviation = fmin(deviation, sqrt(0.1 / error));
@@ -79,6 +128,8 @@ static status attention_test_prepare(optest_run *r, int i)
     TRY(optest_normal(r, "qkv", rows(i) * 3 * width(i), 0.0, deviation));
     if (isnan(cases[i].deviation)) spoil(r->arrays[QKV].values, i);
     TRY(optest_create(r, OPTEST_SCRATCH, "scratch", scratch));
+    if (attention_fused(r->state) & READS_FACTORS) TRY(optest_factors(r, QKV, 3 * width(i)));
+    if (attention_fused(r->state) & WRITES_FACTORS) TRY(optest_factors(r, OUT, width(i)));
 done:
     return st;
 }

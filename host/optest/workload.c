@@ -171,7 +171,7 @@ static void attention_expect(const workload *w, int row, double *out)
 
 static status attention_make_plan(workload *w, workload_entry *e, size_t *scratch)
 {
-    return attention_plan(w->d, &e->plan, scratch, attention_of(w));
+    return attention_plan(w->d, &e->plan, scratch, attention_of(w), w->use);
 }
 
 static status attention_queue(workload *w, workload_entry *e)

@@ -21,6 +21,11 @@ enum {
     SIDE = 32,
     MOST_SIDE = 128,
     CHANNELS = 256,
+    /* the attention of a DiT */
+    TOKENS = 256,
+    MOST_TOKENS = 1024,
+    HEADS = 12,
+    HEAD_WIDTH = 64,
 };
 /* A candidate wins below this factor of the best time. A smaller gain may be noise. */
 static const double WORTH = 0.95;
@@ -38,7 +43,7 @@ typedef struct {
     candidate best;       /* impl null: none is right yet */
 } fitting;
 
-enum { PRODUCT, LAYER, N_FITTINGS };
+enum { PRODUCT, LAYER, SCORES, N_FITTINGS };
 
 /* ---- shapes and candidates ---- */
 
@@ -51,27 +56,32 @@ static void add_defaults(fitting *f, const device *d, const op_impl *impl, int m
 }
 
 /* Adds the implementation that serves. If it is in bf16x3, the first one in fp32 competes with it.
- */
+ * Of attention only these two compete, since other blocks of keys give other bits. */
 static void add_candidates(fitting *f, const device *d)
 {
     const op_impl *all[MOST_IMPLS];
+    bool attention = f->o == &operators[OP_ATTENTION];
     int n = operator_impls(f->o, d, f->shape, all), other = 1;
-    if (n) add_defaults(f, d, all[0], MOST);
+    if (n) add_defaults(f, d, all[0], attention ? 1 : MOST);
     if (!f->n || d->settings.precision != PRECISION_AUTO || impl_keeps_fp32(all[0])) return;
     while (other < n && !impl_keeps_fp32(all[other])) other++;
-    if (other < n) add_defaults(f, d, all[other], MOST_OTHER);
+    if (other < n) add_defaults(f, d, all[other], attention ? 1 : MOST_OTHER);
 }
 
 /* The shapes are so large that the largest tiles keep every compute unit of a GPU busy. */
 static void choose_shapes(const device *d, fitting out[N_FITTINGS])
 {
-    size_t rows = ROWS, side = SIDE, units = d->family == FAMILY_GPU ? d->info.compute_units : 1;
-    const size_t tile = 128, row_tiles = COLUMNS / tile, layer_tiles = CHANNELS / 64;
+    size_t rows = ROWS, side = SIDE, tokens = TOKENS;
+    size_t units = d->family == FAMILY_GPU ? d->info.compute_units : 1;
+    const size_t tile = 128, queries = 64, row_tiles = COLUMNS / tile, layer_tiles = CHANNELS / 64;
     while (rows < MOST_ROWS && rows / tile * row_tiles < 2 * units) rows *= 2;
     while (side < MOST_SIDE && side * side / tile * layer_tiles < 2 * units) side *= 2;
+    while (tokens < MOST_TOKENS && tokens / queries * HEADS < 2 * units) tokens *= 2;
     out[PRODUCT] = (fitting){.o = &operators[OP_GEMM], .shape = {(int)rows, COLUMNS, DEPTH}};
     out[LAYER] =
         (fitting){.o = &operators[OP_CONV], .shape = {(int)(side * side), CHANNELS, CHANNELS, 1}};
+    out[SCORES] =
+        (fitting){.o = &operators[OP_ATTENTION], .shape = {1, (int)tokens, HEADS, HEAD_WIDTH}};
     for (int i = 0; i < N_FITTINGS; i++) add_candidates(&out[i], d);
 }
 
@@ -188,10 +198,12 @@ static bool measurable(const device *d)
            !d->info.quirk.has[QUIRK_POISON_BUFFERS];
 }
 
-/* GEMM, which takes longer to build, has three quarters of the time. */
+/* GEMM, which takes longer to build, has three quarters of the time. Attention needs none, since
+ * both candidates are always tried. */
 static status measure_missing(device *d, store *s, fitting fittings[N_FITTINGS])
 {
-    const double start = clock_seconds(), share[N_FITTINGS] = {[PRODUCT] = 0.75, [LAYER] = 1.0};
+    const double start = clock_seconds(),
+                 share[N_FITTINGS] = {[PRODUCT] = 0.75, [LAYER] = 1.0, [SCORES] = 1.0};
     for (int f = 0; f < N_FITTINGS; f++) {
         if (!fittings[f].missing) continue;
         status st = measure_and_keep(d, s, &fittings[f], start + share[f] * TUNE_FIT_SECONDS);
