@@ -22,7 +22,8 @@
  * SK: keys are staged. VC: keys whose values are staged at a time; 0: values are not staged.
  * WIDE: the lanes of a vector sum a score. HALF: staged numbers are rounded to fp16.
  * SG: a grid row is a sub-group of SG_SIZE. Sub-group functions reduce row_max and row_sum, and
- * broadcast the probabilities. Otherwise both pass through local memory. */
+ * broadcast the probabilities. Otherwise both pass through local memory.
+ * WRITES_FACTORS: out is stored as factors (factors.clh), if D is a multiple of 8. */
 
 #define WQ (BQ / RQ) /* rows of the grid of work-items */
 #define WK (BK / RK) /* columns of the grid of work-items */
@@ -74,8 +75,22 @@
 #endif
 #else
 #define STAGED float
+#if VEC <= 4
+#define STAGED_LOAD(p) (*(local const V *)(p))
+#define STAGED_STORE(v, p) (*(local V *)(p) = (v))
+#else
 #define STAGED_LOAD(p) VLOAD(p)
 #define STAGED_STORE(v, p) VSTORE(v, p)
+#endif
+#endif
+/* Rows begin at multiples of D, so their vectors are aligned. Without that knowledge some compilers
+ * load each float by itself. */
+#if D % VEC == 0 && VEC <= 4
+#define ROW_LOAD(p) (*(global const V *)(p))
+#define ROW_STORE(v, p) (*(global V *)(p) = (v))
+#else
+#define ROW_LOAD(p) VLOAD(p)
+#define ROW_STORE(v, p) VSTORE(v, p)
 #endif
 
 /* With HALF, clamps to the range of fp16. NaN stays NaN. */
@@ -100,11 +115,33 @@ INLINE V row_vector(global const float *row, int vector)
         return VLOAD(lanes);
     }
 #endif
-    return VLOAD(row + vector * VEC);
+    return ROW_LOAD(row + vector * VEC);
 }
 
-INLINE void store_vector(global float *row, int vector, V x)
+/* width: channels of all heads. */
+#if WRITES_FACTORS
+#include "factors.clh"
+#define OUT_PARTS FACTOR_PARTS
+INLINE void store_vector(global ushort *row, int width, int vector, V x)
 {
+#if VEC == 1
+    write_factors1(row, width, vector, x);
+#elif VEC == 4
+    write_factors4(row, width, vector * VEC, x);
+#else
+    float lanes[VEC];
+    VSTORE(x, lanes);
+#pragma unroll
+    for (int j = 0; j < VEC; j += 4)
+        if (vector * VEC + j < D)
+            write_factors4(row, width, vector * VEC + j, vload4(0, lanes + j));
+#endif
+}
+#else
+#define OUT_PARTS 1
+INLINE void store_vector(global float *row, int width, int vector, V x)
+{
+    (void)width;
 #if D % VEC != 0
     if (vector == DV - 1) {
         float lanes[VEC];
@@ -115,8 +152,9 @@ INLINE void store_vector(global float *row, int vector, V x)
         return;
     }
 #endif
-    VSTORE(x, row + vector * VEC);
+    ROW_STORE(x, row + vector * VEC);
 }
+#endif
 
 /* Stages `vectors` vectors, from first_vector on, of each row of a tile. Rows from valid_rows on
  * are 0. */
@@ -156,31 +194,40 @@ INLINE float lane_sum(V x)
 #define SCORE_SUM(x) (x)
 #endif
 
-/* out [N*T][H*D]. q, k and v begin at 0, H*D and 2*H*D in the rows of qkv [N*T][3*H*D]; each is
- * head-major. factor: log2(e) / sqrt(d), since p is a power of two. Range in work-groups:
- * [ceil(T / BQ)][H][N]. */
+#if WRITES_FACTORS
+#define OUTPUT ushort
+#else
+#define OUTPUT float
+#endif
+/* out [N*T][H*D], or [N*T][FACTOR_PARTS][H*D]. q, k and v begin at 0, H*D and 2*H*D in the rows of
+ * qkv [N*T][3*H*D]; each is head-major. factor: log2(e) / sqrt(d), since p is a power of two. Range
+ * in work-groups: [ceil(T / BQ)][H][N]. */
 #if SG
 SUBGROUP_SIZE(SG_SIZE)
 #endif
 kernel __attribute__((reqd_work_group_size(WORK_ITEMS, 1, 1))) void
-attention(global float *out, global const float *qkv, int tokens, int heads, float factor)
+attention(global OUTPUT *out, global const float *qkv, int tokens, int heads, float factor)
 {
 #if PRIVATE_ROWS
     float probabilities[RQ * PITCH_P];
 #define PROBABILITIES(i) (probabilities + (i)*PITCH_P)
+#define QUAD_LOAD(p) vload4(0, p)
 #elif SG && SUBGROUPS_REQUIRED
     local float *probabilities = 0; /* not used: sub-groups broadcast */
 #define PROBABILITIES(i) probabilities
+#define QUAD_LOAD(p) (*(local const float4 *)(p))
 #else
-    local float probabilities[BQ * PITCH_P];
+    local float probabilities[BQ * PITCH_P] __attribute__((aligned(16)));
 #define PROBABILITIES(i) (probabilities + (tile_row + (i)) * PITCH_P)
+#define QUAD_LOAD(p) (*(local const float4 *)(p))
 #endif
     bool in_subgroup = ROW_IS_SUBGROUP, through_local = !in_subgroup && !PRIVATE_ROWS;
 #if SQ
-    local STAGED q_tile[BQ * PITCH_Q];
+    local STAGED q_tile[BQ * PITCH_Q] __attribute__((aligned(16)));
 #endif
 #if SK || VC
-    local STAGED kv_tile[SK * BK * PITCH_K > VC * DV * VEC ? SK * BK * PITCH_K : VC * DV * VEC];
+    local STAGED kv_tile[SK * BK * PITCH_K > VC * DV * VEC ? SK * BK * PITCH_K : VC * DV * VEC]
+        __attribute__((aligned(16)));
 #endif
     int local_id = (int)get_local_id(0), tile_row = local_id / WK * RQ, tile_column = local_id % WK;
     int h = GROUP_ID(1, 1), n = GROUP_ID(2, 1);
@@ -319,7 +366,7 @@ attention(global float *out, global const float *qkv, int tokens, int heads, flo
                         for (int e = 0; e < 4; e++)
                             probability[e][i] = SUBGROUP_BROADCAST(own, key % WK + e);
                     } else {
-                        float4 key_quad = vload4(0, PROBABILITIES(i) + key);
+                        float4 key_quad = QUAD_LOAD(PROBABILITIES(i) + key);
                         probability[0][i] = key_quad.x;
                         probability[1][i] = key_quad.y;
                         probability[2][i] = key_quad.z;
@@ -360,10 +407,10 @@ attention(global float *out, global const float *qkv, int tokens, int heads, flo
         else
             for (int j = 0; j < WK; j++) denominator += PROBABILITIES(i)[j];
         int query_row = query_begin + tile_row + i;
-        global float *dst = out + ((size_t)n * tokens + query_row) * heads * D + h * D;
+        global OUTPUT *dst = out + ((size_t)n * tokens + query_row) * OUT_PARTS * heads * D + h * D;
 #pragma unroll
         for (int j = 0; j < DI; j++)
             if (query_row < tokens && j * WK + tile_column < DV)
-                store_vector(dst, j * WK + tile_column, acc[i][j] / denominator);
+                store_vector(dst, heads * D, j * WK + tile_column, acc[i][j] / denominator);
     }
 }

@@ -27,7 +27,20 @@
 #endif
 #else
 #define WEIGHT float
-#define WEIGHT_LOAD(p) VLOAD(p)
+#define WEIGHT_LOAD(p) GLOBAL_LOAD(p)
+#endif
+/* All vectors of at most four floats are aligned. Without that knowledge some compilers load each
+ * float by itself. */
+#if VEC <= 4
+#define GLOBAL_LOAD(p) (*(global const V *)(p))
+#define GLOBAL_STORE(v, p) (*(global V *)(p) = (v))
+#define LOCAL_LOAD(p) (*(local const V *)(p))
+#define LOCAL_STORE(v, p) (*(local V *)(p) = (v))
+#else
+#define GLOBAL_LOAD(p) VLOAD(p)
+#define GLOBAL_STORE(v, p) VSTORE(v, p)
+#define LOCAL_LOAD(p) VLOAD(p)
+#define LOCAL_STORE(v, p) VSTORE(v, p)
 #endif
 
 #ifdef PACK
@@ -66,11 +79,12 @@ kernel void conv_gpu_pack(global WEIGHT *packed, global const float *stored, int
 INLINE float4 load_input(global const float *pixel, global const float *affine, int c, int channels)
 {
 #if IN_WHOLE
-    float4 x = vload4(0, pixel + c);
+    float4 x = *(global const float4 *)(pixel + c);
 #if NORM
     /* no vload8: clspv takes vectors of at most 4. No swizzles such as low.xz in a constructor: an
      * emulator reads them from a wrong place. */
-    float4 low = vload4(0, affine + c * 2), high = vload4(1, affine + c * 2);
+    global const float4 *coefficients = (global const float4 *)(affine + c * 2);
+    float4 low = coefficients[0], high = coefficients[1];
     x = mad(x, (float4)(low.x, low.z, high.x, high.z), (float4)(low.y, low.w, high.y, high.w));
 #endif
 #else
@@ -102,7 +116,7 @@ INLINE void stage_input(local float *dst, global const float *x, global const fl
         if (inside && c + channel < channels)
             value = load_input(x + ((size_t)row * width + column) * channels, affine, c + channel,
                                channels);
-        vstore4(value, 0, dst + pixel * PITCH_X + channel);
+        *(local float4 *)(dst + pixel * PITCH_X + channel) = value;
     }
 }
 
@@ -116,8 +130,8 @@ INLINE void stage_weights(local float *dst, global const WEIGHT *weight, int row
         if (row % CC >= rows) continue;
         global const WEIGHT *src =
             weight + ((size_t)tap * in_padded + row % CC) * out_padded + out_channel + column;
-        VSTORE(out_channel + column < out_padded ? WEIGHT_LOAD(src) : (V)(0.0f),
-               dst + row * BC + column);
+        LOCAL_STORE(out_channel + column < out_padded ? WEIGHT_LOAD(src) : (V)(0.0f),
+                    dst + row * BC + column);
     }
 }
 #endif
@@ -130,9 +144,9 @@ conv_gpu(global float *out, global const float *x, global const float *affine,
          global const WEIGHT *weight, global const float *bias, global const float *residual,
          int height, int width, int tiles_x, int in_channels, int out_channels, int out_padded)
 {
-    local float x_tile[IN_H * IN_W * PITCH_X];
+    local float x_tile[IN_H * IN_W * PITCH_X] __attribute__((aligned(16)));
 #if ST
-    local float w_tile[ST * CC * BC];
+    local float w_tile[ST * CC * BC] __attribute__((aligned(16)));
 #endif
     int local_id = (int)get_local_id(0);
     int tile_column = local_id % WC, tile_pixel = local_id / WC * RP;
@@ -148,7 +162,7 @@ conv_gpu(global float *out, global const float *x, global const float *affine,
     for (int j = 0; j < NV; j++) {
         channel[j] = min(channel_begin + (j * WC + tile_column) * VEC, out_padded - VEC);
 #pragma unroll
-        for (int i = 0; i < RP; i++) acc[i][j] = VLOAD(bias + channel[j]);
+        for (int i = 0; i < RP; i++) acc[i][j] = GLOBAL_LOAD(bias + channel[j]);
     }
     for (int c = 0; c < in_channels; c += CC) {
         int rows = min(CC, in_padded - c);
@@ -180,7 +194,7 @@ conv_gpu(global float *out, global const float *x, global const float *affine,
                 float value[4][RP];
 #pragma unroll
                 for (int i = 0; i < RP; i++) {
-                    float4 x4 = vload4(0, x_tile + in_offset[i] + k);
+                    float4 x4 = *(local const float4 *)(x_tile + in_offset[i] + k);
                     value[0][i] = x4.x;
                     value[1][i] = x4.y;
                     value[2][i] = x4.z;
@@ -191,8 +205,8 @@ conv_gpu(global float *out, global const float *x, global const float *affine,
 #pragma unroll
                     for (int j = 0; j < NV; j++) {
 #if ST
-                        V weights = VLOAD(w_tile + (tap % ST * CC + k + e) * BC +
-                                          (j * WC + tile_column) * VEC);
+                        V weights = LOCAL_LOAD(w_tile + (tap % ST * CC + k + e) * BC +
+                                               (j * WC + tile_column) * VEC);
 #else
                         V weights = WEIGHT_LOAD(w + (size_t)(k + e) * out_padded + channel[j]);
 #endif
@@ -214,9 +228,9 @@ conv_gpu(global float *out, global const float *x, global const float *affine,
             V value = acc[i][j];
 #if OUT_WHOLE
 #if RESIDUAL
-            value += VLOAD(residual + out_index + out_channel);
+            value += GLOBAL_LOAD(residual + out_index + out_channel);
 #endif
-            VSTORE(value, out + out_index + out_channel);
+            GLOBAL_STORE(value, out + out_index + out_channel);
 #else
             float lanes[VEC];
             VSTORE(value, lanes);

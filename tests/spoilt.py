@@ -257,7 +257,7 @@ SPOILT = [
     ("gpu", "attention", "attention.cl", "acc[i][j] / denominator", "acc[i][j]"),
     # ---- convolutions ----
     ("cpu", "conv", "conv.cl", "tap / 3 * pitch + tap % 3", "tap % 3 * pitch + tap / 3"),
-    ("cpu", "conv", "conv.cl", "value += VLOAD(residual", "value -= VLOAD(residual"),
+    ("cpu", "conv", "conv.cl", "value += GLOBAL_LOAD(residual", "value -= GLOBAL_LOAD(residual"),
     ("cpu", "conv", "conv.cl", "lanes[k] += residual", "lanes[k] -= residual"),
     ("cpu", "conv", "conv_winograd.cl", "value = mad(value, factor, offset)", "value *= factor"),
     ("cpu", "conv", "conv_winograd.cl", "if (with_residual) value += LOAD(residual + out_index)",
@@ -270,7 +270,8 @@ SPOILT = [
     ("gpu", "conv", "conv_gpu.cl", "tap % 3 - 1;", "tap % 3;"),
     ("gpu", "conv", "conv_gpu.cl", "(float4)(low.y, low.w, high.y, high.w)", "(float4)(0.0f)"),
     ("gpu", "conv", "conv_gpu.cl", "value += VLOAD(residual", "value -= VLOAD(residual"),
-    ("gpu", "conv", "conv_gpu.cl", "acc[i][j] = VLOAD(bias + channel[j])", "acc[i][j] = 0.0f"),
+    ("gpu", "conv", "conv_gpu.cl", "acc[i][j] = GLOBAL_LOAD(bias + channel[j])",
+     "acc[i][j] = 0.0f"),
     ("gpu", "conv", "conv_gpu.cl", "(index) >> 1", "((index) + 1) >> 1"),
     ("gpu", "conv", "conv_gpu.cl", "x = x / (1.0f + exp(-x))", "x = x / (1.0f + exp(x))"),
     ("units units16", "conv", "conv_mma.cl", "if (find_pixel(p, vector) < 0) x", "if (false) x"),
