@@ -294,6 +294,40 @@ START_TEST(staging_comes_last)
 }
 END_TEST
 
+/* Where the files of devices tell how many registers a work-item has, configurations that need more
+ * come last, and no other order changes. */
+START_TEST(many_registers_come_last)
+{
+    enum { REGISTERS = 64 };
+    static const struct {
+        const char *op;
+        int shape[SHAPE_SIZES];
+    } asked[] = {{"gemm", {512, 1152, 1152}},
+                 {"attention", {2, 256, 16, 72}},
+                 {"attention", {1, 1024, 1, 512}},
+                 {"conv", {1024, 512, 512, 1}}};
+    const int *shape = asked[_i].shape;
+    bench b = {.op = asked[_i].op, .impl = "gpu"};
+    device d = {
+        .family = FAMILY_GPU,
+        .vector_width = 4,
+        .info = {
+            .kind = DEVICE_GPU, .local_bytes = 32768, .max_work_group = 64, .compute_units = 8}};
+    const int *any[64], *sorted[64];
+    find(&b);
+    int n = configuration_defaults(any, 64, &d, b.t, shape), at = 0;
+    d.info.quirk.has[QUIRK_MAX_REGISTERS] = true;
+    d.info.quirk.value[QUIRK_MAX_REGISTERS] = REGISTERS;
+    ck_assert_int_eq(configuration_defaults(sorted, 64, &d, b.t, shape), n);
+    ck_assert_int_le(b.t->registers(sorted[0], shape), REGISTERS);
+    ck_assert_int_gt(b.t->registers(sorted[n - 1], shape), REGISTERS);
+    for (int many = 0; many <= 1; many++)
+        for (int i = 0; i < n; i++)
+            if ((b.t->registers(any[i], shape) > REGISTERS) == many)
+                ck_assert_ptr_eq(sorted[at++], any[i]);
+}
+END_TEST
+
 /* A device with this matrix unit and with work-groups of the size that such devices have. */
 static device with_unit(const matrix_unit *u, precision p)
 {
@@ -411,6 +445,7 @@ Suite *suite_variants(void)
     tcase_add_loop_test(all, some_configuration_fits_every_device, 0, EVERYWHERE);
     tcase_add_test(all, no_loop_is_cut);
     tcase_add_loop_test(all, staging_comes_last, 0, 3);
+    tcase_add_loop_test(all, many_registers_come_last, 0, 4);
     tcase_add_loop_test(all, configurations_are_right, 0, EVERYWHERE);
     tcase_add_test(all, subgroups_of_another_size_are_right);
     tcase_add_loop_test(all, devices_with_less_are_served, 0, EVERYWHERE);

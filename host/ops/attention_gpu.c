@@ -61,7 +61,7 @@ static bool subgroups_fit(const device *d, const int *v)
 
 /* Registers of a work-item: sums, scores, the factors in use, three values of each query, and 24
  * for the rest. HALF takes 48 more to unpack fp16 factors. */
-static int registers(const int *v, const int *shape)
+static int attention_gpu_registers(const int *v, const int *shape)
 {
     int owned = (int)ceil_div((size_t)vectors(v, shape), (size_t)columns(v));
     int scores = v[RQ] * v[RK] * (v[WIDE] ? v[VEC] + 1 : 1);
@@ -108,8 +108,8 @@ static bool attention_gpu_fits(const device *d, const int *v, const int *shape)
      * may, too, if there is no local memory to share. */
     bool in_memory = group(v) == 1 || (columns(v) == 1 && v[WIDE] && !d->info.local_bytes);
     if (in_memory) return v[RQ] * v[RK] <= 16;
-    return registers(v, shape) <= ITEM_REGISTERS &&
-           registers(v, shape) * group(v) <= GROUP_REGISTERS;
+    int registers = attention_gpu_registers(v, shape);
+    return registers <= ITEM_REGISTERS && registers * group(v) <= GROUP_REGISTERS;
 }
 
 static const int configs[][CONFIG_VALUES] = {
@@ -129,11 +129,15 @@ static const int configs[][CONFIG_VALUES] = {
     {32, 128, 4, 4, 4, 32, 0, 1, 16, 0, 0, 1}, /* sub-groups of 32 */
     {16, 64, 4, 2, 4, 64, 0, 0, 0, 0, 0, 1},
     {16, 32, 4, 4, 4, 64, 0, 0, 0, 0, 0, 1}, /* sub-groups of 8 */
-    {8, 32, 1, 2, 4, 32, 0, 0, 0, 0, 0},     /* little local memory */
-    {8, 128, 4, 8, 4, 64, 0, 0, 0, 0, 0},    /* little local memory, short loops */
+    {16, 32, 2, 4, 4, 128, 0, 0, 0, 0, 0},   /* little local memory: 2.3 KB */
+    {8, 32, 2, 2, 4, 128, 0, 0, 0, 0, 0},    /* 1.1 KB, and fewer registers */
+    {4, 32, 2, 2, 4, 128, 0, 0, 0, 0, 0},    /* 576 bytes */
+    {2, 64, 1, 2, 4, 128, 0, 0, 0, 0, 0},    /* 544 bytes, and few registers for wide heads */
+    {8, 32, 1, 2, 4, 32, 0, 0, 0, 0, 0},
+    {8, 128, 4, 8, 4, 64, 0, 0, 0, 0, 0}, /* short loops */
     {2, 32, 1, 1, 4, 64, 0, 0, 0, 0, 0},
-    {128, 4, 2, 4, 4, 128, 0, 0, 0, 0, 0}, /* no local memory: a work-item has all keys of a tile */
-    {64, 4, 1, 4, 4, 128, 0, 0, 0, 0, 0},
+    {64, 4, 1, 4, 4, 128, 0, 0, 0, 0, 0}, /* no local memory: a work-item has all keys of a tile */
+    {128, 4, 2, 4, 4, 128, 0, 0, 0, 0, 0},
     {16, 4, 1, 4, 4, 128, 0, 0, 0, 0, 0},
     {64, 4, 1, 4, 16, 128, 0, 0, 0, 1, 0}, /* heads whose sums lie in memory */
     {16, 4, 1, 4, 16, 128, 0, 0, 0, 1, 0},
@@ -181,4 +185,5 @@ const op_impl attention_gpu = {.op = "attention",
                                .supports = attention_gpu_supports,
                                .fits = attention_gpu_fits,
                                .stages = attention_gpu_stages,
+                               .registers = attention_gpu_registers,
                                .attention = {.plan = attention_gpu_plan}};

@@ -95,17 +95,27 @@ static const chosen *find_nearest(const device *d, const char *op, const op_impl
     return nearest;
 }
 
-/* Configurations that stage inputs come last if local memory is global memory. This does not hold
- * for CPUs: a cache holds their local memory, and the order of their configurations was measured.
- */
+/* How far a configuration comes behind its place in the list, because of facts of the device: 2 if
+ * it needs too many registers, and 1 if it stages inputs where local memory is global memory. The
+ * latter does not hold for CPUs: a cache holds their local memory, and the order of their
+ * configurations was measured. */
+enum { RANKS = 4 };
+static int rank_of(const device *d, const op_impl *impl, const int *config, const int *shape)
+{
+    bool slow_stages = d->info.local == LOCAL_GLOBAL && d->info.kind != DEVICE_CPU;
+    bool few_registers = d->info.quirk.has[QUIRK_MAX_REGISTERS];
+    return 2 * (few_registers && impl->registers &&
+                impl->registers(config, shape) > d->info.quirk.value[QUIRK_MAX_REGISTERS]) +
+           (slow_stages && impl->stages && impl->stages(config));
+}
+
 int configuration_defaults(const int **out, int most, const device *d, const op_impl *impl,
                            const int *shape)
 {
-    bool sort = impl->stages && d->info.local == LOCAL_GLOBAL && d->info.kind != DEVICE_CPU;
     int n = 0;
-    for (int staging = 0; staging <= sort; staging++)
+    for (int rank = 0; rank < RANKS; rank++)
         for (int i = 0; i < impl->n_configs && n < most; i++)
-            if ((!sort || impl->stages(impl->configs[i]) == staging) &&
+            if (rank_of(d, impl, impl->configs[i], shape) == rank &&
                 can_use(d, impl, impl->configs[i], shape))
                 out[n++] = impl->configs[i];
     return n;

@@ -18,7 +18,7 @@ DECLARE_TUNABLES(TUNABLES);
 enum { PIXELS, IN, OUT, UP }; /* indices in a shape */
 
 /* Registers of a work-item, and of a whole work-group, that compilers can be expected to use. */
-enum { ITEM_REGISTERS = 240, GROUP_REGISTERS = 65536 };
+enum { ITEM_REGISTERS = 228, GROUP_REGISTERS = 65536 };
 
 static int group(const int *v)
 {
@@ -32,9 +32,16 @@ static size_t conv_gpu_local_bytes(const int *v, int up)
     return sizeof(float) * (size_t)(width * height * (v[CC] + 4) + v[ST] * v[CC] * v[BC]);
 }
 
+/* Of a work-item: sums, four values and an offset of each pixel, weights, and 20 for the rest. */
+static int conv_gpu_registers(const int *v, const int *shape)
+{
+    (void)shape;
+    return v[RP] * v[RC] + 5 * v[RP] + v[RC] + v[VEC] + 20;
+}
+
 static bool conv_gpu_fits(const device *d, const int *v, const int *shape)
 {
-    int registers = v[RP] * v[RC] + 5 * v[RP] + v[RC] + v[VEC] + 32;
+    int registers = conv_gpu_registers(v, shape);
     if (v[TX] * v[TY] % v[RP] != 0 || v[BC] % v[RC] != 0 || v[RC] % v[VEC] != 0) return false;
     /* a tile that is empty for the most part */
     if ((v[BC] > 16 && v[BC] >= 2 * shape[OUT]) || (v[CC] > 4 && v[CC] >= 2 * shape[IN]))
@@ -48,11 +55,12 @@ static bool conv_gpu_fits(const device *d, const int *v, const int *shape)
 
 static const int configs[][CONFIG_VALUES] = {
     /* TX, TY, BC, RP, RC, VEC, CC, ST */
-    {16, 8, 64, 8, 4, 4, 16, 1}, {8, 8, 64, 4, 8, 4, 16, 3},  {8, 8, 64, 8, 4, 4, 16, 1},
-    {8, 8, 32, 4, 4, 4, 8, 3},   {8, 8, 16, 2, 4, 4, 16, 3},  {16, 8, 4, 1, 4, 4, 16, 3},
-    {8, 8, 16, 4, 4, 4, 4, 1},   {8, 4, 16, 4, 4, 4, 8, 0},   {8, 2, 4, 1, 4, 4, 4, 0},
-    {4, 4, 4, 4, 4, 4, 4, 0},    {8, 1, 32, 8, 32, 16, 8, 0}, {8, 1, 8, 8, 8, 4, 4, 0},
-    {4, 1, 4, 4, 4, 4, 4, 0},
+    {16, 8, 64, 8, 4, 4, 16, 1}, {8, 8, 64, 4, 8, 4, 16, 3}, {8, 8, 64, 8, 4, 4, 16, 1},
+    {8, 8, 32, 4, 4, 4, 8, 3},   {8, 8, 16, 2, 4, 4, 16, 3}, {16, 8, 4, 1, 4, 4, 16, 3},
+    {8, 8, 16, 4, 4, 4, 4, 1},   {8, 4, 32, 4, 4, 4, 8, 0},  {8, 4, 16, 4, 4, 4, 8, 0},
+    {4, 2, 128, 4, 4, 4, 4, 0},  {4, 2, 64, 2, 4, 4, 4, 0}, /* 768 bytes of local memory */
+    {4, 2, 16, 1, 4, 4, 4, 0},   {8, 2, 4, 1, 4, 4, 4, 0},   {4, 4, 4, 4, 4, 4, 4, 0},
+    {8, 1, 32, 8, 32, 16, 8, 0}, {8, 1, 8, 8, 8, 4, 4, 0},   {4, 1, 4, 4, 4, 4, 4, 0},
 };
 
 /* The input tile is always staged, since it is normalised in local memory. */
@@ -139,6 +147,7 @@ const op_impl conv_gpu = {.op = "conv",
                           .supports = conv_gpu_supports,
                           .fits = conv_gpu_fits,
                           .stages = conv_gpu_stages,
+                          .registers = conv_gpu_registers,
                           FUNCTIONS};
 
 /* Weights in fp16, everything else in fp32. */
@@ -150,4 +159,5 @@ const op_impl conv_gpu_fp16 = {.op = "conv",
                                .supports = conv_gpu_supports_fp16,
                                .fits = conv_gpu_fits,
                                .stages = conv_gpu_stages,
+                               .registers = conv_gpu_registers,
                                FUNCTIONS};

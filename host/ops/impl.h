@@ -124,6 +124,9 @@ struct op_impl {
     /* Whether this configuration copies inputs to local memory for speed alone. Where local memory
      * is global memory, other configurations come first. Null: no configuration has the choice. */
     bool (*stages)(const int *config);
+    /* About the registers of a work-item. Configurations that need more than the device's quirk
+     * MAX_REGISTERS come last. Null: not known. */
+    int (*registers)(const int *config, const int *shape);
     /* Implementations whose names begin like this cannot be used in the same process; null: all
      * can. */
     const char *excludes;

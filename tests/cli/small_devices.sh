@@ -85,10 +85,11 @@ known()
 adreno="platform=QUALCOMM Snapdragon(TM);vendor=QUALCOMM;name=QUALCOMM Adreno(TM)"
 compiler="driver=OpenCL 3.0 QUALCOMM build: commit unknown Compiler E031"
 known adreno "$adreno;version=OpenCL 2.0 Adreno(TM) 642L;$compiler.37.12.01" MAX_GROUP=128 \
-    NO_SUBGROUPS ANY_GROUP
+    NO_SUBGROUPS ANY_GROUP MAX_REGISTERS=96
 known adreno "$adreno 740;version=OpenCL 3.0 Adreno(TM) 740;$compiler.38.11.07" ANY_GROUP \
     not NO_SUBGROUPS MAX_GROUP=128
-known mali "platform=ARM Platform;vendor=ARM;name=Mali-G78;local=global" MAX_GROUP=64
+known mali "platform=ARM Platform;vendor=ARM;name=Mali-G78;local=global" MAX_GROUP=64 \
+    MAX_REGISTERS=64
 known powervr "platform=PowerVR;vendor=Imagination Technologies;name=PowerVR B-Series BXE-4-32"
 known apple "platform=Apple;vendor=Apple;name=Apple M1" MAX_BUFFER_MB=2047 not MAX_GROUP=1
 known clvk "platform=clvk;vendor=FIXME;name=V3D 4.2" CHOOSE_LAST
@@ -97,6 +98,8 @@ known openclon12 "platform=OpenCLOn12;vendor=Microsoft;name=Microsoft Basic Rend
 known clover "platform=Clover;vendor=AMD;name=AMD TAHITI" ONLY_IF_NAMED LANES_ARE_ITEMS
 known nvidia "platform=NVIDIA CUDA;vendor=NVIDIA Corporation;name=NVIDIA GeForce RTX 3060"
 known intel "platform=Intel(R) OpenCL Graphics;vendor=Intel(R) Corporation;name=Intel(R) Arc(TM) A770"
+known intel "platform=Intel(R) OpenCL Graphics;vendor=Intel(R) Corporation;name=Intel(R) UHD Graphics 770" \
+    MAX_REGISTERS=100
 amd="platform=AMD Accelerated Parallel Processing;vendor=Advanced Micro Devices, Inc."
 for gfx in "gfx1100 wmma" "gfx1151 wmma" "gfx1170 wmma2" "gfx1201 wmma2" "gfx90a:sramecc+:xnack- mfma" \
     "gfx908:sramecc+:xnack- mfma1"; do
