@@ -99,19 +99,28 @@ static uint64_t attention_mma_local_bytes(const device *d, const matrix_unit *u,
                       mma_exchange_bytes(d, u, l->items));
 }
 
+/* Words of queries that stay in registers. */
+static int attention_mma_kept_words(const int *v, const layout *l)
+{
+    return v[QR] * v[WQ] / l->uq * l->query_words * l->parts * l->chunks * l->channels / MMA_DEPTH;
+}
+
 /* Sums, scores, which become p, factors and what a work-item has fetched and not yet staged. Of
  * factors that are not kept, one part at a time. */
 static int attention_mma_floats_of_item(const matrix_unit *u, const int *v, const layout *l)
 {
     enum { AT_ONCE = 4 }; /* loads in flight without AHEAD */
-    int queries = v[WQ] / l->uq * l->query_words, owned = v[WQ] / v[UC];
+    int owned = v[WQ] / v[UC];
     int on_way = v[AHEAD] || l->on_way < AT_ONCE ? l->on_way : AT_ONCE;
-    int kept = v[QR] ? l->parts * l->chunks * l->channels / MMA_DEPTH : 1;
+    int kept = v[QR] ? attention_mma_kept_words(v, l) : v[WQ] / l->uq * l->query_words;
     return owned * (l->chunks * l->value_channels + v[BK]) / u->lanes + 4 * on_way + l->key_words +
-           queries * kept;
+           kept;
 }
 
-/* The most registers with which compilers were seen to spill nothing. */
+/* The most words of queries, with bf16x3, and the most registers with which compilers were seen to
+ * spill nothing. */
+enum { MOST_KEPT = 64 };
+
 static int most_floats(const matrix_unit *u)
 {
     return u->feature == FEATURE_DPAS8 ? 104 : u->feature == FEATURE_DPAS16 ? 60 : 168;
@@ -139,6 +148,7 @@ static bool attention_mma_fits(const device *d, const int *v, const int *shape)
            (size_t)l.items <= d->info.max_work_group &&
            attention_mma_local_bytes(d, u, v, &l) <= d->info.local_bytes &&
            mma_products_fit(d, u, attention_mma_products(v, &l, shape)) &&
+           (l.parts == 1 || attention_mma_kept_words(v, &l) <= MOST_KEPT) &&
            attention_mma_floats_of_item(u, v, &l) <= most_floats(u);
 }
 
