@@ -78,7 +78,7 @@ BROKEN = [
      "a + FRAGMENT_ROW(0) * PITCH_WORDS"),
     ("a stage of weights that is never changed", "conv", "fp16", None, "conv_mma.cl",
      "stage = 1 - stage;", ";"),
-    ("keys of another row", "attention", "fp16", None, "attention_mma.cl",
+    ("keys of another row", "attention", "fp16", None, "attention_tiles.clh",
      "LOCAL_ROW(row) * PITCH_K + channel", "LOCAL_ROW(row ^ 1) * PITCH_K + channel"),
 ]
 
