@@ -18,7 +18,33 @@
 
 #include "mma.clh"
 
+#ifdef MATRIX_UNIT_FLUSHES
+/* Where the scales of the rows of weights begin, one row for each output channel: behind the
+ * weights, [out_padded]. */
+#define SCALES_AT(in_channels, out_padded)                                                         \
+    ((size_t)(((in_channels) + CC - 1) / CC * CC) * 9 * (size_t)(out_padded))
+#endif
+
 #ifdef PACK
+#ifdef MATRIX_UNIT_FLUSHES
+/* The scales of packed weights. One work-item = one output channel. Range: [out_padded]. */
+kernel void conv_mma_scales(global ushort *packed, global const float *stored, int in_channels,
+                            int out_channels, int out_padded)
+{
+    int out_channel = (int)get_global_id(0);
+    if (out_channel >= out_padded) return;
+    const int most = 100; /* so that the scale and its inverse are normal numbers */
+    float largest = 0.0f;
+    for (int i = 0; out_channel < out_channels && i < in_channels * 9; i++) {
+        float x = fabs(stored[(size_t)out_channel * in_channels * 9 + i]);
+        if (x <= FLT_MAX) largest = fmax(largest, x);
+    }
+    int exponent = min(max((int)(as_uint(largest) >> 23) - 127, -most), most);
+    global float *scales = (global float *)(packed + SCALES_AT(in_channels, out_padded));
+    scales[out_channel] = as_float((uint)(exponent - 14 + 127) << 23);
+}
+#endif
+
 /* packed [in / CC][9][out_padded][PARTS][CC] from stored [Cout][Cin][3][3]; 0 beyond the channels.
  * One work-item = one weight. Range: [out_padded][in][9]. */
 kernel void conv_mma_pack(global ushort *packed, global const float *stored, int in_channels,
@@ -30,6 +56,9 @@ kernel void conv_mma_pack(global ushort *packed, global const float *stored, int
     float x = out_channel < out_channels && in_channel < in_channels
                   ? stored[((size_t)out_channel * in_channels + in_channel) * 9 + tap]
                   : 0.0f;
+#ifdef MATRIX_UNIT_FLUSHES
+    x /= ((global const float *)(packed + SCALES_AT(in_channels, out_padded)))[out_channel];
+#endif
     packed += (((size_t)(in_channel / CC) * 9 + tap) * out_padded + out_channel) * PARTS * CC +
               in_channel % CC;
     uint high = mma_pack(mma_saturate((float4)(x)).x, 0.0f);
@@ -249,6 +278,10 @@ conv_mma(global float *out, global const float *x, global const float *affine,
     for (int i = 0; i < FM; i++)
 #pragma unroll
         for (int j = 0; j < FN; j++) acc[i][j] = (mma_c)(0.0f);
+#ifdef MATRIX_UNIT_FLUSHES
+    global const float *scales =
+        (global const float *)(weight + SCALES_AT(in_channels, out_padded));
+#endif
     weight += (size_t)channel_begin * ROW_VALUES;
 #if DB > 1
     fetch_factors(coefficients, p, local_id, 0);
@@ -300,6 +333,9 @@ conv_mma(global float *out, global const float *x, global const float *affine,
             }
         }
     }
+#ifdef MATRIX_UNIT_FLUSHES
+    scale_sums(acc, scales + channel_begin + tile_channel, lane);
+#endif
     size_t picture_offset = (size_t)n * height * UP * width * UP * out_channels;
     store_results(out + picture_offset, residual + picture_offset, bias, acc, p, tile_pixel,
                   channel_begin + tile_channel, out_channels, lane);

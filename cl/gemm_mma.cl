@@ -17,6 +17,7 @@
  * are whole vectors.
  * VEC: consecutive results of a lane, given by the matrix unit. */
 
+#include "layout.clh"
 #include "mma.clh"
 
 #define WORK_ITEMS (MMA_LANES * (MT / WM) * (NT / WN))
@@ -262,7 +263,7 @@ INLINE void finish_fragments(global OUT_NUMBER *out, mma_c sum[FM][FN], epilogue
 }
 
 /* Arguments and range as in gemm_gpu; weight [n padded to GEMM_PANEL][PARTS][padded_depth], padded
- * with zeros. */
+ * with zeros; with MATRIX_UNIT_FLUSHES, the rows' scales follow, [n padded] floats. */
 MMA_KERNEL kernel __attribute__((reqd_work_group_size(WORK_ITEMS, 1, 1))) void
 gemm_mma(global OUT_NUMBER *out, global const A_NUMBER *a, global const ushort *weight,
          EPILOGUE_ARGUMENTS, int m, int depth, int padded_depth)
@@ -284,6 +285,11 @@ gemm_mma(global OUT_NUMBER *out, global const A_NUMBER *a, global const ushort *
 #pragma unroll
         for (int j = 0; j < FN; j++) acc[i][j] = (mma_c)(0.0f);
     add_steps(acc, a_tile, b_tile, in, at, local_id, PART_BEGIN, PART_END);
+#ifdef MATRIX_UNIT_FLUSHES
+    const size_t columns = (size_t)((n + GEMM_PANEL - 1) / GEMM_PANEL * GEMM_PANEL);
+    global const float *scales = (global const float *)(weight + columns * padded_depth);
+    scale_sums(acc, scales + column_begin + tile_column, lane);
+#endif
     const epilogue e = EPILOGUE_OF_ARGUMENTS;
     finish_fragments(out + PART * m * n, acc, e, row_begin + tile_row, m,
                      column_begin + tile_column, lane);

@@ -41,6 +41,7 @@ static const struct {
     {"text", "unit", suite_text},
     {"program", "device kernels", suite_program},
     {"fit", "device configs", suite_fit},
+    {"flush", "device configs", suite_flush},
     {"gemm", "device configs", suite_gemm},
     {"ops", "device kernels", suite_ops},
     {"slices", "device kernels", suite_slices},

@@ -14,6 +14,7 @@ Suite *suite_conf(void);
 Suite *suite_config(void);
 Suite *suite_files(void);
 Suite *suite_fit(void);
+Suite *suite_flush(void);
 Suite *suite_gemm(void);
 Suite *suite_init(void);
 Suite *suite_json(void);

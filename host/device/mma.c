@@ -57,10 +57,17 @@ bool mma_products_fit(const device *d, const matrix_unit *u, size_t products)
            products * rounds <= MOST_ROUNDS;
 }
 
+bool mma_flushes(const device *d)
+{
+    return d->settings.precision == PRECISION_FP16 && d->info.quirk.has[QUIRK_FLUSHES_SUBNORMALS];
+}
+
 void mma_factor_options(char out[FACTOR_OPTIONS], const device *d, const matrix_unit *u)
 {
     snprintf(out, FACTOR_OPTIONS, "-DFACTOR_PARTS=%d -D%s%s%s", mma_parts(d), u->option,
-             d->settings.precision == PRECISION_FP16 ? "" : " -DMATRIX_UNIT_BF16",
+             d->settings.precision != PRECISION_FP16 ? " -DMATRIX_UNIT_BF16"
+             : mma_flushes(d)                        ? " -DMATRIX_UNIT_FLUSHES"
+                                                     : "",
              mma_emulated(d, u) ? " -DMATRIX_UNIT_EMULATED" : "");
 }
 

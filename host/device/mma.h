@@ -37,6 +37,10 @@ void mma_options(char out[MMA_OPTIONS], const device *d, const matrix_unit *u);
 void mma_factor_options(char out[FACTOR_OPTIONS], const device *d, const matrix_unit *u);
 bool mma_emulated(const device *d, const matrix_unit *u);
 
+/* True if the matrix unit takes subnormal inputs for 0 and the precision has such inputs. Then
+ * weights are packed in scaled rows: cl/mma.clh. */
+bool mma_flushes(const device *d);
+
 /* Bytes of local memory that an emulated matrix unit needs for a work-group of this many
  * work-items; else 0. */
 int mma_exchange_bytes(const device *d, const matrix_unit *u, int work_items);

@@ -1,6 +1,8 @@
 /* Launches cl/conv_mma.cl: 3x3 convolutions on the device's matrix units, in fp16, bf16 or
  * bf16x3, with fp32 sums. As in conv_gpu.c, the input is normalised as it is staged, so there is no
  * scratch memory. */
+#include <stdio.h>
+
 #include "ops/conv.h"
 #include "ops/op.h"
 
@@ -134,20 +136,29 @@ static size_t out_padded(const conv_weight *w)
 
 static size_t conv_mma_packed_count(const device *d, const conv_weight *w)
 {
-    return 9 * in_padded(w) * out_padded(w) * (size_t)mma_parts(d) / 2;
+    size_t scales = mma_flushes(d) ? out_padded(w) : 0;
+    return 9 * in_padded(w) * out_padded(w) * (size_t)mma_parts(d) / 2 + scales;
 }
 
 static status conv_mma_pack(device *d, const conv_weight *w, buf stored)
 {
+    status st = OK;
     kernel *k;
-    char units[MMA_OPTIONS];
-    size_t group = (size_t)op_items(d), out = out_padded(w);
+    char units[MMA_OPTIONS], options[MMA_OPTIONS + 40];
+    size_t group = (size_t)op_items(d), out = out_padded(w), most = round_up(out, group);
     mma_options(units, d, mma_of(d));
-    status st = program_get(d, &k, "conv_mma.cl", "conv_mma_pack", "%s -DPACK -DPARTS=%d -DCC=%d",
-                            units, mma_parts(d), w->use.config[CC]);
-    if (st != OK) return st;
-    return launch(d, k, RANGE(round_up(out, group), in_padded(w), 9), RANGE(group), ARG(w->matrix),
-                  ARG(stored), ARG(w->in), ARG(w->out), ARG((int)out));
+    snprintf(options, sizeof options, "%s -DPACK -DPARTS=%d -DCC=%d", units, mma_parts(d),
+             w->use.config[CC]);
+    if (mma_flushes(d)) {
+        TRY(program_get(d, &k, "conv_mma.cl", "conv_mma_scales", "%s", options));
+        TRY(launch(d, k, RANGE(most), RANGE(group), ARG(w->matrix), ARG(stored), ARG(w->in),
+                   ARG(w->out), ARG((int)out)));
+    }
+    TRY(program_get(d, &k, "conv_mma.cl", "conv_mma_pack", "%s", options));
+    TRY(launch(d, k, RANGE(most, in_padded(w), 9), RANGE(group), ARG(w->matrix), ARG(stored),
+               ARG(w->in), ARG(w->out), ARG((int)out)));
+done:
+    return st;
 }
 
 static status conv_mma_plan(device *d, op_plan *p, const conv_use *u)

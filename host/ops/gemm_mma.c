@@ -1,5 +1,6 @@
 /* Launches cl/gemm_mma.cl: GEMM on the device's matrix units, in fp16, bf16 or bf16x3, with fp32
  * sums. */
+#include <math.h>
 #include <string.h>
 
 #include "base/fp16.h"
@@ -112,7 +113,8 @@ static bool gemm_mma_supports_three(const device *d, const int *shape)
 
 static size_t gemm_mma_packed_count(const device *d, const int *config, int n, int k)
 {
-    return (size_t)mma_parts(d) * gemm_tiles_count_fp16(d, config, n, k);
+    size_t scales = mma_flushes(d) ? round_up((size_t)n, GEMM_PANEL) : 0;
+    return (size_t)mma_parts(d) * gemm_tiles_count_fp16(d, config, n, k) + scales;
 }
 
 /* low: the remainder after rounding to bfloat16, or null. */
@@ -128,15 +130,42 @@ static void pack_row(const device *d, uint16_t *to, uint16_t *low, const float *
     }
 }
 
+/* The scale of a row of weights for matrix units that flush subnormal numbers (cl/mma.clh). */
+static float row_scale(const float *row, size_t depth)
+{
+    enum { LARGEST = 14, MOST = 100 }; /* exponents; the scale and its inverse are normal numbers */
+    float largest = 0.0f;
+    for (size_t l = 0; l < depth; l++)
+        if (isfinite(row[l])) largest = fmaxf(largest, fabsf(row[l]));
+    int e = largest > 0.0f ? ilogbf(largest) : LARGEST;
+    return ldexpf(1.0f, (e < -MOST ? -MOST : e > MOST ? MOST : e) - LARGEST);
+}
+
+/* Packs a panel's rows in scaled form, and their scales. */
+static void pack_scaled(uint16_t *to, float *scales, const float *rows, size_t count, size_t depth,
+                        size_t padded)
+{
+    for (size_t j = 0; j < GEMM_PANEL; j++) scales[j] = 1.0f;
+    for (size_t j = 0; j < count; j++, to += padded, rows += depth) {
+        scales[j] = row_scale(rows, depth);
+        for (size_t l = 0; l < depth; l++) to[l] = float_to_fp16_finite(rows[l] / scales[j]);
+    }
+}
+
 /* packed [n][parts][depth], n and depth padded with zeros. All configurations read this layout, so
- * that the configuration may change. */
+ * that the configuration may change. For matrix units that flush, the scales [n] follow. */
 static void gemm_mma_pack(const device *d, const int *config, void *packed, const float *rows,
                           int first, int count, int n, int k)
 {
-    (void)config, (void)n;
+    (void)config;
     size_t depth = (size_t)k, padded = gemm_tiles_depth(k), parts = (size_t)mma_parts(d);
     uint16_t *to = (uint16_t *)packed + (size_t)first * parts * padded;
     memset(to, 0, GEMM_PANEL * parts * padded * sizeof *to);
+    if (mma_flushes(d)) {
+        float *scales = (float *)((uint16_t *)packed + round_up((size_t)n, GEMM_PANEL) * padded);
+        pack_scaled(to, scales + first, rows, (size_t)count, depth, padded);
+        return;
+    }
     for (size_t j = 0; j < (size_t)count; j++, to += parts * padded)
         pack_row(d, to, parts == 2 ? to + padded : NULL, rows + j * depth, depth);
 }
