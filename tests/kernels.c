@@ -1,6 +1,7 @@
-/* ditcl-kernels: writes the OpenCL programs that ditcl would build on a GPU. It runs models on the
- * offline device (tests/offline_driver.c), whose driver writes each program to a folder.
- * scripts/compile_gpu gives the programs to the compilers of GPUs. */
+/* ditcl-kernels: writes the OpenCL programs that ditcl would build on a GPU, or lists the launches.
+ * It runs models on the offline device (tests/offline_driver.c), whose driver writes each program
+ * to a folder. scripts/compile_gpu gives the programs to the compilers of GPUs; scripts/waves and
+ * scripts/predict_speed read the launches. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,32 +50,41 @@ typedef struct {
     bool fp16, feature[N_FEATURES];
     const char *config; /* why the next kernels are written: "first", "default" or "extreme" */
     device_list devices;
+    bool launches; /* the launches of one model are listed, and no programs written */
+    const char *arch;
+    int size, pictures, depth;
 } writing;
 
 /* ---- the calls of a run ---- */
 
-/* The modulation, a forward pass with guidance, and the update. */
-static status queue_network(device *d, model *m)
+enum { MOST_PICTURES = 64 };
+
+/* The modulation, a forward pass with guidance, and the update. kept: null, or records the forward
+ * pass and the update. */
+static status queue_network(device *d, model *m, int pictures, record *kept)
 {
-    static const int label = 0;
+    static const int labels[MOST_PICTURES];
     run r = {0};
     status st = OK;
     TRY(run_open(&r, d, m,
-                 &(run_request){.labels = &label,
-                                .n = 1,
+                 &(run_request){.labels = labels,
+                                .n = pictures,
                                 .steps = "50",
                                 .guidance = 4.0,
                                 .sampler = m->schedule.sampler,
-                                .batch = 1,
+                                .batch = pictures,
                                 .guided_channels = m->dit.in_channels}));
     TRY(run_modulate(&r));
-    TRY(run_step(&r, 0));
+    if (kept) record_start(kept, d);
+    st = run_step(&r, 0);
+    if (kept && st == OK) st = record_stop(kept, d);
 done:
     run_close(&r);
     return st;
 }
 
-static status queue_decoder(device *d, model *m)
+/* kept: null, or records the decoder. */
+static status queue_decoder(device *d, model *m, record *kept)
 {
     vae v = {0};
     buf latents = {0}, image;
@@ -83,7 +93,9 @@ static status queue_decoder(device *d, model *m)
     TRY(vae_load(&v, d, m));
     TRY(vae_prepare(&v, size, size));
     TRY(buffer_create(d, &latents, (size_t)(m->vae.latent_channels * size * size), "latents"));
-    TRY(vae_decode(&v, &image, latents, 0));
+    if (kept) record_start(kept, d);
+    st = vae_decode(&v, &image, latents, 0);
+    if (kept && st == OK) st = record_stop(kept, d);
 done:
     buffer_release(d, &latents);
     vae_free(&v);
@@ -116,15 +128,14 @@ done:
     return st;
 }
 
-enum { MANY_UNITS = 1 << 20 };
-
 /* Sets DITCL_OFFLINE, which the driver reads when a device is opened. */
 static status configure_driver(const writing *w, const char *precision_name)
 {
     text settings = {0};
     status st = OK;
-    TRY(text_append(&settings, "folder=%s;config=%s;precision=%s;group=%d;units=%d", w->out,
-                    w->config, precision_name, w->work_group, w->units));
+    TRY(text_append(&settings, "config=%s;precision=%s;group=%d;units=%d", w->config,
+                    precision_name, w->work_group, w->units));
+    if (w->out) TRY(text_append(&settings, ";folder=%s", w->out));
     if (w->local_kilobytes)
         TRY(text_append(&settings, ";local=%d", w->local_kilobytes));
     else
@@ -160,8 +171,8 @@ static status open_device(writing *w, device *d, int precision_index)
         d->subgroups.size = w->subgroup_size;
         d->subgroups.required = true;
     }
-    if (w->t) { /* so configurations for few rows fit typical shapes, too */
-        d->info.compute_units = MANY_UNITS;
+    if (w->t) {
+        d->info.compute_units = 1; /* so no shape leaves compute units idle, and this one serves */
         TRY(configuration_serve(d, w->t, w->values));
     }
 done:
@@ -172,8 +183,8 @@ static status queue_model(writing *w, int precision_index, model *m, bool decode
 {
     device d = {0};
     status st = open_device(w, &d, precision_index);
-    if (st == OK) st = queue_network(&d, m);
-    if (st == OK && decoder) st = queue_decoder(&d, m);
+    if (st == OK) st = queue_network(&d, m, 1, NULL);
+    if (st == OK && decoder) st = queue_decoder(&d, m, NULL);
     if (st == OK && decoder && vae_has_encoder(m)) st = queue_encoder(&d, m);
     device_close(&d);
     return st;
@@ -296,6 +307,49 @@ done:
     return st;
 }
 
+/* ---- launches ---- */
+
+/* A line for each launch: the operator's name, shape, FLOP, executed FLOP and bytes, the kernel,
+ * its work-groups and work-items, and its options. */
+static void print_launches(const record *r, const char *part)
+{
+    for (size_t i = 0; i < r->n; i++) {
+        const recorded *o = &r->operators[i];
+        for (size_t l = 0; l < o->n; l++) {
+            const char *options, *name = record_kernel(r, o, l, &options);
+            size_t groups, items;
+            record_sizes(r, o, l, &groups, &items);
+            printf("%s\t%s\t%s\t%.0f\t%.0f\t%.0f\t%s\t%zu\t%zu\t%s\n", part, o->name, o->shape,
+                   l ? 0.0 : o->done.flops, l ? 0.0 : o->done.executed, l ? 0.0 : o->done.bytes,
+                   name, groups, items, options);
+        }
+    }
+}
+
+/* The launches of a forward pass with guidance, and of the decoder for one picture. */
+static status list_launches(writing *w)
+{
+    model m = {0};
+    device d = {0};
+    record network = {0}, decoder = {0};
+    status st = OK;
+    w->config = "first";
+    TRY(paper_model(&m, w->arch, w->size));
+    if (w->depth) m.dit.depth = w->depth;
+    TRY(open_device(w, &d, w->precision < 0 ? 0 : w->precision));
+    TRY(queue_network(&d, &m, w->pictures, &network));
+    TRY(queue_decoder(&d, &m, &decoder));
+    printf("part\toperator\tshape\tflops\texecuted\tbytes\tkernel\tgroups\titems\toptions\n");
+    print_launches(&network, "forward");
+    print_launches(&decoder, "vae_decode");
+done:
+    record_free(&network);
+    record_free(&decoder);
+    device_close(&d);
+    model_close(&m);
+    return st;
+}
+
 /* ---- the command ---- */
 
 static status read_features(writing *w)
@@ -345,9 +399,11 @@ static status write_kernels(writing *w)
 {
     char tunables[4096];
     status st = OK;
-    if (!w->out) return fail(ERR_USAGE, "--out DIR is missing");
+    if (!w->out && !w->launches) return fail(ERR_USAGE, "--out DIR is missing");
     TRY(environment_check());
     TRY(read_features(w));
+    if (w->launches) TRY(list_launches(w));
+    if (w->launches) goto done;
     TRY(file_make_folders(w->out));
     TRY(file_join(tunables, sizeof tunables, w->out, "tunables.tsv"));
     TRY(write_tunables(tunables));
@@ -363,7 +419,10 @@ int main(int argc, char **argv)
                  .work_group = 256,
                  .units = 16,
                  .subgroup_size = 16,
-                 .precision = -1};
+                 .precision = -1,
+                 .arch = papers[0].name,
+                 .size = papers[0].image_size,
+                 .pictures = 1};
     const option options[] = {
         {"out", 'o', OPTION_TEXT, &w.out, "DIR", "folder for the sources", 0, 0, NULL},
         {"configs", 0, OPTION_CHOICE, &w.configs, "C",
@@ -385,14 +444,25 @@ int main(int argc, char **argv)
          "fp16, subgroups, images, or a matrix unit: mma, mma_k8, dpas8, dpas16, wmma, wmma2, "
          "mfma, mfma1.",
          0, 0, NULL},
+        {"launches", 0, OPTION_FLAG, &w.launches, NULL,
+         "list the launches of a forward pass with guidance and of the decoder; write nothing", 0,
+         0, NULL},
+        {"arch", 0, OPTION_TEXT, &w.arch, "NAME", "network of the paper for --launches [DiT-XL/2]",
+         0, 0, NULL},
+        {"size", 0, OPTION_INT, &w.size, "PIXELS", "side of the pictures for --launches [256]", 64,
+         1024, NULL},
+        {"pictures", 0, OPTION_INT, &w.pictures, "N", "pictures of a batch for --launches [1]", 1,
+         MOST_PICTURES, NULL},
+        {"depth", 0, OPTION_INT, &w.depth, "N", "blocks of the network for --launches [all]", 1,
+         100, NULL},
         {0},
     };
     const command c = {
         .name = "kernels",
-        .arguments = "[MODEL...] --out DIR",
+        .arguments = "[MODEL...] --out DIR | --launches",
         .summary = "Writes the programs that ditcl would build on a GPU with these limits, and "
                    "index.tsv with their build options. Needs no GPU. The shapes are those of the "
-                   "paper's models and of each MODEL.",
+                   "paper's models and of each MODEL. Or lists the launches of one of them.",
         .options = options,
         .own_program = true,
         .rest = true,

@@ -39,6 +39,7 @@ static const struct {
     {"schedule", "unit", suite_schedule},
     {"store", "unit", suite_store},
     {"text", "unit", suite_text},
+    {"waves", "unit", suite_waves},
     {"program", "device kernels", suite_program},
     {"fit", "device configs", suite_fit},
     {"flush", "device configs", suite_flush},

@@ -36,6 +36,7 @@ Suite *suite_store(void);
 Suite *suite_text(void);
 Suite *suite_tiles(void);
 Suite *suite_variants(void);
+Suite *suite_waves(void);
 
 /* The seed of all random inputs and choices: -s, DITCL_TEST_SEED or 1. main.c prints it. */
 extern unsigned test_seed;

@@ -85,8 +85,8 @@ static void check_values(device *d, const op_impl *t, const int *values, int n_c
 
 static const int any_shape[SHAPE_SIZES] = {4096, 4096, 4096, 0};
 
-/* Whether the cases can run with these values. Ignores limits that only larger shapes reach: few
- * compute units (SPLIT), the size of images, and loops that a driver cuts. */
+/* Whether the cases can run with these values. Ignores limits that only larger shapes reach: the
+ * depth (SPLIT), the size of images, and loops that a driver cuts. */
 static bool can_run(device *d, const op_impl *t, const int *values)
 {
     const device_info info = d->info;
@@ -96,7 +96,6 @@ static bool can_run(device *d, const op_impl *t, const int *values)
     for (int i = 0; i < t->n; i++)
         if (!strcmp(t->tunables[i].name, "SPLIT")) plain[i] = 1;
     bool can = t->fits(d, plain, deep);
-    d->info.compute_units = 1 << 20;
     d->info.image_texels = SIZE_MAX;
     d->info.quirk.has[QUIRK_LOOPS_ARE_CUT] = false;
     can &= t->fits(d, values, any_shape);
@@ -382,32 +381,37 @@ START_TEST(weak_devices_are_served)
 }
 END_TEST
 
-/* How many parts an untuned device splits the depth into, by its number of compute units. */
+/* Whether an untuned GPU splits the depth, by its number of compute units; 0 and 9999 are taken for
+ * 16 (ops/waves.h). An untuned CPU never does. */
 START_TEST(depth_is_split_where_tiles_are_few)
 {
     static const struct {
         int shape[SHAPE_SIZES];
         unsigned units;
-        const char *split;
+        bool split;
     } wanted[] = {
-        {{32, 1152, 4608}, 132, "-DSPLIT=8"},   {{32, 1152, 4608}, 40, "-DSPLIT=4"},
-        {{32, 1152, 4608}, 2, "-DSPLIT=1"},     {{32, 1152, 512}, 132, "-DSPLIT=4"},
-        {{32, 1152, 255}, 132, "-DSPLIT=1"},    {{2, 6912, 1152}, 132, "-DSPLIT=2"},
-        {{64, 32, 1152}, 132, "-DSPLIT=8"},     {{9, 50, 3001}, 16, "-DSPLIT=8"},
-        {{32, 1152, 4608}, 0, "-DSPLIT=1"},     {{512, 4608, 1152}, 132, "-DSPLIT=1"},
-        {{4096, 1152, 4608}, 132, "-DSPLIT=1"},
+        {{32, 1152, 4608}, 132, true},     {{32, 1152, 4608}, 96, true},
+        {{32, 1152, 4608}, 2, false},      {{32, 1152, 255}, 132, false},
+        {{64, 32, 1152}, 132, true},       {{9, 50, 3001}, 16, true},
+        {{9, 50, 3001}, 0, true},          {{9, 50, 3001}, 9999, true},
+        {{512, 1152, 4608}, 132, true},    {{512, 1152, 4608}, 1, false},
+        {{512, 4608, 1152}, 132, false},   {{4096, 1152, 4608}, 132, false},
+        {{4096, 1152, 4608}, 9999, false}, {{4096, 1152, 4608}, 0, false},
     };
     const device_list *devices = wanted_devices();
     for (int i = 0; i < devices->n; i++) {
         device d;
         const op_impl *t = open_gpu(&d, &devices->items[i], _i);
-        for (size_t s = 0; s < sizeof wanted / sizeof *wanted; s++) {
+        for (size_t s = 0; s < 2 * sizeof wanted / sizeof *wanted; s++) {
             char options[CONFIG_OPTIONS], shape[SHAPE_TEXT];
-            d.info.compute_units = wanted[s].units;
-            shape_text(shape, wanted[s].shape);
-            configuration_options(options, t, default_values(&d, t, wanted[s].shape));
-            ck_assert_msg(strstr(options, wanted[s].split), "%s, %u units: %s", shape,
-                          wanted[s].units, options);
+            bool gpu = s % 2;
+            d.info.local = LOCAL_OWN;
+            d.info.kind = gpu ? DEVICE_GPU : DEVICE_CPU;
+            d.info.compute_units = wanted[s / 2].units;
+            shape_text(shape, wanted[s / 2].shape);
+            configuration_options(options, t, default_values(&d, t, wanted[s / 2].shape));
+            ck_assert_msg(!strstr(options, "-DSPLIT=1") == (gpu && wanted[s / 2].split),
+                          "%s, %u units: %s", shape, wanted[s / 2].units, options);
         }
         device_close(&d);
     }

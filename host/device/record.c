@@ -120,3 +120,14 @@ const char *record_kernel(const record *r, const recorded *o, size_t i, const ch
     *options = k ? k->options : "";
     return k ? k->name : "clblast";
 }
+
+void record_sizes(const record *r, const recorded *o, size_t i, size_t *groups, size_t *items)
+{
+    const recorded_launch *l = &r->launches[o->first + i];
+    *groups = *items = l->k != NULL;
+    for (int j = 0; l->k && j < 3; j++) {
+        size_t global = l->global.size[j], local = l->local.size[j];
+        *items *= local ? local : 1;
+        *groups *= global ? ceil_div(global, local ? local : 1) : 1;
+    }
+}

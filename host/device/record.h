@@ -65,6 +65,10 @@ status record_replay(const record *r, device *d, size_t index);
  * last as long as the device. */
 const char *record_kernel(const record *r, const recorded *o, size_t i, const char **options);
 
+/* *groups = the work-groups of launch i of an operator, *items = the work-items of each; 0 and 0
+ * for CLBlast. */
+void record_sizes(const record *r, const recorded *o, size_t i, size_t *groups, size_t *items);
+
 /* For this folder: launch.c and clblast.c report what they queue. */
 void record_launch(device *d, kernel *k, range global, range local, const arg *args, size_t n_args);
 void record_product(device *d, const clblast_parameters *p, buf c, buf a, buf b, const int size[3],

@@ -112,6 +112,22 @@ static bool attention_gpu_fits(const device *d, const int *v, const int *shape)
     return registers <= ITEM_REGISTERS && registers * group(v) <= GROUP_REGISTERS;
 }
 
+/* Keys and values are staged once for BQ queries. What is not staged is read from a cache. */
+static waves attention_gpu_waves(const device *d, const int *v, const int *shape)
+{
+    enum { FROM_CACHE = 4 };
+    (void)d;
+    read_cost c = WAVES_FP32;
+    double keys = v[SK] ? 1 : FROM_CACHE, queries = v[SQ] ? 1 : FROM_CACHE;
+    double step = waves_step(c, v[BQ], v[BK], v[RQ] / keys, v[RK] / queries) -
+                  c.global * v[BQ]; /* queries are read once, not in each step */
+    size_t tiles = ceil_div((size_t)shape[TOKENS], (size_t)v[BQ]);
+    return (waves){.groups = (double)(tiles * (size_t)(shape[BATCH] * shape[HEADS])),
+                   .items = group(v),
+                   .work = 2.0 * shape[HEAD_DIM] * step *
+                           (double)ceil_div((size_t)shape[TOKENS], (size_t)v[BK])};
+}
+
 static const int configs[][CONFIG_VALUES] = {
     /* BQ, BK, RQ, RK, VEC, DC, SQ, SK, VC, WIDE, HALF, SG */
     {64, 64, 4, 4, 4, 128, 1, 1, 16, 0, 1},
@@ -184,6 +200,7 @@ const op_impl attention_gpu = {.op = "attention",
                                IMPL_TUNABLES,
                                .supports = attention_gpu_supports,
                                .fits = attention_gpu_fits,
+                               .waves = attention_gpu_waves,
                                .stages = attention_gpu_stages,
                                .registers = attention_gpu_registers,
                                .attention = {.plan = attention_gpu_plan}};

@@ -13,7 +13,7 @@
     T(AHEAD, "whether what comes next is fetched while this is multiplied", 0, 1)
 DECLARE_TUNABLES(TUNABLES);
 
-enum { TOKENS = 1, HEAD_DIM = 3 };
+enum { BATCH, TOKENS, HEADS, HEAD_DIM };
 
 /* For heads of up to 128 channels, then wider ones, then few tokens; fits() refuses tiles that
  * the sizes of a device's MMA do not divide. Not yet measured on a GPU. */
@@ -152,6 +152,23 @@ static bool attention_mma_fits(const device *d, const int *v, const int *shape)
            attention_mma_floats_of_item(u, v, &l) <= most_floats(u);
 }
 
+/* Keys and values are staged once for BQ queries. A sub-group reads them for its WQ queries. It
+ * reads queries that are not in registers for its keys, and probabilities of other sub-groups for
+ * its channels. RESCALE: a step's new maxima rescale all sums, without the matrix unit. */
+static waves attention_mma_waves(const device *d, const int *v, const int *shape)
+{
+    enum { RESCALE = 4 };
+    read_cost c = waves_of_unit(mma_parts(d));
+    double head = shape[HEAD_DIM], sharers = v[UC], reads = 1.0 / v[WQ];
+    if (!v[QR]) reads += 0.5 * sharers / v[BK];
+    if (v[UC] > 1) reads += 0.5 * sharers / head;
+    double of_query = 1.0 + c.local * reads + (double)RESCALE / v[BK];
+    size_t tiles = ceil_div((size_t)shape[TOKENS], (size_t)v[BQ]);
+    return (waves){.groups = (double)(tiles * (size_t)(shape[BATCH] * shape[HEADS])),
+                   .items = attention_mma_lay_out(mma_of(d), v, shape).items,
+                   .work = 2.0 * head * shape[TOKENS] * (v[BQ] * of_query + c.global)};
+}
+
 static bool attention_mma_supports(const device *d, const int *shape)
 {
     (void)shape;
@@ -197,6 +214,7 @@ const op_impl attention_mma = {.op = "attention",
                                IMPL_TUNABLES,
                                .supports = attention_mma_supports,
                                .fits = attention_mma_fits,
+                               .waves = attention_mma_waves,
                                .attention = {.plan = attention_mma_plan}};
 
 const op_impl attention_mma_bf16 = {.op = "attention",
@@ -208,6 +226,7 @@ const op_impl attention_mma_bf16 = {.op = "attention",
                                     IMPL_TUNABLES,
                                     .supports = attention_mma_supports_bf16,
                                     .fits = attention_mma_fits,
+                                    .waves = attention_mma_waves,
                                     .attention = {.plan = attention_mma_plan}};
 
 const op_impl attention_mma_bf16x3 = {.op = "attention",

@@ -99,7 +99,6 @@ static const chosen *find_nearest(const device *d, const char *op, const op_impl
  * it needs too many registers, and 1 if it stages inputs where local memory is global memory. The
  * latter does not hold for CPUs: a cache holds their local memory, and the order of their
  * configurations was measured. */
-enum { RANKS = 4 };
 static int rank_of(const device *d, const op_impl *impl, const int *config, const int *shape)
 {
     bool slow_stages = d->info.local == LOCAL_GLOBAL && d->info.kind != DEVICE_CPU;
@@ -109,28 +108,58 @@ static int rank_of(const device *d, const op_impl *impl, const int *config, cons
            (slow_stages && impl->stages && impl->stages(config));
 }
 
+/* The guess of the rule; 0 without a rule. */
+static double time_of(const device *d, const op_impl *impl, const int *config, const int *shape)
+{
+    if (!impl->waves) return 0.0;
+    const waves w = impl->waves(d, config, shape);
+    return waves_time(d, &w);
+}
+
+/* Whether a configuration comes before one that is behind it in the list. */
+static bool is_before(const device *d, const op_impl *impl, const int *config, const int *other,
+                      const int *shape)
+{
+    int rank = rank_of(d, impl, config, shape), rank_of_other = rank_of(d, impl, other, shape);
+    if (rank != rank_of_other) return rank < rank_of_other;
+    return time_of(d, impl, config, shape) <= time_of(d, impl, other, shape);
+}
+
+/* Keeps the `most` best so far in order. Of equal ones, the first in the list stays first. */
 int configuration_defaults(const int **out, int most, const device *d, const op_impl *impl,
                            const int *shape)
 {
     int n = 0;
-    for (int rank = 0; rank < RANKS; rank++)
-        for (int i = 0; i < impl->n_configs && n < most; i++)
-            if (rank_of(d, impl, impl->configs[i], shape) == rank &&
-                can_use(d, impl, impl->configs[i], shape))
-                out[n++] = impl->configs[i];
+    for (int i = 0; i < impl->n_configs; i++) {
+        const int *new = impl->configs[i];
+        if (!can_use(d, impl, new, shape)) continue;
+        int at = n < most ? n++ : most;
+        for (; at > 0 && !is_before(d, impl, out[at - 1], new, shape); at--)
+            if (at < most) out[at] = out[at - 1];
+        if (at < most) out[at] = new;
+    }
     return n;
+}
+
+/* Whether a default configuration takes less time than this one, which leaves units idle. */
+static bool is_beaten(const device *d, const op_impl *impl, const int *config, const int *first,
+                      const int *shape)
+{
+    if (!first || !impl->waves) return false;
+    const waves w = impl->waves(d, config, shape);
+    return waves_leave_idle(d, &w) && time_of(d, impl, first, shape) < waves_time(d, &w);
 }
 
 const int *configuration_for(const device *d, const op_impl *impl, const int *shape)
 {
     const chosen *nearest = find_nearest(d, impl->op, impl, shape);
     if (nearest) return nearest->is.config;
+    const int *first = NULL;
+    configuration_defaults(&first, 1, d, impl, shape);
     for (const chosen *c = newest(d); c; c = c->next)
         if (c->is.impl == impl && shape_equal(c->shape, any_shape) &&
             can_use(d, impl, c->is.config, shape))
-            return c->is.config;
-    const int *first = NULL;
-    configuration_defaults(&first, 1, d, impl, shape);
+            return is_beaten(d, impl, c->is.config, first, shape) ? first : c->is.config;
     return first;
 }
 

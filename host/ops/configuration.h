@@ -55,11 +55,13 @@ bool candidate_parse(candidate *c, const char *op, const char *from);
 
 /* The configuration to use for a shape; null if none fits that is not struck out (first_use.h).
  * First come those stored for the shape, or for the shape that is nearest in its first size and
- * equal in the others; then those stored for any shape; then the default configurations. The result
- * lives as long as the device. */
+ * equal in the others; then those stored for any shape, unless they leave compute units idle where
+ * a default configuration takes less time (ops/waves.h); then the default configurations. The
+ * result lives as long as the device. */
 const int *configuration_for(const device *d, const op_impl *impl, const int *shape);
 
-/* out = the default configurations that fit, best guess first; returns how many, at most `most`. */
+/* out = the default configurations that fit, best guess first: those with the least time by the
+ * rule of ops/waves.h, else in the order of their list; returns how many, at most `most`. */
 int configuration_defaults(const int **out, int most, const device *d, const op_impl *impl,
                            const int *shape);
 

@@ -112,6 +112,18 @@ status op_conv3x3(device *d, const op_plan *p, const conv_buffers *b)
     return p->choice.impl->conv.enqueue(d, p, b);
 }
 
+waves conv_waves(read_cost c, int x, int y, int out, double own_pixels, double own_out,
+                 const int *shape)
+{
+    enum { PIXELS, IN, OUT, UP };
+    size_t side = (size_t)(ceil(sqrt(shape[PIXELS])) * shape[UP]);
+    size_t tiles = ceil_div(side, (size_t)x) * ceil_div(side, (size_t)y);
+    double saved = (double)(x * y) - (x + 2) * (y + 2) / 9.0; /* pixels that are read once */
+    double step = waves_step(c, x * y, out, own_pixels, own_out) - c.global * saved;
+    return (waves){.groups = (double)(tiles * ceil_div((size_t)shape[OUT], (size_t)out)),
+                   .work = 9.0 * shape[IN] * step};
+}
+
 status conv_enqueue(device *d, const op_plan *p, const conv_buffers *b)
 {
     return launch_prepared(d, &p->launches[0], ARG(b->out), ARG(b->x), ARG(b->affine),

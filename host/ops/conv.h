@@ -15,4 +15,10 @@ status conv_enqueue(device *d, const op_plan *p, const conv_buffers *b);
  * launches[0] has out, scratch, weights, bias, residual. */
 status conv_enqueue_staged(device *d, const op_plan *p, const conv_buffers *b);
 
+/* For the rule of ops/waves.h: tiles of x by y pixels and `out` channels, of which a sub-group or a
+ * work-item has own_pixels and own_out. The picture is taken for square. A tile's input, with a
+ * border of one pixel, is read once for all taps. */
+waves conv_waves(read_cost c, int x, int y, int out, double own_pixels, double own_out,
+                 const int *shape);
+
 #endif

@@ -53,6 +53,16 @@ static bool conv_gpu_fits(const device *d, const int *v, const int *shape)
     return registers <= ITEM_REGISTERS && registers * group(v) <= GROUP_REGISTERS;
 }
 
+static waves conv_gpu_waves(const device *d, const int *v, const int *shape)
+{
+    enum { FROM_CACHE = 4 }; /* weights that are not staged */
+    (void)d;
+    double weights = v[ST] ? 1 : FROM_CACHE;
+    waves w = conv_waves(WAVES_FP32, v[TX], v[TY], v[BC], v[RP] / weights, v[RC], shape);
+    w.items = group(v);
+    return w;
+}
+
 static const int configs[][CONFIG_VALUES] = {
     /* TX, TY, BC, RP, RC, VEC, CC, ST */
     {16, 8, 64, 8, 4, 4, 16, 1}, {8, 8, 64, 4, 8, 4, 16, 3}, {8, 8, 64, 8, 4, 4, 16, 1},
@@ -146,6 +156,7 @@ const op_impl conv_gpu = {.op = "conv",
                           IMPL_TUNABLES,
                           .supports = conv_gpu_supports,
                           .fits = conv_gpu_fits,
+                          .waves = conv_gpu_waves,
                           .stages = conv_gpu_stages,
                           .registers = conv_gpu_registers,
                           FUNCTIONS};
@@ -158,6 +169,7 @@ const op_impl conv_gpu_fp16 = {.op = "conv",
                                IMPL_TUNABLES,
                                .supports = conv_gpu_supports_fp16,
                                .fits = conv_gpu_fits,
+                               .waves = conv_gpu_waves,
                                .stages = conv_gpu_stages,
                                .registers = conv_gpu_registers,
                                FUNCTIONS};

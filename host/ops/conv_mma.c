@@ -106,6 +106,13 @@ static bool conv_mma_fits(const device *d, const int *v, const int *shape)
            (v[BC] == u->n || v[BC] < 2 * shape[OUT]) && (v[CC] == 16 || v[CC] < 2 * shape[IN]);
 }
 
+static waves conv_mma_waves(const device *d, const int *v, const int *shape)
+{
+    waves w = conv_waves(waves_of_unit(mma_parts(d)), v[TX], v[TY], v[BC], v[WM], v[WN], shape);
+    w.items = conv_mma_items(mma_of(d), v);
+    return w;
+}
+
 static bool conv_mma_supports(const device *d, const int *shape)
 {
     (void)shape;
@@ -193,7 +200,7 @@ static status conv_mma_plan(device *d, op_plan *p, const conv_use *u)
         .op = "conv", .name = called, .file = "conv_mma.cl", .input_error = error,                 \
         .roof = ROOF_16BIT, .tunables = tunables, .n = N_TUNABLES_HERE,                            \
         .configs = configs + first, .n_configs = N_CONFIGS - first, .supports = supported,         \
-        .fits = conv_mma_fits, .conv = {                                                           \
+        .fits = conv_mma_fits, .waves = conv_mma_waves, .conv = {                                  \
             .packed_count = conv_mma_packed_count,                                                 \
             .pack = conv_mma_pack,                                                                 \
             .plan = conv_mma_plan,                                                                 \

@@ -31,9 +31,10 @@ typedef struct {
     int split; /* parts of the depth, each by a work-group of its own */
 } gemm_tile;
 
-/* Whether it is worth splitting K into t.split parts: no part is short, and half as many parts
- * would leave compute units without a tile. */
-bool gemm_tiles_split_fits(const device *d, gemm_tile t, const int *shape);
+/* Whether K can be split into t.split parts: none is short. */
+bool gemm_tiles_split_fits(gemm_tile t, const int *shape);
+/* For the rule of ops/waves.h: the launch. step: the time of a step of the depth. */
+waves gemm_tiles_waves(const device *d, gemm_tile t, read_cost c, double step, const int *shape);
 /* Floats of the partial sums, to which the epilogue is applied afterwards. */
 size_t gemm_tiles_scratch(gemm_tile t, int m, int n, int k);
 

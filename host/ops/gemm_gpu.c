@@ -27,10 +27,11 @@ DECLARE_TUNABLES(TUNABLES);
 enum { MAX_FLOATS = 160 };
 
 /* First those for common desktop GPUs, then larger tiles for GPUs with many registers. Then
- * those for few rows or columns, which split K where that keeps more compute units busy. Where
- * local memory is absent, global memory or small, the block without it serves: work-groups of 64,
- * for many rows and columns, for few columns, and later for few rows. The last of the list fit
- * everywhere. The rest are for the tuner. Not yet measured on a GPU. */
+ * those for few rows or columns. Where local memory is absent, global memory or small, the block
+ * without it serves: work-groups of 64, for many rows and columns, for few columns, and later for
+ * few rows. The last of the block of small work-groups fit everywhere. Then those that split K. The
+ * rule of ops/waves.h chooses among all these. Those that read images are for the tuner. Not yet
+ * measured on a GPU. */
 static const int configs[][CONFIG_VALUES] = {
     /* MT NT KT MR NR VEC KU LA LB DB PAD SG SPLIT IMAGE */
     {64, 64, 16, 8, 4, 4, 8, 1, 1, 1, 4, 0, 1},
@@ -39,15 +40,8 @@ static const int configs[][CONFIG_VALUES] = {
     {64, 128, 16, 8, 8, 4, 4, 1, 1, 0, 1, 0, 1},
     {64, 64, 16, 8, 8, 4, 4, 1, 1, 0, 4, 0, 1},
     {64, 64, 32, 4, 4, 4, 4, 1, 1, 0, 2, 0, 1},
-    {32, 64, 16, 4, 4, 4, 8, 1, 1, 1, 4, 0, 8},
-    {32, 64, 16, 4, 4, 4, 8, 1, 1, 1, 4, 0, 4},
-    {32, 64, 16, 4, 4, 4, 8, 1, 1, 1, 4, 0, 2},
     {32, 64, 16, 4, 4, 4, 8, 1, 1, 1, 4, 0, 1},
-    {32, 32, 16, 4, 4, 4, 8, 1, 1, 1, 4, 0, 8},
-    {32, 32, 16, 4, 4, 4, 8, 1, 1, 1, 4, 0, 4},
     {32, 32, 16, 4, 4, 4, 8, 1, 1, 1, 4, 0, 1},
-    {16, 64, 16, 4, 4, 4, 8, 1, 1, 1, 4, 0, 8},
-    {16, 64, 16, 4, 4, 4, 8, 1, 1, 1, 4, 0, 4},
     {16, 64, 16, 4, 4, 4, 8, 1, 1, 1, 4, 0, 1},
     {32, 64, 4, 4, 8, 4, 4, 0, 0, 0, 0, 0, 1}, /* no local memory */
     {16, 64, 4, 4, 4, 4, 4, 0, 0, 0, 0, 0, 1},
@@ -55,17 +49,10 @@ static const int configs[][CONFIG_VALUES] = {
     {64, 16, 4, 4, 4, 4, 4, 0, 0, 0, 0, 0, 1},
     {128, 8, 4, 4, 4, 4, 4, 0, 0, 0, 0, 0, 1},
     {16, 32, 16, 4, 2, 2, 8, 1, 1, 1, 2, 0, 1}, /* few rows */
-    {8, 64, 32, 2, 4, 4, 8, 1, 1, 0, 1, 0, 8},
-    {8, 64, 32, 2, 4, 4, 8, 1, 1, 0, 1, 0, 4},
     {8, 64, 32, 2, 4, 4, 8, 1, 1, 0, 1, 0, 1},
-    {4, 64, 32, 1, 4, 4, 8, 1, 0, 0, 0, 0, 8},
-    {4, 64, 32, 1, 4, 4, 8, 1, 0, 0, 0, 0, 4},
-    {4, 64, 32, 1, 4, 4, 8, 1, 0, 0, 0, 0, 2},
     {4, 64, 32, 1, 4, 4, 8, 1, 0, 0, 0, 0, 1},
     {4, 32, 32, 1, 2, 2, 8, 1, 0, 0, 0, 0, 1},
-    {8, 128, 4, 4, 4, 4, 4, 0, 0, 0, 0, 0, 4}, /* few rows, no local memory */
-    {8, 128, 4, 4, 4, 4, 4, 0, 0, 0, 0, 0, 1},
-    {4, 128, 4, 4, 4, 4, 4, 0, 0, 0, 0, 0, 4},
+    {8, 128, 4, 4, 4, 4, 4, 0, 0, 0, 0, 0, 1}, /* few rows, no local memory */
     {4, 128, 4, 4, 4, 4, 4, 0, 0, 0, 0, 0, 1},
     {64, 64, 16, 8, 8, 4, 4, 0, 1, 0, 0, 0, 1},
     {64, 128, 16, 8, 4, 4, 8, 0, 0, 0, 0, 1, 1},
@@ -77,8 +64,23 @@ static const int configs[][CONFIG_VALUES] = {
     {8, 8, 4, 4, 4, 4, 4, 0, 0, 0, 0, 0, 1},
     {4, 8, 4, 4, 4, 4, 4, 0, 0, 0, 0, 0, 1},
     {4, 8, 4, 4, 8, 4, 4, 0, 0, 0, 0, 0, 1},
+    {64, 64, 16, 8, 4, 4, 8, 1, 1, 1, 4, 0, 8}, /* parts of K */
     {64, 64, 16, 8, 4, 4, 8, 1, 1, 1, 4, 0, 4},
     {64, 64, 16, 8, 4, 4, 8, 1, 1, 1, 4, 0, 2},
+    {32, 64, 16, 4, 4, 4, 8, 1, 1, 1, 4, 0, 8},
+    {32, 64, 16, 4, 4, 4, 8, 1, 1, 1, 4, 0, 4},
+    {32, 64, 16, 4, 4, 4, 8, 1, 1, 1, 4, 0, 2},
+    {32, 32, 16, 4, 4, 4, 8, 1, 1, 1, 4, 0, 8},
+    {16, 64, 16, 4, 4, 4, 8, 1, 1, 1, 4, 0, 8},
+    {32, 32, 16, 4, 4, 4, 8, 1, 1, 1, 4, 0, 4},
+    {16, 64, 16, 4, 4, 4, 8, 1, 1, 1, 4, 0, 4},
+    {8, 64, 32, 2, 4, 4, 8, 1, 1, 0, 1, 0, 8},
+    {8, 64, 32, 2, 4, 4, 8, 1, 1, 0, 1, 0, 4},
+    {4, 64, 32, 1, 4, 4, 8, 1, 0, 0, 0, 0, 8},
+    {4, 64, 32, 1, 4, 4, 8, 1, 0, 0, 0, 0, 4},
+    {4, 64, 32, 1, 4, 4, 8, 1, 0, 0, 0, 0, 2},
+    {8, 128, 4, 4, 4, 4, 4, 0, 0, 0, 0, 0, 4},
+    {4, 128, 4, 4, 4, 4, 4, 0, 0, 0, 0, 0, 4},
     {64, 64, 16, 8, 4, 4, 8, 1, 1, 1, 4, 0, 1, 1}, /* images */
     {64, 64, 16, 8, 4, 4, 8, 1, 0, 0, 4, 0, 1, 1},
     {32, 64, 4, 4, 8, 4, 4, 0, 0, 0, 0, 0, 1, 1},
@@ -141,9 +143,24 @@ static bool gemm_gpu_fits(const device *d, const int *v, const int *shape)
            (size_t)gemm_gpu_items(v) <= d->info.max_work_group &&
            gemm_gpu_local_bytes(v) <= d->info.local_bytes &&
            gemm_gpu_floats_of_item(v) <= MAX_FLOATS &&
-           gemm_tiles_split_fits(d, gemm_gpu_tile(v), shape) &&
+           gemm_tiles_split_fits(gemm_gpu_tile(v), shape) &&
            /* no tile of which more than half is unused, if there is a smaller one */
            (v[MT] == 4 || v[MT] < 2 * m) && (v[NT] == 8 || v[NT] < 2 * n);
+}
+
+/* What the rule of ops/waves.h does not know: a factor that is not staged is read from a cache; a
+ * tile that is not double-buffered is waited for; registers beyond FLOATS leave room for fewer
+ * work-items. */
+static waves gemm_gpu_waves(const device *d, const int *v, const int *shape)
+{
+    enum { FROM_CACHE = 4, FROM_SUBGROUP = 2, FLOATS = 64 };
+    read_cost c = WAVES_FP32;
+    double a = v[LA] ? 1 : v[SG] ? FROM_SUBGROUP : FROM_CACHE, b = v[LB] ? 1 : FROM_CACHE;
+    double step = waves_step(c, v[MT], v[NT], v[MR] / b, v[NR] / a);
+    int floats = gemm_gpu_floats_of_item(v);
+    if (!v[DB]) step *= 1.1;
+    if (floats > FLOATS) step *= 1.0 + (floats - FLOATS) / 96.0;
+    return gemm_tiles_waves(d, gemm_gpu_tile(v), c, step, shape);
 }
 
 static bool gemm_gpu_stages(const int *v)
@@ -245,6 +262,7 @@ const op_impl gemm_gpu = {.op = "gemm",
                           IMPL_TUNABLES,
                           .supports = gemm_gpu_supports,
                           .fits = gemm_gpu_fits,
+                          .waves = gemm_gpu_waves,
                           .stages = gemm_gpu_stages,
                           .registers = gemm_gpu_registers,
                           .gemm = {.packed_count = gemm_gpu_packed_count,
@@ -262,6 +280,7 @@ const op_impl gemm_gpu_fp16 = {.op = "gemm",
                                IMPL_TUNABLES,
                                .supports = gemm_gpu_supports_fp16,
                                .fits = gemm_gpu_fits,
+                               .waves = gemm_gpu_waves,
                                .stages = gemm_gpu_stages,
                                .registers = gemm_gpu_registers,
                                .gemm = {.packed_count = gemm_tiles_count_fp16,

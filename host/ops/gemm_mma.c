@@ -17,24 +17,25 @@
     T(SPLIT, "parts of the depth that are summed apart", 1, 2, 4, 8)
 DECLARE_TUNABLES(TUNABLES);
 
-/* Large tiles that keep the matrix units busy, then smaller ones for few rows or columns, which
- * split K where that keeps more compute units busy. fits() refuses tiles that the sizes of a
- * device's MMA do not divide. The last ones are for the tuner. Not yet measured on a GPU. */
+/* Large tiles that keep the matrix units busy, then smaller ones for few rows or columns, then
+ * those that split K. The rule of ops/waves.h chooses among them. fits() refuses tiles that the
+ * sizes of a device's MMA do not divide. Not yet measured on a GPU. */
 static const int configs[][CONFIG_VALUES] = {
     /* MT NT KT WM WN DB SPLIT */
     {128, 128, 32, 64, 64, 2, 1}, {128, 128, 16, 64, 64, 3, 1}, {128, 128, 16, 64, 64, 2, 1},
     {128, 128, 16, 64, 32, 2, 1}, {64, 128, 32, 32, 32, 2, 1},  {128, 128, 32, 64, 32, 2, 1},
     {128, 64, 32, 32, 32, 2, 1},  {64, 64, 32, 32, 32, 2, 1},   {128, 64, 32, 32, 16, 2, 1},
     {64, 64, 32, 32, 16, 0, 1},   {64, 64, 32, 16, 16, 2, 1},   {64, 64, 16, 32, 8, 2, 1},
-    {32, 64, 32, 32, 16, 2, 8},   {32, 64, 32, 32, 16, 2, 4},   {32, 64, 32, 32, 16, 2, 2},
     {32, 64, 32, 32, 16, 2, 1},   {32, 64, 16, 32, 16, 2, 1},   {32, 64, 16, 16, 16, 2, 1},
-    {32, 32, 32, 16, 16, 2, 8},   {32, 32, 32, 16, 16, 2, 4},   {32, 32, 32, 16, 16, 2, 1},
-    {32, 32, 16, 16, 16, 2, 1},   {32, 64, 16, 16, 8, 2, 4},    {32, 64, 16, 16, 8, 2, 1},
-    {16, 64, 32, 16, 16, 2, 8},   {16, 64, 32, 16, 16, 2, 4},   {16, 64, 32, 16, 16, 2, 2},
+    {32, 32, 32, 16, 16, 2, 1},   {32, 32, 16, 16, 16, 2, 1},   {32, 64, 16, 16, 8, 2, 1},
     {16, 64, 32, 16, 16, 2, 1},   {16, 64, 16, 16, 16, 2, 1},   {16, 16, 32, 16, 16, 2, 1},
     {16, 16, 32, 16, 8, 2, 1},    {16, 16, 16, 16, 16, 0, 1},   {8, 16, 16, 8, 16, 0, 1},
-    {16, 8, 16, 16, 8, 0, 1},     {8, 8, 16, 8, 8, 0, 1},       {64, 64, 32, 32, 32, 2, 4},
-    {64, 64, 32, 32, 32, 2, 2},
+    {16, 8, 16, 16, 8, 0, 1},     {8, 8, 16, 8, 8, 0, 1},       {64, 128, 32, 32, 32, 2, 4},
+    {64, 128, 32, 32, 32, 2, 2},  {64, 64, 32, 32, 32, 2, 8},   {64, 64, 32, 32, 32, 2, 4},
+    {64, 64, 32, 32, 32, 2, 2},   {32, 64, 32, 32, 16, 2, 8},   {32, 64, 32, 32, 16, 2, 4},
+    {32, 64, 16, 16, 8, 2, 4},    {32, 64, 32, 32, 16, 2, 2},   {32, 32, 32, 16, 16, 2, 8},
+    {16, 64, 32, 16, 16, 2, 8},   {32, 32, 32, 16, 16, 2, 4},   {16, 64, 32, 16, 16, 2, 4},
+    {16, 64, 32, 16, 16, 2, 2},
 };
 
 static int gemm_mma_items(const matrix_unit *u, const int *v)
@@ -88,9 +89,16 @@ static bool gemm_mma_fits(const device *d, const int *v, const int *shape)
            gemm_mma_local_bytes(d, u, v) <= d->info.local_bytes &&
            gemm_mma_floats_of_item(u, v, mma_parts(d)) <= u->floats &&
            mma_products_fit(d, u, gemm_mma_products(d, u, v, shape[2])) &&
-           gemm_tiles_split_fits(d, gemm_mma_tile(u, v), shape) &&
+           gemm_tiles_split_fits(gemm_mma_tile(u, v), shape) &&
            /* no tile of which more than half is unused, if there is a smaller one */
            (v[MT] == u->m || v[MT] < 2 * m) && (v[NT] == u->n || v[NT] < 2 * n);
+}
+
+static waves gemm_mma_waves(const device *d, const int *v, const int *shape)
+{
+    read_cost c = waves_of_unit(mma_parts(d));
+    return gemm_tiles_waves(d, gemm_mma_tile(mma_of(d), v), c,
+                            waves_step(c, v[MT], v[NT], v[WM], v[WN]), shape);
 }
 
 static bool gemm_mma_supports(const device *d, const int *shape)
@@ -208,6 +216,7 @@ const op_impl gemm_mma = {.op = "gemm",
                           IMPL_TUNABLES,
                           .supports = gemm_mma_supports,
                           .fits = gemm_mma_fits,
+                          .waves = gemm_mma_waves,
                           FUNCTIONS};
 
 const op_impl gemm_mma_bf16 = {.op = "gemm",
@@ -219,6 +228,7 @@ const op_impl gemm_mma_bf16 = {.op = "gemm",
                                IMPL_TUNABLES,
                                .supports = gemm_mma_supports_bf16,
                                .fits = gemm_mma_fits,
+                               .waves = gemm_mma_waves,
                                FUNCTIONS};
 
 const op_impl gemm_mma_bf16x3 = {.op = "gemm",
@@ -230,4 +240,5 @@ const op_impl gemm_mma_bf16x3 = {.op = "gemm",
                                  IMPL_TUNABLES,
                                  .supports = gemm_mma_supports_three,
                                  .fits = gemm_mma_fits,
+                                 .waves = gemm_mma_waves,
                                  FUNCTIONS};

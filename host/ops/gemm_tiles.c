@@ -23,20 +23,39 @@ size_t gemm_tiles_count_fp16(const device *d, const int *config, int n, int k)
 
 enum { LEAST_DEPTH = 128 }; /* of a part of K */
 
-bool gemm_tiles_split_fits(const device *d, gemm_tile t, const int *shape)
+bool gemm_tiles_split_fits(gemm_tile t, const int *shape)
 {
-    size_t units = d->info.compute_units ? d->info.compute_units : 1;
-    size_t tiles =
-        ceil_div((size_t)shape[0], (size_t)t.rows) * ceil_div((size_t)shape[1], (size_t)t.columns);
-    return t.split == 1 ||
-           (shape[2] / t.split >= LEAST_DEPTH && tiles <= units / ((size_t)t.split / 2));
+    return t.split == 1 || shape[2] / t.split >= LEAST_DEPTH;
+}
+
+static size_t part_depth(gemm_tile t, int k)
+{
+    size_t steps = (size_t)t.steps;
+    return ceil_div((size_t)k, (size_t)t.split * steps) * steps;
 }
 
 /* Parts of K that have any steps. */
 static size_t parts_of(gemm_tile t, int k)
 {
-    size_t depth = (size_t)k, steps = (size_t)t.steps;
-    return ceil_div(depth, ceil_div(depth, (size_t)t.split * steps) * steps);
+    return ceil_div((size_t)k, part_depth(t, k));
+}
+
+/* A tile's results are written once. If K is split, another launch, which takes as long as LAUNCH
+ * reads, about 3 microseconds, reads the sums of all parts and writes the results. FLOATS: reads of
+ * a step of the depth overlap with arithmetic and are often of 16 bits; those of sums are neither.
+ * A split must gain a tenth, since its sums take memory. */
+waves gemm_tiles_waves(const device *d, gemm_tile t, read_cost c, double step, const int *shape)
+{
+    enum { LAUNCH = 1 << 17, FLOATS = 4 };
+    size_t m = (size_t)shape[0], n = (size_t)shape[1], parts = parts_of(t, shape[2]);
+    size_t tiles = ceil_div(m, (size_t)t.rows) * ceil_div(n, (size_t)t.columns);
+    double sums = (double)((parts + 1) * m * n) / waves_units(d);
+    if (t.split > 1) step *= 1.1;
+    return (waves){.groups = (double)(tiles * parts),
+                   .items = t.items,
+                   .work = step * (double)part_depth(t, shape[2]) +
+                           c.global * FLOATS * t.rows * t.columns,
+                   .after = t.split == 1 ? 0.0 : c.global * (LAUNCH + FLOATS * sums)};
 }
 
 size_t gemm_tiles_scratch(gemm_tile t, int m, int n, int k)

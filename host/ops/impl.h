@@ -21,6 +21,7 @@
 
 #include "ops/configuration.h"
 #include "ops/ops.h"
+#include "ops/waves.h"
 
 enum { MOST_IMPLS = 16 }; /* that one operator has */
 
@@ -110,7 +111,8 @@ struct op_impl {
 
     const tunable *tunables;
     int n; /* the number of tunables */
-    /* Default configurations, best guess first: the first that fits is the default. */
+    /* Default configurations, best guess first. Of those that fit, the default is the one with the
+     * least time by the rule of ops/waves.h; the first of several, or of all without the rule. */
     const int (*configs)[CONFIG_VALUES];
     int n_configs;
 
@@ -121,6 +123,8 @@ struct op_impl {
      * for one number of rows are used with others: it must not depend on m of a GEMM, nor on a
      * picture's pixels, except where the kernels are slow and not wrong. */
     bool (*fits)(const device *d, const int *config, const int *shape);
+    /* The launch for this shape, for the rule of ops/waves.h; null: there is no rule. */
+    waves (*waves)(const device *d, const int *config, const int *shape);
     /* Whether this configuration copies inputs to local memory for speed alone. Where local memory
      * is global memory, other configurations come first. Null: no configuration has the choice. */
     bool (*stages)(const int *config);
