@@ -309,19 +309,53 @@ done:
 
 /* ---- launches ---- */
 
-/* A line for each launch: the operator's name, shape, FLOP, executed FLOP and bytes, the kernel,
- * its work-groups and work-items, and its options. */
-static void print_launches(const record *r, const char *part)
+/* sizes = the shape by which the operator of this kernel is tuned, from its description in the
+ * record. Null: it has one implementation. */
+static const operator* read_shape(int sizes[SHAPE_SIZES], const char *kernel_name, const char *from)
+{
+    int *s = sizes, height, width;
+    memset(sizes, 0, SHAPE_SIZES * sizeof *sizes);
+    if (!strncmp(kernel_name, "gemm", 4) && sscanf(from, "%dx%dx%d", s, s + 1, s + 2) == 3)
+        return &operators[OP_GEMM];
+    if (sscanf(from, "N=%d T=%d H=%d d=%d", s, s + 1, s + 2, s + 3) == 4)
+        return &operators[OP_ATTENTION];
+    if (strncmp(kernel_name, "conv", 4) ||
+        sscanf(from, "%dx%d %d->%d", &height, &width, s + 1, s + 2) != 4)
+        return NULL;
+    s[3] = strstr(from, " up") ? 2 : 1;
+    s[0] = height / s[3] * (width / s[3]);
+    return &operators[OP_CONV];
+}
+
+/* The most work-groups that a default configuration of the implementation that serves would make.
+ */
+static double most_groups(const device *d, const char *kernel_name, const char *from)
+{
+    int sizes[SHAPE_SIZES];
+    double most = 0;
+    const operator* o = read_shape(sizes, kernel_name, from);
+    const op_impl *t = o ? impl_choose(d, o, sizes, false).impl : NULL;
+    for (int i = 0; t && t->waves && i < t->n_configs; i++) {
+        if (!impl_fits(t, d, t->configs[i], sizes)) continue;
+        const waves w = t->waves(d, t->configs[i], sizes);
+        if (w.groups > most) most = w.groups;
+    }
+    return most;
+}
+
+/* A line for each launch. Work is that of the operator, in the line of its first launch. */
+static void print_launches(const device *d, const record *r, const char *part)
 {
     for (size_t i = 0; i < r->n; i++) {
         const recorded *o = &r->operators[i];
         for (size_t l = 0; l < o->n; l++) {
             const char *options, *name = record_kernel(r, o, l, &options);
             size_t groups, items;
+            work w = l ? (work){0} : o->done;
             record_sizes(r, o, l, &groups, &items);
-            printf("%s\t%s\t%s\t%.0f\t%.0f\t%.0f\t%s\t%zu\t%zu\t%s\n", part, o->name, o->shape,
-                   l ? 0.0 : o->done.flops, l ? 0.0 : o->done.executed, l ? 0.0 : o->done.bytes,
-                   name, groups, items, options);
+            printf("%s\t%s\t%s\t%.0f\t%.0f\t%.0f\t%s\t%zu\t%.0f\t%zu\t%s\n", part, o->name,
+                   o->shape, w.flops, w.executed, w.bytes, name, groups,
+                   l ? 0 : most_groups(d, name, o->shape), items, options);
         }
     }
 }
@@ -339,9 +373,10 @@ static status list_launches(writing *w)
     TRY(open_device(w, &d, w->precision < 0 ? 0 : w->precision));
     TRY(queue_network(&d, &m, w->pictures, &network));
     TRY(queue_decoder(&d, &m, &decoder));
-    printf("part\toperator\tshape\tflops\texecuted\tbytes\tkernel\tgroups\titems\toptions\n");
-    print_launches(&network, "forward");
-    print_launches(&decoder, "vae_decode");
+    printf("part\toperator\tshape\tflops\texecuted\tbytes\tkernel\tgroups\tmost\titems\t"
+           "options\n");
+    print_launches(&d, &network, "forward");
+    print_launches(&d, &decoder, "vae_decode");
 done:
     record_free(&network);
     record_free(&decoder);
