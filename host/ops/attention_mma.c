@@ -165,7 +165,7 @@ static waves attention_mma_waves(const device *d, const int *v, const int *shape
     double of_query = 1.0 + c.local * reads + (double)RESCALE / v[BK];
     size_t tiles = ceil_div((size_t)shape[TOKENS], (size_t)v[BQ]);
     return (waves){.groups = (double)(tiles * (size_t)(shape[BATCH] * shape[HEADS])),
-                   .items = attention_mma_lay_out(mma_of(d), v, shape).items,
+                   .items = attention_mma_lay_out(d, v, shape).items,
                    .work = 2.0 * head * shape[TOKENS] * (v[BQ] * of_query + c.global)};
 }
 
@@ -241,4 +241,5 @@ const op_impl attention_mma_bf16x3 = {.op = "attention",
                                       .n_configs = sizeof configs_three / sizeof *configs_three,
                                       .supports = attention_mma_supports_three,
                                       .fits = attention_mma_fits,
+                                      .waves = attention_mma_waves,
                                       .attention = {.plan = attention_mma_plan}};
