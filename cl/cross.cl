@@ -2,10 +2,12 @@
  * 3.2, "Cross-attention block"). Bound by memory: each query is read once, each result is written
  * once. */
 
-/* out, q [N*T][H*d]. Keys and values: rows of `stride` floats, [2][k | v][H*d]; sample n has row
- * first_row + rows[rows_at + n]. scale: d^-1/2. One work-item = one head of one token. Range:
- * [T * H][N]. */
-kernel void cross_attention(global float *out, global const float *q,
+#include "result.clh"
+
+/* out, q [N*T][H*d]. out: see result.clh. Keys and values: rows of `stride` floats, [2][k |
+ * v][H*d]; sample n has row first_row + rows[rows_at + n]. scale: d^-1/2. One work-item = one head
+ * of one token. Range: [T * H][N]. */
+kernel void cross_attention(global RESULT *out, global const float *q,
                             global const float *keys_values, global const int *rows, int stride,
                             int first_row, int rows_at, int tokens, int heads, int d, float scale)
 {
@@ -23,5 +25,7 @@ kernel void cross_attention(global float *out, global const float *q,
     /* softmax of two scores: p0 = 1 / (1 + e^(score1 - score0)), which is never NaN */
     float difference = (score1 - score0) * scale;
     float p0 = 1.0f / (1.0f + exp(difference)), p1 = 1.0f / (1.0f + exp(-difference));
-    for (int j = 0; j < d; j++) out[query_index + j] = mad(p0, v0[j], p1 * v1[j]);
+    out += ((size_t)n * tokens + i / heads) * RESULT_PARTS * width;
+    for (int j = 0; j < d; j++)
+        write_result1(out, width, i % heads * d + j, mad(p0, v0[j], p1 * v1[j]));
 }

@@ -14,17 +14,12 @@ INLINE float gelu_tanh(float x)
 #define GATE_LOAD(p, left) (*(p))
 #define RESIDUAL_LOAD(p, left) (*(p))
 #include "epilogue.clh"
-#if WRITES_FACTORS
-#include "factors.clh"
-#define C_NUMBER ushort
-#else
-#define C_NUMBER float
-#endif
+#include "result.clh"
 
 /* c [count][n] = the epilogue of the sum of the parts. sums [parts][count][n] are added in order;
- * if parts is 1, sums may be c. residual must not be c. WRITES_FACTORS: c is stored as factors,
- * [count][FACTOR_PARTS][n]. One work-item = one value. */
-kernel void epilogue_of_sums(global C_NUMBER *c, global const float *sums, EPILOGUE_ARGUMENTS,
+ * if parts is 1, sums may be c. residual must not be c. c: see result.clh. One work-item = one
+ * value. */
+kernel void epilogue_of_sums(global RESULT *c, global const float *sums, EPILOGUE_ARGUMENTS,
                              int parts, int count)
 {
     const epilogue e = EPILOGUE_OF_ARGUMENTS;
@@ -36,9 +31,5 @@ kernel void epilogue_of_sums(global C_NUMBER *c, global const float *sums, EPILO
     for (int p = 1; p < parts; p++) x += sums[p * part + m * n + j];
     find_row(&r, e, (int)m);
     x = apply_epilogue(x + bias[j], r, j, n - j);
-#if WRITES_FACTORS
-    write_factors1(c + m * FACTOR_PARTS * n, n, j, x);
-#else
-    c[m * n + j] = x;
-#endif
+    write_result1(c + m * RESULT_PARTS * n, n, j, x);
 }

@@ -240,7 +240,7 @@ INLINE void add_steps(mma_c acc[FM][FN], local ushort *a_tile, local ushort *b_t
 #endif
 
 /* row, column: the matrix unit's first sum. */
-INLINE void finish_fragments(global OUT_NUMBER *out, mma_c sum[FM][FN], epilogue e, int row, int m,
+INLINE void finish_fragments(global RESULT *out, mma_c sum[FM][FN], epilogue e, int row, int m,
                              int column, int lane)
 {
 #pragma unroll
@@ -256,7 +256,7 @@ INLINE void finish_fragments(global OUT_NUMBER *out, mma_c sum[FM][FN], epilogue
             find_row(&r, e, at);
 #pragma unroll
             for (int j = 0; j < FN; j++)
-                finish(out + (size_t)at * OUT_PARTS * e.n, r, VLOAD(x[j] + c), e,
+                finish(out + (size_t)at * RESULT_PARTS * e.n, r, VLOAD(x[j] + c), e,
                        column + j * MMA_N + MMA_COLUMN(lane, c));
         }
     }
@@ -265,7 +265,7 @@ INLINE void finish_fragments(global OUT_NUMBER *out, mma_c sum[FM][FN], epilogue
 /* Arguments and range as in gemm_gpu; weight [n padded to GEMM_PANEL][PARTS][padded_depth], padded
  * with zeros; with MATRIX_UNIT_FLUSHES, the rows' scales follow, [n padded] floats. */
 MMA_KERNEL kernel __attribute__((reqd_work_group_size(WORK_ITEMS, 1, 1))) void
-gemm_mma(global OUT_NUMBER *out, global const A_NUMBER *a, global const ushort *weight,
+gemm_mma(global RESULT *out, global const A_NUMBER *a, global const ushort *weight,
          EPILOGUE_ARGUMENTS, int m, int depth, int padded_depth)
 {
     local ushort a_tile[STAGES * MT * PITCH] __attribute__((aligned(16)));

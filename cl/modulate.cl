@@ -2,12 +2,14 @@
  * memory: each token is read from memory once and written once. The second and third pass find it
  * in the cache. */
 
+#include "result.clh"
+
 /* out, x [N*T][D]. modulation: rows of `stride` floats; sample n has row first_row +
  * rows[rows_at + n]; shift and scale begin shift_at and scale_at floats into the row. D is a
  * multiple of 4. A second pass computes the variance around the mean, so that a large mean costs no
- * digits. One work-group = one token; with WG 1, one work-item = one token. Range: [N * T]
- * tokens. */
-kernel void modulate(global float *out, global const float *x, global const float *modulation,
+ * digits. out: see result.clh. One work-group = one token; with WG 1, one work-item = one token.
+ * Range: [N * T] tokens. */
+kernel void modulate(global RESULT *out, global const float *x, global const float *modulation,
                      global const int *rows, int stride, int first_row, int rows_at, int shift_at,
                      int scale_at, float epsilon, int tokens, int width)
 {
@@ -31,7 +33,7 @@ kernel void modulate(global float *out, global const float *x, global const floa
         modulation + (size_t)(first_row + rows[rows_at + token / tokens]) * stride;
     for (int i = local_id; i < quads; i += WG) {
         float4 normalised = (vload4(i, in) - mean) * inverse;
-        vstore4(normalised * (1.0f + vload4(i, row + scale_at)) + vload4(i, row + shift_at), i,
-                out + token * width);
+        write_result4(out + token * RESULT_PARTS * width, width, 4 * i,
+                      normalised * (1.0f + vload4(i, row + scale_at)) + vload4(i, row + shift_at));
     }
 }

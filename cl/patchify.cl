@@ -1,11 +1,13 @@
 /* Latents to tokens and back (paper 3.2, "Patchify", "Transformer decoder"). Bound by memory: each
  * element is read and written once. */
 
-/* out [N*T][C*p*p]: each patch in the order (C, ph, pw) of the convolution's weights. latents
- * [pictures][C][size][size]. Sample n of the batch is picture first + n % pictures, so that both
- * halves of a guided batch have the same latents. One work-item = one value of one patch. Range:
- * [C*p*p][T][N]. */
-kernel void patchify(global float *out, global const float *latents, int first, int pictures,
+#include "result.clh"
+
+/* out [N*T][C*p*p], see result.clh: each patch in the order (C, ph, pw) of the convolution's
+ * weights. latents [pictures][C][size][size]. Sample n of the batch is picture first + n %
+ * pictures, so that both halves of a guided batch have the same latents. One work-item = one value
+ * of one patch. Range: [C*p*p][T][N]. */
+kernel void patchify(global RESULT *out, global const float *latents, int first, int pictures,
                      int channels, int size, int patch)
 {
     int element = (int)get_global_id(0), token = (int)get_global_id(1), n = (int)get_global_id(2);
@@ -14,8 +16,8 @@ kernel void patchify(global float *out, global const float *latents, int first, 
     int c = element / (patch * patch), ph = element / patch % patch, pw = element % patch;
     int y = token / columns * patch + ph, x = token % columns * patch + pw;
     size_t picture_begin = ((size_t)(first + n % pictures) * channels + c) * size * size;
-    out[((size_t)n * tokens + token) * patch_size + element] =
-        latents[picture_begin + (size_t)y * size + x];
+    write_result1(out + ((size_t)n * tokens + token) * RESULT_PARTS * patch_size, patch_size,
+                  element, latents[picture_begin + (size_t)y * size + x]);
 }
 
 /* out [area][C] = factor * latents [C][area] + offset, for one picture: the decoder's scale and

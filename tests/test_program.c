@@ -46,7 +46,7 @@ static device run(const device_info *info, const device_settings *settings)
     ck_assert_msg(op_fill(&d, &fill, back, 3.0f) == OK, "%s", fail_line());
     ck_assert_int_eq(buffer_download(&d, back, 0, found, COUNT), OK);
     for (int i = 0; i < COUNT; i++) ck_assert_float_eq(found[i], 3.0f);
-    ck_assert_msg(patchify_plan(&d, &there, s) == OK, "%s", fail_line());
+    ck_assert_msg(patchify_plan(&d, &there, s, 0) == OK, "%s", fail_line());
     ck_assert_msg(unpatchify_plan(&d, &and_back, s, 0) == OK, "%s", fail_line());
     ck_assert_msg(op_patchify(&d, &there, tokens, picture, 0, 1) == OK, "%s", fail_line());
     ck_assert_msg(op_unpatchify(&d, &and_back, back, tokens) == OK, "%s", fail_line());

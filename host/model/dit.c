@@ -10,11 +10,6 @@
 
 /* ---- memory ---- */
 
-static size_t max_size(size_t a, size_t b)
-{
-    return a > b ? a : b;
-}
-
 /* The batch sizes of the forward passes, each once. */
 static void find_batches(dit *t)
 {
@@ -26,10 +21,11 @@ static void find_batches(dit *t)
     }
 }
 
-status dit_plan_product(dit *t, op_plan *p, const gemm_weight *w, layer which, int m)
+status dit_plan_product(dit *t, op_plan *p, const gemm_weight *w, layer which, int m,
+                        unsigned factors)
 {
     const design_facts *f = &designs[t->config.design];
-    gemm_epilogue e = {.fused = dit_fused(t, which),
+    gemm_epilogue e = {.fused = dit_fused(t, which) | factors,
                        .residual_rows = which == LAYER_PATCH ? t->n_patches : m,
                        .tokens = t->tokens};
     if (which == LAYER_PROJECTION) e.gate_at = f->attention_gate * t->config.width;
@@ -37,27 +33,57 @@ status dit_plan_product(dit *t, op_plan *p, const gemm_weight *w, layer which, i
     return gemm_plan(t->d, p, w, m, e);
 }
 
-/* Checks the GEMM of a layer on the device, and raises the scratch memory to what it needs. */
-static status check_product(dit *t, size_t *scratch, const gemm_weight *w, layer which, int m)
+/* 4-byte elements of buffers that the plans share. */
+typedef struct {
+    size_t scratch, scores;       /* of the products, of attention */
+    size_t patches, normed, wide; /* fp32 or factors */
+} needs;
+
+static void need(size_t *most, size_t count)
 {
-    size_t need;
-    status st = gemm_first_use(t->d, w, m, dit_fused(t, which));
-    if (st == OK) st = gemm_scratch(t->d, &need, w, m);
-    if (st == OK) *scratch = max_size(*scratch, need);
+    if (count > *most) *most = count;
+}
+
+/* `rows` rows of `width` activations. */
+static void need_rows(const dit *t, size_t *most, int rows, int width, bool factors)
+{
+    size_t count = (size_t)rows * (size_t)width;
+    need(most, factors ? op_factor_words(t->d, count) : count);
+}
+
+/* Checks the GEMM of a layer on the device. */
+static status check_product(dit *t, needs *n, const gemm_weight *w, layer which, int m,
+                            unsigned factors)
+{
+    size_t scratch;
+    status st = gemm_first_use(t->d, w, m, dit_fused(t, which) | factors);
+    if (st == OK) st = gemm_scratch(t->d, &scratch, w, m);
+    if (st == OK) need(&n->scratch, scratch);
     return st;
 }
 
 /* The same, and plans the GEMM. */
-static status plan_product(dit *t, size_t *scratch, op_plan *p, const gemm_weight *w, layer which,
-                           int m)
+static status plan_product(dit *t, needs *n, op_plan *p, const gemm_weight *w, layer which, int m,
+                           unsigned factors)
 {
-    status st = check_product(t, scratch, w, which, m);
-    return st == OK ? dit_plan_product(t, p, w, which, m) : st;
+    status st = check_product(t, n, w, which, m, factors);
+    return st == OK ? dit_plan_product(t, p, w, which, m, factors) : st;
+}
+
+/* What one side of a pair of neighbours does, if the other side can. */
+static unsigned writes_for(unsigned next)
+{
+    return next & READS_FACTORS ? WRITES_FACTORS : 0;
+}
+
+static unsigned reads_after(unsigned before)
+{
+    return before & WRITES_FACTORS ? READS_FACTORS : 0;
 }
 
 /* Prepares the conditioning of a chunk, which does not depend on the batch. Layers that are not
  * kept are planned when they are loaded. */
-static status plan_conditioning(dit *t, size_t *scratch)
+static status plan_conditioning(dit *t, needs *n)
 {
     const design_facts *f = &designs[t->config.design];
     bool cross = t->config.design == DESIGN_CROSS_ATTENTION;
@@ -66,12 +92,11 @@ static status plan_conditioning(dit *t, size_t *scratch)
     status st = OK;
     for (int i = 0; i < t->n_embedders; i++) {
         embedder *e = &t->embedders[i];
-        TRY(plan_product(t, scratch, &e->plan_1, &e->time_1, LAYER_TIME_1, rows));
-        TRY(plan_product(t, scratch, &e->plan_2, &e->time_2, LAYER_TIME_2, rows));
+        TRY(plan_product(t, n, &e->plan_1, &e->time_1, LAYER_TIME_1, rows, 0));
+        TRY(plan_product(t, n, &e->plan_2, &e->time_2, LAYER_TIME_2, rows, 0));
     }
     if (f->adaln) {
-        TRY(plan_product(t, scratch, &t->plan_final_adaln, &t->final_adaln, LAYER_FINAL_ADALN,
-                         rows));
+        TRY(plan_product(t, n, &t->plan_final_adaln, &t->final_adaln, LAYER_FINAL_ADALN, rows, 0));
         TRY(condition_combine_plan(t->d, &t->plan_combine, rows, d));
     } else {
         TRY(condition_tokens_plan(t->d, &t->plan_combine, rows, d));
@@ -79,77 +104,113 @@ static status plan_conditioning(dit *t, size_t *scratch)
     for (int i = 0; dit_has_conditioner(&t->config) && i < t->config.depth; i++) {
         dit_block *b = &t->blocks[i];
         if (t->keep_adaln)
-            TRY(plan_product(t, scratch, &b->plan_conditioner, &b->conditioner, LAYER_ADALN, own));
+            TRY(plan_product(t, n, &b->plan_conditioner, &b->conditioner, LAYER_ADALN, own, 0));
         else
-            TRY(check_product(t, scratch, &unloaded, LAYER_ADALN, own));
+            TRY(check_product(t, n, &unloaded, LAYER_ADALN, own, 0));
     }
 done:
     return st;
 }
 
-static status plan_block(dit *t, size_t *scratch, dit_block_pass *p, const dit_block *b, int m)
+/* The layer norm before a GEMM. */
+static status plan_norm(dit *t, needs *n, op_plan *p, int batch, float epsilon, unsigned next)
 {
-    const struct {
-        op_plan *plan;
-        const gemm_weight *w;
-        layer which;
-    } layers[] = {{&p->qkv, &b->qkv, LAYER_QKV},
-                  {&p->projection, &b->projection, LAYER_PROJECTION},
-                  {&p->cross_q, &b->cross_q, LAYER_CROSS_Q},
-                  {&p->cross_projection, &b->cross_projection, LAYER_CROSS_PROJECTION},
-                  {&p->mlp_1, &b->mlp_1, LAYER_MLP_1},
-                  {&p->mlp_2, &b->mlp_2, LAYER_MLP_2}};
+    const int sizes[SHAPE_SIZES] = {batch, t->tokens, t->config.width};
+    unsigned use = writes_for(next);
+    status st = first_use_plain(t->d, "modulate", sizes, use);
+    need_rows(t, &n->normed, batch * t->tokens, t->config.width, use);
+    return st == OK ? modulate_plan(t->d, p, batch, t->tokens, t->config.width, epsilon, use) : st;
+}
+
+/* Norm, qkv, attention and projection. */
+static status plan_attention(dit *t, needs *n, dit_block_pass *p, const dit_block *b, int batch)
+{
+    unsigned qkv = gemm_factors(&b->qkv), projection = gemm_factors(&b->projection);
+    int m = batch * t->tokens, width = t->config.width;
+    size_t scores;
     status st = OK;
-    for (size_t i = 0; st == OK && i < sizeof layers / sizeof *layers; i++)
-        if (layers[i].w->n) /* the design has this layer */
-            st = plan_product(t, scratch, layers[i].plan, layers[i].w, layers[i].which, m);
+    TRY(attention_plan(t->d, &p->attention, &scores, dit_attention(t, batch),
+                       reads_after(qkv) | writes_for(projection)));
+    need(&n->scores, scores);
+    unsigned attention = attention_fused(&p->attention);
+    need_rows(t, &n->wide, m, 3 * width, attention & READS_FACTORS);
+    need_rows(t, &n->normed, m, width, attention & WRITES_FACTORS);
+    TRY(plan_norm(t, n, &p->norm, batch, 1e-6f, qkv));
+    TRY(plan_product(t, n, &p->qkv, &b->qkv, LAYER_QKV, m,
+                     (qkv & READS_FACTORS) | writes_for(attention)));
+    TRY(plan_product(t, n, &p->projection, &b->projection, LAYER_PROJECTION, m,
+                     reads_after(attention)));
+done:
     return st;
 }
 
-/* The operators of a pass besides its GEMMs. */
-static status plan_plain(dit *t, dit_pass *p)
+/* The same around cross-attention, whose queries are fp32. */
+static status plan_cross(dit *t, needs *n, dit_block_pass *p, const dit_block *b, int batch)
+{
+    unsigned q = gemm_factors(&b->cross_q), projection = gemm_factors(&b->cross_projection);
+    int m = batch * t->tokens, width = t->config.width;
+    status st = OK;
+    if (designs[t->config.design].cross < 0) return OK;
+    TRY(plan_norm(t, n, &p->norm_cross, batch, 1e-6f, q));
+    TRY(plan_product(t, n, &p->cross_q, &b->cross_q, LAYER_CROSS_Q, m, q & READS_FACTORS));
+    need_rows(t, &n->wide, m, width, false);
+    TRY(cross_plan(t->d, &p->cross, dit_attention(t, batch), writes_for(projection)));
+    need_rows(t, &n->normed, m, width, projection & READS_FACTORS);
+    TRY(plan_product(t, n, &p->cross_projection, &b->cross_projection, LAYER_CROSS_PROJECTION, m,
+                     projection & READS_FACTORS));
+done:
+    return st;
+}
+
+static status plan_block(dit *t, needs *n, dit_block_pass *p, const dit_block *b, int batch)
+{
+    unsigned mlp_1 = gemm_factors(&b->mlp_1), mlp_2 = gemm_factors(&b->mlp_2);
+    unsigned between = reads_after(mlp_1) & mlp_2;
+    int m = batch * t->tokens;
+    status st = OK;
+    TRY(plan_attention(t, n, p, b, batch));
+    TRY(plan_cross(t, n, p, b, batch));
+    TRY(plan_norm(t, n, &p->norm_mlp, batch, t->config.norm3_eps, mlp_1));
+    TRY(plan_product(t, n, &p->mlp_1, &b->mlp_1, LAYER_MLP_1, m,
+                     (mlp_1 & READS_FACTORS) | writes_for(between)));
+    need_rows(t, &n->wide, m, 4 * t->config.width, between);
+    TRY(plan_product(t, n, &p->mlp_2, &b->mlp_2, LAYER_MLP_2, m, between));
+done:
+    return st;
+}
+
+static status plan_pass(dit *t, needs *n, dit_pass *p)
 {
     const dit_config *c = &t->config;
-    const int sizes[SHAPE_SIZES] = {p->batch, t->tokens, c->width};
+    int m = p->batch * t->tokens, patches = p->batch * t->n_patches, depth = c->depth;
+    unsigned patch = gemm_factors(&t->patch) & READS_FACTORS;
+    unsigned final = gemm_factors(&t->final) & READS_FACTORS;
     patch_shape in = {p->batch, c->in_channels, c->latent_size, c->patch}, out = in;
     status st = OK;
     out.channels = c->out_channels;
-    TRY(first_use_plain(t->d, "modulate", sizes));
-    TRY(patchify_plan(t->d, &p->patchify, in));
-    TRY(unpatchify_plan(t->d, &p->unpatchify, out, designs[c->design].context));
-    TRY(modulate_plan(t->d, &p->norm, p->batch, t->tokens, c->width, 1e-6f));
-    TRY(modulate_plan(t->d, &p->norm_mlp, p->batch, t->tokens, c->width, c->norm3_eps));
+    TRY(memory_alloc(&p->blocks, (size_t)depth, sizeof *p->blocks));
+    TRY(patchify_plan(t->d, &p->patchify, in, writes_for(patch)));
+    need_rows(t, &n->patches, patches, t->patch.k, patch);
+    TRY(plan_product(t, n, &p->patch, &t->patch, LAYER_PATCH, patches, patch));
     if (t->tokens != t->n_patches)
         TRY(condition_prepend_plan(t->d, &p->prepend, p->batch, t->n_patches, c->width));
-    if (designs[c->design].cross >= 0)
-        TRY(cross_plan(t->d, &p->cross,
-                       (attention_shape){p->batch, t->tokens, c->heads, c->head_dim}));
+    for (int i = 0; i < depth; i++) TRY(plan_block(t, n, &p->blocks[i], &t->blocks[i], p->batch));
+    TRY(plan_norm(t, n, &p->norm, p->batch, 1e-6f, final));
+    TRY(plan_product(t, n, &p->final, &t->final, LAYER_FINAL, m, final));
+    TRY(unpatchify_plan(t->d, &p->unpatchify, out, designs[c->design].context));
 done:
     return st;
 }
 
-static status plan_pass(dit *t, size_t *scratch, dit_pass *p)
-{
-    int m = p->batch * t->tokens, depth = t->config.depth;
-    status st = OK;
-    TRY(memory_alloc(&p->blocks, (size_t)depth, sizeof *p->blocks));
-    TRY(plan_product(t, scratch, &p->patch, &t->patch, LAYER_PATCH, p->batch * t->n_patches));
-    for (int i = 0; i < depth; i++) TRY(plan_block(t, scratch, &p->blocks[i], &t->blocks[i], m));
-    TRY(plan_product(t, scratch, &p->final, &t->final, LAYER_FINAL, m));
-    TRY(plan_plain(t, p));
-done:
-    return st;
-}
-
-static status plan_passes(dit *t, size_t *scratch)
+static status plan_passes(dit *t, needs *n)
 {
     static const int any[SHAPE_SIZES] = {1, 1};
     status st = OK;
     find_batches(t);
-    for (int i = 0; i < t->n_passes; i++) TRY(plan_pass(t, scratch, &t->passes[i]));
-    TRY(plan_conditioning(t, scratch));
-    if (t->config.design == DESIGN_CROSS_ATTENTION) TRY(first_use_plain(t->d, "cross", any));
-    if (!designs[t->config.design].adaln) TRY(first_use_plain(t->d, "condition", any));
+    for (int i = 0; i < t->n_passes; i++) TRY(plan_pass(t, n, &t->passes[i]));
+    TRY(plan_conditioning(t, n));
+    if (t->config.design == DESIGN_CROSS_ATTENTION) TRY(first_use_plain(t->d, "cross", any, 0));
+    if (!designs[t->config.design].adaln) TRY(first_use_plain(t->d, "condition", any, 0));
 done:
     return st;
 }
@@ -181,27 +242,21 @@ done:
 
 static status allocate(dit *t)
 {
-    const dit_config *c = &t->config;
-    size_t d = (size_t)c->width, scores = 0, scratch = 0;
+    size_t d = (size_t)t->config.width;
     size_t tokens = (size_t)t->batch * (size_t)t->tokens;
+    needs n = {0};
     status st = OK;
     /* before the buffers, since the check needs memory for a moment */
-    TRY(plan_passes(t, &scratch));
+    TRY(plan_passes(t, &n));
     TRY(allocate_conditioning(t));
-    TRY(buffer_create(t->d, &t->patches, tokens * (size_t)t->patch.k, "patches"));
+    TRY(buffer_create(t->d, &t->patches, n.patches, "patches"));
     TRY(buffer_create(t->d, &t->x, tokens * d, "tokens"));
     TRY(buffer_create(t->d, &t->y, tokens * d, "tokens"));
-    TRY(buffer_create(t->d, &t->normed, tokens * d, "tokens"));
-    TRY(buffer_create(t->d, &t->wide, tokens * 4 * d, "MLP activations"));
-    for (int i = 0; i < t->n_passes; i++) {
-        size_t need;
-        attention_shape a = {t->passes[i].batch, t->tokens, c->heads, c->head_dim};
-        TRY(attention_plan(t->d, &t->passes[i].attention, &need, a, 0));
-        scores = max_size(scores, need);
-    }
-    TRY(buffer_create(t->d, &t->scores, scores, "scratch of attention"));
+    TRY(buffer_create(t->d, &t->normed, n.normed, "tokens"));
+    TRY(buffer_create(t->d, &t->wide, n.wide, "MLP activations"));
+    TRY(buffer_create(t->d, &t->scores, n.scores, "scratch of attention"));
     TRY(buffer_create(t->d, &t->tokens_out, tokens * (size_t)t->final.n, "output tokens"));
-    if (scratch) TRY(buffer_create(t->d, &t->scratch, scratch, "scratch of the products"));
+    if (n.scratch) TRY(buffer_create(t->d, &t->scratch, n.scratch, "scratch of the products"));
 done:
     return st;
 }
@@ -313,10 +368,10 @@ static status cross_attend(dit *t, const dit_pass *p, int block, const modulatio
     status st = OK;
     keys_values.values = b->keys_values;
     keys_values.stride = 4 * t->config.width;
-    TRY(norm(t, &p->norm, m, designs[t->config.design].cross));
+    TRY(norm(t, &of_block->norm_cross, m, designs[t->config.design].cross));
     TRY(dit_product(t, "cross_q", &of_block->cross_q,
                     (gemm_buffers){.out = t->wide, .a = t->normed, .w = &b->cross_q}));
-    TRY(op_cross(t->d, &p->cross, t->normed, t->wide, &keys_values));
+    TRY(op_cross(t->d, &of_block->cross, t->normed, t->wide, &keys_values));
     TRY(add_product(t, "cross_proj", &of_block->cross_projection, t->normed, &b->cross_projection,
                     NULL));
 done:
@@ -331,13 +386,13 @@ static status forward_block(dit *t, const dit_pass *p, int block, const modulati
     const dit_block_pass *of_block = &p->blocks[block];
     const design_facts *f = &designs[t->config.design];
     status st = OK;
-    TRY(norm(t, &p->norm, m, f->attention));
+    TRY(norm(t, &of_block->norm, m, f->attention));
     TRY(dit_product(t, "qkv", &of_block->qkv,
                     (gemm_buffers){.out = t->wide, .a = t->normed, .w = &b->qkv}));
-    TRY(op_attention(t->d, &p->attention, t->normed, t->wide, t->scores));
+    TRY(op_attention(t->d, &of_block->attention, t->normed, t->wide, t->scores));
     TRY(add_product(t, "proj", &of_block->projection, t->normed, &b->projection, m));
     if (f->cross >= 0) TRY(cross_attend(t, p, block, m));
-    TRY(norm(t, &p->norm_mlp, m, f->mlp));
+    TRY(norm(t, &of_block->norm_mlp, m, f->mlp));
     TRY(dit_product(t, "fc1", &of_block->mlp_1,
                     (gemm_buffers){.out = t->wide, .a = t->normed, .w = &b->mlp_1}));
     TRY(add_product(t, "fc2", &of_block->mlp_2, t->wide, &b->mlp_2, m));

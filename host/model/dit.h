@@ -37,16 +37,17 @@ typedef struct {
 } dit_block;
 
 /* The plans of a forward pass of one batch size. Each block has its own, since the weights of some
- * layers are too large for fp16. */
+ * layers are too large for fp16. Then these layers and their neighbours exchange fp32; other
+ * neighbours exchange factors if both can (READS_FACTORS, WRITES_FACTORS). */
 typedef struct {
-    op_plan qkv, projection, cross_q, cross_projection, mlp_1, mlp_2;
+    op_plan norm, qkv, attention, projection;
+    op_plan norm_cross, cross_q, cross, cross_projection;
+    op_plan norm_mlp, mlp_1, mlp_2;
 } dit_block_pass;
 
 typedef struct {
     int batch;
-    op_plan patchify, patch, prepend;
-    op_plan norm, norm_mlp; /* they differ in epsilon */
-    op_plan attention, cross, final, unpatchify;
+    op_plan patchify, patch, prepend, norm, final, unpatchify;
     dit_block_pass *blocks; /* [depth] */
 } dit_pass;
 

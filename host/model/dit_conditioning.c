@@ -68,7 +68,7 @@ static status condition_block(dit *t, int i, int n)
     status st = OK;
     if (!t->keep_adaln) {
         TRY(dit_load_conditioner(t, w, i));
-        TRY(dit_plan_product(t, &b->plan_conditioner, w, LAYER_ADALN, adaln ? n : 2 * n));
+        TRY(dit_plan_product(t, &b->plan_conditioner, w, LAYER_ADALN, adaln ? n : 2 * n, 0));
     }
     TRY(dit_product(t, adaln ? "adaln" : "cross_kv", &b->plan_conditioner,
                     (gemm_buffers){.out = adaln ? b->modulation : b->keys_values,

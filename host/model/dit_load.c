@@ -34,6 +34,28 @@ unsigned dit_fused(const dit *t, layer which)
     }
 }
 
+attention_shape dit_attention(const dit *t, int batch)
+{
+    return (attention_shape){batch, t->tokens, t->config.heads, t->config.head_dim};
+}
+
+unsigned dit_wanted_factors(const dit *t, layer which)
+{
+    unsigned attention = attention_factors(t->d, dit_attention(t, t->batch));
+    switch (which) {
+    case LAYER_Q:
+    case LAYER_QKV: return READS_FACTORS | (attention & READS_FACTORS ? WRITES_FACTORS : 0);
+    case LAYER_PROJECTION: return attention & WRITES_FACTORS ? READS_FACTORS : 0;
+    case LAYER_MLP_1: return READS_FACTORS | WRITES_FACTORS;
+    case LAYER_PATCH:
+    case LAYER_CROSS_Q:
+    case LAYER_CROSS_PROJECTION:
+    case LAYER_MLP_2:
+    case LAYER_FINAL: return READS_FACTORS;
+    default: return 0;
+    }
+}
+
 /* Reads the rows of one layer, or of several that are computed as one, from the file. */
 static status load_layers(dit *t, gemm_weight *l, const layer *parts, int n_parts, int block,
                           shape each)
@@ -49,7 +71,7 @@ static status load_layers(dit *t, gemm_weight *l, const layer *parts, int n_part
     const int product[SHAPE_SIZES] = {rows_of(t, parts[0]), n_parts * (int)each.dims[0], (int)k};
     if (t->visitor) t->visitor->see(t->visitor->context, "gemm", product);
     return linear_load(&t->m->dit_weights, t->d, l, rows_of(t, parts[0]), pointers, n_parts, each,
-                       dit_fused(t, parts[0]));
+                       dit_fused(t, parts[0]) | dit_wanted_factors(t, parts[0]));
 }
 
 static status load_linear(dit *t, gemm_weight *l, layer which, int block, int in, int out)

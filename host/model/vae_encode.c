@@ -168,7 +168,7 @@ status vae_prepare_encoder(vae *v, int height, int width)
                     full_width, full_height, padded);
     v->height = height;
     v->width = width;
-    if (c->n_levels > 1) TRY(first_use_plain(v->d, "downsample", any));
+    if (c->n_levels > 1) TRY(first_use_plain(v->d, "downsample", any, 0));
     TRY(vae_plan_conv3x3(v, &scratch, &v->conv_in, full_height, full_width, 0));
     for (int i = 0; i < c->n_levels; i++)
         TRY(plan_level(v, &scratch, i, full_height >> i, full_width >> i));

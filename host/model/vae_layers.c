@@ -147,7 +147,7 @@ status vae_plan_conv3x3(vae *v, size_t *scratch, conv_3x3 *c, int height, int wi
 status vae_plan_norm(vae *v, norm *n, int channels, int height, int width)
 {
     const int sizes[SHAPE_SIZES] = {height * width, channels, v->config.groups};
-    status st = first_use_plain(v->d, "groupnorm", sizes);
+    status st = first_use_plain(v->d, "groupnorm", sizes, 0);
     if (st != OK) return st;
     return groupnorm_statistics_plan(v->d, &n->statistics,
                                      (picture_shape){1, height, width, channels}, v->config.groups,

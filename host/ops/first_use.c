@@ -42,9 +42,9 @@ status first_use_finish(device *d)
     return c && c->finish ? c->finish(c, d) : OK;
 }
 
-status first_use_plain(device *d, const char *op, const int shape[SHAPE_SIZES])
+status first_use_plain(device *d, const char *op, const int shape[SHAPE_SIZES], unsigned use)
 {
-    const first_use what = {.op = op, .shape = shape};
+    const first_use what = {.op = op, .shape = shape, .use = use};
     bool right;
     status st = first_use_check(d, &what, &right);
     if (st != OK || right) return st;

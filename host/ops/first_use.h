@@ -15,7 +15,7 @@ typedef struct first_use {
     const op_impl *impl; /* null, like config, for an operator with one implementation */
     const int *config;   /* values of its tunables */
     const int *shape;    /* SHAPE_SIZES numbers, as ops/impl.h counts them */
-    unsigned use;        /* FUSED_GELU, ... */
+    unsigned use;        /* FUSED_GELU, ..., READS_FACTORS, WRITES_FACTORS */
 } first_use;
 
 /* The checks of a device. They remember the results. */
@@ -48,8 +48,9 @@ bool first_use_struck(const device *d, const op_impl *impl, const int *config, c
 /* Call this when everything is loaded, before the run. */
 status first_use_finish(device *d);
 
-/* For an operator with one implementation. ERR_DEVICE if it is wrong on this device. */
-status first_use_plain(device *d, const char *op, const int shape[SHAPE_SIZES]);
+/* For an operator with one implementation. use: see first_use. ERR_DEVICE if it is wrong on this
+ * device. */
+status first_use_plain(device *d, const char *op, const int shape[SHAPE_SIZES], unsigned use);
 
 /* Fails: nothing is left that serves the shape. */
 status first_use_none(const device *d, const char *op, const int shape[SHAPE_SIZES]);

@@ -41,13 +41,13 @@ status gemm_enqueue_packed(device *d, const op_plan *p, const gemm_call *c)
 
 status gemm_finish_plan(device *d, prepared_launch *l, const gemm_use *u, int parts)
 {
-    char options[EPILOGUE_OPTIONS], factors[FACTOR_OPTIONS] = "";
+    char options[EPILOGUE_OPTIONS], result[RESULT_OPTIONS];
     size_t group = (size_t)op_items(d);
-    gemm_epilogue_options(options, u->fused);
-    if (u->fused & WRITES_FACTORS) mma_factor_options(factors, d, mma_of(d));
+    gemm_epilogue_options(options, u->fused & ~(unsigned)WRITES_FACTORS);
+    op_result_options(result, d, u->fused);
     launch_prepare(l, RANGE(round_up((size_t)u->n, group), (size_t)u->m), RANGE(group), ARG(parts),
                    ARG(u->m));
-    return program_get(d, &l->k, "epilogue.cl", "epilogue_of_sums", "%s %s", options, factors);
+    return program_get(d, &l->k, "epilogue.cl", "epilogue_of_sums", "%s%s", options, result);
 }
 
 status gemm_finish(device *d, const prepared_launch *l, const gemm_call *c, buf sums)

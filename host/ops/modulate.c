@@ -14,10 +14,14 @@ static status modulate_plan_cpu(device *d, op_plan *p, int all, int tokens, int 
                        "-DVEC=%d -DWIDTH=%d", d->vector_width, width);
 }
 
-status modulate_plan(device *d, op_plan *p, int batch, int tokens, int width, float epsilon)
+status modulate_plan(device *d, op_plan *p, int batch, int tokens, int width, float epsilon,
+                     unsigned use)
 {
+    char result[RESULT_OPTIONS];
     int all = batch * tokens, group = op_group(d, 64), alone = op_items(d);
-    plan_begin(p, "modulate", (work){.bytes = 8.0 * batch * tokens * width}, "%dx%d", all, width);
+    plan_begin(p, "modulate",
+               (work){.bytes = (4.0 + op_bytes(d, use & WRITES_FACTORS)) * batch * tokens * width},
+               "%dx%d", all, width);
     if (d->family == FAMILY_CPU) return modulate_plan_cpu(d, p, all, tokens, width, epsilon);
     /* The work-items of a token add their sums in local memory. If there is too little, one
      * work-item computes a whole token. */
@@ -26,7 +30,8 @@ status modulate_plan(device *d, op_plan *p, int batch, int tokens, int width, fl
     launch_prepare(&p->launches[0], RANGE((size_t)all * (size_t)group),
                    RANGE((size_t)(group > 1 ? group : alone)), ARG(epsilon), ARG(tokens),
                    ARG(width));
-    return program_get(d, &p->launches[0].k, "modulate.cl", "modulate", "-DWG=%d", group);
+    op_result_options(result, d, use);
+    return program_get(d, &p->launches[0].k, "modulate.cl", "modulate", "-DWG=%d%s", group, result);
 }
 
 status op_modulate(device *d, const op_plan *p, buf out, buf x, const modulation *m, int shift_at,

@@ -63,6 +63,10 @@ static inline double op_bytes(const device *d, bool factors)
     return factors ? 2.0 * mma_parts(d) : 4.0;
 }
 
+/* For kernels that include result.clh: " -DWRITES_FACTORS=1 ..." if `use` has the bit, else " ". */
+enum { RESULT_OPTIONS = FACTOR_OPTIONS + 24 };
+void op_result_options(char out[RESULT_OPTIONS], const device *d, unsigned use);
+
 /* How many bf16 numbers stand for an input on AMX tiles: 1, or 2 (high and low) for fp32; 0 if
  * the tiles are not used. */
 static inline int op_tile_parts(const device *d)

@@ -83,6 +83,12 @@ typedef struct {
 enum { OP_RAN = 160 };
 void op_ran(char out[OP_RAN], const device *d);
 
+/* Whether operators without a choice of implementations can write factors on this device: it has
+ * GEMMs that read them. */
+bool op_has_factors(const device *d);
+/* 4-byte elements of a buffer of `count` activations that are stored as factors. */
+size_t op_factor_words(const device *d, size_t count);
+
 /* ---- fill ---- */
 
 /* Sets the first `count` elements of b to value. */
@@ -95,9 +101,9 @@ typedef struct {
     int batch, channels, size, patch;
 } patch_shape;
 
-/* out [batch*T][C*p*p], patch vectors in the order (C, ph, pw); latents
+/* use: WRITES_FACTORS or 0. out [batch*T][C*p*p], patch vectors in the order (C, ph, pw); latents
  * [>= first+pictures][C][size][size]; sample b of the batch reads picture first + b % pictures. */
-status patchify_plan(device *d, op_plan *p, patch_shape s);
+status patchify_plan(device *d, op_plan *p, patch_shape s, unsigned use);
 status op_patchify(device *d, const op_plan *p, buf out, buf latents, int first, int pictures);
 
 /* out [batch][C][size][size]; in [batch][skip+T][p*p*C], C fastest: the first `skip` tokens of each
@@ -136,8 +142,9 @@ status op_condition_prepend(device *d, const op_plan *p, buf out, buf x, const m
 /* ---- modulate: layer norm + adaLN ---- */
 
 /* out [batch*T][D] = layer norm(x) * (1 + scale) + shift; D a multiple of 4; shift and scale begin
- * at these floats of a modulation row. */
-status modulate_plan(device *d, op_plan *p, int batch, int tokens, int width, float epsilon);
+ * at these floats of a modulation row. use: WRITES_FACTORS or 0. */
+status modulate_plan(device *d, op_plan *p, int batch, int tokens, int width, float epsilon,
+                     unsigned use);
 status op_modulate(device *d, const op_plan *p, buf out, buf x, const modulation *m, int shift_at,
                    int scale_at);
 
@@ -233,8 +240,8 @@ double attention_input_error(const op_plan *p);
 /* ---- cross: attention of all tokens to two keys ---- */
 
 /* out [N*T][H*d] = softmax(q k^T / sqrt(d)) v, from q [N*T][H*d] and rows [2][k | v][H*d] of keys
- * and values, one for each sample. */
-status cross_plan(device *d, op_plan *p, attention_shape s);
+ * and values, one for each sample. use: WRITES_FACTORS or 0. */
+status cross_plan(device *d, op_plan *p, attention_shape s, unsigned use);
 status op_cross(device *d, const op_plan *p, buf out, buf q, const modulation *keys_values);
 
 /* ---- groupnorm, padding, upsampling (NHWC pictures) ---- */

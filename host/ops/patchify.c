@@ -1,21 +1,23 @@
 /* Launches cl/patchify.cl. */
 #include "ops/op.h"
 
-/* Every latent is read and written once. */
-static void patchify_begin(op_plan *p, const char *name, patch_shape s)
+/* Every latent is read and written once. bytes: of both. */
+static void patchify_begin(op_plan *p, const char *name, patch_shape s, double bytes)
 {
-    plan_begin(p, name, (work){.bytes = 8.0 * s.batch * s.channels * s.size * s.size},
+    plan_begin(p, name, (work){.bytes = bytes * s.batch * s.channels * s.size * s.size},
                "%dx%dx%dx%d / %d", s.batch, s.channels, s.size, s.size, s.patch);
 }
 
-status patchify_plan(device *d, op_plan *p, patch_shape s)
+status patchify_plan(device *d, op_plan *p, patch_shape s, unsigned use)
 {
+    char result[RESULT_OPTIONS];
     size_t group = (size_t)op_items(d), length = (size_t)(s.channels * s.patch * s.patch);
     size_t tokens = (size_t)(s.size / s.patch) * (size_t)(s.size / s.patch);
-    patchify_begin(p, "patchify", s);
+    patchify_begin(p, "patchify", s, 4.0 + op_bytes(d, use & WRITES_FACTORS));
+    op_result_options(result, d, use);
     launch_prepare(&p->launches[0], RANGE(round_up(length, group), tokens, (size_t)s.batch),
                    RANGE(group), ARG(s.channels), ARG(s.size), ARG(s.patch));
-    return program_get(d, &p->launches[0].k, "patchify.cl", "patchify", " ");
+    return program_get(d, &p->launches[0].k, "patchify.cl", "patchify", "%s", result);
 }
 
 status op_patchify(device *d, const op_plan *p, buf out, buf latents, int first, int pictures)
@@ -26,7 +28,7 @@ status op_patchify(device *d, const op_plan *p, buf out, buf latents, int first,
 status unpatchify_plan(device *d, op_plan *p, patch_shape s, int skip)
 {
     size_t group = (size_t)op_items(d), area = (size_t)s.size * (size_t)s.size;
-    patchify_begin(p, "unpatchify", s);
+    patchify_begin(p, "unpatchify", s, 8.0);
     launch_prepare(&p->launches[0],
                    RANGE(round_up(area, group), (size_t)s.channels, (size_t)s.batch), RANGE(group),
                    ARG(s.channels), ARG(s.size), ARG(s.patch), ARG(skip));

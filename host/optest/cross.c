@@ -10,10 +10,20 @@ static const struct {
     attention_shape s; /* N, T, H, d */
     double deviation;  /* of queries and keys: with a large one, one key dominates, and e^x would
                           overflow */
+    unsigned use;      /* WRITES_FACTORS: on devices that have them */
 } cases[] = {
-    {{1, 1, 1, 1}, 1.0},    {{2, 3, 2, 8}, 1.0},   {{3, 7, 3, 17}, 1.0},  {{2, 16, 2, 72}, 1.0},
-    {{1, 33, 5, 50}, 3.0},  {{2, 9, 1, 128}, 1.0}, {{2, 64, 6, 64}, 1.0}, {{2, 256, 16, 72}, 1.0},
-    {{1, 65, 2, 64}, 30.0}, {{1, 5, 3, 36}, 1e18},
+    {{1, 1, 1, 1}, 1.0, 0},
+    {{2, 3, 2, 8}, 1.0, 0},
+    {{3, 7, 3, 17}, 1.0, 0},
+    {{2, 16, 2, 72}, 1.0, 0},
+    {{1, 33, 5, 50}, 3.0, 0},
+    {{2, 9, 1, 128}, 1.0, 0},
+    {{2, 64, 6, 64}, 1.0, 0},
+    {{2, 256, 16, 72}, 1.0, 0},
+    {{1, 65, 2, 64}, 30.0, 0},
+    {{1, 5, 3, 36}, 1e18, 0},
+    {{2, 3, 2, 8}, 1.0, WRITES_FACTORS},
+    {{2, 65, 2, 36}, 1.0, WRITES_FACTORS},
 };
 
 static int width(int i)
@@ -35,8 +45,8 @@ static size_t values(int i)
 static void cross_test_describe(optest_case *c, int i)
 {
     attention_shape s = cases[i].s;
-    snprintf(c->label, sizeof c->label, "N=%d T=%d H=%d d=%d sd=%g", s.batch, s.tokens, s.heads,
-             s.head_dim, cases[i].deviation);
+    snprintf(c->label, sizeof c->label, "N=%d T=%d H=%d d=%d sd=%g%s", s.batch, s.tokens, s.heads,
+             s.head_dim, cases[i].deviation, cases[i].use ? " to factors" : "");
     c->flops = 8.0 * (double)values(i);
     c->bytes = 8.0 * (double)values(i);
     /* a score of size sd^2 has an error of eps * sd^2, and so has its probability */
@@ -51,6 +61,7 @@ static status cross_test_prepare(optest_run *r, int i)
     TRY(optest_create(r, OPTEST_RESULT, "out", values(i)));
     TRY(optest_normal(r, "q", values(i), 0.0, cases[i].deviation));
     TRY(optest_table(r, "keys and values", stride(i), batch));
+    if (cases[i].use && op_has_factors(r->d)) TRY(optest_factors(r, OUT, D));
     const optest_array *table = &r->arrays[KEYS_VALUES];
     for (size_t j = 0; j < table->count; j++)
         if (j / D % 2 == 0) table->values[j] *= (float)cases[i].deviation; /* k of k | v */
@@ -63,7 +74,7 @@ static status cross_test_launch(optest_run *r, int i)
     const optest_array *a = r->arrays;
     modulation m = optest_modulation(r, KEYS_VALUES, stride(i));
     op_plan p;
-    status st = cross_plan(r->d, &p, cases[i].s);
+    status st = cross_plan(r->d, &p, cases[i].s, op_has_factors(r->d) ? cases[i].use : 0);
     return st == OK ? op_cross(r->d, &p, a[OUT].b, a[Q].b, &m) : st;
 }
 

@@ -6,11 +6,6 @@
 #include "base/fp16.h"
 #include "device/mma.h"
 
-size_t factors_words(const device *d, size_t count)
-{
-    return count * (size_t)mma_parts(d) / 2;
-}
-
 void factors_encode(const device *d, uint16_t *to, const float *values, size_t rows, size_t width)
 {
     bool half = d->settings.precision == PRECISION_FP16;

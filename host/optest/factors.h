@@ -7,9 +7,6 @@
 
 #include "device/device.h"
 
-/* 4-byte elements that `count` numbers take. */
-size_t factors_words(const device *d, size_t count);
-
 /* to [rows][parts][width] = factors of values [rows][width], and back. */
 void factors_encode(const device *d, uint16_t *to, const float *values, size_t rows, size_t width);
 void factors_decode(const device *d, float *values, const uint16_t *from, size_t rows,

@@ -10,11 +10,24 @@ enum { OUT, X, VALUES };
 
 static const struct {
     int batch, tokens, width;
-    double mean; /* of a token, with a deviation of 1 */
-} cases[] = {{1, 1, 4, 0.0},    {1, 3, 8, 0.0},     {2, 5, 48, 0.0},   {3, 7, 144, 0.0},
-             {2, 16, 200, 0.0}, {2, 9, 216, 0.0},   {1, 17, 252, 0.0}, {1, 16, 260, 0.0},
-             {4, 64, 384, 0.0}, {2, 33, 1152, 0.0}, {3, 5, 48, 100.0}, {2, 33, 1152, 1000.0},
-             {1, 4, 16, -1e4}};
+    double mean;  /* of a token, with a deviation of 1 */
+    unsigned use; /* WRITES_FACTORS: on devices that have them */
+} cases[] = {{1, 1, 4, 0.0, 0},
+             {1, 3, 8, 0.0, 0},
+             {2, 5, 48, 0.0, 0},
+             {3, 7, 144, 0.0, 0},
+             {2, 16, 200, 0.0, 0},
+             {2, 9, 216, 0.0, 0},
+             {1, 17, 252, 0.0, 0},
+             {1, 16, 260, 0.0, 0},
+             {4, 64, 384, 0.0, 0},
+             {2, 33, 1152, 0.0, 0},
+             {3, 5, 48, 100.0, 0},
+             {2, 33, 1152, 1000.0, 0},
+             {1, 4, 16, -1e4, 0},
+             {1, 3, 8, 0.0, WRITES_FACTORS},
+             {3, 7, 144, 0.0, WRITES_FACTORS},
+             {2, 33, 1152, 1000.0, WRITES_FACTORS}};
 
 /* Some epsilons are so large that a kernel without epsilon fails. */
 static float epsilon(int i)
@@ -31,8 +44,8 @@ static int stride(int i)
 static void modulate_test_describe(optest_case *c, int i)
 {
     double values = (double)cases[i].batch * cases[i].tokens * cases[i].width;
-    snprintf(c->label, sizeof c->label, "N=%d T=%d D=%d mean=%g", cases[i].batch, cases[i].tokens,
-             cases[i].width, cases[i].mean);
+    snprintf(c->label, sizeof c->label, "N=%d T=%d D=%d mean=%g%s", cases[i].batch, cases[i].tokens,
+             cases[i].width, cases[i].mean, cases[i].use ? " to factors" : "");
     c->flops = 8.0 * values;
     c->bytes = 8.0 * values;
     c->tol = (tolerance){4.0, 4.0};
@@ -46,6 +59,7 @@ static status modulate_test_prepare(optest_run *r, int i)
     TRY(optest_create(r, OPTEST_RESULT, "out", values));
     TRY(optest_normal(r, "x", values, cases[i].mean, 1.0));
     TRY(optest_table(r, "modulation", stride(i), batch));
+    if (cases[i].use && op_has_factors(r->d)) TRY(optest_factors(r, OUT, (size_t)cases[i].width));
 done:
     return st;
 }
@@ -56,7 +70,8 @@ static status modulate_test_launch(optest_run *r, int i)
     int D = cases[i].width;
     modulation m = optest_modulation(r, VALUES, stride(i));
     op_plan p;
-    status st = modulate_plan(r->d, &p, cases[i].batch, cases[i].tokens, D, epsilon(i));
+    status st = modulate_plan(r->d, &p, cases[i].batch, cases[i].tokens, D, epsilon(i),
+                              op_has_factors(r->d) ? cases[i].use : 0);
     return st == OK ? op_modulate(r->d, &p, a[OUT].b, a[X].b, &m, 3 * D, 4 * D) : st;
 }
 

@@ -115,7 +115,7 @@ const float *optest_row(const optest_run *r, int table, int stride, int item)
 status optest_factors(optest_run *r, int which, size_t width)
 {
     optest_array *a = &r->arrays[which];
-    size_t words = factors_words(r->d, a->count);
+    size_t words = op_factor_words(r->d, a->count);
     status st = OK;
     TRY(memory_alloc(&a->stored, words + PAD, sizeof(uint32_t)));
     memset(a->stored, 0xff, (words + PAD) * sizeof(uint32_t)); /* NaN in fp16 and bf16 */
@@ -136,7 +136,7 @@ static const void *content(const optest_array *a)
 
 static size_t words_of(const optest_run *r, const optest_array *a)
 {
-    return a->stored ? factors_words(r->d, a->count) : a->count;
+    return a->stored ? op_factor_words(r->d, a->count) : a->count;
 }
 
 /* ---- one launch and its result ---- */

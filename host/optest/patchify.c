@@ -10,18 +10,32 @@ typedef enum { PATCHIFY, UNPATCHIFY, TO_PIXELS } kind;
 static const struct {
     kind kind;
     int first, pictures, batch, channels, size, patch, skip;
+    unsigned use; /* WRITES_FACTORS: on devices that have them */
 } cases[] = {
-    {PATCHIFY, 0, 1, 1, 1, 2, 2, 0},    {PATCHIFY, 0, 1, 2, 4, 4, 2, 0},
-    {PATCHIFY, 1, 2, 4, 4, 6, 2, 0},    {PATCHIFY, 2, 3, 3, 3, 8, 4, 0},
-    {PATCHIFY, 0, 2, 4, 4, 32, 2, 0},   {PATCHIFY, 0, 1, 1, 4, 16, 8, 0},
-    {PATCHIFY, 3, 1, 2, 5, 24, 8, 0},   {PATCHIFY, 0, 1, 1, 4, 7, 1, 0},
-    {PATCHIFY, 0, 1, 1, 4, 64, 4, 0},   {UNPATCHIFY, 0, 0, 1, 1, 2, 2, 0},
-    {UNPATCHIFY, 0, 0, 2, 8, 4, 2, 0},  {UNPATCHIFY, 0, 0, 3, 4, 6, 2, 0},
-    {UNPATCHIFY, 0, 0, 2, 3, 12, 4, 0}, {UNPATCHIFY, 0, 0, 2, 8, 32, 2, 0},
-    {UNPATCHIFY, 0, 0, 1, 8, 16, 8, 0}, {UNPATCHIFY, 0, 0, 1, 8, 7, 1, 0},
-    {UNPATCHIFY, 0, 0, 3, 8, 6, 2, 2},  {UNPATCHIFY, 0, 0, 2, 4, 16, 8, 1},
-    {TO_PIXELS, 0, 1, 1, 4, 1, 1, 0},   {TO_PIXELS, 2, 3, 1, 4, 9, 1, 0},
-    {TO_PIXELS, 1, 2, 1, 3, 13, 1, 0},  {TO_PIXELS, 0, 1, 1, 4, 32, 1, 0},
+    {PATCHIFY, 0, 1, 1, 1, 2, 2, 0, 0},
+    {PATCHIFY, 0, 1, 2, 4, 4, 2, 0, 0},
+    {PATCHIFY, 1, 2, 4, 4, 6, 2, 0, 0},
+    {PATCHIFY, 2, 3, 3, 3, 8, 4, 0, 0},
+    {PATCHIFY, 0, 2, 4, 4, 32, 2, 0, 0},
+    {PATCHIFY, 0, 1, 1, 4, 16, 8, 0, 0},
+    {PATCHIFY, 3, 1, 2, 5, 24, 8, 0, 0},
+    {PATCHIFY, 0, 1, 1, 4, 7, 1, 0, 0},
+    {PATCHIFY, 0, 1, 1, 4, 64, 4, 0, 0},
+    {UNPATCHIFY, 0, 0, 1, 1, 2, 2, 0, 0},
+    {UNPATCHIFY, 0, 0, 2, 8, 4, 2, 0, 0},
+    {UNPATCHIFY, 0, 0, 3, 4, 6, 2, 0, 0},
+    {UNPATCHIFY, 0, 0, 2, 3, 12, 4, 0, 0},
+    {UNPATCHIFY, 0, 0, 2, 8, 32, 2, 0, 0},
+    {UNPATCHIFY, 0, 0, 1, 8, 16, 8, 0, 0},
+    {UNPATCHIFY, 0, 0, 1, 8, 7, 1, 0, 0},
+    {UNPATCHIFY, 0, 0, 3, 8, 6, 2, 2, 0},
+    {UNPATCHIFY, 0, 0, 2, 4, 16, 8, 1, 0},
+    {TO_PIXELS, 0, 1, 1, 4, 1, 1, 0, 0},
+    {TO_PIXELS, 2, 3, 1, 4, 9, 1, 0, 0},
+    {TO_PIXELS, 1, 2, 1, 3, 13, 1, 0, 0},
+    {TO_PIXELS, 0, 1, 1, 4, 32, 1, 0, 0},
+    {PATCHIFY, 1, 2, 4, 4, 6, 2, 0, WRITES_FACTORS},
+    {PATCHIFY, 0, 1, 1, 4, 16, 8, 0, WRITES_FACTORS},
 };
 
 static const float factor = 1.0f / 0.18215f, offset = 0.375f;
@@ -43,9 +57,9 @@ static void patchify_test_describe(optest_case *c, int i)
     static const char *const names[] = {"patchify", "unpatchify", "to_pixels"};
     size_t latents, results;
     counts(i, &latents, &results);
-    snprintf(c->label, sizeof c->label, "%s N=%d C=%d size=%d p=%d first=%d/%d skip=%d",
+    snprintf(c->label, sizeof c->label, "%s N=%d C=%d size=%d p=%d first=%d/%d skip=%d%s",
              names[cases[i].kind], cases[i].batch, cases[i].channels, cases[i].size, cases[i].patch,
-             cases[i].first, cases[i].pictures, cases[i].skip);
+             cases[i].first, cases[i].pictures, cases[i].skip, cases[i].use ? " to factors" : "");
     c->bytes = 8.0 * (double)results;
     if (cases[i].kind == TO_PIXELS) {
         c->flops = 2.0 * (double)results;
@@ -60,6 +74,8 @@ static status patchify_test_prepare(optest_run *r, int i)
     counts(i, &latents, &results);
     TRY(optest_create(r, OPTEST_RESULT, "out", results));
     TRY(optest_normal(r, "in", latents, 0.0, 1.0));
+    if (cases[i].use && op_has_factors(r->d))
+        TRY(optest_factors(r, OUT, (size_t)(cases[i].channels * cases[i].patch * cases[i].patch)));
 done:
     return st;
 }
@@ -72,7 +88,7 @@ static status patchify_test_launch(optest_run *r, int i)
     status st = OK;
     switch (cases[i].kind) {
     case PATCHIFY:
-        TRY(patchify_plan(r->d, &p, s));
+        TRY(patchify_plan(r->d, &p, s, op_has_factors(r->d) ? cases[i].use : 0));
         TRY(op_patchify(r->d, &p, out, in, cases[i].first, cases[i].pictures));
         break;
     case UNPATCHIFY:

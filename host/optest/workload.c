@@ -285,7 +285,7 @@ static void modulate_expect(const workload *w, int row, double *out)
 static status modulate_make_plan(workload *w, workload_entry *e, size_t *scratch)
 {
     (void)scratch;
-    return modulate_plan(w->d, &e->plan, w->shape[0], w->shape[1], w->shape[2], EPSILON);
+    return modulate_plan(w->d, &e->plan, w->shape[0], w->shape[1], w->shape[2], EPSILON, w->use);
 }
 
 static status modulate_queue(workload *w, workload_entry *e)
@@ -424,13 +424,13 @@ static size_t result_width(const workload *w)
 
 static size_t result_words(const workload *w)
 {
-    return w->use & WRITES_FACTORS ? factors_words(w->d, w->n_out) : w->n_out;
+    return w->use & WRITES_FACTORS ? op_factor_words(w->d, w->n_out) : w->n_out;
 }
 
 static status upload_factors(workload *w)
 {
     uint16_t *stored = NULL;
-    size_t words = factors_words(w->d, w->n_in), width = input_width(w);
+    size_t words = op_factor_words(w->d, w->n_in), width = input_width(w);
     status st = OK;
     TRY(memory_alloc(&stored, words, sizeof(uint32_t)));
     factors_encode(w->d, stored, w->in, w->n_in / width, width);

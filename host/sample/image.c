@@ -32,7 +32,7 @@ status image_allocate(run *r)
     const run_request *q = &r->request;
     status st = OK;
     if (!q->mask) return OK;
-    TRY(first_use_plain(r->d, "blend", any));
+    TRY(first_use_plain(r->d, "blend", any, 0));
     TRY(blend_plan(r->d, &r->keep_image, q->n, r->m->dit.in_channels, r->m->dit.latent_size));
     TRY(buffer_create(r->d, &r->image, picture_values(r), "the picture's latents"));
     TRY(buffer_upload(r->d, r->image, 0, q->image, picture_values(r)));
