@@ -202,6 +202,18 @@ SPOILT = [
     ("gpu", "gemm", "epilogue.cl", "x + bias[j]", "x + bias[0]"),
     ("gpu16", "gemm", "gemm_gpu.cl", "vloada_half4(0, (w) + (index))",
      "vloada_half4(1, (w) + (index))"),
+    # ---- activations in 16 bits ----
+    ("units", "gemm", "factors.clh", "mma_pack4_low(twice, high).x;", "0;"),
+    ("units", "gemm", "gemm_tiles.clh", "min(vector / A_ROW_VECTORS, rows - 1) * A_PARTS",
+     "min(vector / A_ROW_VECTORS, rows - 1)"),
+    ("units units16", "gemm", "gemm_mma.cl", "(size_t)at * RESULT_PARTS * e.n",
+     "(size_t)at * RESULT_PARTS * (e.n + 8)"),
+    ("units", "modulate", "factors.clh", "*(global uint2 *)(row + width + at)",
+     "*(global uint2 *)(row + at)"),
+    ("units16", "modulate", "modulate.cl", "out + token * RESULT_PARTS * width", "out + token * width / 2"),
+    ("units", "patchify", "factors.clh", "row[width + at] =", "row[at] ="),
+    ("units", "cross", "cross.cl", "i / heads) * RESULT_PARTS * width", "i / heads) * width"),
+    # ---- GEMM on matrix units ----
     ("units units16", "gemm", "gemm_mma.cl", "* padded_depth + k +\n", "* padded_depth + 0 * k +\n"),
     ("units units16", "gemm", "gemm_mma.cl", "stage ? stage - 1 : STAGES - 1", "stage"),
     ("tiles tiles16", "gemm", "gemm_matrix.cl", "pending_end = min(pending_row + ROWS, m)",

@@ -53,15 +53,17 @@ status attention_plan(device *d, op_plan *p, size_t *scratch, attention_shape s,
                     s.heads * s.head_dim);
     attention_sizes(shape, s);
     TRY(impl_choose_right(d, &c, &operators[OP_ATTENTION], shape, wanted, false));
+    unsigned fused = impl_use(c.impl, shape, wanted);
+    double each = 3 * op_bytes(d, fused & READS_FACTORS) + op_bytes(d, fused & WRITES_FACTORS);
     plan_begin(p, "attention",
                (work){.flops = 4 * rows * s.tokens * width,
-                      .bytes = 16 * rows * width,
+                      .bytes = each * rows * width,
                       .on = c.impl->roof},
                "N=%d T=%d H=%d d=%d", s.batch, s.tokens, s.heads, s.head_dim);
     p->choice = c;
     op_note_ran(d, c);
     memcpy(p->shape, shape, sizeof shape);
-    p->epilogue.fused = impl_use(c.impl, shape, wanted);
+    p->epilogue.fused = fused;
     if (c.impl->attention.scratch) TRY(c.impl->attention.scratch(d, c.config, scratch, s));
     TRY(c.impl->attention.plan(d, p, s));
 done:
