@@ -10,6 +10,8 @@
  *
  * ST: taps whose weights are staged at a time.
  * DB: what is prefetched of the next stage: 0 nothing, 1 weights, 2 weights and input tile.
+ * ASYNC: weights go to local memory by asynchronous copies, two stages ahead, without registers.
+ * Their rows have no padding there; their slots of 16 bytes are swizzled (mma.clh).
  * UP: 2: the input is upsampled by indexing (nearest neighbour); else 1.
  * NORM, SILU: the input is normalised, then activated.
  * IN_WHOLE: the number of input channels is a multiple of 4.
@@ -77,8 +79,17 @@ kernel void conv_mma_pack(global ushort *packed, global const float *stored, int
 #define PITCH_WORDS (PITCH / 2)
 #define IN_W (TX + 2) /* pixels of a row of the input tile */
 #define IN_PIXELS (IN_W * (TY + 2))
-#define W_STAGE (ST * BC * PITCH)
+#define ASYNC (MMA_ASYNC && DB > 0)
+#if ASYNC
+#define SWIZZLED_B 1
+#define W_STAGES 3
+#define W_PITCH ROW_VALUES
+#else
 #define W_STAGES (DB ? 2 : 1)
+#define W_PITCH PITCH
+#endif
+#define B_PITCH_WORDS (W_PITCH / 2)
+#define W_STAGE (ST * BC * W_PITCH)
 
 /* A work-item stages vectors local_id, local_id + WORK_ITEMS, ...: the same channels of each of its
  * pixels. X_IN_FLIGHT: vectors that it fetches before it stores them. */
@@ -191,6 +202,22 @@ INLINE void stage_weights(local ushort *tile, uint4 in_flight[LOADS(W_VECTORS)],
     }
 }
 
+#if ASYNC
+INLINE void copy_weights(local ushort *tile, global const ushort *weight, int local_id,
+                         int out_padded)
+{
+    const int slots = ROW_VALUES / 8;
+#pragma unroll
+    for (int load = 0; load < LOADS(W_VECTORS); load++) {
+        int vector = local_id + load * WORK_ITEMS, row = vector / slots, slot = vector % slots;
+        if (!HAS_VECTOR(vector, W_VECTORS)) continue;
+        mma_copy8(tile + row * W_PITCH + MMA_SLOT(slot, row, slots) * 8,
+                  weight + ((size_t)(row / BC) * out_padded + row % BC) * ROW_VALUES + slot * 8,
+                  true);
+    }
+}
+#endif
+
 /* Pixels in the input tile from a sub-group's first fragment to fragment i. */
 #define FRAGMENT_ROW(i) ((i)*MMA_M / TX * IN_W + (i)*MMA_M % TX)
 
@@ -273,7 +300,9 @@ conv_mma(global float *out, global const float *x, global const float *affine,
                  in_channels};
     mma_c acc[FM][FN];
     float4 x_in_flight[X_IN_FLIGHT], coefficients[2];
+#if !ASYNC
     uint4 w_in_flight[LOADS(W_VECTORS)];
+#endif
 #pragma unroll
     for (int i = 0; i < FM; i++)
 #pragma unroll
@@ -287,7 +316,15 @@ conv_mma(global float *out, global const float *x, global const float *affine,
     fetch_factors(coefficients, p, local_id, 0);
     fetch_input(x_in_flight, p, local_id, 0);
 #endif
-#if DB
+#if ASYNC
+    int stages_left = (in_channels + CC - 1) / CC * (9 / ST);
+    for (; stage < W_STAGES - 1; stage++) {
+        if (stages_left-- > 0) copy_weights(w_tile + stage * W_STAGE, weight, local_id, out_padded);
+        MMA_END_GROUP();
+        weight += (size_t)ST * out_padded * ROW_VALUES;
+    }
+    stage = 0;
+#elif DB
     fetch_weights(w_in_flight, weight, local_id, out_padded);
 #endif
     for (int c = 0; c < in_channels; c += CC) {
@@ -305,6 +342,18 @@ conv_mma(global float *out, global const float *x, global const float *affine,
         MMA_ROLLED
         for (int tap = 0; tap < 9; tap += ST) {
             local ushort *w_stage = w_tile + stage * W_STAGE;
+#if ASYNC
+            int filled = stage ? stage - 1 : W_STAGES - 1;
+            MMA_WAIT(1);
+            /* all work-items see this stage, and have finished reading the one before, which is
+             * filled now */
+            barrier(CLK_LOCAL_MEM_FENCE);
+            if (stages_left-- > 0)
+                copy_weights(w_tile + filled * W_STAGE, weight, local_id, out_padded);
+            MMA_END_GROUP(); /* also an empty one, since groups are counted */
+            weight += (size_t)ST * out_padded * ROW_VALUES;
+            stage = stage + 1 < W_STAGES ? stage + 1 : 0;
+#else
 #if !DB
             barrier(CLK_LOCAL_MEM_FENCE);
             fetch_weights(w_in_flight, weight, local_id, out_padded);
@@ -312,7 +361,8 @@ conv_mma(global float *out, global const float *x, global const float *affine,
             stage_weights(w_stage, w_in_flight, local_id);
             barrier(CLK_LOCAL_MEM_FENCE);
             weight += (size_t)ST * out_padded * ROW_VALUES;
-#if DB
+#endif
+#if DB && !ASYNC
             if (tap + ST < 9 || c + CC < in_channels)
                 fetch_weights(w_in_flight, weight, local_id, out_padded);
             /* all reads of this stage end at the next barrier, before it is written again */
@@ -328,7 +378,7 @@ conv_mma(global float *out, global const float *x, global const float *affine,
                 int in_pixel =
                     (tile_pixel / TX + (tap + t) / 3) * IN_W + tile_pixel % TX + (tap + t) % 3;
                 accumulate(acc, (local const uint *)x_tile + in_pixel * PITCH_WORDS,
-                           (local const uint *)w_stage + (t * BC + tile_channel) * PITCH_WORDS,
+                           (local const uint *)w_stage + (t * BC + tile_channel) * B_PITCH_WORDS,
                            lane, exchange);
             }
         }

@@ -29,17 +29,18 @@
 #if ASYNC
 #define STAGES (DB + 1)
 #define PITCH (PARTS * KT)
-#define SWIZZLED 1
+#define SWIZZLED_A 1
+#define SWIZZLED_B 1
 #define SLOT(row, slot) MMA_SLOT(slot, row, ROW_VECTORS)
 #else
 #define STAGES (DB ? 2 : 1)
 #define PITCH (PARTS * KT + 8) /* of local rows; the padding lets rows begin in different banks */
-#define SWIZZLED 0
 #define SLOT(row, slot) (slot)
 #endif
 /* the place of 8 numbers in local memory, the multiple `slot` of 8 of their row */
 #define PLACE(tile, row, slot) ((tile) + (row)*PITCH + SLOT(row, slot) * 8)
 #define PITCH_WORDS (PITCH / 2)
+#define B_PITCH_WORDS PITCH_WORDS
 #define STEPS KT
 #define FRAGMENT_ROW(i) ((i)*MMA_M)
 

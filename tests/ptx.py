@@ -32,7 +32,7 @@ CHECKS = [("fp32", [], None), ("auto", ["gemm", "attention", "conv"], None),
 # Barriers that check does not notice: file, number among those of the file, and why.
 UNNOTICED = {
     ("gemm_mma.cl", 1): "only configurations with DB=0 have it, and those of one step are defaults",
-    ("conv_mma.cl", 1): "only configurations with DB=0 have it, and none is the default",
+    ("conv_mma.cl", 2): "only configurations with DB=0 have it, and none is the default",
     ("conv_gpu.cl", 1): "only configurations with ST=0 have it, and none is the default",
     ("attention_mma.cl", 5): "the barriers around the values order the default configurations",
 }
@@ -43,7 +43,7 @@ OPERATORS = {"gemm_mma.cl": ("gemm", "fp16"), "attention_mma.cl": ("attention", 
 
 
 # The device on which the fault is noticed, if that is not one with `mma`.
-UNITS = {("gemm_mma.cl", 2): "mma_k8"}
+UNITS = {("gemm_mma.cl", 2): "mma_k8", ("conv_mma.cl", 3): "mma_k8"}
 
 # Faults: what is broken, operator, precision, unit, file, a text that is in it once, and the text that
 # replaces it.
@@ -65,9 +65,14 @@ BROKEN = [
      "tile + lane % 16 * words + lane / 16 * 4", "tile + lane % 16 * words + lane % 2 * 4"),
     ("swapped words of ldmatrix", "gemm", "auto", None, "mma.clh", "*words = (uint4)(x, y, z, w);",
      "*words = (uint4)(x, z, y, w);"),
-    ("swapped fragments of b", "conv", "fp16", None, "mma.clh", """lane / 8 % 2 * 4);
+    ("swapped fragments of b", "conv", "fp16", "mma_k8", "mma.clh", """lane / 8 % 2 * 4);
     fragments[0] = both.lo;
     fragments[1] = both.hi;""", """lane / 8 % 2 * 4);
+    fragments[0] = both.hi;
+    fragments[1] = both.lo;"""),
+    ("swapped fragments of b", "gemm", "fp16", None, "mma.clh", """lane / 8 % 2, row, slots)) * 4);
+    fragments[0] = both.lo;
+    fragments[1] = both.hi;""", """lane / 8 % 2, row, slots)) * 4);
     fragments[0] = both.hi;
     fragments[1] = both.lo;"""),
     ("swapped words of an MMA", "attention", "bf16", None, "mma.clh",
@@ -77,7 +82,12 @@ BROKEN = [
     ("a fragment's row", "conv", "auto", None, "mma_sums.clh", "a + FRAGMENT_ROW(i) * PITCH_WORDS",
      "a + FRAGMENT_ROW(0) * PITCH_WORDS"),
     ("a stage of weights that is never changed", "conv", "fp16", None, "conv_mma.cl",
-     "stage = 1 - stage;", ";"),
+     "stage = stage + 1 < W_STAGES ? stage + 1 : 0;", ";"),
+    ("no wait for weights", "conv", "bf16", None, "conv_mma.cl", "            MMA_WAIT(1);\n", ""),
+    ("a wait for weights that leaves one group more", "conv", "auto", None, "conv_mma.cl",
+     "MMA_WAIT(1);", "MMA_WAIT(2);"),
+    ("weights that are copied unswizzled", "conv", "fp16", None, "conv_mma.cl",
+     "MMA_SLOT(slot, row, slots) * 8", "slot * 8"),
     ("keys of another row", "attention", "fp16", None, "attention_tiles.clh",
      "LOCAL_ROW(row) * PITCH_K + channel", "LOCAL_ROW(row ^ 1) * PITCH_K + channel"),
 ]
@@ -143,9 +153,11 @@ def main():
             shutil.copytree(KERNELS, copy)
             (copy / file).write_text(text)
             result = run(ditcl, precision, [operator], copy, home, unit)
-            why = re.findall(r"offline_driver: .*|.*WRONG.*|.*gave other bits.*", result.stdout)
-            noticed = (result.returncode == 1 and why and
-                       not re.search("ptx_compile|not understood", why[0]))
+            # a unit whose probe fails is not used
+            why = re.findall(r"offline_driver: .*|.*WRONG.*|.*gave other bits.*|"
+                             r"matrix units .*gave wrong products", result.stdout)
+            noticed = why and not re.search("ptx_compile|not understood", why[0]) and (
+                result.returncode == 1 or "wrong products" in why[0])
             print(f"{'noticed' if noticed else 'NOT NOTICED'}: {title}: "
                   f"{(why or result.stdout.strip().splitlines()[-1:])[0][:200]}", flush=True)
             wrong += not noticed

@@ -46,12 +46,20 @@ static int patch_pixels(const int *v)
     return (v[TX] + 2) * (v[TY] + 2);
 }
 
+/* Whether weights go to local memory by asynchronous copies: ASYNC in the kernel. */
+static bool copies(const matrix_unit *u, const int *v)
+{
+    return u->async && v[DB] > 0;
+}
+
 /* Local memory that the kernel declares. An emulated matrix unit, which only tests have, exchanges
  * fragments there, too. */
 static uint64_t conv_mma_local_bytes(const device *d, const matrix_unit *u, const int *v)
 {
-    int rows = patch_pixels(v) + (v[DB] ? 2 : 1) * v[ST] * v[BC];
-    return (uint64_t)(rows * (mma_parts(d) * v[CC] + 8) * 2 +
+    int row = mma_parts(d) * v[CC], padded = row + 8;
+    int stages = copies(u, v) ? 3 : v[DB] ? 2 : 1;
+    int weights = stages * v[ST] * v[BC] * (copies(u, v) ? row : padded);
+    return (uint64_t)((patch_pixels(v) * padded + weights) * 2 +
                       mma_exchange_bytes(d, u, conv_mma_items(u, v)));
 }
 
@@ -73,7 +81,7 @@ static int conv_mma_floats_of_item(const matrix_unit *u, const int *v, int parts
 {
     int loads = patch_loads(u, v);
     if (v[DB] < 2 && loads > LOADS_AT_ONCE) loads = LOADS_AT_ONCE;
-    if (v[DB] > 0) loads += weight_loads(u, v, parts);
+    if (v[DB] > 0 && !copies(u, v)) loads += weight_loads(u, v, parts);
     int on_way = 4 * loads + 8; /* 8: the factors and offsets of four channels */
     return v[WM] * v[WN] / u->lanes + parts * (u->a + v[WN] / u->n * u->b) + on_way;
 }
