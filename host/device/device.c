@@ -172,16 +172,33 @@ done:
     return st;
 }
 
+/* Some drivers count execution units. A work-group is executed by a sub-slice, which has several.
+ */
+static status describe_units(device_info *info, cl_device_id id)
+{
+    enum { UNITS_OF_SUB_SLICE = 0x4254 }; /* cl_ext.h: CL_DEVICE_NUM_EUS_PER_SUB_SLICE_INTEL */
+    status st = OK;
+    cl_uint units, parts = 1;
+    size_t used;
+    bool has;
+    GET(id, CL_DEVICE_MAX_COMPUTE_UNITS, units);
+    TRY(has_extension(&has, id, "cl_intel_device_attribute_query"));
+    if (has && info->kind == DEVICE_GPU)
+        TRY(device_ask(id, UNITS_OF_SUB_SLICE, sizeof parts, &parts, &used));
+    info->compute_units = parts > 1 && units > parts ? units / parts : units;
+done:
+    return st;
+}
+
 static status describe_sizes(device_info *info, cl_device_id id)
 {
     status st = OK;
     cl_bool unified, available, images;
-    cl_uint units, vendor;
+    cl_uint vendor;
     cl_ulong memory, max_alloc;
     GET(id, CL_DEVICE_HOST_UNIFIED_MEMORY, unified);
     GET(id, CL_DEVICE_AVAILABLE, available);
     GET(id, CL_DEVICE_VENDOR_ID, vendor);
-    GET(id, CL_DEVICE_MAX_COMPUTE_UNITS, units);
     GET(id, CL_DEVICE_GLOBAL_MEM_SIZE, memory);
     GET(id, CL_DEVICE_MAX_MEM_ALLOC_SIZE, max_alloc);
     GET(id, CL_DEVICE_NATIVE_VECTOR_WIDTH_FLOAT, info->native_vector);
@@ -191,7 +208,7 @@ static status describe_sizes(device_info *info, cl_device_id id)
     info->unified_memory = unified;
     info->available = available;
     info->vendor_id = vendor;
-    info->compute_units = units;
+    TRY(describe_units(info, id));
     info->memory_bytes = memory;
     info->max_alloc_bytes = max_alloc;
     limit_memory(info);
