@@ -32,12 +32,18 @@ void attention_split(int *tiles, int *splits, const device *d, attention_shape s
     }
 }
 
+/* Factors have the format of the device's matrix units. */
+static unsigned all_factors(const device *d)
+{
+    return mma_of(d) ? READS_FACTORS | WRITES_FACTORS : 0;
+}
+
 unsigned attention_factors(const device *d, attention_shape s)
 {
     int shape[SHAPE_SIZES];
     attention_sizes(shape, s);
     op_choice c = impl_choose(d, &operators[OP_ATTENTION], shape, false);
-    return c.config ? impl_use(c.impl, shape, READS_FACTORS | WRITES_FACTORS) : 0;
+    return c.config ? impl_use(c.impl, shape, all_factors(d)) : 0;
 }
 
 status attention_plan(device *d, op_plan *p, size_t *scratch, attention_shape s, unsigned wanted)
@@ -47,6 +53,7 @@ status attention_plan(device *d, op_plan *p, size_t *scratch, attention_shape s,
     op_choice c;
     status st = OK;
     *scratch = 0;
+    wanted &= all_factors(d);
     /* the kernels' offsets within one sample of a batch are ints */
     if ((size_t)s.tokens * 3 * (size_t)s.heads * (size_t)s.head_dim > INT_MAX)
         return fail(ERR_LIMIT, "attention over %d tokens of %d channels is too large", s.tokens,

@@ -181,22 +181,26 @@ static bool attention_gpu_supports(const device *d, const int *shape)
 static status attention_gpu_plan(device *d, op_plan *p, attention_shape s)
 {
     const int *v = p->choice.config;
-    char options[CONFIG_OPTIONS], subgroups[PROBE_OPTIONS] = "";
+    char options[CONFIG_OPTIONS], subgroups[PROBE_OPTIONS] = "", factors[FACTOR_OPTIONS] = "";
+    bool writes = attention_fused(p) & WRITES_FACTORS;
     size_t items = (size_t)group(v);
     configuration_options(options, p->choice.impl, v);
     if (v[SG]) probe_subgroup_options(subgroups, d);
+    if (writes) mma_factor_options(factors, d, mma_of(d));
     launch_prepare(
         &p->launches[0],
         RANGE(ceil_div((size_t)s.tokens, (size_t)v[BQ]) * items, (size_t)s.heads, (size_t)s.batch),
         RANGE(items), ARG(s.tokens), ARG(s.heads), ARG(attention_scale(s)));
-    return program_get(d, &p->launches[0].k, "attention.cl", "attention", "-DD=%d%s %s", s.head_dim,
-                       options, subgroups);
+    return program_get(d, &p->launches[0].k, "attention.cl", "attention", "-DD=%d%s%s%s %s",
+                       s.head_dim, writes ? " -DWRITES_FACTORS=1 " : "", factors, options,
+                       subgroups);
 }
 
 const op_impl attention_gpu = {.op = "attention",
                                .name = "gpu",
                                .file = "attention.cl",
                                .input_error_of = input_error,
+                               .factors = WRITES_FACTORS,
                                IMPL_TUNABLES,
                                .supports = attention_gpu_supports,
                                .fits = attention_gpu_fits,

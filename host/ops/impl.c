@@ -54,8 +54,8 @@ unsigned impl_use(const op_impl *impl, const int *shape, unsigned use)
     enum { M, N, K, HEAD_DIM, VECTOR = 8 };
     bool gemm = !strcmp(impl->op, "gemm");
     int in = gemm ? shape[K] : shape[HEAD_DIM], out = gemm ? shape[N] : in; /* one head each */
-    if (!impl->factors || in % VECTOR) use &= ~(unsigned)READS_FACTORS;
-    if (!impl->factors || out % VECTOR) use &= ~(unsigned)WRITES_FACTORS;
+    if (!(impl->factors & READS_FACTORS) || in % VECTOR) use &= ~(unsigned)READS_FACTORS;
+    if (!(impl->factors & WRITES_FACTORS) || out % VECTOR) use &= ~(unsigned)WRITES_FACTORS;
     return use;
 }
 

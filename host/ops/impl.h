@@ -107,7 +107,7 @@ struct op_impl {
     double (*input_error_of)(const int *config);
     roof roof; /* the peak that bounds it */
 
-    bool factors; /* whether it can read and write factors: READS_FACTORS, WRITES_FACTORS */
+    unsigned factors; /* READS_FACTORS, WRITES_FACTORS: if it can */
 
     const tunable *tunables;
     int n; /* the number of tunables */
@@ -221,8 +221,8 @@ double op_choice_error(op_choice c);
 /* Records for op_ran that the choice runs. Call it when a plan is made, not at each launch. */
 void op_note_ran(device *d, op_choice c);
 
-/* `use` without READS_FACTORS and WRITES_FACTORS if the implementation cannot read and write
- * factors at this shape. */
+/* `use` without READS_FACTORS if the implementation cannot read factors at this shape, and without
+ * WRITES_FACTORS if it cannot write them. */
 unsigned impl_use(const op_impl *impl, const int *shape, unsigned use);
 
 /* Whether no configuration rounds fp32 inputs. */
