@@ -90,6 +90,19 @@ BROKEN = [
      "MMA_SLOT(slot, row, slots) * 8", "slot * 8"),
     ("keys of another row", "attention", "fp16", None, "attention_tiles.clh",
      "LOCAL_ROW(row) * PITCH_K + channel", "LOCAL_ROW(row ^ 1) * PITCH_K + channel"),
+    ("no low parts of queries", "attention", "auto", None, "attention_mma.cl",
+     "int p = 2 * FACTOR_PARTS - 2; p >= 0", "int p = FACTOR_PARTS - 1; p >= 0"),
+    ("no low parts of keys and values", "attention", "auto", None, "attention_mma.cl",
+     "multiply(sum, query[p / 2], key[p % 2], exchange);",
+     "if (p != 1) multiply(sum, query[p / 2], key[p % 2], exchange);"),
+    ("no low parts of p", "attention", "auto", None, "attention_mma.cl",
+     "mma_pack4_low(vload4(0, four), parts[0][quad])", "(uint2)(0)"),
+    ("swapped fours of p", "attention", "auto", None, "attention_mma.cl",
+     "(uint4)(parts[part][0], parts[part][1])", "(uint4)(parts[part][1], parts[part][0])"),
+    ("swapped keys of values in 16 bits", "attention", "fp16", None, "attention_tiles.clh",
+     "(x[c] & 0xffffu) | y[c] << 16", "(y[c] & 0xffffu) | x[c] << 16"),
+    ("low parts of a row at the front", "attention", "auto", None, "attention_tiles.clh",
+     "*(local uint4 *)(dst + part * low)", "*(local uint4 *)(dst + 0 * low)"),
 ]
 
 
