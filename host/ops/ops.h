@@ -6,8 +6,8 @@
  * with the buffers of the call, as often as wanted; it chooses and computes nothing.
  *
  * Shapes: N batch, T tokens, D width, H heads, d head width, p patch, C channels. All data
- * float32, row-major. Calls queue work and return; errors of the work itself surface at
- * device_finish. */
+ * float32, row-major, except factors (READS_FACTORS, WRITES_FACTORS). Calls queue work and return;
+ * errors of the work itself surface at device_finish. */
 #ifndef DITCL_OPS_OPS_H
 #define DITCL_OPS_OPS_H
 
