@@ -556,7 +556,8 @@ status workload_queue(workload *w, workload_entry *e)
 static double granted(const workload *w)
 {
     static const double by_precision[N_PRECISIONS] = {1e-5, 1e-5, 8e-3, 2e-3};
-    bool norm = w->kind->flops == no_flops; /* norms are always in fp32 */
+    /* norms are in fp32, unless their results are stored as factors */
+    bool norm = w->kind->flops == no_flops && !(w->use & WRITES_FACTORS);
     return norm ? by_precision[PRECISION_FP32] : by_precision[w->d->settings.precision];
 }
 
