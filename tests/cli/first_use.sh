@@ -81,21 +81,6 @@ if [ "${DITCL_TEST_PLATFORM:-}" != rusticl ]; then
     rm -f keep/x.npy
 fi
 
-# where auto takes bf16x3, fp32 competes with it, for attention too. An emulated matrix unit is slower,
-# so that fp32 serves from then on. GEMM and convolution are stored, so they are not measured.
-if [ "${DITCL_TEST_PLATFORM:-}" != rusticl ]; then
-    DITCL_FIT=on DITCL_FIRST_USE=off expect 0 "measuring once" "${draw[@]}"
-    stored=$(echo "$XDG_CONFIG_HOME"/ditcl/devices/*.conf)
-    sed -i '/^tune/d' "$stored"
-    printf 'tune gemm gpu auto any use=clblast\ntune conv gpu auto any use=direct\n' >>"$stored"
-    DITCL_FEATURES=+mma DITCL_FIT=on DITCL_FIRST_USE=off expect 0 "attention gpu_mma_bf16x3, candidate 1" \
-        "${draw[@]}" --kernels gpu -v
-    drawn "a first fit of attention"
-    grep -q "^tune  *attention gpu auto any use=gpu " "$stored" ||
-        problem "fp32 attention is not stored: $(cat "$stored")"
-    rm "$stored"
-fi
-
 # a wrong kernel without an alternative: no picture, and the message names the kernel
 for kernel in $kernels; do
     forget
