@@ -63,7 +63,7 @@ BROKEN = [
      "MMA_SLOT(slot ^ lane / 16, row, slots)", "MMA_SLOT(slot ^ lane / 16, row + 1, slots)"),
     ("the wrong half of a's steps", "gemm", "bf16", None, "mma.clh",
      "tile + lane % 16 * words + lane / 16 * 4", "tile + lane % 16 * words + lane % 2 * 4"),
-    ("swapped words of ldmatrix", "gemm", "auto", None, "mma.clh", "*words = (uint4)(x, y, z, w);",
+    ("swapped words of ldmatrix", "gemm", "bf16", None, "mma.clh", "*words = (uint4)(x, y, z, w);",
      "*words = (uint4)(x, z, y, w);"),
     ("swapped fragments of b", "conv", "fp16", "mma_k8", "mma.clh", """lane / 8 % 2 * 4);
     fragments[0] = both.lo;
@@ -77,8 +77,6 @@ BROKEN = [
     fragments[1] = both.lo;"""),
     ("swapped words of an MMA", "attention", "bf16", None, "mma.clh",
      "{%4,%5,%6,%7}, {%8,%9}, {%0", "{%4,%6,%5,%7}, {%8,%9}, {%0"),
-    ("the first steps twice", "gemm", "fp16", "mma_k8", "mma.clh", '"r"(a.z), "r"(a.w), "r"(b.y)',
-     '"r"(a.x), "r"(a.y), "r"(b.x)'),
     ("a fragment's row", "conv", "auto", None, "mma_sums.clh", "a + FRAGMENT_ROW(i) * PITCH_WORDS",
      "a + FRAGMENT_ROW(0) * PITCH_WORDS"),
     ("a stage of weights that is never changed", "conv", "fp16", None, "conv_mma.cl",
@@ -166,11 +164,11 @@ def main():
             shutil.copytree(KERNELS, copy)
             (copy / file).write_text(text)
             result = run(ditcl, precision, [operator], copy, home, unit)
-            # a unit whose probe fails is not used
+            # a device without a unit that passes its probe is refused in bf16
             why = re.findall(r"offline_driver: .*|.*WRONG.*|.*gave other bits.*|"
-                             r"matrix units .*gave wrong products", result.stdout)
-            noticed = why and not re.search("ptx_compile|not understood", why[0]) and (
-                result.returncode == 1 or "wrong products" in why[0])
+                             r".*takes the fastest of fp32's accuracy", result.stdout)
+            noticed = (result.returncode and why and
+                       not re.search("ptx_compile|not understood", why[0]))
             print(f"{'noticed' if noticed else 'NOT NOTICED'}: {title}: "
                   f"{(why or result.stdout.strip().splitlines()[-1:])[0][:200]}", flush=True)
             wrong += not noticed
