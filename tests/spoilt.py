@@ -215,7 +215,6 @@ SPOILT = [
     ("units", "cross", "cross.cl", "i / heads) * RESULT_PARTS * width", "i / heads) * width"),
     # ---- GEMM on matrix units ----
     ("units units16", "gemm", "gemm_mma.cl", "* padded_depth + k +\n", "* padded_depth + 0 * k +\n"),
-    ("units units16", "gemm", "gemm_mma.cl", "stage ? stage - 1 : STAGES - 1", "stage"),
     ("tiles tiles16", "gemm", "gemm_matrix.cl", "pending_end = min(pending_row + ROWS, m)",
      "pending_end = min(pending_row + ROWS, m - 1)"),
     ("cpu", "gemm", "gemm_cpu.cl", "acc[i][j] = k_begin > 0 ? acc_copy[i][j] : VLOAD",
