@@ -34,6 +34,9 @@
  *                         the device reports that it is global memory
  *     no_images, no_fp16  the device reports that it has no images or no fp16
  *     units=N             compute units, reported
+ *     dpas=N              the device reports DPAS with sub-groups of N = 8 or 16; then prelude must
+ *                         define its functions
+ *     prelude=FILE        this text comes before the source of every program
  *     c_version=TEXT      version of OpenCL C, reported
  *     type=cpu|gpu|accelerator, name=TEXT, vendor=TEXT, driver=TEXT, version=TEXT, platform=TEXT
  *     slow=US             each work-group takes so many microseconds longer; work begins when it is
@@ -173,15 +176,18 @@ static cl_int CL_API_CALL get_device_ids(cl_platform_id p, cl_device_type type, 
     return driver->clGetDeviceIDs(p, set.type ? CL_DEVICE_TYPE_ALL : type, n, out, found);
 }
 
-/* The driver's extensions without the one that the settings deny. */
+/* The driver's extensions, without and with those that the settings deny and add. */
 static cl_int extensions(cl_device_id d, size_t size, void *value, size_t *used)
 {
-    static const char fp16[] = "cl_khr_fp16";
+    static const char fp16[] = "cl_khr_fp16",
+                      dpas[] = " cl_intel_subgroup_matrix_multiply_accumulate";
     char all[1 << 14] = "";
-    cl_int code = driver->clGetDeviceInfo(d, CL_DEVICE_EXTENSIONS, sizeof all - 1, all, NULL);
+    cl_int code =
+        driver->clGetDeviceInfo(d, CL_DEVICE_EXTENSIONS, sizeof all - sizeof dpas, all, NULL);
     if (code != CL_SUCCESS) return code;
-    for (char *at; (at = strstr(all, fp16));)
+    for (char *at; set.no_fp16 && (at = strstr(all, fp16));)
         memmove(at, at + sizeof fp16 - 1, strlen(at + sizeof fp16 - 1) + 1);
+    if (set.dpas) strcat(all, dpas);
     return answer_text(all, size, value, used);
 }
 
@@ -189,6 +195,8 @@ static size_t least(size_t a, size_t b)
 {
     return a < b ? a : b;
 }
+
+enum { SUB_GROUP_SIZES = 0x4108 }; /* cl_ext.h: CL_DEVICE_SUB_GROUP_SIZES_INTEL */
 
 static cl_int CL_API_CALL get_device_info(cl_device_id d, cl_device_info what, size_t size,
                                           void *value, size_t *used)
@@ -205,7 +213,10 @@ static cl_int CL_API_CALL get_device_info(cl_device_id d, cl_device_info what, s
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         if (what == texts[i].what && *texts[i].text)
             return answer_text(texts[i].text, size, value, used);
-    if (what == CL_DEVICE_EXTENSIONS && set.no_fp16) return extensions(d, size, value, used);
+    if (what == CL_DEVICE_EXTENSIONS && (set.no_fp16 || set.dpas))
+        return extensions(d, size, value, used);
+    if (what == SUB_GROUP_SIZES && set.dpas)
+        return answer(&set.dpas, sizeof set.dpas, size, value, used);
     if (what == CL_DEVICE_TYPE && set.type)
         return answer(&set.type, sizeof set.type, size, value, used);
     if (what == CL_DEVICE_MAX_COMPUTE_UNITS && set.units)
@@ -468,6 +479,21 @@ PLAIN_OBJECT(cl_command_queue, clCreateCommandQueue,
 PLAIN_OBJECT(cl_program, clCreateProgramWithSource,
              (cl_context c, cl_uint n, const char **s, const size_t *l, cl_int *error),
              (c, n, s, l, error))
+
+/* With set.prelude before the program's text, which ditcl gives as one string. */
+static cl_program CL_API_CALL create_program(cl_context c, cl_uint n, const char **source,
+                                             const size_t *length, cl_int *error)
+{
+    static char prelude[1 << 14];
+    FILE *file = *set.prelude && n == 1 ? fopen(set.prelude, "r") : NULL;
+    if (!file) return plain_clCreateProgramWithSource(c, n, source, length, error);
+    size_t bytes = fread(prelude, 1, sizeof prelude, file);
+    fclose(file);
+    const char *both[] = {prelude, *source};
+    const size_t lengths[] = {bytes, length && *length ? *length : strlen(*source)};
+    return plain_clCreateProgramWithSource(c, 2, both, lengths, error);
+}
+
 PLAIN_OBJECT(cl_program, clCreateProgramWithBinary,
              (cl_context c, cl_uint n, const cl_device_id *d, const size_t *l,
               const unsigned char **b, cl_int *s, cl_int *error),
@@ -584,11 +610,11 @@ EXPORT CL_API_ENTRY cl_int CL_API_CALL clInitLayer(cl_uint n, const cl_icd_dispa
     layer.clSetKernelArg = set_kernel_arg;
     layer.clEnqueueNDRangeKernel = enqueue_ndrange_kernel;
     layer.clBuildProgram = build_program;
+    layer.clCreateProgramWithSource = create_program;
 #define PLAIN(name) layer.name = plain_##name
     PLAIN(clReleaseContext);
     PLAIN(clCreateCommandQueue);
     PLAIN(clReleaseCommandQueue);
-    PLAIN(clCreateProgramWithSource);
     PLAIN(clCreateProgramWithBinary);
     PLAIN(clGetProgramInfo);
     PLAIN(clGetProgramBuildInfo);

@@ -57,14 +57,15 @@ static void understand(char *setting)
         {"version", set.version},   {"platform", set.platform},   {"log", set.log},
         {"builds", set.builds},     {"c_version", set.c_version}, {"wrong", set.wrong},
         {"launches", set.launches}, {"only", set.only},           {"crash_on", set.crash_on},
-        {"hang_on", set.hang_on}};
+        {"hang_on", set.hang_on},   {"prelude", set.prelude}};
     const struct {
         const char *name;
         size_t *size;
         int shift;
     } sizes[] = {{"memory", &set.memory, 20}, {"largest", &set.largest, 20},
                  {"group", &set.group, 0},    {"kernel_group", &set.kernel_group, 0},
-                 {"slow", &set.slow, 0},      {"watchdog", &set.watchdog, 0}};
+                 {"slow", &set.slow, 0},      {"watchdog", &set.watchdog, 0},
+                 {"dpas", &set.dpas, 0}};
     static const char *const faults[] = {"fail", "hang", "crash"};
     snprintf(shown, sizeof shown, "%s", setting);
     if (!strcmp(setting, "child"))

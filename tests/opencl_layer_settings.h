@@ -38,13 +38,14 @@ extern struct layer_settings {
     unsigned long lost_at;
     char wrong[TEXT_BYTES];
     int wrong_argument;
-    size_t memory, largest, group, kernel_group, local, slow, watchdog;
+    size_t memory, largest, group, kernel_group, local, slow, watchdog, dpas;
     bool local_none, local_global, no_images, no_fp16, stuck, child;
     cl_uint units;
     cl_device_type type;
     char name[TEXT_BYTES], vendor[TEXT_BYTES], driver[TEXT_BYTES], version[TEXT_BYTES],
         c_version[TEXT_BYTES], platform[TEXT_BYTES], log[TEXT_BYTES], builds[TEXT_BYTES],
-        launches[TEXT_BYTES], only[TEXT_BYTES], crash_on[TEXT_BYTES], hang_on[TEXT_BYTES];
+        launches[TEXT_BYTES], only[TEXT_BYTES], prelude[TEXT_BYTES], crash_on[TEXT_BYTES],
+        hang_on[TEXT_BYTES];
 } set;
 
 /* Reads DITCL_LAYER. A setting that is not understood ends the process with exit code 99. */

@@ -66,12 +66,12 @@ grep -rn 'jansson\.h\|json_\(pack\|vpack\|dump\|load\|sprintf\|[a-z_]*_\(new\|ap
 grep -nE 'get_(group_id|num_groups|global_size|local_size) *\(' cl/*.cl cl/*.clh |
     grep -v '^cl/prelude.clh:' | rule "kernels number work-groups by GROUP_ID, and take counts as arguments"
 
-# ---- vendors are data in cl/devices/, so the code does not name them, except in names of extensions and
+# ---- vendors are data in cl/devices/, so the code does not name them, except in names of extensions, options and
 # packages. The tests name the OpenCL implementations that they run on ----
 vendors='nvidia|geforce|amd|radeon|intel|adreno|qualcomm|mali|apple|powervr|imagination'
 vendors="\\b($vendors|pocl|mesa|rusticl|llvmpipe|oclgrind|clover)\\b"
 grep -niE "$vendors" $(echo "$code" | grep -v '^tests/') |
-    sed -E 's/(cl|CL)_(intel|nv|amd|arm|qcom)_[a-zA-Z0-9_]+//g; s/[a-z]+-opencl-icd//g' |
+    sed -E 's/(cl|CL)_(intel|nv|amd|arm|qcom)_[a-zA-Z0-9_]+//g; s/[a-z]+-opencl-icd//g; s/-cl-intel-[a-zA-Z0-9-]+//g' |
     grep -iE ":.*$vendors" | rule "a vendor's name outside cl/devices/"
 
 # ---- layout: .clang-format with clang-format 14, since versions differ ----

@@ -8,7 +8,7 @@ const matrix_unit matrix_units[] = {
     {FEATURE_MMA, "MATRIX_UNIT_MMA", 32, 16, 8, 4, 2, 2, 176, false, true},
     {FEATURE_MMA_K8, "MATRIX_UNIT_MMA_K8", 32, 16, 8, 4, 2, 2, 176, true, false},
     {FEATURE_DPAS8, "MATRIX_UNIT_DPAS8", 8, 8, 8, 8, 8, 1, 84, false, false},
-    {FEATURE_DPAS16, "MATRIX_UNIT_DPAS16", 16, 8, 16, 4, 8, 1, 68, false, false},
+    {FEATURE_DPAS16, "MATRIX_UNIT_DPAS16", 16, 8, 16, 4, 8, 1, 84, false, false},
     {FEATURE_WMMA2, "MATRIX_UNIT_WMMA2", 32, 16, 16, 4, 4, 1, 176, false, false},
     {FEATURE_WMMA, "MATRIX_UNIT_WMMA", 32, 16, 16, 8, 8, 1, 176, false, false},
     {FEATURE_MFMA, "MATRIX_UNIT_MFMA", 64, 16, 16, 2, 2, 1, 176, false, false},
@@ -38,6 +38,23 @@ const matrix_unit *mma_of(const device *d)
 bool mma_emulated(const device *d, const matrix_unit *u)
 {
     return !d->info.claims[u->feature];
+}
+
+int mma_most_floats(const matrix_unit *u)
+{
+    enum { WIDE = 240 }; /* with 256 registers; more was seen to spill */
+    return mma_is_dpas(u) ? WIDE : u->floats;
+}
+
+const char *mma_registers(const device *d, const matrix_unit *u, int floats)
+{
+    bool wide = mma_is_dpas(u) && floats > u->floats && !mma_emulated(d, u);
+    return wide ? " -cl-intel-256-GRF-per-thread" : "";
+}
+
+bool mma_is_dpas(const matrix_unit *u)
+{
+    return u->feature == FEATURE_DPAS8 || u->feature == FEATURE_DPAS16;
 }
 
 int mma_exchange_bytes(const device *d, const matrix_unit *u, int work_items)

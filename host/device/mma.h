@@ -41,6 +41,15 @@ bool mma_emulated(const device *d, const matrix_unit *u);
  * weights are packed in scaled rows: cl/mma.clh. */
 bool mma_flushes(const device *d);
 
+/* The compiler's option for a kernel whose lanes need so many floats: "", or that which doubles the
+ * registers of a hardware thread and halves the threads. mma_most_floats: what a lane may use with
+ * it. */
+const char *mma_registers(const device *d, const matrix_unit *u, int floats);
+int mma_most_floats(const matrix_unit *u);
+
+/* Whether the matrix unit is DPAS, which reads fragments as blocks. */
+bool mma_is_dpas(const matrix_unit *u);
+
 /* Bytes of local memory that an emulated matrix unit needs for a work-group of this many
  * work-items; else 0. */
 int mma_exchange_bytes(const device *d, const matrix_unit *u, int work_items);

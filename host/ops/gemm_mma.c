@@ -104,19 +104,19 @@ static waves gemm_mma_waves(const device *d, const int *v, const int *shape)
 static bool gemm_mma_supports(const device *d, const int *shape)
 {
     (void)shape;
-    return op_has_mma(d, PRECISION_FP16);
+    return op_has_mma(d, PRECISION_FP16) && !op_has_dpas(d, PRECISION_FP16);
 }
 
 static bool gemm_mma_supports_bf16(const device *d, const int *shape)
 {
     (void)shape;
-    return op_has_mma(d, PRECISION_BF16);
+    return op_has_mma(d, PRECISION_BF16) && !op_has_dpas(d, PRECISION_BF16);
 }
 
 static bool gemm_mma_supports_three(const device *d, const int *shape)
 {
     (void)shape;
-    return op_has_mma(d, PRECISION_AUTO);
+    return op_has_mma(d, PRECISION_AUTO) && !op_has_dpas(d, PRECISION_AUTO);
 }
 
 static size_t gemm_mma_packed_count(const device *d, const int *config, int n, int k)

@@ -23,7 +23,7 @@
 #include "ops/ops.h"
 #include "ops/waves.h"
 
-enum { MOST_IMPLS = 16 }; /* that one operator has */
+enum { MOST_IMPLS = 24 }; /* that one operator has */
 
 /* ---- GEMM ---- */
 
@@ -158,6 +158,9 @@ extern const int configuration_none[1][CONFIG_VALUES];
     ROW(gemm_cpu_pairs)                                                                            \
     ROW(gemm_cpu_strassen)                                                                         \
     ROW(gemm_cpu)                                                                                  \
+    ROW(gemm_dpas)                                                                                 \
+    ROW(gemm_dpas_bf16)                                                                            \
+    ROW(gemm_dpas_bf16x3)                                                                          \
     ROW(gemm_mma)                                                                                  \
     ROW(gemm_mma_bf16)                                                                             \
     ROW(gemm_mma_bf16x3)                                                                           \
