@@ -9,6 +9,7 @@
  * factor without a copy, since the MMA_M pixels of a fragment are neighbours in it.
  *
  * ST: taps whose weights are staged at a time.
+ * On DPAS weights come from global memory directly: ST has no effect, nor has DB 1.
  * DB: what is prefetched of the next stage: 0 nothing, 1 weights, 2 weights and input tile.
  * ASYNC: weights go to local memory by asynchronous copies, two stages ahead, without registers.
  * Their rows have no padding there; their slots of 16 bytes are swizzled (mma.clh).
@@ -48,7 +49,8 @@ kernel void conv_mma_scales(global ushort *packed, global const float *stored, i
 #endif
 
 /* packed [in / CC][9][out_padded][PARTS][CC] from stored [Cout][Cin][3][3]; 0 beyond the channels.
- * One work-item = one weight. Range: [out_padded][in][9]. */
+ * On DPAS, where b has no stage: [in / CC][9][out_padded / MMA_N][CC / MMA_K][PARTS] fragments of
+ * [MMA_K / 2][MMA_N][2]. One work-item = one weight. Range: [out_padded][in][9]. */
 kernel void conv_mma_pack(global ushort *packed, global const float *stored, int in_channels,
                           int out_channels, int out_padded)
 {
@@ -61,12 +63,20 @@ kernel void conv_mma_pack(global ushort *packed, global const float *stored, int
 #ifdef MATRIX_UNIT_FLUSHES
     x /= ((global const float *)(packed + SCALES_AT(in_channels, out_padded)))[out_channel];
 #endif
-    packed += (((size_t)(in_channel / CC) * 9 + tap) * out_padded + out_channel) * PARTS * CC +
-              in_channel % CC;
+    packed += ((size_t)(in_channel / CC) * 9 + tap) * out_padded * PARTS * CC;
+#ifdef MMA_DPAS
+    const int low = MMA_K * MMA_N;
+    int step = in_channel % CC;
+    packed += (out_channel / MMA_N * (CC / MMA_K) + step / MMA_K) * PARTS * low +
+              (step % MMA_K / 2 * MMA_N + out_channel % MMA_N) * 2 + step % 2;
+#else
+    const int low = CC;
+    packed += out_channel * PARTS * CC + in_channel % CC;
+#endif
     uint high = mma_pack(mma_saturate((float4)(x)).x, 0.0f);
     packed[0] = (ushort)high;
 #if PARTS == 2
-    packed[CC] = (ushort)mma_pack(x - as_float(high << 16), 0.0f);
+    packed[low] = (ushort)mma_pack(x - as_float(high << 16), 0.0f);
 #endif
 }
 #else
@@ -74,11 +84,12 @@ kernel void conv_mma_pack(global ushort *packed, global const float *stored, int
 #define WORK_ITEMS (MMA_LANES * (TX * TY / WM) * (BC / WN))
 #define FM (WM / MMA_M)
 #define FN (WN / MMA_N)
-#define ROW_VALUES (PARTS * CC) /* numbers that stand for CC channels of a pixel or weight */
-#define PITCH (ROW_VALUES + 8)  /* of local rows; the padding lets rows begin in different banks */
+#define ROW_VALUES (PARTS * CC)     /* numbers that stand for CC channels of a pixel or weight */
+#define PITCH MMA_PITCH(ROW_VALUES) /* of local rows */
 #define PITCH_WORDS (PITCH / 2)
 #define IN_W (TX + 2) /* pixels of a row of the input tile */
 #define IN_PIXELS (IN_W * (TY + 2))
+#define PART_NUMBERS MMA_STEP(CC, IN_PIXELS) /* from a pixel's high parts to its low parts */
 #define ASYNC (MMA_ASYNC && DB > 0)
 #if ASYNC
 #define SWIZZLED_B 1
@@ -167,15 +178,17 @@ INLINE void stage_input(local ushort *tile, float4 in_flight[X_IN_FLIGHT], float
 #if NORM
         if (find_pixel(p, vector) < 0) x = (float4)(0.0f);
 #endif
-        local ushort *dst = tile + vector / (CC / 4) * PITCH + vector % (CC / 4) * 4;
+        local ushort *dst =
+            tile + vector / (CC / 4) * PITCH + MMA_STEP(vector % (CC / 4) * 4, IN_PIXELS);
 #if PARTS == 2
-        mma_split4(dst, CC, x);
+        mma_split4(dst, PART_NUMBERS, x);
 #else
         mma_round4(dst, x);
 #endif
     }
 }
 
+#ifndef MMA_DPAS
 /* weight: from the first tap of the stage and the first channel of the tile on. */
 INLINE void fetch_weights(uint4 in_flight[LOADS(W_VECTORS)], global const ushort *weight,
                           int local_id, int out_padded)
@@ -201,6 +214,7 @@ INLINE void stage_weights(local ushort *tile, uint4 in_flight[LOADS(W_VECTORS)],
             in_flight[load];
     }
 }
+#endif
 
 #if ASYNC
 INLINE void copy_weights(local ushort *tile, global const ushort *weight, int local_id,
@@ -222,6 +236,7 @@ INLINE void copy_weights(local ushort *tile, global const ushort *weight, int lo
 #define FRAGMENT_ROW(i) ((i)*MMA_M / TX * IN_W + (i)*MMA_M % TX)
 
 #define STEPS CC
+#define TILE_ROWS IN_PIXELS
 #include "mma_sums.clh"
 
 /* Stores VEC channels of a pixel, of which channels_left exist. */
@@ -283,11 +298,17 @@ conv_mma(global float *out, global const float *x, global const float *affine,
          global const ushort *weight, global const float *bias, global const float *residual,
          int height, int width, int tiles_x, int in_channels, int out_channels, int out_padded)
 {
-    local ushort x_tile[IN_PIXELS * PITCH] __attribute__((aligned(16)));
+    local ushort x_tile[MMA_TILE(IN_PIXELS, ROW_VALUES)] __attribute__((aligned(32)));
+#ifndef MMA_DPAS
     local ushort w_tile[W_STAGES * W_STAGE] __attribute__((aligned(16)));
+#if !ASYNC
+    uint4 w_in_flight[LOADS(W_VECTORS)];
+#endif
+    int stage = 0;
+#endif
     MMA_DECLARE(exchange, WORK_ITEMS)
-    int local_id = (int)get_local_id(0), stage = 0;
-    int sub_group = local_id / MMA_LANES, lane = local_id % MMA_LANES;
+    int local_id = (int)get_local_id(0);
+    int sub_group = MMA_SUB_GROUP(local_id), lane = local_id % MMA_LANES;
     int tile = GROUP_ID(0, WORK_ITEMS), n = GROUP_ID(2, 1), channel_begin = GROUP_ID(1, 1) * BC;
     int left = tile % tiles_x * TX, top = tile / tiles_x * TY;
     int tile_pixel = sub_group / (BC / WN) * WM, tile_channel = sub_group % (BC / WN) * WN;
@@ -300,9 +321,6 @@ conv_mma(global float *out, global const float *x, global const float *affine,
                  in_channels};
     mma_c acc[FM][FN];
     float4 x_in_flight[X_IN_FLIGHT], coefficients[2];
-#if !ASYNC
-    uint4 w_in_flight[LOADS(W_VECTORS)];
-#endif
 #pragma unroll
     for (int i = 0; i < FM; i++)
 #pragma unroll
@@ -324,7 +342,7 @@ conv_mma(global float *out, global const float *x, global const float *affine,
         weight += (size_t)ST * out_padded * ROW_VALUES;
     }
     stage = 0;
-#elif DB
+#elif DB && !defined MMA_DPAS
     fetch_weights(w_in_flight, weight, local_id, out_padded);
 #endif
     for (int c = 0; c < in_channels; c += CC) {
@@ -339,6 +357,21 @@ conv_mma(global float *out, global const float *x, global const float *affine,
             stage_input(x_tile, x_in_flight, coefficients, p, vector);
         }
 #endif
+#ifdef MMA_DPAS
+        barrier(CLK_LOCAL_MEM_FENCE);
+#if DB > 1
+        if (c + CC < in_channels) {
+            fetch_factors(coefficients, p, local_id, c + CC);
+            fetch_input(x_in_flight, p, local_id, c + CC);
+        }
+#endif
+        for (int tap = 0; tap < 9; tap++) {
+            int in_pixel = (tile_pixel / TX + tap / 3) * IN_W + tile_pixel % TX + tap % 3;
+            accumulate(acc, x_tile + in_pixel * PITCH,
+                       (global const uint *)weight + tile_channel * ROW_VALUES / 2, lane, exchange);
+            weight += (size_t)out_padded * ROW_VALUES;
+        }
+#else
         MMA_ROLLED
         for (int tap = 0; tap < 9; tap += ST) {
             local ushort *w_stage = w_tile + stage * W_STAGE;
@@ -382,6 +415,7 @@ conv_mma(global float *out, global const float *x, global const float *affine,
                            lane, exchange);
             }
         }
+#endif
     }
 #ifdef MATRIX_UNIT_FLUSHES
     scale_sums(acc, scales + channel_begin + tile_channel, lane);

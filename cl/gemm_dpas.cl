@@ -22,11 +22,12 @@
 #define WORK_ITEMS (MMA_LANES * (MT / WM) * (NT / WN))
 #define FM (WM / MMA_M)
 #define FN (WN / MMA_N)
-#define STAGE (PARTS * KT * MT)
-#define PLANE (MT * MMA_K)                 /* numbers of a stage that belong to MMA_K steps */
-#define FRAGMENT_WORDS (MMA_K / 2 * MMA_N) /* of the weight */
+#define PART_NUMBERS MMA_TILE(MT, KT)
+#define STAGE (PARTS * PART_NUMBERS)
+#define FRAGMENT_ROW(i) ((i)*MMA_M)
 
 #include "gemm_tiles.clh"
+#include "mma_sums.clh"
 
 INLINE void stage_a(local ushort *tile, VA in_flight[A_LOADS], int local_id)
 {
@@ -35,47 +36,16 @@ INLINE void stage_a(local ushort *tile, VA in_flight[A_LOADS], int local_id)
         int vector = local_id + load * WORK_ITEMS;
         if (!HAS_VECTOR(vector, A_VECTORS)) continue;
         int row = vector / (KT / AV), step = vector % (KT / AV) * AV;
-        local ushort *dst = tile + step / MMA_K * PLANE + row * MMA_K + step % MMA_K;
+        local ushort *dst = tile + row * MMA_PITCH(KT) + MMA_STEP(step, MT);
 #if AV == 4 && PARTS == 2
-        mma_split4(dst, KT * MT, in_flight[load]);
+        mma_split4(dst, PART_NUMBERS, in_flight[load]);
 #elif AV == 4
         mma_round4(dst, in_flight[load]);
 #elif PARTS == 2
-        mma_split(dst, KT * MT, in_flight[load]);
+        mma_split(dst, PART_NUMBERS, in_flight[load]);
 #else
         mma_round(dst, in_flight[load]);
 #endif
-    }
-}
-
-/* weight: from the sub-group's first column and the fragments' first step on. column_words: from
- * MMA_N columns to the next. */
-INLINE void fetch_b(mma_b b[PARTS][FN], global const uint *weight, size_t column_words, int lane)
-{
-#pragma unroll
-    for (int j = 0; j < FN; j++)
-#pragma unroll
-        for (int p = 0; p < PARTS; p++)
-            mma_fetch_b(&b[p][j], weight + j * column_words + p * FRAGMENT_WORDS, lane);
-}
-
-/* acc += a x b over MMA_K steps. a: from the sub-group's first row on. */
-INLINE void accumulate(mma_c acc[FM][FN], local const ushort *a, mma_b b[PARTS][FN], int lane,
-                       MMA_EXCHANGE exchange)
-{
-#pragma unroll
-    for (int i = 0; i < FM; i++) {
-        mma_a a_fragments[PARTS];
-#pragma unroll
-        for (int p = 0; p < PARTS; p++)
-            mma_load_a(&a_fragments[p], (local const uint *)(a + p * KT * MT + i * MMA_M * MMA_K),
-                       MMA_K / 2, lane);
-/* parts of a and b: low high, high low, then high high; the small products are added first */
-#pragma unroll
-        for (int p = 2 * PARTS - 2; p >= 0; p--)
-#pragma unroll
-            for (int j = 0; j < FN; j++)
-                mma_multiply(&acc[i][j], a_fragments[p / 2], b[p % 2][j], exchange);
     }
 }
 
@@ -111,7 +81,7 @@ gemm_dpas(global float *out, global const float *a, global const uint *weight, E
     local ushort a_tile[2 * STAGE] __attribute__((aligned(32)));
     MMA_DECLARE(exchange, WORK_ITEMS)
     int local_id = (int)get_local_id(0), stage = 0;
-    int sub_group = SUB_GROUP_UNIFORM(local_id / MMA_LANES), lane = local_id % MMA_LANES;
+    int sub_group = MMA_SUB_GROUP(local_id), lane = local_id % MMA_LANES;
     int row_begin = GROUP_ID(1, 1) * MT, column_begin = GROUP_ID(0, WORK_ITEMS) * NT;
     const int k_begin = PART_BEGIN, k_end = PART_END;
     int tile_row = sub_group / (NT / WN) * WM, tile_column = sub_group % (NT / WN) * WN;
@@ -146,8 +116,8 @@ gemm_dpas(global float *out, global const float *a, global const uint *weight, E
             fetch_b(b[0], weight, column_words, lane);
             weight += PARTS * FRAGMENT_WORDS;
 #endif
-            accumulate(acc, a_stage + step / MMA_K * PLANE + tile_row * MMA_K, b[current], lane,
-                       exchange);
+            multiply_step(acc, a_stage + tile_row * MMA_PITCH(KT) + MMA_STEP(step, MT), b[current],
+                          lane, exchange);
         }
         /* all reads of this stage end at the next barrier, before it is written again */
         stage = 1 - stage;

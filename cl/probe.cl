@@ -29,29 +29,29 @@ kernel void probe_image(global float *out, read_only image1d_buffer_t texels, in
 /* c [MMA_M][MMA_N] = a [MMA_M][STEPS] x b [MMA_N][STEPS]^T, integers, by two MMAs. One work-group =
  * one sub-group. */
 #define STEPS (2 * MMA_K)
-#define PITCH_WORDS (STEPS / 2 + 4)
+#define PITCH MMA_PITCH(STEPS)
 
 MMA_KERNEL
 kernel __attribute__((reqd_work_group_size(MMA_LANES, 1, 1))) void
 probe_mma(global float *c, global const float *a, global const float *b)
 {
-    local uint a_tile[MMA_M * PITCH_WORDS] __attribute__((aligned(16)));
-    local uint b_tile[MMA_N * PITCH_WORDS] __attribute__((aligned(16)));
+    local ushort a_tile[MMA_TILE(MMA_M, STEPS)] __attribute__((aligned(16)));
+    local ushort b_tile[MMA_TILE(MMA_N, STEPS)] __attribute__((aligned(16)));
     MMA_DECLARE(exchange, MMA_LANES)
     int lane = (int)get_local_id(0);
     mma_c acc = (mma_c)(0.0f);
     float values[MMA_C];
     for (int i = lane; i < MMA_M * STEPS; i += MMA_LANES)
-        mma_round((local ushort *)a_tile + i / STEPS * 2 * PITCH_WORDS + i % STEPS, a[i]);
+        mma_round(a_tile + i / STEPS * PITCH + MMA_STEP(i % STEPS, MMA_M), a[i]);
     for (int i = lane; i < MMA_N * STEPS / 4; i += MMA_LANES)
-        mma_round4((local ushort *)b_tile + i / (STEPS / 4) * 2 * PITCH_WORDS + i % (STEPS / 4) * 4,
+        mma_round4(b_tile + i / (STEPS / 4) * PITCH + MMA_STEP(i % (STEPS / 4) * 4, MMA_N),
                    vload4(i, b));
     barrier(CLK_LOCAL_MEM_FENCE);
-    for (int k = 0; k < STEPS / 2; k += MMA_K / 2) {
+    for (int k = 0; k < STEPS; k += MMA_K) {
         mma_a a_fragment;
         mma_b b_fragment;
-        mma_load_a(&a_fragment, a_tile + k, PITCH_WORDS, lane);
-        mma_load_b(&b_fragment, b_tile + k, PITCH_WORDS, lane);
+        mma_load_a(&a_fragment, (local const uint *)(a_tile + MMA_STEP(k, MMA_M)), PITCH / 2, lane);
+        mma_load_b(&b_fragment, (local const uint *)(b_tile + MMA_STEP(k, MMA_N)), PITCH / 2, lane);
         mma_multiply(&acc, a_fragment, b_fragment, exchange);
     }
     mma_values(values, acc);

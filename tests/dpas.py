@@ -29,15 +29,15 @@ OPERATORS = ["gemm", "attention", "conv"]
 # Lanes, precision, operator, file, a text that is in it once, and what replaces it.
 SPOILT = [
     (8, "fp16", "gemm", "gemm_dpas.cl", "barrier(CLK_LOCAL_MEM_FENCE);", "(void)0;"),
-    (16, "fp16", "gemm", "gemm_dpas.cl", "i * MMA_M * MMA_K", "0"),
-    (16, "auto", "gemm", "gemm_dpas.cl", "b[p % 2][j]", "b[p / 2][j]"),
+    (16, "fp16", "gemm", "mma_sums.clh", "FRAGMENT_ROW(i) * MMA_K", "0"),
+    (16, "auto", "gemm", "mma_sums.clh", "b[p % 2][j]", "b[p / 2][j]"),
     (8, "auto", "gemm", "gemm_dpas.cl", "b[1 - current]", "b[current]"),
-    (16, "bf16", "gemm", "gemm_dpas.cl", "weight + j * column_words", "weight"),
+    (16, "bf16", "gemm", "mma_sums.clh", "packed + j * column_words", "packed"),
     (8, "fp16", "gemm", "mma.clh", "intel_sub_group_block_read8(tile)",
      "intel_sub_group_block_read8(tile + 8)"),
     (16, "fp16", "gemm", "mma.clh", "intel_sub_group_block_read8(packed)",
      "intel_sub_group_block_read8(packed + 16)"),
-    (16, "bf16", "gemm", "gemm_dpas.cl", "step / MMA_K * PLANE + row", "step / MMA_K * MMA_K + row"),
+    (16, "bf16", "gemm", "gemm_dpas.cl", "MMA_STEP(step, MT);", "step;"),
 ]
 
 
@@ -60,7 +60,7 @@ def check(ditcl, lanes, precision, home):
     built = (home / "builds").read_text().splitlines()
     units = [line for line in built if f"-DMATRIX_UNIT_DPAS{lanes}" in line]
     emulated = any("MATRIX_UNIT_EMULATED" in line for line in built)
-    if result.returncode or not units or emulated:
+    if result.returncode or not units or emulated or "not used" in result.stdout:
         print(result.stdout)
         return False
     return True

@@ -448,6 +448,16 @@ static cl_int CL_API_CALL enqueue_ndrange_kernel(cl_command_queue q, cl_kernel k
 typedef void(CL_CALLBACK *told)(const char *, const void *, size_t, void *);
 typedef void(CL_CALLBACK *built)(cl_program, void *);
 
+/* kept = the options without that of compilers for DPAS, which doubles a thread's registers. */
+static const char *without_registers(char kept[1 << 12], const char *options)
+{
+    static const char option[] = "-cl-intel-256-GRF-per-thread";
+    snprintf(kept, 1 << 12, "%s", options ? options : "");
+    char *at = strstr(kept, option);
+    if (at) memset(at, ' ', sizeof option - 1);
+    return kept;
+}
+
 static cl_int CL_API_CALL build_program(cl_program p, cl_uint n, const cl_device_id *d,
                                         const char *options, built f, void *data)
 {
@@ -455,7 +465,9 @@ static cl_int CL_API_CALL build_program(cl_program p, cl_uint n, const cl_device
     FILE *file = *set.builds ? fopen(set.builds, "a") : NULL;
     if (file) fprintf(file, "%s\n", options ? options : "");
     if (file) fclose(file);
-    return driver->clBuildProgram(p, n, d, options, f, data);
+    char kept[1 << 12];
+    return driver->clBuildProgram(p, n, d, set.dpas ? without_registers(kept, options) : options, f,
+                                  data);
 }
 
 PLAIN_OBJECT(cl_context, clCreateContext,

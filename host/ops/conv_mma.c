@@ -57,7 +57,7 @@ static bool copies(const matrix_unit *u, const int *v)
 static uint64_t conv_mma_local_bytes(const device *d, const matrix_unit *u, const int *v)
 {
     int row = mma_parts(d) * v[CC], padded = row + 8;
-    int stages = copies(u, v) ? 3 : v[DB] ? 2 : 1;
+    int stages = mma_is_dpas(u) ? 0 : copies(u, v) ? 3 : v[DB] ? 2 : 1;
     int weights = stages * v[ST] * v[BC] * (copies(u, v) ? row : padded);
     return (uint64_t)((patch_pixels(v) * padded + weights) * 2 +
                       mma_exchange_bytes(d, u, conv_mma_items(u, v)));
@@ -81,7 +81,7 @@ static int conv_mma_floats_of_item(const matrix_unit *u, const int *v, int parts
 {
     int loads = patch_loads(u, v);
     if (v[DB] < 2 && loads > LOADS_AT_ONCE) loads = LOADS_AT_ONCE;
-    if (v[DB] > 0 && !copies(u, v)) loads += weight_loads(u, v, parts);
+    if (v[DB] > 0 && !copies(u, v) && !mma_is_dpas(u)) loads += weight_loads(u, v, parts);
     int on_way = 4 * loads + 8; /* 8: the factors and offsets of four channels */
     return v[WM] * v[WN] / u->lanes + parts * (u->a + v[WN] / u->n * u->b) + on_way;
 }
@@ -108,7 +108,7 @@ static bool conv_mma_fits(const device *d, const int *v, const int *shape)
            divides(v[CC] / 4, conv_mma_items(u, v)) &&
            (size_t)conv_mma_items(u, v) <= d->info.max_work_group &&
            conv_mma_local_bytes(d, u, v) <= d->info.local_bytes &&
-           conv_mma_floats_of_item(u, v, mma_parts(d)) <= u->floats &&
+           conv_mma_floats_of_item(u, v, mma_parts(d)) <= mma_most_floats(u) &&
            mma_products_fit(d, u, conv_mma_products(d, u, v, shape[IN])) &&
            /* no tile of which more than half is unused, if there is a smaller one */
            (v[BC] == u->n || v[BC] < 2 * shape[OUT]) && (v[CC] == 16 || v[CC] < 2 * shape[IN]);
@@ -191,16 +191,18 @@ static status conv_mma_plan(device *d, op_plan *p, const conv_use *u)
     p->announcing.done.executed = 2 * multiplied;
     configuration_options(options, w->use.impl, v);
     mma_options(units, d, unit);
+    int floats = conv_mma_floats_of_item(unit, v, mma_parts(d));
     launch_prepare(&p->launches[0],
                    RANGE(tiles * group, ceil_div((size_t)w->out, (size_t)v[BC]), (size_t)s.batch),
                    RANGE(group), ARG(s.height), ARG(s.width), ARG((int)tiles_x), ARG(w->in),
                    ARG(w->out), ARG((int)out_padded(w)));
     return program_get(d, &p->launches[0].k, "conv_mma.cl", "conv_mma",
-                       "%s -DPARTS=%d -DUP=%d -DNORM=%d -DSILU=%d -DRESIDUAL=%d "
+                       "%s%s -DPARTS=%d -DUP=%d -DNORM=%d -DSILU=%d -DRESIDUAL=%d "
                        "-DIN_WHOLE=%d -DOUT_WHOLE=%d%s",
-                       units, mma_parts(d), w->up, conv_fuses(u, FUSED_NORM),
-                       conv_fuses(u, FUSED_SILU), conv_fuses(u, FUSED_RESIDUAL), w->in % 4 == 0,
-                       w->out % unit->vector == 0, options);
+                       units, mma_registers(d, unit, floats), mma_parts(d), w->up,
+                       conv_fuses(u, FUSED_NORM), conv_fuses(u, FUSED_SILU),
+                       conv_fuses(u, FUSED_RESIDUAL), w->in % 4 == 0, w->out % unit->vector == 0,
+                       options);
 }
 
 #define MMA(called, supported, error, first)                                                       \
