@@ -1,5 +1,6 @@
 """Reads what compilers report of a program, for scripts/compile_gpu: {kernel: {"registers": ...,
 "spills": ..., "local": ..., ...}}."""
+import collections
 import re
 
 
@@ -78,3 +79,27 @@ def read_ptxas(text):
             shared = re.search(r"(\d+) bytes smem", line)
             kernels[name]["local"] = int(shared.group(1)) if shared else 0
     return kernels
+
+
+def read_messages(text):
+    """Reads the assembly that IGC writes of a kernel: its name, and how many DPAS instructions and
+    messages it has. Newer targets say load.slm and store.ugm; older ones send to the data cache, where
+    the lowest byte of the descriptor, 0xfe, means local memory, and a comment says what is done."""
+    counts = collections.Counter()
+    for line in text.splitlines():
+        found = re.match(r"//\.spill size (\d+)", line)
+        if found:
+            counts["spilled"] = int(found.group(1))
+        if line.startswith("//"):
+            continue
+        counts["dpas"] += bool(re.search(r"\bdpasw?\.", line))
+        found = re.search(r"\b(load|store)\.(slm|ugm)\b", line)
+        if found:
+            counts[("local_" if found.group(2) == "slm" else "global_") +
+                   ("reads" if found.group(1) == "load" else "writes")] += 1
+            continue
+        found = re.search(r"\bsends?c?\.dc[01] .*\b0x([0-9A-Fa-f]{8}) +{?.*// .*\b(read|write)", line)
+        if found:
+            counts[("local_" if int(found.group(1), 16) & 0xff == 0xfe else "global_") +
+                   found.group(2) + "s"] += 1
+    return re.search(r'//\.kernel "?(\w+)', text).group(1), counts
