@@ -10,6 +10,7 @@
  * The weight's fragments come from global memory directly: sub-groups that share columns read them
  * from the cache. The next step's are fetched while this step's are multiplied.
  *
+ * READS_FACTORS, WRITES_FACTORS: a, out in 16 bits; see gemm_tiles.clh.
  * Two stages of a are in local memory: the next one is fetched while this one is multiplied.
  * SPLIT: parts of K that are summed by different work-groups; see gemm_tiles.clh.
  * Given by the shape: AV: width of loads from a. TAIL: K is no multiple of KT. WHOLE: rows of out
@@ -22,12 +23,13 @@
 #define WORK_ITEMS (MMA_LANES * (MT / WM) * (NT / WN))
 #define FM (WM / MMA_M)
 #define FN (WN / MMA_N)
-#define PART_NUMBERS MMA_TILE(MT, KT)
+#define PART_NUMBERS MMA_TILE(MT, KT) /* of a stage */
 #define STAGE (PARTS * PART_NUMBERS)
 #define FRAGMENT_ROW(i) ((i)*MMA_M)
 
 #include "gemm_tiles.clh"
 #include "mma_sums.clh"
+#include "gemm_fragments.clh"
 
 INLINE void stage_a(local ushort *tile, VA in_flight[A_LOADS], int local_id)
 {
@@ -35,9 +37,12 @@ INLINE void stage_a(local ushort *tile, VA in_flight[A_LOADS], int local_id)
     for (int load = 0; load < A_LOADS; load++) {
         int vector = local_id + load * WORK_ITEMS;
         if (!HAS_VECTOR(vector, A_VECTORS)) continue;
-        int row = vector / (KT / AV), step = vector % (KT / AV) * AV;
-        local ushort *dst = tile + row * MMA_PITCH(KT) + MMA_STEP(step, MT);
-#if AV == 4 && PARTS == 2
+        int row = vector / A_ROW_VECTORS, part = vector % A_ROW_VECTORS / (KT / AV);
+        int step = vector % (KT / AV) * AV;
+        local ushort *dst = tile + part * PART_NUMBERS + row * MMA_PITCH(KT) + MMA_STEP(step, MT);
+#if READS_FACTORS
+        *(local uint4 *)dst = in_flight[load];
+#elif AV == 4 && PARTS == 2
         mma_split4(dst, PART_NUMBERS, in_flight[load]);
 #elif AV == 4
         mma_round4(dst, in_flight[load]);
@@ -49,34 +54,11 @@ INLINE void stage_a(local ushort *tile, VA in_flight[A_LOADS], int local_id)
     }
 }
 
-/* row, column: the matrix unit's first sum. */
-INLINE void finish_fragments(global float *out, mma_c sum[FM][FN], epilogue e, int row, int m,
-                             int column, int lane)
-{
-#pragma unroll
-    for (int i = 0; i < FM; i++) {
-        float x[FN][MMA_C];
-#pragma unroll
-        for (int j = 0; j < FN; j++) mma_values(x[j], sum[i][j]);
-#pragma unroll
-        for (int c = 0; c < MMA_C; c += VEC) {
-            int at = row + i * MMA_M + MMA_ROW(lane, c);
-            if (at >= m) continue;
-            epilogue_row r;
-            find_row(&r, e, at);
-#pragma unroll
-            for (int j = 0; j < FN; j++)
-                finish(out + (size_t)at * e.n, r, VLOAD(x[j] + c), e,
-                       column + j * MMA_N + MMA_COLUMN(lane, c));
-        }
-    }
-}
-
 /* Arguments and range as in gemm_gpu; the weight's n is padded to GEMM_PANEL, its depth to
  * padded_depth, with zeros. */
 MMA_KERNEL kernel __attribute__((reqd_work_group_size(WORK_ITEMS, 1, 1))) void
-gemm_dpas(global float *out, global const float *a, global const uint *weight, EPILOGUE_ARGUMENTS,
-          int m, int depth, int padded_depth)
+gemm_dpas(global OUT_NUMBER *out, global const A_NUMBER *a, global const uint *weight,
+          EPILOGUE_ARGUMENTS, int m, int depth, int padded_depth)
 {
     local ushort a_tile[2 * STAGE] __attribute__((aligned(32)));
     MMA_DECLARE(exchange, WORK_ITEMS)
@@ -89,7 +71,7 @@ gemm_dpas(global float *out, global const float *a, global const uint *weight, E
     mma_c acc[FM][FN];
     mma_b b[1 + AHEAD][PARTS][FN];
     VA a_in_flight[A_LOADS];
-    a += (size_t)row_begin * depth;
+    a += (size_t)row_begin * A_PARTS * depth;
     weight += (column_begin + tile_column) / MMA_N * column_words +
               k_begin / MMA_K * PARTS * FRAGMENT_WORDS;
 #pragma unroll

@@ -46,6 +46,7 @@
 
 #include "gemm_tiles.clh"
 #include "mma_sums.clh"
+#include "gemm_fragments.clh"
 
 #define B_VECTORS (NT * ROW_VECTORS)
 #define B_LOADS LOADS(B_VECTORS)
@@ -239,29 +240,6 @@ INLINE void add_steps(mma_c acc[FM][FN], local ushort *a_tile, local ushort *b_t
     }
 }
 #endif
-
-/* row, column: the matrix unit's first sum. */
-INLINE void finish_fragments(global RESULT *out, mma_c sum[FM][FN], epilogue e, int row, int m,
-                             int column, int lane)
-{
-#pragma unroll
-    for (int i = 0; i < FM; i++) {
-        float x[FN][MMA_C];
-#pragma unroll
-        for (int j = 0; j < FN; j++) mma_values(x[j], sum[i][j]);
-#pragma unroll
-        for (int c = 0; c < MMA_C; c += VEC) {
-            int at = row + i * MMA_M + MMA_ROW(lane, c);
-            if (at >= m) continue;
-            epilogue_row r;
-            find_row(&r, e, at);
-#pragma unroll
-            for (int j = 0; j < FN; j++)
-                finish(out + (size_t)at * RESULT_PARTS * e.n, r, VLOAD(x[j] + c), e,
-                       column + j * MMA_N + MMA_COLUMN(lane, c));
-        }
-    }
-}
 
 /* Arguments and range as in gemm_gpu; weight [n padded to GEMM_PANEL][PARTS][padded_depth], padded
  * with zeros; with MATRIX_UNIT_FLUSHES, the rows' scales follow, [n padded] floats. */

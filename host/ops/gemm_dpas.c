@@ -156,8 +156,8 @@ static status gemm_dpas_plan(device *d, op_plan *p, const gemm_use *u)
 #define DPAS(called, supported, error)                                                             \
     {                                                                                              \
         .op = "gemm", .name = called, .file = "gemm_dpas.cl", .input_error = error,                \
-        .roof = ROOF_16BIT, IMPL_TUNABLES, .supports = supported, .fits = gemm_dpas_fits,          \
-        .gemm = {                                                                                  \
+        .roof = ROOF_16BIT, .factors = true, IMPL_TUNABLES, .supports = supported,                 \
+        .fits = gemm_dpas_fits, .gemm = {                                                          \
             .packed_count = gemm_dpas_packed_count,                                                \
             .panel = gemm_tiles_panel,                                                             \
             .pack = gemm_dpas_pack,                                                                \

@@ -57,14 +57,16 @@ static inline bool op_has_mma(const device *d, precision p)
     return d->family == FAMILY_GPU && d->settings.precision == p && mma_of(d);
 }
 
+/* The same, if they are DPAS. */
+static inline bool op_has_dpas(const device *d, precision p)
+{
+    return op_has_mma(d, p) && mma_is_dpas(mma_of(d));
+}
+
 /* Bytes of a stored activation: of factors, or of fp32. */
 static inline double op_bytes(const device *d, bool factors)
 {
     return factors ? 2.0 * mma_parts(d) : 4.0;
-
-static inline bool op_has_dpas(const device *d, precision p)
-{
-    return op_has_mma(d, p) && mma_is_dpas(mma_of(d));
 }
 
 /* For kernels that include result.clh: " -DWRITES_FACTORS=1 ..." if `use` has the bit, else " ". */
