@@ -91,18 +91,24 @@ typedef mma_a key_fragment;
 #define VALUE_STEPS (BK / MMA_K)             /* MMA steps of the values */
 #define PARTIALS (QUERY_LANES * UC)          /* lanes that have scores of one query */
 
-/* Row pitches in local memory, in 16-bit numbers. The 8 numbers of padding let the rows of a
- * fragment begin in different banks. */
-#define PITCH_K (FACTOR_PARTS * CD + 8)
-#define PITCH_V (FACTOR_PARTS * BK + 8)
-#define PITCH_Q (FACTOR_PARTS * CHUNKS * CD + 8)
-#define BUFFER (BK * PITCH_K > CV * PITCH_V ? BK * PITCH_K : CV * PITCH_V)
+/* Tiles in local memory, in 16-bit numbers: keys, values, queries, and p, whose pitch is that of
+ * values. PITCH_*: from a row to the next. *_AT(x): where step x of a row is. */
+#define PITCH_K MMA_PITCH(FACTOR_PARTS *CD)
+#define PITCH_V MMA_PITCH(FACTOR_PARTS *BK)
+#define PITCH_Q MMA_PITCH(FACTOR_PARTS *CHUNKS *CD)
+#define K_AT(x) MMA_STEP(x, BK)
+#define V_AT(x) MMA_STEP(x, CV)
+#define Q_AT(x) MMA_STEP(x, BQ)
+#define TILE_K MMA_TILE(BK, FACTOR_PARTS *CD)
+#define TILE_V MMA_TILE(CV, FACTOR_PARTS *BK)
+#define TILE_Q MMA_TILE(BQ, FACTOR_PARTS *CHUNKS *CD)
+#define BUFFER (TILE_K > TILE_V ? TILE_K : TILE_V)
 #if QR /* queries are loaded before the first keys and share their memory */
 #define QUERIES_AT 0
-#define TILES (BQ * PITCH_Q > 2 * BUFFER ? BQ * PITCH_Q : 2 * BUFFER)
+#define TILES (TILE_Q > 2 * BUFFER ? TILE_Q : 2 * BUFFER)
 #else
 #define QUERIES_AT (2 * BUFFER)
-#define TILES (2 * BUFFER + BQ * PITCH_Q)
+#define TILES (2 * BUFFER + TILE_Q)
 #endif
 
 /* DIRECT: each lane has computed exactly the p that the next MMA needs in this lane. */
@@ -111,7 +117,7 @@ typedef mma_a key_fragment;
 #define PROBABILITIES 1
 #else
 #define DIRECT 0
-#define PROBABILITIES (BQ * PITCH_V)
+#define PROBABILITIES MMA_TILE(BQ, FACTOR_PARTS *BK)
 #endif
 
 #define LOWEST -1e30f /* finite, so that no difference of two is NaN */
@@ -162,15 +168,15 @@ INLINE void accumulate_scores(mma_c score[FQ][FK], local const uint *queries,
             copy_parts(query[i], fragments[i][step]);
 #else
             load_parts(load_query_fragment, query[i],
-                       queries + i * FRAG_Q * (PITCH_Q / 2) + step * (MMA_K / 2), CHUNKS * CD / 2,
-                       PITCH_Q / 2, lane);
+                       queries + i * FRAG_Q * (PITCH_Q / 2) + Q_AT(step * MMA_K) / 2,
+                       Q_AT(CHUNKS * CD) / 2, PITCH_Q / 2, lane);
 #endif
 #pragma unroll
         for (int j = 0; j < FK; j++) {
             key_fragment key[FACTOR_PARTS];
             load_parts(load_key_fragment, key,
-                       keys + j * FRAG_K * (PITCH_K / 2) + step * (MMA_K / 2), CD / 2, PITCH_K / 2,
-                       lane);
+                       keys + j * FRAG_K * (PITCH_K / 2) + K_AT(step * MMA_K) / 2, K_AT(CD) / 2,
+                       PITCH_K / 2, lane);
 #pragma unroll
             for (int i = 0; i < FQ; i++) multiply_parts(&score[i][j], query[i], key, exchange);
         }
@@ -190,8 +196,8 @@ load_query_fragments(query_fragment fragments[QR ? CHUNKS : 1][FQ][SCORE_STEPS][
             for (int step = 0; step < SCORE_STEPS; step++)
                 load_parts(load_query_fragment, fragments[chunk][i][step],
                            queries + i * FRAG_Q * (PITCH_Q / 2) +
-                               (chunk * SCORE_STEPS + step) * (MMA_K / 2),
-                           CHUNKS * CD / 2, PITCH_Q / 2, lane);
+                               Q_AT((chunk * SCORE_STEPS + step) * MMA_K) / 2,
+                           Q_AT(CHUNKS * CD) / 2, PITCH_Q / 2, lane);
 }
 
 /* Rounds p of MMA_K keys to a factor of the next MMA. */
@@ -222,9 +228,9 @@ INLINE void probability_fragment(query_fragment fragment[FACTOR_PARTS], float p[
 #endif
 
 /* Gives p to the next MMA: as fragments in registers (DIRECT), or in local memory [query][key],
- * where dst is the sub-group's first query and key. */
+ * where dst is the sub-group's first query; first_key: its first key. */
 INLINE void pass_probabilities(query_fragment fragments[VALUE_STEPS][FQ][FACTOR_PARTS],
-                               local ushort *dst, float p[FQ][FK][MMA_C], int lane)
+                               local ushort *dst, int first_key, float p[FQ][FK][MMA_C], int lane)
 {
 #pragma unroll
     for (int i = 0; i < FQ; i++) {
@@ -237,12 +243,12 @@ INLINE void pass_probabilities(query_fragment fragments[VALUE_STEPS][FQ][FACTOR_
         for (int j = 0; j < FK; j++)
 #pragma unroll
             for (int c = 0; c < MMA_C; c += RUN) {
-                local ushort *position =
-                    dst + (i * FRAG_Q + QUERY(lane, c)) * PITCH_V + j * FRAG_K + KEY(lane, c);
+                local ushort *position = dst + (i * FRAG_Q + QUERY(lane, c)) * PITCH_V +
+                                         Q_AT(first_key + j * FRAG_K + KEY(lane, c));
 #if RUN == 2
-                stage2(position, BK, vload2(0, p[i][j] + c));
+                stage2(position, Q_AT(BK), vload2(0, p[i][j] + c));
 #else
-                stage4(position, BK, vload4(0, p[i][j] + c));
+                stage4(position, Q_AT(BK), vload4(0, p[i][j] + c));
 #endif
             }
 #endif
@@ -279,14 +285,14 @@ INLINE void accumulate_values(mma_c acc[FQ][FC], float rescale[FQ][LANE_QUERIES]
             copy_parts(p[i], fragments[step][i]);
 #else
             load_parts(load_query_fragment, p[i],
-                       probabilities + i * FRAG_Q * (PITCH_V / 2) + step * (MMA_K / 2), BK / 2,
-                       PITCH_V / 2, lane);
+                       probabilities + i * FRAG_Q * (PITCH_V / 2) + Q_AT(step * MMA_K) / 2,
+                       Q_AT(BK) / 2, PITCH_V / 2, lane);
 #endif
 #pragma unroll
         for (int j = 0; j < FC; j++) {
             key_fragment value[FACTOR_PARTS];
             load_parts(load_key_fragment, value,
-                       values + j * FRAG_K * (PITCH_V / 2) + step * (MMA_K / 2), BK / 2,
+                       values + j * FRAG_K * (PITCH_V / 2) + V_AT(step * MMA_K) / 2, V_AT(BK) / 2,
                        PITCH_V / 2, lane);
 #pragma unroll
             for (int i = 0; i < FQ; i++) multiply_parts(&acc[i][j], p[i], value, exchange);
@@ -480,11 +486,11 @@ INLINE void clear_state(mma_c acc[CHUNKS][FQ][FC], float row_max[FQ][LANE_QUERIE
 MMA_KERNEL kernel __attribute__((reqd_work_group_size(WORK_ITEMS, 1, 1))) void
 attention_mma(global OUTPUT *out, global const INPUT *qkv, int tokens, int heads, float factor)
 {
-    local ushort tiles[TILES] __attribute__((aligned(16)));
+    local ushort tiles[TILES] __attribute__((aligned(32)));
     local ushort all_probabilities[PROBABILITIES] __attribute__((aligned(16)));
     local float all_partials[PARTIALS > 1 ? BQ * PARTIALS : 1];
     MMA_DECLARE(exchange, WORK_ITEMS)
-    uint local_id = (uint)get_local_id(0), sub_group = local_id / MMA_LANES;
+    uint local_id = (uint)get_local_id(0), sub_group = MMA_SUB_GROUP(local_id);
     int lane = local_id % MMA_LANES, split = sub_group % UC;
     int tile_row = sub_group / UC * WQ; /* the sub-group's first query in the tile */
     int h = GROUP_ID(1, 1), n = GROUP_ID(2, 1);
@@ -526,9 +532,9 @@ attention_mma(global OUTPUT *out, global const INPUT *qkv, int tokens, int heads
                 fetch_keys(in_flight, k, pitch, keys_left, chunk + 1, local_id);
             if (AHEAD && chunk + 1 == CHUNKS)
                 fetch_values(in_flight, v, pitch, keys_left, 0, local_id);
-            accumulate_scores(score, queries + chunk * (CD / 2), query_fragments[QR ? chunk : 0],
-                              (local const uint *)(stage + split * FK * FRAG_K * PITCH_K), lane,
-                              exchange);
+            accumulate_scores(
+                score, queries + Q_AT(chunk * CD) / 2, query_fragments[QR ? chunk : 0],
+                (local const uint *)(stage + split * FK * FRAG_K * PITCH_K), lane, exchange);
         }
         k += (size_t)BK * pitch;
         find_maxima(maximum, p, score, keys_left - split * FK * FRAG_K, lane);
@@ -546,7 +552,7 @@ attention_mma(global OUTPUT *out, global const INPUT *qkv, int tokens, int heads
             if (chunk == 0) {
                 compute_probabilities(p, rescale, row_max, row_sum, maximum, partials, factor,
                                       lane);
-                pass_probabilities(p_fragments, probabilities + split * FK * FRAG_K, p, lane);
+                pass_probabilities(p_fragments, probabilities, split * FK * FRAG_K, p, lane);
                 if (!DIRECT) barrier(CLK_LOCAL_MEM_FENCE);
             }
             accumulate_values(acc[chunk], rescale, (local const uint *)probabilities, p_fragments,

@@ -200,16 +200,16 @@ static const struct {
                 {"conv", "gpu", NULL, PRECISION_FP32},
                 {"conv", "gpu_fp16", NULL, PRECISION_FP16},
                 {"attention", "gpu_mma", "mma", PRECISION_FP16},
-                {"attention", "gpu_mma", "dpas8", PRECISION_FP16},
-                {"attention", "gpu_mma", "dpas16", PRECISION_FP16},
+                {"attention", "gpu_dpas", "dpas8", PRECISION_FP16},
+                {"attention", "gpu_dpas", "dpas16", PRECISION_FP16},
                 {"attention", "gpu_mma", "wmma", PRECISION_FP16},
                 {"attention", "gpu_mma", "wmma2", PRECISION_FP16},
                 {"attention", "gpu_mma", "mfma", PRECISION_FP16},
                 {"attention", "gpu_mma_bf16", "mma", PRECISION_BF16},
                 {"attention", "gpu_mma_bf16", "wmma", PRECISION_BF16},
                 {"attention", "gpu_mma_bf16x3", "mma", PRECISION_AUTO},
-                {"attention", "gpu_mma_bf16x3", "dpas8", PRECISION_AUTO},
-                {"attention", "gpu_mma_bf16x3", "dpas16", PRECISION_AUTO},
+                {"attention", "gpu_dpas_bf16x3", "dpas8", PRECISION_AUTO},
+                {"attention", "gpu_dpas_bf16x3", "dpas16", PRECISION_AUTO},
                 {"attention", "gpu_mma_bf16x3", "wmma", PRECISION_AUTO},
                 {"attention", "gpu_mma_bf16x3", "wmma2", PRECISION_AUTO},
                 {"attention", "gpu_mma_bf16x3", "mfma", PRECISION_AUTO},
@@ -338,14 +338,12 @@ static device with_unit(const matrix_unit *u, precision p)
 }
 
 /* The least local memory with which attention on matrix units serves a head width. bf16x3 takes
- * twice the memory. DPAS with sub-groups of 16 has too few registers for heads of 512. */
+ * twice the memory. */
 static uint64_t needed_bytes(const matrix_unit *u, precision p, int head)
 {
     enum { KB = 1024 };
-    bool three = p == PRECISION_AUTO, dpas16 = u->feature == FEATURE_DPAS16;
-    if (head == 512 && dpas16) return UINT64_MAX;
-    if (head == 512 && three) return (u->feature == FEATURE_DPAS8 ? 64 : 48) * KB;
-    return head == 128 && three && dpas16 ? 48 * KB : 0;
+    bool dpas16 = u->feature == FEATURE_DPAS16;
+    return head == 512 && p == PRECISION_AUTO ? (dpas16 ? 64 : 48) * KB : 0;
 }
 
 /* Attention on matrix units fits the local memory of devices that have them. */

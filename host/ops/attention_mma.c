@@ -42,6 +42,16 @@ static const int configs_three[][CONFIG_VALUES] = {
     {8, 16, 8, 1, 32, 0, 0},
 };
 
+/* For DPAS, whose lanes may use twice the registers: a fragment of keys serves two fragments of
+ * queries on units of 8 lanes. Then for wide heads, then for few tokens or little local memory. */
+static const int configs_dpas[][CONFIG_VALUES] = {
+    {128, 32, 16, 1, 128, 0, 1}, {128, 16, 16, 1, 128, 0, 1}, {64, 32, 16, 1, 128, 0, 1},
+    {64, 16, 16, 1, 128, 0, 1},  {32, 16, 16, 1, 128, 0, 1},  {32, 128, 16, 8, 64, 0, 0},
+    {16, 128, 16, 8, 64, 0, 0},  {16, 64, 16, 8, 64, 0, 0},   {16, 32, 16, 4, 64, 0, 0},
+    {16, 32, 16, 2, 64, 0, 0},   {16, 16, 16, 1, 32, 0, 0},   {8, 64, 8, 8, 64, 0, 0},
+    {8, 32, 8, 4, 64, 0, 0},     {8, 16, 8, 1, 32, 0, 0},
+};
+
 /* The values of the kernel's macros of the same names. */
 typedef struct {
     int uq, uk, query_words, key_words, sharers; /* of the matrix unit */
@@ -123,7 +133,7 @@ enum { MOST_KEPT = 64 };
 
 static int most_floats(const matrix_unit *u)
 {
-    return u->feature == FEATURE_DPAS8 ? 104 : u->feature == FEATURE_DPAS16 ? 60 : 168;
+    return mma_is_dpas(u) ? mma_most_floats(u) : 168;
 }
 
 /* MMAs of a sub-group, over all keys. */
@@ -172,19 +182,37 @@ static waves attention_mma_waves(const device *d, const int *v, const int *shape
 static bool attention_mma_supports(const device *d, const int *shape)
 {
     (void)shape;
-    return op_has_mma(d, PRECISION_FP16);
+    return op_has_mma(d, PRECISION_FP16) && !op_has_dpas(d, PRECISION_FP16);
 }
 
 static bool attention_mma_supports_bf16(const device *d, const int *shape)
 {
     (void)shape;
-    return op_has_mma(d, PRECISION_BF16);
+    return op_has_mma(d, PRECISION_BF16) && !op_has_dpas(d, PRECISION_BF16);
 }
 
 static bool attention_mma_supports_three(const device *d, const int *shape)
 {
     (void)shape;
-    return op_has_mma(d, PRECISION_AUTO);
+    return op_has_mma(d, PRECISION_AUTO) && !op_has_dpas(d, PRECISION_AUTO);
+}
+
+static bool attention_dpas_supports(const device *d, const int *shape)
+{
+    (void)shape;
+    return op_has_dpas(d, PRECISION_FP16);
+}
+
+static bool attention_dpas_supports_bf16(const device *d, const int *shape)
+{
+    (void)shape;
+    return op_has_dpas(d, PRECISION_BF16);
+}
+
+static bool attention_dpas_supports_three(const device *d, const int *shape)
+{
+    (void)shape;
+    return op_has_dpas(d, PRECISION_AUTO);
 }
 
 static status attention_mma_plan(device *d, op_plan *p, attention_shape s)
@@ -192,7 +220,10 @@ static status attention_mma_plan(device *d, op_plan *p, attention_shape s)
     const int *v = p->choice.config;
     char options[CONFIG_OPTIONS], units[MMA_OPTIONS];
     unsigned fused = attention_fused(p);
-    size_t items = (size_t)attention_mma_lay_out(d, v, p->shape).items;
+    const layout l = attention_mma_lay_out(d, v, p->shape);
+    size_t items = (size_t)l.items;
+    const char *registers =
+        mma_registers(d, mma_of(d), attention_mma_floats_of_item(mma_of(d), v, &l));
     configuration_options(options, p->choice.impl, v);
     mma_options(units, d, mma_of(d));
     if (mma_parts(d) == 2) p->announcing.done.executed = 3 * p->announcing.done.flops;
@@ -201,8 +232,8 @@ static status attention_mma_plan(device *d, op_plan *p, attention_shape s)
         RANGE(ceil_div((size_t)s.tokens, (size_t)v[BQ]) * items, (size_t)s.heads, (size_t)s.batch),
         RANGE(items), ARG(s.tokens), ARG(s.heads), ARG(attention_scale(s)));
     return program_get(d, &p->launches[0].k, "attention_mma.cl", "attention_mma",
-                       "%s -DD=%d -DREADS_FACTORS=%d -DWRITES_FACTORS=%d%s", units, s.head_dim,
-                       !!(fused & READS_FACTORS), !!(fused & WRITES_FACTORS), options);
+                       "%s%s -DD=%d -DREADS_FACTORS=%d -DWRITES_FACTORS=%d%s", units, registers,
+                       s.head_dim, !!(fused & READS_FACTORS), !!(fused & WRITES_FACTORS), options);
 }
 
 const op_impl attention_mma = {.op = "attention",
@@ -243,3 +274,18 @@ const op_impl attention_mma_bf16x3 = {.op = "attention",
                                       .fits = attention_mma_fits,
                                       .waves = attention_mma_waves,
                                       .attention = {.plan = attention_mma_plan}};
+
+#define DPAS(called, supported, error)                                                             \
+    {                                                                                              \
+        .op = "attention", .name = called, .file = "attention_mma.cl", .input_error = error,       \
+        .roof = ROOF_16BIT, .factors = true, .tunables = tunables, .n = N_TUNABLES_HERE,           \
+        .configs = configs_dpas, .n_configs = sizeof configs_dpas / sizeof *configs_dpas,          \
+        .supports = supported, .fits = attention_mma_fits, .attention = {                          \
+            .plan = attention_mma_plan                                                             \
+        }                                                                                          \
+    }
+
+const op_impl attention_dpas = DPAS("gpu_dpas", attention_dpas_supports, 0x1p-11);
+const op_impl attention_dpas_bf16 = DPAS("gpu_dpas_bf16", attention_dpas_supports_bf16, 0x1p-9);
+const op_impl attention_dpas_bf16x3 =
+    DPAS("gpu_dpas_bf16x3", attention_dpas_supports_three, 0x1p-18);

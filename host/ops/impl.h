@@ -173,6 +173,9 @@ extern const int configuration_none[1][CONFIG_VALUES];
     ROW(attention_matrix)                                                                          \
     ROW(attention_cpu_pairs)                                                                       \
     ROW(attention_cpu)                                                                             \
+    ROW(attention_dpas)                                                                            \
+    ROW(attention_dpas_bf16)                                                                       \
+    ROW(attention_dpas_bf16x3)                                                                     \
     ROW(attention_mma)                                                                             \
     ROW(attention_mma_bf16)                                                                        \
     ROW(attention_mma_bf16x3)                                                                      \
