@@ -57,7 +57,7 @@ INLINE void stage_a(local ushort *tile, VA in_flight[A_LOADS], int local_id)
 /* Arguments and range as in gemm_gpu; the weight's n is padded to GEMM_PANEL, its depth to
  * padded_depth, with zeros. */
 MMA_KERNEL kernel __attribute__((reqd_work_group_size(WORK_ITEMS, 1, 1))) void
-gemm_dpas(global OUT_NUMBER *out, global const A_NUMBER *a, global const uint *weight,
+gemm_dpas(global RESULT *out, global const A_NUMBER *a, global const uint *weight,
           EPILOGUE_ARGUMENTS, int m, int depth, int padded_depth)
 {
     local ushort a_tile[2 * STAGE] __attribute__((aligned(32)));

@@ -133,7 +133,9 @@ enum { MOST_KEPT = 64 };
 
 static int most_floats(const matrix_unit *u)
 {
-    return mma_is_dpas(u) ? mma_most_floats(u) : 168;
+    enum { DPAS16 = 200, OTHERS = 168 };
+    if (u->feature == FEATURE_DPAS16) return DPAS16;
+    return mma_is_dpas(u) ? mma_most_floats(u) : OTHERS;
 }
 
 /* MMAs of a sub-group, over all keys. */
