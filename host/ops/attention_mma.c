@@ -282,7 +282,8 @@ const op_impl attention_mma_bf16x3 = {.op = "attention",
         .op = "attention", .name = called, .file = "attention_mma.cl", .input_error = error,       \
         .roof = ROOF_16BIT, .factors = true, .tunables = tunables, .n = N_TUNABLES_HERE,           \
         .configs = configs_dpas, .n_configs = sizeof configs_dpas / sizeof *configs_dpas,          \
-        .supports = supported, .fits = attention_mma_fits, .attention = {                          \
+        .supports = supported, .fits = attention_mma_fits, .waves = attention_mma_waves,           \
+        .attention = {                                                                             \
             .plan = attention_mma_plan                                                             \
         }                                                                                          \
     }

@@ -14,20 +14,20 @@
     T(SPLIT, "parts of the depth that are summed apart", 1, 2, 4, 8)
 DECLARE_TUNABLES(TUNABLES);
 
-/* Large tiles that keep the matrix units busy, then smaller ones for few rows or columns, which
- * split K where that keeps more compute units busy. Not yet measured on a GPU. */
+/* Large tiles that keep the matrix units busy, then smaller ones for few rows or columns, then
+ * those that split K. The rule of ops/waves.h chooses among them. Not yet measured on a GPU. */
 static const int configs[][CONFIG_VALUES] = {
     /* MT NT WM WN AHEAD SPLIT */
     {128, 128, 64, 32, 1, 1}, {128, 128, 32, 32, 1, 1}, {128, 128, 32, 32, 0, 1},
     {64, 128, 32, 32, 1, 1},  {128, 64, 32, 32, 1, 1},  {64, 64, 16, 32, 1, 1},
-    {64, 64, 32, 16, 1, 1},   {64, 64, 16, 16, 1, 1},   {32, 64, 16, 16, 1, 8},
-    {32, 64, 16, 16, 1, 4},   {32, 64, 16, 16, 1, 2},   {32, 64, 16, 16, 1, 1},
-    {16, 64, 16, 16, 1, 8},   {16, 64, 16, 16, 1, 4},   {16, 64, 16, 16, 1, 2},
+    {64, 64, 32, 16, 1, 1},   {64, 64, 16, 16, 1, 1},   {32, 64, 16, 16, 1, 1},
     {16, 64, 16, 16, 1, 1},   {16, 32, 16, 16, 1, 1},   {16, 16, 16, 16, 1, 1},
-    {16, 8, 16, 8, 1, 1},     {8, 64, 8, 16, 1, 8},     {8, 64, 8, 16, 1, 4},
-    {8, 64, 8, 16, 1, 1},     {8, 16, 8, 16, 1, 1},     {8, 8, 8, 8, 1, 1},
-    {8, 16, 8, 16, 0, 1},     {8, 8, 8, 8, 0, 1},       {64, 64, 16, 32, 1, 4},
-    {64, 64, 16, 32, 1, 2},
+    {16, 8, 16, 8, 1, 1},     {8, 64, 8, 16, 1, 1},     {8, 16, 8, 16, 1, 1},
+    {8, 8, 8, 8, 1, 1},       {8, 16, 8, 16, 0, 1},     {8, 8, 8, 8, 0, 1},
+    {64, 64, 16, 32, 1, 4},   {64, 64, 16, 32, 1, 2},   {32, 64, 16, 16, 1, 8},
+    {32, 64, 16, 16, 1, 4},   {32, 64, 16, 16, 1, 2},   {16, 64, 16, 16, 1, 8},
+    {16, 64, 16, 16, 1, 4},   {16, 64, 16, 16, 1, 2},   {8, 64, 8, 16, 1, 8},
+    {8, 64, 8, 16, 1, 4},
 };
 
 enum { KT = GEMM_DEPTH }; /* of the kernel: steps of a in local memory at once */
@@ -74,9 +74,16 @@ static bool gemm_dpas_fits(const device *d, const int *v, const int *shape)
            gemm_dpas_local_bytes(d, u, v) <= d->info.local_bytes &&
            gemm_dpas_floats_of_item(u, v, mma_parts(d)) <= mma_most_floats(u) &&
            mma_products_fit(d, u, gemm_dpas_products(d, u, v, shape[2])) &&
-           gemm_tiles_split_fits(d, gemm_dpas_tile(u, v), shape) &&
+           gemm_tiles_split_fits(gemm_dpas_tile(u, v), shape) &&
            /* no tile of which more than half is unused, if there is a smaller one */
            (v[MT] == u->m || v[MT] < 2 * m) && (v[NT] == u->n || v[NT] < 2 * n);
+}
+
+static waves gemm_dpas_waves(const device *d, const int *v, const int *shape)
+{
+    read_cost c = waves_of_unit(mma_parts(d));
+    return gemm_tiles_waves(d, gemm_dpas_tile(mma_of(d), v), c,
+                            waves_step(c, v[MT], v[NT], v[WM], v[WN]), shape);
 }
 
 static bool gemm_dpas_supports(const device *d, const int *shape)
@@ -157,7 +164,7 @@ static status gemm_dpas_plan(device *d, op_plan *p, const gemm_use *u)
     {                                                                                              \
         .op = "gemm", .name = called, .file = "gemm_dpas.cl", .input_error = error,                \
         .roof = ROOF_16BIT, .factors = true, IMPL_TUNABLES, .supports = supported,                 \
-        .fits = gemm_dpas_fits, .gemm = {                                                          \
+        .fits = gemm_dpas_fits, .waves = gemm_dpas_waves, .gemm = {                                \
             .packed_count = gemm_dpas_packed_count,                                                \
             .panel = gemm_tiles_panel,                                                             \
             .pack = gemm_dpas_pack,                                                                \
