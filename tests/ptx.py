@@ -44,7 +44,7 @@ OPERATORS = {"gemm_mma.cl": ("gemm", "fp16"), "attention_mma.cl": ("attention", 
 
 
 # The device on which the fault is noticed, if that is not one with `mma`.
-UNITS = {("gemm_mma.cl", 2): "mma_k8", ("conv_mma.cl", 3): "mma_k8"}
+UNITS = {("gemm_mma.cl", 2): "mma_k8", ("conv_mma.cl", 4): "mma_k8"}
 
 # Faults: what is broken, operator, precision, unit, file, a text that is in it once, and the text that
 # replaces it.
