@@ -206,7 +206,7 @@ SPOILT = [
     ("units", "gemm", "factors.clh", "mma_pack4_low(twice, high).x;", "0;"),
     ("units", "gemm", "gemm_tiles.clh", "min(vector / A_ROW_VECTORS, rows - 1) * A_PARTS",
      "min(vector / A_ROW_VECTORS, rows - 1)"),
-    ("units units16", "gemm", "gemm_mma.cl", "(size_t)at * RESULT_PARTS * e.n",
+    ("units units16", "gemm", "gemm_fragments.clh", "(size_t)at * RESULT_PARTS * e.n",
      "(size_t)at * RESULT_PARTS * (e.n + 8)"),
     ("units", "modulate", "factors.clh", "*(global uint2 *)(row + width + at)",
      "*(global uint2 *)(row + at)"),
