@@ -268,7 +268,7 @@ SPOILT = [
     ("gpu", "attention", "attention.cl", "acc[i][j] / denominator", "acc[i][j]"),
     # ---- convolutions ----
     ("cpu", "conv", "conv.cl", "tap / 3 * pitch + tap % 3", "tap % 3 * pitch + tap / 3"),
-    ("cpu", "conv", "conv.cl", "value += GLOBAL_LOAD(residual", "value -= GLOBAL_LOAD(residual"),
+    ("cpu", "conv", "conv.cl", "value += VLOAD(residual", "value -= VLOAD(residual"),
     ("cpu", "conv", "conv.cl", "lanes[k] += residual", "lanes[k] -= residual"),
     ("cpu", "conv", "conv_winograd.cl", "value = mad(value, factor, offset)", "value *= factor"),
     ("cpu", "conv", "conv_winograd.cl", "if (with_residual) value += LOAD(residual + out_index)",
@@ -280,7 +280,7 @@ SPOILT = [
      "if (y_out >= out_height || x_out >= out_width - 1) continue"),
     ("gpu", "conv", "conv_gpu.cl", "tap % 3 - 1;", "tap % 3;"),
     ("gpu", "conv", "conv_gpu.cl", "(float4)(low.y, low.w, high.y, high.w)", "(float4)(0.0f)"),
-    ("gpu", "conv", "conv_gpu.cl", "value += VLOAD(residual", "value -= VLOAD(residual"),
+    ("gpu", "conv", "conv_gpu.cl", "value += GLOBAL_LOAD(residual", "value -= GLOBAL_LOAD(residual"),
     ("gpu", "conv", "conv_gpu.cl", "acc[i][j] = GLOBAL_LOAD(bias + channel[j])",
      "acc[i][j] = 0.0f"),
     ("gpu", "conv", "conv_gpu.cl", "(index) >> 1", "((index) + 1) >> 1"),
