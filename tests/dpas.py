@@ -2,12 +2,14 @@
 """Runs `ditcl check` on the kernels for DPAS, unchanged, on a device that has no DPAS: tests/dpas.clh
 makes its functions of sub-groups. Then breaks kernels in a copy of cl/, which check must notice.
 
-    tests/on.sh intel tests/dpas.py PATH/ditcl [--spoilt N] [NAME...]
+    tests/on.sh intel tests/dpas.py PATH/ditcl [--all] [--spoilt N] [NAME...]
 
 The layer libopencl_layer.so beside ditcl reports the extension and puts dpas.clh before every program.
---spoilt N: breaks N places, which DITCL_TEST_SEED chooses; 0: all [3]. NAMEs are parts of what is
-printed."""
+--all: every operator with every precision and both sizes of a sub-group, which takes an hour; else
+those of FEW. --spoilt N: breaks N places, which DITCL_TEST_SEED chooses; 0: all [2]. NAMEs are parts of
+what is printed."""
 import argparse
+import itertools
 import os
 import pathlib
 import random
@@ -22,9 +24,9 @@ from seed import test_seed
 TESTS = pathlib.Path(__file__).resolve().parent
 KERNELS = TESTS.parent / "cl"
 
-# Lanes of a sub-group, precision.
-CHECKS = [(8, "fp16"), (16, "auto"), (16, "bf16"), (8, "auto")]
-OPERATORS = ["gemm", "attention", "conv"]
+# Lanes of a sub-group, precision, operator: each of them at least once.
+FEW = [(8, "fp16", "gemm"), (16, "auto", "attention"), (16, "bf16", "conv")]
+ALL = list(itertools.product([8, 16], ["fp16", "auto", "bf16"], ["gemm", "attention", "conv"]))
 
 # Lanes, precision, operator, file, a text that is in it once, and what replaces it.
 SPOILT = [
@@ -41,7 +43,7 @@ SPOILT = [
 ]
 
 
-def run(ditcl, lanes, precision, operators, kernels, home):
+def run(ditcl, lanes, precision, operator, kernels, home):
     layer = ditcl.parent / "libopencl_layer.so"
     environment = dict(os.environ, XDG_CACHE_HOME=str(home), DITCL_CL_DIR=str(kernels),
                        OPENCL_LAYERS=str(layer),
@@ -49,7 +51,7 @@ def run(ditcl, lanes, precision, operators, kernels, home):
                                    f"builds={home / 'builds'}")
     (home / "builds").unlink(missing_ok=True)
     return subprocess.run([str(ditcl), "check", "--quick", "--kernels", "gpu", "--precision",
-                             precision, "--no-cache", *operators], env=environment,
+                             precision, "--no-cache", operator], env=environment,
                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
 
 
@@ -61,10 +63,10 @@ def uses_dpas(lanes, home):
                re.search("-D(WM|WQ)=", line) for line in built)
 
 
-def check(ditcl, lanes, precision, home):
-    """Whether the operators are right, by programs that call DPAS."""
-    result = run(ditcl, lanes, precision, OPERATORS, KERNELS, home)
-    print(f"{lanes} lanes, {precision}: {result.stdout.strip().splitlines()[-1]}", flush=True)
+def check(ditcl, lanes, precision, operator, home):
+    """Whether the operator is right, by programs that call DPAS."""
+    result = run(ditcl, lanes, precision, operator, KERNELS, home)
+    print(f"{lanes} lanes, {precision} {operator}: {result.stdout.strip().splitlines()[-1]}", flush=True)
     if result.returncode or not uses_dpas(lanes, home):
         print(result.stdout)
         return False
@@ -74,7 +76,8 @@ def check(ditcl, lanes, precision, home):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("ditcl", type=pathlib.Path)
-    parser.add_argument("--spoilt", type=int, default=3)
+    parser.add_argument("--all", action="store_true")
+    parser.add_argument("--spoilt", type=int, default=2)
     parser.add_argument("names", nargs="*")
     asked = parser.parse_intermixed_args()
     ditcl = asked.ditcl.resolve()
@@ -86,9 +89,9 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         home, copy = pathlib.Path(folder, "cache"), pathlib.Path(folder, "cl")
         home.mkdir()
-        for lanes, precision in CHECKS:
-            if wanted(f"{lanes} lanes, {precision}"):
-                wrong += not check(ditcl, lanes, precision, home)
+        for lanes, precision, operator in ALL if asked.all else FEW:
+            if wanted(f"{lanes} lanes, {precision} {operator}"):
+                wrong += not check(ditcl, lanes, precision, operator, home)
         cases = [c for c in SPOILT if wanted(f"{c[3]}: {c[4]}")]
         if asked.spoilt and not asked.names:
             cases = random.Random(test_seed()).sample(cases, min(asked.spoilt, len(cases)))
@@ -97,7 +100,7 @@ def main():
             shutil.rmtree(copy, ignore_errors=True)
             shutil.copytree(KERNELS, copy)
             (copy / file).write_text(text.replace(old, new))
-            result = run(ditcl, lanes, precision, [operator], copy, home)
+            result = run(ditcl, lanes, precision, operator, copy, home)
             why = re.findall(r".*WRONG.*|.*gave other bits.*", result.stdout)
             if not result.returncode and not uses_dpas(lanes, home):
                 why = ["the probe took the matrix unit away"]
