@@ -52,7 +52,7 @@ size_t groupnorm_scratch(const device *d, picture_shape s, int groups)
 /* The work-items that join a group. Their sums pass through local memory. */
 static int joining_items(const device *d)
 {
-    int items = op_group(d, 256);
+    int items = op_group(d, 64);
     while (items > 1 && (uint64_t)items * sizeof(float) > d->info.local_bytes) items /= 2;
     return items;
 }

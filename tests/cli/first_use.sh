@@ -53,6 +53,8 @@ if [ ! -f "$layer" ]; then
     exit
 fi
 export OPENCL_LAYERS=$layer
+# the same implementations on every processor
+export DITCL_FEATURES=-amx_bf16
 
 # rusticl's llvmpipe uses only the gpu family, and compiles slowly
 families="cpu gpu" kernels="modulate groupnorm attention patchify unpatchify condition step to_pixels"
