@@ -131,10 +131,11 @@ static int attention_mma_floats_of_item(const matrix_unit *u, const int *v, cons
  * spill nothing. */
 enum { MOST_KEPT = 64 };
 
-static int most_floats(const matrix_unit *u)
+static int most_floats(const matrix_unit *u, int parts)
 {
-    enum { DPAS16 = 200, OTHERS = 168 };
+    enum { DPAS16 = 200, MMA_THREE = 140, OTHERS = 168 };
     if (u->feature == FEATURE_DPAS16) return DPAS16;
+    if (u->vector > 1 && parts == 2) return MMA_THREE;
     return mma_is_dpas(u) ? mma_most_floats(u) : OTHERS;
 }
 
@@ -161,7 +162,9 @@ static bool attention_mma_fits(const device *d, const int *v, const int *shape)
            attention_mma_local_bytes(d, u, v, &l) <= d->info.local_bytes &&
            mma_products_fit(d, u, attention_mma_products(v, &l, shape)) &&
            (l.parts == 1 || attention_mma_kept_words(v, &l) <= MOST_KEPT) &&
-           attention_mma_floats_of_item(u, v, &l) <= most_floats(u);
+           /* on mma, prefetching chunks of a wide head spills */
+           (l.chunks == 1 || !v[AHEAD] || u->vector == 1) &&
+           attention_mma_floats_of_item(u, v, &l) <= most_floats(u, l.parts);
 }
 
 /* Keys and values are staged once for BQ queries. A sub-group reads them for its WQ queries. It
