@@ -215,14 +215,16 @@ INLINE void probability_fragment(query_fragment fragment[FACTOR_PARTS], float p[
         parts[1][quad] = mma_pack4_low(vload4(0, four), parts[0][quad]);
 #endif
     }
+/* from numbers, since an emulator fails at a vector of vectors */
+#define QUAD(quad) parts[part][quad].x, parts[part][quad].y
 #pragma unroll
     for (int part = 0; part < FACTOR_PARTS; part++)
 #if defined MATRIX_UNIT_MFMA
-        fragment[part] = parts[part][0];
+        fragment[part] = (uint2)(QUAD(0));
 #elif defined MATRIX_UNIT_MMA || defined MATRIX_UNIT_WMMA2
-        fragment[part] = (uint4)(parts[part][0], parts[part][1]);
+        fragment[part] = (uint4)(QUAD(0), QUAD(1));
 #else
-        fragment[part] = (uint8)(parts[part][0], parts[part][1], parts[part][2], parts[part][3]);
+        fragment[part] = (uint8)(QUAD(0), QUAD(1), QUAD(2), QUAD(3));
 #endif
 }
 #endif

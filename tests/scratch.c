@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <ftw.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,21 +54,32 @@ const char *scratch_write(const char *name, const void *bytes, size_t n)
     return path;
 }
 
-void scratch_kernel(const char *name, const char *marker, const char *spoilt)
+static void write_spoilt(const embedded_file *f, const char *marker, const char *spoilt)
 {
-    char *source;
-    ck_assert_int_eq(source_read(&source, name), OK);
-    char *at = marker ? strstr(source, marker) : NULL;
-    ck_assert_msg(!marker || at, "cl/%s has no %s", name, marker);
-    size_t before = at ? (size_t)(at - source) : strlen(source);
-    size_t size = strlen(source) + (spoilt ? strlen(spoilt) : 0) + 1;
+    const char *at = strstr(f->data, marker);
+    ck_assert_msg(at, "cl/%s has no %s", f->name, marker);
+    size_t size = f->size + strlen(spoilt) + 1;
     char *out = malloc(size);
     ck_assert_ptr_nonnull(out);
-    snprintf(out, size, "%.*s%s%s", (int)before, source, at ? spoilt : "",
-             at ? at + strlen(marker) : "");
-    scratch_write(name, out, strlen(out));
+    snprintf(out, size, "%.*s%s%s", (int)(at - f->data), f->data, spoilt, at + strlen(marker));
+    scratch_write(f->name, out, strlen(out));
     free(out);
-    free(source);
+}
+
+void scratch_kernels(const char *name, const char *marker, const char *spoilt)
+{
+    bool found = false;
+    for (const embedded_file *f = embedded_files; f->name; f++) {
+        if (strchr(f->name, '/')) continue; /* of devices, not of kernels */
+        bool named = !strcmp(f->name, name);
+        found |= named;
+        if (named)
+            write_spoilt(f, marker, spoilt);
+        else
+            scratch_write(f->name, f->data, f->size);
+    }
+    ck_assert_msg(found, "there is no cl/%s", name);
+    setenv("DITCL_CL_DIR", folder, 1);
 }
 
 int scratch_count(void)

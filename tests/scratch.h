@@ -15,8 +15,9 @@ const char *scratch_path(const char *name);
 /* Writes a file into the folder and returns its path. */
 const char *scratch_write(const char *name, const void *bytes, size_t n);
 
-/* Copies cl/name into the folder. The first `marker`, unless null, is replaced by `spoilt`. */
-void scratch_kernel(const char *name, const char *marker, const char *spoilt);
+/* Copies all kernels of cl/ into the folder, where the first `marker` of cl/name is replaced by
+ * `spoilt`. Sets DITCL_CL_DIR to the folder. */
+void scratch_kernels(const char *name, const char *marker, const char *spoilt);
 
 /* The content of a file, with room for one byte more. The caller frees it. */
 unsigned char *scratch_read(const char *name, size_t *size);

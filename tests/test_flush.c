@@ -156,21 +156,15 @@ static void measure(const device_info *info, bool scaled, double *gemm, double *
 
 START_TEST(small_weights_are_not_flushed)
 {
-    static const char *const files[] = {"prelude.clh", "probe.cl",       "mma_sums.clh",
-                                        "gemm_mma.cl", "gemm_tiles.clh", "layout.clh",
-                                        "factors.clh", "epilogue.clh",   "epilogue_arguments.clh",
-                                        "epilogue.cl", "conv_mma.cl"};
     const device_list *devices = wanted_devices();
     const double input_error = 0x1p-11;
-    for (size_t i = 0; i < sizeof files / sizeof *files; i++) scratch_kernel(files[i], NULL, NULL);
-    scratch_kernel("mma.clh", "#ifdef MATRIX_UNIT_FLUSHES\n#define MMA_INPUT",
-                   "#if 1\n#define MMA_INPUT");
     for (int i = 0; i < devices->n; i++) {
         double gemm, conv;
         measure(&devices->items[i], true, &gemm, &conv);
         ck_assert_double_lt(gemm, input_error);
         ck_assert_double_lt(conv, input_error);
-        setenv("DITCL_CL_DIR", scratch_folder(), 1);
+        scratch_kernels("mma.clh", "#ifdef MATRIX_UNIT_FLUSHES\n#define MMA_INPUT",
+                        "#if 1\n#define MMA_INPUT");
         measure(&devices->items[i], false, &gemm, &conv);
         unsetenv("DITCL_CL_DIR");
         ck_assert_double_gt(gemm, 0.5);

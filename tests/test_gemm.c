@@ -279,12 +279,11 @@ START_TEST(images_must_be_right_and_large_enough)
         d.info.image_texels = 4095;
         ck_assert(!t->fits(&d, values, shape));
         device_close(&d);
-        scratch_kernel("prelude.clh", NULL, NULL);
-        scratch_kernel("probe.cl", "read_imagef(texels, n - 1 - i)", "read_imagef(texels, 0)");
-        setenv("DITCL_CL_DIR", scratch_folder(), 1);
+        scratch_kernels("probe.cl", "read_imagef(texels, n - 1 - i)", "read_imagef(texels, 0)");
         ck_assert_msg(device_open(&d, &devices->items[i], &settings) == OK, "%s", fail_line());
         ck_assert(!d.feature[FEATURE_IMAGES]);
         device_close(&d);
+        unsetenv("DITCL_CL_DIR");
     }
 }
 END_TEST
@@ -320,11 +319,7 @@ static const struct {
 START_TEST(a_probe_that_fails_takes_the_matrix_unit_away)
 {
     const device_list *devices = wanted_devices();
-    scratch_kernel("prelude.clh", NULL, NULL);
-    scratch_kernel("probe.cl", NULL, NULL);
-    scratch_kernel("mma.clh", NULL, NULL);
-    scratch_kernel(wrong_units[_i].file, wrong_units[_i].marker, wrong_units[_i].spoilt);
-    setenv("DITCL_CL_DIR", scratch_folder(), 1);
+    scratch_kernels(wrong_units[_i].file, wrong_units[_i].marker, wrong_units[_i].spoilt);
     for (int i = 0; i < devices->n; i++)
         for (int k = 0; k < N_ROWS; k++) {
             const device_settings settings = {

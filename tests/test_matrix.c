@@ -95,10 +95,7 @@ static const struct {
 START_TEST(a_probe_that_fails_takes_the_feature_away)
 {
     const device_list *devices = wanted_devices();
-    scratch_kernel("prelude.clh", NULL, NULL);
-    scratch_kernel("mma.clh", NULL, NULL);
-    scratch_kernel(wrong_probes[_i].file, wrong_probes[_i].marker, wrong_probes[_i].spoilt);
-    setenv("DITCL_CL_DIR", scratch_folder(), 1);
+    scratch_kernels(wrong_probes[_i].file, wrong_probes[_i].marker, wrong_probes[_i].spoilt);
     for (int i = 0; i < devices->n; i++) {
         device d;
         open_claiming(&d, &devices->items[i], PRECISION_BF16, claims[0]);
@@ -138,15 +135,11 @@ END_TEST
 START_TEST(one_wrong_row_is_found)
 {
     const device_list *devices = wanted_devices();
-    static const char *const whole[] = {"prelude.clh", "mma.clh", "probe.cl", "epilogue.clh",
-                                        "epilogue_arguments.clh"};
-    for (size_t i = 0; i < sizeof whole / sizeof *whole; i++) scratch_kernel(whole[i], NULL, NULL);
-    scratch_kernel("gemm_matrix.cl", "TILES_END();\n}",
-                   "TILES_END();\n"
-                   "    for (int j = panel * NC; j < n && block_end * ROWS >= m; j++)\n"
-                   "        if (j < panel * NC + NC) out[(size_t)(m - 1) * n + j] *= 1.02f;\n"
-                   "}");
-    setenv("DITCL_CL_DIR", scratch_folder(), 1);
+    scratch_kernels("gemm_matrix.cl", "TILES_END();\n}",
+                    "TILES_END();\n"
+                    "    for (int j = panel * NC; j < n && block_end * ROWS >= m; j++)\n"
+                    "        if (j < panel * NC + NC) out[(size_t)(m - 1) * n + j] *= 1.02f;\n"
+                    "}");
     for (int i = 0; i < devices->n; i++) {
         check_products(&devices->items[i], PRECISION_AUTO, ERR_DEVICE);
         check_products(&devices->items[i], PRECISION_BF16, ERR_DEVICE);

@@ -116,14 +116,9 @@ END_TEST
 START_TEST(one_wrong_element_is_found)
 {
     const device_list *devices = wanted_devices();
-    static const char *const included[] = {"prelude.clh", "layout.clh", "gemm_tiles.clh",
-                                           "epilogue.clh", "epilogue_arguments.clh"};
-    for (size_t i = 0; i < sizeof included / sizeof *included; i++)
-        scratch_kernel(included[i], NULL, NULL);
-    scratch_kernel("gemm_gpu.cl", "r, sum[i][j], e,",
-                   "r, row + i + 1 == m && column + COLUMN(j) + VEC >= e.n"
-                   " ? sum[i][j] * 1.02f : sum[i][j], e,");
-    setenv("DITCL_CL_DIR", scratch_folder(), 1);
+    scratch_kernels("gemm_gpu.cl", "r, sum[i][j], e,",
+                    "r, row + i + 1 == m && column + COLUMN(j) + VEC >= e.n"
+                    " ? sum[i][j] * 1.02f : sum[i][j], e,");
     for (int i = 0; i < devices->n; i++) check_products(&devices->items[i], FAMILY_GPU, ERR_DEVICE);
 }
 END_TEST

@@ -388,6 +388,7 @@ START_TEST(units_serve_layers)
     find(&b);
     for (const matrix_unit *u = matrix_units; u->option; u++) {
         device d = with_unit(u, rows[_i].p);
+        if (u->fp16_only && rows[_i].p != PRECISION_FP16) continue;
         for (d.info.local_bytes = 32768; d.info.local_bytes <= 65536; d.info.local_bytes += 16384)
             for (size_t l = 0; l < sizeof layers / sizeof *layers; l++)
                 ck_assert_msg(configuration_for(&d, b.t, layers[l]) != NULL,
