@@ -1,5 +1,5 @@
 /* A picture's recipe: the command line that makes it again, with every setting spelled out, and
- * what it ran on. It is a JSON object in a text of the PNG.
+ * what it ran on. It is a JSON object in an iTXt chunk of the PNG; earlier versions wrote tEXt.
  *
  *   {"picture": 3, "pictures": 8, "program": "ditcl 0.2", "commit": "...",
  *    "command": ["ditcl", "sample", "emoji", "--class", "cat", ...],

@@ -140,7 +140,7 @@ static status add_recipe(showing *x, const drawing *g)
         st = recipe_of_series(&x->of_series, x->recipe.data, x->o->done);
     }
     if (st != OK) return st;
-    x->notes[AT] = RECIPE_KEYWORD;
+    x->notes[AT] = PNG_AS_UTF8 RECIPE_KEYWORD;
     x->notes[AT + 1] = series ? x->of_series.data : x->recipe.data;
     return OK;
 }

@@ -116,9 +116,10 @@ static size_t put_utf8(unsigned char *out, uint32_t c)
 static status write_note(FILE *stream, const char *keyword, const char *words)
 {
     enum { MOST = UINT16_MAX, CHARACTER = 4, LATIN_HEAD = 1, UTF8_HEAD = 5 };
+    bool latin = *keyword != *PNG_AS_UTF8;
+    if (!latin) keyword++;
     size_t n = strlen(keyword);
     unsigned char *data;
-    bool latin = true;
     assert(n > 0 && n <= KEYWORD_MAX);
     for (const unsigned char *p = (const unsigned char *)words; *p;)
         if (next_character(&p) > 0xff) latin = false;

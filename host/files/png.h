@@ -6,9 +6,12 @@
 #include "base/file.h"
 #include "base/status.h"
 
+/* Before a keyword: the text becomes an iTXt chunk in any case. */
+#define PNG_AS_UTF8 "\1"
+
 /* rgb: [height][width][3]. notes: pairs of keyword and UTF-8 text, ended by a null pointer, or
- * null. A text becomes a tEXt chunk if Latin-1 can hold it, else iTXt. Bytes that are not UTF-8,
- * and control characters except line ends, are replaced. */
+ * null. A text becomes a tEXt chunk if Latin-1 can hold it, else iTXt, which is not compressed.
+ * Bytes that are not UTF-8, and control characters except line ends, are replaced. */
 status png_write(file_out *out, const unsigned char *rgb, int width, int height,
                  const char *const *notes);
 

@@ -23,6 +23,19 @@ eval "$("$ditcl" info keep/a.png | sed -n '1s/^ditcl/"$ditcl"/p') --out keep/typ
 if cmp -s <("$ditcl" info keep/a.png --json | sed '/"command"/,/\]/d') \
     <("$ditcl" info keep/typed.png --json | sed '/"command"/,/\]/d'); then passed=$((passed + 1)); else problem "typed again"; fi
 
+# the recipe is UTF-8 in an iTXt chunk: not compressed, no language, no translated keyword
+python3 - keep/a.png <<'END' || problem "the recipe's chunk"
+import json, sys
+data, at, found = open(sys.argv[1], "rb").read(), 8, {}
+while at < len(data):
+    n = int.from_bytes(data[at:at + 4], "big")
+    key, _, rest = data[at + 8:at + 8 + n].partition(b"\0")
+    found[data[at + 4:at + 8], key] = rest
+    at += n + 12
+recipe = found[b"iTXt", b"ditcl"]
+sys.exit(recipe[:4] != bytes(4) or json.loads(recipe[4:].decode())["command"][:2] != ["ditcl", "sample"])
+END
+
 # ---- every kind of setting, and a series ----
 expect 0 "" sample "$plain" -c 0,2 -n 2 -s 5 --steps=3 --sampler ddpm --cfg 2.5 --cfg-channels 3 --compat original \
     --precision fp32 --out keep/s%d.png -v
@@ -73,7 +86,7 @@ while at < len(data):
     name, body = data[at + 4:at + 8], data[at + 8:at + 8 + n]
     at += n + 12
     if body.startswith(b"ditcl\0"):
-        body = b"ditcl\0" + sys.argv[3].encode() if sys.argv[3] else b"other\0"
+        name, body = b"tEXt", b"ditcl\0" + sys.argv[3].encode() if sys.argv[3] else b"other\0"
     out += len(body).to_bytes(4, "big") + name + body + zlib.crc32(name + body).to_bytes(4, "big")
 open(sys.argv[2], "wb").write(out)
 END
