@@ -65,6 +65,7 @@ static status put_number(char *out, const char *path, int i)
 static status picture_path(const output *o, char *out, int i)
 {
     char name[32];
+    if (o->numbers && o->kind != OUTPUT_SHEET) i = o->numbers[i];
     if (o->kind == OUTPUT_FOLDER) {
         snprintf(name, sizeof name, "%06d.png", i);
         return file_join(out, PATH_BYTES, o->path, name);
@@ -179,7 +180,12 @@ static status make_sheet(output *o)
 
 status output_open(output *o, const char *path, int n, int unit, int width, int height)
 {
-    *o = (output){.path = path, .n = n, .unit = unit, .width = width, .height = height};
+    *o = (output){.path = path,
+                  .n = n,
+                  .numbers = o->numbers,
+                  .unit = unit,
+                  .width = width,
+                  .height = height};
     char name[PATH_BYTES];
     status st = OK;
     int numbers;

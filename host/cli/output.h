@@ -14,6 +14,7 @@ typedef struct {
     const char *path;
     enum { OUTPUT_FILE, OUTPUT_SERIES, OUTPUT_FOLDER, OUTPUT_SHEET } kind;
     int n, done;
+    const int *numbers; /* null, or [n]: those in the names of files; set before output_open */
     int unit; /* a row of a sheet has a multiple of `unit` pictures, unless that is too wide */
     int width, height;    /* of a picture, in pixels */
     unsigned char *sheet; /* all pictures, for OUTPUT_SHEET */
@@ -26,7 +27,7 @@ typedef struct {
 
 /* Parses path for n pictures of width x height and checks that all files can be written. A file
  * receives the picture, or a sheet of several. One %d or %0Nd after the last slash numbers a series
- * from 0, and %% is one %. A folder receives 000000.png, 000001.png, ... */
+ * from 0 or by o->numbers, and %% is one %. A folder receives 000000.png, 000001.png, ... */
 status output_open(output *o, const char *path, int n, int unit, int width, int height);
 
 /* For a command with a single output: checks, before any work, that the file can be written. Unless

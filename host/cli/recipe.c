@@ -35,6 +35,7 @@ static bool among(const char *name, const char *const *names, size_t n)
 typedef struct {
     json_build b;
     json_t *words, *inputs;
+    const drawing *g;
     const char *seen[MOST_SEEN]; /* names of the options in words */
     int n_seen;
 } making;
@@ -64,6 +65,14 @@ static void put_option(making *m, const char *name, const char *value)
     if (m->n_seen < MOST_SEEN) m->seen[m->n_seen++] = name;
 }
 
+static status put_seed(making *m)
+{
+    char seed[24];
+    snprintf(seed, sizeof seed, "%llu", (unsigned long long)m->g->q->seed);
+    put_option(m, "seed", seed);
+    return OK;
+}
+
 static status put_given(void *context, const option *o, const char *value)
 {
     making *m = context;
@@ -73,6 +82,7 @@ static status put_given(void *context, const option *o, const char *value)
         return OK;
     }
     if (AMONG(o->name, left_out)) return OK;
+    if (!strcmp(o->name, "seed")) return put_seed(m); /* a number in the place of random */
     put_option(m, o->name, value);
     if (!AMONG(o->name, inputs)) return OK;
     status st = hash_file(hash, value);
@@ -106,11 +116,9 @@ static void put_defaults(making *m, const drawing *g)
     const run_request *u = &g->request;
     const device *d = g->r.d;
     unsigned traits = samplers[u->sampler].traits;
-    char seed[24];
-    snprintf(seed, sizeof seed, "%llu", (unsigned long long)q->seed);
     if (!q->n_classes) put_default(m, "class", "all");
-    put_default_number(m, "n", q->per_class);
-    put_default(m, "seed", seed);
+    if (!q->seeds) put_default_number(m, "n", q->per_class);
+    if (!q->seeds && !among("seed", m->seen, (size_t)m->n_seen)) put_seed(m);
     put_default(m, "rng", q->rng);
     put_default(m, "steps", q->steps);
     put_default(m, "sampler", sampler_names[u->sampler]);
@@ -125,14 +133,15 @@ static void put_defaults(making *m, const drawing *g)
     put_default(m, "kernels", kernel_family_names[d->family]);
 }
 
-status recipe_make(text *out, const command *c, int argc, char **argv, const drawing *g)
+status recipe_make(text *out, const command *c, int argc, char **argv, const drawing *g,
+                   bool series)
 {
-    making m = {0};
+    making m = {.g = g};
     const device *d = g->r.d;
     char ran[OP_RAN];
     json_t *root = json_build_begin(&m.b);
     status st = OK;
-    json_put_int(&m.b, root, "pictures", g->n);
+    json_put_int(&m.b, root, "pictures", series ? g->series : g->n);
     json_put_text(&m.b, root, "program", "ditcl " DITCL_VERSION);
     if (*version_commit) json_put_text(&m.b, root, "commit", version_commit);
     m.words = json_put_array(&m.b, root, "command");
@@ -221,6 +230,18 @@ static status check_input(const merging *m, const char *spelled, const char *fil
     return ERR_FILE;
 }
 
+/* Whether a change replaces this option of the recipe. --seeds says what --seed and -n do. */
+static bool replaced(const merging *m, const char *name)
+{
+    static const char *const other[][2] = {{"seed", "seeds"}, {"n", "seeds"}};
+    size_t n = (size_t)m->n_seen;
+    bool found = among(name, m->seen, n);
+    for (size_t i = 0; i < sizeof other / sizeof *other; i++)
+        for (int k = 0; k < 2; k++)
+            found |= !strcmp(name, other[i][k]) && among(other[i][1 - k], m->seen, n);
+    return found;
+}
+
 static status keep_word(void *context, const option *o, const char *value)
 {
     merging *m = context;
@@ -228,7 +249,7 @@ static status keep_word(void *context, const option *o, const char *value)
     status st = OK;
     if (!o) return m->argument ? OK : text_list_add(m->words, value);
     if (AMONG(o->name, left_out)) return OK; /* a recipe must not say which files are written */
-    if (among(o->name, m->seen, (size_t)m->n_seen)) return OK;
+    if (replaced(m, o->name)) return OK;
     spell(spelled, o->name);
     if (!value && o->kind != OPTION_FLAG)
         return fail(ERR_FORMAT, "%s: its recipe has %s without a value", m->path, spelled);

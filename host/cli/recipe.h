@@ -17,9 +17,10 @@
 /* The keyword of the PNG's text. */
 #define RECIPE_KEYWORD "ditcl"
 
-/* Appends the recipe without "picture". argc, argv: the arguments of `ditcl sample`. ERR_LIMIT if
- * it is too long for a PNG. */
-status recipe_make(text *out, const command *c, int argc, char **argv, const drawing *g);
+/* Appends the recipe without "picture". argc, argv: the arguments of `ditcl sample`. series: of a
+ * picture in its series, not of a sheet. ERR_LIMIT if it is too long for a PNG. */
+status recipe_make(text *out, const command *c, int argc, char **argv, const drawing *g,
+                   bool series);
 
 /* out = the recipe of picture `index` of a series. */
 status recipe_of_series(text *out, const char *recipe, int index);

@@ -12,6 +12,7 @@
 #include "cli/output.h"
 #include "cli/progress.h"
 #include "cli/recipe.h"
+#include "cli/series.h"
 #include "sample/drawing.h"
 
 typedef struct {
@@ -27,6 +28,7 @@ typedef struct {
     bool quiet, verbose, out_given;
     arrays files;
     initial_args initial;
+    series_args series;
 } sample_request;
 
 static const char details[] =
@@ -125,10 +127,13 @@ static void begin_decoding(showing *x, const drawing *g)
 static status add_recipe(showing *x, const drawing *g)
 {
     enum { AT = 4 };
-    bool series = x->o->kind == OUTPUT_SERIES || x->o->kind == OUTPUT_FOLDER;
+    const int *numbers = x->o->numbers;
+    bool series = x->o->kind == OUTPUT_SERIES || x->o->kind == OUTPUT_FOLDER ||
+                  (x->o->kind == OUTPUT_FILE && numbers);
+    int index = numbers ? numbers[x->o->done] : x->o->done;
     status st = OK;
     if (x->no_recipe) return OK;
-    if (!x->recipe.data) st = recipe_make(&x->recipe, x->q->c, x->q->argc, x->q->argv, g);
+    if (!x->recipe.data) st = recipe_make(&x->recipe, x->q->c, x->q->argc, x->q->argv, g, series);
     if (st == ERR_LIMIT) {
         x->no_recipe = true;
         if (!x->q->quiet) cli_warn("the pictures have no recipe for --again: %s", fail_line());
@@ -137,7 +142,7 @@ static status add_recipe(showing *x, const drawing *g)
     }
     if (st == OK && series) {
         text_free(&x->of_series);
-        st = recipe_of_series(&x->of_series, x->recipe.data, x->o->done);
+        st = recipe_of_series(&x->of_series, x->recipe.data, index);
     }
     if (st != OK) return st;
     x->notes[AT] = PNG_AS_UTF8 RECIPE_KEYWORD;
@@ -190,8 +195,9 @@ done:
 static status open_files(sample_request *q, output *o, const drawing *g)
 {
     int side = g->m->dit.latent_size * vae_scale(&g->m->vae);
-    int unit = q->draw.frames ? g->n : q->draw.per_class;
+    int unit = q->draw.frames || q->draw.picks ? g->n : q->draw.per_class;
     status st = OK;
+    o->numbers = q->draw.picks;
     TRY(q->draw.invert ? output_open_arrays(o) : output_open(o, q->out, g->n, unit, side, side));
     TRY(arrays_add(&q->files, o));
     TRY(output_check(o, q->quiet));
@@ -225,6 +231,7 @@ static status sample(sample_request *q)
     q->draw.classes = q->classes.items;
     q->draw.n_classes = q->classes.n;
     TRY(initial_check(&q->initial, &q->draw));
+    TRY(series_apply(&q->series, &q->draw));
     TRY(check_invert(q));
     TRY(cli_apply_type(&q->of, &q->type));
     TRY(model_open(&m, &q->of));
@@ -233,6 +240,7 @@ static status sample(sample_request *q)
     warn_unguided(q, &g);
     TRY(drawing_check(&g));
     note_model(q, &m);
+    series_announce(&q->series, &q->draw, q->quiet);
     q->on.verbose = q->verbose;
     q->on.measured = true;
     TRY(cli_open_device(&d, &q->on, q->quiet));
@@ -303,7 +311,7 @@ status cli_sample(int argc, char **argv)
         {"batch", 0, OPTION_INT, &q.draw.batch, "B", "pictures computed at once [as many as fit]",
          1, 4096, NULL},
         OPTION_HEADING("Noise"),
-        {"seed", 's', OPTION_UINT64, &q.draw.seed, "S", "random seed [0]", 0, 0, NULL},
+        OPTIONS_SERIES(&q.series),
         {"rng", 0, OPTION_TEXT, &q.draw.rng, "NAME",
          "same noise as this generator of torch [torch-cpu]\n"
          "torch-cpu-scalar: a CPU without AVX2. torch-cuda:SMs or torch-cuda:SMsxTHREADS: a GPU "
@@ -343,5 +351,6 @@ status cli_sample(int argc, char **argv)
     text_list_free(&q.classes);
     arrays_free(&q.files);
     initial_free(&q.initial);
+    series_free(&q.series);
     return st;
 }

@@ -78,6 +78,39 @@ done:
     return st;
 }
 
+/* Gives each picture its seed, and leaves the pictures that were picked. */
+static status plan_series(drawing *g)
+{
+    const drawing_request *q = g->q;
+    const char *option = q->seeds ? "--seeds" : "--pick";
+    status st = OK;
+    g->series = g->n;
+    if ((q->seeds || q->picks) && q->frames)
+        return fail(ERR_USAGE, "%s: does not go with --interpolate", option);
+    if (q->seeds) TRY(memory_alloc(&g->seeds, (size_t)g->n, sizeof *g->seeds));
+    for (int i = 0; q->seeds && i < g->n; i++) g->seeds[i] = q->seeds[i % q->per_class];
+    if (!q->picks) goto done;
+    int *labels = g->labels;
+    uint64_t *seeds = g->seeds;
+    g->labels = NULL;
+    g->seeds = NULL;
+    g->n = q->n_picks;
+    st = memory_alloc(&g->labels, (size_t)g->n, sizeof *g->labels);
+    if (st == OK && seeds) st = memory_alloc(&g->seeds, (size_t)g->n, sizeof *g->seeds);
+    for (int i = 0; i < g->n && st == OK; i++) {
+        int from = q->picks[i];
+        if (from >= g->series)
+            st = fail(ERR_USAGE, "--pick %d: the series has %d pictures, 0 to %d", from, g->series,
+                      g->series - 1);
+        if (st == OK) g->labels[i] = labels[from];
+        if (st == OK && seeds) g->seeds[i] = seeds[from];
+    }
+    free(labels);
+    free(seeds);
+done:
+    return st;
+}
+
 /* ---- sampling ---- */
 
 /* The default guidance scale is 4, or 1 if the model has no null class. */
@@ -144,11 +177,15 @@ status drawing_plan(drawing *g, const drawing_request *q, model *m)
     TRY(plan_guidance(g));
     TRY(plan_labels(g));
     TRY(plan_frames(g));
+    TRY(plan_series(g));
     TRY(plan_sampler(g));
     TRY(rng_source_parse(&g->request.source, q->rng));
     g->request.labels = g->labels;
     g->request.n = g->n;
     g->request.seed = q->seed;
+    g->request.seeds = g->seeds;
+    g->request.picks = g->seeds ? NULL : q->picks;
+    g->request.series = g->series;
     g->request.batch = q->batch;
     TRY(run_schedule(&g->plan, m, &g->request));
 done:
@@ -227,6 +264,8 @@ status drawing_check(drawing *g)
     if (q->invert && (q->image || q->frames))
         return fail(ERR_USAGE, "--invert: starts from --latents-in, so it takes no --image and no "
                                "--interpolate");
+    if (q->picks && (q->latents || q->noise))
+        return fail(ERR_USAGE, "--pick: does not go with --latents-in and --noise-in");
     g->request.initial_latents = q->latents;
     g->request.given_noise = q->noise;
     g->request.kept_noise = q->kept_noise;
@@ -326,6 +365,7 @@ void drawing_close(drawing *g)
     schedule_free(&g->plan);
     text_free(&g->note);
     free(g->labels);
+    free(g->seeds);
     free(g->mixes);
     free(g->frame_noise);
     free(g->image_latents);

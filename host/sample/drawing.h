@@ -34,6 +34,9 @@ typedef struct {
     double strength; /* the part of the steps that an image runs through */
     /* ---- noise ---- */
     uint64_t seed;
+    const uint64_t *seeds; /* null, or [per_class]: each picture of a class has its own generator */
+    const int *picks;      /* null, or [n_picks]: only these pictures of the series, from 0 */
+    int n_picks;
     const char *rng; /* see rng_source_parse */
     /* ---- inputs, null if there are none; set before drawing_check ---- */
     const png *image, *mask;               /* of the model's size; the mask's white part is drawn */
@@ -52,8 +55,9 @@ extern const char *const guided_channels_names[]; /* "3", "all", null */
 typedef struct {
     const drawing_request *q;
     model *m;
-    int *labels; /* [n] of the pictures */
-    int n;
+    int *labels;     /* [n] of the pictures */
+    int n, series;   /* pictures to draw; those of the series that they belong to */
+    uint64_t *seeds; /* null, or [n] */
     schedule plan;
     double guidance, strength; /* with the defaults filled in */
     run_request request;

@@ -43,6 +43,24 @@ done:
     return st;
 }
 
+enum { MOST_NUMBERS = 4096 };
+
+/* Appends the seed, or the seeds of the pictures of a class, and which pictures were picked. */
+static status note_seeds(text *note, const drawing *g)
+{
+    const drawing_request *q = g->q;
+    status st = OK;
+    TRY(q->seeds ? text_append(note, "seeds")
+                 : text_append(note, "seed %llu", (unsigned long long)q->seed));
+    for (int i = 0; q->seeds && i < q->per_class && i < MOST_NUMBERS; i++)
+        TRY(text_append(note, " %llu", (unsigned long long)q->seeds[i]));
+    if (q->picks) TRY(text_append(note, ", of %d pictures only", g->series));
+    for (int i = 0; i < q->n_picks && i < MOST_NUMBERS; i++)
+        TRY(text_append(note, " %d", q->picks[i]));
+done:
+    return st;
+}
+
 /* Appends the source of the noise, and the sampler. */
 static status note_noise(text *note, const drawing *g)
 {
@@ -50,7 +68,7 @@ static status note_noise(text *note, const drawing *g)
     const run_request *u = &g->request;
     unsigned traits = samplers[u->sampler].traits;
     status st = OK;
-    TRY(text_append(note, "seed %llu", (unsigned long long)q->seed));
+    TRY(note_seeds(note, g));
     if (u->source.kind != RNG_TORCH_CPU) TRY(text_append(note, " of %s", q->rng));
     if (q->latents_name)
         TRY(text_append(note, ", first noise %s", file_last_part(q->latents_name)));
@@ -97,11 +115,11 @@ static bool is_null_class(const model *m, int label)
 
 static status note_classes(text *note, const drawing *g)
 {
-    enum { MOST_CLASSES = 4096 };
-    int each = g->q->frames ? 1 : g->q->per_class, step = g->q->frames ? g->n - 1 : each;
+    int each = g->q->frames || g->q->picks ? 1 : g->q->per_class;
+    int step = g->q->frames ? g->n - 1 : each;
     status st = OK;
     TRY(text_append(note, "; class"));
-    for (int i = 0; i < g->n && i / step < MOST_CLASSES; i += step)
+    for (int i = 0; i < g->n && i / step < MOST_NUMBERS; i += step)
         TRY(is_null_class(g->m, g->labels[i]) ? text_append(note, " null")
                                               : text_append(note, " %d", g->labels[i]));
     if (each > 1) TRY(text_append(note, ", %d pictures of each", each));

@@ -34,13 +34,24 @@ run_request run_typical(const model *m)
                          .guided_channels = m->dit.in_channels};
 }
 
+static noise_request noise_of(const run_request *q)
+{
+    return (noise_request){.source = q->source,
+                           .seed = q->seed,
+                           .seeds = q->seeds,
+                           .picks = q->picks,
+                           .n = q->n,
+                           .series = q->series};
+}
+
 status run_check_source(const model *m, const run_request *request, const schedule *plan)
 {
     size_t size = (size_t)m->dit.latent_size, most = 0;
-    size_t values = (size_t)request->n * (size_t)m->dit.in_channels * size * size;
-    if (!request->initial_latents) most = values;
+    size_t values = (size_t)m->dit.in_channels * size * size;
+    const noise_request noise = noise_of(request);
+    if (!request->initial_latents) most = noise_at_once(&noise, values, 1);
     for (int i = 0; i < plan->n_rows && !request->given_noise; i++)
-        if (plan->rows[i].draws) most = values * (guides(m, request) ? 2 : 1);
+        if (plan->rows[i].draws) most = noise_at_once(&noise, values, guides(m, request) ? 2 : 1);
     return rng_source_check(&request->source, most);
 }
 
@@ -189,11 +200,11 @@ status run_restart(run *r)
     const float *start = r->request.initial_latents;
     float scale = r->plan.initial_scale;
     float *noise = r->host_noise[0];
-    rng_seed_source(&r->generator, &r->request.source, r->request.seed);
+    noise_restart(&r->stream);
     r->noise_drawn = false;
     if (start && !r->request.image && (scale == 1.0f || r->request.first_step > 0))
         return buffer_upload(r->d, r->latents, 0, start, values);
-    if (!start) rng_randn(&r->generator, noise, values);
+    if (!start) noise_draw(&r->stream, noise, 1);
     if (r->request.image) return image_begin(r, start ? start : noise);
     for (size_t i = 0; scale != 1.0f && i < values; i++)
         noise[i] = (start ? start : noise)[i] * scale;
@@ -258,6 +269,8 @@ static status allocate_buffers(run *r)
     TRY(image_allocate(r));
     if (r->d->dry) goto done; /* a dry run draws nothing */
     TRY(plan_updates(r));
+    const noise_request noise = noise_of(&r->request);
+    TRY(noise_open(&r->stream, &noise, picture_values(r)));
     for (int i = 0; i < 2; i++)
         TRY(memory_alloc(&r->host_noise[i], drawn, sizeof *r->host_noise[i]));
     TRY(run_restart(r));
@@ -317,6 +330,7 @@ void run_close(run *r)
     free(r->host_rows);
     free(r->chunk_timesteps);
     free(r->chunk_labels);
+    noise_close(&r->stream);
     for (int i = 0; i < 2 && !lost; i++) free(r->host_noise[i]);
     *r = (run){0};
 }
@@ -364,9 +378,7 @@ static status provide_modulation(run *r, int step, int group, int *first_row)
 /* Draws the noise that the program of the model's origin would draw in a step. */
 static void draw_noise(run *r)
 {
-    size_t values = picture_values(r) * (size_t)r->request.n;
-    if (!r->noise_drawn)
-        rng_randn(&r->generator, r->host_noise[r->noise_at], values * (r->guided ? 2 : 1));
+    if (!r->noise_drawn) noise_draw(&r->stream, r->host_noise[r->noise_at], r->guided ? 2 : 1);
     r->noise_drawn = true;
 }
 

@@ -7,7 +7,7 @@
 
 #include "model/dit.h"
 #include "model/vae.h"
-#include "sample/rng.h"
+#include "sample/noise.h"
 #include "sample/schedule.h"
 
 typedef struct {
@@ -15,6 +15,10 @@ typedef struct {
     int n;
     uint64_t seed;
     rng_source source; /* the generator to follow; zero: PyTorch's on the CPU */
+    /* null, or [n]: see noise.h */
+    const uint64_t *seeds;
+    const int *picks; /* in a series of `series` pictures */
+    int series;
     const char *steps;
     sampler_kind sampler;
     double eta, guidance;
@@ -68,7 +72,7 @@ typedef struct {
     float *host_noise[2];
     int noise_at;     /* index of the buffer that is, or will be, drawn into */
     bool noise_drawn; /* the noise of the next step that draws is in that buffer */
-    rng generator;
+    noise_stream stream;
 } run;
 
 /* True if this guidance scale needs two predictions per step: diffusers guides only above 1, the
