@@ -272,6 +272,53 @@ START_TEST(test_refusal)
 }
 END_TEST
 
+/* alpha or sigma of a path of SiT (Ma et al. 2024, table 1; VP: Ho et al. 2020). */
+static double path_value(int path, bool of_noise, double t)
+{
+    double square, log_alpha = -0.25 * (1 - t) * (1 - t) * 19.9 - 0.5 * (1 - t) * 0.1;
+    switch (path) {
+    case 0: return of_noise ? 1 - t : t;
+    case 1: return of_noise ? cos(M_PI * t / 2) : sin(M_PI * t / 2);
+    default: square = exp(2 * log_alpha); return sqrt(of_noise ? 1 - square : square);
+    }
+}
+
+static double path_slope(int path, bool of_noise, double t)
+{
+    const double h = 1e-5;
+    return (path_value(path, of_noise, t + h) - path_value(path, of_noise, t - h)) / (2 * h);
+}
+
+/* A network that is right about data and noise: the estimate is the data. */
+START_TEST(test_flow_estimate)
+{
+    static const char *const paths[] = {"Linear", "GVP", "VP"};
+    static const char *const predictions[] = {"velocity", "noise", "score"};
+    int path = _i % 3, predicts = _i / 3;
+    const double data = 0.75, noise = -1.25;
+    char json[200];
+    schedule_config config;
+    schedule s;
+    snprintf(json, sizeof json,
+             "{\"_class_name\":\"SiT\",\"path_type\":\"%s\",\"prediction\":\"%s\"}", paths[path],
+             predictions[predicts]);
+    ck_assert_int_eq(config_parse_schedule(&config, json, "test", NULL), OK);
+    const schedule_options options = {.sampler = SAMPLER_HEUN, .steps = "9"};
+    ck_assert_int_eq(schedule_init(&s, &config, &options), OK);
+    for (int i = 2; i + 2 < s.n_rows; i++) { /* at the ends float32 has few digits left */
+        const schedule_row *row = &s.rows[i];
+        double t = (double)row->timestep, sigma = path_value(path, true, t);
+        double x = path_value(path, false, t) * data + sigma * noise;
+        double velocity = path_slope(path, false, t) * data + path_slope(path, true, t) * noise;
+        double output = predicts == 0 ? velocity : predicts == 1 ? noise : -noise / sigma;
+        double found = (double)row->estimate_x * x + (double)row->estimate_o * output;
+        ck_assert_msg(fabs(found - data) < 2e-3, "%s, %s, t %g: found %g, expected %g", paths[path],
+                      predictions[predicts], t, found, data);
+    }
+    schedule_free(&s);
+}
+END_TEST
+
 Suite *suite_schedule(void)
 {
     Suite *suite = suite_create("schedule");
@@ -280,6 +327,9 @@ Suite *suite_schedule(void)
     tcase_add_loop_test(tests, test_from_config, 0, N_FROM_CONFIG);
     tcase_add_loop_test(tests, test_not_from_config, 0, N_NOT_FROM_CONFIG);
     tcase_add_test(tests, test_known_spacings);
+    suite_add_tcase(suite, tests);
+    tests = tcase_create("estimates");
+    tcase_add_loop_test(tests, test_flow_estimate, 0, 9);
     suite_add_tcase(suite, tests);
     tests = tcase_create("refusals");
     tcase_add_loop_test(tests, test_refusal, 0, sizeof refusals / sizeof *refusals);

@@ -74,12 +74,12 @@ static status picture_path(const output *o, char *out, int i)
 }
 
 /* A file is replaced only if its name ends in .png. A new file may have no extension. */
-static status check_format(const char *path)
+static status check_format(const char *asked_by, const char *path)
 {
     const char *dot = strrchr(file_last_part(path), '.');
     if (dot ? text_equal_nocase(dot, ".png") : !file_exists(path) && strcmp(path, "-")) return OK;
-    return fail(ERR_USAGE, "--out %s: pictures are PNG files; expected a name that ends in .png",
-                path);
+    return fail(ERR_USAGE, "%s %s: pictures are PNG files; expected a name that ends in .png",
+                asked_by, path);
 }
 
 /* A file is replaced only if its name ends in .npy. */
@@ -153,6 +153,15 @@ status output_add_array(output *o, const char *asked_by, const char *path)
     return st;
 }
 
+status output_add_picture(output *o, const char *asked_by, const char *path)
+{
+    status st = check_format(asked_by, path);
+    assert(o->extras < OUTPUT_EXTRAS);
+    if (st == OK) st = file_names_add(&o->names, path);
+    if (st == OK) o->options[o->extras++] = asked_by;
+    return st;
+}
+
 /* The pictures of a class stay in one row if a row has room for them. */
 static int columns(const output *o)
 {
@@ -200,7 +209,7 @@ status output_open(output *o, const char *path, int n, int unit, int width, int 
         TRY(picture_path(o, name, i));
         TRY(file_names_add(&o->names, name));
     }
-    if (o->kind != OUTPUT_FOLDER) TRY(check_format(path));
+    if (o->kind != OUTPUT_FOLDER) TRY(check_format("--out", path));
     TRY(make_sheet(o));
     /* more: see output_extra */
     TRY(memory_alloc(&o->files, (size_t)n + OUTPUT_EXTRAS, sizeof *o->files));

@@ -8,7 +8,7 @@
 #include "base/file.h"
 #include "base/status.h"
 
-enum { OUTPUT_EXTRAS = 2 };
+enum { OUTPUT_EXTRAS = 4 };
 
 typedef struct {
     const char *path;
@@ -43,6 +43,8 @@ status output_add(output *o, const unsigned char *rgb);
 
 /* Adds an array that is written with the pictures; at most OUTPUT_EXTRAS. asked_by: its option. */
 status output_add_array(output *o, const char *asked_by, const char *path);
+/* Adds a PNG file that is no picture of the run, such as a preview, in the same way. */
+status output_add_picture(output *o, const char *asked_by, const char *path);
 /* Call this after all outputs are added. Fails if two names are the same file. Unless quiet, warns
  * of mount points. */
 status output_check(output *o, bool quiet);

@@ -10,6 +10,7 @@
 #include "cli/initial.h"
 #include "cli/sampler_args.h"
 #include "cli/output.h"
+#include "cli/previews.h"
 #include "cli/progress.h"
 #include "cli/recipe.h"
 #include "cli/series.h"
@@ -29,6 +30,7 @@ typedef struct {
     arrays files;
     initial_args initial;
     series_args series;
+    previews previews;
 } sample_request;
 
 static const char details[] =
@@ -170,14 +172,29 @@ static status add_picture(void *context, const unsigned char *rgb)
     return st == OK ? output_add(x->o, rgb) : st;
 }
 
+static status show_preview(void *context, const unsigned char *rgb, int n, int step, int n_steps)
+{
+    showing *x = context;
+    (void)step, (void)n_steps;
+    return previews_show(&x->q->previews, rgb, n);
+}
+
+static status keep_state(void *context, const unsigned char *rgb, int state)
+{
+    showing *x = context;
+    previews_keep(&x->q->previews, rgb, state);
+    return OK;
+}
+
 static status sample_on(sample_request *q, drawing *g, device *d, output *o)
 {
     showing x = {.q = q, .o = o, .g = g};
-    const drawing_listener listener = {&x, begins, advance, add_picture};
+    const drawing_listener listener = {&x, begins, advance, add_picture, show_preview, keep_state};
     status st = OK;
     TRY(drawing_run(g, d, &listener));
     progress_end(&x.bar);
     TRY(arrays_write(&q->files, g, o));
+    TRY(previews_write(&q->previews, o));
     TRY(output_commit(o, q->quiet));
     double sampled = x.decoding - x.sampling, rows = g->r.plan.n_rows - g->r.request.first_step;
     if (q->verbose)
@@ -200,6 +217,7 @@ static status open_files(sample_request *q, output *o, const drawing *g)
     o->numbers = q->draw.picks;
     TRY(q->draw.invert ? output_open_arrays(o) : output_open(o, q->out, g->n, unit, side, side));
     TRY(arrays_add(&q->files, o));
+    TRY(previews_add(&q->previews, o, g));
     TRY(output_check(o, q->quiet));
     TRY(arrays_read(&q->files, &q->draw, g));
     TRY(initial_read(&q->initial, &q->draw, g->m));
@@ -233,6 +251,7 @@ static status sample(sample_request *q)
     TRY(initial_check(&q->initial, &q->draw));
     TRY(series_apply(&q->series, &q->draw));
     TRY(check_invert(q));
+    TRY(previews_check(&q->previews, &q->draw));
     TRY(cli_apply_type(&q->of, &q->type));
     TRY(model_open(&m, &q->of));
     TRY(drawing_plan(&g, &q->draw, &m));
@@ -279,7 +298,9 @@ static status find_again(sample_request *q, text_list *words, const command *c, 
 
 status cli_sample(int argc, char **argv)
 {
-    sample_request q = {.of = {.forced = -1, .need_dit = true}, .draw = {DRAWING_DEFAULTS}};
+    sample_request q = {.of = {.forced = -1, .need_dit = true},
+                        .draw = {DRAWING_DEFAULTS},
+                        .previews = {PREVIEWS_DEFAULTS}};
     const option options[] = {
         OPTION_HEADING("Model"),
         OPTION_VAE(&q.of.vae),
@@ -330,6 +351,8 @@ status cli_sample(int argc, char **argv)
         OPTIONS_ARRAYS_OUT(&q.files),
         OPTION_QUIET(&q.quiet),
         OPTION_VERBOSE(&q.verbose),
+        OPTION_HEADING("Watching"),
+        OPTIONS_PREVIEWS(&q.previews),
         {0},
     };
     const char *const positional[] = {"MODEL", NULL};
@@ -352,5 +375,6 @@ status cli_sample(int argc, char **argv)
     arrays_free(&q.files);
     initial_free(&q.initial);
     series_free(&q.series);
+    previews_free(&q.previews);
     return st;
 }

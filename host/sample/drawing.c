@@ -174,6 +174,8 @@ status drawing_plan(drawing *g, const drawing_request *q, model *m)
 {
     *g = (drawing){.q = q, .m = m, .strength = q->strength};
     status st = OK;
+    if (q->invert && (q->preview_every || q->states))
+        return fail(ERR_USAGE, "--invert: ends in noise, so it takes no --preview and no --strip");
     TRY(plan_guidance(g));
     TRY(plan_labels(g));
     TRY(plan_frames(g));
@@ -316,18 +318,23 @@ done:
 typedef struct {
     const drawing *g;
     const drawing_listener *to;
+    bool first; /* the next picture is the first one */
 } decoding;
 
 /* Hands a decoded picture on, with the pixels that the mask keeps, since the VAE would change them
  * slightly. */
 static status hand_on(void *context, unsigned char *rgb)
 {
-    const decoding *x = context;
+    decoding *x = context;
+    status st = OK;
     const png *image = x->g->q->image, *mask = x->g->q->mask;
     size_t pixels = mask ? (size_t)mask->width * (size_t)mask->height : 0;
     for (size_t i = 0; i < pixels; i++)
         if (!image_is_white(mask->rgb + 3 * i)) memcpy(rgb + 3 * i, image->rgb + 3 * i, 3);
-    return x->to->picture ? x->to->picture(x->to->context, rgb) : OK;
+    if (x->first && x->g->q->states && x->to->state)
+        st = x->to->state(x->to->context, rgb, drawing_states(x->g) - 1);
+    x->first = false;
+    return st == OK && x->to->picture ? x->to->picture(x->to->context, rgb) : st;
 }
 
 static void begin(const drawing *g, const drawing_listener *to, drawing_phase phase)
@@ -337,13 +344,15 @@ static void begin(const drawing *g, const drawing_listener *to, drawing_phase ph
 
 status drawing_run(drawing *g, device *d, const drawing_listener *to)
 {
-    decoding pictures = {g, to};
+    decoding pictures = {g, to, true};
     const picture_sink sink = {&pictures, hand_on, to->context, to->progress};
     status st = OK;
     g->request.progress = to->progress;
     g->request.progress_context = to->context;
     begin(g, to, DRAWING_LOADS);
+    TRY(drawing_want_previews(g, d, to));
     TRY(load(g, d));
+    TRY(drawing_prepare_previews(g));
     begin(g, to, DRAWING_SAMPLES);
     TRY(run_sample(&g->r));
     TRY(drawing_note(&g->note, g));
@@ -360,6 +369,7 @@ status drawing_latents(const drawing *g, float *out)
 
 void drawing_close(drawing *g)
 {
+    preview_free(&g->shown);
     vae_free(&g->v);
     run_close(&g->r);
     schedule_free(&g->plan);

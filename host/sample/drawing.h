@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "sample/picture.h"
 #include "sample/pipeline.h"
+#include "sample/preview.h"
 
 /* Initialise it with DRAWING_DEFAULTS. A negative number stands for the model's default. */
 typedef struct {
@@ -39,10 +40,14 @@ typedef struct {
     int n_picks;
     const char *rng; /* see rng_source_parse */
     /* ---- inputs, null if there are none; set before drawing_check ---- */
-    const png *image, *mask;               /* of the model's size; the mask's white part is drawn */
-    const float *latents;                  /* [n][C][h][w]: see run_request.initial_latents */
-    const float *noise;                    /* [rows of the schedule][n][C][h][w], of the steps */
-    float *kept_noise;                     /* where the noise that was used goes, like noise */
+    const png *image, *mask; /* of the model's size; the mask's white part is drawn */
+    const float *latents;    /* [n][C][h][w]: see run_request.initial_latents */
+    const float *noise;      /* [rows of the schedule][n][C][h][w], of the steps */
+    float *kept_noise;       /* where the noise that was used goes, like noise */
+    /* ---- previews; they change nothing in the pictures ---- */
+    int preview_every;                     /* steps from one preview to the next; 0: none */
+    bool preview_exact;                    /* by the VAE; false: by a linear map */
+    int states;                            /* of the first picture as it becomes clear; 0: none */
     const char *latents_name, *noise_name; /* of the files of latents and noise, for the note */
 } drawing_request;
 
@@ -69,6 +74,8 @@ typedef struct {
     /* while drawing_run works, and until drawing_close */
     run r;
     vae v;
+    preview shown;
+    const struct drawing_listener *to;
     text note; /* all that is needed to draw the pictures again; set when decoding begins */
 } drawing;
 
@@ -76,12 +83,17 @@ typedef struct {
 typedef enum { DRAWING_LOADS, DRAWING_SAMPLES, DRAWING_DECODES } drawing_phase;
 
 /* Functions that are called while a drawing runs; each may be null. */
-typedef struct {
+typedef struct drawing_listener {
     void *context;
     void (*begins)(void *context, const drawing *g, drawing_phase phase);
     void (*progress)(void *context, int done, int total); /* of the phase */
     /* The pictures [height][width][3] come one by one, in order. */
     status (*picture)(void *context, const unsigned char *rgb);
+    /* The first n pictures [n][height][width][3] as the network now expects them, at most
+     * PREVIEW_MOST; after `step` of n_steps. */
+    status (*preview)(void *context, const unsigned char *rgb, int n, int step, int n_steps);
+    /* States 0, 1, ... of the first picture, [height][width][3]; the last one is the picture. */
+    status (*state)(void *context, const unsigned char *rgb, int state);
 } drawing_listener;
 
 /* The request must stay until drawing_close, which is due even on failure. ERR_USAGE if it
@@ -102,6 +114,14 @@ status drawing_run(drawing *g, device *d, const drawing_listener *to);
 status drawing_latents(const drawing *g, float *out);
 
 void drawing_close(drawing *g);
+
+/* The states of the first picture that the listener gets: at most one a step, and the picture. */
+int drawing_states(const drawing *g);
+
+/* For drawing.c, if previews are wanted: makes the run give estimates, and fits the linear map,
+ * before the run takes its memory; allocates memory after loading. */
+status drawing_want_previews(drawing *g, device *d, const drawing_listener *to);
+status drawing_prepare_previews(drawing *g);
 
 /* For drawing.c: appends the note, after sampling. */
 status drawing_note(text *note, const drawing *g);

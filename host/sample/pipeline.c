@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "sample/estimate.h"
 #include "sample/image.h"
 #include "sample/memory.h"
 
@@ -267,6 +268,7 @@ static status allocate_buffers(run *r)
     TRY(buffer_upload(r->d, r->table, 0, table, steps * STEP_ROW_FLOATS));
     TRY(buffer_upload(r->d, r->rows, 0, r->host_rows, (size_t)r->n_groups * items));
     TRY(image_allocate(r));
+    TRY(estimate_allocate(r));
     if (r->d->dry) goto done; /* a dry run draws nothing */
     TRY(plan_updates(r));
     const noise_request noise = noise_of(&r->request);
@@ -322,6 +324,7 @@ void run_close(run *r)
     fail_put_back(&first);
     dit_free(&r->network);
     image_release(r);
+    estimate_release(r);
     schedule_free(&r->plan);
     buf *buffers[] = {&r->latents, &r->kept, &r->prediction, &r->noise,
                       &r->table,   &r->rows, &r->flag};
@@ -428,6 +431,7 @@ static status step_group(run *r, int step, int group)
     if (st == OK)
         st = dit_forward(&r->network, r->prediction, r->latents, first, n, n * halves, r->rows,
                          rows_at, first_row);
+    if (st == OK && r->estimating) st = estimate_group(r, step, first, n, guided);
     if (st == OK) st = op_step_update(r->d, update_of(r, step, group), &buffers, step, first);
     return st;
 }
@@ -448,6 +452,7 @@ status run_step(run *r, int step)
 {
     status st = OK;
     int flag = 0;
+    estimate_ask(r, step);
     TRY(take_noise(r, step));
     for (int group = 0; group < r->n_groups; group++) TRY(step_group(r, step, group));
     TRY(image_keep(r, step));
@@ -457,6 +462,8 @@ status run_step(run *r, int step)
         st = fail(ERR_DEVICE, "step %d of %d: the latents are no longer finite numbers", step + 1,
                   r->plan.n_rows);
         fail_hint("run ditcl check to see whether this device computes correctly");
+    } else if (r->estimating) {
+        TRY(estimate_tell(r, step));
     }
 done:
     if (st == ERR_LOST) fail_in(st, "step %d of %d", step + 1, r->plan.n_rows);

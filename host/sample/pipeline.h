@@ -45,6 +45,11 @@ typedef struct {
     /* called after each step, and before the first with step 0; may be null */
     void (*progress)(void *context, int step, int n_steps);
     void *progress_context;
+    /* null, or asked in each step (from 0) whether the network's estimate of the finished latents
+     * is wanted. take_estimate then gets it, [n][C][size][size], when the step is done. */
+    bool (*wants_estimate)(void *context, int step, int n_steps);
+    status (*take_estimate)(void *context, const float *latents, int step, int n_steps);
+    void *estimate_context;
 } run_request;
 
 typedef struct {
@@ -67,6 +72,8 @@ typedef struct {
     op_plan clear_flag, keep_image;
     op_plan updates[2][2][2];     /* [last group][guided][learned variance] */
     buf image, image_noise, mask; /* see image.h */
+    float *estimates, *outputs;   /* see estimate.h; null: none is wanted */
+    bool estimating;              /* in this step */
     /* Noise of this step and of the next. An upload may still read one buffer while the next is
      * drawn. The first one also holds the starting noise. */
     float *host_noise[2];

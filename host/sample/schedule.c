@@ -115,6 +115,15 @@ static status check_options(const sampling *q)
     return OK;
 }
 
+/* SiT's rows have no x0, and their own estimate. */
+static void finish_row(schedule *s, schedule_row *row)
+{
+    s->keeps |= row->step.to_kept != 0;
+    if (row->step.x0_x == 0 && row->step.x0_o == 0) return;
+    row->estimate_x = row->step.x0_x;
+    row->estimate_o = row->step.x0_o;
+}
+
 status schedule_init(schedule *s, const schedule_config *config, const schedule_options *options)
 {
     sampling q = {.options = *options, .steps = options->steps};
@@ -124,7 +133,7 @@ status schedule_init(schedule *s, const schedule_config *config, const schedule_
     if (st == OK) st = check_options(&q);
     if (st == OK) st = find_fill(&q)(s, &q);
     if (st == OK) st = check_rows(s);
-    for (int i = 0; st == OK && i < s->n_rows; i++) s->keeps |= s->rows[i].step.to_kept != 0;
+    for (int i = 0; st == OK && i < s->n_rows; i++) finish_row(s, &s->rows[i]);
     if (st != OK) schedule_free(s);
     config_free_schedule(&q.config);
     return st;

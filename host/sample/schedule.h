@@ -18,6 +18,9 @@ typedef struct {
     float timestep;       /* the network's input */
     float signal, spread; /* of x before this step */
     step_coefficients step;
+    /* the network's estimate of the finished latents: estimate_x x + estimate_o o, then clamped as
+     * x0 is */
+    float estimate_x, estimate_o;
     bool learned; /* the step uses the variance channels */
     /* the program draws from its generator in this step, even if it does not use the values */
     bool draws;

@@ -23,6 +23,7 @@ const char *const diffusion_names[] = {DIFFUSION_FORMS(DIFFUSION_NAME) NULL};
 typedef struct {
     float t, alpha, sigma;
     float drift_x, drift_o, score_x, score_o, diffusion;
+    float data_x, data_o; /* the data that the output implies */
 } point;
 
 /* alpha and sigma, their derivatives, alpha' / alpha, and the diffusion of the SBDM form. */
@@ -71,6 +72,20 @@ static float diffusion_at(diffusion_form form, const coefficients *c, float t)
     }
 }
 
+/* Solves x = alpha data + sigma noise together with the output: velocity = alpha' data + sigma'
+ * noise, or the noise, or score = -noise / sigma. */
+static void find_data(point *p, prediction predicts, const coefficients *c)
+{
+    if (predicts == PREDICT_VELOCITY) {
+        float both = c->alpha * c->sigma_slope - c->sigma * c->alpha_slope;
+        p->data_x = c->sigma_slope / both;
+        p->data_o = -c->sigma / both;
+        return;
+    }
+    p->data_x = 1 / c->alpha;
+    p->data_o = (predicts == PREDICT_EPSILON ? -c->sigma : c->sigma * c->sigma) / c->alpha;
+}
+
 static point point_at(const sampling *q, float t)
 {
     coefficients c = path_at(q->config.path, t);
@@ -86,6 +101,7 @@ static point point_at(const sampling *q, float t)
         p.drift_o = c.variance * p.score_o;
     }
     p.diffusion = diffusion_at(q->options.diffusion, &c, t);
+    find_data(&p, q->config.predicts, &c);
     return p;
 }
 
@@ -105,8 +121,12 @@ static void flow_interval(double *from, double *to, const sampling *q)
 
 static schedule_row flow_row(const point *p)
 {
-    return (schedule_row){
-        .timestep = p->t, .signal = p->alpha, .spread = p->sigma, .step.eps_o = 1};
+    return (schedule_row){.timestep = p->t,
+                          .signal = p->alpha,
+                          .spread = p->sigma,
+                          .estimate_x = p->data_x,
+                          .estimate_o = p->data_o,
+                          .step.eps_o = 1};
 }
 
 /* x' = x + drift * dt. noisy: the drift of the stochastic equation. */
