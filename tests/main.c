@@ -30,6 +30,7 @@ static const struct {
     {"files", "unit", suite_files},
     {"init", "unit", suite_init},
     {"json", "unit", suite_json},
+    {"kinds", "unit", suite_kinds},
     {"outputs", "unit", suite_outputs},
     {"paper", "unit", suite_paper},
     {"png", "unit", suite_png},

@@ -18,6 +18,7 @@ Suite *suite_flush(void);
 Suite *suite_gemm(void);
 Suite *suite_init(void);
 Suite *suite_json(void);
+Suite *suite_kinds(void);
 Suite *suite_matrix(void);
 Suite *suite_memory(void);
 Suite *suite_models(void);

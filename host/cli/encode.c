@@ -7,6 +7,7 @@
 #include "cli/cli.h"
 #include "cli/output.h"
 #include "files/npy.h"
+#include "files/picture_file.h"
 #include "ops/first_use.h"
 #include "sample/grid.h"
 #include "sample/picture.h"
@@ -33,12 +34,12 @@ static const char details[] =
 static status read_picture(png *p, const encode_request *q, int scale)
 {
     int stored_width, stored_height;
-    status st = png_sizes(&stored_width, &stored_height, q->words[0]);
+    status st = picture_file_sizes(&stored_width, &stored_height, q->words[0]);
     if (st != OK) return st;
     int width = stored_width / scale * scale, height = stored_height / scale * scale;
     bool fits = width == stored_width && height == stored_height;
     if (fits || (q->fit && width && height)) {
-        st = png_read(p, q->words[0]);
+        st = picture_file_read(p, q->words[0]);
         if (st == OK && !fits) picture_crop(p, p->width / scale * scale, p->height / scale * scale);
         return st;
     }

@@ -2,6 +2,7 @@
 #include "cli/initial.h"
 
 #include "base/text.h"
+#include "files/picture_file.h"
 
 status initial_check(const initial_args *args, drawing_request *q)
 {
@@ -29,14 +30,14 @@ static status read_picture(png *p, const initial_args *args, const char *path, i
 {
     int width, height;
     status st = OK;
-    TRY(png_sizes(&width, &height, path));
+    TRY(picture_file_sizes(&width, &height, path));
     if (!args->fit && (width != side || height != side)) {
         st = fail(ERR_USAGE, "%s: is %d x %d pixels, the model draws %d x %d", path, width, height,
                   side, side);
         fail_hint("--fit scales it and keeps the middle");
         goto done;
     }
-    TRY(png_read(p, path));
+    TRY(picture_file_read(p, path));
     if (args->fit) TRY(picture_fit(p, side, side));
 done:
     return st;

@@ -10,6 +10,7 @@
 #include <zlib.h>
 
 #include "base/memory.h"
+#include "files/exif.h"
 #include "files/png.h"
 #include "files/png_parts.h"
 
@@ -177,29 +178,6 @@ done:
     return st;
 }
 
-/* Turns and mirrors the pixels by an EXIF orientation of 2 to 8. */
-static status orient(png *p, int orientation)
-{
-    bool swap = orientation >= 5,
-         flip_y = (orientation >= 3 && orientation <= 4) || (orientation >= 6 && orientation <= 7);
-    bool flip_x = orientation == 2 || orientation == 3 || orientation >= 7;
-    int width = swap ? p->height : p->width, height = swap ? p->width : p->height;
-    unsigned char *turned = NULL;
-    status st = memory_alloc(&turned, (size_t)width * (size_t)height, 3);
-    if (st != OK) return st;
-    for (int y = 0; y < height; y++)
-        for (int x = 0; x < width; x++) {
-            int from_x = swap ? y : x, from_y = swap ? x : y;
-            if (flip_x) from_x = p->width - 1 - from_x;
-            if (flip_y) from_y = p->height - 1 - from_y;
-            memcpy(turned + 3 * ((size_t)y * (size_t)width + (size_t)x),
-                   p->rgb + 3 * ((size_t)from_y * (size_t)p->width + (size_t)from_x), 3);
-        }
-    free(p->rgb);
-    *p = (png){.width = width, .height = height, .rgb = turned};
-    return OK;
-}
-
 status png_read(png *p, const char *path)
 {
     file_map map = {0};
@@ -218,7 +196,7 @@ status png_read(png *p, const char *path)
     p->height = f.height;
     st = memory_alloc(&p->rgb, (size_t)f.width * (size_t)f.height, 3);
     if (st == OK) st = png_pixels(p->rgb, &f);
-    if (st == OK && orientation > 1) st = orient(p, orientation);
+    if (st == OK && orientation > 1) st = exif_turn(p, orientation);
     if (st == ERR_MEMORY)
         st =
             fail(ERR_MEMORY, "%s: out of memory for a picture of %d x %d", path, f.width, f.height);

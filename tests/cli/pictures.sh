@@ -14,6 +14,17 @@ for name in orientation-6 orientation-zTXt orientation-xmp; do
     if ! cmp -s keep/oriented.npy keep/upright.npy; then problem "$name: other latents"; fi
 done
 
+# ---- other kinds of pictures ----
+kinds="$data/pictures/kinds"
+for name in jpeg-orientation.jpg webp-alpha.webp bmp-565.bmp; do
+    expect 0 "" encode "$kinds/$name" keep/kind.npy --vae "$vae" --fit -q
+    expect 0 "" encode "$kinds/${name%.*}-rgb.png" keep/png.npy --vae "$vae" --fit -q
+    if ! cmp -s keep/kind.npy keep/png.npy; then problem "$name: other latents"; fi
+    head -c 300 "$kinds/$name" >keep/cut.picture
+    expect 1 "keep/cut.picture: damaged" encode keep/cut.picture x.npy --vae "$vae" --fit
+done
+expect 0 "" sample "$vae" --class 0 --steps 3 --image "$kinds/jpeg.jpg" --fit --out keep/x.png -q
+
 # ---- damaged pictures: the message says what is wrong, and where ----
 python3 - "$png/scaled.png" <<'END'
 import sys
