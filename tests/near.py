@@ -50,16 +50,21 @@ def read_png(path):
     return width, height, values
 
 
-got, wanted, limit = sys.argv[1:]
-if got.endswith(".png"):
-    (*size, got), (*size_wanted, wanted) = read_png(got), read_png(wanted)
-    assert size == size_wanted, f"{size}, expected {size_wanted}"
-    difference = max(abs(a - b) for a, b in zip(got, wanted))
-    differ = sum(a != b for a, b in zip(got, wanted))
-    print(f"{differ} of {len(got)} values differ, by {difference} at most, limit {limit}")
-    sys.exit(difference > float(limit))
-got, wanted = read_npy(got), read_npy(wanted)
-assert len(got) == len(wanted) > 0
-distance = math.sqrt(sum((a - b) ** 2 for a, b in zip(got, wanted)) / sum(b * b for b in wanted))
-print(f"relative L2 distance {distance:.2e}, limit {limit}")
-sys.exit(not distance < float(limit))
+def main():
+    got, wanted, limit = sys.argv[1:]
+    if got.endswith(".png"):
+        (*size, got), (*size_wanted, wanted) = read_png(got), read_png(wanted)
+        assert size == size_wanted, f"{size}, expected {size_wanted}"
+        difference = max(abs(a - b) for a, b in zip(got, wanted))
+        differ = sum(a != b for a, b in zip(got, wanted))
+        print(f"{differ} of {len(got)} values differ, by {difference} at most, limit {limit}")
+        sys.exit(difference > float(limit))
+    got, wanted = read_npy(got), read_npy(wanted)
+    assert len(got) == len(wanted) > 0
+    distance = math.sqrt(sum((a - b) ** 2 for a, b in zip(got, wanted)) / sum(b * b for b in wanted))
+    print(f"relative L2 distance {distance:.2e}, limit {limit}")
+    sys.exit(not distance < float(limit))
+
+
+if __name__ == "__main__":
+    main()

@@ -37,6 +37,7 @@ layers()
     sample) echo base files device ops checkpoint model sample cl ;;
     bench) echo base device ops optest tune checkpoint model sample bench ;;
     check) echo base device ops optest checkpoint model sample check ;;
+    library) echo base files device ops tune checkpoint model sample check library ;;
     report) echo base files device ops optest tune checkpoint model sample bench check report ;;
     cli) echo base files device ops optest tune checkpoint model sample bench check report cli ;;
     esac

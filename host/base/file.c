@@ -14,9 +14,18 @@
 
 /* ---- reading ---- */
 
+static _Thread_local bool copies;
+
+void file_map_copies(bool on)
+{
+    copies = on;
+}
+
 /* data stays null if the file system cannot map files (ENODEV) or address space runs out. */
 static void try_map(file_map *map, int fd)
 {
+    errno = ENODEV;
+    if (copies) return;
     void *data = mmap(NULL, map->size, PROT_READ, MAP_PRIVATE, fd, 0);
     if (data != MAP_FAILED) map->data = data;
 }

@@ -27,6 +27,9 @@ status file_map_open(file_map *map, const char *path);
 status file_map_begin(file_map *map, const char *path, size_t head);
 status file_map_rest(file_map *map, const char *path);
 void file_map_close(file_map *map);
+/* From now on, this thread reads files into memory (on) or maps them (off, the default). A file
+ * that was read can become shorter without a signal. */
+void file_map_copies(bool on);
 /* Releases the pages of `size` bytes from data on, since they will not be read soon. */
 void file_map_forget(const file_map *map, const unsigned char *data, size_t size);
 

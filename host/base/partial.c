@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,9 @@
 #include "base/text.h"
 
 /* ---- signals ---- */
+
+/* Threads take turns with what follows. Functions that hold the lock call others that take it. */
+static pthread_mutex_t turn = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
 
 /* The handler may run between any two instructions. n_temporaries publishes the entries, and the
  * table grows only while signals are blocked. */
@@ -36,6 +40,7 @@ enum { N_GUARDED = sizeof guarded_signals / sizeof *guarded_signals };
 sigset_t signals_hold(void)
 {
     sigset_t held, before;
+    pthread_mutex_lock(&turn);
     sigemptyset(&held);
     for (int i = 0; i < N_GUARDED; i++) sigaddset(&held, guarded_signals[i]);
     pthread_sigmask(SIG_BLOCK, &held, &before);
@@ -47,6 +52,7 @@ void signals_release(sigset_t before)
 {
     holding = 0;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_mutex_unlock(&turn);
 }
 
 static void leave(int signal_number)
@@ -82,24 +88,26 @@ void file_guard_signals(void)
 
 status partial_register(char *path)
 {
+    pthread_mutex_lock(&turn);
     status st = memory_grow(&temporaries, &temporaries_capacity, (size_t)n_temporaries + 1,
                             sizeof *temporaries);
-    if (st != OK) return st;
-    temporaries[n_temporaries] = path;
-    n_temporaries = n_temporaries + 1;
-    return OK;
+    if (st == OK) {
+        temporaries[n_temporaries] = path;
+        n_temporaries = n_temporaries + 1;
+    }
+    pthread_mutex_unlock(&turn);
+    return st;
 }
 
 /* The other entries keep their order: a folder stands before its files. */
 void partial_forget(const char *path)
 {
-    int last = (int)n_temporaries - 1;
-    for (int i = last; i >= 0; i--) { /* callers mostly forget the newest entry */
-        if (temporaries[i] != path) continue;
-        for (int j = i; j < last; j++) temporaries[j] = temporaries[j + 1];
-        n_temporaries = last;
-        return;
-    }
+    pthread_mutex_lock(&turn);
+    int last = (int)n_temporaries - 1, i = last;
+    while (i >= 0 && temporaries[i] != path) i--; /* callers mostly forget the newest entry */
+    for (int j = i; i >= 0 && j < last; j++) temporaries[j] = temporaries[j + 1];
+    if (i >= 0) n_temporaries = last;
+    pthread_mutex_unlock(&turn);
 }
 
 /* ---- names ---- */
@@ -271,18 +279,24 @@ status partial_open(partial **p, const char *folder, const char *shown)
     *p = NULL;
     if (stat(folder, &in) != 0)
         return fail(ERR_FILE, "%s: cannot write: folder %s: %s", shown, folder, strerror(errno));
+    pthread_mutex_lock(&turn);
     for (partial *each = all; each; each = each->next)
         if (each->device == in.st_dev && each->inode == in.st_ino && !each->kept) *p = each;
     if (!*p) st = partial_make(p, folder, &in, shown);
     if (st == OK) (*p)->users++;
+    pthread_mutex_unlock(&turn);
     return st;
 }
 
 void partial_close(partial *p)
 {
     partial **link = &all;
-    if (!p || --p->users > 0) return;
+    if (!p) return;
     sigset_t before = signals_hold();
+    if (--p->users > 0) {
+        signals_release(before);
+        return;
+    }
     while (*link != p) link = &(*link)->next;
     *link = p->next;
     if (!p->kept) {

@@ -15,7 +15,8 @@ typedef enum {
     ERR_RESOURCES, /* the device or its driver ran out of memory or resources */
     ERR_LOST,  /* the device failed for good; its driver may hang, even while the process exits */
     ERR_BUILD, /* a kernel did not compile */
-    ERR_LIMIT  /* a size exceeds what this device or program can handle */
+    ERR_LIMIT, /* a size exceeds what this device or program can handle */
+    ERR_CANCELLED /* the caller of a run stopped it */
 } status;
 
 /* Stores "fmt..." as the line to print and returns code. Characters that a terminal would interpret

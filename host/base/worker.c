@@ -9,17 +9,32 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/text.h"
 
 enum { PATH_BYTES = 4096 };
 static const double STOP_SECONDS = 2.0, PAUSE_SECONDS = 5.0;
 
-/* The program of the child: this program; for a test program, the ditcl in the same folder. */
+static _Thread_local const char *named_program;
+
+void worker_use_program(const char *path)
+{
+    named_program = path;
+}
+
+/* The program of the child: the one that was named; else this program; for a test program, the
+ * ditcl in the same folder. */
 static status find_program(char out[PATH_BYTES])
 {
+    if (named_program) {
+        text_copy(out, PATH_BYTES, named_program);
+        if (access(out, X_OK) == 0) return OK;
+        return fail(ERR_FILE, "%s: cannot be executed: %s", out, strerror(errno));
+    }
     ssize_t n = readlink("/proc/self/exe", out, PATH_BYTES - 16);
     if (n < 0) return fail(ERR_FILE, "/proc/self/exe: %s", strerror(errno));
     out[n] = 0;
@@ -61,13 +76,13 @@ status worker_start(worker *w, const char *const *args)
     status st = find_program(program);
     if (st != OK) return st;
     for (int i = 0; args[i] && i < WORKER_ARGS; i++) argv[i + 1] = args[i];
-    if (pipe2(to, O_CLOEXEC) != 0)
+    /* a socket, since writing to a pipe whose reader ended raises SIGPIPE */
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, to) != 0)
         return fail(ERR_FILE, "cannot create a pipe: %s", strerror(errno));
     if (pipe2(from, O_CLOEXEC) != 0) {
         close(to[0]), close(to[1]);
         return fail(ERR_FILE, "cannot create a pipe: %s", strerror(errno));
     }
-    signal(SIGPIPE, SIG_IGN);
     pid_t parent = getpid(), pid = fork();
     if (pid == 0) exec_program(program, argv, to[0], from[1], parent);
     close(to[0]);
@@ -105,7 +120,7 @@ bool worker_say(worker *w, const char *fmt, ...)
     va_end(args);
     if (!w->pid || n < 0 || n >= WORKER_LINE - 1) return false;
     line[n++] = '\n';
-    return write(w->to, line, (size_t)n) == n;
+    return send(w->to, line, (size_t)n, MSG_NOSIGNAL) == n;
 }
 
 /* Takes one whole line from the bytes read so far. */

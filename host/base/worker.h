@@ -19,6 +19,10 @@ typedef struct {
     size_t n_pending;
 } worker;
 
+/* From now on, worker_start of this thread starts this program; null: it finds one. The path must
+ * stay valid. */
+void worker_use_program(const char *path);
+
 /* args: the arguments after the program's name, fewer than WORKER_ARGS, ended by null. The child's
  * own output is discarded. */
 status worker_start(worker *w, const char *const *args);

@@ -2,6 +2,7 @@
 #include "checkpoint/find.h"
 
 #include <dirent.h>
+#include <dlfcn.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -415,25 +416,40 @@ status find_nothing(const char *folder)
 /* ---- names ---- */
 
 /* The places where a name is looked up, in this order: $DITCL_MODELS, ./models, the folder where
- * models are installed beside the running program, and the folder where a build tree links them. */
-enum { N_PLACES = 4 };
+ * models are installed beside the running program, and the folder where a build tree links them;
+ * then the same two beside the shared library, if this is one. */
+enum { N_PLACES = 6, BESIDE_PROGRAM = 2, BESIDE_LIBRARY = 4 };
+
+/* places[0..1] = the models that belong to the program or library of this path: installed, the
+ * folder relative to its own, and that of a build tree. */
+static void find_beside(char places[2][FIND_PATH_BYTES], const char *path, const char *installed)
+{
+    const char *const beside[] = {installed, "share/ditcl/models"};
+    char folder[FIND_PATH_BYTES];
+    text_copy(folder, sizeof folder, path);
+    char *slash = strrchr(folder, '/');
+    if (slash) *slash = 0;
+    for (int i = 0; i < 2; i++)
+        if (!slash || file_join(places[i], FIND_PATH_BYTES, folder, beside[i]) != OK)
+            places[i][0] = 0;
+}
 
 static status find_places(char places[N_PLACES][FIND_PATH_BYTES])
 {
-    static const char *const beside[] = {DITCL_SHARED, "share/ditcl/models"};
     const char *own = getenv("DITCL_MODELS");
     char program[FIND_PATH_BYTES];
+    Dl_info library;
+    static const char here;
     if (own && *own && !file_is_folder(own))
         return fail(ERR_USAGE, "DITCL_MODELS=%.200s: no such folder", own);
     text_copy(places[0], FIND_PATH_BYTES, own ? own : "");
     text_copy(places[1], FIND_PATH_BYTES, "models");
     ssize_t n = readlink("/proc/self/exe", program, sizeof program - 1);
     program[n > 0 ? n : 0] = 0;
-    char *slash = strrchr(program, '/');
-    if (slash) *slash = 0;
-    for (int i = 0; i < 2; i++)
-        if (!slash || file_join(places[2 + i], FIND_PATH_BYTES, program, beside[i]) != OK)
-            places[2 + i][0] = 0;
+    find_beside(places + BESIDE_PROGRAM, program, DITCL_SHARED);
+    find_beside(places + BESIDE_LIBRARY,
+                dladdr(&here, &library) && library.dli_fname ? library.dli_fname : "",
+                DITCL_SHARED_FROM_LIBRARY);
     return OK;
 }
 

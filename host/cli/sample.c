@@ -189,7 +189,12 @@ static status keep_state(void *context, const unsigned char *rgb, int state)
 static status sample_on(sample_request *q, drawing *g, device *d, output *o)
 {
     showing x = {.q = q, .o = o, .g = g};
-    const drawing_listener listener = {&x, begins, advance, add_picture, show_preview, keep_state};
+    const drawing_listener listener = {.context = &x,
+                                       .begins = begins,
+                                       .progress = advance,
+                                       .picture = add_picture,
+                                       .preview = show_preview,
+                                       .state = keep_state};
     status st = OK;
     TRY(drawing_run(g, d, &listener));
     progress_end(&x.bar);

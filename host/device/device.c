@@ -329,12 +329,22 @@ static status check_limits(void)
 
 status device_list_init(device_list *list)
 {
+    char note[sizeof list->note] = "";
+    *list = (device_list){0};
+    status st = check_limits();
+    if (st != OK) return st;
+    driver_needs_prepare(note, sizeof note);
+    st = device_list_read(list);
+    memcpy(list->note, note, sizeof note);
+    return st;
+}
+
+status device_list_read(device_list *list)
+{
     enum { NO_PLATFORM = -1001 }; /* cl_ext.h: CL_PLATFORM_NOT_FOUND_KHR */
     *list = (device_list){0};
-    status limits = check_limits();
-    if (limits != OK) return limits;
-    driver_needs_prepare(list->note, sizeof list->note);
-    status st = OK;
+    status st = check_limits();
+    if (st != OK) return st;
     cl_platform_id *platforms = NULL;
     cl_uint n = 0;
     size_t capacity = 0;

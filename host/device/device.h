@@ -56,6 +56,7 @@ typedef struct {
     void (*warn)(const char *line);
     /* Called before a kernel of this file is compiled, which may take seconds. May be null. */
     void (*building)(const char *file);
+    bool silent;   /* the log of a failed build is never printed */
     bool unprobed; /* features stay as claimed; the caller probes them one by one */
 } device_settings;
 
@@ -101,6 +102,8 @@ typedef struct {
 /* Lists all devices of all platforms. An empty list is no error. ERR_LIMIT if the limits of this
  * process leave less memory than drivers need to start, since drivers would end the process. */
 status device_list_init(device_list *list);
+/* The same without driver_needs_prepare, so that the environment stays as it is. */
+status device_list_read(device_list *list);
 void device_list_free(device_list *list);
 
 /* *index = the device that selector names: an index; P:D; gpu, cpu or accelerator (best of that

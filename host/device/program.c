@@ -55,7 +55,7 @@ static status build_failed(device *d, const kernel *k, cl_int code)
         return fail_in(cl_fail("clBuildProgram", code), "cl/%s", k->file);
     char *log = build_log(d, k);
     const char *wanted = getenv("DITCL_BUILD_LOG");
-    if (log && wanted && !strcmp(wanted, "1")) text_print(stderr, log);
+    if (log && !d->settings.silent && wanted && !strcmp(wanted, "1")) text_print(stderr, log);
     char *first = log ? strstr(log, "error") : NULL;
     while (first && first > log && first[-1] != '\n') first--;
     int n = first ? (int)strcspn(first, "\n") : 0;

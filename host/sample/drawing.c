@@ -300,12 +300,19 @@ done:
     return st;
 }
 
-static status load(drawing *g, device *d)
+static status go_on(const drawing_listener *to)
+{
+    return to->goes_on ? to->goes_on(to->context) : OK;
+}
+
+static status load(drawing *g, device *d, const drawing_listener *to)
 {
     int size = g->m->dit.latent_size;
     status st = OK;
     TRY(load_image(g, d));
+    TRY(go_on(to));
     TRY(run_open(&g->r, d, g->m, &g->request));
+    TRY(go_on(to));
     if (!g->q->invert) {
         TRY(vae_load(&g->v, d, g->m));
         TRY(vae_prepare(&g->v, size, size));
@@ -326,12 +333,12 @@ typedef struct {
 static status hand_on(void *context, unsigned char *rgb)
 {
     decoding *x = context;
-    status st = OK;
+    status st = go_on(x->to);
     const png *image = x->g->q->image, *mask = x->g->q->mask;
     size_t pixels = mask ? (size_t)mask->width * (size_t)mask->height : 0;
     for (size_t i = 0; i < pixels; i++)
         if (!image_is_white(mask->rgb + 3 * i)) memcpy(rgb + 3 * i, image->rgb + 3 * i, 3);
-    if (x->first && x->g->q->states && x->to->state)
+    if (st == OK && x->first && x->g->q->states && x->to->state)
         st = x->to->state(x->to->context, rgb, drawing_states(x->g) - 1);
     x->first = false;
     return st == OK && x->to->picture ? x->to->picture(x->to->context, rgb) : st;
@@ -348,10 +355,11 @@ status drawing_run(drawing *g, device *d, const drawing_listener *to)
     const picture_sink sink = {&pictures, hand_on, to->context, to->progress};
     status st = OK;
     g->request.progress = to->progress;
+    g->request.goes_on = to->goes_on;
     g->request.progress_context = to->context;
     begin(g, to, DRAWING_LOADS);
     TRY(drawing_want_previews(g, d, to));
-    TRY(load(g, d));
+    TRY(load(g, d, to));
     TRY(drawing_prepare_previews(g));
     begin(g, to, DRAWING_SAMPLES);
     TRY(run_sample(&g->r));

@@ -94,6 +94,9 @@ typedef struct drawing_listener {
     status (*preview)(void *context, const unsigned char *rgb, int n, int step, int n_steps);
     /* States 0, 1, ... of the first picture, [height][width][3]; the last one is the picture. */
     status (*state)(void *context, const unsigned char *rgb, int state);
+    /* Asked before each step, each picture, and parts of the loading. A failure ends the drawing.
+     */
+    status (*goes_on)(void *context);
 } drawing_listener;
 
 /* The request must stay until drawing_close, which is due even on failure. ERR_USAGE if it

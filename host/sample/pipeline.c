@@ -477,6 +477,7 @@ status run_sample(run *r)
     int first = q->first_step, n = r->plan.n_rows - first;
     if (q->progress) q->progress(q->progress_context, 0, n);
     for (int i = 0; i < n; i++) {
+        if (q->goes_on) TRY(q->goes_on(q->progress_context));
         TRY(run_step(r, first + i));
         if (q->progress) q->progress(q->progress_context, i + 1, n);
     }

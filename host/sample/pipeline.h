@@ -44,7 +44,9 @@ typedef struct {
     int batch; /* pictures computed at once; 0: as many as fit */
     /* called after each step, and before the first with step 0; may be null */
     void (*progress)(void *context, int step, int n_steps);
-    void *progress_context;
+    /* ERR_CANCELLED, or the failure, ends the run before its next step; may be null */
+    status (*goes_on)(void *context);
+    void *progress_context; /* of both */
     /* null, or asked in each step (from 0) whether the network's estimate of the finished latents
      * is wanted. take_estimate then gets it, [n][C][size][size], when the step is done. */
     bool (*wants_estimate)(void *context, int step, int n_steps);
