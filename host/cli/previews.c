@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/memory.h"
 #include "files/png.h"
@@ -12,11 +13,21 @@ enum { USUAL_EVERY = 5, USUAL_STATES = 8 };
 
 const char *const preview_ways[] = {"vae", "linear", NULL};
 
+static bool on_terminal(const previews *p)
+{
+    return p->path && !strcmp(p->path, "terminal");
+}
+
 status previews_check(const previews *p, drawing_request *q)
 {
     const char *alone = p->every ? "--preview-every" : p->way >= 0 ? "--preview-with" : NULL;
     if (alone && !p->path) return fail(ERR_USAGE, "%s: needs --preview FILE", alone);
     if (p->states && !p->strip) return fail(ERR_USAGE, "--strip-states: needs --strip FILE");
+    if (on_terminal(p) && !isatty(STDERR_FILENO)) {
+        fail(ERR_USAGE, "--preview terminal: standard error is not a terminal");
+        fail_hint("--preview FILE.png writes a file");
+        return ERR_USAGE;
+    }
     if (p->path) q->preview_every = p->every ? p->every : USUAL_EVERY;
     q->preview_exact = p->way != 1;
     if (p->strip) q->states = p->states ? p->states : USUAL_STATES;
@@ -27,7 +38,7 @@ status previews_add(previews *p, output *o, const drawing *g)
 {
     status st = OK;
     p->width = p->height = g->m->dit.latent_size * vae_scale(&g->m->vae);
-    if (p->path) TRY(output_add_picture(o, "--preview", p->path));
+    if (p->path && !on_terminal(p)) TRY(output_add_picture(o, "--preview", p->path));
     if (!p->strip) goto done;
     TRY(output_add_picture(o, "--strip", p->strip));
     p->n_states = drawing_states(g);
@@ -51,8 +62,22 @@ done:
     return st;
 }
 
-status previews_show(const previews *p, const unsigned char *rgb, int n)
+static status show_here(previews *p, const unsigned char *rgb, int n)
 {
+    unsigned char *sheet = NULL;
+    int width = p->width, height = p->height;
+    status st = OK;
+    if (n > 1)
+        TRY(grid_make(&sheet, &width, &height, rgb, n, grid_columns(n), p->width, p->height));
+    TRY(terminal_show(&p->place, sheet ? sheet : rgb, width, height));
+done:
+    free(sheet);
+    return st;
+}
+
+status previews_show(previews *p, const unsigned char *rgb, int n)
+{
+    if (on_terminal(p)) return show_here(p, rgb, n);
     file_out file = {0};
     status st = OK;
     TRY(file_out_open(&file, p->path));

@@ -5,16 +5,18 @@
 
 #include "cli/options.h"
 #include "cli/output.h"
+#include "cli/terminal.h"
 #include "sample/drawing.h"
 
 extern const char *const preview_ways[]; /* "vae", "linear", null */
 
 /* Initialise it with PREVIEWS_DEFAULTS. */
 typedef struct {
-    const char *path, *strip; /* null: none */
+    const char *path, *strip; /* null: none; path: may be "terminal" */
     int every, way, states;   /* 0 or negative: not on the command line */
     /* while a drawing runs */
-    int width, height;     /* of a picture */
+    int width, height; /* of a picture */
+    terminal_place place;
     unsigned char *pixels; /* the states [n_states][height][width][3] */
     int n_states;
 } previews;
@@ -24,10 +26,11 @@ typedef struct {
 /* clang-format off */
 #define OPTIONS_PREVIEWS(where)                                                                    \
     {"preview", 0, OPTION_TEXT, &(where)->path, "FILE",                                            \
-     "PNG of the forming pictures, replaced while they form\n"                                     \
+     "PNG of the forming pictures, or terminal: draw them here\n"                                  \
      "It shows the finished pictures as the network expects them after a step: the picture, or "   \
      "a sheet of the first 64. The file appears whole each time. Previews change nothing in the "  \
-     "pictures.", 0, 0, NULL},                                                                     \
+     "pictures. terminal: a terminal that speaks the graphics protocol of kitty shows them above " \
+     "the progress bar; a file of that name is ./terminal.", 0, 0, NULL}, \
     {"preview-every", 0, OPTION_INT, &(where)->every, "N",                                         \
      "steps from one preview to the next [5]", 1, 1000000, NULL},                                  \
     {"preview-with", 0, OPTION_CHOICE, &(where)->way, "HOW",                                       \
@@ -50,7 +53,7 @@ status previews_check(const previews *p, drawing_request *q);
 status previews_add(previews *p, output *o, const drawing *g);
 
 /* Writes a preview of n pictures [n][height][width][3]. */
-status previews_show(const previews *p, const unsigned char *rgb, int n);
+status previews_show(previews *p, const unsigned char *rgb, int n);
 
 /* Keeps a state of the strip. */
 void previews_keep(previews *p, const unsigned char *rgb, int state);

@@ -161,21 +161,26 @@ static unsigned char *encode(const unsigned char *rgb, int width, int height, in
 status png_write(file_out *out, const unsigned char *rgb, int width, int height,
                  const char *const *notes)
 {
+    return png_print(out->stream, out->shown, rgb, width, height, notes);
+}
+
+status png_print(FILE *to, const char *name, const unsigned char *rgb, int width, int height,
+                 const char *const *notes)
+{
     assert(width > 0 && height > 0);
     if (width > RAW_MAX / 4 || height > RAW_MAX / (3 * width + 1)) /* stb counts bytes in an int */
-        return fail(ERR_LIMIT, "%s: a picture of %d x %d is too large for one file", out->shown,
-                    width, height);
+        return fail(ERR_LIMIT, "%s: a picture of %d x %d is too large for one file", name, width,
+                    height);
     int n_bytes = 0;
     unsigned char *bytes = encode(rgb, width, height, &n_bytes);
     if (!bytes)
-        return fail(ERR_MEMORY, "%s: out of memory for a picture of %d x %d", out->shown, width,
-                    height);
+        return fail(ERR_MEMORY, "%s: out of memory for a picture of %d x %d", name, width, height);
     /* the stream remembers a failed write; file_out_finish reports it */
-    fwrite(bytes, 1, HEAD_BYTES, out->stream);
+    fwrite(bytes, 1, HEAD_BYTES, to);
     status st = OK;
     for (const char *const *note = notes; st == OK && note && *note; note += 2)
-        st = write_note(out->stream, note[0], note[1]);
-    fwrite(bytes + HEAD_BYTES, 1, (size_t)n_bytes - HEAD_BYTES, out->stream);
+        st = write_note(to, note[0], note[1]);
+    fwrite(bytes + HEAD_BYTES, 1, (size_t)n_bytes - HEAD_BYTES, to);
     stb_free(bytes);
     return st;
 }

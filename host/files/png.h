@@ -14,6 +14,9 @@
  * Bytes that are not UTF-8, and control characters except line ends, are replaced. */
 status png_write(file_out *out, const unsigned char *rgb, int width, int height,
                  const char *const *notes);
+/* The same on any stream, which remembers a failed write. name: for messages. */
+status png_print(FILE *to, const char *name, const unsigned char *rgb, int width, int height,
+                 const char *const *notes);
 
 typedef struct {
     int width, height;

@@ -85,6 +85,56 @@ END2
 if python3 keep/watch.py keep/w.png "$ditcl" sample "$plain" -c 0 --steps 40 --sampler ddpm --preview keep/w.png \
     --preview-every 1 --out keep/x.png -q; then passed=$((passed + 1)); else problem "a preview is not whole"; fi
 
+# ---- in a terminal: kitty's graphics protocol ----
+cat >keep/kitty.py <<'END2'
+"""kitty.py PICTURE N COMMAND...: runs the command on a pseudo-terminal of 20 rows. It must send N pictures
+in kitty's graphics protocol, in chunks of at most 4096 bytes of base64. Writes the last one to PICTURE."""
+import base64, fcntl, os, pty, re, struct, sys, termios
+picture, n, command = sys.argv[1], int(sys.argv[2]), sys.argv[3:]
+said = b""
+child, terminal = pty.fork()
+if child == 0:
+    fcntl.ioctl(2, termios.TIOCSWINSZ, struct.pack("HHHH", 20, 80, 0, 0))
+    os.execv(command[0], command)
+while True:
+    try:
+        got = os.read(terminal, 65536)
+    except OSError:
+        break
+    if not got:
+        break
+    said += got
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0, said[-500:]
+chunks = re.findall(rb"\x1b_G([^;]*);([^\x1b]*)\x1b\\", said)
+assert len(chunks) == said.count(b"\x1b_G"), "a sequence without an end"
+pictures, more = [], False
+for keys, payload in chunks:
+    keys = dict(pair.split(b"=") for pair in keys.split(b","))
+    assert len(payload) <= 4096 and len(payload) % 4 == 0, len(payload)
+    if more:
+        assert list(keys) == [b"m"], keys
+    else:
+        assert (keys[b"a"], keys[b"f"], keys[b"q"], keys[b"C"]) == (b"T", b"100", b"2", b"1"), keys
+        assert 1 < int(keys[b"r"]) <= 18 and int(keys[b"i"]) > 0, keys
+        pictures.append(b"")
+    more = keys[b"m"] == b"1"
+    assert not more or len(payload) == 4096, len(payload)
+    pictures[-1] += base64.b64decode(payload, validate=True)
+assert not more and len(pictures) == n, f"{len(pictures)} pictures"
+# the cursor goes up to a picture, and back to the bar
+up, down = (re.findall(rb"\x1b\[(\d+)%s" % way, said) for way in (b"A", b"B"))
+assert up == down and len(up) == n and len(set(up)) == 1, (up, down)
+assert len(set(pictures)) == n, "equal previews"
+open(picture, "wb").write(pictures[-1])
+END2
+expect 0 "" sample emoji -c 0,1 --steps 4 -q --out keep/e.png
+if python3 keep/kitty.py keep/k.png 2 "$ditcl" sample emoji -c 0,1 --steps 4 --preview terminal --preview-every 2 \
+    --out keep/x.png 2>why; then passed=$((passed + 1)); else problem "in a terminal: $(tail -1 why)"; fi
+rm -f why
+near keep/k.png keep/e.png 1
+near keep/x.png keep/e.png 0
+expect 2 "--preview terminal ... not a terminal ... FILE.png" sample "$plain" -c 0 --preview terminal
+
 # ---- misuse ----
 expect 2 "--preview-every ... needs --preview" sample "$plain" -c 0 --preview-every 3
 expect 2 "--preview-with ... needs --preview" sample "$plain" -c 0 --preview-with vae
