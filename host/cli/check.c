@@ -8,13 +8,14 @@
 #include "cli/check_page.h"
 #include "cli/cli.h"
 #include "cli/environment.h"
+#include "cli/events.h"
 #include "cli/output.h"
 #include "optest/optest.h"
 
 typedef struct {
     device_choice on;
     int seed, silence, model_seconds;
-    bool quick, all, whole;
+    bool quick, all, whole, json;
     const char *report, *verify;
     text_list operators;
 } check_options;
@@ -23,19 +24,50 @@ static const check_options defaults = {.seed = 1, .silence = 600, .model_seconds
 
 /* ---- one device, in this process ---- */
 
+/* One case: a line or, with --json, an event. */
+static void tell_case(void *context, const optest_outcome *o)
+{
+    if (!events_on()) {
+        optest_print(context, o);
+        return;
+    }
+    event e = event_begin("case");
+    json_put_text(&e.b, e.root, "operator", o->name);
+    json_put_text(&e.b, e.root, "case", o->label);
+    json_put_bool(&e.b, e.root, "ok", o->ok);
+    json_put_real(&e.b, e.root, "error", o->err);
+    json_put_real(&e.b, e.root, "tolerance", o->tol);
+    json_put_text(&e.b, e.root, "line", o->line);
+    event_end(&e);
+}
+
+/* The outcome of a device. why: how its process ended, or null. */
+static status tell_checked(const device_info *info, int cases, int failed, const char *why)
+{
+    event e = event_begin("checked");
+    json_put_int(&e.b, e.root, "device", info->index);
+    json_put_name(&e.b, e.root, "name", info->name);
+    json_put_int(&e.b, e.root, "cases", cases);
+    json_put_int(&e.b, e.root, "failed", failed);
+    if (why) json_put_name(&e.b, e.root, "ended", why);
+    return event_end(&e);
+}
+
 static status check_here(check_options *q)
 {
     device d = {0};
     optest_tally all = {0};
+    const optest_listener to = {tell_case, stdout};
     status st = OK;
     TRY(cli_open_device(&d, &q->on, false));
     TRY(optest_check_all(&d, (const char *const *)q->operators.items, q->operators.n,
-                         (unsigned)q->seed, q->quick, stdout, &all));
+                         (unsigned)q->seed, q->quick, &to, &all));
+    TRY(tell_checked(&d.info, all.cases, all.failed, NULL));
     if (all.failed) {
         st = fail(ERR_DEVICE, "%d of %d checks failed on device %d (%s)", all.failed, all.cases,
                   d.info.index, d.info.name);
         fail_hint("please report it: ditcl check --report FILE.json writes what to send");
-    } else {
+    } else if (!q->json) {
         printf("%d checks passed\n", all.cases);
     }
 done:
@@ -83,6 +115,36 @@ static void child_arguments(child_words *a, const check_options *q, const device
     a->words[n] = NULL;
 }
 
+/* A line of a child. */
+static void tell_line(const char *line)
+{
+    if (events_on()) {
+        event_name("line", "text", line);
+        return;
+    }
+    printf("%s\n", TEXT_SHOWN(line));
+    fflush(stdout);
+}
+
+static void print_checked(const device_info *info, const report_outcome *o)
+{
+    if (o->ended)
+        printf("device %d failed: %s\n", info->index, TEXT_SHOWN(o->why));
+    else if (o->failed)
+        printf("device %d failed: %d of %d checks\n", info->index, o->failed, o->cases);
+    else
+        printf("device %d: %d checks passed\n", info->index, o->cases);
+}
+
+static status tell_device(const device_info *info)
+{
+    event e = event_begin("device");
+    json_put_int(&e.b, e.root, "device", info->index);
+    json_put_name(&e.b, e.root, "name", info->name);
+    json_put_name(&e.b, e.root, "platform", info->platform);
+    return event_end(&e);
+}
+
 /* Checks one device and prints the result. *failed = whether a check failed. */
 static status check_in_child(report *r, const check_options *q, const device_info *info,
                              bool *failed)
@@ -90,17 +152,17 @@ static status check_in_child(report *r, const check_options *q, const device_inf
     child_words a;
     report_outcome o;
     child_arguments(&a, q, info);
-    printf("device %d: %s (%s)\n", info->index, TEXT_SHOWN(info->name), TEXT_SHOWN(info->platform));
-    status st = report_add(r, info, a.words, q->silence, stdout, &o);
-    if (st != OK) return st;
+    status st = OK;
+    TRY(tell_device(info));
+    if (!q->json)
+        printf("device %d: %s (%s)\n", info->index, TEXT_SHOWN(info->name),
+               TEXT_SHOWN(info->platform));
+    TRY(report_add(r, info, a.words, q->silence, tell_line, &o));
     *failed = o.ended || o.failed;
-    if (o.ended)
-        printf("device %d failed: %s\n", info->index, TEXT_SHOWN(o.why));
-    else if (o.failed)
-        printf("device %d failed: %d of %d checks\n", info->index, o.failed, o.cases);
-    else
-        printf("device %d: %d checks passed\n", info->index, o.cases);
-    return OK;
+    TRY(tell_checked(info, o.cases, o.failed, o.ended ? o.why : NULL));
+    if (!q->json) print_checked(info, &o);
+done:
+    return st;
 }
 
 /* FILE.json or FILE.html */
@@ -176,7 +238,8 @@ static status check_devices(const check_options *q)
         if (failed && !n_failed++) first_failed = &list.items[i];
     }
     if (q->report) TRY(write_report(&r, q->report));
-    if (q->report) printf("%s is the report\n", TEXT_SHOWN(q->report));
+    if (q->report && q->json) event_name("wrote", "path", q->report);
+    if (q->report && !q->json) printf("%s is the report\n", TEXT_SHOWN(q->report));
     if (n_failed) st = fail_devices(q, n_failed, n, first_failed);
 done:
     report_free(&r);
@@ -236,6 +299,8 @@ status cli_check(int argc, char **argv)
          "only verify that a report was not changed", 0, 0, NULL},
         OPTION_HEADING("Device"),
         OPTIONS_DEVICE(&q.on),
+        OPTION_HEADING("Output"),
+        OPTION_EVENTS(&q.json),
         {0},
     };
     const command c = {
@@ -255,6 +320,9 @@ status cli_check(int argc, char **argv)
     if (helped) goto done;
     q.on.no_cache = true; /* the compiler is checked too */
     TRY(check_words(&q));
+    if (q.json && q.verify)
+        TRY(fail(ERR_USAGE, "--json: does not go with --verify-report, which checks no kernels"));
+    if (q.json) events_start();
     if (q.verify) TRY(report_verify(q.verify));
     if (q.verify)
         printf("%s is as it was written\n", TEXT_SHOWN(q.verify));
@@ -262,7 +330,7 @@ status cli_check(int argc, char **argv)
         TRY(q.report || q.all ? check_devices(&q) : check_here(&q));
 done:
     text_list_free(&q.operators);
-    return st;
+    return events_finish(st);
 }
 
 /* The child: reports one device. First come the facts that need no open device. */

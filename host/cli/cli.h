@@ -79,6 +79,11 @@ typedef struct {
     {"verbose", 'v', OPTION_FLAG, where, NULL, "print each stage and its time", 0, 0, NULL}
 #define OPTION_JSON(where)                                                                         \
     {"json", 0, OPTION_FLAG, where, NULL, "print JSON", 0, 0, NULL}
+/* For commands that take long: see events.h. */
+#define OPTION_EVENTS(where)                                                                       \
+    {"json", 0, OPTION_FLAG, where, NULL,                                                          \
+     "print JSON while it runs: one object per line\n"                                             \
+     "Each object has \"event\", its kind. The last one is \"done\" or \"failed\".", 0, 0, NULL}
 /* clang-format on */
 
 /* What a single DiT file does not contain. */

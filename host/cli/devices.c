@@ -8,6 +8,7 @@
 #include "check/checker.h"
 #include "cli/cli.h"
 #include "cli/environment.h"
+#include "cli/events.h"
 #include "cli/progress.h"
 #include "files/json_build.h"
 #include "ops/ops.h"
@@ -103,7 +104,7 @@ status cli_open_device(device *d, const device_choice *choice, bool quiet)
                                 .profiled = choice->profiled,
                                 .note = choice->verbose ? print_note : NULL,
                                 .warn = quiet ? NULL : print_warning,
-                                .building = quiet ? NULL : progress_building};
+                                .building = quiet && !events_on() ? NULL : progress_building};
     device_list list = {0};
     int index = 0;
     status st = OK;

@@ -11,6 +11,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "cli/cli.h"
+#include "cli/events.h"
 #include "files/png.h"
 #include "sample/grid.h"
 
@@ -265,6 +266,8 @@ status output_commit(output *o, bool quiet)
         TRY(write_one(o, path, sheet, width, height));
     }
     TRY(file_out_commit(o->files, (size_t)o->n_files));
+    for (int i = 0; events_on() && i < o->n_files; i++)
+        event_name("wrote", "path", o->files[i].shown);
     if (!quiet && o->n > 0 && isatty(STDERR_FILENO))
         fprintf(stderr, "wrote %s (%d picture%s)\n", TEXT_SHOWN(several ? o->path : path), o->n,
                 o->n > 1 ? "s" : "");

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/text.h"
+#include "cli/events.h"
 
 /* The bar that is shown now; null: none. */
 static progress *current;
@@ -115,6 +116,7 @@ void progress_make_room(void)
 void progress_building(const char *file)
 {
     char words[128];
+    if (events_on()) event_building(file);
     if (!current) return;
     snprintf(words, sizeof words, "building kernel %d, cl/%s", ++current->built, file);
     progress_say(current, words);

@@ -19,10 +19,10 @@ enum { MOST_BYTES = 60000, MOST_SEEN = 64 };
 
 /* Options that say where outputs go or what is printed, or that change no result; and kernels,
  * since put_defaults puts the family that served. */
-static const char *const left_out[] = {"out",     "latents-out", "noise-out",     "quiet",
-                                       "verbose", "no-cache",    "again",         "max-launch-ms",
-                                       "kernels", "preview",     "preview-every", "preview-with",
-                                       "strip",   "strip-states"};
+static const char *const left_out[] = {"out",     "latents-out",  "noise-out",     "quiet",
+                                       "verbose", "no-cache",     "again",         "max-launch-ms",
+                                       "kernels", "preview",      "preview-every", "preview-with",
+                                       "strip",   "strip-states", "json"};
 static const char *const inputs[] = {"image", "mask", "latents-in", "noise-in"};
 
 static bool among(const char *name, const char *const *names, size_t n)

@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "cli/arrays.h"
 #include "cli/cli.h"
+#include "cli/events.h"
 #include "cli/initial.h"
 #include "cli/sampler_args.h"
 #include "cli/output.h"
@@ -26,7 +27,7 @@ typedef struct {
     text_list classes;
     type_choice type;
     drawing_request draw;
-    bool quiet, verbose, out_given;
+    bool quiet, verbose, json, out_given;
     arrays files;
     initial_args initial;
     series_args series;
@@ -53,6 +54,7 @@ typedef struct {
     sample_request *q;
     output *o;
     progress bar;
+    drawing_phase phase;
     double loading, sampling, decoding; /* when they began, in seconds */
     const char *notes[7];               /* PNG text */
     const drawing *g;
@@ -152,9 +154,34 @@ static status add_recipe(showing *x, const drawing *g)
     return OK;
 }
 
+static void tell_phase(const drawing *g, drawing_phase phase)
+{
+    static const char *const kinds[] = {"loading", "sampling", "decoding"};
+    event e = event_begin(kinds[phase]);
+    json_put_name(&e.b, e.root, "model", g->m->path);
+    json_put_int(&e.b, e.root, "pictures", g->n);
+    if (phase != DRAWING_LOADS) json_put_name(&e.b, e.root, "device", g->r.d->info.name);
+    event_end(&e);
+}
+
+/* Seconds since the phase began, and what is left of it if all steps take as long. */
+static void tell_progress(const showing *x, int done, int total)
+{
+    bool samples = x->phase == DRAWING_SAMPLES;
+    double spent = clock_seconds() - (samples ? x->sampling : x->decoding);
+    event e = event_begin(samples ? "step" : "decoded");
+    json_put_int(&e.b, e.root, samples ? "step" : "picture", done);
+    json_put_int(&e.b, e.root, "of", total);
+    json_put_real(&e.b, e.root, "seconds", spent);
+    json_put_real(&e.b, e.root, "seconds_left", spent / done * (total - done));
+    event_end(&e);
+}
+
 static void begins(void *context, const drawing *g, drawing_phase phase)
 {
     showing *x = context;
+    x->phase = phase;
+    if (events_on()) tell_phase(g, phase);
     if (phase == DRAWING_LOADS) begin_loading(x, g);
     if (phase == DRAWING_SAMPLES) begin_sampling(x, g);
     if (phase == DRAWING_DECODES) begin_decoding(x, g);
@@ -162,7 +189,9 @@ static void begins(void *context, const drawing *g, drawing_phase phase)
 
 static void advance(void *context, int done, int total)
 {
-    progress_update(&((showing *)context)->bar, done, total);
+    showing *x = context;
+    progress_update(&x->bar, done, total);
+    if (events_on() && done) tell_progress(x, done, total);
 }
 
 static status add_picture(void *context, const unsigned char *rgb)
@@ -175,8 +204,14 @@ static status add_picture(void *context, const unsigned char *rgb)
 static status show_preview(void *context, const unsigned char *rgb, int n, int step, int n_steps)
 {
     showing *x = context;
-    (void)step, (void)n_steps;
-    return previews_show(&x->q->previews, rgb, n);
+    const char *path = x->q->previews.path;
+    status st = previews_show(&x->q->previews, rgb, n);
+    if (st != OK || !events_on()) return st;
+    event e = event_begin("preview");
+    json_put_name(&e.b, e.root, "path", path);
+    json_put_int(&e.b, e.root, "step", step);
+    json_put_int(&e.b, e.root, "of", n_steps);
+    return event_end(&e);
 }
 
 static status keep_state(void *context, const unsigned char *rgb, int state)
@@ -357,6 +392,7 @@ status cli_sample(int argc, char **argv)
         OPTION_QUIET(&q.quiet),
         OPTION_VERBOSE(&q.verbose),
         OPTION_HEADING("Watching"),
+        OPTION_EVENTS(&q.json),
         OPTIONS_PREVIEWS(&q.previews),
         {0},
     };
@@ -374,7 +410,9 @@ status cli_sample(int argc, char **argv)
     text_list again = {0};
     status st = find_again(&q, &again, &c, argc, argv);
     if (st == OK) st = options_parse(&c, q.argc, q.argv, &helped);
+    if (st == OK && !helped && q.json) events_start();
     if (st == OK && !helped) st = sample(&q);
+    st = events_finish(st);
     text_list_free(&again);
     text_list_free(&q.classes);
     arrays_free(&q.files);

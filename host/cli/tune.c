@@ -9,6 +9,7 @@
 #include "base/worker.h"
 #include "bench/tuning.h"
 #include "cli/cli.h"
+#include "cli/events.h"
 #include "cli/output.h"
 #include "cli/progress.h"
 #include "check/verdicts.h"
@@ -20,7 +21,7 @@ typedef struct {
     text_list only;
     const char *budget, *export, *import;
     device_choice on;
-    bool show, forget, quiet, verbose;
+    bool show, forget, quiet, verbose, json;
     double seconds; /* of the budget */
     int argc;       /* as typed, for the children */
     char **argv;
@@ -85,6 +86,8 @@ static status check_options(tune_options *q)
     if (with_store(q) && (q->of.words.n || q->of.arch))
         return fail(ERR_USAGE, "tune: --show, --export, --import and --forget measure nothing, so "
                                "they take no MODEL");
+    if (with_store(q) && q->json)
+        return fail(ERR_USAGE, "tune: --show, --export, --import and --forget have no --json");
     status st = with_store(q) ? OK : cli_check_model_args("tune", &q->of);
     if (st == OK && q->export) st = check_export(q->export, q->quiet);
     if (st != OK) return st;
@@ -121,8 +124,59 @@ static void show_spent(char *out, size_t size, const tune_search *s)
     snprintf(out, size, "[%s] %.0f of %.0f s", bar, spent, s->budget);
 }
 
+/* What is known of a shape: of one that is being tried, or at the end. */
+static event begin_shape(const char *kind, const tune_shape *r)
+{
+    char sizes[SHAPE_TEXT], words[CONFIG_OPTIONS] = "";
+    event e = event_begin(kind);
+    shape_text(sizes, r->shape);
+    json_put_text(&e.b, e.root, "operator", r->op);
+    json_put_text(&e.b, e.root, "shape", sizes);
+    json_put_int(&e.b, e.root, "tried", r->tried);
+    json_put_int(&e.b, e.root, "refused", r->refused);
+    json_put_int(&e.b, e.root, "failed", r->failed);
+    json_put_int(&e.b, e.root, "wrong", r->wrong);
+    if (!r->best.is.impl) return e;
+    configuration_words(words, r->best.is.impl, r->best.is.config);
+    json_put_text(&e.b, e.root, "implementation", r->best.is.impl->name);
+    json_put_text(&e.b, e.root, "configuration", words + (*words == ' '));
+    json_put_real(&e.b, e.root, "ms", r->best.seconds * 1e3);
+    if (r->default_seconds > 0.0)
+        json_put_real(&e.b, e.root, "gain", r->default_seconds / r->best.seconds);
+    return e;
+}
+
+static void tell_try(const tune_search *s, const tune_shape *now)
+{
+    event e = begin_shape("try", now);
+    double spent = clock_seconds() - s->start;
+    json_put_real(&e.b, e.root, "seconds", spent);
+    json_put_real(&e.b, e.root, "seconds_left", fmax(s->budget - spent, 0));
+    event_end(&e);
+}
+
+static status tell_results(const tune_search *s, const peaks *p)
+{
+    status st = OK;
+    for (int i = 0; i < s->n; i++) {
+        const tune_shape *r = &s->shapes[i];
+        event e = begin_shape("result", r);
+        json_put_real(&e.b, e.root, "calls", r->calls);
+        if (r->best.is.impl)
+            json_put_real(&e.b, e.root, "of_peak",
+                          peak_fraction(p, r->best.executed, r->best.seconds));
+        TRY(event_end(&e));
+    }
+    event e = event_begin("searched");
+    json_put_bool(&e.b, e.root, "complete", s->complete);
+    st = event_end(&e);
+done:
+    return st;
+}
+
 static void show(void *context, const tune_search *s, const tune_shape *now)
 {
+    if (events_on()) tell_try(s, now);
     char line[200], spent[60], name[80], best[60] = "";
     int n = 0;
     show_spent(spent, sizeof spent, s);
@@ -189,6 +243,14 @@ static void print_gain(const tune_options *q, const tune_search *s)
         fail_clear();
         return;
     }
+    if (q->json) {
+        event e = event_begin("forward");
+        json_put_real(&e.b, e.root, "untuned_ms", g.untuned * 1e3);
+        json_put_real(&e.b, e.root, "tuned_ms", g.tuned * 1e3);
+        json_put_int(&e.b, e.root, "passes", g.passes);
+        event_end(&e);
+        return;
+    }
     printf("\nforward pass: %.1f ms untuned, %.1f ms tuned (x%.2f; medians of %d in turns)\n",
            g.untuned * 1e3, g.tuned * 1e3, g.untuned / g.tuned, g.passes);
 }
@@ -210,9 +272,13 @@ static status search_on(const tune_options *q, device *d, model *m)
     progress_say(&line, "the device's peak");
     TRY(peak_raise(d, &p)); /* the clock frequency may have changed */
     progress_end(&line);
-    print_table(&s, &p);
-    print_buckets(&s);
-    if (q->verbose)
+    if (q->json) {
+        TRY(tell_results(&s, &p));
+    } else {
+        print_table(&s, &p);
+        print_buckets(&s);
+    }
+    if (q->verbose && !q->json)
         printf("\nof %d times, %d are by the device's clock, the others by the wall clock: the "
                "device has no clock, or the two disagree\n",
                s.by_device + s.by_wall, s.by_device);
@@ -322,6 +388,7 @@ static status parse(tune_options *q, int argc, char **argv, bool *helped)
         OPTION_HEADING("Device"),
         OPTIONS_DEVICE(&q->on),
         OPTION_HEADING("Output"),
+        OPTION_EVENTS(&q->json),
         OPTION_QUIET_RESULTS(&q->quiet),
         OPTION_VERBOSE(&q->verbose),
         {0},
@@ -362,9 +429,10 @@ status cli_tune(int argc, char **argv)
     tune_options q;
     bool helped;
     status st = parse(&q, argc, argv, &helped);
+    if (st == OK && !helped && q.json) events_start();
     if (st == OK && !helped) st = run_tune(&q);
     free_options(&q);
-    return st;
+    return events_finish(st);
 }
 
 status cli_tune_worker(int argc, char **argv)

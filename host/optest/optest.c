@@ -261,8 +261,8 @@ static void describe_verdict(char *line, size_t size, const optest *t, const opt
                  v->worst.bad, v->worst.got, v->worst.expected, seed);
 }
 
-/* Counts the case and prints its line. */
-static void tell(FILE *out, bool verbose, optest_tally *tally, const optest *t,
+/* Counts the case and tells its outcome. */
+static void tell(const optest_listener *to, optest_tally *tally, const optest *t,
                  const optest_case *c, const verdict *v, unsigned seed)
 {
     char line[sizeof tally->first_failure];
@@ -275,15 +275,14 @@ static void tell(FILE *out, bool verbose, optest_tally *tally, const optest *t,
         tally->worst = v->worst.err / v->worst.tol;
         text_copy(tally->worst_case, sizeof tally->worst_case, c->label);
     }
-    if (!out || (!verbose && ok)) return;
-    fprintf(out, "%s\n", line);
-    fflush(out); /* a case may take long, and stdout may be a pipe */
+    const optest_outcome o = {t->name, c->label, line, ok, v->worst.err, v->worst.tol};
+    if (to && to->tell) to->tell(to->context, &o);
 }
 
 /* ---- the verb ---- */
 
-status optest_check(device *d, const optest *t, unsigned seed, bool small, bool verbose, FILE *out,
-                    optest_tally *tally)
+static status check_cases(device *d, const optest *t, unsigned seed, bool small,
+                          const optest_listener *to, optest_tally *tally)
 {
     status st = OK;
     *tally = (optest_tally){0};
@@ -298,12 +297,30 @@ status optest_check(device *d, const optest *t, unsigned seed, bool small, bool 
         TRY(t->prepare(&r, i));
         if (r.input_error > 0.0) c.tol = compare_narrow(c.tol, r.input_error);
         TRY(launch_twice(&r, t, i, c.tol, &v));
-        tell(out, verbose, tally, t, &c, &v, seed);
+        tell(to, tally, t, &c, &v, seed);
         release(&r, t);
     }
 done:
     release(&r, t);
     return st == OK ? OK : fail_in(st, "%s", t->name);
+}
+
+static void print_failure(void *context, const optest_outcome *o)
+{
+    if (!o->ok) optest_print(context, o);
+}
+
+void optest_print(void *out, const optest_outcome *o)
+{
+    fprintf(out, "%s\n", o->line);
+    fflush(out); /* a case may take long, and stdout may be a pipe */
+}
+
+status optest_check(device *d, const optest *t, unsigned seed, bool small, bool verbose, FILE *out,
+                    optest_tally *tally)
+{
+    const optest_listener to = {verbose ? optest_print : print_failure, out};
+    return check_cases(d, t, seed, small, out ? &to : NULL, tally);
 }
 
 status optest_find(const optest **t, const char *name)
@@ -321,7 +338,7 @@ status optest_find(const optest **t, const char *name)
 }
 
 status optest_check_all(device *d, const char *const *names, int n, unsigned seed, bool small,
-                        FILE *out, optest_tally *all)
+                        const optest_listener *to, optest_tally *all)
 {
     status st = OK;
     const optest *t;
@@ -333,7 +350,7 @@ status optest_check_all(device *d, const char *const *names, int n, unsigned see
             TRY(optest_find(&t, names[i]));
         else
             t = optests[i];
-        TRY(optest_check(d, t, seed, small, true, out, &tally));
+        TRY(check_cases(d, t, seed, small, to, &tally));
         all->cases += tally.cases;
         all->failed += tally.failed;
     }

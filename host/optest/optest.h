@@ -105,12 +105,27 @@ typedef struct {
 status optest_check(device *d, const optest *t, unsigned seed, bool small, bool verbose, FILE *out,
                     optest_tally *tally);
 
+/* The outcome of one case. line: what optest_check prints. */
+typedef struct {
+    const char *name, *label, *line;
+    bool ok;
+    double err, tol;
+} optest_outcome;
+
+typedef struct {
+    void (*tell)(void *context, const optest_outcome *o); /* for each case; may be null */
+    void *context;
+} optest_listener;
+
+/* Prints the line on the stream `out`; has the type of optest_listener.tell. */
+void optest_print(void *out, const optest_outcome *o);
+
 /* ERR_USAGE for an unknown name. */
 status optest_find(const optest **t, const char *name);
 
-/* Runs the operator tests of these names, or all of them if n is 0; *all counts their cases.
- * ERR_USAGE for an unknown name. */
+/* Runs the operator tests of these names, or all of them if n is 0; *all counts their cases. to:
+ * may be null. ERR_USAGE for an unknown name. */
 status optest_check_all(device *d, const char *const *names, int n, unsigned seed, bool small,
-                        FILE *out, optest_tally *all);
+                        const optest_listener *to, optest_tally *all);
 
 #endif

@@ -148,12 +148,11 @@ static void take_message(receiver *h, char *message)
         h->done = sscanf(words, "%d %d", &h->outcome->cases, &h->outcome->failed) == 2;
 }
 
-static status receive_line(receiver *h, const char *line, FILE *lines)
+static status receive_line(receiver *h, const char *line, void (*tell)(const char *line))
 {
     status st = OK;
     if (*line != MESSAGE_PART && *line != MESSAGE_END) {
-        fprintf(lines, "%s\n", TEXT_SHOWN(line));
-        fflush(lines);
+        tell(line);
         return OK;
     }
     st = text_append(&h->message, "%s", line + 1);
@@ -194,7 +193,7 @@ static void put_end(receiver *h, const char *how)
 }
 
 status report_add(report *r, const device_info *info, const char *const *args, double silence,
-                  FILE *lines, report_outcome *o)
+                  void (*tell)(const char *line), report_outcome *o)
 {
     char line[WORKER_LINE], how[120];
     worker w = {0};
@@ -205,7 +204,7 @@ status report_add(report *r, const device_info *info, const char *const *args, d
     begin_device(&h, r->devices, info);
     TRY(worker_start(&w, args));
     while ((answer = worker_hear(&w, line, silence)) == WORKER_SAID)
-        TRY(receive_line(&h, line, lines));
+        TRY(receive_line(&h, line, tell));
     if (!h.done) {
         describe_end(how, sizeof how, &w, answer, silence);
         put_end(&h, how);

@@ -50,10 +50,10 @@ typedef struct {
 /* Starts a report with date, version, system, and the platforms without a device. After a failure,
  * too, call report_free. */
 status report_begin(report *r, const device_list *list);
-/* Starts the child with these arguments, which end with a null; prints its lines to `lines`; adds
+/* Starts the child with these arguments, which end with a null; hands its lines to `tell`; adds
  * the device to the report. Kills a child that sends nothing for `silence` seconds. */
 status report_add(report *r, const device_info *info, const char *const *args, double silence,
-                  FILE *lines, report_outcome *o);
+                  void (*tell)(const char *line), report_outcome *o);
 /* Adds the hash of all other content. */
 status report_seal(report *r);
 void report_free(report *r);
