@@ -601,6 +601,7 @@ status model_open(model *m, const model_request *request)
     *m = (model){0};
     status st = OK;
     TRY(find_model(m->path, request->name));
+    TRY(preset_read(&m->recommended, m->path));
     if (request->need_dit) TRY(open_dit(m, request));
     if (request->need_dit) TRY(resolve_flow(m, request));
     TRY(open_vae(m, request));

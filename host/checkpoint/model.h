@@ -6,6 +6,7 @@
 #include "checkpoint/config.h"
 #include "checkpoint/labels.h"
 #include "checkpoint/names.h"
+#include "checkpoint/preset.h"
 #include "checkpoint/weights.h"
 
 /* The configurations as text, for a copy of the model. */
@@ -27,6 +28,7 @@ typedef struct {
     dit_config dit;
     vae_config vae;
     schedule_config schedule;
+    preset recommended;
     class_names classes;
     labels_source labels_by; /* the source that tells which rows of the label table are classes */
     weights dit_weights, vae_weights;

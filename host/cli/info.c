@@ -62,6 +62,16 @@ static void put_weights(json_build *b, json_t *to, const model *m)
     for (size_t i = 0; i < t->n_others; i++) json_put_name(b, others, NULL, t->others[i]);
 }
 
+static void put_recommended(json_build *b, json_t *to, const preset *p)
+{
+    json_t *part = json_put_object(b, to, "recommended");
+    if (!p->there) return;
+    if (p->sampler >= 0) json_put_text(b, part, "sampler", sampler_names[p->sampler]);
+    if (*p->steps) json_put_text(b, part, "steps", p->steps);
+    if (p->guidance >= 0) json_put_real(b, part, "cfg", p->guidance);
+    if (*p->interval) json_put_text(b, part, "guidance_interval", p->interval);
+}
+
 static status print_json(const model *m, const run_memory *memory)
 {
     const dit_config *c = &m->dit;
@@ -96,6 +106,7 @@ static status print_json(const model *m, const run_memory *memory)
     put_weights(&b, all, m);
     json_put_bool(&b, all, "null_class", c->has_null);
     if (*m->schedule.class_name) json_put_name(&b, all, "scheduler", m->schedule.class_name);
+    put_recommended(&b, all, &m->recommended);
     json_put_text(&b, all, "model_type", m->schedule.flow ? "sit" : "dit");
     status st = json_build_print(&b, stdout, JSON_INDENT(2));
     json_build_free(&b);
@@ -148,6 +159,17 @@ static void print_sampler(const model *m)
            flow_path_names[c->path], flow_prediction_name(c->predicts));
 }
 
+static void print_recommended(const preset *p)
+{
+    if (!p->there) return;
+    printf("  recommended ");
+    if (p->sampler >= 0) printf(" --sampler %s", sampler_names[p->sampler]);
+    if (*p->steps) printf(" --steps %s", p->steps);
+    if (p->guidance >= 0) printf(" --cfg %g", p->guidance);
+    if (*p->interval) printf(" --guidance-interval %s", p->interval);
+    printf(" (" PRESET_FILE "), the defaults of sample\n");
+}
+
 static void print_text(const model *m, const run_memory *memory)
 {
     const dit_config *c = &m->dit;
@@ -172,6 +194,7 @@ static void print_text(const model *m, const run_memory *memory)
         printf("  pictures     no VAE in this file: --vae names the one that decodes them\n");
     printf("  arithmetic   %s\n", compat_names[m->arithmetic]);
     print_sampler(m);
+    print_recommended(&m->recommended);
     printf("  parameters   %llu (%.2f M)\n", (unsigned long long)flops_parameters(c),
            (double)flops_parameters(c) / 1e6);
     printf("  forward pass %.2f Gflops, as the paper counts (multiply-adds)\n", flops_gflops(c));

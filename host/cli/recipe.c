@@ -121,11 +121,12 @@ static void put_defaults(making *m, const drawing *g)
     if (!q->seeds) put_default_number(m, "n", q->per_class);
     if (!q->seeds && !among("seed", m->seen, (size_t)m->n_seen)) put_seed(m);
     put_default(m, "rng", q->rng);
-    put_default(m, "steps", q->steps);
+    put_default(m, "steps", g->steps);
     put_default(m, "sampler", sampler_names[u->sampler]);
     if (traits & USES_ETA) put_default_number(m, "eta", q->eta);
     if (traits & USES_DIFFUSION) put_default(m, "diffusion", diffusion_names[u->diffusion]);
     put_default_number(m, "cfg", g->guidance);
+    put_default(m, "guidance-interval", g->interval);
     put_default(m, "cfg-channels",
                 guided_channels_names[u->guided_channels >= g->m->dit.in_channels]);
     if (q->image) put_default_number(m, "strength", g->strength);

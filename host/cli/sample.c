@@ -75,12 +75,12 @@ static status check_invert(const sample_request *q)
 /* An interval without any guided step is probably a mistake. */
 static void warn_unguided(const sample_request *q, const drawing *g)
 {
-    if (q->quiet || !q->draw.interval || drawing_guided_steps(g)) return;
+    if (q->quiet || !g->request.guided_within || drawing_guided_steps(g)) return;
     if (!run_is_guided(g->m->arithmetic, g->guidance))
         cli_warn("--guidance-interval: --cfg %g guides nothing", g->guidance);
     else
         cli_warn("--guidance-interval %s: no step's timestep is in it, so nothing is guided",
-                 q->draw.interval);
+                 g->interval);
 }
 
 static void describe(const drawing *g)

@@ -15,19 +15,21 @@
 /* clang-format off */
 #define OPTIONS_SAMPLER(where)                                                                     \
     {"steps", 0, OPTION_TEXT, &(where)->steps, "K",                                                \
-     "denoising steps [50]\n"                                                                      \
+     "denoising steps [50, or by the model]\n"                                                     \
      "With --compat original, ddimK takes the spacing of DDIM. A,B,C divides the timesteps into "  \
      "equal sections, from picture to noise, and takes A, B and C steps in them. For SiT, K "      \
      "counts points of the path, both ends included.", 0, 0, NULL},                                \
     {"sampler", 0, OPTION_CHOICE, &(where)->sampler, "NAME",                                       \
      &(SAMPLERS(SAMPLER_LISTED) " [by the model]\n"                                                \
        SAMPLERS(SAMPLER_DESCRIBED)                                                                 \
-       "The default is the folder's scheduler, ddpm for original files, and heun for SiT.")[2],    \
+       "The default is what the model recommends, else the folder's scheduler, ddpm for original " \
+       "files, and heun for SiT.")[2],                                                             \
      0, 0, sampler_names},                                                                         \
     {"eta", 0, OPTION_DOUBLE, &(where)->eta, "E", "noise of ddim, 0 to 1 [0]", 0, 1, NULL},        \
     {"cfg", 0, OPTION_DOUBLE, &(where)->guidance, "G",                                             \
      "classifier-free guidance scale; 1: none [4]\n"                                               \
-     "The default is 1 for a model without a null class.", 0, 1000, NULL},                         \
+     "The default is what the model recommends (ditcl info MODEL), or 1 for a model without a "    \
+     "null class.", 0, 1000, NULL},                                                                \
     {"cfg-channels", 0, OPTION_CHOICE, &(where)->guided_channels, "N",                             \
      "guided latent channels: 3 or all [by --compat]\n"                                            \
      "The default is 3 with --compat original, otherwise all.", 0, 0, guided_channels_names},      \

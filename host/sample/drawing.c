@@ -113,11 +113,14 @@ done:
 
 /* ---- sampling ---- */
 
-/* The default guidance scale is 4, or 1 if the model has no null class. */
+/* The default guidance scale is the recommended one, else 4, or 1 if the model has no null
+ * class. */
 static status plan_guidance(drawing *g)
 {
     const model *m = g->m;
-    g->guidance = g->q->guidance >= 0 ? g->q->guidance : m->dit.has_null ? 4 : 1;
+    const preset *best = &m->recommended;
+    double own = best->there && best->guidance >= 0 ? best->guidance : m->dit.has_null ? 4 : 1;
+    g->guidance = g->q->guidance >= 0 ? g->q->guidance : own;
     if (m->dit.has_null || !run_is_guided(m->arithmetic, g->guidance)) return OK;
     fail(ERR_USAGE, "--cfg %g: %s has no null class to guide away from, as %s says", g->guidance,
          m->path, labels_sources[m->labels_by]);
@@ -125,14 +128,11 @@ static status plan_guidance(drawing *g)
     return ERR_USAGE;
 }
 
-/* LO,HI */
+/* LO,HI or all */
 static status read_interval(const char *typed, run_request *out)
 {
-    char low[40];
-    size_t comma = strcspn(typed, ",");
-    snprintf(low, sizeof low, "%.*s", (int)comma, typed);
-    if (comma >= sizeof low || !typed[comma] || !text_to_double(low, &out->guided_from) ||
-        !text_to_double(typed + comma + 1, &out->guided_to) || out->guided_from > out->guided_to)
+    if (!strcmp(typed, "all")) return OK;
+    if (!preset_interval(&out->guided_from, &out->guided_to, typed))
         return fail(ERR_USAGE, "--guidance-interval %.60s: expected two timesteps, LO,HI", typed);
     out->guided_within = true;
     return OK;
@@ -143,11 +143,16 @@ static status plan_sampler(drawing *g)
     const drawing_request *q = g->q;
     const model *m = g->m;
     run_request *out = &g->request;
+    const preset *own = &m->recommended;
     int channels = m->dit.in_channels;
     status st = OK;
+    g->steps = q->steps ? q->steps : *own->steps ? own->steps : "50";
+    g->interval = q->interval ? q->interval : *own->interval ? own->interval : "all";
     out->sampler = SAMPLER_DDIM; /* the default of --invert */
     if (q->sampler >= 0)
         out->sampler = (sampler_kind)q->sampler;
+    else if (!q->invert && own->there && own->sampler >= 0)
+        out->sampler = (sampler_kind)own->sampler;
     else if (!q->invert || m->schedule.flow)
         TRY(model_sampler(&out->sampler, m));
     unsigned traits = samplers[out->sampler].traits;
@@ -159,13 +164,13 @@ static status plan_sampler(drawing *g)
                     SAMPLERS_LISTED(samplers_with(USES_ETA)));
     bool three =
         q->guided_channels < 0 ? m->arithmetic == COMPAT_ORIGINAL : q->guided_channels == 0;
-    out->steps = q->steps;
+    out->steps = g->steps;
     out->eta = q->eta;
     out->guidance = g->guidance;
     out->guided_channels = three && channels > 3 ? 3 : channels;
     out->invert = q->invert;
     out->diffusion = (diffusion_form)(q->diffusion < 0 ? 0 : q->diffusion);
-    if (q->interval) TRY(read_interval(q->interval, out));
+    TRY(read_interval(g->interval, out));
 done:
     return st;
 }

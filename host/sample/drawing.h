@@ -14,7 +14,8 @@
 #include "sample/pipeline.h"
 #include "sample/preview.h"
 
-/* Initialise it with DRAWING_DEFAULTS. A negative number stands for the model's default. */
+/* Initialise it with DRAWING_DEFAULTS. A negative number and null steps stand for the model's
+ * default. */
 typedef struct {
     const model_request *of; /* how the model was opened, for the note */
     /* ---- what to draw ---- */
@@ -28,7 +29,7 @@ typedef struct {
     int sampler;
     double eta, guidance;
     int guided_channels;  /* index in guided_channels_names */
-    const char *interval; /* null, or "LO,HI": the timesteps that are guided */
+    const char *interval; /* "LO,HI": the timesteps that are guided; "all"; null: by the model */
     bool invert;
     int diffusion;
     int batch;       /* 0: as many as fit */
@@ -52,8 +53,8 @@ typedef struct {
 } drawing_request;
 
 #define DRAWING_DEFAULTS                                                                           \
-    .per_class = 1, .steps = "50", .sampler = -1, .guidance = -1, .guided_channels = -1,           \
-    .diffusion = -1, .strength = -1, .rng = "torch-cpu"
+    .per_class = 1, .sampler = -1, .guidance = -1, .guided_channels = -1, .diffusion = -1,         \
+    .strength = -1, .rng = "torch-cpu"
 
 extern const char *const guided_channels_names[]; /* "3", "all", null */
 
@@ -64,7 +65,8 @@ typedef struct {
     int n, series;   /* pictures to draw; those of the series that they belong to */
     uint64_t *seeds; /* null, or [n] */
     schedule plan;
-    double guidance, strength; /* with the defaults filled in */
+    double guidance, strength; /* with the defaults filled in, as the next two */
+    const char *steps, *interval;
     run_request request;
     /* only for an interpolation */
     label_mix *mixes;

@@ -73,7 +73,7 @@ static status note_noise(text *note, const drawing *g)
     if (q->latents_name)
         TRY(text_append(note, ", first noise %s", file_last_part(q->latents_name)));
     if (q->noise_name) TRY(text_append(note, ", steps' noise %s", file_last_part(q->noise_name)));
-    TRY(text_append(note, ", steps %s, sampler %s", q->steps, sampler_names[u->sampler]));
+    TRY(text_append(note, ", steps %s, sampler %s", g->steps, sampler_names[u->sampler]));
     if (traits & USES_ETA) TRY(text_append(note, ", eta %.9g", q->eta));
     if (traits & USES_DIFFUSION)
         TRY(text_append(note, ", diffusion %s", diffusion_names[u->diffusion]));
