@@ -38,7 +38,8 @@ add_library(ditcl_static INTERFACE)
 add_dependencies(ditcl_static ditcl_static_file)
 target_include_directories(ditcl_static INTERFACE ${LIBRARY})
 target_link_libraries(ditcl_static INTERFACE ${STATIC_LIBRARY} ${OpenCL_LIBRARIES}
-                      ${CLBLAST_LIBRARY} PkgConfig::JANSSON ${ZLIB_LIBRARIES}
+                      ${CLBLAST_LIBRARY} PkgConfig::JANSSON
+                      PkgConfig::JPEG PkgConfig::WEBP ${ZLIB_LIBRARIES}
                       ${CMAKE_THREAD_LIBS_INIT} ${CMAKE_DL_LIBS} m)
 add_library(ditcl::static ALIAS ditcl_static)
 
