@@ -463,10 +463,24 @@ static void find_nearest(char nearest[256], int *distance, const char *folder, c
     if (d) closedir(d);
 }
 
+/* The hub's name of published weights that a name seems to mean, or null. */
+static const char *published(const char *name)
+{
+    static const char *const models[][2] = {{"DiT-XL-2-256", "facebook/DiT-XL-2-256"},
+                                            {"DiT-XL-2-512", "facebook/DiT-XL-2-512"},
+                                            {"DiT-XL/2", "facebook/DiT-XL-2-256"},
+                                            {"sd-vae-ft-mse", "stabilityai/sd-vae-ft-mse"},
+                                            {"sd-vae-ft-ema", "stabilityai/sd-vae-ft-ema"}};
+    for (size_t i = 0; i < sizeof models / sizeof *models; i++)
+        if (text_contains_nocase(name, models[i][0])) return models[i][1];
+    return NULL;
+}
+
 static status not_found(const char *name, char places[N_PLACES][FIND_PATH_BYTES])
 {
     const char *slash = strrchr(name, '/');
     char nearest[256] = "", folder[FIND_PATH_BYTES];
+    const char *known = published(name);
     int distance = TEXT_FAR, n = slash ? (int)(slash - name) + 1 : 0;
     snprintf(folder, sizeof folder, "%.*s", n, name);
     if (slash) find_nearest(nearest, &distance, folder, slash + 1);
@@ -474,8 +488,10 @@ static status not_found(const char *name, char places[N_PLACES][FIND_PATH_BYTES]
     fail(ERR_FILE, "%s: no such model, file or folder", name);
     if (*nearest)
         fail_hint("did you mean %s%s?", folder, nearest);
+    else if (known && strcmp(name, known) != 0)
+        fail_hint("to download it from the hub: hf download %s; its name is then %s", known, known);
     else if (find_is_hub_name(name))
-        fail_hint("to download it from the hub: huggingface-cli download %s", name);
+        fail_hint("to download it from the hub: hf download %s", name);
     else if (slash && file_is_folder(folder))
         fail_hint("the folder %s exists", folder);
     else if (!slash)

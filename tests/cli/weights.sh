@@ -192,7 +192,9 @@ export HF_HUB_CACHE=$work/keep/here/hub
 takes other "" a/b $short
 unset HF_HUB_CACHE
 HF_HOME=$work/keep/here takes other "" a/b $short
-expect 1 "huggingface-cli download a/b" sample a/b $short
+expect 1 "hf download a/b" sample a/b $short
+expect 1 "hf download facebook/DiT-XL-2-512" sample facebook/DiT-XL-2-512 $short
+expect 1 "hf download facebook/DiT-XL-2-256; its name is then" sample dit-xl-2-256x256.pt $short
 expect 1 "has no snapshot" sample keep/here/hub/models--c--d $short
 expect 1 "keep/here/run/checkpoints/0050000.safetensors" sample keep/here/run $short
 expect 1 "keep/here/hub/models--c--d" sample keep/here/hub $short
