@@ -19,6 +19,8 @@ target_link_options(ditcl_shared PRIVATE -Wl,--version-script=${LIBRARY}/ditcl.m
 target_include_directories(ditcl_shared INTERFACE ${LIBRARY})
 set_target_properties(ditcl_shared PROPERTIES OUTPUT_NAME ditcl VERSION ${PROJECT_VERSION}
                       SOVERSION 0 LINKER_LANGUAGE C LINK_DEPENDS ${LIBRARY}/ditcl.map)
+# what it finds beside itself: the program that checks devices, and the models
+add_dependencies(ditcl_shared ditcl)
 add_library(ditcl::shared ALIAS ditcl_shared)
 add_library(ditcl::ditcl ALIAS ditcl_shared)
 

@@ -81,6 +81,22 @@ if ldd keep/static-c | grep -q libditcl || ldd keep/cmake/sample-static | grep -
     problem "the static examples need libditcl.so"
 fi
 
+# as a part of another project: configured here, since a build takes minutes
+mkdir keep/parent
+cat >keep/parent/CMakeLists.txt <<CMAKE
+cmake_minimum_required(VERSION 3.20)
+project(parent LANGUAGES C)
+add_subdirectory($tests/.. ditcl)
+foreach(kind shared static)
+  add_executable(\${kind} $examples/sample.c)
+  target_link_libraries(\${kind} PRIVATE ditcl::\${kind})
+endforeach()
+if(TEST unit OR CMAKE_BUILD_TYPE)
+  message(FATAL_ERROR "ditcl set something for its parent")
+endif()
+CMAKE
+run "add_subdirectory" cmake -S keep/parent -B keep/parent/build
+
 # ---- the same pixels as ditcl sample ----
 expect 0 "" sample emoji --class cat,heart --steps 10 --seed 7 --cfg 3 -q --out 'keep/wanted-%d.png'
 for how in c cpp static-c cmake/sample-c cmake/sample-cpp cmake/sample-static; do
