@@ -158,6 +158,7 @@ START_TEST(small_weights_are_not_flushed)
 {
     const device_list *devices = wanted_devices();
     const double input_error = 0x1p-11;
+    if (emulated()) return; /* an emulator takes minutes */
     for (int i = 0; i < devices->n; i++) {
         double gemm, conv;
         measure(&devices->items[i], true, &gemm, &conv);
@@ -178,6 +179,7 @@ START_TEST(operators_are_right_where_subnormals_are_flushed)
 {
     static const char *const operators[] = {"gemm", "conv", "attention"};
     const device_list *devices = wanted_devices();
+    if (emulated()) return; /* an emulator takes minutes */
     for (int i = 0; i < devices->n; i++) {
         device d;
         optest_tally tally;
