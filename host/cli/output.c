@@ -11,6 +11,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "cli/cli.h"
+#include "cli/labels.h"
 #include "cli/events.h"
 #include "files/png.h"
 #include "sample/grid.h"
@@ -172,12 +173,20 @@ static int columns(const output *o)
     return (units ? units : 1) * o->unit;
 }
 
+/* Rows of a picture on a sheet, with its label. */
+static int sheet_height(const output *o)
+{
+    return o->height + (o->labels ? labels_height(o->width) : 0);
+}
+
 /* Checks, before any work, that the PNG writer accepts the size of the sheet. */
 static status make_sheet(output *o)
 {
     enum { LARGEST = 1 << 29 }; /* bytes; the limit of png_write */
     double across = columns(o), down = ceil(o->n / across);
-    double bytes = (across * (o->width + 2) + 2) * (down * (o->height + 2) + 2) * 3;
+    double bytes = (across * (o->width + 2) + 2) * (down * (sheet_height(o) + 2) + 2) * 3;
+    if (o->kind != OUTPUT_SHEET && o->labels)
+        return fail(ERR_USAGE, "--labels: needs a sheet, which is one file of several pictures");
     if (o->kind != OUTPUT_SHEET) return OK;
     if (bytes > LARGEST) {
         fail(ERR_LIMIT, "a sheet of %d pictures of %d x %d is too large", o->n, o->width,
@@ -185,7 +194,7 @@ static status make_sheet(output *o)
         fail_hint("write them one by one: --out FOLDER/ or --out NAME-%%03d.png");
         return ERR_LIMIT;
     }
-    return memory_alloc(&o->sheet, (size_t)o->n * (size_t)o->width * (size_t)o->height, 3);
+    return memory_alloc(&o->sheet, (size_t)o->n * (size_t)o->width * (size_t)sheet_height(o), 3);
 }
 
 status output_open(output *o, const char *path, int n, int unit, int width, int height)
@@ -193,6 +202,7 @@ status output_open(output *o, const char *path, int n, int unit, int width, int 
     *o = (output){.path = path,
                   .n = n,
                   .numbers = o->numbers,
+                  .labels = o->labels,
                   .unit = unit,
                   .width = width,
                   .height = height};
@@ -235,7 +245,9 @@ status output_add(output *o, const unsigned char *rgb)
     size_t bytes = (size_t)o->width * (size_t)o->height * 3;
     int i = o->done++;
     if (o->kind == OUTPUT_SHEET) {
-        memcpy(o->sheet + (size_t)i * bytes, rgb, bytes);
+        unsigned char *to = o->sheet + (size_t)i * 3 * (size_t)o->width * (size_t)sheet_height(o);
+        memcpy(to, rgb, bytes);
+        if (o->labels) labels_draw(to + bytes, o->width, o->labels[i]);
         return OK;
     }
     status st = picture_path(o, path, i);
@@ -262,7 +274,8 @@ status output_commit(output *o, bool quiet)
     bool several = o->kind == OUTPUT_SERIES || o->kind == OUTPUT_FOLDER;
     if (o->n > 0) TRY(picture_path(o, path, 0));
     if (o->kind == OUTPUT_SHEET && o->sheet) {
-        TRY(grid_make(&sheet, &width, &height, o->sheet, o->n, columns(o), o->width, o->height));
+        TRY(grid_make(&sheet, &width, &height, o->sheet, o->n, columns(o), o->width,
+                      sheet_height(o)));
         TRY(write_one(o, path, sheet, width, height));
     }
     TRY(file_out_commit(o->files, (size_t)o->n_files));

@@ -14,7 +14,8 @@ typedef struct {
     const char *path;
     enum { OUTPUT_FILE, OUTPUT_SERIES, OUTPUT_FOLDER, OUTPUT_SHEET } kind;
     int n, done;
-    const int *numbers; /* null, or [n]: those in the names of files; set before output_open */
+    const int *numbers;  /* null, or [n]: those in the names of files; set before output_open */
+    char *const *labels; /* null, or [n]: what a sheet says below each picture; set as numbers */
     int unit; /* a row of a sheet has a multiple of `unit` pictures, unless that is too wide */
     int width, height;    /* of a picture, in pixels */
     unsigned char *sheet; /* all pictures, for OUTPUT_SHEET */

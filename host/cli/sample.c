@@ -9,6 +9,7 @@
 #include "cli/cli.h"
 #include "cli/events.h"
 #include "cli/initial.h"
+#include "cli/labels.h"
 #include "cli/sampler_args.h"
 #include "cli/output.h"
 #include "cli/previews.h"
@@ -31,6 +32,8 @@ typedef struct {
     arrays files;
     initial_args initial;
     series_args series;
+    bool labelled;
+    text_list labels; /* of the sheet */
     previews previews;
 } sample_request;
 
@@ -255,6 +258,8 @@ static status open_files(sample_request *q, output *o, const drawing *g)
     int unit = q->draw.frames || q->draw.picks ? g->n : q->draw.per_class;
     status st = OK;
     o->numbers = q->draw.picks;
+    if (q->labelled) TRY(labels_of(&q->labels, g));
+    o->labels = q->labels.items;
     TRY(q->draw.invert ? output_open_arrays(o) : output_open(o, q->out, g->n, unit, side, side));
     TRY(arrays_add(&q->files, o));
     TRY(previews_add(&q->previews, o, g));
@@ -388,6 +393,8 @@ status cli_sample(int argc, char **argv)
          "name numbers a series; %% is one %. An existing folder receives 000000.png, 000001.png, "
          "... An existing file is replaced and keeps its mode; links are followed.",
          0, 0, NULL},
+        {"labels", 0, OPTION_FLAG, &q.labelled, NULL,
+         "write the class below each picture of a sheet", 0, 0, NULL},
         OPTIONS_ARRAYS_OUT(&q.files),
         OPTION_QUIET(&q.quiet),
         OPTION_VERBOSE(&q.verbose),
@@ -418,6 +425,7 @@ status cli_sample(int argc, char **argv)
     arrays_free(&q.files);
     initial_free(&q.initial);
     series_free(&q.series);
+    text_list_free(&q.labels);
     previews_free(&q.previews);
     return st;
 }
