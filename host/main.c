@@ -9,8 +9,11 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "cli/cli.h"
+#include "cli/colour.h"
 #include "cli/complete.h"
 #include "cli/man.h"
+#include "cli/surroundings.h"
+#include "cli/version.h"
 
 static const struct {
     const char *group; /* the heading above it in the help, or null */
@@ -39,7 +42,7 @@ static const struct {
 } words_alone[] = {{"help", "explain a command"},
                    {"--help", "list the commands"},
                    {"--man", "print the manual page"},
-                   {"--version", "print the version"}};
+                   {"--version", "print versions of ditcl and its parts"}};
 enum { N_WORDS = sizeof words_alone / sizeof *words_alone };
 
 static void print_help(void)
@@ -55,7 +58,8 @@ static void print_help(void)
            "  ditcl COMMAND --help      explain a command (also: ditcl help COMMAND)\n"
            "  ditcl COMMAND --help -v   say more about each option\n"
            "  ditcl --man | man -l -    show the manual page\n"
-           "  ditcl --version           print the version\n"
+           "  ditcl help environment    list environment variables, files, exit codes\n"
+           "  ditcl --version           print versions of ditcl and its parts\n"
            "\nExamples:\n"
            "  ditcl sample emoji --class all --out pictures.png\n"
            "  ditcl sample facebook/DiT-XL-2-256 --class 207 --device gpu --out dog.png\n"
@@ -100,6 +104,7 @@ static status run_complete(int n, char **words)
             complete_put("", words[n - 1], commands[i].name, commands[i].what);
         for (int i = 0; i < N_WORDS && !help; i++)
             complete_put("", words[0], words_alone[i].word, words_alone[i].what);
+        if (help) complete_put("", words[1], "environment", "variables, files, exit codes");
         return OK;
     }
     for (int i = 0; i < N_COMMANDS && n; i++) {
@@ -124,6 +129,10 @@ static status run_help(int argc, char **argv)
         fail_hint("usage: ditcl help [COMMAND]");
         return ERR_USAGE;
     }
+    if (argc == 1 && !strcmp(argv[0], "environment")) {
+        surroundings_print();
+        return OK;
+    }
     if (argc == 1 && !is_help(argv[0])) return run_command(argv[0], 1, &(char *){asked}, "help ");
     print_help();
     return OK;
@@ -138,7 +147,7 @@ static status run(int argc, char **argv)
     }
     if (is_help(argv[1])) return run_help(argc - 2, argv + 2);
     if (!strcmp(argv[1], "--version")) {
-        printf("ditcl %s\n", DITCL_VERSION);
+        version_print();
         return OK;
     }
     if (!strcmp(argv[1], "--man")) return print_man();
@@ -161,16 +170,26 @@ static void occupy_closed_streams(void)
     if (fd > STDERR_FILENO) close(fd);
 }
 
+/* Gives a pipe or file a buffer for the longest help, so that main writes it and learns why that
+ * fails. */
+static void enlarge_buffer(void)
+{
+    static char buffer[1 << 16];
+    if (!isatty(STDOUT_FILENO)) setvbuf(stdout, buffer, _IOFBF, sizeof buffer);
+}
+
 int main(int argc, char **argv)
 {
     occupy_closed_streams();
+    enlarge_buffer();
     file_guard_signals();
     status st = run(argc, argv);
     errno = EIO;
     if (st == OK && (fflush(stdout) || ferror(stdout)))
         st = fail(ERR_FILE, "cannot write to standard output: %s", strerror(errno));
     if (st == OK) return 0;
-    fprintf(stderr, "ditcl: %s\n", fail_line());
+    fprintf(stderr, "%sditcl:%s %s\n", colour_on(stderr, COLOUR_BAD), colour_off(stderr),
+            fail_line());
     if (*fail_hint_line()) fprintf(stderr, "       %s\n", fail_hint_line());
     if (st == ERR_LOST) { /* the driver may hang when it is unloaded */
         fflush(stdout);

@@ -7,6 +7,7 @@
 #include "base/worker.h"
 #include "cli/check_page.h"
 #include "cli/cli.h"
+#include "cli/colour.h"
 #include "cli/environment.h"
 #include "cli/events.h"
 #include "cli/output.h"
@@ -28,7 +29,7 @@ static const check_options defaults = {.seed = 1, .silence = 600, .model_seconds
 static void tell_case(void *context, const optest_outcome *o)
 {
     if (!events_on()) {
-        optest_print(context, o);
+        colour_verdict(context, o->line);
         return;
     }
     event e = event_begin("case");
@@ -122,8 +123,7 @@ static void tell_line(const char *line)
         event_name("line", "text", line);
         return;
     }
-    printf("%s\n", TEXT_SHOWN(line));
-    fflush(stdout);
+    colour_verdict(stdout, TEXT_SHOWN(line));
 }
 
 static void print_checked(const device_info *info, const report_outcome *o)

@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "check/checker.h"
 #include "cli/cli.h"
+#include "cli/colour.h"
 #include "cli/environment.h"
 #include "cli/events.h"
 #include "cli/progress.h"
@@ -26,7 +27,8 @@ void cli_warn(const char *fmt, ...)
     vsnprintf(line, sizeof line, fmt, args);
     va_end(args);
     progress_make_room();
-    fprintf(stderr, "ditcl: warning: %s\n", text_printable(line, sizeof line, line));
+    fprintf(stderr, "%sditcl: warning:%s %s\n", colour_on(stderr, COLOUR_WARNING),
+            colour_off(stderr), text_printable(line, sizeof line, line));
 }
 
 static void print_note(const char *line)

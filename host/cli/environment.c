@@ -54,6 +54,7 @@ static const variable variables[] = {
      .what = "0 (default) or 1: whether a failed build of a kernel prints the "
              "compiler's whole log.",
      .values = zero_or_one},
+    {.name = "NO_COLOR", .what = "If it is set, no word on a terminal has a colour."},
     {.name = "DITCL_SYSTEM", .folder = true},
     {.name = "DITCL_TUNE_FAULT", .values = faults},
     {.name = "DITCL_TUNE_LIMIT", .most = 1e6},

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cli/environment.h"
+#include "cli/surroundings.h"
 
 /* Prints n characters of words. A line that begins with . or ' would be a macro, and a plain -
  * would become a hyphen. */
@@ -105,7 +106,8 @@ void man_begin(void)
         ".PP\n"
         "\\fBditcl\\fR \\fICOMMAND\\fR \\fB\\-\\-help\\fR prints a short form of what follows, "
         "and\n"
-        "\\fBditcl \\-\\-version\\fR the version. Brackets after an option have its default.\n"
+        "\\fBditcl \\-\\-version\\fR the versions of ditcl and its parts. Brackets after an option "
+        "have its default.\n"
         "An option of one letter may be followed by its value without a space, and an option of a\n"
         "word by = and the value. Everything after \\-\\- is an argument.\n"
         ".SH COMMANDS");
@@ -117,29 +119,21 @@ static void put_variable(const char *name, const char *what)
     put_line(what);
 }
 
+static void put_file(const char *name, const char *what)
+{
+    printf(".TP\n.I %s\n", name);
+    put_line(what);
+}
+
 void man_end(void)
 {
     puts(".SH ENVIRONMENT\n"
          "An empty value counts as unset. A value that is not allowed is an error.");
     environment_visit(put_variable);
-    puts(
-        ".SH FILES\n"
-        ".TP\n"
-        ".I ~/.config/ditcl/devices\n"
-        "The measured configurations of each device. $XDG_CONFIG_HOME replaces ~/.config.\n"
-        ".TP\n"
-        ".I ~/.cache/ditcl\n"
-        "Built programs and the results of first\\-use checks. $XDG_CACHE_HOME replaces ~/.cache.\n"
-        ".TP\n"
-        ".I ./models, share/ditcl/models\n"
-        "Folders where ditcl looks up the name of a model: the first in the working folder, the\n"
-        "second beside the folder of the program. $DITCL_MODELS comes before both. After them\n"
-        "comes the cache of the Hugging Face hub.\n"
-        ".SH EXIT STATUS\n"
-        ".TP\n.B 0\nDone.\n"
-        ".TP\n.B 1\nFailed. The message says what, where, what was found and what was expected.\n"
-        ".TP\n.B 2\nMisused: the command line or an environment variable is wrong.\n"
-        ".TP\n.B 130\nInterrupted. Outputs that were not complete are removed.\n"
-        ".SH SEE ALSO\n"
-        ".BR clinfo (1)");
+    puts(".SH FILES");
+    surroundings_files(put_file);
+    puts(".SH EXIT STATUS");
+    surroundings_codes(put_variable);
+    puts(".SH SEE ALSO\n"
+         ".BR clinfo (1)");
 }

@@ -135,6 +135,12 @@ static void print_wrapped(const char *words, size_t length, int indent, int colu
     putchar('\n');
 }
 
+void options_print_indented(const char *words, int indent)
+{
+    printf("%*s", indent, "");
+    print_wrapped(words, strlen(words), indent, indent);
+}
+
 static void print_option(const option *o, bool detailed)
 {
     enum { INDENT = 26 };

@@ -63,6 +63,9 @@ status options_parse(const command *c, int argc, char **argv, bool *helped);
 
 /* Prints the help. detailed: --help -v, with the rest of each option's text. */
 void options_help(const command *c, bool detailed);
+
+/* Prints the words as help does: wrapped, and every line indented. */
+void options_print_indented(const char *words, int indent);
 /* Calls visit for each option on the command line with its value (null: a flag), and for each
  * argument with a null option, in their order. The command line was parsed without an error. */
 status options_walk(const command *c, int argc, char **argv,

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/text.h"
+#include "cli/colour.h"
 #include "cli/events.h"
 
 /* The bar that is shown now; null: none. */
@@ -55,10 +56,16 @@ static int fitting(const char *line, int n)
     return (int)((const char *)c - line);
 }
 
-/* Prints a line in the place of the last one. */
-static void draw(const char *line)
+/* Prints a line in the place of the last one, with n bytes from `at` on coloured. */
+static void draw(const char *line, int at, int n)
 {
-    fprintf(stderr, "\r%.*s\033[K", fitting(line, columns()), line);
+    int all = fitting(line, columns());
+    if (at + n > all) at = n = 0;
+    fprintf(stderr, "\r%.*s", at, line);
+    if (n)
+        fprintf(stderr, "%s%.*s%s", colour_on(stderr, COLOUR_GOOD), n, line + at,
+                colour_off(stderr));
+    fprintf(stderr, "%.*s\033[K", all - at - n, line + at + n);
     fflush(stderr);
 }
 
@@ -88,7 +95,8 @@ void progress_update(void *context, int done, int total)
         memcpy(bar + 2 + cells, "]", 2);
     }
     snprintf(line, sizeof line, "%s%s%s%s%s", p->what, bar, count, each, left);
-    draw(line);
+    draw(line, (int)strlen(p->what) + (int)strcspn(bar, "#"),
+         (int)strspn(bar + strcspn(bar, "#"), "#"));
 }
 
 void progress_say(progress *p, const char *words)
@@ -96,7 +104,7 @@ void progress_say(progress *p, const char *words)
     char line[512];
     if (!p->shown) return;
     snprintf(line, sizeof line, "%s: %s", p->what, TEXT_SHOWN(words));
-    draw(line);
+    draw(line, 0, 0);
 }
 
 void progress_end(progress *p)

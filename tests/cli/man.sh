@@ -26,6 +26,24 @@ for name in $(grep -oE '^\.B DITCL_[A-Z_]+' keep/page | cut -c 4-); do
 done
 for code in 0 1 2 130; do grep -qx ".B $code" keep/page || problem "exit code $code is missing"; done
 
+# ditcl help environment has the same
+"$ditcl" help environment >keep/plain
+for name in $(grep -oE '^\.B [A-Z_]+$' keep/page | cut -c 4-); do
+    grep -qx "  $name" keep/plain && passed=$((passed + 1)) || problem "ditcl help environment: no $name"
+done
+for name in 0 1 2 130 '~/.config/ditcl/devices' '~/.cache/ditcl'; do
+    grep -qxF "  $name" keep/plain && passed=$((passed + 1)) || problem "ditcl help environment: no $name"
+done
+expect 0 "help environment" --help
+expect 2 "environmen" help environmen
+
+# versions of what the program is made of
+expect 0 "" --version
+for line in 'ditcl [0-9][0-9.]*' 'commit    \([0-9a-f]\{12\}\(-dirty\)\?\|unknown\)' 'compiler  \(gcc\|clang\) [0-9].*' \
+    'OpenCL    headers [0-9].*, loader .*libOpenCL.*' 'CLBlast   [0-9].*'; do
+    grep -qx "$line" out && passed=$((passed + 1)) || problem "ditcl --version: no line $line: $(cat out)"
+done
+
 if command -v groff >/dev/null; then
     groff -man -ww -z keep/ditcl.1 >out 2>&1
     if [ -s out ]; then problem "groff: $(cat out)"; else passed=$((passed + 1)); fi

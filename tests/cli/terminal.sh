@@ -63,6 +63,7 @@ def tty(command):
 
     code = pty.spawn(command, read)
     said = said.replace(b"\r", b"").replace(b"\x1b[K", b"")  # a progress bar prints these
+    said = re.sub(rb"\x1b\[\d+m", b"", said)  # colours
     with open("tty", "wb") as file:
         file.write(said)
     sys.exit(os.waitstatus_to_exitcode(code))
@@ -164,7 +165,7 @@ try:
 except OSError:
     pass
 code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-shown = said.decode().replace("\r\n", "\n")
+shown = re.sub(r"\x1b\[\d+m", "", said.decode().replace("\r\n", "\n"))
 bars = [line for line in re.split("\r|\n", shown) if "\x1b[K" in line]
 for line in bars:
     if len(line.replace("\x1b[K", "")) >= columns:
