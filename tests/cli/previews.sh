@@ -43,6 +43,22 @@ expect 0 "" "${with[@]}" --out keep/again.png --preview keep/linear.png --previe
 if cmp -s keep/again.png keep/heun.png; then passed=$((passed + 1)); else problem "previews change a picture"; fi
 expect 0 "" sample "$data/models/sit24" -c 0 --steps 5 -q --out keep/sit.png --preview keep/p.png
 near keep/p.png keep/sit.png 5 # the path ends a thousandth before its end
+# a linear preview is like the picture: their values correlate
+cat >keep/like.py <<'END2'
+import sys
+source = open(sys.argv[1]).read().split("\ngot, wanted")[0]
+near = {}
+exec(source, near)
+(*_, a), (*_, b) = near["read_png"](sys.argv[2]), near["read_png"](sys.argv[3])
+mean_a, mean_b = sum(a) / len(a), sum(b) / len(b)
+both = sum((x - mean_a) * (y - mean_b) for x, y in zip(a, b))
+found = both / (sum((x - mean_a) ** 2 for x in a) * sum((y - mean_b) ** 2 for y in b)) ** 0.5
+sys.exit(f"correlation {found}" if found < 0.8 else 0)
+END2
+expect 0 "" sample emoji -c 0,1 --steps 8 -q --out keep/e.png --preview keep/l.png --preview-with linear
+if python3 keep/like.py "$near" keep/l.png keep/e.png 2>why; then passed=$((passed + 1))
+else problem "a linear preview: $(cat why)"; fi
+rm -f why
 # a recipe does not name them
 expect 0 "" info keep/again.png
 says not preview out
