@@ -14,8 +14,11 @@ set_target_properties(ditcl_interface PROPERTIES POSITION_INDEPENDENT_CODE ON
 
 add_library(ditcl_shared SHARED $<TARGET_OBJECTS:ditcl_interface>)
 target_link_libraries(ditcl_shared PRIVATE ditcl_core ${CMAKE_DL_LIBS})
-target_link_options(ditcl_shared PRIVATE -Wl,--version-script=${LIBRARY}/ditcl.map -Wl,-z,defs
+target_link_options(ditcl_shared PRIVATE -Wl,--version-script=${LIBRARY}/ditcl.map
                     -Wl,--gc-sections)
+if(NOT DITCL_SANITIZE AND NOT DITCL_FUZZ) # clang leaves the sanitizers' functions to the program
+  target_link_options(ditcl_shared PRIVATE -Wl,-z,defs)
+endif()
 target_include_directories(ditcl_shared INTERFACE ${LIBRARY})
 set_target_properties(ditcl_shared PROPERTIES OUTPUT_NAME ditcl VERSION ${PROJECT_VERSION}
                       SOVERSION 0 LINKER_LANGUAGE C LINK_DEPENDS ${LIBRARY}/ditcl.map)

@@ -187,15 +187,20 @@ typedef struct {
     const char *const *classes; /* n_classes names or numbers, "null" or "all"; none: all */
     int n_classes, per_class;   /* per_class: pictures of each class [1] */
     uint64_t seed;
-    const uint64_t *seeds;       /* per_class seeds, each picture of a class its own; null: seed */
-    const char *rng;             /* [null: "torch-cpu"] */
-    const char *sampler;         /* [null: the model's] */
-    const char *steps;           /* [null: "50"] */
-    double guidance;             /* negative [default]: 4, or 1 without a null class */
+    const uint64_t *seeds; /* per_class seeds, each picture of a class its own; null: seed */
+    const char *rng;       /* [null: "torch-cpu"] */
+    /* null, or a negative guidance: what the model recommends, else the default of ditcl sample */
+    const char *sampler;
+    const char *steps;
+    double guidance;
+    const char *interval;        /* "LO,HI": the timesteps that are guided; "all" */
     const char *guided_channels; /* "3" or "all" [null: by the model] */
-    const char *interval;        /* "LO,HI": the timesteps that are guided [null: all] */
     double eta;                  /* of ddim [0] */
+    const char *diffusion;       /* of sde [null: "sigma"] */
     int batch;                   /* pictures at once; 0 [default]: as many as fit */
+    /* 0 [default], or frames of an interpolation between two classes, or two seeds of one class */
+    int frames;
+    const uint64_t *seed_to; /* of the last frame; null: seed */
     /* The picture to begin with, and a mask whose white part is drawn; both have the model's width
      * and height, and 3 bytes a pixel. */
     const unsigned char *image, *mask;

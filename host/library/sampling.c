@@ -40,6 +40,11 @@ static status check_request(const ditcl_request *q)
         if (!q->classes[i]) return fail(ERR_USAGE, "classes[%d] is null", i);
     if (q->per_class < 1)
         return fail(ERR_USAGE, "per_class: found %d, expected 1 or more", q->per_class);
+    if (q->frames < 0 || q->frames == 1)
+        return fail(ERR_USAGE, "frames: found %d, expected 0, or 2 or more", q->frames);
+    if (q->frames && (q->per_class > 1 || q->seeds))
+        return fail(ERR_USAGE, "frames: say how many pictures there are, so per_class is 1");
+    if (q->seed_to && !q->frames) return fail(ERR_USAGE, "seed_to: needs frames");
     if (q->batch < 0) return fail(ERR_USAGE, "batch: found %d, expected 0 or more", q->batch);
     if (q->preview_every < 1)
         return fail(ERR_USAGE, "preview_every: found %d, expected 1 or more", q->preview_every);
@@ -73,10 +78,14 @@ static status read_request(sampling *x, const ditcl_request *given)
     draw->guidance = q->guidance;
     draw->interval = q->interval;
     draw->eta = q->eta;
+    draw->frames = q->frames;
+    draw->has_seed_to = q->seed_to != NULL;
+    if (q->seed_to) draw->seed_to = *q->seed_to;
     draw->batch = q->batch;
     draw->strength = q->strength;
     draw->latents = q->latents;
     TRY(library_word(&draw->sampler, -1, q->sampler, sampler_names, "sampler"));
+    TRY(library_word(&draw->diffusion, -1, q->diffusion, diffusion_names, "diffusion"));
     TRY(library_word(&draw->guided_channels, -1, q->guided_channels, guided_channels_names,
                      "guided_channels"));
 done:

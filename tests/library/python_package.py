@@ -48,6 +48,8 @@ with ditcl.Ditcl("emoji", log=lambda warning, line: lines.append(line)) as emoji
     assert len(seeds) == 2 and (seeds[0] != seeds[1]).any()
     again = emoji.sample(classes=0, seed=9, steps=4)
     assert (again[0] == seeds[1]).all(), "a picture of seeds is that of its seed"
+    frames = emoji.sample(classes=0, seed=5, seed_to=9, frames=3, steps=4)
+    assert (frames[[0, 2]] == seeds).all() and (frames[1] != seeds[0]).any(), "frames end at both seeds"
     pictures, latents = emoji.sample(classes=[0], steps=4, latents_too=True)
     assert (emoji.decode(latents) == pictures).all(), "decoded latents are the picture"
     encoded = emoji.encode(pictures[0])

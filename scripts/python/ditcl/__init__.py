@@ -140,7 +140,8 @@ class Ditcl:
         """Draws pictures: uint8, [n, height, width, 3]; with latents_too, also their latents.
 
         classes: names or numbers; None: all. per_class, seed, seeds, rng, sampler, steps, guidance,
-        guided_channels, interval, eta, batch, image, mask, strength, latents: ditcl_request.
+        guided_channels, interval, eta, diffusion, batch, frames, seed_to, image, mask, strength,
+        latents: ditcl_request.
         progress(phase, done, total), with phase "loading", "sampling" or "decoding".
         preview(step, picture, pixels), every preview_every steps; preview_exact.
         """
@@ -235,6 +236,8 @@ class Ditcl:
                     raise ValueError(f"seeds: found {len(given_seeds)}, expected per_class")
                 request.per_class = len(given_seeds)
                 value = (ctypes.c_uint64 * len(given_seeds))(*given_seeds)
+            elif name == "seed_to":
+                value = (ctypes.c_uint64 * 1)(value)
             elif name in shapes:
                 array = _array(value, numpy.uint8, name, 3)
                 if array.shape != shapes[name]:

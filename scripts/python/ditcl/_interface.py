@@ -41,7 +41,8 @@ ModelInfo = _struct("ditcl_model_info", (c_int, "n_classes has_null_class width 
 Request = _struct("ditcl_request", (POINTER(c_char_p), "classes"), (c_int, "n_classes per_class"),
                   (c_uint64, "seed"), (POINTER(c_uint64), "seeds"),
                   (c_char_p, "rng sampler steps"), (c_double, "guidance"),
-                  (c_char_p, "guided_channels interval"), (c_double, "eta"), (c_int, "batch"),
+                  (c_char_p, "interval guided_channels"), (c_double, "eta"), (c_char_p, "diffusion"),
+                  (c_int, "batch frames"), (POINTER(c_uint64), "seed_to"),
                   (BYTES, "image mask"), (c_double, "strength"), (FLOATS, "latents"),
                   (c_void_p, "context"), (PROGRESS, "progress"), (PREVIEW, "preview"),
                   (c_int, "preview_every preview_exact"))
