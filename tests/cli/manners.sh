@@ -97,7 +97,8 @@ says "3 seconds" err
 says not "once" err
 export DITCL_FIT=off
 
-# -q and messages on a terminal and in a pipe
+# -q and messages on a terminal and in a pipe; tests/cli/colour.sh tests colours
+export NO_COLOR=1
 
 # terminal both|err COMMAND...: runs it with stdout and stderr, or only stderr, on a terminal. The output of
 # the terminal goes to `shown`, the other stream to keep/results.
