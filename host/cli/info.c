@@ -6,6 +6,7 @@
 #include "cli/cli.h"
 #include "cli/recipe.h"
 #include "files/json_build.h"
+#include "files/picture_file.h"
 #include "model/flops.h"
 #include "sample/memory.h"
 
@@ -244,19 +245,13 @@ static status count_memory(run_memory *memory, const device *d, model *m)
     return OK;
 }
 
-static bool is_picture(const char *name)
-{
-    size_t n = strlen(name);
-    return n > 4 && text_equal_nocase(name + n - 4, ".png");
-}
-
 static status run_info(const info_options *q)
 {
     model m = {0};
     device d = {0};
     run_memory memory;
     status st = OK;
-    if (q->of.words.n == 1 && !q->of.arch && is_picture(q->of.words.items[0]))
+    if (q->of.words.n == 1 && !q->of.arch && picture_file_has_ending(q->of.words.items[0]))
         return recipe_print(q->of.words.items[0], q->json);
     TRY(cli_check_model_args("info", &q->of));
     TRY(cli_open_model(&m, &q->of, VAE_IF_THERE));

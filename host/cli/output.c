@@ -13,7 +13,7 @@
 #include "cli/cli.h"
 #include "cli/labels.h"
 #include "cli/events.h"
-#include "files/png.h"
+#include "files/picture_file.h"
 #include "sample/grid.h"
 
 enum { PATH_BYTES = 4096 };
@@ -82,6 +82,17 @@ static status check_format(const char *asked_by, const char *path)
     if (dot ? text_equal_nocase(dot, ".png") : !file_exists(path) && strcmp(path, "-")) return OK;
     return fail(ERR_USAGE, "%s %s: pictures are PNG files; expected a name that ends in .png",
                 asked_by, path);
+}
+
+/* The same for pictures of every kind. */
+static status check_ending(const char *path)
+{
+    const char *dot = strrchr(file_last_part(path), '.');
+    if (dot ? picture_file_has_ending(path) : !file_exists(path) && strcmp(path, "-")) return OK;
+    return fail(ERR_USAGE,
+                "--out %s: pictures are PNG, JPEG or WebP files; expected a name that ends in "
+                ".png, .jpg, .jpeg or .webp",
+                path);
 }
 
 /* A file is replaced only if its name ends in .npy. */
@@ -220,7 +231,7 @@ status output_open(output *o, const char *path, int n, int unit, int width, int 
         TRY(picture_path(o, name, i));
         TRY(file_names_add(&o->names, name));
     }
-    if (o->kind != OUTPUT_FOLDER) TRY(check_format("--out", path));
+    if (o->kind != OUTPUT_FOLDER) TRY(check_ending(path));
     TRY(make_sheet(o));
     /* more: see output_extra */
     TRY(memory_alloc(&o->files, (size_t)n + OUTPUT_EXTRAS, sizeof *o->files));
@@ -235,7 +246,7 @@ static status write_one(output *o, const char *path, const unsigned char *rgb, i
     status st = file_out_open(file, path);
     if (st != OK) return st;
     o->n_files++;
-    st = png_write(file, rgb, width, height, o->notes);
+    st = picture_file_write(file, path, rgb, width, height, o->notes);
     return st == OK ? file_out_finish(file) : st;
 }
 

@@ -388,8 +388,11 @@ status cli_sample(int argc, char **argv)
         OPTIONS_DEVICE(&q.on),
         OPTION_HEADING("Output"),
         {"out", 'o', OPTION_TEXT, &q.out, "PATH",
-         "PNG file, series (%03d.png) or folder [ditcl.png]\n"
-         "A file receives the picture, or one sheet of several pictures. One %d or %0Nd in the "
+         "picture, series (%03d.png) or folder [ditcl.png]\n"
+         "The ending tells the format: .png, .jpg, .jpeg, or .webp, which is lossless. Only PNG "
+         "has "
+         "a recipe. A file receives the picture, or one sheet of several pictures. One %d or %0Nd "
+         "in the "
          "name numbers a series; %% is one %. An existing folder receives 000000.png, 000001.png, "
          "... An existing file is replaced and keeps its mode; links are followed.",
          0, 0, NULL},

@@ -1,4 +1,4 @@
-/* Reads JPEG by libjpeg-turbo. See picture_file.h. */
+/* Reads and writes JPEG by libjpeg-turbo. See picture_file.h. */
 #include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -147,6 +147,74 @@ status jpeg_read(png *p, const picture_source *s)
         st = decode(x, p, s);
     jpeg_destroy_decompress(&x->d);
     free(x->row);
+    free(x);
+    return st;
+}
+
+/* ---- writing ---- */
+
+typedef struct {
+    struct jpeg_compress_struct c;
+    struct jpeg_error_mgr errors;
+    jmp_buf leave;
+    char what[JMSG_LENGTH_MAX];
+} encoder;
+
+static void leave_encoder(j_common_ptr info)
+{
+    encoder *x = (encoder *)((char *)info - offsetof(encoder, c));
+    info->err->format_message(info, x->what);
+    longjmp(x->leave, 1);
+}
+
+static void ignore_warning(j_common_ptr info, int level)
+{
+    (void)info;
+    (void)level;
+}
+
+/* Quality 95 with colours in full resolution. Not inlined, for the same reason as decode. */
+__attribute__((noinline)) static void encode(encoder *x, FILE *stream, const unsigned char *rgb)
+{
+    enum { QUALITY = 95 };
+    size_t line = 3 * (size_t)x->c.image_width;
+    jpeg_stdio_dest(&x->c, stream);
+    x->c.input_components = 3;
+    x->c.in_color_space = JCS_RGB;
+    jpeg_set_defaults(&x->c);
+    jpeg_set_quality(&x->c, QUALITY, TRUE);
+    x->c.comp_info[0].h_samp_factor = x->c.comp_info[0].v_samp_factor = 1;
+    jpeg_start_compress(&x->c, TRUE);
+    for (size_t y = 0; y < x->c.image_height; y++) {
+        JSAMPROW row = (JSAMPROW)(rgb + y * line);
+        jpeg_write_scanlines(&x->c, &row, 1);
+    }
+    jpeg_finish_compress(&x->c);
+}
+
+status jpeg_write(file_out *out, const unsigned char *rgb, int width, int height)
+{
+    encoder *x;
+    if (width > JPEG_MAX_DIMENSION || height > JPEG_MAX_DIMENSION)
+        return fail(ERR_LIMIT, "%s: a picture of %d x %d, but JPEG holds %ld per side", out->shown,
+                    width, height, (long)JPEG_MAX_DIMENSION);
+    status st = memory_alloc(&x, 1, sizeof *x);
+    if (st != OK) return st;
+    x->c.err = jpeg_std_error(&x->errors);
+    x->errors.error_exit = leave_encoder;
+    x->errors.emit_message = ignore_warning;
+    x->errors.output_message = print_nothing;
+    if (setjmp(x->leave)) {
+        /* a failed write is reported with its reason by file_out_finish */
+        if (x->errors.msg_code != JERR_FILE_WRITE)
+            st = fail(ERR_MEMORY, "%s: cannot be written as JPEG: %s", out->shown, x->what);
+    } else {
+        jpeg_create_compress(&x->c);
+        x->c.image_width = (JDIMENSION)width;
+        x->c.image_height = (JDIMENSION)height;
+        encode(x, out->stream, rgb);
+    }
+    jpeg_destroy_compress(&x->c);
     free(x);
     return st;
 }

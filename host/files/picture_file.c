@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/text.h"
 
 enum { LARGEST_SIDE = 1 << 14, MOST_PIXELS = 1 << 26, FILE_BYTES = 1 << 29, HEAD_BYTES = 64 };
 
@@ -81,4 +82,30 @@ status picture_file_sizes(int *width, int *height, const char *path)
     *width = p.width;
     *height = p.height;
     return OK;
+}
+
+/* ---- writing ---- */
+
+static bool ends_so(const char *name, const char *ending)
+{
+    const char *dot = strrchr(file_last_part(name), '.');
+    return dot && text_equal_nocase(dot, ending);
+}
+
+static bool is_jpeg(const char *name)
+{
+    return ends_so(name, ".jpg") || ends_so(name, ".jpeg");
+}
+
+bool picture_file_has_ending(const char *name)
+{
+    return ends_so(name, ".png") || ends_so(name, ".webp") || is_jpeg(name);
+}
+
+status picture_file_write(file_out *out, const char *name, const unsigned char *rgb, int width,
+                          int height, const char *const *notes)
+{
+    if (is_jpeg(name)) return jpeg_write(out, rgb, width, height);
+    if (ends_so(name, ".webp")) return webp_write(out, rgb, width, height);
+    return png_write(out, rgb, width, height, notes);
 }

@@ -1,6 +1,7 @@
 /* Picture files of any kind that ditcl reads: PNG, JPEG, WebP and BMP, told apart by their first
- * bytes. Pixels are those of Pillow's convert("RGB"), except that transparent ones are blended with
- * white; EXIF's orientation is applied. Nothing in a file is trusted. */
+ * bytes; and writing all but BMP. Pixels are those of Pillow's convert("RGB"), except that
+ * transparent ones are blended with white; EXIF's orientation is applied. Nothing in a file is
+ * trusted. */
 #ifndef DITCL_FILES_PICTURE_FILE_H
 #define DITCL_FILES_PICTURE_FILE_H
 
@@ -15,7 +16,15 @@ status picture_file_read(png *p, const char *path);
 /* Reads only the sizes, before the orientation is applied. */
 status picture_file_sizes(int *width, int *height, const char *path);
 
-/* ---- for the readers of each format ---- */
+/* Writes rgb [height][width][3] in the format that the ending of `name` tells: .jpg or .jpeg, .webp
+ * (lossless), else PNG. Only PNG has the notes: see png_write. ERR_LIMIT if the format does not
+ * hold a picture of this size. */
+status picture_file_write(file_out *out, const char *name, const unsigned char *rgb, int width,
+                          int height, const char *const *notes);
+/* Whether a name has the ending of a format that picture_file_write knows. */
+bool picture_file_has_ending(const char *name);
+
+/* ---- for the readers and writers of each format ---- */
 
 typedef struct {
     const char *path; /* for messages */
@@ -37,5 +46,7 @@ static inline unsigned char picture_on_white(unsigned value, unsigned alpha)
 status jpeg_read(png *p, const picture_source *s);
 status webp_read(png *p, const picture_source *s);
 status bmp_read(png *p, const picture_source *s);
+status jpeg_write(file_out *out, const unsigned char *rgb, int width, int height);
+status webp_write(file_out *out, const unsigned char *rgb, int width, int height);
 
 #endif

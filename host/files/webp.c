@@ -1,7 +1,8 @@
-/* Reads WebP by libwebp. See picture_file.h. */
+/* Reads and writes WebP by libwebp. See picture_file.h. */
 #include <stdlib.h>
 #include <string.h>
 #include <webp/decode.h>
+#include <webp/encode.h>
 
 #include "base/memory.h"
 #include "files/exif.h"
@@ -69,4 +70,19 @@ status webp_read(png *p, const picture_source *s)
     TRY(exif_turn(p, find_orientation(s)));
 done:
     return st;
+}
+
+status webp_write(file_out *out, const unsigned char *rgb, int width, int height)
+{
+    uint8_t *bytes = NULL;
+    if (width > WEBP_MAX_DIMENSION || height > WEBP_MAX_DIMENSION)
+        return fail(ERR_LIMIT, "%s: a picture of %d x %d, but WebP holds %d per side", out->shown,
+                    width, height, WEBP_MAX_DIMENSION);
+    size_t n = WebPEncodeLosslessRGB(rgb, width, height, 3 * width, &bytes);
+    if (!n)
+        return fail(ERR_MEMORY, "%s: out of memory for a picture of %d x %d", out->shown, width,
+                    height);
+    fwrite(bytes, 1, n, out->stream); /* file_out_finish reports a failed write */
+    WebPFree(bytes);
+    return OK;
 }

@@ -79,7 +79,7 @@ expect 2 "no such device" sample "$model" --device 9:9
 expect 2 "%d" sample "$model" --out 'a%s.png'
 expect 2 "%d" sample "$model" --out 'a%d%d.png'
 expect 2 "%d" sample "$model" --out 'a%5d.png'
-expect 2 "PNG" sample "$model" --out a.jpg
+expect 2 "PNG" sample "$model" --out a.gif
 expect 2 "PNG" sample "$model" --out a.npy
 expect 2 "--out a.png ... --latents-out a.png" sample "$model" --out a.png --latents-out a.png
 expect 2 "--out a.png ... --noise-out a.png" sample "$model" --out a.png --noise-out a.png

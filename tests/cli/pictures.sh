@@ -25,6 +25,23 @@ for name in jpeg-orientation.jpg webp-alpha.webp bmp-565.bmp; do
 done
 expect 0 "" sample "$vae" --class 0 --steps 3 --image "$kinds/jpeg.jpg" --fit --out keep/x.png -q
 
+# ---- pictures out: WebP has the pixels of PNG, JPEG nearly so ----
+draw="sample $plain --class 0,1,2 --steps 5 -q --out"
+for ending in png jpg JPEG webp; do expect 0 "" $draw "keep/out.$ending"; done
+for ending in jpg JPEG webp; do
+    expect 0 "" encode "keep/out.$ending" "keep/$ending.npy" --vae "$vae" --fit -q
+done
+expect 0 "" encode keep/out.png keep/png.npy --vae "$vae" --fit -q
+if ! cmp -s keep/png.npy keep/webp.npy; then problem "WebP is not lossless"; fi
+cp "$(dirname "$data")/near.py" keep/
+python3 keep/near.py keep/jpg.npy keep/png.npy 0.15 >out || problem "JPEG is far from PNG: $(cat out)"
+if cmp -s keep/png.npy keep/jpg.npy; then problem "JPEG is PNG"; fi
+if ! cmp -s keep/out.jpg keep/out.JPEG; then problem "JPEG by its ending"; fi
+expect 0 "" $draw keep/out%d.jpg
+if [ "$(head -c 3 keep/out2.jpg | od -An -tx1)" != " ff d8 ff" ]; then problem "out2.jpg is no JPEG"; fi
+if [ "$(head -c 4 keep/out.webp)" != RIFF ]; then problem "out.webp is no WebP"; fi
+expect 1 "not a PNG" info keep/out.jpg
+
 # ---- damaged pictures: the message says what is wrong, and where ----
 python3 - "$png/scaled.png" <<'END'
 import sys

@@ -119,7 +119,7 @@ sys.exit("\x1b[2J\x07\x7f\x9b31m\u202egnp" not in said["class_names"]["0"] or
 END
 shown 0 sample "$model" --class 1 --steps 1 -v --out "o$bad.png"
 shown 1 sample "$model" --class 1 --steps 1 --out "o$bad.jpg/x.png"
-shown 2 sample "$model" --class 1 --steps 1 --out "o$bad.jpg"
+shown 2 sample "$model" --class 1 --steps 1 --out "o$bad.gif"
 shown 2 sample "$model" --class "x$bad"
 shown 2 sample "$model" --class 99999999999999999999
 shown 2 sample "$model" --class 1 --sampler "$bad"
