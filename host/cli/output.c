@@ -2,6 +2,7 @@
 #include "cli/output.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -88,7 +89,7 @@ static status check_format(const char *asked_by, const char *path)
 static status check_ending(const char *path)
 {
     const char *dot = strrchr(file_last_part(path), '.');
-    if (dot ? picture_file_has_ending(path) : !file_exists(path) && strcmp(path, "-")) return OK;
+    if (dot ? picture_file_has_ending(path) : !file_exists(path)) return OK;
     return fail(ERR_USAGE,
                 "--out %s: pictures are PNG, JPEG or WebP files; expected a name that ends in "
                 ".png, .jpg, .jpeg or .webp",
@@ -208,6 +209,21 @@ static status make_sheet(output *o)
     return memory_alloc(&o->sheet, (size_t)o->n * (size_t)o->width * (size_t)sheet_height(o), 3);
 }
 
+static bool is_piped(const output *o)
+{
+    return o->path && !strcmp(o->path, "-");
+}
+
+static status check_pipe(void)
+{
+    if (events_on())
+        return fail(ERR_USAGE, "--out -: --json prints on standard output, too; give a file");
+    if (!isatty(STDOUT_FILENO)) return OK;
+    fail(ERR_USAGE, "--out -: standard output is a terminal, which shows no PNG");
+    fail_hint("write it to a file or a pipe: --out - >cat.png; --out ./- names a file");
+    return ERR_USAGE;
+}
+
 status output_open(output *o, const char *path, int n, int unit, int width, int height)
 {
     *o = (output){.path = path,
@@ -227,11 +243,12 @@ status output_open(output *o, const char *path, int n, int unit, int width, int 
         return fail(ERR_USAGE, "--out %s: expected one %%d or %%0Nd, and %%%% for a %%", path);
     else
         o->kind = numbers ? OUTPUT_SERIES : n > 1 ? OUTPUT_SHEET : OUTPUT_FILE;
-    for (int i = 0; i < (o->kind == OUTPUT_SHEET ? 1 : n); i++) {
+    if (is_piped(o)) TRY(check_pipe());
+    for (int i = 0; i < (is_piped(o) ? 0 : o->kind == OUTPUT_SHEET ? 1 : n); i++) {
         TRY(picture_path(o, name, i));
         TRY(file_names_add(&o->names, name));
     }
-    if (o->kind != OUTPUT_FOLDER) TRY(check_ending(path));
+    if (o->kind != OUTPUT_FOLDER && !is_piped(o)) TRY(check_ending(path));
     TRY(make_sheet(o));
     /* more: see output_extra */
     TRY(memory_alloc(&o->files, (size_t)n + OUTPUT_EXTRAS, sizeof *o->files));
@@ -239,9 +256,29 @@ done:
     return st;
 }
 
+/* Keeps the picture for the end, when it is complete. */
+static status write_piped(output *o, const unsigned char *rgb, int width, int height)
+{
+    char shown[] = "standard output";
+    file_out file = {.shown = shown, .stream = open_memstream(&o->piped, &o->piped_bytes)};
+    if (!file.stream) return fail(ERR_MEMORY, "out of memory for a picture");
+    status st = png_write(&file, rgb, width, height, o->notes);
+    bool written = fclose(file.stream) == 0;
+    return st == OK && !written ? fail(ERR_MEMORY, "out of memory for a picture") : st;
+}
+
+static status flush_piped(const output *o)
+{
+    if (!o->piped) return OK;
+    if (fwrite(o->piped, 1, o->piped_bytes, stdout) == o->piped_bytes && fflush(stdout) == 0)
+        return OK;
+    return fail(ERR_FILE, "standard output: %s", strerror(errno));
+}
+
 static status write_one(output *o, const char *path, const unsigned char *rgb, int width,
                         int height)
 {
+    if (is_piped(o)) return write_piped(o, rgb, width, height);
     file_out *file = &o->files[o->n_files];
     status st = file_out_open(file, path);
     if (st != OK) return st;
@@ -290,9 +327,10 @@ status output_commit(output *o, bool quiet)
         TRY(write_one(o, path, sheet, width, height));
     }
     TRY(file_out_commit(o->files, (size_t)o->n_files));
+    TRY(flush_piped(o));
     for (int i = 0; events_on() && i < o->n_files; i++)
         event_name("wrote", "path", o->files[i].shown);
-    if (!quiet && o->n > 0 && isatty(STDERR_FILENO))
+    if (!quiet && o->n > 0 && !is_piped(o) && isatty(STDERR_FILENO))
         fprintf(stderr, "wrote %s (%d picture%s)\n", TEXT_SHOWN(several ? o->path : path), o->n,
                 o->n > 1 ? "s" : "");
 done:
@@ -306,5 +344,6 @@ void output_close(output *o)
     file_names_free(&o->names);
     free(o->files);
     free(o->sheet);
+    free(o->piped);
     *o = (output){0};
 }

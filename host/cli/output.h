@@ -21,6 +21,8 @@ typedef struct {
     unsigned char *sheet; /* all pictures, for OUTPUT_SHEET */
     file_out *files;      /* finished, not yet committed */
     int n_files, extras;
+    char *piped; /* a picture for standard output, freed with free() */
+    size_t piped_bytes;
     const char *options[OUTPUT_EXTRAS]; /* the options that named the extras */
     file_names names;                   /* of pictures and extras, until output_check */
     const char *const *notes;           /* PNG text: keyword, value, ..., null */
@@ -28,7 +30,8 @@ typedef struct {
 
 /* Parses path for n pictures of width x height and checks that all files can be written. A file
  * receives the picture, or a sheet of several. One %d or %0Nd after the last slash numbers a series
- * from 0 or by o->numbers, and %% is one %. A folder receives 000000.png, 000001.png, ... */
+ * from 0 or by o->numbers, and %% is one %. A folder receives 000000.png, 000001.png, ... - is
+ * standard output, which receives a PNG when it is complete. */
 status output_open(output *o, const char *path, int n, int unit, int width, int height);
 
 /* For a command with a single output: checks, before any work, that the file can be written. Unless

@@ -390,11 +390,10 @@ status cli_sample(int argc, char **argv)
         {"out", 'o', OPTION_TEXT, &q.out, "PATH",
          "picture, series (%03d.png) or folder [ditcl.png]\n"
          "The ending tells the format: .png, .jpg, .jpeg, or .webp, which is lossless. Only PNG "
-         "has "
-         "a recipe. A file receives the picture, or one sheet of several pictures. One %d or %0Nd "
-         "in the "
-         "name numbers a series; %% is one %. An existing folder receives 000000.png, 000001.png, "
-         "... An existing file is replaced and keeps its mode; links are followed.",
+         "has a recipe. - is standard output. A file receives the picture, or one sheet of several "
+         "pictures. One %d or %0Nd in the name numbers a series; %% is one %. An existing folder "
+         "receives 000000.png, 000001.png, ... An existing file is replaced and keeps its mode; "
+         "links are followed.",
          0, 0, NULL},
         {"labels", 0, OPTION_FLAG, &q.labelled, NULL,
          "write the class below each picture of a sheet", 0, 0, NULL},

@@ -207,7 +207,6 @@ expect 0 "" sample "$model" $fast --class 1
 made ditcl.png
 expect 2 "PNG" sample "$model" --out out
 expect 2 "PNG" sample "$model" --out notes.txt
-expect 2 "PNG" sample "$model" --out -
 expect 0 "" sample "$model" $fast --class 0,1 -n 2 --out sheet.png --latents-out l.npy
 made sheet.png l.npy
 expect 0 "" sample "$model" $fast --class 0 --class 1 --out 'p-%03d.png'

@@ -42,6 +42,14 @@ if [ "$(head -c 3 keep/out2.jpg | od -An -tx1)" != " ff d8 ff" ]; then problem "
 if [ "$(head -c 4 keep/out.webp)" != RIFF ]; then problem "out.webp is no WebP"; fi
 expect 1 "not a PNG" info keep/out.jpg
 
+# ---- standard output ----
+if "$ditcl" $draw - >keep/piped.png 2>err && [ ! -s err ]; then passed=$((passed + 1)); else problem "--out -: $(cat err)"; fi
+expect 0 "" encode keep/piped.png keep/piped.npy --vae "$vae" --fit -q
+if ! cmp -s keep/png.npy keep/piped.npy; then problem "--out - is another picture"; fi
+expect 0 "sample" info keep/piped.png
+expect 2 "--json" $draw - --json
+if "$ditcl" $draw - >/dev/full 2>err || ! grep -q "standard output: No space" err; then problem "/dev/full: $(cat err)"; fi
+
 # ---- damaged pictures: the message says what is wrong, and where ----
 python3 - "$png/scaled.png" <<'END'
 import sys
