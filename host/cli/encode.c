@@ -34,17 +34,19 @@ static const char details[] =
 static status read_picture(png *p, const encode_request *q, int scale)
 {
     int stored_width, stored_height;
-    status st = picture_file_sizes(&stored_width, &stored_height, q->words[0]);
+    const char *path = q->words[0];
+    status st = picture_file_input(&path);
+    if (st == OK) st = picture_file_sizes(&stored_width, &stored_height, path);
     if (st != OK) return st;
     int width = stored_width / scale * scale, height = stored_height / scale * scale;
     bool fits = width == stored_width && height == stored_height;
     if (fits || (q->fit && width && height)) {
-        st = picture_file_read(p, q->words[0]);
+        st = picture_file_read(p, path);
         if (st == OK && !fits) picture_crop(p, p->width / scale * scale, p->height / scale * scale);
         return st;
     }
-    fail(ERR_USAGE, "%s: is %d x %d pixels, this VAE takes multiples of %d", q->words[0],
-         stored_width, stored_height, scale);
+    fail(ERR_USAGE, "%s: is %d x %d pixels, this VAE takes multiples of %d", path, stored_width,
+         stored_height, scale);
     if (width && height) fail_hint("--fit keeps the middle %d x %d", width, height);
     return ERR_USAGE;
 }
@@ -200,7 +202,7 @@ status cli_encode(int argc, char **argv)
                        .arguments = "IN.png OUT.npy --vae PATH [--sample] ...",
                        .summary = "Encodes a picture with a VAE. Writes float32 [1,C,h,w] on the "
                                   "sampler's scale, which decode --latents and sample "
-                                  "--latents-in read.",
+                                  "--latents-in read. IN.png may be -, standard input.",
                        .positional = positional,
                        .values = q.words,
                        .details = details,

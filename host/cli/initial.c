@@ -1,6 +1,8 @@
 /* Initial picture, mask and interpolation. See initial.h. */
 #include "cli/initial.h"
 
+#include <string.h>
+
 #include "base/text.h"
 #include "files/picture_file.h"
 
@@ -12,6 +14,8 @@ status initial_check(const initial_args *args, drawing_request *q)
         fail_hint("--image IN.png names the picture to begin with");
         return ERR_USAGE;
     }
+    if (args->mask && !strcmp(args->image, "-") && !strcmp(args->mask, "-"))
+        return fail(ERR_USAGE, "--image - and --mask -: standard input is one picture");
     if (args->seed_to && !q->frames)
         return fail(ERR_USAGE, "--seed-to: applies only with --interpolate");
     q->has_seed_to = args->seed_to != NULL;
@@ -30,6 +34,7 @@ static status read_picture(png *p, const initial_args *args, const char *path, i
 {
     int width, height;
     status st = OK;
+    TRY(picture_file_input(&path));
     TRY(picture_file_sizes(&width, &height, path));
     if (!args->fit && (width != side || height != side)) {
         st = fail(ERR_USAGE, "%s: is %d x %d pixels, the model draws %d x %d", path, width, height,

@@ -18,7 +18,7 @@ typedef struct {
 #define OPTIONS_INITIAL(where, q)                                                                  \
     {"image", 0, OPTION_TEXT, &(where)->image, "IN.png",                                           \
      "draw a variation of this picture\n"                                                          \
-     "PNG, JPEG, WebP or BMP.", 0, 0, NULL},                                                       \
+     "PNG, JPEG, WebP or BMP. - reads standard input.", 0, 0, NULL},                               \
     {"strength", 0, OPTION_DOUBLE, &(q)->strength, "S",                                            \
      "how much to change --image, 0 to 1 [0.6]\n"                                                  \
      "The last int(S x steps) steps run, from the picture with the noise of the first of them. "   \

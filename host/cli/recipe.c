@@ -10,6 +10,7 @@
 #include "base/version.h"
 #include "files/json.h"
 #include "files/json_build.h"
+#include "files/picture_file.h"
 #include "files/png.h"
 #include "ops/ops.h"
 
@@ -50,7 +51,8 @@ static void spell(char out[64], const char *name)
 static status hash_file(char out[HASH_TEXT], const char *path)
 {
     file_map map;
-    status st = file_map_open(&map, path);
+    status st = picture_file_input(&path);
+    if (st == OK) st = file_map_open(&map, path);
     if (st != OK) return st;
     hash_text(out, hash_bytes(map.data, map.size));
     file_map_close(&map);

@@ -16,6 +16,10 @@ status picture_file_read(png *p, const char *path);
 /* Reads only the sizes, before the orientation is applied. */
 status picture_file_sizes(int *width, int *height, const char *path);
 
+/* If *path is "-", replaces it by the name of a file that has all of standard input. A pipe is read
+ * to its end the first time. */
+status picture_file_input(const char **path);
+
 /* Writes rgb [height][width][3] in the format that the ending of `name` tells: .jpg or .jpeg, .webp
  * (lossless), else PNG. Only PNG has the notes: see png_write. ERR_LIMIT if the format does not
  * hold a picture of this size. */

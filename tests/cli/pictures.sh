@@ -50,6 +50,26 @@ expect 0 "sample" info keep/piped.png
 expect 2 "--json" $draw - --json
 if "$ditcl" $draw - >/dev/full 2>err || ! grep -q "standard output: No space" err; then problem "/dev/full: $(cat err)"; fi
 
+# ---- standard input, as a pipe and as a file; a recipe has the picture's hash ----
+if cat keep/piped.png | "$ditcl" encode - keep/stdin.npy --vae "$vae" --fit -q && cmp -s keep/stdin.npy keep/piped.npy; then
+    passed=$((passed + 1))
+else
+    problem "encode - from a pipe"
+fi
+"$ditcl" encode - keep/stdin.npy --vae "$vae" --fit -q <"$png/scaled.png" || problem "encode - from a file"
+expect 0 "" encode "$png/scaled.png" keep/named.npy --vae "$vae" --fit -q
+cmp -s keep/stdin.npy keep/named.npy || problem "encode - from a file: other latents"
+drawn="sample $vae --class 0 --steps 3 --fit -q --image"
+cat "$kinds/jpeg.jpg" | "$ditcl" $drawn - --out keep/from_stdin.png || problem "--image -"
+expect 0 "" $drawn "$kinds/jpeg.jpg" --out keep/from_name.png
+expect 0 "" encode keep/from_stdin.png keep/a.npy --vae "$vae" --fit -q
+expect 0 "" encode keep/from_name.png keep/b.npy --vae "$vae" --fit -q
+cmp -s keep/a.npy keep/b.npy || problem "--image -: another picture"
+expect 0 "" sample --again keep/from_stdin.png --out keep/again.png -q < <(cat "$kinds/jpeg.jpg")
+expect 1 "has the hash" sample --again keep/from_stdin.png --out x.png -q < <(cat "$png/scaled.png")
+expect 1 "standard input: is empty" $drawn - --out x.png </dev/null
+expect 2 "standard input is one picture" $drawn - --mask - --out x.png <keep/piped.png
+
 # ---- damaged pictures: the message says what is wrong, and where ----
 python3 - "$png/scaled.png" <<'END'
 import sys
