@@ -100,8 +100,9 @@ static status plan_series(drawing *g)
     for (int i = 0; i < g->n && st == OK; i++) {
         int from = q->picks[i];
         if (from >= g->series)
-            st = fail(ERR_USAGE, "--pick %d: the series has %d pictures, 0 to %d", from, g->series,
-                      g->series - 1);
+            st =
+                fail(ERR_USAGE, "--pick %d: expected 0 to %d, the index of a picture in the series",
+                     from, g->series - 1);
         if (st == OK) g->labels[i] = labels[from];
         if (st == OK && seeds) g->seeds[i] = seeds[from];
     }

@@ -88,7 +88,7 @@ if [ "$seed" = "$(sed -n 's/^seed \([0-9]*\)$/\1/p' err)" ]; then problem "the s
 for list in "" , 5, ,5 5- -5 9-5 5-6-7 x 5,x 18446744073709551616 0-18446744073709551615; do
     expect 2 "--seeds" sample "$plain" --seeds "$list" --out x.png
 done
-expect 2 "--pick 6 ... has 6 pictures, 0 to 5" sample "$plain" -c 0,2 -n 3 --pick 6 --out x.png
+expect 2 "--pick 6 ... expected 0 to 5" sample "$plain" -c 0,2 -n 3 --pick 6 --out x.png
 expect 2 "--pick x" sample "$plain" --pick x --out x.png
 expect 2 "--seed and --seeds" sample "$plain" --seed 1 --seeds 2 --out x.png
 expect 2 "-n 2: --seeds" sample "$plain" -n 2 --seeds 2 --out x.png
