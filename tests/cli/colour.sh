@@ -3,28 +3,12 @@
 # usage: tests/cli/colour.sh PATH/ditcl
 source "$(dirname "$0")/expect.sh"
 
-cat >keep/terminal.py <<'END2'
-"""terminal.py COMMAND...: runs the command on a terminal of 60 columns; prints what it said."""
-import fcntl, os, pty, struct, sys, termios
-pid, terminal = pty.fork()
-if pid == 0:
-    fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 60, 0, 0))
-    os.execvp(sys.argv[1], sys.argv[1:])
-said = b""
-try:
-    while got := os.read(terminal, 4096):
-        said += got
-except OSError:
-    pass
-os.waitpid(pid, 0)
-sys.stdout.buffer.write(said)
-END2
 green=$'\e[32m' red=$'\e[31m' off=$'\e[0m'
 draw=("$ditcl" sample "$data/models/plain32" -c 0 --steps 2 --out keep/a.png)
 unset NO_COLOR
 export TERM=xterm
 
-tty() { python3 keep/terminal.py "$@" >said; mv said keep/said; }
+tty() { python3 "$data/../terminal.py" 24 60 "$@" >keep/said; }
 tty "${draw[@]}"
 says "sampling [${green}######" keep/said
 says "#####$off] 2/2" keep/said

@@ -2,6 +2,7 @@
 # Previews and strips: they show what forms, appear whole, and change nothing in the pictures.
 # usage: tests/cli/previews.sh PATH/ditcl
 source "$(dirname "$0")/expect.sh"
+export PYTHONPATH=$data/.. # tests/terminal.py
 
 near=$(readlink -f "$data/../near.py")
 plain="$data/models/plain32"
@@ -105,22 +106,11 @@ if python3 keep/watch.py keep/w.png "$ditcl" sample "$plain" -c 0 --steps 40 --s
 cat >keep/kitty.py <<'END2'
 """kitty.py PICTURE N COMMAND...: runs the command on a pseudo-terminal of 20 rows. It must send N pictures
 in kitty's graphics protocol, in chunks of at most 4096 bytes of base64. Writes the last one to PICTURE."""
-import base64, fcntl, os, pty, re, struct, sys, termios
+import base64, re, sys
+from terminal import run
 picture, n, command = sys.argv[1], int(sys.argv[2]), sys.argv[3:]
-said = b""
-child, terminal = pty.fork()
-if child == 0:
-    fcntl.ioctl(2, termios.TIOCSWINSZ, struct.pack("HHHH", 20, 80, 0, 0))
-    os.execv(command[0], command)
-while True:
-    try:
-        got = os.read(terminal, 65536)
-    except OSError:
-        break
-    if not got:
-        break
-    said += got
-assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0, said[-500:]
+said, code = run(20, 80, command)
+assert code == 0, said[-500:]
 chunks = re.findall(rb"\x1b_G([^;]*);([^\x1b]*)\x1b\\", said)
 assert len(chunks) == said.count(b"\x1b_G"), "a sequence without an end"
 pictures, more = [], False

@@ -3,6 +3,7 @@
 # text or forge a line. None of them may reach stdout or stderr; --json escapes them. tests/test_json.c tests
 # each character. usage: tests/cli/terminal.sh PATH/ditcl
 source "$(dirname "$0")/expect.sh"
+export PYTHONPATH=$data/.. # tests/terminal.py
 
 cat >keep/hostile.py <<'END'
 """hostile.py make FOLDER: puts control characters into names of a model. hostile.py check FILE...: fails if
@@ -151,20 +152,11 @@ rm -f tty "t$bad.png"
 cat >keep/widths.py <<'END'
 """widths.py COLUMNS COMMAND...: runs the command on a terminal of this width. Each line that it draws must fit,
 and no message may stand on the line of a bar."""
-import fcntl, os, pty, re, struct, sys, termios
+import re, sys
+from terminal import run
 
 columns = int(sys.argv[1])
-pid, terminal = pty.fork()
-if pid == 0:
-    fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-    os.execvp(sys.argv[2], sys.argv[2:])
-said = b""
-try:
-    while got := os.read(terminal, 4096):
-        said += got
-except OSError:
-    pass
-code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+said, code = run(24, columns, sys.argv[2:])
 shown = re.sub(r"\x1b\[\d+m", "", said.decode().replace("\r\n", "\n"))
 bars = [line for line in re.split("\r|\n", shown) if "\x1b[K" in line]
 for line in bars:
